@@ -1,0 +1,48 @@
+# Two commands do everything:   make report   and   make test
+#   make report DATA=dir OUT=dir   takes your own files
+PYTHON ?= python3
+DATA ?=
+OUT ?= report
+BIN := .venv/bin
+# What decides whether the environment must be installed again.
+SPEC := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lint bench clean
+
+help:
+	@echo "make report [DATA=dir] [OUT=dir]   fit every model and write the PDF and HTML (OUT, default ./report)"
+	@echo "make test                          ruff, mypy and pytest"
+	@echo "make bench                         the benchmark tables"
+	@echo "make clean                         remove .venv and caches"
+
+report: .venv/.installed
+	$(BIN)/ancestral report $(if $(DATA),"$(DATA)") -o "$(OUT)"
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.installed-dev
+	$(BIN)/python -m benchmarks
+
+.venv/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here: install Python 3.11 or newer (Debian: apt install python3)."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: name a newer one, e.g. make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing (Debian: apt install python3-venv)."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/pip $(SPEC)
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed $(SPEC)
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

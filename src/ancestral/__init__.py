@@ -1,0 +1,67 @@
+"""Generative models whose probability you can write down.
+
+Every model is fitted by maximum likelihood, scored exactly, and sampled ancestrally: parents
+first, children given their parents. The public names load on first use (PEP 562): importing the
+package alone loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_MODULE_OF = {
+    "TabularAutoregressive": "autoregressive.tabular",
+    "Tables": "autoregressive.tabular",
+    "LSTMAutoregressive": "autoregressive.lstm",
+    "PPCA": "gaussian.ppca",
+    "LinearGaussian": "gaussian.linear",
+    "InnerProductGraph": "graph.inner_product",
+    "Graph": "graph.inner_product",
+    "Moments": "statistics",
+    "Counts": "statistics",
+    "load": "model_file",
+    "read_array": "io",
+    "read_tables": "io",
+    "read_graphs": "io",
+    "AncestralError": "errors",
+    "AncestralWarning": "errors",
+}
+_MODULES = ("datasets", "viz")
+
+__all__ = [*_MODULE_OF, *_MODULES]
+
+if TYPE_CHECKING:
+    from ancestral import datasets as datasets
+    from ancestral import viz as viz
+    from ancestral.autoregressive.lstm import LSTMAutoregressive as LSTMAutoregressive
+    from ancestral.autoregressive.tabular import Tables as Tables
+    from ancestral.autoregressive.tabular import TabularAutoregressive as TabularAutoregressive
+    from ancestral.errors import AncestralError as AncestralError
+    from ancestral.errors import AncestralWarning as AncestralWarning
+    from ancestral.gaussian.linear import LinearGaussian as LinearGaussian
+    from ancestral.gaussian.ppca import PPCA as PPCA
+    from ancestral.graph.inner_product import Graph as Graph
+    from ancestral.graph.inner_product import InnerProductGraph as InnerProductGraph
+    from ancestral.io import read_array as read_array
+    from ancestral.io import read_graphs as read_graphs
+    from ancestral.io import read_tables as read_tables
+    from ancestral.model_file import load as load
+    from ancestral.statistics import Counts as Counts
+    from ancestral.statistics import Moments as Moments
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"ancestral.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'ancestral' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"ancestral.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,271 @@
+"""Checks of what callers hand in, the wording of the errors, and the one door for randomness.
+
+Shapes and types go through scikit-learn's own checker, so that its wording stands where its
+users look for it; values are then checked here, because a message must name the place.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral.errors import AncestralError, DataError, DataTypeError, ModelError
+
+
+def as_generator(random_state: Any = None) -> np.random.Generator:
+    """Return a `numpy.random.Generator` from None, an int, a `RandomState` or a `Generator`.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        None draws fresh entropy; an int (0 or more, of any size) gives the same stream each
+        time; a `RandomState` seeds a new stream from its own; a `Generator` is used as it is.
+
+    Raises
+    ------
+    DataError
+        For a negative integer or any other type.
+    """
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint64))
+    if random_state is None:
+        return np.random.default_rng()
+    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
+        if random_state < 0:
+            raise DataError(
+                f"random_state must be 0 or more; got {random_state}. Pass a non-negative integer."
+            )
+        return np.random.default_rng(int(random_state))
+    raise DataTypeError(
+        "random_state must be None, a non-negative integer, a numpy Generator or a RandomState; "
+        f"got {random_state!r}."
+    )
+
+
+@contextmanager
+def as_ancestral_errors() -> Iterator[None]:
+    """Turn the `ValueError`s and `TypeError`s of a checker into this package's family."""
+    try:
+        yield
+    except AncestralError:
+        raise
+    except TypeError as error:
+        raise DataTypeError(str(error)) from None
+    except (ValueError, OverflowError) as error:
+        raise DataError(str(error)) from None
+
+
+def refuse_non_finite(X: NDArray, *, name: str = "X", missing: bool = False) -> None:
+    """Raise DataError at the first NaN (unless `missing`) or infinity of a float array."""
+    if X.dtype.kind != "f" or X.size == 0:
+        return
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return
+    if missing:
+        bad &= ~np.isnan(X)
+        if not bad.any():
+            return
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    value = X[place]
+    seen = "NaN" if np.isnan(value) else ("inf" if value > 0 else "-inf")
+    mend = "drop or impute it" if seen == "NaN" else "infinity cannot be modelled: drop or clip it"
+    raise DataError(f"{name} holds {seen} at {describe_place(place)}; {mend}.")
+
+
+def describe_place(place: tuple[int, ...]) -> str:
+    """Return "row 3, column 7" for an index of one or two parts, "index (1, 2, 3)" beyond."""
+    if len(place) == 1:
+        return f"row {place[0]}"
+    if len(place) == 2:
+        return f"row {place[0]}, column {place[1]}"
+    return f"index {place}"
+
+
+def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArray:
+    """Return `data` as a real numeric array (bool, integer or float), its dtype kept.
+
+    Raises
+    ------
+    DataTypeError
+        For text, objects, complex numbers or dates, naming the first offender.
+    DataError
+        When the number of dimensions is not `ndim`.
+    """
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise DataError(f"{name} is ragged: its rows differ in length. Give a rectangle.") from None
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise DataTypeError(f"{name} holds {_first_text(array)}; numbers are wanted.") from None
+    if array.dtype.kind not in "biuf":
+        seen = _first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
+        raise DataTypeError(f"{name} holds {seen}; real numbers are wanted.")
+    if ndim is not None and array.ndim != ndim:
+        raise DataError(
+            f"{name} must have {ndim} dimension{'s' * (ndim != 1)}; got shape {array.shape}."
+        )
+    return array
+
+
+def _first_text(array: NDArray) -> str:
+    """Describe the first element that is no number."""
+    for place, value in np.ndenumerate(array):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            return f"{value!r} at {describe_place(place)}"
+    return f"text ({array.flat[0]!r} at {describe_place((0,) * array.ndim)})"
+
+
+def check_table(
+    estimator: Any,
+    X: ArrayLike,
+    *,
+    reset: bool,
+    missing: bool = False,
+    min_samples: int = 1,
+    numeric: bool = True,
+) -> NDArray:
+    """Return `X` as a 2-D array checked against the estimator's features.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Remembers the number and names of features when `reset`, is held to them otherwise.
+    X : array-like or dataframe of shape (n_samples, n_features)
+    reset : bool
+        True in `fit`.
+    missing : bool
+        NaN allowed (it means missing); infinity never is.
+    min_samples : int
+    numeric : bool
+        True asks for float32 or float64; False leaves the dtype (discrete levels).
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+        float64 where `numeric` unless the input was float32.
+    """
+    from sklearn.utils.validation import validate_data
+
+    if hasattr(X, "to_numpy") is False and not hasattr(X, "__array__"):
+        X = _sequence_as_array(X)
+    if isinstance(X, np.ndarray):
+        _refuse_odd_shapes(X)
+        if numeric and X.dtype.kind in "US":
+            raise DataTypeError(f"X holds {_first_text(X)}; convert it to numbers first.")
+        if X.dtype.kind in "mMV":
+            raise DataTypeError(f"X holds {X.dtype} values; real numbers are wanted.")
+        if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
+            X = X.astype(np.float64)
+        elif not X.dtype.isnative:
+            X = X.astype(X.dtype.newbyteorder("="))
+    with as_ancestral_errors():
+        checked = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=(np.float64, np.float32) if numeric else None,
+            ensure_all_finite=False,
+            ensure_min_samples=min_samples,
+            accept_sparse=False,
+        )
+    refuse_non_finite(checked, missing=missing)
+    return checked
+
+
+def _sequence_as_array(X: Any) -> Any:
+    """Return nested lists as an array; anything odd is left to scikit-learn's checker."""
+    if not isinstance(X, list | tuple):
+        return X
+    try:
+        return np.asarray(X)
+    except ValueError:
+        lengths = sorted({len(row) for row in X if hasattr(row, "__len__")})
+        raise DataError(
+            f"X is ragged: rows of lengths {lengths[:4]}. Every row needs the same length."
+        ) from None
+
+
+def _refuse_odd_shapes(X: NDArray) -> None:
+    """Say how to make a table of a stack of pictures; other shapes get scikit-learn's words."""
+    if X.ndim == 3:
+        n, height, width = X.shape
+        if width == 3 and height > 3:
+            hint = "this looks like one RGB image: convert it to grey"
+        else:
+            hint = f"flatten each image: X.reshape({n}, {height * width})"
+        raise DataError(
+            f"Found array with dim 3, shape {X.shape}; rows of a table are 1-D: {hint}."
+        )
+    if X.ndim == 4:
+        raise DataError(
+            f"Found array with dim 4, shape {X.shape}; colour images are not modelled: "
+            "convert them to grey and flatten each to a row."
+        )
+
+
+def check_integer(value: Any, name: str, *, minimum: int = 0, maximum: float = math.inf) -> int:
+    """Return `value` as an int within bounds (booleans and floats are refused).
+
+    Raises
+    ------
+    ModelError
+        Naming the parameter, the value and the bounds.
+    """
+    bounds = f"{minimum} or more" if maximum == math.inf else f"{minimum} to {int(maximum)}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise ModelError(f"{name} must be an integer, {bounds}; got {value!r}.")
+    if not minimum <= int(value) <= maximum:
+        raise ModelError(f"{name} must be an integer, {bounds}; got {value}.")
+    return int(value)
+
+
+def check_number(
+    value: Any, name: str, *, minimum: float = -math.inf, inclusive: bool = True
+) -> float:
+    """Return `value` as a finite float at or above (`inclusive`) or strictly above `minimum`."""
+    bounds = (
+        "finite" if minimum == -math.inf else f"{'at least' if inclusive else 'above'} {minimum:g}"
+    )
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if good and math.isfinite(value) and (value >= minimum if inclusive else value > minimum):
+        return float(value)
+    raise ModelError(f"{name} must be a number, {bounds}; got {value!r}.")
+
+
+def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
+    """Return `n_samples` as an int of 0 or more whose rows fit in memory."""
+    n_samples = check_integer(n_samples, "n_samples")
+    limit = 16 << 30
+    if n_samples * row_bytes > limit:
+        raise ModelError(
+            f"n_samples={n_samples} needs {n_samples * row_bytes / 2**30:.1f} GiB, over the limit "
+            f"of {limit >> 30} GiB. Draw at most {limit // row_bytes} at a time."
+        )
+    return n_samples
+
+
+def one_sample_message(n: int, least: int, why: str) -> str:
+    """Word the error for too few rows (scikit-learn's checks look for "n_samples = 1")."""
+    return f"n_samples = {n} is too few: at least {least} rows are needed, because {why}."
+
+
+def log_sum_exp(a: NDArray, axis: int = -1) -> NDArray:
+    """Return log(sum(exp(a))) along an axis; all -inf gives -inf without a warning."""
+    top = np.max(a, axis=axis, keepdims=True)
+    safe = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.log(np.sum(np.exp(a - safe), axis=axis)) + np.squeeze(safe, axis=axis)

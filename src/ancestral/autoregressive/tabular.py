@@ -1,0 +1,419 @@
+"""Conditional probability tables (CPTs), held as a prefix trie.
+
+    p(x) = prod_i table_i[x_1, ..., x_i],   table_i[x_1, ..., x_{i-1}, :] = p(x_i | x_1 ... x_{i-1})
+
+The i-th dense table has K_1 x ... x K_i cells: for 25 binary pixels, 67 million in all. Almost
+all belong to prefixes of probability zero. The trie keeps one row per *reachable* prefix (context):
+log p of each level, and the number of the next depth's context that each level leads to.
+
+Maximum likelihood is counting: p(level | prefix) = count(prefix, level) / count(prefix), or with
+additive smoothing alpha, (count + alpha) / (count(prefix) + alpha K). Under smoothing a prefix that
+was never seen is uniform from there on; without it, impossible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._validation import as_numbers, check_number
+from ancestral.autoregressive.sequential import Sequential
+from ancestral.base import FromStatistics, MaximumLikelihood
+from ancestral.errors import DataError, ModelError
+from ancestral.statistics import Counts
+
+UNSEEN = -1  # child of a level that leads to no stored context
+MAX_DENSE_BYTES = 4 << 30
+MAX_SUPPORT = 1 << 20
+SUM_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Conditional probability tables, reachable rows only.
+
+    Parameters
+    ----------
+    contexts : tuple of ndarray
+        The i-th, of shape (n_i, i), holds the reachable prefixes x_1 ... x_i in lexicographic
+        order, as levels 0, 1, ...; the first has shape (1, 0).
+    probabilities : tuple of ndarray
+        The i-th, of shape (n_i, K_i): row r is p(x_{i+1} = level | contexts[i][r]).
+    """
+
+    contexts: tuple[NDArray[np.intp], ...]
+    probabilities: tuple[NDArray[np.float64], ...]
+
+    @classmethod
+    def from_dense(cls, tables: Sequence[ArrayLike]) -> Tables:
+        """Keep the reachable rows of dense tables.
+
+        Parameters
+        ----------
+        tables : list of array-like
+            The i-th of shape (K_1, ..., K_i); its last axis sums to one wherever the prefix is
+            reachable. Rows of unreachable prefixes are never read and may be NaN.
+
+        Raises
+        ------
+        DataError
+            For a table of the wrong shape, or a reachable row that holds NaN, a negative or a
+            sum other than one (beyond 1e-6; smaller differences are scaled away).
+        """
+        if len(tables) == 0:
+            raise DataError("the list of tables is empty: give one table per variable.")
+        contexts: list[NDArray[np.intp]] = []
+        probabilities: list[NDArray[np.float64]] = []
+        prefixes = np.zeros((1, 0), np.intp)
+        levels: tuple[int, ...] = ()
+        for i, given in enumerate(tables):
+            table = as_numbers(given, name=f"table {i}")
+            if table.ndim != i + 1 or table.shape[:-1] != levels:
+                wanted = "".join(f"{k}, " for k in levels)
+                raise DataError(
+                    f"table {i} has shape {table.shape}; expected ({wanted}K): one axis for each "
+                    "earlier variable, then its own levels. Are tables missing or out of order?"
+                )
+            rows = table[tuple(prefixes.T)].reshape(len(prefixes), -1).astype(np.float64)
+            rows = checked_rows(rows, i, prefixes)
+            contexts.append(prefixes)
+            probabilities.append(rows)
+            prefixes = extend_prefixes(prefixes, rows)
+            levels = table.shape
+        return cls(tuple(contexts), tuple(probabilities))
+
+    def to_dense(self) -> list[NDArray[np.float64]]:
+        """Return the dense tables, NaN in the rows of unreachable prefixes.
+
+        Raises
+        ------
+        ModelError
+            When they would take more than 4 GiB.
+        """
+        if 8 * self.n_dense_cells > MAX_DENSE_BYTES:
+            raise ModelError(
+                f"the dense tables have {self.n_dense_cells} cells, "
+                f"{8 * self.n_dense_cells / 2**30:.1f} GiB; the limit is 4 GiB. "
+                "Use contexts and probabilities, which hold the reachable rows."
+            )
+        dense = []
+        for i, (prefixes, rows) in enumerate(zip(self.contexts, self.probabilities)):
+            table = np.full(self.n_levels[: i + 1], np.nan)
+            table[tuple(prefixes.T)] = rows if i else rows[0]
+            dense.append(table)
+        return dense
+
+    @property
+    def n_levels(self) -> tuple[int, ...]:
+        """Number of levels of each variable."""
+        return tuple(rows.shape[1] for rows in self.probabilities)
+
+    @property
+    def n_contexts(self) -> int:
+        """Number of reachable prefixes, the empty one included."""
+        return sum(len(rows) for rows in self.probabilities)
+
+    @property
+    def n_dense_cells(self) -> int:
+        """Number of cells of the dense tables."""
+        cells, total = 1, 0
+        for k in self.n_levels:
+            cells *= k
+            total += cells
+        return total
+
+
+def checked_rows(
+    rows: NDArray[np.float64], table: int, prefixes: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return reachable rows that sum to one; DataError at the first that is no distribution."""
+    total = rows.sum(axis=1)
+    wrong = ~((rows >= 0).all(axis=1) & (np.abs(total - 1) <= SUM_TOLERANCE))
+    if wrong.any():
+        r = int(np.flatnonzero(wrong)[0])
+        shown = ", ".join(f"{p:g}" for p in rows[r][:4])
+        raise DataError(
+            f"table {table}, prefix {tuple(int(x) for x in prefixes[r])}: the row [{shown}] sums "
+            f"to {total[r]:g}; a reachable row must be probabilities that sum to 1."
+        )
+    # Rounding of the last bit is left alone, so that exact tables stay exact.
+    return np.where(np.abs(total - 1) < 1e-12, 1.0, 1 / total)[:, None] * rows
+
+
+def extend_prefixes(prefixes: NDArray[np.intp], rows: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the prefixes, one value longer, that have positive probability, in order."""
+    parent, level = np.nonzero(rows)
+    return np.column_stack([prefixes[parent], level])
+
+
+class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
+    """One conditional probability table per variable, each given all the variables before it.
+
+    Parameters
+    ----------
+    smoothing : float
+        Added to every count (0 is maximum likelihood; 1 is Laplace's rule). With smoothing, a
+        prefix that was never seen is uniform from there on.
+
+    Attributes
+    ----------
+    categories_ : list of ndarray
+        The levels of each variable: integers, booleans or text, learnt in `fit`. A table of zeros
+        and ones (or booleans) is binary in every column, also where a column is constant.
+    n_parameters_ : int
+        Stored contexts times (levels - 1).
+    n_contexts_, n_branching_contexts_ : int
+        Reachable prefixes; those where more than one level is possible.
+    n_dense_cells_, n_dense_free_ : int
+        Cells of the dense tables, and how many of them are free (each row sums to one).
+    entropy_ : float
+        Of the distribution, in nats: no model of these data has a mean loss below it.
+    step_entropies_ : ndarray of shape (n_features,)
+        H(x_i | x_<i) in nats; they sum to `entropy_`.
+    support_ : ndarray of shape (n_rows, n_features)
+        Every row of positive probability, in lexicographic order.
+
+    Notes
+    -----
+    Unlike dense tables, memory grows with the number of distinct prefixes: at most rows times
+    variables. A row with NaN is scored by its known values, the others summed out exactly.
+
+    References
+    ----------
+    Bishop (2006), Pattern Recognition and Machine Learning, section 8.1.
+
+    Examples
+    --------
+    >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+    >>> model.log_density([[1, 1], [1, 0]])
+    array([-0.69314718, -inf])
+    >>> model.n_parameters_
+    3
+    """
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        self.smoothing = smoothing
+
+    @classmethod
+    def from_tables(cls, tables: Tables | Sequence[ArrayLike]) -> Self:
+        """Return the model whose conditionals are the given tables.
+
+        Parameters
+        ----------
+        tables : Tables, or list of array-like
+            Dense: the i-th of shape (K_1, ..., K_i) with p(x_i | x_1 ... x_{i-1}) along the last
+            axis; rows of impossible prefixes may be NaN. Levels are 0, 1, ..., K_i - 1.
+
+        Raises
+        ------
+        DataError
+            When a table has the wrong shape, or a reachable row is no distribution.
+        """
+        if not isinstance(tables, Tables):
+            tables = Tables.from_dense(tables)
+        model = cls()
+        model.categories_ = [np.arange(k) for k in tables.n_levels]
+        model.n_features_in_ = len(tables.n_levels)
+        model._set_trie(list(tables.probabilities))
+        return model
+
+    def to_tables(self) -> list[NDArray[np.float64]]:
+        """Return the dense tables, the i-th of shape (K_1, ..., K_i).
+
+        Returns
+        -------
+        list of ndarray
+            Rows of prefixes that were never seen are NaN (uniform under smoothing).
+
+        Raises
+        ------
+        ModelError
+            When they would take more than 4 GiB.
+        """
+        dense = self.tables_.to_dense()
+        if not self._unseen_is_possible:
+            return dense
+        return [np.where(np.isnan(table), 1 / table.shape[-1], table) for table in dense]
+
+    @property
+    def tables_(self) -> Tables:
+        """The stored conditionals as `Tables`."""
+        self._check_fitted()
+        contexts = [np.zeros((1, 0), np.intp)]
+        for child in self.children_[:-1]:
+            parent, level = np.nonzero(child != UNSEEN)
+            contexts.append(np.column_stack([contexts[-1][parent], level]))
+        return Tables(tuple(contexts), tuple(self.probabilities_))
+
+    # ---- fit: count prefixes ----------------------------------------------------------------
+
+    def _statistics(self, levels: NDArray[np.intp]) -> Counts:  # type: ignore[override]
+        return Counts.of(levels)
+
+    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
+        self._solve(self._statistics(levels))
+
+    def _solve(self, statistics: Counts) -> None:
+        alpha = check_number(self.smoothing, "smoothing", minimum=0.0)
+        rows, counts = statistics.rows, statistics.counts
+        group = np.zeros(len(rows), np.intp)  # each distinct row's context at this depth
+        n_groups = 1
+        probabilities, children = [], []
+        for i, known in enumerate(self.categories_):
+            k = len(known)
+            cell = group * k + rows[:, i]
+            count = np.bincount(cell, weights=counts, minlength=n_groups * k).reshape(n_groups, k)
+            probabilities.append((count + alpha) / (count.sum(axis=1, keepdims=True) + alpha * k))
+            seen = count.ravel() > 0
+            child = np.where(seen, np.cumsum(seen) - 1, UNSEEN)
+            children.append(child.reshape(n_groups, k))
+            group, n_groups = child[cell], int(seen.sum())
+        self._set_trie(probabilities, children)
+
+    def _set_trie(
+        self,
+        probabilities: list[NDArray[np.float64]],
+        children: list[NDArray[np.intp]] | None = None,
+    ) -> None:
+        """Store the trie; without `children`, every level of positive probability has one."""
+        if children is None:
+            children = [_children(p) for p in probabilities]
+        with np.errstate(divide="ignore"):
+            self.log_probabilities_ = [np.log(p) for p in probabilities]
+        self.probabilities_ = probabilities
+        self.children_ = children
+
+    # ---- what it is -------------------------------------------------------------------------
+
+    @property
+    def _unseen_is_possible(self) -> bool:
+        """Whether a level without a stored context has positive probability."""
+        return any(
+            bool(np.isfinite(log_p[child == UNSEEN]).any())
+            for log_p, child in zip(self.log_probabilities_, self.children_)
+        )
+
+    @property
+    def n_contexts_(self) -> int:
+        """Number of stored prefixes, the empty one included."""
+        return sum(len(log_p) for log_p in self.log_probabilities_)
+
+    @property
+    def n_branching_contexts_(self) -> int:
+        """Number of stored prefixes after which more than one level is possible."""
+        return sum(int((np.isfinite(p).sum(axis=1) > 1).sum()) for p in self.log_probabilities_)
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Stored contexts times (levels - 1)."""
+        return sum(log_p.shape[0] * (log_p.shape[1] - 1) for log_p in self.log_probabilities_)
+
+    @property
+    def n_dense_cells_(self) -> int:
+        """Number of cells of the dense tables."""
+        return self.tables_.n_dense_cells
+
+    @property
+    def n_dense_free_(self) -> int:
+        """Number of free cells of the dense tables: each row of K sums to one."""
+        prefixes, total = 1, 0
+        for known in self.categories_:
+            total += prefixes * (len(known) - 1)
+            prefixes *= len(known)
+        return total
+
+    @property
+    def step_entropies_(self) -> NDArray[np.float64]:
+        """Conditional entropies H(x_i | x_<i) in nats, shape (n_features,)."""
+        entropies = np.zeros(self.n_features_in_)
+        reach, unseen = np.ones(1), 0.0  # probability of each stored context, and of none
+        for i, (log_p, child) in enumerate(zip(self.log_probabilities_, self.children_)):
+            p = self.probabilities_[i]
+            own = -np.where(p > 0, p * np.where(p > 0, log_p, 0.0), 0.0).sum(axis=1)
+            entropies[i] = reach @ own + unseen * np.log(p.shape[1])
+            joint = reach[:, None] * p
+            unseen += joint[child == UNSEEN].sum() if i + 1 < len(entropies) else 0.0
+            reach = joint[child != UNSEEN]  # in the order of the next depth's contexts
+        return entropies
+
+    @property
+    def entropy_(self) -> float:
+        """Entropy of the distribution in nats."""
+        return float(self.step_entropies_.sum())
+
+    @property
+    def support_(self) -> NDArray:
+        """Every row of positive probability, in lexicographic order.
+
+        Raises
+        ------
+        ModelError
+            When smoothing makes more than 2**20 rows possible.
+        """
+        self._check_fitted()
+        if self._unseen_is_possible:
+            size = float(np.prod([float(len(known)) for known in self.categories_]))
+            if size > MAX_SUPPORT:
+                raise ModelError(
+                    f"smoothing={self.smoothing} makes all {size:.3g} rows possible. "
+                    "Fit with smoothing=0 to list the support."
+                )
+            rows = np.indices([len(known) for known in self.categories_])
+            return self._decode(rows.reshape(self.n_features_in_, -1).T)
+        tables = self.tables_
+        return self._decode(extend_prefixes(tables.contexts[-1], tables.probabilities[-1]))
+
+    # ---- the step-state protocol: a state is each row's context number -----------------------
+
+    def start(self, n_samples: int) -> NDArray[np.intp]:
+        return np.zeros((n_samples, 2), np.intp)  # (depth, context at that depth)
+
+    def step(
+        self, state: NDArray[np.intp], previous: NDArray[np.intp] | None
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        depth = int(state[0, 0]) if len(state) else 0
+        context = state[:, 1]
+        if previous is not None:
+            child = self.children_[depth]
+            context = np.where(context == UNSEEN, UNSEEN, child[context, previous])
+            depth += 1
+        table = self.log_probabilities_[depth]
+        uniform = np.full((1, table.shape[1]), -np.log(table.shape[1]))
+        log_p = np.concatenate([table, uniform])[context]  # UNSEEN picks the last row
+        return np.column_stack([np.full(len(context), depth), context]), log_p
+
+    def take(self, state: NDArray[np.intp], index: NDArray[np.intp]) -> NDArray[np.intp]:
+        return state[index]
+
+    def _fitted_state(self) -> dict[str, Any]:
+        state = super()._fitted_state()
+        del state["log_probabilities_"]  # follows from the probabilities
+        return state
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        self._set_trie(self.probabilities_, self.children_)
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        n = 1
+        for p, child, known in zip(
+            self.probabilities_, self.children_, self.categories_, strict=True
+        ):
+            if p.shape != child.shape or p.shape != (n, len(known)):
+                raise ValueError("a table has the wrong shape")
+            if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1.0, atol=1e-9)):
+                raise ValueError("a row of a table does not sum to one")
+            n = int((child != UNSEEN).sum())
+            if not np.array_equal(child[child != UNSEEN], np.arange(n)):
+                raise ValueError("the trie is broken")
+
+
+def _children(p: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Number the levels of positive probability in order: the next depth's contexts."""
+    possible = p.ravel() > 0
+    return np.where(possible, np.cumsum(possible) - 1, UNSEEN).reshape(p.shape).astype(np.intp)

@@ -1,0 +1,423 @@
+"""The contract: three faces and a few capabilities.
+
+A *face* is the public side of a model of one kind of data: `Density` (rows of a table),
+`ConditionalDensity` (y given X), `GraphDensity` (edges given node features). A *capability* is a
+mixin that a model has or has not: `FromStatistics`, `MaximumLikelihood`. The author of a model
+writes the few private methods named in each class; the face checks the input once.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from ancestral import model_file
+from ancestral._validation import (
+    as_ancestral_errors,
+    as_generator,
+    as_numbers,
+    check_n_samples,
+    check_table,
+    refuse_non_finite,
+)
+from ancestral.errors import DataError, ModelError
+
+
+class NotFittedError(ModelError, SklearnNotFittedError):
+    """The model was asked something before `fit`."""
+
+
+class Model(BaseEstimator, ABC):
+    """What every model has: parameters, a fitted state, a file."""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted model to one file: no code in it, checksummed, replaced atomically.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        SaveError
+            When the disk refuses; the old file, if any, is untouched.
+        """
+        self._check_fitted()
+        return model_file.save(self, path)
+
+    def _check_fitted(self) -> None:
+        try:
+            check_is_fitted(self)
+        except SklearnNotFittedError:
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet: call fit first."
+            ) from None
+
+    def _fitted_state(self) -> dict[str, Any]:
+        """Return what `fit` learnt, as arrays and plain values, by attribute name."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name.endswith("_") and not name.startswith("_")
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take back what `_fitted_state` gave; raise ValueError if it is not a whole model."""
+        for name, value in state.items():
+            setattr(self, name, value)
+        self._check_state()
+
+    def _check_state(self) -> None:
+        """Raise ValueError when restored values cannot be a fitted model (shape, sign, NaN)."""
+
+
+class MaximumLikelihood(ABC):
+    """A model whose parameters maximise the likelihood of its training data."""
+
+    n_parameters_: int
+
+    def aic(self, X: Any, y: Any = None) -> float:
+        """Return Akaike's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X : rows (density), inputs (conditional) or graphs, as `log_density` takes them
+        y : targets, for a conditional density
+
+        Returns
+        -------
+        float
+            2 k - 2 log L, with k = `n_parameters_`.
+        """
+        total, _ = self._total_log_density(X, y)
+        return float(2 * self.n_parameters_ - 2 * total)
+
+    def bic(self, X: Any, y: Any = None) -> float:
+        """Return Schwarz's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X, y : as for `aic`
+
+        Returns
+        -------
+        float
+            k log n - 2 log L, with n the number of rows (graphs: of dyads).
+        """
+        total, n = self._total_log_density(X, y)
+        return float(self.n_parameters_ * np.log(n) - 2 * total)
+
+    def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
+        """Return log L in nats and the number of observations."""
+        values = self.log_density(X) if y is None else self.log_density(X, y)  # type: ignore[attr-defined]
+        return float(np.sum(values)), len(values)
+
+
+class FromStatistics(ABC):
+    """A model solved in closed form from a sum of sufficient statistics.
+
+    Its fit is `_solve(_statistics(data))`; statistics of parts merge by `+`.
+    """
+
+    @abstractmethod
+    def _statistics(self, *data: NDArray) -> Any:
+        """Return the statistics of checked data."""
+
+    @abstractmethod
+    def _solve(self, statistics: Any) -> None:
+        """Set the fitted attributes."""
+
+
+class Density(DensityMixin, Model):
+    """A probability density (or mass) over rows of a table.
+
+    An author writes `_fit(X)`, `_log_density(X)` and `_draw(n_samples, rng)`; a model that can
+    condition also writes `_draw_given(n_samples, given, rng)`.
+    """
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Fit the model to the rows of X.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._fit(self._check_rows(X, reset=True))
+        return self
+
+    def log_density(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return log p(x) of each row, in nats.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Nats; -inf where the row is impossible.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        DataError
+            For another number of columns, or values the model cannot take.
+        """
+        self._check_fitted()
+        return self._log_density(self._check_rows(X, reset=False))
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return `log_density(X)`: scikit-learn's name for it.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Nats.
+        """
+        return self.log_density(X)
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Return the mean log density of the rows.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+            Nats per row.
+        """
+        return float(np.mean(self.log_density(X)))
+
+    def sample(
+        self, n_samples: int = 1, *, given: ArrayLike | None = None, random_state: Any = None
+    ) -> NDArray:
+        """Draw rows ancestrally: parents first, children given their parents.
+
+        Parameters
+        ----------
+        n_samples : int
+            0 or more.
+        given : array-like of shape (n_features,), optional
+            One row with NaN where unknown: the draws come from the exact conditional
+            distribution given its known values, which they repeat.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ModelError
+            For a negative count, or when the condition cannot be met exactly.
+        DataError
+            For a `given` of another length or with impossible values.
+        """
+        self._check_fitted()
+        n_samples = check_n_samples(n_samples, row_bytes=8 * self.n_features_in_)
+        rng = as_generator(random_state)
+        if given is None:
+            return self._draw(n_samples, rng)
+        return self._draw_given(n_samples, self._check_given(given), rng)
+
+    def _check_given(self, given: ArrayLike) -> NDArray:
+        """Return one partly known row, NaN where unknown."""
+        row = np.asarray(given)
+        if row.shape != (self.n_features_in_,):
+            raise DataError(
+                f"given must be one row of {self.n_features_in_} values, NaN where unknown; "
+                f"got shape {row.shape}."
+            )
+        return row
+
+    def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        """Return checked rows; models of discrete data override how levels are read."""
+        return check_table(self, X, reset=reset)
+
+    @abstractmethod
+    def _fit(self, X: NDArray) -> None: ...
+
+    @abstractmethod
+    def _log_density(self, X: NDArray) -> NDArray[np.float64]: ...
+
+    @abstractmethod
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray: ...
+
+    def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
+        raise ModelError(f"{type(self).__name__} cannot draw given known values exactly.")
+
+
+class ConditionalDensity(RegressorMixin, Model):
+    """A probability density of a real y given a row of X.
+
+    An author writes `_fit(X, y)`, `_predict(X)` -> (mean, standard deviation) per row.
+    The conditional is normal: y | x ~ N(mean(x), std(x)^2).
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit p(y | x) to pairs.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self
+        """
+        if y is None:
+            raise DataError("requires y to be passed, but the target y is None.")
+        rows = check_table(self, X, reset=True)
+        self._fit(rows.astype(np.float64, copy=False), self._check_target(y, len(rows)))
+        return self
+
+    def log_density(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Return log p(y | x) of each pair, in nats.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Nats.
+
+        Raises
+        ------
+        ModelError
+            When the fitted variance is zero: the density is unbounded.
+        """
+        rows = self._check_inputs(X)
+        y = self._check_target(y, len(rows))
+        mean, std = self._predict(rows)
+        self._refuse_zero_variance()
+        return -0.5 * (np.log(2 * np.pi) + ((y - mean) / std) ** 2) - np.log(std)
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:  # noqa: FBT001, FBT002 - scikit-learn's spelling
+        """Return the mean of y given each row, and its standard deviation on request.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        return_std : bool
+            True adds the plug-in standard deviation: the sigma(x) that `log_density` uses,
+            without the parameters' own uncertainty.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,)
+        std : ndarray of shape (n_samples,)
+            Only with `return_std`; in the units of y.
+        """
+        mean, std = self._predict(self._check_inputs(X))
+        return (mean, std) if return_std else mean
+
+    def sample(self, X: ArrayLike, *, random_state: Any = None) -> NDArray[np.float64]:
+        """Draw one y for each row of X.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        mean, std = self._predict(self._check_inputs(X))
+        self._refuse_zero_variance()
+        return as_generator(random_state).normal(mean, std)
+
+    def _check_inputs(self, X: ArrayLike) -> NDArray[np.float64]:
+        self._check_fitted()
+        return check_table(self, X, reset=False).astype(np.float64, copy=False)
+
+    def _check_target(self, y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
+        """Return y as float64 of shape (n_rows,)."""
+        from sklearn.utils.validation import column_or_1d
+
+        target = as_numbers(y, name="y")
+        if target.ndim == 2 and target.shape[1] > 1:
+            raise DataError(f"y must be one column of shape ({n_rows},); got shape {target.shape}.")
+        with as_ancestral_errors():
+            target = column_or_1d(target, warn=True)
+        if len(target) != n_rows:
+            raise DataError(f"X has {n_rows} rows, y has {len(target)}: give one target per row.")
+        refuse_non_finite(target, name="y")
+        return target.astype(np.float64, copy=False)
+
+    def _refuse_zero_variance(self) -> None:
+        """Raise ModelError when the fitted variance is zero."""
+
+    @abstractmethod
+    def _fit(self, X: NDArray, y: NDArray) -> None: ...
+
+    @abstractmethod
+    def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+
+class GraphDensity(Model):
+    """A probability of the edges of graphs given their node features.
+
+    Its observations are whole graphs of differing size, not rows of a table, so scikit-learn's
+    estimator checks (all of which pass a 2-D X) do not apply to it.
+    An author writes `fit(graphs)`, `log_density(graphs)` and `sample(n_samples, ...)`.
+    """
+
+    @abstractmethod
+    def fit(self, graphs: Any, y: Any = None) -> Self:
+        """Fit the model to a list of graphs."""
+
+    @abstractmethod
+    def log_density(self, graphs: Any) -> NDArray[np.float64]:
+        """Return log p(E | X) of each graph, in nats, shape (n_graphs,)."""
+
+    def score(self, graphs: Any, y: Any = None) -> float:
+        """Return the mean log density of the graphs.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+        y : ignored
+
+        Returns
+        -------
+        float
+            Nats per graph.
+        """
+        return float(np.mean(self.log_density(graphs)))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.no_validation = True
+        return tags
