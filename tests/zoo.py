@@ -1,0 +1,199 @@
+"""Every model once, with small data: a model that joins this list inherits every law.
+
+Densities and conditionals list, beside a fitted model, what only their author can know: how many
+parameters a hand count gives, and how the fitted parameters can be nudged.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ancestral import Graph, InnerProductGraph, LinearGaussian, PPCA, TabularAutoregressive
+
+Nudges = Callable[[Any, np.random.Generator], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    make: Callable[[], Any]
+    data: tuple[Any, ...]  # what fit takes
+    n_parameters: int  # counted by hand
+    nudges: Nudges | None = None  # None: not fitted by maximum likelihood
+    space: Any = None  # every possible row, for discrete models
+    checks: tuple[Any, ...] = field(default=())  # instances for scikit-learn's check_estimator
+    extra: str | None = None  # the optional package it needs
+
+    def fit(self) -> Any:
+        return self.make().fit(*self.data)
+
+
+def _changed(model: Any, **values: Any) -> Any:
+    other = copy.deepcopy(model)
+    for name, value in values.items():
+        setattr(other, name, value)
+    return other
+
+
+def _nudged_tables(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        tables = []
+        for p in model.probabilities_:
+            free = np.where(p > 0, p * np.exp(0.01 * rng.normal(size=p.shape)), 0.0)
+            tables.append(free / free.sum(axis=1, keepdims=True))
+        other = copy.deepcopy(model)
+        other._set_trie(tables, model.children_)
+        yield other
+
+
+def _nudged_ppca(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    """Nudge mean, loadings and noise; eigenpairs are recomputed from the nudged covariance."""
+    for _ in range(20):
+        W = model.loadings_ + 0.01 * rng.normal(size=model.loadings_.shape)
+        noise = model.noise_variance_ * np.exp(0.01 * rng.normal())
+        mean = model.mean_ + 0.01 * rng.normal(size=model.mean_.shape)
+        U, singular, _ = np.linalg.svd(W, full_matrices=False)
+        eigenvalues = np.full(len(mean), noise)
+        eigenvalues[: len(singular)] += singular**2
+        yield _changed(
+            model, mean_=mean, noise_variance_=noise, components_=U.T, eigenvalues_=eigenvalues
+        )
+
+
+def _nudged_line(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        yield _changed(
+            model,
+            coef_=model.coef_ + 0.01 * rng.normal(size=model.coef_.shape),
+            intercept_=model.intercept_ + 0.01 * rng.normal(),
+            noise_variance_=model.noise_variance_ * np.exp(0.02 * rng.normal()),
+        )
+
+
+def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        step = 0.01 * rng.normal(size=2)
+        yield _changed(model, slope_=model.slope_ + step[0], intercept_=model.intercept_ + step[1])
+
+
+def _graphs(n_graphs: int, n_nodes: int, n_features: int) -> list[Graph]:
+    rng = np.random.default_rng(5)
+    graphs = []
+    for _ in range(n_graphs):
+        X = rng.uniform(-1, 1, size=(n_nodes, n_features))
+        p = 1 / (1 + np.exp(-(2.0 * X @ X.T - 0.5)))
+        upper = np.triu(rng.random((n_nodes, n_nodes)) < p, 1)
+        graphs.append(Graph(X, upper + upper.T))
+    return graphs
+
+
+_rng = np.random.default_rng(0)
+BITS = (_rng.random((60, 5)) < [0.2, 0.5, 0.7, 0.4, 0.9]).astype(int)
+LEVELS = np.column_stack([_rng.integers(0, k, size=80) for k in (2, 3, 5)])
+WORDS = np.array([["no", "red"], ["yes", "red"], ["yes", "blue"], ["no", "green"]] * 3)
+CLOUD = _rng.normal(size=(200, 2)) @ np.array([[2.0, 0.5], [0.0, 0.7]]) + [3.0, -1.0]
+WIDE = _rng.normal(size=(8, 20)) + np.linspace(0, 5, 20)
+INPUTS = _rng.normal(size=(120, 3))
+TARGET = INPUTS @ [1.0, -2.0, 0.5] + 0.3 + 0.7 * _rng.normal(size=120)
+
+
+def _all_rows(*levels: Any) -> np.ndarray:
+    return np.array(list(itertools.product(*levels)))
+
+
+def _observed_prefixes(X: np.ndarray) -> list[int]:
+    """Distinct prefixes of each length 0 .. d - 1."""
+    return [len({tuple(row[:i]) for row in X.tolist()}) for i in range(X.shape[1])]
+
+
+def _weights(X: np.ndarray, free: list[int]) -> int:
+    return sum(n * k for n, k in zip(_observed_prefixes(X), free, strict=True))
+
+
+ZOO = [
+    Entry(
+        "tables",
+        TabularAutoregressive,
+        (BITS,),
+        n_parameters=_weights(BITS, [1] * 5),
+        nudges=_nudged_tables,
+        space=_all_rows(*[(0, 1)] * 5),
+        checks=(TabularAutoregressive(), TabularAutoregressive(smoothing=1.0)),
+    ),
+    Entry(
+        "tables of 2, 3 and 5 levels",
+        TabularAutoregressive,
+        (LEVELS,),
+        n_parameters=_weights(LEVELS, [1, 2, 4]),
+        nudges=_nudged_tables,
+        space=_all_rows(range(2), range(3), range(5)),
+    ),
+    Entry(
+        "tables of words",
+        TabularAutoregressive,
+        (WORDS,),
+        n_parameters=1 + 2 * 2,
+        nudges=_nudged_tables,
+        space=_all_rows(["no", "yes"], ["blue", "green", "red"]),
+    ),
+    Entry(
+        "smoothed tables",
+        lambda: TabularAutoregressive(smoothing=0.5),
+        (LEVELS,),
+        n_parameters=_weights(LEVELS, [1, 2, 4]),
+        space=_all_rows(range(2), range(3), range(5)),
+    ),
+    Entry(
+        "ppca",
+        lambda: PPCA(1),
+        (CLOUD,),
+        n_parameters=2 + 2 + 1,
+        nudges=_nudged_ppca,
+        checks=(PPCA(),),
+    ),
+    Entry(
+        "isotropic ppca",
+        lambda: PPCA(0),
+        (CLOUD,),
+        n_parameters=2 + 1,
+        nudges=_nudged_ppca,
+        checks=(PPCA(0),),
+    ),
+    Entry(
+        "wide ppca",
+        lambda: PPCA(3),
+        (WIDE,),
+        n_parameters=20 + (20 + 19 + 18) + 1,  # each column of W is free up to a rotation
+        nudges=_nudged_ppca,
+    ),
+    Entry(
+        "line",
+        LinearGaussian,
+        (INPUTS, TARGET),
+        n_parameters=3 + 1 + 1,
+        nudges=_nudged_line,
+        checks=(LinearGaussian(), LinearGaussian(fit_intercept=False), LinearGaussian(degree=2)),
+    ),
+    Entry(
+        "parabola through the origin",
+        lambda: LinearGaussian(fit_intercept=False, degree=2),
+        (INPUTS[:, :1], TARGET),
+        n_parameters=2 + 1,
+        nudges=lambda model, rng: (
+            _changed(m, intercept_=0.0) for m in _nudged_line(model, rng)
+        ),
+    ),
+    Entry(
+        "graph",
+        InnerProductGraph,
+        (_graphs(30, 8, 2),),
+        n_parameters=2,
+        nudges=_nudged_graph,
+    ),
+]
