@@ -67,6 +67,9 @@ def refuse_non_finite(X: NDArray, *, name: str = "X", missing: bool = False) -> 
     """Raise DataError at the first NaN (unless `missing`) or infinity of a float array."""
     if X.dtype.kind != "f" or X.size == 0:
         return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum()):  # one pass, no temporary; a sum that overflows is looked into
+            return
     bad = ~np.isfinite(X)
     if not bad.any():
         return

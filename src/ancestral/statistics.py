@@ -6,6 +6,7 @@ chunks or from many machines. `empty` is the identity of `+`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,14 @@ class Moments:
     count : int
         Number of rows.
     mean : ndarray of shape (d,)
+        Weighted, where the rows were.
     scatter : ndarray of shape (d, d) or None
-        sum (x - mean)(x - mean)^T.
+        sum w (x - mean)(x - mean)^T.
     root : ndarray of shape (r, d), r <= d, or None
         R with R^T R equal to the scatter: it keeps the digits that squaring loses, and for
         fewer rows than columns it is the smaller of the two.
+    weight : float, optional
+        Sum of the rows' weights; `count` when not given.
 
     Notes
     -----
@@ -47,10 +51,13 @@ class Moments:
     mean: NDArray[np.float64]
     scatter: NDArray[np.float64] | None = None
     root: NDArray[np.float64] | None = None
+    weight: float | None = None
 
     def __post_init__(self) -> None:
         if (self.scatter is None) == (self.root is None):
             raise DataError("Moments hold a scatter or a root, exactly one of the two.")
+        if self.weight is None:
+            object.__setattr__(self, "weight", float(self.count))
 
     @classmethod
     def empty(cls, n_features: int, *, root: bool = False) -> Moments:
@@ -61,15 +68,24 @@ class Moments:
         return cls(0, mean, scatter=np.zeros((n_features, n_features)))
 
     @classmethod
-    def of(cls, X: ArrayLike, *, root: bool | None = None) -> Moments:
-        """Return the moments of the rows of X, accumulated in float64 about a shift.
+    def of(
+        cls, X: ArrayLike, *, weights: ArrayLike | None = None, root: bool | None = None
+    ) -> Moments:
+        """Return the moments of the rows of X, accumulated about a shift near their mean.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
+        weights : array-like of shape (n,), optional
+            Not negative.
         root : bool or None
             True for a root, False for a scatter; None takes the root when n < d, so that wide
             data never form a (d, d) matrix.
+
+        Raises
+        ------
+        DataError
+            When X is no table, or weights are negative or of another length.
         """
         X = np.asarray(X)
         if X.ndim != 2:
@@ -77,12 +93,17 @@ class Moments:
         n, d = X.shape
         if root is None:
             root = n < d
-        if n == 0:
+        w = None if weights is None else _checked_weights(weights, n)
+        if n == 0 or (w is not None and not w.any()):
             return cls.empty(d, root=root)
-        mean, centred = _centred(X)
-        if not root:
-            return cls(n, mean, scatter=centred.T @ centred)
-        return cls(n, mean, root=_reduced(centred))
+        shift = _pilot_mean(X)
+        if root:
+            mean, R = _root_about_mean(X, shift, w)
+            return cls(n, mean, root=R, weight=None if w is None else float(w.sum()))
+        if X.dtype == np.float32 and w is None and _safe_in_single(X, shift):
+            return cls(n, *_scatter_single(X, shift))
+        mean, scatter = _scatter(X, shift, w)
+        return cls(n, mean, scatter, weight=None if w is None else float(w.sum()))
 
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
@@ -95,19 +116,26 @@ class Moments:
             return self
         if self.count == 0:
             return other
-        count = self.count + other.count
+        count, weight = self.count + other.count, self.total_weight + other.total_weight
         step = other.mean - self.mean
-        mean = self.mean + step * (other.count / count)
-        between = step * np.sqrt(self.count * (other.count / count))  # rank-one term, (d,)
+        share = other.total_weight / weight
+        mean = self.mean + step * share
+        between = step * np.sqrt(self.total_weight * share)  # rank-one term, (d,)
         if self.root is not None and other.root is not None:
-            return Moments(count, mean, root=_reduced(np.vstack([self.root, other.root, between])))
+            stacked = np.vstack([self.root, other.root, between])
+            return Moments(count, mean, root=_reduced(stacked), weight=weight)
         scatter = self.as_scatter() + other.as_scatter() + np.outer(between, between)
-        return Moments(count, mean, scatter=scatter)
+        return Moments(count, mean, scatter=scatter, weight=weight)
 
     @property
     def n_features(self) -> int:
         """Number of columns, d."""
         return int(self.mean.size)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the rows' weights."""
+        return float(self.count if self.weight is None else self.weight)
 
     def as_scatter(self) -> NDArray[np.float64]:
         """Return the centred scatter, of shape (d, d)."""
@@ -116,36 +144,156 @@ class Moments:
         root = np.asarray(self.root)  # one of the two is held
         return root.T @ root
 
-    def eigen(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def eigen(self, n_vectors: int | None = None) -> tuple[NDArray, NDArray]:
         """Return the covariance's non-trivial eigenvalues (falling) and eigenvectors as rows.
+
+        Parameters
+        ----------
+        n_vectors : int, optional
+            How many leading eigenvectors are wanted; all when not given.
 
         Returns
         -------
         eigenvalues : ndarray of shape (r,)
-            Of scatter / count; the remaining d - r are exactly zero.
-        eigenvectors : ndarray of shape (r, d)
+            Of scatter / total weight; the remaining d - r are exactly zero.
+        eigenvectors : ndarray of shape (n_vectors, d)
         """
         if self.root is not None:
-            _, singular, V = np.linalg.svd(self.root, full_matrices=False)
-            return singular**2 / self.count, V
-        eigenvalues, U = np.linalg.eigh(self.as_scatter())
-        return np.maximum(eigenvalues[::-1], 0.0) / self.count, U[:, ::-1].T
+            eigenvalues, V = _eigen_of_root(self.root, n_vectors)
+        else:
+            eigenvalues, U = np.linalg.eigh(self.as_scatter())
+            eigenvalues, V = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1].T[:n_vectors]
+        return eigenvalues / self.total_weight, V
 
 
-def _centred(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean (d,) and the centred rows (n, d) in float64."""
-    # A pilot shift first: the mean of shifted rows loses no digits at large offsets.
-    shift = X[0].astype(np.float64)
-    centred = X.astype(np.float64) - shift
-    offset = centred.mean(axis=0)
-    centred -= offset
-    return shift + offset, centred
+# ---- accumulation ------------------------------------------------------------------------------
+
+PILOT_ROWS = 256
+BLOCK_BYTES = 32 << 20
+SINGLE_ROWS = 4096  # float32 products over more rows than this would lose digits in the sum
+
+
+def _pilot_mean(X: NDArray) -> NDArray[np.float64]:
+    """Return the mean of some rows, spread over the table: a shift that is near enough."""
+    some = X[:: max(1, len(X) // PILOT_ROWS)][: 2 * PILOT_ROWS]
+    first = some[0].astype(np.float64)
+    shift = first + (some.astype(np.float64) - first).mean(axis=0)
+    return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
+
+
+def _blocks(n: int, rows: int) -> Iterator[slice]:
+    """Yield slices of at most `rows` rows."""
+    for start in range(0, n, rows):
+        yield slice(start, min(start + rows, n))
+
+
+def _scatter(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and scatter in one pass: shifted products, then a rank-one correction."""
+    n, d = X.shape
+    rows = min(n, max(256, BLOCK_BYTES // (8 * d)))
+    # Blocks are copied to C order: Fortran-ordered input gives the same bits.
+    block = np.empty((rows, d))
+    product, total, weight = np.zeros((d, d)), np.zeros(d), 0.0
+    for part in _blocks(n, rows):
+        B = block[: part.stop - part.start]
+        np.subtract(X[part], shift, out=B)
+        if weights is None:
+            total += np.ones(len(B)) @ B
+            weight += len(B)
+        else:
+            w = weights[part]
+            total += w @ B
+            weight += float(w.sum())
+            B *= np.sqrt(w)[:, None]
+        product += B.T @ B
+    offset = total / weight
+    product -= np.outer(offset * weight, offset)
+    return shift + offset, product
+
+
+def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
+    """Tell whether squares of centred float32 values neither overflow nor vanish."""
+    spread = np.abs(X[:: max(1, len(X) // PILOT_ROWS)] - shift.astype(np.float32)).max(axis=0)
+    return bool(spread.max() < 1e12 and (spread > 1e-12).all())
+
+
+def _scatter_single(
+    X: NDArray, shift: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and scatter of float32 rows: short float32 products, summed in float64."""
+    n, d = X.shape
+    block = np.empty((min(n, SINGLE_ROWS), d), np.float32)
+    product, total = np.zeros((d, d)), np.zeros(d)
+    single_shift = shift.astype(np.float32)
+    for part in _blocks(n, SINGLE_ROWS):
+        B = block[: part.stop - part.start]
+        np.subtract(X[part], single_shift, out=B)  # exact where values are near the shift
+        total += np.ones(len(B), np.float32) @ B
+        product += B.T @ B
+    if not np.isfinite(product).all():
+        return _scatter(X, shift, None)
+    offset = total / n
+    product -= np.outer(offset * n, offset)
+    return shift + offset, product
+
+
+def _root_about_mean(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and root in two passes, so that centring loses nothing."""
+    n, d = X.shape
+    rows = max(2 * d, 256, BLOCK_BYTES // (8 * d))
+    w = np.ones(n) if weights is None else weights
+    total = np.zeros(d)
+    for part in _blocks(n, rows):
+        total += w[part] @ (X[part] - shift)
+    mean = shift + total / w.sum()
+    R = np.zeros((0, d))
+    for part in _blocks(n, rows):
+        B = X[part] - mean
+        if weights is not None:
+            B *= np.sqrt(w[part])[:, None]
+        R = _reduced(np.vstack([R, B]) if len(R) else B)
+    return mean, R
+
+
+def _checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return weights as float64 of shape (n,), finite and not negative."""
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,):
+        raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
+    wrong = ~(np.isfinite(w) & (w >= 0))
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise DataError(f"weights hold {w[i]:g} at row {i}; they must be finite, 0 or more.")
+    return w
 
 
 def _reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return at most d rows with the same R^T R, by QR."""
     n, d = rows.shape
     return rows if n <= d else np.asarray(np.linalg.qr(rows, mode="r"))
+
+
+def _eigen_of_root(
+    root: NDArray[np.float64], n_vectors: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues of R^T R (falling) and leading eigenvectors as rows.
+
+    A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
+    squaring would lose them; then, and for small roots, through the SVD of R.
+    """
+    if 128 < len(root) < root.shape[1]:
+        eigenvalues, U = np.linalg.eigh(root @ root.T)
+        eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
+        kept = eigenvalues[: U.shape[1]]
+        steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
+        if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
+            return eigenvalues, (U / np.sqrt(kept)).T @ root
+    _, singular, V = np.linalg.svd(root, full_matrices=False)
+    return singular**2, V[:n_vectors]
 
 
 @dataclass(frozen=True)
@@ -155,7 +303,7 @@ class Counts:
     Parameters
     ----------
     rows : ndarray of shape (n_distinct, d)
-        Level indices (integers), distinct and sorted.
+        Integers, booleans or text; distinct and sorted.
     counts : ndarray of shape (n_distinct,)
 
     Examples
@@ -164,7 +312,7 @@ class Counts:
     array([2, 1])
     """
 
-    rows: NDArray[np.int64]
+    rows: NDArray
     counts: NDArray[np.int64]
 
     @classmethod
@@ -174,16 +322,17 @@ class Counts:
 
     @classmethod
     def of(cls, X: ArrayLike) -> Counts:
-        """Count the distinct rows of an integer table of shape (n, d)."""
+        """Count the distinct rows of a table of shape (n, d) of integers, booleans or text."""
         X = np.asarray(X)
-        if X.ndim != 2 or X.dtype.kind not in "biu":
+        if X.ndim != 2 or X.dtype.kind not in "biuUSO":
             raise DataError(
-                f"counts are of a 2-D table of integers; got shape {X.shape}, dtype {X.dtype}."
+                "counts are of a 2-D table of integers, booleans or text; "
+                f"got shape {X.shape}, dtype {X.dtype}."
             )
-        return cls._merged(X.astype(np.int64), np.ones(len(X), np.int64))
+        return cls._merged(X, np.ones(len(X), np.int64))
 
     @classmethod
-    def _merged(cls, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> Counts:
+    def _merged(cls, rows: NDArray, counts: NDArray[np.int64]) -> Counts:
         """Sort rows and add up the counts of equal ones."""
         distinct, inverse = distinct_rows(rows)
         total = np.zeros(len(distinct), np.int64)
@@ -193,6 +342,10 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         if not isinstance(other, Counts):
             return NotImplemented
+        if not len(other.rows):
+            return self
+        if not len(self.rows):
+            return other
         if self.rows.shape[1] != other.rows.shape[1]:
             raise DataError(
                 f"counts of {self.rows.shape[1]} and {other.rows.shape[1]} columns do not merge."

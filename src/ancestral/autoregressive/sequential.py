@@ -73,7 +73,8 @@ class Sequential(Density):
 
     def _fit(self, X: NDArray) -> None:
         """Learn the levels, then the model."""
-        self.categories_ = _learn_categories(X)
+        X = whole_numbers(X)
+        self.categories_ = learn_categories(X)
         self._fit_levels(self._encode(X))
 
     @abstractmethod
@@ -148,15 +149,17 @@ class Sequential(Density):
         return tags
 
 
-def _learn_categories(X: NDArray) -> list[NDArray]:
-    """Return each column's sorted levels; a table of zeros and ones is binary in every column."""
+def whole_numbers(X: NDArray) -> NDArray:
+    """Return X with whole floats made integers; DataError at the first value that is no level."""
     _refuse_fractions(X)
-    if X.dtype.kind in "biuf":
-        X = X if X.dtype.kind == "b" else X.astype(np.int64)
-        if X.dtype.kind == "b" or ((X == 0) | (X == 1)).all():
-            # A pixel that is constant in the data is still a pixel that could be on or off.
-            return [np.array([0, 1], X.dtype)] * X.shape[1]
-        return [np.unique(X[:, j]) for j in range(X.shape[1])]
+    return X if X.dtype.kind in "bUSO" else X.astype(np.int64)
+
+
+def learn_categories(X: NDArray) -> list[NDArray]:
+    """Return each column's sorted levels; a table of zeros and ones is binary in every column."""
+    if X.dtype.kind == "b" or (X.dtype.kind in "iu" and ((X == 0) | (X == 1)).all()):
+        # A pixel that is constant in the data is still a pixel that could be on or off.
+        return [np.array([0, 1], X.dtype)] * X.shape[1]
     try:
         return [np.unique(X[:, j]) for j in range(X.shape[1])]
     except TypeError:

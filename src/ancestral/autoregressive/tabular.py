@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._validation import as_numbers, check_number
-from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.sequential import Sequential, learn_categories, whole_numbers
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Counts
@@ -251,15 +251,22 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
 
     # ---- fit: count prefixes ----------------------------------------------------------------
 
-    def _statistics(self, levels: NDArray[np.intp]) -> Counts:  # type: ignore[override]
-        return Counts.of(levels)
+    def _statistics(self, X: NDArray) -> Counts:  # type: ignore[override]
+        return Counts.of(whole_numbers(X))
 
-    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
-        self._solve(self._statistics(levels))
+    def _fit(self, X: NDArray) -> None:
+        self._solve(self._statistics(X))
 
     def _solve(self, statistics: Counts) -> None:
+        self.categories_ = learn_categories(statistics.rows)
+        self._count_prefixes(self._encode(statistics.rows), statistics.counts)
+
+    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
+        self._count_prefixes(levels, np.ones(len(levels), np.int64))
+
+    def _count_prefixes(self, rows: NDArray[np.intp], counts: NDArray[np.int64]) -> None:
+        """Turn rows of level codes, each seen `counts` times, into conditionals."""
         alpha = check_number(self.smoothing, "smoothing", minimum=0.0)
-        rows, counts = statistics.rows, statistics.counts
         group = np.zeros(len(rows), np.intp)  # each distinct row's context at this depth
         n_groups = 1
         probabilities, children = [], []

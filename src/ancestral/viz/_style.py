@@ -1,0 +1,209 @@
+"""One look for every figure, and the one door to matplotlib.
+
+matplotlib is imported when a figure is drawn, never when this package is imported. Figures are
+plain `matplotlib.figure.Figure` objects: pyplot's global state is not used and nothing is shown.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._validation import as_numbers, refuse_non_finite
+from ancestral.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Okabe & Ito (2008), "Color universal design": told apart by all common kinds of colour vision.
+BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
+ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
+INK, GREY, HAIRLINE, PAPER = "#1F2328", "#767B82", "#C4C9CF", "#FFFFFF"
+
+TEXT_WIDTH = 6.3  # inches between the margins of an A4 page
+TEXT_SIZE = 9.0  # points
+DPI = 200
+
+RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": TEXT_SIZE,
+    "axes.titlesize": TEXT_SIZE,
+    "axes.titleweight": "regular",
+    "axes.labelsize": TEXT_SIZE,
+    "xtick.labelsize": TEXT_SIZE - 1,
+    "ytick.labelsize": TEXT_SIZE - 1,
+    "legend.fontsize": TEXT_SIZE - 1,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.edgecolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.width": 0.5,
+    "ytick.minor.width": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.titlepad": 7.0,
+    "axes.labelpad": 4.0,
+    "grid.color": "#E6E8EB",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "image.interpolation": "nearest",
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.06,
+    "axes.formatter.use_mathtext": True,
+    "axes.unicode_minus": True,
+    "mathtext.fontset": "dejavusans",
+}
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function under the house style, and leave matplotlib's settings alone."""
+
+    @functools.wraps(function)
+    def draw(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            import matplotlib
+        except ImportError:
+            raise MissingExtraError(
+                "figures need matplotlib, which is not installed. "
+                'Install it: pip install "ancestral[report]".'
+            ) from None
+        with matplotlib.rc_context(RC):  # type: ignore[arg-type]
+            return function(*args, **kwargs)
+
+    return draw
+
+
+def new_figure(width: float, height: float, *, layout: str | None = "constrained") -> Figure:
+    """Return an empty figure of that many inches, outside pyplot."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout=layout)  # type: ignore[arg-type]
+
+
+def axes_or_new(ax: Axes | None, *, width: float = 4.6, height: float = 3.1) -> Axes:
+    """Return `ax`, or the axes of a new figure."""
+    return new_figure(width, height).subplots() if ax is None else ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the outermost figure that axes stand in."""
+    figure: Any = ax.figure
+    return getattr(figure, "figure", figure)  # a SubFigure names the figure it belongs to
+
+
+def colours(name: str, stops: list[str]) -> Any:
+    """Return a colour map running evenly through `stops`."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(name, stops)
+
+
+def sequential() -> Any:
+    """White to the palette's blue and on to near black: lightness falls evenly."""
+    return colours("ancestral_blue", ["#FFFFFF", "#CFE3F1", "#86B9DC", BLUE, "#06385C"])
+
+
+def diverging() -> Any:
+    """Blue, white, vermillion: safe for red-green colour blindness, white at zero."""
+    return colours(
+        "ancestral_diverging",
+        ["#083A5E", BLUE, "#9CC7E2", "#FFFFFF", "#F2B68E", VERMILLION, "#6B2F00"],
+    )
+
+
+def numbers(
+    data: ArrayLike, name: str, ndim: int | None = 1, *, allow_nan: bool = False
+) -> NDArray[np.float64]:
+    """Return `data` as finite float64 with `ndim` dimensions and at least one value."""
+    array = as_numbers(data, name=name, ndim=ndim).astype(np.float64)
+    if array.size == 0:
+        raise DataError(f"{name} is empty (shape {array.shape}); there is nothing to draw.")
+    refuse_non_finite(array, name=name, missing=allow_nan)
+    return array
+
+
+def same_length(**arrays: Any) -> None:
+    """Raise DataError unless all named sequences have one length."""
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        seen = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise DataError(f"these must have equal lengths: {seen}.")
+
+
+def text_width(text: str, size: float) -> float:
+    """Return the width of a line of text in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    if not text.strip():
+        return 0.0
+    return float(TextPath((0, 0), text, size=size, prop=FontProperties()).get_extents().width) / 72
+
+
+def contrasting(colour: Any) -> str:
+    """Return ink or paper, whichever reads better on `colour`."""
+    from matplotlib.colors import to_rgb
+
+    linear = np.where(
+        np.array(to_rgb(colour)) <= 0.04045,
+        np.array(to_rgb(colour)) / 12.92,
+        ((np.array(to_rgb(colour)) + 0.055) / 1.055) ** 2.4,
+    )
+    luminance = float(linear @ [0.2126, 0.7152, 0.0722])  # WCAG relative luminance
+    return PAPER if luminance < 0.25 else INK
+
+
+def column(records: Any, name: str) -> NDArray[np.float64]:
+    """Return one named number of every record of a history, in order."""
+    try:
+        values = [record[name] for record in records]
+    except (KeyError, TypeError, IndexError):
+        raise DataError(
+            f'history must be a sequence of dicts, each with "{name}". '
+            "Pass a fitted model or its history_."
+        ) from None
+    return numbers(values, f'"{name}" of history')
+
+
+def whole_numbers(axis: Any) -> None:
+    """Put ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def unit_ticks(reach: float) -> Any:
+    """Ticks at whole numbers, thinned out beyond 4."""
+    from matplotlib.ticker import MultipleLocator
+
+    return MultipleLocator(max(1.0, float(np.ceil(reach / 4))))
+
+
+def plain_ticks(axis: Any) -> None:
+    """Write the ticks of a log axis as plain numbers: 16, not a power."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

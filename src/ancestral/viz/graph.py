@@ -1,0 +1,372 @@
+"""Figures of graphs whose nodes carry features: drawings, degrees, clustering.
+
+Three features in [-1, 1] colour a node directly, RGB = (x + 1) / 2; any other number of features
+is summarised by its first principal component, on one colour scale for all graphs of a figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._validation import check_integer
+from ancestral.errors import DataError, MissingExtraError
+from ancestral.viz import _style
+from ancestral.viz._style import styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LABELLED = 40  # graphs of more nodes are drawn without numbers
+COMPONENT_MAP = "viridis"
+Pairs = Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]
+
+
+@styled
+def draw_graph(features: ArrayLike, adjacency: ArrayLike, *, ax: Axes | None = None) -> Axes:
+    """Return a spring layout of one graph, nodes coloured by their features.
+
+    Parameters
+    ----------
+    features : array-like of shape (n, m)
+        For m = 3, in [-1, 1], the colour is RGB = (x + 1) / 2; otherwise the first principal
+        component on the colour map "viridis".
+    adjacency : array-like of shape (n, n)
+        Symmetric, 0 or 1; the diagonal is ignored.
+    ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Notes
+    -----
+    The layout is networkx's (Fruchterman & Reingold 1991) from a fixed start, with a weak pull to
+    the middle so that unlinked nodes stay near.
+
+    Examples
+    --------
+    >>> ax = draw_graph([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
+    >>> [text.get_text() for text in ax.texts]
+    ['1', '2', '3']
+    """
+    X, A = as_graph(features, adjacency)
+    ax = _style.axes_or_new(ax, width=3.6, height=3.6)
+    _draw(ax, A, node_colours([X])[0], 1.0)
+    return ax
+
+
+@styled
+def draw_graphs(
+    graphs: Sequence[Any], n_cols: int = 5, *, titles: Sequence[str] | None = None
+) -> Figure:
+    """Return several graphs in a grid, their nodes coloured on one scale.
+
+    Parameters
+    ----------
+    graphs : sequence of Graph or of (features, adjacency)
+    n_cols : int
+    titles : sequence of str, optional
+        By default the number of nodes and edges of each.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = draw_graphs([([[0.1], [0.9]], [[0, 1], [1, 0]])])
+    >>> figure.axes[0].get_title()
+    '2 nodes, 1 edge'
+    """
+    pairs = as_graphs(graphs, "graphs")
+    if titles is not None:
+        _style.same_length(graphs=pairs, titles=titles)
+    n_cols = min(check_integer(n_cols, "n_cols", minimum=1), len(pairs))
+    n_rows = math.ceil(len(pairs) / n_cols)
+    side = max(2.05, _style.TEXT_WIDTH / n_cols)
+    note = 0.3  # inches for the line that explains the colours
+    # a figure wider than the page will be shrunk to it: its words are made larger beforehand
+    size = _style.TEXT_SIZE * max(1.0, 0.85 * n_cols * side / _style.TEXT_WIDTH)
+    figure = _style.new_figure(n_cols * side, n_rows * (side + 0.25) + note)
+    axes = np.atleast_1d(figure.subplots(n_rows, n_cols)).ravel()
+    tones = node_colours([X for X, _ in pairs])
+    for k, ax in enumerate(axes):
+        if k >= len(pairs):
+            ax.axis("off")
+            continue
+        _draw(ax, pairs[k][1], tones[k], side / 3.6)
+        ax.set_title(_count(pairs[k][1]) if titles is None else titles[k], fontsize=size)
+    figure.supxlabel(colour_note(pairs[0][0].shape[1]), fontsize=size)
+    return figure
+
+
+def colour_note(n_features: int) -> str:
+    """Say in words how nodes are coloured."""
+    if n_features == 3:
+        return "node colour: red = (x₁ + 1)/2, green = (x₂ + 1)/2, blue = (x₃ + 1)/2"
+    if n_features == 1:
+        return f"node colour: the feature, dark (low) to light (high), map “{COMPONENT_MAP}”"
+    return (
+        f"node colour: first principal component of the {n_features} features, "
+        f"dark (low) to light (high), map “{COMPONENT_MAP}”"
+    )
+
+
+def _count(A: NDArray[np.bool_]) -> str:
+    """'15 nodes, 23 edges'."""
+    n, edges = len(A), int(A.sum()) // 2
+    return f"{n} node{'s' * (n != 1)}, {edges} edge{'s' * (edges != 1)}"
+
+
+def as_graph(
+    features: ArrayLike, adjacency: ArrayLike, name: str = ""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return checked features (n, m) and a boolean adjacency (n, n) without its diagonal."""
+    X = _style.numbers(features, f"{name}features", 2)
+    A = _style.numbers(adjacency, f"{name}adjacency", 2)
+    if A.shape != (len(X), len(X)):
+        raise DataError(
+            f"{name}adjacency must be {(len(X), len(X))} to match the features' rows; "
+            f"got {A.shape}. Features come first, adjacency second."
+        )
+    A = A.copy()
+    np.fill_diagonal(A, 0)
+    odd = np.argwhere((A != 0) & (A != 1))
+    if odd.size:
+        i, j = (int(v) for v in odd[0])
+        raise DataError(f"{name}adjacency must be 0 or 1; got {A[i, j]:g} at ({i}, {j}).")
+    uneven = np.argwhere(A != A.T)
+    if uneven.size:
+        i, j = (int(v) for v in uneven[0])
+        raise DataError(
+            f"{name}adjacency is not symmetric: ({i}, {j}) is {A[i, j]:g} but ({j}, {i}) is "
+            f"{A[j, i]:g}. Symmetrise it."
+        )
+    return X, A.astype(bool)
+
+
+def as_graphs(graphs: Sequence[Any], name: str) -> Pairs:
+    """Return every graph as (features, adjacency), all of one feature width."""
+    pairs = []
+    for k, graph in enumerate(graphs):
+        X, A = (
+            (graph.features, graph.adjacency)
+            if hasattr(graph, "adjacency")
+            else (graph[0], graph[1])
+        )
+        pairs.append(as_graph(X, A, f"{name}[{k}]: "))
+    if not pairs:
+        raise DataError(f"{name} is empty; there is nothing to draw.")
+    widths = {X.shape[1] for X, _ in pairs}
+    if len(widths) > 1:
+        raise DataError(f"{name} differ in their number of features: {sorted(widths)}.")
+    return pairs
+
+
+def node_colours(features: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Return RGB colours (n, 3) for the nodes of every graph, on one scale."""
+    if features[0].shape[1] == 3:
+        return [np.clip((X + 1.0) / 2.0, 0.0, 1.0) for X in features]
+    import matplotlib
+
+    stacked = np.concatenate(features)
+    centred = stacked - stacked.mean(axis=0)
+    direction = np.linalg.svd(centred, full_matrices=False)[2][0]
+    direction = direction * np.sign(direction[np.abs(direction).argmax()])  # one sign, always
+    t = centred @ direction
+    t = (t - t.min()) / (np.ptp(t) or 1.0)
+    tones = matplotlib.colormaps[COMPONENT_MAP](t)[:, :3]
+    return np.split(tones, np.cumsum([len(X) for X in features])[:-1])
+
+
+def _draw(ax: Axes, A: NDArray[np.bool_], tones: NDArray[np.float64], scale: float) -> None:
+    """Draw edges, nodes and numbers on axes without a frame; scale is 1 at 3.6 inches."""
+    from matplotlib.collections import LineCollection
+
+    n = len(A)
+    xy = layout(A)
+    rows, columns = np.nonzero(np.triu(A, 1))
+    thin = 0.9 if n <= LABELLED else 0.4
+    ax.add_collection(
+        LineCollection(
+            list(np.stack([xy[rows], xy[columns]], axis=1)),
+            colors=_style.GREY,
+            linewidths=thin,
+            zorder=1,
+        )
+    )
+    diameter = (19 * scale**0.5 if n <= 20 else 15 * scale**0.5) if n <= LABELLED else 110 / n**0.5
+    ax.scatter(
+        xy[:, 0], xy[:, 1], s=diameter**2, c=tones, edgecolors=_style.INK, linewidths=0.9, zorder=2
+    )
+    if n <= LABELLED:
+        for k, (x, y) in enumerate(xy):
+            ax.text(x, y, str(k + 1), ha="center", va="center_baseline", zorder=3,
+                    fontsize=0.54 * diameter, color=_style.contrasting(tones[k]))  # fmt: skip
+    ax.set(xlim=(-1.14, 1.14), ylim=(-1.14, 1.14), aspect="equal")
+    ax.axis("off")
+
+
+def layout(A: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return positions (n, 2) in [-1, 1]^2: springs, a pull to the middle, no two touching."""
+    try:
+        import networkx
+    except ImportError:
+        raise MissingExtraError(
+            "drawing graphs needs networkx, which is not installed. "
+            'Install it: pip install "ancestral[report]".'
+        ) from None
+    n = len(A)
+    if n == 1:
+        return np.zeros((1, 2))
+    graph = networkx.from_numpy_array(A.astype(float))
+    hub = n  # an unseen node that holds the parts together; unlinked nodes hang on it alone
+    if n <= LABELLED:
+        pull = {k: 0.12 if A[k].any() else 0.45 for k in range(n)}
+    else:  # a pull on every node would leave a hole in the middle
+        parts = list(networkx.connected_components(graph))
+        pull = {max(part, key=lambda k: A[k].sum()): 0.45 for part in parts}
+    graph.add_weighted_edges_from((hub, k, weight) for k, weight in pull.items())
+    steps = 200 if n <= 200 else 50
+    places = networkx.spring_layout(graph, seed=4, iterations=steps, k=1.7 / math.sqrt(n))
+    xy = _fit(np.array([places[k] for k in range(n)]))
+    if n <= 200:
+        for _ in range(60):
+            xy = _fit(_spread(xy, 0.30 if n <= 20 else 1.3 / math.sqrt(n)))
+    return xy
+
+
+def _fit(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Stretch positions to fill [-1, 1]^2, each axis by itself."""
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    return 2 * (xy - low) / np.where(high > low, high - low, 1.0) - np.where(high > low, 1.0, 0.0)
+
+
+def _spread(xy: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Move apart every two nodes nearer than `least`, half of the lack each."""
+    gap = xy[:, None] - xy[None]  # (n, n, 2)
+    distance = np.sqrt((gap**2).sum(axis=-1))
+    np.fill_diagonal(distance, np.inf)
+    lack = np.clip(least - distance, 0.0, None)
+    push = gap / np.maximum(distance, 1e-9)[..., None] * (0.5 * lack)[..., None]
+    return xy + push.sum(axis=1)
+
+
+@styled
+def degree_distribution(
+    data_graphs: Sequence[Any], sampled_graphs: Sequence[Any], *, ax: Axes | None = None
+) -> Axes:
+    """Return the share of nodes of each degree: data as bars, samples as points.
+
+    Parameters
+    ----------
+    data_graphs, sampled_graphs : sequence of Graph or of (features, adjacency)
+    ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> graph = ([[0.1], [0.9]], [[0, 1], [1, 0]])
+    >>> degree_distribution([graph], [graph]).get_xlabel()
+    'degree (edges of a node)'
+    """
+    data, sampled = _both(data_graphs, sampled_graphs)
+    degrees = [np.concatenate([A.sum(axis=1) for _, A in pairs]) for pairs in (data, sampled)]
+    size = int(max(d.max() for d in degrees)) + 1
+    share = [np.bincount(d, minlength=size) / d.size for d in degrees]
+    ax = _style.axes_or_new(ax, width=4.4, height=2.9)
+    ax.bar(np.arange(size), share[0], width=0.82, color="#A9D3EE", edgecolor=_style.SKY,
+           linewidth=0.6, label=_named("data", data, degrees[0].mean()))  # fmt: skip
+    ax.plot(np.arange(size), share[1], "o-", ms=4, linewidth=1.0, color=_style.VERMILLION,
+            label=_named("samples", sampled, degrees[1].mean()))  # fmt: skip
+    ax.set(xlabel="degree (edges of a node)", ylabel="share of nodes")
+    _style.whole_numbers(ax.xaxis)
+    _legend(ax)
+    return ax
+
+
+@styled
+def clustering_distribution(
+    data_graphs: Sequence[Any],
+    sampled_graphs: Sequence[Any],
+    *,
+    n_bins: int = 12,
+    ax: Axes | None = None,
+) -> Axes:
+    """Return the share of graphs by mean clustering coefficient: data as bars, samples as line.
+
+    Parameters
+    ----------
+    data_graphs, sampled_graphs : sequence of Graph or of (features, adjacency)
+    n_bins : int
+        Over the range of both.
+    ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Notes
+    -----
+    A node's coefficient is the share of pairs of its neighbours that are linked (0 with fewer
+    than two neighbours); a graph's is the mean over its nodes (Watts & Strogatz 1998).
+
+    Examples
+    --------
+    >>> graph = ([[0.1], [0.9]], [[0, 1], [1, 0]])
+    >>> clustering_distribution([graph], [graph]).get_ylabel()
+    'share of graphs'
+    """
+    data, sampled = _both(data_graphs, sampled_graphs)
+    values = [np.array([clustering(A) for _, A in pairs]) for pairs in (data, sampled)]
+    both = np.concatenate(values)
+    low, high = float(both.min()), float(both.max())
+    if high - low < 1e-9:
+        low, high = low - 0.05, high + 0.05
+    edges = np.linspace(low, high, check_integer(n_bins, "n_bins", minimum=1) + 1)
+    share = [np.histogram(v, edges)[0] / v.size for v in values]
+    middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    ax = _style.axes_or_new(ax, width=4.4, height=2.9)
+    ax.bar(middle, share[0], width=0.86 * width, color="#A9D3EE", edgecolor=_style.SKY,
+           linewidth=0.6, label=_named("data", data, values[0].mean()))  # fmt: skip
+    ax.plot(middle, share[1], "o-", ms=4, linewidth=1.0, color=_style.VERMILLION,
+            label=_named("samples", sampled, values[1].mean()))  # fmt: skip
+    ax.set(xlabel="mean clustering coefficient of a graph", ylabel="share of graphs")
+    ax.set_ylim(0, 1.32 * float(max(s.max() for s in share)))
+    _legend(ax)
+    return ax
+
+
+def clustering(A: NDArray[np.bool_]) -> float:
+    """Return the mean over nodes of the share of linked pairs of neighbours."""
+    B = A.astype(np.float64)
+    triangles = ((B @ B) * B).sum(axis=1) / 2
+    degree = B.sum(axis=1)
+    pairs = degree * (degree - 1) / 2
+    return float(np.mean(np.divide(triangles, pairs, out=np.zeros_like(pairs), where=pairs > 0)))
+
+
+def _legend(ax: Axes) -> None:
+    """Name the data first, the samples second."""
+    handles, names = ax.get_legend_handles_labels()
+    order = np.argsort(names)
+    ax.legend([handles[k] for k in order], [names[k] for k in order], loc="upper right")
+
+
+def _both(data: Sequence[Any], sampled: Sequence[Any]) -> tuple[Pairs, Pairs]:
+    """Both lists checked."""
+    return as_graphs(data, "data_graphs"), as_graphs(sampled, "sampled_graphs")
+
+
+def _named(name: str, pairs: Pairs, mean: float) -> str:
+    """'data: 100 graphs, mean 2.34'."""
+    return f"{name}: {len(pairs)} graph{'s' * (len(pairs) != 1)}, mean {mean:.3g}"

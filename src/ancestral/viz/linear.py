@@ -1,0 +1,115 @@
+"""Figures of linear-Gaussian regression with one input: p(y | x) = N(y; f(x), sigma(x)^2)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral.errors import DataError
+from ancestral.viz import _style
+from ancestral.viz._style import styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@styled
+def density_shade(
+    predict: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    x_label: str = "x",
+    y_label: str = "y",
+    n_grid: int = 300,
+) -> Figure:
+    """Return two panels on shared axes: p(y | x) as shade left, the line and its points right.
+
+    Parameters
+    ----------
+    predict : callable or fitted model
+        A model with `predict(X, return_std=True)`, or a function of X (n, 1) that returns the
+        means (n,) and standard deviations (n,, or one number).
+    X : array-like of shape (n, 1) or (n,)
+    y : array-like of shape (n,)
+    x_label, y_label : str
+        With units.
+    n_grid : int
+        Points along each axis of the shade.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = density_shade(lambda X: (2 * X[:, 0], 1.0), [0.0, 1.0, 2.0], [0.5, 1.5, 4.5])
+    >>> [ax.get_title() for ax in figure.axes[::2]]
+    ['conditional density p(y | x)', 'the line E[y | x] and the data']
+    """
+    x, y = one_input(X), _style.numbers(y, "y")
+    _style.same_length(X=x, y=y)
+    padding = 0.04 * (np.ptp(x) or 1.0)
+    grid_x = np.linspace(x.min() - padding, x.max() + padding, n_grid)
+    mean, std = _mean_and_std(predict, grid_x)
+    low = min(y.min(), (mean - 3 * std).min())
+    high = max(y.max(), (mean + 3 * std).max())
+    grid_y = np.linspace(low, high, n_grid)
+    z = (grid_y[:, None] - mean) / std  # (n_grid, n_grid), rows are y
+    density = np.exp(-0.5 * z**2) / (std * math.sqrt(2 * math.pi))
+
+    figure = _style.new_figure(_style.TEXT_WIDTH, 3.1)
+    # the bar stands between: beside the panel it explains, and both panels keep one width
+    left, bar, right = figure.subplots(1, 3, width_ratios=(1.0, 0.04, 1.0))
+    right.sharex(left)
+    right.sharey(left)
+    shade = left.imshow(
+        density, cmap=_style.sequential(), origin="lower", aspect="auto", vmin=0.0,
+        extent=(grid_x[0], grid_x[-1], low, high), interpolation="bilinear",
+    )  # fmt: skip
+    left.set(title="conditional density p(y | x)", xlabel=x_label, ylabel=y_label)
+    size = float(np.clip(2500 / len(x), 5, 26))
+    right.scatter(x, y, s=size, color=_style.SKY, edgecolors=_style.BLUE, linewidths=0.4, alpha=0.8)
+    right.plot(grid_x, mean, color=_style.VERMILLION, label="E[y | x]")
+    for sign in (-2, 2):
+        right.plot(grid_x, mean + sign * std, color=_style.VERMILLION, linewidth=0.9,
+                   linestyle=(0, (4, 2)), label="± 2 sd" if sign > 0 else None)  # fmt: skip
+    right.set(title="the line E[y | x] and the data", xlabel=x_label)
+    right.legend(loc="upper left", borderaxespad=0.2)
+    right.set(xlim=(grid_x[0], grid_x[-1]), ylim=(low, high))
+    figure.colorbar(shade, cax=bar, label="p(y | x), per unit of y")
+    return figure
+
+
+def one_input(X: ArrayLike) -> NDArray[np.float64]:
+    """Return the single column of X, (n,)."""
+    array = _style.numbers(X, "X", None)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(
+            f"X must have one column for this figure; got shape {array.shape}. "
+            "Fit and draw one column, such as X[:, [2]]."
+        )
+    return array
+
+
+def _mean_and_std(
+    predict: Any, x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ask for mean and standard deviation along x, both (n,)."""
+    if hasattr(predict, "predict"):
+        mean, std = predict.predict(x[:, None], return_std=True)
+    else:
+        mean, std = predict(x[:, None])
+    mean = np.broadcast_to(np.asarray(mean, dtype=np.float64), x.shape)
+    std = np.broadcast_to(np.asarray(std, dtype=np.float64), x.shape)
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise DataError(
+            "the predicted mean and standard deviation must be finite and the latter above 0; "
+            f"the smallest standard deviation is {std.min():g}. A zero residual has no density."
+        )
+    return mean, std

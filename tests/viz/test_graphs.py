@@ -1,0 +1,128 @@
+"""Drawings of graphs: colours, layout, and distributions of degree and clustering."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ancestral import viz
+from ancestral.errors import DataError, MissingExtraError
+from ancestral.viz import graph as graph_figures
+
+
+def random_graph(seed: int, n: int = 15, m: int = 3, density: float = 0.12):
+    rng = np.random.default_rng(seed)
+    A = np.triu(rng.random((n, n)) < density, 1)
+    return rng.uniform(-1, 1, (n, m)), (A | A.T).astype(int)
+
+
+def test_three_features_are_the_colour(draw):
+    X, A = random_graph(0)
+    ax = viz.draw_graph(X, A)
+    draw(ax)
+    nodes = ax.collections[1]
+    np.testing.assert_allclose(nodes.get_facecolors()[:, :3], (X + 1) / 2)
+    assert len(ax.collections[0].get_segments()) == A.sum() // 2
+    assert [t.get_text() for t in ax.texts] == [str(k + 1) for k in range(15)]
+
+
+def test_layout_repeats_stays_in_the_square_and_keeps_nodes_apart():
+    for seed in range(6):
+        A = random_graph(seed, density=0.08)[1].astype(bool)
+        xy = graph_figures.layout(A)
+        np.testing.assert_array_equal(xy, graph_figures.layout(A))
+        assert np.abs(xy).max() <= 1 + 1e-12
+        gap = np.linalg.norm(xy[:, None] - xy[None], axis=-1) + 9 * np.eye(15)
+        assert gap.min() > 0.2  # a node's drawn radius is below 0.1
+
+
+def test_unlinked_nodes_stay_near():
+    A = np.zeros((15, 15), bool)
+    A[:12, :12] = True  # one clique and three loners
+    np.fill_diagonal(A, False)
+    xy = graph_figures.layout(A)
+    clique = xy[:12].max(axis=0) - xy[:12].min(axis=0)
+    assert clique.max() > 0.8  # the clique is not squeezed to a blot by far loners
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_other_widths_use_the_first_principal_component(draw, m):
+    graphs = [random_graph(seed, n=8, m=m) for seed in range(3)]
+    figure = viz.draw_graphs(graphs, n_cols=3)
+    draw(figure)
+    tones = graph_figures.node_colours([X for X, _ in graphs])
+    assert [t.shape for t in tones] == [(8, 3)] * 3
+    assert "viridis" in figure.get_supxlabel()
+    stacked = np.concatenate([X for X, _ in graphs])
+    centred = stacked - stacked.mean(axis=0)
+    score = np.abs(centred @ np.linalg.svd(centred)[2][0])
+    brightness = np.concatenate(tones).sum(axis=1)
+    assert brightness[score.argmax()] in (brightness.min(), brightness.max())
+
+
+def test_five_classrooms_in_a_row_and_titles(draw):
+    graphs = [random_graph(seed) for seed in range(5)]
+    figure = viz.draw_graphs(graphs)
+    draw(figure)
+    assert len(figure.axes) == 5
+    assert figure.axes[0].get_title() == f"15 nodes, {graphs[0][1].sum() // 2} edges"
+    assert "red = (x₁ + 1)/2" in figure.get_supxlabel()
+    draw(viz.draw_graphs(graphs, n_cols=3, titles=list("abcde")))
+
+
+def test_graph_objects_diagonals_single_nodes_and_large_graphs_draw(draw):
+    from ancestral.graph.inner_product import Graph
+
+    X, A = random_graph(3)
+    draw(viz.draw_graphs([Graph(X, A)]))
+    looped = A + np.diag(np.arange(15) % 2)
+    np.testing.assert_array_equal(graph_figures.as_graph(X, looped)[1], A.astype(bool))
+    draw(viz.draw_graph([[0.0, 0.0, 0.0]], [[0]]))
+    ax = viz.draw_graph(*random_graph(0, n=120, m=2, density=0.03))
+    draw(ax)
+    assert not ax.texts
+
+
+def test_degrees_are_counted(draw):
+    path = ([[0.0]] * 3, [[0, 1, 0], [1, 0, 1], [0, 1, 0]])  # degrees 1, 2, 1
+    empty = ([[0.0]] * 3, np.zeros((3, 3)))
+    ax = viz.degree_distribution([path], [empty])
+    draw(ax)
+    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], [0, 2 / 3, 1 / 3])
+    assert ax.lines[0].get_ydata().tolist() == [1.0, 0.0, 0.0]
+
+
+def test_clustering_agrees_with_networkx(draw):
+    import networkx
+
+    graphs = [random_graph(seed, density=0.3) for seed in range(5)]
+    for _, A in graphs:
+        expected = networkx.average_clustering(networkx.from_numpy_array(A))
+        assert graph_figures.clustering(A.astype(bool)) == pytest.approx(expected, abs=1e-12)
+    ax = viz.clustering_distribution(graphs, graphs[:2])
+    draw(ax)
+    assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("features", "adjacency", "words"),
+    [
+        (np.zeros((2, 3)), np.zeros((3, 3)), "to match the features"),
+        (np.zeros((2, 3)), [[0, 1], [0, 0]], "not symmetric"),
+        (np.zeros((2, 3)), [[0, 2], [2, 0]], "0 or 1; got 2"),
+        (np.zeros((2, 3)), [[0, np.nan], [np.nan, 0]], "NaN"),
+    ],
+)
+def test_bad_graphs_are_refused(features, adjacency, words):
+    with pytest.raises(DataError, match=words):
+        viz.draw_graph(features, adjacency)
+
+
+def test_no_graphs_mixed_widths_and_a_missing_networkx_are_named(monkeypatch):
+    with pytest.raises(DataError, match="empty"):
+        viz.draw_graphs([])
+    with pytest.raises(DataError, match="number of features"):
+        viz.draw_graphs([random_graph(0, m=2), random_graph(0, m=3)])
+    monkeypatch.setitem(__import__("sys").modules, "networkx", None)
+    with pytest.raises(MissingExtraError, match=r"ancestral\[report\]"):
+        viz.draw_graph(*random_graph(0))
