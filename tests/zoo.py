@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ancestral import Graph, InnerProductGraph, LinearGaussian, PPCA, TabularAutoregressive
+from ancestral import PPCA, Graph, InnerProductGraph, LinearGaussian, TabularAutoregressive
 
 Nudges = Callable[[Any, np.random.Generator], Iterator[Any]]
 
@@ -185,9 +185,7 @@ ZOO = [
         lambda: LinearGaussian(fit_intercept=False, degree=2),
         (INPUTS[:, :1], TARGET),
         n_parameters=2 + 1,
-        nudges=lambda model, rng: (
-            _changed(m, intercept_=0.0) for m in _nudged_line(model, rng)
-        ),
+        nudges=lambda model, rng: (_changed(m, intercept_=0.0) for m in _nudged_line(model, rng)),
     ),
     Entry(
         "graph",

@@ -27,6 +27,7 @@ from ancestral._validation import (
     as_numbers,
     check_n_samples,
     check_table,
+    describe_place,
     refuse_non_finite,
 )
 from ancestral.errors import DataError, ModelError
@@ -38,6 +39,8 @@ class NotFittedError(ModelError, SklearnNotFittedError):
 
 class Model(BaseEstimator, ABC):
     """What every model has: parameters, a fitted state, a file."""
+
+    _seen: Any = None  # statistics so far, between calls of partial_fit
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fitted model to one file: no code in it, checksummed, replaced atomically.
@@ -129,8 +132,11 @@ class MaximumLikelihood(ABC):
 class FromStatistics(ABC):
     """A model solved in closed form from a sum of sufficient statistics.
 
-    Its fit is `_solve(_statistics(data))`; statistics of parts merge by `+`.
+    Its fit is `_solve(_statistics(data))`; statistics of parts merge by `+`, so that
+    `partial_fit`, and everything in `ancestral.streaming`, gives the same model as `fit`.
     """
+
+    _seen: Any
 
     @abstractmethod
     def _statistics(self, *data: NDArray) -> Any:
@@ -139,6 +145,37 @@ class FromStatistics(ABC):
     @abstractmethod
     def _solve(self, statistics: Any) -> None:
         """Set the fitted attributes."""
+
+    def _is_enough(self, statistics: Any) -> bool:
+        """Tell whether the statistics determine the parameters yet."""
+        return True
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Add a chunk of data to what earlier calls gave, and solve again.
+
+        Parameters
+        ----------
+        X : rows, inputs or graphs
+            As `fit` takes them. NaN is refused, also where `fit` takes it for missing: sums of
+            statistics are exact only for whole rows.
+        y : array-like of shape (n_samples,)
+            Targets of a conditional density; ignored otherwise.
+
+        Returns
+        -------
+        self
+            Fitted once enough rows were seen to determine the parameters.
+
+        Notes
+        -----
+        After all chunks, the model is that of `fit` on all rows at once. `fit` starts over.
+        """
+        data = self._check_chunk(X, y, reset=self._seen is None)  # type: ignore[attr-defined]
+        fresh = self._statistics(*data)
+        self._seen = fresh if self._seen is None else self._seen + fresh
+        if self._is_enough(self._seen):
+            self._solve(self._seen)
+        return self
 
 
 class Density(DensityMixin, Model):
@@ -160,6 +197,7 @@ class Density(DensityMixin, Model):
         -------
         self
         """
+        self._seen = None
         self._fit(self._check_rows(X, reset=True))
         return self
 
@@ -260,6 +298,17 @@ class Density(DensityMixin, Model):
         """Return checked rows; models of discrete data override how levels are read."""
         return check_table(self, X, reset=reset)
 
+    def _check_chunk(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[NDArray]:
+        """Return one chunk of rows, complete."""
+        rows = self._check_rows(X, reset=reset)
+        if rows.dtype.kind == "f" and np.isnan(rows.sum()):  # only where fit takes NaN as missing
+            place = describe_place(tuple(int(i) for i in np.argwhere(np.isnan(rows))[0]))
+            raise DataError(
+                f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "
+                "Give rows with missing values to fit, all at once."
+            )
+        return (rows,)
+
     @abstractmethod
     def _fit(self, X: NDArray) -> None: ...
 
@@ -292,10 +341,8 @@ class ConditionalDensity(RegressorMixin, Model):
         -------
         self
         """
-        if y is None:
-            raise DataError("requires y to be passed, but the target y is None.")
-        rows = check_table(self, X, reset=True)
-        self._fit(rows.astype(np.float64, copy=False), self._check_target(y, len(rows)))
+        self._seen = None
+        self._fit(*self._check_chunk(X, y, reset=True))
         return self
 
     def log_density(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
@@ -356,6 +403,15 @@ class ConditionalDensity(RegressorMixin, Model):
         mean, std = self._predict(self._check_inputs(X))
         self._refuse_zero_variance()
         return as_generator(random_state).normal(mean, std)
+
+    def _check_chunk(
+        self, X: ArrayLike, y: ArrayLike, *, reset: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return checked inputs and targets."""
+        if y is None:
+            raise DataError("requires y to be passed, but the target y is None.")
+        rows = check_table(self, X, reset=reset)
+        return rows.astype(np.float64, copy=False), self._check_target(y, len(rows))
 
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float64]:
         self._check_fitted()

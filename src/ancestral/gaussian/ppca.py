@@ -135,6 +135,10 @@ class PPCA(
             )
         return q
 
+    def _is_enough(self, statistics: Moments) -> bool:
+        q = self.n_components
+        return not isinstance(q, int) or statistics.count >= q + 2
+
     # ---- what it is -------------------------------------------------------------------------
 
     @property

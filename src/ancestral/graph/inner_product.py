@@ -269,6 +269,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     """
 
     n_parameters_ = 2
+    n_features_: int
 
     def __init__(
         self,
@@ -302,14 +303,20 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         ModelError
             When the likelihood has no finite maximum (separable, empty or complete graphs).
         """
-        graphs = as_graphs(graphs)
-        _say_ignored_loops(graphs)
-        self.n_features_ = graphs[0].features.shape[1]
-        self._fit(graphs)
+        self._seen = None
+        (graphs,) = self._check_chunk(graphs, y, reset=True)
+        self._solve(self._statistics(graphs))
         return self
 
-    def _fit(self, graphs: Sequence[Graph]) -> None:
-        self._solve(self._statistics(graphs))
+    def _check_chunk(self, graphs: Any, y: Any, *, reset: bool) -> tuple[list[Graph]]:
+        """Return graphs of one feature width, remembered when `reset`."""
+        checked = as_graphs(graphs, n_features=None if reset else self.n_features_)
+        _say_ignored_loops(checked)
+        self.n_features_ = checked[0].features.shape[1]
+        return (checked,)
+
+    def _is_enough(self, statistics: InnerProducts) -> bool:
+        return bool(len(statistics.edges) and len(statistics.gaps))
 
     def _statistics(self, graphs: Sequence[Graph]) -> InnerProducts:  # type: ignore[override]
         return InnerProducts.of(graphs)

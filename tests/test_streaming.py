@@ -1,0 +1,134 @@
+"""Streaming equals batch, for any chunking."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ancestral import PPCA, LinearGaussian, streaming
+from ancestral.base import FromStatistics
+from ancestral.errors import AncestralError, DataError, FormatError, ModelError
+from tests.zoo import ZOO, Entry
+
+STREAMED = pytest.mark.parametrize(
+    "entry", [e for e in ZOO if isinstance(e.make(), FromStatistics)], ids=lambda e: e.name
+)
+
+
+def cut(entry: Entry, places: list[int]) -> list[Any]:
+    """Cut an entry's data into chunks at the given places."""
+    n = len(entry.data[0])
+    edges = [0, *sorted({p % n for p in places} - {0}), n]
+    parts = [tuple(part[a:b] for part in entry.data) for a, b in itertools.pairwise(edges)]
+    return [part[0] if len(part) == 1 else part for part in parts]
+
+
+@STREAMED
+@settings(max_examples=15, deadline=None)
+@given(places=st.lists(st.integers(0, 10_000), max_size=6))
+def test_chunks_give_the_model_of_fit(entry: Entry, places: list[int]) -> None:
+    whole = entry.fit()
+    parts = streaming.fit_chunks(entry.make(), iter(cut(entry, places)))
+    np.testing.assert_allclose(
+        parts.log_density(*entry.data).sum(), whole.log_density(*entry.data).sum(), rtol=1e-12
+    )
+
+
+@STREAMED
+def test_partial_fit_gives_the_model_of_fit(entry: Entry) -> None:
+    whole, model = entry.fit(), entry.make()
+    n = len(entry.data[0])
+    for chunk in cut(entry, [n // 3, n // 2]):
+        model.partial_fit(*(chunk if isinstance(chunk, tuple) else (chunk,)))
+    np.testing.assert_allclose(
+        model.log_density(*entry.data), whole.log_density(*entry.data), rtol=1e-9
+    )
+    model.fit(*entry.data)  # starts over
+    np.testing.assert_array_equal(model.log_density(*entry.data), whole.log_density(*entry.data))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    offset=st.sampled_from([0.0, 1e4, 1e8]),
+    rows=st.integers(1, 400),
+)
+def test_offsets_do_not_matter(offset: float, rows: int) -> None:
+    X = np.random.default_rng(1).normal(size=(400, 5)) * [3, 2, 1, 1, 0.5] + offset
+    whole = PPCA(2).fit(X)
+    parts = streaming.fit_chunks(PPCA(2), (X[i : i + rows] for i in range(0, 400, rows)))
+    # At 1e8 a mean in float64 is itself only good to 1e-8 standard deviations.
+    tolerance = {0.0: 1e-12, 1e4: 1e-9, 1e8: 1e-6}[offset]
+    assert parts.noise_variance_ == pytest.approx(whole.noise_variance_, rel=tolerance)
+    assert parts.score(X) == pytest.approx(whole.score(X), rel=tolerance)
+
+
+def test_a_file_is_read_by_offset(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(1000, 7)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", X)
+    chunks = list(streaming.read_chunks(tmp_path / "rows.npy", rows=300))
+    assert [len(c) for c in chunks] == [300, 300, 300, 100]
+    np.testing.assert_array_equal(np.concatenate(chunks), X)
+    model = streaming.fit_chunks(PPCA(3), tmp_path / "rows.npy")
+    assert model.score(X) == pytest.approx(PPCA(3).fit(X).score(X), rel=1e-9)
+
+
+def test_dask_merges_files_arrays_and_pairs(tmp_path: Path) -> None:
+    pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
+    import dask
+    import dask.array as da
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 6)) @ rng.normal(size=(6, 6)) + 10
+    y = X @ np.arange(6.0) + rng.normal(size=900)
+    wanted = PPCA(2).fit(X)
+    paths = []
+    for i in range(3):
+        paths.append(tmp_path / f"{i}.npy")
+        np.save(paths[-1], X[300 * i : 300 * (i + 1)])
+    with dask.config.set(scheduler="synchronous"):
+        for source in (paths, da.from_array(X, chunks=(170, 4))):
+            model = streaming.fit_dask(PPCA(2), source, rows=110)
+            assert model.score(X) == pytest.approx(wanted.score(X), rel=1e-12)
+            assert model.n_features_in_ == 6
+        pairs = [dask.delayed((X[i : i + 200], y[i : i + 200])) for i in range(0, 900, 200)]
+        line = streaming.fit_dask(LinearGaussian(), pairs)
+    np.testing.assert_allclose(line.coef_, LinearGaussian().fit(X, y).coef_, rtol=1e-9)
+
+
+def test_dask_dataframes_keep_their_names() -> None:
+    pytest.importorskip("dask.dataframe", reason='needs dask: pip install "ancestral[dask]"')
+    pd = pytest.importorskip("pandas")
+    import dask
+    import dask.dataframe as dd
+
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"))
+    with dask.config.set(scheduler="synchronous"):
+        model = streaming.fit_dask(PPCA(1), dd.from_pandas(frame, npartitions=4))
+    assert list(model.feature_names_in_) == ["a", "b", "c"]
+    assert model.score(frame) == pytest.approx(PPCA(1).fit(frame).score(frame), rel=1e-12)
+
+
+def test_what_cannot_be_streamed_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no sufficient statistics"):
+        streaming.fit_chunks(object(), [np.zeros((2, 2), int)])
+    with pytest.raises(DataError, match="no chunks"):
+        streaming.fit_chunks(PPCA(1), [])
+    with pytest.raises(AncestralError, match="expecting 3 features"):
+        streaming.fit_chunks(PPCA(1), [np.eye(5)[:, :3], np.eye(5)[:, :2]])
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    X[4, 2] = np.nan
+    with pytest.raises(DataError, match="NaN at row 4, column 2"):
+        PPCA(1).partial_fit(X)
+    np.save(tmp_path / "x.npy", np.asfortranarray(np.zeros((3, 2))))
+    with pytest.raises(FormatError, match="Fortran order"):
+        streaming.fit_chunks(PPCA(1), tmp_path / "x.npy")
+    np.save(tmp_path / "y.npy", np.zeros((30, 20)))
+    (tmp_path / "y.npy").write_bytes((tmp_path / "y.npy").read_bytes()[:-9])
+    with pytest.raises(FormatError, match="promises"):
+        streaming.fit_chunks(PPCA(1), tmp_path / "y.npy")
