@@ -29,12 +29,13 @@ _MODULE_OF = {
     "AncestralError": "errors",
     "AncestralWarning": "errors",
 }
-_MODULES = ("datasets", "streaming", "viz")
+_MODULES = ("datasets", "scores", "streaming", "viz")
 
 __all__ = [*_MODULE_OF, *_MODULES]
 
 if TYPE_CHECKING:
     from ancestral import datasets as datasets
+    from ancestral import scores as scores
     from ancestral import streaming as streaming
     from ancestral import viz as viz
     from ancestral.autoregressive.lstm import LSTMAutoregressive as LSTMAutoregressive
