@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from ancestral._validation import check_table, describe_place
-from ancestral.autoregressive import conditioning, sampling
+from ancestral._validation import as_generator, check_integer, check_table, describe_place
+from ancestral.autoregressive import conditioning, sampling, search
 from ancestral.base import Density
 from ancestral.errors import DataError
 
@@ -101,6 +101,57 @@ class Sequential(Density):
             previous = levels[:, i]
             total += log_p[rows, previous]
         return total
+
+    def sample_counts(
+        self, n_samples: int, *, random_state: Any = None
+    ) -> tuple[NDArray, NDArray[np.int64]]:
+        """Draw rows and return the distinct ones with how often each came.
+
+        Parameters
+        ----------
+        n_samples : int
+            The cost grows with the number of distinct rows, not with this: a billion is fine.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        rows : ndarray of shape (n_distinct, n_features)
+            In lexicographic order.
+        counts : ndarray of shape (n_distinct,)
+            They sum to `n_samples`.
+        """
+        self._check_fitted()
+        n_samples = check_integer(n_samples, "n_samples", maximum=2**62)
+        rng = as_generator(random_state)
+        levels, counts = sampling.sample_level_counts(self, n_samples, rng)
+        return self._decode(levels), counts
+
+    def most_probable(self, k: int = 1) -> tuple[NDArray, NDArray[np.float64], float]:
+        """Return the k most probable rows, and a certificate: the probability of all others.
+
+        Parameters
+        ----------
+        k : int
+            1 or more.
+
+        Returns
+        -------
+        rows : ndarray of shape (k, n_features)
+            Most probable first; fewer than k where fewer are possible.
+        log_probabilities : ndarray of shape (k,)
+            Nats.
+        rest : float
+            Probability of everything not listed.
+
+        Raises
+        ------
+        ModelError
+            When the distribution is too flat to prove the list.
+        """
+        self._check_fitted()
+        k = check_integer(k, "k", minimum=1)
+        levels, log_p, rest = search.most_probable_levels(self, k)
+        return self._decode(levels), log_p, rest
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
         return self._decode(sampling.sample_levels(self, n_samples, rng))
