@@ -163,18 +163,12 @@ def check_table(
     """
     from sklearn.utils.validation import validate_data
 
-    if hasattr(X, "to_numpy") is False and not hasattr(X, "__array__"):
+    if isinstance(X, list | tuple):
         X = _sequence_as_array(X)
     if isinstance(X, np.ndarray):
-        _refuse_odd_shapes(X)
-        if numeric and X.dtype.kind in "US":
-            raise DataTypeError(f"X holds {_first_text(X)}; convert it to numbers first.")
-        if X.dtype.kind in "mMV":
-            raise DataTypeError(f"X holds {X.dtype} values; real numbers are wanted.")
-        if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
-            X = X.astype(np.float64)
-        elif not X.dtype.isnative:
-            X = X.astype(X.dtype.newbyteorder("="))
+        X = _plain_array(X, numeric=numeric)
+    elif numeric and hasattr(X, "columns"):
+        _refuse_text_columns(X)
     with as_ancestral_errors():
         checked = validate_data(
             estimator,
@@ -189,10 +183,35 @@ def check_table(
     return checked
 
 
-def _sequence_as_array(X: Any) -> Any:
-    """Return nested lists as an array; anything odd is left to scikit-learn's checker."""
-    if not isinstance(X, list | tuple):
-        return X
+def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
+    """Return an array in a dtype and byte order that every routine takes; refuse odd ones."""
+    _refuse_odd_shapes(X)
+    if numeric and X.dtype.kind in "US":
+        raise DataTypeError(f"X holds {_first_text(X)}; convert it to numbers first.")
+    if X.dtype.kind in "mMV":
+        raise DataTypeError(f"X holds {X.dtype} values; real numbers are wanted.")
+    if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
+        return X.astype(np.float64)
+    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+
+
+def _refuse_text_columns(X: Any) -> None:
+    """Raise DataTypeError naming the first column of a dataframe that holds no numbers."""
+    import narwhals as nw
+
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        return
+    for name, dtype in frame.schema.items():
+        if not dtype.is_numeric() and dtype not in (nw.Boolean, nw.Object, nw.Unknown):
+            seen = f", such as {frame[name][0]!r} at row 0" if len(frame) else ""
+            raise DataTypeError(
+                f"column {name!r} holds {dtype} values{seen}; encode them as numbers or drop it."
+            )
+
+
+def _sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
+    """Return nested lists as an array."""
     try:
         return np.asarray(X)
     except ValueError:
