@@ -1,0 +1,159 @@
+"""Tables and arrays of numbers from a user's file, whatever its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._validation import refuse_non_finite
+from ancestral.errors import DataError, FormatError
+from ancestral.io.files import PathLike, Source
+from ancestral.io.kinds import recognise
+from ancestral.io.npy import Archive, read_npy
+from ancestral.io.parquet import read_parquet
+from ancestral.io.pickles import read_pickle
+from ancestral.io.text import parse_csv
+
+# Only what expands is capped: a plain .npy of any size is the user's own.
+MAX_BYTES = 512 << 20
+
+
+def read_array(
+    path: PathLike, *, key: str | None = None, missing: bool = False, max_bytes: int = MAX_BYTES
+) -> NDArray:
+    """Read one array of numbers.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A `.npy`, `.npz`, `.csv`, `.parquet` or pickle (`.pkl`) file, gzipped or not. What it is
+        gets told from its content; a name that says otherwise is refused.
+    key : str, optional
+        Which array, where an `.npz` or a pickled dict holds several.
+    missing : bool
+        True lets NaN (empty cells, nulls) stand for missing values; False refuses it.
+    max_bytes : int
+        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+
+    Returns
+    -------
+    ndarray
+        In the file's dtype (numbers from text are float64), native byte order.
+
+    Raises
+    ------
+    FormatError
+        When the file is missing, truncated, damaged, of another kind, too large when expanded,
+        would run code, or holds several arrays and no `key` is given.
+    DataTypeError
+        When it holds objects, text, complex numbers, dates or records.
+    DataError
+        When it holds infinity, or NaN without `missing`, or nothing.
+    MissingExtraError
+        For Parquet without pyarrow.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "faces.npy"
+    >>> np.save(path, np.eye(2, dtype=np.float32))
+    >>> read_array(path).dtype
+    dtype('float32')
+    """
+    with Source(path, max_bytes=max_bytes) as source:
+        kind = recognise(source, ("npy", "zip", "pickle", "text", "parquet"))
+        if key is not None and kind not in ("zip", "pickle"):
+            raise FormatError(f"{source.name}: holds one array, so key={key!r} means nothing here.")
+        if kind == "npy":
+            array = read_npy(source)
+        elif kind == "zip":
+            archive = Archive(source)
+            array = archive.read(_choose(archive.keys, key, source.name))
+        elif kind == "pickle":
+            array = _only_array(read_pickle(source), key, source.name)
+        else:
+            _, array = _columns(source, kind, missing=missing)
+        return _checked(array, source.name, missing=missing)
+
+
+def read_columns(
+    path: PathLike, *, missing: bool = False, max_bytes: int = MAX_BYTES
+) -> tuple[list[str], NDArray]:
+    """Read a table with the names of its columns.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A `.csv` (gzipped or not) or `.parquet` file; every column numeric.
+    missing : bool
+        True lets empty cells, NaN and nulls stand for missing values; False refuses them.
+    max_bytes : int
+        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+
+    Returns
+    -------
+    names : list of str
+        From the header; x0, x1, ... where a CSV has none.
+    values : ndarray of shape (n_rows, n_columns)
+
+    Raises
+    ------
+    FormatError, DataError, DataTypeError, MissingExtraError
+        As `read_array`.
+    """
+    with Source(path, max_bytes=max_bytes) as source:
+        kind = recognise(source, ("text", "parquet"))
+        names, values = _columns(source, kind, missing=missing)
+        return names, _checked(values, source.name, missing=missing)
+
+
+def _columns(source: Source, kind: str, *, missing: bool) -> tuple[list[str], NDArray]:
+    """Read names and numbers of a table."""
+    if kind == "parquet":
+        return read_parquet(source, missing=missing)
+    return parse_csv(source.read_all(), source.name, missing=missing)
+
+
+def _choose(keys: list[Any], key: str | None, name: str) -> Any:
+    """Return the key to read; ask where there is a choice."""
+    shown = ", ".join(str(k) for k in keys[:20]) + (", ..." if len(keys) > 20 else "")
+    if not keys:
+        raise DataError(f"{name}: holds no arrays.")
+    if key is None and len(keys) > 1:
+        raise FormatError(
+            f"{name}: holds {len(keys)} arrays ({shown}); say which: key={str(keys[0])!r}."
+        )
+    if key is not None and key not in keys:
+        raise FormatError(f"{name}: has no array {key!r}; it holds {shown}.")
+    return keys[0] if key is None else key
+
+
+def _only_array(value: Any, key: str | None, name: str) -> NDArray:
+    """Return the one array of an unpickled value."""
+    if isinstance(value, dict):
+        value = value[_choose(list(value), key, name)]
+    elif key is not None:
+        raise FormatError(f"{name}: holds no dict, so key={key!r} means nothing here.")
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, np.ndarray):
+        return value
+    what = f"a {type(value).__name__}"
+    if isinstance(value, list | tuple):
+        what = f"a {type(value).__name__} of {len(value)} {type((*value, None)[0]).__name__}s"
+    raise DataError(
+        f"{name}: holds {what}, not one array. Tables are read by read_tables, graphs by "
+        "read_graphs; save an array with np.save."
+    )
+
+
+def _checked(array: NDArray, name: str, *, missing: bool) -> NDArray:
+    """Return the array unless it is a single number, empty or not finite."""
+    if array.ndim == 0:
+        raise DataError(f"{name}: expected (n, d), got a single number, {array[()]}.")
+    if array.size == 0:
+        raise DataError(f"{name}: the array is empty, of shape {array.shape}.")
+    refuse_non_finite(array, name=name, missing=missing)
+    return array

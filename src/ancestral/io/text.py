@@ -1,0 +1,221 @@
+"""Comma-separated numbers: UTF-8, a point for the decimals, a header line or none.
+
+Nothing is guessed that could be guessed wrongly: no widths, no other separators, no thousands
+marks. The fast way is numpy's C parser; whatever it refuses is read again line by line, so that
+the message can name the line, the column and the cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import warnings
+from array import array
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.errors import AncestralWarning, DataError, FormatError
+
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?"})
+_INDEX_NAMES = ("", "Unnamed: 0")
+
+
+def parse_csv(raw: bytes, name: str, *, missing: bool) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the column names (x0, x1, ... without a header) and the numbers.
+
+    Raises
+    ------
+    FormatError
+        When the bytes are not comma-separated UTF-8 text, or a line is ragged.
+    DataError
+        When a cell is no finite number, or is missing without `missing`.
+    """
+    text = _Text(raw, name)
+    first = _first_cells(text)
+    header = _is_header(first, text)
+    if header:
+        _refuse_duplicates(first, name)
+    rows = _parse_fast(text, len(first), header=header)
+    if rows is None:
+        rows = _parse_slowly(text, first, header=header, missing=missing)
+    if len(rows) == 0:
+        raise DataError(f"{name}: holds a header line and no rows of numbers.")
+    if not header:
+        _warn_of_counting_row(rows, name)
+        return [f"x{j}" for j in range(rows.shape[1])], rows
+    return _drop_index(list(first), rows, name)
+
+
+class _Text:
+    """Decoded text that can be read from its start again and again."""
+
+    def __init__(self, raw: bytes, name: str) -> None:
+        self.name = name
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise FormatError(f"{name}: is UTF-16 text: save it as UTF-8.")
+        nul = raw.find(b"\0")
+        if nul >= 0:
+            raise FormatError(
+                f"{name}: holds a NUL byte on line {_line_of(raw, nul)}: "
+                "it is damaged, or not a text file (UTF-16?). Save it as UTF-8."
+            )
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                f"{name}: byte 0x{raw[error.start]:02x} on line {_line_of(raw, error.start)} is "
+                "not UTF-8 (latin-1?): save it as UTF-8."
+            ) from None
+        self._raw = raw
+
+    def lines(self) -> io.TextIOWrapper:
+        """Return the lines, ends of any system made newlines, a byte-order mark dropped."""
+        return io.TextIOWrapper(io.BytesIO(self._raw), encoding="utf-8-sig", newline=None)
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Give line number (from 1) and cells of every line that is not blank."""
+        reader = csv.reader(self.lines(), strict=True)
+        try:
+            for cells in reader:
+                if cells and (len(cells) > 1 or cells[0].strip()):
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            raise FormatError(f"{self.name}: line {reader.line_num}: {error}.") from None
+
+
+def _line_of(raw: bytes, at: int) -> int:
+    return raw.count(b"\n", 0, at) + 1
+
+
+def _first_cells(text: _Text) -> list[str]:
+    """Return the cells of the first line that has any; refuse other separators."""
+    head = [line for line, _ in zip((li for li in text.lines() if li.strip()), range(5))]
+    if not head:
+        raise DataError(f"{text.name}: holds only blank lines.")
+    for mark, words in ((";", "';'"), ("\t", "tab"), ("|", "'|'")):
+        if all(mark in line for line in head):
+            decimal = ", decimal=','" if mark == ";" and any("," in line for line in head) else ""
+            raise FormatError(
+                f"{text.name}: looks {words}-separated (sep={mark!r}{decimal}): "
+                "save it comma-separated, with a point for the decimals."
+            )
+    _, cells = next(text.rows())
+    if len(cells) == 1 and all(len(line.split()) > 1 for line in head):
+        raise FormatError(
+            f"{text.name}: looks separated by spaces, or of fixed width, which is never guessed: "
+            "save it comma-separated."
+        )
+    return [cell.strip() for cell in cells]
+
+
+def _is_header(cells: list[str], text: _Text) -> bool:
+    """Tell a line of names from a line of numbers; a mixture is refused."""
+    wordy = [not _NUMBER.fullmatch(cell) and cell.lower() not in _MISSING for cell in cells]
+    if all(w or cell == "" for w, cell in zip(wordy, cells)) and any(wordy):
+        return True
+    if cells[0] == "" and cells[1:] == [str(j) for j in range(len(cells) - 1)]:
+        return True  # pandas numbers the columns of an unnamed table
+    if not any(wordy):
+        return False
+    number = next((c for c, w in zip(cells, wordy) if not w), "")
+    raise DataError(
+        f"{text.name}: line 1 mixes text ({cells[wordy.index(True)]!r}) and numbers ({number!r}): "
+        "give every column a name, or none."
+    )
+
+
+def _refuse_duplicates(names: list[str], name: str) -> None:
+    seen: dict[str, int] = {}
+    for j, column in enumerate(names):
+        if column in seen:
+            raise FormatError(
+                f"{name}: columns {seen[column] + 1} and {j + 1} are both named {column!r}: "
+                "rename one."
+            )
+        seen[column] = j
+
+
+def _parse_fast(text: _Text, width: int, *, header: bool) -> NDArray[np.float64] | None:
+    """Return the numbers by numpy's parser, or None where anything is unusual."""
+    lines = (line for line in text.lines() if line.strip())
+    if header:
+        next(lines)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
+    except (ValueError, TypeError):
+        return None
+    return rows if rows.shape[1] == width and np.isfinite(rows).all() else None
+
+
+def _parse_slowly(
+    text: _Text, first: list[str], *, header: bool, missing: bool
+) -> NDArray[np.float64]:
+    """Return the numbers cell by cell, or raise at the first that is none."""
+    rows = text.rows()
+    if header:
+        next(rows)
+    names = first if header else [f"x{j}" for j in range(len(first))]
+    values = array("d")
+    for line, cells in rows:
+        if len(cells) != len(first):
+            raise FormatError(
+                f"{text.name}: line {line} has {len(cells)} cells, line 1 has {len(first)}: "
+                "the file is ragged."
+            )
+        values.extend(
+            _as_float(cell, f"{text.name}: line {line}, column {names[j]!r}", missing=missing)
+            for j, cell in enumerate(cells)
+        )
+    return np.array(values, dtype=np.float64).reshape(-1, len(first))
+
+
+def _as_float(cell: str, place: str, *, missing: bool) -> float:
+    """Return the number in a cell."""
+    word = cell.strip().lower()
+    if word in _MISSING:
+        if missing:
+            return float("nan")
+        seen = f"missing value {cell!r}" if word else "empty cell"
+        raise DataError(f"{place}: {seen}; fill it, drop the row, or pass missing=True.")
+    if word.lstrip("+-") in ("inf", "infinity"):
+        raise DataError(f"{place}: {cell!r} is infinite and cannot be modelled: drop or clip it.")
+    if not _NUMBER.fullmatch(cell):
+        comma = " (write 1000.5, without thousands marks)" if "," in cell else ""
+        raise DataError(f"{place}: {cell[:40]!r} is text, a number is wanted{comma}.")
+    value = float(cell)
+    if np.isinf(value):
+        raise DataError(f"{place}: {cell[:40]!r} is too large for a float64: rescale the column.")
+    return value
+
+
+def _drop_index(
+    names: list[str], rows: NDArray[np.float64], name: str
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Drop the row numbers that pandas writes unless told not to; refuse unnamed columns."""
+    counts = names[0] in _INDEX_NAMES and np.array_equal(rows[:, 0], np.arange(len(rows)))
+    if counts and len(names) > 1:
+        message = (
+            f"{name}: dropped column {names[0]!r}, which only numbers the rows "
+            "(pandas writes it unless index=False)."
+        )
+        warnings.warn(message, AncestralWarning, stacklevel=5)
+        names, rows = names[1:], np.ascontiguousarray(rows[:, 1:])
+    if "" in names:
+        raise FormatError(f"{name}: column {names.index('') + 1} has no name in the header.")
+    return names, rows
+
+
+def _warn_of_counting_row(rows: NDArray[np.float64], name: str) -> None:
+    """Say that a first row 0, 1, 2, ... was read as data: it may have been a header."""
+    if rows.shape[1] > 2 and np.array_equal(rows[0], np.arange(rows.shape[1])):
+        message = (
+            f"{name}: the first line, 0, 1, 2, ..., was read as a row of data. "
+            "If it numbers the columns, delete it."
+        )
+        warnings.warn(message, AncestralWarning, stacklevel=5)

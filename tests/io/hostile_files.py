@@ -1,0 +1,152 @@
+"""Broken and hostile files, made on the spot.
+
+The hostile ones are inert: were a guard to fail, all that any of them does is create the marker
+file that it is given, and the test that looks for the marker fails.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import pickle
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Calls:
+    """Pickles as a call of a function: what a hostile pickle is."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.function, self.args = function, args
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.function, self.args
+
+
+def touch(marker: Path) -> str:
+    """The shell command that creates the marker."""
+    return f"touch {marker}"
+
+
+def calling_system(marker: Path) -> dict[str, bytes]:
+    """A9, A10: os.system, bare and hidden, in every protocol."""
+    call = Calls(os.system, touch(marker))
+    files = {f"bare{p}": pickle.dumps(call, protocol=p) for p in range(6)}
+    hidden = [np.ones(1), (1, {"a": (call,)})]
+    files["hidden"] = pickle.dumps(hidden)
+    files["hidden_gzipped"] = gzip.compress(pickle.dumps(hidden))
+    files["in_array"] = pickle.dumps(np.array([call, None], dtype=object))
+    return files
+
+
+def gadgets(marker: Path) -> dict[str, tuple[bytes, str]]:
+    """A11 to A14: name of each, its bytes, and what the message must say."""
+    code = f"open({str(marker)!r}, 'w')"
+    short = lambda text: b"\x8c" + bytes([len(text)]) + text.encode()  # noqa: E731
+    stack_global = lambda module, name: short(module) + short(name) + b"\x93"  # noqa: E731
+    call = lambda module, name, arg: (  # noqa: E731
+        b"\x80\x04" + stack_global(module, name) + short(arg) + b"\x85R."
+    )
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01bt"
+    return {
+        "eval": (call("builtins", "eval", code), "builtins.eval"),
+        "exec2": (b"c__builtin__\neval\n(V" + code.encode() + b"\ntR.", "__builtin__.eval"),
+        "getattr": (call("builtins", "getattr", "x"), "builtins.getattr"),
+        "import": (call("builtins", "__import__", "os"), "builtins.__import__"),
+        "numpy_load": (call("numpy", "load", str(marker)), "numpy.load"),
+        "runstring": (call("numpy.testing._private.utils", "runstring", code), "runstring"),
+        "f2py": (call("numpy.f2py", "compile", code), "numpy.f2py.compile"),
+        "dotted": (call("numpy", "ndarray.tofile", str(marker)), "numpy.ndarray.tofile"),
+        "dotted_module": (call("numpy.core", "multiarray._reconstruct", "x"), "would run"),
+        "matrix": (call("numpy", "matrix", "1 2"), "numpy.matrix"),
+        "inst": (b"(S'x'\niposix\nsystem\n.", "posix.system"),
+        "obj": (b"\x80\x02(cnumpy\nndarray\nK\x03o.", "object of a class"),
+        "newobj": (b"\x80\x02cnumpy\nndarray\nK\x03\x85\x81.", "object of a class"),
+        "extension": (b"\x80\x02\x82\x01.", "extension code"),
+        "persistent": (b"\x80\x02K\x01Q.", "persistent id"),
+        "persistent0": (b"(lp0\nPdoor\n.", "persistent id"),
+        "set": (b"\x80\x04\x8f.", "a set"),
+        "out_of_band": (b"\x80\x05\x97.", "outside the file"),
+        "reconstruct_other": (array.replace(b"cnumpy\nndarray\n", b"K\x01") + b"R.", "arguments"),
+        "ndarray_called": (b"\x80\x04" + stack_global("numpy", "ndarray") + b"K\x03\x85R.", "argu"),
+        "codec": (b"\x80\x04" + stack_global("_codecs", "encode") + short("x") + short("zip")
+                  + b"\x86R.", "arguments"),
+        "build_list": (b"\x80\x04]}b.", "set the state"),
+        "build_state": (b"\x80\x04" + array + b"R}b.", "set the state"),
+        "build_short": (b"\x80\x04" + array + b"R(K\x01K\x03\x85t" + b"b.", "set the state"),
+        "call_number": (b"\x80\x04K\x01K\x01\x85R.", "not a name"),
+        "missing_memo": (b"\x80\x04h\x07.", "damaged"),
+        "empty_stack": (b"\x80\x04\x85.", "damaged"),
+        "no_mark": (b"\x80\x04t.", "damaged"),
+        "open_mark": (b"\x80\x04(K\x01.", "disorder"),
+        "unfinished": (b"\x80\x04" + array + b"R.", "unfinished"),
+        "bare_name": (b"\x80\x04" + stack_global("numpy", "ndarray") + b".", "unfinished"),
+        "protocol": (b"\x80\x1fN.", "protocol 31"),
+        "no_opcode": (b"\x80\x04\x00.", "no pickle instruction"),
+        "list_key": (b"\x80\x04}]K\x01s.", "key of type list"),
+        "cycle": (b"\x80\x04]\x94h\x00a.", "holds itself"),
+    }  # fmt: skip
+
+
+def huge_claims() -> dict[str, bytes]:
+    """A15: lengths that cannot be there."""
+    return {
+        "bytes8": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62),
+        "bytearray8": b"\x80\x05\x96" + struct.pack("<Q", 1 << 62),
+        "text8": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62),
+        "bytes4": b"\x80\x04B" + struct.pack("<I", (1 << 32) - 1),
+        "long4": b"\x80\x04\x8b" + struct.pack("<i", (1 << 31) - 1),
+        "long4_negative": b"\x80\x04\x8b" + struct.pack("<i", -1),
+        "frame": b"\x80\x04\x95" + struct.pack("<Q", (1 << 64) - 1),
+    }
+
+
+def nested(depth: int) -> dict[str, bytes]:
+    """A16: lists and tuples, one in another."""
+    return {
+        "lists": b"\x80\x04" + b"]" * depth + b"a" * (depth - 1) + b".",
+        "tuples": b"\x80\x04)" + b"\x85" * depth + b".",
+    }
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """The .npy file of an array."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def npy_with_header(header: bytes, data: bytes = b"\0" * 64) -> bytes:
+    """An .npy file with any header at all."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+def zip_bytes(members: list[tuple[str, bytes]]) -> bytes:
+    """A zip of members in this order, duplicates and odd names allowed."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")
+        for name, data in members:
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def dense_tables(levels: tuple[int, ...], seed: int = 0, *, zeros: float = 0.4) -> list[np.ndarray]:
+    """Random dense CPTs with impossible levels, NaN in every unreachable row."""
+    rng = np.random.default_rng(seed)
+    tables, mass = [], np.ones(())
+    for i, k in enumerate(levels):
+        p = rng.random((*levels[:i], k)) + 0.1
+        p[rng.random(p.shape) < zeros] = 0
+        p[..., 0] += p.sum(axis=-1) == 0
+        p /= p.sum(axis=-1, keepdims=True)
+        p[mass == 0] = np.nan
+        tables.append(p)
+        mass = np.nan_to_num(mass[..., None] * p)
+    return tables

@@ -1,0 +1,208 @@
+"""Graphs from pickles, .npz, GraphML and networkx (A51 to A54, B49 to B66)."""
+
+import gzip
+import pickle
+
+import numpy as np
+import pytest
+
+from ancestral.errors import DataError, DataTypeError, FormatError
+from ancestral.io import from_networkx, read_graphs
+
+RNG = np.random.default_rng(0)
+
+
+def make(n=5, m=3):
+    E = np.triu(RNG.integers(0, 2, (n, n)), 1)
+    return RNG.uniform(-1, 1, (n, m)), E + E.T
+
+
+def same(graphs, pairs):
+    assert len(graphs) == len(pairs)
+    for graph, (X, E) in zip(graphs, pairs):
+        np.testing.assert_array_equal(graph.features, X)
+        np.testing.assert_array_equal(graph.adjacency, E)
+
+
+def dump(folder, value):
+    path = folder / "g.pkl"
+    path.write_bytes(pickle.dumps(value))
+    return path
+
+
+def test_pickles_of_tuples(tmp_path):
+    pairs = [make(5), make(2), make(8)]
+    same(read_graphs(dump(tmp_path, pairs)), pairs)
+    same(read_graphs(dump(tmp_path, [list(pair) for pair in pairs])), pairs)
+    same(read_graphs(dump(tmp_path, tuple(pairs[:2]))), pairs[:2])
+    same(read_graphs(dump(tmp_path, pairs[0])), pairs[:1])
+
+
+def test_npz_single_stacked_numbered(tmp_path):
+    path = tmp_path / "g.npz"
+    pairs = [make() for _ in range(12)]
+    np.savez(path, features=pairs[0][0], adjacency=pairs[0][1])
+    same(read_graphs(path), pairs[:1])
+    np.savez(path, features=[X for X, _ in pairs], adjacency=[E for _, E in pairs])
+    same(read_graphs(path), pairs)
+    named = {f"features_{i}": X for i, (X, _) in enumerate(pairs)}
+    np.savez(path, **named, **{f"adjacency_{i}": E for i, (_, E) in enumerate(pairs)})
+    same(read_graphs(path), pairs)
+    for arrays in (
+        {"features": pairs[0][0]},
+        {"features_0": pairs[0][0], "adjacency_1": pairs[0][1]},
+        {"X": pairs[0][0], "E": pairs[0][1]},
+        {},
+    ):
+        np.savez(path, **arrays)
+        with pytest.raises(FormatError, match="wanted"):
+            read_graphs(path)
+
+
+def test_B66_features_and_adjacency_swapped(tmp_path):
+    X, E = make()
+    square = (RNG.uniform(-1, 1, (5, 5)), E)
+    for pairs in ([(E, X)], [(X, E), (E, X)], [square[::-1]]):
+        with pytest.raises(DataError, match="swapped"):
+            read_graphs(dump(tmp_path, pairs))
+    read_graphs(dump(tmp_path, [square, (E.astype(float), E)]))
+
+
+@pytest.mark.parametrize("kind", ["asymmetric", "valued", "nan", "rows", "list", "triple", "flat"])
+def test_B49_to_B60_errors_name_the_graph(tmp_path, kind):
+    X, E = make()
+    bad_E, bad_X = E.astype(float), X.copy()
+    bad_E[0, 1] = {"asymmetric": 1 - E[0, 1], "valued": 0.3}.get(kind, E[0, 1])
+    bad_X[2, 1] = np.nan if kind == "nan" else 0
+    bad = {"rows": (X[:4], E), "list": (X.tolist(), E), "triple": (X, E, E), "flat": X}
+    pairs = [(X, E), (X, E), bad.get(kind, (bad_X, bad_E))]
+    with pytest.raises(DataError, match="graph 2"):
+        read_graphs(dump(tmp_path, pairs))
+
+
+@pytest.mark.parametrize("value", [[], {}, 3, np.zeros(3), [1, 2]])
+def test_other_contents(tmp_path, value):
+    with pytest.raises(DataError, match=r"wanted|no graphs"):
+        read_graphs(dump(tmp_path, value))
+
+
+def test_the_course_classrooms_load_as_they_are(course):
+    graphs = read_graphs(course / "classroom_graphs.pkl")
+    assert len(graphs) == 100
+    assert {g.features.shape for g in graphs} == {(15, 3)}
+    assert {g.adjacency.shape for g in graphs} == {(15, 15)}
+    diagonal = [int(np.trace(g.adjacency)) for g in graphs]
+    assert min(diagonal) == 5 and max(diagonal) == 13
+
+
+# -- GraphML and networkx ------------------------------------------------------------------------
+
+HEAD = '<?xml version="1.0"?>{dtd}<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+KEYS = '<key id="d0" for="node" attr.name="x" attr.type="double"/>'
+NODE = '<node id="{}"><data key="d0">{}</data></node>'
+
+
+def graphml(body, *, dtd="", keys=KEYS, edgedefault="undirected"):
+    graph = f'<graph edgedefault="{edgedefault}">{body}</graph></graphml>'
+    return HEAD.format(dtd=dtd) + keys + graph
+
+
+def write(folder, text):
+    path = folder / "g.graphml"
+    path.write_text(text)
+    return path
+
+
+def nodes(*ids):
+    return "".join(NODE.format(i, float(k)) for k, i in enumerate(ids))
+
+
+def edge(u, v):
+    return f'<edge source="{u}" target="{v}"/>'
+
+
+def test_graphml_of_networkx_comes_back(tmp_path):
+    networkx = pytest.importorskip("networkx")
+    pytest.importorskip("defusedxml")
+    graph = networkx.gnp_random_graph(12, 0.3, seed=1)
+    for node in graph:
+        graph.nodes[node].update(a=float(RNG.uniform()), b=int(RNG.integers(5)))
+    networkx.write_graphml(graph, tmp_path / "g.graphml")
+    (tmp_path / "g.graphml.gz").write_bytes(gzip.compress((tmp_path / "g.graphml").read_bytes()))
+    direct = from_networkx(graph)
+    np.testing.assert_array_equal(direct.adjacency, networkx.to_numpy_array(graph))
+    for name in ("g.graphml", "g.graphml.gz"):
+        (read,) = read_graphs(tmp_path / name)
+        np.testing.assert_array_equal(read.features, direct.features)
+        np.testing.assert_array_equal(read.adjacency, direct.adjacency)
+    (one,) = read_graphs(tmp_path / "g.graphml", attributes=["b"])
+    np.testing.assert_array_equal(one.features, direct.features[:, 1:])
+
+
+def test_B64_order_is_keyed_by_id(tmp_path):
+    pytest.importorskip("defusedxml")
+    (graph,) = read_graphs(write(tmp_path, graphml(edge("10", "2") + nodes("10", "2", "1"))))
+    assert graph.features.ravel().tolist() == [0, 1, 2]
+    assert graph.adjacency.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+
+
+LAUGHS = (
+    '<!DOCTYPE a [<!ENTITY a "ha">'
+    + "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 9)).replace("&a0;", "&a;")
+    + "]>"
+)
+OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+
+
+@pytest.mark.parametrize("dtd", [LAUGHS, OUTSIDE, "<!DOCTYPE graphml>"])
+def test_A51_A52_document_types_are_refused(tmp_path, dtd):
+    pytest.importorskip("defusedxml")
+    body = NODE.format("a", "&x;" if "x SYSTEM" in dtd else "1")
+    with pytest.raises(FormatError, match="DTD"):
+        read_graphs(write(tmp_path, graphml(body, dtd=dtd)))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (graphml(nodes("a", "b"), edgedefault="directed"), "directed.*to_undirected"),
+        (graphml(nodes("a", "b") + edge("a", "a")), "node 'a' has an edge to itself"),
+        (graphml(nodes("a", "b") + edge("a", "b") + edge("b", "a")), "more than once"),
+        (graphml(nodes("a", "b") + edge("a", "c")), "node 'c'"),
+        (graphml(nodes("a") + '<node id="b"/>'), "node 'b' has no attribute 'x'"),
+        (graphml(nodes("a") + NODE.format("b", "NaN")), "node 'b' has 'x'"),
+        (graphml(nodes("a") + NODE.format("b", "inf")), "node 'b' has 'x'"),
+        (graphml(nodes("a") + NODE.format("b", "tall")), "node 'b' has 'x' = 'tall'"),
+        (graphml(nodes("a", "a")), "node id 'a'"),
+        (graphml('<node id="a"/>'), "no attributes"),
+        (graphml(""), "no nodes"),
+        (graphml(nodes("a"), keys=""), "not declared"),
+        (graphml(nodes("a"))[:-20], "malformed XML"),
+        ('<?xml version="1.0"?><svg/>', "root is <svg>"),
+        ("<graphml></graphml>", "no <graph>"),
+    ],
+)
+def test_A53_A54_graphs_that_are_none(tmp_path, text, words):
+    pytest.importorskip("defusedxml")
+    with pytest.raises((DataError, FormatError), match=words):
+        read_graphs(write(tmp_path, text))
+
+
+def test_networkx_graphs_that_are_none():
+    networkx = pytest.importorskip("networkx")
+    graph = networkx.path_graph(3)
+    with pytest.raises(DataError, match="no attributes"):
+        from_networkx(graph)
+    networkx.set_node_attributes(graph, {0: [0.1, 0.2], 1: [0.3, 0.4], 2: [0.5, 0.6]}, "v")
+    assert from_networkx(graph).features.shape == (3, 2)
+    graph.nodes[2]["v"] = [1.0]
+    with pytest.raises(DataError, match="differ in their number"):
+        from_networkx(graph)
+    with pytest.raises(DataError, match="directed"):
+        from_networkx(networkx.DiGraph([(0, 1)]))
+    multi = networkx.MultiGraph([(0, 1), (0, 1)])
+    networkx.set_node_attributes(multi, 1.0, "x")
+    with pytest.raises(DataError, match="more than once"):
+        from_networkx(multi)
+    with pytest.raises(DataTypeError, match="networkx graph is wanted"):
+        from_networkx([1, 2])
