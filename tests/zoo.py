@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ancestral import PPCA, Graph, InnerProductGraph, LinearGaussian, TabularAutoregressive
+from ancestral import (
+    PPCA,
+    Graph,
+    InnerProductGraph,
+    LinearGaussian,
+    LSTMAutoregressive,
+    TabularAutoregressive,
+)
 
 Nudges = Callable[[Any, np.random.Generator], Iterator[Any]]
 
@@ -80,6 +87,17 @@ def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
     for _ in range(20):
         step = 0.01 * rng.normal(size=2)
         yield _changed(model, slope_=model.slope_ + step[0], intercept_=model.intercept_ + step[1])
+
+
+def _tiny_lstm(**parameters: Any) -> Any:
+    settings = {"hidden_size": 4, "num_layers": 1, "max_steps": 5, "random_state": 0}
+    return LSTMAutoregressive(**{**settings, **parameters})
+
+
+def _lstm_weights(n_inputs: int, hidden: int, layers: int) -> int:
+    """Gates read the layer below and themselves, with two biases; then one linear layer."""
+    cells = sum(4 * hidden * ((hidden if k else n_inputs) + hidden + 2) for k in range(layers))
+    return cells + n_inputs * (hidden + 1)
 
 
 def _graphs(n_graphs: int, n_nodes: int, n_features: int) -> list[Graph]:
@@ -148,6 +166,23 @@ ZOO = [
         (LEVELS,),
         n_parameters=_weights(LEVELS, [1, 2, 4]),
         space=_all_rows(range(2), range(3), range(5)),
+    ),
+    Entry(
+        "lstm",
+        lambda: _tiny_lstm(num_layers=2),
+        (BITS,),
+        n_parameters=_lstm_weights(1, 4, 2),
+        space=_all_rows(*[(0, 1)] * 5),
+        checks=(_tiny_lstm(),),
+        extra="torch",
+    ),
+    Entry(
+        "lstm of 2, 3 and 5 levels",
+        _tiny_lstm,
+        (LEVELS,),
+        n_parameters=_lstm_weights(5, 4, 1),
+        space=_all_rows(range(2), range(3), range(5)),
+        extra="torch",
     ),
     Entry(
         "ppca",

@@ -1,0 +1,175 @@
+"""The LSTM: its floor, its training, and its arithmetic against PyTorch's."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import ancestral
+from ancestral import AncestralError, AncestralWarning, LSTMAutoregressive, datasets
+
+torch = pytest.importorskip("torch", reason="PyTorch is an extra")
+
+ROWS = np.array([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 1], [1, 1, 0, 1]])
+
+
+def small(**parameters):
+    settings = {"hidden_size": 8, "num_layers": 1, "max_steps": 60, "random_state": 0}
+    return LSTMAutoregressive(**{**settings, **parameters})
+
+
+@pytest.fixture(scope="module")
+def icons():
+    return datasets.icons()[0].reshape(-1, 25)
+
+
+@pytest.fixture(scope="module")
+def trained(icons):
+    return LSTMAutoregressive(random_state=0).fit(icons)
+
+
+def test_the_defaults_learn_the_icons(trained, icons):
+    assert trained.n_parameters_ == 12_961
+    assert trained.floor_ == pytest.approx(np.log(len(icons)), abs=1e-12)
+    assert 0 < trained.loss_ - trained.floor_ < 0.005
+    # KL >= -log(mass on the support), so the mass is known to be near one
+    mass = np.exp(trained.log_density(icons)).sum()
+    assert np.exp(-(trained.loss_ - trained.floor_)) <= mass <= 1 + 1e-12
+
+
+def test_log_density_is_what_pytorch_computes(trained, icons):
+    network = trained.to_torch().double()
+    values = torch.as_tensor(icons, dtype=torch.float64)[:, :, None]
+    before = torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)
+    with torch.no_grad():
+        logits = network["head"](network["lstm"](before)[0])
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, values, reduction="none"
+        )
+    np.testing.assert_allclose(trained.log_density(icons), -losses.sum(dim=(1, 2)), rtol=1e-12)
+    assert sum(p.numel() for p in network.parameters()) == trained.n_parameters_
+
+
+def test_samples_of_a_trained_network_are_icons(trained, icons):
+    draws = trained.sample(2000, random_state=1)
+    known = {row.tobytes() for row in icons.astype(draws.dtype)}
+    assert np.mean([row.tobytes() in known for row in draws]) > 0.99
+
+
+def test_history_counts_steps_and_measures_from_the_floor(trained):
+    history = trained.history_
+    assert [record["step"] for record in history] == list(range(len(history)))
+    for record in history:
+        assert record["excess"] == record["loss"] - trained.floor_
+        assert record["floor"] == trained.floor_
+    best = min(record["loss"] for record in history)
+    assert trained.loss_ == pytest.approx(best, abs=1e-4)  # float32 in training
+
+
+def test_loss_never_passes_the_floor_and_counts_repeats():
+    model = small(max_steps=300).fit(ROWS)
+    p = np.array([1, 1, 1, 2]) / 5
+    assert model.floor_ == pytest.approx(-(p * np.log(p)).sum())
+    assert min(record["loss"] for record in model.history_) >= model.floor_ - 1e-6
+    assert model.loss_ == pytest.approx(-model.log_density(ROWS).mean(), abs=1e-12)
+
+
+def test_a_seed_gives_identical_weights_and_leaves_global_generators_alone():
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002 - the global generator is what is watched
+    before = torch.get_rng_state(), copy.deepcopy(np.random.get_state())  # noqa: NPY002
+    first, again, other = small().fit(ROWS), small().fit(ROWS), small(random_state=1).fit(ROWS)
+    for name, value in first.weights_.items():
+        np.testing.assert_array_equal(value, again.weights_[name])
+    assert not np.array_equal(first.weights_["head.weight"], other.weights_["head.weight"])
+    assert torch.equal(before[0], torch.get_rng_state())
+    np.testing.assert_array_equal(before[1][1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_batches_learn_too_and_record_each_pass():
+    model = small(batch_size=2, max_steps=120).fit(ROWS)
+    assert [record["step"] for record in model.history_[:3]] == [0, 2, 4]  # 4 distinct rows
+    assert model.history_[-1]["loss"] < model.history_[0]["loss"] - 0.5
+    small(batch_size=1, max_steps=3).fit(ROWS)
+    whole, over = small(max_steps=5).fit(ROWS), small(max_steps=5, batch_size=99).fit(ROWS)
+    np.testing.assert_array_equal(whole.log_density(ROWS), over.log_density(ROWS))
+
+
+def test_a_diverging_loss_stops_and_restores_the_best_weights():
+    with pytest.warns(AncestralWarning, match=r"loss is (nan|inf) at step \d+.*best weights"):
+        model = small(learning_rate=1e38, max_steps=200).fit(ROWS)
+    assert np.isfinite(model.log_density(ROWS)).all()
+    assert model.loss_ == pytest.approx(min(r["loss"] for r in model.history_), abs=1e-4)
+
+
+def test_no_steps_leave_the_random_start_and_say_so():
+    with pytest.warns(AncestralWarning, match="untrained"):
+        model = small(max_steps=0).fit(ROWS)
+    assert len(model.history_) == 1 and model.history_[0]["step"] == 0
+    assert np.isfinite(model.log_density(ROWS)).all()
+
+
+def test_equal_images_have_entropy_zero():
+    model = small(max_steps=200).fit(np.tile([[0, 1, 1]], (5, 1)))
+    assert model.floor_ == 0.0
+    assert model.loss_ < 0.01
+
+
+def test_training_stops_when_nothing_is_gained():
+    model = small(max_steps=5000, patience=20, learning_rate=1e-9).fit(ROWS)
+    assert model.history_[-1]["step"] == 20
+
+
+def test_one_variable_and_long_sequences():
+    one = small(max_steps=200).fit(np.array([[0], [1], [1], [1]]))
+    assert np.exp(one.log_density([[0], [1]])).sum() == pytest.approx(1.0, abs=1e-12)
+    long = small(max_steps=1).fit(np.random.default_rng(0).integers(0, 2, size=(2, 3000)))
+    assert long.sample(2, random_state=0).shape == (2, 3000)
+
+
+def test_each_variable_keeps_to_its_own_levels():
+    X = np.array([["a", "x"], ["b", "x"], ["b", "y"], ["c", "y"]])
+    model = small().fit(X)
+    space = np.array([[i, j] for i in "abc" for j in "xy"])
+    assert np.exp(model.log_density(space)).sum() == pytest.approx(1.0, abs=1e-12)
+    assert set(model.sample(50, random_state=0)[:, 1]) <= {"x", "y"}
+
+
+def test_a_loaded_model_scores_and_steps_alike(tmp_path):
+    model = small().fit(ROWS)
+    loaded = ancestral.load(model.save(tmp_path / "lstm.model"))
+    np.testing.assert_array_equal(loaded.log_density(ROWS), model.log_density(ROWS))
+    np.testing.assert_array_equal(loaded.sample(9, random_state=2), model.sample(9, random_state=2))
+    assert loaded.history_ == model.history_
+
+
+@pytest.mark.parametrize(
+    ("parameters", "word"),
+    [
+        ({"hidden_size": 0}, "hidden_size"),
+        ({"num_layers": 1.5}, "num_layers"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"learning_rate": np.nan}, "learning_rate"),
+        ({"max_steps": -1}, "max_steps"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"patience": 0}, "patience"),
+        ({"tol": -1}, "tol"),
+        ({"device": "toaster"}, "device='toaster'"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, word):
+    with pytest.raises(AncestralError, match=word):
+        small(**parameters).fit(ROWS)
+
+
+def test_grey_pixels_are_refused_with_their_place():
+    with pytest.raises(AncestralError, match=r"0\.5 at row 1, column 2"):
+        small().fit([[0, 0, 1], [0, 1, 0.5]])
+
+
+def test_verbose_shows_loss_and_floor(capsys):
+    small(verbose=True, max_steps=3).fit(ROWS)
+    shown = capsys.readouterr()
+    assert shown.out == "" and "floor" in shown.err and "3/3" in shown.err
