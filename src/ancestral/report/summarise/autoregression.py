@@ -40,7 +40,7 @@ def summarise_autoregression(sources: Sources) -> Summary:
         "lstm_draws": lstm_draws,
         "images": images[:N_SHOWN],
         "probabilities": np.exp(log_p)[:N_SHOWN],
-        "step_entropies": tables.step_entropies_,
+        "step_entropies": numbers["step_entropies"],
     }
     return Summary({"tables": tables, "lstm": lstm}, numbers, arrays)
 
@@ -49,7 +49,6 @@ def _about_tables(tables: Any, probabilities: NDArray[np.float64]) -> dict[str, 
     m = tables.n_features_in_
     side = math.isqrt(m)
     height, width = (side, side) if side * side == m else (1, m)
-    steps = tables.step_entropies_
     return {
         "n_pixels": m,
         "height": height,
@@ -61,8 +60,6 @@ def _about_tables(tables: Any, probabilities: NDArray[np.float64]) -> dict[str, 
         "total_probability": float(probabilities.sum()),
         "entropy": tables.entropy_,
         "entropy_bits": tables.entropy_ * BITS,
-        "step_entropies": [float(h) for h in steps],
-        "n_certain_pixels": int((steps < 1e-12).sum()),
         "n_contexts": tables.n_contexts_,
         "n_branching": tables.n_branching_contexts_,
         "table_parameters": tables.n_parameters_,
@@ -73,11 +70,17 @@ def _about_tables(tables: Any, probabilities: NDArray[np.float64]) -> dict[str, 
 
 
 def _about_lstm(tables: Any, lstm: Any, images: NDArray) -> dict[str, Any]:
+    from ancestral import TabularAutoregressive
+
     nats = -lstm.log_density(images)
     excess = lstm.loss_ - lstm.floor_
     checked = lstm.sample(N_CHECKED, random_state=1)
     m = images.shape[1]
+    # Of the training images, each once: these add up to the floor.
+    steps = TabularAutoregressive().fit(images).step_entropies_
     return {
+        "step_entropies": [float(h) for h in steps],
+        "n_certain_pixels": int((steps < 1e-12).sum()),
         "lstm_parameters": lstm.n_parameters_,
         "lstm_layers": lstm.num_layers,
         "lstm_hidden": lstm.hidden_size,
