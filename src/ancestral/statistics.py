@@ -175,9 +175,9 @@ SINGLE_ROWS = 4096  # float32 products over more rows than this would lose digit
 
 def _pilot_mean(X: NDArray) -> NDArray[np.float64]:
     """Return the mean of some rows, spread over the table: a shift that is near enough."""
-    some = X[:: max(1, len(X) // PILOT_ROWS)][: 2 * PILOT_ROWS]
-    first = some[0].astype(np.float64)
-    shift = first + (some.astype(np.float64) - first).mean(axis=0)
+    # Sums over memory of one order: Fortran-ordered input gives the same bits.
+    some = X[:: max(1, len(X) // PILOT_ROWS)][: 2 * PILOT_ROWS].astype(np.float64, order="C")
+    shift = some[0] + (some - some[0]).mean(axis=0)
     return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
 
 
@@ -231,7 +231,8 @@ def _scatter_single(
         B = block[: part.stop - part.start]
         np.subtract(X[part], single_shift, out=B)  # exact where values are near the shift
         total += np.ones(len(B), np.float32) @ B
-        product += B.T @ B
+        with np.errstate(over="ignore", invalid="ignore"):  # looked into below
+            product += B.T @ B
     if not np.isfinite(product).all():
         return _scatter(X, shift, None)
     offset = total / n
@@ -248,11 +249,11 @@ def _root_about_mean(
     w = np.ones(n) if weights is None else weights
     total = np.zeros(d)
     for part in _blocks(n, rows):
-        total += w[part] @ (X[part] - shift)
+        total += w[part] @ np.subtract(X[part], shift, order="C")
     mean = shift + total / w.sum()
     R = np.zeros((0, d))
     for part in _blocks(n, rows):
-        B = X[part] - mean
+        B = np.subtract(X[part], mean, order="C")
         if weights is not None:
             B *= np.sqrt(w[part])[:, None]
         R = _reduced(np.vstack([R, B]) if len(R) else B)
