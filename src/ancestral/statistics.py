@@ -96,7 +96,7 @@ class Moments:
         w = None if weights is None else _checked_weights(weights, n)
         if n == 0 or (w is not None and not w.any()):
             return cls.empty(d, root=root)
-        shift = _pilot_mean(X)
+        shift = _pilot_mean(X, w)
         if root:
             mean, R = _root_about_mean(X, shift, w)
             return cls(n, mean, root=R, weight=None if w is None else float(w.sum()))
@@ -173,11 +173,14 @@ BLOCK_BYTES = 32 << 20
 SINGLE_ROWS = 4096  # float32 products over more rows than this would lose digits in the sum
 
 
-def _pilot_mean(X: NDArray) -> NDArray[np.float64]:
+def _pilot_mean(X: NDArray, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Return the mean of some rows, spread over the table: a shift that is near enough."""
+    step = max(1, len(X) // PILOT_ROWS)
+    chosen = slice(0, 2 * PILOT_ROWS * step, step)
     # Sums over memory of one order: Fortran-ordered input gives the same bits.
-    some = X[:: max(1, len(X) // PILOT_ROWS)][: 2 * PILOT_ROWS].astype(np.float64, order="C")
-    shift = some[0] + (some - some[0]).mean(axis=0)
+    some = X[chosen].astype(np.float64, order="C")
+    w = None if weights is None or not weights[chosen].any() else weights[chosen]
+    shift = some[0] + np.average(some - some[0], axis=0, weights=w)
     return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
 
 
