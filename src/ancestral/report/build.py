@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -53,8 +53,8 @@ def build_report(source: Path | None, out: Path, *, console: Console | None = No
     with _workshop(Path(out)) as folder:
         with steps("Reading the data"):
             sources = find_sources(source)
-        with steps("1 Autoregression: tables and LSTM"):
-            autoregression = summarise.summarise_autoregression(sources)
+        with steps("1 Autoregression: tables and LSTM", spinner=False):
+            autoregression = summarise.summarise_autoregression(sources, verbose=steps.are_seen)
         with steps("2 Probabilistic PCA"):
             ppca = summarise.summarise_ppca(sources)
         with steps("3 Graphs"):
@@ -67,8 +67,8 @@ def build_report(source: Path | None, out: Path, *, console: Console | None = No
             "graphs": graphs,
             "linear": linear,
         }
-        with steps("Drawing the figures"):
-            figures.draw_figures(summaries, folder / "figures")
+        with steps("Drawing the figures") as say:
+            figures.draw_figures(summaries, folder / "figures", say)
         with steps("Saving models and numbers"):
             _save_models(summaries, folder / "models")
             _write_numbers(sources, summaries, folder / "report.json")
@@ -86,14 +86,23 @@ class _Steps:
     def __init__(self, console: Console | None) -> None:
         self.console = console
 
+    @property
+    def are_seen(self) -> bool:
+        """Tell whether someone watches a terminal."""
+        return self.console is not None and self.console.is_terminal
+
     @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
+    def __call__(self, name: str, *, spinner: bool = True) -> Iterator[Callable[[str], None]]:
+        """Time a step; what is yielded shows a detail of it. A bar of its own wants no spinner."""
         if self.console is None:
-            yield
+            yield lambda detail: None
             return
         started = perf_counter()
-        with self.console.status(name):
-            yield
+        if spinner:
+            with self.console.status(name) as status:
+                yield lambda detail: status.update(f"{name}: {detail}")
+        else:
+            yield lambda detail: None
         self.console.print(f"[green]✓[/green] {name} [dim]{perf_counter() - started:.1f} s[/dim]")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ SVG_DATE = {"Date": None}  # equal data, equal file
 N_PAST = 8  # half widths of the contour, in standard errors
 
 
-def draw_figures(summaries: dict[str, Summary], folder: Path) -> list[str]:
+def draw_figures(
+    summaries: dict[str, Summary], folder: Path, say: Callable[[str], None] = lambda name: None
+) -> list[str]:
     """Draw and write every figure.
 
     Parameters
@@ -28,6 +31,8 @@ def draw_figures(summaries: dict[str, Summary], folder: Path) -> list[str]:
         "autoregression", "ppca", "graphs", "linear".
     folder : Path
         Made if need be.
+    say : callable
+        Told the name of each figure before it is written.
 
     Returns
     -------
@@ -45,6 +50,7 @@ def draw_figures(summaries: dict[str, Summary], folder: Path) -> list[str]:
     }
     for problem, draw in drawers.items():
         for name, figure in draw(summaries[problem]):
+            say(name)
             _write(figure, folder / name)
             names.append(name)
     return names

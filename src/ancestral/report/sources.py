@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import DataError, FormatError
+from ancestral.io import Pairs, read_pairs
 
 TABLES = ("image_cpts.pkl.gz", "image_cpts.pkl", "*cpt*.pkl*", "*table*.pkl*")
-FACES = ("eigenfaces.npy", "*face*.np[yz]", "*image*.np[yz]", "*.np[yz]")
+FACES = ("eigenfaces.npy", "eigenfaces.npy.gz", "*face*.np[yz]*", "*image*.np[yz]*", "*.np[yz]*")
 GRAPHS = (
     "classroom_graphs.pkl",
     "classroom_graphs.pkl.gz",
@@ -22,7 +23,6 @@ GRAPHS = (
     "*.graphml*",
 )
 PAIRS = ("*.csv", "*.csv.gz", "*.parquet")
-TARGETS = ("y", "target", "label", "response")
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,6 @@ class Faces:
     X: NDArray[np.float64]
     shape: tuple[int, int]
     grey_range: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Inputs (n, k) with their names, and a target (n,) with its."""
-
-    X: NDArray[np.float64]
-    y: NDArray[np.float64]
-    names: list[str]
-    target: str
 
 
 @dataclass(frozen=True)
@@ -190,17 +180,8 @@ def _graphs_sentence(graphs: list[Any]) -> str:
 
 
 def _read_pairs(path: Path) -> Source:
-    from ancestral.io import read_columns
-
-    names, table = read_columns(path)
-    if len(names) < 2:
-        raise DataError(f"{path}: has {len(names)} column; an input and a target are wanted.")
-    lower = [name.lower() for name in names]
-    target = next((lower.index(word) for word in TARGETS if word in lower), len(names) - 1)
-    X = np.delete(table, target, axis=1).astype(np.float64)
-    inputs = [name for j, name in enumerate(names) if j != target]
-    sentence = f"{len(table)} rows; target “{names[target]}”, {len(inputs)} inputs"
-    pairs = Pairs(X, table[:, target].astype(np.float64), inputs, names[target])
+    pairs = read_pairs(path)
+    sentence = f"{len(pairs.y)} rows; target “{pairs.target}”, {len(pairs.names)} inputs"
     return Source(path.name, sentence, pairs)
 
 

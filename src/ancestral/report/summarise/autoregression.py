@@ -17,14 +17,14 @@ N_SHOWN = 100  # images listed one by one, at most
 BITS = 1 / math.log(2)  # per nat
 
 
-def summarise_autoregression(sources: Sources) -> Summary:
-    """Return the tables and a trained LSTM, compared."""
+def summarise_autoregression(sources: Sources, *, verbose: bool = False) -> Summary:
+    """Return the tables and a trained LSTM, compared; `verbose` shows its training."""
     from ancestral import LSTMAutoregressive
 
     tables = sources.tables.data
     images = tables.support_
     log_p = tables.log_density(images)
-    lstm = LSTMAutoregressive(random_state=0).fit(images)
+    lstm = LSTMAutoregressive(random_state=0, verbose=verbose).fit(images)
     draws = tables.sample(N_DRAWS, random_state=0)
     lstm_draws = lstm.sample(N_DRAWS, random_state=0)
     numbers = {

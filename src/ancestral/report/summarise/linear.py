@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
-from ancestral.report.sources import Pairs, Sources
+from ancestral.io import Pairs
+from ancestral.report.sources import Sources
 from ancestral.report.summarise.summary import Summary
 
 
