@@ -191,6 +191,9 @@ class Sequential(Density):
     def _check_state(self) -> None:
         if len(self.categories_) != self.n_features_in_:
             raise ValueError("one set of categories per variable is wanted")
+        for known in self.categories_:
+            if known.ndim != 1 or not len(known) or not (known[1:] > known[:-1]).all():
+                raise ValueError("categories must be sorted and distinct")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -338,9 +338,10 @@ class PPCA(
         q, d = self.components_.shape
         shapes = self.mean_.shape == (d,) and self.loadings_.shape == (d, q)
         parts: tuple[Any, ...] = (self.mean_, self.loadings_, self.eigenvalues_, self.components_)
-        if not shapes or self.eigenvalues_.shape != (d,):
+        if not shapes or self.n_features_in_ != d or self.eigenvalues_.shape != (d,):
             raise ValueError("mean, loadings and eigenvalues do not fit together")
-        if not all(np.isfinite(part).all() for part in parts) or not self.noise_variance_ > 0:
+        positive = 0 < self.noise_variance_ < np.inf
+        if not all(np.isfinite(part).all() for part in parts) or not positive:
             raise ValueError("parameters must be finite and the noise variance above 0")
 
 

@@ -437,6 +437,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         return float(np.sum(self.log_density(graphs))), pairs
 
     def _check_state(self) -> None:
+        check_integer(self.n_features_, "n_features_", minimum=1)
         finite = np.isfinite([self.slope_, self.intercept_, *self.standard_errors_]).all()
         if not finite or np.shape(self.standard_errors_) != (2,):
             raise ValueError("slope, intercept and two standard errors must be finite")
