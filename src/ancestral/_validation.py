@@ -128,8 +128,13 @@ def _first_text(array: NDArray) -> str:
         try:
             float(value)
         except (TypeError, ValueError):
-            return f"{value!r} at {describe_place(place)}"
-    return f"text ({array.flat[0]!r} at {describe_place((0,) * array.ndim)})"
+            return f"{_plain(value)!r} at {describe_place(place)}"
+    return f"text ({_plain(array.flat[0])!r} at {describe_place((0,) * array.ndim)})"
+
+
+def _plain(value: Any) -> Any:
+    """Return Python's own form of a numpy scalar: 'a', not np.str_('a')."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_table(

@@ -379,7 +379,13 @@ def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:
     n, d = rows.shape
     if n == 0 or d == 0:
         return rows[: min(n, 1)], np.zeros(n, np.intp)
-    order = np.lexsort(rows.T[::-1])
+    try:
+        order = np.lexsort(rows.T[::-1])
+    except TypeError:
+        raise DataError(
+            "rows mix values that cannot be ordered (text and numbers in one column). "
+            "Make each column of one kind."
+        ) from None
     ordered = rows[order]
     new = np.ones(n, bool)
     new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
