@@ -111,9 +111,9 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            raise DataTypeError(f"{name} holds {_first_text(array)}; numbers are wanted.") from None
+            raise DataTypeError(f"{name} holds {first_text(array)}; numbers are wanted.") from None
     if array.dtype.kind not in "biuf":
-        seen = _first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
+        seen = first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
         raise DataTypeError(f"{name} holds {seen}; real numbers are wanted.")
     if ndim is not None and array.ndim != ndim:
         raise DataError(
@@ -122,7 +122,7 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
     return array
 
 
-def _first_text(array: NDArray) -> str:
+def first_text(array: NDArray) -> str:
     """Describe the first element that is no number."""
     for place, value in np.ndenumerate(array):
         try:
@@ -192,7 +192,7 @@ def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
     """Return an array in a dtype and byte order that every routine takes; refuse odd ones."""
     _refuse_odd_shapes(X)
     if numeric and X.dtype.kind in "US":
-        raise DataTypeError(f"X holds {_first_text(X)}; convert it to numbers first.")
+        raise DataTypeError(f"X holds {first_text(X)}; convert it to numbers first.")
     if X.dtype.kind in "mMV":
         raise DataTypeError(f"X holds {X.dtype} values; real numbers are wanted.")
     if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
