@@ -96,14 +96,15 @@ class Moments:
         w = None if weights is None else _checked_weights(weights, n)
         if n == 0 or (w is not None and not w.any()):
             return cls.empty(d, root=root)
+        weight = None if w is None else float(w.sum())
         shift = _pilot_mean(X, w)
-        if root:
-            mean, R = _root_about_mean(X, shift, w)
-            return cls(n, mean, root=R, weight=None if w is None else float(w.sum()))
-        if X.dtype == np.float32 and w is None and _safe_in_single(X, shift):
-            return cls(n, *_scatter_single(X, shift))
-        mean, scatter = _scatter(X, shift, w)
-        return cls(n, mean, scatter, weight=None if w is None else float(w.sum()))
+        with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
+            if root:
+                mean, R = _root_about_mean(X, shift, w)
+                return cls(n, mean, root=R, weight=weight)
+            if X.dtype == np.float32 and w is None and _safe_in_single(X, shift):
+                return cls(n, *_scatter_single(X, shift))
+            return cls(n, *_scatter(X, shift, w), weight=weight)
 
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
@@ -157,13 +158,29 @@ class Moments:
         eigenvalues : ndarray of shape (r,)
             Of scatter / total weight; the remaining d - r are exactly zero.
         eigenvectors : ndarray of shape (n_vectors, d)
+
+        Raises
+        ------
+        DataError
+            When the squares of the values are too large for float64.
         """
+        self._refuse_overflow()
         if self.root is not None:
             eigenvalues, V = _eigen_of_root(self.root, n_vectors)
         else:
             eigenvalues, U = np.linalg.eigh(self.as_scatter())
             eigenvalues, V = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1].T[:n_vectors]
         return eigenvalues / self.total_weight, V
+
+    def _refuse_overflow(self) -> None:
+        """Raise DataError when the scatter is, or would be, infinite."""
+        held = np.asarray(self.scatter if self.root is None else self.root)
+        largest = float(np.abs(held).max(initial=0.0))
+        if not largest < (np.inf if self.root is None else 1e150):
+            raise DataError(
+                "the values overflow when squared: float64 holds squares of spreads up to about "
+                "1e150. Rescale them, for example by dividing by their largest."
+            )
 
 
 # ---- accumulation ------------------------------------------------------------------------------
@@ -234,8 +251,7 @@ def _scatter_single(
         B = block[: part.stop - part.start]
         np.subtract(X[part], single_shift, out=B)  # exact where values are near the shift
         total += np.ones(len(B), np.float32) @ B
-        with np.errstate(over="ignore", invalid="ignore"):  # looked into below
-            product += B.T @ B
+        product += B.T @ B
     if not np.isfinite(product).all():
         return _scatter(X, shift, None)
     offset = total / n
