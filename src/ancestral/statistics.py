@@ -32,12 +32,21 @@ class Moments:
         fewer rows than columns it is the smaller of the two.
     weight : float, optional
         Sum of the rows' weights; `count` when not given.
+    tail : ndarray of shape (d,), optional
+        What rounding took from the mean: mean + tail is right to twice the digits, so that
+        moments of parts far from zero merge without loss.
+    pinned : bool
+        Whether the form was asked for, and stays; otherwise `+` chooses as `of` does.
 
     Notes
     -----
     Exactly one of `scatter` and `root` is held. Two of a kind merge by the formula of Chan,
     Golub & LeVeque (1983): scatters add, with a rank-one term for the distance of the means;
     roots are stacked with that term as one more row and reduced by QR once they exceed d rows.
+
+    The form is chosen in one place, `_is_steep`, beside the shape: fewer rows than columns are
+    held as a root, so that wide data never form a (d, d) matrix; more rows as a scatter, unless
+    some direction varies so little beside the largest that squaring would lose its digits.
 
     Examples
     --------
@@ -52,6 +61,8 @@ class Moments:
     scatter: NDArray[np.float64] | None = None
     root: NDArray[np.float64] | None = None
     weight: float | None = None
+    tail: NDArray[np.float64] | None = None
+    pinned: bool = False
 
     def __post_init__(self) -> None:
         if (self.scatter is None) == (self.root is None):
@@ -79,8 +90,8 @@ class Moments:
         weights : array-like of shape (n,), optional
             Not negative.
         root : bool or None
-            True for a root, False for a scatter; None takes the root when n < d, so that wide
-            data never form a (d, d) matrix.
+            True for a root, False for a scatter, kept by `+`; None chooses by shape and
+            condition (see Notes of the class).
 
         Raises
         ------
@@ -91,19 +102,21 @@ class Moments:
         if X.ndim != 2:
             raise DataError(f"moments are of a table of shape (n, d); got shape {X.shape}.")
         n, d = X.shape
-        if root is None:
-            root = n < d
         w = None if weights is None else _checked_weights(weights, n)
+        pinned = root is not None
         if n == 0 or (w is not None and not w.any()):
-            return cls.empty(d, root=root)
+            return cls.empty(d, root=n < d if root is None else root)
         shift = _pilot_mean(X)
-        if root:
-            mean, R = _root_about_mean(X, shift, w)
-            return cls(n, mean, root=R, weight=None if w is None else float(w.sum()))
-        if X.dtype == np.float32 and w is None and _safe_in_single(X, shift):
-            return cls(n, *_scatter_single(X, shift))
-        mean, scatter = _scatter(X, shift, w)
-        return cls(n, mean, scatter, weight=None if w is None else float(w.sum()))
+        form: dict[str, NDArray[np.float64]] = {}
+        if not (n < d if root is None else root):
+            offset, scatter = _scatter_about(X, shift, w)
+            if pinned or not _is_steep(scatter, STEEP):
+                form = {"scatter": scatter}
+        if not form:
+            offset, form["root"] = _root_about_mean(X, shift, w)
+        mean, tail = _exact_sum(shift, offset)
+        weight = None if w is None else float(w.sum())
+        return cls(n, mean, weight=weight, tail=tail, pinned=pinned, **form)
 
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
@@ -117,15 +130,18 @@ class Moments:
         if self.count == 0:
             return other
         count, weight = self.count + other.count, self.total_weight + other.total_weight
-        step = other.mean - self.mean
+        step = (other.mean - self.mean) + (_tail(other) - _tail(self))
         share = other.total_weight / weight
-        mean = self.mean + step * share
+        mean, tail = _exact_sum(self.mean, _tail(self) + step * share)
         between = step * np.sqrt(self.total_weight * share)  # rank-one term, (d,)
-        if self.root is not None and other.root is not None:
-            stacked = np.vstack([self.root, other.root, between])
-            return Moments(count, mean, root=_reduced(stacked), weight=weight)
-        scatter = self.as_scatter() + other.as_scatter() + np.outer(between, between)
-        return Moments(count, mean, scatter=scatter, weight=weight)
+        return Moments(
+            count,
+            mean,
+            weight=weight,
+            tail=tail,
+            pinned=self.pinned or other.pinned,
+            **_merged_form(self, other, between),
+        )
 
     @property
     def n_features(self) -> int:
@@ -144,6 +160,30 @@ class Moments:
         root = np.asarray(self.root)  # one of the two is held
         return root.T @ root
 
+    def as_root(self) -> NDArray[np.float64]:
+        """Return a root R with R^T R the centred scatter, of shape (r, d), r <= d."""
+        if self.root is not None:
+            return self.root
+        try:
+            return np.asarray(np.linalg.cholesky(self.as_scatter()).T)
+        except np.linalg.LinAlgError:  # singular: by eigenvectors
+            eigenvalues, U = np.linalg.eigh(self.as_scatter())
+            return np.sqrt(np.maximum(eigenvalues, 0.0))[:, None] * U.T
+
+    @property
+    def spreads(self) -> NDArray[np.float64]:
+        """Centred sum of squares of each column, of shape (d,)."""
+        if self.root is not None:
+            return np.einsum("ij,ij->j", self.root, self.root)
+        return np.diag(self.as_scatter()).copy()
+
+    def spread_along(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the centred sum of squares along directions of shape (k, d), of shape (k,)."""
+        if self.root is not None:
+            along = self.root @ directions.T
+            return np.einsum("ij,ij->j", along, along)
+        return np.einsum("ij,ij->i", directions @ self.as_scatter(), directions)
+
     def eigen(self, n_vectors: int | None = None) -> tuple[NDArray, NDArray]:
         """Return the covariance's non-trivial eigenvalues (falling) and eigenvectors as rows.
 
@@ -155,15 +195,71 @@ class Moments:
         Returns
         -------
         eigenvalues : ndarray of shape (r,)
-            Of scatter / total weight; the remaining d - r are exactly zero.
+            Of scatter / total weight; the remaining d - r are exactly zero, and so are those
+            here that rounding alone could have made.
         eigenvectors : ndarray of shape (n_vectors, d)
         """
         if self.root is not None:
-            eigenvalues, V = _eigen_of_root(self.root, n_vectors)
+            eigenvalues, V, rounding = _eigen_of_root(self.root, n_vectors)
         else:
             eigenvalues, U = np.linalg.eigh(self.as_scatter())
-            eigenvalues, V = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1].T[:n_vectors]
-        return eigenvalues / self.total_weight, V
+            eigenvalues, V = eigenvalues[::-1], U[:, ::-1].T[:n_vectors]
+            rounding = EPS * (len(eigenvalues) + self.count**0.5)
+        floor = rounding * eigenvalues[0] if len(eigenvalues) else 0.0
+        return np.where(eigenvalues > floor, eigenvalues, 0.0) / self.total_weight, V
+
+
+def _tail(moments: Moments) -> NDArray[np.float64] | float:
+    return 0.0 if moments.tail is None else moments.tail
+
+
+def _exact_sum(
+    a: NDArray[np.float64], b: NDArray[np.float64] | float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a + b rounded, and what the rounding took (Knuth's two-sum)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+# ---- the choice of form -------------------------------------------------------------------------
+
+EPS = float(np.finfo(np.float64).eps)
+# Largest variance over the least variance of a column given the others, up to which products in
+# float64 and in float32 leave the least eigenvalues 7 right digits.
+STEEP = 1e8
+STEEP_SINGLE = 1e2
+
+
+def _is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
+    """Tell whether some direction varies `limit` times less than the largest column.
+
+    The pivots of Cholesky's factor are the variances of each column given the earlier ones;
+    constant columns lose nothing and are passed over.
+    """
+    variances = np.diag(scatter)
+    varying = variances > 0
+    if not varying.all():
+        scatter, variances = scatter[np.ix_(varying, varying)], variances[varying]
+    if not len(variances):
+        return False
+    try:
+        pivots = np.diag(np.linalg.cholesky(scatter)) ** 2
+    except np.linalg.LinAlgError:
+        return True
+    return not variances.max() < limit * pivots.min()
+
+
+def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[np.float64]]:
+    """Return the merged scatter or root, the form chosen as for one table."""
+    both_roots = a.root is not None and b.root is not None
+    pinned = a.pinned or b.pinned
+    rows = len(a.as_root()) + len(b.as_root()) + 1 if both_roots else 0
+    if not both_roots or (not pinned and rows > len(between)):
+        scatter = a.as_scatter() + b.as_scatter() + np.outer(between, between)
+        if pinned or not _is_steep(scatter, STEEP):
+            return {"scatter": scatter}
+    return {"root": _reduced(np.vstack([a.as_root(), b.as_root(), between]))}
 
 
 # ---- accumulation ------------------------------------------------------------------------------
@@ -187,10 +283,24 @@ def _blocks(n: int, rows: int) -> Iterator[slice]:
         yield slice(start, min(start + rows, n))
 
 
+def _scatter_about(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean minus shift and the scatter; float32 rows by short products where that does."""
+    if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
+        # A first block that is steep saves the rest of a pass that would be thrown away.
+        first = _scatter_single(X[:SINGLE_ROWS], shift)[1] if len(X) > 2 * SINGLE_ROWS else None
+        if first is None or not _is_steep(first, STEEP_SINGLE):
+            offset, scatter = _scatter_single(X, shift)
+            if np.isfinite(scatter).all() and not _is_steep(scatter, STEEP_SINGLE):
+                return offset, scatter
+    return _scatter(X, shift, weights)
+
+
 def _scatter(
     X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and scatter in one pass: shifted products, then a rank-one correction."""
+    """Return mean minus shift and the scatter in one pass, with a rank-one correction."""
     n, d = X.shape
     rows = min(n, max(256, BLOCK_BYTES // (8 * d)))
     # Blocks are copied to C order: Fortran-ordered input gives the same bits.
@@ -210,19 +320,24 @@ def _scatter(
         product += B.T @ B
     offset = total / weight
     product -= np.outer(offset * weight, offset)
-    return shift + offset, product
+    return offset, product
 
 
 def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
-    """Tell whether squares of centred float32 values neither overflow nor vanish."""
+    """Tell whether squares of centred float32 values neither overflow, vanish nor lean.
+
+    Far from zero, float32 values are few steps apart; sums of their squares then round upwards
+    more often than not, by some 1e-7 of the variance, which no averaging takes out.
+    """
     spread = np.abs(X[:: max(1, len(X) // PILOT_ROWS)] - shift.astype(np.float32)).max(axis=0)
-    return bool(spread.max() < 1e12 and (spread > 1e-12).all())
+    near = np.abs(shift) < 30 * spread
+    return bool(spread.max() < 1e12 and (spread > 1e-12).all() and near.all())
 
 
 def _scatter_single(
     X: NDArray, shift: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and scatter of float32 rows: short float32 products, summed in float64."""
+    """Return mean minus shift and the scatter: short float32 products, summed in float64."""
     n, d = X.shape
     block = np.empty((min(n, SINGLE_ROWS), d), np.float32)
     product, total = np.zeros((d, d)), np.zeros(d)
@@ -232,31 +347,35 @@ def _scatter_single(
         np.subtract(X[part], single_shift, out=B)  # exact where values are near the shift
         total += np.ones(len(B), np.float32) @ B
         product += B.T @ B
-    if not np.isfinite(product).all():
-        return _scatter(X, shift, None)
     offset = total / n
     product -= np.outer(offset * n, offset)
-    return shift + offset, product
+    return offset, product
 
 
 def _root_about_mean(
     X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and root in two passes, so that centring loses nothing."""
+    """Return mean minus shift and a root in two passes, so that centring loses nothing."""
     n, d = X.shape
     rows = max(2 * d, 256, BLOCK_BYTES // (8 * d))
     w = np.ones(n) if weights is None else weights
+    if n <= rows:
+        B = X - shift
+        offset = w @ B / w.sum()
+        B -= offset
+        return offset, _reduced(B if weights is None else B * np.sqrt(w)[:, None])
     total = np.zeros(d)
     for part in _blocks(n, rows):
         total += w[part] @ (X[part] - shift)
-    mean = shift + total / w.sum()
+    offset = total / w.sum()
     R = np.zeros((0, d))
     for part in _blocks(n, rows):
-        B = X[part] - mean
+        B = X[part] - shift
+        B -= offset
         if weights is not None:
             B *= np.sqrt(w[part])[:, None]
         R = _reduced(np.vstack([R, B]) if len(R) else B)
-    return mean, R
+    return offset, R
 
 
 def _checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
@@ -279,21 +398,22 @@ def _reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _eigen_of_root(
     root: NDArray[np.float64], n_vectors: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvalues of R^T R (falling) and leading eigenvectors as rows.
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return eigenvalues of R^T R (falling), leading eigenvectors as rows, relative rounding.
 
     A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
     squaring would lose them; then, and for small roots, through the SVD of R.
     """
+    rounding = EPS * max(root.shape)
     if 128 < len(root) < root.shape[1]:
         eigenvalues, U = np.linalg.eigh(root @ root.T)
         eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
         kept = eigenvalues[: U.shape[1]]
         steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
         if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
-            return eigenvalues, (U / np.sqrt(kept)).T @ root
+            return eigenvalues, (U / np.sqrt(kept)).T @ root, rounding
     _, singular, V = np.linalg.svd(root, full_matrices=False)
-    return singular**2, V[:n_vectors]
+    return singular**2, V[:n_vectors], rounding**2
 
 
 @dataclass(frozen=True)

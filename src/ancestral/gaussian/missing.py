@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import ModelError
+from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.patterns import (
     Factors,
     Patterns,
@@ -133,7 +133,8 @@ def _step(patterns: Patterns, factors: Factors) -> _Step:
     # rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
     slope = right - np.einsum("jkl,jl->jk", left, old)
     change = np.linalg.solve(left, slope[:, :, None])[:, :, 0]  # (d, q + 1)
-    noise = (squares - float((change * slope).sum())) / float(patterns.count @ patterns.known.sum(1))
+    entries = float(patterns.count @ patterns.known.sum(axis=1))
+    noise = (squares - float((change * slope).sum())) / entries
     return _Step(log_likelihood, _absorbed(old + change, second, noise))
 
 
@@ -247,6 +248,16 @@ def _pairwise_eigen(patterns: Patterns, q: int) -> tuple[NDArray, NDArray]:
     covariance = patterns.values.T @ patterns.values / np.maximum(pairs, 1)
     eigenvalues, vectors = np.linalg.eigh(covariance)
     return np.maximum(eigenvalues[::-1], 0.0), vectors[:, ::-1].T[:q]
+
+
+def refuse_empty_columns(X: NDArray) -> None:
+    """Raise DataError naming the first column of which nothing is known."""
+    empty = np.flatnonzero(np.isnan(X).all(axis=0))
+    if len(empty):
+        raise DataError(
+            f"column {empty[0]} holds no known value ({len(empty)} such column(s)): nothing can "
+            "be learnt of it. Drop it."
+        )
 
 
 def _refuse_too_few(known: NDArray[np.bool_], q: int) -> None:

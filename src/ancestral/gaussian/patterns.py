@@ -117,7 +117,7 @@ def posterior(patterns: Patterns, factors: Factors) -> Posterior:
     M = _gram_of_known(patterns.known, W)
     M[:, np.arange(q), np.arange(q)] += noise
     diagonal = np.diagonal(np.linalg.cholesky(M), axis1=1, axis2=2)
-    inverse = np.linalg.inv(M)
+    inverse = np.asarray(np.linalg.inv(M))
     known = patterns.known[patterns.of_value]
     centred = patterns.values - known * (patterns.level[:, None] * factors.mean)
     mean = _solved(patterns, inverse, centred @ W)
