@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral import _arrays
 from ancestral._validation import (
     as_generator,
     as_numbers,
@@ -24,7 +25,7 @@ from ancestral._validation import (
 )
 from ancestral.base import Density
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian import arrays, patterns
+from ancestral.gaussian import patterns
 from ancestral.gaussian.patterns import Factors
 from ancestral.gaussian.projections import projected
 
@@ -59,33 +60,33 @@ class LatentGaussian(Density):
     @property
     def explained_variance_ratio_(self) -> NDArray[np.float64]:
         """Share of the total variance along each component, shape (n_components,)."""
-        return self.explained_variance_ / float(arrays.to_host(self.eigenvalues_).sum())
+        return self.explained_variance_ / float(_arrays.to_host(self.eigenvalues_).sum())
 
     @property
     def _factors(self) -> Factors:
         """The parameters on the host."""
-        mean, loadings = arrays.to_host(self.mean_), arrays.to_host(self.loadings_)
+        mean, loadings = _arrays.to_host(self.mean_), _arrays.to_host(self.loadings_)
         return Factors(mean, loadings, self.noise_variance_)
 
     @property
     def _frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The mean and the orthonormal directions on the host."""
-        return arrays.to_host(self.mean_), arrays.to_host(self.components_)
+        return _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
 
     def get_covariance(self) -> NDArray[np.float64]:
         """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features)."""
         self._check_fitted()
-        W = arrays.to_host(self.loadings_)
+        W = _arrays.to_host(self.loadings_)
         covariance = W @ W.T + self.noise_variance_ * np.eye(len(W))
-        return arrays.like(covariance, self.mean_)
+        return _arrays.like(covariance, self.mean_)
 
     def get_precision(self) -> NDArray[np.float64]:
         """Return the inverse of the covariance, by Woodbury's identity, of the same shape."""
         self._check_fitted()
-        U, variances = arrays.to_host(self.components_), arrays.to_host(self.explained_variance_)
+        U, variances = _arrays.to_host(self.components_), _arrays.to_host(self.explained_variance_)
         weights = 1 / self.noise_variance_ - 1 / variances  # (q,)
         precision = np.eye(U.shape[1]) / self.noise_variance_ - (U.T * weights) @ U
-        return arrays.like(precision, self.mean_)
+        return _arrays.like(precision, self.mean_)
 
     # ---- z given x --------------------------------------------------------------------------
 
@@ -104,12 +105,12 @@ class LatentGaussian(Density):
         """
         self._check_fitted()
         rows: Any = self._check_rows(X, reset=False)
-        arrays.refuse_other_kind(rows, self.components_, f"{type(self).__name__}.transform")
-        if arrays.has_gaps(rows):
-            means, _ = patterns.posterior_of_rows(arrays.to_host(rows), self._factors)
-            return arrays.like(means, rows)
-        if arrays.is_foreign(rows):
-            along, _ = arrays.projected(rows, self.mean_, self.components_)
+        _arrays.refuse_other_kind(rows, self.components_, f"{type(self).__name__}.transform")
+        if _arrays.has_gaps(rows):
+            means, _ = patterns.posterior_of_rows(_arrays.to_host(rows), self._factors)
+            return _arrays.like(means, rows)
+        if _arrays.is_foreign(rows):
+            along, _ = _arrays.projected(rows, self.mean_, self.components_)
         else:
             along = np.empty((len(rows), self.n_components_))
             for part, block, _ in projected(rows, *self._frame):
@@ -119,9 +120,9 @@ class LatentGaussian(Density):
 
     def _shrinkage(self) -> Any:
         """Return (lambda - sigma^2)^(1/2) / lambda, as the fitted arrays are, shape (q,)."""
-        variances = arrays.to_host(self.explained_variance_)
+        variances = _arrays.to_host(self.explained_variance_)
         weights = np.sqrt(np.maximum(variances - self.noise_variance_, 0.0)) / variances
-        return arrays.like(weights, self.explained_variance_)
+        return _arrays.like(weights, self.explained_variance_)
 
     def posterior_covariance(self, X: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return Cov[z | x], which depends on a row only through what is known of it.
@@ -140,11 +141,11 @@ class LatentGaussian(Density):
         """
         self._check_fitted()
         if X is None:
-            variances = arrays.to_host(self.explained_variance_)
-            return arrays.like(np.diag(self.noise_variance_ / variances), self.mean_)
+            variances = _arrays.to_host(self.explained_variance_)
+            return _arrays.like(np.diag(self.noise_variance_ / variances), self.mean_)
         rows = self._check_rows(X, reset=False)
-        host = arrays.to_host(rows)
-        return arrays.like(
+        host = _arrays.to_host(rows)
+        return _arrays.like(
             patterns.posterior_of_rows(host, self._factors, covariance=True)[1], rows
         )
 
@@ -177,17 +178,17 @@ class LatentGaussian(Density):
         ndarray of shape (n_samples, n_features)
         """
         self._check_fitted()
-        arrays.refuse_other_kind(Z, self.components_, f"{type(self).__name__}.inverse_transform")
-        foreign = arrays.is_foreign(Z)
+        _arrays.refuse_other_kind(Z, self.components_, f"{type(self).__name__}.inverse_transform")
+        foreign = _arrays.is_foreign(Z)
         z: Any = Z if foreign else as_numbers(Z, name="Z", ndim=2)
         if z.shape[1] != self.n_components_:
             raise DataError(
                 f"Z has {z.shape[1]} columns; the model has {self.n_components_} latents."
             )
-        refuse_non_finite(arrays.to_host(z), name="Z")
+        refuse_non_finite(_arrays.to_host(z), name="Z")
         if not foreign:
-            return z @ arrays.to_host(self.loadings_).T + arrays.to_host(self.mean_)
-        return arrays.widened(z, self.mean_) @ self.loadings_.T + self.mean_
+            return z @ _arrays.to_host(self.loadings_).T + _arrays.to_host(self.mean_)
+        return _arrays.widened(z, self.mean_) @ self.loadings_.T + self.mean_
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
         """Return `decode(Z)`: scikit-learn's name for it.
@@ -239,9 +240,12 @@ class LatentGaussian(Density):
         component = check_integer(component, "component", maximum=self.n_components_ - 1)
         offsets = as_numbers(offsets, name="offsets", ndim=1)
         refuse_non_finite(offsets, name="offsets")
-        x = as_numbers(x, name="x")
-        base = self.reconstruct(x.reshape(1, -1))
-        return base + offsets[:, None] * arrays.to_host(self.loadings_)[:, component]
+        row = self._check_rows(as_numbers(_arrays.to_host(x), name="x").reshape(1, -1), reset=False)
+        factors = self._factors
+        z, _ = patterns.posterior_of_rows(row, factors)
+        base = z @ factors.loadings.T + factors.mean
+        moved = base + offsets[:, None] * factors.loadings[:, component]
+        return _arrays.like(moved, self.mean_)
 
     # ---- unknown entries given known ones ---------------------------------------------------
 
@@ -273,11 +277,11 @@ class LatentGaussian(Density):
         """
         self._check_fitted()
         rows = self._check_rows(X, reset=False)
-        host = arrays.to_host(rows)
-        mean = arrays.like(patterns.filled(host, self._factors), rows)
+        host = _arrays.to_host(rows)
+        mean = _arrays.like(patterns.filled(host, self._factors), rows)
         if not return_std:
             return mean
-        return mean, arrays.like(patterns.deviations(host, self._factors), rows)
+        return mean, _arrays.like(patterns.deviations(host, self._factors), rows)
 
     def impute_covariance(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return the exact covariance of a row's unknown entries given its known ones.
@@ -315,7 +319,7 @@ class LatentGaussian(Density):
             Multiple imputations: what is known repeats in each.
         """
         self._check_fitted()
-        rows = arrays.to_host(self._check_rows(X, reset=False))
+        rows = _arrays.to_host(self._check_rows(X, reset=False))
         n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
         rng = as_generator(random_state)
         return patterns.draw_unknown(rows, n_draws, self._factors, rng)
@@ -324,4 +328,4 @@ class LatentGaussian(Density):
 def _as_narrow_as(given: Any, values: Any) -> Any:
     """Return values as float32 where the given array is float32, untouched otherwise."""
     dtype = str(getattr(given, "dtype", ""))
-    return arrays.narrowed(values) if dtype.endswith("float32") else values
+    return _arrays.narrowed(values) if dtype.endswith("float32") else values

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 
+from ancestral import _arrays
 from ancestral._validation import (
     as_generator,
     as_numbers,
@@ -36,7 +37,7 @@ from ancestral._validation import (
 )
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.gaussian import arrays, missing, patterns, selection
+from ancestral.gaussian import missing, patterns, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
 from ancestral.gaussian.projections import projected, single_is_enough
@@ -156,15 +157,15 @@ class PPCA(
 
     def _statistics(self, X: NDArray) -> Moments | Folds:  # type: ignore[override]
         if self.n_components == "cv":
-            return Folds.of(arrays.to_host(X), self.random_state)
-        return arrays.moments_of(X) if arrays.is_foreign(X) else Moments.of(X)
+            return Folds.of(_arrays.to_host(X), self.random_state)
+        return _arrays.moments_of(X) if _arrays.is_foreign(X) else Moments.of(X)
 
     def _fit(self, X: NDArray) -> None:
         self._check_parameters()
         for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
             delattr(self, stale)
-        if arrays.has_gaps(X):
-            self._fit_with_gaps(arrays.to_host(X))
+        if _arrays.has_gaps(X):
+            self._fit_with_gaps(_arrays.to_host(X))
         else:
             self._solve(self._statistics(X))
 
@@ -213,10 +214,10 @@ class PPCA(
         U = directions * _signs(directions)[:, None]
         W = (U * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0))[:, None]).T
         self.noise_variance_ = noise
-        self.mean_ = arrays.like(mean, self._template)
-        self.components_ = arrays.like(U, self._template)
-        self.loadings_ = arrays.like(W, self._template)
-        self.eigenvalues_ = arrays.like(eigenvalues, self._template)
+        self.mean_ = _arrays.like(mean, self._template)
+        self.components_ = _arrays.like(U, self._template)
+        self.loadings_ = _arrays.like(W, self._template)
+        self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
 
     def _decomposed(self, statistics: Moments, q: int | None) -> tuple[NDArray, NDArray]:
         """Return eigenvalues and leading eigenvectors of data that vary."""
@@ -298,11 +299,11 @@ class PPCA(
                 "the model was fitted to missing values, where each d has its own fit. Choose d by "
                 'n_components="cv", which holds entries out.'
             )
-        eigenvalues = arrays.to_host(self.eigenvalues_)
+        eigenvalues = _arrays.to_host(self.eigenvalues_)
         if X is None:
             top = selection.largest(eigenvalues, None)
             return selection.every_d(eigenvalues, self.n_samples_, top)
-        rows = arrays.to_host(self._check_rows(X, reset=False))
+        rows = _arrays.to_host(self._check_rows(X, reset=False))
         refuse_non_finite(rows)
         table = np.empty((len(rows), self.n_components_ + 1))
         for part, along, squares in projected(rows, *self._frame):
@@ -331,9 +332,9 @@ class PPCA(
     # ---- density and sampling ---------------------------------------------------------------
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        if arrays.is_foreign(X):
+        if _arrays.is_foreign(X):
             return self._log_density_where_it_lies(X)
-        variances = arrays.to_host(self.explained_variance_)
+        variances = _arrays.to_host(self.explained_variance_)
         weights, fixed = self._density_terms()
         single = single_is_enough(variances, self.noise_variance_)
         result = np.empty(len(X))
@@ -346,19 +347,19 @@ class PPCA(
 
     def _log_density_where_it_lies(self, X: Any) -> Any:
         """Return log densities of an array of another library."""
-        arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
-        if arrays.has_gaps(X):
-            return arrays.like(patterns.log_density(arrays.to_host(X), self._factors), X)
+        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
+        if _arrays.has_gaps(X):
+            return _arrays.like(patterns.log_density(_arrays.to_host(X), self._factors), X)
         weights, fixed = self._density_terms()
-        along, squares = arrays.projected(X, self.mean_, self.components_)
-        return fixed - 0.5 * (squares / self.noise_variance_ - along**2 @ arrays.like(weights, X))
+        along, squares = _arrays.projected(X, self.mean_, self.components_)
+        return fixed - 0.5 * (squares / self.noise_variance_ - along**2 @ _arrays.like(weights, X))
 
     def _density_terms(self) -> tuple[NDArray[np.float64], float]:
         """Return 1 / sigma^2 - 1 / lambda, (q,), and the part of log p that is the same for all x.
 
         log|C| and the quadratic form split over U_q and its complement (Woodbury).
         """
-        variances, noise = arrays.to_host(self.explained_variance_), self.noise_variance_
+        variances, noise = _arrays.to_host(self.explained_variance_), self.noise_variance_
         q, d = self.components_.shape
         log_determinant = float(np.log(variances).sum() + (d - q) * np.log(noise))
         return 1 / noise - 1 / variances, -0.5 * (d * np.log(2 * np.pi) + log_determinant)
@@ -367,7 +368,8 @@ class PPCA(
         mean, W = self._factors.mean, self._factors.loadings
         z = rng.standard_normal((n_samples, W.shape[1]))
         noise = rng.standard_normal((n_samples, len(mean)))
-        return z @ W.T + mean + np.sqrt(self.noise_variance_) * noise
+        rows = z @ W.T + mean + np.sqrt(self.noise_variance_) * noise
+        return _arrays.like(rows, self.mean_)
 
     def _draw_given(
         self, n_samples: int, given: NDArray, rng: np.random.Generator
@@ -375,21 +377,22 @@ class PPCA(
         """Draw z from its posterior given the known values, then the unknown ones given z."""
         given = as_numbers(given, name="given").astype(np.float64)
         refuse_non_finite(given, name="given", missing=True)
-        return patterns.draw_unknown(given[None], n_samples, self._factors, rng)[:, 0]
+        rows = patterns.draw_unknown(given[None], n_samples, self._factors, rng)[:, 0]
+        return _arrays.like(rows, self.mean_)
 
     # ---- input and state --------------------------------------------------------------------
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
         if reset:
-            self._template = arrays.template_of(X)
-        if arrays.is_foreign(X):
-            return arrays.check_rows(self, X, reset=reset)
+            self._template = _arrays.template_of(X)
+        if _arrays.is_foreign(X):
+            return _arrays.check_rows(self, X, reset=reset)
         return check_table(self, X, reset=reset, missing=True)
 
     def _fitted_state(self) -> dict[str, Any]:
         state = super()._fitted_state()
         return {
-            name: arrays.to_host(value) if hasattr(value, "shape") else value
+            name: _arrays.to_host(value) if hasattr(value, "shape") else value
             for name, value in state.items()
         }
 

@@ -30,8 +30,10 @@ def is_foreign(X: Any) -> bool:
 
 
 def to_host(values: Any) -> NDArray:
-    """Return a numpy array of the same values; numpy's own come back as they are."""
+    """Return a numpy array of the same values; numpy's own, and lists, come back as they are."""
     if isinstance(values, np.ndarray):
+        return values
+    if not hasattr(values, "__array_namespace__") and not hasattr(values, "detach"):
         return values
     if hasattr(values, "detach"):  # torch: away from the graph and from the device
         return np.asarray(values.detach().cpu())
@@ -74,6 +76,8 @@ def check_rows(model: Any, X: Any, *, reset: bool) -> Any:
 def has_gaps(X: Any) -> bool:
     """Tell whether a checked array, of numpy or not, holds NaN."""
     if isinstance(X, np.ndarray):
+        if X.dtype.kind != "f":
+            return False
         with np.errstate(over="ignore", invalid="ignore"):
             return bool(np.isnan(X.sum())) and bool(np.isnan(X).any())
     return bool(_namespace(X).any(_namespace(X).isnan(X)))
