@@ -6,12 +6,23 @@ chunks or from many machines. `empty` is the identity of `+`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._accumulation import (
+    EPS,
+    STEEP,
+    checked_weights,
+    eigen_of_root,
+    exact_sum,
+    is_steep,
+    pilot_mean,
+    reduced,
+    root_about_mean,
+    scatter_about,
+)
 from ancestral.errors import DataError
 
 
@@ -44,7 +55,7 @@ class Moments:
     Golub & LeVeque (1983): scatters add, with a rank-one term for the distance of the means;
     roots are stacked with that term as one more row and reduced by QR once they exceed d rows.
 
-    The form is chosen in one place, `_is_steep`, beside the shape: fewer rows than columns are
+    The form is chosen in one place, `is_steep`, beside the shape: fewer rows than columns are
     held as a root, so that wide data never form a (d, d) matrix; more rows as a scatter, unless
     some direction varies so little beside the largest that squaring would lose its digits.
 
@@ -102,19 +113,20 @@ class Moments:
         if X.ndim != 2:
             raise DataError(f"moments are of a table of shape (n, d); got shape {X.shape}.")
         n, d = X.shape
-        w = None if weights is None else _checked_weights(weights, n)
+        w = None if weights is None else checked_weights(weights, n)
         pinned = root is not None
         if n == 0 or (w is not None and not w.any()):
             return cls.empty(d, root=n < d if root is None else root)
-        shift = _pilot_mean(X)
+        shift = pilot_mean(X, w)
         form: dict[str, NDArray[np.float64]] = {}
-        if not (n < d if root is None else root):
-            offset, scatter = _scatter_about(X, shift, w)
-            if pinned or not _is_steep(scatter, STEEP):
-                form = {"scatter": scatter}
-        if not form:
-            offset, form["root"] = _root_about_mean(X, shift, w)
-        mean, tail = _exact_sum(shift, offset)
+        with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
+            if not (n < d if root is None else root):
+                offset, scatter = scatter_about(X, shift, w)
+                if pinned or not is_steep(scatter, STEEP):
+                    form = {"scatter": scatter}
+            if not form:
+                offset, form["root"] = root_about_mean(X, shift, w)
+            mean, tail = exact_sum(shift, offset)
         weight = None if w is None else float(w.sum())
         return cls(n, mean, weight=weight, tail=tail, pinned=pinned, **form)
 
@@ -132,7 +144,7 @@ class Moments:
         count, weight = self.count + other.count, self.total_weight + other.total_weight
         step = (other.mean - self.mean) + (_tail(other) - _tail(self))
         share = other.total_weight / weight
-        mean, tail = _exact_sum(self.mean, _tail(self) + step * share)
+        mean, tail = exact_sum(self.mean, _tail(self) + step * share)
         between = step * np.sqrt(self.total_weight * share)  # rank-one term, (d,)
         return Moments(
             count,
@@ -198,9 +210,15 @@ class Moments:
             Of scatter / total weight; the remaining d - r are exactly zero, and so are those
             here that rounding alone could have made.
         eigenvectors : ndarray of shape (n_vectors, d)
+
+        Raises
+        ------
+        DataError
+            When the squares of the values are too large for float64.
         """
+        self._refuse_overflow()
         if self.root is not None:
-            eigenvalues, V, rounding = _eigen_of_root(self.root, n_vectors)
+            eigenvalues, V, rounding = eigen_of_root(self.root, n_vectors)
         else:
             eigenvalues, U = np.linalg.eigh(self.as_scatter())
             eigenvalues, V = eigenvalues[::-1], U[:, ::-1].T[:n_vectors]
@@ -208,46 +226,19 @@ class Moments:
         floor = rounding * eigenvalues[0] if len(eigenvalues) else 0.0
         return np.where(eigenvalues > floor, eigenvalues, 0.0) / self.total_weight, V
 
+    def _refuse_overflow(self) -> None:
+        """Raise DataError when the scatter is, or would be, infinite."""
+        held = np.asarray(self.scatter if self.root is None else self.root)
+        largest = float(np.abs(held).max(initial=0.0))
+        if not largest < (np.inf if self.root is None else 1e150):
+            raise DataError(
+                "the values overflow when squared: float64 holds squares of spreads up to about "
+                "1e150. Rescale them, for example by dividing by their largest."
+            )
+
 
 def _tail(moments: Moments) -> NDArray[np.float64] | float:
     return 0.0 if moments.tail is None else moments.tail
-
-
-def _exact_sum(
-    a: NDArray[np.float64], b: NDArray[np.float64] | float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a + b rounded, and what the rounding took (Knuth's two-sum)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-# ---- the choice of form -------------------------------------------------------------------------
-
-EPS = float(np.finfo(np.float64).eps)
-# Largest variance over the least variance of a column given the others, up to which products in
-# float64 and in float32 leave the least eigenvalues 7 right digits.
-STEEP = 1e8
-STEEP_SINGLE = 1e2
-
-
-def _is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
-    """Tell whether some direction varies `limit` times less than the largest column.
-
-    The pivots of Cholesky's factor are the variances of each column given the earlier ones;
-    constant columns lose nothing and are passed over.
-    """
-    variances = np.diag(scatter)
-    varying = variances > 0
-    if not varying.all():
-        scatter, variances = scatter[np.ix_(varying, varying)], variances[varying]
-    if not len(variances):
-        return False
-    try:
-        pivots = np.diag(np.linalg.cholesky(scatter)) ** 2
-    except np.linalg.LinAlgError:
-        return True
-    return not variances.max() < limit * pivots.min()
 
 
 def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[np.float64]]:
@@ -257,163 +248,9 @@ def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[
     rows = len(a.as_root()) + len(b.as_root()) + 1 if both_roots else 0
     if not both_roots or (not pinned and rows > len(between)):
         scatter = a.as_scatter() + b.as_scatter() + np.outer(between, between)
-        if pinned or not _is_steep(scatter, STEEP):
+        if pinned or not is_steep(scatter, STEEP):
             return {"scatter": scatter}
-    return {"root": _reduced(np.vstack([a.as_root(), b.as_root(), between]))}
-
-
-# ---- accumulation ------------------------------------------------------------------------------
-
-PILOT_ROWS = 256
-BLOCK_BYTES = 32 << 20
-SINGLE_ROWS = 4096  # float32 products over more rows than this would lose digits in the sum
-
-
-def _pilot_mean(X: NDArray) -> NDArray[np.float64]:
-    """Return the mean of some rows, spread over the table: a shift that is near enough."""
-    some = X[:: max(1, len(X) // PILOT_ROWS)][: 2 * PILOT_ROWS]
-    first = some[0].astype(np.float64)
-    shift = first + (some.astype(np.float64) - first).mean(axis=0)
-    return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
-
-
-def _blocks(n: int, rows: int) -> Iterator[slice]:
-    """Yield slices of at most `rows` rows."""
-    for start in range(0, n, rows):
-        yield slice(start, min(start + rows, n))
-
-
-def _scatter_about(
-    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and the scatter; float32 rows by short products where that does."""
-    if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
-        # A first block that is steep saves the rest of a pass that would be thrown away.
-        first = _scatter_single(X[:SINGLE_ROWS], shift)[1] if len(X) > 2 * SINGLE_ROWS else None
-        if first is None or not _is_steep(first, STEEP_SINGLE):
-            offset, scatter = _scatter_single(X, shift)
-            if np.isfinite(scatter).all() and not _is_steep(scatter, STEEP_SINGLE):
-                return offset, scatter
-    return _scatter(X, shift, weights)
-
-
-def _scatter(
-    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and the scatter in one pass, with a rank-one correction."""
-    n, d = X.shape
-    rows = min(n, max(256, BLOCK_BYTES // (8 * d)))
-    # Blocks are copied to C order: Fortran-ordered input gives the same bits.
-    block = np.empty((rows, d))
-    product, total, weight = np.zeros((d, d)), np.zeros(d), 0.0
-    for part in _blocks(n, rows):
-        B = block[: part.stop - part.start]
-        np.subtract(X[part], shift, out=B)
-        if weights is None:
-            total += np.ones(len(B)) @ B
-            weight += len(B)
-        else:
-            w = weights[part]
-            total += w @ B
-            weight += float(w.sum())
-            B *= np.sqrt(w)[:, None]
-        product += B.T @ B
-    offset = total / weight
-    product -= np.outer(offset * weight, offset)
-    return offset, product
-
-
-def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
-    """Tell whether squares of centred float32 values neither overflow, vanish nor lean.
-
-    Far from zero, float32 values are few steps apart; sums of their squares then round upwards
-    more often than not, by some 1e-7 of the variance, which no averaging takes out.
-    """
-    spread = np.abs(X[:: max(1, len(X) // PILOT_ROWS)] - shift.astype(np.float32)).max(axis=0)
-    near = np.abs(shift) < 30 * spread
-    return bool(spread.max() < 1e12 and (spread > 1e-12).all() and near.all())
-
-
-def _scatter_single(
-    X: NDArray, shift: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and the scatter: short float32 products, summed in float64."""
-    n, d = X.shape
-    block = np.empty((min(n, SINGLE_ROWS), d), np.float32)
-    product, total = np.zeros((d, d)), np.zeros(d)
-    single_shift = shift.astype(np.float32)
-    for part in _blocks(n, SINGLE_ROWS):
-        B = block[: part.stop - part.start]
-        np.subtract(X[part], single_shift, out=B)  # exact where values are near the shift
-        total += np.ones(len(B), np.float32) @ B
-        product += B.T @ B
-    offset = total / n
-    product -= np.outer(offset * n, offset)
-    return offset, product
-
-
-def _root_about_mean(
-    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and a root in two passes, so that centring loses nothing."""
-    n, d = X.shape
-    rows = max(2 * d, 256, BLOCK_BYTES // (8 * d))
-    w = np.ones(n) if weights is None else weights
-    if n <= rows:
-        B = X - shift
-        offset = w @ B / w.sum()
-        B -= offset
-        return offset, _reduced(B if weights is None else B * np.sqrt(w)[:, None])
-    total = np.zeros(d)
-    for part in _blocks(n, rows):
-        total += w[part] @ (X[part] - shift)
-    offset = total / w.sum()
-    R = np.zeros((0, d))
-    for part in _blocks(n, rows):
-        B = X[part] - shift
-        B -= offset
-        if weights is not None:
-            B *= np.sqrt(w[part])[:, None]
-        R = _reduced(np.vstack([R, B]) if len(R) else B)
-    return offset, R
-
-
-def _checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return weights as float64 of shape (n,), finite and not negative."""
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
-    wrong = ~(np.isfinite(w) & (w >= 0))
-    if wrong.any():
-        i = int(np.flatnonzero(wrong)[0])
-        raise DataError(f"weights hold {w[i]:g} at row {i}; they must be finite, 0 or more.")
-    return w
-
-
-def _reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return at most d rows with the same R^T R, by QR."""
-    n, d = rows.shape
-    return rows if n <= d else np.asarray(np.linalg.qr(rows, mode="r"))
-
-
-def _eigen_of_root(
-    root: NDArray[np.float64], n_vectors: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return eigenvalues of R^T R (falling), leading eigenvectors as rows, relative rounding.
-
-    A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
-    squaring would lose them; then, and for small roots, through the SVD of R.
-    """
-    rounding = EPS * max(root.shape)
-    if 128 < len(root) < root.shape[1]:
-        eigenvalues, U = np.linalg.eigh(root @ root.T)
-        eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
-        kept = eigenvalues[: U.shape[1]]
-        steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
-        if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
-            return eigenvalues, (U / np.sqrt(kept)).T @ root, rounding
-    _, singular, V = np.linalg.svd(root, full_matrices=False)
-    return singular**2, V[:n_vectors], rounding**2
+    return {"root": reduced(np.vstack([a.as_root(), b.as_root(), between]))}
 
 
 @dataclass(frozen=True)
@@ -495,7 +332,13 @@ def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:
     n, d = rows.shape
     if n == 0 or d == 0:
         return rows[: min(n, 1)], np.zeros(n, np.intp)
-    order = np.lexsort(rows.T[::-1])
+    try:
+        order = np.lexsort(rows.T[::-1])
+    except TypeError:
+        raise DataError(
+            "rows mix values that cannot be ordered (text and numbers in one column). "
+            "Make each column of one kind."
+        ) from None
     ordered = rows[order]
     new = np.ones(n, bool)
     new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)

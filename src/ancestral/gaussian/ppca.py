@@ -37,7 +37,7 @@ from ancestral._validation import (
 )
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.gaussian import missing, patterns, selection
+from ancestral.gaussian import degenerate, missing, patterns, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
 from ancestral.gaussian.projections import projected, single_is_enough
@@ -166,27 +166,30 @@ class PPCA(
             delattr(self, stale)
         if _arrays.has_gaps(X):
             self._fit_with_gaps(_arrays.to_host(X))
-        else:
-            self._solve(self._statistics(X))
+            return
+        statistics = self._statistics(X)
+        if isinstance(statistics, Moments) and isinstance(X, np.ndarray):
+            degenerate.warn_of_coarse_values(statistics, X.dtype)
+        self._solve(statistics)
 
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
         if isinstance(statistics, Folds):
             moments = statistics.total
-            eigenvalues, directions = self._decomposed(moments, None)
+            eigenvalues, directions = degenerate.decomposed(moments, None)
             scores = selection.by_folds(statistics, self.max_components)
             self.cv_components_, self.cv_scores_ = np.arange(len(scores)), scores
             q = int(np.argmax(scores))
         elif isinstance(self.n_components, str):
             moments = statistics
-            eigenvalues, directions = self._decomposed(moments, None)
+            eigenvalues, directions = degenerate.decomposed(moments, None)
             top = selection.largest(eigenvalues, self.max_components)
             full = _all_of(eigenvalues, moments.n_features)
             q = selection.every_d(full, moments.count, top).best(self.n_components)
         else:
             moments = statistics
             q = selection.checked_n_components(self.n_components, moments.count, moments.n_features)
-            eigenvalues, directions = self._decomposed(moments, q)
+            eigenvalues, directions = degenerate.decomposed(moments, q)
         self._set_closed_form(moments, q, eigenvalues, directions)
 
     def _set_closed_form(
@@ -200,7 +203,7 @@ class PPCA(
                 f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
-        _warn_of_constant_columns(statistics)
+        degenerate.warn_of_constant_columns(statistics)
         eigenvalues = _all_of(eigenvalues, d)
         self.log_likelihood_ = float(selection.log_likelihoods(eigenvalues, n, q)[-1])
         self.n_samples_ = n
@@ -218,16 +221,6 @@ class PPCA(
         self.components_ = _arrays.like(U, self._template)
         self.loadings_ = _arrays.like(W, self._template)
         self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
-
-    def _decomposed(self, statistics: Moments, q: int | None) -> tuple[NDArray, NDArray]:
-        """Return eigenvalues and leading eigenvectors of data that vary."""
-        eigenvalues, directions = statistics.eigen(q)
-        if not eigenvalues.size or eigenvalues[0] <= _rounding_variance(statistics.mean):
-            raise ModelError(
-                "X has no variance: every column is constant, and the likelihood is unbounded. "
-                "Give rows that differ."
-            )
-        return eigenvalues, directions
 
     def _fit_with_gaps(self, X: NDArray) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
@@ -400,9 +393,10 @@ class PPCA(
         q, d = self.components_.shape
         shapes = self.mean_.shape == (d,) and self.loadings_.shape == (d, q)
         parts: tuple[Any, ...] = (self.mean_, self.loadings_, self.eigenvalues_, self.components_)
-        if not shapes or self.eigenvalues_.shape != (d,):
+        if not shapes or self.n_features_in_ != d or self.eigenvalues_.shape != (d,):
             raise ValueError("mean, loadings and eigenvalues do not fit together")
-        if not all(np.isfinite(part).all() for part in parts) or not self.noise_variance_ > 0:
+        positive = 0 < self.noise_variance_ < np.inf
+        if not all(np.isfinite(part).all() for part in parts) or not positive:
             raise ValueError("parameters must be finite and the noise variance above 0")
 
     def __sklearn_tags__(self) -> Tags:
@@ -424,21 +418,3 @@ def _signs(U: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.ones(len(U))
     largest = np.abs(U).argmax(axis=1)
     return np.where(U[np.arange(len(U)), largest] < 0, -1.0, 1.0)
-
-
-def _rounding_variance(mean: NDArray[np.float64]) -> float:
-    """Return the variance that rounding alone gives to constant columns of these means."""
-    return float(((np.finfo(np.float64).eps * mean) ** 2).sum())
-
-
-def _warn_of_constant_columns(statistics: Moments) -> None:
-    """Warn once when some columns never vary."""
-    constant = np.flatnonzero(statistics.spreads == 0)
-    if len(constant):
-        shown = ", ".join(str(j) for j in constant[:5]) + (", ..." if len(constant) > 5 else "")
-        warnings.warn(
-            f"{len(constant)} of {statistics.n_features} columns are constant ({shown}); the fit "
-            "is right, but they carry no information and lower sigma^2. Consider dropping them.",
-            AncestralWarning,
-            stacklevel=6,
-        )

@@ -35,20 +35,20 @@ def projected(
     kind: type = np.float32 if single and X.dtype == np.float32 else np.float64
     rows = max(1, min(n, BLOCK_BYTES // (8 * d)))
     centre: NDArray = mean.astype(kind)
-    # What the mean lost in float32, along the directions; along |c|^2 it is of second order.
-    left = directions @ (mean - centre)
-    turned: NDArray = np.ascontiguousarray(directions.T.astype(kind))  # (d, q)
-    block, product = np.empty((rows, d), kind), np.empty((rows, q), kind)
+    lost = mean - centre  # by rounding to float32: taken off below
+    turned: NDArray = np.column_stack([directions.T, lost]).astype(kind)  # (d, q + 1)
+    block, product = np.empty((rows, d), kind), np.empty((rows, q + 1), kind)
     wide = block if kind == np.float64 else np.empty((rows, d))
     along, squares = np.empty((rows, q)), np.empty(rows)
     for start in range(0, n, rows):
         k = min(rows, n - start)
         np.subtract(X[start : start + k], centre, out=block[:k])
         np.matmul(block[:k], turned, out=product[:k])
-        np.subtract(product[:k], left, out=along[:k])
+        np.subtract(product[:k, :q], directions @ lost, out=along[:k])
         if wide is not block:
             wide[:k] = block[:k]
         np.einsum("ij,ij->i", wide[:k], wide[:k], out=squares[:k])
+        squares[:k] += lost @ lost - 2.0 * product[:k, q]
         yield slice(start, start + k), along[:k], squares[:k]
 
 
