@@ -103,9 +103,13 @@ def scaled(a: Pair, factor: Float) -> Pair:
 
 def total(a: Pair) -> Pair:
     """Return the sum along the first axis, by halving."""
+    if not len(a.hi):
+        return exact(np.zeros(a.hi.shape[1:]))
     while len(a.hi) > 1:
         half = len(a.hi) // 2
-        folded = add(Pair(a.hi[:half], a.lo[:half]), Pair(a.hi[half : 2 * half], a.lo[half : 2 * half]))
+        folded = add(
+            Pair(a.hi[:half], a.lo[:half]), Pair(a.hi[half : 2 * half], a.lo[half : 2 * half])
+        )
         if len(a.hi) % 2:
             last = Pair(a.hi[-1:], a.lo[-1:])
             folded = Pair(*(np.concatenate(pair) for pair in zip(folded, last)))
