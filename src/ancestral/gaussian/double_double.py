@@ -117,21 +117,75 @@ def total(a: Pair) -> Pair:
     return Pair(a.hi[0], a.lo[0])
 
 
-def times(A: Pair, B: Pair) -> Pair:
-    """Return the matrix product A B, shapes (n, p) and (p, k)."""
-    n, k = len(A.hi), B.hi.shape[1]
-    result = exact(np.zeros((n, k)))
-    for j in range(A.hi.shape[1]):
-        column = Pair(A.hi[:, j, None], A.lo[:, j, None])
-        result = add(result, multiply(column, Pair(B.hi[j], B.lo[j])))
-    return result
+# ---- matrix products ----------------------------------------------------------------------------
+
+SLICE = 20  # bits of each of the three slices of the left factor
+MOST_TERMS = 4096  # of a sum that is still exact
 
 
-def transposed_times(A: Pair, B: Pair) -> Pair:
-    """Return A^T B, shapes (n, p) and (n, k)."""
-    parts = [
-        total(multiply(A, Pair(B.hi[:, j, None], B.lo[:, j, None]))) for j in range(B.hi.shape[1])
-    ]
-    return Pair(
-        np.stack([part.hi for part in parts], axis=1), np.stack([part.lo for part in parts], axis=1)
-    )
+def slices(a: Pair, bits: int, count: int) -> Float:
+    """Return a as `count` parts along a new axis 1: multiples of 2^-bits, 2^-2bits, ...
+
+    |a| must be 1 at most. The last part is the rest, rounded to float64.
+    """
+    parts = np.empty((len(a.hi), count, *a.hi.shape[1:]))
+    rest, lo = a.hi, a.lo
+    for k in range(1, count):
+        sigma = 1.5 * 2.0 ** (52 - k * bits)
+        np.add(rest, sigma, out=parts[:, k - 1])  # rounds to a multiple of 2^(-k bits)
+        parts[:, k - 1] -= sigma
+        rest = rest - parts[:, k - 1]
+        if k * bits > 44:  # little is left of hi: let lo follow
+            rest, lo = two_sum(rest, lo)
+    np.add(rest, lo, out=parts[:, count - 1])
+    return parts
+
+
+def product(A: Float, B: Pair) -> Pair:
+    """Return A B, shape (n, k), to about 90 bits of the largest products.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, 3, m)
+        `slices(A, SLICE, 3)` of values up to 1; m is at most `MOST_TERMS`.
+    B : Pair of shape (m, k)
+
+    Notes
+    -----
+    Sums of products of slices are so short that the BLAS rounds nothing in them (Ozaki, Ogita,
+    Oishi & Rump 2012, Numerical Algorithms 59).
+    """
+    n, _, m = A.shape
+    B, exponents, bits = _below_one(B, m)
+    terms = A.reshape(3 * n, m) @ B.reshape(m, -1)
+    return _summed(np.moveaxis(terms.reshape(n, 3, 5, -1), 0, 2), exponents, bits)
+
+
+def transposed_product(A: Float, B: Pair) -> Pair:
+    """Return A^T B, shape (m, k), as `product` does; A has n rows, at most `MOST_TERMS`."""
+    n, _, m = A.shape
+    B, exponents, bits = _below_one(B, n)
+    terms = A.reshape(n, 3 * m).T @ B.reshape(n, -1)
+    return _summed(np.moveaxis(terms.reshape(3, m, 5, -1), 1, 2), exponents, bits)
+
+
+def _below_one(B: Pair, terms: int) -> tuple[Float, NDArray[np.intp], int]:
+    """Return slices of B over powers of two, their exponents, and the bits of each slice."""
+    size = np.abs(B.hi).max(axis=0, initial=0.0)
+    exponents = np.where(size > 0, np.frexp(size)[1], 0)
+    bits = 52 - SLICE - int(np.ceil(np.log2(max(2, terms))))
+    return slices(scaled(B, np.ldexp(1.0, -exponents)), bits, 5), exponents, bits
+
+
+def _summed(terms: Float, exponents: NDArray[np.intp], bits: int) -> Pair:
+    """Return the sum of terms of shape (3, 5, n, k), whose sizes fall with both indices."""
+    hi, lo = terms[0, 0], np.zeros(terms.shape[2:])
+    for i in range(3):
+        for j in range(5):
+            below = i * SLICE + j * bits
+            if below > 40:  # so far below the first that its rounding does not count
+                lo += terms[i, j]
+            elif below:
+                hi, error = two_sum(hi, terms[i, j])
+                lo += error
+    return scaled(Pair(*two_sum(hi, lo)), np.ldexp(1.0, exponents))

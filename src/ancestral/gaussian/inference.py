@@ -164,7 +164,7 @@ class LineInference(ConditionalDensity):
         """
         self._check_fitted()
         extra = () if sample_weight is None else (sample_weight,)
-        rows, target, *weights = self._check_chunk(X, y, *extra, reset=False)  # type: ignore[misc]
+        rows, target, *weights = self._check_chunk(X, y, *extra, reset=False)
         if len(rows) != self.n_samples_:
             raise DataError(
                 f"the model was fitted to {self.n_samples_} rows, these are {len(rows)}: "

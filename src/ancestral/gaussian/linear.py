@@ -26,8 +26,10 @@ from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.inference import LineInference
 from ancestral.gaussian.least_squares import (
     EPS,
+    SAFE,
     LineStatistics,
     Solution,
+    condition_number,
     solve,
     solve_least_norm,
 )
@@ -165,7 +167,8 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         found = self._solution(statistics)
         rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
         if statistics.moments.root is None:
-            found = polish(rows)
+            if condition_number(statistics.moments.as_scatter()) > SAFE:
+                found = polish(rows)
         elif not np.isnan(found.inverse_root).any():
             found, converged = refine(rows)
             if not converged:

@@ -30,10 +30,11 @@ from scipy.linalg import solve_triangular
 
 from ancestral.gaussian import double_double as dd
 from ancestral.gaussian.double_double import Pair
-from ancestral.gaussian.least_squares import BLOCK, EPS, Solution, is_exact
+from ancestral.gaussian.least_squares import BLOCK, EPS, Solution, is_exact, power_of_two
 
 Float = NDArray[np.float64]
 MOST_STEPS = 40
+ROWS = 2048  # at once, in cache
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Rows:
     degree: int
     found: Solution
 
+    @property
+    def _used(self) -> NDArray[np.intp]:
+        """Places of the kept columns among all, the intercept first; shape (q,)."""
+        start = int(self.found.centred)
+        return np.concatenate([np.arange(start), start + self.found.kept])
+
     @cached_property
     def exponents(self) -> NDArray[np.intp]:
         """Of the power of two at or above the largest value of each column of X; shape (d,)."""
@@ -64,63 +71,72 @@ class Rows:
 
     @cached_property
     def scale(self) -> Float:
-        """Powers of two that the kept columns are divided by, intercept first; shape (q,)."""
-        degrees = np.arange(1, self.degree + 1)
-        scale = np.ldexp(1.0, np.outer(degrees, self.exponents).ravel())[self.found.kept]
-        return np.concatenate([np.ones(int(self.found.centred)), scale])
+        """Powers of two that bring the columns of A to 1 at most; shape (q,)."""
+        largest = np.zeros(len(self._used))
+        for part in self._parts(ROWS):
+            np.maximum(largest, np.abs(self._columns(part).hi).max(axis=0), out=largest)
+        return power_of_two(largest)
 
-    def pairs(self) -> Iterator[tuple[Pair, Pair]]:
-        """Yield (A, Y) in double-double, the columns of A scaled; shapes (m, q) and (m, k)."""
-        for part in self._parts(share=8):
+    def pairs(self) -> Iterator[tuple[Float, Pair]]:
+        """Yield (A, Y): A scaled and in slices, Y in double-double; (m, 3, q), (m, k)."""
+        for part in self._parts(ROWS):
             A, Y = self._columns(part), dd.two_sum(self.Y[part], -self.found.target_means)
-            if self.weights is not None:
-                root = dd.square_root(self.weights[part, None])
-                A, Y = dd.multiply(A, root), dd.multiply(Y, root)
-            yield A, Y
+            yield dd.slices(dd.scaled(A, 1 / self.scale), dd.SLICE, 3), self._weighted(Y, part)
 
     def floats(self) -> Iterator[tuple[Float, Float]]:
         """Yield (A, Y) in float64, not scaled; shapes (m, q) and (m, k)."""
-        for part in self._parts(share=1):
-            A = np.hstack([self.X[part] ** k for k in range(1, self.degree + 1)])
-            A = A[:, self.found.kept] - self.found.means[self.found.kept]
-            if self.found.centred:
-                A = np.column_stack([np.ones(len(A)), A])
+        for part in self._parts(max(1024, BLOCK // (8 * (len(self.found.coef) + 1)))):
+            X = self.X[part]
+            powers = [X, *(X**k for k in range(2, self.degree + 1))]
+            A = np.column_stack([*([np.ones(len(X))] * self.found.centred), *powers])
+            A[:, int(self.found.centred) :] -= self.found.means
+            A = A[:, self._used]
             Y = self.Y[part] - self.found.target_means
             if self.weights is not None:
                 root = np.sqrt(self.weights[part, None])
                 A, Y = A * root, Y * root
             yield A, Y
 
-    def _parts(self, *, share: int) -> Iterator[slice]:
-        size = max(256, BLOCK // (8 * share * (len(self.found.coef) + 1)))
+    def _parts(self, size: int) -> Iterator[slice]:
         for start in range(0, len(self.X), size):
             yield slice(start, start + size)
 
     def _columns(self, part: slice) -> Pair:
-        """Return 1, x, x^2, ... less the features' means, each divided by its scale."""
-        X = np.ldexp(self.X[part], -self.exponents)
+        """Return 1, x, x^2, ... less the features' means, times the roots of the weights.
+
+        Powers are formed of x over a power of two, so that none overflows on the way.
+        """
+        X = self.X[part] * np.ldexp(1.0, -self.exponents)
         means = self.found.means.reshape(self.degree, X.shape[1])
         columns = []
         for k, power in enumerate(dd.powers(X, self.degree), start=1):
-            shift = np.ldexp(means[k - 1], -k * self.exponents)
-            columns.append(dd.subtract(power, dd.exact(np.broadcast_to(shift, X.shape))))
-        hi, lo = (np.hstack(half)[:, self.found.kept] for half in zip(*columns))
+            exponents = k * self.exponents
+            shift = dd.exact(np.broadcast_to(np.ldexp(-means[k - 1], -exponents), X.shape))
+            centred = dd.two_sum(X, shift.hi) if k == 1 else dd.add(power, shift)
+            columns.append(dd.scaled(Pair(*centred), np.ldexp(1.0, exponents)))
+        hi, lo = (np.hstack(half) for half in zip(*columns))
         if self.found.centred:
             hi = np.column_stack([np.ones(len(X)), hi])
             lo = np.column_stack([np.zeros(len(X)), lo])
-        return Pair(hi, lo)
+        return self._weighted(Pair(hi[:, self._used], lo[:, self._used]), part)
+
+    def _weighted(self, a: Pair, part: slice) -> Pair:
+        """Return rows times the roots of their weights."""
+        if self.weights is None:
+            return a
+        return dd.multiply(a, dd.square_root(self.weights[part, None]))
 
 
 def refine(rows: Rows) -> tuple[Solution, bool]:
     """Return the solution right to the last digits, and whether the steps shrank to nothing."""
     found = rows.found
-    T = _used(found) * rows.scale[:, None]
+    T = found.inverse_root[rows._used] * rows.scale[:, None]
     start = np.vstack([np.zeros((int(found.centred), rows.Y.shape[1])), found.coef[found.kept]])
     W = dd.exact(start * rows.scale[:, None])
     size_of_targets = np.where(found.total > 0, np.sqrt(found.total), 1.0)
     previous, converged = np.inf, False
     for _ in range(MOST_STEPS):
-        _, gradient = _residual(rows, W)
+        products, gradient = _residual(rows, W)
         step = T.T @ gradient.hi  # by how much the fitted values move
         move = T @ step
         W = dd.add(W, dd.exact(move))
@@ -129,7 +145,7 @@ def refine(rows: Rows) -> tuple[Solution, bool]:
         if (np.abs(move) <= EPS / 64 * np.abs(W.hi)).all() or size >= 0.25 * previous:
             break
         previous = size
-    residual, _ = _residual(rows, W)
+    residual = products - step.T @ step  # what the last step took off
     if EPS * found.condition > 1e-13:
         T = _sharpened(rows, T)
     return _with(rows, W, T, residual), converged
@@ -139,23 +155,17 @@ def _residual(rows: Rows, W: Pair) -> tuple[Float, Pair]:
     """Return the cross products of r = Y - A W, shape (k, k), and A^T r, shape (q, k)."""
     products, gradient = np.zeros((rows.Y.shape[1],) * 2), dd.exact(np.zeros(W.hi.shape))
     for A, Y in rows.pairs():
-        r = dd.subtract(Y, dd.times(A, W))
+        r = dd.subtract(Y, dd.product(A, W))
         products += r.hi.T @ r.hi
-        gradient = dd.add(gradient, dd.transposed_times(A, r))
+        gradient = dd.add(gradient, dd.transposed_product(A, r))
     return products, gradient
-
-
-def _used(found: Solution) -> Float:
-    """Return the rows of T of the kept columns, (q, r + 1) square."""
-    start = int(found.centred)
-    return found.inverse_root[[*range(start), *(start + found.kept)]]
 
 
 def _sharpened(rows: Rows, T: Float) -> Float:
     """Return an inverse root with full digits: (A T)^T (A T) is near the identity, and exact."""
     gram = np.zeros((T.shape[1],) * 2)
     for A, _ in rows.pairs():
-        Q = dd.times(A, dd.exact(T)).hi
+        Q = dd.product(A, dd.exact(T)).hi
         gram += Q.T @ Q
     try:
         return np.asarray(solve_triangular(np.linalg.cholesky(gram), T.T, lower=True).T)
@@ -169,7 +179,7 @@ def _with(rows: Rows, W: Pair, T: Float, residual: Float) -> Solution:
     W = dd.scaled(W, 1 / rows.scale[:, None])
     coef, inverse_root = np.zeros_like(found.coef), np.zeros_like(found.inverse_root)
     coef[found.kept] = W.hi[start:]
-    inverse_root[[*range(start), *(start + found.kept)]] = T / rows.scale[:, None]
+    inverse_root[rows._used] = T / rows.scale[:, None]
     intercept = found.intercept
     if start:  # target mean + W_0 - means . coef
         means = dd.exact(np.broadcast_to(found.means[found.kept, None], W.hi[1:].shape))
@@ -195,7 +205,7 @@ def polish(rows: Rows) -> Solution:
         r = Y - A @ W
         products += r.T @ r
         gradient += A.T @ r
-    T = _used(found)
+    T = found.inverse_root[rows._used]
     step = T.T @ gradient
     W += T @ step
     coef = np.zeros_like(found.coef)
