@@ -32,7 +32,7 @@ MAX_SUPPORT = 1 << 20
 SUM_TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tables:
     """Conditional probability tables, reachable rows only.
 
@@ -47,6 +47,10 @@ class Tables:
 
     contexts: tuple[NDArray[np.intp], ...]
     probabilities: tuple[NDArray[np.float64], ...]
+
+    def __repr__(self) -> str:
+        n_contexts = sum(len(table) for table in self.probabilities)
+        return f"Tables({len(self.probabilities)} variables, {n_contexts} reachable contexts)"
 
     @classmethod
     def from_dense(cls, tables: Sequence[ArrayLike]) -> Tables:

@@ -39,7 +39,7 @@ from ancestral.errors import DataError, DataTypeError, ModelError
 logger = logging.getLogger("ancestral")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """An undirected graph with a row of features for each node.
 
@@ -73,6 +73,10 @@ class Graph:
         _check_adjacency(E, len(X))
         object.__setattr__(self, "features", X)
         object.__setattr__(self, "adjacency", E.astype(np.int8))
+
+    def __repr__(self) -> str:
+        width = self.features.shape[1]
+        return f"Graph({self.n_nodes} nodes with {width} features, {self.n_edges} edges)"
 
     @property
     def n_nodes(self) -> int:
@@ -437,6 +441,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         return float(np.sum(self.log_density(graphs))), pairs
 
     def _check_state(self) -> None:
+        check_integer(self.n_features_, "n_features_", minimum=1)
         finite = np.isfinite([self.slope_, self.intercept_, *self.standard_errors_]).all()
         if not finite or np.shape(self.standard_errors_) != (2,):
             raise ValueError("slope, intercept and two standard errors must be finite")
