@@ -27,6 +27,7 @@ from ancestral.errors import AncestralWarning
 from benchmarks.timing import Row, Timer
 
 MOST = 15.0
+CENTRED = True  # has an intercept
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,8 @@ def read(path: Path) -> Certified:
 
 def wampler(name: str, ratio: Decimal) -> Certified:
     """Return y = 1 + r x + (r x)^2 + ... + (r x)^5 at x = 0, 1, ..., 20: fitted exactly."""
-    y = [float(sum((ratio * x) ** k for k in range(6))) for x in range(21)]
+    steps = [Fraction(ratio) * x for x in range(21)]
+    y = np.array([float(sum(step**k for k in range(6))) for step in steps])
     coefficients = [str(ratio**k) for k in range(6)]
-    return Certified(
-        name, np.arange(21.0)[:, None], np.array(y), 5, True, coefficients, ["0"] * 6, "0"
-    )
+    zeros = ["0"] * 6
+    return Certified(name, np.arange(21.0)[:, None], y, 5, CENTRED, coefficients, zeros, "0")

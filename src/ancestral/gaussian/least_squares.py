@@ -277,7 +277,7 @@ def is_exact(residual: Float, coef: Float, rms: Float, weight: float) -> NDArray
     """Tell for each target whether its residuals are the rounding of what they come from."""
     p = len(coef)
     rounding = 16 * EPS * (rms[p:] + rms[:p] @ np.abs(coef))
-    return np.sqrt(np.diag(residual) / weight) <= rounding
+    return np.sqrt(np.maximum(np.diag(residual), 0.0) / weight) <= rounding
 
 
 def power_of_two(sizes: Float) -> Float:
