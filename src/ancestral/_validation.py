@@ -317,8 +317,8 @@ def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
 
 def warn(message: str) -> None:
     """Warn at the caller's own line, however deep in the package the reason was found."""
-    depth, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("ancestral"):
+    depth, frame = 1, sys._getframe()
+    while frame.f_back is not None and f"{frame.f_globals['__name__']}.".startswith("ancestral."):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, AncestralWarning, stacklevel=depth)
 

@@ -135,7 +135,7 @@ def slices(a: Pair, bits: int, count: int) -> Float:
         np.add(rest, sigma, out=parts[:, k - 1])  # rounds to a multiple of 2^(-k bits)
         parts[:, k - 1] -= sigma
         rest = rest - parts[:, k - 1]
-        if k * bits > 44:  # little is left of hi: let lo follow
+        if (k + 1) * bits > 52 and k + 1 < count:  # the next part reaches into lo
             rest, lo = two_sum(rest, lo)
     np.add(rest, lo, out=parts[:, count - 1])
     return parts
@@ -156,17 +156,17 @@ def product(A: Float, B: Pair) -> Pair:
     Oishi & Rump 2012, Numerical Algorithms 59).
     """
     n, _, m = A.shape
-    B, exponents, bits = _below_one(B, m)
-    terms = A.reshape(3 * n, m) @ B.reshape(m, -1)
-    return _summed(np.moveaxis(terms.reshape(n, 3, 5, -1), 0, 2), exponents, bits)
+    parts, exponents, bits = _below_one(B, m)
+    terms = A.reshape(3 * n, m) @ parts.reshape(m, 5 * B.hi.shape[1])
+    return _summed(np.moveaxis(terms.reshape(n, 3, 5, B.hi.shape[1]), 0, 2), exponents, bits)
 
 
 def transposed_product(A: Float, B: Pair) -> Pair:
     """Return A^T B, shape (m, k), as `product` does; A has n rows, at most `MOST_TERMS`."""
     n, _, m = A.shape
-    B, exponents, bits = _below_one(B, n)
-    terms = A.reshape(n, 3 * m).T @ B.reshape(n, -1)
-    return _summed(np.moveaxis(terms.reshape(3, m, 5, -1), 1, 2), exponents, bits)
+    parts, exponents, bits = _below_one(B, n)
+    terms = A.reshape(n, 3 * m).T @ parts.reshape(n, 5 * B.hi.shape[1])
+    return _summed(np.moveaxis(terms.reshape(3, m, 5, B.hi.shape[1]), 1, 2), exponents, bits)
 
 
 def _below_one(B: Pair, terms: int) -> tuple[Float, NDArray[np.intp], int]:

@@ -161,6 +161,7 @@ class Solution:
     residual: Float  # (k, k), weighted cross products of the residuals
     total: Float  # (k,), sums of squares of the (centred) targets
     inverse_root: Float  # (q, r + 1): T, zero rows where dependent
+    at_zero: Float  # (r + 1,): T's first row for the height at x = 0, not at the means
     means: Float  # (p,), what the features are centred by
     target_means: Float  # (k,)
     rms: Float  # (p + k,), root mean squares of features and targets
@@ -180,9 +181,8 @@ class Solution:
         """Variances over sigma^2 of the intercept and the coefficients, nan where dependent."""
         variances = (self.inverse_root**2).sum(axis=1)
         start = int(self.centred)
-        if self.centred:  # what the features' means carry to x = 0
-            at_zero = self.inverse_root[0] - self.means @ self.inverse_root[1:]
-            variances[0] = at_zero @ at_zero
+        if self.centred:
+            variances[0] = self.at_zero @ self.at_zero
         variances[[start + j for j in self.dependent]] = np.nan
         return variances
 
@@ -218,6 +218,7 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     sizes = (raw if rounded_features else spread)[:p] / scale
     rms = raw / np.sqrt(moments.total_weight)
     residual = misfit.T @ misfit
+    inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
     return Solution(
         coef=coef,
         intercept=target_means - means @ coef,
@@ -225,7 +226,8 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
         rank=r,
         residual=residual,
         total=spread[p:] ** 2,
-        inverse_root=_with_intercept(T / scale[kept, None], kept, p, moments, centred=centred),
+        inverse_root=inverse_root,
+        at_zero=inverse_root[0] - means @ inverse_root[1:] if centred else np.zeros(r),
         means=means,
         target_means=target_means,
         rms=rms,
@@ -262,6 +264,7 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
         residual=residual,
         total=spread[p:] ** 2,
         inverse_root=np.full((int(centred) + p, int(centred) + int(rank)), np.nan),
+        at_zero=np.full(int(centred) + int(rank), np.nan),
         means=means,
         target_means=target_means,
         rms=rms,

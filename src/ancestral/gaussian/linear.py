@@ -112,6 +112,9 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         self.fit_intercept = fit_intercept
         self.degree = degree
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -243,10 +246,15 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         covariance = residual / found.weight  # (k, k)
         std = np.sqrt(np.diag(covariance) * n / max(free, 1))
         log_determinant = _log_determinant(covariance)
-        if np.isinf(log_determinant):
+        if unbounded.any():
             warn(
                 "the fit is exact (zero residual): sigma^2 = 0, so density, aic, bic and sample "
                 "are refused; the coefficients stand."
+            )
+        elif np.isinf(log_determinant):
+            warn(
+                f"the residuals of the {len(covariance)} targets are linearly dependent: Sigma is "
+                "singular, so density, aic, bic and sample are refused; all else stands."
             )
         k = len(covariance)
         self.n_samples_, self.degrees_of_freedom_ = n, free
@@ -335,7 +343,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
     def _refuse_zero_variance(self) -> None:
         if np.isinf(self.log_likelihood_) or not np.all(self.noise_variance_):
             raise ModelError(
-                "sigma^2 = 0 (the fit was exact): the density is unbounded. "
+                "sigma^2 = 0 (the fit was exact) or Sigma is singular: the density is unbounded. "
                 "Use predict, or fit to data that scatter about the line."
             )
 

@@ -146,9 +146,10 @@ def refine(rows: Rows) -> tuple[Solution, bool]:
             break
         previous = size
     residual = products - step.T @ step  # what the last step took off
+    root = found.inverse_root[rows._used], found.at_zero
     if EPS * found.condition > 1e-13:
-        T = _sharpened(rows, T)
-    return _with(rows, W, T, residual), converged
+        root = _sharpened(rows, T)
+    return _with(rows, W, root, residual), converged
 
 
 def _residual(rows: Rows, W: Pair) -> tuple[Float, Pair]:
@@ -161,36 +162,48 @@ def _residual(rows: Rows, W: Pair) -> tuple[Float, Pair]:
     return products, gradient
 
 
-def _sharpened(rows: Rows, T: Float) -> Float:
-    """Return an inverse root with full digits: (A T)^T (A T) is near the identity, and exact."""
+def _sharpened(rows: Rows, T: Float) -> tuple[Float, Float]:
+    """Return an inverse root with full digits, unscaled, and its row at x = 0.
+
+    Q = A T is near orthonormal and formed exactly; with L L^T = Q^T Q, T L^-T is the root.
+    """
     gram = np.zeros((T.shape[1],) * 2)
     for A, _ in rows.pairs():
         Q = dd.product(A, dd.exact(T)).hi
         gram += Q.T @ Q
+    T = T / rows.scale[:, None]
+    at_zero = _at_zero(rows.found, dd.exact(T)).hi
     try:
-        return np.asarray(solve_triangular(np.linalg.cholesky(gram), T.T, lower=True).T)
+        L = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:  # nothing to go by: refine says that it did not converge
-        return T
+        return T, at_zero
+    sharp = np.asarray(solve_triangular(L, np.vstack([T, at_zero]).T, lower=True).T)
+    return sharp[:-1], sharp[-1]
 
 
-def _with(rows: Rows, W: Pair, T: Float, residual: Float) -> Solution:
+def _at_zero(found: Solution, values: Pair) -> Pair:
+    """Return what rows of shape (q, m) for the height at the means and the slopes say of x = 0."""
+    if not found.centred:
+        return dd.exact(np.zeros(values.hi.shape[1]))
+    slopes = Pair(values.hi[1:], values.lo[1:])
+    means = dd.exact(np.broadcast_to(found.means[found.kept, None], slopes.hi.shape))
+    carried = dd.total(dd.multiply(slopes, means))
+    return dd.subtract(Pair(values.hi[0], values.lo[0]), carried)
+
+
+def _with(rows: Rows, W: Pair, root: tuple[Float, Float], residual: Float) -> Solution:
     """Return the solution with refined coefficients, inverse root and residual."""
-    found, start = rows.found, int(rows.found.centred)
+    found = rows.found
     W = dd.scaled(W, 1 / rows.scale[:, None])
     coef, inverse_root = np.zeros_like(found.coef), np.zeros_like(found.inverse_root)
-    coef[found.kept] = W.hi[start:]
-    inverse_root[rows._used] = T / rows.scale[:, None]
-    intercept = found.intercept
-    if start:  # target mean + W_0 - means . coef
-        means = dd.exact(np.broadcast_to(found.means[found.kept, None], W.hi[1:].shape))
-        carried = dd.total(dd.multiply(Pair(W.hi[1:], W.lo[1:]), means))
-        here = dd.add(Pair(W.hi[0], W.lo[0]), dd.exact(found.target_means))
-        intercept = dd.subtract(here, carried).hi
+    coef[found.kept] = W.hi[int(found.centred) :]
+    inverse_root[rows._used] = root[0]
     return replace(
         found,
         coef=coef,
-        intercept=intercept,
+        intercept=dd.add(dd.exact(found.target_means), _at_zero(found, W)).hi,
         inverse_root=inverse_root,
+        at_zero=root[1],
         residual=residual,
         is_exact=is_exact(residual, coef, found.rms, found.weight),
     )
