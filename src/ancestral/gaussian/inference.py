@@ -215,6 +215,12 @@ class LineInference(ConditionalDensity):
         return summary_of_line(self, level, robust)
 
 
+def feature_name(model: Any, j: int) -> str:
+    """Return what to call column j of X."""
+    names = getattr(model, "feature_names_in_", None)
+    return f"column {j}" if names is None else repr(str(names[j]))
+
+
 def checked_level(level: Any) -> float:
     """Return the probability of an interval, strictly between 0 and 1."""
     if not 0 < check_number(level, "level") < 1:

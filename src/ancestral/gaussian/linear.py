@@ -23,7 +23,7 @@ from sklearn.utils import Tags
 from ancestral._validation import check_integer, check_weights, one_sample_message, warn
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.inference import LineInference
+from ancestral.gaussian.inference import LineInference, feature_name
 from ancestral.gaussian.least_squares import (
     EPS,
     SAFE,
@@ -292,8 +292,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
     def _column_name(self, j: int) -> str:
         """Return a feature's name, with its power."""
         power, column = divmod(j, self.n_features_in_)
-        names = getattr(self, "feature_names_in_", None)
-        name = f"column {column}" if names is None else repr(str(names[column]))
+        name = feature_name(self, column)
         return name if power == 0 else f"{name}^{power + 1}"
 
     # ---- use --------------------------------------------------------------------------------
