@@ -17,6 +17,7 @@ import numpy as np
 from ancestral import (
     PPCA,
     Graph,
+    HeteroscedasticGaussian,
     InnerProductGraph,
     LinearGaussian,
     LSTMAutoregressive,
@@ -86,6 +87,17 @@ def _nudged_line(model: Any, rng: np.random.Generator) -> Iterator[Any]:
             coef_=model.coef_ + 0.01 * rng.normal(size=model.coef_.shape),
             intercept_=model.intercept_ + 0.01 * rng.normal(),
             noise_variance_=model.noise_variance_ * np.exp(0.02 * rng.normal()),
+        )
+
+
+def _nudged_heteroscedastic(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        yield _changed(
+            model,
+            coef_=model.coef_ + 0.01 * rng.normal(size=model.coef_.shape),
+            intercept_=model.intercept_ + 0.01 * rng.normal(),
+            variance_coef_=model.variance_coef_ + 0.02 * rng.normal(size=model.coef_.shape),
+            variance_intercept_=model.variance_intercept_ + 0.02 * rng.normal(),
         )
 
 
@@ -257,6 +269,14 @@ ZOO = [
         (INPUTS[:, :1], TARGET),
         n_parameters=2 + 1,
         nudges=lambda model, rng: (_changed(m, intercept_=0.0) for m in _nudged_line(model, rng)),
+    ),
+    Entry(
+        "line with a variance that depends on x",
+        HeteroscedasticGaussian,
+        (INPUTS, TARGET),
+        n_parameters=(3 + 1) + (3 + 1),
+        nudges=_nudged_heteroscedastic,
+        checks=(HeteroscedasticGaussian(), HeteroscedasticGaussian(fit_intercept=False)),
     ),
     Entry(
         "graph",
