@@ -19,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
+MAX_SAMPLE_BYTES = 16 << 30
+
 
 def as_generator(random_state: Any = None) -> np.random.Generator:
     """Return a `numpy.random.Generator` from None, an int, a `RandomState` or a `Generator`.
@@ -306,7 +308,7 @@ def check_number(
 def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
     """Return `n_samples` as an int of 0 or more whose rows fit in memory."""
     n_samples = check_integer(n_samples, "n_samples")
-    limit = 16 << 30
+    limit = MAX_SAMPLE_BYTES
     if n_samples * row_bytes > limit:
         raise ModelError(
             f"n_samples={n_samples} needs {n_samples * row_bytes / 2**30:.1f} GiB, over the limit "

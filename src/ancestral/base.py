@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from ancestral import model_file
+from ancestral import _arrays, model_file
 from ancestral._validation import (
     as_ancestral_errors,
     as_generator,
@@ -128,7 +128,7 @@ class MaximumLikelihood(ABC):
     def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
         """Return log L in nats and the number of observations."""
         values = self.log_density(X) if y is None else self.log_density(X, y)  # type: ignore[attr-defined]
-        return float(np.sum(values)), len(values)
+        return float(np.sum(_arrays.to_host(values))), len(values)
 
 
 class FromStatistics(ABC):
@@ -255,7 +255,7 @@ class Density(DensityMixin, Model):
         float
             Nats per row.
         """
-        return float(np.mean(self.log_density(X)))
+        return float(np.mean(_arrays.to_host(self.log_density(X))))
 
     def sample(
         self, n_samples: int = 1, *, given: ArrayLike | None = None, random_state: Any = None
@@ -306,8 +306,9 @@ class Density(DensityMixin, Model):
     def _check_chunk(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[NDArray]:
         """Return one chunk of rows, complete."""
         rows = self._check_rows(X, reset=reset)
-        if rows.dtype.kind == "f" and np.isnan(rows.sum()):  # only where fit takes NaN as missing
-            place = describe_place(tuple(int(i) for i in np.argwhere(np.isnan(rows))[0]))
+        if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
+            gaps = np.isnan(_arrays.to_host(rows))
+            place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]))
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "
                 "Give rows with missing values to fit, all at once."

@@ -54,7 +54,7 @@ def spectrum(
         model = eigenvalues
         eigenvalues = model.eigenvalues_
         noise_variance = model.noise_variance_ if noise_variance is None else noise_variance
-        n_components = model.n_components if n_components is None else n_components
+        n_components = model.n_components_ if n_components is None else n_components
     if noise_variance is None or n_components is None:
         raise DataError(
             "noise_variance and n_components are needed beside eigenvalues. "
