@@ -21,6 +21,7 @@ from ancestral import (
     InnerProductGraph,
     LinearGaussian,
     LSTMAutoregressive,
+    NeuralGaussian,
     TabularAutoregressive,
 )
 
@@ -110,6 +111,11 @@ def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
 def _tiny_lstm(**parameters: Any) -> Any:
     settings = {"hidden_size": 4, "num_layers": 1, "max_steps": 5, "random_state": 0}
     return LSTMAutoregressive(**{**settings, **parameters})
+
+
+def _tiny_network(**parameters: Any) -> Any:
+    settings = {"hidden_size": 4, "max_steps": 20, "random_state": 0}
+    return NeuralGaussian(**{**settings, **parameters})
 
 
 def _lstm_weights(n_inputs: int, hidden: int, layers: int) -> int:
@@ -277,6 +283,14 @@ ZOO = [
         n_parameters=(3 + 1) + (3 + 1),
         nudges=_nudged_heteroscedastic,
         checks=(HeteroscedasticGaussian(), HeteroscedasticGaussian(fit_intercept=False)),
+    ),
+    Entry(
+        "network",
+        _tiny_network,
+        (INPUTS, TARGET),
+        n_parameters=4 * (3 + 1) + 2 * (4 + 3 + 1),
+        checks=(_tiny_network(), _tiny_network(num_layers=2, batch_size=10)),
+        extra="torch",
     ),
     Entry(
         "graph",
