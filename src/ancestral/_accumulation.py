@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._threads import even_parts, in_threads, n_threads
 from ancestral.errors import DataError
 
 EPS = float(np.finfo(np.float64).eps)
@@ -22,9 +23,10 @@ EPS = float(np.finfo(np.float64).eps)
 STEEP = 1e8
 STEEP_SINGLE = 1e2
 
-PILOT_ROWS = 256
-BLOCK_BYTES = 32 << 20
-SINGLE_ROWS = 4096  # float32 products over more rows than this would lose digits in the sum
+BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
+BLOCK_BYTES = 4 << 20  # a block stays in the cache between centring and product
+ROOT_BYTES = 32 << 20
+SINGLE_ROWS = 1024
 
 
 # ---- what is lost -------------------------------------------------------------------------------
@@ -61,10 +63,12 @@ def exact_sum(
 # ---- accumulation -------------------------------------------------------------------------------
 
 
-def pilot_mean(X: NDArray, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+def pilot_mean(
+    X: NDArray, weights: NDArray[np.float64] | None, *, rows: int
+) -> NDArray[np.float64]:
     """Return the mean of some rows, spread over the table: a shift that is near enough."""
-    step = max(1, len(X) // PILOT_ROWS)
-    chosen = slice(0, 2 * PILOT_ROWS * step, step)
+    step = max(1, len(X) // rows)
+    chosen = slice(0, 2 * rows * step, step)
     # Sums over memory of one order: Fortran-ordered input gives the same bits.
     some = X[chosen].astype(np.float64, order="C")
     w = None if weights is None or not weights[chosen].any() else weights[chosen]
@@ -72,10 +76,10 @@ def pilot_mean(X: NDArray, weights: NDArray[np.float64] | None) -> NDArray[np.fl
     return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
 
 
-def _blocks(n: int, rows: int) -> Iterator[slice]:
-    """Yield slices of at most `rows` rows."""
-    for start in range(0, n, rows):
-        yield slice(start, min(start + rows, n))
+def _blocks(part: slice, rows: int) -> Iterator[slice]:
+    """Yield slices of at most `rows` rows of a part."""
+    for start in range(part.start, part.stop, rows):
+        yield slice(start, min(start + rows, part.stop))
 
 
 def scatter_about(
@@ -83,39 +87,63 @@ def scatter_about(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean minus shift and the scatter; float32 rows by short products where that does."""
     if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
-        # A first block that is steep saves the rest of a pass that would be thrown away.
-        first = _scatter_single(X[:SINGLE_ROWS], shift)[1] if len(X) > 2 * SINGLE_ROWS else None
-        if first is None or not is_steep(first, STEEP_SINGLE):
-            offset, scatter = _scatter_single(X, shift)
+        # A first part that is steep saves the rest of a pass that would be thrown away.
+        first = X[: 2 * max(SINGLE_ROWS, X.shape[1])]
+        if len(first) == len(X) or not is_steep(
+            _scatter(first, shift, None, np.float32)[1], STEEP_SINGLE
+        ):
+            offset, scatter = _scatter(X, shift, None, np.float32)
             if np.isfinite(scatter).all() and not is_steep(scatter, STEEP_SINGLE):
                 return offset, scatter
-    return _scatter(X, shift, weights)
+    return _scatter(X, shift, weights, np.float64)
 
 
 def _scatter(
-    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None, kind: type
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and the scatter in one pass, with a rank-one correction."""
+    """Return mean minus shift and the scatter in one pass, with a rank-one correction.
+
+    Products of a block are taken in `kind` and summed in float64.
+    """
     n, d = X.shape
-    rows = min(n, max(256, BLOCK_BYTES // (8 * d)))
-    # Blocks are copied to C order: Fortran-ordered input gives the same bits.
-    block = np.empty((rows, d))
-    product, total, weight = np.zeros((d, d)), np.zeros(d), 0.0
-    for part in _blocks(n, rows):
-        B = block[: part.stop - part.start]
-        np.subtract(X[part], shift, out=B)
-        if weights is None:
-            total += np.ones(len(B)) @ B
-            weight += len(B)
-        else:
-            w = weights[part]
-            total += w @ B
-            weight += float(w.sum())
-            B *= np.sqrt(w)[:, None]
-        product += B.T @ B
+    shift = shift.astype(kind)  # float32 rows: exact, see `pilot_mean`
+
+    def summed(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _sums(X, shift, weights, part)
+
+    n_parts = min(n_threads(), max(1, n // (4 * d)))  # each part has a (d, d) sum of its own
+    sums = in_threads(summed, even_parts(n, n_parts), X.size)
+    product, total = sums[0]
+    for other_product, other_total in sums[1:]:
+        product += other_product
+        total += other_total
+    weight = n if weights is None else float(weights.sum())
     offset = total / weight
     product -= np.outer(offset * weight, offset)
     return offset, product
+
+
+def _sums(
+    X: NDArray, shift: NDArray, weights: NDArray[np.float64] | None, part: slice
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sum w (x - s)(x - s)^T and sum w (x - s) over a part, block by block."""
+    d = X.shape[1]
+    rows = min(part.stop - part.start, max(BLOCK_ROWS, BLOCK_BYTES // (shift.itemsize * d)))
+    # Blocks are copied to C order: Fortran-ordered input gives the same bits.
+    block, square = np.empty((rows, d), shift.dtype), np.empty((d, d), shift.dtype)
+    product, total = np.zeros((d, d)), np.zeros(d)
+    for rows_now in _blocks(part, rows):
+        B = block[: rows_now.stop - rows_now.start]
+        with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own
+            np.subtract(X[rows_now], shift, out=B)
+            if weights is None:
+                total += np.ones(len(B), B.dtype) @ B
+            else:
+                w = weights[rows_now]
+                total += w @ B
+                B *= np.sqrt(w)[:, None]
+            product += np.matmul(B.T, B, out=square)
+    return product, total
 
 
 def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
@@ -124,27 +152,9 @@ def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
     Far from zero, float32 values are few steps apart; sums of their squares then round upwards
     more often than not, by some 1e-7 of the variance, which no averaging takes out.
     """
-    spread = np.abs(X[:: max(1, len(X) // PILOT_ROWS)] - shift.astype(np.float32)).max(axis=0)
+    spread = np.abs(X[:: max(1, len(X) // 256)] - shift.astype(np.float32)).max(axis=0)
     near = np.abs(shift) < 30 * spread
     return bool(spread.max() < 1e12 and (spread > 1e-12).all() and near.all())
-
-
-def _scatter_single(
-    X: NDArray, shift: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and the scatter: short float32 products, summed in float64."""
-    n, d = X.shape
-    block = np.empty((min(n, SINGLE_ROWS), d), np.float32)
-    product, total = np.zeros((d, d)), np.zeros(d)
-    single_shift = shift.astype(np.float32)
-    for part in _blocks(n, SINGLE_ROWS):
-        B = block[: part.stop - part.start]
-        np.subtract(X[part], single_shift, out=B)  # exact where values are near the shift
-        total += np.ones(len(B), np.float32) @ B
-        product += B.T @ B
-    offset = total / n
-    product -= np.outer(offset * n, offset)
-    return offset, product
 
 
 def root_about_mean(
@@ -152,23 +162,25 @@ def root_about_mean(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean minus shift and a root in two passes, so that centring loses nothing."""
     n, d = X.shape
-    rows = max(2 * d, 256, BLOCK_BYTES // (8 * d))
     w = np.ones(n) if weights is None else weights
+    root_w = None if weights is None else np.sqrt(weights)[:, None]
+    rows = max(2 * d, BLOCK_ROWS, ROOT_BYTES // (8 * d))
+    whole = slice(0, n)
     if n <= rows:
         B = np.subtract(X, shift, order="C")
         offset = w @ B / w.sum()
         B -= offset
-        return offset, reduced(B if weights is None else B * np.sqrt(w)[:, None])
+        return offset, reduced(B if root_w is None else B * root_w)
     total = np.zeros(d)
-    for part in _blocks(n, rows):
+    for part in _blocks(whole, rows):
         total += w[part] @ np.subtract(X[part], shift, order="C")
     offset = total / w.sum()
     R = np.zeros((0, d))
-    for part in _blocks(n, rows):
+    for part in _blocks(whole, rows):
         B = np.subtract(X[part], shift, order="C")
         B -= offset
-        if weights is not None:
-            B *= np.sqrt(w[part])[:, None]
+        if root_w is not None:
+            B *= root_w[part]
         R = reduced(np.vstack([R, B]) if len(R) else B)
     return offset, R
 

@@ -60,27 +60,35 @@ def like(values: NDArray, template: Any, *, dtype: Any = None) -> Any:
 
 
 def check_rows(model: Any, X: Any, *, reset: bool) -> Any:
-    """Return a foreign 2-D array of floats checked against the model's features; NaN may be."""
+    """Return a foreign 2-D array of floats checked against the model's features, not its values."""
     from sklearn.utils.validation import validate_data
 
     xp = _namespace(X)
     with as_ancestral_errors():
-        X = validate_data(
+        return validate_data(
             model, X, reset=reset, dtype=[xp.float64, xp.float32], ensure_all_finite=False
         )
-    if not bool(xp.all(xp.isfinite(X))):
-        refuse_non_finite(to_host(X), missing=True)
-    return X
 
 
 def has_gaps(X: Any) -> bool:
-    """Tell whether a checked array, of numpy or not, holds NaN."""
+    """Tell whether an array, of numpy or not, holds NaN.
+
+    Raises
+    ------
+    DataError
+        At the first infinity.
+    """
     if isinstance(X, np.ndarray):
         if X.dtype.kind != "f":
             return False
         with np.errstate(over="ignore", invalid="ignore"):
-            return bool(np.isnan(X.sum())) and bool(np.isnan(X).any())
-    return bool(_namespace(X).any(_namespace(X).isnan(X)))
+            if np.isfinite(X.sum()):  # one pass, no temporary
+                return False
+    elif bool(_namespace(X).all(_namespace(X).isfinite(X))):
+        return False
+    host = to_host(X)
+    refuse_non_finite(host, missing=True)
+    return bool(np.isnan(host).any())
 
 
 def refuse_other_kind(X: Any, fitted: Any, name: str) -> None:

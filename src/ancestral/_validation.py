@@ -149,6 +149,7 @@ def check_table(
     missing: bool = False,
     min_samples: int = 1,
     numeric: bool = True,
+    finite: bool = True,
 ) -> NDArray:
     """Return `X` as a 2-D array checked against the estimator's features.
 
@@ -164,6 +165,8 @@ def check_table(
     min_samples : int
     numeric : bool
         True asks for float32 or float64; False leaves the dtype (discrete levels).
+    finite : bool
+        False leaves NaN and infinity to the caller, whose own pass over the values shows them.
 
     Returns
     -------
@@ -188,7 +191,8 @@ def check_table(
             ensure_min_samples=min_samples,
             accept_sparse=False,
         )
-    refuse_non_finite(checked, missing=missing)
+    if finite:
+        refuse_non_finite(checked, missing=missing)
     return checked
 
 

@@ -7,6 +7,7 @@ chunks or from many machines. `empty` is the identity of `+`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -115,12 +116,13 @@ class Moments:
         n, d = X.shape
         w = None if weights is None else checked_weights(weights, n)
         pinned = root is not None
+        as_root = n < d if root is None else root
         if n == 0 or (w is not None and not w.any()):
-            return cls.empty(d, root=n < d if root is None else root)
-        shift = pilot_mean(X, w)
+            return cls.empty(d, root=as_root)
+        shift = pilot_mean(X, w, rows=8 if as_root else 256)  # a root's mean is taken off twice
         form: dict[str, NDArray[np.float64]] = {}
         with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
-            if not (n < d if root is None else root):
+            if not as_root:
                 offset, scatter = scatter_about(X, shift, w)
                 if pinned or not is_steep(scatter, STEEP):
                     form = {"scatter": scatter}
@@ -165,6 +167,11 @@ class Moments:
         """Sum of the rows' weights."""
         return float(self.count if self.weight is None else self.weight)
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether neither NaN nor infinity was among the rows: their sum would show it."""
+        return bool(np.isfinite(self.mean).all())
+
     def as_scatter(self) -> NDArray[np.float64]:
         """Return the centred scatter, of shape (d, d)."""
         if self.scatter is not None:
@@ -182,7 +189,7 @@ class Moments:
             eigenvalues, U = np.linalg.eigh(self.as_scatter())
             return np.sqrt(np.maximum(eigenvalues, 0.0))[:, None] * U.T
 
-    @property
+    @cached_property
     def spreads(self) -> NDArray[np.float64]:
         """Centred sum of squares of each column, of shape (d,)."""
         if self.root is not None:
@@ -229,7 +236,7 @@ class Moments:
     def _refuse_overflow(self) -> None:
         """Raise DataError when the scatter is, or would be, infinite."""
         held = np.asarray(self.scatter if self.root is None else self.root)
-        largest = float(np.abs(held).max(initial=0.0))
+        largest = max(float(held.max(initial=0.0)), -float(held.min(initial=0.0)))
         if not largest < (np.inf if self.root is None else 1e150):
             raise DataError(
                 "the values overflow when squared: float64 holds squares of spreads up to about "
@@ -248,7 +255,9 @@ def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[
     rows = len(a.as_root()) + len(b.as_root()) + 1 if both_roots else 0
     if not both_roots or (not pinned and rows > len(between)):
         scatter = a.as_scatter() + b.as_scatter() + np.outer(between, between)
-        if pinned or not is_steep(scatter, STEEP):
+        # Least variances add at least, so that parts of one scale are no steeper than they were.
+        parts = sum(m.scatter.diagonal().max() for m in (a, b) if m.scatter is not None)
+        if pinned or scatter.diagonal().max() <= 4 * parts or not is_steep(scatter, STEEP):
             return {"scatter": scatter}
     return {"root": reduced(np.vstack([a.as_root(), b.as_root(), between]))}
 

@@ -46,6 +46,11 @@ class Folds:
         return reduce(add, self.parts)
 
     @property
+    def are_finite(self) -> bool:
+        """Whether neither NaN nor infinity was among the rows."""
+        return all(part.are_finite for part in self.parts)
+
+    @property
     def are_enough(self) -> bool:
         """Whether some rows are held out, and some left to fit, each time."""
         counts = [part.count for part in self.parts]

@@ -27,7 +27,7 @@ from ancestral.base import Density
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import patterns
 from ancestral.gaussian.patterns import Factors
-from ancestral.gaussian.projections import projected
+from ancestral.gaussian.projections import each_block
 
 
 class LatentGaussian(Density):
@@ -73,6 +73,12 @@ class LatentGaussian(Density):
         """The mean and the orthonormal directions on the host."""
         return _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
 
+    def _known_rows(self, X: ArrayLike) -> Any:
+        """Return checked rows, infinity refused, NaN where unknown."""
+        rows = self._check_rows(X, reset=False)
+        _arrays.has_gaps(rows)
+        return rows
+
     def get_covariance(self) -> NDArray[np.float64]:
         """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features)."""
         self._check_fitted()
@@ -113,8 +119,11 @@ class LatentGaussian(Density):
             along, _ = _arrays.projected(rows, self.mean_, self.components_)
         else:
             along = np.empty((len(rows), self.n_components_))
-            for part, block, _ in projected(rows, *self._frame):
-                along[part] = block
+
+            def use(part: slice, block: NDArray, _: NDArray) -> None:
+                along[part] = block.T
+
+            each_block(rows, *self._frame, use)
         # W = U (Lambda - sigma^2)^(1/2) and M = Lambda: a column of weights
         return along * self._shrinkage()
 
@@ -143,7 +152,7 @@ class LatentGaussian(Density):
         if X is None:
             variances = _arrays.to_host(self.explained_variance_)
             return _arrays.like(np.diag(self.noise_variance_ / variances), self.mean_)
-        rows = self._check_rows(X, reset=False)
+        rows = self._known_rows(X)
         host = _arrays.to_host(rows)
         return _arrays.like(
             patterns.posterior_of_rows(host, self._factors, covariance=True)[1], rows
@@ -240,7 +249,7 @@ class LatentGaussian(Density):
         component = check_integer(component, "component", maximum=self.n_components_ - 1)
         offsets = as_numbers(offsets, name="offsets", ndim=1)
         refuse_non_finite(offsets, name="offsets")
-        row = self._check_rows(as_numbers(_arrays.to_host(x), name="x").reshape(1, -1), reset=False)
+        row = self._known_rows(as_numbers(_arrays.to_host(x), name="x").reshape(1, -1))
         factors = self._factors
         z, _ = patterns.posterior_of_rows(row, factors)
         base = z @ factors.loadings.T + factors.mean
@@ -276,7 +285,7 @@ class LatentGaussian(Density):
         True
         """
         self._check_fitted()
-        rows = self._check_rows(X, reset=False)
+        rows = self._known_rows(X)
         host = _arrays.to_host(rows)
         mean = _arrays.like(patterns.filled(host, self._factors), rows)
         if not return_std:
@@ -297,7 +306,7 @@ class LatentGaussian(Density):
             Zero in the rows and columns of known entries.
         """
         self._check_fitted()
-        row = self._check_rows(np.asarray(x).reshape(1, -1), reset=False)[0]
+        row = self._known_rows(np.asarray(x).reshape(1, -1))[0]
         return patterns.covariance_of_unknown(row.astype(np.float64), self._factors)
 
     def impute_draws(
@@ -319,7 +328,7 @@ class LatentGaussian(Density):
             Multiple imputations: what is known repeats in each.
         """
         self._check_fitted()
-        rows = _arrays.to_host(self._check_rows(X, reset=False))
+        rows = _arrays.to_host(self._known_rows(X))
         n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
         rng = as_generator(random_state)
         return patterns.draw_unknown(rows, n_draws, self._factors, rng)

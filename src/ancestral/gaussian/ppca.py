@@ -40,7 +40,7 @@ from ancestral.errors import AncestralWarning, ModelError
 from ancestral.gaussian import degenerate, missing, patterns, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
-from ancestral.gaussian.projections import projected, single_is_enough
+from ancestral.gaussian.projections import each_block, single_is_enough
 from ancestral.gaussian.selection import EveryD
 from ancestral.statistics import Moments
 
@@ -164,10 +164,10 @@ class PPCA(
         self._check_parameters()
         for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
             delattr(self, stale)
-        if _arrays.has_gaps(X):
+        statistics = self._statistics(X)
+        if not statistics.are_finite and _arrays.has_gaps(X):
             self._fit_with_gaps(_arrays.to_host(X))
             return
-        statistics = self._statistics(X)
         if isinstance(statistics, Moments) and isinstance(X, np.ndarray):
             degenerate.warn_of_coarse_values(statistics, X.dtype)
         self._solve(statistics)
@@ -299,8 +299,11 @@ class PPCA(
         rows = _arrays.to_host(self._check_rows(X, reset=False))
         refuse_non_finite(rows)
         table = np.empty((len(rows), self.n_components_ + 1))
-        for part, along, squares in projected(rows, *self._frame):
-            table[part] = selection.heldout_of_rows(squares, along, eigenvalues)
+
+        def use(part: slice, along: NDArray, squares: NDArray) -> None:
+            table[part] = selection.heldout_of_rows(squares, along.T, eigenvalues)
+
+        each_block(rows, *self._frame, use)
         curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_)
         return selection.with_heldout(curve, table)
 
@@ -330,12 +333,15 @@ class PPCA(
         variances = _arrays.to_host(self.explained_variance_)
         weights, fixed = self._density_terms()
         single = single_is_enough(variances, self.noise_variance_)
-        result = np.empty(len(X))
-        for rows, along, squares in projected(X, *self._frame, single=single):
-            result[rows] = fixed - 0.5 * (squares / self.noise_variance_ - along**2 @ weights)
-        gaps = np.isnan(result)  # infinity was refused: a NaN comes from a NaN in the row
-        if gaps.any():
-            result[gaps] = patterns.log_density(X[gaps], self._factors)
+        noise, result = self.noise_variance_, np.empty(len(X))
+
+        def use(rows: slice, along: NDArray, squares: NDArray) -> None:
+            result[rows] = fixed - 0.5 * (squares / noise - weights @ (along * along))
+
+        each_block(X, *self._frame, use, single=single)
+        odd = ~np.isfinite(result)  # infinity and NaN in a row show here
+        if odd.any() and _arrays.has_gaps(X):
+            result[odd] = patterns.log_density(X[odd], self._factors)
         return result
 
     def _log_density_where_it_lies(self, X: Any) -> Any:
@@ -380,7 +386,7 @@ class PPCA(
             self._template = _arrays.template_of(X)
         if _arrays.is_foreign(X):
             return _arrays.check_rows(self, X, reset=reset)
-        return check_table(self, X, reset=reset, missing=True)
+        return check_table(self, X, reset=reset, finite=False)
 
     def _fitted_state(self) -> dict[str, Any]:
         state = super()._fitted_state()

@@ -1,24 +1,33 @@
-"""Rows along orthonormal directions: c = x - mu, |c|^2 and U c, a block of rows at a time.
+"""Rows along orthonormal directions: c = x - mu, U c and |c|^2, a block of rows at a time.
 
 These are all that density, posterior mean and held-out scores need of complete rows: one product
-with the (d, q) directions instead of one with a (d, d) precision. A block fits in the cache, so
-centring, product and squares touch main memory once. Squares are summed in float64.
+with the (q, d) directions instead of one with a (d, d) precision. A block stays in the cache
+between centring, product and squares, so that main memory is read once. Squares are summed in
+float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_BYTES = 2 << 20  # of float64: within the second-level cache, or near it
+from ancestral._threads import even_parts, in_threads, n_threads
+
+BLOCK_ROWS = 512
+Use = Callable[[slice, NDArray[np.float64], NDArray[np.float64]], None]
 
 
-def projected(
-    X: NDArray, mean: NDArray[np.float64], directions: NDArray[np.float64], *, single: bool = False
-) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield (which rows, c along the directions (k, q), |c|^2 (k,)); the arrays are reused.
+def each_block(
+    X: NDArray,
+    mean: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    use: Use,
+    *,
+    single: bool = False,
+) -> None:
+    """Call use(rows, U c of shape (q, k), |c|^2 of shape (k,)) for every block of k rows.
 
     Parameters
     ----------
@@ -27,33 +36,64 @@ def projected(
     mean : ndarray of shape (d,)
     directions : ndarray of shape (q, d)
         Orthonormal.
+    use : callable
+        Blocks are dealt to threads: it writes to places of its own.
     single : bool
-        Take the product in float32 where X is float32 (see `single_is_enough`).
+        Take the products of float32 rows in float32 (see `single_is_enough`).
     """
-    n, d = X.shape
-    q = len(directions)
-    kind: type = np.float32 if single and X.dtype == np.float32 else np.float64
-    rows = max(1, min(n, BLOCK_BYTES // (8 * d)))
-    centre: NDArray = mean.astype(kind)
-    lost = mean - centre  # by rounding to float32: taken off below
-    turned: NDArray = np.column_stack([directions.T, lost]).astype(kind)  # (d, q + 1)
-    block, product = np.empty((rows, d), kind), np.empty((rows, q + 1), kind)
-    wide = block if kind == np.float64 else np.empty((rows, d))
-    along, squares = np.empty((rows, q)), np.empty(rows)
-    for start in range(0, n, rows):
-        k = min(rows, n - start)
-        np.subtract(X[start : start + k], centre, out=block[:k])
-        np.matmul(block[:k], turned, out=product[:k])
-        np.subtract(product[:k, :q], directions @ lost, out=along[:k])
-        if wide is not block:
-            wide[:k] = block[:k]
-        np.einsum("ij,ij->i", wide[:k], wide[:k], out=squares[:k])
-        squares[:k] += lost @ lost - 2.0 * product[:k, q]
-        yield slice(start, start + k), along[:k], squares[:k]
+    kind = np.float32 if single and X.dtype == np.float32 else np.float64
+    run = _in_single if kind == np.float32 else _in_double
+
+    def run_part(part: slice) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite shows in the result
+            run(X, part, mean, directions, use)
+
+    in_threads(run_part, even_parts(len(X), n_threads()), X.size)
+
+
+def _in_double(
+    X: NDArray, part: slice, mean: NDArray[np.float64], U: NDArray[np.float64], use: Use
+) -> None:
+    block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]))
+    for rows in _blocks(part):
+        c = block[: rows.stop - rows.start]
+        np.subtract(X[rows], mean, out=c)
+        use(rows, U @ c.T, _squares(c))
+
+
+def _in_single(
+    X: NDArray, part: slice, mean: NDArray[np.float64], U: NDArray[np.float64], use: Use
+) -> None:
+    """As `_in_double`; what rounding took from the mean is taken off the products instead."""
+    centre = mean.astype(np.float32)
+    lost = mean - centre
+    turned, lost_single = np.ascontiguousarray(U.T, np.float32), lost.astype(np.float32)
+    left, least = (U @ lost)[:, None], float(lost @ lost)
+    block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]), np.float32)
+    wide = np.empty(block.shape)
+    for rows in _blocks(part):
+        k = rows.stop - rows.start
+        c = block[:k]
+        np.subtract(X[rows], centre, out=c)
+        wide[:k] = c
+        use(rows, (c @ turned).T - left, _squares(wide[:k]) + (least - 2.0 * (c @ lost_single)))
+
+
+def _squares(c: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return |c|^2 of each row."""
+    if hasattr(np, "vecdot"):  # NumPy 2
+        return np.vecdot(c, c)
+    return np.asarray(np.einsum("ij,ij->i", c, c))
+
+
+def _blocks(part: slice) -> list[slice]:
+    """Return slices of at most BLOCK_ROWS rows of a part."""
+    starts = range(part.start, part.stop, BLOCK_ROWS)
+    return [slice(start, min(start + BLOCK_ROWS, part.stop)) for start in starts]
 
 
 def single_is_enough(eigenvalues: NDArray[np.float64], noise: float) -> bool:
-    """Tell whether float32 products leave log densities right to about 0.002 nats per row.
+    """Tell whether float32 products leave log densities right to a few thousandths of a nat.
 
     |c|^2 - |U c|^2 cancels: its rounding is that of |U c|^2, beside sigma^2.
     """

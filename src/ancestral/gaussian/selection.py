@@ -61,9 +61,15 @@ class EveryD:
     heldout_errors: NDArray[np.float64] | None = None
 
     def best(self, criterion: str) -> int:
-        """Return the d of the least BIC ("bic") or of the most evidence ("minka")."""
-        best = np.argmin(self.bic) if criterion == "bic" else np.argmax(self.evidence)
-        return int(self.n_components[best])
+        """Return the d of the least BIC ("bic"), of the most evidence ("minka"), or of the highest
+        held-out density ("heldout").
+        """
+        curves = {"bic": -self.bic, "minka": self.evidence, "heldout": self.heldout}
+        curve = curves.get(criterion)
+        if curve is None:
+            known = [name for name, values in curves.items() if values is not None]
+            raise ModelError(f"criterion must be one of {known}; got {criterion!r}.")
+        return int(self.n_components[np.argmax(curve)])
 
 
 def every_d(eigenvalues: NDArray[np.float64], n: float, top: int) -> EveryD:
