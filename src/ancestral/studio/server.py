@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ancestral.errors import AncestralError, MissingExtraError
-from ancestral.studio import rooms
+from ancestral.studio import rooms as making
 from ancestral.studio.payload import to_json
 from ancestral.studio.security import LOOPBACK, Guard, new_token
 from ancestral.studio.shelf import Shelf
@@ -57,31 +57,35 @@ class Rooms:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self._texts: dict[str, str] = {}
-        self._locks = {name: threading.Lock() for name in rooms.PARTS}
+        self._locks = {name: threading.Lock() for name in making.PARTS}
 
     def text(self, name: str) -> str:
         """Return one part; the first caller makes it, others wait."""
         with self._locks[name]:
             if name not in self._texts:
-                self._texts[name] = to_json(rooms.part(self.shelf, name))
+                self._texts[name] = to_json(making.part(self.shelf, name))
             return self._texts[name]
 
     def make_all(self) -> None:
-        """Make every part, so that rooms not yet opened open at once."""
-        for name in rooms.PARTS:
-            self.text(name)
+        """Make every part behind the page, so that rooms open at once."""
+
+        def make() -> None:
+            for name in making.PARTS:
+                self.text(name)
+
+        threading.Thread(target=make, daemon=True).start()
 
     def forget(self) -> None:
         """Make the parts again when they are next asked for."""
         self._texts.clear()
 
 
-def make_app(shelf: Shelf, *, token: str, port: int, hosts: tuple[str, ...] = ()) -> Any:
+def make_app(rooms: Rooms, *, token: str, port: int, hosts: tuple[str, ...] = ()) -> Any:
     """Return the ASGI application, guarded.
 
     Parameters
     ----------
-    shelf : Shelf
+    rooms : Rooms
     token : str
         What a request must carry.
     port : int
@@ -90,8 +94,7 @@ def make_app(shelf: Shelf, *, token: str, port: int, hosts: tuple[str, ...] = ()
         Names it may be asked under, beside the loopback's.
     """
     Starlette, GZip, Route = _starlette()
-    kept = Rooms(shelf)
-    app = Starlette(routes=[Route(path, *given) for path, given in _routes(kept).items()])
+    app = Starlette(routes=[Route(path, *given) for path, given in _routes(rooms).items()])
     app.add_middleware(GZip, minimum_size=1000, compresslevel=6)
     return Guard(app, token=token, port=port, hosts=hosts)
 
@@ -134,8 +137,6 @@ def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
     def data(name: str) -> Callable[[Request], Any]:
         async def answer(_: Request) -> Response:
             content = await run_in_threadpool(kept.text, name)
-            if name == "faces":  # the page is up: get the slower rooms ready behind it
-                threading.Thread(target=kept.make_all, daemon=True).start()
             return text(content, "application/json")
 
         return answer
@@ -151,7 +152,7 @@ def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
     found: dict[str, tuple[Any, ...]] = {"/": (constant(pages.pop("index.html"), "text/html"),)}
     for name, content in pages.items():
         found[f"/page/{name}"] = (constant(content, KINDS[Path(name).suffix]),)
-    for name in rooms.PARTS:
+    for name in making.PARTS:
         found[f"/data/{name}.json"] = (data(name),)
     return {**found, "/alive": (alive,), "/api/open": (open_file, "POST")}
 
@@ -168,6 +169,7 @@ def _open(kept: Rooms, body: bytes) -> tuple[int, dict[str, Any]]:
     except AncestralError as error:
         return 422, {"problem": str(error)}
     kept.forget()
+    kept.make_all()
     return 200, {"kind": kind, "name": name}
 
 
@@ -221,7 +223,9 @@ def run(
     number = listening.getsockname()[1]
     token = new_token()
     shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
-    app = make_app(shelf, token=token, port=number, hosts=_names(host))
+    rooms = Rooms(shelf)
+    rooms.make_all()  # while the browser starts
+    app = make_app(rooms, token=token, port=number, hosts=_names(host))
     if not is_loopback(host):
         say(
             f"warning: {host} can be reached from other machines, unencrypted. Whoever sees the "

@@ -1,0 +1,1 @@
+export function openClassroom(body) { body.append('soon'); return { state: () => '', restore() {}, pictures: () => [], tables: () => [] }; }

@@ -1,0 +1,1 @@
+export function openCompare(body) { body.append('soon'); return { state: () => '', restore() {}, pictures: () => [], tables: () => [] }; }

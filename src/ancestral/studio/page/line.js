@@ -1,0 +1,1 @@
+export function openLine(body) { body.append('soon'); return { state: () => '', restore() {}, pictures: () => [], tables: () => [] }; }

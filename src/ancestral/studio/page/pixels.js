@@ -1,0 +1,1 @@
+export function openPixels(body) { body.append('soon'); return { state: () => '', restore() {}, pictures: () => [], tables: () => [] }; }
