@@ -10,6 +10,7 @@ import { Ppca } from "./ppca.js";
 
 const REACH = 3; // of the sliders, in prior standard deviations
 const N_DRAWS = 3;
+const N_SLIDERS = 16; // shown at first
 
 export function openFaces(body, data, page) {
   const room = new Faces(body, data, page);
@@ -118,8 +119,12 @@ class Faces {
     this.sliderList = el("div", { class: "sliders" });
     this.backButton = button("Posterior mean", () => this.#act(() => (this.z = null)));
     const hint = "Prior standard deviations. The band is the posterior: the original leaves that little doubt.";
-    this.sliderPanel = panel("Latents z", { tools: [this.backButton], hint }, this.sliderList);
-    return this.sliderPanel;
+    this.allSliders = false;
+    this.moreButton = button("", () => {
+      this.allSliders = !this.allSliders;
+      this.#showSliders();
+    }, { kind: "quiet" });
+    return panel("Latents z", { tools: [this.backButton], hint }, this.sliderList, this.moreButton);
   }
 
   #makeSliders() {
@@ -141,6 +146,14 @@ class Faces {
       });
     });
     this.sliderList.replaceChildren(...this.sliders.map((s) => s.node));
+    this.#showSliders();
+  }
+
+  #showSliders() {
+    const { d } = this.model;
+    this.sliders.forEach(({ node }, k) => (node.hidden = k >= N_SLIDERS && !this.allSliders));
+    this.moreButton.hidden = d <= N_SLIDERS;
+    this.moreButton.textContent = this.allSliders ? `Show the first ${N_SLIDERS}` : `Show all ${d}`;
   }
 
   // ---- hiding ----------------------------------------------------------------------------------
@@ -292,7 +305,7 @@ class Faces {
       const at = plot.px(k + 1);
       const chosen = k < d ? "chosen" : "rest";
       const stem = svg("line", { class: `stem ${chosen}`, x1: at, x2: at, y1: plot.py(value), y2: plot.inner.bottom });
-      return [stem, svg("circle", { class: `dot ${chosen}`, cx: at, cy: plot.py(value), r: eigenvalues.length > 40 ? 2.2 : 3.2 })];
+      return [stem, svg("circle", { class: `dot ${chosen}`, cx: at, cy: plot.py(value), r: plot.unit * (eigenvalues.length > 40 ? 2.2 : 3.2) })];
     });
     const y = plot.py(noise);
     const level = svg("line", { class: "level", x1: plot.inner.left, x2: plot.inner.right, y1: y, y2: y });
@@ -308,8 +321,8 @@ class Faces {
     const marks = [plot.clipped(plot.line(points, { class: "curve" }))];
     const now = score[this.model.d - 1];
     const best = Math.max(...score);
-    marks.push(svg("circle", { class: "best", cx: plot.px(1 + score.indexOf(best)), cy: plot.py(best), r: 5 }));
-    if (now >= plot.y.low) marks.push(svg("circle", { class: "now", cx: plot.px(this.model.d), cy: plot.py(now), r: 4.5 }));
+    marks.push(svg("circle", { class: "best", cx: plot.px(1 + score.indexOf(best)), cy: plot.py(best), r: 5 * plot.unit }));
+    if (now >= plot.y.low) marks.push(svg("circle", { class: "now", cx: plot.px(this.model.d), cy: plot.py(now), r: 4.5 * plot.unit }));
     plot.data.replaceChildren(...marks);
   }
 
@@ -359,7 +372,7 @@ class Faces {
       return;
     }
     const to = [0, 1].map((k) => model.scales[k] / model.eigenvalues[k]);
-    const dots = Array.from({ length: this.plane.rows }, (_, i) => svg("circle", { class: "point", cx: plot.px(to[0] * this.plane.data[2 * i]), cy: plot.py(to[1] * this.plane.data[2 * i + 1]), r: 3 }));
+    const dots = Array.from({ length: this.plane.rows }, (_, i) => svg("circle", { class: "point", cx: plot.px(to[0] * this.plane.data[2 * i]), cy: plot.py(to[1] * this.plane.data[2 * i + 1]), r: 3 * plot.unit }));
     const rings = [1, 2].map((r) => svg("ellipse", { class: "ring", cx: plot.px(0), cy: plot.py(0), rx: plot.px(r) - plot.px(0), ry: plot.py(0) - plot.py(r) }));
     plot.data.replaceChildren(plot.clipped(...rings, ...dots));
     this.#paintPlanePoint();
@@ -369,10 +382,11 @@ class Faces {
     const plot = this.planePlot;
     if (!plot.width || this.model.d < 2) return;
     const [x, y] = [plot.px(clamp(this.latents[0])), plot.py(clamp(this.latents[1]))];
+    const arm = 12 * plot.unit;
     plot.front.replaceChildren(
-      svg("line", { class: "cross", x1: x - 12, x2: x + 12, y1: y, y2: y }),
-      svg("line", { class: "cross", x1: x, x2: x, y1: y - 12, y2: y + 12 }),
-      svg("circle", { class: "now", cx: x, cy: y, r: 6 }),
+      svg("line", { class: "cross", x1: x - arm, x2: x + arm, y1: y, y2: y }),
+      svg("line", { class: "cross", x1: x, x2: x, y1: y - arm, y2: y + arm }),
+      svg("circle", { class: "now", cx: x, cy: y, r: 6 * plot.unit }),
     );
   }
 
@@ -493,7 +507,7 @@ class Faces {
     const original = this.image;
     const span = this.grey[1] - this.grey[0];
     const { difference } = this.pictures_;
-    if (original) difference.paint(x.map((v, i) => (v - original[i]) / (0.5 * span)), (v, i) => (this.hidden[i] ? hatch(i, this.shape[1]) : diverging(v)));
+    if (original) difference.paint(x.map((v, i) => (v - original[i]) / (0.5 * span)), diverging);
     else difference.paint(x, () => [127, 127, 127]);
     difference.canvas.classList.toggle("empty", !original);
     this.sliders.forEach((control, k) => control.set(this.latents[k], this.sd && [this.centre[k] - 2 * this.sd[k], this.centre[k] + 2 * this.sd[k]]));

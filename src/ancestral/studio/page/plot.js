@@ -21,6 +21,7 @@ export class Plot {
     this.svg = svg("svg", { class: "plot", role, "aria-label": label, tabindex: focusable ? 0 : null }, this.axes, this.back, this.data, this.front);
     this.node = el("div", { class: "plot-frame" }, this.svg);
     this.width = 0;
+    this.unit = 1;
     new ResizeObserver(() => this.#fit()).observe(this.node);
   }
 
@@ -28,7 +29,8 @@ export class Plot {
     const width = this.node.clientWidth;
     if (!width || width === this.width) return;
     this.width = width;
-    this.height = Math.round(Math.max(this.least, width * this.ratio));
+    this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+    this.height = Math.round(Math.max(this.least * this.unit, width * this.ratio));
     this.svg.setAttribute("width", width);
     this.svg.setAttribute("height", this.height);
     this.draw();
@@ -44,7 +46,8 @@ export class Plot {
 
   get inner() {
     const { top, right, bottom, left } = this.margin;
-    return { left, top, right: this.width - right, bottom: this.height - bottom };
+    const { unit, width, height } = this;
+    return { left: left * unit, top: top * unit, right: width - right * unit, bottom: height - bottom * unit };
   }
 
   px(value) {
@@ -71,22 +74,23 @@ export class Plot {
 
   #drawAxes() {
     const { left, right, top, bottom } = this.inner;
+    const { unit } = this;
     const parts = [];
-    for (const tick of ticks(this.x, (right - left) / 70)) {
+    for (const tick of ticks(this.x, (right - left) / (70 * unit))) {
       const at = this.px(tick.value);
       parts.push(svg("line", { class: "grid", x1: at, x2: at, y1: top, y2: bottom }));
-      parts.push(svg("text", { x: at, y: bottom + 17, "text-anchor": "middle" }, tick.text));
+      parts.push(svg("text", { x: at, y: bottom + 17 * unit, "text-anchor": "middle" }, tick.text));
     }
-    for (const tick of ticks(this.y, (bottom - top) / 42)) {
+    for (const tick of ticks(this.y, (bottom - top) / (42 * unit))) {
       const at = this.py(tick.value);
       parts.push(svg("line", { class: "grid", x1: left, x2: right, y1: at, y2: at }));
-      parts.push(svg("text", { x: left - 8, y: at + 4, "text-anchor": "end" }, tick.text));
+      parts.push(svg("text", { x: left - 8 * unit, y: at + 4 * unit, "text-anchor": "end" }, tick.text));
     }
     parts.push(svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
     parts.push(svg("line", { class: "axis", x1: left, x2: left, y1: top, y2: bottom }));
-    if (this.x.label) parts.push(svg("text", { class: "name", x: (left + right) / 2, y: this.height - 8, "text-anchor": "middle" }, this.x.label));
+    if (this.x.label) parts.push(svg("text", { class: "name", x: (left + right) / 2, y: this.height - 8 * unit, "text-anchor": "middle" }, this.x.label));
     if (this.y.label) {
-      const [cx, cy] = [13, (top + bottom) / 2];
+      const [cx, cy] = [13 * unit, (top + bottom) / 2];
       parts.push(svg("text", { class: "name", x: cx, y: cy, "text-anchor": "middle", transform: `rotate(-90 ${cx} ${cy})` }, this.y.label));
     }
     this.axes.replaceChildren(...parts);
