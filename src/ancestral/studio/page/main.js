@@ -48,8 +48,10 @@ async function show(name, state) {
   page.name = name;
   for (const other of names()) nodeOf(other).hidden = other !== name;
   for (const link of document.querySelectorAll(".tabs a")) {
-    if (link.dataset.room === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.room === name) {
+      link.setAttribute("aria-current", "page");
+      link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 40; // in sight on a phone
+    } else link.removeAttribute("aria-current");
   }
   document.title = `${nodeOf(name).querySelector("h2").textContent} · Ancestral studio`;
   if (!page.rooms[name]) await open(name);

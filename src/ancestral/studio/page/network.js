@@ -113,7 +113,7 @@ export class Network {
     const { dots, unit } = this;
     while (dots.children.length > at.length) dots.lastChild.remove();
     while (dots.children.length < at.length) dots.append(svg("circle", { class: "pupil", "data-pupil": dots.children.length }));
-    const radius = (at.length > 30 ? 8 : 11) * unit;
+    const radius = Math.min((at.length > 30 ? 8 : 11) * unit, this.size / 42);
     at.forEach(([x, y], i) => {
       const dot = dots.children[i];
       dot.setAttribute("cx", x);
@@ -128,9 +128,9 @@ export class Network {
 /** Let linked pupils pull and all push for a while; places stay within [-1, 1]. */
 export function relax(places, links, held, rounds = 1) {
   const n = places.length;
-  const rest = 1.1 / Math.sqrt(n); // the distance at which pull and push balance
+  const rest = 2.1 / Math.sqrt(n); // the distance at which pull and push balance
   for (let round = 0; round < rounds; round++) {
-    const force = places.map(([u, v]) => [-0.35 * u, -0.35 * v]);
+    const force = places.map(([u, v]) => [-0.12 * u, -0.12 * v]);
     for (const { i, j, linked } of links) {
       const [dx, dy] = [places[j][0] - places[i][0], places[j][1] - places[i][1]];
       const d = Math.max(0.02, Math.hypot(dx, dy));

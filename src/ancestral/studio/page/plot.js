@@ -81,7 +81,7 @@ export class Plot {
       parts.push(svg("line", { class: "grid", x1: at, x2: at, y1: top, y2: bottom }));
       parts.push(svg("text", { x: at, y: bottom + 17 * unit, "text-anchor": "middle" }, tick.text));
     }
-    for (const tick of ticks(this.y, (bottom - top) / (42 * unit))) {
+    for (const tick of this.y.hidden ? [] : ticks(this.y, (bottom - top) / (42 * unit))) {
       const at = this.py(tick.value);
       parts.push(svg("line", { class: "grid", x1: left, x2: right, y1: at, y2: at }));
       parts.push(svg("text", { x: left - 8 * unit, y: at + 4 * unit, "text-anchor": "end" }, tick.text));
