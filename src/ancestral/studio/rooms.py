@@ -97,8 +97,11 @@ def _faces(shelf: Shelf) -> dict[str, Any]:
     }
     source = _faces_source(shelf, needed=not saved)
     if saved:
-        m = next(iter(saved.values())).n_features_in_
+        first = next(iter(saved.values()))
+        m = first.n_features_in_
         models = [(k, v, v.n_components_) for k, v in saved.items() if v.n_features_in_ == m]
+        if source is not None and source.origin == "built-in" and not _looks_like(source, first):
+            source = None
     else:
         assert source is not None
         D = min(MOST_LATENTS, int(np.linalg.matrix_rank(source.data.X - source.data.X.mean(0))) - 1)
@@ -107,7 +110,8 @@ def _faces(shelf: Shelf) -> dict[str, Any]:
     m = len(models[0][1].mean_)
     if source is None or source.data.X.shape[1] != m:
         source = Source("", "", None)
-        X, shape, grey = np.zeros((0, m)), (round(m**0.5), round(m**0.5)), (0.0, 1.0)
+        X, shape = np.zeros((0, m)), (round(m**0.5), round(m**0.5))
+        grey = _grey_of(models[0][1])
     else:
         X, shape, grey = source.data.X, source.data.shape, source.data.grey_range
     n_shown = min(MOST_EXAMPLES, len(X))
@@ -122,8 +126,26 @@ def _faces(shelf: Shelf) -> dict[str, Any]:
     }
 
 
+def _looks_like(source: Source, model: Any) -> bool:
+    """Tell whether a model can be of such images: as many pixels, in the same range of grey."""
+    return len(model.mean_) == source.data.X.shape[1] and _grey_of(model) == source.data.grey_range
+
+
+def _grey_of(model: Any) -> tuple[float, float]:
+    """Return what a model without images draws black and white, as far as its mean tells."""
+    low, high = float(model.mean_.min()), float(model.mean_.max())
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    if low >= 0 and high <= 255:
+        return 0.0, 255.0
+    spread = np.sqrt((model.loadings_**2).sum(axis=1) + model.noise_variance_)
+    return float((model.mean_ - 2 * spread).min()), float((model.mean_ + 2 * spread).max())
+
+
 def _faces_source(shelf: Shelf, *, needed: bool) -> Source | None:
     """Return the images; None where models can do without and none are to be had."""
+    if not shelf.built_in and "faces" not in shelf.files:
+        return None
     try:
         return find_source("faces", shelf.files)
     except MissingExtraError:
@@ -191,7 +213,7 @@ def pixels(shelf: Shelf) -> dict[str, Any]:
         "models": [_sequence(name, model) for name, model in found],
         "names": _icon_names() if m == 25 and not shelf.bits and not shelf.files else {},
         "entropy": tables[0].entropy_ if tables else None,
-        "lstm_follows": _lstm_is_wanted(found),
+        "lstm_follows": shelf.built_in and _lstm_is_wanted(found),
     }
 
 
@@ -200,7 +222,7 @@ def lstm(shelf: Shelf) -> dict[str, Any]:
     from ancestral import LSTMAutoregressive
 
     found = _sequential_models(shelf)
-    if not _lstm_is_wanted(found):
+    if not (shelf.built_in and _lstm_is_wanted(found)):
         return {"problem": "An LSTM is among the models already, or the tables are too large."}
     tables = found[0][1]
     model = LSTMAutoregressive(tol=0.01, random_state=0).fit(_rows_in_proportion(tables))
@@ -212,7 +234,7 @@ def _sequential_models(shelf: Shelf) -> list[tuple[str, Any]]:
     found = [(k, v) for k, v in shelf.models.items() if hasattr(v, "categories_")]
     if shelf.bits or "tables" in shelf.files or not found:
         found.append(_tables(shelf))
-    found = [(name, model) for name, model in found if _can_be_stepped(model)]
+    found = [(name, model) for name, model in found if can_be_stepped(model)]
     return [(n, v) for n, v in found if v.n_features_in_ == found[0][1].n_features_in_]
 
 
@@ -225,7 +247,7 @@ def _tables(shelf: Shelf) -> tuple[str, Any]:
     return "Tables", find_source("tables", shelf.files).data
 
 
-def _can_be_stepped(model: Any) -> bool:
+def can_be_stepped(model: Any) -> bool:
     """Tell whether the page can hold this model: binary, and not too large."""
     if any(len(known) != 2 for known in model.categories_) or len(model.categories_) > 400:
         return False
@@ -280,6 +302,8 @@ def classroom(shelf: Shelf) -> dict[str, Any]:
     from ancestral import InnerProductGraph
 
     saved = {k: v for k, v in shelf.models.items() if isinstance(v, InnerProductGraph)}
+    if not shelf.built_in and "graphs" not in shelf.files:
+        return _classroom_without_data(saved)
     source = find_source("graphs", shelf.files)
     graphs = _first_pairs(source.data)
     fitted = InnerProductGraph().fit(graphs)
@@ -302,6 +326,19 @@ def classroom(shelf: Shelf) -> dict[str, Any]:
             for graph in graphs[:MOST_GRAPHS]
             if graph.n_nodes <= 80
         ],
+    }
+
+
+def _classroom_without_data(models: dict[str, Any]) -> dict[str, Any]:
+    """A class ruled by the first model; no likelihood, since there are no graphs to score."""
+    (name, model), *others = models.items()
+    return {
+        "source": None,
+        "n_features": model.n_features_,
+        "edges": None,
+        "fit": _graph_fit(name, model),
+        "models": [_graph_fit(*other) for other in others],
+        "graphs": [],
     }
 
 

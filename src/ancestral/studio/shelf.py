@@ -33,12 +33,15 @@ class Shelf:
         Rows of zeros and ones to count tables from.
     rows : (name, ndarray of shape (n, k)) or None
         A table to compare densities on.
+    built_in : bool
+        Whether built-in data stand in for what is not given.
     """
 
     models: dict[str, Any] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     bits: tuple[str, NDArray] | None = None
     rows: tuple[str, NDArray] | None = None
+    built_in: bool = True
 
     @classmethod
     def of(cls, paths: Iterable[str | os.PathLike[str]]) -> Shelf:

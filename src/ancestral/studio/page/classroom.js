@@ -23,8 +23,10 @@ export function openClassroom(body, data, page) {
 class Classroom {
   constructor(body, data, page) {
     Object.assign(this, { body, data, page, width: data.n_features });
-    this.pairs = new Pairs(unpack(data.edges).data, unpack(data.gaps).data);
-    this.binned = this.pairs.binned();
+    if (data.edges) {
+      this.pairs = new Pairs(unpack(data.edges).data, unpack(data.gaps).data);
+      this.binned = this.pairs.binned();
+    }
     this.graphs = data.graphs.map(({ features, links }) => ({ features: unpackMatrix(features), links: unpackMatrix(links) }));
     this.fits = [data.fit, ...data.models];
     const centre = [data.fit.a, data.fit.b].map(Math.round);
@@ -63,7 +65,7 @@ class Classroom {
   build() {
     this.refresh = perFrame(() => this.draw());
     const left = el("div", { class: "stack span-7" }, this.#buildClass());
-    const right = el("div", { class: "stack span-5" }, this.#buildParameters(), this.#buildLikelihood());
+    const right = el("div", { class: "stack span-5" }, this.#buildParameters(), this.pairs ? this.#buildLikelihood() : null);
     this.body.append(el("div", { class: "grid classroom" }, left, right));
     onScheme(() => this.draw());
     this.#makeFeatures();
@@ -243,7 +245,7 @@ class Classroom {
   #stop() {
     clearInterval(this.clock);
     this.clock = null;
-    this.climbButton.textContent = "Climb";
+    if (this.pairs) this.climbButton.textContent = "Climb";
   }
 
   // ---- drawing ---------------------------------------------------------------------------------------
@@ -257,6 +259,7 @@ class Classroom {
     this.#drawClass();
     this.#drawFacts();
     this.#drawPupil();
+    if (!this.pairs) return;
     this.#setRange();
     this.#paintPoint();
   }
@@ -404,7 +407,7 @@ class Classroom {
   pictures() {
     return [
       { name: "Class", svg: () => standalone(this.network.svg) },
-      { name: "Likelihood", svg: () => standalone(this.plot.svg) },
+      ...(this.pairs ? [{ name: "Likelihood", svg: () => standalone(this.plot.svg) }] : []),
     ];
   }
 
@@ -413,7 +416,7 @@ class Classroom {
     return [
       { name: "Pupils", csv: () => csv(["pupil", ...names], this.features.map((x, i) => [i + 1, ...x])) },
       { name: "Pairs", csv: () => csv(["i", "j", "inner_product", "p", "linked"], this.links.map(({ i, j, s, p, linked }) => [i + 1, j + 1, s, p, linked ? 1 : 0])) },
-      { name: "Ascent", csv: () => csv(["step", "a", "b", "log_likelihood"], this.path.map(({ a, b, value }, k) => [k, a, b, value])) },
+      ...(this.path.length < 2 ? [] : [{ name: "Ascent", csv: () => csv(["step", "a", "b", "log_likelihood"], this.path.map(({ a, b, value }, k) => [k, a, b, value])) }]),
     ];
   }
 }

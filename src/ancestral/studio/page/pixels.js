@@ -29,8 +29,9 @@ class Pixels {
     this.known = new Int8Array(this.m).fill(-1);
     this.brush = "next";
     this.seed = 1;
-    this.sides = SIDES.map((name, k) => ({ name, model: this.models[Math.min(k, this.models.length - 1)], search: null, drawn: null }));
-    if (data.lstm_follows) this.sides[1].model = null;
+    const names = data.lstm_follows || this.models.length > 1 ? SIDES : SIDES.slice(0, 1);
+    this.sides = names.map((name, k) => ({ name, model: this.models[Math.min(k, this.models.length - 1)], search: null, drawn: null }));
+    if (data.lstm_follows) this.sides[1].model = null; // until it has been trained
     this.length = 0; // pixels of the draw shown
   }
 
@@ -67,7 +68,7 @@ class Pixels {
     side.facts = el("dl", { class: "facts" });
     side.note = el("p", { class: "hint" });
     side.choice = el("span");
-    const part = panel(side.name === "first" ? "One model" : "Another", { span: 6, tools: [side.choice] }, side.note, side.grid, side.facts);
+    const part = panel(side.name === "first" ? "One model" : "Another", { span: this.sides.length > 1 ? 6 : 12, tools: [side.choice] }, side.note, side.grid, side.facts);
     part.classList.add(side.name);
     side.title = part.querySelector("h3");
     this.#fillChoice(side);
@@ -180,7 +181,7 @@ class Pixels {
   #chooseModels(q) {
     SIDES.forEach((name, k) => {
       const model = this.models[Number(q.get(name) ?? k)];
-      if (!model) return;
+      if (!model || !this.sides[k]) return;
       this.sides[k].model = model;
       this.sides[k].control?.set(String(this.models.indexOf(model)));
     });
@@ -393,7 +394,7 @@ class Pixels {
     node.levels = levels;
     node.picture.paint(levels, (v) => (v < 0 ? quiet : v ? ink : paper));
     node.bars.forEach((bar, k) => {
-      bar.hidden = !this.sides[k].model;
+      bar.hidden = !this.sides[k]?.model;
       bar.firstChild.style.setProperty("--share", p[k]);
       bar.lastChild.textContent = percent(p[k]);
     });
