@@ -33,7 +33,6 @@ from ancestral._validation import (
 )
 from ancestral.errors import AncestralError, DataError, ModelError
 
-
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
 NOTEBOOK = "ancestral.studio.notebook"
 

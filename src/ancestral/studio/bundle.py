@@ -70,7 +70,9 @@ def page_html(shelf: Shelf, rooms: Iterable[str] = ROOMS) -> str:
         A whole HTML document.
     """
     wanted = [name for name in ROOMS if name in set(rooms)]
-    parts = {part: making.part(shelf, part) for name in wanted for part in (name, *REST.get(name, ()))}
+    parts = {
+        part: making.part(shelf, part) for name in wanted for part in (name, *REST.get(name, ()))
+    }
     return assemble(wanted, parts)
 
 

@@ -58,6 +58,7 @@ class Rooms:
         self.shelf = shelf
         self._texts: dict[str, str] = {}
         self._locks = {name: threading.Lock() for name in making.PARTS}
+        self._is_closed = threading.Event()
 
     def text(self, name: str) -> str:
         """Return one part; the first caller makes it, others wait."""
@@ -68,12 +69,18 @@ class Rooms:
 
     def make_all(self) -> None:
         """Make every part behind the page, so that rooms open at once."""
+        # No daemon: one killed at exit in the midst of training takes the interpreter with it.
+        threading.Thread(target=self._make_each).start()
 
-        def make() -> None:
-            for name in making.PARTS:
-                self.text(name)
+    def _make_each(self) -> None:
+        for name in making.PARTS:
+            if self._is_closed.is_set():
+                return
+            self.text(name)
 
-        threading.Thread(target=make, daemon=True).start()
+    def close(self) -> None:
+        """Begin no further part; the one being made is finished."""
+        self._is_closed.set()
 
     def forget(self) -> None:
         """Make the parts again when they are next asked for."""
@@ -95,6 +102,7 @@ def make_app(rooms: Rooms, *, token: str, port: int, hosts: tuple[str, ...] = ()
     """
     Starlette, GZip, Route = _starlette()
     app = Starlette(routes=[Route(path, *given) for path, given in _routes(rooms).items()])
+    app.router.redirect_slashes = False
     app.add_middleware(GZip, minimum_size=1000, compresslevel=6)
     return Guard(app, token=token, port=port, hosts=hosts)
 
@@ -234,7 +242,21 @@ def run(
     address = f"http://{_bracketed(shown)}:{number}/?token={token}"
     say(f"{address}\nThe studio is open at this address. Ctrl+C closes it.")
     _raise_file_limit()
-    config = uvicorn.Config(
+    server = uvicorn.Server(configuration(app))
+    if open_browser:
+        threading.Timer(0.3, webbrowser.open, [address]).start()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(server.serve(sockets=[listening]))
+    finally:
+        rooms.close()
+
+
+def configuration(app: Any) -> Any:
+    """Return uvicorn's settings for an application: no logs, no websockets, bounded waits."""
+    import uvicorn
+
+    return uvicorn.Config(
         app,
         log_level="error",
         access_log=False,
@@ -245,10 +267,6 @@ def run(
         timeout_keep_alive=10,
         timeout_graceful_shutdown=2,
     )
-    if open_browser:
-        threading.Timer(0.3, webbrowser.open, [address]).start()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
 def is_loopback(host: str) -> bool:

@@ -70,7 +70,9 @@ class Shelf:
             self.files.update(find_files(folder))
         except DataError as error:
             if not models:
-                raise DataError(f"{error} A folder of saved models (*.model) will do, too.") from None
+                raise DataError(
+                    f"{error} A folder of saved models (*.model) will do, too."
+                ) from None
 
     def add_file(self, path: Path, name: str) -> str:
         """Add a saved model or a data file; return what it was taken for.
@@ -116,7 +118,9 @@ class Shelf:
         """
         name = Path(name.replace("\\", "/")).name or "file"
         lower = name.lower()
-        ending = "".join(Path(lower).suffixes[-2:] if lower.endswith(".gz") else [Path(lower).suffix])
+        ending = "".join(
+            Path(lower).suffixes[-2:] if lower.endswith(".gz") else [Path(lower).suffix]
+        )
         known = ending.removesuffix(".gz") in DATA_ENDINGS
         with tempfile.NamedTemporaryFile(
             dir=folder, suffix=ending if known else ".model", delete=False
