@@ -51,5 +51,5 @@ def room_of(model: Any) -> str | None:
         images = is_square(width) and width >= 16 and model.n_components_ > 0
         return ROOMS[0] if images else None
     if name in ("TabularAutoregressive", "LSTMAutoregressive"):
-        return ROOMS[1] if can_be_stepped(model) else None
+        return ROOMS[1] if can_be_stepped(model) and model.n_features_in_ > 1 else None
     return ROOMS[2] if name == "InnerProductGraph" else None

@@ -110,7 +110,7 @@ const names = () => Object.keys(OPENERS).filter(nodeOf);
 let timer = 0;
 let written = "";
 
-/** Put the room's state into the address, at most four times a second. */
+/** Put the room's state into the address, at most eight times a second: browsers allow ten. */
 function writeAddress(name) {
   if (name !== page.name) return;
   clearTimeout(timer);
@@ -122,7 +122,7 @@ function writeAddress(name) {
     } catch {
       // a page inside a notebook has no address of its own
     }
-  }, 250);
+  }, 120);
 }
 
 function readAddress() {
