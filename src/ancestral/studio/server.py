@@ -59,6 +59,7 @@ class Rooms:
         self._texts: dict[str, str] = {}
         self._locks = {name: threading.Lock() for name in making.PARTS}
         self._is_closed = threading.Event()
+        self._maker: threading.Thread | None = None
 
     def text(self, name: str) -> str:
         """Return one part; the first caller makes it, others wait."""
@@ -69,8 +70,8 @@ class Rooms:
 
     def make_all(self) -> None:
         """Make every part behind the page, so that rooms open at once."""
-        # No daemon: one killed at exit in the midst of training takes the interpreter with it.
-        threading.Thread(target=self._make_each).start()
+        self._maker = threading.Thread(target=self._make_each)
+        self._maker.start()
 
     def _make_each(self) -> None:
         for name in making.PARTS:
@@ -79,8 +80,14 @@ class Rooms:
             self.text(name)
 
     def close(self) -> None:
-        """Begin no further part; the one being made is finished."""
+        """Begin no further part, and wait for the one being made.
+
+        A thread left to itself in the midst of an import or a training would take the
+        interpreter's end for an error.
+        """
         self._is_closed.set()
+        if self._maker is not None:
+            self._maker.join()
 
     def forget(self) -> None:
         """Make the parts again when they are next asked for."""
