@@ -17,6 +17,7 @@ import base64
 import binascii
 import contextlib
 import json
+import os
 import socket
 import tempfile
 import threading
@@ -88,6 +89,11 @@ class Rooms:
         self._is_closed.set()
         if self._maker is not None:
             self._maker.join()
+
+    @property
+    def is_making(self) -> bool:
+        """Whether a part is being made behind the page."""
+        return self._maker is not None and self._maker.is_alive()
 
     def forget(self) -> None:
         """Make the parts again when they are next asked for."""
@@ -256,7 +262,17 @@ def run(
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(server.serve(sockets=[listening]))
     finally:
+        _close(rooms, say)
+
+
+def _close(rooms: Rooms, say: Callable[[str], None]) -> None:
+    """End the making of rooms; a second Ctrl+C ends everything at once."""
+    try:
+        if rooms.is_making:
+            say("Closing, once the room being made is done. Ctrl+C again to leave at once.")
         rooms.close()
+    except KeyboardInterrupt:
+        os._exit(130)
 
 
 def configuration(app: Any) -> Any:
