@@ -69,7 +69,7 @@ def print_table(title: str, rows: Iterable[Row]) -> None:
     print(f"\n{title}\n")
     print(f"{'case':44s} {'ours':>9s} {'peer':>9s} {'ours/peer':>10s}   peer")
     for row in rows:
-        times = f"{as_time(row.ours):>9s} {as_time(row.theirs):>9s} {row.ratio:10.2f}"
+        times = f"{as_time(row.ours):>9s} {as_time(row.theirs):>9s} {row.ratio:10.2g}"
         print(f"{row.case:44s} {times}   {row.peer}", flush=True)
         if row.note:
             print(f"    {row.note}")

@@ -16,7 +16,7 @@ TINY = ((60, 3),)
 
 
 def rows(timer: Timer) -> Iterator[Row]:
-    """scikit-learn gives the coefficients alone; statsmodels and ours also errors and likelihood."""
+    """scikit-learn gives coefficients alone; statsmodels and ours errors and likelihood too."""
     for n, d in TINY if timer.tiny else SHAPES:
         rng = np.random.default_rng(0)
         X = rng.normal(size=(n, d)) + 5.0

@@ -41,14 +41,17 @@ class Timer:
     tiny : bool
         Benchmarks make their data small and every case runs once: a rehearsal, not a measurement.
     repeats : int
-        Measurements of each side of a case.
+        Measurements of each side of a case; as few as three where `most` would be passed.
     least : float
         Seconds that one measurement lasts at least; quick tasks are called several times in it.
+    most : float
+        Seconds that a case lasts at most, its first three repeats aside.
     """
 
     tiny: bool = False
     repeats: int = 9
     least: float = 0.05
+    most: float = 6.0
 
     def race(self, case: str, ours: Task, peer: str, theirs: Task, *, note: str = "") -> Row:
         """Return our median time and a peer's, from interleaved repeats.
@@ -67,7 +70,10 @@ class Timer:
         tasks = (ours, theirs)
         calls = [self._calls(task) for task in tasks]
         times: tuple[list[float], list[float]] = ([], [])
+        started = perf_counter()
         for repeat in range(1 if self.tiny else self.repeats):
+            if repeat >= 3 and perf_counter() - started > self.most:
+                break
             for side in (0, 1) if repeat % 2 == 0 else (1, 0):
                 times[side].append(_seconds(tasks[side], calls[side]))
         return Row(case, statistics.median(times[0]), peer, statistics.median(times[1]), note)

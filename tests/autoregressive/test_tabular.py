@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -329,12 +330,19 @@ def test_bad_tables_are_named_with_their_prefix(tables: Any, message: str) -> No
         TabularAutoregressive.from_tables(tables)
 
 
-def test_tables_in_float32_are_scaled_to_sum_to_one() -> None:
+def test_tables_in_float32_are_scaled_to_sum_to_one(caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(0)
     tables = [rng.dirichlet(np.ones(3), size=(3,) * i).astype(np.float32) for i in range(3)]
     assert any((table.astype(float).sum(axis=-1) != 1).any() for table in tables)
-    model = TabularAutoregressive.from_tables(tables)
+    with caplog.at_level("INFO", logger="ancestral"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = TabularAutoregressive.from_tables(tables)
     assert np.exp(model.log_density(every_row((3, 3, 3)))).sum() == pytest.approx(1, abs=1e-14)
+    (record,) = caplog.records
+    assert re.match(r"[123] of 3 tables .* scaled", record.message)
+    caplog.clear()
+    TabularAutoregressive.from_tables([[0.1, 0.2, 0.7]])
+    assert not caplog.records
 
 
 def test_dense_tables_too_large_are_refused_before_they_are_made() -> None:
