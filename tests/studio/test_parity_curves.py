@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from ancestral import PPCA, InnerProductGraph, LinearGaussian, datasets, scores
+from ancestral import (
+    PPCA,
+    HeteroscedasticGaussian,
+    InnerProductGraph,
+    LinearGaussian,
+    datasets,
+    scores,
+)
 from ancestral.graph.inner_product import InnerProducts, gradient_ascent
 from ancestral.studio import rooms
 from ancestral.studio.payload import packed
@@ -154,6 +161,10 @@ def test_a_variance_that_depends_on_x_is_at_its_maximum(script, rng):
     for start in (at, np.array([1.0, 0.0, 0.0, 0.0])):
         found = minimize(loss, start, method="BFGS", options={"gtol": 1e-9})
         assert -found.fun <= got["logLikelihood"] + 1e-8
+    model = HeteroscedasticGaussian().fit(x[:, None], y)
+    expected = [model.coef_[0], model.intercept_, model.variance_intercept_, *model.variance_coef_]
+    np.testing.assert_allclose(at, expected, rtol=EXACT)
+    assert got["logLikelihood"] == pytest.approx(model.log_density(x[:, None], y).sum(), rel=EXACT)
     for _ in range(20):
         assert loss(at + 1e-4 * rng.normal(size=4)) >= loss(at) - 1e-10
 
@@ -162,6 +173,23 @@ def test_lines_without_a_maximum_are_refused(script):
     assert script("return regression.fitLine([1, 2], [3, 4]);") is None
     assert script("return regression.fitLine([2, 2, 2], [3, 4, 5]);") is None
     assert script("return regression.fitLine([1, 2, 3], [2, 4, 6]);") is None
+    # two groups of x, one of them of one point: its variance shrinks to nothing
+    assert script("return regression.fitHeteroscedastic([0, 0, 0, 0, 1], [1, 2, 3, 1, 5]);") is None
+
+
+def test_saved_lines_of_both_kinds_are_shown(rng):
+    from ancestral.studio.shelf import Shelf
+
+    x = rng.normal(size=(60, 1))
+    y = x[:, 0] + np.exp(0.3 * x[:, 0]) * rng.normal(size=60)
+    one, two = LinearGaussian().fit(x, y), HeteroscedasticGaussian().fit(x, y)
+    sent = rooms.part(Shelf(models={"one": one, "two": two}), "line")["models"]
+    assert sent[0]["v"] == [np.log(one.noise_variance_), 0.0]
+    for model, line in zip((one, two), sent, strict=True):
+        log_variance = line["v"][0] + line["v"][1] * x[:, 0]
+        residual = y - line["w"] * x[:, 0] - line["b"]
+        value = -0.5 * (np.log(2 * np.pi) + log_variance + residual**2 / np.exp(log_variance))
+        np.testing.assert_allclose(value, model.log_density(x, y), rtol=1e-12)
 
 
 # ---- distribution -------------------------------------------------------------------------------

@@ -177,8 +177,9 @@ def test_draws_of_hidden_pixels_fit_the_conditional(script, parts, faces):
     assert (np.abs(white.mean(axis=1)) < 4.4 / np.sqrt(white.shape[1])).all()
 
 
-def test_scores_for_every_d_are_those_of_separate_fits(faces):
-    train, out = faces[:70], faces[70:]
-    every = rooms.scores_by_d(PPCA(30).fit(train), out)
+def test_scores_for_every_d_are_those_of_separate_fits(parts, faces):
+    train, out = rooms._split(faces)
+    heldout = parts[0]["heldout"]
     for d in (1, 7, 30):
-        assert every[d - 1] == pytest.approx(PPCA(d).fit(train).score(out), rel=1e-9)
+        assert heldout["d"][d - 1] == d
+        assert heldout["score"][d - 1] == pytest.approx(PPCA(d).fit(train).score(out), rel=1e-9)

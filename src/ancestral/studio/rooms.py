@@ -164,27 +164,9 @@ def _held_out_by_d(X: NDArray[np.float64], most: int) -> dict[str, Any] | None:
     most = min(most, int(np.linalg.matrix_rank(train - train.mean(axis=0))) - 1)
     if most < 1:
         return None
-    scores = scores_by_d(PPCA(most).fit(train), out)
+    curve = PPCA(most).fit(train).every_d(out)
+    scores = np.asarray(curve.heldout)[1:]  # the first is that of d = 0
     return {"d": list(range(1, most + 1)), "score": scores.tolist(), "n": len(out)}
-
-
-def scores_by_d(model: Any, X: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean log density of X under the fits with d = 1 .. q, from the fit with q.
-
-    They share mean and directions; only sigma^2, the mean of the variances left over, differs.
-    """
-    m, q = model.loadings_.shape
-    variances = model.explained_variance_
-    centred = X - model.mean_
-    along = (centred @ model.components_.T) ** 2  # (n, q)
-    square = np.einsum("ij,ij->i", centred, centred)
-    scores = np.empty(q)
-    for d in range(1, q + 1):
-        noise = (variances[d:].sum() + (m - q) * model.noise_variance_) / (m - d)
-        log_det = np.log(variances[:d]).sum() + (m - d) * np.log(noise)
-        fit = square / noise - along[:, :d] @ (1 / noise - 1 / variances[:d])
-        scores[d - 1] = -0.5 * (m * np.log(2 * np.pi) + log_det + fit.mean())
-    return scores
 
 
 def _split(X: NDArray) -> tuple[NDArray, NDArray]:
@@ -367,11 +349,7 @@ def line(shelf: Shelf) -> dict[str, Any]:
     chosen = np.arange(len(pairs.y))
     if len(chosen) > MOST_POINTS:
         chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST_POINTS, replace=False))
-    saved = [
-        {"name": name, "w": float(v.coef_[0]), "b": v.intercept_, "variance": v.noise_variance_}
-        for name, v in shelf.models.items()
-        if type(v).__name__ == "LinearGaussian" and v.n_features_in_ == 1 and v.degree == 1
-    ]
+    saved = [_saved_line(name, model) for name, model in shelf.models.items() if _is_line(model)]
     return {
         "source": source.sentence,
         "n_all": len(pairs.y),
@@ -381,6 +359,23 @@ def line(shelf: Shelf) -> dict[str, Any]:
         "y_name": pairs.target,
         "models": saved,
     }
+
+
+def _is_line(model: Any) -> bool:
+    """Tell whether a model is a straight line of one input, of either kind of variance."""
+    if type(model).__name__ == "LinearGaussian" and model.degree != 1:
+        return False
+    kinds = ("LinearGaussian", "HeteroscedasticGaussian")
+    return type(model).__name__ in kinds and model.n_features_in_ == 1 and np.ndim(model.coef_) == 1
+
+
+def _saved_line(name: str, model: Any) -> dict[str, Any]:
+    """Return y = w x + b with log variance v0 + v1 x."""
+    if hasattr(model, "variance_coef_"):
+        v = [float(model.variance_intercept_), float(model.variance_coef_[0])]
+    else:
+        v = [float(np.log(model.noise_variance_)), 0.0]
+    return {"name": name, "w": float(model.coef_[0]), "b": float(model.intercept_), "v": v}
 
 
 # ---- compare ------------------------------------------------------------------------------------

@@ -291,7 +291,7 @@ class Line {
       else Object.assign(facts, { "v₀": significant(v[0], 4), "v₁": significant(v[1], 3) });
       facts["log-likelihood"] = `${fixed(value, 3)} nats`;
       if (this.manual) facts["below the maximum"] = fixed(this.best.logLikelihood - value, 3);
-      for (const saved of this.data.models) facts[`${saved.name}, log-likelihood`] = `${fixed(logLikelihood(this.x, this.y, asLine(saved)), 3)} nats`;
+      for (const saved of this.data.models) facts[`${saved.name}, log-likelihood`] = `${fixed(logLikelihood(this.x, this.y, saved), 3)} nats`;
     }
     this.facts.replaceChildren(...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   }
@@ -427,4 +427,3 @@ class Line {
 }
 
 const within = (v, [low, high]) => Math.min(high, Math.max(low, v));
-const asLine = ({ w, b, variance }) => ({ w, b, v: [Math.log(variance), 0] });

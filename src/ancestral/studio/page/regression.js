@@ -65,31 +65,43 @@ export function fitHeteroscedastic(x, y) {
   const scale = Math.sqrt(sxx / x.length);
   const u = Float64Array.from(x, (value) => (value - xBar) / scale);
   // about the mean of x: mean a0 + a1 u, log variance c0 + c1 u
-  let at = { a: [start.b + start.w * xBar, start.w * scale], c: [Math.log(start.variance), 0] };
-  let value = centredLikelihood(u, y, at);
-  for (let k = 0; k < 200; k++) {
-    const step = scoringStep(u, y, at);
-    let share = 1;
-    let next = moved(at, step, share);
-    let gained = centredLikelihood(u, y, next);
-    while (!(gained >= value) && share > 1e-8) {
-      share /= 2;
-      next = moved(at, step, share);
-      gained = centredLikelihood(u, y, next);
-    }
-    if (!(gained >= value)) break;
-    const isDone = gained - value <= 1e-13 * Math.abs(value);
-    [at, value] = [next, gained];
-    if (isDone || at.c.some((c) => Math.abs(c) > 100)) break;
-  }
+  const first = { a: [start.b + start.w * xBar, start.w * scale], c: [Math.log(start.variance), 0] };
+  const at = climb(u, y, first);
+  if (!at) return null;
   const { a, c } = at;
   const w = a[1] / scale;
   return {
     w,
     b: a[0] - w * xBar,
     v: [c[0] - (c[1] * xBar) / scale, c[1] / scale],
-    logLikelihood: value,
+    logLikelihood: at.value,
   };
+}
+
+const LONGEST = 3; // most that a log variance changes in one step
+const DEEPEST = 28; // most that one can lie below that of the plain line, in a fit that is real
+
+/** Climb to the maximum; null where the variance runs away instead, and there is none. */
+function climb(u, y, first) {
+  let at = { ...first, value: centredLikelihood(u, y, first) };
+  for (let k = 0; k < 200; k++) {
+    const step = scoringStep(u, y, at);
+    const reach = Math.max(...u.map((v) => Math.abs(step.c[0] + step.c[1] * v)));
+    let share = Math.min(1, LONGEST / reach);
+    let next = null;
+    for (; share > 1e-9; share /= 2) {
+      next = moved(at, step, share);
+      next.value = centredLikelihood(u, y, next);
+      if (next.value >= at.value) break;
+    }
+    if (!(next.value >= at.value)) return at; // no step gains anything any more
+    const isDone = next.value - at.value <= 1e-13 * Math.abs(at.value) && share === 1;
+    at = next;
+    const deepest = Math.min(...u.map((v) => at.c[0] + at.c[1] * v)) - first.c[0];
+    if (deepest < -DEEPEST) return null;
+    if (isDone) return at;
+  }
+  return null;
 }
 
 function centredLikelihood(u, y, { a, c }) {
