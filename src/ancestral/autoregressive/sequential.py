@@ -30,11 +30,10 @@ from ancestral.errors import DataError
 MISSING = -1
 
 
-class Sequential(Density):
-    """A density over rows of discrete values, one conditional per variable in order.
+class DiscreteDensity(Density):
+    """A density over rows of discrete values.
 
-    An author writes `_fit_levels(levels)`, `start`, `step`, `take`, and may write a faster
-    `_log_density_levels(levels)`.
+    An author writes `_fit_levels(levels)` beside what a `Density` wants.
 
     Attributes
     ----------
@@ -44,6 +43,63 @@ class Sequential(Density):
 
     categories_: list[NDArray]
     n_features_in_: int
+
+    def _fit(self, X: NDArray) -> None:
+        """Learn the levels, then the model."""
+        X = whole_numbers(X)
+        self.categories_ = learn_categories(X)
+        self._fit_levels(self._encode(X))
+
+    @abstractmethod
+    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
+        """Fit to level codes of shape (n, d)."""
+
+    def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        return check_table(self, X, reset=reset, missing=not reset, numeric=False)
+
+    def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
+        """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found."""
+        codes = np.empty(X.shape, np.intp)
+        for j, known in enumerate(self.categories_):
+            column = X[:, j]
+            gap = _is_missing(column) if missing else np.zeros(len(column), bool)
+            filled = np.where(gap, known[0], column) if gap.any() else column
+            filled = _comparable(filled, known)
+            place = np.minimum(np.searchsorted(known, filled), len(known) - 1)
+            wrong = known[place] != filled
+            if wrong.any():
+                i = int(np.flatnonzero(wrong)[0])
+                raise DataError(_unknown_level(X[i, j], (i, j), known, name))
+            codes[:, j] = np.where(gap, MISSING, place)
+        return codes
+
+    def _decode(self, levels: NDArray[np.intp]) -> NDArray:
+        """Return the values behind level codes, in the common dtype of the categories."""
+        dtypes = {known.dtype for known in self.categories_}
+        dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*self.categories_)
+        values = np.empty(levels.shape, dtype)
+        for j, known in enumerate(self.categories_):
+            values[:, j] = known[levels[:, j]]
+        return values
+
+    def _check_state(self) -> None:
+        if len(self.categories_) != self.n_features_in_:
+            raise ValueError("one set of categories per variable is wanted")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.positive_only = False
+        return tags
+
+
+class Sequential(DiscreteDensity):
+    """A density over rows of discrete values, one conditional per variable in order.
+
+    An author writes `_fit_levels(levels)`, `start`, `step`, `take`, and may write a faster
+    `_log_density_levels(levels)`.
+    """
 
     @abstractmethod
     def start(self, n_samples: int) -> Any:
@@ -70,16 +126,6 @@ class Sequential(Density):
     @abstractmethod
     def take(self, state: Any, index: NDArray[np.intp]) -> Any:
         """Return the state of the rows at `index`, repeats allowed."""
-
-    def _fit(self, X: NDArray) -> None:
-        """Learn the levels, then the model."""
-        X = whole_numbers(X)
-        self.categories_ = learn_categories(X)
-        self._fit_levels(self._encode(X))
-
-    @abstractmethod
-    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
-        """Fit to level codes of shape (n, d)."""
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         levels = self._encode(X, missing=True)
@@ -159,45 +205,6 @@ class Sequential(Density):
     def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
         levels = self._encode(given[None], missing=True, name="given")[0]
         return self._decode(conditioning.sample_given(self, levels, n_samples, rng))
-
-    def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
-        return check_table(self, X, reset=reset, missing=not reset, numeric=False)
-
-    def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
-        """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found."""
-        codes = np.empty(X.shape, np.intp)
-        for j, known in enumerate(self.categories_):
-            column = X[:, j]
-            gap = _is_missing(column) if missing else np.zeros(len(column), bool)
-            filled = np.where(gap, known[0], column) if gap.any() else column
-            filled = _comparable(filled, known)
-            place = np.minimum(np.searchsorted(known, filled), len(known) - 1)
-            wrong = known[place] != filled
-            if wrong.any():
-                i = int(np.flatnonzero(wrong)[0])
-                raise DataError(_unknown_level(X[i, j], (i, j), known, name))
-            codes[:, j] = np.where(gap, MISSING, place)
-        return codes
-
-    def _decode(self, levels: NDArray[np.intp]) -> NDArray:
-        """Return the values behind level codes, in the common dtype of the categories."""
-        dtypes = {known.dtype for known in self.categories_}
-        dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*self.categories_)
-        values = np.empty(levels.shape, dtype)
-        for j, known in enumerate(self.categories_):
-            values[:, j] = known[levels[:, j]]
-        return values
-
-    def _check_state(self) -> None:
-        if len(self.categories_) != self.n_features_in_:
-            raise ValueError("one set of categories per variable is wanted")
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.input_tags.positive_only = False
-        return tags
 
 
 def whole_numbers(X: NDArray) -> NDArray:
