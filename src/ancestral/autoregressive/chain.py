@@ -108,7 +108,7 @@ class ChainAutoregressive(Sequential):
         n_components: int = 8,
         max_parents: int | None = 128,
         validation_fraction: float = 0.1,
-        n_raced: int = 10,
+        n_raced: int = 8,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: bool = False,

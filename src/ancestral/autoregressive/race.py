@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FLOORS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
 RACED_FLOOR = 1e-4  # under every candidate while they are compared
 BEHIND = 2.5  # standard errors at which a candidate leaves the race
-LEAST_RACED = 4  # variables that every candidate is given
+LEAST_RACED = 3  # variables that every candidate is given
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ _TREES = (
     Candidate("trees, 32 leaves, mixture", Trees(32), "mixture"),
 )
 _LOGISTIC = tuple(
-    Candidate(f"logistic, C={c:g}, mixture", Logistic(c), "mixture") for c in (0.1, 0.03, 0.3, 1.0)
+    Candidate(f"logistic, C={c:g}, mixture", Logistic(c), "mixture") for c in (0.1, 0.5, 0.03, 2.0)
 )
 CANDIDATES: dict[str, tuple[Candidate, ...]] = {
-    "auto": _TREES + _LOGISTIC,
+    "auto": _TREES + _LOGISTIC[:2],
     "trees": _TREES,
     "logistic": _LOGISTIC,
     "marginal": (),
