@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral.errors import AncestralError, DataError, DataTypeError, ModelError
 
+MAX_SAMPLE_BYTES = 16 << 30
+
 
 def as_generator(random_state: Any = None) -> np.random.Generator:
     """Return a `numpy.random.Generator` from None, an int, a `RandomState` or a `Generator`.
@@ -111,9 +113,9 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            raise DataTypeError(f"{name} holds {_first_text(array)}; numbers are wanted.") from None
+            raise DataTypeError(f"{name} holds {first_text(array)}; numbers are wanted.") from None
     if array.dtype.kind not in "biuf":
-        seen = _first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
+        seen = first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
         raise DataTypeError(f"{name} holds {seen}; real numbers are wanted.")
     if ndim is not None and array.ndim != ndim:
         raise DataError(
@@ -122,14 +124,19 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
     return array
 
 
-def _first_text(array: NDArray) -> str:
+def first_text(array: NDArray) -> str:
     """Describe the first element that is no number."""
     for place, value in np.ndenumerate(array):
         try:
             float(value)
         except (TypeError, ValueError):
-            return f"{value!r} at {describe_place(place)}"
-    return f"text ({array.flat[0]!r} at {describe_place((0,) * array.ndim)})"
+            return f"{_plain(value)!r} at {describe_place(place)}"
+    return f"text ({_plain(array.flat[0])!r} at {describe_place((0,) * array.ndim)})"
+
+
+def _plain(value: Any) -> Any:
+    """Return Python's own form of a numpy scalar: 'a', not np.str_('a')."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_table(
@@ -187,7 +194,7 @@ def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
     """Return an array in a dtype and byte order that every routine takes; refuse odd ones."""
     _refuse_odd_shapes(X)
     if numeric and X.dtype.kind in "US":
-        raise DataTypeError(f"X holds {_first_text(X)}; convert it to numbers first.")
+        raise DataTypeError(f"X holds {first_text(X)}; convert it to numbers first.")
     if X.dtype.kind in "mMV":
         raise DataTypeError(f"X holds {X.dtype} values; real numbers are wanted.")
     if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
@@ -271,7 +278,7 @@ def check_number(
 def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
     """Return `n_samples` as an int of 0 or more whose rows fit in memory."""
     n_samples = check_integer(n_samples, "n_samples")
-    limit = 16 << 30
+    limit = MAX_SAMPLE_BYTES
     if n_samples * row_bytes > limit:
         raise ModelError(
             f"n_samples={n_samples} needs {n_samples * row_bytes / 2**30:.1f} GiB, over the limit "

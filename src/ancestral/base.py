@@ -80,6 +80,8 @@ class Model(BaseEstimator, ABC):
     def _restore(self, state: dict[str, Any]) -> None:
         """Take back what `_fitted_state` gave; raise ValueError if it is not a whole model."""
         for name, value in state.items():
+            if name[:1] == "_" or name[-1:] != "_" or hasattr(type(self), name):
+                raise ValueError(f"{name!r} is no fitted value")
             setattr(self, name, value)
         self._check_state()
 

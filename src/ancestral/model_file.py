@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
+import itertools
 import json
 import math
 import os
@@ -41,6 +42,7 @@ REGISTRY = {
 }
 
 _ZEROS = "0" * 64
+_SERIAL = itertools.count()  # tells the temporary files of one process apart
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> Path:
@@ -118,24 +120,39 @@ def write_atomically(path: Path, data: bytes) -> None:
     SaveError
         The old file, if any, is then untouched and the temporary file is gone.
     """
-    folder = path.parent
-    if not folder.is_dir():
-        raise SaveError(f"{folder}: no such folder. Make it first, or name another path.")
-    if path.is_dir():
-        raise SaveError(f"{path}: is a folder. Name a file in it.")
-    _sweep(folder, path.name)
-    temporary = folder / f".{path.name[:200]}.{os.getpid()}.tmp"
+    check_destination(path)
+    _sweep(path)
+    temporary = _temporary(path)
     try:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(folder)
     except OSError as error:
         raise SaveError(_why_not_written(path, len(data), error)) from None
     finally:
         temporary.unlink(missing_ok=True)
+    _sync_folder(path)
+
+
+def check_destination(path: Path) -> None:
+    """Refuse a path that cannot be written, before the work whose result it is to hold.
+
+    Raises
+    ------
+    SaveError
+        When its folder is missing or closed, or it is itself a folder or a read-only file.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise SaveError(f"{folder}: no such folder. Make it first, or name another path.")
+    if path.is_dir():
+        raise SaveError(f"{path}: is a folder. Name a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise SaveError(f"{folder}: may not be written. Name a path elsewhere.")
+    if path.exists() and not os.access(path, os.W_OK):  # a renaming would not ask
+        raise SaveError(f"{path}: may not be written. Make it writable, or name another path.")
 
 
 def _why_not_written(path: Path, wanted: int, error: OSError) -> str:
@@ -149,10 +166,20 @@ def _why_not_written(path: Path, wanted: int, error: OSError) -> str:
     return f"{path}: cannot be written ({error.strerror}). Nothing was changed."
 
 
-def _sweep(folder: Path, name: str) -> None:
-    """Remove temporary files of `name` whose writer is no longer running."""
-    pattern = re.compile(re.escape(f".{name[:200]}.") + r"(\d+)\.tmp")
-    for entry in folder.iterdir():
+def _temporary(path: Path) -> Path:
+    """Return a name beside `path` that no other writer uses, in this process or another."""
+    return path.with_name(f".{_stem(path.name)}.{os.getpid()}.{next(_SERIAL)}.tmp")
+
+
+def _stem(name: str) -> str:
+    """Return as much of a file's name as leaves room for a suffix within 255 bytes."""
+    return os.fsdecode(os.fsencode(name)[:200]).encode(errors="ignore").decode()
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files of `path` whose writer is no longer running."""
+    pattern = re.compile(re.escape(f".{_stem(path.name)}.") + r"(\d+)\.\d+\.tmp")
+    for entry in path.parent.iterdir():
         found = pattern.fullmatch(entry.name)
         if found and not _is_running(int(found.group(1))):
             entry.unlink(missing_ok=True)
@@ -169,14 +196,20 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable where the system lets a folder be opened."""
+def _sync_folder(path: Path) -> None:
+    """Make the renaming of `path` durable where the system can sync a folder."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(path.parent, os.O_RDONLY)
     except OSError:
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise SaveError(
+                f"{path}: is written, but its folder could not be synced ({error.strerror}): "
+                "a power cut may undo it. Save again."
+            ) from None
     finally:
         os.close(descriptor)
 

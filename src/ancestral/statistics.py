@@ -96,14 +96,15 @@ class Moments:
         w = None if weights is None else _checked_weights(weights, n)
         if n == 0 or (w is not None and not w.any()):
             return cls.empty(d, root=root)
-        shift = _pilot_mean(X)
-        if root:
-            mean, R = _root_about_mean(X, shift, w)
-            return cls(n, mean, root=R, weight=None if w is None else float(w.sum()))
-        if X.dtype == np.float32 and w is None and _safe_in_single(X, shift):
-            return cls(n, *_scatter_single(X, shift))
-        mean, scatter = _scatter(X, shift, w)
-        return cls(n, mean, scatter, weight=None if w is None else float(w.sum()))
+        weight = None if w is None else float(w.sum())
+        shift = _pilot_mean(X, w)
+        with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
+            if root:
+                mean, R = _root_about_mean(X, shift, w)
+                return cls(n, mean, root=R, weight=weight)
+            if X.dtype == np.float32 and w is None and _safe_in_single(X, shift):
+                return cls(n, *_scatter_single(X, shift))
+            return cls(n, *_scatter(X, shift, w), weight=weight)
 
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
@@ -157,13 +158,29 @@ class Moments:
         eigenvalues : ndarray of shape (r,)
             Of scatter / total weight; the remaining d - r are exactly zero.
         eigenvectors : ndarray of shape (n_vectors, d)
+
+        Raises
+        ------
+        DataError
+            When the squares of the values are too large for float64.
         """
+        self._refuse_overflow()
         if self.root is not None:
             eigenvalues, V = _eigen_of_root(self.root, n_vectors)
         else:
             eigenvalues, U = np.linalg.eigh(self.as_scatter())
             eigenvalues, V = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1].T[:n_vectors]
         return eigenvalues / self.total_weight, V
+
+    def _refuse_overflow(self) -> None:
+        """Raise DataError when the scatter is, or would be, infinite."""
+        held = np.asarray(self.scatter if self.root is None else self.root)
+        largest = float(np.abs(held).max(initial=0.0))
+        if not largest < (np.inf if self.root is None else 1e150):
+            raise DataError(
+                "the values overflow when squared: float64 holds squares of spreads up to about "
+                "1e150. Rescale them, for example by dividing by their largest."
+            )
 
 
 # ---- accumulation ------------------------------------------------------------------------------
@@ -173,11 +190,14 @@ BLOCK_BYTES = 32 << 20
 SINGLE_ROWS = 4096  # float32 products over more rows than this would lose digits in the sum
 
 
-def _pilot_mean(X: NDArray) -> NDArray[np.float64]:
+def _pilot_mean(X: NDArray, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Return the mean of some rows, spread over the table: a shift that is near enough."""
-    some = X[:: max(1, len(X) // PILOT_ROWS)][: 2 * PILOT_ROWS]
-    first = some[0].astype(np.float64)
-    shift = first + (some.astype(np.float64) - first).mean(axis=0)
+    step = max(1, len(X) // PILOT_ROWS)
+    chosen = slice(0, 2 * PILOT_ROWS * step, step)
+    # Sums over memory of one order: Fortran-ordered input gives the same bits.
+    some = X[chosen].astype(np.float64, order="C")
+    w = None if weights is None or not weights[chosen].any() else weights[chosen]
+    shift = some[0] + np.average(some - some[0], axis=0, weights=w)
     return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
 
 
@@ -248,11 +268,11 @@ def _root_about_mean(
     w = np.ones(n) if weights is None else weights
     total = np.zeros(d)
     for part in _blocks(n, rows):
-        total += w[part] @ (X[part] - shift)
+        total += w[part] @ np.subtract(X[part], shift, order="C")
     mean = shift + total / w.sum()
     R = np.zeros((0, d))
     for part in _blocks(n, rows):
-        B = X[part] - mean
+        B = np.subtract(X[part], mean, order="C")
         if weights is not None:
             B *= np.sqrt(w[part])[:, None]
         R = _reduced(np.vstack([R, B]) if len(R) else B)
@@ -375,7 +395,13 @@ def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:
     n, d = rows.shape
     if n == 0 or d == 0:
         return rows[: min(n, 1)], np.zeros(n, np.intp)
-    order = np.lexsort(rows.T[::-1])
+    try:
+        order = np.lexsort(rows.T[::-1])
+    except TypeError:
+        raise DataError(
+            "rows mix values that cannot be ordered (text and numbers in one column). "
+            "Make each column of one kind."
+        ) from None
     ordered = rows[order]
     new = np.ones(n, bool)
     new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)

@@ -29,7 +29,8 @@ from ancestral._validation import as_generator, check_integer, check_number
 from ancestral.autoregressive import families, race
 from ancestral.autoregressive.mixture import Mixture, fit_mixture, one_hot
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.errors import DataError, ModelError, SaveError
+from ancestral.errors import ModelError, SaveError
+
 
 @dataclass(frozen=True)
 class ChainState:
@@ -178,8 +179,8 @@ class ChainAutoregressive(Sequential):
         if isinstance(chosen, str):
             if chosen not in race.CANDIDATES:
                 raise ModelError(
-                    f"estimator={chosen!r} is no family; take one of {', '.join(race.CANDIDATES)}, or a "
-                    "scikit-learn classifier."
+                    f"estimator={chosen!r} is no family; take one of "
+                    f"{', '.join(race.CANDIDATES)}, or a scikit-learn classifier."
                 )
             if chosen in ("auto", "trees"):
                 families.import_lightgbm()
@@ -291,9 +292,7 @@ class ChainAutoregressive(Sequential):
         ends, n_mixture = self._column_ends, 0
         if self.mixture_ is not None:
             n_mixture = _checked_mixture(self.mixture_, self._n_levels)
-        for i, (conditional, k) in enumerate(
-            zip(self.conditionals_, self._n_levels, strict=True)
-        ):
+        for i, (conditional, k) in enumerate(zip(self.conditionals_, self._n_levels, strict=True)):
             extra = n_mixture + k - 1 if conditional["sees_mixture"] and n_mixture else 0
             families.check_conditional(conditional, k, int(ends[i]) + extra)
         if not 0 <= self.floor_ <= max(race.FLOORS):

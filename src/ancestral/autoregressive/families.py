@@ -165,9 +165,7 @@ def fit_trees(task: Task, leaves: int) -> Conditional:
         task.validation_features, task.validation_target, reference=train, params=settings
     )
     stop = lightgbm.early_stopping(STOP_AFTER, verbose=False, min_delta=LEAST_GAIN)
-    booster = lightgbm.train(
-        settings, train, MAX_TREES, valid_sets=[validation], callbacks=[stop]
-    )
+    booster = lightgbm.train(settings, train, MAX_TREES, valid_sets=[validation], callbacks=[stop])
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     return {"family": "trees", **_tree_arrays(text, n_scores=1 if k == 2 else k)}
 

@@ -22,7 +22,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from ancestral._validation import as_generator, check_integer, check_table, describe_place
+from ancestral._validation import (
+    as_generator,
+    check_integer,
+    check_table,
+    describe_place,
+    first_text,
+)
 from ancestral.autoregressive import conditioning, sampling, search
 from ancestral.base import Density
 from ancestral.errors import DataError
@@ -64,7 +70,7 @@ class DiscreteDensity(Density):
             column = X[:, j]
             gap = _is_missing(column) if missing else np.zeros(len(column), bool)
             filled = np.where(gap, known[0], column) if gap.any() else column
-            filled = _comparable(filled, known)
+            filled = _comparable(filled, known, name)
             place = np.minimum(np.searchsorted(known, filled), len(known) - 1)
             wrong = known[place] != filled
             if wrong.any():
@@ -85,6 +91,9 @@ class DiscreteDensity(Density):
     def _check_state(self) -> None:
         if len(self.categories_) != self.n_features_in_:
             raise ValueError("one set of categories per variable is wanted")
+        for known in self.categories_:
+            if known.ndim != 1 or not len(known) or not (known[1:] > known[:-1]).all():
+                raise ValueError("categories must be sorted and distinct")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -268,7 +277,7 @@ def _is_missing(column: NDArray) -> NDArray[np.bool_]:
     return np.zeros(len(column), bool)
 
 
-def _comparable(column: NDArray, known: NDArray) -> NDArray:
+def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
     """Return a column in a dtype that can be sorted among the known levels."""
     if known.dtype.kind in "US" and column.dtype.kind != known.dtype.kind:
         return column.astype(str)
@@ -277,7 +286,8 @@ def _comparable(column: NDArray, known: NDArray) -> NDArray:
             return column.astype(np.float64)
         except (TypeError, ValueError):
             raise DataError(
-                f"X holds {column[0]!r} where the levels are numbers, such as {known[0]!r}."
+                f"{name} holds {first_text(column)} where the levels are numbers, "
+                f"such as {known[0]}."
             ) from None
     return column
 

@@ -91,7 +91,9 @@ class PPCA(
         return Moments.of(X)
 
     def _fit(self, X: NDArray) -> None:
-        self._solve(self._statistics(X))
+        statistics = self._statistics(X)
+        _warn_of_coarse_values(statistics, X.dtype)
+        self._solve(statistics)
 
     def _solve(self, statistics: Moments) -> None:
         n, d = statistics.count, statistics.n_features
@@ -99,10 +101,7 @@ class PPCA(
         eigenvalues, directions = statistics.eigen()
         rounding = np.finfo(np.float64).eps * max(n, d)
         if not eigenvalues.size or eigenvalues[0] <= _rounding_variance(statistics.mean):
-            raise ModelError(
-                "X has no variance: every column is constant, and the likelihood is unbounded. "
-                "Give rows that differ."
-            )
+            raise ModelError(_no_variance_message(statistics.mean))
         rank = int((eigenvalues > rounding * eigenvalues[0]).sum())
         if q >= rank and rank < d:
             raise ModelError(
@@ -338,9 +337,10 @@ class PPCA(
         q, d = self.components_.shape
         shapes = self.mean_.shape == (d,) and self.loadings_.shape == (d, q)
         parts: tuple[Any, ...] = (self.mean_, self.loadings_, self.eigenvalues_, self.components_)
-        if not shapes or self.eigenvalues_.shape != (d,):
+        if not shapes or self.n_features_in_ != d or self.eigenvalues_.shape != (d,):
             raise ValueError("mean, loadings and eigenvalues do not fit together")
-        if not all(np.isfinite(part).all() for part in parts) or not self.noise_variance_ > 0:
+        positive = 0 < self.noise_variance_ < np.inf
+        if not all(np.isfinite(part).all() for part in parts) or not positive:
             raise ValueError("parameters must be finite and the noise variance above 0")
 
 
@@ -362,12 +362,43 @@ def _rounding_variance(mean: NDArray[np.float64]) -> float:
     return float(((np.finfo(np.float64).eps * mean) ** 2).sum())
 
 
+def _no_variance_message(mean: NDArray[np.float64]) -> str:
+    """Word the error for constant columns, and for those that only look so after rounding."""
+    top = float(np.abs(mean).max(initial=0.0))
+    apart = float(np.spacing(np.float32(min(top, 1e38))))
+    return (
+        "X has no variance: every column is constant, and the likelihood is unbounded. Give rows "
+        "that differ. (Differences below 1e-160 vanish when squared: rescale them. "
+        f"float32 values near {top:g} stand {apart:g} apart: finer differences need float64.)"
+    )
+
+
+def _column_spread(statistics: Moments) -> NDArray[np.float64]:
+    """Return the sum of squares of each centred column, shape (d,)."""
+    if statistics.root is not None:
+        return np.asarray(np.einsum("ij,ij->j", statistics.root, statistics.root))
+    return np.diag(statistics.as_scatter())
+
+
+def _warn_of_coarse_values(statistics: Moments, dtype: np.dtype) -> None:
+    """Warn once when columns vary by less than the distance of neighbouring floats."""
+    spread = np.sqrt(_column_spread(statistics) / statistics.total_weight)
+    apart = np.spacing(np.abs(statistics.mean).astype(dtype)).astype(np.float64)
+    coarse = np.flatnonzero((spread > 0) & (spread < apart))
+    if len(coarse):
+        j = int(coarse[0])
+        warnings.warn(
+            f"{dtype} values near {statistics.mean[j]:g} stand {apart[j]:g} apart, further than "
+            f"column {j} spreads ({spread[j]:g}): most of its variance is rounding, and the rest "
+            "is gone. Subtract the mean before storing as float32, or give float64.",
+            AncestralWarning,
+            stacklevel=4,
+        )
+
+
 def _warn_of_constant_columns(statistics: Moments) -> None:
     """Warn once when some columns never vary."""
-    if statistics.root is not None:
-        spread = np.einsum("ij,ij->j", statistics.root, statistics.root)
-    else:
-        spread = np.diag(statistics.as_scatter())
+    spread = _column_spread(statistics)
     constant = np.flatnonzero(spread == 0)
     if len(constant):
         shown = ", ".join(str(j) for j in constant[:5]) + (", ..." if len(constant) > 5 else "")

@@ -16,6 +16,7 @@ Symbols: a slope_, b intercept_.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import fsum
@@ -26,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from ancestral._validation import (
+    MAX_SAMPLE_BYTES,
     as_generator,
     as_numbers,
     check_integer,
@@ -34,12 +36,12 @@ from ancestral._validation import (
     refuse_non_finite,
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
-from ancestral.errors import DataError, DataTypeError, ModelError
+from ancestral.errors import AncestralWarning, DataError, DataTypeError, ModelError
 
 logger = logging.getLogger("ancestral")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """An undirected graph with a row of features for each node.
 
@@ -68,11 +70,22 @@ class Graph:
     def __post_init__(self) -> None:
         X = as_numbers(self.features, name="features", ndim=2).astype(np.float64)
         refuse_non_finite(X, name="features")
+        if not len(X):
+            raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
         E = self.adjacency
+        if type(E).__module__.startswith("networkx"):
+            raise DataTypeError(
+                "adjacency is a networkx graph, whose nodes have an order of their own: give a "
+                "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
+            )
         E = as_numbers(E.toarray() if hasattr(E, "toarray") else E, name="adjacency", ndim=2)
         _check_adjacency(E, len(X))
         object.__setattr__(self, "features", X)
         object.__setattr__(self, "adjacency", E.astype(np.int8))
+
+    def __repr__(self) -> str:
+        width = self.features.shape[1]
+        return f"Graph({self.n_nodes} nodes with {width} features, {self.n_edges} edges)"
 
     @property
     def n_nodes(self) -> int:
@@ -305,6 +318,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """
         self._seen = None
         (graphs,) = self._check_chunk(graphs, y, reset=True)
+        _warn_of_odd_graphs(graphs)
         self._solve(self._statistics(graphs))
         return self
 
@@ -324,15 +338,21 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     def _solve(self, statistics: InnerProducts) -> None:
         statistics.check_maximum_exists()
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
+        tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
         if self.solver == "newton":
             history = newton(statistics, max_iter=max_iter)
         elif self.solver == "gradient_ascent":
-            tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
             start = as_generator(self.random_state).normal(size=2)
             history = gradient_ascent(statistics, start, tol=tol, max_iter=max_iter)
         else:
             raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
         last = history[-1]
+        if len(history) > max_iter and last["gradient_norm"] > tol:
+            _warn(
+                f"max_iter={max_iter} iterations ended with a gradient of "
+                f"{last['gradient_norm']:.2g}: not converged, the maximum is elsewhere. Raise "
+                'max_iter, or use solver="newton".'
+            )
         self.history_ = history
         self.slope_, self.intercept_ = last["a"], last["b"]
         self.log_likelihood_ = last["log_likelihood"]
@@ -409,10 +429,11 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             if n_features is None
             else check_integer(n_features, "n_features", minimum=1)
         )
-        n_samples = check_n_samples(n_samples, row_bytes=16 * n_nodes * n_nodes)
         if features is not None:
             fixed = self._check_features(features)
+            n_samples = check_n_samples(n_samples, row_bytes=_dense_bytes(len(fixed)))
             return [self._draw_graph(fixed, rng) for _ in range(n_samples)]
+        n_samples = check_n_samples(n_samples, row_bytes=_dense_bytes(n_nodes))
         return [
             self._draw_graph(rng.uniform(-1.0, 1.0, size=(n_nodes, width)), rng)
             for _ in range(n_samples)
@@ -437,9 +458,21 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         return float(np.sum(self.log_density(graphs))), pairs
 
     def _check_state(self) -> None:
+        check_integer(self.n_features_, "n_features_", minimum=1)
         finite = np.isfinite([self.slope_, self.intercept_, *self.standard_errors_]).all()
         if not finite or np.shape(self.standard_errors_) != (2,):
             raise ValueError("slope, intercept and two standard errors must be finite")
+
+
+def _dense_bytes(n_nodes: int) -> int:
+    """Return about how many bytes one drawn graph takes; ModelError if that alone is too much."""
+    needed = 16 * n_nodes * n_nodes
+    if needed > MAX_SAMPLE_BYTES:
+        raise ModelError(
+            f"n_nodes={n_nodes} needs {needed / 2**30:.1f} GiB for one graph's matrix of pairs, "
+            f"over the limit of {MAX_SAMPLE_BYTES >> 30} GiB. Draw smaller graphs."
+        )
+    return needed
 
 
 def newton(statistics: InnerProducts, *, max_iter: int = 100) -> list[dict[str, float]]:
@@ -584,8 +617,10 @@ def _as_graph(item: Any, index: int) -> Graph:
     if isinstance(item, Graph):
         return item
     if not isinstance(item, list | tuple) or len(item) != 2:
+        kind = type(item)
+        family = "networkx " * kind.__module__.startswith("networkx")
         raise DataError(
-            f"graph {index} is a {type(item).__name__}; give a Graph or (features, adjacency)."
+            f"graph {index} is a {family}{kind.__name__}; give a Graph or (features, adjacency)."
         )
     X, E = item
     if _looks_swapped(X, E):
@@ -603,12 +638,36 @@ def _as_graph(item: Any, index: int) -> Graph:
 
 def _looks_swapped(X: Any, E: Any) -> bool:
     """Tell whether the first is a square 0/1 matrix and the second cannot be one."""
-    first, second = np.shape(X), np.shape(E)
+    try:
+        first, second = np.shape(X), np.shape(E)
+    except ValueError:  # ragged: to be named where it is read
+        return False
     return (
         len(first) == 2 == len(second)
         and first[0] == first[1] == second[0]
         and second[0] != second[1]
     )
+
+
+def _warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
+    """Warn of graphs without a pair, and of features that `sample` would not draw."""
+    single = sum(g.n_nodes == 1 for g in graphs)
+    if single:
+        _warn(
+            f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
+            "nothing about a and b."
+        )
+    sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
+    largest = max(sizes)
+    if largest > 1:
+        _warn(
+            f"features reach {largest:g} in size (graph {sizes.index(largest)}): the fit is right, "
+            "but `sample` draws features from [-1, 1]. Rescale them, or give `sample` features."
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, AncestralWarning, stacklevel=4)
 
 
 def _say_ignored_loops(graphs: Sequence[Graph]) -> None:

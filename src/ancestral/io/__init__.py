@@ -1,9 +1,21 @@
-"""Readers of users' files. None of them runs code from a file."""
+"""Readers of users' files, none of which runs code from a file, and writers of samples."""
 
 from __future__ import annotations
 
 from ancestral.io.arrays import read_array, read_columns
 from ancestral.io.graphs import from_networkx, read_graphs
+from ancestral.io.pairs import Pairs, read_pairs
 from ancestral.io.tables import read_tables
+from ancestral.io.writing import write_array, write_graphs
 
-__all__ = ["from_networkx", "read_array", "read_columns", "read_graphs", "read_tables"]
+__all__ = [
+    "Pairs",
+    "from_networkx",
+    "read_array",
+    "read_columns",
+    "read_graphs",
+    "read_pairs",
+    "read_tables",
+    "write_array",
+    "write_graphs",
+]

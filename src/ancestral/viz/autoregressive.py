@@ -81,12 +81,11 @@ def training_curve(history: Any, floor: float, *, ax: Sequence[Axes] | None = No
 
 
 def _mark_end(ax: Axes, step: NDArray[np.float64], excess: NDArray[np.float64]) -> None:
-    """Put a dot at the last excess and write its value."""
+    """Put a dot at the last excess and write its value in the free corner."""
     ax.plot(step[-1], excess[-1], "o", color=_style.BLUE, clip_on=False, zorder=3)
     ax.annotate(
-        f"{excess[-1]:.2g} nats", (step[-1], excess[-1]), xytext=(0, 7),
-        textcoords="offset points", ha="right", va="bottom", fontsize=_style.TEXT_SIZE - 1,
-        bbox={"facecolor": _style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
+        f"at the end {excess[-1]:.2g} nats", (1.0, 0.92), xycoords="axes fraction",
+        ha="right", va="top", color=_style.BLUE, fontsize=_style.TEXT_SIZE - 1,
     )  # fmt: skip
 
 

@@ -186,7 +186,7 @@ def node_colours(features: Sequence[NDArray[np.float64]]) -> list[NDArray[np.flo
 
 
 def _draw(ax: Axes, A: NDArray[np.bool_], tones: NDArray[np.float64], scale: float) -> None:
-    """Draw edges, nodes and numbers on axes without a frame; scale is 1 at 3.6 inches."""
+    """Draw edges, nodes and numbers in a thin frame; scale is 1 at 3.6 inches."""
     from matplotlib.collections import LineCollection
 
     n = len(A)
@@ -209,8 +209,8 @@ def _draw(ax: Axes, A: NDArray[np.bool_], tones: NDArray[np.float64], scale: flo
         for k, (x, y) in enumerate(xy):
             ax.text(x, y, str(k + 1), ha="center", va="center_baseline", zorder=3,
                     fontsize=0.54 * diameter, color=_style.contrasting(tones[k]))  # fmt: skip
-    ax.set(xlim=(-1.14, 1.14), ylim=(-1.14, 1.14), aspect="equal")
-    ax.axis("off")
+    ax.set(xlim=(-1.18, 1.18), ylim=(-1.18, 1.18), aspect="equal", xticks=(), yticks=())
+    ax.spines[:].set(visible=True, color=_style.HAIRLINE)
 
 
 def layout(A: NDArray[np.bool_]) -> NDArray[np.float64]:

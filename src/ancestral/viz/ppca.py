@@ -191,7 +191,7 @@ def reconstruction_error(
     ax.plot(d, error, "o-", color=_style.BLUE, clip_on=False)
     if len(d) <= 12:
         for x, y in zip(d, error):
-            ax.annotate(f"{y:.3g}", (x, y), xytext=(4, 5), textcoords="offset points",
+            ax.annotate(f"{y:#.3g}", (x, y), xytext=(4, 5), textcoords="offset points",
                         fontsize=_style.TEXT_SIZE - 1)  # fmt: skip
         ax.set_xticks(d, [f"{x:g}" for x in d])
     ax.grid(axis="y")
@@ -251,5 +251,8 @@ def heldout_curve(
         _style.plain_ticks(ax.xaxis)
     ax.grid(axis="y")
     ax.set(xlabel=D_LABEL, ylabel="mean log density (nats per row)")
+    # A model with nearly no noise scores held-out rows so low that the maximum would look flat.
+    span = curves["train"].max() - curves["train"].min()
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], best - span))
     ax.legend(loc="best")
     return ax

@@ -1,0 +1,68 @@
+"""Inputs and a target from a table with named columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.errors import DataError
+from ancestral.io.arrays import read_columns
+from ancestral.io.files import PathLike
+
+TARGETS = ("y", "target", "label", "response")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Inputs X (n, k) with their names, and a target y (n,) with its name."""
+
+    X: NDArray[np.float64]
+    y: NDArray[np.float64]
+    names: list[str]
+    target: str
+
+
+def read_pairs(path: PathLike, target: str | None = None) -> Pairs:
+    """Read a table as inputs and one target.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A `.csv` (gzipped or not) or `.parquet` file; every column numeric.
+    target : str, optional
+        The target's column. By default one named y, target, label or response (in any case),
+        else the last.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    DataError
+        When the table has fewer than two columns, or none named `target`.
+    FormatError, DataTypeError, MissingExtraError
+        As `read_array`.
+    """
+    names, table = read_columns(path)
+    if len(names) < 2:
+        raise DataError(f"{path}: has {len(names)} column; an input and a target are wanted.")
+    place = _place_of(target, names, path)
+    return Pairs(
+        X=np.delete(table, place, axis=1).astype(np.float64),
+        y=table[:, place].astype(np.float64),
+        names=[name for k, name in enumerate(names) if k != place],
+        target=names[place],
+    )
+
+
+def _place_of(target: str | None, names: list[str], path: PathLike) -> int:
+    """Return which column is the target."""
+    if target is not None:
+        if target not in names:
+            raise DataError(f"{path}: has no column {target!r}; it has {', '.join(names)}.")
+        return names.index(target)
+    lower = [name.lower() for name in names]
+    return next((lower.index(word) for word in TARGETS if word in lower), len(names) - 1)

@@ -1,0 +1,87 @@
+"""Arrays and graphs to files that the readers take back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.errors import SaveError
+from ancestral.io.files import PathLike
+from ancestral.model_file import write_atomically
+
+if TYPE_CHECKING:
+    from ancestral.graph.inner_product import Graph
+
+
+def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = None) -> Path:
+    """Write an array, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Ends in `.npy`, `.npz` or `.csv`.
+    array : ndarray of shape (n,) or (n, d)
+        Text only to `.csv`.
+    names : sequence of str, optional
+        The header of a `.csv`; x0, x1, ... by default.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    SaveError
+        For another ending, or when the disk refuses; an old file is then untouched.
+    """
+    path = Path(path)
+    buffer = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(buffer, array, allow_pickle=False)
+    elif path.suffix == ".npz":
+        np.savez_compressed(buffer, samples=array)
+    elif path.suffix == ".csv":
+        table = array[:, None] if array.ndim == 1 else array
+        header = ",".join(names or [f"x{k}" for k in range(table.shape[1])])
+        lines = [header, *(",".join(map(str, row)) for row in table.tolist())]
+        buffer.write(("\n".join(lines) + "\n").encode())
+    else:
+        raise SaveError(f"{path}: end the name in .npy, .npz or .csv to say which is wanted.")
+    write_atomically(path, buffer.getvalue())
+    return path
+
+
+def write_graphs(path: PathLike, graphs: Sequence[Graph]) -> Path:
+    """Write graphs to an `.npz` that `read_graphs` takes back, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Ends in `.npz`.
+    graphs : sequence of Graph
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    SaveError
+        For another ending, or when the disk refuses; an old file is then untouched.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise SaveError(f"{path}: graphs are written as .npz; end the name so.")
+    arrays: dict[str, NDArray] = {}
+    for k, graph in enumerate(graphs):
+        arrays[f"features_{k}"] = np.asarray(graph.features)
+        arrays[f"adjacency_{k}"] = np.asarray(graph.adjacency)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
+    return path

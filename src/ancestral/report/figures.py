@@ -1,0 +1,194 @@
+"""Every figure of the report, as PNG and SVG, drawn by `ancestral.viz`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ancestral.report.render import import_extra
+from ancestral.report.summarise.summary import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 200
+SVG_DATE = {"Date": None}  # equal data, equal file
+N_PAST = 8  # half widths of the contour, in standard errors
+
+
+def draw_figures(
+    summaries: dict[str, Summary], folder: Path, say: Callable[[str], None] = lambda name: None
+) -> list[str]:
+    """Draw and write every figure.
+
+    Parameters
+    ----------
+    summaries : dict of Summary
+        "autoregression", "ppca", "graphs", "linear".
+    folder : Path
+        Made if need be.
+    say : callable
+        Told the name of each figure before it is written.
+
+    Returns
+    -------
+    list of str
+        The names; each is written as NAME.png and NAME.svg.
+    """
+    import_extra("matplotlib")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    drawers = {
+        "autoregression": _autoregression,
+        "ppca": _ppca,
+        "graphs": _graphs,
+        "linear": _linear,
+    }
+    for problem, draw in drawers.items():
+        for name, figure in draw(summaries[problem]):
+            say(name)
+            _write(figure, folder / name)
+            names.append(name)
+    return names
+
+
+def _write(drawn: Any, stem: Path) -> None:
+    """Write a figure, or the figure of an Axes, as PNG and SVG."""
+    import matplotlib as mpl
+
+    figure = getattr(drawn, "figure", drawn) or drawn
+    with mpl.rc_context({"svg.hashsalt": stem.name, "svg.fonttype": "path"}):
+        figure.savefig(stem.with_suffix(".png"), dpi=DPI)
+        figure.savefig(stem.with_suffix(".svg"), metadata=SVG_DATE)
+
+
+Drawn = list[tuple[str, "Figure | Any"]]
+
+
+def _autoregression(summary: Summary) -> Drawn:
+    from ancestral import viz
+
+    a, numbers = summary.arrays, summary.numbers
+    shape = a["shape"]
+    lstm = summary.models["lstm"]
+    bits = np.asarray(a["step_entropies"]) / math.log(2)
+    return [
+        ("draws", viz.collage(a["draws"], shape, n_rows=10, n_cols=10)),
+        ("support", viz.probability_collage(a["images"], a["probabilities"], shape)),
+        ("lstm-training", viz.training_curve(lstm, numbers["lstm_floor"])),
+        ("lstm-draws", viz.collage(a["lstm_draws"], shape, n_rows=10, n_cols=10)),
+        ("step-entropies", viz.step_entropies(bits, shape if shape[0] > 1 else None)),
+    ]
+
+
+def _ppca(summary: Summary) -> Drawn:
+    from ancestral import viz
+
+    a, numbers = summary.arrays, summary.numbers
+    faces, heldout = a["faces"], a["heldout"]
+    low, high = faces.grey_range
+
+    def faces_collage(X: Any, **grid: Any) -> Any:
+        return viz.collage(X, faces.shape, vmin=low, vmax=high, **grid)
+
+    n_cols = 5
+    drawn: Drawn = [
+        ("spectrum", viz.spectrum(a["model"])),
+        ("latent-scatter", viz.latent_scatter(a["latents"], a["latent_covariance"])),
+        ("faces-original", faces_collage(faces.X[a["shown"]], n_cols=n_cols)),
+    ]
+    for d, X in a["reconstructions"].items():
+        drawn.append((f"faces-{d}", faces_collage(X, n_cols=n_cols)))
+    errors = numbers["reconstructions"]
+    drawn += [
+        (
+            "reconstruction-error",
+            viz.reconstruction_error([e["d"] for e in errors], [e["rmse"] for e in errors]),
+        ),
+        (
+            "heldout",
+            viz.heldout_curve(heldout["grid"], heldout["train"], heldout["outside"], a["chosen"]),
+        ),
+        ("new-faces", faces_collage(a["new"][a["chosen"]], n_rows=10, n_cols=10)),
+        ("new-faces-compared", faces_collage(a["new"][a["compare"]], n_rows=10, n_cols=10)),
+    ]
+    for name, (offsets, images) in a["walks"].items():
+        digits = 3 if name == "small" else 1
+        labels = [f"{o:+.{digits}f}".replace("-", "−") for o in offsets]
+        rows = [f"z{_subscript(k + 1)}" for k in range(numbers["n_traversed"])]
+        grid = {"n_rows": len(rows), "n_cols": len(offsets)}
+        figure = faces_collage(images, row_labels=rows, column_labels=labels, **grid)
+        drawn.append((f"traversal-{name}", figure))
+    titles = [f"w{_subscript(k + 1)}" for k in range(numbers["n_traversed"])]
+    label = "change of grey level for one unit of the latent"
+    difference = viz.difference_images(a["differences"], faces.shape, titles=titles, label=label)
+    return [*drawn, ("traversal-differences", difference)]
+
+
+def _subscript(k: int) -> str:
+    return str(k).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
+def _graphs(summary: Summary) -> Drawn:
+    from ancestral import viz
+
+    a = summary.arrays
+    return [
+        ("ascent", viz.ascent_curve(summary.models["graph-ascent"], final=_best(summary))),
+        ("contour", _contour(summary)),
+        ("classrooms", viz.draw_graphs(a["drawn"], n_cols=3)),
+        ("degrees", viz.degree_distribution(a["graphs"], a["sampled"])),
+        ("clustering", viz.clustering_distribution(a["graphs"], a["sampled"])),
+    ]
+
+
+def _best(summary: Summary) -> float:
+    """Return the largest log-likelihood either solver found."""
+    numbers = summary.numbers
+    return float(max(numbers["log_likelihood"], numbers["ascent_log_likelihood"]))
+
+
+def _contour(summary: Summary) -> Any:
+    """Draw the log-likelihood around its maximum, with the end of the ascent's path."""
+    from ancestral import viz
+    from ancestral.graph.inner_product import InnerProducts
+
+    numbers = summary.numbers
+    statistics = InnerProducts.of(summary.arrays["graphs"])
+    a, b = numbers["slope"], numbers["intercept"]
+    se = tuple(numbers["standard_errors"])
+    path = [(record["a"], record["b"]) for record in summary.models["graph-ascent"].history_]
+    ranges = [
+        _range(centre, error, [point[axis] for point in path])
+        for axis, (centre, error) in enumerate(zip((a, b), se, strict=True))
+    ]
+    return viz.likelihood_contour(
+        statistics.log_likelihood,
+        *ranges,
+        path=path,
+        maximum=(a, b),
+        standard_errors=se,
+        n_grid=61,
+    )
+
+
+def _range(centre: float, error: float, path: list[float]) -> tuple[float, float]:
+    """Return the ends of an axis: the whole path, and some standard errors about the maximum."""
+    low = min(centre - N_PAST * error, *path)
+    high = max(centre + N_PAST * error, *path)
+    margin = 0.04 * (high - low)
+    return low - margin, high + margin
+
+
+def _linear(summary: Summary) -> Drawn:
+    from ancestral import viz
+
+    pairs = summary.arrays["line"]
+    figure = viz.density_shade(
+        summary.models["line"], pairs.X, pairs.y, x_label=pairs.names[0], y_label=pairs.target
+    )
+    return [("line", figure)]

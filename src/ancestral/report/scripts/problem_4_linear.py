@@ -1,0 +1,34 @@
+"""Problem 4: the linear-Gaussian model by maximum likelihood.
+
+Usage: python problem_4_linear.py [pairs.csv]    (the last column is the target)
+"""
+
+import sys
+
+import numpy as np
+
+import ancestral
+from ancestral.io import read_columns
+
+
+def main(path: str | None = None) -> None:
+    if path:
+        names, table = read_columns(path)
+        X, y, names = table[:, :-1], table[:, -1], names[:-1]
+    else:
+        X, y, names = ancestral.datasets.diabetes()
+    model = ancestral.LinearGaussian().fit(X, y)
+    print(f"4    {len(y)} pairs, log-likelihood {model.log_density(X, y).sum():.6f} nats")
+    weights = [model.intercept_, *model.coef_]
+    for name, weight, error in zip(["intercept", *names], weights, model.standard_errors_):
+        print(f"     {name:12s} {weight:14.6f}   standard error {error:.6f}")
+    print(f"     sigma^2 (divisor n) {model.noise_variance_:.6f}")
+    print(f"     residual standard deviation (divisor n - p) {model.residual_std_:.6f}")
+
+    ones = np.column_stack([np.ones(len(y)), X])
+    least_squares, *_ = np.linalg.lstsq(ones, y, rcond=None)
+    print(f"     gap from the least-squares weights {abs(least_squares - weights).max():.1e}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])

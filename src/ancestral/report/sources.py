@@ -1,0 +1,244 @@
+"""Which data a report is made from: the user's files, built-in data where they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.errors import DataError, FormatError
+from ancestral.io import Pairs, read_pairs
+
+TABLES = ("image_cpts.pkl.gz", "image_cpts.pkl", "*cpt*.pkl*", "*table*.pkl*")
+FACES = ("eigenfaces.npy", "eigenfaces.npy.gz", "*face*.np[yz]*", "*image*.np[yz]*", "*.np[yz]*")
+GRAPHS = (
+    "classroom_graphs.pkl",
+    "classroom_graphs.pkl.gz",
+    "*graph*.pkl*",
+    "*graph*.npz",
+    "*.graphml*",
+)
+PAIRS = ("*.csv", "*.csv.gz", "*.parquet")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Data, and where they come from.
+
+    `origin` is a file name or "built-in"; `sentence` describes the data in words.
+    """
+
+    origin: str
+    sentence: str
+    data: Any
+
+    def described(self) -> dict[str, Any]:
+        """Return origin and sentence for report.json."""
+        built_in = self.origin == "built-in"
+        return {"origin": self.origin, "built_in": built_in, "sentence": self.sentence}
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Grey images as rows of X, their (height, width), and the range drawn black to white."""
+
+    X: NDArray[np.float64]
+    shape: tuple[int, int]
+    grey_range: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What each problem is answered on: tables (a TabularAutoregressive), Faces, graphs, Pairs."""
+
+    tables: Source
+    faces: Source
+    graphs: Source
+    regression: Source
+    line: Source
+
+    def described(self) -> dict[str, Any]:
+        """Return origins and sentences for report.json."""
+        return {name: source.described() for name, source in vars(self).items()}
+
+
+def find_sources(folder: Path | None) -> Sources:
+    """Return the data of a folder, and built-in data for what it lacks.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None takes built-in data throughout.
+
+    Raises
+    ------
+    FormatError
+        When there is no such folder, or one of its files is damaged.
+    DataError
+        When it has none of the files that are looked for.
+    """
+    files: dict[str, Path | None] = dict.fromkeys(("tables", "faces", "graphs", "regression"))
+    if folder is not None:
+        files = _find_files(Path(folder))
+    regression = _choose(files["regression"], _read_pairs, _built_in_pairs)
+    return Sources(
+        tables=_choose(files["tables"], _read_tables, _built_in_tables),
+        faces=_choose(files["faces"], _read_faces, _built_in_faces),
+        graphs=_choose(files["graphs"], _read_graphs, _built_in_graphs),
+        regression=regression,
+        line=_built_in_line() if files["regression"] is None else _one_input(regression),
+    )
+
+
+def _find_files(folder: Path) -> dict[str, Path | None]:
+    """Return the file of each kind, by name; the first pattern that matches wins."""
+    if not folder.exists():
+        raise FormatError(f"{folder}: no such folder. Leave it out to use built-in data.")
+    if not folder.is_dir():
+        raise FormatError(f"{folder}: is a file; name the folder that holds it.")
+    wanted = {"graphs": GRAPHS, "tables": TABLES, "faces": FACES, "regression": PAIRS}
+    found: dict[str, Path | None] = {}
+    taken: set[Path] = set()
+    for kind, patterns in wanted.items():
+        matches = [p for pattern in patterns for p in sorted(folder.glob(pattern))]
+        found[kind] = next((p for p in matches if p.is_file() and p not in taken), None)
+        taken.add(found[kind] or folder)
+    if not any(found.values()):
+        raise DataError(
+            f"{folder}: holds none of the files that are looked for: image_cpts.pkl.gz (tables), "
+            "eigenfaces.npy (images), classroom_graphs.pkl (graphs), or a .csv with a target "
+            "column. Leave the folder out to use built-in data."
+        )
+    return found
+
+
+def _choose(
+    path: Path | None, read: Callable[[Path], Source], built_in: Callable[[], Source]
+) -> Source:
+    return built_in() if path is None else read(path)
+
+
+# ---- the user's files ---------------------------------------------------------------------------
+
+
+def _read_tables(path: Path) -> Source:
+    from ancestral import TabularAutoregressive, read_tables
+
+    model = TabularAutoregressive.from_tables(read_tables(path))
+    sentence = f"conditional probability tables of {model.n_features_in_} variables"
+    return Source(path.name, sentence, model)
+
+
+def _read_faces(path: Path) -> Source:
+    from ancestral import read_array
+
+    images = read_array(path)
+    if images.ndim == 2:
+        side = round(images.shape[1] ** 0.5)
+        if side * side != images.shape[1]:
+            raise DataError(
+                f"{path}: its rows have {images.shape[1]} values, which is no square image. "
+                "Save an array of shape (n, height, width)."
+            )
+        images = images.reshape(len(images), side, side)
+    if images.ndim != 3:
+        raise DataError(
+            f"{path}: has shape {images.shape}; images are (n, height, width) or (n, pixels)."
+        )
+    n, height, width = images.shape
+    X = images.reshape(n, height * width).astype(np.float64)
+    sentence = f"{n} grey images of {height} by {width} pixels"
+    return Source(path.name, sentence, Faces(X, (height, width), _grey_range(X)))
+
+
+def _grey_range(X: NDArray[np.float64]) -> tuple[float, float]:
+    """Return what is drawn black and white: 0 to 1, 0 to 255, or else the extremes."""
+    low, high = float(X.min()), float(X.max())
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    if low >= 0 and 1 < high <= 255:
+        return 0.0, 255.0
+    return low, high
+
+
+def _read_graphs(path: Path) -> Source:
+    from ancestral import read_graphs
+
+    graphs = read_graphs(path)
+    return Source(path.name, _graphs_sentence(graphs), graphs)
+
+
+def _graphs_sentence(graphs: list[Any]) -> str:
+    nodes = sorted({graph.n_nodes for graph in graphs})
+    size = f"{nodes[0]}" if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
+    width = graphs[0].features.shape[1]
+    return f"{len(graphs)} graphs of {size} nodes with {width} features each"
+
+
+def _read_pairs(path: Path) -> Source:
+    pairs = read_pairs(path)
+    sentence = f"{len(pairs.y)} rows; target “{pairs.target}”, {len(pairs.names)} inputs"
+    return Source(path.name, sentence, pairs)
+
+
+def _one_input(source: Source) -> Source:
+    """Return the input that is most correlated with the target, for the one-input figure."""
+    pairs = source.data
+    X, y = pairs.X - pairs.X.mean(axis=0), pairs.y - pairs.y.mean()
+    spread = np.sqrt((X**2).sum(axis=0))
+    correlation = np.abs(X.T @ y) / np.where(spread > 0, spread, np.inf)
+    best = int(correlation.argmax())
+    sentence = f"The input “{pairs.names[best]}” of {source.origin}."
+    data = Pairs(pairs.X[:, [best]], pairs.y, [pairs.names[best]], pairs.target)
+    return Source(source.origin, sentence, data)
+
+
+# ---- built-in data ------------------------------------------------------------------------------
+
+
+def _built_in_tables() -> Source:
+    from ancestral import TabularAutoregressive, datasets
+
+    images, _ = datasets.icons()
+    sentence = f"{len(images)} hand-drawn icons of 5 by 5 pixels, each equally likely"
+    return Source("built-in", sentence, TabularAutoregressive().fit(images))
+
+
+def _built_in_faces() -> Source:
+    from ancestral import datasets
+
+    X = datasets.faces()
+    sentence = (
+        f"{len(X)} grey photographs of 24 by 24 pixels, scikit-image's subset of Labeled Faces in "
+        "the Wild (Huang et al., 2007)"
+    )
+    return Source("built-in", sentence, Faces(X, (24, 24), (0.0, 1.0)))
+
+
+def _built_in_graphs() -> Source:
+    from ancestral import datasets
+
+    graphs = datasets.classrooms()
+    sentence = f"{_graphs_sentence(graphs)}, simulated with a = 5.5 and b = −5.4"
+    return Source("built-in", sentence, graphs)
+
+
+def _built_in_pairs() -> Source:
+    from ancestral import datasets
+
+    X, y, names = datasets.diabetes()
+    sentence = f"scikit-learn's diabetes data, {len(y)} patients (Efron et al., 2004)"
+    return Source("built-in", sentence, Pairs(X, y, names, "disease progression"))
+
+
+def _built_in_line() -> Source:
+    from ancestral import datasets
+
+    X, y, _ = datasets.line()
+    sentence = "One column of the diabetes data: disease progression by body mass index (kg/m²)."
+    pairs = Pairs(X, y, ["body mass index (kg/m²)"], "disease progression")
+    return Source("built-in", sentence, pairs)

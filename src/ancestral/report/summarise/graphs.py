@@ -1,0 +1,139 @@
+"""Problem 3: the inner-product graph model by two solvers, and new classrooms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.report.sources import Sources
+from ancestral.report.summarise.summary import Summary
+
+N_DRAWN = 5
+N_COMPARED = 100
+N_LISTED = 10  # last iterations in the table
+LARGEST_DRAWN = 40  # nodes of a picture
+
+
+def summarise_graphs(sources: Sources) -> Summary:
+    """Return the fit by gradient ascent and by Newton's method, and sampled graphs."""
+    from ancestral import InnerProductGraph
+
+    graphs = sources.graphs.data
+    ascent = InnerProductGraph(solver="gradient_ascent", random_state=0).fit(graphs)
+    newton = InnerProductGraph().fit(graphs)
+    width = graphs[0].features.shape[1]
+    n_nodes = min(LARGEST_DRAWN, int(np.median([graph.n_nodes for graph in graphs])))
+    drawn = newton.sample(N_DRAWN, n_nodes=n_nodes, n_features=width, random_state=0)
+    sampled = _like(newton, graphs[:N_COMPARED])
+    numbers = {
+        **_about_data(graphs, newton),
+        **_about_fit(newton, ascent),
+        "n_nodes": n_nodes,
+        "n_features": width,
+        "n_sampled": len(sampled),
+        "colour_note": _colour_note(width),
+        **_about_samples(graphs, sampled),
+    }
+    arrays = {"graphs": graphs, "drawn": drawn, "sampled": sampled}
+    return Summary({"graph": newton, "graph-ascent": ascent}, numbers, arrays)
+
+
+def _like(model: Any, graphs: list[Any]) -> list[Any]:
+    """Return one new graph for each given one, with as many nodes."""
+    rng = np.random.default_rng(1)
+    width = graphs[0].features.shape[1]
+    return [
+        model.sample(1, n_nodes=graph.n_nodes, n_features=width, random_state=rng)[0]
+        for graph in graphs
+    ]
+
+
+def _about_data(graphs: list[Any], model: Any) -> dict[str, Any]:
+    n_pairs = sum(graph.n_nodes * (graph.n_nodes - 1) // 2 for graph in graphs)
+    n_edges = sum(graph.n_edges for graph in graphs)
+    expected = 0.0
+    for graph in graphs:
+        p = model.probabilities(graph.features)
+        expected += float(np.triu(p, 1).sum())
+    return {
+        "n_graphs": len(graphs),
+        "n_pairs": n_pairs,
+        "n_edges": n_edges,
+        "n_loops": int(sum(np.trace(graph.adjacency) for graph in graphs)),
+        "density": n_edges / n_pairs,
+        "expected_density": expected / n_pairs,
+    }
+
+
+def _about_fit(newton: Any, ascent: Any) -> dict[str, Any]:
+    history = ascent.history_
+    first = max(0, len(history) - N_LISTED)
+    listed = [{"iteration": i, **history[i]} for i in range(first, len(history))]
+    for record in listed:
+        if record["increase"] != record["increase"]:  # the start has nothing before it
+            record["increase"] = None
+    a, b = newton.slope_, newton.intercept_
+    return {
+        "slope": a,
+        "intercept": b,
+        "standard_errors": [float(s) for s in newton.standard_errors_],
+        "log_likelihood": newton.history_[-1]["log_likelihood"],
+        "newton_iterations": len(newton.history_) - 1,
+        "ascent_slope": ascent.slope_,
+        "ascent_intercept": ascent.intercept_,
+        "ascent_log_likelihood": history[-1]["log_likelihood"],
+        "ascent_gap": [abs(ascent.slope_ - a), abs(ascent.intercept_ - b)],
+        "n_iterations": len(history) - 1,
+        "strictly_rising": bool(all(record["increase"] > 0 for record in history[1:])),
+        "last_iterations": listed,
+        "gradient_tolerance": ascent.tol,
+        "probability_at_zero": float(1 / (1 + np.exp(-b))),
+        "similarity_at_half": -b / a if a else None,
+    }
+
+
+def _colour_note(width: int) -> str:
+    from ancestral.viz.graph import colour_note
+
+    note = colour_note(width)
+    return note[:1].upper() + note[1:] + "."
+
+
+def _about_samples(graphs: list[Any], sampled: list[Any]) -> dict[str, Any]:
+    from ancestral.viz.graph import clustering
+
+    def mean_degree(some: list[Any]) -> float:
+        return 2 * sum(g.n_edges for g in some) / sum(g.n_nodes for g in some)
+
+    def mean_clustering(some: list[Any]) -> float:
+        return float(np.mean([clustering(_without_loops(g.adjacency)) for g in some]))
+
+    joined, apart = _similarities(sampled)
+    return {
+        "mean_degree": mean_degree(graphs),
+        "sampled_mean_degree": mean_degree(sampled),
+        "clustering": mean_clustering(graphs),
+        "sampled_clustering": mean_clustering(sampled),
+        "sampled_edge_similarity": float(joined.mean()) if len(joined) else None,
+        "sampled_gap_similarity": float(apart.mean()) if len(apart) else None,
+    }
+
+
+def _without_loops(adjacency: NDArray) -> NDArray[np.bool_]:
+    A = np.asarray(adjacency).astype(bool)
+    np.fill_diagonal(A, False)  # noqa: FBT003 - the value to fill with
+    return A
+
+
+def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x_i . x_j of the linked pairs and of the others."""
+    joined, apart = [np.zeros(0)], [np.zeros(0)]
+    for graph in graphs:
+        i, j = np.triu_indices(graph.n_nodes, 1)
+        s = (graph.features[i] * graph.features[j]).sum(axis=1)
+        linked = np.asarray(graph.adjacency)[i, j].astype(bool)
+        joined.append(s[linked])
+        apart.append(s[~linked])
+    return np.concatenate(joined), np.concatenate(apart)

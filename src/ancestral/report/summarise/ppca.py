@@ -1,0 +1,265 @@
+"""Problem 2: probabilistic PCA of images, for several latent dimensions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import kurtosis, skew
+
+from ancestral.errors import DataError
+from ancestral.report.sources import Faces, Sources
+from ancestral.report.summarise.summary import Summary
+
+ASKED = (16, 32, 64)  # latent dimensions the assignment asks for
+GRID = (1, 2, 4, *range(8, 100, 4), 112, 128, 160, 192, 256, 320, 384)
+HELD_OUT = 0.2
+N_SHOWN = 25
+N_NEW = 100
+N_OFFSETS = 10
+N_TRAVERSED = 5
+SMALL, LARGE = 0.05, 3.0  # ends of the two walks, in latent units
+SEEN = 0.2  # share of a pattern's energy from which it is named
+
+
+def summarise_ppca(sources: Sources) -> Summary:
+    """Return the fits, reconstructions, new images and walks along the latents."""
+    from ancestral import PPCA
+
+    faces = sources.faces.data
+    X, rng = faces.X, np.random.default_rng(0)
+    dims = _dimensions(X)
+    models = {d: PPCA(d).fit(X) for d in dims}
+    heldout = _held_out(X)
+    chosen = heldout["chosen"]
+    compare = dims[-1] if dims[-1] != chosen else dims[0]  # two different ones are shown
+    for d in (2, chosen, compare):
+        models.setdefault(d, PPCA(d).fit(X))
+    shown = np.sort(rng.choice(len(X), size=min(N_SHOWN, len(X)), replace=False))
+    reconstructions = {d: models[d].reconstruct(X) for d in dims}
+    new = {d: _new_images(models[d], d) for d in (chosen, compare)}
+    walk = _walk(models[dims[0]], X, int(rng.integers(len(X))), faces)
+    plane = _plane(models[2], X)
+    numbers = {
+        "n": len(X),
+        "m": X.shape[1],
+        "height": faces.shape[0],
+        "width": faces.shape[1],
+        "grey_span": faces.grey_range[1] - faces.grey_range[0],
+        "fits": [_about_fit(models[d], X) for d in sorted(models)],
+        "reconstructions": [
+            _about_reconstruction(models[d], X, reconstructions[d], shown) for d in dims
+        ],
+        "chosen_d": chosen,
+        "compare_d": compare,
+        **heldout["numbers"],
+        "heldout_compare": heldout["heldout"][compare],
+        **_density_check(models[dims[0]], X),
+        **plane["numbers"],
+        **walk["numbers"],
+    }
+    arrays = {
+        "faces": faces,
+        "model": models[chosen],
+        "shown": shown,
+        "reconstructions": {d: reconstructions[d][shown] for d in dims},
+        "new": new,
+        "chosen": chosen,
+        "compare": compare,
+        "heldout": heldout,
+        "latents": plane["Z"],
+        "latent_covariance": plane["expected"],
+        **walk["arrays"],
+    }
+    return Summary({f"ppca-{d}": models[d] for d in sorted(models)}, numbers, arrays)
+
+
+def _dimensions(X: NDArray[np.float64]) -> list[int]:
+    """Return the latent dimensions asked for, as far as the data allow them."""
+    most = _most_components(X)
+    if most < 2:
+        raise DataError(
+            f"{len(X)} images of rank {most + 1} are too few for probabilistic PCA with d = 2; "
+            "give at least 4 different ones."
+        )
+    return sorted({min(d, most) for d in ASKED})
+
+
+def _most_components(X: NDArray[np.float64]) -> int:
+    """Return the largest d that leaves some variance to the noise."""
+    return int(np.linalg.matrix_rank(X - X.mean(axis=0))) - 1
+
+
+def _held_out(X: NDArray[np.float64]) -> dict[str, Any]:
+    """Return training and held-out log density by d, over one fixed split."""
+    from ancestral import PPCA
+
+    order = np.random.default_rng(1).permutation(len(X))
+    n_out = max(1, round(HELD_OUT * len(X)))
+    out, train = X[order[:n_out]], X[order[n_out:]]
+    most = _most_components(train)
+    grid = sorted({d for d in (*GRID, *_dimensions(X)) if d <= most} | {min(most, ASKED[-1])})
+    models = [PPCA(d).fit(train) for d in grid]
+    inside = [model.score(train) for model in models]
+    outside = [model.score(out) for model in models]
+    best = int(np.argmax(outside))
+    every = dict(zip(grid, outside, strict=True))
+    return {
+        "grid": grid,
+        "train": inside,
+        "outside": outside,
+        "chosen": grid[best],
+        "heldout": {d: every.get(d) for d in (*grid, *_dimensions(X))},
+        "numbers": {
+            "n_heldout": len(out),
+            "n_train": len(train),
+            "heldout_best": outside[best],
+            "heldout_curve": [
+                {"d": d, "train": a, "heldout": b}
+                for d, a, b in zip(grid, inside, outside, strict=True)
+            ],
+        },
+    }
+
+
+def _about_fit(model: Any, X: NDArray[np.float64]) -> dict[str, Any]:
+    return {
+        "d": model.n_components_,
+        "n_parameters": model.n_parameters_,
+        "noise_variance": float(model.noise_variance_),
+        "variance_kept": float(model.explained_variance_ratio_.sum()),
+        "log_likelihood": float(model.log_density(X).sum()),
+        "bic": model.bic(X),
+    }
+
+
+def _about_reconstruction(
+    model: Any, X: NDArray[np.float64], again: NDArray[np.float64], shown: NDArray[np.intp]
+) -> dict[str, Any]:
+    return {
+        "d": model.n_components_,
+        "rmse": float(np.sqrt(np.mean((again - X) ** 2))),
+        "rmse_shown": float(np.sqrt(np.mean((again[shown] - X[shown]) ** 2))),
+        "variance_kept": float(model.explained_variance_ratio_.sum()),
+    }
+
+
+def _density_check(model: Any, X: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the largest relative gap from the full multivariate normal log density."""
+    factor = cho_factor(model.get_covariance(), lower=True)
+    centred = X - model.mean_
+    quadratic = (centred * cho_solve(factor, centred.T).T).sum(axis=1)
+    log_det = 2 * np.log(np.diag(factor[0])).sum()
+    direct = -0.5 * (X.shape[1] * math.log(2 * math.pi) + log_det + quadratic)
+    gap = np.abs(model.log_density(X) - direct) / np.abs(direct)
+    return {"density_check": float(gap.max()), "density_check_d": model.n_components_}
+
+
+def _plane(model: Any, X: NDArray[np.float64]) -> dict[str, Any]:
+    """Return posterior means for d = 2, their covariance, and how Gaussian they are."""
+    Z, n = model.posterior_mean(X), len(X)
+    expected = np.eye(2) - np.diag(model.noise_variance_ / model.eigenvalues_[:2])
+    measured = np.cov(Z.T, bias=True)
+    skews, kurts = skew(Z), kurtosis(Z)
+    skew_error, kurtosis_error = math.sqrt(6 / n), math.sqrt(24 / n)
+    departures = _departures(skews, kurts, 2 * skew_error, 2 * kurtosis_error)
+    numbers = {
+        "latent_covariance": measured.tolist(),
+        "latent_covariance_expected": expected.tolist(),
+        "latent_covariance_gap": float(np.abs(measured - expected).max()),
+        "latent_skew": skews.tolist(),
+        "latent_kurtosis": kurts.tolist(),
+        "skew_error": skew_error,
+        "kurtosis_error": kurtosis_error,
+        "looks_gaussian": not departures,
+        "departures": departures,
+    }
+    return {"Z": Z, "expected": expected, "numbers": numbers}
+
+
+def _departures(skews: Any, kurts: Any, skew_limit: float, kurtosis_limit: float) -> list[str]:
+    """Say in words which latent is skewed or has other tails than a Gaussian."""
+    words = []
+    for k, (s, t) in enumerate(zip(skews, kurts, strict=True), start=1):
+        if abs(s) > skew_limit:
+            words.append(f"latent {k} has a long tail to the {'right' if s > 0 else 'left'}")
+        if abs(t) > kurtosis_limit:
+            words.append(f"latent {k} has {'heavier' if t > 0 else 'lighter'} tails")
+    return words
+
+
+def _new_images(model: Any, seed: int) -> NDArray[np.float64]:
+    """Return W z + mu for draws of z from the prior: no observation noise."""
+    Z = np.random.default_rng(seed).standard_normal((N_NEW, model.n_components_))
+    images: NDArray[np.float64] = model.decode(Z)
+    return images
+
+
+def _walk(model: Any, X: NDArray[np.float64], image: int, faces: Faces) -> dict[str, Any]:
+    """Return one image changed along each of the first latents, and what that changes."""
+    n_latents = min(N_TRAVERSED, model.n_components_)
+    walks, numbers = {}, dict[str, Any]()
+    for name, reach in (("small", SMALL), ("large", LARGE)):
+        offsets = np.linspace(-reach, reach, N_OFFSETS)
+        steps = np.stack([model.traverse(X[image], k, offsets) for k in range(n_latents)])
+        middle = model.reconstruct(X[[image]])[0]
+        change = float(np.abs(steps - middle).max())
+        span = faces.grey_range[1] - faces.grey_range[0]
+        walks[name] = (offsets, steps.reshape(n_latents * N_OFFSETS, -1))
+        numbers[f"traversal_{name}"] = {
+            "from": -reach,
+            "to": reach,
+            "largest_change": change,
+            "largest_change_255": change / span * 255,
+        }
+    W = model.loadings_[:, :n_latents].T  # (latents, m)
+    latents = [_about_latent(k, w, faces.shape) for k, w in enumerate(W)]
+    numbers |= {
+        "traversal_image": image,
+        "traversal_d": model.n_components_,
+        "n_offsets": N_OFFSETS,
+        "n_traversed": n_latents,
+        "latents": latents,
+    }
+    return {"numbers": numbers, "arrays": {"walks": walks, "differences": W}}
+
+
+def _about_latent(k: int, w: NDArray[np.float64], shape: tuple[int, int]) -> dict[str, Any]:
+    """Measure one difference image: its size, its contrasts, and which pattern holds its energy."""
+    picture = w.reshape(shape)
+    height, width = shape
+    left_right = picture[:, : width // 2].mean() - picture[:, -(width // 2) :].mean()
+    top_bottom = picture[: height // 2].mean() - picture[-(height // 2) :].mean()
+    overall, energy = picture.mean(), float(np.mean(w**2))
+    patterns = [  # (share of the energy, words)
+        (overall**2 / energy, f"{_brighter(overall)} the whole image"),
+        (
+            (left_right / 2) ** 2 / energy,
+            f"brightens the {_side(left_right, 'left', 'right')} side",
+        ),
+        ((top_bottom / 2) ** 2 / energy, f"brightens the {_side(top_bottom, 'top', 'bottom')}"),
+    ]
+    named = [words for share, words in sorted(patterns, reverse=True) if share >= SEEN]
+    return {
+        "latent": k + 1,
+        "norm": float(np.linalg.norm(w)),
+        "overall": float(overall),
+        "left_right": float(left_right),
+        "top_bottom": float(top_bottom),
+        "overall_share": float(patterns[0][0]),
+        "left_right_share": float(patterns[1][0]),
+        "top_bottom_share": float(patterns[2][0]),
+        "words": " and ".join(named) or "changes finer detail, no half as a whole",
+    }
+
+
+def _brighter(amount: float) -> str:
+    return "brightens" if amount > 0 else "darkens"
+
+
+def _side(contrast: float, first: str, second: str) -> str:
+    """Name the brighter half, then the darker."""
+    return f"{first} against the {second}" if contrast > 0 else f"{second} against the {first}"

@@ -1,0 +1,82 @@
+"""Which data a report takes: the folder's files, built-in data for the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ancestral import datasets
+from ancestral.errors import AncestralError, DataError, FormatError
+from ancestral.report.sources import find_sources
+from ancestral.report.summarise import summarise_graphs, summarise_linear, summarise_ppca
+
+pytest.importorskip("skimage", reason="built-in faces are an extra")
+
+
+def origins(sources):
+    return {name: source["origin"] for name, source in sources.described().items()}
+
+
+def test_without_a_folder_all_data_are_built_in():
+    assert set(origins(find_sources(None)).values()) == {"built-in"}
+
+
+def test_each_file_takes_its_place(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "eigenfaces.npy", rng.integers(0, 256, (30, 8, 6), dtype=np.uint8))
+    (tmp_path / "pairs.csv").write_text(
+        "y,a,b\n" + "".join(f"{a + b:.3f},{a},{b}\n" for a, b in rng.normal(size=(20, 2)))
+    )
+    sources = find_sources(tmp_path)
+    assert origins(sources) == {
+        "tables": "built-in",
+        "faces": "eigenfaces.npy",
+        "graphs": "built-in",
+        "regression": "pairs.csv",
+        "line": "pairs.csv",
+    }
+    faces = sources.faces.data
+    assert faces.shape == (8, 6) and faces.grey_range == (0.0, 255.0)
+    pairs = sources.regression.data
+    assert (pairs.target, pairs.names) == ("y", ["a", "b"])
+    numbers = summarise_ppca(sources).numbers
+    assert numbers["m"] == 48
+    assert summarise_linear(sources).numbers["n"] == 20
+
+
+def test_graphs_with_two_features_are_summarised(tmp_path):
+    arrays = {}
+    for k, graph in enumerate(datasets.classrooms(30, n_features=2, slope=3.0, intercept=-1.0)):
+        arrays[f"features_{k}"], arrays[f"adjacency_{k}"] = graph.features, graph.adjacency
+    np.savez(tmp_path / "my_graphs.npz", **arrays)
+    sources = find_sources(tmp_path)
+    assert origins(sources)["graphs"] == "my_graphs.npz"
+    assert summarise_graphs(sources).numbers["n_features"] == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda p: None, FormatError, "no such folder"),
+        (lambda p: p.write_text("x"), FormatError, "is a file"),
+        (lambda p: p.mkdir(), DataError, "holds none of the files"),
+    ],
+)
+def test_folders_that_cannot_be_used(tmp_path, make, error, words):
+    folder = tmp_path / "data"
+    make(folder)
+    with pytest.raises(error, match=words):
+        find_sources(folder)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 7), (2, 3, 4, 5)])
+def test_arrays_that_are_no_images(tmp_path, shape):
+    np.save(tmp_path / "eigenfaces.npy", np.ones(shape))
+    with pytest.raises(AncestralError, match=r"eigenfaces\.npy"):
+        find_sources(tmp_path)
+
+
+def test_a_damaged_file_is_named_not_skipped(tmp_path):
+    (tmp_path / "image_cpts.pkl.gz").write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(FormatError, match="image_cpts"):
+        find_sources(tmp_path)

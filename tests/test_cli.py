@@ -1,0 +1,203 @@
+"""The command line: JSON on stdout, words on stderr, one clean line for what went wrong."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import ancestral
+from ancestral import cli, datasets
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process; return (exit code, stdout, stderr)."""
+    monkeypatch.setattr(cli, "_say_warnings_in_one_line", lambda: None)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return call
+
+
+def start(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ancestral.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@pytest.fixture
+def icons_model(tmp_path):
+    images, _ = datasets.icons()
+    path = tmp_path / "icons.model"
+    ancestral.TabularAutoregressive().fit(images).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "flags"),
+    [
+        ("tabular", "@icons", ["--smoothing", "0.5"]),
+        ("PPCA", "@faces", ["--n-components", "3"]),
+        ("ppca", "@faces", ["--n_components=3"]),
+        ("linear", "@diabetes", ["--no-fit-intercept"]),
+        ("graph", "@classrooms", ["--solver", "gradient_ascent", "--random-state", "0"]),
+        ("lstm", "@icons", ["--hidden-size", "4", "--max-steps", "3", "--random-state", "0"]),
+    ],
+)
+def test_fit_passes_parameters_and_score_agrees_with_python(run, tmp_path, model, data, flags):
+    for package in {"@faces": ["skimage"]}.get(data, []) + {"lstm": ["torch"]}.get(model, []):
+        pytest.importorskip(package, reason=f"{package} is an extra")
+    path = tmp_path / "a.model"
+    code, out, _ = run("fit", model, data, "-o", path, *flags, "--json")
+    assert code == 0
+    fitted, said = ancestral.load(path), json.loads(out)
+    assert said["model"] == type(fitted).__name__
+    assert said["n_parameters"] == fitted.n_parameters_
+    code, out, _ = run("score", path, data, "--json")
+    assert code == 0
+    if model == "linear":
+        X, y, _ = datasets.diabetes()
+        expected = fitted.log_density(X, y)
+    else:
+        sets = {
+            "@icons": lambda: datasets.icons()[0],
+            "@faces": datasets.faces,
+            "@classrooms": datasets.classrooms,
+        }
+        expected = fitted.log_density(sets[data]())
+    assert json.loads(out)["total_log_density"] == pytest.approx(expected.sum(), rel=1e-12)
+
+
+def test_samples_are_seeded_and_written(run, icons_model, tmp_path):
+    pytest.importorskip("matplotlib", reason="collages are drawn by an extra")
+    first, second = tmp_path / "a.npy", tmp_path / "b.csv"
+    picture = tmp_path / "c.png"
+    arguments = ("sample", icons_model, "-n", 7, "--random-state", 3)
+    assert run(*arguments, "-o", first, "--collage", picture)[0] == 0
+    assert run(*arguments, "-o", second)[0] == 0
+    model = ancestral.load(icons_model)
+    expected = model.sample(7, random_state=3)
+    np.testing.assert_array_equal(ancestral.read_array(first), expected)
+    np.testing.assert_array_equal(ancestral.read_array(second), expected)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(run(*arguments, "--json")[1])["samples"] == expected.tolist()
+
+
+def test_sampled_graphs_are_read_back(run, tmp_path):
+    model, drawn = tmp_path / "g.model", tmp_path / "g.npz"
+    assert run("fit", "graph", "@classrooms", "-o", model)[0] == 0
+    assert run("sample", model, "-n", 3, "--n-nodes", 6, "-o", drawn, "--random-state", 1)[0] == 0
+    graphs = ancestral.read_graphs(drawn)
+    assert [g.n_nodes for g in graphs] == [6, 6, 6]
+    assert run("score", model, drawn)[0] == 0
+
+
+def test_targets_are_drawn_for_given_inputs(run, tmp_path):
+    model, X = tmp_path / "l.model", datasets.diabetes()[0]
+    inputs = tmp_path / "x.npy"
+    np.save(inputs, X)
+    run("fit", "linear", "@diabetes", "-o", model)
+    code, out, _ = run("sample", model, "--inputs", inputs, "--json")
+    assert code == 0 and json.loads(out)["n_samples"] == len(X)
+    assert run("sample", model)[0] == 2
+
+
+def test_a_named_column_is_the_target(run, tmp_path):
+    table = tmp_path / "pairs.csv"
+    table.write_text("price,size\n1,2\n2,3.5\n3,6.5\n4,7\n")
+    assert run("fit", "linear", table, "--target", "price", "-o", tmp_path / "m")[0] == 0
+    model = ancestral.load(tmp_path / "m")
+    x, y = np.array([2, 3.5, 6.5, 7]), np.arange(1.0, 5.0)
+    assert model.coef_[0] == pytest.approx(np.polyfit(x, y, 1)[0])
+    code, _, err = run("fit", "linear", table, "--target", "weight", "-o", tmp_path / "m")
+    assert code == 1 and "weight" in err and "price, size" in err
+
+
+def test_impossible_rows_are_counted_and_json_stays_json(run, icons_model, tmp_path):
+    X = datasets.icons()[0].copy()
+    X[0] = 1 - X[0]
+    np.save(tmp_path / "x.npy", X)
+    code, out, _ = run("score", icons_model, tmp_path / "x.npy", "--json")
+    said = json.loads(out)
+    assert code == 0 and said["n_impossible"] == 1 and said["mean_log_density"] is None
+
+
+def test_inspect_names_what_was_learnt(run, icons_model):
+    said = json.loads(run("inspect", icons_model, "--json")[1])
+    assert said["model"] == "TabularAutoregressive"
+    assert said["entropy_"] == pytest.approx(np.log(len(datasets.icons()[0])))
+    assert "categories_" in said["learnt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "Usage"),
+        (("nonsense",), 2, "No such command"),
+        (("fit", "nonsense", "@icons", "-o", "m"), 2, "no model 'nonsense'"),
+        (("fit", "ppca", "@faces"), 2, "'-o'"),
+        (("fit", "ppca", "@unknown", "-o", "m"), 2, "not one of the built-in sets"),
+        (("fit", "ppca", "absent.npy", "-o", "m"), 1, "absent.npy: no such file"),
+        (("fit", "ppca", "@icons", "--n-components", "x", "-o", "m"), 1, "got 'x'"),
+        (("fit", "ppca", "@faces", "-o", "absent/m"), 1, "no such folder"),
+        (("inspect", "absent.model"), 1, "absent.model"),
+        (("report", "absent"), 1, "no such folder"),
+    ],
+)
+def test_errors_are_one_line_with_the_right_code(
+    run, tmp_path, monkeypatch, arguments, code, words
+):
+    monkeypatch.chdir(tmp_path)
+    got, out, err = run(*arguments)
+    assert (got, out if arguments else "") == (code, "")
+    assert words in err + out and "Traceback" not in err
+    if code == 1:
+        assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_without_effect_are_refused(run, icons_model, tmp_path):
+    for flags in (("--n-nodes", 4), ("--inputs", "@diabetes")):
+        code, _, err = run("sample", icons_model, *flags)
+        assert code == 2 and "has no use" in err
+    assert run("sample", icons_model, "--collage", tmp_path / "a.png", "--shape", "4x4")[0] == 2
+
+
+@pytest.mark.parametrize("command", [(), ("fit",), ("sample",), ("score",), ("inspect",)])
+def test_help_has_an_example(run, command):
+    code, out, _ = run(*command, "--help")
+    assert code == 0 and "Example:" in out
+
+
+def test_a_closed_pipe_is_silent(icons_model):
+    process = start("sample", icons_model, "-n", 200_000)
+    process.stdout.readline()
+    process.stdout.close()
+    process.wait(60)
+    assert process.stderr.read() == ""
+
+
+def test_ctrl_c_says_so_and_leaves_no_half_report(tmp_path):
+    for package in ("typst", "jinja2", "matplotlib", "skimage", "torch"):
+        pytest.importorskip(package, reason="the report is an extra")
+    process = start("report", "-o", tmp_path / "out")
+    time.sleep(3)  # somewhere in the middle; any point will do
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err and "Traceback" not in err
+    assert not list(tmp_path.iterdir())

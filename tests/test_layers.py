@@ -1,0 +1,206 @@
+"""Imports go downwards only, and nothing heavy loads before it is needed.
+
+The layers are those of the design: what lies on one floor may import from its own floor and from
+those below. The three model families share a floor and never import each other.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ancestral
+
+PACKAGE = Path(ancestral.__file__).parent
+FAMILIES = ("autoregressive", "gaussian", "graph")
+LAYERS = (
+    ("errors", "_validation", "statistics", "model_file"),
+    ("base",),
+    FAMILIES,
+    ("scores", "streaming", "io", "datasets"),
+    ("viz",),
+    ("report",),
+    ("cli", "studio"),
+)
+FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
+TORCH_FILES = ("ancestral.autoregressive.lstm", "ancestral.gaussian.neural")
+# What the bare import must leave alone; model modules may load the first of these only.
+HEAVY = ("sklearn", "torch", "matplotlib", "dask", "numba", "jinja2", "starlette")
+
+
+def modules(package: Path = PACKAGE) -> dict[str, str]:
+    """Return the source of every module of the package by its dotted name."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return found
+
+
+def imports(name: str, source: str, *, is_package: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield line and dotted name of all that a module imports, wherever in it that stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            home = name.split(".")[: len(name.split(".")) - node.level + is_package]
+            base = ".".join([*(home if node.level else []), *filter(None, [node.module])])
+            yield from ((node.lineno, resolved(base, alias.name)) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args:
+            called = (
+                node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+            )
+            target = node.args[0]
+            is_text = isinstance(target, ast.Constant) and isinstance(target.value, str)
+            if is_text and called in ("import_module", "__import__", "import_extra"):
+                yield node.lineno, target.value
+
+
+def resolved(base: str, name: str) -> str:
+    """Return the module behind `from base import name`, through the package's public names."""
+    if base == "ancestral" and name in ancestral._MODULE_OF:
+        return f"ancestral.{ancestral._MODULE_OF[name]}.{name}"
+    return f"{base}.{name}"
+
+
+def violations(sources: dict[str, str]) -> list[str]:
+    """Return every import that goes up, across families, or past a fence."""
+    wrong = []
+    for name, source in sources.items():
+        for line, target in imports(name, source):
+            reason = why_forbidden(name, target)
+            if reason:
+                wrong.append(f"{name}:{line} imports {target}: {reason}")
+    return wrong
+
+
+def why_forbidden(name: str, target: str) -> str | None:
+    """Return what an import breaks, or None."""
+    own, top = part(name), target.split(".")[0]
+    if top == "torch" and name not in TORCH_FILES:
+        return "torch is for the two neural model files only"
+    if own in FAMILIES and top in ("matplotlib", "dask"):
+        return "models neither draw nor distribute"
+    if top != "ancestral":
+        return None
+    other = part(target)
+    if other not in FLOOR:  # the package itself: its public names reach up to viz
+        return "the public names lie above" if FLOOR[own] < FLOOR["viz"] else None
+    if FLOOR[other] > FLOOR[own]:
+        return "upwards"
+    if own in FAMILIES and other in FAMILIES and own != other:
+        return "families do not know each other"
+    return None
+
+
+def part(dotted: str) -> str:
+    """Return the second name of a dotted one: which part of the package it lies in."""
+    return dotted.partition(".")[2].partition(".")[0]
+
+
+def test_every_module_has_a_layer() -> None:
+    homeless = {name for name in modules() if name != "ancestral" and part(name) not in FLOOR}
+    assert not homeless
+
+
+def test_imports_go_downwards_only() -> None:
+    sources = modules()
+    del sources["ancestral"]  # lists the public names of all layers, and loads none: see below
+    assert len(sources) > 20
+    assert not violations(sources)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "reason"),
+    [
+        ("ancestral.statistics", "from ancestral.base import Model", "upwards"),
+        ("ancestral.base", "def f():\n    import ancestral.gaussian.ppca", "upwards"),
+        ("ancestral.gaussian.ppca", "from ancestral import io", "upwards"),
+        ("ancestral.gaussian.ppca", "from ancestral import read_array", "upwards"),
+        ("ancestral.gaussian.ppca", "from ..graph import inner_product", "families"),
+        ("ancestral.graph.inner_product", "from ancestral import PPCA", "families"),
+        ("ancestral.graph.inner_product", "import ancestral", "public names"),
+        ("ancestral.gaussian.linear", "def f():\n    import torch.nn", "torch"),
+        ("ancestral.viz.images", "from torch import nn", "torch"),
+        ("ancestral.autoregressive.lstm", "import matplotlib.pyplot", "draw"),
+        ("ancestral.graph.inner_product", "from dask import delayed", "distribute"),
+        ("ancestral.viz.graph", "from importlib import import_module as i\n"
+         "import importlib\nimportlib.import_module('ancestral.report')", "upwards"),
+    ],
+)  # fmt: skip
+def test_a_made_up_violation_is_found(name: str, source: str, reason: str) -> None:
+    (found,) = violations({name: source})
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("ancestral.gaussian.ppca", "from ancestral.statistics import Moments\nimport scipy"),
+        ("ancestral.gaussian.ppca", "from . import linear"),
+        ("ancestral.autoregressive.lstm", "import torch"),
+        ("ancestral.report.build", "from ancestral import PPCA, viz\nimport ancestral"),
+        ("ancestral.streaming", "import dask\nfrom ancestral import InnerProductGraph"),
+    ],
+)
+def test_what_goes_downwards_passes(name: str, source: str) -> None:
+    assert not violations({name: source})
+
+
+# ---- what loads when ---------------------------------------------------------------------------
+
+
+def heavy_after(names: list[str], watched: tuple[str, ...]) -> dict[str, list[str]]:
+    """Import modules in turn in a new process; return which watched packages each brought in."""
+    script = (
+        "import importlib, json, sys\n"
+        "names, watched = json.loads(sys.argv[1])\n"
+        "brought = {}\n"
+        "for name in names:\n"
+        "    before = set(sys.modules)\n"
+        "    importlib.import_module(name)\n"
+        "    brought[name] = [w for w in watched if w in sys.modules and w not in before]\n"
+        "print(json.dumps(brought))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, json.dumps([names, watched])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_light_modules_load_nothing_heavy() -> None:
+    """The bare import first of all; then what needs numpy alone, sklearn included in the ban."""
+    light = ["", ".errors", ".statistics", ".model_file", ".io", ".datasets", ".viz", ".report"]
+    brought = heavy_after(["ancestral" + name for name in light], (*HEAVY, "scipy"))
+    assert not {name: found for name, found in brought.items() if found}
+
+
+def test_a_model_module_loads_only_what_it_computes_with() -> None:
+    names = [name for name in modules() if part(name) in FAMILIES]
+    # Last, so that what they bring hides nothing; torch only when something is trained.
+    names.sort(key=lambda name: name in TORCH_FILES)
+    unwanted = (*HEAVY[1:], "networkx", "skimage", "typst", "ancestral.io", "ancestral.viz")
+    brought = heavy_after(["sklearn.base", *names], unwanted)
+    assert len(names) > 8
+    assert not {name: found for name, found in brought.items() if found}
+
+
+def test_public_names_exist_and_load_on_first_use() -> None:
+    for name, home in ancestral._MODULE_OF.items():
+        assert getattr(importlib.import_module(f"ancestral.{home}"), name) is getattr(
+            ancestral, name
+        )
+    assert set(ancestral.__all__) <= set(dir(ancestral))
+    with pytest.raises(AttributeError, match="no attribute 'PPPCA'"):
+        ancestral.PPPCA

@@ -1,0 +1,343 @@
+"""A saved model is whole or refused: damage, other versions, crashes, full disks, rivals.
+
+Slow or destructive things happen in child processes that hold no more than the writer itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ancestral
+from ancestral import PPCA, LinearGaussian, TabularAutoregressive, model_file
+from ancestral.errors import FormatError, SaveError
+from tests.zoo import CLOUD, INPUTS, TARGET, WIDE, ZOO, Entry
+
+SAVED = [entry for entry in ZOO if type(entry.make()).__name__ in model_file.REGISTRY]
+EVERY = pytest.mark.parametrize("entry", SAVED, ids=lambda e: e.name)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model"
+
+
+def write(path: Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> Path:
+    """Write a file with a right digest, whatever it says."""
+    path.write_bytes(model_file._to_bytes(name, params, state))
+    return path
+
+
+def parts(model: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return what a file of the model holds, to be tampered with."""
+    state = copy.deepcopy(model._fitted_state())
+    return type(model).__name__, model.get_params(deep=False), state
+
+
+def leftovers(path: Path) -> list[str]:
+    """Return the names of the files beside a saved one."""
+    return sorted(entry.name for entry in path.parent.iterdir() if entry != path)
+
+
+# ---- what comes back -----------------------------------------------------------------------------
+
+
+@EVERY
+def test_a_loaded_model_is_the_saved_one_to_the_bit(entry: Entry, path: Path) -> None:
+    model = entry.fit()
+    assert model.save(path) == path
+    again = ancestral.load(path)
+    np.testing.assert_array_equal(again.log_density(*entry.data), model.log_density(*entry.data))
+    assert not leftovers(path)
+
+
+def test_memory_order_and_names_come_back(path: Path) -> None:
+    """safetensors once wrote Fortran-ordered memory as if it were in C order."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(CLOUD, columns=["länge", "width"])
+    model = PPCA(1).fit(frame)
+    model.loadings_ = np.asfortranarray(np.tile(model.loadings_, (1, 1)))
+    model.components_ = np.asfortranarray(model.components_)
+    again = ancestral.load(model.save(path))
+    assert list(again.feature_names_in_) == ["länge", "width"]
+    np.testing.assert_array_equal(again.loadings_, model.loadings_)
+    np.testing.assert_array_equal(again.sample(3, random_state=0), model.sample(3, random_state=0))
+    with pytest.raises(ancestral.AncestralError, match="names"):
+        again.log_density(frame[["width", "länge"]])
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from([np.float32(0.1), np.int8(3), np.bool_(True)]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text().filter(lambda k: k[:1] != "$"), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(value=PLAIN)
+def test_plain_values_come_back_of_their_own_type(value: Any) -> None:
+    document = json.dumps(model_file._encode(value, {}, "value"), allow_nan=False)
+    again = model_file._decode(json.loads(document), {})
+    np.testing.assert_equal(again, value)
+    assert isinstance(again, type(value.item() if isinstance(value, np.generic) else value))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3).T,
+        np.zeros((0, 3)),
+        np.array([True, False]),
+        np.array([1, -(2**62)]),
+        np.array([np.nan, np.inf, -0.0]),
+        np.array(["a", "bcd", ""]),
+        np.array(["a", "bcd"], dtype=object),
+    ],
+    ids=lambda a: f"{a.dtype}{a.shape}",
+)
+def test_arrays_come_back_with_dtype_and_shape(array: np.ndarray, path: Path) -> None:
+    write(path, "PPCA", {}, {"array_": array})
+    header, arrays = model_file._read_checked(path)
+    again = model_file._decode(json.loads(header["document"])["state"], arrays)["array_"]
+    assert (again.dtype, again.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(again, array)
+
+
+def test_a_live_generator_is_stored_as_none(path: Path) -> None:
+    graphs = ancestral.datasets.classrooms(20)
+    model = ancestral.InnerProductGraph(random_state=np.random.default_rng(0)).fit(graphs)
+    assert ancestral.load(model.save(path)).random_state is None
+
+
+def test_what_has_no_saved_form_is_refused_before_anything_is_written(path: Path) -> None:
+    model = PPCA(1).fit(CLOUD)
+    model.note_ = object()
+    with pytest.raises(SaveError, match="note_: a object has no saved form"):
+        model.save(path)
+    with pytest.raises(SaveError, match="Other has no saved form"):
+        type("Other", (PPCA,), {})(1).fit(CLOUD).save(path)
+    with pytest.raises(ancestral.AncestralError, match="call fit first"):
+        PPCA(1).save(path)
+    assert not path.exists() and not leftovers(path)
+
+
+@pytest.mark.parametrize("name", ["a model.v1", "-rf", "модель ✓", "é" * 127, "x" * 255, ".tmp"])
+def test_any_file_name_will_do(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    for _ in range(2):
+        PPCA(1).fit(CLOUD).save(path)
+    assert ancestral.load(path).n_components == 1
+    assert not leftovers(path)
+
+
+# ---- damage --------------------------------------------------------------------------------------
+
+
+def test_one_changed_byte_anywhere_is_refused(path: Path) -> None:
+    """Every byte of the file once, each to another seeded value."""
+    data = PPCA(1).fit(CLOUD).save(path).read_bytes()
+    rng = random.Random(0)
+    assert len(data) > 800
+    for place, byte in enumerate(data):
+        damaged = bytearray(data)
+        damaged[place] = (byte + rng.randrange(1, 256)) % 256
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match=re.escape(str(path))):
+            ancestral.load(path)
+
+
+def test_one_changed_bit_in_a_larger_file_is_refused(path: Path) -> None:
+    data = PPCA(3).fit(WIDE).save(path).read_bytes()
+    rng = random.Random(1)
+    for _ in range(300):
+        damaged = bytearray(data)
+        damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError):
+            ancestral.load(path)
+
+
+def test_a_file_cut_anywhere_or_too_long_is_refused(path: Path) -> None:
+    data = PPCA(1).fit(CLOUD).save(path).read_bytes()
+    for length in range(0, len(data), 7):
+        path.write_bytes(data[:length])
+        with pytest.raises(FormatError):
+            ancestral.load(path)
+    for longer in (data + b"\0", data + data, b"\0" + data):
+        path.write_bytes(longer)
+        with pytest.raises(FormatError):
+            ancestral.load(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80\x04\x95",
+        b"PK\x03\x04",
+        b"\x93NUMPY\x01\x00",
+        b"\xff" * 64,
+        (2**60).to_bytes(8, "little") + b"{}",
+        (6).to_bytes(8, "little") + b'["a"]]',
+        (200_000).to_bytes(8, "little") + b"[" * 200_000,
+    ],
+    ids=["empty", "pickle", "zip", "npy", "noise", "huge header", "no object", "deep nest"],
+)
+def test_what_is_no_model_file_is_named(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=r"model: (is not a model file|file is empty)"):
+        ancestral.load(path)
+
+
+def test_a_plain_safetensors_file_is_not_a_model(path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"mean_": np.zeros(3)}, path)
+    with pytest.raises(FormatError, match="is not a model file"):
+        ancestral.load(path)
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path, tmp_path / "fifo", Path("/dev/zero"), tmp_path / "link"):
+        with pytest.raises(FormatError, match=r"not a regular file|no such file"):
+            ancestral.load(path)
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(model_file.MAX_BYTES + 1)
+    with pytest.raises(FormatError, match="more than a model file has"):
+        ancestral.load(tmp_path / "sparse")
+
+
+# ---- files with a right digest that hold no model ------------------------------------------------
+
+
+def test_another_class_is_refused(path: Path) -> None:
+    _, params, state = parts(PPCA(1).fit(CLOUD))
+    for name in ("Popen", "os.system", "", "GaussianMixture"):
+        with pytest.raises(FormatError, match="this version does not know"):
+            ancestral.load(write(path, name, params, state))
+    for name in ("LinearGaussian", "TabularAutoregressive", "InnerProductGraph"):
+        with pytest.raises(FormatError, match=f"not a whole {name}"):
+            ancestral.load(write(path, name, params, state))
+        with pytest.raises(FormatError, match=f"not a whole {name}"):
+            ancestral.load(write(path, name, {}, state))
+
+
+def test_a_newer_format_names_both_versions(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = model_file.FORMAT_VERSION + 1
+    with monkeypatch.context() as patch:
+        patch.setattr(model_file, "FORMAT_VERSION", newer)
+        PPCA(1).fit(CLOUD).save(path)
+    with pytest.raises(FormatError, match=rf"format {newer}; .* up to {newer - 1}.*Update"):
+        ancestral.load(path)
+
+
+@EVERY
+def test_a_missing_or_unknown_field_is_refused(entry: Entry, path: Path) -> None:
+    name, params, state = parts(entry.fit())
+    scores = entry.fit().log_density(*entry.data)
+    for field in state:
+        without = {key: value for key, value in state.items() if key != field}
+        check_refused_or_equal(write(path, name, params, without), entry, scores)
+    for unknown in ("_check_fitted", "log_density", "__class__", "n_parameters_"):
+        with pytest.raises(FormatError, match=f"not a whole {name}"):
+            ancestral.load(write(path, name, params, {**state, unknown: 1}))
+    with pytest.raises(FormatError, match=f"not a whole {name}"):
+        ancestral.load(write(path, name, {**params, "no_such_parameter": 1}, state))
+    with pytest.raises(FormatError, match=f"not a whole {name}"):
+        ancestral.load(write(path, name, params, {}))
+
+
+def check_refused_or_equal(path: Path, entry: Entry, scores: np.ndarray) -> None:
+    """A tampered file is refused, unless what was changed has no part in the density."""
+    try:
+        model = ancestral.load(path)
+    except FormatError:
+        return
+    np.testing.assert_array_equal(model.log_density(*entry.data), scores)
+
+
+def leaves(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield every array and number in a nest of lists and dicts, and where it stands."""
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in inner:
+            yield from leaves(part, (*at, key))
+    elif isinstance(value, np.ndarray | float | int):
+        yield at, value
+
+
+def replaced(state: dict[str, Any], at: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """Return the state with another value at one place."""
+    changed = copy.deepcopy(state)
+    home = changed
+    for key in at[:-1]:
+        home = home[key]
+    home[at[-1]] = value
+    return changed
+
+
+def tampered(value: Any) -> Iterator[Any]:
+    """Yield what a value must not be: NaN, infinite, of another shape or type."""
+    if not isinstance(value, np.ndarray):
+        yield from (float("nan"), float("-inf"), "0.5", None)
+        return
+    if value.dtype.kind == "f" and value.size:
+        for bad in (np.nan, np.inf):
+            other = value.copy()
+            other.flat[other.size // 2] = bad
+            yield other
+    if value.dtype.kind == "f":  # fewer levels might be another whole model
+        yield value[:-1]
+    yield from (np.concatenate([value, value]), value[None], None, 0.5)
+
+
+@EVERY
+def test_no_tampered_value_changes_a_score(entry: Entry, path: Path) -> None:
+    model = entry.fit()
+    name, params, state = parts(model)
+    scores = model.log_density(*entry.data)
+    everything = list(leaves(state))
+    few = [leaf for leaf in everything if leaf[0][0] != "history_" or leaf[0][1] == 0]
+    for at, value in few:
+        for bad in tampered(value):
+            write(path, name, params, replaced(state, at, bad))
+            check_refused_or_equal(path, entry, scores)
+
+
+@pytest.mark.parametrize("variance", [-0.1, -1e-300, -np.inf, np.nan, np.inf])
+def test_no_variance_below_zero(variance: float, path: Path) -> None:
+    for model in (PPCA(1).fit(CLOUD), LinearGaussian().fit(INPUTS, TARGET)):
+        name, params, state = parts(model)
+        state["noise_variance_"] = variance
+        with pytest.raises(FormatError, match="variance"):
+            ancestral.load(write(path, name, params, state))
+
+
+def test_a_table_whose_rows_are_no_distributions_is_refused(path: Path) -> None:
+    name, params, state = parts(TabularAutoregressive().fit([[0, 1], [1, 1], [1, 0]]))
+    for row in ([0.6, 0.6], [1.5, -0.5], [np.nan, 1.0]):
+        tables = [np.array([row]), *state["probabilities_"][1:]]
+        with pytest.raises(FormatError, match="does not sum to one"):
+            ancestral.load(write(path, name, params, {**state, "probabilities_": tables}))
