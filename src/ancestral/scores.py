@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral.autoregressive.sequential import whole_numbers
+from ancestral.autoregressive.levels import whole_numbers
 from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Counts
 

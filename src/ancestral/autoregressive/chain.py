@@ -102,6 +102,13 @@ class ChainAutoregressive(Sequential):
     True
     """
 
+    conditionals_: list[dict[str, Any]]
+    mixture_: dict[str, Any] | None
+    floor_: float
+    _fields = frozenset(
+        ["conditionals_", "chosen_", "race_", "choices_", "floor_", "validation_score_", "mixture_"]
+    )
+
     def __init__(
         self,
         estimator: Any = None,
@@ -172,6 +179,8 @@ class ChainAutoregressive(Sequential):
         self.conditionals_ = found.conditionals
         self.choices_, self.chosen_, self.race_ = found.choices, found.chosen, found.race
         self.floor_, self.validation_score_ = found.floor, found.score
+        if not any(conditional["sees_mixture"] for conditional in self.conditionals_):
+            self.mixture_ = None
 
     def _candidates(self) -> tuple[race.Candidate, ...]:
         """Return the entrants that `estimator` names."""
@@ -246,8 +255,8 @@ class ChainAutoregressive(Sequential):
             ends = self._column_ends
             features = features.copy()
             features[:, ends[i - 1] : ends[i]] = one_hot(previous[:, None], [self._n_levels[i - 1]])
-            if self.mixture_ is not None:
-                joint = self._mixture.told(joint, i - 1, previous)
+            if mixture := self._mixture:
+                joint = mixture.told(joint, i - 1, previous)
         return ChainState(i + 1, features, joint), self._log_conditional(i, features, joint)
 
     def take(self, state: ChainState, index: NDArray[np.intp]) -> ChainState:
@@ -259,8 +268,8 @@ class ChainAutoregressive(Sequential):
         """Return log p(x_i = level | prefix) from whole-width features, shape (n, K_i)."""
         conditional = self.conditionals_[i]
         seen = features[:, : self._column_ends[i]]
-        if self.mixture_ is not None and conditional["sees_mixture"]:
-            seen = np.concatenate([seen, self._mixture.features(joint, i)], axis=1)
+        if conditional["sees_mixture"] and (mixture := self._mixture):
+            seen = np.concatenate([seen, mixture.features(joint, i)], axis=1)
         log_p = families.log_probabilities(conditional, seen)
         return race.floored(log_p, self.floor_, log_p.shape[1])
 
@@ -293,7 +302,9 @@ class ChainAutoregressive(Sequential):
         if self.mixture_ is not None:
             n_mixture = _checked_mixture(self.mixture_, self._n_levels)
         for i, (conditional, k) in enumerate(zip(self.conditionals_, self._n_levels, strict=True)):
-            extra = n_mixture + k - 1 if conditional["sees_mixture"] and n_mixture else 0
+            if conditional["sees_mixture"] not in ((True, False) if n_mixture else (False,)):
+                raise ValueError("a conditional asks for a mixture that is not there")
+            extra = n_mixture + k - 1 if conditional["sees_mixture"] else 0
             families.check_conditional(conditional, k, int(ends[i]) + extra)
         if not 0 <= self.floor_ <= max(race.FLOORS):
             raise ValueError("the floor is no small probability")
@@ -301,10 +312,11 @@ class ChainAutoregressive(Sequential):
 
 def _checked_mixture(mixture: dict[str, Any], n_levels: list[int]) -> int:
     """Return the number of components of a restored mixture; ValueError where it is broken."""
-    n_components = len(mixture["log_weights"])
-    shapes = [theta.shape for theta in mixture["log_theta"]]
-    if shapes != [(n_components, k) for k in n_levels]:
-        raise ValueError("the mixture has the wrong shape")
-    if not all(np.isfinite(values).all() for values in mixture["log_theta"]):
-        raise ValueError("the mixture is not finite")
-    return n_components
+    log_weights, log_theta = mixture["log_weights"], mixture["log_theta"]
+    shapes = [(len(log_weights), k) for k in n_levels]
+    good = log_weights.ndim == 1 and [theta.shape for theta in log_theta] == shapes
+    for log_p in (log_weights[None], *log_theta):
+        good = good and bool(np.allclose(np.exp(log_p).sum(axis=1), 1.0, rtol=0, atol=1e-9))
+    if not good:
+        raise ValueError("the mixture is broken")
+    return len(log_weights)

@@ -302,7 +302,7 @@ def check_conditional(conditional: Conditional, n_levels: int, n_features: int) 
     family = conditional["family"]
     if family == "marginal":
         log_p = conditional["log_p"]
-        good = log_p.shape == (n_levels,) and abs(np.exp(log_p).sum() - 1) < 1e-9
+        good = log_p.shape == (n_levels,) and bool(abs(np.exp(log_p).sum() - 1) < 1e-9)
     elif family == "logistic":
         columns, weights, bias = (conditional[k] for k in ("columns", "weights", "bias"))
         n_scores = len(_separate_levels(n_levels))
@@ -326,16 +326,26 @@ def _are_trees(conditional: Conditional, n_levels: int, n_features: int) -> bool
         and len(conditional["root"]) % n_scores == 0
         and 0 <= conditional["depth"] <= (n if len(columns) else 0)
         and columns.shape == thresholds.shape
+        and conditional["value"].ndim == 1
         and bool(np.isfinite(thresholds).all() and np.isfinite(conditional["value"]).all())
         and conditional["child"].shape == (n, 2)
         and conditional["split"].shape == (n,)
         and _within(columns, n_features)
-        and _within(conditional["child"], n)
+        and _within(conditional["child"], n, ndim=2)
         and _within(conditional["root"], n)
         and _within(conditional["split"], max(1, len(columns)))
+        and _is_forest(conditional["root"], conditional["child"])
     )
 
 
-def _within(index: NDArray, size: int) -> bool:
-    """Tell whether all of an index array are whole numbers from 0 to size - 1."""
-    return index.dtype.kind == "i" and bool(((index >= 0) & (index < size)).all())
+def _is_forest(root: NDArray, child: NDArray) -> bool:
+    """Tell whether every node is one root or one node's successor (leaves succeed themselves)."""
+    inner = child[:, 0] != np.arange(len(child))
+    reached = np.concatenate([root, child[inner].ravel()])
+    return bool((np.bincount(reached, minlength=len(child)) == 1).all())
+
+
+def _within(index: NDArray, size: int, ndim: int = 1) -> bool:
+    """Tell whether an index array is of whole numbers from 0 to size - 1."""
+    whole = index.ndim == ndim and index.dtype.kind == "i"
+    return whole and bool(((index >= 0) & (index < size)).all())

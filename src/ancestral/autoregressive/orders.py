@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from ancestral._validation import as_generator, as_numbers, check_integer, log_sum_exp
-from ancestral.autoregressive.sequential import DiscreteDensity, Sequential
+from ancestral.autoregressive.levels import DiscreteDensity
+from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError
 
 
@@ -69,6 +70,8 @@ class OrderMixture(DiscreteDensity):
     >>> np.exp(model.fit(X).log_density(np.indices((2, 2, 2)).reshape(3, 8).T).astype(float)).sum()
     1.0
     """
+
+    _fields = frozenset({"orders_", "members_"})
 
     def __init__(
         self,

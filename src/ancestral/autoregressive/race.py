@@ -224,7 +224,10 @@ class Fit:
         for start in range(0, len(jobs), block):
             part = jobs[start : start + block]
             tasks = (joblib.delayed(_fit_one)(*self._prepared(i, c), c) for i, c in part)
-            results.extend(parallel(tasks))
+            for (_, candidate), fit in zip(part, parallel(tasks)):
+                sees_mixture = candidate.parents == "mixture" and self.mixture is not None
+                fit.conditional["sees_mixture"] = sees_mixture
+                results.append(fit)
             if show:
                 show(len(part))
         return results
@@ -274,7 +277,6 @@ def _fit_one(task: Task, columns: NDArray[np.intp], candidate: Candidate) -> _Fi
     if "columns" in conditional:  # from the task's own numbering to the chain's
         numbers = columns[conditional["columns"]]
         conditional["columns"] = numbers.astype(conditional["columns"].dtype)
-    conditional["sees_mixture"] = candidate.parents == "mixture"
     scores = log_p[np.arange(len(log_p)), task.validation_target]
     return _Fitted(candidate.name, conditional, scores, task.n_levels)
 
@@ -297,7 +299,7 @@ def _leader(running: list[Candidate], totals: dict[str, NDArray]) -> Candidate:
 
 def _best_floor(fitted: list[_Fitted]) -> tuple[float, float]:
     """Return the floor that suits the validation rows best, and their mean log density."""
-    means = [float(sum(fit.scores(floor) for fit in fitted).mean()) for floor in FLOORS]
+    means = [sum(float(fit.scores(floor).mean()) for fit in fitted) for floor in FLOORS]
     best = int(np.argmax(means))
     return FLOORS[best], means[best]
 
