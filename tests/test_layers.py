@@ -24,7 +24,7 @@ LAYERS = (
     ("errors", "_validation", "statistics", "model_file"),
     ("base",),
     FAMILIES,
-    ("scores", "streaming", "io", "datasets"),
+    ("scores", "streaming", "io", "datasets", "bench"),
     ("viz",),
     ("report",),
     ("cli", "studio"),

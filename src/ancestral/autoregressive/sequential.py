@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._validation import as_generator, check_integer, check_n_samples
-from ancestral.autoregressive import conditioning, sampling, search, smc
+from ancestral.autoregressive import coding, conditioning, sampling, search, smc
 from ancestral.autoregressive.levels import MISSING, DiscreteDensity
 from ancestral.errors import ModelError
 
@@ -310,6 +310,53 @@ class Sequential(DiscreteDensity):
         k = check_integer(k, "k", minimum=1)
         levels, log_p, rest = search.most_probable_levels(self, k)
         return self._decode(levels), log_p, rest
+
+    def compress(self, X: ArrayLike) -> bytes:
+        """Return the rows as bytes, as many as the model says they hold.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Complete rows; their order is kept.
+
+        Returns
+        -------
+        bytes
+            24 bytes, and -log2 p(x) bits per row to within rounding.
+
+        Raises
+        ------
+        DataError
+            When a row has probability 0 under the model.
+        MissingExtraError
+            Without the package constriction.
+
+        Notes
+        -----
+        `decompress` steps the same model, so both must round alike: the same fitted model, saved
+        and loaded perhaps, on the same kind of machine. A file that does not decode says so.
+        """
+        self._check_fitted()
+        return coding.compress_levels(self, self._encode(self._check_rows(X, reset=False)))
+
+    def decompress(self, data: bytes) -> NDArray:
+        """Return the rows behind bytes that `compress` gave.
+
+        Parameters
+        ----------
+        data : bytes
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        FormatError
+            When the bytes are damaged or were made with another model.
+        """
+        self._check_fitted()
+        return self._decode(coding.decompress_levels(self, data))
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
         return self._decode(sampling.sample_levels(self, n_samples, rng))
