@@ -214,7 +214,7 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
 
 
 def end_by(number: int, message: str) -> None:
-    """End as the signal asked, now that everything is saved: Ctrl-C raises KeyboardInterrupt."""
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt(message)
-    os.kill(os.getpid(), number)
+    """End as the signal asked, now that everything is saved; raise KeyboardInterrupt at last."""
+    if number != signal.SIGINT:
+        os.kill(os.getpid(), number)
+    raise KeyboardInterrupt(message)
