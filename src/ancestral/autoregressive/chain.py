@@ -288,12 +288,11 @@ class ChainAutoregressive(Sequential):
     # ---- a saved model -------------------------------------------------------------------------
 
     def _fitted_state(self) -> dict[str, Any]:
-        for conditional in self.conditionals_:
-            if conditional["family"] == "estimator":
-                raise SaveError(
-                    f"a chain of {type(conditional['model']).__name__} has no saved form: only the "
-                    f"named families (trees, logistic, marginal) are kept as arrays."
-                )
+        if not (self.estimator is None or isinstance(self.estimator, str)):
+            raise SaveError(
+                f"a chain of {type(self.estimator).__name__} has no saved form: only the named "
+                "families (trees, logistic, marginal) are kept as arrays."
+            )
         return super()._fitted_state()
 
     def _check_state(self) -> None:
