@@ -21,16 +21,29 @@ import ancestral
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
-    ("errors", "_validation", "_threads", "_accumulation", "statistics", "_arrays", "model_file"),
+    (
+        "errors",
+        "_validation",
+        "_threads",
+        "_accumulation",
+        "statistics",
+        "_arrays",
+        "model_file",
+        "checkpoints",
+    ),
     ("base",),
     FAMILIES,
-    ("scores", "streaming", "io", "datasets"),
+    ("scores", "streaming", "io", "datasets", "bench"),
     ("viz",),
     ("report",),
     ("cli", "studio"),
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
-TORCH_FILES = ("ancestral.autoregressive.lstm", "ancestral.gaussian.neural")
+TORCH_FILES = (
+    "ancestral.autoregressive.lstm",
+    "ancestral.autoregressive.lstm_training",
+    "ancestral.gaussian.neural",
+)
 # What the bare import must leave alone; model modules may load the first of these only.
 HEAVY = ("sklearn", "torch", "matplotlib", "dask", "numba", "jinja2", "starlette")
 
@@ -85,7 +98,7 @@ def why_forbidden(name: str, target: str) -> str | None:
     """Return what an import breaks, or None."""
     own, top = part(name), target.split(".")[0]
     if top == "torch" and name not in TORCH_FILES:
-        return "torch is for the two neural model files only"
+        return "torch is for the neural models' own files only"
     if own in FAMILIES and top in ("matplotlib", "dask"):
         return "models neither draw nor distribute"
     if top != "ancestral":

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._validation import as_numbers, check_number
-from ancestral.autoregressive.sequential import Sequential, learn_categories, whole_numbers
+from ancestral.autoregressive.levels import learn_categories, whole_numbers
+from ancestral.autoregressive.sequential import Sequential
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Counts
