@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ancestral import _arrays
 from ancestral._validation import (
@@ -30,7 +31,7 @@ from ancestral.gaussian.patterns import Factors
 from ancestral.gaussian.projections import Frame, each_block
 
 
-class LatentGaussian(Density):
+class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density):
     """What a model of this kind says of z given x, of x given z, and of unknown entries.
 
     An author sets `mean_`, `loadings_` (in the canonical rotation), `components_`,

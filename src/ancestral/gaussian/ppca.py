@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 
 from ancestral import _arrays
@@ -45,13 +44,7 @@ from ancestral.gaussian.selection import EveryD
 from ancestral.statistics import Moments
 
 
-class PPCA(
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    MaximumLikelihood,
-    FromStatistics,
-    LatentGaussian,
-):
+class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     """Probabilistic principal component analysis, by maximum likelihood.
 
     Parameters
