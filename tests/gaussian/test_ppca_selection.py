@@ -228,7 +228,7 @@ def test_a_column_known_once_is_never_held_out_whole() -> None:
 
 def test_every_d_of_gaps_is_refused_with_the_mend() -> None:
     X = with_gaps(rows(60, 5, 1))
-    with pytest.raises(ModelError, match='each d has its own fit. Choose d by n_components="cv"'):
+    with pytest.raises(ModelError, match=r'has its own fit\. Choose d by n_components="cv"'):
         PPCA(1).fit(X).every_d()
     with pytest.raises(DataError, match="X holds NaN at row"):
         PPCA(1).fit(rows(60, 5, 1)).every_d(X)

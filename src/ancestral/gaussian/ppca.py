@@ -322,6 +322,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     # ---- density and sampling ---------------------------------------------------------------
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
+        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
         if _arrays.is_foreign(X):
             return self._log_density_where_it_lies(X)
         weights, fixed = self._density_terms()
@@ -338,7 +339,6 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
 
     def _log_density_where_it_lies(self, X: Any) -> Any:
         """Return log densities of an array of another library."""
-        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
         if _arrays.has_gaps(X):
             return _arrays.like(patterns.log_density(_arrays.to_host(X), self._factors), X)
         weights, fixed = self._density_terms()
