@@ -477,25 +477,34 @@ class Faces {
   /** Everything, the conditional included. */
   drawAll() {
     this.#condition();
-    this.dSlider.set(this.model.d);
     this.#drawFills();
     this.#markThumbs();
+    const { model } = this;
+    const drawn = [model.name, model.d, model.most].join();
+    if (drawn !== this.drawn) this.#drawModel();
+    this.drawn = drawn;
+    this.draw();
+  }
+
+  /** What follows d alone: the spectrum, the scores, the plane. */
+  #drawModel() {
+    this.dSlider.set(this.model.d);
     const { eigenvalues, noise, most } = this.model;
-    Object.assign(this.spectrum.x, { high: most + 1 });
     const lowest = Math.min(noise, eigenvalues[eigenvalues.length - 1]);
+    Object.assign(this.spectrum.x, { high: most + 1 });
     Object.assign(this.spectrum.y, { low: 0.7 * lowest, high: 1.5 * eigenvalues[0] });
     this.spectrum.draw();
     if (this.score) {
-      Object.assign(this.score.x, { high: most + 1 });
       const { score } = this.data.heldout;
       const best = Math.max(...score);
       const fall = Math.max(best - score[0], 1); // far below the best, how far does not matter
-      Object.assign(this.score.y, { low: Math.max(Math.min(...score), best - 2.5 * fall) - 0.1 * fall, high: best + 0.25 * fall });
+      const low = Math.max(Math.min(...score), best - 2.5 * fall) - 0.1 * fall;
+      Object.assign(this.score.x, { high: most + 1 });
+      Object.assign(this.score.y, { low, high: best + 0.25 * fall });
       this.score.draw();
     }
     this.planePlot.draw();
     this.#showFacts(this.dFacts, { "σ²": fixed(noise, 5), Parameters: this.model.parameters.toLocaleString("en") });
-    this.draw();
   }
 
   /** What follows z: the face, the difference, the sliders, the point in the plane. */

@@ -12,8 +12,8 @@ const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
 const REACH = 5.5; // of the likelihood plot, in standard errors
 const NEAR = 12; // px from a point that still take it
-const STEP = 0.14; // sigmas between the bands of the density's shade
-const BANDS = Array.from({ length: 24 }, (_, k) => STEP * (24 - k)); // outermost first
+const STEP = 0.18; // sigmas between the bands of the density's shade
+const BANDS = Array.from({ length: 18 }, (_, k) => STEP * (18 - k)); // outermost first
 
 export function openLine(body, data, page) {
   const room = new Line(body, data, page);
@@ -315,7 +315,7 @@ class Line {
 
   #along() {
     const [low, high] = this.range.x;
-    const n = this.kind === "constant" ? 24 : 60;
+    const n = this.kind === "constant" ? 24 : 36;
     return Array.from({ length: n + 1 }, (_, k) => low + (k / n) * (high - low));
   }
 

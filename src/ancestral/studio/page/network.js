@@ -83,30 +83,41 @@ export class Network {
     this.axes.dataset.height = height;
   }
 
-  /** Lines are kept from one drawing to the next, so that a link fades in and out. */
+  /** Lines are kept from one drawing to the next, so that a link fades in and out; a pair that
+   * never was linked has none. */
   #drawLinks(at, links, chosen, faint) {
     const seen = new Set();
     for (const { i, j, p, linked } of links) {
       const id = i * 1000 + j;
+      const shade = faint ? p : linked ? 1 : 0;
+      let kept = this.byPair.get(id);
+      if (!kept && shade < 0.002) continue;
       seen.add(id);
-      let line = this.byPair.get(id);
-      if (!line) {
-        line = svg("line", { class: "link" });
-        this.byPair.set(id, line);
-        this.lines.append(line);
+      if (!kept) {
+        kept = { line: svg("line", {}) };
+        this.byPair.set(id, kept);
+        this.lines.append(kept.line);
       }
-      line.setAttribute("x1", at[i][0]);
-      line.setAttribute("y1", at[i][1]);
-      line.setAttribute("x2", at[j][0]);
-      line.setAttribute("y2", at[j][1]);
-      line.classList.toggle("own", i === chosen || j === chosen);
-      line.style.opacity = faint ? p : linked ? 1 : 0;
+      this.#drawLink(kept, at[i], at[j], shade.toFixed(3), i === chosen || j === chosen);
     }
-    for (const [id, line] of this.byPair) {
+    for (const [id, { line }] of this.byPair) {
       if (seen.has(id)) continue;
       line.remove();
       this.byPair.delete(id);
     }
+  }
+
+  /** Set what has changed since the line was last drawn. */
+  #drawLink(kept, [x1, y1], [x2, y2], shade, isOwn) {
+    const place = `${x1},${y1},${x2},${y2}`;
+    if (kept.place !== place) {
+      kept.place = place;
+      const ends = { x1, y1, x2, y2 };
+      for (const name in ends) kept.line.setAttribute(name, ends[name]);
+    }
+    if (kept.shade !== shade) kept.line.style.opacity = kept.shade = shade;
+    if (kept.isOwn !== isOwn) kept.line.setAttribute("class", isOwn ? "link own" : "link");
+    kept.isOwn = isOwn;
   }
 
   #drawPupils(at, shades, chosen) {

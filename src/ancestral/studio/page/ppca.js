@@ -94,21 +94,33 @@ export class Conditional {
     this.x = x;
     this.known = known;
     const { d, m, noise, scales, directions } = model;
-    const M = new Float64Array(d * d);
     const right = new Float64Array(d);
     const w = new Float64Array(d);
+    const load = (i) => {
+      for (let k = 0; k < d; k++) w[k] = directions.data[k * m + i] * scales[k];
+    };
     let square = 0;
     let count = 0;
     for (let i = 0; i < m; i++) {
       if (!known[i]) continue;
       const centred = x[i] - model.mean[i];
-      for (let k = 0; k < d; k++) w[k] = directions.data[k * m + i] * scales[k];
-      for (let k = 0; k < d; k++) {
-        right[k] += w[k] * centred;
-        for (let l = 0; l <= k; l++) M[k * d + l] += w[k] * w[l];
-      }
+      load(i);
+      for (let k = 0; k < d; k++) right[k] += w[k] * centred;
       square += centred * centred;
       count++;
+    }
+    // Over all pixels W^T W is diagonal: the few hidden ones are taken off it, or the few known
+    // ones summed, whichever is less work.
+    const few = 2 * count < m;
+    const M = new Float64Array(d * d);
+    if (!few) for (let k = 0; k < d; k++) M[k * d + k] = scales[k] * scales[k];
+    for (let i = 0; i < m; i++) {
+      if (Boolean(known[i]) !== few) continue;
+      load(i);
+      for (let k = 0; k < d; k++) {
+        const share = few ? w[k] : -w[k];
+        for (let l = 0; l <= k; l++) M[k * d + l] += share * w[l];
+      }
     }
     for (let k = 0; k < d; k++) M[k * d + k] += noise;
     this.L = cholesky(M, d);

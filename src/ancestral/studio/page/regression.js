@@ -84,9 +84,10 @@ const DEEPEST = 28; // most that one can lie below that of the plain line, in a 
 /** Climb to the maximum; null where the variance runs away instead, and there is none. */
 function climb(u, y, first) {
   let at = { ...first, value: centredLikelihood(u, y, first) };
+  const ends = [Math.min(...u), Math.max(...u)]; // a line is largest at one of its ends
   for (let k = 0; k < 200; k++) {
     const step = scoringStep(u, y, at);
-    const reach = Math.max(...u.map((v) => Math.abs(step.c[0] + step.c[1] * v)));
+    const reach = Math.max(...ends.map((v) => Math.abs(step.c[0] + step.c[1] * v)));
     let share = Math.min(1, LONGEST / reach);
     let next = null;
     for (; share > 1e-9; share /= 2) {
@@ -97,7 +98,7 @@ function climb(u, y, first) {
     if (!(next.value >= at.value)) return at; // no step gains anything any more
     const isDone = next.value - at.value <= 1e-13 * Math.abs(at.value) && share === 1;
     at = next;
-    const deepest = Math.min(...u.map((v) => at.c[0] + at.c[1] * v)) - first.c[0];
+    const deepest = Math.min(...ends.map((v) => at.c[0] + at.c[1] * v)) - first.c[0];
     if (deepest < -DEEPEST) return null;
     if (isDone) return at;
   }
