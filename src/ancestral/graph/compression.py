@@ -31,8 +31,10 @@ from numpy.typing import NDArray
 from ancestral.graph.graphs import Graph
 from ancestral.graph.grid import Cells, PairGrid
 from ancestral.graph.pair_sums import (
+    GROUPS,
     Edges,
     box_range,
+    in_threads,
     pass_over,
     product_range,
     seen_extremes,
@@ -140,11 +142,22 @@ class Tensor:
         basis: Float = chebvander(np.clip(z, -1, 1), q - 1) @ T.T / q
         return basis
 
-    def weights_of(self, X: Float) -> Float:
+    def weights_of(self, X: Float, *, n_jobs: int | None = None) -> Float:
         """Return W, shape `sizes`: what the rows of X weigh at the points."""
+        from threadpoolctl import threadpool_limits
+
+        bounds = np.linspace(0, len(X), GROUPS + 1).astype(int)
+        with threadpool_limits(1):  # the threads are ours: those of BLAS would wait on each other
+            parts = in_threads(
+                lambda k: self._weights_of(X[bounds[k] : bounds[k + 1]]), GROUPS, n_jobs
+            )
+        return np.sum(parts, axis=0)
+
+    def _weights_of(self, X: Float) -> Float:
+        """Return the weights of some rows, by products of chunks that fit the cache."""
         W = np.zeros(self.sizes)
         flat = W.reshape(-1, self.sizes[-1])
-        rows = max(64, (1 << 19) // len(flat))
+        rows = max(64, (1 << 18) // len(flat))
         for start in range(0, len(X), rows):
             chunk = X[start : start + rows]
             left = np.ones((len(chunk), 1))
@@ -192,7 +205,7 @@ def by_chebyshev(
         tensor = Tensor(low, high, _sizes(low, high, a, level))
         if tensor.count**2 > graph.n_nodes**2 / 2:
             return None
-        W = tensor.weights_of(graph.features)
+        W = tensor.weights_of(graph.features, n_jobs=n_jobs)
         if rough is None:
             before = tensor.coarser(W, _sizes(low, high, a, level - STEP))
             rough = _moments(*before, graph.features, cells, n_jobs)
