@@ -122,6 +122,16 @@ class Graph:
         i, j = np.nonzero(np.triu(self.adjacency, 1))
         return i, j
 
+    def to_dense(self) -> NDArray[np.int8]:
+        """Return the adjacency as an array, refused where it would not fit in memory."""
+        if self.is_sparse:
+            mend = "Keep it sparse: see Graph.adjacency and Graph.edges."
+            refuse_large(self.n_nodes, matrices=1, what="a dense adjacency", mend=mend)
+            dense: NDArray[np.int8] = self.adjacency.toarray()
+            return dense
+        array: NDArray[np.int8] = self.adjacency
+        return array
+
     def to_sparse(self) -> sparse.csr_array:
         """Return the adjacency as a sorted CSR array with an empty diagonal."""
         i, j = self.edges()
@@ -296,6 +306,8 @@ def _looks_swapped(X: Any, E: Any) -> bool:
 
 def say_ignored_loops(graphs: Sequence[Graph]) -> None:
     """Log once that diagonal entries are ignored: a fact about real data, no warning."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     loops = sum(bool(g.adjacency.diagonal().any()) for g in graphs)
     if loops:
         logger.info(

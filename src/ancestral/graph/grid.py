@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ancestral.graph.pairs import Extremes, InnerProducts, PairStatistics, softplus
+from ancestral.graph.pairs import Extremes, InnerProducts, PairStatistics, logistic
 
 NODES = 4_096  # at least, over the range of s
 Float = NDArray[np.float64]
@@ -227,22 +227,27 @@ class PairGrid(PairStatistics):
 
     def log_likelihood(self, a: float, b: float) -> float:
         """Return l(a, b) in nats."""
-        total = self.weights @ softplus(a * self.nodes + b)
-        return float(a * self.edge_sum + b * self.n_edges - total)
+        return self.evaluate(a, b)[0]
 
     def gradient(self, a: float, b: float) -> Float:
         """Return (dl/da, dl/db)."""
-        return np.array([self.edge_sum, self.n_edges]) - _first_moments(
-            self.nodes, self.weights, a, b
-        )
+        return self.evaluate(a, b)[1]
 
     def information(self, a: float, b: float) -> Float:
         """Return the Fisher information of (a, b), of shape (2, 2)."""
-        s = self.nodes
-        p = expit(a * s + b)
-        weight = self.weights * p * (1 - p)
-        first = weight @ s
-        return np.array([[weight @ (s * s), first], [first, weight.sum()]])
+        return self.evaluate(a, b)[2]
+
+    def evaluate(self, a: float, b: float) -> tuple[float, Float, Float]:
+        """Return log-likelihood, gradient and information together."""
+        s, weights = self.nodes, self.weights
+        soft, p, w = logistic(a * s + b)
+        w *= weights
+        first, expected = w @ s, p * weights
+        return (
+            float(a * self.edge_sum + b * self.n_edges - weights @ soft),
+            np.array([self.edge_sum - expected @ s, self.n_edges - expected.sum()]),
+            np.array([[w @ (s * s), first], [first, w.sum()]]),
+        )
 
     def approximation_error(self, a: float, b: float) -> Float:
         """Return how far (a, b) may be off for the approximation, in standard errors.
@@ -254,19 +259,14 @@ class PairGrid(PairStatistics):
             is sixteen times larger; the part of pairs not visited is the difference to a rougher
             approximation, so an upper estimate.
         """
-        rough = self.coarsened(2 * self.step)
-        off = np.abs(rough.gradient(a, b) - self.gradient(a, b)) / 15
+        _, gradient, information = self.evaluate(a, b)
+        off = np.abs(self.coarsened(2 * self.step).gradient(a, b) - gradient) / 15
         if self.doubt is not None:
-            off = off + np.abs(_first_moments(self.nodes, self.doubt, a, b))
-        covariance = np.linalg.inv(self.information(a, b))
+            p = self.doubt * expit(a * self.nodes + b)
+            off = off + np.abs([p @ self.nodes, p.sum()])
+        covariance = np.linalg.inv(information)
         shift: Float = np.abs(covariance) @ off / np.sqrt(np.diag(covariance))
         return shift
-
-
-def _first_moments(s: Float, weights: Float, a: float, b: float) -> Float:
-    """Return the weighted sums of p s and of p."""
-    p = weights * expit(a * s + b)
-    return np.array([p @ s, p.sum()])
 
 
 def _doubled(start: int, weights: Float) -> tuple[int, Float]:

@@ -11,13 +11,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
@@ -75,6 +75,12 @@ class PairStatistics(ABC):
     @abstractmethod
     def information(self, a: float, b: float) -> NDArray[np.float64]:
         """Return the Fisher information of (a, b), of shape (2, 2)."""
+
+    def evaluate(
+        self, a: float, b: float
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Return log-likelihood (to rounding), gradient and information together."""
+        return self.log_likelihood(a, b), self.gradient(a, b), self.information(a, b)
 
     def covariance(self, a: float, b: float) -> NDArray[np.float64]:
         """Return the covariance of the estimates, the inverse information, of shape (2, 2)."""
@@ -146,11 +152,14 @@ class InnerProducts(PairStatistics):
     def of(cls, graphs: Iterable[Graph]) -> InnerProducts:
         """Gather the inner products over the pairs i < j of each graph."""
         edges, gaps = [np.zeros(0)], [np.zeros(0)]
-        for graph in graphs:
-            i, j = np.triu_indices(graph.n_nodes, 1)
-            s = (graph.features @ graph.features.T)[i, j]
-            adjacency = graph.adjacency.toarray() if graph.is_sparse else graph.adjacency
-            linked = adjacency[i, j] == 1
+        for stack in _stacks(graphs):
+            n = stack[0].n_nodes
+            i, j = np.triu_indices(n, 1)
+            place = i * n + j
+            X = np.stack([graph.features for graph in stack])  # (graphs, n, m)
+            E = np.stack([graph.to_dense() for graph in stack])
+            s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), -1).take(place, axis=1)
+            linked = E.reshape(len(stack), -1).take(place, axis=1) == 1
             edges.append(s[linked])
             gaps.append(s[~linked])
         return cls(np.concatenate(edges), np.concatenate(gaps))
@@ -183,27 +192,38 @@ class InnerProducts(PairStatistics):
 
     def log_likelihood(self, a: float, b: float) -> float:
         """Return l(a, b) in nats, summed without loss so that small increases show."""
-        # log p of an edge is -softplus(-eta); of a gap, -softplus(eta).
-        return -fsum(softplus(-(a * self.edges + b))) - fsum(softplus(a * self.gaps + b))
+        sign, signed, _ = self._signed
+        return -lossless_sum(softplus(a * signed + b * sign))
 
     def gradient(self, a: float, b: float) -> NDArray[np.float64]:
         """Return (dl/da, dl/db)."""
-        residual_edges = expit(-(a * self.edges + b))  # e - p = 1 - p on edges
-        residual_gaps = expit(a * self.gaps + b)  # e - p = -p on gaps
-        return np.array(
-            [
-                residual_edges @ self.edges - residual_gaps @ self.gaps,
-                residual_edges.sum() - residual_gaps.sum(),
-            ]
-        )
+        return self.evaluate(a, b)[1]
 
     def information(self, a: float, b: float) -> NDArray[np.float64]:
         """Return the Fisher information of (a, b), of shape (2, 2)."""
-        s = np.concatenate([self.edges, self.gaps])
-        p = expit(a * s + b)
-        weight = p * (1 - p)
-        first = weight @ s
-        return np.array([[weight @ (s * s), first], [first, weight.sum()]])
+        return self.evaluate(a, b)[2]
+
+    @cached_property
+    def _signed(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """A pair's sign, -1 on edges and 1 on gaps; sign times s; s squared."""
+        sign = np.concatenate([np.full(len(self.edges), -1.0), np.ones(len(self.gaps))])
+        signed = np.concatenate([-self.edges, self.gaps])
+        return sign, signed, signed * signed
+
+    def evaluate(
+        self, a: float, b: float
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Return log-likelihood, gradient and information together."""
+        sign, signed, squared = self._signed
+        # with z = (a s + b) sign: log p = -softplus(z) and e - p = -sign sigmoid(z), on both kinds
+        soft, r, w = logistic(a * signed + b * sign)
+        cross = w * sign
+        first = cross @ signed
+        return (
+            -float(soft.sum()),
+            -np.array([r @ signed, r @ sign]),
+            np.array([[w @ squared, first], [first, w.sum()]]),
+        )
 
 
 @dataclass(frozen=True)
@@ -239,7 +259,59 @@ class Penalised(PairStatistics):
         """Return that of the statistics; the penalty makes it smaller, if anything."""
         return self.statistics.approximation_error(a, b)
 
+    def evaluate(
+        self, a: float, b: float
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Return penalised log-likelihood, gradient and information together."""
+        value, gradient, information = self.statistics.evaluate(a, b)
+        theta = np.array([a, b])
+        return (
+            value - self.l2 / 2 * float(theta @ theta),
+            gradient - self.l2 * theta,
+            information + self.l2 * np.eye(2),
+        )
+
+
+def _stacks(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
+    """Yield lists of graphs of one size, not too large to hold all their pairs at once."""
+    sizes: dict[int, list[Graph]] = {}
+    for graph in graphs:
+        sizes.setdefault(graph.n_nodes, []).append(graph)
+    for n, some in sizes.items():
+        step = max(1, KEPT_PAIRS // max(1, n * n))
+        if n > 1:
+            yield from (some[k : k + step] for k in range(0, len(some), step))
+
 
 def softplus(eta: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return log(1 + exp(eta)) without overflow."""
-    return np.logaddexp(0.0, eta)
+    result: NDArray[np.float64] = np.maximum(eta, 0.0)
+    result += np.log1p(np.exp(-np.abs(eta)))
+    return result
+
+
+def logistic(
+    eta: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return softplus(eta), p = sigmoid(eta) and p (1 - p), from one exponential."""
+    t = np.abs(eta)
+    np.exp(np.negative(t, out=t), out=t)
+    soft = np.log1p(t)
+    soft += np.maximum(eta, 0.0)
+    q = 1.0 + t
+    np.reciprocal(q, out=q)  # sigmoid(|eta|)
+    t *= q  # 1 - q, without loss
+    return soft, np.where(eta > 0, q, t), t * q
+
+
+def lossless_sum(x: NDArray[np.float64]) -> float:
+    """Return the sum to about twice the digits of float64: folded, the rounding kept apart."""
+    lost = 0.0
+    while len(x) > 64:
+        half = len(x) // 2
+        a, b, rest = x[:half], x[half : 2 * half], x[2 * half :]
+        total = a + b
+        back = total - a
+        lost += float(((a - (total - back)) + (b - back)).sum())  # Knuth's TwoSum
+        x = np.concatenate([total, rest]) if len(rest) else total
+    return fsum((*x.tolist(), lost))

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from ancestral.graph.pairs import PairStatistics
 
+ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
+
 
 def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str, float]]:
     """Maximise l(a, b) by damped Newton steps from the independent-edges start.
@@ -19,18 +21,23 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
     # half a pair aside on either side: with a penalty, no or every pair may be linked
     share = min(max(statistics.n_edges, 0.5), statistics.n_pairs - 0.5) / statistics.n_pairs
     theta = np.array([0.0, np.log(share / (1 - share))])
-    history = [_iteration(statistics, theta, None)]
+    best, gradient, information = statistics.evaluate(*theta)
+    history = [_record(theta, best, gradient, None)]
     for _ in range(max_iter):
-        step = np.linalg.solve(statistics.information(*theta), statistics.gradient(*theta))
-        best = history[-1]["log_likelihood"]
-        scale = 1.0
-        while scale > 1e-10 and statistics.log_likelihood(*(theta + scale * step)) < best:
-            scale /= 2
-        small = np.abs(step).max() <= 1e-15 * (1 + np.abs(theta).max())
-        if small or scale <= 1e-10:
+        step = np.linalg.solve(information, gradient)
+        if np.abs(step).max() <= 1e-15 * (1 + np.abs(theta).max()):
             break
-        theta = theta + scale * step
-        history.append(_iteration(statistics, theta, best))
+        scale = 1.0
+        while True:
+            moved = theta + scale * step
+            found = statistics.evaluate(*moved)
+            if found[0] >= best - ROUNDING * abs(best):
+                break
+            scale /= 2
+            if scale < 1e-10:
+                return history
+        history.append(_record(moved, found[0], found[1], best))
+        theta, (best, gradient, information) = moved, found
         if np.abs(scale * step).max() < 1e-12 * np.abs(theta).max():
             break
     return history
@@ -67,7 +74,7 @@ def gradient_ascent(
     """
     theta = np.asarray(start, dtype=np.float64)
     gradient = statistics.gradient(*theta)
-    history = [_iteration(statistics, theta, None)]
+    history = [_record(theta, statistics.log_likelihood(*theta), gradient, None)]
     step = 1.0 / np.trace(statistics.information(0.0, 0.0))  # below 1/curvature anywhere
     for _ in range(max_iter):
         if np.abs(gradient).max() <= tol:
@@ -84,23 +91,21 @@ def gradient_ascent(
         moved = step * gradient
         theta = theta + moved
         fresh = statistics.gradient(*theta)
-        history.append(_iteration(statistics, theta, best))
+        history.append(_record(theta, value, fresh, best))
         bend = moved @ (gradient - fresh)  # positive: l is concave
         step = (moved @ moved) / bend if bend > 0 else 2 * step
         gradient = fresh
     return history
 
 
-def _iteration(
-    statistics: PairStatistics, theta: NDArray[np.float64], before: float | None
+def _record(
+    theta: NDArray[np.float64], value: float, gradient: NDArray[np.float64], before: float | None
 ) -> dict[str, float]:
     """Return one row of `history_`."""
-    a, b = float(theta[0]), float(theta[1])
-    value = statistics.log_likelihood(a, b)
     return {
-        "a": a,
-        "b": b,
+        "a": float(theta[0]),
+        "b": float(theta[1]),
         "log_likelihood": value,
         "increase": float("nan") if before is None else value - before,
-        "gradient_norm": float(np.abs(statistics.gradient(a, b)).max()),
+        "gradient_norm": float(np.abs(gradient).max()),
     }
