@@ -255,12 +255,12 @@ class PairGrid(PairStatistics):
         Returns
         -------
         ndarray of shape (2,)
-            For a and b. The grid's part compares with the grid of twice its spacing, whose error
-            is sixteen times larger; the part of pairs not visited is the difference to a rougher
-            approximation, so an upper estimate.
+            For a and b, an upper estimate: the difference to the grid of twice the spacing, whose
+            error is some sixteen times larger, and, where pairs were not visited, the difference
+            to a rougher approximation.
         """
         _, gradient, information = self.evaluate(a, b)
-        off = np.abs(self.coarsened(2 * self.step).gradient(a, b) - gradient) / 15
+        off = np.abs(self.coarsened(2 * self.step).gradient(a, b) - gradient)
         if self.doubt is not None:
             p = self.doubt * expit(a * self.nodes + b)
             off = off + np.abs([p @ self.nodes, p.sum()])

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._validation import check_integer
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import MAX_BYTES, Graph
 from ancestral.graph.grid import Cells, PairGrid
@@ -29,8 +30,8 @@ from ancestral.graph.pairs import KEPT_PAIRS, Extremes, InnerProducts, PairStati
 
 Float = NDArray[np.float64]
 
-MOST_PAIRS = 100_000_000_000  # visited without being asked for: some minutes
-NANOSECONDS = 2.5  # per visited pair and core: for estimates in messages
+MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
+NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
 SEEN_GAPS = 200_000  # unlinked pairs looked at where not all are visited
 GROUPS = 16  # of rows, summed apart and then in order: the same bits for any number of threads
 WAYS = ("auto", "products", "visited", "compressed", "sampled")
@@ -116,11 +117,12 @@ def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
     pairs = sum(graph.n_pairs for graph in graphs)
     if pairs > MOST_PAIRS:
         largest = max(graph.n_nodes for graph in graphs)
-        hours = pairs * NANOSECONDS * 1e-9 / cores() / 3600
+        width = graphs[0].features.shape[1]
+        seconds = pairs * (NANOSECONDS[0] + NANOSECONDS[1] * width) * 1e-9 / cores()
         raise ModelError(
             f"{pairs:.2g} pairs of nodes (the largest graph has {largest}) would take about "
-            f'{hours:.1f} hours to visit. Pass pairs="sampled" for a stratified sample of them '
-            'with its standard error, or pairs="visited" to visit them all the same.'
+            f'{seconds / 60:.0f} minutes to visit. Pass pairs="sampled" for a stratified sample of '
+            'them with its standard error, or pairs="visited" to visit them all the same.'
         )
 
 
@@ -264,7 +266,7 @@ def seen_extremes(graph: Graph, edges: Edges) -> Extremes:
 
 def in_threads(work: Callable[[int], Any], count: int, n_jobs: int | None = None) -> list[Any]:
     """Return work(0), ..., work(count - 1), in that order, done by threads."""
-    jobs = min(count, cores() if n_jobs is None else n_jobs)
+    jobs = min(count, cores() if n_jobs is None else check_integer(n_jobs, "n_jobs", minimum=1))
     if jobs <= 1:
         return [work(k) for k in range(count)]
     with ThreadPoolExecutor(jobs) as pool:
