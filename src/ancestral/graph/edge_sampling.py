@@ -34,7 +34,8 @@ Float = NDArray[np.float64]
 
 LEAF = 16  # nodes of a cell that is not split further
 WASTE = 12.0  # candidates that may be refused in a pair of cells before splitting it pays
-STREAMS = 64  # pairs of cells are dealt to so many random streams, whatever the number of threads
+STREAMS = 64  # at most: pairs of cells are dealt to random streams, whatever the number of threads
+STREAM_PAIRS = 1_000_000  # pairs of nodes that deserve a stream of their own
 FRONTIER = 4_096  # pairs of cells to deal
 EDGE_BYTES = 48  # at the peak, while the sparse adjacency is made
 
@@ -109,10 +110,11 @@ def _draw(
     split = edge_kernels.split_pairs
     one, two = split(root, root, *tree, cells.child, *boxes, a, b, WASTE, FRONTIER)
     entropy = rng.integers(0, 2**32, size=8, dtype=np.uint64)
-    seeds = np.random.SeedSequence(entropy.tolist()).spawn(STREAMS)
+    streams = min(STREAMS, 1 + len(X) * (len(X) - 1) // (2 * STREAM_PAIRS))
+    seeds = np.random.SeedSequence(entropy.tolist()).spawn(streams)
 
     def deal(k: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
-        mine = one[k::STREAMS].copy(), two[k::STREAMS].copy()
+        mine = one[k::streams].copy(), two[k::streams].copy()
         if not len(mine[0]):
             return np.zeros(0, np.int32), np.zeros(0, np.int32), 0
         fine = split(*mine, *tree, cells.child, *boxes, a, b, WASTE, np.iinfo(np.int64).max)
@@ -120,7 +122,7 @@ def _draw(
         i, j, tried = edge_kernels.draw_edges(*fine, *tree, *boxes, X, a, b, stream)
         return i, j, tried
 
-    return in_threads(deal, STREAMS, n_jobs)
+    return in_threads(deal, streams, n_jobs)
 
 
 @dataclass(frozen=True)
