@@ -38,6 +38,7 @@ from ancestral.graph.pair_sums import (
     pass_over,
     product_range,
     seen_extremes,
+    some_products,
 )
 from ancestral.graph.pairs import Extremes
 from ancestral.graph.solvers import newton
@@ -48,7 +49,7 @@ FEWEST_NODES = 2_000  # below, a pass over all pairs is over at once
 WIDEST = 3  # features
 TOLERANCE = 0.01  # standard errors, that the estimates may be off by
 START = 3.0  # the first level is this much below what the rates ask for: they are cautious
-STEP = 2.5  # between levels: the error falls by e to this power
+STEP = 2.5  # to the next level: the error falls at least by e to this power
 PILOT_NODES = 3_000
 
 
@@ -199,21 +200,19 @@ def by_chebyshev(
     a, b, information = _pilot(graph, about_edges)
     level = math.log(math.sqrt(information) / tolerance) - START
     low, high = graph.features.min(axis=0), graph.features.max(axis=0)
-    cells = Cells.over(*box_range(low, high))
-    rough: Float | None = None
+    cells = Cells.over(*box_range(low, high), some_products(graph.features))
     while True:
         tensor = Tensor(low, high, _sizes(low, high, a, level))
         if tensor.count**2 > graph.n_nodes**2 / 2:
             return None
         W = tensor.weights_of(graph.features, n_jobs=n_jobs)
-        if rough is None:
-            before = tensor.coarser(W, _sizes(low, high, a, level - STEP))
-            rough = _moments(*before, graph.features, cells, n_jobs)
+        fewer = tuple(q - max(1, q // 5) if q > 1 else 1 for q in tensor.sizes)
+        rough = _moments(*tensor.coarser(W, fewer), graph.features, cells, n_jobs)
         fine = _moments(tensor, W, graph.features, cells, n_jobs)
         grid = PairGrid.of_cells(cells, fine, *about_edges, n_pairs=graph.n_pairs, rough=rough)
         if grid.approximation_error(a, b).max() <= tolerance:
             return grid
-        level, rough = level + STEP, fine
+        level += STEP
 
 
 def _sizes(low: Float, high: Float, a: float, level: float) -> tuple[int, ...]:
@@ -239,7 +238,7 @@ def _pilot(graph: Graph, about_edges: tuple[int, float, Extremes]) -> tuple[floa
         graph.n_nodes, min(PILOT_NODES, graph.n_nodes), replace=False
     )
     few = graph.features[np.sort(some)]
-    cells = Cells.over(*product_range(few))
+    cells = Cells.over(*product_range(few), some_products(few))
     moments, _ = pass_over(few, cells)
     grid = PairGrid.of_cells(
         cells,
@@ -248,7 +247,7 @@ def _pilot(graph: Graph, about_edges: tuple[int, float, Extremes]) -> tuple[floa
         n_pairs=graph.n_pairs,
     )
     if not 0 < about_edges[0] < graph.n_pairs:  # part of a stream: fitted with other parts
-        a, b = 33.0 / (cells.count * cells.step), 0.0
+        a, b = 33.0 / max(float(np.ptp(cells.nodes)), 1e-300), 0.0
     else:
         last = newton(grid, max_iter=50)[-1]
         a, b = last["a"], last["b"]

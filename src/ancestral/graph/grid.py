@@ -1,18 +1,22 @@
-"""The distribution of s = x_i . x_j over all pairs of nodes, on a uniform grid.
+"""The distribution of s = x_i . x_j over all pairs of nodes, on a grid.
 
-    sum_pairs f(s) ~ sum_k weights[k] f(k h),    k = start, start + 1, ...
+    sum_pairs f(s) ~ sum_k weights[k] f(nodes[k])
 
 Every s deposits cubic-Lagrange weights on the four nodes around it, so that the sum is exact for
-cubic f and off by about (3/128) h^4 f'''' otherwise. The spacing h is a power of two, chosen for
-4,096 to 8,192 nodes over the range: grids of different data share their nodes and merge by `+`, the
-finer one brought to the coarser spacing by the same weights. What concerns edges alone (their
+cubic f and off by about (3/128) h^4 f'''' otherwise. The distance h of nodes is a power of two,
+for 4,096 to 8,192 nodes over the range of s. Where most of s lies in a small part of its range, the
+nodes stand in layers: the first covers |s| < R at distance h, the next R <= |s| < 2R at 2h, and so
+on, as floating-point numbers do. Grids of different data share their nodes and merge by `+`, the
+finer one brought to the coarser distance by the same weights. What concerns edges alone (their
 number and sum of s) is exact.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +24,77 @@ from scipy.special import expit
 
 from ancestral.graph.pairs import Extremes, InnerProducts, PairStatistics, logistic
 
-NODES = 4_096  # at least, over the range of s
 Float = NDArray[np.float64]
+
+NODES = 4_096  # at least, over the range of s,
+BULK_NODES = 1_024  # and over the middle 80 percent of it
+MOST_NODES = 1 << 15  # of one layer
 
 # Row p: the coefficients of t^p in the weights of nodes k - 1, k, k + 1, k + 2 at k + t.
 _LAGRANGE = np.array([[0, 6, 0, 0], [-2, -3, 6, -1], [3, -6, 3, 0], [-1, 3, -3, 1]]) / 6.0
 
 
 @dataclass(frozen=True)
+class Layer:
+    """Weights on equidistant nodes (start + k) step, k = 0, 1, ...; step is a power of two."""
+
+    step: float
+    start: int
+    weights: Float
+
+    @property
+    def nodes(self) -> Float:
+        """Return s at the nodes."""
+        return self.step * np.arange(self.start, self.start + len(self.weights), dtype=np.float64)
+
+    def __add__(self, other: Layer) -> Layer:
+        if not isinstance(other, Layer) or other.step != self.step:
+            return NotImplemented
+        start = min(self.start, other.start)
+        end = max(self.start + len(self.weights), other.start + len(other.weights))
+        weights = np.zeros(end - start)
+        for layer in (self, other):
+            place = layer.start - start
+            weights[place : place + len(layer.weights)] += layer.weights
+        return Layer(self.step, start, weights)
+
+    def doubled(self) -> Layer:
+        """Return the same distribution on nodes of twice the distance."""
+        start, weights = self.start, self.weights
+        if start % 2:
+            start, weights = start - 1, np.concatenate([[0.0], weights])
+        if len(weights) % 2:
+            weights = np.append(weights, 0.0)
+        even, odd = weights[::2], weights[1::2]  # nodes 2k stay; 2k + 1 lies halfway
+        result = np.zeros(len(even) + 3)  # from node start / 2 - 1
+        result[1:-2] += even
+        for k, share in enumerate((-1, 9, 9, -1)):
+            result[k : k + len(odd)] += share / 16 * odd
+        return Layer(2 * self.step, start // 2 - 1, result)
+
+    def coarsened(self, step: float) -> Layer:
+        """Return the same distribution on nodes at least `step` apart."""
+        layer = self
+        while layer.step < step:
+            layer = layer.doubled()
+        return layer
+
+
+def merged(layers: Iterable[Layer], step: float = 0.0) -> tuple[Layer, ...]:
+    """Return layers by rising distance, none below `step` or too long, one for each distance."""
+    found: dict[float, Layer] = {}
+    for layer in layers:
+        coarse = layer.coarsened(step)
+        found[coarse.step] = found[coarse.step] + coarse if coarse.step in found else coarse
+    long = [layer.step for layer in found.values() if len(layer.weights) > MOST_NODES]
+    if long:
+        return merged(found.values(), 2 * max(long))
+    return tuple(found[key] for key in sorted(found))
+
+
+@dataclass(frozen=True)
 class Cells:
-    """Where s falls: cell k holds s in [(start + k) step, (start + k + 1) step).
+    """Where s falls: cell k of the first layer holds s in [(start + k) step, (start + k + 1) step).
 
     Parameters
     ----------
@@ -37,50 +102,80 @@ class Cells:
         A power of two.
     start : int
     count : int
+        Cells of each layer.
+    further : int
+        Layers beyond the first, each of twice the step of the one before; start is then
+        -count / 2, and a value belongs to the first layer that holds it.
     """
 
     step: float
     start: int
     count: int
+    further: int = 0
 
     @classmethod
-    def over(cls, low: float, high: float) -> Cells:
-        """Return cells that cover [low, high], of the spacing that belongs to such a range."""
+    def over(cls, low: float, high: float, some: Float | None = None) -> Cells:
+        """Return cells that cover [low, high], fine enough for the bulk of `some` values of s."""
         step = spacing(low, high)
+        bulk = 0.0 if some is None else float(np.subtract(*np.quantile(some, [0.9, 0.1])))
+        if bulk / BULK_NODES < step and bulk > 0:
+            step = max(2.0 ** math.floor(math.log2(bulk / BULK_NODES)), finest(low, high))
         start = math.floor(low / step)
-        return cls(step, start, math.floor(high / step) - start + 1)
+        count = math.floor(high / step) - start + 1
+        if count <= 4 * NODES:
+            return cls(step, start, count)
+        further = math.ceil(math.log2(max(abs(low), abs(high)) / (NODES * step)) + 1e-9)
+        return cls(step, -NODES, 2 * NODES, further)
 
     def zeros(self) -> Float:
-        """Return no moments yet: (count, 4)."""
-        return np.zeros((self.count, 4))
+        """Return no moments yet: (cells of all layers, 4)."""
+        return np.zeros((self.count * (1 + self.further), 4))
 
     def moments(self, s: Float, weights: Float | None = None) -> Float:
         """Return the sums of (1, t, t^2, t^3) in each cell over given s, optionally weighted."""
-        u = s / self.step - self.start
+        u, row = s / self.step - self.start, np.zeros(len(s), np.int64)
+        for _ in range(self.further):
+            beyond = (u < 0) | (u >= self.count)
+            u[beyond] = (u[beyond] + self.start) / 2 - self.start
+            row[beyond] += self.count
         cell = np.clip(u.astype(np.int64), 0, self.count - 1)
-        t = u - cell
+        t, row = u - cell, row + cell
         w = np.ones(len(s)) if weights is None else weights
+        size = self.count * (1 + self.further)
         columns = [w, w * t, w * t * t, w * t * t * t]
-        return np.stack([np.bincount(cell, c, minlength=self.count) for c in columns], axis=1)
+        return np.stack([np.bincount(row, c, minlength=size) for c in columns], axis=1)
 
-    def node_weights(self, moments: Float) -> Float:
-        """Return the weights of nodes start - 1 ... start + count + 1 from moments of cells."""
-        spread = moments @ _LAGRANGE  # (count, 4): what each cell gives to its four nodes
-        weights = np.zeros(self.count + 3)
-        for k in range(4):
-            weights[k : k + self.count] += spread[:, k]
-        return weights
+    @cached_property
+    def nodes(self) -> Float:
+        """s at the nodes of all layers, one layer after the other."""
+        return np.concatenate([layer.nodes for layer in self.layers(self.node_weights(None))])
+
+    def node_weights(self, moments: Float | None) -> Float:
+        """Return the weights of the nodes of all layers from moments of cells."""
+        weights = np.zeros((1 + self.further, self.count + 3))
+        if moments is not None:
+            spread = (moments @ _LAGRANGE).reshape(1 + self.further, self.count, 4)
+            for k in range(4):  # what each cell gives to its four nodes
+                weights[:, k : k + self.count] += spread[:, :, k]
+        return weights.ravel()
+
+    def layers(self, weights: Float) -> tuple[Layer, ...]:
+        """Return weights of nodes as layers."""
+        parts = weights.reshape(1 + self.further, -1)
+        return tuple(Layer(self.step * 2.0**k, self.start - 1, w) for k, w in enumerate(parts))
 
 
 def spacing(low: float, high: float) -> float:
     """Return the power of two that puts 4,096 to 8,192 nodes on a range."""
-    size = max(abs(low), abs(high))
-    if size == 0:
-        return 1.0
-    finest = math.floor(math.log2(size)) - 44  # below, a float64 s has no digits left
     if high == low:
-        return 2.0**finest
-    return 2.0 ** max(math.floor(math.log2((high - low) / NODES)), finest)
+        return finest(low, high)
+    return max(2.0 ** math.floor(math.log2((high - low) / NODES)), finest(low, high))
+
+
+def finest(low: float, high: float) -> float:
+    """Return the least distance at which a float64 s of such a size still has digits."""
+    size = max(abs(low), abs(high))
+    return 2.0 ** (math.floor(math.log2(size)) - 44) if size else 1.0
 
 
 @dataclass(frozen=True)
@@ -89,36 +184,30 @@ class PairGrid(PairStatistics):
 
     Parameters
     ----------
-    step : float
-        Distance of the grid's nodes, a power of two.
-    start : int
-        The first node is at start * step.
-    weights : ndarray of shape (n_grid,)
-        Pairs, linked or not, spread over the nodes.
+    layers : tuple of Layer
+        Pairs, linked or not, spread over nodes.
     n_pairs, n_edges : int
         Exact.
     edge_sum : float
         The sum of s over the edges, exact to rounding.
     extremes : Extremes
         Of s over links and gaps; those of gaps are seen, not bounds, where pairs were not visited.
-    doubt : ndarray of shape (n_grid,)
-        The weights of a rougher approximation less `weights`: what an approximation of the pairs
-        (not of the grid) may be off by. Zero where every pair was visited.
+    doubt : tuple of Layer
+        The weights of a rougher approximation less those of `layers`: what an approximation of
+        the pairs (not of the grid) may be off by. None where every pair was visited.
     """
 
-    step: float
-    start: int
-    weights: Float
+    layers: tuple[Layer, ...]
     n_pairs: int
     n_edges: int
     edge_sum: float
     extremes: Extremes = field(default_factory=Extremes)
-    doubt: Float | None = None
+    doubt: tuple[Layer, ...] = ()
 
     @classmethod
     def empty(cls) -> PairGrid:
         """Return the statistics of no graph: the identity of `+`."""
-        return cls(0.0, 0, np.zeros(0), 0, 0, 0.0)
+        return cls((), 0, 0, 0.0)
 
     @classmethod
     def of_products(cls, products: InnerProducts) -> PairGrid:
@@ -126,10 +215,9 @@ class PairGrid(PairStatistics):
         s = np.concatenate([products.edges, products.gaps])
         if not len(s):
             return cls.empty()
-        cells = Cells.over(float(s.min()), float(s.max()))
-        return cls.of_cells(
-            cells, cells.moments(s), len(products.edges), products.edges.sum(), products.extremes
-        )
+        cells = Cells.over(float(s.min()), float(s.max()), s)
+        edges = len(products.edges), float(products.edges.sum()), products.extremes
+        return cls.of_cells(cells, cells.moments(s), *edges)
 
     @classmethod
     def of_cells(
@@ -144,19 +232,10 @@ class PairGrid(PairStatistics):
         rough: Float | None = None,
     ) -> PairGrid:
         """Return the grid of moments in cells; `rough` are those of a rougher approximation."""
-        weights = cells.node_weights(moments)
-        doubt = None if rough is None else cells.node_weights(rough) - weights
         count = round(float(moments[:, 0].sum())) if n_pairs is None else n_pairs
-        return cls(
-            cells.step,
-            cells.start - 1,
-            weights,
-            count,
-            int(n_edges),
-            float(edge_sum),
-            extremes,
-            doubt,
-        )
+        doubt = () if rough is None else cells.layers(cells.node_weights(rough - moments))
+        layers = cells.layers(cells.node_weights(moments))
+        return cls(layers, count, n_edges, edge_sum, extremes, doubt)
 
     def __add__(self, other: PairStatistics) -> PairGrid:
         if isinstance(other, InnerProducts):
@@ -167,63 +246,33 @@ class PairGrid(PairStatistics):
             return self
         if not self.n_pairs:
             return other
-        step = max(self.step, other.step)
-        while (max(self.high, other.high) - min(self.low, other.low)) / step > 2 * NODES + 16:
-            step *= 2  # the 16 leave room for nodes beyond the ends, which merging adds
-        one, two = self.coarsened(step), other.coarsened(step)
-        start = min(one.start, two.start)
-        size = max(one.start + len(one.weights), two.start + len(two.weights)) - start
-        doubts = [(g.doubt, g.start - start) for g in (one, two) if g.doubt is not None]
+        step = max(self.layers[0].step, other.layers[0].step)
+        layers = merged(self.layers + other.layers, step)
         return PairGrid(
-            step,
-            start,
-            _laid([(g.weights, g.start - start) for g in (one, two)], size),
-            one.n_pairs + two.n_pairs,
-            one.n_edges + two.n_edges,
-            one.edge_sum + two.edge_sum,
-            one.extremes | two.extremes,
-            _laid(doubts, size) if doubts else None,
+            layers,
+            self.n_pairs + other.n_pairs,
+            self.n_edges + other.n_edges,
+            self.edge_sum + other.edge_sum,
+            self.extremes | other.extremes,
+            merged(self.doubt + other.doubt, layers[0].step),
         )
 
     __radd__ = __add__
 
-    @property
-    def low(self) -> float:
-        """The first node's s."""
-        return self.start * self.step
-
-    @property
-    def high(self) -> float:
-        """The last node's s."""
-        return (self.start + len(self.weights) - 1) * self.step
-
-    @property
+    @cached_property
     def nodes(self) -> Float:
         """s at the grid's nodes, shape (n_grid,)."""
-        return self.step * np.arange(self.start, self.start + len(self.weights), dtype=np.float64)
+        return np.concatenate([np.zeros(0), *(layer.nodes for layer in self.layers)])
+
+    @cached_property
+    def weights(self) -> Float:
+        """The weights of the nodes, shape (n_grid,)."""
+        return np.concatenate([np.zeros(0), *(layer.weights for layer in self.layers)])
 
     @property
     def rounding(self) -> float:
         """The rounding of s: pairs and edges are summed in different orders."""
-        return 1e-13 * max(abs(self.low), abs(self.high))
-
-    def coarsened(self, step: float) -> PairGrid:
-        """Return the same distribution on a grid of a larger spacing, by doublings."""
-        grid = self
-        while grid.step < step:
-            start, weights = _doubled(grid.start, grid.weights)
-            doubt = None if grid.doubt is None else _doubled(grid.start, grid.doubt)[1]
-            grid = PairGrid(
-                2 * grid.step,
-                start,
-                weights,
-                grid.n_pairs,
-                grid.n_edges,
-                grid.edge_sum,
-                grid.extremes,
-                doubt,
-            )
-        return grid
+        return 1e-13 * float(np.abs(self.nodes).max(initial=0.0))
 
     def log_likelihood(self, a: float, b: float) -> float:
         """Return l(a, b) in nats."""
@@ -255,37 +304,23 @@ class PairGrid(PairStatistics):
         Returns
         -------
         ndarray of shape (2,)
-            For a and b, an upper estimate: the difference to the grid of twice the spacing, whose
-            error is some sixteen times larger, and, where pairs were not visited, the difference
-            to a rougher approximation.
+            For a and b, an upper estimate: the difference to the grid of twice the distances,
+            whose error is some sixteen times larger, and, where pairs were not visited, the
+            difference to a rougher approximation.
         """
-        _, gradient, information = self.evaluate(a, b)
-        off = np.abs(self.coarsened(2 * self.step).gradient(a, b) - gradient)
-        if self.doubt is not None:
-            p = self.doubt * expit(a * self.nodes + b)
-            off = off + np.abs([p @ self.nodes, p.sum()])
-        covariance = np.linalg.inv(information)
+        rough = [layer.doubled() for layer in self.layers]
+        off = np.abs(_expected(rough, a, b) - _expected(self.layers, a, b))
+        off = off + np.abs(_expected(self.doubt, a, b))
+        covariance = self.covariance(a, b)
         shift: Float = np.abs(covariance) @ off / np.sqrt(np.diag(covariance))
         return shift
 
 
-def _doubled(start: int, weights: Float) -> tuple[int, Float]:
-    """Return start and weights on the grid of twice the spacing."""
-    if start % 2:
-        start, weights = start - 1, np.concatenate([[0.0], weights])
-    if len(weights) % 2:
-        weights = np.append(weights, 0.0)
-    even, odd = weights[::2], weights[1::2]  # nodes 2k stay; 2k + 1 lies halfway
-    result = np.zeros(len(even) + 3)  # from node start / 2 - 1
-    result[1:-2] += even
-    for k, share in enumerate((-1, 9, 9, -1)):
-        result[k : k + len(odd)] += share / 16 * odd
-    return start // 2 - 1, result
-
-
-def _laid(parts: list[tuple[Float, int]], size: int) -> Float:
-    """Return arrays added up, each at its own place."""
-    total = np.zeros(size)
-    for values, place in parts:
-        total[place : place + len(values)] += values
+def _expected(layers: Iterable[Layer], a: float, b: float) -> Float:
+    """Return the sums of p s and of p."""
+    total = np.zeros(2)
+    for layer in layers:
+        s = layer.nodes
+        p = layer.weights * expit(a * s + b)
+        total += [p @ s, p.sum()]
     return total

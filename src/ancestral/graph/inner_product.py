@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
+from sklearn.base import clone
 
 from ancestral._validation import (
     as_generator,
@@ -38,12 +39,13 @@ from ancestral.graph.edge_sampling import sample_edges
 from ancestral.graph.graphs import DENSE_NODES, Graph, as_graphs, refuse_large, say_ignored_loops
 from ancestral.graph.many_graphs import by_size, clustered_covariance, profile_intervals
 from ancestral.graph.pair_sums import gather
-from ancestral.graph.pairs import InnerProducts, PairStatistics, Penalised
+from ancestral.graph.pairs import KEPT_PAIRS, InnerProducts, PairStatistics, Penalised
 from ancestral.graph.solvers import gradient_ascent, newton
 
 __all__ = ["Graph", "InnerProductGraph", "InnerProducts", "as_graphs", "gradient_ascent", "newton"]
 
 LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
+MOST_KEPT = 20_000_000  # pairs whose products are kept after all where a grid is too coarse
 
 
 class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
@@ -161,8 +163,23 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """
         self._seen = None
         (graphs,) = self._check_chunk(graphs, y, reset=True)
-        self._solve(self._statistics(graphs))
+        statistics = self._statistics(graphs)
+        if KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto":
+            statistics = self._exact_if_rough(statistics, graphs)
+        self._solve(statistics)
         return self
+
+    def _exact_if_rough(self, statistics: PairStatistics, graphs: list[Graph]) -> PairStatistics:
+        """Return every inner product where the grid is too coarse for the slope it gives."""
+        try:
+            self._check_solvable(statistics)
+            last = newton(Penalised(statistics, self.l2))[-1]
+            error = statistics.approximation_error(last["a"], last["b"])
+        except np.linalg.LinAlgError:
+            error = np.full(2, np.inf)
+        if error.max() <= LARGEST_ERROR:
+            return statistics
+        return clone(self).set_params(pairs="products")._statistics(graphs)
 
     def _check_chunk(self, graphs: Any, y: Any, *, reset: bool) -> tuple[list[Graph]]:
         """Return graphs of one feature width, remembered when `reset`."""
@@ -224,15 +241,24 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self.history_ = history
         self.slope_, self.intercept_ = a, b
         self.log_likelihood_ = statistics.log_likelihood(a, b)
-        self.covariance_ = objective.covariance(a, b)
+        mend = (
+            'Pass pairs="products" to keep every inner product, which takes '
+            f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
+        )
+        try:
+            self.covariance_ = objective.covariance(a, b)
+            self.approximation_error_ = objective.approximation_error(a, b)
+        except np.linalg.LinAlgError:
+            raise ModelError(
+                f"links and gaps hardly overlap: the grid of x_i.x_j is too coarse for a slope "
+                f"of {a:.2g} or more. {mend}"
+            ) from None
         self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
-        self.approximation_error_ = objective.approximation_error(a, b)
         self.n_pairs_ = statistics.n_pairs
         if self.approximation_error_.max() > LARGEST_ERROR:
             warnings.warn(
                 "the sums over pairs are approximate: slope and intercept may be off by "
-                f"{self.approximation_error_.max():.2g} standard errors. Pass "
-                'pairs="visited" to visit every pair.',
+                f"{self.approximation_error_.max():.2g} standard errors. {mend}",
                 AncestralWarning,
                 stacklevel=3,
             )

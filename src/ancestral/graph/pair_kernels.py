@@ -26,6 +26,7 @@ def pair_moments(
     indices: NDArray[np.int64],
     origin: float,
     scale: float,
+    further: int,
     first: int,
     stride: int,
     moments: NDArray[np.float64],
@@ -35,11 +36,13 @@ def pair_moments(
 
     A pair with u = (x_i . x_j - origin) scale falls into cell k = floor(u) at t = u - k, and adds
     (1, t, t^2, t^3) to moments[k], times the product of its weights unless `weights` is empty.
+    There are `further` layers of cells beyond the first, as `grid.Cells` has them.
     With `indptr` not empty (the sorted neighbours j > i of each i), gap_range is widened to the
     pairs that are not linked.
     """
     m, n = XT.shape
-    top = len(moments) - 0.5
+    count = len(moments) // (1 + further)
+    top = count - 1e-9
     s = np.empty(CHUNK)
     cell = np.empty(CHUNK, np.int32)
     weighted, tracking = len(weights) > 0, len(indptr) > 0
@@ -60,13 +63,33 @@ def pair_moments(
                 if tracking:
                     _widen(u, i, j0, indptr, indices, gap_range)
                 for j in range(len(u)):
-                    v = min(max((u[j] - origin) * scale, 0.0), top)  # rounding at the ends
-                    k[j] = np.int32(v)
-                    u[j] = v - k[j]
+                    u[j] = (u[j] - origin) * scale
+                if further:
+                    _sink(u, k, count, further)
+                else:
+                    k[:] = 0
+                for j in range(len(u)):
+                    v = min(max(u[j], 0.0), top)  # rounding at the ends
+                    cell_of = np.int32(v)
+                    k[j] += cell_of
+                    u[j] = v - cell_of
                 if weighted:
                     _deposit_weighted(u, k, weights[i], weights[j0:right], moments)
                 else:
                     _deposit(u, k, moments)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _sink(u: NDArray, row: NDArray, count: int, further: int) -> None:
+    """Halve what lies outside a layer until a further one holds it; note where that begins."""
+    middle = 0.5 * count
+    for j in range(len(u)):
+        row[j] = 0
+        if u[j] < 0.0 or u[j] >= count:
+            x, layer = u[j] - middle, 0
+            while (x < -middle or x >= middle) and layer < further:
+                x, layer = 0.5 * x, layer + 1
+            u[j], row[j] = x + middle, layer * count
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)

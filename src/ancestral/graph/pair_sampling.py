@@ -28,7 +28,14 @@ from scipy.special import expit
 from ancestral._validation import as_generator
 from ancestral.graph.graphs import Graph
 from ancestral.graph.grid import Cells, Float, PairGrid
-from ancestral.graph.pair_sums import Edges, product_range, products, seen_extremes, visit
+from ancestral.graph.pair_sums import (
+    Edges,
+    product_range,
+    products,
+    seen_extremes,
+    some_products,
+    visit,
+)
 from ancestral.graph.pairs import Extremes, PairStatistics
 from ancestral.graph.solvers import newton
 
@@ -57,7 +64,7 @@ class Strata:
 
     def covariance(self, a: float, b: float) -> Float:
         """Return V, the sampling covariance of the sums of (p s, p)."""
-        s = (self.cells.start - 1 + np.arange(self.counts.shape[1])) * self.cells.step
+        s = self.cells.nodes
         p = expit(a * s + b)
         n = self.counts.sum(axis=1)
         values = np.stack([p * s, p])  # (2, n_grid)
@@ -156,7 +163,7 @@ def _sampled(graph: Graph, rng: np.random.Generator) -> SampledPairs:
     """Return the statistics of one large graph."""
     edges = Edges.of(graph)
     about_edges = len(edges.s), float(edges.s.sum()), seen_extremes(graph, edges)
-    cells = Cells.over(*product_range(graph.features))
+    cells = Cells.over(*product_range(graph.features), some_products(graph.features))
     nodes, bounds = _halved(graph.features)
     X = graph.features[nodes]
     one, two = np.triu_indices(len(bounds) - 1)
@@ -172,7 +179,7 @@ def _sampled(graph: Graph, rng: np.random.Generator) -> SampledPairs:
 
     def grid(strata: Strata) -> PairGrid:
         weights = (strata.sizes / strata.counts.sum(axis=1)) @ strata.counts
-        return PairGrid(cells.step, cells.start - 1, weights, graph.n_pairs, *about_edges)
+        return PairGrid(cells.layers(weights), graph.n_pairs, *about_edges)
 
     pilot = draw(_shares(sizes, PILOT))
     strata = draw(_shares(sizes * _spreads(pilot, grid(pilot)), SAMPLED))

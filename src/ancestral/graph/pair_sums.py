@@ -144,7 +144,8 @@ def visit(graphs: Sequence[Graph], *, n_jobs: int | None = None) -> PairGrid:
     if not graphs:
         return PairGrid.empty()
     ranges = np.array([product_range(graph.features) for graph in graphs])
-    cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max())
+    some = np.concatenate([some_products(graph.features) for graph in graphs])
+    cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some)
     moments, extremes = cells.zeros(), Extremes()
     n_edges, edge_sum = 0, 0.0
     for graph in graphs:
@@ -216,7 +217,7 @@ def pass_over(
 
     Returns
     -------
-    moments : ndarray of shape (cells.count, 4)
+    moments : ndarray of shape (cells of all layers, 4)
     gaps : ndarray of shape (2,)
         (inf, -inf) without edges.
     """
@@ -237,6 +238,7 @@ def pass_over(
             ends,
             cells.start * cells.step,
             1.0 / cells.step,
+            cells.further,
             group,
             groups,
             moments,
@@ -294,6 +296,12 @@ def product_range(features: Float) -> tuple[float, float]:
     below, above = box_range(features.min(axis=0), features.max(axis=0))
     reach = float((features * features).sum(axis=1).max())
     return max(below, -reach), min(above, reach)
+
+
+def some_products(features: Float) -> Float:
+    """Return x_i . x_j of some pairs of rows, always the same ones."""
+    i, j = np.random.default_rng(0).integers(0, len(features), (2, min(len(features), 10_000)))
+    return products(features, i, j)
 
 
 def box_range(low: Float, high: Float) -> tuple[float, float]:

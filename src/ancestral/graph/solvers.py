@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.errors import ModelError
 from ancestral.graph.pairs import PairStatistics
 
 ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
@@ -24,7 +25,7 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
     best, gradient, information = statistics.evaluate(*theta)
     history = [_record(theta, best, gradient, None)]
     for _ in range(max_iter):
-        step = np.linalg.solve(information, gradient)
+        step = _newton_step(information, gradient)
         if np.abs(step).max() <= 1e-15 * (1 + np.abs(theta).max()):
             break
         scale = 1.0
@@ -41,6 +42,25 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
         if np.abs(scale * step).max() < 1e-12 * np.abs(theta).max():
             break
     return history
+
+
+def _newton_step(
+    information: NDArray[np.float64], gradient: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return I^-1 gradient, with a ridge on I where it is not definite (every p is 0 or 1)."""
+    ridge = 0.0
+    for _ in range(60):
+        try:
+            step = np.asarray(np.linalg.solve(information + ridge * np.eye(2), gradient), float)
+        except np.linalg.LinAlgError:
+            step = np.full(2, np.nan)
+        if step @ gradient >= 0:  # uphill, and not NaN
+            return step
+        ridge = max(10 * ridge, 1e-12 * abs(float(np.trace(information))), 1e-12)
+    raise ModelError(
+        "the likelihood is flat to float64 at an iteration of Newton's method. Scale the features "
+        "so that x_i.x_j is of the order of one."
+    )
 
 
 def gradient_ascent(
