@@ -103,13 +103,9 @@ def why_forbidden(name: str, target: str) -> str | None:
     """Return what an import breaks, or None."""
     own, top = part(name), target.split(".")[0]
     if top == "torch" and name not in TORCH_FILES:
-<<<<<<< HEAD
         return "torch is for the neural models' own files only"
-=======
-        return "torch is for the two neural model files only"
     if top == "numba" and name not in NUMBA_FILES:
         return "numba is for the files of kernels only"
->>>>>>> wip-graph
     if own in FAMILIES and top in ("matplotlib", "dask"):
         return "models neither draw nor distribute"
     if top != "ancestral":

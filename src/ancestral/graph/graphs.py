@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ancestral._validation import as_numbers, refuse_non_finite
+from ancestral._validation import as_numbers, refuse_non_finite, warn
 from ancestral.errors import DataError, DataTypeError, ModelError
 
 logger = logging.getLogger("ancestral")
@@ -27,7 +27,7 @@ DENSE_NODES = 2_000  # up to here an adjacency is an array, whatever it was give
 MAX_BYTES = 16 << 30  # of any one dense matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """An undirected graph with a row of features for each node.
 
@@ -60,6 +60,13 @@ class Graph:
     def __post_init__(self) -> None:
         X = as_numbers(self.features, name="features", ndim=2).astype(np.float64)
         refuse_non_finite(X, name="features")
+        if not len(X):
+            raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
+        if type(self.adjacency).__module__.startswith("networkx"):
+            raise DataTypeError(
+                "adjacency is a networkx graph, whose nodes have an order of their own: give a "
+                "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
+            )
         object.__setattr__(self, "features", X)
         object.__setattr__(self, "adjacency", _checked_adjacency(self.adjacency, len(X)))
         if self.feature_names is not None:
@@ -70,6 +77,10 @@ class Graph:
                     "give one for each."
                 )
             object.__setattr__(self, "feature_names", names)
+
+    def __repr__(self) -> str:
+        width = self.features.shape[1]
+        return f"Graph({self.n_nodes} nodes with {width} features, {self.n_edges} edges)"
 
     @classmethod
     def of_checked(cls, features: NDArray[np.float64], adjacency: sparse.csr_array) -> Graph:
@@ -277,8 +288,10 @@ def _as_graph(item: Any, index: int) -> Graph:
     if isinstance(item, Graph):
         return item
     if not isinstance(item, list | tuple) or len(item) != 2:
+        kind = type(item)
+        family = "networkx " * kind.__module__.startswith("networkx")
         raise DataError(
-            f"graph {index} is a {type(item).__name__}; give a Graph or (features, adjacency)."
+            f"graph {index} is a {family}{kind.__name__}; give a Graph or (features, adjacency)."
         )
     X, E = item
     if _looks_swapped(X, E):
@@ -296,12 +309,32 @@ def _as_graph(item: Any, index: int) -> Graph:
 
 def _looks_swapped(X: Any, E: Any) -> bool:
     """Tell whether the first is a square 0/1 matrix and the second cannot be one."""
-    first, second = _shape(X), _shape(E)
+    try:
+        first, second = _shape(X), _shape(E)
+    except ValueError:  # ragged: to be named where it is read
+        return False
     return (
         len(first) == 2 == len(second)
         and first[0] == first[1] == second[0]
         and second[0] != second[1]
     )
+
+
+def warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
+    """Warn of graphs without a pair, and of features that `sample` would not draw."""
+    single = sum(g.n_nodes == 1 for g in graphs)
+    if single:
+        warn(
+            f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
+            "nothing about a and b."
+        )
+    sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
+    largest = max(sizes)
+    if largest > 1:
+        warn(
+            f"features reach {largest:g} in size (graph {sizes.index(largest)}): the fit is right, "
+            "but `sample` draws features from [-1, 1]. Rescale them, or give `sample` features."
+        )
 
 
 def say_ignored_loops(graphs: Sequence[Graph]) -> None:

@@ -16,7 +16,6 @@ Symbols: a slope_, b intercept_.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -32,11 +31,19 @@ from ancestral._validation import (
     check_n_samples,
     check_number,
     refuse_non_finite,
+    warn,
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
-from ancestral.errors import AncestralWarning, ModelError
+from ancestral.errors import ModelError
 from ancestral.graph.edge_sampling import sample_edges
-from ancestral.graph.graphs import DENSE_NODES, Graph, as_graphs, refuse_large, say_ignored_loops
+from ancestral.graph.graphs import (
+    DENSE_NODES,
+    Graph,
+    as_graphs,
+    refuse_large,
+    say_ignored_loops,
+    warn_of_odd_graphs,
+)
 from ancestral.graph.many_graphs import by_size, clustered_covariance, profile_intervals
 from ancestral.graph.pair_sums import gather
 from ancestral.graph.pairs import KEPT_PAIRS, InnerProducts, PairStatistics, Penalised
@@ -163,6 +170,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """
         self._seen = None
         (graphs,) = self._check_chunk(graphs, y, reset=True)
+        warn_of_odd_graphs(graphs)
         statistics = self._statistics(graphs)
         if KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto":
             statistics = self._exact_if_rough(statistics, graphs)
@@ -229,15 +237,22 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self._check_solvable(statistics)
         objective = Penalised(statistics, self.l2) if self.l2 else statistics
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
+        tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
         if self.solver == "newton":
             history = newton(objective, max_iter=max_iter)
         elif self.solver == "gradient_ascent":
-            tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
             start = as_generator(self.random_state).normal(size=2)
             history = gradient_ascent(objective, start, tol=tol, max_iter=max_iter)
         else:
             raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
-        a, b = history[-1]["a"], history[-1]["b"]
+        last = history[-1]
+        if len(history) > max_iter and last["gradient_norm"] > tol:
+            warn(
+                f"max_iter={max_iter} iterations ended with a gradient of "
+                f"{last['gradient_norm']:.2g}: not converged, the maximum is elsewhere. Raise "
+                'max_iter, or use solver="newton".'
+            )
+        a, b = last["a"], last["b"]
         self.history_ = history
         self.slope_, self.intercept_ = a, b
         self.log_likelihood_ = statistics.log_likelihood(a, b)
@@ -256,11 +271,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
         self.n_pairs_ = statistics.n_pairs
         if self.approximation_error_.max() > LARGEST_ERROR:
-            warnings.warn(
+            warn(
                 "the sums over pairs are approximate: slope and intercept may be off by "
-                f"{self.approximation_error_.max():.2g} standard errors. {mend}",
-                AncestralWarning,
-                stacklevel=3,
+                f"{self.approximation_error_.max():.2g} standard errors. {mend}"
             )
 
     def log_density(self, graphs: Any) -> NDArray[np.float64]:
