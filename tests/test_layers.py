@@ -39,16 +39,12 @@ LAYERS = (
     ("cli", "studio"),
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
-<<<<<<< HEAD
 TORCH_FILES = (
     "ancestral.autoregressive.lstm",
     "ancestral.autoregressive.lstm_training",
     "ancestral.gaussian.neural",
 )
-=======
-TORCH_FILES = ("ancestral.autoregressive.lstm", "ancestral.gaussian.neural")
 NUMBA_FILES = ("ancestral.graph.edge_kernels", "ancestral.graph.pair_kernels")
->>>>>>> wip-graph
 # What the bare import must leave alone; model modules may load the first of these only.
 HEAVY = ("sklearn", "torch", "matplotlib", "dask", "numba", "jinja2", "starlette")
 
