@@ -12,6 +12,7 @@ import ancestral
 from ancestral import datasets
 from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.studio import rooms
+from ancestral.studio.faces import MOST_LATENTS
 from ancestral.studio.payload import packed, to_json
 from ancestral.studio.server import Rooms, _open, page_files
 from ancestral.studio.shelf import Shelf
@@ -65,10 +66,12 @@ def test_every_room_has_something_to_show(studio):
 
 def test_rooms_hold_what_the_models_are(studio, faces, models):
     sent = studio.json("/data/faces.json")
-    model = ancestral.PPCA(rooms.MOST_LATENTS).fit(faces)
+    model = ancestral.PPCA(MOST_LATENTS).fit(faces)
     np.testing.assert_allclose(unpacked(sent["models"][0]["mean"]), model.mean_, atol=1e-6)
     np.testing.assert_allclose(
-        unpacked(sent["plane"]), (faces - model.mean_) @ model.components_[:2].T, atol=1e-5
+        unpacked(sent["models"][0]["plane"]),
+        (faces - model.mean_) @ model.components_[:2].T,
+        atol=1e-5,
     )
     pixels = studio.json("/data/pixels.json")
     assert [sent["name"] for sent in pixels["models"]] == ["Tables", "LSTM"]
