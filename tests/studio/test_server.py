@@ -136,6 +136,13 @@ def test_binary_rows_make_tables(tmp_path):
     assert sent["m"] == 4 and sent["shape"] == (2, 2) and "bits.npy" in sent["models"][0]["name"]
 
 
+def test_pixels_up_to_255_are_drawn_so_and_said_so(tmp_path, faces):
+    np.save(tmp_path / "faces.npy", np.round(255 * faces).astype(np.uint8))
+    sent = rooms.part(Shelf.of([tmp_path / "faces.npy"]), "faces")
+    assert sent["grey"] == (0.0, 255.0) and "from 0 to 255" in sent["note"]
+    assert rooms.part(Shelf(), "faces")["note"] is None
+
+
 def test_a_csv_gives_the_line_its_points(tmp_path):
     (tmp_path / "pairs.csv").write_text("size,price\n1,2\n2,3\n3,5\n4,4\n")
     sent = rooms.part(Shelf.of([tmp_path / "pairs.csv"]), "line")

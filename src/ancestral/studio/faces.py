@@ -42,12 +42,24 @@ def faces(shelf: Shelf) -> dict[str, Any]:
         "source": source.sentence if len(X) else None,
         "shape": whole["shape"],
         "grey": whole["grey"],
+        "note": _note(whole["grey"]),
         "models": models,
         "n": len(X),
         "examples": packed(X[chosen[:FIRST_EXAMPLES]]),
         "index": [int(i) for i in chosen],
         "heldout": whole["heldout"](),
     }
+
+
+def _note(grey: tuple[float, float]) -> str | None:
+    """Say so where pixels have not the usual unit: log densities depend on it."""
+    if grey == (0.0, 1.0):
+        return None
+    low, high = grey
+    return (
+        f"The pixels run from {low:.4g} to {high:.4g}, not from 0 to 1: they are drawn on that range, "
+        "and log densities and σ² are in that unit."
+    )
 
 
 def faces_rest(shelf: Shelf) -> dict[str, Any]:

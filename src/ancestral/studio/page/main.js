@@ -93,6 +93,7 @@ async function build(name) {
       return;
     }
     if (data.source) body.append(el("p", { class: "source" }, data.source));
+    if (data.note) body.append(el("p", { class: "source note" }, data.note));
     page.rooms[name] = OPENERS[name](body, data, around(name));
     page.last[name] = page.rooms[name].state();
   } catch (error) {

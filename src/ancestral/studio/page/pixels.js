@@ -26,7 +26,7 @@ import { Cells } from "./cells.js";
 import { Completions, drawGiven, drawRow, sequenceModel } from "./sequence.js";
 import { PrefixTree, key, percent } from "./tree.js";
 
-const FIRST_SLICE = 10; // ms of search before the first picture, per model
+const FIRST_SLICE = 6; // ms of search before the first picture, per model
 const SLICE = 9; // ms of search per frame after that
 const N_SHOWN = 18; // completions listed
 const N_LEAVES = 40;
