@@ -120,7 +120,7 @@ def _measured(browser: Any, address: str, steps: int) -> Iterator[Row]:
         page.goto("about:blank")
         page.goto(f"{address}/?token={TOKEN}#{state}")
         page.wait_for_selector(".room:not([hidden]) .panel")
-        page.wait_for_timeout(800)  # the rest has arrived
+        page.wait_for_timeout(800 if steps > 3 else 50)  # the rest has arrived
         page.evaluate(WATCH, kinds)
 
     def row(case: str, budget: float, peer: str = "one frame at 60 Hz") -> Row:

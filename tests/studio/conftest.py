@@ -111,7 +111,7 @@ def faces() -> np.ndarray:
     return datasets.faces()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def studio(models: dict[str, Any], faces: np.ndarray) -> Iterator[Studio]:
     """A studio of built-in data and two models of pixels."""
     found, running, thread = started(Shelf(models=dict(models)))
@@ -120,7 +120,7 @@ def studio(models: dict[str, Any], faces: np.ndarray) -> Iterator[Studio]:
     thread.join(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # Playwright's loop must be gone before others start theirs
 def chromium() -> Iterator[Any]:
     """The system's browser, driven by Playwright."""
     api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
@@ -182,7 +182,7 @@ def visit(chromium: Any, studio: Studio) -> Iterator[Any]:
         assert not [url for url in outside if not url.startswith(("data:", "blob:"))]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def script(chromium: Any, studio: Studio) -> Iterator[Any]:
     """Run a function of the page's modules: script(body, argument) with `m`, the modules."""
     page = Page(chromium)

@@ -9,6 +9,7 @@ from scipy.stats import chi2, multivariate_normal
 from ancestral import PPCA
 from ancestral.datasets import _area_average
 from ancestral.studio import rooms
+from ancestral.studio.faces import split
 from ancestral.studio.payload import packed
 
 EXACT = 1e-6
@@ -178,7 +179,7 @@ def test_draws_of_hidden_pixels_fit_the_conditional(script, parts, faces):
 
 
 def test_scores_for_every_d_are_those_of_separate_fits(parts, faces):
-    train, out = rooms._split(faces)
+    train, out = split(faces)
     heldout = parts[0]["heldout"]
     for d in (1, 7, 30):
         assert heldout["d"][d - 1] == d

@@ -284,7 +284,10 @@ def test_another_host_is_warned_about_and_still_wants_the_token(monkeypatch):
     monkeypatch.setattr(server.Rooms, "make_all", lambda self: None)
     from ancestral.studio.shelf import Shelf
 
-    server.run(Shelf(), host="0.0.0.0", port=0, open_browser=False, say=said.append)
+    settings = {"host": "0.0.0.0", "port": 0, "open_browser": False, "say": said.append}
+    running = threading.Thread(target=server.run, args=(Shelf(),), kwargs=settings)
+    running.start()  # a thread of its own: Playwright's loop may be running in this one
+    running.join(20)
     assert served.is_set() and said[0].startswith("warning:") and "?token=" in said[1]
     assert isinstance(served.app, security.Guard) and len(served.app.token) >= 43
 

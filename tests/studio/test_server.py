@@ -12,6 +12,7 @@ import ancestral
 from ancestral import datasets
 from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.studio import rooms
+from ancestral.studio.faces import MOST_LATENTS
 from ancestral.studio.payload import packed, to_json
 from ancestral.studio.server import Rooms, _open, page_files
 from ancestral.studio.shelf import Shelf
@@ -65,10 +66,12 @@ def test_every_room_has_something_to_show(studio):
 
 def test_rooms_hold_what_the_models_are(studio, faces, models):
     sent = studio.json("/data/faces.json")
-    model = ancestral.PPCA(rooms.MOST_LATENTS).fit(faces)
+    model = ancestral.PPCA(MOST_LATENTS).fit(faces)
     np.testing.assert_allclose(unpacked(sent["models"][0]["mean"]), model.mean_, atol=1e-6)
     np.testing.assert_allclose(
-        unpacked(sent["plane"]), (faces - model.mean_) @ model.components_[:2].T, atol=1e-5
+        unpacked(sent["models"][0]["plane"]),
+        (faces - model.mean_) @ model.components_[:2].T,
+        atol=1e-5,
     )
     pixels = studio.json("/data/pixels.json")
     assert [sent["name"] for sent in pixels["models"]] == ["Tables", "LSTM"]
@@ -131,6 +134,13 @@ def test_binary_rows_make_tables(tmp_path):
     np.save(tmp_path / "bits.npy", rows)
     sent = rooms.part(Shelf.of([tmp_path / "bits.npy"]), "pixels")
     assert sent["m"] == 4 and sent["shape"] == (2, 2) and "bits.npy" in sent["models"][0]["name"]
+
+
+def test_pixels_up_to_255_are_drawn_so_and_said_so(tmp_path, faces):
+    np.save(tmp_path / "faces.npy", np.round(255 * faces).astype(np.uint8))
+    sent = rooms.part(Shelf.of([tmp_path / "faces.npy"]), "faces")
+    assert sent["grey"] == (0.0, 255.0) and "from 0 to 255" in sent["note"]
+    assert rooms.part(Shelf(), "faces")["note"] is None
 
 
 def test_a_csv_gives_the_line_its_points(tmp_path):

@@ -18,22 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import AncestralError, MissingExtraError
-from ancestral.report.sources import Source, find_source
+from ancestral.errors import AncestralError
+from ancestral.report.sources import find_source
+from ancestral.studio.faces import faces, faces_rest, split
 from ancestral.studio.payload import packed
-from ancestral.studio.shelf import Shelf, is_square
+from ancestral.studio.shelf import Shelf
 
-MOST_LATENTS = 64
-DEFAULT_LATENTS = 16
-FIRST_DIRECTIONS, FIRST_EXAMPLES = 16, 12  # sent before the rest, for a quick first view
-MOST_EXAMPLES = 60
 MOST_CONTEXTS = 40_000
 MOST_WEIGHTS = 300_000
 MOST_PAIRS = 60_000
 MOST_POINTS = 600
 MOST_GRAPHS = 12
 MOST_ROWS = 5_000
-HELD_OUT = 0.2
 
 
 def part(shelf: Shelf, name: str) -> dict[str, Any]:
@@ -42,138 +38,6 @@ def part(shelf: Shelf, name: str) -> dict[str, Any]:
         return PARTS[name](shelf)
     except AncestralError as error:
         return {"problem": str(error)}
-
-
-# ---- faces --------------------------------------------------------------------------------------
-
-
-def faces(shelf: Shelf) -> dict[str, Any]:
-    """The first directions and examples: enough for the first view."""
-    whole = _faces(shelf)
-    models = [
-        {
-            "name": name,
-            "mean": packed(model.mean_),
-            "directions": packed(model.components_[:FIRST_DIRECTIONS]),
-            "eigenvalues": packed(model.explained_variance_, "float64"),
-            "noise": model.noise_variance_,
-            "d": d,
-        }
-        for name, model, d in whole["models"]
-    ]
-    source, X, chosen = whole["source"], whole["X"], whole["examples"]
-    centred = X - whole["models"][0][1].mean_ if len(X) else X
-    plane = centred @ whole["models"][0][1].components_[:2].T if len(X) else np.zeros((0, 2))
-    return {
-        "source": source.sentence if len(X) else None,
-        "shape": whole["shape"],
-        "grey": whole["grey"],
-        "models": models,
-        "n": len(X),
-        "examples": packed(X[chosen[:FIRST_EXAMPLES]]),
-        "index": [int(i) for i in chosen],
-        "plane": packed(plane),
-        "heldout": whole["heldout"](),
-    }
-
-
-def faces_rest(shelf: Shelf) -> dict[str, Any]:
-    """The directions and examples that the first view did without."""
-    whole = _faces(shelf)
-    return {
-        "directions": [packed(m.components_[FIRST_DIRECTIONS:]) for _, m, _ in whole["models"]],
-        "examples": packed(whole["X"][whole["examples"][FIRST_EXAMPLES:]]),
-    }
-
-
-def _faces(shelf: Shelf) -> dict[str, Any]:
-    """Return models of images, (name, model, default d), and the images they are shown with."""
-    from ancestral import PPCA
-
-    saved = {
-        name: model
-        for name, model in shelf.models.items()
-        if isinstance(model, PPCA) and is_square(model.n_features_in_) and model.n_components_
-    }
-    source = _faces_source(shelf, needed=not saved)
-    if saved:
-        first = next(iter(saved.values()))
-        m = first.n_features_in_
-        models = [(k, v, v.n_components_) for k, v in saved.items() if v.n_features_in_ == m]
-        if source is not None and source.origin == "built-in" and not _looks_like(source, first):
-            source = None
-    else:
-        assert source is not None
-        D = min(MOST_LATENTS, int(np.linalg.matrix_rank(source.data.X - source.data.X.mean(0))) - 1)
-        model = PPCA(D).fit(source.data.X)
-        models = [(f"PPCA, fitted to these {len(source.data.X)} images", model, min(16, D))]
-    m = len(models[0][1].mean_)
-    if source is None or source.data.X.shape[1] != m:
-        source = Source("", "", None)
-        X, shape = np.zeros((0, m)), (round(m**0.5), round(m**0.5))
-        grey = _grey_of(models[0][1])
-    else:
-        X, shape, grey = source.data.X, source.data.shape, source.data.grey_range
-    n_shown = min(MOST_EXAMPLES, len(X))
-    return {
-        "models": models,
-        "source": source,
-        "X": X,
-        "shape": shape,
-        "grey": grey,
-        "examples": np.unique(np.linspace(0, len(X) - 1, n_shown).round().astype(int)),
-        "heldout": lambda: _held_out_by_d(X, models[0][1].n_components_),
-    }
-
-
-def _looks_like(source: Source, model: Any) -> bool:
-    """Tell whether a model can be of such images: as many pixels, in the same range of grey."""
-    return len(model.mean_) == source.data.X.shape[1] and _grey_of(model) == source.data.grey_range
-
-
-def _grey_of(model: Any) -> tuple[float, float]:
-    """Return what a model without images draws black and white, as far as its mean tells."""
-    low, high = float(model.mean_.min()), float(model.mean_.max())
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
-    if low >= 0 and high <= 255:
-        return 0.0, 255.0
-    spread = np.sqrt((model.loadings_**2).sum(axis=1) + model.noise_variance_)
-    return float((model.mean_ - 2 * spread).min()), float((model.mean_ + 2 * spread).max())
-
-
-def _faces_source(shelf: Shelf, *, needed: bool) -> Source | None:
-    """Return the images; None where models can do without and none are to be had."""
-    if not shelf.built_in and "faces" not in shelf.files:
-        return None
-    try:
-        return find_source("faces", shelf.files)
-    except MissingExtraError:
-        if needed:
-            raise
-        return None
-
-
-def _held_out_by_d(X: NDArray[np.float64], most: int) -> dict[str, Any] | None:
-    """Return the mean log density of held-out images for every d, fitted to the others."""
-    from ancestral import PPCA
-
-    train, out = _split(X)
-    if len(train) < 4:
-        return None
-    most = min(most, int(np.linalg.matrix_rank(train - train.mean(axis=0))) - 1)
-    if most < 1:
-        return None
-    curve = PPCA(most).fit(train).every_d(out)
-    scores = np.asarray(curve.heldout)[1:]  # the first is that of d = 0
-    return {"d": list(range(1, most + 1)), "score": scores.tolist(), "n": len(out)}
-
-
-def _split(X: NDArray) -> tuple[NDArray, NDArray]:
-    """Return the rows to fit to and those held out, by one fixed shuffle."""
-    order = np.random.default_rng(1).permutation(len(X))
-    n_out = max(1, round(HELD_OUT * len(X)))
-    return X[order[n_out:]], X[order[:n_out]]
 
 
 # ---- pixels -------------------------------------------------------------------------------------
@@ -395,7 +259,7 @@ def compare(shelf: Shelf) -> dict[str, Any]:
             )
     source = find_source("faces", shelf.files)
     X = source.data.X
-    train, out = _split(X)
+    train, out = split(X)
     models = _densities(shelf, X.shape[1]) or _fits(train)
     fitted = not _densities(shelf, X.shape[1])
     sentence = f"{len(out)} of the {source.sentence}, held out of the fits"

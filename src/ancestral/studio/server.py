@@ -317,6 +317,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     """Return a listening socket; another free port only where none was asked for."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     wanted = [PORT, 0] if port is None else [port]
+    why: Exception | None = None
     for number in wanted:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -324,14 +325,12 @@ def _listen(host: str, port: int | None) -> socket.socket:
             listening.bind((host, number))
         except (OSError, OverflowError) as error:
             listening.close()
-            if number == wanted[-1]:
-                raise AncestralError(
-                    f"{host}:{number} cannot be listened on ({error}). "
-                    "Pass another --port, or none."
-                ) from None
+            why = error
         else:
             return listening
-    raise AssertionError("unreachable")
+    raise AncestralError(
+        f"{host}:{wanted[-1]} cannot be listened on ({why}). Pass another --port, or none."
+    )
 
 
 def timed_protocol() -> type:

@@ -5,7 +5,24 @@
 
 import { newSeed, unpack, unpackMatrix, row } from "./arrays.js";
 import { Pairs, drawFeatures, drawLinks, gradientAscent, logDensity } from "./graphs.js";
-import { arrows, button, checkbox, choice, csv, el, fixed, follow, onScheme, panel, perFrame, select, slider, standalone, svg } from "./kit.js";
+import {
+  arrows,
+  button,
+  checkbox,
+  choice,
+  csv,
+  el,
+  fixed,
+  follow,
+  onScheme,
+  panel,
+  perFrame,
+  select,
+  showFacts,
+  slider,
+  standalone,
+  svg,
+} from "./kit.js";
 import { Network, relax } from "./network.js";
 import { Plot, contour, segmentsPath } from "./plot.js";
 
@@ -27,11 +44,26 @@ class Classroom {
       this.pairs = new Pairs(unpack(data.edges).data, unpack(data.gaps).data);
       this.binned = this.pairs.binned();
     }
-    this.graphs = data.graphs.map(({ features, links }) => ({ features: unpackMatrix(features), links: unpackMatrix(links) }));
+    this.graphs = data.graphs.map(({ features, links }) => ({
+      features: unpackMatrix(features),
+      links: unpackMatrix(links),
+    }));
     this.fits = [data.fit, ...data.models];
     const centre = [data.fit.a, data.fit.b].map(Math.round);
     this.reach = centre.map((c) => [c - 8, c + 8]);
-    Object.assign(this, { a: data.fit.a, b: data.fit.b, n: 15, seed: 1, linkSeed: 1, pupil: 0, layout: "features", faint: false, graph: -1, path: [], zoom: "wide" });
+    Object.assign(this, {
+      a: data.fit.a,
+      b: data.fit.b,
+      n: 15,
+      seed: 1,
+      linkSeed: 1,
+      pupil: 0,
+      layout: "features",
+      faint: false,
+      graph: -1,
+      path: [],
+      zoom: "wide",
+    });
     this.moved = new Map(); // pupil -> features, where they were changed by hand
     this.places = []; // of the layout by links
   }
@@ -45,7 +77,9 @@ class Classroom {
   /** The pupils' features: drawn or of the data, then as moved by hand. */
   #makeFeatures() {
     const base = this.isData
-      ? Array.from({ length: this.graphs[this.graph].features.rows }, (_, i) => Array.from(row(this.graphs[this.graph].features, i)))
+      ? Array.from({ length: this.graphs[this.graph].features.rows }, (_, i) =>
+          Array.from(row(this.graphs[this.graph].features, i)),
+        )
       : drawFeatures(this.seed, this.n, this.width);
     this.features = base.map((x, i) => this.moved.get(i) ?? x);
     this.pupil = Math.min(this.pupil, this.features.length - 1);
@@ -65,7 +99,12 @@ class Classroom {
   build() {
     this.refresh = perFrame(() => this.draw());
     const left = el("div", { class: "stack span-7" }, this.#buildClass());
-    const right = el("div", { class: "stack span-5" }, this.#buildParameters(), this.pairs ? this.#buildLikelihood() : null);
+    const right = el(
+      "div",
+      { class: "stack span-5" },
+      this.#buildParameters(),
+      this.pairs ? this.#buildLikelihood() : null,
+    );
     this.body.append(el("div", { class: "grid classroom" }, left, right));
     onScheme(() => this.draw());
     this.#makeFeatures();
@@ -79,21 +118,58 @@ class Classroom {
       onmove: (i, place, isDone) => this.#drag(i, place, isDone),
       onkey: (event) => this.#key(event),
     });
-    const options = [["-1", "A class drawn from the model"], ...this.graphs.map((_, i) => [String(i), `Graph ${i + 1} of the data`])];
-    this.sourceChoice = select({ label: "Show", options, value: "-1", onchange: (i) => this.#act(() => this.#chooseGraph(Number(i))) });
-    this.layoutChoice = choice({ label: "Place by", options: [["features", "features"], ["links", "links"]], value: "features", onchange: (v) => this.#act(() => (this.layout = v)) });
-    this.faintChoice = checkbox({ label: "Probabilities, not links", onchange: (v) => this.#act(() => (this.faint = v)) });
+    const options = [
+      ["-1", "A class drawn from the model"],
+      ...this.graphs.map((_, i) => [String(i), `Graph ${i + 1} of the data`]),
+    ];
+    this.sourceChoice = select({
+      label: "Show",
+      options,
+      value: "-1",
+      onchange: (i) => this.#act(() => this.#chooseGraph(Number(i))),
+    });
+    this.layoutChoice = choice({
+      label: "Place by",
+      options: [
+        ["features", "features"],
+        ["links", "links"],
+      ],
+      value: "features",
+      onchange: (v) => this.#act(() => (this.layout = v)),
+    });
+    this.faintChoice = checkbox({
+      label: "Probabilities, not links",
+      onchange: (v) => this.#act(() => (this.faint = v)),
+    });
     this.classButtons = [
-      button("New pupils", () => this.#act(() => { this.seed = newSeed(); this.moved.clear(); })),
+      button("New pupils", () =>
+        this.#act(() => {
+          this.seed = newSeed();
+          this.moved.clear();
+        }),
+      ),
       button("New links", () => this.#act(() => (this.linkSeed = newSeed()))),
     ];
     this.facts = el("dl", { class: "facts" });
-    this.pupilChoice = select({ label: "Pupil", options: [], value: "0", onchange: (i) => this.#choose(Number(i)) });
+    this.pupilChoice = select({
+      label: "Pupil",
+      options: [],
+      value: "0",
+      onchange: (i) => this.#choose(Number(i)),
+    });
     this.featureBox = el("div", { class: "sliders" });
-    const hint = this.width >= 2
-      ? "Drag a pupil: across for x₁, up for x₂; the colour is x₃ (blue below 0, orange above)."
-      : "Drag a pupil across to change its feature.";
-    return panel("A class", { tools: this.classButtons, hint }, el("div", { class: "row" }, this.sourceChoice.node, this.layoutChoice.node, this.faintChoice.node), this.network.node, this.facts, el("div", { class: "pupil-box" }, this.pupilChoice.node, this.featureBox));
+    const hint =
+      this.width >= 2
+        ? "Drag a pupil: across for x₁, up for x₂; the colour is x₃ (blue below 0, orange above)."
+        : "Drag a pupil across to change its feature.";
+    return panel(
+      "A class",
+      { tools: this.classButtons, hint },
+      el("div", { class: "row" }, this.sourceChoice.node, this.layoutChoice.node, this.faintChoice.node),
+      this.network.node,
+      this.facts,
+      el("div", { class: "pupil-box" }, this.pupilChoice.node, this.featureBox),
+    );
   }
 
   #makeFeatureSliders() {
@@ -117,13 +193,55 @@ class Classroom {
 
   #buildParameters() {
     const make = (label, name, [min, max], key) =>
-      slider({ label, name, min, max, step: 0.01, value: this[key], oninput: (v) => this.#setParameters({ [key]: v }), onchange: () => this.page.done() });
+      slider({
+        label,
+        name,
+        min,
+        max,
+        step: 0.01,
+        value: this[key],
+        oninput: (v) => this.#setParameters({ [key]: v }),
+        onchange: () => this.page.done(),
+      });
     this.aSlider = make("a", "a, the weight of likeness", this.reach[0], "a");
     this.bSlider = make("b", "b, the readiness to link", this.reach[1], "b");
-    this.nSlider = slider({ label: "n", name: "Number of pupils", min: 2, max: MOST_PUPILS, step: 1, digits: 0, value: this.n, oninput: (v) => { this.n = v; this.#chooseGraph(-1); this.refresh(); this.page.moved(); }, onchange: () => this.page.done() });
-    const tools = this.fits.map((fit, i) => button(i ? fit.name : "To the maximum", () => this.#act(() => { this.path = []; this.#stop(); this.a = fit.a; this.b = fit.b; })));
-    this.bestNote = el("p", { class: "hint" }, `${this.fits[0].name}: a = ${fixed(this.fits[0].a, 3)} ± ${fixed(this.fits[0].standard_errors[0], 3)}, b = ${fixed(this.fits[0].b, 3)} ± ${fixed(this.fits[0].standard_errors[1], 3)}`);
-    return panel("What rules the class", { tools }, this.bestNote, el("div", { class: "sliders" }, this.aSlider.node, this.bSlider.node, this.nSlider.node));
+    this.nSlider = slider({
+      label: "n",
+      name: "Number of pupils",
+      min: 2,
+      max: MOST_PUPILS,
+      step: 1,
+      digits: 0,
+      value: this.n,
+      oninput: (v) => {
+        this.n = v;
+        this.#chooseGraph(-1);
+        this.refresh();
+        this.page.moved();
+      },
+      onchange: () => this.page.done(),
+    });
+    const tools = this.fits.map((fit, i) =>
+      button(i ? fit.name : "To the maximum", () =>
+        this.#act(() => {
+          this.path = [];
+          this.#stop();
+          this.a = fit.a;
+          this.b = fit.b;
+        }),
+      ),
+    );
+    this.bestNote = el(
+      "p",
+      { class: "hint" },
+      `${this.fits[0].name}: a = ${fixed(this.fits[0].a, 3)} ± ${fixed(this.fits[0].standard_errors[0], 3)}, b = ${fixed(this.fits[0].b, 3)} ± ${fixed(this.fits[0].standard_errors[1], 3)}`,
+    );
+    return panel(
+      "What rules the class",
+      { tools },
+      this.bestNote,
+      el("div", { class: "sliders" }, this.aSlider.node, this.bSlider.node, this.nSlider.node),
+    );
   }
 
   #buildLikelihood() {
@@ -150,10 +268,33 @@ class Classroom {
       this.page.done();
     });
     this.climbButton = button("Climb", () => this.#climb(), { kind: "main" });
-    this.zoomChoice = choice({ label: "Range", options: [["wide", "wide"], ["near", "near the maximum"]], value: "wide", onchange: (v) => { this.zoom = v; this.draw(); } });
-    const all = this.data.n_all > this.data.n_graphs ? `the first ${this.data.n_graphs} of ${this.data.n_all}` : `all ${this.data.n_graphs}`;
+    this.zoomChoice = choice({
+      label: "Range",
+      options: [
+        ["wide", "wide"],
+        ["near", "near the maximum"],
+      ],
+      value: "wide",
+      onchange: (v) => {
+        this.zoom = v;
+        this.draw();
+      },
+    });
+    const all =
+      this.data.n_all > this.data.n_graphs
+        ? `the first ${this.data.n_graphs} of ${this.data.n_all}`
+        : `all ${this.data.n_graphs}`;
     this.likelihoodFacts = el("dl", { class: "facts" });
-    return panel("The data's log-likelihood", { tools: [this.climbButton], hint: `Of ${all} graphs, ${this.pairs.count.toLocaleString("en")} pairs. Drag the point; Climb follows the gradient from there.` }, this.zoomChoice.node, this.plot.node, this.likelihoodFacts);
+    return panel(
+      "The data's log-likelihood",
+      {
+        tools: [this.climbButton],
+        hint: `Of ${all} graphs, ${this.pairs.count.toLocaleString("en")} pairs. Drag the point; Climb follows the gradient from there.`,
+      },
+      this.zoomChoice.node,
+      this.plot.node,
+      this.likelihoodFacts,
+    );
   }
 
   // ---- acting ----------------------------------------------------------------------------------------
@@ -267,11 +408,26 @@ class Classroom {
   #drawClass() {
     const byLinks = this.layout === "links";
     if (byLinks) this.#settle();
-    const places = byLinks ? this.places : this.features.map((x, i) => [clamp(x[0]), this.width > 1 ? clamp(x[1]) : 1.6 * (((i * 0.618) % 1) - 0.5)]);
+    const places = byLinks
+      ? this.places
+      : this.features.map((x, i) => [
+          clamp(x[0]),
+          this.width > 1 ? clamp(x[1]) : 1.6 * (((i * 0.618) % 1) - 0.5),
+        ]);
     const shades = this.features.map((x) => clamp(x[Math.min(2, this.width - 1)]));
-    this.network.show({ places, shades, links: this.links, chosen: this.pupil, faint: this.faint, names: byLinks ? null : ["x₁", this.width > 1 ? "x₂" : ""] });
+    this.network.show({
+      places,
+      shades,
+      links: this.links,
+      chosen: this.pupil,
+      faint: this.faint,
+      names: byLinks ? null : ["x₁", this.width > 1 ? "x₂" : ""],
+    });
     const n = this.links.filter((l) => l.linked).length;
-    this.network.svg.setAttribute("aria-label", `A class of ${places.length} pupils with ${n} links. Arrow keys move the chosen pupil.`);
+    this.network.svg.setAttribute(
+      "aria-label",
+      `A class of ${places.length} pupils with ${n} links. Arrow keys move the chosen pupil.`,
+    );
   }
 
   /** Start from the features, then let links pull: a little now, the rest over the next frames. */
@@ -294,7 +450,7 @@ class Classroom {
   #drawFacts() {
     const links = this.links.filter((link) => link.linked).length;
     const expected = this.links.reduce((sum, { p }) => sum + p, 0);
-    show(this.facts, {
+    showFacts(this.facts, {
       Links: `${links} of ${this.links.length}`,
       Expected: fixed(expected, 1),
       "log p(E | X)": `${fixed(logDensity(this.links, this.a, this.b), 2)} nats`,
@@ -312,7 +468,10 @@ class Classroom {
 
   #setRange() {
     const fit = this.data.fit;
-    const near = [fit.a, fit.b].map((c, k) => [c - 6 * fit.standard_errors[k], c + 6 * fit.standard_errors[k]]);
+    const near = [fit.a, fit.b].map((c, k) => [
+      c - 6 * fit.standard_errors[k],
+      c + 6 * fit.standard_errors[k],
+    ]);
     const [x, y] = this.zoom === "near" ? near : this.reach;
     const key = `${this.zoom}`;
     if (this.range === key) return;
@@ -338,11 +497,21 @@ class Classroom {
     const best = this.data.log_likelihood;
     const toX = (c) => plot.x.low + (c / (GRID - 1)) * (plot.x.high - plot.x.low);
     const toY = (r) => plot.y.low + (r / (GRID - 1)) * (plot.y.high - plot.y.low);
-    const lines = DROPS.map((drop, k) => svg("path", { class: "contour", fill: "none", opacity: 1 - k / (DROPS.length + 2), d: segmentsPath(plot, contour(this.grid, GRID, GRID, best - drop), toX, toY) }));
+    const lines = DROPS.map((drop, k) =>
+      svg("path", {
+        class: "contour",
+        fill: "none",
+        opacity: 1 - k / (DROPS.length + 2),
+        d: segmentsPath(plot, contour(this.grid, GRID, GRID, best - drop), toX, toY),
+      }),
+    );
     const { a, b } = this.data.fit;
     const [x, y] = [plot.px(a), plot.py(b)];
     const arm = 7 * plot.unit;
-    const cross = svg("path", { class: "cross-best", d: `M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}` });
+    const cross = svg("path", {
+      class: "cross-best",
+      d: `M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}`,
+    });
     plot.data.replaceChildren(plot.clipped(...lines), cross);
     this.#paintPoint();
   }
@@ -351,13 +520,31 @@ class Classroom {
     const { plot } = this;
     const value = this.pairs.logLikelihood(this.a, this.b);
     const steps = this.path.length ? { Steps: String(this.path.length - 1) } : {};
-    show(this.likelihoodFacts, { "l(a, b)": `${fixed(value, 4)} nats`, "Below the maximum": fixed(this.data.log_likelihood - value, 4), ...steps });
+    showFacts(this.likelihoodFacts, {
+      "l(a, b)": `${fixed(value, 4)} nats`,
+      "Below the maximum": fixed(this.data.log_likelihood - value, 4),
+      ...steps,
+    });
     if (!plot.width) return;
     const parts = [];
     if (this.path.length > 1) {
-      parts.push(plot.clipped(plot.line(this.path.map(({ a, b }) => [a, b]), { class: "ascent" }), ...this.path.map(({ a, b }) => svg("circle", { class: "ascent-dot", cx: plot.px(a), cy: plot.py(b), r: 2.5 * plot.unit }))));
+      parts.push(
+        plot.clipped(
+          plot.line(
+            this.path.map(({ a, b }) => [a, b]),
+            { class: "ascent" },
+          ),
+          ...this.path.map(({ a, b }) =>
+            svg("circle", { class: "ascent-dot", cx: plot.px(a), cy: plot.py(b), r: 2.5 * plot.unit }),
+          ),
+        ),
+      );
     }
-    parts.push(plot.clipped(svg("circle", { class: "now", cx: plot.px(this.a), cy: plot.py(this.b), r: 7 * plot.unit })));
+    parts.push(
+      plot.clipped(
+        svg("circle", { class: "now", cx: plot.px(this.a), cy: plot.py(this.b), r: 7 * plot.unit }),
+      ),
+    );
     plot.front.replaceChildren(...parts);
   }
 
@@ -371,7 +558,11 @@ class Classroom {
       q.set("pupils", this.seed);
       q.set("links", this.linkSeed);
     }
-    if (this.moved.size) q.set("moved", [...this.moved].map(([i, x]) => `${i + 1}:${x.map((v) => Number(v.toFixed(3))).join(",")}`).join(";"));
+    if (this.moved.size)
+      q.set(
+        "moved",
+        [...this.moved].map(([i, x]) => `${i + 1}:${x.map((v) => Number(v.toFixed(3))).join(",")}`).join(";"),
+      );
     if (this.layout !== "features") q.set("by", this.layout);
     if (this.faint) q.set("faint", 1);
     return q.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";");
@@ -380,7 +571,8 @@ class Classroom {
   restore(q) {
     this.#stop();
     this.path = [];
-    const number = (name, fallback) => (q.has(name) && Number.isFinite(Number(q.get(name))) ? Number(q.get(name)) : fallback);
+    const number = (name, fallback) =>
+      q.has(name) && Number.isFinite(Number(q.get(name))) ? Number(q.get(name)) : fallback;
     const within = (v, [low, high]) => Math.min(high, Math.max(low, v));
     this.a = within(number("a", this.a), this.reach[0]);
     this.b = within(number("b", this.b), this.reach[1]);
@@ -394,7 +586,8 @@ class Classroom {
     for (const part of (q.get("moved") ?? "").split(";")) {
       const [i, x] = part.split(":");
       const values = (x ?? "").split(",").map(Number);
-      if (values.length === this.width && values.every(Number.isFinite)) this.moved.set(Number(i) - 1, values);
+      if (values.length === this.width && values.every(Number.isFinite))
+        this.moved.set(Number(i) - 1, values);
     }
     this.layout = q.get("by") === "links" ? "links" : "features";
     this.layoutChoice.set(this.layout);
@@ -414,16 +607,37 @@ class Classroom {
   tables() {
     const names = Array.from({ length: this.width }, (_, k) => `x${k + 1}`);
     return [
-      { name: "Pupils", csv: () => csv(["pupil", ...names], this.features.map((x, i) => [i + 1, ...x])) },
-      { name: "Pairs", csv: () => csv(["i", "j", "inner_product", "p", "linked"], this.links.map(({ i, j, s, p, linked }) => [i + 1, j + 1, s, p, linked ? 1 : 0])) },
-      ...(this.path.length < 2 ? [] : [{ name: "Ascent", csv: () => csv(["step", "a", "b", "log_likelihood"], this.path.map(({ a, b, value }, k) => [k, a, b, value])) }]),
+      {
+        name: "Pupils",
+        csv: () =>
+          csv(
+            ["pupil", ...names],
+            this.features.map((x, i) => [i + 1, ...x]),
+          ),
+      },
+      {
+        name: "Pairs",
+        csv: () =>
+          csv(
+            ["i", "j", "inner_product", "p", "linked"],
+            this.links.map(({ i, j, s, p, linked }) => [i + 1, j + 1, s, p, linked ? 1 : 0]),
+          ),
+      },
+      ...(this.path.length < 2
+        ? []
+        : [
+            {
+              name: "Ascent",
+              csv: () =>
+                csv(
+                  ["step", "a", "b", "log_likelihood"],
+                  this.path.map(({ a, b, value }, k) => [k, a, b, value]),
+                ),
+            },
+          ]),
     ];
   }
 }
 
 const clamp = (v) => Math.min(1, Math.max(-1, v));
 const short = (v) => String(Number(v.toFixed(5)));
-
-function show(list, facts) {
-  list.replaceChildren(...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-}

@@ -1,7 +1,21 @@
 // Distribution: held-out log densities of several models, compared row by row.
 
 import { unpack, unpackMatrix, row } from "./arrays.js";
-import { Picture, button, csv, el, fixed, follow, onScheme, panel, select, significant, standalone, svg } from "./kit.js";
+import {
+  Picture,
+  button,
+  csv,
+  el,
+  fixed,
+  follow,
+  onScheme,
+  panel,
+  select,
+  showFacts,
+  significant,
+  standalone,
+  svg,
+} from "./kit.js";
 import { Plot, padded } from "./plot.js";
 
 export function openCompare(body, data, page) {
@@ -47,7 +61,11 @@ class Compare {
 
   #buildTable() {
     this.table = el("table", {});
-    this.scroller = el("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Scores" }, this.table);
+    this.scroller = el(
+      "div",
+      { class: "scroller", tabindex: 0, role: "region", "aria-label": "Scores" },
+      this.table,
+    );
     this.dots = new Plot({
       label: "How far each model is behind the best, with two standard errors",
       x: { label: "Behind the best, nats per row", low: 0, high: 1 },
@@ -65,7 +83,17 @@ class Compare {
 
   #buildRows() {
     const options = this.models.map((model, i) => [String(i), model.name]);
-    const choose = (label, key) => select({ label, options, value: String(this[key]), onchange: (i) => { this[key] = Number(i); this.draw(); this.page.done(); } });
+    const choose = (label, key) =>
+      select({
+        label,
+        options,
+        value: String(this[key]),
+        onchange: (i) => {
+          this[key] = Number(i);
+          this.draw();
+          this.page.done();
+        },
+      });
     this.choices = { first: choose("Across", "first"), second: choose("Up", "second") };
     this.scatter = new Plot({
       label: "",
@@ -91,8 +119,20 @@ class Compare {
     });
     this.picture = this.images && new Picture(this.data.shape, "The chosen row");
     this.rowFacts = el("dl", { class: "facts tall" });
-    const worst = button("Hardest row", () => { this.#choose(argmin(this.models[this.first].values)); this.page.done(); });
-    return panel("Row by row", { tools: [worst], hint: "Above the diagonal, the second model finds the row likelier. Press a dot; the arrow keys step through the rows." }, el("div", { class: "row" }, this.choices.first.node, this.choices.second.node), this.scatter.node, el("div", { class: "chosen-row" }, this.picture?.canvas, this.rowFacts));
+    const worst = button("Hardest row", () => {
+      this.#choose(argmin(this.models[this.first].values));
+      this.page.done();
+    });
+    return panel(
+      "Row by row",
+      {
+        tools: [worst],
+        hint: "Above the diagonal, the second model finds the row likelier. Press a dot; the arrow keys step through the rows.",
+      },
+      el("div", { class: "row" }, this.choices.first.node, this.choices.second.node),
+      this.scatter.node,
+      el("div", { class: "chosen-row" }, this.picture?.canvas, this.rowFacts),
+    );
   }
 
   // ---- drawing -----------------------------------------------------------------------------------------
@@ -107,16 +147,36 @@ class Compare {
   #drawTable() {
     const best = this.models[0].values;
     for (const model of this.models) model.behind = behind(model.values, best);
-    const head = ["Model", "Parameters", "Score, nats per row", "Behind the best"].map((text, k) => el("th", { scope: "col", class: k ? "number" : null }, text));
+    const head = ["Model", "Parameters", "Score, nats per row", "Behind the best"].map((text, k) =>
+      el("th", { scope: "col", class: k ? "number" : null }, text),
+    );
     const rows = this.models.map((model, i) => {
       const impossible = model.values.filter((v) => v === -Infinity).length;
-      const score = impossible ? `−∞ (${impossible} impossible)` : `${fixed(model.mean, 2)} ± ${fixed(model.error, 2)}`;
-      const cells = [model.parameters?.toLocaleString("en") ?? "–", score, i ? `${fixed(model.behind.mean, 2)} ± ${fixed(model.behind.error, 2)}` : "best"];
-      return el("tr", { class: i ? null : "best" }, el("th", { scope: "row" }, model.name), cells.map((text) => el("td", { class: "number" }, text)));
+      const score = impossible
+        ? `−∞ (${impossible} impossible)`
+        : `${fixed(model.mean, 2)} ± ${fixed(model.error, 2)}`;
+      const cells = [
+        model.parameters?.toLocaleString("en") ?? "–",
+        score,
+        i ? `${fixed(model.behind.mean, 2)} ± ${fixed(model.behind.error, 2)}` : "best",
+      ];
+      return el(
+        "tr",
+        { class: i ? null : "best" },
+        el("th", { scope: "row" }, model.name),
+        cells.map((text) => el("td", { class: "number" }, text)),
+      );
     });
-    this.table.replaceChildren(el("caption", { class: "out-of-sight" }, "Held-out scores, the best first"), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
+    this.table.replaceChildren(
+      el("caption", { class: "out-of-sight" }, "Held-out scores, the best first"),
+      el("thead", {}, el("tr", {}, head)),
+      el("tbody", {}, rows),
+    );
     const reach = this.models.map(({ behind: b }) => b.mean + 2 * (b.error || 0)).filter(Number.isFinite);
-    Object.assign(this.dots.x, { low: -0.04 * Math.max(...reach, 0.1), high: 1.05 * Math.max(...reach, 0.1) });
+    Object.assign(this.dots.x, {
+      low: -0.04 * Math.max(...reach, 0.1),
+      high: 1.05 * Math.max(...reach, 0.1),
+    });
     Object.assign(this.dots.y, { low: -this.models.length + 0.3, high: 0.7, hidden: true });
   }
 
@@ -125,9 +185,17 @@ class Compare {
     const marks = this.models.flatMap(({ name, behind: b }, i) => {
       const y = plot.py(-i);
       const label = svg("text", { class: "name halo", x: plot.inner.left + 4 * unit, y: y - 8 * unit }, name);
-      if (!Number.isFinite(b.mean)) return [label, svg("text", { x: plot.inner.right, y: y + 4 * unit, "text-anchor": "end" }, "infinitely far")];
+      if (!Number.isFinite(b.mean))
+        return [
+          label,
+          svg("text", { x: plot.inner.right, y: y + 4 * unit, "text-anchor": "end" }, "infinitely far"),
+        ];
       const [low, high] = [b.mean - 2 * b.error, b.mean + 2 * b.error].map((v) => plot.px(v));
-      return [svg("line", { class: "whisker", x1: low, x2: high, y1: y, y2: y }), svg("circle", { class: i ? "dot-first" : "now", cx: plot.px(b.mean), cy: y, r: 5 * unit }), label];
+      return [
+        svg("line", { class: "whisker", x1: low, x2: high, y1: y, y2: y }),
+        svg("circle", { class: i ? "dot-first" : "now", cx: plot.px(b.mean), cy: y, r: 5 * unit }),
+        label,
+      ];
     });
     plot.data.replaceChildren(...marks);
   }
@@ -139,25 +207,44 @@ class Compare {
     const [low, high] = finite.length ? padded(finite) : [-1, 1];
     Object.assign(x, { low, high, label: `log p, ${a.name}` });
     Object.assign(y, { low, high, label: `log p, ${b.name}` });
-    this.scatter.svg.setAttribute("aria-label", `Log density of each of ${this.data.n} rows under ${a.name} and ${b.name}. Arrow keys step through the rows.`);
+    this.scatter.svg.setAttribute(
+      "aria-label",
+      `Log density of each of ${this.data.n} rows under ${a.name} and ${b.name}. Arrow keys step through the rows.`,
+    );
     this.scatter.draw();
   }
 
   #paintScatter(plot) {
     const [a, b] = [this.models[this.first].values, this.models[this.second].values];
     const { low, high } = plot.x;
-    const diagonal = plot.line([[low, low], [high, high]], { class: "diagonal" });
+    const diagonal = plot.line(
+      [
+        [low, low],
+        [high, high],
+      ],
+      { class: "diagonal" },
+    );
     const dots = Array.from(a, (v, i) => i).filter((i) => Number.isFinite(a[i]) && Number.isFinite(b[i]));
     const radius = (dots.length > 400 ? 2.2 : 3.6) * plot.unit;
-    plot.data.replaceChildren(diagonal, ...dots.map((i) => svg("circle", { class: "point", cx: plot.px(a[i]), cy: plot.py(b[i]), r: radius })));
+    plot.data.replaceChildren(
+      diagonal,
+      ...dots.map((i) => svg("circle", { class: "point", cx: plot.px(a[i]), cy: plot.py(b[i]), r: radius })),
+    );
     this.#paintChosen();
   }
 
   #paintChosen() {
     const plot = this.scatter;
     if (!plot.width) return;
-    const [x, y] = [this.models[this.first].values[this.chosen], this.models[this.second].values[this.chosen]];
-    plot.front.replaceChildren(...(Number.isFinite(x) && Number.isFinite(y) ? [svg("circle", { class: "now", cx: plot.px(x), cy: plot.py(y), r: 6 * plot.unit })] : []));
+    const [x, y] = [
+      this.models[this.first].values[this.chosen],
+      this.models[this.second].values[this.chosen],
+    ];
+    plot.front.replaceChildren(
+      ...(Number.isFinite(x) && Number.isFinite(y)
+        ? [svg("circle", { class: "now", cx: plot.px(x), cy: plot.py(y), r: 6 * plot.unit })]
+        : []),
+    );
   }
 
   #drawRow() {
@@ -167,7 +254,7 @@ class Compare {
     }
     const facts = { Row: `${this.chosen + 1} of ${this.data.n}` };
     for (const { name, values } of this.models) facts[name] = `${significant(values[this.chosen], 5)} nats`;
-    this.rowFacts.replaceChildren(...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    showFacts(this.rowFacts, facts);
   }
 
   // ---- acting, the address, files ------------------------------------------------------------------------
@@ -191,7 +278,11 @@ class Compare {
   }
 
   state() {
-    return new URLSearchParams({ row: this.chosen + 1, across: this.first + 1, up: this.second + 1 }).toString();
+    return new URLSearchParams({
+      row: this.chosen + 1,
+      across: this.first + 1,
+      up: this.second + 1,
+    }).toString();
   }
 
   restore(q) {
@@ -215,10 +306,15 @@ class Compare {
   }
 
   tables() {
-    const rows = () => Array.from({ length: this.data.n }, (_, i) => [i + 1, ...this.models.map(({ values }) => values[i])]);
-    const scores = () => this.models.map((m) => [m.name, m.parameters ?? "", m.mean, m.error, m.behind.mean, m.behind.error]);
+    const rows = () =>
+      Array.from({ length: this.data.n }, (_, i) => [i + 1, ...this.models.map(({ values }) => values[i])]);
+    const scores = () =>
+      this.models.map((m) => [m.name, m.parameters ?? "", m.mean, m.error, m.behind.mean, m.behind.error]);
     return [
-      { name: "Scores", csv: () => csv(["model", "parameters", "mean", "standard_error", "behind", "behind_error"], scores()) },
+      {
+        name: "Scores",
+        csv: () => csv(["model", "parameters", "mean", "standard_error", "behind", "behind_error"], scores()),
+      },
       { name: "Log densities", csv: () => csv(["row", ...this.models.map(({ name }) => name)], rows()) },
     ];
   }
@@ -226,6 +322,8 @@ class Compare {
 
 function argmin(values) {
   let least = 0;
-  values.forEach((v, i) => { if (v < values[least]) least = i; });
+  values.forEach((v, i) => {
+    if (v < values[least]) least = i;
+  });
   return least;
 }

@@ -4,12 +4,28 @@
 // are hidden, and z. While z is untouched it is the posterior mean given what is visible.
 
 import { Random, areaAverage, newSeed, row, unpack, unpackMatrix } from "./arrays.js";
-import { Picture, arrows, button, checkbox, choice, csv, diverging, el, fileButton, fixed, follow, mixed, onScheme, panel, perFrame, picturesAsSvg, select, slider, standalone, subscript, svg } from "./kit.js";
-import { Plot } from "./plot.js";
+import {
+  Picture,
+  button,
+  csv,
+  diverging,
+  el,
+  fileButton,
+  fixed,
+  onScheme,
+  panel,
+  perFrame,
+  picturesAsSvg,
+  select,
+  showFacts,
+  slider,
+  standalone,
+  subscript,
+} from "./kit.js";
+import { Plane, REACH, Spectrum } from "./dimensions.js";
+import { Hiding, legend } from "./hiding.js";
 import { Ppca } from "./ppca.js";
 
-const REACH = 3; // of the sliders, in prior standard deviations
-const N_DRAWS = 3;
 const N_SLIDERS = 16; // shown at first
 
 export function openFaces(body, data, page) {
@@ -25,7 +41,6 @@ class Faces {
     this.models = data.models.map((sent) => readModel(sent));
     this.model = this.models[0];
     this.examples = unpackMatrix(data.examples);
-    this.plane = unpackMatrix(data.plane);
     this.face = null; // index among the data
     this.image = null; // pixels of the original, from the data or the reader
     this.custom = null; // its 8-bit form, when it is the reader's
@@ -50,7 +65,10 @@ class Faces {
     this.sd = null;
     if (!this.image) return;
     if (this.anyHidden) {
-      this.given = this.model.given(this.image, this.hidden.map((h) => 1 - h));
+      this.given = this.model.given(
+        this.image,
+        this.hidden.map((h) => 1 - h),
+      );
       this.centre = this.given.z;
       this.sd = this.given.sd;
     } else {
@@ -68,9 +86,12 @@ class Faces {
 
   build() {
     this.refresh = perFrame(() => this.draw());
-    const left = el("div", { class: "stack span-7" }, this.#buildFaces(), this.#buildHide());
+    this.hiding = new Hiding(this);
+    this.spectrum = new Spectrum(this);
+    this.plane = new Plane(this);
+    const left = el("div", { class: "stack span-7" }, this.#buildFaces(), this.hiding.node);
     const right = el("div", { class: "stack span-5" }, this.#buildSliders());
-    this.body.append(el("div", { class: "grid faces" }, left, right, this.#buildSpectrum(), this.#buildPlane()));
+    this.body.append(el("div", { class: "grid faces" }, left, right, this.spectrum.node, this.plane.node));
     onScheme(() => this.drawAll());
     this.#condition();
     this.#makeSliders();
@@ -87,17 +108,43 @@ class Faces {
     const { face, original, difference } = this.pictures_;
     this.captions = { face: el("figcaption"), original: el("figcaption"), difference: el("figcaption") };
     const figure = (picture, caption) => el("figure", {}, picture.canvas, caption);
-    this.#makePaintable(original.canvas);
+    this.hiding.makePaintable(original.canvas);
     this.strip = el("div", { class: "strip", role: "group", "aria-label": "Faces of the data" });
     const tools = [
       button("New face", () => this.#newFace(), { kind: "main" }),
-      button("Mean face", () => this.#act(() => { this.#clearOriginal(); this.z = null; })),
+      button("Mean face", () =>
+        this.act(() => {
+          this.#clearOriginal();
+          this.z = null;
+        }),
+      ),
       fileButton("Open an image", "image/*", (file) => this.#openImage(file)),
     ];
     this.facts = el("dl", { class: "facts" });
-    const choices = this.models.length > 1 ? select({ label: "Model", options: this.models.map((m, i) => [String(i), m.name]), value: "0", onchange: (i) => this.#act(() => this.#chooseModel(Number(i))) }) : null;
+    const choices =
+      this.models.length > 1
+        ? select({
+            label: "Model",
+            options: this.models.map((m, i) => [String(i), m.name]),
+            value: "0",
+            onchange: (i) => this.act(() => this.#chooseModel(Number(i))),
+          })
+        : null;
     this.modelChoice = choices;
-    const part = panel("Face", { tools }, choices?.node, el("div", { class: "triple" }, figure(face, this.captions.face), figure(original, this.captions.original), figure(difference, this.captions.difference)), this.facts, this.strip);
+    const part = panel(
+      "Face",
+      { tools },
+      choices?.node,
+      el(
+        "div",
+        { class: "triple" },
+        figure(face, this.captions.face),
+        figure(original, this.captions.original),
+        figure(difference, this.captions.difference),
+      ),
+      this.facts,
+      this.strip,
+    );
     part.classList.add("faces-main");
     this.#acceptDrops(part);
     this.#fillStrip();
@@ -109,7 +156,16 @@ class Faces {
       const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
       picture.grey(row(this.examples, i), this.grey);
       const index = this.data.index[i];
-      return el("button", { type: "button", class: "thumb", "aria-label": `Face ${index + 1} of ${this.data.n}`, onclick: () => this.#act(() => this.#setFace(index)) }, picture.canvas);
+      return el(
+        "button",
+        {
+          type: "button",
+          class: "thumb",
+          "aria-label": `Face ${index + 1} of ${this.data.n}`,
+          onclick: () => this.act(() => this.#setFace(index)),
+        },
+        picture.canvas,
+      );
     });
     this.strip.replaceChildren(...this.thumbs);
     this.strip.hidden = !this.thumbs.length;
@@ -117,13 +173,18 @@ class Faces {
 
   #buildSliders() {
     this.sliderList = el("div", { class: "sliders" });
-    this.backButton = button("Posterior mean", () => this.#act(() => (this.z = null)));
-    const hint = "Prior standard deviations. The band is the posterior: the original leaves that little doubt.";
+    this.backButton = button("Posterior mean", () => this.act(() => (this.z = null)));
+    const hint =
+      "Prior standard deviations. The band is the posterior: the original leaves that little doubt.";
     this.allSliders = false;
-    this.moreButton = button("", () => {
-      this.allSliders = !this.allSliders;
-      this.#showSliders();
-    }, { kind: "quiet" });
+    this.moreButton = button(
+      "",
+      () => {
+        this.allSliders = !this.allSliders;
+        this.#showSliders();
+      },
+      { kind: "quiet" },
+    );
     return panel("Latents z", { tools: [this.backButton], hint }, this.sliderList, this.moreButton);
   }
 
@@ -156,139 +217,16 @@ class Faces {
     this.moreButton.textContent = this.allSliders ? `Show the first ${N_SLIDERS}` : `Show all ${d}`;
   }
 
-  // ---- hiding ----------------------------------------------------------------------------------
+  // ---- acting ------------------------------------------------------------------------------------
 
-  #buildHide() {
-    const [height, width] = this.shape;
-    const hide = (name, test) => button(name, () => this.#act(() => this.#hide(test)));
-    this.brush = 1;
-    const tools = [
-      hide("Lower half", (r) => r >= height / 2),
-      hide("Right half", (r, c) => c >= width / 2),
-      hide("Eyes", (r) => r >= 0.24 * height && r < 0.52 * height),
-      button("Show all", () => this.#act(() => this.hidden.fill(0))),
-    ];
-    const brush = choice({ label: "Brush", options: [["0", "1 pixel"], ["1", "3 × 3"], ["2", "5 × 5"]], value: "1", onchange: (v) => (this.brush = Number(v)) });
-    const names = ["Conditional mean", "Standard deviation", ...Array.from({ length: N_DRAWS }, (_, k) => `Draw ${k + 1}`)];
-    this.fills = names.map((name) => ({ picture: new Picture(this.shape, name), caption: el("figcaption", {}, name), name }));
-    this.noisy = false;
-    const noise = checkbox({ label: "Add pixel noise σ", onchange: (on) => { this.noisy = on; this.drawAll(); } });
-    const again = button("Draw again", () => this.#act(() => (this.seed = newSeed())));
-    this.hideHint = el("p", { class: "hint" });
-    this.fillRow = el("div", { class: "five" }, this.fills.map(({ picture, caption }) => el("figure", {}, picture.canvas, caption)));
-    this.hideControls = el("div", { class: "row" }, brush.node, noise.node, again);
-    return panel("Hide a part", { tools }, this.hideHint, this.fillRow, this.hideControls);
+  /** Do something that can be undone, and show it. */
+  act(change) {
+    change();
+    this.drawAll();
+    this.page.done();
   }
 
-  #hide(test) {
-    const width = this.shape[1];
-    this.hidden = this.hidden.map((_, i) => (test(Math.floor(i / width), i % width) ? 1 : 0));
-    this.z = null;
-  }
-
-  #makePaintable(canvas) {
-    const [height, width] = this.shape;
-    const cell = (event) => {
-      const box = canvas.getBoundingClientRect();
-      return [Math.floor(((event.clientY - box.top) / box.height) * height), Math.floor(((event.clientX - box.left) / box.width) * width)];
-    };
-    let value = 1;
-    const stroke = (event) => {
-      this.#paint(...cell(event), value);
-      this.refreshAll();
-    };
-    this.refreshAll = perFrame(() => this.drawAll());
-    follow(canvas, {
-      start: (event) => {
-        if (!this.image) return false;
-        const [r, c] = cell(event);
-        value = this.hidden[r * width + c] ? 0 : 1;
-        this.cursor = null;
-        this.z = null;
-        stroke(event);
-        return true;
-      },
-      move: stroke,
-      end: () => this.page.done(),
-    });
-    canvas.addEventListener("keydown", (event) => {
-      if (!this.image) return;
-      const step = arrows(event);
-      this.cursor ??= [height >> 1, width >> 1];
-      const [r, c] = this.cursor;
-      if (step) this.cursor = [Math.min(height - 1, Math.max(0, r - Math.sign(step[1]))), Math.min(width - 1, Math.max(0, c + Math.sign(step[0])))];
-      else if (event.key === " " || event.key === "Enter") {
-        event.preventDefault();
-        this.z = null;
-        this.#paint(r, c, this.hidden[r * width + c] ? 0 : 1);
-        this.page.done();
-      } else return;
-      this.drawAll();
-    });
-    canvas.addEventListener("blur", () => { this.cursor = null; this.#drawOriginal(); });
-  }
-
-  #paint(r, c, value) {
-    const [height, width] = this.shape;
-    for (let i = Math.max(0, r - this.brush); i <= Math.min(height - 1, r + this.brush); i++)
-      for (let j = Math.max(0, c - this.brush); j <= Math.min(width - 1, c + this.brush); j++) this.hidden[i * width + j] = value;
-  }
-
-  // ---- choosing d ------------------------------------------------------------------------------
-
-  #buildSpectrum() {
-    this.dSlider = slider({
-      label: "d",
-      name: "Number of latents d",
-      min: 1,
-      max: this.model.most,
-      step: 1,
-      digits: 0,
-      value: this.model.d,
-      oninput: (d) => this.#setD(d),
-      onchange: () => this.page.done(),
-    });
-    this.spectrum = new Plot({
-      label: "Eigenvalues of the covariance, the first d in colour, with the noise variance",
-      x: { label: "Eigenvalue", low: 0.5, high: 10, whole: true },
-      y: { label: "Variance", low: 1e-3, high: 1, log: true },
-      ratio: 0.42,
-      least: 190,
-      paint: (plot) => this.#paintSpectrum(plot),
-    });
-    follow(this.spectrum.svg, {
-      start: (event) => this.#pickD(event),
-      move: (event) => this.#pickD(event),
-      end: () => this.page.done(),
-    });
-    const heldout = this.data.heldout;
-    this.dFacts = el("dl", { class: "facts" });
-    const parts = [this.dSlider.node, this.spectrum.node];
-    const tools = [];
-    if (heldout) {
-      const best = 1 + heldout.score.indexOf(Math.max(...heldout.score));
-      tools.push(button(`Best held out: ${best}`, () => this.#act(() => this.#setD(Math.min(best, this.model.most)))));
-      this.score = new Plot({
-        label: "Mean log density of held-out faces by number of latents",
-        x: { label: "d", low: 0.5, high: 10, whole: true },
-        y: { label: "Held out, nats", low: 0, high: 1 },
-        ratio: 0.3,
-        least: 150,
-        paint: (plot) => this.#paintScore(plot),
-      });
-      follow(this.score.svg, { start: (e) => this.#pickD(e, this.score), move: (e) => this.#pickD(e, this.score), end: () => this.page.done() });
-      parts.push(this.score.node);
-    }
-    return panel("How many latents?", { span: 6, tools, hint: "Click in a plot, or move d. The variances left over average to σ²." }, ...parts, this.dFacts);
-  }
-
-  #pickD(event, plot = this.spectrum) {
-    const d = Math.round(plot.at(event)[0]);
-    this.#setD(Math.min(this.model.most, Math.max(1, d)));
-    return true;
-  }
-
-  #setD(d) {
+  setD(d) {
     if (d === this.model.d) return;
     const z = this.z && Float64Array.from({ length: d }, (_, k) => this.z[k] ?? 0);
     this.model.choose(d);
@@ -299,104 +237,12 @@ class Faces {
     this.page.moved();
   }
 
-  #paintSpectrum(plot) {
-    const { eigenvalues, d, noise } = this.model;
-    const marks = Array.from(eigenvalues, (value, k) => {
-      const at = plot.px(k + 1);
-      const chosen = k < d ? "chosen" : "rest";
-      const stem = svg("line", { class: `stem ${chosen}`, x1: at, x2: at, y1: plot.py(value), y2: plot.inner.bottom });
-      return [stem, svg("circle", { class: `dot ${chosen}`, cx: at, cy: plot.py(value), r: plot.unit * (eigenvalues.length > 40 ? 2.2 : 3.2) })];
-    });
-    const y = plot.py(noise);
-    const level = svg("line", { class: "level", x1: plot.inner.left, x2: plot.inner.right, y1: y, y2: y });
-    const name = svg("text", { class: "name halo", x: plot.inner.right, y: y - 6, "text-anchor": "end" }, `σ² = ${fixed(noise, 4)}`);
-    const at = plot.px(d + 0.5);
-    const handle = svg("line", { class: "handle", x1: at, x2: at, y1: plot.inner.top, y2: plot.inner.bottom });
-    plot.data.replaceChildren(...marks.flat(), level, handle, name);
-  }
-
-  #paintScore(plot) {
-    const { d, score } = this.data.heldout;
-    const points = d.map((k, i) => [k, score[i]]);
-    const marks = [plot.clipped(plot.line(points, { class: "curve" }))];
-    const now = score[this.model.d - 1];
-    const best = Math.max(...score);
-    marks.push(svg("circle", { class: "best", cx: plot.px(1 + score.indexOf(best)), cy: plot.py(best), r: 5 * plot.unit }));
-    if (now >= plot.y.low) marks.push(svg("circle", { class: "now", cx: plot.px(this.model.d), cy: plot.py(now), r: 4.5 * plot.unit }));
-    plot.data.replaceChildren(...marks);
-  }
-
-  // ---- the plane ---------------------------------------------------------------------------------
-
-  #buildPlane() {
-    this.planePlot = new Plot({
-      label: "The first two latents: each dot is a face of the data. Arrow keys move the chosen point.",
-      x: { label: "z₁", low: -REACH, high: REACH },
-      y: { label: "z₂", low: -REACH, high: REACH },
-      ratio: 0.8,
-      least: 260,
-      focusable: true,
-      paint: (plot) => this.#paintPlane(plot),
-    });
-    const set = (event) => {
-      if (this.model.d < 2) return false;
-      const [z1, z2] = this.planePlot.at(event);
-      this.#moveTo([clamp(z1), clamp(z2)]);
-      return true;
-    };
-    follow(this.planePlot.svg, { start: set, move: set, end: () => this.page.done() });
-    this.planePlot.svg.addEventListener("keydown", (event) => {
-      const step = this.model.d >= 2 && arrows(event);
-      if (!step) return;
-      const [z1, z2] = this.latents;
-      this.#moveTo([clamp(z1 + 0.05 * step[0]), clamp(z2 + 0.05 * step[1])]);
-      this.page.done();
-    });
-    const two = button("Use d = 2", () => this.#act(() => this.#setD(2)));
-    return panel("The first two latents", { span: 6, tools: [two], hint: "Each dot is a face of the data. Click or drag anywhere: the face there is drawn above." }, this.planePlot.node);
-  }
-
-  #moveTo([z1, z2]) {
+  moveTo([z1, z2]) {
     this.z = Float64Array.from(this.latents);
     this.z[0] = z1;
     this.z[1] = z2;
     this.refresh();
     this.page.moved();
-  }
-
-  #paintPlane(plot) {
-    const { model } = this;
-    if (model.d < 2) {
-      plot.data.replaceChildren(svg("text", { class: "name", x: plot.px(0), y: plot.py(0), "text-anchor": "middle" }, "With d = 1 there is only one latent."));
-      plot.front.replaceChildren();
-      return;
-    }
-    const to = [0, 1].map((k) => model.scales[k] / model.eigenvalues[k]);
-    const dots = Array.from({ length: this.plane.rows }, (_, i) => svg("circle", { class: "point", cx: plot.px(to[0] * this.plane.data[2 * i]), cy: plot.py(to[1] * this.plane.data[2 * i + 1]), r: 3 * plot.unit }));
-    const rings = [1, 2].map((r) => svg("ellipse", { class: "ring", cx: plot.px(0), cy: plot.py(0), rx: plot.px(r) - plot.px(0), ry: plot.py(0) - plot.py(r) }));
-    plot.data.replaceChildren(plot.clipped(...rings, ...dots));
-    this.#paintPlanePoint();
-  }
-
-  #paintPlanePoint() {
-    const plot = this.planePlot;
-    if (!plot.width || this.model.d < 2) return;
-    const [x, y] = [plot.px(clamp(this.latents[0])), plot.py(clamp(this.latents[1]))];
-    const arm = 12 * plot.unit;
-    plot.front.replaceChildren(
-      svg("line", { class: "cross", x1: x - arm, x2: x + arm, y1: y, y2: y }),
-      svg("line", { class: "cross", x1: x, x2: x, y1: y - arm, y2: y + arm }),
-      svg("circle", { class: "now", cx: x, cy: y, r: 6 * plot.unit }),
-    );
-  }
-
-  // ---- acting ------------------------------------------------------------------------------------
-
-  /** Do something that can be undone, and show it. */
-  #act(change) {
-    change();
-    this.drawAll();
-    this.page.done();
   }
 
   #move(k, value) {
@@ -407,7 +253,7 @@ class Faces {
   }
 
   #newFace() {
-    this.#act(() => {
+    this.act(() => {
       this.#clearOriginal();
       this.seed = newSeed();
       this.z = new Random(this.seed).normals(this.model.d);
@@ -436,13 +282,16 @@ class Faces {
     this.model = this.models[i];
     this.z = null;
     this.modelChoice?.set(String(i));
-    this.dSlider.input.max = this.model.most;
+    this.spectrum.most = this.model.most;
     this.#condition();
     this.#makeSliders();
   }
 
   #acceptDrops(node) {
-    node.addEventListener("dragover", (event) => { event.preventDefault(); node.classList.add("over"); });
+    node.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      node.classList.add("over");
+    });
     node.addEventListener("dragleave", () => node.classList.remove("over"));
     node.addEventListener("drop", (event) => {
       event.preventDefault();
@@ -455,18 +304,26 @@ class Faces {
   async #openImage(file) {
     try {
       const bytes = await readImage(file, this.shape);
-      this.#act(() => { this.hidden.fill(0); this.#setCustom(bytes); });
+      this.act(() => {
+        this.hidden.fill(0);
+        this.#setCustom(bytes);
+      });
     } catch {
-      this.page.say(`${file.name} is no image this browser can read: a PNG, JPEG, GIF or WebP is expected.`, "problem");
+      this.page.say(
+        `${file.name} is no image this browser can read: a PNG, JPEG, GIF or WebP is expected.`,
+        "problem",
+      );
     }
   }
 
   async #loadRest() {
     const rest = await this.page.load("faces-rest").catch(() => null);
     if (!rest || rest.problem) return;
-    this.models.forEach((model, i) => (model.directions = joined(model.directions, unpackMatrix(rest.directions[i]))));
+    this.models.forEach(
+      (model, i) => (model.directions = joined(model.directions, unpackMatrix(rest.directions[i]))),
+    );
     this.examples = joined(this.examples, unpackMatrix(rest.examples));
-    this.dSlider.input.max = this.model.most;
+    this.spectrum.most = this.model.most;
     this.#fillStrip();
     if (this.pending) this.restore(this.pending);
     else this.drawAll();
@@ -477,34 +334,16 @@ class Faces {
   /** Everything, the conditional included. */
   drawAll() {
     this.#condition();
-    this.#drawFills();
+    this.hiding.draw();
     this.#markThumbs();
     const { model } = this;
     const drawn = [model.name, model.d, model.most].join();
-    if (drawn !== this.drawn) this.#drawModel();
+    if (drawn !== this.drawn) {
+      this.spectrum.draw();
+      this.plane.draw();
+    }
     this.drawn = drawn;
     this.draw();
-  }
-
-  /** What follows d alone: the spectrum, the scores, the plane. */
-  #drawModel() {
-    this.dSlider.set(this.model.d);
-    const { eigenvalues, noise, most } = this.model;
-    const lowest = Math.min(noise, eigenvalues[eigenvalues.length - 1]);
-    Object.assign(this.spectrum.x, { high: most + 1 });
-    Object.assign(this.spectrum.y, { low: 0.7 * lowest, high: 1.5 * eigenvalues[0] });
-    this.spectrum.draw();
-    if (this.score) {
-      const { score } = this.data.heldout;
-      const best = Math.max(...score);
-      const fall = Math.max(best - score[0], 1); // far below the best, how far does not matter
-      const low = Math.max(Math.min(...score), best - 2.5 * fall) - 0.1 * fall;
-      Object.assign(this.score.x, { high: most + 1 });
-      Object.assign(this.score.y, { low, high: best + 0.25 * fall });
-      this.score.draw();
-    }
-    this.planePlot.draw();
-    this.#showFacts(this.dFacts, { "σ²": fixed(noise, 5), Parameters: this.model.parameters.toLocaleString("en") });
   }
 
   /** What follows z: the face, the difference, the sliders, the point in the plane. */
@@ -512,20 +351,29 @@ class Faces {
     const x = this.model.decode(this.latents);
     this.current = x;
     this.pictures_.face.grey(x, this.grey);
-    this.#drawOriginal();
+    this.drawOriginal();
     const original = this.image;
     const span = this.grey[1] - this.grey[0];
     const { difference } = this.pictures_;
-    if (original) difference.paint(x.map((v, i) => (v - original[i]) / (0.5 * span)), diverging);
+    if (original)
+      difference.paint(
+        x.map((v, i) => (v - original[i]) / (0.5 * span)),
+        diverging,
+      );
     else difference.paint(x, () => [127, 127, 127]);
     difference.canvas.classList.toggle("empty", !original);
-    this.sliders.forEach((control, k) => control.set(this.latents[k], this.sd && [this.centre[k] - 2 * this.sd[k], this.centre[k] + 2 * this.sd[k]]));
+    this.sliders.forEach((control, k) =>
+      control.set(
+        this.latents[k],
+        this.sd && [this.centre[k] - 2 * this.sd[k], this.centre[k] + 2 * this.sd[k]],
+      ),
+    );
     this.backButton.disabled = !this.z || !this.image;
-    this.#paintPlanePoint();
+    this.plane.drawPoint();
     this.#caption(x);
   }
 
-  #drawOriginal() {
+  drawOriginal() {
     const { original } = this.pictures_;
     const width = this.shape[1];
     const [low, high] = this.grey;
@@ -537,50 +385,43 @@ class Faces {
         if (this.hidden[i]) return hatch(i, width);
         return Array(3).fill((255 * (value - low)) / (high - low));
       });
-    original.describe(this.image ? "The original. Paint on it to hide a part; arrow keys move, space hides or shows." : "No original");
-  }
-
-  #drawFills() {
-    const show = Boolean(this.given);
-    this.fillRow.hidden = this.hideControls.hidden = !show;
-    this.hideHint.textContent = !this.image
-      ? "Pick a face of the data, or open an image, to hide a part of it."
-      : show
-        ? `Given the ${this.given.count} visible pixels, the other ${this.m - this.given.count} have this exact conditional distribution.`
-        : "Paint on the original with the mouse, or choose a part here: the model fills it.";
-    if (!show) return;
-    const random = new Random(this.seed);
-    const sd = this.given.pixelSd;
-    const most = Math.max(...sd);
-    const draws = Array.from({ length: N_DRAWS }, () => this.given.draw(random, { noisy: this.noisy }));
-    this.filled = this.given.mean;
-    this.fills[0].picture.grey(this.filled, this.grey);
-    this.fills[1].picture.paint(sd, (v) => mixed([255, 255, 255], [6, 56, 92], v / most));
-    this.fills[1].caption.replaceChildren("Std. dev.", legend("rising", "0", fixed(most, 2)));
-    draws.forEach((x, k) => this.fills[2 + k].picture.grey(x, this.grey));
+    original.describe(
+      this.image
+        ? "The original. Paint on it to hide a part; arrow keys move, space hides or shows."
+        : "No original",
+    );
   }
 
   #markThumbs() {
-    this.thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", String(this.data.index[i] === this.face)));
+    this.thumbs.forEach((thumb, i) =>
+      thumb.setAttribute("aria-pressed", String(this.data.index[i] === this.face)),
+    );
   }
 
   #caption(x) {
     const isPosterior = !this.z && this.image;
     this.captions.face.replaceChildren(el("b", {}, isPosterior ? "W E[z | x] + μ" : "W z + μ"));
-    const name = this.face !== null ? `Face ${this.face + 1} of ${this.data.n}` : this.custom ? "Your image" : "None: this face is new";
-    this.captions.original.replaceChildren(el("b", {}, this.image ? "Original" : "No original"), ` ${this.image ? name : ""}`);
+    const name =
+      this.face !== null
+        ? `Face ${this.face + 1} of ${this.data.n}`
+        : this.custom
+          ? "Your image"
+          : "None: this face is new";
+    this.captions.original.replaceChildren(
+      el("b", {}, this.image ? "Original" : "No original"),
+      ` ${this.image ? name : ""}`,
+    );
     const half = fixed((this.grey[1] - this.grey[0]) / 2, 1);
-    this.captions.difference.replaceChildren(el("b", {}, "Difference"), this.image ? legend("diverging", `−${half}`, half) : "");
+    this.captions.difference.replaceChildren(
+      el("b", {}, "Difference"),
+      this.image ? legend("diverging", `−${half}`, half) : "",
+    );
     const square = this.latents.reduce((sum, v) => sum + v * v, 0);
     const facts = { "|z|²": `${fixed(square, 1)} (prior mean ${this.model.d})` };
     if (this.given) facts["log p(visible)"] = `${fixed(this.given.logDensity, 1)} nats`;
     else if (this.image) facts["log p(original)"] = `${fixed(this.model.logDensity(this.image), 1)} nats`;
     if (this.image) facts["RMS difference"] = fixed(rms(x, this.image), 4);
-    this.#showFacts(this.facts, facts);
-  }
-
-  #showFacts(list, facts) {
-    list.replaceChildren(...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    showFacts(this.facts, facts);
   }
 
   // ---- the address, and files --------------------------------------------------------------------
@@ -600,13 +441,14 @@ class Faces {
   restore(q) {
     const wanted = Number(q.get("d"));
     const face = Number(q.get("face")) - 1;
-    const isMissing = wanted > this.model.most || (q.has("face") && this.data.index.indexOf(face) >= this.examples.rows);
+    const isMissing =
+      wanted > this.model.most || (q.has("face") && this.data.index.indexOf(face) >= this.examples.rows);
     this.pending = isMissing && !this.pending ? q : null; // tried once more when the rest is here
     const model = this.models[Number(q.get("model") ?? 0)] ?? this.model;
     if (model !== this.model) this.#chooseModel(this.models.indexOf(model));
     this.#clearOriginal();
     this.z = null;
-    if (wanted >= 1) this.#setD(Math.min(Math.round(wanted), this.model.most));
+    if (wanted >= 1) this.setD(Math.min(Math.round(wanted), this.model.most));
     this.#condition();
     if (q.has("face")) this.#setFace(face);
     const custom = fromText(q.get("image"));
@@ -616,7 +458,9 @@ class Faces {
     this.seed = Number(q.get("seed")) || 1;
     if (q.has("z")) {
       const given = q.get("z").split(",").map(Number);
-      this.z = Float64Array.from({ length: this.model.d }, (_, k) => (Number.isFinite(given[k]) ? given[k] : 0));
+      this.z = Float64Array.from({ length: this.model.d }, (_, k) =>
+        Number.isFinite(given[k]) ? given[k] : 0,
+      );
     }
     this.drawAll();
   }
@@ -624,36 +468,70 @@ class Faces {
   pictures() {
     const { face, original, difference } = this.pictures_;
     const row = [{ canvas: face.canvas, caption: "Face" }];
-    if (this.image) row.push({ canvas: original.canvas, caption: "Original" }, { canvas: difference.canvas, caption: "Difference" });
+    if (this.image)
+      row.push(
+        { canvas: original.canvas, caption: "Original" },
+        { canvas: difference.canvas, caption: "Difference" },
+      );
     const found = [{ name: "Faces", svg: () => picturesAsSvg(row) }];
-    if (this.given) found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.fills.map(({ picture, caption }) => ({ canvas: picture.canvas, caption: caption.firstChild.textContent }))) });
-    found.push({ name: "Spectrum", svg: () => standalone(this.spectrum.svg) }, { name: "Latent plane", svg: () => standalone(this.planePlot.svg) });
+    if (this.given) found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.hiding.pictures) });
+    found.push(
+      { name: "Spectrum", svg: () => standalone(this.spectrum.plot.svg) },
+      { name: "Latent plane", svg: () => standalone(this.plane.plot.svg) },
+    );
     return found;
   }
 
   tables() {
     const pixels = () => {
-      const columns = ["row", "column", "face", ...(this.image ? ["original", "hidden"] : []), ...(this.given ? ["conditional_mean", "standard_deviation"] : [])];
+      const columns = [
+        "row",
+        "column",
+        "face",
+        ...(this.image ? ["original", "hidden"] : []),
+        ...(this.given ? ["conditional_mean", "standard_deviation"] : []),
+      ];
       const sd = this.given?.pixelSd;
-      const rows = Array.from(this.current, (v, i) => [Math.floor(i / this.shape[1]), i % this.shape[1], v, ...(this.image ? [this.image[i], this.hidden[i]] : []), ...(this.given ? [this.filled[i], sd[i]] : [])]);
+      const rows = Array.from(this.current, (v, i) => [
+        Math.floor(i / this.shape[1]),
+        i % this.shape[1],
+        v,
+        ...(this.image ? [this.image[i], this.hidden[i]] : []),
+        ...(this.given ? [this.hiding.filled[i], sd[i]] : []),
+      ]);
       return csv(columns, rows);
     };
     return [
       { name: "Pixels", csv: pixels },
-      { name: "Latents", csv: () => csv(["latent", "z", "posterior_mean", "posterior_sd"], Array.from(this.latents, (v, k) => [k + 1, v, this.image ? this.centre[k] : "", this.sd ? this.sd[k] : ""])) },
+      {
+        name: "Latents",
+        csv: () =>
+          csv(
+            ["latent", "z", "posterior_mean", "posterior_sd"],
+            Array.from(this.latents, (v, k) => [
+              k + 1,
+              v,
+              this.image ? this.centre[k] : "",
+              this.sd ? this.sd[k] : "",
+            ]),
+          ),
+      },
     ];
   }
 }
 
-/** A colour scale with its two ends. */
-const legend = (kind, low, high) => el("span", { class: "legend" }, low, el("i", { class: kind }), high);
-
 // ---- helpers ---------------------------------------------------------------------------------------
 
-function readModel({ name, mean, directions, eigenvalues, noise, d }) {
-  const model = new Ppca({ mean: unpack(mean).data, directions: unpackMatrix(directions), eigenvalues: unpack(eigenvalues).data, noise, d: 1 });
+function readModel({ name, mean, directions, eigenvalues, noise, d, plane }) {
+  const model = new Ppca({
+    mean: unpack(mean).data,
+    directions: unpackMatrix(directions),
+    eigenvalues: unpack(eigenvalues).data,
+    noise,
+    d: 1,
+  });
   model.choose(Math.min(d, model.most));
-  return Object.assign(model, { name });
+  return Object.assign(model, { name, plane: unpackMatrix(plane) });
 }
 
 function joined(above, below) {
@@ -663,8 +541,6 @@ function joined(above, below) {
   data.set(below.data, above.data.length);
   return { rows: above.rows + below.rows, cols: below.cols, data };
 }
-
-const clamp = (v) => Math.min(REACH, Math.max(-REACH, v));
 
 const rms = (x, y) => Math.sqrt(x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0) / x.length);
 
@@ -682,19 +558,38 @@ async function readImage(file, [height, width]) {
   context.imageSmoothingQuality = "high";
   context.fillStyle = "white"; // under transparent pixels
   context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(bitmap, (bitmap.width - w) / 2, (bitmap.height - h) / 2, w, h, 0, 0, canvas.width, canvas.height);
+  context.drawImage(
+    bitmap,
+    (bitmap.width - w) / 2,
+    (bitmap.height - h) / 2,
+    w,
+    h,
+    0,
+    0,
+    canvas.width,
+    canvas.height,
+  );
   const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  const grey = Float64Array.from({ length: canvas.width * canvas.height }, (_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]);
+  const grey = Float64Array.from(
+    { length: canvas.width * canvas.height },
+    (_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2],
+  );
   return Uint8Array.from(areaAverage(grey, [canvas.height, canvas.width], [height, width]), Math.round);
 }
 
 function bits(mask) {
   const bytes = new Uint8Array(Math.ceil(mask.length / 8));
-  mask.forEach((on, i) => { if (on) bytes[i >> 3] |= 1 << (i & 7); });
+  mask.forEach((on, i) => {
+    if (on) bytes[i >> 3] |= 1 << (i & 7);
+  });
   return bytes;
 }
 
-const toText = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const toText = (bytes) =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 
 function fromText(text) {
   if (!text) return null;

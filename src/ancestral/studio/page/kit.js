@@ -46,12 +46,30 @@ export const subscript = (n) => String(n).replace(/\d/g, (digit) => "₀₁₂�
  * `oninput` is called while it moves, `onchange` when it is let go. `band` shows an interval on
  * the track, in the slider's units.
  */
-export function slider({ label, name = label, min, max, step = "any", value, digits = 2, oninput, onchange, picture }) {
+export function slider({
+  label,
+  name = label,
+  min,
+  max,
+  step = "any",
+  value,
+  digits = 2,
+  oninput,
+  onchange,
+  picture,
+}) {
   const id = newId("slider");
   const input = el("input", { type: "range", id, min, max, step, "aria-label": name });
   const output = el("output", { for: id });
   const band = el("span", { class: "band", "aria-hidden": "true" });
-  const node = el("div", { class: "slider" }, picture, el("label", { for: id }, label), el("span", { class: "track" }, band, input), output);
+  const node = el(
+    "div",
+    { class: "slider" },
+    picture,
+    el("label", { for: id }, label),
+    el("span", { class: "track" }, band, input),
+    output,
+  );
   const control = {
     node,
     input,
@@ -100,10 +118,18 @@ export function choice({ label, options, value, onchange }) {
 
 export function select({ label, options, value, onchange }) {
   const id = newId("select");
-  const input = el("select", { id }, options.map(([key, text]) => el("option", { value: key }, text)));
+  const input = el(
+    "select",
+    { id },
+    options.map(([key, text]) => el("option", { value: key }, text)),
+  );
   input.value = value;
   input.addEventListener("change", () => onchange(input.value));
-  return { node: el("div", { class: "field" }, el("label", { for: id }, label), input), input, set: (next) => (input.value = next) };
+  return {
+    node: el("div", { class: "field" }, el("label", { for: id }, label), input),
+    input,
+    set: (next) => (input.value = next),
+  };
 }
 
 export function checkbox({ label, value = false, onchange }) {
@@ -111,22 +137,55 @@ export function checkbox({ label, value = false, onchange }) {
   const input = el("input", { type: "checkbox", id });
   input.checked = value;
   input.addEventListener("change", () => onchange(input.checked));
-  return { node: el("div", { class: "check" }, input, el("label", { for: id }, label)), input, set: (next) => (input.checked = next) };
+  return {
+    node: el("div", { class: "check" }, input, el("label", { for: id }, label)),
+    input,
+    set: (next) => (input.checked = next),
+  };
 }
 
 /** A button that opens the file dialogue. */
 export function fileButton(label, accept, onfile) {
-  const input = el("input", { type: "file", accept, class: "out-of-sight", tabindex: "-1", "aria-label": label });
+  const input = el("input", {
+    type: "file",
+    accept,
+    class: "out-of-sight",
+    tabindex: "-1",
+    "aria-label": label,
+  });
   input.addEventListener("change", () => {
     if (input.files[0]) onfile(input.files[0]);
     input.value = "";
   });
-  return el("span", { class: "file" }, input, button(label, () => input.click()));
+  return el(
+    "span",
+    { class: "file" },
+    input,
+    button(label, () => input.click()),
+  );
 }
 
 export function panel(title, { span = 12, hint, tools = [] } = {}, ...children) {
-  const head = el("div", { class: "panel-head" }, el("h3", {}, title), el("div", { class: "panel-tools" }, tools));
-  return el("section", { class: `panel span-${span}` }, head, hint ? el("p", { class: "hint" }, hint) : null, ...children);
+  const head = el(
+    "div",
+    { class: "panel-head" },
+    el("h3", {}, title),
+    el("div", { class: "panel-tools" }, tools),
+  );
+  return el(
+    "section",
+    { class: `panel span-${span}` },
+    head,
+    hint ? el("p", { class: "hint" }, hint) : null,
+    ...children,
+  );
+}
+
+/** Fill a list of facts, name and value. */
+export function showFacts(list, facts) {
+  list.replaceChildren(
+    ...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+  );
 }
 
 /** Follow a pointer from press to release; coordinates are those of the event. */
@@ -193,7 +252,14 @@ export function onScheme(redraw) {
 /** A canvas of one pixel per value, enlarged without smoothing. */
 export class Picture {
   constructor([height, width], label, attributes = {}) {
-    this.canvas = el("canvas", { width, height, class: "picture", role: "img", "aria-label": label, ...attributes });
+    this.canvas = el("canvas", {
+      width,
+      height,
+      class: "picture",
+      role: "img",
+      "aria-label": label,
+      ...attributes,
+    });
     this.context = this.canvas.getContext("2d");
     this.image = this.context.createImageData(width, height);
   }
@@ -227,7 +293,16 @@ export class Picture {
 /** Blue below zero, white at it, vermillion above: told apart by all common colour vision. */
 export function diverging(share) {
   const t = Math.min(1, Math.abs(share));
-  const ends = share < 0 ? [[0, 114, 178], [8, 58, 94]] : [[213, 94, 0], [107, 47, 0]];
+  const ends =
+    share < 0
+      ? [
+          [0, 114, 178],
+          [8, 58, 94],
+        ]
+      : [
+          [213, 94, 0],
+          [107, 47, 0],
+        ];
   return t < 0.7 ? mixed([255, 255, 255], ends[0], t / 0.7) : mixed(ends[0], ends[1], (t - 0.7) / 0.3);
 }
 
@@ -245,11 +320,31 @@ export function download(name, content, kind) {
 /** Return an SVG node as a file of its own, the page's styles written into it. */
 export function standalone(node) {
   const copy = node.cloneNode(true);
-  const wanted = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "opacity", "fill-opacity", "stroke-opacity", "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline", "paint-order", "display"];
-  const [from, to] = [[node, ...node.querySelectorAll("*")], [copy, ...copy.querySelectorAll("*")]];
+  const wanted = [
+    "fill",
+    "stroke",
+    "stroke-width",
+    "stroke-dasharray",
+    "stroke-linecap",
+    "opacity",
+    "fill-opacity",
+    "stroke-opacity",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "text-anchor",
+    "dominant-baseline",
+    "paint-order",
+    "display",
+  ];
+  const [from, to] = [
+    [node, ...node.querySelectorAll("*")],
+    [copy, ...copy.querySelectorAll("*")],
+  ];
   from.forEach((source, i) => {
     const style = getComputedStyle(source);
-    for (const name of wanted) if (style.getPropertyValue(name)) to[i].setAttribute(name, style.getPropertyValue(name));
+    for (const name of wanted)
+      if (style.getPropertyValue(name)) to[i].setAttribute(name, style.getPropertyValue(name));
     for (const name of ["class", "tabindex", "style"]) to[i].removeAttribute(name);
   });
   const { width, height } = node.getBoundingClientRect();
@@ -269,7 +364,11 @@ export function picturesAsSvg(pictures) {
   const parts = pictures.map(({ canvas, caption }) => {
     const url = enlarged(canvas, unit);
     const part = [
-      svg("text", { x, y: 18, "font-family": "sans-serif", "font-size": 13, fill: `rgb(${colour("ink")})` }, caption),
+      svg(
+        "text",
+        { x, y: 18, "font-family": "sans-serif", "font-size": 13, fill: `rgb(${colour("ink")})` },
+        caption,
+      ),
       svg("image", { x, y: top, width: canvas.width * unit, height: canvas.height * unit, href: url }),
     ];
     x += canvas.width * unit + gap;
@@ -277,7 +376,12 @@ export function picturesAsSvg(pictures) {
   });
   const height = Math.max(...pictures.map(({ canvas }) => canvas.height)) * unit + top + gap;
   const paper = svg("rect", { width: x, height, fill: `rgb(${colour("paper")})` });
-  const root = svg("svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${x} ${height}`, width: x, height }, paper, ...parts.flat());
+  const root = svg(
+    "svg",
+    { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${x} ${height}`, width: x, height },
+    paper,
+    ...parts.flat(),
+  );
   return new XMLSerializer().serializeToString(root);
 }
 
@@ -302,6 +406,7 @@ export async function rasterised(text) {
 
 /** Return records as CSV; numbers in full. */
 export function csv(columns, rows) {
-  const cell = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+  const cell = (value) =>
+    /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
   return [columns, ...rows].map((line) => Array.from(line, cell).join(",")).join("\n") + "\n";
 }

@@ -4,7 +4,22 @@
 // the maximum, the line: its slope w and its height c at the mean of x.
 
 import { unpack } from "./arrays.js";
-import { arrows, button, choice, csv, el, fixed, follow, onScheme, panel, perFrame, significant, standalone, svg } from "./kit.js";
+import {
+  arrows,
+  button,
+  choice,
+  csv,
+  el,
+  fixed,
+  follow,
+  onScheme,
+  panel,
+  perFrame,
+  showFacts,
+  significant,
+  standalone,
+  svg,
+} from "./kit.js";
 import { Plot, contour, padded, segmentsPath } from "./plot.js";
 import { fitHeteroscedastic, fitLine, logLikelihood, moments } from "./regression.js";
 
@@ -44,14 +59,17 @@ class Line {
   #fit() {
     const { x, y } = this;
     const best = this.kind === "constant" ? fitLine(x, y) : fitHeteroscedastic(x, y);
-    this.best = best && Number.isFinite(best.logLikelihood) && best.v.every((v) => Math.abs(v) < 1e4) ? best : null;
+    this.best =
+      best && Number.isFinite(best.logLikelihood) && best.v.every((v) => Math.abs(v) < 1e4) ? best : null;
     if (!this.best) {
       this.manual = null;
       this.line = null;
       return;
     }
     this.xBar = moments(x, y).xBar;
-    this.line = this.manual ? { w: this.manual.w, b: this.manual.c - this.manual.w * this.xBar, v: best.v } : best;
+    this.line = this.manual
+      ? { w: this.manual.w, b: this.manual.c - this.manual.w * this.xBar, v: best.v }
+      : best;
     this.errors = this.#standardErrors();
   }
 
@@ -80,8 +98,8 @@ class Line {
       sums[2] += weight * u * u;
     }
     return Float64Array.from({ length: GRID * GRID }, (_, k) => {
-      const dw = this.errors.w * REACH * (2 * (k % GRID) / (GRID - 1) - 1);
-      const dc = this.errors.c * REACH * (2 * Math.floor(k / GRID) / (GRID - 1) - 1);
+      const dw = this.errors.w * REACH * ((2 * (k % GRID)) / (GRID - 1) - 1);
+      const dc = this.errors.c * REACH * ((2 * Math.floor(k / GRID)) / (GRID - 1) - 1);
       return -0.5 * (sums[0] * dc * dc + 2 * sums[1] * dc * dw + sums[2] * dw * dw);
     });
   }
@@ -113,26 +131,61 @@ class Line {
       end: () => this.page.done(),
     });
     this.plot.svg.addEventListener("keydown", (event) => this.#key(event));
-    this.toolChoice = choice({ label: "A press", options: [["move", "moves or adds"], ["remove", "removes"]], value: "move", onchange: (v) => (this.tool = v) });
-    this.kindChoice = choice({ label: "Variance", options: [["constant", "constant"], ["x", "depends on x"]], value: "constant", onchange: (v) => this.#act(() => { this.kind = v; this.manual = null; }) });
+    this.toolChoice = choice({
+      label: "A press",
+      options: [
+        ["move", "moves or adds"],
+        ["remove", "removes"],
+      ],
+      value: "move",
+      onchange: (v) => (this.tool = v),
+    });
+    this.kindChoice = choice({
+      label: "Variance",
+      options: [
+        ["constant", "constant"],
+        ["x", "depends on x"],
+      ],
+      value: "constant",
+      onchange: (v) =>
+        this.#act(() => {
+          this.kind = v;
+          this.manual = null;
+        }),
+    });
     const tools = [
-      button("Clear", () => this.#act(() => { Object.assign(this, { x: [], y: [], isEdited: true, chosen: -1, manual: null }); })),
+      button("Clear", () =>
+        this.#act(() => {
+          Object.assign(this, { x: [], y: [], isEdited: true, chosen: -1, manual: null });
+        }),
+      ),
       button("As in the data", () => this.#act(() => this.#reset())),
     ];
     this.note = el("p", { class: "hint", role: "status" });
-    const hint = "Shade: the density of y. Dashes: 95 % of the y; thin lines: 95 % for the mean. Keys: N and P choose a point, arrows move it, Delete removes it, A adds one.";
-    return panel("Points", { tools, hint }, el("div", { class: "row" }, this.kindChoice.node, this.toolChoice.node), this.note, this.plot.node);
+    const hint =
+      "Shade: the density of y. Dashes: 95 % of the y; thin lines: 95 % for the mean. Keys: N and P choose a point, arrows move it, Delete removes it, A adds one.";
+    return panel(
+      "Points",
+      { tools, hint },
+      el("div", { class: "row" }, this.kindChoice.node, this.toolChoice.node),
+      this.note,
+      this.plot.node,
+    );
   }
 
   #buildFit() {
     this.facts = el("dl", { class: "facts tall" });
-    const several = this.data.n_all > this.original.x.length ? `${this.original.x.length} of ${this.data.n_all.toLocaleString("en")} points, drawn at random, are shown and fitted.` : null;
+    const several =
+      this.data.n_all > this.original.x.length
+        ? `${this.original.x.length} of ${this.data.n_all.toLocaleString("en")} points, drawn at random, are shown and fitted.`
+        : null;
     return panel("The fit", { hint: several }, this.facts);
   }
 
   #buildLikelihood() {
     this.likelihood = new Plot({
-      label: "Contours of the log-likelihood over slope and height. Arrow keys move the line off the maximum.",
+      label:
+        "Contours of the log-likelihood over slope and height. Arrow keys move the line off the maximum.",
       x: { label: "slope w", low: 0, high: 1 },
       y: { label: "height at the mean of x", low: 0, high: 1 },
       ratio: 0.72,
@@ -156,7 +209,14 @@ class Line {
       this.page.done();
     });
     this.bestButton = button("To the maximum", () => this.#act(() => (this.manual = null)));
-    return panel("The log-likelihood", { tools: [this.bestButton], hint: "Contours at 1 to 5 standard errors, the variance held at its estimate. Drag the point: the line follows." }, this.likelihood.node);
+    return panel(
+      "The log-likelihood",
+      {
+        tools: [this.bestButton],
+        hint: "Contours at 1 to 5 standard errors, the variance held at its estimate. Drag the point: the line follows.",
+      },
+      this.likelihood.node,
+    );
   }
 
   // ---- acting ----------------------------------------------------------------------------------------
@@ -237,7 +297,10 @@ class Line {
     if (step && this.chosen >= 0) {
       this.held = true;
       const unit = (range) => (range[1] - range[0]) / 200;
-      this.#moveChosen([this.x[this.chosen] + step[0] * unit(this.range.x), this.y[this.chosen] + step[1] * unit(this.range.y)]);
+      this.#moveChosen([
+        this.x[this.chosen] + step[0] * unit(this.range.x),
+        this.y[this.chosen] + step[1] * unit(this.range.y),
+      ]);
     } else if ((lower === "n" || lower === "p") && this.x.length && !event.ctrlKey && !event.metaKey) {
       const order = this.x.map((_, i) => i).sort((i, j) => this.x[i] - this.x[j]);
       const at = order.indexOf(this.chosen) + (lower === "n" ? 1 : -1);
@@ -245,7 +308,8 @@ class Line {
       this.refresh();
       return;
     } else if ((key === "Delete" || key === "Backspace") && this.chosen >= 0) this.#remove(this.chosen);
-    else if (lower === "a" && !event.ctrlKey && !event.metaKey) this.#add((this.range.x[0] + this.range.x[1]) / 2, (this.range.y[0] + this.range.y[1]) / 2);
+    else if (lower === "a" && !event.ctrlKey && !event.metaKey)
+      this.#add((this.range.x[0] + this.range.x[1]) / 2, (this.range.y[0] + this.range.y[1]) / 2);
     else return;
     event.preventDefault();
     this.page.done();
@@ -260,8 +324,14 @@ class Line {
     this.#drawFacts();
     if (this.best) {
       const centre = this.best.b + this.best.w * this.xBar;
-      Object.assign(this.likelihood.x, { low: this.best.w - REACH * this.errors.w, high: this.best.w + REACH * this.errors.w });
-      Object.assign(this.likelihood.y, { low: centre - REACH * this.errors.c, high: centre + REACH * this.errors.c });
+      Object.assign(this.likelihood.x, {
+        low: this.best.w - REACH * this.errors.w,
+        high: this.best.w + REACH * this.errors.w,
+      });
+      Object.assign(this.likelihood.y, {
+        low: centre - REACH * this.errors.c,
+        high: centre + REACH * this.errors.c,
+      });
     }
     this.plot.svg.setAttribute("aria-label", this.#describe());
     this.#paintPoints();
@@ -270,13 +340,17 @@ class Line {
 
   #whyNot() {
     const least = this.kind === "constant" ? 3 : 5;
-    if (this.x.length < least) return `A line with ${this.kind === "constant" ? "one variance" : "a variance that depends on x"} wants ${least} points or more: press in the plot to add some.`;
+    if (this.x.length < least)
+      return `A line with ${this.kind === "constant" ? "one variance" : "a variance that depends on x"} wants ${least} points or more: press in the plot to add some.`;
     return "These points have no finite maximum of the likelihood: they lie on a line, or above one another, or the variance shrinks to nothing. Move one.";
   }
 
   #describe() {
     const line = this.line ? `y = ${significant(this.line.w)} x + ${significant(this.line.b)}` : "no line";
-    const chosen = this.chosen >= 0 ? ` Chosen: x ${significant(this.x[this.chosen])}, y ${significant(this.y[this.chosen])}.` : "";
+    const chosen =
+      this.chosen >= 0
+        ? ` Chosen: x ${significant(this.x[this.chosen])}, y ${significant(this.y[this.chosen])}.`
+        : "";
     return `${this.x.length} points and the fitted line, ${line}.${chosen} N and P choose a point, arrows move it, Delete removes it, A adds one.`;
   }
 
@@ -291,9 +365,10 @@ class Line {
       else Object.assign(facts, { "v₀": significant(v[0], 4), "v₁": significant(v[1], 3) });
       facts["log-likelihood"] = `${fixed(value, 3)} nats`;
       if (this.manual) facts["below the maximum"] = fixed(this.best.logLikelihood - value, 3);
-      for (const saved of this.data.models) facts[`${saved.name}, log-likelihood`] = `${fixed(logLikelihood(this.x, this.y, saved), 3)} nats`;
+      for (const saved of this.data.models)
+        facts[`${saved.name}, log-likelihood`] = `${fixed(logLikelihood(this.x, this.y, saved), 3)} nats`;
     }
-    this.facts.replaceChildren(...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    showFacts(this.facts, facts);
   }
 
   #paintPoints() {
@@ -337,13 +412,27 @@ class Line {
   #thinned(bands, xs, sigma) {
     const { left, right, top, bottom } = this.plot.inner;
     const least = Math.min(...sigma);
-    const stops = xs.map((_, i) => svg("stop", { offset: i / (xs.length - 1), "stop-color": "#fff", "stop-opacity": (least / sigma[i]).toFixed(4) }));
+    const stops = xs.map((_, i) =>
+      svg("stop", {
+        offset: i / (xs.length - 1),
+        "stop-color": "#fff",
+        "stop-opacity": (least / sigma[i]).toFixed(4),
+      }),
+    );
     const box = { x: left, y: top, width: right - left, height: bottom - top };
     return svg(
       "g",
       { mask: "url(#line-fade)" },
-      svg("linearGradient", { id: "line-fade-by", gradientUnits: "userSpaceOnUse", x1: left, x2: right, y1: 0, y2: 0 }, stops),
-      svg("mask", { id: "line-fade", maskUnits: "userSpaceOnUse", ...box }, svg("rect", { ...box, fill: "url(#line-fade-by)" })),
+      svg(
+        "linearGradient",
+        { id: "line-fade-by", gradientUnits: "userSpaceOnUse", x1: left, x2: right, y1: 0, y2: 0 },
+        stops,
+      ),
+      svg(
+        "mask",
+        { id: "line-fade", maskUnits: "userSpaceOnUse", ...box },
+        svg("rect", { ...box, fill: "url(#line-fade-by)" }),
+      ),
       ...bands,
     );
   }
@@ -354,14 +443,37 @@ class Line {
     const at = (f) => xs.map((x) => [x, f(x)]);
     const mean = (x) => line.w * x + line.b;
     const sd = (x) => Math.exp(0.5 * (line.v[0] + line.v[1] * x));
-    const parts = [-1, 1].map((sign) => plot.line(at((x) => mean(x) + sign * 1.96 * sd(x)), { class: "interval" }));
+    const parts = [-1, 1].map((sign) =>
+      plot.line(
+        at((x) => mean(x) + sign * 1.96 * sd(x)),
+        { class: "interval" },
+      ),
+    );
     if (!this.manual && this.errors) {
       const { w, c } = this.errors; // uncorrelated when the variance is constant
       if (this.kind === "constant")
-        for (const sign of [-1, 1]) parts.push(plot.line(at((x) => mean(x) + sign * 1.96 * Math.hypot(c, w * (x - this.xBar))), { class: "confidence" }));
+        for (const sign of [-1, 1])
+          parts.push(
+            plot.line(
+              at((x) => mean(x) + sign * 1.96 * Math.hypot(c, w * (x - this.xBar))),
+              { class: "confidence" },
+            ),
+          );
     }
-    if (this.manual) parts.push(plot.line(at((x) => best.w * x + best.b), { class: "best-line" }));
-    for (const saved of this.data.models) parts.push(plot.line(at((x) => saved.w * x + saved.b), { class: "saved-line" }));
+    if (this.manual)
+      parts.push(
+        plot.line(
+          at((x) => best.w * x + best.b),
+          { class: "best-line" },
+        ),
+      );
+    for (const saved of this.data.models)
+      parts.push(
+        plot.line(
+          at((x) => saved.w * x + saved.b),
+          { class: "saved-line" },
+        ),
+      );
     parts.push(plot.line(at(mean), { class: "fitted" }));
     return parts;
   }
@@ -374,21 +486,41 @@ class Line {
       return;
     }
     const surface = this.#surface();
-    const to = ({ low, high }) => (k) => low + (k / (GRID - 1)) * (high - low);
-    const lines = DROPS.map((drop, k) => svg("path", { class: "contour", fill: "none", opacity: 1 - 0.14 * k, d: segmentsPath(plot, contour(surface, GRID, GRID, -drop), to(plot.x), to(plot.y)) }));
+    const to =
+      ({ low, high }) =>
+      (k) =>
+        low + (k / (GRID - 1)) * (high - low);
+    const lines = DROPS.map((drop, k) =>
+      svg("path", {
+        class: "contour",
+        fill: "none",
+        opacity: 1 - 0.14 * k,
+        d: segmentsPath(plot, contour(surface, GRID, GRID, -drop), to(plot.x), to(plot.y)),
+      }),
+    );
     const [x, y] = [plot.px(this.best.w), plot.py(this.best.b + this.best.w * this.xBar)];
     const arm = 7 * plot.unit;
-    plot.data.replaceChildren(...lines, svg("path", { class: "cross-best", d: `M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}` }));
+    plot.data.replaceChildren(
+      ...lines,
+      svg("path", { class: "cross-best", d: `M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}` }),
+    );
     const { w, b } = this.line;
-    plot.front.replaceChildren(svg("circle", { class: "now", cx: plot.px(w), cy: plot.py(b + w * this.xBar), r: 7 * plot.unit }));
+    plot.front.replaceChildren(
+      svg("circle", { class: "now", cx: plot.px(w), cy: plot.py(b + w * this.xBar), r: 7 * plot.unit }),
+    );
   }
 
   // ---- the address, and files --------------------------------------------------------------------------
 
   state() {
     const q = new URLSearchParams({ variance: this.kind });
-    if (this.isEdited) q.set("points", this.x.map((x, i) => `${Number(x.toPrecision(6))},${Number(this.y[i].toPrecision(6))}`).join(";"));
-    if (this.manual) q.set("line", [this.manual.w, this.manual.c].map((v) => Number(v.toPrecision(6))).join(","));
+    if (this.isEdited)
+      q.set(
+        "points",
+        this.x.map((x, i) => `${Number(x.toPrecision(6))},${Number(this.y[i].toPrecision(6))}`).join(";"),
+      );
+    if (this.manual)
+      q.set("line", [this.manual.w, this.manual.c].map((v) => Number(v.toPrecision(6))).join(","));
     return q.toString().replaceAll("%2C", ",").replaceAll("%3B", ";");
   }
 
@@ -397,7 +529,11 @@ class Line {
     this.kindChoice.set(this.kind);
     this.#reset();
     if (q.has("points")) {
-      const points = q.get("points").split(";").map((p) => p.split(",").map(Number)).filter((p) => p.length === 2 && p.every(Number.isFinite));
+      const points = q
+        .get("points")
+        .split(";")
+        .map((p) => p.split(",").map(Number))
+        .filter((p) => p.length === 2 && p.every(Number.isFinite));
       Object.assign(this, { x: points.map(([x]) => x), y: points.map(([, y]) => y), isEdited: true });
     }
     this.draw();
@@ -416,11 +552,18 @@ class Line {
   }
 
   tables() {
-    const rows = () => this.x.map((x, i) => {
-      if (!this.line) return [x, this.y[i]];
-      const { w, b, v } = this.line;
-      return [x, this.y[i], w * x + b, Math.exp(0.5 * (v[0] + v[1] * x)), logLikelihood([x], [this.y[i]], this.line)];
-    });
+    const rows = () =>
+      this.x.map((x, i) => {
+        if (!this.line) return [x, this.y[i]];
+        const { w, b, v } = this.line;
+        return [
+          x,
+          this.y[i],
+          w * x + b,
+          Math.exp(0.5 * (v[0] + v[1] * x)),
+          logLikelihood([x], [this.y[i]], this.line),
+        ];
+      });
     const columns = () => ["x", "y", ...(this.line ? ["mean", "standard_deviation", "log_density"] : [])];
     return [{ name: "Points", csv: () => csv(columns(), rows()) }];
   }

@@ -8,7 +8,13 @@ import { openFaces } from "./faces.js";
 import { openLine } from "./line.js";
 import { openPixels } from "./pixels.js";
 
-const OPENERS = { faces: openFaces, pixels: openPixels, classroom: openClassroom, line: openLine, compare: openCompare };
+const OPENERS = {
+  faces: openFaces,
+  pixels: openPixels,
+  classroom: openClassroom,
+  line: openLine,
+  compare: openCompare,
+};
 
 const page = {
   rooms: {}, // those opened, by name
@@ -87,6 +93,7 @@ async function build(name) {
       return;
     }
     if (data.source) body.append(el("p", { class: "source" }, data.source));
+    if (data.note) body.append(el("p", { class: "source note" }, data.note));
     page.rooms[name] = OPENERS[name](body, data, around(name));
     page.last[name] = page.rooms[name].state();
   } catch (error) {
@@ -188,20 +195,28 @@ function showTools() {
 
 /** Return a button for each picture (PNG, SVG) and table the room can give. */
 function saves(room) {
-  const pictures = room.pictures().flatMap(({ name, svg }) => [
-    save(`${name}, PNG`, async () => download(fileName(name, "png"), await rasterised(svg()))),
-    save(`${name}, SVG`, () => download(fileName(name, "svg"), svg(), "image/svg+xml")),
-  ]);
-  const tables = room.tables().map(({ name, csv }) => save(`${name}, CSV`, () => download(fileName(name, "csv"), csv(), "text/csv")));
+  const pictures = room
+    .pictures()
+    .flatMap(({ name, svg }) => [
+      save(`${name}, PNG`, async () => download(fileName(name, "png"), await rasterised(svg()))),
+      save(`${name}, SVG`, () => download(fileName(name, "svg"), svg(), "image/svg+xml")),
+    ]);
+  const tables = room
+    .tables()
+    .map(({ name, csv }) => save(`${name}, CSV`, () => download(fileName(name, "csv"), csv(), "text/csv")));
   return [...pictures, ...tables];
 }
 
 function save(label, action) {
-  return button(label, async () => {
-    saveMenu.open = false;
-    await action();
-    say(`Saved: ${label}.`);
-  }, { kind: "quiet" });
+  return button(
+    label,
+    async () => {
+      saveMenu.open = false;
+      await action();
+      say(`Saved: ${label}.`);
+    },
+    { kind: "quiet" },
+  );
 }
 
 const fileName = (name, ending) => `${page.name}-${name.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.${ending}`;
@@ -227,8 +242,17 @@ function fillTools() {
 }
 
 const ROOM_OF = {
-  PPCA: "faces", faces: "faces", TabularAutoregressive: "pixels", LSTMAutoregressive: "pixels", tables: "pixels", bits: "pixels",
-  InnerProductGraph: "classroom", graphs: "classroom", LinearGaussian: "line", regression: "line", rows: "compare",
+  PPCA: "faces",
+  faces: "faces",
+  TabularAutoregressive: "pixels",
+  LSTMAutoregressive: "pixels",
+  tables: "pixels",
+  bits: "pixels",
+  InnerProductGraph: "classroom",
+  graphs: "classroom",
+  LinearGaussian: "line",
+  regression: "line",
+  rows: "compare",
 };
 
 /** Send a model or data file to the server, then open the rooms anew. */
@@ -261,9 +285,15 @@ source.watch((isAlive) => {
   const before = document.querySelector(".gone");
   if (isAlive) before?.remove();
   else if (!before)
-    document.querySelector("main").prepend(
-      el("p", { class: "gone", role: "alert" }, "The server has stopped. Rooms already open go on, since they compute here; start “ancestral studio” again for the others."),
-    );
+    document
+      .querySelector("main")
+      .prepend(
+        el(
+          "p",
+          { class: "gone", role: "alert" },
+          "The server has stopped. Rooms already open go on, since they compute here; start “ancestral studio” again for the others.",
+        ),
+      );
 });
 
 fillTools();

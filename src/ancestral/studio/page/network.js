@@ -11,7 +11,13 @@ export class Network {
     this.lines = svg("g");
     this.dots = svg("g");
     this.axes = svg("g", { class: "axes", "aria-hidden": "true" });
-    this.svg = svg("svg", { class: "plot network", role: "application", tabindex: 0, "aria-label": "The class" }, this.axes, this.lines, this.dots);
+    this.svg = svg(
+      "svg",
+      { class: "plot network", role: "application", tabindex: 0, "aria-label": "The class" },
+      this.axes,
+      this.lines,
+      this.dots,
+    );
     this.node = el("div", { class: "plot-frame" }, this.svg);
     this.size = 0;
     this.byPair = new Map();
@@ -77,7 +83,11 @@ export class Network {
     this.axes.replaceChildren(
       svg("line", { class: "grid", x1: this.#x(0), x2: this.#x(0), y1: this.#y(1), y2: this.#y(-1) }),
       svg("line", { class: "grid", x1: this.#x(-1), x2: this.#x(1), y1: this.#y(0), y2: this.#y(0) }),
-      svg("text", { class: "name", x: size - 4 * unit, y: this.#y(0) - 6 * unit, "text-anchor": "end" }, names[0]),
+      svg(
+        "text",
+        { class: "name", x: size - 4 * unit, y: this.#y(0) - 6 * unit, "text-anchor": "end" },
+        names[0],
+      ),
       names[1] ? svg("text", { class: "name", x: this.#x(0) + 7 * unit, y: 14 * unit }, names[1]) : "",
     );
     this.axes.dataset.height = height;
@@ -123,7 +133,8 @@ export class Network {
   #drawPupils(at, shades, chosen) {
     const { dots, unit } = this;
     while (dots.children.length > at.length) dots.lastChild.remove();
-    while (dots.children.length < at.length) dots.append(svg("circle", { class: "pupil", "data-pupil": dots.children.length }));
+    while (dots.children.length < at.length)
+      dots.append(svg("circle", { class: "pupil", "data-pupil": dots.children.length }));
     const radius = Math.min((at.length > 30 ? 8 : 11) * unit, this.size / 42);
     at.forEach(([x, y], i) => {
       const dot = dots.children[i];
@@ -146,7 +157,10 @@ export function relax(places, links, held, rounds = 1) {
       const [dx, dy] = [places[j][0] - places[i][0], places[j][1] - places[i][1]];
       const d = Math.max(0.02, Math.hypot(dx, dy));
       const pull = (linked ? (1.6 * d) / rest : 0) - (0.5 * rest * rest) / (d * d);
-      for (const [k, sign] of [[i, 1], [j, -1]]) {
+      for (const [k, sign] of [
+        [i, 1],
+        [j, -1],
+      ]) {
         force[k][0] += (sign * pull * dx) / d;
         force[k][1] += (sign * pull * dy) / d;
       }

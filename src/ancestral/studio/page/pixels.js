@@ -4,12 +4,29 @@
 // changes, a slice per frame, and show what is certain so far; an older search is dropped.
 
 import { Random, newSeed } from "./arrays.js";
-import { Picture, button, choice, colour, csv, el, fixed, mixed, onScheme, panel, picturesAsSvg, select, standalone, svg } from "./kit.js";
+import {
+  Picture,
+  button,
+  choice,
+  colour,
+  csv,
+  el,
+  fixed,
+  mixed,
+  onScheme,
+  panel,
+  picturesAsSvg,
+  select,
+  showFacts,
+  standalone,
+  svg,
+} from "./kit.js";
 import { Plot } from "./plot.js";
+import { Cells } from "./cells.js";
 import { Completions, drawGiven, drawRow, sequenceModel } from "./sequence.js";
 import { PrefixTree, key, percent } from "./tree.js";
 
-const FIRST_SLICE = 10; // ms of search before the first picture, per model
+const FIRST_SLICE = 6; // ms of search before the first picture, per model
 const SLICE = 9; // ms of search per frame after that
 const N_SHOWN = 18; // completions listed
 const N_LEAVES = 40;
@@ -30,14 +47,28 @@ class Pixels {
     this.brush = "next";
     this.seed = 1;
     const names = data.lstm_follows || this.models.length > 1 ? SIDES : SIDES.slice(0, 1);
-    this.sides = names.map((name, k) => ({ name, model: this.models[Math.min(k, this.models.length - 1)], search: null, drawn: null }));
+    this.sides = names.map((name, k) => ({
+      name,
+      model: this.models[Math.min(k, this.models.length - 1)],
+      search: null,
+      drawn: null,
+    }));
     if (data.lstm_follows) this.sides[1].model = null; // until it has been trained
     this.length = 0; // pixels of the draw shown
   }
 
   build() {
     const panels = this.sides.map((side) => this.#buildSide(side));
-    this.body.append(el("div", { class: "grid pixels" }, this.#buildControls(), ...panels, this.#buildList(), this.#buildDraw()));
+    this.body.append(
+      el(
+        "div",
+        { class: "grid pixels" },
+        this.#buildControls(),
+        ...panels,
+        this.#buildList(),
+        this.#buildDraw(),
+      ),
+    );
     onScheme(() => this.draw());
     this.#startHalfDrawn();
     this.#growTree();
@@ -48,27 +79,39 @@ class Pixels {
   // ---- building ----------------------------------------------------------------------------------
 
   #buildControls() {
-    const brush = choice({ label: "A click sets", options: [["next", "on, off, unknown in turn"], ["1", "on"], ["0", "off"], ["-", "unknown"]], value: "next", onchange: (v) => (this.brush = v) });
+    const brush = choice({
+      label: "A click sets",
+      options: [
+        ["next", "on, off, unknown in turn"],
+        ["1", "on"],
+        ["0", "off"],
+        ["-", "unknown"],
+      ],
+      value: "next",
+      onchange: (v) => (this.brush = v),
+    });
     const clear = button("All unknown", () => this.#act(() => this.known.fill(-1)));
     const half = button("Half-drawn image", () => this.#act(() => this.#startHalfDrawn(newSeed())));
     return el("div", { class: "row controls" }, brush.node, el("span", { class: "row" }, half, clear));
   }
 
   #buildSide(side) {
-    const [height, width] = this.shape;
-    side.cells = Array.from({ length: this.m }, (_, i) => {
-      const cell = el("button", { type: "button", class: "cell", tabindex: i ? -1 : 0 });
-      cell.dataset.index = i;
-      return cell;
+    side.cells = new Cells(this.shape, `Pixels, ${side.name} model`, {
+      next: (i) => this.#nextValue(this.known[i]),
+      value: (i) => this.known[i],
+      set: (i, value) => this.#set(i, value),
+      done: () => this.page.done(),
     });
-    side.grid = el("div", { class: "cells", role: "group", "aria-label": `Pixels, ${side.name} model` }, side.cells);
-    side.grid.style.setProperty("--columns", width);
-    side.grid.classList.toggle("small", width > 8 || height > 8);
-    this.#makeClickable(side);
     side.facts = el("dl", { class: "facts" });
     side.note = el("p", { class: "hint" });
     side.choice = el("span");
-    const part = panel(side.name === "first" ? "One model" : "Another", { span: this.sides.length > 1 ? 6 : 12, tools: [side.choice] }, side.note, side.grid, side.facts);
+    const part = panel(
+      side.name === "first" ? "One model" : "Another",
+      { span: this.sides.length > 1 ? 6 : 12, tools: [side.choice] },
+      side.note,
+      side.cells.node,
+      side.facts,
+    );
     part.classList.add(side.name);
     side.title = part.querySelector("h3");
     this.#fillChoice(side);
@@ -78,49 +121,18 @@ class Pixels {
   #fillChoice(side) {
     if (this.models.length < 3) return;
     const options = this.models.map((model, i) => [String(i), model.name]);
-    const control = select({ label: "Model", options, value: String(this.models.indexOf(side.model)), onchange: (i) => this.#act(() => { side.model = this.models[Number(i)]; this.#growTree(); }) });
+    const control = select({
+      label: "Model",
+      options,
+      value: String(this.models.indexOf(side.model)),
+      onchange: (i) =>
+        this.#act(() => {
+          side.model = this.models[Number(i)];
+          this.#growTree();
+        }),
+    });
     side.choice.replaceChildren(control.node);
     side.control = control;
-  }
-
-  #makeClickable(side) {
-    const { grid, cells } = side;
-    const [height, width] = this.shape;
-    let value = null;
-    const cellAt = (event) => document.elementFromPoint(event.clientX, event.clientY)?.closest(".cell");
-    grid.addEventListener("pointerdown", (event) => {
-      const cell = event.target.closest(".cell");
-      if (!cell || event.button !== 0) return;
-      event.preventDefault();
-      cell.focus();
-      value = this.#nextValue(this.known[cell.dataset.index]);
-      this.#set(Number(cell.dataset.index), value);
-      grid.setPointerCapture(event.pointerId);
-    });
-    grid.addEventListener("pointermove", (event) => {
-      const cell = value !== null && cellAt(event);
-      if (cell && grid.contains(cell) && this.known[cell.dataset.index] !== value) this.#set(Number(cell.dataset.index), value);
-    });
-    const end = () => { if (value !== null) { value = null; this.page.done(); } };
-    grid.addEventListener("pointerup", end);
-    grid.addEventListener("pointercancel", end);
-    grid.addEventListener("keydown", (event) => {
-      const i = Number(event.target.dataset.index);
-      const [r, c] = [Math.floor(i / width), i % width];
-      const to = { ArrowLeft: [r, c - 1], ArrowRight: [r, c + 1], ArrowUp: [r - 1, c], ArrowDown: [r + 1, c], Home: [r, 0], End: [r, width - 1] }[event.key];
-      const sets = { " ": "next", Enter: "next", 1: 1, 0: 0, "-": -1, Backspace: -1, Delete: -1 }[event.key];
-      if (event.ctrlKey || event.metaKey || (!to && sets === undefined)) return;
-      event.preventDefault();
-      if (to) {
-        const [row, column] = [Math.min(height - 1, Math.max(0, to[0])), Math.min(width - 1, Math.max(0, to[1]))];
-        const next = cells[row * width + column];
-        cells.forEach((cell) => (cell.tabIndex = cell === next ? 0 : -1));
-        next.focus();
-      } else {
-        this.#set(i, sets === "next" ? this.#nextValue(this.known[i]) : sets);
-        this.page.done();
-      }
-    });
   }
 
   #nextValue(value) {
@@ -138,7 +150,14 @@ class Pixels {
   #buildList() {
     this.list = el("div", { class: "completions" });
     this.certificate = el("p", { class: "hint" });
-    return panel("What it can be", { hint: "The likeliest images with these pixels, and each model's posterior probability. Click one to take it." }, this.list, this.certificate);
+    return panel(
+      "What it can be",
+      {
+        hint: "The likeliest images with these pixels, and each model's posterior probability. Click one to take it.",
+      },
+      this.list,
+      this.certificate,
+    );
   }
 
   #buildDraw() {
@@ -154,8 +173,19 @@ class Pixels {
     });
     this.tree = new PrefixTree(this.m, this.shape[1]);
     this.treeTitle = el("h4", {}, "");
-    this.drawNote = el("p", { class: "hint" }, "Pixel by pixel, each given those before it and the pixels you set. Both models get the same random numbers; filled dots are pixels drawn on, hollow ones off.");
-    return panel("Ancestral draw", { tools: [this.drawButton, this.stepButton] }, this.drawNote, this.steps.node, this.treeTitle, this.tree.node);
+    this.drawNote = el(
+      "p",
+      { class: "hint" },
+      "Pixel by pixel, each given those before it and the pixels you set. Both models get the same random numbers; filled dots are pixels drawn on, hollow ones off.",
+    );
+    return panel(
+      "Ancestral draw",
+      { tools: [this.drawButton, this.stepButton] },
+      this.drawNote,
+      this.steps.node,
+      this.treeTitle,
+      this.tree.node,
+    );
   }
 
   // ---- models ------------------------------------------------------------------------------------
@@ -216,9 +246,16 @@ class Pixels {
 
   #growTree() {
     const { model } = this.sides[0];
-    this.tree.setRows(this.#everything(model).slice(0, N_LEAVES).map(({ levels }) => levels));
+    this.tree.setRows(
+      this.#everything(model)
+        .slice(0, N_LEAVES)
+        .map(({ levels }) => levels),
+    );
     const n = this.#everything(model).length;
-    this.treeTitle.textContent = n > N_LEAVES ? `The ${N_LEAVES} likeliest images, ${model.name}: each path is one` : `All ${n} images, ${model.name}: each path is one`;
+    this.treeTitle.textContent =
+      n > N_LEAVES
+        ? `The ${N_LEAVES} likeliest images, ${model.name}: each path is one`
+        : `All ${n} images, ${model.name}: each path is one`;
   }
 
   // ---- searching ---------------------------------------------------------------------------------
@@ -312,39 +349,26 @@ class Pixels {
 
   #drawSide(side) {
     const { model, search } = side;
-    side.grid.hidden = !model;
+    side.cells.node.hidden = !model;
     side.title.textContent = model?.name ?? "LSTM";
     side.facts.replaceChildren();
     if (!model) {
       side.note.textContent = side.problem ?? "An LSTM is being trained on these images: a few seconds …";
       return;
     }
-    const [paper, ink] = [colour("paper"), colour("ink")];
     const marginals = search.isImpossible ? null : search.marginals();
-    const width = this.shape[1];
-    side.cells.forEach((cell, i) => {
-      const known = this.known[i];
-      const drawn = side.drawn && i < this.length ? side.drawn[i].level : null;
-      const { low, high } = marginals?.[i] ?? { low: 0.5, high: 0.5 };
-      const p = drawn ?? (low + high) / 2;
-      const share = known >= 0 ? known : p;
-      const shade = mixed(paper, ink, share).map(Math.round);
-      cell.style.setProperty("--shade", `rgb(${shade})`);
-      cell.style.setProperty("--over", readable(shade));
-      const isKnown = known >= 0;
-      const state = isKnown ? "known" : drawn !== null ? "drawn" : "open";
-      if (cell.dataset.state !== state) cell.dataset.state = state;
-      const text = isKnown || drawn !== null || !marginals ? "" : shortPercent(low, high);
-      if (cell.textContent !== text) cell.textContent = text;
-      const said = isKnown ? (known ? "on" : "off") : marginals ? `unknown, on with ${percent(p)}` : "unknown";
-      cell.setAttribute("aria-label", `Row ${Math.floor(i / width) + 1}, column ${(i % width) + 1}: ${said}`);
-    });
+    side.cells.show((i) => ({
+      known: this.known[i],
+      drawn: side.drawn && i < this.length ? side.drawn[i].level : null,
+      bounds: marginals?.[i] ?? null,
+    }));
     side.note.textContent = this.#noteOf(side);
-    side.facts.replaceChildren(...Object.entries(this.#factsOf(side)).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    showFacts(side.facts, this.#factsOf(side));
   }
 
   #noteOf({ model, search }) {
-    if (search.isImpossible) return "No image of this model has these pixels: their probability is 0. Make one unknown again.";
+    if (search.isImpossible)
+      return "No image of this model has these pixels: their probability is 0. Make one unknown again.";
     if (model.kind === "tables") return "Exact: every image the tables allow is listed.";
     const rest = search.rest;
     return search.isDone && rest <= search.tolerance
@@ -357,7 +381,8 @@ class Pixels {
     const facts = {};
     const spread = fixed(high, 3) !== fixed(low, 3) ? ` to ${fixed(high, 3)}` : "";
     facts["log p(set pixels)"] = search.isImpossible ? "−∞" : `${fixed(low, 3)}${spread} nats`;
-    if (model.kind === "tables" && this.data.entropy) facts["Entropy"] = `${fixed(this.data.entropy, 4)} nats`;
+    if (model.kind === "tables" && this.data.entropy)
+      facts["Entropy"] = `${fixed(this.data.entropy, 4)} nats`;
     if (model.loss) facts["Loss − floor"] = `${fixed(model.loss - model.floor, 4)} nats`;
     facts.Parameters = model.parameters.toLocaleString("en");
     return facts;
@@ -373,7 +398,9 @@ class Pixels {
         merged.set(id, entry);
       }
     });
-    const entries = [...merged.values()].sort((a, b) => Math.max(...b.p) - Math.max(...a.p)).slice(0, N_SHOWN);
+    const entries = [...merged.values()]
+      .sort((a, b) => Math.max(...b.p) - Math.max(...a.p))
+      .slice(0, N_SHOWN);
     // reuse what is there: replacing nodes under the pointer would lose clicks
     while (this.list.children.length > entries.length) this.list.lastChild.remove();
     while (this.list.children.length < entries.length) this.list.append(this.#completion());
@@ -384,7 +411,12 @@ class Pixels {
   #completion() {
     const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
     const bars = SIDES.map((name) => el("span", { class: `bar ${name}` }, el("i"), el("b")));
-    const node = el("button", { type: "button", class: "completion" }, picture.canvas, el("span", { class: "bars" }, bars));
+    const node = el(
+      "button",
+      { type: "button", class: "completion" },
+      picture.canvas,
+      el("span", { class: "bars" }, bars),
+    );
     node.addEventListener("click", () => this.#act(() => (this.known = Int8Array.from(node.levels))));
     return Object.assign(node, { picture, bars });
   }
@@ -406,12 +438,14 @@ class Pixels {
 
   /** Say how much is not on the list, summed over what was set aside. */
   #certificateText(shown) {
-    const parts = this.sides.filter((side) => side.model && !side.search.isImpossible).map(({ model, search }) => {
-      const rows = search.rows;
-      const unlisted = rows.slice(shown).reduce((sum, row) => sum + row.p, 0) + search.rest;
-      if (rows.length <= shown && search.rest === 0) return `${model.name}: nothing else is possible.`;
-      return `${model.name}: everything else together has at most ${percent(unlisted)}.`;
-    });
+    const parts = this.sides
+      .filter((side) => side.model && !side.search.isImpossible)
+      .map(({ model, search }) => {
+        const rows = search.rows;
+        const unlisted = rows.slice(shown).reduce((sum, row) => sum + row.p, 0) + search.rest;
+        if (rows.length <= shown && search.rest === 0) return `${model.name}: nothing else is possible.`;
+        return `${model.name}: everything else together has at most ${percent(unlisted)}.`;
+      });
     return parts.join(" ");
   }
 
@@ -431,11 +465,30 @@ class Pixels {
       (side.drawn ?? []).slice(0, this.length).forEach(({ p, level }, i) => {
         const at = plot.px(i + 1 + (k ? 0.14 : -0.14));
         const y = plot.py(p);
-        marks.push(svg("line", { class: `stem-${side.name}`, x1: at, x2: at, y1: plot.py(0), y2: y, "stroke-width": 2.5 * unit }));
-        marks.push(svg("circle", { class: `dot-${side.name} ${level ? "filled" : "hollow"}`, cx: at, cy: y, r: 4 * unit }));
+        marks.push(
+          svg("line", {
+            class: `stem-${side.name}`,
+            x1: at,
+            x2: at,
+            y1: plot.py(0),
+            y2: y,
+            "stroke-width": 2.5 * unit,
+          }),
+        );
+        marks.push(
+          svg("circle", {
+            class: `dot-${side.name} ${level ? "filled" : "hollow"}`,
+            cx: at,
+            cy: y,
+            r: 4 * unit,
+          }),
+        );
       });
     });
-    if (!this.length) marks.push(svg("text", { x: plot.px(this.m / 2), y: plot.py(0.5), "text-anchor": "middle" }, "Press Draw"));
+    if (!this.length)
+      marks.push(
+        svg("text", { x: plot.px(this.m / 2), y: plot.py(0.5), "text-anchor": "middle" }, "Press Draw"),
+      );
     plot.data.replaceChildren(...marks);
   }
 
@@ -450,14 +503,16 @@ class Pixels {
 
   state() {
     const q = new URLSearchParams({ set: key(this.known) });
-    if (this.models.length > 2) this.sides.forEach((side, k) => side.model && q.set(SIDES[k], this.models.indexOf(side.model)));
+    if (this.models.length > 2)
+      this.sides.forEach((side, k) => side.model && q.set(SIDES[k], this.models.indexOf(side.model)));
     if (this.length === this.m) q.set("seed", this.seed);
     return q.toString();
   }
 
   restore(q) {
     const set = q.get("set") ?? "";
-    if (set.length === this.m && /^[01-]*$/.test(set)) this.known = Int8Array.from(set, (c) => (c === "-" ? -1 : Number(c)));
+    if (set.length === this.m && /^[01-]*$/.test(set))
+      this.known = Int8Array.from(set, (c) => (c === "-" ? -1 : Number(c)));
     this.pendingRight = q;
     this.#chooseModels(q);
     this.#forgetDraw();
@@ -470,7 +525,10 @@ class Pixels {
   }
 
   pictures() {
-    const grids = () => this.sides.filter((s) => s.model).map((side) => ({ canvas: this.#gridPicture(side), caption: side.model.name }));
+    const grids = () =>
+      this.sides
+        .filter((s) => s.model)
+        .map((side) => ({ canvas: this.#gridPicture(side), caption: side.model.name }));
     return [
       { name: "Posterior", svg: () => picturesAsSvg(grids()) },
       { name: "Prefix tree", svg: () => standalone(this.tree.svg) },
@@ -487,26 +545,34 @@ class Pixels {
 
   tables() {
     const live = () => this.sides.filter((s) => s.model);
-    const pixels = () => csv(
-      ["row", "column", "set", ...live().flatMap(({ model }) => [`${model.name} low`, `${model.name} high`])],
-      Array.from(this.known, (v, i) => [Math.floor(i / this.shape[1]), i % this.shape[1], v < 0 ? "" : v, ...live().flatMap((s) => { const { low, high } = s.search.marginals()[i]; return [low, high]; })]),
-    );
-    const images = () => csv(["model", "image", "log_p", "posterior"], live().flatMap(({ model, search }) => search.rows.map(({ levels, logP, p }) => [model.name, key(levels), logP, p])));
-    return [{ name: "Pixels", csv: pixels }, { name: "Completions", csv: images }];
+    const pixels = () =>
+      csv(
+        [
+          "row",
+          "column",
+          "set",
+          ...live().flatMap(({ model }) => [`${model.name} low`, `${model.name} high`]),
+        ],
+        Array.from(this.known, (v, i) => [
+          Math.floor(i / this.shape[1]),
+          i % this.shape[1],
+          v < 0 ? "" : v,
+          ...live().flatMap((s) => {
+            const { low, high } = s.search.marginals()[i];
+            return [low, high];
+          }),
+        ]),
+      );
+    const images = () =>
+      csv(
+        ["model", "image", "log_p", "posterior"],
+        live().flatMap(({ model, search }) =>
+          search.rows.map(({ levels, logP, p }) => [model.name, key(levels), logP, p]),
+        ),
+      );
+    return [
+      { name: "Pixels", csv: pixels },
+      { name: "Completions", csv: images },
+    ];
   }
-}
-
-/** Black or white, whichever stands out more on a colour (WCAG's relative luminance). */
-function readable(rgb) {
-  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
-}
-
-/** A percentage for a cell; with its half-width while the search leaves more than a point open. */
-function shortPercent(low, high) {
-  const [middle, half] = [50 * (low + high), 50 * (high - low)];
-  if (half > 1) return `${fixed(middle, 0)}±${Math.ceil(half)}`;
-  if (middle > 0.05 && middle < 1) return "<1";
-  if (middle < 99.95 && middle > 99) return ">99";
-  return fixed(middle, 0);
 }

@@ -18,7 +18,14 @@ export class Plot {
     this.data = svg("g");
     this.front = svg("g");
     const role = focusable ? "application" : "img";
-    this.svg = svg("svg", { class: "plot", role, "aria-label": label, tabindex: focusable ? 0 : null }, this.axes, this.back, this.data, this.front);
+    this.svg = svg(
+      "svg",
+      { class: "plot", role, "aria-label": label, tabindex: focusable ? 0 : null },
+      this.axes,
+      this.back,
+      this.data,
+      this.front,
+    );
     this.node = el("div", { class: "plot-frame" }, this.svg);
     this.width = 0;
     this.unit = 1;
@@ -47,7 +54,12 @@ export class Plot {
   get inner() {
     const { top, right, bottom, left } = this.margin;
     const { unit, width, height } = this;
-    return { left: left * unit, top: top * unit, right: width - right * unit, bottom: height - bottom * unit };
+    return {
+      left: left * unit,
+      top: top * unit,
+      right: width - right * unit,
+      bottom: height - bottom * unit,
+    };
   }
 
   px(value) {
@@ -88,10 +100,23 @@ export class Plot {
     }
     parts.push(svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
     parts.push(svg("line", { class: "axis", x1: left, x2: left, y1: top, y2: bottom }));
-    if (this.x.label) parts.push(svg("text", { class: "name", x: (left + right) / 2, y: this.height - 8 * unit, "text-anchor": "middle" }, this.x.label));
+    if (this.x.label)
+      parts.push(
+        svg(
+          "text",
+          { class: "name", x: (left + right) / 2, y: this.height - 8 * unit, "text-anchor": "middle" },
+          this.x.label,
+        ),
+      );
     if (this.y.label) {
       const [cx, cy] = [13 * unit, (top + bottom) / 2];
-      parts.push(svg("text", { class: "name", x: cx, y: cy, "text-anchor": "middle", transform: `rotate(-90 ${cx} ${cy})` }, this.y.label));
+      parts.push(
+        svg(
+          "text",
+          { class: "name", x: cx, y: cy, "text-anchor": "middle", transform: `rotate(-90 ${cx} ${cy})` },
+          this.y.label,
+        ),
+      );
     }
     this.axes.replaceChildren(...parts);
   }
@@ -113,7 +138,12 @@ export class Plot {
   clipped(...children) {
     const { left, right, top, bottom } = this.inner;
     const id = `clip-${(clips += 1)}`;
-    const box = svg("rect", { x: left, y: top, width: Math.max(0, right - left), height: Math.max(0, bottom - top) });
+    const box = svg("rect", {
+      x: left,
+      y: top,
+      width: Math.max(0, right - left),
+      height: Math.max(0, bottom - top),
+    });
     return svg("g", { "clip-path": `url(#${id})` }, svg("clipPath", { id }, box), ...children);
   }
 }
@@ -150,7 +180,8 @@ function logTicks(low, high, most) {
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
     for (const mark of marks) {
       const v = mark * 10 ** power;
-      if (v >= low * 0.999 && v <= high * 1.001) found.push({ value: v, text: String(Number(v.toPrecision(2))).replace("-", "−") });
+      if (v >= low * 0.999 && v <= high * 1.001)
+        found.push({ value: v, text: String(Number(v.toPrecision(2))).replace("-", "−") });
     }
   return found;
 }
@@ -174,9 +205,19 @@ export function contour(values, rows, cols, level) {
   const segments = [];
   for (let r = 0; r + 1 < rows; r++) {
     for (let c = 0; c + 1 < cols; c++) {
-      const corners = [values[r * cols + c], values[r * cols + c + 1], values[(r + 1) * cols + c + 1], values[(r + 1) * cols + c]];
+      const corners = [
+        values[r * cols + c],
+        values[r * cols + c + 1],
+        values[(r + 1) * cols + c + 1],
+        values[(r + 1) * cols + c],
+      ];
       if (corners.some((v) => !Number.isFinite(v))) continue;
-      const places = [[c, r], [c + 1, r], [c + 1, r + 1], [c, r + 1]];
+      const places = [
+        [c, r],
+        [c + 1, r],
+        [c + 1, r + 1],
+        [c, r + 1],
+      ];
       const crossings = [];
       for (let k = 0; k < 4; k++) {
         const [v, w] = [corners[k], corners[(k + 1) % 4]];
@@ -188,7 +229,16 @@ export function contour(values, rows, cols, level) {
       if (crossings.length === 2) segments.push(crossings);
       if (crossings.length === 4) {
         const middle = corners.reduce((a, b) => a + b) / 4 > level;
-        const joined = middle === corners[0] > level ? [[0, 1], [2, 3]] : [[3, 0], [1, 2]];
+        const joined =
+          middle === corners[0] > level
+            ? [
+                [0, 1],
+                [2, 3],
+              ]
+            : [
+                [3, 0],
+                [1, 2],
+              ];
         for (const [i, j] of joined) segments.push([crossings[i], crossings[j]]);
       }
     }
@@ -199,6 +249,9 @@ export function contour(values, rows, cols, level) {
 /** Return segments in data coordinates as one path. */
 export function segmentsPath(plot, segments, toX, toY) {
   return segments
-    .map(([p, q]) => `M${round(plot.px(toX(p[0])))} ${round(plot.py(toY(p[1])))}L${round(plot.px(toX(q[0])))} ${round(plot.py(toY(q[1])))}`)
+    .map(
+      ([p, q]) =>
+        `M${round(plot.px(toX(p[0])))} ${round(plot.py(toY(p[1])))}L${round(plot.px(toX(q[0])))} ${round(plot.py(toY(q[1])))}`,
+    )
     .join("");
 }

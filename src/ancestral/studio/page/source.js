@@ -18,7 +18,11 @@ const waiting = new Map();
 async function load(name) {
   if (isOffline) {
     const data = inlined(name);
-    return data ?? { problem: "This part was not written into the file. It needs the studio: run “ancestral studio”." };
+    return (
+      data ?? {
+        problem: "This part was not written into the file. It needs the studio: run “ancestral studio”.",
+      }
+    );
   }
   // a later request for the same part makes the earlier one stale
   waiting.get(name)?.abort();
@@ -39,7 +43,10 @@ async function load(name) {
 const LARGEST = 44 << 20; // bytes of a file; base64 adds a third, and the server takes 64 MiB
 
 async function open(file) {
-  if (file.size > LARGEST) throw new Error(`${file.name} has ${(file.size / 2 ** 20).toFixed(0)} MiB; the page takes up to 44. Name it on the command line: ancestral studio ${file.name}`);
+  if (file.size > LARGEST)
+    throw new Error(
+      `${file.name} has ${(file.size / 2 ** 20).toFixed(0)} MiB; the page takes up to 44. Name it on the command line: ancestral studio ${file.name}`,
+    );
   const base64 = await new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
@@ -49,7 +56,11 @@ async function open(file) {
   let answer;
   try {
     const body = JSON.stringify({ name: file.name, base64: file.size ? base64 : "" });
-    answer = await fetch("api/open", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    answer = await fetch("api/open", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body,
+    });
   } catch {
     throw new GoneError(GONE);
   }

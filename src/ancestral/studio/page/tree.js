@@ -59,9 +59,13 @@ export class PrefixTree {
     if (end < this.m) {
       let middle = from;
       while (this.rows[middle][end] === this.rows[from][end]) middle++;
-      const parts = [[from, middle], [middle, to]].map(([a, b]) => ({ a, b, at: this.#grow(a, b, end + 1) }));
+      const parts = [
+        [from, middle],
+        [middle, to],
+      ].map(([a, b]) => ({ a, b, at: this.#grow(a, b, end + 1) }));
       height = (parts[0].at + parts[1].at) / 2;
-      for (const { a, b, at } of parts) this.edges.push({ from: a, to: b, depth: end, end: end + 1, y0: height, y1: at });
+      for (const { a, b, at } of parts)
+        this.edges.push({ from: a, to: b, depth: end, end: end + 1, y0: height, y1: at });
     }
     if (end > depth || depth === 0) this.edges.push({ from, to, depth, end, y0: height, y1: height });
     return height;
@@ -75,20 +79,51 @@ export class PrefixTree {
     const { unit } = this;
     const parts = [];
     for (let i = this.columns; i < this.m; i += this.columns)
-      parts.push(svg("line", { class: "grid", x1: this.px(i), x2: this.px(i), y1: ROOM.top * unit, y2: this.height - ROOM.bottom * unit }));
+      parts.push(
+        svg("line", {
+          class: "grid",
+          x1: this.px(i),
+          x2: this.px(i),
+          y1: ROOM.top * unit,
+          y2: this.height - ROOM.bottom * unit,
+        }),
+      );
     for (const edge of this.edges) {
       let weight = 0;
       for (let r = edge.from; r < edge.to; r++) weight += weights.get(key(this.rows[r])) ?? 0;
-      parts.push(this.#edge(edge, weight > 0 ? { class: "branch possible", "stroke-width": unit * (1.2 + 3.5 * Math.sqrt(weight)) } : { class: "branch", "stroke-width": unit }));
+      parts.push(
+        this.#edge(
+          edge,
+          weight > 0
+            ? { class: "branch possible", "stroke-width": unit * (1.2 + 3.5 * Math.sqrt(weight)) }
+            : { class: "branch", "stroke-width": unit },
+        ),
+      );
     }
     if (path) parts.push(...this.#path(path));
     this.rows.forEach((row, place) => parts.push(...this.#leaf(row, place, weights.get(key(row)))));
     for (let i = 0; i <= this.m; i += this.columns)
-      parts.push(svg("text", { x: this.px(i), y: this.height - 16 * unit, "text-anchor": "middle" }, String(i)));
-    parts.push(svg("text", { class: "name", x: (this.px(0) + this.px(this.m)) / 2, y: this.height - 2 * unit, "text-anchor": "middle" }, "Pixels drawn"));
+      parts.push(
+        svg("text", { x: this.px(i), y: this.height - 16 * unit, "text-anchor": "middle" }, String(i)),
+      );
+    parts.push(
+      svg(
+        "text",
+        {
+          class: "name",
+          x: (this.px(0) + this.px(this.m)) / 2,
+          y: this.height - 2 * unit,
+          "text-anchor": "middle",
+        },
+        "Pixels drawn",
+      ),
+    );
     this.svg.replaceChildren(...parts);
     const n = [...weights.values()].filter((w) => w > 0).length;
-    this.svg.setAttribute("aria-label", `Prefix tree of ${this.rows.length} images; ${n} agree with what is known. ${level ?? ""}`);
+    this.svg.setAttribute(
+      "aria-label",
+      `Prefix tree of ${this.rows.length} images; ${n} agree with what is known. ${level ?? ""}`,
+    );
   }
 
   #edge({ depth, end, y0, y1 }, attributes) {
@@ -111,11 +146,33 @@ export class PrefixTree {
     }
     const parts = this.edges
       .filter((e) => e.from <= from && e.to >= to && e.depth < depth)
-      .map((e) => this.#edge({ ...e, end: Math.min(e.end, depth), y1: e.end > depth ? e.y0 + ((e.y1 - e.y0) * (depth - e.depth)) / (e.end - e.depth) : e.y1 }, { class: "branch drawn", "stroke-width": 3 * this.unit }));
-    const last = this.edges.find((e) => e.from <= from && e.to >= to && e.depth <= depth && e.end >= depth && (e.depth < depth || depth === 0));
-    const at = last ? (depth === last.depth ? last.y0 : last.y0 + ((last.y1 - last.y0) * (depth - last.depth)) / (last.end - last.depth)) : 0;
+      .map((e) =>
+        this.#edge(
+          {
+            ...e,
+            end: Math.min(e.end, depth),
+            y1: e.end > depth ? e.y0 + ((e.y1 - e.y0) * (depth - e.depth)) / (e.end - e.depth) : e.y1,
+          },
+          { class: "branch drawn", "stroke-width": 3 * this.unit },
+        ),
+      );
+    const last = this.edges.find(
+      (e) =>
+        e.from <= from &&
+        e.to >= to &&
+        e.depth <= depth &&
+        e.end >= depth &&
+        (e.depth < depth || depth === 0),
+    );
+    const at = last
+      ? depth === last.depth
+        ? last.y0
+        : last.y0 + ((last.y1 - last.y0) * (depth - last.depth)) / (last.end - last.depth)
+      : 0;
     const isOff = depth < length;
-    parts.push(svg("circle", { class: isOff ? "off" : "at", cx: this.px(depth), cy: this.py(at), r: 5.5 * this.unit }));
+    parts.push(
+      svg("circle", { class: isOff ? "off" : "at", cx: this.px(depth), cy: this.py(at), r: 5.5 * this.unit }),
+    );
     return parts;
   }
 
@@ -127,11 +184,15 @@ export class PrefixTree {
     const cell = side / Math.max(columns, this.m / columns);
     let d = "";
     row.forEach((on, i) => {
-      if (on === 1) d += `M${x + (i % columns) * cell} ${y + Math.floor(i / columns) * cell}h${cell}v${cell}h${-cell}z`;
+      if (on === 1)
+        d += `M${x + (i % columns) * cell} ${y + Math.floor(i / columns) * cell}h${cell}v${cell}h${-cell}z`;
     });
     const image = svg("path", { class: weight > 0 ? "leaf possible" : "leaf", d });
     if (!(weight > 0)) return [image];
-    return [image, svg("text", { class: "name", x: x + side + 7 * unit, y: this.py(place) + 4 * unit }, percent(weight))];
+    return [
+      image,
+      svg("text", { class: "name", x: x + side + 7 * unit, y: this.py(place) + 4 * unit }, percent(weight)),
+    ];
   }
 }
 
