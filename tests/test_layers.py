@@ -21,7 +21,16 @@ import ancestral
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
-    ("errors", "_validation", "statistics", "model_file", "checkpoints"),
+    (
+        "errors",
+        "_validation",
+        "_threads",
+        "_accumulation",
+        "statistics",
+        "_arrays",
+        "model_file",
+        "checkpoints",
+    ),
     ("base",),
     FAMILIES,
     ("scores", "streaming", "io", "datasets", "bench"),

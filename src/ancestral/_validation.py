@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral.errors import AncestralError, DataError, DataTypeError, ModelError
+from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
 
@@ -147,6 +149,7 @@ def check_table(
     missing: bool = False,
     min_samples: int = 1,
     numeric: bool = True,
+    finite: bool = True,
 ) -> NDArray:
     """Return `X` as a 2-D array checked against the estimator's features.
 
@@ -162,6 +165,8 @@ def check_table(
     min_samples : int
     numeric : bool
         True asks for float32 or float64; False leaves the dtype (discrete levels).
+    finite : bool
+        False leaves NaN and infinity to the caller, whose own pass over the values shows them.
 
     Returns
     -------
@@ -186,7 +191,8 @@ def check_table(
             ensure_min_samples=min_samples,
             accept_sparse=False,
         )
-    refuse_non_finite(checked, missing=missing)
+    if finite:
+        refuse_non_finite(checked, missing=missing)
     return checked
 
 
@@ -246,6 +252,34 @@ def _refuse_odd_shapes(X: NDArray) -> None:
         )
 
 
+def check_weights(weights: Any, n_rows: int) -> NDArray[np.float64] | None:
+    """Return one weight per row as float64; None where none are given.
+
+    Raises
+    ------
+    DataError
+        For another shape, NaN, infinity, a negative weight, or no weight above zero.
+    """
+    if weights is None:
+        return None
+    array = as_numbers(weights, name="sample_weight").astype(np.float64)
+    if array.ndim == 0:
+        array = np.full(n_rows, float(array))
+    if array.shape != (n_rows,):
+        raise DataError(
+            f"sample_weight must have shape ({n_rows},), one per row of X; got {array.shape}."
+        )
+    wrong = ~(np.isfinite(array) & (array >= 0))
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"sample_weight holds {array[i]:g} at row {i}; weights must be finite, 0 or more."
+        )
+    if not array.any():
+        raise DataError("every sample_weight is zero: no row counts. Give some more than 0.")
+    return array
+
+
 def check_integer(value: Any, name: str, *, minimum: int = 0, maximum: float = math.inf) -> int:
     """Return `value` as an int within bounds (booleans and floats are refused).
 
@@ -285,6 +319,14 @@ def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
             f"of {limit >> 30} GiB. Draw at most {limit // row_bytes} at a time."
         )
     return n_samples
+
+
+def warn(message: str) -> None:
+    """Warn at the caller's own line, however deep in the package the reason was found."""
+    depth, frame = 1, sys._getframe()
+    while frame.f_back is not None and f"{frame.f_globals['__name__']}.".startswith("ancestral."):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, AncestralWarning, stacklevel=depth)
 
 
 def one_sample_message(n: int, least: int, why: str) -> str:

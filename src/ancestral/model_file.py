@@ -38,6 +38,8 @@ REGISTRY = {
     "OrderMixture": "ancestral.autoregressive.orders",
     "PPCA": "ancestral.gaussian.ppca",
     "LinearGaussian": "ancestral.gaussian.linear",
+    "HeteroscedasticGaussian": "ancestral.gaussian.heteroscedastic",
+    "NeuralGaussian": "ancestral.gaussian.neural",
     "InnerProductGraph": "ancestral.graph.inner_product",
 }
 

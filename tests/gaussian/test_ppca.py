@@ -266,5 +266,7 @@ def test_faces_are_scored_as_scipys_normal_scores_them(q: int, course: Path) -> 
     mean, C, noise = textbook(X, q)
     assert model.noise_variance_ == pytest.approx(noise, rel=1e-9)
     wanted = stats.multivariate_normal(mean, C).logpdf(X.astype(np.float64))
-    np.testing.assert_allclose(model.log_density(X), wanted, rtol=1e-9)
+    np.testing.assert_allclose(model.log_density(X.astype(np.float64)), wanted, rtol=1e-9)
+    # float32 rows are projected in float32, as PCA projects them, where that costs this little
+    np.testing.assert_allclose(model.log_density(X), wanted, rtol=0, atol=0.01)
     assert (np.diff(model.eigenvalues_) <= 0).all()

@@ -49,7 +49,7 @@ def test_step_entropies_sum_to_the_entropy(draw):
 
 def test_spectrum_counts_zero_eigenvalues_and_takes_a_model(draw):
     lam = np.array([4.0, 2.0, 1.0, 0.5, 0.0, 1e-17])
-    model = SimpleNamespace(eigenvalues_=lam, noise_variance_=0.375, n_components=2)
+    model = SimpleNamespace(eigenvalues_=lam, noise_variance_=0.375, n_components_=2)
     ax = viz.spectrum(model)
     draw(ax)
     assert ax.lines[0].get_ydata().tolist() == [4.0, 2.0]
