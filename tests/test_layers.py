@@ -21,7 +21,7 @@ import ancestral
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
-    ("errors", "_validation", "statistics", "model_file"),
+    ("errors", "_validation", "_threads", "_accumulation", "statistics", "_arrays", "model_file"),
     ("base",),
     FAMILIES,
     ("scores", "streaming", "io", "datasets"),

@@ -265,7 +265,7 @@ def test_scatter_and_root_agree(offset: float) -> None:
 # ---- moments: eigenpairs -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "d"), [(60, 6), (6, 60), (150, 400), (400, 150)])
+@pytest.mark.parametrize(("n", "d"), [(60, 6), (6, 60), (140, 200), (200, 140)])
 @pytest.mark.parametrize("root", [True, False])
 def test_eigenpairs_are_those_of_the_covariance(n: int, d: int, root: bool) -> None:
     X = np.random.default_rng(0).normal(size=(n, d)) * np.linspace(2, 0.5, d) + 5

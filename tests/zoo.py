@@ -17,9 +17,11 @@ import numpy as np
 from ancestral import (
     PPCA,
     Graph,
+    HeteroscedasticGaussian,
     InnerProductGraph,
     LinearGaussian,
     LSTMAutoregressive,
+    NeuralGaussian,
     TabularAutoregressive,
 )
 
@@ -35,6 +37,7 @@ class Entry:
     nudges: Nudges | None = None  # None: not fitted by maximum likelihood
     space: Any = None  # every possible row, for discrete models
     checks: tuple[Any, ...] = field(default=())  # instances for scikit-learn's check_estimator
+    streamed: bool = True  # False: rows with gaps have no sufficient statistics
     extra: str | None = None  # the optional package it needs
 
     def fit(self) -> Any:
@@ -60,7 +63,7 @@ def _nudged_tables(model: Any, rng: np.random.Generator) -> Iterator[Any]:
 
 
 def _nudged_ppca(model: Any, rng: np.random.Generator) -> Iterator[Any]:
-    """Nudge mean, loadings and noise; eigenpairs are recomputed from the nudged covariance."""
+    """Nudge mean, loadings and noise; all are given in the rotation of the nudged covariance."""
     for _ in range(20):
         W = model.loadings_ + 0.01 * rng.normal(size=model.loadings_.shape)
         noise = model.noise_variance_ * np.exp(0.01 * rng.normal())
@@ -69,7 +72,12 @@ def _nudged_ppca(model: Any, rng: np.random.Generator) -> Iterator[Any]:
         eigenvalues = np.full(len(mean), noise)
         eigenvalues[: len(singular)] += singular**2
         yield _changed(
-            model, mean_=mean, noise_variance_=noise, components_=U.T, eigenvalues_=eigenvalues
+            model,
+            mean_=mean,
+            noise_variance_=noise,
+            components_=U.T,
+            eigenvalues_=eigenvalues,
+            loadings_=U * singular,
         )
 
 
@@ -83,6 +91,17 @@ def _nudged_line(model: Any, rng: np.random.Generator) -> Iterator[Any]:
         )
 
 
+def _nudged_heteroscedastic(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        yield _changed(
+            model,
+            coef_=model.coef_ + 0.01 * rng.normal(size=model.coef_.shape),
+            intercept_=model.intercept_ + 0.01 * rng.normal(),
+            variance_coef_=model.variance_coef_ + 0.02 * rng.normal(size=model.coef_.shape),
+            variance_intercept_=model.variance_intercept_ + 0.02 * rng.normal(),
+        )
+
+
 def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
     for _ in range(20):
         step = 0.01 * rng.normal(size=2)
@@ -92,6 +111,11 @@ def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
 def _tiny_lstm(**parameters: Any) -> Any:
     settings = {"hidden_size": 4, "num_layers": 1, "max_steps": 5, "random_state": 0}
     return LSTMAutoregressive(**{**settings, **parameters})
+
+
+def _tiny_network(**parameters: Any) -> Any:
+    settings = {"hidden_size": 4, "max_steps": 20, "random_state": 0}
+    return NeuralGaussian(**{**settings, **parameters})
 
 
 def _lstm_weights(n_inputs: int, hidden: int, layers: int) -> int:
@@ -117,6 +141,12 @@ LEVELS = np.column_stack([_rng.integers(0, k, size=80) for k in (2, 3, 5)])
 WORDS = np.array([["no", "red"], ["yes", "red"], ["yes", "blue"], ["no", "green"]] * 3)
 CLOUD = _rng.normal(size=(200, 2)) @ np.array([[2.0, 0.5], [0.0, 0.7]]) + [3.0, -1.0]
 WIDE = _rng.normal(size=(8, 20)) + np.linspace(0, 5, 20)
+_gaps_rng = np.random.default_rng(7)
+DEEP = _gaps_rng.normal(size=(300, 2)) @ _gaps_rng.normal(size=(2, 7)) * 2.0
+DEEP += _gaps_rng.normal(size=DEEP.shape)
+GAPS = _gaps_rng.normal(size=(150, 2)) @ _gaps_rng.normal(size=(2, 6)) * 2.0
+GAPS += _gaps_rng.normal(size=GAPS.shape) + np.arange(6.0)
+GAPS[_gaps_rng.random(GAPS.shape) < 0.2] = np.nan
 INPUTS = _rng.normal(size=(120, 3))
 TARGET = INPUTS @ [1.0, -2.0, 0.5] + 0.3 + 0.7 * _rng.normal(size=120)
 
@@ -208,6 +238,30 @@ ZOO = [
         nudges=_nudged_ppca,
     ),
     Entry(
+        "ppca with gaps",
+        lambda: PPCA(2),
+        (GAPS,),
+        n_parameters=6 + (6 + 5) + 1,
+        nudges=_nudged_ppca,
+        streamed=False,
+    ),
+    Entry(
+        "isotropic ppca with gaps",
+        lambda: PPCA(0),
+        (GAPS,),
+        n_parameters=6 + 1,
+        nudges=_nudged_ppca,
+        streamed=False,
+    ),
+    Entry(
+        "ppca of chosen dimension",
+        lambda: PPCA("bic"),
+        (DEEP,),
+        n_parameters=7 + (7 + 6) + 1,
+        nudges=_nudged_ppca,
+        checks=(PPCA("bic"), PPCA("minka"), PPCA("cv", random_state=0)),
+    ),
+    Entry(
         "line",
         LinearGaussian,
         (INPUTS, TARGET),
@@ -221,6 +275,22 @@ ZOO = [
         (INPUTS[:, :1], TARGET),
         n_parameters=2 + 1,
         nudges=lambda model, rng: (_changed(m, intercept_=0.0) for m in _nudged_line(model, rng)),
+    ),
+    Entry(
+        "line with a variance that depends on x",
+        HeteroscedasticGaussian,
+        (INPUTS, TARGET),
+        n_parameters=(3 + 1) + (3 + 1),
+        nudges=_nudged_heteroscedastic,
+        checks=(HeteroscedasticGaussian(), HeteroscedasticGaussian(fit_intercept=False)),
+    ),
+    Entry(
+        "network",
+        _tiny_network,
+        (INPUTS, TARGET),
+        n_parameters=4 * (3 + 1) + 2 * (4 + 3 + 1),
+        checks=(_tiny_network(), _tiny_network(num_layers=2, batch_size=10)),
+        extra="torch",
     ),
     Entry(
         "graph",

@@ -18,6 +18,8 @@ _MODULE_OF = {
     "LSTMAutoregressive": "autoregressive.lstm",
     "PPCA": "gaussian.ppca",
     "LinearGaussian": "gaussian.linear",
+    "HeteroscedasticGaussian": "gaussian.heteroscedastic",
+    "NeuralGaussian": "gaussian.neural",
     "InnerProductGraph": "graph.inner_product",
     "Graph": "graph.inner_product",
     "Moments": "statistics",
@@ -43,7 +45,11 @@ if TYPE_CHECKING:
     from ancestral.autoregressive.tabular import TabularAutoregressive as TabularAutoregressive
     from ancestral.errors import AncestralError as AncestralError
     from ancestral.errors import AncestralWarning as AncestralWarning
+    from ancestral.gaussian.heteroscedastic import (
+        HeteroscedasticGaussian as HeteroscedasticGaussian,
+    )
     from ancestral.gaussian.linear import LinearGaussian as LinearGaussian
+    from ancestral.gaussian.neural import NeuralGaussian as NeuralGaussian
     from ancestral.gaussian.ppca import PPCA as PPCA
     from ancestral.graph.inner_product import Graph as Graph
     from ancestral.graph.inner_product import InnerProductGraph as InnerProductGraph

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral.errors import AncestralError, DataError, DataTypeError, ModelError
+from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
+
+MAX_SAMPLE_BYTES = 16 << 30
 
 
 def as_generator(random_state: Any = None) -> np.random.Generator:
@@ -111,9 +115,9 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            raise DataTypeError(f"{name} holds {_first_text(array)}; numbers are wanted.") from None
+            raise DataTypeError(f"{name} holds {first_text(array)}; numbers are wanted.") from None
     if array.dtype.kind not in "biuf":
-        seen = _first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
+        seen = first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
         raise DataTypeError(f"{name} holds {seen}; real numbers are wanted.")
     if ndim is not None and array.ndim != ndim:
         raise DataError(
@@ -122,14 +126,19 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
     return array
 
 
-def _first_text(array: NDArray) -> str:
+def first_text(array: NDArray) -> str:
     """Describe the first element that is no number."""
     for place, value in np.ndenumerate(array):
         try:
             float(value)
         except (TypeError, ValueError):
-            return f"{value!r} at {describe_place(place)}"
-    return f"text ({array.flat[0]!r} at {describe_place((0,) * array.ndim)})"
+            return f"{_plain(value)!r} at {describe_place(place)}"
+    return f"text ({_plain(array.flat[0])!r} at {describe_place((0,) * array.ndim)})"
+
+
+def _plain(value: Any) -> Any:
+    """Return Python's own form of a numpy scalar: 'a', not np.str_('a')."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_table(
@@ -140,6 +149,7 @@ def check_table(
     missing: bool = False,
     min_samples: int = 1,
     numeric: bool = True,
+    finite: bool = True,
 ) -> NDArray:
     """Return `X` as a 2-D array checked against the estimator's features.
 
@@ -155,6 +165,8 @@ def check_table(
     min_samples : int
     numeric : bool
         True asks for float32 or float64; False leaves the dtype (discrete levels).
+    finite : bool
+        False leaves NaN and infinity to the caller, whose own pass over the values shows them.
 
     Returns
     -------
@@ -179,7 +191,8 @@ def check_table(
             ensure_min_samples=min_samples,
             accept_sparse=False,
         )
-    refuse_non_finite(checked, missing=missing)
+    if finite:
+        refuse_non_finite(checked, missing=missing)
     return checked
 
 
@@ -187,7 +200,7 @@ def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
     """Return an array in a dtype and byte order that every routine takes; refuse odd ones."""
     _refuse_odd_shapes(X)
     if numeric and X.dtype.kind in "US":
-        raise DataTypeError(f"X holds {_first_text(X)}; convert it to numbers first.")
+        raise DataTypeError(f"X holds {first_text(X)}; convert it to numbers first.")
     if X.dtype.kind in "mMV":
         raise DataTypeError(f"X holds {X.dtype} values; real numbers are wanted.")
     if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
@@ -239,6 +252,34 @@ def _refuse_odd_shapes(X: NDArray) -> None:
         )
 
 
+def check_weights(weights: Any, n_rows: int) -> NDArray[np.float64] | None:
+    """Return one weight per row as float64; None where none are given.
+
+    Raises
+    ------
+    DataError
+        For another shape, NaN, infinity, a negative weight, or no weight above zero.
+    """
+    if weights is None:
+        return None
+    array = as_numbers(weights, name="sample_weight").astype(np.float64)
+    if array.ndim == 0:
+        array = np.full(n_rows, float(array))
+    if array.shape != (n_rows,):
+        raise DataError(
+            f"sample_weight must have shape ({n_rows},), one per row of X; got {array.shape}."
+        )
+    wrong = ~(np.isfinite(array) & (array >= 0))
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"sample_weight holds {array[i]:g} at row {i}; weights must be finite, 0 or more."
+        )
+    if not array.any():
+        raise DataError("every sample_weight is zero: no row counts. Give some more than 0.")
+    return array
+
+
 def check_integer(value: Any, name: str, *, minimum: int = 0, maximum: float = math.inf) -> int:
     """Return `value` as an int within bounds (booleans and floats are refused).
 
@@ -271,13 +312,21 @@ def check_number(
 def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
     """Return `n_samples` as an int of 0 or more whose rows fit in memory."""
     n_samples = check_integer(n_samples, "n_samples")
-    limit = 16 << 30
+    limit = MAX_SAMPLE_BYTES
     if n_samples * row_bytes > limit:
         raise ModelError(
             f"n_samples={n_samples} needs {n_samples * row_bytes / 2**30:.1f} GiB, over the limit "
             f"of {limit >> 30} GiB. Draw at most {limit // row_bytes} at a time."
         )
     return n_samples
+
+
+def warn(message: str) -> None:
+    """Warn at the caller's own line, however deep in the package the reason was found."""
+    depth, frame = 1, sys._getframe()
+    while frame.f_back is not None and f"{frame.f_globals['__name__']}.".startswith("ancestral."):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, AncestralWarning, stacklevel=depth)
 
 
 def one_sample_message(n: int, least: int, why: str) -> str:

@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from ancestral import model_file
+from ancestral import _arrays, model_file
 from ancestral._validation import (
     as_ancestral_errors,
     as_generator,
@@ -128,7 +128,7 @@ class MaximumLikelihood(ABC):
     def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
         """Return log L in nats and the number of observations."""
         values = self.log_density(X) if y is None else self.log_density(X, y)  # type: ignore[attr-defined]
-        return float(np.sum(values)), len(values)
+        return float(np.sum(_arrays.to_host(values))), len(values)
 
 
 class FromStatistics(ABC):
@@ -172,7 +172,10 @@ class FromStatistics(ABC):
         -----
         After all chunks, the model is that of `fit` on all rows at once. `fit` starts over.
         """
-        data = self._check_chunk(X, y, reset=self._seen is None)  # type: ignore[attr-defined]
+        return self._add(self._check_chunk(X, y, reset=self._seen is None))  # type: ignore[attr-defined]
+
+    def _add(self, data: tuple[Any, ...]) -> Self:
+        """Add the statistics of one checked chunk, and solve where they are enough."""
         fresh = self._statistics(*data)
         self._seen = fresh if self._seen is None else self._seen + fresh
         if self._is_enough(self._seen):
@@ -252,7 +255,7 @@ class Density(DensityMixin, Model):
         float
             Nats per row.
         """
-        return float(np.mean(self.log_density(X)))
+        return float(np.mean(_arrays.to_host(self.log_density(X))))
 
     def sample(
         self, n_samples: int = 1, *, given: ArrayLike | None = None, random_state: Any = None
@@ -303,8 +306,9 @@ class Density(DensityMixin, Model):
     def _check_chunk(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[NDArray]:
         """Return one chunk of rows, complete."""
         rows = self._check_rows(X, reset=reset)
-        if rows.dtype.kind == "f" and np.isnan(rows.sum()):  # only where fit takes NaN as missing
-            place = describe_place(tuple(int(i) for i in np.argwhere(np.isnan(rows))[0]))
+        if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
+            gaps = np.isnan(_arrays.to_host(rows))
+            place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]))
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "
                 "Give rows with missing values to fit, all at once."
@@ -328,7 +332,8 @@ class ConditionalDensity(RegressorMixin, Model):
     """A probability density of a real y given a row of X.
 
     An author writes `_fit(X, y)`, `_predict(X)` -> (mean, standard deviation) per row.
-    The conditional is normal: y | x ~ N(mean(x), std(x)^2).
+    The conditional is normal: y | x ~ N(mean(x), std(x)^2). A model of several targets, whose
+    scikit-learn tag says so, also writes `_log_normal` and `_noise`.
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -368,8 +373,12 @@ class ConditionalDensity(RegressorMixin, Model):
         rows = self._check_inputs(X)
         y = self._check_target(y, len(rows))
         mean, std = self._predict(rows)
+        if y.size != mean.size:
+            raise DataError(
+                f"the model has targets of shape {mean.shape[1:]} per row; y has {y.shape[1:]}."
+            )
         self._refuse_zero_variance()
-        return -0.5 * (np.log(2 * np.pi) + ((y - mean) / std) ** 2) - np.log(std)
+        return self._log_normal(y.reshape(mean.shape) - mean, std)
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:  # noqa: FBT001, FBT002 - scikit-learn's spelling
         """Return the mean of y given each row, and its standard deviation on request.
@@ -404,12 +413,22 @@ class ConditionalDensity(RegressorMixin, Model):
         """
         mean, std = self._predict(self._check_inputs(X))
         self._refuse_zero_variance()
-        return as_generator(random_state).normal(mean, std)
+        return mean + self._noise(std, as_generator(random_state))
+
+    def _log_normal(
+        self, residual: NDArray[np.float64], std: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the log density of residuals, in nats."""
+        return -0.5 * (np.log(2 * np.pi) + (residual / std) ** 2) - np.log(std)
+
+    def _noise(self, std: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw one residual for each standard deviation."""
+        return rng.normal(size=std.shape) * std
 
     def _check_chunk(
         self, X: ArrayLike, y: ArrayLike, *, reset: bool
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return checked inputs and targets."""
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Return checked inputs and targets; a model with weights takes and returns them too."""
         if y is None:
             raise DataError("requires y to be passed, but the target y is None.")
         rows = check_table(self, X, reset=reset)
@@ -420,14 +439,16 @@ class ConditionalDensity(RegressorMixin, Model):
         return check_table(self, X, reset=False).astype(np.float64, copy=False)
 
     def _check_target(self, y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
-        """Return y as float64 of shape (n_rows,)."""
+        """Return y as float64 of shape (n_rows,), or (n_rows, n_targets) for several targets."""
         from sklearn.utils.validation import column_or_1d
 
         target = as_numbers(y, name="y")
-        if target.ndim == 2 and target.shape[1] > 1:
+        several = self.__sklearn_tags__().target_tags.multi_output
+        if target.ndim == 2 and target.shape[1] != 1 and (target.size == 0 or not several):
             raise DataError(f"y must be one column of shape ({n_rows},); got shape {target.shape}.")
-        with as_ancestral_errors():
-            target = column_or_1d(target, warn=True)
+        if target.ndim != 2 or not several:
+            with as_ancestral_errors():
+                target = column_or_1d(target, warn=True)
         if len(target) != n_rows:
             raise DataError(f"X has {n_rows} rows, y has {len(target)}: give one target per row.")
         refuse_non_finite(target, name="y")

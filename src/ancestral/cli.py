@@ -613,6 +613,14 @@ def _say_warnings_in_one_line() -> None:
     warnings.showwarning = show
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("note: %(message)s"))
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        """Let each note through once."""
+        message = record.getMessage()
+        return not (message in said or said.add(message))  # type: ignore[func-returns-value]
+
+    handler.addFilter(is_new)
     logger = logging.getLogger("ancestral")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -36,6 +36,8 @@ REGISTRY = {
     "LSTMAutoregressive": "ancestral.autoregressive.lstm",
     "PPCA": "ancestral.gaussian.ppca",
     "LinearGaussian": "ancestral.gaussian.linear",
+    "HeteroscedasticGaussian": "ancestral.gaussian.heteroscedastic",
+    "NeuralGaussian": "ancestral.gaussian.neural",
     "InnerProductGraph": "ancestral.graph.inner_product",
 }
 

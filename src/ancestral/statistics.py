@@ -6,12 +6,24 @@ chunks or from many machines. `empty` is the identity of `+`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._accumulation import (
+    EPS,
+    STEEP,
+    checked_weights,
+    eigen_of_root,
+    exact_sum,
+    is_steep,
+    pilot_mean,
+    reduced,
+    root_about_mean,
+    scatter_about,
+)
 from ancestral.errors import DataError
 
 
@@ -32,12 +44,21 @@ class Moments:
         fewer rows than columns it is the smaller of the two.
     weight : float, optional
         Sum of the rows' weights; `count` when not given.
+    tail : ndarray of shape (d,), optional
+        What rounding took from the mean: mean + tail is right to twice the digits, so that
+        moments of parts far from zero merge without loss.
+    pinned : bool
+        Whether the form was asked for, and stays; otherwise `+` chooses as `of` does.
 
     Notes
     -----
     Exactly one of `scatter` and `root` is held. Two of a kind merge by the formula of Chan,
     Golub & LeVeque (1983): scatters add, with a rank-one term for the distance of the means;
     roots are stacked with that term as one more row and reduced by QR once they exceed d rows.
+
+    The form is chosen in one place, `is_steep`, beside the shape: fewer rows than columns are
+    held as a root, so that wide data never form a (d, d) matrix; more rows as a scatter, unless
+    some direction varies so little beside the largest that squaring would lose its digits.
 
     Examples
     --------
@@ -52,6 +73,8 @@ class Moments:
     scatter: NDArray[np.float64] | None = None
     root: NDArray[np.float64] | None = None
     weight: float | None = None
+    tail: NDArray[np.float64] | None = None
+    pinned: bool = False
 
     def __post_init__(self) -> None:
         if (self.scatter is None) == (self.root is None):
@@ -79,8 +102,8 @@ class Moments:
         weights : array-like of shape (n,), optional
             Not negative.
         root : bool or None
-            True for a root, False for a scatter; None takes the root when n < d, so that wide
-            data never form a (d, d) matrix.
+            True for a root, False for a scatter, kept by `+`; None chooses by shape and
+            condition (see Notes of the class).
 
         Raises
         ------
@@ -91,19 +114,23 @@ class Moments:
         if X.ndim != 2:
             raise DataError(f"moments are of a table of shape (n, d); got shape {X.shape}.")
         n, d = X.shape
-        if root is None:
-            root = n < d
-        w = None if weights is None else _checked_weights(weights, n)
+        w = None if weights is None else checked_weights(weights, n)
+        pinned = root is not None
+        as_root = n < d if root is None else root
         if n == 0 or (w is not None and not w.any()):
-            return cls.empty(d, root=root)
-        shift = _pilot_mean(X, w)
-        if root:
-            mean, R = _root_about_mean(X, shift, w)
-            return cls(n, mean, root=R, weight=None if w is None else float(w.sum()))
-        if X.dtype == np.float32 and w is None and _safe_in_single(X, shift):
-            return cls(n, *_scatter_single(X, shift))
-        mean, scatter = _scatter(X, shift, w)
-        return cls(n, mean, scatter, weight=None if w is None else float(w.sum()))
+            return cls.empty(d, root=as_root)
+        shift = pilot_mean(X, w, rows=8 if as_root else 256)  # a root's mean is taken off twice
+        form: dict[str, NDArray[np.float64]] = {}
+        with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
+            if not as_root:
+                offset, scatter = scatter_about(X, shift, w)
+                if pinned or not is_steep(scatter, STEEP):
+                    form = {"scatter": scatter}
+            if not form:
+                offset, form["root"] = root_about_mean(X, shift, w)
+            mean, tail = exact_sum(shift, offset)
+        weight = None if w is None else float(w.sum())
+        return cls(n, mean, weight=weight, tail=tail, pinned=pinned, **form)
 
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
@@ -117,15 +144,18 @@ class Moments:
         if self.count == 0:
             return other
         count, weight = self.count + other.count, self.total_weight + other.total_weight
-        step = other.mean - self.mean
+        step = (other.mean - self.mean) + (_tail(other) - _tail(self))
         share = other.total_weight / weight
-        mean = self.mean + step * share
+        mean, tail = exact_sum(self.mean, _tail(self) + step * share)
         between = step * np.sqrt(self.total_weight * share)  # rank-one term, (d,)
-        if self.root is not None and other.root is not None:
-            stacked = np.vstack([self.root, other.root, between])
-            return Moments(count, mean, root=_reduced(stacked), weight=weight)
-        scatter = self.as_scatter() + other.as_scatter() + np.outer(between, between)
-        return Moments(count, mean, scatter=scatter, weight=weight)
+        return Moments(
+            count,
+            mean,
+            weight=weight,
+            tail=tail,
+            pinned=self.pinned or other.pinned,
+            **_merged_form(self, other, between),
+        )
 
     @property
     def n_features(self) -> int:
@@ -137,12 +167,41 @@ class Moments:
         """Sum of the rows' weights."""
         return float(self.count if self.weight is None else self.weight)
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether neither NaN nor infinity was among the rows: their sum would show it."""
+        return bool(np.isfinite(self.mean).all())
+
     def as_scatter(self) -> NDArray[np.float64]:
         """Return the centred scatter, of shape (d, d)."""
         if self.scatter is not None:
             return self.scatter
         root = np.asarray(self.root)  # one of the two is held
         return root.T @ root
+
+    def as_root(self) -> NDArray[np.float64]:
+        """Return a root R with R^T R the centred scatter, of shape (r, d), r <= d."""
+        if self.root is not None:
+            return self.root
+        try:
+            return np.asarray(np.linalg.cholesky(self.as_scatter()).T)
+        except np.linalg.LinAlgError:  # singular: by eigenvectors
+            eigenvalues, U = np.linalg.eigh(self.as_scatter())
+            return np.sqrt(np.maximum(eigenvalues, 0.0))[:, None] * U.T
+
+    @cached_property
+    def spreads(self) -> NDArray[np.float64]:
+        """Centred sum of squares of each column, of shape (d,)."""
+        if self.root is not None:
+            return np.einsum("ij,ij->j", self.root, self.root)
+        return np.diag(self.as_scatter()).copy()
+
+    def spread_along(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the centred sum of squares along directions of shape (k, d), of shape (k,)."""
+        if self.root is not None:
+            along = self.root @ directions.T
+            return np.einsum("ij,ij->j", along, along)
+        return np.einsum("ij,ij->i", directions @ self.as_scatter(), directions)
 
     def eigen(self, n_vectors: int | None = None) -> tuple[NDArray, NDArray]:
         """Return the covariance's non-trivial eigenvalues (falling) and eigenvectors as rows.
@@ -155,149 +214,52 @@ class Moments:
         Returns
         -------
         eigenvalues : ndarray of shape (r,)
-            Of scatter / total weight; the remaining d - r are exactly zero.
+            Of scatter / total weight; the remaining d - r are exactly zero, and so are those
+            here that rounding alone could have made.
         eigenvectors : ndarray of shape (n_vectors, d)
+
+        Raises
+        ------
+        DataError
+            When the squares of the values are too large for float64.
         """
+        self._refuse_overflow()
         if self.root is not None:
-            eigenvalues, V = _eigen_of_root(self.root, n_vectors)
+            eigenvalues, V, rounding = eigen_of_root(self.root, n_vectors)
         else:
             eigenvalues, U = np.linalg.eigh(self.as_scatter())
-            eigenvalues, V = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1].T[:n_vectors]
-        return eigenvalues / self.total_weight, V
+            eigenvalues, V = eigenvalues[::-1], U[:, ::-1].T[:n_vectors]
+            rounding = EPS * (len(eigenvalues) + self.count**0.5)
+        floor = rounding * eigenvalues[0] if len(eigenvalues) else 0.0
+        return np.where(eigenvalues > floor, eigenvalues, 0.0) / self.total_weight, V
+
+    def _refuse_overflow(self) -> None:
+        """Raise DataError when the scatter is, or would be, infinite."""
+        held = np.asarray(self.scatter if self.root is None else self.root)
+        largest = max(float(held.max(initial=0.0)), -float(held.min(initial=0.0)))
+        if not largest < (np.inf if self.root is None else 1e150):
+            raise DataError(
+                "the values overflow when squared: float64 holds squares of spreads up to about "
+                "1e150. Rescale them, for example by dividing by their largest."
+            )
 
 
-# ---- accumulation ------------------------------------------------------------------------------
-
-PILOT_ROWS = 256
-BLOCK_BYTES = 32 << 20
-SINGLE_ROWS = 4096  # float32 products over more rows than this would lose digits in the sum
+def _tail(moments: Moments) -> NDArray[np.float64] | float:
+    return 0.0 if moments.tail is None else moments.tail
 
 
-def _pilot_mean(X: NDArray, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Return the mean of some rows, spread over the table: a shift that is near enough."""
-    step = max(1, len(X) // PILOT_ROWS)
-    chosen = slice(0, 2 * PILOT_ROWS * step, step)
-    # Sums over memory of one order: Fortran-ordered input gives the same bits.
-    some = X[chosen].astype(np.float64, order="C")
-    w = None if weights is None or not weights[chosen].any() else weights[chosen]
-    shift = some[0] + np.average(some - some[0], axis=0, weights=w)
-    return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
-
-
-def _blocks(n: int, rows: int) -> Iterator[slice]:
-    """Yield slices of at most `rows` rows."""
-    for start in range(0, n, rows):
-        yield slice(start, min(start + rows, n))
-
-
-def _scatter(
-    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and scatter in one pass: shifted products, then a rank-one correction."""
-    n, d = X.shape
-    rows = min(n, max(256, BLOCK_BYTES // (8 * d)))
-    # Blocks are copied to C order: Fortran-ordered input gives the same bits.
-    block = np.empty((rows, d))
-    product, total, weight = np.zeros((d, d)), np.zeros(d), 0.0
-    for part in _blocks(n, rows):
-        B = block[: part.stop - part.start]
-        np.subtract(X[part], shift, out=B)
-        if weights is None:
-            total += np.ones(len(B)) @ B
-            weight += len(B)
-        else:
-            w = weights[part]
-            total += w @ B
-            weight += float(w.sum())
-            B *= np.sqrt(w)[:, None]
-        product += B.T @ B
-    offset = total / weight
-    product -= np.outer(offset * weight, offset)
-    return shift + offset, product
-
-
-def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
-    """Tell whether squares of centred float32 values neither overflow nor vanish."""
-    spread = np.abs(X[:: max(1, len(X) // PILOT_ROWS)] - shift.astype(np.float32)).max(axis=0)
-    return bool(spread.max() < 1e12 and (spread > 1e-12).all())
-
-
-def _scatter_single(
-    X: NDArray, shift: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and scatter of float32 rows: short float32 products, summed in float64."""
-    n, d = X.shape
-    block = np.empty((min(n, SINGLE_ROWS), d), np.float32)
-    product, total = np.zeros((d, d)), np.zeros(d)
-    single_shift = shift.astype(np.float32)
-    for part in _blocks(n, SINGLE_ROWS):
-        B = block[: part.stop - part.start]
-        np.subtract(X[part], single_shift, out=B)  # exact where values are near the shift
-        total += np.ones(len(B), np.float32) @ B
-        with np.errstate(over="ignore", invalid="ignore"):  # looked into below
-            product += B.T @ B
-    if not np.isfinite(product).all():
-        return _scatter(X, shift, None)
-    offset = total / n
-    product -= np.outer(offset * n, offset)
-    return shift + offset, product
-
-
-def _root_about_mean(
-    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and root in two passes, so that centring loses nothing."""
-    n, d = X.shape
-    rows = max(2 * d, 256, BLOCK_BYTES // (8 * d))
-    w = np.ones(n) if weights is None else weights
-    total = np.zeros(d)
-    for part in _blocks(n, rows):
-        total += w[part] @ np.subtract(X[part], shift, order="C")
-    mean = shift + total / w.sum()
-    R = np.zeros((0, d))
-    for part in _blocks(n, rows):
-        B = np.subtract(X[part], mean, order="C")
-        if weights is not None:
-            B *= np.sqrt(w[part])[:, None]
-        R = _reduced(np.vstack([R, B]) if len(R) else B)
-    return mean, R
-
-
-def _checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return weights as float64 of shape (n,), finite and not negative."""
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
-    wrong = ~(np.isfinite(w) & (w >= 0))
-    if wrong.any():
-        i = int(np.flatnonzero(wrong)[0])
-        raise DataError(f"weights hold {w[i]:g} at row {i}; they must be finite, 0 or more.")
-    return w
-
-
-def _reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return at most d rows with the same R^T R, by QR."""
-    n, d = rows.shape
-    return rows if n <= d else np.asarray(np.linalg.qr(rows, mode="r"))
-
-
-def _eigen_of_root(
-    root: NDArray[np.float64], n_vectors: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvalues of R^T R (falling) and leading eigenvectors as rows.
-
-    A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
-    squaring would lose them; then, and for small roots, through the SVD of R.
-    """
-    if 128 < len(root) < root.shape[1]:
-        eigenvalues, U = np.linalg.eigh(root @ root.T)
-        eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
-        kept = eigenvalues[: U.shape[1]]
-        steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
-        if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
-            return eigenvalues, (U / np.sqrt(kept)).T @ root
-    _, singular, V = np.linalg.svd(root, full_matrices=False)
-    return singular**2, V[:n_vectors]
+def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[np.float64]]:
+    """Return the merged scatter or root, the form chosen as for one table."""
+    both_roots = a.root is not None and b.root is not None
+    pinned = a.pinned or b.pinned
+    rows = len(a.as_root()) + len(b.as_root()) + 1 if both_roots else 0
+    if not both_roots or (not pinned and rows > len(between)):
+        scatter = a.as_scatter() + b.as_scatter() + np.outer(between, between)
+        # Least variances add at least, so that parts of one scale are no steeper than they were.
+        parts = sum(m.scatter.diagonal().max() for m in (a, b) if m.scatter is not None)
+        if pinned or scatter.diagonal().max() <= 4 * parts or not is_steep(scatter, STEEP):
+            return {"scatter": scatter}
+    return {"root": reduced(np.vstack([a.as_root(), b.as_root(), between]))}
 
 
 @dataclass(frozen=True)
@@ -379,7 +341,13 @@ def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:
     n, d = rows.shape
     if n == 0 or d == 0:
         return rows[: min(n, 1)], np.zeros(n, np.intp)
-    order = np.lexsort(rows.T[::-1])
+    try:
+        order = np.lexsort(rows.T[::-1])
+    except TypeError:
+        raise DataError(
+            "rows mix values that cannot be ordered (text and numbers in one column). "
+            "Make each column of one kind."
+        ) from None
     ordered = rows[order]
     new = np.ones(n, bool)
     new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.base import FromStatistics
+from ancestral.base import ConditionalDensity, FromStatistics
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 
 CHUNK_BYTES = 32 << 20
@@ -33,8 +33,9 @@ def fit_chunks(model: M, chunks: Any) -> M:
     model : PPCA, LinearGaussian, TabularAutoregressive or InnerProductGraph
         Any model with sufficient statistics.
     chunks : iterable, or path-like
-        Arrays of shape (n_i, n_features) for densities, (X, y) pairs for conditional models,
-        lists of graphs for graph models; or the path of a .npy file of rows, read by offset.
+        Arrays of shape (n_i, n_features) for densities, pairs (X, y) or triples
+        (X, y, sample_weight) for conditional models, lists of graphs for graph models; or the
+        path of a .npy file of rows, read by offset.
 
     Returns
     -------
@@ -265,8 +266,9 @@ def _merge(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
 
 def _chunk_statistics(model: Any, chunk: Any, *, reset: bool) -> Any:
     """Check one chunk as `fit` would and return its statistics."""
-    X, y = chunk if isinstance(chunk, tuple) and len(chunk) == 2 else (chunk, None)
-    return model._statistics(*model._check_chunk(X, y, reset=reset))
+    sizes = (2, 3) if isinstance(model, ConditionalDensity) else (2,)
+    parts = chunk if isinstance(chunk, tuple) and len(chunk) in sizes else (chunk, None)
+    return model._statistics(*model._check_chunk(*parts, reset=reset))
 
 
 def _refuse_without_statistics(model: Any) -> None:

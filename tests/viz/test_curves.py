@@ -49,7 +49,7 @@ def test_step_entropies_sum_to_the_entropy(draw):
 
 def test_spectrum_counts_zero_eigenvalues_and_takes_a_model(draw):
     lam = np.array([4.0, 2.0, 1.0, 0.5, 0.0, 1e-17])
-    model = SimpleNamespace(eigenvalues_=lam, noise_variance_=0.375, n_components=2)
+    model = SimpleNamespace(eigenvalues_=lam, noise_variance_=0.375, n_components_=2)
     ax = viz.spectrum(model)
     draw(ax)
     assert ax.lines[0].get_ydata().tolist() == [4.0, 2.0]
@@ -81,7 +81,7 @@ def test_latent_ellipses_have_the_covariance_given(draw):
 def test_errors_and_heldout_curves(draw):
     ax = viz.reconstruction_error([16, 32, 64], [0.07, 0.05, 0.03])
     draw(ax)
-    assert [t.get_text() for t in ax.texts] == ["0.07", "0.05", "0.03"]
+    assert [t.get_text() for t in ax.texts] == ["0.0700", "0.0500", "0.0300"]
     ax = viz.heldout_curve([2, 4, 8, 16, 32, 64], np.arange(6.0), [0, 2, 3, 4, 3, 1], 16)
     draw(ax)
     assert ax.get_xlabel() == "latent dimension d"

@@ -44,13 +44,26 @@ def sample_level_counts(
     state, previous = model.start(1), None
     for _ in range(d):
         state, log_p = model.step(state, previous)
-        p = np.exp(log_p)
-        split = rng.multinomial(counts, p / p.sum(axis=1, keepdims=True))  # (prefixes, K)
+        split = _split(counts, np.exp(log_p), rng)  # (prefixes, K)
         parent, previous = np.nonzero(split)
         counts = split[parent, previous]
         state = model.take(state, parent)
         columns = [column[parent] for column in columns] + [previous]
     return np.stack(columns, axis=1), counts
+
+
+def _split(
+    counts: NDArray[np.int64], p: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return how many of each row's count take each level, shape (n, K)."""
+    # The last cell of a multinomial takes what rounding leaves of the sum of the others: that must
+    # be the likeliest level, never an impossible one.
+    rising = np.argsort(p, axis=1)
+    ordered = np.take_along_axis(p, rising, axis=1)
+    split = np.empty(p.shape, np.int64)
+    drawn = rng.multinomial(counts, ordered / ordered.sum(axis=1, keepdims=True))
+    np.put_along_axis(split, rising, drawn, axis=1)
+    return split
 
 
 def sample_levels(model: Sequential, n_samples: int, rng: np.random.Generator) -> NDArray[np.intp]:

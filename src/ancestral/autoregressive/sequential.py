@@ -22,7 +22,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from ancestral._validation import as_generator, check_integer, check_table, describe_place
+from ancestral._validation import (
+    as_generator,
+    check_integer,
+    check_table,
+    describe_place,
+    first_text,
+)
 from ancestral.autoregressive import conditioning, sampling, search
 from ancestral.base import Density
 from ancestral.errors import DataError
@@ -170,7 +176,7 @@ class Sequential(Density):
             column = X[:, j]
             gap = _is_missing(column) if missing else np.zeros(len(column), bool)
             filled = np.where(gap, known[0], column) if gap.any() else column
-            filled = _comparable(filled, known)
+            filled = _comparable(filled, known, name)
             place = np.minimum(np.searchsorted(known, filled), len(known) - 1)
             wrong = known[place] != filled
             if wrong.any():
@@ -264,7 +270,7 @@ def _is_missing(column: NDArray) -> NDArray[np.bool_]:
     return np.zeros(len(column), bool)
 
 
-def _comparable(column: NDArray, known: NDArray) -> NDArray:
+def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
     """Return a column in a dtype that can be sorted among the known levels."""
     if known.dtype.kind in "US" and column.dtype.kind != known.dtype.kind:
         return column.astype(str)
@@ -273,7 +279,8 @@ def _comparable(column: NDArray, known: NDArray) -> NDArray:
             return column.astype(np.float64)
         except (TypeError, ValueError):
             raise DataError(
-                f"X holds {column[0]!r} where the levels are numbers, such as {known[0]!r}."
+                f"{name} holds {first_text(column)} where the levels are numbers, "
+                f"such as {known[0]}."
             ) from None
     return column
 

@@ -13,6 +13,7 @@ was never seen is uniform from there on; without it, impossible.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -30,9 +31,10 @@ UNSEEN = -1  # child of a level that leads to no stored context
 MAX_DENSE_BYTES = 4 << 30
 MAX_SUPPORT = 1 << 20
 SUM_TOLERANCE = 1e-6
+logger = logging.getLogger("ancestral")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tables:
     """Conditional probability tables, reachable rows only.
 
@@ -47,6 +49,10 @@ class Tables:
 
     contexts: tuple[NDArray[np.intp], ...]
     probabilities: tuple[NDArray[np.float64], ...]
+
+    def __repr__(self) -> str:
+        n_contexts = sum(len(table) for table in self.probabilities)
+        return f"Tables({len(self.probabilities)} variables, {n_contexts} reachable contexts)"
 
     @classmethod
     def from_dense(cls, tables: Sequence[ArrayLike]) -> Tables:
@@ -70,6 +76,7 @@ class Tables:
         probabilities: list[NDArray[np.float64]] = []
         prefixes = np.zeros((1, 0), np.intp)
         levels: tuple[int, ...] = ()
+        scaled: list[int] = []
         for i, given in enumerate(tables):
             table = as_numbers(given, name=f"table {i}")
             if table.ndim != i + 1 or table.shape[:-1] != levels:
@@ -79,11 +86,20 @@ class Tables:
                     "earlier variable, then its own levels. Are tables missing or out of order?"
                 )
             rows = table[tuple(prefixes.T)].reshape(len(prefixes), -1).astype(np.float64)
-            rows = checked_rows(rows, i, prefixes)
+            checked = checked_rows(rows, i, prefixes)
+            if not np.array_equal(checked, rows):
+                scaled.append(i)
             contexts.append(prefixes)
-            probabilities.append(rows)
-            prefixes = extend_prefixes(prefixes, rows)
+            probabilities.append(checked)
+            prefixes = extend_prefixes(prefixes, checked)
             levels = table.shape
+        if scaled:
+            logger.info(
+                "%d of %d tables had rows that sum to one only nearly, the first table %d: scaled.",
+                len(scaled),
+                len(tables),
+                scaled[0],
+            )
         return cls(tuple(contexts), tuple(probabilities))
 
     def to_dense(self) -> list[NDArray[np.float64]]:

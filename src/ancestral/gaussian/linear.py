@@ -3,29 +3,42 @@
     y | x ~ N(w . x + b, sigma^2)
 
 Maximum likelihood (Bishop PRML 3.1.1): (w, b) minimise the sum of squares, whatever sigma^2 is;
-then sigma^2 is the mean squared residual (divisor n). Solved from Moments of [X, y] held as a
-root R with R^T R the centred scatter: min |R_x w - R_y| by Householder QR, and b from the means,
-so that neither squaring nor large means lose digits.
-Symbols: w coef_, b intercept_, sigma^2 noise_variance_.
+then sigma^2 is the mean squared residual (divisor n). The sum of squares is solved from `Moments`
+of [X, y]: by Cholesky where the scaled condition number allows squaring, else by Householder QR
+(`least_squares`); `fit`, which has the rows, then refines the solution to the last digits
+(`refinement`). With several targets the noise is N(0, Sigma) and w, b solve each target alone.
+Weights omega (scaled to a mean of one) are precisions: the noise variance of row i is
+sigma^2 / omega_i.
+Symbols: w coef_, b intercept_, sigma^2 noise_variance_, Sigma noise_covariance_.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
 
-from ancestral._validation import check_integer, one_sample_message
-from ancestral.base import ConditionalDensity, FromStatistics, MaximumLikelihood
-from ancestral.errors import AncestralWarning, ModelError
-from ancestral.statistics import Moments
+from ancestral._validation import check_integer, check_weights, one_sample_message, warn
+from ancestral.base import FromStatistics, MaximumLikelihood
+from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.inference import LineInference, feature_name
+from ancestral.gaussian.least_squares import (
+    EPS,
+    SAFE,
+    LineStatistics,
+    Solution,
+    condition_number,
+    solve,
+    solve_least_norm,
+)
+from ancestral.gaussian.refinement import Rows, polish, refine
 
-EPS = float(np.finfo(np.float64).eps)
+LOST = 1e-8  # relative error of a coefficient from statistics that deserves a warning
 
 
-class LinearGaussian(MaximumLikelihood, FromStatistics, ConditionalDensity):
+class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
     """Linear regression with normal noise, by maximum likelihood.
 
     Parameters
@@ -37,28 +50,52 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, ConditionalDensity):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features * degree,)
+    coef_ : ndarray of shape (n_features * degree,) or (n_targets, n_features * degree)
         w: all first powers, then all squares, and so on.
-    intercept_ : float
+    intercept_ : float or ndarray of shape (n_targets,)
         b; 0.0 without intercept.
-    noise_variance_ : float
-        sigma^2 with divisor n: the maximum of the likelihood.
-    residual_std_ : float
+    noise_variance_ : float or ndarray of shape (n_targets,)
+        sigma^2 with divisor n: the maximum of the likelihood. With weights it is that of a row
+        of average weight.
+    noise_covariance_ : ndarray of shape (n_targets, n_targets)
+        Sigma; only with several targets.
+    residual_std_ : float or ndarray of shape (n_targets,)
         The residual standard deviation with divisor n - p, p counting coefficients and intercept.
-    standard_errors_ : ndarray of shape (p,)
+    standard_errors_ : ndarray of shape (p,) or (n_targets, p)
         Of the intercept (first, where there is one) and of `coef_`, from `residual_std_`; nan for
         a coefficient that the data do not identify.
     log_likelihood_ : float
-        Of the training data at the maximum, in nats; inf when sigma^2 is 0.
+        Of the training data at the maximum, in nats (with weights: the weighted sum); inf when
+        sigma^2 is 0.
+    r_squared_ : float or ndarray of shape (n_targets,)
+        Share of the (weighted) variation about the mean that is explained; about zero without
+        intercept.
     rank_ : int
-        Columns that are linearly independent.
+        Features that are linearly independent.
+    degrees_of_freedom_ : int
+        n - p.
+    n_samples_ : int
+        Rows of weight above zero.
+    condition_number_ : float
+        Of the centred features, each scaled to length one.
+    feature_means_ : ndarray of shape (n_features * degree,)
+        What the features are centred by; zeros without intercept.
+    inverse_root_ : ndarray of shape (p, r)
+        T, with T T^T the covariance, over sigma^2, of the line's height at the means (first,
+        where there is an intercept) and of `coef_`.
     n_parameters_ : int
-        rank_, the intercept, and sigma^2.
+        Identified coefficients, intercepts, and the entries of sigma^2 or Sigma.
 
     Notes
     -----
-    A column that repeats others exactly gets the coefficient 0, after a warning that names it;
-    predictions and likelihood do not depend on that choice.
+    A column that repeats others gets the coefficient 0, after a warning that names it;
+    predictions and likelihood do not depend on that choice. With fewer rows than coefficients
+    the solution of least norm is taken, after a warning; the density is then refused.
+
+    `fit` gives every digit that float64 can hold where the data are fewer than 100,000 numbers or
+    their scaled condition number is above 1e5, and 10 or more elsewhere. `partial_fit` and
+    `ancestral.streaming` keep statistics only: about 16 digits less the logarithm of the
+    condition number; they say so when fewer than 8 are left. The cost is O(n p^2).
 
     References
     ----------
@@ -75,49 +112,171 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, ConditionalDensity):
         self.fit_intercept = fit_intercept
         self.degree = degree
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     # ---- fit --------------------------------------------------------------------------------
 
-    def _statistics(self, X: NDArray, y: NDArray) -> Moments:  # type: ignore[override]
-        return Moments.of(np.column_stack([self._features(X), y]), root=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit p(y | x) to pairs.
 
-    def _fit(self, X: NDArray, y: NDArray) -> None:
-        self._solve(self._statistics(X, y))
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions on any scale: only their ratios matter, and a row of weight 0 is as good
+            as absent. They are not counts: n - p counts rows (repeat rows to count them twice).
 
-    def _solve(self, statistics: Moments) -> None:
-        n, p = statistics.count, statistics.n_features - 1
-        _refuse_too_few_rows(n, p + self.fit_intercept)
-        least = _least_squares(statistics, centred=self.fit_intercept)
-        if least.total_y <= (EPS * abs(statistics.mean[-1])) ** 2 * n:
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            For text, NaN or infinity, rows that do not match, negative weights.
+        ModelError
+            When y is constant: the likelihood is unbounded.
+        """
+        self._seen = None
+        self._fit(*self._check_chunk(X, y, sample_weight, reset=True))
+        return self
+
+    def _check_chunk(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool
+    ) -> tuple[NDArray[np.float64], ...]:
+        rows, target = super()._check_chunk(X, y, reset=reset)
+        weights = check_weights(sample_weight, len(rows))
+        if weights is None:
+            return rows, target
+        kept = weights > 0
+        return (rows, target, weights) if kept.all() else (rows[kept], target[kept], weights[kept])
+
+    def _statistics(  # type: ignore[override]
+        self, X: NDArray, y: NDArray, weights: NDArray | None = None
+    ) -> LineStatistics:
+        return LineStatistics.of(X, y, weights, self._features)
+
+    def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
+        if weights is not None:  # by a power of two: nothing is rounded
+            weights = np.ldexp(weights, -int(np.frexp(weights.mean())[1]))
+        statistics = LineStatistics.of(X, y, weights, self._features, mended=True)
+        found = self._solution(statistics)
+        rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
+        if statistics.moments.root is None:
+            if condition_number(statistics.moments.as_scatter()) > SAFE:
+                found = polish(rows)
+        elif not np.isnan(found.inverse_root).any():
+            found, converged = refine(rows)
+            if not converged:
+                warn(
+                    "the columns are so nearly collinear (condition number "
+                    f"{found.condition:.1e}) that float64 cannot tell their coefficients apart. "
+                    "Drop some, or lower the degree."
+                )
+        self._set(found, statistics)
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Add a chunk of rows to what earlier calls gave, and solve again.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), optional
+            On one scale in all calls.
+
+        Returns
+        -------
+        self
+            Fitted once there are more rows than coefficients.
+
+        Notes
+        -----
+        Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
+        logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
+        """
+        return self._add(self._check_chunk(X, y, sample_weight, reset=self._seen is None))
+
+    def _is_enough(self, statistics: LineStatistics) -> bool:
+        return statistics.count > statistics.n_inputs + bool(self.fit_intercept)
+
+    def _solve(self, statistics: LineStatistics) -> None:
+        found = self._solution(statistics)
+        if found.lost > LOST and not found.is_exact.any():
+            warn(
+                "sums of statistics leave about "
+                f"{max(0, int(-np.log10(found.lost)))} digits of some coefficients (condition "
+                f"number {found.condition:.1e}). Give all rows to fit at once for every digit."
+            )
+        self._set(found, statistics)
+
+    def _solution(self, statistics: LineStatistics) -> Solution:
+        """Return the solution from statistics, after the checks that any fit makes."""
+        n, p, centred = statistics.count, statistics.n_inputs, bool(self.fit_intercept)
+        if n < 2:
             raise ModelError(
-                f"y is constant ({statistics.mean[-1]:g}): sigma^2 = 0 and the likelihood is "
-                "unbounded. Give targets that vary."
+                one_sample_message(n, 2, "one row leaves no scatter to learn") + " Add rows."
             )
-        self._warn_of_collinear(least.dependent)
-        exact = least.is_exact
-        if exact:
-            warnings.warn(
-                "the fit is exact (zero residual): sigma^2 = 0, so density, aic, bic and sample "
-                "are refused; the coefficients stand.",
-                AncestralWarning,
-                stacklevel=5,
+        if n < p + centred:
+            found = solve_least_norm(statistics, centred=centred)
+            warn(
+                f"{n} rows cannot determine {p + centred} coefficients: of all that fit best, "
+                "those of least norm are kept, without standard errors. Drop columns or add rows."
             )
-        residual = 0.0 if exact else least.residual
-        free = n - least.rank - self.fit_intercept
-        self.coef_ = least.coef
-        self.rank_ = least.rank
-        self.noise_variance_ = residual / n
-        self.residual_std_ = float(np.sqrt(residual / free)) if free else 0.0
-        unit = np.sqrt(least.unit_variances)
-        mean = statistics.mean[:-1]
-        if self.fit_intercept:
-            self.intercept_ = float(statistics.mean[-1] - mean @ least.coef)
-            unit = np.concatenate([[np.sqrt(1 / n + least.leverage(mean))], unit])
         else:
-            self.intercept_ = 0.0
-        self.standard_errors_ = self.residual_std_ * unit
-        with np.errstate(divide="ignore"):
-            log_variance = float(np.log(self.noise_variance_))
-        self.log_likelihood_ = -0.5 * n * (np.log(2 * np.pi) + log_variance + 1)
+            found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
+        _refuse_constant_targets(found, statistics.moments.mean[p:])
+        self._warn_of_collinear(found.dependent)
+        return found
+
+    def _set(self, found: Solution, statistics: LineStatistics) -> None:
+        """Set the fitted attributes."""
+        n = statistics.count
+        intercepts = int(found.centred)
+        free = n - found.rank - intercepts
+        unbounded = found.is_exact | (free == 0)
+        residual = found.residual * np.outer(~unbounded, ~unbounded)
+        covariance = residual / found.weight  # (k, k)
+        std = np.sqrt(np.diag(covariance) * n / max(free, 1))
+        log_determinant = _log_determinant(covariance)
+        if unbounded.any():
+            warn(
+                "the fit is exact (zero residual): sigma^2 = 0, so density, aic, bic and sample "
+                "are refused; the coefficients stand."
+            )
+        elif np.isinf(log_determinant):
+            warn(
+                f"the residuals of the {len(covariance)} targets are linearly dependent: Sigma is "
+                "singular, so density, aic, bic and sample are refused; all else stands."
+            )
+        k = len(covariance)
+        self.n_samples_, self.degrees_of_freedom_ = n, free
+        self.rank_ = found.rank
+        self.condition_number_ = found.condition
+        self.log_likelihood_ = -0.5 * n * (k * np.log(2 * np.pi) + log_determinant + k)
+        unit = np.sqrt(found.unit_variances * found.weight / n)
+        r_squared = 1 - np.diag(residual) / np.where(found.total > 0, found.total, 1.0)
+        self.feature_means_ = found.means
+        self.inverse_root_ = found.inverse_root * np.sqrt(found.weight / n)
+        if statistics.targets:
+            self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
+            self.noise_variance_, self.noise_covariance_ = np.diag(covariance).copy(), covariance
+            self.residual_std_, self.r_squared_ = std, r_squared
+            self.standard_errors_ = np.outer(std, unit)
+            return
+        self.coef_, self.intercept_ = found.coef[:, 0], float(found.intercept[0])
+        self.noise_variance_ = float(covariance[0, 0])
+        self.residual_std_, self.r_squared_ = float(std[0]), float(r_squared[0])
+        self.standard_errors_ = std[0] * unit
+        if hasattr(self, "noise_covariance_"):
+            del self.noise_covariance_
 
     def _warn_of_collinear(self, dependent: list[int]) -> None:
         """Warn once, naming the columns that the others already hold."""
@@ -125,127 +284,99 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, ConditionalDensity):
             return
         names = ", ".join(self._column_name(j) for j in dependent[:8])
         more = ", ..." if len(dependent) > 8 else ""
-        warnings.warn(
+        warn(
             f"exactly collinear with earlier columns{' and the intercept' * self.fit_intercept}: "
-            f"{names}{more}. Their coefficients are set to 0; predictions and likelihood stand.",
-            AncestralWarning,
-            stacklevel=6,
+            f"{names}{more}. Their coefficients are set to 0; predictions and likelihood stand."
         )
 
     def _column_name(self, j: int) -> str:
         """Return a feature's name, with its power."""
         power, column = divmod(j, self.n_features_in_)
-        names = getattr(self, "feature_names_in_", None)
-        name = f"column {column}" if names is None else repr(str(names[column]))
+        name = feature_name(self, column)
         return name if power == 0 else f"{name}^{power + 1}"
 
     # ---- use --------------------------------------------------------------------------------
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
-        """Identified coefficients, the intercept, and sigma^2."""
-        return self.rank_ + bool(self.fit_intercept) + 1
+        """Identified coefficients, intercepts, and the entries of sigma^2 or Sigma."""
+        k = np.size(self.noise_variance_)
+        return k * (self.rank_ + bool(self.fit_intercept)) + k * (k + 1) // 2
 
     def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        mean = self._features(X) @ self.coef_ + self.intercept_
-        return mean, np.full(len(X), np.sqrt(self.noise_variance_))
+        mean = self._features(X) @ self.coef_.T + self.intercept_
+        return mean, np.broadcast_to(np.sqrt(self.noise_variance_), mean.shape).copy()
+
+    def _log_normal(
+        self, residual: NDArray[np.float64], std: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        if residual.ndim == 1:
+            return super()._log_normal(residual, std)
+        L = np.linalg.cholesky(self.noise_covariance_)
+        z = np.linalg.solve(L, residual.T)  # (k, n)
+        constant = residual.shape[1] * np.log(2 * np.pi) + 2 * np.log(np.diag(L)).sum()
+        return -0.5 * (constant + np.einsum("ki,ki->i", z, z))
+
+    def _noise(self, std: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        if std.ndim == 1:
+            return super()._noise(std, rng)
+        return rng.normal(size=std.shape) @ np.linalg.cholesky(self.noise_covariance_).T
+
+    def _checked_degree(self) -> int:
+        return check_integer(self.degree, "degree", minimum=1)
 
     def _features(self, X: NDArray) -> NDArray[np.float64]:
         """Return the columns x, x^2, ..., x^degree, shape (n, d * degree)."""
-        degree = check_integer(self.degree, "degree", minimum=1)
-        return X if degree == 1 else np.hstack([X**k for k in range(1, degree + 1)])
+        degree = self._checked_degree()
+        if degree == 1:
+            return X
+        with np.errstate(over="ignore"):
+            features = np.hstack([X**k for k in range(1, degree + 1)])
+        if not np.isfinite(features[:, -X.shape[1] :]).all():
+            raise DataError(
+                f"X reaches {np.abs(X).max():g}: its power {degree} overflows float64. Divide "
+                "the columns by their size first."
+            )
+        return features
 
     def _refuse_zero_variance(self) -> None:
-        if self.noise_variance_ == 0:
+        if np.isinf(self.log_likelihood_) or not np.all(self.noise_variance_):
             raise ModelError(
-                "sigma^2 = 0 (the fit was exact): the density is unbounded. "
+                "sigma^2 = 0 (the fit was exact) or Sigma is singular: the density is unbounded. "
                 "Use predict, or fit to data that scatter about the line."
             )
 
     def _check_state(self) -> None:
-        d = self.n_features_in_ * check_integer(self.degree, "degree", minimum=1)
-        if self.coef_.shape != (d,) or not np.isfinite([*self.coef_, self.intercept_]).all():
-            raise ValueError("coefficients must be finite, one per column")
-        if not 0 <= self.noise_variance_ < np.inf:
+        d = self.n_features_in_ * self._checked_degree()
+        k = np.shape(self.noise_variance_)
+        if self.coef_.shape != (*k, d) or np.shape(self.intercept_) != k:
+            raise ValueError("coefficients must be one per column and target")
+        if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all()):
+            raise ValueError("coefficients must be finite")
+        if not (np.isfinite(self.noise_variance_).all() and np.min(self.noise_variance_) >= 0):
             raise ValueError("the noise variance must be finite and not negative")
+        if k and self.noise_covariance_.shape != k * 2:
+            raise ValueError("the noise covariance must be square in the targets")
 
 
-@dataclass(frozen=True)
-class _LeastSquares:
-    """Solution of min |R_x w - R_y| over the independent columns."""
-
-    coef: NDArray[np.float64]  # (p,), 0 where dependent
-    dependent: list[int]
-    residual: float  # sum of squared residuals
-    total_y: float  # sum of squares of (centred) y
-    is_exact: bool  # the residual is rounding alone
-    kept: NDArray[np.intp]
-    inverse_root: NDArray[np.float64]  # T with T T^T = (R_x^T R_x)^-1 over kept columns
-
-    @property
-    def rank(self) -> int:
-        return len(self.kept)
-
-    @property
-    def unit_variances(self) -> NDArray[np.float64]:
-        """Var(w_j) / sigma^2, nan where not identified; shape (p,)."""
-        variances = np.full(len(self.coef), np.nan)
-        variances[self.kept] = (self.inverse_root**2).sum(axis=1)
-        return variances
-
-    def leverage(self, mean: NDArray[np.float64]) -> float:
-        """Return mean^T (R_x^T R_x)^-1 mean over the kept columns."""
-        return float(((mean[self.kept] @ self.inverse_root) ** 2).sum())
-
-
-def _least_squares(statistics: Moments, *, centred: bool) -> _LeastSquares:
-    """Solve the least-squares problem of a root of [X, y] by column-scaled QR."""
-    root = statistics.root
-    if root is None:  # a scatter was merged in: its Cholesky-like root by eigenvectors
-        values, U = np.linalg.eigh(statistics.as_scatter())
-        root = np.sqrt(np.maximum(values, 0.0))[:, None] * U.T
-    if not centred:
-        root = np.vstack([root, np.sqrt(statistics.count) * statistics.mean])
-    A, target = root[:, :-1], root[:, -1]
-    size = np.sqrt(np.einsum("ij,ij->j", A, A))
-    # A column that is constant up to rounding is a multiple of the intercept.
-    floor = 8 * EPS * np.sqrt(statistics.count) * np.abs(statistics.mean[:-1]) * centred
-    scale = np.where(size > floor, size, 0.0)
-    kept = _independent(A, scale)
-    coef = np.zeros(A.shape[1])
-    Q, T = np.linalg.qr(A[:, kept] / scale[kept])
-    solution = np.linalg.solve(T, Q.T @ target)  # T is triangular
-    coef[kept] = solution / scale[kept]
-    misfit = target - A @ coef
-    residual = float(misfit @ misfit)
-    rms = np.sqrt(statistics.mean**2 + np.einsum("ij,ij->j", root, root) / statistics.count)
-    rounding = 16 * EPS * (rms[-1] + np.abs(coef) @ rms[:-1])
-    return _LeastSquares(
-        coef=coef,
-        dependent=[j for j in range(A.shape[1]) if j not in set(kept.tolist())],
-        residual=residual,
-        total_y=float(target @ target),
-        is_exact=bool(np.sqrt(residual / statistics.count) <= rounding),
-        kept=kept,
-        inverse_root=np.linalg.inv(T) / scale[kept][:, None],
-    )
-
-
-def _independent(A: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the columns that are no combination of earlier ones, to rounding."""
-    candidates = np.flatnonzero(scale)
-    if not len(candidates):
-        return candidates
-    R = np.linalg.qr(A[:, candidates] / scale[candidates], mode="r")
-    height = np.zeros(len(candidates))
-    height[: len(R)] = np.abs(np.diag(R))
-    return candidates[height > 32 * EPS * max(A.shape)]
-
-
-def _refuse_too_few_rows(n: int, p: int) -> None:
-    """Raise ModelError when coefficients outnumber rows."""
-    if n < p or n < 2:
+def _refuse_constant_targets(found: Solution, mean: NDArray[np.float64]) -> None:
+    """Raise ModelError at the first target that does not vary."""
+    rms = found.rms[-len(mean) :]
+    for j in np.flatnonzero(found.total <= (EPS * rms) ** 2 * found.weight):
+        which = "y" if len(mean) == 1 else f"column {j} of y"
         raise ModelError(
-            one_sample_message(n, max(p, 2), f"there are {p} coefficients to find")
-            + " Drop columns or add rows."
+            f"{which} is constant ({mean[j]:g}): sigma^2 = 0 and the likelihood is unbounded. "
+            "Give targets that vary."
         )
+
+
+def _log_determinant(covariance: NDArray[np.float64]) -> float:
+    """Return log |Sigma|, -inf where it is singular to rounding."""
+    variances = np.diag(covariance)
+    if not variances.all():
+        return -np.inf
+    std = np.sqrt(variances)
+    values = np.linalg.eigvalsh(covariance / np.outer(std, std))
+    if values[0] <= 16 * EPS * len(std) and len(std) > 1:
+        return -np.inf
+    return float(np.log(values).sum() + np.log(variances).sum())

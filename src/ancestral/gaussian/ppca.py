@@ -9,9 +9,11 @@ Fitted in closed form from Moments (Tipping & Bishop 1999, eq. 7-8): with S the 
     W = U_q (Lambda_q - sigma^2 I)^(1/2).
 
 Then x ~ N(mu, C) with C = W W^T + sigma^2 I, whose leading eigenpairs are those of S; and
-z | x ~ N(M^-1 W^T (x - mu), sigma^2 M^-1) with M = W^T W + sigma^2 I. In this rotation of W,
-M = Lambda_q is diagonal, and solving with it is a division.
-Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_.
+z | x ~ N(M^-1 W^T (x - mu), sigma^2 M^-1) with M = W^T W + sigma^2 I (`latents`). W counts up to a
+rotation; in this one M = Lambda_q is diagonal, and each column's largest entry is positive.
+Rows with missing values are fitted by EM (`missing`), then turned to the same rotation and signs.
+Every q comes from one decomposition (`selection`).
+Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lambda eigenvalues_.
 """
 
 from __future__ import annotations
@@ -22,31 +24,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
 
+from ancestral import _arrays
 from ancestral._validation import (
+    as_generator,
     as_numbers,
     check_integer,
+    check_number,
     check_table,
-    one_sample_message,
     refuse_non_finite,
 )
-from ancestral.base import Density, FromStatistics, MaximumLikelihood
-from ancestral.errors import AncestralWarning, DataError, ModelError
+from ancestral.base import FromStatistics, MaximumLikelihood
+from ancestral.errors import AncestralWarning, ModelError
+from ancestral.gaussian import degenerate, missing, patterns, selection
+from ancestral.gaussian.folds import Folds
+from ancestral.gaussian.latents import LatentGaussian
+from ancestral.gaussian.projections import each_block, single_is_enough
+from ancestral.gaussian.selection import EveryD
 from ancestral.statistics import Moments
-
-ROWS_AT_A_TIME = 8192
 
 
 class PPCA(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, MaximumLikelihood, FromStatistics, Density
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    MaximumLikelihood,
+    FromStatistics,
+    LatentGaussian,
 ):
-    """Probabilistic principal component analysis, by maximum likelihood in closed form.
+    """Probabilistic principal component analysis, by maximum likelihood.
 
     Parameters
     ----------
-    n_components : int
+    n_components : int or {"bic", "minka", "cv"}
         Latent dimension q, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
-        of the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded.
+        of the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded. Or how to
+        choose it: by BIC, by Minka's evidence, or by the log density of rows held out in five
+        folds. With missing values only "cv" chooses, by entries held out.
+    max_components : int, optional
+        The largest q to choose from; only where n_components names a way to choose.
+    tol : float
+        EM stops once a step gains less than this, in nats per known entry. EM runs only where
+        values are missing: otherwise the maximum is in closed form.
+    max_iter : int
+        EM steps at most, then a warning.
+    random_state : None, int, RandomState or Generator
+        Deals rows or entries to the folds of "cv".
 
     Attributes
     ----------
@@ -58,97 +81,243 @@ class PPCA(
     noise_variance_ : float
         sigma^2, divisor n and mean over d - q: the maximum of the likelihood, unlike PCA's.
     eigenvalues_ : ndarray of shape (n_features,)
-        Of the covariance with divisor n, falling.
+        Of the covariance with divisor n, falling; of the model's own, where values were missing.
     explained_variance_, explained_variance_ratio_ : ndarray of shape (n_components,)
+    n_components_ : int
     n_parameters_ : int
         d + d q - q (q - 1) / 2 + 1.
+    n_missing_ : int
+        Missing entries in the training data.
+    log_likelihood_ : float
+        Of the training data at the maximum, in nats.
+    n_iter_ : int
+        Steps of EM; 1 in closed form.
+    cv_components_, cv_scores_ : ndarray of shape (k,)
+        With n_components="cv": what was tried, and the mean log density of what was held out, in
+        nats per row (with missing values, per entry).
 
     Notes
     -----
-    `transform` returns the posterior mean of z, which shrinks towards zero, not the orthogonal
-    projection. The fit costs n d^2 + d^3, or n^2 d where rows are fewer than columns; log
-    densities cost n d q, through the eigenvectors (Woodbury's identity).
+    NaN means missing, everywhere but in `partial_fit`. Names are those of scikit-learn's PCA, with
+    PCA's meaning wherever a model fitted by maximum likelihood can have it. Where it cannot:
+
+    =============================  ============================  ================================
+    name                           PCA                           PPCA
+    =============================  ============================  ================================
+    transform                      projection U^T (x - mu)       posterior mean, which shrinks it
+    inverse_transform(transform)   orthogonal projection         shrinks towards the mean
+    explained_variance_            divisor n - 1                 divisor n
+    noise_variance_                mean over min(n, d) - q       mean over d - q
+    score_samples                  a normal density, not the     the maximum of the likelihood
+                                   maximum
+    sign of a component            largest entry positive        the same
+    n_components                   fraction, "mle", None         "bic", "minka", "cv"; q < rank
+    NaN                            refused                       missing
+    =============================  ============================  ================================
+
+    The fit costs n d^2 + d^3, or n^2 d where rows are fewer than columns, and never forms a (d, d)
+    matrix then; log densities cost n d q, through the eigenvectors (Woodbury's identity). With
+    missing values an EM step costs n d q^2. Under `sklearn.config_context(array_api_dispatch=True)`
+    arrays of other libraries (torch, CuPy) stay in their library and on their device.
 
     References
     ----------
     Tipping & Bishop (1999), Probabilistic principal component analysis, JRSS B 61, eq. 4-8.
     Bishop (2006), Pattern Recognition and Machine Learning, section 12.2.
+    Minka (2000), Automatic choice of dimensionality for PCA, NIPS 13, eq. 30.
+    Liu, Rubin & Wu (1998), Parameter expansion to accelerate EM, Biometrika 85.
 
     Examples
     --------
     >>> X = np.random.default_rng(0).normal(size=(500, 3)) * [3.0, 1.0, 1.0]
+    >>> X[::9, 0] = np.nan
     >>> model = PPCA(n_components=1).fit(X)
     >>> bool(abs(model.noise_variance_ - 1.0) < 0.2)
     True
     """
 
-    def __init__(self, n_components: int = 1) -> None:
+    _template: Any = None  # an empty array of the library that fit was given, None for numpy
+
+    def __init__(
+        self,
+        n_components: int | str = 1,
+        *,
+        max_components: int | None = None,
+        tol: float = 1e-9,
+        max_iter: int = 1000,
+        random_state: Any = None,
+    ) -> None:
         self.n_components = n_components
+        self.max_components = max_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _statistics(self, X: NDArray) -> Moments:  # type: ignore[override]
-        return Moments.of(X)
+    def _statistics(self, X: NDArray) -> Moments | Folds:  # type: ignore[override]
+        if self.n_components == "cv":
+            return Folds.of(_arrays.to_host(X), self.random_state)
+        return _arrays.moments_of(X) if _arrays.is_foreign(X) else Moments.of(X)
 
     def _fit(self, X: NDArray) -> None:
-        self._solve(self._statistics(X))
+        self._check_parameters()
+        for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
+            delattr(self, stale)
+        statistics = self._statistics(X)
+        if not statistics.are_finite and _arrays.has_gaps(X):
+            self._fit_with_gaps(_arrays.to_host(X))
+            return
+        if isinstance(statistics, Moments) and isinstance(X, np.ndarray):
+            degenerate.warn_of_coarse_values(statistics, X.dtype)
+        self._solve(statistics)
 
-    def _solve(self, statistics: Moments) -> None:
+    def _solve(self, statistics: Moments | Folds) -> None:
+        self._check_parameters()
+        if isinstance(statistics, Folds):
+            moments = statistics.total
+            eigenvalues, directions = degenerate.decomposed(moments, None)
+            scores = selection.by_folds(statistics, self.max_components)
+            self.cv_components_, self.cv_scores_ = np.arange(len(scores)), scores
+            q = int(np.argmax(scores))
+        elif isinstance(self.n_components, str):
+            moments = statistics
+            eigenvalues, directions = degenerate.decomposed(moments, None)
+            top = selection.largest(eigenvalues, self.max_components)
+            full = _all_of(eigenvalues, moments.n_features)
+            q = selection.every_d(full, moments.count, top).best(self.n_components)
+        else:
+            moments = statistics
+            q = selection.checked_n_components(self.n_components, moments.count, moments.n_features)
+            eigenvalues, directions = degenerate.decomposed(moments, q)
+        self._set_closed_form(moments, q, eigenvalues, directions)
+
+    def _set_closed_form(
+        self, statistics: Moments, q: int, eigenvalues: NDArray, directions: NDArray
+    ) -> None:
+        """Set the maximum of the likelihood of complete rows."""
         n, d = statistics.count, statistics.n_features
-        q = self._checked_n_components(n, d)
-        eigenvalues, directions = statistics.eigen()
-        rounding = np.finfo(np.float64).eps * max(n, d)
-        if not eigenvalues.size or eigenvalues[0] <= _rounding_variance(statistics.mean):
-            raise ModelError(
-                "X has no variance: every column is constant, and the likelihood is unbounded. "
-                "Give rows that differ."
-            )
-        rank = int((eigenvalues > rounding * eigenvalues[0]).sum())
+        rank = int((eigenvalues > 0).sum())
         if q >= rank and rank < d:
             raise ModelError(
                 f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
-        _warn_of_constant_columns(statistics)
-        noise = float(eigenvalues[q:].sum() / (d - q))
-        leading, U = eigenvalues[:q], directions[:q].copy()
-        U *= _signs(U)[:, None]
-        self.mean_ = statistics.mean.copy()
-        self.noise_variance_ = noise
-        self.components_ = U
-        self.loadings_ = (U * np.sqrt(np.maximum(leading - noise, 0.0))[:, None]).T
-        self.eigenvalues_ = np.concatenate([eigenvalues, np.zeros(d - len(eigenvalues))])
+        degenerate.warn_of_constant_columns(statistics)
+        eigenvalues = _all_of(eigenvalues, d)
+        self.log_likelihood_ = float(selection.log_likelihoods(eigenvalues, n, q)[-1])
         self.n_samples_ = n
+        self.n_missing_ = 0
+        self.n_iter_ = 1
+        self._set(statistics.mean.copy(), directions[:q], eigenvalues, q)
 
-    def _checked_n_components(self, n: int, d: int) -> int:
-        """Return q, checked against the shape of the data."""
-        q = check_integer(self.n_components, "n_components")
-        if q >= d:
-            mend = f"Pass n_components={d - 1} or fewer." if d > 1 else "Give two columns or more."
-            raise ModelError(
-                "n_components must be below the number of features; "
-                f"got {q} with {d} feature(s). {mend}"
+    def _set(self, mean: NDArray, directions: NDArray, eigenvalues: NDArray, q: int) -> None:
+        """Set mean, loadings and noise from eigenpairs, in canonical signs and in their library."""
+        noise = float(eigenvalues[q:].sum() / (len(mean) - q))
+        U = directions * _signs(directions)[:, None]
+        W = (U * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0))[:, None]).T
+        self.noise_variance_ = noise
+        self.mean_ = _arrays.like(mean, self._template)
+        self.components_ = _arrays.like(U, self._template)
+        self.loadings_ = _arrays.like(W, self._template)
+        self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
+
+    def _fit_with_gaps(self, X: NDArray) -> None:
+        """Fit by EM, q chosen by entries held out where it is to be chosen."""
+        n, d = X.shape
+        missing.refuse_empty_columns(X)
+        if isinstance(self.n_components, str):
+            selection.warn_unless_by_entries(self.n_components)
+            limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
+            rng = as_generator(self.random_state)
+            tried, scores = selection.by_entries(X, limit, max_iter=self.max_iter, rng=rng)
+            self.cv_components_, self.cv_scores_ = tried, scores
+            q = int(tried[np.argmax(scores)])
+        else:
+            q = selection.checked_n_components(self.n_components, n, d)
+        found = missing.fit(X, q, tol=self.tol, max_iter=self.max_iter)
+        if not found.converged:
+            warnings.warn(
+                f"EM stopped after max_iter={self.max_iter} steps, the last of which gained "
+                f"{found.gain:.2g} nats per known entry (tol={self.tol:g}). Raise max_iter, or "
+                "pass fewer components.",
+                AncestralWarning,
+                stacklevel=4,
             )
-        if n < q + 2:
+        U, singular, _ = np.linalg.svd(found.factors.loadings, full_matrices=False)
+        eigenvalues = np.full(d, found.factors.noise)
+        eigenvalues[:q] += singular**2
+        self.log_likelihood_ = float(found.history[-1])
+        self.n_samples_ = n
+        self.n_missing_ = int(np.isnan(X).sum())
+        self.n_iter_ = len(found.history)
+        self._set(found.factors.mean, U.T, eigenvalues, q)
+
+    # ---- how many components ----------------------------------------------------------------
+
+    def every_d(self, X: ArrayLike | None = None) -> EveryD:
+        """Return what each latent dimension would give, from the one decomposition of `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), optional
+            Complete held-out rows, whose mean log density is added.
+
+        Returns
+        -------
+        EveryD
+            Log-likelihood, BIC and Minka's evidence of d = 0, 1, ...: up to the rank of the
+            training rows without X, up to n_components_ with X.
+
+        Raises
+        ------
+        ModelError
+            When the model was fitted to missing values: no decomposition holds every d then.
+        DataError
+            When X holds NaN.
+
+        Notes
+        -----
+        The curves cost d^2; held-out densities one product with the components, as one score.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).normal(size=(500, 4)) * [3.0, 2.0, 1.0, 1.0]
+        >>> int(np.argmin(PPCA(3).fit(X).every_d().bic))
+        2
+        """
+        self._check_fitted()
+        if self.n_missing_:
             raise ModelError(
-                one_sample_message(n, q + 2, f"n_components={q} needs two more rows than that")
+                "the model was fitted to missing values, where each d has its own fit. Choose d by "
+                'n_components="cv", which holds entries out.'
             )
-        return q
+        eigenvalues = _arrays.to_host(self.eigenvalues_)
+        if X is None:
+            top = selection.largest(eigenvalues, None)
+            return selection.every_d(eigenvalues, self.n_samples_, top)
+        rows = _arrays.to_host(self._check_rows(X, reset=False))
+        refuse_non_finite(rows)
+        table = np.empty((len(rows), self.n_components_ + 1))
 
-    def _is_enough(self, statistics: Moments) -> bool:
-        q = self.n_components
-        return not isinstance(q, int) or statistics.count >= q + 2
+        def use(part: slice, along: NDArray, squares: NDArray) -> None:
+            table[part] = selection.heldout_of_rows(squares, along.T, eigenvalues)
 
-    # ---- what it is -------------------------------------------------------------------------
+        each_block(rows, *self._frame, use)
+        curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_)
+        return selection.with_heldout(curve, table)
 
-    @property
-    def n_components_(self) -> int:
-        """Number of latent dimensions, q."""
-        return len(self.components_)
+    def _check_parameters(self) -> None:
+        """Raise ModelError for parameters that are wrong or without effect."""
+        selection.check_how(self.n_components, self.max_components)
+        check_number(self.tol, "tol", minimum=0.0)
+        check_integer(self.max_iter, "max_iter", minimum=1)
 
-    @property
-    def _n_features_out(self) -> int:
-        return self.n_components_
+    def _is_enough(self, statistics: Moments | Folds) -> bool:
+        if isinstance(statistics, Folds):
+            return statistics.are_enough
+        q = self.n_components if isinstance(self.n_components, int) else 1
+        return statistics.count >= q + 2
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
@@ -156,159 +325,50 @@ class PPCA(
         q, d = self.components_.shape
         return d + d * q - q * (q - 1) // 2 + 1
 
-    @property
-    def explained_variance_(self) -> NDArray[np.float64]:
-        """Leading eigenvalues of the covariance (divisor n), shape (n_components,)."""
-        return self.eigenvalues_[: self.n_components_]
-
-    @property
-    def explained_variance_ratio_(self) -> NDArray[np.float64]:
-        """Share of the total variance along each component, shape (n_components,)."""
-        return self.explained_variance_ / self.eigenvalues_.sum()
-
-    def get_covariance(self) -> NDArray[np.float64]:
-        """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features)."""
-        self._check_fitted()
-        d = len(self.mean_)
-        return self.loadings_ @ self.loadings_.T + self.noise_variance_ * np.eye(d)
-
-    # ---- density ----------------------------------------------------------------------------
+    # ---- density and sampling ---------------------------------------------------------------
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        d, q = self.loadings_.shape
-        noise, variances = self.noise_variance_, self.explained_variance_
-        # log|C| and the quadratic form split over U_q and its complement (Woodbury).
-        log_determinant = np.log(variances).sum() + (d - q) * np.log(noise)
-        weights = 1 / noise - 1 / variances  # (q,)
-        result = np.empty(len(X))
-        for rows in _blocks(len(X)):
-            centred = X[rows].astype(np.float64) - self.mean_
-            along = centred @ self.components_.T  # (n, q)
-            square = np.einsum("ij,ij->i", centred, centred) / noise - along**2 @ weights
-            result[rows] = -0.5 * (d * np.log(2 * np.pi) + log_determinant + square)
+        if _arrays.is_foreign(X):
+            return self._log_density_where_it_lies(X)
+        variances = _arrays.to_host(self.explained_variance_)
+        weights, fixed = self._density_terms()
+        single = single_is_enough(variances, self.noise_variance_)
+        noise, result = self.noise_variance_, np.empty(len(X))
+
+        def use(rows: slice, along: NDArray, squares: NDArray) -> None:
+            result[rows] = fixed - 0.5 * (squares / noise - weights @ (along * along))
+
+        each_block(X, *self._frame, use, single=single)
+        odd = ~np.isfinite(result)  # infinity and NaN in a row show here
+        if odd.any() and _arrays.has_gaps(X):
+            result[odd] = patterns.log_density(X[odd], self._factors)
         return result
 
-    # ---- latent variables -------------------------------------------------------------------
+    def _log_density_where_it_lies(self, X: Any) -> Any:
+        """Return log densities of an array of another library."""
+        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
+        if _arrays.has_gaps(X):
+            return _arrays.like(patterns.log_density(_arrays.to_host(X), self._factors), X)
+        weights, fixed = self._density_terms()
+        along, squares = _arrays.projected(X, self.mean_, self.components_)
+        return fixed - 0.5 * (squares / self.noise_variance_ - along**2 @ _arrays.like(weights, X))
 
-    def posterior_mean(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return E[z | x] of each row: M^-1 W^T (x - mu).
+    def _density_terms(self) -> tuple[NDArray[np.float64], float]:
+        """Return 1 / sigma^2 - 1 / lambda, (q,), and the part of log p that is the same for all x.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-            In prior standard deviations.
+        log|C| and the quadratic form split over U_q and its complement (Woodbury).
         """
-        self._check_fitted()
-        X = self._check_rows(X, reset=False)
-        projected = (X.astype(np.float64, copy=False) - self.mean_) @ self.loadings_
-        return projected / self.explained_variance_  # M is diagonal in this rotation
-
-    def posterior_covariance(self) -> NDArray[np.float64]:
-        """Return Cov[z | x] = sigma^2 M^-1, the same for every x.
-
-        Returns
-        -------
-        ndarray of shape (n_components, n_components)
-        """
-        self._check_fitted()
-        return np.diag(self.noise_variance_ / self.explained_variance_)
-
-    def transform(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return `posterior_mean(X)`; it shrinks towards zero, unlike PCA's projection.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        return self.posterior_mean(X)
-
-    def decode(self, Z: ArrayLike) -> NDArray[np.float64]:
-        """Return E[x | z] = W z + mu, without observation noise.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n_samples, n_components)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        self._check_fitted()
-        Z = as_numbers(Z, name="Z", ndim=2)
-        if Z.shape[1] != self.n_components_:
-            raise DataError(
-                f"Z has {Z.shape[1]} columns; the model has {self.n_components_} latents."
-            )
-        refuse_non_finite(Z, name="Z")
-        return Z @ self.loadings_.T + self.mean_
-
-    def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float64]:
-        """Return `decode(Z)`: scikit-learn's name for it.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n_samples, n_components)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        return self.decode(Z)
-
-    def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return E[x | z = E[z | x]] = W E[z|x] + mu; not the orthogonal projection.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        return self.decode(self.posterior_mean(X))
-
-    def traverse(self, x: ArrayLike, component: int, offsets: ArrayLike) -> NDArray[np.float64]:
-        """Return what x becomes as one latent moves from its posterior mean.
-
-        Parameters
-        ----------
-        x : array-like of shape (n_features,)
-        component : int
-            Which latent, from 0 to n_components - 1.
-        offsets : array-like of shape (n_offsets,)
-            Added to E[z_component | x], in prior standard deviations.
-
-        Returns
-        -------
-        ndarray of shape (n_offsets, n_features)
-            Affine in the offset: each row is the reconstruction plus offset times a loading.
-        """
-        self._check_fitted()
-        if self.n_components_ == 0:
-            raise ModelError("n_components=0 has no latent to traverse. Fit with 1 or more.")
-        component = check_integer(component, "component", maximum=self.n_components_ - 1)
-        offsets = as_numbers(offsets, name="offsets", ndim=1)
-        refuse_non_finite(offsets, name="offsets")
-        x = as_numbers(x, name="x")
-        base = self.reconstruct(x.reshape(1, -1))
-        return base + offsets[:, None] * self.loadings_[:, component]
-
-    # ---- sampling ---------------------------------------------------------------------------
+        variances, noise = _arrays.to_host(self.explained_variance_), self.noise_variance_
+        q, d = self.components_.shape
+        log_determinant = float(np.log(variances).sum() + (d - q) * np.log(noise))
+        return 1 / noise - 1 / variances, -0.5 * (d * np.log(2 * np.pi) + log_determinant)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        d, q = self.loadings_.shape
-        z = rng.standard_normal((n_samples, q))
-        noise = rng.standard_normal((n_samples, d))
-        return z @ self.loadings_.T + self.mean_ + np.sqrt(self.noise_variance_) * noise
+        mean, W = self._factors.mean, self._factors.loadings
+        z = rng.standard_normal((n_samples, W.shape[1]))
+        noise = rng.standard_normal((n_samples, len(mean)))
+        rows = z @ W.T + mean + np.sqrt(self.noise_variance_) * noise
+        return _arrays.like(rows, self.mean_)
 
     def _draw_given(
         self, n_samples: int, given: NDArray, rng: np.random.Generator
@@ -316,23 +376,24 @@ class PPCA(
         """Draw z from its posterior given the known values, then the unknown ones given z."""
         given = as_numbers(given, name="given").astype(np.float64)
         refuse_non_finite(given, name="given", missing=True)
-        known = ~np.isnan(given)
-        W, noise = self.loadings_[known], self.noise_variance_
-        M = W.T @ W + noise * np.eye(self.n_components_)
-        mean = np.linalg.solve(M, W.T @ (given[known] - self.mean_[known]))
-        # L L^T = M, so L^-T e has covariance M^-1.
-        L = np.linalg.cholesky(M)
-        e = rng.standard_normal((self.n_components_, n_samples))
-        z = mean + np.sqrt(noise) * np.linalg.solve(L.T, e).T
-        rows = np.tile(given, (n_samples, 1))
-        free = rng.standard_normal((n_samples, int((~known).sum())))
-        rows[:, ~known] = z @ self.loadings_[~known].T + self.mean_[~known] + np.sqrt(noise) * free
-        return rows
+        rows = patterns.draw_unknown(given[None], n_samples, self._factors, rng)[:, 0]
+        return _arrays.like(rows, self.mean_)
 
-    # ---- input ------------------------------------------------------------------------------
+    # ---- input and state --------------------------------------------------------------------
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
-        return check_table(self, X, reset=reset)
+        if reset:
+            self._template = _arrays.template_of(X)
+        if _arrays.is_foreign(X):
+            return _arrays.check_rows(self, X, reset=reset)
+        return check_table(self, X, reset=reset, finite=False)
+
+    def _fitted_state(self) -> dict[str, Any]:
+        state = super()._fitted_state()
+        return {
+            name: _arrays.to_host(value) if hasattr(value, "shape") else value
+            for name, value in state.items()
+        }
 
     def _check_state(self) -> None:
         q, d = self.components_.shape
@@ -344,6 +405,18 @@ class PPCA(
         if not all(np.isfinite(part).all() for part in parts) or not positive:
             raise ValueError("parameters must be finite and the noise variance above 0")
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.array_api_support = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _all_of(eigenvalues: NDArray[np.float64], d: int) -> NDArray[np.float64]:
+    """Return d eigenvalues: the given ones and zeros."""
+    return np.concatenate([eigenvalues, np.zeros(d - len(eigenvalues))])
+
 
 def _signs(U: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return +-1 per row so that its entry largest in size comes out positive."""
@@ -351,30 +424,3 @@ def _signs(U: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.ones(len(U))
     largest = np.abs(U).argmax(axis=1)
     return np.where(U[np.arange(len(U)), largest] < 0, -1.0, 1.0)
-
-
-def _blocks(n: int) -> list[slice]:
-    """Return slices of at most ROWS_AT_A_TIME rows."""
-    return [slice(i, i + ROWS_AT_A_TIME) for i in range(0, n, ROWS_AT_A_TIME)]
-
-
-def _rounding_variance(mean: NDArray[np.float64]) -> float:
-    """Return the variance that rounding alone gives to constant columns of these means."""
-    return float(((np.finfo(np.float64).eps * mean) ** 2).sum())
-
-
-def _warn_of_constant_columns(statistics: Moments) -> None:
-    """Warn once when some columns never vary."""
-    if statistics.root is not None:
-        spread = np.einsum("ij,ij->j", statistics.root, statistics.root)
-    else:
-        spread = np.diag(statistics.as_scatter())
-    constant = np.flatnonzero(spread == 0)
-    if len(constant):
-        shown = ", ".join(str(j) for j in constant[:5]) + (", ..." if len(constant) > 5 else "")
-        warnings.warn(
-            f"{len(constant)} of {len(spread)} columns are constant ({shown}); the fit is right, "
-            "but they carry no information and lower sigma^2. Consider dropping them.",
-            AncestralWarning,
-            stacklevel=5,
-        )

@@ -18,16 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ancestral._validation import as_numbers, refuse_non_finite
+from ancestral._validation import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
 from ancestral.errors import DataError, DataTypeError, ModelError
 
 logger = logging.getLogger("ancestral")
 
 DENSE_NODES = 2_000  # up to here an adjacency is an array, whatever it was given as
-MAX_BYTES = 16 << 30  # of any one dense matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """An undirected graph with a row of features for each node.
 
@@ -60,6 +59,8 @@ class Graph:
     def __post_init__(self) -> None:
         X = as_numbers(self.features, name="features", ndim=2).astype(np.float64)
         refuse_non_finite(X, name="features")
+        if not len(X):
+            raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
         object.__setattr__(self, "features", X)
         object.__setattr__(self, "adjacency", _checked_adjacency(self.adjacency, len(X)))
         if self.feature_names is not None:
@@ -70,6 +71,10 @@ class Graph:
                     "give one for each."
                 )
             object.__setattr__(self, "feature_names", names)
+
+    def __repr__(self) -> str:
+        width = self.features.shape[1]
+        return f"Graph({self.n_nodes} nodes with {width} features, {self.n_edges} edges)"
 
     @classmethod
     def of_checked(cls, features: NDArray[np.float64], adjacency: sparse.csr_array) -> Graph:
@@ -149,6 +154,11 @@ def symmetric(i: NDArray, j: NDArray, n_nodes: int) -> sparse.csr_array:
 
 def _checked_adjacency(E: Any, n_nodes: int) -> NDArray[np.int8] | sparse.csr_array:
     """Return E as int8, an array or sparse by its size; raise DataError if it is no adjacency."""
+    if type(E).__module__.startswith("networkx"):
+        raise DataTypeError(
+            "adjacency is a networkx graph, whose nodes have an order of their own: give a "
+            "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
+        )
     if sparse.issparse(E):
         if E.shape != (n_nodes, n_nodes):
             _refuse_shape(E.shape, n_nodes)
@@ -215,10 +225,10 @@ def _refuse_uneven(i: int, j: int, there: float, back: float) -> None:
 def refuse_large(n_nodes: int, *, matrices: int, what: str, mend: str) -> None:
     """Raise ModelError when so many dense (n_nodes, n_nodes) float64 matrices pass MAX_BYTES."""
     needed = 8 * matrices * n_nodes * n_nodes
-    if needed > MAX_BYTES:
+    if needed > MAX_SAMPLE_BYTES:
         raise ModelError(
             f"{what} of {n_nodes} nodes needs {needed / 2**30:.1f} GiB, over the limit of "
-            f"{MAX_BYTES >> 30} GiB. {mend}"
+            f"{MAX_SAMPLE_BYTES >> 30} GiB. {mend}"
         )
 
 
@@ -277,8 +287,10 @@ def _as_graph(item: Any, index: int) -> Graph:
     if isinstance(item, Graph):
         return item
     if not isinstance(item, list | tuple) or len(item) != 2:
+        kind = type(item)
+        family = "networkx " * kind.__module__.startswith("networkx")
         raise DataError(
-            f"graph {index} is a {type(item).__name__}; give a Graph or (features, adjacency)."
+            f"graph {index} is a {family}{kind.__name__}; give a Graph or (features, adjacency)."
         )
     X, E = item
     if _looks_swapped(X, E):
@@ -296,12 +308,32 @@ def _as_graph(item: Any, index: int) -> Graph:
 
 def _looks_swapped(X: Any, E: Any) -> bool:
     """Tell whether the first is a square 0/1 matrix and the second cannot be one."""
-    first, second = _shape(X), _shape(E)
+    try:
+        first, second = _shape(X), _shape(E)
+    except ValueError:  # ragged: to be named where it is read
+        return False
     return (
         len(first) == 2 == len(second)
         and first[0] == first[1] == second[0]
         and second[0] != second[1]
     )
+
+
+def warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
+    """Warn of graphs without a pair, and of features that `sample` would not draw."""
+    single = sum(g.n_nodes == 1 for g in graphs)
+    if single:
+        warn(
+            f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
+            "nothing about a and b."
+        )
+    if np.abs(np.concatenate([g.features.ravel() for g in graphs])).max(initial=0.0) > 1:
+        sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
+        largest = max(sizes)
+        warn(
+            f"features reach {largest:g} in size (graph {sizes.index(largest)}): the fit is right, "
+            "but `sample` draws features from [-1, 1]. Rescale them, or give `sample` features."
+        )
 
 
 def say_ignored_loops(graphs: Sequence[Graph]) -> None:

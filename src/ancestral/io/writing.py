@@ -82,6 +82,6 @@ def write_graphs(path: PathLike, graphs: Sequence[Graph]) -> Path:
         arrays[f"features_{k}"] = np.asarray(graph.features)
         arrays[f"adjacency_{k}"] = np.asarray(graph.adjacency)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
     return path

@@ -238,6 +238,7 @@ def _built_in_pairs() -> Source:
 def _built_in_line() -> Source:
     from ancestral import datasets
 
-    X, y, names = datasets.line()
+    X, y, _ = datasets.line()
     sentence = "One column of the diabetes data: disease progression by body mass index (kg/m²)."
-    return Source("built-in", sentence, Pairs(X, y, names, "disease progression"))
+    pairs = Pairs(X, y, ["body mass index (kg/m²)"], "disease progression")
+    return Source("built-in", sentence, pairs)

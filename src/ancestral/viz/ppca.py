@@ -54,7 +54,7 @@ def spectrum(
         model = eigenvalues
         eigenvalues = model.eigenvalues_
         noise_variance = model.noise_variance_ if noise_variance is None else noise_variance
-        n_components = model.n_components if n_components is None else n_components
+        n_components = model.n_components_ if n_components is None else n_components
     if noise_variance is None or n_components is None:
         raise DataError(
             "noise_variance and n_components are needed beside eigenvalues. "
@@ -242,8 +242,9 @@ def heldout_curve(
     ax = _style.axes_or_new(ax, width=5.0, height=3.1)
     best = float(curves["heldout"][place[0]])
     ax.axvline(chosen, color=_style.HAIRLINE, linewidth=0.9, zorder=0)
-    ax.plot(d, curves["train"], "s--", ms=4, color=_style.ORANGE, label="training rows")
-    ax.plot(d, curves["heldout"], "o-", ms=4.5, color=_style.BLUE, label="held-out rows")
+    marks = ("s", "o") if len(d) <= 40 else ("", "")  # more would hide the line
+    ax.plot(d, curves["train"], f"{marks[0]}--", ms=4, color=_style.ORANGE, label="training rows")
+    ax.plot(d, curves["heldout"], f"{marks[1]}-", ms=4.5, color=_style.BLUE, label="held-out rows")
     ax.plot(chosen, best, "o", ms=10, mfc="none", mec=_style.VERMILLION, mew=1.6,
             linestyle="none", label=f"chosen: d = {chosen}, {best:.1f} nats")  # fmt: skip
     if len(d) > 2 and d.min() > 0 and d.max() >= 16 * d.min():

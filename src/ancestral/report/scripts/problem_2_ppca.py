@@ -37,7 +37,7 @@ def main(path: str | None = None) -> None:
 
     print("2(d) and 2(e) new faces, and one face changed along its first latent")
     model = ancestral.PPCA(min(16, min(X.shape) - 2)).fit(X)
-    new = model.decode(np.random.default_rng(0).standard_normal((100, model.n_components)))
+    new = model.decode(np.random.default_rng(0).standard_normal((100, model.n_components_)))
     line = model.traverse(X[0], 0, np.linspace(-3, 3, 10))
     print(f"     new faces {new.shape}, brightness {new.min():.3f} to {new.max():.3f}")
     print(f"     along latent 1: {abs(line[-1] - line[0]).max():.4f} at most in a pixel")

@@ -43,10 +43,18 @@ def _about_fit(model: Any, pairs: Pairs) -> dict[str, Any]:
             {
                 "name": name,
                 "weight": float(weight),
-                "standard_error": float(error) if math.isfinite(error) else None,
+                "standard_error": _finite(error),
+                "robust_error": _finite(robust),
+                "low": _finite(low),
+                "high": _finite(high),
             }
-            for name, weight, error in zip(
-                ["intercept", *pairs.names], weights, model.standard_errors_, strict=True
+            for name, weight, error, robust, low, high in zip(
+                ["intercept", *pairs.names],
+                weights,
+                model.standard_errors_,
+                model.robust_standard_errors(X, y),
+                *model.coefficient_intervals(),
+                strict=True,
             )
         ],
         "noise_variance": float(model.noise_variance_),
@@ -63,6 +71,10 @@ def _about_fit(model: Any, pairs: Pairs) -> dict[str, Any]:
     }
 
 
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
 def _breusch_pagan(ones: Any, residual: Any) -> tuple[float, int]:
     """Return Koenker's form of the statistic, n R^2 of the squared residuals, and its degrees."""
     squared = residual**2
@@ -74,10 +86,12 @@ def _breusch_pagan(ones: Any, residual: Any) -> tuple[float, int]:
 
 def _about_line(line: Any, one: Pairs) -> dict[str, Any]:
     mean, std = line.predict(one.X, return_std=True)
+    low, high = line.prediction_interval(one.X)
     return {
         "line_n": len(one.y),
         "line_slope": float(line.coef_[0]),
         "line_intercept": float(line.intercept_),
         "line_std": float(np.sqrt(line.noise_variance_)),
         "line_within_two": float(np.mean(np.abs(one.y - mean) <= 2 * std)),
+        "line_within_95": float(np.mean((low <= one.y) & (one.y <= high))),
     }

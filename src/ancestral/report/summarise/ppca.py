@@ -15,7 +15,6 @@ from ancestral.report.sources import Faces, Sources
 from ancestral.report.summarise.summary import Summary
 
 ASKED = (16, 32, 64)  # latent dimensions the assignment asks for
-GRID = (1, 2, 4, *range(8, 100, 4), 112, 128, 160, 192, 256, 320, 384)
 HELD_OUT = 0.2
 N_SHOWN = 25
 N_NEW = 100
@@ -56,7 +55,8 @@ def summarise_ppca(sources: Sources) -> Summary:
         "chosen_d": chosen,
         "compare_d": compare,
         **heldout["numbers"],
-        "heldout_compare": heldout["heldout"][compare],
+        "heldout_compare": heldout["heldout"].get(compare),
+        **_choices(models[chosen]),
         **_density_check(models[dims[0]], X),
         **plane["numbers"],
         **walk["numbers"],
@@ -94,34 +94,44 @@ def _most_components(X: NDArray[np.float64]) -> int:
 
 
 def _held_out(X: NDArray[np.float64]) -> dict[str, Any]:
-    """Return training and held-out log density by d, over one fixed split."""
+    """Return training and held-out log density for every d, over one fixed split."""
     from ancestral import PPCA
 
     order = np.random.default_rng(1).permutation(len(X))
     n_out = max(1, round(HELD_OUT * len(X)))
     out, train = X[order[:n_out]], X[order[n_out:]]
-    most = _most_components(train)
-    grid = sorted({d for d in (*GRID, *_dimensions(X)) if d <= most} | {min(most, ASKED[-1])})
-    models = [PPCA(d).fit(train) for d in grid]
-    inside = [model.score(train) for model in models]
-    outside = [model.score(out) for model in models]
-    best = int(np.argmax(outside))
-    every = dict(zip(grid, outside, strict=True))
+    curve = PPCA(_most_components(train)).fit(train).every_d(out)
+    inside = curve.log_likelihood / len(train)
+    heldout, errors = np.asarray(curve.heldout), np.asarray(curve.heldout_errors)
+    best = max(1, curve.best("heldout"))  # d = 0 has no latents to look at
+    every = dict(zip(curve.n_components.tolist(), heldout.tolist(), strict=True))
+    drawn = slice(1, max(4 * best, ASKED[-1]) + 1)  # beyond, the curve only falls
     return {
-        "grid": grid,
-        "train": inside,
-        "outside": outside,
-        "chosen": grid[best],
-        "heldout": {d: every.get(d) for d in (*grid, *_dimensions(X))},
+        "grid": curve.n_components[drawn],
+        "train": inside[drawn],
+        "outside": heldout[drawn],
+        "chosen": best,
+        "heldout": every,
         "numbers": {
             "n_heldout": len(out),
             "n_train": len(train),
-            "heldout_best": outside[best],
+            "drawn_d": int(curve.n_components[drawn][-1]),
+            "heldout_best": every[best],
+            "heldout_best_error": float(errors[best]),
             "heldout_curve": [
-                {"d": d, "train": a, "heldout": b}
-                for d, a, b in zip(grid, inside, outside, strict=True)
+                {"d": d, "train": float(inside[d]), "heldout": value} for d, value in every.items()
             ],
         },
+    }
+
+
+def _choices(model: Any) -> dict[str, int]:
+    """Return the latent dimensions that criteria on the training images choose."""
+    curve = model.every_d()
+    return {
+        "largest_d": int(curve.n_components[-1]),
+        "bic_d": curve.best("bic"),
+        "minka_d": curve.best("minka"),
     }
 
 

@@ -1,0 +1,98 @@
+"""Run benchmarks and print their tables: python -m benchmarks [NAME ...] [--tiny]."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks.timing import Row, Timer, as_time
+
+NOT_BENCHMARKS = ("__init__", "__main__", "timing")
+VERSIONS = ("ancestral", "numpy", "scipy", "scikit-learn", "statsmodels", "torch")
+
+
+def names() -> list[str]:
+    """Return the benchmarks there are: every other module of this folder."""
+    files = Path(__file__).parent.glob("*.py")
+    return sorted(path.stem for path in files if path.stem not in NOT_BENCHMARKS)
+
+
+def benchmark(name: str) -> tuple[str, Callable[[Timer], Iterable[Row]]]:
+    """Return what a benchmark says it measures, and its function."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    return (module.__doc__ or name).splitlines()[0], module.rows
+
+
+def machine() -> Iterator[str]:
+    """Yield lines that say what kind of machine this is."""
+    yield f"{_processor()}, {_usable_cores()} of {os.cpu_count()} cores usable"
+    yield f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    found = []
+    for name in VERSIONS:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            found.append(f"no {name}")
+    yield ", ".join(found)
+    import numpy as np  # noqa: F401 - so that its BLAS is loaded and can be asked
+    from threadpoolctl import threadpool_info
+
+    pools = {f"{p['internal_api']} on {p['num_threads']} threads" for p in threadpool_info()}
+    yield "; ".join(sorted(pools)) or "no thread pools"
+
+
+def _processor() -> str:
+    """Return the processor's name where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def print_table(title: str, rows: Iterable[Row]) -> None:
+    """Print a benchmark's rows as they come."""
+    print(f"\n{title}\n")
+    print(f"{'case':44s} {'ours':>9s} {'peer':>9s} {'ours/peer':>10s}   peer")
+    for row in rows:
+        times = f"{as_time(row.ours):>9s} {as_time(row.theirs):>9s} {row.ratio:10.2g}"
+        print(f"{row.case:44s} {times}   {row.peer}", flush=True)
+        if row.note:
+            print(f"    {row.note}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, run, print; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
+    parser.add_argument("--tiny", action="store_true", help="small data, one repeat: a rehearsal")
+    given = parser.parse_args(arguments)
+    unknown = sorted(set(given.names) - set(names()))
+    if unknown:
+        print(f"no benchmark {unknown[0]!r}; there are {', '.join(names())}.", file=sys.stderr)
+        return 2
+    print("\n".join(machine()))
+    if given.tiny:
+        print("A rehearsal with --tiny: the figures mean nothing.")
+    for name in given.names or names():
+        title, rows = benchmark(name)
+        print_table(f"{name}: {title}", rows(Timer(tiny=given.tiny)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

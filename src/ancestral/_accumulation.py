@@ -1,0 +1,223 @@
+"""Sums over rows that keep their digits: means, scatters and roots about a shift, in blocks.
+
+    shift near the mean,  offset = mean - shift,  scatter = sum w (x - mean)(x - mean)^T = R^T R
+
+One pass about the shift and a rank-one correction give a scatter; two passes and stacked QR give a
+root, which keeps the digits that squaring loses. Float32 rows go through short float32 products
+summed in float64, where that leaves them right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._threads import even_parts, in_threads, n_threads
+from ancestral.errors import DataError
+
+EPS = float(np.finfo(np.float64).eps)
+# Largest variance over the least variance of a column given the others, up to which products in
+# float64 and in float32 leave the least eigenvalues 7 right digits.
+STEEP = 1e8
+STEEP_SINGLE = 1e2
+
+BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
+BLOCK_BYTES = 4 << 20  # a block stays in the cache between centring and product
+ROOT_BYTES = 32 << 20
+SINGLE_ROWS = 1024
+
+
+# ---- what is lost -------------------------------------------------------------------------------
+
+
+def is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
+    """Tell whether some direction varies `limit` times less than the largest column.
+
+    The pivots of Cholesky's factor are the variances of each column given the earlier ones;
+    constant columns lose nothing and are passed over.
+    """
+    variances = np.diag(scatter)
+    varying = variances > 0
+    if not varying.all():
+        scatter, variances = scatter[np.ix_(varying, varying)], variances[varying]
+    if not len(variances):
+        return False
+    try:
+        pivots = np.diag(np.linalg.cholesky(scatter)) ** 2
+    except np.linalg.LinAlgError:
+        return True
+    return not variances.max() < limit * pivots.min()
+
+
+def exact_sum(
+    a: NDArray[np.float64], b: NDArray[np.float64] | float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a + b rounded, and what the rounding took (Knuth's two-sum)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+# ---- accumulation -------------------------------------------------------------------------------
+
+
+def pilot_mean(
+    X: NDArray, weights: NDArray[np.float64] | None, *, rows: int
+) -> NDArray[np.float64]:
+    """Return the mean of some rows, spread over the table: a shift that is near enough."""
+    step = max(1, len(X) // rows)
+    chosen = slice(0, 2 * rows * step, step)
+    # Sums over memory of one order: Fortran-ordered input gives the same bits.
+    some = X[chosen].astype(np.float64, order="C")
+    w = None if weights is None or not weights[chosen].any() else weights[chosen]
+    shift = some[0] + np.average(some - some[0], axis=0, weights=w)
+    return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
+
+
+def _blocks(part: slice, rows: int) -> Iterator[slice]:
+    """Yield slices of at most `rows` rows of a part."""
+    for start in range(part.start, part.stop, rows):
+        yield slice(start, min(start + rows, part.stop))
+
+
+def scatter_about(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean minus shift and the scatter; float32 rows by short products where that does."""
+    if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
+        # A first part that is steep saves the rest of a pass that would be thrown away.
+        first = X[: 2 * max(SINGLE_ROWS, X.shape[1])]
+        if len(first) == len(X) or not is_steep(
+            _scatter(first, shift, None, np.float32)[1], STEEP_SINGLE
+        ):
+            offset, scatter = _scatter(X, shift, None, np.float32)
+            if np.isfinite(scatter).all() and not is_steep(scatter, STEEP_SINGLE):
+                return offset, scatter
+    return _scatter(X, shift, weights, np.float64)
+
+
+def _scatter(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None, kind: type
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean minus shift and the scatter in one pass, with a rank-one correction.
+
+    Products of a block are taken in `kind` and summed in float64.
+    """
+    n, d = X.shape
+    shift = shift.astype(kind)  # float32 rows: exact, see `pilot_mean`
+
+    def summed(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _sums(X, shift, weights, part)
+
+    n_parts = min(n_threads(), max(1, n // (4 * d)))  # each part has a (d, d) sum of its own
+    sums = in_threads(summed, even_parts(n, n_parts), X.size)
+    product, total = sums[0]
+    for other_product, other_total in sums[1:]:
+        product += other_product
+        total += other_total
+    weight = n if weights is None else float(weights.sum())
+    offset = total / weight
+    product -= np.outer(offset * weight, offset)
+    return offset, product
+
+
+def _sums(
+    X: NDArray, shift: NDArray, weights: NDArray[np.float64] | None, part: slice
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sum w (x - s)(x - s)^T and sum w (x - s) over a part, block by block."""
+    d = X.shape[1]
+    rows = min(part.stop - part.start, max(BLOCK_ROWS, BLOCK_BYTES // (shift.itemsize * d)))
+    # Blocks are copied to C order: Fortran-ordered input gives the same bits.
+    block, square = np.empty((rows, d), shift.dtype), np.empty((d, d), shift.dtype)
+    product, total = np.zeros((d, d)), np.zeros(d)
+    for rows_now in _blocks(part, rows):
+        B = block[: rows_now.stop - rows_now.start]
+        with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own
+            np.subtract(X[rows_now], shift, out=B)
+            if weights is None:
+                total += np.ones(len(B), B.dtype) @ B
+            else:
+                w = weights[rows_now]
+                total += w @ B
+                B *= np.sqrt(w)[:, None]
+            product += np.matmul(B.T, B, out=square)
+    return product, total
+
+
+def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
+    """Tell whether squares of centred float32 values neither overflow, vanish nor lean.
+
+    Far from zero, float32 values are few steps apart; sums of their squares then round upwards
+    more often than not, by some 1e-7 of the variance, which no averaging takes out.
+    """
+    spread = np.abs(X[:: max(1, len(X) // 256)] - shift.astype(np.float32)).max(axis=0)
+    near = np.abs(shift) < 30 * spread
+    return bool(spread.max() < 1e12 and (spread > 1e-12).all() and near.all())
+
+
+def root_about_mean(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean minus shift and a root in two passes, so that centring loses nothing."""
+    n, d = X.shape
+    w = np.ones(n) if weights is None else weights
+    root_w = None if weights is None else np.sqrt(weights)[:, None]
+    rows = max(2 * d, BLOCK_ROWS, ROOT_BYTES // (8 * d))
+    whole = slice(0, n)
+    if n <= rows:
+        B = np.subtract(X, shift, order="C")
+        offset = w @ B / w.sum()
+        B -= offset
+        return offset, reduced(B if root_w is None else B * root_w)
+    total = np.zeros(d)
+    for part in _blocks(whole, rows):
+        total += w[part] @ np.subtract(X[part], shift, order="C")
+    offset = total / w.sum()
+    R = np.zeros((0, d))
+    for part in _blocks(whole, rows):
+        B = np.subtract(X[part], shift, order="C")
+        B -= offset
+        if root_w is not None:
+            B *= root_w[part]
+        R = reduced(np.vstack([R, B]) if len(R) else B)
+    return offset, R
+
+
+def checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return weights as float64 of shape (n,), finite and not negative."""
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,):
+        raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
+    wrong = ~(np.isfinite(w) & (w >= 0))
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise DataError(f"weights hold {w[i]:g} at row {i}; they must be finite, 0 or more.")
+    return w
+
+
+def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return at most d rows with the same R^T R, by QR."""
+    n, d = rows.shape
+    return rows if n <= d else np.asarray(np.linalg.qr(rows, mode="r"))
+
+
+def eigen_of_root(
+    root: NDArray[np.float64], n_vectors: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return eigenvalues of R^T R (falling), leading eigenvectors as rows, relative rounding.
+
+    A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
+    squaring would lose them; then, and for small roots, through the SVD of R.
+    """
+    rounding = EPS * max(root.shape)
+    if 128 < len(root) < root.shape[1]:
+        eigenvalues, U = np.linalg.eigh(root @ root.T)
+        eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
+        kept = eigenvalues[: U.shape[1]]
+        steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
+        if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
+            return eigenvalues, (U / np.sqrt(kept)).T @ root, rounding
+    _, singular, V = np.linalg.svd(root, full_matrices=False)
+    return singular**2, V[:n_vectors], rounding**2

@@ -1,0 +1,63 @@
+"""Blocks of rows on as many threads as the linear algebra library has, each with one of its own.
+
+A product of a short block on all threads waits for the slowest each time, and what stands between
+the products (centring, squares) runs on one. Whole blocks in parallel do neither. The library's
+limit is the process's: one such section runs at a time, and any other finds no threads to spare.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+LEAST_NUMBERS = 1 << 21  # below so many values a thread costs more than it saves
+
+_busy = threading.Lock()
+
+
+def in_threads(task: Callable[[slice], T], parts: Sequence[slice], n_numbers: int) -> list[T]:
+    """Return task(part) for each part, in order.
+
+    Parameters
+    ----------
+    task : callable
+        Takes a slice of rows; releases the interpreter in numpy.
+    parts : sequence of slice
+    n_numbers : int
+        How many values all parts hold together: few are done on the calling thread.
+    """
+    if len(parts) < 2 or n_numbers < LEAST_NUMBERS or not _busy.acquire(blocking=False):
+        return [task(part) for part in parts]
+    try:
+        workers = min(len(parts), n_threads())
+        if workers < 2:
+            return [task(part) for part in parts]
+        with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(task, parts))
+    finally:
+        _busy.release()
+
+
+def even_parts(n: int, n_parts: int) -> list[slice]:
+    """Return at most `n_parts` slices of n rows, of nearly equal length."""
+    edges = [n * i // n_parts for i in range(n_parts + 1)]
+    return [slice(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def n_threads() -> int:
+    """Return how many threads the linear algebra library may use now."""
+    found = [library.num_threads for library in _libraries().lib_controllers]
+    return max(found, default=1)
+
+
+@cache
+def _libraries() -> Any:
+    """Return the controller of the linear algebra libraries that are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

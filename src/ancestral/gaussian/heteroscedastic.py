@@ -1,0 +1,442 @@
+"""Linear-Gaussian regression whose noise depends on the inputs.
+
+    y | x ~ N(w . x + b, exp(v . x + c))
+
+Maximum likelihood by Fisher scoring. With r_i the residuals and h_i = v . x_i + c,
+
+    log L          = -1/2 sum_i [ log 2 pi + h_i + r_i^2 exp(-h_i) ]
+    d log L / dw   = sum_i x_i r_i exp(-h_i)            I_ww = sum_i x_i x_i^T exp(-h_i)
+    d log L / dv   = 1/2 sum_i x_i (r_i^2 exp(-h_i) - 1)   I_vv = 1/2 sum_i x_i x_i^T
+
+and I_wv = 0, so that mean and variance take their steps side by side: weighted least squares for
+(w, b), least squares of the squared standardised residuals for (v, c). Steps are halved until the
+likelihood does not fall. The columns are made orthonormal first (T of `least_squares`), so that
+I_vv is half the identity.
+Symbols: w coef_, b intercept_, v variance_coef_, c variance_intercept_.
+References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import ndtri
+
+from ancestral._validation import check_integer, check_number, one_sample_message, warn
+from ancestral.base import ConditionalDensity, MaximumLikelihood
+from ancestral.errors import ModelError
+from ancestral.gaussian import inference
+from ancestral.gaussian.inference import Interval
+from ancestral.gaussian.least_squares import EPS, LineStatistics, Solution, solve
+
+Float = NDArray[np.float64]
+LONGEST = 3.0  # most that a log variance changes in one step
+
+
+class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
+    """Linear regression with normal noise whose log variance is linear too.
+
+    Parameters
+    ----------
+    fit_intercept : bool
+        False forces the mean through the origin; the log variance always has its own intercept.
+    max_iter : int
+        Steps of Fisher scoring at most.
+    tol : float
+        Scoring stops when a step would move no parameter by more than so many standard errors.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        w, of the mean.
+    intercept_ : float
+        b; 0.0 without intercept.
+    variance_coef_ : ndarray of shape (n_features,)
+        v, of the log variance: a unit more of x_j multiplies the variance by exp(v_j).
+    variance_intercept_ : float
+        c; -inf where the fit is exact.
+    standard_errors_ : ndarray of shape (p,)
+        Of the mean's intercept (first, where there is one) and of `coef_`, from Fisher's
+        information; nan for a coefficient that the data do not identify.
+    variance_standard_errors_ : ndarray of shape (n_features + 1,)
+        Of `variance_intercept_` and of `variance_coef_`, likewise.
+    log_likelihood_ : float
+        Of the training data at the maximum, in nats; inf where it has no bound.
+    history_ : list of float
+        The log-likelihood before each step and at the end.
+    n_iter_ : int
+    n_parameters_ : int
+        Identified coefficients of mean and log variance, and their intercepts.
+    n_samples_ : int
+    rank_ : int
+        Features that are linearly independent.
+
+    Notes
+    -----
+    A step costs O(n d^2). The likelihood has no bound where some rows can be fitted exactly while
+    the variance vanishes there alone, as happens with few rows for each column: once the scoring
+    runs that way it is given up with a warning, and the density is refused. The standard errors
+    are those of large samples.
+
+    References
+    ----------
+    Harvey (1976), Estimating regression models with multiplicative heteroscedasticity,
+    Econometrica 44(3), eq. 8-12.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(-1, 1, size=(2000, 1))
+    >>> y = 3 * x[:, 0] + np.exp(x[:, 0]) * rng.normal(size=2000)  # log variance 2 x
+    >>> model = HeteroscedasticGaussian().fit(x, y)
+    >>> model.coef_.round(1), model.variance_coef_.round(1)
+    (array([3.]), array([2.]))
+    """
+
+    def __init__(
+        self,
+        fit_intercept: bool = True,  # noqa: FBT001, FBT002 - as scikit-learn spells it
+        *,
+        max_iter: int = 200,
+        tol: float = 1e-6,
+    ) -> None:
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+
+    # ---- fit --------------------------------------------------------------------------------
+
+    def _fit(self, X: NDArray, y: NDArray) -> None:
+        max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
+        tol = check_number(self.tol, "tol", minimum=0.0)
+        mean, variance = self._start(X, y)
+        self.n_samples_, self.rank_ = len(X), mean.rank
+        self.n_parameters_ = mean.inverse_root.shape[1] + variance.inverse_root.shape[1]
+        if mean.is_exact[0] or len(X) == mean.inverse_root.shape[1]:
+            warn(
+                "the fit is exact (zero residual): the variance is 0, so density, aic, bic and "
+                "sample are refused; the mean's coefficients stand."
+            )
+            self._set_unbounded(mean, 0.0)
+            return
+        scoring = _Scoring(_orthonormal(X, mean), _orthonormal(X, variance), y - mean.target_means)
+        try:
+            alpha, gamma, self.history_ = scoring.run(
+                float(np.log(mean.residual[0, 0] / len(X))), max_iter, tol
+            )
+        except _Vanishing as vanishing:
+            warn(
+                f"the likelihood is unbounded: the variance at row {vanishing.row} runs to 0 "
+                "while the mean fits that row exactly. Least squares with one variance is kept; "
+                "density, aic, bic and sample are refused. Drop columns or add rows."
+            )
+            self._set_unbounded(mean, float(mean.residual[0, 0] / len(X)))
+            return
+        M = scoring.covariance_root(gamma)
+        self.n_iter_, self.log_likelihood_ = len(self.history_) - 1, self.history_[-1]
+        self._set_mean(mean, _back(mean) @ alpha, np.linalg.norm(_back(mean) @ M, axis=1))
+        self.inverse_root_ = mean.inverse_root @ M
+        values = _back(variance) @ gamma
+        self.variance_coef_, self.variance_intercept_ = values[1:], float(values[0])
+        errors = np.sqrt(2.0) * np.linalg.norm(_back(variance), axis=1)
+        self.variance_standard_errors_ = _unless_dependent(errors, variance)
+
+    def _set_mean(self, mean: Solution, values: Float, errors: Float) -> None:
+        """Set what belongs to the mean; `values` are those of the centred target."""
+        start = int(mean.centred)
+        self.coef_ = values[start:]
+        self.intercept_ = float(mean.target_means[0] + values[0]) if start else 0.0
+        self.standard_errors_ = _unless_dependent(errors, mean)
+        self.feature_means_ = mean.means
+
+    def _set_unbounded(self, mean: Solution, variance: float) -> None:
+        """Set the attributes of a fit that has no density: least squares with one variance."""
+        p, start = len(mean.coef), int(mean.centred)
+        height = mean.intercept[:start] - mean.target_means[:start]
+        errors = np.sqrt(variance) * np.linalg.norm(_back(mean), axis=1)
+        self._set_mean(mean, np.concatenate([height, mean.coef[:, 0]]), errors)
+        self.inverse_root_ = np.sqrt(variance) * mean.inverse_root
+        self.variance_coef_ = np.zeros(p)
+        with np.errstate(divide="ignore"):
+            self.variance_intercept_ = float(np.log(variance))
+        self.variance_standard_errors_ = np.full(1 + p, np.nan)
+        self.history_, self.n_iter_, self.log_likelihood_ = [np.inf], 0, np.inf
+
+    def _start(self, X: NDArray, y: NDArray) -> tuple[Solution, Solution]:
+        """Return least squares of y, and the same with an intercept for the log variance."""
+        n, p = X.shape
+        least = max(2, p + bool(self.fit_intercept))
+        if n < least:
+            raise ModelError(
+                one_sample_message(n, least, f"the mean has {least} coefficients to find")
+                + " Drop columns or add rows."
+            )
+        statistics = LineStatistics.of(X, y, None, lambda rows: rows)
+        mean, variance = (
+            solve(statistics, centred=centred, rounded_features=False)
+            for centred in (bool(self.fit_intercept), True)
+        )
+        if mean.total[0] <= (EPS * mean.rms[-1]) ** 2 * n:
+            raise ModelError(
+                f"y is constant ({y[0]:g}): the variance is 0 and the likelihood unbounded. "
+                "Give targets that vary."
+            )
+        dependent = sorted({*mean.dependent, *variance.dependent})
+        if dependent:
+            warn(
+                "exactly collinear with earlier columns and the intercept: "
+                f"{', '.join(inference.feature_name(self, j) for j in dependent[:8])}"
+                f"{', ...' * (len(dependent) > 8)}. Their coefficients are set to 0; predictions "
+                "and likelihood stand."
+            )
+        return mean, variance
+
+    # ---- use --------------------------------------------------------------------------------
+
+    def _predict(self, X: NDArray) -> tuple[Float, Float]:
+        mean = X @ self.coef_ + self.intercept_
+        return mean, np.exp(0.5 * (X @ self.variance_coef_ + self.variance_intercept_))
+
+    def _refuse_zero_variance(self) -> None:
+        if np.isinf(self.log_likelihood_):
+            raise ModelError(
+                "the density is unbounded: the variance is 0, at all rows or at some. "
+                "Use predict, or fit to data that scatter about the line."
+            )
+
+    def confidence_interval(self, X: ArrayLike, level: float = 0.95) -> Interval:
+        """Return an interval for the mean of y given each row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        level : float
+            Probability, above 0 and below 1, that an interval covers the mean in large samples.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n_samples,)
+            In the units of y.
+        """
+        return self._interval(X, level, own_noise=False)
+
+    def prediction_interval(self, X: ArrayLike, level: float = 0.95) -> Interval:
+        """Return an interval for one new y given each row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        level : float
+            Probability, above 0 and below 1, that an interval covers a new y in large samples.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n_samples,)
+            In the units of y: predict(X) -+ z * sqrt(sigma(x)^2 + the mean's own variance).
+        """
+        return self._interval(X, level, own_noise=True)
+
+    def _interval(self, X: ArrayLike, level: float, *, own_noise: bool) -> Interval:
+        rows = self._check_inputs(X)
+        mean, std = self._predict(rows)
+        columns = rows - self.feature_means_
+        if self.fit_intercept:
+            columns = np.column_stack([np.ones(len(rows)), columns])
+        variance = ((columns @ self.inverse_root_) ** 2).sum(axis=1) + own_noise * std**2
+        half = _quantile(level) * np.sqrt(variance)
+        return mean - half, mean + half
+
+    def coefficient_intervals(self, level: float = 0.95) -> Interval:
+        """Return an interval for the mean's intercept (where there is one) and coefficients.
+
+        Parameters
+        ----------
+        level : float
+            Probability, above 0 and below 1, of covering the true value in large samples.
+
+        Returns
+        -------
+        low, high : ndarray of shape (p,)
+            nan where not identified.
+        """
+        self._check_fitted()
+        half = _quantile(level) * self.standard_errors_
+        values = np.r_[[self.intercept_] * bool(self.fit_intercept), self.coef_]
+        return values - half, values + half
+
+    def variance_intervals(self, level: float = 0.95) -> Interval:
+        """Return an interval for the log variance's intercept and coefficients.
+
+        Parameters
+        ----------
+        level : float
+            Probability, above 0 and below 1, of covering the true value in large samples.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n_features + 1,)
+            nan where not identified.
+        """
+        self._check_fitted()
+        half = _quantile(level) * self.variance_standard_errors_
+        values = np.r_[self.variance_intercept_, self.variance_coef_]
+        return values - half, values + half
+
+    def summary(self, level: float = 0.95) -> str:
+        """Return two tables of the fit, of mean and log variance, to be printed.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        str
+        """
+        self._check_fitted()
+        names = [inference.feature_name(self, j) for j in range(self.n_features_in_)]
+        lines = [
+            "HeteroscedasticGaussian: y | x ~ N(w . x + b, exp(v . x + c))",
+            f"{self.n_samples_} rows, {self.rank_} independent columns, {self.n_iter_} steps",
+        ]
+        with_own = ["intercept"] * bool(self.fit_intercept) + names
+        for title, terms, interval, errors in (
+            ("mean", with_own, self.coefficient_intervals(level), self.standard_errors_),
+            (
+                "log variance",
+                ["intercept", *names],
+                self.variance_intervals(level),
+                self.variance_standard_errors_,
+            ),
+        ):
+            values = (interval[0] + interval[1]) / 2
+            p = inference.p_values(values, errors, np.inf)
+            lines += ["", title]
+            lines += inference.coefficient_table(terms, values, errors, interval, p, level)
+        return "\n".join([*lines, "", inference.criteria(self)])
+
+    def _check_state(self) -> None:
+        d = (self.n_features_in_,)
+        if self.coef_.shape != d or self.variance_coef_.shape != d:
+            raise ValueError("coefficients must be one per column")
+        finite = [*self.coef_, *self.variance_coef_, self.intercept_]
+        if not np.isfinite(finite).all() or not self.variance_intercept_ < np.inf:
+            raise ValueError("coefficients must be finite")
+
+
+def _quantile(level: float) -> float:
+    """Return the normal's half width, in standard errors."""
+    return float(ndtri(0.5 + inference.checked_level(level) / 2))
+
+
+def _orthonormal(X: Float, found: Solution) -> Float:
+    """Return orthonormal columns that span the kept features, shape (n, r)."""
+    columns = X - found.means
+    if found.centred:
+        columns = np.column_stack([np.ones(len(X)), columns])
+    return columns @ found.inverse_root
+
+
+def _back(found: Solution) -> Float:
+    """Return the matrix from orthonormal columns' weights to intercept and coefficients."""
+    if not found.centred:
+        return found.inverse_root
+    return np.vstack([found.at_zero, found.inverse_root[1:]])
+
+
+def _unless_dependent(errors: Float, found: Solution) -> Float:
+    """Return standard errors, nan where a coefficient is not identified."""
+    errors[[int(found.centred) + j for j in found.dependent]] = np.nan
+    return errors
+
+
+# ---- Fisher scoring ---------------------------------------------------------------------------
+
+
+class _Vanishing(Exception):
+    """The variance of a row runs to zero: the likelihood has no bound."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Mean Q alpha and log variance S gamma of a target; Q and S have orthonormal columns."""
+
+    Q: Float  # (n, r)
+    S: Float  # (n, s)
+    y: Float  # (n,)
+
+    def run(
+        self, log_variance: float, max_iter: int, tol: float
+    ) -> tuple[Float, Float, list[float]]:
+        """Return alpha, gamma and the log-likelihoods on the way, from least squares on."""
+        alpha = self.Q.T @ self.y
+        gamma = log_variance * self.S.sum(axis=0)
+        history = [self.log_likelihood(alpha, gamma)]
+        for _ in range(max_iter):
+            steps, size = self.step(alpha, gamma)
+            if size <= tol:
+                return alpha, gamma, history
+            moved = self.climb(alpha, gamma, steps, history[-1])
+            if moved is None:  # no step is seen in float64: this is the top
+                return alpha, gamma, history
+            alpha, gamma, value = moved
+            history.append(value)
+            self.refuse_vanishing(gamma)
+        warn(
+            f"scoring stopped after max_iter={max_iter} steps, {size:.1g} standard errors from "
+            "the maximum. Raise max_iter."
+        )
+        return alpha, gamma, history
+
+    def log_likelihood(self, alpha: Float, gamma: Float) -> float:
+        r, h = self.y - self.Q @ alpha, self.S @ gamma
+        with np.errstate(over="ignore"):
+            return float(-0.5 * (len(r) * np.log(2 * np.pi) + h.sum() + (r**2 * np.exp(-h)).sum()))
+
+    def step(self, alpha: Float, gamma: Float) -> tuple[tuple[Float, Float], float]:
+        """Return the steps of alpha and gamma, and their size in standard errors."""
+        r, precision = self.y - self.Q @ alpha, np.exp(-(self.S @ gamma))
+        R = self._information_root(precision)
+        whitened = solve_triangular(R, self.Q.T @ (precision * r), trans="T")
+        step = solve_triangular(R, whitened)
+        variance_step = self.S.T @ (r**2 * precision - 1)  # I_vv is half the identity
+        size = np.sqrt(whitened @ whitened + 0.5 * variance_step @ variance_step)
+        return (step, variance_step), float(size)
+
+    def climb(
+        self, alpha: Float, gamma: Float, steps: tuple[Float, Float], before: float
+    ) -> tuple[Float, Float, float] | None:
+        """Return where a step or a fraction of it leads, the likelihood higher; None if nowhere."""
+        longest = float(np.abs(self.S @ steps[1]).max())
+        share = min(1.0, LONGEST / longest) if longest > 0 else 1.0
+        for _ in range(50):
+            there = alpha + share * steps[0], gamma + share * steps[1]
+            value = self.log_likelihood(*there)
+            if value > before:
+                return *there, value
+            share /= 2
+        return None
+
+    def refuse_vanishing(self, gamma: Float) -> None:
+        """Raise _Vanishing where the variance of a row has run to zero."""
+        h = self.S @ gamma
+        i = int(np.argmin(h))
+        if 0.5 * h[i] <= np.log(16 * EPS * max(float(np.abs(self.y).max()), 1e-290)):
+            raise _Vanishing(i)
+
+    def covariance_root(self, gamma: Float) -> Float:
+        """Return M with M M^T the covariance of alpha."""
+        R = self._information_root(np.exp(-(self.S @ gamma)))
+        return np.asarray(solve_triangular(R, np.eye(len(R))))
+
+    def _information_root(self, precision: Float) -> Float:
+        """Return R with R^T R = Q^T diag(precision) Q."""
+        return np.asarray(np.linalg.qr(self.Q * np.sqrt(precision)[:, None], mode="r"))

@@ -1,0 +1,340 @@
+"""The latent side of probabilistic PCA: posterior, decoding, and the rest of what a row hides.
+
+    z | x_o ~ N(M_o^-1 W_o^T (x_o - mu_o), sigma^2 M_o^-1),   M_o = W_o^T W_o + sigma^2 I
+    x_u | x_o  by decoding that posterior: mean mu_u + W_u E[z], covariance
+               W_u Cov[z] W_u^T + sigma^2 I
+
+for the known entries o and the unknown ones u of a row. In the canonical rotation of W, and with
+every entry known, M = Lambda_q is diagonal and solving with it is a division.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral import _arrays
+from ancestral._validation import (
+    as_generator,
+    as_numbers,
+    check_integer,
+    check_n_samples,
+    refuse_non_finite,
+)
+from ancestral.base import Density
+from ancestral.errors import DataError, ModelError
+from ancestral.gaussian import patterns
+from ancestral.gaussian.patterns import Factors
+from ancestral.gaussian.projections import each_block
+
+
+class LatentGaussian(Density):
+    """What a model of this kind says of z given x, of x given z, and of unknown entries.
+
+    An author sets `mean_`, `loadings_` (in the canonical rotation), `components_`,
+    `eigenvalues_` and `noise_variance_`.
+    """
+
+    mean_: NDArray[np.float64]
+    loadings_: NDArray[np.float64]
+    components_: NDArray[np.float64]
+    eigenvalues_: NDArray[np.float64]
+    noise_variance_: float
+
+    @property
+    def n_components_(self) -> int:
+        """Number of latent dimensions, q."""
+        return int(self.components_.shape[0])
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    @property
+    def explained_variance_(self) -> NDArray[np.float64]:
+        """Leading eigenvalues of the covariance (divisor n), shape (n_components,)."""
+        return self.eigenvalues_[: self.n_components_]
+
+    @property
+    def explained_variance_ratio_(self) -> NDArray[np.float64]:
+        """Share of the total variance along each component, shape (n_components,)."""
+        return self.explained_variance_ / float(_arrays.to_host(self.eigenvalues_).sum())
+
+    @property
+    def _factors(self) -> Factors:
+        """The parameters on the host."""
+        mean, loadings = _arrays.to_host(self.mean_), _arrays.to_host(self.loadings_)
+        return Factors(mean, loadings, self.noise_variance_)
+
+    @property
+    def _frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The mean and the orthonormal directions on the host."""
+        return _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
+
+    def _known_rows(self, X: ArrayLike) -> Any:
+        """Return checked rows, infinity refused, NaN where unknown."""
+        rows = self._check_rows(X, reset=False)
+        _arrays.has_gaps(rows)
+        return rows
+
+    def get_covariance(self) -> NDArray[np.float64]:
+        """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features)."""
+        self._check_fitted()
+        W = _arrays.to_host(self.loadings_)
+        covariance = W @ W.T + self.noise_variance_ * np.eye(len(W))
+        return _arrays.like(covariance, self.mean_)
+
+    def get_precision(self) -> NDArray[np.float64]:
+        """Return the inverse of the covariance, by Woodbury's identity, of the same shape."""
+        self._check_fitted()
+        U, variances = _arrays.to_host(self.components_), _arrays.to_host(self.explained_variance_)
+        weights = 1 / self.noise_variance_ - 1 / variances  # (q,)
+        precision = np.eye(U.shape[1]) / self.noise_variance_ - (U.T * weights) @ U
+        return _arrays.like(precision, self.mean_)
+
+    # ---- z given x --------------------------------------------------------------------------
+
+    def posterior_mean(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return E[z | x] of each row, given its known entries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            In prior standard deviations; 0 for a row of which nothing is known.
+        """
+        self._check_fitted()
+        rows: Any = self._check_rows(X, reset=False)
+        _arrays.refuse_other_kind(rows, self.components_, f"{type(self).__name__}.transform")
+        if _arrays.has_gaps(rows):
+            means, _ = patterns.posterior_of_rows(_arrays.to_host(rows), self._factors)
+            return _arrays.like(means, rows)
+        if _arrays.is_foreign(rows):
+            along, _ = _arrays.projected(rows, self.mean_, self.components_)
+        else:
+            along = np.empty((len(rows), self.n_components_))
+
+            def use(part: slice, block: NDArray, _: NDArray) -> None:
+                along[part] = block.T
+
+            each_block(rows, *self._frame, use)
+        # W = U (Lambda - sigma^2)^(1/2) and M = Lambda: a column of weights
+        return along * self._shrinkage()
+
+    def _shrinkage(self) -> Any:
+        """Return (lambda - sigma^2)^(1/2) / lambda, as the fitted arrays are, shape (q,)."""
+        variances = _arrays.to_host(self.explained_variance_)
+        weights = np.sqrt(np.maximum(variances - self.noise_variance_, 0.0)) / variances
+        return _arrays.like(weights, self.explained_variance_)
+
+    def posterior_covariance(self, X: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Return Cov[z | x], which depends on a row only through what is known of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), optional
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_components, n_components)
+            Of any complete row, without X; diagonal.
+        ndarray of shape (n_samples, n_components, n_components)
+            Of each row's z given its known entries, with X.
+        """
+        self._check_fitted()
+        if X is None:
+            variances = _arrays.to_host(self.explained_variance_)
+            return _arrays.like(np.diag(self.noise_variance_ / variances), self.mean_)
+        rows = self._known_rows(X)
+        host = _arrays.to_host(rows)
+        return _arrays.like(
+            patterns.posterior_of_rows(host, self._factors, covariance=True)[1], rows
+        )
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Return `posterior_mean(X)`; it shrinks towards zero, unlike PCA's projection.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            float32 where X is, as scikit-learn's transformers have it.
+        """
+        return _as_narrow_as(X, self.posterior_mean(X))
+
+    # ---- x given z --------------------------------------------------------------------------
+
+    def decode(self, Z: ArrayLike) -> NDArray[np.float64]:
+        """Return E[x | z] = W z + mu, without observation noise.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        self._check_fitted()
+        _arrays.refuse_other_kind(Z, self.components_, f"{type(self).__name__}.inverse_transform")
+        foreign = _arrays.is_foreign(Z)
+        z: Any = Z if foreign else as_numbers(Z, name="Z", ndim=2)
+        if z.shape[1] != self.n_components_:
+            raise DataError(
+                f"Z has {z.shape[1]} columns; the model has {self.n_components_} latents."
+            )
+        refuse_non_finite(_arrays.to_host(z), name="Z")
+        if not foreign:
+            return z @ _arrays.to_host(self.loadings_).T + _arrays.to_host(self.mean_)
+        return _arrays.widened(z, self.mean_) @ self.loadings_.T + self.mean_
+
+    def inverse_transform(self, Z: ArrayLike) -> NDArray:
+        """Return `decode(Z)`: scikit-learn's name for it.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            float32 where Z is.
+        """
+        return _as_narrow_as(Z, self.decode(Z))
+
+    def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return E[x | z = E[z | x]] = W E[z|x] + mu; not the orthogonal projection.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing: the reconstruction is of the whole row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        return self.decode(self.posterior_mean(X))
+
+    def traverse(self, x: ArrayLike, component: int, offsets: ArrayLike) -> NDArray[np.float64]:
+        """Return what x becomes as one latent moves from its posterior mean.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,)
+        component : int
+            Which latent, from 0 to n_components - 1.
+        offsets : array-like of shape (n_offsets,)
+            Added to E[z_component | x], in prior standard deviations.
+
+        Returns
+        -------
+        ndarray of shape (n_offsets, n_features)
+            Affine in the offset: each row is the reconstruction plus offset times a loading.
+        """
+        self._check_fitted()
+        if self.n_components_ == 0:
+            raise ModelError("n_components=0 has no latent to traverse. Fit with 1 or more.")
+        component = check_integer(component, "component", maximum=self.n_components_ - 1)
+        offsets = as_numbers(offsets, name="offsets", ndim=1)
+        refuse_non_finite(offsets, name="offsets")
+        row = self._known_rows(as_numbers(_arrays.to_host(x), name="x").reshape(1, -1))
+        factors = self._factors
+        z, _ = patterns.posterior_of_rows(row, factors)
+        base = z @ factors.loadings.T + factors.mean
+        moved = base + offsets[:, None] * factors.loadings[:, component]
+        return _arrays.like(moved, self.mean_)
+
+    # ---- unknown entries given known ones ---------------------------------------------------
+
+    def impute(self, X: ArrayLike, *, return_std: bool = False) -> Any:
+        """Return the rows with the exact conditional mean in the place of each NaN.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+        return_std : bool
+            True adds the standard deviation of each entry given the known ones of its row.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features)
+            What is known stays as it is.
+        std : ndarray of shape (n_samples, n_features)
+            Only with `return_std`; 0 where known. Plug-in: the parameters count as known.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> z = np.random.default_rng(0).normal(size=(99, 1))
+        >>> X = z @ [[1.0, -1.0, 2.0]] + 0.01 * np.random.default_rng(1).normal(size=(99, 3))
+        >>> X[4, 0] = np.nan
+        >>> bool(abs(PPCA(1).fit(X).impute(X)[4, 0] - z[4, 0]) < 0.05)
+        True
+        """
+        self._check_fitted()
+        rows = self._known_rows(X)
+        host = _arrays.to_host(rows)
+        mean = _arrays.like(patterns.filled(host, self._factors), rows)
+        if not return_std:
+            return mean
+        return mean, _arrays.like(patterns.deviations(host, self._factors), rows)
+
+    def impute_covariance(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return the exact covariance of a row's unknown entries given its known ones.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+            Zero in the rows and columns of known entries.
+        """
+        self._check_fitted()
+        row = self._known_rows(np.asarray(x).reshape(1, -1))[0]
+        return patterns.covariance_of_unknown(row.astype(np.float64), self._factors)
+
+    def impute_draws(
+        self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None
+    ) -> NDArray[np.float64]:
+        """Return independent draws of the unknown entries given the known ones of their row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+        n_draws : int
+            How many completed tables.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray of shape (n_draws, n_samples, n_features)
+            Multiple imputations: what is known repeats in each.
+        """
+        self._check_fitted()
+        rows = _arrays.to_host(self._known_rows(X))
+        n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
+        rng = as_generator(random_state)
+        return patterns.draw_unknown(rows, n_draws, self._factors, rng)
+
+
+def _as_narrow_as(given: Any, values: Any) -> Any:
+    """Return values as float32 where the given array is float32, untouched otherwise."""
+    dtype = str(getattr(given, "dtype", ""))
+    return _arrays.narrowed(values) if dtype.endswith("float32") else values

@@ -1,0 +1,376 @@
+"""Least squares from sums of statistics, with the digits watched.
+
+    min over W of || A W - Y ||^2,   A the (centred) features, Y the (centred) targets
+
+The statistics are `Moments` of the columns [A, Y]. They are a scatter, which is fast, only where
+its scaled condition number allows squaring; otherwise a root R with R^T R the scatter, by
+Householder QR. Either way a root is solved: with R = [R_A  C; 0  E] in triangular form,
+W = R_A^-1 C and the residual's cross products are E^T E.
+
+A column is *dependent* when what the earlier columns leave of it is no more than the rounding of
+the numbers that made it; it gets the coefficient 0 and is named. `refinement` carries the
+solution to full precision where the rows are at hand.
+Symbols: T inverse_root, with T T^T = (A^T A)^-1, the intercept first where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from ancestral.errors import DataError
+from ancestral.statistics import Moments
+
+Float = NDArray[np.float64]
+
+EPS = float(np.finfo(np.float64).eps)
+# Squaring loses condition^2 * EPS: 1e-10 where nothing mends it, 1e-6 where a pass over the rows
+# follows.
+SAFE, MENDED = 1e3, 1e5
+SMALL = 100_000  # numbers: so few cost nothing by QR
+BLOCK = 3 << 19  # bytes of rows that stay in cache
+
+
+@dataclass(frozen=True)
+class LineStatistics:
+    """Moments of [features, targets], merged by `+` without losing digits.
+
+    Parameters
+    ----------
+    moments : Moments
+        Weighted, where the rows were.
+    n_inputs : int
+        Leading columns that are features.
+    targets : tuple of int
+        () for a single column of targets, (k,) for a table of k.
+    """
+
+    moments: Moments
+    n_inputs: int
+    targets: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        X: Float,
+        y: Float,
+        weights: Float | None,
+        features: Callable[[Float], Float],
+        *,
+        mended: bool = False,
+    ) -> LineStatistics:
+        """Return the statistics of rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        y : ndarray of shape (n,) or (n, k)
+        weights : ndarray of shape (n,) or None
+        features : callable
+            From rows of X to their p columns.
+        mended : bool
+            Whether a pass over the rows will follow, so that more may be lost here.
+        """
+
+        table = _Table(X, y.reshape(len(y), -1), weights, features)
+        p = table.n_inputs
+        if len(X) * table.width > SMALL:
+            moments = table.scatter()
+            scatter = moments.as_scatter()
+            if condition_number(scatter[:p, :p] if mended else scatter) <= (
+                MENDED if mended else SAFE
+            ):
+                return cls(moments, p, y.shape[1:])
+        return cls(table.root(), p, y.shape[1:])
+
+    def __add__(self, other: LineStatistics) -> LineStatistics:
+        if not isinstance(other, LineStatistics):
+            return NotImplemented
+        if self.targets != other.targets:
+            raise DataError(
+                f"y has shape {self.targets} per row in one chunk, {other.targets} in another."
+            )
+        a, b = self.moments, other.moments
+        if a.root is None and b.root is None:
+            merged = a + b
+            if condition_number(merged.as_scatter()) <= SAFE:
+                return LineStatistics(merged, self.n_inputs, self.targets)
+        # Each scatter is well-conditioned by itself, so that its root is as good as one by QR.
+        return LineStatistics(as_rooted(a) + as_rooted(b), self.n_inputs, self.targets)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return self.moments.count
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows of [features, targets], put together block by block: never whole."""
+
+    X: Float
+    Y: Float
+    weights: Float | None
+    features: Callable[[Float], Float]
+
+    @property
+    def n_inputs(self) -> int:
+        return int(self.features(self.X[:1]).shape[1])
+
+    @property
+    def width(self) -> int:
+        return self.n_inputs + self.Y.shape[1]
+
+    def root(self) -> Moments:
+        """Return the moments as a root."""
+        found = Moments.empty(self.width, root=True)
+        for part in self._parts(max(1024, 4 * self.width)):
+            rows = np.column_stack([self.features(self.X[part]), self.Y[part]])
+            w = None if self.weights is None else self.weights[part]
+            found += Moments.of(rows, weights=w, root=True)
+        return found
+
+    def scatter(self) -> Moments:
+        """Return the moments as a scatter.
+
+        A column of ones beside the rows makes one product give scatter, sums and weight at once,
+        which is what speed on tall data hangs on.
+        """
+        n, p = len(self.X), self.n_inputs
+        some = slice(None, None, max(1, n // 256))
+        pilot = np.column_stack([self.features(self.X[some]), self.Y[some]])
+        shift = pilot[0] + (pilot - pilot[0]).mean(axis=0)
+        size = max(1024, BLOCK // (8 * self.width))
+        block = np.empty((min(n, size), self.width + 1))
+        product = np.zeros((self.width + 1, self.width + 1))
+        for part in self._parts(size):
+            B = block[: len(self.Y[part])]
+            np.subtract(self.features(self.X[part]), shift[:p], out=B[:, :p])
+            np.subtract(self.Y[part], shift[p:], out=B[:, p:-1])
+            B[:, -1] = 1.0
+            if self.weights is not None:
+                B *= np.sqrt(self.weights[part, None])
+            product += B.T @ B
+        weight, total = product[-1, -1], product[-1, :-1]
+        offset = total / weight
+        return Moments(
+            n, shift + offset, product[:-1, :-1] - np.outer(total, offset), weight=float(weight)
+        )
+
+    def _parts(self, size: int) -> Iterator[slice]:
+        for start in range(0, len(self.X), size):
+            yield slice(start, start + size)
+
+
+def condition_number(scatter: Float) -> float:
+    """Return the condition number of a root of a scatter, its columns scaled to one."""
+    size = np.sqrt(np.diag(scatter))
+    if not len(size):
+        return 1.0
+    if not (size > 0).all():
+        return np.inf
+    values = np.linalg.eigvalsh(scatter / np.outer(size, size))
+    return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else np.inf
+
+
+def as_rooted(moments: Moments) -> Moments:
+    """Return the same moments held as a root."""
+    if moments.root is not None:
+        return moments
+    scatter = moments.as_scatter()
+    size = np.sqrt(np.diag(scatter))
+    scale = np.where(size > 0, size, 1.0)
+    scaled = scatter / np.outer(scale, scale)
+    try:
+        root = np.linalg.cholesky(scaled).T
+    except np.linalg.LinAlgError:  # singular to rounding: targets that are fitted exactly
+        values, U = np.linalg.eigh(scaled)
+        root = np.sqrt(np.maximum(values, 0.0))[:, None] * U.T
+    return Moments(moments.count, moments.mean, root=root * scale, weight=moments.weight)
+
+
+# ---- the solution -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What least squares found; p features, k targets, q = p plus the intercept, r + 1 kept."""
+
+    coef: Float  # (p, k), 0 where dependent
+    intercept: Float  # (k,)
+    kept: NDArray[np.intp]  # features that are used
+    rank: int  # of the features
+    residual: Float  # (k, k), weighted cross products of the residuals
+    total: Float  # (k,), sums of squares of the (centred) targets
+    inverse_root: Float  # (q, r + 1): T, zero rows where dependent
+    at_zero: Float  # (r + 1,): T's first row for the height at x = 0, not at the means
+    means: Float  # (p,), what the features are centred by
+    target_means: Float  # (k,)
+    rms: Float  # (p + k,), root mean squares of features and targets
+    weight: float  # of all rows together
+    is_exact: NDArray[np.bool_]  # (k,), the residual is rounding alone
+    condition: float  # of the centred features, columns scaled to one
+    lost: float  # relative error that float64 statistics may leave in a coefficient
+    centred: bool
+
+    @property
+    def dependent(self) -> list[int]:
+        """Features that are combinations of earlier ones."""
+        return sorted(set(range(len(self.coef))) - set(self.kept.tolist()))
+
+    @property
+    def unit_variances(self) -> Float:
+        """Variances over sigma^2 of the intercept and the coefficients, nan where dependent."""
+        variances = (self.inverse_root**2).sum(axis=1)
+        start = int(self.centred)
+        if self.centred:
+            variances[0] = self.at_zero @ self.at_zero
+        variances[[start + j for j in self.dependent]] = np.nan
+        return variances
+
+
+def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) -> Solution:
+    """Solve the least-squares problem of summed statistics.
+
+    Parameters
+    ----------
+    statistics : LineStatistics
+    centred : bool
+        Whether there is an intercept.
+    rounded_features : bool
+        True when features are not the data's own numbers but rounded powers of them.
+    """
+    moments, p = as_rooted(statistics.moments), statistics.n_inputs
+    root = np.asarray(moments.root)
+    if not centred:
+        root = np.vstack([root, np.sqrt(moments.total_weight) * moments.mean])
+    spread = np.sqrt(np.einsum("ij,ij->j", root, root))
+    raw = np.sqrt(moments.total_weight * moments.mean**2 * centred + spread**2)
+    scale = power_of_two(spread[:p])
+    scaled = np.hstack([root[:, :p] / scale, root[:, p:]])
+    R = _padded(np.asarray(np.linalg.qr(scaled, mode="r")))
+    kept, R = _independent(R, raw[:p] / scale)
+    r = len(kept)
+    T = solve_triangular(R[:r, kept], np.eye(r))
+    coef = np.zeros((p, R.shape[1] - p))
+    coef[kept] = (T @ R[:r, p:]) / scale[kept, None]
+    misfit = R[r:, p:]
+    means = moments.mean[:p] * centred
+    target_means = moments.mean[p:] * centred
+    sizes = (raw if rounded_features else spread)[:p] / scale
+    rms = raw / np.sqrt(moments.total_weight)
+    residual = misfit.T @ misfit
+    inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
+    return Solution(
+        coef=coef,
+        intercept=target_means - means @ coef,
+        kept=kept,
+        rank=r,
+        residual=residual,
+        total=spread[p:] ** 2,
+        inverse_root=inverse_root,
+        at_zero=inverse_root[0] - means @ inverse_root[1:] if centred else np.zeros(r),
+        means=means,
+        target_means=target_means,
+        rms=rms,
+        weight=moments.total_weight,
+        is_exact=is_exact(residual, coef, rms, moments.total_weight),
+        condition=float(np.linalg.cond(R[:r, kept] / np.linalg.norm(R[:r, kept], axis=0)))
+        if r
+        else 1.0,
+        lost=EPS * float((sizes[kept] @ np.abs(T)).max(initial=0.0)),
+        centred=centred,
+    )
+
+
+def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
+    """Return, of all coefficients that fit best, those of least norm: rows are too few for more.
+
+    Nothing is identified: the inverse root is nan.
+    """
+    moments, p = as_rooted(statistics.moments), statistics.n_inputs
+    root = np.asarray(moments.root)
+    if not centred:
+        root = np.vstack([root, np.sqrt(moments.total_weight) * moments.mean])
+    coef, _, rank, singular = np.linalg.lstsq(root[:, :p], root[:, p:])
+    misfit = root[:, p:] - root[:, :p] @ coef
+    means, target_means = moments.mean[:p] * centred, moments.mean[p:] * centred
+    spread = np.sqrt(np.einsum("ij,ij->j", root, root))
+    rms = np.sqrt(moments.mean**2 * centred + spread**2 / moments.total_weight)
+    residual = misfit.T @ misfit
+    return Solution(
+        coef=coef,
+        intercept=target_means - means @ coef,
+        kept=np.arange(p),
+        rank=int(rank),
+        residual=residual,
+        total=spread[p:] ** 2,
+        inverse_root=np.full((int(centred) + p, int(centred) + int(rank)), np.nan),
+        at_zero=np.full(int(centred) + int(rank), np.nan),
+        means=means,
+        target_means=target_means,
+        rms=rms,
+        weight=moments.total_weight,
+        is_exact=is_exact(residual, coef, rms, moments.total_weight),
+        condition=float(singular[0] / singular[rank - 1]) if rank else 1.0,
+        lost=0.0,
+        centred=centred,
+    )
+
+
+def is_exact(residual: Float, coef: Float, rms: Float, weight: float) -> NDArray[np.bool_]:
+    """Tell for each target whether its residuals are the rounding of what they come from."""
+    p = len(coef)
+    rounding = 16 * EPS * (rms[p:] + rms[:p] @ np.abs(coef))
+    return np.sqrt(np.maximum(np.diag(residual), 0.0) / weight) <= rounding
+
+
+def power_of_two(sizes: Float) -> Float:
+    """Return the power of two at or above each size, 1 for 0: scaling by it rounds nothing."""
+    return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1], 0))
+
+
+def _padded(R: Float) -> Float:
+    """Return R with zero rows until it is square."""
+    m, n = R.shape
+    return R if m >= n else np.vstack([R, np.zeros((n - m, n))])
+
+
+def _with_intercept(
+    T: Float, kept: NDArray[np.intp], p: int, moments: Moments, *, centred: bool
+) -> Float:
+    """Return T over all columns: centring makes the intercept orthogonal to the features."""
+    start = int(centred)
+    full = np.zeros((start + p, start + len(kept)))
+    full[start + kept, start:] = T
+    if centred:
+        full[0, 0] = 1 / np.sqrt(moments.total_weight)
+    return full
+
+
+def _independent(R: Float, raw: Float) -> tuple[NDArray[np.intp], Float]:
+    """Return the columns that are no combination of earlier ones, and R triangular in them.
+
+    `raw` are the sizes of the columns before centring, (p,): their rounding is what a column
+    must exceed.
+    """
+    R, p = R.copy(), len(raw)
+    kept: list[int] = []
+    for j in range(p):
+        r = len(kept)
+        height = float(np.linalg.norm(R[r:, j]))
+        made_of = solve_triangular(R[:r, kept], R[:r, j]) if r else np.zeros(0)
+        if height <= 8 * EPS * (raw[j] + np.abs(made_of) @ raw[kept]):
+            continue
+        if R[r + 1 :, j].any():  # rows moved up where a column was left out: reflect
+            v = R[r:, j].copy()
+            v[0] += np.copysign(height, v[0])
+            v /= np.linalg.norm(v)
+            R[r:] -= 2 * np.outer(v, v @ R[r:])
+            R[r + 1 :, j] = 0.0
+        kept.append(j)
+    return np.array(kept, dtype=np.intp), R

@@ -1,0 +1,386 @@
+"""Regression whose mean and variance come from a small network.
+
+    y | x ~ N(m(x), s(x)^2)
+    h_0 = x,   h_k = tanh(A_k h_{k-1} + a_k),   (m, log s^2) = B h_L + D x + b
+
+x and y are standardised first; D is a line beside the hidden layers, so that the linear model and
+the heteroscedastic one are special cases. Fitted by Adam on all rows at once, to the maximum of
+
+    sum_i log p(y_i | x_i) - penalty / 2 * (sum of squared A, B and D)
+
+which is the mode under a normal prior on the weights; it starts from the ridge line with one
+variance. s(x) has a floor, a thousandth of y's standard deviation: without it a network that
+passes through a point has no bound to its likelihood.
+
+Training runs in PyTorch; predictions and densities step the fitted weights in NumPy and float64,
+so that they repeat to the last digits and a saved model needs no PyTorch.
+Symbols: A, a `hidden.k.weight`, `hidden.k.bias`, B, b `head.weight`, `head.bias`, D `line.weight`,
+all in `weights_`. Nix & Weigend (1994), Estimating the mean and variance of the target probability
+distribution, IEEE ICNN; Bishop (2006), section 5.6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._validation import (
+    as_generator,
+    check_integer,
+    check_number,
+    one_sample_message,
+    warn,
+)
+from ancestral.base import ConditionalDensity
+from ancestral.errors import MissingExtraError, ModelError
+from ancestral.gaussian.least_squares import EPS
+
+if TYPE_CHECKING:
+    import torch
+
+Float = NDArray[np.float64]
+FLOOR = 1e-3  # of s(x), in standard deviations of y
+WARM_UP = 20  # steps over which the learning rate rises
+LAST_RATE = 0.01  # of the full rate, reached at the last step along a cosine
+CLIP = 1.0  # gradient norm
+SMALL = 4_000_000  # numbers held by a layer of all rows: below, a second thread only costs
+
+
+class NeuralGaussian(ConditionalDensity):
+    """Mean and variance of y by a small network, behind the face of the linear model.
+
+    Parameters
+    ----------
+    hidden_size : int
+        Units of each hidden layer.
+    num_layers : int
+        Hidden layers; 0 leaves a line for the mean and one for the log variance.
+    penalty : float
+        Precision of the normal prior on the weights, inputs and target being standardised.
+    learning_rate : float
+        Adam's, after a short linear warm-up; it falls along a cosine.
+    max_steps : int
+        Optimiser steps at most; 0 leaves the start, a ridge line with one variance.
+    batch_size : int or None
+        Rows per step; None takes them all.
+    tol : float
+        Training stops when the loss has not gained so many nats per row within `patience` steps.
+    patience : int
+    device : str
+        Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
+    random_state : None, int, RandomState or Generator
+        Start and batches. An int gives identical weights on one machine.
+
+    Attributes
+    ----------
+    weights_ : dict of ndarray
+        "hidden.0.weight", "hidden.0.bias", ..., "head.weight", "head.bias", "line.weight"; the
+        first row of head and line is the mean's, the second the log variance's.
+    input_mean_, input_scale_ : ndarray of shape (n_features,)
+        By which inputs are standardised.
+    target_mean_, target_scale_ : float
+        The same of y.
+    history_ : list of dict
+        "step" and "loss" (the penalised loss in nats per row of the standardised y) before each
+        step, or before each pass over the data with `batch_size`.
+    loss_ : float
+        Of the weights kept, the best seen.
+    n_parameters_ : int
+        Stored weights. They are not fitted by plain maximum likelihood: there is no aic or bic.
+
+    Notes
+    -----
+    A step costs O(n * hidden_size * (d + num_layers * hidden_size)).
+
+    References
+    ----------
+    Nix & Weigend (1994), Proc. IEEE International Conference on Neural Networks, 55-60.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(-3, 3, size=(500, 1))
+    >>> y = np.sin(2 * x[:, 0]) + 0.1 * (1 + x[:, 0] ** 2) * rng.normal(size=500)
+    >>> model = NeuralGaussian(random_state=0).fit(x, y)
+    >>> _, std = model.predict([[0.0], [3.0]], return_std=True)  # in truth 0.1 and 1
+    >>> bool(std[0] < 0.2 < 0.6 < std[1])
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        *,
+        penalty: float = 1.0,
+        learning_rate: float = 5e-2,
+        max_steps: int = 1000,
+        batch_size: int | None = None,
+        tol: float = 1e-5,
+        patience: int = 200,
+        device: str = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.penalty = penalty
+        self.learning_rate = learning_rate
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.tol = tol
+        self.patience = patience
+        self.device = device
+        self.random_state = random_state
+
+    # ---- fit ----------------------------------------------------------------------------------
+
+    def _fit(self, X: NDArray, y: NDArray) -> None:
+        rng = as_generator(self.random_state)
+        self._check_settings()
+        if len(X) < 2:
+            raise ModelError(
+                one_sample_message(len(X), 2, "one row leaves no scatter to learn") + " Add rows."
+            )
+        self._standardise(X, y)
+        Z, t = self._inputs(X), (y - self.target_mean_) / self.target_scale_
+        start = self._start(Z, t, rng)
+        self.weights_, self.history_ = _Training(self, Z, t, start, rng).run()
+        self.loss_ = min(entry["loss"] for entry in self.history_)
+
+    def _check_settings(self) -> None:
+        check_integer(self.hidden_size, "hidden_size", minimum=1)
+        check_integer(self.num_layers, "num_layers")
+        check_number(self.penalty, "penalty", minimum=0.0)
+        check_number(self.learning_rate, "learning_rate", minimum=0.0, inclusive=False)
+        check_integer(self.max_steps, "max_steps")
+        if self.batch_size is not None:
+            check_integer(self.batch_size, "batch_size", minimum=1)
+        check_number(self.tol, "tol", minimum=0.0)
+        check_integer(self.patience, "patience", minimum=1)
+
+    def _standardise(self, X: Float, y: Float) -> None:
+        """Learn the means and scales of inputs and target; a constant input has the scale 1."""
+        self.input_mean_ = X[0] + (X - X[0]).mean(axis=0)
+        spread = np.sqrt(((X - self.input_mean_) ** 2).mean(axis=0))
+        noise = 16 * EPS * np.abs(self.input_mean_)
+        self.input_scale_ = np.where(spread > noise, spread, 1.0)
+        self.target_mean_ = float(y[0] + (y - y[0]).mean())
+        self.target_scale_ = float(np.sqrt(((y - self.target_mean_) ** 2).mean()))
+        if self.target_scale_ <= 16 * EPS * abs(self.target_mean_):
+            raise ModelError(
+                f"y is constant ({self.target_mean_:g}): the variance is 0 and the likelihood "
+                "unbounded. Give targets that vary."
+            )
+
+    def _inputs(self, X: Float) -> Float:
+        return (X - self.input_mean_) / self.input_scale_
+
+    def _start(self, Z: Float, t: Float, rng: np.random.Generator) -> dict[str, Float]:
+        """Return random hidden layers that the head ignores yet, and the ridge line."""
+        weights: dict[str, Float] = {}
+        n_in = Z.shape[1]
+        for k in range(self.num_layers):
+            bound = math.sqrt(3 / n_in)  # unit variance into tanh
+            weights[f"hidden.{k}.weight"] = rng.uniform(-bound, bound, (self.hidden_size, n_in))
+            weights[f"hidden.{k}.bias"] = rng.uniform(-1, 1, self.hidden_size)
+            n_in = self.hidden_size
+        line = np.zeros((2, Z.shape[1]))
+        ridge = np.vstack([Z, math.sqrt(max(self.penalty, 1e-8)) * np.eye(Z.shape[1])])
+        line[0] = np.linalg.lstsq(ridge, np.concatenate([t, np.zeros(Z.shape[1])]))[0]
+        variance = max(float(((t - Z @ line[0]) ** 2).mean()), FLOOR**2)
+        if self.num_layers:
+            weights["head.weight"] = np.zeros((2, n_in))
+        weights["head.bias"] = np.array([0.0, math.log(variance)])
+        weights["line.weight"] = line
+        return weights
+
+    # ---- use ----------------------------------------------------------------------------------
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of stored weights."""
+        return sum(value.size for value in self.weights_.values())
+
+    def _predict(self, X: NDArray) -> tuple[Float, Float]:
+        w, Z = self.weights_, self._inputs(X)
+        out = Z @ w["line.weight"].T + w["head.bias"]  # (n, 2)
+        h = Z
+        for k in range(_n_layers(w)):
+            h = np.tanh(h @ w[f"hidden.{k}.weight"].T + w[f"hidden.{k}.bias"])
+        if "head.weight" in w:
+            out = out + h @ w["head.weight"].T
+        std = np.sqrt(np.exp(out[:, 1]) + FLOOR**2)
+        return self.target_mean_ + self.target_scale_ * out[:, 0], self.target_scale_ * std
+
+    def _check_state(self) -> None:
+        w, d = self.weights_, self.n_features_in_
+        sizes = [d, *(w[f"hidden.{k}.bias"].size for k in range(_n_layers(w)))]
+        shapes: dict[str, tuple[int, ...]] = {"head.bias": (2,), "line.weight": (2, d)}
+        for k, (n_in, n_out) in enumerate(pairwise(sizes)):
+            shapes |= {f"hidden.{k}.weight": (n_out, n_in), f"hidden.{k}.bias": (n_out,)}
+        if len(sizes) > 1:
+            shapes["head.weight"] = (2, sizes[-1])
+        if {name: value.shape for name, value in w.items()} != shapes:
+            raise ValueError("the weights are not those of a whole network")
+        scales = [*self.input_mean_, *self.input_scale_, self.target_mean_, self.target_scale_]
+        if len(scales) != 2 * d + 2 or not np.isfinite(scales).all():
+            raise ValueError("means and scales must be finite, one per column")
+        if not (min(self.input_scale_) > 0 and self.target_scale_ > 0):
+            raise ValueError("scales must be above 0")
+        if not all(np.isfinite(value).all() for value in w.values()):
+            raise ValueError("a weight is not finite")
+
+
+def _n_layers(weights: dict[str, Float]) -> int:
+    """Return how many hidden layers there are."""
+    return sum(name.startswith("hidden.") and name.endswith(".bias") for name in weights)
+
+
+# ---- training ---------------------------------------------------------------------------------
+
+
+class _Training:
+    """One run of Adam over standardised rows; keeps the best weights it has seen."""
+
+    def __init__(
+        self,
+        model: NeuralGaussian,
+        Z: Float,
+        t: Float,
+        start: dict[str, Float],
+        rng: np.random.Generator,
+    ) -> None:
+        torch = import_torch()
+        self.model, self.rng = model, rng
+        self.device = _device(model.device)
+        # Apple's devices have no float64.
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        self.Z, self.t = (torch.tensor(a, dtype=kind, device=self.device) for a in (Z, t))
+        self.weights = {
+            name: torch.tensor(value, dtype=kind, device=self.device, requires_grad=True)
+            for name, value in start.items()
+        }
+        self.best, self.best_loss, self.gained_at = start, math.inf, 0
+        self.history: list[dict[str, float]] = []
+
+    def run(self) -> tuple[dict[str, Float], list[dict[str, float]]]:
+        """Train; return the best weights and the history."""
+        work = len(self.Z) * (self.Z.shape[1] + self.model.hidden_size)
+        with _threads(work, self.device):
+            self._run()
+        return self.best, self.history
+
+    def _run(self) -> None:
+        torch = import_torch()
+        most, size = self.model.max_steps, self.model.batch_size or len(self.Z)
+        optimiser = torch.optim.Adam(self.weights.values(), lr=1.0)
+        whole, step = slice(None), 0
+        while True:
+            loss = self._loss(whole)
+            if not self._keep(step, float(loss.detach())):
+                return
+            if step >= most or step - self.gained_at >= self.model.patience:
+                return
+            for batch in self._batches(size)[: most - step]:
+                self._descend(optimiser, loss if batch == whole else self._loss(batch), step)
+                step += 1
+
+    def _batches(self, size: int) -> list[Any]:
+        """Return which rows each step of one pass takes."""
+        n = len(self.Z)
+        if size >= n:
+            return [slice(None)]
+        order = self.rng.permutation(n)
+        return [order[i : i + size].tolist() for i in range(0, n, size)]
+
+    def _loss(self, rows: Any) -> torch.Tensor:
+        """Return the mean of -log p over some rows and the penalty's share, differentiable."""
+        torch = import_torch()
+        w, Z, t = self.weights, self.Z[rows], self.t[rows]
+        out, h = Z @ w["line.weight"].T + w["head.bias"], Z
+        for k in range(self.model.num_layers):
+            h = torch.tanh(h @ w[f"hidden.{k}.weight"].T + w[f"hidden.{k}.bias"])
+        if "head.weight" in w:
+            out = out + h @ w["head.weight"].T
+        variance = torch.exp(out[:, 1]) + FLOOR**2
+        fit = 0.5 * (math.log(2 * math.pi) + torch.log(variance) + (t - out[:, 0]) ** 2 / variance)
+        squares = sum((v**2).sum() for name, v in w.items() if name.endswith("weight"))
+        return fit.mean() + 0.5 * self.model.penalty / len(self.Z) * squares
+
+    def _descend(self, optimiser: Any, loss: torch.Tensor, step: int) -> None:
+        """Take one step of Adam down the gradient of `loss`."""
+        torch = import_torch()
+        for group in optimiser.param_groups:
+            group["lr"] = self._rate(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(list(self.weights.values()), CLIP)
+        optimiser.step()
+
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step: a linear warm-up, then half a cosine."""
+        way = step / max(1, self.model.max_steps)
+        fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * way)) / 2
+        return float(self.model.learning_rate * min(1.0, (step + 1) / WARM_UP) * fall)
+
+    def _keep(self, step: int, loss: float) -> bool:
+        """Note the loss, keep the weights if they are the best; False ends the training."""
+        if not math.isfinite(loss):
+            warn(
+                f"the loss is {loss} at step {step}: training stopped, the best weights (loss "
+                f"{self.best_loss:g}) were restored. Lower learning_rate="
+                f"{self.model.learning_rate:g}."
+            )
+            return False
+        self.history.append({"step": step, "loss": loss})
+        if loss < self.best_loss - self.model.tol:
+            self.gained_at = step
+        if loss < self.best_loss:
+            self.best_loss = loss
+            self.best = {
+                name: value.detach().cpu().numpy().astype(np.float64)  # a copy of its own
+                for name, value in self.weights.items()
+            }
+        return True
+
+
+def import_torch() -> Any:
+    """Return the torch module, or say which extra brings it."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError(
+            'training a network needs PyTorch. Install it: pip install "ancestral[neural]".'
+        ) from None
+    return torch
+
+
+def _device(name: Any) -> torch.device:
+    """Return a device PyTorch can reach."""
+    torch = import_torch()
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, TypeError, AssertionError, ValueError, NotImplementedError) as error:
+        why = str(error).splitlines()[0]
+        raise ModelError(f'device={name!r} cannot be used ({why}). Pass device="cpu".') from None
+    return device
+
+
+@contextmanager
+def _threads(work: int, device: torch.device) -> Iterator[None]:
+    """Train on one thread where that is faster; it also gives the same bits every time."""
+    torch = import_torch()
+    before = torch.get_num_threads()
+    if device.type == "cpu" and work < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,208 @@
+"""Conditioning is exact: against enumeration of every row, whatever is known."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ancestral import TabularAutoregressive, read_tables
+from ancestral.autoregressive import conditioning
+from ancestral.errors import AncestralError, DataError, ModelError
+from tests.test_contract import fits
+from tests.zoo import BITS, LEVELS, WORDS, ZOO, Entry
+
+DISCRETE = pytest.mark.parametrize(
+    "entry", [e for e in ZOO if e.space is not None], ids=lambda e: e.name
+)
+
+
+def partly_known(row: np.ndarray, known: tuple[bool, ...]) -> np.ndarray:
+    """Return a row with NaN where it is not known, in a dtype that holds both."""
+    result = np.full(len(row), np.nan, dtype=object if row.dtype.kind == "U" else float)
+    result[list(known)] = row[list(known)]
+    return result
+
+
+def matching(space: np.ndarray, row: np.ndarray, known: tuple[bool, ...]) -> np.ndarray:
+    """Tell which rows of a space have the known values."""
+    return (space[:, list(known)] == row[list(known)]).all(axis=1)
+
+
+# ---- marginals -----------------------------------------------------------------------------------
+
+
+@DISCRETE
+def test_the_density_of_what_is_known_sums_over_the_rest(entry: Entry) -> None:
+    """For every set of known variables, and every value of them."""
+    model, space = entry.fit(), np.asarray(entry.space)
+    p = np.exp(model.log_density(space))
+    for known in itertools.product([False, True], repeat=space.shape[1]):
+        rows = np.array([partly_known(row, known) for row in space])
+        wanted = [p[matching(space, row, known)].sum() for row in space]
+        np.testing.assert_allclose(np.exp(model.log_density(rows)), wanted, rtol=1e-12, atol=1e-300)
+
+
+@DISCRETE
+def test_nothing_known_has_probability_one(entry: Entry) -> None:
+    model, width = entry.fit(), np.asarray(entry.space).shape[1]
+    nothing = np.full((1, width), np.nan, dtype=object)
+    assert model.log_density(nothing)[0] == pytest.approx(0.0, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32),
+    levels=st.lists(st.integers(1, 3), min_size=1, max_size=5),
+    smoothing=st.sampled_from([0.0, 0.4]),
+)
+def test_marginals_add_up_over_any_one_variable(
+    seed: int, levels: list[int], smoothing: float
+) -> None:
+    """p(known) = sum over the levels of one unknown variable of p(known and that level)."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.integers(0, k, size=12) for k in levels])
+    model = TabularAutoregressive(smoothing).fit(X)
+    row = np.where(rng.random(len(levels)) < 0.5, X[0], np.nan)
+    i = int(rng.integers(len(levels)))
+    row[i] = np.nan
+    finer = np.tile(row, (len(model.categories_[i]), 1))
+    finer[:, i] = model.categories_[i]
+    assert np.exp(model.log_density(finer)).sum() == pytest.approx(
+        np.exp(model.log_density(row[None])[0]), rel=1e-12
+    )
+
+
+def test_missing_values_may_be_none_or_nan_among_text() -> None:
+    model = TabularAutoregressive().fit(WORDS)
+    rows = np.array([[None, "red"], [np.nan, "red"]], dtype=object)
+    wanted = np.log((WORDS[:, 1] == "red").mean())
+    np.testing.assert_allclose(model.log_density(rows), wanted, rtol=1e-12)
+
+
+def test_complete_and_partial_rows_may_be_mixed() -> None:
+    model = TabularAutoregressive().fit(BITS)
+    rows = BITS[:6].astype(float)
+    rows[1, 0] = rows[4, 3] = np.nan
+    together = model.log_density(rows)
+    alone = [model.log_density(row[None])[0] for row in rows]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+    np.testing.assert_array_equal(together[[0, 2, 3, 5]], model.log_density(BITS[[0, 2, 3, 5]]))
+
+
+# ---- draws ---------------------------------------------------------------------------------------
+
+
+@DISCRETE
+def test_draws_follow_the_exact_conditional(entry: Entry) -> None:
+    """Three choices of what is known, the first row's values given; chi-square on each."""
+    model, space = entry.fit(), np.asarray(entry.space)
+    row, d = np.asarray(entry.data[0])[0], space.shape[1]
+    p = np.exp(model.log_density(space))
+    for seed, place in enumerate((0, d // 2, d - 1)):
+        known = tuple(j == place for j in range(d))
+        drawn = model.sample(4_000, given=partly_known(row, known), random_state=seed)
+        assert matching(drawn, row, known).all()
+        possible = matching(space, row, known)
+        index = {tuple(r): i for i, r in enumerate(space[possible].tolist())}
+        counts = np.bincount([index[tuple(r)] for r in drawn.tolist()], minlength=len(index))
+        assert fits(counts, p[possible] / p[possible].sum())
+
+
+@DISCRETE
+def test_a_whole_row_given_is_repeated(entry: Entry) -> None:
+    row = np.asarray(entry.data[0])[2]
+    drawn = entry.fit().sample(5, given=row, random_state=0)
+    np.testing.assert_array_equal(drawn, np.tile(row, (5, 1)))
+    assert drawn.dtype == row.dtype
+
+
+def test_nothing_given_is_a_plain_draw() -> None:
+    model = TabularAutoregressive().fit(LEVELS)
+    drawn = model.sample(20_000, given=[np.nan] * 3, random_state=0)
+    rows, counts = np.unique(drawn, axis=0, return_counts=True)
+    np.testing.assert_array_equal(rows, model.support_)
+    assert fits(counts, np.exp(model.log_density(rows)))
+
+
+def test_filling_in_order_is_not_conditioning() -> None:
+    """x_2 = x_1 nine times in ten; given x_2 = 1 the earlier x_1 must adapt, not follow its prior.
+
+    Filling x_1 from p(x_1) would give 0.5; Bayes' rule gives 0.9.
+    """
+    model = TabularAutoregressive.from_tables([[0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]]])
+    drawn = model.sample(10_000, given=[np.nan, 1], random_state=0)
+    ones = int(drawn[:, 0].sum())
+    assert fits(np.array([10_000 - ones, ones]), np.array([0.1, 0.9]))
+
+
+def test_completions_of_nothing_are_the_support() -> None:
+    model = TabularAutoregressive().fit(BITS)
+    rows, log_p = conditioning.completions(model, np.full(5, -1))
+    np.testing.assert_array_equal(rows, model.support_)
+    np.testing.assert_allclose(log_p, model.log_density(rows), rtol=1e-12)
+
+
+# ---- the course's letters ------------------------------------------------------------------------
+
+
+def test_a_letter_is_recognised_from_some_of_its_pixels(course: Path) -> None:
+    model = TabularAutoregressive.from_tables(read_tables(course / "image_cpts.pkl.gz"))
+    letters = model.support_
+    rng = np.random.default_rng(0)
+    for letter in letters:
+        known = rng.random(25) < 0.4
+        row = np.where(known, letter, np.nan)
+        same = (letters[:, known] == letter[known]).all(axis=1)
+        assert model.log_density(row[None])[0] == pytest.approx(np.log(same.sum() / 26), abs=1e-12)
+        drawn = model.sample(200, given=row, random_state=1)
+        assert {tuple(r) for r in drawn.tolist()} <= {tuple(r) for r in letters[same].tolist()}
+
+
+# ---- refusals ------------------------------------------------------------------------------------
+
+
+def test_an_impossible_condition_is_refused_and_scores_minus_infinity() -> None:
+    model = TabularAutoregressive().fit([[0, 0, 1], [1, 1, 0]])
+    row = np.array([np.nan, 1, 1])
+    assert model.log_density(row[None])[0] == -np.inf
+    with pytest.raises(ModelError, match="probability 0 under this model"):
+        model.sample(3, given=row, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("given_row", "message"),
+    [
+        ([0, np.nan], r"one row of 3 values.*got shape \(2,\)"),
+        ([[0, np.nan, 1]], r"got shape \(1, 3\)"),
+        (0.5, r"got shape \(\)"),
+        ([0, np.nan, 2], r"given holds 2.* column 2, a level not seen in fit.* 0, 1"),
+        ([0, np.nan, -1], r"given holds -1.* column 2"),
+        ([0.5, np.nan, 1], r"given holds 0.5.* column 0"),
+        ([np.inf, np.nan, 1], r"given holds inf.* column 0"),
+        (["a", "b", "c"], r"holds 'a'"),
+    ],
+)
+def test_a_bad_condition_is_named(given_row: Any, message: str) -> None:
+    model = TabularAutoregressive().fit([[0, 0, 1], [1, 1, 0]])
+    with pytest.raises(DataError, match=message):
+        model.sample(2, given=given_row)
+
+
+def test_too_many_completions_are_refused_before_memory_is() -> None:
+    model = TabularAutoregressive(smoothing=1.0).fit(np.eye(26, dtype=int))
+    with pytest.raises(ModelError, match=r"26 unknown variables leave more than 1048576"):
+        model.log_density(np.full((1, 26), np.nan))
+    row = np.full(26, np.nan)
+    row[:12] = 0
+    assert model.log_density(row[None])[0] < 0  # enough is known
+
+
+def test_infinity_is_never_missing() -> None:
+    with pytest.raises(AncestralError, match="inf at row 0, column 1"):
+        TabularAutoregressive().fit(BITS).log_density([[0, np.inf, 0, 0, 0]])

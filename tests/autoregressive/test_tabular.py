@@ -1,0 +1,375 @@
+"""Conditional probability tables: counting, the trie against dense tables, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ancestral import Counts, TabularAutoregressive, datasets, read_tables, scores
+from ancestral.autoregressive import tabular
+from ancestral.autoregressive.tabular import Tables
+from ancestral.errors import AncestralError, DataError, ModelError
+from tests.test_contract import fits
+
+
+def every_row(levels: tuple[int, ...]) -> np.ndarray:
+    return np.array(list(itertools.product(*map(range, levels))))
+
+
+@st.composite
+def dense_tables(draw: Any) -> list[np.ndarray]:
+    """Random tables of 1 to 4 variables, with zeros, and NaN in rows that cannot be reached."""
+    levels = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    tables, reach = [], np.ones(())
+    for i in range(len(levels)):
+        table = rng.random(levels[: i + 1]) * (rng.random(levels[: i + 1]) < 0.7)
+        table[..., 0] += table.sum(axis=-1) == 0
+        table /= table.sum(axis=-1, keepdims=True)
+        reach = np.broadcast_to((reach > 0)[..., None], table.shape)
+        tables.append(np.where(reach, table, np.nan))
+        reach = reach * table
+    return tables
+
+
+def product_of_conditionals(tables: list[np.ndarray], row: np.ndarray) -> float:
+    """The definition: stop at the first impossible value, since NaN may follow."""
+    p = 1.0
+    for i, table in enumerate(tables):
+        p *= table[tuple(row[: i + 1])]
+        if p == 0:
+            break
+    return p
+
+
+# ---- the trie is the dense tables ----------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=60)
+@given(tables=dense_tables())
+def test_the_density_is_the_product_of_conditionals(tables: list[np.ndarray]) -> None:
+    model = TabularAutoregressive.from_tables(tables)
+    rows = every_row(tables[-1].shape)
+    wanted = np.array([product_of_conditionals(tables, row) for row in rows])
+    log_p = model.log_density(rows)
+    np.testing.assert_allclose(np.exp(log_p), wanted, rtol=1e-12, atol=0)
+    assert (log_p[wanted == 0] == -np.inf).all()
+    assert model.entropy_ == pytest.approx(
+        -(wanted[wanted > 0] * np.log(wanted[wanted > 0])).sum(), abs=1e-12
+    )
+    np.testing.assert_array_equal(model.support_, rows[wanted > 0])
+
+
+@settings(deadline=None, max_examples=60)
+@given(tables=dense_tables())
+def test_dense_tables_come_back(tables: list[np.ndarray]) -> None:
+    model = TabularAutoregressive.from_tables(tables)
+    again = model.to_tables()
+    for table, back in zip(tables, again, strict=True):
+        np.testing.assert_allclose(back, table, rtol=1e-12, atol=0)  # NaN where it was
+    once_more = TabularAutoregressive.from_tables(again)
+    rows = every_row(tables[-1].shape)
+    np.testing.assert_array_equal(once_more.log_density(rows), model.log_density(rows))
+    assert model.n_dense_cells_ == sum(table.size for table in tables)
+    assert model.n_dense_free_ == sum(table.size - table[..., 0].size for table in tables)
+    assert model.n_contexts_ == sum((~np.isnan(table[..., 0])).sum() for table in tables)
+
+
+@settings(deadline=None, max_examples=60)
+@given(tables=dense_tables())
+def test_step_entropies_are_those_of_the_chain_rule(tables: list[np.ndarray]) -> None:
+    model = TabularAutoregressive.from_tables(tables)
+    p = np.exp(model.log_density(every_row(tables[-1].shape))).reshape(tables[-1].shape)
+    joint = [0.0]  # H(x_1 .. x_i)
+    for i in range(p.ndim):
+        q = p.sum(axis=tuple(range(i + 1, p.ndim)))
+        joint.append(-(q[q > 0] * np.log(q[q > 0])).sum())
+    np.testing.assert_allclose(model.step_entropies_, np.diff(joint), atol=1e-12)
+
+
+def test_tables_may_be_lists_of_whole_numbers_or_of_one_level() -> None:
+    model = TabularAutoregressive.from_tables([[1], [[0, 1]]])
+    np.testing.assert_array_equal(model.support_, [[0, 1]])
+    assert (model.entropy_, model.score([[0, 1]])) == (0.0, 0.0)
+
+
+# ---- fitting is counting -------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rows=st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=25),
+    smoothing=st.sampled_from([0.0, 0.3, 1.0, 50.0]),
+)
+def test_conditionals_are_smoothed_shares_of_counts(rows: list[Any], smoothing: float) -> None:
+    X = np.array(rows)
+    model = TabularAutoregressive(smoothing).fit(X)
+    for row in X:
+        p = 1.0
+        for i in range(3):
+            alike = (X[:, :i] == row[:i]).all(axis=1)
+            k = len(model.categories_[i])
+            p *= ((alike & (X[:, i] == row[i])).sum() + smoothing) / (alike.sum() + smoothing * k)
+        assert model.log_density(row[None])[0] == pytest.approx(np.log(p), rel=1e-12, abs=1e-12)
+    if smoothing == 0:
+        assert -model.score(X) == pytest.approx(model.entropy_, abs=1e-12)
+        assert Counts.of(X).entropy == pytest.approx(model.entropy_, abs=1e-12)
+
+
+def test_smoothing_makes_unseen_beginnings_uniform() -> None:
+    model = TabularAutoregressive(smoothing=1.0).fit([[0, 0, 0], [0, 1, 1], [0, 1, 0]])
+    # 1 was never seen first: (0 + 1) / (3 + 2), then a half and a half.
+    assert np.exp(model.log_density([[1, 0, 1]])[0]) == pytest.approx(1 / 5 / 4, rel=1e-12)
+    assert len(model.support_) == 8
+    tables = model.to_tables()
+    np.testing.assert_allclose(tables[2][1], 0.5)
+    again = TabularAutoregressive.from_tables(tables)
+    np.testing.assert_allclose(
+        again.log_density(model.support_), model.log_density(model.support_), rtol=1e-12
+    )
+    assert again.entropy_ == pytest.approx(model.entropy_, rel=1e-12)
+
+
+def test_much_smoothing_tends_to_the_uniform_distribution() -> None:
+    X = np.random.default_rng(0).integers(0, 3, size=(50, 4))
+    model = TabularAutoregressive(smoothing=1e12).fit(X)
+    assert model.entropy_ == pytest.approx(4 * np.log(3), rel=1e-9)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, np.nan, np.inf, "1", True, None])
+def test_smoothing_must_be_a_number_of_0_or_more(smoothing: Any) -> None:
+    with pytest.raises(ModelError, match="smoothing must be a number, at least 0"):
+        TabularAutoregressive(smoothing).fit([[0, 1]])
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_equal_images_have_no_entropy(value: int) -> None:
+    for n in (1, 7):
+        X = np.full((n, 9), value)
+        model = TabularAutoregressive().fit(X)
+        assert (model.score(X), model.entropy_) == (0.0, 0.0)
+        np.testing.assert_array_equal(model.sample(3, random_state=0), X[[0, 0, 0]])
+        assert model.log_density(1 - X[:1])[0] == -np.inf
+
+
+def test_many_levels_in_one_column_and_few_in_another() -> None:
+    X = np.column_stack([np.arange(3000), np.zeros(3000, int), np.arange(3000) % 2])
+    model = TabularAutoregressive().fit(X)
+    assert [len(known) for known in model.categories_] == [3000, 1, 2]
+    assert model.entropy_ == pytest.approx(np.log(3000), rel=1e-12)
+    assert model.n_parameters_ == 2999 + 0 + 3000
+
+
+# ---- impossible rows -----------------------------------------------------------------------------
+
+
+def test_impossible_rows_are_minus_infinity_without_a_warning() -> None:
+    tables = [[0.5, 0.5, 0.0], [[0.5, 0.5], [1.0, 0.0], [np.nan, np.nan]]]
+    model = TabularAutoregressive.from_tables(tables)
+    rows = [[0, 1], [1, 1], [2, 0]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(model.log_density(rows), [np.log(0.25), -np.inf, -np.inf])
+        assert model.score(rows) == -np.inf
+        assert model.log_density([[2, np.nan]])[0] == -np.inf
+        assert model.log_density([[np.nan, 1]])[0] == pytest.approx(np.log(0.25))
+        assert scores.bits_per_dimension(model, rows) == np.inf
+        assert model.aic(rows) == np.inf
+
+
+def test_what_is_impossible_is_never_drawn_however_often() -> None:
+    """Ten tenths do not sum to one in binary: the last level must not take what is left over."""
+    model = TabularAutoregressive.from_tables([[*[0.1] * 10, 0.0]])
+    for seed in range(20):
+        rows, counts = model.sample_counts(2**61, random_state=seed)
+        assert rows.max() == 9
+        assert counts.sum() == 2**61
+
+
+def test_a_thousand_levels_of_all_sizes_are_drawn() -> None:
+    p = np.random.default_rng(0).random(1000) ** 20
+    p[::7] = 0
+    p[3] = 1e-300
+    model = TabularAutoregressive.from_tables([p / p.sum()])
+    rows, counts = model.sample_counts(10**6, random_state=0)
+    drawn = np.zeros(1000, int)
+    drawn[rows[:, 0]] = counts
+    assert fits(drawn, np.exp(model.log_density(np.arange(1000)[:, None])))
+
+
+# ---- the course's tables -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def letters(course: Path) -> TabularAutoregressive:
+    return TabularAutoregressive.from_tables(read_tables(course / "image_cpts.pkl.gz"))
+
+
+def test_the_letters_are_26_equal_shares(letters: TabularAutoregressive) -> None:
+    assert letters.support_.shape == (26, 25)
+    np.testing.assert_allclose(letters.log_density(letters.support_), -np.log(26), atol=1e-12)
+    assert letters.entropy_ == pytest.approx(3.258096538, abs=1e-9)
+    assert letters.entropy_ / np.log(2) == pytest.approx(4.700439718, abs=1e-9)
+    assert letters.step_entropies_.sum() == pytest.approx(np.log(26), abs=1e-12)
+    assert (letters.step_entropies_ >= 0).all()
+
+
+def test_the_letters_need_few_of_their_cells(letters: TabularAutoregressive) -> None:
+    assert letters.n_contexts_ == letters.n_parameters_ == 454
+    assert letters.n_branching_contexts_ == 25  # 26 leaves of a binary tree
+    assert letters.n_dense_cells_ == 2**26 - 2 == 67_108_862
+    assert letters.n_dense_free_ == 2**25 - 1 == 33_554_431
+
+
+def test_the_letters_refitted_are_the_letters(letters: TabularAutoregressive) -> None:
+    again = TabularAutoregressive().fit(letters.support_)
+    for p, q in zip(letters.probabilities_, again.probabilities_, strict=True):
+        np.testing.assert_allclose(p, q, atol=1e-12)
+    assert again.n_contexts_ == 454
+
+
+def test_drawn_letters_are_letters_in_equal_shares(letters: TabularAutoregressive) -> None:
+    rows, counts = letters.sample_counts(26_000, random_state=0)
+    np.testing.assert_array_equal(rows, letters.support_)
+    assert fits(counts, np.full(26, 1 / 26))
+
+
+def test_no_other_image_is_possible(letters: TabularAutoregressive) -> None:
+    flipped = letters.support_[:, None, :] ^ np.eye(25, dtype=int)
+    flipped = flipped.reshape(-1, 25)
+    known = {tuple(row) for row in letters.support_.tolist()}
+    other = np.array([row for row in flipped.tolist() if tuple(row) not in known])
+    assert len(other) > 600
+    assert (letters.log_density(other) == -np.inf).all()
+
+
+# ---- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, object])
+def test_grey_pixels_are_named_with_their_place(dtype: Any) -> None:
+    images = datasets.icons()[0].astype(dtype)
+    images[3, 11] = 0.5
+    with pytest.raises(DataError, match=r"0\.5 at row 3, column 11") as caught:
+        TabularAutoregressive().fit(images)
+    if dtype is not object:
+        assert "(pixel at row 2, column 1)" in str(caught.value)
+        assert "X >= 0.5" in str(caught.value)
+
+
+def test_images_of_0_and_255_are_two_levels_and_booleans_are_too() -> None:
+    images = datasets.icons()[0]
+    plain = TabularAutoregressive().fit(images)
+    for other in (255 * images, images.astype(bool), images.astype(float)):
+        model = TabularAutoregressive().fit(other)
+        assert model.entropy_ == plain.entropy_
+        drawn = model.sample(50, random_state=0)
+        assert set(np.unique(drawn).tolist()) <= set(np.unique(other).tolist())
+
+
+@pytest.mark.parametrize("value", [2, -1, 255, 0.5, -0.0001])
+def test_a_level_not_seen_is_refused_at_scoring(value: float) -> None:
+    """-1 above all: it would index the last level."""
+    model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1]])
+    with pytest.raises(DataError, match=rf"X holds {value} at row 1, column 1.* levels 0, 1"):
+        model.log_density(np.array([[0, 0], [1, value]]))
+
+
+@pytest.mark.parametrize("value", [np.nan, None])
+def test_missing_values_are_refused_in_fit(value: Any) -> None:
+    X = np.array([[0, 1], [1, value]], dtype=object)
+    with pytest.raises(DataError, match=r"NaN.* at row 1, column 1"):
+        TabularAutoregressive().fit(X)
+
+
+def test_images_of_differing_size_are_refused() -> None:
+    with pytest.raises(DataError, match=r"ragged: rows of lengths \[2, 3\]"):
+        TabularAutoregressive().fit([[0, 1], [0, 1, 1]])
+    with pytest.raises(DataError, match=r"X.reshape\(4, 25\)"):
+        TabularAutoregressive().fit(np.zeros((4, 5, 5), int))
+    model = TabularAutoregressive().fit(datasets.icons()[0])
+    with pytest.raises(AncestralError, match=r"16 features.*expecting 25 features"):
+        model.log_density(np.zeros((1, 16), int))
+
+
+def test_a_column_that_mixes_text_and_numbers_is_refused() -> None:
+    with pytest.raises(DataError, match="cannot be ordered"):
+        TabularAutoregressive().fit(np.array([["a", 1], [2, 1]], dtype=object))
+
+
+HALVES = [0.5, 0.5]
+BAD_TABLES = [
+    ([[0.6, 0.5]], r"table 0, prefix \(\): the row \[0.6, 0.5\] sums to 1.1"),
+    ([HALVES, [HALVES, [0.7, 0.4]]], r"table 1, prefix \(1,\).*sums to 1.1"),
+    ([[-0.5, 1.5]], r"table 0.*\[-0.5, 1.5\].*must be probabilities"),
+    ([[np.nan, np.nan]], r"table 0, prefix \(\).*\[nan, nan\]"),
+    ([HALVES, [HALVES, [np.nan, np.nan]]], r"table 1, prefix \(1,\).*\[nan, nan\]"),
+    ([HALVES, [HALVES, [np.nan, 1.0]]], r"table 1, prefix \(1,\).*\[nan, 1\]"),
+    ([[np.inf, 0.0]], r"table 0.*sums to inf"),
+    ([[0.0, 0.0]], r"table 0.*sums to 0"),
+    ([HALVES, HALVES], r"table 1 has shape \(2,\); expected \(2, K\)"),
+    ([HALVES, np.full((3, 2), 0.5)], r"table 1 has shape \(3, 2\); expected \(2, K\)"),
+    ([HALVES, np.full((2, 2, 2), 0.5)], r"table 1 has shape \(2, 2, 2\).*missing or out of order"),
+    ([np.full((2, 2), 0.5), HALVES], r"table 0 has shape \(2, 2\).*out of order"),
+    ([], "list of tables is empty"),
+    ([["a", "b"]], "table 0 holds 'a'"),
+]
+
+
+@pytest.mark.parametrize(("tables", "message"), BAD_TABLES)
+def test_bad_tables_are_named_with_their_prefix(tables: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        TabularAutoregressive.from_tables(tables)
+
+
+def test_tables_in_float32_are_scaled_to_sum_to_one(caplog: pytest.LogCaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    tables = [rng.dirichlet(np.ones(3), size=(3,) * i).astype(np.float32) for i in range(3)]
+    assert any((table.astype(float).sum(axis=-1) != 1).any() for table in tables)
+    with caplog.at_level("INFO", logger="ancestral"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = TabularAutoregressive.from_tables(tables)
+    assert np.exp(model.log_density(every_row((3, 3, 3)))).sum() == pytest.approx(1, abs=1e-14)
+    (record,) = caplog.records
+    assert re.match(r"[123] of 3 tables .* scaled", record.message)
+    caplog.clear()
+    TabularAutoregressive.from_tables([[0.1, 0.2, 0.7]])
+    assert not caplog.records
+
+
+def test_dense_tables_too_large_are_refused_before_they_are_made() -> None:
+    model = TabularAutoregressive().fit(np.eye(31, dtype=int))
+    with pytest.raises(ModelError, match=r"4294967294 cells, 32.0 GiB; the limit is 4 GiB"):
+        model.to_tables()
+    assert model.n_dense_cells_ == 2**32 - 2
+    assert len(model.support_) == 31
+
+
+def test_the_limit_is_on_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TabularAutoregressive().fit(np.eye(5, dtype=int))
+    monkeypatch.setattr(tabular, "MAX_DENSE_BYTES", 8 * (2**6 - 2))
+    assert len(model.to_tables()) == 5
+    monkeypatch.setattr(tabular, "MAX_DENSE_BYTES", 8 * (2**6 - 2) - 1)
+    with pytest.raises(ModelError, match="62 cells"):
+        model.to_tables()
+
+
+def test_a_support_too_large_to_list_is_refused() -> None:
+    model = TabularAutoregressive(smoothing=0.5).fit(np.eye(25, dtype=int))
+    with pytest.raises(ModelError, match=r"all 3.36e\+07 rows possible.* smoothing=0"):
+        model.support_
+
+
+def test_tables_hold_reachable_rows_only() -> None:
+    tables = Tables.from_dense([[0.0, 1.0], [[np.nan, np.nan], [0.25, 0.75]]])
+    assert [p.shape for p in tables.probabilities] == [(1, 2), (1, 2)]
+    np.testing.assert_array_equal(tables.contexts[1], [[1]])
+    assert (tables.n_levels, tables.n_contexts, tables.n_dense_cells) == ((2, 2), 2, 6)

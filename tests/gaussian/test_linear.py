@@ -1,0 +1,405 @@
+"""Linear-Gaussian regression against statsmodels, NumPy, exact arithmetic and NIST."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import ancestral
+from ancestral import LinearGaussian, datasets
+from ancestral.errors import AncestralWarning, DataError, DataTypeError, ModelError
+
+sm = pytest.importorskip("statsmodels.api", reason="statsmodels is the oracle here")
+
+
+def pairs(n: int = 80, p: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of differing size and mean, and a noisy target."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p)) * 10.0 ** rng.integers(-2, 3, size=p) + rng.normal(size=p)
+    return X, X @ rng.normal(size=p) + 3 + 0.8 * rng.normal(size=n)
+
+
+def powers(X: np.ndarray, degree: int) -> np.ndarray:
+    return np.hstack([X**k for k in range(1, degree + 1)])
+
+
+def quiet_fit(model: LinearGaussian, X: Any, y: Any) -> LinearGaussian:
+    """Fit where a warning is beside the point."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AncestralWarning)
+        return model.fit(X, y)
+
+
+FITS = [(True, 1), (False, 1), (True, 3), (False, 2)]
+
+
+# ---- against others ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fit_intercept", "degree"), FITS)
+@pytest.mark.parametrize(("n", "p"), [(80, 4), (12, 3), (300, 1)])
+def test_statsmodels_agrees(fit_intercept: bool, degree: int, n: int, p: int) -> None:
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n, p)) + 0.5
+    y = X.sum(axis=1) + 0.3 * X[:, 0] ** 2 + rng.normal(size=n)
+    model = LinearGaussian(fit_intercept, degree).fit(X, y)
+    design = powers(X, degree)
+    theirs = sm.OLS(y, sm.add_constant(design) if fit_intercept else design).fit()
+    ours = np.r_[model.intercept_, model.coef_] if fit_intercept else model.coef_
+    np.testing.assert_allclose(ours, theirs.params, rtol=1e-8)
+    np.testing.assert_allclose(model.standard_errors_, theirs.bse, rtol=1e-8)
+    assert model.log_likelihood_ == pytest.approx(theirs.llf, rel=1e-10)
+    assert model.log_density(X, y).sum() == pytest.approx(theirs.llf, rel=1e-10)
+    assert model.residual_std_**2 == pytest.approx(theirs.scale, rel=1e-10)
+    # statsmodels leaves sigma^2 out of its count of parameters.
+    assert model.n_parameters_ == len(ours) + 1
+    assert model.aic(X, y) == pytest.approx(theirs.aic + 2, rel=1e-10)
+    assert model.bic(X, y) == pytest.approx(theirs.bic + np.log(n), rel=1e-10)
+    assert model.predict(X) == pytest.approx(theirs.fittedvalues, rel=1e-8)
+    if fit_intercept:
+        assert model.score(X, y) == pytest.approx(theirs.rsquared, rel=1e-10)
+    else:
+        assert model.intercept_ == 0.0
+
+
+def test_statsmodels_agrees_on_the_diabetes_data() -> None:
+    X, y, _ = datasets.diabetes()
+    model, theirs = LinearGaussian().fit(X, y), sm.OLS(y, sm.add_constant(X)).fit()
+    np.testing.assert_allclose(np.r_[model.intercept_, model.coef_], theirs.params, rtol=1e-8)
+    np.testing.assert_allclose(model.standard_errors_, theirs.bse, rtol=1e-8)
+    assert model.log_likelihood_ == pytest.approx(theirs.llf, rel=1e-12)
+
+
+def test_numpys_least_squares_agrees() -> None:
+    X, y = pairs()
+    model = LinearGaussian().fit(X, y)
+    wanted, (total,), _, _ = np.linalg.lstsq(np.column_stack([np.ones(len(y)), X]), y, rcond=None)
+    np.testing.assert_allclose(np.r_[model.intercept_, model.coef_], wanted, rtol=1e-9)
+    assert model.noise_variance_ == pytest.approx(total / len(y), rel=1e-10)
+    assert model.residual_std_ == pytest.approx(np.sqrt(total / (len(y) - 5)), rel=1e-10)
+
+
+DIGITS = {"Norris": 11, "Pontius": 11, "NoInt1": 11, "NoInt2": 11, "Longley": 11, "Filip": 7}
+
+
+@pytest.mark.parametrize(("name", "digits"), DIGITS.items())
+def test_nists_certified_digits(name: str, digits: int, data: Path) -> None:
+    certified = json.loads((data / "strd" / f"{name}.json").read_text())
+    y = np.array(certified["y"], float)
+    X = np.array(certified["X"], float).reshape(len(y), -1)
+    model = LinearGaussian(certified["intercept"], certified["degree"] or 1).fit(X, y)
+    coefficients = np.r_[model.intercept_, model.coef_] if certified["intercept"] else model.coef_
+    rtol = 10.0**-digits
+    np.testing.assert_allclose(coefficients, np.array(certified["coef"], float), rtol=rtol)
+    np.testing.assert_allclose(
+        model.standard_errors_, np.array(certified["std_err"], float), rtol=rtol
+    )
+    assert model.residual_std_ == pytest.approx(certified["residual_sd"], rel=rtol)
+
+
+# ---- laws ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fit_intercept", "degree"), FITS)
+def test_residuals_are_orthogonal_and_their_square_is_the_variance(
+    fit_intercept: bool, degree: int
+) -> None:
+    X, y = pairs(60, 2)
+    model = LinearGaussian(fit_intercept, degree).fit(X, y)
+    residual = y - model.predict(X)
+    design = powers(X, degree)
+    if fit_intercept:
+        design = np.column_stack([np.ones(len(y)), design])
+    scale = np.linalg.norm(design, axis=0) * np.linalg.norm(residual)
+    np.testing.assert_allclose(residual @ design / scale, 0, atol=1e-9)
+    assert model.noise_variance_ == pytest.approx((residual**2).mean(), rel=1e-10)
+
+
+def test_no_nudge_of_a_parameter_raises_the_likelihood() -> None:
+    """Each parameter alone, up and down by a thousandth of its standard error and more."""
+    X, y = pairs()
+    model = LinearGaussian().fit(X, y)
+    best = model.log_density(X, y).sum()
+    steps = [("intercept_", ()), *(("coef_", j) for j in range(4)), ("noise_variance_", ())]
+    errors = [*model.standard_errors_, np.nan]
+    for (name, j), error in zip(steps, errors, strict=True):
+        for size in (1e-3, 0.1, 3.0):
+            for sign in (-1, 1):
+                nudged = quiet_fit(LinearGaussian(), X, y)
+                value = np.array(getattr(nudged, name), copy=True)
+                if name == "noise_variance_":
+                    value = value * np.exp(sign * size * np.sqrt(2 / len(y)))
+                else:
+                    value[j] += sign * size * error
+                setattr(nudged, name, value)
+                assert nudged.log_density(X, y).sum() < best + 1e-12 * abs(best)
+
+
+def test_the_density_is_that_of_scipys_normal() -> None:
+    X, y = pairs()
+    model = LinearGaussian().fit(X, y)
+    mean, std = model.predict(X, return_std=True)
+    np.testing.assert_allclose(std, np.sqrt(model.noise_variance_))  # plug-in: divisor n
+    np.testing.assert_allclose(mean, X @ model.coef_ + model.intercept_, rtol=1e-12)
+    far = y + np.linspace(-40, 40, len(y))
+    np.testing.assert_allclose(
+        model.log_density(X, far), stats.norm(mean, std).logpdf(far), rtol=1e-10
+    )
+
+
+def test_standard_errors_stand_intercept_first_then_columns_in_order() -> None:
+    X, y = pairs()
+    plain = LinearGaussian().fit(X, y)
+    for j in range(4):
+        scaled = X.copy()
+        scaled[:, j] *= 1000
+        model = LinearGaussian().fit(scaled, y)
+        wanted = plain.standard_errors_.copy()
+        wanted[1 + j] /= 1000
+        np.testing.assert_allclose(model.standard_errors_, wanted, rtol=1e-8)
+    assert LinearGaussian(fit_intercept=False).fit(X, y).standard_errors_.shape == (4,)
+    # Far from the data the height at zero is little known; the slopes are as before.
+    moved = LinearGaussian().fit(X + 1e6, y)
+    np.testing.assert_allclose(moved.standard_errors_[1:], plain.standard_errors_[1:], rtol=1e-6)
+    assert moved.standard_errors_[0] > 1e3 * plain.standard_errors_[0]
+
+
+def test_standard_errors_are_the_spread_of_estimates() -> None:
+    """Over 400 simulated targets; each ratio is chi-square, 3.9 sigma is one in 10,000."""
+    X, _ = pairs(50, 2)
+    rng, estimates, reported = np.random.default_rng(5), [], []
+    for _ in range(400):
+        y = X @ [1.0, -2.0] + 0.5 + rng.normal(size=50)
+        model = LinearGaussian().fit(X, y)
+        estimates.append([model.intercept_, *model.coef_])
+        reported.append(model.standard_errors_**2)
+    ratio = np.var(estimates, axis=0, ddof=1) / np.mean(reported, axis=0)
+    assert (np.abs(ratio - 1) < 3.9 * np.sqrt(2 / 399)).all()
+
+
+def test_moving_and_scaling_the_target_does_the_same_to_the_line() -> None:
+    X, y = pairs()
+    plain, moved = LinearGaussian().fit(X, y), LinearGaussian().fit(X, 5 * y - 7)
+    np.testing.assert_allclose(moved.coef_, 5 * plain.coef_, rtol=1e-10)
+    assert moved.intercept_ == pytest.approx(5 * plain.intercept_ - 7, rel=1e-10)
+    assert moved.noise_variance_ == pytest.approx(25 * plain.noise_variance_, rel=1e-10)
+    assert moved.log_likelihood_ == pytest.approx(
+        plain.log_likelihood_ - len(y) * np.log(5), rel=1e-10
+    )
+
+
+def test_degrees_are_columns_of_powers() -> None:
+    X, y = pairs(60, 2)
+    model = LinearGaussian(degree=3).fit(X / 10, y)
+    wanted = LinearGaussian().fit(powers(X / 10, 3), y)
+    np.testing.assert_allclose(model.coef_, wanted.coef_, rtol=1e-7)
+    np.testing.assert_allclose(model.standard_errors_, wanted.standard_errors_, rtol=1e-7)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e8])
+def test_large_means_cost_no_digits(offset: float) -> None:
+    """Against exact rational arithmetic on the very values that float64 holds."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=40) + offset
+    y = 2.0 * (x - offset) + rng.normal(size=40) + offset
+    X, Y = [Fraction(v) for v in x.tolist()], [Fraction(v) for v in y.tolist()]
+    mean_x, mean_y = sum(X) / 40, sum(Y) / 40
+    covariance = sum((a - mean_x) * (b - mean_y) for a, b in zip(X, Y))
+    slope = covariance / sum((a - mean_x) ** 2 for a in X)
+    residual = sum((b - mean_y - slope * (a - mean_x)) ** 2 for a, b in zip(X, Y))
+    model = LinearGaussian().fit(x[:, None], y)
+    assert model.coef_[0] == pytest.approx(float(slope), rel=1e-6)
+    assert model.intercept_ == pytest.approx(float(mean_y - slope * mean_x), rel=1e-6)
+    assert model.noise_variance_ == pytest.approx(float(residual / 40), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, ">f8", bool])
+def test_any_real_dtype_is_taken_by_value(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 2, size=(40, 3)).astype(dtype), rng.integers(0, 9, size=40)
+    model = LinearGaussian().fit(X, y.astype(dtype if dtype is not bool else int))
+    wanted = LinearGaussian().fit(X.astype(float), y.astype(float))
+    np.testing.assert_array_equal(model.coef_, wanted.coef_)
+    assert model.noise_variance_ == wanted.noise_variance_
+
+
+# ---- an exact fit --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fit_intercept", "n"), [(True, 20), (False, 20), (True, 4), (False, 3)])
+def test_an_exact_fit_is_warned_of_and_has_no_density(
+    fit_intercept: bool, n: int, tmp_path: Path
+) -> None:
+    """With rows to spare, or with as many coefficients as rows."""
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    y = X @ [1.0, -2.0, 0.5] + (3.0 if fit_intercept else 0.0)
+    with pytest.warns(AncestralWarning, match=r"exact \(zero residual\)") as caught:
+        model = LinearGaussian(fit_intercept).fit(X, y)
+    assert len(caught) == 1
+    np.testing.assert_allclose(model.coef_, [1.0, -2.0, 0.5], rtol=1e-9)
+    np.testing.assert_allclose(model.predict(X), y, rtol=1e-9)
+    np.testing.assert_array_equal(model.standard_errors_, np.zeros(3 + fit_intercept))
+    assert (model.noise_variance_, model.residual_std_) == (0.0, 0.0)
+    assert model.log_likelihood_ == np.inf
+    assert model.score(X, y) == pytest.approx(1.0)
+    again = ancestral.load(model.save(tmp_path / "line"))
+    for line in (model, again):
+        for refused in (
+            lambda line=line: line.log_density(X, y),
+            lambda line=line: line.aic(X, y),
+            lambda line=line: line.bic(X, y),
+            lambda line=line: line.sample(X),
+        ):
+            with pytest.raises(ModelError, match=r"sigma\^2 = 0 .*unbounded"):
+                refused()
+
+
+def test_a_small_residual_is_not_called_exact() -> None:
+    X, _ = pairs(60, 2)
+    rng = np.random.default_rng(0)
+    y = X @ [1.0, 2.0] + 1e-9 * rng.normal(size=60)
+    model = LinearGaussian().fit(X, y)
+    assert model.residual_std_ == pytest.approx(1e-9, rel=0.3)
+
+
+# ---- columns that repeat others ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_repeated_column_is_named_and_changes_no_prediction(fit_intercept: bool) -> None:
+    X, y = pairs(60, 3)
+    plain = LinearGaussian(fit_intercept).fit(X, y)
+    twice = np.column_stack([X, -2 * X[:, 1], X[:, 0] + X[:, 2]])
+    with pytest.warns(AncestralWarning, match="column 3, column 4") as caught:
+        model = LinearGaussian(fit_intercept).fit(twice, y)
+    assert len(caught) == 1
+    np.testing.assert_allclose(model.predict(twice), plain.predict(X), rtol=1e-9)
+    assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
+    np.testing.assert_allclose(
+        model.log_density(twice, y), plain.log_density(X, y), rtol=1e-7, atol=1e-9
+    )
+    assert (model.rank_, model.n_parameters_) == (3, plain.n_parameters_)
+    assert model.residual_std_ == pytest.approx(plain.residual_std_, rel=1e-10)
+    np.testing.assert_array_equal(model.coef_[3:], [0, 0])
+    np.testing.assert_array_equal(np.isnan(model.standard_errors_[-2:]), [True, True])
+    np.testing.assert_allclose(model.standard_errors_[:-2], plain.standard_errors_, rtol=1e-8)
+
+
+def test_a_constant_column_is_the_intercept_over_again() -> None:
+    X, y = pairs(60, 2)
+    for value in (1.0, 0.1, -1e6, 0.0):
+        constant = np.column_stack([np.full(60, value), X])
+        with pytest.warns(AncestralWarning, match="and the intercept: column 0"):
+            model = LinearGaussian().fit(constant, y)
+        np.testing.assert_allclose(model.coef_[1:], LinearGaussian().fit(X, y).coef_, rtol=1e-8)
+    model = LinearGaussian(fit_intercept=False).fit(np.column_stack([np.ones(60), X]), y)
+    wanted = LinearGaussian().fit(X, y)
+    np.testing.assert_allclose(model.coef_, np.r_[wanted.intercept_, wanted.coef_], rtol=1e-8)
+    np.testing.assert_allclose(model.standard_errors_, wanted.standard_errors_, rtol=1e-8)
+
+
+def test_collinear_columns_of_a_dataframe_are_called_by_name() -> None:
+    pd = pytest.importorskip("pandas")
+    X, y = pairs(60, 2)
+    frame = pd.DataFrame({"rooms": X[:, 0], "age": X[:, 1], "both": X[:, 0] - X[:, 1]})
+    with pytest.warns(AncestralWarning, match=r"collinear .*: 'both'\."):
+        LinearGaussian().fit(frame, y)
+    halves = pd.DataFrame({"bit": np.arange(60) % 2.0})
+    with pytest.warns(AncestralWarning, match=r"'bit'\^2, 'bit'\^3"):
+        LinearGaussian(degree=3).fit(halves, y)
+
+
+def test_nearly_collinear_columns_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    X = np.column_stack([x, x + 1e-6 * rng.normal(size=200)])
+    y = X.sum(axis=1) + 0.1 * rng.normal(size=200)
+    model = LinearGaussian().fit(X, y)
+    theirs = sm.OLS(y, sm.add_constant(X)).fit()
+    assert model.rank_ == 2
+    np.testing.assert_allclose(model.coef_, theirs.params[1:], rtol=1e-6)
+    np.testing.assert_allclose(model.standard_errors_, theirs.bse, rtol=1e-6)
+
+
+# ---- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "p"), [(3, 5), (4, 4), (2, 2), (5, 50)])
+def test_fewer_rows_than_coefficients_have_no_likelihood(n: int, p: int) -> None:
+    X, y = pairs(n, p)
+    with pytest.raises((ModelError, AncestralWarning), match=rf"\b{n}\b.*\b{p + 1}\b"):
+        LinearGaussian().fit(X, y)
+    with pytest.raises(ModelError):
+        quiet_fit(LinearGaussian(), X, y).log_density(X, y)
+
+
+def test_one_row_is_refused() -> None:
+    for fit_intercept in (True, False):
+        with pytest.raises(ModelError, match="n_samples = 1 is too few"):
+            LinearGaussian(fit_intercept).fit([[1.0]], [2.0])
+
+
+@pytest.mark.parametrize("value", [0.0, 24.0, 0.1, -1e8 - 0.3])
+def test_a_constant_target_has_no_maximum(value: float) -> None:
+    X, _ = pairs()
+    with pytest.raises(ModelError, match=r"y is constant .*sigma\^2 = 0.* unbounded"):
+        LinearGaussian().fit(X, np.full(len(X), value))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["24.0"] * 5, r"y holds text \('24.0' at row 0\); real numbers"),
+        (["a", "b", "c", "d", "e"], "y holds 'a' at row 0"),
+        (np.array([1, 2, None, 4, "x"], dtype=object), "y holds None at row 2"),
+        ([1, 2, np.nan, 4, 5], "y holds NaN at row 2"),
+        ([1, 2, 3, np.inf, 5], "y holds inf at row 3"),
+        ([1, 2, 3, 4], "X has 5 rows, y has 4: give one target per row"),
+        ([1j] * 5, "y holds complex128 values"),
+        (3.0, r"y|[Ss]hape"),
+        (None, "requires y"),
+    ],
+)
+def test_a_bad_target_is_named(y: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        LinearGaussian().fit(np.arange(10.0).reshape(5, 2) ** 2, y)
+
+
+def test_text_that_looks_like_numbers_is_refused_in_x_too() -> None:
+    with pytest.raises(DataTypeError, match="text"):
+        LinearGaussian().fit(np.array([["1", "2"], ["3", "5"], ["5", "5"]]), [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.arange(5.0), "1D array"),
+        (np.zeros((5, 2, 2)), r"reshape\(5, 4\)"),
+        ([[1.0], [2.0], [np.nan], [4.0], [5.0]], "NaN at row 2, column 0"),
+        ([[1.0], [2.0], [3.0], [-np.inf], [5.0]], "-inf at row 3, column 0"),
+    ],
+)
+def test_bad_inputs_are_named(X: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        LinearGaussian().fit(X, [1.0, 2.0, 3.5, 4.0, 5.0])
+
+
+@pytest.mark.parametrize("degree", [0, -1, 1.5, True, "2"])
+def test_degree_must_be_a_count(degree: Any) -> None:
+    with pytest.raises(ModelError, match="degree must be an integer, 1 or more"):
+        LinearGaussian(degree=degree).fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+
+
+def test_permuted_columns_of_a_dataframe_are_refused() -> None:
+    pd = pytest.importorskip("pandas")
+    X, y = pairs(30, 2)
+    model = LinearGaussian().fit(pd.DataFrame(X, columns=["a", "b"]), y)
+    with pytest.raises(DataError, match="same order"):
+        model.predict(pd.DataFrame(X, columns=["b", "a"]))

@@ -1,0 +1,183 @@
+"""Every digit: NIST's certified regressions, and rational arithmetic where there is no file."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ancestral import LinearGaussian, streaming
+from ancestral.errors import AncestralWarning, ModelError
+from tests.gaussian import exact
+
+SETS = [
+    *("Filip", "Longley", "NoInt1", "NoInt2", "Norris", "Pontius"),
+    *(f"Wampler{i}" for i in range(1, 6)),
+]
+
+
+def log_relative_error(values: np.ndarray | float, certified: list[str]) -> float:
+    """Return the fewest right digits of values against the certified decimals."""
+    return exact.digits(values, [Fraction(text) for text in certified])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_nists_certified_values(name: str, data: Path) -> None:
+    """Thirteen digits of every coefficient and of the residual's, seven of every error."""
+    certified = json.loads((data / "strd" / f"{name}.json").read_text("utf-8"))
+    y = np.array(certified["y"], dtype=float)
+    X = np.array(certified["X"], dtype=float).reshape(len(y), -1)
+    model = LinearGaussian(certified["intercept"], certified["degree"] or 1)
+    is_exact = certified["residual_sd"] == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if is_exact else "error", AncestralWarning)
+        model.fit(X, y)
+    first = [model.intercept_] if certified["intercept"] else []
+    assert log_relative_error(np.r_[first, model.coef_], certified["coef"]) >= 13
+    if is_exact:
+        scale = np.abs(np.array(certified["coef"], dtype=float))
+        assert (model.standard_errors_ <= 1e-9 * scale).all()
+        assert model.residual_std_ <= 1e-9 * np.abs(y).max()
+        with pytest.raises(ModelError, match=r"sigma\^2 = 0"):
+            model.log_density(X, y)
+        return
+    assert log_relative_error(model.residual_std_, [str(certified["residual_sd"])]) >= 13
+    assert log_relative_error(model.standard_errors_, certified["std_err"]) >= 7
+    if certified["intercept"]:  # R^2 is about zero without one, as NIST's
+        assert model.r_squared_ == pytest.approx(certified["r_squared"], rel=1e-12)
+    assert model.noise_variance_ == pytest.approx(
+        model.residual_std_**2 * model.degrees_of_freedom_ / len(y), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "degree"), [(-9, -3, 10), (0, 1, 9), (1000, 1010, 4), (-1e-3, 1e-3, 7)]
+)
+def test_polynomials_are_right_to_the_last_digits(low: float, high: float, degree: int) -> None:
+    """Of the numbers that float64 holds, by rational arithmetic."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(low, high, size=30)
+    y = np.sin(x) + 0.01 * rng.normal(size=30)
+    model = LinearGaussian(degree=degree).fit(x[:, None], y)
+    A = exact.design(x[:, None], degree=degree)
+    coefficients, residual, variances = exact.least_squares(A, y)
+    assert exact.digits(np.r_[model.intercept_, model.coef_], coefficients) >= 14.5
+    assert exact.digits(model.noise_variance_, residual / 30) >= 13.5
+    squared = [v * residual / (30 - degree - 1) for v in variances]
+    assert exact.digits(model.standard_errors_**2, squared) >= 12
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("span", [3, 6, 12])
+def test_weights_of_any_span_cost_no_digits(span: int, fit_intercept: bool) -> None:
+    """Weights from 10^-span to 10^span, in any order."""
+    rng = np.random.default_rng(span)
+    X = rng.normal(size=(24, 3)) + 5
+    y = X @ [1.0, -2.0, 0.5] + rng.normal(size=24)
+    weights = 10.0 ** rng.uniform(-span, span, size=24)
+    model = LinearGaussian(fit_intercept).fit(X, y, sample_weight=weights)
+    A = exact.design(X, intercept=fit_intercept)
+    coefficients, residual, variances = exact.least_squares(A, y, weights)
+    found = np.r_[model.intercept_, model.coef_] if fit_intercept else model.coef_
+    assert exact.digits(found, coefficients) >= 14
+    total = sum(Fraction(w) for w in weights.tolist())
+    assert exact.digits(model.noise_variance_, residual / total) >= 13
+    squared = [v * residual / (24 - len(coefficients)) for v in variances]
+    assert exact.digits(model.standard_errors_**2, squared) >= 6
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e8, 1e12])
+def test_offsets_cost_no_digits(offset: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3)) + offset
+    y = (X - offset) @ [1.0, -2.0, 0.5] + rng.normal(size=40)
+    model = LinearGaussian().fit(X, y)
+    coefficients, residual, _ = exact.least_squares(exact.design(X), y)
+    assert exact.digits(np.r_[model.intercept_, model.coef_], coefficients) >= 14.5
+    assert exact.digits(model.noise_variance_, residual / 40) >= 13.5
+
+
+@pytest.mark.parametrize("nearness", [1e-3, 1e-6, 1e-9])
+def test_nearly_collinear_columns_keep_every_digit(nearness: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    X[:, 2] = X[:, 0] - 2 * X[:, 1] + nearness * rng.normal(size=40)
+    y = X.sum(axis=1) + rng.normal(size=40)
+    model = LinearGaussian().fit(X, y)
+    coefficients, residual, variances = exact.least_squares(exact.design(X), y)
+    assert exact.digits(np.r_[model.intercept_, model.coef_], coefficients) >= 14.5
+    squared = [v * residual / 36 for v in variances]
+    assert exact.digits(model.standard_errors_**2, squared) >= 12
+
+
+# ---- large data, and statistics without rows -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("nearness", "digits"), [(1.0, 10), (1e-3, 10), (1e-5, 8), (1e-7, 12), (1e-9, 12)]
+)
+def test_large_fits_keep_the_digits_they_promise(nearness: float, digits: int) -> None:
+    """Cholesky, Cholesky with a step over the rows, and QR with refinement, against the latter."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30_000, 4)) + 3
+    X[:, 3] = X[:, :3].sum(axis=1) + nearness * rng.normal(size=30_000)
+    y = X @ [1.0, 2.0, -1.0, 0.5] + rng.normal(size=30_000)
+    model = LinearGaussian().fit(X, y)
+    # Half of the rows of weight one and half of two are the same as rows repeated.
+    twice = LinearGaussian().fit(np.tile(X, (2, 1)), np.tile(y, 2))
+    gap = np.abs(model.coef_ - twice.coef_) / np.abs(model.coef_)
+    assert gap.max() < 10.0**-digits
+    assert model.noise_variance_ == pytest.approx(twice.noise_variance_, rel=1e-10)
+    residual = y - model.predict(X)
+    A = np.column_stack([np.ones(len(y)), X])
+    slope = (A.T @ residual) / np.linalg.norm(A, axis=0) / np.linalg.norm(residual)
+    assert np.abs(slope).max() < 1e-15 * np.abs(model.coef_).max() / 1e-3
+
+
+@pytest.mark.parametrize(("nearness", "digits"), [(1.0, 11), (1e-2, 10), (1e-4, 9)])
+def test_chunks_keep_the_digits_that_the_condition_leaves(nearness: float, digits: int) -> None:
+    """Well-conditioned chunks are scatters, others roots, and a mixture of them merges as roots."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60_000, 3)) * [1.0, 5.0, 0.2] + 10
+    X[40_000:, 2] = X[40_000:, 0] - X[40_000:, 1] + nearness * rng.normal(size=20_000)
+    y = X @ [1.0, 2.0, -1.0] + rng.normal(size=60_000)
+    whole = LinearGaussian().fit(X[40_000:], y[40_000:])
+    cuts = [(40_000, 59_900), (59_900, 60_000)]
+    parts = streaming.fit_chunks(LinearGaussian(), ((X[a:b], y[a:b]) for a, b in cuts))
+    np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=10.0**-digits)
+    every = LinearGaussian().fit(X, y)
+    cuts = [(0, 40_000), (40_000, 60_000)]
+    parts = streaming.fit_chunks(LinearGaussian(), ((X[a:b], y[a:b]) for a, b in cuts))
+    np.testing.assert_allclose(parts.coef_, every.coef_, rtol=1e-10)
+    assert parts.log_likelihood_ == pytest.approx(every.log_likelihood_, rel=1e-12)
+
+
+def test_chunks_that_lose_too_much_say_so() -> None:
+    """Powers are rounded before statistics are taken: polynomials like Filip are out of reach."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-9, -3, size=(80, 1))
+    y = np.sin(x[:, 0]) + 0.01 * rng.normal(size=80)
+    whole = LinearGaussian(degree=9).fit(x, y)
+    with pytest.warns(AncestralWarning, match="leave about . digits.*Give all rows to fit"):
+        parts = streaming.fit_chunks(
+            LinearGaussian(degree=9), ((x[a : a + 40], y[a : a + 40]) for a in (0, 40))
+        )
+    np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-4)
+
+
+def test_a_degree_that_float64_cannot_tell_is_named() -> None:
+    x = np.linspace(1000.0, 1001.0, 60)[:, None]
+    y = np.sin(7 * x[:, 0]) + 0.1 * np.cos(1000 * x[:, 0])
+    with pytest.warns(AncestralWarning, match=r"collinear .*column 0\^"):
+        model = LinearGaussian(degree=9).fit(x, y)
+    assert model.rank_ < 9
+    assert np.isfinite(model.predict(x)).all()
+
+
+def test_powers_that_overflow_are_refused() -> None:
+    with pytest.raises(ValueError, match="power 4 overflows"):
+        LinearGaussian(degree=4).fit([[1e200], [2.0], [3.0], [4.0], [5.0], [6.0]], np.arange(6.0))

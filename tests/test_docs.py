@@ -1,0 +1,72 @@
+"""The pages hold together: links lead somewhere, examples run, nothing public goes unmentioned.
+
+The examples themselves are collected by pytest as doctests of README.md and docs/*.md.
+"""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import ancestral
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
+EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def links(text: str) -> list[str]:
+    """Return the targets of Markdown links that stay within the project."""
+    plain = FENCED.sub("", text)
+    return [t for t in re.findall(r"\]\(([^)\s]+)\)", plain) if "://" not in t]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that a page's headings give, as code hosts write them."""
+    headings = re.findall(r"^#+ +(.+)$", FENCED.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@EACH
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), f"{page.name} links to {link}"
+
+
+@EACH
+def test_python_blocks_are_run(page: Path) -> None:
+    """A block without prompts would be shown and never run; one that runs on hides what follows."""
+    for language, block in FENCED.findall(page.read_text("utf-8")):
+        if language == "python":
+            assert doctest.DocTestParser().get_examples(block), f"{page.name}: {block}"
+            assert block.endswith("\n\n"), f"{page.name}: end the block with an empty line: {block}"
+
+
+def test_pytest_collects_the_pages(pytestconfig: pytest.Config) -> None:
+    assert {"README.md", "docs"} <= set(pytestconfig.getini("testpaths"))
+    assert "*.md" in pytestconfig.getoption("doctestglob")
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    assert {page.name for page in DOCS} - {"index.md"} <= set(links(index.read_text("utf-8")))
+
+
+def test_every_public_name_is_mentioned() -> None:
+    text = "\n".join(page.read_text("utf-8") for page in [ROOT / "README.md", *DOCS])
+    silent = [name for name in ancestral.__all__ if not re.search(rf"\b{name}\b", text)]
+    assert not silent
+
+
+def test_no_page_names_a_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"(?<![\w.])/(home|tmp|work|opt|root)/", page.read_text("utf-8"))

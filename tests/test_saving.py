@@ -1,0 +1,296 @@
+"""Saving is all or nothing: full disks, guarded places, killed processes, rivals.
+
+Slow or destructive things happen in child processes that hold no more than the writer itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ancestral
+from ancestral import PPCA, model_file
+from ancestral.errors import SaveError
+from tests.test_model_file import leftovers
+from tests.zoo import CLOUD
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model"
+
+
+# ---- the disk says no ----------------------------------------------------------------------------
+
+
+def failing(number: int, *, after: int = 0) -> Callable[..., Any]:
+    """Return a function that raises an OSError of this number on its call after `after` others."""
+    calls = itertools.count()
+
+    def fail(*args: Any) -> None:
+        if next(calls) >= after:
+            raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("function", "number"),
+    [("fsync", errno.EIO), ("fsync", errno.ENOSPC), ("replace", errno.EXDEV)],
+)
+def test_a_failing_disk_leaves_the_old_model(
+    function: str, number: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = PPCA(1).fit(CLOUD).save(path).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, failing(number))
+        with pytest.raises(SaveError, match=re.escape(os.strerror(number))) as caught:
+            PPCA(1).fit(2 * CLOUD).save(path)
+    assert str(path) in str(caught.value)
+    assert "othing was changed" in str(caught.value)
+    assert path.read_bytes() == before
+    assert not leftovers(path)
+
+
+def test_no_space_when_the_file_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = PPCA(1).fit(CLOUD).save(path).read_bytes()
+
+    class Full:
+        def __init__(self, *args: Any) -> None:
+            self.file = open(*args)  # noqa: SIM115 - closed below
+
+        def __enter__(self) -> Any:
+            return self.file
+
+        def __exit__(self, *args: Any) -> None:
+            self.file.close()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(model_file, "open", Full, raising=False)
+    with pytest.raises(SaveError, match=r"no room: \d+ bytes wanted, \d+ free"):
+        PPCA(1).fit(2 * CLOUD).save(path)
+    assert path.read_bytes() == before
+    assert not leftovers(path)
+
+
+def test_a_folder_that_cannot_be_synced_is_not_called_unchanged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rename has happened: the new model is there, though a power cut might undo it."""
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO, after=1))
+    with pytest.raises(SaveError, match="is written, but") as caught:
+        PPCA(1).fit(CLOUD).save(path)
+    assert "othing was changed" not in str(caught.value)
+    assert ancestral.load(path).n_components == 1
+    monkeypatch.setattr(os, "fsync", failing(errno.EINVAL, after=1))  # folders that know no sync
+    PPCA(1).fit(CLOUD).save(path)
+
+
+@pytest.mark.parametrize("name", ["", "no/such/model", "old/model"])
+def test_a_place_that_cannot_be_written_is_named(name: str, path: Path) -> None:
+    PPCA(1).fit(CLOUD).save(path.with_name("old"))
+    with pytest.raises(SaveError, match=r"is a folder|no such folder"):
+        PPCA(1).fit(CLOUD).save(path.parent / name)
+
+
+CHILD = """
+import os, resource, signal, sys
+from pathlib import Path
+from ancestral import model_file
+from ancestral.errors import SaveError
+old, new = Path("old.bytes").read_bytes(), Path("new.bytes").read_bytes()
+path = Path("model")
+def kill(*args): os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def child(path: Path) -> Callable[[str], subprocess.Popen]:
+    """A starter of processes in the model's folder that can save an old and a new model."""
+    PPCA(3).fit(np.random.default_rng(0).normal(size=(8, 4000))).save(path)
+    path.rename(path.with_name("old.bytes"))
+    PPCA(4).fit(np.random.default_rng(1).normal(size=(8, 5000))).save(path)
+    path.rename(path.with_name("new.bytes"))
+    path.write_bytes(path.with_name("old.bytes").read_bytes())
+    environment = {"PYTHONPATH": str(Path(ancestral.__file__).parents[1]), "LANG": "C"}
+
+    def start(code: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-O", "-c", CHILD + code],
+            cwd=path.parent,
+            env=environment,  # no HOME
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def finish(process: subprocess.Popen) -> str:
+    """Return what a child printed; it must have ended well."""
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out
+
+
+def is_old_or_new(path: Path) -> bool:
+    kept = [path.with_name(name).read_bytes() for name in ("old.bytes", "new.bytes")]
+    return path.read_bytes() in kept and ancestral.load(path).n_components in (3, 4)
+
+
+def test_a_full_disk_leaves_the_old_model(path: Path, child: Any) -> None:
+    code = """
+limit = len(new) // 2
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    model_file.write_atomically(path, new)
+except SaveError as error:
+    print(error)
+"""
+    said = finish(child(code))
+    assert re.search(rf"no room: {path.with_name('new.bytes').stat().st_size} bytes wanted", said)
+    assert re.search(r"\d+ free", said)
+    assert path.read_bytes() == path.with_name("old.bytes").read_bytes()
+    assert leftovers(path) == ["new.bytes", "old.bytes"]
+
+
+@pytest.mark.parametrize("guarded", ["folder", "file"])
+def test_what_is_read_only_is_refused(guarded: str, path: Path, child: Any) -> None:
+    """Also when root runs the tests: the child then becomes nobody first."""
+    code = """
+os.chmod("." if sys.argv[0] and GUARDED == "folder" else "model", 0o555)
+if GUARDED == "file":
+    os.chmod(".", 0o777)
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    model_file.write_atomically(path, new)
+except SaveError as error:
+    print(error)
+"""
+    said = finish(child(f"GUARDED = {guarded!r}" + code))
+    path.parent.chmod(0o755)
+    path.chmod(0o644)
+    assert re.search(r"may not be written\. (Make it writable|Name a path)", said)
+    assert path.read_bytes() == path.with_name("old.bytes").read_bytes()
+    assert leftovers(path) == ["new.bytes", "old.bytes"]
+
+
+# ---- the process dies ----------------------------------------------------------------------------
+
+DEATHS = {
+    "before writing": "model_file.open = kill",
+    "half written": (
+        "class Half:\n"
+        "    def __init__(self, *args): self.file = open(*args)\n"
+        "    def __enter__(self): return self\n"
+        "    def __exit__(self, *error): pass\n"
+        "    def write(self, data):\n"
+        "        self.file.write(data[: len(data) // 2]); self.file.flush(); kill()\n"
+        "model_file.open = Half"
+    ),
+    "before it is synced": "os.fsync = kill",
+    "before it is renamed": "os.replace = kill",
+    "after it is renamed": "model_file._sync_folder = kill",
+}
+
+
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+def test_a_process_killed_while_saving_leaves_old_or_new(
+    death: str, path: Path, child: Any
+) -> None:
+    process = child(f"{death}\nmodel_file.write_atomically(path, new)")
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert is_old_or_new(path)
+    path.write_bytes(path.with_name("old.bytes").read_bytes())
+    PPCA(1).fit(CLOUD).save(path)  # sweeps what the dead process left
+    assert leftovers(path) == ["new.bytes", "old.bytes"]
+
+
+def test_processes_killed_at_any_time_leave_old_or_new(path: Path, child: Any) -> None:
+    code = """
+print("ready", flush=True)
+while True:
+    for data in (new, old):
+        model_file.write_atomically(path, data)
+"""
+    rng = random.Random(0)
+    for _ in range(12):
+        process = child(code)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0, 0.03))
+        process.kill()
+        process.communicate(timeout=60)
+        assert is_old_or_new(path)
+    PPCA(1).fit(CLOUD).save(path)
+    assert leftovers(path) == ["new.bytes", "old.bytes"]
+
+
+def test_only_temporary_files_of_dead_writers_of_this_model_are_swept(path: Path) -> None:
+    model = PPCA(1).fit(CLOUD)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    stale = model_file._temporary(path)
+    of_dead = stale.with_name(stale.name.replace(f".{os.getpid()}.", f".{dead.pid}."))
+    of_living = stale.with_name(stale.name.replace(f".{os.getpid()}.", f".{os.getppid()}."))
+    of_another = of_dead.with_name(of_dead.name.replace("model", "models"))
+    assert len({stale, of_dead, of_living, of_another}) == 4
+    for name in (of_dead, of_living, of_another):
+        name.write_bytes(b"half")
+    model.save(path)
+    assert leftovers(path) == sorted([of_living.name, of_another.name])
+
+
+# ---- rivals --------------------------------------------------------------------------------------
+
+
+def test_two_processes_saving_one_path_leave_a_whole_model(path: Path, child: Any) -> None:
+    code = """
+for _ in range(50):
+    model_file.write_atomically(path, DATA)
+"""
+    rivals = [child(f"DATA = {name}" + code) for name in ("old", "new")]
+    while any(process.poll() is None for process in rivals):
+        assert is_old_or_new(path)
+    for process in rivals:
+        finish(process)
+    assert is_old_or_new(path)
+    assert leftovers(path) == ["new.bytes", "old.bytes"]
+
+
+def test_threads_saving_one_path_leave_a_whole_model(path: Path) -> None:
+    contents = [bytes([i]) * 300_000 for i in range(4)]
+    errors: list[BaseException] = []
+
+    def save_often(data: bytes) -> None:
+        try:
+            for _ in range(25):
+                model_file.write_atomically(path, data)
+                assert path.read_bytes() in contents
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=save_often, args=(data,)) for data in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert path.read_bytes() in contents
+    assert not leftovers(path)
