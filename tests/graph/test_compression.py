@@ -121,27 +121,17 @@ def test_a_stream_whose_parts_have_no_edges_is_fitted() -> None:
     assert abs(model.slope_ - whole.slope_) < 0.01 * whole.standard_errors_[0]
 
 
-def test_slopes_too_steep_for_the_grid_keep_every_product() -> None:
-    X = np.random.default_rng(0).uniform(0, 1, (1_500, 1))
-    S = X @ X.T
-    i, j = np.nonzero(np.triu(np.abs(S - 0.5) < 2e-5, 1))  # linked or not by chance
-    E = np.triu(S > 0.5, 1).astype(int)
-    E[i, j] = np.arange(len(i)) % 2
-    graph = Graph(X, E + E.T)
-    kept = InnerProductGraph(pairs="products").fit(graph)
-    assert kept.slope_ > 1e4
-    model = InnerProductGraph().fit(graph)  # few enough pairs to keep them after all
-    assert model.slope_ == kept.slope_
-    with pytest.raises(ModelError, match=r"too coarse.*pairs=\"products\".*0\.05 GiB"):
-        InnerProductGraph(pairs="visited", max_iter=60).fit(graph)
-
-
-def test_a_grid_that_is_somewhat_coarse_is_warned_of() -> None:
-    graph = uniform_graph(1_500, 1, 8_000.0, -2_000.0)
+def test_slopes_too_steep_for_the_grid_are_warned_of_or_keep_every_product() -> None:
+    graph = uniform_graph(1_500, 1, 2_000.0, -500.0)
     with pytest.warns(AncestralWarning, match=r"may be off by .* standard errors.*0\.05 GiB"):
-        InnerProductGraph(pairs="visited", max_iter=60).fit(graph)
-    kept = InnerProductGraph(pairs="products").fit(graph)
-    assert InnerProductGraph().fit(graph).slope_ == kept.slope_
+        rough = InnerProductGraph(pairs="visited").fit(graph)
+    kept = InnerProductGraph().fit(graph)  # few enough pairs to keep them after all
+    assert kept.approximation_error_.max() == 0
+    gap = abs(kept.slope_ - rough.slope_) / kept.standard_errors_[0]
+    assert 0 < gap < rough.approximation_error_[0]
+    steeper = uniform_graph(1_500, 1, 8_000.0, -2_000.0)
+    with pytest.raises(ModelError, match=r"too coarse.*pairs=\"products\".*0\.05 GiB"):
+        InnerProductGraph(pairs="visited", max_iter=60).fit(steeper)
 
 
 # ---- distinct rows ---------------------------------------------------------------------------

@@ -181,5 +181,5 @@ def test_the_model_draws_large_graphs_sparse() -> None:
 
 
 def test_too_many_edges_are_refused_before_they_are_drawn() -> None:
-    with pytest.raises(ModelError, match=r"edges among 700000 nodes need \d+ GiB.*intercept"):
+    with pytest.raises(ModelError, match=r"n_nodes=700000 .* edges, which need \d+ GiB.*intercept"):
         sample_edges(huge(700_000, 2).features, 1.0, 0.0, random_state=0)

@@ -87,8 +87,8 @@ def test_statistics_merge_and_empty_is_their_identity() -> None:
     graphs = some_graphs()
     whole = InnerProducts.of(graphs)
     parts = InnerProducts.of(graphs[:5]) + InnerProducts.empty() + InnerProducts.of(graphs[5:])
-    np.testing.assert_array_equal(np.sort(parts.edges), np.sort(whole.edges))
-    np.testing.assert_array_equal(np.sort(parts.gaps), np.sort(whole.gaps))
+    np.testing.assert_array_equal(parts.edges, whole.edges)
+    np.testing.assert_array_equal(parts.gaps, whole.gaps)
     assert (InnerProducts.empty() + InnerProducts.empty()).n_pairs == 0
 
 
@@ -137,8 +137,8 @@ def test_each_row_of_the_history_is_what_it_says(classrooms: list[Graph]) -> Non
         model = InnerProductGraph(solver, random_state=0).fit(classrooms)
         statistics = InnerProducts.of(classrooms)
         for row in model.history_:
-            expected = statistics.log_likelihood(row["a"], row["b"])
-            assert row["log_likelihood"] == pytest.approx(expected, rel=1e-14)
+            value = statistics.log_likelihood(row["a"], row["b"])
+            assert row["log_likelihood"] == pytest.approx(value, rel=1e-14)
             steepest = np.abs(statistics.gradient(row["a"], row["b"])).max()
             assert row["gradient_norm"] == pytest.approx(steepest, rel=1e-12)
         assert (model.slope_, model.intercept_) == (row["a"], row["b"])
@@ -291,9 +291,9 @@ def test_drawn_features_are_uniform_and_edges_follow_them(fitted: InnerProductGr
 
 
 def test_a_graph_too_large_to_draw_is_refused_with_its_size(fitted: InnerProductGraph) -> None:
-    with pytest.raises(ModelError, match=r"100000 nodes need .*GiB"):
+    with pytest.raises(ModelError, match=r"n_nodes=100000 .*GiB"):
         fitted.sample(1, n_nodes=100_000)
-    with pytest.raises(ModelError, match=r"100000 nodes need .*GiB"):
+    with pytest.raises(ModelError, match=r"n_nodes=100000 .*GiB"):
         fitted.sample(1, features=np.zeros((100_000, 3)))
     with pytest.raises(ModelError, match=r"n_samples=1000000000.*GiB"):
         fitted.sample(10**9)

@@ -225,8 +225,8 @@ def test_graphs_without_an_intercept_of_their_own_are_named() -> None:
     bare = Graph(graphs[1].features, 0 * graphs[1].adjacency)
     with pytest.raises(ModelError, match="graph 1 has no pair linked"):
         fit_graph_intercepts([graphs[0], bare])
-    X = np.random.default_rng(0).uniform(-1, 1, (10, 1))
-    parted = [Graph(X + k, (X + k) @ (X + k).T > c) for k, c in ((0, 0.1), (2, 4.0))]
+    X = np.random.default_rng(0).uniform(-1, 1, (10, 1)) / 3
+    parted = [Graph(X + k, (X + k) @ (X + k).T > c) for k, c in ((0, 0.01), (0.6, 0.4))]
     assert np.isfinite(InnerProductGraph().fit(parted).slope_)
     with pytest.raises(ModelError, match=r"in every graph the links are separated: a -> \+inf"):
         fit_graph_intercepts(parted)

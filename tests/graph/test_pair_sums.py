@@ -290,15 +290,15 @@ def test_separated_large_graphs_are_named(monkeypatch: Any) -> None:
 
 def test_one_tie_is_still_separated_and_one_crossing_is_not(monkeypatch: Any) -> None:
     monkeypatch.setattr(pair_sums, "KEPT_PAIRS", 1_000)
-    X = np.random.default_rng(1).integers(0, 3, (200, 2)).astype(float)
+    X = np.random.default_rng(1).integers(0, 3, (200, 2)) / 2
     S = X @ X.T
-    tie = linked_where(X, S >= 4)
-    i, j = np.argwhere(np.triu(S == 4, 1))[0]
+    tie = linked_where(X, S >= 1)
+    i, j = np.argwhere(np.triu(S == 1, 1))[0]
     E = tie.adjacency.copy()
     E[i, j] = E[j, i] = 0  # a gap at the threshold: links there and gaps there
     with pytest.raises(ModelError, match=r"a -> \+inf"):
         InnerProductGraph().fit(Graph(X, E))
-    i, j = np.argwhere(np.triu(S == 6, 1))[0]
+    i, j = np.argwhere(np.triu(S == 1.5, 1))[0]
     E[i, j] = E[j, i] = 0  # a gap beyond it
     assert np.isfinite(InnerProductGraph().fit(Graph(X, E)).slope_)
 

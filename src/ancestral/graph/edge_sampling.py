@@ -25,9 +25,9 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from ancestral._validation import as_generator
+from ancestral._validation import MAX_SAMPLE_BYTES, as_generator
 from ancestral.errors import ModelError
-from ancestral.graph.graphs import MAX_BYTES, symmetric
+from ancestral.graph.graphs import symmetric
 from ancestral.graph.pair_sums import in_threads, products
 
 Float = NDArray[np.float64]
@@ -189,12 +189,13 @@ def _refuse_many_edges(X: Float, a: float, b: float) -> None:
     """Raise ModelError when the edges to be expected, from some pairs, would not fit."""
     n = len(X)
     pairs = n * (n - 1) / 2
-    if pairs * EDGE_BYTES <= MAX_BYTES:
+    if pairs * EDGE_BYTES <= MAX_SAMPLE_BYTES:
         return
     i, j = np.random.default_rng(0).integers(0, n, (2, 100_000))
     edges = pairs * float(expit(a * products(X, i, j) + b).mean())
-    if edges * EDGE_BYTES > MAX_BYTES:
+    if edges * EDGE_BYTES > MAX_SAMPLE_BYTES:
         raise ModelError(
-            f"about {edges:.2g} edges among {n} nodes need {edges * EDGE_BYTES / 2**30:.0f} GiB, "
-            f"over the limit of {MAX_BYTES >> 30} GiB. Draw fewer nodes, or lower the intercept."
+            f"n_nodes={n} would give about {edges:.2g} edges, which need "
+            f"{edges * EDGE_BYTES / 2**30:.0f} GiB, over the limit of "
+            f"{MAX_SAMPLE_BYTES >> 30} GiB. Draw smaller graphs, or lower the intercept."
         )

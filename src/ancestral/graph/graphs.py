@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ancestral._validation import as_numbers, refuse_non_finite, warn
+from ancestral._validation import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
 from ancestral.errors import DataError, DataTypeError, ModelError
 
 logger = logging.getLogger("ancestral")
 
 DENSE_NODES = 2_000  # up to here an adjacency is an array, whatever it was given as
-MAX_BYTES = 16 << 30  # of any one dense matrix
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,11 +61,6 @@ class Graph:
         refuse_non_finite(X, name="features")
         if not len(X):
             raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
-        if type(self.adjacency).__module__.startswith("networkx"):
-            raise DataTypeError(
-                "adjacency is a networkx graph, whose nodes have an order of their own: give a "
-                "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
-            )
         object.__setattr__(self, "features", X)
         object.__setattr__(self, "adjacency", _checked_adjacency(self.adjacency, len(X)))
         if self.feature_names is not None:
@@ -160,6 +154,11 @@ def symmetric(i: NDArray, j: NDArray, n_nodes: int) -> sparse.csr_array:
 
 def _checked_adjacency(E: Any, n_nodes: int) -> NDArray[np.int8] | sparse.csr_array:
     """Return E as int8, an array or sparse by its size; raise DataError if it is no adjacency."""
+    if type(E).__module__.startswith("networkx"):
+        raise DataTypeError(
+            "adjacency is a networkx graph, whose nodes have an order of their own: give a "
+            "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
+        )
     if sparse.issparse(E):
         if E.shape != (n_nodes, n_nodes):
             _refuse_shape(E.shape, n_nodes)
@@ -226,10 +225,10 @@ def _refuse_uneven(i: int, j: int, there: float, back: float) -> None:
 def refuse_large(n_nodes: int, *, matrices: int, what: str, mend: str) -> None:
     """Raise ModelError when so many dense (n_nodes, n_nodes) float64 matrices pass MAX_BYTES."""
     needed = 8 * matrices * n_nodes * n_nodes
-    if needed > MAX_BYTES:
+    if needed > MAX_SAMPLE_BYTES:
         raise ModelError(
             f"{what} of {n_nodes} nodes needs {needed / 2**30:.1f} GiB, over the limit of "
-            f"{MAX_BYTES >> 30} GiB. {mend}"
+            f"{MAX_SAMPLE_BYTES >> 30} GiB. {mend}"
         )
 
 
@@ -328,9 +327,9 @@ def warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
             f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
             "nothing about a and b."
         )
-    sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
-    largest = max(sizes)
-    if largest > 1:
+    if np.abs(np.concatenate([g.features.ravel() for g in graphs])).max(initial=0.0) > 1:
+        sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
+        largest = max(sizes)
         warn(
             f"features reach {largest:g} in size (graph {sizes.index(largest)}): the fit is right, "
             "but `sample` draws features from [-1, 1]. Rescale them, or give `sample` features."

@@ -311,7 +311,10 @@ class PairGrid(PairStatistics):
         rough = [layer.doubled() for layer in self.layers]
         off = np.abs(_expected(rough, a, b) - _expected(self.layers, a, b))
         off = off + np.abs(_expected(self.doubt, a, b))
-        covariance = self.covariance(a, b)
+        information = self.information(a, b)
+        if not np.linalg.det(information) > 0:  # nothing left of the grid where p is not 0 or 1
+            return np.full(2, np.inf)
+        covariance = np.linalg.inv(information)
         shift: Float = np.abs(covariance) @ off / np.sqrt(np.diag(covariance))
         return shift
 

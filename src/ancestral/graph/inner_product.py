@@ -179,13 +179,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
 
     def _exact_if_rough(self, statistics: PairStatistics, graphs: list[Graph]) -> PairStatistics:
         """Return every inner product where the grid is too coarse for the slope it gives."""
-        try:
-            self._check_solvable(statistics)
-            last = newton(Penalised(statistics, self.l2))[-1]
-            error = statistics.approximation_error(last["a"], last["b"])
-        except np.linalg.LinAlgError:
-            error = np.full(2, np.inf)
-        if error.max() <= LARGEST_ERROR:
+        self._check_solvable(statistics)
+        last = newton(Penalised(statistics, self.l2))[-1]
+        if statistics.approximation_error(last["a"], last["b"]).max() <= LARGEST_ERROR:
             return statistics
         return clone(self).set_params(pairs="products")._statistics(graphs)
 
@@ -236,45 +232,33 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     def _solve(self, statistics: PairStatistics) -> None:
         self._check_solvable(statistics)
         objective = Penalised(statistics, self.l2) if self.l2 else statistics
-        max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
-        tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
-        if self.solver == "newton":
-            history = newton(objective, max_iter=max_iter)
-        elif self.solver == "gradient_ascent":
-            start = as_generator(self.random_state).normal(size=2)
-            history = gradient_ascent(objective, start, tol=tol, max_iter=max_iter)
-        else:
-            raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
-        last = history[-1]
-        if len(history) > max_iter and last["gradient_norm"] > tol:
-            warn(
-                f"max_iter={max_iter} iterations ended with a gradient of "
-                f"{last['gradient_norm']:.2g}: not converged, the maximum is elsewhere. Raise "
-                'max_iter, or use solver="newton".'
-            )
-        a, b = last["a"], last["b"]
+        history = self._climb(objective)
+        a, b = history[-1]["a"], history[-1]["b"]
+        error = _approximation_error(objective, a, b)
         self.history_ = history
         self.slope_, self.intercept_ = a, b
         self.log_likelihood_ = statistics.log_likelihood(a, b)
-        mend = (
-            'Pass pairs="products" to keep every inner product, which takes '
-            f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
-        )
-        try:
-            self.covariance_ = objective.covariance(a, b)
-            self.approximation_error_ = objective.approximation_error(a, b)
-        except np.linalg.LinAlgError:
-            raise ModelError(
-                f"links and gaps hardly overlap: the grid of x_i.x_j is too coarse for a slope "
-                f"of {a:.2g} or more. {mend}"
-            ) from None
+        self.covariance_ = objective.covariance(a, b)
         self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
+        self.approximation_error_ = error
         self.n_pairs_ = statistics.n_pairs
-        if self.approximation_error_.max() > LARGEST_ERROR:
+        last = history[-1]["gradient_norm"]
+        if len(history) > self.max_iter and last > self.tol:
             warn(
-                "the sums over pairs are approximate: slope and intercept may be off by "
-                f"{self.approximation_error_.max():.2g} standard errors. {mend}"
+                f"max_iter={self.max_iter} iterations ended with a gradient of {last:.2g}: not "
+                'converged, the maximum is elsewhere. Raise max_iter, or use solver="newton".'
             )
+
+    def _climb(self, objective: PairStatistics) -> list[dict[str, float]]:
+        """Return the history of the chosen solver."""
+        max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
+        tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
+        if self.solver == "newton":
+            return newton(objective, max_iter=max_iter)
+        if self.solver == "gradient_ascent":
+            start = as_generator(self.random_state).normal(size=2)
+            return gradient_ascent(objective, start, tol=tol, max_iter=max_iter)
+        raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
 
     def log_density(self, graphs: Any) -> NDArray[np.float64]:
         """Return log p(E | X) of each graph, in nats; the features' own density is left out.
@@ -436,3 +420,23 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         finite = np.isfinite([self.slope_, self.intercept_, *self.standard_errors_]).all()
         if not finite or np.shape(self.standard_errors_) != (2,):
             raise ValueError("slope, intercept and two standard errors must be finite")
+
+
+def _approximation_error(statistics: PairStatistics, a: float, b: float) -> NDArray[np.float64]:
+    """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
+    error = statistics.approximation_error(a, b)
+    mend = (
+        'Pass pairs="products" to keep every inner product, which takes '
+        f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
+    )
+    if error.max() > 1:
+        raise ModelError(
+            "links and gaps hardly overlap: the grid of x_i.x_j is too coarse for a slope as steep "
+            f"as {a:.2g}. {mend}"
+        )
+    if error.max() > LARGEST_ERROR:
+        warn(
+            "the sums over pairs are approximate: slope and intercept may be off by "
+            f"{error.max():.2g} standard errors. {mend}"
+        )
+    return error

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import check_integer
+from ancestral._validation import MAX_SAMPLE_BYTES, check_integer
 from ancestral.errors import ModelError
-from ancestral.graph.graphs import MAX_BYTES, Graph
+from ancestral.graph.graphs import Graph
 from ancestral.graph.grid import Cells, PairGrid
 from ancestral.graph.pairs import KEPT_PAIRS, Extremes, InnerProducts, PairStatistics
 
@@ -105,10 +105,10 @@ def _cheapest(graphs: Sequence[Graph], *, must_compress: bool, n_jobs: int | Non
 def _refuse_many_products(pairs: int) -> None:
     """Raise ModelError when the inner products would not fit in memory."""
     needed = 48 * pairs  # at the peak, while they are gathered
-    if needed > MAX_BYTES:
+    if needed > MAX_SAMPLE_BYTES:
         raise ModelError(
             f"{pairs:.2g} inner products need {needed / 2**30:.0f} GiB, over the limit of "
-            f'{MAX_BYTES >> 30} GiB. Pass pairs="auto".'
+            f'{MAX_SAMPLE_BYTES >> 30} GiB. Pass pairs="auto".'
         )
 
 

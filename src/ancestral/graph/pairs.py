@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from math import fsum
 
 import numpy as np
@@ -273,12 +274,9 @@ class Penalised(PairStatistics):
 
 
 def _stacks(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
-    """Yield lists of graphs of one size, not too large to hold all their pairs at once."""
-    sizes: dict[int, list[Graph]] = {}
-    for graph in graphs:
-        sizes.setdefault(graph.n_nodes, []).append(graph)
-    for n, some in sizes.items():
-        step = max(1, KEPT_PAIRS // max(1, n * n))
+    """Yield neighbouring graphs of one size, not too many to hold all their pairs at once."""
+    for n, run in groupby(graphs, key=lambda graph: graph.n_nodes):
+        some, step = list(run), max(1, KEPT_PAIRS // max(1, n * n))
         if n > 1:
             yield from (some[k : k + step] for k in range(0, len(some), step))
 
