@@ -19,9 +19,10 @@ from ancestral.errors import DataError
 
 EPS = float(np.finfo(np.float64).eps)
 # Largest variance over the least variance of a column given the others, up to which products in
-# float64 and in float32 leave the least eigenvalues 7 right digits.
+# float64 and in float32 leave the mean of the least eigenvalues right to 1e-6; in float32 for each
+# square root of the number of columns, over which the errors of products average.
 STEEP = 1e8
-STEEP_SINGLE = 1e2
+STEEP_SINGLE = 10.0
 
 BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
 BLOCK_BYTES = 4 << 20  # a block stays in the cache between centring and product
@@ -91,11 +92,12 @@ def scatter_about(
     """
     if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
         # A first part that is steep saves the rest of a pass that would be thrown away.
+        limit = STEEP_SINGLE * X.shape[1] ** 0.5
         first = X[: max(BLOCK_ROWS, 2 * X.shape[1])]
         long = len(X) > 8 * len(first)
-        if not long or not is_steep(_scatter(first, shift, None, np.float32)[1], STEEP_SINGLE):
+        if not long or not is_steep(_scatter(first, shift, None, np.float32)[1], limit):
             offset, scatter = _scatter(X, shift, None, np.float32)
-            if np.isfinite(offset).all() and not is_steep(scatter, STEEP_SINGLE):
+            if np.isfinite(offset).all() and not is_steep(scatter, limit):
                 return offset, scatter, True
     return *_scatter(X, shift, weights, np.float64), False
 
