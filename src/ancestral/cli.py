@@ -74,6 +74,8 @@ def cli() -> None:
 def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     """Fit every model and write the whole report: PDF, HTML, figures, models, numbers, zip.
 
+    Beside it studio.html, on which the fitted models can be moved by hand.
+
     DIR holds your files, any of: image_cpts.pkl.gz (tables), eigenfaces.npy (images),
     classroom_graphs.pkl (graphs), a .csv with a target column. Built-in data stand in for what it
     lacks; without DIR, for all.
@@ -85,6 +87,7 @@ def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     from ancestral.report.build import build_report
 
     written = build_report(folder, output, console=_console())
+    _write_studio(folder, written)
     numbers = json.loads((written / "report.json").read_text("utf-8"))
     if as_json:
         _print_json(numbers)
@@ -92,8 +95,17 @@ def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     for name, source in numbers["sources"].items():
         where = "built-in" if source["built_in"] else source["origin"]
         click.echo(f"{name}: {where} ({source['sentence']})", err=True)
-    for name in ("report.pdf", "report.html", "report.json", "submission.zip"):
+    for name in ("report.pdf", "report.html", "studio.html", "report.json", "submission.zip"):
         click.echo(written / name)
+
+
+def _write_studio(folder: Path | None, written: Path) -> None:
+    """Write the report's models and data as a page on which they can be moved by hand."""
+    from ancestral.studio.bundle import export_page
+    from ancestral.studio.shelf import Shelf
+
+    sources = [written] if folder is None else [written, folder]
+    export_page(Shelf.of(sources), written / "studio.html")
 
 
 # ---- fit --------------------------------------------------------------------------------------

@@ -185,6 +185,30 @@ def test_an_image_of_ones_own_and_a_file_that_is_none(visit):
     assert set(pixels_of(page, "The original")) == {200}
 
 
+def drop(page, selector: str, name: str, kind: str, content: bytes) -> None:
+    page.evaluate(
+        """([selector, name, type, bytes]) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+          const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+          document.querySelector(selector).dispatchEvent(event);
+        }""",
+        [selector, name, kind, list(content)],
+    )
+
+
+def test_dropped_files_are_opened_or_said_to_be_wrong(visit):
+    page = visit("faces?d=8", complaint="422")
+    drop(page, ".faces-main", "me.png", "image/png", png(40, 90))
+    page.wait_for_function("() => location.hash.includes('image=')")
+    assert set(pixels_of(page, "The original")) == {90}
+    drop(page, ".faces-main", "table.csv", "text/csv", b"a,b\n1,two\n")
+    page.locator(".notice.problem", has_text="table.csv").wait_for()
+    drop(page, "main", "x.model", "", b"no model")
+    page.locator(".notice.problem", has_text="x.model").wait_for()
+    assert set(pixels_of(page, "The original")) == {90}
+
+
 # ---- pixels -------------------------------------------------------------------------------------
 
 

@@ -225,3 +225,14 @@ def test_the_command_exports_and_refuses(tmp_path, capsys):
     assert code == 2
     code, _, err = run("--export", tmp_path / "no" / "page.html", tmp_path)
     assert code == 1
+
+
+def test_the_report_leaves_a_page_of_its_models(tmp_path, models):
+    from ancestral import cli
+
+    (tmp_path / "models").mkdir()
+    for name, model in models.items():
+        model.save(tmp_path / "models" / f"{name}.model")
+    cli._write_studio(None, tmp_path)
+    page = (tmp_path / "studio.html").read_text("utf-8")
+    assert '"name": "LSTM"' in page and 'id="room-classroom"' in page

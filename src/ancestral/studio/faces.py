@@ -57,8 +57,8 @@ def _note(grey: tuple[float, float]) -> str | None:
         return None
     low, high = grey
     return (
-        f"The pixels run from {low:.4g} to {high:.4g}, not from 0 to 1: they are drawn on that range, "
-        "and log densities and σ² are in that unit."
+        f"The pixels run from {low:.4g} to {high:.4g}, not from 0 to 1: they are drawn on that "
+        "range, and log densities and σ² are in that unit."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Shelf:
         return shelf
 
     def _add_folder(self, folder: Path) -> None:
-        models = sorted([*folder.glob("*.model"), *folder.glob("models/*.model")])
+        models = sorted([*folder.glob("*.model"), *folder.glob("models/*.model")], key=_natural)
         for path in models:
             self.add_model(path, path.stem)
         try:
@@ -137,6 +138,11 @@ class Shelf:
 def is_square(n: int) -> bool:
     """Tell whether n values make a square image."""
     return round(n**0.5) ** 2 == n
+
+
+def _natural(path: Path) -> list[str]:
+    """Return a sorting key by which 2 comes before 10."""
+    return [part.zfill(12) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
 
 
 def _kind_of(name: str) -> str:

@@ -127,7 +127,7 @@ class Compare {
       "Row by row",
       {
         tools: [worst],
-        hint: "Above the diagonal, the second model finds the row likelier. Press a dot; the arrow keys step through the rows.",
+        hint: "Above the diagonal, the second model finds the row likelier. Press a dot; the arrow keys step through the rows. Log densities are in nats.",
       },
       el("div", { class: "row" }, this.choices.first.node, this.choices.second.node),
       this.scatter.node,
@@ -253,7 +253,7 @@ class Compare {
       this.picture.describe(`Row ${this.chosen + 1} as an image`);
     }
     const facts = { Row: `${this.chosen + 1} of ${this.data.n}` };
-    for (const { name, values } of this.models) facts[name] = `${significant(values[this.chosen], 5)} nats`;
+    for (const { name, values } of this.models) facts[name] = significant(values[this.chosen], 5);
     showFacts(this.rowFacts, facts);
   }
 

@@ -297,7 +297,8 @@ class Faces {
       event.preventDefault();
       node.classList.remove("over");
       const [file] = event.dataTransfer.files;
-      if (file) this.#openImage(file);
+      if (file?.type.startsWith("image/")) this.#openImage(file);
+      else if (file) this.page.openFile(file);
     });
   }
 

@@ -29,6 +29,7 @@ function around(name) {
   return {
     say,
     load: source.load,
+    openFile,
     /** Something moved: the address follows. */
     moved: () => writeAddress(name),
     /** Something was done: it can be undone. */
@@ -257,6 +258,10 @@ const ROOM_OF = {
 
 /** Send a model or data file to the server, then open the rooms anew. */
 async function openFile(file) {
+  if (!source.canOpen) {
+    say(`${file.name} needs the studio itself: run “ancestral studio ${file.name}”.`, "problem");
+    return;
+  }
   say(`Opening ${file.name} …`);
   try {
     const { kind } = await source.open(file);
@@ -268,6 +273,14 @@ async function openFile(file) {
     say(error.message, "problem");
   }
 }
+
+/** A file dropped anywhere is opened; the browser would leave the page for it. */
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  const [file] = event.dataTransfer.files;
+  if (file && !event.defaultPrevented) openFile(file);
+  event.preventDefault();
+});
 
 // ---- notices ---------------------------------------------------------------------------------------
 

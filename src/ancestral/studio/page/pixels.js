@@ -82,7 +82,7 @@ class Pixels {
     const brush = choice({
       label: "A click sets",
       options: [
-        ["next", "on, off, unknown in turn"],
+        ["next", "each in turn"],
         ["1", "on"],
         ["0", "off"],
         ["-", "unknown"],

@@ -162,7 +162,7 @@ function value({ low, high, log }, s) {
 /** Return round numbers along an axis, at most about `most` of them. */
 export function ticks({ low, high, log, whole }, most) {
   if (log) return logTicks(low, high, most);
-  const rough = (high - low) / Math.max(2, Math.min(most, 8));
+  const rough = (high - low) / Math.max(3, Math.min(most, 8));
   const power = 10 ** Math.floor(Math.log10(rough));
   let step = [1, 2, 5, 10].find((k) => k * power >= rough * 0.999) * power;
   if (whole) step = Math.max(1, Math.round(step));
