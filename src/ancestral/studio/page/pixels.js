@@ -381,8 +381,7 @@ class Pixels {
     const facts = {};
     const spread = fixed(high, 3) !== fixed(low, 3) ? ` to ${fixed(high, 3)}` : "";
     facts["log p(set pixels)"] = search.isImpossible ? "−∞" : `${fixed(low, 3)}${spread} nats`;
-    if (model.kind === "tables" && this.data.entropy)
-      facts["Entropy"] = `${fixed(this.data.entropy, 4)} nats`;
+    if (model.entropy) facts.Entropy = `${fixed(model.entropy, 4)} nats`;
     if (model.loss) facts["Loss − floor"] = `${fixed(model.loss - model.floor, 4)} nats`;
     facts.Parameters = model.parameters.toLocaleString("en");
     return facts;

@@ -16,8 +16,8 @@ export function sequenceModel(sent, m) {
 // ---- tables ------------------------------------------------------------------------------------
 
 class Tables {
-  constructor({ name, n_parameters, log_p, child }, m) {
-    Object.assign(this, { name, parameters: n_parameters, m, kind: "tables" });
+  constructor({ name, n_parameters, entropy, log_p, child }, m) {
+    Object.assign(this, { name, parameters: n_parameters, entropy, m, kind: "tables" });
     this.logP = log_p.map((packed) => unpack(packed).data);
     this.child = child.map((packed) => unpack(packed).data);
   }
