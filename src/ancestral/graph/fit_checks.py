@@ -68,7 +68,7 @@ class Comparison:
     p_value: float
 
     def band(self, level: float = 0.95) -> Float:
-        """Return the lower and upper ends, (2, n_values), of that share of draws, value by value."""
+        """Return the ends, (2, n_values), between which that share of draws lies at each value."""
         tail = (1 - check_number(level, "level", minimum=0.0)) / 2
         return np.quantile(self.draws, [tail, 1 - tail], axis=0)
 
@@ -154,7 +154,12 @@ def _add(total: Counts, part: Counts) -> None:
     for name, counts in part.items():
         old = total.get(name, counts[:, :0])
         size = max(old.shape[1], counts.shape[1])
-        total[name] = sum(np.pad(c, ((0, 0), (0, size - c.shape[1]))) for c in (old, counts))
+        total[name] = _widened(old, size) + _widened(counts, size)
+
+
+def _widened(counts: Float, size: int) -> Float:
+    """Return counts with zeros for values that were not met."""
+    return np.pad(counts, ((0, 0), (0, size - counts.shape[1])))
 
 
 # ---- counting --------------------------------------------------------------------------------
@@ -268,14 +273,13 @@ def _measure_sparse(adjacency: sparse.csr_array) -> Counts:
 def _compare(name: str, seen: Float, drawn: Float) -> Comparison:
     """Return shares of data and draws over common values, and their test."""
     size = max(seen.shape[1], drawn.shape[1])
-    counts = np.concatenate([np.pad(c, ((0, 0), (0, size - c.shape[1]))) for c in (seen, drawn)])
+    counts = np.concatenate([_widened(seen, size), _widened(drawn, size)])
     labels, counts = _LABELLED[name](counts)
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
     spread = share.var(axis=0)
-    off = np.where(
-        spread > 0, (share - share.mean(axis=0)) ** 2 / np.where(spread > 0, spread, 1), 0
-    )
+    varies = spread > 0
+    off = (share - share.mean(axis=0))[:, varies] ** 2 / spread[varies]
     distance = off.sum(axis=1)
     p_value = float((distance >= distance[0] - 1e-12).mean())  # the data count as one draw
     return Comparison(name, labels, share[0], share[1:], p_value)
@@ -343,10 +347,11 @@ def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Cal
     n = np.bincount(home, weight, minlength=tied)
     linked = np.bincount(np.searchsorted(ends, edges, side="left"), minlength=tied)
     keep = n > 0.5
-    mean_s, mean_p = (np.bincount(home, weight * v, minlength=tied)[keep] for v in (s, p))
-    variance = np.bincount(home, weight * p * (1 - p), minlength=tied)[keep]
-    n, linked = n[keep], linked[keep]
-    return Calibration(mean_s / n, mean_p / n, linked / n, np.sqrt(np.maximum(variance, 0)) / n, n)
+    mean_s, mean_p, variance = (
+        np.bincount(home, weight * v, minlength=tied)[keep] / n[keep] for v in (s, p, p * (1 - p))
+    )
+    errors = np.sqrt(np.maximum(variance, 0) / n[keep])
+    return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep])
 
 
 def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Float, Float, Float]:

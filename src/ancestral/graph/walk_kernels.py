@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 def shared_partners(
     indptr: NDArray[np.int64], indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the common neighbours of each edge i < j (a number), and the triangles at each node."""
+    """Return how many neighbours the ends of each edge share, and the triangles at each node."""
     n = len(indptr) - 1
     counts, place = np.empty(len(indices) // 2, np.int64), 0
     corners = np.zeros(n, np.int64)  # twice the triangles: each is met from two edges
