@@ -8,16 +8,20 @@ BIN := .venv/bin
 SPEC := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint bench clean
+.PHONY: help report studio test lint bench clean
 
 help:
 	@echo "make report [DATA=dir] [OUT=dir]   fit every model and write the PDF and HTML (OUT, default ./report)"
+	@echo "make studio [DATA=dir]             open every model in the browser, to move by hand"
 	@echo "make test                          ruff, mypy and pytest"
 	@echo "make bench                         the benchmark tables"
 	@echo "make clean                         remove .venv and caches"
 
 report: .venv/.installed
 	$(BIN)/ancestral report $(if $(DATA),"$(DATA)") -o "$(OUT)"
+
+studio: .venv/.installed
+	$(BIN)/ancestral studio $(if $(DATA),"$(DATA)")
 
 test: lint
 	$(BIN)/python -m pytest

@@ -8,6 +8,7 @@ writes the few private methods named in each class; the face checks the input on
 
 from __future__ import annotations
 
+import importlib
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -30,7 +31,10 @@ from ancestral._validation import (
     describe_place,
     refuse_non_finite,
 )
-from ancestral.errors import DataError, ModelError
+from ancestral.errors import AncestralError, DataError, ModelError
+
+# Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
+NOTEBOOK = "ancestral.studio.notebook"
 
 
 class NotFittedError(ModelError, SklearnNotFittedError):
@@ -60,6 +64,15 @@ class Model(BaseEstimator, ABC):
         """
         self._check_fitted()
         return model_file.save(self, path)
+
+    def _html_repr(self) -> str:
+        """Return what a notebook shows: the model's room of the studio, else its diagram."""
+        try:
+            self._check_fitted()
+            page = importlib.import_module(NOTEBOOK).page_of(self)
+        except AncestralError:  # not fitted, or nothing to draw it from
+            page = None
+        return super()._html_repr() if page is None else str(page)
 
     def _check_fitted(self) -> None:
         try:

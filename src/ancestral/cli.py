@@ -74,6 +74,8 @@ def cli() -> None:
 def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     """Fit every model and write the whole report: PDF, HTML, figures, models, numbers, zip.
 
+    Beside it studio.html, on which the fitted models can be moved by hand.
+
     DIR holds your files, any of: image_cpts.pkl.gz (tables), eigenfaces.npy (images),
     classroom_graphs.pkl (graphs), a .csv with a target column. Built-in data stand in for what it
     lacks; without DIR, for all.
@@ -85,6 +87,7 @@ def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     from ancestral.report.build import build_report
 
     written = build_report(folder, output, console=_console())
+    _write_studio(folder, written)
     numbers = json.loads((written / "report.json").read_text("utf-8"))
     if as_json:
         _print_json(numbers)
@@ -92,8 +95,17 @@ def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     for name, source in numbers["sources"].items():
         where = "built-in" if source["built_in"] else source["origin"]
         click.echo(f"{name}: {where} ({source['sentence']})", err=True)
-    for name in ("report.pdf", "report.html", "report.json", "submission.zip"):
+    for name in ("report.pdf", "report.html", "studio.html", "report.json", "submission.zip"):
         click.echo(written / name)
+
+
+def _write_studio(folder: Path | None, written: Path) -> None:
+    """Write the report's models and data as a page on which they can be moved by hand."""
+    from ancestral.studio.bundle import export_page
+    from ancestral.studio.shelf import Shelf
+
+    sources = [written] if folder is None else [written, folder]
+    export_page(Shelf.of(sources), written / "studio.html")
 
 
 # ---- fit --------------------------------------------------------------------------------------
@@ -468,6 +480,41 @@ def _learnt(model: Any) -> dict[str, str]:
         else:
             learnt[name] = str(value)
     return learnt
+
+
+# ---- studio -----------------------------------------------------------------------------------
+
+
+@cli.command(context_settings=CONTEXT, short_help="Touch the models in a browser.")
+@click.argument("paths", metavar="[FILES OR FOLDER]", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--export", metavar="PAGE", type=click.Path(path_type=Path), help="Write one HTML.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Default: 8320, or a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--browser/--no-browser", default=True, help="Open the page.  [default: browser]")
+def studio(
+    paths: tuple[Path, ...], *, export: Path | None, port: int | None, host: str, browser: bool
+) -> None:
+    """Open the studio: every model on one page, moved by hand.
+
+    FILES are saved models and data (as `fit` and `report` take them), a FOLDER holds either.
+    Built-in data stand in for what is not given. With --export, the page is written as one file
+    that needs no server and no network.
+
+    \b
+    Example:
+      ancestral studio letters.model --no-browser
+    """
+    from ancestral.studio.shelf import Shelf
+
+    shelf = Shelf.of(paths)
+    if export is not None:
+        from ancestral.studio.bundle import export_page
+
+        click.echo(export_page(shelf, export))
+        return
+    from ancestral.studio.server import run
+
+    run(shelf, host=host, port=port, open_browser=browser, say=click.echo)
 
 
 # ---- data -------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     n_dense_cells_, n_dense_free_ : int
         Cells of the dense tables, and how many of them are free (each row sums to one).
     entropy_ : float
-        Of the distribution, in nats: no model of these data has a mean loss below it.
+        Of the distribution written down, in nats: the least mean loss on its own draws.
     step_entropies_ : ndarray of shape (n_features,)
         H(x_i | x_<i) in nats; they sum to `entropy_`.
     support_ : ndarray of shape (n_rows, n_features)

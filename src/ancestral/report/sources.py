@@ -23,6 +23,7 @@ GRAPHS = (
     "*.graphml*",
 )
 PAIRS = ("*.csv", "*.csv.gz", "*.parquet")
+KINDS = ("tables", "faces", "graphs", "regression", "line")
 
 
 @dataclass(frozen=True)
@@ -81,45 +82,60 @@ def find_sources(folder: Path | None) -> Sources:
     DataError
         When it has none of the files that are looked for.
     """
-    files: dict[str, Path | None] = dict.fromkeys(("tables", "faces", "graphs", "regression"))
-    if folder is not None:
-        files = _find_files(Path(folder))
-    regression = _choose(files["regression"], _read_pairs, _built_in_pairs)
-    return Sources(
-        tables=_choose(files["tables"], _read_tables, _built_in_tables),
-        faces=_choose(files["faces"], _read_faces, _built_in_faces),
-        graphs=_choose(files["graphs"], _read_graphs, _built_in_graphs),
-        regression=regression,
-        line=_built_in_line() if files["regression"] is None else _one_input(regression),
-    )
+    files: dict[str, Path] = {} if folder is None else find_files(Path(folder))
+    return Sources(**{kind: find_source(kind, files) for kind in KINDS})
 
 
-def _find_files(folder: Path) -> dict[str, Path | None]:
-    """Return the file of each kind, by name; the first pattern that matches wins."""
+def find_source(kind: str, files: dict[str, Path]) -> Source:
+    """Return the data of one kind: from its file, or built in where there is none.
+
+    Parameters
+    ----------
+    kind : {"tables", "faces", "graphs", "regression", "line"}
+    files : dict of Path
+        As `find_files` returns it.
+
+    Raises
+    ------
+    FormatError
+        When the file is damaged.
+    MissingExtraError
+        When the built-in data need a package that is absent.
+    """
+    if kind == "line":
+        return _one_input(_read_pairs(files["regression"])) if "regression" in files else _line()
+    read, built_in = _READERS[kind]
+    return read(files[kind]) if kind in files else built_in()
+
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """Return the file of each kind that a folder has, by name; the first pattern that matches wins.
+
+    Raises
+    ------
+    FormatError
+        When there is no such folder.
+    DataError
+        When it has none of the files that are looked for.
+    """
     if not folder.exists():
         raise FormatError(f"{folder}: no such folder. Leave it out to use built-in data.")
     if not folder.is_dir():
         raise FormatError(f"{folder}: is a file; name the folder that holds it.")
     wanted = {"graphs": GRAPHS, "tables": TABLES, "faces": FACES, "regression": PAIRS}
-    found: dict[str, Path | None] = {}
-    taken: set[Path] = set()
+    found: dict[str, Path] = {}
     for kind, patterns in wanted.items():
         matches = [p for pattern in patterns for p in sorted(folder.glob(pattern))]
-        found[kind] = next((p for p in matches if p.is_file() and p not in taken), None)
-        taken.add(found[kind] or folder)
-    if not any(found.values()):
+        fresh = [p for p in matches if p.is_file() and p not in found.values()]
+        if fresh:
+            found[kind] = fresh[0]
+    if not found:
         raise DataError(
             f"{folder}: holds none of the files that are looked for: image_cpts.pkl.gz (tables), "
             "eigenfaces.npy (images), classroom_graphs.pkl (graphs), or a .csv with a target "
             "column. Leave the folder out to use built-in data."
         )
     return found
-
-
-def _choose(
-    path: Path | None, read: Callable[[Path], Source], built_in: Callable[[], Source]
-) -> Source:
-    return built_in() if path is None else read(path)
 
 
 # ---- the user's files ---------------------------------------------------------------------------
@@ -235,10 +251,18 @@ def _built_in_pairs() -> Source:
     return Source("built-in", sentence, Pairs(X, y, names, "disease progression"))
 
 
-def _built_in_line() -> Source:
+def _line() -> Source:
     from ancestral import datasets
 
     X, y, _ = datasets.line()
     sentence = "One column of the diabetes data: disease progression by body mass index (kg/m²)."
     pairs = Pairs(X, y, ["body mass index (kg/m²)"], "disease progression")
     return Source("built-in", sentence, pairs)
+
+
+_READERS: dict[str, tuple[Callable[[Path], Source], Callable[[], Source]]] = {
+    "tables": (_read_tables, _built_in_tables),
+    "faces": (_read_faces, _built_in_faces),
+    "graphs": (_read_graphs, _built_in_graphs),
+    "regression": (_read_pairs, _built_in_pairs),
+}

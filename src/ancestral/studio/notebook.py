@@ -1,0 +1,55 @@
+"""A fitted model in a notebook: its room of the studio, in a frame of its own.
+
+The page is the one `bundle` writes, with one room and the model's own numbers, given to an iframe
+as `srcdoc`: nothing is served, and it works in an exported notebook.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from ancestral.studio.bundle import ROOMS, page_html
+from ancestral.studio.rooms import can_be_stepped
+from ancestral.studio.shelf import Shelf, is_square
+
+MOST_BYTES = 1_500_000
+HEIGHT = 640
+
+
+def page_of(model: Any) -> str | None:
+    """Return a fitted model as an iframe, or None where no room can show it.
+
+    Parameters
+    ----------
+    model : a fitted model
+
+    Returns
+    -------
+    str or None
+        HTML; None for models without a room (PPCA of rows that are no square images, regression,
+        discrete rows that are not binary), or too large for a notebook.
+    """
+    room = room_of(model)
+    if room is None:
+        return None
+    shelf = Shelf(models={type(model).__name__: model}, built_in=False)
+    page = page_html(shelf, [room])
+    if len(page) > MOST_BYTES:
+        return None
+    return (
+        f'<iframe title="{type(model).__name__}" srcdoc="{html.escape(page)}" '
+        f'width="100%" height="{HEIGHT}" style="border:0"></iframe>'
+    )
+
+
+def room_of(model: Any) -> str | None:
+    """Return the name of the room that shows a model by itself, or None."""
+    name = type(model).__name__
+    if name == "PPCA":
+        width = model.n_features_in_
+        images = is_square(width) and width >= 16 and model.n_components_ > 0
+        return ROOMS[0] if images else None
+    if name in ("TabularAutoregressive", "LSTMAutoregressive"):
+        return ROOMS[1] if can_be_stepped(model) and model.n_features_in_ > 1 else None
+    return ROOMS[2] if name == "InnerProductGraph" else None

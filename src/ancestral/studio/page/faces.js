@@ -1,0 +1,602 @@
+// Faces: sliders for the latents, the face they draw, and what a hidden part of a face can be.
+//
+// One state: the model's d, an original (from the data or the reader) or none, which of its pixels
+// are hidden, and z. While z is untouched it is the posterior mean given what is visible.
+
+import { Random, areaAverage, newSeed, row, unpack, unpackMatrix } from "./arrays.js";
+import {
+  Picture,
+  button,
+  csv,
+  diverging,
+  el,
+  fileButton,
+  fixed,
+  onScheme,
+  panel,
+  perFrame,
+  picturesAsSvg,
+  select,
+  showFacts,
+  slider,
+  standalone,
+  subscript,
+} from "./kit.js";
+import { Plane, REACH, Spectrum } from "./dimensions.js";
+import { Hiding, legend } from "./hiding.js";
+import { Ppca } from "./ppca.js";
+
+const N_SLIDERS = 16; // shown at first
+
+export function openFaces(body, data, page) {
+  const room = new Faces(body, data, page);
+  room.build();
+  return room;
+}
+
+class Faces {
+  constructor(body, data, page) {
+    Object.assign(this, { body, data, page, shape: data.shape, grey: data.grey });
+    this.m = this.shape[0] * this.shape[1];
+    this.models = data.models.map((sent) => readModel(sent));
+    this.model = this.models[0];
+    this.examples = unpackMatrix(data.examples);
+    this.face = null; // index among the data
+    this.image = null; // pixels of the original, from the data or the reader
+    this.custom = null; // its 8-bit form, when it is the reader's
+    this.hidden = new Uint8Array(this.m);
+    this.z = null; // null: the posterior mean
+    this.seed = 1;
+    this.cursor = null;
+    if (this.examples.rows) this.#setFace(this.data.index[0]);
+  }
+
+  // ---- what is shown -------------------------------------------------------------------------
+
+  get anyHidden() {
+    return this.hidden.some(Boolean);
+  }
+
+  /** Refresh what depends on model, original and mask: the conditional and its mean. */
+  #condition() {
+    this.given = null;
+    const { d } = this.model;
+    this.centre = new Float64Array(d);
+    this.sd = null;
+    if (!this.image) return;
+    if (this.anyHidden) {
+      this.given = this.model.given(
+        this.image,
+        this.hidden.map((h) => 1 - h),
+      );
+      this.centre = this.given.z;
+      this.sd = this.given.sd;
+    } else {
+      const { z, sd } = this.model.posterior(this.image);
+      this.centre = z;
+      this.sd = sd;
+    }
+  }
+
+  get latents() {
+    return this.z ?? this.centre;
+  }
+
+  // ---- building ------------------------------------------------------------------------------
+
+  build() {
+    this.refresh = perFrame(() => this.draw());
+    this.hiding = new Hiding(this);
+    this.spectrum = new Spectrum(this);
+    this.plane = new Plane(this);
+    const left = el("div", { class: "stack span-7" }, this.#buildFaces(), this.hiding.node);
+    const right = el("div", { class: "stack span-5" }, this.#buildSliders());
+    this.body.append(el("div", { class: "grid faces" }, left, right, this.spectrum.node, this.plane.node));
+    onScheme(() => this.drawAll());
+    this.#condition();
+    this.#makeSliders();
+    this.drawAll();
+    this.#loadRest();
+  }
+
+  #buildFaces() {
+    this.pictures_ = {
+      face: new Picture(this.shape, "The face that z draws"),
+      original: new Picture(this.shape, "", { tabindex: 0, role: "application", class: "picture paintable" }),
+      difference: new Picture(this.shape, "Face minus original"),
+    };
+    const { face, original, difference } = this.pictures_;
+    this.captions = { face: el("figcaption"), original: el("figcaption"), difference: el("figcaption") };
+    const figure = (picture, caption) => el("figure", {}, picture.canvas, caption);
+    this.hiding.makePaintable(original.canvas);
+    this.strip = el("div", { class: "strip", role: "group", "aria-label": "Faces of the data" });
+    const tools = [
+      button("New face", () => this.#newFace(), { kind: "main" }),
+      button("Mean face", () =>
+        this.act(() => {
+          this.#clearOriginal();
+          this.z = null;
+        }),
+      ),
+      fileButton("Open an image", "image/*", (file) => this.#openImage(file)),
+    ];
+    this.facts = el("dl", { class: "facts" });
+    const choices =
+      this.models.length > 1
+        ? select({
+            label: "Model",
+            options: this.models.map((m, i) => [String(i), m.name]),
+            value: "0",
+            onchange: (i) => this.act(() => this.#chooseModel(Number(i))),
+          })
+        : null;
+    this.modelChoice = choices;
+    const part = panel(
+      "Face",
+      { tools },
+      choices?.node,
+      el(
+        "div",
+        { class: "triple" },
+        figure(face, this.captions.face),
+        figure(original, this.captions.original),
+        figure(difference, this.captions.difference),
+      ),
+      this.facts,
+      this.strip,
+    );
+    part.classList.add("faces-main");
+    this.#acceptDrops(part);
+    this.#fillStrip();
+    return part;
+  }
+
+  #fillStrip() {
+    this.thumbs = Array.from({ length: this.examples.rows }, (_, i) => {
+      const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
+      picture.grey(row(this.examples, i), this.grey);
+      const index = this.data.index[i];
+      return el(
+        "button",
+        {
+          type: "button",
+          class: "thumb",
+          "aria-label": `Face ${index + 1} of ${this.data.n}`,
+          onclick: () => this.act(() => this.#setFace(index)),
+        },
+        picture.canvas,
+      );
+    });
+    this.strip.replaceChildren(...this.thumbs);
+    this.strip.hidden = !this.thumbs.length;
+  }
+
+  #buildSliders() {
+    this.sliderList = el("div", { class: "sliders" });
+    this.backButton = button("Posterior mean", () => this.act(() => (this.z = null)));
+    const hint =
+      "Prior standard deviations. The band is the posterior: the original leaves that little doubt.";
+    this.allSliders = false;
+    this.moreButton = button(
+      "",
+      () => {
+        this.allSliders = !this.allSliders;
+        this.#showSliders();
+      },
+      { kind: "quiet" },
+    );
+    return panel("Latents z", { tools: [this.backButton], hint }, this.sliderList, this.moreButton);
+  }
+
+  #makeSliders() {
+    const { d } = this.model;
+    this.loadings = Array.from({ length: d }, (_, k) => this.model.loading(k));
+    this.sliders = this.loadings.map((loading, k) => {
+      const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
+      const reach = loading.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
+      picture.paint(loading, (v) => diverging(v / reach));
+      return slider({
+        label: `z${subscript(k + 1)}`,
+        name: `z ${k + 1}`,
+        min: -REACH,
+        max: REACH,
+        step: 0.01,
+        picture: picture.canvas,
+        oninput: (value) => this.#move(k, value),
+        onchange: () => this.page.done(),
+      });
+    });
+    this.sliderList.replaceChildren(...this.sliders.map((s) => s.node));
+    this.#showSliders();
+  }
+
+  #showSliders() {
+    const { d } = this.model;
+    this.sliders.forEach(({ node }, k) => (node.hidden = k >= N_SLIDERS && !this.allSliders));
+    this.moreButton.hidden = d <= N_SLIDERS;
+    this.moreButton.textContent = this.allSliders ? `Show the first ${N_SLIDERS}` : `Show all ${d}`;
+  }
+
+  // ---- acting ------------------------------------------------------------------------------------
+
+  /** Do something that can be undone, and show it. */
+  act(change) {
+    change();
+    this.drawAll();
+    this.page.done();
+  }
+
+  setD(d) {
+    if (d === this.model.d) return;
+    const z = this.z && Float64Array.from({ length: d }, (_, k) => this.z[k] ?? 0);
+    this.model.choose(d);
+    this.z = z;
+    this.#condition();
+    this.#makeSliders();
+    this.drawAll();
+    this.page.moved();
+  }
+
+  moveTo([z1, z2]) {
+    this.z = Float64Array.from(this.latents);
+    this.z[0] = z1;
+    this.z[1] = z2;
+    this.refresh();
+    this.page.moved();
+  }
+
+  #move(k, value) {
+    this.z = Float64Array.from(this.latents);
+    this.z[k] = value;
+    this.refresh();
+    this.page.moved();
+  }
+
+  #newFace() {
+    this.act(() => {
+      this.#clearOriginal();
+      this.seed = newSeed();
+      this.z = new Random(this.seed).normals(this.model.d);
+    });
+  }
+
+  #clearOriginal() {
+    Object.assign(this, { face: null, image: null, custom: null });
+    this.hidden.fill(0);
+  }
+
+  #setFace(index) {
+    const place = this.data.index.indexOf(index);
+    if (place < 0 || place >= this.examples.rows) return false;
+    Object.assign(this, { face: index, image: row(this.examples, place), custom: null, z: null });
+    return true;
+  }
+
+  #setCustom(bytes) {
+    const [low, high] = this.grey;
+    Object.assign(this, { face: null, custom: bytes, z: null });
+    this.image = Float64Array.from(bytes, (b) => low + (b / 255) * (high - low));
+  }
+
+  #chooseModel(i) {
+    this.model = this.models[i];
+    this.z = null;
+    this.modelChoice?.set(String(i));
+    this.spectrum.most = this.model.most;
+    this.#condition();
+    this.#makeSliders();
+  }
+
+  #acceptDrops(node) {
+    node.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      node.classList.add("over");
+    });
+    node.addEventListener("dragleave", () => node.classList.remove("over"));
+    node.addEventListener("drop", (event) => {
+      event.preventDefault();
+      node.classList.remove("over");
+      const [file] = event.dataTransfer.files;
+      if (file?.type.startsWith("image/")) this.#openImage(file);
+      else if (file) this.page.openFile(file);
+    });
+  }
+
+  async #openImage(file) {
+    try {
+      const bytes = await readImage(file, this.shape);
+      this.act(() => {
+        this.hidden.fill(0);
+        this.#setCustom(bytes);
+      });
+    } catch {
+      this.page.say(
+        `${file.name} is no image this browser can read: a PNG, JPEG, GIF or WebP is expected.`,
+        "problem",
+      );
+    }
+  }
+
+  async #loadRest() {
+    const rest = await this.page.load("faces-rest").catch(() => null);
+    if (!rest || rest.problem) return;
+    this.models.forEach(
+      (model, i) => (model.directions = joined(model.directions, unpackMatrix(rest.directions[i]))),
+    );
+    this.examples = joined(this.examples, unpackMatrix(rest.examples));
+    this.spectrum.most = this.model.most;
+    this.#fillStrip();
+    if (this.pending) this.restore(this.pending);
+    else this.drawAll();
+  }
+
+  // ---- drawing -----------------------------------------------------------------------------------
+
+  /** Everything, the conditional included. */
+  drawAll() {
+    this.#condition();
+    this.hiding.draw();
+    this.#markThumbs();
+    const { model } = this;
+    const drawn = [model.name, model.d, model.most].join();
+    if (drawn !== this.drawn) {
+      this.spectrum.draw();
+      this.plane.draw();
+    }
+    this.drawn = drawn;
+    this.draw();
+  }
+
+  /** What follows z: the face, the difference, the sliders, the point in the plane. */
+  draw() {
+    const x = this.model.decode(this.latents);
+    this.current = x;
+    this.pictures_.face.grey(x, this.grey);
+    this.drawOriginal();
+    const original = this.image;
+    const span = this.grey[1] - this.grey[0];
+    const { difference } = this.pictures_;
+    if (original)
+      difference.paint(
+        x.map((v, i) => (v - original[i]) / (0.5 * span)),
+        diverging,
+      );
+    else difference.paint(x, () => [127, 127, 127]);
+    difference.canvas.classList.toggle("empty", !original);
+    this.sliders.forEach((control, k) =>
+      control.set(
+        this.latents[k],
+        this.sd && [this.centre[k] - 2 * this.sd[k], this.centre[k] + 2 * this.sd[k]],
+      ),
+    );
+    this.backButton.disabled = !this.z || !this.image;
+    this.plane.drawPoint();
+    this.#caption(x);
+  }
+
+  drawOriginal() {
+    const { original } = this.pictures_;
+    const width = this.shape[1];
+    const [low, high] = this.grey;
+    original.canvas.classList.toggle("empty", !this.image);
+    if (!this.image) original.paint(this.model.mean, () => [127, 127, 127]);
+    else
+      original.paint(this.image, (value, i) => {
+        if (this.cursor && i === this.cursor[0] * width + this.cursor[1]) return [213, 94, 0];
+        if (this.hidden[i]) return hatch(i, width);
+        return Array(3).fill((255 * (value - low)) / (high - low));
+      });
+    original.describe(
+      this.image
+        ? "The original. Paint on it to hide a part; arrow keys move, space hides or shows."
+        : "No original",
+    );
+  }
+
+  #markThumbs() {
+    this.thumbs.forEach((thumb, i) =>
+      thumb.setAttribute("aria-pressed", String(this.data.index[i] === this.face)),
+    );
+  }
+
+  #caption(x) {
+    const isPosterior = !this.z && this.image;
+    this.captions.face.replaceChildren(el("b", {}, isPosterior ? "W E[z | x] + μ" : "W z + μ"));
+    const name =
+      this.face !== null
+        ? `Face ${this.face + 1} of ${this.data.n}`
+        : this.custom
+          ? "Your image"
+          : "None: this face is new";
+    this.captions.original.replaceChildren(
+      el("b", {}, this.image ? "Original" : "No original"),
+      ` ${this.image ? name : ""}`,
+    );
+    const half = fixed((this.grey[1] - this.grey[0]) / 2, 1);
+    this.captions.difference.replaceChildren(
+      el("b", {}, "Difference"),
+      this.image ? legend("diverging", `−${half}`, half) : "",
+    );
+    const square = this.latents.reduce((sum, v) => sum + v * v, 0);
+    const facts = { "|z|²": `${fixed(square, 1)} (prior mean ${this.model.d})` };
+    if (this.given) facts["log p(visible)"] = `${fixed(this.given.logDensity, 1)} nats`;
+    else if (this.image) facts["log p(original)"] = `${fixed(this.model.logDensity(this.image), 1)} nats`;
+    if (this.image) facts["RMS difference"] = fixed(rms(x, this.image), 4);
+    showFacts(this.facts, facts);
+  }
+
+  // ---- the address, and files --------------------------------------------------------------------
+
+  state() {
+    const q = new URLSearchParams();
+    if (this.models.length > 1) q.set("model", this.models.indexOf(this.model));
+    q.set("d", this.model.d);
+    if (this.face !== null) q.set("face", this.face + 1);
+    if (this.custom) q.set("image", toText(this.custom));
+    if (this.anyHidden) q.set("hidden", toText(bits(this.hidden)));
+    if (this.anyHidden && this.seed !== 1) q.set("seed", this.seed);
+    if (this.z) q.set("z", Array.from(this.z, (v) => Number(v.toFixed(3))).join(","));
+    return q.toString().replaceAll("%2C", ",");
+  }
+
+  restore(q) {
+    const wanted = Number(q.get("d"));
+    const face = Number(q.get("face")) - 1;
+    const isMissing =
+      wanted > this.model.most || (q.has("face") && this.data.index.indexOf(face) >= this.examples.rows);
+    this.pending = isMissing && !this.pending ? q : null; // tried once more when the rest is here
+    const model = this.models[Number(q.get("model") ?? 0)] ?? this.model;
+    if (model !== this.model) this.#chooseModel(this.models.indexOf(model));
+    this.#clearOriginal();
+    this.z = null;
+    if (wanted >= 1) this.setD(Math.min(Math.round(wanted), this.model.most));
+    this.#condition();
+    if (q.has("face")) this.#setFace(face);
+    const custom = fromText(q.get("image"));
+    if (custom?.length === this.m) this.#setCustom(custom);
+    const mask = fromText(q.get("hidden"));
+    if (mask && this.image) this.hidden = this.hidden.map((_, i) => (mask[i >> 3] >> (i & 7)) & 1);
+    this.seed = Number(q.get("seed")) || 1;
+    if (q.has("z")) {
+      const given = q.get("z").split(",").map(Number);
+      this.z = Float64Array.from({ length: this.model.d }, (_, k) =>
+        Number.isFinite(given[k]) ? given[k] : 0,
+      );
+    }
+    this.drawAll();
+  }
+
+  pictures() {
+    const { face, original, difference } = this.pictures_;
+    const row = [{ canvas: face.canvas, caption: "Face" }];
+    if (this.image)
+      row.push(
+        { canvas: original.canvas, caption: "Original" },
+        { canvas: difference.canvas, caption: "Difference" },
+      );
+    const found = [{ name: "Faces", svg: () => picturesAsSvg(row) }];
+    if (this.given) found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.hiding.pictures) });
+    found.push(
+      { name: "Spectrum", svg: () => standalone(this.spectrum.plot.svg) },
+      { name: "Latent plane", svg: () => standalone(this.plane.plot.svg) },
+    );
+    return found;
+  }
+
+  tables() {
+    const pixels = () => {
+      const columns = [
+        "row",
+        "column",
+        "face",
+        ...(this.image ? ["original", "hidden"] : []),
+        ...(this.given ? ["conditional_mean", "standard_deviation"] : []),
+      ];
+      const sd = this.given?.pixelSd;
+      const rows = Array.from(this.current, (v, i) => [
+        Math.floor(i / this.shape[1]),
+        i % this.shape[1],
+        v,
+        ...(this.image ? [this.image[i], this.hidden[i]] : []),
+        ...(this.given ? [this.hiding.filled[i], sd[i]] : []),
+      ]);
+      return csv(columns, rows);
+    };
+    return [
+      { name: "Pixels", csv: pixels },
+      {
+        name: "Latents",
+        csv: () =>
+          csv(
+            ["latent", "z", "posterior_mean", "posterior_sd"],
+            Array.from(this.latents, (v, k) => [
+              k + 1,
+              v,
+              this.image ? this.centre[k] : "",
+              this.sd ? this.sd[k] : "",
+            ]),
+          ),
+      },
+    ];
+  }
+}
+
+// ---- helpers ---------------------------------------------------------------------------------------
+
+function readModel({ name, mean, directions, eigenvalues, noise, d, plane }) {
+  const model = new Ppca({
+    mean: unpack(mean).data,
+    directions: unpackMatrix(directions),
+    eigenvalues: unpack(eigenvalues).data,
+    noise,
+    d: 1,
+  });
+  model.choose(Math.min(d, model.most));
+  return Object.assign(model, { name, plane: unpackMatrix(plane) });
+}
+
+function joined(above, below) {
+  if (!below.rows) return above;
+  const data = new Float64Array(above.data.length + below.data.length);
+  data.set(above.data);
+  data.set(below.data, above.data.length);
+  return { rows: above.rows + below.rows, cols: below.cols, data };
+}
+
+const rms = (x, y) => Math.sqrt(x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0) / x.length);
+
+/** A checkerboard in the accent's blue: no grey of a photograph. */
+const hatch = (i, width) => ((Math.floor(i / width) + (i % width)) % 2 ? [86, 180, 233] : [0, 114, 178]);
+
+/** Return a file's image as bytes: its middle, in grey, at the model's size. */
+async function readImage(file, [height, width]) {
+  const bitmap = await createImageBitmap(file);
+  const scale = Math.max(width / bitmap.width, height / bitmap.height);
+  const [w, h] = [width / scale, height / scale]; // the largest middle part of the right shape
+  const fine = Math.max(1, Math.min(16, Math.floor(1 / scale))); // canvas pixels for each of ours
+  const canvas = el("canvas", { width: width * fine, height: height * fine });
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "white"; // under transparent pixels
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(
+    bitmap,
+    (bitmap.width - w) / 2,
+    (bitmap.height - h) / 2,
+    w,
+    h,
+    0,
+    0,
+    canvas.width,
+    canvas.height,
+  );
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  const grey = Float64Array.from(
+    { length: canvas.width * canvas.height },
+    (_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2],
+  );
+  return Uint8Array.from(areaAverage(grey, [canvas.height, canvas.width], [height, width]), Math.round);
+}
+
+function bits(mask) {
+  const bytes = new Uint8Array(Math.ceil(mask.length / 8));
+  mask.forEach((on, i) => {
+    if (on) bytes[i >> 3] |= 1 << (i & 7);
+  });
+  return bytes;
+}
+
+const toText = (bytes) =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+
+function fromText(text) {
+  if (!text) return null;
+  try {
+    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,412 @@
+// Elements and controls. Text goes in as text, never as HTML, so that names from files stay names.
+
+/** Return an element: properties starting with "on" listen, others are attributes. */
+export function el(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function filled(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+let serial = 0;
+export const newId = (word) => `${word}-${++serial}`;
+
+/** Return a number with a true minus sign and so many decimals. */
+export function fixed(value, digits = 2) {
+  if (!Number.isFinite(value)) return value === -Infinity ? "−∞" : value === Infinity ? "∞" : "–";
+  const text = value.toFixed(digits);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+}
+
+/** Return a number in so many significant digits, without an exponent in the usual range. */
+export function significant(value, digits = 3) {
+  if (!Number.isFinite(value) || value === 0) return fixed(value, 0);
+  const size = Math.floor(Math.log10(Math.abs(value)));
+  if (size < -4 || size > 6) return value.toExponential(digits - 1).replaceAll("-", "−");
+  return fixed(value, Math.max(0, digits - 1 - size));
+}
+
+export const subscript = (n) => String(n).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+
+// ---- controls ----------------------------------------------------------------------------------
+
+/** A labelled range with its value beside it.
+ *
+ * `oninput` is called while it moves, `onchange` when it is let go. `band` shows an interval on
+ * the track, in the slider's units.
+ */
+export function slider({
+  label,
+  name = label,
+  min,
+  max,
+  step = "any",
+  value,
+  digits = 2,
+  oninput,
+  onchange,
+  picture,
+}) {
+  const id = newId("slider");
+  const input = el("input", { type: "range", id, min, max, step, "aria-label": name });
+  const output = el("output", { for: id });
+  const band = el("span", { class: "band", "aria-hidden": "true" });
+  const node = el(
+    "div",
+    { class: "slider" },
+    picture,
+    el("label", { for: id }, label),
+    el("span", { class: "track" }, band, input),
+    output,
+  );
+  const control = {
+    node,
+    input,
+    get value() {
+      return Number(input.value);
+    },
+    set(next, interval = null) {
+      input.value = next;
+      output.value = fixed(next, digits);
+      band.hidden = !interval;
+      if (!interval) return;
+      const place = (v) => Math.min(1, Math.max(0, (v - input.min) / (input.max - input.min)));
+      band.style.setProperty("--from", place(interval[0]));
+      band.style.setProperty("--to", place(interval[1]));
+    },
+  };
+  input.addEventListener("input", () => {
+    output.value = fixed(control.value, digits);
+    oninput?.(control.value);
+  });
+  input.addEventListener("change", () => onchange?.(control.value));
+  control.set(value ?? 0);
+  return control;
+}
+
+export function button(label, onclick, { kind = "", title, pressed } = {}) {
+  return el("button", { type: "button", class: kind, title, onclick, "aria-pressed": pressed }, label);
+}
+
+/** A row of choices of which one holds. `options` is [value, label] pairs. */
+export function choice({ label, options, value, onchange }) {
+  const group = newId("choice");
+  const inputs = options.map(([key, text]) => {
+    const input = el("input", { type: "radio", name: group, value: key, id: newId("radio") });
+    input.checked = key === value;
+    input.addEventListener("change", () => onchange(key));
+    return [input, el("label", { for: input.id }, text)];
+  });
+  return {
+    node: el("fieldset", { class: "choice" }, el("legend", {}, label), ...inputs.flat()),
+    set(next) {
+      for (const [input] of inputs) input.checked = input.value === next;
+    },
+  };
+}
+
+export function select({ label, options, value, onchange }) {
+  const id = newId("select");
+  const input = el(
+    "select",
+    { id },
+    options.map(([key, text]) => el("option", { value: key }, text)),
+  );
+  input.value = value;
+  input.addEventListener("change", () => onchange(input.value));
+  return {
+    node: el("div", { class: "field" }, el("label", { for: id }, label), input),
+    input,
+    set: (next) => (input.value = next),
+  };
+}
+
+export function checkbox({ label, value = false, onchange }) {
+  const id = newId("check");
+  const input = el("input", { type: "checkbox", id });
+  input.checked = value;
+  input.addEventListener("change", () => onchange(input.checked));
+  return {
+    node: el("div", { class: "check" }, input, el("label", { for: id }, label)),
+    input,
+    set: (next) => (input.checked = next),
+  };
+}
+
+/** A button that opens the file dialogue. */
+export function fileButton(label, accept, onfile) {
+  const input = el("input", {
+    type: "file",
+    accept,
+    class: "out-of-sight",
+    tabindex: "-1",
+    "aria-label": label,
+  });
+  input.addEventListener("change", () => {
+    if (input.files[0]) onfile(input.files[0]);
+    input.value = "";
+  });
+  return el(
+    "span",
+    { class: "file" },
+    input,
+    button(label, () => input.click()),
+  );
+}
+
+export function panel(title, { span = 12, hint, tools = [] } = {}, ...children) {
+  const head = el(
+    "div",
+    { class: "panel-head" },
+    el("h3", {}, title),
+    el("div", { class: "panel-tools" }, tools),
+  );
+  return el(
+    "section",
+    { class: `panel span-${span}` },
+    head,
+    hint ? el("p", { class: "hint" }, hint) : null,
+    ...children,
+  );
+}
+
+/** Fill a list of facts, name and value. */
+export function showFacts(list, facts) {
+  list.replaceChildren(
+    ...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+  );
+}
+
+/** Follow a pointer from press to release; coordinates are those of the event. */
+export function follow(node, { start, move, end }) {
+  node.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || start(event) === false) return;
+    event.preventDefault();
+    node.focus?.({ preventScroll: true });
+    node.setPointerCapture(event.pointerId);
+    const onmove = (e) => e.pointerId === event.pointerId && move(e);
+    const onend = (e) => {
+      if (e.pointerId !== event.pointerId) return;
+      node.removeEventListener("pointermove", onmove);
+      node.removeEventListener("pointerup", onend);
+      node.removeEventListener("pointercancel", onend);
+      end?.(e);
+    };
+    node.addEventListener("pointermove", onmove);
+    node.addEventListener("pointerup", onend);
+    node.addEventListener("pointercancel", onend);
+  });
+}
+
+/** Turn arrow keys into steps (dx, dy); Shift makes them ten times as large. */
+export function arrows(event) {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  if (!step || event.ctrlKey || event.metaKey || event.altKey) return null;
+  event.preventDefault();
+  return step.map((s) => s * (event.shiftKey ? 10 : 1));
+}
+
+/** Call once per frame, however often it is asked for. */
+export function perFrame(draw) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw();
+    });
+  };
+}
+
+// ---- colours -------------------------------------------------------------------------------------
+
+const isDark = matchMedia("(prefers-color-scheme: dark)");
+
+/** Return one of the style sheet's colours, "--name: #rrggbb", as [r, g, b]. */
+export function colour(name) {
+  const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  return [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
+}
+
+export const mixed = (from, to, share) => from.map((v, k) => v + (to[k] - v) * share);
+
+/** Call when light turns to dark or back. */
+export function onScheme(redraw) {
+  isDark.addEventListener("change", redraw);
+}
+
+// ---- images --------------------------------------------------------------------------------------
+
+/** A canvas of one pixel per value, enlarged without smoothing. */
+export class Picture {
+  constructor([height, width], label, attributes = {}) {
+    this.canvas = el("canvas", {
+      width,
+      height,
+      class: "picture",
+      role: "img",
+      "aria-label": label,
+      ...attributes,
+    });
+    this.context = this.canvas.getContext("2d");
+    this.image = this.context.createImageData(width, height);
+  }
+
+  /** Paint each value by a function that gives [r, g, b]. */
+  paint(values, rgb) {
+    const { data } = this.image;
+    for (let i = 0; i < values.length; i++) {
+      const [r, g, b] = rgb(values[i], i);
+      data.set([r, g, b, 255], 4 * i);
+    }
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  /** Paint greys, black at `low` and white at `high`. */
+  grey(values, [low, high]) {
+    const { data } = this.image;
+    const scale = 255 / (high - low);
+    for (let i = 0, at = 0; i < values.length; i++, at += 4) {
+      data[at] = data[at + 1] = data[at + 2] = (values[i] - low) * scale; // clamped by the array
+      data[at + 3] = 255;
+    }
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  describe(label) {
+    this.canvas.setAttribute("aria-label", label);
+  }
+}
+
+/** Blue below zero, white at it, vermillion above: told apart by all common colour vision. */
+export function diverging(share) {
+  const t = Math.min(1, Math.abs(share));
+  const ends =
+    share < 0
+      ? [
+          [0, 114, 178],
+          [8, 58, 94],
+        ]
+      : [
+          [213, 94, 0],
+          [107, 47, 0],
+        ];
+  return t < 0.7 ? mixed([255, 255, 255], ends[0], t / 0.7) : mixed(ends[0], ends[1], (t - 0.7) / 0.3);
+}
+
+// ---- files -----------------------------------------------------------------------------------------
+
+export function download(name, content, kind) {
+  const blob = content instanceof Blob ? content : new Blob([content], { type: kind });
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/** Return an SVG node as a file of its own, the page's styles written into it. */
+export function standalone(node) {
+  const copy = node.cloneNode(true);
+  const wanted = [
+    "fill",
+    "stroke",
+    "stroke-width",
+    "stroke-dasharray",
+    "stroke-linecap",
+    "opacity",
+    "fill-opacity",
+    "stroke-opacity",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "text-anchor",
+    "dominant-baseline",
+    "paint-order",
+    "display",
+  ];
+  const [from, to] = [
+    [node, ...node.querySelectorAll("*")],
+    [copy, ...copy.querySelectorAll("*")],
+  ];
+  from.forEach((source, i) => {
+    const style = getComputedStyle(source);
+    for (const name of wanted)
+      if (style.getPropertyValue(name)) to[i].setAttribute(name, style.getPropertyValue(name));
+    for (const name of ["class", "tabindex", "style"]) to[i].removeAttribute(name);
+  });
+  const { width, height } = node.getBoundingClientRect();
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  const paper = svg("rect", { width, height, fill: `rgb(${colour("paper")})` });
+  copy.prepend(paper);
+  return new XMLSerializer().serializeToString(copy);
+}
+
+/** Return pictures side by side, each under its caption, as an SVG file. */
+export function picturesAsSvg(pictures) {
+  const [unit, gap, top] = [8, 24, 26];
+  let x = gap;
+  const parts = pictures.map(({ canvas, caption }) => {
+    const url = enlarged(canvas, unit);
+    const part = [
+      svg(
+        "text",
+        { x, y: 18, "font-family": "sans-serif", "font-size": 13, fill: `rgb(${colour("ink")})` },
+        caption,
+      ),
+      svg("image", { x, y: top, width: canvas.width * unit, height: canvas.height * unit, href: url }),
+    ];
+    x += canvas.width * unit + gap;
+    return part;
+  });
+  const height = Math.max(...pictures.map(({ canvas }) => canvas.height)) * unit + top + gap;
+  const paper = svg("rect", { width: x, height, fill: `rgb(${colour("paper")})` });
+  const root = svg(
+    "svg",
+    { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${x} ${height}`, width: x, height },
+    paper,
+    ...parts.flat(),
+  );
+  return new XMLSerializer().serializeToString(root);
+}
+
+/** Return a canvas as a PNG whose pixels are `unit` times as large. */
+function enlarged(canvas, unit) {
+  const big = el("canvas", { width: canvas.width * unit, height: canvas.height * unit });
+  const context = big.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(canvas, 0, 0, big.width, big.height);
+  return big.toDataURL("image/png");
+}
+
+/** Turn an SVG file into a PNG of twice its size. */
+export async function rasterised(text) {
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  await image.decode();
+  const canvas = el("canvas", { width: 2 * image.width, height: 2 * image.height });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+/** Return records as CSV; numbers in full. */
+export function csv(columns, rows) {
+  const cell = (value) =>
+    /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+  return [columns, ...rows].map((line) => Array.from(line, cell).join(",")).join("\n") + "\n";
+}

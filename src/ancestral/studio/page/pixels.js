@@ -1,0 +1,578 @@
+// Pixels: what two models of the same images say of the unknown pixels, given those you set.
+//
+// One state: each pixel is on, off or unknown. Both models search their completions anew when it
+// changes, a slice per frame, and show what is certain so far; an older search is dropped.
+
+import { Random, newSeed } from "./arrays.js";
+import {
+  Picture,
+  button,
+  choice,
+  colour,
+  csv,
+  el,
+  fixed,
+  mixed,
+  onScheme,
+  panel,
+  picturesAsSvg,
+  select,
+  showFacts,
+  standalone,
+  svg,
+} from "./kit.js";
+import { Plot } from "./plot.js";
+import { Cells } from "./cells.js";
+import { Completions, drawGiven, drawRow, sequenceModel } from "./sequence.js";
+import { PrefixTree, key, percent } from "./tree.js";
+
+const FIRST_SLICE = 6; // ms of search before the first picture, per model
+const SLICE = 9; // ms of search per frame after that
+const N_SHOWN = 18; // completions listed
+const N_LEAVES = 40;
+const PACE = 150; // ms per pixel of a draw
+const SIDES = ["first", "second"];
+
+export function openPixels(body, data, page) {
+  const room = new Pixels(body, data, page);
+  room.build();
+  return room;
+}
+
+class Pixels {
+  constructor(body, data, page) {
+    Object.assign(this, { body, data, page, m: data.m, shape: data.shape });
+    this.models = data.models.map((sent) => sequenceModel(sent, data.m));
+    this.known = new Int8Array(this.m).fill(-1);
+    this.brush = "next";
+    this.seed = 1;
+    const names = data.lstm_follows || this.models.length > 1 ? SIDES : SIDES.slice(0, 1);
+    this.sides = names.map((name, k) => ({
+      name,
+      model: this.models[Math.min(k, this.models.length - 1)],
+      search: null,
+      drawn: null,
+    }));
+    if (data.lstm_follows) this.sides[1].model = null; // until it has been trained
+    this.length = 0; // pixels of the draw shown
+  }
+
+  build() {
+    const panels = this.sides.map((side) => this.#buildSide(side));
+    this.body.append(
+      el(
+        "div",
+        { class: "grid pixels" },
+        this.#buildControls(),
+        ...panels,
+        this.#buildList(),
+        this.#buildDraw(),
+      ),
+    );
+    onScheme(() => this.draw());
+    this.#startHalfDrawn();
+    this.#growTree();
+    this.search();
+    if (this.data.lstm_follows) this.#awaitLstm();
+  }
+
+  // ---- building ----------------------------------------------------------------------------------
+
+  #buildControls() {
+    const brush = choice({
+      label: "A click sets",
+      options: [
+        ["next", "each in turn"],
+        ["1", "on"],
+        ["0", "off"],
+        ["-", "unknown"],
+      ],
+      value: "next",
+      onchange: (v) => (this.brush = v),
+    });
+    const clear = button("All unknown", () => this.#act(() => this.known.fill(-1)));
+    const half = button("Half-drawn image", () => this.#act(() => this.#startHalfDrawn(newSeed())));
+    return el("div", { class: "row controls" }, brush.node, el("span", { class: "row" }, half, clear));
+  }
+
+  #buildSide(side) {
+    side.cells = new Cells(this.shape, `Pixels, ${side.name} model`, {
+      next: (i) => this.#nextValue(this.known[i]),
+      value: (i) => this.known[i],
+      set: (i, value) => this.#set(i, value),
+      done: () => this.page.done(),
+    });
+    side.facts = el("dl", { class: "facts" });
+    side.note = el("p", { class: "hint" });
+    side.choice = el("span");
+    const part = panel(
+      side.name === "first" ? "One model" : "Another",
+      { span: this.sides.length > 1 ? 6 : 12, tools: [side.choice] },
+      side.note,
+      side.cells.node,
+      side.facts,
+    );
+    part.classList.add(side.name);
+    side.title = part.querySelector("h3");
+    this.#fillChoice(side);
+    return part;
+  }
+
+  #fillChoice(side) {
+    if (this.models.length < 3) return;
+    const options = this.models.map((model, i) => [String(i), model.name]);
+    const control = select({
+      label: "Model",
+      options,
+      value: String(this.models.indexOf(side.model)),
+      onchange: (i) =>
+        this.#act(() => {
+          side.model = this.models[Number(i)];
+          this.#growTree();
+        }),
+    });
+    side.choice.replaceChildren(control.node);
+    side.control = control;
+  }
+
+  #nextValue(value) {
+    if (this.brush === "next") return { "-1": 1, 1: 0, 0: -1 }[value];
+    return this.brush === "-" ? -1 : Number(this.brush);
+  }
+
+  #set(i, value) {
+    this.known[i] = value;
+    this.#forgetDraw();
+    this.search();
+    this.page.moved();
+  }
+
+  #buildList() {
+    this.list = el("div", { class: "completions" });
+    this.certificate = el("p", { class: "hint" });
+    return panel(
+      "What it can be",
+      {
+        hint: "The likeliest images with these pixels, and each model's posterior probability. Click one to take it.",
+      },
+      this.list,
+      this.certificate,
+    );
+  }
+
+  #buildDraw() {
+    this.drawButton = button("Draw", () => this.#startDraw(), { kind: "main" });
+    this.stepButton = button("One pixel", () => this.#stepDraw());
+    this.steps = new Plot({
+      label: "Probability that each pixel is on, given those drawn before it, under both models",
+      x: { label: "Pixel i", low: 0.3, high: this.m + 0.7, whole: true },
+      y: { label: "p(xᵢ = 1 | x₁ … xᵢ₋₁)", low: 0, high: 1 },
+      ratio: 0.2,
+      least: 170,
+      paint: () => this.#paintSteps(),
+    });
+    this.tree = new PrefixTree(this.m, this.shape[1]);
+    this.treeTitle = el("h4", {}, "");
+    this.drawNote = el(
+      "p",
+      { class: "hint" },
+      "Pixel by pixel, each given those before it and the pixels you set. Both models get the same random numbers; filled dots are pixels drawn on, hollow ones off.",
+    );
+    return panel(
+      "Ancestral draw",
+      { tools: [this.drawButton, this.stepButton] },
+      this.drawNote,
+      this.steps.node,
+      this.treeTitle,
+      this.tree.node,
+    );
+  }
+
+  // ---- models ------------------------------------------------------------------------------------
+
+  async #awaitLstm() {
+    const side = this.sides[1];
+    const sent = await this.page.load("lstm").catch((error) => ({ problem: error.message }));
+    if (sent.problem) {
+      side.problem = sent.problem;
+      this.draw();
+      return;
+    }
+    const model = Object.assign(sequenceModel(sent, this.m), { loss: sent.loss, floor: sent.floor });
+    this.models.push(model);
+    side.model ??= model;
+    for (const each of this.sides) this.#fillChoice(each);
+    if (this.pendingRight) this.#chooseModels(this.pendingRight);
+    this.search();
+    if (this.length === this.m) this.#prepareDraw();
+    this.draw();
+  }
+
+  #chooseModels(q) {
+    SIDES.forEach((name, k) => {
+      const model = this.models[Number(q.get(name) ?? k)];
+      if (!model || !this.sides[k]) return;
+      this.sides[k].model = model;
+      this.sides[k].control?.set(String(this.models.indexOf(model)));
+    });
+  }
+
+  /** Know the top half of an image whose other half is open. */
+  #startHalfDrawn(seed = 3) {
+    this.known.fill(-1);
+    const rows = this.#everything(this.sides[0].model);
+    const half = Math.ceil(this.shape[0] / 2) * this.shape[1] - this.shape[1];
+    const groups = new Map();
+    for (const { levels } of rows) {
+      const top = key(levels.subarray(0, half));
+      groups.set(top, [...(groups.get(top) ?? []), levels]);
+    }
+    const open = [...groups.values()].filter((group) => group.length > 2);
+    const chosen = open.length ? open : [...groups.values()];
+    const [first] = chosen[Math.floor(new Random(seed).uniform() * chosen.length)];
+    for (let i = 0; i < half; i++) this.known[i] = first[i];
+  }
+
+  /** The rows of a model with nothing known, as far as half a second of search finds them. */
+  #everything(model) {
+    this.whole ??= new Map();
+    if (!this.whole.has(model)) {
+      const search = new Completions(model, new Int8Array(this.m).fill(-1), { tolerance: 1e-2, most: 4000 });
+      search.run(500);
+      this.whole.set(model, search.rows.slice(0, 2000));
+    }
+    return this.whole.get(model);
+  }
+
+  #growTree() {
+    const { model } = this.sides[0];
+    this.tree.setRows(
+      this.#everything(model)
+        .slice(0, N_LEAVES)
+        .map(({ levels }) => levels),
+    );
+    const n = this.#everything(model).length;
+    this.treeTitle.textContent =
+      n > N_LEAVES
+        ? `The ${N_LEAVES} likeliest images, ${model.name}: each path is one`
+        : `All ${n} images, ${model.name}: each path is one`;
+  }
+
+  // ---- searching ---------------------------------------------------------------------------------
+
+  /** Ask both models anew; what was asked before is dropped. */
+  search() {
+    const turn = (this.turn = {});
+    for (const side of this.sides) {
+      if (!side.model) continue;
+      side.search = new Completions(side.model, this.known);
+      side.search.run(FIRST_SLICE);
+    }
+    this.draw();
+    const on = () => {
+      const open = this.sides.filter((side) => side.search && !side.search.isDone);
+      if (turn !== this.turn || !open.length) return;
+      for (const side of open) side.search.run(SLICE);
+      this.draw();
+      requestAnimationFrame(on);
+    };
+    requestAnimationFrame(on);
+  }
+
+  // ---- drawing an image ----------------------------------------------------------------------------
+
+  #forgetDraw() {
+    clearInterval(this.clock);
+    this.clock = null;
+    this.length = 0;
+    for (const side of this.sides) side.drawn = null;
+    this.drawButton.textContent = "Draw";
+  }
+
+  #prepareDraw() {
+    const nothingKnown = this.known.every((v) => v < 0);
+    for (const side of this.sides) {
+      side.drawn = null;
+      if (!side.model || (!nothingKnown && side.search.isImpossible)) continue;
+      const random = new Random(this.seed);
+      side.drawn = nothingKnown ? drawRow(side.model, random) : drawGiven(side.search, random);
+    }
+  }
+
+  #startDraw() {
+    if (this.clock) {
+      clearInterval(this.clock);
+      this.clock = null;
+      this.drawButton.textContent = "Draw";
+      return;
+    }
+    this.seed = newSeed();
+    this.length = 0;
+    this.#prepareDraw();
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      this.length = this.m;
+      this.draw();
+      this.page.done();
+      return;
+    }
+    this.drawButton.textContent = "Stop";
+    this.clock = setInterval(() => this.#stepDraw(), PACE);
+  }
+
+  #stepDraw() {
+    if (!this.sides.some((side) => side.drawn)) {
+      this.seed = newSeed();
+      this.#prepareDraw();
+    } else if (this.length === this.m) {
+      this.seed = newSeed();
+      this.#prepareDraw();
+      this.length = 0;
+    }
+    this.length = Math.min(this.m, this.length + 1);
+    if (this.length === this.m) {
+      clearInterval(this.clock);
+      this.clock = null;
+      this.drawButton.textContent = "Draw again";
+      this.page.done();
+    }
+    this.draw();
+  }
+
+  // ---- showing -------------------------------------------------------------------------------------
+
+  draw() {
+    for (const side of this.sides) this.#drawSide(side);
+    this.#drawList();
+    this.#drawTree();
+    this.steps.draw();
+  }
+
+  #drawSide(side) {
+    const { model, search } = side;
+    side.cells.node.hidden = !model;
+    side.title.textContent = model?.name ?? "LSTM";
+    side.facts.replaceChildren();
+    if (!model) {
+      side.note.textContent = side.problem ?? "An LSTM is being trained on these images: a few seconds …";
+      return;
+    }
+    const marginals = search.isImpossible ? null : search.marginals();
+    side.cells.show((i) => ({
+      known: this.known[i],
+      drawn: side.drawn && i < this.length ? side.drawn[i].level : null,
+      bounds: marginals?.[i] ?? null,
+    }));
+    side.note.textContent = this.#noteOf(side);
+    showFacts(side.facts, this.#factsOf(side));
+  }
+
+  #noteOf({ model, search }) {
+    if (search.isImpossible)
+      return "No image of this model has these pixels: their probability is 0. Make one unknown again.";
+    if (model.kind === "tables") return "Exact: every image the tables allow is listed.";
+    const rest = search.rest;
+    return search.isDone && rest <= search.tolerance
+      ? "Certified: what is not listed changes no percentage by more than 0.1."
+      : `Searching: at most ${percent(rest)} of the posterior is still missing (${search.steps} steps).`;
+  }
+
+  #factsOf({ model, search }) {
+    const { low, high } = search.logEvidence;
+    const facts = {};
+    const spread = fixed(high, 3) !== fixed(low, 3) ? ` to ${fixed(high, 3)}` : "";
+    facts["log p(set pixels)"] = search.isImpossible ? "−∞" : `${fixed(low, 3)}${spread} nats`;
+    if (model.kind === "tables" && this.data.entropy)
+      facts["Entropy"] = `${fixed(this.data.entropy, 4)} nats`;
+    if (model.loss) facts["Loss − floor"] = `${fixed(model.loss - model.floor, 4)} nats`;
+    facts.Parameters = model.parameters.toLocaleString("en");
+    return facts;
+  }
+
+  #drawList() {
+    const merged = new Map();
+    this.sides.forEach((side, k) => {
+      for (const { levels, p } of (side.model && side.search.rows.slice(0, N_SHOWN)) || []) {
+        const id = key(levels);
+        const entry = merged.get(id) ?? { levels, p: [0, 0] };
+        entry.p[k] = p;
+        merged.set(id, entry);
+      }
+    });
+    const entries = [...merged.values()]
+      .sort((a, b) => Math.max(...b.p) - Math.max(...a.p))
+      .slice(0, N_SHOWN);
+    // reuse what is there: replacing nodes under the pointer would lose clicks
+    while (this.list.children.length > entries.length) this.list.lastChild.remove();
+    while (this.list.children.length < entries.length) this.list.append(this.#completion());
+    entries.forEach((entry, i) => this.#fillCompletion(this.list.children[i], entry));
+    this.certificate.textContent = this.#certificateText(entries.length);
+  }
+
+  #completion() {
+    const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
+    const bars = SIDES.map((name) => el("span", { class: `bar ${name}` }, el("i"), el("b")));
+    const node = el(
+      "button",
+      { type: "button", class: "completion" },
+      picture.canvas,
+      el("span", { class: "bars" }, bars),
+    );
+    node.addEventListener("click", () => this.#act(() => (this.known = Int8Array.from(node.levels))));
+    return Object.assign(node, { picture, bars });
+  }
+
+  #fillCompletion(node, { levels, p }) {
+    const [paper, ink, quiet] = [colour("paper"), colour("ink"), colour("line")];
+    node.levels = levels;
+    node.picture.paint(levels, (v) => (v < 0 ? quiet : v ? ink : paper));
+    node.bars.forEach((bar, k) => {
+      bar.hidden = !this.sides[k]?.model;
+      bar.firstChild.style.setProperty("--share", p[k]);
+      bar.lastChild.textContent = percent(p[k]);
+    });
+    const name = this.data.names[key(levels)] ?? "image";
+    node.title = name;
+    const words = this.sides.filter((s) => s.model).map((s, k) => `${s.model.name} ${percent(p[k])}`);
+    node.setAttribute("aria-label", `${name}: ${words.join(", ")}`);
+  }
+
+  /** Say how much is not on the list, summed over what was set aside. */
+  #certificateText(shown) {
+    const parts = this.sides
+      .filter((side) => side.model && !side.search.isImpossible)
+      .map(({ model, search }) => {
+        const rows = search.rows;
+        const unlisted = rows.slice(shown).reduce((sum, row) => sum + row.p, 0) + search.rest;
+        if (rows.length <= shown && search.rest === 0) return `${model.name}: nothing else is possible.`;
+        return `${model.name}: everything else together has at most ${percent(unlisted)}.`;
+      });
+    return parts.join(" ");
+  }
+
+  #drawTree() {
+    const [side] = this.sides;
+    const weights = new Map();
+    if (!side.search.isImpossible) for (const { levels, p } of side.search.rows) weights.set(key(levels), p);
+    const path = side.drawn ? { levels: side.drawn.map((s) => s.level), length: this.length } : null;
+    this.tree.show({ weights, path });
+  }
+
+  #paintSteps() {
+    const plot = this.steps;
+    const { unit } = plot;
+    const marks = [];
+    this.sides.forEach((side, k) => {
+      (side.drawn ?? []).slice(0, this.length).forEach(({ p, level }, i) => {
+        const at = plot.px(i + 1 + (k ? 0.14 : -0.14));
+        const y = plot.py(p);
+        marks.push(
+          svg("line", {
+            class: `stem-${side.name}`,
+            x1: at,
+            x2: at,
+            y1: plot.py(0),
+            y2: y,
+            "stroke-width": 2.5 * unit,
+          }),
+        );
+        marks.push(
+          svg("circle", {
+            class: `dot-${side.name} ${level ? "filled" : "hollow"}`,
+            cx: at,
+            cy: y,
+            r: 4 * unit,
+          }),
+        );
+      });
+    });
+    if (!this.length)
+      marks.push(
+        svg("text", { x: plot.px(this.m / 2), y: plot.py(0.5), "text-anchor": "middle" }, "Press Draw"),
+      );
+    plot.data.replaceChildren(...marks);
+  }
+
+  // ---- acting, the address, files --------------------------------------------------------------------
+
+  #act(change) {
+    change();
+    this.#forgetDraw();
+    this.search();
+    this.page.done();
+  }
+
+  state() {
+    const q = new URLSearchParams({ set: key(this.known) });
+    if (this.models.length > 2)
+      this.sides.forEach((side, k) => side.model && q.set(SIDES[k], this.models.indexOf(side.model)));
+    if (this.length === this.m) q.set("seed", this.seed);
+    return q.toString();
+  }
+
+  restore(q) {
+    const set = q.get("set") ?? "";
+    if (set.length === this.m && /^[01-]*$/.test(set))
+      this.known = Int8Array.from(set, (c) => (c === "-" ? -1 : Number(c)));
+    this.pendingRight = q;
+    this.#chooseModels(q);
+    this.#forgetDraw();
+    this.search();
+    if (!q.has("seed")) return;
+    this.seed = Number(q.get("seed")) || 1;
+    this.#prepareDraw();
+    this.length = this.m;
+    this.draw();
+  }
+
+  pictures() {
+    const grids = () =>
+      this.sides
+        .filter((s) => s.model)
+        .map((side) => ({ canvas: this.#gridPicture(side), caption: side.model.name }));
+    return [
+      { name: "Posterior", svg: () => picturesAsSvg(grids()) },
+      { name: "Prefix tree", svg: () => standalone(this.tree.svg) },
+      { name: "Draw", svg: () => standalone(this.steps.svg) },
+    ];
+  }
+
+  #gridPicture(side) {
+    const picture = new Picture(this.shape, "");
+    const marginals = side.search.marginals();
+    picture.paint(marginals, ({ low, high }) => mixed([255, 255, 255], [31, 35, 40], (low + high) / 2));
+    return picture.canvas;
+  }
+
+  tables() {
+    const live = () => this.sides.filter((s) => s.model);
+    const pixels = () =>
+      csv(
+        [
+          "row",
+          "column",
+          "set",
+          ...live().flatMap(({ model }) => [`${model.name} low`, `${model.name} high`]),
+        ],
+        Array.from(this.known, (v, i) => [
+          Math.floor(i / this.shape[1]),
+          i % this.shape[1],
+          v < 0 ? "" : v,
+          ...live().flatMap((s) => {
+            const { low, high } = s.search.marginals()[i];
+            return [low, high];
+          }),
+        ]),
+      );
+    const images = () =>
+      csv(
+        ["model", "image", "log_p", "posterior"],
+        live().flatMap(({ model, search }) =>
+          search.rows.map(({ levels, logP, p }) => [model.name, key(levels), logP, p]),
+        ),
+      );
+    return [
+      { name: "Pixels", csv: pixels },
+      { name: "Completions", csv: images },
+    ];
+  }
+}

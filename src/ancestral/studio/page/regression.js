@@ -1,0 +1,146 @@
+// y | x ~ N(w x + b, sigma^2), or with a variance that depends on x: sigma^2(x) = exp(v0 + v1 x).
+
+import { mean } from "./arrays.js";
+
+const LOG_2PI = Math.log(2 * Math.PI);
+
+/** Return what points share: n, means, and centred sums of squares and products. */
+export function moments(x, y) {
+  const [xBar, yBar] = [mean(x), mean(y)];
+  let [sxx, sxy, syy] = [0, 0, 0];
+  for (let i = 0; i < x.length; i++) {
+    const [u, v] = [x[i] - xBar, y[i] - yBar];
+    sxx += u * u;
+    sxy += u * v;
+    syy += v * v;
+  }
+  return { n: x.length, xBar, yBar, sxx, sxy, syy };
+}
+
+/** Maximum likelihood with one variance; null where the points do not determine it. */
+export function fitLine(x, y) {
+  if (x.length < 3) return null;
+  const { n, xBar, yBar, sxx, sxy } = moments(x, y);
+  if (!(sxx > 0)) return null;
+  const w = sxy / sxx;
+  const b = yBar - w * xBar;
+  const variance = meanSquare(x, y, w, b);
+  if (!(variance > 1e-20 * yBar * yBar)) return null;
+  const s2 = (variance * n) / (n - 2);
+  return {
+    w,
+    b,
+    variance,
+    v: [Math.log(variance), 0],
+    errors: { w: Math.sqrt(s2 / sxx), b: Math.sqrt(s2 * (1 / n + (xBar * xBar) / sxx)) },
+    logLikelihood: -0.5 * n * (LOG_2PI + Math.log(variance) + 1),
+  };
+}
+
+function meanSquare(x, y, w, b) {
+  let total = 0;
+  for (let i = 0; i < x.length; i++) total += (y[i] - w * x[i] - b) ** 2;
+  return total / x.length;
+}
+
+/** log p(y | x) summed over points, with log variance v0 + v1 x. */
+export function logLikelihood(x, y, { w, b, v }) {
+  let total = 0;
+  for (let i = 0; i < x.length; i++) {
+    const logVariance = v[0] + v[1] * x[i];
+    total -= 0.5 * (LOG_2PI + logVariance + (y[i] - w * x[i] - b) ** 2 * Math.exp(-logVariance));
+  }
+  return total;
+}
+
+/** Maximum likelihood with log variance v0 + v1 x, by Fisher scoring.
+ *
+ * The information is block diagonal: weights exp(-v) for (w, b), one half each for v. Both blocks
+ * are solved about the mean of x, scaled, so that they are well conditioned.
+ */
+export function fitHeteroscedastic(x, y) {
+  const start = fitLine(x, y);
+  if (!start || x.length < 5) return null;
+  const { xBar, sxx } = moments(x, y);
+  const scale = Math.sqrt(sxx / x.length);
+  const u = Float64Array.from(x, (value) => (value - xBar) / scale);
+  // about the mean of x: mean a0 + a1 u, log variance c0 + c1 u
+  const first = { a: [start.b + start.w * xBar, start.w * scale], c: [Math.log(start.variance), 0] };
+  const at = climb(u, y, first);
+  if (!at) return null;
+  const { a, c } = at;
+  const w = a[1] / scale;
+  return {
+    w,
+    b: a[0] - w * xBar,
+    v: [c[0] - (c[1] * xBar) / scale, c[1] / scale],
+    logLikelihood: at.value,
+  };
+}
+
+const LONGEST = 3; // most that a log variance changes in one step
+const DEEPEST = 28; // most that one can lie below that of the plain line, in a fit that is real
+
+/** Climb to the maximum; null where the variance runs away instead, and there is none. */
+function climb(u, y, first) {
+  let at = { ...first, value: centredLikelihood(u, y, first) };
+  const ends = [Math.min(...u), Math.max(...u)]; // a line is largest at one of its ends
+  for (let k = 0; k < 200; k++) {
+    const step = scoringStep(u, y, at);
+    const reach = Math.max(...ends.map((v) => Math.abs(step.c[0] + step.c[1] * v)));
+    let share = Math.min(1, LONGEST / reach);
+    let next = null;
+    for (; share > 1e-9; share /= 2) {
+      next = moved(at, step, share);
+      next.value = centredLikelihood(u, y, next);
+      if (next.value >= at.value) break;
+    }
+    if (!(next.value >= at.value)) return at; // no step gains anything any more
+    const isDone = next.value - at.value <= 1e-13 * Math.abs(at.value) && share === 1;
+    at = next;
+    const deepest = Math.min(...ends.map((v) => at.c[0] + at.c[1] * v)) - first.c[0];
+    if (deepest < -DEEPEST) return null;
+    if (isDone) return at;
+  }
+  return null;
+}
+
+function centredLikelihood(u, y, { a, c }) {
+  return logLikelihood(u, y, { w: a[1], b: a[0], v: c });
+}
+
+/** The Fisher scoring step for both blocks at once. */
+function scoringStep(u, y, { a, c }) {
+  const A = [0, 0, 0]; // sums of weight, weight u, weight u^2
+  const g = [0, 0];
+  const C = [0, 0, 0];
+  const h = [0, 0];
+  for (let i = 0; i < u.length; i++) {
+    const residual = y[i] - a[0] - a[1] * u[i];
+    const weight = Math.exp(-(c[0] + c[1] * u[i]));
+    const excess = 0.5 * (residual * residual * weight - 1);
+    A[0] += weight;
+    A[1] += weight * u[i];
+    A[2] += weight * u[i] * u[i];
+    g[0] += weight * residual;
+    g[1] += weight * residual * u[i];
+    C[0] += 0.5;
+    C[1] += 0.5 * u[i];
+    C[2] += 0.5 * u[i] * u[i];
+    h[0] += excess;
+    h[1] += excess * u[i];
+  }
+  return { a: solveTwo(A, g), c: solveTwo(C, h) };
+}
+
+function solveTwo([p, q, r], [s, t]) {
+  const determinant = p * r - q * q;
+  return [(r * s - q * t) / determinant, (p * t - q * s) / determinant];
+}
+
+function moved({ a, c }, step, share) {
+  return {
+    a: a.map((value, k) => value + share * step.a[k]),
+    c: c.map((value, k) => value + share * step.c[k]),
+  };
+}

@@ -1,0 +1,383 @@
+"""The studio's server: one page, its modules, and the rooms' data, on the loopback.
+
+    GET  /                    the page
+    GET  /page/NAME           its style and modules
+    GET  /data/ROOM.json      what a room shows (made when first asked for, then kept)
+    GET  /alive               204
+    POST /api/open            {"name", "base64"}: a model or data file the page was given
+
+Every path is one of these, compared as text: nothing in a request becomes a file's name. All else
+about a request is judged by `security.Guard` before it comes here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+import os
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ancestral.errors import AncestralError, MissingExtraError
+from ancestral.studio import rooms as making
+from ancestral.studio.payload import to_json
+from ancestral.studio.security import LOOPBACK, Guard, new_token
+from ancestral.studio.shelf import Shelf
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+PORT = 8320
+REQUEST_SECONDS = 15  # for a request's head to arrive
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+
+def page_files() -> dict[str, str]:
+    """Return the page's files by name: HTML, style and modules."""
+    folder = files("ancestral.studio") / "page"
+    return {
+        entry.name: entry.read_text("utf-8")
+        for entry in folder.iterdir()
+        if Path(entry.name).suffix in KINDS
+    }
+
+
+class Rooms:
+    """The rooms' data as JSON, each made once and kept until the shelf changes."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self._texts: dict[str, str] = {}
+        self._locks = {name: threading.Lock() for name in making.PARTS}
+        self._is_closed = threading.Event()
+        self._maker: threading.Thread | None = None
+
+    def text(self, name: str) -> str:
+        """Return one part; the first caller makes it, others wait."""
+        with self._locks[name]:
+            if name not in self._texts:
+                self._texts[name] = to_json(making.part(self.shelf, name))
+            return self._texts[name]
+
+    def make_all(self) -> None:
+        """Make every part behind the page, so that rooms open at once."""
+        self._maker = threading.Thread(target=self._make_each)
+        self._maker.start()
+
+    def _make_each(self) -> None:
+        for name in making.PARTS:
+            if self._is_closed.is_set():
+                return
+            self.text(name)
+
+    def close(self) -> None:
+        """Begin no further part, and wait for the one being made.
+
+        A thread left to itself in the midst of an import or a training would take the
+        interpreter's end for an error.
+        """
+        self._is_closed.set()
+        if self._maker is not None:
+            self._maker.join()
+
+    @property
+    def is_making(self) -> bool:
+        """Whether a part is being made behind the page."""
+        return self._maker is not None and self._maker.is_alive()
+
+    def forget(self) -> None:
+        """Make the parts again when they are next asked for."""
+        self._texts.clear()
+
+
+def make_app(rooms: Rooms, *, token: str, port: int, hosts: tuple[str, ...] = ()) -> Any:
+    """Return the ASGI application, guarded.
+
+    Parameters
+    ----------
+    rooms : Rooms
+    token : str
+        What a request must carry.
+    port : int
+        Where it will listen.
+    hosts : tuple of str
+        Names it may be asked under, beside the loopback's.
+    """
+    Starlette, GZip, Route = _starlette()
+    app = Starlette(routes=[Route(path, *given) for path, given in _routes(rooms).items()])
+    app.router.redirect_slashes = False
+    app.add_middleware(GZip, minimum_size=1000, compresslevel=6)
+    return Guard(app, token=token, port=port, hosts=hosts)
+
+
+def _starlette() -> tuple[Any, Any, Any]:
+    try:
+        from starlette.applications import Starlette
+        from starlette.middleware.gzip import GZipMiddleware
+        from starlette.routing import Route
+    except ImportError:
+        raise MissingExtraError(_missing()) from None
+
+    def route(path: str, endpoint: Callable[..., Any], method: str = "GET") -> Any:
+        return Route(path, endpoint, methods=[method])
+
+    return Starlette, GZipMiddleware, route
+
+
+def _missing() -> str:
+    return (
+        "the studio needs starlette and uvicorn, which are not installed. "
+        'Install them: pip install "ancestral[studio]".'
+    )
+
+
+def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
+    """Return what answers each path."""
+    from starlette.concurrency import run_in_threadpool
+    from starlette.responses import Response
+
+    def text(content: str, kind: str, status: int = 200) -> Response:
+        return Response(content, status, media_type=f"{kind}; charset=utf-8")
+
+    def constant(content: str, kind: str) -> Callable[[Request], Any]:
+        async def answer(_: Request) -> Response:
+            return text(content, kind)
+
+        return answer
+
+    def data(name: str) -> Callable[[Request], Any]:
+        async def answer(_: Request) -> Response:
+            content = await run_in_threadpool(kept.text, name)
+            return text(content, "application/json")
+
+        return answer
+
+    async def alive(_: Request) -> Response:
+        return Response(status_code=204)
+
+    async def open_file(request: Request) -> Response:
+        status, answer = await run_in_threadpool(_open, kept, await request.body())
+        return text(to_json(answer), "application/json", status)
+
+    pages = page_files()
+    found: dict[str, tuple[Any, ...]] = {"/": (constant(pages.pop("index.html"), "text/html"),)}
+    for name, content in pages.items():
+        found[f"/page/{name}"] = (constant(content, KINDS[Path(name).suffix]),)
+    for name in making.PARTS:
+        found[f"/data/{name}.json"] = (data(name),)
+    return {**found, "/alive": (alive,), "/api/open": (open_file, "POST")}
+
+
+def _open(kept: Rooms, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Add a file the page was given; return a status and what to say."""
+    try:
+        document = json.loads(body)
+        name, content = str(document["name"]), base64.b64decode(document["base64"], validate=True)
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+        return 400, {"problem": "Send a file as {name, base64}."}
+    try:
+        kind = kept.shelf.add_upload(name[:200], content, _uploads())
+    except AncestralError as error:
+        return 422, {"problem": str(error)}
+    kept.forget()
+    kept.make_all()
+    return 200, {"kind": kind, "name": name}
+
+
+_UPLOADS: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _uploads() -> Path:
+    """Return this process's folder of uploads, removed when it ends."""
+    if not _UPLOADS:
+        _UPLOADS.append(tempfile.TemporaryDirectory(prefix="ancestral-studio-"))
+    return Path(_UPLOADS[0].name)
+
+
+# ---- running ------------------------------------------------------------------------------------
+
+
+def run(
+    shelf: Shelf,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the studio until interrupted.
+
+    Parameters
+    ----------
+    shelf : Shelf
+    host : str
+        Other than the loopback, the studio can be reached from other machines by those who have
+        the token; a warning says so.
+    port : int, optional
+        By default 8320, or any free one where that is taken.
+    open_browser : bool
+    say : callable
+        Told the address, and warnings.
+
+    Raises
+    ------
+    MissingExtraError
+        Without starlette and uvicorn.
+    AncestralError
+        When the address cannot be listened on.
+    """
+    try:
+        import uvicorn
+    except ImportError:
+        raise MissingExtraError(_missing()) from None
+    listening = _listen(host, port)
+    number = listening.getsockname()[1]
+    token = new_token()
+    shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
+    rooms = Rooms(shelf)
+    rooms.make_all()  # while the browser starts
+    app = make_app(rooms, token=token, port=number, hosts=_names(host))
+    if not is_loopback(host):
+        say(
+            f"warning: {host} can be reached from other machines, unencrypted. Whoever sees the "
+            "address below, token included, can open the studio. Leave --host out to prevent it."
+        )
+    address = f"http://{_bracketed(shown)}:{number}/?token={token}"
+    say(f"{address}\nThe studio is open at this address. Ctrl+C closes it.")
+    _raise_file_limit()
+    server = uvicorn.Server(configuration(app))
+    if open_browser:
+        threading.Timer(0.3, webbrowser.open, [address]).start()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(server.serve(sockets=[listening]))
+    finally:
+        _close(rooms, say)
+
+
+def _close(rooms: Rooms, say: Callable[[str], None]) -> None:
+    """End the making of rooms; a second Ctrl+C ends everything at once."""
+    try:
+        if rooms.is_making:
+            say("Closing, once the room being made is done. Ctrl+C again to leave at once.")
+        rooms.close()
+    except KeyboardInterrupt:
+        os._exit(130)
+
+
+def configuration(app: Any) -> Any:
+    """Return uvicorn's settings for an application: no logs, no websockets, bounded waits."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="off",
+        http=timed_protocol(),
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=2,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine's own, out of others' reach."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _names(host: str) -> tuple[str, ...]:
+    """Return what Host may say beside the loopback's names."""
+    if host in ("0.0.0.0", "::"):
+        own = socket.gethostname()
+        try:
+            addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(own, None)}
+        except OSError:
+            addresses = set()
+        return (own.lower(), *(_bracketed(a) for a in sorted(addresses)))
+    return () if host in LOOPBACK else (_bracketed(host).lower(),)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """Return a listening socket; another free port only where none was asked for."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    wanted = [PORT, 0] if port is None else [port]
+    why: Exception | None = None
+    for number in wanted:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, number))
+        except (OSError, OverflowError) as error:
+            listening.close()
+            why = error
+        else:
+            return listening
+    raise AncestralError(
+        f"{host}:{wanted[-1]} cannot be listened on ({why}). Pass another --port, or none."
+    )
+
+
+def timed_protocol() -> type:
+    """Return uvicorn's protocol, closing connections that keep a request's head waiting."""
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Timed(H11Protocol):
+        """Sending a byte now and then must not hold a connection for ever."""
+
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._arm()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._arm()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            super().connection_lost(exc)
+
+        def _arm(self) -> None:
+            self._disarm()
+            self._timer = self.loop.call_later(REQUEST_SECONDS, self._drop_if_waiting)
+
+        def _disarm(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+
+        def _drop_if_waiting(self) -> None:
+            if self.conn.their_state is h11.IDLE:
+                self.transport.close()
+
+    return Timed
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open connections as the system does without asking anyone."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,201 @@
+"""A studio to test: a server on a free port, and the system's Chromium to open it with."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ancestral
+from ancestral import datasets
+from ancestral.studio.shelf import Shelf
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TOKEN = "a-token-for-tests"
+
+
+@dataclass
+class Studio:
+    """A running server; requests carry the token unless told otherwise."""
+
+    port: int
+    shelf: Shelf
+    cookie: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cookie = f"ancestral-studio-{self.port}={TOKEN}"
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        token: bool = True,
+        **headers: str,
+    ) -> http.client.HTTPResponse:
+        """Send one request as it is; header names are given with underscores."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.putrequest(method, path, skip_host="Host" in sent, skip_accept_encoding=True)
+        if token:
+            sent.setdefault("Cookie", self.cookie)
+        if body is not None:
+            sent.setdefault("Content-Length", str(len(body)))
+        for name, value in sent.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        if body:
+            connection.send(body)
+        answer = connection.getresponse()
+        answer.content = answer.read()  # type: ignore[attr-defined]
+        connection.close()
+        return answer
+
+    def json(self, path: str, **given: Any) -> Any:
+        return json.loads(self.request(path, **given).content)  # type: ignore[attr-defined]
+
+    def post(self, path: str, document: Any, **headers: str) -> http.client.HTTPResponse:
+        headers.setdefault("Content_Type", "application/json")
+        return self.request(path, method="POST", body=json.dumps(document).encode(), **headers)
+
+
+def started(shelf: Shelf) -> tuple[Studio, Any, threading.Thread]:
+    """Serve a shelf in a thread."""
+    uvicorn = pytest.importorskip("uvicorn", reason="the studio is an extra")
+    pytest.importorskip("starlette", reason="the studio is an extra")
+    from ancestral.studio import server
+
+    listening = server._listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    app = server.make_app(server.Rooms(shelf), token=TOKEN, port=port)
+    running = uvicorn.Server(server.configuration(app))
+    thread = threading.Thread(
+        target=lambda: asyncio.run(running.serve(sockets=[listening])), daemon=True
+    )
+    thread.start()
+    until = time.monotonic() + 20
+    while not running.started and time.monotonic() < until:
+        time.sleep(0.01)
+    return Studio(port, shelf), running, thread
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, Any]:
+    """Tables of the icons, and a small LSTM trained a little on them."""
+    pytest.importorskip("torch", reason="torch is an extra")
+    icons, _ = datasets.icons()
+    lstm = ancestral.LSTMAutoregressive(
+        hidden_size=12, num_layers=2, max_steps=150, tol=0.3, random_state=0
+    )
+    return {"Tables": ancestral.TabularAutoregressive().fit(icons), "LSTM": lstm.fit(icons)}
+
+
+@pytest.fixture(scope="session")
+def faces() -> np.ndarray:
+    pytest.importorskip("skimage", reason="the built-in faces come with an extra")
+    return datasets.faces()
+
+
+@pytest.fixture(scope="package")
+def studio(models: dict[str, Any], faces: np.ndarray) -> Iterator[Studio]:
+    """A studio of built-in data and two models of pixels."""
+    found, running, thread = started(Shelf(models=dict(models)))
+    yield found
+    running.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="package")  # Playwright's loop must be gone before others start theirs
+def chromium() -> Iterator[Any]:
+    """The system's browser, driven by Playwright."""
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    named = os.environ.get("ANCESTRAL_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        pytest.skip("no Chromium: install it (Debian: apt install chromium) for these tests")
+    with api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Page:
+    """A page of the studio, with all it asked for and complained of."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.problems: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on(
+            "console",
+            lambda said: self.problems.append(said.text) if said.type == "error" else None,
+        )
+
+    def open(self, address: str) -> Any:
+        self.page.goto(address)
+        return self.ready()
+
+    def ready(self) -> Any:
+        """Wait for the room shown to be built."""
+        self.page.wait_for_selector(".room:not([hidden]) .body:not([aria-busy]) > *", timeout=60000)
+        self.page.wait_for_function("() => !document.querySelector('.loading')", timeout=60000)
+        return self.page
+
+
+@pytest.fixture
+def visit(chromium: Any, studio: Studio) -> Iterator[Any]:
+    """Open a room of the studio; afterwards nothing may have gone wrong or outside."""
+    opened: list[Page] = []
+    expected: list[str] = []
+
+    def go(state: str = "faces", *, complaint: str | None = None, **options: Any) -> Any:
+        expected.extend([complaint] if complaint else [])
+        options.setdefault("viewport", {"width": 1280, "height": 900})
+        page = Page(chromium, **options)
+        opened.append(page)
+        return page.open(f"{studio.address}/?token={TOKEN}#{state}")
+
+    yield go
+    for page in opened:
+        page.context.close()
+        assert not [said for said in page.problems if not any(e in said for e in expected)]
+        outside = [url for url in page.requests if not url.startswith(studio.address)]
+        assert not [url for url in outside if not url.startswith(("data:", "blob:"))]
+
+
+@pytest.fixture(scope="package")
+def script(chromium: Any, studio: Studio) -> Iterator[Any]:
+    """Run a function of the page's modules: script(body, argument) with `m`, the modules."""
+    page = Page(chromium)
+    page.open(f"{studio.address}/?token={TOKEN}#compare")
+
+    def run(body: str, argument: Any = None) -> Any:
+        names = ["arrays", "ppca", "sequence", "graphs", "regression", "compare", "plot"]
+        imports = ", ".join(f"import('{studio.address}/page/{name}.js')" for name in names)
+        function = (
+            f"async (given) => {{ const parts = await Promise.all([{imports}]);"
+            f"const [{', '.join(names)}] = parts; {body} }}"
+        )
+        return page.page.evaluate(function, argument)
+
+    yield run
+    page.context.close()

@@ -1,0 +1,29 @@
+"""axe-core finds nothing serious in any room, light or dark, wide or narrow."""
+
+from __future__ import annotations
+
+import pytest
+
+ROOMS = ("faces?face=2&d=8", "pixels", "classroom", "line?variance=x", "compare")
+
+
+@pytest.mark.parametrize("state", ROOMS)
+def test_axe_finds_nothing_serious(visit, state):
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright",
+        reason="no axe-core: pip install axe-playwright-python",
+    )
+    page = visit(state)
+    if state.startswith("faces"):
+        page.get_by_role("button", name="Lower half").click()
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)  # links fade
+        found = axe.Axe().run(page).response["violations"]
+        serious = [
+            (scheme, width, v["id"], [node["html"][:120] for node in v["nodes"]][:3])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert not serious

@@ -1,0 +1,186 @@
+"""What the browser computes of arrays and faces is what Python computes, to 1e-6."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import chi2, multivariate_normal
+
+from ancestral import PPCA
+from ancestral.datasets import _area_average
+from ancestral.studio import rooms
+from ancestral.studio.faces import split
+from ancestral.studio.payload import packed
+
+EXACT = 1e-6
+
+
+@pytest.fixture(scope="module")
+def rng():
+    return np.random.default_rng(3)
+
+
+# ---- arrays -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int32"])
+def test_arrays_arrive_as_they_were_sent(script, rng, dtype):
+    sent = np.asfortranarray(rng.normal(100, 40, size=(3, 5)).clip(0, 255)).astype(dtype)
+    got = script(
+        "const { shape, data } = arrays.unpack(given); return [shape, [...data]];",
+        packed(sent, dtype),
+    )
+    assert got[0] == [3, 5]
+    np.testing.assert_array_equal(np.reshape(got[1], (3, 5)), sent)
+
+
+def test_random_numbers_are_uniform_and_normal(script):
+    """Chi-squared over 50 cells, and moments; a right generator fails once in 10,000 seeds."""
+    uniform, normal = script(
+        """
+        const random = new arrays.Random(7);
+        const pairs = [];
+        for (let i = 0; i < 200; i++)
+          for (let j = 0; j < 100; j++) pairs.push(arrays.uniformAt(5, i, j));
+        return [pairs, [...random.normals(20000)]];
+        """
+    )
+    counts = np.histogram(uniform, bins=50, range=(0, 1))[0]
+    assert ((counts - 400) ** 2 / 400).sum() < chi2.ppf(1 - 1e-4, 49)
+    assert min(uniform) > 0 and max(uniform) < 1
+    grid = np.reshape(uniform, (200, 100))
+    assert abs(np.corrcoef(grid[:-1].ravel(), grid[1:].ravel())[0, 1]) < 4 / np.sqrt(19900)
+    n = len(normal)
+    assert abs(np.mean(normal)) < 3.9 / np.sqrt(n) and abs(np.var(normal) - 1) < 3.9 * np.sqrt(
+        2 / n
+    )
+
+
+def test_images_are_averaged_as_python_averages(script, rng):
+    image = rng.random((64, 64))
+    A = _area_average(64, 24)
+    got = script(
+        "return [...arrays.areaAverage(given, [64, 64], [24, 24])];", image.ravel().tolist()
+    )
+    np.testing.assert_allclose(np.reshape(got, (24, 24)), A @ image @ A.T, atol=1e-12)
+
+
+# ---- faces --------------------------------------------------------------------------------------
+
+MODEL = """
+    const [first, rest] = given.parts;
+    const sent = first.models[0];
+    const above = arrays.unpackMatrix(sent.directions);
+    const below = arrays.unpackMatrix(rest.directions[0]);
+    const data = Float64Array.of(...above.data, ...below.data);
+    const directions = { rows: above.rows + below.rows, cols: above.cols, data };
+    const model = new ppca.Ppca({ ...sent, mean: arrays.unpack(sent.mean).data, directions,
+      eigenvalues: arrays.unpack(sent.eigenvalues).data });
+    model.choose(given.d);
+    const x = Float64Array.from(given.x ?? []);
+"""
+
+
+@pytest.fixture(scope="module")
+def parts(studio):
+    return [rooms.part(studio.shelf, "faces"), rooms.part(studio.shelf, "faces-rest")]
+
+
+@pytest.fixture(scope="module", params=[1, 5, 16, 40])
+def fit(request, faces):
+    return PPCA(request.param).fit(faces)
+
+
+def test_faces_are_decoded_and_scored(script, parts, fit, faces, rng):
+    d = fit.n_components_
+    z, x = rng.normal(size=d), faces[int(rng.integers(len(faces)))].astype(np.float32)
+    got = script(
+        MODEL
+        + """
+        const { z, sd } = model.posterior(x);
+        const face = [...model.decode(Float64Array.from(given.z))];
+        const { noise, parameters } = model;
+        const logDensity = model.logDensity(x);
+        return { face, z: [...z], sd: [...sd], noise, parameters, logDensity };
+        """,
+        {"parts": parts, "d": d, "z": z.tolist(), "x": x.tolist()},
+    )
+    np.testing.assert_allclose(got["face"], fit.decode([z])[0], atol=EXACT)
+    np.testing.assert_allclose(got["z"], fit.posterior_mean([x])[0], atol=EXACT)
+    np.testing.assert_allclose(got["sd"], np.sqrt(np.diag(fit.posterior_covariance())), atol=EXACT)
+    assert got["noise"] == pytest.approx(fit.noise_variance_, rel=EXACT)
+    assert got["logDensity"] == pytest.approx(fit.log_density([x])[0], rel=EXACT)
+    assert got["parameters"] == fit.n_parameters_
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_hidden_pixels_have_their_exact_conditional(script, parts, fit, faces, rng, share):
+    """Against the normal's own formulas with the whole covariance."""
+    x = faces[int(rng.integers(len(faces)))].astype(np.float32).astype(float)
+    known = rng.random(len(x)) > share
+    got = script(
+        MODEL
+        + """
+        const found = model.given(x, given.known);
+        return { mean: [...found.mean], sd: [...found.pixelSd], z: [...found.z], zsd: [...found.sd],
+                 logDensity: found.logDensity };
+        """,
+        {"parts": parts, "d": fit.n_components_, "x": x.tolist(), "known": known.tolist()},
+    )
+    C, mu = fit.get_covariance(), fit.mean_
+    gain = np.linalg.solve(C[np.ix_(known, known)], C[np.ix_(known, ~known)]).T
+    mean = x.copy()
+    mean[~known] = mu[~known] + gain @ (x - mu)[known]
+    rest = C[np.ix_(~known, ~known)] - gain @ C[np.ix_(known, ~known)]
+    np.testing.assert_allclose(got["mean"], mean, atol=EXACT)
+    np.testing.assert_allclose(np.array(got["sd"])[~known], np.sqrt(np.diag(rest)), atol=EXACT)
+    assert not np.array(got["sd"])[known].any()
+    marginal = multivariate_normal(mu[known], C[np.ix_(known, known)])
+    assert got["logDensity"] == pytest.approx(marginal.logpdf(x[known]), rel=EXACT)
+    W = fit.loadings_[known]
+    M = W.T @ W + fit.noise_variance_ * np.eye(fit.n_components_)
+    z = np.linalg.solve(M, W.T @ (x - mu)[known])
+    np.testing.assert_allclose(got["z"], z, atol=EXACT)
+    spread = np.sqrt(fit.noise_variance_ * np.diag(np.linalg.inv(M)))
+    np.testing.assert_allclose(got["zsd"], spread, atol=EXACT)
+
+
+def test_draws_of_hidden_pixels_fit_the_conditional(script, parts, faces):
+    """Whitened draws are standard normal: a right sampler fails once in 10,000 seeds."""
+    model, x = PPCA(5).fit(faces), faces[3]
+    known = np.ones(576, bool)
+    hidden = np.array([100, 101, 300, 471])
+    known[hidden] = False
+    draws = script(
+        MODEL
+        + """
+        const found = model.given(x, given.known), random = new arrays.Random(11);
+        return Array.from({ length: 3000 }, () => {
+          const row = found.draw(random, { noisy: true });
+          return given.hidden.map((i) => row[i]);
+        });
+        """,
+        {
+            "parts": parts,
+            "d": 5,
+            "x": x.tolist(),
+            "known": known.tolist(),
+            "hidden": hidden.tolist(),
+        },
+    )
+    C, mu = model.get_covariance(), model.mean_
+    gain = np.linalg.solve(C[np.ix_(known, known)], C[np.ix_(known, ~known)]).T
+    mean = mu[hidden] + gain @ (x - mu)[known]
+    rest = C[np.ix_(hidden, hidden)] - gain @ C[np.ix_(known, hidden)]
+    white = np.linalg.solve(np.linalg.cholesky(rest), (np.array(draws) - mean).T)
+    low, high = chi2.ppf([5e-5, 1 - 5e-5], white.size)
+    assert low < (white**2).sum() < high
+    assert (np.abs(white.mean(axis=1)) < 4.4 / np.sqrt(white.shape[1])).all()
+
+
+def test_scores_for_every_d_are_those_of_separate_fits(parts, faces):
+    train, out = split(faces)
+    heldout = parts[0]["heldout"]
+    for d in (1, 7, 30):
+        assert heldout["d"][d - 1] == d
+        assert heldout["score"][d - 1] == pytest.approx(PPCA(d).fit(train).score(out), rel=1e-9)

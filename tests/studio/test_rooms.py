@@ -1,0 +1,474 @@
+"""Every room by mouse and by keyboard: what is touched moves, and can be undone and linked."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from ancestral import PPCA, datasets
+from ancestral.autoregressive.conditioning import completions
+
+
+def settled(page) -> None:
+    """Wait for what was asked for to be drawn: pictures follow once per frame."""
+    page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+
+def address(page) -> str:
+    page.wait_for_timeout(170)  # the address follows at most eight times a second
+    return page.evaluate("decodeURIComponent(location.hash)")
+
+
+def field(page, name: str) -> str:
+    match = re.search(rf"[?&]{name}=([^&]*)", address(page))
+    return match[1] if match else ""
+
+
+def fact(page, room: str, name: str) -> str:
+    """The value of one of a room's facts."""
+    settled(page)
+    found = page.locator(f"#room-{room} .facts div", has=page.locator(f"dt:text-is('{name}')"))
+    return found.locator("dd").first.inner_text().replace("−", "-")
+
+
+def number(text: str) -> float:
+    return float(re.search(r"-?[\d.]+", text.replace("−", "-").replace(",", ""))[0])
+
+
+def pixels_of(page, label: str) -> np.ndarray:
+    """The greys a canvas shows, by the beginning of its label."""
+    settled(page)
+    return np.array(
+        page.evaluate(
+            """(label) => {
+              const canvas = document.querySelector(`canvas[aria-label^="${label}"]`);
+              const context = canvas.getContext("2d");
+              const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+              return Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]);
+            }""",
+            label,
+        )
+    )
+
+
+def as_greys(x: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(255 * x), 0, 255)
+
+
+# ---- faces --------------------------------------------------------------------------------------
+
+
+def test_the_face_on_the_screen_is_the_face_that_z_draws(visit, faces):
+    page = visit("faces?d=6&z=1.5,-2,0.5,3,-0.25,0")
+    expected = PPCA(6).fit(faces).decode([[1.5, -2, 0.5, 3, -0.25, 0]])[0]
+    assert np.abs(pixels_of(page, "The face") - as_greys(expected)).max() <= 1  # ties of rounding
+
+
+def test_a_slider_moves_the_face_and_can_be_undone(visit):
+    page = visit("faces?d=4&face=1")
+    before = pixels_of(page, "The face")
+    slider = page.get_by_role("slider", name="z 1", exact=True)
+    slider.focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    moved = pixels_of(page, "The face")
+    assert np.abs(moved - before).max() > 5
+    assert "z=" in address(page)
+    page.get_by_role("button", name="Posterior mean").click()
+    assert np.abs(pixels_of(page, "The face") - before).max() == 0
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(100)
+    assert np.abs(pixels_of(page, "The face") - moved).max() <= 1  # three decimals are kept
+    page.keyboard.press("Control+Shift+z")
+    page.wait_for_timeout(100)
+    assert np.abs(pixels_of(page, "The face") - before).max() == 0
+
+
+def test_a_link_shows_the_same_face(visit):
+    page = visit("faces?d=12")
+    page.get_by_role("button", name="New face").click()
+    shown, link = pixels_of(page, "The face"), address(page)
+    again = visit(link[1:])
+    assert np.abs(pixels_of(again, "The face") - shown).max() <= 1
+
+
+def test_a_picked_face_gets_its_posterior(visit, faces):
+    page = visit("faces?d=16")
+    page.get_by_role("button", name=re.compile(r"Face \d+ of 100")).nth(7).click()
+    k = int(field(page, "face")) - 1
+    model = PPCA(16).fit(faces)
+    expected = model.reconstruct(faces[[k]])[0]
+    assert np.abs(pixels_of(page, "The face") - as_greys(expected)).max() <= 1
+    assert np.abs(pixels_of(page, "The original") - as_greys(faces[k])).max() <= 1
+    assert number(fact(page, "faces", "log p(original)")) == pytest.approx(
+        model.log_density(faces[[k]])[0], abs=0.06
+    )
+
+
+def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
+    page = visit("faces?d=16&face=1")
+    canvas = page.locator("canvas.paintable")
+    box = canvas.bounding_box()
+    at = lambda u, v: (box["x"] + u * box["width"], box["y"] + v * box["height"])  # noqa: E731
+    page.mouse.move(*at(0.3, 0.7))
+    page.mouse.down()
+    page.mouse.move(*at(0.7, 0.7), steps=12)
+    page.mouse.up()
+    page.wait_for_timeout(150)
+    hidden = int(re.search(r"the other (\d+)", page.locator("#room-faces").inner_text())[1])
+    assert 20 < hidden < 60
+    shown = pixels_of(page, "Conditional mean").reshape(24, 24)
+    np.testing.assert_array_equal(shown[:10], as_greys(faces[0]).reshape(24, 24)[:10])
+    page.get_by_role("button", name="Show all", exact=True).click()
+    assert not page.locator(".five").is_visible()
+    canvas.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    assert page.locator(".five").is_visible()
+    assert "hidden=" in address(page)
+    before = pixels_of(page, "Draw 1")
+    page.get_by_role("button", name="Draw again").click()
+    assert np.abs(pixels_of(page, "Draw 1") - before).max() > 0
+
+
+def test_d_is_chosen_by_slider_and_in_the_plot(visit, faces):
+    page = visit("faces?d=5")
+    page.get_by_role("slider", name="Number of latents d").focus()
+    page.keyboard.press("ArrowRight")
+    assert field(page, "d") == "6"
+    noise = PPCA(6).fit(faces).noise_variance_
+    assert number(fact(page, "faces", "σ²")) == pytest.approx(noise, abs=1e-5)
+    plot = page.locator("svg[aria-label^='Eigenvalues']")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"])
+    assert 25 < int(field(page, "d")) < 50
+    page.get_by_role("button", name="Use d = 2").click()
+    assert page.get_by_role("slider", name=re.compile(r"^z \d+$")).count() == 2
+
+
+def test_the_plane_decodes_where_it_is_pressed(visit):
+    page = visit("faces?d=2")
+    plane = page.locator("svg[aria-label^='The first two latents']")
+    plane.scroll_into_view_if_needed()
+    box = plane.bounding_box()
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.3 * box["height"])
+    z1, z2 = map(float, field(page, "z").split(","))
+    assert 0.5 < z1 < 2 and 0.5 < z2 < 2
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowDown")
+    moved = [float(z) for z in field(page, "z").split(",")]
+    assert moved == pytest.approx([z1 - 0.05, z2 - 0.5], abs=2e-3)
+
+
+def png(side: int, value: int) -> bytes:
+    from io import BytesIO
+
+    image = pytest.importorskip("PIL.Image")
+    out = BytesIO()
+    image.new("L", (side, 2 * side), value).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_an_image_of_ones_own_and_a_file_that_is_none(visit):
+    page = visit("faces?d=8")
+    chooser = page.locator("#room-faces input[type=file]")
+    chooser.set_input_files({"name": "me.png", "mimeType": "image/png", "buffer": png(97, 200)})
+    page.wait_for_function("() => location.hash.includes('image=')")
+    assert set(pixels_of(page, "The original")) == {200}
+    again = visit(address(page)[1:])
+    assert set(pixels_of(again, "The original")) == {200}
+    chooser.set_input_files({"name": "notes.txt", "mimeType": "image/png", "buffer": b"no"})
+    page.get_by_text("notes.txt is no image this browser can read").wait_for()
+    assert set(pixels_of(page, "The original")) == {200}
+
+
+def drop(page, selector: str, name: str, kind: str, content: bytes) -> None:
+    page.evaluate(
+        """([selector, name, type, bytes]) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+          const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+          document.querySelector(selector).dispatchEvent(event);
+        }""",
+        [selector, name, kind, list(content)],
+    )
+
+
+def test_dropped_files_are_opened_or_said_to_be_wrong(visit):
+    page = visit("faces?d=8", complaint="422")
+    drop(page, ".faces-main", "me.png", "image/png", png(40, 90))
+    page.wait_for_function("() => location.hash.includes('image=')")
+    assert set(pixels_of(page, "The original")) == {90}
+    drop(page, ".faces-main", "table.csv", "text/csv", b"a,b\n1,two\n")
+    page.locator(".notice.problem", has_text="table.csv").wait_for()
+    drop(page, "main", "x.model", "", b"no model")
+    page.locator(".notice.problem", has_text="x.model").wait_for()
+    assert set(pixels_of(page, "The original")) == {90}
+
+
+# ---- pixels -------------------------------------------------------------------------------------
+
+
+def cells(page, side: str):
+    return page.locator(f"#room-pixels .panel.{side} .cell")
+
+
+def test_a_half_drawn_image_is_finished(visit, models):
+    """Cells show the exact posterior; a completion can be taken; both models are told."""
+    icons, _ = datasets.icons()
+    known = np.where(np.arange(25) < 10, icons[20].astype(int), -1)
+    page = visit("pixels?set=" + "".join("-" if v < 0 else str(v) for v in known))
+    rows, log_p = completions(models["Tables"], known)
+    p = np.exp(log_p) @ rows / np.exp(log_p).sum()
+    for i in range(10, 25):
+        shown = cells(page, "first").nth(i).inner_text()
+        assert number(shown) == pytest.approx(100 * p[i], abs=1)
+        assert "unknown" in cells(page, "second").nth(i).get_attribute("aria-label")
+    page.locator(".completion").first.click()
+    levels = field(page, "set")
+    assert [int(c) for c in levels] in rows.tolist()
+    page.get_by_role("button", name="Undo").click()
+    assert field(page, "set").count("-") == 15
+
+
+def test_pixels_are_set_by_mouse_and_keyboard(visit):
+    page = visit("pixels")
+    page.get_by_role("button", name="All unknown").click()
+    cells(page, "second").nth(7).click()
+    assert field(page, "set") == "-" * 7 + "1" + "-" * 17
+    cells(page, "first").nth(7).click()
+    assert field(page, "set") == "-" * 7 + "0" + "-" * 17
+    first = cells(page, "first").nth(0).bounding_box()
+    fourth = cells(page, "first").nth(3).bounding_box()
+    middle = first["y"] + first["height"] / 2
+    page.mouse.move(first["x"] + 10, middle)
+    page.mouse.down()
+    page.mouse.move(fourth["x"] + 10, middle, steps=15)
+    page.mouse.up()
+    assert field(page, "set")[:5] == "1111-"
+    cells(page, "first").nth(3).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("0")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("1")
+    assert field(page, "set")[4] == "0" and field(page, "set")[9] == "1"
+    page.keyboard.press("Delete")
+    assert field(page, "set")[9] == "-"
+
+
+def test_impossible_pixels_say_so(visit):
+    page = visit("pixels?set=10100" + "-" * 20)
+    page.get_by_text("No image of this model has these pixels").wait_for()
+    assert page.locator(".panel.second .cell").nth(12).inner_text()  # the LSTM allows them
+
+
+def test_a_draw_fills_the_image_pixel_by_pixel(visit, models):
+    page = visit("pixels?set=" + "-" * 25)
+    page.get_by_role("button", name="One pixel").click()
+    drawn = page.locator(".panel.first .cell[data-state=drawn]")
+    assert drawn.count() == 1
+    page.get_by_role("button", name="Draw", exact=True).click()
+    drawn.nth(24).wait_for()
+    path = page.locator(".tree .branch.drawn")
+    assert path.count() >= 5
+    again = visit(address(page)[1:])  # the link shows the same draw
+    shade = "e => getComputedStyle(e).backgroundColor"
+    for i in range(25):
+        assert cells(page, "first").nth(i).evaluate(shade) == cells(again, "first").nth(i).evaluate(
+            shade
+        )
+
+
+# ---- classroom ----------------------------------------------------------------------------------
+
+
+def test_the_class_follows_a_and_b(visit):
+    page = visit("classroom?a=3&b=-3&n=15&pupils=2&links=2")
+    expected = number(fact(page, "classroom", "Expected"))
+    slider = page.get_by_role("slider", name="b, the readiness to link")
+    slider.focus()
+    for _ in range(60):
+        page.keyboard.press("ArrowRight")
+    assert number(fact(page, "classroom", "Expected")) > expected
+    assert float(field(page, "b")) == pytest.approx(-2.4)
+    page.get_by_role("slider", name="Number of pupils").focus()
+    page.keyboard.press("End")
+    page.locator(".pupil").nth(59).wait_for()
+    page.get_by_role("button", name="Undo").click()
+    settled(page)
+    assert page.locator(".pupil").count() == 15
+
+
+def test_a_pupil_is_moved_by_hand_and_by_key(visit):
+    page = visit("classroom?pupils=5")
+    dot = page.locator(".pupil").nth(2)
+    box = dot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] - 40, steps=6)
+    page.mouse.up()
+    moved = field(page, "moved")
+    assert moved.startswith("3:")
+    slider = page.get_by_role("slider", name="Feature 1 of the chosen pupil")
+    assert float(slider.input_value()) == pytest.approx(float(moved[2:].split(",")[0]), abs=0.01)
+    page.locator("svg.network").focus()
+    before = float(field(page, "moved")[2:].split(",")[0])
+    page.keyboard.press("ArrowLeft")
+    assert float(field(page, "moved")[2:].split(",")[0]) == pytest.approx(before - 0.02, abs=2e-3)
+    page.get_by_label("Pupil", exact=True).select_option("7")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert ";7:-1," in field(page, "moved")
+
+
+def test_the_ascent_ends_at_the_maximum(visit):
+    page = visit("classroom?a=0&b=0")
+    page.emulate_media(reduced_motion="reduce")
+    page.get_by_role("button", name="Climb").click()
+    page.wait_for_function("() => document.querySelectorAll('.ascent-dot').length > 5")
+    page.wait_for_timeout(200)
+    assert number(fact(page, "classroom", "Below the maximum")) < 1e-3
+    plot = page.locator("svg[aria-label^='Contours of the log-likelihood of the data']")
+    plot.focus()
+    page.keyboard.press("Shift+ArrowUp")
+    assert number(fact(page, "classroom", "Below the maximum")) > 1
+    box = plot.bounding_box()
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"])
+    assert number(fact(page, "classroom", "Below the maximum")) > 100
+    page.get_by_role("button", name="To the maximum").click()
+    assert number(fact(page, "classroom", "Below the maximum")) == 0
+
+
+def test_graphs_of_the_data_are_shown_as_they_are(visit):
+    page = visit("classroom?graph=4")
+    graph = datasets.classrooms()[3]
+    assert fact(page, "classroom", "Links").startswith(f"{graph.n_edges} of")
+    page.get_by_text("links", exact=True).click()
+    page.wait_for_timeout(300)
+    assert field(page, "by") == "links"
+
+
+# ---- line ---------------------------------------------------------------------------------------
+
+
+def test_points_are_added_moved_and_removed(visit):
+    page = visit("line")
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_text("wants 3 points or more").wait_for()
+    plot = page.locator("#room-line svg.plot").first
+    box = plot.bounding_box()
+    at = lambda u, v: (box["x"] + u * box["width"], box["y"] + v * box["height"])  # noqa: E731
+    for u, v in ((0.3, 0.7), (0.5, 0.4), (0.8, 0.3)):
+        page.mouse.click(*at(u, v))
+    assert fact(page, "line", "Points") == "3"
+    slope = number(fact(page, "line", "slope w"))
+    assert slope > 0
+    page.mouse.move(*at(0.8, 0.3))
+    page.mouse.down()
+    page.mouse.move(*at(0.8, 0.85), steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(50)
+    assert number(fact(page, "line", "slope w")) < slope
+    page.keyboard.press("Delete")
+    page.get_by_text("wants 3 points or more").wait_for()
+    page.keyboard.press("a")
+    assert fact(page, "line", "Points") == "3"
+    page.keyboard.press("n")
+    page.keyboard.press("ArrowUp")
+    again = visit(address(page)[1:])
+    assert fact(again, "line", "slope w") == fact(page, "line", "slope w")
+    page.get_by_role("button", name="As in the data").click()
+    assert fact(page, "line", "Points") == "442"
+
+
+def test_the_line_leaves_its_maximum_and_returns(visit):
+    page = visit("line")
+    best = number(fact(page, "line", "log-likelihood"))
+    plot = page.locator("svg[aria-label^='Contours of the log-likelihood over slope']")
+    box = plot.bounding_box()
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
+    page.wait_for_timeout(50)
+    assert number(fact(page, "line", "log-likelihood")) < best - 1
+    plot.focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_role("button", name="To the maximum").click()
+    assert number(fact(page, "line", "log-likelihood")) == best
+    page.locator("label", has_text="depends on x").click()
+    assert number(fact(page, "line", "log-likelihood")) > best
+
+
+# ---- distribution -------------------------------------------------------------------------------
+
+
+def test_rows_are_picked_and_models_chosen(visit):
+    page = visit("compare")
+    names = page.locator("#room-compare tbody th").all_inner_texts()
+    assert len(names) == 5
+    page.get_by_label("Across").select_option("3")
+    plot = page.locator("svg[aria-label^='Log density of each']")
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    assert field(page, "row") == "2" and field(page, "across") == "4"
+    box = plot.bounding_box()
+    page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.7 * box["height"])
+    page.get_by_role("button", name="Hardest row").click()
+    assert fact(page, "compare", "Row").endswith("of 20")
+
+
+# ---- the page around ----------------------------------------------------------------------------
+
+
+def test_rooms_are_reached_by_keyboard(visit):
+    page = visit("faces")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the room"
+    for name in ("Faces", "Pixels", "Classroom"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == name
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Classroom", exact=True).wait_for()
+    assert page.evaluate("document.title").startswith("Classroom")
+
+
+@pytest.mark.parametrize("room", ["faces", "pixels", "classroom", "line", "compare"])
+def test_pictures_and_data_are_saved(visit, room):
+    page = visit(room)
+    for kind, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("CSV", b"")):
+        page.locator(".menu summary").click()
+        with page.expect_download() as saving:
+            page.locator(".menu-list button", has_text=kind).first.click()
+        content = saving.value.path().read_bytes()
+        assert content.startswith(start) and len(content) > 100
+        assert saving.value.suggested_filename.startswith(f"{room}-")
+        if kind == "SVG":
+            from xml.etree import ElementTree
+
+            assert ElementTree.fromstring(content).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("room", ["faces", "pixels", "classroom", "line", "compare"])
+def test_nothing_is_wider_than_the_screen(visit, room):
+    page = visit(room)
+    for width, height in ((360, 740), (768, 1024), (3840, 2160)):
+        page.set_viewport_size({"width": width, "height": height})
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+SENSELESS = (
+    "nowhere",
+    "faces?d=x&z=a,b&face=-3&hidden=%%%",
+    "pixels?set=2",
+    "classroom?a=NaN&moved=9:1&graph=77&n=-4",
+    "line?points=1;2,3;x,y&line=,",
+    "compare?row=0&up=x",
+)
+
+
+@pytest.mark.parametrize("state", SENSELESS)
+def test_addresses_that_make_no_sense_still_open_a_room(visit, state):
+    page = visit(state)
+    assert page.locator(".room:not([hidden]) .panel").count() > 1

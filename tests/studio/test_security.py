@@ -1,0 +1,327 @@
+"""Who is let in: the token, Host, Origin, JSON, paths, sizes, times, and every answer's headers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from ancestral.studio import security, server
+from tests.studio.conftest import TOKEN
+
+PATHS = ("/", "/page/main.js", "/data/faces.json", "/alive", "/api/open", "/no-such-thing")
+
+
+# ---- who asks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_is_answered_without_the_token(studio, path):
+    for given in ("", "?token=", "?token=wrong", f"?token={TOKEN}x", f"?token={TOKEN[:-1]}"):
+        assert studio.request(path + given, token=False).status == 403
+    assert studio.request(path, token=False, Cookie="ancestral-studio-1=x").status == 403
+    wrong = studio.cookie.replace(TOKEN, "é")
+    assert studio.request(path, token=False, Cookie=wrong.encode().decode("latin-1")).status == 403
+
+
+def test_the_first_visit_trades_the_token_for_a_cookie(studio):
+    answer = studio.request(f"/?token={TOKEN}", token=False)
+    assert answer.status == 303 and answer.headers["Location"] == "/"
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith(f"ancestral-studio-{studio.port}=")
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert studio.request("/", token=False, Cookie=cookie.split(";")[0]).status == 200
+
+
+def test_tokens_are_long_and_never_twice_the_same():
+    tokens = {security.new_token() for _ in range(1000)}
+    assert len(tokens) == 1000 and min(map(len, tokens)) >= 43
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "127.0.0.1:{port}.evil",
+        "",
+    ],
+)
+def test_another_host_is_refused(studio, host):
+    """DNS rebinding: the browser names the attacker's host."""
+    assert studio.request("/", Host=host.format(port=studio.port)).status == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+def test_its_own_names_are_accepted(studio, host):
+    assert studio.request("/alive", Host=f"{host}:{studio.port}").status == 204
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "https://127.0.0.1:{port}",
+        "http://127.0.0.1:1",
+        "http://localhost:{port}",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_another_origin_is_refused(studio, origin, method):
+    answer = studio.request(
+        "/api/open",
+        method=method,
+        body=b"{}" if method == "POST" else None,
+        Origin=origin.format(port=studio.port),
+        Content_Type="application/json",
+    )
+    assert answer.status == 403
+    assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+
+def test_a_post_from_another_site_is_refused_whatever_its_origin(studio):
+    for site in ("cross-site", "same-site", "none"):
+        assert studio.post("/api/open", {}, Sec_Fetch_Site=site).status == 403
+    assert studio.post("/api/open", {}, Sec_Fetch_Site="same-origin").status == 400
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "",
+     "text/json", "application/jsonx"],
+)  # fmt: skip
+def test_a_post_must_be_json(studio, kind):
+    """A foreign page can send these without asking first; JSON needs a preflight."""
+    assert studio.post("/api/open", {"name": "x", "base64": ""}, Content_Type=kind).status == 415
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"])
+def test_other_methods_are_refused(studio, method):
+    answer = studio.request("/", method=method)
+    assert answer.status in (400, 403, 405)
+    assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+
+def test_websockets_are_refused(studio):
+    answer = studio.request(
+        "/", Connection="Upgrade", Upgrade="websocket", Sec_WebSocket_Version="13",
+        Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
+    )  # fmt: skip
+    assert answer.status != 101
+
+
+# ---- what is asked for --------------------------------------------------------------------------
+
+TARGETS = ("etc/passwd", "pyproject.toml", "server.py")
+CLIMBS = (
+    "..",
+    "%2e%2e",
+    "%252e%252e",
+    "..%2f..",
+    "..\\..",
+    "%2e.",
+    "....//",
+    "..;",
+    "%c0%ae%c0%ae",
+)
+ROOTS = ("/", "/page/", "/data/")
+TRAVERSALS = [
+    f"{root}{climb}/{target}" for root, climb, target in itertools.product(ROOTS, CLIMBS, TARGETS)
+]
+TRAVERSALS += [
+    "//etc/passwd",
+    "/page//etc/passwd",
+    "/page/%00main.js",
+    "/page/main.js%00",
+    "/page/main.js/",
+    "/page/file:///etc/passwd",
+    "/data/../page/main.js",
+    "/page/.",
+    "/page/..",
+    "/page/%2fetc%2fpasswd",
+]
+
+
+@pytest.mark.parametrize("path", TRAVERSALS)
+def test_no_path_leads_to_a_file(studio, path):
+    answer = studio.request(path)
+    assert answer.status in (400, 403, 404)
+    assert b"root:" not in answer.content and b"[project]" not in answer.content
+
+
+def test_there_are_more_than_sixty_such_paths():
+    assert len(set(TRAVERSALS)) >= 60
+
+
+@pytest.mark.parametrize("path", [*PATHS, f"/?token={TOKEN}"])
+@pytest.mark.parametrize("token", [True, False])
+def test_every_answer_forbids_framing_sniffing_and_other_sources(studio, path, token):
+    answer = studio.request(path, token=token)
+    parts = answer.headers["Content-Security-Policy"].split("; ")
+    policy = dict(part.split(" ", 1) for part in parts)
+    assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert "Server" not in answer.headers
+
+
+# ---- how much, how slowly, how many -------------------------------------------------------------
+
+
+def test_what_is_too_large_is_refused_before_it_is_sent(studio):
+    answer = studio.request(
+        "/api/open", method="POST", Content_Type="application/json", Content_Length=str(1 << 30)
+    )
+    assert answer.status == 413
+
+
+def test_an_undeclared_length_is_counted(studio, monkeypatch):
+    monkeypatch.setattr(security, "MAX_BODY", 1 << 16)
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=20) as connection:
+        connection.sendall(head(studio, "Transfer-Encoding: chunked"))
+        answer = b""
+        for _ in range(200):
+            try:
+                connection.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+            except OSError:  # it has hung up on us
+                break
+        answer = received(connection)
+    assert b" 413 " in answer.split(b"\r\n")[0]
+
+
+def test_a_body_that_never_ends_is_given_up(studio, monkeypatch):
+    monkeypatch.setattr(security, "BODY_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=20) as connection:
+        connection.sendall(head(studio, "Content-Length: 1000") + b"{")
+        assert b" 408 " in received(connection).split(b"\r\n")[0]
+
+
+def test_a_head_that_never_ends_is_hung_up_on(studio, monkeypatch):
+    """Slow loris: a byte now and then does not hold the connection."""
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(40):
+            time.sleep(0.05)
+            try:
+                connection.sendall(b"X-A: b\r\n")
+            except OSError:
+                break
+        else:
+            pytest.fail("the connection was held for 2 s")
+    assert studio.request("/alive").status == 204
+
+
+def test_a_thousand_open_connections_are_survived(studio):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    if wanted < 2300:
+        pytest.skip(f"the system allows {wanted} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    held = []
+    try:
+        for _ in range(1000):
+            held.append(socket.create_connection(("127.0.0.1", studio.port), timeout=20))
+            held[-1].sendall(b"GET / HTTP/1.1\r\n")
+        assert studio.request("/alive").status == 204
+        assert studio.request("/").status == 200
+    finally:
+        for connection in held:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def head(studio, length: str) -> bytes:
+    return (
+        f"POST /api/open HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\nCookie: {studio.cookie}\r\n"
+        f"Content-Type: application/json\r\n{length}\r\n\r\n"
+    ).encode()
+
+
+def received(connection: socket.socket) -> bytes:
+    parts = []
+    try:
+        while part := connection.recv(65536):
+            parts.append(part)
+    except OSError:
+        pass
+    return b"".join(parts)
+
+
+# ---- where it listens ---------------------------------------------------------------------------
+
+
+def test_only_the_loopback_is_listened_on_by_default():
+    listening = server._listen("127.0.0.1", None)
+    assert listening.getsockname()[0] == "127.0.0.1"
+    listening.close()
+    assert server.is_loopback("127.0.0.1") and server.is_loopback("::1")
+    assert not server.is_loopback("0.0.0.0") and not server.is_loopback("192.168.1.2")
+
+
+def test_another_host_is_warned_about_and_still_wants_the_token(monkeypatch):
+    """What `--host 0.0.0.0` says before it serves."""
+    uvicorn = pytest.importorskip("uvicorn")
+    said, served = [], threading.Event()
+
+    async def serve(self, sockets):
+        served.app = self.config.app
+        sockets[0].close()
+        served.set()
+
+    monkeypatch.setattr(uvicorn.Server, "serve", serve)
+    monkeypatch.setattr(server.Rooms, "make_all", lambda self: None)
+    from ancestral.studio.shelf import Shelf
+
+    settings = {"host": "0.0.0.0", "port": 0, "open_browser": False, "say": said.append}
+    running = threading.Thread(target=server.run, args=(Shelf(),), kwargs=settings)
+    running.start()  # a thread of its own: Playwright's loop may be running in this one
+    running.join(20)
+    assert served.is_set() and said[0].startswith("warning:") and "?token=" in said[1]
+    assert isinstance(served.app, security.Guard) and len(served.app.token) >= 43
+
+
+# ---- what comes from files ----------------------------------------------------------------------
+
+
+def test_names_from_files_stay_text(studio, visit):
+    """A model, a column or a file named as markup is shown as its name."""
+    nasty = "<img src=x onerror=alert(1)>"
+    page = visit("line", complaint="422")
+    page.evaluate(
+        """(name) => {
+          const file = new File(["{}"], `${name}.csv`, { type: "text/csv" });
+          const data = new DataTransfer();
+          data.items.add(file);
+          const input = document.querySelector(".tools input[type=file]");
+          input.files = data.files;
+          input.dispatchEvent(new Event("change"));
+        }""",
+        nasty,
+    )
+    notice = page.locator(".notice.problem")
+    notice.wait_for()
+    assert nasty in notice.inner_text()
+    assert page.locator("img").count() == 0
+
+
+def test_uploads_are_judged_by_the_loader(studio):
+    for content in (b"", b"not a model", b"\x80\x04c__builtin__\neval\n."):
+        import base64
+
+        document = {"name": "x.model", "base64": base64.b64encode(content).decode()}
+        answer = studio.post("/api/open", document)
+        assert answer.status == 422 and "x.model" in json.loads(answer.content)["problem"]
+    for body in ([], {"name": "x"}, {"name": "x", "base64": "%%%"}, None, "text"):
+        assert studio.post("/api/open", body).status == 400

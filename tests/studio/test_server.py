@@ -1,0 +1,238 @@
+"""What the server gives, from which files, and what it says of files it cannot use."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+import ancestral
+from ancestral import datasets
+from ancestral.errors import AncestralError, DataError, FormatError
+from ancestral.studio import rooms
+from ancestral.studio.faces import MOST_LATENTS
+from ancestral.studio.payload import packed, to_json
+from ancestral.studio.server import Rooms, _open, page_files
+from ancestral.studio.shelf import Shelf
+
+
+def unpacked(sent):
+    data = np.frombuffer(
+        base64.b64decode(sent["base64"]), np.dtype(sent["dtype"]).newbyteorder("<")
+    )
+    return data.reshape(sent["shape"])
+
+
+def test_the_page_and_its_modules_are_served(studio):
+    page = studio.request("/")
+    assert page.status == 200 and page.headers["Content-Type"].startswith("text/html")
+    for name in page_files():
+        if name != "index.html":
+            answer = studio.request(f"/page/{name}")
+            kind = "css" if name.endswith(".css") else "javascript"
+            assert answer.status == 200 and kind in answer.headers["Content-Type"]
+
+
+def test_the_first_view_is_small(studio):
+    """The page, its modules and the faces' first part come to less than 200 kB, compressed."""
+    names = [f"/page/{name}" for name in page_files() if name != "index.html"]
+    sizes = [
+        len(studio.request(path, Accept_Encoding="gzip").content)
+        for path in ("/", *names, "/data/faces.json")
+    ]
+    assert sum(sizes) < 200_000
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int32"])
+def test_packing_keeps_values_and_shape(dtype):
+    values = np.asfortranarray(np.arange(12).reshape(3, 4)).astype(">f8")
+    np.testing.assert_array_equal(unpacked(packed(values, dtype)), values)
+    with pytest.raises(ValueError, match="float16"):
+        packed(values, "float16")
+
+
+def test_json_never_says_nan():
+    said = to_json({"a": [np.float64("nan"), float("inf"), np.int64(3)], 5: (1.5, None)})
+    assert json.loads(said) == {"a": [None, None, 3], "5": [1.5, None]}
+
+
+def test_every_room_has_something_to_show(studio):
+    for name in rooms.PARTS:
+        sent = studio.json(f"/data/{name}.json")
+        assert ("problem" in sent) == (name == "lstm")  # an LSTM was given: none is trained
+
+
+def test_rooms_hold_what_the_models_are(studio, faces, models):
+    sent = studio.json("/data/faces.json")
+    model = ancestral.PPCA(MOST_LATENTS).fit(faces)
+    np.testing.assert_allclose(unpacked(sent["models"][0]["mean"]), model.mean_, atol=1e-6)
+    np.testing.assert_allclose(
+        unpacked(sent["models"][0]["plane"]),
+        (faces - model.mean_) @ model.components_[:2].T,
+        atol=1e-5,
+    )
+    pixels = studio.json("/data/pixels.json")
+    assert [sent["name"] for sent in pixels["models"]] == ["Tables", "LSTM"]
+    assert pixels["models"][1]["n_parameters"] == models["LSTM"].n_parameters_
+    line = studio.json("/data/line.json")
+    X, y, _ = datasets.line()
+    np.testing.assert_array_equal(unpacked(line["x"]), X[:, 0])
+    np.testing.assert_array_equal(unpacked(line["y"]), y)
+
+
+# ---- shelves ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, faces):
+    icons = datasets.icons()[0]
+    ancestral.TabularAutoregressive().fit(icons).save(tmp_path / "letters.model")
+    ancestral.PPCA(4).fit(faces).save(tmp_path / "four.model")
+    ancestral.PPCA(9).fit(faces).save(tmp_path / "nine.model")
+    np.save(tmp_path / "faces.npy", faces[:40])
+    return tmp_path
+
+
+def test_a_folder_gives_its_models_and_data(folder):
+    shelf = Shelf.of([folder])
+    assert list(shelf.models) == ["four", "letters", "nine"] and "faces" in shelf.files
+    sent = rooms.part(shelf, "faces")
+    assert [model["name"] for model in sent["models"]] == ["four", "nine"] and sent["n"] == 40
+    assert rooms.part(shelf, "pixels")["models"][0]["name"] == "letters"
+
+
+def test_saved_models_are_compared_on_a_table(folder, faces):
+    np.save(folder / "held-out.npy", faces[60:])
+    shelf = Shelf.of([folder / "four.model", folder / "nine.model", folder / "held-out.npy"])
+    sent = rooms.part(shelf, "compare")
+    scored = {model["name"]: unpacked(model["values"]) for model in sent["models"]}
+    for name in ("four", "nine"):
+        expected = shelf.models[name].log_density(faces[60:])
+        np.testing.assert_allclose(scored[name], expected, rtol=1e-12)
+    assert not sent["fitted_here"]
+
+
+def test_rows_no_model_can_score_are_said_so(folder):
+    np.save(folder / "narrow.npy", np.random.default_rng(0).normal(size=(9, 3)))
+    shelf = Shelf.of([folder / "four.model", folder / "narrow.npy"])
+    assert "3 columns of narrow.npy" in rooms.part(shelf, "compare")["problem"]
+
+
+def test_impossible_rows_reach_the_page_as_minus_infinity(folder):
+    rows = datasets.icons()[0].copy()
+    rows[3] = 1 - rows[3]
+    np.save(folder / "icons.npy", rows)
+    sent = rooms.part(Shelf.of([folder / "letters.model", folder / "icons.npy"]), "compare")
+    values = unpacked(sent["models"][0]["values"])
+    assert values[3] == -np.inf and np.isfinite(np.delete(values, 3)).all()
+
+
+def test_binary_rows_make_tables(tmp_path):
+    rows = np.array([[0, 1, 1, 0], [1, 1, 0, 0], [0, 1, 1, 0]])
+    np.save(tmp_path / "bits.npy", rows)
+    sent = rooms.part(Shelf.of([tmp_path / "bits.npy"]), "pixels")
+    assert sent["m"] == 4 and sent["shape"] == (2, 2) and "bits.npy" in sent["models"][0]["name"]
+
+
+def test_pixels_up_to_255_are_drawn_so_and_said_so(tmp_path, faces):
+    np.save(tmp_path / "faces.npy", np.round(255 * faces).astype(np.uint8))
+    sent = rooms.part(Shelf.of([tmp_path / "faces.npy"]), "faces")
+    assert sent["grey"] == (0.0, 255.0) and "from 0 to 255" in sent["note"]
+    assert rooms.part(Shelf(), "faces")["note"] is None
+
+
+def test_a_csv_gives_the_line_its_points(tmp_path):
+    (tmp_path / "pairs.csv").write_text("size,price\n1,2\n2,3\n3,5\n4,4\n")
+    sent = rooms.part(Shelf.of([tmp_path / "pairs.csv"]), "line")
+    assert sent["x_name"] == "size" and unpacked(sent["y"]).tolist() == [2, 3, 5, 4]
+
+
+def test_many_points_are_thinned_and_said_so(tmp_path):
+    x = np.arange(3000.0)
+    table = "\n".join(f"{a},{b}" for a, b in zip(x, x**0.5, strict=True))
+    (tmp_path / "pairs.csv").write_text(f"x,y\n{table}\n")
+    sent = rooms.part(Shelf.of([tmp_path / "pairs.csv"]), "line")
+    assert sent["n_all"] == 3000 and len(unpacked(sent["x"])) == rooms.MOST_POINTS
+
+
+def test_graphs_beyond_the_pages_reach_are_left_out(monkeypatch):
+    monkeypatch.setattr(rooms, "MOST_PAIRS", 1000)
+    sent = rooms.part(Shelf(), "classroom")
+    assert sent["n_graphs"] == 9 and sent["n_all"] == 100  # 105 pairs each
+    fitted = ancestral.InnerProductGraph().fit(datasets.classrooms()[:9])
+    assert sent["fit"]["a"] == fitted.slope_
+
+
+def test_paths_that_are_nothing_are_named(tmp_path):
+    with pytest.raises(FormatError, match=r"gone\.model: no such file or folder"):
+        Shelf.of([tmp_path / "gone.model"])
+    with pytest.raises(DataError, match="saved models"):
+        Shelf.of([tmp_path])
+    (tmp_path / "x.model").write_text("no")
+    with pytest.raises(AncestralError, match=r"x\.model"):
+        Shelf.of([tmp_path / "x.model"])
+
+
+def test_models_of_one_name_are_numbered(folder):
+    shelf = Shelf.of([folder / "four.model", folder / "four.model"])
+    assert list(shelf.models) == ["four", "four (2)"]
+
+
+# ---- files given to the page --------------------------------------------------------------------
+
+
+def test_an_uploaded_model_joins_the_others(folder):
+    kept = Rooms(Shelf())
+    kept.close()  # nothing is made behind the page
+    assert "models" in json.loads(kept.text("faces"))
+    content = base64.b64encode((folder / "nine.model").read_bytes()).decode()
+    body = json.dumps({"name": "../../nine.model", "base64": content}).encode()
+    status, said = _open(kept, body)
+    assert status == 200 and said["kind"] == "PPCA"
+    assert list(kept.shelf.models) == ["nine"]
+    assert json.loads(kept.text("faces"))["models"][0]["name"] == "nine"
+
+
+def test_uploads_that_are_wrong_are_named_as_the_user_knows_them():
+    kept = Rooms(Shelf())
+    for name, content in [
+        ("notes.csv", b"a,b\n1,x\n"),
+        ("a.npy", b"zzzz"),
+        ("pic.model", b"\x89PNG"),
+    ]:
+        body = json.dumps({"name": name, "base64": base64.b64encode(content).decode()}).encode()
+        status, said = _open(kept, body)
+        assert status == 422 and said["problem"].startswith(name)
+        assert "ancestral-studio-" not in said["problem"]
+
+
+# ---- the command --------------------------------------------------------------------------------
+
+
+def test_the_command_exports_and_refuses(tmp_path, capsys):
+    from ancestral import cli
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["studio", *map(str, arguments)])
+        return end.value.code or 0, *capsys.readouterr()
+
+    code, _, err = run(tmp_path / "gone.model")
+    assert code == 1 and "gone.model" in err and err.count("\n") == 1
+    code, _, err = run("--port", 1 << 20)
+    assert code == 2
+    code, _, err = run("--export", tmp_path / "no" / "page.html", tmp_path)
+    assert code == 1
+
+
+def test_the_report_leaves_a_page_of_its_models(tmp_path, models):
+    from ancestral import cli
+
+    (tmp_path / "models").mkdir()
+    for name, model in models.items():
+        model.save(tmp_path / "models" / f"{name}.model")
+    cli._write_studio(None, tmp_path)
+    page = (tmp_path / "studio.html").read_text("utf-8")
+    assert '"name": "LSTM"' in page and 'id="room-classroom"' in page
