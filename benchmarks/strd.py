@@ -137,7 +137,7 @@ def statsmodels(certified: Certified) -> Found:
 def numpy(certified: Certified) -> Found:
     """Solve by numpy.linalg.lstsq, with its default cut of small singular values."""
     A = certified.design()
-    coefficients = np.linalg.lstsq(A, certified.y)[0]
+    coefficients = np.linalg.lstsq(A, certified.y, rcond=None)[0]
     free = len(A) - A.shape[1]
     misfit = np.linalg.norm(certified.y - A @ coefficients)
     return Found(coefficients, residual_std=float(misfit / np.sqrt(free)))

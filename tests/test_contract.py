@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import ancestral
 from ancestral import Graph
+from ancestral.autoregressive.sequential import Sequential
 from ancestral.base import ConditionalDensity, Density, GraphDensity, MaximumLikelihood
 from tests.zoo import ZOO, Entry
 
@@ -36,7 +37,9 @@ def log_density(model: Any, entry: Entry) -> np.ndarray:
     return model.log_density(*entry.data)
 
 
-@EVERY
+@pytest.mark.parametrize(
+    "entry", [e for e in ZOO if e.n_parameters is not None], ids=lambda e: e.name
+)
 def test_parameters_match_a_hand_count(entry: Entry) -> None:
     assert entry.fit().n_parameters_ == entry.n_parameters
 
@@ -77,7 +80,9 @@ def test_saving_and_loading_give_equal_scores(entry: Entry, tmp_path: Any) -> No
     assert type(again) is type(model)
     np.testing.assert_array_equal(log_density(again, entry), log_density(model, entry))
     for name, value in model.get_params().items():
-        assert again.get_params()[name] == value
+        kept = again.get_params()[name]
+        # a model inside a model has parameters of its own, named "model__..." here
+        assert type(kept) is type(value) if hasattr(value, "get_params") else kept == value
 
 
 @EVERY
@@ -129,12 +134,17 @@ DISCRETE = pytest.mark.parametrize(
 )
 
 
+STEPPED = pytest.mark.parametrize(
+    "entry", [e for e in ZOO if isinstance(e.make(), Sequential)], ids=lambda e: e.name
+)
+
+
 @DISCRETE
 def test_discrete_densities_sum_to_one(entry: Entry) -> None:
     assert np.exp(entry.fit().log_density(entry.space)).sum() == pytest.approx(1.0, abs=1e-12)
 
 
-@DISCRETE
+@STEPPED
 def test_no_conditional_depends_on_a_later_variable(entry: Entry) -> None:
     """p(x_1..x_i) by stepping equals the sum over all later values, for every i."""
     model = entry.fit()
@@ -151,7 +161,7 @@ def test_no_conditional_depends_on_a_later_variable(entry: Entry) -> None:
         np.testing.assert_allclose(prefix, same @ p, atol=1e-12)
 
 
-@DISCRETE
+@STEPPED
 def test_steps_can_be_taken_for_any_rows(entry: Entry) -> None:
     model = entry.fit()
     state, _ = model.step(model.start(2), None)
@@ -226,7 +236,7 @@ def test_discrete_samples_fit_the_density(entry: Entry) -> None:
     assert fits(counts, np.exp(model.log_density(entry.space)))
 
 
-@DISCRETE
+@STEPPED
 def test_conditional_samples_fit_the_density(entry: Entry) -> None:
     """Draws given the last variable follow the exact conditional: earlier ones adapt to it."""
     model = entry.fit()

@@ -21,16 +21,30 @@ import ancestral
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
-    ("errors", "_validation", "_threads", "_accumulation", "statistics", "_arrays", "model_file"),
+    (
+        "errors",
+        "_validation",
+        "_threads",
+        "_accumulation",
+        "statistics",
+        "_arrays",
+        "model_file",
+        "checkpoints",
+    ),
     ("base",),
     FAMILIES,
-    ("scores", "streaming", "io", "datasets"),
+    ("scores", "streaming", "io", "datasets", "bench"),
     ("viz",),
     ("report",),
     ("cli", "studio"),
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
-TORCH_FILES = ("ancestral.autoregressive.lstm", "ancestral.gaussian.neural")
+TORCH_FILES = (
+    "ancestral.autoregressive.lstm",
+    "ancestral.autoregressive.lstm_training",
+    "ancestral.gaussian.neural",
+)
+NUMBA_FILES = tuple(f"ancestral.graph.{kind}_kernels" for kind in ("edge", "pair", "walk"))
 # What the bare import must leave alone; model modules may load the first of these only.
 HEAVY = ("sklearn", "torch", "matplotlib", "dask", "numba", "jinja2", "starlette")
 
@@ -85,7 +99,9 @@ def why_forbidden(name: str, target: str) -> str | None:
     """Return what an import breaks, or None."""
     own, top = part(name), target.split(".")[0]
     if top == "torch" and name not in TORCH_FILES:
-        return "torch is for the two neural model files only"
+        return "torch is for the neural models' own files only"
+    if top == "numba" and name not in NUMBA_FILES:
+        return "numba is for the files of kernels only"
     if own in FAMILIES and top in ("matplotlib", "dask"):
         return "models neither draw nor distribute"
     if top != "ancestral":
@@ -130,6 +146,7 @@ def test_imports_go_downwards_only() -> None:
         ("ancestral.gaussian.linear", "def f():\n    import torch.nn", "torch"),
         ("ancestral.viz.images", "from torch import nn", "torch"),
         ("ancestral.autoregressive.lstm", "import matplotlib.pyplot", "draw"),
+        ("ancestral.graph.pair_sums", "def f():\n    from numba import njit", "numba"),
         ("ancestral.graph.inner_product", "from dask import delayed", "distribute"),
         ("ancestral.viz.graph", "from importlib import import_module as i\n"
          "import importlib\nimportlib.import_module('ancestral.report')", "upwards"),
@@ -187,7 +204,7 @@ def test_light_modules_load_nothing_heavy() -> None:
 
 
 def test_a_model_module_loads_only_what_it_computes_with() -> None:
-    names = [name for name in modules() if part(name) in FAMILIES]
+    names = [name for name in modules() if part(name) in FAMILIES and name not in NUMBA_FILES]
     # Last, so that what they bring hides nothing; torch only when something is trained.
     names.sort(key=lambda name: name in TORCH_FILES)
     unwanted = (*HEAVY[1:], "networkx", "skimage", "typst", "ancestral.io", "ancestral.viz")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ancestral import PPCA, TabularAutoregressive, scores
+from ancestral import PPCA, ChainAutoregressive, TabularAutoregressive, scores
 from ancestral.errors import DataError, ModelError
 
 
@@ -35,3 +35,50 @@ def test_comparison_is_paired_and_best_first() -> None:
     assert result.behind[0] == result.behind_errors[0] == 0
     with pytest.raises(DataError, match="models is empty"):
         scores.compare({}, X)
+
+
+# ---- leaving one out ---------------------------------------------------------------------------
+
+
+def test_each_baseline_is_the_fit_to_the_other_rows() -> None:
+    """Against refits: the tables' own smoothing, and tables of one variable each."""
+    X = np.random.default_rng(0).integers(0, 3, size=(40, 4))
+    X[:3] = [[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 2]]  # every level twice or more
+    X[3:6] = X[:3]
+    result = scores.leave_one_out({"tables": TabularAutoregressive(smoothing=0.5)}, X)
+    assert result.names == ["tables", "uniform", "independent", "smoothed tables"]
+    np.testing.assert_allclose(result.rows[0], result.rows[3], rtol=1e-12)
+    np.testing.assert_allclose(result.rows[1], 4 * np.log2(3), rtol=1e-12)
+    for i in (0, 7):
+        others = np.delete(X, i, axis=0)
+        alone = [TabularAutoregressive(smoothing=0.5).fit(others[:, [j]]) for j in range(4)]
+        nats = sum(model.log_density(X[[i]][:, [j]])[0] for j, model in enumerate(alone))
+        assert result.rows[2, i] == pytest.approx(-nats / np.log(2), rel=1e-12)
+    np.testing.assert_allclose(result.bits, result.rows.mean(axis=1))
+    np.testing.assert_allclose(result.standard_errors, result.rows.std(axis=1, ddof=1) / 40**0.5)
+
+
+def test_what_only_memorises_is_said_plainly() -> None:
+    coins = np.random.default_rng(1).integers(0, 2, size=(30, 8))
+    memory = scores.leave_one_out({"memory": TabularAutoregressive()}, coins)
+    assert memory.bits[0] == np.inf
+    assert memory.verdict.startswith("Nothing generalises")
+    leaning = (np.random.default_rng(2).random((60, 8)) < 0.1).astype(int)
+    result = scores.leave_one_out({"memory": TabularAutoregressive()}, leaning)
+    assert result.verdict.startswith("No model beats the baselines: 'independent'")
+    assert scores.leave_one_out({}, leaning).verdict.startswith("'independent' generalises")
+    chained = np.repeat(np.random.default_rng(3).integers(0, 2, size=(60, 4)), 2, axis=1)
+    chain = ChainAutoregressive("logistic", n_components=0, n_raced=1, random_state=0)
+    result = scores.leave_one_out({"chain": chain}, chained[:, ::-1])
+    assert result.verdict.startswith("'chain' generalises")
+
+
+def test_a_level_of_one_row_alone_costs_a_model_everything() -> None:
+    X = np.array([["a", "x"], ["a", "x"], ["b", "x"], ["a", "x"]])
+    result = scores.leave_one_out({"tables": TabularAutoregressive(smoothing=1.0)}, X)
+    assert np.isinf(result.rows[0, 2])
+    assert np.isfinite(result.rows[1:]).all()
+    with pytest.raises(DataError, match="1 row"):
+        scores.leave_one_out({}, X[:1])
+    with pytest.raises(DataError, match="no whole number"):
+        scores.leave_one_out({}, [[0.5], [1.0]])

@@ -55,19 +55,77 @@ def test_partial_fit_gives_the_model_of_fit(entry: Entry) -> None:
     np.testing.assert_array_equal(model.log_density(*entry.data), whole.log_density(*entry.data))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     offset=st.sampled_from([0.0, 1e4, 1e8]),
     rows=st.integers(1, 400),
+    wide=st.booleans(),
 )
-def test_offsets_do_not_matter(offset: float, rows: int) -> None:
-    X = np.random.default_rng(1).normal(size=(400, 5)) * [3, 2, 1, 1, 0.5] + offset
+def test_offsets_do_not_matter(offset: float, rows: int, wide: bool) -> None:
+    """Nor do chunks of fewer rows than columns, nor one of them at a time."""
+    rng = np.random.default_rng(1)
+    n, d = (60, 90) if wide else (400, 5)
+    X = rng.normal(size=(n, d)) * np.linspace(3, 0.5, d) + offset
     whole = PPCA(2).fit(X)
-    parts = streaming.fit_chunks(PPCA(2), (X[i : i + rows] for i in range(0, 400, rows)))
-    # At 1e8 a mean in float64 is itself only good to 1e-8 standard deviations.
-    tolerance = {0.0: 1e-12, 1e4: 1e-9, 1e8: 1e-6}[offset]
-    assert parts.noise_variance_ == pytest.approx(whole.noise_variance_, rel=tolerance)
-    assert parts.score(X) == pytest.approx(whole.score(X), rel=tolerance)
+    parts = streaming.fit_chunks(PPCA(2), (X[i : i + rows] for i in range(0, n, rows)))
+    assert parts.noise_variance_ == pytest.approx(whole.noise_variance_, rel=1e-12)
+    assert parts.score(X) == pytest.approx(whole.score(X), rel=1e-12)
+    np.testing.assert_allclose(parts.eigenvalues_, whole.eigenvalues_, rtol=1e-10, atol=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(places=st.lists(st.integers(1, 299), max_size=6), seed=st.integers(0, 9))
+def test_chunks_in_any_order_with_drifting_means(places: list[int], seed: int) -> None:
+    """Each chunk far from the others: what stands between the means outweighs what is within."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(300, 4)) + np.repeat(np.arange(6.0), 50)[:, None] * [1e6, 0, 0, 1e3]
+    edges = [0, *sorted(set(places)), 300]
+    chunks = [X[a:b] for a, b in itertools.pairwise(edges)]
+    parts = streaming.fit_chunks(PPCA(2), (chunks[i] for i in rng.permutation(len(chunks))))
+    centred = X.astype(np.longdouble) - X.astype(np.longdouble).mean(axis=0)
+    singular = np.linalg.svd(centred.astype(np.float64), compute_uv=False)
+    assert parts.noise_variance_ == pytest.approx((singular[2:] ** 2).mean() / 300, rel=1e-9)
+
+
+def reference(X: np.ndarray, q: int) -> tuple[np.ndarray, float]:
+    """Return the leading directions and sigma^2 of these values, centred in extended precision."""
+    centred = X.astype(np.longdouble)
+    centred = (centred - centred.mean(axis=0)).astype(np.float64)
+    _, singular, V = np.linalg.svd(centred, full_matrices=False)
+    return V[:q], float((singular[q:] ** 2).sum() / len(X) / (X.shape[1] - q))
+
+
+@pytest.mark.parametrize("how", ["fit", "chunks", "partial_fit", "dask"])
+@pytest.mark.parametrize(
+    ("dtype", "offset"),
+    [(np.float32, 0.0), (np.float32, 1e4), (np.float64, 1e4), (np.float64, 1e8)],
+)
+@pytest.mark.parametrize("strength", [1.0, 4.0, 30.0])
+def test_large_means_leave_subspace_and_noise_right(
+    how: str, dtype: type, offset: float, strength: float
+) -> None:
+    """Float32 at a mean of 1e4 standard deviations and float64 at 1e8: right to 1e-6."""
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=(3, 12)) * strength * np.array([[1.5], [1.0], [0.7]])
+    X = rng.normal(size=(3_000, 3)) @ W + rng.normal(size=(3_000, 12))
+    X = (X + offset * X.std()).astype(dtype)
+    chunks = [X[i : i + 700] for i in range(0, 3_000, 700)]
+    if how == "fit":
+        model = PPCA(3).fit(X)
+    elif how == "chunks":
+        model = streaming.fit_chunks(PPCA(3), chunks)
+    elif how == "partial_fit":
+        model = PPCA(3)
+        for chunk in chunks:
+            model.partial_fit(chunk)
+    else:
+        dask = pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
+        with dask.config.set(scheduler="synchronous"):
+            model = streaming.fit_dask(PPCA(3), [dask.delayed(chunk) for chunk in chunks])
+    directions, noise = reference(X, 3)
+    assert model.noise_variance_ == pytest.approx(noise, rel=1e-6)
+    out_of_it = model.components_ - model.components_ @ directions.T @ directions
+    assert np.linalg.norm(out_of_it, 2) < 1e-6
 
 
 def test_a_file_is_read_by_offset(tmp_path: Path) -> None:

@@ -16,12 +16,14 @@ import numpy as np
 
 from ancestral import (
     PPCA,
+    ChainAutoregressive,
     Graph,
     HeteroscedasticGaussian,
     InnerProductGraph,
     LinearGaussian,
     LSTMAutoregressive,
     NeuralGaussian,
+    OrderMixture,
     TabularAutoregressive,
 )
 
@@ -33,7 +35,7 @@ class Entry:
     name: str
     make: Callable[[], Any]
     data: tuple[Any, ...]  # what fit takes
-    n_parameters: int  # counted by hand
+    n_parameters: int | None  # counted by hand; None: the model claims no count
     nudges: Nudges | None = None  # None: not fitted by maximum likelihood
     space: Any = None  # every possible row, for discrete models
     checks: tuple[Any, ...] = field(default=())  # instances for scikit-learn's check_estimator
@@ -213,6 +215,37 @@ ZOO = [
         n_parameters=_lstm_weights(5, 4, 1),
         space=_all_rows(range(2), range(3), range(5)),
         extra="torch",
+    ),
+    Entry(
+        "chain of logistic regressions",
+        lambda: ChainAutoregressive("logistic", n_components=2, random_state=0),
+        (BITS,),
+        n_parameters=None,
+        space=_all_rows(*[(0, 1)] * 5),
+        checks=(ChainAutoregressive("logistic", n_raced=1, random_state=0),),
+    ),
+    Entry(
+        "chain of 2, 3 and 5 levels",
+        lambda: ChainAutoregressive("logistic", n_components=2, max_parents=2, random_state=0),
+        (LEVELS,),
+        n_parameters=None,
+        space=_all_rows(range(2), range(3), range(5)),
+    ),
+    Entry(
+        "chain of boosted trees",
+        lambda: ChainAutoregressive("trees", n_components=2, random_state=0),
+        (LEVELS,),
+        n_parameters=None,
+        space=_all_rows(range(2), range(3), range(5)),
+        extra="lightgbm",
+    ),
+    Entry(
+        "mixture of orders",
+        lambda: OrderMixture(TabularAutoregressive(smoothing=0.5), n_orders=3, random_state=0),
+        (LEVELS,),
+        n_parameters=None,
+        space=_all_rows(range(2), range(3), range(5)),
+        checks=(OrderMixture(TabularAutoregressive(), n_orders=2, random_state=0),),
     ),
     Entry(
         "ppca",

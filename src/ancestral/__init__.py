@@ -16,6 +16,8 @@ _MODULE_OF = {
     "TabularAutoregressive": "autoregressive.tabular",
     "Tables": "autoregressive.tabular",
     "LSTMAutoregressive": "autoregressive.lstm",
+    "ChainAutoregressive": "autoregressive.chain",
+    "OrderMixture": "autoregressive.orders",
     "PPCA": "gaussian.ppca",
     "LinearGaussian": "gaussian.linear",
     "HeteroscedasticGaussian": "gaussian.heteroscedastic",
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
     from ancestral import scores as scores
     from ancestral import streaming as streaming
     from ancestral import viz as viz
+    from ancestral.autoregressive.chain import ChainAutoregressive as ChainAutoregressive
     from ancestral.autoregressive.lstm import LSTMAutoregressive as LSTMAutoregressive
+    from ancestral.autoregressive.orders import OrderMixture as OrderMixture
     from ancestral.autoregressive.tabular import Tables as Tables
     from ancestral.autoregressive.tabular import TabularAutoregressive as TabularAutoregressive
     from ancestral.errors import AncestralError as AncestralError

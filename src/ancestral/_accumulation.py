@@ -19,14 +19,14 @@ from ancestral.errors import DataError
 
 EPS = float(np.finfo(np.float64).eps)
 # Largest variance over the least variance of a column given the others, up to which products in
-# float64 and in float32 leave the least eigenvalues 7 right digits.
+# float64 and in float32 leave the mean of the least eigenvalues right to 1e-6; in float32 for each
+# square root of the number of columns, over which the errors of products average.
 STEEP = 1e8
-STEEP_SINGLE = 1e2
+STEEP_SINGLE = 10.0
 
 BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
 BLOCK_BYTES = 4 << 20  # a block stays in the cache between centring and product
 ROOT_BYTES = 32 << 20
-SINGLE_ROWS = 1024
 
 
 # ---- what is lost -------------------------------------------------------------------------------
@@ -72,7 +72,8 @@ def pilot_mean(
     # Sums over memory of one order: Fortran-ordered input gives the same bits.
     some = X[chosen].astype(np.float64, order="C")
     w = None if weights is None or not weights[chosen].any() else weights[chosen]
-    shift = some[0] + np.average(some - some[0], axis=0, weights=w)
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift = some[0] + np.average(some - some[0], axis=0, weights=w)
     return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
 
 
@@ -84,18 +85,21 @@ def _blocks(part: slice, rows: int) -> Iterator[slice]:
 
 def scatter_about(
     X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and the scatter; float32 rows by short products where that does."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Return mean minus shift, the scatter, and whether it is known not to be steep.
+
+    Float32 rows go through products in float32 where those leave the scatter right.
+    """
     if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
         # A first part that is steep saves the rest of a pass that would be thrown away.
-        first = X[: 2 * max(SINGLE_ROWS, X.shape[1])]
-        if len(first) == len(X) or not is_steep(
-            _scatter(first, shift, None, np.float32)[1], STEEP_SINGLE
-        ):
+        limit = STEEP_SINGLE * X.shape[1] ** 0.5
+        first = X[: max(BLOCK_ROWS, 2 * X.shape[1])]
+        long = len(X) > 8 * len(first)
+        if not long or not is_steep(_scatter(first, shift, None, np.float32)[1], limit):
             offset, scatter = _scatter(X, shift, None, np.float32)
-            if np.isfinite(scatter).all() and not is_steep(scatter, STEEP_SINGLE):
-                return offset, scatter
-    return _scatter(X, shift, weights, np.float64)
+            if np.isfinite(offset).all() and not is_steep(scatter, limit):
+                return offset, scatter, True
+    return *_scatter(X, shift, weights, np.float64), False
 
 
 def _scatter(

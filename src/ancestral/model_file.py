@@ -34,6 +34,8 @@ MAX_BYTES = 4 << 30
 REGISTRY = {
     "TabularAutoregressive": "ancestral.autoregressive.tabular",
     "LSTMAutoregressive": "ancestral.autoregressive.lstm",
+    "ChainAutoregressive": "ancestral.autoregressive.chain",
+    "OrderMixture": "ancestral.autoregressive.orders",
     "PPCA": "ancestral.gaussian.ppca",
     "LinearGaussian": "ancestral.gaussian.linear",
     "HeteroscedasticGaussian": "ancestral.gaussian.heteroscedastic",
@@ -219,8 +221,7 @@ def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any]) -> bytes
     from safetensors.numpy import save as to_safetensors
 
     arrays: dict[str, NDArray] = {}
-    # A live generator is no parameter of the fitted model: it is stored as None.
-    params = {key: None if _is_generator(value) else value for key, value in params.items()}
+    params = _without_generators(params)
     document = {
         "params": _encode(params, arrays, "params"),
         "state": _encode(state, arrays, "state"),
@@ -303,8 +304,10 @@ def _digest_place(data: bytes, digest: str) -> int:
     return found[0]
 
 
-def _is_generator(value: Any) -> bool:
-    return isinstance(value, np.random.Generator | np.random.RandomState)
+def _without_generators(params: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with None for live generators: they are no part of the fitted model."""
+    live = np.random.Generator | np.random.RandomState
+    return {key: None if isinstance(value, live) else value for key, value in params.items()}
 
 
 def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
@@ -331,7 +334,31 @@ def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
         return {"$tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, dict) and all(isinstance(k, str) and k[:1] != "$" for k in value):
         return {k: _encode(v, arrays, f"{name}.{k}") for k, v in value.items()}
+    if type(value).__name__ in REGISTRY and hasattr(value, "_fitted_state"):
+        return _encode_model(value, arrays, name)
     raise SaveError(f"{name}: a {type(value).__name__} has no saved form.")
+
+
+def _encode_model(model: Any, arrays: dict[str, NDArray], name: str) -> Any:
+    """Return the form of a model inside a model: a parameter (not fitted) or a member (fitted)."""
+    params = _without_generators(model.get_params(deep=False))
+    state = model._fitted_state() if hasattr(model, "n_features_in_") else None
+    return {
+        "$model": type(model).__name__,
+        "params": _encode(params, arrays, f"{name}.params"),
+        "state": _encode(state, arrays, f"{name}.state"),
+    }
+
+
+def _decode_model(value: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+    """Undo `_encode_model`."""
+    name = value["$model"]
+    cls = getattr(importlib.import_module(REGISTRY[name]), name)
+    model = cls(**_decode(value["params"], arrays))
+    state = _decode(value["state"], arrays)
+    if state is not None:
+        model._restore(state)
+    return model
 
 
 def _is_object(value: NDArray) -> bool:
@@ -354,6 +381,8 @@ def _decode(value: Any, arrays: dict[str, NDArray]) -> Any:
         return float(value["$float"])
     if _is_tagged(value, "$tuple"):
         return tuple(_decode(v, arrays) for v in value["$tuple"])
+    if _is_tagged(value, "$model"):
+        return _decode_model(value, arrays)
     if _is_tagged(value, "$strings"):
         return np.array(value["$strings"], dtype=object if value["object"] else np.str_)
     if isinstance(value, dict):

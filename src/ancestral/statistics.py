@@ -123,8 +123,8 @@ class Moments:
         form: dict[str, NDArray[np.float64]] = {}
         with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
             if not as_root:
-                offset, scatter = scatter_about(X, shift, w)
-                if pinned or not is_steep(scatter, STEEP):
+                offset, scatter, is_flat = scatter_about(X, shift, w)
+                if pinned or is_flat or not is_steep(scatter, STEEP):
                     form = {"scatter": scatter}
             if not form:
                 offset, form["root"] = root_about_mean(X, shift, w)

@@ -181,3 +181,53 @@ def test_a_degree_that_float64_cannot_tell_is_named() -> None:
 def test_powers_that_overflow_are_refused() -> None:
     with pytest.raises(ValueError, match="power 4 overflows"):
         LinearGaussian(degree=4).fit([[1e200], [2.0], [3.0], [4.0], [5.0], [6.0]], np.arange(6.0))
+
+
+@pytest.mark.parametrize("exponent", [-600, 600])
+def test_powers_of_two_change_nothing_but_the_scale(exponent: int) -> None:
+    """Squares of the inputs would vanish or overflow."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 2)), rng.normal(size=40)
+    plain = LinearGaussian().fit(X, y)
+    scaled = LinearGaussian().fit(np.ldexp(X, exponent), y)
+    np.testing.assert_allclose(np.ldexp(scaled.coef_, exponent), plain.coef_, rtol=1e-14)
+    np.testing.assert_allclose(
+        np.ldexp(scaled.standard_errors_[1:], exponent), plain.standard_errors_[1:], rtol=1e-12
+    )
+    assert scaled.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-13)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_targets_whose_squares_have_no_float_are_refused(size: float) -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="squares of such values overflow or vanish"):
+        LinearGaussian().fit(rng.normal(size=(40, 2)), size * rng.normal(size=40))
+
+
+def test_repeated_columns_of_a_large_table_are_named() -> None:
+    """Stacking the roots of many blocks rounds; a repeated column must not look like a new one."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60_000, 12)) + 100
+    X[:, 8:] = X[:, :4] @ rng.integers(-3, 3, size=(4, 4))
+    y = X[:, 0] + rng.normal(size=60_000)
+    wanted = LinearGaussian().fit(X[:, :8], y)
+    with pytest.warns(AncestralWarning, match="column 8, column 9, column 10, column 11. Their"):
+        model = LinearGaussian().fit(X, y)
+    np.testing.assert_allclose(model.coef_[:8], wanted.coef_, rtol=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AncestralWarning)
+        chunks = ((X[a : a + 700], y[a : a + 700]) for a in range(0, 60_000, 700))
+        parts = streaming.fit_chunks(LinearGaussian(), chunks)
+    assert parts.rank_ == 8
+    assert parts.log_likelihood_ == pytest.approx(wanted.log_likelihood_, rel=1e-12)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_columns_of_zeros_leave_the_constant(fit_intercept: bool) -> None:
+    y = np.random.default_rng(0).normal(size=30) + 1
+    with pytest.warns(AncestralWarning, match="column 0, column 1"):
+        model = LinearGaussian(fit_intercept).fit(np.zeros((30, 2)), y)
+    assert model.rank_ == 0 and not model.coef_.any()
+    assert model.intercept_ == pytest.approx(y.mean() if fit_intercept else 0.0, rel=1e-15)
+    wanted = y.var() if fit_intercept else (y**2).mean()
+    assert model.noise_variance_ == pytest.approx(wanted, rel=1e-14)

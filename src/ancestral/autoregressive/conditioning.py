@@ -57,7 +57,8 @@ def completions(
         if len(parent) > MAX_COMPLETIONS:
             raise ModelError(
                 f"{int((levels < 0).sum())} unknown variables leave more than {MAX_COMPLETIONS} "
-                "possible completions. Give more of the row."
+                "possible completions. Give more of the row, or take an estimate: "
+                'method="smc".'
             )
         total = joint[parent, previous]
         state = model.take(state, parent)

@@ -18,32 +18,25 @@ Hochreiter & Schmidhuber (1997); gates in PyTorch's order: input, forget, cell, 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_expit, log_softmax
 
 from ancestral._validation import as_generator, check_integer, check_number
+from ancestral.autoregressive.lstm_training import Training, set_weights
+from ancestral.autoregressive.lstm_training import network as new_network
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.errors import AncestralWarning, DataError, MissingExtraError, ModelError
+from ancestral.errors import DataError
 from ancestral.statistics import Counts, distinct_rows
 
 if TYPE_CHECKING:
     import torch
-    from rich.progress import Progress
 
-WARM_UP = 30  # steps over which the learning rate rises
-HOLD = 5 / 16  # share of the steps before it falls (a cosine)
-LAST_RATE = 0.02  # of the full rate, reached at the last step
-BETAS = (0.9, 0.99)
-CLIP = 0.5  # gradient norm
 SCORED_AT_ONCE = 8192  # rows
-SMALL = 100_000  # weights: below, a second thread only costs
 
 
 @dataclass(frozen=True)
@@ -142,6 +135,49 @@ class LSTMAutoregressive(Sequential):
 
     # ---- fit ----------------------------------------------------------------------------------
 
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 50,
+    ) -> Self:
+        """Train the network on the rows of X.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Integers, booleans or text.
+        y : ignored
+        checkpoint : path-like, optional
+            A folder, made if missing. The run is saved in it every `checkpoint_every` steps; if it
+            holds a run of the same data and parameters, that is resumed, and ends with the same
+            bits as if it had never been stopped. Ctrl-C then finishes the step, saves it and says
+            how to resume; a second one stops at once.
+        checkpoint_every : int
+            Steps between two checkpoints.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ModelError
+            For a parameter out of bounds, or a folder of another run or in use by another process.
+        SaveError
+            When the folder cannot be written: said before training.
+        KeyboardInterrupt
+            After Ctrl-C, once the checkpoint is written.
+        """
+        every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
+        self._given_checkpoint = checkpoint, every
+        try:
+            return super().fit(X)
+        finally:
+            del self._given_checkpoint
+
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
         rng = as_generator(self.random_state)
         settings = self._checked_settings()
@@ -150,8 +186,8 @@ class LSTMAutoregressive(Sequential):
         share = counts.counts / counts.counts.sum()
         self.floor_ = float(-(share * np.log(share)).sum())
         self.weights_ = self._random_weights(rng)
-        training = _Training(self, counts.rows, share, settings, rng)
-        self.weights_, self.history_ = training.run()
+        training = Training(self, counts.rows, share, settings, rng)
+        self.weights_, self.history_ = training.run(*self._given_checkpoint)
         self.loss_ = float(-(share @ self._log_density_levels(counts.rows)))
 
     def _checked_settings(self) -> dict[str, Any]:
@@ -228,8 +264,8 @@ class LSTMAutoregressive(Sequential):
         """
         self._check_fitted()
         layers, hidden = self._sizes
-        network = _network(self._n_inputs, hidden, layers)
-        _set_weights(network, self.weights_)
+        network = new_network(self._n_inputs, hidden, layers)
+        set_weights(network, self.weights_)
         return network
 
     @property
@@ -309,245 +345,3 @@ def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     y += 1.0
     y *= 0.5
     return y
-
-
-# ---- training ---------------------------------------------------------------------------------
-
-
-class _Training:
-    """One run of Adam over weighted distinct rows; keeps the best weights it has seen."""
-
-    def __init__(
-        self,
-        model: LSTMAutoregressive,
-        rows: NDArray[np.intp],
-        share: NDArray[np.float64],
-        settings: dict[str, Any],
-        rng: np.random.Generator,
-    ) -> None:
-        torch = import_torch()
-        self.model, self.settings, self.rng = model, settings, rng
-        self.device = _device(model.device)
-        self.network = _network(model._n_inputs, model.hidden_size, model.num_layers)
-        _set_weights(self.network, model.weights_)
-        self.network.to(self.device)
-        letters = np.stack([model._letters[i][rows[:, i]] for i in range(rows.shape[1])], axis=1)
-        self.letters = torch.as_tensor(letters, device=self.device)  # (n, d)
-        self.share = torch.as_tensor(share, dtype=torch.float32, device=self.device)
-        self.barred = self._barred()
-        self.n_batches = math.ceil(len(rows) / (settings["batch_size"] or len(rows)))
-        self.best, self.best_loss = model.weights_, math.inf
-        self.gained_at = 0  # the last step that gained something worth waiting for
-        self.history: list[dict[str, float]] = []
-
-    def run(self) -> tuple[dict[str, NDArray[np.float64]], list[dict[str, float]]]:
-        """Train; return the best weights and the history."""
-        with _threads(self.model.n_parameters_, self.device), self._progress() as show:
-            self._run(show)
-        if self.settings["max_steps"] == 0:
-            _warn("max_steps=0: the LSTM is untrained, its weights are the random start.")
-        return self.best, self.history
-
-    def _run(self, show: Any) -> None:
-        torch = import_torch()
-        most = self.settings["max_steps"]
-        optimiser = torch.optim.Adam(self.network.parameters(), lr=1.0, betas=BETAS)
-        step = 0
-        while True:
-            # With one batch the loss that is shown is also the one that is descended.
-            loss = self._loss(slice(None)) if self.n_batches == 1 else self._whole_loss()
-            if not self._keep(step, float(loss.detach())):
-                return
-            show(step, self.history[-1]["loss"])
-            if step >= most or self._is_done(step):
-                return
-            for batch in self._batches()[: most - step]:
-                self._descend(optimiser, loss if self.n_batches == 1 else self._loss(batch), step)
-                step += 1
-
-    def _descend(self, optimiser: Any, loss: torch.Tensor, step: int) -> None:
-        """Take one step of Adam down the gradient of `loss`."""
-        torch = import_torch()
-        for group in optimiser.param_groups:
-            group["lr"] = self._rate(step)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
-        optimiser.step()
-
-    def _rate(self, step: int) -> float:
-        """Return the learning rate of a step: linear warm-up, level, then half a cosine."""
-        most, full = self.settings["max_steps"], self.settings["learning_rate"]
-        held = max(WARM_UP, round(HOLD * most))
-        if step < held:
-            return float(full * min(1.0, (step + 1) / WARM_UP))
-        way = (step - held) / max(1, most - held)
-        return float(full * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * way)) / 2))
-
-    def _batches(self) -> list[Any]:
-        """Return which rows each step of one pass takes."""
-        if self.n_batches == 1:
-            return [slice(None)]
-        return list(np.array_split(self.rng.permutation(len(self.letters)), self.n_batches))
-
-    def _loss(self, rows: Any) -> torch.Tensor:
-        """Return the weighted mean of -log p over some rows, in nats, differentiable."""
-        share = self.share[rows]
-        return self._row_losses(self.letters[rows]) @ (share / share.sum())
-
-    def _whole_loss(self) -> torch.Tensor:
-        """Return the loss of all rows, without a gradient."""
-        torch = import_torch()
-        with torch.no_grad():
-            losses = [self._row_losses(part) for part in self.letters.split(SCORED_AT_ONCE)]
-            return torch.cat(losses) @ self.share
-
-    def _row_losses(self, letters: torch.Tensor) -> torch.Tensor:
-        """Return -log p of each row in nats, shape (n,)."""
-        torch = import_torch()
-        functional = torch.nn.functional
-        n, d = letters.shape
-        if self.model._is_binary:
-            values = letters.to(torch.float32)[:, :, None]  # (n, d, 1)
-        else:
-            values = functional.one_hot(letters, len(self.model._alphabet)).to(torch.float32)
-        before = torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)
-        hidden, _ = self.network["lstm"](before)
-        logits = self.network["head"](hidden)  # (n, d, n_inputs)
-        if self.model._is_binary:
-            losses = functional.binary_cross_entropy_with_logits(logits, values, reduction="none")
-            return losses.sum(dim=(1, 2))
-        logits = logits + self.barred
-        flat = functional.cross_entropy(
-            logits.reshape(n * d, -1), letters.reshape(-1), reduction="none"
-        )
-        return flat.reshape(n, d).sum(dim=1)
-
-    def _barred(self) -> torch.Tensor:
-        """Return 0 for a variable's own letters and -inf for all others, shape (d, letters)."""
-        torch = import_torch()
-        barred = np.full((len(self.model._letters), len(self.model._alphabet)), -np.inf)
-        for i, own in enumerate(self.model._letters):
-            barred[i, own] = 0.0
-        return torch.as_tensor(barred, dtype=torch.float32, device=self.device)
-
-    def _keep(self, step: int, loss: float) -> bool:
-        """Note the loss, keep the weights if they are the best; False ends the training."""
-        if not math.isfinite(loss):
-            _warn(
-                f"the loss is {loss} at step {step}: training stopped, the best weights (loss "
-                f"{self.best_loss:g}) were restored. Lower learning_rate="
-                f"{self.settings['learning_rate']:g}."
-            )
-            return False
-        floor = self.model.floor_
-        self.history.append(
-            {
-                "step": step,
-                "loss": loss,
-                "floor": floor,
-                "excess": loss - floor,
-                "learning_rate": self._rate(step),
-            }
-        )
-        if loss < self.best_loss - self.settings["tol"] / 10:
-            self.gained_at = step
-        if loss < self.best_loss:
-            self.best_loss, self.best = loss, _weights_of(self.network)
-        return True
-
-    def _is_done(self, step: int) -> bool:
-        """Tell whether more training would not help."""
-        reached = self.best_loss - self.model.floor_ < self.settings["tol"]
-        return reached or step - self.gained_at >= self.settings["patience"]
-
-    @contextmanager
-    def _progress(self) -> Iterator[Any]:
-        """Give a function that shows step and loss, on stderr where `verbose`."""
-        if not self.model.verbose:
-            yield lambda step, loss: None
-            return
-        with _progress_bar() as bar:
-            floor = self.model.floor_
-            task = bar.add_task(
-                "LSTM", total=self.settings["max_steps"], loss=math.nan, floor=floor
-            )
-            yield lambda step, loss: bar.update(task, completed=step, loss=loss)
-
-
-def _progress_bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description} step {task.completed:.0f}/{task.total:.0f}"),
-        BarColumn(bar_width=24),
-        TextColumn("loss {task.fields[loss]:.4f}, floor {task.fields[floor]:.4f} nats"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-
-
-def import_torch() -> Any:
-    """Return the torch module, or say which extra brings it."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(
-            'training an LSTM needs PyTorch. Install it: pip install "ancestral[neural]".'
-        ) from None
-    return torch
-
-
-def _network(n_inputs: int, hidden_size: int, num_layers: int) -> torch.nn.ModuleDict:
-    """Return the modules without spending random numbers on a start they won't keep."""
-    torch = import_torch()
-    with torch.device("meta"):
-        lstm = torch.nn.LSTM(n_inputs, hidden_size, num_layers, batch_first=True)
-        head = torch.nn.Linear(hidden_size, n_inputs)
-        network = torch.nn.ModuleDict({"lstm": lstm, "head": head})
-    return network.to_empty(device="cpu")
-
-
-def _set_weights(network: torch.nn.ModuleDict, weights: dict[str, NDArray[np.float64]]) -> None:
-    torch = import_torch()
-    network.load_state_dict(
-        {name: torch.as_tensor(value, dtype=torch.float32) for name, value in weights.items()}
-    )
-
-
-def _weights_of(network: torch.nn.ModuleDict) -> dict[str, NDArray[np.float64]]:
-    """Return the weights as float64 arrays of their own."""
-    return {
-        name: value.detach().cpu().numpy().astype(np.float64)
-        for name, value in network.state_dict().items()
-    }
-
-
-def _device(name: Any) -> torch.device:
-    """Return a device PyTorch can reach."""
-    torch = import_torch()
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, TypeError, AssertionError, ValueError, NotImplementedError) as error:
-        why = str(error).splitlines()[0]
-        raise ModelError(f'device={name!r} cannot be used ({why}). Pass device="cpu".') from None
-    return device
-
-
-@contextmanager
-def _threads(n_parameters: int, device: torch.device) -> Iterator[None]:
-    """Train small networks on one thread: faster, and the same bits every time."""
-    torch = import_torch()
-    before = torch.get_num_threads()
-    if device.type == "cpu" and n_parameters < SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, AncestralWarning, stacklevel=2)

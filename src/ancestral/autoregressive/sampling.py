@@ -1,20 +1,26 @@
-"""Ancestral sampling by count splitting, written once against the step-state protocol.
+"""Ancestral sampling, written once against the step-state protocol.
 
-To draw N rows, hold the distinct prefixes drawn so far with how many of the N rows share each.
-At every variable one multinomial per prefix says how many of its rows take each level; prefixes
-that nobody took are dropped. The draws are exactly those of N independent walks, counted; the
-cost grows with the number of distinct prefixes instead of N.
+Two ways, both exact. *Count splitting*: hold the distinct prefixes drawn so far with how many of
+the N rows share each; at every variable one multinomial per prefix says how many of its rows take
+each level, and prefixes that nobody took are dropped. The cost grows with the number of distinct
+prefixes instead of N. *Batched stepping*: hold one state per row and draw each row's next level.
+
+Every draw begins by splitting counts. Once the distinct prefixes are a large share of the rows
+still to be told apart, a multinomial for each costs more than a uniform number for each row, and
+rows are stepped from there on.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ancestral.autoregressive.sequential import Sequential
+
+CROWDED = 0.5  # distinct prefixes per row above which rows are stepped one by one
 
 
 def sample_level_counts(
@@ -36,20 +42,53 @@ def sample_level_counts(
     counts : ndarray of shape (n_distinct,)
         Sum to `n_samples`.
     """
-    d = model.n_features_in_
     if n_samples == 0:
-        return np.zeros((0, d), np.intp), np.zeros(0, np.int64)
+        return np.zeros((0, model.n_features_in_), np.intp), np.zeros(0, np.int64)
+    levels, counts, *_ = _split_counts(model, n_samples, rng, until=np.inf)
+    return levels, counts
+
+
+def sample_levels(model: Sequential, n_samples: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return `n_samples` independent rows of level codes, shape (n_samples, d)."""
+    if n_samples == 0:
+        return np.zeros((0, model.n_features_in_), np.intp)
+    levels, counts, state, log_p = _split_counts(model, n_samples, rng, until=CROWDED * n_samples)
+    # Shuffling an index is many times cheaper than shuffling rows.
+    row_of = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    if log_p is None:
+        return levels[row_of]
+    rows = np.empty((n_samples, model.n_features_in_), np.intp)
+    first = levels.shape[1]
+    rows[:, :first] = levels[row_of]
+    state, log_p = model.take(state, row_of), log_p[row_of]
+    for i in range(first, rows.shape[1]):
+        if i > first:
+            state, log_p = model.step(state, rows[:, i - 1])
+        rows[:, i] = _draw_levels(log_p, rng)
+    return rows
+
+
+def _split_counts(
+    model: Sequential, n_samples: int, rng: np.random.Generator, until: float
+) -> tuple[NDArray[np.intp], NDArray[np.int64], Any, NDArray[np.float64] | None]:
+    """Split counts to the last variable, or until there are more than `until` prefixes.
+
+    Returns the prefixes, their counts, their state, and the conditional that comes next (None
+    where all variables are drawn).
+    """
     columns: list[NDArray[np.intp]] = []
     counts = np.array([n_samples])
     state, previous = model.start(1), None
-    for _ in range(d):
+    for i in range(model.n_features_in_):
         state, log_p = model.step(state, previous)
+        if i > 0 and len(counts) > until:
+            return np.stack(columns, axis=1), counts, state, log_p
         split = _split(counts, np.exp(log_p), rng)  # (prefixes, K)
         parent, previous = np.nonzero(split)
         counts = split[parent, previous]
         state = model.take(state, parent)
         columns = [column[parent] for column in columns] + [previous]
-    return np.stack(columns, axis=1), counts
+    return np.stack(columns, axis=1), counts, state, None
 
 
 def _split(
@@ -66,8 +105,9 @@ def _split(
     return split
 
 
-def sample_levels(model: Sequential, n_samples: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return `n_samples` independent rows of level codes, shape (n_samples, d)."""
-    levels, counts = sample_level_counts(model, n_samples, rng)
-    # Shuffling an index is many times cheaper than shuffling rows.
-    return levels[rng.permutation(np.repeat(np.arange(len(levels)), counts))]
+def _draw_levels(log_p: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return one level for each row of log probabilities, never an impossible one."""
+    cumulative = np.cumsum(np.exp(log_p), axis=1)
+    cumulative /= cumulative[:, -1:]  # the last is one exactly, and a uniform number is below it
+    u = rng.random(len(log_p))[:, None]
+    return (u >= cumulative).sum(axis=1)

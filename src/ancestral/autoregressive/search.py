@@ -26,7 +26,7 @@ SLACK = 1e-9
 
 
 def most_probable_levels(
-    model: Sequential, k: int
+    model: Sequential, k: int, known: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], float]:
     """Return the k most probable rows of level codes, most probable first.
 
@@ -36,6 +36,8 @@ def most_probable_levels(
         Fitted.
     k : int
         1 or more.
+    known : ndarray of shape (d,), optional
+        Level codes that the rows must have, negative where any will do.
 
     Returns
     -------
@@ -44,24 +46,25 @@ def most_probable_levels(
     log_probabilities : ndarray of shape (n_rows,)
         Nats, falling; ties in lexicographic order.
     rest : float
-        Probability of all rows not listed: summed over what was set aside, not 1 minus the rest.
+        Probability of all such rows not listed: summed over what was set aside, not 1 minus
+        the others.
 
     Raises
     ------
     ModelError
         When more than 2**20 prefixes are as probable as the k-th row.
     """
-    levels, log_p, dropped = _walk(model, width=max(2 * k, BEAM), above=-np.inf)
+    levels, log_p, dropped = _walk(model, known, width=max(2 * k, BEAM), above=-np.inf)
     if dropped > 0:  # the beam let go of something: walk again with the bound it proved
         bound = np.sort(log_p)[-k] if len(log_p) >= k else -np.inf
-        levels, log_p, dropped = _walk(model, width=None, above=bound - SLACK)
+        levels, log_p, dropped = _walk(model, known, width=None, above=bound - SLACK)
     order = np.argsort(-np.round(log_p, 12), kind="stable")
     rest = dropped + float(np.exp(log_p[order[k:]]).sum())
     return levels[order[:k]], log_p[order[:k]], rest
 
 
 def _walk(
-    model: Sequential, *, width: int | None, above: float
+    model: Sequential, known: NDArray[np.intp] | None, *, width: int | None, above: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], float]:
     """Extend prefixes depth by depth; keep those above a bound, and at most `width` of them.
 
@@ -71,9 +74,11 @@ def _walk(
     columns: list[NDArray[np.intp]] = []
     total, dropped = np.zeros(1), 0.0
     state, previous = model.start(1), None
-    for _ in range(model.n_features_in_):
+    for i in range(model.n_features_in_):
         state, log_p = model.step(state, previous)
         joint = total[:, None] + log_p  # (prefixes, levels)
+        if known is not None and known[i] >= 0:
+            joint[:, np.arange(joint.shape[1]) != known[i]] = -np.inf
         keep = (joint > -np.inf) & (joint >= above)
         if width is not None and keep.sum() > width:
             best = np.argsort(-joint, axis=None, kind="stable")[:width]

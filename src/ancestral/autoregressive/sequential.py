@@ -20,36 +20,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import Tags
 
-from ancestral._validation import (
-    as_generator,
-    check_integer,
-    check_table,
-    describe_place,
-    first_text,
-)
-from ancestral.autoregressive import conditioning, sampling, search
-from ancestral.base import Density
-from ancestral.errors import DataError
-
-MISSING = -1
+from ancestral._validation import as_generator, check_integer, check_n_samples
+from ancestral.autoregressive import coding, conditioning, sampling, search, smc
+from ancestral.autoregressive.levels import MISSING, DiscreteDensity
+from ancestral.errors import ModelError
 
 
-class Sequential(Density):
+class Sequential(DiscreteDensity):
     """A density over rows of discrete values, one conditional per variable in order.
 
     An author writes `_fit_levels(levels)`, `start`, `step`, `take`, and may write a faster
     `_log_density_levels(levels)`.
-
-    Attributes
-    ----------
-    categories_ : list of ndarray
-        The sorted levels of each variable.
     """
-
-    categories_: list[NDArray]
-    n_features_in_: int
 
     @abstractmethod
     def start(self, n_samples: int) -> Any:
@@ -77,15 +60,184 @@ class Sequential(Density):
     def take(self, state: Any, index: NDArray[np.intp]) -> Any:
         """Return the state of the rows at `index`, repeats allowed."""
 
-    def _fit(self, X: NDArray) -> None:
-        """Learn the levels, then the model."""
-        X = whole_numbers(X)
-        self.categories_ = learn_categories(X)
-        self._fit_levels(self._encode(X))
+    def log_density(
+        self,
+        X: ArrayLike,
+        *,
+        method: str = "exact",
+        n_particles: int | None = None,
+        random_state: Any = None,
+    ) -> NDArray[np.float64]:
+        """Return log p of each row, in nats; of its known part where it holds NaN.
 
-    @abstractmethod
-    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
-        """Fit to level codes of shape (n, d)."""
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) marks an unknown value, which is summed out.
+        method : {"exact", "smc"}
+            How unknown values are summed out: by enumeration, refused where they leave more than
+            2**20 completions, or estimated by sequential Monte Carlo. `log_evidence` gives the
+            estimate with its standard error.
+        n_particles : int, optional
+            With "smc": completions held at once, 4,096 if None.
+        random_state : None, int, RandomState or Generator
+            With "smc".
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Nats; -inf where the row is impossible.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        DataError
+            For another number of columns, or a level not seen in `fit`.
+        ModelError
+            When enumeration is too large, or an option is given that "exact" has no use for.
+        """
+        if _is_exact(method, n_particles, random_state):
+            return super().log_density(X)
+        return self.log_evidence(X, n_particles=n_particles, random_state=random_state)[0]
+
+    def log_evidence(
+        self, X: ArrayLike, *, n_particles: int | None = None, random_state: Any = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Estimate log p of the known part of each row by sequential Monte Carlo.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+        n_particles : int, optional
+            Completions held at once, 4,096 if None; the cost grows with it.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        log_evidence : ndarray of shape (n_samples,)
+            Nats. The probability itself is estimated without bias; its logarithm lies low by
+            about half the squared standard error.
+        standard_errors : ndarray of shape (n_samples,)
+            Of the logarithm, from eight independent runs; 0 where every completion was held and
+            the value is exact, NaN where no particle explains the row.
+
+        References
+        ----------
+        Fearnhead & Clifford (2003), JRSS B 65(4).
+        """
+        self._check_fitted()
+        levels = self._encode(self._check_rows(X, reset=False), missing=True)
+        n, rng = _checked_particles(n_particles), as_generator(random_state)
+        values, errors = np.empty(len(levels)), np.zeros(len(levels))
+        whole = (levels != MISSING).all(axis=1)
+        values[whole] = self._log_density_levels(levels[whole])
+        for i in np.flatnonzero(~whole):
+            found = smc.run(self, levels[i], n, rng)
+            values[i], errors[i] = found.log_evidence, found.standard_error
+        return values, errors
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        given: ArrayLike | None = None,
+        method: str = "exact",
+        n_particles: int | None = None,
+        random_state: Any = None,
+    ) -> NDArray:
+        """Draw rows ancestrally: parents first, children given their parents.
+
+        Parameters
+        ----------
+        n_samples : int
+            0 or more.
+        given : array-like of shape (n_features,), optional
+            One row with NaN where unknown: the draws come from the distribution given its known
+            values, which they repeat, later ones included.
+        method : {"exact", "smc"}
+            With `given`: "exact" enumerates the completions and is refused where there are more
+            than 2**20; "smc" draws from weighted particles, exact as they grow in number.
+        n_particles : int, optional
+            With "smc": completions held at once, 4,096 if None.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ModelError
+            For a negative count, a condition of probability 0, an enumeration too large, or
+            `method` without `given`.
+        DataError
+            For a `given` of another length or with impossible values.
+        """
+        if _is_exact(method, n_particles, None):
+            return super().sample(n_samples, given=given, random_state=random_state)
+        if given is None:
+            raise ModelError(
+                'method="smc" is for draws given known values; without given, draws are exact.'
+            )
+        self._check_fitted()
+        n_samples = check_n_samples(n_samples, row_bytes=8 * self.n_features_in_)
+        row = self._encode(self._check_given(given)[None], missing=True, name="given")[0]
+        n, rng = _checked_particles(n_particles), as_generator(random_state)
+        return self._decode(smc.sample_given(self, row, n_samples, n, rng))
+
+    def impute(
+        self,
+        X: ArrayLike,
+        *,
+        method: str = "exact",
+        n_particles: int | None = None,
+        random_state: Any = None,
+    ) -> NDArray:
+        """Return the rows with their unknown values filled by the most probable completion.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+        method : {"exact", "smc"}
+            "exact" proves, by search, that no other completion is more probable, and is refused
+            where the distribution is too flat for that; "smc" takes the best of its particles.
+        n_particles : int, optional
+            With "smc": completions held at once, 4,096 if None.
+        random_state : None, int, RandomState or Generator
+            With "smc".
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The completion as a whole is the most probable, not each value by itself. For draws
+            from the conditional use `sample(given=...)`.
+
+        Raises
+        ------
+        ModelError
+            When a row's known values have probability 0, or the search is too large.
+        """
+        exact = _is_exact(method, n_particles, random_state)
+        self._check_fitted()
+        levels = self._encode(self._check_rows(X, reset=False), missing=True)
+        n, rng = _checked_particles(n_particles), as_generator(random_state)
+        for i in np.flatnonzero((levels == MISSING).any(axis=1)):
+            if exact:
+                found = search.most_probable_levels(self, 1, known=levels[i])[0]
+            else:
+                particles = smc.run(self, levels[i], n, rng)
+                scores = self._log_density_levels(particles.rows)
+                found = particles.rows[np.argsort(-scores, kind="stable")[:1]]
+            if not len(found):
+                raise ModelError(
+                    f"the known values of row {i} have probability 0 under this model: "
+                    "no completion is possible."
+                )
+            levels[i] = found[0]
+        return self._decode(levels)
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         levels = self._encode(X, missing=True)
@@ -159,6 +311,53 @@ class Sequential(Density):
         levels, log_p, rest = search.most_probable_levels(self, k)
         return self._decode(levels), log_p, rest
 
+    def compress(self, X: ArrayLike) -> bytes:
+        """Return the rows as bytes, as many as the model says they hold.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Complete rows; their order is kept.
+
+        Returns
+        -------
+        bytes
+            24 bytes, and -log2 p(x) bits per row to within rounding.
+
+        Raises
+        ------
+        DataError
+            When a row has probability 0 under the model.
+        MissingExtraError
+            Without the package constriction.
+
+        Notes
+        -----
+        `decompress` steps the same model, so both must round alike: the same fitted model, saved
+        and loaded perhaps, on the same kind of machine. A file that does not decode says so.
+        """
+        self._check_fitted()
+        return coding.compress_levels(self, self._encode(self._check_rows(X, reset=False)))
+
+    def decompress(self, data: bytes) -> NDArray:
+        """Return the rows behind bytes that `compress` gave.
+
+        Parameters
+        ----------
+        data : bytes
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        FormatError
+            When the bytes are damaged or were made with another model.
+        """
+        self._check_fitted()
+        return self._decode(coding.decompress_levels(self, data))
+
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
         return self._decode(sampling.sample_levels(self, n_samples, rng))
 
@@ -166,129 +365,20 @@ class Sequential(Density):
         levels = self._encode(given[None], missing=True, name="given")[0]
         return self._decode(conditioning.sample_given(self, levels, n_samples, rng))
 
-    def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
-        return check_table(self, X, reset=reset, missing=not reset, numeric=False)
 
-    def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
-        """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found."""
-        codes = np.empty(X.shape, np.intp)
-        for j, known in enumerate(self.categories_):
-            column = X[:, j]
-            gap = _is_missing(column) if missing else np.zeros(len(column), bool)
-            filled = np.where(gap, known[0], column) if gap.any() else column
-            filled = _comparable(filled, known, name)
-            place = np.minimum(np.searchsorted(known, filled), len(known) - 1)
-            wrong = known[place] != filled
-            if wrong.any():
-                i = int(np.flatnonzero(wrong)[0])
-                raise DataError(_unknown_level(X[i, j], (i, j), known, name))
-            codes[:, j] = np.where(gap, MISSING, place)
-        return codes
-
-    def _decode(self, levels: NDArray[np.intp]) -> NDArray:
-        """Return the values behind level codes, in the common dtype of the categories."""
-        dtypes = {known.dtype for known in self.categories_}
-        dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*self.categories_)
-        values = np.empty(levels.shape, dtype)
-        for j, known in enumerate(self.categories_):
-            values[:, j] = known[levels[:, j]]
-        return values
-
-    def _check_state(self) -> None:
-        if len(self.categories_) != self.n_features_in_:
-            raise ValueError("one set of categories per variable is wanted")
-        for known in self.categories_:
-            if known.ndim != 1 or not len(known) or not (known[1:] > known[:-1]).all():
-                raise ValueError("categories must be sorted and distinct")
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.input_tags.positive_only = False
-        return tags
+def _is_exact(method: Any, n_particles: Any, random_state: Any) -> bool:
+    """Tell "exact" from "smc"; refuse other names, and options that "exact" has no use for."""
+    if method == "smc":
+        return False
+    if method != "exact":
+        raise ModelError(f'method must be "exact" or "smc"; got {method!r}.')
+    for name, value in (("n_particles", n_particles), ("random_state", random_state)):
+        if value is not None:
+            raise ModelError(f'{name} has no effect with method="exact". Pass method="smc".')
+    return True
 
 
-def whole_numbers(X: NDArray) -> NDArray:
-    """Return X with whole floats made integers; DataError at the first value that is no level."""
-    _refuse_fractions(X)
-    return X if X.dtype.kind in "bUSO" else X.astype(np.int64)
-
-
-def learn_categories(X: NDArray) -> list[NDArray]:
-    """Return each column's sorted levels; a table of zeros and ones is binary in every column."""
-    if X.dtype.kind == "b" or (X.dtype.kind in "iu" and ((X == 0) | (X == 1)).all()):
-        # A pixel that is constant in the data is still a pixel that could be on or off.
-        return [np.array([0, 1], X.dtype)] * X.shape[1]
-    try:
-        return [np.unique(X[:, j]) for j in range(X.shape[1])]
-    except TypeError:
-        raise DataError(
-            "X mixes values that cannot be ordered (text and numbers in one column). "
-            "Make each column of one kind."
-        ) from None
-
-
-def _refuse_fractions(X: NDArray) -> None:
-    """Raise DataError at the first value that is no whole number, or is a missing object."""
-    if X.dtype.kind == "f":
-        wrong = np.floor(X) != X
-        if wrong.any():
-            i, j = (int(k) for k in np.argwhere(wrong)[0])
-            raise DataError(
-                f"X holds {X[i, j]:g} at {describe_place((i, j))}{_pixel(j, X.shape[1])}, which is "
-                "no whole number: levels are integers, booleans or text. Binarise grey pixels "
-                "with X >= 0.5."
-            )
-        return
-    if X.dtype.kind == "O":
-        for (i, j), value in np.ndenumerate(X):
-            if isinstance(value, float | np.floating) and value != np.floor(value):
-                seen = "NaN" if np.isnan(value) else f"{value:g}"
-                raise DataError(
-                    f"X holds {seen} at {describe_place((i, j))}; levels are integers, booleans "
-                    "or text. Drop or recode it."
-                )
-            if value is None:
-                raise DataError(
-                    f"X holds None (NaN) at {describe_place((i, j))}; drop or recode it."
-                )
-
-
-def _pixel(j: int, width: int) -> str:
-    """Return where column j is in a square image, if the table can be of square images."""
-    side = round(width**0.5)
-    return f" (pixel at row {j // side}, column {j % side})" if side * side == width > 4 else ""
-
-
-def _is_missing(column: NDArray) -> NDArray[np.bool_]:
-    """Return where a column holds NaN or None."""
-    if column.dtype.kind == "f":
-        return np.isnan(column)
-    if column.dtype.kind == "O":
-        return np.array([v is None or (isinstance(v, float) and v != v) for v in column], bool)
-    return np.zeros(len(column), bool)
-
-
-def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
-    """Return a column in a dtype that can be sorted among the known levels."""
-    if known.dtype.kind in "US" and column.dtype.kind != known.dtype.kind:
-        return column.astype(str)
-    if known.dtype.kind in "biu" and column.dtype.kind not in "biuf":
-        try:
-            return column.astype(np.float64)
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{name} holds {first_text(column)} where the levels are numbers, "
-                f"such as {known[0]}."
-            ) from None
-    return column
-
-
-def _unknown_level(value: Any, place: tuple[int, int], known: NDArray, name: str) -> str:
-    """Word the error for a level that was not seen in `fit`."""
-    shown = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
-    return (
-        f"{name} holds {value!s} at {describe_place(place)}, a level not seen in fit; "
-        f"that column has the levels {shown}."
-    )
+def _checked_particles(n_particles: Any) -> int:
+    if n_particles is None:
+        return smc.N_PARTICLES
+    return check_integer(n_particles, "n_particles", minimum=2 * smc.N_RUNS)

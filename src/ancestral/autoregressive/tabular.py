@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._validation import as_numbers, check_number
-from ancestral.autoregressive.sequential import Sequential, learn_categories, whole_numbers
+from ancestral.autoregressive.levels import learn_categories, whole_numbers
+from ancestral.autoregressive.sequential import Sequential
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Counts
@@ -187,7 +188,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     n_dense_cells_, n_dense_free_ : int
         Cells of the dense tables, and how many of them are free (each row sums to one).
     entropy_ : float
-        Of the distribution, in nats: no model of these data has a mean loss below it.
+        Of the distribution written down, in nats: the least mean loss on its own draws.
     step_entropies_ : ndarray of shape (n_features,)
         H(x_i | x_<i) in nats; they sum to `entropy_`.
     support_ : ndarray of shape (n_rows, n_features)

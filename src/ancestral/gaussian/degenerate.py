@@ -49,7 +49,7 @@ def warn_of_coarse_values(statistics: Moments, dtype: np.dtype) -> None:
             f"column {j} spreads ({spread[j]:g}): most of its variance is rounding, and the rest "
             "is gone. Subtract the mean before storing as float32, or give float64.",
             AncestralWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
 
 
@@ -62,5 +62,5 @@ def warn_of_constant_columns(statistics: Moments) -> None:
             f"{len(constant)} of {statistics.n_features} columns are constant ({shown}); the fit "
             "is right, but they carry no information and lower sigma^2. Consider dropping them.",
             AncestralWarning,
-            stacklevel=7,
+            stacklevel=6,
         )

@@ -30,7 +30,13 @@ from ancestral.base import ConditionalDensity, MaximumLikelihood
 from ancestral.errors import ModelError
 from ancestral.gaussian import inference
 from ancestral.gaussian.inference import Interval
-from ancestral.gaussian.least_squares import EPS, LineStatistics, Solution, solve
+from ancestral.gaussian.least_squares import (
+    EPS,
+    LineStatistics,
+    Solution,
+    refuse_constant_targets,
+    solve,
+)
 
 Float = NDArray[np.float64]
 LONGEST = 3.0  # most that a log variance changes in one step
@@ -179,11 +185,7 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
             solve(statistics, centred=centred, rounded_features=False)
             for centred in (bool(self.fit_intercept), True)
         )
-        if mean.total[0] <= (EPS * mean.rms[-1]) ** 2 * n:
-            raise ModelError(
-                f"y is constant ({y[0]:g}): the variance is 0 and the likelihood unbounded. "
-                "Give targets that vary."
-            )
+        refuse_constant_targets(mean, statistics.moments.mean[p:])
         dependent = sorted({*mean.dependent, *variance.dependent})
         if dependent:
             warn(

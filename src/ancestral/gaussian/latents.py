@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ancestral import _arrays
 from ancestral._validation import (
@@ -27,10 +28,10 @@ from ancestral.base import Density
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import patterns
 from ancestral.gaussian.patterns import Factors
-from ancestral.gaussian.projections import each_block
+from ancestral.gaussian.projections import Frame, each_block
 
 
-class LatentGaussian(Density):
+class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density):
     """What a model of this kind says of z given x, of x given z, and of unknown entries.
 
     An author sets `mean_`, `loadings_` (in the canonical rotation), `components_`,
@@ -69,9 +70,10 @@ class LatentGaussian(Density):
         return Factors(mean, loadings, self.noise_variance_)
 
     @property
-    def _frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The mean and the orthonormal directions on the host."""
-        return _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
+    def _frame(self) -> Frame:
+        """The mean, the orthonormal directions and the variances along them, on the host."""
+        mean, U = _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
+        return Frame(mean, U, _arrays.to_host(self.explained_variance_), self.noise_variance_)
 
     def _known_rows(self, X: ArrayLike) -> Any:
         """Return checked rows, infinity refused, NaN where unknown."""
@@ -123,7 +125,7 @@ class LatentGaussian(Density):
             def use(part: slice, block: NDArray, _: NDArray) -> None:
                 along[part] = block.T
 
-            each_block(rows, *self._frame, use)
+            each_block(rows, self._frame, use)
         # W = U (Lambda - sigma^2)^(1/2) and M = Lambda: a column of weights
         return along * self._shrinkage()
 

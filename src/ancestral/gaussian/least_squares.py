@@ -15,14 +15,17 @@ Symbols: T inverse_root, with T T^T = (A^T A)^-1, the intercept first where ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from ancestral.errors import DataError
+from ancestral._threads import even_parts, in_threads, n_threads
+from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Moments
 
 Float = NDArray[np.float64]
@@ -32,7 +35,9 @@ EPS = float(np.finfo(np.float64).eps)
 # follows.
 SAFE, MENDED = 1e3, 1e5
 SMALL = 100_000  # numbers: so few cost nothing by QR
+ROUNDING = 64 * EPS  # of a column that is made of others, and of the QR that shows it
 BLOCK = 3 << 19  # bytes of rows that stay in cache
+ROOT_BLOCK = 64 << 20  # bytes of rows for one QR: each merge costs a little of the last digit
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,9 @@ class _Table:
     def root(self) -> Moments:
         """Return the moments as a root."""
         found = Moments.empty(self.width, root=True)
-        for part in self._parts(max(1024, 4 * self.width)):
+        size = max(1024, 4 * self.width, ROOT_BLOCK // (8 * self.width))
+        for start in range(0, len(self.X), size):
+            part = slice(start, start + size)
             rows = np.column_stack([self.features(self.X[part]), self.Y[part]])
             w = None if self.weights is None else self.weights[part]
             found += Moments.of(rows, weights=w, root=True)
@@ -140,39 +147,44 @@ class _Table:
         A column of ones beside the rows makes one product give scatter, sums and weight at once,
         which is what speed on tall data hangs on.
         """
-        n, p = len(self.X), self.n_inputs
+        n = len(self.X)
         some = slice(None, None, max(1, n // 256))
         pilot = np.column_stack([self.features(self.X[some]), self.Y[some]])
         shift = pilot[0] + (pilot - pilot[0]).mean(axis=0)
+        sums = in_threads(
+            lambda part: self._products(part, shift), even_parts(n, n_threads()), self.X.size
+        )
+        product = reduce(add, sums)
+        weight, total = float(product[-1, -1]), product[-1, :-1]
+        offset = total / weight
+        scatter = product[:-1, :-1] - np.outer(total, offset)
+        return Moments(n, shift + offset, scatter, weight=weight)
+
+    def _products(self, rows: slice, shift: Float) -> Float:
+        """Return the sum of products of [features, targets, 1], about a shift, over some rows."""
         size = max(1024, BLOCK // (8 * self.width))
-        block = np.empty((min(n, size), self.width + 1))
+        block = np.empty((min(rows.stop - rows.start, size), self.width + 1))
         product = np.zeros((self.width + 1, self.width + 1))
-        for part in self._parts(size):
-            B = block[: len(self.Y[part])]
+        for start in range(rows.start, rows.stop, size):
+            part = slice(start, min(start + size, rows.stop))
+            B, p = block[: part.stop - part.start], self.n_inputs
             np.subtract(self.features(self.X[part]), shift[:p], out=B[:, :p])
             np.subtract(self.Y[part], shift[p:], out=B[:, p:-1])
             B[:, -1] = 1.0
             if self.weights is not None:
                 B *= np.sqrt(self.weights[part, None])
             product += B.T @ B
-        weight, total = product[-1, -1], product[-1, :-1]
-        offset = total / weight
-        return Moments(
-            n, shift + offset, product[:-1, :-1] - np.outer(total, offset), weight=float(weight)
-        )
-
-    def _parts(self, size: int) -> Iterator[slice]:
-        for start in range(0, len(self.X), size):
-            yield slice(start, start + size)
+        return product
 
 
 def condition_number(scatter: Float) -> float:
     """Return the condition number of a root of a scatter, its columns scaled to one."""
-    size = np.sqrt(np.diag(scatter))
-    if not len(size):
+    variances = np.diag(scatter)
+    if not len(variances):
         return 1.0
-    if not (size > 0).all():
+    if not (np.isfinite(scatter).all() and (variances > 1e-290).all()):
         return np.inf
+    size = np.sqrt(variances)
     values = np.linalg.eigvalsh(scatter / np.outer(size, size))
     return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else np.inf
 
@@ -190,7 +202,7 @@ def as_rooted(moments: Moments) -> Moments:
     except np.linalg.LinAlgError:  # singular to rounding: targets that are fitted exactly
         values, U = np.linalg.eigh(scaled)
         root = np.sqrt(np.maximum(values, 0.0))[:, None] * U.T
-    return Moments(moments.count, moments.mean, root=root * scale, weight=moments.weight)
+    return replace(moments, scatter=None, root=root * scale)
 
 
 # ---- the solution -----------------------------------------------------------------------------
@@ -205,7 +217,7 @@ class Solution:
     kept: NDArray[np.intp]  # features that are used
     rank: int  # of the features
     residual: Float  # (k, k), weighted cross products of the residuals
-    total: Float  # (k,), sums of squares of the (centred) targets
+    target_spread: Float  # (k,), roots of sums of squares of the (centred) targets
     inverse_root: Float  # (q, r + 1): T, zero rows where dependent
     at_zero: Float  # (r + 1,): T's first row for the height at x = 0, not at the means
     means: Float  # (p,), what the features are centred by
@@ -223,14 +235,12 @@ class Solution:
         return sorted(set(range(len(self.coef))) - set(self.kept.tolist()))
 
     @property
-    def unit_variances(self) -> Float:
-        """Variances over sigma^2 of the intercept and the coefficients, nan where dependent."""
-        variances = (self.inverse_root**2).sum(axis=1)
-        start = int(self.centred)
-        if self.centred:
-            variances[0] = self.at_zero @ self.at_zero
-        variances[[start + j for j in self.dependent]] = np.nan
-        return variances
+    def unit_errors(self) -> Float:
+        """Standard errors over sigma of the intercept and the coefficients, nan if dependent."""
+        root, start = self.inverse_root, int(self.centred)
+        errors = _lengths(np.vstack([self.at_zero, root[1:]] if self.centred else [root]).T)
+        errors[[start + j for j in self.dependent]] = np.nan
+        return errors
 
 
 def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) -> Solution:
@@ -248,8 +258,8 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     root = np.asarray(moments.root)
     if not centred:
         root = np.vstack([root, np.sqrt(moments.total_weight) * moments.mean])
-    spread = np.sqrt(np.einsum("ij,ij->j", root, root))
-    raw = np.sqrt(moments.total_weight * moments.mean**2 * centred + spread**2)
+    spread = _lengths(root)
+    raw = np.hypot(np.sqrt(moments.total_weight) * moments.mean * centred, spread)
     scale = power_of_two(spread[:p])
     scaled = np.hstack([root[:, :p] / scale, root[:, p:]])
     R = _padded(np.asarray(np.linalg.qr(scaled, mode="r")))
@@ -263,7 +273,8 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     target_means = moments.mean[p:] * centred
     sizes = (raw if rounded_features else spread)[:p] / scale
     rms = raw / np.sqrt(moments.total_weight)
-    residual = misfit.T @ misfit
+    with np.errstate(over="ignore"):  # `refuse_constant_targets` looks for what overflowed
+        residual = misfit.T @ misfit
     inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
     return Solution(
         coef=coef,
@@ -271,7 +282,7 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
         kept=kept,
         rank=r,
         residual=residual,
-        total=spread[p:] ** 2,
+        target_spread=spread[p:],
         inverse_root=inverse_root,
         at_zero=inverse_root[0] - means @ inverse_root[1:] if centred else np.zeros(r),
         means=means,
@@ -296,11 +307,11 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
     root = np.asarray(moments.root)
     if not centred:
         root = np.vstack([root, np.sqrt(moments.total_weight) * moments.mean])
-    coef, _, rank, singular = np.linalg.lstsq(root[:, :p], root[:, p:])
+    coef, _, rank, singular = np.linalg.lstsq(root[:, :p], root[:, p:], rcond=None)
     misfit = root[:, p:] - root[:, :p] @ coef
     means, target_means = moments.mean[:p] * centred, moments.mean[p:] * centred
-    spread = np.sqrt(np.einsum("ij,ij->j", root, root))
-    rms = np.sqrt(moments.mean**2 * centred + spread**2 / moments.total_weight)
+    spread = _lengths(root)
+    rms = np.hypot(moments.mean * centred, spread / np.sqrt(moments.total_weight))
     residual = misfit.T @ misfit
     return Solution(
         coef=coef,
@@ -308,7 +319,7 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
         kept=np.arange(p),
         rank=int(rank),
         residual=residual,
-        total=spread[p:] ** 2,
+        target_spread=spread[p:],
         inverse_root=np.full((int(centred) + p, int(centred) + int(rank)), np.nan),
         at_zero=np.full(int(centred) + int(rank), np.nan),
         means=means,
@@ -327,6 +338,28 @@ def is_exact(residual: Float, coef: Float, rms: Float, weight: float) -> NDArray
     p = len(coef)
     rounding = 16 * EPS * (rms[p:] + rms[:p] @ np.abs(coef))
     return np.sqrt(np.maximum(np.diag(residual), 0.0) / weight) <= rounding
+
+
+def refuse_constant_targets(found: Solution, mean: NDArray[np.float64]) -> None:
+    """Raise ModelError at the first target that does not vary."""
+    rounding = EPS * found.rms[-len(mean) :] * np.sqrt(found.weight)
+    for j in np.flatnonzero(found.target_spread <= rounding):
+        which = "y" if len(mean) == 1 else f"column {j} of y"
+        raise ModelError(
+            f"{which} is constant ({mean[j]:g}): sigma^2 = 0 and the likelihood is unbounded. "
+            "Give targets that vary."
+        )
+    for j in np.flatnonzero((found.target_spread > 1e150) | (found.target_spread < 1e-150)):
+        raise DataError(
+            f"y varies by {found.target_spread[j]:.3g} about {mean[j]:.3g}: squares of such values "
+            "overflow or vanish in float64. Rescale y."
+        )
+
+
+def _lengths(root: Float) -> Float:
+    """Return the lengths of columns of any size: squares neither overflow nor vanish."""
+    scale = power_of_two(np.abs(root).max(axis=0, initial=0.0))
+    return scale * np.sqrt(np.einsum("ij,ij->j", root / scale, root / scale))
 
 
 def power_of_two(sizes: Float) -> Float:
@@ -364,7 +397,7 @@ def _independent(R: Float, raw: Float) -> tuple[NDArray[np.intp], Float]:
         r = len(kept)
         height = float(np.linalg.norm(R[r:, j]))
         made_of = solve_triangular(R[:r, kept], R[:r, j]) if r else np.zeros(0)
-        if height <= 8 * EPS * (raw[j] + np.abs(made_of) @ raw[kept]):
+        if height <= ROUNDING * (raw[j] + np.abs(made_of) @ raw[kept]):
             continue
         if R[r + 1 :, j].any():  # rows moved up where a column was left out: reflect
             v = R[r:, j].copy()

@@ -30,6 +30,7 @@ from ancestral.gaussian.least_squares import (
     LineStatistics,
     Solution,
     condition_number,
+    refuse_constant_targets,
     solve,
     solve_least_norm,
 )
@@ -232,7 +233,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
             )
         else:
             found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
-        _refuse_constant_targets(found, statistics.moments.mean[p:])
+        refuse_constant_targets(found, statistics.moments.mean[p:])
         self._warn_of_collinear(found.dependent)
         return found
 
@@ -261,8 +262,8 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         self.rank_ = found.rank
         self.condition_number_ = found.condition
         self.log_likelihood_ = -0.5 * n * (k * np.log(2 * np.pi) + log_determinant + k)
-        unit = np.sqrt(found.unit_variances * found.weight / n)
-        r_squared = 1 - np.diag(residual) / np.where(found.total > 0, found.total, 1.0)
+        unit = found.unit_errors * np.sqrt(found.weight / n)
+        r_squared = 1 - np.diag(residual) / found.target_spread**2
         self.feature_means_ = found.means
         self.inverse_root_ = found.inverse_root * np.sqrt(found.weight / n)
         if statistics.targets:
@@ -357,17 +358,6 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
             raise ValueError("the noise variance must be finite and not negative")
         if k and self.noise_covariance_.shape != k * 2:
             raise ValueError("the noise covariance must be square in the targets")
-
-
-def _refuse_constant_targets(found: Solution, mean: NDArray[np.float64]) -> None:
-    """Raise ModelError at the first target that does not vary."""
-    rms = found.rms[-len(mean) :]
-    for j in np.flatnonzero(found.total <= (EPS * rms) ** 2 * found.weight):
-        which = "y" if len(mean) == 1 else f"column {j} of y"
-        raise ModelError(
-            f"{which} is constant ({mean[j]:g}): sigma^2 = 0 and the likelihood is unbounded. "
-            "Give targets that vary."
-        )
 
 
 def _log_determinant(covariance: NDArray[np.float64]) -> float:

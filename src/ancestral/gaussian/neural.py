@@ -192,7 +192,7 @@ class NeuralGaussian(ConditionalDensity):
             n_in = self.hidden_size
         line = np.zeros((2, Z.shape[1]))
         ridge = np.vstack([Z, math.sqrt(max(self.penalty, 1e-8)) * np.eye(Z.shape[1])])
-        line[0] = np.linalg.lstsq(ridge, np.concatenate([t, np.zeros(Z.shape[1])]))[0]
+        line[0] = np.linalg.lstsq(ridge, np.concatenate([t, np.zeros(Z.shape[1])]), rcond=None)[0]
         variance = max(float(((t - Z @ line[0]) ** 2).mean()), FLOOR**2)
         if self.num_layers:
             weights["head.weight"] = np.zeros((2, n_in))

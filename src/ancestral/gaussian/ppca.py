@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 
 from ancestral import _arrays
@@ -40,18 +39,12 @@ from ancestral.errors import AncestralWarning, ModelError
 from ancestral.gaussian import degenerate, missing, patterns, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
-from ancestral.gaussian.projections import each_block, single_is_enough
+from ancestral.gaussian.projections import each_block
 from ancestral.gaussian.selection import EveryD
 from ancestral.statistics import Moments
 
 
-class PPCA(
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    MaximumLikelihood,
-    FromStatistics,
-    LatentGaussian,
-):
+class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     """Probabilistic principal component analysis, by maximum likelihood.
 
     Parameters
@@ -214,8 +207,9 @@ class PPCA(
     def _set(self, mean: NDArray, directions: NDArray, eigenvalues: NDArray, q: int) -> None:
         """Set mean, loadings and noise from eigenpairs, in canonical signs and in their library."""
         noise = float(eigenvalues[q:].sum() / (len(mean) - q))
-        U = directions * _signs(directions)[:, None]
-        W = (U * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0))[:, None]).T
+        # In C order, as a saved model comes back: the same bits whatever made them.
+        U = np.ascontiguousarray(directions * _signs(directions)[:, None])
+        W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0)))
         self.noise_variance_ = noise
         self.mean_ = _arrays.like(mean, self._template)
         self.components_ = _arrays.like(U, self._template)
@@ -303,7 +297,7 @@ class PPCA(
         def use(part: slice, along: NDArray, squares: NDArray) -> None:
             table[part] = selection.heldout_of_rows(squares, along.T, eigenvalues)
 
-        each_block(rows, *self._frame, use)
+        each_block(rows, self._frame, use)
         curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_)
         return selection.with_heldout(curve, table)
 
@@ -328,17 +322,16 @@ class PPCA(
     # ---- density and sampling ---------------------------------------------------------------
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
+        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
         if _arrays.is_foreign(X):
             return self._log_density_where_it_lies(X)
-        variances = _arrays.to_host(self.explained_variance_)
         weights, fixed = self._density_terms()
-        single = single_is_enough(variances, self.noise_variance_)
         noise, result = self.noise_variance_, np.empty(len(X))
 
         def use(rows: slice, along: NDArray, squares: NDArray) -> None:
             result[rows] = fixed - 0.5 * (squares / noise - weights @ (along * along))
 
-        each_block(X, *self._frame, use, single=single)
+        each_block(X, self._frame, use)
         odd = ~np.isfinite(result)  # infinity and NaN in a row show here
         if odd.any() and _arrays.has_gaps(X):
             result[odd] = patterns.log_density(X[odd], self._factors)
@@ -346,7 +339,6 @@ class PPCA(
 
     def _log_density_where_it_lies(self, X: Any) -> Any:
         """Return log densities of an array of another library."""
-        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
         if _arrays.has_gaps(X):
             return _arrays.like(patterns.log_density(_arrays.to_host(X), self._factors), X)
         weights, fixed = self._density_terms()

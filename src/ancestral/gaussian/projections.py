@@ -9,6 +9,7 @@ float64.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,54 +20,88 @@ BLOCK_ROWS = 512
 Use = Callable[[slice, NDArray[np.float64], NDArray[np.float64]], None]
 
 
-def each_block(
-    X: NDArray,
-    mean: NDArray[np.float64],
-    directions: NDArray[np.float64],
-    use: Use,
-    *,
-    single: bool = False,
-) -> None:
+@dataclass(frozen=True)
+class Frame:
+    """Where rows are centred and along what they are taken.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (d,)
+    directions : ndarray of shape (q, d)
+        Orthonormal.
+    variances : ndarray of shape (q,)
+        Along the directions.
+    noise : float
+        Variance along every other.
+    """
+
+    mean: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    noise: float
+
+    @property
+    def single_is_enough(self) -> bool:
+        """Whether float32 products leave log densities right to a few thousandths of a nat.
+
+        |c|^2 - |U c|^2 cancels: its rounding is that of |U c|^2, beside sigma^2.
+        """
+        return bool(np.finfo(np.float32).eps * self.variances.sum() < 2e-3 * self.noise)
+
+    @property
+    def is_near_zero(self) -> bool:
+        """Whether the mean is so near zero that products may come before centring."""
+        q, d = self.directions.shape
+        return bool(self.mean @ self.mean < 4 * (self.variances.sum() + (d - q) * self.noise))
+
+
+def each_block(X: NDArray, frame: Frame, use: Use) -> None:
     """Call use(rows, U c of shape (q, k), |c|^2 of shape (k,)) for every block of k rows.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         float64 or float32.
-    mean : ndarray of shape (d,)
-    directions : ndarray of shape (q, d)
-        Orthonormal.
+    frame : Frame
     use : callable
         Blocks are dealt to threads: it writes to places of its own.
-    single : bool
-        Take the products of float32 rows in float32 (see `single_is_enough`).
     """
-    kind = np.float32 if single and X.dtype == np.float32 else np.float64
-    run = _in_single if kind == np.float32 else _in_double
+    if X.dtype == np.float32:
+        run = _in_single if frame.single_is_enough else _centred_first
+    else:
+        run = _centred_last if frame.is_near_zero else _centred_first
 
     def run_part(part: slice) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite shows in the result
-            run(X, part, mean, directions, use)
+            run(X, part, frame, use)
 
     in_threads(run_part, even_parts(len(X), n_threads()), X.size)
 
 
-def _in_double(
-    X: NDArray, part: slice, mean: NDArray[np.float64], U: NDArray[np.float64], use: Use
-) -> None:
+def _centred_first(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
+    """Centre, then multiply: right wherever the mean lies."""
     block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]))
     for rows in _blocks(part):
         c = block[: rows.stop - rows.start]
-        np.subtract(X[rows], mean, out=c)
-        use(rows, U @ c.T, _squares(c))
+        np.subtract(X[rows], frame.mean, out=c)
+        use(rows, frame.directions @ c.T, _squares(c))
 
 
-def _in_single(
-    X: NDArray, part: slice, mean: NDArray[np.float64], U: NDArray[np.float64], use: Use
-) -> None:
-    """As `_in_double`; what rounding took from the mean is taken off the products instead."""
-    centre = mean.astype(np.float32)
-    lost = mean - centre
+def _centred_last(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
+    """Multiply, then centre the products: saves writing the centred rows."""
+    turned = np.vstack([frame.directions, frame.mean])  # (q + 1, d)
+    left = turned @ frame.mean
+    for rows in _blocks(part):
+        products = turned @ X[rows].T
+        use(
+            rows, products[:-1] - left[:-1, None], _squares(X[rows]) + (left[-1] - 2 * products[-1])
+        )
+
+
+def _in_single(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
+    """Centre and multiply in float32; what the mean lost in float32 is taken off the products."""
+    U, centre = frame.directions, frame.mean.astype(np.float32)
+    lost = frame.mean - centre
     turned, lost_single = np.ascontiguousarray(U.T, np.float32), lost.astype(np.float32)
     left, least = (U @ lost)[:, None], float(lost @ lost)
     block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]), np.float32)
@@ -90,11 +125,3 @@ def _blocks(part: slice) -> list[slice]:
     """Return slices of at most BLOCK_ROWS rows of a part."""
     starts = range(part.start, part.stop, BLOCK_ROWS)
     return [slice(start, min(start + BLOCK_ROWS, part.stop)) for start in starts]
-
-
-def single_is_enough(eigenvalues: NDArray[np.float64], noise: float) -> bool:
-    """Tell whether float32 products leave log densities right to a few thousandths of a nat.
-
-    |c|^2 - |U c|^2 cancels: its rounding is that of |U c|^2, beside sigma^2.
-    """
-    return bool(np.finfo(np.float32).eps * eigenvalues.sum() < 2e-3 * noise)

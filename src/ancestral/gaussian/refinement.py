@@ -20,19 +20,23 @@ References: Björck (1967), BIT 7; Golub & Wilkinson (1966), Numerische Mathemat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from ancestral._threads import even_parts, in_threads, n_threads
 from ancestral.gaussian import double_double as dd
 from ancestral.gaussian.double_double import Pair
 from ancestral.gaussian.least_squares import BLOCK, EPS, Solution, is_exact, power_of_two
 
 Float = NDArray[np.float64]
+Sum = TypeVar("Sum")
 MOST_STEPS = 40
 ROWS = 2048  # at once, in cache
 
@@ -72,20 +76,27 @@ class Rows:
     @cached_property
     def scale(self) -> Float:
         """Powers of two that bring the columns of A to 1 at most; shape (q,)."""
-        largest = np.zeros(len(self._used))
-        for part in self._parts(ROWS):
-            np.maximum(largest, np.abs(self._columns(part).hi).max(axis=0), out=largest)
-        return power_of_two(largest)
 
-    def pairs(self) -> Iterator[tuple[Float, Pair]]:
+        def largest(rows: slice) -> Float:
+            return np.max(
+                [np.abs(self._columns(part).hi).max(axis=0) for part in _blocks(rows, ROWS)], axis=0
+            )
+
+        return power_of_two(np.max(self.in_parts(largest), axis=0))
+
+    def in_parts(self, task: Callable[[slice], Sum]) -> list[Sum]:
+        """Return task(part) of parts that make up all rows, in their order."""
+        return in_threads(task, even_parts(len(self.X), n_threads()), self.X.size)
+
+    def pairs(self, rows: slice) -> Iterator[tuple[Float, Pair]]:
         """Yield (A, Y): A scaled and in slices, Y in double-double; (m, 3, q), (m, k)."""
-        for part in self._parts(ROWS):
+        for part in _blocks(rows, ROWS):
             A, Y = self._columns(part), dd.two_sum(self.Y[part], -self.found.target_means)
             yield dd.slices(dd.scaled(A, 1 / self.scale), dd.SLICE, 3), self._weighted(Y, part)
 
-    def floats(self) -> Iterator[tuple[Float, Float]]:
+    def floats(self, rows: slice) -> Iterator[tuple[Float, Float]]:
         """Yield (A, Y) in float64, not scaled; shapes (m, q) and (m, k)."""
-        for part in self._parts(max(1024, BLOCK // (8 * (len(self.found.coef) + 1)))):
+        for part in _blocks(rows, max(1024, BLOCK // (8 * (len(self.found.coef) + 1)))):
             X = self.X[part]
             powers = [X, *(X**k for k in range(2, self.degree + 1))]
             A = np.column_stack([*([np.ones(len(X))] * self.found.centred), *powers])
@@ -96,10 +107,6 @@ class Rows:
                 root = np.sqrt(self.weights[part, None])
                 A, Y = A * root, Y * root
             yield A, Y
-
-    def _parts(self, size: int) -> Iterator[slice]:
-        for start in range(0, len(self.X), size):
-            yield slice(start, start + size)
 
     def _columns(self, part: slice) -> Pair:
         """Return 1, x, x^2, ... less the features' means, times the roots of the weights.
@@ -127,13 +134,19 @@ class Rows:
         return dd.multiply(a, dd.square_root(self.weights[part, None]))
 
 
+def _blocks(rows: slice, size: int) -> Iterator[slice]:
+    """Yield slices of at most `size` of these rows."""
+    for start in range(rows.start, rows.stop, size):
+        yield slice(start, min(start + size, rows.stop))
+
+
 def refine(rows: Rows) -> tuple[Solution, bool]:
     """Return the solution right to the last digits, and whether the steps shrank to nothing."""
     found = rows.found
     T = found.inverse_root[rows._used] * rows.scale[:, None]
     start = np.vstack([np.zeros((int(found.centred), rows.Y.shape[1])), found.coef[found.kept]])
     W = dd.exact(start * rows.scale[:, None])
-    size_of_targets = np.where(found.total > 0, np.sqrt(found.total), 1.0)
+    size_of_targets = np.where(found.target_spread > 0, found.target_spread, 1.0)
     previous, converged = np.inf, False
     for _ in range(MOST_STEPS):
         products, gradient = _residual(rows, W)
@@ -154,12 +167,17 @@ def refine(rows: Rows) -> tuple[Solution, bool]:
 
 def _residual(rows: Rows, W: Pair) -> tuple[Float, Pair]:
     """Return the cross products of r = Y - A W, shape (k, k), and A^T r, shape (q, k)."""
-    products, gradient = np.zeros((rows.Y.shape[1],) * 2), dd.exact(np.zeros(W.hi.shape))
-    for A, Y in rows.pairs():
-        r = dd.subtract(Y, dd.product(A, W))
-        products += r.hi.T @ r.hi
-        gradient = dd.add(gradient, dd.transposed_product(A, r))
-    return products, gradient
+
+    def summed(part: slice) -> tuple[Float, Pair]:
+        products, gradient = np.zeros((rows.Y.shape[1],) * 2), dd.exact(np.zeros(W.hi.shape))
+        for A, Y in rows.pairs(part):
+            r = dd.subtract(Y, dd.product(A, W))
+            products += r.hi.T @ r.hi
+            gradient = dd.add(gradient, dd.transposed_product(A, r))
+        return products, gradient
+
+    sums = rows.in_parts(summed)
+    return reduce(add, (s[0] for s in sums)), reduce(dd.add, (s[1] for s in sums))
 
 
 def _sharpened(rows: Rows, T: Float) -> tuple[Float, Float]:
@@ -167,10 +185,15 @@ def _sharpened(rows: Rows, T: Float) -> tuple[Float, Float]:
 
     Q = A T is near orthonormal and formed exactly; with L L^T = Q^T Q, T L^-T is the root.
     """
-    gram = np.zeros((T.shape[1],) * 2)
-    for A, _ in rows.pairs():
-        Q = dd.product(A, dd.exact(T)).hi
-        gram += Q.T @ Q
+
+    def summed(part: slice) -> Float:
+        gram = np.zeros((T.shape[1],) * 2)
+        for A, _ in rows.pairs(part):
+            Q = dd.product(A, dd.exact(T)).hi
+            gram += Q.T @ Q
+        return gram
+
+    gram = reduce(add, rows.in_parts(summed))
     T = T / rows.scale[:, None]
     at_zero = _at_zero(rows.found, dd.exact(T)).hi
     try:
@@ -213,11 +236,16 @@ def polish(rows: Rows) -> Solution:
     """Return the solution after one step in float64: one pass over the rows."""
     found, start = rows.found, int(rows.found.centred)
     W = np.vstack([np.zeros((start, rows.Y.shape[1])), found.coef[found.kept]])
-    products, gradient = np.zeros((rows.Y.shape[1],) * 2), np.zeros_like(W)
-    for A, Y in rows.floats():
-        r = Y - A @ W
-        products += r.T @ r
-        gradient += A.T @ r
+
+    def summed(part: slice) -> tuple[Float, Float]:
+        products, gradient = np.zeros((rows.Y.shape[1],) * 2), np.zeros_like(W)
+        for A, Y in rows.floats(part):
+            r = Y - A @ W
+            products += r.T @ r
+            gradient += A.T @ r
+        return products, gradient
+
+    products, gradient = (reduce(add, s) for s in zip(*rows.in_parts(summed)))
     T = found.inverse_root[rows._used]
     step = T.T @ gradient
     W += T @ step

@@ -9,225 +9,50 @@ With s_ij = x_i . x_j, p_ij = sigmoid(a s_ij + b) and sums over all pairs of all
     Fisher information I = sum p_ij (1 - p_ij) [s_ij, 1] [s_ij, 1]^T  (= minus the Hessian)
 
 l is concave. Newton's method solves it in a few steps; gradient ascent with the gradient above is
-there to be watched. Standard errors are the roots of the diagonal of I^-1.
+there to be watched. Standard errors are the roots of the diagonal of I^-1. The sums need the
+features only through the distribution of s: `pair_sums` finds it by the cheapest of several ways.
 Symbols: a slope_, b intercept_.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import fsum
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
+from sklearn.base import clone
 
 from ancestral._validation import (
-    MAX_SAMPLE_BYTES,
     as_generator,
     as_numbers,
     check_integer,
     check_n_samples,
     check_number,
     refuse_non_finite,
+    warn,
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
-from ancestral.errors import AncestralWarning, DataError, DataTypeError, ModelError
+from ancestral.errors import ModelError
+from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.graphs import (
+    DENSE_NODES,
+    Graph,
+    as_graphs,
+    refuse_large,
+    say_ignored_loops,
+    warn_of_odd_graphs,
+)
+from ancestral.graph.many_graphs import by_size, clustered_covariance, profile_intervals
+from ancestral.graph.pair_sums import gather
+from ancestral.graph.pairs import KEPT_PAIRS, InnerProducts, PairStatistics, Penalised
+from ancestral.graph.solvers import gradient_ascent, newton
 
-logger = logging.getLogger("ancestral")
+__all__ = ["Graph", "InnerProductGraph", "InnerProducts", "as_graphs", "gradient_ascent", "newton"]
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Graph:
-    """An undirected graph with a row of features for each node.
-
-    Parameters
-    ----------
-    features : array-like of shape (n_nodes, n_features)
-    adjacency : array-like of shape (n_nodes, n_nodes)
-        0 or 1 and symmetric. The diagonal, if it is not zero, is ignored: only pairs of
-        different nodes have a probability.
-
-    Raises
-    ------
-    DataError
-        When the shapes do not fit, or an entry is not 0 or 1, or the matrix is not symmetric.
-
-    Examples
-    --------
-    >>> g = Graph([[0.1, 0.2], [0.3, -0.5], [1.0, 0.0]], [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
-    >>> g.n_nodes, g.n_edges
-    (3, 1)
-    """
-
-    features: NDArray[np.float64]
-    adjacency: NDArray[np.int8]
-
-    def __post_init__(self) -> None:
-        X = as_numbers(self.features, name="features", ndim=2).astype(np.float64)
-        refuse_non_finite(X, name="features")
-        if not len(X):
-            raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
-        E = self.adjacency
-        if type(E).__module__.startswith("networkx"):
-            raise DataTypeError(
-                "adjacency is a networkx graph, whose nodes have an order of their own: give a "
-                "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
-            )
-        E = as_numbers(E.toarray() if hasattr(E, "toarray") else E, name="adjacency", ndim=2)
-        _check_adjacency(E, len(X))
-        object.__setattr__(self, "features", X)
-        object.__setattr__(self, "adjacency", E.astype(np.int8))
-
-    def __repr__(self) -> str:
-        width = self.features.shape[1]
-        return f"Graph({self.n_nodes} nodes with {width} features, {self.n_edges} edges)"
-
-    @property
-    def n_nodes(self) -> int:
-        """Number of nodes."""
-        return len(self.features)
-
-    @property
-    def n_edges(self) -> int:
-        """Number of edges between different nodes."""
-        return int(np.triu(self.adjacency, 1).sum())
-
-    @property
-    def density(self) -> float:
-        """Share of node pairs that are linked (nan without a pair)."""
-        pairs = self.n_nodes * (self.n_nodes - 1) // 2
-        return self.n_edges / pairs if pairs else float("nan")
-
-
-def _check_adjacency(E: NDArray, n_nodes: int) -> None:
-    """Raise DataError unless E is (n_nodes, n_nodes), 0/1 and symmetric."""
-    if E.shape != (n_nodes, n_nodes):
-        swapped = " Are features and adjacency swapped?" if E.shape[0] == n_nodes else ""
-        raise DataError(
-            f"features have {n_nodes} rows, so adjacency must have shape ({n_nodes}, {n_nodes}); "
-            f"got {E.shape}.{swapped}"
-        )
-    wrong = (E != 0) & (E != 1)
-    if wrong.any():
-        i, j = (int(k) for k in np.argwhere(wrong)[0])
-        raise DataError(f"adjacency holds {E[i, j]} at ({i}, {j}); entries must be 0 or 1.")
-    uneven = E != E.T
-    if uneven.any():
-        i, j = (int(k) for k in np.argwhere(uneven)[0])
-        raise DataError(
-            f"adjacency is not symmetric: ({i}, {j}) is {E[i, j]:g}, ({j}, {i}) is {E[j, i]:g}. "
-            "Symmetrise it, for example with numpy.maximum(E, E.T)."
-        )
-
-
-@dataclass(frozen=True)
-class InnerProducts:
-    """The sufficient statistic of a set of graphs: all s_ij, and which belong to edges.
-
-    Parameters
-    ----------
-    edges : ndarray of shape (n_edges,)
-        s_ij of the linked pairs.
-    gaps : ndarray of shape (n_pairs - n_edges,)
-        s_ij of the unlinked pairs.
-    """
-
-    edges: NDArray[np.float64]
-    gaps: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls) -> InnerProducts:
-        """Return the statistics of no graph: the identity of `+`."""
-        return cls(np.zeros(0), np.zeros(0))
-
-    @classmethod
-    def of(cls, graphs: Iterable[Graph]) -> InnerProducts:
-        """Gather the inner products over the pairs i < j of each graph."""
-        edges, gaps = [np.zeros(0)], [np.zeros(0)]
-        for graph in graphs:
-            i, j = np.triu_indices(graph.n_nodes, 1)
-            s = (graph.features @ graph.features.T)[i, j]
-            linked = graph.adjacency[i, j] == 1
-            edges.append(s[linked])
-            gaps.append(s[~linked])
-        return cls(np.concatenate(edges), np.concatenate(gaps))
-
-    def __add__(self, other: InnerProducts) -> InnerProducts:
-        if not isinstance(other, InnerProducts):
-            return NotImplemented
-        return InnerProducts(
-            np.concatenate([self.edges, other.edges]), np.concatenate([self.gaps, other.gaps])
-        )
-
-    @property
-    def n_pairs(self) -> int:
-        """Number of node pairs (dyads)."""
-        return len(self.edges) + len(self.gaps)
-
-    def log_likelihood(self, a: float, b: float) -> float:
-        """Return l(a, b) in nats, summed without loss so that small increases show."""
-        # log p of an edge is -softplus(-eta); of a gap, -softplus(eta).
-        return -fsum(_softplus(-(a * self.edges + b))) - fsum(_softplus(a * self.gaps + b))
-
-    def gradient(self, a: float, b: float) -> NDArray[np.float64]:
-        """Return (dl/da, dl/db)."""
-        residual_edges = expit(-(a * self.edges + b))  # e - p = 1 - p on edges
-        residual_gaps = expit(a * self.gaps + b)  # e - p = -p on gaps
-        return np.array(
-            [
-                residual_edges @ self.edges - residual_gaps @ self.gaps,
-                residual_edges.sum() - residual_gaps.sum(),
-            ]
-        )
-
-    def information(self, a: float, b: float) -> NDArray[np.float64]:
-        """Return the Fisher information of (a, b), of shape (2, 2)."""
-        s = np.concatenate([self.edges, self.gaps])
-        p = expit(a * s + b)
-        weight = p * (1 - p)
-        first = weight @ s
-        return np.array([[weight @ (s * s), first], [first, weight.sum()]])
-
-    def check_maximum_exists(self) -> None:
-        """Raise ModelError when l(a, b) has no finite maximum, saying in which direction."""
-        mend = "Add graphs until links and gaps overlap in x_i.x_j."
-        if self.n_pairs == 0:
-            raise ModelError("there are no pairs of nodes: give a graph with two nodes or more.")
-        if not len(self.edges) or not len(self.gaps):
-            side = (
-                "no pair is linked: b -> -inf"
-                if not len(self.edges)
-                else "every pair is linked: b -> +inf"
-            )
-            raise ModelError(f"{side}, so the likelihood has no finite maximum. {mend}")
-        low_edge, high_edge = self.edges.min(), self.edges.max()
-        low_gap, high_gap = self.gaps.min(), self.gaps.max()
-        if max(high_edge, high_gap) == min(low_edge, low_gap):
-            raise ModelError(
-                f"all inner products equal {low_edge:g}: a is not identified. "
-                "Give features that vary."
-            )
-        separated = "the links are separated, so the likelihood has no finite maximum"
-        if low_edge >= high_gap:
-            raise ModelError(
-                f"{separated}: a -> +inf, since every linked pair has x_i.x_j >= {low_edge:g} and "
-                f"every unlinked one <= {high_gap:g}. {mend}"
-            )
-        if high_edge <= low_gap:
-            raise ModelError(
-                f"{separated}: a -> -inf, since every linked pair has x_i.x_j <= {high_edge:g} and "
-                f"every unlinked one >= {low_gap:g}. {mend}"
-            )
-
-
-def _softplus(eta: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return log(1 + exp(eta)) without overflow."""
-    return np.logaddexp(0.0, eta)
+LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
+MOST_KEPT = 20_000_000  # pairs whose products are kept after all where a grid is too coarse
 
 
 class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
@@ -244,18 +69,33 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Gradient ascent stops when no component of the gradient exceeds it, in nats per unit.
         Newton always runs to the limit of float64.
     random_state : None, int, RandomState or Generator
-        The ascent's start.
+        The ascent's start, and which pairs are sampled where pairs are.
+    pairs : {"auto", "products", "visited", "compressed", "sampled"}
+        How sums over all pairs are found. "auto" takes the cheapest of the first four that is
+        exact or nearly so (`approximation_error_`); "sampled" takes a stratified sample of the
+        pairs, for many features and nodes, and its error is part of the standard errors.
+    l2 : float
+        Penalty: (l2 / 2)(a^2 + b^2) is taken off the log-likelihood. Above 0 there is a maximum
+        whatever the data, separable, empty or complete; it is then no maximum likelihood.
+    offset : {None, "log_nodes"}
+        "log_nodes" takes log n off the logit in a graph of n nodes, so that degrees, and not
+        densities, keep their scale over graphs of differing size.
+    n_jobs : int, optional
+        Threads for large graphs; by default one for each core. Results do not depend on it.
 
     Attributes
     ----------
     slope_, intercept_ : float
         a and b.
     standard_errors_ : ndarray of shape (2,)
-        Of a and of b, from the Fisher information.
+        Of a and of b, from the Fisher information; see `clustered_standard_errors`.
     covariance_ : ndarray of shape (2, 2)
         The inverse Fisher information.
     log_likelihood_ : float
-        At the maximum, in nats.
+        At the maximum, in nats, without the penalty.
+    approximation_error_ : ndarray of shape (2,)
+        How far a and b may be off because pairs were not all visited, in standard errors: an
+        upper estimate, 0 while every inner product is kept.
     history_ : list of dict
         Each iteration's a, b, log_likelihood, increase and gradient_norm (largest component).
     n_pairs_ : int
@@ -267,11 +107,15 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
 
     Notes
     -----
-    Pairs i < j only. The cost is linear in the number of pairs, which are kept as inner products.
+    Pairs i < j only. Up to a million pairs in all are kept as inner products; beyond, a pass over
+    the pairs costs some nanoseconds each, or, with up to three features and many nodes, a pass
+    over the nodes does, and each (a, b) then costs less than a millisecond. Graphs are drawn
+    exactly at a cost that goes with their edges.
 
     References
     ----------
     Albert & Anderson (1984), Biometrika 71: when logistic likelihoods have a finite maximum.
+    Krivitsky, Handcock & Morris (2011), Statistical Methodology 8: the offset by network size.
 
     Examples
     --------
@@ -291,11 +135,19 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         max_iter: int = 1000,
         tol: float = 1e-5,
         random_state: Any = None,
+        pairs: str = "auto",
+        l2: float = 0.0,
+        offset: str | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
+        self.pairs = pairs
+        self.l2 = l2
+        self.offset = offset
+        self.n_jobs = n_jobs
 
     def fit(self, graphs: Any, y: Any = None) -> Self:
         """Fit a and b to graphs.
@@ -318,47 +170,95 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """
         self._seen = None
         (graphs,) = self._check_chunk(graphs, y, reset=True)
-        _warn_of_odd_graphs(graphs)
-        self._solve(self._statistics(graphs))
+        warn_of_odd_graphs(graphs)
+        statistics = self._statistics(graphs)
+        if KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto":
+            statistics = self._exact_if_rough(statistics, graphs)
+        self._solve(statistics)
         return self
+
+    def _exact_if_rough(self, statistics: PairStatistics, graphs: list[Graph]) -> PairStatistics:
+        """Return every inner product where the grid is too coarse for the slope it gives."""
+        self._check_solvable(statistics)
+        last = newton(Penalised(statistics, self.l2))[-1]
+        if statistics.approximation_error(last["a"], last["b"]).max() <= LARGEST_ERROR:
+            return statistics
+        return clone(self).set_params(pairs="products")._statistics(graphs)
 
     def _check_chunk(self, graphs: Any, y: Any, *, reset: bool) -> tuple[list[Graph]]:
         """Return graphs of one feature width, remembered when `reset`."""
         checked = as_graphs(graphs, n_features=None if reset else self.n_features_)
-        _say_ignored_loops(checked)
+        say_ignored_loops(checked)
         self.n_features_ = checked[0].features.shape[1]
         return (checked,)
 
-    def _is_enough(self, statistics: InnerProducts) -> bool:
-        return bool(len(statistics.edges) and len(statistics.gaps))
+    def _is_enough(self, statistics: PairStatistics) -> bool:
+        try:
+            self._check_solvable(statistics)
+        except ModelError:
+            return False
+        return True
 
-    def _statistics(self, graphs: Sequence[Graph]) -> InnerProducts:  # type: ignore[override]
-        return InnerProducts.of(graphs)
+    def _check_solvable(self, statistics: PairStatistics) -> None:
+        """Raise ModelError when there is nothing to maximise, or no maximum and no penalty."""
+        if not check_number(self.l2, "l2", minimum=0.0) or not statistics.n_pairs:
+            statistics.check_maximum_exists()
 
-    def _solve(self, statistics: InnerProducts) -> None:
-        statistics.check_maximum_exists()
+    def _statistics(self, graphs: Sequence[Graph]) -> PairStatistics:  # type: ignore[override]
+        if self.offset is None:
+            return self._gathered(graphs)
+        if self.offset != "log_nodes":
+            raise ModelError(f'offset must be None or "log_nodes"; got {self.offset!r}.')
+        return by_size(graphs, self._gathered)
+
+    def _gathered(self, graphs: Sequence[Graph]) -> PairStatistics:
+        return gather(graphs, pairs=self.pairs, n_jobs=self.n_jobs, random_state=self.random_state)
+
+    def pair_statistics(self, graphs: Any) -> PairStatistics:
+        """Return the sufficient statistic of graphs, as `fit` solves it.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+
+        Returns
+        -------
+        PairStatistics
+            With log_likelihood(a, b), gradient(a, b) and information(a, b), and merged by `+`.
+        """
+        width = getattr(self, "n_features_", None)
+        return self._statistics(as_graphs(graphs, n_features=width))
+
+    def _solve(self, statistics: PairStatistics) -> None:
+        self._check_solvable(statistics)
+        objective = Penalised(statistics, self.l2) if self.l2 else statistics
+        history = self._climb(objective)
+        a, b = history[-1]["a"], history[-1]["b"]
+        error = _approximation_error(objective, a, b)
+        self.history_ = history
+        self.slope_, self.intercept_ = a, b
+        self.log_likelihood_ = statistics.log_likelihood(a, b)
+        self.covariance_ = objective.covariance(a, b)
+        self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
+        self.approximation_error_ = error
+        self.n_pairs_ = statistics.n_pairs
+        last = history[-1]["gradient_norm"]
+        if len(history) > self.max_iter and last > self.tol:
+            warn(
+                f"max_iter={self.max_iter} iterations ended with a gradient of {last:.2g}: not "
+                'converged, the maximum is elsewhere. Raise max_iter, or use solver="newton".'
+            )
+
+    def _climb(self, objective: PairStatistics) -> list[dict[str, float]]:
+        """Return the history of the chosen solver."""
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
         if self.solver == "newton":
-            history = newton(statistics, max_iter=max_iter)
-        elif self.solver == "gradient_ascent":
+            return newton(objective, max_iter=max_iter)
+        if self.solver == "gradient_ascent":
             start = as_generator(self.random_state).normal(size=2)
-            history = gradient_ascent(statistics, start, tol=tol, max_iter=max_iter)
-        else:
-            raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
-        last = history[-1]
-        if len(history) > max_iter and last["gradient_norm"] > tol:
-            _warn(
-                f"max_iter={max_iter} iterations ended with a gradient of "
-                f"{last['gradient_norm']:.2g}: not converged, the maximum is elsewhere. Raise "
-                'max_iter, or use solver="newton".'
-            )
-        self.history_ = history
-        self.slope_, self.intercept_ = last["a"], last["b"]
-        self.log_likelihood_ = last["log_likelihood"]
-        self.covariance_ = np.linalg.inv(statistics.information(self.slope_, self.intercept_))
-        self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
-        self.n_pairs_ = statistics.n_pairs
+            return gradient_ascent(objective, start, tol=tol, max_iter=max_iter)
+        raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
 
     def log_density(self, graphs: Any) -> NDArray[np.float64]:
         """Return log p(E | X) of each graph, in nats; the features' own density is left out.
@@ -372,10 +272,54 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         ndarray of shape (n_graphs,)
         """
         self._check_fitted()
-        values = []
-        for graph in as_graphs(graphs, n_features=self.n_features_):
-            values.append(InnerProducts.of([graph]).log_likelihood(self.slope_, self.intercept_))
-        return np.array(values)
+        checked = as_graphs(graphs, n_features=self.n_features_)
+        a, b = self.slope_, self.intercept_
+        return np.array([self._statistics([graph]).log_likelihood(a, b) for graph in checked])
+
+    def clustered_standard_errors(self, graphs: Any) -> NDArray[np.float64]:
+        """Return standard errors of (a, b) that hold when pairs within a graph are dependent.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples
+            What the model was fitted to; two graphs or more.
+
+        Returns
+        -------
+        ndarray of shape (2,)
+            See `many_graphs.clustered_covariance`.
+        """
+        self._check_fitted()
+        checked = as_graphs(graphs, n_features=self.n_features_)
+        parts = [self._statistics([graph]) for graph in checked]
+        return np.sqrt(np.diag(clustered_covariance(parts, self.slope_, self.intercept_)))
+
+    def confidence_intervals(self, graphs: Any, *, level: float = 0.95) -> NDArray[np.float64]:
+        """Return profile-likelihood intervals of a and of b.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+            What the model was fitted to.
+        level : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (2, 2)
+            A row (low, high) for a, then for b: where twice the drop of the log-likelihood,
+            maximised over the other, is the chi-square quantile.
+        """
+        self._check_fitted()
+        statistics = self.pair_statistics(graphs)
+        return profile_intervals(statistics, self.slope_, self.intercept_, level=level)
+
+    def _logit(self, s: NDArray[np.float64], n_nodes: int) -> NDArray[np.float64]:
+        """Return a s + b, less the offset, in a graph of so many nodes."""
+        return self.slope_ * s + self._intercept(n_nodes)
+
+    def _intercept(self, n_nodes: int) -> float:
+        return self.intercept_ - (np.log(n_nodes) if self.offset == "log_nodes" else 0.0)
 
     def probabilities(self, features: ArrayLike) -> NDArray[np.float64]:
         """Return p_ij of every pair of nodes.
@@ -391,7 +335,13 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """
         self._check_fitted()
         X = self._check_features(features)
-        p = expit(self.slope_ * (X @ X.T) + self.intercept_)
+        refuse_large(
+            len(X),
+            matrices=3,
+            what="the matrix of probabilities",
+            mend="Ask for some of the nodes, or draw edges with sample.",
+        )
+        p = expit(self._logit(X @ X.T, len(X)))
         np.fill_diagonal(p, 0.0)
         return p
 
@@ -420,6 +370,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Returns
         -------
         list of Graph
+            Of more than 2,000 nodes with a sparse adjacency, drawn without visiting every pair.
         """
         self._check_fitted()
         rng = as_generator(random_state)
@@ -429,21 +380,28 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             if n_features is None
             else check_integer(n_features, "n_features", minimum=1)
         )
-        if features is not None:
-            fixed = self._check_features(features)
-            n_samples = check_n_samples(n_samples, row_bytes=_dense_bytes(len(fixed)))
-            return [self._draw_graph(fixed, rng) for _ in range(n_samples)]
-        n_samples = check_n_samples(n_samples, row_bytes=_dense_bytes(n_nodes))
+        fixed = None if features is None else self._check_features(features)
+        nodes = n_nodes if fixed is None else len(fixed)
+        row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
+        n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
         return [
-            self._draw_graph(rng.uniform(-1.0, 1.0, size=(n_nodes, width)), rng)
+            self._draw_graph(
+                rng.uniform(-1.0, 1.0, size=(n_nodes, width)) if fixed is None else fixed, rng
+            )
             for _ in range(n_samples)
         ]
 
     def _draw_graph(self, X: NDArray[np.float64], rng: np.random.Generator) -> Graph:
         """Draw the edges of one graph given its features."""
-        i, j = np.triu_indices(len(X), 1)
-        p = expit(self.slope_ * (X @ X.T)[i, j] + self.intercept_)
-        adjacency = np.zeros((len(X), len(X)), np.int8)
+        n = len(X)
+        if n > DENSE_NODES:
+            edges = sample_edges(
+                X, self.slope_, self._intercept(n), random_state=rng, n_jobs=self.n_jobs
+            )
+            return Graph.of_checked(X, edges)
+        i, j = np.triu_indices(n, 1)
+        p = expit(self._logit((X @ X.T)[i, j], n))
+        adjacency = np.zeros((n, n), np.int8)
         adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
         return Graph(X, adjacency)
 
@@ -464,219 +422,21 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             raise ValueError("slope, intercept and two standard errors must be finite")
 
 
-def _dense_bytes(n_nodes: int) -> int:
-    """Return about how many bytes one drawn graph takes; ModelError if that alone is too much."""
-    needed = 16 * n_nodes * n_nodes
-    if needed > MAX_SAMPLE_BYTES:
+def _approximation_error(statistics: PairStatistics, a: float, b: float) -> NDArray[np.float64]:
+    """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
+    error = statistics.approximation_error(a, b)
+    mend = (
+        'Pass pairs="products" to keep every inner product, which takes '
+        f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
+    )
+    if error.max() > 1:
         raise ModelError(
-            f"n_nodes={n_nodes} needs {needed / 2**30:.1f} GiB for one graph's matrix of pairs, "
-            f"over the limit of {MAX_SAMPLE_BYTES >> 30} GiB. Draw smaller graphs."
+            "links and gaps hardly overlap: the grid of x_i.x_j is too coarse for a slope as steep "
+            f"as {a:.2g}. {mend}"
         )
-    return needed
-
-
-def newton(statistics: InnerProducts, *, max_iter: int = 100) -> list[dict[str, float]]:
-    """Maximise l(a, b) by damped Newton steps from the independent-edges start.
-
-    Returns
-    -------
-    list of dict
-        The iterations, the last at the maximum to the limit of float64.
-    """
-    share = len(statistics.edges) / statistics.n_pairs
-    theta = np.array([0.0, np.log(share / (1 - share))])
-    history = [_iteration(statistics, theta, None)]
-    for _ in range(max_iter):
-        step = np.linalg.solve(statistics.information(*theta), statistics.gradient(*theta))
-        best = history[-1]["log_likelihood"]
-        scale = 1.0
-        while scale > 1e-10 and statistics.log_likelihood(*(theta + scale * step)) < best:
-            scale /= 2
-        small = np.abs(step).max() <= 1e-15 * (1 + np.abs(theta).max())
-        if small or scale <= 1e-10:
-            break
-        theta = theta + scale * step
-        history.append(_iteration(statistics, theta, best))
-        if np.abs(scale * step).max() < 1e-12 * np.abs(theta).max():
-            break
-    return history
-
-
-def gradient_ascent(
-    statistics: InnerProducts,
-    start: NDArray[np.float64],
-    *,
-    tol: float = 1e-5,
-    max_iter: int = 1000,
-) -> list[dict[str, float]]:
-    """Maximise l(a, b) by steps along the gradient that raise the likelihood every time.
-
-    Parameters
-    ----------
-    statistics : InnerProducts
-    start : ndarray of shape (2,)
-        The first (a, b).
-    tol : float
-        Stop when no component of the gradient exceeds it.
-    max_iter : int
-
-    Returns
-    -------
-    list of dict
-        The start and every iteration; `log_likelihood` strictly rises.
-
-    Notes
-    -----
-    The step length is Barzilai & Borwein's (1988) from the last two gradients, halved until the
-    gain is at least a tenth of a thousandth of step * |gradient|^2 (Armijo's rule). It also stops
-    when no step raises the likelihood any more in float64.
-    """
-    theta = np.asarray(start, dtype=np.float64)
-    gradient = statistics.gradient(*theta)
-    history = [_iteration(statistics, theta, None)]
-    step = 1.0 / np.trace(statistics.information(0.0, 0.0))  # below 1/curvature anywhere
-    for _ in range(max_iter):
-        if np.abs(gradient).max() <= tol:
-            break
-        best = history[-1]["log_likelihood"]
-        squared = gradient @ gradient
-        while True:
-            value = statistics.log_likelihood(*(theta + step * gradient))
-            if value > best and value >= best + 1e-4 * step * squared:
-                break
-            step /= 2
-            if step * np.abs(gradient).max() < 1e-16 * (1 + np.abs(theta).max()):
-                return history
-        moved = step * gradient
-        theta = theta + moved
-        fresh = statistics.gradient(*theta)
-        history.append(_iteration(statistics, theta, best))
-        bend = moved @ (gradient - fresh)  # positive: l is concave
-        step = (moved @ moved) / bend if bend > 0 else 2 * step
-        gradient = fresh
-    return history
-
-
-def _iteration(
-    statistics: InnerProducts, theta: NDArray[np.float64], before: float | None
-) -> dict[str, float]:
-    """Return one row of `history_`."""
-    a, b = float(theta[0]), float(theta[1])
-    value = statistics.log_likelihood(a, b)
-    return {
-        "a": a,
-        "b": b,
-        "log_likelihood": value,
-        "increase": float("nan") if before is None else value - before,
-        "gradient_norm": float(np.abs(statistics.gradient(a, b)).max()),
-    }
-
-
-def as_graphs(graphs: Any, *, n_features: int | None = None) -> list[Graph]:
-    """Return a list of `Graph` from graphs, (features, adjacency) tuples, or one of either.
-
-    Raises
-    ------
-    DataError
-        Naming the graph's index: not a graph, swapped, or of another feature width.
-    """
-    if isinstance(graphs, Graph) or _is_pair(graphs):
-        graphs = [graphs]
-    try:
-        items = list(graphs)
-    except TypeError:
-        raise DataTypeError(
-            "graphs must be a list of Graph or of (features, adjacency); "
-            f"got {type(graphs).__name__}."
-        ) from None
-    if not items:
-        raise DataError("graphs is empty: give at least one graph.")
-    result = [_as_graph(item, index) for index, item in enumerate(items)]
-    wanted = result[0].features.shape[1] if n_features is None else n_features
-    for index, graph in enumerate(result):
-        if graph.features.shape[1] != wanted:
-            raise DataError(
-                f"graph {index} has {graph.features.shape[1]} features per node where {wanted} "
-                "are expected. Every graph needs the same features."
-            )
-    return result
-
-
-def _is_pair(item: Any) -> bool:
-    """Tell a single (features, adjacency) pair of arrays from a list of graphs."""
-    return (
-        isinstance(item, tuple)
-        and len(item) == 2
-        and all(np.ndim(part) == 2 for part in item if not isinstance(part, Graph | tuple))
-        and not any(isinstance(part, Graph | tuple) for part in item)
-    )
-
-
-def _as_graph(item: Any, index: int) -> Graph:
-    """Return one graph, its index named in any error."""
-    if isinstance(item, Graph):
-        return item
-    if not isinstance(item, list | tuple) or len(item) != 2:
-        kind = type(item)
-        family = "networkx " * kind.__module__.startswith("networkx")
-        raise DataError(
-            f"graph {index} is a {family}{kind.__name__}; give a Graph or (features, adjacency)."
+    if error.max() > LARGEST_ERROR:
+        warn(
+            "the sums over pairs are approximate: slope and intercept may be off by "
+            f"{error.max():.2g} standard errors. {mend}"
         )
-    X, E = item
-    if _looks_swapped(X, E):
-        raise DataError(
-            f"graph {index} looks like (adjacency, features): shapes {np.shape(X)} and "
-            f"{np.shape(E)}. Give (features, adjacency)."
-        )
-    try:
-        return Graph(X, E)
-    except DataTypeError as error:
-        raise DataTypeError(f"graph {index}: {error}") from None
-    except DataError as error:
-        raise DataError(f"graph {index}: {error}") from None
-
-
-def _looks_swapped(X: Any, E: Any) -> bool:
-    """Tell whether the first is a square 0/1 matrix and the second cannot be one."""
-    try:
-        first, second = np.shape(X), np.shape(E)
-    except ValueError:  # ragged: to be named where it is read
-        return False
-    return (
-        len(first) == 2 == len(second)
-        and first[0] == first[1] == second[0]
-        and second[0] != second[1]
-    )
-
-
-def _warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
-    """Warn of graphs without a pair, and of features that `sample` would not draw."""
-    single = sum(g.n_nodes == 1 for g in graphs)
-    if single:
-        _warn(
-            f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
-            "nothing about a and b."
-        )
-    sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
-    largest = max(sizes)
-    if largest > 1:
-        _warn(
-            f"features reach {largest:g} in size (graph {sizes.index(largest)}): the fit is right, "
-            "but `sample` draws features from [-1, 1]. Rescale them, or give `sample` features."
-        )
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, AncestralWarning, stacklevel=4)
-
-
-def _say_ignored_loops(graphs: Sequence[Graph]) -> None:
-    """Log once that diagonal entries are ignored: a fact about real data, no warning."""
-    loops = sum(bool(np.diag(g.adjacency).any()) for g in graphs)
-    if loops:
-        logger.info(
-            "%d of %d graphs have ones on the diagonal of the adjacency; they are ignored: only "
-            "pairs of different nodes have a probability.",
-            loops,
-            len(graphs),
-        )
+    return error

@@ -1,0 +1,188 @@
+"""Rows of discrete values, and the levels behind them.
+
+Every discrete model works with *levels*: integer codes 0 .. K_i - 1 into `categories_[i]`, the
+sorted values of variable i that `fit` saw. Here values become levels and levels values, and what
+is no level (a fraction, an unseen value) is named with its place.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+
+from ancestral._validation import check_table, describe_place, first_text
+from ancestral.base import Density
+from ancestral.errors import DataError
+
+MISSING = -1
+
+
+class DiscreteDensity(Density):
+    """A density over rows of discrete values.
+
+    An author writes `_fit_levels(levels)` beside what a `Density` wants.
+
+    Attributes
+    ----------
+    categories_ : list of ndarray
+        The sorted levels of each variable.
+    """
+
+    categories_: list[NDArray]
+    n_features_in_: int
+    _fields: frozenset[str] | None = None  # names of fitted values, where only they may be restored
+
+    def _fit(self, X: NDArray) -> None:
+        """Learn the levels, then the model."""
+        X = whole_numbers(X)
+        self.categories_ = learn_categories(X)
+        self._fit_levels(self._encode(X))
+
+    @abstractmethod
+    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
+        """Fit to level codes of shape (n, d)."""
+
+    def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        return check_table(self, X, reset=reset, missing=not reset, numeric=False)
+
+    def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
+        """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found."""
+        codes = np.empty(X.shape, np.intp)
+        for j, known in enumerate(self.categories_):
+            column = X[:, j]
+            gap = _is_missing(column) if missing else np.zeros(len(column), bool)
+            filled = np.where(gap, known[0], column) if gap.any() else column
+            filled = _comparable(filled, known, name)
+            place = np.minimum(np.searchsorted(known, filled), len(known) - 1)
+            wrong = known[place] != filled
+            if wrong.any():
+                i = int(np.flatnonzero(wrong)[0])
+                raise DataError(_unknown_level(X[i, j], (i, j), known, name))
+            codes[:, j] = np.where(gap, MISSING, place)
+        return codes
+
+    def _decode(self, levels: NDArray[np.intp]) -> NDArray:
+        """Return the values behind level codes, in the common dtype of the categories."""
+        dtypes = {known.dtype for known in self.categories_}
+        dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*self.categories_)
+        values = np.empty(levels.shape, dtype)
+        for j, known in enumerate(self.categories_):
+            values[:, j] = known[levels[:, j]]
+        return values
+
+    def _check_state(self) -> None:
+        self._refuse_unknown_values()
+        if len(self.categories_) != self.n_features_in_:
+            raise ValueError("one set of categories per variable is wanted")
+        for known in self.categories_:
+            if known.ndim != 1 or not len(known) or not (known[1:] > known[:-1]).all():
+                raise ValueError("categories must be sorted and distinct")
+
+    def _refuse_unknown_values(self) -> None:
+        """Raise ValueError for a restored value that `fit` never sets."""
+        if self._fields is None:
+            return
+        common = {
+            "categories_",
+            "n_features_in_",
+            "feature_names_in_",
+            *self.get_params(deep=False),
+        }
+        if unknown := {*vars(self)} - self._fields - common:
+            raise ValueError(f"{min(unknown)!r} is no fitted value")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.positive_only = False
+        return tags
+
+
+def whole_numbers(X: NDArray) -> NDArray:
+    """Return X with whole floats made integers; DataError at the first value that is no level."""
+    _refuse_fractions(X)
+    return X if X.dtype.kind in "bUSO" else X.astype(np.int64)
+
+
+def learn_categories(X: NDArray) -> list[NDArray]:
+    """Return each column's sorted levels; a table of zeros and ones is binary in every column."""
+    if X.dtype.kind == "b" or (X.dtype.kind in "iu" and ((X == 0) | (X == 1)).all()):
+        # A pixel that is constant in the data is still a pixel that could be on or off.
+        return [np.array([0, 1], X.dtype)] * X.shape[1]
+    try:
+        return [np.unique(X[:, j]) for j in range(X.shape[1])]
+    except TypeError:
+        raise DataError(
+            "X mixes values that cannot be ordered (text and numbers in one column). "
+            "Make each column of one kind."
+        ) from None
+
+
+def _refuse_fractions(X: NDArray) -> None:
+    """Raise DataError at the first value that is no whole number, or is a missing object."""
+    if X.dtype.kind == "f":
+        wrong = np.floor(X) != X
+        if wrong.any():
+            i, j = (int(k) for k in np.argwhere(wrong)[0])
+            raise DataError(
+                f"X holds {X[i, j]:g} at {describe_place((i, j))}{_pixel(j, X.shape[1])}, which is "
+                "no whole number: levels are integers, booleans or text. Binarise grey pixels "
+                "with X >= 0.5."
+            )
+        return
+    if X.dtype.kind == "O":
+        for (i, j), value in np.ndenumerate(X):
+            if isinstance(value, float | np.floating) and value != np.floor(value):
+                seen = "NaN" if np.isnan(value) else f"{value:g}"
+                raise DataError(
+                    f"X holds {seen} at {describe_place((i, j))}; levels are integers, booleans "
+                    "or text. Drop or recode it."
+                )
+            if value is None:
+                raise DataError(
+                    f"X holds None (NaN) at {describe_place((i, j))}; drop or recode it."
+                )
+
+
+def _pixel(j: int, width: int) -> str:
+    """Return where column j is in a square image, if the table can be of square images."""
+    side = round(width**0.5)
+    return f" (pixel at row {j // side}, column {j % side})" if side * side == width > 4 else ""
+
+
+def _is_missing(column: NDArray) -> NDArray[np.bool_]:
+    """Return where a column holds NaN or None."""
+    if column.dtype.kind == "f":
+        return np.isnan(column)
+    if column.dtype.kind == "O":
+        return np.array([v is None or (isinstance(v, float) and v != v) for v in column], bool)
+    return np.zeros(len(column), bool)
+
+
+def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
+    """Return a column in a dtype that can be sorted among the known levels."""
+    if known.dtype.kind in "US" and column.dtype.kind != known.dtype.kind:
+        return column.astype(str)
+    if known.dtype.kind in "biu" and column.dtype.kind not in "biuf":
+        try:
+            return column.astype(np.float64)
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{name} holds {first_text(column)} where the levels are numbers, "
+                f"such as {known[0]}."
+            ) from None
+    return column
+
+
+def _unknown_level(value: Any, place: tuple[int, int], known: NDArray, name: str) -> str:
+    """Word the error for a level that was not seen in `fit`."""
+    shown = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
+    return (
+        f"{name} holds {value!s} at {describe_place(place)}, a level not seen in fit; "
+        f"that column has the levels {shown}."
+    )

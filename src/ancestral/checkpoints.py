@@ -1,0 +1,220 @@
+"""Training that can be killed: checkpoints by step, one holder of a folder, Ctrl-C that saves.
+
+A checkpoint is a file `step-000000123` in the format of `ancestral.model_file`: no code in it,
+checksummed, written atomically. The newest is the one with the largest step in its name; clocks
+and file times have no say. A folder has one holder at a time, named in `training.lock`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from ancestral import model_file
+from ancestral.errors import AncestralWarning, DataTypeError, FormatError, ModelError, SaveError
+
+KIND = "Checkpoint"
+KEPT = 2  # newest files: the last but one is there if the last is damaged
+LOCK = "training.lock"
+
+
+class Checkpoints:
+    """A folder of checkpoints of one training run; a context manager that holds the folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if missing (its parent must exist).
+    settings : dict of plain values
+        What must be the same for a run to be resumed: parameters, a digest of the data.
+
+    Raises
+    ------
+    SaveError
+        When the folder cannot be made or written: said before training, not after.
+    ModelError
+        When another running process holds the folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], settings: dict[str, Any]) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise DataTypeError(f"checkpoint must be the path of a folder; got {folder!r}.")
+        self.folder, self.settings = Path(folder), settings
+
+    def __enter__(self) -> Self:
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SaveError(
+                f"{self.folder}: cannot be made a folder of checkpoints ({error.strerror}). "
+                "Name another."
+            ) from None
+        model_file.check_destination(self.folder / "step-0")
+        _take_lock(self.folder / LOCK)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        (self.folder / LOCK).unlink(missing_ok=True)
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write the state after a step, then remove all but the newest files."""
+        path = self.folder / f"step-{step:09d}"
+        document = {"step": step, "settings": self.settings, **state}
+        model_file.write_atomically(path, model_file._to_bytes(KIND, {}, document))
+        for old in self._files()[KEPT:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def latest(self) -> dict[str, Any] | None:
+        """Return the newest whole state, or None in an empty folder.
+
+        Raises
+        ------
+        ModelError
+            When it is of another run: other data or parameters.
+        FormatError
+            When there are files and none is whole.
+        """
+        files = self._files()
+        for path in files:
+            try:
+                state = self._read(path)
+            except FormatError as error:
+                warnings.warn(f"{error} An older checkpoint is tried.", AncestralWarning, 2)
+                continue
+            self._refuse_another_run(path, state["settings"])
+            return state
+        if files:
+            raise FormatError(f"{self.folder}: no checkpoint in it is whole. Empty it, start over.")
+        return None
+
+    def _files(self) -> list[Path]:
+        """Return the checkpoints, newest first by the step in their names."""
+        named = [
+            (int(found.group(1)), path)
+            for path in self.folder.iterdir()
+            if (found := re.fullmatch(r"step-(\d+)", path.name))
+        ]
+        return [path for _, path in sorted(named, reverse=True)]
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any]:
+        header, arrays = model_file._read_checked(path)
+        if header.get("class") != KIND:
+            raise FormatError(f"{path}: is no checkpoint.")
+        state = model_file._decode(json.loads(header["document"])["state"], arrays)
+        if not isinstance(state, dict) or not {"step", "settings"} <= set(state):
+            raise FormatError(f"{path}: is no checkpoint.")
+        return state
+
+    def _refuse_another_run(self, path: Path, settings: dict[str, Any]) -> None:
+        """Raise ModelError naming the first setting that differs."""
+        for name in sorted({*settings, *self.settings}):
+            was, now = settings.get(name), self.settings.get(name)
+            if was != now:
+                seen = "" if name == "data" else f" ({was!r} there, {now!r} now)"
+                raise ModelError(
+                    f"{path}: is of another run: other {name}{seen}. Train with the same {name}, "
+                    "or name another folder."
+                )
+
+
+# ---- one holder ------------------------------------------------------------------------------
+
+
+def _take_lock(path: Path) -> None:
+    """Write this process's number into the lock; break a lock whose process is gone."""
+    mine = {"pid": os.getpid(), "start": _start_of(os.getpid()), "since": _now()}
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(mine))
+    try:
+        for _ in range(20):
+            try:
+                os.link(draft, path)  # whole or not at all, and refused where one is
+                return
+            except FileExistsError:
+                _break_stale(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    raise ModelError(f"{path}: other processes keep taking it. Name another folder.")
+
+
+def _break_stale(path: Path) -> None:
+    """Remove a lock whose holder no longer runs; raise ModelError naming one that does."""
+    try:
+        holder = json.loads(path.read_text())
+        pid, start, since = int(holder["pid"]), holder["start"], str(holder["since"])
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        pid, start, since = -1, None, "?"  # cut short by a crash: nobody's
+    if pid > 0 and model_file._is_running(pid) and start in (None, _start_of(pid)):
+        raise ModelError(
+            f"{path.parent}: process {pid} has been training into it since {since}. Wait for it, "
+            "or name another folder."
+        )
+    broken = path.with_name(f"{path.name}.{os.getpid()}.broken")
+    try:
+        os.rename(path, broken)  # of two that break it at once, one succeeds
+    except FileNotFoundError:
+        return
+    broken.unlink(missing_ok=True)
+
+
+def _start_of(pid: int) -> str | None:
+    """Return when a process started, where the system tells: a number may be used again."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+# ---- interrupts ------------------------------------------------------------------------------
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], int | None]]:
+    """Hold back Ctrl-C and the system's requests to end; give a function that tells of one.
+
+    The first signal is only noted, so that the step under way can be finished and saved; a second
+    Ctrl-C stops at once. In a thread, where signals cannot be caught, nothing is held back.
+    """
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                before[number] = signal.signal(number, note)
+    try:
+        yield lambda: noted[0] if noted else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def end_by(number: int, message: str) -> None:
+    """End as the signal asked, now that everything is saved; raise KeyboardInterrupt at last."""
+    if number != signal.SIGINT:
+        os.kill(os.getpid(), number)
+    raise KeyboardInterrupt(message)

@@ -1,0 +1,254 @@
+"""All pairs of many nodes as pairs of few points: distinct rows, or Chebyshev points.
+
+Distinct rows (exact): nodes of equal features are one point with their number as weight.
+
+Chebyshev points (up to three features). On the box of the features, f(x . y) is interpolated in x
+and in y on a tensor grid of points z_u, of q_k Chebyshev roots along axis k:
+
+    sum_ij f(x_i . x_j) ~ sum_uv W_u W_v f(z_u . z_v),    W_u = sum_i prod_k L_uk(x_ik)
+
+with L the Lagrange basis. W costs one pass over the nodes; the pairs of points then cost what that
+many nodes would, whatever n is. For f with its nearest poles at a s + b = +-i pi, as softplus and
+its derivatives, the error along axis k falls like rho_k^-q_k, where
+
+    rho = delta + sqrt(1 + delta^2),    delta = pi / (|a| half-width_k max|x_k|).
+
+How many points are enough is decided against the standard errors at a pilot estimate, by the
+difference between two levels; that difference is kept as the grid's `doubt`.
+
+References: Trefethen (2019), Approximation Theory and Approximation Practice, ch. 8 and 14.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebvander
+from numpy.typing import NDArray
+
+from ancestral.graph.graphs import Graph
+from ancestral.graph.grid import Cells, PairGrid
+from ancestral.graph.pair_sums import (
+    GROUPS,
+    Edges,
+    box_range,
+    in_threads,
+    pass_over,
+    product_range,
+    seen_extremes,
+    some_products,
+)
+from ancestral.graph.pairs import Extremes
+from ancestral.graph.solvers import newton
+
+Float = NDArray[np.float64]
+
+FEWEST_NODES = 2_000  # below, a pass over all pairs is over at once
+WIDEST = 3  # features
+TOLERANCE = 0.01  # standard errors, that the estimates may be off by
+START = 3.0  # the first level is this much below what the rates ask for: they are cautious
+STEP = 2.5  # to the next level: the error falls at least by e to this power
+PILOT_NODES = 3_000
+
+
+def compress(graph: Graph, *, n_jobs: int | None = None) -> PairGrid | None:
+    """Return the grid of a graph by way of fewer points, or None where that saves nothing."""
+    if graph.n_nodes < FEWEST_NODES:
+        return None
+    found = by_distinct_rows(graph, n_jobs=n_jobs)
+    if found is None and graph.features.shape[1] <= WIDEST:
+        found = by_chebyshev(graph, n_jobs=n_jobs)
+    return found
+
+
+# ---- distinct rows ---------------------------------------------------------------------------
+
+
+def by_distinct_rows(graph: Graph, *, n_jobs: int | None = None) -> PairGrid | None:
+    """Return the grid over pairs of distinct rows of features; None if they are too many."""
+    X, n = graph.features, graph.n_nodes
+    few = max(n // 4, 1)
+    if len(np.unique(X[:: max(1, n // 1_000)], axis=0)) > 250:
+        return None
+    rows, kind, counts = np.unique(X, axis=0, return_inverse=True, return_counts=True)
+    if len(rows) > few:
+        return None
+    kind = kind.reshape(-1)
+    edges = Edges.of(graph)
+    cells = Cells.over(*product_range(rows))
+    moments, _ = pass_over(rows, cells, weights=counts.astype(np.float64), n_jobs=n_jobs)
+    own = counts * (counts - 1) / 2
+    moments += cells.moments((rows * rows).sum(axis=1), own)
+    gaps = _gaps_between_kinds(rows, counts, kind[edges.rows()], kind[edges.ends])
+    return PairGrid.of_cells(
+        cells,
+        moments,
+        len(edges.s),
+        edges.s.sum(),
+        Extremes.of(edges.s, gaps),
+        n_pairs=graph.n_pairs,
+    )
+
+
+def _gaps_between_kinds(rows: Float, counts: NDArray, one: NDArray, two: NDArray) -> Float:
+    """Return the least and largest s over kinds of pairs that are not all linked."""
+    size = len(rows)
+    linked = np.bincount(np.minimum(one, two) * size + np.maximum(one, two), minlength=size**2)
+    seen: list[float] = []
+    for u in range(size):  # one row of kinds at a time: never a matrix of all
+        pairs = counts[u] * counts[u:]
+        pairs[0] = counts[u] * (counts[u] - 1) // 2
+        s = (rows[u:] @ rows[u])[pairs > linked[u * size + u : (u + 1) * size]]
+        if len(s):
+            seen += [s.min(), s.max()]
+    return np.array(seen)
+
+
+# ---- Chebyshev points ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor grid of Chebyshev roots over a box: `sizes` of them along the axes."""
+
+    low: Float
+    high: Float
+    sizes: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of points."""
+        return math.prod(self.sizes)
+
+    def axis(self, k: int) -> Float:
+        """Return the points along axis k."""
+        middle, half = (self.high[k] + self.low[k]) / 2, (self.high[k] - self.low[k]) / 2
+        return middle + half * _roots(self.sizes[k])
+
+    def points(self) -> Float:
+        """Return all points, (count, m), the last axis running fastest."""
+        axes = [self.axis(k) for k in range(len(self.sizes))]
+        return np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+
+    def basis(self, k: int, x: Float) -> Float:
+        """Return the Lagrange basis of axis k at x, shape (len(x), sizes[k])."""
+        q = self.sizes[k]
+        if self.high[k] == self.low[k]:
+            return np.ones((len(x), 1))
+        z = (2 * x - self.low[k] - self.high[k]) / (self.high[k] - self.low[k])
+        T = chebvander(_roots(q), q - 1)  # discrete orthogonality gives the basis
+        T[:, 1:] *= 2.0
+        basis: Float = chebvander(np.clip(z, -1, 1), q - 1) @ T.T / q
+        return basis
+
+    def weights_of(self, X: Float, *, n_jobs: int | None = None) -> Float:
+        """Return W, shape `sizes`: what the rows of X weigh at the points."""
+        from threadpoolctl import threadpool_limits
+
+        bounds = np.linspace(0, len(X), GROUPS + 1).astype(int)
+        with threadpool_limits(1):  # the threads are ours: those of BLAS would wait on each other
+            parts = in_threads(
+                lambda k: self._weights_of(X[bounds[k] : bounds[k + 1]]), GROUPS, n_jobs
+            )
+        return np.sum(parts, axis=0)
+
+    def _weights_of(self, X: Float) -> Float:
+        """Return the weights of some rows, by products of chunks that fit the cache."""
+        W = np.zeros(self.sizes)
+        flat = W.reshape(-1, self.sizes[-1])
+        rows = max(64, (1 << 18) // len(flat))
+        for start in range(0, len(X), rows):
+            chunk = X[start : start + rows]
+            left = np.ones((len(chunk), 1))
+            for k in range(X.shape[1] - 1):
+                right = self.basis(k, chunk[:, k])
+                left = (left[:, :, None] * right[:, None, :]).reshape(len(chunk), -1)
+            flat += left.T @ self.basis(X.shape[1] - 1, chunk[:, -1])
+        return W
+
+    def coarser(self, W: Float, sizes: tuple[int, ...]) -> tuple[Tensor, Float]:
+        """Return a tensor of fewer points and its W: exact, since its basis is of lower degree."""
+        other = replace(self, sizes=sizes)
+        for k in range(len(sizes)):
+            W = np.moveaxis(np.tensordot(other.basis(k, self.axis(k)), W, (0, k)), 0, k)
+        return other, W
+
+
+def _roots(q: int) -> Float:
+    """Return the roots of the q-th Chebyshev polynomial."""
+    roots: Float = np.cos((2 * np.arange(q) + 1) * np.pi / (2 * q))
+    return roots
+
+
+def by_chebyshev(
+    graph: Graph, *, tolerance: float = TOLERANCE, n_jobs: int | None = None
+) -> PairGrid | None:
+    """Return the grid by way of Chebyshev points; None where visiting all pairs is cheaper.
+
+    Parameters
+    ----------
+    graph : Graph
+    tolerance : float
+        Standard errors that the rougher of two levels may move the estimates by; the finer one
+        is returned, and their difference is its `doubt`.
+    n_jobs : int, optional
+    """
+    edges = Edges.of(graph)
+    about_edges = len(edges.s), float(edges.s.sum()), seen_extremes(graph, edges)
+    a, b, information = _pilot(graph, about_edges)
+    level = math.log(math.sqrt(information) / tolerance) - START
+    low, high = graph.features.min(axis=0), graph.features.max(axis=0)
+    cells = Cells.over(*box_range(low, high), some_products(graph.features))
+    while True:
+        tensor = Tensor(low, high, _sizes(low, high, a, level))
+        if tensor.count**2 > graph.n_nodes**2 / 2:
+            return None
+        W = tensor.weights_of(graph.features, n_jobs=n_jobs)
+        fewer = tuple(q - max(1, q // 5) if q > 1 else 1 for q in tensor.sizes)
+        rough = _moments(*tensor.coarser(W, fewer), graph.features, cells, n_jobs)
+        fine = _moments(tensor, W, graph.features, cells, n_jobs)
+        grid = PairGrid.of_cells(cells, fine, *about_edges, n_pairs=graph.n_pairs, rough=rough)
+        if grid.approximation_error(a, b).max() <= tolerance:
+            return grid
+        level += STEP
+
+
+def _sizes(low: Float, high: Float, a: float, level: float) -> tuple[int, ...]:
+    """Return how many points each axis needs for an error of e^-level."""
+    reach = abs(a) * (high - low) / 2 * np.maximum(np.abs(low), np.abs(high))
+    with np.errstate(divide="ignore"):
+        rates = np.arcsinh(np.pi / reach)  # log rho; infinite for a constant feature
+    return tuple(1 if h == w else max(4, math.ceil(level / r)) for w, h, r in zip(low, high, rates))
+
+
+def _moments(tensor: Tensor, W: Float, X: Float, cells: Cells, n_jobs: int | None) -> Float:
+    """Return moments of all pairs of different nodes, by way of points of weights W."""
+    points, w = tensor.points(), W.ravel()
+    moments, _ = pass_over(points, cells, weights=w, n_jobs=n_jobs)
+    moments += cells.moments((points * points).sum(axis=1), w * w / 2)
+    own = np.einsum("ij,ij->i", X, X)  # a node is no pair with itself
+    return moments - cells.moments(own, np.full(len(own), 0.5))
+
+
+def _pilot(graph: Graph, about_edges: tuple[int, float, Extremes]) -> tuple[float, float, float]:
+    """Return a rough (a, b) and the information of b, from the pairs of some nodes."""
+    some = np.random.default_rng(0).choice(
+        graph.n_nodes, min(PILOT_NODES, graph.n_nodes), replace=False
+    )
+    few = graph.features[np.sort(some)]
+    cells = Cells.over(*product_range(few), some_products(few))
+    moments, _ = pass_over(few, cells)
+    grid = PairGrid.of_cells(
+        cells,
+        moments * (graph.n_pairs / (len(few) * (len(few) - 1) / 2)),
+        *about_edges,
+        n_pairs=graph.n_pairs,
+    )
+    if not 0 < about_edges[0] < graph.n_pairs:  # part of a stream: fitted with other parts
+        a, b = 33.0 / max(float(np.ptp(cells.nodes)), 1e-300), 0.0
+    else:
+        last = newton(grid, max_iter=50)[-1]
+        a, b = last["a"], last["b"]
+    return a, b, max(1.0, float(grid.information(a, b)[1, 1]))

@@ -1,0 +1,448 @@
+"""Does the model fit? Data against exact draws of the fitted model, and links against s.
+
+Given the features of the data, the model draws new edges; what it leaves to chance must look the
+same in data and draws. Four distributions that likelihood never looked at:
+
+    degree           share of nodes by their number of edges
+    shared partners  share of edges by the number of common neighbours of their ends
+    clustering       share of nodes by the share of linked pairs among their neighbours
+    distance         share of pairs by the edges on a shortest path between them
+
+and the calibration: the frequency of edges against s, beside the model's probability.
+
+References: Hunter, Goodreau & Handcock (2008), Goodness of fit of social network models, JASA 103;
+Besag & Clifford (1989), Generalized Monte Carlo significance tests, Biometrika 76.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.special import expit
+from scipy.stats import rankdata
+
+from ancestral._validation import as_generator, check_integer, check_number
+from ancestral.errors import ModelError
+from ancestral.graph.graphs import Graph, as_graphs
+from ancestral.graph.inner_product import InnerProductGraph
+from ancestral.graph.pair_sums import products
+from ancestral.graph.pairs import InnerProducts
+
+Float = NDArray[np.float64]
+Counts = dict[str, NDArray[np.float64]]  # by statistic: (n_draws, values)
+
+DENSE_STACK = 150  # nodes up to which all draws of a graph are made and measured at once
+SOURCES = 1_000  # nodes from which distances are measured; all of them in smaller graphs
+CLUSTERING_BINS = 11  # zero, then tenths
+NAMES = ("degree", "shared partners", "clustering", "distance")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One distribution of the data beside those of draws.
+
+    Parameters
+    ----------
+    name : str
+        "degree", "shared partners", "clustering" or "distance".
+    labels : list of str
+        What each entry stands for.
+    observed : ndarray of shape (n_values,)
+        Shares in the data, summing to one.
+    draws : ndarray of shape (n_draws, n_values)
+        The same in each draw.
+    p_value : float
+        Of the Monte Carlo test that the data are one more draw: the rank of their squared
+        distance to the mean, each value scaled by its variance.
+    """
+
+    name: str
+    labels: list[str]
+    observed: Float
+    draws: Float
+    p_value: float
+
+    def band(self, level: float = 0.95) -> Float:
+        """Return the ends, (2, n_values), between which that share of draws lies at each value."""
+        tail = (1 - check_number(level, "level", minimum=0.0)) / 2
+        return np.quantile(self.draws, [tail, 1 - tail], axis=0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often pairs of like s are linked, beside what the model says.
+
+    Parameters
+    ----------
+    s, predicted, observed : ndarray of shape (n_bins,)
+        Mean s, mean p, and share of linked pairs in each bin; bins hold like numbers of expected
+        edges.
+    standard_errors : ndarray of shape (n_bins,)
+        Of `observed`, were the model right.
+    n_pairs : ndarray of shape (n_bins,)
+    """
+
+    s: Float
+    predicted: Float
+    observed: Float
+    standard_errors: Float
+    n_pairs: Float
+
+
+@dataclass(frozen=True)
+class FitCheck:
+    """What `check_fit` found: four comparisons by name, and the calibration."""
+
+    comparisons: dict[str, Comparison]
+    calibration: Calibration
+    n_graphs: int
+    n_draws: int
+
+
+def check_fit(
+    model: InnerProductGraph, graphs: Any, *, n_draws: int = 100, random_state: Any = None
+) -> FitCheck:
+    """Compare graphs with exact draws of a fitted model, given the same features.
+
+    Parameters
+    ----------
+    model : InnerProductGraph
+        Fitted.
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+    n_draws : int
+        Draws of the whole set of graphs, 20 or more.
+    random_state : None, int, RandomState or Generator
+
+    Returns
+    -------
+    FitCheck
+        For `ancestral.viz.fit_panel`.
+
+    Notes
+    -----
+    In graphs of more than 1,000 nodes distances are measured from 1,000 of them, the same in data
+    and draws. The test takes the fitted parameters as true, which makes it a little cautious.
+
+    Examples
+    --------
+    >>> from ancestral import InnerProductGraph, datasets
+    >>> graphs = datasets.classrooms(30, random_state=0)
+    >>> check = check_fit(InnerProductGraph().fit(graphs), graphs, n_draws=40, random_state=0)
+    >>> bool(check.comparisons["degree"].p_value > 0.01)
+    True
+    """
+    model._check_fitted()
+    checked = as_graphs(graphs, n_features=model.n_features_)
+    n_draws = check_integer(n_draws, "n_draws", minimum=20)
+    rng = as_generator(random_state)
+    seen: Counts = {}
+    drawn: Counts = {}
+    for graph in checked:
+        _add(seen, measure(graph))
+        _add(drawn, _measure_draws(model, graph, n_draws, rng))
+    comparisons = {name: _compare(name, seen[name], drawn[name]) for name in NAMES}
+    return FitCheck(comparisons, calibrate(model, checked), len(checked), n_draws)
+
+
+def _add(total: Counts, part: Counts) -> None:
+    """Add counts, (n_draws, values), of any number of values."""
+    for name, counts in part.items():
+        old = total.get(name, counts[:, :0])
+        size = max(old.shape[1], counts.shape[1])
+        total[name] = _widened(old, size) + _widened(counts, size)
+
+
+def _widened(counts: Float, size: int) -> Float:
+    """Return counts with zeros for values that were not met."""
+    return np.pad(counts, ((0, 0), (0, size - counts.shape[1])))
+
+
+# ---- counting --------------------------------------------------------------------------------
+
+
+def measure(graph: Graph) -> Counts:
+    """Return the counts of the four statistics of one graph, (1, values) each."""
+    if graph.n_nodes <= DENSE_STACK:
+        A = graph.to_dense()[None] != 0
+        A[:, np.arange(graph.n_nodes), np.arange(graph.n_nodes)] = False
+        return _measure_stack(A)
+    return _measure_sparse(graph.to_sparse())
+
+
+def _measure_draws(
+    model: InnerProductGraph, graph: Graph, n_draws: int, rng: np.random.Generator
+) -> Counts:
+    """Return the counts of new edges for a graph's features."""
+    n = graph.n_nodes
+    if n <= DENSE_STACK:
+        i, j = np.triu_indices(n, 1)
+        A = np.zeros((n_draws, n, n), bool)
+        A[:, i, j] = rng.random((n_draws, len(i))) < model.probabilities(graph.features)[i, j]
+        return _measure_stack(A | A.transpose(0, 2, 1))
+    parts = []
+    for _ in range(n_draws):
+        (draw,) = model.sample(1, features=graph.features, random_state=rng)
+        parts.append(_measure_sparse(draw.to_sparse()))
+    return {name: _stacked([part[name][0] for part in parts]) for name in NAMES}
+
+
+def _stacked(rows: Sequence[Float]) -> Float:
+    """Return rows of counts as one array, short ones filled with zeros."""
+    size = max(len(row) for row in rows)
+    return np.array([np.pad(row, (0, size - len(row))) for row in rows])
+
+
+def _measure_stack(A: NDArray[np.bool_]) -> Counts:
+    """Return counts for each of a stack of small graphs, (draws, n, n)."""
+    draws, n, _ = A.shape
+    B = A.astype(np.float32)  # counts below 2^24: exact
+    common = B @ B
+    degree = A.sum(axis=2)
+    triangles = (common * B).sum(axis=2) / 2
+    i, j = np.triu_indices(n, 1)
+    linked, partners = A[:, i, j], common[:, i, j].astype(np.int64)
+    edge_rows = np.nonzero(linked)[0]
+    distance = _distances(A)[:, i, j]
+    rows = np.arange(draws)
+    return {
+        "degree": _table(np.repeat(rows, n), degree.ravel(), draws),
+        "shared partners": _table(edge_rows, partners[linked], draws),
+        "clustering": _clustering_table(degree, triangles),
+        "distance": _table(np.repeat(rows, len(i)), distance.ravel(), draws),
+    }
+
+
+def _distances(A: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return distances in a stack of graphs, 0 where no path leads."""
+    distance = np.zeros(A.shape, np.int64)
+    B, reached, front = A.astype(np.float32), np.eye(A.shape[1], dtype=bool) | A, A
+    d = 1
+    while front.any():
+        distance[front] = d
+        d += 1
+        front = (front.astype(np.float32) @ B > 0) & ~reached
+        reached = reached | front
+    return distance
+
+
+def _clustering_table(degree: NDArray, triangles: NDArray) -> Float:
+    """Return counts of nodes with two neighbours or more by bin of their clustering."""
+    pairs = degree * (degree - 1) / 2
+    able = pairs > 0
+    share = triangles[able] / pairs[able]
+    bins = np.ceil((CLUSTERING_BINS - 1) * share - 1e-9).astype(np.int64)
+    return _table(np.nonzero(able)[0], bins, len(degree), CLUSTERING_BINS)
+
+
+def _table(rows: NDArray, values: NDArray, n_rows: int, size: int = 0) -> Float:
+    """Return how often each value occurs in each row, (n_rows, values)."""
+    size = max(size, int(values.max(initial=0)) + 1)
+    flat = np.bincount(rows * size + values.astype(np.int64), minlength=n_rows * size)
+    return flat.reshape(n_rows, size).astype(np.float64)
+
+
+def _measure_sparse(adjacency: sparse.csr_array) -> Counts:
+    """Return the counts of one large graph."""
+    from ancestral.graph import walk_kernels
+
+    n = adjacency.shape[0]
+    indptr, indices = (v.astype(np.int64) for v in (adjacency.indptr, adjacency.indices))
+    degree = np.diff(indptr)
+    partners, triangles = walk_kernels.shared_partners(indptr, indices)
+    few = min(n, SOURCES)
+    sources = np.random.default_rng(0).choice(n, few, replace=False)  # the same in data and draws
+    distance = walk_kernels.distance_counts(indptr, indices, sources)
+    row = np.zeros(n, np.int64)
+    last = int(np.flatnonzero(distance).max(initial=0))
+    return {
+        "degree": _table(row, degree, 1),
+        "shared partners": _table(np.zeros(len(partners), np.int64), partners, 1),
+        "clustering": _clustering_table(degree[None], triangles[None]),
+        "distance": distance[None, : last + 1] * (n / (2 * few)),  # as pairs
+    }
+
+
+# ---- comparing -------------------------------------------------------------------------------
+
+
+def _compare(name: str, seen: Float, drawn: Float) -> Comparison:
+    """Return shares of data and draws over common values, and their test."""
+    size = max(seen.shape[1], drawn.shape[1])
+    counts = np.concatenate([_widened(seen, size), _widened(drawn, size)])
+    labels, counts = _LABELLED[name](counts)
+    total = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    spread = share.var(axis=0)
+    varies = spread > 0
+    off = (share - share.mean(axis=0))[:, varies] ** 2 / spread[varies]
+    distance = off.sum(axis=1)
+    p_value = float((distance >= distance[0] - 1e-12).mean())  # the data count as one draw
+    return Comparison(name, labels, share[0], share[1:], p_value)
+
+
+def _whole_numbers(counts: Float) -> tuple[list[str], Float]:
+    """Label counts 0, 1, 2, ...; group many values so that groups widen with their size."""
+    used = int(np.flatnonzero(counts.sum(axis=0)).max(initial=0)) + 1
+    counts = counts[:, :used]
+    if used <= 30:
+        return [str(k) for k in range(used)], counts
+    starts = np.unique(np.round(np.concatenate([np.arange(8), np.geomspace(8, used, 20)])))
+    starts = starts[starts < used].astype(int)
+    ends = [*(starts[1:] - 1), used - 1]
+    labels = [str(a) if a == b else f"{a}–{b}" for a, b in zip(starts, ends)]
+    return labels, np.add.reduceat(counts, starts, axis=1)
+
+
+def _tenths(counts: Float) -> tuple[list[str], Float]:
+    """Label bins of clustering by their upper ends."""
+    return [f"{k / (CLUSTERING_BINS - 1):.1f}" for k in range(CLUSTERING_BINS)], counts
+
+
+def _path_lengths(counts: Float) -> tuple[list[str], Float]:
+    """Label distances, those without a path last."""
+    labels, grouped = _whole_numbers(counts[:, 1:])
+    return [str(int(k) + 1) if k.isdigit() else k for k in labels] + ["∞"], np.column_stack(
+        [grouped, counts[:, 0]]
+    )
+
+
+_LABELLED: dict[str, Callable[[Float], tuple[list[str], Float]]] = {
+    "degree": _whole_numbers,
+    "shared partners": _whole_numbers,
+    "clustering": _tenths,
+    "distance": _path_lengths,
+}
+
+
+def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Calibration:
+    """Return how often pairs of like s are linked, beside the model's probability.
+
+    Parameters
+    ----------
+    model : InnerProductGraph
+        Fitted.
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+    n_bins : int
+
+    Returns
+    -------
+    Calibration
+    """
+    model._check_fitted()
+    checked = as_graphs(graphs, n_features=model.n_features_)
+    n_bins = check_integer(n_bins, "n_bins", minimum=2)
+    s, p, weight = _pairs_by_s(model, checked)
+    edges = np.concatenate([products(g.features, *g.edges()) for g in checked])
+    order = np.argsort(s, kind="stable")
+    s, p, weight = s[order], p[order], weight[order]
+    expected = np.cumsum(np.abs(p * weight))
+    cuts = np.searchsorted(expected, expected[-1] * np.arange(1, n_bins) / n_bins)
+    ends = np.unique(s[np.minimum(cuts, len(s) - 1)])
+    home, tied = np.searchsorted(ends, s, side="left"), len(ends) + 1
+    n = np.bincount(home, weight, minlength=tied)
+    linked = np.bincount(np.searchsorted(ends, edges, side="left"), minlength=tied)
+    keep = n > 0.5
+    mean_s, mean_p, variance = (
+        np.bincount(home, weight * v, minlength=tied)[keep] / n[keep] for v in (s, p, p * (1 - p))
+    )
+    errors = np.sqrt(np.maximum(variance, 0) / n[keep])
+    return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep])
+
+
+def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Float, Float, Float]:
+    """Return s, p and weight of all pairs, or of the nodes of their grid."""
+    sizes: dict[int, list[Graph]] = {}
+    for graph in graphs:
+        sizes.setdefault(graph.n_nodes if model.offset else 0, []).append(graph)
+    parts = []
+    for n, some in sizes.items():
+        found: Any = model._gathered(some)
+        found = getattr(found, "grid", found)
+        if isinstance(found, InnerProducts):
+            s = np.concatenate([found.edges, found.gaps])
+            weight = np.ones(len(s))
+        else:
+            s, weight = found.nodes, found.weights
+        parts.append((s, expit(model._logit(s, max(n, 1))), weight))
+    s, p, weight = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return s, p, weight
+
+
+# ---- held-out graphs -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How well a model foretells the edges of graphs it has not seen.
+
+    Parameters
+    ----------
+    log_density : ndarray of shape (n_graphs,)
+        Nats.
+    per_pair : ndarray of shape (n_graphs,)
+        Nats per pair of nodes.
+    gain : ndarray of shape (n_graphs,)
+        Nats per pair above a model that knows each graph's density and nothing else.
+    auc : ndarray of shape (n_graphs,)
+        The chance that a linked pair has a larger probability than an unlinked one; ties count
+        half. nan where no pair or every pair is linked.
+    """
+
+    log_density: Float
+    per_pair: Float
+    gain: Float
+    auc: Float
+
+
+def held_out(model: InnerProductGraph, graphs: Any) -> HeldOut:
+    """Score graphs that a model was not fitted to.
+
+    Parameters
+    ----------
+    model : InnerProductGraph
+        Fitted to other graphs.
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+
+    Returns
+    -------
+    HeldOut
+
+    Raises
+    ------
+    ModelError
+        When a graph has no pair of nodes.
+    """
+    model._check_fitted()
+    checked = as_graphs(graphs, n_features=model.n_features_)
+    pairs = np.array([graph.n_pairs for graph in checked], np.float64)
+    if not pairs.all():
+        raise ModelError(f"graph {int(np.argmin(pairs))} has no pair of nodes: drop it.")
+    density = np.array([graph.density for graph in checked])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.nan_to_num(density * np.log(density))
+        entropy -= np.nan_to_num((1 - density) * np.log1p(-density))
+    total = model.log_density(checked)
+    auc = np.array([_auc(model, graph) for graph in checked])
+    return HeldOut(total, total / pairs, total / pairs + entropy, auc)
+
+
+def _auc(model: InnerProductGraph, graph: Graph) -> float:
+    """Return the area under the curve of a s + b: by ranks, or by the grid of a large graph."""
+    edges, gaps = graph.n_edges, graph.n_pairs - graph.n_edges
+    if not edges or not gaps:
+        return float("nan")
+    s, _, weight = _pairs_by_s(model, [graph])
+    if len(s) == graph.n_pairs:
+        above = rankdata(s)[:edges].sum() - edges * (edges + 1) / 2  # edges stand first
+    else:
+        linked = products(graph.features, *graph.edges())
+        order = np.argsort(s, kind="stable")
+        below = np.cumsum(weight[order]) - weight[order] / 2
+        above = np.interp(linked, s[order], below).sum() - edges**2 / 2
+    auc = float(above / (edges * gaps))
+    return {1: auc, 0: 0.5, -1: 1 - auc}[int(np.sign(model.slope_))]

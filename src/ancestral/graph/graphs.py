@@ -1,0 +1,350 @@
+"""Graphs with node features: the type, its checks, and lists of them.
+
+    G = (X, E),   X of shape (n, m),   E of shape (n, n), 0 or 1, symmetric
+
+Only pairs i < j of different nodes are modelled, so the diagonal of E is ignored. Small graphs hold
+E as an array; graphs of more than `DENSE_NODES` nodes hold it sparse when it was given so, and a
+million nodes then cost what their edges cost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ancestral._validation import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
+from ancestral.errors import DataError, DataTypeError, ModelError
+
+logger = logging.getLogger("ancestral")
+
+DENSE_NODES = 2_000  # up to here an adjacency is an array, whatever it was given as
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Graph:
+    """An undirected graph with a row of features for each node.
+
+    Parameters
+    ----------
+    features : array-like of shape (n_nodes, n_features)
+    adjacency : array-like or scipy.sparse matrix of shape (n_nodes, n_nodes)
+        0 or 1 and symmetric. The diagonal, if it is not zero, is ignored: only pairs of
+        different nodes have a probability. A sparse matrix of more than 2,000 nodes stays sparse
+        (`scipy.sparse.csr_array`, int8, sorted); anything else becomes an int8 array.
+    feature_names : sequence of str, optional
+        One for each column of `features`.
+
+    Raises
+    ------
+    DataError
+        When the shapes do not fit, or an entry is not 0 or 1, or the matrix is not symmetric.
+
+    Examples
+    --------
+    >>> g = Graph([[0.1, 0.2], [0.3, -0.5], [1.0, 0.0]], [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
+    >>> g.n_nodes, g.n_edges
+    (3, 1)
+    """
+
+    features: NDArray[np.float64]
+    adjacency: Any
+    feature_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        X = as_numbers(self.features, name="features", ndim=2).astype(np.float64)
+        refuse_non_finite(X, name="features")
+        if not len(X):
+            raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
+        object.__setattr__(self, "features", X)
+        object.__setattr__(self, "adjacency", _checked_adjacency(self.adjacency, len(X)))
+        if self.feature_names is not None:
+            names = tuple(str(name) for name in self.feature_names)
+            if len(names) != X.shape[1]:
+                raise DataError(
+                    f"feature_names has {len(names)} names for {X.shape[1]} features per node: "
+                    "give one for each."
+                )
+            object.__setattr__(self, "feature_names", names)
+
+    def __repr__(self) -> str:
+        width = self.features.shape[1]
+        return f"Graph({self.n_nodes} nodes with {width} features, {self.n_edges} edges)"
+
+    @classmethod
+    def of_checked(cls, features: NDArray[np.float64], adjacency: sparse.csr_array) -> Graph:
+        """Return a graph of parts made by this package, unchecked: checks of millions add up."""
+        graph = object.__new__(cls)
+        for name, value in (("features", features), ("adjacency", adjacency)):
+            object.__setattr__(graph, name, value)
+        object.__setattr__(graph, "feature_names", None)
+        return graph
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return len(self.features)
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs of different nodes (dyads)."""
+        return self.n_nodes * (self.n_nodes - 1) // 2
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges between different nodes."""
+        if self.is_sparse:
+            return int(self.adjacency.nnz - self.adjacency.diagonal().sum()) // 2
+        return int(np.triu(self.adjacency, 1).sum())
+
+    @property
+    def is_sparse(self) -> bool:
+        """Tell whether `adjacency` is a scipy.sparse array."""
+        return sparse.issparse(self.adjacency)
+
+    @property
+    def density(self) -> float:
+        """Share of node pairs that are linked (nan without a pair)."""
+        return self.n_edges / self.n_pairs if self.n_pairs else float("nan")
+
+    @property
+    def degrees(self) -> NDArray[np.int64]:
+        """Edges of each node, shape (n_nodes,)."""
+        total = np.asarray(self.adjacency.sum(axis=1, dtype=np.int64)).ravel()
+        return total - self.adjacency.diagonal().astype(np.int64)
+
+    def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the two ends i < j of every edge, ordered by i, then j."""
+        if self.is_sparse:
+            upper = sparse.triu(self.adjacency, 1, format="csr")
+            rows = np.repeat(np.arange(self.n_nodes), np.diff(upper.indptr))
+            return rows, upper.indices.astype(np.int64)
+        i, j = np.nonzero(np.triu(self.adjacency, 1))
+        return i, j
+
+    def to_dense(self) -> NDArray[np.int8]:
+        """Return the adjacency as an array, refused where it would not fit in memory."""
+        if self.is_sparse:
+            mend = "Keep it sparse: see Graph.adjacency and Graph.edges."
+            refuse_large(self.n_nodes, matrices=1, what="a dense adjacency", mend=mend)
+            dense: NDArray[np.int8] = self.adjacency.toarray()
+            return dense
+        array: NDArray[np.int8] = self.adjacency
+        return array
+
+    def to_sparse(self) -> sparse.csr_array:
+        """Return the adjacency as a sorted CSR array with an empty diagonal."""
+        i, j = self.edges()
+        return symmetric(i, j, self.n_nodes)
+
+
+def symmetric(i: NDArray, j: NDArray, n_nodes: int) -> sparse.csr_array:
+    """Return the sorted 0/1 CSR adjacency of edges whose ends are i and j, each edge given once."""
+    ones = np.ones(2 * len(i), np.int8)
+    ends = (np.concatenate([i, j]), np.concatenate([j, i]))
+    adjacency = sparse.csr_array((ones, ends), shape=(n_nodes, n_nodes))
+    adjacency.sort_indices()
+    return adjacency
+
+
+def _checked_adjacency(E: Any, n_nodes: int) -> NDArray[np.int8] | sparse.csr_array:
+    """Return E as int8, an array or sparse by its size; raise DataError if it is no adjacency."""
+    if type(E).__module__.startswith("networkx"):
+        raise DataTypeError(
+            "adjacency is a networkx graph, whose nodes have an order of their own: give a "
+            "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
+        )
+    if sparse.issparse(E):
+        if E.shape != (n_nodes, n_nodes):
+            _refuse_shape(E.shape, n_nodes)
+        if n_nodes > DENSE_NODES:
+            return _checked_sparse(E)
+        E = E.toarray()
+    E = as_numbers(E, name="adjacency", ndim=2)
+    if E.shape != (n_nodes, n_nodes):
+        _refuse_shape(E.shape, n_nodes)
+    wrong = (E != 0) & (E != 1)
+    if wrong.any():
+        i, j = (int(k) for k in np.argwhere(wrong)[0])
+        raise DataError(f"adjacency holds {E[i, j]} at ({i}, {j}); entries must be 0 or 1.")
+    uneven = E != E.T
+    if uneven.any():
+        i, j = (int(k) for k in np.argwhere(uneven)[0])
+        _refuse_uneven(i, j, E[i, j], E[j, i])
+    return E.astype(np.int8)
+
+
+def _checked_sparse(E: Any) -> sparse.csr_array:
+    """Return a large sparse adjacency in canonical form, never made dense."""
+    if E.dtype.kind not in "biuf":
+        raise DataTypeError(f"adjacency holds {E.dtype} values; real numbers are wanted.")
+    E = sparse.csr_array(E, copy=True)
+    E.sum_duplicates()
+    E.eliminate_zeros()
+    wrong = E.data != 1
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        i, j = _row_of(E, place), int(E.indices[place])
+        raise DataError(f"adjacency holds {E.data[place]} at ({i}, {j}); entries must be 0 or 1.")
+    across = E.T.tocsr()  # sorted, like E
+    if not (np.array_equal(E.indptr, across.indptr) and np.array_equal(E.indices, across.indices)):
+        one_way = (E - E.multiply(across)).tocsr()
+        one_way.eliminate_zeros()
+        i, j = _row_of(one_way, 0), int(one_way.indices[0])
+        _refuse_uneven(i, j, 1, 0)
+    return E.astype(np.int8)
+
+
+def _row_of(E: sparse.csr_array, place: int) -> int:
+    """Return the row in which a stored entry stands."""
+    return int(np.searchsorted(E.indptr, place, side="right")) - 1
+
+
+def _refuse_shape(shape: tuple[int, ...], n_nodes: int) -> None:
+    """Raise DataError for an adjacency of another shape."""
+    swapped = " Are features and adjacency swapped?" if shape[0] == n_nodes else ""
+    raise DataError(
+        f"features have {n_nodes} rows, so adjacency must have shape ({n_nodes}, {n_nodes}); "
+        f"got {shape}.{swapped}"
+    )
+
+
+def _refuse_uneven(i: int, j: int, there: float, back: float) -> None:
+    """Raise DataError for two entries that should be equal."""
+    raise DataError(
+        f"adjacency is not symmetric: ({i}, {j}) is {there:g}, ({j}, {i}) is {back:g}. "
+        "Symmetrise it, for example with numpy.maximum(E, E.T)."
+    )
+
+
+def refuse_large(n_nodes: int, *, matrices: int, what: str, mend: str) -> None:
+    """Raise ModelError when so many dense (n_nodes, n_nodes) float64 matrices pass MAX_BYTES."""
+    needed = 8 * matrices * n_nodes * n_nodes
+    if needed > MAX_SAMPLE_BYTES:
+        raise ModelError(
+            f"{what} of {n_nodes} nodes needs {needed / 2**30:.1f} GiB, over the limit of "
+            f"{MAX_SAMPLE_BYTES >> 30} GiB. {mend}"
+        )
+
+
+def as_graphs(graphs: Any, *, n_features: int | None = None) -> list[Graph]:
+    """Return a list of `Graph` from graphs, (features, adjacency) tuples, or one of either.
+
+    Raises
+    ------
+    DataError
+        Naming the graph's index: not a graph, swapped, or of another feature width.
+    """
+    if isinstance(graphs, Graph) or _is_pair(graphs):
+        graphs = [graphs]
+    try:
+        items = list(graphs)
+    except TypeError:
+        raise DataTypeError(
+            "graphs must be a list of Graph or of (features, adjacency); "
+            f"got {type(graphs).__name__}."
+        ) from None
+    if not items:
+        raise DataError("graphs is empty: give at least one graph.")
+    result = [_as_graph(item, index) for index, item in enumerate(items)]
+    wanted = result[0].features.shape[1] if n_features is None else n_features
+    for index, graph in enumerate(result):
+        if graph.features.shape[1] != wanted:
+            raise DataError(
+                f"graph {index} has {graph.features.shape[1]} features per node where {wanted} "
+                "are expected. Every graph needs the same features."
+            )
+    return result
+
+
+def _is_pair(item: Any) -> bool:
+    """Tell a single (features, adjacency) pair of arrays from a list of graphs."""
+    return (
+        isinstance(item, tuple)
+        and len(item) == 2
+        and not any(isinstance(part, Graph | tuple) for part in item)
+        and all(_ndim(part) == 2 for part in item)
+    )
+
+
+def _ndim(part: Any) -> int:
+    """Return the number of dimensions, of sparse matrices too."""
+    return part.ndim if sparse.issparse(part) else np.ndim(part)
+
+
+def _shape(part: Any) -> tuple[int, ...]:
+    """Return the shape, of sparse matrices too."""
+    return part.shape if sparse.issparse(part) else np.shape(part)
+
+
+def _as_graph(item: Any, index: int) -> Graph:
+    """Return one graph, its index named in any error."""
+    if isinstance(item, Graph):
+        return item
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        kind = type(item)
+        family = "networkx " * kind.__module__.startswith("networkx")
+        raise DataError(
+            f"graph {index} is a {family}{kind.__name__}; give a Graph or (features, adjacency)."
+        )
+    X, E = item
+    if _looks_swapped(X, E):
+        raise DataError(
+            f"graph {index} looks like (adjacency, features): shapes {_shape(X)} and "
+            f"{_shape(E)}. Give (features, adjacency)."
+        )
+    try:
+        return Graph(X, E)
+    except DataTypeError as error:
+        raise DataTypeError(f"graph {index}: {error}") from None
+    except DataError as error:
+        raise DataError(f"graph {index}: {error}") from None
+
+
+def _looks_swapped(X: Any, E: Any) -> bool:
+    """Tell whether the first is a square 0/1 matrix and the second cannot be one."""
+    try:
+        first, second = _shape(X), _shape(E)
+    except ValueError:  # ragged: to be named where it is read
+        return False
+    return (
+        len(first) == 2 == len(second)
+        and first[0] == first[1] == second[0]
+        and second[0] != second[1]
+    )
+
+
+def warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
+    """Warn of graphs without a pair, and of features that `sample` would not draw."""
+    single = sum(g.n_nodes == 1 for g in graphs)
+    if single:
+        warn(
+            f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
+            "nothing about a and b."
+        )
+    if np.abs(np.concatenate([g.features.ravel() for g in graphs])).max(initial=0.0) > 1:
+        sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
+        largest = max(sizes)
+        warn(
+            f"features reach {largest:g} in size (graph {sizes.index(largest)}): the fit is right, "
+            "but `sample` draws features from [-1, 1]. Rescale them, or give `sample` features."
+        )
+
+
+def say_ignored_loops(graphs: Sequence[Graph]) -> None:
+    """Log once that diagonal entries are ignored: a fact about real data, no warning."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    loops = sum(bool(g.adjacency.diagonal().any()) for g in graphs)
+    if loops:
+        logger.info(
+            "%d of %d graphs have ones on the diagonal of the adjacency; they are ignored: only "
+            "pairs of different nodes have a probability.",
+            loops,
+            len(graphs),
+        )

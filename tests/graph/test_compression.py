@@ -1,0 +1,199 @@
+"""Fewer points in place of all nodes, and samples in place of all pairs: against every pair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ancestral import Graph, InnerProductGraph
+from ancestral.errors import AncestralWarning, ModelError
+from ancestral.graph import pair_sampling
+from ancestral.graph.compression import Tensor, by_chebyshev, by_distinct_rows, compress
+from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.pair_sampling import SampledPairs, sample_pairs
+from ancestral.graph.pair_sums import gather, visit
+from ancestral.graph.pairs import InnerProducts
+from ancestral.graph.solvers import newton
+from tests.graph.test_pair_sums import grid_sums
+
+FALSE_ALARM = 1e-4
+
+
+def sparse_graph(X: np.ndarray, a: float, b: float, seed: int = 0) -> Graph:
+    return Graph(X, sample_edges(X, a, b, random_state=seed))
+
+
+def uniform_graph(n: int, m: int, a: float, b: float, seed: int = 0) -> Graph:
+    return sparse_graph(np.random.default_rng(seed).uniform(-1, 1, (n, m)), a, b, seed)
+
+
+def estimates(statistics: Any) -> tuple[np.ndarray, np.ndarray]:
+    last = newton(statistics)[-1]
+    theta = np.array([last["a"], last["b"]])
+    return theta, np.sqrt(np.diag(statistics.covariance(*theta)))
+
+
+# ---- Chebyshev points ------------------------------------------------------------------------
+
+
+def boxes() -> list[Any]:
+    rng = np.random.default_rng(1)
+    n = 12_000
+    return [
+        pytest.param(rng.uniform(-1, 1, (n, 1)), 6.0, -6.0, id="a line"),
+        pytest.param(rng.uniform(-1, 1, (n, 2)), 5.55, -6.0, id="a square"),
+        pytest.param(rng.uniform(-1, 1, (n, 2)), -5.0, -7.0, id="unlike nodes link"),
+        pytest.param(rng.normal(size=(n, 2)) * [0.8, 0.1], 3.0, -6.0, id="long and normal"),
+        pytest.param(rng.uniform([0, 2], [1, 3], (n, 2)), 2.0, -22.0, id="off the origin"),
+        pytest.param(
+            np.column_stack([rng.uniform(-1, 1, (n, 2)), np.ones(n)]), 5.0, -11.0, id="a constant"
+        ),
+        pytest.param(rng.uniform(-1, 1, (20_000, 3)), 5.55, -9.0, id="a cube"),
+    ]
+
+
+@pytest.mark.parametrize(("X", "a", "b"), boxes())
+def test_estimates_move_by_less_than_a_hundredth_of_their_error(
+    X: np.ndarray, a: float, b: float
+) -> None:
+    graph = sparse_graph(X, a, b)
+    fast, slow = by_chebyshev(graph), visit([graph])
+    assert fast is not None
+    assert (fast.n_pairs, fast.n_edges) == (slow.n_pairs, slow.n_edges)
+    assert fast.edge_sum == pytest.approx(slow.edge_sum, rel=1e-12)
+    theta, errors = estimates(slow)
+    near, near_errors = estimates(fast)
+    assert np.abs(near - theta).max() < 0.01 * errors.min()
+    np.testing.assert_allclose(near_errors, errors, rtol=1e-4)
+    assert (np.abs(near - theta) / errors <= fast.approximation_error(*near) + 1e-9).all()
+    assert fast.approximation_error(*near).max() < 0.02
+
+
+def test_coarser_weights_are_those_made_from_the_nodes() -> None:
+    X = np.random.default_rng(0).uniform(-1, 2, (300, 3))
+    fine = Tensor(X.min(axis=0), X.max(axis=0), (9, 12, 7))
+    coarse, W = fine.coarser(fine.weights_of(X), (6, 12, 5))
+    np.testing.assert_allclose(W, coarse.weights_of(X), atol=1e-11)
+
+
+def test_points_carry_every_polynomial_of_their_degree() -> None:
+    """sum over nodes of x^i y^j z^k, and of (x_i . x_j)^4, from weights at 5 points an axis."""
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    tensor = Tensor(X.min(axis=0), X.max(axis=0), (5, 5, 5))
+    W, Z = tensor.weights_of(X).ravel(), tensor.points()
+    for powers in [(0, 0, 0), (4, 0, 2), (1, 3, 4), (4, 4, 4)]:
+        wanted = np.prod(X**powers, axis=1).sum()
+        assert W @ np.prod(Z**powers, axis=1) == pytest.approx(wanted, rel=1e-9)
+    total = W @ ((Z @ Z.T) ** 4) @ W
+    assert total == pytest.approx(((X @ X.T) ** 4).sum(), rel=1e-9)
+
+
+def test_the_cheaper_way_is_taken() -> None:
+    line = uniform_graph(12_000, 1, 5.0, -7.0)
+    assert compress(line) is not None
+    wide = uniform_graph(3_000, 5, 2.0, -7.0)
+    assert compress(wide) is None
+    few = uniform_graph(3_000, 3, 5.0, -7.0)  # it would take more points than there are nodes
+    assert compress(few) is None
+    assert isinstance(gather([uniform_graph(1_000, 3, 5.0, -7.0)]), InnerProducts)
+
+
+def test_a_model_says_how_far_it_may_be_off() -> None:
+    graph = uniform_graph(12_000, 2, 5.55, -8.0)
+    model = InnerProductGraph().fit(graph)
+    visited = InnerProductGraph(pairs="visited", max_iter=60).fit(graph)
+    shift = np.abs([model.slope_ - visited.slope_, model.intercept_ - visited.intercept_])
+    assert (shift / visited.standard_errors_ < model.approximation_error_).all()
+    assert model.approximation_error_.max() < 0.02
+    assert model.log_density([graph])[0] == pytest.approx(visited.log_likelihood_, rel=1e-7)
+
+
+def test_a_stream_whose_parts_have_no_edges_is_fitted() -> None:
+    graph = uniform_graph(12_000, 2, 5.55, -8.0)
+    bare = Graph(graph.features, 0 * graph.adjacency)
+    model = InnerProductGraph()
+    for part in (bare, graph):
+        model.partial_fit([part])
+    whole = InnerProductGraph(pairs="visited").fit([bare, graph])
+    assert abs(model.slope_ - whole.slope_) < 0.01 * whole.standard_errors_[0]
+
+
+def test_slopes_too_steep_for_the_grid_are_warned_of_or_keep_every_product() -> None:
+    graph = uniform_graph(1_500, 1, 2_000.0, -500.0)
+    with pytest.warns(AncestralWarning, match=r"may be off by .* standard errors.*0\.05 GiB"):
+        rough = InnerProductGraph(pairs="visited").fit(graph)
+    kept = InnerProductGraph().fit(graph)  # few enough pairs to keep them after all
+    assert kept.approximation_error_.max() == 0
+    gap = abs(kept.slope_ - rough.slope_) / kept.standard_errors_[0]
+    assert 0 < gap < rough.approximation_error_[0]
+    steeper = uniform_graph(1_500, 1, 8_000.0, -2_000.0)
+    with pytest.raises(ModelError, match=r"too coarse.*pairs=\"products\".*0\.05 GiB"):
+        InnerProductGraph(pairs="visited", max_iter=60).fit(steeper)
+
+
+# ---- distinct rows ---------------------------------------------------------------------------
+
+
+def one_hot(n: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.column_stack([np.eye(k)[rng.integers(0, k, n)] for k in (6, 5, 2)])
+
+
+def test_categorical_features_are_summed_by_kind() -> None:
+    graph = sparse_graph(one_hot(2_500, 0), 1.5, -6.0)
+    fast, slow = by_distinct_rows(graph), visit([graph])
+    assert fast is not None
+    assert fast.extremes == slow.extremes
+    for a, b in [(1.5, -6.0), (-2.0, 1.0)]:
+        np.testing.assert_allclose(grid_sums(fast, a, b), grid_sums(slow, a, b), rtol=1e-12)
+    assert InnerProductGraph().fit(graph).slope_ == pytest.approx(estimates(slow)[0][0], rel=1e-12)
+
+
+def test_kinds_all_of_whose_pairs_are_linked_hold_no_gap() -> None:
+    X = one_hot(2_100, 1)
+    S = X @ X.T
+    with pytest.raises(ModelError, match=r"a -> \+inf.*>= 2 and every unlinked one <= 1"):
+        InnerProductGraph().fit(Graph(X, np.where(S >= 2, 1, 0)))
+
+
+# ---- sampled pairs ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_draws(monkeypatch: Any) -> None:
+    monkeypatch.setattr(pair_sampling, "SAMPLED", 50_000)
+    monkeypatch.setattr(pair_sampling, "PILOT", 20_000)
+    monkeypatch.setattr(pair_sampling, "FEWEST", 100)
+    monkeypatch.setattr(pair_sampling, "HALVINGS", 2)
+
+
+def test_sampled_estimates_scatter_as_their_covariance_says(few_draws: None) -> None:
+    """Over 40 samples of one graph's pairs: about the estimate from all, with variance V."""
+    graph = uniform_graph(1_000, 6, 3.0, -6.0)
+    theta, model_errors = estimates(visit([graph]))
+    rng = np.random.default_rng(0)
+    drawn = [sample_pairs([graph], random_state=rng) for _ in range(40)]
+    found = np.array([estimates(d)[0] for d in drawn])
+    model = np.linalg.inv(visit([graph]).information(*theta))
+    sampling = np.mean([d.covariance(*theta) for d in drawn], axis=0) - model
+    assert (np.diag(sampling) > 0.01 * model_errors**2).all()
+    white = np.linalg.solve(np.linalg.cholesky(sampling), (found - theta).T)  # (2, 40)
+    assert FALSE_ALARM < stats.chi2.cdf((white**2).sum(), 80) < 1 - FALSE_ALARM
+    assert FALSE_ALARM < stats.chi2.cdf(40 * (white.mean(axis=1) ** 2).sum(), 2) < 1 - FALSE_ALARM
+
+
+def test_sampling_is_only_done_when_asked_for(few_draws: None) -> None:
+    graph, small = uniform_graph(1_500, 5, 3.0, -6.0), uniform_graph(300, 5, 3.0, -6.0, seed=1)
+    assert not isinstance(gather([graph, small]), SampledPairs)
+    model = InnerProductGraph(pairs="sampled", random_state=0).fit([graph, small])
+    visited = InnerProductGraph(pairs="visited").fit([graph, small])
+    assert (model.standard_errors_ > visited.standard_errors_).all()
+    gap = [model.slope_ - visited.slope_, model.intercept_ - visited.intercept_]
+    assert (np.abs(gap) < 4 * model.standard_errors_).all()
+    again = InnerProductGraph(pairs="sampled", random_state=0).fit([graph, small])
+    assert again.slope_ == model.slope_
+    whole = InnerProductGraph(pairs="sampled").fit([small])  # few pairs: all visited
+    assert whole.slope_ == pytest.approx(InnerProductGraph().fit([small]).slope_, rel=1e-9)
