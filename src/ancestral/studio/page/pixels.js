@@ -27,7 +27,7 @@ import { Completions, drawGiven, drawRow, sequenceModel } from "./sequence.js";
 import { PrefixTree, key, percent } from "./tree.js";
 
 const FIRST_SLICE = 6; // ms of search before the first picture, per model
-const SLICE = 9; // ms of search per frame after that
+const SLICE = 6; // ms of search per frame after that
 const N_SHOWN = 18; // completions listed
 const N_LEAVES = 40;
 const PACE = 150; // ms per pixel of a draw
