@@ -30,6 +30,7 @@ from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, calibrate
 
 Float = NDArray[np.float64]
+Labelled = tuple[list[str], NDArray[np.int64], Float]  # labels, widths, counts
 Counts = dict[str, NDArray[np.float64]]  # by statistic: (n_draws, values)
 
 DENSE_STACK = 150  # nodes up to which all draws of a graph are made and measured at once
@@ -52,6 +53,8 @@ class Comparison:
         Shares in the data, summing to one.
     draws : ndarray of shape (n_draws, n_values)
         The same in each draw.
+    widths : ndarray of shape (n_values,)
+        How many numbers each entry stands for: 1, or more where many were grouped.
     p_value : float
         Of the Monte Carlo test that the data are one more draw: the rank of their squared
         distance to the mean, each value scaled by its variance.
@@ -61,6 +64,7 @@ class Comparison:
     labels: list[str]
     observed: Float
     draws: Float
+    widths: NDArray[np.int64]
     p_value: float
 
     def band(self, level: float = 0.95) -> Float:
@@ -249,7 +253,7 @@ def _compare(name: str, seen: Float, drawn: Float) -> Comparison:
     """Return shares of data and draws over common values, and their test."""
     size = max(seen.shape[1], drawn.shape[1])
     counts = np.concatenate([_widened(seen, size), _widened(drawn, size)])
-    labels, counts = _LABELLED[name](counts)
+    labels, widths, counts = _LABELLED[name](counts)
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
     spread = share.var(axis=0)
@@ -257,36 +261,38 @@ def _compare(name: str, seen: Float, drawn: Float) -> Comparison:
     off = (share - share.mean(axis=0))[:, varies] ** 2 / spread[varies]
     distance = off.sum(axis=1)
     p_value = float((distance >= distance[0] - 1e-12).mean())  # the data count as one draw
-    return Comparison(name, labels, share[0], share[1:], p_value)
+    return Comparison(name, labels, share[0], share[1:], widths, p_value)
 
 
-def _whole_numbers(counts: Float) -> tuple[list[str], Float]:
+def _whole_numbers(counts: Float) -> Labelled:
     """Label counts 0, 1, 2, ...; group many values so that groups widen with their size."""
     used = int(np.flatnonzero(counts.sum(axis=0)).max(initial=0)) + 1
     counts = counts[:, :used]
     if used <= 30:
-        return [str(k) for k in range(used)], counts
+        return [str(k) for k in range(used)], np.ones(used, np.int64), counts
     starts = np.unique(np.round(np.concatenate([np.arange(8), np.geomspace(8, used, 20)])))
     starts = starts[starts < used].astype(int)
-    ends = [*(starts[1:] - 1), used - 1]
+    ends = np.array([*(starts[1:] - 1), used - 1])
     labels = [str(a) if a == b else f"{a}–{b}" for a, b in zip(starts, ends)]
-    return labels, np.add.reduceat(counts, starts, axis=1)
+    return labels, ends - starts + 1, np.add.reduceat(counts, starts, axis=1)
 
 
-def _tenths(counts: Float) -> tuple[list[str], Float]:
+def _tenths(counts: Float) -> Labelled:
     """Label bins of clustering by their upper ends."""
-    return [f"{k / (CLUSTERING_BINS - 1):.1f}" for k in range(CLUSTERING_BINS)], counts
+    labels = [f"{k / (CLUSTERING_BINS - 1):.1f}" for k in range(CLUSTERING_BINS)]
+    return labels, np.ones(CLUSTERING_BINS, np.int64), counts
 
 
-def _path_lengths(counts: Float) -> tuple[list[str], Float]:
+def _path_lengths(counts: Float) -> Labelled:
     """Label distances, those without a path last."""
-    labels, grouped = _whole_numbers(counts[:, 1:])
-    return [str(int(k) + 1) if k.isdigit() else k for k in labels] + ["∞"], np.column_stack(
-        [grouped, counts[:, 0]]
+    labels, widths, grouped = _whole_numbers(
+        np.column_stack([np.zeros(len(counts)), counts[:, 1:]])
     )
+    grouped = np.column_stack([grouped[:, 1:], counts[:, 0]])  # no two nodes are 0 edges apart
+    return [*labels[1:], "∞"], np.append(widths[1:], 1), grouped
 
 
-_LABELLED: dict[str, Callable[[Float], tuple[list[str], Float]]] = {
+_LABELLED: dict[str, Callable[[Float], Labelled]] = {
     "degree": _whole_numbers,
     "shared partners": _whole_numbers,
     "clustering": _tenths,
