@@ -328,6 +328,9 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
         finite = [*self.coef_, *self.variance_coef_, self.intercept_]
         if not np.isfinite(finite).all() or not self.variance_intercept_ < np.inf:
             raise ValueError("coefficients must be finite")
+        unbounded = bool(np.isnan(self.variance_standard_errors_).all())
+        if np.isnan(self.log_likelihood_) or np.isposinf(self.log_likelihood_) != unbounded:
+            raise ValueError("the log-likelihood must be infinite where it has no bound, only there")
 
 
 def _quantile(level: float) -> float:
