@@ -360,7 +360,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
             raise ValueError("the noise covariance must be square in the targets")
         covariance = self.noise_covariance_ if k else np.array([[self.noise_variance_]])
         unbounded = bool(np.isneginf(_log_determinant(covariance)))
-        if np.isnan(self.log_likelihood_) or np.isposinf(self.log_likelihood_) != unbounded:
+        if not (np.isposinf if unbounded else np.isfinite)(self.log_likelihood_):
             raise ValueError("the log-likelihood must be infinite where sigma^2 is 0, only there")
 
 
