@@ -332,6 +332,8 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
         unbounded = bool(np.isnan(self.variance_standard_errors_).all())
         if not (np.isposinf if unbounded else np.isfinite)(self.log_likelihood_):
             raise ValueError("the log-likelihood must be infinite where unbounded, only there")
+        if not unbounded and not np.isfinite(self.variance_intercept_):
+            raise ValueError("the variance must be above 0")
         if not unbounded and self.n_parameters_ != np.isfinite(errors).sum():
             raise ValueError("the number of parameters must be that of the identified ones")
 
