@@ -58,6 +58,7 @@ class Rooms:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self._texts: dict[str, str] = {}
+        self._version = 0  # of the shelf
         self._locks = {name: threading.Lock() for name in making.PARTS}
         self._is_closed = threading.Event()
         self._maker: threading.Thread | None = None
@@ -65,8 +66,11 @@ class Rooms:
     def text(self, name: str) -> str:
         """Return one part; the first caller makes it, others wait."""
         with self._locks[name]:
-            if name not in self._texts:
-                self._texts[name] = to_json(making.part(self.shelf, name))
+            while name not in self._texts:
+                before = self._version
+                text = to_json(making.part(self.shelf, name))
+                if before == self._version:  # else the shelf has changed meanwhile
+                    self._texts[name] = text
             return self._texts[name]
 
     def make_all(self) -> None:
@@ -97,6 +101,7 @@ class Rooms:
 
     def forget(self) -> None:
         """Make the parts again when they are next asked for."""
+        self._version += 1
         self._texts.clear()
 
 
