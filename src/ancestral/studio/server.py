@@ -16,6 +16,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import ipaddress
 import json
 import os
 import socket
@@ -245,6 +246,7 @@ def run(
         import uvicorn
     except ImportError:
         raise MissingExtraError(_missing()) from None
+    host = host or "0.0.0.0"  # an empty name means every address
     listening = _listen(host, port)
     number = listening.getsockname()[1]
     token = new_token()
@@ -299,7 +301,10 @@ def configuration(app: Any) -> Any:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine's own, out of others' reach."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _names(host: str) -> tuple[str, ...]:
