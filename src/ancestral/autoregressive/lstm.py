@@ -57,7 +57,7 @@ class LSTMAutoregressive(Sequential):
         Units of each layer.
     num_layers : int
     learning_rate : float
-        Adam's, after a short linear warm-up; it falls along a cosine over the last two thirds.
+        Adam's, after a short linear warm-up; from there it falls along a cosine.
     max_steps : int
         Optimiser steps at most; 0 leaves the random start (and says so).
     batch_size : int or None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ancestral.autoregressive.lstm import LSTMAutoregressive
 
 WARM_UP = 30  # steps over which the learning rate rises
-HOLD = 5 / 16  # share of the steps before it falls (a cosine)
+HOLD = 1 / 16  # share of the steps before it falls (a cosine)
 LAST_RATE = 0.02  # of the full rate, reached at the last step
 BETAS = (0.9, 0.99)
 CLIP = 0.5  # gradient norm

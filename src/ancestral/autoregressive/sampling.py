@@ -7,7 +7,8 @@ prefixes instead of N. *Batched stepping*: hold one state per row and draw each 
 
 Every draw begins by splitting counts. Once the distinct prefixes are a large share of the rows
 still to be told apart, a multinomial for each costs more than a uniform number for each row, and
-rows are stepped from there on.
+rows are stepped from there on. A model that can list its few possible rows splits the whole count
+among them at once.
 """
 
 from __future__ import annotations
@@ -48,15 +49,26 @@ def sample_level_counts(
     return levels, counts
 
 
-def sample_levels(model: Sequential, n_samples: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return `n_samples` independent rows of level codes, shape (n_samples, d)."""
+def sample_levels(
+    model: Sequential, n_samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Draw `n_samples` independent rows.
+
+    Returns
+    -------
+    levels : ndarray of shape (n_listed, d)
+        Level codes; distinct rows where counts were split to the end.
+    row_of : ndarray of shape (n_samples,)
+        Which of them each draw is. Taking rows by a shuffled index is many times cheaper than
+        shuffling rows.
+    """
     if n_samples == 0:
-        return np.zeros((0, model.n_features_in_), np.intp)
+        return np.zeros((0, model.n_features_in_), np.intp), np.zeros(0, np.intp)
     levels, counts, state, log_p = _split_counts(model, n_samples, rng, until=CROWDED * n_samples)
-    # Shuffling an index is many times cheaper than shuffling rows.
-    row_of = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    row_of = np.repeat(np.arange(len(counts)), counts)
+    rng.shuffle(row_of)
     if log_p is None:
-        return levels[row_of]
+        return levels, row_of
     rows = np.empty((n_samples, model.n_features_in_), np.intp)
     first = levels.shape[1]
     rows[:, :first] = levels[row_of]
@@ -65,7 +77,7 @@ def sample_levels(model: Sequential, n_samples: int, rng: np.random.Generator) -
         if i > first:
             state, log_p = model.step(state, rows[:, i - 1])
         rows[:, i] = _draw_levels(log_p, rng)
-    return rows
+    return rows, np.arange(n_samples)
 
 
 def _split_counts(
@@ -76,6 +88,12 @@ def _split_counts(
     Returns the prefixes, their counts, their state, and the conditional that comes next (None
     where all variables are drawn).
     """
+    listed = model._listed()
+    if listed is not None:
+        rows, p = listed
+        split = _split(np.array([n_samples]), p[None], rng)[0]
+        drawn = np.flatnonzero(split)
+        return rows[drawn], split[drawn], None, None
     columns: list[NDArray[np.intp]] = []
     counts = np.array([n_samples])
     state, previous = model.start(1), None

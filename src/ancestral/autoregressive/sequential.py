@@ -358,8 +358,13 @@ class Sequential(DiscreteDensity):
         self._check_fitted()
         return self._decode(coding.decompress_levels(self, data))
 
+    def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
+        """Return all possible rows in lexicographic order and their probabilities, where few."""
+        return None
+
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
-        return self._decode(sampling.sample_levels(self, n_samples, rng))
+        levels, row_of = sampling.sample_levels(self, n_samples, rng)
+        return self._decode(levels)[row_of]
 
     def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
         levels = self._encode(given[None], missing=True, name="given")[0]

@@ -31,6 +31,7 @@ from ancestral.statistics import Counts
 UNSEEN = -1  # child of a level that leads to no stored context
 MAX_DENSE_BYTES = 4 << 30
 MAX_SUPPORT = 1 << 20
+MAX_LISTED = 1 << 12  # rows that draws are split among at once
 SUM_TOLERANCE = 1e-6
 logger = logging.getLogger("ancestral")
 
@@ -212,6 +213,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     3
     """
 
+    _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
+
     def __init__(self, smoothing: float = 0.0) -> None:
         self.smoothing = smoothing
 
@@ -310,6 +313,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
             self.log_probabilities_ = [np.log(p) for p in probabilities]
         self.probabilities_ = probabilities
         self.children_ = children
+        self._few = False  # not looked for yet
 
     # ---- what it is -------------------------------------------------------------------------
 
@@ -390,6 +394,15 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
             return self._decode(rows.reshape(self.n_features_in_, -1).T)
         tables = self.tables_
         return self._decode(extend_prefixes(tables.contexts[-1], tables.probabilities[-1]))
+
+    def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
+        if self._few is False:
+            last = self.probabilities_[-1]
+            self._few = None
+            if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
+                rows = extend_prefixes(self.tables_.contexts[-1], last)
+                self._few = rows, np.exp(self._log_density_levels(rows))
+        return self._few
 
     # ---- the step-state protocol: a state is each row's context number -----------------------
 
