@@ -8,7 +8,7 @@ BIN := .venv/bin
 SPEC := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help report studio test lint bench clean
+.PHONY: help report studio test chromium lint bench clean
 
 help:
 	@echo "make report [DATA=dir] [OUT=dir]   fit every model and write the PDF and HTML (OUT, default ./report)"
@@ -23,8 +23,14 @@ report: .venv/.installed
 studio: .venv/.installed
 	$(BIN)/ancestral studio $(if $(DATA),"$(DATA)")
 
-test: lint
+test: lint chromium
 	$(BIN)/python -m pytest
+
+# The studio's page is tested in the system's browser: installed where that takes no question.
+chromium:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get install -y -q chromium; } \
+	|| echo "No Chromium: the tests of the studio's page will be skipped (Debian: apt install chromium)."
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -267,7 +267,8 @@ def test_only_the_loopback_is_listened_on_by_default():
     assert listening.getsockname()[0] == "127.0.0.1"
     listening.close()
     assert server.is_loopback("127.0.0.1") and server.is_loopback("::1")
-    assert not server.is_loopback("0.0.0.0") and not server.is_loopback("192.168.1.2")
+    for elsewhere in ("0.0.0.0", "192.168.1.2", "::", "", "127.example", "evil.example"):
+        assert not server.is_loopback(elsewhere)
 
 
 def test_another_host_is_warned_about_and_still_wants_the_token(monkeypatch):

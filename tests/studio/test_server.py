@@ -236,3 +236,28 @@ def test_the_report_leaves_a_page_of_its_models(tmp_path, models):
     cli._write_studio(None, tmp_path)
     page = (tmp_path / "studio.html").read_text("utf-8")
     assert '"name": "LSTM"' in page and 'id="room-classroom"' in page
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    import sys
+
+    from ancestral.errors import MissingExtraError
+    from ancestral.studio import server
+
+    for package, call in (
+        ("uvicorn", lambda: server.run(Shelf())),
+        ("starlette.applications", lambda: server.make_app(Rooms(Shelf()), token="t", port=1)),
+    ):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(MissingExtraError, match=r"ancestral\[studio\]"):
+            call()
+
+
+def test_a_port_that_is_taken_is_said_so():
+    from ancestral.studio import server
+
+    held = server._listen("127.0.0.1", 0)
+    held.listen()
+    with pytest.raises(AncestralError, match="cannot be listened on"):
+        server._listen("127.0.0.1", held.getsockname()[1])
+    held.close()

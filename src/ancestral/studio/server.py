@@ -16,6 +16,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import ipaddress
 import json
 import os
 import socket
@@ -58,6 +59,7 @@ class Rooms:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self._texts: dict[str, str] = {}
+        self._version = 0  # of the shelf
         self._locks = {name: threading.Lock() for name in making.PARTS}
         self._is_closed = threading.Event()
         self._maker: threading.Thread | None = None
@@ -65,8 +67,11 @@ class Rooms:
     def text(self, name: str) -> str:
         """Return one part; the first caller makes it, others wait."""
         with self._locks[name]:
-            if name not in self._texts:
-                self._texts[name] = to_json(making.part(self.shelf, name))
+            while name not in self._texts:
+                before = self._version
+                text = to_json(making.part(self.shelf, name))
+                if before == self._version:  # else the shelf has changed meanwhile
+                    self._texts[name] = text
             return self._texts[name]
 
     def make_all(self) -> None:
@@ -97,6 +102,7 @@ class Rooms:
 
     def forget(self) -> None:
         """Make the parts again when they are next asked for."""
+        self._version += 1
         self._texts.clear()
 
 
@@ -240,6 +246,7 @@ def run(
         import uvicorn
     except ImportError:
         raise MissingExtraError(_missing()) from None
+    host = host or "0.0.0.0"  # an empty name means every address
     listening = _listen(host, port)
     number = listening.getsockname()[1]
     token = new_token()
@@ -294,7 +301,10 @@ def configuration(app: Any) -> Any:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine's own, out of others' reach."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _names(host: str) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ function open(name) {
 
 async function build(name) {
   const body = nodeOf(name).querySelector(".body");
-  body.replaceChildren(el("p", { class: "loading" }, "Loading …"));
+  body.replaceChildren(el("p", { class: "loading" }, "Loading … (models are fitted when their room is first opened)"));
   body.setAttribute("aria-busy", "true");
   try {
     const data = await source.load(name);
