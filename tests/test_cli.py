@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import cli, datasets
+from ancestral import _cli_terminal, cli, datasets
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run a command in this process; return (exit code, stdout, stderr)."""
-    monkeypatch.setattr(cli, "_say_warnings_in_one_line", lambda: None)
+    monkeypatch.setattr(_cli_terminal, "say_warnings_in_one_line", lambda: None)
 
     def call(*arguments):
         with pytest.raises(SystemExit) as end:

@@ -1,0 +1,157 @@
+"""`ancestral fit`: one command per model, its options made from the model's own parameters."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+import ancestral
+from ancestral._cli_data import graphs_of, pairs_of, rows_of
+from ancestral._cli_facts import facts_of
+from ancestral._cli_terminal import show
+
+MODELS = {  # what users type: the class, and what it is
+    "tabular": ("TabularAutoregressive", "conditional probability tables of discrete rows"),
+    "lstm": ("LSTMAutoregressive", "LSTM over discrete rows, e.g. black and white images"),
+    "ppca": ("PPCA", "probabilistic principal component analysis of real rows"),
+    "linear": ("LinearGaussian", "linear regression with Gaussian noise"),
+    "graph": ("InnerProductGraph", "graphs whose edges follow node features"),
+}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _FitGroup(click.Group):
+    """One command per model, made from the model's own parameters when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(MODELS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        plain = cmd_name.lower().replace("-", "").replace("_", "")
+        for short, (name, _) in MODELS.items():
+            if plain in (short, name.lower()):
+                return _fit_command(short)
+        return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no model {args[0]!r}; there are {', '.join(MODELS)}.", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Models"):
+            formatter.write_dl([(short, about) for short, (_, about) in MODELS.items()])
+
+
+@click.group(
+    cls=_FitGroup,
+    context_settings=CONTEXT,
+    options_metavar="",
+    subcommand_metavar="MODEL DATA -o FILE [OPTIONS]",
+    short_help="Fit a model to data and save it.",
+)
+def fit() -> None:
+    """Fit a model to data by maximum likelihood and save it.
+
+    DATA is a file (.npy, .npz, .csv, .parquet, .pkl, .graphml; .gz or not), or built-in:
+    @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL --help` lists the model's own
+    parameters.
+
+    \b
+    Example:
+      ancestral fit ppca @faces --n-components 16 -o faces.model
+    """
+
+
+def _fit_command(short: str) -> click.Command:
+    """Return the command that fits one model, its parameters as options."""
+    name, about = MODELS[short]
+    cls = getattr(ancestral, name)
+    is_conditional = hasattr(cls, "predict")
+    parameters = inspect.signature(cls).parameters.values()
+    options: list[click.Parameter] = [
+        click.Argument(["data"]),
+        click.Option(
+            ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Model file."
+        ),
+    ]
+    if is_conditional:
+        options.append(
+            click.Option(
+                ["--target"], help="The target's column. Default: y or target, else the last."
+            )
+        )
+    options += [_option_of(parameter) for parameter in parameters]
+    options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
+
+    def run(*, data: str, output: Path, as_json: bool, target: str | None = None, **given: Any):  # type: ignore[no-untyped-def]
+        from ancestral.model_file import check_destination
+
+        check_destination(output)  # before the training, not after
+        if "verbose" in given and not as_json and given["verbose"] is False:
+            given["verbose"] = sys.stderr.isatty()
+        model = _fitted(cls, given, data, target)
+        model.save(output)
+        facts = {"file": str(output), **facts_of(model)}
+        show(facts, as_json=as_json)
+
+    example = {"tabular": "@icons", "lstm": "@icons", "graph": "@classrooms"}.get(short)
+    example = example or ("@diabetes" if is_conditional else "@faces")
+    text = (
+        f"Fit {name}: {about}.\n\n\b\nExample:\n  ancestral fit {short} {example} -o {short}.model"
+    )
+    return click.Command(short, params=options, callback=run, help=text, context_settings=CONTEXT)
+
+
+def _option_of(parameter: inspect.Parameter) -> click.Option:
+    """Return a model's parameter as an option, under scikit-learn's name."""
+    flag = "--" + parameter.name.replace("_", "-")
+    default = None if parameter.default is parameter.empty else parameter.default
+    if isinstance(default, bool):
+        return click.Option(
+            [f"{flag}/--no-{flag[2:]}", parameter.name], default=default, show_default=True
+        )
+    return click.Option(
+        [flag, f"--{parameter.name}"] if "_" in parameter.name else [flag],
+        default=default,
+        show_default=default is not None,
+        type=_Value(),
+    )
+
+
+class _Value(click.ParamType):
+    """A Python number, None, or else text: the model itself says what it can take."""
+
+    name = "value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            read = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return value
+        return read if isinstance(read, int | float | type(None)) else value
+
+
+def _fitted(cls: Any, given: dict[str, Any], data: str, target: str | None) -> Any:
+    """Return the model fitted to a file or to built-in data."""
+    if cls.__name__ == "InnerProductGraph":
+        return cls(**given).fit(graphs_of(data))
+    if hasattr(cls, "predict"):
+        pairs = pairs_of(data, target)
+        return cls(**given).fit(pairs.X, pairs.y)
+    if cls.__name__ == "TabularAutoregressive" and _is_pickle(data):
+        if cls(**given).get_params() != cls().get_params():
+            raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
+        return cls.from_tables(ancestral.read_tables(data))
+    return cls(**given).fit(rows_of(data))
+
+
+def _is_pickle(data: str) -> bool:
+    return data.endswith((".pkl", ".pkl.gz", ".pickle", ".pickle.gz"))
