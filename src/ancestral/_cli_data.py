@@ -1,22 +1,87 @@
-"""What the command line reads: files by name, or built-in data as @name."""
+"""What the command line reads: files by name, or built-in data as @name.
+
+A table's column names travel with it, so that a model fitted to a file knows its columns: other
+files are then read by those names, in whatever order they stand.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import ancestral
+from ancestral.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUILT_IN = ("@icons", "@faces", "@classrooms", "@diabetes")
+TABLE_ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq")
 
 
-def rows_of(data: str) -> NDArray:
-    """Return a file's array (or built-in images) as rows; images are flattened."""
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: which array of several, NaN allowed or not, the cap on expanding."""
+
+    key: str | None = None
+    missing: bool = False
+    max_bytes: int | None = None
+
+    @property
+    def capped(self) -> dict[str, int]:
+        """The cap, where the user gave one."""
+        return {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `Reading` to a command."""
+    for option in reversed(reading_parameters()):
+        command = click.option(*option[0], **option[1])(command)
+    return command
+
+
+def reading_parameters() -> list[tuple[list[str], dict[str, Any]]]:
+    """Return the names and settings of the options of `Reading`."""
+    return [
+        (["--key"], {"help": "Which array, where an .npz or pickle holds several."}),
+        (["--missing"], {"is_flag": True, "help": "NaN and empty cells stand for missing values."}),
+        (
+            ["--max-bytes"],
+            {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
+        ),
+    ]
+
+
+class NamedTable:
+    """Rows with column names, in the form that scikit-learn takes names from."""
+
+    def __init__(self, values: NDArray, names: list[str]) -> None:
+        self.values, self.names, self.shape = values, names, values.shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray:
+        return self.values if dtype is None else self.values.astype(dtype)
+
+    def __dataframe__(self, **_: Any) -> NamedTable:
+        """Return itself: names are all that is asked of the protocol."""
+        return self
+
+    def column_names(self) -> list[str]:
+        """Return the names, in order."""
+        return self.names
+
+
+def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
+    """Return a file's array (or built-in data) as rows; grey images are flattened.
+
+    A table comes as `NamedTable`; with a fitted `model`, in the order of the model's own columns.
+    """
     from ancestral import datasets
 
     if data == "@icons":
@@ -24,29 +89,140 @@ def rows_of(data: str) -> NDArray:
     if data == "@faces":
         return datasets.faces()
     if data == "@diabetes":
-        return datasets.diabetes()[0]
-    array = ancestral.read_array(_path(data, "rows"))
-    return array.reshape(len(array), -1) if array.ndim > 2 else array
+        X, _, names = datasets.diabetes()
+        return NamedTable(X, names)
+    path = _path(data, "rows")
+    if path.lower().endswith(TABLE_ENDINGS) and reading.key is None:
+        names, table = ancestral.read_columns(path, missing=reading.missing, **reading.capped)
+        if model is None:
+            return NamedTable(table, names)
+        wanted = getattr(model, "feature_names_in_", None)
+        return table if wanted is None else _columns(path, names, table, wanted)
+    array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.capped)
+    _refuse_colours(array, path)
+    array = array.reshape(len(array), -1) if array.ndim > 2 else array
+    return _in_the_models_names(array, model)
 
 
-def pairs_of(data: str, target: str | None) -> Any:
-    """Return inputs and target of a file (or the built-in regression data)."""
+def discrete_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
+    """Return rows for a model of discrete values; 0 and 255 are refused where 0 and 1 are meant."""
+    rows = rows_of(data, reading, model=model)
+    values = getattr(rows, "values", rows)
+    knows = model is not None and any(255 in set(levels) for levels in model.categories_)
+    if values.dtype.kind in "uif" and not knows and values.max() == 255:
+        raise DataError(
+            f"{data}: holds grey values up to 255, which would be taken for 256 unordered levels. "
+            "Make them black and white first: X > 127."
+        )
+    return rows
+
+
+def _refuse_colours(array: NDArray, path: str) -> None:
+    """Refuse colour images, whose channels are no further pixels."""
+    if array.ndim > 3 or (array.ndim == 3 and array.shape[2] in (3, 4) and array.shape[1] > 4):
+        raise DataError(
+            f"{path}: has shape {array.shape}, which looks like colour images: convert them to "
+            "grey, of shape (n, height, width)."
+        )
+
+
+def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NamedTable:
+    """Return the model's own columns of a table, in the model's order."""
+    wanted = [str(name) for name in wanted]
+    absent = [name for name in wanted if name not in names]
+    if absent:
+        raise DataError(
+            f"{path}: has no column {', '.join(map(repr, absent[:5]))}, which the model was fitted "
+            f"to; it has {', '.join(names[:20])}. Rename its columns, or take the right file."
+        )
+    return NamedTable(table[:, [names.index(name) for name in wanted]], wanted)
+
+
+def _in_the_models_names(array: NDArray, model: Any) -> Any:
+    """Return an array under the model's own names, where it is as wide: it has none itself."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None or array.ndim != 2 or array.shape[1] != len(names):
+        return array
+    return NamedTable(array, [str(name) for name in names])
+
+
+def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = None) -> Any:
+    """Return inputs and target of a file (or the built-in regression data).
+
+    The inputs come as `NamedTable` where columns have names. With a fitted `model`, its columns
+    are the inputs; its target, or else the one column left over, is the target.
+    """
     from ancestral.io import Pairs, read_pairs
 
     if data == "@diabetes":
         from ancestral import datasets
 
+        if target is not None:
+            raise click.UsageError("--target has no use with @diabetes.")
         X, y, names = datasets.diabetes()
-        return Pairs(X, y, names, "progression")
-    return read_pairs(_path(data, "a target"), target)
+        return Pairs(NamedTable(X, names), y, names, "progression")  # type: ignore[arg-type]
+    path = _path(data, "a target")
+    if not path.lower().endswith(TABLE_ENDINGS):
+        return _last_column(path, target, reading, model)
+    wanted = getattr(model, "feature_names_in_", None)
+    if wanted is None:
+        pairs = read_pairs(path, target, **reading.capped)
+        return Pairs(NamedTable(pairs.X, pairs.names), pairs.y, pairs.names, pairs.target)  # type: ignore[arg-type]
+    names, table = ancestral.read_columns(path, **reading.capped)
+    X = _columns(path, names, table, wanted)
+    chosen = _target(path, target, getattr(model, "target_name_", None), names, X.names)
+    return Pairs(X, table[:, names.index(chosen)], X.names, chosen)  # type: ignore[arg-type]
 
 
-def graphs_of(data: str) -> Any:
+def _target(
+    path: str, asked: str | None, learnt: str | None, names: list[str], inputs: list[str]
+) -> str:
+    """Return the target's column: the one asked for, the model's own, or the only one left."""
+    left = [name for name in names if name not in inputs]
+    if asked is not None:
+        if asked not in left:
+            why = "an input of the model" if asked in inputs else "not in the file"
+            raise DataError(f"{path}: {asked!r} is {why}; its other columns: {', '.join(left)}.")
+        return asked
+    if learnt in left:
+        return str(learnt)
+    if len(left) == 1 and learnt is None:
+        return left[0]
+    missing = "" if learnt is None else f"the model's target {learnt!r} is not in it; "
+    raise DataError(
+        f"{path}: {missing}columns besides the inputs: {', '.join(left) or 'none'}. "
+        "Say which with --target."
+    )
+
+
+def _last_column(path: str, target: str | None, reading: Reading, model: Any) -> Any:
+    """Return the pairs of a file without names: its last column is the target."""
+    from ancestral.io import Pairs
+
+    if target is not None:
+        raise click.UsageError(f"{path}: has no column names: its last column is the target.")
+    array = ancestral.read_array(path, key=reading.key, **reading.capped)
+    if array.ndim != 2 or array.shape[1] < 2:
+        raise DataError(
+            f"{path}: has shape {array.shape}; inputs and a target are wanted, (n, k + 1), the "
+            "target in the last column."
+        )
+    X, y = array[:, :-1].astype(float), array[:, -1].astype(float)
+    return Pairs(_in_the_models_names(X, model), y, [], "last column")
+
+
+def inputs_of(data: str, model: Any, reading: Reading) -> Any:
+    """Return inputs for a regression model; a table may hold its target, too."""
+    return rows_of(data, reading, model=model)
+
+
+def graphs_of(data: str, reading: Reading) -> Any:
+    """Return the graphs of a file, or the built-in ones."""
     if data == "@classrooms":
         from ancestral import datasets
 
         return datasets.classrooms()
-    return ancestral.read_graphs(_path(data, "graphs"))
+    return ancestral.read_graphs(_path(data, "graphs"), **reading.capped)
 
 
 def _path(data: str, wanted: str) -> str:
@@ -58,8 +234,10 @@ def _path(data: str, wanted: str) -> str:
 
 
 def is_of_graphs(model: Any) -> bool:
+    """Tell whether a model is one of graphs."""
     return type(model).__name__ == "InnerProductGraph"
 
 
 def is_conditional(model: Any) -> bool:
+    """Tell whether a model is one of y given X."""
     return hasattr(model, "predict")

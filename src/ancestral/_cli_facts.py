@@ -21,7 +21,31 @@ def facts_of(model: Any) -> dict[str, Any]:
     if is_of_graphs(model):
         facts["intercept_"] = plain(model.intercept_)
         facts["standard_errors_"] = plain(model.standard_errors_)
+    if hasattr(model, "target_name_"):
+        facts["target"] = model.target_name_
+    if hasattr(model, "standard_errors_") and getattr(model, "coef_", None) is not None:
+        facts["coefficients"] = _coefficients(model)
     return facts
+
+
+def _coefficients(model: Any) -> dict[str, Any]:
+    """Return each coefficient of a line of one target with its standard error."""
+    import numpy as np
+
+    if np.ndim(model.coef_) != 1:
+        return {}
+    inputs = getattr(model, "feature_names_in_", range(model.n_features_in_))
+    named = [str(name) if isinstance(name, str) else f"column {name}" for name in inputs]
+    powers = len(model.coef_) // len(named)
+    names = [f"{name}^{k}" if k > 1 else name for k in range(1, powers + 1) for name in named]
+    values = [float(v) for v in model.coef_]
+    errors = [float(e) for e in model.standard_errors_]
+    if len(errors) == len(values) + 1:
+        names, values = ["intercept", *names], [float(model.intercept_), *values]
+    return {
+        name: {"value": value, "standard_error": error}
+        for name, value, error in zip(names, values, errors, strict=True)
+    }
 
 
 def learnt(model: Any) -> dict[str, str]:

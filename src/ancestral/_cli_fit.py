@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ from typing import Any
 import click
 
 import ancestral
-from ancestral._cli_data import graphs_of, pairs_of, rows_of
+from ancestral._cli_data import (
+    Reading,
+    discrete_rows_of,
+    graphs_of,
+    pairs_of,
+    reading_parameters,
+    rows_of,
+)
 from ancestral._cli_facts import facts_of
 from ancestral._cli_terminal import show
 
@@ -58,9 +66,10 @@ class _FitGroup(click.Group):
 def fit() -> None:
     """Fit a model to data by maximum likelihood and save it.
 
-    DATA is a file (.npy, .npz, .csv, .parquet, .pkl, .graphml; .gz or not), or built-in:
-    @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL --help` lists the model's own
-    parameters.
+    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
+    is a named column, or the last), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or
+    .graphml (graph); or built-in: @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL
+    --help` lists the model's own parameters.
 
     \b
     Example:
@@ -86,16 +95,30 @@ def _fit_command(short: str) -> click.Command:
                 ["--target"], help="The target's column. Default: y or target, else the last."
             )
         )
-    options += [_option_of(parameter) for parameter in parameters]
+    for names, settings in reading_parameters():
+        if names != ["--missing"] or short == "ppca":
+            options.append(click.Option(names, **settings))
+    helps = _helps(cls)
+    options += [_option_of(parameter, helps.get(parameter.name)) for parameter in parameters]
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
 
-    def run(*, data: str, output: Path, as_json: bool, target: str | None = None, **given: Any):  # type: ignore[no-untyped-def]
+    def run(
+        *,
+        data: str,
+        output: Path,
+        as_json: bool,
+        target: str | None = None,
+        key: str | None = None,
+        missing: bool = False,
+        max_bytes: int | None = None,
+        **given: Any,
+    ):  # type: ignore[no-untyped-def]
         from ancestral.model_file import check_destination
 
         check_destination(output)  # before the training, not after
         if "verbose" in given and not as_json and given["verbose"] is False:
             given["verbose"] = sys.stderr.isatty()
-        model = _fitted(cls, given, data, target)
+        model = _fitted(cls, given, data, target, Reading(key, missing, max_bytes))
         model.save(output)
         facts = {"file": str(output), **facts_of(model)}
         show(facts, as_json=as_json)
@@ -108,19 +131,34 @@ def _fit_command(short: str) -> click.Command:
     return click.Command(short, params=options, callback=run, help=text, context_settings=CONTEXT)
 
 
-def _option_of(parameter: inspect.Parameter) -> click.Option:
+def _helps(cls: Any) -> dict[str, str]:
+    """Return the first sentence on each parameter, from the class's docstring."""
+    text = inspect.getdoc(cls) or ""
+    section = re.search(r"Parameters\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", text, re.S)
+    entries = re.findall(r"^(\w+) : .*\n((?:    .*\n?|\n)*)", section[1] if section else "", re.M)
+    return {
+        name: re.split(r"(?<=\.)\s", " ".join(about.split()), maxsplit=1)[0].replace("`", "")
+        for name, about in entries
+    }
+
+
+def _option_of(parameter: inspect.Parameter, about: str | None) -> click.Option:
     """Return a model's parameter as an option, under scikit-learn's name."""
     flag = "--" + parameter.name.replace("_", "-")
     default = None if parameter.default is parameter.empty else parameter.default
     if isinstance(default, bool):
         return click.Option(
-            [f"{flag}/--no-{flag[2:]}", parameter.name], default=default, show_default=True
+            [f"{flag}/--no-{flag[2:]}", parameter.name],
+            default=default,
+            show_default=True,
+            help=about,
         )
     return click.Option(
         [flag, f"--{parameter.name}"] if "_" in parameter.name else [flag],
         default=default,
         show_default=default is not None,
         type=_Value(),
+        help=about,
     )
 
 
@@ -139,18 +177,29 @@ class _Value(click.ParamType):
         return read if isinstance(read, int | float | type(None)) else value
 
 
-def _fitted(cls: Any, given: dict[str, Any], data: str, target: str | None) -> Any:
+def _fitted(
+    cls: Any, given: dict[str, Any], data: str, target: str | None, reading: Reading
+) -> Any:
     """Return the model fitted to a file or to built-in data."""
     if cls.__name__ == "InnerProductGraph":
-        return cls(**given).fit(graphs_of(data))
+        return cls(**given).fit(graphs_of(data, reading))
     if hasattr(cls, "predict"):
-        pairs = pairs_of(data, target)
-        return cls(**given).fit(pairs.X, pairs.y)
-    if cls.__name__ == "TabularAutoregressive" and _is_pickle(data):
-        if cls(**given).get_params() != cls().get_params():
-            raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
-        return cls.from_tables(ancestral.read_tables(data))
-    return cls(**given).fit(rows_of(data))
+        pairs = pairs_of(data, target, reading)
+        model = cls(**given).fit(pairs.X, pairs.y)
+        model.target_name_ = pairs.target  # goes into the file, and is looked for in others
+        return model
+    if cls.__name__ == "PPCA":
+        return cls(**given).fit(rows_of(data, reading))
+    if not _is_pickle(data):
+        return cls(**given).fit(discrete_rows_of(data, reading))
+    tables = ancestral.TabularAutoregressive.from_tables(
+        ancestral.read_tables(data, **reading.capped)
+    )
+    if cls.__name__ != "TabularAutoregressive":
+        return cls(**given).fit(tables.support_)  # each row that the tables can give, once
+    if cls(**given).get_params() != cls().get_params():
+        raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
+    return tables
 
 
 def _is_pickle(data: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -29,9 +30,16 @@ def show(facts: dict[str, Any], *, as_json: bool) -> None:
         if isinstance(value, dict):
             click.echo(f"{name}:")
             for inner, content in value.items():
-                click.echo(f"  {inner} = {content}")
+                click.echo(f"  {inner} = {_in_words(content)}")
         else:
             click.echo(f"{name:{width}}  {value}")
+
+
+def _in_words(content: Any) -> str:
+    """Return a value for a line; an estimate as value +- standard error."""
+    if isinstance(content, dict) and set(content) == {"value", "standard_error"}:
+        return f"{content['value']:.8g} +- {content['standard_error']:.3g}"
+    return str(content)
 
 
 def print_json(document: Any) -> None:
@@ -64,7 +72,8 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     """Return the exit code of a command."""
     try:
         code = command()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where the shell has closed it (>&-)
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -74,6 +83,8 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     except BrokenPipeError:  # the reader has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit as end:  # click's own answer to a reader that has gone
+        return 0 if isinstance(end.__context__, BrokenPipeError) else int(bool(end.code))
     except AncestralError as error:
         return _fail(str(error))
     except MemoryError:
@@ -84,8 +95,15 @@ def exit_code_of(command: Callable[[], Any]) -> int:
 
 
 def _fail(message: str) -> int:
-    click.echo(f"ancestral: {' '.join(message.split())}", err=True)
+    click.echo(f"ancestral: {_in_flags(' '.join(message.split()))}", err=True)
     return 1
+
+
+def _in_flags(message: str) -> str:
+    """Return a message whose mends are the command line's: --key A, not key='A'."""
+    message = re.sub(r"\bkey='([^']*)'", r"--key \1", message)
+    message = message.replace("missing=True", "--missing")
+    return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 
 
 def say_warnings_in_one_line() -> None:

@@ -18,7 +18,17 @@ import click
 
 import ancestral
 from ancestral import _cli_terminal
-from ancestral._cli_data import graphs_of, is_conditional, is_of_graphs, pairs_of, rows_of
+from ancestral._cli_data import (
+    Reading,
+    discrete_rows_of,
+    graphs_of,
+    inputs_of,
+    is_conditional,
+    is_of_graphs,
+    pairs_of,
+    reading_options,
+    rows_of,
+)
 from ancestral._cli_draws import draw_collage, give_graphs, give_rows
 from ancestral._cli_facts import facts_of, learnt
 from ancestral._cli_fit import CONTEXT, fit
@@ -26,7 +36,7 @@ from ancestral._cli_terminal import console, print_json, show
 from ancestral.errors import DataError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 seed_option = click.option(
@@ -60,8 +70,9 @@ def cli() -> None:
     type=click.Path(path_type=Path),
     help="The folder to write.",
 )
+@click.option("--target", help="The target's column of the .csv.")
 @json_option
-def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
+def report(folder: Path | None, output: Path, *, target: str | None, as_json: bool) -> None:
     """Fit every model and write the whole report: PDF, HTML, figures, models, numbers, zip.
 
     DIR holds your files, any of: image_cpts.pkl.gz (tables), eigenfaces.npy (images),
@@ -74,7 +85,7 @@ def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     """
     from ancestral.report.build import build_report
 
-    written = build_report(folder, output, console=console())
+    written = build_report(folder, output, target=target, console=console())
     numbers = json.loads((written / "report.json").read_text("utf-8"))
     if as_json:
         print_json(numbers)
@@ -96,7 +107,7 @@ cli.add_command(fit)
 
 @cli.command(context_settings=CONTEXT, short_help="Draw from a saved model.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-n", "--n-samples", type=int, default=1, show_default=True, help="How many draws.")
+@click.option("-n", "--n-samples", type=int, help="How many draws.  [default: 1]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .npz or .csv file.")
 @click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
 @click.option("--shape", metavar="HxW", help="Of the images in a collage. Default: square.")
@@ -108,7 +119,7 @@ cli.add_command(fit)
 def sample(
     file: Path,
     *,
-    n_samples: int,
+    n_samples: int | None,
     output: Path | None,
     collage: Path | None,
     shape: str | None,
@@ -127,19 +138,22 @@ def sample(
     size = {name: value for name, value in size.items() if value is not None}
     if is_of_graphs(model):
         _refuse(model, shape=shape, inputs=inputs)
-        graphs = model.sample(n_samples, random_state=random_state, **size)
+        graphs = model.sample(
+            1 if n_samples is None else n_samples, random_state=random_state, **size
+        )
         give_graphs(graphs, output, collage, as_json=as_json)
         return
     _refuse(model, **size)
     if is_conditional(model):
-        _refuse(model, collage=collage, shape=shape)
+        _refuse(model, collage=collage, shape=shape, n_samples=n_samples)
         rows = model.sample(_inputs(model, inputs), random_state=random_state)
     else:
         _refuse(model, inputs=inputs)
-        rows = model.sample(n_samples, random_state=random_state)
+        rows = model.sample(1 if n_samples is None else n_samples, random_state=random_state)
     if collage is not None:
         draw_collage(rows, shape, collage)
-    names = getattr(model, "feature_names_in_", None) if rows.ndim > 1 else ["y"]
+    named = getattr(model, "feature_names_in_", None)
+    names = named if rows.ndim > 1 else [getattr(model, "target_name_", "y")]
     give_rows(rows, names, output, quiet=collage is not None, as_json=as_json)
 
 
@@ -147,15 +161,15 @@ def _refuse(model: Any, **options: Any) -> None:
     """Refuse options that this kind of model has no use for."""
     for name, value in options.items():
         if value is not None:
-            flag = "--" + name.replace("_", "-")
+            flag = "-n" if name == "n_samples" else "--" + name.replace("_", "-")
             raise click.UsageError(f"{flag} has no use with {type(model).__name__}.")
 
 
-def _inputs(model: Any, inputs: str | None) -> NDArray:
+def _inputs(model: Any, inputs: str | None) -> Any:
     """Return the inputs to draw targets for."""
     if inputs is None:
         raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
-    return rows_of(inputs)
+    return inputs_of(inputs, model, Reading())
 
 
 # ---- score ------------------------------------------------------------------------------------
@@ -166,8 +180,17 @@ def _inputs(model: Any, inputs: str | None) -> NDArray:
 @click.argument("data")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="One log density per row.")
 @click.option("--target", help="The target's column (regression models).")
+@reading_options
 @json_option
-def score(file: Path, data: str, *, output: Path | None, target: str | None, as_json: bool) -> None:
+def score(
+    file: Path,
+    data: str,
+    *,
+    output: Path | None,
+    target: str | None,
+    as_json: bool,
+    **read: Any,
+) -> None:
     """Print the exact log density, in nats, of DATA under the model in FILE.
 
     \b
@@ -175,13 +198,17 @@ def score(file: Path, data: str, *, output: Path | None, target: str | None, as_
       ancestral score letters.model images.npy
     """
     model = ancestral.load(file)
+    reading = Reading(**read)
+    if not is_conditional(model):
+        _refuse(model, target=target)
     if is_of_graphs(model):
-        values, n_dimensions = model.log_density(graphs_of(data)), None
+        values, n_dimensions = model.log_density(graphs_of(data, reading)), None
     elif is_conditional(model):
-        pairs = pairs_of(data, target)
+        pairs = pairs_of(data, target, reading, model=model)
         values, n_dimensions = model.log_density(pairs.X, pairs.y), None
     else:
-        X = rows_of(data)
+        discrete = hasattr(model, "categories_")
+        X = (discrete_rows_of if discrete else rows_of)(data, reading, model=model)
         values, n_dimensions = model.log_density(X), X.shape[1]
     if len(values) == 0:
         raise DataError(f"{data}: holds nothing to score.")
@@ -215,6 +242,42 @@ def inspect_file(file: Path, *, as_json: bool) -> None:
     """
     model = ancestral.load(file)
     show({"file": str(file), **facts_of(model), "learnt": learnt(model)}, as_json=as_json)
+
+
+# ---- bench ------------------------------------------------------------------------------------
+
+
+@cli.group(context_settings=CONTEXT, short_help="Score public benchmarks.")
+def bench() -> None:
+    """Fit and score public benchmarks of density estimation.
+
+    \b
+    Example:
+      ancestral bench debd nltcs.npz
+    """
+
+
+@bench.command("debd", context_settings=CONTEXT, short_help="Binary tables in three parts.")
+@click.argument("sources", metavar="FILES OR FOLDERS", nargs=-1, required=True)
+@json_option
+def bench_debd(sources: tuple[str, ...], *, as_json: bool) -> None:
+    """Fit each set's training rows, select on its validation rows, score its test rows.
+
+    FILES are NAME.npz (arrays train, valid, test) or NAME.train.data with NAME.valid.data and
+    NAME.test.data beside it; a FOLDER holds either.
+
+    \b
+    Example:
+      ancestral bench debd nltcs.npz
+    """
+    from ancestral.bench import bench_debd as scored
+    from ancestral.bench import print_results
+
+    results = scored(sources, tell=lambda line: click.echo(line, err=True))
+    if as_json:
+        print_json([result.as_dict() for result in results])
+    else:
+        print_results(results)
 
 
 # ---- studio -----------------------------------------------------------------------------------
