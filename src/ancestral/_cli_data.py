@@ -7,11 +7,13 @@ files are then read by those names, in whatever order they stand.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 import ancestral
 from ancestral.errors import DataError
@@ -32,7 +34,7 @@ class Reading:
     max_bytes: int | None = None
 
     @property
-    def capped(self) -> dict[str, int]:
+    def capped(self) -> dict[str, Any]:
         """The cap, where the user gave one."""
         return {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
 
@@ -56,25 +58,32 @@ def reading_parameters() -> list[tuple[list[str], dict[str, Any]]]:
     ]
 
 
+@dataclass(frozen=True)
 class NamedTable:
-    """Rows with column names, in the form that scikit-learn takes names from."""
+    """Rows with column names."""
 
-    def __init__(self, values: NDArray, names: list[str]) -> None:
-        self.values, self.names, self.shape = values, names, values.shape
+    values: NDArray
+    names: list[str]
 
-    def __len__(self) -> int:
-        return len(self.values)
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray:
-        return self.values if dtype is None else self.values.astype(dtype)
+def fit_to(model: Any, X: Any, *y: Any) -> Any:
+    """Return the model fitted to rows, their column names kept where they have them."""
+    if not isinstance(X, NamedTable):
+        return model.fit(X, *y)
+    try:
+        import pandas as pd
+    except ImportError:  # only warnings of the fit go without the names then
+        rows: Any = X.values
+    else:
+        rows = pd.DataFrame(X.values, columns=X.names)
+    model.fit(rows, *y)
+    model.feature_names_in_ = np.array(X.names, dtype=object)
+    return model
 
-    def __dataframe__(self, **_: Any) -> NamedTable:
-        """Return itself: names are all that is asked of the protocol."""
-        return self
 
-    def column_names(self) -> list[str]:
-        """Return the names, in order."""
-        return self.names
+def take_rows_as_named() -> None:
+    """Silence scikit-learn on arrays without names: their columns were matched by name here."""
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
 
 def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
@@ -90,7 +99,7 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         return datasets.faces()
     if data == "@diabetes":
         X, _, names = datasets.diabetes()
-        return NamedTable(X, names)
+        return NamedTable(X, names) if model is None else X
     path = _path(data, "rows")
     if path.lower().endswith(TABLE_ENDINGS) and reading.key is None:
         names, table = ancestral.read_columns(path, missing=reading.missing, **reading.capped)
@@ -101,7 +110,7 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.capped)
     _refuse_colours(array, path)
     array = array.reshape(len(array), -1) if array.ndim > 2 else array
-    return _in_the_models_names(array, model)
+    return array
 
 
 def discrete_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
@@ -126,7 +135,7 @@ def _refuse_colours(array: NDArray, path: str) -> None:
         )
 
 
-def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NamedTable:
+def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NDArray:
     """Return the model's own columns of a table, in the model's order."""
     wanted = [str(name) for name in wanted]
     absent = [name for name in wanted if name not in names]
@@ -135,15 +144,7 @@ def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NamedT
             f"{path}: has no column {', '.join(map(repr, absent[:5]))}, which the model was fitted "
             f"to; it has {', '.join(names[:20])}. Rename its columns, or take the right file."
         )
-    return NamedTable(table[:, [names.index(name) for name in wanted]], wanted)
-
-
-def _in_the_models_names(array: NDArray, model: Any) -> Any:
-    """Return an array under the model's own names, where it is as wide: it has none itself."""
-    names = getattr(model, "feature_names_in_", None)
-    if names is None or array.ndim != 2 or array.shape[1] != len(names):
-        return array
-    return NamedTable(array, [str(name) for name in names])
+    return table[:, [names.index(name) for name in wanted]]
 
 
 def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = None) -> Any:
@@ -159,19 +160,21 @@ def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = No
 
         if target is not None:
             raise click.UsageError("--target has no use with @diabetes.")
-        X, y, names = datasets.diabetes()
-        return Pairs(NamedTable(X, names), y, names, "progression")  # type: ignore[arg-type]
+        inputs, y, names = datasets.diabetes()
+        rows: Any = NamedTable(inputs, names) if model is None else inputs
+        return Pairs(rows, y, names, "progression")
     path = _path(data, "a target")
     if not path.lower().endswith(TABLE_ENDINGS):
-        return _last_column(path, target, reading, model)
+        return _last_column(path, target, reading)
     wanted = getattr(model, "feature_names_in_", None)
     if wanted is None:
         pairs = read_pairs(path, target, **reading.capped)
-        return Pairs(NamedTable(pairs.X, pairs.names), pairs.y, pairs.names, pairs.target)  # type: ignore[arg-type]
+        X: Any = NamedTable(pairs.X, pairs.names) if model is None else pairs.X
+        return Pairs(X, pairs.y, pairs.names, pairs.target)
     names, table = ancestral.read_columns(path, **reading.capped)
     X = _columns(path, names, table, wanted)
-    chosen = _target(path, target, getattr(model, "target_name_", None), names, X.names)
-    return Pairs(X, table[:, names.index(chosen)], X.names, chosen)  # type: ignore[arg-type]
+    chosen = _target(path, target, getattr(model, "target_name_", None), names, list(wanted))
+    return Pairs(X, table[:, names.index(chosen)], list(wanted), chosen)
 
 
 def _target(
@@ -195,7 +198,7 @@ def _target(
     )
 
 
-def _last_column(path: str, target: str | None, reading: Reading, model: Any) -> Any:
+def _last_column(path: str, target: str | None, reading: Reading) -> Any:
     """Return the pairs of a file without names: its last column is the target."""
     from ancestral.io import Pairs
 
@@ -208,7 +211,7 @@ def _last_column(path: str, target: str | None, reading: Reading, model: Any) ->
             "target in the last column."
         )
     X, y = array[:, :-1].astype(float), array[:, -1].astype(float)
-    return Pairs(_in_the_models_names(X, model), y, [], "last column")
+    return Pairs(X, y, [], "last column")
 
 
 def inputs_of(data: str, model: Any, reading: Reading) -> Any:

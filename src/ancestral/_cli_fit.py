@@ -15,6 +15,7 @@ import ancestral
 from ancestral._cli_data import (
     Reading,
     discrete_rows_of,
+    fit_to,
     graphs_of,
     pairs_of,
     reading_parameters,
@@ -112,7 +113,7 @@ def _fit_command(short: str) -> click.Command:
         missing: bool = False,
         max_bytes: int | None = None,
         **given: Any,
-    ):  # type: ignore[no-untyped-def]
+    ) -> None:
         from ancestral.model_file import check_destination
 
         check_destination(output)  # before the training, not after
@@ -185,13 +186,13 @@ def _fitted(
         return cls(**given).fit(graphs_of(data, reading))
     if hasattr(cls, "predict"):
         pairs = pairs_of(data, target, reading)
-        model = cls(**given).fit(pairs.X, pairs.y)
+        model = fit_to(cls(**given), pairs.X, pairs.y)
         model.target_name_ = pairs.target  # goes into the file, and is looked for in others
         return model
     if cls.__name__ == "PPCA":
-        return cls(**given).fit(rows_of(data, reading))
+        return fit_to(cls(**given), rows_of(data, reading))
     if not _is_pickle(data):
-        return cls(**given).fit(discrete_rows_of(data, reading))
+        return fit_to(cls(**given), discrete_rows_of(data, reading))
     tables = ancestral.TabularAutoregressive.from_tables(
         ancestral.read_tables(data, **reading.capped)
     )

@@ -28,6 +28,7 @@ from ancestral._cli_data import (
     pairs_of,
     reading_options,
     rows_of,
+    take_rows_as_named,
 )
 from ancestral._cli_draws import draw_collage, give_graphs, give_rows
 from ancestral._cli_facts import facts_of, learnt
@@ -146,6 +147,7 @@ def sample(
     _refuse(model, **size)
     if is_conditional(model):
         _refuse(model, collage=collage, shape=shape, n_samples=n_samples)
+        take_rows_as_named()
         rows = model.sample(_inputs(model, inputs), random_state=random_state)
     else:
         _refuse(model, inputs=inputs)
@@ -199,6 +201,7 @@ def score(
     """
     model = ancestral.load(file)
     reading = Reading(**read)
+    take_rows_as_named()
     if not is_conditional(model):
         _refuse(model, target=target)
     if is_of_graphs(model):
