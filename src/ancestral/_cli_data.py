@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 import ancestral
 from ancestral.errors import DataError
@@ -70,6 +69,8 @@ def fit_to(model: Any, X: Any, *y: Any) -> Any:
     """Return the model fitted to rows, their column names kept where they have them."""
     if not isinstance(X, NamedTable):
         return model.fit(X, *y)
+    import numpy as np
+
     try:
         import pandas as pd
     except ImportError:  # only warnings of the fit go without the names then
@@ -92,6 +93,7 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     A table comes as `NamedTable`; with a fitted `model`, in the order of the model's own columns.
     """
     from ancestral import datasets
+    from ancestral.io import read_columns
 
     if data == "@icons":
         return datasets.icons()[0]
@@ -102,15 +104,14 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         return NamedTable(X, names) if model is None else X
     path = _path(data, "rows")
     if path.lower().endswith(TABLE_ENDINGS) and reading.key is None:
-        names, table = ancestral.read_columns(path, missing=reading.missing, **reading.capped)
+        names, table = read_columns(path, missing=reading.missing, **reading.capped)
         if model is None:
             return NamedTable(table, names)
         wanted = getattr(model, "feature_names_in_", None)
         return table if wanted is None else _columns(path, names, table, wanted)
     array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.capped)
     _refuse_colours(array, path)
-    array = array.reshape(len(array), -1) if array.ndim > 2 else array
-    return array
+    return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
 def discrete_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
@@ -153,7 +154,7 @@ def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = No
     The inputs come as `NamedTable` where columns have names. With a fitted `model`, its columns
     are the inputs; its target, or else the one column left over, is the target.
     """
-    from ancestral.io import Pairs, read_pairs
+    from ancestral.io import Pairs, read_columns, read_pairs
 
     if data == "@diabetes":
         from ancestral import datasets
@@ -171,7 +172,7 @@ def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = No
         pairs = read_pairs(path, target, **reading.capped)
         X: Any = NamedTable(pairs.X, pairs.names) if model is None else pairs.X
         return Pairs(X, pairs.y, pairs.names, pairs.target)
-    names, table = ancestral.read_columns(path, **reading.capped)
+    names, table = read_columns(path, **reading.capped)
     X = _columns(path, names, table, wanted)
     chosen = _target(path, target, getattr(model, "target_name_", None), names, list(wanted))
     return Pairs(X, table[:, names.index(chosen)], list(wanted), chosen)
