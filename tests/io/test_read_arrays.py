@@ -358,6 +358,7 @@ def test_A44_a_first_row_that_counts_is_kept_and_said(tmp_path):
         assert len(read_array(put(tmp_path, "a.csv", "0,1,2\n5,6,7\n"))) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*has no header line")
 def test_both_ways_of_parsing_agree(tmp_path):
     values = np.random.default_rng(0).standard_normal((50, 4)) * 1e10
     text = "\n".join(",".join(map(repr, row)) for row in values.tolist())
