@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import cli, datasets
+from ancestral import _cli_terminal, cli, datasets
+from ancestral.errors import AncestralWarning
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run a command in this process; return (exit code, stdout, stderr)."""
-    monkeypatch.setattr(cli, "_say_warnings_in_one_line", lambda: None)
+    monkeypatch.setattr(_cli_terminal, "say_warnings_in_one_line", lambda: None)
 
     def call(*arguments):
         with pytest.raises(SystemExit) as end:
@@ -200,3 +202,129 @@ def test_ctrl_c_says_so_and_leaves_no_half_report(tmp_path):
     assert process.returncode == 130
     assert "interrupted" in err and "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+# ---- columns and targets ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prices(tmp_path):
+    """A table whose target is its first column, and the model fitted to it."""
+    rng = np.random.default_rng(0)
+    table = np.column_stack([rng.normal(size=(30, 3))])
+    lines = ["price,size,age", *(",".join(map(str, row)) for row in table)]
+    path, model = tmp_path / "prices.csv", tmp_path / "prices.model"
+    path.write_text("\n".join(lines) + "\n")
+    return table, path, model
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_saved_line_knows_its_columns_and_its_target(run, prices, tmp_path):
+    table, path, model = prices
+    assert run("fit", "linear", path, "--target", "price", "-o", model)[0] == 0
+    fitted = ancestral.load(model)
+    expected = fitted.log_density(np.asarray(table[:, 1:]), table[:, 0]).sum()
+    shuffled, other = tmp_path / "shuffled.csv", tmp_path / "other.csv"
+    rows = [",".join(map(str, row)) for row in table[:, [2, 0, 1]]]
+    shuffled.write_text("\n".join(["age,price,size", *rows]) + "\n")
+    other.write_text("\n".join(["age,cost,weight", *rows]) + "\n")
+    for data in (path, shuffled):
+        said = json.loads(run("score", model, data, "--json")[1])
+        assert said["total_log_density"] == pytest.approx(expected, rel=1e-12)
+    code, _, err = run("score", model, other)
+    assert code == 1 and "no column 'size'" in err
+    said = json.loads(run("inspect", model, "--json")[1])
+    assert said["target"] == "price"
+    assert said["coefficients"]["size"]["value"] == fitted.coef_[0]
+    assert said["coefficients"]["age"]["standard_error"] == fitted.standard_errors_[2]
+    assert run("sample", model, "--inputs", path, "-o", tmp_path / "drawn.csv")[0] == 0
+    assert (tmp_path / "drawn.csv").read_text().startswith("price\n")
+    assert run("sample", model, "--inputs", path, "-n", 3)[0] == 2
+
+
+def test_the_last_column_of_an_array_is_the_target(run, prices, tmp_path):
+    table, _, model = prices
+    np.save(tmp_path / "a.npy", table)
+    assert run("fit", "linear", tmp_path / "a.npy", "-o", model)[0] == 0
+    expected = np.linalg.lstsq(np.c_[np.ones(30), table[:, :2]], table[:, 2], rcond=None)[0]
+    assert ancestral.load(model).coef_ == pytest.approx(expected[1:])
+    assert run("score", model, tmp_path / "a.npy")[0] == 0
+
+
+def test_names_of_columns_are_said_and_written(run, tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("a,twice,y\n1,2,1\n2,4,3\n3,6,2\n5,10,4\n")
+    pytest.importorskip("pandas", reason="names reach warnings of the fit through an extra")
+    with pytest.warns(AncestralWarning, match="'twice'"):
+        run("fit", "linear", table, "-o", tmp_path / "l.model")
+    table.write_text("a,b,y\n1,2,1\n2,5,3\n3,3,2\n5,1,4\n4,4,9\n")
+    assert run("fit", "ppca", table, "--n-components", "1", "-o", tmp_path / "p.model")[0] == 0
+    run("sample", tmp_path / "p.model", "-n", 2, "-o", tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text().startswith("a,b,y\n")
+
+
+def test_a_table_without_a_header_is_read_with_a_word(run, tmp_path):
+    (tmp_path / "t.csv").write_text("1,2\n2,3.5\n3,6.5\n4,7\n")
+    with pytest.warns(AncestralWarning, match="no header"):
+        assert run("fit", "linear", tmp_path / "t.csv", "-o", tmp_path / "m")[0] == 0
+
+
+# ---- odd files and places -----------------------------------------------------------------------
+
+
+def test_grey_and_colour_images_are_refused_with_the_mend(run, tmp_path):
+    np.save(tmp_path / "grey.npy", np.array([[0, 255], [255, 0]], np.uint8))
+    np.save(tmp_path / "colour.npy", np.ones((20, 6, 6, 3)))
+    code, _, err = run("fit", "tabular", tmp_path / "grey.npy", "-o", tmp_path / "m")
+    assert code == 1 and "X > 127" in err
+    code, _, err = run("fit", "ppca", tmp_path / "colour.npy", "-o", tmp_path / "m")
+    assert code == 1 and "convert them to grey" in err
+
+
+def test_one_array_of_several_is_chosen_by_key(run, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "two.npz", A=rng.normal(size=(9, 3)), B=rng.normal(size=(9, 4)))
+    code, _, err = run("fit", "ppca", tmp_path / "two.npz", "-o", tmp_path / "m")
+    assert code == 1 and "--key A" in err
+    flags = ("--key", "B", "--n-components", "1")
+    assert run("fit", "ppca", tmp_path / "two.npz", *flags, "-o", tmp_path / "m")[0] == 0
+    assert ancestral.load(tmp_path / "m").n_features_in_ == 4
+
+
+def test_an_lstm_is_trained_on_the_support_of_tables(run, tmp_path):
+    pytest.importorskip("torch", reason="torch is an extra")
+    p = [np.array([0.5, 0.5]), np.array([[1.0, 0.0], [0.0, 1.0]])]
+    (tmp_path / "t.pkl").write_bytes(pickle.dumps(p))
+    flags = ("--hidden-size", "4", "--max-steps", "2", "--random-state", "0")
+    assert run("fit", "lstm", tmp_path / "t.pkl", *flags, "-o", tmp_path / "m")[0] == 0
+    assert ancestral.load(tmp_path / "m").floor_ == pytest.approx(np.log(2))
+
+
+def test_options_of_a_model_are_explained(run):
+    out = " ".join(run("fit", "linear", "--help")[1].split())
+    assert "False forces the line through the origin." in out
+
+
+def test_edges_are_printed_and_a_target_without_use_is_refused(run, icons_model, tmp_path):
+    run("fit", "graph", "@classrooms", "-o", tmp_path / "g.model")
+    arguments = ("sample", tmp_path / "g.model", "--n-nodes", 6, "--random-state", 1)
+    (graph,) = ancestral.load(tmp_path / "g.model").sample(1, n_nodes=6, random_state=1)
+    assert sum("-" in word for word in run(*arguments)[1].split()) == graph.n_edges
+    np.save(tmp_path / "x.npy", datasets.icons()[0])
+    assert run("score", icons_model, tmp_path / "x.npy", "--target", 3)[0] == 2
+
+
+def test_a_closed_stdout_is_no_error_of_ours(icons_model):
+    command = f'"{sys.executable}" -m ancestral.cli inspect "{icons_model}" >&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
+def test_benchmark_sets_are_scored(run, tmp_path):
+    pytest.importorskip("lightgbm", reason="LightGBM is an extra")
+    X = (np.random.default_rng(0).random((60, 3)) < 0.3).astype(np.uint8)
+    np.savez(tmp_path / "tiny.npz", train=X[:40], valid=X[40:50], test=X[50:])
+    code, out, _ = run("bench", "debd", tmp_path / "tiny.npz", "--json")
+    (said,) = json.loads(out)
+    assert code == 0 and said["name"] == "tiny" and said["log_density"] < 0
+    assert "Example:" in run("bench", "debd", "--help")[1]

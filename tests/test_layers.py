@@ -36,7 +36,15 @@ LAYERS = (
     ("scores", "streaming", "io", "datasets", "bench"),
     ("viz",),
     ("report",),
-    ("cli", "studio"),
+    (
+        "cli",
+        "_cli_fit",
+        "_cli_draws",
+        "_cli_facts",
+        "_cli_data",
+        "_cli_terminal",
+        "studio",
+    ),
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
 TORCH_FILES = (

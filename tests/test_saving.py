@@ -294,3 +294,15 @@ def test_threads_saving_one_path_leave_a_whole_model(path: Path) -> None:
     assert not errors
     assert path.read_bytes() in contents
     assert not leftovers(path)
+
+
+def test_links_are_followed_and_pipes_refused(tmp_path):
+    real, link, pipe = tmp_path / "real", tmp_path / "link", tmp_path / "pipe"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    model_file.write_atomically(link, b"new")
+    assert link.is_symlink() and real.read_bytes() == b"new"
+    os.mkfifo(pipe)
+    with pytest.raises(SaveError, match="not a file"):
+        model_file.write_atomically(pipe, b"new")
+    assert pipe.is_fifo()

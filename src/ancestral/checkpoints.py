@@ -158,7 +158,7 @@ def _break_stale(path: Path) -> None:
         return
     except (ValueError, KeyError, TypeError):
         pid, start, since = -1, None, "?"  # cut short by a crash: nobody's
-    if pid > 0 and model_file._is_running(pid) and start in (None, _start_of(pid)):
+    if pid > 0 and model_file.is_running(pid) and start in (None, _start_of(pid)):
         raise ModelError(
             f"{path.parent}: process {pid} has been training into it since {since}. Wait for it, "
             "or name another folder."

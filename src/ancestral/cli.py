@@ -7,36 +7,37 @@ one line, 2 wrong usage, 130 interrupted. Everything heavy is imported inside th
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
-import logging
 import math
-import os
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import ancestral
-from ancestral.errors import AncestralError, DataError
+from ancestral import _cli_terminal
+from ancestral._cli_data import (
+    Reading,
+    discrete_rows_of,
+    graphs_of,
+    inputs_of,
+    is_conditional,
+    is_of_graphs,
+    pairs_of,
+    reading_options,
+    rows_of,
+    take_rows_as_named,
+)
+from ancestral._cli_draws import draw_collage, give_graphs, give_rows
+from ancestral._cli_facts import facts_of, learnt
+from ancestral._cli_fit import CONTEXT, fit
+from ancestral._cli_terminal import console, print_json, show
+from ancestral.errors import DataError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from rich.console import Console
-
-MODELS = {  # what users type: the class, and what it is
-    "tabular": ("TabularAutoregressive", "conditional probability tables of discrete rows"),
-    "lstm": ("LSTMAutoregressive", "LSTM over discrete rows, e.g. black and white images"),
-    "ppca": ("PPCA", "probabilistic principal component analysis of real rows"),
-    "linear": ("LinearGaussian", "linear regression with Gaussian noise"),
-    "graph": ("InnerProductGraph", "graphs whose edges follow node features"),
-}
-BUILT_IN = ("@icons", "@faces", "@classrooms", "@diabetes")
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    pass
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 seed_option = click.option(
@@ -70,8 +71,9 @@ def cli() -> None:
     type=click.Path(path_type=Path),
     help="The folder to write.",
 )
+@click.option("--target", help="The target's column of the .csv.")
 @json_option
-def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
+def report(folder: Path | None, output: Path, *, target: str | None, as_json: bool) -> None:
     """Fit every model and write the whole report: PDF, HTML, figures, models, numbers, zip.
 
     Beside it studio.html, on which the fitted models can be moved by hand.
@@ -86,11 +88,11 @@ def report(folder: Path | None, output: Path, *, as_json: bool) -> None:
     """
     from ancestral.report.build import build_report
 
-    written = build_report(folder, output, console=_console())
+    written = build_report(folder, output, target=target, console=console())
     _write_studio(folder, written)
     numbers = json.loads((written / "report.json").read_text("utf-8"))
     if as_json:
-        _print_json(numbers)
+        print_json(numbers)
         return
     for name, source in numbers["sources"].items():
         where = "built-in" if source["built_in"] else source["origin"]
@@ -108,139 +110,9 @@ def _write_studio(folder: Path | None, written: Path) -> None:
     export_page(Shelf.of(sources), written / "studio.html")
 
 
-# ---- fit --------------------------------------------------------------------------------------
+# ---- fit ----------------------------------------------------------------------------------------
 
-
-class _FitGroup(click.Group):
-    """One command per model, made from the model's own parameters when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(MODELS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        plain = cmd_name.lower().replace("-", "").replace("_", "")
-        for short, (name, _) in MODELS.items():
-            if plain in (short, name.lower()):
-                return _fit_command(short)
-        return None
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(f"no model {args[0]!r}; there are {', '.join(MODELS)}.", ctx=ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Models"):
-            formatter.write_dl([(short, about) for short, (_, about) in MODELS.items()])
-
-
-@cli.group(
-    cls=_FitGroup,
-    context_settings=CONTEXT,
-    options_metavar="",
-    subcommand_metavar="MODEL DATA -o FILE [OPTIONS]",
-    short_help="Fit a model to data and save it.",
-)
-def fit() -> None:
-    """Fit a model to data by maximum likelihood and save it.
-
-    DATA is a file (.npy, .npz, .csv, .parquet, .pkl, .graphml; .gz or not), or built-in:
-    @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL --help` lists the model's own
-    parameters.
-
-    \b
-    Example:
-      ancestral fit ppca @faces --n-components 16 -o faces.model
-    """
-
-
-def _fit_command(short: str) -> click.Command:
-    """Return the command that fits one model, its parameters as options."""
-    name, about = MODELS[short]
-    cls = getattr(ancestral, name)
-    is_conditional = hasattr(cls, "predict")
-    parameters = inspect.signature(cls).parameters.values()
-    options: list[click.Parameter] = [
-        click.Argument(["data"]),
-        click.Option(
-            ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Model file."
-        ),
-    ]
-    if is_conditional:
-        options.append(
-            click.Option(
-                ["--target"], help="The target's column. Default: y or target, else the last."
-            )
-        )
-    options += [_option_of(parameter) for parameter in parameters]
-    options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
-
-    def run(*, data: str, output: Path, as_json: bool, target: str | None = None, **given: Any):  # type: ignore[no-untyped-def]
-        from ancestral.model_file import check_destination
-
-        check_destination(output)  # before the training, not after
-        if "verbose" in given and not as_json and given["verbose"] is False:
-            given["verbose"] = sys.stderr.isatty()
-        model = _fitted(cls, given, data, target)
-        model.save(output)
-        facts = {"file": str(output), **_facts(model)}
-        _show(facts, as_json=as_json)
-
-    example = {"tabular": "@icons", "lstm": "@icons", "graph": "@classrooms"}.get(short)
-    example = example or ("@diabetes" if is_conditional else "@faces")
-    text = (
-        f"Fit {name}: {about}.\n\n\b\nExample:\n  ancestral fit {short} {example} -o {short}.model"
-    )
-    return click.Command(short, params=options, callback=run, help=text, context_settings=CONTEXT)
-
-
-def _option_of(parameter: inspect.Parameter) -> click.Option:
-    """Return a model's parameter as an option, under scikit-learn's name."""
-    flag = "--" + parameter.name.replace("_", "-")
-    default = None if parameter.default is parameter.empty else parameter.default
-    if isinstance(default, bool):
-        return click.Option(
-            [f"{flag}/--no-{flag[2:]}", parameter.name], default=default, show_default=True
-        )
-    return click.Option(
-        [flag, f"--{parameter.name}"] if "_" in parameter.name else [flag],
-        default=default,
-        show_default=default is not None,
-        type=_Value(),
-    )
-
-
-class _Value(click.ParamType):
-    """A Python number, None, or else text: the model itself says what it can take."""
-
-    name = "value"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            read = ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return value
-        return read if isinstance(read, int | float | type(None)) else value
-
-
-def _fitted(cls: Any, given: dict[str, Any], data: str, target: str | None) -> Any:
-    """Return the model fitted to a file or to built-in data."""
-    if cls.__name__ == "InnerProductGraph":
-        return cls(**given).fit(_graphs(data))
-    if hasattr(cls, "predict"):
-        pairs = _pairs(data, target)
-        return cls(**given).fit(pairs.X, pairs.y)
-    if cls.__name__ == "TabularAutoregressive" and _is_pickle(data):
-        if cls(**given).get_params() != cls().get_params():
-            raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
-        return cls.from_tables(ancestral.read_tables(data))
-    return cls(**given).fit(_rows(data))
-
-
-def _is_pickle(data: str) -> bool:
-    return data.endswith((".pkl", ".pkl.gz", ".pickle", ".pickle.gz"))
+cli.add_command(fit)
 
 
 # ---- sample -----------------------------------------------------------------------------------
@@ -248,7 +120,7 @@ def _is_pickle(data: str) -> bool:
 
 @cli.command(context_settings=CONTEXT, short_help="Draw from a saved model.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-n", "--n-samples", type=int, default=1, show_default=True, help="How many draws.")
+@click.option("-n", "--n-samples", type=int, help="How many draws.  [default: 1]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .npz or .csv file.")
 @click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
 @click.option("--shape", metavar="HxW", help="Of the images in a collage. Default: square.")
@@ -260,7 +132,7 @@ def _is_pickle(data: str) -> bool:
 def sample(
     file: Path,
     *,
-    n_samples: int,
+    n_samples: int | None,
     output: Path | None,
     collage: Path | None,
     shape: str | None,
@@ -277,119 +149,41 @@ def sample(
     """
     model = ancestral.load(file)
     size = {name: value for name, value in size.items() if value is not None}
-    if _is_of_graphs(model):
+    if is_of_graphs(model):
         _refuse(model, shape=shape, inputs=inputs)
-        graphs = model.sample(n_samples, random_state=random_state, **size)
-        _give_graphs(graphs, output, collage, as_json=as_json)
+        graphs = model.sample(
+            1 if n_samples is None else n_samples, random_state=random_state, **size
+        )
+        give_graphs(graphs, output, collage, as_json=as_json)
         return
     _refuse(model, **size)
-    if _is_conditional(model):
-        _refuse(model, collage=collage, shape=shape)
+    if is_conditional(model):
+        _refuse(model, collage=collage, shape=shape, n_samples=n_samples)
+        take_rows_as_named()
         rows = model.sample(_inputs(model, inputs), random_state=random_state)
     else:
         _refuse(model, inputs=inputs)
-        rows = model.sample(n_samples, random_state=random_state)
+        rows = model.sample(1 if n_samples is None else n_samples, random_state=random_state)
     if collage is not None:
-        _draw_collage(rows, shape, collage)
-    names = getattr(model, "feature_names_in_", None) if rows.ndim > 1 else ["y"]
-    _give_rows(rows, names, output, quiet=collage is not None, as_json=as_json)
+        draw_collage(rows, shape, collage)
+    named = getattr(model, "feature_names_in_", None)
+    names = named if rows.ndim > 1 else [getattr(model, "target_name_", "y")]
+    give_rows(rows, names, output, quiet=collage is not None, as_json=as_json)
 
 
 def _refuse(model: Any, **options: Any) -> None:
     """Refuse options that this kind of model has no use for."""
     for name, value in options.items():
         if value is not None:
-            flag = "--" + name.replace("_", "-")
+            flag = "-n" if name == "n_samples" else "--" + name.replace("_", "-")
             raise click.UsageError(f"{flag} has no use with {type(model).__name__}.")
 
 
-def _inputs(model: Any, inputs: str | None) -> NDArray:
+def _inputs(model: Any, inputs: str | None) -> Any:
     """Return the inputs to draw targets for."""
     if inputs is None:
         raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
-    return _rows(inputs)
-
-
-def _give_rows(
-    rows: NDArray, names: Any, output: Path | None, *, quiet: bool, as_json: bool
-) -> None:
-    from ancestral.io import write_array
-
-    if output is not None:
-        write_array(output, rows, None if names is None else [str(name) for name in names])
-        click.echo(f"{len(rows)} draws written to {output}", err=True)
-    if as_json:
-        _print_json({"n_samples": len(rows), "samples": rows.tolist()})
-    elif output is None and not quiet:
-        for row in rows.tolist():
-            click.echo(" ".join(map(str, row if isinstance(row, list) else [row])))
-
-
-def _give_graphs(
-    graphs: list[Any], output: Path | None, collage: Path | None, *, as_json: bool
-) -> None:
-    from ancestral.io import write_graphs
-
-    if output is not None:
-        write_graphs(output, graphs)
-        click.echo(f"{len(graphs)} graphs written to {output}", err=True)
-    if collage is not None:
-        from ancestral import viz
-
-        _write_figure(viz.draw_graphs(graphs, n_cols=3), collage)
-    if as_json:
-        _print_json(
-            {
-                "n_samples": len(graphs),
-                "samples": [
-                    {"features": g.features.tolist(), "adjacency": g.adjacency.tolist()}
-                    for g in graphs
-                ],
-            }
-        )
-    elif output is None and collage is None:
-        for k, graph in enumerate(graphs):
-            click.echo(f"graph {k}: {graph.n_nodes} nodes, {graph.n_edges} edges")
-
-
-def _draw_collage(rows: NDArray, shape: str | None, path: Path) -> None:
-    """Write draws as a collage of images."""
-    from ancestral import viz
-
-    if len(rows) == 0:
-        raise DataError("n_samples=0 leaves nothing to draw. Pass -n 1 or more.")
-    _write_figure(viz.collage(rows, _image_shape(rows.shape[1], shape)), path)
-
-
-def _image_shape(n_pixels: int, shape: str | None) -> tuple[int, int]:
-    """Return height and width as given, or a square."""
-    if shape is None:
-        side = math.isqrt(n_pixels)
-        if side * side != n_pixels:
-            raise click.UsageError(f"{n_pixels} values are no square image: pass --shape HxW.")
-        return side, side
-    parts = shape.lower().replace("×", "x").split("x")
-    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
-        raise click.UsageError(f"--shape is height x width, as in 24x24; got {shape!r}.")
-    height, width = (int(part) for part in parts)
-    if height * width != n_pixels:
-        raise click.UsageError(f"--shape {shape} holds {height * width} pixels, not {n_pixels}.")
-    return height, width
-
-
-def _write_figure(figure: Any, path: Path) -> None:
-    """Write a picture, whole or not at all."""
-    import io
-
-    from ancestral.model_file import write_atomically
-
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in ("png", "svg", "pdf"):
-        raise click.UsageError(f"{path}: end the name in .png, .svg or .pdf.")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=200)
-    write_atomically(path, buffer.getvalue())
-    click.echo(f"drawn in {path}", err=True)
+    return inputs_of(inputs, model, Reading())
 
 
 # ---- score ------------------------------------------------------------------------------------
@@ -400,8 +194,17 @@ def _write_figure(figure: Any, path: Path) -> None:
 @click.argument("data")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="One log density per row.")
 @click.option("--target", help="The target's column (regression models).")
+@reading_options
 @json_option
-def score(file: Path, data: str, *, output: Path | None, target: str | None, as_json: bool) -> None:
+def score(
+    file: Path,
+    data: str,
+    *,
+    output: Path | None,
+    target: str | None,
+    as_json: bool,
+    **read: Any,
+) -> None:
     """Print the exact log density, in nats, of DATA under the model in FILE.
 
     \b
@@ -409,13 +212,18 @@ def score(file: Path, data: str, *, output: Path | None, target: str | None, as_
       ancestral score letters.model images.npy
     """
     model = ancestral.load(file)
-    if _is_of_graphs(model):
-        values, n_dimensions = model.log_density(_graphs(data)), None
-    elif _is_conditional(model):
-        pairs = _pairs(data, target)
+    reading = Reading(**read)
+    take_rows_as_named()
+    if not is_conditional(model):
+        _refuse(model, target=target)
+    if is_of_graphs(model):
+        values, n_dimensions = model.log_density(graphs_of(data, reading)), None
+    elif is_conditional(model):
+        pairs = pairs_of(data, target, reading, model=model)
         values, n_dimensions = model.log_density(pairs.X, pairs.y), None
     else:
-        X = _rows(data)
+        discrete = hasattr(model, "categories_")
+        X = (discrete_rows_of if discrete else rows_of)(data, reading, model=model)
         values, n_dimensions = model.log_density(X), X.shape[1]
     if len(values) == 0:
         raise DataError(f"{data}: holds nothing to score.")
@@ -431,7 +239,7 @@ def score(file: Path, data: str, *, output: Path | None, target: str | None, as_
     }
     if hasattr(model, "categories_") and n_dimensions:
         facts["bits_per_dimension"] = -facts["mean_log_density"] / (n_dimensions * math.log(2))
-    _show(facts, as_json=as_json)
+    show(facts, as_json=as_json)
 
 
 # ---- inspect ----------------------------------------------------------------------------------
@@ -448,38 +256,43 @@ def inspect_file(file: Path, *, as_json: bool) -> None:
       ancestral inspect letters.model
     """
     model = ancestral.load(file)
-    _show({"file": str(file), **_facts(model), "learnt": _learnt(model)}, as_json=as_json)
+    show({"file": str(file), **facts_of(model), "learnt": learnt(model)}, as_json=as_json)
 
 
-def _facts(model: Any) -> dict[str, Any]:
-    """Return class, parameters and headline numbers of a fitted model."""
-    facts: dict[str, Any] = {
-        "model": type(model).__name__,
-        "parameters": {name: _plain(value) for name, value in model.get_params().items()},
-        "n_parameters": int(model.n_parameters_),
-    }
-    for name in ("n_features_in_", "entropy_", "loss_", "floor_", "noise_variance_", "slope_"):
-        if hasattr(model, name):
-            facts[name] = _plain(getattr(model, name))
-    if _is_of_graphs(model):
-        facts["intercept_"] = _plain(model.intercept_)
-        facts["standard_errors_"] = _plain(model.standard_errors_)
-    return facts
+# ---- bench ------------------------------------------------------------------------------------
 
 
-def _learnt(model: Any) -> dict[str, str]:
-    """Return each stored value's shape, or the value itself where it is one number."""
-    import numpy as np
+@cli.group(context_settings=CONTEXT, short_help="Score public benchmarks.")
+def bench() -> None:
+    """Fit and score public benchmarks of density estimation.
 
-    learnt = {}
-    for name, value in model._fitted_state().items():
-        if isinstance(value, np.ndarray):
-            learnt[name] = f"{value.dtype} {value.shape}"
-        elif isinstance(value, list | tuple | dict):
-            learnt[name] = f"{type(value).__name__} of {len(value)}"
-        else:
-            learnt[name] = str(value)
-    return learnt
+    \b
+    Example:
+      ancestral bench debd nltcs.npz
+    """
+
+
+@bench.command("debd", context_settings=CONTEXT, short_help="Binary tables in three parts.")
+@click.argument("sources", metavar="FILES OR FOLDERS", nargs=-1, required=True)
+@json_option
+def bench_debd(sources: tuple[str, ...], *, as_json: bool) -> None:
+    """Fit each set's training rows, select on its validation rows, score its test rows.
+
+    FILES are NAME.npz (arrays train, valid, test) or NAME.train.data with NAME.valid.data and
+    NAME.test.data beside it; a FOLDER holds either.
+
+    \b
+    Example:
+      ancestral bench debd nltcs.npz
+    """
+    from ancestral.bench import bench_debd as scored
+    from ancestral.bench import print_results
+
+    results = scored(sources, tell=lambda line: click.echo(line, err=True))
+    if as_json:
+        print_json([result.as_dict() for result in results])
+    else:
+        print_results(results)
 
 
 # ---- studio -----------------------------------------------------------------------------------
@@ -517,160 +330,17 @@ def studio(
     run(shelf, host=host, port=port, open_browser=browser, say=click.echo)
 
 
-# ---- data -------------------------------------------------------------------------------------
-
-
-def _rows(data: str) -> NDArray:
-    """Return a file's array (or built-in images) as rows; images are flattened."""
-    from ancestral import datasets
-
-    if data == "@icons":
-        return datasets.icons()[0]
-    if data == "@faces":
-        return datasets.faces()
-    if data == "@diabetes":
-        return datasets.diabetes()[0]
-    array = ancestral.read_array(_path(data, "rows"))
-    return array.reshape(len(array), -1) if array.ndim > 2 else array
-
-
-def _pairs(data: str, target: str | None) -> Any:
-    """Return inputs and target of a file (or the built-in regression data)."""
-    from ancestral.io import Pairs, read_pairs
-
-    if data == "@diabetes":
-        from ancestral import datasets
-
-        X, y, names = datasets.diabetes()
-        return Pairs(X, y, names, "progression")
-    return read_pairs(_path(data, "a target"), target)
-
-
-def _graphs(data: str) -> Any:
-    if data == "@classrooms":
-        from ancestral import datasets
-
-        return datasets.classrooms()
-    return ancestral.read_graphs(_path(data, "graphs"))
-
-
-def _path(data: str, wanted: str) -> str:
-    """Return a file name; a built-in set of another kind is refused."""
-    if data.startswith("@") and not os.path.exists(data):
-        known = "not the kind wanted here" if data in BUILT_IN else "not one of the built-in sets"
-        raise click.UsageError(f"{data} is {known} ({wanted}); built in: {', '.join(BUILT_IN)}.")
-    return data
-
-
-def _is_of_graphs(model: Any) -> bool:
-    return type(model).__name__ == "InnerProductGraph"
-
-
-def _is_conditional(model: Any) -> bool:
-    return hasattr(model, "predict")
-
-
-# ---- printing ---------------------------------------------------------------------------------
-
-
-def _show(facts: dict[str, Any], *, as_json: bool) -> None:
-    """Print facts as JSON, or as lines of name and value."""
-    if as_json:
-        _print_json(facts)
-        return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            click.echo(f"{name}:")
-            for inner, content in value.items():
-                click.echo(f"  {inner} = {content}")
-        else:
-            click.echo(f"{name:{width}}  {value}")
-
-
-def _print_json(document: Any) -> None:
-    click.echo(json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    """Return the document with null for what JSON cannot say (NaN and infinity)."""
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _plain(value: Any) -> Any:
-    """Return a number, list or text that JSON can hold."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return value if isinstance(value, int | float | str | type(None)) else str(value)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
-
-
 # ---- the way in -------------------------------------------------------------------------------
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; never a traceback for what a user can mend."""
-    _say_warnings_in_one_line()
-    sys.exit(_run(lambda: cli.main(arguments, prog_name="ancestral", standalone_mode=False)))
-
-
-def _run(command: Callable[[], Any]) -> int:
-    """Return the exit code of a command."""
-    try:
-        code = command()
-        sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return 130
-    except BrokenPipeError:  # the reader has gone: nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except AncestralError as error:
-        return _fail(str(error))
-    except MemoryError:
-        return _fail("out of memory. Give less data, or close other programs.")
-    except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
-    return code if isinstance(code, int) else 0
-
-
-def _fail(message: str) -> int:
-    click.echo(f"ancestral: {' '.join(message.split())}", err=True)
-    return 1
-
-
-def _say_warnings_in_one_line() -> None:
-    """Show warnings and notes as lines of their own, without source code."""
-
-    def show(message: Any, *_: Any, **__: Any) -> None:
-        click.echo(f"warning: {' '.join(str(message).split())}", err=True)
-
-    warnings.showwarning = show
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("note: %(message)s"))
-    said: set[str] = set()
-
-    def is_new(record: logging.LogRecord) -> bool:
-        """Let each note through once."""
-        message = record.getMessage()
-        return not (message in said or said.add(message))  # type: ignore[func-returns-value]
-
-    handler.addFilter(is_new)
-    logger = logging.getLogger("ancestral")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    _cli_terminal.say_warnings_in_one_line()
+    sys.exit(
+        _cli_terminal.exit_code_of(
+            lambda: cli.main(arguments, prog_name="ancestral", standalone_mode=False)
+        )
+    )
 
 
 if __name__ == "__main__":

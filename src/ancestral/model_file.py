@@ -121,8 +121,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     ------
     SaveError
         The old file, if any, is then untouched and the temporary file is gone.
+
+    Notes
+    -----
+    A link to a file is followed: the file it names is replaced, the link stays.
     """
     check_destination(path)
+    if path.is_symlink():
+        path = _followed(path)
     _sweep(path)
     temporary = _temporary(path)
     try:
@@ -144,17 +150,30 @@ def check_destination(path: Path) -> None:
     Raises
     ------
     SaveError
-        When its folder is missing or closed, or it is itself a folder or a read-only file.
+        When its folder is missing or closed, or it is itself a folder, a device, a pipe or a
+        read-only file.
     """
+    if path.is_symlink():
+        path = _followed(path)
     folder = path.parent
     if not folder.is_dir():
         raise SaveError(f"{folder}: no such folder. Make it first, or name another path.")
     if path.is_dir():
         raise SaveError(f"{path}: is a folder. Name a file in it.")
+    if path.exists() and not path.is_file():  # a renaming would put a file in its place
+        raise SaveError(f"{path}: is a device or a pipe, not a file. Name a file.")
     if not os.access(folder, os.W_OK):
         raise SaveError(f"{folder}: may not be written. Name a path elsewhere.")
     if path.exists() and not os.access(path, os.W_OK):  # a renaming would not ask
         raise SaveError(f"{path}: may not be written. Make it writable, or name another path.")
+
+
+def _followed(path: Path) -> Path:
+    """Return where a link leads."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        raise SaveError(f"{path}: is a link that leads nowhere. Name another path.") from None
 
 
 def _why_not_written(path: Path, wanted: int, error: OSError) -> str:
@@ -183,11 +202,11 @@ def _sweep(path: Path) -> None:
     pattern = re.compile(re.escape(f".{_stem(path.name)}.") + r"(\d+)\.\d+\.tmp")
     for entry in path.parent.iterdir():
         found = pattern.fullmatch(entry.name)
-        if found and not _is_running(int(found.group(1))):
+        if found and not is_running(int(found.group(1))):
             entry.unlink(missing_ok=True)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Tell whether a process of this number exists."""
     try:
         os.kill(pid, 0)

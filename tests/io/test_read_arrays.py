@@ -257,11 +257,18 @@ def test_B1_B2_nan_and_infinity(tmp_path):
 # -- text ----------------------------------------------------------------------------------------
 
 
+def test_A44_a_file_without_a_header_loses_no_row_and_is_named(tmp_path):
+    path = put(tmp_path, "a.csv", "1,2\n3,4")
+    with pytest.warns(AncestralWarning, match=r"a\.csv: has no header"):
+        names, values = read_columns(path)
+    assert names == ["x0", "x1"]
+    np.testing.assert_array_equal(values, [[1, 2], [3, 4]])
+
+
 @pytest.mark.parametrize(
     ("text", "names", "values"),
     [
         ("a,b\n1,2\n3,4\n", ["a", "b"], [[1, 2], [3, 4]]),
-        ("1,2\n3,4", ["x0", "x1"], [[1, 2], [3, 4]]),
         ("\ufeffa,b\r\n1,2\r\n", ["a", "b"], [[1, 2]]),
         ("a,b\r1,2\r", ["a", "b"], [[1, 2]]),
         ('"a, b", c \n -1.5e3 ,"+.5"\n\n2.,3\n', ["a, b", "c"], [[-1500, 0.5], [2, 3]]),
@@ -351,6 +358,7 @@ def test_A44_a_first_row_that_counts_is_kept_and_said(tmp_path):
         assert len(read_array(put(tmp_path, "a.csv", "0,1,2\n5,6,7\n"))) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*has no header line")
 def test_both_ways_of_parsing_agree(tmp_path):
     values = np.random.default_rng(0).standard_normal((50, 4)) * 1e10
     text = "\n".join(",".join(map(repr, row)) for row in values.tolist())

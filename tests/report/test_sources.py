@@ -7,6 +7,7 @@ import pytest
 
 from ancestral import datasets
 from ancestral.errors import AncestralError, DataError, FormatError
+from ancestral.report import build
 from ancestral.report.sources import find_sources
 from ancestral.report.summarise import summarise_graphs, summarise_linear, summarise_ppca
 
@@ -80,3 +81,43 @@ def test_a_damaged_file_is_named_not_skipped(tmp_path):
     (tmp_path / "image_cpts.pkl.gz").write_bytes(b"\x1f\x8b broken")
     with pytest.raises(FormatError, match="image_cpts"):
         find_sources(tmp_path)
+
+
+def test_data_that_no_model_can_learn_from_are_refused_early_by_name(tmp_path):
+    np.save(tmp_path / "eigenfaces.npy", np.ones((9, 4, 4)))
+    with pytest.raises(DataError, match=r"eigenfaces\.npy: all its 9 images"):
+        find_sources(tmp_path)
+    np.save(tmp_path / "eigenfaces.npy", np.eye(3)[:, [0, 1, 2, 0]])
+    with pytest.raises(DataError, match=r"eigenfaces\.npy: holds 3 images"):
+        find_sources(tmp_path)
+    (tmp_path / "eigenfaces.npy").unlink()
+    features, adjacency = np.ones((4, 1)), np.zeros((4, 4), int)
+    np.savez(tmp_path / "my_graphs.npz", features=features, adjacency=adjacency)
+    with pytest.raises(AncestralError, match=r"my_graphs\.npz"):
+        find_sources(tmp_path)
+
+
+def test_the_target_is_chosen(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n1,2,4\n2,2,3\n3,5,1\n")
+    assert find_sources(tmp_path, target="a").line.data.target == "a"
+    with pytest.raises(DataError, match="no column 'd'"):
+        find_sources(tmp_path, target="d")
+    with pytest.raises(DataError, match="needs a table"):
+        find_sources(None, target="a")
+
+
+def test_an_earlier_reports_files_do_not_mix_with_the_new(tmp_path):
+    out = tmp_path / "out"
+    (out / "models").mkdir(parents=True)
+    (out / "models" / "old.model").write_text("old")
+    (out / "notes.txt").write_text("mine")
+    (out / "report.json").write_text("{}")
+    stale = out / ".out.999999999.abc.tmp"
+    stale.mkdir()
+    with build._workshop(out) as folder:
+        assert folder.parent == out and not stale.exists()
+        (folder / "models").mkdir()
+        (folder / "models" / "new.model").write_text("new")
+        build._move_into_place(folder, out)
+    kept = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
+    assert kept == ["models/new.model", "notes.txt", "report.json"]

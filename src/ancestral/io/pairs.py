@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import DataError
-from ancestral.io.arrays import read_columns
+from ancestral.io.arrays import MAX_BYTES, read_columns
 from ancestral.io.files import PathLike
 
 TARGETS = ("y", "target", "label", "response")
@@ -24,7 +24,7 @@ class Pairs:
     target: str
 
 
-def read_pairs(path: PathLike, target: str | None = None) -> Pairs:
+def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MAX_BYTES) -> Pairs:
     """Read a table as inputs and one target.
 
     Parameters
@@ -34,6 +34,8 @@ def read_pairs(path: PathLike, target: str | None = None) -> Pairs:
     target : str, optional
         The target's column. By default one named y, target, label or response (in any case),
         else the last.
+    max_bytes : int
+        Refuse a compressed file that expands further, in bytes (default 512 MiB).
 
     Returns
     -------
@@ -46,7 +48,7 @@ def read_pairs(path: PathLike, target: str | None = None) -> Pairs:
     FormatError, DataTypeError, MissingExtraError
         As `read_array`.
     """
-    names, table = read_columns(path)
+    names, table = read_columns(path, max_bytes=max_bytes)
     if len(names) < 2:
         raise DataError(f"{path}: has {len(names)} column; an input and a target are wanted.")
     place = _place_of(target, names, path)

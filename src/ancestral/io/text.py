@@ -45,7 +45,7 @@ def parse_csv(raw: bytes, name: str, *, missing: bool) -> tuple[list[str], NDArr
     if len(rows) == 0:
         raise DataError(f"{name}: holds a header line and no rows of numbers.")
     if not header:
-        _warn_of_counting_row(rows, name)
+        _warn_of_no_header(rows, name)
         return [f"x{j}" for j in range(rows.shape[1])], rows
     return _drop_index(list(first), rows, name)
 
@@ -211,11 +211,19 @@ def _drop_index(
     return names, rows
 
 
-def _warn_of_counting_row(rows: NDArray[np.float64], name: str) -> None:
-    """Say that a first row 0, 1, 2, ... was read as data: it may have been a header."""
-    if rows.shape[1] > 2 and np.array_equal(rows[0], np.arange(rows.shape[1])):
+def _warn_of_no_header(rows: NDArray[np.float64], name: str) -> None:
+    """Say that the first line was read as data: a column of numbers may be a lost header."""
+    d = rows.shape[1]
+    if d > 2 and np.array_equal(rows[0], np.arange(d)):
         message = (
             f"{name}: the first line, 0, 1, 2, ..., was read as a row of data. "
             "If it numbers the columns, delete it."
         )
-        warnings.warn(message, AncestralWarning, stacklevel=5)
+    elif d > 1:
+        message = (
+            f"{name}: has no header line: its first line was read as data, and its columns are "
+            f"called x0 to x{d - 1}. Write names in a first line to choose them."
+        )
+    else:
+        return
+    warnings.warn(message, AncestralWarning, stacklevel=5)

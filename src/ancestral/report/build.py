@@ -1,12 +1,14 @@
 """From the user's files to the finished report, in one call.
 
-Everything is made in a hidden folder beside the target and moved into place at the end: an
+Everything is made in a hidden folder on the target's own disk and moved into place at the end: an
 interrupted report leaves the old files whole, or none.
 """
 
 from __future__ import annotations
 
+import glob
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -17,12 +19,19 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ancestral.errors import SaveError
+from ancestral.model_file import is_running
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def build_report(source: Path | None, out: Path, *, console: Console | None = None) -> Path:
+def build_report(
+    source: Path | None,
+    out: Path,
+    *,
+    target: str | None = None,
+    console: Console | None = None,
+) -> Path:
     """Fit every model and write the whole report.
 
     Parameters
@@ -32,7 +41,10 @@ def build_report(source: Path | None, out: Path, *, console: Console | None = No
         None takes built-in data for all.
     out : Path
         The folder to write: report.pdf, report.html, report.json, submission.zip, figures/ and
-        models/. Other files in it are left alone.
+        models/, the last two replaced whole where an earlier report wrote them. Other files in it
+        are left alone.
+    target : str, optional
+        The target's column of the source's table; as `read_pairs` chooses it by default.
     console : rich.console.Console, optional
         Where progress is shown; nowhere by default.
 
@@ -52,7 +64,7 @@ def build_report(source: Path | None, out: Path, *, console: Console | None = No
     steps = _Steps(console)
     with _workshop(Path(out)) as folder:
         with steps("Reading the data"):
-            sources = find_sources(source)
+            sources = find_sources(source, target=target)
         with steps("1 Autoregression: tables and LSTM", spinner=False):
             autoregression = summarise.summarise_autoregression(sources, verbose=steps.are_seen)
         with steps("2 Probabilistic PCA"):
@@ -111,10 +123,13 @@ def _workshop(out: Path) -> Iterator[Path]:
     """Give a hidden folder on the target's own disk; removed whatever happens."""
     if out.exists() and not out.is_dir():
         raise SaveError(f"{out}: is a file; the report is a folder. Name another with -o.")
-    parent = out.absolute().parent
+    # Inside the target where there is one: it may be a disk of its own, or its parent closed.
+    home = out.absolute() if out.is_dir() else out.absolute().parent
+    prefix = f".{out.absolute().name}."
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=parent))
+        home.mkdir(parents=True, exist_ok=True)
+        _sweep(home, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}.", suffix=".tmp", dir=home))
     except OSError as error:
         raise SaveError(f"{out}: cannot be written ({error.strerror}).") from None
     try:
@@ -123,6 +138,14 @@ def _workshop(out: Path) -> Iterator[Path]:
         raise SaveError(f"{out}: cannot be written ({error.strerror}).") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(home: Path, prefix: str) -> None:
+    """Remove the hidden folders of reports whose writer is no longer running."""
+    for entry in home.glob(f"{glob.escape(prefix)}*.tmp"):
+        pid = entry.name.removeprefix(prefix).split(".")[0]
+        if entry.is_dir() and pid.isdigit() and not is_running(int(pid)):
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _save_models(summaries: dict[str, Any], folder: Path) -> None:
@@ -141,7 +164,16 @@ def _write_numbers(sources: Any, summaries: dict[str, Any], path: Path) -> None:
         "sources": sources.described(),
         **{name: summary.numbers for name, summary in summaries.items()},
     }
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
+    path.write_text(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Return the document with null for what JSON cannot say (NaN and infinity)."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _move_into_place(folder: Path, out: Path) -> None:
@@ -150,6 +182,10 @@ def _move_into_place(folder: Path, out: Path) -> None:
     if not out.exists():
         os.replace(folder, out)
         return
+    if (out / "report.json").is_file():  # an earlier report's: its files must not mix with these
+        for name in ("figures", "models"):
+            if not (out / name).is_symlink():
+                shutil.rmtree(out / name, ignore_errors=True)
     for entry in sorted(folder.rglob("*")):
         target = out / entry.relative_to(folder)
         if entry.is_dir():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import DataError, FormatError
+from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.io import Pairs, read_pairs
 
 TABLES = ("image_cpts.pkl.gz", "image_cpts.pkl", "*cpt*.pkl*", "*table*.pkl*")
@@ -23,6 +23,7 @@ GRAPHS = (
     "*.graphml*",
 )
 PAIRS = ("*.csv", "*.csv.gz", "*.parquet")
+LEAST_FACES = 4  # a split into training and held-out images, and two latents
 KINDS = ("tables", "faces", "graphs", "regression", "line")
 
 
@@ -67,13 +68,15 @@ class Sources:
         return {name: source.described() for name, source in vars(self).items()}
 
 
-def find_sources(folder: Path | None) -> Sources:
+def find_sources(folder: Path | None, *, target: str | None = None) -> Sources:
     """Return the data of a folder, and built-in data for what it lacks.
 
     Parameters
     ----------
     folder : Path or None
         None takes built-in data throughout.
+    target : str, optional
+        The target's column of the folder's table; as `read_pairs` chooses it by default.
 
     Raises
     ------
@@ -83,10 +86,12 @@ def find_sources(folder: Path | None) -> Sources:
         When it has none of the files that are looked for.
     """
     files: dict[str, Path] = {} if folder is None else find_files(Path(folder))
-    return Sources(**{kind: find_source(kind, files) for kind in KINDS})
+    if target is not None and "regression" not in files:
+        raise DataError(f"target={target!r} needs a table with that column in the folder.")
+    return Sources(**{kind: find_source(kind, files, target=target) for kind in KINDS})
 
 
-def find_source(kind: str, files: dict[str, Path]) -> Source:
+def find_source(kind: str, files: dict[str, Path], *, target: str | None = None) -> Source:
     """Return the data of one kind: from its file, or built in where there is none.
 
     Parameters
@@ -94,6 +99,8 @@ def find_source(kind: str, files: dict[str, Path]) -> Source:
     kind : {"tables", "faces", "graphs", "regression", "line"}
     files : dict of Path
         As `find_files` returns it.
+    target : str, optional
+        The target's column of a table.
 
     Raises
     ------
@@ -102,8 +109,11 @@ def find_source(kind: str, files: dict[str, Path]) -> Source:
     MissingExtraError
         When the built-in data need a package that is absent.
     """
+    if kind in ("regression", "line") and "regression" in files:
+        pairs = _read_pairs(files["regression"], target)
+        return _one_input(pairs) if kind == "line" else pairs
     if kind == "line":
-        return _one_input(_read_pairs(files["regression"])) if "regression" in files else _line()
+        return _line()
     read, built_in = _READERS[kind]
     return read(files[kind]) if kind in files else built_in()
 
@@ -167,6 +177,10 @@ def _read_faces(path: Path) -> Source:
         )
     n, height, width = images.shape
     X = images.reshape(n, height * width).astype(np.float64)
+    if n < LEAST_FACES:
+        raise DataError(f"{path}: holds {n} images; {LEAST_FACES} or more are wanted.")
+    if (X[0] == X).all():
+        raise DataError(f"{path}: all its {n} images are the same: there is nothing to learn.")
     sentence = f"{n} grey images of {height} by {width} pixels"
     return Source(path.name, sentence, Faces(X, (height, width), _grey_range(X)))
 
@@ -182,9 +196,13 @@ def _grey_range(X: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _read_graphs(path: Path) -> Source:
-    from ancestral import read_graphs
+    from ancestral import InnerProductGraph, read_graphs
 
     graphs = read_graphs(path)
+    try:
+        InnerProductGraph().fit(graphs)  # separable or edgeless graphs are refused now, by name
+    except AncestralError as error:
+        raise type(error)(f"{path}: {error}") from None
     return Source(path.name, _graphs_sentence(graphs), graphs)
 
 
@@ -195,8 +213,13 @@ def _graphs_sentence(graphs: list[Any]) -> str:
     return f"{len(graphs)} graphs of {size} nodes with {width} features each"
 
 
-def _read_pairs(path: Path) -> Source:
-    pairs = read_pairs(path)
+def _read_pairs(path: Path, target: str | None = None) -> Source:
+    pairs = read_pairs(path, target)
+    if np.ptp(pairs.y) == 0:
+        raise DataError(
+            f"{path}: its target {pairs.target!r} is constant ({pairs.y[0]:g}): nothing to fit. "
+            "Name another column as the target."
+        )
     sentence = f"{len(pairs.y)} rows; target “{pairs.target}”, {len(pairs.names)} inputs"
     return Source(path.name, sentence, pairs)
 

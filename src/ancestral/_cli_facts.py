@@ -1,0 +1,63 @@
+"""What the command line says of a fitted model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ancestral._cli_data import is_of_graphs
+from ancestral._cli_terminal import plain
+
+
+def facts_of(model: Any) -> dict[str, Any]:
+    """Return class, parameters and headline numbers of a fitted model."""
+    facts: dict[str, Any] = {
+        "model": type(model).__name__,
+        "parameters": {name: plain(value) for name, value in model.get_params().items()},
+        "n_parameters": int(model.n_parameters_),
+    }
+    for name in ("n_features_in_", "entropy_", "loss_", "floor_", "noise_variance_", "slope_"):
+        if hasattr(model, name):
+            facts[name] = plain(getattr(model, name))
+    if is_of_graphs(model):
+        facts["intercept_"] = plain(model.intercept_)
+        facts["standard_errors_"] = plain(model.standard_errors_)
+    if hasattr(model, "target_name_"):
+        facts["target"] = model.target_name_
+    if hasattr(model, "standard_errors_") and getattr(model, "coef_", None) is not None:
+        facts["coefficients"] = _coefficients(model)
+    return facts
+
+
+def _coefficients(model: Any) -> dict[str, Any]:
+    """Return each coefficient of a line of one target with its standard error."""
+    import numpy as np
+
+    if np.ndim(model.coef_) != 1:
+        return {}
+    inputs = getattr(model, "feature_names_in_", range(model.n_features_in_))
+    named = [str(name) if isinstance(name, str) else f"column {name}" for name in inputs]
+    powers = len(model.coef_) // len(named)
+    names = [f"{name}^{k}" if k > 1 else name for k in range(1, powers + 1) for name in named]
+    values = [float(v) for v in model.coef_]
+    errors = [float(e) for e in model.standard_errors_]
+    if len(errors) == len(values) + 1:
+        names, values = ["intercept", *names], [float(model.intercept_), *values]
+    return {
+        name: {"value": value, "standard_error": error}
+        for name, value, error in zip(names, values, errors, strict=True)
+    }
+
+
+def learnt(model: Any) -> dict[str, str]:
+    """Return each stored value's shape, or the value itself where it is one number."""
+    import numpy as np
+
+    learnt = {}
+    for name, value in model._fitted_state().items():
+        if isinstance(value, np.ndarray):
+            learnt[name] = f"{value.dtype} {value.shape}"
+        elif isinstance(value, list | tuple | dict):
+            learnt[name] = f"{type(value).__name__} of {len(value)}"
+        else:
+            learnt[name] = str(value)
+    return learnt

@@ -1,0 +1,207 @@
+"""`ancestral fit`: one command per model, its options made from the model's own parameters."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+import ancestral
+from ancestral._cli_data import (
+    Reading,
+    discrete_rows_of,
+    fit_to,
+    graphs_of,
+    pairs_of,
+    reading_parameters,
+    rows_of,
+)
+from ancestral._cli_facts import facts_of
+from ancestral._cli_terminal import show
+
+MODELS = {  # what users type: the class, and what it is
+    "tabular": ("TabularAutoregressive", "conditional probability tables of discrete rows"),
+    "lstm": ("LSTMAutoregressive", "LSTM over discrete rows, e.g. black and white images"),
+    "ppca": ("PPCA", "probabilistic principal component analysis of real rows"),
+    "linear": ("LinearGaussian", "linear regression with Gaussian noise"),
+    "graph": ("InnerProductGraph", "graphs whose edges follow node features"),
+}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _FitGroup(click.Group):
+    """One command per model, made from the model's own parameters when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(MODELS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        plain = cmd_name.lower().replace("-", "").replace("_", "")
+        for short, (name, _) in MODELS.items():
+            if plain in (short, name.lower()):
+                return _fit_command(short)
+        return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no model {args[0]!r}; there are {', '.join(MODELS)}.", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Models"):
+            formatter.write_dl([(short, about) for short, (_, about) in MODELS.items()])
+
+
+@click.group(
+    cls=_FitGroup,
+    context_settings=CONTEXT,
+    options_metavar="",
+    subcommand_metavar="MODEL DATA -o FILE [OPTIONS]",
+    short_help="Fit a model to data and save it.",
+)
+def fit() -> None:
+    """Fit a model to data by maximum likelihood and save it.
+
+    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
+    is a named column, or the last), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or
+    .graphml (graph); or built-in: @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL
+    --help` lists the model's own parameters.
+
+    \b
+    Example:
+      ancestral fit ppca @faces --n-components 16 -o faces.model
+    """
+
+
+def _fit_command(short: str) -> click.Command:
+    """Return the command that fits one model, its parameters as options."""
+    name, about = MODELS[short]
+    cls = getattr(ancestral, name)
+    is_conditional = hasattr(cls, "predict")
+    parameters = inspect.signature(cls).parameters.values()
+    options: list[click.Parameter] = [
+        click.Argument(["data"]),
+        click.Option(
+            ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Model file."
+        ),
+    ]
+    if is_conditional:
+        options.append(
+            click.Option(
+                ["--target"], help="The target's column. Default: y or target, else the last."
+            )
+        )
+    for names, settings in reading_parameters():
+        if names != ["--missing"] or short == "ppca":
+            options.append(click.Option(names, **settings))
+    helps = _helps(cls)
+    options += [_option_of(parameter, helps.get(parameter.name)) for parameter in parameters]
+    options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
+
+    def run(
+        *,
+        data: str,
+        output: Path,
+        as_json: bool,
+        target: str | None = None,
+        key: str | None = None,
+        missing: bool = False,
+        max_bytes: int | None = None,
+        **given: Any,
+    ) -> None:
+        from ancestral.model_file import check_destination
+
+        check_destination(output)  # before the training, not after
+        if "verbose" in given and not as_json and given["verbose"] is False:
+            given["verbose"] = sys.stderr.isatty()
+        model = _fitted(cls, given, data, target, Reading(key, missing, max_bytes))
+        model.save(output)
+        facts = {"file": str(output), **facts_of(model)}
+        show(facts, as_json=as_json)
+
+    example = {"tabular": "@icons", "lstm": "@icons", "graph": "@classrooms"}.get(short)
+    example = example or ("@diabetes" if is_conditional else "@faces")
+    text = (
+        f"Fit {name}: {about}.\n\n\b\nExample:\n  ancestral fit {short} {example} -o {short}.model"
+    )
+    return click.Command(short, params=options, callback=run, help=text, context_settings=CONTEXT)
+
+
+def _helps(cls: Any) -> dict[str, str]:
+    """Return the first sentence on each parameter, from the class's docstring."""
+    text = inspect.getdoc(cls) or ""
+    section = re.search(r"Parameters\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", text, re.S)
+    entries = re.findall(r"^(\w+) : .*\n((?:    .*\n?|\n)*)", section[1] if section else "", re.M)
+    return {
+        name: re.split(r"(?<=\.)\s", " ".join(about.split()), maxsplit=1)[0].replace("`", "")
+        for name, about in entries
+    }
+
+
+def _option_of(parameter: inspect.Parameter, about: str | None) -> click.Option:
+    """Return a model's parameter as an option, under scikit-learn's name."""
+    flag = "--" + parameter.name.replace("_", "-")
+    default = None if parameter.default is parameter.empty else parameter.default
+    if isinstance(default, bool):
+        return click.Option(
+            [f"{flag}/--no-{flag[2:]}", parameter.name],
+            default=default,
+            show_default=True,
+            help=about,
+        )
+    return click.Option(
+        [flag, f"--{parameter.name}"] if "_" in parameter.name else [flag],
+        default=default,
+        show_default=default is not None,
+        type=_Value(),
+        help=about,
+    )
+
+
+class _Value(click.ParamType):
+    """A Python number, None, or else text: the model itself says what it can take."""
+
+    name = "value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            read = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return value
+        return read if isinstance(read, int | float | type(None)) else value
+
+
+def _fitted(
+    cls: Any, given: dict[str, Any], data: str, target: str | None, reading: Reading
+) -> Any:
+    """Return the model fitted to a file or to built-in data."""
+    if cls.__name__ == "InnerProductGraph":
+        return cls(**given).fit(graphs_of(data, reading))
+    if hasattr(cls, "predict"):
+        pairs = pairs_of(data, target, reading)
+        model = fit_to(cls(**given), pairs.X, pairs.y)
+        model.target_name_ = pairs.target  # goes into the file, and is looked for in others
+        return model
+    if cls.__name__ == "PPCA":
+        return fit_to(cls(**given), rows_of(data, reading))
+    if not _is_pickle(data):
+        return fit_to(cls(**given), discrete_rows_of(data, reading))
+    tables = ancestral.TabularAutoregressive.from_tables(
+        ancestral.read_tables(data, **reading.capped)
+    )
+    if cls.__name__ != "TabularAutoregressive":
+        return cls(**given).fit(tables.support_)  # each row that the tables can give, once
+    if cls(**given).get_params() != cls().get_params():
+        raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
+    return tables
+
+
+def _is_pickle(data: str) -> bool:
+    return data.endswith((".pkl", ".pkl.gz", ".pickle", ".pickle.gz"))

@@ -1,0 +1,128 @@
+"""The terminal's side of the command line: what is printed, and how a command ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ancestral.errors import AncestralError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show(facts: dict[str, Any], *, as_json: bool) -> None:
+    """Print facts as JSON, or as lines of name and value."""
+    if as_json:
+        print_json(facts)
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            click.echo(f"{name}:")
+            for inner, content in value.items():
+                click.echo(f"  {inner} = {_in_words(content)}")
+        else:
+            click.echo(f"{name:{width}}  {value}")
+
+
+def _in_words(content: Any) -> str:
+    """Return a value for a line; an estimate as value +- standard error."""
+    if isinstance(content, dict) and set(content) == {"value", "standard_error"}:
+        return f"{content['value']:.8g} +- {content['standard_error']:.3g}"
+    return str(content)
+
+
+def print_json(document: Any) -> None:
+    click.echo(json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Return the document with null for what JSON cannot say (NaN and infinity)."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def plain(value: Any) -> Any:
+    """Return a number, list or text that JSON can hold."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value if isinstance(value, int | float | str | type(None)) else str(value)
+
+
+def console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def exit_code_of(command: Callable[[], Any]) -> int:
+    """Return the exit code of a command."""
+    try:
+        code = command()
+        if sys.stdout is not None:  # it is None where the shell has closed it (>&-)
+            sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:  # the reader has gone: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as end:  # click's own answer to a reader that has gone
+        return 0 if isinstance(end.__context__, BrokenPipeError) else int(bool(end.code))
+    except AncestralError as error:
+        return _fail(str(error))
+    except MemoryError:
+        return _fail("out of memory. Give less data, or close other programs.")
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    click.echo(f"ancestral: {_in_flags(' '.join(message.split()))}", err=True)
+    return 1
+
+
+def _in_flags(message: str) -> str:
+    """Return a message whose mends are the command line's: --key A, not key='A'."""
+    message = re.sub(r"\bkey='([^']*)'", r"--key \1", message)
+    message = message.replace("missing=True", "--missing")
+    return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
+
+
+def say_warnings_in_one_line() -> None:
+    """Show warnings and notes as lines of their own, without source code."""
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        click.echo(f"warning: {' '.join(str(message).split())}", err=True)
+
+    warnings.showwarning = show
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        """Let each note through once."""
+        message = record.getMessage()
+        return not (message in said or said.add(message))  # type: ignore[func-returns-value]
+
+    handler.addFilter(is_new)
+    logger = logging.getLogger("ancestral")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
