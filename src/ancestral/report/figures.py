@@ -75,10 +75,14 @@ def _autoregression(summary: Summary) -> Drawn:
     a, numbers = summary.arrays, summary.numbers
     shape = a["shape"]
     lstm = summary.models["lstm"]
+    image_names = [str(k + 1) for k in range(len(a["images"]))]
     bits = np.asarray(a["step_entropies"]) / math.log(2)
     return [
         ("draws", viz.collage(a["draws"], shape, n_rows=10, n_cols=10)),
-        ("support", viz.probability_collage(a["images"], a["probabilities"], shape)),
+        (
+            "support",
+            viz.probability_collage(a["images"], a["probabilities"], shape, names=image_names),
+        ),
         ("lstm-training", viz.training_curve(lstm, numbers["lstm_floor"])),
         ("lstm-draws", viz.collage(a["lstm_draws"], shape, n_rows=10, n_cols=10)),
         ("step-entropies", viz.step_entropies(bits, shape if shape[0] > 1 else None)),
@@ -187,8 +191,21 @@ def _range(centre: float, error: float, path: list[float]) -> tuple[float, float
 def _linear(summary: Summary) -> Drawn:
     from ancestral import viz
 
-    pairs = summary.arrays["line"]
-    figure = viz.density_shade(
-        summary.models["line"], pairs.X, pairs.y, x_label=pairs.names[0], y_label=pairs.target
-    )
-    return [("line", figure)]
+    pairs, line = summary.arrays["line"], summary.models["line"]
+    labels = {"x_label": pairs.names[0], "y_label": pairs.target}
+    if summary.numbers["line_exact"]:  # no density to shade
+        return [("line", _exact_line(line, pairs.X[:, 0], pairs.y, **labels))]
+    return [("line", viz.density_shade(line, pairs.X, pairs.y, **labels))]
+
+
+def _exact_line(line: Any, x: Any, y: Any, *, x_label: str, y_label: str) -> Any:
+    """Draw a line that runs through all its points."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4, 2.9), layout="constrained")
+    ax = figure.add_subplot()
+    ends = np.array([x.min(), x.max()])
+    ax.plot(ends, line.coef_[0] * ends + line.intercept_)
+    ax.plot(x, y, ".", color="black")
+    ax.set(xlabel=x_label, ylabel=y_label)
+    return figure

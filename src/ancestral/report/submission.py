@@ -6,12 +6,18 @@ import zipfile
 from importlib import resources
 from pathlib import Path
 
+from ancestral import __version__
+
 SCRIPTS = (
     "problem_1_autoregression.py",
     "problem_2_ppca.py",
     "problem_3_graphs.py",
     "problem_4_linear.py",
 )
+REQUIREMENTS = f"""\
+# Install ancestral from its source first: pip install "path/to/ancestral[neural]"
+ancestral[neural]=={__version__}
+"""
 EPOCH = (2000, 1, 1, 0, 0, 0)  # a fixed date: equal reports give equal archives
 
 
@@ -33,7 +39,7 @@ def write_submission(folder: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "report.pdf", (folder / "report.pdf").read_bytes())
         _add(archive, "README.md", (parts / "README.md").read_bytes())
-        _add(archive, "requirements.txt", b"ancestral[neural]\n")
+        _add(archive, "requirements.txt", REQUIREMENTS.encode())
         for name in SCRIPTS:
             _add(archive, f"code/{name}", (parts / name).read_bytes())
     return path

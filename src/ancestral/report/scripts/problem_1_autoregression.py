@@ -3,6 +3,7 @@
 Usage: python problem_1_autoregression.py [image_cpts.pkl.gz]
 """
 
+import math
 import sys
 
 import numpy as np
@@ -19,16 +20,16 @@ def main(path: str | None = None) -> None:
 
     print("1(a) a draw, pixel by pixel")
     draw = tables.sample(1, random_state=0)[0]
-    side = round(draw.size**0.5)
-    for row in draw.reshape(side, -1):
-        print("    ", "".join("##" if pixel else " ." for pixel in row))
+    side = math.isqrt(draw.size)
+    for row in draw.reshape((side, side) if side * side == draw.size else (1, -1)):
+        print("    ", " ".join(str(pixel) for pixel in row))
     images = tables.support_
     print(f"     unique images {len(images)}, entropy {tables.entropy_:.9f} nats")
 
     print("1(b) an LSTM trained on each unique image once")
     lstm = ancestral.LSTMAutoregressive(random_state=0).fit(images)
     log_p = lstm.log_density(images)
-    draws = lstm.sample(10_000, random_state=0)
+    draws = lstm.sample(10_000, random_state=1)
     valid = np.isfinite(tables.log_density(draws)).mean()
     print(f"     {lstm.history_[-1]['step']} steps, loss {lstm.loss_:.6f} nats")
     print(f"     parameters {lstm.n_parameters_}, table cells {tables.n_dense_cells_}")

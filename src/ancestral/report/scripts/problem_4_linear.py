@@ -1,6 +1,6 @@
 """Problem 4: the linear-Gaussian model by maximum likelihood.
 
-Usage: python problem_4_linear.py [pairs.csv]    (the last column is the target)
+Usage: python problem_4_linear.py [pairs.csv]
 """
 
 import sys
@@ -8,17 +8,22 @@ import sys
 import numpy as np
 
 import ancestral
-from ancestral.io import read_columns
+from ancestral.io import read_pairs
 
 
 def main(path: str | None = None) -> None:
     if path:
-        names, table = read_columns(path)
-        X, y, names = table[:, :-1], table[:, -1], names[:-1]
+        pairs = read_pairs(path)
+        X, y, names, target = pairs.X, pairs.y, pairs.names, pairs.target
     else:
         X, y, names = ancestral.datasets.diabetes()
+        target = "disease progression"
     model = ancestral.LinearGaussian().fit(X, y)
-    print(f"4    {len(y)} pairs, log-likelihood {model.log_density(X, y).sum():.6f} nats")
+    print(f"4    {len(y)} pairs, target {target}")
+    if model.noise_variance_ > 0:
+        print(f"     log-likelihood {model.log_density(X, y).sum():.6f} nats")
+    else:
+        print("     the fit is exact: there is no log-likelihood")
     weights = [model.intercept_, *model.coef_]
     for name, weight, error in zip(["intercept", *names], weights, model.standard_errors_):
         print(f"     {name:12s} {weight:14.6f}   standard error {error:.6f}")
@@ -27,7 +32,8 @@ def main(path: str | None = None) -> None:
 
     ones = np.column_stack([np.ones(len(y)), X])
     least_squares, *_ = np.linalg.lstsq(ones, y, rcond=None)
-    print(f"     gap from the least-squares weights {abs(least_squares - weights).max():.1e}")
+    gap = abs(ones @ (least_squares - weights)).max()
+    print(f"     gap from the least-squares predictions {gap:.1e}")
 
 
 if __name__ == "__main__":

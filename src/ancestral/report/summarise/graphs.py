@@ -13,6 +13,7 @@ from ancestral.report.summarise.summary import Summary
 N_DRAWN = 5
 N_COMPARED = 100
 N_LISTED = 10  # last iterations in the table
+CLOSE = 1e-3  # standard errors between two solvers that agree
 LARGEST_DRAWN = 40  # nodes of a picture
 
 
@@ -53,6 +54,7 @@ def _like(model: Any, graphs: list[Any]) -> list[Any]:
 def _about_data(graphs: list[Any], model: Any) -> dict[str, Any]:
     n_pairs = sum(graph.n_nodes * (graph.n_nodes - 1) // 2 for graph in graphs)
     n_edges = sum(graph.n_edges for graph in graphs)
+    similarities = [s for s in map(_pair_similarities, graphs) if len(s)]
     expected = 0.0
     for graph in graphs:
         p = model.probabilities(graph.features)
@@ -62,6 +64,10 @@ def _about_data(graphs: list[Any], model: Any) -> dict[str, Any]:
         "n_pairs": n_pairs,
         "n_edges": n_edges,
         "n_loops": int(sum(np.trace(graph.adjacency) for graph in graphs)),
+        "least_similarity": min(float(s.min()) for s in similarities),
+        "largest_similarity": max(float(s.max()) for s in similarities),
+        "least_feature": min(float(graph.features.min()) for graph in graphs),
+        "largest_feature": max(float(graph.features.max()) for graph in graphs),
         "density": n_edges / n_pairs,
         "expected_density": expected / n_pairs,
     }
@@ -69,9 +75,8 @@ def _about_data(graphs: list[Any], model: Any) -> dict[str, Any]:
 
 def _about_fit(newton: Any, ascent: Any) -> dict[str, Any]:
     history = ascent.history_
-    first = max(0, len(history) - N_LISTED)
-    listed = [{"iteration": i, **history[i]} for i in range(first, len(history))]
-    for record in listed:
+    records = [{"iteration": i, **record} for i, record in enumerate(history)]
+    for record in records:
         if record["increase"] != record["increase"]:  # the start has nothing before it
             record["increase"] = None
     a, b = newton.slope_, newton.intercept_
@@ -84,10 +89,16 @@ def _about_fit(newton: Any, ascent: Any) -> dict[str, Any]:
         "ascent_slope": ascent.slope_,
         "ascent_intercept": ascent.intercept_,
         "ascent_log_likelihood": history[-1]["log_likelihood"],
+        "slope_is_clear": bool(abs(a) > 2 * newton.standard_errors_[0]),
+        "ascent_agrees": bool(
+            abs(ascent.slope_ - a) < CLOSE * newton.standard_errors_[0]
+            and abs(ascent.intercept_ - b) < CLOSE * newton.standard_errors_[1]
+        ),
         "ascent_gap": [abs(ascent.slope_ - a), abs(ascent.intercept_ - b)],
         "n_iterations": len(history) - 1,
         "strictly_rising": bool(all(record["increase"] > 0 for record in history[1:])),
-        "last_iterations": listed,
+        "history": records,
+        "last_iterations": records[-N_LISTED:],
         "gradient_tolerance": ascent.tol,
         "probability_at_zero": float(1 / (1 + np.exp(-b))),
         "similarity_at_half": -b / a if a else None,
@@ -107,15 +118,24 @@ def _about_samples(graphs: list[Any], sampled: list[Any]) -> dict[str, Any]:
     def mean_degree(some: list[Any]) -> float:
         return 2 * sum(g.n_edges for g in some) / sum(g.n_nodes for g in some)
 
-    def mean_clustering(some: list[Any]) -> float:
-        return float(np.mean([clustering(_without_loops(g.adjacency)) for g in some]))
+    def clusterings(some: list[Any]) -> list[float]:
+        return [float(clustering(_without_loops(g.adjacency))) for g in some]
 
+    def degrees(some: list[Any]) -> list[int]:
+        counts = [_without_loops(g.adjacency).sum(axis=1) for g in some]
+        return [int(n) for n in np.bincount(np.concatenate(counts))]
+
+    of_data, of_samples = clusterings(graphs), clusterings(sampled)
     joined, apart = _similarities(sampled)
     return {
         "mean_degree": mean_degree(graphs),
         "sampled_mean_degree": mean_degree(sampled),
-        "clustering": mean_clustering(graphs),
-        "sampled_clustering": mean_clustering(sampled),
+        "nodes_by_degree": degrees(graphs),
+        "sampled_nodes_by_degree": degrees(sampled),
+        "clustering": float(np.mean(of_data)),
+        "sampled_clustering": float(np.mean(of_samples)),
+        "clustering_by_graph": of_data,
+        "sampled_clustering_by_graph": of_samples,
         "sampled_edge_similarity": float(joined.mean()) if len(joined) else None,
         "sampled_gap_similarity": float(apart.mean()) if len(apart) else None,
     }
@@ -131,9 +151,15 @@ def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.fl
     """Return x_i . x_j of the linked pairs and of the others."""
     joined, apart = [np.zeros(0)], [np.zeros(0)]
     for graph in graphs:
-        i, j = np.triu_indices(graph.n_nodes, 1)
-        s = (graph.features[i] * graph.features[j]).sum(axis=1)
-        linked = np.asarray(graph.adjacency)[i, j].astype(bool)
+        s = _pair_similarities(graph)
+        linked = np.asarray(graph.adjacency)[np.triu_indices(graph.n_nodes, 1)].astype(bool)
         joined.append(s[linked])
         apart.append(s[~linked])
     return np.concatenate(joined), np.concatenate(apart)
+
+
+def _pair_similarities(graph: Any) -> NDArray[np.float64]:
+    """Return x_i . x_j of every pair i < j."""
+    i, j = np.triu_indices(graph.n_nodes, 1)
+    similarities: NDArray[np.float64] = (graph.features[i] * graph.features[j]).sum(axis=1)
+    return similarities

@@ -30,44 +30,82 @@ def summarise_linear(sources: Sources) -> Summary:
 
 def _about_fit(model: Any, pairs: Pairs) -> dict[str, Any]:
     X, y = pairs.X, pairs.y
-    weights = np.array([model.intercept_, *model.coef_])
     ones = np.column_stack([np.ones(len(y)), X])
-    least_squares, *_ = np.linalg.lstsq(ones, y, rcond=None)
     residual = y - model.predict(X)
-    statistic, degrees = _breusch_pagan(ones, residual)
     return {
         "n": len(y),
         "n_inputs": X.shape[1],
         "target": pairs.target,
-        "weights": [
-            {
-                "name": name,
-                "weight": float(weight),
-                "standard_error": _finite(error),
-                "robust_error": _finite(robust),
-                "low": _finite(low),
-                "high": _finite(high),
-            }
-            for name, weight, error, robust, low, high in zip(
-                ["intercept", *pairs.names],
-                weights,
-                model.standard_errors_,
-                model.robust_standard_errors(X, y),
-                *model.coefficient_intervals(),
-                strict=True,
-            )
-        ],
+        "rank": model.rank_,
+        "exact": not _has_density(model),
+        "weights": _weights(model, pairs),
         "noise_variance": float(model.noise_variance_),
         "mean_squared_error": float(np.mean(residual**2)),
         "residual_std": float(model.residual_std_),
-        "log_likelihood": float(model.log_density(X, y).sum()),
         "r2": model.score(X, y),
+        "n_parameters": model.n_parameters_,
+        **_likelihoods(model, X, y),
+        **_least_squares_gaps(model, ones, y),
+        **_breusch_pagan(ones, residual, exact=not _has_density(model)),
+    }
+
+
+def _has_density(model: Any) -> bool:
+    """Tell whether any residual is left: an exact fit has no density."""
+    return bool(model.noise_variance_ > 0)
+
+
+def _weights(model: Any, pairs: Pairs) -> list[dict[str, Any]]:
+    """Return every weight with its errors and interval; None where there are none."""
+    n_weights = len(pairs.names) + 1
+    nothing = np.full(n_weights, math.nan)
+    robust, low, high = nothing, nothing, nothing
+    if _has_density(model):
+        robust = model.robust_standard_errors(pairs.X, pairs.y)
+        low, high = model.coefficient_intervals()
+    return [
+        {
+            "name": name,
+            "weight": float(weight),
+            "standard_error": _finite(error),
+            "robust_error": _finite(hc3),
+            "low": _finite(start),
+            "high": _finite(end),
+        }
+        for name, weight, error, hc3, start, end in zip(
+            ["intercept", *pairs.names],
+            [model.intercept_, *model.coef_],
+            model.standard_errors_,
+            robust,
+            low,
+            high,
+            strict=True,
+        )
+    ]
+
+
+def _likelihoods(model: Any, X: Any, y: Any) -> dict[str, float | None]:
+    if not _has_density(model):
+        return {"log_likelihood": None, "aic": None, "bic": None}
+    return {
+        "log_likelihood": float(model.log_density(X, y).sum()),
         "aic": model.aic(X, y),
         "bic": model.bic(X, y),
-        "n_parameters": model.n_parameters_,
-        "least_squares_gap": float(np.abs(least_squares - weights).max() / np.abs(weights).max()),
-        "breusch_pagan": statistic,
-        "breusch_pagan_p": float(chi2.sf(statistic, degrees)),
+    }
+
+
+def _least_squares_gaps(model: Any, ones: Any, y: Any) -> dict[str, float | None]:
+    """Return how far another solver's weights are, where they are unique, and its predictions."""
+    weights = np.array([model.intercept_, *model.coef_])
+    least_squares, *_ = np.linalg.lstsq(ones, y, rcond=None)
+    unique = model.rank_ == len(weights) - 1
+    size = float(np.abs(weights).max()) or 1.0
+    spread = float(np.ptp(y)) or 1.0
+    return {
+        "least_squares_gap": float(np.abs(least_squares - weights).max()) / size
+        if unique
+        else None,
+        "prediction_gap": float(np.abs(ones @ (least_squares - weights)).max()) / spread,
     }
 
 
@@ -75,23 +113,35 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _breusch_pagan(ones: Any, residual: Any) -> tuple[float, int]:
+def _breusch_pagan(ones: Any, residual: Any, *, exact: bool) -> dict[str, Any]:
     """Return Koenker's form of the statistic, n R^2 of the squared residuals, and its degrees."""
+    degrees = int(np.linalg.matrix_rank(ones)) - 1
     squared = residual**2
+    spread = float(((squared - squared.mean()) ** 2).sum())
+    if exact or degrees < 1 or spread == 0:
+        return {"breusch_pagan": None, "breusch_pagan_degrees": degrees, "breusch_pagan_p": None}
     fitted = ones @ np.linalg.lstsq(ones, squared, rcond=None)[0]
-    spread = ((squared - squared.mean()) ** 2).sum()
-    r2 = 1 - ((squared - fitted) ** 2).sum() / spread if spread > 0 else 0.0
-    return float(len(squared) * r2), max(1, int(np.linalg.matrix_rank(ones)) - 1)
+    statistic = float(len(squared) * (1 - ((squared - fitted) ** 2).sum() / spread))
+    return {
+        "breusch_pagan": statistic,
+        "breusch_pagan_degrees": degrees,
+        "breusch_pagan_p": float(chi2.sf(statistic, degrees)),
+    }
 
 
 def _about_line(line: Any, one: Pairs) -> dict[str, Any]:
-    mean, std = line.predict(one.X, return_std=True)
-    low, high = line.prediction_interval(one.X)
-    return {
+    numbers: dict[str, Any] = {
         "line_n": len(one.y),
+        "line_exact": not _has_density(line),
         "line_slope": float(line.coef_[0]),
         "line_intercept": float(line.intercept_),
         "line_std": float(np.sqrt(line.noise_variance_)),
-        "line_within_two": float(np.mean(np.abs(one.y - mean) <= 2 * std)),
-        "line_within_95": float(np.mean((low <= one.y) & (one.y <= high))),
+        "line_within_two": None,
+        "line_within_95": None,
     }
+    if _has_density(line):
+        mean, std = line.predict(one.X, return_std=True)
+        low, high = line.prediction_interval(one.X)
+        numbers["line_within_two"] = float(np.mean(np.abs(one.y - mean) <= 2 * std))
+        numbers["line_within_95"] = float(np.mean((low <= one.y) & (one.y <= high)))
+    return numbers

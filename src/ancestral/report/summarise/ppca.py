@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ N_NEW = 100
 N_OFFSETS = 10
 N_TRAVERSED = 5
 SMALL, LARGE = 0.05, 3.0  # ends of the two walks, in latent units
+OTHER_SPLITS = range(2, 22)  # seeds: how much the choice of d owes to the split
+ENOUGH = 50  # images, for skewness and kurtosis to have about the errors of large samples
 SEEN = 0.2  # share of a pattern's energy from which it is named
 
 
@@ -34,7 +37,7 @@ def summarise_ppca(sources: Sources) -> Summary:
     models = {d: PPCA(d).fit(X) for d in dims}
     heldout = _held_out(X)
     chosen = heldout["chosen"]
-    compare = dims[-1] if dims[-1] != chosen else dims[0]  # two different ones are shown
+    compare = _other(dims, chosen)
     for d in (2, chosen, compare):
         models.setdefault(d, PPCA(d).fit(X))
     shown = np.sort(rng.choice(len(X), size=min(N_SHOWN, len(X)), replace=False))
@@ -44,14 +47,21 @@ def summarise_ppca(sources: Sources) -> Summary:
     plane = _plane(models[2], X)
     numbers = {
         "n": len(X),
+        "n_shown": len(shown),
         "m": X.shape[1],
         "height": faces.shape[0],
         "width": faces.shape[1],
         "grey_span": faces.grey_range[1] - faces.grey_range[0],
+        "eigenvalues": models[chosen].eigenvalues_.tolist(),
         "fits": [_about_fit(models[d], X) for d in sorted(models)],
         "reconstructions": [
-            _about_reconstruction(models[d], X, reconstructions[d], shown) for d in dims
+            {
+                **_about_reconstruction(models[d], X, reconstructions[d], shown),
+                **_coarse_and_fine(X, reconstructions[d], faces.shape),
+            }
+            for d in dims
         ],
+        "block": _block(faces.shape),
         "chosen_d": chosen,
         "compare_d": compare,
         **heldout["numbers"],
@@ -88,6 +98,11 @@ def _dimensions(X: NDArray[np.float64]) -> list[int]:
     return sorted({min(d, most) for d in ASKED})
 
 
+def _other(dims: list[int], chosen: int) -> int:
+    """Return the latent dimension to set beside the chosen one: the largest asked for, or less."""
+    return next((d for d in (dims[-1], dims[0]) if d != chosen), chosen - 1)
+
+
 def _most_components(X: NDArray[np.float64]) -> int:
     """Return the largest d that leaves some variance to the noise."""
     return int(np.linalg.matrix_rank(X - X.mean(axis=0))) - 1
@@ -95,15 +110,10 @@ def _most_components(X: NDArray[np.float64]) -> int:
 
 def _held_out(X: NDArray[np.float64]) -> dict[str, Any]:
     """Return training and held-out log density for every d, over one fixed split."""
-    from ancestral import PPCA
-
-    order = np.random.default_rng(1).permutation(len(X))
-    n_out = max(1, round(HELD_OUT * len(X)))
-    out, train = X[order[:n_out]], X[order[n_out:]]
-    curve = PPCA(_most_components(train)).fit(train).every_d(out)
-    inside = curve.log_likelihood / len(train)
+    curve, n_train, n_out = _split_curve(X, seed=1)
+    inside = curve.log_likelihood / n_train
     heldout, errors = np.asarray(curve.heldout), np.asarray(curve.heldout_errors)
-    best = max(1, curve.best("heldout"))  # d = 0 has no latents to look at
+    best = _best(curve)
     every = dict(zip(curve.n_components.tolist(), heldout.tolist(), strict=True))
     drawn = slice(1, max(4 * best, ASKED[-1]) + 1)  # beyond, the curve only falls
     return {
@@ -113,16 +123,47 @@ def _held_out(X: NDArray[np.float64]) -> dict[str, Any]:
         "chosen": best,
         "heldout": every,
         "numbers": {
-            "n_heldout": len(out),
-            "n_train": len(train),
+            "n_heldout": n_out,
+            "n_train": n_train,
             "drawn_d": int(curve.n_components[drawn][-1]),
             "heldout_best": every[best],
-            "heldout_best_error": float(errors[best]),
+            "heldout_best_error": _finite(errors[best]),  # one image has no spread
             "heldout_curve": [
                 {"d": d, "train": float(inside[d]), "heldout": value} for d, value in every.items()
             ],
+            "other_splits": _other_choices(X),
         },
     }
+
+
+def _split_curve(X: NDArray[np.float64], seed: int) -> tuple[Any, int, int]:
+    """Return every d of a fit to one part of the images, scored on the rest, and both counts."""
+    from ancestral import PPCA
+
+    order = np.random.default_rng(seed).permutation(len(X))
+    n_out = max(1, round(HELD_OUT * len(X)))
+    out, train = X[order[:n_out]], X[order[n_out:]]
+    most = _most_components(train)
+    if most < 1:
+        raise DataError(
+            f"without the {n_out} images held out, the other {len(train)} are too much alike for "
+            "probabilistic PCA; give more different ones."
+        )
+    return PPCA(most).fit(train).every_d(out), len(train), n_out
+
+
+def _other_choices(X: NDArray[np.float64]) -> list[int]:
+    """Return the d that other splits choose, as far as their training images differ enough."""
+    chosen = []
+    for seed in OTHER_SPLITS:
+        with suppress(DataError):
+            chosen.append(_best(_split_curve(X, seed)[0]))
+    return chosen
+
+
+def _best(curve: Any) -> int:
+    """Return the d of the highest held-out density; d = 0 has no latents to look at."""
+    return int(curve.n_components[1:][np.argmax(curve.heldout[1:])])
 
 
 def _choices(model: Any) -> dict[str, int]:
@@ -157,6 +198,32 @@ def _about_reconstruction(
     }
 
 
+def _block(shape: tuple[int, int]) -> int:
+    """Return the side of the blocks whose means are the coarse picture; 0 for tiny images."""
+    return 4 if min(shape) >= 16 else 2 if min(shape) >= 4 else 0
+
+
+def _coarse_and_fine(
+    X: NDArray[np.float64], again: NDArray[np.float64], shape: tuple[int, int]
+) -> dict[str, float | None]:
+    """Return how much of the variance of block means, and within blocks, is reconstructed."""
+    block = _block(shape)
+    if not block:
+        return {"coarse_kept": None, "fine_kept": None}
+    height, width = (side // block * block for side in shape)
+
+    def parts(images: NDArray[np.float64]) -> tuple[float, float]:
+        """Return the sums of squares of the block means and of what is left."""
+        cut = images.reshape(-1, *shape)[:, :height, :width]
+        tiles = cut.reshape(len(cut), height // block, block, width // block, block)
+        means = tiles.mean(axis=(2, 4), keepdims=True)
+        return float((means**2).sum() * block**2), float(((tiles - means) ** 2).sum())
+
+    lost, whole = parts(X - again), parts(X - X.mean(axis=0))
+    kept = [1 - a / b if b > 0 else None for a, b in zip(lost, whole, strict=True)]
+    return {"coarse_kept": kept[0], "fine_kept": kept[1]}
+
+
 def _density_check(model: Any, X: NDArray[np.float64]) -> dict[str, Any]:
     """Return the largest relative gap from the full multivariate normal log density."""
     factor = cho_factor(model.get_covariance(), lower=True)
@@ -180,11 +247,12 @@ def _plane(model: Any, X: NDArray[np.float64]) -> dict[str, Any]:
         "latent_covariance": measured.tolist(),
         "latent_covariance_expected": expected.tolist(),
         "latent_covariance_gap": float(np.abs(measured - expected).max()),
-        "latent_skew": skews.tolist(),
-        "latent_kurtosis": kurts.tolist(),
+        "latent_noise": np.diag(np.eye(2) - expected).tolist(),
+        "latent_skew": [_finite(value) for value in skews],
+        "latent_kurtosis": [_finite(value) for value in kurts],
         "skew_error": skew_error,
         "kurtosis_error": kurtosis_error,
-        "looks_gaussian": not departures,
+        "enough_for_shape": n >= ENOUGH,
         "departures": departures,
     }
     return {"Z": Z, "expected": expected, "numbers": numbers}
@@ -241,9 +309,11 @@ def _about_latent(k: int, w: NDArray[np.float64], shape: tuple[int, int]) -> dic
     """Measure one difference image: its size, its contrasts, and which pattern holds its energy."""
     picture = w.reshape(shape)
     height, width = shape
-    left_right = picture[:, : width // 2].mean() - picture[:, -(width // 2) :].mean()
-    top_bottom = picture[: height // 2].mean() - picture[-(height // 2) :].mean()
-    overall, energy = picture.mean(), float(np.mean(w**2))
+    half_width, half_height = max(1, width // 2), max(1, height // 2)
+    left_right = picture[:, :half_width].mean() - picture[:, -half_width:].mean()
+    top_bottom = picture[:half_height].mean() - picture[-half_height:].mean()
+    overall = picture.mean()
+    energy = float(np.mean(w**2)) or 1.0  # a latent at the noise level changes nothing
     patterns = [  # (share of the energy, words)
         (overall**2 / energy, f"{_brighter(overall)} the whole image"),
         (
@@ -264,6 +334,10 @@ def _about_latent(k: int, w: NDArray[np.float64], shape: tuple[int, int]) -> dic
         "top_bottom_share": float(patterns[2][0]),
         "words": " and ".join(named) or "changes finer detail, no half as a whole",
     }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _brighter(amount: float) -> str:

@@ -1,0 +1,283 @@
+"""The report on data unlike the course's: summaries stay finite, and the text follows them."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import functools
+import gzip
+import json
+import math
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ancestral
+from ancestral import datasets
+from ancestral.report import render, summarise
+from ancestral.report.figures import _linear
+from ancestral.report.sources import find_files, find_source, find_sources
+from tests.conftest import ROOT
+
+pytest.importorskip("skimage", reason="built-in faces are an extra")
+pytest.importorskip("torch", reason="the report trains an LSTM")
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
+)
+SCRIPTS = ROOT / "src" / "ancestral" / "report" / "scripts"
+
+
+def write_faces(folder, n, side=8):
+    np.save(folder / "eigenfaces.npy", np.random.default_rng(0).random((n, side, side)))
+
+
+def write_tables(folder):
+    rng = np.random.default_rng(0)
+    tables = [rng.dirichlet(np.ones(3), size=(3,) * i if i else None) for i in range(4)]
+    with gzip.open(folder / "image_cpts.pkl.gz", "wb") as file:
+        pickle.dump(tables, file)
+
+
+def write_graph(folder):
+    graph = datasets.classrooms(1, n_features=1, slope=0.1, intercept=1.2, random_state=3)[0]
+    np.savez(folder / "my_graphs.npz", features_0=graph.features, adjacency_0=graph.adjacency)
+
+
+def write_pairs(folder, columns):
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(repr(float(x)) for x in row) for row in rows)]
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+
+
+def columns(*, exact):
+    a, b, noise = np.random.default_rng(1).normal(size=(3, 30))
+    if exact:
+        return {"a": a, "y": 2 * a + 1}
+    return {"a": a, "b": b, "sum": a + b, "y": a - b + noise}
+
+
+@pytest.fixture(scope="module")
+def short_training():
+    """Two steps of training: what is tested is the text, not the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ancestral,
+            "LSTMAutoregressive",
+            functools.partial(ancestral.LSTMAutoregressive, max_steps=2),
+        )
+        yield
+
+
+def write_pictures(folder, dims):
+    """Write a white pixel under every name that the text shows: only words are tested here."""
+    folder.mkdir()
+    text = "".join(p.read_text("utf-8") for p in (render.PARTS / "text").iterdir())
+    names = {name for name in re.findall(r'"([a-z-]+\.(?:svg|png))"', text)}
+    for name in names | {f"faces-{d}.png" for d in dims}:
+        if name.endswith("svg"):
+            (folder / name).write_text(
+                '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"></svg>'
+            )
+        else:
+            (folder / name).write_bytes(base64.b64decode(PIXEL))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory, short_training):
+    """Return the laid-out folder of a report on small odd data, and its numbers."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("odd")
+    write_tables(source)
+    write_faces(source, 4)
+    write_graph(source)
+    write_pairs(source, columns(exact=False))
+    sources = find_sources(source)
+    with pytest.warns(ancestral.errors.AncestralWarning):
+        summaries = {
+            name: getattr(summarise, f"summarise_{name}")(sources)
+            for name in ("autoregression", "ppca", "graphs", "linear")
+        }
+    write_pictures(folder / "figures", [x["d"] for x in summaries["ppca"].numbers["fits"]])
+    numbers = {
+        "version": "0",
+        "sources": sources.described(),
+        **{name: summary.numbers for name, summary in summaries.items()},
+    }
+    return folder, numbers
+
+
+def text_of(folder, numbers):
+    """Compile report.html from numbers; return its words."""
+    pytest.importorskip("typst", reason="the report is an extra")
+    (folder / "report.json").write_text(json.dumps(numbers, allow_nan=False))
+    page = render.write_html(folder).read_text("utf-8")
+    page = re.sub(r"<style>.*?</style>|data:image[^\"]*", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+def numbers_of(tmp_path, kind, write, summary):
+    """Return the numbers of one problem on a file of its kind alone."""
+    return summary_of(tmp_path, kind, write, summary).numbers
+
+
+def summary_of(tmp_path, kind, write, summary):
+    """Summarise one problem on a file of its kind alone."""
+    write(tmp_path)
+    files = find_files(tmp_path)
+    kinds = ("regression", "line") if kind == "regression" else (kind,)
+
+    class Some:
+        pass
+
+    for name in kinds:
+        setattr(Some, name, find_source(name, files))
+    return summary(Some)
+
+
+def test_the_text_of_odd_data_follows_from_its_numbers(odd):
+    folder, numbers = odd
+    text = text_of(folder, numbers)
+    for wrong in (
+        "Almost none",
+        "certain. At their",
+        "it is real",
+        "each pair sums to one",
+        "Binary cross-entropy",
+        "The same 25 images",
+        "look Gaussian",
+        "falls by",
+        "friends",
+        "sparse",
+        "Nodes of like",
+        "gives –",
+        "1 graphs, ",
+        "gradient norm",
+        "so that nothing speaks",
+        "third line",
+    ):
+        assert wrong not in text, wrong
+    for right in (
+        "KL(tables ‖ LSTM)",
+        "not the tables’ own",
+        "Every one of these prefixes can be reached",
+        "All 4 images",
+        "too few to tell",
+        "do not tell whether likeness matters",
+        "no pair of these data",
+        "2 degrees of freedom",
+        "only 2 of the 3 inputs are linearly independent",
+    ):
+        assert right in text, right
+
+
+def test_other_conditions_of_the_text_compile(odd):
+    folder, numbers = odd
+    numbers = copy.deepcopy(numbers)
+    numbers["autoregression"] |= {"lstm_levels": 2, "n_shown": 5, "width": 12, "height": 1}
+    numbers["autoregression"] |= {"n_pixels": 12, "step_entropies": [0.25] * 12}
+    numbers["autoregression"] |= {"lstm_first_excess": None, "lstm_steps": 0, "lstm_floor": 0.0}
+    numbers["ppca"] |= {"enough_for_shape": True, "departures": ["latent 1 has heavier tails"]}
+    numbers["graphs"] |= {"slope_is_clear": True, "similarity_at_half": 0.1, "n_loops": 1}
+    numbers["graphs"] |= {"sampled_edge_similarity": None, "largest_feature": 7.0}
+    text = text_of(folder, numbers)
+    assert "The first 5 of the 81 unique images" in text
+    assert "no step of it was taken" in text
+    assert "not quite Gaussian" in text and "similar pupils are friends" in text
+    assert "The sampled graphs have no edge" in text
+    table = text[text.index("From pixel") : text.index("What a training script")]
+    assert table.count("0.250000") == 12  # every pixel, also beyond the ninth
+
+
+def test_tables_with_other_probabilities_than_the_network_learns(odd):
+    numbers = odd[1]["autoregression"]
+    assert not numbers["uniform"] and not numbers["binary"]
+    assert numbers["n_dense_contexts"] == numbers["n_contexts"] == 1 + 3 + 9 + 27
+    assert numbers["table_parameters"] == numbers["n_dense_free"] == 80
+    p = np.array([x["probability"] for x in numbers["per_image"]])
+    nats = np.array([x["nats"] for x in numbers["per_image"]])
+    assert numbers["tables_divergence"] == pytest.approx(
+        float((p * (np.log(p) + nats)).sum()), abs=1e-12
+    )
+    assert numbers["cheapest"]["nats"] == nats.min()
+    assert numbers["dearest"]["nats"] == nats.max()
+
+
+def test_the_numbers_of_the_figures_are_kept(odd):
+    numbers = odd[1]
+    graphs, ppca = numbers["graphs"], numbers["ppca"]
+    assert len(graphs["history"]) == graphs["n_iterations"] + 1
+    assert sum(graphs["nodes_by_degree"]) == 15
+    assert len(graphs["clustering_by_graph"]) == 1
+    assert len(ppca["eigenvalues"]) == ppca["m"]
+    assert len(numbers["autoregression"]["lstm_history"]) == 2
+
+
+@pytest.mark.parametrize("n", [4, 12, 30])
+def test_few_faces_give_numbers_that_json_can_hold(tmp_path, n):
+    numbers = numbers_of(
+        tmp_path, "faces", lambda folder: write_faces(folder, n), summarise.summarise_ppca
+    )
+    json.dumps(numbers, allow_nan=False)
+    assert (numbers["heldout_best_error"] is None) == (numbers["n_heldout"] == 1)
+    assert numbers["n_shown"] == min(25, n)
+    assert numbers["chosen_d"] != numbers["compare_d"]
+    assert not numbers["enough_for_shape"]
+
+
+def test_an_exact_fit_is_told_without_a_density(tmp_path, odd):
+    with pytest.warns(ancestral.errors.AncestralWarning, match="exact"):
+        summary = summary_of(
+            tmp_path,
+            "regression",
+            lambda folder: write_pairs(folder, columns(exact=True)),
+            summarise.summarise_linear,
+        )
+    numbers = summary.numbers
+    [(name, figure)] = _linear(summary)
+    assert name == "line" and len(figure.axes) == 1
+    assert numbers["exact"] and numbers["line_exact"]
+    assert numbers["log_likelihood"] is numbers["aic"] is numbers["bic"] is None
+    weights = [x["weight"] for x in numbers["weights"]]
+    assert weights == pytest.approx([1.0, 2.0], abs=1e-12)
+    assert all(x["standard_error"] == 0 and x["low"] is None for x in numbers["weights"])
+    folder, others = odd
+    text = text_of(folder, {**others, "linear": numbers})
+    assert "The fit is exact: no residual is left" in text
+    assert "an exact fit, which has no likelihood" in text
+
+
+def test_dependent_inputs_are_compared_by_their_predictions(tmp_path):
+    with pytest.warns(ancestral.errors.AncestralWarning, match="collinear"):
+        numbers = numbers_of(
+            tmp_path,
+            "regression",
+            lambda folder: write_pairs(folder, columns(exact=False)),
+            summarise.summarise_linear,
+        )
+    assert (numbers["rank"], numbers["n_inputs"]) == (2, 3)
+    assert numbers["breusch_pagan_degrees"] == 2
+    assert numbers["least_squares_gap"] is None
+    assert numbers["prediction_gap"] < 1e-12
+    assert math.isfinite(numbers["log_likelihood"])
+
+
+@pytest.mark.parametrize(
+    ("script", "write", "name", "words"),
+    [
+        ("problem_2_ppca", lambda d: write_faces(d, 6), "eigenfaces.npy", "d = 4"),
+        ("problem_3_graphs", write_graph, "my_graphs.npz", "five new"),
+        ("problem_4_linear", lambda d: write_pairs(d, columns(exact=True)), "pairs.csv", "exact"),
+    ],
+)
+def test_scripts_run_on_odd_data(tmp_path, script, write, name, words):
+    write(tmp_path)
+    path = shutil.copy(SCRIPTS / f"{script}.py", tmp_path)
+    done = subprocess.run(
+        [sys.executable, path, tmp_path / name], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
