@@ -44,7 +44,7 @@ TORCH_FILES = (
     "ancestral.autoregressive.lstm_training",
     "ancestral.gaussian.neural",
 )
-NUMBA_FILES = ("ancestral.graph.edge_kernels", "ancestral.graph.pair_kernels")
+NUMBA_FILES = tuple(f"ancestral.graph.{kind}_kernels" for kind in ("edge", "pair", "walk"))
 # What the bare import must leave alone; model modules may load the first of these only.
 HEAVY = ("sklearn", "torch", "matplotlib", "dask", "numba", "jinja2", "starlette")
 

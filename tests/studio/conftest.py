@@ -99,9 +99,7 @@ def models() -> dict[str, Any]:
     """Tables of the icons, and a small LSTM trained a little on them."""
     pytest.importorskip("torch", reason="torch is an extra")
     icons, _ = datasets.icons()
-    lstm = ancestral.LSTMAutoregressive(
-        hidden_size=12, num_layers=2, max_steps=150, tol=0.3, random_state=0
-    )
+    lstm = ancestral.LSTMAutoregressive(hidden_size=16, tol=0.05, random_state=0)
     return {"Tables": ancestral.TabularAutoregressive().fit(icons), "LSTM": lstm.fit(icons)}
 
 

@@ -328,6 +328,12 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
         finite = [*self.coef_, *self.variance_coef_, self.intercept_]
         if not np.isfinite(finite).all() or not self.variance_intercept_ < np.inf:
             raise ValueError("coefficients must be finite")
+        errors = [*self.standard_errors_, *self.variance_standard_errors_]
+        unbounded = bool(np.isnan(self.variance_standard_errors_).all())
+        if not (np.isposinf if unbounded else np.isfinite)(self.log_likelihood_):
+            raise ValueError("the log-likelihood must be infinite where unbounded, only there")
+        if not unbounded and self.n_parameters_ != np.isfinite(errors).sum():
+            raise ValueError("the number of parameters must be that of the identified ones")
 
 
 def _quantile(level: float) -> float:

@@ -358,6 +358,10 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
             raise ValueError("the noise variance must be finite and not negative")
         if k and self.noise_covariance_.shape != k * 2:
             raise ValueError("the noise covariance must be square in the targets")
+        covariance = self.noise_covariance_ if k else np.array([[self.noise_variance_]])
+        unbounded = bool(np.isneginf(_log_determinant(covariance)))
+        if not (np.isposinf if unbounded else np.isfinite)(self.log_likelihood_):
+            raise ValueError("the log-likelihood must be infinite where sigma^2 is 0, only there")
 
 
 def _log_determinant(covariance: NDArray[np.float64]) -> float:

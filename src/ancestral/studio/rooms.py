@@ -26,6 +26,7 @@ from ancestral.studio.shelf import Shelf
 
 MOST_CONTEXTS = 40_000
 MOST_WEIGHTS = 300_000
+MOST_TRAINED = 5_000  # contexts of tables that an LSTM is trained on
 MOST_PAIRS = 60_000
 MOST_POINTS = 600
 MOST_GRAPHS = 12
@@ -52,14 +53,12 @@ def pixels(shelf: Shelf) -> dict[str, Any]:
             "Start the studio with tables or an LSTM of such images."
         )
     m = found[0][1].n_features_in_
-    tables = [model for _, model in found if hasattr(model, "children_")]
     return {
         "m": m,
         "shape": _image_shape(m),
         "models": [_sequence(name, model) for name, model in found],
         "names": _icon_names() if m == 25 and not shelf.bits and not shelf.files else {},
-        "entropy": tables[0].entropy_ if tables else None,
-        "lstm_follows": shelf.built_in and _lstm_is_wanted(found),
+        "lstm_follows": _lstm_is_wanted(shelf, found),
     }
 
 
@@ -68,8 +67,8 @@ def lstm(shelf: Shelf) -> dict[str, Any]:
     from ancestral import LSTMAutoregressive
 
     found = _sequential_models(shelf)
-    if not (shelf.built_in and _lstm_is_wanted(found)):
-        return {"problem": "An LSTM is among the models already, or the tables are too large."}
+    if not _lstm_is_wanted(shelf, found):
+        return {"problem": "Models were given: none is trained beside them."}
     tables = found[0][1]
     model = LSTMAutoregressive(tol=0.01, random_state=0).fit(_rows_in_proportion(tables))
     return {**_sequence("LSTM", model), "loss": model.loss_, "floor": model.floor_}
@@ -102,8 +101,10 @@ def can_be_stepped(model: Any) -> bool:
     return hasattr(model, "weights_") and bool(model.n_parameters_ <= MOST_WEIGHTS)
 
 
-def _lstm_is_wanted(found: list[tuple[str, Any]]) -> bool:
-    return bool(found) and all(hasattr(m, "children_") and m.n_contexts_ <= 5000 for _, m in found)
+def _lstm_is_wanted(shelf: Shelf, found: list[tuple[str, Any]]) -> bool:
+    """Tell whether the page shows tables of the data alone, small enough to train on."""
+    saved = any(hasattr(model, "categories_") for model in shelf.models.values())
+    return shelf.built_in and not saved and bool(found) and found[0][1].n_contexts_ <= MOST_TRAINED
 
 
 def _rows_in_proportion(tables: Any) -> NDArray:
@@ -120,6 +121,7 @@ def _sequence(name: str, model: Any) -> dict[str, Any]:
         return {
             **about,
             "kind": "tables",
+            "entropy": model.entropy_,
             "log_p": [packed(log_p, "float64") for log_p in model.log_probabilities_],
             "child": [packed(child, "int32") for child in model.children_],
         }

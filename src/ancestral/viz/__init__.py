@@ -8,6 +8,7 @@ draws several returns the Figure. Nothing is shown and pyplot is not used: save 
     autoregressive  training_curve, step_entropies
     ppca            spectrum, latent_scatter, reconstruction_error, heldout_curve
     graph           draw_graph, draw_graphs, degree_distribution, clustering_distribution
+    fit             fit_panel
     likelihood      likelihood_contour, ascent_curve
     linear          density_shade
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ancestral.viz.autoregressive import step_entropies, training_curve
+    from ancestral.viz.fit import fit_panel
     from ancestral.viz.graph import (
         clustering_distribution,
         degree_distribution,
@@ -39,6 +41,7 @@ _HOMES = {
     "difference_images": "images",
     "draw_graph": "graph",
     "draw_graphs": "graph",
+    "fit_panel": "fit",
     "heldout_curve": "ppca",
     "latent_scatter": "ppca",
     "likelihood_contour": "likelihood",
@@ -58,6 +61,7 @@ __all__ = [
     "difference_images",
     "draw_graph",
     "draw_graphs",
+    "fit_panel",
     "heldout_curve",
     "latent_scatter",
     "likelihood_contour",

@@ -27,7 +27,7 @@ import { Completions, drawGiven, drawRow, sequenceModel } from "./sequence.js";
 import { PrefixTree, key, percent } from "./tree.js";
 
 const FIRST_SLICE = 6; // ms of search before the first picture, per model
-const SLICE = 9; // ms of search per frame after that
+const SLICE = 6; // ms of search per frame after that
 const N_SHOWN = 18; // completions listed
 const N_LEAVES = 40;
 const PACE = 150; // ms per pixel of a draw
@@ -381,8 +381,7 @@ class Pixels {
     const facts = {};
     const spread = fixed(high, 3) !== fixed(low, 3) ? ` to ${fixed(high, 3)}` : "";
     facts["log p(set pixels)"] = search.isImpossible ? "−∞" : `${fixed(low, 3)}${spread} nats`;
-    if (model.kind === "tables" && this.data.entropy)
-      facts["Entropy"] = `${fixed(this.data.entropy, 4)} nats`;
+    if (model.entropy) facts.Entropy = `${fixed(model.entropy, 4)} nats`;
     if (model.loss) facts["Loss − floor"] = `${fixed(model.loss - model.floor, 4)} nats`;
     facts.Parameters = model.parameters.toLocaleString("en");
     return facts;

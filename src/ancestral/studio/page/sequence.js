@@ -16,8 +16,8 @@ export function sequenceModel(sent, m) {
 // ---- tables ------------------------------------------------------------------------------------
 
 class Tables {
-  constructor({ name, n_parameters, log_p, child }, m) {
-    Object.assign(this, { name, parameters: n_parameters, m, kind: "tables" });
+  constructor({ name, n_parameters, entropy, log_p, child }, m) {
+    Object.assign(this, { name, parameters: n_parameters, entropy, m, kind: "tables" });
     this.logP = log_p.map((packed) => unpack(packed).data);
     this.child = child.map((packed) => unpack(packed).data);
   }
@@ -145,7 +145,7 @@ export function logDensity(model, levels) {
  */
 export class Completions {
   /** @param evidence per variable 0, 1, or -1 where unknown. */
-  constructor(model, evidence, { tolerance = 1e-3, most = 30000 } = {}) {
+  constructor(model, evidence, { tolerance = 1e-3, most = 20000 } = {}) {
     Object.assign(this, { model, evidence, tolerance, most });
     this.found = []; // { levels, logP }; levels -1 where every value is as likely as the other
     this.steps = 0;

@@ -1,0 +1,300 @@
+"""Does the model fit? Data against exact draws of the fitted model, and links against s.
+
+Given the features of the data, the model draws new edges; what it leaves to chance must look the
+same in data and draws. Four distributions that likelihood never looked at:
+
+    degree           share of nodes by their number of edges
+    shared partners  share of edges by the number of common neighbours of their ends
+    clustering       share of nodes by the share of linked pairs among their neighbours
+    distance         share of pairs by the edges on a shortest path between them
+
+and the calibration: the frequency of edges against s, beside the model's probability.
+
+References: Hunter, Goodreau & Handcock (2008), Goodness of fit of social network models, JASA 103;
+Besag & Clifford (1989), Generalized Monte Carlo significance tests, Biometrika 76.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ancestral._validation import as_generator, check_integer, check_number
+from ancestral.graph.graphs import Graph, as_graphs
+from ancestral.graph.inner_product import InnerProductGraph
+from ancestral.graph.predictions import Calibration, calibrate
+
+Float = NDArray[np.float64]
+Labelled = tuple[list[str], NDArray[np.int64], Float]  # labels, widths, counts
+Counts = dict[str, NDArray[np.float64]]  # by statistic: (n_draws, values)
+
+DENSE_STACK = 150  # nodes up to which all draws of a graph are made and measured at once
+SOURCES = 1_000  # nodes from which distances are measured; all of them in smaller graphs
+CLUSTERING_BINS = 11  # zero, then tenths
+NAMES = ("degree", "shared partners", "clustering", "distance")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One distribution of the data beside those of draws.
+
+    Parameters
+    ----------
+    name : str
+        "degree", "shared partners", "clustering" or "distance".
+    labels : list of str
+        What each entry stands for.
+    observed : ndarray of shape (n_values,)
+        Shares in the data, summing to one.
+    draws : ndarray of shape (n_draws, n_values)
+        The same in each draw.
+    widths : ndarray of shape (n_values,)
+        How many numbers each entry stands for: 1, or more where many were grouped.
+    p_value : float
+        Of the Monte Carlo test that the data are one more draw: the rank of their squared
+        distance to the mean, each value scaled by its variance.
+    """
+
+    name: str
+    labels: list[str]
+    observed: Float
+    draws: Float
+    widths: NDArray[np.int64]
+    p_value: float
+
+    def band(self, level: float = 0.95) -> Float:
+        """Return the ends, (2, n_values), between which that share of draws lies at each value."""
+        tail = (1 - check_number(level, "level", minimum=0.0)) / 2
+        return np.quantile(self.draws, [tail, 1 - tail], axis=0)
+
+
+@dataclass(frozen=True)
+class FitCheck:
+    """What `check_fit` found: four comparisons by name, and the calibration."""
+
+    comparisons: dict[str, Comparison]
+    calibration: Calibration
+    n_graphs: int
+    n_draws: int
+
+
+def check_fit(
+    model: InnerProductGraph, graphs: Any, *, n_draws: int = 100, random_state: Any = None
+) -> FitCheck:
+    """Compare graphs with exact draws of a fitted model, given the same features.
+
+    Parameters
+    ----------
+    model : InnerProductGraph
+        Fitted.
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+    n_draws : int
+        Draws of the whole set of graphs, 20 or more.
+    random_state : None, int, RandomState or Generator
+
+    Returns
+    -------
+    FitCheck
+        For `ancestral.viz.fit_panel`.
+
+    Notes
+    -----
+    In graphs of more than 1,000 nodes distances are measured from 1,000 of them, the same in data
+    and draws. The test takes the fitted parameters as true, which makes it a little cautious.
+
+    Examples
+    --------
+    >>> from ancestral import InnerProductGraph, datasets
+    >>> graphs = datasets.classrooms(30, random_state=0)
+    >>> check = check_fit(InnerProductGraph().fit(graphs), graphs, n_draws=40, random_state=0)
+    >>> bool(check.comparisons["degree"].p_value > 0.01)
+    True
+    """
+    model._check_fitted()
+    checked = as_graphs(graphs, n_features=model.n_features_)
+    n_draws = check_integer(n_draws, "n_draws", minimum=20)
+    rng = as_generator(random_state)
+    seen: Counts = {}
+    drawn: Counts = {}
+    for graph in checked:
+        _add(seen, measure(graph))
+        _add(drawn, _measure_draws(model, graph, n_draws, rng))
+    comparisons = {name: _compare(name, seen[name], drawn[name]) for name in NAMES}
+    return FitCheck(comparisons, calibrate(model, checked), len(checked), n_draws)
+
+
+def _add(total: Counts, part: Counts) -> None:
+    """Add counts, (n_draws, values), of any number of values."""
+    for name, counts in part.items():
+        old = total.get(name, counts[:, :0])
+        size = max(old.shape[1], counts.shape[1])
+        total[name] = _widened(old, size) + _widened(counts, size)
+
+
+def _widened(counts: Float, size: int) -> Float:
+    """Return counts with zeros for values that were not met."""
+    return np.pad(counts, ((0, 0), (0, size - counts.shape[1])))
+
+
+# ---- counting --------------------------------------------------------------------------------
+
+
+def measure(graph: Graph) -> Counts:
+    """Return the counts of the four statistics of one graph, (1, values) each."""
+    if graph.n_nodes <= DENSE_STACK:
+        A = graph.to_dense()[None] != 0
+        A[:, np.arange(graph.n_nodes), np.arange(graph.n_nodes)] = False
+        return _measure_stack(A)
+    return _measure_sparse(graph.to_sparse())
+
+
+def _measure_draws(
+    model: InnerProductGraph, graph: Graph, n_draws: int, rng: np.random.Generator
+) -> Counts:
+    """Return the counts of new edges for a graph's features."""
+    n = graph.n_nodes
+    if n <= DENSE_STACK:
+        i, j = np.triu_indices(n, 1)
+        A = np.zeros((n_draws, n, n), bool)
+        A[:, i, j] = rng.random((n_draws, len(i))) < model.probabilities(graph.features)[i, j]
+        return _measure_stack(A | A.transpose(0, 2, 1))
+    parts = []
+    for _ in range(n_draws):
+        (draw,) = model.sample(1, features=graph.features, random_state=rng)
+        parts.append(_measure_sparse(draw.to_sparse()))
+    return {name: _stacked([part[name][0] for part in parts]) for name in NAMES}
+
+
+def _stacked(rows: Sequence[Float]) -> Float:
+    """Return rows of counts as one array, short ones filled with zeros."""
+    size = max(len(row) for row in rows)
+    return np.array([np.pad(row, (0, size - len(row))) for row in rows])
+
+
+def _measure_stack(A: NDArray[np.bool_]) -> Counts:
+    """Return counts for each of a stack of small graphs, (draws, n, n)."""
+    draws, n, _ = A.shape
+    B = A.astype(np.float32)  # counts below 2^24: exact
+    common = B @ B
+    degree = A.sum(axis=2)
+    triangles = (common * B).sum(axis=2) / 2
+    i, j = np.triu_indices(n, 1)
+    linked, partners = A[:, i, j], common[:, i, j].astype(np.int64)
+    edge_rows = np.nonzero(linked)[0]
+    distance = _distances(A)[:, i, j]
+    rows = np.arange(draws)
+    return {
+        "degree": _table(np.repeat(rows, n), degree.ravel(), draws),
+        "shared partners": _table(edge_rows, partners[linked], draws),
+        "clustering": _clustering_table(degree, triangles),
+        "distance": _table(np.repeat(rows, len(i)), distance.ravel(), draws),
+    }
+
+
+def _distances(A: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return distances in a stack of graphs, 0 where no path leads."""
+    distance = np.zeros(A.shape, np.int64)
+    B, reached, front = A.astype(np.float32), np.eye(A.shape[1], dtype=bool) | A, A
+    d = 1
+    while front.any():
+        distance[front] = d
+        d += 1
+        front = (front.astype(np.float32) @ B > 0) & ~reached
+        reached = reached | front
+    return distance
+
+
+def _clustering_table(degree: NDArray, triangles: NDArray) -> Float:
+    """Return counts of nodes with two neighbours or more by bin of their clustering."""
+    pairs = degree * (degree - 1) / 2
+    able = pairs > 0
+    share = triangles[able] / pairs[able]
+    bins = np.ceil((CLUSTERING_BINS - 1) * share - 1e-9).astype(np.int64)
+    return _table(np.nonzero(able)[0], bins, len(degree), CLUSTERING_BINS)
+
+
+def _table(rows: NDArray, values: NDArray, n_rows: int, size: int = 0) -> Float:
+    """Return how often each value occurs in each row, (n_rows, values)."""
+    size = max(size, int(values.max(initial=0)) + 1)
+    flat = np.bincount(rows * size + values.astype(np.int64), minlength=n_rows * size)
+    return flat.reshape(n_rows, size).astype(np.float64)
+
+
+def _measure_sparse(adjacency: sparse.csr_array) -> Counts:
+    """Return the counts of one large graph."""
+    from ancestral.graph import walk_kernels
+
+    n = adjacency.shape[0]
+    indptr, indices = (v.astype(np.int64) for v in (adjacency.indptr, adjacency.indices))
+    degree = np.diff(indptr)
+    partners, triangles = walk_kernels.shared_partners(indptr, indices)
+    few = min(n, SOURCES)
+    sources = np.random.default_rng(0).choice(n, few, replace=False)  # the same in data and draws
+    distance = walk_kernels.distance_counts(indptr, indices, sources)
+    row = np.zeros(n, np.int64)
+    last = int(np.flatnonzero(distance).max(initial=0))
+    return {
+        "degree": _table(row, degree, 1),
+        "shared partners": _table(np.zeros(len(partners), np.int64), partners, 1),
+        "clustering": _clustering_table(degree[None], triangles[None]),
+        "distance": distance[None, : last + 1] * (n / (2 * few)),  # as pairs
+    }
+
+
+# ---- comparing -------------------------------------------------------------------------------
+
+
+def _compare(name: str, seen: Float, drawn: Float) -> Comparison:
+    """Return shares of data and draws over common values, and their test."""
+    size = max(seen.shape[1], drawn.shape[1])
+    counts = np.concatenate([_widened(seen, size), _widened(drawn, size)])
+    labels, widths, counts = _LABELLED[name](counts)
+    total = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    spread = share.var(axis=0)
+    varies = spread > 0
+    off = (share - share.mean(axis=0))[:, varies] ** 2 / spread[varies]
+    distance = off.sum(axis=1)
+    p_value = float((distance >= distance[0] - 1e-12).mean())  # the data count as one draw
+    return Comparison(name, labels, share[0], share[1:], widths, p_value)
+
+
+def _whole_numbers(counts: Float) -> Labelled:
+    """Label counts 0, 1, 2, ...; group many values so that groups widen with their size."""
+    used = int(np.flatnonzero(counts.sum(axis=0)).max(initial=0)) + 1
+    counts = counts[:, :used]
+    if used <= 30:
+        return [str(k) for k in range(used)], np.ones(used, np.int64), counts
+    starts = np.unique(np.round(np.concatenate([np.arange(8), np.geomspace(8, used, 20)])))
+    starts = starts[starts < used].astype(int)
+    ends = np.array([*(starts[1:] - 1), used - 1])
+    labels = [str(a) if a == b else f"{a}–{b}" for a, b in zip(starts, ends)]
+    return labels, ends - starts + 1, np.add.reduceat(counts, starts, axis=1)
+
+
+def _tenths(counts: Float) -> Labelled:
+    """Label bins of clustering by their upper ends."""
+    labels = [f"{k / (CLUSTERING_BINS - 1):.1f}" for k in range(CLUSTERING_BINS)]
+    return labels, np.ones(CLUSTERING_BINS, np.int64), counts
+
+
+def _path_lengths(counts: Float) -> Labelled:
+    """Label distances, those without a path last."""
+    labels, widths, grouped = _whole_numbers(
+        np.column_stack([np.zeros(len(counts)), counts[:, 1:]])
+    )
+    grouped = np.column_stack([grouped[:, 1:], counts[:, 0]])  # no two nodes are 0 edges apart
+    return [*labels[1:], "∞"], np.append(widths[1:], 1), grouped
+
+
+_LABELLED: dict[str, Callable[[Float], Labelled]] = {
+    "degree": _whole_numbers,
+    "shared partners": _whole_numbers,
+    "clustering": _tenths,
+    "distance": _path_lengths,
+}

@@ -1,0 +1,171 @@
+"""How well probabilities foretell links: calibration against s, and scores of held-out graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import rankdata
+
+from ancestral._validation import check_integer
+from ancestral.errors import ModelError
+from ancestral.graph.graphs import Graph, as_graphs
+from ancestral.graph.inner_product import InnerProductGraph
+from ancestral.graph.pair_sums import products
+from ancestral.graph.pairs import InnerProducts
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often pairs of like s are linked, beside what the model says.
+
+    Parameters
+    ----------
+    s, predicted, observed : ndarray of shape (n_bins,)
+        Mean s, mean p, and share of linked pairs in each bin; bins hold like numbers of expected
+        edges.
+    standard_errors : ndarray of shape (n_bins,)
+        Of `observed`, were the model right.
+    n_pairs : ndarray of shape (n_bins,)
+    """
+
+    s: Float
+    predicted: Float
+    observed: Float
+    standard_errors: Float
+    n_pairs: Float
+
+
+def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Calibration:
+    """Return how often pairs of like s are linked, beside the model's probability.
+
+    Parameters
+    ----------
+    model : InnerProductGraph
+        Fitted.
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+    n_bins : int
+
+    Returns
+    -------
+    Calibration
+    """
+    model._check_fitted()
+    checked = as_graphs(graphs, n_features=model.n_features_)
+    n_bins = check_integer(n_bins, "n_bins", minimum=2)
+    s, p, weight = _pairs_by_s(model, checked)
+    edges = np.concatenate([products(g.features, *g.edges()) for g in checked])
+    order = np.argsort(s, kind="stable")
+    s, p, weight = s[order], p[order], weight[order]
+    expected = np.cumsum(np.abs(p * weight))
+    cuts = np.searchsorted(expected, expected[-1] * np.arange(1, n_bins) / n_bins)
+    ends = np.unique(s[np.minimum(cuts, len(s) - 1)])
+    home, tied = np.searchsorted(ends, s, side="left"), len(ends) + 1
+    n = np.bincount(home, weight, minlength=tied).astype(np.float64)
+    linked = np.bincount(np.searchsorted(ends, edges, side="left"), minlength=tied)
+    keep = n > 0.5
+    mean_s, mean_p, variance = (
+        np.bincount(home, weight * v, minlength=tied)[keep] / n[keep] for v in (s, p, p * (1 - p))
+    )
+    errors = np.sqrt(np.maximum(variance, 0) / n[keep])
+    return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep])
+
+
+def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Float, Float, Float]:
+    """Return s, p and weight of all pairs, or of the nodes of their grid."""
+    sizes: dict[int, list[Graph]] = {}
+    for graph in graphs:
+        sizes.setdefault(graph.n_nodes if model.offset else 0, []).append(graph)
+    parts = []
+    for n, some in sizes.items():
+        found: Any = model._gathered(some)
+        found = getattr(found, "grid", found)
+        if isinstance(found, InnerProducts):
+            s = np.concatenate([found.edges, found.gaps])
+            weight = np.ones(len(s))
+        else:
+            s, weight = found.nodes, found.weights
+        parts.append((s, expit(model._logit(s, max(n, 1))), weight))
+    s, p, weight = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return s, p, weight
+
+
+# ---- held-out graphs -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How well a model foretells the edges of graphs it has not seen.
+
+    Parameters
+    ----------
+    log_density : ndarray of shape (n_graphs,)
+        Nats.
+    per_pair : ndarray of shape (n_graphs,)
+        Nats per pair of nodes.
+    gain : ndarray of shape (n_graphs,)
+        Nats per pair above a model that knows each graph's density and nothing else.
+    auc : ndarray of shape (n_graphs,)
+        The chance that a linked pair has a larger probability than an unlinked one; ties count
+        half. nan where no pair or every pair is linked.
+    """
+
+    log_density: Float
+    per_pair: Float
+    gain: Float
+    auc: Float
+
+
+def held_out(model: InnerProductGraph, graphs: Any) -> HeldOut:
+    """Score graphs that a model was not fitted to.
+
+    Parameters
+    ----------
+    model : InnerProductGraph
+        Fitted to other graphs.
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+
+    Returns
+    -------
+    HeldOut
+
+    Raises
+    ------
+    ModelError
+        When a graph has no pair of nodes.
+    """
+    model._check_fitted()
+    checked = as_graphs(graphs, n_features=model.n_features_)
+    pairs = np.array([graph.n_pairs for graph in checked], np.float64)
+    if not pairs.all():
+        raise ModelError(f"graph {int(np.argmin(pairs))} has no pair of nodes: drop it.")
+    density = np.array([graph.density for graph in checked])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.nan_to_num(density * np.log(density))
+        entropy -= np.nan_to_num((1 - density) * np.log1p(-density))
+    total = model.log_density(checked)
+    auc = np.array([_auc(model, graph) for graph in checked])
+    return HeldOut(total, total / pairs, total / pairs + entropy, auc)
+
+
+def _auc(model: InnerProductGraph, graph: Graph) -> float:
+    """Return the area under the curve of a s + b: by ranks, or by the grid of a large graph."""
+    edges, gaps = graph.n_edges, graph.n_pairs - graph.n_edges
+    if not edges or not gaps:
+        return float("nan")
+    s, _, weight = _pairs_by_s(model, [graph])
+    if len(s) == graph.n_pairs:
+        above = rankdata(s)[:edges].sum() - edges * (edges + 1) / 2  # edges stand first
+    else:
+        linked = products(graph.features, *graph.edges())
+        order = np.argsort(s, kind="stable")
+        below = np.cumsum(weight[order]) - weight[order] / 2
+        above = np.interp(linked, s[order], below).sum() - edges**2 / 2
+    auc = float(above / (edges * gaps))
+    return {1: auc, 0: 0.5, -1: 1 - auc}[int(np.sign(model.slope_))]

@@ -1,0 +1,145 @@
+"""One figure that shows whether a graph model fits: distributions inside bands of exact draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ancestral.errors import DataTypeError
+from ancestral.viz import _style
+from ancestral.viz._style import styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ancestral.graph.fit_checks import Comparison, FitCheck
+    from ancestral.graph.predictions import Calibration
+
+TITLES = {
+    "degree": ("degree (edges of a node)", "share of nodes"),
+    "shared partners": ("neighbours shared by two linked nodes", "share of edges"),
+    "clustering": ("clustering of a node, up to", "share of nodes"),
+    "distance": ("edges between two nodes", "share of pairs"),
+}
+MOST_TICKS = 11
+
+
+@styled
+def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
+    """Return five panels: four distributions of the data inside bands of draws, and calibration.
+
+    Parameters
+    ----------
+    check : FitCheck
+        From `ancestral.graph.fit_checks.check_fit(model, graphs)`.
+    level : float
+        Share of the draws inside a band, value by value.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from ancestral import InnerProductGraph, datasets
+    >>> from ancestral.graph.fit_checks import check_fit
+    >>> graphs = datasets.classrooms(10, random_state=0)
+    >>> check = check_fit(InnerProductGraph().fit(graphs), graphs, n_draws=20, random_state=0)
+    >>> len(fit_panel(check).axes)
+    6
+    """
+    if not hasattr(check, "comparisons"):
+        raise DataTypeError(
+            f"fit_panel draws what check_fit(model, graphs) returns; got a {type(check).__name__}."
+        )
+    figure = _style.new_figure(_style.TEXT_WIDTH * 1.35, 4.9)
+    axes = np.ravel(figure.subplots(2, 3))
+    for ax, comparison in zip(axes, check.comparisons.values(), strict=False):
+        _draw_comparison(ax, comparison, level)
+    _draw_calibration(axes[4], check.calibration)
+    _draw_legend(axes[5], check, level)
+    return figure
+
+
+def _draw_comparison(ax: Axes, comparison: Comparison, level: float) -> None:
+    """Draw bands and median of the draws, and the data, value by value."""
+    low, high = comparison.band(level) / comparison.widths  # so that wide groups do not stand out
+    place = np.arange(len(comparison.labels))
+    ax.bar(
+        place,
+        high - low,
+        bottom=low,
+        width=0.8,
+        color="#A9D3EE",
+        edgecolor=_style.SKY,
+        linewidth=0.5,
+    )
+    median = np.median(comparison.draws, axis=0) / comparison.widths
+    ax.hlines(median, place - 0.4, place + 0.4, color=_style.BLUE, linewidth=1.0)
+    ax.plot(
+        place,
+        comparison.observed / comparison.widths,
+        "o",
+        ms=3.4,
+        color=_style.VERMILLION,
+        zorder=3,
+    )
+    grouped = bool((comparison.widths > 1).any())
+    step = -(-len(place) // (5 if grouped else MOST_TICKS))
+    shown = place[::step]
+    if comparison.labels[-1] == "∞":  # always named
+        shown = np.unique([*place[: -max(1, step)][::step], place[-1]])
+    ax.set_xticks(shown, [comparison.labels[k] for k in shown], fontsize=_style.TEXT_SIZE - 2)
+    across, up = TITLES[comparison.name]
+    ax.set(xlabel=across, ylabel=up + " per number" * grouped)
+    ax.set_ylim(bottom=0)
+    ax.set_title(f"p = {comparison.p_value:.2g}", fontsize=_style.TEXT_SIZE - 1, loc="right")
+
+
+def _draw_calibration(ax: Axes, calibration: Calibration) -> None:
+    """Draw the model's curve, and the frequency of links with two standard errors."""
+    order = np.argsort(calibration.s)
+    s, p = calibration.s[order], calibration.predicted[order]
+    ax.plot(s, p, "-", color=_style.BLUE, linewidth=1.2)
+    ax.errorbar(
+        s,
+        calibration.observed[order],
+        yerr=2 * calibration.standard_errors[order],
+        fmt="o",
+        ms=3.4,
+        color=_style.VERMILLION,
+        elinewidth=0.9,
+        capsize=1.5,
+    )
+    ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="share of linked pairs")
+    ax.set_ylim(bottom=0.0)
+
+
+def _draw_legend(ax: Axes, check: FitCheck, level: float) -> None:
+    """Say in the sixth place what the marks are."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    graphs = f"{check.n_graphs} graph{'s' * (check.n_graphs != 1)}"
+    handles: list[Any] = [
+        Line2D([], [], marker="o", ms=4, linestyle="none", color=_style.VERMILLION),
+        Patch(facecolor="#A9D3EE", edgecolor=_style.SKY),
+        Line2D([], [], color=_style.BLUE),
+    ]
+    names = [
+        f"data ({graphs})",
+        f"{level:.0%} of {check.n_draws} draws\ngiven the same features",
+        "median of the draws;\nthe model's probability",
+    ]
+    ax.legend(handles, names, loc="center left", labelspacing=1.1)
+    ax.axis("off")
+    ax.text(
+        0.0,
+        0.0,
+        "p: chance of data as far from\nthe draws, were the model right",
+        transform=ax.transAxes,
+        fontsize=_style.TEXT_SIZE - 1,
+        color=_style.GREY,
+    )
