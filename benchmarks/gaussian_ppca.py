@@ -182,13 +182,11 @@ def plain_em(X: np.ndarray, q: int, tol: float, most: int = 20_000) -> tuple[int
     shift = np.nanmean(X, axis=0)
     at = missing._start(Patterns.of(X, shift), q)
     Y, seen = np.where(known, X - shift, 0.0), known.astype(np.float64)
-    reached = -np.inf
-    for step in range(1, most):
+    steps, gain, reached = 0, np.inf, -np.inf
+    while gain >= tol * seen.sum() and steps < most:
         log_likelihood, at = plain_step(Y, seen, at)
-        if log_likelihood - reached < tol * seen.sum():
-            break
-        reached = log_likelihood
-    return step, log_likelihood
+        gain, reached, steps = log_likelihood - reached, log_likelihood, steps + 1
+    return steps, reached
 
 
 def plain_step(Y: np.ndarray, seen: np.ndarray, at: Factors) -> tuple[float, Factors]:
