@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,20 +198,23 @@ def compressed(patterns: Patterns) -> Patterns:
     known columns, they become sqrt(count) times their mean (in which mu stands sqrt(count) times)
     and a root of their scatter (in which mu does not stand).
     """
+    columns_of = patterns.known.sum(axis=1)
+    if not (patterns.count > columns_of + 1).any():
+        return patterns
     values, level = [], []
-    for p, (a, b) in enumerate(zip(patterns.start[:-1], patterns.start[1:])):
+    for p, (a, b) in enumerate(pairwise(patterns.start)):
         rows = patterns.values[a:b]
-        columns = np.flatnonzero(patterns.known[p])
-        if len(rows) > len(columns) + 1:
-            moments = Moments.of(rows[:, columns], root=True)
-            root = np.zeros((1 + len(np.asarray(moments.root)), rows.shape[1]))
-            root[0, columns] = np.sqrt(len(rows)) * moments.mean
-            root[1:, columns] = moments.root
-            rows = root
-            level.append(np.concatenate([[np.sqrt(b - a)], np.zeros(len(root) - 1)]))
-        else:
+        if len(rows) <= columns_of[p] + 1:
+            values.append(rows)
             level.append(np.ones(b - a))
-        values.append(rows)
+            continue
+        columns = np.flatnonzero(patterns.known[p])
+        moments = Moments.of(rows[:, columns], root=True)
+        root = np.zeros((1 + len(np.asarray(moments.root)), rows.shape[1]))
+        root[0, columns] = np.sqrt(len(rows)) * moments.mean
+        root[1:, columns] = moments.root
+        values.append(root)
+        level.append(np.concatenate([[np.sqrt(b - a)], np.zeros(len(root) - 1)]))
     start = np.concatenate([[0], np.cumsum([len(rows) for rows in values])])
     return replace(
         patterns,

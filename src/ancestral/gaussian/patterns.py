@@ -94,6 +94,12 @@ class Patterns:
                 self.order[rows],
             )
 
+    def each(self, of_patterns: NDArray) -> NDArray:
+        """Return what stands for each pattern once for each of its values."""
+        if len(self.values) == len(self.count):  # every mask differs
+            return of_patterns
+        return of_patterns[self.of_value]
+
     @property
     def of_value(self) -> NDArray[np.intp]:
         """Which pattern each value has, shape (n_values,)."""
@@ -118,7 +124,7 @@ def posterior(patterns: Patterns, factors: Factors) -> Posterior:
     M[:, np.arange(q), np.arange(q)] += noise
     diagonal = np.diagonal(np.linalg.cholesky(M), axis1=1, axis2=2)
     inverse = np.asarray(np.linalg.inv(M))
-    known = patterns.known[patterns.of_value]
+    known = patterns.each(patterns.known)
     centred = patterns.values - known * (patterns.level[:, None] * factors.mean)
     mean = _solved(patterns, inverse, centred @ W)
     return Posterior(
@@ -145,7 +151,7 @@ def log_density(X: NDArray, factors: Factors) -> NDArray[np.float64]:
     about_mean = Factors(np.zeros(len(factors.mean)), factors.loadings, factors.noise)
     for batch in Patterns.of(X, factors.mean).batches(factors.n_components):
         found = posterior(batch, about_mean)
-        fixed = constants(batch, factors, found.log_determinant)[batch.of_value]
+        fixed = batch.each(constants(batch, factors, found.log_determinant))
         result[batch.order] = fixed - 0.5 * quadratic(found, factors.noise)
     return result
 
@@ -161,7 +167,7 @@ def posterior_of_rows(
         found = posterior(batch, about_mean)
         means[batch.order] = found.mean
         if covariance:
-            covariances[batch.order] = factors.noise * found.inverse[batch.of_value]
+            covariances[batch.order] = factors.noise * batch.each(found.inverse)
     return means, covariances
 
 
@@ -182,7 +188,7 @@ def deviations(X: NDArray, factors: Factors) -> NDArray[np.float64]:
         inverse = posterior(batch, about_mean).inverse[:, i, j]
         # Var[x_j | x_o] = sigma^2 (1 + w_j^T M_o^-1 w_j)
         variance = noise * (1 + inverse @ products.T) * (1 - batch.known)
-        result[batch.order] = np.sqrt(variance)[batch.of_value]
+        result[batch.order] = batch.each(np.sqrt(variance))
     return result
 
 
@@ -240,7 +246,7 @@ def _unfolded(triangles: NDArray, q: int) -> NDArray[np.float64]:
 def _solved(patterns: Patterns, inverse: NDArray, right: NDArray) -> NDArray[np.float64]:
     """Return inverse[p] @ right[r] for each value r of pattern p."""
     if len(right) <= 2 * len(inverse):  # nearly every mask differs
-        return np.matmul(inverse[patterns.of_value], right[:, :, None])[:, :, 0]
+        return np.matmul(patterns.each(inverse), right[:, :, None])[:, :, 0]
     result = np.empty_like(right)
     for p, (a, b) in enumerate(zip(patterns.start[:-1], patterns.start[1:])):
         np.matmul(right[a:b], inverse[p], out=result[a:b])
