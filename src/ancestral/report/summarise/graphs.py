@@ -12,6 +12,7 @@ from ancestral.report.summarise.summary import Summary
 
 N_DRAWN = 5
 N_COMPARED = 100
+N_CHECKED = 100  # draws of all graphs, for the bands of the fit
 N_LISTED = 10  # last iterations in the table
 LARGEST_DRAWN = 40  # nodes of a picture
 
@@ -19,6 +20,7 @@ LARGEST_DRAWN = 40  # nodes of a picture
 def summarise_graphs(sources: Sources) -> Summary:
     """Return the fit by gradient ascent and by Newton's method, and sampled graphs."""
     from ancestral import InnerProductGraph
+    from ancestral.graph.fit_checks import check_fit
 
     graphs = sources.graphs.data
     ascent = InnerProductGraph(solver="gradient_ascent", random_state=0).fit(graphs)
@@ -27,6 +29,7 @@ def summarise_graphs(sources: Sources) -> Summary:
     n_nodes = min(LARGEST_DRAWN, int(np.median([graph.n_nodes for graph in graphs])))
     drawn = newton.sample(N_DRAWN, n_nodes=n_nodes, n_features=width, random_state=0)
     sampled = _like(newton, graphs[:N_COMPARED])
+    check = check_fit(newton, graphs, n_draws=N_CHECKED, random_state=2)
     numbers = {
         **_about_data(graphs, newton),
         **_about_fit(newton, ascent),
@@ -35,8 +38,9 @@ def summarise_graphs(sources: Sources) -> Summary:
         "n_sampled": len(sampled),
         "colour_note": _colour_note(width),
         **_about_samples(graphs, sampled),
+        **_about_check(check),
     }
-    arrays = {"graphs": graphs, "drawn": drawn, "sampled": sampled}
+    arrays = {"graphs": graphs, "drawn": drawn, "sampled": sampled, "check": check}
     return Summary({"graph": newton, "graph-ascent": ascent}, numbers, arrays)
 
 
@@ -53,15 +57,13 @@ def _like(model: Any, graphs: list[Any]) -> list[Any]:
 def _about_data(graphs: list[Any], model: Any) -> dict[str, Any]:
     n_pairs = sum(graph.n_nodes * (graph.n_nodes - 1) // 2 for graph in graphs)
     n_edges = sum(graph.n_edges for graph in graphs)
-    expected = 0.0
-    for graph in graphs:
-        p = model.probabilities(graph.features)
-        expected += float(np.triu(p, 1).sum())
+    surplus = model.pair_statistics(graphs).gradient(model.slope_, model.intercept_)[1]
+    expected = n_edges - float(surplus)
     return {
         "n_graphs": len(graphs),
         "n_pairs": n_pairs,
         "n_edges": n_edges,
-        "n_loops": int(sum(np.trace(graph.adjacency) for graph in graphs)),
+        "n_loops": int(sum(graph.adjacency.diagonal().sum() for graph in graphs)),
         "density": n_edges / n_pairs,
         "expected_density": expected / n_pairs,
     }
@@ -102,38 +104,47 @@ def _colour_note(width: int) -> str:
 
 
 def _about_samples(graphs: list[Any], sampled: list[Any]) -> dict[str, Any]:
-    from ancestral.viz.graph import clustering
+    from ancestral.graph.fit_checks import mean_clustering
 
     def mean_degree(some: list[Any]) -> float:
         return 2 * sum(g.n_edges for g in some) / sum(g.n_nodes for g in some)
 
-    def mean_clustering(some: list[Any]) -> float:
-        return float(np.mean([clustering(_without_loops(g.adjacency)) for g in some]))
+    def clustering(some: list[Any]) -> float:
+        return float(np.mean([mean_clustering(g) for g in some]))
 
     joined, apart = _similarities(sampled)
     return {
         "mean_degree": mean_degree(graphs),
         "sampled_mean_degree": mean_degree(sampled),
-        "clustering": mean_clustering(graphs),
-        "sampled_clustering": mean_clustering(sampled),
+        "clustering": clustering(graphs),
+        "sampled_clustering": clustering(sampled),
         "sampled_edge_similarity": float(joined.mean()) if len(joined) else None,
         "sampled_gap_similarity": float(apart.mean()) if len(apart) else None,
     }
 
 
-def _without_loops(adjacency: NDArray) -> NDArray[np.bool_]:
-    A = np.asarray(adjacency).astype(bool)
-    np.fill_diagonal(A, False)  # noqa: FBT003 - the value to fill with
-    return A
+def _about_check(check: Any) -> dict[str, Any]:
+    """Return how far the data are from draws, in words that can be printed."""
+    values = {name: one.p_value for name, one in check.comparisons.items()}
+    return {
+        "n_checked": check.n_draws,
+        "fit_p_values": [{"name": name, "p": p} for name, p in values.items()],
+        "smallest_p_value": min(values.values()),
+    }
 
 
 def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return x_i . x_j of the linked pairs and of the others."""
+    from ancestral.graph.pair_sums import products, some_products
+    from ancestral.graph.pairs import InnerProducts
+
     joined, apart = [np.zeros(0)], [np.zeros(0)]
     for graph in graphs:
-        i, j = np.triu_indices(graph.n_nodes, 1)
-        s = (graph.features[i] * graph.features[j]).sum(axis=1)
-        linked = np.asarray(graph.adjacency)[i, j].astype(bool)
-        joined.append(s[linked])
-        apart.append(s[~linked])
+        if graph.is_sparse:  # millions of pairs: some of those without an edge will do
+            joined.append(products(graph.features, *graph.edges()))
+            apart.append(some_products(graph.features))
+            continue
+        found = InnerProducts.of([graph])
+        joined.append(found.edges)
+        apart.append(found.gaps)
     return np.concatenate(joined), np.concatenate(apart)
