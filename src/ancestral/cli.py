@@ -341,15 +341,20 @@ def _give_graphs(
         _print_json(
             {
                 "n_samples": len(graphs),
-                "samples": [
-                    {"features": g.features.tolist(), "adjacency": g.adjacency.tolist()}
-                    for g in graphs
-                ],
+                "samples": [_as_json(graph) for graph in graphs],
             }
         )
     elif output is None and collage is None:
         for k, graph in enumerate(graphs):
             click.echo(f"graph {k}: {graph.n_nodes} nodes, {graph.n_edges} edges")
+
+
+def _as_json(graph: Any) -> dict[str, Any]:
+    """Return a graph as lists; a large one by its edges."""
+    if graph.is_sparse:
+        edges = [[int(i), int(j)] for i, j in zip(*graph.edges(), strict=True)]
+        return {"features": graph.features.tolist(), "edges": edges}
+    return {"features": graph.features.tolist(), "adjacency": graph.adjacency.tolist()}
 
 
 def _draw_collage(rows: NDArray, shape: str | None, path: Path) -> None:
