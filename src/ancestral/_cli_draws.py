@@ -48,10 +48,7 @@ def give_graphs(
         print_json(
             {
                 "n_samples": len(graphs),
-                "samples": [
-                    {"features": g.features.tolist(), "adjacency": g.adjacency.tolist()}
-                    for g in graphs
-                ],
+                "samples": [_as_json(graph) for graph in graphs],
             }
         )
     elif output is None and collage is None:
@@ -99,3 +96,11 @@ def _write_figure(figure: Any, path: Path) -> None:
     figure.savefig(buffer, format=kind, dpi=200)
     write_atomically(path, buffer.getvalue())
     click.echo(f"drawn in {path}", err=True)
+
+
+def _as_json(graph: Any) -> dict[str, Any]:
+    """Return a graph as lists; a large one by its edges."""
+    if graph.is_sparse:
+        edges = [[int(i), int(j)] for i, j in zip(*graph.edges(), strict=True)]
+        return {"features": graph.features.tolist(), "edges": edges}
+    return {"features": graph.features.tolist(), "adjacency": graph.adjacency.tolist()}

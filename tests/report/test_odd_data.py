@@ -77,7 +77,7 @@ def write_pictures(folder, dims):
     """Write a white pixel under every name that the text shows: only words are tested here."""
     folder.mkdir()
     text = "".join(p.read_text("utf-8") for p in (render.PARTS / "text").iterdir())
-    names = {name for name in re.findall(r'"([a-z-]+\.(?:svg|png))"', text)}
+    names = set(re.findall(r'"([a-z-]+\.(?:svg|png))"', text))
     for name in names | {f"faces-{d}.png" for d in dims}:
         if name.endswith("svg"):
             (folder / name).write_text(

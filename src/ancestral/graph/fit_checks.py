@@ -218,6 +218,35 @@ def _clustering_table(degree: NDArray, triangles: NDArray) -> Float:
     return _table(np.nonzero(able)[0], bins, len(degree), CLUSTERING_BINS)
 
 
+def mean_clustering(graph: Graph) -> float:
+    """Return the mean over nodes of the share of linked pairs of neighbours, 0 below two of them.
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Watts & Strogatz (1998), Nature 393.
+    """
+    if graph.n_nodes <= DENSE_STACK:
+        B = graph.to_dense().astype(np.float64)
+        np.fill_diagonal(B, 0.0)
+        degree, triangles = B.sum(axis=1), ((B @ B) * B).sum(axis=1) / 2
+    else:
+        from ancestral.graph import walk_kernels
+
+        A = graph.to_sparse()
+        index = (A.indptr.astype(np.int64), A.indices.astype(np.int64))
+        degree, (_, triangles) = np.diff(index[0]), walk_kernels.shared_partners(*index)
+    pairs = degree * (degree - 1) / 2
+    return float(np.mean(np.divide(triangles, pairs, out=np.zeros_like(pairs), where=pairs > 0)))
+
+
 def _table(rows: NDArray, values: NDArray, n_rows: int, size: int = 0) -> Float:
     """Return how often each value occurs in each row, (n_rows, values)."""
     size = max(size, int(values.max(initial=0)) + 1)

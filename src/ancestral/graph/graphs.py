@@ -259,7 +259,20 @@ def as_graphs(graphs: Any, *, n_features: int | None = None) -> list[Graph]:
                 f"graph {index} has {graph.features.shape[1]} features per node where {wanted} "
                 "are expected. Every graph needs the same features."
             )
+    _refuse_other_names(result)
     return result
+
+
+def _refuse_other_names(graphs: Sequence[Graph]) -> None:
+    """Raise DataError when graphs that name their features name them differently."""
+    named = {graph.feature_names: k for k, graph in enumerate(graphs) if graph.feature_names}
+    if len(named) > 1:
+        (one, first), (two, second) = list(named.items())[:2]
+        odd = next((pair for pair in zip(one, two) if pair[0] != pair[1]), (one[-1], two[-1]))
+        raise DataError(
+            f"graphs {first} and {second} name their features differently: {odd[0]!r} and "
+            f"{odd[1]!r} stand in one place. Give all graphs the same columns in one order."
+        )
 
 
 def _is_pair(item: Any) -> bool:

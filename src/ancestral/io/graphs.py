@@ -6,7 +6,6 @@ to the same node, whatever its id.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import DataError, DataTypeError, FormatError
+from ancestral.io.attributes import features_of
 from ancestral.io.files import PathLike, Source
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from ancestral.graph.inner_product import Graph
 
 MAX_BYTES = 512 << 20
-_NUMBERED = re.compile(r"(features|adjacency)_(\d+)", re.ASCII)
+_NUMBERED = re.compile(r"(features|adjacency|edges)_(\d+)", re.ASCII)
 
 
 def read_graphs(
-    path: PathLike, *, attributes: Sequence[str] | None = None, max_bytes: int = MAX_BYTES
+    path: PathLike,
+    *,
+    attributes: Sequence[str] | None = None,
+    categorical: Sequence[str] = (),
+    max_bytes: int = MAX_BYTES,
 ) -> list[Graph]:
     """Read graphs with node features.
 
@@ -37,11 +41,14 @@ def read_graphs(
     path : str or path-like
         One of: a pickled list of tuples (features, adjacency), or one such tuple; an `.npz` with
         arrays `features` and `adjacency`, either of one graph or stacked, (n_graphs, n, m) and
-        (n_graphs, n, n), or numbered `features_0`, `adjacency_0`, ...; GraphML, undirected, with
-        numeric node attributes. Gzipped or not (an .npz not).
+        (n_graphs, n, n), or numbered `features_0`, `adjacency_0`, ..., where a large graph has
+        `edges_0` (two node numbers in a row, each edge once) in place of its adjacency; GraphML,
+        undirected, with node attributes. Gzipped or not (an .npz not).
     attributes : sequence of str, optional
         Which node attributes of a GraphML file are the features, in this order. Default: all, in
         the order in which they first occur.
+    categorical : sequence of str
+        Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
 
@@ -66,9 +73,13 @@ def read_graphs(
             from ancestral.io.graphml import parse_graphml
 
             parts = parse_graphml(source.read_all(), source.name)
-            return [assemble(nodes, edges, attributes, name) for name, nodes, edges in parts]
-        if attributes is not None:
-            raise DataError(f"{source.name}: attributes= belongs to GraphML; here it has no use.")
+            return [
+                assemble(nodes, edges, attributes, name, categorical=categorical)
+                for name, nodes, edges in parts
+            ]
+        if attributes is not None or len(categorical):
+            word = "categorical" if attributes is None else "attributes"
+            raise DataError(f"{source.name}: {word}= belongs to GraphML; here it has no use.")
         pairs = _pairs_of(read_pickle(source), source.name) if kind == "pickle" else _stacks(source)
         alone = len(pairs) == 1
         return [
@@ -77,7 +88,9 @@ def read_graphs(
         ]
 
 
-def from_networkx(graph: Any, attributes: Sequence[str] | None = None) -> Graph:
+def from_networkx(
+    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Sequence[str] = ()
+) -> Graph:
     """Return a networkx graph as features and adjacency.
 
     Parameters
@@ -87,6 +100,8 @@ def from_networkx(graph: Any, attributes: Sequence[str] | None = None) -> Graph:
     attributes : sequence of str, optional
         Which node attributes are the features, in this order. Default: all, in the order in
         which they first occur. An attribute may be a number or a vector of numbers.
+    categorical : sequence of str
+        Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
 
     Returns
     -------
@@ -112,7 +127,46 @@ def from_networkx(graph: Any, attributes: Sequence[str] | None = None) -> Graph:
         raise DataTypeError(f"a networkx graph is wanted; got a {type(graph).__name__}.")
     if graph.is_directed():
         raise DataError("the graph is directed; make it undirected: graph.to_undirected().")
-    return assemble(dict(graph.nodes(data=True)), list(graph.edges()), attributes, "graph")
+    nodes, edges = dict(graph.nodes(data=True)), list(graph.edges())
+    return assemble(nodes, edges, attributes, "graph", categorical=categorical)
+
+
+def from_igraph(
+    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Sequence[str] = ()
+) -> Graph:
+    """Return an igraph graph as features and adjacency.
+
+    Parameters
+    ----------
+    graph : igraph.Graph
+        Undirected, without loops or multiple edges; every vertex with the same attributes.
+    attributes, categorical
+        As for `from_networkx`.
+
+    Returns
+    -------
+    Graph
+        Vertices in their order; edge weights are not kept.
+
+    Raises
+    ------
+    DataError
+        As `from_networkx`; vertices are named by their number.
+
+    Examples
+    --------
+    >>> import igraph
+    >>> g = igraph.Graph(edges=[(0, 1)], vertex_attrs={"sex": ["F", "M"]})
+    >>> from_igraph(g, categorical=["sex"]).feature_names
+    ('sex=F', 'sex=M')
+    """
+    if not all(hasattr(graph, part) for part in ("vs", "get_edgelist", "is_directed")):
+        raise DataTypeError(f"an igraph graph is wanted; got a {type(graph).__name__}.")
+    if graph.is_directed():
+        raise DataError("the graph is directed; make it undirected: graph.as_undirected().")
+    columns = {key: graph.vs[key] for key in graph.vs.attributes()}
+    nodes = {k: {key: held[k] for key, held in columns.items()} for k in range(graph.vcount())}
+    return assemble(nodes, graph.get_edgelist(), attributes, "graph", categorical=categorical)
 
 
 def assemble(
@@ -120,65 +174,47 @@ def assemble(
     edges: Iterable[tuple[Any, Any]],
     attributes: Sequence[str] | None,
     name: str,
+    *,
+    categorical: Sequence[str] = (),
 ) -> Graph:
     """Return the graph of nodes (id to attributes) and edges between ids."""
+    from ancestral.graph.graphs import symmetric
+
     if not nodes:
         raise DataError(f"{name}: has no nodes.")
-    if isinstance(attributes, str):
-        attributes = [attributes]
-    if attributes is None:
-        attributes = list(dict.fromkeys(key for values in nodes.values() for key in values))
-    if not attributes:
-        raise DataError(f"{name}: its nodes have no attributes; each needs at least one number.")
-    features = [_features_of(node, values, attributes, name) for node, values in nodes.items()]
-    widths = {len(row): node for row, node in zip(features, nodes)}
-    if len(widths) > 1:
-        raise DataError(f"{name}: nodes differ in their number of features: {sorted(widths)}.")
+    X, names = features_of(nodes, attributes, categorical, name)
     place = {node: i for i, node in enumerate(nodes)}
-    E = np.zeros((len(nodes), len(nodes)), np.int8)
-    for u, v in edges:
-        if u not in place or v not in place:
-            raise DataError(f"{name}: an edge leads to node {v if u in place else u!r}, not there.")
-        i, j = place[u], place[v]
-        if i == j:
-            raise DataError(f"{name}: node {u!r} has an edge to itself: drop it.")
-        if E[i, j]:
-            raise DataError(
-                f"{name}: nodes {u!r} and {v!r} are linked more than once: keep one edge."
-            )
-        E[i, j] = E[j, i] = 1
-    return make_graph(np.array(features, np.float64), E, name)
+    ends = np.array([_ends(u, v, place, name) for u, v in edges], np.int64).reshape(-1, 2)
+    seen, first, counts = np.unique(
+        ends[:, 0] * len(nodes) + ends[:, 1], return_index=True, return_counts=True
+    )
+    if (counts > 1).any():
+        ids = list(nodes)
+        u, v = (ids[k] for k in ends[first[int(np.argmax(counts > 1))]])
+        raise DataError(f"{name}: nodes {u!r} and {v!r} are linked more than once: keep one edge.")
+    return make_graph(X, symmetric(seen // len(nodes), seen % len(nodes), len(nodes)), name, names)
 
 
-def _features_of(
-    node: Any, values: Mapping[str, Any], attributes: Sequence[str], name: str
-) -> list[float]:
-    """Return one node's features, vectors laid end to end."""
-    row: list[float] = []
-    for key in attributes:
-        if key not in values:
-            raise DataError(f"{name}: node {node!r} has no attribute {key!r}.")
-        try:
-            numbers = [float(v) for v in np.ravel(values[key])]
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{name}: node {node!r} has {key!r} = {str(values[key])[:40]!r}, a number is "
-                "wanted; pass attributes=[...] to choose the numeric ones."
-            ) from None
-        if not all(math.isfinite(v) for v in numbers):
-            raise DataError(f"{name}: node {node!r} has {key!r} = {numbers}: drop or impute it.")
-        row.extend(numbers)
-    return row
+def _ends(u: Any, v: Any, place: Mapping[Any, int], name: str) -> tuple[int, int]:
+    """Return the places of an edge's ends, the lower first."""
+    if u not in place or v not in place:
+        raise DataError(f"{name}: an edge leads to node {v if u in place else u!r}, not there.")
+    if u == v:
+        raise DataError(f"{name}: node {u!r} has an edge to itself: drop it.")
+    i, j = place[u], place[v]
+    return (i, j) if i < j else (j, i)
 
 
-def make_graph(X: Any, E: Any, name: str) -> Graph:
-    """Return the checked graph; errors carry the name."""
-    from ancestral.graph.inner_product import Graph
+def make_graph(X: Any, E: Any, name: str, names: Sequence[str] | None = None) -> Graph:
+    """Return the checked graph, its features named; errors carry the name."""
+    from scipy import sparse
+
+    from ancestral.graph.graphs import Graph
 
     for part, array in (("features", X), ("adjacency", E)):
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array, np.ndarray) and not (part == "adjacency" and sparse.issparse(E)):
             raise DataTypeError(f"{name}: {part} is a {type(array).__name__}, not an array.")
-    if _swapped(X, E):
+    if isinstance(E, np.ndarray) and _swapped(X, E):
         raise DataError(
             f"{name}: features and adjacency are swapped: got shapes {X.shape} and {E.shape}, "
             "(adjacency, features). Give (features, adjacency)."
@@ -186,7 +222,7 @@ def make_graph(X: Any, E: Any, name: str) -> Graph:
     if len(X.shape) == 2 and 0 in X.shape:
         raise DataError(f"{name}: has features of shape {X.shape}: nothing to model.")
     try:
-        return Graph(X, E)
+        return Graph(X, E, None if names is None else tuple(names))
     except DataError as error:
         raise type(error)(f"{name}: {error}") from None
 
@@ -226,7 +262,7 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2
 
 
-def _stacks(source: Source) -> list[tuple[NDArray, NDArray]]:
+def _stacks(source: Source) -> list[tuple[NDArray, Any]]:
     """Return the pairs of an .npz: single, stacked or numbered."""
     archive = Archive(source)
     keys = set(archive.keys)
@@ -242,11 +278,39 @@ def _stacks(source: Source) -> list[tuple[NDArray, NDArray]]:
         return [(X, E)]
     matches = [_NUMBERED.fullmatch(key) for key in keys]
     numbers = sorted({int(match[2]) for match in matches if match})
-    wanted = {f"{part}_{i}" for part in ("features", "adjacency") for i in numbers}
+    second = {i: f"edges_{i}" if f"edges_{i}" in keys else f"adjacency_{i}" for i in numbers}
+    wanted = {f"features_{i}" for i in numbers} | set(second.values())
     if not keys or keys != wanted:
         odd = sorted(keys ^ wanted)[:6]
         raise FormatError(
             f"{source.name}: arrays named features and adjacency, or features_0 and adjacency_0 "
-            f"and so on, are wanted; look at {', '.join(odd) if odd else 'its lack of arrays'}."
+            "(or edges_0) and so on, are wanted; look at "
+            f"{', '.join(odd) if odd else 'its lack of arrays'}."
         )
-    return [(archive.read(f"features_{i}"), archive.read(f"adjacency_{i}")) for i in numbers]
+    pairs = []
+    for i in numbers:
+        X, E = archive.read(f"features_{i}"), archive.read(second[i])
+        if second[i].startswith("edges"):
+            E = _adjacency_of(E, len(X), f"{source.name}: edges_{i}")
+        pairs.append((X, E))
+    return pairs
+
+
+def _adjacency_of(edges: NDArray, n_nodes: int, name: str) -> Any:
+    """Return the sparse adjacency of rows of two node numbers, each edge once."""
+    from ancestral.graph.graphs import symmetric
+
+    if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
+        raise DataError(
+            f"{name}: whole numbers of shape (n_edges, 2) are wanted; got {edges.dtype} "
+            f"{edges.shape}."
+        )
+    i, j = np.sort(edges.astype(np.int64), axis=1).T
+    wrong = (i < 0) | (j >= n_nodes) | (i == j)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"{name}: row {row} joins {edges[row, 0]} and {edges[row, 1]}; two different nodes of "
+            f"0 to {n_nodes - 1} are wanted."
+        )
+    return symmetric(i, j, n_nodes)

@@ -50,6 +50,21 @@ def parse_csv(raw: bytes, name: str, *, missing: bool) -> tuple[list[str], NDArr
     return _drop_index(list(first), rows, name)
 
 
+def parse_cells(raw: bytes, name: str) -> list[tuple[int, list[str]]]:
+    """Return line number and cells, stripped, of every line of comma-separated text.
+
+    Raises
+    ------
+    FormatError
+        When the bytes are not comma-separated UTF-8 text.
+    DataError
+        When there is no line but blank ones.
+    """
+    text = _Text(raw, name)
+    _first_cells(text)
+    return [(line, [cell.strip() for cell in cells]) for line, cells in text.rows()]
+
+
 class _Text:
     """Decoded text that can be read from its start again and again."""
 

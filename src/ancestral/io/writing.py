@@ -59,6 +59,8 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
 def write_graphs(path: PathLike, graphs: Sequence[Graph]) -> Path:
     """Write graphs to an `.npz` that `read_graphs` takes back, whole or not at all.
 
+    Those with a sparse adjacency are written as edges, two ends in a row.
+
     Parameters
     ----------
     path : str or path-like
@@ -80,7 +82,10 @@ def write_graphs(path: PathLike, graphs: Sequence[Graph]) -> Path:
     arrays: dict[str, NDArray] = {}
     for k, graph in enumerate(graphs):
         arrays[f"features_{k}"] = np.asarray(graph.features)
-        arrays[f"adjacency_{k}"] = np.asarray(graph.adjacency)
+        if graph.is_sparse:
+            arrays[f"edges_{k}"] = np.stack(graph.edges(), axis=1)
+        else:
+            arrays[f"adjacency_{k}"] = np.asarray(graph.adjacency)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())

@@ -147,6 +147,7 @@ def _graphs(summary: Summary) -> Drawn:
         ("classrooms", viz.draw_graphs(a["drawn"], n_cols=3)),
         ("degrees", viz.degree_distribution(a["graphs"], a["sampled"])),
         ("clustering", viz.clustering_distribution(a["graphs"], a["sampled"])),
+        ("fit", viz.fit_panel(a["check"])),
     ]
 
 
@@ -159,10 +160,9 @@ def _best(summary: Summary) -> float:
 def _contour(summary: Summary) -> Any:
     """Draw the log-likelihood around its maximum, with the end of the ascent's path."""
     from ancestral import viz
-    from ancestral.graph.inner_product import InnerProducts
 
     numbers = summary.numbers
-    statistics = InnerProducts.of(summary.arrays["graphs"])
+    statistics = summary.models["graph"].pair_statistics(summary.arrays["graphs"])
     a, b = numbers["slope"], numbers["intercept"]
     se = tuple(numbers["standard_errors"])
     path = [(record["a"], record["b"]) for record in summary.models["graph-ascent"].history_]

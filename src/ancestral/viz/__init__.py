@@ -8,7 +8,7 @@ draws several returns the Figure. Nothing is shown and pyplot is not used: save 
     autoregressive  training_curve, step_entropies
     ppca            spectrum, latent_scatter, reconstruction_error, heldout_curve
     graph           draw_graph, draw_graphs, degree_distribution, clustering_distribution
-    fit             fit_panel
+    fit             fit_panel, inner_product_histogram
     likelihood      likelihood_contour, ascent_curve
     linear          density_shade
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ancestral.viz.autoregressive import step_entropies, training_curve
-    from ancestral.viz.fit import fit_panel
+    from ancestral.viz.fit import fit_panel, inner_product_histogram
     from ancestral.viz.graph import (
         clustering_distribution,
         degree_distribution,
@@ -43,6 +43,7 @@ _HOMES = {
     "draw_graphs": "graph",
     "fit_panel": "fit",
     "heldout_curve": "ppca",
+    "inner_product_histogram": "fit",
     "latent_scatter": "ppca",
     "likelihood_contour": "likelihood",
     "probability_collage": "images",
@@ -63,6 +64,7 @@ __all__ = [
     "draw_graphs",
     "fit_panel",
     "heldout_curve",
+    "inner_product_histogram",
     "latent_scatter",
     "likelihood_contour",
     "probability_collage",

@@ -1,4 +1,4 @@
-"""One figure that shows whether a graph model fits: distributions inside bands of exact draws."""
+"""Whether a graph model fits: distributions inside bands of draws; inner products of links."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ancestral.errors import DataTypeError
+from ancestral._validation import check_integer
+from ancestral.errors import DataError, DataTypeError
 from ancestral.viz import _style
 from ancestral.viz._style import styled
 
@@ -143,3 +144,58 @@ def _draw_legend(ax: Axes, check: FitCheck, level: float) -> None:
         fontsize=_style.TEXT_SIZE - 1,
         color=_style.GREY,
     )
+
+
+@styled
+def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = None) -> Axes:
+    """Return densities of x_i . x_j over linked pairs and over the others, of graphs of any size.
+
+    Parameters
+    ----------
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+    n_bins : int
+    ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from ancestral import datasets
+    >>> inner_product_histogram(datasets.classrooms(5, random_state=0)).get_xlabel()
+    'inner product $x_i \\cdot x_j$'
+    """
+    from ancestral.graph.graphs import as_graphs
+    from ancestral.graph.pair_sums import gather, products
+    from ancestral.graph.pairs import InnerProducts
+
+    checked = as_graphs(graphs)
+    found: Any = gather(checked)
+    linked = np.concatenate([products(g.features, *g.edges()) for g in checked])
+    if isinstance(found, InnerProducts):
+        s = np.concatenate([found.edges, found.gaps])
+        weights = np.ones(len(s))
+    else:
+        s, weights = found.nodes, found.weights
+    held = s[np.abs(weights) > 1e-9]
+    if not len(held):
+        raise DataError("there are no pairs of nodes; there is nothing to draw.")
+    n_bins = check_integer(n_bins, "n_bins", minimum=1)
+    low, high = float(held.min()), float(held.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, n_bins + 1)
+    everywhere = np.histogram(s, edges, weights=weights)[0]
+    joined = np.histogram(linked, edges)[0]
+    ax = _style.axes_or_new(ax, width=4.6, height=2.9)
+    for counts, colour, name in (
+        (np.maximum(everywhere - joined, 0.0), _style.BLUE, "pairs without an edge"),
+        (joined, _style.VERMILLION, "linked pairs"),
+    ):
+        total = counts.sum()
+        share = counts / (max(total, 1.0) * np.diff(edges))
+        ax.stairs(share, edges, color=colour, fill=True, alpha=0.25)
+        ax.stairs(share, edges, color=colour, linewidth=1.2, label=f"{name}: {total:,.0f}")
+    ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="density")
+    ax.set_ylim(bottom=0.0)
+    ax.legend(loc="upper right")
+    return ax

@@ -7,7 +7,7 @@ is summarised by its first principal component, on one colour scale for all grap
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABELLED = 40  # graphs of more nodes are drawn without numbers
+MOST_DRAWN = 2_000  # nodes; larger graphs come sparse, and are shown by their distributions
 COMPONENT_MAP = "viridis"
 Pairs = Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]
 
@@ -129,6 +130,13 @@ def as_graph(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return checked features (n, m) and a boolean adjacency (n, n) without its diagonal."""
     X = _style.numbers(features, f"{name}features", 2)
+    if hasattr(adjacency, "toarray"):
+        if len(X) > MOST_DRAWN:
+            raise DataError(
+                f"{name}a drawing of {len(X)} nodes would show nothing; at most {MOST_DRAWN} are "
+                "drawn. See degree_distribution, inner_product_histogram and fit_panel."
+            )
+        adjacency = adjacency.toarray()
     A = _style.numbers(adjacency, f"{name}adjacency", 2)
     if A.shape != (len(X), len(X)):
         raise DataError(
@@ -279,15 +287,14 @@ def degree_distribution(
     >>> degree_distribution([graph], [graph]).get_xlabel()
     'degree (edges of a node)'
     """
-    data, sampled = _both(data_graphs, sampled_graphs)
-    degrees = [np.concatenate([A.sum(axis=1) for _, A in pairs]) for pairs in (data, sampled)]
+    degrees, counts = _of_both(data_graphs, sampled_graphs, lambda A: A.sum(axis=1), _degrees)
     size = int(max(d.max() for d in degrees)) + 1
     share = [np.bincount(d, minlength=size) / d.size for d in degrees]
     ax = _style.axes_or_new(ax, width=4.4, height=2.9)
     ax.bar(np.arange(size), share[0], width=0.82, color="#A9D3EE", edgecolor=_style.SKY,
-           linewidth=0.6, label=_named("data", data, degrees[0].mean()))  # fmt: skip
+           linewidth=0.6, label=_named("data", counts[0], degrees[0].mean()))  # fmt: skip
     ax.plot(np.arange(size), share[1], "o-", ms=4, linewidth=1.0, color=_style.VERMILLION,
-            label=_named("samples", sampled, degrees[1].mean()))  # fmt: skip
+            label=_named("samples", counts[1], degrees[1].mean()))  # fmt: skip
     ax.set(xlabel="degree (edges of a node)", ylabel="share of nodes")
     _style.whole_numbers(ax.xaxis)
     _legend(ax)
@@ -326,8 +333,7 @@ def clustering_distribution(
     >>> clustering_distribution([graph], [graph]).get_ylabel()
     'share of graphs'
     """
-    data, sampled = _both(data_graphs, sampled_graphs)
-    values = [np.array([clustering(A) for _, A in pairs]) for pairs in (data, sampled)]
+    values, counts = _of_both(data_graphs, sampled_graphs, clustering, _mean_clustering)
     both = np.concatenate(values)
     low, high = float(both.min()), float(both.max())
     if high - low < 1e-9:
@@ -337,9 +343,9 @@ def clustering_distribution(
     middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
     ax = _style.axes_or_new(ax, width=4.4, height=2.9)
     ax.bar(middle, share[0], width=0.86 * width, color="#A9D3EE", edgecolor=_style.SKY,
-           linewidth=0.6, label=_named("data", data, values[0].mean()))  # fmt: skip
+           linewidth=0.6, label=_named("data", counts[0], values[0].mean()))  # fmt: skip
     ax.plot(middle, share[1], "o-", ms=4, linewidth=1.0, color=_style.VERMILLION,
-            label=_named("samples", sampled, values[1].mean()))  # fmt: skip
+            label=_named("samples", counts[1], values[1].mean()))  # fmt: skip
     ax.set(xlabel="mean clustering coefficient of a graph", ylabel="share of graphs")
     ax.set_ylim(0, 1.32 * float(max(s.max() for s in share)))
     _legend(ax)
@@ -362,11 +368,35 @@ def _legend(ax: Axes) -> None:
     ax.legend([handles[k] for k in order], [names[k] for k in order], loc="upper right")
 
 
-def _both(data: Sequence[Any], sampled: Sequence[Any]) -> tuple[Pairs, Pairs]:
-    """Both lists checked."""
-    return as_graphs(data, "data_graphs"), as_graphs(sampled, "sampled_graphs")
+def _of_both(
+    data: Sequence[Any],
+    sampled: Sequence[Any],
+    of_matrix: Callable[[NDArray[np.bool_]], Any],
+    of_large: Callable[[Any], Any],
+) -> tuple[list[NDArray[np.float64]], list[int]]:
+    """Return a measure of all graphs of either list, and how many graphs they hold."""
+    measures, counts = [], []
+    for graphs, name in ((data, "data_graphs"), (sampled, "sampled_graphs")):
+        small = [graph for graph in graphs if not getattr(graph, "is_sparse", False)]
+        values = [of_large(graph) for graph in graphs if getattr(graph, "is_sparse", False)]
+        if small or not values:
+            values += [of_matrix(A) for _, A in as_graphs(small, name)]
+        measures.append(np.concatenate([np.atleast_1d(v) for v in values]))
+        counts.append(len(values))
+    return measures, counts
 
 
-def _named(name: str, pairs: Pairs, mean: float) -> str:
+def _degrees(graph: Any) -> NDArray[np.int64]:
+    degrees: NDArray[np.int64] = graph.degrees
+    return degrees
+
+
+def _mean_clustering(graph: Any) -> float:
+    from ancestral.graph.fit_checks import mean_clustering
+
+    return mean_clustering(graph)
+
+
+def _named(name: str, count: int, mean: float) -> str:
     """'data: 100 graphs, mean 2.34'."""
-    return f"{name}: {len(pairs)} graph{'s' * (len(pairs) != 1)}, mean {mean:.3g}"
+    return f"{name}: {count} graph{'s' * (count != 1)}, mean {mean:.3g}"

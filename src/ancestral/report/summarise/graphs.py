@@ -12,6 +12,7 @@ from ancestral.report.summarise.summary import Summary
 
 N_DRAWN = 5
 N_COMPARED = 100
+N_CHECKED = 100  # draws of all graphs, for the bands of the fit
 N_LISTED = 10  # last iterations in the table
 CLOSE = 1e-3  # standard errors between two solvers that agree
 LARGEST_DRAWN = 40  # nodes of a picture
@@ -20,6 +21,7 @@ LARGEST_DRAWN = 40  # nodes of a picture
 def summarise_graphs(sources: Sources) -> Summary:
     """Return the fit by gradient ascent and by Newton's method, and sampled graphs."""
     from ancestral import InnerProductGraph
+    from ancestral.graph.fit_checks import check_fit
 
     graphs = sources.graphs.data
     ascent = InnerProductGraph(solver="gradient_ascent", random_state=0).fit(graphs)
@@ -28,6 +30,7 @@ def summarise_graphs(sources: Sources) -> Summary:
     n_nodes = min(LARGEST_DRAWN, int(np.median([graph.n_nodes for graph in graphs])))
     drawn = newton.sample(N_DRAWN, n_nodes=n_nodes, n_features=width, random_state=0)
     sampled = _like(newton, graphs[:N_COMPARED])
+    check = check_fit(newton, graphs, n_draws=N_CHECKED, random_state=2)
     numbers = {
         **_about_data(graphs, newton),
         **_about_fit(newton, ascent),
@@ -36,8 +39,9 @@ def summarise_graphs(sources: Sources) -> Summary:
         "n_sampled": len(sampled),
         "colour_note": _colour_note(width),
         **_about_samples(graphs, sampled),
+        **_about_check(check),
     }
-    arrays = {"graphs": graphs, "drawn": drawn, "sampled": sampled}
+    arrays = {"graphs": graphs, "drawn": drawn, "sampled": sampled, "check": check}
     return Summary({"graph": newton, "graph-ascent": ascent}, numbers, arrays)
 
 
@@ -55,15 +59,13 @@ def _about_data(graphs: list[Any], model: Any) -> dict[str, Any]:
     n_pairs = sum(graph.n_nodes * (graph.n_nodes - 1) // 2 for graph in graphs)
     n_edges = sum(graph.n_edges for graph in graphs)
     similarities = [s for s in map(_pair_similarities, graphs) if len(s)]
-    expected = 0.0
-    for graph in graphs:
-        p = model.probabilities(graph.features)
-        expected += float(np.triu(p, 1).sum())
+    surplus = model.pair_statistics(graphs).gradient(model.slope_, model.intercept_)[1]
+    expected = n_edges - float(surplus)
     return {
         "n_graphs": len(graphs),
         "n_pairs": n_pairs,
         "n_edges": n_edges,
-        "n_loops": int(sum(np.trace(graph.adjacency) for graph in graphs)),
+        "n_loops": int(sum(graph.adjacency.diagonal().sum() for graph in graphs)),
         "least_similarity": min(float(s.min()) for s in similarities),
         "largest_similarity": max(float(s.max()) for s in similarities),
         "least_feature": min(float(graph.features.min()) for graph in graphs),
@@ -113,17 +115,16 @@ def _colour_note(width: int) -> str:
 
 
 def _about_samples(graphs: list[Any], sampled: list[Any]) -> dict[str, Any]:
-    from ancestral.viz.graph import clustering
+    from ancestral.graph.fit_checks import mean_clustering
 
     def mean_degree(some: list[Any]) -> float:
         return 2 * sum(g.n_edges for g in some) / sum(g.n_nodes for g in some)
 
     def clusterings(some: list[Any]) -> list[float]:
-        return [float(clustering(_without_loops(g.adjacency))) for g in some]
+        return [float(mean_clustering(g)) for g in some]
 
     def degrees(some: list[Any]) -> list[int]:
-        counts = [_without_loops(g.adjacency).sum(axis=1) for g in some]
-        return [int(n) for n in np.bincount(np.concatenate(counts))]
+        return [int(n) for n in np.bincount(np.concatenate([g.degrees for g in some]))]
 
     of_data, of_samples = clusterings(graphs), clusterings(sampled)
     joined, apart = _similarities(sampled)
@@ -141,25 +142,33 @@ def _about_samples(graphs: list[Any], sampled: list[Any]) -> dict[str, Any]:
     }
 
 
-def _without_loops(adjacency: NDArray) -> NDArray[np.bool_]:
-    A = np.asarray(adjacency).astype(bool)
-    np.fill_diagonal(A, False)  # noqa: FBT003 - the value to fill with
-    return A
+def _about_check(check: Any) -> dict[str, Any]:
+    """Return how far the data are from draws, in words that can be printed."""
+    values = {name: one.p_value for name, one in check.comparisons.items()}
+    return {
+        "n_checked": check.n_draws,
+        "fit_p_values": [{"name": name, "p": p} for name, p in values.items()],
+        "smallest_p_value": min(values.values()),
+    }
 
 
 def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return x_i . x_j of the linked pairs and of the others."""
+    from ancestral.graph.pair_sums import products, some_products
+    from ancestral.graph.pairs import InnerProducts
+
     joined, apart = [np.zeros(0)], [np.zeros(0)]
     for graph in graphs:
-        s = _pair_similarities(graph)
-        linked = np.asarray(graph.adjacency)[np.triu_indices(graph.n_nodes, 1)].astype(bool)
-        joined.append(s[linked])
-        apart.append(s[~linked])
+        if graph.is_sparse:  # millions of pairs: some of those without an edge will do
+            joined.append(products(graph.features, *graph.edges()))
+            apart.append(some_products(graph.features))
+            continue
+        found = InnerProducts.of([graph])
+        joined.append(found.edges)
+        apart.append(found.gaps)
     return np.concatenate(joined), np.concatenate(apart)
 
 
 def _pair_similarities(graph: Any) -> NDArray[np.float64]:
-    """Return x_i . x_j of every pair i < j."""
-    i, j = np.triu_indices(graph.n_nodes, 1)
-    similarities: NDArray[np.float64] = (graph.features[i] * graph.features[j]).sum(axis=1)
-    return similarities
+    """Return x_i . x_j of every pair i < j; of the edges and some other pairs of a large graph."""
+    return np.concatenate(_similarities([graph]))

@@ -1,0 +1,187 @@
+"""Graphs from tables of edges and nodes, from igraph, and by their edges; named categories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from ancestral import Graph, InnerProductGraph, read_graphs
+from ancestral.errors import DataError, FormatError
+from ancestral.graph.edge_sampling import sample_edges
+from ancestral.io import (
+    from_frames,
+    from_igraph,
+    from_networkx,
+    read_edge_list,
+    write_graphs,
+)
+
+NODES = "id,age,sex,grade\nann,15,F,7\nbob,16,M,12\n10,17,F,8\n2,15,F,7\n"
+EDGES = "one,two\nann,bob\n2,10\nbob,2\n"
+
+
+def write(folder: Path, nodes: str = NODES, edges: str = EDGES) -> tuple[Path, Path]:
+    paths = folder / "edges.csv", folder / "nodes.csv"
+    for path, text in zip(paths, (edges, nodes), strict=True):
+        path.write_text(text, "utf-8")
+    return paths
+
+
+def test_nodes_keep_the_order_of_their_table_and_categories_their_names(tmp_path: Path) -> None:
+    graph = read_edge_list(*write(tmp_path), categorical=["sex", "grade"])
+    assert graph.feature_names == ("age", "sex=F", "sex=M", "grade=7", "grade=8", "grade=12")
+    np.testing.assert_array_equal(
+        graph.features,
+        [
+            [15, 1, 0, 1, 0, 0],
+            [16, 0, 1, 0, 0, 1],
+            [17, 1, 0, 0, 1, 0],
+            [15, 1, 0, 1, 0, 0],
+        ],
+    )
+    i, j = graph.edges()
+    assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 1), (1, 3), (2, 3)]
+
+
+def test_chosen_attributes_come_in_their_order(tmp_path: Path) -> None:
+    graph = read_edge_list(*write(tmp_path), attributes=["grade", "age"])
+    assert graph.feature_names == ("grade", "age")
+    np.testing.assert_array_equal(graph.features[:, 0], [7, 12, 8, 7])
+    by_age = read_edge_list(
+        *write(tmp_path, edges="15,16\n", nodes="x,key\n1,15\n2,16\n"), key="key"
+    )
+    np.testing.assert_array_equal(by_age.features, [[1], [2]])
+    assert by_age.n_edges == 1  # a first line of two ids is an edge, not names
+
+
+BAD_TABLES = [
+    ({"edges": "a,b\nann,eve\n"}, DataError, "an edge leads to node 'eve', not there"),
+    ({"edges": "a,b\nann,ann\n"}, DataError, "node 'ann' has an edge to itself"),
+    ({"edges": EDGES + "2,bob\n"}, DataError, "'bob' and '2' are linked more than once"),
+    ({"edges": "a,b,w\nann,bob,1\n"}, DataError, "has 3 columns; two are wanted"),
+    ({"edges": "a,b\nann\n"}, FormatError, "line 2 has 1 cells where the first has 2"),
+    ({"nodes": NODES + "ann,1,F,7\n"}, DataError, "line 6 gives node 'ann' a second time"),
+    ({"nodes": NODES + ",1,F,7\n"}, DataError, "line 6 has no id in column 'id'"),
+    ({"nodes": NODES + "eve,,F,7\n"}, DataError, "node 'eve' has 'age' = '', a number is wanted"),
+    ({"nodes": NODES + "eve,1,,7\n"}, DataError, "node 'eve' has no value for 'sex'"),
+    ({"nodes": NODES.replace(",", ";")}, FormatError, "';'-separated"),
+]
+
+
+@pytest.mark.parametrize(("texts", "kind", "message"), BAD_TABLES)
+def test_bad_tables_are_named(
+    tmp_path: Path, texts: dict[str, str], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        read_edge_list(*write(tmp_path, **texts), categorical=["sex"])
+
+
+def test_text_is_not_guessed_to_be_a_group(tmp_path: Path) -> None:
+    paths = write(tmp_path)
+    with pytest.raises(DataError, match=r"'sex' = 'F'.*pass categorical=\['sex'\]"):
+        read_edge_list(*paths)
+    with pytest.raises(DataError, match="categorical attribute 'race' is none of age, sex"):
+        read_edge_list(*paths, categorical=["race"])
+    with pytest.raises(DataError, match="has no column 'name'; it has id, age"):
+        read_edge_list(*paths, key="name")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_any_dataframe_will_do(tmp_path: Path, library: str) -> None:
+    frames = pytest.importorskip(library)
+    wanted = read_edge_list(*write(tmp_path), categorical=["sex"])
+    nodes = frames.DataFrame(
+        {"id": ["ann", "bob", "10", "2"], "age": [15, 16, 17, 15], "sex": list("FMFF"),
+         "grade": [7, 12, 8, 7]}
+    )  # fmt: skip
+    edges = frames.DataFrame({"one": ["ann", "2", "bob"], "two": ["bob", "10", "2"]})
+    graph = from_frames(edges, nodes, categorical=["sex"])
+    np.testing.assert_array_equal(graph.features, wanted.features)
+    np.testing.assert_array_equal(graph.adjacency, wanted.adjacency)
+    assert graph.feature_names == wanted.feature_names
+    again = frames.DataFrame({"id": ["ann", "ann"], "age": [1, 2]})
+    with pytest.raises(DataError, match="'ann' stands there a second time"):
+        from_frames(edges, again)
+
+
+def graphs_of(library: str) -> tuple[Any, Any]:
+    """Return the same graph twice: of the library, and how it is read."""
+    module = pytest.importorskip(library)
+    if library == "networkx":
+        graph = module.Graph([("a", "b"), ("b", "c")])
+        module.set_node_attributes(graph, dict(zip("abc", [1.0, 2.0, 3.0])), "x")
+        module.set_node_attributes(graph, dict(zip("abc", "FMF")), "sex")
+        return graph, from_networkx
+    graph = module.Graph(edges=[(0, 1), (1, 2)])
+    graph.vs["x"], graph.vs["sex"] = [1.0, 2.0, 3.0], list("FMF")
+    return graph, from_igraph
+
+
+@pytest.mark.parametrize("library", ["networkx", "igraph"])
+def test_graphs_of_other_libraries(library: str) -> None:
+    theirs, convert = graphs_of(library)
+    graph = convert(theirs, categorical=["sex"])
+    assert graph.feature_names == ("x", "sex=F", "sex=M")
+    np.testing.assert_array_equal(graph.features, [[1, 1, 0], [2, 0, 1], [3, 1, 0]])
+    np.testing.assert_array_equal(graph.adjacency, [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    assert convert(theirs, ["x"]).feature_names == ("x",)
+
+
+def test_odd_igraphs_are_named() -> None:
+    igraph = pytest.importorskip("igraph")
+    with pytest.raises(DataError, match=r"directed; .*as_undirected"):
+        from_igraph(igraph.Graph(edges=[(0, 1)], directed=True))
+    with pytest.raises(DataError, match="no attributes"):
+        from_igraph(igraph.Graph(edges=[(0, 1)]))
+    with pytest.raises(DataError, match="linked more than once"):
+        from_igraph(igraph.Graph(edges=[(0, 1), (1, 0)], vertex_attrs={"x": [1, 2]}))
+    with pytest.raises(DataError, match="an igraph graph is wanted; got a list"):
+        from_igraph([])
+
+
+def test_large_graphs_stay_sparse_through_files_and_libraries(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).uniform(-1, 1, (2_300, 2))
+    graph = Graph(X, sample_edges(X, 4.0, -8.0, random_state=0))
+    small = Graph(X[:5], np.zeros((5, 5)))
+    again, tiny = read_graphs(write_graphs(tmp_path / "g.npz", [graph, small]))
+    assert again.is_sparse
+    assert (again.adjacency != graph.adjacency).nnz == 0
+    np.testing.assert_array_equal(again.features, X)
+    np.testing.assert_array_equal(tiny.adjacency, small.adjacency)
+    igraph = pytest.importorskip("igraph")
+    theirs = igraph.Graph(n=2_300, edges=np.stack(graph.edges(), axis=1).tolist())
+    theirs.vs["x"], theirs.vs["y"] = X[:, 0].tolist(), X[:, 1].tolist()
+    back = from_igraph(theirs)
+    assert back.is_sparse
+    assert (back.adjacency != graph.adjacency).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        (np.array([[0, 5]]), "row 0 joins 0 and 5; two different nodes of 0 to 4"),
+        (np.array([[0, 1], [2, 2]]), "row 1 joins 2 and 2"),
+        (np.array([[-1, 2]]), "row 0 joins -1 and 2"),
+        (np.array([[0.0, 1.0]]), "whole numbers"),
+        (np.array([0, 1]), "whole numbers"),
+        (np.array([[0, 1], [1, 0]]), r"adjacency holds 2 at \(0, 1\)"),
+    ],
+)
+def test_bad_edges_in_an_archive_are_named(tmp_path: Path, edges: np.ndarray, message: str) -> None:
+    np.savez(tmp_path / "g.npz", features_0=np.zeros((5, 1)), edges_0=edges)
+    with pytest.raises(DataError, match=message):
+        read_graphs(tmp_path / "g.npz")
+
+
+def test_graphs_that_name_their_features_differently_do_not_go_together() -> None:
+    E = sparse.csr_array(np.eye(3) * 0)
+    one = Graph(np.eye(3), E, feature_names=("a", "b", "c"))
+    two = Graph(np.eye(3), E, feature_names=("a", "c", "b"))
+    with pytest.raises(DataError, match=r"graphs 0 and 1 name .* 'b' and 'c' stand in one place"):
+        InnerProductGraph().fit([one, two])
+    with pytest.raises(DataError, match="2 names for 3 features"):
+        Graph(np.eye(3), E, feature_names=("a", "b"))
