@@ -179,7 +179,7 @@ def test_other_conditions_of_the_text_compile(odd):
     numbers = copy.deepcopy(numbers)
     numbers["autoregression"] |= {"lstm_levels": 2, "n_shown": 5, "width": 12, "height": 1}
     numbers["autoregression"] |= {"n_pixels": 12, "step_entropies": [0.25] * 12}
-    numbers["autoregression"] |= {"lstm_first_excess": None, "lstm_steps": 0, "lstm_floor": 0.0}
+    numbers["autoregression"] |= {"lstm_start_excess": None, "lstm_steps": 0, "lstm_floor": 0.0}
     numbers["ppca"] |= {"enough_for_shape": True, "departures": ["latent 1 has heavier tails"]}
     numbers["graphs"] |= {"slope_is_clear": True, "similarity_at_half": 0.1, "n_loops": 1}
     numbers["graphs"] |= {"sampled_edge_similarity": None, "largest_feature": 7.0}
@@ -213,7 +213,7 @@ def test_the_numbers_of_the_figures_are_kept(odd):
     assert sum(graphs["nodes_by_degree"]) == 15
     assert len(graphs["clustering_by_graph"]) == 1
     assert len(ppca["eigenvalues"]) == ppca["m"]
-    assert len(numbers["autoregression"]["lstm_history"]) == 2
+    assert [x["step"] for x in numbers["autoregression"]["lstm_history"]] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("n", [4, 12, 30])

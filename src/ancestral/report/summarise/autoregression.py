@@ -93,7 +93,7 @@ def _about_lstm(tables: Any, lstm: Any, images: NDArray) -> dict[str, Any]:
         "lstm_layers": lstm.num_layers,
         "lstm_hidden": lstm.hidden_size,
         "cells_per_weight": tables.n_dense_cells_ / lstm.n_parameters_,
-        "lstm_first_excess": lstm.history_[0]["excess"] if lstm.history_ else None,
+        "lstm_start_excess": lstm.history_[0]["excess"] if len(lstm.history_) > 1 else None,
         "lstm_steps": lstm.history_[-1]["step"] if lstm.history_ else 0,
         "lstm_step_001": next((h["step"] for h in lstm.history_ if h["excess"] <= 0.01), None),
         "lstm_floor": lstm.floor_,
