@@ -29,7 +29,7 @@ test: lint chromium
 # The studio's page is tested in the system's browser: installed where that takes no question.
 chromium:
 	@command -v chromium || command -v chromium-browser || command -v google-chrome \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get install -y -q chromium; } \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get && timeout 300 apt-get install -y -q chromium; } \
 	|| echo "No Chromium: the tests of the studio's page will be skipped (Debian: apt install chromium)."
 
 lint: .venv/.installed-dev
