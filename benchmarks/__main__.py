@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.timing import Row, Timer, as_time
 
 NOT_BENCHMARKS = ("__init__", "__main__", "timing")
-VERSIONS = ("ancestral", "numpy", "scipy", "scikit-learn", "statsmodels", "torch")
+VERSIONS = ("ancestral", "numpy", "scipy", "scikit-learn", "statsmodels", "torch", "numba")
 
 
 def names() -> list[str]:
