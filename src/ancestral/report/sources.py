@@ -210,7 +210,13 @@ def _graphs_sentence(graphs: list[Any]) -> str:
     nodes = sorted({graph.n_nodes for graph in graphs})
     size = f"{nodes[0]}" if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
     width = graphs[0].features.shape[1]
-    return f"{len(graphs)} graphs of {size} nodes with {width} features each"
+    features = counted(width, "feature") + " each"
+    return f"{counted(len(graphs), 'graph')} of {size} nodes with {features}"
+
+
+def counted(n: int, noun: str) -> str:
+    """Return "1 graph", "2 graphs"."""
+    return f"{n} {noun}" + "s" * (n != 1)
 
 
 def _read_pairs(path: Path, target: str | None = None) -> Source:
@@ -220,7 +226,7 @@ def _read_pairs(path: Path, target: str | None = None) -> Source:
             f"{path}: its target {pairs.target!r} is constant ({pairs.y[0]:g}): nothing to fit. "
             "Name another column as the target."
         )
-    sentence = f"{len(pairs.y)} rows; target “{pairs.target}”, {len(pairs.names)} inputs"
+    sentence = f"{len(pairs.y)} rows; target “{pairs.target}”, {counted(len(pairs.names), 'input')}"
     return Source(path.name, sentence, pairs)
 
 
