@@ -26,7 +26,7 @@ from ancestral.io import read_array
 PARTS = ("train", "valid", "test")
 TEXT_NAMES = {"train": ("train", "ts"), "valid": ("valid",), "test": ("test",)}
 MAX_ORDERS = 8
-CPU_SECONDS = 140.0  # a set's budget: new orders are begun only where they should end within it
+CPU_SECONDS = 150.0  # a set's budget: new orders are begun only where they should end within it
 WIDE = 600  # variables above which each sees half as many others, or one order takes too long
 # Mean test log-likelihoods of hidden Chow-Liu trees, in nats.
 PUBLISHED = {
