@@ -163,8 +163,8 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
     Examples
     --------
     >>> from ancestral import datasets
-    >>> inner_product_histogram(datasets.classrooms(5, random_state=0)).get_xlabel()
-    'inner product $x_i \\cdot x_j$'
+    >>> inner_product_histogram(datasets.classrooms(5, random_state=0)).get_ylabel()
+    'density'
     """
     from ancestral.graph.graphs import as_graphs
     from ancestral.graph.pair_sums import gather, products
