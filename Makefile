@@ -8,12 +8,14 @@ BIN := .venv/bin
 SPEC := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help report studio test chromium lint bench clean
+.PHONY: help report studio test trust fuzz chromium lint bench clean
 
 help:
 	@echo "make report [DATA=dir] [OUT=dir]   fit every model and write the PDF and HTML (OUT, default ./report)"
 	@echo "make studio [DATA=dir]             open every model in the browser, to move by hand"
 	@echo "make test                          ruff, mypy and pytest"
+	@echo "make trust                         the long versions of the tests of trust, and their figures"
+	@echo "make fuzz                          20,000 broken files of every format"
 	@echo "make bench                         the benchmark tables"
 	@echo "make clean                         remove .venv and caches"
 
@@ -25,6 +27,15 @@ studio: .venv/.installed
 
 test: lint chromium
 	$(BIN)/python -m pytest
+
+# Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration.
+TRUST := tests/trust tests/test_model_file.py tests/test_saving.py tests/studio/test_security.py
+
+trust: lint chromium
+	$(BIN)/python -m pytest --long $(TRUST)
+
+fuzz: .venv/.installed-dev
+	$(BIN)/python -m pytest --long tests/trust/test_fuzz.py
 
 # The studio's page is tested in the system's browser: installed where that takes no question.
 chromium:

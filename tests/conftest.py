@@ -3,12 +3,50 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make trust` and `make fuzz` turn on."""
+    parser.addoption(
+        "--long", action="store_true", help="the long versions of the tests that have one"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start an empty table of figures."""
+    config.stash[FIGURES] = {}
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the figures that tests have noted, as one table."""
+    figures = config.stash[FIGURES]
+    if not (config.getoption("--long") and figures):
+        return
+    terminalreporter.section("what was measured")
+    width = max(map(len, figures))
+    for name, value in sorted(figures.items()):
+        terminalreporter.write_line(f"{name:{width}s}   {value}")
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    """Whether the long version of a test is wanted: more repeats of the same."""
+    return bool(pytestconfig.getoption("--long"))
+
+
+@pytest.fixture
+def note(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
+    """Note a measured figure under a name, for the table that `make trust` prints."""
+    return pytestconfig.stash[FIGURES].__setitem__
 
 
 @pytest.fixture(scope="session")
