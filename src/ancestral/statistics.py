@@ -19,6 +19,7 @@ from ancestral._accumulation import (
     eigen_of_root,
     exact_sum,
     is_steep,
+    near_zero,
     pilot_mean,
     reduced,
     root_about_mean,
@@ -123,12 +124,14 @@ class Moments:
         form: dict[str, NDArray[np.float64]] = {}
         with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
             if not as_root:
-                offset, scatter, is_flat = scatter_about(X, shift, w)
+                about = near_zero(X, shift, w)
+                offset, scatter, is_flat = scatter_about(X, about, w)
                 if pinned or is_flat or not is_steep(scatter, STEEP):
                     form = {"scatter": scatter}
+                    mean, tail = exact_sum(about, offset)
             if not form:
                 offset, form["root"] = root_about_mean(X, shift, w)
-            mean, tail = exact_sum(shift, offset)
+                mean, tail = exact_sum(shift, offset)
         weight = None if w is None else float(w.sum())
         return cls(n, mean, weight=weight, tail=tail, pinned=pinned, **form)
 

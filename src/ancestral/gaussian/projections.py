@@ -3,7 +3,7 @@
 These are all that density, posterior mean and held-out scores need of complete rows: one product
 with the (q, d) directions instead of one with a (d, d) precision. A block stays in the cache
 between centring, product and squares, so that main memory is read once. Squares are summed in
-float64.
+float64, those of float32 rows a few at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ancestral._threads import even_parts, in_threads, n_threads
 
 BLOCK_ROWS = 512
+SHORT_SUM = 64
 Use = Callable[[slice, NDArray[np.float64], NDArray[np.float64]], None]
 
 
@@ -105,20 +106,28 @@ def _in_single(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
     turned, lost_single = np.ascontiguousarray(U.T, np.float32), lost.astype(np.float32)
     left, least = (U @ lost)[:, None], float(lost @ lost)
     block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]), np.float32)
-    wide = np.empty(block.shape)
     for rows in _blocks(part):
-        k = rows.stop - rows.start
-        c = block[:k]
+        c = block[: rows.stop - rows.start]
         np.subtract(X[rows], centre, out=c)
-        wide[:k] = c
-        use(rows, (c @ turned).T - left, _squares(wide[:k]) + (least - 2.0 * (c @ lost_single)))
+        use(rows, (c @ turned).T - left, _squares_of_single(c) + (least - 2.0 * (c @ lost_single)))
 
 
-def _squares(c: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return |c|^2 of each row."""
+def _squares(c: NDArray) -> NDArray:
+    """Return |c|^2 along the last axis."""
     if hasattr(np, "vecdot"):  # NumPy 2
         return np.vecdot(c, c)
-    return np.asarray(np.einsum("ij,ij->i", c, c))
+    return np.asarray(np.einsum("...i,...i->...", c, c))
+
+
+def _squares_of_single(c: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return |c|^2 of each float32 row: a few squares at a time in float32, their sums in float64.
+
+    Short sums round no worse than the products along the directions do.
+    """
+    n, d = c.shape
+    whole = d - d % SHORT_SUM
+    parts = _squares(c[:, :whole].reshape(n, whole // SHORT_SUM, SHORT_SUM))
+    return parts.sum(axis=1, dtype=np.float64) + _squares(c[:, whole:])
 
 
 def _blocks(part: slice) -> list[slice]:
