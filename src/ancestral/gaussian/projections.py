@@ -50,6 +50,17 @@ class Frame:
         return bool(np.finfo(np.float32).eps * self.variances.sum() < 2e-3 * self.noise)
 
     @property
+    def density_terms(self) -> tuple[NDArray[np.float64], float]:
+        """Return 1 / noise - 1 / variances, (q,), and the part of log p that all x share.
+
+        log|C| and the quadratic form split over the directions and the rest (Woodbury).
+        """
+        q, d = self.directions.shape
+        log_determinant = float(np.log(self.variances).sum() + (d - q) * np.log(self.noise))
+        shared = -0.5 * (d * np.log(2 * np.pi) + log_determinant)
+        return 1 / self.noise - 1 / self.variances, shared
+
+    @property
     def is_near_zero(self) -> bool:
         """Whether the mean is so near zero that products may come before centring."""
         q, d = self.directions.shape
@@ -77,6 +88,21 @@ def each_block(X: NDArray, frame: Frame, use: Use) -> None:
             run(X, part, frame, use)
 
     in_threads(run_part, even_parts(len(X), n_threads()), X.size)
+
+
+def log_density(X: NDArray, frame: Frame) -> NDArray[np.float64]:
+    """Return log p of each row under the normal density of the frame, in nats.
+
+    A row that is not finite has a result that is not.
+    """
+    weights, shared = frame.density_terms
+    result = np.empty(len(X))
+
+    def use(rows: slice, along: NDArray, squares: NDArray) -> None:
+        result[rows] = shared - 0.5 * (squares / frame.noise - weights @ (along * along))
+
+    each_block(X, frame, use)
+    return result
 
 
 def _centred_first(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
