@@ -229,23 +229,3 @@ def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return at most d rows with the same R^T R, by QR."""
     n, d = rows.shape
     return rows if n <= d else np.asarray(np.linalg.qr(rows, mode="r"))
-
-
-def eigen_of_root(
-    root: NDArray[np.float64], n_vectors: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return eigenvalues of R^T R (falling), leading eigenvectors as rows, relative rounding.
-
-    A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
-    squaring would lose them; then, and for small roots, through the SVD of R.
-    """
-    rounding = EPS * max(root.shape)
-    if 128 < len(root) < root.shape[1]:
-        eigenvalues, U = np.linalg.eigh(root @ root.T)
-        eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
-        kept = eigenvalues[: U.shape[1]]
-        steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
-        if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
-            return eigenvalues, (U / np.sqrt(kept)).T @ root, rounding
-    _, singular, V = np.linalg.svd(root, full_matrices=False)
-    return singular**2, V[:n_vectors], rounding**2

@@ -16,7 +16,6 @@ from ancestral._accumulation import (
     EPS,
     STEEP,
     checked_weights,
-    eigen_of_root,
     exact_sum,
     is_steep,
     near_zero,
@@ -25,6 +24,7 @@ from ancestral._accumulation import (
     root_about_mean,
     scatter_about,
 )
+from ancestral._decomposition import eigen_of_root, eigen_of_scatter
 from ancestral.errors import DataError
 
 
@@ -230,8 +230,7 @@ class Moments:
         if self.root is not None:
             eigenvalues, V, rounding = eigen_of_root(self.root, n_vectors)
         else:
-            eigenvalues, U = np.linalg.eigh(self.as_scatter())
-            eigenvalues, V = eigenvalues[::-1], U[:, ::-1].T[:n_vectors]
+            eigenvalues, V = eigen_of_scatter(self.as_scatter(), n_vectors)
             rounding = EPS * (len(eigenvalues) + self.count**0.5)
         floor = rounding * eigenvalues[0] if len(eigenvalues) else 0.0
         return np.where(eigenvalues > floor, eigenvalues, 0.0) / self.total_weight, V
