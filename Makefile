@@ -29,7 +29,7 @@ test: lint chromium
 	$(BIN)/python -m pytest
 
 # Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration.
-TRUST := tests/trust tests/test_model_file.py tests/test_saving.py tests/studio/test_security.py
+TRUST := tests/trust tests/test_model_file.py
 
 trust: lint chromium
 	$(BIN)/python -m pytest --long $(TRUST)

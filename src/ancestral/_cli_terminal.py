@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -77,8 +78,9 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as stopped:
+        said = f": {_in_flags(str(stopped))}" if str(stopped) else ""
+        click.echo(f"interrupted{said}", err=True)
         return 130
     except BrokenPipeError:  # the reader has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,7 +103,9 @@ def _fail(message: str) -> int:
 
 def _in_flags(message: str) -> str:
     """Return a message whose mends are the command line's: --key A, not key='A'."""
-    message = re.sub(r"\bkey='([^']*)'", r"--key \1", message)
+    flag = re.compile(r"\b(key|checkpoint)='([^']*)'")
+    message = flag.sub(lambda found: f"--{found[1]} {shlex.quote(found[2])}", message)
+    message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
     return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 
