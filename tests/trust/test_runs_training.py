@@ -23,6 +23,7 @@ from ancestral import AncestralWarning, LSTMAutoregressive, NeuralGaussian
 from ancestral.checkpoints import LOCK, Checkpoints
 from ancestral.descent import Descent
 from ancestral.errors import FormatError, ModelError, SaveError
+from tests.trust.same_bits import assert_same_bits
 
 pytest.importorskip("torch", reason="PyTorch is an extra")
 
@@ -49,14 +50,6 @@ LSTM = Trained(LSTMAutoregressive, ROWS)
 X = np.linspace(-1, 1, 14).reshape(7, 2)
 NETWORK = Trained(NeuralGaussian, X, np.sin(3 * X[:, 0]))
 EVERY = pytest.mark.parametrize("of", [LSTM, NETWORK], ids=lambda of: of.cls.__name__)
-
-
-def assert_same_bits(one: Any, other: Any) -> None:
-    assert one.weights_.keys() == other.weights_.keys()
-    for name, value in one.weights_.items():
-        np.testing.assert_array_equal(value, other.weights_[name])
-    assert one.history_ == other.history_
-    assert one.loss_ == other.loss_
 
 
 def names(folder: Path) -> list[str]:
