@@ -71,6 +71,7 @@ def console() -> Console:
 
 def exit_code_of(command: Callable[[], Any]) -> int:
     """Return the exit code of a command."""
+    out = sys.stdout
     try:
         code = command()
         if sys.stdout is not None:  # it is None where the shell has closed it (>&-)
@@ -79,14 +80,14 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stopped:
-        said = f": {_in_flags(str(stopped))}" if str(stopped) else ""
-        click.echo(f"interrupted{said}", err=True)
+        said = str(stopped.__cause__ or stopped)  # click wraps what it catches
+        click.echo(f"interrupted: {_in_flags(said)}" if said else "interrupted", err=True)
         return 130
     except BrokenPipeError:  # the reader has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except SystemExit as end:  # click's own answer to a reader that has gone
-        return 0 if isinstance(end.__context__, BrokenPipeError) else int(bool(end.code))
+    except SystemExit as end:  # click's own answer to a reader that has gone: a deaf stdout
+        return 0 if sys.stdout is not out else int(bool(end.code))
     except AncestralError as error:
         return _fail(str(error))
     except MemoryError:
