@@ -27,10 +27,15 @@ PACKAGE = Path(ancestral.__file__).parents[1]
 
 
 def python(code: str, *flags: str, cwd: Any = None, **environment: str) -> str:
-    """Return what a process prints, which must end well and say nothing on stderr."""
+    """Return what code prints in a process of its own; it must end well and say nothing else."""
+    return interpreted(*flags, "-c", code, cwd=cwd, **environment)
+
+
+def interpreted(*arguments: str, cwd: Any = None, **environment: str) -> str:
+    """Return what an interpreter prints, which must end well and say nothing on stderr."""
     path = os.pathsep.join([str(PACKAGE), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, *flags, "-c", code],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -211,22 +216,16 @@ def test_c23_a_file_of_two_gib_is_fitted_in_chunks(tmp_path: Path, long: bool) -
 # ---- C24: -W error, -O, no place to write, another locale ----------------------------------------
 
 EVERY_MODEL = """
-import sys, pathlib, json
+import json, pathlib
 import numpy as np
 import ancestral
-from ancestral.model_file import REGISTRY
 from tests.zoo import ZOO
-folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else None
-said = {}
+folder, said = pathlib.Path(folder), {}
 for entry in ZOO:
     if entry.name in SKIPPED:
         continue
     model = entry.fit()
-    if folder is not None and type(model).__name__ in REGISTRY:
-        path = model.save(folder / "modèle.model")
-        again = ancestral.load(path)
-    else:
-        again = model
+    again = ancestral.load(model.save(folder / "modele.model"))
     score = again.log_density(*entry.data)
     if not np.array_equal(score, model.log_density(*entry.data)):
         raise SystemExit(entry.name + " changes when it is saved")
@@ -238,11 +237,12 @@ for entry in ZOO:
 print(json.dumps(said))
 """
 WANTING = [e.name for e in ZOO if e.extra is not None and find_spec(e.extra) is None]
-INTERPRETERS = {
+NOT_UTF8 = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+INTERPRETERS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "all at once": (["-O", "-W", "error"], NOT_UTF8),
     "-W error": (["-W", "error"], {}),
     "-O": (["-O"], {}),
-    "-OO -W error": (["-OO", "-W", "error"], {}),
-    "LANG=C": ([], {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    "LANG=C": ([], NOT_UTF8),
 }
 
 
@@ -258,36 +258,42 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", INTERPRETERS)
 def test_c24_every_model_is_fitted_saved_loaded_scored_and_drawn(
-    name: str, plain: dict[str, float], tmp_path: Path
+    name: str, plain: dict[str, float], tmp_path: Path, long: bool
 ) -> None:
-    flags, environment = INTERPRETERS[name]
-    code = f"SKIPPED = {WANTING}\nimport sys\nsys.argv = ['-c', {str(tmp_path)!r}]\n" + EVERY_MODEL
-    said = json.loads(python(code, *flags, cwd=tmp_path, **environment))
+    """Nothing is written to the folder one works in."""
+    flags, environment = interpreter(name, long=long)
+    saved, here = tmp_path / "saved", tmp_path / "here"
+    saved.mkdir()
+    here.mkdir()
+    code = f"SKIPPED, folder = {WANTING}, {str(saved)!r}\n" + EVERY_MODEL
+    said = json.loads(python(code, *flags, cwd=here, **environment))
     assert said == pytest.approx(plain, rel=1e-9)
+    assert not list(here.iterdir())
+    assert len(list(saved.iterdir())) == 1
+
+
+def interpreter(name: str, *, long: bool) -> tuple[list[str], dict[str, str]]:
+    """Return the flags and the environment; one by one in the long version only."""
+    if name != "all at once" and not long:
+        pytest.skip("one by one in the long version")
+    return INTERPRETERS[name]
 
 
 @pytest.mark.parametrize("name", INTERPRETERS)
-def test_c24_the_command_line(name: str, tmp_path: Path) -> None:
-    flags, environment = INTERPRETERS[name]
-    code = "import sys; from ancestral import cli; cli.main({arguments!r})"
+def test_c24_the_command_line(name: str, tmp_path: Path, long: bool) -> None:
+    flags, environment = interpreter(name, long=long)
 
     def run(*arguments: Any) -> str:
-        said = code.format(arguments=list(map(str, arguments)))
-        return python(said, *flags, cwd=tmp_path, **environment)
+        command = ["-m", "ancestral.cli", *map(str, arguments)]
+        return interpreted(*flags, *command, cwd=tmp_path, **environment)
 
     for short, data in (("tabular", "@icons"), ("linear", "@diabetes")):
         model = tmp_path / f"é {short}.model"
         assert "n_parameters" in run("fit", short, data, "-o", model, "--json")
         assert "mean_log_density" in run("score", model, data, "--json")
-        assert str(model.name) in run("inspect", model)
+        assert f"{short}.model" in run("inspect", model)
     assert len(run("sample", tmp_path / "é tabular.model", "-n", 5).splitlines()) == 5
     assert "ancestral" in run("--help")
-
-
-def test_c24_nothing_is_written_to_the_folder_one_works_in(tmp_path: Path) -> None:
-    code = f"SKIPPED = {WANTING}\n" + EVERY_MODEL
-    python(code, cwd=tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_c24_no_assert_guards_anything_in_the_package() -> None:
