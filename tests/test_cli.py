@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -28,16 +25,6 @@ def run(monkeypatch, capsys):
         return end.value.code or 0, out, err
 
     return call
-
-
-def start(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "ancestral.cli", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
 
 
 @pytest.fixture
@@ -184,26 +171,6 @@ def test_help_has_an_example(run, command):
     assert code == 0 and "Example:" in out
 
 
-def test_a_closed_pipe_is_silent(icons_model):
-    process = start("sample", icons_model, "-n", 200_000)
-    process.stdout.readline()
-    process.stdout.close()
-    process.wait(60)
-    assert process.stderr.read() == ""
-
-
-def test_ctrl_c_says_so_and_leaves_no_half_report(tmp_path):
-    for package in ("typst", "jinja2", "matplotlib", "skimage", "torch"):
-        pytest.importorskip(package, reason="the report is an extra")
-    process = start("report", "-o", tmp_path / "out")
-    assert "Reading the data" in process.stderr.readline()  # now in the middle of the fits
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in err and "Traceback" not in err
-    assert not list(tmp_path.iterdir())
-
-
 # ---- columns and targets ------------------------------------------------------------------------
 
 
@@ -312,12 +279,6 @@ def test_edges_are_printed_and_a_target_without_use_is_refused(run, icons_model,
     assert sum("-" in word for word in run(*arguments)[1].split()) == graph.n_edges
     np.save(tmp_path / "x.npy", datasets.icons()[0])
     assert run("score", icons_model, tmp_path / "x.npy", "--target", 3)[0] == 2
-
-
-def test_a_closed_stdout_is_no_error_of_ours(icons_model):
-    command = f'"{sys.executable}" -m ancestral.cli inspect "{icons_model}" >&-'
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "Traceback" not in done.stderr
 
 
 def test_benchmark_sets_are_scored(run, tmp_path):

@@ -31,6 +31,7 @@ LAYERS = (
         "_arrays",
         "model_file",
         "checkpoints",
+        "descent",
     ),
     ("base",),
     FAMILIES,
@@ -49,9 +50,10 @@ LAYERS = (
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
 TORCH_FILES = (
+    "ancestral.descent",
     "ancestral.autoregressive.lstm",
     "ancestral.autoregressive.lstm_training",
-    "ancestral.gaussian.neural",
+    "ancestral.gaussian.neural_training",
 )
 NUMBA_FILES = tuple(f"ancestral.graph.{kind}_kernels" for kind in ("edge", "pair", "walk"))
 # What the bare import must leave alone; model modules may load the first of these only.

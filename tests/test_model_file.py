@@ -341,3 +341,15 @@ def test_a_table_whose_rows_are_no_distributions_is_refused(path: Path) -> None:
         tables = [np.array([row]), *state["probabilities_"][1:]]
         with pytest.raises(FormatError, match="does not sum to one"):
             ancestral.load(write(path, name, params, {**state, "probabilities_": tables}))
+
+
+def test_links_are_followed_and_pipes_refused(tmp_path: Path) -> None:
+    real, link, pipe = tmp_path / "real", tmp_path / "link", tmp_path / "pipe"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    model_file.write_atomically(link, b"new")
+    assert link.is_symlink() and real.read_bytes() == b"new"
+    os.mkfifo(pipe)
+    with pytest.raises(SaveError, match="not a file"):
+        model_file.write_atomically(pipe, b"new")
+    assert pipe.is_fifo()

@@ -65,10 +65,10 @@ class NamedTable:
     names: list[str]
 
 
-def fit_to(model: Any, X: Any, *y: Any) -> Any:
+def fit_to(model: Any, X: Any, *y: Any, **kept: Any) -> Any:
     """Return the model fitted to rows, their column names kept where they have them."""
     if not isinstance(X, NamedTable):
-        return model.fit(X, *y)
+        return model.fit(X, *y, **kept)
     import numpy as np
 
     try:
@@ -77,7 +77,7 @@ def fit_to(model: Any, X: Any, *y: Any) -> Any:
         rows: Any = X.values
     else:
         rows = pd.DataFrame(X.values, columns=X.names)
-    model.fit(rows, *y)
+    model.fit(rows, *y, **kept)
     model.feature_names_in_ = np.array(X.names, dtype=object)
     return model
 

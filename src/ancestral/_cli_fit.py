@@ -31,6 +31,7 @@ MODELS = {  # what users type: the class, and what it is
     "linear": ("LinearGaussian", "linear regression with Gaussian noise"),
     "graph": ("InnerProductGraph", "graphs whose edges follow node features"),
 }
+_NOT_KEPT = "nothing was saved. With --checkpoint FOLDER a training can be stopped and resumed."
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -99,6 +100,9 @@ def _fit_command(short: str) -> click.Command:
     for names, settings in reading_parameters():
         if names != ["--missing"] or short == "ppca":
             options.append(click.Option(names, **settings))
+    resumable = "checkpoint" in inspect.signature(cls.fit).parameters
+    if resumable:
+        options += _checkpoint_options()
     helps = _helps(cls)
     options += [_option_of(parameter, helps.get(parameter.name)) for parameter in parameters]
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
@@ -112,6 +116,8 @@ def _fit_command(short: str) -> click.Command:
         key: str | None = None,
         missing: bool = False,
         max_bytes: int | None = None,
+        checkpoint: Path | None = None,
+        checkpoint_every: int | None = None,
         **given: Any,
     ) -> None:
         from ancestral.model_file import check_destination
@@ -119,7 +125,17 @@ def _fit_command(short: str) -> click.Command:
         check_destination(output)  # before the training, not after
         if "verbose" in given and not as_json and given["verbose"] is False:
             given["verbose"] = sys.stderr.isatty()
-        model = _fitted(cls, given, data, target, Reading(key, missing, max_bytes))
+        if checkpoint_every is not None and checkpoint is None:
+            raise click.UsageError("--checkpoint-every has no use without --checkpoint.")
+        kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
+        kept = {name: value for name, value in kept.items() if value is not None}
+        read = Reading(key, missing, max_bytes)
+        try:
+            model = _fitted(cls(**given), data, target, read, kept)
+        except KeyboardInterrupt as stopped:
+            if resumable and not kept:
+                raise KeyboardInterrupt(_NOT_KEPT) from stopped
+            raise
         model.save(output)
         facts = {"file": str(output), **facts_of(model)}
         show(facts, as_json=as_json)
@@ -130,6 +146,23 @@ def _fit_command(short: str) -> click.Command:
         f"Fit {name}: {about}.\n\n\b\nExample:\n  ancestral fit {short} {example} -o {short}.model"
     )
     return click.Command(short, params=options, callback=run, help=text, context_settings=CONTEXT)
+
+
+def _checkpoint_options() -> list[click.Parameter]:
+    """Return the options of a training that can be stopped and taken up again."""
+    return [
+        click.Option(
+            ["--checkpoint"],
+            metavar="FOLDER",
+            type=click.Path(path_type=Path),
+            help="Save the training in FOLDER, and go on from what is there. Ctrl-C stops it so.",
+        ),
+        click.Option(
+            ["--checkpoint-every"],
+            type=click.IntRange(min=1),
+            help="Steps between two checkpoints.  [default: 50]",
+        ),
+    ]
 
 
 def _helps(cls: Any) -> dict[str, str]:
@@ -179,26 +212,27 @@ class _Value(click.ParamType):
 
 
 def _fitted(
-    cls: Any, given: dict[str, Any], data: str, target: str | None, reading: Reading
+    model: Any, data: str, target: str | None, reading: Reading, kept: dict[str, Any]
 ) -> Any:
-    """Return the model fitted to a file or to built-in data."""
-    if cls.__name__ == "InnerProductGraph":
-        return cls(**given).fit(graphs_of(data, reading))
-    if hasattr(cls, "predict"):
+    """Return the model fitted to a file or to built-in data; `kept` says where it is trained."""
+    name = type(model).__name__
+    if name == "InnerProductGraph":
+        return model.fit(graphs_of(data, reading))
+    if hasattr(model, "predict"):
         pairs = pairs_of(data, target, reading)
-        model = fit_to(cls(**given), pairs.X, pairs.y)
+        fit_to(model, pairs.X, pairs.y, **kept)
         model.target_name_ = pairs.target  # goes into the file, and is looked for in others
         return model
-    if cls.__name__ == "PPCA":
-        return fit_to(cls(**given), rows_of(data, reading))
+    if name == "PPCA":
+        return fit_to(model, rows_of(data, reading))
     if not _is_pickle(data):
-        return fit_to(cls(**given), discrete_rows_of(data, reading))
+        return fit_to(model, discrete_rows_of(data, reading), **kept)
     tables = ancestral.TabularAutoregressive.from_tables(
         ancestral.read_tables(data, **reading.capped)
     )
-    if cls.__name__ != "TabularAutoregressive":
-        return cls(**given).fit(tables.support_)  # each row that the tables can give, once
-    if cls(**given).get_params() != cls().get_params():
+    if name != "TabularAutoregressive":
+        return model.fit(tables.support_, **kept)  # each row that the tables can give, once
+    if model.get_params() != type(model)().get_params():
         raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
     return tables
 

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -70,6 +71,7 @@ def console() -> Console:
 
 def exit_code_of(command: Callable[[], Any]) -> int:
     """Return the exit code of a command."""
+    out = sys.stdout
     try:
         code = command()
         if sys.stdout is not None:  # it is None where the shell has closed it (>&-)
@@ -77,14 +79,15 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as stopped:
+        said = str(stopped.__cause__ or stopped)  # click wraps what it catches
+        click.echo(f"interrupted: {_in_flags(said)}" if said else "interrupted", err=True)
         return 130
     except BrokenPipeError:  # the reader has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except SystemExit as end:  # click's own answer to a reader that has gone
-        return 0 if isinstance(end.__context__, BrokenPipeError) else int(bool(end.code))
+    except SystemExit as end:  # click's own answer to a reader that has gone: a deaf stdout
+        return 0 if sys.stdout is not out else int(bool(end.code))
     except AncestralError as error:
         return _fail(str(error))
     except MemoryError:
@@ -101,7 +104,9 @@ def _fail(message: str) -> int:
 
 def _in_flags(message: str) -> str:
     """Return a message whose mends are the command line's: --key A, not key='A'."""
-    message = re.sub(r"\bkey='([^']*)'", r"--key \1", message)
+    flag = re.compile(r"\b(key|checkpoint)='([^']*)'")
+    message = flag.sub(lambda found: f"--{found[1]} {shlex.quote(found[2])}", message)
+    message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
     return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 

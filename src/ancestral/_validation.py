@@ -10,9 +10,10 @@ import math
 import numbers
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,12 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
+FEWER_ROWS = "Give fewer rows at a time; ancestral.streaming fits what does not fit in memory."
+FEWER_DRAWS = "Draw fewer at a time."
+FEWER_GRAPHS = "Give fewer or smaller graphs at a time."
+SMALLER_FILE = "Read it in parts (ancestral.streaming.read_chunks), or give a smaller file."
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def as_generator(random_state: Any = None) -> np.random.Generator:
@@ -65,6 +72,26 @@ def as_ancestral_errors() -> Iterator[None]:
         raise DataTypeError(str(error)) from None
     except (ValueError, OverflowError) as error:
         raise DataError(str(error)) from None
+
+
+def within_memory(mend: str) -> Callable[[F], F]:
+    """Turn running out of memory, which NumPy words with an estimate, into this package's error.
+
+    A frame of this module, and none of another's, then stands between a caller and a warning.
+    """
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except MemoryError as error:
+                why = str(error).rstrip(".") or "no estimate"
+                raise ModelError(f"there is not enough memory ({why}). {mend}") from None
+
+        return run  # type: ignore[return-value]
+
+    return decorate
 
 
 def refuse_non_finite(X: NDArray, *, name: str = "X", missing: bool = False) -> None:

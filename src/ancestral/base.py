@@ -23,6 +23,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
 from ancestral._validation import (
+    FEWER_DRAWS,
+    FEWER_ROWS,
     as_ancestral_errors,
     as_generator,
     as_numbers,
@@ -30,6 +32,7 @@ from ancestral._validation import (
     check_table,
     describe_place,
     refuse_non_finite,
+    within_memory,
 )
 from ancestral.errors import AncestralError, DataError, ModelError
 
@@ -165,6 +168,7 @@ class FromStatistics(ABC):
         """Tell whether the statistics determine the parameters yet."""
         return True
 
+    @within_memory(FEWER_ROWS)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Add a chunk of data to what earlier calls gave, and solve again.
 
@@ -203,6 +207,7 @@ class Density(DensityMixin, Model):
     condition also writes `_draw_given(n_samples, given, rng)`.
     """
 
+    @within_memory(FEWER_ROWS)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the model to the rows of X.
 
@@ -219,6 +224,7 @@ class Density(DensityMixin, Model):
         self._fit(self._check_rows(X, reset=True))
         return self
 
+    @within_memory(FEWER_ROWS)
     def log_density(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return log p(x) of each row, in nats.
 
@@ -270,6 +276,7 @@ class Density(DensityMixin, Model):
         """
         return float(np.mean(_arrays.to_host(self.log_density(X))))
 
+    @within_memory(FEWER_DRAWS)
     def sample(
         self, n_samples: int = 1, *, given: ArrayLike | None = None, random_state: Any = None
     ) -> NDArray:
@@ -349,6 +356,7 @@ class ConditionalDensity(RegressorMixin, Model):
     scikit-learn tag says so, also writes `_log_normal` and `_noise`.
     """
 
+    @within_memory(FEWER_ROWS)
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit p(y | x) to pairs.
 
@@ -365,6 +373,7 @@ class ConditionalDensity(RegressorMixin, Model):
         self._fit(*self._check_chunk(X, y, reset=True))
         return self
 
+    @within_memory(FEWER_ROWS)
     def log_density(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
         """Return log p(y | x) of each pair, in nats.
 
@@ -393,6 +402,7 @@ class ConditionalDensity(RegressorMixin, Model):
         self._refuse_zero_variance()
         return self._log_normal(y.reshape(mean.shape) - mean, std)
 
+    @within_memory(FEWER_ROWS)
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:  # noqa: FBT001, FBT002 - scikit-learn's spelling
         """Return the mean of y given each row, and its standard deviation on request.
 
@@ -412,6 +422,7 @@ class ConditionalDensity(RegressorMixin, Model):
         mean, std = self._predict(self._check_inputs(X))
         return (mean, std) if return_std else mean
 
+    @within_memory(FEWER_ROWS)
     def sample(self, X: ArrayLike, *, random_state: Any = None) -> NDArray[np.float64]:
         """Draw one y for each row of X.
 

@@ -37,19 +37,24 @@ class Checkpoints:
         Made if missing (its parent must exist).
     settings : dict of plain values
         What must be the same for a run to be resumed: parameters, a digest of the data.
+    room : int
+        Bytes that the files will take.
 
     Raises
     ------
     SaveError
-        When the folder cannot be made or written: said before training, not after.
+        When the folder cannot be made or written, or its disk has not that much room: said before
+        training, not after.
     ModelError
         When another running process holds the folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], settings: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], settings: dict[str, Any], room: int = 1
+    ) -> None:
         if not isinstance(folder, str | os.PathLike):
             raise DataTypeError(f"checkpoint must be the path of a folder; got {folder!r}.")
-        self.folder, self.settings = Path(folder), settings
+        self.folder, self.settings, self.room = Path(folder), settings, room
 
     def __enter__(self) -> Self:
         try:
@@ -59,7 +64,7 @@ class Checkpoints:
                 f"{self.folder}: cannot be made a folder of checkpoints ({error.strerror}). "
                 "Name another."
             ) from None
-        model_file.check_destination(self.folder / "step-0")
+        model_file.check_destination(self.folder / "step-0", wanted=self.room)
         _take_lock(self.folder / LOCK)
         return self
 

@@ -127,7 +127,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     -----
     A link to a file is followed: the file it names is replaced, the link stays.
     """
-    check_destination(path)
+    check_destination(path, wanted=0)  # stale files may be what fills the disk
     if path.is_symlink():
         path = _followed(path)
     _sweep(path)
@@ -145,14 +145,20 @@ def write_atomically(path: Path, data: bytes) -> None:
     _sync_folder(path)
 
 
-def check_destination(path: Path) -> None:
+def check_destination(path: Path, *, wanted: int = 1) -> None:
     """Refuse a path that cannot be written, before the work whose result it is to hold.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : int
+        Bytes that the result will take at least.
 
     Raises
     ------
     SaveError
-        When its folder is missing or closed, or it is itself a folder, a device, a pipe or a
-        read-only file.
+        When its folder is missing or closed, its disk has less room, or it is itself a folder, a
+        device, a pipe or a read-only file.
     """
     if path.is_symlink():
         path = _followed(path)
@@ -167,6 +173,11 @@ def check_destination(path: Path) -> None:
         raise SaveError(f"{folder}: may not be written. Name a path elsewhere.")
     if path.exists() and not os.access(path, os.W_OK):  # a renaming would not ask
         raise SaveError(f"{path}: may not be written. Make it writable, or name another path.")
+    if (free := shutil.disk_usage(folder).free) < wanted:
+        raise SaveError(
+            f"{path}: no room: {wanted} bytes or more wanted, {free} free. Free some space or save "
+            "elsewhere."
+        )
 
 
 def _followed(path: Path) -> Path:

@@ -251,13 +251,3 @@ def test_a_missing_extra_is_named(monkeypatch):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(MissingExtraError, match=r"ancestral\[studio\]"):
             call()
-
-
-def test_a_port_that_is_taken_is_said_so():
-    from ancestral.studio import server
-
-    held = server._listen("127.0.0.1", 0)
-    held.listen()
-    with pytest.raises(AncestralError, match="cannot be listened on"):
-        server._listen("127.0.0.1", held.getsockname()[1])
-    held.close()

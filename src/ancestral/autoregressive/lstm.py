@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_expit, log_softmax
 
-from ancestral._validation import as_generator, check_integer, check_number
+from ancestral._validation import as_generator, check_integer, check_number, warn
 from ancestral.autoregressive.lstm_training import Training, set_weights
 from ancestral.autoregressive.lstm_training import network as new_network
 from ancestral.autoregressive.sequential import Sequential
@@ -188,14 +188,16 @@ class LSTMAutoregressive(Sequential):
         self.weights_ = self._random_weights(rng)
         training = Training(self, counts.rows, share, settings, rng)
         self.weights_, self.history_ = training.run(*self._given_checkpoint)
+        if settings["max_steps"] == 0:
+            warn("max_steps=0: the LSTM is untrained, its weights are the random start.")
         self.loss_ = float(-(share @ self._log_density_levels(counts.rows)))
 
     def _checked_settings(self) -> dict[str, Any]:
         """Return the checked parameters of the training."""
-        check_integer(self.hidden_size, "hidden_size", minimum=1)
-        check_integer(self.num_layers, "num_layers", minimum=1)
         batch = self.batch_size
         return {
+            "hidden_size": check_integer(self.hidden_size, "hidden_size", minimum=1),
+            "num_layers": check_integer(self.num_layers, "num_layers", minimum=1),
             "learning_rate": check_number(
                 self.learning_rate, "learning_rate", minimum=0.0, inclusive=False
             ),

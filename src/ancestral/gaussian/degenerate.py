@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import AncestralWarning, ModelError
+from ancestral._validation import warn
+from ancestral.errors import ModelError
 from ancestral.statistics import Moments
 
 
@@ -44,12 +43,10 @@ def warn_of_coarse_values(statistics: Moments, dtype: np.dtype) -> None:
     coarse = np.flatnonzero((spread > 0) & (spread < apart))
     if len(coarse):
         j = int(coarse[0])
-        warnings.warn(
+        warn(
             f"{dtype} values near {statistics.mean[j]:g} stand {apart[j]:g} apart, further than "
             f"column {j} spreads ({spread[j]:g}): most of its variance is rounding, and the rest "
-            "is gone. Subtract the mean before storing as float32, or give float64.",
-            AncestralWarning,
-            stacklevel=4,
+            "is gone. Subtract the mean before storing as float32, or give float64."
         )
 
 
@@ -58,9 +55,7 @@ def warn_of_constant_columns(statistics: Moments) -> None:
     constant = np.flatnonzero(statistics.spreads == 0)
     if len(constant):
         shown = ", ".join(str(j) for j in constant[:5]) + (", ..." if len(constant) > 5 else "")
-        warnings.warn(
+        warn(
             f"{len(constant)} of {statistics.n_features} columns are constant ({shown}); the fit "
-            "is right, but they carry no information and lower sigma^2. Consider dropping them.",
-            AncestralWarning,
-            stacklevel=6,
+            "is right, but they carry no information and lower sigma^2. Consider dropping them."
         )

@@ -22,34 +22,20 @@ distribution, IEEE ICNN; Bishop (2006), section 5.6.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import (
-    as_generator,
-    check_integer,
-    check_number,
-    one_sample_message,
-    warn,
-)
+from ancestral._validation import as_generator, check_integer, check_number, one_sample_message
 from ancestral.base import ConditionalDensity
-from ancestral.errors import MissingExtraError, ModelError
+from ancestral.errors import ModelError
 from ancestral.gaussian.least_squares import EPS
-
-if TYPE_CHECKING:
-    import torch
+from ancestral.gaussian.neural_training import FLOOR, Training
 
 Float = NDArray[np.float64]
-FLOOR = 1e-3  # of s(x), in standard deviations of y
-WARM_UP = 20  # steps over which the learning rate rises
-LAST_RATE = 0.01  # of the full rate, reached at the last step along a cosine
-CLIP = 1.0  # gradient norm
-SMALL = 4_000_000  # numbers held by a layer of all rows: below, a second thread only costs
 
 
 class NeuralGaussian(ConditionalDensity):
@@ -140,9 +126,48 @@ class NeuralGaussian(ConditionalDensity):
 
     # ---- fit ----------------------------------------------------------------------------------
 
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 50,
+    ) -> Self:
+        """Train the network on pairs.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        checkpoint : path-like, optional
+            A folder, made if missing: `LSTMAutoregressive.fit` says how a run is resumed from it.
+        checkpoint_every : int
+            Steps between two checkpoints.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ModelError
+            For a parameter out of bounds, or a folder of another run or in use by another process.
+        SaveError
+            When the folder cannot be written: said before training.
+        KeyboardInterrupt
+            After Ctrl-C, once the checkpoint is written.
+        """
+        every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
+        self._given_checkpoint = checkpoint, every
+        try:
+            return super().fit(X, y)
+        finally:
+            del self._given_checkpoint
+
     def _fit(self, X: NDArray, y: NDArray) -> None:
         rng = as_generator(self.random_state)
-        self._check_settings()
+        settings = self._checked_settings()
         if len(X) < 2:
             raise ModelError(
                 one_sample_message(len(X), 2, "one row leaves no scatter to learn") + " Add rows."
@@ -150,19 +175,25 @@ class NeuralGaussian(ConditionalDensity):
         self._standardise(X, y)
         Z, t = self._inputs(X), (y - self.target_mean_) / self.target_scale_
         start = self._start(Z, t, rng)
-        self.weights_, self.history_ = _Training(self, Z, t, start, rng).run()
+        training = Training(self, Z, t, start, settings, rng)
+        self.weights_, self.history_ = training.run(*self._given_checkpoint)
         self.loss_ = min(entry["loss"] for entry in self.history_)
 
-    def _check_settings(self) -> None:
-        check_integer(self.hidden_size, "hidden_size", minimum=1)
-        check_integer(self.num_layers, "num_layers")
-        check_number(self.penalty, "penalty", minimum=0.0)
-        check_number(self.learning_rate, "learning_rate", minimum=0.0, inclusive=False)
-        check_integer(self.max_steps, "max_steps")
-        if self.batch_size is not None:
-            check_integer(self.batch_size, "batch_size", minimum=1)
-        check_number(self.tol, "tol", minimum=0.0)
-        check_integer(self.patience, "patience", minimum=1)
+    def _checked_settings(self) -> dict[str, Any]:
+        """Return the checked parameters of the training."""
+        batch = self.batch_size
+        return {
+            "hidden_size": check_integer(self.hidden_size, "hidden_size", minimum=1),
+            "num_layers": check_integer(self.num_layers, "num_layers"),
+            "penalty": check_number(self.penalty, "penalty", minimum=0.0),
+            "learning_rate": check_number(
+                self.learning_rate, "learning_rate", minimum=0.0, inclusive=False
+            ),
+            "max_steps": check_integer(self.max_steps, "max_steps"),
+            "batch_size": None if batch is None else check_integer(batch, "batch_size", minimum=1),
+            "tol": check_number(self.tol, "tol", minimum=0.0),
+            "patience": check_integer(self.patience, "patience", minimum=1),
+        }
 
     def _standardise(self, X: Float, y: Float) -> None:
         """Learn the means and scales of inputs and target; a constant input has the scale 1."""
@@ -240,147 +271,3 @@ class NeuralGaussian(ConditionalDensity):
 def _n_layers(weights: dict[str, Float]) -> int:
     """Return how many hidden layers there are."""
     return sum(name.startswith("hidden.") and name.endswith(".bias") for name in weights)
-
-
-# ---- training ---------------------------------------------------------------------------------
-
-
-class _Training:
-    """One run of Adam over standardised rows; keeps the best weights it has seen."""
-
-    def __init__(
-        self,
-        model: NeuralGaussian,
-        Z: Float,
-        t: Float,
-        start: dict[str, Float],
-        rng: np.random.Generator,
-    ) -> None:
-        torch = import_torch()
-        self.model, self.rng = model, rng
-        self.device = _device(model.device)
-        # Apple's devices have no float64.
-        kind = torch.float32 if self.device.type == "mps" else torch.float64
-        self.Z, self.t = (torch.tensor(a, dtype=kind, device=self.device) for a in (Z, t))
-        self.weights = {
-            name: torch.tensor(value, dtype=kind, device=self.device, requires_grad=True)
-            for name, value in start.items()
-        }
-        self.best, self.best_loss, self.gained_at = start, math.inf, 0
-        self.history: list[dict[str, float]] = []
-
-    def run(self) -> tuple[dict[str, Float], list[dict[str, float]]]:
-        """Train; return the best weights and the history."""
-        work = len(self.Z) * (self.Z.shape[1] + self.model.hidden_size)
-        with _threads(work, self.device):
-            self._run()
-        return self.best, self.history
-
-    def _run(self) -> None:
-        torch = import_torch()
-        most, size = self.model.max_steps, self.model.batch_size or len(self.Z)
-        optimiser = torch.optim.Adam(self.weights.values(), lr=1.0)
-        whole, step = slice(None), 0
-        while True:
-            loss = self._loss(whole)
-            if not self._keep(step, float(loss.detach())):
-                return
-            if step >= most or step - self.gained_at >= self.model.patience:
-                return
-            for batch in self._batches(size)[: most - step]:
-                self._descend(optimiser, loss if batch == whole else self._loss(batch), step)
-                step += 1
-
-    def _batches(self, size: int) -> list[Any]:
-        """Return which rows each step of one pass takes."""
-        n = len(self.Z)
-        if size >= n:
-            return [slice(None)]
-        order = self.rng.permutation(n)
-        return [order[i : i + size].tolist() for i in range(0, n, size)]
-
-    def _loss(self, rows: Any) -> torch.Tensor:
-        """Return the mean of -log p over some rows and the penalty's share, differentiable."""
-        torch = import_torch()
-        w, Z, t = self.weights, self.Z[rows], self.t[rows]
-        out, h = Z @ w["line.weight"].T + w["head.bias"], Z
-        for k in range(self.model.num_layers):
-            h = torch.tanh(h @ w[f"hidden.{k}.weight"].T + w[f"hidden.{k}.bias"])
-        if "head.weight" in w:
-            out = out + h @ w["head.weight"].T
-        variance = torch.exp(out[:, 1]) + FLOOR**2
-        fit = 0.5 * (math.log(2 * math.pi) + torch.log(variance) + (t - out[:, 0]) ** 2 / variance)
-        squares = sum((v**2).sum() for name, v in w.items() if name.endswith("weight"))
-        return fit.mean() + 0.5 * self.model.penalty / len(self.Z) * squares
-
-    def _descend(self, optimiser: Any, loss: torch.Tensor, step: int) -> None:
-        """Take one step of Adam down the gradient of `loss`."""
-        torch = import_torch()
-        for group in optimiser.param_groups:
-            group["lr"] = self._rate(step)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(list(self.weights.values()), CLIP)
-        optimiser.step()
-
-    def _rate(self, step: int) -> float:
-        """Return the learning rate of a step: a linear warm-up, then half a cosine."""
-        way = step / max(1, self.model.max_steps)
-        fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * way)) / 2
-        return float(self.model.learning_rate * min(1.0, (step + 1) / WARM_UP) * fall)
-
-    def _keep(self, step: int, loss: float) -> bool:
-        """Note the loss, keep the weights if they are the best; False ends the training."""
-        if not math.isfinite(loss):
-            warn(
-                f"the loss is {loss} at step {step}: training stopped, the best weights (loss "
-                f"{self.best_loss:g}) were restored. Lower learning_rate="
-                f"{self.model.learning_rate:g}."
-            )
-            return False
-        self.history.append({"step": step, "loss": loss})
-        if loss < self.best_loss - self.model.tol:
-            self.gained_at = step
-        if loss < self.best_loss:
-            self.best_loss = loss
-            self.best = {
-                name: value.detach().cpu().numpy().astype(np.float64)  # a copy of its own
-                for name, value in self.weights.items()
-            }
-        return True
-
-
-def import_torch() -> Any:
-    """Return the torch module, or say which extra brings it."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(
-            'training a network needs PyTorch. Install it: pip install "ancestral[neural]".'
-        ) from None
-    return torch
-
-
-def _device(name: Any) -> torch.device:
-    """Return a device PyTorch can reach."""
-    torch = import_torch()
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, TypeError, AssertionError, ValueError, NotImplementedError) as error:
-        why = str(error).splitlines()[0]
-        raise ModelError(f'device={name!r} cannot be used ({why}). Pass device="cpu".') from None
-    return device
-
-
-@contextmanager
-def _threads(work: int, device: torch.device) -> Iterator[None]:
-    """Train on one thread where that is faster; it also gives the same bits every time."""
-    torch = import_torch()
-    before = torch.get_num_threads()
-    if device.type == "cpu" and work < SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

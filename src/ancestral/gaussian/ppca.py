@@ -18,7 +18,6 @@ Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lamb
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,10 @@ from ancestral._validation import (
     check_number,
     check_table,
     refuse_non_finite,
+    warn,
 )
 from ancestral.base import FromStatistics, MaximumLikelihood
-from ancestral.errors import AncestralWarning, ModelError
+from ancestral.errors import ModelError
 from ancestral.gaussian import degenerate, missing, patterns, projections, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
@@ -228,12 +228,10 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
             q = selection.checked_n_components(self.n_components, n, d)
         found = missing.fit(X, q, tol=self.tol, max_iter=self.max_iter)
         if not found.converged:
-            warnings.warn(
+            warn(
                 f"EM stopped after max_iter={self.max_iter} steps, the last of which gained "
                 f"{found.gain:.2g} nats per known entry (tol={self.tol:g}). Raise max_iter, or "
-                "pass fewer components.",
-                AncestralWarning,
-                stacklevel=4,
+                "pass fewer components."
             )
         U, singular, _ = np.linalg.svd(found.factors.loadings, full_matrices=False)
         eigenvalues = np.full(d, found.factors.noise)

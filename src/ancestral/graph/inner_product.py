@@ -25,6 +25,7 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from ancestral._validation import (
+    FEWER_GRAPHS,
     as_generator,
     as_numbers,
     check_integer,
@@ -32,6 +33,7 @@ from ancestral._validation import (
     check_number,
     refuse_non_finite,
     warn,
+    within_memory,
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
@@ -149,6 +151,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self.offset = offset
         self.n_jobs = n_jobs
 
+    @within_memory(FEWER_GRAPHS)
     def fit(self, graphs: Any, y: Any = None) -> Self:
         """Fit a and b to graphs.
 
@@ -260,6 +263,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             return gradient_ascent(objective, start, tol=tol, max_iter=max_iter)
         raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
 
+    @within_memory(FEWER_GRAPHS)
     def log_density(self, graphs: Any) -> NDArray[np.float64]:
         """Return log p(E | X) of each graph, in nats; the features' own density is left out.
 
@@ -345,6 +349,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         np.fill_diagonal(p, 0.0)
         return p
 
+    @within_memory(FEWER_GRAPHS)
     def sample(
         self,
         n_samples: int = 1,

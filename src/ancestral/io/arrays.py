@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import refuse_non_finite
+from ancestral._validation import SMALLER_FILE, refuse_non_finite, within_memory
 from ancestral.errors import DataError, FormatError
 from ancestral.io.files import PathLike, Source
 from ancestral.io.kinds import recognise
@@ -20,6 +20,7 @@ from ancestral.io.text import parse_csv
 MAX_BYTES = 512 << 20
 
 
+@within_memory(SMALLER_FILE)
 def read_array(
     path: PathLike, *, key: str | None = None, missing: bool = False, max_bytes: int = MAX_BYTES
 ) -> NDArray:
@@ -78,6 +79,7 @@ def read_array(
         return _checked(array, source.name, missing=missing)
 
 
+@within_memory(SMALLER_FILE)
 def read_columns(
     path: PathLike, *, missing: bool = False, max_bytes: int = MAX_BYTES
 ) -> tuple[list[str], NDArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.files import PathLike, Source
 from ancestral.io.graphs import MAX_BYTES, assemble
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ancestral.graph.graphs import Graph
 
 
+@within_memory(SMALLER_FILE)
 def read_edge_list(
     edges: PathLike,
     nodes: PathLike,

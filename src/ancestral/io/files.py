@@ -11,14 +11,14 @@ import contextlib
 import importlib
 import os
 import stat
-import warnings
 import zlib as _standard_zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from ancestral.errors import AncestralWarning, DataTypeError, FormatError
+from ancestral._validation import warn
+from ancestral.errors import DataTypeError, FormatError
 
 _zlib: Any = _standard_zlib
 with contextlib.suppress(ImportError):  # several times faster, same results
@@ -153,7 +153,7 @@ class Source:
             raise FormatError(f"{self.name}: the gzip holds nothing (0 bytes).")
         if self.path.suffix.lower() == ".gz" and not self.gzipped:
             message = f"{self.name}: is not gzipped, though its name says so; read as it is."
-            warnings.warn(message, AncestralWarning, stacklevel=4)
+            warn(message)
 
     def __enter__(self) -> Source:
         return self

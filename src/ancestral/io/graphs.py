@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.attributes import features_of
 from ancestral.io.files import PathLike, Source
@@ -27,6 +28,7 @@ MAX_BYTES = 512 << 20
 _NUMBERED = re.compile(r"(features|adjacency|edges)_(\d+)", re.ASCII)
 
 
+@within_memory(SMALLER_FILE)
 def read_graphs(
     path: PathLike,
     *,

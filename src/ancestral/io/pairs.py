@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError
 from ancestral.io.arrays import MAX_BYTES, read_columns
 from ancestral.io.files import PathLike
@@ -24,6 +25,7 @@ class Pairs:
     target: str
 
 
+@within_memory(SMALLER_FILE)
 def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MAX_BYTES) -> Pairs:
     """Read a table as inputs and one target.
 

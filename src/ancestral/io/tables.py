@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, FormatError
 from ancestral.io.dtypes import count_cells
 from ancestral.io.files import PathLike, Source, as_size
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@within_memory(SMALLER_FILE)
 def read_tables(path: PathLike, *, max_bytes: int = 1 << 30) -> Tables:
     """Read conditional probability tables, keeping the rows that can be reached.
 

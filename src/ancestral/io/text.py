@@ -17,7 +17,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import AncestralWarning, DataError, FormatError
+from ancestral._validation import warn
+from ancestral.errors import DataError, FormatError
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?"})
@@ -219,7 +220,7 @@ def _drop_index(
             f"{name}: dropped column {names[0]!r}, which only numbers the rows "
             "(pandas writes it unless index=False)."
         )
-        warnings.warn(message, AncestralWarning, stacklevel=5)
+        warn(message)
         names, rows = names[1:], np.ascontiguousarray(rows[:, 1:])
     if "" in names:
         raise FormatError(f"{name}: column {names.index('') + 1} has no name in the header.")
@@ -241,4 +242,4 @@ def _warn_of_no_header(rows: NDArray[np.float64], name: str) -> None:
         )
     else:
         return
-    warnings.warn(message, AncestralWarning, stacklevel=5)
+    warn(message)

@@ -259,6 +259,8 @@ def run(
             f"warning: {host} can be reached from other machines, unencrypted. Whoever sees the "
             "address below, token included, can open the studio. Leave --host out to prevent it."
         )
+    if port is None and number != PORT:
+        say(f"Port {PORT} is in use: {number} is taken instead.")
     address = f"http://{_bracketed(shown)}:{number}/?token={token}"
     say(f"{address}\nThe studio is open at this address. Ctrl+C closes it.")
     _raise_file_limit()
