@@ -163,7 +163,8 @@ class ChainAutoregressive(Sequential):
         DataError
             When X_val holds a level that X does not.
         ModelError
-            For a parameter out of bounds, or an estimator without `predict_proba`.
+            For a parameter out of bounds, an estimator without `predict_proba`, or one that
+            cannot be fitted to a variable's rows.
         MissingExtraError
             For boosted trees without LightGBM.
         """

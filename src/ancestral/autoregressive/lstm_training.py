@@ -348,6 +348,8 @@ def weights_of(network: torch.nn.ModuleDict) -> Weights:
 def _device(name: Any) -> torch.device:
     """Return a device PyTorch can reach."""
     torch = import_torch()
+    if str(name).startswith("cuda"):  # read when CUDA starts; without it LSTM steps vary in bits
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -359,13 +361,18 @@ def _device(name: Any) -> torch.device:
 
 @contextmanager
 def _threads(n_parameters: int, device: torch.device) -> Iterator[None]:
-    """Train small networks on one thread: faster, and the same bits every time."""
+    """Train small networks on one thread: faster, and the same bits every time.
+
+    On a GPU, the same bits by cuDNN's deterministic kernels, and whole float32: its short form
+    (TF32) has three digits.
+    """
     torch = import_torch()
     before = torch.get_num_threads()
     if device.type == "cpu" and n_parameters < SMALL:
         torch.set_num_threads(1)
     try:
-        yield
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -302,7 +302,7 @@ class Fit:
             columns = np.concatenate([columns, self.ends[i] + np.arange(extra[0].shape[1])])
         training, validation = (rows[:, i] for rows in self.levels)
         seed = int(self.seeds[i])
-        return Task(seen[0], training, seen[1], validation, self.n_levels[i], seed), columns
+        return Task(seen[0], training, seen[1], validation, self.n_levels[i], seed, i), columns
 
     def _joints_before(self, i: int) -> list[NDArray[np.float64]]:
         """Return log p(component, prefix) of training and validation rows before variable i."""
