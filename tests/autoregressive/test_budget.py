@@ -38,15 +38,16 @@ def test_no_time_at_all_leaves_the_marginals() -> None:
     assert np.exp(model.log_density(every)).sum() == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0], ids=["linear", "quadratic"])
 def test_a_tight_budget_is_kept_and_better_spent_than_on_marginals(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, power: float
 ) -> None:
-    """By a clock that runs with rows and columns: a quarter of the time finds most of it."""
+    """By a clock that runs with rows, or their square: a quarter of the time finds most of it."""
     clock = [0.0]
     fit_one = race._fit_one
 
     def told(task: Task, columns: np.ndarray, candidate: race.Candidate) -> object:
-        clock[0] += len(task.target) * (10 + task.features.shape[1])
+        clock[0] += len(task.target) ** power * (10 + task.features.shape[1])
         return fit_one(task, columns, candidate)
 
     monkeypatch.setattr(budget, "process_time", lambda: clock[0])
@@ -57,7 +58,7 @@ def test_a_tight_budget_is_kept_and_better_spent_than_on_marginals(
     whole = chain(cpu_seconds=1e12).fit(X)
     needed, clock[0] = clock[0], 0.0
     tight = chain(cpu_seconds=needed / 4).fit(X)
-    assert 0.8 * needed / 4 < clock[0] <= needed / 4
+    assert 0.6 * needed / 4 < clock[0] < 1.1 * needed / 4  # the last conditional may end late
     marginals = ChainAutoregressive("marginal", random_state=0).fit(X).score(fresh)
     assert tight.score(fresh) > marginals + 0.9 * (whole.score(fresh) - marginals)
 
@@ -89,8 +90,9 @@ def test_the_race_is_run_on_some_of_many_rows(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(race, "_fit_one", watched)
     chain(cpu_seconds=1000.0, validation_fraction=0.5).fit(bits(600, 5))
-    assert set(seen) == {100, 300}  # the race, then every variable anew
-    assert seen[-4:] == [300] * 4
+    # the race; then every variable anew, on at most twice the rows of the one before
+    assert seen[:-4] == [100] * (len(seen) - 4)
+    assert seen[-4:] == [200, 300, 300, 300]
 
 
 def test_what_a_budget_cannot_be_is_refused() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from time import process_time
 
 AIM = 0.9  # of what is left: costs rise a little faster than rows
+FORGET = 0.7  # weight of the costs before the latest: those at other numbers of rows mislead
 LEAST_ROWS = 500  # a conditional fitted to fewer is worth less than the marginal of all
 
 
@@ -33,7 +34,7 @@ class Budget:
     def note(self, kind: str, seconds: float, rows: int, work: float) -> None:
         """Learn what conditionals of one kind cost."""
         spent, bought = self._rates.get(kind, (0.0, 0.0))
-        self._rates[kind] = spent + seconds, bought + rows * work
+        self._rates[kind] = FORGET * spent + seconds, FORGET * bought + rows * work
 
     def rows_for(self, kind: str, work: float, most: int) -> int:
         """Return how many rows there is time for in all the work left; 0 where too few."""

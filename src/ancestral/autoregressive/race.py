@@ -36,7 +36,8 @@ LEAST_RACED = 3  # variables that every candidate is given
 # Under a budget:
 RACED_ROWS = 20_000
 RACED_SHARE = 0.3  # of the budget, after which the leader wins
-SHRINK = 0.9  # fewer rows than so many times those of before are taken anew
+GROW = 2.0  # times the rows of the last fit, at most: costs may rise faster than rows
+NEAR = 0.1  # relative change of the number of rows that is not worth taking others
 OVERHEAD = 10.0  # of fitting one variable, in columns looked at
 
 
@@ -235,16 +236,17 @@ class Fit:
         self, budget: Budget, jobs: list[tuple[int, Candidate]], show: Callable[[int], None]
     ) -> list[_Fitted]:
         """Fit variables to as many rows as there is time for; stop where there is none."""
-        self._take_rows(len(self.whole[0]))
         fitted: list[_Fitted] = []
         work = [self._work(i) for i, _ in jobs]
+        n = len(self.levels[0])
         for k, (i, candidate) in enumerate(jobs):
-            now = len(self.levels[0])
-            affordable = budget.rows_for(candidate.name, sum(work[k:]), most=now)
+            most = min(int(GROW * n), len(self.whole[0]))
+            affordable = budget.rows_for(candidate.name, sum(work[k:]), most)
             if not affordable:
                 break
-            if affordable < SHRINK * now:
+            if affordable == len(self.whole[0]) > n or abs(affordable - n) > NEAR * n:
                 self._take_rows(affordable)
+                n = affordable
             fitted += self._fit_all([(i, candidate)], show)
         return fitted
 
