@@ -27,7 +27,7 @@ FIRST = 0.75  # of it, that the fit of the first order may take
 MANY_ROWS = 20_000  # above, some of the rows and a second order gain more than all rows and one:
 FIRST_OF_MANY = 0.4
 SLOWER = 1.1  # than those before, as the scoring of an order is allowed for
-ENOUGH = 0.7  # of the slowest order's time: another is begun, on fewer rows if need be
+ENOUGH = 0.7  # of the slowest order's fit: another is begun, on fewer rows if need be
 WIDE = 600  # variables above which each sees half as many others, or one order takes too long
 
 
@@ -132,17 +132,17 @@ def _scored(
     began = time.process_time()
     scores: list[NDArray[np.float64]] = []
     chosen: list[str] = []
-    slowest = scoring = 0.0
+    fitting = scoring = 0.0  # the slowest so far
+    first = cpu_seconds * (FIRST_OF_MANY if len(splits.train) > MANY_ROWS else FIRST)
     while len(scores) < max_orders:
         started = time.process_time()
-        left = cpu_seconds - (started - began)
-        if scores and left < ENOUGH * slowest:
+        left = cpu_seconds - (started - began) - SLOWER * scoring
+        if scores and left < ENOUGH * fitting:
             break
-        first = cpu_seconds * (FIRST_OF_MANY if len(splits.train) > MANY_ROWS else FIRST)
         order = rng.permutation(splits.train.shape[1])
         member = ChainAutoregressive(
             max_parents=64 if len(order) > WIDE else 128,
-            cpu_seconds=left - SLOWER * scoring if scores else first,
+            cpu_seconds=left if scores else first,
             random_state=int(rng.integers(0, 2**31 - 1)),
         )
         member.fit(splits.train[:, order], X_val=splits.valid[:, order])
@@ -150,7 +150,7 @@ def _scored(
         scores.append(member.log_density(splits.test[:, order]))
         chosen.append(member.chosen_)
         now = time.process_time()
-        slowest, scoring = max(slowest, now - started), max(scoring, now - fitted)
+        fitting, scoring = max(fitting, fitted - started), max(scoring, now - fitted)
         tell(
             f"{splits.name}: order {len(scores)}, {member.chosen_}: {scores[-1].mean():.4f} nats, "
             f"{now - began:.0f} CPU s so far"
