@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.timing import Row, Timer, as_time
+from benchmarks.timing import Row, Timer, as_amount
 
 NOT_BENCHMARKS = ("__init__", "__main__", "timing")
 VERSIONS = ("ancestral", "numpy", "scipy", "scikit-learn", "statsmodels", "torch", "numba")
@@ -69,7 +69,8 @@ def print_table(title: str, rows: Iterable[Row]) -> None:
     print(f"\n{title}\n")
     print(f"{'case':44s} {'ours':>9s} {'peer':>9s} {'ours/peer':>10s}   peer")
     for row in rows:
-        times = f"{as_time(row.ours):>9s} {as_time(row.theirs):>9s} {row.ratio:10.2g}"
+        ours, theirs = (as_amount(value, row.unit) for value in (row.ours, row.theirs))
+        times = f"{ours:>9s} {theirs:>9s} {row.ratio:10.2g}"
         print(f"{row.case:44s} {times}   {row.peer}", flush=True)
         if row.note:
             print(f"    {row.note}")

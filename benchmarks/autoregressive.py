@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from ancestral import AncestralWarning, LSTMAutoregressive, TabularAutoregressive, datasets
+from ancestral import (
+    AncestralWarning,
+    LSTMAutoregressive,
+    TabularAutoregressive,
+    datasets,
+    read_tables,
+)
 from ancestral.autoregressive import sampling
 from benchmarks.timing import Row, Timer
 
@@ -18,11 +27,13 @@ KL = 0.01  # nats above the entropy of the data
 EPOCHS = 2000
 MANY = 10_000
 MILLION = 1_000_000
+COURSE = "course/image_cpts.pkl.gz"  # in the folder of real data
+ALONE = 100  # images that a loop over images draws: its time is scaled up
 
 
 def rows(timer: Timer) -> Iterator[Row]:
     """The peers are the homework's usual recipe and the loops one would write first."""
-    icons = datasets.icons()[0].reshape(-1, 25)
+    icons = images()
     try:
         import torch
     except ImportError:
@@ -31,7 +42,8 @@ def rows(timer: Timer) -> Iterator[Row]:
         torch.set_num_threads(1)
         yield training(icons, timer)
         yield from lstm_draws(icons, timer)
-    tables = TabularAutoregressive().fit(icons)
+    tables = TabularAutoregressive().fit(icons[:, :8] if timer.tiny else icons)
+    yield from table_draws(tables, timer)
     p = np.exp(tables.log_density(tables.support_))
     rng = np.random.default_rng(0)
     yield timer.race(
@@ -41,6 +53,47 @@ def rows(timer: Timer) -> Iterator[Row]:
         lambda: rng.multinomial(10**9, p / p.sum()),
         note="the peer is given the distinct rows and their probabilities",
     )
+
+
+def images() -> np.ndarray:
+    """Return the course's 26 letters where they are at hand, else the built-in icons."""
+    course = Path(os.environ.get("ANCESTRAL_DATA", "../shared/data")) / COURSE
+    if course.is_file():
+        return TabularAutoregressive.from_tables(read_tables(course)).support_
+    return datasets.icons()[0].reshape(-1, 25)
+
+
+def table_draws(tables: TabularAutoregressive, timer: Timer) -> Iterator[Row]:
+    """Yield draws from tables against loops over images and pixels that look dense tables up."""
+    many, alone = (20, 2) if timer.tiny else (MANY, ALONE)
+    dense, rng = tables.to_tables(), np.random.default_rng(0)
+
+    def by_choice() -> list[int]:
+        image: list[int] = []
+        for table in dense:
+            image.append(int(rng.choice(2, p=table[tuple(image)])))
+        return image
+
+    def by_uniform() -> list[int]:
+        image: list[int] = []
+        for table in dense:
+            image.append(int(rng.random() < table[tuple(image)][1]))
+        return image
+
+    for peer, one in (
+        ("a loop over images and pixels, rng.choice", by_choice),
+        ("the same loop, comparing one rng.random", by_uniform),
+    ):
+        yield scaled(
+            timer.race(
+                f"tables, {many:,} draws as shuffled rows",
+                lambda: tables.sample(many, random_state=rng),
+                peer,
+                lambda one=one: [one() for _ in range(alone)],
+            ),
+            many / alone,
+            f"the peer's time is that of {alone} images, times {many // alone}",
+        )
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -59,7 +112,7 @@ def training(icons: np.ndarray, timer: Timer) -> Row:
     reached = usual_recipe(icons, epochs)
     theirs = perf_counter() - began
     return Row(
-        f"LSTM to KL {KL} on {len(icons)} icons",
+        f"LSTM to KL {KL} on {len(icons)} images",
         ours,
         f"Adam at 1e-3, batches of 16, {epochs:,} epochs",
         theirs,
@@ -98,7 +151,7 @@ def usual_recipe(icons: np.ndarray, epochs: int) -> float:
 
 def lstm_draws(icons: np.ndarray, timer: Timer) -> Iterator[Row]:
     """Yield draws from a trained LSTM against plainer ways to the same distribution."""
-    many, million, alone = (20, 50, 2) if timer.tiny else (MANY, MILLION, 100)
+    many, million, alone = (20, 50, 2) if timer.tiny else (MANY, MILLION, ALONE)
     model = LSTMAutoregressive(max_steps=3 if timer.tiny else 800, random_state=0).fit(icons)
     network = model.to_torch()
     rng = np.random.default_rng(0)
@@ -133,7 +186,7 @@ def lstm_draws(icons: np.ndarray, timer: Timer) -> Iterator[Row]:
 
 def scaled(row: Row, factor: float, note: str) -> Row:
     """Return a row whose peer did only a part of the work."""
-    return Row(row.case, row.ours, row.peer, row.theirs * factor, note)
+    return replace(row, theirs=row.theirs * factor, note=note)
 
 
 def prefix_again(network: Any, n: int, rng: np.random.Generator) -> np.ndarray:

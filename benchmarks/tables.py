@@ -1,9 +1,14 @@
-"""Conditional probability tables: reading a dense pickle, and drawing ten thousand images."""
+"""Conditional probability tables: reading dense ones from a pickle, and drawing from them."""
 
 from __future__ import annotations
 
 import gzip
+import json
+import os
 import pickle
+import statistics
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +20,28 @@ from benchmarks.timing import Row, Timer
 
 PIXELS = 22  # the first so many of each icon: dense tables of 67 MB
 DRAWS = 10_000
+COURSE = "course/image_cpts.pkl.gz"  # in the folder of real data: 537 MB dense
+# Each reader in a process of its own, imports beforehand: CPU seconds of the call, and the most
+# memory the whole process ever held, NumPy included.
+ALONE = """
+import json, pathlib, resource, sys, time
+import numpy
+{imports}
+began = time.process_time()
+{call}
+seconds = time.process_time() - began
+status = pathlib.Path("/proc/self/status")  # elsewhere the peak may be inherited
+kib = [line.split()[1] for line in status.open() if "VmHWM" in line] if status.exists() else []
+peak = int(kib[0]) * 1024 if kib else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([seconds, peak]))
+"""
+OURS = ALONE.format(
+    imports="from ancestral import read_tables", call="kept = read_tables(sys.argv[1])"
+)
+PICKLE = ALONE.format(
+    imports="import gzip, pickle",
+    call="with gzip.open(sys.argv[1]) as file: kept = pickle.load(file)",
+)
 
 
 def rows(timer: Timer) -> Iterator[Row]:
@@ -35,6 +62,11 @@ def rows(timer: Timer) -> Iterator[Row]:
             lambda: load(path),
             note="ours runs nothing from the file, and keeps only the rows that can be reached",
         )
+        course = Path(os.environ.get("ANCESTRAL_DATA", "../shared/data")) / COURSE
+        if course.is_file() and not timer.tiny:
+            yield from alone(course, "the course's file, 537 MB dense", repeats=3)
+        else:
+            yield from alone(path, f"{megabytes:.3g} MB dense", repeats=1 if timer.tiny else 3)
     rng = np.random.default_rng(0)
     yield timer.race(
         f"sample {draws:,} rows of {pixels} variables",
@@ -42,6 +74,30 @@ def rows(timer: Timer) -> Iterator[Row]:
         "a loop over images and pixels",
         lambda: one_by_one(dense, draws, rng),
     )
+
+
+def alone(path: Path, what: str, repeats: int) -> Iterator[Row]:
+    """Yield processor time and peak memory of both readers, each in processes of its own."""
+    runs = [[measured(script, path) for script in (OURS, PICKLE)] for _ in range(repeats)]
+    for k, (quantity, unit) in enumerate((("CPU time", "s"), ("peak memory", "B"))):
+        ours, theirs = (statistics.median(run[side][k] for run in runs) for side in (0, 1))
+        yield Row(
+            f"read_tables, {quantity}, {what}",
+            ours,
+            "pickle.load over gzip.open",
+            theirs,
+            note="each in a process of its own" + (", NumPy included" if k else ""),
+            unit=unit,
+        )
+
+
+def measured(script: str, path: Path) -> tuple[float, float]:
+    """Return CPU seconds and peak memory in bytes of a script run on a file."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    seconds, peak = json.loads(done.stdout)
+    return seconds, peak
 
 
 def load(path: Path) -> list[np.ndarray]:

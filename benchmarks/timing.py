@@ -18,17 +18,18 @@ Task = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a benchmark's table: seconds are medians per call."""
+    """One line of a benchmark's table: seconds are medians per call, or bytes are a peak."""
 
     case: str
     ours: float
     peer: str
     theirs: float
     note: str = ""
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
-        """Our time over the peer's: below 1 is faster."""
+        """Our time, or memory, over the peer's: below 1 is less."""
         return self.ours / self.theirs
 
 
@@ -93,6 +94,11 @@ def _seconds(task: Task, calls: int) -> float:
     for _ in range(calls):
         task()
     return (perf_counter() - started) / calls
+
+
+def as_amount(value: float, unit: str) -> str:
+    """Return a time or a size of memory in the unit that suits it: "3.21 ms", "35 MB"."""
+    return as_time(value) if unit == "s" else f"{value / 1e6:.3g} MB"
 
 
 def as_time(seconds: float) -> str:

@@ -16,6 +16,23 @@ def test_the_floor_is_the_loss_of_the_best_model() -> None:
     assert scores.entropy_floor(X) == pytest.approx(model.entropy_, rel=1e-12)
 
 
+def test_the_gap_and_the_mass_on_the_rows_are_exact() -> None:
+    """By hand: rows 00, 00, 11; smoothed by 1, so p(00) = 3/5 3/4, p(11) = 2/5 2/3."""
+    X = np.array([[0, 0], [0, 0], [1, 1]])
+    model = TabularAutoregressive(smoothing=1.0).fit(X)
+    p, share = np.array([0.45, 4 / 15]), np.array([2 / 3, 1 / 3])
+    assert scores.support_mass(model, X) == pytest.approx(p.sum(), rel=1e-12)
+    kl = (share * np.log(share / p)).sum()
+    assert scores.kl_from_data(model, X) == pytest.approx(kl, rel=1e-12)
+    learnt = TabularAutoregressive().fit(X)
+    assert scores.kl_from_data(learnt, X) == pytest.approx(0.0, abs=1e-15)
+    assert scores.support_mass(learnt, X) == pytest.approx(1.0, abs=1e-15)
+    assert scores.kl_from_data(learnt, np.array([[0, 1]])) == np.inf
+    for function in (scores.kl_from_data, scores.support_mass):
+        with pytest.raises(ModelError, match="PPCA has a density"):
+            function(PPCA(1).fit(np.random.default_rng(0).normal(size=(9, 3))), X)
+
+
 def test_bits_of_fair_coins_are_one() -> None:
     X = np.array(list(np.ndindex(2, 2, 2)))
     assert scores.bits_per_dimension(TabularAutoregressive().fit(X), X) == pytest.approx(1.0)

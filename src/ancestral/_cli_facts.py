@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 from ancestral._cli_data import is_of_graphs
 from ancestral._cli_terminal import plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def facts_of(model: Any) -> dict[str, Any]:
@@ -26,6 +30,42 @@ def facts_of(model: Any) -> dict[str, Any]:
     if hasattr(model, "standard_errors_") and getattr(model, "coef_", None) is not None:
         facts["coefficients"] = _coefficients(model)
     return facts
+
+
+def scores_of(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
+    """Return what log densities say of a model, in nats; X are the rows of discrete models."""
+    import numpy as np
+
+    from ancestral import scores
+
+    facts: dict[str, Any] = {
+        "n": len(values),
+        "mean_log_density": float(values.mean()),
+        "total_log_density": float(values.sum()),
+        "n_impossible": int((values == -math.inf).sum()),
+    }
+    if not hasattr(model, "categories_"):
+        return facts
+    X = np.asarray(X)
+    facts["bits_per_dimension"] = -facts["mean_log_density"] / (X.shape[1] * math.log(2))
+    if X.dtype.kind == "f" and np.isnan(X).any():
+        return facts  # rows with gaps have no floor
+    facts["entropy_floor"] = scores.entropy_floor(X)
+    facts["kl_from_data"] = max(0.0, -facts["mean_log_density"] - facts["entropy_floor"])
+    facts["support_mass"] = scores.support_mass(model, X)
+    return facts
+
+
+def left_out_of(model: Any, X: Any) -> dict[str, Any]:
+    """Return the code lengths of left-out rows, in bits, beside the baselines', and a verdict."""
+    from ancestral import scores
+
+    found = scores.leave_one_out({type(model).__name__: model}, X)
+    lengths = {
+        name: {"value": float(bits), "standard_error": float(error)}
+        for name, bits, error in zip(found.names, found.bits, found.standard_errors, strict=True)
+    }
+    return {"left_out_bits": lengths, "verdict": found.verdict}
 
 
 def _coefficients(model: Any) -> dict[str, Any]:

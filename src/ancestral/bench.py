@@ -8,7 +8,6 @@ orders are added while the processor time allows.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,36 +19,16 @@ from numpy.typing import NDArray
 
 from ancestral._validation import as_generator, check_integer, check_number, log_sum_exp
 from ancestral.autoregressive.chain import ChainAutoregressive
-from ancestral.errors import DataError, FormatError
-from ancestral.io import read_array
+from ancestral.io.splits import Published, Splits, find_all, published, read_splits
 
-PARTS = ("train", "valid", "test")
-TEXT_NAMES = {"train": ("train", "ts"), "valid": ("valid",), "test": ("test",)}
 MAX_ORDERS = 8
-CPU_SECONDS = 150.0  # a set's budget: new orders are begun only where they should end within it
+CPU_SECONDS = 150.0  # a set's budget
+FIRST = 0.75  # of it, that the fit of the first order may take
+MANY_ROWS = 20_000  # above, some of the rows and a second order gain more than all rows and one:
+FIRST_OF_MANY = 0.4
+SLOWER = 1.1  # than those before, as the scoring of an order is allowed for
+ENOUGH = 0.7  # of the slowest order's fit: another is begun, on fewer rows if need be
 WIDE = 600  # variables above which each sees half as many others, or one order takes too long
-# Mean test log-likelihoods of hidden Chow-Liu trees, in nats.
-PUBLISHED = {
-    "nltcs": -5.999,
-    "plants": -14.265,
-    "jester": -52.376,
-    "accidents": -26.736,
-    "dna": -79.051,
-}
-PUBLISHED_SOURCE = (
-    "HCLT: hidden Chow-Liu trees; figures from the logs of "
-    "github.com/UCLA-StarAI/Tractable-PC-Regularization"
-)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """One benchmark set: three binary tables with the same columns."""
-
-    name: str
-    train: NDArray
-    valid: NDArray
-    test: NDArray
 
 
 @dataclass(frozen=True)
@@ -71,6 +50,8 @@ class Result:
         Each order's winner on the validation rows.
     published : float or None
         Another model's mean test log-likelihood on the same rows.
+    published_by, published_source : str or None
+        Which model's, and who says so.
     """
 
     name: str
@@ -83,6 +64,8 @@ class Result:
     n_orders: int
     chosen: tuple[str, ...]
     published: float | None
+    published_by: str | None = None
+    published_source: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -102,14 +85,17 @@ def bench_debd(
     Parameters
     ----------
     sources : sequence of path-like
-        Each a `.npz` file with the arrays train, valid and test; a file of the original layout
-        (`NAME.train.data` or `NAME.ts.data`, commas between zeros and ones) whose `NAME.valid.data`
-        and `NAME.test.data` lie beside it; or a folder of either.
+        Each a set's name, such as "nltcs", looked for in `$ANCESTRAL_DATA/debd` and the usual
+        places beside the working folder; a `.npz` file with the arrays train, valid and test; a
+        file of the original layout (`NAME.train.data` or `NAME.ts.data`, commas between zeros and
+        ones) whose `NAME.valid.data` and `NAME.test.data` lie beside it; or a folder of either.
+        None at all: every set in the first of those places that has any.
     max_orders : int
         Orders mixed at most.
     cpu_seconds : float
-        A further order is begun only where, by the cost of those before, it should end within so
-        many processor seconds. The first is always finished.
+        Processor seconds that a set may take. Where all its rows would take longer, each order is
+        fitted to fewer of them; a further order is begun where there is time for most of one like
+        those before.
     random_state : None, int, RandomState or Generator
         An int gives the same orders; how many are mixed depends on the machine's speed.
     tell : callable, optional
@@ -122,19 +108,21 @@ def bench_debd(
     Raises
     ------
     FormatError
-        When a file or folder holds no benchmark set.
+        When a name is not found, or a file or folder holds no benchmark set.
     DataError
         When the three parts differ in width, or hold other values than 0 and 1.
     """
     max_orders = check_integer(max_orders, "max_orders", minimum=1)
-    cpu_seconds = check_number(cpu_seconds, "cpu_seconds", minimum=0.0)
-    for paths in [found for source in sources for found in find_sets(source)]:
-        rng = as_generator(random_state)
-        yield _scored(read_splits(paths), max_orders, cpu_seconds, rng, tell or (lambda line: None))
+    cpu_seconds = check_number(cpu_seconds, "cpu_seconds", minimum=0.0, inclusive=False)
+    for paths in find_all(sources):
+        rng, others = as_generator(random_state), published(paths)
+        splits = read_splits(paths)
+        yield _scored(splits, others, max_orders, cpu_seconds, rng, tell or (lambda line: None))
 
 
 def _scored(
     splits: Splits,
+    others: Published | None,
     max_orders: int,
     cpu_seconds: float,
     rng: np.random.Generator,
@@ -144,21 +132,29 @@ def _scored(
     began = time.process_time()
     scores: list[NDArray[np.float64]] = []
     chosen: list[str] = []
-    slowest = 0.0
+    fitting = scoring = 0.0  # the slowest so far
+    first = cpu_seconds * (FIRST_OF_MANY if len(splits.train) > MANY_ROWS else FIRST)
     while len(scores) < max_orders:
-        used = time.process_time() - began
-        if scores and used + 1.2 * slowest > cpu_seconds:
+        started = time.process_time()
+        left = cpu_seconds - (started - began) - SLOWER * scoring
+        if scores and left < ENOUGH * fitting:
             break
         order = rng.permutation(splits.train.shape[1])
         member = ChainAutoregressive(
             max_parents=64 if len(order) > WIDE else 128,
+            cpu_seconds=left if scores else first,
             random_state=int(rng.integers(0, 2**31 - 1)),
         )
         member.fit(splits.train[:, order], X_val=splits.valid[:, order])
+        fitted = time.process_time()
         scores.append(member.log_density(splits.test[:, order]))
         chosen.append(member.chosen_)
-        slowest = max(slowest, time.process_time() - began - used)
-        tell(f"{splits.name}: order {len(scores)}, {member.chosen_}: {scores[-1].mean():.4f} nats")
+        now = time.process_time()
+        fitting, scoring = max(fitting, fitted - started), max(scoring, now - fitted)
+        tell(
+            f"{splits.name}: order {len(scores)}, {member.chosen_}: {scores[-1].mean():.4f} nats, "
+            f"{now - began:.0f} CPU s so far"
+        )
     values = log_sum_exp(np.stack(scores), axis=0) - np.log(len(scores))
     return Result(
         name=splits.name,
@@ -170,94 +166,10 @@ def _scored(
         cpu_seconds=time.process_time() - began,
         n_orders=len(scores),
         chosen=tuple(chosen),
-        published=PUBLISHED.get(splits.name),
+        published=others.log_density if others else None,
+        published_by=others.method if others else None,
+        published_source=others.source if others else None,
     )
-
-
-# ---- reading the sets ------------------------------------------------------------------------
-
-
-def find_sets(source: str | Path) -> list[dict[str, Path]]:
-    """Return the files of each set that a path names: one file for all parts, or one for each."""
-    source = Path(source)
-    if source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.is_file())
-        found = [sets for path in files if _names_a_set(path) for sets in find_sets(path)]
-        if not found:
-            raise FormatError(
-                f"{source}: holds no benchmark set. Wanted: NAME.npz files with train, valid and "
-                "test, or NAME.train.data, NAME.valid.data and NAME.test.data."
-            )
-        return found
-    if not source.exists():
-        raise FormatError(f"{source}: no such file or folder. Name a .npz file or a folder.")
-    if source.suffix == ".npz":
-        return [dict.fromkeys(PARTS, source)]
-    stem = re.sub(r"\.(ts|train|valid|test)\.data$", "", source.name)
-    if stem == source.name:
-        raise FormatError(f"{source}: is no .npz file and is not named NAME.train.data.")
-    paths = {}
-    for part, spellings in TEXT_NAMES.items():
-        candidates = [source.with_name(f"{stem}.{spelling}.data") for spelling in spellings]
-        there = [path for path in candidates if path.is_file()]
-        if not there:
-            raise FormatError(f"{candidates[0]}: is missing; a set has train, valid and test.")
-        paths[part] = there[0]
-    return [paths]
-
-
-def _names_a_set(path: Path) -> bool:
-    """Tell whether a file found in a folder is a set, or the first of a set's three."""
-    return path.suffix == ".npz" or path.name.endswith((".train.data", ".ts.data"))
-
-
-def read_splits(paths: dict[str, Path]) -> Splits:
-    """Read the three parts of a set.
-
-    Raises
-    ------
-    FormatError, DataError
-        As `bench_debd` says.
-    """
-    tables = {}
-    for part in PARTS:
-        path = paths[part]
-        is_archive = path.suffix == ".npz"
-        table = read_array(path, key=part) if is_archive else _read_zeros_and_ones(path)
-        if table.ndim != 2 or not len(table):
-            raise DataError(f"{path}: {part} has shape {table.shape}; a table of rows is wanted.")
-        wrong = (table != 0) & (table != 1)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise DataError(
-                f"{path}: {part} holds {table[row, column]:g} at row {row}, column {column}; the "
-                "benchmark's sets hold 0 and 1."
-            )
-        tables[part] = table.astype(np.uint8)
-    widths = {part: table.shape[1] for part, table in tables.items()}
-    if len(set(widths.values())) > 1:
-        raise DataError(f"{paths['train']}: its parts differ in width: {widths}.")
-    return Splits(paths["train"].name.split(".")[0], **tables)
-
-
-def _read_zeros_and_ones(path: Path) -> NDArray:
-    """Read the original text layout: one row a line, single digits, commas (or blanks) between."""
-    data = path.read_bytes()
-    if not data.strip():
-        raise FormatError(f"{path}: file is empty ({len(data)} bytes).")
-    rows = data.replace(b" ", b",").split()
-    width = len(rows[0])
-    for number, row in enumerate(rows, start=1):
-        if len(row) != width:
-            raise FormatError(
-                f"{path}: line {number} has {len(row)} characters, line 1 has {width}. Rows of "
-                "single digits with commas between are wanted."
-            )
-    characters = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width)
-    table = characters[:, ::2].astype(np.int16) - ord("0")
-    if (characters[:, 1::2] != ord(",")).any() or (table < 0).any() or (table > 9).any():
-        raise FormatError(f"{path}: holds more than single digits with commas between.")
-    return table
 
 
 # ---- printing --------------------------------------------------------------------------------
@@ -281,19 +193,23 @@ def print_results(results: Iterable[Result], console: Any = None) -> list[Result
 
     console = console or Console(highlight=False)
     head = f"{'set':12s} {'rows':>7s} {'vars':>5s} {'test LL':>9s} {'s.e.':>6s}"
-    console.print(f"{head} {'CPU s':>6s} {'orders':>6s} {'HCLT':>9s}  chosen on validation")
-    done = []
+    head += f" {'CPU s':>6s} {'orders':>6s} {'published':>14s}  chosen on validation"
+    done: list[Result] = []
     for r in results:
+        if not done:  # what cannot be read is said before any table
+            console.print(head, soft_wrap=True)
         done.append(r)
-        published = "-" if r.published is None else f"{r.published:.3f}"
+        published = "-" if r.published is None else f"{r.published_by} {r.published:.3f}"
         counts = {name: r.chosen.count(name) for name in dict.fromkeys(r.chosen)}
         chosen = "; ".join(f"{n} x {name}" if n > 1 else name for name, n in counts.items())
         console.print(
             f"{r.name:12s} {r.n_train:7d} {r.n_variables:5d} {r.log_density:9.4f} "
-            f"{r.standard_error:6.4f} {r.cpu_seconds:6.1f} {r.n_orders:6d} {published:>9s}  "
+            f"{r.standard_error:6.4f} {r.cpu_seconds:6.1f} {r.n_orders:6d} {published:>14s}  "
             + chosen,
             soft_wrap=True,
         )
     console.print("Mean test log-likelihood in nats, with its standard error over the test rows.")
-    console.print(PUBLISHED_SOURCE, soft_wrap=True)
+    for method, source in {r.published_by: r.published_source for r in done}.items():
+        if method is not None:
+            console.print(f"{method}: {source}", soft_wrap=True)
     return done

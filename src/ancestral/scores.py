@@ -73,6 +73,62 @@ def bits_per_dimension(model: Any, X: ArrayLike) -> float:
     return -model.score(X) / (model.n_features_in_ * np.log(2))
 
 
+def kl_from_data(model: Any, X: ArrayLike) -> float:
+    """Return the gap between a discrete model's mean loss on rows and their floor, in nats.
+
+    Parameters
+    ----------
+    model : fitted model of discrete rows
+    X : array-like of shape (n_samples, n_features)
+        Complete rows.
+
+    Returns
+    -------
+    float
+        KL(empirical distribution of X || model); inf when a row is impossible.
+
+    Examples
+    --------
+    >>> from ancestral import TabularAutoregressive
+    >>> kl_from_data(TabularAutoregressive().fit([[0, 1], [1, 0]]), [[0, 1], [1, 0]])
+    0.0
+    """
+    _refuse_continuous(model, "the floor is for discrete rows")
+    return max(0.0, -model.score(X) - entropy_floor(X))  # no minus 1e-16
+
+
+def support_mass(model: Any, X: ArrayLike) -> float:
+    """Return the exact probability that a draw of a discrete model is one of the rows of X.
+
+    Parameters
+    ----------
+    model : fitted model of discrete rows
+    X : array-like of shape (n_samples, n_features)
+        Complete rows; equal ones count once.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> from ancestral import TabularAutoregressive
+    >>> support_mass(TabularAutoregressive().fit([[0, 1], [1, 0]]), [[0, 1], [0, 1]])
+    0.5
+    """
+    _refuse_continuous(model, "the mass on given rows is for discrete models")
+    distinct = Counts.of(whole_numbers(np.asarray(X))).rows
+    return min(1.0, float(np.exp(model.log_density(distinct)).sum()))
+
+
+def _refuse_continuous(model: Any, why: str) -> None:
+    if not hasattr(model, "categories_"):
+        raise ModelError(
+            f"{why}; {type(model).__name__} has a density. Use score, in nats, on held-out rows."
+        )
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Held-out mean log densities of several models, and differences to the best.

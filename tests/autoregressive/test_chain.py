@@ -8,9 +8,12 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -119,6 +122,39 @@ def test_any_classifier_with_probabilities_makes_a_density(estimator: Any) -> No
     np.testing.assert_array_equal(np.exp(again.log_density(space(2, 3, 5))), p)
     with pytest.raises(SaveError, match=f"a chain of {type(estimator).__name__} has no saved form"):
         model.save("model")
+
+
+class Odd(ClassifierMixin, BaseEstimator):
+    """A classifier that predicts the same number for every level of every row."""
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = value
+
+    def fit(self, X: Any, y: Any) -> Odd:
+        if self.value == 7.0:
+            raise ValueError("seven is not for me.")
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        return np.full((len(X), len(self.classes_)), self.value)
+
+
+def test_what_a_classifier_does_wrong_is_said_with_the_variable() -> None:
+    with pytest.raises(ModelError, match=r"Odd could not be fitted to variable 1 .* not for me"):
+        quick(Odd(7.0)).fit(LEVELS)
+    for value in (np.nan, -0.5):
+        with pytest.raises(ModelError, match=f"predict_proba gave {value:g}, which is no prob"):
+            quick(Odd(value)).fit(LEVELS)
+    silent = quick(Odd(0.0)).fit(LEVELS)  # nothing said: every level alike, or the marginal
+    assert np.exp(silent.log_density(space(2, 3, 5))).sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_parts_of_a_pipeline_are_seeded() -> None:
+    """The same model twice, whatever NumPy's global generator does."""
+    forest = make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=3))
+    one, two = (quick(forest).fit(LEVELS).log_density(space(2, 3, 5)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
 
 
 def test_text_levels_and_levels_missing_from_the_training_part() -> None:

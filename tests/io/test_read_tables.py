@@ -3,12 +3,14 @@
 import gzip
 import math
 import pickle
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from ancestral.autoregressive.tabular import Tables
+from ancestral.autoregressive.tables import Tables
 from ancestral.errors import DataError, FormatError
 from ancestral.io import read_tables
 from ancestral.io import tables as module
@@ -179,3 +181,16 @@ def test_collector_forgets_unreachable_rows():
     collector = module.Collector("x", 1 << 20)
     collector.collect((2,), np.dtype("<f8"), [np.array([0.0, 1.0]).tobytes()])
     assert collector.ids.tolist() == [1] and collector.prefixes.tolist() == [[1]]
+
+
+def test_reading_loads_no_model(tmp_path):
+    """NumPy and an inflater are all it takes: the rest would cost more than the reading."""
+    path = dump(tmp_path, hostile.dense_tables((2, 2, 3)))
+    script = (
+        "import sys; from ancestral import read_tables; read_tables(sys.argv[1]);"
+        "print(*[name for name in ('sklearn', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""

@@ -27,9 +27,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral._validation import as_generator, check_integer, check_number
 from ancestral.autoregressive import families, race
+from ancestral.autoregressive.budget import Budget
 from ancestral.autoregressive.mixture import Mixture, fit_mixture, one_hot
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError, SaveError
+
+BUDGETED_ROWS = 10_000  # validation rows looked at, at most, where time is bounded
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,15 @@ class ChainAutoregressive(Sequential):
         Share of the rows held out for every choice, where `fit` is given no validation rows.
     n_raced : int
         Variables over which the candidates are raced.
+    cpu_seconds : float or None
+        Processor seconds that the fit may take. Where all rows would take longer, the candidates
+        are raced on 20,000 of them, and as many as there is time for fit the winner; a variable
+        for which none is left keeps its smoothed marginal. Counted in this process, so not
+        together with `n_jobs`; the model then depends on the machine's speed. None: no bound.
     n_jobs : int or None
         Conditionals fitted at once, by joblib: its backends, Dask's too, spread them.
     random_state : None, int, RandomState or Generator
-        An int gives the same model, whatever `n_jobs`.
+        An int gives the same model, whatever `n_jobs`, while `cpu_seconds` does not bind.
     verbose : bool
         Show progress on stderr.
 
@@ -117,6 +125,7 @@ class ChainAutoregressive(Sequential):
         max_parents: int | None = 128,
         validation_fraction: float = 0.1,
         n_raced: int = 8,
+        cpu_seconds: float | None = None,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: bool = False,
@@ -126,6 +135,7 @@ class ChainAutoregressive(Sequential):
         self.max_parents = max_parents
         self.validation_fraction = validation_fraction
         self.n_raced = n_raced
+        self.cpu_seconds = cpu_seconds
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -153,7 +163,8 @@ class ChainAutoregressive(Sequential):
         DataError
             When X_val holds a level that X does not.
         ModelError
-            For a parameter out of bounds, or an estimator without `predict_proba`.
+            For a parameter out of bounds, an estimator without `predict_proba`, or one that
+            cannot be fitted to a variable's rows.
         MissingExtraError
             For boosted trees without LightGBM.
         """
@@ -164,9 +175,11 @@ class ChainAutoregressive(Sequential):
             del self._given_validation
 
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
-        rng = as_generator(self.random_state)
+        rng, budget = as_generator(self.random_state), self._budget()
         candidates = self._candidates()
         training, validation = self._split(levels, rng)
+        if budget and len(validation) > BUDGETED_ROWS:
+            validation = validation[np.sort(rng.permutation(len(validation))[:BUDGETED_ROWS])]
         self.mixture_ = None
         n_components = check_integer(self.n_components, "n_components")
         if n_components and any(c.parents == "mixture" for c in candidates):
@@ -175,12 +188,24 @@ class ChainAutoregressive(Sequential):
                 "log_weights": fitted.log_weights,
                 "log_theta": list(fitted.log_theta),
             }
-        found = race.Fit(self, candidates, training, validation, rng).run()
+        found = race.Fit(self, candidates, training, validation, rng, budget).run()
         self.conditionals_ = found.conditionals
         self.choices_, self.chosen_, self.race_ = found.choices, found.chosen, found.race
         self.floor_, self.validation_score_ = found.floor, found.score
         if not any(conditional["sees_mixture"] for conditional in self.conditionals_):
             self.mixture_ = None
+
+    def _budget(self) -> Budget | None:
+        """Return the budget of this fit, which begins now."""
+        if self.cpu_seconds is None:
+            return None
+        seconds = check_number(self.cpu_seconds, "cpu_seconds", minimum=0.0, inclusive=False)
+        if self.n_jobs not in (None, 1):
+            raise ModelError(
+                f"cpu_seconds={seconds:g} is counted in this process, but n_jobs={self.n_jobs} "
+                "works in others. Leave out one of the two."
+            )
+        return Budget(seconds)
 
     def _candidates(self) -> tuple[race.Candidate, ...]:
         """Return the entrants that `estimator` names."""

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit, log_softmax
 
-from ancestral.errors import MissingExtraError
+from ancestral.errors import MissingExtraError, ModelError
 
 LEARNING_RATE = 0.1
 MAX_TREES = 2000
@@ -47,6 +47,8 @@ class Task:
     target, validation_target : ndarray of shape (n,) of level codes
     n_levels : int
     seed : int
+    variable : int
+        Its number in the chain, for messages.
     """
 
     features: NDArray[np.float32]
@@ -55,6 +57,7 @@ class Task:
     validation_target: NDArray[np.intp]
     n_levels: int
     seed: int
+    variable: int = 0
 
 
 def log_probabilities(conditional: Conditional, features: NDArray) -> NDArray[np.float64]:
@@ -274,13 +277,24 @@ def _tree_scores(conditional: Conditional, features: NDArray) -> NDArray[np.floa
 
 
 def fit_estimator(task: Task, estimator: Any) -> Conditional:
-    """Return a fitted clone of a classifier."""
+    """Return a fitted clone of a classifier, its own randomness and that of its parts seeded."""
     from sklearn.base import clone
 
     model = clone(estimator)
-    if "random_state" in model.get_params() and model.get_params()["random_state"] is None:
-        model.set_params(random_state=task.seed)
-    model.fit(task.features.astype(np.float64), task.target)
+    unseeded = {
+        name: task.seed
+        for name, value in model.get_params().items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    model.set_params(**unseeded)
+    try:
+        model.fit(task.features.astype(np.float64), task.target)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise ModelError(
+            f"{type(model).__name__} could not be fitted to variable {task.variable} of the chain "
+            f"({len(task.target)} rows): {error} Pass a classifier that takes such data, or "
+            'estimator="logistic".'
+        ) from error
     return {"family": "estimator", "model": model, "n_levels": task.n_levels}
 
 
@@ -289,9 +303,14 @@ def _estimator_log_p(conditional: Conditional, features: NDArray) -> NDArray[np.
     p = np.zeros((len(features), conditional["n_levels"]))
     if len(features):
         p[:, model.classes_] = model.predict_proba(features.astype(np.float64))
-    total = p.sum(axis=1, keepdims=True)
+    if not (p >= 0).all():  # NaN too
+        raise ModelError(
+            f"{type(model).__name__}.predict_proba gave {p[~(p >= 0)][0]:g}, which is no "
+            "probability. Pass another classifier, or mend this one."
+        )
+    p[p.sum(axis=1) == 0] = 1.0  # it says nothing: every level alike
     with np.errstate(divide="ignore"):
-        return np.log(p / np.where(total > 0, total, 1.0))
+        return np.log(p / p.sum(axis=1, keepdims=True))
 
 
 # ---- a saved conditional ----------------------------------------------------------------------

@@ -67,6 +67,9 @@ class DiscreteDensity(Density):
 
     def _decode(self, levels: NDArray[np.intp]) -> NDArray:
         """Return the values behind level codes, in the common dtype of the categories."""
+        first = self.categories_[0]
+        if all(known is first for known in self.categories_):  # as binary tables have it
+            return np.take(first, levels)
         dtypes = {known.dtype for known in self.categories_}
         dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*self.categories_)
         values = np.empty(levels.shape, dtype)

@@ -22,7 +22,7 @@ from ancestral.descent import (
     Weights,
     as_device,
     import_torch,
-    on_one_thread,
+    repeatable,
     seed_in_words,
 )
 
@@ -71,7 +71,7 @@ class Training(Descent):
     def run(
         self, folder: str | os.PathLike[str] | None, every: int
     ) -> tuple[Weights, list[dict[str, float]]]:
-        with on_one_thread(self.device, where=self.model.n_parameters_ < SMALL):
+        with repeatable(self.device, one_thread=self.model.n_parameters_ < SMALL):
             return super().run(folder, every)
 
     def _weights(self) -> Weights:

@@ -26,6 +26,9 @@ PATIENCE = 3  # looks without gain before EM stops
 GAIN = 1e-4  # nats per row that count as a gain
 PRIOR = 1.0  # pseudo-rows per component, spread as the margins are
 ROWS_AT_ONCE = 1 << 15
+# Values looked at, at most: a few components are found as well in a part of many rows.
+CELLS = 1 << 22
+CELLS_VALIDATED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ def fit_mixture(
     -------
     Mixture
     """
+    d = max(1, levels.shape[1])
+    levels = _some(levels, CELLS // d, rng)
+    validation = _some(validation, CELLS_VALIDATED // d, rng)
     X = one_hot(levels, n_levels)
     margins = (X.mean(axis=0) * len(X) + 0.5) / (len(X) + 1)
     n_components = min(n_components, len(X))
@@ -123,6 +129,12 @@ def fit_mixture(
         if looks >= PATIENCE:
             break
     return best
+
+
+def _some(rows: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return all rows, or at most so many random ones (never fewer than 1,000)."""
+    most = max(most, 1000)
+    return rows if len(rows) <= most else rows[np.sort(rng.choice(len(rows), most, replace=False))]
 
 
 def one_hot(levels: NDArray[np.intp], n_levels: list[int]) -> NDArray[np.float32]:

@@ -4,6 +4,9 @@ Candidates are fitted to a few variables spread over the chain. After each, a ca
 of validation log densities is behind the leader's by two standard errors (paired, row by row)
 drops out: a clear race costs a few fits, a close one costs more and matters less. At the end one
 floor under all probabilities is chosen on the same rows.
+
+Under a budget of processor time the race is run on some of the rows, and as many rows as there is
+time for fit the winner. A variable for which no time is left keeps its marginal.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 
 from ancestral._validation import check_integer
 from ancestral.autoregressive import families
+from ancestral.autoregressive.budget import Budget
 from ancestral.autoregressive.families import Conditional, Task
 from ancestral.autoregressive.mixture import one_hot
 
@@ -28,6 +33,12 @@ FLOORS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
 RACED_FLOOR = 1e-4  # under every candidate while they are compared
 BEHIND = 2.5  # standard errors at which a candidate leaves the race
 LEAST_RACED = 3  # variables that every candidate is given
+# Under a budget:
+RACED_ROWS = 20_000
+RACED_SHARE = 0.3  # of the budget, after which the leader wins
+GROW = 2.0  # times the rows of the last fit, at most: costs may rise faster than rows
+NEAR = 0.1  # relative change of the number of rows that is not worth taking others
+OVERHEAD = 10.0  # of fitting one variable, in columns looked at
 
 
 @dataclass(frozen=True)
@@ -136,8 +147,9 @@ class Fit:
         training: NDArray[np.intp],
         validation: NDArray[np.intp],
         rng: np.random.Generator,
+        budget: Budget | None = None,
     ) -> None:
-        self.model, self.candidates = model, candidates
+        self.model, self.candidates, self.budget = model, candidates, budget
         self.levels = training, validation
         self.n_levels = model._n_levels
         self.seeds = rng.integers(0, 2**31 - 1, size=len(self.n_levels))
@@ -145,6 +157,7 @@ class Fit:
         self.max_parents = None if most is None else check_integer(most, "max_parents", minimum=1)
         self.n_raced = check_integer(model.n_raced, "n_raced", minimum=1)
         self.X = tuple(one_hot(rows, self.n_levels) for rows in self.levels)
+        self.whole, self.rng = (training, self.X[0]), rng
         self.ends = model._column_ends
         self.mixture = model._mixture
         self._position, self._joints = 0, list[NDArray[np.float64]]()
@@ -155,10 +168,15 @@ class Fit:
         fitted = {i: self._marginal(i) for i in range(d)}
         varying = [i for i in range(d) if self.candidates and self._is_open(i)]
         with _progress(len(varying), verbose=self.model.verbose) as show:
+            if self.budget:
+                self._take_rows(RACED_ROWS)
             chosen, standing, raced = self._race(varying)
+            if len(self.levels[0]) < len(self.whole[0]):
+                raced = {}  # fitted to some of the rows only
             show(len(raced))
             jobs = [(i, chosen) for i in varying if i not in raced and chosen]
-            for (i, _), other in zip(jobs, self._fit_all(jobs, show)):
+            done = self._fit_within(self.budget, jobs, show) if self.budget else None
+            for (i, _), other in zip(jobs, self._fit_all(jobs, show) if done is None else done):
                 raced[i] = other
         for i, other in raced.items():
             if other.scores().mean() > fitted[i].scores().mean():
@@ -205,10 +223,46 @@ class Fit:
                 kept[name][i] = fit
                 totals[name] += fit.scores()
                 standing[name] = (n_done, float(totals[name].mean() / n_done))
+            if self.budget and self.budget.left < (1 - RACED_SHARE) * self.budget.seconds:
+                break
             if n_done >= LEAST_RACED:
                 running = _still_in(running, totals)
         winner = _leader(running, totals)
         return winner, standing, kept[winner.name]
+
+    # ---- within a budget ----------------------------------------------------------------------
+
+    def _fit_within(
+        self, budget: Budget, jobs: list[tuple[int, Candidate]], show: Callable[[int], None]
+    ) -> list[_Fitted]:
+        """Fit variables to as many rows as there is time for; stop where there is none."""
+        fitted: list[_Fitted] = []
+        work = [self._work(i) for i, _ in jobs]
+        n = len(self.levels[0])
+        for k, (i, candidate) in enumerate(jobs):
+            most = min(int(GROW * n), len(self.whole[0]))
+            affordable = budget.rows_for(candidate.name, sum(work[k:]), most)
+            if not affordable:
+                break
+            if affordable == len(self.whole[0]) > n or abs(affordable - n) > NEAR * n:
+                self._take_rows(affordable)
+                n = affordable
+            fitted += self._fit_all([(i, candidate)], show)
+        return fitted
+
+    def _take_rows(self, n: int) -> None:
+        """Fit from here on to n random rows of the training part, or to all if it has fewer."""
+        levels, X = self.whole
+        if n < len(levels):
+            kept = np.sort(self.rng.choice(len(levels), n, replace=False))
+            levels, X = levels[kept], X[kept]
+        self.levels, self.X, self._joints = (levels, self.levels[1]), (X, self.X[1]), []
+
+    def _work(self, i: int) -> float:
+        """Return what fitting variable i costs, in columns looked at."""
+        n_columns = int(self.ends[i])
+        seen = n_columns if self.max_parents is None else min(n_columns, self.max_parents)
+        return OVERHEAD + seen
 
     # ---- the tasks ----------------------------------------------------------------------------
 
@@ -221,13 +275,19 @@ class Fit:
         results: list[_Fitted] = []
         parallel = joblib.Parallel(n_jobs=self.model.n_jobs)
         block = 4 * max(1, parallel._effective_n_jobs())  # features of a few at a time in memory
+        block = 1 if self.budget else block  # each is timed
         for start in range(0, len(jobs), block):
             part = jobs[start : start + block]
             tasks = (joblib.delayed(_fit_one)(*self._prepared(i, c), c) for i, c in part)
+            began = process_time()
             for (_, candidate), fit in zip(part, parallel(tasks)):
                 sees_mixture = candidate.parents == "mixture" and self.mixture is not None
                 fit.conditional["sees_mixture"] = sees_mixture
                 results.append(fit)
+            if self.budget:
+                i, candidate = part[0]
+                seconds, rows = process_time() - began, len(self.levels[0])
+                self.budget.note(candidate.name, seconds, rows, self._work(i))
             if show:
                 show(len(part))
         return results
@@ -244,7 +304,7 @@ class Fit:
             columns = np.concatenate([columns, self.ends[i] + np.arange(extra[0].shape[1])])
         training, validation = (rows[:, i] for rows in self.levels)
         seed = int(self.seeds[i])
-        return Task(seen[0], training, seen[1], validation, self.n_levels[i], seed), columns
+        return Task(seen[0], training, seen[1], validation, self.n_levels[i], seed, i), columns
 
     def _joints_before(self, i: int) -> list[NDArray[np.float64]]:
         """Return log p(component, prefix) of training and validation rows before variable i."""

@@ -364,7 +364,7 @@ class Sequential(DiscreteDensity):
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
         levels, row_of = sampling.sample_levels(self, n_samples, rng)
-        return self._decode(levels)[row_of]
+        return np.take(self._decode(levels), row_of, axis=0)  # faster than an index in brackets
 
     def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
         levels = self._encode(given[None], missing=True, name="given")[0]

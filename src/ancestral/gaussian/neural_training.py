@@ -20,7 +20,7 @@ from ancestral.descent import (
     Weights,
     as_device,
     import_torch,
-    on_one_thread,
+    repeatable,
     seed_in_words,
 )
 
@@ -67,7 +67,7 @@ class Training(Descent):
         self, folder: str | os.PathLike[str] | None, every: int
     ) -> tuple[Weights, list[dict[str, float]]]:
         work = len(self.Z) * (self.Z.shape[1] + self.model.hidden_size)
-        with on_one_thread(self.device, where=work < SMALL):
+        with repeatable(self.device, one_thread=work < SMALL):
             return super().run(folder, every)
 
     def _weights(self) -> Weights:

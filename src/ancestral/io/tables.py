@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._validation import SMALLER_FILE, within_memory
+from ancestral.autoregressive.tables import Tables, checked_rows, extend_prefixes
 from ancestral.errors import DataError, FormatError
 from ancestral.io.dtypes import count_cells
 from ancestral.io.files import PathLike, Source, as_size
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive, natural_order
 from ancestral.io.pickles import DType, Machine, Name, Shell, check_plain
-
-if TYPE_CHECKING:
-    from ancestral.autoregressive.tabular import Tables
 
 _log = logging.getLogger(__name__)
 
@@ -137,8 +135,6 @@ class Collector:
 
     def end(self) -> None:
         """Check the table's kept rows and find where they lead."""
-        from ancestral.autoregressive.tabular import checked_rows, extend_prefixes
-
         rows = self.kept.astype(np.float64)
         try:
             checked = checked_rows(rows, len(self.levels) - 1, self.prefixes)
@@ -164,8 +160,6 @@ class Collector:
 
     def tables(self) -> Tables:
         """Return what was kept."""
-        from ancestral.autoregressive.tabular import Tables
-
         if not self.contexts:
             raise DataError(f"{self.name}: holds no table; give one per variable.")
         return Tables(tuple(self.contexts), tuple(self.probabilities))
