@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "TabularAutoregressive": "autoregressive.tabular",
-    "Tables": "autoregressive.tabular",
+    "Tables": "autoregressive.tables",
     "LSTMAutoregressive": "autoregressive.lstm",
     "ChainAutoregressive": "autoregressive.chain",
     "OrderMixture": "autoregressive.orders",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ancestral.autoregressive.chain import ChainAutoregressive as ChainAutoregressive
     from ancestral.autoregressive.lstm import LSTMAutoregressive as LSTMAutoregressive
     from ancestral.autoregressive.orders import OrderMixture as OrderMixture
-    from ancestral.autoregressive.tabular import Tables as Tables
+    from ancestral.autoregressive.tables import Tables as Tables
     from ancestral.autoregressive.tabular import TabularAutoregressive as TabularAutoregressive
     from ancestral.errors import AncestralError as AncestralError
     from ancestral.errors import AncestralWarning as AncestralWarning

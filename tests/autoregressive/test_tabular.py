@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ancestral import Counts, TabularAutoregressive, datasets, read_tables, scores
-from ancestral.autoregressive import tabular
-from ancestral.autoregressive.tabular import Tables
+from ancestral.autoregressive import tables
+from ancestral.autoregressive.tables import Tables
 from ancestral.errors import AncestralError, DataError, ModelError
 from tests.test_contract import fits
 
@@ -355,9 +355,9 @@ def test_dense_tables_too_large_are_refused_before_they_are_made() -> None:
 
 def test_the_limit_is_on_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = TabularAutoregressive().fit(np.eye(5, dtype=int))
-    monkeypatch.setattr(tabular, "MAX_DENSE_BYTES", 8 * (2**6 - 2))
+    monkeypatch.setattr(tables, "MAX_DENSE_BYTES", 8 * (2**6 - 2))
     assert len(model.to_tables()) == 5
-    monkeypatch.setattr(tabular, "MAX_DENSE_BYTES", 8 * (2**6 - 2) - 1)
+    monkeypatch.setattr(tables, "MAX_DENSE_BYTES", 8 * (2**6 - 2) - 1)
     with pytest.raises(ModelError, match="62 cells"):
         model.to_tables()
 

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ancestral.autoregressive.tabular import Tables
+from ancestral.autoregressive.tables import Tables
 from ancestral.errors import DataError, FormatError
 from ancestral.io import read_tables
 from ancestral.io import tables as module

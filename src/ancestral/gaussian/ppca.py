@@ -18,7 +18,6 @@ Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lamb
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,10 @@ from ancestral._validation import (
     check_number,
     check_table,
     refuse_non_finite,
+    warn,
 )
 from ancestral.base import FromStatistics, MaximumLikelihood
-from ancestral.errors import AncestralWarning, ModelError
+from ancestral.errors import ModelError
 from ancestral.gaussian import degenerate, missing, patterns, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
@@ -161,8 +161,6 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         if not statistics.are_finite and _arrays.has_gaps(X):
             self._fit_with_gaps(_arrays.to_host(X))
             return
-        if isinstance(statistics, Moments) and isinstance(X, np.ndarray):
-            degenerate.warn_of_coarse_values(statistics, X.dtype)
         self._solve(statistics)
 
     def _solve(self, statistics: Moments | Folds) -> None:
@@ -196,8 +194,9 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
                 f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
-        degenerate.warn_of_constant_columns(statistics)
         eigenvalues = _all_of(eigenvalues, d)
+        degenerate.warn_of_odd_columns(statistics)
+        degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
         self.log_likelihood_ = float(selection.log_likelihoods(eigenvalues, n, q)[-1])
         self.n_samples_ = n
         self.n_missing_ = 0
@@ -231,12 +230,10 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
             q = selection.checked_n_components(self.n_components, n, d)
         found = missing.fit(X, q, tol=self.tol, max_iter=self.max_iter)
         if not found.converged:
-            warnings.warn(
+            warn(
                 f"EM stopped after max_iter={self.max_iter} steps, the last of which gained "
                 f"{found.gain:.2g} nats per known entry (tol={self.tol:g}). Raise max_iter, or "
-                "pass fewer components.",
-                AncestralWarning,
-                stacklevel=4,
+                "pass fewer components."
             )
         U, singular, _ = np.linalg.svd(found.factors.loadings, full_matrices=False)
         eigenvalues = np.full(d, found.factors.noise)

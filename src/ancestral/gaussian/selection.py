@@ -14,7 +14,6 @@ held out and predicted from the known ones of their row.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from ancestral._validation import check_integer, one_sample_message
-from ancestral.errors import AncestralWarning, ModelError
+from ancestral._validation import check_integer, one_sample_message, warn
+from ancestral.errors import ModelError
 from ancestral.gaussian import missing, patterns
 from ancestral.gaussian.folds import FOLDS, Folds
 from ancestral.statistics import Moments
@@ -226,11 +225,9 @@ def checked_n_components(n_components: Any, n: int, d: int) -> int:
 def warn_unless_by_entries(criterion: str) -> None:
     """Warn where another way was asked for than missing values allow."""
     if criterion != "cv":
-        warnings.warn(
+        warn(
             f"n_components={criterion!r} needs complete rows: with missing values the likelihood "
-            'flatters many components. It was chosen by entries held out, as with "cv".',
-            AncestralWarning,
-            stacklevel=5,
+            'flatters many components. It was chosen by entries held out, as with "cv".'
         )
 
 

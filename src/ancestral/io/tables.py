@@ -25,7 +25,7 @@ from ancestral.io.npy import Archive, natural_order
 from ancestral.io.pickles import DType, Machine, Name, Shell, check_plain
 
 if TYPE_CHECKING:
-    from ancestral.autoregressive.tabular import Tables
+    from ancestral.autoregressive.tables import Tables
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Collector:
 
     def end(self) -> None:
         """Check the table's kept rows and find where they lead."""
-        from ancestral.autoregressive.tabular import checked_rows, extend_prefixes
+        from ancestral.autoregressive.tables import checked_rows, extend_prefixes
 
         rows = self.kept.astype(np.float64)
         try:
@@ -162,7 +162,7 @@ class Collector:
 
     def tables(self) -> Tables:
         """Return what was kept."""
-        from ancestral.autoregressive.tabular import Tables
+        from ancestral.autoregressive.tables import Tables
 
         if not self.contexts:
             raise DataError(f"{self.name}: holds no table; give one per variable.")
