@@ -457,8 +457,12 @@ class ConditionalDensity(RegressorMixin, Model):
 
         target = as_numbers(y, name="y")
         several = self.__sklearn_tags__().target_tags.multi_output
-        if target.ndim == 2 and target.shape[1] != 1 and (target.size == 0 or not several):
-            raise DataError(f"y must be one column of shape ({n_rows},); got shape {target.shape}.")
+        wide = target.ndim == 2 and target.shape[1] != 1
+        if target.ndim not in (1, 2) or (wide and (target.size == 0 or not several)):
+            raise DataError(
+                f"y must be one column of shape ({n_rows},), one value per row of X; got shape "
+                f"{target.shape}."
+            )
         if target.ndim != 2 or not several:
             with as_ancestral_errors():
                 target = column_or_1d(target, warn=True)

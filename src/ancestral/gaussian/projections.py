@@ -110,8 +110,12 @@ def _in_single(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
         k = rows.stop - rows.start
         c = block[:k]
         np.subtract(X[rows], centre, out=c)
+        along, moved = (c @ turned).T, c @ lost_single
+        if not (np.isfinite(along).all() and np.isfinite(moved).all()):
+            _centred_first(X, rows, frame, use)  # overflowed; what is missing shows there as here
+            continue
         wide[:k] = c
-        use(rows, (c @ turned).T - left, _squares(wide[:k]) + (least - 2.0 * (c @ lost_single)))
+        use(rows, along - left, _squares(wide[:k]) + (least - 2.0 * moved))
 
 
 def _squares(c: NDArray[np.float64]) -> NDArray[np.float64]:
