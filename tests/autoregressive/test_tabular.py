@@ -156,7 +156,7 @@ def test_many_levels_in_one_column_and_few_in_another() -> None:
     assert model.n_parameters_ == 2999 + 0 + 3000
 
 
-# ---- impossible rows -----------------------------------------------------------------------------
+# ---- draws ---------------------------------------------------------------------------------------
 
 
 def test_a_thousand_levels_of_all_sizes_are_drawn() -> None:
@@ -216,7 +216,7 @@ def test_no_other_image_is_possible(letters: TabularAutoregressive) -> None:
     assert (letters.log_density(other) == -np.inf).all()
 
 
-# ---- refusals ------------------------------------------------------------------------------------
+# ---- limits --------------------------------------------------------------------------------------
 
 
 def test_the_limit_is_on_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
