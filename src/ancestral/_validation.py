@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
+DRAWN_BYTES = 24  # for each value of a row that is drawn: itself, its code or noise, and a copy
 
 
 def as_generator(random_state: Any = None) -> np.random.Generator:

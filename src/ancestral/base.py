@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
 from ancestral._validation import (
+    DRAWN_BYTES,
     as_ancestral_errors,
     as_generator,
     as_numbers,
@@ -296,7 +297,7 @@ class Density(DensityMixin, Model):
             For a `given` of another length or with impossible values.
         """
         self._check_fitted()
-        n_samples = check_n_samples(n_samples, row_bytes=8 * self.n_features_in_)
+        n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
         rng = as_generator(random_state)
         if given is None:
             return self._draw(n_samples, rng)

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from ancestral import Graph, InnerProductGraph
+from ancestral import Graph, InnerProductGraph, read_graphs
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.edge_sampling import sample_edges
 from ancestral.graph.inner_product import InnerProducts
-from tests.graph.conftest import classrooms as classrooms
 from tests.graph.simulated import by_pairs, some_graphs
 from tests.graph.test_inner_product import path_graph
 from tests.trust.guard import accepted, refused, warned
@@ -64,8 +63,9 @@ def test_b49_an_asymmetric_adjacency() -> None:
 
 
 def test_b50_ones_on_the_diagonal_are_ignored_and_said_once(
-    classrooms: list[Graph], caplog: pytest.LogCaptureFixture
+    course: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    classrooms = read_graphs(course / "classroom_graphs.pkl")
     assert all(np.diag(g.adjacency).any() for g in classrooms)
     with caplog.at_level(logging.INFO, logger="ancestral"):
         model = fit(classrooms)
