@@ -1,8 +1,6 @@
 """Rows of the catalogue's data level that are met in other words than they were written."""
 
 MOOT_B: dict[str, str] = {
-    "b8": "q = n - 1 is told by the number of rows that q needs, before any eigenvalue is computed; "
-    "data of that rank with more rows are refused as sigma^2 = 0, as the row says",
     "b18": "0..255 is as good a unit as 0..1 to PPCA; how grey values are drawn is the studio's",
     "b23": "fewer rows than coefficients is a warning, not an error: scikit-learn's own estimator "
     "checks ask for that fit. It gives the solution of least norm, and its density is refused",
@@ -10,6 +8,6 @@ MOOT_B: dict[str, str] = {
     "it is refused by the models that have one target",
     "b31": "levels are learnt, so that pixels of 0 and 255 are two levels in Python; they are "
     "refused with the mend by a model of 0 and 1, and on the command line",
-    "b44": "a network's likelihood of equal images tends to 1 and never is: its floor is 0 exactly, "
-    "and training ends within `tol` of it",
+    "b44": "a network's likelihood of equal images tends to 1 and never is: its floor is 0, and "
+    "training ends within `tol` of it",
 }
