@@ -78,17 +78,16 @@ def print_table(title: str, rows: Iterable[Row]) -> None:
 
 def print_markdown(title: str, rows: Iterable[Row]) -> None:
     """Print a benchmark's rows as a table of a Markdown page, notes below it."""
-    print(f"\n**{title}**\n\n| case | ours | peer | times as fast |\n|---|---|---|---|")
+    print(f"\n**{title}**\n\n| case | ours | peer | times as much |\n|---|---|---|---|")
     notes = []
     for row in rows:
         mark = ""
         if row.note:
             notes.append(row.note)
             mark = f" ({len(notes)})"
-        peer = f"{row.peer}, {as_time(row.theirs)}"
-        print(
-            f"| {row.case}{mark} | {as_time(row.ours)} | {peer} | {1 / row.ratio:.3g} |", flush=True
-        )
+        ours, theirs = (as_amount(value, row.unit) for value in (row.ours, row.theirs))
+        less = f"{1 / row.ratio:.3g}"
+        print(f"| {row.case}{mark} | {ours} | {row.peer}, {theirs} | {less} |", flush=True)
     if notes:
         print("\n" + "\n".join(f"({i}) {note}." for i, note in enumerate(notes, 1)))
 

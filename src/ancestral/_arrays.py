@@ -124,7 +124,7 @@ def moments_of(X: Any) -> Moments:
         product = product + block.T @ block
     offset = to_host(total) / n
     scatter = to_host(product) - n * np.outer(offset, offset)
-    return Moments(n, to_host(shift) + offset, scatter=scatter)
+    return Moments(n, to_host(shift) + offset, scatter=scatter, single=X.dtype == xp.float32)
 
 
 def projected(X: Any, mean: Any, directions: Any) -> tuple[Any, Any]:

@@ -120,9 +120,10 @@ def discrete_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     values = getattr(rows, "values", rows)
     knows = model is not None and any(255 in set(levels) for levels in model.categories_)
     if values.dtype.kind in "uif" and not knows and values.max() == 255:
+        i, j = (int(k[0]) for k in (values == 255).nonzero())
         raise DataError(
-            f"{data}: holds grey values up to 255, which would be taken for 256 unordered levels. "
-            "Make them black and white first: X > 127."
+            f"{data}: holds 255 at row {i}, column {j}: grey values up to 255 would be taken for "
+            "256 unordered levels. Make them black and white first: X > 127."
         )
     return rows
 

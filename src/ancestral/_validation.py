@@ -25,6 +25,7 @@ FEWER_ROWS = "Give fewer rows at a time; ancestral.streaming fits what does not 
 FEWER_DRAWS = "Draw fewer at a time."
 FEWER_GRAPHS = "Give fewer or smaller graphs at a time."
 SMALLER_FILE = "Read it in parts (ancestral.streaming.read_chunks), or give a smaller file."
+DRAWN_BYTES = 24  # for each value of a row that is drawn: itself, its code or noise, and a copy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -134,23 +135,42 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
     DataError
         When the number of dimensions is not `ndim`.
     """
+    if hasattr(data, "toarray"):
+        raise DataTypeError(f"{name} is a sparse matrix: give it dense, {name}.toarray().")
     try:
         array = np.asarray(data)
     except ValueError:
-        raise DataError(f"{name} is ragged: its rows differ in length. Give a rectangle.") from None
+        raise DataError(f"{name} is {_ragged(data)} Give a rectangle.") from None
     if array.dtype.kind == "O":
         try:
+            refuse_text(array, name)
             array = array.astype(np.float64)
+        except DataTypeError:
+            raise
         except (TypeError, ValueError):
-            raise DataTypeError(f"{name} holds {first_text(array)}; numbers are wanted.") from None
+            raise DataTypeError(f"{name} holds {first_text(array)}; {_WANTED}") from None
     if array.dtype.kind not in "biuf":
         seen = first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
-        raise DataTypeError(f"{name} holds {seen}; real numbers are wanted.")
+        raise DataTypeError(f"{name} holds {seen}; {_WANTED}")
     if ndim is not None and array.ndim != ndim:
         raise DataError(
             f"{name} must have {ndim} dimension{'s' * (ndim != 1)}; got shape {array.shape}."
         )
     return array
+
+
+_WANTED = "real numbers are wanted: convert or encode it."
+
+
+def refuse_text(array: NDArray, name: str) -> None:
+    """Raise DataTypeError where the first object that is no number is text, even of digits."""
+    for place, value in np.ndenumerate(array):
+        if isinstance(value, str | bytes):
+            raise DataTypeError(
+                f"{name} holds text ({value!r} at {describe_place(place)}); {_WANTED}"
+            )
+        if not isinstance(value, numbers.Number):
+            return
 
 
 def first_text(array: NDArray) -> str:
@@ -208,16 +228,21 @@ def check_table(
         X = _plain_array(X, numeric=numeric)
     elif numeric and hasattr(X, "columns"):
         _refuse_text_columns(X)
-    with as_ancestral_errors():
-        checked = validate_data(
-            estimator,
-            X,
-            reset=reset,
-            dtype=(np.float64, np.float32) if numeric else None,
-            ensure_all_finite=False,
-            ensure_min_samples=min_samples,
-            accept_sparse=False,
-        )
+    try:
+        with as_ancestral_errors():
+            checked = validate_data(
+                estimator,
+                X,
+                reset=reset,
+                dtype=(np.float64, np.float32) if numeric else None,
+                ensure_all_finite=False,
+                ensure_min_samples=min_samples,
+                accept_sparse=False,
+            )
+    except DataError as error:
+        if reset or (mend := _width_mend(X, estimator.n_features_in_)) is None:
+            raise
+        raise DataError(f"{error} {mend}") from None
     if finite:
         refuse_non_finite(checked, missing=missing)
     return checked
@@ -227,12 +252,29 @@ def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
     """Return an array in a dtype and byte order that every routine takes; refuse odd ones."""
     _refuse_odd_shapes(X)
     if numeric and X.dtype.kind in "US":
-        raise DataTypeError(f"X holds {first_text(X)}; convert it to numbers first.")
+        raise DataTypeError(f"X holds {first_text(X)}; {_WANTED}")
+    if numeric and X.dtype.kind == "O":
+        refuse_text(X, "X")
     if X.dtype.kind in "mMV":
-        raise DataTypeError(f"X holds {X.dtype} values; real numbers are wanted.")
+        raise DataTypeError(f"X holds {X.dtype} values; {_WANTED}")
     if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
         return X.astype(np.float64)
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+
+
+def _width_mend(X: Any, wanted: int) -> str | None:
+    """Say what to do about another number of columns; None where the number is right."""
+    shape = np.shape(X)
+    if len(shape) != 2 or shape[1] == wanted:
+        return None
+    sides = [math.isqrt(width) for width in (shape[1], wanted)]
+    if [side * side for side in sides] == [shape[1], wanted] and min(sides) > 2:
+        (side, own), rows = sides, len(X)
+        return (
+            f"Are these images of {side} x {side} pixels? The model's are {own} x {own}: "
+            f"resize them, X.reshape({rows}, {side}, {side}) first."
+        )
+    return "Give the columns that fit was given."
 
 
 def _refuse_text_columns(X: Any) -> None:
@@ -243,6 +285,8 @@ def _refuse_text_columns(X: Any) -> None:
     if not isinstance(frame, nw.DataFrame):
         return
     for name, dtype in frame.schema.items():
+        if dtype == nw.Object:
+            refuse_text(frame[name].to_numpy(), f"column {name!r}")
         if not dtype.is_numeric() and dtype not in (nw.Boolean, nw.Object, nw.Unknown):
             seen = f", such as {frame[name][0]!r} at row 0" if len(frame) else ""
             raise DataTypeError(
@@ -255,18 +299,39 @@ def _sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
     try:
         return np.asarray(X)
     except ValueError:
-        lengths = sorted({len(row) for row in X if hasattr(row, "__len__")})
-        raise DataError(
-            f"X is ragged: rows of lengths {lengths[:4]}. Every row needs the same length."
-        ) from None
+        raise DataError(f"X is {_ragged(X)} Every row needs the same shape.") from None
+
+
+def _ragged(rows: Any) -> str:
+    """Word where the first row is that has another shape than row 0."""
+    shapes = [_shape_of(row) for row in rows]
+    odd = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), 0)
+    if not odd:  # deeper down
+        return "ragged: its rows are of differing lengths."
+    return f"ragged: row {odd} has shape {shapes[odd]} where row 0 has {shapes[0]}."
+
+
+def _shape_of(row: Any) -> tuple[int, ...] | None:
+    """Return the shape of a row, None where that row is itself ragged."""
+    try:
+        return np.shape(row)
+    except ValueError:
+        return None
 
 
 def _refuse_odd_shapes(X: NDArray) -> None:
-    """Say how to make a table of a stack of pictures; other shapes get scikit-learn's words."""
+    """Say how to make a table of what is none: a single row, rows of lists, a stack of pictures."""
+    if X.ndim == 1:
+        if X.dtype.kind == "O" and len({_shape_of(row) for row in X}) > 1:
+            raise DataError(f"X is {_ragged(X)} Every row needs the same shape.")
+        raise DataError(
+            f"Expected 2D array, got 1D array instead: shape {X.shape}. Reshape your data: "
+            "X.reshape(1, -1) if it is one row, X.reshape(-1, 1) if it is one column."
+        )
     if X.ndim == 3:
         n, height, width = X.shape
-        if width == 3 and height > 3:
-            hint = "this looks like one RGB image: convert it to grey"
+        if width in (3, 4) and height > 4:
+            hint = f"this looks like one {'RGBA'[:width]} image: convert it to grey"
         else:
             hint = f"flatten each image: X.reshape({n}, {height * width})"
         raise DataError(

@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
 from ancestral._validation import (
+    DRAWN_BYTES,
     FEWER_DRAWS,
     FEWER_ROWS,
     as_ancestral_errors,
@@ -303,7 +304,7 @@ class Density(DensityMixin, Model):
             For a `given` of another length or with impossible values.
         """
         self._check_fitted()
-        n_samples = check_n_samples(n_samples, row_bytes=8 * self.n_features_in_)
+        n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
         rng = as_generator(random_state)
         if given is None:
             return self._draw(n_samples, rng)
@@ -468,8 +469,12 @@ class ConditionalDensity(RegressorMixin, Model):
 
         target = as_numbers(y, name="y")
         several = self.__sklearn_tags__().target_tags.multi_output
-        if target.ndim == 2 and target.shape[1] != 1 and (target.size == 0 or not several):
-            raise DataError(f"y must be one column of shape ({n_rows},); got shape {target.shape}.")
+        wide = target.ndim == 2 and target.shape[1] != 1
+        if target.ndim not in (1, 2) or (wide and (target.size == 0 or not several)):
+            raise DataError(
+                f"y must be one column of shape ({n_rows},), one value per row of X; got shape "
+                f"{target.shape}."
+            )
         if target.ndim != 2 or not several:
             with as_ancestral_errors():
                 target = column_or_1d(target, warn=True)

@@ -50,6 +50,8 @@ class Moments:
         moments of parts far from zero merge without loss.
     pinned : bool
         Whether the form was asked for, and stays; otherwise `+` chooses as `of` does.
+    single : bool
+        Whether some rows came as float32, whose values may stand too far apart for their spread.
 
     Notes
     -----
@@ -76,6 +78,7 @@ class Moments:
     weight: float | None = None
     tail: NDArray[np.float64] | None = None
     pinned: bool = False
+    single: bool = False
 
     def __post_init__(self) -> None:
         if (self.scatter is None) == (self.root is None):
@@ -133,7 +136,8 @@ class Moments:
                 offset, form["root"] = root_about_mean(X, shift, w)
                 mean, tail = exact_sum(shift, offset)
         weight = None if w is None else float(w.sum())
-        return cls(n, mean, weight=weight, tail=tail, pinned=pinned, **form)
+        single = X.dtype == np.float32
+        return cls(n, mean, weight=weight, tail=tail, pinned=pinned, single=single, **form)
 
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
@@ -157,6 +161,7 @@ class Moments:
             weight=weight,
             tail=tail,
             pinned=self.pinned or other.pinned,
+            single=self.single or other.single,
             **_merged_form(self, other, between),
         )
 
@@ -347,7 +352,7 @@ def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:
         order = np.lexsort(rows.T[::-1])
     except TypeError:
         raise DataError(
-            "rows mix values that cannot be ordered (text and numbers in one column). "
+            "rows mix text and numbers in one column, which cannot be ordered. "
             "Make each column of one kind."
         ) from None
     ordered = rows[order]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ancestral import Counts, TabularAutoregressive, datasets, read_tables, scores
+from ancestral import Counts, TabularAutoregressive, read_tables
+from ancestral.autoregressive import tables
 from ancestral.autoregressive.tables import Tables
-from ancestral.errors import AncestralError, DataError, ModelError
+from ancestral.errors import ModelError
 from tests.test_contract import fits
 
 
@@ -149,16 +148,6 @@ def test_smoothing_must_be_a_number_of_0_or_more(smoothing: Any) -> None:
         TabularAutoregressive(smoothing).fit([[0, 1]])
 
 
-@pytest.mark.parametrize("value", [0, 1])
-def test_equal_images_have_no_entropy(value: int) -> None:
-    for n in (1, 7):
-        X = np.full((n, 9), value)
-        model = TabularAutoregressive().fit(X)
-        assert (model.score(X), model.entropy_) == (0.0, 0.0)
-        np.testing.assert_array_equal(model.sample(3, random_state=0), X[[0, 0, 0]])
-        assert model.log_density(1 - X[:1])[0] == -np.inf
-
-
 def test_many_levels_in_one_column_and_few_in_another() -> None:
     X = np.column_stack([np.arange(3000), np.zeros(3000, int), np.arange(3000) % 2])
     model = TabularAutoregressive().fit(X)
@@ -167,30 +156,7 @@ def test_many_levels_in_one_column_and_few_in_another() -> None:
     assert model.n_parameters_ == 2999 + 0 + 3000
 
 
-# ---- impossible rows -----------------------------------------------------------------------------
-
-
-def test_impossible_rows_are_minus_infinity_without_a_warning() -> None:
-    tables = [[0.5, 0.5, 0.0], [[0.5, 0.5], [1.0, 0.0], [np.nan, np.nan]]]
-    model = TabularAutoregressive.from_tables(tables)
-    rows = [[0, 1], [1, 1], [2, 0]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        np.testing.assert_array_equal(model.log_density(rows), [np.log(0.25), -np.inf, -np.inf])
-        assert model.score(rows) == -np.inf
-        assert model.log_density([[2, np.nan]])[0] == -np.inf
-        assert model.log_density([[np.nan, 1]])[0] == pytest.approx(np.log(0.25))
-        assert scores.bits_per_dimension(model, rows) == np.inf
-        assert model.aic(rows) == np.inf
-
-
-def test_what_is_impossible_is_never_drawn_however_often() -> None:
-    """Ten tenths do not sum to one in binary: the last level must not take what is left over."""
-    model = TabularAutoregressive.from_tables([[*[0.1] * 10, 0.0]])
-    for seed in range(20):
-        rows, counts = model.sample_counts(2**61, random_state=seed)
-        assert rows.max() == 9
-        assert counts.sum() == 2**61
+# ---- draws ---------------------------------------------------------------------------------------
 
 
 def test_a_thousand_levels_of_all_sizes_are_drawn() -> None:
@@ -250,113 +216,14 @@ def test_no_other_image_is_possible(letters: TabularAutoregressive) -> None:
     assert (letters.log_density(other) == -np.inf).all()
 
 
-# ---- refusals ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, object])
-def test_grey_pixels_are_named_with_their_place(dtype: Any) -> None:
-    images = datasets.icons()[0].astype(dtype)
-    images[3, 11] = 0.5
-    with pytest.raises(DataError, match=r"0\.5 at row 3, column 11") as caught:
-        TabularAutoregressive().fit(images)
-    if dtype is not object:
-        assert "(pixel at row 2, column 1)" in str(caught.value)
-        assert "X >= 0.5" in str(caught.value)
-
-
-def test_images_of_0_and_255_are_two_levels_and_booleans_are_too() -> None:
-    images = datasets.icons()[0]
-    plain = TabularAutoregressive().fit(images)
-    for other in (255 * images, images.astype(bool), images.astype(float)):
-        model = TabularAutoregressive().fit(other)
-        assert model.entropy_ == plain.entropy_
-        drawn = model.sample(50, random_state=0)
-        assert set(np.unique(drawn).tolist()) <= set(np.unique(other).tolist())
-
-
-@pytest.mark.parametrize("value", [2, -1, 255, 0.5, -0.0001])
-def test_a_level_not_seen_is_refused_at_scoring(value: float) -> None:
-    """-1 above all: it would index the last level."""
-    model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1]])
-    with pytest.raises(DataError, match=rf"X holds {value} at row 1, column 1.* levels 0, 1"):
-        model.log_density(np.array([[0, 0], [1, value]]))
-
-
-@pytest.mark.parametrize("value", [np.nan, None])
-def test_missing_values_are_refused_in_fit(value: Any) -> None:
-    X = np.array([[0, 1], [1, value]], dtype=object)
-    with pytest.raises(DataError, match=r"NaN.* at row 1, column 1"):
-        TabularAutoregressive().fit(X)
-
-
-def test_images_of_differing_size_are_refused() -> None:
-    with pytest.raises(DataError, match=r"ragged: rows of lengths \[2, 3\]"):
-        TabularAutoregressive().fit([[0, 1], [0, 1, 1]])
-    with pytest.raises(DataError, match=r"X.reshape\(4, 25\)"):
-        TabularAutoregressive().fit(np.zeros((4, 5, 5), int))
-    model = TabularAutoregressive().fit(datasets.icons()[0])
-    with pytest.raises(AncestralError, match=r"16 features.*expecting 25 features"):
-        model.log_density(np.zeros((1, 16), int))
-
-
-def test_a_column_that_mixes_text_and_numbers_is_refused() -> None:
-    with pytest.raises(DataError, match="cannot be ordered"):
-        TabularAutoregressive().fit(np.array([["a", 1], [2, 1]], dtype=object))
-
-
-HALVES = [0.5, 0.5]
-BAD_TABLES = [
-    ([[0.6, 0.5]], r"table 0, prefix \(\): the row \[0.6, 0.5\] sums to 1.1"),
-    ([HALVES, [HALVES, [0.7, 0.4]]], r"table 1, prefix \(1,\).*sums to 1.1"),
-    ([[-0.5, 1.5]], r"table 0.*\[-0.5, 1.5\].*must be probabilities"),
-    ([[np.nan, np.nan]], r"table 0, prefix \(\).*\[nan, nan\]"),
-    ([HALVES, [HALVES, [np.nan, np.nan]]], r"table 1, prefix \(1,\).*\[nan, nan\]"),
-    ([HALVES, [HALVES, [np.nan, 1.0]]], r"table 1, prefix \(1,\).*\[nan, 1\]"),
-    ([[np.inf, 0.0]], r"table 0.*sums to inf"),
-    ([[0.0, 0.0]], r"table 0.*sums to 0"),
-    ([HALVES, HALVES], r"table 1 has shape \(2,\); expected \(2, K\)"),
-    ([HALVES, np.full((3, 2), 0.5)], r"table 1 has shape \(3, 2\); expected \(2, K\)"),
-    ([HALVES, np.full((2, 2, 2), 0.5)], r"table 1 has shape \(2, 2, 2\).*missing or out of order"),
-    ([np.full((2, 2), 0.5), HALVES], r"table 0 has shape \(2, 2\).*out of order"),
-    ([], "list of tables is empty"),
-    ([["a", "b"]], "table 0 holds 'a'"),
-]
-
-
-@pytest.mark.parametrize(("tables", "message"), BAD_TABLES)
-def test_bad_tables_are_named_with_their_prefix(tables: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        TabularAutoregressive.from_tables(tables)
-
-
-def test_tables_in_float32_are_scaled_to_sum_to_one(caplog: pytest.LogCaptureFixture) -> None:
-    rng = np.random.default_rng(0)
-    tables = [rng.dirichlet(np.ones(3), size=(3,) * i).astype(np.float32) for i in range(3)]
-    assert any((table.astype(float).sum(axis=-1) != 1).any() for table in tables)
-    with caplog.at_level("INFO", logger="ancestral"), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model = TabularAutoregressive.from_tables(tables)
-    assert np.exp(model.log_density(every_row((3, 3, 3)))).sum() == pytest.approx(1, abs=1e-14)
-    (record,) = caplog.records
-    assert re.match(r"[123] of 3 tables .* scaled", record.message)
-    caplog.clear()
-    TabularAutoregressive.from_tables([[0.1, 0.2, 0.7]])
-    assert not caplog.records
-
-
-def test_dense_tables_too_large_are_refused_before_they_are_made() -> None:
-    model = TabularAutoregressive().fit(np.eye(31, dtype=int))
-    with pytest.raises(ModelError, match=r"4294967294 cells, 32.0 GiB; the limit is 4 GiB"):
-        model.to_tables()
-    assert model.n_dense_cells_ == 2**32 - 2
-    assert len(model.support_) == 31
+# ---- limits --------------------------------------------------------------------------------------
 
 
 def test_the_limit_is_on_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = TabularAutoregressive().fit(np.eye(5, dtype=int))
-    monkeypatch.setattr("ancestral.autoregressive.tables.MAX_DENSE_BYTES", 8 * (2**6 - 2))
+    monkeypatch.setattr(tables, "MAX_DENSE_BYTES", 8 * (2**6 - 2))
     assert len(model.to_tables()) == 5
-    monkeypatch.setattr("ancestral.autoregressive.tables.MAX_DENSE_BYTES", 8 * (2**6 - 2) - 1)
+    monkeypatch.setattr(tables, "MAX_DENSE_BYTES", 8 * (2**6 - 2) - 1)
     with pytest.raises(ModelError, match="62 cells"):
         model.to_tables()
 

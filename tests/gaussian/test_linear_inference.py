@@ -277,21 +277,6 @@ def test_without_degrees_of_freedom_there_are_no_intervals() -> None:
         model.confidence_interval(X)
 
 
-def test_fewer_rows_than_coefficients_give_the_least_norm() -> None:
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(10, 25)), rng.normal(size=10)
-    with pytest.warns(AncestralWarning) as caught:
-        model = LinearGaussian().fit(X, y)
-    assert "10 rows cannot determine 26 coefficients" in str(caught[0].message)
-    wanted = np.linalg.pinv(X - X.mean(axis=0)) @ (y - y.mean())
-    np.testing.assert_allclose(model.coef_, wanted, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(model.predict(X), y, atol=1e-12)
-    assert np.isnan(model.standard_errors_).all() and model.rank_ == 9
-    for refused in (model.log_density, model.aic, model.bic):
-        with pytest.raises(ModelError, match="unbounded"):
-            refused(X, y)
-
-
 def test_robust_errors_want_the_rows_of_fit() -> None:
     X, y, _ = pairs()
     model = LinearGaussian().fit(X, y)

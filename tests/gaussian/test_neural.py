@@ -209,16 +209,6 @@ def test_bad_parameters_are_named(parameters: dict[str, Any], message: str) -> N
         NeuralGaussian(**parameters).fit(X, y)
 
 
-def test_bad_targets_are_named() -> None:
-    X, y, _, _ = wave(20, seed=0)
-    with pytest.raises(ModelError, match="y is constant"):
-        NeuralGaussian().fit(X, np.full(20, 0.1))
-    with pytest.raises(ModelError, match="n_samples = 1 is too few"):
-        NeuralGaussian().fit(X[:1], y[:1])
-    with pytest.raises(DataError, match="y must be one column"):
-        NeuralGaussian().fit(X, np.column_stack([y, y]))
-
-
 def test_a_damaged_file_is_no_network(fitted: NeuralGaussian, tmp_path: Path) -> None:
     from ancestral.errors import FormatError
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.decomposition import PCA
 
-from ancestral import PPCA, read_array
+from ancestral import PPCA
 from ancestral.errors import AncestralError, DataError, ModelError
 
 # A right sampler fails one of these tests by chance once in 10,000 runs; the seeds are fixed.
@@ -252,21 +250,3 @@ def test_draws_given_everything_repeat_it_and_given_nothing_are_plain() -> None:
     assert stats.kstest(distance, stats.chi2(5).cdf).pvalue > FALSE_ALARM
     with pytest.raises(DataError, match="given holds inf at row 2"):
         model.sample(1, given=[0, 0, np.inf, 0, 0])
-
-
-# ---- real faces ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("q", [2, 50])
-def test_faces_are_scored_as_scipys_normal_scores_them(q: int, course: Path) -> None:
-    """400 float32 faces of 576 pixels: fewer rows than columns."""
-    X = read_array(course / "eigenfaces.npy")
-    assert X.shape == (400, 576)
-    model = PPCA(q).fit(X)
-    mean, C, noise = textbook(X, q)
-    assert model.noise_variance_ == pytest.approx(noise, rel=1e-9)
-    wanted = stats.multivariate_normal(mean, C).logpdf(X.astype(np.float64))
-    np.testing.assert_allclose(model.log_density(X.astype(np.float64)), wanted, rtol=1e-9)
-    # float32 rows are projected in float32, as PCA projects them, where that costs this little
-    np.testing.assert_allclose(model.log_density(X), wanted, rtol=0, atol=0.01)
-    assert (np.diff(model.eigenvalues_) <= 0).all()

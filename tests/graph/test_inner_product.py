@@ -208,41 +208,6 @@ def test_iterations_that_run_out_are_said_to() -> None:
         assert len(caught) == 1
 
 
-# ---- no maximum ----------------------------------------------------------------------------------
-
-NO_MAXIMUM = [
-    ([0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1], r"a -> \+inf.*linked pair has x_i.x_j >= 0.3 .*<= 0.2"),
-    ([0.1, 0.2, 0.3, 0.4], [1, 1, 0, 0], r"a -> -inf.*linked pair has x_i.x_j <= 0.2 .*>= 0.3"),
-    ([0.1, 0.2, 0.2, 0.4], [0, 0, 1, 1], r"a -> \+inf.*>= 0.2 .*<= 0.2"),  # quasi: one tie
-    ([0.1, 0.2, 0.2, 0.4], [1, 1, 0, 0], r"a -> -inf.*<= 0.2 .*>= 0.2"),
-    ([0.2, 0.2, 0.2, 0.4], [0, 1, 0, 1], r"a -> \+inf"),
-    ([0.2, 0.2, 0.2, 0.4], [0, 1, 1, 0], r"a -> -inf"),
-    ([0.1, 0.4], [0, 1], r"a -> \+inf"),
-    ([0.1, 0.2], [0, 0], "no pair is linked: b -> -inf"),
-    ([0.1, 0.2], [1, 1], r"every pair is linked: b -> \+inf"),
-    ([0.3, 0.3, 0.3], [0, 1, 0], "all inner products equal 0.3: a is not identified"),
-    ([0.0, 0.0, 0.0], [0, 1, 0], "all inner products equal 0: a is not identified"),
-]
-
-
-@pytest.mark.parametrize(("s", "e", "message"), NO_MAXIMUM)
-@pytest.mark.parametrize("solver", ["newton", "gradient_ascent"])
-def test_without_a_finite_maximum_the_fit_is_refused(
-    s: list[float], e: list[int], message: str, solver: str
-) -> None:
-    with pytest.raises(ModelError, match=message):
-        InnerProductGraph(solver).fit(path_graph(s, e))
-
-
-def test_the_least_overlap_is_enough_for_a_maximum() -> None:
-    model = InnerProductGraph().fit(path_graph([0.1, 0.2, 0.3, 0.4], [0, 1, 0, 1]))
-    assert np.isfinite([model.slope_, model.intercept_, *model.standard_errors_]).all()
-    gradient = InnerProducts.of(path_graph([0.1, 0.2, 0.3, 0.4], [0, 1, 0, 1])).gradient(
-        model.slope_, model.intercept_
-    )
-    np.testing.assert_allclose(gradient, 0, atol=1e-10)
-
-
 # ---- draws ---------------------------------------------------------------------------------------
 
 
@@ -288,15 +253,6 @@ def test_drawn_features_are_uniform_and_edges_follow_them(fitted: InnerProductGr
     error = np.array([again.slope_ - fitted.slope_, again.intercept_ - fitted.intercept_])
     distance = error @ np.linalg.solve(again.covariance_, error)
     assert stats.chi2(2).sf(distance) > FALSE_ALARM
-
-
-def test_a_graph_too_large_to_draw_is_refused_with_its_size(fitted: InnerProductGraph) -> None:
-    with pytest.raises(ModelError, match=r"n_nodes=100000 .*GiB"):
-        fitted.sample(1, n_nodes=100_000)
-    with pytest.raises(ModelError, match=r"n_nodes=100000 .*GiB"):
-        fitted.sample(1, features=np.zeros((100_000, 3)))
-    with pytest.raises(ModelError, match=r"n_samples=1000000000.*GiB"):
-        fitted.sample(10**9)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "3"])

@@ -19,6 +19,7 @@ from ancestral.base import Density
 from ancestral.errors import DataError
 
 MISSING = -1
+_BINARISE = "Binarise grey pixels with X >= 0.5."
 
 
 class DiscreteDensity(Density):
@@ -61,7 +62,8 @@ class DiscreteDensity(Density):
             wrong = known[place] != filled
             if wrong.any():
                 i = int(np.flatnonzero(wrong)[0])
-                raise DataError(_unknown_level(X[i, j], (i, j), known, name))
+                where = f"{describe_place((i, j))}{_pixel(j, X.shape[1])}"
+                raise DataError(_unknown_level(X[i, j], where, known, name))
             codes[:, j] = np.where(gap, MISSING, place)
         return codes
 
@@ -117,39 +119,49 @@ def learn_categories(X: NDArray) -> list[NDArray]:
     if X.dtype.kind == "b" or (X.dtype.kind in "iu" and ((X == 0) | (X == 1)).all()):
         # A pixel that is constant in the data is still a pixel that could be on or off.
         return [np.array([0, 1], X.dtype)] * X.shape[1]
-    try:
-        return [np.unique(X[:, j]) for j in range(X.shape[1])]
-    except TypeError:
-        raise DataError(
-            "X mixes values that cannot be ordered (text and numbers in one column). "
-            "Make each column of one kind."
-        ) from None
+    return [np.unique(X[:, j]) for j in range(X.shape[1])]
 
 
 def _refuse_fractions(X: NDArray) -> None:
-    """Raise DataError at the first value that is no whole number, or is a missing object."""
+    """Raise DataError at the first value that is no whole number of 64 bits."""
+    if X.dtype.kind == "O":
+        _refuse_odd_objects(X)
+        return
     if X.dtype.kind == "f":
         wrong = np.floor(X) != X
         if wrong.any():
             i, j = (int(k) for k in np.argwhere(wrong)[0])
             raise DataError(
                 f"X holds {X[i, j]:g} at {describe_place((i, j))}{_pixel(j, X.shape[1])}, which is "
-                "no whole number: levels are integers, booleans or text. Binarise grey pixels "
-                "with X >= 0.5."
+                f"no whole number: levels are integers, booleans or text. {_BINARISE}"
             )
-        return
-    if X.dtype.kind == "O":
-        for (i, j), value in np.ndenumerate(X):
-            if isinstance(value, float | np.floating) and value != np.floor(value):
-                seen = "NaN" if np.isnan(value) else f"{value:g}"
-                raise DataError(
-                    f"X holds {seen} at {describe_place((i, j))}; levels are integers, booleans "
-                    "or text. Drop or recode it."
-                )
-            if value is None:
-                raise DataError(
-                    f"X holds None (NaN) at {describe_place((i, j))}; drop or recode it."
-                )
+    if X.dtype.kind == "f" or X.dtype == np.uint64:
+        wrong = (X >= 2.0**63) | (X < -(2.0**63))
+        if wrong.any():
+            i, j = (int(k) for k in np.argwhere(wrong)[0])
+            raise DataError(
+                f"X holds {X[i, j]!s} at {describe_place((i, j))}, which is no integer of 64 bits. "
+                "Recode the levels, or give them as text."
+            )
+
+
+def _refuse_odd_objects(X: NDArray) -> None:
+    """Raise DataError at the first object that is no level, or of another kind than its column."""
+    for (i, j), value in np.ndenumerate(X):
+        where = describe_place((i, j))
+        if value is None:
+            raise DataError(f"X holds None (NaN) at {where}; drop or recode it.")
+        if isinstance(value, float | np.floating) and not float(value).is_integer():
+            seen = "NaN" if np.isnan(value) else f"{value:g}"
+            raise DataError(
+                f"X holds {seen} at {where}; levels are integers, booleans or text. "
+                "Drop or recode it."
+            )
+        if isinstance(value, str) != isinstance(X[0, j], str):
+            raise DataError(
+                f"X holds {value!r} at {where} where row 0 holds {X[0, j]!r}: text and numbers "
+                "cannot be ordered. Make each column of one kind."
+            )
 
 
 def _pixel(j: int, width: int) -> str:
@@ -182,10 +194,16 @@ def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
     return column
 
 
-def _unknown_level(value: Any, place: tuple[int, int], known: NDArray, name: str) -> str:
+def _unknown_level(value: Any, where: str, known: NDArray, name: str) -> str:
     """Word the error for a level that was not seen in `fit`."""
     shown = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
+    mend = "Recode it, or fit to rows that hold it."
+    if known.dtype.kind in "biu" and np.array_equal(known, [0, 1]):
+        if 0 < float(value) < 1:
+            mend = _BINARISE
+        elif 1 < float(value) < 256:
+            mend = f"Binarise pixels of 0 to 255 with {name} > 127."
     return (
-        f"{name} holds {value!s} at {describe_place(place)}, a level not seen in fit; "
-        f"that column has the levels {shown}."
+        f"{name} holds {value!s} at {where}, a level not seen in fit; "
+        f"that column has the levels {shown}. {mend}"
     )

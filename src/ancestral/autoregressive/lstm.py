@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_expit, log_softmax
 
 from ancestral._validation import as_generator, check_integer, check_number, warn
-from ancestral.autoregressive.lstm_training import Training, set_weights
+from ancestral.autoregressive.lstm_training import WARM_UP, Training, set_weights
 from ancestral.autoregressive.lstm_training import network as new_network
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import DataError
@@ -191,6 +191,18 @@ class LSTMAutoregressive(Sequential):
         if settings["max_steps"] == 0:
             warn("max_steps=0: the LSTM is untrained, its weights are the random start.")
         self.loss_ = float(-(share @ self._log_density_levels(counts.rows)))
+        self._warn_if_nothing_was_gained(training.at.step)
+
+    def _warn_if_nothing_was_gained(self, steps: int) -> None:
+        """Warn where the warm-up is over and the random start is still the best."""
+        start, lost = self.history_[0]["loss"], self.history_[-1]["step"] < steps
+        if lost or steps < WARM_UP:  # a loss that is no number has been said
+            return
+        if min(row["loss"] for row in self.history_) >= start:
+            warn(
+                f"no step of {steps} brought the loss below its start ({start:g}): the weights "
+                f"are the random start. Change learning_rate={self.learning_rate:g}."
+            )
 
     def _checked_settings(self) -> dict[str, Any]:
         """Return the checked parameters of the training."""

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import as_generator, check_integer, check_n_samples
+from ancestral._validation import DRAWN_BYTES, as_generator, check_integer, check_n_samples
 from ancestral.autoregressive import coding, conditioning, sampling, search, smc
 from ancestral.autoregressive.levels import MISSING, DiscreteDensity
 from ancestral.errors import ModelError
@@ -182,7 +182,7 @@ class Sequential(DiscreteDensity):
                 'method="smc" is for draws given known values; without given, draws are exact.'
             )
         self._check_fitted()
-        n_samples = check_n_samples(n_samples, row_bytes=8 * self.n_features_in_)
+        n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
         row = self._encode(self._check_given(given)[None], missing=True, name="given")[0]
         n, rng = _checked_particles(n_particles), as_generator(random_state)
         return self._decode(smc.sample_given(self, row, n_samples, n, rng))

@@ -1,6 +1,9 @@
-"""Conditional probability tables, the rows of reachable prefixes only.
+"""Conditional probability tables as data: the rows of reachable prefixes, to and from dense arrays.
 
-A prefix is reachable when every level on the way to it has positive probability. What is here
+    table_i[x_1, ..., x_{i-1}, :] = p(x_i | x_1 ... x_{i-1})
+
+Of the K_1 x ... x K_i cells of the i-th dense table almost all belong to prefixes of probability
+zero. `Tables` keeps one row per *reachable* prefix (context), and reads no other. What is here
 needs NumPy alone: reading tables from a file loads no model.
 """
 
@@ -14,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._validation import as_numbers
-from ancestral.errors import DataError, ModelError
+from ancestral.errors import DataError, DataTypeError, ModelError
 
 MAX_DENSE_BYTES = 4 << 30
 SUM_TOLERANCE = 1e-6
@@ -57,6 +60,10 @@ class Tables:
             For a table of the wrong shape, or a reachable row that holds NaN, a negative or a
             sum other than one (beyond 1e-6; smaller differences are scaled away).
         """
+        if not isinstance(tables, Sequence | np.ndarray) or isinstance(tables, str):
+            raise DataTypeError(
+                f"tables must be a list of arrays, one per variable; got {type(tables).__name__}."
+            )
         if len(tables) == 0:
             raise DataError("the list of tables is empty: give one table per variable.")
         contexts: list[NDArray[np.intp]] = []
@@ -138,13 +145,24 @@ def checked_rows(
     wrong = ~((rows >= 0).all(axis=1) & (np.abs(total - 1) <= SUM_TOLERANCE))
     if wrong.any():
         r = int(np.flatnonzero(wrong)[0])
-        shown = ", ".join(f"{p:g}" for p in rows[r][:4])
-        raise DataError(
-            f"table {table}, prefix {tuple(int(x) for x in prefixes[r])}: the row [{shown}] sums "
-            f"to {total[r]:g}; a reachable row must be probabilities that sum to 1."
-        )
+        where = f"table {table}, prefix {tuple(int(x) for x in prefixes[r])}"
+        raise DataError(f"{where}: {_wrong_row(rows[r], float(total[r]))}")
     # Rounding of the last bit is left alone, so that exact tables stay exact.
     return np.where(np.abs(total - 1) < 1e-12, 1.0, 1 / total)[:, None] * rows
+
+
+def _wrong_row(row: NDArray[np.float64], total: float) -> str:
+    """Word what is wrong with the probabilities of a prefix that can be reached, and the mend."""
+    shown = ", ".join(f"{p:g}" for p in row[:4]) + (", ..." if len(row) > 4 else "")
+    odd = ~((row >= 0) & np.isfinite(row))
+    if odd.any():
+        level = int(np.argmax(odd))
+        return (
+            f"level {level} of the row [{shown}] is {row[level]:g}; a prefix that can be reached "
+            "needs probabilities. Mend the row, or make its prefix impossible."
+        )
+    mend = "Divide it by its sum." if total else "Mend the row, or make its prefix impossible."
+    return f"the row [{shown}] sums to {total:.9g}, and probabilities sum to 1. {mend}"
 
 
 def extend_prefixes(prefixes: NDArray[np.intp], rows: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -13,7 +13,6 @@ was never seen is uniform from there on; without it, impossible.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -31,7 +30,6 @@ from ancestral.statistics import Counts
 UNSEEN = -1  # child of a level that leads to no stored context
 MAX_SUPPORT = 1 << 20
 MAX_LISTED = 1 << 12  # rows that draws are split among at once
-logger = logging.getLogger("ancestral")
 
 
 class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):

@@ -9,6 +9,9 @@ from ancestral._validation import warn
 from ancestral.errors import ModelError
 from ancestral.statistics import Moments
 
+EPS = float(np.finfo(np.float64).eps)
+SQUARED_AWAY = 1e-140  # below such a mean, differences may be so small that squaring loses them
+
 
 def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDArray]:
     """Return eigenvalues and leading eigenvectors (all for None) of data that vary.
@@ -19,28 +22,39 @@ def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDA
         When every column is constant, or only rounding makes it vary.
     """
     eigenvalues, directions = statistics.eigen(n_vectors)
-    rounding = ((np.finfo(np.float64).eps * statistics.mean) ** 2).sum()
+    rounding = ((EPS * statistics.mean) ** 2).sum()
     if not eigenvalues.size or eigenvalues[0] <= rounding:
-        raise ModelError(_no_variance_message(statistics.mean))
+        raise ModelError(_no_variance_message(statistics))
     return eigenvalues, directions
 
 
-def _no_variance_message(mean: NDArray[np.float64]) -> str:
+def _no_variance_message(statistics: Moments) -> str:
     """Word the error for constant columns, and for those that only look so after rounding."""
-    top = float(np.abs(mean).max(initial=0.0))
-    apart = float(np.spacing(np.float32(min(top, 1e38))))
+    mean = statistics.mean
+    j = int(np.abs(mean).argmax()) if mean.size else 0
+    top = float(mean[j]) if mean.size else 0.0
+    lost = ""
+    if abs(top) < SQUARED_AWAY:
+        lost = " (Differences below 1e-160 vanish when squared: rescale them.)"
+    elif statistics.single:
+        apart = float(np.spacing(np.float32(abs(top))))
+        lost = (
+            f" (float32 values near {top:g} stand {apart:g} apart: finer differences need float64.)"
+        )
     return (
-        "X has no variance: every column is constant, and the likelihood is unbounded. Give rows "
-        "that differ. (Differences below 1e-160 vanish when squared: rescale them. "
-        f"float32 values near {top:g} stand {apart:g} apart: finer differences need float64.)"
+        f"X has no variance: every column is constant (column {j} is {top:g}), and the likelihood "
+        f"is unbounded. Give rows that differ.{lost}"
     )
 
 
-def warn_of_coarse_values(statistics: Moments, dtype: np.dtype) -> None:
-    """Warn once when columns vary by less than the distance of neighbouring floats."""
+def warn_of_odd_columns(statistics: Moments) -> None:
+    """Warn once when columns vary by less than the distance of neighbouring floats, or never."""
+    dtype = np.dtype(np.float32 if statistics.single else np.float64)
     spread = np.sqrt(statistics.spreads / statistics.total_weight)
-    apart = np.spacing(np.abs(statistics.mean).astype(dtype)).astype(np.float64)
+    with np.errstate(over="ignore"):  # of float64 rows beside float32 ones
+        apart = np.spacing(np.abs(statistics.mean).astype(dtype)).astype(np.float64)
     coarse = np.flatnonzero((spread > 0) & (spread < apart))
+    constant = np.flatnonzero(spread == 0)
     if len(coarse):
         j = int(coarse[0])
         warn(
@@ -48,14 +62,24 @@ def warn_of_coarse_values(statistics: Moments, dtype: np.dtype) -> None:
             f"column {j} spreads ({spread[j]:g}): most of its variance is rounding, and the rest "
             "is gone. Subtract the mean before storing as float32, or give float64."
         )
-
-
-def warn_of_constant_columns(statistics: Moments) -> None:
-    """Warn once when some columns never vary."""
-    constant = np.flatnonzero(statistics.spreads == 0)
-    if len(constant):
+    elif len(constant):
         shown = ", ".join(str(j) for j in constant[:5]) + (", ..." if len(constant) > 5 else "")
         warn(
             f"{len(constant)} of {statistics.n_features} columns are constant ({shown}); the fit "
             "is right, but they carry no information and lower sigma^2. Consider dropping them."
         )
+
+
+def warn_of_equal_eigenvalues(eigenvalues: NDArray[np.float64], q: int, n: int) -> None:
+    """Warn when the last axis kept and the first left out differ by no more than rounding."""
+    slack = EPS * (len(eigenvalues) + n**0.5) * eigenvalues[0]
+    if q == 0 or eigenvalues[q - 1] - eigenvalues[q] > slack:
+        return
+    least = eigenvalues[q]
+    below, above = (eigenvalues > least + slack).sum(), (eigenvalues >= least - slack).sum()
+    other = f" or {above}" if above < len(eigenvalues) and eigenvalues[above] > 0 else ""
+    warn(
+        f"eigenvalues {q - 1} and {q} are equal ({least:g}): the likelihood and sigma^2 are right, "
+        f"but any axes that span the same variance would do. Pass n_components={below}{other} for "
+        "axes that are unique."
+    )

@@ -227,10 +227,6 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
             )
         if n < p + centred:
             found = solve_least_norm(statistics, centred=centred)
-            warn(
-                f"{n} rows cannot determine {p + centred} coefficients: of all that fit best, "
-                "those of least norm are kept, without standard errors. Drop columns or add rows."
-            )
         else:
             found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
         refuse_constant_targets(found, statistics.moments.mean[p:])
@@ -247,7 +243,15 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         covariance = residual / found.weight  # (k, k)
         std = np.sqrt(np.diag(covariance) * n / max(free, 1))
         log_determinant = _log_determinant(covariance)
-        if unbounded.any():
+        wanted = statistics.n_inputs + intercepts
+        if n < wanted:
+            exact = " The fit is exact: density, aic, bic and sample are refused."
+            warn(
+                f"{n} rows cannot determine {wanted} coefficients: of all that fit best, those of "
+                "least norm are kept, without standard errors. Drop columns or add rows."
+                f"{exact * bool(unbounded.any())}"
+            )
+        elif unbounded.any():
             warn(
                 "the fit is exact (zero residual): sigma^2 = 0, so density, aic, bic and sample "
                 "are refused; the coefficients stand."

@@ -161,8 +161,6 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         if not statistics.are_finite and _arrays.has_gaps(X):
             self._fit_with_gaps(_arrays.to_host(X))
             return
-        if isinstance(statistics, Moments) and isinstance(X, np.ndarray):
-            degenerate.warn_of_coarse_values(statistics, X.dtype)
         self._solve(statistics)
 
     def _solve(self, statistics: Moments | Folds) -> None:
@@ -196,8 +194,9 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
                 f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
-        degenerate.warn_of_constant_columns(statistics)
         eigenvalues = _all_of(eigenvalues, d)
+        degenerate.warn_of_odd_columns(statistics)
+        degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
         self.log_likelihood_ = float(selection.log_likelihoods(eigenvalues, n, q)[-1])
         self.n_samples_ = n
         self.n_missing_ = 0

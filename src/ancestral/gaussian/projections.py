@@ -135,7 +135,11 @@ def _in_single(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
     for rows in _blocks(part):
         c = block[: rows.stop - rows.start]
         np.subtract(X[rows], centre, out=c)
-        use(rows, (c @ turned).T - left, _squares_of_single(c) + (least - 2.0 * (c @ lost_single)))
+        along, moved, squares = (c @ turned).T, c @ lost_single, _squares_of_single(c)
+        if not all(np.isfinite(part).all() for part in (along, moved, squares)):
+            _centred_first(X, rows, frame, use)  # overflowed; what is missing shows there as here
+            continue
+        use(rows, along - left, squares + (least - 2.0 * moved))
 
 
 def _squares(c: NDArray) -> NDArray:

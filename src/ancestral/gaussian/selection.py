@@ -216,9 +216,9 @@ def checked_n_components(n_components: Any, n: int, d: int) -> int:
             f"got {q} with {d} feature(s). {mend}"
         )
     if n < q + 2:
-        raise ModelError(
-            one_sample_message(n, q + 2, f"n_components={q} needs two more rows than that")
-        )
+        why = f"with fewer n_components={q} leaves sigma^2 = 0 and the likelihood unbounded"
+        mend = f" Pass n_components={n - 2} or fewer, or add rows." if n > 2 else " Add rows."
+        raise ModelError(one_sample_message(n, q + 2, why) + mend)
     return q
 
 

@@ -20,9 +20,11 @@ from scipy import sparse
 
 from ancestral._validation import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
 from ancestral.errors import DataError, DataTypeError, ModelError
+from ancestral.graph.labels import aligned
 
 logger = logging.getLogger("ancestral")
 
+LARGEST_FEATURE = 1e70  # the information sums squares of inner products, fourth powers of features
 DENSE_NODES = 2_000  # up to here an adjacency is an array, whatever it was given as
 
 
@@ -36,7 +38,8 @@ class Graph:
     adjacency : array-like or scipy.sparse matrix of shape (n_nodes, n_nodes)
         0 or 1 and symmetric. The diagonal, if it is not zero, is ignored: only pairs of
         different nodes have a probability. A sparse matrix of more than 2,000 nodes stays sparse
-        (`scipy.sparse.csr_array`, int8, sorted); anything else becomes an int8 array.
+        (`scipy.sparse.csr_array`, int8, sorted); anything else becomes an int8 array. Dataframes
+        that label their rows are read in the order of the features' labels.
     feature_names : sequence of str, optional
         One for each column of `features`.
 
@@ -57,12 +60,12 @@ class Graph:
     feature_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        X = as_numbers(self.features, name="features", ndim=2).astype(np.float64)
-        refuse_non_finite(X, name="features")
+        X = checked_features(self.features)
         if not len(X):
             raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
+        E = _checked_adjacency(aligned(self.features, self.adjacency), X)
         object.__setattr__(self, "features", X)
-        object.__setattr__(self, "adjacency", _checked_adjacency(self.adjacency, len(X)))
+        object.__setattr__(self, "adjacency", E)
         if self.feature_names is not None:
             names = tuple(str(name) for name in self.feature_names)
             if len(names) != X.shape[1]:
@@ -152,8 +155,22 @@ def symmetric(i: NDArray, j: NDArray, n_nodes: int) -> sparse.csr_array:
     return adjacency
 
 
-def _checked_adjacency(E: Any, n_nodes: int) -> NDArray[np.int8] | sparse.csr_array:
+def checked_features(features: Any) -> NDArray[np.float64]:
+    """Return features as float64, shape (n, m); DataError where inner products would overflow."""
+    X = as_numbers(features, name="features", ndim=2).astype(np.float64)
+    refuse_non_finite(X, name="features")
+    if np.abs(X).max(initial=0.0) > LARGEST_FEATURE:
+        i, j = (int(k) for k in np.argwhere(np.abs(X) > LARGEST_FEATURE)[0])
+        raise DataError(
+            f"features holds {X[i, j]:g} at row {i}, column {j}: the squares of inner products "
+            "overflow float64. Rescale the features, for example to [-1, 1]."
+        )
+    return X
+
+
+def _checked_adjacency(E: Any, X: NDArray[np.float64]) -> NDArray[np.int8] | sparse.csr_array:
     """Return E as int8, an array or sparse by its size; raise DataError if it is no adjacency."""
+    n_nodes = len(X)
     if type(E).__module__.startswith("networkx"):
         raise DataTypeError(
             "adjacency is a networkx graph, whose nodes have an order of their own: give a "
@@ -171,7 +188,7 @@ def _checked_adjacency(E: Any, n_nodes: int) -> NDArray[np.int8] | sparse.csr_ar
     wrong = (E != 0) & (E != 1)
     if wrong.any():
         i, j = (int(k) for k in np.argwhere(wrong)[0])
-        raise DataError(f"adjacency holds {E[i, j]} at ({i}, {j}); entries must be 0 or 1.")
+        _refuse_entry(E[i, j], i, j, is_swapped=_is_adjacency(X))
     uneven = E != E.T
     if uneven.any():
         i, j = (int(k) for k in np.argwhere(uneven)[0])
@@ -190,7 +207,7 @@ def _checked_sparse(E: Any) -> sparse.csr_array:
     if wrong.any():
         place = int(np.argmax(wrong))
         i, j = _row_of(E, place), int(E.indices[place])
-        raise DataError(f"adjacency holds {E.data[place]} at ({i}, {j}); entries must be 0 or 1.")
+        _refuse_entry(E.data[place], i, j)
     across = E.T.tocsr()  # sorted, like E
     if not (np.array_equal(E.indptr, across.indptr) and np.array_equal(E.indices, across.indices)):
         one_way = (E - E.multiply(across)).tocsr()
@@ -200,6 +217,24 @@ def _checked_sparse(E: Any) -> sparse.csr_array:
     return E.astype(np.int8)
 
 
+def _is_adjacency(X: NDArray[np.float64]) -> bool:
+    """Tell whether features could be an adjacency: square, symmetric, 0 or 1."""
+    return X.shape[0] == X.shape[1] and bool(((X == 0) | (X == 1)).all() and (X == X.T).all())
+
+
+def _refuse_entry(value: Any, i: int, j: int, *, is_swapped: bool = False) -> None:
+    """Raise DataError for an entry that is neither 0 nor 1."""
+    if is_swapped:
+        mend = "The features look like an adjacency: are the two swapped?"
+    elif value != value:
+        mend = "Drop the graph, or decide whether that pair is linked."
+    elif i == j:
+        mend = "The diagonal is not modelled: set it to 0."
+    else:
+        mend = "Threshold weights, for example E >= 0.5."
+    raise DataError(f"adjacency holds {value} at ({i}, {j}); entries must be 0 or 1. {mend}")
+
+
 def _row_of(E: sparse.csr_array, place: int) -> int:
     """Return the row in which a stored entry stands."""
     return int(np.searchsorted(E.indptr, place, side="right")) - 1
@@ -207,10 +242,14 @@ def _row_of(E: sparse.csr_array, place: int) -> int:
 
 def _refuse_shape(shape: tuple[int, ...], n_nodes: int) -> None:
     """Raise DataError for an adjacency of another shape."""
-    swapped = " Are features and adjacency swapped?" if shape[0] == n_nodes else ""
+    mend = (
+        "Are features and adjacency swapped?"
+        if shape[0] == n_nodes
+        else "Give each node one row of both."
+    )
     raise DataError(
         f"features have {n_nodes} rows, so adjacency must have shape ({n_nodes}, {n_nodes}); "
-        f"got {shape}.{swapped}"
+        f"got {shape}. {mend}"
     )
 
 

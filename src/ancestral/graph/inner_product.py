@@ -27,11 +27,9 @@ from sklearn.base import clone
 from ancestral._validation import (
     FEWER_GRAPHS,
     as_generator,
-    as_numbers,
     check_integer,
     check_n_samples,
     check_number,
-    refuse_non_finite,
     warn,
     within_memory,
 )
@@ -42,6 +40,7 @@ from ancestral.graph.graphs import (
     DENSE_NODES,
     Graph,
     as_graphs,
+    checked_features,
     refuse_large,
     say_ignored_loops,
     warn_of_odd_graphs,
@@ -338,7 +337,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             Symmetric; zero on the diagonal.
         """
         self._check_fitted()
-        X = self._check_features(features)
+        X = checked_features(features)
         refuse_large(
             len(X),
             matrices=3,
@@ -385,7 +384,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             if n_features is None
             else check_integer(n_features, "n_features", minimum=1)
         )
-        fixed = None if features is None else self._check_features(features)
+        fixed = None if features is None else checked_features(features)
         nodes = n_nodes if fixed is None else len(fixed)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
         n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
@@ -409,11 +408,6 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         adjacency = np.zeros((n, n), np.int8)
         adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
         return Graph(X, adjacency)
-
-    def _check_features(self, features: ArrayLike) -> NDArray[np.float64]:
-        X = as_numbers(features, name="features", ndim=2).astype(np.float64)
-        refuse_non_finite(X, name="features")
-        return X
 
     def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
         graphs = as_graphs(X)

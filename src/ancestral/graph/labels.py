@@ -1,0 +1,56 @@
+"""Node labels of dataframes: an adjacency is read in the order of the features' rows.
+
+A pandas dataframe names its rows, and a matrix of edges its columns as well. Where the names of two
+sides are one set in two orders, the order of the features is meant, never the places. Names that
+only count the rows (0, 1, ...) say nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ancestral.errors import DataError
+
+
+def aligned(features: Any, adjacency: Any) -> Any:
+    """Return the adjacency with rows and columns in the order of the features' labels.
+
+    Raises
+    ------
+    DataError
+        When labels are repeated or name other nodes, naming the first.
+    """
+    if not _is_labelled(adjacency):
+        return adjacency
+    rows, columns = list(adjacency.index), list(adjacency.columns)
+    if len(rows) != len(columns):
+        return adjacency  # of a wrong shape, as its reader will say
+    if _in_another_order(columns, rows, "the columns of adjacency", "its rows"):
+        adjacency = adjacency[rows]
+    if not _is_labelled(features) or len(features.index) != len(rows):
+        return adjacency
+    nodes = list(features.index)
+    if _in_another_order(rows, nodes, "the rows of adjacency", "the rows of features"):
+        adjacency = adjacency.loc[nodes, nodes]
+    return adjacency
+
+
+def _is_labelled(table: Any) -> bool:
+    """Tell whether a table has labels on rows and columns, as pandas' dataframes do."""
+    return all(hasattr(table, name) for name in ("index", "columns", "loc"))
+
+
+def _in_another_order(labels: list[Any], wanted: list[Any], one: str, other: str) -> bool:
+    """Tell whether both name the same nodes in different orders; refuse different names."""
+    counted = list(range(len(labels)))
+    if labels == wanted:
+        return False
+    if len({*labels}) == len(labels) and {*labels} == {*wanted}:
+        return True
+    if counted in (labels, wanted):
+        return False
+    i, odd = next((i, a) for i, (a, b) in enumerate(zip(labels, wanted, strict=True)) if a != b)
+    raise DataError(
+        f"{one} and {other} name different nodes: {odd!r} at {i} where the other has "
+        f"{wanted[i]!r}. Give both the same labels, or arrays in one order."
+    )
