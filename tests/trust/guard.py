@@ -30,6 +30,10 @@ MEMORY = 200 << 20
 HANGS = 30.0  # of wall-clock time: a busy machine must not fail a test
 
 
+class Hanging(BaseException):
+    """Raised by the alarm; no reader that turns other errors into its own may catch it."""
+
+
 class Outcome(NamedTuple):
     """What a call gave or raised, the warnings, and what it cost."""
 
@@ -157,10 +161,10 @@ def _once(call: Callable[[], Any]) -> Outcome:
 
 @contextmanager
 def _alarm() -> Iterator[None]:
-    """Raise TimeoutError in what waits for ever."""
+    """Raise Hanging in what waits for ever."""
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"still waiting after {HANGS:.0f} s")
+        raise Hanging(f"still waiting after {HANGS:.0f} s")
 
     previous = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, HANGS)

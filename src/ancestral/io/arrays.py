@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ancestral._validation import refuse_non_finite
 from ancestral.errors import DataError, FormatError
-from ancestral.io.files import PathLike, Source
+from ancestral.io.files import PathLike, Source, shown
+from ancestral.io.images import is_folder, read_images
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive, read_npy
 from ancestral.io.parquet import read_parquet
@@ -28,8 +29,9 @@ def read_array(
     Parameters
     ----------
     path : str or path-like
-        A `.npy`, `.npz`, `.csv`, `.parquet` or pickle (`.pkl`) file, gzipped or not. What it is
-        gets told from its content; a name that says otherwise is refused.
+        A `.npy`, `.npz`, `.csv`, `.parquet` or pickle (`.pkl`) file, gzipped or not; or a folder
+        of grey pictures (PNG, JPEG) of one size. What a file is gets told from its content; a
+        name that says otherwise is refused.
     key : str, optional
         Which array, where an `.npz` or a pickled dict holds several.
     missing : bool
@@ -40,7 +42,8 @@ def read_array(
     Returns
     -------
     ndarray
-        In the file's dtype (numbers from text are float64), native byte order.
+        In the file's dtype (numbers from text are float64), native byte order. Pictures come as
+        (n_images, height, width), in the natural order of their names.
 
     Raises
     ------
@@ -50,9 +53,10 @@ def read_array(
     DataTypeError
         When it holds objects, text, complex numbers, dates or records.
     DataError
-        When it holds infinity, or NaN without `missing`, or nothing.
+        When it holds infinity, or NaN without `missing`, or nothing, or pictures in colour or of
+        several sizes.
     MissingExtraError
-        For Parquet without pyarrow.
+        For Parquet without pyarrow, for pictures without Pillow.
 
     Examples
     --------
@@ -62,6 +66,10 @@ def read_array(
     >>> read_array(path).dtype
     dtype('float32')
     """
+    if is_folder(path):
+        if key is not None:
+            raise FormatError(f"{shown(path)}: is a folder, so key={key!r} means nothing here.")
+        return read_images(path, max_bytes=max_bytes)
     with Source(path, max_bytes=max_bytes) as source:
         kind = recognise(source, ("npy", "zip", "pickle", "text", "parquet"))
         if key is not None and kind not in ("zip", "pickle"):
