@@ -13,6 +13,7 @@ import pickle
 import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,15 @@ def gadgets(marker: Path) -> dict[str, tuple[bytes, str]]:
     }  # fmt: skip
 
 
+# A14: those of the gadgets that name nothing, or nothing that could be run.
+MALFORMED = (
+    "obj", "newobj", "extension", "persistent", "persistent0", "set", "out_of_band",
+    "reconstruct_other", "codec", "build_list", "build_state", "build_short", "call_number",
+    "missing_memo", "empty_stack", "no_mark", "open_mark", "unfinished", "bare_name", "protocol",
+    "no_opcode", "list_key", "cycle",
+)  # fmt: skip
+
+
 def huge_claims() -> dict[str, bytes]:
     """A15: lengths that cannot be there."""
     return {
@@ -112,7 +122,20 @@ def nested(depth: int) -> dict[str, bytes]:
     return {
         "lists": b"\x80\x04" + b"]" * depth + b"a" * (depth - 1) + b".",
         "tuples": b"\x80\x04)" + b"\x85" * depth + b".",
+        "dicts": b"\x80\x04" + b"}K\x00" * depth + b"N" + b"s" * depth + b".",
     }
+
+
+def gzip_of_zeros(n_bytes: int) -> bytes:
+    """A21: a whole, right gzip of so many MiB of zeros, made without compressing them all."""
+    block = zlib.compressobj(9, wbits=-15)
+    zeros = bytes(1 << 20)
+    piece = block.compress(zeros) + block.flush(zlib.Z_FULL_FLUSH)
+    crc = 0
+    for _ in range(n_bytes >> 20):
+        crc = zlib.crc32(zeros, crc)
+    head = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return head + piece * (n_bytes >> 20) + b"\x03\x00" + struct.pack("<II", crc, n_bytes)
 
 
 def npy_bytes(array: np.ndarray) -> bytes:

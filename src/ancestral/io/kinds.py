@@ -80,7 +80,7 @@ _EXTENSIONS = {
 
 # Pickles of protocol 0 and 1 carry no signature; these are the ways a container or array opens.
 _OLD_PICKLE = re.compile(
-    rb"\((?:lp|dp|l\.|d\.)|[(\]}]*(?:q.)?\(*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|[\]}]q"
+    rb"\((?:lp|dp|l\.|d\.|S')|[(\]}]*(?:q.)?\(*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|[\]}]q"
 )
 
 
