@@ -128,14 +128,37 @@ def nested(depth: int) -> dict[str, bytes]:
 
 def gzip_of_zeros(n_bytes: int) -> bytes:
     """A21: a whole, right gzip of so many MiB of zeros, made without compressing them all."""
-    block = zlib.compressobj(9, wbits=-15)
+    packed, crc = deflated_zeros(n_bytes)
+    head = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return head + packed + struct.pack("<II", crc, n_bytes)
+
+
+def npz_of_zeros(n_bytes: int) -> bytes:
+    """A20: a whole, right .npz of about a thousandth of the size of the array in it."""
+    head = npy_bytes(np.zeros(0)).replace(b"(0,)", f"({n_bytes // 8},)".encode())
+    length = int.from_bytes(head[8:10], "little")
+    head = head[: 10 + length - 1].rstrip(b" ").ljust(10 + length - 1)[: 10 + length - 1] + b"\n"
+    stored = zlib.compressobj(0, wbits=-15)
+    opening = stored.compress(head) + stored.flush(zlib.Z_FULL_FLUSH)
+    packed, crc = deflated_zeros(n_bytes, zlib.crc32(head))
+    packed, size = opening + packed, len(head) + n_bytes
+    name = b"arr_0.npy"
+    sizes = struct.pack("<IIIHH", crc, len(packed), size, len(name), 0)
+    local = b"PK\x03\x04" + struct.pack("<HHHHH", 20, 0, 8, 0, 33) + sizes + name
+    entry = b"PK\x01\x02" + struct.pack("<HHHHHH", 20, 20, 0, 8, 0, 33) + sizes
+    entry += struct.pack("<HHHII", 0, 0, 0, 0, 0) + name
+    end = struct.pack("<HHHHIIH", 0, 0, 1, 1, len(entry), len(local) + len(packed), 0)
+    return local + packed + entry + b"PK\x05\x06" + end
+
+
+def deflated_zeros(n_bytes: int, crc: int = 0) -> tuple[bytes, int]:
+    """Return so many MiB of zeros as raw deflate, and the CRC continued over them."""
     zeros = bytes(1 << 20)
+    block = zlib.compressobj(9, wbits=-15)
     piece = block.compress(zeros) + block.flush(zlib.Z_FULL_FLUSH)
-    crc = 0
     for _ in range(n_bytes >> 20):
         crc = zlib.crc32(zeros, crc)
-    head = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-    return head + piece * (n_bytes >> 20) + b"\x03\x00" + struct.pack("<II", crc, n_bytes)
+    return piece * (n_bytes >> 20) + b"\x03\x00", crc
 
 
 def npy_bytes(array: np.ndarray) -> bytes:

@@ -121,7 +121,8 @@ def _columns(source: Source, kind: str, *, missing: bool) -> tuple[list[str], ND
     """Read names and numbers of a table."""
     if kind == "parquet":
         return read_parquet(source, missing=missing)
-    return parse_csv(source.read_all(), source.name, missing=missing)
+    cap = source.max_bytes if source.gzipped else None  # what does not expand is not capped
+    return parse_csv(source.read_all(), source.name, missing=missing, max_bytes=cap)
 
 
 def _choose(keys: list[Any], key: str | None, name: str) -> Any:

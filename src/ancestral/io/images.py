@@ -108,7 +108,7 @@ def _files(folder: Path, name: str) -> list[Path]:
         if len(found) > _MAX_FILES:
             raise FormatError(f"{name}: holds more than {_MAX_FILES:,} files: save one .npy.")
     if not found:
-        raise FormatError(f"{name}: is a directory that holds no pictures. Give a file, or fill it.")
+        raise FormatError(f"{name}: is a directory without pictures. Give a file, or fill it.")
     return sorted(found, key=lambda file: natural_order(file.name))
 
 
