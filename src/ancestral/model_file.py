@@ -95,7 +95,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     header, arrays = _read_checked(path)
     name = header.get("class")
     if name not in REGISTRY:
-        raise FormatError(f"{path}: holds a {name!r}, which this version does not know.")
+        raise FormatError(
+            f"{path}: holds a {name!r}, which this version does not know. "
+            "Update ancestral if a newer one wrote it."
+        )
     try:
         document = json.loads(header["document"])
         params = _decode(document["params"], arrays)

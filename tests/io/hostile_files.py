@@ -183,6 +183,36 @@ def zip_bytes(members: list[tuple[str, bytes]]) -> bytes:
     return stream.getvalue()
 
 
+def png_bytes(array: np.ndarray) -> bytes:
+    """The .png file of a picture."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "png")
+    return stream.getvalue()
+
+
+_HEAD = '<?xml version="1.0"?>{dtd}<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+_KEYS = '<key id="d0" for="node" attr.name="x" attr.type="double"/>'
+
+
+def graphml(body: str, *, dtd: str = "", keys: str = _KEYS, edgedefault: str = "undirected") -> str:
+    """A document of one graph."""
+    return (
+        f'{_HEAD.format(dtd=dtd)}{keys}<graph edgedefault="{edgedefault}">{body}</graph></graphml>'
+    )
+
+
+def node(name: str, x: object = 0.5) -> str:
+    """A node with the attribute x."""
+    return f'<node id="{name}"><data key="d0">{x}</data></node>'
+
+
+def edge(u: str, v: str, more: str = "") -> str:
+    """An edge between two nodes."""
+    return f'<edge source="{u}" target="{v}"{more}/>'
+
+
 def dense_tables(levels: tuple[int, ...], seed: int = 0, *, zeros: float = 0.4) -> list[np.ndarray]:
     """Random dense CPTs with impossible levels, NaN in every unreachable row."""
     rng = np.random.default_rng(seed)
