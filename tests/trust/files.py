@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ancestral import model_file
 from ancestral.errors import AncestralError, FormatError
 from ancestral.io import read_array, read_columns, read_graphs, read_tables
 from tests.trust.guard import refused
@@ -36,3 +37,9 @@ def refuse(
     """Every reader must refuse the file, naming it, in words that match."""
     for read in [readers] if callable(readers) else readers:
         refused(lambda: read(path), re.escape(path.name), *says, kind=kind)  # noqa: B023
+
+
+def write_model(path: Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> Path:
+    """Write a model file with a right digest, whatever it says."""
+    path.write_bytes(model_file._to_bytes(name, params, state))
+    return path
