@@ -34,6 +34,10 @@ class Hanging(BaseException):
     """Raised by the alarm; no reader that turns other errors into its own may catch it."""
 
 
+class Accepted(AssertionError):
+    """What must be refused gave a result."""
+
+
 class Outcome(NamedTuple):
     """What a call gave or raised, the warnings, and what it cost."""
 
@@ -65,7 +69,7 @@ def refused(
     """
     outcome = _measured(call, memory)
     if outcome.error is None:
-        raise AssertionError(f"accepted in silence, giving {str(outcome.value)[:200]}")
+        raise Accepted(f"accepted in silence, giving {str(outcome.value)[:200]}")
     if not isinstance(outcome.error, AncestralError):
         raise AssertionError(f"a foreign error: {outcome.error!r}") from outcome.error
     assert isinstance(outcome.error, kind), repr(outcome.error)
