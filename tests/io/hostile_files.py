@@ -55,6 +55,7 @@ def gadgets(marker: Path) -> dict[str, tuple[bytes, str]]:
         b"\x80\x04" + stack_global(module, name) + short(arg) + b"\x85R."
     )
     array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01bt"
+    f8 = b"cnumpy\ndtype\n\x8c\x02f8\x89\x88\x87R"
     return {
         "eval": (call("builtins", "eval", code), "builtins.eval"),
         "exec2": (b"c__builtin__\neval\n(V" + code.encode() + b"\ntR.", "__builtin__.eval"),
@@ -90,6 +91,21 @@ def gadgets(marker: Path) -> dict[str, tuple[bytes, str]]:
         "bare_name": (b"\x80\x04" + stack_global("numpy", "ndarray") + b".", "unfinished"),
         "protocol": (b"\x80\x1fN.", "protocol 31"),
         "no_opcode": (b"\x80\x04\x00.", "no pickle instruction"),
+        "no_quotes": (b"(lp0\nSx\na.", "a string without quotes"),
+        "no_number": (b"(lp0\nI1x\na.", "is malformed"),
+        "long_number": (b"\x80\x04\x8b" + struct.pack("<i", 2000) + bytes(2000), "integer of"),
+        "name_of_numbers": (b"\x80\x04K\x01K\x01\x93.", "a name is not text"),
+        "no_dtype": (b"\x80\x04" + array + b"R(K\x01K\x01\x85K\x01\x89C\x01xtb.",
+                     "without a dtype"),
+        "no_data": (b"\x80\x04" + array + b"R(K\x01K\x01\x85" + f8 + b"\x89Ntb.", "without data"),
+        "short_data": (b"\x80\x04" + array + b"R(K\x01K\x01\x85" + f8 + b"\x89C\x01xtb.",
+                       "needs 8 bytes, has 1"),
+        "dtype_state": (b"\x80\x04" + f8 + b"K\x01b.", "a dtype in a form that is not known"),
+        "record": (b"\x80\x04" + f8 + b"(K\x03\x8c\x01|N)}tb.", "structured"),
+        "items_of_list": (b"\x80\x04]K\x01K\x01s.", "set on something that is no dict"),
+        "append_to_dict": (b"\x80\x04}K\x01a.", "appended to something that is no list"),
+        "dropped_mark": (b"\x80\x04(K\x011.", "disorder"),
+        "popped_mark": (b"\x80\x04(0.", "disorder"),
         "list_key": (b"\x80\x04}]K\x01s.", "key of type list"),
         "cycle": (b"\x80\x04]\x94h\x00a.", "holds itself"),
     }  # fmt: skip
@@ -100,7 +116,9 @@ MALFORMED = (
     "obj", "newobj", "extension", "persistent", "persistent0", "set", "out_of_band",
     "reconstruct_other", "codec", "build_list", "build_state", "build_short", "call_number",
     "missing_memo", "empty_stack", "no_mark", "open_mark", "unfinished", "bare_name", "protocol",
-    "no_opcode", "list_key", "cycle",
+    "no_opcode", "list_key", "cycle", "no_quotes", "no_number", "long_number", "name_of_numbers",
+    "no_dtype", "no_data", "short_data", "dtype_state", "record", "items_of_list",
+    "append_to_dict", "dropped_mark", "popped_mark",
 )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import pickle
+import socket
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,9 @@ def test_a19_versions_that_are_not_known(tmp_path: Path) -> None:
     content = bytearray(hostile.npy_bytes(X))
     content[6] = 4
     refuse(put(tmp_path, "a.npy", bytes(content)), r"version 4\.0 is not known")
+    cut = hostile.zip_bytes([("x.npy", hostile.npy_bytes(X)[:60])])
+    refuse(put(tmp_path, "a.npz", cut), "'x': ends inside its header", "copy it again")
+    refuse(put(tmp_path, "a.npz.gz", gzip.compress(cut)), "a gzipped zip archive: gunzip it")
 
 
 def test_a20_an_archive_that_expands_to_a_gibibyte(tmp_path: Path) -> None:
@@ -129,6 +134,14 @@ def test_a20_an_archive_that_lies_about_its_size(tmp_path: Path) -> None:
     while (at := content.find(true)) >= 0:
         content[at : at + 4] = (192).to_bytes(4, "little")
     refuse(put(tmp_path, "a.npz", bytes(content)), "damaged", "copy it again")
+
+
+def test_a20_compression_that_numpy_never_uses(tmp_path: Path) -> None:
+    """LZMA may claim gigabytes for its dictionary before a byte is expanded."""
+    for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
+            archive.writestr("a.npy", hostile.npy_bytes(X))
+        refuse(tmp_path / "a.npz", r"'a\.npy' is compressed in a way .* np\.savez_compressed")
 
 
 @pytest.mark.parametrize("member", ["../../evil.npy", "/evil.npy", "c:\\evil.npy", "a/../../b.npy"])
@@ -164,8 +177,22 @@ def test_a26_an_archive_without_arrays(tmp_path: Path) -> None:
         ("[Content_Types].xml", "Office.*CSV"),
         ("x/data.pkl", "PyTorch.*np.savez"),
         ("x.txt", "'x.txt' in it is no array.*np.savez"),
+        ("x.npy", "'x': is not a NumPy array"),
     ):
         refuse(put(tmp_path, "a.npz", hostile.zip_bytes([(member, b"<a/>")])), words)
+
+
+def test_a27_an_index_that_leaves_a_member_out(tmp_path: Path) -> None:
+    """The index at an archive's end has no checksum; its members must fill the file."""
+    one, two = (hostile.zip_bytes([(f"{name}.npy", hostile.npy_bytes(X))]) for name in "ab")
+    both = hostile.zip_bytes([(f"{name}.npy", hostile.npy_bytes(X)) for name in "ab"])
+    index, entry = both.index(b"PK\x01\x02"), two[two.index(b"PK\x01\x02") : -22]
+    end = struct.pack("<HHHHIIH", 0, 0, 1, 1, len(entry), index, 0)
+    first = one[one.index(b"PK\x01\x02") : -22]
+    for left in (first, entry):  # its place: right only for the first
+        content = both[:index] + left + b"PK\x05\x06" + end
+        refuse(put(tmp_path, "a.npz", content), "its index does not fit its members|damaged")
+    accepted(lambda: read_array(put(tmp_path, "a.npz", both), key="b"))
 
 
 def test_a27_any_bit_flipped_in_the_data_of_an_npz(tmp_path: Path) -> None:
@@ -331,11 +358,15 @@ def test_a39_another_kind_than_the_name_says(
     refuse(put(tmp_path, name, content), f"looks like .*{words}", "what is read here|Rename")
 
 
-def test_a55_what_is_no_file(tmp_path: Path) -> None:
+def test_a55_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     (tmp_path / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        monkeypatch.chdir(tmp_path)  # the path of a socket may have 108 bytes
+        listener.bind("socket")
     for path, words in (
+        (tmp_path / "socket", "socket.*Give the path of a file"),
         (tmp_path / "folder", "directory"),
         (tmp_path / "pipe", "pipe.*Give the path of a file"),
         (Path("/dev/zero"), "device.*Give the path of a file"),
