@@ -1,11 +1,13 @@
 """Arrays and tables of numbers that are well; what is not stands in tests/trust."""
 
+import gzip
+import pickle
 import sys
 
 import numpy as np
 import pytest
 
-from ancestral.errors import DataError, MissingExtraError
+from ancestral.errors import DataError, FormatError, MissingExtraError
 from ancestral.io import read_array, read_columns
 from tests.io import hostile_files as hostile
 from tests.trust.files import X, put
@@ -57,3 +59,51 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
 def test_the_course_faces(course):
     faces = read_array(course / "eigenfaces.npy")
     assert faces.shape == (400, 576) and faces.dtype.kind == "f"
+
+
+def test_a_pickle_of_one_array_may_be_wrapped(tmp_path):
+    for value, key in (([X], None), ((X,), None), ({"a": X}, None), ({"a": X, "b": [1]}, "a")):
+        np.testing.assert_array_equal(
+            read_array(put(tmp_path, "a.pkl", pickle.dumps(value)), key=key), X
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "words"),
+    [
+        (X, "a", "holds no dict, so key='a' means nothing here"),
+        ({"a": X, "b": X}, None, r"holds 2 arrays \(a, b\); say which: key='a'"),
+        ([X, X], None, "holds a list of 2 ndarrays, not one array.*read_tables.*read_graphs"),
+        ((), None, "holds a tuple of 0 things, not one array"),
+        ("text", None, "holds a str, not one array"),
+        ([[1.5]], None, "holds a list of 1 floats, not one array.*np.save"),
+    ],
+)
+def test_a_pickle_of_something_else_is_named(tmp_path, value, key, words):
+    path = put(tmp_path, "a.pkl", pickle.dumps(value))
+    with pytest.raises((DataError, FormatError), match=words):
+        read_array(path, key=key)
+
+
+def test_tables_without_columns_or_rows_are_named(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    for table, words in (
+        (pa.table({"a": pa.array([], pa.float64())}), "columns and no rows"),
+        (pa.table({}), "no columns"),
+        (pa.table([[1.0], [2.0]], names=["a", "a"]), "two columns are named 'a': rename one"),
+    ):
+        pq.write_table(table, tmp_path / "a.parquet")
+        with pytest.raises((DataError, FormatError), match=words):
+            read_array(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="only blank lines"):
+        read_array(put(tmp_path, "a.csv", "\n \n"))
+    with pytest.raises(FormatError, match="the gzip holds nothing"):
+        read_array(put(tmp_path, "a.csv.gz", gzip.compress(b"")))
+
+
+def test_an_archive_of_very_many_members_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("ancestral.io.npy._MAX_MEMBERS", 1)
+    np.savez(tmp_path / "a.npz", a=X, b=X)
+    with pytest.raises(FormatError, match="2 members; at most 1 are read"):
+        read_array(tmp_path / "a.npz", key="a")

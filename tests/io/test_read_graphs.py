@@ -2,11 +2,12 @@
 
 import gzip
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
-from ancestral.errors import DataError, DataTypeError, FormatError
+from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError
 from ancestral.io import from_networkx, read_graphs
 from tests.io.hostile_files import edge, graphml, node
 from tests.trust.files import put
@@ -144,3 +145,36 @@ def test_networkx_graphs_that_are_none():
         from_networkx(multi)
     with pytest.raises(DataTypeError, match="networkx graph is wanted"):
         from_networkx([1, 2])
+
+
+def test_stacks_that_do_not_go_together_are_named(tmp_path):
+    path = tmp_path / "g.npz"
+    X, E = make()
+    np.savez(path, features=[X, X], adjacency=E)
+    with pytest.raises(DataError, match=r"stacked features \(2, 5, 3\) and adjacency \(5, 5\)"):
+        read_graphs(path)
+    np.savez(path, features=np.zeros((5, 0)), adjacency=E)
+    with pytest.raises(DataError, match="nothing to model"):
+        read_graphs(path)
+    np.savez(path, features=X, adjacency=E)
+    for word in ("attributes", "categorical"):
+        with pytest.raises(DataError, match=f"{word}= belongs to GraphML"):
+            read_graphs(path, **{word: ["x"]})
+
+
+def test_graphml_takes_defaults_and_passes_over_what_it_does_not_need(tmp_path):
+    pytest.importorskip("defusedxml")
+    keys = (
+        '<key id="d0" for="node" attr.name="x"><default>0.5</default></key>'
+        '<key id="d1" for="edge" attr.name="weight"/>'
+    )
+    more = "<desc/>" + node("a", 2).replace("</node>", "<desc/></node>") + '<node id="b"/>'
+    path = put(tmp_path, "g.graphml", graphml(more + edge("a", "b"), keys=keys))
+    (graph,) = read_graphs(path)
+    assert graph.features.ravel().tolist() == [2, 0.5] and graph.n_edges == 1
+
+
+def test_without_defusedxml_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "defusedxml", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "ancestral\[graphs\]"'):
+        read_graphs(put(tmp_path, "g.graphml", graphml(node("a"))))

@@ -151,7 +151,8 @@ def _only_array(value: Any, key: str | None, name: str) -> NDArray:
         return value
     what = f"a {type(value).__name__}"
     if isinstance(value, list | tuple):
-        what = f"a {type(value).__name__} of {len(value)} {type((*value, None)[0]).__name__}s"
+        kind = type(value[0]).__name__ if value else "thing"
+        what = f"a {type(value).__name__} of {len(value)} {kind}s"
     raise DataError(
         f"{name}: holds {what}, not one array. Tables are read by read_tables, graphs by "
         "read_graphs; save an array with np.save."
