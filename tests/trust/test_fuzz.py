@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.trust.fuzz import formats
-
 ROOT = Path(__file__).resolve().parents[2]
 QUICK, LONG = 1_000, 20_000
+FORMATS = ("npy", "npz", "pkl", "pkl.gz", "csv", "model", "graphml", "png", "parquet")
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +36,12 @@ def outcomes(long: bool) -> dict[str, dict[str, Any]]:
     return done
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", FORMATS)
 def test_broken_files_are_refused_or_read_rightly(
     name: str, outcomes: dict[str, dict[str, Any]], note: Callable[[str, str], None]
 ) -> None:
+    if name not in outcomes:
+        pytest.skip(f"{name} needs an extra")
     outcome = outcomes[name]
     note(
         f"fuzz {name}: foreign errors, wrong, slow or large",
