@@ -114,7 +114,7 @@ def as_python_reads_it(raw: bytes, values: np.ndarray) -> bool:
             table = np.array([[float(cell) for cell in row] for row in rows[start:]])
         except ValueError:
             continue
-        if same(table, values) or same(table[:, 1:], values):
+        if same(table, values) or (table.ndim == 2 and same(table[:, 1:], values)):
             return True
     return False
 
@@ -272,6 +272,15 @@ def _verdict(
     value: Any, form: Format, originals: list[list[Any]], content: bytes, *, raw: bool
 ) -> str:
     """Return "refused", "right", or what is wrong."""
+    try:
+        return _judged(value, form, originals, content, raw=raw)
+    except Exception as error:
+        return f"cannot be used: {error!r}"
+
+
+def _judged(
+    value: Any, form: Format, originals: list[list[Any]], content: bytes, *, raw: bool
+) -> str:
     if isinstance(value, AncestralError):
         return "refused" if form.name.split(".")[0] in str(value) else f"unnamed: {value}"
     if isinstance(value, BaseException):
