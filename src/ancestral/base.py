@@ -99,6 +99,8 @@ class Model(BaseEstimator, ABC):
         for name, value in state.items():
             if name[:1] == "_" or name[-1:] != "_" or hasattr(type(self), name):
                 raise ValueError(f"{name!r} is no fitted value")
+            if isinstance(value, int) and abs(value) >= 1 << 63:  # numpy computes with none
+                raise ValueError(f"{name!r} is a whole number of more than 64 bits")
             setattr(self, name, value)
         self._check_state()
 

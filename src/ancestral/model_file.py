@@ -96,7 +96,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     header, arrays = _read_checked(path)
     name = header.get("class")
     if name not in REGISTRY:
-        raise FormatError(f"{path}: holds a {name!r}, which this version does not know.")
+        raise FormatError(
+            f"{path}: holds a {name!r}, which this version does not know. "
+            "Update ancestral if a newer one wrote it."
+        )
     try:
         document = json.loads(header["document"])
         params = _decode(document["params"], arrays)
@@ -248,9 +251,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any]) -> bytes:
-    """Return the whole file, its digest in place."""
-    from safetensors.numpy import save as to_safetensors
-
+    """Return the whole file of a model."""
     arrays: dict[str, NDArray] = {}
     params = _without_generators(params)
     document = {
@@ -262,9 +263,15 @@ def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any]) -> bytes
         "format_version": str(FORMAT_VERSION),
         "class": name,
         "document": json.dumps(document, allow_nan=False),
-        "sha256": _ZEROS,
     }
-    blank = to_safetensors(arrays, metadata)
+    return _signed(arrays, metadata)
+
+
+def _signed(arrays: dict[str, NDArray], metadata: dict[str, str]) -> bytes:
+    """Return a whole file, its digest in place."""
+    from safetensors.numpy import save as to_safetensors
+
+    blank = to_safetensors(arrays, {**metadata, "sha256": _ZEROS})
     place = _digest_place(blank, _ZEROS)
     digest = hashlib.sha256(blank).hexdigest()
     return blank[:place] + digest.encode() + blank[place + 64 :]

@@ -13,6 +13,7 @@ import pickle
 import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def gadgets(marker: Path) -> dict[str, tuple[bytes, str]]:
         b"\x80\x04" + stack_global(module, name) + short(arg) + b"\x85R."
     )
     array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01bt"
+    f8 = b"cnumpy\ndtype\n\x8c\x02f8\x89\x88\x87R"
     return {
         "eval": (call("builtins", "eval", code), "builtins.eval"),
         "exec2": (b"c__builtin__\neval\n(V" + code.encode() + b"\ntR.", "__builtin__.eval"),
@@ -89,9 +91,35 @@ def gadgets(marker: Path) -> dict[str, tuple[bytes, str]]:
         "bare_name": (b"\x80\x04" + stack_global("numpy", "ndarray") + b".", "unfinished"),
         "protocol": (b"\x80\x1fN.", "protocol 31"),
         "no_opcode": (b"\x80\x04\x00.", "no pickle instruction"),
+        "no_quotes": (b"(lp0\nSx\na.", "a string without quotes"),
+        "no_number": (b"(lp0\nI1x\na.", "is malformed"),
+        "long_number": (b"\x80\x04\x8b" + struct.pack("<i", 2000) + bytes(2000), "integer of"),
+        "name_of_numbers": (b"\x80\x04K\x01K\x01\x93.", "a name is not text"),
+        "no_dtype": (b"\x80\x04" + array + b"R(K\x01K\x01\x85K\x01\x89C\x01xtb.",
+                     "without a dtype"),
+        "no_data": (b"\x80\x04" + array + b"R(K\x01K\x01\x85" + f8 + b"\x89Ntb.", "without data"),
+        "short_data": (b"\x80\x04" + array + b"R(K\x01K\x01\x85" + f8 + b"\x89C\x01xtb.",
+                       "needs 8 bytes, has 1"),
+        "dtype_state": (b"\x80\x04" + f8 + b"K\x01b.", "a dtype in a form that is not known"),
+        "record": (b"\x80\x04" + f8 + b"(K\x03\x8c\x01|N)}tb.", "structured"),
+        "items_of_list": (b"\x80\x04]K\x01K\x01s.", "set on something that is no dict"),
+        "append_to_dict": (b"\x80\x04}K\x01a.", "appended to something that is no list"),
+        "dropped_mark": (b"\x80\x04(K\x011.", "disorder"),
+        "popped_mark": (b"\x80\x04(0.", "disorder"),
         "list_key": (b"\x80\x04}]K\x01s.", "key of type list"),
         "cycle": (b"\x80\x04]\x94h\x00a.", "holds itself"),
     }  # fmt: skip
+
+
+# A14: those of the gadgets that name nothing, or nothing that could be run.
+MALFORMED = (
+    "obj", "newobj", "extension", "persistent", "persistent0", "set", "out_of_band",
+    "reconstruct_other", "codec", "build_list", "build_state", "build_short", "call_number",
+    "missing_memo", "empty_stack", "no_mark", "open_mark", "unfinished", "bare_name", "protocol",
+    "no_opcode", "list_key", "cycle", "no_quotes", "no_number", "long_number", "name_of_numbers",
+    "no_dtype", "no_data", "short_data", "dtype_state", "record", "items_of_list",
+    "append_to_dict", "dropped_mark", "popped_mark",
+)  # fmt: skip
 
 
 def huge_claims() -> dict[str, bytes]:
@@ -112,7 +140,43 @@ def nested(depth: int) -> dict[str, bytes]:
     return {
         "lists": b"\x80\x04" + b"]" * depth + b"a" * (depth - 1) + b".",
         "tuples": b"\x80\x04)" + b"\x85" * depth + b".",
+        "dicts": b"\x80\x04" + b"}K\x00" * depth + b"N" + b"s" * depth + b".",
     }
+
+
+def gzip_of_zeros(n_bytes: int) -> bytes:
+    """A21: a whole, right gzip of so many MiB of zeros, made without compressing them all."""
+    packed, crc = deflated_zeros(n_bytes)
+    head = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return head + packed + struct.pack("<II", crc, n_bytes)
+
+
+def npz_of_zeros(n_bytes: int) -> bytes:
+    """A20: a whole, right .npz of about a thousandth of the size of the array in it."""
+    head = npy_bytes(np.zeros(0)).replace(b"(0,)", f"({n_bytes // 8},)".encode())
+    length = int.from_bytes(head[8:10], "little")
+    head = head[: 10 + length - 1].rstrip(b" ").ljust(10 + length - 1)[: 10 + length - 1] + b"\n"
+    stored = zlib.compressobj(0, wbits=-15)
+    opening = stored.compress(head) + stored.flush(zlib.Z_FULL_FLUSH)
+    packed, crc = deflated_zeros(n_bytes, zlib.crc32(head))
+    packed, size = opening + packed, len(head) + n_bytes
+    name = b"arr_0.npy"
+    sizes = struct.pack("<IIIHH", crc, len(packed), size, len(name), 0)
+    local = b"PK\x03\x04" + struct.pack("<HHHHH", 20, 0, 8, 0, 33) + sizes + name
+    entry = b"PK\x01\x02" + struct.pack("<HHHHHH", 20, 20, 0, 8, 0, 33) + sizes
+    entry += struct.pack("<HHHII", 0, 0, 0, 0, 0) + name
+    end = struct.pack("<HHHHIIH", 0, 0, 1, 1, len(entry), len(local) + len(packed), 0)
+    return local + packed + entry + b"PK\x05\x06" + end
+
+
+def deflated_zeros(n_bytes: int, crc: int = 0) -> tuple[bytes, int]:
+    """Return so many MiB of zeros as raw deflate, and the CRC continued over them."""
+    zeros = bytes(1 << 20)
+    block = zlib.compressobj(9, wbits=-15)
+    piece = block.compress(zeros) + block.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(n_bytes >> 20):
+        crc = zlib.crc32(zeros, crc)
+    return piece * (n_bytes >> 20) + b"\x03\x00", crc
 
 
 def npy_bytes(array: np.ndarray) -> bytes:
@@ -135,6 +199,36 @@ def zip_bytes(members: list[tuple[str, bytes]]) -> bytes:
         for name, data in members:
             archive.writestr(name, data)
     return stream.getvalue()
+
+
+def png_bytes(array: np.ndarray) -> bytes:
+    """The .png file of a picture."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "png")
+    return stream.getvalue()
+
+
+_HEAD = '<?xml version="1.0"?>{dtd}<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+_KEYS = '<key id="d0" for="node" attr.name="x" attr.type="double"/>'
+
+
+def graphml(body: str, *, dtd: str = "", keys: str = _KEYS, edgedefault: str = "undirected") -> str:
+    """A document of one graph."""
+    return (
+        f'{_HEAD.format(dtd=dtd)}{keys}<graph edgedefault="{edgedefault}">{body}</graph></graphml>'
+    )
+
+
+def node(name: str, x: object = 0.5) -> str:
+    """A node with the attribute x."""
+    return f'<node id="{name}"><data key="d0">{x}</data></node>'
+
+
+def edge(u: str, v: str, more: str = "") -> str:
+    """An edge between two nodes."""
+    return f'<edge source="{u}" target="{v}"{more}/>'
 
 
 def dense_tables(levels: tuple[int, ...], seed: int = 0, *, zeros: float = 0.4) -> list[np.ndarray]:

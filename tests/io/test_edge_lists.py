@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from ancestral import Graph, InnerProductGraph, read_graphs
-from ancestral.errors import DataError, FormatError
+from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.graph.edge_sampling import sample_edges
 from ancestral.io import (
     from_frames,
@@ -106,6 +106,22 @@ def test_any_dataframe_will_do(tmp_path: Path, library: str) -> None:
     again = frames.DataFrame({"id": ["ann", "ann"], "age": [1, 2]})
     with pytest.raises(DataError, match="'ann' stands there a second time"):
         from_frames(edges, again)
+
+
+def test_frames_that_are_none_are_named() -> None:
+    pandas = pytest.importorskip("pandas")
+    nodes = pandas.DataFrame({"id": ["a", "b"], "age": [15.0, 16.5]})
+    with pytest.raises(DataTypeError, match="edges must be a dataframe; got a list"):
+        from_frames([("a", "b")], nodes)
+    with pytest.raises(DataError, match="edges has 1 columns; two are wanted"):
+        from_frames(pandas.DataFrame({"one": ["a"]}), nodes)
+    edges = pandas.DataFrame({"one": ["a"], "two": ["b"]})
+    names = from_frames(edges, nodes, categorical=["age"]).feature_names
+    assert names == ("age=15", "age=16.5")  # whole numbers lose their point
+    many = pandas.DataFrame({"id": range(1_001), "age": range(1_001)})
+    none = pandas.DataFrame({"one": [0], "two": [1]})
+    with pytest.raises(DataError, match="'age' has 1001 levels, over the limit of 1000: group"):
+        from_frames(none, many, categorical=["age"])
 
 
 def graphs_of(library: str) -> tuple[Any, Any]:

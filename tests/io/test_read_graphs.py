@@ -1,13 +1,16 @@
-"""Graphs from pickles, .npz, GraphML and networkx (A51 to A54, B49 to B66)."""
+"""Graphs from pickles, .npz, GraphML and networkx (B49 to B66)."""
 
 import gzip
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
-from ancestral.errors import DataError, DataTypeError, FormatError
+from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError
 from ancestral.io import from_networkx, read_graphs
+from tests.io.hostile_files import edge, graphml, node
+from tests.trust.files import put
 
 RNG = np.random.default_rng(0)
 
@@ -97,36 +100,13 @@ def test_the_course_classrooms_load_as_they_are(course):
 
 # -- GraphML and networkx ------------------------------------------------------------------------
 
-HEAD = '<?xml version="1.0"?>{dtd}<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
-KEYS = '<key id="d0" for="node" attr.name="x" attr.type="double"/>'
-NODE = '<node id="{}"><data key="d0">{}</data></node>'
-
-
-def graphml(body, *, dtd="", keys=KEYS, edgedefault="undirected"):
-    graph = f'<graph edgedefault="{edgedefault}">{body}</graph></graphml>'
-    return HEAD.format(dtd=dtd) + keys + graph
-
-
-def write(folder, text):
-    path = folder / "g.graphml"
-    path.write_text(text)
-    return path
-
-
-def nodes(*ids):
-    return "".join(NODE.format(i, float(k)) for k, i in enumerate(ids))
-
-
-def edge(u, v):
-    return f'<edge source="{u}" target="{v}"/>'
-
 
 def test_graphml_of_networkx_comes_back(tmp_path):
     networkx = pytest.importorskip("networkx")
     pytest.importorskip("defusedxml")
     graph = networkx.gnp_random_graph(12, 0.3, seed=1)
-    for node in graph:
-        graph.nodes[node].update(a=float(RNG.uniform()), b=int(RNG.integers(5)))
+    for k in graph:
+        graph.nodes[k].update(a=float(RNG.uniform()), b=int(RNG.integers(5)))
     networkx.write_graphml(graph, tmp_path / "g.graphml")
     (tmp_path / "g.graphml.gz").write_bytes(gzip.compress((tmp_path / "g.graphml").read_bytes()))
     direct = from_networkx(graph)
@@ -141,51 +121,10 @@ def test_graphml_of_networkx_comes_back(tmp_path):
 
 def test_B64_order_is_keyed_by_id(tmp_path):
     pytest.importorskip("defusedxml")
-    (graph,) = read_graphs(write(tmp_path, graphml(edge("10", "2") + nodes("10", "2", "1"))))
+    nodes = node("10", 0) + node("2", 1) + node("1", 2)
+    (graph,) = read_graphs(put(tmp_path, "g.graphml", graphml(edge("10", "2") + nodes)))
     assert graph.features.ravel().tolist() == [0, 1, 2]
     assert graph.adjacency.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
-
-
-LAUGHS = (
-    '<!DOCTYPE a [<!ENTITY a "ha">'
-    + "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 9)).replace("&a0;", "&a;")
-    + "]>"
-)
-OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
-
-
-@pytest.mark.parametrize("dtd", [LAUGHS, OUTSIDE, "<!DOCTYPE graphml>"])
-def test_A51_A52_document_types_are_refused(tmp_path, dtd):
-    pytest.importorskip("defusedxml")
-    body = NODE.format("a", "&x;" if "x SYSTEM" in dtd else "1")
-    with pytest.raises(FormatError, match="DTD"):
-        read_graphs(write(tmp_path, graphml(body, dtd=dtd)))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (graphml(nodes("a", "b"), edgedefault="directed"), "directed.*to_undirected"),
-        (graphml(nodes("a", "b") + edge("a", "a")), "node 'a' has an edge to itself"),
-        (graphml(nodes("a", "b") + edge("a", "b") + edge("b", "a")), "more than once"),
-        (graphml(nodes("a", "b") + edge("a", "c")), "node 'c'"),
-        (graphml(nodes("a") + '<node id="b"/>'), "node 'b' has no attribute 'x'"),
-        (graphml(nodes("a") + NODE.format("b", "NaN")), "node 'b' has 'x'"),
-        (graphml(nodes("a") + NODE.format("b", "inf")), "node 'b' has 'x'"),
-        (graphml(nodes("a") + NODE.format("b", "tall")), "node 'b' has 'x' = 'tall'"),
-        (graphml(nodes("a", "a")), "node id 'a'"),
-        (graphml('<node id="a"/>'), "no attributes"),
-        (graphml(""), "no nodes"),
-        (graphml(nodes("a"), keys=""), "not declared"),
-        (graphml(nodes("a"))[:-20], "malformed XML"),
-        ('<?xml version="1.0"?><svg/>', "root is <svg>"),
-        ("<graphml></graphml>", "no <graph>"),
-    ],
-)
-def test_A53_A54_graphs_that_are_none(tmp_path, text, words):
-    pytest.importorskip("defusedxml")
-    with pytest.raises((DataError, FormatError), match=words):
-        read_graphs(write(tmp_path, text))
 
 
 def test_networkx_graphs_that_are_none():
@@ -206,3 +145,36 @@ def test_networkx_graphs_that_are_none():
         from_networkx(multi)
     with pytest.raises(DataTypeError, match="networkx graph is wanted"):
         from_networkx([1, 2])
+
+
+def test_stacks_that_do_not_go_together_are_named(tmp_path):
+    path = tmp_path / "g.npz"
+    X, E = make()
+    np.savez(path, features=[X, X], adjacency=E)
+    with pytest.raises(DataError, match=r"stacked features \(2, 5, 3\) and adjacency \(5, 5\)"):
+        read_graphs(path)
+    np.savez(path, features=np.zeros((5, 0)), adjacency=E)
+    with pytest.raises(DataError, match="nothing to model"):
+        read_graphs(path)
+    np.savez(path, features=X, adjacency=E)
+    for word in ("attributes", "categorical"):
+        with pytest.raises(DataError, match=f"{word}= belongs to GraphML"):
+            read_graphs(path, **{word: ["x"]})
+
+
+def test_graphml_takes_defaults_and_passes_over_what_it_does_not_need(tmp_path):
+    pytest.importorskip("defusedxml")
+    keys = (
+        '<key id="d0" for="node" attr.name="x"><default>0.5</default></key>'
+        '<key id="d1" for="edge" attr.name="weight"/>'
+    )
+    more = "<desc/>" + node("a", 2).replace("</node>", "<desc/></node>") + '<node id="b"/>'
+    path = put(tmp_path, "g.graphml", graphml(more + edge("a", "b"), keys=keys))
+    (graph,) = read_graphs(path)
+    assert graph.features.ravel().tolist() == [2, 0.5] and graph.n_edges == 1
+
+
+def test_without_defusedxml_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "defusedxml", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "ancestral\[graphs\]"'):
+        read_graphs(put(tmp_path, "g.graphml", graphml(node("a"))))

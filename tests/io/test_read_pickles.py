@@ -1,18 +1,15 @@
-"""Pickles are read as data: what the file names is never run (A4 to A16 of the catalogue)."""
+"""Pickles that are well are read as they are; those that are not stand in tests/trust."""
 
-import contextlib
 import gzip
 import pickle
-import tracemalloc
 
 import numpy as np
 import pytest
 
-from ancestral.errors import AncestralError, AncestralWarning, DataTypeError, FormatError
+from ancestral.errors import FormatError
 from ancestral.io import read_array, read_graphs, read_tables
 from ancestral.io.files import Source
 from ancestral.io.pickles import read_pickle
-from tests.io import hostile_files as hostile
 
 
 def load(path, **caps):
@@ -71,47 +68,6 @@ def test_one_byte_string_named_twice_gives_two_arrays(tmp_path):
     assert second[0] == 0
 
 
-def test_A4_pickle_cut_anywhere(tmp_path):
-    whole = pickle.dumps(VALUES["graph"])
-    for n in range(1, len(whole), 7):
-        with pytest.raises(FormatError, match=r"ends early|promises|cut short"):
-            load(put(tmp_path, whole[:n]))
-
-
-@pytest.mark.parametrize("kind", ["no_trailer", "half_trailer", "half"])
-def test_A5_gzip_ends_early(tmp_path, kind):
-    whole = gzip.compress(pickle.dumps(np.random.default_rng(0).random(5000)))
-    cut = {"no_trailer": whole[:-8], "half_trailer": whole[:-4], "half": whole[: len(whole) // 2]}
-    for read in (read_array, load):
-        with pytest.raises(FormatError, match="gzip ends early"):
-            read(put(tmp_path, cut[kind], "x.pkl.gz"))
-
-
-@pytest.mark.parametrize("at", [-8, -5, -4, -1])
-def test_A6_gzip_of_wrong_crc_or_length(tmp_path, at):
-    whole = bytearray(gzip.compress(pickle.dumps(np.zeros(5000))))
-    whole[at] ^= 1
-    with pytest.raises(FormatError, match="CRC"):
-        read_array(put(tmp_path, whole, "x.pkl.gz"))
-
-
-def test_A7_gzip_in_gzip(tmp_path):
-    twice = gzip.compress(gzip.compress(pickle.dumps(np.zeros(5))))
-    with pytest.raises(FormatError, match="gzipped twice: gunzip once"):
-        read_array(put(tmp_path, twice, "x.pkl.gz"))
-
-
-def test_A8_raw_pickle_named_gz_is_read_with_one_warning(tmp_path):
-    path = put(tmp_path, pickle.dumps(np.arange(3.0)), "x.pkl.gz")
-    with pytest.warns(AncestralWarning, match="not gzipped") as caught:
-        np.testing.assert_array_equal(read_array(path), np.arange(3.0))
-    assert len(caught) == 1
-    path = put(tmp_path, pickle.dumps(hostile.dense_tables((2, 3))), "t.pkl.gz")
-    with pytest.warns(AncestralWarning) as caught:
-        read_tables(path)
-    assert len(caught) == 1
-
-
 def test_gzip_members_and_padding_are_one_file(tmp_path):
     raw = pickle.dumps(np.arange(5.0))
     joined = gzip.compress(raw[:50]) + gzip.compress(raw[50:]) + b"\0" * 100
@@ -123,67 +79,6 @@ def test_gzip_members_and_padding_are_one_file(tmp_path):
 
 
 READERS = [read_array, read_tables, read_graphs, load]
-
-
-@pytest.mark.parametrize("read", READERS)
-def test_A9_A10_pickle_calling_os_system(tmp_path, read):
-    marker = tmp_path / "marker"
-    for name, content in hostile.calling_system(marker).items():
-        with pytest.raises(AncestralError, match=r"posix\.system|object dtype") as caught:
-            read(put(tmp_path, content))
-        if name != "in_array":
-            assert "only numpy arrays, lists, tuples, dicts, numbers and str" in str(caught.value)
-        assert not marker.exists()
-
-
-@pytest.mark.parametrize("name", hostile.gadgets(None))
-def test_A11_to_A14_gadgets(tmp_path, name):
-    marker = tmp_path / "marker"
-    content, words = hostile.gadgets(marker)[name]
-    for read in READERS:
-        with pytest.raises(AncestralError) as caught:
-            read(put(tmp_path, content))
-        assert not marker.exists()
-        if read is load:
-            assert words in str(caught.value)
-
-
-@pytest.mark.parametrize("name", hostile.huge_claims())
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_A15_lengths_claimed_but_not_there(tmp_path, name, pack):
-    path = put(tmp_path, pack(hostile.huge_claims()[name]))
-    tracemalloc.start()
-    with pytest.raises(FormatError):
-        load(path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 4 << 20
-
-
-@pytest.mark.parametrize("name", ["lists", "tuples"])
-def test_A16_nested_100_000_deep(tmp_path, name):
-    with pytest.raises(FormatError, match="nested more than"):
-        load(put(tmp_path, hostile.nested(100_000)[name]))
-
-
-def test_A17_A34_arrays_of_other_than_real_numbers(tmp_path):
-    others = [
-        np.array([{}, None], object), np.ones(2, complex), np.array(["a"]), np.array([b"a"]),
-        np.zeros(2, "M8[D]"), np.zeros(2, "m8[s]"), np.zeros(2, [("a", "f8")]),
-        np.ones(2, np.longdouble),
-    ]  # fmt: skip
-    for array in others:
-        for protocol in (2, 4, 5):
-            with pytest.raises(AncestralError) as caught:
-                load(put(tmp_path, pickle.dumps([array], protocol=protocol)))
-            if array.dtype.kind != "V":
-                assert isinstance(caught.value, DataTypeError), (array.dtype, protocol)
-
-
-def test_A21_gzip_of_zeros_stops_at_the_first_bytes(tmp_path):
-    path = put(tmp_path, gzip.compress(bytes(1 << 24), 9), "x.pkl.gz")
-    with pytest.raises(FormatError, match="no pickle instruction"):
-        load(path)
 
 
 def test_expansion_is_capped_in_bytes_not_ratio(tmp_path):
@@ -205,14 +100,3 @@ def test_small_file_cannot_build_much(tmp_path):
         read_pickle(source)
     with pytest.raises(FormatError, match="more than 100 objects"):
         load(put(tmp_path, pickle.dumps(list(range(1000)))), max_nodes=100)
-
-
-def test_any_byte_changed_gives_a_value_or_one_of_our_errors(tmp_path):
-    whole = pickle.dumps([(np.eye(2), np.ones((2, 2), np.int32)), {"a": [1, 2.5, "b"]}])
-    rng = np.random.default_rng(0)
-    for _ in range(3000):
-        changed = bytearray(whole)
-        for at in rng.integers(0, len(whole), rng.integers(1, 4)):
-            changed[at] = rng.integers(256)
-        with contextlib.suppress(AncestralError):
-            load(put(tmp_path, changed))

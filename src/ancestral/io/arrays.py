@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ancestral._validation import SMALLER_FILE, refuse_non_finite, within_memory
 from ancestral.errors import DataError, FormatError
-from ancestral.io.files import PathLike, Source
+from ancestral.io.files import PathLike, Source, shown
+from ancestral.io.images import is_folder, read_images
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive, read_npy
 from ancestral.io.parquet import read_parquet
@@ -29,8 +30,9 @@ def read_array(
     Parameters
     ----------
     path : str or path-like
-        A `.npy`, `.npz`, `.csv`, `.parquet` or pickle (`.pkl`) file, gzipped or not. What it is
-        gets told from its content; a name that says otherwise is refused.
+        A `.npy`, `.npz`, `.csv`, `.parquet` or pickle (`.pkl`) file, gzipped or not; or a folder
+        of grey pictures (PNG, JPEG) of one size. What a file is gets told from its content; a
+        name that says otherwise is refused.
     key : str, optional
         Which array, where an `.npz` or a pickled dict holds several.
     missing : bool
@@ -41,7 +43,8 @@ def read_array(
     Returns
     -------
     ndarray
-        In the file's dtype (numbers from text are float64), native byte order.
+        In the file's dtype (numbers from text are float64), native byte order. Pictures come as
+        (n_images, height, width), in the natural order of their names.
 
     Raises
     ------
@@ -51,9 +54,10 @@ def read_array(
     DataTypeError
         When it holds objects, text, complex numbers, dates or records.
     DataError
-        When it holds infinity, or NaN without `missing`, or nothing.
+        When it holds infinity, or NaN without `missing`, or nothing, or pictures in colour or of
+        several sizes.
     MissingExtraError
-        For Parquet without pyarrow.
+        For Parquet without pyarrow, for pictures without Pillow.
 
     Examples
     --------
@@ -63,6 +67,10 @@ def read_array(
     >>> read_array(path).dtype
     dtype('float32')
     """
+    if is_folder(path):
+        if key is not None:
+            raise FormatError(f"{shown(path)}: is a folder, so key={key!r} means nothing here.")
+        return read_images(path, max_bytes=max_bytes)
     with Source(path, max_bytes=max_bytes) as source:
         kind = recognise(source, ("npy", "zip", "pickle", "text", "parquet"))
         if key is not None and kind not in ("zip", "pickle"):
@@ -115,7 +123,8 @@ def _columns(source: Source, kind: str, *, missing: bool) -> tuple[list[str], ND
     """Read names and numbers of a table."""
     if kind == "parquet":
         return read_parquet(source, missing=missing)
-    return parse_csv(source.read_all(), source.name, missing=missing)
+    cap = source.max_bytes if source.gzipped else None  # what does not expand is not capped
+    return parse_csv(source.read_all(), source.name, missing=missing, max_bytes=cap)
 
 
 def _choose(keys: list[Any], key: str | None, name: str) -> Any:
@@ -144,7 +153,8 @@ def _only_array(value: Any, key: str | None, name: str) -> NDArray:
         return value
     what = f"a {type(value).__name__}"
     if isinstance(value, list | tuple):
-        what = f"a {type(value).__name__} of {len(value)} {type((*value, None)[0]).__name__}s"
+        kind = type(value[0]).__name__ if value else "thing"
+        what = f"a {type(value).__name__} of {len(value)} {kind}s"
     raise DataError(
         f"{name}: holds {what}, not one array. Tables are read by read_tables, graphs by "
         "read_graphs; save an array with np.save."

@@ -82,16 +82,14 @@ def _refuse_irregular(name: str, mode: int) -> None:
     """Raise FormatError unless the mode is that of a regular file."""
     if stat.S_ISREG(mode):
         return
-    for test, words in (
-        (stat.S_ISDIR, "a directory"),
-        (stat.S_ISFIFO, "a named pipe"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISCHR, "a device"),
-        (stat.S_ISBLK, "a device"),
-    ):
-        if test(mode):
-            raise FormatError(f"{name}: is {words}, not a file. Give the path of a file.")
-    raise FormatError(f"{name}: is not a regular file. Give the path of a file.")
+    words = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }.get(stat.S_IFMT(mode), "something else")
+    raise FormatError(f"{name}: is {words}, not a file. Give the path of a file.")
 
 
 def _why_not_opened(path: PathLike, error: Exception) -> str:

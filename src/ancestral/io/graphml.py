@@ -12,20 +12,39 @@ from typing import Any
 
 from ancestral.errors import DataError, FormatError, MissingExtraError
 
+# Elements and attributes of a document, or one for so many bytes of the file as it lies there.
+_MAX_MARKS, _BYTES_A_MARK = 500_000, 8
+
 Nodes = dict[str, dict[str, Any]]
 Edges = list[tuple[str, str]]
 
 
-def parse_graphml(raw: bytes, name: str) -> list[tuple[str, Nodes, Edges]]:
+def parse_graphml(raw: bytes, name: str, size: int) -> list[tuple[str, Nodes, Edges]]:
     """Return name, nodes (id to attributes) and edges of every graph in the document.
+
+    Parameters
+    ----------
+    raw : bytes
+        The document, expanded.
+    name : str
+        Of the file, for messages.
+    size : int
+        Bytes of the file itself.
 
     Raises
     ------
     FormatError
-        When the XML is malformed or has a document type definition.
+        When the XML is malformed, has a document type definition, or has far more elements than
+        a file of its size would.
     DataError
         When a graph is directed, nested, or an edge leads nowhere.
     """
+    marks = raw.count(b"<") + raw.count(b"=")  # parsed, each takes a hundred bytes
+    if marks > max(_MAX_MARKS, size // _BYTES_A_MARK):
+        raise FormatError(
+            f"{name}: holds {marks:,} XML tags and attributes, over {_MAX_MARKS:,}: save so large "
+            "a graph as .npz with features_0 and edges_0."
+        )
     root = _parse(raw, name)
     if _tag(root) != "graphml":
         raise FormatError(f"{name}: is XML, but its root is <{_tag(root)}>, not <graphml>.")
@@ -93,7 +112,11 @@ def _read_graph(
             case "edge":
                 edges.append((element.get("source"), element.get("target")))
                 if element.get("directed") == "true":
-                    raise DataError(f"{name}: the edge {edges[-1]} is directed.")
+                    u, v = edges[-1]
+                    raise DataError(
+                        f"{name}: the edge {u!r} to {v!r} is directed; make it undirected: "
+                        "networkx's graph.to_undirected()."
+                    )
             case "hyperedge":
                 raise DataError(f"{name}: has hyperedges; only pairs of nodes can be linked.")
     return nodes, edges

@@ -74,7 +74,7 @@ def read_graphs(
         if kind == "xml":
             from ancestral.io.graphml import parse_graphml
 
-            parts = parse_graphml(source.read_all(), source.name)
+            parts = parse_graphml(source.read_all(), source.name, source.size)
             return [
                 assemble(nodes, edges, attributes, name, categorical=categorical)
                 for name, nodes, edges in parts

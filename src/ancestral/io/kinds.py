@@ -73,11 +73,14 @@ _EXTENSIONS = {
     ".pq": "parquet",
     ".graphml": "xml",
     ".xml": "xml",
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
 }
 
 # Pickles of protocol 0 and 1 carry no signature; these are the ways a container or array opens.
 _OLD_PICKLE = re.compile(
-    rb"\((?:lp|dp|l\.|d\.)|[(\]}]*(?:q.)?\(*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|[\]}]q"
+    rb"\((?:lp|dp|l\.|d\.|S')|[(\]}]*(?:q.)?\(*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|[\]}]q"
 )
 
 
@@ -120,7 +123,10 @@ def recognise(source: Source, readable: Collection[str]) -> str:
         kind = "pickle"  # a damaged or very old pickle: its reader says where it breaks
     if kind not in readable:
         wanted = ", ".join(_WORDS[readable_kind] for readable_kind in readable)
-        raise FormatError(f"{source.name}: looks like {_WORDS[kind]}; what is read here: {wanted}.")
+        folder = " Pictures are read by the folder." if kind in ("png", "jpeg") else ""
+        raise FormatError(
+            f"{source.name}: looks like {_WORDS[kind]}; what is read here: {wanted}.{folder}"
+        )
     if named is not None and named != kind:
         raise FormatError(
             f"{source.name}: is named {extension} but looks like {_WORDS[kind]}. "

@@ -119,8 +119,25 @@ class Archive:
         with as_format_errors(source.name):
             source.file.seek(0)
             self._zip = zipfile.ZipFile(source.file)
+            self._refuse_gaps(source)
         self._members = self._checked_members(source)
         self.keys = list(self._members)
+
+    def _refuse_gaps(self, source: Source) -> None:
+        """Refuse an index that leaves out or repeats a part of the file: it has no checksum."""
+        at, slack = 0, 0
+        infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)
+        for start, info in [*((i.header_offset, i) for i in infos), (self._zip.start_dir, None)]:
+            if not at <= start <= at + slack:
+                raise FormatError(
+                    f"{self.name}: damaged, its index does not fit its members (at byte {at}); "
+                    "copy it again."
+                )
+            if info is not None:
+                source.file.seek(start + 26)
+                name, extra = struct.unpack("<HH", source.file.read(4))
+                at = start + 30 + name + extra + info.compress_size
+                slack = 24 if info.flag_bits & 8 else 0  # sizes may follow the data
 
     def _checked_members(self, source: Source) -> dict[str, zipfile.ZipInfo]:
         """Return the members by array name; refuse odd names, duplicates and bombs."""
@@ -136,6 +153,11 @@ class Archive:
                 raise FormatError(f"{self.name}: member {path!r} points out of the archive.")
             if not path.endswith(".npy") or "\0" in path:
                 raise FormatError(f"{self.name}: {_what_zip(infos, path)}")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise FormatError(  # LZMA, for one, may claim gigabytes for its dictionary
+                    f"{self.name}: member {path!r} is compressed in a way that numpy never uses: "
+                    "make the file with np.savez_compressed."
+                )
             key = path.removesuffix(".npy")
             if key in members:
                 raise FormatError(f"{self.name}: two members are named {path!r}: keep one.")

@@ -55,6 +55,9 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
     if table.num_rows == 0:
         raise DataError(f"{source.name}: holds columns and no rows.")
     columns = [_column(table, field.name, source.name, missing=missing) for field in fields]
+    if np.result_type(*columns).kind == "f":
+        for field, column in zip(fields, columns):
+            _refuse_rounding(column, field.name, source.name)
     return [field.name for field in fields], to_native(np.column_stack(columns))
 
 
@@ -93,5 +96,19 @@ def _column(table: Any, column: str, name: str, *, missing: bool) -> NDArray:
             "fill them, drop the rows, or pass missing=True."
         )
     if values.null_count:
+        _refuse_rounding(values.drop_null().to_numpy(), column, name)
         return values.cast("float64").to_numpy(zero_copy_only=False).astype(np.float64)
     return values.to_numpy(zero_copy_only=False)
+
+
+def _refuse_rounding(column: NDArray, label: str, name: str) -> None:
+    """Refuse whole numbers that a float64 beside them, or for a null, would round."""
+    if column.dtype.kind not in "iu" or column.dtype.itemsize < 8:
+        return
+    beyond = (column > 1 << 53) | (column < -(1 << 53))
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        raise DataError(
+            f"{name}: column {label!r} holds {column[row]} at row {row}, which as a float64 would "
+            "be rounded: leave the column out, or subtract what its numbers share."
+        )

@@ -23,9 +23,10 @@ from ancestral.io.dtypes import count_cells, parse_dtype, to_native
 from ancestral.io.files import Source, as_size
 from ancestral.io.opcodes import ACTIONS
 
-MAX_NODES = 2_000_000
+MAX_NODES = 500_000  # a second's work and 100 MiB, whatever they are
 MAX_DEPTH = 64
 _BULK = 1 << 16  # byte strings from here on are read straight into an array
+_MEND = "Save plain arrays instead: np.savez(path, name=array)."
 
 
 class Name(Enum):
@@ -110,9 +111,9 @@ class Machine:
 
     def run(self) -> Any:
         """Return what the program leaves on the stack."""
-        source, actions = self.source, ACTIONS
+        read, actions = self.source.read, ACTIONS
         for _ in range(self.max_nodes):
-            code = source.read(1)
+            code = read(1)
             if code == b".":
                 return self._result()
             action = actions.get(code)
@@ -142,7 +143,7 @@ class Machine:
         """Raise FormatError for a program that asks to run something."""
         raise FormatError(
             f"{self.name}: {what}; only numpy arrays, lists, tuples, dicts, numbers and strings "
-            "are read. Nothing was run. Save plain arrays instead: np.savez(path, name=array)."
+            f"are read. Nothing was run. {_MEND}"
         )
 
     def _refuse_opcode(self, code: bytes) -> NoReturn:
@@ -328,17 +329,20 @@ def check_plain(value: Any, name: str) -> None:
     done: set[int] = set()
     while trail:
         if len(trail) > MAX_DEPTH:
-            raise FormatError(f"{name}: lists nested more than {MAX_DEPTH} deep: not arrays.")
+            raise FormatError(
+                f"{name}: lists nested more than {MAX_DEPTH} deep: not arrays. {_MEND}"
+            )
         key, children = trail[-1]
         for child in children:
             if isinstance(child, Shell | DType | Name | Bulk):
                 raise FormatError(
-                    f"{name}: damaged pickle, holds an unfinished {type(child).__name__.lower()}."
+                    f"{name}: damaged pickle, holds an unfinished {type(child).__name__.lower()}. "
+                    f"Copy it again. {_MEND}"
                 )
-            if not isinstance(child, list | tuple | dict) or id(child) in done:
+            if not isinstance(child, list | tuple | dict) or not child or id(child) in done:
                 continue
             if id(child) in open_ids:
-                raise FormatError(f"{name}: a list that holds itself: not arrays.")
+                raise FormatError(f"{name}: a list that holds itself: not arrays. {_MEND}")
             open_ids.add(id(child))
             trail.append((id(child), iter(child.values() if isinstance(child, dict) else child)))
             break

@@ -19,14 +19,20 @@ from numpy.typing import NDArray
 
 from ancestral._validation import warn
 from ancestral.errors import DataError, FormatError
+from ancestral.io.files import as_size
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?"})
+_MAX_LINE = 4 << 20
 _INDEX_NAMES = ("", "Unnamed: 0")
 
 
-def parse_csv(raw: bytes, name: str, *, missing: bool) -> tuple[list[str], NDArray[np.float64]]:
+def parse_csv(
+    raw: bytes, name: str, *, missing: bool, max_bytes: int | None = None
+) -> tuple[list[str], NDArray[np.float64]]:
     """Return the column names (x0, x1, ... without a header) and the numbers.
+
+    Text that was expanded is refused where its numbers would take more than `max_bytes`.
 
     Raises
     ------
@@ -35,6 +41,12 @@ def parse_csv(raw: bytes, name: str, *, missing: bool) -> tuple[list[str], NDArr
     DataError
         When a cell is no finite number, or is missing without `missing`.
     """
+    cells = 1 + sum(map(raw.count, (b",", b"\n", b"\r")))
+    if max_bytes is not None and 8 * cells > max_bytes:
+        raise FormatError(
+            f"{name}: expands to {as_size(8 * cells)} of numbers > max_bytes "
+            f"{as_size(max_bytes)}; pass max_bytes= if you trust it."
+        )
     text = _Text(raw, name)
     first = _first_cells(text)
     header = _is_header(first, text)
@@ -86,6 +98,7 @@ class _Text:
                 f"{name}: byte 0x{raw[error.start]:02x} on line {_line_of(raw, error.start)} is "
                 "not UTF-8 (latin-1?): save it as UTF-8."
             ) from None
+        _refuse_long_line(raw, name)
         self._raw = raw
 
     def lines(self) -> io.TextIOWrapper:
@@ -100,7 +113,22 @@ class _Text:
                 if cells and (len(cells) > 1 or cells[0].strip()):
                     yield reader.line_num, cells
         except csv.Error as error:
-            raise FormatError(f"{self.name}: line {reader.line_num}: {error}.") from None
+            raise FormatError(
+                f"{self.name}: line {reader.line_num}: {error}; mend its quotes."
+            ) from None
+
+
+def _refuse_long_line(raw: bytes, name: str) -> None:
+    """Refuse a line that, cell by cell, would take many times its own memory."""
+    start = 0
+    while len(raw) - start > _MAX_LINE:
+        end = max(raw.rfind(mark, start, start + _MAX_LINE) for mark in (b"\n", b"\r"))
+        if end < 0:
+            raise FormatError(
+                f"{name}: line {_line_of(raw, start)} is longer than {as_size(_MAX_LINE)}: "
+                "save so wide a table as .npy."
+            )
+        start = end + 1
 
 
 def _line_of(raw: bytes, at: int) -> int:
@@ -182,7 +210,7 @@ def _parse_slowly(
         if len(cells) != len(first):
             raise FormatError(
                 f"{text.name}: line {line} has {len(cells)} cells, line 1 has {len(first)}: "
-                "the file is ragged."
+                "the file is ragged. Give every line as many cells."
             )
         values.extend(
             _as_float(cell, f"{text.name}: line {line}, column {names[j]!r}", missing=missing)

@@ -1,0 +1,330 @@
+"""Broken files of every format, read one after another in a process of little memory.
+
+    python -m tests.trust.fuzz N [FORMAT ...]
+
+reads N files of each format and prints, as one line of JSON for each, how many were refused, how
+many were read, and every one that was neither refused by an AncestralError nor read rightly, that
+took more than 2 s, or that ended for want of memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import pickle
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import ancestral
+from ancestral.errors import AncestralError
+from ancestral.io import read_array, read_columns, read_graphs, read_tables
+from tests.io import hostile_files as hostile
+from tests.trust import mutations
+
+SECONDS, MEMORY = 2.0, 200 << 20
+CAP = 32 << 20  # max_bytes of the readers: what may be expanded is part of the 200 MiB
+FORMAT_1 = Path(__file__).with_name("format_1")
+
+
+class TooSlow(BaseException):
+    """Raised by the alarm; no reader that turns other errors into its own may catch it."""
+
+
+class Format(NamedTuple):
+    """Whole files of a format, how they are damaged and read, and when a reading is right."""
+
+    name: str  # of the file
+    whole: list[bytes]
+    damage: Callable[[Random, bytes, bytes], bytes]  # of what the format is made of
+    readers: tuple[Callable[[Path], Any], ...]
+    right: Callable[[Any], bool]
+    checksummed: bool = False  # raw damage must be found, or change nothing
+
+
+# ---- what a right reading is ---------------------------------------------------------------------
+
+
+def well_formed(value: Any) -> bool:
+    """Tell whether a value is what the readers promise: finite numbers, graphs, distributions."""
+    if isinstance(value, np.ndarray):
+        return bool(value.dtype.kind in "biuf" and value.size and np.isfinite(value).all())
+    if isinstance(value, tuple) and isinstance(value[0], list):  # names and values
+        return len(value[0]) == value[1].shape[1] and well_formed(value[1])
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_graph, value))
+    return all(  # tables
+        np.allclose(rows.sum(axis=1), 1, atol=1e-9) and (rows >= 0).all()
+        for rows in value.probabilities
+    )
+
+
+def _is_graph(graph: Any) -> bool:
+    E = graph.adjacency.toarray() if graph.is_sparse else np.asarray(graph.adjacency)
+    X = graph.features
+    same = E.shape == (len(X), len(X)) and (E == E.T).all() and np.isin(E, (0, 1)).all()
+    return bool(same and np.isfinite(X).all())
+
+
+def same(a: Any, b: Any) -> bool:
+    """Tell whether two readings are equal to the bit."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
+        return len(a) == len(b) and all(map(same, a, b))
+    if hasattr(a, "adjacency") and hasattr(b, "adjacency"):
+        return same(a.features, b.features) and same(a.adjacency, b.adjacency)
+    if hasattr(a, "contexts") and hasattr(b, "contexts"):
+        return same(a.contexts, b.contexts) and same(a.probabilities, b.probabilities)
+    if hasattr(a, "get_params"):
+        return type(a) is type(b) and repr(a._fitted_state()) == repr(b._fitted_state())
+    return False
+
+
+def is_a_model(model: Any) -> bool:
+    """Tell whether a model answers what it is asked, or says why not."""
+    try:
+        if hasattr(model, "intercept_") and not hasattr(model, "slope_"):
+            return bool(np.isfinite(model.predict(np.ones((2, model.n_features_in_)))).all())
+        return len(model.sample(2, random_state=0)) == 2
+    except AncestralError:
+        return True
+
+
+def as_python_reads_it(raw: bytes, values: np.ndarray) -> bool:
+    """Tell whether the numbers of a CSV are those that Python's own csv and float find."""
+    text = io.StringIO(raw.decode("utf-8-sig"), newline=None)
+    rows = [row for row in csv.reader(text) if len(row) > 1 or (row and row[0].strip())]
+    for start in (0, 1):
+        try:
+            table = np.array([[float(cell) for cell in row] for row in rows[start:]])
+        except ValueError:
+            continue
+        if same(table, values) or (table.ndim == 2 and same(table[:, 1:], values)):
+            return True
+    return False
+
+
+# ---- the formats ---------------------------------------------------------------------------------
+
+
+def arrays(path: Path) -> Any:
+    return read_array(path, max_bytes=CAP)
+
+
+def columns(path: Path) -> Any:
+    return read_columns(path, max_bytes=CAP)
+
+
+def tables(path: Path) -> Any:
+    return read_tables(path, max_bytes=CAP)
+
+
+def graphs(path: Path) -> Any:
+    return read_graphs(path, max_bytes=CAP)
+
+
+def pictures(path: Path) -> Any:
+    return read_array(path.parent, max_bytes=CAP)
+
+
+def formats() -> dict[str, Format]:
+    """Return every format by its name; those whose package is missing are left out."""
+    rng = np.random.default_rng(0)
+    X, E = rng.uniform(-1, 1, (5, 3)), np.array([[0, 1, 0, 0, 1]] * 5)
+    E = np.triu(E, 1) + np.triu(E, 1).T
+    pairs = [(X, E), (X[:3], E[:3, :3])]
+    dense = hostile.dense_tables((2, 3, 2, 2))
+    npys = [hostile.npy_bytes(a) for a in (X, np.arange(6), X.astype(">f4").T, E > 0)]
+    npzs = [_npz(X), _npz(features=X, adjacency=E), _npz(*dense), _npz(a=X, b=E)]
+    pickles = [pickle.dumps(v, p) for v in (X, {"a": X}, pairs, dense) for p in (0, 2, 4, 5)]
+    hidden = [hostile.calling_system(Path("marker"))[f"bare{p}"] for p in (0, 4)]
+    csvs = [b"a,b\n1,2\n3,4.5\n-1e3,8\n", b"1,2\n3,4\n", b',x\n0,5\n1,"6"\n', "é\r\n1\r\n".encode()]
+    documents = [hostile.graphml(hostile.node("a") + hostile.node("b") + hostile.edge("a", "b"))]
+    documents.append(documents[0].replace('encoding="x"', "").replace("double", "string"))
+    found = {
+        "npy": Format("a.npy", npys, mutations.damaged, (arrays,), well_formed),
+        "npz": Format("a.npz", npzs, mutations.of_zip, (arrays, graphs, tables), well_formed, True),
+        "pkl": Format(
+            "a.pkl", pickles + hidden, mutations.of_pickle, (arrays, graphs, tables), well_formed
+        ),
+        "pkl.gz": Format(
+            "a.pkl.gz",
+            [gzip.compress(pickle.dumps(dense, p), 1) for p in (2, 4, 5)],
+            mutations.of_gzip(mutations.of_pickle),
+            (tables,),
+            well_formed,
+            True,
+        ),
+        "csv": Format("a.csv", csvs, mutations.of_csv, (columns, arrays), well_formed),
+        "model": Format(
+            "a.model",
+            [file.read_bytes() for file in sorted(FORMAT_1.iterdir())],
+            mutations.of_model,
+            (ancestral.load,),
+            is_a_model,
+            True,
+        ),
+    }
+    with suppress(ImportError):
+        import defusedxml.ElementTree  # noqa: F401
+
+        found["graphml"] = Format(
+            "a.graphml", [d.encode() for d in documents], mutations.of_xml, (graphs,), well_formed
+        )
+    with suppress(ImportError):
+        faces = rng.integers(0, 256, (4, 9, 7), dtype=np.uint8)
+        whole = [hostile.png_bytes(face) for face in faces]
+        found["png"] = Format("a.png", whole, mutations.of_png, (pictures,), well_formed, True)
+    with suppress(ImportError):
+        found["parquet"] = Format(
+            "a.parquet", _parquets(X), mutations.damaged, (columns, arrays), well_formed
+        )
+    return found
+
+
+def _npz(*unnamed: np.ndarray, **named: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, *unnamed, **named)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def _parquets(X: np.ndarray) -> list[bytes]:
+    """Return tables of floats, of whole numbers, in several encodings."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    files = []
+    for table, how in (
+        (pa.table({"a": X[:, 0], "b": X[:, 1]}), {}),
+        (pa.table({"a": np.arange(5), "b": X[:, 0] > 0}), {"compression": "none"}),
+        (pa.table({"a": X[:, 0]}), {"use_dictionary": False, "write_page_checksum": True}),
+        (pa.table({"a": np.arange(300) // 7}), {"compression": "zstd"}),
+    ):
+        stream = io.BytesIO()
+        pq.write_table(table, stream, **how)
+        files.append(stream.getvalue())
+    return files
+
+
+# ---- the run -------------------------------------------------------------------------------------
+
+
+def fuzz(kind: str, form: Format, n: int, folder: Path) -> dict[str, Any]:
+    """Return what became of n broken files."""
+    path = folder / form.name
+    originals = [_read(form, path, content) for content in form.whole]
+    counts = {"format": kind, "n": n, "refused": 0, "read": 0, "bad": []}
+    slowest, start = 0.0, time.process_time()
+    for k in range(n):
+        rng = Random(f"{kind} {k}")
+        whole, other = rng.choice(form.whole), rng.choice(form.whole)
+        raw = rng.random() < 0.5
+        content = (mutations.damaged if raw else form.damage)(rng, whole, other)
+        before = time.process_time()
+        for value in _read(form, path, content):
+            verdict = _verdict(value, form, originals, content, raw=raw)
+            counts["refused"] += verdict == "refused"
+            counts["read"] += verdict == "right"
+            if verdict not in ("refused", "right"):
+                counts["bad"].append(f"{kind} {k}: {verdict}")
+        slowest = max(slowest, time.process_time() - before)
+    if (folder / "marker").exists():
+        counts["bad"].append(f"{kind}: code was run")
+    spent = time.process_time() - start
+    return {**counts, "seconds": round(spent, 2), "slowest": round(slowest, 3)}
+
+
+def _read(form: Format, path: Path, content: bytes) -> list[Any]:
+    """Return what every reader makes of a file: a value or an exception."""
+    path.write_bytes(content)
+    outcomes = []
+    for read in form.readers:
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            outcomes.append(read(path))
+        except Exception as error:
+            outcomes.append(error)
+        except TooSlow as error:
+            outcomes.append(error)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    return outcomes
+
+
+def _verdict(
+    value: Any, form: Format, originals: list[list[Any]], content: bytes, *, raw: bool
+) -> str:
+    """Return "refused", "right", or what is wrong."""
+    try:
+        return _judged(value, form, originals, content, raw=raw)
+    except Exception as error:
+        return f"cannot be used: {error!r}"
+
+
+def _judged(
+    value: Any, form: Format, originals: list[list[Any]], content: bytes, *, raw: bool
+) -> str:
+    if isinstance(value, AncestralError):
+        return "refused" if form.name.split(".")[0] in str(value) else f"unnamed: {value}"
+    if isinstance(value, BaseException):
+        last = traceback.extract_tb(value.__traceback__)[-1]
+        return f"{value!r} at {Path(last.filename).name}:{last.lineno}"
+    if raw and form.checksummed:
+        known = any(same(value, whole) for reads in originals for whole in reads)
+        return "right" if known else f"silently wrong: {value!r:.200}"
+    if form.name == "a.csv" and isinstance(value, np.ndarray):
+        return "right" if as_python_reads_it(content, value) else f"not as written: {value!r:.200}"
+    return "right" if form.right(value) else f"malformed: {value!r:.200}"
+
+
+def ring(_signal: int, _frame: Any) -> None:
+    raise TooSlow(f"more than {SECONDS} s")
+
+
+def main(n: int, kinds: list[str]) -> None:
+    """Fuzz the formats named, or all."""
+    forms = formats()
+    signal.signal(signal.SIGPROF, ring)
+    warnings.simplefilter("ignore")
+    for kind in kinds or forms:  # once without a limit: imports map memory
+        with _place() as folder:
+            fuzz(kind, forms[kind], 20, folder)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for kind in kinds or forms:
+        with _place() as folder:
+            print(json.dumps(fuzz(kind, forms[kind], n, folder)), flush=True)
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """Give a folder, made the working one: a hostile file that is run leaves its marker there."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            yield Path(folder)
+        finally:
+            os.chdir(before)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

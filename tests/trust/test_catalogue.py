@@ -1,0 +1,38 @@
+"""Every row of the catalogue of bad inputs has a test named after it, or a reason to have none."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.trust import MOOT
+
+# Rows of each part of the catalogue.
+LETTERS = {"a": 59}
+
+
+def rows_with_a_test() -> set[str]:
+    """Return the rows that the names of tests begin with."""
+    found = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(node, "name", None)
+            row = re.match(r"test_([a-z]\d+)_", name) if isinstance(name, str) else None
+            if row and isinstance(node, ast.FunctionDef):
+                found.add(row[1])
+    return found
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_every_row_has_a_test_or_a_reason(letter: str) -> None:
+    rows = {f"{letter}{number}" for number in range(1, LETTERS[letter] + 1)}
+    assert not rows - rows_with_a_test() - set(MOOT)
+    assert not {row for row in rows_with_a_test() if row[0] == letter} - rows
+
+
+def test_no_reason_stands_for_a_row_that_is_tested() -> None:
+    assert not set(MOOT) & rows_with_a_test()
+    assert all(len(reason) > 20 for reason in MOOT.values())

@@ -1,0 +1,53 @@
+"""Thousands of broken files of every format: refused by name, or read rightly, soon and small.
+
+The reading is done in a process of its own, under an alarm and a limit of memory: see `fuzz.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK, LONG = 1_000, 20_000
+FORMATS = ("npy", "npz", "pkl", "pkl.gz", "csv", "model", "graphml", "png", "parquet")
+
+
+@pytest.fixture(scope="module")
+def outcomes(long: bool) -> dict[str, dict[str, Any]]:
+    """What became of the files of each format; all in one process."""
+    n = LONG if long else QUICK
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.trust.fuzz", str(n)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=3600,
+    )
+    lines = [json.loads(line) for line in child.stdout.splitlines()]
+    done = {line["format"]: line for line in lines}
+    assert child.returncode == 0, f"died after {list(done)}: {child.stderr[-2000:]}"
+    return done
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_broken_files_are_refused_or_read_rightly(
+    name: str, outcomes: dict[str, dict[str, Any]], note: Callable[[str, str], None]
+) -> None:
+    if name not in outcomes:
+        pytest.skip(f"{name} needs an extra")
+    outcome = outcomes[name]
+    note(
+        f"fuzz {name}: foreign errors, wrong, slow or large",
+        f"{len(outcome['bad'])} of {outcome['n']:,} files, in {outcome['seconds']:.0f} s",
+    )
+    assert outcome["n"] >= QUICK
+    assert not outcome["bad"], outcome["bad"][:10]
+    # Neither a reader that refuses all nor one that takes all would be tested by this.
+    assert outcome["refused"] > outcome["read"] > 0
