@@ -226,12 +226,24 @@ def _refuse_text_columns(X: Any) -> None:
 def _sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
     """Return nested lists as an array."""
     try:
-        return np.asarray(X)
+        array = np.asarray(X)
     except ValueError:
         lengths = sorted({len(row) for row in X if hasattr(row, "__len__")})
         raise DataError(
             f"X is ragged: rows of lengths {lengths[:4]}. Every row needs the same length."
         ) from None
+    return _with_gaps(array, X) if array.dtype.kind == "U" else array
+
+
+def _with_gaps(texts: NDArray, X: list[Any] | tuple[Any, ...]) -> NDArray:
+    """Return texts with NaN where the lists hold it: numpy would write it out as "nan"."""
+    given = np.array(X, dtype=object)
+    gap = np.array([v is None or (isinstance(v, float) and v != v) for v in given.flat], bool)
+    if not gap.any():
+        return texts
+    mixed = texts.astype(object)
+    mixed[gap.reshape(texts.shape)] = np.nan
+    return mixed
 
 
 def _refuse_odd_shapes(X: NDArray) -> None:
