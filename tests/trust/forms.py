@@ -89,7 +89,9 @@ def _pyarrow(x: Array, _: Path) -> Any:
         return x
     if x.ndim == 1:
         return pa.array(x.tolist(), from_pandas=True)
-    return pa.table({name: pa.array(c.tolist(), from_pandas=True) for name, c in zip(_names(x), x.T)})
+    return pa.table(
+        {name: pa.array(c.tolist(), from_pandas=True) for name, c in zip(_names(x), x.T)}
+    )
 
 
 def _polars(x: Array, _: Path) -> Any:

@@ -85,7 +85,8 @@ ROWS: dict[str, Ask] = {
     "transform": lambda m, f, X: m.transform(f(X)),
     "posterior_mean": lambda m, f, X: m.posterior_mean(f(X)),
     "posterior_covariance": lambda m, f, X: [
-        m.posterior_covariance(), m.posterior_covariance(f(gapped(X)))
+        m.posterior_covariance(),
+        m.posterior_covariance(f(gapped(X))),
     ],
     "decode": lambda m, f, X: m.decode(f(latents(m))),
     "inverse_transform": lambda m, f, X: m.inverse_transform(f(latents(m))),
