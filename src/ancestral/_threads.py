@@ -8,8 +8,9 @@ limit is the process's: one such section runs at a time, and any other finds no 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -39,6 +40,22 @@ def in_threads(task: Callable[[slice], T], parts: Sequence[slice], n_numbers: in
             return [task(part) for part in parts]
         with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
             return list(pool.map(task, parts))
+    finally:
+        _busy.release()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep the linear algebra library to one thread, so that bits do not depend on their number.
+
+    Inside another such section the limit stands already.
+    """
+    if not _busy.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _libraries().limit(limits=1):
+            yield
     finally:
         _busy.release()
 
