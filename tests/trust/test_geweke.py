@@ -24,12 +24,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ancestral import PPCA, HeteroscedasticGaussian, InnerProductGraph, LinearGaussian
+from ancestral import PPCA, Graph, InnerProductGraph, LinearGaussian, TabularAutoregressive
+from ancestral.autoregressive import smc
 from ancestral.graph.edge_sampling import sample_edges
 from tests.zoo import ZOO
 
-Note = Callable[[str, str], None]
 Array = np.ndarray
+Note = Callable[[str, str], None]
+Test = Callable[[str | None], float]  # of a deliberate mistake's name; gives a p-value
+Draw = Callable[[Any, int, np.random.Generator], Array]
 FALSE_ALARM = 1e-4
 ENTRY = {entry.name: entry for entry in ZOO}
 
@@ -86,10 +89,6 @@ def cells(X: Array, space: Array) -> Array:
     return np.array([place[tuple(row)] for row in rows.tolist()])[inverse.ravel()]
 
 
-def one_hot(cell: Array, n: int) -> Array:
-    return np.eye(n)[cell]
-
-
 def again_given(model: Any, X: Array, rng: np.random.Generator, **how: Any) -> Array:
     """Return rows drawn anew given one variable, for each variable in turn."""
     X = X.copy()
@@ -102,9 +101,8 @@ def again_given(model: Any, X: Array, rng: np.random.Generator, **how: Any) -> A
     return X
 
 
-def again_by_density(model: Any, space: Array, cell: Array, rng: np.random.Generator) -> Array:
-    """Return cells after each variable was drawn anew given all others, by the log density."""
-    p = np.exp(model.log_density(space))
+def again_by_density(p: Array, space: Array, cell: Array, rng: np.random.Generator) -> Array:
+    """Return cells after each variable was drawn anew given all others, from cells' p."""
     for j in range(space.shape[1]):
         rest = np.delete(space, j, axis=1)
         alike = (rest[:, None] == rest[None]).all(axis=2)  # (n, n)
@@ -114,32 +112,42 @@ def again_by_density(model: Any, space: Array, cell: Array, rng: np.random.Gener
     return cell
 
 
-@cache
-def fitted(name: str) -> tuple[Any, Array]:
-    entry = ENTRY[name]
-    return entry.fit(), np.asarray(entry.space)
+def p_of_cells(a: Array, b: Array) -> float:
+    """Return the p-value of two tables of counts of the same cells, each with draws enough."""
+    counts = np.stack([np.bincount(cell, minlength=max(a.max(), b.max()) + 1) for cell in (a, b)])
+    order = np.argsort(counts.sum(axis=0))
+    few = order[: np.searchsorted(np.cumsum(counts.sum(axis=0)[order]), 50)]
+    pooled = np.column_stack([np.delete(counts, few, axis=1), counts[:, few].sum(axis=1)])
+    return float(stats.chi2_contingency(pooled[:, pooled.any(axis=0)], correction=False).pvalue)
 
 
-def discrete(name: str, n: int, draw: str = "sample") -> Callable[[str | None], float]:
+def discrete(name: str, draw: Draw, **how: Any) -> Test:
     """Return the test of a model whose conditionals are drawn by `given`."""
 
     def test(mistake: str | None) -> float:
         model, space = fitted(name)
         rng = np.random.default_rng(1)
         joint = tilted(model) if mistake == "joint" else model
-        rest = tilted(model) if mistake == "given the rest" else model
-        first, start = (drawn(joint, draw, n, rng) for _ in range(2))
-        a, b = (cells(X, space) for X in (first, again_given(rest, start, rng)))
-        return p_value(one_hot(a, len(space)), one_hot(b, len(space)))
+        rest = tilted(model) if mistake == "conditional" else model
+        first, start = (draw(joint, 200_000, rng) for _ in range(2))
+        end = again_given(rest, start, rng, **how)
+        return p_of_cells(cells(first, space), cells(end, space))
 
     return test
 
 
-def drawn(model: Any, how: str, n: int, rng: np.random.Generator) -> Array:
-    if how == "sample":
-        return model.sample(n, random_state=rng)
-    rows, counts = model.sample_counts(n, random_state=rng)
-    return np.repeat(rows, counts, axis=0)
+def rows(model: Any, n: int, rng: np.random.Generator) -> Array:
+    return model.sample(n, random_state=rng)
+
+
+def counted(model: Any, n: int, rng: np.random.Generator) -> Array:
+    return np.repeat(*model.sample_counts(n, random_state=rng), axis=0)
+
+
+@cache
+def fitted(name: str) -> tuple[Any, Array]:
+    entry = ENTRY[name]
+    return entry.fit(), np.asarray(entry.space)
 
 
 def mixture(mistake: str | None) -> float:
@@ -149,52 +157,37 @@ def mixture(mistake: str | None) -> float:
     joint = copy.copy(model)
     if mistake == "joint":
         joint.members_ = [tilted(member) for member in model.members_]
-    first, start = (cells(joint.sample(60_000, random_state=rng), space) for _ in range(2))
-    return p_value(
-        one_hot(first, len(space)),
-        one_hot(again_by_density(model, space, start, rng), len(space)),
-    )
+    first, start = (cells(rows(joint, 200_000, rng), space) for _ in range(2))
+    p = np.exp(model.log_density(space))
+    if mistake == "conditional":
+        p = p * np.where(space[:, -1] == space[:, -1].max(), 1.05, 1.0)
+    return p_of_cells(first, again_by_density(p, space, start, rng))
 
 
-def smc(mistake: str | None) -> float:
-    """Return the p-value of draws from weighted particles, 48 to a run of 128 completions.
+def thinned(mistake: str | None) -> float:
+    """Return the p-value of particles, 32 to a run where 128 completions are possible.
 
-    Draws of one call share their particles, so the means of calls are what is compared; their
-    distance from the exact conditional, some 1/48^2, is beneath what so many draws can see.
+    Their weights estimate p(known, completion) without bias, however few they are; the joint
+    simulator's estimate is how often its draws have the known value, and what else they have.
     """
-    model, _ = fitted_deep()
     rng = np.random.default_rng(3)
+    bits = rng.random((300, 8)) < np.where(rng.random((300, 1)) < 0.5, 0.65, 0.35)
+    model = TabularAutoregressive(smoothing=1.0).fit(bits.astype(int))
     joint = tilted(model) if mistake == "joint" else model
-    rest = tilted(model) if mistake == "given the rest" else model
-    size, calls = 60, 400
-    first, start = (joint.sample(size * calls, random_state=rng) for _ in range(2))
-    ends = []
-    for j in np.arange(calls) % 8:  # each call keeps another variable
-        value = start[len(ends) * size % len(start), j]
-        given = np.full(8, np.nan)
-        given[j] = value
-        ends.append(
-            rest.sample(size, given=given, method="smc", n_particles=8 * 48, random_state=rng)
-        )
-    return p_value(
-        by_call(first, size), by_call(np.concatenate(ends), size)
-    )
+    rest = tilted(model) if mistake == "conditional" else model
+    X = joint.sample(200_000, random_state=rng)
+    known = np.array([-1, -1, -1, -1, -1, -1, -1, 1])
+    estimates = []
+    for _ in range(100):
+        found = smc.run(rest, known, 32 * smc.N_RUNS, rng)
+        assert found.standard_error > 0  # some were thinned out
+        estimates.append(np.exp(found.log_weights) @ of_bits(found.rows))
+    return p_value(of_bits(X) * X[:, -1:], np.array(estimates))
 
 
-def by_call(X: Array, size: int) -> Array:
-    """Return the mean of each variable, and of each neighbours' product, over each call."""
-    both = np.hstack([X, X[:, 1:] * X[:, :-1]]).astype(np.float64)
-    return both.reshape(len(X) // size, size, -1).mean(axis=1)
-
-
-@cache
-def fitted_deep() -> tuple[Any, None]:
-    from ancestral import TabularAutoregressive
-
-    rng = np.random.default_rng(4)
-    z = rng.random(300) < 0.5
-    X = rng.random((300, 8)) < np.where(z[:, None], 0.65, 0.35)
-    return TabularAutoregressive(smoothing=1.0).fit(X.astype(int)), None
+def of_bits(X: Array) -> Array:
+    """Return one, each bit but the last, and each neighbours' product."""
+    return np.hstack([np.ones((len(X), 1)), X[:, :-1], X[:, 1:-1] * X[:, :-2]])
 
 
 # ---- PPCA: some entries given others -------------------------------------------------------------
@@ -227,11 +220,11 @@ def conditioned(X: Array, rng: np.random.Generator) -> Array:
     return np.concatenate([ppca().sample(1, given=row, random_state=rng) for row in known])
 
 
-def latent(again: Callable[[Array, np.random.Generator], Array], n: int) -> Any:
+def latent(again: Callable[[Array, np.random.Generator], Array], n: int) -> Test:
     def test(mistake: str | None) -> float:
         joint = generator(6, noisier=mistake == "joint")
         first, start = (ppca().sample(n, random_state=joint) for _ in range(2))
-        end = again(start, generator(7, noisier=mistake == "given the rest"))
+        end = again(start, generator(7, noisier=mistake == "conditional"))
         return p_value(of_rows(first), of_rows(end))
 
     return test
@@ -247,7 +240,7 @@ def two_lines(mistake: str | None) -> float:
     forth = line_of(a, b, variance)
     back = line_of(a / total, -a * b / total, variance / total)
     joint = generator(8, noisier=mistake == "joint")
-    rest = generator(9, noisier=mistake == "given the rest")
+    rest = generator(9, noisier=mistake == "conditional")
     right = np.random.default_rng(10)
 
     def pairs() -> tuple[Array, Array]:
@@ -268,22 +261,25 @@ def line_of(slope: float, intercept: float, variance: float) -> LinearGaussian:
     return LinearGaussian().fit(x[:, None], slope * x + intercept + e)
 
 
-def pairs_by_density(name: str) -> Callable[[str | None], float]:
+def pairs_by_density(name: str) -> Test:
     """Return the test of y given x, with x given y by the log density over a few x."""
 
     def test(mistake: str | None) -> float:
         entry = ENTRY[name]
         model, places = entry.fit(), 0.3 * entry.data[0][:3]
-        joint, rng = generator(11, noisier=mistake == "joint"), np.random.default_rng(12)
+        joint = generator(11, noisier=mistake == "joint")
+        rest = generator(12, noisier=mistake == "conditional")
+        right = np.random.default_rng(13)
 
         def pairs() -> tuple[Array, Array]:
-            k = rng.integers(0, 3, size=60_000)
+            k = right.integers(0, 3, size=60_000)
             return k, model.sample(places[k], random_state=joint)
 
         first, (k, y) = pairs(), pairs()
         each = [model.log_density(np.tile(x, (len(y), 1)), y) for x in places]
-        k = (np.stack(each, axis=1) + rng.gumbel(size=(len(y), 3))).argmax(axis=1)
-        y = model.predict(places[k]) + 0 * y if mistake == "x" else y
+        k = (np.stack(each, axis=1) + right.gumbel(size=(len(y), 3))).argmax(axis=1)
+        # Half keep the y that chose k, half draw it anew.
+        y[::2] = model.sample(places[k[::2]], random_state=rest)
         return p_value(*(with_place(*pair) for pair in (first, (k, y))))
 
     return test
@@ -296,3 +292,117 @@ def with_place(k: Array, y: Array) -> Array:
 
 
 # ---- edges given features ------------------------------------------------------------------------
+
+
+@cache
+def graph_model() -> InnerProductGraph:
+    return ENTRY["graph"].fit()
+
+
+def likelier(model: InnerProductGraph, wrong: bool) -> InnerProductGraph:
+    """Return the model, or one whose odds of every edge are 5% higher."""
+    other = copy.copy(model)
+    other.intercept_ += np.log(1.05) * wrong
+    return other
+
+
+def small_graphs(mistake: str | None) -> float:
+    """Return the p-value of features and edges drawn by turns, among three sets of features."""
+    model, rng = graph_model(), np.random.default_rng(14)
+    joint, rest = (likelier(model, mistake == kind) for kind in ("joint", "conditional"))
+    i, j = np.triu_indices(4, 1)
+    sets = rng.uniform(-1, 1, size=(3, 4, 2))
+    s = np.stack([(X @ X.T)[i, j] for X in sets])  # (3, pairs)
+    every = (np.arange(2 ** len(i))[:, None] >> np.arange(len(i))) & 1
+    graphs = [np.zeros((4, 4), int) for _ in every]
+    for E, edges in zip(graphs, every):
+        E[i, j] = E[j, i] = edges
+    log_p = np.stack([model.log_density([(X, E) for E in graphs]) for X in sets])  # (3, graphs)
+
+    def edges_given(sampler: InnerProductGraph, k: Array) -> Array:
+        edges = np.empty((len(k), len(i)), int)
+        for which, X in enumerate(sets):
+            drawn = sampler.sample(int((k == which).sum()), features=X, random_state=rng)
+            edges[k == which] = [graph.adjacency[i, j] for graph in drawn]
+        return edges
+
+    def functions(k: Array, edges: Array) -> Array:
+        return np.column_stack([np.eye(3)[k], edges.sum(axis=1), (edges * s[k]).sum(axis=1)])
+
+    first, k = (rng.integers(0, 3, size=30_000) for _ in range(2))
+    edges = edges_given(joint, k)
+    cell = edges @ (1 << np.arange(len(i)))
+    k = (log_p[:, cell].T + rng.gumbel(size=(len(k), 3))).argmax(axis=1)
+    edges = edges_given(rest, k)
+    return p_value(functions(first, edges_given(joint, first)), functions(k, edges))
+
+
+def sparse_edges(mistake: str | None) -> float:
+    """Return the p-value of edges by jumps among cells, beside those of every pair visited.
+
+    A chain that drew the features of so many nodes given their edges would hardly move: features
+    are drawn alike for both.
+    """
+    model, rng = graph_model(), np.random.default_rng(15)
+    joint, rest = (likelier(model, mistake == kind) for kind in ("joint", "conditional"))
+
+    def functions(X: Array, E: Any) -> list[float]:
+        i, j = Graph(X, E).edges()
+        s = np.einsum("ij,ij->i", X[i], X[j])
+        return [len(i), s.sum(), (s**2).sum(), (np.abs(i - j) < 150).sum()]
+
+    dense = [
+        functions(g.features, g.adjacency) for g in joint.sample(60, n_nodes=300, random_state=rng)
+    ]
+    jumped = []
+    for _ in range(60):
+        X = rng.uniform(-1, 1, size=(300, 2))
+        edges = sample_edges(X, rest.slope_, rest.intercept_, random_state=rng)
+        jumped.append(functions(X, edges))
+    return p_value(np.array(dense, float), np.array(jumped, float))
+
+
+# ---- the laws ------------------------------------------------------------------------------------
+
+CASES: dict[str, Test] = {
+    "tables, given": discrete("tables", rows),
+    "smoothed tables, given": discrete("smoothed tables", rows),
+    "smoothed tables, count splitting": discrete("smoothed tables", counted),
+    "smoothed tables, particles": discrete("smoothed tables", rows, method="smc"),
+    "thinned particles": thinned,
+    "lstm, given": discrete("lstm of 2, 3 and 5 levels", rows),
+    "lstm, count splitting": discrete("lstm of 2, 3 and 5 levels", counted),
+    "chain, given": discrete("chain of 2, 3 and 5 levels", rows),
+    "mixture of orders": mixture,
+    "ppca, given": latent(conditioned, 4_000),
+    "ppca, draws of unknown values": latent(completed, 20_000),
+    "line": two_lines,
+    "variance that depends on x": pairs_by_density("line with a variance that depends on x"),
+    "network": pairs_by_density("network"),
+    "graph": small_graphs,
+    "graph, edges by jumps": sparse_edges,
+}
+NEEDS = {"lstm": "torch", "network": "torch"}
+EVERY = pytest.mark.parametrize("case", CASES)
+
+
+def p_of(case: str, mistake: str | None) -> float:
+    for start, package in NEEDS.items():
+        if case.startswith(start):
+            pytest.importorskip(package)
+    return CASES[case](mistake)
+
+
+@EVERY
+def test_both_ways_of_drawing_agree(case: str, note: Note) -> None:
+    p = p_of(case, None)
+    note(f"Geweke: {case}", f"p = {p:.2g}")
+    assert p > FALSE_ALARM
+
+
+@EVERY
+@pytest.mark.parametrize("mistake", ["joint", "conditional"])
+def test_a_mistake_of_five_percent_is_seen(case: str, mistake: str, note: Note) -> None:
+    p = p_of(case, mistake)
+    note(f"Geweke: {case}, 5% off in the {mistake} draws", f"p = {p:.2g}")
+    assert p < FALSE_ALARM
