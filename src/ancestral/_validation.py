@@ -176,7 +176,7 @@ def check_table(
     from sklearn.utils.validation import validate_data
 
     if isinstance(X, list | tuple):
-        X = _sequence_as_array(X)
+        X = sequence_as_array(X)
     if isinstance(X, np.ndarray):
         X = _plain_array(X, numeric=numeric)
     elif numeric and hasattr(X, "columns"):
@@ -223,7 +223,7 @@ def _refuse_text_columns(X: Any) -> None:
             )
 
 
-def _sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
+def sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
     """Return nested lists as an array."""
     try:
         array = np.asarray(X)

@@ -31,6 +31,7 @@ from ancestral._validation import (
     check_weights,
     describe_place,
     refuse_non_finite,
+    sequence_as_array,
 )
 from ancestral.errors import AncestralError, DataError, ModelError
 
@@ -305,7 +306,7 @@ class Density(DensityMixin, Model):
 
     def _check_given(self, given: ArrayLike) -> NDArray:
         """Return one partly known row, NaN where unknown."""
-        row = np.asarray(given)
+        row = sequence_as_array(given) if isinstance(given, list | tuple) else np.asarray(given)
         if row.shape != (self.n_features_in_,):
             raise DataError(
                 f"given must be one row of {self.n_features_in_} values, NaN where unknown; "
