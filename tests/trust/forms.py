@@ -67,6 +67,8 @@ MEMORY: dict[str, Callable[[Array], Array]] = {
 def _pandas(x: Array, _: Path) -> Any:
     import pandas as pd
 
+    if x.shape[-1:] == (0,):  # a table without columns has no dtype
+        return x
     x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
     return pd.Series(x) if x.ndim == 1 else pd.DataFrame(x, columns=_names(x))
 
@@ -75,16 +77,16 @@ def _pandas_by_column(x: Array, folder: Path) -> Any:
     """Return a frame that holds each column apart."""
     import pandas as pd
 
-    if x.ndim == 1:
+    if x.ndim == 1 or not x.shape[1]:
         return _pandas(x, folder)
     whole = _pandas(x, folder)
-    parts = [whole[[name]].copy() for name in whole]
-    return pd.concat(parts, axis=1) if parts else whole
+    return pd.concat([whole[[name]].copy() for name in whole], axis=1)
 
 
 def _pyarrow(x: Array, _: Path) -> Any:
     import pyarrow as pa
 
+    x = x.astype(np.float64) if x.dtype == np.longdouble else x  # arrow has none wider
     if x.shape[-1:] == (0,):  # a table without columns has no rows
         return x
     if x.ndim == 1:
@@ -120,7 +122,7 @@ CONTAINERS: dict[str, Callable[[Array, Path], Any]] = {
     "list": lambda x, _: x.tolist(),
     "tuple": lambda x, _: tuple(map(tuple, x.tolist())) if x.ndim > 1 else tuple(x.tolist()),
     "memmap": _memmap,
-    "object array": lambda x, _: x.astype(object),
+    "objects": lambda x, _: x.astype(object),
     "pandas": _pandas,
     "pandas by column": _pandas_by_column,
     "polars": _polars,
