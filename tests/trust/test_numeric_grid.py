@@ -27,7 +27,14 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
-from ancestral import PPCA, AncestralError, Graph, LinearGaussian, OrderMixture
+from ancestral import (
+    PPCA,
+    AncestralError,
+    Graph,
+    LinearGaussian,
+    OrderMixture,
+    TabularAutoregressive,
+)
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.base import ConditionalDensity, GraphDensity
 from ancestral.graph.pairs import PairStatistics
@@ -367,3 +374,15 @@ def alike(one: tuple[Any, ...], two: tuple[Any, ...]) -> bool:
 
 def is_single(entry: Entry, dtype: Any) -> bool:
     return dtype is np.float32 and isinstance(entry.make(), PPCA)
+
+
+def test_a_gap_in_a_list_of_texts_is_no_text() -> None:
+    with pytest.raises(AncestralError, match="NaN at row 1, column 1"):
+        TabularAutoregressive().fit([["no", "red"], ["yes", np.nan]])
+
+
+@pytest.mark.parametrize("y", [["a", "b"], [np.nan, 1.0], [1.0]])
+def test_a_score_refuses_targets_as_fit_does(y: list[Any]) -> None:
+    model = LinearGaussian().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.5])
+    with pytest.raises(AncestralError, match="y"):
+        model.score([[0.0], [1.0]], y)
