@@ -25,6 +25,7 @@ LAYERS = (
         "errors",
         "_validation",
         "_threads",
+        "_products",
         "_accumulation",
         "_decomposition",
         "statistics",

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, reduce
 from itertools import groupby, pairwise
 from operator import add
@@ -86,6 +87,22 @@ def _summed_ahead(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
                 if len(waiting) > workers:
                     total = add(total, waiting.popleft().result())
             return reduce(add, (result.result() for result in waiting), total)
+    finally:
+        _busy.release()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep the linear algebra library to one thread, so that bits do not depend on their number.
+
+    Inside another such section the limit stands already.
+    """
+    if not _busy.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _libraries().limit(limits=1):
+            yield
     finally:
         _busy.release()
 

@@ -223,7 +223,7 @@ def check_table(
     from sklearn.utils.validation import validate_data
 
     if isinstance(X, list | tuple):
-        X = _sequence_as_array(X)
+        X = sequence_as_array(X)
     if isinstance(X, np.ndarray):
         X = _plain_array(X, numeric=numeric)
     elif numeric and hasattr(X, "columns"):
@@ -294,12 +294,13 @@ def _refuse_text_columns(X: Any) -> None:
             )
 
 
-def _sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
+def sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
     """Return nested lists as an array."""
     try:
-        return np.asarray(X)
+        array = np.asarray(X)
     except ValueError:
         raise DataError(f"X is {_ragged(X)} Every row needs the same shape.") from None
+    return _with_gaps(array, X) if array.dtype.kind == "U" else array
 
 
 def _ragged(rows: Any) -> str:
@@ -317,6 +318,17 @@ def _shape_of(row: Any) -> tuple[int, ...] | None:
         return np.shape(row)
     except ValueError:
         return None
+
+
+def _with_gaps(texts: NDArray, X: list[Any] | tuple[Any, ...]) -> NDArray:
+    """Return texts with NaN where the lists hold it: numpy would write it out as "nan"."""
+    given = np.array(X, dtype=object)
+    gap = np.array([v is None or (isinstance(v, float) and v != v) for v in given.flat], bool)
+    if not gap.any():
+        return texts
+    mixed = texts.astype(object)
+    mixed[gap.reshape(texts.shape)] = np.nan
+    return mixed
 
 
 def _refuse_odd_shapes(X: NDArray) -> None:

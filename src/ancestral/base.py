@@ -31,8 +31,10 @@ from ancestral._validation import (
     as_numbers,
     check_n_samples,
     check_table,
+    check_weights,
     describe_place,
     refuse_non_finite,
+    sequence_as_array,
     within_memory,
 )
 from ancestral.errors import AncestralError, DataError, ModelError
@@ -314,7 +316,7 @@ class Density(DensityMixin, Model):
 
     def _check_given(self, given: ArrayLike) -> NDArray:
         """Return one partly known row, NaN where unknown."""
-        row = np.asarray(given)
+        row = sequence_as_array(given) if isinstance(given, list | tuple) else np.asarray(given)
         if row.shape != (self.n_features_in_,):
             raise DataError(
                 f"given must be one row of {self.n_features_in_} values, NaN where unknown; "
@@ -442,6 +444,29 @@ class ConditionalDensity(RegressorMixin, Model):
         self._refuse_zero_variance()
         return mean + self._noise(std, as_generator(random_state))
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return R², the share of the variance of y that the mean explains.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            1 at best; the mean over targets, where there are several.
+        """
+        from sklearn.metrics import r2_score  # loads much
+
+        rows = self._check_inputs(X)
+        y = self._check_target(y, len(rows))
+        weights = check_weights(sample_weight, len(rows))
+        mean, _ = self._predict(rows)
+        with as_ancestral_errors():
+            return float(r2_score(y, mean, sample_weight=weights))
+
     def _log_normal(
         self, residual: NDArray[np.float64], std: NDArray[np.float64]
     ) -> NDArray[np.float64]:
@@ -458,12 +483,12 @@ class ConditionalDensity(RegressorMixin, Model):
         """Return checked inputs and targets; a model with weights takes and returns them too."""
         if y is None:
             raise DataError("requires y to be passed, but the target y is None.")
-        rows = check_table(self, X, reset=reset)
-        return rows.astype(np.float64, copy=False), self._check_target(y, len(rows))
+        rows = _plain_floats(check_table(self, X, reset=reset))
+        return rows, self._check_target(y, len(rows))
 
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float64]:
         self._check_fitted()
-        return check_table(self, X, reset=False).astype(np.float64, copy=False)
+        return _plain_floats(check_table(self, X, reset=False))
 
     def _check_target(self, y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
         """Return y as float64 of shape (n_rows,), or (n_rows, n_targets) for several targets."""
@@ -483,7 +508,7 @@ class ConditionalDensity(RegressorMixin, Model):
         if len(target) != n_rows:
             raise DataError(f"X has {n_rows} rows, y has {len(target)}: give one target per row.")
         refuse_non_finite(target, name="y")
-        return target.astype(np.float64, copy=False)
+        return _plain_floats(target)
 
     def _refuse_zero_variance(self) -> None:
         """Raise ModelError when the fitted variance is zero."""
@@ -493,6 +518,11 @@ class ConditionalDensity(RegressorMixin, Model):
 
     @abstractmethod
     def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+
+def _plain_floats(values: NDArray) -> NDArray[np.float64]:
+    """Return values as float64 in C order: products then give the same bits whatever came in."""
+    return np.require(values, np.float64, ["C", "ALIGNED"])
 
 
 class GraphDensity(Model):

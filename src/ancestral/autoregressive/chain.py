@@ -25,6 +25,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._threads import one_thread
 from ancestral._validation import as_generator, check_integer, check_number
 from ancestral.autoregressive import families, race
 from ancestral.autoregressive.budget import Budget
@@ -303,11 +304,12 @@ class ChainAutoregressive(Sequential):
         features, mixture = one_hot(levels, self._n_levels), self._mixture
         joint = mixture.start(n) if mixture else np.zeros((n, 0))
         total = np.zeros(n)
-        for i in range(levels.shape[1]):
-            log_p = self._log_conditional(i, features, joint)
-            total += log_p[np.arange(n), levels[:, i]]
-            if mixture:
-                joint = mixture.told(joint, i, levels[:, i])
+        with one_thread():
+            for i in range(levels.shape[1]):
+                log_p = self._log_conditional(i, features, joint)
+                total += log_p[np.arange(n), levels[:, i]]
+                if mixture:
+                    joint = mixture.told(joint, i, levels[:, i])
         return total
 
     # ---- a saved model -------------------------------------------------------------------------

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit, log_softmax
 
+from ancestral._products import by_rows
 from ancestral.errors import MissingExtraError, ModelError
 
 LEARNING_RATE = 0.1
@@ -132,7 +133,7 @@ def _l1() -> dict[str, Any]:
 
 def _logistic_log_p(conditional: Conditional, features: NDArray) -> NDArray[np.float64]:
     X = features[:, conditional["columns"]].astype(np.float64)
-    scores = X @ conditional["weights"] + conditional["bias"]  # (n, K or 1)
+    scores = by_rows(X, conditional["weights"]) + conditional["bias"]  # (n, K or 1)
     if scores.shape[1] == 1:
         return np.concatenate([log_expit(-scores), log_expit(scores)], axis=1)
     log_p: NDArray[np.float64] = log_softmax(log_expit(scores), axis=1)

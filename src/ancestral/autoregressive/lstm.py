@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_expit, log_softmax
 
+from ancestral._products import by_rows
+from ancestral._threads import one_thread
 from ancestral._validation import as_generator, check_integer, check_number, warn
 from ancestral.autoregressive.lstm_training import WARM_UP, Training, set_weights
 from ancestral.autoregressive.lstm_training import network as new_network
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     import torch
 
 SCORED_AT_ONCE = 8192  # rows
+Product = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -298,16 +302,23 @@ class LSTMAutoregressive(Sequential):
     def step(
         self, state: LSTMState, previous: NDArray[np.intp] | None
     ) -> tuple[LSTMState, NDArray[np.float64]]:
+        return self._advance(state, previous, np.matmul)
+
+    def _advance(
+        self, state: LSTMState, previous: NDArray[np.intp] | None, product: Product
+    ) -> tuple[LSTMState, NDArray[np.float64]]:
+        """Take a step with one way of multiplying matrices."""
         i, w = state.position, self.weights_
         below = self._input(i, previous, state.h.shape[1])  # (n, n_inputs)
         h, c = np.empty_like(state.h), np.empty_like(state.c)
         for k in range(len(h)):
-            gates = below @ w[f"lstm.weight_ih_l{k}"].T + state.h[k] @ w[f"lstm.weight_hh_l{k}"].T
+            gates = product(below, w[f"lstm.weight_ih_l{k}"].T)
+            gates += product(state.h[k], w[f"lstm.weight_hh_l{k}"].T)
             gates += w[f"lstm.bias_ih_l{k}"] + w[f"lstm.bias_hh_l{k}"]
             enter, keep, fresh, leave = np.split(gates, 4, axis=1)  # (n, hidden) each
             c[k] = _sigmoid(keep) * state.c[k] + _sigmoid(enter) * np.tanh(fresh)
             h[k] = below = _sigmoid(leave) * np.tanh(c[k])
-        logits = below @ w["head.weight"].T + w["head.bias"]
+        logits = product(below, w["head.weight"].T) + w["head.bias"]
         return LSTMState(i + 1, h, c), self._log_probabilities(i, logits)
 
     def take(self, state: LSTMState, index: NDArray[np.intp]) -> LSTMState:
@@ -328,14 +339,26 @@ class LSTMAutoregressive(Sequential):
         """Return the log probabilities of variable i's own levels, shape (n, n_levels)."""
         if self._is_binary:
             return np.concatenate([log_expit(-logits), log_expit(logits)], axis=1)
-        values: NDArray[np.float64] = log_softmax(logits[:, self._letters[i]], axis=1)
+        own = np.ascontiguousarray(logits[:, self._letters[i]])  # sums in one order, for any n
+        values: NDArray[np.float64] = log_softmax(own, axis=1)
         return values
 
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         rows, inverse = distinct_rows(levels)  # equal rows are scored once
         parts = [rows[i : i + SCORED_AT_ONCE] for i in range(0, len(rows), SCORED_AT_ONCE)]
-        scores = [super(LSTMAutoregressive, self)._log_density_levels(part) for part in parts]
+        with one_thread():
+            scores = [self._scores(part) for part in parts]
         return np.concatenate([np.zeros(0), *scores])[inverse]
+
+    def _scores(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return log p of complete rows, to the bit whatever rows stand beside them."""
+        total, rows = np.zeros(len(levels)), np.arange(len(levels))
+        state, previous = self.start(len(levels)), None
+        for column in levels.T:
+            state, log_p = self._advance(state, previous, by_rows)
+            previous = column
+            total += log_p[rows, column]
+        return total
 
     # ---- a saved model ------------------------------------------------------------------------
 

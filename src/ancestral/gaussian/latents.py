@@ -111,9 +111,17 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         ndarray of shape (n_samples, n_components)
             In prior standard deviations; 0 for a row of which nothing is known.
         """
+        return self._means_of(self._rows_to_transform(X))
+
+    def _rows_to_transform(self, X: ArrayLike) -> Any:
+        """Return checked rows of the library that the model was fitted in."""
         self._check_fitted()
-        rows: Any = self._check_rows(X, reset=False)
+        rows = self._check_rows(X, reset=False)
         _arrays.refuse_other_kind(rows, self.components_, f"{type(self).__name__}.transform")
+        return rows
+
+    def _means_of(self, rows: Any) -> Any:
+        """Return E[z | x] of checked rows."""
         if _arrays.has_gaps(rows):
             means, _ = patterns.posterior_of_rows(_arrays.to_host(rows), self._factors)
             return _arrays.like(means, rows)
@@ -173,7 +181,8 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         ndarray of shape (n_samples, n_components)
             float32 where X is, as scikit-learn's transformers have it.
         """
-        return _as_narrow_as(X, self.posterior_mean(X))
+        rows = self._rows_to_transform(X)
+        return _as_narrow_as(rows, self._means_of(rows))
 
     # ---- x given z --------------------------------------------------------------------------
 
@@ -213,7 +222,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         ndarray of shape (n_samples, n_features)
             float32 where Z is.
         """
-        return _as_narrow_as(Z, self.decode(Z))
+        return _as_narrow_as(Z if _arrays.is_foreign(Z) else np.asarray(Z), self.decode(Z))
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return E[x | z = E[z | x]] = W E[z|x] + mu; not the orthogonal projection.
@@ -338,5 +347,8 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
 
 def _as_narrow_as(given: Any, values: Any) -> Any:
     """Return values as float32 where the given array is float32, untouched otherwise."""
-    dtype = str(getattr(given, "dtype", ""))
-    return _arrays.narrowed(values) if dtype.endswith("float32") else values
+    if isinstance(given, np.ndarray):
+        single = given.dtype.newbyteorder("=") == np.float32
+    else:
+        single = str(given.dtype).endswith("float32")
+    return _arrays.narrowed(values) if single else values

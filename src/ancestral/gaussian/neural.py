@@ -29,6 +29,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._products import by_rows
+from ancestral._threads import one_thread
 from ancestral._validation import as_generator, check_integer, check_number, one_sample_message
 from ancestral.base import ConditionalDensity
 from ancestral.errors import ModelError
@@ -240,12 +242,13 @@ class NeuralGaussian(ConditionalDensity):
 
     def _predict(self, X: NDArray) -> tuple[Float, Float]:
         w, Z = self.weights_, self._inputs(X)
-        out = Z @ w["line.weight"].T + w["head.bias"]  # (n, 2)
-        h = Z
-        for k in range(_n_layers(w)):
-            h = np.tanh(h @ w[f"hidden.{k}.weight"].T + w[f"hidden.{k}.bias"])
-        if "head.weight" in w:
-            out = out + h @ w["head.weight"].T
+        with one_thread():  # and row by row: the same bits in any batch
+            out = by_rows(Z, w["line.weight"].T) + w["head.bias"]  # (n, 2)
+            h = Z
+            for k in range(_n_layers(w)):
+                h = np.tanh(by_rows(h, w[f"hidden.{k}.weight"].T) + w[f"hidden.{k}.bias"])
+            if "head.weight" in w:
+                out = out + by_rows(h, w["head.weight"].T)
         std = np.sqrt(np.exp(out[:, 1]) + FLOOR**2)
         return self.target_mean_ + self.target_scale_ * out[:, 0], self.target_scale_ * std
 

@@ -75,7 +75,8 @@ class Patterns:
         order = np.argsort(group, kind="stable")
         count = np.bincount(group)
         start = np.concatenate([[0], np.cumsum(count)])
-        values = np.where(known, X - shift, 0.0)[order]
+        # In C order: sums over a row then give the same bits whatever the memory order of X.
+        values = np.ascontiguousarray(np.where(known, X - shift, 0.0)[order])
         masks = known[order[start[:-1]]].astype(np.float64)
         return cls(masks, count.astype(np.float64), start, values, np.ones(len(X)), order)
 

@@ -119,10 +119,9 @@ def _centred_last(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
     turned = np.vstack([frame.directions, frame.mean])  # (q + 1, d)
     left = turned @ frame.mean
     for rows in _blocks(part):
-        products = turned @ X[rows].T
-        use(
-            rows, products[:-1] - left[:-1, None], _squares(X[rows]) + (left[-1] - 2 * products[-1])
-        )
+        x = np.ascontiguousarray(X[rows])  # Fortran-ordered rows give the same bits
+        products = turned @ x.T
+        use(rows, products[:-1] - left[:-1, None], _squares(x) + (left[-1] - 2 * products[-1]))
 
 
 def _in_single(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
