@@ -35,7 +35,7 @@ from ancestral._validation import (
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
-from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.edge_sampling import draw_graph
 from ancestral.graph.graphs import (
     DENSE_NODES,
     Graph,
@@ -384,26 +384,12 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         nodes = n_nodes if fixed is None else len(fixed)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
         n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
-        return [
-            self._draw_graph(
-                rng.uniform(-1.0, 1.0, size=(n_nodes, width)) if fixed is None else fixed, rng
-            )
-            for _ in range(n_samples)
-        ]
-
-    def _draw_graph(self, X: NDArray[np.float64], rng: np.random.Generator) -> Graph:
-        """Draw the edges of one graph given its features."""
-        n = len(X)
-        if n > DENSE_NODES:
-            edges = sample_edges(
-                X, self.slope_, self._intercept(n), random_state=rng, n_jobs=self.n_jobs
-            )
-            return Graph.of_checked(X, edges)
-        i, j = np.triu_indices(n, 1)
-        p = expit(self._logit((X @ X.T)[i, j], n))
-        adjacency = np.zeros((n, n), np.int8)
-        adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
-        return Graph(X, adjacency)
+        graphs = []
+        for _ in range(n_samples):
+            X = rng.uniform(-1.0, 1.0, size=(n_nodes, width)) if fixed is None else fixed
+            intercept = self._intercept(len(X))
+            graphs.append(draw_graph(X, self.slope_, intercept, rng, n_jobs=self.n_jobs))
+        return graphs
 
     def _check_features(self, features: ArrayLike) -> NDArray[np.float64]:
         X = as_numbers(features, name="features", ndim=2).astype(np.float64)
