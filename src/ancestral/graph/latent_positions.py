@@ -99,9 +99,10 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
     l has no finite maximum when some node can move away for ever: one without links, say, or with
     links to all. Such a fit is refused, the node named, and l2= offered.
 
-    An iteration visits every pair once, at about 10 ns a core; some 30 to 100 are needed, so
-    10,000 nodes take half a minute of one core. Memory goes with nodes and edges, not with pairs. l is
-    not concave in X; from this start no lower maximum was ever met in tests.
+    An iteration visits every pair once, at about 10 ns a core, and some 30 are needed: 10,000
+    nodes take half a minute of one core. Memory goes with nodes and edges, not with pairs. l is
+    not concave in X: another start may lead to another maximum, though in simulations random ones
+    never led to a higher one.
 
     See Also
     --------
@@ -119,8 +120,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
     >>> X = rng.uniform(-1.5, 1.5, (200, 2))
     >>> links = np.triu(rng.random((200, 200)) < expit(X @ X.T - 1), 1)
     >>> model = LatentPositionGraph(2).fit(links | links.T)
-    >>> bool(np.corrcoef((X @ X.T).ravel(), (model.positions_ @ model.positions_.T).ravel())[0, 1]
-    ...      > 0.95)
+    >>> U, _, V = np.linalg.svd(model.positions_.T @ X)  # up to rotation
+    >>> bool(np.abs(model.positions_ @ U @ V - X).mean() < 0.3)
     True
     """
 

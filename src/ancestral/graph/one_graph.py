@@ -11,12 +11,10 @@ from scipy import sparse
 from ancestral.errors import DataError, DataTypeError
 from ancestral.graph.graphs import Graph, say_ignored_loops, symmetric
 
-Adjacency = sparse.csr_array
-
 ACCEPTED = "an adjacency (array or sparse), a networkx or igraph graph, or a Graph"
 
 
-def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[Adjacency]:
+def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.csr_array]:
     """Return the sparse adjacency of each graph, all on as many nodes.
 
     Parameters
@@ -114,7 +112,7 @@ def _graph(item: Any, name: str) -> Graph:
         raise DataError(f"{name}the adjacency is ragged: its rows differ in length.") from None
 
 
-def _of_library(graph: Any) -> Adjacency:
+def _of_library(graph: Any) -> sparse.csr_array:
     """Return the adjacency of a networkx or igraph graph, in the order of its nodes."""
     if _library(graph) == "igraph":
         ends = np.array(graph.get_edgelist(), np.int64).reshape(-1, 2)

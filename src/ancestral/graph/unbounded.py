@@ -93,11 +93,10 @@ def separated_nodes(X: Float, links: sparse.csr_array, n_graphs: int) -> list[in
 
 def _may_leave(i: int, X: Float, links: sparse.csr_array, n_graphs: int) -> bool:
     """Tell whether the links of node i are separated from its gaps, given the other positions."""
-    T = links[[i]].toarray()[0]
     others = np.arange(len(X)) != i
-    side = np.where(T == n_graphs, 1.0, -1.0)[others]  # of links, of gaps
-    divided = ((T > 0) & (T < n_graphs))[others]  # linked in some graphs: u must be at right angles
-    ahead = X[others] * side[:, None]
+    linked = links[[i]].toarray()[0][others] / n_graphs  # the share of graphs
+    divided = (linked > 0) & (linked < 1)  # u must be at right angles to these
+    ahead = X[others] * np.where(linked == 1, 1.0, -1.0)[:, None]
     found = linprog(
         -ahead[~divided].sum(axis=0),
         A_ub=-ahead[~divided],
