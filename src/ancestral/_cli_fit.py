@@ -16,6 +16,7 @@ from ancestral._cli_data import (
     Reading,
     discrete_rows_of,
     fit_to,
+    graph_parameters,
     graphs_of,
     pairs_of,
     reading_parameters,
@@ -69,7 +70,7 @@ def fit() -> None:
 
     DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
     is a named column, or the last), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or
-    .graphml (graph); or built-in: @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL
+    .graphml, or an edge list with --nodes (graph); or built-in: @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL
     --help` lists the model's own parameters.
 
     \b
@@ -97,8 +98,11 @@ def _fit_command(short: str) -> click.Command:
             )
         )
     for names, settings in reading_parameters():
-        if names != ["--missing"] or short == "ppca":
+        useful = {"--missing": short == "ppca", "--key": short != "graph"}
+        if useful.get(names[0], True):
             options.append(click.Option(names, **settings))
+    if short == "graph":
+        options += [click.Option(names, **settings) for names, settings in graph_parameters()]
     helps = _helps(cls)
     options += [_option_of(parameter, helps.get(parameter.name)) for parameter in parameters]
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
@@ -112,6 +116,9 @@ def _fit_command(short: str) -> click.Command:
         key: str | None = None,
         missing: bool = False,
         max_bytes: int | None = None,
+        nodes: str | None = None,
+        attributes: str | None = None,
+        categorical: str | None = None,
         **given: Any,
     ) -> None:
         from ancestral.model_file import check_destination
@@ -119,7 +126,8 @@ def _fit_command(short: str) -> click.Command:
         check_destination(output)  # before the training, not after
         if "verbose" in given and not as_json and given["verbose"] is False:
             given["verbose"] = sys.stderr.isatty()
-        model = _fitted(cls, given, data, target, Reading(key, missing, max_bytes))
+        reading = Reading(key, missing, max_bytes, nodes, attributes, categorical)
+        model = _fitted(cls, given, data, target, reading)
         model.save(output)
         facts = {"file": str(output), **facts_of(model)}
         show(facts, as_json=as_json)

@@ -21,6 +21,7 @@ from ancestral import _cli_terminal
 from ancestral._cli_data import (
     Reading,
     discrete_rows_of,
+    graph_options,
     graphs_of,
     inputs_of,
     is_conditional,
@@ -151,6 +152,8 @@ def sample(
     size = {name: value for name, value in size.items() if value is not None}
     if is_of_graphs(model):
         _refuse(model, shape=shape, inputs=inputs)
+        if hasattr(model, "positions_"):
+            _refuse(model, n_features=size.pop("n_features", None))
         graphs = model.sample(
             1 if n_samples is None else n_samples, random_state=random_state, **size
         )
@@ -195,6 +198,7 @@ def _inputs(model: Any, inputs: str | None) -> Any:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="One log density per row.")
 @click.option("--target", help="The target's column (regression models).")
 @reading_options
+@graph_options
 @json_option
 def score(
     file: Path,
@@ -216,6 +220,8 @@ def score(
     take_rows_as_named()
     if not is_conditional(model):
         _refuse(model, target=target)
+    if not is_of_graphs(model):
+        _refuse(model, **{name: read[name] for name in ("nodes", "attributes", "categorical")})
     if is_of_graphs(model):
         values, n_dimensions = model.log_density(graphs_of(data, reading)), None
     elif is_conditional(model):

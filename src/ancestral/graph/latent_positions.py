@@ -61,8 +61,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         Dimension m of the positions, below the number of nodes.
     l2 : float
         Penalty: (l2 / 2)(|X|^2 + b^2) is taken off the log-likelihood, as if positions came from
-        a normal distribution of variance 1 / l2. Few real graphs have a maximum without it (see
-        Notes); l2=1 is a gentle choice. Above 0 there is a maximum whatever the graph.
+        a normal distribution of variance 1 / l2. Small and sparse graphs often have no maximum without it
+        (see Notes); l2=1 is a gentle choice. Above 0 there is a maximum whatever the graph.
     max_iter : int
         Most iterations of L-BFGS.
     tol : float
@@ -96,12 +96,14 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
     With a slope above 0 the kernel X X^T is positive semidefinite: like links with like. Graphs
     in which unlike links with unlike (predators and prey) are not of this kind.
 
-    l has no finite maximum when some node can move away for ever: one without links, say, or with
-    links to all. Such a fit is refused, the node named, and l2= offered.
+    l has no finite maximum when some node can move away for ever, its links on one side of a plane
+    through the origin and its gaps on the other. Such a fit is refused, the node named, and l2=
+    offered.
 
-    An iteration visits every pair once, at about 10 ns a core, and some 30 are needed: 10,000
-    nodes take half a minute of one core. Memory goes with nodes and edges, not with pairs. l is
-    not concave in X: another start may lead to another maximum, though in simulations random ones
+    An iteration visits every pair once, at about 10 ns a core. Some 30 are needed, so 10,000
+    nodes take half a minute of one core; with fewer than some five links a node the likelihood is
+    flat, and several hundred are. Memory goes with nodes and edges, not with pairs. l is not
+    concave in X: another start may lead to another maximum, though in simulations random ones
     never led to a higher one.
 
     See Also
