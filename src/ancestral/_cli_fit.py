@@ -70,8 +70,8 @@ def fit() -> None:
 
     DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
     is a named column, or the last), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or
-    .graphml, or an edge list with --nodes (graph); or built-in: @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL
-    --help` lists the model's own parameters.
+    .graphml, or an edge list with --nodes (graph); or built-in: @icons, @faces, @classrooms,
+    @diabetes. `ancestral fit MODEL --help` lists the model's own parameters.
 
     \b
     Example:

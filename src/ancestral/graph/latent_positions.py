@@ -61,8 +61,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         Dimension m of the positions, below the number of nodes.
     l2 : float
         Penalty: (l2 / 2)(|X|^2 + b^2) is taken off the log-likelihood, as if positions came from
-        a normal distribution of variance 1 / l2. Small and sparse graphs often have no maximum without it
-        (see Notes); l2=1 is a gentle choice. Above 0 there is a maximum whatever the graph.
+        a normal distribution of variance 1 / l2. Small and sparse graphs often have no maximum
+        without it (see Notes); l2=1 is a gentle choice. Above 0 there is one whatever the graph.
     max_iter : int
         Most iterations of L-BFGS.
     tol : float

@@ -186,14 +186,15 @@ class Archive:
                 _refuse_size(f"{self.name}: array {key!r}", header, at)
         return to_native(flat.reshape(header.shape, order="F" if header.fortran else "C"))
 
-
     def read_values(self, key: str) -> Any:
         """Return one array of numbers or text as lists of plain values; one value as it is."""
         array = self.read(key, parse_dtype_or_text)
-        try:
-            return array.tolist()
-        except ValueError:  # four bytes that are no character
-            raise FormatError(f"{self.name}: array {key!r} is no text: it is damaged.") from None
+        if array.dtype.kind == "U":
+            codes = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
+            surrogates = (codes >= 0xD800) & (codes <= 0xDFFF)
+            if (surrogates | (codes > 0x10FFFF)).any():  # Python would raise SystemError
+                raise FormatError(f"{self.name}: array {key!r} is no text: it is damaged.")
+        return array.tolist()
 
 
 def _what_zip(infos: list[zipfile.ZipInfo], path: str) -> str:
