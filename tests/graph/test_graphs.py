@@ -172,6 +172,8 @@ def test_a_networkx_graph_is_named() -> None:
     nx = pytest.importorskip("networkx")
     with pytest.raises(DataError, match=r"graph 0 is a networkx Graph; give a Graph"):
         InnerProductGraph().fit([nx.path_graph(3)])
+    with pytest.raises(DataError, match=r"graph 0 is a networkx DiGraph; .*io.from_networkx"):
+        InnerProductGraph().fit(nx.DiGraph([(0, 1)]))
     with pytest.raises(DataError, match=r"graph 0: adjacency is a networkx graph"):
         InnerProductGraph().fit([(FEATURES, nx.path_graph(3))])
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ancestral.errors import DataError, DataTypeError
-from ancestral.graph.graphs import Graph, say_ignored_loops, symmetric
+from ancestral.graph.graphs import Graph, library_of, say_ignored_loops, symmetric
 
 ACCEPTED = "an adjacency (array or sparse), a networkx or igraph graph, or a Graph"
 
@@ -53,7 +53,7 @@ def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.cs
 
 def _is_one(graphs: Any) -> bool:
     """Tell one graph from a list of graphs."""
-    if isinstance(graphs, Graph) or sparse.issparse(graphs) or _library(graphs):
+    if isinstance(graphs, Graph) or sparse.issparse(graphs) or library_of(graphs):
         return True
     if isinstance(graphs, tuple):
         return len(graphs) == 2 and not isinstance(graphs[0], Graph | tuple)
@@ -64,7 +64,7 @@ def _is_one(graphs: Any) -> bool:
 
 def _is_row(row: Any) -> bool:
     """Tell a row of numbers from a graph."""
-    if isinstance(row, Graph | tuple) or sparse.issparse(row) or _library(row):
+    if isinstance(row, Graph | tuple) or sparse.issparse(row) or library_of(row):
         return False
     try:
         return np.ndim(row) == 1
@@ -78,18 +78,12 @@ def _listed(graphs: Any) -> Sequence[Any]:
     return list(graphs)
 
 
-def _library(graph: Any) -> str:
-    """Return "networkx" or "igraph" for their graphs, else ""."""
-    library = type(graph).__module__.partition(".")[0]
-    return library if library in ("networkx", "igraph") else ""
-
-
 def _graph(item: Any, name: str) -> Graph:
     """Return one checked graph with nothing for features, its name in any error."""
     if isinstance(item, Graph):
         return item
     try:
-        if _library(item):
+        if library_of(item):
             if item.is_directed():
                 raise DataError("the graph is directed: make it undirected first.")
             item = _of_library(item)
@@ -114,7 +108,7 @@ def _graph(item: Any, name: str) -> Graph:
 
 def _of_library(graph: Any) -> sparse.csr_array:
     """Return the adjacency of a networkx or igraph graph, in the order of its nodes."""
-    if _library(graph) == "igraph":
+    if library_of(graph) == "igraph":
         ends = np.array(graph.get_edgelist(), np.int64).reshape(-1, 2)
         n_nodes = graph.vcount()
     else:
