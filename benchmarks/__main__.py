@@ -75,11 +75,29 @@ def print_table(title: str, rows: Iterable[Row]) -> None:
             print(f"    {row.note}")
 
 
+def print_markdown(title: str, rows: Iterable[Row]) -> None:
+    """Print a benchmark's rows as a table of a Markdown page, notes below it."""
+    print(f"\n**{title}**\n\n| case | ours | peer | times as fast |\n|---|---|---|---|")
+    notes = []
+    for row in rows:
+        mark = ""
+        if row.note:
+            notes.append(row.note)
+            mark = f" ({len(notes)})"
+        peer = f"{row.peer}, {as_time(row.theirs)}"
+        print(
+            f"| {row.case}{mark} | {as_time(row.ours)} | {peer} | {1 / row.ratio:.3g} |", flush=True
+        )
+    if notes:
+        print("\n" + "\n".join(f"({i}) {note}." for i, note in enumerate(notes, 1)))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run, print; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
     parser.add_argument("--tiny", action="store_true", help="small data, one repeat: a rehearsal")
+    parser.add_argument("--markdown", action="store_true", help="tables for a page of the docs")
     given = parser.parse_args(arguments)
     unknown = sorted(set(given.names) - set(names()))
     if unknown:
@@ -90,7 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("A rehearsal with --tiny: the figures mean nothing.")
     for name in given.names or names():
         title, rows = benchmark(name)
-        print_table(f"{name}: {title}", rows(Timer(tiny=given.tiny)))
+        show = print_markdown if given.markdown else print_table
+        show(f"{name}: {title}", rows(Timer(tiny=given.tiny)))
     return 0
 
 

@@ -26,6 +26,7 @@ LAYERS = (
         "_validation",
         "_threads",
         "_accumulation",
+        "_decomposition",
         "statistics",
         "_arrays",
         "model_file",

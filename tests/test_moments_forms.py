@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ancestral import PPCA, Moments
+from ancestral import PPCA, Moments, _decomposition
 from ancestral._accumulation import STEEP, is_steep
+from ancestral._decomposition import eigen_of_scatter
 from ancestral._threads import even_parts, in_threads
 
 rng = np.random.default_rng(0)
@@ -179,3 +180,39 @@ def test_threads_within_threads_take_their_turn() -> None:
         return in_threads(lambda p: p.start, even_parts(6, 3), 10**9)
 
     assert in_threads(inner, even_parts(4, 2), 10**9) == [[0, 2, 4]] * 2
+
+
+# ---- eigenpairs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["falling", "equal", "steep", "diagonal", "blocks"])
+def test_a_few_leading_vectors_are_those_of_all(kind: str) -> None:
+    """Also where eigenvalues stand together, or the matrix falls into pieces."""
+    d, q = 300, 40
+    turn, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(d, d)))
+    values = {
+        "falling": np.linspace(5, 1, d),
+        "equal": np.where(np.arange(d) < 60, 4.0, 1.0),
+        "steep": np.logspace(0, -12, d),
+        "diagonal": np.linspace(5, 1, d),
+        "blocks": np.repeat([3.0, 2.0, 1.0], 100),
+    }[kind]
+    if kind == "diagonal":
+        turn = np.eye(d)
+    elif kind == "blocks":
+        turn = np.kron(np.eye(3), turn[:100, :100])
+        turn, _ = np.linalg.qr(turn)
+    S = (turn * values) @ turn.T
+    S = (S + S.T) / 2
+    eigenvalues, V = eigen_of_scatter(S, q)
+    wanted = np.linalg.eigvalsh(S)[::-1]
+    assert np.abs(eigenvalues - wanted).max() < 1e-13 * wanted[0]
+    np.testing.assert_allclose(V @ V.T, np.eye(q), atol=1e-11)
+    assert np.abs(S @ V.T - V.T * eigenvalues[:q]).max() < 1e-12 * wanted[0]
+
+
+def test_all_vectors_where_few_would_not_be_orthonormal(monkeypatch: pytest.MonkeyPatch) -> None:
+    S = np.diag(np.linspace(5, 1, 300))
+    monkeypatch.setattr(_decomposition, "ORTHONORMAL", 0.0)
+    _, V = eigen_of_scatter(S, 10)
+    np.testing.assert_allclose(V @ V.T, np.eye(10), atol=1e-13)

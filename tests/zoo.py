@@ -25,6 +25,7 @@ from ancestral import (
     LSTMAutoregressive,
     NeuralGaussian,
     OrderMixture,
+    PPCAMixture,
     TabularAutoregressive,
 )
 
@@ -81,6 +82,21 @@ def _nudged_ppca(model: Any, rng: np.random.Generator) -> Iterator[Any]:
             components_=U.T,
             eigenvalues_=eigenvalues,
             loadings_=U * singular,
+        )
+
+
+def _nudged_mixture(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        weights = model.weights_ * np.exp(0.02 * rng.normal(size=model.weights_.shape))
+        W = model.loadings_ + 0.01 * rng.normal(size=model.loadings_.shape)
+        noises = model.noise_variances_ * np.exp(0.02 * rng.normal(size=weights.shape))
+        turned = [np.linalg.svd(w, full_matrices=False) for w in W]  # the canonical rotation
+        yield _changed(
+            model,
+            weights_=weights / weights.sum(),
+            means_=model.means_ + 0.01 * rng.normal(size=model.means_.shape),
+            loadings_=np.array([U * singular for U, singular, _ in turned]),
+            noise_variances_=noises,
         )
 
 
@@ -310,6 +326,14 @@ ZOO = [
         n_parameters=7 + (7 + 6) + 1,
         nudges=_nudged_ppca,
         checks=(PPCA("bic"), PPCA("minka"), PPCA("cv", random_state=0)),
+    ),
+    Entry(
+        "mixture of ppcas",
+        lambda: PPCAMixture(2, 1, tol=1e-12, random_state=0),
+        (np.concatenate([CLOUD, CLOUD[:150, ::-1] * [1.0, -1.0] + 2.0]),),
+        n_parameters=1 + 2 * (2 + 2 + 1),
+        nudges=_nudged_mixture,
+        checks=(PPCAMixture(random_state=0), PPCAMixture(1, 0)),
     ),
     Entry(
         "line",

@@ -19,6 +19,7 @@ _MODULE_OF = {
     "ChainAutoregressive": "autoregressive.chain",
     "OrderMixture": "autoregressive.orders",
     "PPCA": "gaussian.ppca",
+    "PPCAMixture": "gaussian.ppca_mixture",
     "LinearGaussian": "gaussian.linear",
     "HeteroscedasticGaussian": "gaussian.heteroscedastic",
     "NeuralGaussian": "gaussian.neural",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from ancestral.gaussian.linear import LinearGaussian as LinearGaussian
     from ancestral.gaussian.neural import NeuralGaussian as NeuralGaussian
     from ancestral.gaussian.ppca import PPCA as PPCA
+    from ancestral.gaussian.ppca_mixture import PPCAMixture as PPCAMixture
     from ancestral.graph.inner_product import Graph as Graph
     from ancestral.graph.inner_product import InnerProductGraph as InnerProductGraph
     from ancestral.graph.latent_positions import LatentPositionGraph as LatentPositionGraph

@@ -24,8 +24,12 @@ EPS = float(np.finfo(np.float64).eps)
 STEEP = 1e8
 STEEP_SINGLE = 10.0
 
+# Up to so many standard deviations from zero, products about zero itself are as good: what their
+# rounding adds is that many squared times eps. In float32 there are fewer digits to spare.
+NEAR, NEAR_SINGLE = 4.0, 1.0
+
 BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
-BLOCK_BYTES = 4 << 20  # a block stays in the cache between centring and product
+BLOCK_BYTES = 16 << 20
 ROOT_BYTES = 32 << 20
 
 
@@ -75,6 +79,22 @@ def pilot_mean(
     with np.errstate(over="ignore", invalid="ignore"):
         shift = some[0] + np.average(some - some[0], axis=0, weights=w)
     return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
+
+
+def near_zero(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Return a shift of zero where every column's mean is near zero, else the shift itself.
+
+    About zero the rows need no centring, which spares a copy of them.
+    """
+    if weights is not None:
+        return shift
+    some = X[:: max(1, len(X) // 256)].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviations = np.sqrt(np.mean((some - shift) ** 2, axis=0))
+        limit = NEAR_SINGLE if X.dtype == np.float32 else NEAR
+        return np.zeros_like(shift) if (np.abs(shift) <= limit * deviations).all() else shift
 
 
 def _blocks(part: slice, rows: int) -> Iterator[slice]:
@@ -133,13 +153,17 @@ def _sums(
     """Return sum w (x - s)(x - s)^T and sum w (x - s) over a part, block by block."""
     d = X.shape[1]
     rows = min(part.stop - part.start, max(BLOCK_ROWS, BLOCK_BYTES // (shift.itemsize * d)))
-    # Blocks are copied to C order: Fortran-ordered input gives the same bits.
-    block, square = np.empty((rows, d), shift.dtype), np.empty((d, d), shift.dtype)
+    as_they_are = weights is None and X.dtype == shift.dtype and not shift.any()
+    in_place = as_they_are and X.flags.c_contiguous
+    # Else blocks are copied to C order: Fortran-ordered input gives the same bits.
+    block = np.empty((0 if in_place else rows, d), shift.dtype)
+    square = np.empty((d, d), shift.dtype)
     product, total = np.zeros((d, d)), np.zeros(d)
     for rows_now in _blocks(part, rows):
-        B = block[: rows_now.stop - rows_now.start]
+        B = X[rows_now] if in_place else block[: rows_now.stop - rows_now.start]
         with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own
-            np.subtract(X[rows_now], shift, out=B)
+            if not in_place:
+                np.subtract(X[rows_now], shift, out=B)
             if weights is None:
                 total += np.ones(len(B), B.dtype) @ B
             else:
@@ -205,23 +229,3 @@ def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return at most d rows with the same R^T R, by QR."""
     n, d = rows.shape
     return rows if n <= d else np.asarray(np.linalg.qr(rows, mode="r"))
-
-
-def eigen_of_root(
-    root: NDArray[np.float64], n_vectors: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return eigenvalues of R^T R (falling), leading eigenvectors as rows, relative rounding.
-
-    A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
-    squaring would lose them; then, and for small roots, through the SVD of R.
-    """
-    rounding = EPS * max(root.shape)
-    if 128 < len(root) < root.shape[1]:
-        eigenvalues, U = np.linalg.eigh(root @ root.T)
-        eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
-        kept = eigenvalues[: U.shape[1]]
-        steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
-        if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
-            return eigenvalues, (U / np.sqrt(kept)).T @ root, rounding
-    _, singular, V = np.linalg.svd(root, full_matrices=False)
-    return singular**2, V[:n_vectors], rounding**2

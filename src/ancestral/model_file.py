@@ -37,6 +37,7 @@ REGISTRY = {
     "ChainAutoregressive": "ancestral.autoregressive.chain",
     "OrderMixture": "ancestral.autoregressive.orders",
     "PPCA": "ancestral.gaussian.ppca",
+    "PPCAMixture": "ancestral.gaussian.ppca_mixture",
     "LinearGaussian": "ancestral.gaussian.linear",
     "HeteroscedasticGaussian": "ancestral.gaussian.heteroscedastic",
     "NeuralGaussian": "ancestral.gaussian.neural",

@@ -16,14 +16,15 @@ from ancestral._accumulation import (
     EPS,
     STEEP,
     checked_weights,
-    eigen_of_root,
     exact_sum,
     is_steep,
+    near_zero,
     pilot_mean,
     reduced,
     root_about_mean,
     scatter_about,
 )
+from ancestral._decomposition import eigen_of_root, eigen_of_scatter
 from ancestral.errors import DataError
 
 
@@ -123,12 +124,14 @@ class Moments:
         form: dict[str, NDArray[np.float64]] = {}
         with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
             if not as_root:
-                offset, scatter, is_flat = scatter_about(X, shift, w)
+                about = near_zero(X, shift, w)
+                offset, scatter, is_flat = scatter_about(X, about, w)
                 if pinned or is_flat or not is_steep(scatter, STEEP):
                     form = {"scatter": scatter}
+                    mean, tail = exact_sum(about, offset)
             if not form:
                 offset, form["root"] = root_about_mean(X, shift, w)
-            mean, tail = exact_sum(shift, offset)
+                mean, tail = exact_sum(shift, offset)
         weight = None if w is None else float(w.sum())
         return cls(n, mean, weight=weight, tail=tail, pinned=pinned, **form)
 
@@ -227,8 +230,7 @@ class Moments:
         if self.root is not None:
             eigenvalues, V, rounding = eigen_of_root(self.root, n_vectors)
         else:
-            eigenvalues, U = np.linalg.eigh(self.as_scatter())
-            eigenvalues, V = eigenvalues[::-1], U[:, ::-1].T[:n_vectors]
+            eigenvalues, V = eigen_of_scatter(self.as_scatter(), n_vectors)
             rounding = EPS * (len(eigenvalues) + self.count**0.5)
         floor = rounding * eigenvalues[0] if len(eigenvalues) else 0.0
         return np.where(eigenvalues > floor, eigenvalues, 0.0) / self.total_weight, V

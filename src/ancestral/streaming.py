@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._threads import summed
 from ancestral.base import ConditionalDensity, FromStatistics
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 
@@ -60,12 +61,18 @@ def fit_chunks(model: M, chunks: Any) -> M:
     _refuse_without_statistics(model)
     if isinstance(chunks, str | os.PathLike):
         chunks = read_chunks(chunks)
-    total = None
-    for chunk in chunks:
-        fresh = _chunk_statistics(model, chunk, reset=total is None)
-        total = fresh if total is None else total + fresh
-    if total is None:
-        raise DataError("there are no chunks: give at least one array of rows.")
+    rest = iter(chunks)
+    try:
+        first = _checked_chunk(model, next(rest), reset=True)
+    except StopIteration:
+        raise DataError("there are no chunks: give at least one array of rows.") from None
+    checked = (_checked_chunk(model, chunk, reset=False) for chunk in rest)
+    total = summed(
+        lambda data: model._statistics(*data),
+        checked,
+        model._statistics(*first),
+        is_small=_is_small,
+    )
     model._seen = None
     model._solve(total)
     return model
@@ -242,7 +249,7 @@ def _worker_statistics(model: Any, part: Any) -> tuple[Any, Any]:
         if isinstance(part, tuple) and isinstance(part[0], NpyTable):
             table, start, stop = part
             part = table.read(start, stop)
-        statistics = _chunk_statistics(model, part, reset=True)
+        statistics = model._statistics(*_checked_chunk(model, part, reset=True))
     return statistics, {k: getattr(model, k) for k in _WIDTHS if hasattr(model, k)}
 
 
@@ -264,11 +271,20 @@ def _merge(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
     return reduce(add, (part[0] for part in parts)), parts[0][1]
 
 
-def _chunk_statistics(model: Any, chunk: Any, *, reset: bool) -> Any:
-    """Check one chunk as `fit` would and return its statistics."""
+def _checked_chunk(model: Any, chunk: Any, *, reset: bool) -> tuple[Any, ...]:
+    """Return one chunk checked as `fit` would."""
     sizes = (2, 3) if isinstance(model, ConditionalDensity) else (2,)
     parts = chunk if isinstance(chunk, tuple) and len(chunk) in sizes else (chunk, None)
-    return model._statistics(*model._check_chunk(*parts, reset=reset))
+    checked: tuple[Any, ...] = model._check_chunk(*parts, reset=reset)
+    return checked
+
+
+def _is_small(data: tuple[Any, ...]) -> bool:
+    """Tell whether a few chunks like this one may be held at once; graphs have their own ways."""
+    arrays = [part for part in data if part is not None]
+    if not all(isinstance(part, np.ndarray) for part in arrays):
+        return False
+    return sum(part.nbytes for part in arrays) <= 2 * CHUNK_BYTES
 
 
 def _refuse_without_statistics(model: Any) -> None:

@@ -36,7 +36,7 @@ from ancestral._validation import (
 )
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.gaussian import degenerate, missing, patterns, selection
+from ancestral.gaussian import degenerate, missing, patterns, projections, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
 from ancestral.gaussian.projections import each_block
@@ -202,14 +202,11 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         self.n_samples_ = n
         self.n_missing_ = 0
         self.n_iter_ = 1
-        self._set(statistics.mean.copy(), directions[:q], eigenvalues, q)
+        self._set(statistics.mean.copy(), directions[:q], eigenvalues)
 
-    def _set(self, mean: NDArray, directions: NDArray, eigenvalues: NDArray, q: int) -> None:
+    def _set(self, mean: NDArray, directions: NDArray, eigenvalues: NDArray) -> None:
         """Set mean, loadings and noise from eigenpairs, in canonical signs and in their library."""
-        noise = float(eigenvalues[q:].sum() / (len(mean) - q))
-        # In C order, as a saved model comes back: the same bits whatever made them.
-        U = np.ascontiguousarray(directions * _signs(directions)[:, None])
-        W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0)))
+        noise, U, W = closed_form(eigenvalues, directions, len(mean))
         self.noise_variance_ = noise
         self.mean_ = _arrays.like(mean, self._template)
         self.components_ = _arrays.like(U, self._template)
@@ -245,7 +242,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         self.n_samples_ = n
         self.n_missing_ = int(np.isnan(X).sum())
         self.n_iter_ = len(found.history)
-        self._set(found.factors.mean, U.T, eigenvalues, q)
+        self._set(found.factors.mean, U.T, eigenvalues)
 
     # ---- how many components ----------------------------------------------------------------
 
@@ -325,13 +322,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
         if _arrays.is_foreign(X):
             return self._log_density_where_it_lies(X)
-        weights, fixed = self._density_terms()
-        noise, result = self.noise_variance_, np.empty(len(X))
-
-        def use(rows: slice, along: NDArray, squares: NDArray) -> None:
-            result[rows] = fixed - 0.5 * (squares / noise - weights @ (along * along))
-
-        each_block(X, self._frame, use)
+        result = projections.log_density(X, self._frame)
         odd = ~np.isfinite(result)  # infinity and NaN in a row show here
         if odd.any() and _arrays.has_gaps(X):
             result[odd] = patterns.log_density(X[odd], self._factors)
@@ -341,19 +332,9 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         """Return log densities of an array of another library."""
         if _arrays.has_gaps(X):
             return _arrays.like(patterns.log_density(_arrays.to_host(X), self._factors), X)
-        weights, fixed = self._density_terms()
+        weights, shared = self._frame.density_terms
         along, squares = _arrays.projected(X, self.mean_, self.components_)
-        return fixed - 0.5 * (squares / self.noise_variance_ - along**2 @ _arrays.like(weights, X))
-
-    def _density_terms(self) -> tuple[NDArray[np.float64], float]:
-        """Return 1 / sigma^2 - 1 / lambda, (q,), and the part of log p that is the same for all x.
-
-        log|C| and the quadratic form split over U_q and its complement (Woodbury).
-        """
-        variances, noise = _arrays.to_host(self.explained_variance_), self.noise_variance_
-        q, d = self.components_.shape
-        log_determinant = float(np.log(variances).sum() + (d - q) * np.log(noise))
-        return 1 / noise - 1 / variances, -0.5 * (d * np.log(2 * np.pi) + log_determinant)
+        return shared - 0.5 * (squares / self.noise_variance_ - along**2 @ _arrays.like(weights, X))
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
         mean, W = self._factors.mean, self._factors.loadings
@@ -403,6 +384,21 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def closed_form(
+    eigenvalues: NDArray[np.float64], directions: NDArray[np.float64], d: int
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Return sigma^2, directions in canonical signs (q, d) and W (d, q), from eigenpairs.
+
+    `eigenvalues` may lack those that are zero; `directions` are the q leading ones.
+    """
+    q = len(directions)
+    noise = float(eigenvalues[q:].sum() / (d - q))
+    # In C order, as a saved model comes back: the same bits whatever made them.
+    U = np.ascontiguousarray(directions * _signs(directions)[:, None])
+    W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0)))
+    return noise, U, W
 
 
 def _all_of(eigenvalues: NDArray[np.float64], d: int) -> NDArray[np.float64]:

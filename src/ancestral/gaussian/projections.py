@@ -3,7 +3,7 @@
 These are all that density, posterior mean and held-out scores need of complete rows: one product
 with the (q, d) directions instead of one with a (d, d) precision. A block stays in the cache
 between centring, product and squares, so that main memory is read once. Squares are summed in
-float64.
+float64, those of float32 rows a few at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ancestral._threads import even_parts, in_threads, n_threads
 
 BLOCK_ROWS = 512
+SHORT_SUM = 64
 Use = Callable[[slice, NDArray[np.float64], NDArray[np.float64]], None]
 
 
@@ -49,6 +50,17 @@ class Frame:
         return bool(np.finfo(np.float32).eps * self.variances.sum() < 2e-3 * self.noise)
 
     @property
+    def density_terms(self) -> tuple[NDArray[np.float64], float]:
+        """Return 1 / noise - 1 / variances, (q,), and the part of log p that all x share.
+
+        log|C| and the quadratic form split over the directions and the rest (Woodbury).
+        """
+        q, d = self.directions.shape
+        log_determinant = float(np.log(self.variances).sum() + (d - q) * np.log(self.noise))
+        shared = -0.5 * (d * np.log(2 * np.pi) + log_determinant)
+        return 1 / self.noise - 1 / self.variances, shared
+
+    @property
     def is_near_zero(self) -> bool:
         """Whether the mean is so near zero that products may come before centring."""
         q, d = self.directions.shape
@@ -78,6 +90,21 @@ def each_block(X: NDArray, frame: Frame, use: Use) -> None:
     in_threads(run_part, even_parts(len(X), n_threads()), X.size)
 
 
+def log_density(X: NDArray, frame: Frame) -> NDArray[np.float64]:
+    """Return log p of each row under the normal density of the frame, in nats.
+
+    A row that is not finite has a result that is not.
+    """
+    weights, shared = frame.density_terms
+    result = np.empty(len(X))
+
+    def use(rows: slice, along: NDArray, squares: NDArray) -> None:
+        result[rows] = shared - 0.5 * (squares / frame.noise - weights @ (along * along))
+
+    each_block(X, frame, use)
+    return result
+
+
 def _centred_first(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
     """Centre, then multiply: right wherever the mean lies."""
     block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]))
@@ -105,20 +132,28 @@ def _in_single(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
     turned, lost_single = np.ascontiguousarray(U.T, np.float32), lost.astype(np.float32)
     left, least = (U @ lost)[:, None], float(lost @ lost)
     block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]), np.float32)
-    wide = np.empty(block.shape)
     for rows in _blocks(part):
-        k = rows.stop - rows.start
-        c = block[:k]
+        c = block[: rows.stop - rows.start]
         np.subtract(X[rows], centre, out=c)
-        wide[:k] = c
-        use(rows, (c @ turned).T - left, _squares(wide[:k]) + (least - 2.0 * (c @ lost_single)))
+        use(rows, (c @ turned).T - left, _squares_of_single(c) + (least - 2.0 * (c @ lost_single)))
 
 
-def _squares(c: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return |c|^2 of each row."""
+def _squares(c: NDArray) -> NDArray:
+    """Return |c|^2 along the last axis."""
     if hasattr(np, "vecdot"):  # NumPy 2
         return np.vecdot(c, c)
-    return np.asarray(np.einsum("ij,ij->i", c, c))
+    return np.asarray(np.einsum("...i,...i->...", c, c))
+
+
+def _squares_of_single(c: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return |c|^2 of each float32 row: a few squares at a time in float32, their sums in float64.
+
+    Short sums round no worse than the products along the directions do.
+    """
+    n, d = c.shape
+    whole = d - d % SHORT_SUM
+    parts = _squares(c[:, :whole].reshape(n, whole // SHORT_SUM, SHORT_SUM))
+    return parts.sum(axis=1, dtype=np.float64) + _squares(c[:, whole:])
 
 
 def _blocks(part: slice) -> list[slice]:
