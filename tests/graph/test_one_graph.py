@@ -1,4 +1,4 @@
-"""Graphs whose features are not asked for: the forms that are taken, and what is refused by name."""
+"""Graphs whose features are not asked for: forms that are taken, and those refused by name."""
 
 from __future__ import annotations
 
