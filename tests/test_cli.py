@@ -85,6 +85,45 @@ def test_samples_are_seeded_and_written(run, icons_model, tmp_path):
     assert json.loads(run(*arguments, "--json")[1])["samples"] == expected.tolist()
 
 
+def test_graphs_of_edges_and_groups_are_fitted_and_scored(run, tmp_path):
+    rng = np.random.default_rng(0)
+    edges = np.argwhere(np.triu(rng.random((12, 12)) < 0.3, 1))
+    groups, file, model = np.array(list("aabbccddabcd")), tmp_path / "g.npz", tmp_path / "g.model"
+    np.savez(file, edges=edges, age=rng.random(12), group=groups)
+    assert run("fit", "graph", file, "--categorical", "group", "-o", model)[0] == 0
+    rows = "\n".join(f"p{k},{group}" for k, group in enumerate(groups))
+    (tmp_path / "nodes.csv").write_text(f"id,group\n{rows}\n")
+    (tmp_path / "edges.csv").write_text("".join(f"p{i},p{j}\n" for i, j in edges))
+    table = ("--nodes", tmp_path / "nodes.csv", "--categorical", "group")
+    lists = ("fit", "graph", tmp_path / "edges.csv", *table, "-o", model, "--json")
+    fitted = json.loads(run(*lists)[1])
+    chosen = ("--attributes", "group", "--categorical", " group ")
+    assert json.loads(run("fit", "graph", file, *chosen, "-o", model, "--json")[1]) == fitted
+    one = json.loads(run("score", model, file, *chosen, "--json")[1])
+    two = json.loads(run("score", model, tmp_path / "edges.csv", *table, "--json")[1])
+    assert one == two
+    assert "--nodes" in run("fit", "graph", tmp_path / "edges.csv", "-o", model)[2]
+    assert "--key has no use" in run("score", model, file, "--key", "age")[2]
+    assert "no options" in run("fit", "graph", "@classrooms", *chosen, "-o", model)[2]
+
+
+def test_positions_are_inspected_scored_and_drawn(run, tmp_path):
+    model, file = tmp_path / "p.model", tmp_path / "g.npz"
+    links = np.triu(np.random.default_rng(0).random((30, 30)) < 0.3, 1)
+    fitted = ancestral.LatentPositionGraph(2, l2=1).fit(links | links.T)
+    fitted.save(model)
+    np.savez(file, features=np.zeros((30, 1)), edges=np.argwhere(links))
+    shown = json.loads(run("inspect", model, "--json")[1])
+    assert shown["intercept_"] == pytest.approx(fitted.intercept_)
+    scored = json.loads(run("score", model, file, "--json")[1])
+    assert scored["total_log_density"] == pytest.approx(fitted.log_likelihood_)
+    out = run("sample", model, "-n", "2", "--n-nodes", "50", "--random-state", "0")[1]
+    assert out.count("50 nodes") == 2
+    assert "--n-features has no use" in run("sample", model, "--n-features", "3")[2]
+    large = run("sample", model, "--n-nodes", "2001", "--random-state", "0")[1]
+    assert sum("-" in word for word in large.split()) == int(large.split()[4])
+
+
 def test_sampled_graphs_are_read_back(run, tmp_path):
     model, drawn = tmp_path / "g.model", tmp_path / "g.npz"
     assert run("fit", "graph", "@classrooms", "-o", model)[0] == 0

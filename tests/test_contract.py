@@ -258,15 +258,26 @@ def test_conditional_draws_fit_the_density(entry: Entry) -> None:
     assert stats.kstest((y - mean) / std, stats.norm.cdf).pvalue > FALSE_ALARM
 
 
-@of_kind(GraphDensity)
+def fits_every_graph(model: Any, X: np.ndarray, drawn: list[Graph]) -> bool:
+    """Chi-square of draws against the probability of every graph on the nodes of X."""
+    graphs = every_graph(X)
+    key = {g.adjacency.tobytes(): i for i, g in enumerate(graphs)}
+    counts = np.bincount([key[g.adjacency.tobytes()] for g in drawn], minlength=len(graphs))
+    return fits(counts, np.exp(model.log_density(graphs)))
+
+
+@of_kind(ancestral.InnerProductGraph)
 def test_graph_samples_fit_the_density(entry: Entry) -> None:
     model = entry.fit()
     X = entry.data[0][0].features[:4]
-    graphs = every_graph(X)
-    drawn = model.sample(4_000, features=X, random_state=0)
-    key = {g.adjacency.tobytes(): i for i, g in enumerate(graphs)}
-    counts = np.bincount([key[g.adjacency.tobytes()] for g in drawn], minlength=len(graphs))
-    assert fits(counts, np.exp(model.log_density(graphs)))
+    assert fits_every_graph(model, X, model.sample(4_000, features=X, random_state=0))
+
+
+@of_kind(ancestral.LatentPositionGraph)
+def test_graphs_on_the_fitted_nodes_fit_the_density(entry: Entry) -> None:
+    model = entry.fit()
+    drawn = model.sample(4_000, random_state=0)
+    assert fits_every_graph(model, model.positions_, drawn)
 
 
 # ---- scikit-learn ----------------------------------------------------------------------------

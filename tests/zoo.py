@@ -20,6 +20,7 @@ from ancestral import (
     Graph,
     HeteroscedasticGaussian,
     InnerProductGraph,
+    LatentPositionGraph,
     LinearGaussian,
     LSTMAutoregressive,
     NeuralGaussian,
@@ -126,6 +127,13 @@ def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
         yield _changed(model, slope_=model.slope_ + step[0], intercept_=model.intercept_ + step[1])
 
 
+def _nudged_positions(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        step = 0.01 * rng.normal(size=model.positions_.shape)
+        b = model.intercept_ + 0.01 * rng.normal()
+        yield _changed(model, positions_=model.positions_ + step, intercept_=b)
+
+
 def _tiny_lstm(**parameters: Any) -> Any:
     settings = {"hidden_size": 4, "num_layers": 1, "max_steps": 5, "random_state": 0}
     return LSTMAutoregressive(**{**settings, **parameters})
@@ -151,6 +159,15 @@ def _graphs(n_graphs: int, n_nodes: int, n_features: int) -> list[Graph]:
         upper = np.triu(rng.random((n_nodes, n_nodes)) < p, 1)
         graphs.append(Graph(X, upper + upper.T))
     return graphs
+
+
+def _graphs_of_four(n_graphs: int) -> list[Graph]:
+    """Graphs on the same four nodes."""
+    rng = np.random.default_rng(6)
+    X = np.array([[1.2], [0.9], [-0.8], [0.4]])
+    p = 1 / (1 + np.exp(-(X @ X.T - 0.5)))
+    uppers = [np.triu(rng.random((4, 4)) < p, 1) for _ in range(n_graphs)]
+    return [Graph(X, upper + upper.T) for upper in uppers]
 
 
 _rng = np.random.default_rng(0)
@@ -355,5 +372,12 @@ ZOO = [
         (_graphs(30, 8, 2),),
         n_parameters=2,
         nudges=_nudged_graph,
+    ),
+    Entry(
+        "graph without features",
+        lambda: LatentPositionGraph(1),
+        (_graphs_of_four(200),),
+        n_parameters=4 * 1 + 1,
+        nudges=_nudged_positions,
     ),
 ]

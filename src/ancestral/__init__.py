@@ -24,6 +24,7 @@ _MODULE_OF = {
     "HeteroscedasticGaussian": "gaussian.heteroscedastic",
     "NeuralGaussian": "gaussian.neural",
     "InnerProductGraph": "graph.inner_product",
+    "LatentPositionGraph": "graph.latent_positions",
     "Graph": "graph.inner_product",
     "Moments": "statistics",
     "Counts": "statistics",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from ancestral.gaussian.ppca_mixture import PPCAMixture as PPCAMixture
     from ancestral.graph.inner_product import Graph as Graph
     from ancestral.graph.inner_product import InnerProductGraph as InnerProductGraph
+    from ancestral.graph.latent_positions import LatentPositionGraph as LatentPositionGraph
     from ancestral.io import read_array as read_array
     from ancestral.io import read_graphs as read_graphs
     from ancestral.io import read_tables as read_tables

@@ -26,11 +26,18 @@ TABLE_ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq")
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read: which array of several, NaN allowed or not, the cap on expanding."""
+    """How files are read: which array of several, NaN allowed or not, the cap on expanding.
+
+    For graphs: the table of nodes that belongs to an edge list, and which of their attributes are
+    features, and which of these are groups.
+    """
 
     key: str | None = None
     missing: bool = False
     max_bytes: int | None = None
+    nodes: str | None = None
+    attributes: str | None = None
+    categorical: str | None = None
 
     @property
     def capped(self) -> dict[str, Any]:
@@ -54,6 +61,28 @@ def reading_parameters() -> list[tuple[list[str], dict[str, Any]]]:
             ["--max-bytes"],
             {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
         ),
+    ]
+
+
+def graph_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `Reading` that graphs alone have to a command."""
+    for option in reversed(graph_parameters()):
+        command = click.option(*option[0], **option[1])(command)
+    return command
+
+
+def graph_parameters() -> list[tuple[list[str], dict[str, Any]]]:
+    """Return the names and settings of the options that graphs alone have."""
+    return [
+        (
+            ["--nodes"],
+            {"help": "Graphs: DATA is an edge list (.csv), and this the .csv of its nodes."},
+        ),
+        (
+            ["--attributes"],
+            {"help": "Graphs: which node attributes are features, as in age,Sex. Default: all."},
+        ),
+        (["--categorical"], {"help": "Graphs: which of these are groups, as in Race,Sex."}),
     ]
 
 
@@ -222,12 +251,34 @@ def inputs_of(data: str, model: Any, reading: Reading) -> Any:
 
 
 def graphs_of(data: str, reading: Reading) -> Any:
-    """Return the graphs of a file, or the built-in ones."""
+    """Return the graphs of a file, of an edge list with a table of nodes, or the built-in ones."""
+    from ancestral.io import read_edge_list
+
+    if reading.key is not None or reading.missing:
+        flag = "--missing" if reading.key is None else "--key"
+        raise click.UsageError(f"{flag} has no use with graphs.")
+    chosen: dict[str, Any] = dict(reading.capped)
+    if reading.attributes is not None:
+        chosen["attributes"] = _listed(reading.attributes)
+    if reading.categorical is not None:
+        chosen["categorical"] = _listed(reading.categorical)
     if data == "@classrooms":
         from ancestral import datasets
 
+        if chosen or reading.nodes:
+            raise click.UsageError("@classrooms are taken as they are: no options on reading.")
         return datasets.classrooms()
-    return ancestral.read_graphs(_path(data, "graphs"), **reading.capped)
+    path = _path(data, "graphs")
+    if reading.nodes is not None:
+        return [read_edge_list(path, _path(reading.nodes, "nodes"), **chosen)]
+    if path.lower().endswith(TABLE_ENDINGS):
+        raise click.UsageError(f"{path} is an edge list: name the table of its nodes with --nodes.")
+    return ancestral.read_graphs(path, **chosen)
+
+
+def _listed(names: str) -> list[str]:
+    """Return the names in 'Race,Sex'."""
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _path(data: str, wanted: str) -> str:
@@ -240,7 +291,7 @@ def _path(data: str, wanted: str) -> str:
 
 def is_of_graphs(model: Any) -> bool:
     """Tell whether a model is one of graphs."""
-    return type(model).__name__ == "InnerProductGraph"
+    return type(model).__name__ in ("InnerProductGraph", "LatentPositionGraph")
 
 
 def is_conditional(model: Any) -> bool:

@@ -33,8 +33,6 @@ def give_rows(
 def give_graphs(
     graphs: list[Any], output: Path | None, collage: Path | None, *, as_json: bool
 ) -> None:
-    import numpy as np
-
     from ancestral.io import write_graphs
 
     if output is not None:
@@ -54,7 +52,7 @@ def give_graphs(
     elif output is None and collage is None:
         for k, graph in enumerate(graphs):
             click.echo(f"graph {k}: {graph.n_nodes} nodes, {graph.n_edges} edges")
-            i, j = np.nonzero(np.triu(graph.adjacency, 1))
+            i, j = graph.edges()
             click.echo("  " + " ".join(f"{a}-{b}" for a, b in zip(i.tolist(), j.tolist())))
 
 

@@ -24,7 +24,8 @@ def facts_of(model: Any) -> dict[str, Any]:
             facts[name] = plain(getattr(model, name))
     if is_of_graphs(model):
         facts["intercept_"] = plain(model.intercept_)
-        facts["standard_errors_"] = plain(model.standard_errors_)
+        if not hasattr(model, "positions_"):  # theirs are as many as the positions
+            facts["standard_errors_"] = plain(model.standard_errors_)
     if hasattr(model, "target_name_"):
         facts["target"] = model.target_name_
     if hasattr(model, "standard_errors_") and getattr(model, "coef_", None) is not None:

@@ -16,6 +16,7 @@ from ancestral._cli_data import (
     Reading,
     discrete_rows_of,
     fit_to,
+    graph_parameters,
     graphs_of,
     pairs_of,
     reading_parameters,
@@ -70,8 +71,8 @@ def fit() -> None:
 
     DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
     is a named column, or the last), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or
-    .graphml (graph); or built-in: @icons, @faces, @classrooms, @diabetes. `ancestral fit MODEL
-    --help` lists the model's own parameters.
+    .graphml, or an edge list with --nodes (graph); or built-in: @icons, @faces, @classrooms,
+    @diabetes. `ancestral fit MODEL --help` lists the model's own parameters.
 
     \b
     Example:
@@ -98,11 +99,14 @@ def _fit_command(short: str) -> click.Command:
             )
         )
     for names, settings in reading_parameters():
-        if names != ["--missing"] or short == "ppca":
+        useful = {"--missing": short == "ppca", "--key": short != "graph"}
+        if useful.get(names[0], True):
             options.append(click.Option(names, **settings))
     resumable = "checkpoint" in inspect.signature(cls.fit).parameters
     if resumable:
         options += _checkpoint_options()
+    if short == "graph":
+        options += [click.Option(names, **settings) for names, settings in graph_parameters()]
     helps = _helps(cls)
     options += [_option_of(parameter, helps.get(parameter.name)) for parameter in parameters]
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
@@ -118,6 +122,9 @@ def _fit_command(short: str) -> click.Command:
         max_bytes: int | None = None,
         checkpoint: Path | None = None,
         checkpoint_every: int | None = None,
+        nodes: str | None = None,
+        attributes: str | None = None,
+        categorical: str | None = None,
         **given: Any,
     ) -> None:
         from ancestral.model_file import check_destination
@@ -129,7 +136,7 @@ def _fit_command(short: str) -> click.Command:
             raise click.UsageError("--checkpoint-every has no use without --checkpoint.")
         kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in kept.items() if value is not None}
-        read = Reading(key, missing, max_bytes)
+        read = Reading(key, missing, max_bytes, nodes, attributes, categorical)
         try:
             model = _fitted(cls(**given), data, target, read, kept)
         except KeyboardInterrupt as stopped:

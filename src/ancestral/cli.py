@@ -20,6 +20,7 @@ from ancestral import _cli_terminal
 from ancestral._cli_data import (
     Reading,
     discrete_rows_of,
+    graph_options,
     graphs_of,
     inputs_of,
     is_conditional,
@@ -150,6 +151,8 @@ def sample(
     size = {name: value for name, value in size.items() if value is not None}
     if is_of_graphs(model):
         _refuse(model, shape=shape, inputs=inputs)
+        if hasattr(model, "positions_"):
+            _refuse(model, n_features=size.pop("n_features", None))
         graphs = model.sample(
             1 if n_samples is None else n_samples, random_state=random_state, **size
         )
@@ -199,6 +202,7 @@ def _inputs(model: Any, inputs: str | None) -> Any:
     help="Fit the model anew without each row in turn, and say whether it generalises.",
 )
 @reading_options
+@graph_options
 @json_option
 def score(
     file: Path,
@@ -227,6 +231,8 @@ def score(
     discrete, X = hasattr(model, "categories_"), None
     if not discrete:
         _refuse(model, leave_one_out=leave_one_out or None)
+    if not is_of_graphs(model):
+        _refuse(model, **{name: read[name] for name in ("nodes", "attributes", "categorical")})
     if is_of_graphs(model):
         values = model.log_density(graphs_of(data, reading))
     elif is_conditional(model):

@@ -42,6 +42,7 @@ REGISTRY = {
     "HeteroscedasticGaussian": "ancestral.gaussian.heteroscedastic",
     "NeuralGaussian": "ancestral.gaussian.neural",
     "InnerProductGraph": "ancestral.graph.inner_product",
+    "LatentPositionGraph": "ancestral.graph.latent_positions",
 }
 
 _ZEROS = "0" * 64

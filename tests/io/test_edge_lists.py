@@ -47,6 +47,13 @@ def test_nodes_keep_the_order_of_their_table_and_categories_their_names(tmp_path
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 1), (1, 3), (2, 3)]
 
 
+def test_whole_numbers_are_one_level_however_a_file_writes_them(tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_text("id,grade\na,9.0\nb,9\nc,10.0\nd,9.5\n")
+    (tmp_path / "edges.csv").write_text("a,b\n")
+    graph = read_edge_list(tmp_path / "edges.csv", tmp_path / "nodes.csv", categorical=["grade"])
+    assert graph.feature_names == ("grade=9", "grade=9.5", "grade=10")
+
+
 def test_chosen_attributes_come_in_their_order(tmp_path: Path) -> None:
     graph = read_edge_list(*write(tmp_path), attributes=["grade", "age"])
     assert graph.feature_names == ("grade", "age")

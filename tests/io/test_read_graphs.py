@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from ancestral import InnerProductGraph
 from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError
 from ancestral.io import from_networkx, read_graphs
 from tests.io.hostile_files import edge, graphml, node
@@ -60,6 +61,82 @@ def test_npz_single_stacked_numbered(tmp_path):
         np.savez(path, **arrays)
         with pytest.raises(FormatError, match="wanted"):
             read_graphs(path)
+
+
+PUPILS = {
+    "edges": np.array([[2, 0], [1, 3]]),
+    "age": np.array([11.5, 12.0, 13.0, 12.5]),
+    "place": np.array([[0.0, 1.0], [1.0, 1.0], [0.5, 0.0], [0.0, 0.0]]),
+    "house": np.array(["red", "blue", "red", "grün"]),
+    "n": np.array(4),
+    "na": np.array(["False"] * 4),
+    "vertex.names": np.array(["1", "2", "3", "4"]),
+}
+
+
+def test_npz_of_edges_and_node_attributes(tmp_path):
+    path = tmp_path / "g.npz"
+    np.savez(path, **PUPILS)
+    (graph,) = read_graphs(path, categorical=["house"])
+    assert graph.feature_names == (
+        "age", "place[0]", "place[1]", "house=blue", "house=grün", "house=red",
+    )  # fmt: skip
+    np.testing.assert_array_equal(graph.features[:, 0], PUPILS["age"])
+    np.testing.assert_array_equal(graph.features[:, 5], [1, 0, 1, 0])
+    assert sorted(zip(*graph.edges())) == [(0, 2), (1, 3)]
+    (graph,) = read_graphs(path, attributes=["house", "age"], categorical="house")
+    assert graph.feature_names == ("house=blue", "house=grün", "house=red", "age")
+    np.savez(path, features=PUPILS["place"], edges=PUPILS["edges"])
+    (graph,) = read_graphs(path)
+    np.testing.assert_array_equal(graph.features, PUPILS["place"])
+    assert graph.n_edges == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        ({}, {}, r"node 0 has 'house' = 'red', a number is wanted; pass categorical="),
+        ({}, {"attributes": ["weight"]}, "no array 'weight'; it has edges, age, place, house"),
+        ({}, {"attributes": ["n"]}, "one value per node is wanted"),
+        ({"age": np.arange(5.0)}, {"categorical": ["house"]}, r"age \(5\), place \(4\)"),
+        ({"edges": np.array([[0, 4]])}, {"attributes": ["age"]}, "row 0 joins 0 and 4"),
+        ({"edges": np.array([[1, 1]])}, {"attributes": ["age"]}, "row 0 joins 1 and 1"),
+        ({"edges": np.array([[0, 1], [1, 0]])}, {"attributes": ["age"]}, "more than once"),
+        ({"edges": np.array([["0", "1"]])}, {"attributes": ["age"]}, "text"),
+        ({"age": np.array([1.0, np.nan, 2.0, 3.0])}, {"attributes": ["age"]}, "node 1 has 'age'"),
+    ],
+)
+def test_npz_of_edges_that_are_no_graph(tmp_path, change, settings, message):
+    path = tmp_path / "g.npz"
+    np.savez(path, **{**PUPILS, **change})
+    with pytest.raises(DataError, match=message):
+        read_graphs(path, **settings)
+
+
+def test_text_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "g.npz"
+    beyond = np.frombuffer(np.array([0x110000, 65], np.uint32).tobytes(), "<U1")
+    np.savez(path, edges=np.array([[0, 1]]), house=beyond)
+    with pytest.raises(FormatError, match="'house' is no text"):
+        read_graphs(path, categorical=["house"])
+
+
+def test_a_school_of_pupils_in_groups(data):
+    """Logistic regression on how many of race, grade and sex two pupils share (statsmodels)."""
+    sm = pytest.importorskip("statsmodels.api")
+    names = ["Race", "Grade", "Sex"]
+    (graph,) = read_graphs(data / "graphs" / "faux_magnolia_high.npz", categorical=names)
+    assert (graph.n_nodes, graph.n_edges, graph.features.shape[1]) == (1461, 974, 14)
+    assert all(name.split("=")[0] in names for name in graph.feature_names)
+    alike = np.rint(graph.features @ graph.features.T).astype(int)
+    pairs = np.bincount(alike[np.triu_indices(1461, 1)], minlength=4)
+    linked = np.bincount(alike[graph.edges()], minlength=4)
+    design = np.column_stack([np.arange(4), np.ones(4)])
+    rival = sm.GLM(np.column_stack([linked, pairs - linked]), design, sm.families.Binomial())
+    found = rival.fit(tol=1e-14)
+    model = InnerProductGraph().fit(graph)
+    np.testing.assert_allclose([model.slope_, model.intercept_], found.params, rtol=1e-7)
+    np.testing.assert_allclose(model.standard_errors_, found.bse, rtol=1e-5)
 
 
 def test_B66_features_and_adjacency_swapped(tmp_path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
-from ancestral import viz
+from ancestral import Graph, viz
 from ancestral.errors import DataError, MissingExtraError
 from ancestral.viz import graph as graph_figures
 
@@ -43,6 +44,65 @@ def test_unlinked_nodes_stay_near():
     xy = graph_figures.layout(A)
     clique = xy[:12].max(axis=0) - xy[:12].min(axis=0)
     assert clique.max() > 0.8  # the clique is not squeezed to a blot by far loners
+
+
+def pupils(n: int = 12, levels: str = "abc") -> list[Graph]:
+    """Two graphs whose features are an age and the indicators of a house."""
+    names = ("age", *(f"house={level}" for level in levels))
+    graphs = []
+    for seed in range(2):
+        X, A = random_graph(seed, n=n, m=1)
+        house = np.eye(len(levels))[np.arange(n) % len(levels)]
+        graphs.append(Graph(np.hstack([X, house]), A, names))
+    return graphs
+
+
+def faces_of(figure):
+    return [ax.collections[1].get_facecolors()[:, :3] for ax in figure.axes]
+
+
+def test_groups_are_coloured_apart_and_named(draw):
+    figure = viz.draw_graphs(pupils(), colour_by="house")
+    draw(figure)
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "house"
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
+    marks = [to_rgb(mark.get_markerfacecolor()) for mark in legend.legend_handles]
+    assert len(set(marks)) == 3
+    for colours in faces_of(figure):
+        np.testing.assert_allclose(colours, [marks[k % 3] for k in range(12)])
+
+
+def test_rare_groups_share_a_colour(draw):
+    figure = viz.draw_graphs(pupils(n=13, levels="abcdefghijk"), colour_by="house")
+    draw(figure)
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [*"abcdefg", "4 others"]
+    assert len({tuple(c) for c in faces_of(figure)[0]}) == 8
+
+
+def test_a_number_is_coloured_by_its_size(draw):
+    graphs = pupils()
+    figure = viz.draw_graphs(graphs, colour_by="age")
+    draw(figure)
+    ages = np.concatenate([g.features[:, 0] for g in graphs])
+    brightness = np.concatenate(faces_of(figure)).sum(axis=1)
+    assert brightness[ages.argmax()] == brightness.max()
+    assert f"age, dark ({ages.min():g}) to light" in figure.get_supxlabel()
+
+
+def test_the_only_group_is_the_colour(draw):
+    graphs = [Graph(g.features[:, 1:], g.adjacency, g.feature_names[1:]) for g in pupils()]
+    figure = viz.draw_graphs(graphs)
+    draw(figure)
+    assert figure.legends[0].get_title().get_text() == "house"
+
+
+def test_attributes_that_are_not_there_are_named():
+    with pytest.raises(DataError, match="'sex' is no attribute: there are age, house"):
+        viz.draw_graphs(pupils(), colour_by="sex")
+    with pytest.raises(DataError, match="do not name their features"):
+        viz.draw_graphs([random_graph(0)], colour_by="sex")
 
 
 @pytest.mark.parametrize("m", [1, 2, 5])

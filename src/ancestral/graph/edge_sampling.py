@@ -27,7 +27,7 @@ from scipy.special import expit
 
 from ancestral._validation import MAX_SAMPLE_BYTES, as_generator
 from ancestral.errors import ModelError
-from ancestral.graph.graphs import symmetric
+from ancestral.graph.graphs import DENSE_NODES, Graph, symmetric
 from ancestral.graph.pair_sums import in_threads, products
 
 Float = NDArray[np.float64]
@@ -38,6 +38,26 @@ STREAMS = 64  # at most: pairs of cells are dealt to random streams, whatever th
 STREAM_PAIRS = 1_000_000  # pairs of nodes that deserve a stream of their own
 FRONTIER = 4_096  # pairs of cells to deal
 EDGE_BYTES = 48  # at the peak, while the sparse adjacency is made
+
+
+def draw_graph(
+    features: Float,
+    slope: float,
+    intercept: float,
+    rng: np.random.Generator,
+    *,
+    n_jobs: int | None = None,
+) -> Graph:
+    """Draw a graph given its features: small ones pair by pair, large ones by `sample_edges`."""
+    n = len(features)
+    if n > DENSE_NODES:
+        edges = sample_edges(features, slope, intercept, random_state=rng, n_jobs=n_jobs)
+        return Graph.of_checked(features, edges)
+    i, j = np.triu_indices(n, 1)
+    p = expit(slope * (features @ features.T)[i, j] + intercept)
+    adjacency = np.zeros((n, n), np.int8)
+    adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
+    return Graph(features, adjacency)
 
 
 def sample_edges(

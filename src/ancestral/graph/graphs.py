@@ -279,7 +279,7 @@ def as_graphs(graphs: Any, *, n_features: int | None = None) -> list[Graph]:
     DataError
         Naming the graph's index: not a graph, swapped, or of another feature width.
     """
-    if isinstance(graphs, Graph) or _is_pair(graphs):
+    if isinstance(graphs, Graph) or _is_pair(graphs) or library_of(graphs):
         graphs = [graphs]
     try:
         items = list(graphs)
@@ -324,6 +324,12 @@ def _is_pair(item: Any) -> bool:
     )
 
 
+def library_of(item: Any) -> str:
+    """Return "networkx" or "igraph" for their graphs, else ""."""
+    homes = (base.__module__.partition(".")[0] for base in type(item).__mro__)
+    return next((home for home in homes if home in ("networkx", "igraph")), "")
+
+
 def _ndim(part: Any) -> int:
     """Return the number of dimensions, of sparse matrices too."""
     return part.ndim if sparse.issparse(part) else np.ndim(part)
@@ -339,11 +345,11 @@ def _as_graph(item: Any, index: int) -> Graph:
     if isinstance(item, Graph):
         return item
     if not isinstance(item, list | tuple) or len(item) != 2:
-        kind = type(item)
-        family = "networkx " * kind.__module__.startswith("networkx")
-        raise DataError(
-            f"graph {index} is a {family}{kind.__name__}; give a Graph or (features, adjacency)."
-        )
+        library, kind = library_of(item), type(item).__name__
+        mend = "give a Graph or (features, adjacency)"
+        if library:
+            kind, mend = f"{library} {kind}", f"{mend}: ancestral.io.from_{library} makes one"
+        raise DataError(f"graph {index} is a {kind}; {mend}.")
     X, E = item
     if _looks_swapped(X, E):
         raise DataError(

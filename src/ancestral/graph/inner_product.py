@@ -17,7 +17,7 @@ Symbols: a slope_, b intercept_.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +35,7 @@ from ancestral._validation import (
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
-from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.edge_sampling import draw_graph
 from ancestral.graph.graphs import (
     DENSE_NODES,
     Graph,
@@ -47,12 +47,21 @@ from ancestral.graph.graphs import (
 )
 from ancestral.graph.many_graphs import by_size, clustered_covariance, profile_intervals
 from ancestral.graph.pair_sums import gather
-from ancestral.graph.pairs import KEPT_PAIRS, InnerProducts, PairStatistics, Penalised
+from ancestral.graph.pairs import (
+    KEPT_PAIRS,
+    LARGEST_ERROR,
+    InnerProducts,
+    PairStatistics,
+    Penalised,
+    tolerable_error,
+)
 from ancestral.graph.solvers import gradient_ascent, newton
+
+if TYPE_CHECKING:
+    from ancestral.graph.latent_positions import LatentPositionGraph
 
 __all__ = ["Graph", "InnerProductGraph", "InnerProducts", "as_graphs", "gradient_ascent", "newton"]
 
-LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
 MOST_KEPT = 20_000_000  # pairs whose products are kept after all where a grid is too coarse
 
 
@@ -113,6 +122,10 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     over the nodes does, and each (a, b) then costs less than a millisecond. Graphs are drawn
     exactly at a cost that goes with their edges.
 
+    See Also
+    --------
+    LatentPositionGraph : the same model where features are not observed but learnt.
+
     References
     ----------
     Albert & Anderson (1984), Biometrika 71: when logistic likelihoods have a finite maximum.
@@ -149,6 +162,25 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self.l2 = l2
         self.offset = offset
         self.n_jobs = n_jobs
+
+    @staticmethod
+    def with_latent_positions(n_components: int = 2, **settings: Any) -> LatentPositionGraph:
+        """Return the same model for a graph whose features nobody observed, not yet fitted.
+
+        Parameters
+        ----------
+        n_components : int
+            Dimension of the positions that stand in for features.
+        **settings
+            The other parameters of `LatentPositionGraph`.
+
+        Returns
+        -------
+        LatentPositionGraph
+        """
+        from ancestral.graph.latent_positions import LatentPositionGraph
+
+        return LatentPositionGraph(n_components, **settings)
 
     @within_memory(FEWER_GRAPHS)
     def fit(self, graphs: Any, y: Any = None) -> Self:
@@ -236,7 +268,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         objective = Penalised(statistics, self.l2) if self.l2 else statistics
         history = self._climb(objective)
         a, b = history[-1]["a"], history[-1]["b"]
-        error = _approximation_error(objective, a, b)
+        error = tolerable_error(objective, a, b)
         self.history_ = history
         self.slope_, self.intercept_ = a, b
         self.log_likelihood_ = statistics.log_likelihood(a, b)
@@ -388,26 +420,12 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         nodes = n_nodes if fixed is None else len(fixed)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
         n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
-        return [
-            self._draw_graph(
-                rng.uniform(-1.0, 1.0, size=(n_nodes, width)) if fixed is None else fixed, rng
-            )
-            for _ in range(n_samples)
-        ]
-
-    def _draw_graph(self, X: NDArray[np.float64], rng: np.random.Generator) -> Graph:
-        """Draw the edges of one graph given its features."""
-        n = len(X)
-        if n > DENSE_NODES:
-            edges = sample_edges(
-                X, self.slope_, self._intercept(n), random_state=rng, n_jobs=self.n_jobs
-            )
-            return Graph.of_checked(X, edges)
-        i, j = np.triu_indices(n, 1)
-        p = expit(self._logit((X @ X.T)[i, j], n))
-        adjacency = np.zeros((n, n), np.int8)
-        adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
-        return Graph(X, adjacency)
+        graphs = []
+        for _ in range(n_samples):
+            X = rng.uniform(-1.0, 1.0, size=(n_nodes, width)) if fixed is None else fixed
+            intercept = self._intercept(len(X))
+            graphs.append(draw_graph(X, self.slope_, intercept, rng, n_jobs=self.n_jobs))
+        return graphs
 
     def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
         graphs = as_graphs(X)
@@ -419,23 +437,3 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         finite = np.isfinite([self.slope_, self.intercept_, *self.standard_errors_]).all()
         if not finite or np.shape(self.standard_errors_) != (2,):
             raise ValueError("slope, intercept and two standard errors must be finite")
-
-
-def _approximation_error(statistics: PairStatistics, a: float, b: float) -> NDArray[np.float64]:
-    """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
-    error = statistics.approximation_error(a, b)
-    mend = (
-        'Pass pairs="products" to keep every inner product, which takes '
-        f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
-    )
-    if error.max() > 1:
-        raise ModelError(
-            "links and gaps hardly overlap: the grid of x_i.x_j is too coarse for a slope as steep "
-            f"as {a:.2g}. {mend}"
-        )
-    if error.max() > LARGEST_ERROR:
-        warn(
-            "the sums over pairs are approximate: slope and intercept may be off by "
-            f"{error.max():.2g} standard errors. {mend}"
-        )
-    return error

@@ -20,9 +20,11 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._validation import warn
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
 
+LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
 KEPT_PAIRS = 1_000_000  # up to here every s is kept; beyond, their distribution on a grid
 
 
@@ -271,6 +273,26 @@ class Penalised(PairStatistics):
             gradient - self.l2 * theta,
             information + self.l2 * np.eye(2),
         )
+
+
+def tolerable_error(statistics: PairStatistics, a: float, b: float) -> NDArray[np.float64]:
+    """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
+    error = statistics.approximation_error(a, b)
+    mend = (
+        'Pass pairs="products" to keep every inner product, which takes '
+        f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
+    )
+    if error.max() > 1:
+        raise ModelError(
+            "links and gaps hardly overlap: the grid of x_i.x_j is too coarse for a slope as steep "
+            f"as {a:.2g}. {mend}"
+        )
+    if error.max() > LARGEST_ERROR:
+        warn(
+            "the sums over pairs are approximate: slope and intercept may be off by "
+            f"{error.max():.2g} standard errors. {mend}"
+        )
+    return error
 
 
 def _stacks(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:

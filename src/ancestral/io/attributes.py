@@ -9,6 +9,7 @@ numbers or as groups, and only the caller knows.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from ancestral.errors import DataError
 
 Nodes = Mapping[Any, Mapping[str, Any]]
 MOST_LEVELS = 1_000
+_WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 
 
 def features_of(
@@ -116,13 +118,14 @@ def _indicators(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray
 
 
 def _level(value: Any, node: Any, key: str, name: str) -> str:
-    """Return a level as text; whole numbers without their point."""
+    """Return a level as text; whole numbers without their point, from text (CSV) as from floats."""
     missing = value is None or (isinstance(value, float) and math.isnan(value))
     if missing or not str(value).strip():
         raise DataError(f"{name}: node {node!r} has no value for {key!r}: drop or impute it.")
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    text = str(value).strip()
+    return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
 
 
 def _numbers_first(level: str) -> tuple[bool, float, str]:

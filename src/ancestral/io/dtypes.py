@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ancestral.errors import DataTypeError, FormatError
 
 _PATTERN = re.compile(r"([<>=|]?)([A-Za-z?])(\d*)(\[.*\])?")
+MAX_CHARACTERS = 1_000
 _SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
 _NAMES = {
     "O": "object dtype: save as float64, or as .npz with one array per graph",
@@ -52,6 +53,14 @@ def parse_dtype(text: Any, name: str) -> np.dtype:
     if kind not in _SIZES or not size or int(size) not in _SIZES[kind]:
         raise FormatError(f"{name}: {text!r} is not a numeric dtype: the header is damaged.")
     return np.dtype(f"{order if order in '<>' else ''}{kind}{size}")
+
+
+def parse_dtype_or_text(text: Any, name: str) -> np.dtype:
+    """Return the dtype spelt by a file, which may be unicode text of up to 1,000 characters."""
+    match = re.fullmatch(r"[<>]U(\d{1,4})", text) if isinstance(text, str) else None
+    if match is None or not 0 < int(match[1]) <= MAX_CHARACTERS:
+        return parse_dtype(text, name)
+    return np.dtype(text)
 
 
 def count_cells(shape: Any, name: str) -> int:

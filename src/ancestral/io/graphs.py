@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ancestral.graph.inner_product import Graph
 
 MAX_BYTES = 512 << 20
+R_NETWORK = ("na", "vertex.names")
 _NUMBERED = re.compile(r"(features|adjacency|edges)_(\d+)", re.ASCII)
 
 
@@ -44,11 +45,13 @@ def read_graphs(
         One of: a pickled list of tuples (features, adjacency), or one such tuple; an `.npz` with
         arrays `features` and `adjacency`, either of one graph or stacked, (n_graphs, n, m) and
         (n_graphs, n, n), or numbered `features_0`, `adjacency_0`, ..., where a large graph has
-        `edges_0` (two node numbers in a row, each edge once) in place of its adjacency; GraphML,
-        undirected, with node attributes. Gzipped or not (an .npz not).
+        `edges_0` (two node numbers from 0 in a row, each edge once) in place of its adjacency; an
+        `.npz` with one array `edges` and, beside it, `features` or an array of numbers or text for
+        each node attribute; GraphML, undirected, with node attributes. Gzipped or not (an .npz
+        not).
     attributes : sequence of str, optional
-        Which node attributes of a GraphML file are the features, in this order. Default: all, in
-        the order in which they first occur.
+        Which node attributes (of GraphML, or beside `edges`) are the features, in this order.
+        Default: all, in the order in which they first occur.
     categorical : sequence of str
         Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
     max_bytes : int
@@ -79,10 +82,16 @@ def read_graphs(
                 assemble(nodes, edges, attributes, name, categorical=categorical)
                 for name, nodes, edges in parts
             ]
+        archive = Archive(source) if kind == "zip" else None
+        if archive is not None and "edges" in archive.keys and "features" not in archive.keys:
+            return [_attributed(archive, attributes, categorical)]
         if attributes is not None or len(categorical):
             word = "categorical" if attributes is None else "attributes"
-            raise DataError(f"{source.name}: {word}= belongs to GraphML; here it has no use.")
-        pairs = _pairs_of(read_pickle(source), source.name) if kind == "pickle" else _stacks(source)
+            raise DataError(
+                f"{source.name}: {word}= chooses among named attributes of nodes, and here are "
+                "none: features are the array of that name."
+            )
+        pairs = _stacks(archive) if archive else _pairs_of(read_pickle(source), source.name)
         alone = len(pairs) == 1
         return [
             make_graph(X, E, source.name if alone else f"{source.name}: graph {i}")
@@ -264,16 +273,47 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2
 
 
-def _stacks(source: Source) -> list[tuple[NDArray, Any]]:
+def _attributed(
+    archive: Archive, attributes: Sequence[str] | None, categorical: Sequence[str]
+) -> Graph:
+    """Return the graph of an .npz of edges and an array for each node attribute.
+
+    Single numbers and words (a count of nodes, a title) are no attributes, nor are by themselves
+    the names and marks of missing nodes that R's network package keeps.
+    """
+    name = archive.name
+    attributes = [attributes] if isinstance(attributes, str) else attributes
+    chosen = attributes or [key for key in archive.keys if key not in ("edges", *R_NETWORK)]
+    absent = [key for key in chosen if key not in archive.keys]
+    if absent:
+        raise DataError(f"{name}: has no array {absent[0]!r}; it has {', '.join(archive.keys)}.")
+    held = {key: archive.read_values(key) for key in chosen}
+    columns = {key: values for key, values in held.items() if isinstance(values, list)}
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1:
+        seen = ", ".join(f"{key} ({len(values)})" for key, values in columns.items())
+        raise DataError(
+            f"{name}: an array of one value per node is wanted for each attribute; got "
+            f"{seen or 'none'}. Choose with attributes=[...]."
+        )
+    (n,) = lengths
+    nodes = {k: {key: values[k] for key, values in columns.items()} for k in range(n)}
+    ends = _checked_ends(archive.read("edges"), n, f"{name}: edges")
+    return assemble(nodes, ends.tolist(), attributes, name, categorical=categorical)
+
+
+def _stacks(archive: Archive) -> list[tuple[NDArray, Any]]:
     """Return the pairs of an .npz: single, stacked or numbered."""
-    archive = Archive(source)
     keys = set(archive.keys)
+    if keys == {"features", "edges"}:
+        X = archive.read("features")
+        return [(X, _adjacency_of(archive.read("edges"), len(X), f"{archive.name}: edges"))]
     if keys == {"features", "adjacency"}:
         X, E = archive.read("features"), archive.read("adjacency")
         if X.ndim == 3 or E.ndim == 3:
             if X.ndim != E.ndim or len(X) != len(E) or len(X) == 0:
                 raise DataError(
-                    f"{source.name}: stacked features {X.shape} and adjacency {E.shape} do not "
+                    f"{archive.name}: stacked features {X.shape} and adjacency {E.shape} do not "
                     "go together; (n_graphs, n, m) and (n_graphs, n, n) are wanted."
                 )
             return list(zip(X, E))
@@ -285,15 +325,15 @@ def _stacks(source: Source) -> list[tuple[NDArray, Any]]:
     if not keys or keys != wanted:
         odd = sorted(keys ^ wanted)[:6]
         raise FormatError(
-            f"{source.name}: arrays named features and adjacency, or features_0 and adjacency_0 "
-            "(or edges_0) and so on, are wanted; look at "
+            f"{archive.name}: arrays named features and adjacency (or edges), features_0 and "
+            "adjacency_0 (or edges_0) and so on, or edges and node attributes, are wanted; look at "
             f"{', '.join(odd) if odd else 'its lack of arrays'}."
         )
     pairs = []
     for i in numbers:
         X, E = archive.read(f"features_{i}"), archive.read(second[i])
         if second[i].startswith("edges"):
-            E = _adjacency_of(E, len(X), f"{source.name}: edges_{i}")
+            E = _adjacency_of(E, len(X), f"{archive.name}: edges_{i}")
         pairs.append((X, E))
     return pairs
 
@@ -302,12 +342,19 @@ def _adjacency_of(edges: NDArray, n_nodes: int, name: str) -> Any:
     """Return the sparse adjacency of rows of two node numbers, each edge once."""
     from ancestral.graph.graphs import symmetric
 
+    i, j = _checked_ends(edges, n_nodes, name).T
+    return symmetric(i, j, n_nodes)
+
+
+def _checked_ends(edges: NDArray, n_nodes: int, name: str) -> NDArray[np.int64]:
+    """Return rows of two node numbers, the lower first; refuse what is no edge, naming its row."""
     if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
         raise DataError(
             f"{name}: whole numbers of shape (n_edges, 2) are wanted; got {edges.dtype} "
             f"{edges.shape}."
         )
-    i, j = np.sort(edges.astype(np.int64), axis=1).T
+    ends = np.sort(edges.astype(np.int64), axis=1)
+    i, j = ends.T
     wrong = (i < 0) | (j >= n_nodes) | (i == j)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -315,4 +362,4 @@ def _adjacency_of(edges: NDArray, n_nodes: int, name: str) -> Any:
             f"{name}: row {row} joins {edges[row, 0]} and {edges[row, 1]}; two different nodes of "
             f"0 to {n_nodes - 1} are wanted."
         )
-    return symmetric(i, j, n_nodes)
+    return ends

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import AncestralError, FormatError
-from ancestral.io.dtypes import count_cells, parse_dtype, to_native
+from ancestral.io.dtypes import count_cells, parse_dtype, parse_dtype_or_text, to_native
 from ancestral.io.files import Source, as_size
 
 _MAX_HEADER = 10_000
@@ -40,13 +40,19 @@ class Header(NamedTuple):
         return count_cells(self.shape, "") * self.dtype.itemsize
 
 
-def read_header(read: Callable[[int], bytes], name: str) -> Header:
+def read_header(
+    read: Callable[[int], bytes], name: str, parse: Callable[[Any, str], np.dtype] = parse_dtype
+) -> Header:
     """Return the header of an .npy stream, which is passed.
 
     Parameters
     ----------
     read : callable
         read(n) returns exactly n bytes (or fewer at the end).
+    name : str
+        For messages.
+    parse : callable
+        `parse_dtype`, or `parse_dtype_or_text`.
     """
     magic = read(8)
     if len(magic) < 8 or not magic.startswith(b"\x93NUMPY"):
@@ -60,10 +66,10 @@ def read_header(read: Callable[[int], bytes], name: str) -> Header:
     raw = read(length)
     if len(raw) < length:
         raise FormatError(f"{name}: ends inside its header: it is cut short; copy it again.")
-    return _parse_header(raw, name)
+    return _parse_header(raw, name, parse)
 
 
-def _parse_header(raw: bytes, name: str) -> Header:
+def _parse_header(raw: bytes, name: str, parse: Callable[[Any, str], np.dtype]) -> Header:
     """Return the fields of the header's literal."""
     damaged = f"{name}: the .npy header is damaged"
     try:
@@ -80,7 +86,7 @@ def _parse_header(raw: bytes, name: str) -> Header:
     if not isinstance(fields["fortran_order"], bool):
         raise FormatError(f"{damaged}: fortran_order is {str(fields['fortran_order'])[:20]}.")
     count_cells(fields["shape"], name)
-    return Header(parse_dtype(fields["descr"], name), fields["fortran_order"], fields["shape"])
+    return Header(parse(fields["descr"], name), fields["fortran_order"], fields["shape"])
 
 
 def _refuse_size(name: str, header: Header, there: int) -> None:
@@ -176,20 +182,22 @@ class Archive:
             yield piece
 
     @contextmanager
-    def open(self, key: str) -> Iterator[tuple[Header, IO[bytes]]]:
+    def open(
+        self, key: str, parse: Callable[[Any, str], np.dtype] = parse_dtype
+    ) -> Iterator[tuple[Header, IO[bytes]]]:
         """Give the header of one array and the stream of its data."""
         name = f"{self.name}: array {key!r}"
         info = self._members[key]
         with as_format_errors(name), self._zip.open(info) as stream:
-            header = read_header(stream.read, name)
+            header = read_header(stream.read, name, parse)
             there = info.file_size - stream.tell()
             if there != header.n_bytes:
                 _refuse_size(name, header, there)
             yield header, stream
 
-    def read(self, key: str) -> NDArray:
+    def read(self, key: str, parse: Callable[[Any, str], np.dtype] = parse_dtype) -> NDArray:
         """Return one array, its CRC checked."""
-        with self.open(key) as (header, stream):
+        with self.open(key, parse) as (header, stream):
             flat = np.empty(count_cells(header.shape, key), header.dtype)
             view = flat.view(np.uint8).data
             at = 0
@@ -199,6 +207,16 @@ class Archive:
             if at != header.n_bytes:
                 _refuse_size(f"{self.name}: array {key!r}", header, at)
         return to_native(flat.reshape(header.shape, order="F" if header.fortran else "C"))
+
+    def read_values(self, key: str) -> Any:
+        """Return one array of numbers or text as lists of plain values; one value as it is."""
+        array = self.read(key, parse_dtype_or_text)
+        if array.dtype.kind == "U":
+            codes = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
+            surrogates = (codes >= 0xD800) & (codes <= 0xDFFF)
+            if (surrogates | (codes > 0x10FFFF)).any():  # Python would raise SystemError
+                raise FormatError(f"{self.name}: array {key!r} is no text: it is damaged.")
+        return array.tolist()
 
 
 def _what_zip(infos: list[zipfile.ZipInfo], path: str) -> str:

@@ -17,6 +17,7 @@ from ancestral._validation import check_integer
 from ancestral.errors import DataError, MissingExtraError
 from ancestral.viz import _style
 from ancestral.viz._style import styled
+from ancestral.viz.graph_colours import add_legend, colour_by_feature, only_group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,9 +65,13 @@ def draw_graph(features: ArrayLike, adjacency: ArrayLike, *, ax: Axes | None = N
 
 @styled
 def draw_graphs(
-    graphs: Sequence[Any], n_cols: int = 5, *, titles: Sequence[str] | None = None
+    graphs: Sequence[Any],
+    n_cols: int = 5,
+    *,
+    titles: Sequence[str] | None = None,
+    colour_by: str | None = None,
 ) -> Figure:
-    """Return several graphs in a grid, their nodes coloured on one scale.
+    """Return several graphs in a grid, their nodes coloured on one scale, which is explained below.
 
     Parameters
     ----------
@@ -74,6 +79,11 @@ def draw_graphs(
     n_cols : int
     titles : sequence of str, optional
         By default the number of nodes and edges of each.
+    colour_by : str, optional
+        A categorical attribute ("Race", of features "Race=White" and so on), whose levels a legend
+        names, or a numeric feature, of graphs with `feature_names`. By default the only
+        categorical attribute, where graphs have nothing else; then three features as red, green
+        and blue; then the first principal component.
 
     Returns
     -------
@@ -91,19 +101,24 @@ def draw_graphs(
     n_cols = min(check_integer(n_cols, "n_cols", minimum=1), len(pairs))
     n_rows = math.ceil(len(pairs) / n_cols)
     side = max(2.05, _style.TEXT_WIDTH / n_cols)
-    note = 0.3  # inches for the line that explains the colours
+    chosen = colour_by or only_group(graphs)
+    note = 0.3 if chosen is None else 0.5  # inches for what explains the colours
     # a figure wider than the page will be shrunk to it: its words are made larger beforehand
     size = _style.TEXT_SIZE * max(1.0, 0.85 * n_cols * side / _style.TEXT_WIDTH)
     figure = _style.new_figure(n_cols * side, n_rows * (side + 0.25) + note)
     axes = np.atleast_1d(figure.subplots(n_rows, n_cols)).ravel()
-    tones = node_colours([X for X, _ in pairs])
+    colouring = None if chosen is None else colour_by_feature(graphs, chosen, COMPONENT_MAP)
+    tones = node_colours([X for X, _ in pairs]) if colouring is None else colouring.tones
     for k, ax in enumerate(axes):
         if k >= len(pairs):
             ax.axis("off")
             continue
         _draw(ax, pairs[k][1], tones[k], side / 3.6)
         ax.set_title(_count(pairs[k][1]) if titles is None else titles[k], fontsize=size)
-    figure.supxlabel(colour_note(pairs[0][0].shape[1]), fontsize=size)
+    if colouring is None:
+        figure.supxlabel(colour_note(pairs[0][0].shape[1]), fontsize=size)
+    else:
+        add_legend(figure, colouring, size)
     return figure
 
 
@@ -209,7 +224,9 @@ def _draw(ax: Axes, A: NDArray[np.bool_], tones: NDArray[np.float64], scale: flo
             zorder=1,
         )
     )
-    diameter = (19 * scale**0.5 if n <= 20 else 15 * scale**0.5) if n <= LABELLED else 110 / n**0.5
+    diameter = 110 / n**0.5 * min(scale, 1.0)
+    if n <= LABELLED:
+        diameter = (19 if n <= 20 else 15) * scale**0.5
     ax.scatter(
         xy[:, 0], xy[:, 1], s=diameter**2, c=tones, edgecolors=_style.INK, linewidths=0.9, zorder=2
     )

@@ -1,0 +1,129 @@
+"""Graphs on the same nodes, from whatever holds them: only who is linked with whom is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ancestral.errors import DataError, DataTypeError
+from ancestral.graph.graphs import Graph, library_of, say_ignored_loops, symmetric
+
+ACCEPTED = "an adjacency (array or sparse), a networkx or igraph graph, or a Graph"
+
+
+def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.csr_array]:
+    """Return the sparse adjacency of each graph, all on as many nodes.
+
+    Parameters
+    ----------
+    graphs : one graph or a list of them
+        Each an adjacency of shape (n_nodes, n_nodes) (array-like, dataframe, scipy sparse), a
+        networkx or igraph graph, a Graph or a tuple (features, adjacency), whose features are not
+        looked at. An array of shape (n_graphs, n_nodes, n_nodes) is a list.
+    n_nodes : int, optional
+        Of the model that asks.
+
+    Returns
+    -------
+    list of scipy.sparse.csr_array, int8, symmetric, with an empty diagonal
+
+    Raises
+    ------
+    DataError
+        Naming the graph: no adjacency, directed, or of another number of nodes.
+    """
+    items = [graphs] if _is_one(graphs) else _listed(graphs)
+    if not items:
+        raise DataError("graphs is empty: give at least one graph.")
+    alone = len(items) == 1
+    checked = [_graph(item, "" if alone else f"graph {k}: ") for k, item in enumerate(items)]
+    wanted = checked[0].n_nodes if n_nodes is None else n_nodes
+    for k, graph in enumerate(checked):
+        if graph.n_nodes != wanted:
+            raise DataError(
+                f"graph {k} has {graph.n_nodes} nodes where {wanted} are expected: positions "
+                "belong to nodes, so every graph needs the same nodes in the same order."
+            )
+    say_ignored_loops(checked)
+    return [graph.to_sparse() for graph in checked]
+
+
+def _is_one(graphs: Any) -> bool:
+    """Tell one graph from a list of graphs."""
+    if isinstance(graphs, Graph) or sparse.issparse(graphs) or library_of(graphs):
+        return True
+    if isinstance(graphs, tuple):
+        return len(graphs) == 2 and not isinstance(graphs[0], Graph | tuple)
+    if isinstance(graphs, list):
+        return bool(graphs) and all(_is_row(row) for row in graphs)
+    return np.ndim(graphs) == 2
+
+
+def _is_row(row: Any) -> bool:
+    """Tell a row of numbers from a graph."""
+    if isinstance(row, Graph | tuple) or sparse.issparse(row) or library_of(row):
+        return False
+    try:
+        return np.ndim(row) == 1
+    except ValueError:  # ragged: to be named where it is read
+        return False
+
+
+def _listed(graphs: Any) -> Sequence[Any]:
+    if isinstance(graphs, str | bytes | dict) or not np.iterable(graphs):
+        raise DataTypeError(f"{ACCEPTED} is wanted; got {type(graphs).__name__}.")
+    return list(graphs)
+
+
+def _graph(item: Any, name: str) -> Graph:
+    """Return one checked graph with nothing for features, its name in any error."""
+    if isinstance(item, Graph):
+        return item
+    try:
+        if library_of(item):
+            if item.is_directed():
+                raise DataError("the graph is directed: make it undirected first.")
+            item = _of_library(item)
+        elif isinstance(item, tuple):
+            if len(item) != 2:
+                raise DataError(f"a tuple of {len(item)} is no (features, adjacency).")
+            item = item[1]
+        shape = item.shape if sparse.issparse(item) else np.shape(item)
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise DataError(
+                f"{ACCEPTED} is wanted; got a {type(item).__name__} of shape {shape}, which is no "
+                "square matrix. Features are not asked for: positions are what is learnt."
+            )
+        return Graph(np.zeros((shape[0], 1)), item)
+    except DataTypeError as error:
+        raise DataTypeError(f"{name}{error}") from None
+    except DataError as error:
+        raise DataError(f"{name}{error}") from None
+    except ValueError:
+        raise DataError(f"{name}the adjacency is ragged: its rows differ in length.") from None
+
+
+def _of_library(graph: Any) -> sparse.csr_array:
+    """Return the adjacency of a networkx or igraph graph, in the order of its nodes."""
+    if library_of(graph) == "igraph":
+        ends = np.array(graph.get_edgelist(), np.int64).reshape(-1, 2)
+        n_nodes = graph.vcount()
+    else:
+        place = {node: k for k, node in enumerate(graph.nodes)}
+        ends = np.array([(place[u], place[v]) for u, v in graph.edges()], np.int64).reshape(-1, 2)
+        n_nodes = len(place)
+    if not n_nodes:
+        raise DataError("the graph has no nodes.")
+    i, j = np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1).T  # pairs of different nodes only
+    links = symmetric(i, j, n_nodes)
+    links.sum_duplicates()
+    if links.data.max(initial=0) > 1:
+        at = int(np.argmax(links.data))
+        raise DataError(
+            f"node {np.searchsorted(links.indptr, at, side='right') - 1} and node "
+            f"{links.indices[at]} are linked more than once: keep one edge."
+        )
+    return links
