@@ -81,7 +81,7 @@ def collage(
     figure, ax = grid.new_axes()
     low, high = _range(stack, vmin, vmax)
     if grid.binary and cmap == "gray":
-        cmap = _style.colours("ink", [_style.PAPER, _style.INK])
+        cmap = ink_map(binary=True)
     grid.draw(ax, vmin=low, vmax=high, cmap=cmap)
     return figure
 
@@ -132,8 +132,7 @@ def probability_collage(
     grid = _Grid(stack, n_rows, n_cols, names, _as_written(p), None, None)
     figure, ax = grid.new_axes()
     low, high = _range(stack, None, None)
-    ink = _style.colours("ink", [_style.PAPER, _style.INK]) if grid.binary else "gray"
-    grid.draw(ax, vmin=low, vmax=high, cmap=ink)
+    grid.draw(ax, vmin=low, vmax=high, cmap=ink_map(binary=grid.binary))
     return figure
 
 
@@ -190,6 +189,11 @@ def difference_images(
     cax.xaxis.labelpad = 1
     cax.locator_params(nbins=5)
     return figure
+
+
+def ink_map(*, binary: bool) -> Any:
+    """Return ink on paper for binary images, greys for others."""
+    return _style.colours("ink", [_style.PAPER, _style.INK]) if binary else "gray"
 
 
 def as_images(images: ArrayLike, shape: tuple[int, int] | None) -> NDArray[np.float64]:
