@@ -96,11 +96,13 @@ def inpainting(conditions: Sequence[Condition], shape: tuple[int, int]) -> Figur
     words = 0.08 + 0.13 * len(models)
     pitch, top = height + words + 0.1, 0.3
     tall = top + pitch * len(conditions)
-    figure = _style.new_figure(_style.TEXT_WIDTH, tall, layout=None)
+    starts = left + np.arange(columns) * (width + gap) + (np.arange(columns) > 1) * (wide_gap - gap)
+    heading = "most probable, given what is known"
+    wide = max(starts[-1] + width, starts[2] + _style.text_width(heading, TEXT + 0.5)) + 0.1
+    figure = _style.new_figure(wide, tall, layout=None)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.axis("off")
-    starts = left + np.arange(columns) * (width + gap) + (np.arange(columns) > 1) * (wide_gap - gap)
-    for k, title in ((0, "known"), (1, "mean"), (2, "most probable, given what is known")):
+    for k, title in ((0, "known"), (1, "mean"), (2, heading)):
         where = starts[k] + (width / 2 if k < 2 else 0.0)
         ax.text(where, top - 0.1, title, ha="center" if k < 2 else "left", fontsize=TEXT + 0.5)
     for line, one in enumerate(conditions):
@@ -119,7 +121,7 @@ def inpainting(conditions: Sequence[Condition], shape: tuple[int, int]) -> Figur
                 ax.text(starts[k + 2] + width / 2, y + height + 0.1 + 0.13 * m,
                         _share(one.probabilities[model][k]), ha="center", va="center",
                         fontsize=TEXT)  # fmt: skip
-    ax.set(xlim=(0, _style.TEXT_WIDTH), ylim=(tall, 0), aspect="auto")
+    ax.set(xlim=(0, wide), ylim=(tall, 0), aspect="auto")
     return figure
 
 

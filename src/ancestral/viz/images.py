@@ -261,7 +261,14 @@ def _as_written(p: NDArray[np.float64]) -> list[str]:
         inverse = 1.0 / p
     if np.all(inverse < 9999) and np.allclose(inverse, np.round(inverse), rtol=1e-6, atol=0):
         return [f"1/{round(value)}" if round(value) > 1 else "1" for value in inverse]
-    return [f"{value:.4f}" if value >= 1e-3 or value == 0 else f"{value:.1e}" for value in p]
+    return [f"{value:.4f}" if value >= 1e-3 or value == 0 else _small(value) for value in p]
+
+
+def _small(value: float) -> str:
+    """Return a small number in scientific notation: 2.6·10⁻⁵."""
+    digits, power = f"{value:.1e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits}·10{raised}"
 
 
 class _Grid:

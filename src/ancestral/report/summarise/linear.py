@@ -41,7 +41,6 @@ def _about_fit(model: Any, pairs: Pairs) -> dict[str, Any]:
         "weights": _weights(model, pairs),
         "degrees_of_freedom": int(model.degrees_of_freedom_),
         "condition_number": _finite(float(model.condition_number_)),
-        "summary": _summary(model, pairs),
         "noise_variance": float(model.noise_variance_),
         "mean_squared_error": float(np.mean(residual**2)),
         "residual_std": float(model.residual_std_),
@@ -92,14 +91,6 @@ def _weights(model: Any, pairs: Pairs) -> list[dict[str, Any]]:
             strict=True,
         )
     ]
-
-
-def _summary(model: Any, pairs: Pairs) -> str | None:
-    """Return the library's own table of the fit, inputs by name; None without a density."""
-    if not _has_density(model):
-        return None
-    text: str = model.summary(robust=model.robust_standard_errors(pairs.X, pairs.y))
-    return text
 
 
 def _likelihoods(model: Any, X: Any, y: Any) -> dict[str, float | None]:
