@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import sys
 
 import pytest
 
@@ -18,9 +20,38 @@ def report(tmp_path_factory):
     """Return (folder of the report, its numbers)."""
     from pathlib import Path
 
+    from ancestral.report import figures
     from ancestral.report.build import build_report
+    from ancestral.viz import _style
 
     folder = Path(os.environ.get("ANCESTRAL_DATA", ROOT.parent / "shared" / "data")) / "course"
     out = tmp_path_factory.mktemp("report") / "out"
-    build_report(folder if folder.is_dir() else None, out)
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # figures are not looked at here: small ones will do
+        patch.setattr(figures, "DPI", 40)
+        patch.setattr(_style, "DPI", 40)
+        build_report(folder if folder.is_dir() else None, out)
     return out, json.loads((out / "report.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def pages(report):
+    """Return the text of each page of the PDF."""
+    pypdf = pytest.importorskip("pypdf")
+    return [page.extract_text() for page in pypdf.PdfReader(report[0] / "report.pdf").pages]
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Return a function that runs a script here, as `python PATH ARGUMENTS` would; its output.
+
+    A new interpreter would spend longer on importing scikit-learn and PyTorch than on the script.
+    """
+
+    def run(path, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
