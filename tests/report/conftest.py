@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import sys
+import warnings
 
 import pytest
 
@@ -26,9 +27,8 @@ def report(tmp_path_factory):
 
     folder = Path(os.environ.get("ANCESTRAL_DATA", ROOT.parent / "shared" / "data")) / "course"
     out = tmp_path_factory.mktemp("report") / "out"
-    with (
-        pytest.MonkeyPatch.context() as patch
-    ):  # figures are not looked at here: small ones will do
+    with pytest.MonkeyPatch.context() as patch:
+        # nobody looks at these figures: small ones will do
         patch.setattr(figures, "DPI", 40)
         patch.setattr(_style, "DPI", 40)
         build_report(folder if folder.is_dir() else None, out)
@@ -51,7 +51,9 @@ def run_script(monkeypatch, capsys):
 
     def run(path, *arguments):
         monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        runpy.run_path(str(path), run_name="__main__")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a script shows them and goes on
+            runpy.run_path(str(path), run_name="__main__")
         return capsys.readouterr().out
 
     return run
