@@ -24,7 +24,7 @@ TITLES = {
     "clustering": ("clustering of a node, up to", "share of nodes"),
     "distance": ("edges between two nodes", "share of pairs"),
 }
-MOST_TICKS = 11
+MOST_TICKS = 8
 
 
 @styled
@@ -55,7 +55,7 @@ def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
         raise DataTypeError(
             f"fit_panel draws what check_fit(model, graphs) returns; got a {type(check).__name__}."
         )
-    figure = _style.new_figure(_style.TEXT_WIDTH * 1.35, 4.9)
+    figure = _style.new_figure(_style.TEXT_WIDTH * 1.15, 4.7)
     axes = np.ravel(figure.subplots(2, 3))
     for ax, comparison in zip(axes, check.comparisons.values(), strict=False):
         _draw_comparison(ax, comparison, level)
