@@ -28,9 +28,10 @@ def test_widths_of_the_tree_are_counts():
     assert np.array(bands(twice).get_linewidths()) == pytest.approx(widths)
 
 
-def test_the_tree_marks_exactly_the_contexts_that_branch():
+def test_the_tree_marks_exactly_the_contexts_that_branch(draw):
     icons, _ = datasets.icons()
-    figure = viz.prefix_tree(icons, shape=(5, 5), names=[str(k) for k in range(len(icons))])
+    names = [str(k) for k in range(len(icons))]
+    figure = draw(viz.prefix_tree(icons, shape=(5, 5), names=names))
     circled = [text for text in figure.axes[0].texts if text.get_bbox_patch() is not None]
     tables = TabularAutoregressive().fit(icons)
     assert len(circled) == tables.n_branching_contexts_
@@ -53,21 +54,22 @@ def test_trees_that_cannot_be_drawn_are_refused(arguments, words):
         viz.prefix_tree(**arguments)
 
 
-def test_the_certificate_ends_at_the_bound():
+def test_the_certificate_ends_at_the_bound(draw):
     p = np.array([0.5, 0.3, 0.15])
     ax = viz.certificate(np.log(p), 0.05, [True, True, False])
+    draw(ax)
     later = ax.lines[0].get_ydata()
     assert later == pytest.approx([1.0, 0.5, 0.2, 0.05])  # nothing listed, then one by one
     assert ax.lines[1].get_ydata() == pytest.approx(p[:2])
     assert ax.lines[2].get_ydata() == pytest.approx(p[2:])
 
 
-def test_inpainting_draws_what_is_known_the_mean_and_each_completion():
+def test_inpainting_draws_what_is_known_the_mean_and_each_completion(draw):
     given = np.array([1.0, np.nan, 0.0, np.nan])
     images = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 1]], float)
     shares = {"tables": [0.6, 0.3, 0.1], "LSTM": [0.5999, 0.4, 1e-5]}
     condition = Condition("half:\n3 images", given, np.array([1, 0.4, 0, 0.1]), images, shares, 3)
-    figure = viz.inpainting([condition, condition], (2, 2))
+    figure = draw(viz.inpainting([condition, condition], (2, 2)))
     drawn = figure.axes[0].images
     assert len(drawn) == 2 * (2 + 3)
     assert drawn[0].get_array().mask.tolist() == [[False, True], [False, True]]
@@ -78,23 +80,24 @@ def test_inpainting_draws_what_is_known_the_mean_and_each_completion():
         viz.inpainting([], (2, 2))
 
 
-def test_every_panel_of_d_rings_its_best():
+def test_every_panel_of_d_rings_its_best(draw):
     X = np.random.default_rng(0).normal(size=(60, 6)) * [5, 4, 1, 1, 1, 1]
     model = PPCA(4).fit(X[:50])
     curve, heldout = model.every_d(), model.every_d(X[50:])
-    figure = viz.every_d_panel(curve, heldout, chosen=2)
+    figure = draw(viz.every_d_panel(curve, heldout, chosen=2))
     best = [curve.n_components[-1], curve.best("bic"), curve.best("minka"), heldout.best("heldout")]
     for ax, d in zip(figure.axes, best, strict=True):
         assert ax.lines[-1].get_xdata() == [d]
         assert ax.get_title(loc="left").endswith(f"d = {d}")
 
 
-def test_bands_of_new_points_hold_those_of_the_mean():
+def test_bands_of_new_points_hold_those_of_the_mean(draw):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 1))
     y = 2 * x[:, 0] + rng.normal(size=40)
     model = LinearGaussian().fit(x, y)
     ax = viz.interval_bands(model, x, y, level=0.9)
+    draw(ax)
     new, mean = (band.get_paths()[0].vertices[:, 1] for band in ax.collections[:2])
     assert new.min() < mean.min() < mean.max() < new.max()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]

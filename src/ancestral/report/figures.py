@@ -61,7 +61,11 @@ def _write(drawn: Any, stem: Path) -> None:
     import matplotlib as mpl
 
     figure = getattr(drawn, "figure", drawn) or drawn
-    settings = {"svg.hashsalt": stem.name, "svg.fonttype": "path", "image.composite_image": False}
+    settings: Any = {
+        "svg.hashsalt": stem.name,
+        "svg.fonttype": "path",
+        "image.composite_image": False,
+    }
     with mpl.rc_context(settings):  # tiles one by one: composing them takes four times as long
         figure.savefig(stem.with_suffix(".png"), dpi=DPI)
         figure.savefig(stem.with_suffix(".svg"), metadata=SVG_DATE)

@@ -285,7 +285,7 @@ def every_d_panel(curve: Any, heldout: Any = None, *, chosen: int | None = None)
     >>> len(every_d_panel(PPCA(2).fit(X).every_d()).axes)
     3
     """
-    panels = [
+    panels: list[tuple[str, Any, Any, Any]] = [
         ("log-likelihood", curve.n_components, curve.log_likelihood, np.argmax),
         ("BIC (least is best)", curve.n_components, curve.bic, np.argmin),
         ("Minka's log evidence", curve.n_components, curve.evidence, np.argmax),

@@ -127,9 +127,9 @@ def summarise_inpainting(tables: Any, lstm: Any, shape: tuple[int, int]) -> dict
     )
     numbers: dict[str, Any] = {"n_images": len(images), "halves": records, "farthest": farthest}
     arrays: dict[str, Any] = {"conditions": conditions, "fills": None}
-    if farthest is not None:
-        found_fills = _likeliest_fills(fills[farthest["half"]], lstm, tables)
-        numbers["fills"], arrays["fills"] = found_fills
+    completions = None if farthest is None else fills[farthest["half"]]
+    if completions is not None:
+        numbers["fills"], arrays["fills"] = _likeliest_fills(completions, lstm, tables)
     return {"numbers": numbers, "arrays": arrays}
 
 
