@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import sys
+import warnings
 
 import pytest
 
@@ -18,9 +21,39 @@ def report(tmp_path_factory):
     """Return (folder of the report, its numbers)."""
     from pathlib import Path
 
+    from ancestral.report import figures
     from ancestral.report.build import build_report
+    from ancestral.viz import _style
 
     folder = Path(os.environ.get("ANCESTRAL_DATA", ROOT.parent / "shared" / "data")) / "course"
     out = tmp_path_factory.mktemp("report") / "out"
-    build_report(folder if folder.is_dir() else None, out)
+    with pytest.MonkeyPatch.context() as patch:
+        # nobody looks at these figures: small ones will do
+        patch.setattr(figures, "DPI", 40)
+        patch.setattr(_style, "DPI", 40)
+        build_report(folder if folder.is_dir() else None, out)
     return out, json.loads((out / "report.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def pages(report):
+    """Return the text of each page of the PDF."""
+    pypdf = pytest.importorskip("pypdf")
+    return [page.extract_text() for page in pypdf.PdfReader(report[0] / "report.pdf").pages]
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Return a function that runs a script here, as `python PATH ARGUMENTS` would; its output.
+
+    A new interpreter would spend longer on importing scikit-learn and PyTorch than on the script.
+    """
+
+    def run(path, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a script shows them and goes on
+            runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run

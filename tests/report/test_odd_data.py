@@ -7,21 +7,21 @@ import copy
 import functools
 import gzip
 import json
+import logging
 import math
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import ancestral
 from ancestral import datasets
-from ancestral.report import render, summarise
-from ancestral.report.figures import _linear
+from ancestral.report import figures, render, summarise
 from ancestral.report.sources import find_files, find_source, find_sources
+from ancestral.report.summarise.graphs import _held_out
+from ancestral.report.summarise.inpainting import complete, halves
 from tests.conftest import ROOT
 
 pytest.importorskip("skimage", reason="built-in faces are an extra")
@@ -88,9 +88,9 @@ def write_pictures(folder, dims):
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory, short_training):
-    """Return the laid-out folder of a report on small odd data, and its numbers."""
-    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("odd")
+def odd_summaries(tmp_path_factory, short_training):
+    """Return the sources and summaries of small odd data."""
+    source = tmp_path_factory.mktemp("source")
     write_tables(source)
     write_faces(source, 4)
     write_graph(source)
@@ -101,6 +101,14 @@ def odd(tmp_path_factory, short_training):
             name: getattr(summarise, f"summarise_{name}")(sources)
             for name in ("autoregression", "ppca", "graphs", "linear")
         }
+    return sources, summaries
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory, odd_summaries):
+    """Return the laid-out folder of a report on small odd data, and its numbers."""
+    folder = tmp_path_factory.mktemp("odd")
+    sources, summaries = odd_summaries
     write_pictures(folder / "figures", [x["d"] for x in summaries["ppca"].numbers["fits"]])
     numbers = {
         "version": "0",
@@ -158,6 +166,8 @@ def test_the_text_of_odd_data_follows_from_its_numbers(odd):
         "gradient norm",
         "so that nothing speaks",
         "third line",
+        "heldout",
+        "none",
     ):
         assert wrong not in text, wrong
     for right in (
@@ -170,6 +180,10 @@ def test_the_text_of_odd_data_follows_from_its_numbers(odd):
         "no pair of these data",
         "2 degrees of freedom",
         "only 2 of the 3 inputs are linearly independent",
+        "Graphs cannot be held out here",
+        "one graph cannot be compared with others",
+        "all 9 completions for the network",
+        "LSTM, 16 left out at once",
     ):
         assert right in text, right
 
@@ -181,15 +195,91 @@ def test_other_conditions_of_the_text_compile(odd):
     numbers["autoregression"] |= {"n_pixels": 12, "step_entropies": [0.25] * 12}
     numbers["autoregression"] |= {"lstm_start_excess": None, "lstm_steps": 0, "lstm_floor": 0.0}
     numbers["ppca"] |= {"enough_for_shape": True, "departures": ["latent 1 has heavier tails"]}
+    numbers["autoregression"] |= {"certificate": None, "left_out": None, "n_tree": 40}
+    numbers["autoregression"]["inpainting"] |= {"farthest": None}
     numbers["graphs"] |= {"slope_is_clear": True, "similarity_at_half": 0.1, "n_loops": 1}
     numbers["graphs"] |= {"sampled_edge_similarity": None, "largest_feature": 7.0}
     text = text_of(folder, numbers)
     assert "The first 5 of the 81 unique images" in text
     assert "no step of it was taken" in text
+    assert "too flat to prove" in text and "One image says nothing about others" in text
+    assert "The 40 most probable images as a tree" in text
+    assert "too many completions to add up" in text and "LSTM: fails" not in text
     assert "not quite Gaussian" in text and "similar pupils are friends" in text
     assert "The sampled graphs have no edge" in text
     table = text[text.index("From pixel") : text.index("What a training script")]
     assert table.count("0.250000") == 12  # every pixel, also beyond the ninth
+
+
+def test_every_figure_of_odd_data_can_be_drawn(odd_summaries):
+    names = [
+        name
+        for problem in ("autoregression", "ppca", "graphs", "linear")
+        for name, _ in getattr(figures, f"_{problem}")(odd_summaries[1][problem])
+    ]
+    assert {"tree", "certificate", "inpainting", "raster", "every-d", "intervals"} <= set(names)
+    assert "held-out-graphs" not in names  # there is one graph
+
+
+@pytest.mark.parametrize("levels", [(2, 3, 2), (2,)])
+def test_images_in_one_row_with_levels_of_their_own(tmp_path, short_training, levels):
+    rng = np.random.default_rng(0)
+    tables = [rng.dirichlet(np.ones(k), size=levels[:i] or None) for i, k in enumerate(levels)]
+
+    def write(folder):
+        with gzip.open(folder / "image_cpts.pkl.gz", "wb") as file:
+            pickle.dump(tables, file)
+
+    summary = summary_of(tmp_path, "tables", write, summarise.summarise_autoregression)
+    numbers = summary.numbers
+    json.dumps(numbers, allow_nan=False)
+    assert (numbers["height"], numbers["n_images"]) == (1, math.prod(levels))
+    drawn = dict(figures._autoregression(summary))
+    assert {"tree", "certificate"} <= set(drawn)
+    if len(levels) == 1:  # a pixel has no half
+        assert numbers["inpainting"] is None and "inpainting" not in drawn
+        return
+    for half in numbers["inpainting"]["halves"]:
+        assert half["mean_stuck"] == 0  # every combination is possible
+        assert (half["mean_distance"] > 1e-3) == (half["half"] != "first half")
+
+
+def test_raster_filling_is_walked_exactly():
+    rows = [[0, 0], [0, 1], [1, 1], [1, 1]]
+    tables = ancestral.TabularAutoregressive().fit(rows)
+    first = complete(tables, np.array([0, -1]))
+    assert first.posterior.tolist() == [0.5, 0.5] and first.distance == 0.0
+    last = complete(tables, np.array([-1, 0]))  # q puts 1/2 on each value of the first pixel
+    assert last.levels.tolist() == [[0, 0]] and last.posterior.tolist() == [1.0]
+    assert last.stuck == pytest.approx(0.5) and last.distance == pytest.approx(0.5)
+
+
+def test_each_half_knows_half_the_pixels():
+    for shape in ((5, 5), (2, 2), (1, 7), (4, 3)):
+        m = shape[0] * shape[1]
+        found = halves(shape)
+        assert {int(known.sum()) for name, known in found.items() if name != "every other"} == {
+            (m + 1) // 2
+        }
+    square = halves((4, 4))
+    assert (square["left half"].reshape(4, 4)[:, :2]).all()
+    assert (square["bottom half"] == ~square["top half"]).all()
+    assert halves((1, 1)) == {}
+
+
+def test_graphs_are_held_out_where_others_can_be_fitted(caplog):
+    caplog.set_level(logging.INFO, logger="ancestral")
+    graphs = datasets.classrooms(6, random_state=0)
+    A = graphs[0].adjacency.copy()
+    np.fill_diagonal(A, 1)
+    graphs[0] = ancestral.Graph(graphs[0].features, A)
+    found = _held_out(graphs)
+    assert len(found.auc) == 6
+    assert "diagonal" not in caplog.text  # said by the fit to all of them, not by each part
+    model = ancestral.InnerProductGraph().fit(graphs)
+    total = sum(model.log_density(graphs))
+    assert found.log_density.sum() < total  # a fit to all of them is best on all of them
+    assert _held_out(graphs[:1]) is None
 
 
 def test_tables_with_other_probabilities_than_the_network_learns(odd):
@@ -237,7 +327,7 @@ def test_an_exact_fit_is_told_without_a_density(tmp_path, odd):
             summarise.summarise_linear,
         )
     numbers = summary.numbers
-    [(name, figure)] = _linear(summary)
+    [(name, figure)] = figures._linear(summary)
     assert name == "line" and len(figure.axes) == 1
     assert numbers["exact"] and numbers["line_exact"]
     assert numbers["log_likelihood"] is numbers["aic"] is numbers["bic"] is None
@@ -273,11 +363,7 @@ def test_dependent_inputs_are_compared_by_their_predictions(tmp_path):
         ("problem_4_linear", lambda d: write_pairs(d, columns(exact=True)), "pairs.csv", "exact"),
     ],
 )
-def test_scripts_run_on_odd_data(tmp_path, script, write, name, words):
+def test_scripts_run_on_odd_data(tmp_path, run_script, script, write, name, words):
     write(tmp_path)
     path = shutil.copy(SCRIPTS / f"{script}.py", tmp_path)
-    done = subprocess.run(
-        [sys.executable, path, tmp_path / name], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert words in done.stdout
+    assert words in run_script(path, tmp_path / name)

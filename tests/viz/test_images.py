@@ -66,7 +66,7 @@ def test_probabilities_stand_beneath_as_fractions_or_decimals(draw):
     texts = draw(viz.probability_collage(images, np.full(26, 1 / 26))).axes[0].texts
     assert [text.get_text() for text in texts] == ["1/26"] * 26
     texts = draw(viz.probability_collage(images[:3], [0.7, 0.2999, 1e-4])).axes[0].texts
-    assert [text.get_text() for text in texts] == ["0.7000", "0.2999", "1.0e-04"]
+    assert [text.get_text() for text in texts] == ["0.7000", "0.2999", "1.0·10⁻⁴"]
 
 
 def test_differences_are_symmetric_about_white(draw):

@@ -61,7 +61,12 @@ def _write(drawn: Any, stem: Path) -> None:
     import matplotlib as mpl
 
     figure = getattr(drawn, "figure", drawn) or drawn
-    with mpl.rc_context({"svg.hashsalt": stem.name, "svg.fonttype": "path"}):
+    settings: Any = {
+        "svg.hashsalt": stem.name,
+        "svg.fonttype": "path",
+        "image.composite_image": False,
+    }
+    with mpl.rc_context(settings):  # tiles one by one: composing them takes four times as long
         figure.savefig(stem.with_suffix(".png"), dpi=DPI)
         figure.savefig(stem.with_suffix(".svg"), metadata=SVG_DATE)
 
@@ -77,16 +82,35 @@ def _autoregression(summary: Summary) -> Drawn:
     lstm = summary.models["lstm"]
     image_names = [str(k + 1) for k in range(len(a["images"]))]
     bits = np.asarray(a["step_entropies"]) / math.log(2)
-    return [
+    drawn: Drawn = [
         ("draws", viz.collage(a["draws"], shape, n_rows=10, n_cols=10)),
         (
             "support",
             viz.probability_collage(a["images"], a["probabilities"], shape, names=image_names),
         ),
+        (
+            "tree",
+            viz.prefix_tree(
+                a["tree_images"],
+                shape=shape if shape[0] > 1 else None,
+                names=[str(k + 1) for k in a["tree"]],
+            ),
+        ),
         ("lstm-training", viz.training_curve(lstm, numbers["lstm_floor"])),
         ("lstm-draws", viz.collage(a["lstm_draws"], shape, n_rows=10, n_cols=10)),
         ("step-entropies", viz.step_entropies(bits, shape if shape[0] > 1 else None)),
     ]
+    if (found := a["certificate"]) is not None:
+        panel = viz.certificate(found["log_p"], found["rest"], found["valid"])
+        drawn.append(("certificate", panel))
+        if len(found["others"]):
+            others = viz.probability_collage(found["others"], found["others_p"], shape)
+            drawn.append(("certificate-others", others))
+    if (found := a["inpainting"]) is not None:
+        drawn.append(("inpainting", viz.inpainting(found["conditions"], shape)))
+        if (fills := found["fills"]) is not None:
+            drawn.append(("raster", viz.probability_collage(fills["images"], fills["fill"], shape)))
+    return drawn
 
 
 def _ppca(summary: Summary) -> Drawn:
@@ -117,6 +141,7 @@ def _ppca(summary: Summary) -> Drawn:
             "heldout",
             viz.heldout_curve(heldout["grid"], heldout["train"], heldout["outside"], a["chosen"]),
         ),
+        ("every-d", viz.every_d_panel(a["every_d"], heldout["curve"], chosen=a["chosen"])),
         ("new-faces", faces_collage(a["new"][a["chosen"]], n_rows=10, n_cols=10)),
         ("new-faces-compared", faces_collage(a["new"][a["compare"]], n_rows=10, n_cols=10)),
     ]
@@ -141,7 +166,7 @@ def _graphs(summary: Summary) -> Drawn:
     from ancestral import viz
 
     a = summary.arrays
-    return [
+    drawn: Drawn = [
         ("ascent", viz.ascent_curve(summary.models["graph-ascent"], final=_best(summary))),
         ("contour", _contour(summary)),
         ("classrooms", viz.draw_graphs(a["drawn"], n_cols=3)),
@@ -149,6 +174,9 @@ def _graphs(summary: Summary) -> Drawn:
         ("clustering", viz.clustering_distribution(a["graphs"], a["sampled"])),
         ("fit", viz.fit_panel(a["check"])),
     ]
+    if a["held_out"] is not None:
+        drawn.append(("held-out-graphs", viz.heldout_by_graph(a["held_out"])))
+    return drawn
 
 
 def _best(summary: Summary) -> float:
@@ -195,7 +223,10 @@ def _linear(summary: Summary) -> Drawn:
     labels = {"x_label": pairs.names[0], "y_label": pairs.target}
     if summary.numbers["line_exact"]:  # no density to shade
         return [("line", _exact_line(line, pairs.X[:, 0], pairs.y, **labels))]
-    return [("line", viz.density_shade(line, pairs.X, pairs.y, **labels))]
+    return [
+        ("line", viz.density_shade(line, pairs.X, pairs.y, **labels)),
+        ("intervals", viz.interval_bands(line, pairs.X, pairs.y, **labels)),
+    ]
 
 
 def _exact_line(line: Any, x: Any, y: Any, *, x_label: str, y_label: str) -> Any:

@@ -5,12 +5,14 @@ draws several returns the Figure. Nothing is shown and pyplot is not used: save 
 `figure.savefig(path)` (an Axes has its `figure`). matplotlib is imported at the first call.
 
     images          collage, probability_collage, difference_images
-    autoregressive  training_curve, step_entropies
-    ppca            spectrum, latent_scatter, reconstruction_error, heldout_curve
+    autoregressive  training_curve, step_entropies, certificate
+    tree            prefix_tree
+    conditions      inpainting
+    ppca            spectrum, latent_scatter, reconstruction_error, heldout_curve, every_d_panel
     graph           draw_graph, draw_graphs, degree_distribution, clustering_distribution
-    fit             fit_panel, inner_product_histogram
+    fit             fit_panel, heldout_by_graph, inner_product_histogram
     likelihood      likelihood_contour, ascent_curve
-    linear          density_shade
+    linear          density_shade, interval_bands
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ancestral.viz.autoregressive import step_entropies, training_curve
-    from ancestral.viz.fit import fit_panel, inner_product_histogram
+    from ancestral.viz.autoregressive import certificate, step_entropies, training_curve
+    from ancestral.viz.conditions import inpainting
+    from ancestral.viz.fit import fit_panel, heldout_by_graph, inner_product_histogram
     from ancestral.viz.graph import (
         clustering_distribution,
         degree_distribution,
@@ -29,11 +32,19 @@ if TYPE_CHECKING:
     )
     from ancestral.viz.images import collage, difference_images, probability_collage
     from ancestral.viz.likelihood import ascent_curve, likelihood_contour
-    from ancestral.viz.linear import density_shade
-    from ancestral.viz.ppca import heldout_curve, latent_scatter, reconstruction_error, spectrum
+    from ancestral.viz.linear import density_shade, interval_bands
+    from ancestral.viz.ppca import (
+        every_d_panel,
+        heldout_curve,
+        latent_scatter,
+        reconstruction_error,
+        spectrum,
+    )
+    from ancestral.viz.tree import prefix_tree
 
 _HOMES = {
     "ascent_curve": "likelihood",
+    "certificate": "autoregressive",
     "clustering_distribution": "graph",
     "collage": "images",
     "degree_distribution": "graph",
@@ -41,11 +52,16 @@ _HOMES = {
     "difference_images": "images",
     "draw_graph": "graph",
     "draw_graphs": "graph",
+    "every_d_panel": "ppca",
     "fit_panel": "fit",
+    "heldout_by_graph": "fit",
     "heldout_curve": "ppca",
     "inner_product_histogram": "fit",
+    "inpainting": "conditions",
+    "interval_bands": "linear",
     "latent_scatter": "ppca",
     "likelihood_contour": "likelihood",
+    "prefix_tree": "tree",
     "probability_collage": "images",
     "reconstruction_error": "ppca",
     "spectrum": "ppca",
@@ -55,6 +71,7 @@ _HOMES = {
 
 __all__ = [
     "ascent_curve",
+    "certificate",
     "clustering_distribution",
     "collage",
     "degree_distribution",
@@ -62,11 +79,16 @@ __all__ = [
     "difference_images",
     "draw_graph",
     "draw_graphs",
+    "every_d_panel",
     "fit_panel",
+    "heldout_by_graph",
     "heldout_curve",
     "inner_product_histogram",
+    "inpainting",
+    "interval_bands",
     "latent_scatter",
     "likelihood_contour",
+    "prefix_tree",
     "probability_collage",
     "reconstruction_error",
     "spectrum",

@@ -153,3 +153,56 @@ def _heat_map(ax: Axes, bits: NDArray[np.float64]) -> None:
             )
             ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     ax.figure.colorbar(drawn, ax=ax, label="H(xᵢ | x₁ … xᵢ₋₁)  (bits)", shrink=0.85, aspect=18)
+
+
+@styled
+def certificate(
+    log_probabilities: ArrayLike,
+    rest: float,
+    expected: ArrayLike | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Return the most probable rows by rank, and the proven probability of all that come after.
+
+    Parameters
+    ----------
+    log_probabilities : array-like of shape (k,)
+        Nats, falling; with `rest`, what `most_probable(k)` returned.
+    rest : float
+        Probability of everything not listed.
+    expected : array-like of bool, shape (k,), optional
+        Which of the rows were to be learnt.
+    ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> certificate(np.log([0.5, 0.3, 0.1]), 0.1).get_yscale()
+    'log'
+    """
+    log_p = _style.numbers(log_probabilities, "log_probabilities")
+    p = np.exp(log_p)
+    known = np.ones(len(p), bool) if expected is None else np.asarray(expected, dtype=bool)
+    _style.same_length(log_probabilities=p, expected=known)
+    after = np.cumsum(np.append(p, max(float(rest), 0.0))[::-1])[::-1]  # k = 0, 1, ...: not listed
+    rank = np.arange(1, len(p) + 1)
+    ax = _style.axes_or_new(ax, width=_style.TEXT_WIDTH, height=2.9)
+    ax.step(np.arange(len(after)), after, where="post", color=_style.ORANGE, linewidth=1.2,
+            label="all images that come later, together")  # fmt: skip
+    ax.plot(rank[known], p[known], "o", ms=4.5, color=_style.BLUE,
+            label="one image" if expected is None else "an image of the support")  # fmt: skip
+    if not known.all():
+        ax.plot(rank[~known], p[~known], "s", ms=4.5, mfc=_style.PAPER, mec=_style.VERMILLION,
+                mew=1.1, label="an image outside the support")  # fmt: skip
+    ax.set_yscale("log")
+    ax.grid(axis="y")
+    ax.set(xlabel="rank of the image, most probable first", ylabel="probability")
+    ax.set_xlim(0, len(p) + 1)
+    _style.whole_numbers(ax.xaxis)
+    ax.legend(loc="best")
+    return ax

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ancestral.graph.fit_checks import Comparison, FitCheck
-    from ancestral.graph.predictions import Calibration
+    from ancestral.graph.predictions import Calibration, HeldOut
 
 TITLES = {
     "degree": ("degree (edges of a node)", "share of nodes"),
@@ -24,7 +24,7 @@ TITLES = {
     "clustering": ("clustering of a node, up to", "share of nodes"),
     "distance": ("edges between two nodes", "share of pairs"),
 }
-MOST_TICKS = 11
+MOST_TICKS = 8
 
 
 @styled
@@ -55,7 +55,7 @@ def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
         raise DataTypeError(
             f"fit_panel draws what check_fit(model, graphs) returns; got a {type(check).__name__}."
         )
-    figure = _style.new_figure(_style.TEXT_WIDTH * 1.35, 4.9)
+    figure = _style.new_figure(_style.TEXT_WIDTH * 1.15, 4.7)
     axes = np.ravel(figure.subplots(2, 3))
     for ax, comparison in zip(axes, check.comparisons.values(), strict=False):
         _draw_comparison(ax, comparison, level)
@@ -198,4 +198,42 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
     ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="density")
     ax.set_ylim(bottom=0.0)
     ax.legend(loc="upper right")
+    return ax
+
+
+@styled
+def heldout_by_graph(found: HeldOut, *, ax: Axes | None = None) -> Axes:
+    """Return each held-out graph as a point: what the model gains on it, and how well it ranks.
+
+    Parameters
+    ----------
+    found : HeldOut
+        From `ancestral.graph.predictions.held_out(model, graphs)`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from ancestral import InnerProductGraph, datasets
+    >>> from ancestral.graph.predictions import held_out
+    >>> graphs = datasets.classrooms(10, random_state=0)
+    >>> model = InnerProductGraph().fit(graphs[:8])
+    >>> heldout_by_graph(held_out(model, graphs[8:])).get_ylabel()
+    'AUC'
+    """
+    ax = _style.axes_or_new(ax, width=_style.TEXT_WIDTH * 0.75, height=2.9)
+    known = np.isfinite(found.auc)
+    ax.axhline(0.5, color=_style.GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+    ax.axvline(0.0, color=_style.GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+    ax.plot(found.gain[known], found.auc[known], "o", ms=4.5, mfc=_style.SKY, mec=_style.BLUE,
+            mew=0.5, alpha=0.8, clip_on=False)  # fmt: skip
+    ax.set(xlabel="gain over the graph's own density (nats per pair)", ylabel="AUC")
+    low = min(0.48, float(found.auc[known].min(initial=0.5)) - 0.02)
+    ax.set_ylim(low, 1.0)
+    ax.annotate("chance", (1.0, 0.5), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+                textcoords="offset points", ha="right", color=_style.GREY,
+                fontsize=_style.TEXT_SIZE - 1)  # fmt: skip
     return ax

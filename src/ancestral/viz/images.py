@@ -81,7 +81,7 @@ def collage(
     figure, ax = grid.new_axes()
     low, high = _range(stack, vmin, vmax)
     if grid.binary and cmap == "gray":
-        cmap = _style.colours("ink", [_style.PAPER, _style.INK])
+        cmap = ink_map(binary=True)
     grid.draw(ax, vmin=low, vmax=high, cmap=cmap)
     return figure
 
@@ -132,8 +132,7 @@ def probability_collage(
     grid = _Grid(stack, n_rows, n_cols, names, _as_written(p), None, None)
     figure, ax = grid.new_axes()
     low, high = _range(stack, None, None)
-    ink = _style.colours("ink", [_style.PAPER, _style.INK]) if grid.binary else "gray"
-    grid.draw(ax, vmin=low, vmax=high, cmap=ink)
+    grid.draw(ax, vmin=low, vmax=high, cmap=ink_map(binary=grid.binary))
     return figure
 
 
@@ -190,6 +189,11 @@ def difference_images(
     cax.xaxis.labelpad = 1
     cax.locator_params(nbins=5)
     return figure
+
+
+def ink_map(*, binary: bool) -> Any:
+    """Return ink on paper for binary images, greys for others."""
+    return _style.colours("ink", [_style.PAPER, _style.INK]) if binary else "gray"
 
 
 def as_images(images: ArrayLike, shape: tuple[int, int] | None) -> NDArray[np.float64]:
@@ -257,7 +261,14 @@ def _as_written(p: NDArray[np.float64]) -> list[str]:
         inverse = 1.0 / p
     if np.all(inverse < 9999) and np.allclose(inverse, np.round(inverse), rtol=1e-6, atol=0):
         return [f"1/{round(value)}" if round(value) > 1 else "1" for value in inverse]
-    return [f"{value:.4f}" if value >= 1e-3 or value == 0 else f"{value:.1e}" for value in p]
+    return [f"{value:.4f}" if value >= 1e-3 or value == 0 else _small(value) for value in p]
+
+
+def _small(value: float) -> str:
+    """Return a small number in scientific notation: 2.6·10⁻⁵."""
+    digits, power = f"{value:.1e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits}·10{raised}"
 
 
 class _Grid:

@@ -13,6 +13,7 @@ from ancestral.viz import _style
 from ancestral.viz._style import styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -113,3 +114,62 @@ def _mean_and_std(
             f"the smallest standard deviation is {std.min():g}. A zero residual has no density."
         )
     return mean, std
+
+
+@styled
+def interval_bands(
+    model: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    level: float = 0.95,
+    x_label: str = "x",
+    y_label: str = "y",
+    n_grid: int = 200,
+    ax: Axes | None = None,
+) -> Axes:
+    """Return the line with its confidence band, and the band that holds new points.
+
+    Parameters
+    ----------
+    model : fitted LinearGaussian
+        With `confidence_interval` and `prediction_interval`.
+    X : array-like of shape (n, 1) or (n,)
+    y : array-like of shape (n,)
+    level : float
+        Of both bands, point by point.
+    x_label, y_label : str
+        With units.
+    n_grid : int
+        Points along the line.
+    ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ancestral import LinearGaussian
+    >>> x, y = np.arange(5.0)[:, None], np.array([0.1, 0.9, 2.2, 2.8, 4.1])
+    >>> len(interval_bands(LinearGaussian().fit(x, y), x, y).collections)
+    3
+    """
+    x, y = one_input(X), _style.numbers(y, "y")
+    _style.same_length(X=x, y=y)
+    padding = 0.04 * (np.ptp(x) or 1.0)
+    grid = np.linspace(x.min() - padding, x.max() + padding, n_grid)
+    ax = _style.axes_or_new(ax, width=_style.TEXT_WIDTH, height=3.0)
+    for interval, colour, name in (
+        (model.prediction_interval, "#DCEAF4", "a new point"),
+        (model.confidence_interval, _style.SKY, "the mean"),
+    ):
+        low, high = interval(grid[:, None], level)
+        ax.fill_between(grid, low, high, color=colour, linewidth=0, label=f"{level:.0%}: {name}")
+    size = float(np.clip(2500 / len(x), 5, 26))
+    ax.scatter(x, y, s=size, color=_style.GREY, edgecolors="none", alpha=0.7, zorder=1.5)
+    ax.plot(grid, model.predict(grid[:, None]), color=_style.VERMILLION, label="E[y | x]")
+    ax.set(xlabel=x_label, ylabel=y_label, xlim=(grid[0], grid[-1]))
+    ax.legend(loc="upper left", borderaxespad=0.2)
+    return ax

@@ -17,6 +17,7 @@ from ancestral.viz._style import styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 D_LABEL = "latent dimension d"
 
@@ -257,3 +258,64 @@ def heldout_curve(
     ax.set_ylim(bottom=max(ax.get_ylim()[0], best - span))
     ax.legend(loc="best")
     return ax
+
+
+@styled
+def every_d_panel(curve: Any, heldout: Any = None, *, chosen: int | None = None) -> Figure:
+    """Return what each latent dimension gives: log-likelihood, BIC, evidence and held-out density.
+
+    Parameters
+    ----------
+    curve : EveryD
+        From `PPCA.every_d()`: of all training rows.
+    heldout : EveryD, optional
+        From `PPCA.every_d(X)` on held-out rows, perhaps of a fit to fewer rows: a fourth panel.
+    chosen : int, optional
+        A latent dimension to mark in every panel.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(50, 6))
+    >>> len(every_d_panel(PPCA(2).fit(X).every_d()).axes)
+    3
+    """
+    panels: list[tuple[str, Any, Any, Any]] = [
+        ("log-likelihood", curve.n_components, curve.log_likelihood, np.argmax),
+        ("BIC (least is best)", curve.n_components, curve.bic, np.argmin),
+        ("Minka's log evidence", curve.n_components, curve.evidence, np.argmax),
+    ]
+    if heldout is not None:
+        panels.append(
+            ("held-out log density per row", heldout.n_components, heldout.heldout, np.argmax)
+        )
+    n_rows = -(-len(panels) // 2)
+    figure = _style.new_figure(_style.TEXT_WIDTH, 1.95 * n_rows + 0.2)
+    axes = np.ravel(figure.subplots(n_rows, 2))
+    for ax in axes[len(panels) :]:
+        ax.remove()
+    for ax, (title, d, values, best_of) in zip(axes, panels, strict=False):
+        best = int(best_of(values))
+        ax.plot(d, values, color=_style.BLUE)
+        if chosen is not None:
+            ax.axvline(chosen, color=_style.GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
+        ax.plot(d[best], values[best], "o", ms=7, mfc="none", mec=_style.VERMILLION, mew=1.5)
+        ax.set_title(f"{title}: d = {d[best]}", loc="left")
+        ax.set(xlabel=D_LABEL, ylabel="nats" if best_of is np.argmax else "")
+        ax.set_ylim(*_readable(np.asarray(values), best))
+        _style.whole_numbers(ax.xaxis)
+        ax.grid(axis="y")
+    return figure
+
+
+def _readable(values: NDArray[np.float64], best: int) -> tuple[float, float]:
+    """Return limits that hold the best value and d = 0, and no cliff far beyond them."""
+    span = abs(float(values[best] - values[0])) or float(np.ptp(values)) or 1.0
+    low = max(float(values.min()), min(float(values[best]), float(values[0])) - 0.5 * span)
+    high = min(float(values.max()), max(float(values[best]), float(values[0])) + 0.5 * span)
+    return low - 0.05 * span, high + 0.05 * span

@@ -8,13 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.errors import ModelError
 from ancestral.report.sources import Sources
+from ancestral.report.summarise.inpainting import summarise_inpainting
 from ancestral.report.summarise.summary import Summary
 
 N_DRAWS = 100  # in a collage
 N_CHECKED = 10_000  # draws whose validity is counted
 N_SHOWN = 100  # images drawn and listed one by one, at most
 N_KEPT = 10_000  # images whose numbers are kept one by one, at most
+N_TREE = 40  # images in the picture of the tree, at most
+N_BEYOND = 14  # images beyond the support in the certificate
+N_CERTIFIED = 1_000  # images listed in a certificate, at most
+N_LEFT_OUT = 200  # images left out one by one by the tables, at most
+HELD_OUT = 0.2
+CLOSE = 0.01  # nats above the floor at which the network of fewer images stops
+MOST_TRAINED = 500  # images beyond which no second network is trained
 BITS = 1 / math.log(2)  # per nat
 
 
@@ -28,31 +37,47 @@ def summarise_autoregression(sources: Sources, *, verbose: bool = False) -> Summ
     lstm = LSTMAutoregressive(random_state=0, verbose=verbose).fit(images)
     draws = tables.sample(N_DRAWS, random_state=0)
     lstm_draws = lstm.sample(N_DRAWS, random_state=0)
+    shape = _shape(images.shape[1])
+    tree = np.sort(np.argsort(-np.round(log_p, 12), kind="stable")[:N_TREE])
+    certificate = _certificate(tables, lstm, len(images))
+    inpainting = summarise_inpainting(tables, lstm, shape)
     numbers = {
         **_about_tables(tables, np.exp(log_p)),
         **_about_lstm(tables, lstm, images),
         **_per_image(lstm, images, np.exp(log_p)),
+        "n_tree": len(tree),
+        "certificate": certificate["numbers"],
+        "inpainting": inpainting["numbers"],
+        "left_out": _left_out(images),
         "n_draws": N_DRAWS,
         "n_distinct_draws": len(np.unique(draws, axis=0)),
         "n_valid_shown": int(np.isfinite(tables.log_density(lstm_draws)).sum()),
     }
     arrays = {
-        "shape": (numbers["height"], numbers["width"]),
+        "shape": shape,
+        "tree": tree,
+        "certificate": certificate["arrays"],
+        "inpainting": inpainting["arrays"],
         "draws": draws,
         "lstm_draws": lstm_draws,
         "images": images[:N_SHOWN],
+        "tree_images": images[tree],
         "probabilities": np.exp(log_p)[:N_SHOWN],
         "step_entropies": numbers["step_entropies"],
     }
     return Summary({"tables": tables, "lstm": lstm}, numbers, arrays)
 
 
-def _about_tables(tables: Any, probabilities: NDArray[np.float64]) -> dict[str, Any]:
-    m = tables.n_features_in_
+def _shape(m: int) -> tuple[int, int]:
+    """Return height and width of images of m pixels: square, or one row."""
     side = math.isqrt(m)
-    height, width = (side, side) if side * side == m else (1, m)
+    return (side, side) if side * side == m else (1, m)
+
+
+def _about_tables(tables: Any, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+    height, width = _shape(tables.n_features_in_)
     return {
-        "n_pixels": m,
+        "n_pixels": tables.n_features_in_,
         "height": height,
         "width": width,
         "n_images": len(probabilities),
@@ -99,6 +124,7 @@ def _about_lstm(tables: Any, lstm: Any, images: NDArray) -> dict[str, Any]:
         "lstm_floor": lstm.floor_,
         "lstm_floor_bits": lstm.floor_ * BITS,
         "lstm_loss": lstm.loss_,
+        "lstm_loss_bits": lstm.loss_ * BITS,
         "lstm_excess": excess,
         "lstm_excess_bits": excess * BITS,
         "lstm_mass": float(np.exp(log_q).sum()),
@@ -127,3 +153,85 @@ def _per_image(lstm: Any, images: NDArray, probabilities: NDArray[np.float64]) -
         "dearest": records[int(nats.argmax())],
         "per_image": records[:N_KEPT],
     }
+
+
+def _certificate(tables: Any, lstm: Any, n_images: int) -> dict[str, Any]:
+    """Return the network's most probable images, and the proven mass of all others."""
+    k = min(n_images, N_CERTIFIED)
+    try:
+        rows, log_p, rest = lstm.most_probable(k + N_BEYOND)
+    except ModelError:  # too flat to prove a list
+        return {"numbers": None, "arrays": None}
+    valid = np.isfinite(tables.log_density(rows))
+    p = np.exp(log_p)
+    listed = float(p[:k].sum())
+    numbers = {
+        "k": k,
+        "n_valid": int(valid[:k].sum()),
+        "listed": listed,
+        "rest": float(p[k:].sum()) + rest,
+        "least_listed": float(p[:k].min()),
+        "next": float(p[k]) if len(p) > k else None,
+        "n_shown": len(p),
+        "rest_shown": rest,
+        "probabilities": p.tolist(),
+    }
+    others = np.flatnonzero(~valid)[: N_BEYOND // 2]
+    return {
+        "numbers": {**numbers, "n_others": len(others)},
+        "arrays": {
+            "log_p": log_p,
+            "rest": rest,
+            "valid": valid,
+            "others": rows[others],
+            "others_p": p[others],
+        },
+    }
+
+
+def _left_out(images: NDArray) -> dict[str, Any] | None:
+    """Return the bits an image costs that was left out of training; None for one image."""
+    from ancestral import TabularAutoregressive
+    from ancestral.scores import leave_one_out
+
+    if len(images) < 2:
+        return None
+    models = {"tables": TabularAutoregressive()} if len(images) <= N_LEFT_OUT else {}
+    found = leave_one_out(models, images)
+    records = [
+        {"name": name, "bits": _finite(bits), "error": _finite(error)}
+        for name, bits, error in zip(found.names, found.bits, found.standard_errors)
+    ]
+    return {
+        "codes": records,
+        "verdict": found.verdict,
+        "network": _network_left_out(images),
+    }
+
+
+def _network_left_out(images: NDArray) -> dict[str, Any] | None:
+    """Return the bits of a fifth of the images under a network trained on the others."""
+    from ancestral import LSTMAutoregressive
+
+    n_out = round(HELD_OUT * len(images))
+    if n_out < 2 or len(images) > MOST_TRAINED:
+        return None
+    order = np.random.default_rng(0).permutation(len(images))
+    out, inside = images[order[:n_out]], images[order[n_out:]]
+    if any((~np.isin(a, b)).any() for a, b in zip(out.T, inside.T)):
+        return None  # a level that only left-out images have
+    network = LSTMAutoregressive(random_state=0, tol=CLOSE).fit(inside)
+    bits = -network.log_density(out) * BITS
+    return {
+        "n_train": len(inside),
+        "n_out": n_out,
+        "bits": float(bits.mean()),
+        "error": float(bits.std(ddof=1) / math.sqrt(n_out)),
+        "least": float(bits.min()),
+        "train_bits": network.loss_ * BITS,
+        "excess": network.loss_ - network.floor_,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

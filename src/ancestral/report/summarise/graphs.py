@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
+from ancestral.errors import AncestralError
 from ancestral.report.sources import Sources
 from ancestral.report.summarise.summary import Summary
 
 N_DRAWN = 5
 N_COMPARED = 100
 N_CHECKED = 100  # draws of all graphs, for the bands of the fit
+N_FOLDS = 5
 N_LISTED = 10  # last iterations in the table
 CLOSE = 1e-3  # standard errors between two solvers that agree
 LARGEST_DRAWN = 40  # nodes of a picture
@@ -31,17 +34,26 @@ def summarise_graphs(sources: Sources) -> Summary:
     drawn = newton.sample(N_DRAWN, n_nodes=n_nodes, n_features=width, random_state=0)
     sampled = _like(newton, graphs[:N_COMPARED])
     check = check_fit(newton, graphs, n_draws=N_CHECKED, random_state=2)
+    heldout = _held_out(graphs)
     numbers = {
         **_about_data(graphs, newton),
         **_about_fit(newton, ascent),
+        **_about_errors(newton, graphs),
         "n_nodes": n_nodes,
         "n_features": width,
         "n_sampled": len(sampled),
         "colour_note": _colour_note(width),
         **_about_samples(graphs, sampled),
         **_about_check(check),
+        "held_out": _about_held_out(heldout),
     }
-    arrays = {"graphs": graphs, "drawn": drawn, "sampled": sampled, "check": check}
+    arrays = {
+        "held_out": heldout,
+        "graphs": graphs,
+        "drawn": drawn,
+        "sampled": sampled,
+        "check": check,
+    }
     return Summary({"graph": newton, "graph-ascent": ascent}, numbers, arrays)
 
 
@@ -105,6 +117,89 @@ def _about_fit(newton: Any, ascent: Any) -> dict[str, Any]:
         "probability_at_zero": float(1 / (1 + np.exp(-b))),
         "similarity_at_half": -b / a if a else None,
     }
+
+
+def _about_errors(model: Any, graphs: list[Any]) -> dict[str, Any]:
+    """Return profile intervals, and errors that allow for dependence within graphs."""
+    half = float(norm.ppf(0.975)) * model.standard_errors_
+    centre = np.array([model.slope_, model.intercept_])
+    several = len(graphs) > 1
+    clustered = model.clustered_standard_errors(graphs) if several else None
+    return {
+        "clustered_errors": None if clustered is None else clustered.tolist(),
+        "wald_intervals": np.column_stack([centre - half, centre + half]).tolist(),
+        "profile_intervals": model.confidence_intervals(graphs).tolist(),
+        "error_ratios": None
+        if clustered is None
+        else (clustered / model.standard_errors_).tolist(),
+    }
+
+
+def _held_out(graphs: list[Any]) -> Any:
+    """Score each graph by a fit to the graphs of other folds; None if that cannot be."""
+    from ancestral import InnerProductGraph
+    from ancestral.graph.predictions import HeldOut, held_out
+
+    graphs = [_without_loops(graph) for graph in graphs]  # said once, by the fit to all
+    order = np.random.default_rng(3).permutation(len(graphs))
+    parts: list[tuple[NDArray[np.intp], Any]] = []
+    for out in np.array_split(order, min(N_FOLDS, len(graphs))):
+        inside = [graphs[k] for k in np.setdiff1d(order, out)]
+        try:
+            model = InnerProductGraph().fit(inside)
+            parts.append((out, held_out(model, [graphs[k] for k in out])))
+        except AncestralError:  # too few graphs, or those left are separable
+            return None
+    place = np.argsort(np.concatenate([out for out, _ in parts]))
+    names = ("log_density", "per_pair", "gain", "auc")
+    return HeldOut(*(np.concatenate([getattr(f, n) for _, f in parts])[place] for n in names))
+
+
+def _without_loops(graph: Any) -> Any:
+    """Return the graph with zeros on its diagonal, which the model ignores."""
+    from ancestral import Graph
+
+    if not graph.adjacency.diagonal().any():
+        return graph
+    A = graph.adjacency.copy()
+    if graph.is_sparse:
+        A.setdiag(0)
+        A.eliminate_zeros()
+    else:
+        np.fill_diagonal(A, 0)
+    return Graph(graph.features, A, graph.feature_names)
+
+
+def _about_held_out(found: Any) -> dict[str, Any] | None:
+    """Return means over graphs with their standard errors, and every graph's values."""
+    if found is None:
+        return None
+    known = found.auc[np.isfinite(found.auc)]
+    return {
+        "n_folds": min(N_FOLDS, len(found.auc)),
+        "log_density": float(found.log_density.mean()),
+        "log_density_total": float(found.log_density.sum()),
+        "per_pair": float(found.per_pair.mean()),
+        "gain": float(found.gain.mean()),
+        "gain_error": _mean_error(found.gain),
+        "n_better": int((found.gain > 0).sum()),
+        "n_ranked": len(known),
+        "auc": float(known.mean()) if len(known) else None,
+        "auc_error": _mean_error(known),
+        "by_graph": [
+            {"log_density": float(total), "gain": float(gain), "auc": _finite(auc)}
+            for total, gain, auc in zip(found.log_density, found.gain, found.auc, strict=True)
+        ],
+    }
+
+
+def _mean_error(values: NDArray[np.float64]) -> float | None:
+    """Return the standard error of a mean; None for fewer than two values."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _colour_note(width: int) -> str:

@@ -39,6 +39,8 @@ def _about_fit(model: Any, pairs: Pairs) -> dict[str, Any]:
         "rank": model.rank_,
         "exact": not _has_density(model),
         "weights": _weights(model, pairs),
+        "degrees_of_freedom": int(model.degrees_of_freedom_),
+        "condition_number": _finite(float(model.condition_number_)),
         "noise_variance": float(model.noise_variance_),
         "mean_squared_error": float(np.mean(residual**2)),
         "residual_std": float(model.residual_std_),
@@ -57,26 +59,33 @@ def _has_density(model: Any) -> bool:
 
 def _weights(model: Any, pairs: Pairs) -> list[dict[str, Any]]:
     """Return every weight with its errors and interval; None where there are none."""
+    from ancestral.gaussian.inference import p_values
+
     n_weights = len(pairs.names) + 1
     nothing = np.full(n_weights, math.nan)
-    robust, low, high = nothing, nothing, nothing
+    robust, values, low, high = nothing, nothing, nothing, nothing
     if _has_density(model):
         robust = model.robust_standard_errors(pairs.X, pairs.y)
         low, high = model.coefficient_intervals()
+        estimates = np.array([model.intercept_, *model.coef_])
+        values = p_values(estimates, model.standard_errors_, model.degrees_of_freedom_)
     return [
         {
             "name": name,
             "weight": float(weight),
             "standard_error": _finite(error),
             "robust_error": _finite(hc3),
+            "t": _finite(float(weight) / float(error)) if error > 0 else None,
+            "p": _finite(p),
             "low": _finite(start),
             "high": _finite(end),
         }
-        for name, weight, error, hc3, start, end in zip(
+        for name, weight, error, hc3, p, start, end in zip(
             ["intercept", *pairs.names],
             [model.intercept_, *model.coef_],
             model.standard_errors_,
             robust,
+            values,
             low,
             high,
             strict=True,
@@ -138,10 +147,18 @@ def _about_line(line: Any, one: Pairs) -> dict[str, Any]:
         "line_std": float(np.sqrt(line.noise_variance_)),
         "line_within_two": None,
         "line_within_95": None,
+        "line_mean_width": None,
+        "line_new_width": None,
     }
     if _has_density(line):
         mean, std = line.predict(one.X, return_std=True)
         low, high = line.prediction_interval(one.X)
         numbers["line_within_two"] = float(np.mean(np.abs(one.y - mean) <= 2 * std))
+        at = one.X.mean(axis=0, keepdims=True)
+        widths = [
+            np.diff(f(at), axis=0) for f in (line.confidence_interval, line.prediction_interval)
+        ]
+        numbers["line_centre"] = float(at[0, 0])
+        numbers["line_mean_width"], numbers["line_new_width"] = (float(w.squeeze()) for w in widths)
         numbers["line_within_95"] = float(np.mean((low <= one.y) & (one.y <= high)))
     return numbers

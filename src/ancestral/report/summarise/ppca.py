@@ -45,6 +45,7 @@ def summarise_ppca(sources: Sources) -> Summary:
     new = {d: _new_images(models[d], d) for d in (chosen, compare)}
     walk = _walk(models[dims[0]], X, int(rng.integers(len(X))), faces)
     plane = _plane(models[2], X)
+    every = models[chosen].every_d()
     numbers = {
         "n": len(X),
         "n_shown": len(shown),
@@ -66,7 +67,7 @@ def summarise_ppca(sources: Sources) -> Summary:
         "compare_d": compare,
         **heldout["numbers"],
         "heldout_compare": heldout["heldout"].get(compare),
-        **_choices(models[chosen]),
+        **_choices(every),
         **_density_check(models[dims[0]], X),
         **plane["numbers"],
         **walk["numbers"],
@@ -80,6 +81,7 @@ def summarise_ppca(sources: Sources) -> Summary:
         "chosen": chosen,
         "compare": compare,
         "heldout": heldout,
+        "every_d": every,
         "latents": plane["Z"],
         "latent_covariance": plane["expected"],
         **walk["arrays"],
@@ -117,6 +119,7 @@ def _held_out(X: NDArray[np.float64]) -> dict[str, Any]:
     every = dict(zip(curve.n_components.tolist(), heldout.tolist(), strict=True))
     drawn = slice(1, max(4 * best, ASKED[-1]) + 1)  # beyond, the curve only falls
     return {
+        "curve": curve,
         "grid": curve.n_components[drawn],
         "train": inside[drawn],
         "outside": heldout[drawn],
@@ -166,13 +169,22 @@ def _best(curve: Any) -> int:
     return int(curve.n_components[1:][np.argmax(curve.heldout[1:])])
 
 
-def _choices(model: Any) -> dict[str, int]:
-    """Return the latent dimensions that criteria on the training images choose."""
-    curve = model.every_d()
+def _choices(curve: Any) -> dict[str, Any]:
+    """Return every d of the fit to all images, and what criteria that see only those choose."""
+    table = zip(curve.n_components, curve.log_likelihood, curve.bic, curve.evidence, strict=True)
     return {
         "largest_d": int(curve.n_components[-1]),
         "bic_d": curve.best("bic"),
         "minka_d": curve.best("minka"),
+        "every_d": [
+            {
+                "d": int(d),
+                "log_likelihood": float(likelihood),
+                "bic": float(bic),
+                "evidence": float(e),
+            }
+            for d, likelihood, bic, e in table
+        ],
     }
 
 

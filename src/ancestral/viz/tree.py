@@ -1,0 +1,308 @@
+"""The tree of prefixes of a set of discrete rows, drawn as rivers that part.
+
+    width of a branch = how many rows begin with it
+
+A model of the rows walks this tree from the left: at a node where it parts the model must choose,
+and the shares of the widths are the conditional probabilities of equally likely rows. Elsewhere
+the next value is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._validation import as_numbers, refuse_non_finite
+from ancestral.errors import DataError
+from ancestral.viz import _style
+from ancestral.viz._style import styled
+from ancestral.viz.images import LABEL_SIZE, ink_map
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_ROWS = 60  # more would leave no room between the branches
+MOST_STEPS = 200
+LEAF = 0.205  # inches from one leaf to the next
+TILE = 0.165  # inches, the height of a leaf's image
+TALLEST = 8.2  # inches
+ROOT = 0.36  # inches, the width of the whole at the left
+CERTAIN = 0.35  # width of a column in which no branch parts, in those of one where some do
+SMOOTH = np.linspace(0.0, 1.0, 17)
+
+
+@styled
+def prefix_tree(
+    rows: ArrayLike,
+    counts: ArrayLike | None = None,
+    shape: tuple[int, int] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Return the tree of prefixes: width counts rows, colour is the value, circles are choices.
+
+    Parameters
+    ----------
+    rows : array-like of shape (n, d)
+        Whole numbers; equal rows are counted together. At most 60 different ones of 200 values.
+    counts : array-like of shape (n,), optional
+        How often each came; once by default.
+    shape : (height, width), optional
+        Draws each row at its leaf as an image, and a rule after each line of pixels.
+    names : sequence of str, optional
+        One beside each leaf, in the order of `rows`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DataError
+        When there are too many rows to tell apart, or lengths do not fit.
+
+    Examples
+    --------
+    >>> figure = prefix_tree([[0, 0], [0, 1], [1, 1]])
+    >>> [text.get_text() for text in figure.axes[0].texts[:3]]  # two choices, three rows
+    ['1', '2', '3']
+    """
+    tree = _Tree(_rows(rows), _counts(rows, counts))
+    _check_labels(tree, shape, names)
+    leaf = min(LEAF, TALLEST / tree.n)
+    top, bottom = 0.34, 0.42
+    height = top + bottom + leaf * tree.n
+    figure = _style.new_figure(_style.TEXT_WIDTH, height, layout=None)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, _style.TEXT_WIDTH), ylim=(height, 0))
+    ax.axis("off")
+    labels = [] if names is None else [str(names[k]) for k in tree.first]
+    room = max((_style.text_width(label, LABEL_SIZE) for label in labels), default=0.0)
+    tile = 0.0 if shape is None else TILE * shape[1] / shape[0] * leaf / LEAF
+    right = _style.TEXT_WIDTH - 0.06 - (room + 0.08 if room else 0.0) - (tile + 0.08)
+    x = 0.3 + (right - 0.3) * tree.columns()
+    y = top + leaf * (tree.places() + 0.5)
+    colours = _value_colours(tree.n_values)
+    scale = min(ROOT, 0.9 * leaf * tree.n) / tree.counts.sum()
+    _draw_rivers(ax, tree, x, y, scale, colours)
+    _draw_choices(ax, tree, x, y, scale)
+    _draw_scale(ax, tree, x, top, top + leaf * tree.n, shape)
+    leaves = y[tree.depth == tree.d]
+    if shape is not None:
+        for row, place in zip(tree.rows, leaves, strict=True):
+            _draw_tile(ax, row, shape, right + 0.08, place, tile, tree.n_values)
+    for label, place in zip(labels, leaves, strict=False):
+        ax.text(
+            right + tile + 0.14,
+            place,
+            label,
+            va="center",
+            fontsize=min(LABEL_SIZE, 62 * leaf),
+            color=_style.INK,
+        )
+    _draw_key(ax, tree, height - bottom + 0.24, colours)
+    return figure
+
+
+def _rows(rows: ArrayLike) -> NDArray[np.float64]:
+    array = as_numbers(rows, name="rows", ndim=2).astype(np.float64)
+    refuse_non_finite(array, name="rows")
+    if array.size == 0:
+        raise DataError(f"rows is empty (shape {array.shape}); there is nothing to draw.")
+    return array
+
+
+def _counts(rows: ArrayLike, counts: ArrayLike | None) -> NDArray[np.float64]:
+    n = len(np.asarray(rows))
+    if counts is None:
+        return np.ones(n)
+    checked = _style.numbers(counts, "counts")
+    if len(checked) != n or (checked <= 0).any():
+        raise DataError(
+            f"counts must be {n} numbers above 0, one for each row; got {len(checked)}, "
+            f"the least {checked.min():g}."
+        )
+    return checked
+
+
+def _check_labels(tree: _Tree, shape: Any, names: Sequence[str] | None) -> None:
+    if tree.n > MOST_ROWS or tree.d > MOST_STEPS:
+        raise DataError(
+            f"{tree.n} different rows of {tree.d} values are too many for this figure; "
+            f"the most are {MOST_ROWS} of {MOST_STEPS}. Pass the most probable ones."
+        )
+    if shape is not None and shape[0] * shape[1] != tree.d:
+        raise DataError(f"shape {tuple(shape)} does not hold {tree.d} values.")
+    if names is not None and len(names) != len(tree.group):
+        raise DataError(f"names must have {len(tree.group)} entries; got {len(names)}.")
+
+
+class _Tree:
+    """Nodes are distinct prefixes, in order of depth, then lexicographically."""
+
+    def __init__(self, rows: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
+        values, codes = np.unique(rows, return_inverse=True)
+        self.values, self.n_values = values, len(values)
+        self.rows, self.first, self.group = np.unique(
+            codes.reshape(rows.shape), axis=0, return_index=True, return_inverse=True
+        )
+        self.group = self.group.reshape(-1)
+        self.n, self.d = self.rows.shape
+        self.counts = np.bincount(self.group, weights=counts)
+        members, parents, levels, depths = [np.arange(self.n) * 0], [-1], [-1], [0]
+        start = 0
+        for i in range(self.d):
+            _, first, node = np.unique(
+                members[-1] * self.n_values + self.rows[:, i],
+                return_index=True,
+                return_inverse=True,
+            )
+            parents += (start + members[-1][first]).tolist()
+            levels += self.rows[first, i].tolist()
+            depths += [i + 1] * len(first)
+            start += int(members[-1].max()) + 1
+            members.append(node.reshape(-1))
+        self.parent, self.level, self.depth = map(np.array, (parents, levels, depths))
+        self.members = members  # by depth: the node, within its depth, that each row is in
+
+    def columns(self) -> NDArray[np.float64]:
+        """Return where each depth stands from 0 to 1: wide where a branch parts."""
+        children = np.bincount(self.parent[1:], minlength=len(self.parent))
+        parts = np.zeros(self.d, bool)
+        parts[self.depth[children > 1]] = True
+        ends = np.concatenate([[0.0], np.cumsum(np.where(parts, 1.0, CERTAIN))])
+        return ends / ends[-1]
+
+    def places(self) -> NDArray[np.float64]:
+        """Return the height of each node: in the middle of its leaves."""
+        places = []
+        for node in self.members:
+            size = np.bincount(node)
+            places.append(np.bincount(node, weights=np.arange(self.n)) / size)
+        return np.concatenate(places)
+
+    def sizes(self) -> NDArray[np.float64]:
+        """Return the count of each node."""
+        return np.concatenate([np.bincount(node, weights=self.counts) for node in self.members])
+
+
+def _value_colours(n_values: int) -> list[Any]:
+    """Return a colour for each value, the lowest lightest."""
+    if n_values == 2:
+        return ["#BBD4E6", _style.BLUE]
+    shades = _style.sequential()
+    return [shades(0.2 + 0.75 * k / max(n_values - 1, 1)) for k in range(n_values)]
+
+
+def _draw_rivers(
+    ax: Axes, tree: _Tree, x: NDArray, y: NDArray, scale: float, colours: list[Any]
+) -> None:
+    """Draw every edge as a band that leaves its parent stacked beside its siblings."""
+    from matplotlib.collections import LineCollection
+
+    sizes = tree.sizes()
+    taken = y - scale * sizes / 2  # where the next child leaves its parent
+    bend = SMOOTH * SMOOTH * (3 - 2 * SMOOTH)
+    curves, colour = [], []
+    for node in range(1, len(tree.parent)):
+        parent, width = tree.parent[node], scale * sizes[node]
+        start = taken[parent] + width / 2
+        taken[parent] += width
+        left, right = x[tree.depth[parent]], x[tree.depth[node]]
+        # a hair too long, so that no seam shows between bands
+        along = left + (right - left + 0.004) * SMOOTH
+        curves.append(np.column_stack([along, start + (y[node] - start) * bend]))
+        colour.append(colours[tree.level[node]])
+    widths = 72 * scale * sizes[1:]  # points: measured across, also where a band is steep
+    ax.add_collection(
+        LineCollection(curves, colors=colour, linewidths=widths, capstyle="butt", zorder=2)
+    )
+
+
+def _draw_choices(ax: Axes, tree: _Tree, x: NDArray, y: NDArray, scale: float) -> None:
+    """Mark the nodes that part, each with the pixel that is chosen there."""
+    children = np.bincount(tree.parent[1:], minlength=len(tree.parent))
+    sizes = tree.sizes()
+    for node in np.flatnonzero(children > 1):
+        ax.text(
+            x[tree.depth[node]],
+            y[node],
+            str(tree.depth[node] + 1),
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color=_style.INK,
+            bbox={
+                "boxstyle": "circle,pad=0.18",
+                "facecolor": _style.PAPER,
+                "edgecolor": _style.INK,
+                "linewidth": 0.6,
+            },
+            zorder=4,
+        )
+    ax.text(x[0] - 0.12, y[0], f"{sizes[0]:g}", ha="right", va="center", fontsize=LABEL_SIZE + 1)
+
+
+def _draw_scale(
+    ax: Axes, tree: _Tree, x: NDArray, top: float, bottom: float, shape: tuple[int, int] | None
+) -> None:
+    """Write the number of each pixel above its column; rule off the lines of the image."""
+    last = -1.0
+    for i in range(tree.d):
+        centre = (x[i] + x[i + 1]) / 2
+        if centre - last < _style.text_width(str(i + 1), 6.5) + 0.05:
+            continue
+        ax.text(centre, top - 0.06, str(i + 1), ha="center", fontsize=6.5, color=_style.GREY)
+        last = centre
+    ax.text(x[0] - 0.06, top - 0.06, "pixel", ha="right", fontsize=6.5, color=_style.GREY)
+    if shape is None or shape[0] == 1:
+        return
+    for row in range(1, shape[0]):
+        place = x[row * shape[1]]
+        ax.plot([place, place], [top - 0.2, bottom], color=_style.HAIRLINE, linewidth=0.6, zorder=0)
+    for row in range(shape[0]):
+        centre = (x[row * shape[1]] + x[(row + 1) * shape[1]]) / 2
+        ax.text(centre, top - 0.2, f"row {row + 1}", ha="center", fontsize=7, color=_style.INK)
+
+
+def _draw_tile(
+    ax: Axes,
+    row: NDArray,
+    shape: tuple[int, int],
+    left: float,
+    centre: float,
+    width: float,
+    n_values: int,
+) -> None:
+    """Draw the image of a leaf."""
+    height = width * shape[0] / shape[1]
+    limits = ax.get_xlim(), ax.get_ylim()
+    ax.imshow(
+        row.reshape(shape),
+        cmap=ink_map(binary=n_values <= 2),
+        vmin=0,
+        vmax=max(n_values - 1, 1),
+        extent=(left, left + width, centre + height / 2, centre - height / 2),
+        interpolation="nearest",
+        aspect="auto",
+    )
+    ax.set(xlim=limits[0], ylim=limits[1])
+
+
+def _draw_key(ax: Axes, tree: _Tree, y: float, colours: list[Any]) -> None:
+    """Say under the tree what colour, width and circles are."""
+    from matplotlib.patches import Rectangle
+
+    x = 0.3
+    shown = range(tree.n_values) if tree.n_values <= 6 else (0, tree.n_values - 1)
+    for k in shown:
+        ax.add_patch(Rectangle((x, y - 0.07), 0.2, 0.1, facecolor=colours[k], linewidth=0))
+        label = f"value {tree.values[k]:g}"
+        ax.text(x + 0.26, y, label, fontsize=LABEL_SIZE, va="center")
+        x += 0.26 + _style.text_width(label, LABEL_SIZE) + 0.2
+    label = "width: number of images      circle: the pixel at which they part"
+    ax.text(x, y, label, fontsize=LABEL_SIZE, va="center")
