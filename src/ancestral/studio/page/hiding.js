@@ -27,12 +27,13 @@ export class Hiding {
     const [height, width] = this.room.shape;
     const hide = (name, test) => button(name, () => this.room.act(() => this.hide(test)));
     this.brush = 1;
-    const tools = [
+    this.parts = [
       hide("Lower half", (r) => r >= height / 2),
       hide("Right half", (r, c) => c >= width / 2),
       hide("Eyes", (r) => r >= 0.24 * height && r < 0.52 * height),
-      button("Show all", () => this.room.act(() => this.room.hidden.fill(0))),
     ];
+    this.showAll = button("Show all", () => this.room.act(() => this.room.hidden.fill(0)));
+    const tools = [...this.parts, this.showAll];
     const brush = choice({
       label: "Brush",
       options: [
@@ -140,6 +141,8 @@ export class Hiding {
   draw() {
     const show = Boolean(this.room.given);
     this.fillRow.hidden = this.hideControls.hidden = !show;
+    for (const part of this.parts) part.disabled = !this.room.image;
+    this.showAll.disabled = !show;
     this.hideHint.textContent = !this.room.image
       ? "Pick a face of the data, or open an image, to hide a part of it."
       : show

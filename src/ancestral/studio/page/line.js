@@ -84,7 +84,11 @@ class Line {
       sums[2] += weight * u * u;
     }
     const determinant = sums[0] * sums[2] - sums[1] ** 2;
-    return { w: Math.sqrt(sums[0] / determinant), c: Math.sqrt(sums[2] / determinant) };
+    return {
+      w: Math.sqrt(sums[0] / determinant),
+      c: Math.sqrt(sums[2] / determinant),
+      covariance: -sums[1] / determinant, // 0 when the variance is constant
+    };
   }
 
   /** The log-likelihood around the maximum is an exact paraboloid in (w, c): its grid, in units. */
@@ -168,8 +172,8 @@ class Line {
       "Points",
       { tools, hint },
       el("div", { class: "row" }, this.kindChoice.node, this.toolChoice.node),
-      this.note,
       this.plot.node,
+      this.note, // below the plot: what comes and goes must not move it
     );
   }
 
@@ -450,15 +454,15 @@ class Line {
       ),
     );
     if (!this.manual && this.errors) {
-      const { w, c } = this.errors; // uncorrelated when the variance is constant
-      if (this.kind === "constant")
-        for (const sign of [-1, 1])
-          parts.push(
-            plot.line(
-              at((x) => mean(x) + sign * 1.96 * Math.hypot(c, w * (x - this.xBar))),
-              { class: "confidence" },
-            ),
-          );
+      const { w, c, covariance } = this.errors;
+      const error = (u) => Math.sqrt(c * c + 2 * covariance * u + w * w * u * u);
+      for (const sign of [-1, 1])
+        parts.push(
+          plot.line(
+            at((x) => mean(x) + sign * 1.96 * error(x - this.xBar)),
+            { class: "confidence" },
+          ),
+        );
     }
     if (this.manual)
       parts.push(

@@ -256,8 +256,13 @@ const ROOM_OF = {
   rows: "compare",
 };
 
-/** Send a model or data file to the server, then open the rooms anew. */
+/** Show an image in the room of faces; send a model or data file to the server, then open the rooms anew. */
 async function openFile(file) {
+  if (file.type.startsWith("image/") && nodeOf("faces")) {
+    await show("faces");
+    await page.rooms.faces?.openImage(file);
+    return;
+  }
   if (!source.canOpen) {
     say(`${file.name} needs the studio itself: run “ancestral studio ${file.name}”.`, "problem");
     return;
@@ -274,12 +279,17 @@ async function openFile(file) {
   }
 }
 
-/** A file dropped anywhere is opened; the browser would leave the page for it. */
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  const [file] = event.dataTransfer.files;
-  if (file && !event.defaultPrevented) openFile(file);
+/** Files dropped anywhere are opened, one after another; the browser would leave the page for them. */
+const showDrop = (on) => document.querySelector("main").classList.toggle("over", on);
+addEventListener("dragover", (event) => {
   event.preventDefault();
+  showDrop(event.dataTransfer.types.includes("Files"));
+});
+addEventListener("dragleave", (event) => event.relatedTarget || showDrop(false));
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  showDrop(false);
+  for (const file of [...event.dataTransfer.files]) await openFile(file);
 });
 
 // ---- notices ---------------------------------------------------------------------------------------
