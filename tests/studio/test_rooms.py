@@ -107,6 +107,42 @@ def test_a_picked_face_gets_its_posterior(visit, faces):
     )
 
 
+def test_one_face_is_turned_into_another(visit, faces):
+    """The slider walks the line between two posterior means; t is where z is nearest to it."""
+    page = visit("faces?d=8&face=1")
+    model = PPCA(8).fit(faces)
+    page.locator("label", has_text="the other").click()
+    page.get_by_role("button", name=re.compile(r"Face \d+ of 100")).nth(4).click()
+    k = int(field(page, "other")) - 1
+    a, b = model.posterior_mean(faces[[0, k]])
+    slider = page.get_by_role("slider", name="t, from this face to the other")
+    for t, z in (("1", b), ("0.5", (a + b) / 2), ("0", a)):
+        slider.fill(t)
+        assert np.abs(pixels_of(page, "The face") - as_greys(model.decode([z])[0])).max() <= 1
+    assert field(page, "z") == ""  # at the start it is the posterior mean itself
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("slider", name="z 1", exact=True).fill("2")
+    z = a + 0.01 * (b - a)
+    z[0] = 2
+    settled(page)
+    expected = np.clip((z - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
+    assert float(slider.input_value()) == pytest.approx(expected, abs=0.006)
+    page.emulate_media(reduced_motion="reduce")
+    page.get_by_role("button", name="Play").click()
+    shown = pixels_of(page, "The face")
+    assert np.abs(shown - as_greys(model.decode([b])[0])).max() <= 1
+    again = visit(address(page)[1:])
+    assert np.abs(pixels_of(again, "The face") - shown).max() <= 1
+    page.emulate_media(reduced_motion="no-preference")
+    page.get_by_role("button", name="New face").click()
+    drawn = pixels_of(page, "The face")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Stop").click()
+    slider.fill("0")
+    assert np.abs(pixels_of(page, "The face") - drawn).max() <= 1
+
+
 def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     page = visit("faces?d=16&face=1")
     canvas = page.locator("canvas.paintable")
@@ -198,8 +234,8 @@ def drop(page, selector: str, name: str, kind: str, content: bytes) -> None:
 
 
 def test_dropped_files_are_opened_or_said_to_be_wrong(visit):
-    page = visit("faces?d=8", complaint="422")
-    drop(page, ".faces-main", "me.png", "image/png", png(40, 90))
+    page = visit("line", complaint="422")
+    drop(page, "main", "me.png", "image/png", png(40, 90))  # an image opens the room of faces
     page.wait_for_function("() => location.hash.includes('image=')")
     assert set(pixels_of(page, "The original")) == {90}
     drop(page, ".faces-main", "table.csv", "text/csv", b"a,b\n1,two\n")

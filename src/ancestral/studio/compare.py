@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import ancestral
 from ancestral.errors import AncestralError
-from ancestral.report.sources import find_source
+from ancestral.report.sources import counted, find_source
 from ancestral.studio.faces import split
 from ancestral.studio.payload import packed
 from ancestral.studio.shelf import Shelf
@@ -44,8 +44,9 @@ def compare(shelf: Shelf) -> dict[str, Any]:
     models = _fits(train, is_binary=bool(np.isin(rows, (0, 1)).all()))
     if not models:
         raise AncestralError(
-            f"{name}: {len(rows)} rows of {rows.shape[1]} columns are too few to fit models to "
-            "four fifths of them and score these on the rest. Open a saved model beside it."
+            f"{name} ({counted(len(rows), 'row')}, {counted(rows.shape[1], 'column')}) is too "
+            "small to fit models to four fifths of it and score them on the rest: open a saved "
+            "model beside it."
         )
     sentence = f"{len(out)} of the {len(rows)} rows of {name}, held out of the fits"
     return _comparison(_scored(models, out), sentence, fitted=True)
