@@ -105,6 +105,10 @@ def test_a_picked_face_gets_its_posterior(visit, faces):
     assert number(fact(page, "faces", "log p(original)")) == pytest.approx(
         model.log_density(faces[[k]])[0], abs=0.06
     )
+    page.keyboard.press("ArrowRight")  # Tab stops once at the faces; arrow keys go on from there
+    page.keyboard.press("Enter")
+    assert int(field(page, "face")) - 1 > k
+    assert page.locator(".thumb[tabindex='0']").count() == 1
 
 
 def test_one_face_is_turned_into_another(visit, faces):

@@ -127,7 +127,12 @@ class Faces {
     this.captions = { face: el("figcaption"), original: el("figcaption"), difference: el("figcaption") };
     const figure = (picture, caption) => el("figure", {}, picture.canvas, caption);
     this.hiding.makePaintable(original.canvas);
-    this.strip = el("div", { class: "strip", role: "group", "aria-label": "Faces of the data" });
+    this.strip = el("div", {
+      class: "strip",
+      role: "group",
+      "aria-label": "Faces of the data. Arrow keys step through them.",
+      onkeydown: (event) => this.#stepThumbs(event),
+    });
     const tools = [
       button("New face", () => this.#newFace(), { kind: "main" }),
       button("Mean face", () =>
@@ -188,6 +193,25 @@ class Faces {
     });
     this.strip.replaceChildren(...this.thumbs);
     this.strip.hidden = !this.thumbs.length;
+    this.#reach(0);
+  }
+
+  /** Let Tab reach one face only: arrow keys go on from there. */
+  #reach(i) {
+    this.thumbs.forEach((thumb, k) => (thumb.tabIndex = k === i ? 0 : -1));
+  }
+
+  #stepThumbs(event) {
+    const at = this.thumbs.indexOf(event.target.closest(".thumb"));
+    const last = this.thumbs.length - 1;
+    const to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: last }[
+      event.key
+    ];
+    if (at < 0 || to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const next = Math.min(last, Math.max(0, to));
+    this.#reach(next);
+    this.thumbs[next].focus();
   }
 
   #buildSliders() {
@@ -407,7 +431,9 @@ class Faces {
     const { other, picksOther } = this.morph;
     this.thumbs.forEach((thumb, i) => {
       const index = this.data.index[i];
-      thumb.setAttribute("aria-pressed", String(index === (picksOther ? other : this.face)));
+      const isPressed = index === (picksOther ? other : this.face);
+      thumb.setAttribute("aria-pressed", String(isPressed));
+      if (isPressed && !this.strip.contains(document.activeElement)) this.#reach(i);
       thumb.classList.toggle("this", index === this.face);
       thumb.classList.toggle("other", index === other);
     });
