@@ -16,6 +16,9 @@ const OPENERS = {
   compare: openCompare,
 };
 
+const AFTERWARDS = { faces: ["faces-rest"], pixels: ["lstm"] }; // what a room asks for once it is open
+const AHEAD = 1500; // ms after a room is shown
+
 const page = {
   rooms: {}, // those opened, by name
   name: null, // the one shown
@@ -67,6 +70,7 @@ async function show(name, state) {
     room.restore(new URLSearchParams(state));
     page.last[name] = room.state();
   }
+  fetchAhead();
   if (page.name === name) {
     room?.shown?.();
     showTools();
@@ -103,6 +107,16 @@ async function build(name) {
   } finally {
     body.removeAttribute("aria-busy");
   }
+}
+
+let coming = 0;
+
+/** Once a room is seen, fetch what the others will ask for: they go on should the server stop. */
+function fetchAhead() {
+  clearTimeout(coming);
+  const unseen = names().filter((name) => !page.rooms[name]);
+  const parts = unseen.flatMap((name) => [name, ...(AFTERWARDS[name] ?? [])]);
+  if (parts.length) coming = setTimeout(() => source.ahead(parts), AHEAD);
 }
 
 function problem(error, retry) {
@@ -256,7 +270,7 @@ const ROOM_OF = {
   rows: "compare",
 };
 
-/** Show an image in the room of faces; send a model or data file to the server, then open the rooms anew. */
+/** Show an image in the room of faces; any other file goes to the server, and rooms open anew. */
 async function openFile(file) {
   if (file.type.startsWith("image/") && nodeOf("faces")) {
     await show("faces");
@@ -279,7 +293,7 @@ async function openFile(file) {
   }
 }
 
-/** Files dropped anywhere are opened, one after another; the browser would leave the page for them. */
+/** Files dropped anywhere are opened in turn; the browser would leave the page for them. */
 const showDrop = (on) => document.querySelector("main").classList.toggle("over", on);
 addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -314,7 +328,7 @@ source.watch((isAlive) => {
         el(
           "p",
           { class: "gone", role: "alert" },
-          "The server has stopped. Rooms already open go on, since they compute here; start “ancestral studio” again for the others.",
+          "The server has stopped. The rooms go on, since they compute here; start “ancestral studio” again to open files.",
         ),
       );
 });
