@@ -171,6 +171,9 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     before = pixels_of(page, "Draw 1")
     page.get_by_role("button", name="Draw again").click()
     assert np.abs(pixels_of(page, "Draw 1") - before).max() > 0
+    page.get_by_role("button", name="Mean face").click()  # no original: the first face is taken
+    page.get_by_role("button", name="Lower half").click()
+    assert field(page, "face") == "1"
 
 
 def test_d_is_chosen_by_slider_and_in_the_plot(visit, faces):
@@ -363,6 +366,36 @@ def test_a_pupil_is_moved_by_hand_and_by_key(visit):
     slider.focus()
     page.keyboard.press("Home")
     assert ";7:-1," in field(page, "moved")
+
+
+def test_a_finger_moves_a_pupil_and_elsewhere_scrolls(visit):
+    page = visit(
+        "classroom?pupils=5",
+        viewport={"width": 360, "height": 740},
+        has_touch=True,
+        is_mobile=True,
+    )
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        touched = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+
+    def swipe(x, y):
+        touch("touchStart", (x, y))
+        for k in range(1, 9):
+            touch("touchMove", (x, y - 10 * k))
+        touch("touchEnd")
+        page.wait_for_timeout(200)
+
+    page.locator("svg.network").scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    dot, net = (page.locator(s).nth(0).bounding_box() for s in (".pupil", "svg.network"))
+    swipe(dot["x"] + dot["width"] / 2 + 11, dot["y"] + dot["height"] / 2)  # beside it will do
+    assert field(page, "moved").startswith("1:") and page.evaluate("scrollY") == before
+    moved = field(page, "moved")
+    swipe(net["x"] + 6, net["y"] + net["height"] - 6)
+    assert page.evaluate("scrollY") > before and field(page, "moved") == moved
 
 
 def test_the_ascent_ends_at_the_maximum(visit):

@@ -52,6 +52,11 @@ class Faces {
     this.seed = 1;
     this.drawn = null; // the seed of a new face; null for the mean face
     this.cursor = null;
+    this.takeFirst();
+  }
+
+  /** Make the first face of the data the original, if there are any. */
+  takeFirst() {
     if (this.examples.rows) this.#setFace(this.data.index[0]);
   }
 
@@ -217,8 +222,7 @@ class Faces {
   #buildSliders() {
     this.sliderList = el("div", { class: "sliders" });
     this.backButton = button("Posterior mean", () => this.act(() => (this.z = null)));
-    const hint =
-      "Prior standard deviations. The band is the posterior: the original leaves that little doubt.";
+    this.latentHint = el("p", { class: "hint" });
     this.allSliders = false;
     this.moreButton = button(
       "",
@@ -228,7 +232,13 @@ class Faces {
       },
       { kind: "quiet" },
     );
-    return panel("Latents z", { tools: [this.backButton], hint }, this.sliderList, this.moreButton);
+    return panel(
+      "Latents z",
+      { tools: [this.backButton] },
+      this.latentHint,
+      this.sliderList,
+      this.moreButton,
+    );
   }
 
   #makeSliders() {
@@ -313,14 +323,13 @@ class Faces {
 
   #setFace(index) {
     const place = this.data.index.indexOf(index);
-    if (place < 0 || place >= this.examples.rows) return false;
-    Object.assign(this, { face: index, image: row(this.examples, place), custom: null, z: null });
-    return true;
+    if (place < 0 || place >= this.examples.rows) return;
+    Object.assign(this, { face: index, image: row(this.examples, place), custom: null, drawn: null, z: null });
   }
 
   #setCustom(bytes) {
     const [low, high] = this.grey;
-    Object.assign(this, { face: null, custom: bytes, z: null });
+    Object.assign(this, { face: null, custom: bytes, drawn: null, z: null });
     this.image = Float64Array.from(bytes, (b) => low + (b / 255) * (high - low));
   }
 
@@ -440,6 +449,10 @@ class Faces {
   }
 
   #caption(x) {
+    const spread = this.sd && [Math.min(...this.sd), Math.max(...this.sd)].map((v) => fixed(v, 2)).join(" to ");
+    this.latentHint.textContent = `In prior standard deviations.${
+      spread ? ` The band is the posterior, two of its own each way: they are ${spread}.` : ""
+    }`;
     const isPosterior = !this.z && this.image;
     this.captions.face.replaceChildren(el("b", {}, isPosterior ? "W E[z | x] + μ" : "W z + μ"));
     const name =

@@ -73,7 +73,9 @@ export class Hiding {
     return panel("Hide a part", { tools }, this.hideHint, this.fillRow, this.hideControls);
   }
 
+  /** Hide the pixels (r, c) that pass a test; without an original, of the first face of the data. */
   hide(test) {
+    if (!this.room.image) this.room.takeFirst();
     const width = this.room.shape[1];
     this.room.hidden = this.room.hidden.map((_, i) => (test(Math.floor(i / width), i % width) ? 1 : 0));
     this.room.z = null;
@@ -141,7 +143,7 @@ export class Hiding {
   draw() {
     const show = Boolean(this.room.given);
     this.fillRow.hidden = this.hideControls.hidden = !show;
-    for (const part of this.parts) part.disabled = !this.room.image;
+    for (const part of this.parts) part.disabled = !this.room.image && !this.room.examples.rows;
     this.showAll.disabled = !show;
     this.hideHint.textContent = !this.room.image
       ? "Pick a face of the data, or open an image, to hide a part of it."

@@ -27,6 +27,7 @@ const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
 const REACH = 5.5; // of the likelihood plot, in standard errors
 const NEAR = 12; // px from a point that still take it
+const TOUCH = 22; // the same under a finger
 const STEP = 0.18; // sigmas between the bands of the density's shade
 const BANDS = Array.from({ length: 18 }, (_, k) => STEP * (18 - k)); // outermost first
 
@@ -244,7 +245,7 @@ class Line {
   #nearest(event) {
     const box = this.plot.svg.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
-    let [found, least] = [-1, NEAR * this.plot.unit];
+    let [found, least] = [-1, (event.pointerType === "touch" ? TOUCH : NEAR) * this.plot.unit];
     this.x.forEach((x, i) => {
       const distance = Math.hypot(this.plot.px(x) - px, this.plot.py(this.y[i]) - py);
       if (distance < least) [found, least] = [i, distance];
