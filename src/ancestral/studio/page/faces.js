@@ -376,6 +376,7 @@ class Faces {
   /** Everything, the conditional included. */
   drawAll() {
     this.#condition();
+    this.#hintSpread();
     this.hiding.draw();
     this.morph.drawEnds();
     this.#markThumbs();
@@ -448,11 +449,14 @@ class Faces {
     });
   }
 
+  /** Say how surely the original is known in z. */
+  #hintSpread() {
+    const sd = this.sd && [Math.min(...this.sd), Math.max(...this.sd)].map((v) => fixed(v, 2)).join(" to ");
+    const band = sd ? ` The band is the posterior, two of its own each way: they are ${sd}.` : "";
+    this.latentHint.textContent = `In prior standard deviations.${band}`;
+  }
+
   #caption(x) {
-    const spread = this.sd && [Math.min(...this.sd), Math.max(...this.sd)].map((v) => fixed(v, 2)).join(" to ");
-    this.latentHint.textContent = `In prior standard deviations.${
-      spread ? ` The band is the posterior, two of its own each way: they are ${spread}.` : ""
-    }`;
     const isPosterior = !this.z && this.image;
     this.captions.face.replaceChildren(el("b", {}, isPosterior ? "W E[z | x] + μ" : "W z + μ"));
     const name =
@@ -514,7 +518,8 @@ class Faces {
     const mask = fromText(q.get("hidden"));
     if (mask && this.image) this.hidden = this.hidden.map((_, i) => (mask[i >> 3] >> (i & 7)) & 1);
     this.seed = Number(q.get("seed")) || 1;
-    if (!this.image && Number(q.get("drawn"))) this.drawn = Number(q.get("drawn"));
+    const drawn = Number(q.get("drawn"));
+    if (!this.image && q.has("drawn") && Number.isFinite(drawn)) this.drawn = drawn;
     this.morph.read(q);
     if (q.has("z")) {
       const given = q.get("z").split(",").map(Number);
