@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-ROOMS = ("faces?face=2&d=8", "pixels", "classroom", "line?variance=x", "compare")
+ROOMS = ("faces?face=1&d=8", "pixels", "classroom", "line?variance=x", "compare")
 
 
 @pytest.mark.parametrize("state", ROOMS)
@@ -16,7 +16,7 @@ def test_axe_finds_nothing_serious(visit, state):
     page = visit(state)
     if state.startswith("faces"):
         page.get_by_role("button", name="Lower half").click()
-    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
+    for scheme, width in (("light", 1280), ("dark", 360)):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(300)  # links fade

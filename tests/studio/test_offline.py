@@ -129,7 +129,8 @@ def test_a_notebooks_page_holds_the_model_alone(faces):
 def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     studio, running, thread = started(Shelf(models=dict(models)))
     page = Page(chromium)
-    shown = page.open(f"{studio.address}/?token={TOKEN}#faces?d=5")
+    with page.page.expect_response("**/compare.json"):  # the last of what is fetched ahead
+        shown = page.open(f"{studio.address}/?token={TOKEN}#faces?d=5")
     shown.wait_for_function("() => document.querySelectorAll('.thumb').length > 20")
     running.should_exit = True
     thread.join(10)
@@ -138,7 +139,20 @@ def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     before = pixels_of(shown, "The face")
     shown.get_by_role("button", name="New face").click()
     assert np.abs(pixels_of(shown, "The face") - before).max() > 3
-    shown.locator(".tabs a[data-room=line]").click()
+    for room in ROOMS:
+        shown.locator(f".tabs a[data-room={room}]").click()
+        page.ready()
+        assert shown.locator(f"#room-{room} .panel").count() > 1
+    page.context.close()
+
+
+def test_a_room_not_yet_fetched_says_that_the_server_is_gone(chromium, models):
+    studio, running, thread = started(Shelf(models=dict(models)))
+    page = Page(chromium)
+    shown = page.open(f"{studio.address}/?token={TOKEN}#line")
+    running.should_exit = True
+    thread.join(10)
+    shown.locator(".tabs a[data-room=classroom]").click()
     shown.get_by_text("The server does not answer").wait_for()
     assert shown.get_by_role("button", name="Try again").is_visible()
     page.context.close()

@@ -17,8 +17,9 @@ def settled(page) -> None:
 
 
 def address(page) -> str:
-    page.wait_for_timeout(170)  # the address follows at most eight times a second
-    return page.evaluate("decodeURIComponent(location.hash)")
+    """The address, which follows after 120 ms: the page's own timers fire in order."""
+    read = "decodeURIComponent(location.hash)"
+    return page.evaluate(f"new Promise((done) => setTimeout(() => done({read}), 130))")
 
 
 def field(page, name: str) -> str:
@@ -105,6 +106,46 @@ def test_a_picked_face_gets_its_posterior(visit, faces):
     assert number(fact(page, "faces", "log p(original)")) == pytest.approx(
         model.log_density(faces[[k]])[0], abs=0.06
     )
+    page.keyboard.press("ArrowRight")  # Tab stops once at the faces; arrow keys go on from there
+    page.keyboard.press("Enter")
+    assert int(field(page, "face")) - 1 > k
+    assert page.locator(".thumb[tabindex='0']").count() == 1
+
+
+def test_one_face_is_turned_into_another(visit, faces):
+    """The slider walks the line between two posterior means; t is where z is nearest to it."""
+    page = visit("faces?d=8&face=1")
+    model = PPCA(8).fit(faces)
+    page.locator("label", has_text="the other").click()
+    page.get_by_role("button", name=re.compile(r"Face \d+ of 100")).nth(4).click()
+    k = int(field(page, "other")) - 1
+    a, b = model.posterior_mean(faces[[0, k]])
+    slider = page.get_by_role("slider", name="t, from this face to the other")
+    for t, z in (("1", b), ("0.5", (a + b) / 2), ("0", a)):
+        slider.fill(t)
+        assert np.abs(pixels_of(page, "The face") - as_greys(model.decode([z])[0])).max() <= 1
+    assert field(page, "z") == ""  # at the start it is the posterior mean itself
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("slider", name="z 1", exact=True).fill("2")
+    z = a + 0.01 * (b - a)
+    z[0] = 2
+    settled(page)
+    expected = np.clip((z - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
+    assert float(slider.input_value()) == pytest.approx(expected, abs=0.006)
+    page.emulate_media(reduced_motion="reduce")
+    page.get_by_role("button", name="Play").click()
+    shown = pixels_of(page, "The face")
+    assert np.abs(shown - as_greys(model.decode([b])[0])).max() <= 1
+    again = visit(address(page)[1:])
+    assert np.abs(pixels_of(again, "The face") - shown).max() <= 1
+    page.emulate_media(reduced_motion="no-preference")
+    page.get_by_role("button", name="New face").click()
+    drawn = pixels_of(page, "The face")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Stop").click()
+    slider.fill("0")
+    assert np.abs(pixels_of(page, "The face") - drawn).max() <= 1
 
 
 def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
@@ -131,6 +172,9 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     before = pixels_of(page, "Draw 1")
     page.get_by_role("button", name="Draw again").click()
     assert np.abs(pixels_of(page, "Draw 1") - before).max() > 0
+    page.get_by_role("button", name="Mean face").click()  # no original: the first face is taken
+    page.get_by_role("button", name="Lower half").click()
+    assert field(page, "face") == "1"
 
 
 def test_d_is_chosen_by_slider_and_in_the_plot(visit, faces):
@@ -198,8 +242,8 @@ def drop(page, selector: str, name: str, kind: str, content: bytes) -> None:
 
 
 def test_dropped_files_are_opened_or_said_to_be_wrong(visit):
-    page = visit("faces?d=8", complaint="422")
-    drop(page, ".faces-main", "me.png", "image/png", png(40, 90))
+    page = visit("line", complaint="422")
+    drop(page, "main", "me.png", "image/png", png(40, 90))  # an image opens the room of faces
     page.wait_for_function("() => location.hash.includes('image=')")
     assert set(pixels_of(page, "The original")) == {90}
     drop(page, ".faces-main", "table.csv", "text/csv", b"a,b\n1,two\n")
@@ -325,6 +369,36 @@ def test_a_pupil_is_moved_by_hand_and_by_key(visit):
     assert ";7:-1," in field(page, "moved")
 
 
+def test_a_finger_moves_a_pupil_and_elsewhere_scrolls(visit):
+    page = visit(
+        "classroom?pupils=5",
+        viewport={"width": 360, "height": 740},
+        has_touch=True,
+        is_mobile=True,
+    )
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        touched = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+
+    def swipe(x, y):
+        touch("touchStart", (x, y))
+        for k in range(1, 9):
+            touch("touchMove", (x, y - 10 * k))
+        touch("touchEnd")
+        page.wait_for_timeout(200)
+
+    page.locator("svg.network").scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    dot, net = (page.locator(s).nth(0).bounding_box() for s in (".pupil", "svg.network"))
+    swipe(dot["x"] + dot["width"] / 2 + 11, dot["y"] + dot["height"] / 2)  # beside it will do
+    assert field(page, "moved").startswith("1:") and page.evaluate("scrollY") == before
+    moved = field(page, "moved")
+    swipe(net["x"] + 6, net["y"] + net["height"] - 6)
+    assert page.evaluate("scrollY") > before and field(page, "moved") == moved
+
+
 def test_the_ascent_ends_at_the_maximum(visit):
     page = visit("classroom?a=0&b=0")
     page.emulate_media(reduced_motion="reduce")
@@ -435,8 +509,12 @@ def test_rooms_are_reached_by_keyboard(visit):
 
 
 @pytest.mark.parametrize("room", ["faces", "pixels", "classroom", "line", "compare"])
-def test_pictures_and_data_are_saved(visit, room):
+def test_rooms_fit_their_screen_and_save_pictures_and_data(visit, room):
     page = visit(room)
+    for width, height in ((360, 740), (768, 1024), (3840, 2160)):
+        page.set_viewport_size({"width": width, "height": height})
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
     for kind, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("CSV", b"")):
         page.locator(".menu summary").click()
         with page.expect_download() as saving:
@@ -448,15 +526,6 @@ def test_pictures_and_data_are_saved(visit, room):
             from xml.etree import ElementTree
 
             assert ElementTree.fromstring(content).tag.endswith("svg")
-
-
-@pytest.mark.parametrize("room", ["faces", "pixels", "classroom", "line", "compare"])
-def test_nothing_is_wider_than_the_screen(visit, room):
-    page = visit(room)
-    for width, height in ((360, 740), (768, 1024), (3840, 2160)):
-        page.set_viewport_size({"width": width, "height": height})
-        settled(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 SENSELESS = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -12,10 +14,16 @@ import ancestral
 from ancestral import datasets
 from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.studio import rooms
-from ancestral.studio.faces import MOST_LATENTS
+from ancestral.studio.faces import MOST_LATENTS, split
 from ancestral.studio.payload import packed, to_json
 from ancestral.studio.server import Rooms, _open, page_files
 from ancestral.studio.shelf import Shelf
+
+
+def npy(array):
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
 
 
 def unpacked(sent):
@@ -120,6 +128,45 @@ def test_rows_no_model_can_score_are_said_so(folder):
     assert "3 columns of narrow.npy" in rooms.part(shelf, "compare")["problem"]
 
 
+def scores(sent):
+    return {model["name"]: unpacked(model["values"]) for model in sent["models"]}
+
+
+def test_a_csv_is_scored_as_rows_or_as_a_target(tmp_path):
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(30, 4)).round(6)
+    lines = "\n".join(",".join(map(str, row)) for row in table.tolist())
+    (tmp_path / "own.csv").write_text(f"a,b,c,y\n{lines}\n")
+    density = ancestral.PPCA(2).fit(table)
+    regression = ancestral.LinearGaussian().fit(table[:, :3], table[:, 3])
+    density.save(tmp_path / "rows.model")
+    regression.save(tmp_path / "target.model")
+    found = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "rows.model"]), "compare")
+    np.testing.assert_array_equal(scores(found)["rows"], density.log_density(table))
+    found = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "compare")
+    expected = regression.log_density(table[:, :3], table[:, 3])
+    np.testing.assert_array_equal(scores(found)["target"], expected)
+    assert "“y” given the other columns" in found["source"] and not found["fitted_here"]
+
+
+def test_a_table_without_models_is_split_and_fitted(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(50, 5))
+    np.save(tmp_path / "own.npy", rows)
+    sent = rooms.part(Shelf.of([tmp_path / "own.npy"]), "compare")
+    train, out = split(rows)
+    assert sent["fitted_here"] and sent["n"] == len(out) == 10 and sent["images"] is None
+    assert list(scores(sent)) == [f"PPCA, d = {d}" for d in (1, 2, 3, 4)]
+    for d, values in enumerate(scores(sent).values(), start=1):
+        np.testing.assert_array_equal(values, ancestral.PPCA(d).fit(train).log_density(out))
+    np.save(tmp_path / "bits.npy", (rows > 0).astype(int))
+    sent = rooms.part(Shelf.of([tmp_path / "bits.npy"]), "compare")
+    assert [model["kind"] for model in sent["models"]] == 4 * ["TabularAutoregressive"]
+    np.save(tmp_path / "few.npy", rows[:3])
+    said = rooms.part(Shelf.of([tmp_path / "few.npy"]), "compare")["problem"]
+    assert "few.npy (3 rows, 5 columns)" in said
+
+
 def test_impossible_rows_reach_the_page_as_minus_infinity(folder):
     rows = datasets.icons()[0].copy()
     rows[3] = 1 - rows[3]
@@ -201,11 +248,26 @@ def test_uploads_that_are_wrong_are_named_as_the_user_knows_them():
         ("notes.csv", b"a,b\n1,x\n"),
         ("a.npy", b"zzzz"),
         ("pic.model", b"\x89PNG"),
+        ("tables.pkl", pickle.dumps(print)),
+        ("graphs.pkl", pickle.dumps([1, 2])),
+        ("faces.npy", npy(np.ones((5, 10, 10)))),
+        ("cube.npy", npy(np.zeros((2, 3, 4, 5)))),
     ]:
         body = json.dumps({"name": name, "base64": base64.b64encode(content).decode()}).encode()
         status, said = _open(kept, body)
         assert status == 422 and said["problem"].startswith(name)
         assert "ancestral-studio-" not in said["problem"]
+    assert not kept.shelf.files and kept.shelf.rows is None  # what was there goes on
+    body = json.dumps({"name": "letter.txt", "base64": base64.b64encode(b"dear").decode()})
+    assert "The studio opens saved models, images" in _open(kept, body.encode())[1]["problem"]
+
+
+def test_an_upload_keeps_its_users_name():
+    kept = Rooms(Shelf())
+    kept.close()
+    table = base64.b64encode(b"size,price\n1,2\n2,3\n3,5\n4,4\n").decode()
+    assert _open(kept, json.dumps({"name": "own.csv", "base64": table}).encode())[0] == 200
+    assert "“size” of own.csv" in json.loads(kept.text("line"))["source"]
 
 
 # ---- the command --------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from ancestral.errors import AncestralError
 from ancestral.report.sources import find_source
-from ancestral.studio.faces import faces, faces_rest, split
+from ancestral.studio.compare import compare
+from ancestral.studio.faces import faces, faces_rest
 from ancestral.studio.payload import packed
 from ancestral.studio.shelf import Shelf
 
@@ -30,7 +31,6 @@ MOST_TRAINED = 5_000  # contexts of tables that an LSTM is trained on
 MOST_PAIRS = 60_000
 MOST_POINTS = 600
 MOST_GRAPHS = 12
-MOST_ROWS = 5_000
 
 
 def part(shelf: Shelf, name: str) -> dict[str, Any]:
@@ -217,8 +217,12 @@ def line(shelf: Shelf) -> dict[str, Any]:
     if len(chosen) > MOST_POINTS:
         chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST_POINTS, replace=False))
     saved = [_saved_line(name, model) for name, model in shelf.models.items() if _is_line(model)]
+    sentence = source.sentence
+    if "regression" in shelf.files:  # an upload lies under another name
+        path = shelf.files["regression"]
+        sentence = sentence.replace(path.name, shelf.name_of(path))
     return {
-        "source": source.sentence,
+        "source": sentence,
         "n_all": len(pairs.y),
         "x": packed(pairs.X[chosen, 0], "float64"),
         "y": packed(pairs.y[chosen], "float64"),
@@ -243,80 +247,6 @@ def _saved_line(name: str, model: Any) -> dict[str, Any]:
     else:
         v = [float(np.log(model.noise_variance_)), 0.0]
     return {"name": name, "w": float(model.coef_[0]), "b": float(model.intercept_), "v": v}
-
-
-# ---- compare ------------------------------------------------------------------------------------
-
-
-def compare(shelf: Shelf) -> dict[str, Any]:
-    """Log densities of held-out rows under every model that can score them."""
-    if shelf.rows is not None:
-        name, rows = shelf.rows
-        models = _densities(shelf, rows.shape[1])
-        if models:
-            return _comparison(rows, models, f"{name}: {len(rows)} rows", fitted=False)
-        if shelf.models:
-            raise AncestralError(
-                f"None of the saved models is a density over the {rows.shape[1]} columns of {name}."
-            )
-    source = find_source("faces", shelf.files)
-    X = source.data.X
-    train, out = split(X)
-    models = _densities(shelf, X.shape[1]) or _fits(train)
-    fitted = not _densities(shelf, X.shape[1])
-    sentence = f"{len(out)} of the {source.sentence}, held out of the fits"
-    return _comparison(out, models, sentence, fitted=fitted, shape=source.data.shape)
-
-
-def _densities(shelf: Shelf, width: int) -> dict[str, Any]:
-    """Return the saved densities over rows of that many columns."""
-    return {
-        name: model
-        for name, model in shelf.models.items()
-        if not hasattr(model, "predict") and getattr(model, "n_features_in_", None) == width
-    }
-
-
-def _fits(train: NDArray[np.float64]) -> dict[str, Any]:
-    """Return fits with several latent dimensions, for want of saved models."""
-    from ancestral import PPCA
-
-    most = int(np.linalg.matrix_rank(train - train.mean(axis=0))) - 1
-    return {f"PPCA, d = {d}": PPCA(d).fit(train) for d in (2, 8, 16, 32, 64) if d <= most}
-
-
-def _comparison(
-    rows: NDArray,
-    models: dict[str, Any],
-    sentence: str,
-    *,
-    fitted: bool,
-    shape: tuple[int, int] | None = None,
-) -> dict[str, Any]:
-    rows = rows[:MOST_ROWS]
-    if len(rows) < 2:
-        raise AncestralError(f"{sentence}: two rows or more are needed for a standard error.")
-    scored = []
-    for name, model in models.items():
-        values = model.log_density(rows)
-        about = {"name": name, "kind": type(model).__name__}
-        n_parameters = getattr(model, "n_parameters_", None)
-        # -inf (an impossible row) does not pass through JSON, but passes through base64
-        scored.append({**about, "n_parameters": n_parameters, "values": packed(values, "float64")})
-    return {
-        "source": sentence,
-        "fitted_here": fitted,
-        "n": len(rows),
-        "models": scored,
-        "shape": shape,
-        "images": packed(_as_bytes(rows), "uint8") if shape else None,
-    }
-
-
-def _as_bytes(images: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return images in 256 greys, for looking at only."""
-    low, high = float(images.min()), float(images.max())
-    return np.round(255 * (images - low) / (high - low or 1.0)).astype(np.uint8)
 
 
 PARTS: dict[str, Callable[[Shelf], dict[str, Any]]] = {

@@ -16,9 +16,21 @@ from numpy.typing import NDArray
 
 import ancestral
 from ancestral.errors import AncestralError, DataError, FormatError
-from ancestral.report.sources import FACES, GRAPHS, PAIRS, TABLES, find_files
+from ancestral.report.sources import (
+    FACES,
+    GRAPHS,
+    LEAST_FACES,
+    PAIRS,
+    TABLES,
+    find_files,
+    find_source,
+)
 
 DATA_ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".pkl", ".pickle", ".graphml")
+EXPECTED = (
+    "The studio opens saved models, images (PNG, JPEG), and data: .npy, .npz, .csv, .parquet, "
+    ".pkl.gz, .graphml."
+)
 LEAST_IMAGE = 64  # values: a shorter square row is a table's more often than a photograph's
 
 
@@ -36,6 +48,8 @@ class Shelf:
         A table to compare densities on.
     built_in : bool
         Whether built-in data stand in for what is not given.
+    names : dict of str, by Path
+        What the user calls a file that lies under another name.
     """
 
     models: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +57,7 @@ class Shelf:
     bits: tuple[str, NDArray] | None = None
     rows: tuple[str, NDArray] | None = None
     built_in: bool = True
+    names: dict[Path, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, paths: Iterable[str | os.PathLike[str]]) -> Shelf:
@@ -85,25 +100,38 @@ class Shelf:
             return self.add_model(path, Path(name).stem)
         kind = _kind_of(name)
         if kind == "faces":
-            kind = self._add_array(path, name)
-        elif kind == "regression":
-            ancestral.read_array(path)  # refused now, not when the room is opened
-            self.files["regression"] = path
-        else:
-            self.files[kind] = path
+            return self._add_array(path, name)
+        self._add_data(kind, path, name)
         return kind
+
+    def _add_data(self, kind: str, path: Path, name: str) -> None:
+        """Take a data file that can be read: a wrong one is refused now, not in its room."""
+        find_source(kind, {kind: path})
+        self.files[kind] = path
+        self.names[path] = name
 
     def _add_array(self, path: Path, name: str) -> str:
         array = ancestral.read_array(path)
+        if array.ndim > 3:
+            raise DataError(
+                f"{path}: has shape {array.shape}; rows (n, columns) or images (n, height, width) "
+                "are expected."
+            )
         rows = array.reshape(len(array), -1) if array.ndim > 1 else array[:, None]
-        self.rows = (name, rows)
         if array.ndim <= 2 and bool(np.isin(rows, (0, 1)).all()):
-            self.bits = (name, rows)
+            self.rows = self.bits = (name, rows)
             return "bits"
-        if array.ndim == 3 or (rows.shape[1] >= LEAST_IMAGE and is_square(rows.shape[1])):
-            self.files["faces"] = path
+        is_wide = rows.shape[1] >= LEAST_IMAGE and is_square(rows.shape[1])
+        if array.ndim == 3 or (is_wide and len(rows) >= LEAST_FACES):
+            self._add_data("faces", path, name)
+            self.rows = (name, rows)
             return "faces"
+        self.rows = (name, rows)
         return "rows"
+
+    def name_of(self, path: Path) -> str:
+        """Return what the user calls a file."""
+        return self.names.get(path, path.name)
 
     def add_model(self, path: Path, name: str) -> str:
         """Load a saved model under a name not yet taken; return its class."""
@@ -132,7 +160,9 @@ class Shelf:
             return self.add_file(path, name)
         except AncestralError as error:
             path.unlink(missing_ok=True)
-            raise AncestralError(str(error).replace(str(path), name)) from None
+            said = str(error).replace(str(path), name)
+            hint = "" if known or lower.endswith(".model") else f" {EXPECTED}"
+            raise AncestralError(said + hint) from None
 
 
 def is_square(n: int) -> bool:

@@ -27,7 +27,8 @@ import { Network, relax } from "./network.js";
 import { Plot, contour, segmentsPath } from "./plot.js";
 
 const GRID = 60; // of the contours, each way
-const DROPS = [2, 8, 30, 100, 300, 800, 2000, 5000]; // nats below the maximum
+// nats below the maximum: near it 1 to 6 standard errors
+const DROPS = { wide: [30, 100, 300, 800, 2000, 5000], near: [0.5, 2, 4.5, 8, 12.5, 18] };
 const PACE = 90; // ms per step of the ascent
 const MOST_PUPILS = 60;
 
@@ -497,11 +498,12 @@ class Classroom {
     const best = this.data.log_likelihood;
     const toX = (c) => plot.x.low + (c / (GRID - 1)) * (plot.x.high - plot.x.low);
     const toY = (r) => plot.y.low + (r / (GRID - 1)) * (plot.y.high - plot.y.low);
-    const lines = DROPS.map((drop, k) =>
+    const drops = DROPS[this.zoom];
+    const lines = drops.map((drop, k) =>
       svg("path", {
         class: "contour",
         fill: "none",
-        opacity: 1 - k / (DROPS.length + 2),
+        opacity: 1 - k / (drops.length + 2),
         d: segmentsPath(plot, contour(this.grid, GRID, GRID, best - drop), toX, toY),
       }),
     );

@@ -1,9 +1,10 @@
 // Faces: sliders for the latents, the face they draw, and what a hidden part of a face can be.
 //
 // One state: the model's d, an original (from the data or the reader) or none, which of its pixels
-// are hidden, and z. While z is untouched it is the posterior mean given what is visible.
+// are hidden, z, and the other face that this one can be turned into. While z is untouched it is
+// the posterior mean given what is visible; without an original, a draw or the mean face.
 
-import { Random, areaAverage, newSeed, row, unpack, unpackMatrix } from "./arrays.js";
+import { Random, newSeed, row, unpack, unpackMatrix } from "./arrays.js";
 import {
   Picture,
   button,
@@ -24,6 +25,8 @@ import {
 } from "./kit.js";
 import { Plane, REACH, Spectrum } from "./dimensions.js";
 import { Hiding, legend } from "./hiding.js";
+import { bits, fromText, readImage, toText } from "./images.js";
+import { Morph } from "./morph.js";
 import { Ppca } from "./ppca.js";
 
 const N_SLIDERS = 16; // shown at first
@@ -47,7 +50,13 @@ class Faces {
     this.hidden = new Uint8Array(this.m);
     this.z = null; // null: the posterior mean
     this.seed = 1;
+    this.drawn = null; // the seed of a new face; null for the mean face
     this.cursor = null;
+    this.takeFirst();
+  }
+
+  /** Make the first face of the data the original, if there are any. */
+  takeFirst() {
     if (this.examples.rows) this.#setFace(this.data.index[0]);
   }
 
@@ -82,6 +91,19 @@ class Faces {
     return this.z ?? this.centre;
   }
 
+  /** The latents before they were moved: of the original, of the new face, or zeros. */
+  get unmoved() {
+    if (this.image || this.drawn === null) return this.centre;
+    return new Random(this.drawn).normals(this.model.d);
+  }
+
+  /** The latents of a face of the data; null while it has not been loaded. */
+  latentsOf(index) {
+    const place = this.data.index.indexOf(index);
+    if (place < 0 || place >= this.examples.rows) return null;
+    return this.model.posterior(row(this.examples, place)).z;
+  }
+
   // ---- building ------------------------------------------------------------------------------
 
   build() {
@@ -89,6 +111,7 @@ class Faces {
     this.hiding = new Hiding(this);
     this.spectrum = new Spectrum(this);
     this.plane = new Plane(this);
+    this.morph = new Morph(this);
     const left = el("div", { class: "stack span-7" }, this.#buildFaces(), this.hiding.node);
     const right = el("div", { class: "stack span-5" }, this.#buildSliders());
     this.body.append(el("div", { class: "grid faces" }, left, right, this.spectrum.node, this.plane.node));
@@ -109,7 +132,12 @@ class Faces {
     this.captions = { face: el("figcaption"), original: el("figcaption"), difference: el("figcaption") };
     const figure = (picture, caption) => el("figure", {}, picture.canvas, caption);
     this.hiding.makePaintable(original.canvas);
-    this.strip = el("div", { class: "strip", role: "group", "aria-label": "Faces of the data" });
+    this.strip = el("div", {
+      class: "strip",
+      role: "group",
+      "aria-label": "Faces of the data. Arrow keys step through them.",
+      onkeydown: (event) => this.#stepThumbs(event),
+    });
     const tools = [
       button("New face", () => this.#newFace(), { kind: "main" }),
       button("Mean face", () =>
@@ -118,7 +146,7 @@ class Faces {
           this.z = null;
         }),
       ),
-      fileButton("Open an image", "image/*", (file) => this.#openImage(file)),
+      fileButton("Open an image", "image/*", (file) => this.openImage(file)),
     ];
     this.facts = el("dl", { class: "facts" });
     const choices =
@@ -143,10 +171,10 @@ class Faces {
         figure(difference, this.captions.difference),
       ),
       this.facts,
+      this.morph.node,
       this.strip,
     );
     part.classList.add("faces-main");
-    this.#acceptDrops(part);
     this.#fillStrip();
     return part;
   }
@@ -162,20 +190,39 @@ class Faces {
           type: "button",
           class: "thumb",
           "aria-label": `Face ${index + 1} of ${this.data.n}`,
-          onclick: () => this.act(() => this.#setFace(index)),
+          onclick: () =>
+            this.act(() => (this.morph.picksOther ? this.morph.choose(index) : this.#setFace(index))),
         },
         picture.canvas,
       );
     });
     this.strip.replaceChildren(...this.thumbs);
     this.strip.hidden = !this.thumbs.length;
+    this.#reach(0);
+  }
+
+  /** Let Tab reach one face only: arrow keys go on from there. */
+  #reach(i) {
+    this.thumbs.forEach((thumb, k) => (thumb.tabIndex = k === i ? 0 : -1));
+  }
+
+  #stepThumbs(event) {
+    const at = this.thumbs.indexOf(event.target.closest(".thumb"));
+    const last = this.thumbs.length - 1;
+    const to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: last }[
+      event.key
+    ];
+    if (at < 0 || to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const next = Math.min(last, Math.max(0, to));
+    this.#reach(next);
+    this.thumbs[next].focus();
   }
 
   #buildSliders() {
     this.sliderList = el("div", { class: "sliders" });
     this.backButton = button("Posterior mean", () => this.act(() => (this.z = null)));
-    const hint =
-      "Prior standard deviations. The band is the posterior: the original leaves that little doubt.";
+    this.latentHint = el("p", { class: "hint" });
     this.allSliders = false;
     this.moreButton = button(
       "",
@@ -185,7 +232,13 @@ class Faces {
       },
       { kind: "quiet" },
     );
-    return panel("Latents z", { tools: [this.backButton], hint }, this.sliderList, this.moreButton);
+    return panel(
+      "Latents z",
+      { tools: [this.backButton] },
+      this.latentHint,
+      this.sliderList,
+      this.moreButton,
+    );
   }
 
   #makeSliders() {
@@ -221,6 +274,7 @@ class Faces {
 
   /** Do something that can be undone, and show it. */
   act(change) {
+    this.morph.stop();
     change();
     this.drawAll();
     this.page.done();
@@ -238,6 +292,7 @@ class Faces {
   }
 
   moveTo([z1, z2]) {
+    this.morph.stop();
     this.z = Float64Array.from(this.latents);
     this.z[0] = z1;
     this.z[1] = z2;
@@ -246,6 +301,7 @@ class Faces {
   }
 
   #move(k, value) {
+    this.morph.stop();
     this.z = Float64Array.from(this.latents);
     this.z[k] = value;
     this.refresh();
@@ -255,26 +311,25 @@ class Faces {
   #newFace() {
     this.act(() => {
       this.#clearOriginal();
-      this.seed = newSeed();
-      this.z = new Random(this.seed).normals(this.model.d);
+      this.drawn = newSeed();
+      this.z = this.unmoved;
     });
   }
 
   #clearOriginal() {
-    Object.assign(this, { face: null, image: null, custom: null });
+    Object.assign(this, { face: null, image: null, custom: null, drawn: null });
     this.hidden.fill(0);
   }
 
   #setFace(index) {
     const place = this.data.index.indexOf(index);
-    if (place < 0 || place >= this.examples.rows) return false;
-    Object.assign(this, { face: index, image: row(this.examples, place), custom: null, z: null });
-    return true;
+    if (place < 0 || place >= this.examples.rows) return;
+    Object.assign(this, { face: index, image: row(this.examples, place), custom: null, drawn: null, z: null });
   }
 
   #setCustom(bytes) {
     const [low, high] = this.grey;
-    Object.assign(this, { face: null, custom: bytes, z: null });
+    Object.assign(this, { face: null, custom: bytes, drawn: null, z: null });
     this.image = Float64Array.from(bytes, (b) => low + (b / 255) * (high - low));
   }
 
@@ -287,22 +342,8 @@ class Faces {
     this.#makeSliders();
   }
 
-  #acceptDrops(node) {
-    node.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      node.classList.add("over");
-    });
-    node.addEventListener("dragleave", () => node.classList.remove("over"));
-    node.addEventListener("drop", (event) => {
-      event.preventDefault();
-      node.classList.remove("over");
-      const [file] = event.dataTransfer.files;
-      if (file?.type.startsWith("image/")) this.#openImage(file);
-      else if (file) this.page.openFile(file);
-    });
-  }
-
-  async #openImage(file) {
+  /** Show an image of the reader's, at the model's size. */
+  async openImage(file) {
     try {
       const bytes = await readImage(file, this.shape);
       this.act(() => {
@@ -335,15 +376,17 @@ class Faces {
   /** Everything, the conditional included. */
   drawAll() {
     this.#condition();
+    this.#hintSpread();
     this.hiding.draw();
+    this.morph.drawEnds();
     this.#markThumbs();
     const { model } = this;
-    const drawn = [model.name, model.d, model.most].join();
-    if (drawn !== this.drawn) {
+    const plotted = [model.name, model.d, model.most].join();
+    if (plotted !== this.plotted) {
       this.spectrum.draw();
       this.plane.draw();
     }
-    this.drawn = drawn;
+    this.plotted = plotted;
     this.draw();
   }
 
@@ -371,6 +414,7 @@ class Faces {
     );
     this.backButton.disabled = !this.z || !this.image;
     this.plane.drawPoint();
+    this.morph.draw();
     this.#caption(x);
   }
 
@@ -394,9 +438,22 @@ class Faces {
   }
 
   #markThumbs() {
-    this.thumbs.forEach((thumb, i) =>
-      thumb.setAttribute("aria-pressed", String(this.data.index[i] === this.face)),
-    );
+    const { other, picksOther } = this.morph;
+    this.thumbs.forEach((thumb, i) => {
+      const index = this.data.index[i];
+      const isPressed = index === (picksOther ? other : this.face);
+      thumb.setAttribute("aria-pressed", String(isPressed));
+      if (isPressed && !this.strip.contains(document.activeElement)) this.#reach(i);
+      thumb.classList.toggle("this", index === this.face);
+      thumb.classList.toggle("other", index === other);
+    });
+  }
+
+  /** Say how surely the original is known in z. */
+  #hintSpread() {
+    const sd = this.sd && [Math.min(...this.sd), Math.max(...this.sd)].map((v) => fixed(v, 2)).join(" to ");
+    const band = sd ? ` The band is the posterior, two of its own each way: they are ${sd}.` : "";
+    this.latentHint.textContent = `In prior standard deviations.${band}`;
   }
 
   #caption(x) {
@@ -435,6 +492,8 @@ class Faces {
     if (this.custom) q.set("image", toText(this.custom));
     if (this.anyHidden) q.set("hidden", toText(bits(this.hidden)));
     if (this.anyHidden && this.seed !== 1) q.set("seed", this.seed);
+    if (this.drawn !== null) q.set("drawn", this.drawn);
+    this.morph.write(q);
     if (this.z) q.set("z", Array.from(this.z, (v) => Number(v.toFixed(3))).join(","));
     return q.toString().replaceAll("%2C", ",");
   }
@@ -452,11 +511,16 @@ class Faces {
     if (wanted >= 1) this.setD(Math.min(Math.round(wanted), this.model.most));
     this.#condition();
     if (q.has("face")) this.#setFace(face);
+    if (face >= 0 && !this.data.index.includes(face))
+      this.page.say(`Face ${face + 1} is not among the ${this.data.index.length} on this page.`, "problem");
     const custom = fromText(q.get("image"));
     if (custom?.length === this.m) this.#setCustom(custom);
     const mask = fromText(q.get("hidden"));
     if (mask && this.image) this.hidden = this.hidden.map((_, i) => (mask[i >> 3] >> (i & 7)) & 1);
     this.seed = Number(q.get("seed")) || 1;
+    const drawn = Number(q.get("drawn"));
+    if (!this.image && q.has("drawn") && Number.isFinite(drawn)) this.drawn = drawn;
+    this.morph.read(q);
     if (q.has("z")) {
       const given = q.get("z").split(",").map(Number);
       this.z = Float64Array.from({ length: this.model.d }, (_, k) =>
@@ -547,56 +611,3 @@ const rms = (x, y) => Math.sqrt(x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0
 
 /** A checkerboard in the accent's blue: no grey of a photograph. */
 const hatch = (i, width) => ((Math.floor(i / width) + (i % width)) % 2 ? [86, 180, 233] : [0, 114, 178]);
-
-/** Return a file's image as bytes: its middle, in grey, at the model's size. */
-async function readImage(file, [height, width]) {
-  const bitmap = await createImageBitmap(file);
-  const scale = Math.max(width / bitmap.width, height / bitmap.height);
-  const [w, h] = [width / scale, height / scale]; // the largest middle part of the right shape
-  const fine = Math.max(1, Math.min(16, Math.floor(1 / scale))); // canvas pixels for each of ours
-  const canvas = el("canvas", { width: width * fine, height: height * fine });
-  const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.fillStyle = "white"; // under transparent pixels
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(
-    bitmap,
-    (bitmap.width - w) / 2,
-    (bitmap.height - h) / 2,
-    w,
-    h,
-    0,
-    0,
-    canvas.width,
-    canvas.height,
-  );
-  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  const grey = Float64Array.from(
-    { length: canvas.width * canvas.height },
-    (_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2],
-  );
-  return Uint8Array.from(areaAverage(grey, [canvas.height, canvas.width], [height, width]), Math.round);
-}
-
-function bits(mask) {
-  const bytes = new Uint8Array(Math.ceil(mask.length / 8));
-  mask.forEach((on, i) => {
-    if (on) bytes[i >> 3] |= 1 << (i & 7);
-  });
-  return bytes;
-}
-
-const toText = (bytes) =>
-  btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
-
-function fromText(text) {
-  if (!text) return null;
-  try {
-    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-  } catch {
-    return null;
-  }
-}

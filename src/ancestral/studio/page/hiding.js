@@ -27,12 +27,13 @@ export class Hiding {
     const [height, width] = this.room.shape;
     const hide = (name, test) => button(name, () => this.room.act(() => this.hide(test)));
     this.brush = 1;
-    const tools = [
+    this.parts = [
       hide("Lower half", (r) => r >= height / 2),
       hide("Right half", (r, c) => c >= width / 2),
       hide("Eyes", (r) => r >= 0.24 * height && r < 0.52 * height),
-      button("Show all", () => this.room.act(() => this.room.hidden.fill(0))),
     ];
+    this.showAll = button("Show all", () => this.room.act(() => this.room.hidden.fill(0)));
+    const tools = [...this.parts, this.showAll];
     const brush = choice({
       label: "Brush",
       options: [
@@ -72,7 +73,9 @@ export class Hiding {
     return panel("Hide a part", { tools }, this.hideHint, this.fillRow, this.hideControls);
   }
 
+  /** Hide the pixels (r, c) that pass a test; without an original, of the first face of the data. */
   hide(test) {
+    if (!this.room.image) this.room.takeFirst();
     const width = this.room.shape[1];
     this.room.hidden = this.room.hidden.map((_, i) => (test(Math.floor(i / width), i % width) ? 1 : 0));
     this.room.z = null;
@@ -140,6 +143,8 @@ export class Hiding {
   draw() {
     const show = Boolean(this.room.given);
     this.fillRow.hidden = this.hideControls.hidden = !show;
+    for (const part of this.parts) part.disabled = !this.room.image && !this.room.examples.rows;
+    this.showAll.disabled = !show;
     this.hideHint.textContent = !this.room.image
       ? "Pick a face of the data, or open an image, to hide a part of it."
       : show

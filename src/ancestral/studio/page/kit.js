@@ -195,13 +195,19 @@ export function follow(node, { start, move, end }) {
     event.preventDefault();
     node.focus?.({ preventScroll: true });
     node.setPointerCapture(event.pointerId);
-    const onmove = (e) => e.pointerId === event.pointerId && move(e);
+    let last = event;
+    const onmove = (e) => {
+      if (e.pointerId !== event.pointerId) return;
+      last = e;
+      move(e);
+    };
     const onend = (e) => {
       if (e.pointerId !== event.pointerId) return;
+      if (e.type === "pointerup") last = e; // a cancelled pointer has no place of its own
       node.removeEventListener("pointermove", onmove);
       node.removeEventListener("pointerup", onend);
       node.removeEventListener("pointercancel", onend);
-      end?.(e);
+      end?.(last);
     };
     node.addEventListener("pointermove", onmove);
     node.addEventListener("pointerup", onend);

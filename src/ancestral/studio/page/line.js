@@ -27,6 +27,7 @@ const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
 const REACH = 5.5; // of the likelihood plot, in standard errors
 const NEAR = 12; // px from a point that still take it
+const TOUCH = 22; // the same under a finger
 const STEP = 0.18; // sigmas between the bands of the density's shade
 const BANDS = Array.from({ length: 18 }, (_, k) => STEP * (18 - k)); // outermost first
 
@@ -84,7 +85,11 @@ class Line {
       sums[2] += weight * u * u;
     }
     const determinant = sums[0] * sums[2] - sums[1] ** 2;
-    return { w: Math.sqrt(sums[0] / determinant), c: Math.sqrt(sums[2] / determinant) };
+    return {
+      w: Math.sqrt(sums[0] / determinant),
+      c: Math.sqrt(sums[2] / determinant),
+      covariance: -sums[1] / determinant, // 0 when the variance is constant
+    };
   }
 
   /** The log-likelihood around the maximum is an exact paraboloid in (w, c): its grid, in units. */
@@ -168,8 +173,8 @@ class Line {
       "Points",
       { tools, hint },
       el("div", { class: "row" }, this.kindChoice.node, this.toolChoice.node),
-      this.note,
       this.plot.node,
+      this.note, // below the plot: what comes and goes must not move it
     );
   }
 
@@ -240,7 +245,7 @@ class Line {
   #nearest(event) {
     const box = this.plot.svg.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
-    let [found, least] = [-1, NEAR * this.plot.unit];
+    let [found, least] = [-1, (event.pointerType === "touch" ? TOUCH : NEAR) * this.plot.unit];
     this.x.forEach((x, i) => {
       const distance = Math.hypot(this.plot.px(x) - px, this.plot.py(this.y[i]) - py);
       if (distance < least) [found, least] = [i, distance];
@@ -450,15 +455,15 @@ class Line {
       ),
     );
     if (!this.manual && this.errors) {
-      const { w, c } = this.errors; // uncorrelated when the variance is constant
-      if (this.kind === "constant")
-        for (const sign of [-1, 1])
-          parts.push(
-            plot.line(
-              at((x) => mean(x) + sign * 1.96 * Math.hypot(c, w * (x - this.xBar))),
-              { class: "confidence" },
-            ),
-          );
+      const { w, c, covariance } = this.errors;
+      const error = (u) => Math.sqrt(c * c + 2 * covariance * u + w * w * u * u);
+      for (const sign of [-1, 1])
+        parts.push(
+          plot.line(
+            at((x) => mean(x) + sign * 1.96 * error(x - this.xBar)),
+            { class: "confidence" },
+          ),
+        );
     }
     if (this.manual)
       parts.push(

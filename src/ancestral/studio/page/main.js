@@ -16,6 +16,9 @@ const OPENERS = {
   compare: openCompare,
 };
 
+const AFTERWARDS = { faces: ["faces-rest"], pixels: ["lstm"] }; // what a room asks for once it is open
+const AHEAD = 1500; // ms after a room is shown
+
 const page = {
   rooms: {}, // those opened, by name
   name: null, // the one shown
@@ -67,6 +70,7 @@ async function show(name, state) {
     room.restore(new URLSearchParams(state));
     page.last[name] = room.state();
   }
+  fetchAhead();
   if (page.name === name) {
     room?.shown?.();
     showTools();
@@ -103,6 +107,16 @@ async function build(name) {
   } finally {
     body.removeAttribute("aria-busy");
   }
+}
+
+let coming = 0;
+
+/** Once a room is seen, fetch what the others will ask for: they go on should the server stop. */
+function fetchAhead() {
+  clearTimeout(coming);
+  const unseen = names().filter((name) => !page.rooms[name]);
+  const parts = unseen.flatMap((name) => [name, ...(AFTERWARDS[name] ?? [])]);
+  if (parts.length) coming = setTimeout(() => source.ahead(parts), AHEAD);
 }
 
 function problem(error, retry) {
@@ -256,8 +270,13 @@ const ROOM_OF = {
   rows: "compare",
 };
 
-/** Send a model or data file to the server, then open the rooms anew. */
+/** Show an image in the room of faces; any other file goes to the server, and rooms open anew. */
 async function openFile(file) {
+  if (file.type.startsWith("image/") && nodeOf("faces")) {
+    await show("faces");
+    await page.rooms.faces?.openImage(file);
+    return;
+  }
   if (!source.canOpen) {
     say(`${file.name} needs the studio itself: run “ancestral studio ${file.name}”.`, "problem");
     return;
@@ -274,12 +293,17 @@ async function openFile(file) {
   }
 }
 
-/** A file dropped anywhere is opened; the browser would leave the page for it. */
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  const [file] = event.dataTransfer.files;
-  if (file && !event.defaultPrevented) openFile(file);
+/** Files dropped anywhere are opened in turn; the browser would leave the page for them. */
+const showDrop = (on) => document.querySelector("main").classList.toggle("over", on);
+addEventListener("dragover", (event) => {
   event.preventDefault();
+  showDrop(event.dataTransfer.types.includes("Files"));
+});
+addEventListener("dragleave", (event) => event.relatedTarget || showDrop(false));
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  showDrop(false);
+  for (const file of [...event.dataTransfer.files]) await openFile(file);
 });
 
 // ---- notices ---------------------------------------------------------------------------------------
@@ -304,7 +328,7 @@ source.watch((isAlive) => {
         el(
           "p",
           { class: "gone", role: "alert" },
-          "The server has stopped. Rooms already open go on, since they compute here; start “ancestral studio” again for the others.",
+          "The server has stopped. The rooms go on, since they compute here; start “ancestral studio” again to open files.",
         ),
       );
 });

@@ -3,12 +3,14 @@
 import { diverging, el, follow, svg } from "./kit.js";
 
 const MARGIN = 26;
+const HIT = 16; // px around a pupil's middle that still take it
 
 export class Network {
   /** @param onmove (i, [u, v], isDone): a pupil was dragged, in layout coordinates of [-1, 1].
    *  @param onchoose (i): a pupil was pressed. */
   constructor({ onmove, onchoose, onkey }) {
     this.lines = svg("g");
+    this.hits = svg("g"); // what a finger needs around each pupil
     this.dots = svg("g");
     this.axes = svg("g", { class: "axes", "aria-hidden": "true" });
     this.svg = svg(
@@ -16,6 +18,7 @@ export class Network {
       { class: "plot network", role: "application", tabindex: 0, "aria-label": "The class" },
       this.axes,
       this.lines,
+      this.hits,
       this.dots,
     );
     this.node = el("div", { class: "plot-frame" }, this.svg);
@@ -35,6 +38,9 @@ export class Network {
       end: (event) => onmove(held, this.#from(event), true),
     });
     this.svg.addEventListener("keydown", onkey);
+    // a finger on a pupil moves it; elsewhere it scrolls the page
+    const hold = (event) => event.target.closest("[data-pupil]") && event.preventDefault();
+    this.svg.addEventListener("touchstart", hold, { passive: false });
   }
 
   #fit() {
@@ -131,13 +137,21 @@ export class Network {
   }
 
   #drawPupils(at, shades, chosen) {
-    const { dots, unit } = this;
-    while (dots.children.length > at.length) dots.lastChild.remove();
-    while (dots.children.length < at.length)
-      dots.append(svg("circle", { class: "pupil", "data-pupil": dots.children.length }));
+    const { dots, hits, unit } = this;
+    for (const [group, name] of [
+      [dots, "pupil"],
+      [hits, "hit"],
+    ]) {
+      while (group.children.length > at.length) group.lastChild.remove();
+      while (group.children.length < at.length)
+        group.append(svg("circle", { class: name, "data-pupil": group.children.length }));
+    }
     const radius = Math.min((at.length > 30 ? 8 : 11) * unit, this.size / 42);
     at.forEach(([x, y], i) => {
-      const dot = dots.children[i];
+      const [dot, hit] = [dots.children[i], hits.children[i]];
+      hit.setAttribute("cx", x);
+      hit.setAttribute("cy", y);
+      hit.setAttribute("r", Math.max(radius, HIT * unit));
       dot.setAttribute("cx", x);
       dot.setAttribute("cy", y);
       dot.setAttribute("r", i === chosen ? radius * 1.25 : radius);

@@ -92,7 +92,17 @@ class Pixels {
     });
     const clear = button("All unknown", () => this.#act(() => this.known.fill(-1)));
     const half = button("Half-drawn image", () => this.#act(() => this.#startHalfDrawn(newSeed())));
-    return el("div", { class: "row controls" }, brush.node, el("span", { class: "row" }, half, clear));
+    return el(
+      "div",
+      { class: "row controls" },
+      brush.node,
+      el("span", { class: "row" }, half, clear),
+      el(
+        "p",
+        { class: "hint" },
+        "Framed pixels are set, dotted ones drawn; a number is the percentage with which an unknown pixel is on.",
+      ),
+    );
   }
 
   #buildSide(side) {
@@ -458,11 +468,12 @@ class Pixels {
 
   #paintSteps() {
     const plot = this.steps;
-    const { unit } = plot;
+    const gap = plot.px(2) - plot.px(1);
+    const [radius, width] = [Math.min(4 * plot.unit, 0.3 * gap), Math.min(2.5 * plot.unit, 0.2 * gap)];
     const marks = [];
     this.sides.forEach((side, k) => {
       (side.drawn ?? []).slice(0, this.length).forEach(({ p, level }, i) => {
-        const at = plot.px(i + 1 + (k ? 0.14 : -0.14));
+        const at = plot.px(i + 1 + (k ? 0.17 : -0.17));
         const y = plot.py(p);
         marks.push(
           svg("line", {
@@ -471,7 +482,7 @@ class Pixels {
             x2: at,
             y1: plot.py(0),
             y2: y,
-            "stroke-width": 2.5 * unit,
+            "stroke-width": width,
           }),
         );
         marks.push(
@@ -479,7 +490,7 @@ class Pixels {
             class: `dot-${side.name} ${level ? "filled" : "hollow"}`,
             cx: at,
             cy: y,
-            r: 4 * unit,
+            r: radius,
           }),
         );
       });

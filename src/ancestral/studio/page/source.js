@@ -14,6 +14,7 @@ function inlined(name) {
 
 const isOffline = document.documentElement.hasAttribute("data-offline");
 const waiting = new Map();
+let kept = new Map(); // parts fetched ahead
 
 async function load(name) {
   if (isOffline) {
@@ -24,6 +25,24 @@ async function load(name) {
       }
     );
   }
+  return kept.get(name) ?? fetched(name);
+}
+
+/** Fetch parts one after another before they are asked for: they then outlive the server. */
+async function ahead(names) {
+  const into = kept;
+  for (const name of isOffline ? [] : names) {
+    if (into !== kept) return; // another file was opened
+    if (waiting.has(name)) continue;
+    try {
+      into.set(name, await fetched(name));
+    } catch {
+      // whoever asks for it will be told
+    }
+  }
+}
+
+async function fetched(name) {
   // a later request for the same part makes the earlier one stale
   waiting.get(name)?.abort();
   const control = new AbortController();
@@ -67,6 +86,7 @@ async function open(file) {
   const kind = answer.headers.get("content-type") ?? "";
   const said = kind.includes("json") ? await answer.json() : { problem: await answer.text() };
   if (!answer.ok) throw new Error(said.problem);
+  kept = new Map();
   return said;
 }
 
@@ -85,4 +105,4 @@ function watch(tell) {
   document.addEventListener("visibilitychange", ask);
 }
 
-export const source = { load, open, watch, canOpen: !isOffline, isFrame: window.parent !== window };
+export const source = { load, ahead, open, watch, canOpen: !isOffline, isFrame: window.parent !== window };

@@ -199,10 +199,10 @@ export class PrefixTree {
 export const key = (row) => Array.from(row, (v) => (v < 0 ? "-" : v)).join("");
 
 export function percent(p) {
-  if (p > 0.9995) return "100 %";
-  if (p >= 0.0995) return `${fixed(100 * p, 0)} %`;
-  if (p >= 0.001) return `${fixed(100 * p, 1)} %`;
-  return p > 0 ? "< 0.1 %" : "0 %";
+  if (p > 0.9995) return "100 %";
+  if (p >= 0.0995) return `${fixed(100 * p, 0)} %`;
+  if (p >= 0.001) return `${fixed(100 * p, 1)} %`;
+  return p > 0 ? "< 0.1 %" : "0 %";
 }
 
 function compareRows(a, b) {
