@@ -36,7 +36,7 @@ from ancestral import (
     TabularAutoregressive,
 )
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.base import ConditionalDensity, GraphDensity
+from ancestral.base import ConditionalDensity, Density, GraphDensity
 from ancestral.graph.pairs import PairStatistics
 from tests.trust.forms import DTYPES, Array, Form, forms
 from tests.zoo import ZOO, Entry
@@ -71,7 +71,8 @@ def words(text: str) -> list[str]:
 def drawn(m: Any, given: Any) -> list[Array]:
     """Return rows drawn freely, and given known values where the model can."""
     rows = [m.sample(6, random_state=0)]
-    if not isinstance(m, OrderMixture):
+    refuses = isinstance(m, OrderMixture) or type(m)._draw_given is Density._draw_given
+    if not refuses:
         rows.append(m.sample(6, given=given, random_state=0))
     if isinstance(m, Sequential):
         how = {"method": "smc", "n_particles": 16}
@@ -137,6 +138,7 @@ ROWS: dict[str, Ask] = {
     "traverse": lambda m, f, X: m.n_components_ and m.traverse(f(X[0]), 0, f(np.arange(3.0))),
     "impute_draws": lambda m, f, X: m.impute_draws(f(gapped(X)), 2, random_state=0),
     "impute_covariance": lambda m, f, X: m.impute_covariance(f(gapped(X)[1])),
+    "responsibilities": lambda m, f, X: m.responsibilities(f(X)),
     "every_d": lambda m, f, X: None if m.n_missing_ else m.every_d(f(X)),
     "get_covariance": lambda m, f, X: m.get_covariance(),
     "get_precision": lambda m, f, X: m.get_precision(),
