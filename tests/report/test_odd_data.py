@@ -301,6 +301,9 @@ def test_the_numbers_of_the_figures_are_kept(odd):
     graphs, ppca = numbers["graphs"], numbers["ppca"]
     assert len(graphs["history"]) == graphs["n_iterations"] + 1
     assert sum(graphs["nodes_by_degree"]) == 15
+    assert all(sum(x["observed"]) == pytest.approx(1) for x in graphs["fit_shares"])
+    for half in numbers["autoregression"]["inpainting"]["halves"]:
+        assert sum(half["probabilities"]["tables"]) <= 1 + 1e-12
     assert len(graphs["clustering_by_graph"]) == 1
     assert len(ppca["eigenvalues"]) == ppca["m"]
     assert [x["step"] for x in numbers["autoregression"]["lstm_history"]] == [0, 1, 2]

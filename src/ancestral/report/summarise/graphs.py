@@ -244,6 +244,20 @@ def _about_check(check: Any) -> dict[str, Any]:
         "n_checked": check.n_draws,
         "fit_p_values": [{"name": name, "p": p} for name, p in values.items()],
         "smallest_p_value": min(values.values()),
+        "fit_shares": [
+            {
+                "name": name,
+                "labels": one.labels,
+                "observed": one.observed.tolist(),
+                "low": one.band()[0].tolist(),
+                "high": one.band()[1].tolist(),
+            }
+            for name, one in check.comparisons.items()
+        ],
+        "calibration": {
+            name: getattr(check.calibration, name).tolist()
+            for name in ("s", "predicted", "observed", "standard_errors", "n_pairs")
+        },
     }
 
 

@@ -109,6 +109,7 @@ def summarise_inpainting(tables: Any, lstm: Any, shape: tuple[int, int]) -> dict
         doubt = np.round([_entropy(one.posterior) for one in found], 9)
         shown = int(np.argmax(doubt))
         by_lstm = _by_network(lstm, images[shown], known)
+        condition = _condition(name, levels[shown], known, found[shown], tables, by_lstm)
         records.append(
             {
                 "half": name,
@@ -116,9 +117,11 @@ def summarise_inpainting(tables: Any, lstm: Any, shape: tuple[int, int]) -> dict
                 "n_known": int(known.sum()),
                 **_about_tables(found[shown], found),
                 **_about_network(by_lstm, lstm, tables),
+                "probabilities": condition.probabilities,
+                "mean": condition.mean.tolist(),
             }
         )
-        conditions.append(_condition(name, levels[shown], known, found[shown], tables, by_lstm))
+        conditions.append(condition)
         fills[name] = by_lstm
     farthest = max(
         (record for record in records if record["lstm_distance"] is not None),
