@@ -103,6 +103,8 @@ class Model(BaseEstimator, ABC):
                 raise ValueError(f"{name!r} is no fitted value")
             if isinstance(value, int) and abs(value) >= 1 << 63:  # numpy computes with none
                 raise ValueError(f"{name!r} is a whole number of more than 64 bits")
+            if name == "n_features_in_" and type(value) is not int:
+                raise ValueError(f"{name!r} is no whole number")
             setattr(self, name, value)
         self._check_state()
 

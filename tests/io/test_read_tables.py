@@ -66,6 +66,13 @@ def test_npz_in_natural_order(tmp_path):
         same(read_tables(tmp_path / "t.npz"), Tables.from_dense(dense))
 
 
+def test_npz_members_of_odd_names_have_an_order(tmp_path):
+    dense = hostile.dense_tables((2, 2, 2))
+    for names in (("²", "é", "٣"), ("a", "a" + "9" * 5000, "a1" + "0" * 5000)):
+        np.savez(tmp_path / "t.npz", **dict(zip(names, dense)))
+        same(read_tables(tmp_path / "t.npz"), Tables.from_dense(dense))
+
+
 def test_memory_is_that_of_the_reachable_rows(tmp_path):
     levels = (2,) * 20  # 16 MiB dense, one reachable row a table
     dense = hostile.dense_tables(levels, zeros=1.0)

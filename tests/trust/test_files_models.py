@@ -234,6 +234,15 @@ def test_a58_no_variance_below_zero(variance: float, path: Path) -> None:
         refuse_model(write_model(path, name, params, state), "variance", "Save the model again")
 
 
+def test_a58_values_of_another_kind(path: Path) -> None:
+    name, params, state = parts(LinearGaussian().fit(INPUTS, TARGET))
+    write_model(path, name, params, {**state, "n_features_in_": True})
+    refuse_model(path, "'n_features_in_' is no whole number")
+    name, params, state = parts(TabularAutoregressive().fit([[0, 1], [1, 1], [1, 0]]))
+    children = [child.astype(np.float32) for child in state["children_"]]
+    refuse_model(write_model(path, name, params, {**state, "children_": children}), "wrong shape")
+
+
 def test_a58_a_table_whose_rows_are_no_distributions_is_refused(path: Path) -> None:
     name, params, state = parts(TabularAutoregressive().fit([[0, 1], [1, 1], [1, 0]]))
     for row in ([0.6, 0.6], [1.5, -0.5], [np.nan, 1.0]):

@@ -127,10 +127,11 @@ def test_a45_byte_order_marks_and_line_ends_of_any_system(tmp_path: Path) -> Non
         ("a,b\n1,2\n".encode("utf-16"), "is UTF-16 text: save it as UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "NUL byte on line 1.*UTF-8"),
         (b"a,b\n1,\x002\n", "NUL byte on line 2.*UTF-8"),
+        (b"a,b\n1,2\x1d\n", "control character 0x1d on line 2"),  # a space to numpy
         ("a,é\n1,2\n".encode("latin-1"), r"byte 0xe9 on line 1 is not UTF-8 \(latin-1\?\): save"),
         (b"a,b\n1,2\n\xff\n", "byte 0xff on line 3 is not UTF-8"),
     ],
-    ids=["utf16", "utf16 without mark", "nul", "latin-1", "no text"],
+    ids=["utf16", "utf16 without mark", "nul", "control", "latin-1", "no text"],
 )
 def test_a45_other_encodings(tmp_path: Path, content: bytes, words: str) -> None:
     refuse(put(tmp_path, "a.csv", content), words, readers=BOTH)
@@ -177,6 +178,11 @@ def test_a47_widths_are_never_guessed(tmp_path: Path) -> None:
 )
 def test_a48_no_finite_number(tmp_path: Path, text: str, words: str) -> None:
     refuse(put(tmp_path, "a.csv", text), words, readers=BOTH, kind=DataError)
+
+
+def test_a48_a_very_long_cell_takes_no_long_time(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.csv", "a\n" + "9" * 100_000 + "x\n")
+    refuse(path, "line 2, column 'a': '9{40}' is text", readers=BOTH, kind=DataError)
 
 
 def test_a48_missing_cells_are_nan_where_that_is_asked_for(tmp_path: Path) -> None:

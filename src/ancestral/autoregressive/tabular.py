@@ -305,7 +305,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         for p, child, known in zip(
             self.probabilities_, self.children_, self.categories_, strict=True
         ):
-            if p.shape != child.shape or p.shape != (n, len(known)):
+            if child.dtype.kind != "i" or p.shape != child.shape or p.shape != (n, len(known)):
                 raise ValueError("a table has the wrong shape")
             if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1.0, atol=1e-9)):
                 raise ValueError("a row of a table does not sum to one")

@@ -245,5 +245,7 @@ def as_format_errors(name: str) -> Iterator[None]:
 
 
 def natural_order(key: str) -> tuple[Any, ...]:
-    """Sort key under which arr_2 comes before arr_10."""
-    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key))
+    """Sort key under which arr_2 comes before arr_10, by digits of any number."""
+    parts = re.split(r"(\d+)", key, flags=re.ASCII)
+    bare = [part.lstrip("0") for part in parts]
+    return tuple((len(b), b) if k % 2 else part for k, (part, b) in enumerate(zip(parts, bare)))
