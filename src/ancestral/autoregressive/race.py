@@ -171,10 +171,10 @@ class Fit:
             if self.budget:
                 self._take_rows(RACED_ROWS)
             chosen, standing, raced = self._race(varying)
-            if len(self.levels[0]) < len(self.whole[0]):
-                raced = {}  # fitted to some of the rows only
-            show(len(raced))
-            jobs = [(i, chosen) for i in varying if i not in raced and chosen]
+            # Those fitted to some of the rows only stand in until there is time for more rows.
+            whole = set(raced) if len(self.levels[0]) == len(self.whole[0]) else set()
+            show(len(whole))
+            jobs = [(i, chosen) for i in varying if i not in whole and chosen]
             done = self._fit_within(self.budget, jobs, show) if self.budget else None
             for (i, _), other in zip(jobs, self._fit_all(jobs, show) if done is None else done):
                 raced[i] = other
