@@ -15,14 +15,13 @@ LETTERS = {"a": 59, "b": 71, "c": 24}
 
 
 def rows_with_a_test() -> set[str]:
-    """Return the rows that the names of tests begin with."""
-    found = set()
+    """Return the rows that the names of tests begin with: test_b8_b9_... is of two."""
+    found: set[str] = set()
     for path in Path(__file__).parent.glob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            name = getattr(node, "name", None)
-            row = re.match(r"test_([a-z]\d+)_", name) if isinstance(name, str) else None
-            if row and isinstance(node, ast.FunctionDef):
-                found.add(row[1])
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                leading = re.match(r"test_((?:[abc]\d+_)+)", node.name)
+                found.update(leading[1].strip("_").split("_") if leading else ())
     return found
 
 
