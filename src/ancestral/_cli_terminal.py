@@ -86,8 +86,10 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     except BrokenPipeError:  # the reader has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except SystemExit as end:  # click's own answer to a reader that has gone: a deaf stdout
-        return 0 if sys.stdout is not out else int(bool(end.code))
+    except SystemExit as end:
+        # A reader that has gone: click leaves a deaf stdout, rich (and older clicks) the reason.
+        gone = sys.stdout is not out or isinstance(end.__context__, BrokenPipeError)
+        return 0 if gone else int(bool(end.code))
     except AncestralError as error:
         return _fail(str(error))
     except MemoryError:

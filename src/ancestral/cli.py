@@ -147,6 +147,7 @@ def sample(
     Example:
       ancestral sample letters.model -n 100 --collage letters.png
     """
+    _check_places(output, collage)
     model = ancestral.load(file)
     size = {name: value for name, value in size.items() if value is not None}
     if is_of_graphs(model):
@@ -171,6 +172,15 @@ def sample(
     named = getattr(model, "feature_names_in_", None)
     names = named if rows.ndim > 1 else [getattr(model, "target_name_", "y")]
     give_rows(rows, names, output, quiet=collage is not None, as_json=as_json)
+
+
+def _check_places(*paths: Path | None) -> None:
+    """Refuse files that cannot be written, before the work whose result they are to hold."""
+    from ancestral.model_file import check_destination
+
+    for path in paths:
+        if path is not None:
+            check_destination(path)
 
 
 def _refuse(model: Any, **options: Any) -> None:
@@ -223,6 +233,7 @@ def score(
     Example:
       ancestral score letters.model images.npy
     """
+    _check_places(output)
     model = ancestral.load(file)
     reading = Reading(**read)
     take_rows_as_named()
@@ -333,6 +344,7 @@ def studio(
     """
     from ancestral.studio.shelf import Shelf
 
+    _check_places(export)
     shelf = Shelf.of(paths)
     if export is not None:
         from ancestral.studio.bundle import export_page

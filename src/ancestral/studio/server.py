@@ -252,7 +252,6 @@ def run(
     token = new_token()
     shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
     rooms = Rooms(shelf)
-    rooms.make_all()  # while the browser starts
     app = make_app(rooms, token=token, port=number, hosts=_names(host))
     if not is_loopback(host):
         say(
@@ -262,13 +261,14 @@ def run(
     if port is None and number != PORT:
         say(f"Port {PORT} is in use: {number} is taken instead.")
     address = f"http://{_bracketed(shown)}:{number}/?token={token}"
-    say(f"{address}\nThe studio is open at this address. Ctrl+C closes it.")
     _raise_file_limit()
     server = uvicorn.Server(configuration(app))
-    if open_browser:
-        threading.Timer(0.3, webbrowser.open, [address]).start()
     try:
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt):  # from the first word on
+            rooms.make_all()  # while the browser starts
+            say(f"{address}\nThe studio is open at this address. Ctrl+C closes it.")
+            if open_browser:
+                threading.Timer(0.3, webbrowser.open, [address]).start()
             asyncio.run(server.serve(sockets=[listening]))
     finally:
         _close(rooms, say)
