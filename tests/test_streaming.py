@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,36 @@ def test_what_cannot_be_streamed_says_so(tmp_path: Path) -> None:
     (tmp_path / "y.npy").write_bytes((tmp_path / "y.npy").read_bytes()[:-9])
     with pytest.raises(FormatError, match="promises"):
         streaming.fit_chunks(PPCA(1), tmp_path / "y.npy")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_buffer_may_be_written_over(threads: int) -> None:
+    """What yields the chunks may reuse one array for all of them."""
+    from threadpoolctl import threadpool_limits
+
+    X = np.random.default_rng(0).normal(size=(6_000, 60)) + np.arange(6).repeat(1000)[:, None]
+
+    def chunks() -> Iterator[np.ndarray]:
+        buffer = np.empty((1_000, 60))
+        for k in range(6):
+            buffer[:] = X[1_000 * k : 1_000 * (k + 1)]
+            yield buffer
+
+    with threadpool_limits(threads):
+        model = streaming.fit_chunks(PPCA(3), chunks())
+    np.testing.assert_allclose(model.mean_, X.mean(axis=0), rtol=1e-12)
+    assert model.score(X) == pytest.approx(PPCA(3).fit(X).score(X), rel=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_of_many_parts_is_fitted_as_a_whole(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from threadpoolctl import threadpool_limits
+
+    X = np.random.default_rng(0).normal(size=(5_000, 40)) * np.linspace(3, 1, 40) + 7
+    np.save(tmp_path / "x.npy", X)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 40 * 8 * 300)
+    with threadpool_limits(threads):
+        model = streaming.fit_chunks(PPCA(3), tmp_path / "x.npy")
+    assert model.score(X) == pytest.approx(PPCA(3).fit(X).score(X), rel=1e-12)

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, reduce
-from itertools import groupby, pairwise
+from itertools import pairwise
 from operator import add
 from typing import Any, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
+MOST_AHEAD = 6  # chunks that are held at once
 LEAST_NUMBERS = 1 << 21  # below so many values a thread costs more than it saves
 
 _busy = threading.Lock()
@@ -48,10 +49,8 @@ def in_threads(task: Callable[[slice], T], parts: Sequence[slice], n_numbers: in
         _busy.release()
 
 
-def summed(
-    task: Callable[[S], T], items: Iterable[S], start: T, *, is_small: Callable[[S], bool]
-) -> T:
-    """Return start + task(item) + ..., in order, the tasks some items ahead on threads.
+def summed(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
+    """Return start + task(item) + ..., in order, some items ahead on threads of their own.
 
     Parameters
     ----------
@@ -59,26 +58,13 @@ def summed(
         Releases the interpreter in numpy.
     items : iterable
         Drawn from on the calling thread, so that the next is read while others are worked on.
+        Each must stay as it is when the next is drawn; up to `MOST_AHEAD` are held at once.
     start : any
         What the first is added to.
-    is_small : callable
-        Tells of an item whether a few like it may be held at once; another is taken alone.
     """
-    for several, run in groupby(items, is_small):
-        start = (_summed_ahead if several else _summed_in_turn)(task, run, start)
-    return start
-
-
-def _summed_in_turn(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
-    """Return start + task(item) + ..., one at a time."""
-    return reduce(add, map(task, items), start)
-
-
-def _summed_ahead(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
-    """Return start + task(item) + ..., as many at a time as there are threads."""
-    workers = n_threads()
+    workers = min(n_threads(), MOST_AHEAD - 1)
     if workers < 2 or not _busy.acquire(blocking=False):
-        return _summed_in_turn(task, items, start)
+        return reduce(add, map(task, items), start)
     total, waiting = start, deque[Future[T]]()
     try:
         with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:

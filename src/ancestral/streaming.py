@@ -36,7 +36,8 @@ def fit_chunks(model: M, chunks: Any) -> M:
     chunks : iterable, or path-like
         Arrays of shape (n_i, n_features) for densities, pairs (X, y) or triples
         (X, y, sample_weight) for conditional models, lists of graphs for graph models; or the
-        path of a .npy file of rows, read by offset.
+        path of a .npy file of rows, read by offset, some 32 MiB at a time and at most six such
+        parts ahead. Chunks of an iterable are taken one at a time.
 
     Returns
     -------
@@ -59,20 +60,15 @@ def fit_chunks(model: M, chunks: Any) -> M:
     True
     """
     _refuse_without_statistics(model)
-    if isinstance(chunks, str | os.PathLike):
-        chunks = read_chunks(chunks)
-    rest = iter(chunks)
-    try:
-        first = _checked_chunk(model, next(rest), reset=True)
-    except StopIteration:
-        raise DataError("there are no chunks: give at least one array of rows.") from None
+    from_file = isinstance(chunks, str | os.PathLike)
+    rest = read_chunks(chunks) if from_file else iter(chunks)
+    total = _first_statistics(model, rest)
     checked = (_checked_chunk(model, chunk, reset=False) for chunk in rest)
-    total = summed(
-        lambda data: model._statistics(*data),
-        checked,
-        model._statistics(*first),
-        is_small=_is_small,
-    )
+    if from_file:
+        total = summed(lambda data: model._statistics(*data), checked, total)
+    else:  # one at a time: what yields them may write each over the last
+        for data in checked:
+            total = total + model._statistics(*data)
     model._seen = None
     model._solve(total)
     return model
@@ -271,20 +267,19 @@ def _merge(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
     return reduce(add, (part[0] for part in parts)), parts[0][1]
 
 
+def _first_statistics(model: Any, chunks: Iterator[Any]) -> Any:
+    """Return the statistics of the first chunk, whose columns the others must have."""
+    for chunk in chunks:
+        return model._statistics(*_checked_chunk(model, chunk, reset=True))
+    raise DataError("there are no chunks: give at least one array of rows.")
+
+
 def _checked_chunk(model: Any, chunk: Any, *, reset: bool) -> tuple[Any, ...]:
     """Return one chunk checked as `fit` would."""
     sizes = (2, 3) if isinstance(model, ConditionalDensity) else (2,)
     parts = chunk if isinstance(chunk, tuple) and len(chunk) in sizes else (chunk, None)
     checked: tuple[Any, ...] = model._check_chunk(*parts, reset=reset)
     return checked
-
-
-def _is_small(data: tuple[Any, ...]) -> bool:
-    """Tell whether a few chunks like this one may be held at once; graphs have their own ways."""
-    arrays = [part for part in data if part is not None]
-    if not all(isinstance(part, np.ndarray) for part in arrays):
-        return False
-    return sum(part.nbytes for part in arrays) <= 2 * CHUNK_BYTES
 
 
 def _refuse_without_statistics(model: Any) -> None:

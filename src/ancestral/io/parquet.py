@@ -43,9 +43,10 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
         raise FormatError(f"{source.name}: a gzipped Parquet file: gunzip it first.")
     source.file.seek(0)
     try:
-        file = pq.ParquetFile(source.file)
+        # On this thread alone: arrow's own would call back into Python for each piece of the file.
+        file = pq.ParquetFile(source.file, pre_buffer=False)
         fields = _numeric_fields(file, source, pa.types)
-        table = file.read(columns=[field.name for field in fields])
+        table = file.read(columns=[field.name for field in fields], use_threads=False)
         table.validate(full=True)
     except AncestralError:
         raise
