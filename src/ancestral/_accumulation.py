@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral._threads import even_parts, in_threads, n_threads
 from ancestral.errors import DataError
 
-EPS = float(np.finfo(np.float64).eps)
 # Largest variance over the least variance of a column given the others, up to which products in
 # float64 and in float32 leave the mean of the least eigenvalues right to 1e-6; in float32 for each
 # square root of the number of columns, over which the errors of products average.

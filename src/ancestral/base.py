@@ -446,6 +446,7 @@ class ConditionalDensity(RegressorMixin, Model):
         self._refuse_zero_variance()
         return mean + self._noise(std, as_generator(random_state))
 
+    @within_memory(FEWER_ROWS)
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R², the share of the variance of y that the mean explains.
 

@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,7 +20,8 @@ from types import FrameType
 from typing import Any, Self
 
 from ancestral import model_file
-from ancestral.errors import AncestralWarning, DataTypeError, FormatError, ModelError, SaveError
+from ancestral._validation import warn
+from ancestral.errors import DataTypeError, FormatError, ModelError, SaveError
 
 KIND = "Checkpoint"
 KEPT = 2  # newest files: the last but one is there if the last is damaged
@@ -95,7 +95,7 @@ class Checkpoints:
             try:
                 state = self._read(path)
             except FormatError as error:
-                warnings.warn(f"{error} An older checkpoint is tried.", AncestralWarning, 2)
+                warn(f"{error} An older checkpoint is tried.")
                 continue
             self._refuse_another_run(path, state["settings"])
             return state

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._accumulation import (
-    EPS,
     STEEP,
     checked_weights,
     exact_sum,
@@ -24,7 +23,7 @@ from ancestral._accumulation import (
     root_about_mean,
     scatter_about,
 )
-from ancestral._decomposition import eigen_of_root, eigen_of_scatter
+from ancestral._decomposition import EPS, eigen_of_root, eigen_of_scatter
 from ancestral.errors import DataError
 
 

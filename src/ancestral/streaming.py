@@ -19,13 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._threads import summed
+from ancestral._validation import within_memory
 from ancestral.base import ConditionalDensity, FromStatistics
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 
 CHUNK_BYTES = 32 << 20
+SMALLER_CHUNKS = "Give smaller chunks, or fewer columns."
 M = TypeVar("M", bound=FromStatistics)
 
 
+@within_memory(SMALLER_CHUNKS)
 def fit_chunks(model: M, chunks: Any) -> M:
     """Fit a model to data that come in parts.
 
@@ -166,6 +169,7 @@ class NpyTable:
         return flat.reshape(stop - start, self.n_columns)
 
 
+@within_memory(SMALLER_CHUNKS)
 def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = None) -> M:
     """Fit a model with Dask: statistics in the workers, merged as a tree, solved here.
 

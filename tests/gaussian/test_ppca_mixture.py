@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -167,3 +169,26 @@ def test_what_is_wrong_is_named() -> None:
 def test_steps_that_ran_out_are_said() -> None:
     with pytest.warns(AncestralWarning, match="max_iter=2 steps"):
         PPCAMixture(2, 1, max_iter=2, n_starts=1, random_state=0).fit(simulated(200, 6))
+
+
+def test_rows_that_do_not_vary_are_named_as_ppca_names_them() -> None:
+    with pytest.raises(ModelError, match="X has no variance"):
+        PPCAMixture(2, 1).fit(np.ones((20, 3)))
+
+
+def test_a_row_out_of_reach_has_no_density_and_no_model(fitted: PPCAMixture) -> None:
+    far = [[1e200, 0.0, 0.0, 0.0]]
+    assert fitted.log_density(far)[0] == -np.inf
+    assert PPCA(1).fit(simulated(50, 7)).log_density(far)[0] == -np.inf
+    with pytest.raises(DataError, match="row 0 is so far from every model"):
+        fitted.responsibilities(far)
+
+
+def test_names_of_columns_are_no_reason_to_warn_when_drawing() -> None:
+    pd = pytest.importorskip("pandas")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = PPCAMixture(2, 1, random_state=0).fit(
+            pd.DataFrame(simulated(200, 8), columns=list("abcd"))
+        )
+        assert model.sample(3, random_state=0).shape == (3, 4)

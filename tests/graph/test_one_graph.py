@@ -87,3 +87,23 @@ def test_parameters_that_cannot_be_are_named(parameters: dict[str, Any], message
     _, A = simulated(40)
     with pytest.raises(ModelError, match=message):
         Latent(**parameters).fit(A)
+
+
+def test_dataframes_are_read_in_the_order_of_the_first() -> None:
+    pd = pytest.importorskip("pandas")
+    names = ["a", "b", "c", "d"]
+    E = np.zeros((4, 4), int)
+    E[0, 1] = E[1, 0] = E[2, 3] = E[3, 2] = 1
+    first = pd.DataFrame(E, index=names, columns=names)
+    other = ["c", "a", "d", "b"]
+    one, two = as_adjacencies([first, first.loc[other, other]])
+    assert (one != two).nnz == 0
+
+
+def test_labels_that_only_count_say_nothing() -> None:
+    pd = pytest.importorskip("pandas")
+    E = np.zeros((3, 3), int)
+    E[0, 1] = E[1, 0] = 1
+    counted = pd.DataFrame(np.eye(3), index=[0, 1, 2])
+    shuffled = pd.DataFrame(E, index=[2, 0, 1], columns=[2, 0, 1])
+    assert Graph(counted, shuffled).adjacency[0, 1] == 1

@@ -235,7 +235,7 @@ def test_stacks_that_do_not_go_together_are_named(tmp_path):
         read_graphs(path)
     np.savez(path, features=X, adjacency=E)
     for word in ("attributes", "categorical"):
-        with pytest.raises(DataError, match=f"{word}= belongs to GraphML"):
+        with pytest.raises(DataError, match=f"{word}= chooses among named attributes"):
             read_graphs(path, **{word: ["x"]})
 
 

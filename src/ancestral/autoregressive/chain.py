@@ -65,14 +65,14 @@ class ChainAutoregressive(Sequential):
     n_raced : int
         Variables over which the candidates are raced.
     cpu_seconds : float or None
-        Processor seconds that the fit may take. Where all rows would take longer, the candidates
-        are raced on 20,000 of them, and as many as there is time for fit the winner; a variable
-        for which none is left keeps its smoothed marginal. Counted in this process, so not
-        together with `n_jobs`; the model then depends on the machine's speed. None: no bound.
+        Processor seconds that the fit may take. With a number, the candidates are raced on at most
+        20,000 rows, and as many as there is time for fit the winner; a variable for which none is
+        left keeps its smoothed marginal. Counted in this process, so not together with `n_jobs`;
+        the model then depends on the machine's speed. None: no bound, and all rows for all.
     n_jobs : int or None
         Conditionals fitted at once, by joblib: its backends, Dask's too, spread them.
     random_state : None, int, RandomState or Generator
-        An int gives the same model, whatever `n_jobs`, while `cpu_seconds` does not bind.
+        An int gives the same model, whatever `n_jobs`, while `cpu_seconds` is None.
     verbose : bool
         Show progress on stderr.
 

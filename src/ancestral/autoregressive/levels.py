@@ -19,6 +19,7 @@ from ancestral.base import Density
 from ancestral.errors import DataError
 
 MISSING = -1
+_LEVELS = (bool, np.bool_, int, np.integer, float, np.floating, str)
 _BINARISE = "Binarise grey pixels with X >= 0.5."
 
 
@@ -62,8 +63,9 @@ class DiscreteDensity(Density):
             wrong = known[place] != filled
             if wrong.any():
                 i = int(np.flatnonzero(wrong)[0])
-                where = f"{describe_place((i, j))}{_pixel(j, X.shape[1])}"
-                raise DataError(_unknown_level(X[i, j], where, known, name))
+                pixel = _pixel(j, X.shape[1])
+                where = f"{describe_place((i, j))}{pixel}"
+                raise DataError(_unknown_level(X[i, j], where, known, name, image=bool(pixel)))
             codes[:, j] = np.where(gap, MISSING, place)
         return codes
 
@@ -139,10 +141,7 @@ def _refuse_fractions(X: NDArray) -> None:
         wrong = (X >= 2.0**63) | (X < -(2.0**63))
         if wrong.any():
             i, j = (int(k) for k in np.argwhere(wrong)[0])
-            raise DataError(
-                f"X holds {X[i, j]!s} at {describe_place((i, j))}, which is no integer of 64 bits. "
-                "Recode the levels, or give them as text."
-            )
+            raise DataError(_too_large(X[i, j], describe_place((i, j))))
 
 
 def _refuse_odd_objects(X: NDArray) -> None:
@@ -162,6 +161,21 @@ def _refuse_odd_objects(X: NDArray) -> None:
                 f"X holds {value!r} at {where} where row 0 holds {X[0, j]!r}: text and numbers "
                 "cannot be ordered. Make each column of one kind."
             )
+        if not isinstance(value, _LEVELS):
+            raise DataError(
+                f"X holds {value!r} at {where}, a {type(value).__name__}; levels are integers, "
+                "booleans or text. Recode it."
+            )
+        if not isinstance(value, str) and not -(2**63) <= value < 2**63:
+            raise DataError(_too_large(value, where))
+
+
+def _too_large(value: Any, where: str) -> str:
+    """Word the error for a whole number that 64 bits do not hold."""
+    return (
+        f"X holds {value!s} at {where}, which is no integer of 64 bits. "
+        "Recode the levels, or give them as text."
+    )
 
 
 def _pixel(j: int, width: int) -> str:
@@ -194,14 +208,14 @@ def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
     return column
 
 
-def _unknown_level(value: Any, where: str, known: NDArray, name: str) -> str:
-    """Word the error for a level that was not seen in `fit`."""
+def _unknown_level(value: Any, where: str, known: NDArray, name: str, *, image: bool) -> str:
+    """Word the error for a level that was not seen in `fit`, of an image perhaps."""
     shown = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
     mend = "Recode it, or fit to rows that hold it."
     if known.dtype.kind in "biu" and np.array_equal(known, [0, 1]):
         if 0 < float(value) < 1:
             mend = _BINARISE
-        elif 1 < float(value) < 256:
+        elif image and 1 < float(value) < 256:
             mend = f"Binarise pixels of 0 to 255 with {name} > 127."
     return (
         f"{name} holds {value!s} at {where}, a level not seen in fit; "

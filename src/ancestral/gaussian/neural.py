@@ -199,12 +199,18 @@ class NeuralGaussian(ConditionalDensity):
 
     def _standardise(self, X: Float, y: Float) -> None:
         """Learn the means and scales of inputs and target; a constant input has the scale 1."""
-        self.input_mean_ = X[0] + (X - X[0]).mean(axis=0)
-        spread = np.sqrt(((X - self.input_mean_) ** 2).mean(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.input_mean_ = X[0] + (X - X[0]).mean(axis=0)
+            spread = np.sqrt(((X - self.input_mean_) ** 2).mean(axis=0))
+            self.target_mean_ = float(y[0] + (y - y[0]).mean())
+            self.target_scale_ = float(np.sqrt(((y - self.target_mean_) ** 2).mean()))
+        if not (np.isfinite(spread).all() and np.isfinite(self.target_scale_)):
+            raise ModelError(
+                "X or y overflow when squared: float64 holds squares of spreads up to about "
+                "1e150. Rescale them, for example by dividing by their largest."
+            )
         noise = 16 * EPS * np.abs(self.input_mean_)
         self.input_scale_ = np.where(spread > noise, spread, 1.0)
-        self.target_mean_ = float(y[0] + (y - y[0]).mean())
-        self.target_scale_ = float(np.sqrt(((y - self.target_mean_) ** 2).mean()))
         if self.target_scale_ <= 16 * EPS * abs(self.target_mean_):
             raise ModelError(
                 f"y is constant ({self.target_mean_:g}): the variance is 0 and the likelihood "

@@ -16,6 +16,7 @@ Symbols: pi weights_, mu_c means_, W_c loadings_, sigma_c^2 noise_variances_, fa
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._validation import (
+    FEWER_ROWS,
     as_generator,
     as_numbers,
     check_integer,
@@ -32,10 +34,11 @@ from ancestral._validation import (
     log_sum_exp,
     refuse_non_finite,
     warn,
+    within_memory,
 )
 from ancestral.base import Density, MaximumLikelihood
-from ancestral.errors import ModelError
-from ancestral.gaussian import patterns, projections
+from ancestral.errors import DataError, ModelError
+from ancestral.gaussian import degenerate, patterns, projections
 from ancestral.gaussian.patterns import Factors
 from ancestral.gaussian.ppca import closed_form
 from ancestral.gaussian.projections import Frame
@@ -134,12 +137,13 @@ class PPCAMixture(MaximumLikelihood, Density):
             )
         n_starts = check_integer(self.n_starts, "n_starts", minimum=1)
         starts = _starts(X, n_models, n_starts, as_generator(self.random_state))
-        least = COLLAPSED * float(Moments.of(X).spreads.sum()) / X.size
+        eigenvalues, _ = degenerate.decomposed(Moments.of(X), 1)
+        least = COLLAPSED * float(eigenvalues.sum()) / X.shape[1]
         climbed = [_climb(X, start, n_models, q, least, tol, max_iter) for start in starts]
         found = [path for path in climbed if path is not None]
         if not found:
             raise ModelError(
-                f"from each of {self.n_starts} starts a model closed in on rows that leave it no "
+                f"from each of {len(starts)} starts a model closed in on rows that leave it no "
                 "noise, where the likelihood has no bound. Pass fewer models or components, or "
                 "more rows."
             )
@@ -181,6 +185,7 @@ class PPCAMixture(MaximumLikelihood, Density):
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         return log_sum_exp(self._joint(X))
 
+    @within_memory(FEWER_ROWS)
     def responsibilities(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return p(c | x) of each row: which model it was drawn from, as far as x tells.
 
@@ -193,10 +198,25 @@ class PPCAMixture(MaximumLikelihood, Density):
         -------
         ndarray of shape (n_samples, n_models)
             Rows sum to one.
+
+        Raises
+        ------
+        DataError
+            For a row so far out that its density under every model is 0 in float64.
         """
         self._check_fitted()
-        joint = self._joint(self._check_rows(X, reset=False))
-        return np.exp(joint - log_sum_exp(joint)[:, None])
+        return self._responsibilities(self._check_rows(X, reset=False))
+
+    def _responsibilities(self, X: NDArray) -> NDArray[np.float64]:
+        joint = self._joint(X)
+        log_p = log_sum_exp(joint)
+        lost = np.flatnonzero(np.isneginf(log_p))
+        if len(lost):
+            raise DataError(
+                f"row {lost[0]} is so far from every model that all its densities are 0 in "
+                "float64. Look whether its units are those of the fit."
+            )
+        return np.exp(joint - log_p[:, None])
 
     @property
     def _factors(self) -> list[Factors]:
@@ -216,7 +236,7 @@ class PPCAMixture(MaximumLikelihood, Density):
         """Draw c given the known values, then z given both, then the unknown values."""
         row = as_numbers(given, name="given").astype(np.float64)[None]
         refuse_non_finite(row[0], name="given", missing=True)
-        counts = rng.multinomial(n_samples, self.responsibilities(row)[0])
+        counts = rng.multinomial(n_samples, self._responsibilities(row)[0])
         drawn = [
             patterns.draw_unknown(row, count, factors, rng)[:, 0]
             for count, factors in zip(counts, self._factors)
@@ -267,14 +287,17 @@ class _Path:
 def _starts(X: NDArray, n_models: int, n_starts: int, rng: np.random.Generator) -> list[NDArray]:
     """Return partitions of the rows by k-means, as labels."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     if n_models == 1:
         return [np.zeros(len(X), np.intp)]
     seeds = rng.integers(2**31, size=n_starts)
-    return [
-        KMeans(n_models, n_init=1, random_state=int(seed)).fit(X).labels_.astype(np.intp)
-        for seed in seeds
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer rows differ: EM will show it
+        return [
+            KMeans(n_models, n_init=1, random_state=int(seed)).fit(X).labels_.astype(np.intp)
+            for seed in seeds
+        ]
 
 
 def _climb(

@@ -93,7 +93,8 @@ def each_block(X: NDArray, frame: Frame, use: Use) -> None:
 def log_density(X: NDArray, frame: Frame) -> NDArray[np.float64]:
     """Return log p of each row under the normal density of the frame, in nats.
 
-    A row that is not finite has a result that is not.
+    A row with NaN or infinity has a result that is not finite; a row whose squares overflow has a
+    density of 0.
     """
     weights, shared = frame.density_terms
     result = np.empty(len(X))
@@ -102,6 +103,9 @@ def log_density(X: NDArray, frame: Frame) -> NDArray[np.float64]:
         result[rows] = shared - 0.5 * (squares / frame.noise - weights @ (along * along))
 
     each_block(X, frame, use)
+    odd = np.flatnonzero(np.isnan(result))
+    if len(odd):
+        result[odd[np.isfinite(X[odd]).all(axis=1)]] = -np.inf
     return result
 
 

@@ -20,14 +20,14 @@ def aligned(features: Any, adjacency: Any) -> Any:
     DataError
         When labels are repeated or name other nodes, naming the first.
     """
-    if not _is_labelled(adjacency):
+    if not is_labelled(adjacency):
         return adjacency
     rows, columns = list(adjacency.index), list(adjacency.columns)
     if len(rows) != len(columns):
         return adjacency  # of a wrong shape, as its reader will say
     if _in_another_order(columns, rows, "the columns of adjacency", "its rows"):
         adjacency = adjacency[rows]
-    if not _is_labelled(features) or len(features.index) != len(rows):
+    if not is_labelled(features) or len(features.index) != len(rows):
         return adjacency
     nodes = list(features.index)
     if _in_another_order(rows, nodes, "the rows of adjacency", "the rows of features"):
@@ -35,7 +35,7 @@ def aligned(features: Any, adjacency: Any) -> Any:
     return adjacency
 
 
-def _is_labelled(table: Any) -> bool:
+def is_labelled(table: Any) -> bool:
     """Tell whether a table has labels on rows and columns, as pandas' dataframes do."""
     return all(hasattr(table, name) for name in ("index", "columns", "loc"))
 
@@ -43,12 +43,10 @@ def _is_labelled(table: Any) -> bool:
 def _in_another_order(labels: list[Any], wanted: list[Any], one: str, other: str) -> bool:
     """Tell whether both name the same nodes in different orders; refuse different names."""
     counted = list(range(len(labels)))
-    if labels == wanted:
+    if labels == wanted or counted in (labels, wanted):
         return False
     if len({*labels}) == len(labels) and {*labels} == {*wanted}:
         return True
-    if counted in (labels, wanted):
-        return False
     i, odd = next((i, a) for i, (a, b) in enumerate(zip(labels, wanted, strict=True)) if a != b)
     raise DataError(
         f"{one} and {other} name different nodes: {odd!r} at {i} where the other has "

@@ -26,11 +26,13 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from ancestral._validation import (
+    FEWER_GRAPHS,
     as_generator,
     check_integer,
     check_n_samples,
     check_number,
     warn,
+    within_memory,
 )
 from ancestral.base import GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
@@ -152,6 +154,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         n, m = self.positions_.shape
         return n * m - m * (m - 1) // 2 + 1
 
+    @within_memory(FEWER_GRAPHS)
     def fit(self, graphs: Any, y: Any = None) -> Self:
         """Learn the positions of the nodes of a graph.
 
@@ -261,6 +264,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
             )
         return X, b, history
 
+    @within_memory(FEWER_GRAPHS)
     def log_density(self, graphs: Any) -> Float:
         """Return log p(E | X) of graphs on the fitted nodes, at the fitted positions, in nats.
 
@@ -300,6 +304,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         np.fill_diagonal(p, 0.0)
         return p
 
+    @within_memory(FEWER_GRAPHS)
     def sample(
         self, n_samples: int = 1, *, n_nodes: int | None = None, random_state: Any = None
     ) -> list[Graph]:
@@ -337,7 +342,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
 
     def _check_state(self) -> None:
         X, errors = self.positions_, self.standard_errors_
-        if np.ndim(X) != 2 or np.shape(errors) != np.shape(X) or X.shape[0] <= X.shape[1] < 1:
+        if np.ndim(X) != 2 or np.shape(errors) != np.shape(X) or not X.shape[1]:
             raise ValueError("positions and standard errors must be tables of one shape")
-        if not (np.isfinite(X).all() and np.isfinite(self.intercept_)):
-            raise ValueError("positions and intercept must be finite")
+        finite = np.isfinite(X).all() and np.isfinite(errors).all()
+        if not (finite and np.isfinite(self.intercept_)):
+            raise ValueError("positions, standard errors and intercept must be finite")

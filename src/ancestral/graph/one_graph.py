@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ancestral.errors import DataError, DataTypeError
 from ancestral.graph.graphs import Graph, library_of, say_ignored_loops, symmetric
+from ancestral.graph.labels import aligned, is_labelled
 
 ACCEPTED = "an adjacency (array or sparse), a networkx or igraph graph, or a Graph"
 
@@ -22,7 +23,8 @@ def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.cs
     graphs : one graph or a list of them
         Each an adjacency of shape (n_nodes, n_nodes) (array-like, dataframe, scipy sparse), a
         networkx or igraph graph, a Graph or a tuple (features, adjacency), whose features are not
-        looked at. An array of shape (n_graphs, n_nodes, n_nodes) is a list.
+        looked at. An array of shape (n_graphs, n_nodes, n_nodes) is a list. Dataframes are read
+        in the order of the first one's labels.
     n_nodes : int, optional
         Of the model that asks.
 
@@ -38,6 +40,8 @@ def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.cs
     items = [graphs] if _is_one(graphs) else _listed(graphs)
     if not items:
         raise DataError("graphs is empty: give at least one graph.")
+    named = next((item for item in items if is_labelled(item)), None)
+    items = [aligned(named, item) for item in items]
     alone = len(items) == 1
     checked = [_graph(item, "" if alone else f"graph {k}: ") for k, item in enumerate(items)]
     wanted = checked[0].n_nodes if n_nodes is None else n_nodes

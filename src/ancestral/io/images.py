@@ -97,7 +97,11 @@ def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
 def _files(folder: Path, name: str) -> list[Path]:
     """Return the pictures' paths, sorted so that 2 stands before 10."""
     found = []
-    for entry in folder.iterdir():
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise FormatError(f"{name}: cannot be listed ({error.strerror}).") from None
+    for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in _LEFT_BY_SYSTEMS:
             continue
         if entry.is_dir():

@@ -195,7 +195,7 @@ def _names_a_set(path: Path) -> bool:
 
 
 def published(paths: dict[str, Path]) -> Published | None:
-    """Return the best figure published for a set: from beside it, or else hidden Chow-Liu trees'.
+    """Return a figure published for a set: hidden Chow-Liu trees', or else the best from beside it.
 
     Raises
     ------

@@ -109,7 +109,9 @@ def summarise_inpainting(tables: Any, lstm: Any, shape: tuple[int, int]) -> dict
         doubt = np.round([_entropy(one.posterior) for one in found], 9)
         shown = int(np.argmax(doubt))
         by_lstm = _by_network(lstm, images[shown], known)
-        condition = _condition(name, levels[shown], known, found[shown], tables, by_lstm)
+        condition = _condition(
+            name, levels[shown], known, found[shown], tables, _by_image(lstm, by_lstm)
+        )
         records.append(
             {
                 "half": name,
@@ -142,6 +144,14 @@ def _by_network(lstm: Any, image: NDArray, known: NDArray[np.bool_]) -> Completi
     if math.prod(free) > LIMIT:
         return None
     return complete(lstm, np.where(known, lstm._encode(image[None])[0], -1))
+
+
+def _by_image(lstm: Any, found: Completions | None) -> dict[tuple[Any, ...], float] | None:
+    """Return the network's posterior by image: its level codes need not be the tables'."""
+    if found is None:
+        return None
+    images = lstm._decode(found.levels).tolist()
+    return {tuple(image): float(p) for image, p in zip(images, found.posterior)}
 
 
 def _entropy(p: NDArray[np.float64]) -> float:
@@ -182,7 +192,7 @@ def _condition(
     known: NDArray[np.bool_],
     found: Completions,
     tables: Any,
-    by_lstm: Completions | None,
+    by_lstm: dict[tuple[Any, ...], float] | None,
 ) -> Condition:
     """Return a line of the figure."""
     top = np.array([max(len(c) - 1, 1) for c in tables.categories_])
@@ -190,10 +200,8 @@ def _condition(
     order = np.argsort(-np.round(p, 12), kind="stable")[:MOST]
     probabilities: dict[str, Any] = {"tables": p[order].tolist()}
     if by_lstm is not None:
-        known_to_network = {tuple(r): q for r, q in zip(by_lstm.levels, by_lstm.posterior)}
-        probabilities["LSTM"] = [
-            float(known_to_network.get(tuple(found.levels[k]), 0.0)) for k in order
-        ]
+        images = tables._decode(found.levels[order]).tolist()
+        probabilities["LSTM"] = [by_lstm.get(tuple(image), 0.0) for image in images]
     n = len(found.levels)
     return Condition(
         name=f"{name}:\n{n} image{'s' * (n != 1)}",
