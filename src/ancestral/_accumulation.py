@@ -27,8 +27,10 @@ STEEP_SINGLE = 10.0
 # rounding adds is that many squared times eps. In float32 there are fewer digits to spare.
 NEAR, NEAR_SINGLE = 4.0, 1.0
 
+CORNER = 128  # columns, next to each other, by which steepness is guessed
+
 BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES, PLAIN_BYTES = 16 << 20, 64 << 20
 ROOT_BYTES = 32 << 20
 
 
@@ -110,11 +112,12 @@ def scatter_about(
     Float32 rows go through products in float32 where those leave the scatter right.
     """
     if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
-        # A first part that is steep saves the rest of a pass that would be thrown away.
+        # A corner that is steep saves a pass that would be thrown away.
         limit = STEEP_SINGLE * X.shape[1] ** 0.5
-        first = X[: max(BLOCK_ROWS, 2 * X.shape[1])]
-        long = len(X) > 8 * len(first)
-        if not long or not is_steep(_scatter(first, shift, None, np.float32)[1], limit):
+        middle = max(0, (X.shape[1] - CORNER) // 2)
+        columns = slice(middle, middle + CORNER)
+        corner = np.ascontiguousarray(X[: 4 * CORNER, columns])
+        if not is_steep(_scatter(corner, shift[columns], None, np.float32)[1], limit):
             offset, scatter = _scatter(X, shift, None, np.float32)
             if np.isfinite(offset).all() and not is_steep(scatter, limit):
                 return offset, scatter, True
@@ -134,7 +137,9 @@ def _scatter(
     def summed(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return _sums(X, shift, weights, part)
 
-    n_parts = min(n_threads(), max(1, n // (4 * d)))  # each part has a (d, d) sum of its own
+    # Each part has a (d, d) sum of its own. Rows that need no centring leave the threads to BLAS.
+    plain = _is_plain(X, shift, weights)
+    n_parts = 1 if plain else min(n_threads(), max(1, n // (4 * d)))
     sums = in_threads(summed, even_parts(n, n_parts), X.size)
     product, total = sums[0]
     for other_product, other_total in sums[1:]:
@@ -151,9 +156,10 @@ def _sums(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return sum w (x - s)(x - s)^T and sum w (x - s) over a part, block by block."""
     d = X.shape[1]
-    rows = min(part.stop - part.start, max(BLOCK_ROWS, BLOCK_BYTES // (shift.itemsize * d)))
-    as_they_are = weights is None and X.dtype == shift.dtype and not shift.any()
-    in_place = as_they_are and X.flags.c_contiguous
+    plain = _is_plain(X, shift, weights)
+    size = PLAIN_BYTES if plain else BLOCK_BYTES
+    rows = min(part.stop - part.start, max(BLOCK_ROWS, size // (shift.itemsize * d)))
+    in_place = plain and X.flags.c_contiguous
     # Else blocks are copied to C order: Fortran-ordered input gives the same bits.
     block = np.empty((0 if in_place else rows, d), shift.dtype)
     square = np.empty((d, d), shift.dtype)
@@ -171,6 +177,11 @@ def _sums(
                 B *= np.sqrt(w)[:, None]
             product += np.matmul(B.T, B, out=square)
     return product, total
+
+
+def _is_plain(X: NDArray, shift: NDArray, weights: NDArray[np.float64] | None) -> bool:
+    """Tell whether rows may be multiplied as they are, neither centred nor weighted."""
+    return weights is None and X.dtype == shift.dtype and not shift.any()
 
 
 def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:

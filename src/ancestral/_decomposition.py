@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._threads import one_thread
+
 EPS = float(np.finfo(np.float64).eps)
-LARGE = 256  # rows from which leaving out vectors saves more than it costs
+# Rows from which leaving out vectors gains something, and below which a second thread waits longer
+# than it works.
+LARGE, SMALL = 256, 800
 ORTHONORMAL = 1e-11  # farther than this from orthonormal: all vectors are computed instead
 
 
@@ -15,11 +21,12 @@ def eigen_of_scatter(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return eigenvalues (falling) and leading eigenvectors as rows; all vectors for None."""
     d = len(scatter)
-    if n_vectors is not None and d >= LARGE and 0 < 4 * n_vectors <= d:
-        found = _few_vectors(scatter, n_vectors)
-        if found is not None:
-            return found
-    eigenvalues, U = np.linalg.eigh(scatter)
+    with one_thread() if d < SMALL else nullcontext():
+        if n_vectors is not None and d >= LARGE and 0 < 4 * n_vectors <= d:
+            found = _few_vectors(scatter, n_vectors)
+            if found is not None:
+                return found
+        eigenvalues, U = np.linalg.eigh(scatter)
     return eigenvalues[::-1], U[:, ::-1].T[:n_vectors]
 
 
@@ -28,27 +35,26 @@ def _few_vectors(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return all eigenvalues and q leading vectors by way of a tridiagonal matrix; None if unsure.
 
-    S = Q T Q^T by Householder reflections; T gives every eigenvalue at a cost of d^2, and a
-    vector for those wanted by inverse iteration, to which Q is applied.
+    S = Q T Q^T by Householder reflections; T gives every eigenvalue at a cost of d^2, and the
+    vectors wanted by inverse iteration, to which Q is applied.
     """
-    from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal, lapack
+    from scipy.linalg import lapack
 
     d = len(scatter)
-    packed, diagonal, beside, tau, failed = lapack.dsytrd(scatter, lower=1, lwork=64 * d)
-    if failed or not np.isfinite(diagonal).all():
+    packed, diagonal, beside, tau, wrong = lapack.dsytrd(scatter, lower=1, lwork=64 * d)
+    if wrong or not np.isfinite(diagonal).all():
         return None
-    eigenvalues = eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf")
-    try:
-        _, V = eigh_tridiagonal(
-            diagonal, beside, select="i", select_range=(d - q, d - 1), lapack_driver="stebz"
-        )
-    except np.linalg.LinAlgError:
+    eigenvalues, wrong = lapack.dsterf(diagonal, beside)
+    if wrong:
+        return None
+    one_block = np.ones(d, np.int32), np.full(d, d, np.int32)
+    V, wrong = lapack.dstein(diagonal, beside, eigenvalues[d - q :], *one_block)
+    if wrong:
         return None
     # The reflections stand below the diagonal's neighbour, and leave the first row alone.
     reflections, rest = np.asfortranarray(packed[1:, : d - 1]), np.asfortranarray(V[1:])
-    V[1:], _, failed = lapack.dormqr("L", "N", reflections, tau, rest, lwork=64 * q)
-    apart = np.abs(V.T @ V - np.eye(q)).max()
-    if failed or not apart < ORTHONORMAL:
+    V[1:], _, wrong = lapack.dormqr("L", "N", reflections, tau, rest, lwork=64 * q)
+    if wrong or not np.abs(V.T @ V - np.eye(q)).max() < ORTHONORMAL:
         return None
     return eigenvalues[::-1], np.ascontiguousarray(V[:, ::-1].T)
 

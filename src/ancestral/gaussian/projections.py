@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ancestral._threads import even_parts, in_threads, n_threads
 
-BLOCK_ROWS = 512
+BLOCK_ROWS = 1024
 SHORT_SUM = 64
 Use = Callable[[slice, NDArray[np.float64], NDArray[np.float64]], None]
 
