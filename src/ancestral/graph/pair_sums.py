@@ -248,7 +248,10 @@ def pass_over(
 
     parts = in_threads(one, groups, n_jobs)
     gaps = np.array([min(part[1][0] for part in parts), max(part[1][1] for part in parts)])
-    return np.sum([part[0] for part in parts], axis=0), gaps
+    moments = parts[0][0]
+    for part, _ in parts[1:]:  # in order, whatever thread was first: the same bits
+        moments += part
+    return moments, gaps
 
 
 def seen_extremes(graph: Graph, edges: Edges) -> Extremes:
