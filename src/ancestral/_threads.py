@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache, reduce
 from itertools import pairwise
 from operator import add
@@ -43,7 +43,7 @@ def in_threads(task: Callable[[slice], T], parts: Sequence[slice], n_numbers: in
         workers = min(len(parts), n_threads())
         if workers < 2:
             return [task(part) for part in parts]
-        with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
+        with one_thread(), ThreadPoolExecutor(workers) as pool:
             return list(pool.map(task, parts))
     finally:
         _busy.release()
@@ -67,7 +67,7 @@ def summed(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
         return reduce(add, map(task, items), start)
     total, waiting = start, deque[Future[T]]()
     try:
-        with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
+        with one_thread(), ThreadPoolExecutor(workers) as pool:
             for item in items:
                 waiting.append(pool.submit(task, item))
                 if len(waiting) > workers:
@@ -77,20 +77,32 @@ def summed(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
         _busy.release()
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep the linear algebra library to one thread, so that bits do not depend on their number.
+class _OneThread:
+    """The library's limit of one thread, kept until the last of those who asked for it leaves."""
 
-    Inside another such section the limit stands already.
-    """
-    if not _busy.acquire(blocking=False):
-        yield
-        return
-    try:
-        with _libraries().limit(limits=1):
-            yield
-    finally:
-        _busy.release()
+    def __init__(self) -> None:
+        self._lock, self._holders = threading.Lock(), 0
+        self._limiter: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._holders:
+                self._limiter = _libraries().limit(limits=1)
+            self._holders += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._holders -= 1
+            if not self._holders:
+                self._limiter.restore_original_limits()
+
+
+_one_thread = _OneThread()
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Keep the linear algebra library to one thread, so that bits do not depend on their number."""
+    return _one_thread
 
 
 def even_parts(n: int, n_parts: int) -> list[slice]:
