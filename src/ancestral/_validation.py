@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._threads import LEAST_NUMBERS, even_parts, in_threads, n_threads
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
@@ -99,9 +100,10 @@ def refuse_non_finite(X: NDArray, *, name: str = "X", missing: bool = False) -> 
     """Raise DataError at the first NaN (unless `missing`) or infinity of a float array."""
     if X.dtype.kind != "f" or X.size == 0:
         return
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(X.sum()):  # one pass, no temporary; a sum that overflows is looked into
-            return
+    # One pass, no temporary; a sum that overflows is looked into.
+    parts = even_parts(len(X), n_threads()) if X.size >= LEAST_NUMBERS else [slice(None)]
+    if all(np.isfinite(in_threads(lambda part: _sum(X[part]), parts, X.size))):
+        return
     bad = ~np.isfinite(X)
     if not bad.any():
         return
@@ -114,6 +116,12 @@ def refuse_non_finite(X: NDArray, *, name: str = "X", missing: bool = False) -> 
     seen = "NaN" if np.isnan(value) else ("inf" if value > 0 else "-inf")
     mend = "drop or impute it" if seen == "NaN" else "infinity cannot be modelled: drop or clip it"
     raise DataError(f"{name} holds {seen} at {describe_place(place)}; {mend}.")
+
+
+def _sum(X: NDArray) -> Any:
+    """Return the sum of an array, whatever comes of it."""
+    with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own
+        return X.sum()
 
 
 def describe_place(place: tuple[int, ...]) -> str:
