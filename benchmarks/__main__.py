@@ -86,7 +86,7 @@ def print_markdown(title: str, rows: Iterable[Row]) -> None:
             notes.append(row.note)
             mark = f" ({len(notes)})"
         ours, theirs = (as_amount(value, row.unit) for value in (row.ours, row.theirs))
-        less = f"{1 / row.ratio:.3g}"
+        less = f"{1 / row.ratio:,.0f}" if row.ratio < 0.01 else f"{1 / row.ratio:.3g}"
         print(f"| {row.case}{mark} | {ours} | {row.peer}, {theirs} | {less} |", flush=True)
     if notes:
         print("\n" + "\n".join(f"({i}) {note}." for i, note in enumerate(notes, 1)))

@@ -301,7 +301,7 @@ def figure(path: Path, *, tiny: bool = False) -> None:
         ax.plot(*zip(*points, strict=True), mark, ms=4, color=colour, linewidth=1.3, label=label)
     ax.set(xscale="log", yscale="log", xlabel="nodes (mean degree about 16)", ylabel="seconds")
     ax.grid(alpha=0.6)
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     _style.figure_of(ax).savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
