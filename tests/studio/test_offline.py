@@ -39,6 +39,7 @@ def test_the_export_works_from_disk_and_asks_for_nothing(chromium, exported, fac
     assert np.abs(pixels_of(shown, "The face") - as_greys(expected)).max() <= 1
     for room in ROOMS:
         shown.locator(f".tabs a[data-room={room}]").click()
+        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel", timeout=60_000)
         page.ready()
         assert shown.locator(f"#room-{room} .panel").count() > 1
     assert shown.get_by_role("button", name="Open file").count() == 0
@@ -141,6 +142,7 @@ def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     assert np.abs(pixels_of(shown, "The face") - before).max() > 3
     for room in ROOMS:
         shown.locator(f".tabs a[data-room={room}]").click()
+        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel", timeout=60_000)
         page.ready()
         assert shown.locator(f"#room-{room} .panel").count() > 1
     page.context.close()
