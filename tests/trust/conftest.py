@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tests.conftest import FIGURES
 from tests.studio.conftest import chromium, faces, models, studio, visit
 from tests.trust.files import Tally
 
 __all__ = ["chromium", "faces", "models", "studio", "visit"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Thousands of small fits wait for a second thread longer than it works for them."""
+    if request.path.stem not in ("test_calibration", "test_geweke"):
+        yield
+        return
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

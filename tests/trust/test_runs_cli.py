@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -352,7 +353,10 @@ def test_c19_the_server_stopped_while_a_room_is_made(twice: bool) -> None:
         assert "?token=" in process.stdout.readline()
         assert "Ctrl+C closes it" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
+        given_up = threading.Timer(PATIENCE, process.kill)  # no line may be waited for for ever
+        given_up.start()
         said = process.stdout.readline()
+        given_up.cancel()
         assert said == "" or "once the room being made is done" in said
         if twice and said:
             process.send_signal(signal.SIGINT)

@@ -19,11 +19,12 @@ import contextlib
 import ipaddress
 import json
 import os
+import signal
 import socket
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -264,7 +265,7 @@ def run(
     _raise_file_limit()
     server = uvicorn.Server(configuration(app))
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # from the first word on
+        with _ended_by_interrupt(server):  # from the first word on
             rooms.make_all()  # while the browser starts
             say(f"{address}\nThe studio is open at this address. Ctrl+C closes it.")
             if open_browser:
@@ -272,6 +273,19 @@ def run(
             asyncio.run(server.serve(sockets=[listening]))
     finally:
         _close(rooms, say)
+
+
+@contextlib.contextmanager
+def _ended_by_interrupt(server: Any) -> Iterator[None]:
+    """Let Ctrl+C ask the server to end whenever it comes, also while the server is starting."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: setattr(server, "should_exit", True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _close(rooms: Rooms, say: Callable[[str], None]) -> None:
