@@ -26,9 +26,8 @@ report: .venv/.installed
 studio: .venv/.installed
 	$(BIN)/ancestral studio $(if $(DATA),"$(DATA)")
 
-# A file at a time on two cores: what its tests share is made once.
 test: lint chromium
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest
 
 # Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration.
 TRUST := tests/trust tests/test_model_file.py

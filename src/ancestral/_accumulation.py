@@ -159,7 +159,7 @@ def _sums(
     plain = _is_plain(X, shift, weights)
     size = PLAIN_BYTES if plain else BLOCK_BYTES
     rows = min(part.stop - part.start, max(BLOCK_ROWS, size // (shift.itemsize * d)))
-    in_place = plain and X.flags.c_contiguous
+    in_place = plain and X.flags.c_contiguous and X.flags.aligned
     # Else blocks are copied to C order: Fortran-ordered input gives the same bits.
     block = np.empty((0 if in_place else rows, d), shift.dtype)
     square = np.empty((d, d), shift.dtype)

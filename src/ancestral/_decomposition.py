@@ -69,7 +69,8 @@ def eigen_of_root(
     """
     rounding = EPS * max(root.shape)
     if 128 < len(root) < root.shape[1]:
-        eigenvalues, U = np.linalg.eigh(root @ root.T)
+        with one_thread() if len(root) < SMALL else nullcontext():
+            eigenvalues, U = np.linalg.eigh(root @ root.T)
         eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
         kept = eigenvalues[: U.shape[1]]
         steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]

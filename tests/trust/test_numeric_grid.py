@@ -31,6 +31,7 @@ from ancestral import (
     PPCA,
     AncestralError,
     Graph,
+    LatentPositionGraph,
     LinearGaussian,
     OrderMixture,
     TabularAutoregressive,
@@ -171,8 +172,15 @@ EXEMPT = {
     "get_params": "no data",
     "set_params": "no data",
     "get_feature_names_out": "names, no numbers",
+    "with_latent_positions": "makes a model that is not fitted yet",
     "set_output": "chooses the container of answers",
     "get_metadata_routing": "scikit-learn's, no data",
+}
+
+
+POSITIONS: dict[str, Ask] = {
+    "sample": lambda m, f, graphs: m.sample(2, random_state=0),
+    "probabilities": lambda m, f, graphs: m.probabilities(),
 }
 
 
@@ -183,6 +191,8 @@ def asks_of(model: Any) -> dict[str, Ask]:
         face = PAIRS
     elif isinstance(model, GraphDensity):
         face = GRAPHS
+    if isinstance(model, LatentPositionGraph):  # whose nodes are those of the fit
+        face = {**GRAPHS, **POSITIONS}
     return {name: ask for name, ask in {**ANY, **face}.items() if hasattr(model, name)}
 
 

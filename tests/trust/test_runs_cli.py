@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ PATIENCE = 300  # seconds until a test gives a busy machine up
 
 def start(*arguments: Any, **options: Any) -> subprocess.Popen:
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], **settings)
+    # A process started in the background ignores Ctrl+C; what is tested here must not.
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], preexec_fn=heed, **settings)
 
 
 def wait_until(is_so: Callable[[], bool], process: subprocess.Popen) -> None:
@@ -107,7 +110,8 @@ def test_c5_ctrl_c_twice_stops_now_and_the_last_checkpoint_is_whole(
         process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode in (130, -signal.SIGINT)
-    assert "Traceback" not in err
+    # The third may come while the interpreter is ending.
+    assert "Traceback" not in err.partition("Exception ignored in: <module 'threading'")[0]
     newest = steps_in(tmp_path / "a run")[-1]
     assert Checkpoints._read(newest)["step"] == int(newest.name[5:])
     assert not (tmp_path / "m").exists()

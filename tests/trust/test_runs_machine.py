@@ -178,7 +178,7 @@ def on_little(job: str, *, cwd: Any = None) -> str:
 @pytest.mark.parametrize(
     "job",
     [
-        "PPCA(1).fit(np.eye(9)[:, :4]).sample(2 << 26, random_state=0)",
+        "PPCA(1).fit(np.diag([4.0, 3.0, 2.0, 1.0])).sample(2 << 26, random_state=0)",
         "LinearGaussian().fit(np.eye(9)[:, :4], np.arange(9.0) % 4).sample(np.broadcast_to("
         "np.zeros(4), (1 << 26, 4)))",
         "TabularAutoregressive().fit(np.eye(30, dtype=int)).to_tables()",
