@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
+import re
+import warnings
 
 import numpy as np
 import pytest
 
 import ancestral
-from ancestral import _cli_terminal, cli, datasets
+from ancestral import cli, datasets
 from ancestral.errors import AncestralWarning
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     """Run a command in this process; return (exit code, stdout, stderr)."""
-    monkeypatch.setattr(_cli_terminal, "say_warnings_in_one_line", lambda: None)
 
     def call(*arguments):
         with pytest.raises(SystemExit) as end:
@@ -274,8 +276,11 @@ def test_names_of_columns_are_said_and_written(run, tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("a,twice,y\n1,2,1\n2,4,3\n3,6,2\n5,10,4\n")
     pytest.importorskip("pandas", reason="names reach warnings of the fit through an extra")
-    with pytest.warns(AncestralWarning, match="'twice'"):
-        run("fit", "linear", table, "-o", tmp_path / "l.model")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AncestralWarning)
+        code, _, err = run("fit", "linear", table, "-o", tmp_path / "l.model")
+    assert code == 0
+    assert re.search("^warning: .*'twice'.*$", err, re.MULTILINE)
     table.write_text("a,b,y\n1,2,1\n2,5,3\n3,3,2\n5,1,4\n4,4,9\n")
     assert run("fit", "ppca", table, "--n-components", "1", "-o", tmp_path / "p.model")[0] == 0
     run("sample", tmp_path / "p.model", "-n", 2, "-o", tmp_path / "s.csv")
@@ -284,8 +289,18 @@ def test_names_of_columns_are_said_and_written(run, tmp_path):
 
 def test_a_table_without_a_header_is_read_with_a_word(run, tmp_path):
     (tmp_path / "t.csv").write_text("1,2\n2,3.5\n3,6.5\n4,7\n")
-    with pytest.warns(AncestralWarning, match="no header"):
-        assert run("fit", "linear", tmp_path / "t.csv", "-o", tmp_path / "m")[0] == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AncestralWarning)
+        code, _, err = run("fit", "linear", tmp_path / "t.csv", "-o", tmp_path / "m")
+    assert code == 0
+    assert re.search("^warning: .*no header.*$", err, re.MULTILINE)
+
+
+def test_a_command_leaves_the_process_as_it_was(run, tmp_path):
+    logger = logging.getLogger("ancestral")
+    before = logger.level, list(logger.handlers), warnings.showwarning
+    assert run("score", tmp_path / "absent.model", "@icons")[0] == 1
+    assert (logger.level, list(logger.handlers), warnings.showwarning) == before
 
 
 # ---- odd files and places -----------------------------------------------------------------------

@@ -10,7 +10,8 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -113,13 +114,13 @@ def _in_flags(message: str) -> str:
     return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 
 
-def say_warnings_in_one_line() -> None:
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
     """Show warnings and notes as lines of their own, without source code."""
 
     def show(message: Any, *_: Any, **__: Any) -> None:
         click.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
-    warnings.showwarning = show
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("note: %(message)s"))
     said: set[str] = set()
@@ -131,5 +132,13 @@ def say_warnings_in_one_line() -> None:
 
     handler.addFilter(is_new)
     logger = logging.getLogger("ancestral")
+    before = warnings.showwarning, logger.level
+    warnings.showwarning = show
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        warnings.showwarning = before[0]
+        logger.setLevel(before[1])

@@ -361,12 +361,11 @@ def studio(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; never a traceback for what a user can mend."""
-    _cli_terminal.say_warnings_in_one_line()
-    sys.exit(
-        _cli_terminal.exit_code_of(
+    with _cli_terminal.warnings_in_one_line():
+        code = _cli_terminal.exit_code_of(
             lambda: cli.main(arguments, prog_name="ancestral", standalone_mode=False)
         )
-    )
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from ancestral import (
     LSTMAutoregressive,
     OrderMixture,
     TabularAutoregressive,
-    _cli_terminal,
     cli,
     datasets,
     scores,
@@ -96,9 +95,8 @@ def test_b31_pixels_of_0_and_255_to_a_model_of_0_and_1() -> None:
 
 @pytest.mark.parametrize("kind", [np.uint8, float])
 def test_b31_pixels_of_0_and_255_on_the_command_line(
-    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_cli_terminal, "say_warnings_in_one_line", lambda: None)
     np.save(tmp_path / "grey.npy", np.array([[0, 255], [255, 0]], kind))
     with pytest.raises(SystemExit) as end:
         cli.main(["fit", "tabular", str(tmp_path / "grey.npy"), "-o", str(tmp_path / "m")])

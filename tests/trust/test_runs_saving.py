@@ -260,22 +260,34 @@ def test_c1_killed_while_saving_at_each_stage(death: str, path: Path, child: Any
 
 FORKS = """
 import json, random, time
-rng, took = random.Random(0), []
-for data in (old, new) * 5:
-    begun = time.perf_counter()
-    model_file.write_atomically(path, data)
-    took.append(time.perf_counter() - begun)
-whole, kinds = 0, set()
-for _ in range(ROUNDS):
+rng = random.Random(0)
+
+def save(kill_after):
+    # Fork a writer, kill it so long after it has begun, or at its end; return what saving took.
     path.write_bytes(old)
+    told, tell = os.pipe()
     child = os.fork()
     if child == 0:
+        os.write(tell, b"begun")
         model_file.write_atomically(path, new)
+        os.write(tell, b"ended")
         while True:
             time.sleep(1)
-    time.sleep(rng.uniform(0, 1.5 * sorted(took)[5]))
+    os.read(told, 5)
+    begun = time.perf_counter()
+    if kill_after is None:
+        os.read(told, 5)
+    else:
+        time.sleep(kill_after)
+    took = time.perf_counter() - begun
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    os.close(told), os.close(tell)
+    return took
+
+whole, kinds, took = 0, set(), sorted(save(None) for _ in range(9))[4]
+for _ in range(ROUNDS):
+    save(rng.uniform(0, 2 * took))
     left = path.read_bytes()
     whole += left in (old, new) and model_file.load(path).n_components in (3, 4)
     kinds.add("new" if left == new else "old")
