@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -70,8 +71,16 @@ def console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def exit_code_of(command: Callable[[], Any]) -> int:
-    """Return the exit code of a command."""
+def exit_code_of(command: Callable[[], Any], *, ends_process: bool = False) -> int:
+    """Return the exit code of a command.
+
+    Parameters
+    ----------
+    command : callable
+    ends_process : bool
+        The process ends with it: once it is interrupted, a further Ctrl+C ends it at once, with
+        no traceback from the interpreter's own farewell.
+    """
     out = sys.stdout
     try:
         code = command()
@@ -81,6 +90,8 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stopped:
+        if ends_process:
+            signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         said = str(stopped.__cause__ or stopped)  # click wraps what it catches
         click.echo(f"interrupted: {_in_flags(said)}" if said else "interrupted", err=True)
         return 130

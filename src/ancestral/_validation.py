@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,7 +23,10 @@ from ancestral._threads import LEAST_NUMBERS, even_parts, in_threads, n_threads
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
-FEWER_ROWS = "Give fewer rows at a time; ancestral.streaming fits what does not fit in memory."
+FEWER_ROWS = (
+    "Give fewer rows at a time, or make the model smaller; ancestral.streaming fits what does not "
+    "fit in memory."
+)
 FEWER_DRAWS = "Draw fewer at a time."
 FEWER_GRAPHS = "Give fewer or smaller graphs at a time."
 SMALLER_FILE = "Read it in parts (ancestral.streaming.read_chunks), or give a smaller file."
@@ -77,7 +81,7 @@ def as_ancestral_errors() -> Iterator[None]:
 
 
 def within_memory(mend: str) -> Callable[[F], F]:
-    """Turn running out of memory, which NumPy words with an estimate, into this package's error.
+    """Turn running out of memory, which NumPy and PyTorch word with an estimate, into our error.
 
     A frame of this module, and none of another's, then stands between a caller and a warning.
     """
@@ -87,8 +91,13 @@ def within_memory(mend: str) -> Callable[[F], F]:
         def run(*args: Any, **kwargs: Any) -> Any:
             try:
                 return function(*args, **kwargs)
-            except MemoryError as error:
+            except (MemoryError, RuntimeError) as error:
                 why = str(error).rstrip(".") or "no estimate"
+                if not isinstance(error, MemoryError):  # PyTorch's, on the CPU and on CUDA
+                    found = re.search(r"tried to allocate [\d.]+ \w+", why, re.IGNORECASE)
+                    if found is None:
+                        raise
+                    why = found[0].replace("Tried", "tried")
                 raise ModelError(f"there is not enough memory ({why}). {mend}") from None
 
         return run  # type: ignore[return-value]

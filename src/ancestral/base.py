@@ -481,12 +481,15 @@ class ConditionalDensity(RegressorMixin, Model):
         return rng.normal(size=std.shape) * std
 
     def _check_chunk(
-        self, X: ArrayLike, y: ArrayLike, *, reset: bool
+        self, X: ArrayLike, y: ArrayLike, *, reset: bool, finite: bool = True
     ) -> tuple[NDArray[np.float64], ...]:
-        """Return checked inputs and targets; a model with weights takes and returns them too."""
+        """Return checked inputs and targets; a model with weights takes and returns them too.
+
+        `finite=False` leaves NaN and infinity in X to the caller.
+        """
         if y is None:
             raise DataError("requires y to be passed, but the target y is None.")
-        rows = _plain_floats(check_table(self, X, reset=reset))
+        rows = _plain_floats(check_table(self, X, reset=reset, finite=finite))
         return rows, self._check_target(y, len(rows))
 
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float64]:

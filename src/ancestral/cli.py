@@ -363,7 +363,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; never a traceback for what a user can mend."""
     with _cli_terminal.warnings_in_one_line():
         code = _cli_terminal.exit_code_of(
-            lambda: cli.main(arguments, prog_name="ancestral", standalone_mode=False)
+            lambda: cli.main(arguments, prog_name="ancestral", standalone_mode=False),
+            ends_process=arguments is None,
         )
     sys.exit(code)
 

@@ -19,6 +19,8 @@ import pytest
 
 import ancestral
 from ancestral import PPCA, TabularAutoregressive
+from ancestral._validation import within_memory
+from ancestral.errors import ModelError
 from tests.zoo import BITS, CLOUD, ZOO
 
 PATIENCE = 600  # seconds until a test gives a busy machine up
@@ -196,6 +198,32 @@ def test_c23_what_does_not_fit_is_said_with_an_estimate(job: str, tmp_path: Path
     said = on_little(job, cwd=tmp_path)
     assert any(unit in said for unit in ("GiB", "MiB", "GB", "bytes")), said
     assert any(char.isdigit() for char in said)
+
+
+def test_c23_what_torch_cannot_hold_is_said_as_well() -> None:
+    torch = pytest.importorskip("torch")
+    wanted = 1 << 50
+
+    @within_memory("Buy more.")
+    def ask() -> None:
+        torch.empty(wanted, dtype=torch.uint8)
+
+    with pytest.raises(ModelError, match=rf"memory \(tried to allocate {wanted} bytes\)\. Buy"):
+        ask()
+
+    @within_memory("Buy more.")
+    def ask_on_cuda() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has")
+
+    with pytest.raises(ModelError, match=r"memory \(tried to allocate 20\.00 GiB\)\. Buy"):
+        ask_on_cuda()
+
+    @within_memory("Buy more.")
+    def mistake() -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        mistake()
 
 
 def test_c23_a_file_of_two_gib_is_fitted_in_chunks(tmp_path: Path, long: bool) -> None:

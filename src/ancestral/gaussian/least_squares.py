@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ancestral._threads import even_parts, in_threads, n_threads
+from ancestral._validation import refuse_non_finite
 from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Moments
 
@@ -79,17 +80,25 @@ class LineStatistics:
             From rows of X to their p columns.
         mended : bool
             Whether a pass over the rows will follow, so that more may be lost here.
-        """
 
+        Raises
+        ------
+        DataError
+            At the first NaN or infinity of X, which costs large data no pass of its own.
+        """
         table = _Table(X, y.reshape(len(y), -1), weights, features)
         p = table.n_inputs
         if len(X) * table.width > SMALL:
             moments = table.scatter()
+            if not moments.are_finite:  # or sums overflow: then a root is taken
+                refuse_non_finite(X)
             scatter = moments.as_scatter()
             if condition_number(scatter[:p, :p] if mended else scatter) <= (
                 MENDED if mended else SAFE
             ):
                 return cls(moments, p, y.shape[1:])
+        else:
+            refuse_non_finite(X)
         return cls(table.root(), p, y.shape[1:])
 
     def __add__(self, other: LineStatistics) -> LineStatistics:
@@ -150,14 +159,16 @@ class _Table:
         n = len(self.X)
         some = slice(None, None, max(1, n // 256))
         pilot = np.column_stack([self.features(self.X[some]), self.Y[some]])
-        shift = pilot[0] + (pilot - pilot[0]).mean(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            shift = pilot[0] + (pilot - pilot[0]).mean(axis=0)
         sums = in_threads(
             lambda part: self._products(part, shift), even_parts(n, n_threads()), self.X.size
         )
-        product = reduce(add, sums)
-        weight, total = float(product[-1, -1]), product[-1, :-1]
-        offset = total / weight
-        scatter = product[:-1, :-1] - np.outer(total, offset)
+        with np.errstate(over="ignore", invalid="ignore"):
+            product = reduce(add, sums)
+            weight, total = float(product[-1, -1]), product[-1, :-1]
+            offset = total / weight
+            scatter = product[:-1, :-1] - np.outer(total, offset)
         return Moments(n, shift + offset, scatter, weight=weight)
 
     def _products(self, rows: slice, shift: Float) -> Float:
@@ -165,15 +176,16 @@ class _Table:
         size = max(1024, BLOCK // (8 * self.width))
         block = np.empty((min(rows.stop - rows.start, size), self.width + 1))
         product = np.zeros((self.width + 1, self.width + 1))
-        for start in range(rows.start, rows.stop, size):
-            part = slice(start, min(start + size, rows.stop))
-            B, p = block[: part.stop - part.start], self.n_inputs
-            np.subtract(self.features(self.X[part]), shift[:p], out=B[:, :p])
-            np.subtract(self.Y[part], shift[p:], out=B[:, p:-1])
-            B[:, -1] = 1.0
-            if self.weights is not None:
-                B *= np.sqrt(self.weights[part, None])
-            product += B.T @ B
+        with np.errstate(over="ignore", invalid="ignore"):  # on a thread of its own, too
+            for start in range(rows.start, rows.stop, size):
+                part = slice(start, min(start + size, rows.stop))
+                B, p = block[: part.stop - part.start], self.n_inputs
+                np.subtract(self.features(self.X[part]), shift[:p], out=B[:, :p])
+                np.subtract(self.Y[part], shift[p:], out=B[:, p:-1])
+                B[:, -1] = 1.0
+                if self.weights is not None:
+                    B *= np.sqrt(self.weights[part, None])
+                product += B.T @ B
         return product
 
 

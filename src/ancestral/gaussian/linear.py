@@ -146,13 +146,20 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
             When y is constant: the likelihood is unbounded.
         """
         self._seen = None
-        self._fit(*self._check_chunk(X, y, sample_weight, reset=True))
+        plain = sample_weight is None and self.degree == 1  # sums then show what is not finite
+        self._fit(*self._check_chunk(X, y, sample_weight, reset=True, finite=not plain))
         return self
 
     def _check_chunk(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        reset: bool,
+        finite: bool = True,
     ) -> tuple[NDArray[np.float64], ...]:
-        rows, target = super()._check_chunk(X, y, reset=reset)
+        rows, target = super()._check_chunk(X, y, reset=reset, finite=finite)
         weights = check_weights(sample_weight, len(rows))
         if weights is None:
             return rows, target
