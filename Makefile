@@ -3,7 +3,10 @@
 PYTHON ?= python3
 DATA ?=
 OUT ?= report
+# Tests run in so many processes, a file of tests in one of them.
+JOBS ?= 2
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 # What decides whether the environment must be installed again.
 SPEC := pyproject.toml constraints.txt
 
@@ -27,13 +30,13 @@ studio: .venv/.installed
 	$(BIN)/ancestral studio $(if $(DATA),"$(DATA)")
 
 test: lint chromium
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration.
 TRUST := tests/trust tests/test_model_file.py
 
 trust: lint chromium
-	$(BIN)/python -m pytest --long $(TRUST)
+	$(PYTEST) --long $(TRUST)
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m pytest --long tests/trust/test_fuzz.py

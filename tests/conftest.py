@@ -12,11 +12,17 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = pytest.StashKey[dict[str, str]]()
+FIGURE = "figure"
+# What became of broken files: the kinds of properties that hold digests of their contents.
+OF_FILES = (
+    "broken or hostile files",
+    "broken or hostile files accepted in silence",
+    "broken or hostile files that ran code",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what `make trust` and `make fuzz` turn on."""
+    """Add what `make trust` turns on."""
     parser.addoption(
         "--long", action="store_true", help="the long versions of the tests that have one"
     )
@@ -24,18 +30,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start an empty table of figures."""
-    config.stash[FIGURES] = {}
+    config.pluginmanager.register(Figures(config.getoption("--long")))
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the figures that tests have noted, as one table."""
-    figures = config.stash[FIGURES]
-    if not (config.getoption("--long") and figures):
-        return
-    terminalreporter.section("what was measured")
-    width = max(map(len, figures))
-    for name, value in sorted(figures.items()):
-        terminalreporter.write_line(f"{name:{width}s}   {value}")
+class Figures:
+    """The figures that tests have noted, from every process that runs them, as one table.
+
+    Parameters
+    ----------
+    wanted : bool
+        Whether the table is printed.
+    """
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted
+        self.noted: dict[str, str] = {}
+        self.files: dict[str, set[str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a test has noted; its report comes here from whatever process ran it."""
+        if report.when != "teardown":
+            return
+        for kind, content in report.user_properties:
+            if kind == FIGURE:
+                self.noted.update([content])
+            elif kind in OF_FILES:
+                self.files.setdefault(kind, set()).update(content)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the table."""
+        if not self.wanted:
+            return
+        n = len(self.files.get(OF_FILES[0], ()))
+        for kind in OF_FILES[1:] if n else ():
+            self.noted[f"A: {kind}"] = f"{len(self.files.get(kind, ()))} of {n}"
+        terminalreporter.section("what was measured")
+        width = max(map(len, self.noted), default=0)
+        for name, value in sorted(self.noted.items()):
+            terminalreporter.write_line(f"{name:{width}s}   {value}")
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +77,9 @@ def long(pytestconfig: pytest.Config) -> bool:
 
 
 @pytest.fixture
-def note(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
+def note(record_property: Callable[[str, Any], None]) -> Callable[[str, str], None]:
     """Note a measured figure under a name, for the table that `make trust` prints."""
-    return pytestconfig.stash[FIGURES].__setitem__
+    return lambda name, value: record_property(FIGURE, [name, value])
 
 
 @pytest.fixture

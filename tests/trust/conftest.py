@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tests.conftest import FIGURES
+from tests.conftest import OF_FILES
 from tests.studio.conftest import chromium, faces, models, studio, visit
 from tests.trust.files import Tally
 
@@ -24,11 +25,11 @@ def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _figures_of_files(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Note what became of the broken files that were read."""
+@pytest.fixture(autouse=True)
+def _figures_of_files(record_property: Callable[[str, Any], None]) -> Iterator[None]:
+    """Note what became of the broken files that a test read."""
+    Tally.clear()
     yield
-    if Tally.seen:
-        figures, n = pytestconfig.stash[FIGURES], len(Tally.seen)
-        figures["A: broken or hostile files accepted in silence"] = f"{len(Tally.accepted)} of {n}"
-        figures["A: broken or hostile files that ran code"] = f"{len(Tally.run)} of {n}"
+    for kind, contents in zip(OF_FILES, (Tally.seen, Tally.accepted, Tally.run), strict=True):
+        if contents:
+            record_property(kind, sorted(contents))

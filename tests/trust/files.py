@@ -30,11 +30,17 @@ def put(folder: Path, name: str, content: bytes | str) -> Path:
 
 
 class Tally:
-    """What became of the broken files of a session, each counted once by its content."""
+    """What became of the broken files of a test, each counted once by its content."""
 
     seen: ClassVar[set[str]] = set()
     accepted: ClassVar[set[str]] = set()
     run: ClassVar[set[str]] = set()
+
+    @classmethod
+    def clear(cls) -> None:
+        """Begin anew."""
+        for contents in (cls.seen, cls.accepted, cls.run):
+            contents.clear()
 
 
 def refuse(

@@ -51,7 +51,7 @@ def training(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     pytest.importorskip("torch", reason="torch is an extra")
     started: list[subprocess.Popen] = []
 
-    def begin(*, steps: int = 400, size: int = 8, every: int = 3, **options: Any) -> Any:
+    def begin(*, steps: int = 200, size: int = 8, every: int = 3, **options: Any) -> Any:
         flags = ["--hidden-size", size, "--num-layers", 1, "--random-state", 0, "--tol", 0]
         flags += ["--max-steps", steps, "--patience", steps, "--checkpoint-every", every]
         process = start(
@@ -95,7 +95,7 @@ def test_c5_ctrl_c_once_saves_and_says_how_to_resume(training: Any, tmp_path: Pa
     assert steps_in(tmp_path / "a run")[-1].name == f"step-{step:09d}"
     again = training()
     assert again.wait(PATIENCE) == 0
-    assert_same_bits(ancestral.load(tmp_path / "m"), whole_run(400))
+    assert_same_bits(ancestral.load(tmp_path / "m"), whole_run(200))
 
 
 def test_c5_ctrl_c_twice_stops_now_and_the_last_checkpoint_is_whole(
