@@ -11,7 +11,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 SPEC := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help report studio test trust fuzz audit chromium lint bench clean
+.PHONY: help report studio test trust fuzz coverage audit chromium lint bench clean
 
 help:
 	@echo "make report [DATA=dir] [OUT=dir]   fit every model and write the PDF and HTML (OUT, default ./report)"
@@ -19,6 +19,7 @@ help:
 	@echo "make test                          ruff, mypy and pytest"
 	@echo "make trust                         the long versions of the tests of trust, and their figures"
 	@echo "make fuzz                          20,000 broken files of every format"
+	@echo "make coverage                      the tests again, and which lines and branches they ran"
 	@echo "make audit                         known vulnerabilities of what is installed (asks PyPI)"
 	@echo "make bench                         the benchmark tables"
 	@echo "make clean                         remove .venv and caches"
@@ -40,6 +41,14 @@ trust: lint chromium
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m pytest --long tests/trust/test_fuzz.py
+
+# Readers of files are held to more than the rest.
+coverage: .venv/.installed-dev chromium
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --fail-under=90
+	$(BIN)/coverage report --skip-covered --include='*/ancestral/io/*' --fail-under=95
 
 # Strict: a package that the service does not know fails the audit instead of passing unseen.
 audit: .venv/.installed-dev
@@ -76,4 +85,4 @@ bench: .venv/.installed-dev
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -260,6 +260,7 @@ def check_table(
         if reset or (mend := _width_mend(X, estimator.n_features_in_)) is None:
             raise
         raise DataError(f"{error} {mend}") from None
+    checked = _usual_float(checked)  # of a dataframe
     if finite:
         refuse_non_finite(checked, missing=missing)
     return checked
@@ -274,9 +275,14 @@ def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
         refuse_text(X, "X")
     if X.dtype.kind in "mMV":
         raise DataTypeError(f"X holds {X.dtype} values; {_WANTED}")
-    if X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8):
-        return X.astype(np.float64)
+    X = _usual_float(X)
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+
+
+def _usual_float(X: NDArray) -> NDArray:
+    """Return half and extended precision as float64, the precision that every routine has."""
+    odd = X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8)
+    return X.astype(np.float64) if odd else X
 
 
 def _width_mend(X: Any, wanted: int) -> str | None:

@@ -107,11 +107,13 @@ def _polars(x: Array, _: Path) -> Any:
 
 
 def _memmap(x: Array, folder: Path) -> Any:
-    path = folder / f"{len(list(folder.iterdir()))}.dat"
-    held = np.memmap(path, dtype=x.dtype, mode="w+", shape=x.shape)
-    held[...] = x
-    held.flush()
-    return np.memmap(path, dtype=x.dtype, mode="r", shape=x.shape)
+    if not x.size:  # nothing can be mapped
+        return x
+    path = folder / "held.dat"
+    path.write_bytes(x.tobytes())
+    held = np.memmap(path, dtype=x.dtype, mode="r", shape=x.shape)
+    path.unlink()  # its content stays for as long as it is mapped
+    return held
 
 
 def _names(x: Array) -> list[str]:

@@ -337,11 +337,12 @@ def rounded(values: Any, dtype: Any) -> Any:
 
 @EVERY
 def test_no_memory_order_nor_container_changes_an_answer(
-    entry: Entry, tmp_path: Path, long: bool
+    entry: Entry, tmp_path: Path, long: bool, note: Callable[[str, str], None]
 ) -> None:
     # Quickly: the data's own dtype, and float32 where it is computed with as it is.
     some = [None, *([np.float32] if isinstance(entry.make(), PPCA) else [])]
     dtypes = [t for t in DTYPES if takes(entry, t)] if long else some
+    compared = 0
     for dtype in dtypes:
         data = entry.data
         if dtype is not None:
@@ -353,12 +354,14 @@ def test_no_memory_order_nor_container_changes_an_answer(
         wrong = {}
         for form, kept in forms(dtype, tmp_path, whole=long):
             found = answers(entry, data, form)
+            compared += len(found)
             tolerance = LAST_BITS
             if is_single(entry, dtype):
                 tolerance = LAST_DIGIT if kept else SINGLE
             if found := differences(found, wanted, tolerance, narrow=kept):
                 wrong[form.name] = found
         assert not wrong, f"values as {dtype}"
+    note(f"grid of forms, {entry.name}", f"{compared:,} answers, as those to plain arrays")
 
 
 @EVERY
@@ -386,6 +389,17 @@ def alike(one: tuple[Any, ...], two: tuple[Any, ...]) -> bool:
 
 def is_single(entry: Entry, dtype: Any) -> bool:
     return dtype is np.float32 and isinstance(entry.make(), PPCA)
+
+
+def test_levels_of_half_precision_in_a_frame_are_taken() -> None:
+    pd = pytest.importorskip("pandas")
+    bits = np.array([[0, 1], [1, 1], [1, 0]], np.float16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = TabularAutoregressive().fit(pd.DataFrame(bits))
+    np.testing.assert_array_equal(
+        model.log_density(bits), TabularAutoregressive().fit(bits.astype(int)).log_density(bits)
+    )
 
 
 def test_a_gap_in_a_list_of_texts_is_no_text() -> None:
