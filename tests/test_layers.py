@@ -24,6 +24,7 @@ LAYERS = (
     (
         "errors",
         "_validation",
+        "_tables",
         "_threads",
         "_products",
         "_accumulation",
@@ -34,7 +35,7 @@ LAYERS = (
         "checkpoints",
         "descent",
     ),
-    ("base",),
+    ("_model", "base"),
     FAMILIES,
     ("scores", "streaming", "io", "datasets", "bench"),
     ("viz",),

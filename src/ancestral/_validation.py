@@ -1,8 +1,4 @@
-"""Checks of what callers hand in, the wording of the errors, and the one door for randomness.
-
-Shapes and types go through scikit-learn's own checker, so that its wording stands where its
-users look for it; values are then checked here, because a message must name the place.
-"""
+"""Checks of what callers hand in, the wording of the errors, and the one door for randomness."""
 
 from __future__ import annotations
 
@@ -157,7 +153,7 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
     try:
         array = np.asarray(data)
     except ValueError:
-        raise DataError(f"{name} is {_ragged(data)} Give a rectangle.") from None
+        raise DataError(f"{name} is {describe_ragged(data)} Give a rectangle.") from None
     if array.dtype.kind == "O":
         try:
             refuse_text(array, name)
@@ -165,10 +161,10 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
         except DataTypeError:
             raise
         except (TypeError, ValueError):
-            raise DataTypeError(f"{name} holds {first_text(array)}; {_WANTED}") from None
+            raise DataTypeError(f"{name} holds {first_text(array)}; {WANTED}") from None
     if array.dtype.kind not in "biuf":
         seen = first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
-        raise DataTypeError(f"{name} holds {seen}; {_WANTED}")
+        raise DataTypeError(f"{name} holds {seen}; {WANTED}")
     if ndim is not None and array.ndim != ndim:
         raise DataError(
             f"{name} must have {ndim} dimension{'s' * (ndim != 1)}; got shape {array.shape}."
@@ -176,7 +172,7 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
     return array
 
 
-_WANTED = "real numbers are wanted: convert or encode it."
+WANTED = "real numbers are wanted: convert or encode it."
 
 
 def refuse_text(array: NDArray, name: str) -> None:
@@ -184,7 +180,7 @@ def refuse_text(array: NDArray, name: str) -> None:
     for place, value in np.ndenumerate(array):
         if isinstance(value, str | bytes):
             raise DataTypeError(
-                f"{name} holds text ({value!r} at {describe_place(place)}); {_WANTED}"
+                f"{name} holds text ({value!r} at {describe_place(place)}); {WANTED}"
             )
         if not isinstance(value, numbers.Number):
             return
@@ -200,142 +196,16 @@ def first_text(array: NDArray) -> str:
     return f"text ({_plain(array.flat[0])!r} at {describe_place((0,) * array.ndim)})"
 
 
-def _plain(value: Any) -> Any:
-    """Return Python's own form of a numpy scalar: 'a', not np.str_('a')."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def check_table(
-    estimator: Any,
-    X: ArrayLike,
-    *,
-    reset: bool,
-    missing: bool = False,
-    min_samples: int = 1,
-    numeric: bool = True,
-    finite: bool = True,
-) -> NDArray:
-    """Return `X` as a 2-D array checked against the estimator's features.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Remembers the number and names of features when `reset`, is held to them otherwise.
-    X : array-like or dataframe of shape (n_samples, n_features)
-    reset : bool
-        True in `fit`.
-    missing : bool
-        NaN allowed (it means missing); infinity never is.
-    min_samples : int
-    numeric : bool
-        True asks for float32 or float64; False leaves the dtype (discrete levels).
-    finite : bool
-        False leaves NaN and infinity to the caller, whose own pass over the values shows them.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_features)
-        float64 where `numeric` unless the input was float32.
-    """
-    from sklearn.utils.validation import validate_data
-
-    if isinstance(X, list | tuple):
-        X = sequence_as_array(X)
-    if isinstance(X, np.ndarray):
-        X = _plain_array(X, numeric=numeric)
-    elif numeric and hasattr(X, "columns"):
-        _refuse_text_columns(X)
-    try:
-        with as_ancestral_errors():
-            checked = validate_data(
-                estimator,
-                X,
-                reset=reset,
-                dtype=(np.float64, np.float32) if numeric else None,
-                ensure_all_finite=False,
-                ensure_min_samples=min_samples,
-                accept_sparse=False,
-            )
-    except DataError as error:
-        if reset or (mend := _width_mend(X, estimator.n_features_in_)) is None:
-            raise
-        raise DataError(f"{error} {mend}") from None
-    checked = _usual_float(checked)  # of a dataframe
-    if finite:
-        refuse_non_finite(checked, missing=missing)
-    return checked
-
-
-def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
-    """Return an array in a dtype and byte order that every routine takes; refuse odd ones."""
-    _refuse_odd_shapes(X)
-    if numeric and X.dtype.kind in "US":
-        raise DataTypeError(f"X holds {first_text(X)}; {_WANTED}")
-    if numeric and X.dtype.kind == "O":
-        refuse_text(X, "X")
-    if X.dtype.kind in "mMV":
-        raise DataTypeError(f"X holds {X.dtype} values; {_WANTED}")
-    X = _usual_float(X)
-    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
-
-
-def _usual_float(X: NDArray) -> NDArray:
-    """Return half and extended precision as float64, the precision that every routine has."""
-    odd = X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8)
-    return X.astype(np.float64) if odd else X
-
-
-def _width_mend(X: Any, wanted: int) -> str | None:
-    """Say what to do about another number of columns; None where the number is right."""
-    shape = np.shape(X)
-    if len(shape) != 2 or shape[1] == wanted:
-        return None
-    sides = [math.isqrt(width) for width in (shape[1], wanted)]
-    if [side * side for side in sides] == [shape[1], wanted] and min(sides) > 2:
-        (side, own), rows = sides, len(X)
-        return (
-            f"Are these images of {side} x {side} pixels? The model's are {own} x {own}: "
-            f"resize them, X.reshape({rows}, {side}, {side}) first."
-        )
-    return "Give the columns that fit was given."
-
-
-def _refuse_text_columns(X: Any) -> None:
-    """Raise DataTypeError naming the first column of a dataframe that holds no numbers."""
-    import narwhals as nw
-
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame):
-        return
-    for name, dtype in frame.schema.items():
-        if dtype == nw.Object:
-            refuse_text(frame[name].to_numpy(), f"column {name!r}")
-        if not dtype.is_numeric() and dtype not in (nw.Boolean, nw.Object, nw.Unknown):
-            seen = f", such as {frame[name][0]!r} at row 0" if len(frame) else ""
-            raise DataTypeError(
-                f"column {name!r} holds {dtype} values{seen}; encode them as numbers or drop it."
-            )
-
-
-def sequence_as_array(X: list[Any] | tuple[Any, ...]) -> NDArray:
-    """Return nested lists as an array."""
-    try:
-        array = np.asarray(X)
-    except ValueError:
-        raise DataError(f"X is {_ragged(X)} Every row needs the same shape.") from None
-    return _with_gaps(array, X) if array.dtype.kind == "U" else array
-
-
-def _ragged(rows: Any) -> str:
+def describe_ragged(rows: Any) -> str:
     """Word where the first row is that has another shape than row 0."""
-    shapes = [_shape_of(row) for row in rows]
+    shapes = [shape_of(row) for row in rows]
     odd = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), 0)
     if not odd:  # deeper down
         return "ragged: its rows are of differing lengths."
     return f"ragged: row {odd} has shape {shapes[odd]} where row 0 has {shapes[0]}."
 
 
-def _shape_of(row: Any) -> tuple[int, ...] | None:
+def shape_of(row: Any) -> tuple[int, ...] | None:
     """Return the shape of a row, None where that row is itself ragged."""
     try:
         return np.shape(row)
@@ -343,40 +213,9 @@ def _shape_of(row: Any) -> tuple[int, ...] | None:
         return None
 
 
-def _with_gaps(texts: NDArray, X: list[Any] | tuple[Any, ...]) -> NDArray:
-    """Return texts with NaN where the lists hold it: numpy would write it out as "nan"."""
-    given = np.array(X, dtype=object)
-    gap = np.array([v is None or (isinstance(v, float) and v != v) for v in given.flat], bool)
-    if not gap.any():
-        return texts
-    mixed = texts.astype(object)
-    mixed[gap.reshape(texts.shape)] = np.nan
-    return mixed
-
-
-def _refuse_odd_shapes(X: NDArray) -> None:
-    """Say how to make a table of what is none: a single row, rows of lists, a stack of pictures."""
-    if X.ndim == 1:
-        if X.dtype.kind == "O" and len({_shape_of(row) for row in X}) > 1:
-            raise DataError(f"X is {_ragged(X)} Every row needs the same shape.")
-        raise DataError(
-            f"Expected 2D array, got 1D array instead: shape {X.shape}. Reshape your data: "
-            "X.reshape(1, -1) if it is one row, X.reshape(-1, 1) if it is one column."
-        )
-    if X.ndim == 3:
-        n, height, width = X.shape
-        if width in (3, 4) and height > 4:
-            hint = f"this looks like one {'RGBA'[:width]} image: convert it to grey"
-        else:
-            hint = f"flatten each image: X.reshape({n}, {height * width})"
-        raise DataError(
-            f"Found array with dim 3, shape {X.shape}; rows of a table are 1-D: {hint}."
-        )
-    if X.ndim == 4:
-        raise DataError(
-            f"Found array with dim 4, shape {X.shape}; colour images are not modelled: "
-            "convert them to grey and flatten each to a row."
-        )
+def _plain(value: Any) -> Any:
+    """Return Python's own form of a numpy scalar: 'a', not np.str_('a')."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_weights(weights: Any, n_rows: int) -> NDArray[np.float64] | None:

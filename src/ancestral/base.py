@@ -8,20 +8,17 @@ writes the few private methods named in each class; the face checks the input on
 
 from __future__ import annotations
 
-import importlib
-import os
-from abc import ABC, abstractmethod
-from pathlib import Path
+from abc import abstractmethod
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
-from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+from sklearn.base import DensityMixin, RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
-from ancestral import _arrays, model_file
+from ancestral import _arrays
+from ancestral._model import FromStatistics, MaximumLikelihood, Model, NotFittedError
+from ancestral._tables import check_table, sequence_as_array
 from ancestral._validation import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -30,181 +27,22 @@ from ancestral._validation import (
     as_generator,
     as_numbers,
     check_n_samples,
-    check_table,
     check_weights,
     describe_place,
     refuse_non_finite,
-    sequence_as_array,
     within_memory,
 )
-from ancestral.errors import AncestralError, DataError, ModelError
+from ancestral.errors import DataError, ModelError
 
-# Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
-NOTEBOOK = "ancestral.studio.notebook"
-
-
-class NotFittedError(ModelError, SklearnNotFittedError):
-    """The model was asked something before `fit`."""
-
-
-class Model(BaseEstimator, ABC):
-    """What every model has: parameters, a fitted state, a file."""
-
-    _seen: Any = None  # statistics so far, between calls of partial_fit
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the fitted model to one file: no code in it, checksummed, replaced atomically.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Returns
-        -------
-        Path
-
-        Raises
-        ------
-        SaveError
-            When the disk refuses; the old file, if any, is untouched.
-        """
-        self._check_fitted()
-        return model_file.save(self, path)
-
-    def _html_repr(self) -> str:
-        """Return what a notebook shows: the model's room of the studio, else its diagram."""
-        try:
-            self._check_fitted()
-            page = importlib.import_module(NOTEBOOK).page_of(self)
-        except AncestralError:  # not fitted, or nothing to draw it from
-            page = None
-        return super()._html_repr() if page is None else str(page)
-
-    def _check_fitted(self) -> None:
-        try:
-            check_is_fitted(self)
-        except SklearnNotFittedError:
-            raise NotFittedError(
-                f"This {type(self).__name__} instance is not fitted yet: call fit first."
-            ) from None
-
-    def _fitted_state(self) -> dict[str, Any]:
-        """Return what `fit` learnt, as arrays and plain values, by attribute name."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name.endswith("_") and not name.startswith("_")
-        }
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        """Take back what `_fitted_state` gave; raise ValueError if it is not a whole model."""
-        for name, value in state.items():
-            if name[:1] == "_" or name[-1:] != "_" or hasattr(type(self), name):
-                raise ValueError(f"{name!r} is no fitted value")
-            if isinstance(value, int) and abs(value) >= 1 << 63:  # numpy computes with none
-                raise ValueError(f"{name!r} is a whole number of more than 64 bits")
-            if name == "n_features_in_" and type(value) is not int:
-                raise ValueError(f"{name!r} is no whole number")
-            setattr(self, name, value)
-        self._check_state()
-
-    def _check_state(self) -> None:
-        """Raise ValueError when restored values cannot be a fitted model (shape, sign, NaN)."""
-
-
-class MaximumLikelihood(ABC):
-    """A model whose parameters maximise the likelihood of its training data."""
-
-    n_parameters_: int
-
-    def aic(self, X: Any, y: Any = None) -> float:
-        """Return Akaike's criterion on the data, in nats times two: lower is better.
-
-        Parameters
-        ----------
-        X : rows (density), inputs (conditional) or graphs, as `log_density` takes them
-        y : targets, for a conditional density
-
-        Returns
-        -------
-        float
-            2 k - 2 log L, with k = `n_parameters_`.
-        """
-        total, _ = self._total_log_density(X, y)
-        return float(2 * self.n_parameters_ - 2 * total)
-
-    def bic(self, X: Any, y: Any = None) -> float:
-        """Return Schwarz's criterion on the data, in nats times two: lower is better.
-
-        Parameters
-        ----------
-        X, y : as for `aic`
-
-        Returns
-        -------
-        float
-            k log n - 2 log L, with n the number of rows (graphs: of dyads).
-        """
-        total, n = self._total_log_density(X, y)
-        return float(self.n_parameters_ * np.log(n) - 2 * total)
-
-    def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
-        """Return log L in nats and the number of observations."""
-        values = self.log_density(X) if y is None else self.log_density(X, y)  # type: ignore[attr-defined]
-        return float(np.sum(_arrays.to_host(values))), len(values)
-
-
-class FromStatistics(ABC):
-    """A model solved in closed form from a sum of sufficient statistics.
-
-    Its fit is `_solve(_statistics(data))`; statistics of parts merge by `+`, so that
-    `partial_fit`, and everything in `ancestral.streaming`, gives the same model as `fit`.
-    """
-
-    _seen: Any
-
-    @abstractmethod
-    def _statistics(self, *data: NDArray) -> Any:
-        """Return the statistics of checked data."""
-
-    @abstractmethod
-    def _solve(self, statistics: Any) -> None:
-        """Set the fitted attributes."""
-
-    def _is_enough(self, statistics: Any) -> bool:
-        """Tell whether the statistics determine the parameters yet."""
-        return True
-
-    @within_memory(FEWER_ROWS)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Add a chunk of data to what earlier calls gave, and solve again.
-
-        Parameters
-        ----------
-        X : rows, inputs or graphs
-            As `fit` takes them. NaN is refused, also where `fit` takes it for missing: sums of
-            statistics are exact only for whole rows.
-        y : array-like of shape (n_samples,)
-            Targets of a conditional density; ignored otherwise.
-
-        Returns
-        -------
-        self
-            Fitted once enough rows were seen to determine the parameters.
-
-        Notes
-        -----
-        After all chunks, the model is that of `fit` on all rows at once. `fit` starts over.
-        """
-        return self._add(self._check_chunk(X, y, reset=self._seen is None))  # type: ignore[attr-defined]
-
-    def _add(self, data: tuple[Any, ...]) -> Self:
-        """Add the statistics of one checked chunk, and solve where they are enough."""
-        fresh = self._statistics(*data)
-        self._seen = fresh if self._seen is None else self._seen + fresh
-        if self._is_enough(self._seen):
-            self._solve(self._seen)
-        return self
+__all__ = [
+    "ConditionalDensity",
+    "Density",
+    "FromStatistics",
+    "GraphDensity",
+    "MaximumLikelihood",
+    "Model",
+    "NotFittedError",
+]
 
 
 class Density(DensityMixin, Model):

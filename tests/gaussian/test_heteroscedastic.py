@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 from ancestral import HeteroscedasticGaussian, LinearGaussian
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.gaussian.heteroscedastic import _Scoring
+from ancestral.gaussian.scoring import Scoring
 
 # A right interval fails a coverage test by chance once in 10,000 runs; the seeds are fixed.
 FALSE_ALARM = 1e-4
@@ -43,7 +43,7 @@ def test_the_steps_are_the_gradient_over_fishers_information() -> None:
     X, y = pairs(40)
     Q = np.linalg.qr(np.column_stack([np.ones(40), X]))[0]
     S = np.linalg.qr(np.column_stack([np.ones(40), X, X[:, 0] ** 2]))[0]
-    scoring = _Scoring(Q, S, y)
+    scoring = Scoring(Q, S, y)
     theta = np.r_[Q.T @ y, -S.sum(axis=0)] + rng.normal(size=7)
     gradient = optimize.approx_fprime(theta, lambda t: scoring.log_likelihood(t[:3], t[3:]), 1e-6)
     (step, variance_step), size = scoring.step(theta[:3], theta[3:])

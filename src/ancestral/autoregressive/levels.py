@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from ancestral._validation import check_table, describe_place, first_text
+from ancestral._tables import check_table
+from ancestral._validation import describe_place, first_text
 from ancestral.base import Density
 from ancestral.errors import DataError
 

@@ -25,12 +25,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
 from ancestral import _arrays
+from ancestral._tables import check_table
 from ancestral._validation import (
     as_generator,
     as_numbers,
     check_integer,
     check_number,
-    check_table,
     refuse_non_finite,
     warn,
 )

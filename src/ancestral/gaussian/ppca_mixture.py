@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._tables import check_table
 from ancestral._validation import (
     FEWER_ROWS,
     as_generator,
     as_numbers,
     check_integer,
     check_number,
-    check_table,
     log_sum_exp,
     refuse_non_finite,
     warn,
