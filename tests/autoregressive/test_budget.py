@@ -8,7 +8,7 @@ import pytest
 from ancestral import ChainAutoregressive
 from ancestral.autoregressive import budget, race
 from ancestral.autoregressive.families import Task
-from ancestral.errors import ModelError
+from ancestral.errors import AncestralWarning, ModelError
 from tests.zoo import BITS
 
 
@@ -32,7 +32,8 @@ def test_a_budget_that_does_not_bind_changes_nothing() -> None:
 
 def test_no_time_at_all_leaves_the_marginals() -> None:
     X = bits(300, 6)
-    model = chain(cpu_seconds=1e-6).fit(X)
+    with pytest.warns(AncestralWarning, match=r"cpu_seconds=1e-06 ran out: [45] of 6 variables"):
+        model = chain(cpu_seconds=1e-6).fit(X)
     assert model.choices_.count("marginal") >= 5  # of those raced, one may be kept
     every = np.indices((2,) * 6).reshape(6, -1).T
     assert np.exp(model.log_density(every)).sum() == pytest.approx(1.0, abs=1e-12)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._threads import one_thread
-from ancestral._validation import as_generator, check_integer, check_number
+from ancestral._validation import as_generator, check_integer, check_number, warn
 from ancestral.autoregressive import families, race
 from ancestral.autoregressive.budget import Budget
 from ancestral.autoregressive.mixture import Mixture, fit_mixture, one_hot
@@ -67,8 +67,9 @@ class ChainAutoregressive(Sequential):
     cpu_seconds : float or None
         Processor seconds that the fit may take. With a number, the candidates are raced on at most
         20,000 rows, and as many as there is time for fit the winner; a variable for which none is
-        left keeps its smoothed marginal. Counted in this process, so not together with `n_jobs`;
-        the model then depends on the machine's speed. None: no bound, and all rows for all.
+        left keeps its smoothed marginal, and a warning says so. Counted in this process, so not
+        together with `n_jobs`; the model then depends on the machine's speed. None: no bound, and
+        all rows for all.
     n_jobs : int or None
         Conditionals fitted at once, by joblib: its backends, Dask's too, spread them.
     random_state : None, int, RandomState or Generator
@@ -190,6 +191,12 @@ class ChainAutoregressive(Sequential):
                 "log_theta": list(fitted.log_theta),
             }
         found = race.Fit(self, candidates, training, validation, rng, budget).run()
+        if found.n_without_time:
+            warn(
+                f"cpu_seconds={self.cpu_seconds:g} ran out: {found.n_without_time} of "
+                f"{levels.shape[1]} variables keep their smoothed marginals or a fit to few rows. "
+                "Give more seconds, or name a cheaper estimator."
+            )
         self.conditionals_ = found.conditionals
         self.choices_, self.chosen_, self.race_ = found.choices, found.chosen, found.race
         self.floor_, self.validation_score_ = found.floor, found.score

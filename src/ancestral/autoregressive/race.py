@@ -113,6 +113,7 @@ class Found:
     race: dict[str, tuple[int, float]]
     floor: float
     score: float
+    n_without_time: int  # variables that a budget did not reach
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,8 @@ class Fit:
             show(len(whole))
             jobs = [(i, chosen) for i in varying if i not in whole and chosen]
             done = self._fit_within(self.budget, jobs, show) if self.budget else None
-            for (i, _), other in zip(jobs, self._fit_all(jobs, show) if done is None else done):
+            done = self._fit_all(jobs, show) if done is None else done
+            for (i, _), other in zip(jobs, done):
                 raced[i] = other
         for i, other in raced.items():
             if other.scores().mean() > fitted[i].scores().mean():
@@ -189,6 +191,7 @@ class Fit:
             race=standing,
             floor=floor,
             score=score,
+            n_without_time=len(jobs) - len(done),
         )
 
     def _is_open(self, i: int) -> bool:
