@@ -107,7 +107,7 @@ def _polars(x: Array, _: Path) -> Any:
 
 
 def _memmap(x: Array, folder: Path) -> Any:
-    if not x.size:  # nothing can be mapped
+    if not x.size or x.dtype.hasobject:  # neither nothing nor references can be mapped
         return x
     path = folder / "held.dat"
     path.write_bytes(x.tobytes())
