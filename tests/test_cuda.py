@@ -20,6 +20,8 @@ from sklearn import config_context
 
 import ancestral
 from ancestral import PPCA, LSTMAutoregressive, NeuralGaussian, datasets, streaming
+from ancestral._validation import within_memory
+from ancestral.errors import ModelError
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra")
 if not torch.cuda.is_available():
@@ -148,3 +150,12 @@ def test_a_model_fitted_there_is_saved_for_anywhere(tmp_path: Path) -> None:
     again = ancestral.load(model.save(tmp_path / "model"))
     assert isinstance(again.mean_, np.ndarray)
     assert again.score(T.cpu().numpy()) == pytest.approx(model.score(T), rel=1e-12)
+
+
+def test_want_of_memory_there_is_said() -> None:
+    @within_memory("Give less.")
+    def ask() -> None:
+        torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
+
+    with pytest.raises(ModelError, match=r"memory \(tried to allocate [\d.]+ \wi?B\)\. Give less"):
+        ask()
