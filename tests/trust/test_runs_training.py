@@ -107,6 +107,13 @@ def in_a_child(work):
 def note(place, **kept):
     open(place, "w").write(digest(fitted(**kept)))
 
+def has_reached(folder, step):
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return any(name[5:].isdigit() and int(name[5:]) >= step for name in names)
+
+def has_ended(child):
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
 note("whole")  # loads all that the children would load, each for itself
 whole = open("whole").read()
 rng, same, midway = random.Random(0), 0, 0
@@ -114,7 +121,7 @@ for k in range(n_kills):
     kept = {"checkpoint": f"run{k}", "checkpoint_every": 1}
     child = in_a_child(lambda: note("unused", **kept))
     step = rng.randrange(1, settings["max_steps"] - 4)
-    while not any(os.path.exists(f"run{k}/step-{step + i:09d}") for i in (0, 1)):
+    while not has_reached(f"run{k}", step) and not has_ended(child):
         time.sleep(0.001)
     time.sleep(rng.uniform(0, 0.01))  # into the steps and the saving after it
     os.kill(child, signal.SIGKILL)
