@@ -10,7 +10,7 @@ import pytest
 
 import ancestral
 from ancestral import datasets
-from ancestral.studio.bundle import assemble, export_page, one_script, page_html
+from ancestral.studio.bundle import assemble, export_page, one_script, one_style, page_html
 from ancestral.studio.notebook import page_of
 from ancestral.studio.server import page_files
 from ancestral.studio.shelf import Shelf
@@ -78,6 +78,14 @@ def test_every_module_reaches_the_one_script():
     modules = {name.removesuffix(".js") for name in pages if name.endswith(".js")}
     assert set(re.findall(r"^const module_(\w+) = ", script, re.M)) == modules
     assert not re.search(r"^(import|export) ", script, re.M)
+
+
+def test_every_style_reaches_the_one_style():
+    pages = page_files()
+    styles = {name for name in pages if name.endswith(".css")}
+    linked = re.findall(r'href="page/(.*?\.css)"', pages["index.html"])
+    assert len(linked) == len(styles) and set(linked) == styles
+    assert one_style(pages) == "\n".join(pages[name] for name in linked)
 
 
 # ---- notebooks ----------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """The page as one HTML file that needs no server and no network.
 
 The same ES modules, each wrapped in a function of its own and written in the order of their
-imports; the style; and the rooms' data as JSON. Hashes in the file's own Content-Security-Policy
-allow this script and this style and nothing else: no address is ever asked for anything.
+imports; the styles, in the order of the page's links; and the rooms' data as JSON. Hashes in the
+file's own Content-Security-Policy allow this script and this style and nothing else: no address is
+ever asked for anything.
 
 The modules keep to two forms that this file reads: `import { a, b } from "./x.js";` and `export`
 before a declaration.
@@ -30,6 +31,7 @@ REST = {"faces": ("faces-rest",), "pixels": ("lstm",)}  # what a room asks for a
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";\n', re.M)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const|let) (\w+))", re.M)
+_STYLE = re.compile(r'<link rel="stylesheet" href="page/([\w-]+\.css)">\n')
 _SECTION = re.compile(r'  <section class="room" id="room-(\w+)".*?</section>\n', re.S)
 _TAB = re.compile(r'    <a href="#\w+" data-room="(\w+)">.*?</a>\n')
 
@@ -79,7 +81,7 @@ def page_html(shelf: Shelf, rooms: Iterable[str] = ROOMS) -> str:
 def assemble(rooms: list[str], parts: dict[str, dict[str, Any]]) -> str:
     """Return the page of some rooms, given what they will ask for."""
     pages = page_files()
-    style, script = pages["style.css"], one_script(pages)
+    style, script = one_style(pages), one_script(pages)
     document = pages["index.html"]
     document = _SECTION.sub(lambda found: found[0] if found[1] in rooms else "", document)
     document = _TAB.sub(lambda found: found[0] if found[1] in rooms else "", document)
@@ -102,6 +104,11 @@ def assemble(rooms: list[str], parts: dict[str, dict[str, Any]]) -> str:
     # The policy comes before anything it governs.
     document = document.replace('<meta charset="utf-8">\n', f'<meta charset="utf-8">\n{head}', 1)
     return document.replace("</body>", f"{data}<script>{script}</script>\n</body>")
+
+
+def one_style(pages: dict[str, str]) -> str:
+    """Return the styles that the page links, in its order: later rules set earlier ones aside."""
+    return "\n".join(pages[name] for name in _STYLE.findall(pages["index.html"]))
 
 
 def one_script(pages: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 """The studio's server: one page, its modules, and the rooms' data, on the loopback.
 
     GET  /                    the page
-    GET  /page/NAME           its style and modules
+    GET  /page/NAME           its styles and modules
     GET  /data/ROOM.json      what a room shows (made when first asked for, then kept)
     GET  /alive               204
     POST /api/open            {"name", "base64"}: a model or data file the page was given
@@ -45,7 +45,7 @@ KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 def page_files() -> dict[str, str]:
-    """Return the page's files by name: HTML, style and modules."""
+    """Return the page's files by name: HTML, styles and modules."""
     folder = files("ancestral.studio") / "page"
     return {
         entry.name: entry.read_text("utf-8")

@@ -6,30 +6,25 @@
 
 import { Random, newSeed, row, unpack, unpackMatrix } from "./arrays.js";
 import {
-  Picture,
   button,
   csv,
-  diverging,
   el,
   fileButton,
-  fixed,
   onScheme,
   panel,
   perFrame,
   picturesAsSvg,
   select,
-  showFacts,
-  slider,
   standalone,
-  subscript,
 } from "./kit.js";
-import { Plane, REACH, Spectrum } from "./dimensions.js";
-import { Hiding, legend } from "./hiding.js";
+import { Plane, Spectrum } from "./dimensions.js";
+import { Hiding } from "./hiding.js";
 import { bits, fromText, readImage, toText } from "./images.js";
+import { LatentSliders } from "./latents.js";
 import { Morph } from "./morph.js";
+import { Portraits } from "./portraits.js";
 import { Ppca } from "./ppca.js";
-
-const N_SLIDERS = 16; // shown at first
+import { Strip } from "./strip.js";
 
 export function openFaces(body, data, page) {
   const room = new Faces(body, data, page);
@@ -57,7 +52,7 @@ class Faces {
 
   /** Make the first face of the data the original, if there are any. */
   takeFirst() {
-    if (this.examples.rows) this.#setFace(this.data.index[0]);
+    if (this.examples.rows) this.setFace(this.data.index[0]);
   }
 
   // ---- what is shown -------------------------------------------------------------------------
@@ -112,32 +107,20 @@ class Faces {
     this.spectrum = new Spectrum(this);
     this.plane = new Plane(this);
     this.morph = new Morph(this);
+    this.portraits = new Portraits(this);
+    this.strip = new Strip(this);
+    this.sliders = new LatentSliders(this);
     const left = el("div", { class: "stack span-7" }, this.#buildFaces(), this.hiding.node);
-    const right = el("div", { class: "stack span-5" }, this.#buildSliders());
+    const right = el("div", { class: "stack span-5" }, this.sliders.node);
     this.body.append(el("div", { class: "grid faces" }, left, right, this.spectrum.node, this.plane.node));
     onScheme(() => this.drawAll());
     this.#condition();
-    this.#makeSliders();
+    this.sliders.make();
     this.drawAll();
     this.#loadRest();
   }
 
   #buildFaces() {
-    this.pictures_ = {
-      face: new Picture(this.shape, "The face that z draws"),
-      original: new Picture(this.shape, "", { tabindex: 0, role: "application", class: "picture paintable" }),
-      difference: new Picture(this.shape, "Face minus original"),
-    };
-    const { face, original, difference } = this.pictures_;
-    this.captions = { face: el("figcaption"), original: el("figcaption"), difference: el("figcaption") };
-    const figure = (picture, caption) => el("figure", {}, picture.canvas, caption);
-    this.hiding.makePaintable(original.canvas);
-    this.strip = el("div", {
-      class: "strip",
-      role: "group",
-      "aria-label": "Faces of the data. Arrow keys step through them.",
-      onkeydown: (event) => this.#stepThumbs(event),
-    });
     const tools = [
       button("New face", () => this.#newFace(), { kind: "main" }),
       button("Mean face", () =>
@@ -148,7 +131,6 @@ class Faces {
       ),
       fileButton("Open an image", "image/*", (file) => this.openImage(file)),
     ];
-    this.facts = el("dl", { class: "facts" });
     const choices =
       this.models.length > 1
         ? select({
@@ -163,111 +145,12 @@ class Faces {
       "Face",
       { tools },
       choices?.node,
-      el(
-        "div",
-        { class: "triple" },
-        figure(face, this.captions.face),
-        figure(original, this.captions.original),
-        figure(difference, this.captions.difference),
-      ),
-      this.facts,
+      this.portraits.nodes,
       this.morph.node,
-      this.strip,
+      this.strip.node,
     );
     part.classList.add("faces-main");
-    this.#fillStrip();
     return part;
-  }
-
-  #fillStrip() {
-    this.thumbs = Array.from({ length: this.examples.rows }, (_, i) => {
-      const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
-      picture.grey(row(this.examples, i), this.grey);
-      const index = this.data.index[i];
-      return el(
-        "button",
-        {
-          type: "button",
-          class: "thumb",
-          "aria-label": `Face ${index + 1} of ${this.data.n}`,
-          onclick: () =>
-            this.act(() => (this.morph.picksOther ? this.morph.choose(index) : this.#setFace(index))),
-        },
-        picture.canvas,
-      );
-    });
-    this.strip.replaceChildren(...this.thumbs);
-    this.strip.hidden = !this.thumbs.length;
-    this.#reach(0);
-  }
-
-  /** Let Tab reach one face only: arrow keys go on from there. */
-  #reach(i) {
-    this.thumbs.forEach((thumb, k) => (thumb.tabIndex = k === i ? 0 : -1));
-  }
-
-  #stepThumbs(event) {
-    const at = this.thumbs.indexOf(event.target.closest(".thumb"));
-    const last = this.thumbs.length - 1;
-    const to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: last }[
-      event.key
-    ];
-    if (at < 0 || to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    const next = Math.min(last, Math.max(0, to));
-    this.#reach(next);
-    this.thumbs[next].focus();
-  }
-
-  #buildSliders() {
-    this.sliderList = el("div", { class: "sliders" });
-    this.backButton = button("Posterior mean", () => this.act(() => (this.z = null)));
-    this.latentHint = el("p", { class: "hint" });
-    this.allSliders = false;
-    this.moreButton = button(
-      "",
-      () => {
-        this.allSliders = !this.allSliders;
-        this.#showSliders();
-      },
-      { kind: "quiet" },
-    );
-    return panel(
-      "Latents z",
-      { tools: [this.backButton] },
-      this.latentHint,
-      this.sliderList,
-      this.moreButton,
-    );
-  }
-
-  #makeSliders() {
-    const { d } = this.model;
-    this.loadings = Array.from({ length: d }, (_, k) => this.model.loading(k));
-    this.sliders = this.loadings.map((loading, k) => {
-      const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
-      const reach = loading.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
-      picture.paint(loading, (v) => diverging(v / reach));
-      return slider({
-        label: `z${subscript(k + 1)}`,
-        name: `z ${k + 1}`,
-        min: -REACH,
-        max: REACH,
-        step: 0.01,
-        picture: picture.canvas,
-        oninput: (value) => this.#move(k, value),
-        onchange: () => this.page.done(),
-      });
-    });
-    this.sliderList.replaceChildren(...this.sliders.map((s) => s.node));
-    this.#showSliders();
-  }
-
-  #showSliders() {
-    const { d } = this.model;
-    this.sliders.forEach(({ node }, k) => (node.hidden = k >= N_SLIDERS && !this.allSliders));
-    this.moreButton.hidden = d <= N_SLIDERS;
-    this.moreButton.textContent = this.allSliders ? `Show the first ${N_SLIDERS}` : `Show all ${d}`;
   }
 
   // ---- acting ------------------------------------------------------------------------------------
@@ -286,7 +169,7 @@ class Faces {
     this.model.choose(d);
     this.z = z;
     this.#condition();
-    this.#makeSliders();
+    this.sliders.make();
     this.drawAll();
     this.page.moved();
   }
@@ -296,14 +179,6 @@ class Faces {
     this.z = Float64Array.from(this.latents);
     this.z[0] = z1;
     this.z[1] = z2;
-    this.refresh();
-    this.page.moved();
-  }
-
-  #move(k, value) {
-    this.morph.stop();
-    this.z = Float64Array.from(this.latents);
-    this.z[k] = value;
     this.refresh();
     this.page.moved();
   }
@@ -321,10 +196,17 @@ class Faces {
     this.hidden.fill(0);
   }
 
-  #setFace(index) {
+  /** Make a face of the data the original, if it has been loaded. */
+  setFace(index) {
     const place = this.data.index.indexOf(index);
     if (place < 0 || place >= this.examples.rows) return;
-    Object.assign(this, { face: index, image: row(this.examples, place), custom: null, drawn: null, z: null });
+    Object.assign(this, {
+      face: index,
+      image: row(this.examples, place),
+      custom: null,
+      drawn: null,
+      z: null,
+    });
   }
 
   #setCustom(bytes) {
@@ -339,7 +221,7 @@ class Faces {
     this.modelChoice?.set(String(i));
     this.spectrum.most = this.model.most;
     this.#condition();
-    this.#makeSliders();
+    this.sliders.make();
   }
 
   /** Show an image of the reader's, at the model's size. */
@@ -366,7 +248,7 @@ class Faces {
     );
     this.examples = joined(this.examples, unpackMatrix(rest.examples));
     this.spectrum.most = this.model.most;
-    this.#fillStrip();
+    this.strip.fill();
     if (this.pending) this.restore(this.pending);
     else this.drawAll();
   }
@@ -376,10 +258,10 @@ class Faces {
   /** Everything, the conditional included. */
   drawAll() {
     this.#condition();
-    this.#hintSpread();
+    this.sliders.sayHow();
     this.hiding.draw();
     this.morph.drawEnds();
-    this.#markThumbs();
+    this.strip.mark();
     const { model } = this;
     const plotted = [model.name, model.d, model.most].join();
     if (plotted !== this.plotted) {
@@ -394,92 +276,10 @@ class Faces {
   draw() {
     const x = this.model.decode(this.latents);
     this.current = x;
-    this.pictures_.face.grey(x, this.grey);
-    this.drawOriginal();
-    const original = this.image;
-    const span = this.grey[1] - this.grey[0];
-    const { difference } = this.pictures_;
-    if (original)
-      difference.paint(
-        x.map((v, i) => (v - original[i]) / (0.5 * span)),
-        diverging,
-      );
-    else difference.paint(x, () => [127, 127, 127]);
-    difference.canvas.classList.toggle("empty", !original);
-    this.sliders.forEach((control, k) =>
-      control.set(
-        this.latents[k],
-        this.sd && [this.centre[k] - 2 * this.sd[k], this.centre[k] + 2 * this.sd[k]],
-      ),
-    );
-    this.backButton.disabled = !this.z || !this.image;
+    this.portraits.draw(x);
+    this.sliders.draw();
     this.plane.drawPoint();
     this.morph.draw();
-    this.#caption(x);
-  }
-
-  drawOriginal() {
-    const { original } = this.pictures_;
-    const width = this.shape[1];
-    const [low, high] = this.grey;
-    original.canvas.classList.toggle("empty", !this.image);
-    if (!this.image) original.paint(this.model.mean, () => [127, 127, 127]);
-    else
-      original.paint(this.image, (value, i) => {
-        if (this.cursor && i === this.cursor[0] * width + this.cursor[1]) return [213, 94, 0];
-        if (this.hidden[i]) return hatch(i, width);
-        return Array(3).fill((255 * (value - low)) / (high - low));
-      });
-    original.describe(
-      this.image
-        ? "The original. Paint on it to hide a part; arrow keys move, space hides or shows."
-        : "No original",
-    );
-  }
-
-  #markThumbs() {
-    const { other, picksOther } = this.morph;
-    this.thumbs.forEach((thumb, i) => {
-      const index = this.data.index[i];
-      const isPressed = index === (picksOther ? other : this.face);
-      thumb.setAttribute("aria-pressed", String(isPressed));
-      if (isPressed && !this.strip.contains(document.activeElement)) this.#reach(i);
-      thumb.classList.toggle("this", index === this.face);
-      thumb.classList.toggle("other", index === other);
-    });
-  }
-
-  /** Say how surely the original is known in z. */
-  #hintSpread() {
-    const sd = this.sd && [Math.min(...this.sd), Math.max(...this.sd)].map((v) => fixed(v, 2)).join(" to ");
-    const band = sd ? ` The band is the posterior, two of its own each way: they are ${sd}.` : "";
-    this.latentHint.textContent = `In prior standard deviations.${band}`;
-  }
-
-  #caption(x) {
-    const isPosterior = !this.z && this.image;
-    this.captions.face.replaceChildren(el("b", {}, isPosterior ? "W E[z | x] + μ" : "W z + μ"));
-    const name =
-      this.face !== null
-        ? `Face ${this.face + 1} of ${this.data.n}`
-        : this.custom
-          ? "Your image"
-          : "None: this face is new";
-    this.captions.original.replaceChildren(
-      el("b", {}, this.image ? "Original" : "No original"),
-      ` ${this.image ? name : ""}`,
-    );
-    const half = fixed((this.grey[1] - this.grey[0]) / 2, 1);
-    this.captions.difference.replaceChildren(
-      el("b", {}, "Difference"),
-      this.image ? legend("diverging", `−${half}`, half) : "",
-    );
-    const square = this.latents.reduce((sum, v) => sum + v * v, 0);
-    const facts = { "|z|²": `${fixed(square, 1)} (prior mean ${this.model.d})` };
-    if (this.given) facts["log p(visible)"] = `${fixed(this.given.logDensity, 1)} nats`;
-    else if (this.image) facts["log p(original)"] = `${fixed(this.model.logDensity(this.image), 1)} nats`;
-    if (this.image) facts["RMS difference"] = fixed(rms(x, this.image), 4);
-    showFacts(this.facts, facts);
   }
 
   // ---- the address, and files --------------------------------------------------------------------
@@ -510,7 +310,7 @@ class Faces {
     this.z = null;
     if (wanted >= 1) this.setD(Math.min(Math.round(wanted), this.model.most));
     this.#condition();
-    if (q.has("face")) this.#setFace(face);
+    if (q.has("face")) this.setFace(face);
     if (face >= 0 && !this.data.index.includes(face))
       this.page.say(`Face ${face + 1} is not among the ${this.data.index.length} on this page.`, "problem");
     const custom = fromText(q.get("image"));
@@ -531,14 +331,8 @@ class Faces {
   }
 
   pictures() {
-    const { face, original, difference } = this.pictures_;
-    const row = [{ canvas: face.canvas, caption: "Face" }];
-    if (this.image)
-      row.push(
-        { canvas: original.canvas, caption: "Original" },
-        { canvas: difference.canvas, caption: "Difference" },
-      );
-    const found = [{ name: "Faces", svg: () => picturesAsSvg(row) }];
+    const { shown } = this.portraits;
+    const found = [{ name: "Faces", svg: () => picturesAsSvg(shown) }];
     if (this.given) found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.hiding.pictures) });
     found.push(
       { name: "Spectrum", svg: () => standalone(this.spectrum.plot.svg) },
@@ -606,8 +400,3 @@ function joined(above, below) {
   data.set(below.data, above.data.length);
   return { rows: above.rows + below.rows, cols: below.cols, data };
 }
-
-const rms = (x, y) => Math.sqrt(x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0) / x.length);
-
-/** A checkerboard in the accent's blue: no grey of a photograph. */
-const hatch = (i, width) => ((Math.floor(i / width) + (i % width)) % 2 ? [86, 180, 233] : [0, 114, 178]);

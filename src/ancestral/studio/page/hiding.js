@@ -129,7 +129,7 @@ export class Hiding {
     });
     canvas.addEventListener("blur", () => {
       this.room.cursor = null;
-      this.room.drawOriginal();
+      this.room.portraits.drawOriginal();
     });
   }
 

@@ -20,16 +20,20 @@ import {
   standalone,
   svg,
 } from "./kit.js";
-import { Plot, contour, padded, segmentsPath } from "./plot.js";
-import { fitHeteroscedastic, fitLine, logLikelihood, moments } from "./regression.js";
+import { Plot, contourLines, crossAt, padded } from "./plot.js";
+import { Points } from "./points.js";
+import {
+  fitHeteroscedastic,
+  fitLine,
+  information,
+  logLikelihood,
+  moments,
+  standardErrors,
+} from "./regression.js";
 
 const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
 const REACH = 5.5; // of the likelihood plot, in standard errors
-const NEAR = 12; // px from a point that still take it
-const TOUCH = 22; // the same under a finger
-const STEP = 0.18; // sigmas between the bands of the density's shade
-const BANDS = Array.from({ length: 18 }, (_, k) => STEP * (18 - k)); // outermost first
 
 export function openLine(body, data, page) {
   const room = new Line(body, data, page);
@@ -43,7 +47,6 @@ class Line {
     this.original = { x: Array.from(unpack(data.x).data), y: Array.from(unpack(data.y).data) };
     this.range = { x: padded(this.original.x), y: padded(this.original.y, 0.12) };
     this.kind = "constant";
-    this.tool = "move";
     this.#reset();
   }
 
@@ -71,37 +74,13 @@ class Line {
     this.line = this.manual
       ? { w: this.manual.w, b: this.manual.c - this.manual.w * this.xBar, v: best.v }
       : best;
-    this.errors = this.#standardErrors();
-  }
-
-  /** Standard errors of slope and height at the mean of x, from the weights 1 / sigma^2(x). */
-  #standardErrors() {
-    const sums = [0, 0, 0];
-    for (const x of this.x) {
-      const weight = Math.exp(-(this.best.v[0] + this.best.v[1] * x));
-      const u = x - this.xBar;
-      sums[0] += weight;
-      sums[1] += weight * u;
-      sums[2] += weight * u * u;
-    }
-    const determinant = sums[0] * sums[2] - sums[1] ** 2;
-    return {
-      w: Math.sqrt(sums[0] / determinant),
-      c: Math.sqrt(sums[2] / determinant),
-      covariance: -sums[1] / determinant, // 0 when the variance is constant
-    };
+    this.information = information(x, this.xBar, best.v);
+    this.errors = standardErrors(this.information);
   }
 
   /** The log-likelihood around the maximum is an exact paraboloid in (w, c): its grid, in units. */
   #surface() {
-    const sums = [0, 0, 0];
-    for (const x of this.x) {
-      const weight = Math.exp(-(this.best.v[0] + this.best.v[1] * x));
-      const u = x - this.xBar;
-      sums[0] += weight;
-      sums[1] += weight * u;
-      sums[2] += weight * u * u;
-    }
+    const sums = this.information;
     return Float64Array.from({ length: GRID * GRID }, (_, k) => {
       const dw = this.errors.w * REACH * ((2 * (k % GRID)) / (GRID - 1) - 1);
       const dc = this.errors.c * REACH * ((2 * Math.floor(k / GRID)) / (GRID - 1) - 1);
@@ -121,30 +100,7 @@ class Line {
   }
 
   #buildPoints() {
-    this.plot = new Plot({
-      label: "",
-      x: { label: this.data.x_name, low: this.range.x[0], high: this.range.x[1] },
-      y: { label: this.data.y_name, low: this.range.y[0], high: this.range.y[1] },
-      ratio: 0.72,
-      least: 300,
-      focusable: true,
-      paint: () => this.#paintPoints(),
-    });
-    follow(this.plot.svg, {
-      start: (event) => this.#press(event),
-      move: (event) => this.#moveChosen(this.plot.at(event)),
-      end: () => this.page.done(),
-    });
-    this.plot.svg.addEventListener("keydown", (event) => this.#key(event));
-    this.toolChoice = choice({
-      label: "A press",
-      options: [
-        ["move", "moves or adds"],
-        ["remove", "removes"],
-      ],
-      value: "move",
-      onchange: (v) => (this.tool = v),
-    });
+    this.points = new Points(this);
     this.kindChoice = choice({
       label: "Variance",
       options: [
@@ -172,8 +128,8 @@ class Line {
     return panel(
       "Points",
       { tools, hint },
-      el("div", { class: "row" }, this.kindChoice.node, this.toolChoice.node),
-      this.plot.node,
+      el("div", { class: "row" }, this.kindChoice.node, this.points.choice.node),
+      this.points.node,
       this.note, // below the plot: what comes and goes must not move it
     );
   }
@@ -241,83 +197,12 @@ class Line {
     this.page.moved();
   }
 
-  /** The point under a press, if one is near. */
-  #nearest(event) {
-    const box = this.plot.svg.getBoundingClientRect();
-    const [px, py] = [event.clientX - box.left, event.clientY - box.top];
-    let [found, least] = [-1, (event.pointerType === "touch" ? TOUCH : NEAR) * this.plot.unit];
-    this.x.forEach((x, i) => {
-      const distance = Math.hypot(this.plot.px(x) - px, this.plot.py(this.y[i]) - py);
-      if (distance < least) [found, least] = [i, distance];
-    });
-    return found;
-  }
-
-  #press(event) {
-    const found = this.#nearest(event);
-    if (this.tool === "remove") {
-      if (found >= 0) this.#remove(found);
-      this.held = false;
-      return found >= 0;
-    }
-    this.held = true;
-    if (found >= 0) this.chosen = found;
-    else this.#add(...this.plot.at(event));
-    this.refresh();
-    return true;
-  }
-
-  #add(x, y) {
-    this.x.push(within(x, this.range.x));
-    this.y.push(within(y, this.range.y));
-    this.chosen = this.x.length - 1;
-    this.#edited();
-  }
-
-  #remove(i) {
-    this.x.splice(i, 1);
-    this.y.splice(i, 1);
-    this.chosen = -1;
-    this.#edited();
-  }
-
-  #moveChosen([x, y]) {
-    if (!this.held || this.chosen < 0) return;
-    this.x[this.chosen] = within(x, this.range.x);
-    this.y[this.chosen] = within(y, this.range.y);
-    this.#edited();
-  }
-
-  #edited() {
+  /** The points are no longer those of the data: any line set by hand is dropped. */
+  edited() {
     this.isEdited = true;
     this.manual = null;
     this.refresh();
     this.page.moved();
-  }
-
-  #key(event) {
-    const { key } = event;
-    const step = arrows(event);
-    const lower = key.toLowerCase();
-    if (step && this.chosen >= 0) {
-      this.held = true;
-      const unit = (range) => (range[1] - range[0]) / 200;
-      this.#moveChosen([
-        this.x[this.chosen] + step[0] * unit(this.range.x),
-        this.y[this.chosen] + step[1] * unit(this.range.y),
-      ]);
-    } else if ((lower === "n" || lower === "p") && this.x.length && !event.ctrlKey && !event.metaKey) {
-      const order = this.x.map((_, i) => i).sort((i, j) => this.x[i] - this.x[j]);
-      const at = order.indexOf(this.chosen) + (lower === "n" ? 1 : -1);
-      this.chosen = order[(at + order.length) % order.length];
-      this.refresh();
-      return;
-    } else if ((key === "Delete" || key === "Backspace") && this.chosen >= 0) this.#remove(this.chosen);
-    else if (lower === "a" && !event.ctrlKey && !event.metaKey)
-      this.#add((this.range.x[0] + this.range.x[1]) / 2, (this.range.y[0] + this.range.y[1]) / 2);
-    else return;
-    event.preventDefault();
-    this.page.done();
   }
 
   // ---- drawing ---------------------------------------------------------------------------------------
@@ -338,8 +223,7 @@ class Line {
         high: centre + REACH * this.errors.c,
       });
     }
-    this.plot.svg.setAttribute("aria-label", this.#describe());
-    this.#paintPoints();
+    this.points.draw();
     this.likelihood.draw();
   }
 
@@ -348,15 +232,6 @@ class Line {
     if (this.x.length < least)
       return `A line with ${this.kind === "constant" ? "one variance" : "a variance that depends on x"} wants ${least} points or more: press in the plot to add some.`;
     return "These points have no finite maximum of the likelihood: they lie on a line, or above one another, or the variance shrinks to nothing. Move one.";
-  }
-
-  #describe() {
-    const line = this.line ? `y = ${significant(this.line.w)} x + ${significant(this.line.b)}` : "no line";
-    const chosen =
-      this.chosen >= 0
-        ? ` Chosen: x ${significant(this.x[this.chosen])}, y ${significant(this.y[this.chosen])}.`
-        : "";
-    return `${this.x.length} points and the fitted line, ${line}.${chosen} N and P choose a point, arrows move it, Delete removes it, A adds one.`;
   }
 
   #drawFacts() {
@@ -376,113 +251,6 @@ class Line {
     showFacts(this.facts, facts);
   }
 
-  #paintPoints() {
-    const { plot } = this;
-    if (!plot.width) return;
-    plot.back.replaceChildren(...(this.line ? [plot.clipped(...this.#density(), ...this.#lines())] : []));
-    const dots = plot.data;
-    while (dots.children.length > this.x.length) dots.lastChild.remove();
-    while (dots.children.length < this.x.length) dots.append(svg("circle", { class: "datum" }));
-    const radius = (this.x.length > 150 ? 3.2 : 5) * plot.unit;
-    this.x.forEach((x, i) => {
-      const dot = dots.children[i];
-      dot.setAttribute("cx", plot.px(x));
-      dot.setAttribute("cy", plot.py(this.y[i]));
-      dot.setAttribute("r", i === this.chosen ? radius + 3 * plot.unit : radius);
-      dot.setAttribute("class", i === this.chosen ? "datum chosen" : "datum");
-    });
-  }
-
-  #along() {
-    const [low, high] = this.range.x;
-    const n = this.kind === "constant" ? 24 : 36;
-    return Array.from({ length: n + 1 }, (_, k) => low + (k / n) * (high - low));
-  }
-
-  /** Nested bands whose opacities add up to the normal density. */
-  #density() {
-    const { w, b, v } = this.line;
-    const xs = this.#along();
-    const sigma = xs.map((x) => Math.exp(0.5 * (v[0] + v[1] * x)));
-    const phi = (t) => Math.exp(-0.5 * t * t);
-    const bands = BANDS.map((k) => {
-      const edge = (sign) => xs.map((x, i) => [x, w * x + b + sign * k * sigma[i]]);
-      const share = phi(k - STEP / 2) - phi(k + STEP / 2);
-      return this.plot.band(edge(-1), edge(1), { class: "shade", "fill-opacity": (0.62 * share).toFixed(4) });
-    });
-    return this.kind === "constant" ? bands : [this.#thinned(bands, xs, sigma)];
-  }
-
-  /** Where sigma is larger the density is lower: a mask fades the bands by sigma_min / sigma(x). */
-  #thinned(bands, xs, sigma) {
-    const { left, right, top, bottom } = this.plot.inner;
-    const least = Math.min(...sigma);
-    const stops = xs.map((_, i) =>
-      svg("stop", {
-        offset: i / (xs.length - 1),
-        "stop-color": "#fff",
-        "stop-opacity": (least / sigma[i]).toFixed(4),
-      }),
-    );
-    const box = { x: left, y: top, width: right - left, height: bottom - top };
-    return svg(
-      "g",
-      { mask: "url(#line-fade)" },
-      svg(
-        "linearGradient",
-        { id: "line-fade-by", gradientUnits: "userSpaceOnUse", x1: left, x2: right, y1: 0, y2: 0 },
-        stops,
-      ),
-      svg(
-        "mask",
-        { id: "line-fade", maskUnits: "userSpaceOnUse", ...box },
-        svg("rect", { ...box, fill: "url(#line-fade-by)" }),
-      ),
-      ...bands,
-    );
-  }
-
-  #lines() {
-    const { plot, line, best } = this;
-    const xs = this.#along();
-    const at = (f) => xs.map((x) => [x, f(x)]);
-    const mean = (x) => line.w * x + line.b;
-    const sd = (x) => Math.exp(0.5 * (line.v[0] + line.v[1] * x));
-    const parts = [-1, 1].map((sign) =>
-      plot.line(
-        at((x) => mean(x) + sign * 1.96 * sd(x)),
-        { class: "interval" },
-      ),
-    );
-    if (!this.manual && this.errors) {
-      const { w, c, covariance } = this.errors;
-      const error = (u) => Math.sqrt(c * c + 2 * covariance * u + w * w * u * u);
-      for (const sign of [-1, 1])
-        parts.push(
-          plot.line(
-            at((x) => mean(x) + sign * 1.96 * error(x - this.xBar)),
-            { class: "confidence" },
-          ),
-        );
-    }
-    if (this.manual)
-      parts.push(
-        plot.line(
-          at((x) => best.w * x + best.b),
-          { class: "best-line" },
-        ),
-      );
-    for (const saved of this.data.models)
-      parts.push(
-        plot.line(
-          at((x) => saved.w * x + saved.b),
-          { class: "saved-line" },
-        ),
-      );
-    parts.push(plot.line(at(mean), { class: "fitted" }));
-    return parts;
-  }
-
   #paintLikelihood() {
     const plot = this.likelihood;
     if (!this.best) {
@@ -491,23 +259,10 @@ class Line {
       return;
     }
     const surface = this.#surface();
-    const to =
-      ({ low, high }) =>
-      (k) =>
-        low + (k / (GRID - 1)) * (high - low);
-    const lines = DROPS.map((drop, k) =>
-      svg("path", {
-        class: "contour",
-        fill: "none",
-        opacity: 1 - 0.14 * k,
-        d: segmentsPath(plot, contour(surface, GRID, GRID, -drop), to(plot.x), to(plot.y)),
-      }),
-    );
-    const [x, y] = [plot.px(this.best.w), plot.py(this.best.b + this.best.w * this.xBar)];
-    const arm = 7 * plot.unit;
+    const levels = DROPS.map((drop) => -drop);
     plot.data.replaceChildren(
-      ...lines,
-      svg("path", { class: "cross-best", d: `M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}` }),
+      ...contourLines(plot, surface, GRID, levels, (k) => 1 - 0.14 * k),
+      crossAt(plot, this.best.w, this.best.b + this.best.w * this.xBar),
     );
     const { w, b } = this.line;
     plot.front.replaceChildren(
@@ -551,7 +306,7 @@ class Line {
 
   pictures() {
     return [
-      { name: "Line", svg: () => standalone(this.plot.svg) },
+      { name: "Line", svg: () => standalone(this.points.plot.svg) },
       { name: "Likelihood", svg: () => standalone(this.likelihood.svg) },
     ];
   }
@@ -573,5 +328,3 @@ class Line {
     return [{ name: "Points", csv: () => csv(columns(), rows()) }];
   }
 }
-
-const within = (v, [low, high]) => Math.min(high, Math.max(low, v));

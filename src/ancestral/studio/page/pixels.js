@@ -8,7 +8,6 @@ import {
   Picture,
   button,
   choice,
-  colour,
   csv,
   el,
   fixed,
@@ -21,16 +20,14 @@ import {
   standalone,
   svg,
 } from "./kit.js";
-import { Plot } from "./plot.js";
 import { Cells } from "./cells.js";
-import { Completions, drawGiven, drawRow, sequenceModel } from "./sequence.js";
-import { PrefixTree, key, percent } from "./tree.js";
+import { CompletionList } from "./completions.js";
+import { Sampling } from "./sampling.js";
+import { Completions, sequenceModel } from "./sequence.js";
+import { key, percent } from "./tree.js";
 
 const FIRST_SLICE = 6; // ms of search before the first picture, per model
 const SLICE = 6; // ms of search per frame after that
-const N_SHOWN = 18; // completions listed
-const N_LEAVES = 40;
-const PACE = 150; // ms per pixel of a draw
 const SIDES = ["first", "second"];
 
 export function openPixels(body, data, page) {
@@ -45,7 +42,6 @@ class Pixels {
     this.models = data.models.map((sent) => sequenceModel(sent, data.m));
     this.known = new Int8Array(this.m).fill(-1);
     this.brush = "next";
-    this.seed = 1;
     const names = data.lstm_follows || this.models.length > 1 ? SIDES : SIDES.slice(0, 1);
     this.sides = names.map((name, k) => ({
       name,
@@ -54,24 +50,25 @@ class Pixels {
       drawn: null,
     }));
     if (data.lstm_follows) this.sides[1].model = null; // until it has been trained
-    this.length = 0; // pixels of the draw shown
   }
 
   build() {
     const panels = this.sides.map((side) => this.#buildSide(side));
+    this.list = new CompletionList(this, SIDES);
+    this.sampling = new Sampling(this);
     this.body.append(
       el(
         "div",
         { class: "grid pixels" },
         this.#buildControls(),
         ...panels,
-        this.#buildList(),
-        this.#buildDraw(),
+        this.list.node,
+        this.sampling.node,
       ),
     );
     onScheme(() => this.draw());
     this.#startHalfDrawn();
-    this.#growTree();
+    this.sampling.growTree();
     this.search();
     if (this.data.lstm_follows) this.#awaitLstm();
   }
@@ -90,8 +87,8 @@ class Pixels {
       value: "next",
       onchange: (v) => (this.brush = v),
     });
-    const clear = button("All unknown", () => this.#act(() => this.known.fill(-1)));
-    const half = button("Half-drawn image", () => this.#act(() => this.#startHalfDrawn(newSeed())));
+    const clear = button("All unknown", () => this.act(() => this.known.fill(-1)));
+    const half = button("Half-drawn image", () => this.act(() => this.#startHalfDrawn(newSeed())));
     return el(
       "div",
       { class: "row controls" },
@@ -136,9 +133,9 @@ class Pixels {
       options,
       value: String(this.models.indexOf(side.model)),
       onchange: (i) =>
-        this.#act(() => {
+        this.act(() => {
           side.model = this.models[Number(i)];
-          this.#growTree();
+          this.sampling.growTree();
         }),
     });
     side.choice.replaceChildren(control.node);
@@ -152,50 +149,9 @@ class Pixels {
 
   #set(i, value) {
     this.known[i] = value;
-    this.#forgetDraw();
+    this.sampling.forget();
     this.search();
     this.page.moved();
-  }
-
-  #buildList() {
-    this.list = el("div", { class: "completions" });
-    this.certificate = el("p", { class: "hint" });
-    return panel(
-      "What it can be",
-      {
-        hint: "The likeliest images with these pixels, and each model's posterior probability. Click one to take it.",
-      },
-      this.list,
-      this.certificate,
-    );
-  }
-
-  #buildDraw() {
-    this.drawButton = button("Draw", () => this.#startDraw(), { kind: "main" });
-    this.stepButton = button("One pixel", () => this.#stepDraw());
-    this.steps = new Plot({
-      label: "Probability that each pixel is on, given those drawn before it, under both models",
-      x: { label: "Pixel i", low: 0.3, high: this.m + 0.7, whole: true },
-      y: { label: "p(xᵢ = 1 | x₁ … xᵢ₋₁)", low: 0, high: 1 },
-      ratio: 0.2,
-      least: 170,
-      paint: () => this.#paintSteps(),
-    });
-    this.tree = new PrefixTree(this.m, this.shape[1]);
-    this.treeTitle = el("h4", {}, "");
-    this.drawNote = el(
-      "p",
-      { class: "hint" },
-      "Pixel by pixel, each given those before it and the pixels you set. Both models get the same random numbers; filled dots are pixels drawn on, hollow ones off.",
-    );
-    return panel(
-      "Ancestral draw",
-      { tools: [this.drawButton, this.stepButton] },
-      this.drawNote,
-      this.steps.node,
-      this.treeTitle,
-      this.tree.node,
-    );
   }
 
   // ---- models ------------------------------------------------------------------------------------
@@ -214,7 +170,7 @@ class Pixels {
     for (const each of this.sides) this.#fillChoice(each);
     if (this.pendingRight) this.#chooseModels(this.pendingRight);
     this.search();
-    if (this.length === this.m) this.#prepareDraw();
+    if (this.sampling.isWhole) this.sampling.prepare();
     this.draw();
   }
 
@@ -230,7 +186,7 @@ class Pixels {
   /** Know the top half of an image whose other half is open. */
   #startHalfDrawn(seed = 3) {
     this.known.fill(-1);
-    const rows = this.#everything(this.sides[0].model);
+    const rows = this.everything(this.sides[0].model);
     const half = Math.ceil(this.shape[0] / 2) * this.shape[1] - this.shape[1];
     const groups = new Map();
     for (const { levels } of rows) {
@@ -244,7 +200,7 @@ class Pixels {
   }
 
   /** The rows of a model with nothing known, as far as half a second of search finds them. */
-  #everything(model) {
+  everything(model) {
     this.whole ??= new Map();
     if (!this.whole.has(model)) {
       const search = new Completions(model, new Int8Array(this.m).fill(-1), { tolerance: 1e-2, most: 4000 });
@@ -252,20 +208,6 @@ class Pixels {
       this.whole.set(model, search.rows.slice(0, 2000));
     }
     return this.whole.get(model);
-  }
-
-  #growTree() {
-    const { model } = this.sides[0];
-    this.tree.setRows(
-      this.#everything(model)
-        .slice(0, N_LEAVES)
-        .map(({ levels }) => levels),
-    );
-    const n = this.#everything(model).length;
-    this.treeTitle.textContent =
-      n > N_LEAVES
-        ? `The ${N_LEAVES} likeliest images, ${model.name}: each path is one`
-        : `All ${n} images, ${model.name}: each path is one`;
   }
 
   // ---- searching ---------------------------------------------------------------------------------
@@ -289,72 +231,12 @@ class Pixels {
     requestAnimationFrame(on);
   }
 
-  // ---- drawing an image ----------------------------------------------------------------------------
-
-  #forgetDraw() {
-    clearInterval(this.clock);
-    this.clock = null;
-    this.length = 0;
-    for (const side of this.sides) side.drawn = null;
-    this.drawButton.textContent = "Draw";
-  }
-
-  #prepareDraw() {
-    const nothingKnown = this.known.every((v) => v < 0);
-    for (const side of this.sides) {
-      side.drawn = null;
-      if (!side.model || (!nothingKnown && side.search.isImpossible)) continue;
-      const random = new Random(this.seed);
-      side.drawn = nothingKnown ? drawRow(side.model, random) : drawGiven(side.search, random);
-    }
-  }
-
-  #startDraw() {
-    if (this.clock) {
-      clearInterval(this.clock);
-      this.clock = null;
-      this.drawButton.textContent = "Draw";
-      return;
-    }
-    this.seed = newSeed();
-    this.length = 0;
-    this.#prepareDraw();
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      this.length = this.m;
-      this.draw();
-      this.page.done();
-      return;
-    }
-    this.drawButton.textContent = "Stop";
-    this.clock = setInterval(() => this.#stepDraw(), PACE);
-  }
-
-  #stepDraw() {
-    if (!this.sides.some((side) => side.drawn)) {
-      this.seed = newSeed();
-      this.#prepareDraw();
-    } else if (this.length === this.m) {
-      this.seed = newSeed();
-      this.#prepareDraw();
-      this.length = 0;
-    }
-    this.length = Math.min(this.m, this.length + 1);
-    if (this.length === this.m) {
-      clearInterval(this.clock);
-      this.clock = null;
-      this.drawButton.textContent = "Draw again";
-      this.page.done();
-    }
-    this.draw();
-  }
-
   // ---- showing -------------------------------------------------------------------------------------
 
   draw() {
     for (const side of this.sides) this.#drawSide(side);
-    this.#drawList();
-    this.#drawTree();
-    this.steps.draw();
+    this.list.draw();
+    this.sampling.draw();
   }
 
   #drawSide(side) {
@@ -369,7 +251,7 @@ class Pixels {
     const marginals = search.isImpossible ? null : search.marginals();
     side.cells.show((i) => ({
       known: this.known[i],
-      drawn: side.drawn && i < this.length ? side.drawn[i].level : null,
+      drawn: side.drawn && i < this.sampling.length ? side.drawn[i].level : null,
       bounds: marginals?.[i] ?? null,
     }));
     side.note.textContent = this.#noteOf(side);
@@ -397,116 +279,11 @@ class Pixels {
     return facts;
   }
 
-  #drawList() {
-    const merged = new Map();
-    this.sides.forEach((side, k) => {
-      for (const { levels, p } of (side.model && side.search.rows.slice(0, N_SHOWN)) || []) {
-        const id = key(levels);
-        const entry = merged.get(id) ?? { levels, p: [0, 0] };
-        entry.p[k] = p;
-        merged.set(id, entry);
-      }
-    });
-    const entries = [...merged.values()]
-      .sort((a, b) => Math.max(...b.p) - Math.max(...a.p))
-      .slice(0, N_SHOWN);
-    // reuse what is there: replacing nodes under the pointer would lose clicks
-    while (this.list.children.length > entries.length) this.list.lastChild.remove();
-    while (this.list.children.length < entries.length) this.list.append(this.#completion());
-    entries.forEach((entry, i) => this.#fillCompletion(this.list.children[i], entry));
-    this.certificate.textContent = this.#certificateText(entries.length);
-  }
-
-  #completion() {
-    const picture = new Picture(this.shape, "", { role: "presentation", "aria-label": null });
-    const bars = SIDES.map((name) => el("span", { class: `bar ${name}` }, el("i"), el("b")));
-    const node = el(
-      "button",
-      { type: "button", class: "completion" },
-      picture.canvas,
-      el("span", { class: "bars" }, bars),
-    );
-    node.addEventListener("click", () => this.#act(() => (this.known = Int8Array.from(node.levels))));
-    return Object.assign(node, { picture, bars });
-  }
-
-  #fillCompletion(node, { levels, p }) {
-    const [paper, ink, quiet] = [colour("paper"), colour("ink"), colour("line")];
-    node.levels = levels;
-    node.picture.paint(levels, (v) => (v < 0 ? quiet : v ? ink : paper));
-    node.bars.forEach((bar, k) => {
-      bar.hidden = !this.sides[k]?.model;
-      bar.firstChild.style.setProperty("--share", p[k]);
-      bar.lastChild.textContent = percent(p[k]);
-    });
-    const name = this.data.names[key(levels)] ?? "image";
-    node.title = name;
-    const words = this.sides.filter((s) => s.model).map((s, k) => `${s.model.name} ${percent(p[k])}`);
-    node.setAttribute("aria-label", `${name}: ${words.join(", ")}`);
-  }
-
-  /** Say how much is not on the list, summed over what was set aside. */
-  #certificateText(shown) {
-    const parts = this.sides
-      .filter((side) => side.model && !side.search.isImpossible)
-      .map(({ model, search }) => {
-        const rows = search.rows;
-        const unlisted = rows.slice(shown).reduce((sum, row) => sum + row.p, 0) + search.rest;
-        if (rows.length <= shown && search.rest === 0) return `${model.name}: nothing else is possible.`;
-        return `${model.name}: everything else together has at most ${percent(unlisted)}.`;
-      });
-    return parts.join(" ");
-  }
-
-  #drawTree() {
-    const [side] = this.sides;
-    const weights = new Map();
-    if (!side.search.isImpossible) for (const { levels, p } of side.search.rows) weights.set(key(levels), p);
-    const path = side.drawn ? { levels: side.drawn.map((s) => s.level), length: this.length } : null;
-    this.tree.show({ weights, path });
-  }
-
-  #paintSteps() {
-    const plot = this.steps;
-    const gap = plot.px(2) - plot.px(1);
-    const [radius, width] = [Math.min(4 * plot.unit, 0.3 * gap), Math.min(2.5 * plot.unit, 0.2 * gap)];
-    const marks = [];
-    this.sides.forEach((side, k) => {
-      (side.drawn ?? []).slice(0, this.length).forEach(({ p, level }, i) => {
-        const at = plot.px(i + 1 + (k ? 0.17 : -0.17));
-        const y = plot.py(p);
-        marks.push(
-          svg("line", {
-            class: `stem-${side.name}`,
-            x1: at,
-            x2: at,
-            y1: plot.py(0),
-            y2: y,
-            "stroke-width": width,
-          }),
-        );
-        marks.push(
-          svg("circle", {
-            class: `dot-${side.name} ${level ? "filled" : "hollow"}`,
-            cx: at,
-            cy: y,
-            r: radius,
-          }),
-        );
-      });
-    });
-    if (!this.length)
-      marks.push(
-        svg("text", { x: plot.px(this.m / 2), y: plot.py(0.5), "text-anchor": "middle" }, "Press Draw"),
-      );
-    plot.data.replaceChildren(...marks);
-  }
-
   // ---- acting, the address, files --------------------------------------------------------------------
 
-  #act(change) {
+  act(change) {
     change();
-    this.#forgetDraw();
+    this.sampling.forget();
     this.search();
     this.page.done();
   }
@@ -515,7 +292,7 @@ class Pixels {
     const q = new URLSearchParams({ set: key(this.known) });
     if (this.models.length > 2)
       this.sides.forEach((side, k) => side.model && q.set(SIDES[k], this.models.indexOf(side.model)));
-    if (this.length === this.m) q.set("seed", this.seed);
+    if (this.sampling.isWhole) q.set("seed", this.sampling.seed);
     return q.toString();
   }
 
@@ -525,13 +302,9 @@ class Pixels {
       this.known = Int8Array.from(set, (c) => (c === "-" ? -1 : Number(c)));
     this.pendingRight = q;
     this.#chooseModels(q);
-    this.#forgetDraw();
+    this.sampling.forget();
     this.search();
-    if (!q.has("seed")) return;
-    this.seed = Number(q.get("seed")) || 1;
-    this.#prepareDraw();
-    this.length = this.m;
-    this.draw();
+    if (q.has("seed")) this.sampling.show(Number(q.get("seed")) || 1);
   }
 
   pictures() {
@@ -541,8 +314,8 @@ class Pixels {
         .map((side) => ({ canvas: this.#gridPicture(side), caption: side.model.name }));
     return [
       { name: "Posterior", svg: () => picturesAsSvg(grids()) },
-      { name: "Prefix tree", svg: () => standalone(this.tree.svg) },
-      { name: "Draw", svg: () => standalone(this.steps.svg) },
+      { name: "Prefix tree", svg: () => standalone(this.sampling.tree.svg) },
+      { name: "Draw", svg: () => standalone(this.sampling.steps.svg) },
     ];
   }
 

@@ -246,8 +246,34 @@ export function contour(values, rows, cols, level) {
   return segments;
 }
 
+/** Return a path for each level of a square grid that spans the plot; `opacity(k)` is the k-th's. */
+export function contourLines(plot, values, size, levels, opacity) {
+  const along =
+    ({ low, high }) =>
+    (k) =>
+      low + (k / (size - 1)) * (high - low);
+  return levels.map((level, k) =>
+    svg("path", {
+      class: "contour",
+      fill: "none",
+      opacity: opacity(k),
+      d: segmentsPath(plot, contour(values, size, size, level), along(plot.x), along(plot.y)),
+    }),
+  );
+}
+
+/** Return a cross at the maximum, which lies at (x, y). */
+export function crossAt(plot, x, y) {
+  const [cx, cy] = [plot.px(x), plot.py(y)];
+  const arm = 7 * plot.unit;
+  return svg("path", {
+    class: "cross-best",
+    d: `M${cx - arm} ${cy}h${2 * arm}M${cx} ${cy - arm}v${2 * arm}`,
+  });
+}
+
 /** Return segments in data coordinates as one path. */
-export function segmentsPath(plot, segments, toX, toY) {
+function segmentsPath(plot, segments, toX, toY) {
   return segments
     .map(
       ([p, q]) =>

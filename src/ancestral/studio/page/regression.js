@@ -53,6 +53,32 @@ export function logLikelihood(x, y, { w, b, v }) {
   return total;
 }
 
+/** The information about a line: sums of 1 / sigma^2(x), of it times u, and of it times u^2.
+ *
+ * u = x - xBar, so that the line is given by its slope and its height at the mean of x.
+ */
+export function information(x, xBar, v) {
+  const sums = [0, 0, 0];
+  for (const value of x) {
+    const weight = Math.exp(-(v[0] + v[1] * value));
+    const u = value - xBar;
+    sums[0] += weight;
+    sums[1] += weight * u;
+    sums[2] += weight * u * u;
+  }
+  return sums;
+}
+
+/** Standard errors of slope w and height c, and their covariance, from the information. */
+export function standardErrors([p, q, r]) {
+  const determinant = p * r - q ** 2;
+  return {
+    w: Math.sqrt(p / determinant),
+    c: Math.sqrt(r / determinant),
+    covariance: -q / determinant, // 0 when the variance is constant
+  };
+}
+
 /** Maximum likelihood with log variance v0 + v1 x, by Fisher scoring.
  *
  * The information is block diagonal: weights exp(-v) for (w, b), one half each for v. Both blocks
