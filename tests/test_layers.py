@@ -234,3 +234,14 @@ def test_public_names_exist_and_load_on_first_use() -> None:
     assert set(ancestral.__all__) <= set(dir(ancestral))
     with pytest.raises(AttributeError, match="no attribute 'PPPCA'"):
         ancestral.PPPCA
+
+
+def test_no_file_is_too_long_to_read_in_one_go() -> None:
+    """CONTRIBUTING's 450 lines, for the package, its page and the tests."""
+    kinds = ("*.py", "*.js", "*.css")
+    paths = [
+        p for kind in kinds for top in (PACKAGE, Path(__file__).parent) for p in top.rglob(kind)
+    ]
+    long = {p.name: n for p in paths if (n := p.read_text("utf-8").count("\n")) > 450}
+    assert len(paths) > 200
+    assert not long

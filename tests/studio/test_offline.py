@@ -15,7 +15,7 @@ from ancestral.studio.notebook import page_of
 from ancestral.studio.server import page_files
 from ancestral.studio.shelf import Shelf
 from tests.studio.conftest import TOKEN, Page, started
-from tests.studio.test_rooms import as_greys, pixels_of
+from tests.studio.reading import as_greys, pixels_of
 
 ROOMS = ("faces", "pixels", "classroom", "line", "compare")
 

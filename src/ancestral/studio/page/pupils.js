@@ -8,6 +8,7 @@ export class Pupils {
   constructor(room) {
     this.room = room;
     this.places = []; // of the layout by links
+    this.held = null; // the pupil being dragged in it
     this.nodes = this.#build();
   }
 
