@@ -6,7 +6,7 @@ OUT ?= report
 # Tests run in so many processes, a file of tests in one of them.
 JOBS ?= 2
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # What decides whether the environment must be installed again.
 SPEC := pyproject.toml constraints.txt
 
@@ -45,7 +45,7 @@ fuzz: .venv/.installed-dev
 # Readers of files are held to more than the rest.
 coverage: .venv/.installed-dev chromium
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --fail-under=90
 	$(BIN)/coverage report --skip-covered --include='*/ancestral/io/*' --fail-under=95

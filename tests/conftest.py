@@ -106,10 +106,15 @@ def course(data: Path) -> Path:
     return data / "course"
 
 
+# The longest files of few tests: begun first, or one process waits for another at the end.
+FIRST = ("test_fuzz.py", "test_runs_cli.py", "test_runs_machine.py", "test_report.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is asked of a model of the zoo whose optional package is not installed."""
+    """Put long files first; skip models of the zoo whose optional package is not installed."""
     from tests.zoo import ZOO
 
+    items.sort(key=lambda item: item.path.name not in FIRST)
     needed = {
         id(part): entry.extra for entry in ZOO if entry.extra for part in (entry, *entry.checks)
     }
