@@ -6,7 +6,7 @@ OUT ?= report
 # Tests run in so many processes, a file of tests in one of them.
 JOBS ?= 2
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST = -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # What decides whether the environment must be installed again.
 SPEC := pyproject.toml constraints.txt
 
@@ -31,13 +31,13 @@ studio: .venv/.installed
 	$(BIN)/ancestral studio $(if $(DATA),"$(DATA)")
 
 test: lint chromium
-	$(PYTEST)
+	$(BIN)/python $(PYTEST)
 
 # Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration.
 TRUST := tests/trust tests/test_model_file.py
 
 trust: lint chromium
-	$(PYTEST) --long $(TRUST)
+	$(BIN)/python $(PYTEST) --long $(TRUST)
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m pytest --long tests/trust/test_fuzz.py
@@ -45,7 +45,7 @@ fuzz: .venv/.installed-dev
 # Readers of files are held to more than the rest.
 coverage: .venv/.installed-dev chromium
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage run $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --fail-under=90
 	$(BIN)/coverage report --skip-covered --include='*/ancestral/io/*' --fail-under=95

@@ -143,13 +143,13 @@ def warnings_in_one_line() -> Iterator[None]:
 
     handler.addFilter(is_new)
     logger = logging.getLogger("ancestral")
-    before = warnings.showwarning, logger.level
-    warnings.showwarning = show
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            yield
     finally:
         logger.removeHandler(handler)
-        warnings.showwarning = before[0]
-        logger.setLevel(before[1])
+        logger.setLevel(level)

@@ -176,8 +176,10 @@ class Fit:
             whole = set(raced) if len(self.levels[0]) == len(self.whole[0]) else set()
             show(len(whole))
             jobs = [(i, chosen) for i in varying if i not in whole and chosen]
-            done = self._fit_within(self.budget, jobs, show) if self.budget else None
-            done = self._fit_all(jobs, show) if done is None else done
+            if self.budget:
+                done = self._fit_within(self.budget, jobs, show)
+            else:
+                done = self._fit_all(jobs, show)
             for (i, _), other in zip(jobs, done):
                 raced[i] = other
         for i, other in raced.items():

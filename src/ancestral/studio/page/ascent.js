@@ -121,9 +121,8 @@ export class Ascent {
       c + 6 * fit.standard_errors[k],
     ]);
     const [x, y] = this.zoom === "near" ? near : this.room.reach;
-    const key = `${this.zoom}`;
-    if (this.range === key) return;
-    this.range = key;
+    if (this.range === this.zoom) return;
+    this.range = this.zoom;
     [this.plot.x.low, this.plot.x.high] = x;
     [this.plot.y.low, this.plot.y.high] = y;
     this.grid = null;
