@@ -130,7 +130,6 @@ const names = () => Object.keys(OPENERS).filter(nodeOf);
 // ---- the address -----------------------------------------------------------------------------------
 
 let timer = 0;
-let written = "";
 
 /** Put the room's state into the address, at most eight times a second: browsers allow ten. */
 function writeAddress(name) {
@@ -138,27 +137,27 @@ function writeAddress(name) {
   clearTimeout(timer);
   timer = setTimeout(() => {
     const state = page.rooms[name]?.state();
-    written = `#${name}${state ? `?${state}` : ""}`;
     try {
-      history.replaceState(null, "", written);
+      history.replaceState(null, "", `#${name}${state ? `?${state}` : ""}`);
     } catch {
       // a page inside a notebook has no address of its own
     }
   }, 120);
 }
 
-function readAddress() {
-  const [name, state] = decodeAddress();
+function readAddress(address) {
+  const [name, state] = decodeAddress(new URL(address).hash);
   show(names().includes(name) ? name : names()[0], state);
 }
 
-function decodeAddress() {
-  const text = location.hash.slice(1);
+function decodeAddress(hash) {
+  const text = hash.slice(1);
   const at = text.indexOf("?");
   return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-addEventListener("hashchange", () => location.hash !== written && readAddress());
+// Where the reader went is the event's to say: the room left may write its address in between.
+addEventListener("hashchange", (event) => readAddress(event.newURL));
 
 // ---- undo ------------------------------------------------------------------------------------------
 
@@ -334,4 +333,4 @@ source.watch((isAlive) => {
 });
 
 fillTools();
-readAddress();
+readAddress(location.href);
