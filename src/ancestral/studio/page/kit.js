@@ -240,10 +240,19 @@ export function perFrame(draw) {
 
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 
+const colours = new Map(); // read from the styles once per scheme: asking lays the page's styles out
+isDark.addEventListener("change", () => colours.clear());
+
 /** Return one of the style sheet's colours, "--name: #rrggbb", as [r, g, b]. */
 export function colour(name) {
-  const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  return [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
+  if (!colours.has(name)) {
+    const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    colours.set(
+      name,
+      [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)),
+    );
+  }
+  return colours.get(name);
 }
 
 export const mixed = (from, to, share) => from.map((v, k) => v + (to[k] - v) * share);

@@ -75,6 +75,7 @@ export class Network {
     this.redraw = () => this.show({ places, shades, links, chosen, faint, names });
     if (!this.size) return;
     const at = places.map(([u, v]) => [this.#x(u), this.#y(v)]);
+    this.svg.classList.toggle("crowded", isCrowded(places));
     this.#drawAxes(names);
     this.#drawLinks(at, links, chosen, faint);
     this.#drawPupils(at, shades, chosen);
@@ -146,7 +147,7 @@ export class Network {
       while (group.children.length < at.length)
         group.append(svg("circle", { class: name, "data-pupil": group.children.length }));
     }
-    const radius = Math.min((at.length > 30 ? 8 : 11) * unit, this.size / 42);
+    const radius = Math.min((isCrowded(at) ? 8 : 11) * unit, this.size / 42);
     at.forEach(([x, y], i) => {
       const [dot, hit] = [dots.children[i], hits.children[i]];
       hit.setAttribute("cx", x);
@@ -160,6 +161,9 @@ export class Network {
     });
   }
 }
+
+/** Whether pupils are so many that dots are small and links come and go at once, unfaded. */
+const isCrowded = (places) => places.length > 30;
 
 /** Let linked pupils pull and all push for a while; places stay within [-1, 1]. */
 export function relax(places, links, held, rounds = 1) {

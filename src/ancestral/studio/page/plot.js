@@ -205,13 +205,12 @@ export function contour(values, rows, cols, level) {
   const segments = [];
   for (let r = 0; r + 1 < rows; r++) {
     for (let c = 0; c + 1 < cols; c++) {
-      const corners = [
-        values[r * cols + c],
-        values[r * cols + c + 1],
-        values[(r + 1) * cols + c + 1],
-        values[(r + 1) * cols + c],
-      ];
-      if (corners.some((v) => !Number.isFinite(v))) continue;
+      const at = r * cols + c;
+      const [v00, v01, v11, v10] = [values[at], values[at + 1], values[at + cols + 1], values[at + cols]];
+      const above = (v00 > level) + (v01 > level) + (v11 > level) + (v10 > level);
+      if (above === 0 || above === 4) continue; // most cells
+      const corners = [v00, v01, v11, v10];
+      if (!corners.every(Number.isFinite)) continue;
       const places = [
         [c, r],
         [c + 1, r],

@@ -140,14 +140,13 @@ export class Points {
     plot.back.replaceChildren(...(line ? [plot.clipped(...this.#density(), ...this.#lines())] : []));
     const dots = plot.data;
     while (dots.children.length > x.length) dots.lastChild.remove();
-    while (dots.children.length < x.length) dots.append(svg("circle", { class: "datum" }));
+    while (dots.children.length < x.length) dots.append(svg("circle", {}));
     const radius = (x.length > 150 ? 3.2 : 5) * plot.unit;
     x.forEach((v, i) => {
-      const dot = dots.children[i];
-      dot.setAttribute("cx", plot.px(v));
-      dot.setAttribute("cy", plot.py(y[i]));
-      dot.setAttribute("r", i === chosen ? radius + 3 * plot.unit : radius);
-      dot.setAttribute("class", i === chosen ? "datum chosen" : "datum");
+      const isChosen = i === chosen;
+      const r = isChosen ? radius + 3 * plot.unit : radius;
+      const look = { cx: plot.px(v), cy: plot.py(y[i]), r, class: isChosen ? "datum chosen" : "datum" };
+      change(dots.children[i], look);
     });
   }
 
@@ -244,3 +243,9 @@ export class Points {
 }
 
 const within = (v, [low, high]) => Math.min(high, Math.max(low, v));
+
+/** Set those attributes of a dot that differ from what it was last given. */
+function change(dot, look) {
+  for (const name in look) if (dot.look?.[name] !== look[name]) dot.setAttribute(name, look[name]);
+  dot.look = look;
+}
