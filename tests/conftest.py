@@ -108,10 +108,11 @@ def course(data: Path) -> Path:
 
 # The longest files of few tests: begun first, or one process waits for another at the end.
 FIRST = ("test_fuzz.py", "test_runs_cli.py", "test_runs_machine.py", "test_report.py")
+NETWORKS = ("LSTMAutoregressive", "NeuralGaussian")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long files first; skip models of the zoo whose optional package is not installed."""
+    """Put long files first; skip models and examples whose optional package is not installed."""
     from tests.zoo import ZOO
 
     items.sort(key=lambda item: item.path.name not in FIRST)
@@ -123,3 +124,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             package = needed.get(id(value))
             if package is not None and find_spec(package) is None:
                 item.add_marker(pytest.mark.skip(reason=f"{package} is an extra"))
+        if find_spec("torch") is None and _trains_a_network(item):
+            item.add_marker(pytest.mark.skip(reason="torch is an extra"))
+
+
+def _trains_a_network(item: pytest.Item) -> bool:
+    """Whether an item is the examples of a page or docstring, of networks among others."""
+    if not isinstance(item, pytest.DoctestItem):
+        return False
+    examples = item.dtest.examples if item.dtest else []
+    return any(f"{name}(" in example.source for name in NETWORKS for example in examples)
