@@ -88,7 +88,8 @@ def report(folder: Path | None, output: Path, *, target: str | None, as_json: bo
     """
     from ancestral.report.build import build_report
 
-    written = build_report(folder, output, target=target, console=console())
+    page = {"studio.html": "The models, to move by hand"}
+    written = build_report(folder, output, target=target, beside=page, console=console())
     _write_studio(folder, written)
     numbers = json.loads((written / "report.json").read_text("utf-8"))
     if as_json:

@@ -236,8 +236,9 @@ class LeaveOneOut:
                 f"row, against {self.bits[learnt]:.2f} by {self.names[learnt]!r}."
             )
         return (
-            f"No model beats the baselines: {self.names[learnt]!r} takes {self.bits[learnt]:.2f} "
-            f"bits for a left-out row, guessing {self.bits[uniform]:.2f}."
+            f"No model beats the baselines, of which {self.names[learnt]!r} takes the least, "
+            f"{self.bits[learnt]:.2f} bits for a left-out row; guessing takes "
+            f"{self.bits[uniform]:.2f}."
         )
 
     def _is_shorter(self, one: int, other: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 from scipy.optimize import minimize
 
 from ancestral import (
@@ -127,7 +128,11 @@ def test_the_line_is_that_of_python(script, rng):
         model = LinearGaussian().fit(x[:, None], y)
         got = script(
             "const fit = regression.fitLine(given.x, given.y);"
-            "return { ...fit, again: regression.logLikelihood(given.x, given.y, fit) };",
+            "const { xBar } = regression.moments(given.x, given.y);"
+            "const sums = regression.information(given.x, xBar, fit.v);"
+            "const errors = regression.standardErrors(sums);"
+            "const inference = regression.inference(errors, given.x.length - 2);"
+            "return { ...fit, inference, again: regression.logLikelihood(given.x, given.y, fit) };",
             {"x": x.tolist(), "y": y.tolist()},
         )
         assert got["w"] == pytest.approx(model.coef_[0], rel=EXACT)
@@ -136,9 +141,11 @@ def test_the_line_is_that_of_python(script, rng):
         expected = model.log_density(x[:, None], y).sum()
         assert got["logLikelihood"] == pytest.approx(expected, rel=EXACT)
         assert got["again"] == pytest.approx(expected, rel=EXACT)
-        np.testing.assert_allclose(
-            [got["errors"]["b"], got["errors"]["w"]], model.standard_errors_, rtol=EXACT
-        )
+        at, t = got["inference"], scipy.stats.t(n - 2)
+        assert at["w"] == pytest.approx(model.standard_errors_[1], rel=EXACT)
+        assert at["point"] == pytest.approx(t.ppf(0.975), rel=2e-3)
+        of_intercept = np.hypot(at["c"], at["w"] * x.mean())
+        assert of_intercept == pytest.approx(model.standard_errors_[0], rel=EXACT)
 
 
 def test_a_variance_that_depends_on_x_is_at_its_maximum(script, rng):

@@ -231,6 +231,17 @@ def test_a_half_drawn_image_is_finished(visit, models):
     assert field(page, "set").count("-") == 15
 
 
+def test_listed_images_have_the_probability_of_either_model(visit):
+    """With nothing known each icon has 1/32 by the tables, on whichever list it stands."""
+    page = visit("pixels?set=" + "-" * 25)
+    page.get_by_text("Certified").wait_for()
+    listed = page.locator(".completion")
+    assert listed.count() == 18
+    for label in listed.evaluate_all("nodes => nodes.map((n) => n.getAttribute('aria-label'))"):
+        assert "Tables 3.1 %" in label.replace("\xa0", " ")
+    page.get_by_text("Tables: everything else together has at most 44 %.").wait_for()
+
+
 def test_pixels_are_set_by_mouse_and_keyboard(visit):
     page = visit("pixels")
     page.get_by_role("button", name="All unknown").click()

@@ -122,6 +122,17 @@ def test_saved_models_are_compared_on_a_table(folder, faces):
     assert not sent["fitted_here"]
 
 
+def test_a_table_beside_a_folder_of_images_is_what_is_compared(folder, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(50, 7))
+    np.save(tmp_path / "rows.npy", rows)
+    images = folder / "faces.npy"
+    assert "held out" in rooms.part(Shelf.of([images]), "compare")["source"]
+    saved = rooms.part(Shelf.of([folder]), "compare")["source"]
+    assert "may have seen them" in saved and "held out" not in saved
+    sent = rooms.part(Shelf.of([images, tmp_path / "rows.npy"]), "compare")
+    assert sent["source"] == "10 of the 50 rows of rows.npy, held out of the fits"
+
+
 def test_rows_no_model_can_score_are_said_so(folder):
     np.save(folder / "narrow.npy", np.random.default_rng(0).normal(size=(9, 3)))
     shelf = Shelf.of([folder / "four.model", folder / "narrow.npy"])

@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -30,6 +30,7 @@ def build_report(
     out: Path,
     *,
     target: str | None = None,
+    beside: Mapping[str, str] | None = None,
     console: Console | None = None,
 ) -> Path:
     """Fit every model and write the whole report.
@@ -45,6 +46,8 @@ def build_report(
         are left alone.
     target : str, optional
         The target's column of the source's table; as `read_pairs` chooses it by default.
+    beside : dict of str, optional
+        Further files that will lie in `out`: words by name, with which report.html links to them.
     console : rich.console.Console, optional
         Where progress is shown; nowhere by default.
 
@@ -86,7 +89,7 @@ def build_report(
             _write_numbers(sources, summaries, folder / "report.json")
         with steps("Writing PDF, HTML and zip"):
             render.write_pdf(folder)
-            render.write_html(folder)
+            render.write_html(folder, beside)
             submission.write_submission(folder)
         _move_into_place(folder, Path(out))
     return Path(out)

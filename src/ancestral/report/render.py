@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -47,13 +48,15 @@ def write_pdf(folder: Path) -> Path:
     return pdf
 
 
-def write_html(folder: Path) -> Path:
+def write_html(folder: Path, beside: Mapping[str, str] | None = None) -> Path:
     """Write report.html: one file with its pictures, styles and MathML inside.
 
     Parameters
     ----------
     folder : Path
         Holds report.json and figures/.
+    beside : dict of str, optional
+        Files beside it to link to: words by name.
 
     Returns
     -------
@@ -72,6 +75,7 @@ def write_html(folder: Path) -> Path:
     page = environment.get_template("page.html").render(
         title=_between(document, "<title>", "</title>"),
         style=jinja2.utils.markupsafe.Markup(style),
+        beside=beside or {},
         body=jinja2.utils.markupsafe.Markup(body),
         sections=[
             (level, slug, jinja2.utils.markupsafe.Markup(text)) for level, slug, text in sections

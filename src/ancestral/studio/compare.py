@@ -91,14 +91,15 @@ def _conditional(shelf: Shelf) -> dict[str, Any] | None:
 
 def _images(shelf: Shelf, tables: list[tuple[str, NDArray]]) -> dict[str, Any] | None:
     """Return models compared on held-out images; None where the user's table comes first."""
-    if tables and "faces" not in shelf.files:
+    if tables and ("faces" not in shelf.files or shelf.has_rows_beside_faces):
         return None
     source = find_source("faces", shelf.files)
     X = source.data.X
     train, out = split(X)
     saved = _densities(shelf, X.shape[1])
     models = saved or _fits(train, is_binary=False)
-    sentence = f"{len(out)} of the {source.sentence}, held out of the fits"
+    sentence = f"{len(out)} of the {source.sentence}"
+    sentence += "; a saved model may have seen them" if saved else ", held out of the fits"
     scored = _scored(models, out)
     return _comparison(scored, sentence, fitted=not saved, images=out, shape=source.data.shape)
 

@@ -129,6 +129,12 @@ class Shelf:
         self.rows = (name, rows)
         return "rows"
 
+    @property
+    def has_rows_beside_faces(self) -> bool:
+        """Whether the rows to score are a table of their own, not the images."""
+        faces = self.files.get("faces")
+        return self.rows is not None and (faces is None or self.rows[0] != self.name_of(faces))
+
     def name_of(self, path: Path) -> str:
         """Return what the user calls a file."""
         return self.names.get(path, path.name)

@@ -169,7 +169,7 @@ def _draw_maximum(
 
 @styled
 def ascent_curve(history: Any, *, final: float | None = None, ax: Axes | None = None) -> Axes:
-    """Return how far the log-likelihood lies below its final value, by iteration, log axis.
+    """Return how far the log-likelihood lies below its maximum, by iteration, log axis.
 
     Parameters
     ----------
@@ -203,6 +203,6 @@ def ascent_curve(history: Any, *, final: float | None = None, ax: Axes | None = 
     ax.plot(iteration[above], gap[above], marker, ms=3.5, color=_style.BLUE)
     ax.set_yscale("log")
     ax.grid(axis="y")
-    ax.set(xlabel="iteration", ylabel="final − log-likelihood (nats)")
+    ax.set(xlabel="iteration", ylabel="below the maximum (nats)")
     _style.whole_numbers(ax.xaxis)
     return ax

@@ -8,6 +8,7 @@ const GRID = 60; // of the contours, each way
 // nats below the maximum: near it 1 to 6 standard errors
 const DROPS = { wide: [30, 100, 300, 800, 2000, 5000], near: [0.5, 2, 4.5, 8, 12.5, 18] };
 const PACE = 90; // ms per step of the ascent
+const UNSEEN = 1e-3; // nats
 
 export class Ascent {
   constructor(room) {
@@ -81,16 +82,17 @@ export class Ascent {
     this.path = [path[0]];
     this.climbButton.textContent = "Stop";
     const pace = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : PACE;
+    const top = path[path.length - 1];
     const step = () => {
-      const next = pace ? path[this.path.length] : path[path.length - 1];
-      if (!next || this.path.length >= path.length) {
-        this.#stop();
-        this.room.page.done();
-        return;
-      }
-      this.path = pace ? path.slice(0, this.path.length + 1) : path;
-      [this.room.a, this.room.b] = [next.a, next.b];
+      // steps too small to be seen are taken at once
+      const isSlow = pace && top.value - this.path[this.path.length - 1].value > UNSEEN;
+      this.path = isSlow ? path.slice(0, this.path.length + 1) : path;
+      const { a, b } = this.path[this.path.length - 1];
+      Object.assign(this.room, { a, b });
       this.room.draw();
+      if (this.path.length < path.length) return;
+      this.#stop();
+      this.room.page.done();
     };
     this.clock = setInterval(step, pace);
   }
@@ -155,8 +157,8 @@ export class Ascent {
     const value = this.room.pairs.logLikelihood(this.room.a, this.room.b);
     const steps = this.path.length ? { Steps: String(this.path.length - 1) } : {};
     showFacts(this.facts, {
-      "l(a, b)": `${fixed(value, 4)} nats`,
-      "Below the maximum": fixed(this.room.data.log_likelihood - value, 4),
+      "Log-likelihood": `${fixed(value, 4)} nats`,
+      "Below the maximum": `${fixed(this.room.data.log_likelihood - value, 4)} nats`,
       ...steps,
     });
     if (!plot.width) return;

@@ -127,13 +127,11 @@ class Classroom {
       ),
       button("New links", () => this.#act(() => (this.linkSeed = newSeed()))),
     ];
-    const hint =
-      this.width >= 2
-        ? "Drag a pupil: across for x₁, up for x₂; the colour is x₃ (blue below 0, orange above)."
-        : "Drag a pupil across to change its feature.";
+    this.hint = el("p", { class: "hint" });
     return panel(
       "A class",
-      { tools: this.classButtons, hint },
+      { tools: this.classButtons },
+      this.hint,
       el("div", { class: "row" }, this.sourceChoice.node, this.layoutChoice.node, this.faintChoice.node),
       this.pupils.nodes,
     );
@@ -225,8 +223,17 @@ class Classroom {
     this.bSlider.set(this.b);
     this.nSlider.set(this.features.length);
     this.classButtons.forEach((b) => (b.disabled = this.isData));
+    this.hint.textContent = this.#hintText();
     this.pupils.draw();
     this.ascent?.draw();
+  }
+
+  #hintText() {
+    if (this.layout === "links")
+      return "Friends pull one another near. A drag moves a pupil’s dot, not its features.";
+    return this.width >= 2
+      ? "Drag a pupil: across for x₁, up for x₂; the colour is x₃ (blue below 0, orange above)."
+      : "Drag a pupil across to change its feature.";
   }
 
   // ---- the address, and files --------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class Compare {
     );
     this.dots = new Plot({
       label: "How far each model is behind the best, with two standard errors",
-      x: { label: "Behind the best, nats per row", low: 0, high: 1 },
+      x: { label: "Behind the best, nats per row; lines: two standard errors", low: 0, high: 1 },
       y: { label: "", low: 0, high: 1 },
       ratio: 0.2,
       least: 60 + 38 * this.models.length,
@@ -77,7 +77,7 @@ class Compare {
     });
     const hint = this.data.fitted_here
       ? "Fitted to the other rows, scored on these. Open a table and saved models of your own to compare them."
-      : "Means with standard errors; the differences are paired, row by row, and so much surer.";
+      : "Means with standard errors; the differences are paired, row by row, and so much surer. A model that was fitted to these rows looks better than it is.";
     return panel("Mean log density", { hint }, this.scroller, this.dots.node);
   }
 
@@ -253,7 +253,7 @@ class Compare {
       this.picture.describe(`Row ${this.chosen + 1} as an image`);
     }
     const facts = { Row: `${this.chosen + 1} of ${this.data.n}` };
-    for (const { name, values } of this.models) facts[name] = significant(values[this.chosen], 5);
+    for (const { name, values } of this.models) facts[name] = `${significant(values[this.chosen], 5)} nats`;
     showFacts(this.rowFacts, facts);
   }
 

@@ -1,6 +1,7 @@
 // The list of what the image can be: its likeliest completions, and how much is not listed.
 
 import { Picture, colour, el, panel } from "./kit.js";
+import { logDensity } from "./sequence.js";
 import { key, percent } from "./tree.js";
 
 const N_SHOWN = 18; // completions listed
@@ -30,19 +31,24 @@ export class CompletionList {
     this.room.sides.forEach((side, k) => {
       for (const { levels, p } of (side.model && side.search.rows.slice(0, N_SHOWN)) || []) {
         const id = key(levels);
-        const entry = merged.get(id) ?? { levels, p: [0, 0] };
+        if (!merged.has(id)) merged.set(id, { levels, p: [0, 0], isListed: [false, false] });
+        const entry = merged.get(id);
         entry.p[k] = p;
-        merged.set(id, entry);
+        entry.isListed[k] = true;
       }
     });
     const entries = [...merged.values()]
       .sort((a, b) => Math.max(...b.p) - Math.max(...a.p))
       .slice(0, N_SHOWN);
+    for (const entry of entries)
+      this.room.sides.forEach((side, k) => {
+        if (!entry.isListed[k]) entry.p[k] = posterior(side, entry.levels);
+      });
     // reuse what is there: replacing nodes under the pointer would lose clicks
     while (this.list.children.length > entries.length) this.list.lastChild.remove();
     while (this.list.children.length < entries.length) this.list.append(this.#completion());
     entries.forEach((entry, i) => this.#fillCompletion(this.list.children[i], entry));
-    this.certificate.textContent = this.#certificateText(entries.length);
+    this.certificate.textContent = this.#certificateText(entries);
   }
 
   #completion() {
@@ -75,16 +81,24 @@ export class CompletionList {
     node.setAttribute("aria-label", `${name}: ${words.join(", ")}`);
   }
 
-  /** Say how much is not on the list, summed over what was set aside. */
-  #certificateText(shown) {
-    const parts = this.room.sides
-      .filter((side) => side.model && !side.search.isImpossible)
-      .map(({ model, search }) => {
-        const rows = search.rows;
-        const unlisted = rows.slice(shown).reduce((sum, row) => sum + row.p, 0) + search.rest;
-        if (rows.length <= shown && search.rest === 0) return `${model.name}: nothing else is possible.`;
-        return `${model.name}: everything else together has at most ${percent(unlisted)}.`;
-      });
+  /** Say how much is not on the list. */
+  #certificateText(entries) {
+    const parts = this.room.sides.flatMap((side, k) => {
+      if (!side.model || side.search.isImpossible) return [];
+      const listed = entries.reduce((sum, { p }) => sum + p[k], 0);
+      const unlisted = Math.max(0, 1 - listed);
+      if (side.search.rest === 0 && unlisted < 1e-9) return [`${side.model.name}: nothing else is possible.`];
+      return [`${side.model.name}: everything else together has at most ${percent(unlisted)}.`];
+    });
     return parts.join(" ");
   }
+}
+
+/** The posterior probability, at the least, of an image that stands on the other model's list.
+ *
+ * Where pixels of it are open, whatever they are, the image stands for many: then 0 is the least.
+ */
+function posterior({ model, search }, levels) {
+  if (!model || search.isImpossible || levels.includes(-1)) return 0;
+  return Math.exp(logDensity(model, levels) - search.logEvidence.high);
 }

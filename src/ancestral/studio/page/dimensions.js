@@ -26,7 +26,7 @@ export class Spectrum {
     });
     this.plot = new Plot({
       label: "Eigenvalues of the covariance, the first d in colour, with the noise variance",
-      x: { label: "Eigenvalue", low: 0.5, high: 10, whole: true },
+      x: { label: "Eigenvalue, the largest first", low: 0.5, high: 10, whole: true },
       y: { label: "Variance", low: 1e-3, high: 1, log: true },
       ratio: 0.42,
       least: 190,
@@ -51,7 +51,7 @@ export class Spectrum {
       this.score = new Plot({
         label: "Mean log density of held-out faces by number of latents",
         x: { label: "d", low: 0.5, high: 10, whole: true },
-        y: { label: "Held out, nats", low: 0, high: 1 },
+        y: { label: "Held out, nats per face", low: 0, high: 1 },
         ratio: 0.3,
         least: 150,
         paint: (plot) => this.#paintScore(plot),

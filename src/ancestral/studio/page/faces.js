@@ -232,6 +232,7 @@ class Faces {
         this.hidden.fill(0);
         this.#setCustom(bytes);
       });
+      this.page.say(`${file.name} is shown as the model sees it: ${this.shape.join(" × ")} greys.`);
     } catch {
       this.page.say(
         `${file.name} is no image this browser can read: a PNG, JPEG, GIF or WebP is expected.`,

@@ -25,6 +25,7 @@ import { Points } from "./points.js";
 import {
   fitHeteroscedastic,
   fitLine,
+  inference,
   information,
   logLikelihood,
   moments,
@@ -76,6 +77,7 @@ class Line {
       : best;
     this.information = information(x, this.xBar, best.v);
     this.errors = standardErrors(this.information);
+    this.inference = inference(this.errors, this.kind === "constant" ? x.length - 2 : Infinity);
   }
 
   /** The log-likelihood around the maximum is an exact paraboloid in (w, c): its grid, in units. */
@@ -124,7 +126,7 @@ class Line {
     ];
     this.note = el("p", { class: "hint", role: "status" });
     const hint =
-      "Shade: the density of y. Dashes: 95 % of the y; thin lines: 95 % for the mean. Keys: N and P choose a point, arrows move it, Delete removes it, A adds one.";
+      "Shade: the density of y; between the dashes lie 95 % of it. Thin lines: 95 % confidence for the mean. Keys: N and P choose a point, arrows move it, Delete removes it, A adds one.";
     return panel(
       "Points",
       { tools, hint },
@@ -139,8 +141,8 @@ class Line {
     const several =
       this.data.n_all > this.original.x.length
         ? `${this.original.x.length} of ${this.data.n_all.toLocaleString("en")} points, drawn at random, are shown and fitted.`
-        : null;
-    return panel("The fit", { hint: several }, this.facts);
+        : "";
+    return panel("The fit", { hint: `±: one standard error. ${several}` }, this.facts);
   }
 
   #buildLikelihood() {
@@ -239,7 +241,7 @@ class Line {
     if (this.line) {
       const { w, b, v } = this.line;
       const value = this.manual ? logLikelihood(this.x, this.y, this.line) : this.best.logLikelihood;
-      facts["slope w"] = `${significant(w, 4)} ± ${significant(this.errors.w, 2)}`;
+      facts["slope w"] = `${significant(w, 4)} ± ${significant(this.inference.w, 2)}`;
       facts["intercept b"] = significant(b, 4);
       if (this.kind === "constant") facts["σ"] = significant(Math.sqrt(this.best.variance), 4);
       else Object.assign(facts, { "v₀": significant(v[0], 4), "v₁": significant(v[1], 3) });
@@ -274,11 +276,10 @@ class Line {
 
   state() {
     const q = new URLSearchParams({ variance: this.kind });
-    if (this.isEdited)
-      q.set(
-        "points",
-        this.x.map((x, i) => `${Number(x.toPrecision(6))},${Number(this.y[i].toPrecision(6))}`).join(";"),
-      );
+    if (this.isEdited) {
+      const [short, tall] = [this.range.x, this.range.y].map(rounder);
+      q.set("points", this.x.map((x, i) => `${short(x)},${tall(this.y[i])}`).join(";"));
+    }
     if (this.manual)
       q.set("line", [this.manual.w, this.manual.c].map((v) => Number(v.toPrecision(6))).join(","));
     return q.toString().replaceAll("%2C", ",").replaceAll("%3B", ";");
@@ -327,4 +328,10 @@ class Line {
     const columns = () => ["x", "y", ...(this.line ? ["mean", "standard_deviation", "log_density"] : [])];
     return [{ name: "Points", csv: () => csv(columns(), rows()) }];
   }
+}
+
+/** Return a function that rounds to what a range of the plot can show, and no further. */
+function rounder([low, high]) {
+  const digits = Math.min(20, Math.max(0, 5 - Math.floor(Math.log10(high - low))));
+  return (v) => Number(v.toFixed(digits));
 }

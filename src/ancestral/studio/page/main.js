@@ -235,6 +235,10 @@ function save(label, action) {
 
 const fileName = (name, ending) => `${page.name}-${name.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.${ending}`;
 
+const LINK = source.canOpen
+  ? "it opens this room as it is now, in this browser while the studio runs."
+  : "it opens this room as it is now, wherever this file lies at the same place.";
+
 async function copyLink() {
   clearTimeout(timer);
   const state = page.rooms[page.name]?.state();
@@ -242,9 +246,9 @@ async function copyLink() {
   history.replaceState(null, "", link);
   try {
     await navigator.clipboard.writeText(link);
-    say("Link copied: it opens this room as it is now.");
+    say(`Link copied: ${LINK}`);
   } catch {
-    say("The link stands in the address bar: it opens this room as it is now.");
+    say(`The link stands in the address bar: ${LINK}`);
   }
 }
 
@@ -265,6 +269,7 @@ const ROOM_OF = {
   InnerProductGraph: "classroom",
   graphs: "classroom",
   LinearGaussian: "line",
+  HeteroscedasticGaussian: "line",
   regression: "line",
   rows: "compare",
 };

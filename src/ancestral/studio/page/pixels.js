@@ -261,8 +261,8 @@ class Pixels {
   #noteOf({ model, search }) {
     if (search.isImpossible)
       return "No image of this model has these pixels: their probability is 0. Make one unknown again.";
-    if (model.kind === "tables") return "Exact: every image the tables allow is listed.";
     const rest = search.rest;
+    if (rest === 0) return "Exact: every image that is possible is listed.";
     return search.isDone && rest <= search.tolerance
       ? "Certified: what is not listed changes no percentage by more than 0.1."
       : `Searching: at most ${percent(rest)} of the posterior is still missing (${search.steps} steps).`;

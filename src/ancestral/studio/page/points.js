@@ -4,6 +4,7 @@
 
 import { arrows, choice, follow, significant, svg } from "./kit.js";
 import { Plot } from "./plot.js";
+import { NORMAL_POINT } from "./regression.js";
 
 const NEAR = 12; // px from a point that still take it
 const TOUCH = 22; // the same under a finger
@@ -201,24 +202,24 @@ export class Points {
 
   #lines() {
     const { plot } = this;
-    const { line, best, manual, errors, xBar, data } = this.room;
+    const { line, best, manual, inference, xBar, data } = this.room;
     const xs = this.#along();
     const at = (f) => xs.map((x) => [x, f(x)]);
     const mean = (x) => line.w * x + line.b;
     const sd = (x) => Math.exp(0.5 * (line.v[0] + line.v[1] * x));
     const parts = [-1, 1].map((sign) =>
       plot.line(
-        at((x) => mean(x) + sign * 1.96 * sd(x)),
+        at((x) => mean(x) + sign * NORMAL_POINT * sd(x)),
         { class: "interval" },
       ),
     );
-    if (!manual && errors) {
-      const { w, c, covariance } = errors;
+    if (!manual && inference) {
+      const { w, c, covariance, point } = inference;
       const error = (u) => Math.sqrt(c * c + 2 * covariance * u + w * w * u * u);
       for (const sign of [-1, 1])
         parts.push(
           plot.line(
-            at((x) => mean(x) + sign * 1.96 * error(x - xBar)),
+            at((x) => mean(x) + sign * point * error(x - xBar)),
             { class: "confidence" },
           ),
         );

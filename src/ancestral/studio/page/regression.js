@@ -3,6 +3,7 @@
 import { mean } from "./arrays.js";
 
 const LOG_2PI = Math.log(2 * Math.PI);
+export const NORMAL_POINT = 1.959963984540054; // 97.5 %
 
 /** Return what points share: n, means, and centred sums of squares and products. */
 export function moments(x, y) {
@@ -26,13 +27,11 @@ export function fitLine(x, y) {
   const b = yBar - w * xBar;
   const variance = meanSquare(x, y, w, b);
   if (!(variance > 1e-20 * yBar * yBar)) return null;
-  const s2 = (variance * n) / (n - 2);
   return {
     w,
     b,
     variance,
     v: [Math.log(variance), 0],
-    errors: { w: Math.sqrt(s2 / sxx), b: Math.sqrt(s2 * (1 / n + (xBar * xBar) / sxx)) },
     logLikelihood: -0.5 * n * (LOG_2PI + Math.log(variance) + 1),
   };
 }
@@ -77,6 +76,30 @@ export function standardErrors([p, q, r]) {
     c: Math.sqrt(r / determinant),
     covariance: -q / determinant, // 0 when the variance is constant
   };
+}
+
+/** Errors and 97.5 % point that allow for one variance's being estimated with so much freedom. */
+export function inference({ w, c, covariance }, freedom) {
+  const scale = freedom === Infinity ? 1 : Math.sqrt((freedom + 2) / freedom);
+  return { w: scale * w, c: scale * c, covariance: scale ** 2 * covariance, point: studentPoint(freedom) };
+}
+
+/** The 97.5 % point of Student's t with so many degrees of freedom, to a thousandth of itself.
+ *
+ * In closed form for one and two; else about the normal's (Abramowitz & Stegun 26.7.5).
+ */
+function studentPoint(freedom) {
+  if (freedom === 1) return Math.tan(0.475 * Math.PI);
+  if (freedom === 2) return 0.95 * Math.sqrt(2 / (4 * 0.975 * 0.025));
+  const z = NORMAL_POINT;
+  const terms = [
+    z,
+    (z ** 3 + z) / 4,
+    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96,
+    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384,
+    (79 * z ** 9 + 776 * z ** 7 + 1482 * z ** 5 - 1920 * z ** 3 - 945 * z) / 92160,
+  ];
+  return terms.reduceRight((sum, term) => sum / freedom + term, 0);
 }
 
 /** Maximum likelihood with log variance v0 + v1 x, by Fisher scoring.

@@ -65,7 +65,7 @@ export class Sampling {
     const nothingKnown = this.room.known.every((v) => v < 0);
     for (const side of this.room.sides) {
       side.drawn = null;
-      if (!side.model || (!nothingKnown && side.search.isImpossible)) continue;
+      if (!side.model || (!nothingKnown && !side.search.found.length)) continue;
       const random = new Random(this.seed);
       side.drawn = nothingKnown ? drawRow(side.model, random) : drawGiven(side.search, random);
     }
@@ -135,10 +135,9 @@ export class Sampling {
         .map(({ levels }) => levels),
     );
     const n = this.room.everything(model).length;
-    this.treeTitle.textContent =
-      n > N_LEAVES
-        ? `The ${N_LEAVES} likeliest images, ${model.name}: each path is one`
-        : `All ${n} images, ${model.name}: each path is one`;
+    const isAll = n <= N_LEAVES && model.kind === "tables"; // a network rules nothing out
+    const which = isAll ? `All ${n} images` : `The ${Math.min(n, N_LEAVES)} likeliest images`;
+    this.treeTitle.textContent = `${which}, ${model.name}: each path is one`;
   }
 
   #drawTree() {
