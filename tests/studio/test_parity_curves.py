@@ -68,6 +68,15 @@ def test_the_contours_grid_is_close_to_the_likelihood(script, classroom, rng):
     np.testing.assert_allclose(binned, exact, atol=1e-3)
 
 
+def test_a_grid_is_refined_by_cubics(script):
+    def f(size):
+        x, y = np.meshgrid(np.linspace(0, 5, size), np.linspace(-1, 4, size))
+        return (x**3 - 2 * x * y**2 + y**3 - 7).ravel()
+
+    got = script("return Array.from(plot.refined(Float64Array.from(given), 6));", f(6).tolist())
+    np.testing.assert_allclose(got, f(16), atol=1e-10)
+
+
 def test_the_ascent_takes_the_steps_of_python(script, classroom):
     statistics = InnerProducts.of(datasets.classrooms())
     start = [1.0, 0.5]

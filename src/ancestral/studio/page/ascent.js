@@ -2,7 +2,7 @@
 
 import { gradientAscent } from "./graphs.js";
 import { arrows, button, choice, el, fixed, follow, panel, showFacts, svg } from "./kit.js";
-import { Plot, contourLines, crossAt } from "./plot.js";
+import { Plot, contourLines, crossAt, refined } from "./plot.js";
 
 const GRID = 60; // of the contours, each way
 // nats below the maximum: near it 1 to 6 standard errors
@@ -131,14 +131,15 @@ export class Ascent {
     this.plot.draw();
   }
 
-  /** The likelihood on a grid, once per range. */
+  /** The likelihood on a grid, once per range: computed on every third place of each axis. */
   #makeGrid() {
     const { x, y } = this.plot;
-    this.grid ??= Float64Array.from({ length: GRID * GRID }, (_, k) => {
+    const compute = (_, k) => {
       const a = x.low + ((k % GRID) / (GRID - 1)) * (x.high - x.low);
       const b = y.low + (Math.floor(k / GRID) / (GRID - 1)) * (y.high - y.low);
       return this.binned.logLikelihood(a, b);
-    });
+    };
+    this.grid ??= refined(Float64Array.from({ length: GRID * GRID }, compute), GRID);
   }
 
   #paintContours(plot) {
@@ -146,7 +147,7 @@ export class Ascent {
     const best = this.room.data.log_likelihood;
     const drops = DROPS[this.zoom];
     const levels = drops.map((drop) => best - drop);
-    const lines = contourLines(plot, this.grid, GRID, levels, (k) => 1 - k / (drops.length + 2));
+    const lines = contourLines(plot, this.grid, 3 * GRID - 2, levels, (k) => 1 - k / (drops.length + 2));
     const { a, b } = this.room.data.fit;
     plot.data.replaceChildren(plot.clipped(...lines), crossAt(plot, a, b));
     this.#paintPoint();

@@ -4,6 +4,7 @@ import { arrows, button, el, fixed, follow, panel, showFacts, slider, svg } from
 import { Plot } from "./plot.js";
 
 export const REACH = 3; // of latents, in prior standard deviations
+const VIEW = 1.1 * REACH; // of the plane
 export const clamp = (v) => Math.min(REACH, Math.max(-REACH, v));
 
 export class Spectrum {
@@ -175,9 +176,10 @@ export class Plane {
   #build() {
     this.plot = new Plot({
       label: "The first two latents: each dot is a face of the data. Arrow keys move the chosen point.",
-      x: { label: "z₁", low: -REACH, high: REACH },
-      y: { label: "z₂", low: -REACH, high: REACH },
+      x: { label: "z₁", low: -VIEW, high: VIEW },
+      y: { label: "z₂", low: -VIEW, high: VIEW },
       ratio: 0.8,
+      isEqual: true,
       least: 260,
       focusable: true,
       paint: (plot) => this.#paint(plot),

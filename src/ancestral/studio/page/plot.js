@@ -9,9 +9,20 @@ export class Plot {
    * @param label what a screen reader says it is.
    * @param x,y { label, low, high, log } of the axes; change them and call `draw`.
    * @param paint called with the plot when it must be drawn.
+   * @param isEqual whether a unit is as long on one axis as on the other: x then spans what fits.
    */
-  constructor({ label, x, y, ratio = 0.66, least = 220, paint, focusable = false, margin = {} }) {
-    Object.assign(this, { x, y, ratio, least, paint });
+  constructor({
+    label,
+    x,
+    y,
+    ratio = 0.66,
+    least = 220,
+    paint,
+    focusable = false,
+    margin = {},
+    isEqual = false,
+  }) {
+    Object.assign(this, { x, y, ratio, least, paint, isEqual });
     this.margin = { ...MARGIN, ...margin };
     this.axes = svg("g", { class: "axes", "aria-hidden": "true" });
     this.back = svg("g");
@@ -45,8 +56,16 @@ export class Plot {
 
   draw() {
     if (!this.width) return;
+    if (this.isEqual) this.#equalise();
     this.#drawAxes();
     this.paint?.(this);
+  }
+
+  #equalise() {
+    const { left, right, top, bottom } = this.inner;
+    const reach = (((this.y.high - this.y.low) / 2) * (right - left)) / (bottom - top);
+    const middle = (this.x.low + this.x.high) / 2;
+    [this.x.low, this.x.high] = [middle - reach, middle + reach];
   }
 
   // ---- scales ----
@@ -243,6 +262,32 @@ export function contour(values, rows, cols, level) {
     }
   }
   return segments;
+}
+
+/** Return a square grid of smooth values at three times as many places, by cubics both ways. */
+export function refined(values, size) {
+  const turned = (grid, rows, cols) =>
+    Float64Array.from({ length: rows * cols }, (_, k) => grid[(k % rows) * cols + Math.floor(k / rows)]);
+  const long = 3 * size - 2;
+  const across = lengthened(values, size, size);
+  return turned(lengthened(turned(across, size, long), long, size), long, long);
+}
+
+/** Lengthen each row threefold: each place between two lies on the cubic through four. */
+function lengthened(values, rows, cols) {
+  const long = 3 * cols - 2;
+  return Float64Array.from({ length: rows * long }, (_, k) => {
+    const [row, at] = [Math.floor(k / long), (k % long) / 3];
+    const first = row * cols + Math.min(cols - 4, Math.max(0, Math.floor(at) - 1));
+    const t = at - (first - row * cols);
+    const [p, q, r, s] = values.subarray(first, first + 4);
+    return (
+      (-p * (t - 1) * (t - 2) * (t - 3)) / 6 +
+      (q * t * (t - 2) * (t - 3)) / 2 -
+      (r * t * (t - 1) * (t - 3)) / 2 +
+      (s * t * (t - 1) * (t - 2)) / 6
+    );
+  });
 }
 
 /** Return a path for each level of a square grid that spans the plot; `opacity(k)` is the k-th's. */
