@@ -52,7 +52,7 @@ export class Spectrum {
       this.score = new Plot({
         label: "Mean log density of held-out faces by number of latents",
         x: { label: "d", low: 0.5, high: 10, whole: true },
-        y: { label: "Held out, nats per face", low: 0, high: 1 },
+        y: { label: "nats per new face", low: 0, high: 1 },
         ratio: 0.3,
         least: 150,
         paint: (plot) => this.#paintScore(plot),
