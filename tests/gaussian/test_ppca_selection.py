@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.decomposition._pca import _assess_dimension
@@ -142,6 +145,21 @@ def test_a_stream_chooses_as_fit_does(how: str) -> None:
         assert model.score(X) == pytest.approx(whole.score(X), rel=1e-12)
     if how == "cv":
         np.testing.assert_allclose(parts.cv_scores_, whole.cv_scores_, rtol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [lambda: None, np.random.default_rng, np.random.RandomState])
+def test_equal_rows_in_different_parts_fall_into_one_fold(kind: Callable[[], Any]) -> None:
+    X = rows(30, 25, 0)  # noise: a repeated row on both sides would make all 24 directions pay
+    chunks = [X] * 10
+    step = PPCA("cv", random_state=kind())
+    for chunk in chunks:
+        step.partial_fit(chunk)
+    assert step.n_components_ == 0
+    assert streaming.fit_chunks(PPCA("cv", random_state=kind()), chunks).n_components_ == 0
+    dask = pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
+    parts = [dask.delayed(chunk) for chunk in chunks]
+    with dask.config.set(scheduler="synchronous"):
+        assert streaming.fit_dask(PPCA("cv", random_state=kind()), parts).n_components_ == 0
 
 
 def test_a_later_fit_forgets_an_earlier_choice() -> None:

@@ -62,7 +62,8 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     max_iter : int
         EM steps at most, then a warning.
     random_state : None, int, RandomState or Generator
-        Deals rows or entries to the folds of "cv".
+        Deals rows or entries to the folds of "cv". Rows are dealt by one seed in all the parts
+        of a fit: None is a fixed one, a RandomState or Generator is asked once.
 
     Attributes
     ----------
@@ -130,6 +131,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     """
 
     _template: Any = None  # an empty array of the library that fit was given, None for numpy
+    _drawn: tuple[Any, int] | None = None  # a RandomState or Generator, and the seed it gave
 
     def __init__(
         self,
@@ -150,11 +152,23 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
 
     def _statistics(self, X: NDArray) -> Moments | Folds:  # type: ignore[override]
         if self.n_components == "cv":
-            return Folds.of(_arrays.to_host(X), self.random_state)
+            return Folds.of(_arrays.to_host(X), self._seed_of_folds())
         return _arrays.moments_of(X) if _arrays.is_foreign(X) else Moments.of(X)
+
+    def _seed_of_folds(self) -> int:
+        """Return one seed for all parts of a fit, also where each is dealt by another worker."""
+        source = self.random_state
+        if source is None:
+            return 0
+        if not isinstance(source, np.random.Generator | np.random.RandomState):
+            return source
+        if self._drawn is None or self._drawn[0] is not source:
+            self._drawn = source, int(as_generator(source).integers(2**63))
+        return self._drawn[1]
 
     def _fit(self, X: NDArray) -> None:
         self._check_parameters()
+        self._drawn = None
         for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
             delattr(self, stale)
         statistics = self._statistics(X)
