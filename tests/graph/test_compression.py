@@ -185,6 +185,16 @@ def test_sampled_estimates_scatter_as_their_covariance_says(few_draws: None) -> 
     assert FALSE_ALARM < stats.chi2.cdf(40 * (white.mean(axis=1) ** 2).sum(), 2) < 1 - FALSE_ALARM
 
 
+@pytest.mark.parametrize("setting", [{"l2": 1e-9}, {"offset": "log_nodes"}])
+def test_a_penalty_and_an_offset_keep_the_sampling_error(
+    few_draws: None, setting: dict[str, Any]
+) -> None:
+    graph = uniform_graph(1_000, 6, 3.0, -6.0)
+    plain = InnerProductGraph(pairs="sampled", random_state=0).fit([graph])
+    model = InnerProductGraph(pairs="sampled", random_state=0, **setting).fit([graph])
+    np.testing.assert_allclose(model.standard_errors_, plain.standard_errors_, rtol=1e-6)
+
+
 def test_sampling_is_only_done_when_asked_for(few_draws: None) -> None:
     graph, small = uniform_graph(1_500, 5, 3.0, -6.0), uniform_graph(300, 5, 3.0, -6.0, seed=1)
     assert not isinstance(gather([graph, small]), SampledPairs)

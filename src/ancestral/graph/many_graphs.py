@@ -191,6 +191,11 @@ class OffsetPairs(PairStatistics):
         parts = [part.information(a, b + offset) for offset, part in self.parts.items()]
         return np.sum(parts, axis=0)
 
+    def sampling_covariance(self, a: float, b: float) -> Float:
+        """Return the sum of the parts', each of its own sample."""
+        parts = [part.sampling_covariance(a, b + offset) for offset, part in self.parts.items()]
+        return np.sum(parts, axis=0)
+
     def approximation_error(self, a: float, b: float) -> Float:
         """Return an upper estimate: the largest of the parts'."""
         parts = [part.approximation_error(a, b + offset) for offset, part in self.parts.items()]
