@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from ancestral._validation import check_number
+from ancestral._validation import check_level
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.graphs import Graph, as_graphs
 from ancestral.graph.pair_sums import gather
@@ -90,9 +90,7 @@ def profile_intervals(
     ndarray of shape (2, 2)
         A row (low, high) for a, then for b.
     """
-    level = check_number(level, "level", minimum=0.0, inclusive=False)
-    if level >= 1:
-        raise ModelError(f"level must be between 0 and 1; got {level:g}.")
+    level = check_level(level)
     top = np.array([a, b])
     drop = chi2.ppf(level, 1) / 2  # nats
     best = statistics.log_likelihood(a, b)
