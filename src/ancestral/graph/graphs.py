@@ -331,8 +331,11 @@ def library_of(item: Any) -> str:
 
 
 def _ndim(part: Any) -> int:
-    """Return the number of dimensions, of sparse matrices too."""
-    return part.ndim if sparse.issparse(part) else np.ndim(part)
+    """Return the number of dimensions, of sparse matrices and ragged lists too."""
+    try:
+        return part.ndim if sparse.issparse(part) else np.ndim(part)
+    except ValueError:  # ragged
+        return 1 + max(_ndim(row) for row in part)
 
 
 def _shape(part: Any) -> tuple[int, ...]:
