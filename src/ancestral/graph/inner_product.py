@@ -214,7 +214,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     def _exact_if_rough(self, statistics: PairStatistics, graphs: list[Graph]) -> PairStatistics:
         """Return every inner product where the grid is too coarse for the slope it gives."""
         self._check_solvable(statistics)
-        last = newton(Penalised(statistics, self.l2))[-1]
+        last = newton(self._objective(statistics))[-1]
         if statistics.approximation_error(last["a"], last["b"]).max() <= LARGEST_ERROR:
             return statistics
         return clone(self).set_params(pairs="products")._statistics(graphs)
@@ -265,7 +265,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
 
     def _solve(self, statistics: PairStatistics) -> None:
         self._check_solvable(statistics)
-        objective = Penalised(statistics, self.l2) if self.l2 else statistics
+        objective = self._objective(statistics)
         history = self._climb(objective)
         a, b = history[-1]["a"], history[-1]["b"]
         error = tolerable_error(objective, a, b)
@@ -282,6 +282,10 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
                 f"max_iter={self.max_iter} iterations ended with a gradient of {last:.2g}: not "
                 'converged, the maximum is elsewhere. Raise max_iter, or use solver="newton".'
             )
+
+    def _objective(self, statistics: PairStatistics) -> PairStatistics:
+        """Return what is maximised: the log-likelihood, less the penalty where there is one."""
+        return Penalised(statistics, self.l2) if self.l2 else statistics
 
     def _climb(self, objective: PairStatistics) -> list[dict[str, float]]:
         """Return the history of the chosen solver."""
@@ -342,12 +346,19 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Returns
         -------
         ndarray of shape (2, 2)
-            A row (low, high) for a, then for b: where twice the drop of the log-likelihood,
-            maximised over the other, is the chi-square quantile.
+            A row (low, high) for a, then for b: where twice the drop of the log-likelihood (less
+            the penalty, with l2), maximised over the other, is the chi-square quantile.
+
+        Raises
+        ------
+        ModelError
+            For another level, or when the likelihood of these graphs has no finite maximum.
         """
         self._check_fitted()
         statistics = self.pair_statistics(graphs)
-        return profile_intervals(statistics, self.slope_, self.intercept_, level=level)
+        self._check_solvable(statistics)
+        objective = self._objective(statistics)
+        return profile_intervals(objective, self.slope_, self.intercept_, level=level)
 
     def _logit(self, s: NDArray[np.float64], n_nodes: int) -> NDArray[np.float64]:
         """Return a s + b, less the offset, in a graph of so many nodes."""
