@@ -230,6 +230,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
         n, d = X.shape
         missing.refuse_empty_columns(X)
+        degenerate.refuse_constant(X)
         if isinstance(self.n_components, str):
             selection.warn_unless_by_entries(self.n_components)
             limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
