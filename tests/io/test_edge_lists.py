@@ -75,6 +75,7 @@ BAD_TABLES = [
     ({"nodes": NODES + ",1,F,7\n"}, DataError, "line 6 has no id in column 'id'"),
     ({"nodes": NODES + "eve,,F,7\n"}, DataError, "node 'eve' has 'age' = '', a number is wanted"),
     ({"nodes": NODES + "eve,1,,7\n"}, DataError, "node 'eve' has no value for 'sex'"),
+    ({"nodes": "id,x,x\n1,2,3\n"}, FormatError, "columns 2 and 3 are both named 'x'"),
     ({"nodes": NODES.replace(",", ";")}, FormatError, "';'-separated"),
 ]
 
