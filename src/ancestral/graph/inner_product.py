@@ -35,7 +35,7 @@ from ancestral._validation import (
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
-from ancestral.graph.edge_sampling import draw_graph
+from ancestral.graph.edge_sampling import draw_graph, drawn_shape
 from ancestral.graph.graphs import (
     DENSE_NODES,
     Graph,
@@ -396,7 +396,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self,
         n_samples: int = 1,
         *,
-        n_nodes: int = 15,
+        n_nodes: int | None = None,
         n_features: int | None = None,
         features: ArrayLike | None = None,
         random_state: Any = None,
@@ -406,8 +406,8 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Parameters
         ----------
         n_samples : int
-        n_nodes : int
-            Nodes of each graph, when features are drawn.
+        n_nodes : int, optional
+            Nodes of each graph; 15 when neither it nor features are given.
         n_features : int, optional
             Width of the features drawn; as in `fit` when not given.
         features : array-like of shape (n_nodes, n_features), optional
@@ -418,22 +418,22 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         -------
         list of Graph
             Of more than 2,000 nodes with a sparse adjacency, drawn without visiting every pair.
+
+        Raises
+        ------
+        ModelError
+            When `features` are of another shape than `n_nodes` and `n_features` say.
         """
         self._check_fitted()
         rng = as_generator(random_state)
-        n_nodes = check_integer(n_nodes, "n_nodes", minimum=1)
-        width = (
-            self.n_features_
-            if n_features is None
-            else check_integer(n_features, "n_features", minimum=1)
-        )
         fixed = None if features is None else checked_features(features)
-        nodes = n_nodes if fixed is None else len(fixed)
+        shape = (15, self.n_features_) if fixed is None else fixed.shape
+        nodes, width = drawn_shape(shape, n_nodes, n_features, is_fixed=fixed is not None)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
         n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
         graphs = []
         for _ in range(n_samples):
-            X = rng.uniform(-1.0, 1.0, size=(n_nodes, width)) if fixed is None else fixed
+            X = rng.uniform(-1.0, 1.0, size=(nodes, width)) if fixed is None else fixed
             intercept = self._intercept(len(X))
             graphs.append(draw_graph(X, self.slope_, intercept, rng, n_jobs=self.n_jobs))
         return graphs
