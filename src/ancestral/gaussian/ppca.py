@@ -18,6 +18,7 @@ Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lamb
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -169,16 +170,20 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     def _fit(self, X: NDArray) -> None:
         self._check_parameters()
         self._drawn = None
-        for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
-            delattr(self, stale)
         statistics = self._statistics(X)
         if not statistics.are_finite and _arrays.has_gaps(X):
             self._fit_with_gaps(_arrays.to_host(X))
             return
         self._solve(statistics)
 
+    def _forget_choice(self) -> None:
+        """Drop the scores by which an earlier fit chose q."""
+        for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
+            delattr(self, stale)
+
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
+        self._forget_choice()
         if isinstance(statistics, Folds):
             moments = statistics.total
             eigenvalues, directions = degenerate.decomposed(moments, None)
@@ -228,6 +233,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
 
     def _fit_with_gaps(self, X: NDArray) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
+        self._forget_choice()
         n, d = X.shape
         missing.refuse_empty_columns(X)
         degenerate.refuse_constant(X)
@@ -319,7 +325,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     def _is_enough(self, statistics: Moments | Folds) -> bool:
         if isinstance(statistics, Folds):
             return statistics.are_enough
-        q = self.n_components if isinstance(self.n_components, int) else 1
+        q = self.n_components if isinstance(self.n_components, Integral) else 1
         return statistics.count >= q + 2
 
     @property
