@@ -275,6 +275,13 @@ def check_number(
     raise ModelError(f"{name} must be a number, {bounds}; got {value!r}.")
 
 
+def check_level(level: Any) -> float:
+    """Return the probability of an interval, strictly between 0 and 1."""
+    if not 0 < check_number(level, "level") < 1:
+        raise ModelError(f"level must be above 0 and below 1; got {level!r}. Pass 0.95, not 95.")
+    return float(level)
+
+
 def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
     """Return `n_samples` as an int of 0 or more whose rows fit in memory."""
     n_samples = check_integer(n_samples, "n_samples")

@@ -381,3 +381,12 @@ def test_a_fit_cut_short_warns_once() -> None:
 def test_wrong_parameters_are_named(parameters: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         PPCA(**parameters).fit(table(60, 5, 2, share=0.2)[1])
+
+
+@pytest.mark.parametrize("q", [0, 1, "cv"])
+@pytest.mark.parametrize("scale", [1.0, 0.1, 1e-200])
+def test_constant_columns_are_refused_with_gaps_as_without(q: int | str, scale: float) -> None:
+    X = np.full((5, 3), [1.0, 2.0, 3.0]) * scale
+    X[1, 1] = X[2, 0] = np.nan
+    with pytest.raises(ModelError, match="X has no variance"):
+        PPCA(q).fit(X)

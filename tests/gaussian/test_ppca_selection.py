@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.decomposition._pca import _assess_dimension
@@ -144,11 +147,42 @@ def test_a_stream_chooses_as_fit_does(how: str) -> None:
         np.testing.assert_allclose(parts.cv_scores_, whole.cv_scores_, rtol=1e-11)
 
 
+@pytest.mark.parametrize("kind", [lambda: None, np.random.default_rng, np.random.RandomState])
+def test_equal_rows_in_different_parts_fall_into_one_fold(kind: Callable[[], Any]) -> None:
+    X = rows(30, 25, 0)  # noise: a repeated row on both sides would make all 24 directions pay
+    chunks = [X] * 10
+    step = PPCA("cv", random_state=kind())
+    for chunk in chunks:
+        step.partial_fit(chunk)
+    assert step.n_components_ == 0
+    assert streaming.fit_chunks(PPCA("cv", random_state=kind()), chunks).n_components_ == 0
+    dask = pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
+    parts = [dask.delayed(chunk) for chunk in chunks]
+    with dask.config.set(scheduler="synchronous"):
+        assert streaming.fit_dask(PPCA("cv", random_state=kind()), parts).n_components_ == 0
+
+
 def test_a_later_fit_forgets_an_earlier_choice() -> None:
     X = rows(100, 5, 2)
-    model = PPCA("cv", random_state=0).fit(X)
-    assert hasattr(model, "cv_scores_")
-    assert not hasattr(model.set_params(n_components=1).fit(X), "cv_scores_")
+    gaps = X.copy()
+    gaps[::7, 0] = np.nan
+    for later in (
+        lambda model: model.fit(X),
+        lambda model: model.fit(gaps),
+        lambda model: model.partial_fit(X),
+        lambda model: streaming.fit_chunks(model, [X]),
+    ):
+        model = PPCA("cv", random_state=0).fit(X)
+        assert hasattr(model, "cv_scores_")
+        assert not hasattr(later(model.set_params(n_components=1)), "cv_scores_")
+
+
+@pytest.mark.parametrize("kind", [int, np.int64])
+def test_a_stream_waits_for_rows_enough(kind: type) -> None:
+    X = rows(40, 6, 2)
+    model = PPCA(kind(4)).partial_fit(X[:3])
+    assert not hasattr(model, "loadings_")
+    assert model.partial_fit(X[3:]).score(X) == pytest.approx(PPCA(4).fit(X).score(X), rel=1e-12)
 
 
 def test_two_moments_of_one_fold_and_another_merge() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,13 @@ from scipy import stats
 from ancestral import Graph, InnerProductGraph
 from ancestral.errors import AncestralWarning, ModelError
 from ancestral.graph import pair_sampling
-from ancestral.graph.compression import Tensor, by_chebyshev, by_distinct_rows, compress
+from ancestral.graph.compression import (
+    Tensor,
+    _gaps_between_kinds,
+    by_chebyshev,
+    by_distinct_rows,
+    compress,
+)
 from ancestral.graph.edge_sampling import sample_edges
 from ancestral.graph.pair_sampling import SampledPairs, sample_pairs
 from ancestral.graph.pair_sums import gather, visit
@@ -159,6 +166,22 @@ def test_kinds_all_of_whose_pairs_are_linked_hold_no_gap() -> None:
         InnerProductGraph().fit(Graph(X, np.where(S >= 2, 1, 0)))
 
 
+def test_gaps_between_many_kinds_take_memory_for_the_links_alone() -> None:
+    rng = np.random.default_rng(0)
+    rows, counts = rng.normal(size=(1_000, 4)), rng.integers(1, 3, size=1_000)
+    one, two = rng.integers(0, 1_000, size=(2, 500))
+    tracemalloc.start()
+    gaps = _gaps_between_kinds(rows, counts, one, two)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000  # a matrix of kinds would take eight times that
+    free = np.triu(np.outer(counts, counts))
+    np.fill_diagonal(free, counts * (counts - 1) // 2)
+    np.subtract.at(free, (np.minimum(one, two), np.maximum(one, two)), 1)
+    s = (rows @ rows.T)[free > 0]
+    np.testing.assert_allclose([gaps.min(), gaps.max()], [s.min(), s.max()], rtol=1e-12)
+
+
 # ---- sampled pairs ---------------------------------------------------------------------------
 
 
@@ -183,6 +206,16 @@ def test_sampled_estimates_scatter_as_their_covariance_says(few_draws: None) -> 
     white = np.linalg.solve(np.linalg.cholesky(sampling), (found - theta).T)  # (2, 40)
     assert FALSE_ALARM < stats.chi2.cdf((white**2).sum(), 80) < 1 - FALSE_ALARM
     assert FALSE_ALARM < stats.chi2.cdf(40 * (white.mean(axis=1) ** 2).sum(), 2) < 1 - FALSE_ALARM
+
+
+@pytest.mark.parametrize("setting", [{"l2": 1e-9}, {"offset": "log_nodes"}])
+def test_a_penalty_and_an_offset_keep_the_sampling_error(
+    few_draws: None, setting: dict[str, Any]
+) -> None:
+    graph = uniform_graph(1_000, 6, 3.0, -6.0)
+    plain = InnerProductGraph(pairs="sampled", random_state=0).fit([graph])
+    model = InnerProductGraph(pairs="sampled", random_state=0, **setting).fit([graph])
+    np.testing.assert_allclose(model.standard_errors_, plain.standard_errors_, rtol=1e-6)
 
 
 def test_sampling_is_only_done_when_asked_for(few_draws: None) -> None:

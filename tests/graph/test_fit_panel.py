@@ -120,6 +120,14 @@ def test_triangles_that_features_do_not_explain_are_found() -> None:
     assert (low <= high).all()
 
 
+@pytest.mark.parametrize("level", [95, 1.0, 0.0, -0.5])
+def test_a_band_is_of_a_level_between_0_and_1(level: float) -> None:
+    graphs = datasets.classrooms(3, random_state=0)
+    check = check_fit(InnerProductGraph().fit(graphs), graphs, n_draws=20, random_state=0)
+    with pytest.raises(ModelError, match="level must be"):
+        check.comparisons["degree"].band(level)
+
+
 def test_a_seed_repeats_and_shares_sum_to_one() -> None:
     graphs = datasets.classrooms(5, random_state=0)
     model = InnerProductGraph().fit(graphs)
@@ -153,6 +161,14 @@ def test_calibration_counts_pairs_and_links(monkeypatch: Any, kept: int) -> None
     np.testing.assert_allclose(
         found.predicted, expit(model.slope_ * found.s + model.intercept_), atol=0.02
     )
+
+
+def test_graphs_without_a_pair_have_no_calibration() -> None:
+    model = InnerProductGraph().fit(datasets.classrooms(3, random_state=0))
+    lonely = [Graph(np.ones((1, 3)), np.zeros((1, 1)))] * 2
+    for judge in (calibrate, check_fit):
+        with pytest.raises(ModelError, match="no pair of nodes"):
+            judge(model, lonely)
 
 
 def test_a_wrong_model_is_not_calibrated() -> None:

@@ -22,6 +22,7 @@ def test_graphs_may_come_in_many_forms() -> None:
         [(g.features, g.adjacency) for g in graphs],
         [[g.features.tolist(), g.adjacency.tolist()] for g in graphs],
         tuple(graphs),
+        tuple([g.features, g.adjacency] for g in graphs),
         (g for g in graphs),
         [(g.features.astype(">f8"), g.adjacency.astype(float)) for g in graphs],
         [(np.asfortranarray(g.features), g.adjacency) for g in graphs],
@@ -49,6 +50,8 @@ EDGES = [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
         ([(FEATURES,)], "graph 0 is a tuple"),
         ([(FEATURES, None)], "graph 0: adjacency"),
         ("graphs.pkl", "graph 0 is a str"),
+        (([[0.1, 0.2], [0.3], [0.5, 0.6]], EDGES), "graph 0: features is ragged"),
+        ((FEATURES, [[0, 1, 0], [1, 0], [0, 0, 0]]), "graph 0: adjacency is ragged"),
     ],
 )
 def test_what_is_no_list_of_graphs_is_named(graphs: Any, message: str) -> None:

@@ -262,3 +262,11 @@ def test_counts_of_nodes_and_features_are_checked(fitted: InnerProductGraph, val
             fitted.sample(1, **{name: value})
     with pytest.raises(DataError, match="features holds NaN at row 0, column 1"):
         fitted.sample(1, features=[[0.0, np.nan, 1.0]])
+
+
+def test_sizes_that_contradict_given_features_are_refused(fitted: InnerProductGraph) -> None:
+    features = np.zeros((4, 3))
+    for sizes in ({"n_nodes": 99}, {"n_features": 7}, {"n_nodes": 15}):
+        with pytest.raises(ModelError, match=r"contradicts the features given, of shape \(4, 3\)"):
+            fitted.sample(features=features, **sizes)
+    assert fitted.sample(features=features, n_nodes=4, n_features=3)[0].n_nodes == 4

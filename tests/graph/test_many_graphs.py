@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, ModelError
-from ancestral.graph.many_graphs import fit_graph_intercepts
-from ancestral.graph.pairs import InnerProducts
+from ancestral.graph.many_graphs import fit_graph_intercepts, profile_intervals
+from ancestral.graph.pairs import InnerProducts, Penalised
 from tests.graph.test_pair_sums import dense
 
 sm = pytest.importorskip("statsmodels.api")
@@ -28,6 +28,10 @@ def classrooms(n_graphs: int = 40, seed: int = 0, shift: np.ndarray | None = Non
         upper = np.triu(rng.random(p.shape) < p, 1)
         graphs.append(Graph(X, upper | upper.T))
     return graphs
+
+
+POINTS = np.random.default_rng(0).uniform(-1, 1, (8, 3))
+SEPARABLE = Graph(POINTS, POINTS @ POINTS.T * (1 - np.eye(8)) > 0)
 
 
 def dyads(graphs: list[Graph]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,6 +118,27 @@ def test_a_level_is_between_0_and_1(level: float) -> None:
     graphs = classrooms(3)
     with pytest.raises(ModelError, match="level must be"):
         InnerProductGraph().fit(graphs).confidence_intervals(graphs, level=level)
+
+
+@pytest.mark.parametrize("graphs", [classrooms(3), [SEPARABLE]])
+def test_intervals_of_a_penalised_fit_end_where_its_objective_has_dropped(
+    graphs: list[Graph],
+) -> None:
+    model = InnerProductGraph(l2=5.0).fit(graphs)
+    objective = Penalised(InnerProducts.of(graphs), 5.0)
+    best = objective.log_likelihood(model.slope_, model.intercept_)
+    others = np.linspace(-8, 8, 4_001)
+    for end in model.confidence_intervals(graphs)[0]:
+        profile = max(objective.log_likelihood(end, b) for b in others)
+        assert profile == pytest.approx(best - stats.chi2.ppf(0.95, 1) / 2, abs=2e-3)
+
+
+def test_a_likelihood_without_a_maximum_has_no_intervals() -> None:
+    graphs = classrooms(4)
+    with pytest.raises(ModelError, match="separated"):
+        InnerProductGraph().fit(graphs).confidence_intervals(SEPARABLE)
+    with pytest.raises(ModelError, match="does not drop enough"):
+        profile_intervals(InnerProducts.of([SEPARABLE]), 4.0, 0.0)
 
 
 # ---- penalties -------------------------------------------------------------------------------

@@ -69,6 +69,9 @@ def test_directed_and_multiple_links_are_refused() -> None:
         Latent(1).fit(networkx.DiGraph([(0, 1)]))
     with pytest.raises(DataError, match="node 0 and node 1 are linked more than once"):
         Latent(1).fit(networkx.MultiGraph([(0, 1), (1, 0), (1, 2)]))
+    for times in (256, 257):  # 0 and 1, could counts of links overflow eight bits
+        with pytest.raises(DataError, match="node 1 and node 2 are linked more than once"):
+            Latent(1).fit(networkx.MultiGraph([(0, 1), *[(1, 2)] * times]))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ancestral.statistics import Moments
 
 EPS = float(np.finfo(np.float64).eps)
 SQUARED_AWAY = 1e-140  # below such a mean, differences may be so small that squaring loses them
+LEAST_SPREAD = 1e-153  # the square of less loses digits, or all
 
 
 def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDArray]:
@@ -24,19 +25,30 @@ def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDA
     eigenvalues, directions = statistics.eigen(n_vectors)
     rounding = ((EPS * statistics.mean) ** 2).sum()
     if not eigenvalues.size or eigenvalues[0] <= rounding:
-        raise ModelError(_no_variance_message(statistics))
+        raise ModelError(_no_variance_message(statistics.mean, single=statistics.single))
     return eigenvalues, directions
 
 
-def _no_variance_message(statistics: Moments) -> str:
+def refuse_constant(X: NDArray) -> None:
+    """Raise ModelError when every column's known values are equal, or differ by rounding alone.
+
+    Each column has a known value; others may be NaN.
+    """
+    low, high = np.nanmin(X, axis=0), np.nanmax(X, axis=0)
+    with np.errstate(over="ignore"):
+        spread = high - low
+    if (spread <= np.maximum(EPS * np.abs(high), LEAST_SPREAD)).all():
+        raise ModelError(_no_variance_message(high, single=X.dtype == np.float32))
+
+
+def _no_variance_message(mean: NDArray, *, single: bool) -> str:
     """Word the error for constant columns, and for those that only look so after rounding."""
-    mean = statistics.mean
     j = int(np.abs(mean).argmax()) if mean.size else 0
     top = float(mean[j]) if mean.size else 0.0
     lost = ""
     if abs(top) < SQUARED_AWAY:
         lost = " (Differences below 1e-160 vanish when squared: rescale them.)"
-    elif statistics.single:
+    elif single:
         apart = float(np.spacing(np.float32(abs(top))))
         lost = (
             f" (float32 values near {top:g} stand {apart:g} apart: finer differences need float64.)"

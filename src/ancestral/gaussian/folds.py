@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +29,12 @@ class Folds:
     parts: tuple[Moments, ...]
 
     @classmethod
-    def of(cls, X: NDArray, random_state: Any) -> Folds:
-        """Deal the rows of X, of shape (n, d), and return the moments of each fold."""
-        fold = _folds_of(X, as_generator(random_state))
+    def of(cls, X: NDArray, seed: int) -> Folds:
+        """Deal the rows of X, of shape (n, d), and return the moments of each fold.
+
+        Only parts dealt by one seed may be summed: another deals equal rows differently.
+        """
+        fold = _folds_of(X, as_generator(seed))
         return cls(tuple(Moments.of(X[fold == k]) for k in range(FOLDS)))
 
     def __add__(self, other: Folds) -> Folds:

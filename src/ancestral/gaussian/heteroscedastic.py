@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from ancestral._validation import check_integer, check_number, one_sample_message, warn
+from ancestral._validation import check_integer, check_level, check_number, one_sample_message, warn
 from ancestral.base import ConditionalDensity, MaximumLikelihood
 from ancestral.errors import ModelError
 from ancestral.gaussian import inference
@@ -336,7 +336,7 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
 
 def _quantile(level: float) -> float:
     """Return the normal's half width, in standard errors."""
-    return float(ndtri(0.5 + inference.checked_level(level) / 2))
+    return float(ndtri(0.5 + check_level(level) / 2))
 
 
 def _orthonormal(X: Float, found: Solution) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ancestral._validation import check_number
+from ancestral._validation import check_level
 from ancestral.base import ConditionalDensity
 from ancestral.errors import DataError, ModelError
 
@@ -221,16 +221,9 @@ def feature_name(model: Any, j: int) -> str:
     return f"column {j}" if names is None else repr(str(names[j]))
 
 
-def checked_level(level: Any) -> float:
-    """Return the probability of an interval, strictly between 0 and 1."""
-    if not 0 < check_number(level, "level") < 1:
-        raise ModelError(f"level must be above 0 and below 1; got {level!r}. Pass 0.95, not 95.")
-    return float(level)
-
-
 def t_quantile(level: float, degrees_of_freedom: int) -> float:
     """Return the half width, in standard errors, of an interval of this probability."""
-    level = checked_level(level)
+    level = check_level(level)
     if degrees_of_freedom < 1:
         raise ModelError(
             "there are as many coefficients as rows: no degrees of freedom are left to judge "

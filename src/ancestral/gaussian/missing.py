@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.degenerate import refuse_constant
 from ancestral.gaussian.patterns import (
     Factors,
     Patterns,
@@ -73,8 +74,10 @@ def fit(X: NDArray, n_components: int, *, tol: float, max_iter: int) -> Fit:
     Raises
     ------
     ModelError
-        When the known entries are too few, so that sigma^2 = 0 and the likelihood is unbounded.
+        When the known entries are constant or too few, so that sigma^2 = 0 and the likelihood is
+        unbounded.
     """
+    refuse_constant(X)
     known = ~np.isnan(X)
     X, known = X[known.any(axis=1)], known[known.any(axis=1)]
     _refuse_too_few(known, n_components)

@@ -18,6 +18,7 @@ Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lamb
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     max_iter : int
         EM steps at most, then a warning.
     random_state : None, int, RandomState or Generator
-        Deals rows or entries to the folds of "cv".
+        Deals rows or entries to the folds of "cv". Rows are dealt by one seed in all the parts
+        of a fit: None is a fixed one, a RandomState or Generator is asked once.
 
     Attributes
     ----------
@@ -130,6 +132,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     """
 
     _template: Any = None  # an empty array of the library that fit was given, None for numpy
+    _drawn: tuple[Any, int] | None = None  # a RandomState or Generator, and the seed it gave
 
     def __init__(
         self,
@@ -150,21 +153,37 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
 
     def _statistics(self, X: NDArray) -> Moments | Folds:  # type: ignore[override]
         if self.n_components == "cv":
-            return Folds.of(_arrays.to_host(X), self.random_state)
+            return Folds.of(_arrays.to_host(X), self._seed_of_folds())
         return _arrays.moments_of(X) if _arrays.is_foreign(X) else Moments.of(X)
+
+    def _seed_of_folds(self) -> int:
+        """Return one seed for all parts of a fit, also where each is dealt by another worker."""
+        source = self.random_state
+        if source is None:
+            return 0
+        if not isinstance(source, np.random.Generator | np.random.RandomState):
+            return source
+        if self._drawn is None or self._drawn[0] is not source:
+            self._drawn = source, int(as_generator(source).integers(2**63))
+        return self._drawn[1]
 
     def _fit(self, X: NDArray) -> None:
         self._check_parameters()
-        for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
-            delattr(self, stale)
+        self._drawn = None
         statistics = self._statistics(X)
         if not statistics.are_finite and _arrays.has_gaps(X):
             self._fit_with_gaps(_arrays.to_host(X))
             return
         self._solve(statistics)
 
+    def _forget_choice(self) -> None:
+        """Drop the scores by which an earlier fit chose q."""
+        for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
+            delattr(self, stale)
+
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
+        self._forget_choice()
         if isinstance(statistics, Folds):
             moments = statistics.total
             eigenvalues, directions = degenerate.decomposed(moments, None)
@@ -214,8 +233,10 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
 
     def _fit_with_gaps(self, X: NDArray) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
+        self._forget_choice()
         n, d = X.shape
         missing.refuse_empty_columns(X)
+        degenerate.refuse_constant(X)
         if isinstance(self.n_components, str):
             selection.warn_unless_by_entries(self.n_components)
             limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
@@ -304,7 +325,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     def _is_enough(self, statistics: Moments | Folds) -> bool:
         if isinstance(statistics, Folds):
             return statistics.are_enough
-        q = self.n_components if isinstance(self.n_components, int) else 1
+        q = self.n_components if isinstance(self.n_components, Integral) else 1
         return statistics.count >= q + 2
 
     @property

@@ -97,12 +97,14 @@ def by_distinct_rows(graph: Graph, *, n_jobs: int | None = None) -> PairGrid | N
 def _gaps_between_kinds(rows: Float, counts: NDArray, one: NDArray, two: NDArray) -> Float:
     """Return the least and largest s over kinds of pairs that are not all linked."""
     size = len(rows)
-    linked = np.bincount(np.minimum(one, two) * size + np.maximum(one, two), minlength=size**2)
+    linked = np.sort(np.minimum(one, two) * size + np.maximum(one, two))
+    start = np.searchsorted(linked, size * np.arange(size + 1))
     seen: list[float] = []
     for u in range(size):  # one row of kinds at a time: never a matrix of all
         pairs = counts[u] * counts[u:]
         pairs[0] = counts[u] * (counts[u] - 1) // 2
-        s = (rows[u:] @ rows[u])[pairs > linked[u * size + u : (u + 1) * size]]
+        other = linked[start[u] : start[u + 1]] - (u * size + u)
+        s = (rows[u:] @ rows[u])[pairs > np.bincount(other, minlength=size - u)]
         if len(s):
             seen += [s.min(), s.max()]
     return np.array(seen)

@@ -25,7 +25,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from ancestral._validation import MAX_SAMPLE_BYTES, as_generator
+from ancestral._validation import MAX_SAMPLE_BYTES, as_generator, check_integer
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import DENSE_NODES, Graph, symmetric
 from ancestral.graph.pair_sums import in_threads, products
@@ -58,6 +58,25 @@ def draw_graph(
     adjacency = np.zeros((n, n), np.int8)
     adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
     return Graph(features, adjacency)
+
+
+def drawn_shape(
+    shape: tuple[int, ...], n_nodes: Any, n_features: Any, *, is_fixed: bool
+) -> tuple[int, int]:
+    """Return nodes and width of the features to draw: as asked for, else those of `shape`.
+
+    Raise ModelError where another number is asked for than that of a fixed shape.
+    """
+    asked = {"n_nodes": n_nodes, "n_features": n_features}
+    sizes = []
+    for size, (name, value) in zip(shape, asked.items(), strict=True):
+        wanted = size if value is None else check_integer(value, name, minimum=1)
+        if is_fixed and wanted != size:
+            raise ModelError(
+                f"{name}={wanted} contradicts the features given, of shape {shape}: leave it out."
+            )
+        sizes.append(wanted)
+    return sizes[0], sizes[1]
 
 
 def sample_edges(

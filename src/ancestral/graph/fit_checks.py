@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ancestral._validation import as_generator, check_integer, check_number
+from ancestral._validation import as_generator, check_integer, check_level
 from ancestral.graph.graphs import Graph, as_graphs
 from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, calibrate
@@ -68,8 +68,11 @@ class Comparison:
     p_value: float
 
     def band(self, level: float = 0.95) -> Float:
-        """Return the ends, (2, n_values), between which that share of draws lies at each value."""
-        tail = (1 - check_number(level, "level", minimum=0.0)) / 2
+        """Return the ends, (2, n_values), between which that share of draws lies at each value.
+
+        Raises ModelError for a level that is not above 0 and below 1.
+        """
+        tail = (1 - check_level(level)) / 2
         return np.quantile(self.draws, [tail, 1 - tail], axis=0)
 
 
@@ -101,6 +104,11 @@ def check_fit(
     -------
     FitCheck
         For `ancestral.viz.fit_panel`.
+
+    Raises
+    ------
+    ModelError
+        When no graph has a pair of nodes.
 
     Notes
     -----

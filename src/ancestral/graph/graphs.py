@@ -155,6 +155,13 @@ def symmetric(i: NDArray, j: NDArray, n_nodes: int) -> sparse.csr_array:
     return adjacency
 
 
+def repeated_edge(i: NDArray, j: NDArray, n_nodes: int) -> tuple[int, int] | None:
+    """Return the ends of an edge that stands more than once among ends i < j, or None."""
+    codes = np.sort(i * n_nodes + j)
+    again = codes[1:][codes[1:] == codes[:-1]]
+    return divmod(int(again[0]), n_nodes) if len(again) else None
+
+
 def checked_features(features: Any) -> NDArray[np.float64]:
     """Return features as float64, shape (n, m); DataError where inner products would overflow."""
     X = as_numbers(features, name="features", ndim=2).astype(np.float64)
@@ -331,8 +338,11 @@ def library_of(item: Any) -> str:
 
 
 def _ndim(part: Any) -> int:
-    """Return the number of dimensions, of sparse matrices too."""
-    return part.ndim if sparse.issparse(part) else np.ndim(part)
+    """Return the number of dimensions, of sparse matrices and ragged lists too."""
+    try:
+        return part.ndim if sparse.issparse(part) else np.ndim(part)
+    except ValueError:  # ragged
+        return 1 + max(_ndim(row) for row in part)
 
 
 def _shape(part: Any) -> tuple[int, ...]:

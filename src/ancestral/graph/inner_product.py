@@ -35,7 +35,7 @@ from ancestral._validation import (
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
-from ancestral.graph.edge_sampling import draw_graph
+from ancestral.graph.edge_sampling import draw_graph, drawn_shape
 from ancestral.graph.graphs import (
     DENSE_NODES,
     Graph,
@@ -214,7 +214,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     def _exact_if_rough(self, statistics: PairStatistics, graphs: list[Graph]) -> PairStatistics:
         """Return every inner product where the grid is too coarse for the slope it gives."""
         self._check_solvable(statistics)
-        last = newton(Penalised(statistics, self.l2))[-1]
+        last = newton(self._objective(statistics))[-1]
         if statistics.approximation_error(last["a"], last["b"]).max() <= LARGEST_ERROR:
             return statistics
         return clone(self).set_params(pairs="products")._statistics(graphs)
@@ -265,7 +265,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
 
     def _solve(self, statistics: PairStatistics) -> None:
         self._check_solvable(statistics)
-        objective = Penalised(statistics, self.l2) if self.l2 else statistics
+        objective = self._objective(statistics)
         history = self._climb(objective)
         a, b = history[-1]["a"], history[-1]["b"]
         error = tolerable_error(objective, a, b)
@@ -282,6 +282,10 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
                 f"max_iter={self.max_iter} iterations ended with a gradient of {last:.2g}: not "
                 'converged, the maximum is elsewhere. Raise max_iter, or use solver="newton".'
             )
+
+    def _objective(self, statistics: PairStatistics) -> PairStatistics:
+        """Return what is maximised: the log-likelihood, less the penalty where there is one."""
+        return Penalised(statistics, self.l2) if self.l2 else statistics
 
     def _climb(self, objective: PairStatistics) -> list[dict[str, float]]:
         """Return the history of the chosen solver."""
@@ -342,12 +346,19 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Returns
         -------
         ndarray of shape (2, 2)
-            A row (low, high) for a, then for b: where twice the drop of the log-likelihood,
-            maximised over the other, is the chi-square quantile.
+            A row (low, high) for a, then for b: where twice the drop of the log-likelihood (less
+            the penalty, with l2), maximised over the other, is the chi-square quantile.
+
+        Raises
+        ------
+        ModelError
+            For another level, or when the likelihood of these graphs has no finite maximum.
         """
         self._check_fitted()
         statistics = self.pair_statistics(graphs)
-        return profile_intervals(statistics, self.slope_, self.intercept_, level=level)
+        self._check_solvable(statistics)
+        objective = self._objective(statistics)
+        return profile_intervals(objective, self.slope_, self.intercept_, level=level)
 
     def _logit(self, s: NDArray[np.float64], n_nodes: int) -> NDArray[np.float64]:
         """Return a s + b, less the offset, in a graph of so many nodes."""
@@ -385,7 +396,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self,
         n_samples: int = 1,
         *,
-        n_nodes: int = 15,
+        n_nodes: int | None = None,
         n_features: int | None = None,
         features: ArrayLike | None = None,
         random_state: Any = None,
@@ -395,8 +406,8 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Parameters
         ----------
         n_samples : int
-        n_nodes : int
-            Nodes of each graph, when features are drawn.
+        n_nodes : int, optional
+            Nodes of each graph; 15 when neither it nor features are given.
         n_features : int, optional
             Width of the features drawn; as in `fit` when not given.
         features : array-like of shape (n_nodes, n_features), optional
@@ -407,22 +418,22 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         -------
         list of Graph
             Of more than 2,000 nodes with a sparse adjacency, drawn without visiting every pair.
+
+        Raises
+        ------
+        ModelError
+            When `features` are of another shape than `n_nodes` and `n_features` say.
         """
         self._check_fitted()
         rng = as_generator(random_state)
-        n_nodes = check_integer(n_nodes, "n_nodes", minimum=1)
-        width = (
-            self.n_features_
-            if n_features is None
-            else check_integer(n_features, "n_features", minimum=1)
-        )
         fixed = None if features is None else checked_features(features)
-        nodes = n_nodes if fixed is None else len(fixed)
+        shape = (15, self.n_features_) if fixed is None else fixed.shape
+        nodes, width = drawn_shape(shape, n_nodes, n_features, is_fixed=fixed is not None)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
         n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
         graphs = []
         for _ in range(n_samples):
-            X = rng.uniform(-1.0, 1.0, size=(n_nodes, width)) if fixed is None else fixed
+            X = rng.uniform(-1.0, 1.0, size=(nodes, width)) if fixed is None else fixed
             intercept = self._intercept(len(X))
             graphs.append(draw_graph(X, self.slope_, intercept, rng, n_jobs=self.n_jobs))
         return graphs

@@ -22,13 +22,15 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from ancestral._validation import check_number
+from ancestral._validation import check_level
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.graphs import Graph, as_graphs
 from ancestral.graph.pair_sums import gather
 from ancestral.graph.pairs import Extremes, PairStatistics
 
 Float = NDArray[np.float64]
+
+MOST_STEPS = 60  # an end further out than 1.5^60 standard errors is none
 
 
 def clustered_covariance(parts: Sequence[PairStatistics], a: float, b: float) -> Float:
@@ -89,30 +91,48 @@ def profile_intervals(
     -------
     ndarray of shape (2, 2)
         A row (low, high) for a, then for b.
+
+    Raises
+    ------
+    ModelError
+        For another level, or when the likelihood does not drop far enough on one side.
     """
-    level = check_number(level, "level", minimum=0.0, inclusive=False)
-    if level >= 1:
-        raise ModelError(f"level must be between 0 and 1; got {level:g}.")
+    level = check_level(level)
     top = np.array([a, b])
     drop = chi2.ppf(level, 1) / 2  # nats
     best = statistics.log_likelihood(a, b)
     errors = np.sqrt(np.diag(statistics.covariance(a, b)))
 
-    def lack(value: float, k: int) -> float:
-        return best - _profile(statistics, top, k, value) - drop
-
     ends = np.empty((2, 2))
     for k in range(2):
+
+        def lack(value: float, k: int = k) -> float:
+            return best - _profile(statistics, top, k, value) - drop
+
         for side, sign in enumerate((-1.0, 1.0)):
-            reach = np.sqrt(2 * drop) * errors[k]
-            while lack(top[k] + sign * reach, k) < 0:
-                reach *= 1.5
-            ends[k, side] = brentq(lack, top[k], top[k] + sign * reach, args=(k,), rtol=1e-10)
+            step = sign * np.sqrt(2 * drop) * errors[k]
+            outside = _beyond(lack, top[k], step)
+            ends[k, side] = brentq(lack, top[k], outside, rtol=1e-10)
     return ends
 
 
+def _beyond(lack: Callable[[float], float], top: float, step: float) -> float:
+    """Return the first of top + step, top + 1.5 step, ... at which `lack` is not negative."""
+    for _ in range(MOST_STEPS):
+        if lack(top + step) >= 0:
+            return top + step
+        step *= 1.5
+    raise ModelError(
+        f"the likelihood does not drop enough between {top:.3g} and {top + step:.3g} to end an "
+        "interval. Give the graphs that the model was fitted to, or more of them."
+    )
+
+
 def _profile(statistics: PairStatistics, top: Float, k: int, value: float) -> float:
-    """Return l at its maximum over the other parameter, with parameter k held at a value."""
+    """Return l at its maximum over the other parameter, with parameter k held at a value.
+
+    NaN where no maximum is found: so far out the curvature may vanish.
+    """
     other = 1 - k
     information = statistics.information(*top)
     theta = top.copy()
@@ -121,7 +141,10 @@ def _profile(statistics: PairStatistics, top: Float, k: int, value: float) -> fl
     best = statistics.log_likelihood(*theta)
     for _ in range(50):
         slope = statistics.gradient(*theta)[other]
-        step = slope / statistics.information(*theta)[other, other]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            step = slope / statistics.information(*theta)[other, other]
+        if not np.isfinite(step):
+            return np.nan
         if abs(step) <= 1e-12 * (1 + abs(theta[other])):
             break
         moved = theta.copy()
@@ -189,6 +212,11 @@ class OffsetPairs(PairStatistics):
     def information(self, a: float, b: float) -> Float:
         """Return the Fisher information of (a, b), of shape (2, 2)."""
         parts = [part.information(a, b + offset) for offset, part in self.parts.items()]
+        return np.sum(parts, axis=0)
+
+    def sampling_covariance(self, a: float, b: float) -> Float:
+        """Return the sum of the parts', each of its own sample."""
+        parts = [part.sampling_covariance(a, b + offset) for offset, part in self.parts.items()]
         return np.sum(parts, axis=0)
 
     def approximation_error(self, a: float, b: float) -> Float:

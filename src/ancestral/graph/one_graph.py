@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ancestral.errors import DataError, DataTypeError
-from ancestral.graph.graphs import Graph, library_of, say_ignored_loops, symmetric
+from ancestral.graph.graphs import Graph, library_of, repeated_edge, say_ignored_loops, symmetric
 from ancestral.graph.labels import aligned, is_labelled
 
 ACCEPTED = "an adjacency (array or sparse), a networkx or igraph graph, or a Graph"
@@ -122,12 +122,9 @@ def _of_library(graph: Any) -> sparse.csr_array:
     if not n_nodes:
         raise DataError("the graph has no nodes.")
     i, j = np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1).T  # pairs of different nodes only
-    links = symmetric(i, j, n_nodes)
-    links.sum_duplicates()
-    if links.data.max(initial=0) > 1:
-        at = int(np.argmax(links.data))
+    twice = repeated_edge(i, j, n_nodes)
+    if twice is not None:
         raise DataError(
-            f"node {np.searchsorted(links.indptr, at, side='right') - 1} and node "
-            f"{links.indices[at]} are linked more than once: keep one edge."
+            f"node {twice[0]} and node {twice[1]} are linked more than once: keep one edge."
         )
-    return links
+    return symmetric(i, j, n_nodes)

@@ -120,14 +120,9 @@ class SampledPairs(PairStatistics):
         """Return the estimate of the Fisher information of (a, b)."""
         return self.grid.information(a, b)
 
-    def covariance(self, a: float, b: float) -> Float:
-        """Return the covariance of the estimates, the sampling's part included."""
-        model = super().covariance(a, b)
-        sampling = np.sum([part.covariance(a, b) for part in self.strata], axis=0)
-        if not self.strata:
-            return model
-        total: Float = model + model @ sampling @ model
-        return total
+    def sampling_covariance(self, a: float, b: float) -> Float:
+        """Return V, summed over the graphs that were sampled."""
+        return sum((part.covariance(a, b) for part in self.strata), np.zeros((2, 2)))
 
     def approximation_error(self, a: float, b: float) -> Float:
         """Return the grid's own error; the sampling's is in the covariance."""

@@ -86,8 +86,17 @@ class PairStatistics(ABC):
         return self.log_likelihood(a, b), self.gradient(a, b), self.information(a, b)
 
     def covariance(self, a: float, b: float) -> NDArray[np.float64]:
-        """Return the covariance of the estimates, the inverse information, of shape (2, 2)."""
-        return np.asarray(np.linalg.inv(self.information(a, b)), np.float64)
+        """Return the covariance of the estimates, of shape (2, 2): I^-1 + I^-1 V I^-1.
+
+        V is that of `sampling_covariance`, 0 where every pair counts.
+        """
+        model = np.asarray(np.linalg.inv(self.information(a, b)), np.float64)
+        total: NDArray[np.float64] = model + model @ self.sampling_covariance(a, b) @ model
+        return total
+
+    def sampling_covariance(self, a: float, b: float) -> NDArray[np.float64]:
+        """Return the covariance of the gradient for a sample of the pairs, of shape (2, 2)."""
+        return np.zeros((2, 2))
 
     def approximation_error(self, a: float, b: float) -> NDArray[np.float64]:
         """Return how far (a, b) may be off for approximate sums, in standard errors."""
@@ -257,6 +266,10 @@ class Penalised(PairStatistics):
     def information(self, a: float, b: float) -> NDArray[np.float64]:
         """Return minus its second derivatives."""
         return self.statistics.information(a, b) + self.l2 * np.eye(2)
+
+    def sampling_covariance(self, a: float, b: float) -> NDArray[np.float64]:
+        """Return that of the statistics: the penalty is exact."""
+        return self.statistics.sampling_covariance(a, b)
 
     def approximation_error(self, a: float, b: float) -> NDArray[np.float64]:
         """Return that of the statistics; the penalty makes it smaller, if anything."""

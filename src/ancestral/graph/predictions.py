@@ -55,10 +55,17 @@ def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Cal
     Returns
     -------
     Calibration
+
+    Raises
+    ------
+    ModelError
+        When no graph has a pair of nodes.
     """
     model._check_fitted()
     checked = as_graphs(graphs, n_features=model.n_features_)
     n_bins = check_integer(n_bins, "n_bins", minimum=2)
+    if not any(graph.n_pairs for graph in checked):
+        raise ModelError("there is no pair of nodes: give a graph with two nodes or more.")
     s, p, weight = _pairs_by_s(model, checked)
     edges = np.concatenate([products(g.features, *g.edges()) for g in checked])
     order = np.argsort(s, kind="stable")

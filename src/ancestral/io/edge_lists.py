@@ -10,7 +10,7 @@ from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.files import PathLike, Source
 from ancestral.io.graphs import MAX_BYTES, assemble
 from ancestral.io.kinds import recognise
-from ancestral.io.text import parse_cells
+from ancestral.io.text import parse_cells, refuse_duplicates
 
 if TYPE_CHECKING:
     from ancestral.graph.graphs import Graph
@@ -59,6 +59,7 @@ def read_edge_list(
         missing, naming the line or the node.
     """
     names, rows = _cells(nodes, max_bytes)
+    refuse_duplicates(names, str(nodes))
     at = _column(names, key, str(nodes))
     table: dict[str, dict[str, Any]] = {}
     for line, cells in rows:

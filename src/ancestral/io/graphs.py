@@ -189,21 +189,20 @@ def assemble(
     categorical: Sequence[str] = (),
 ) -> Graph:
     """Return the graph of nodes (id to attributes) and edges between ids."""
-    from ancestral.graph.graphs import symmetric
+    from ancestral.graph.graphs import repeated_edge, symmetric
 
     if not nodes:
         raise DataError(f"{name}: has no nodes.")
     X, names = features_of(nodes, attributes, categorical, name)
     place = {node: i for i, node in enumerate(nodes)}
     ends = np.array([_ends(u, v, place, name) for u, v in edges], np.int64).reshape(-1, 2)
-    seen, first, counts = np.unique(
-        ends[:, 0] * len(nodes) + ends[:, 1], return_index=True, return_counts=True
-    )
-    if (counts > 1).any():
+    i, j = ends.T
+    twice = repeated_edge(i, j, len(nodes))
+    if twice is not None:
         ids = list(nodes)
-        u, v = (ids[k] for k in ends[first[int(np.argmax(counts > 1))]])
+        u, v = (ids[k] for k in twice)
         raise DataError(f"{name}: nodes {u!r} and {v!r} are linked more than once: keep one edge.")
-    return make_graph(X, symmetric(seen // len(nodes), seen % len(nodes), len(nodes)), name, names)
+    return make_graph(X, symmetric(i, j, len(nodes)), name, names)
 
 
 def _ends(u: Any, v: Any, place: Mapping[Any, int], name: str) -> tuple[int, int]:
@@ -340,9 +339,13 @@ def _stacks(archive: Archive) -> list[tuple[NDArray, Any]]:
 
 def _adjacency_of(edges: NDArray, n_nodes: int, name: str) -> Any:
     """Return the sparse adjacency of rows of two node numbers, each edge once."""
-    from ancestral.graph.graphs import symmetric
+    from ancestral.graph.graphs import repeated_edge, symmetric
 
     i, j = _checked_ends(edges, n_nodes, name).T
+    twice = repeated_edge(i, j, n_nodes)
+    if twice is not None:
+        u, v = twice
+        raise DataError(f"{name}: nodes {u} and {v} are linked more than once: keep one edge.")
     return symmetric(i, j, n_nodes)
 
 

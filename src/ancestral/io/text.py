@@ -52,7 +52,7 @@ def parse_csv(
     first = _first_cells(text)
     header = _is_header(first, text)
     if header:
-        _refuse_duplicates(first, name)
+        refuse_duplicates(first, name)
     rows = _parse_fast(text, len(first), header=header)
     if rows is None:
         rows = _parse_slowly(text, first, header=header, missing=missing)
@@ -174,7 +174,8 @@ def _is_header(cells: list[str], text: _Text) -> bool:
     )
 
 
-def _refuse_duplicates(names: list[str], name: str) -> None:
+def refuse_duplicates(names: list[str], name: str) -> None:
+    """Raise FormatError when two columns of a file have one name."""
     seen: dict[str, int] = {}
     for j, column in enumerate(names):
         if column in seen:
