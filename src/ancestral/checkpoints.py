@@ -117,7 +117,10 @@ class Checkpoints:
         header, arrays = model_file._read_checked(path)
         if header.get("class") != KIND:
             raise FormatError(f"{path}: is no checkpoint.")
-        state = model_file._decode(json.loads(header["document"])["state"], arrays)
+        try:
+            state = model_file._decode(json.loads(header["document"])["state"], arrays)
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise FormatError(f"{path}: is no checkpoint.") from None
         if not isinstance(state, dict) or not {"step", "settings"} <= set(state):
             raise FormatError(f"{path}: is no checkpoint.")
         return state

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import AncestralWarning, LSTMAutoregressive, NeuralGaussian
+from ancestral import AncestralWarning, LSTMAutoregressive, NeuralGaussian, model_file
 from ancestral.checkpoints import LOCK, Checkpoints
 from ancestral.descent import Descent
 from ancestral.errors import FormatError, ModelError, SaveError
@@ -383,3 +383,16 @@ def test_c20_a_model_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> 
         pytest.raises(FormatError, match="no checkpoint in it is whole"),
     ):
         LSTM.fit(checkpoint=tmp_path)
+
+
+def test_c20_a_checkpoint_of_many_levels_is_refused(tmp_path: Path) -> None:
+    metadata = {"format": model_file.FORMAT, "format_version": "1", "class": "Checkpoint"}
+    document = '{"state": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    file = model_file._signed({}, {**metadata, "document": document})
+    (tmp_path / "step-000000001").write_bytes(file)
+    with (
+        pytest.warns(AncestralWarning, match="is no checkpoint"),
+        pytest.raises(FormatError, match="no checkpoint in it is whole"),
+        Checkpoints(tmp_path, {}) as held,
+    ):
+        held.latest()
