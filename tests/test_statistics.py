@@ -406,5 +406,7 @@ def test_counts_refuse_what_is_not_discrete() -> None:
         Counts.of([0, 1])
     with pytest.raises(AncestralError, match="1 and 2 columns"):
         Counts.of([[1]]) + Counts.of([[1, 2]])
+    with pytest.raises(DataError, match=r"of numbers \(such as 1\) and rows of text \(such as a\)"):
+        Counts.of([[1]]) + Counts.of([["a"]])
     with pytest.raises(TypeError):
         Counts.of([[1]]) + Moments.of(np.eye(2))

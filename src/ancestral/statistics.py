@@ -322,6 +322,7 @@ class Counts:
             raise DataError(
                 f"counts of {self.rows.shape[1]} and {other.rows.shape[1]} columns do not merge."
             )
+        _refuse_text_beside_numbers(self.rows, other.rows)
         return self._merged(
             np.concatenate([self.rows, other.rows]), np.concatenate([self.counts, other.counts])
         )
@@ -336,6 +337,16 @@ class Counts:
         """Entropy in nats of the empirical distribution of rows: no model's mean loss is below."""
         p = self.counts / self.count
         return float(-(p * np.log(p)).sum())
+
+
+def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
+    """Raise DataError where NumPy would turn the numbers of one table into text of the other."""
+    if (a.dtype.kind in "US") != (b.dtype.kind in "US") and "O" not in (a.dtype.kind, b.dtype.kind):
+        one, two = ("text" if rows.dtype.kind in "US" else "numbers" for rows in (a, b))
+        raise DataError(
+            f"rows of {one} (such as {a[0, 0]!s}) and rows of {two} (such as {b[0, 0]!s}) do not "
+            "merge. Give every part as one of the two."
+        )
 
 
 def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:
