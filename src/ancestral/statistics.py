@@ -27,7 +27,7 @@ from ancestral._decomposition import EPS, eigen_of_root, eigen_of_scatter
 from ancestral.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Count, mean and spread of rows in R^d, as a centred scatter or a centred root.
 
@@ -111,11 +111,14 @@ class Moments:
         Raises
         ------
         DataError
-            When X is no table, or weights are negative or of another length.
+            When X is no table of numbers, or weights are negative or of another length.
         """
         X = np.asarray(X)
-        if X.ndim != 2:
-            raise DataError(f"moments are of a table of shape (n, d); got shape {X.shape}.")
+        if X.ndim != 2 or X.dtype.kind not in "biuf":
+            raise DataError(
+                "moments are of numbers in a table of shape (n, d); "
+                f"got shape {X.shape}, dtype {X.dtype}."
+            )
         n, d = X.shape
         w = None if weights is None else checked_weights(weights, n)
         pinned = root is not None
@@ -268,7 +271,7 @@ def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[
     return {"root": reduced(np.vstack([a.as_root(), b.as_root(), between]))}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Counts:
     """Distinct rows of discrete data, in lexicographic order, and how often each was seen.
 
