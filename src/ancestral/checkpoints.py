@@ -199,7 +199,8 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
     """Hold back Ctrl-C and the system's requests to end; give a function that tells of one.
 
     The first signal is only noted, so that the step under way can be finished and saved; a second
-    Ctrl-C stops at once. In a thread, where signals cannot be caught, nothing is held back.
+    Ctrl-C stops at once. In a thread, where signals cannot be caught, nothing is held back. What is
+    ignored, as the hang-up is under `nohup`, stays so.
     """
     noted: list[int] = []
 
@@ -211,8 +212,8 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                number = getattr(signal, name)
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, note)
     try:
         yield lambda: noted[0] if noted else None

@@ -220,6 +220,21 @@ def test_c6_a_request_to_end_is_honoured_after_saving(
     assert names(tmp_path) == ["step-000000006"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_c6_a_signal_that_is_ignored_stays_ignored(
+    tmp_path: Path, signal_at: Any, number: int
+) -> None:
+    """As under `nohup`, or in the background of a script."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        signal_at(5, number)
+        fitted = LSTM.fit(checkpoint=tmp_path)
+        assert fitted.history_[-1]["step"] == SETTINGS["max_steps"]
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
 @EVERY
 @pytest.mark.parametrize("batch_size", [None, 2])
 def test_c4_a_lost_loss_stops_a_resumed_run_as_it_does_a_whole_one(
