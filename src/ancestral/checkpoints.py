@@ -13,7 +13,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -65,11 +65,14 @@ class Checkpoints:
                 "Name another."
             ) from None
         model_file.check_destination(self.folder / "step-0", wanted=self.room)
-        _take_lock(self.folder / LOCK)
+        self._lock = _take_lock(self.folder / LOCK)
         return self
 
     def __exit__(self, *error: object) -> None:
-        (self.folder / LOCK).unlink(missing_ok=True)
+        path = self.folder / LOCK
+        with suppress(FileNotFoundError):
+            if path.read_text() == self._lock:  # not another's, taken after this was removed
+                path.unlink()
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write the state after a step, then remove all but the newest files."""
@@ -140,21 +143,46 @@ class Checkpoints:
 # ---- one holder ------------------------------------------------------------------------------
 
 
-def _take_lock(path: Path) -> None:
-    """Write this process's number into the lock; break a lock whose process is gone."""
+def _take_lock(path: Path) -> str:
+    """Write this process's number into the lock; break a lock whose process is gone.
+
+    Returns what was written.
+    """
     mine = {"pid": os.getpid(), "start": _start_of(os.getpid()), "since": _now()}
+    written = json.dumps(mine)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(mine))
-    try:
-        for _ in range(20):
-            try:
-                os.link(draft, path)  # whole or not at all, and refused where one is
-                return
-            except FileExistsError:
-                _break_stale(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with _one_at_a_time(path.parent):
+        draft.write_text(written)
+        try:
+            for _ in range(20):
+                try:
+                    os.link(draft, path)  # whole or not at all, and refused where one is
+                    return written
+                except FileExistsError:
+                    _break_stale(path)
+        finally:
+            draft.unlink(missing_ok=True)
     raise ModelError(f"{path}: other processes keep taking it. Name another folder.")
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep others from taking the lock meanwhile: a lock found stale could be a live one by now.
+
+    The system holds the folder itself for this process, and frees it should the process end.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks cannot
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _break_stale(path: Path) -> None:

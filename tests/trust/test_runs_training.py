@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -343,6 +344,39 @@ def test_c9_a_stale_lock_is_broken(tmp_path: Path, holder: dict[str, Any]) -> No
     (tmp_path / LOCK).write_text('{"pi')
     LSTM.fit(max_steps=1, checkpoint=tmp_path)
     assert not (tmp_path / LOCK).exists()
+
+
+RIVAL = """from ancestral.checkpoints import Checkpoints
+print("ready", flush=True)
+Checkpoints({!r}, {{}}).__enter__()"""
+
+
+def test_c9_of_two_that_break_a_stale_lock_at_once_one_holds_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / LOCK).write_text(json.dumps({"pid": 2**22 + 7, "start": None, "since": "2001"}))
+    is_running, rivals = model_file.is_running, []
+
+    def overtaken(pid: int) -> bool:
+        """Let a rival come between the look at the stale lock and its breaking."""
+        if not rivals:
+            command = [sys.executable, "-c", RIVAL.format(str(tmp_path))]
+            rivals.append(subprocess.Popen(command, stdout=-1, stderr=-1, text=True))
+            rivals[0].stdout.readline()
+            time.sleep(0.3)
+        return is_running(pid)
+
+    monkeypatch.setattr(model_file, "is_running", overtaken)
+    with Checkpoints(tmp_path, {}):
+        said = rivals[0].communicate(timeout=60)[1]
+        assert f"process {os.getpid()} has been training into it" in said
+    assert not names(tmp_path)
+
+
+def test_c9_a_lock_that_another_took_since_is_left(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path, {}):
+        (tmp_path / LOCK).write_text("another's")
+    assert (tmp_path / LOCK).read_text() == "another's"
 
 
 def test_c9_another_run_is_refused_by_name(tmp_path: Path) -> None:
