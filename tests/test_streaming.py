@@ -139,6 +139,16 @@ def test_a_file_is_read_by_offset(tmp_path: Path) -> None:
     assert model.score(X) == pytest.approx(PPCA(3).fit(X).score(X), rel=1e-9)
 
 
+@pytest.mark.parametrize("rows", [0, -5, 2.5, True])
+def test_rows_of_a_part_are_one_or_more(tmp_path: Path, rows: Any) -> None:
+    np.save(tmp_path / "rows.npy", np.eye(3))
+    with pytest.raises(ModelError, match="rows must be an integer, 1 or more; got"):
+        list(streaming.read_chunks(tmp_path / "rows.npy", rows))
+    pytest.importorskip("dask", reason="dask is an extra")
+    with pytest.raises(ModelError, match="rows must be an integer, 1 or more; got"):
+        streaming.fit_dask(PPCA(1), tmp_path / "rows.npy", rows=rows)
+
+
 def test_dask_merges_files_arrays_and_pairs(tmp_path: Path) -> None:
     pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
     import dask

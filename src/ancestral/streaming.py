@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._threads import summed
-from ancestral._validation import within_memory
+from ancestral._validation import check_integer, within_memory
 from ancestral.base import ConditionalDensity, FromStatistics
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 
@@ -95,11 +95,12 @@ def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterat
     ------
     FormatError
         When the file is no such .npy, or is shorter than its header says.
+    ModelError
+        When `rows` is no integer of 1 or more.
     """
     table = NpyTable.of(path)
-    step = rows or table.default_rows
-    for start in range(0, table.n_rows, step):
-        yield table.read(start, min(start + step, table.n_rows))
+    for start, stop in table.parts(rows):
+        yield table.read(start, stop)
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,14 @@ class NpyTable:
             )
         return cls(str(name), dtype.str, shape[0], shape[1], offset)
 
-    @property
-    def default_rows(self) -> int:
-        """Rows that make about 32 MiB."""
-        return max(1, CHUNK_BYTES // max(1, self.n_columns * np.dtype(self.dtype).itemsize))
+    def parts(self, rows: int | None) -> Iterator[tuple[int, int]]:
+        """Yield the ends of parts of so many rows each; of about 32 MiB where None."""
+        if rows is None:
+            step = max(1, CHUNK_BYTES // max(1, self.n_columns * np.dtype(self.dtype).itemsize))
+        else:
+            step = check_integer(rows, "rows", minimum=1)
+        for start in range(0, self.n_rows, step):
+            yield start, min(start + step, self.n_rows)
 
     def read(self, start: int, stop: int) -> NDArray:
         """Return rows start to stop."""
@@ -180,7 +185,7 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
         Paths name .npy files of rows: the workers read them by offset, so only file names and
         numbers travel. A conditional model takes (X, y) pairs as delayed chunks.
     rows : int, optional
-        Rows per task for files.
+        Rows per task for files; about 32 MiB of them when not given.
     client : distributed.Client, optional
         Where to run; otherwise wherever `dask.compute` does.
 
@@ -193,6 +198,8 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     ------
     MissingExtraError
         Without dask: pip install "ancestral[dask]".
+    ModelError
+        When the model has no sufficient statistics, or `rows` is no integer of 1 or more.
     """
     _refuse_without_statistics(model)
     try:
@@ -231,11 +238,7 @@ def _delayed_chunks(source: Any, rows: int | None) -> list[Any]:
     for item in source:
         if isinstance(item, str | os.PathLike):
             table = NpyTable.of(item)
-            step = rows or table.default_rows
-            parts += [
-                (table, start, min(start + step, table.n_rows))
-                for start in range(0, table.n_rows, step)
-            ]
+            parts += [(table, start, stop) for start, stop in table.parts(rows)]
         else:
             parts.append(item)
     return parts
