@@ -149,6 +149,15 @@ def test_rows_of_a_part_are_one_or_more(tmp_path: Path, rows: Any) -> None:
         streaming.fit_dask(PPCA(1), tmp_path / "rows.npy", rows=rows)
 
 
+@pytest.mark.parametrize("shape", [b"(3, 3 ", b"(3,-3)"])
+def test_a_damaged_header_is_named(tmp_path: Path, shape: bytes) -> None:
+    np.save(tmp_path / "rows.npy", np.eye(3))
+    data = (tmp_path / "rows.npy").read_bytes()
+    (tmp_path / "rows.npy").write_bytes(data.replace(b"(3, 3)", shape))
+    with pytest.raises(FormatError, match=r"rows\.npy: .* header is damaged"):
+        streaming.fit_chunks(PPCA(1), tmp_path / "rows.npy")
+
+
 def test_dask_merges_files_arrays_and_pairs(tmp_path: Path) -> None:
     pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
     import dask

@@ -22,6 +22,7 @@ from ancestral._threads import summed
 from ancestral._validation import check_integer, within_memory
 from ancestral.base import ConditionalDensity, FromStatistics
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
+from ancestral.io.npy import read_header
 
 CHUNK_BYTES = 32 << 20
 SMALLER_CHUNKS = "Give smaller chunks, or fewer columns."
@@ -94,7 +95,9 @@ def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterat
     Raises
     ------
     FormatError
-        When the file is no such .npy, or is shorter than its header says.
+        When the file is no such .npy, is damaged, or is shorter than its header says.
+    DataTypeError
+        When it holds what `read_array` refuses: text, objects, complex numbers, long doubles.
     ModelError
         When `rows` is no integer of 1 or more.
     """
@@ -130,15 +133,11 @@ class NpyTable:
             raise FormatError(f"{name}: no such file. Name a .npy file of rows.")
         try:
             with open(name, "rb") as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0
-                if version != (1, 0):
-                    read = np.lib.format.read_array_header_2_0
-                shape, fortran, dtype = read(file)
+                dtype, fortran, shape = read_header(file.read, str(name))
                 offset = file.tell()
-        except (ValueError, OSError) as error:
-            raise FormatError(f"{name}: is not a .npy file ({error}).") from None
-        if len(shape) != 2 or fortran or dtype.kind not in "biuf":
+        except OSError as error:
+            raise FormatError(f"{name}: cannot be read ({error.strerror}).") from None
+        if len(shape) != 2 or fortran:
             raise FormatError(
                 f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
                 "2-D, C-ordered array of numbers are wanted. Save numpy.ascontiguousarray(X)."
