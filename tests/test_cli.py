@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import cli, datasets
+from ancestral import cli, datasets, model_file
 from ancestral.errors import AncestralWarning
+from tests.zoo import ZOO
+
+SAVED = [entry for entry in ZOO if type(entry.make()).__name__ in model_file.REGISTRY]
 
 
 @pytest.fixture
@@ -184,6 +187,13 @@ def test_inspect_names_what_was_learnt(run, icons_model):
     assert said["model"] == "TabularAutoregressive"
     assert said["entropy_"] == pytest.approx(np.log(len(datasets.icons()[0])))
     assert "categories_" in said["learnt"]
+
+
+@pytest.mark.parametrize("entry", SAVED, ids=lambda entry: entry.name)
+def test_every_saved_model_is_inspected(run, tmp_path, entry):
+    code, out, err = run("inspect", entry.fit().save(tmp_path / "a.model"), "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out).get("n_parameters") == entry.n_parameters
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,15 @@ def test_what_is_no_model_file_is_named(data: bytes, path: Path) -> None:
         ancestral.load(path)
 
 
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_document_of_many_levels_is_refused(depth: int, path: Path) -> None:
+    document = '{"params": {}, "state": ' + "[" * depth + "]" * depth + "}"
+    metadata = {"format": model_file.FORMAT, "format_version": "1", "class": "PPCA"}
+    path.write_bytes(model_file._signed({}, {**metadata, "document": document}))
+    with pytest.raises(FormatError, match="is not a whole PPCA"):
+        ancestral.load(path)
+
+
 def test_a_plain_safetensors_file_is_not_a_model(path: Path) -> None:
     from safetensors.numpy import save_file
 

@@ -99,3 +99,25 @@ def test_a_level_of_one_row_alone_costs_a_model_everything() -> None:
         scores.leave_one_out({}, X[:1])
     with pytest.raises(DataError, match="no whole number"):
         scores.leave_one_out({}, [[0.5], [1.0]])
+    with pytest.raises(DataError, match=r"Expected 2D array, got 1D array instead"):
+        scores.leave_one_out({}, [0, 1])
+
+
+def test_equal_rows_are_left_out_by_one_fit() -> None:
+    fits = []
+
+    class Counted(TabularAutoregressive):
+        def fit(self, X, y=None):
+            fits.append(len(X))
+            return super().fit(X)
+
+    X = [[0, 0], [1, 1], [0, 0], [0, 0]]
+    result = scores.leave_one_out({"tables": Counted(smoothing=0.5)}, X)
+    assert fits == [3, 3]
+    np.testing.assert_allclose(result.rows[0], result.rows[3], rtol=1e-12)
+
+
+@pytest.mark.parametrize("X", [[0.5, 1.0], [1, 0, 1], np.array([1, "a"], object)])
+def test_the_floor_is_that_of_a_table(X: object) -> None:
+    with pytest.raises(DataError, match=r"Expected 2D array, got 1D array instead"):
+        scores.entropy_floor(X)

@@ -298,6 +298,9 @@ def test_moments_refuse_what_they_cannot_hold() -> None:
     X = np.zeros((3, 2))
     with pytest.raises(DataError, match=r"table of shape \(n, d\); got shape \(3,\)"):
         Moments.of(np.zeros(3))
+    for text in ([["1", "2"]], np.array([["a", 1]], dtype=object)):
+        with pytest.raises(DataError, match=r"numbers in a table .* dtype (<U1|object)"):
+            Moments.of(text)
     with pytest.raises(DataError, match=r"shape \(3,\), one per row; got \(2,\)"):
         Moments.of(X, weights=[1, 2])
     with pytest.raises(DataError, match="-1 at row 1"):
@@ -319,6 +322,12 @@ def test_statistics_are_frozen(statistics: Any) -> None:
     name = dataclasses.fields(statistics)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(statistics, name, None)
+
+
+@pytest.mark.parametrize("statistics", [Moments.of(np.eye(3)), Counts.of([[0, 1], [1, 1]])])
+def test_statistics_are_compared_by_identity(statistics: Any) -> None:
+    other = dataclasses.replace(statistics)
+    assert statistics != other and len({statistics, statistics, other}) == 2
 
 
 # ---- counts --------------------------------------------------------------------------------------
@@ -406,5 +415,7 @@ def test_counts_refuse_what_is_not_discrete() -> None:
         Counts.of([0, 1])
     with pytest.raises(AncestralError, match="1 and 2 columns"):
         Counts.of([[1]]) + Counts.of([[1, 2]])
+    with pytest.raises(DataError, match=r"of numbers \(such as 1\) and rows of text \(such as a\)"):
+        Counts.of([[1]]) + Counts.of([["a"]])
     with pytest.raises(TypeError):
         Counts.of([[1]]) + Moments.of(np.eye(2))

@@ -139,6 +139,25 @@ def test_a_file_is_read_by_offset(tmp_path: Path) -> None:
     assert model.score(X) == pytest.approx(PPCA(3).fit(X).score(X), rel=1e-9)
 
 
+@pytest.mark.parametrize("rows", [0, -5, 2.5, True])
+def test_rows_of_a_part_are_one_or_more(tmp_path: Path, rows: Any) -> None:
+    np.save(tmp_path / "rows.npy", np.eye(3))
+    with pytest.raises(ModelError, match="rows must be an integer, 1 or more; got"):
+        list(streaming.read_chunks(tmp_path / "rows.npy", rows))
+    pytest.importorskip("dask", reason="dask is an extra")
+    with pytest.raises(ModelError, match="rows must be an integer, 1 or more; got"):
+        streaming.fit_dask(PPCA(1), tmp_path / "rows.npy", rows=rows)
+
+
+@pytest.mark.parametrize("shape", [b"(3, 3 ", b"(3,-3)"])
+def test_a_damaged_header_is_named(tmp_path: Path, shape: bytes) -> None:
+    np.save(tmp_path / "rows.npy", np.eye(3))
+    data = (tmp_path / "rows.npy").read_bytes()
+    (tmp_path / "rows.npy").write_bytes(data.replace(b"(3, 3)", shape))
+    with pytest.raises(FormatError, match=r"rows\.npy: .* header is damaged"):
+        streaming.fit_chunks(PPCA(1), tmp_path / "rows.npy")
+
+
 def test_dask_merges_files_arrays_and_pairs(tmp_path: Path) -> None:
     pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
     import dask

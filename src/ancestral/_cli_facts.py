@@ -17,8 +17,9 @@ def facts_of(model: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "model": type(model).__name__,
         "parameters": {name: plain(value) for name, value in model.get_params().items()},
-        "n_parameters": int(model.n_parameters_),
     }
+    if hasattr(model, "n_parameters_"):  # trees and mixtures of orders claim no count
+        facts["n_parameters"] = int(model.n_parameters_)
     for name in ("n_features_in_", "entropy_", "loss_", "floor_", "noise_variance_", "slope_"):
         if hasattr(model, name):
             facts[name] = plain(getattr(model, name))

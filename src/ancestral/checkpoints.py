@@ -13,7 +13,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -65,11 +65,14 @@ class Checkpoints:
                 "Name another."
             ) from None
         model_file.check_destination(self.folder / "step-0", wanted=self.room)
-        _take_lock(self.folder / LOCK)
+        self._lock = _take_lock(self.folder / LOCK)
         return self
 
     def __exit__(self, *error: object) -> None:
-        (self.folder / LOCK).unlink(missing_ok=True)
+        path = self.folder / LOCK
+        with suppress(FileNotFoundError):
+            if path.read_text() == self._lock:  # not another's, taken after this was removed
+                path.unlink()
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write the state after a step, then remove all but the newest files."""
@@ -117,7 +120,10 @@ class Checkpoints:
         header, arrays = model_file._read_checked(path)
         if header.get("class") != KIND:
             raise FormatError(f"{path}: is no checkpoint.")
-        state = model_file._decode(json.loads(header["document"])["state"], arrays)
+        try:
+            state = model_file._decode(json.loads(header["document"])["state"], arrays)
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise FormatError(f"{path}: is no checkpoint.") from None
         if not isinstance(state, dict) or not {"step", "settings"} <= set(state):
             raise FormatError(f"{path}: is no checkpoint.")
         return state
@@ -137,21 +143,46 @@ class Checkpoints:
 # ---- one holder ------------------------------------------------------------------------------
 
 
-def _take_lock(path: Path) -> None:
-    """Write this process's number into the lock; break a lock whose process is gone."""
+def _take_lock(path: Path) -> str:
+    """Write this process's number into the lock; break a lock whose process is gone.
+
+    Returns what was written.
+    """
     mine = {"pid": os.getpid(), "start": _start_of(os.getpid()), "since": _now()}
+    written = json.dumps(mine)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(mine))
-    try:
-        for _ in range(20):
-            try:
-                os.link(draft, path)  # whole or not at all, and refused where one is
-                return
-            except FileExistsError:
-                _break_stale(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with _one_at_a_time(path.parent):
+        draft.write_text(written)
+        try:
+            for _ in range(20):
+                try:
+                    os.link(draft, path)  # whole or not at all, and refused where one is
+                    return written
+                except FileExistsError:
+                    _break_stale(path)
+        finally:
+            draft.unlink(missing_ok=True)
     raise ModelError(f"{path}: other processes keep taking it. Name another folder.")
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep others from taking the lock meanwhile: a lock found stale could be a live one by now.
+
+    The system holds the folder itself for this process, and frees it should the process end.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks cannot
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _break_stale(path: Path) -> None:
@@ -196,7 +227,8 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
     """Hold back Ctrl-C and the system's requests to end; give a function that tells of one.
 
     The first signal is only noted, so that the step under way can be finished and saved; a second
-    Ctrl-C stops at once. In a thread, where signals cannot be caught, nothing is held back.
+    Ctrl-C stops at once. In a thread, where signals cannot be caught, nothing is held back. What is
+    ignored, as the hang-up is under `nohup`, stays so.
     """
     noted: list[int] = []
 
@@ -208,8 +240,8 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                number = getattr(signal, name)
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, note)
     try:
         yield lambda: noted[0] if noted else None

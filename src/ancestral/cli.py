@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -35,9 +35,6 @@ from ancestral._cli_facts import facts_of, learnt, left_out_of, scores_of
 from ancestral._cli_fit import CONTEXT, fit
 from ancestral._cli_terminal import console, print_json, show
 from ancestral.errors import DataError
-
-if TYPE_CHECKING:
-    pass
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 seed_option = click.option(

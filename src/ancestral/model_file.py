@@ -112,7 +112,14 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise
     except ImportError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+    ) as error:
         raise FormatError(
             f"{path}: is not a whole {name} ({error}). Save the model again."
         ) from None

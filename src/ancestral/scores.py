@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral.autoregressive.levels import learn_categories, whole_numbers
+from ancestral.autoregressive.tabular import TabularAutoregressive
 from ancestral.errors import DataError, ModelError
-from ancestral.statistics import Counts
+from ancestral.statistics import Counts, distinct_rows
 
 
 def entropy_floor(X: ArrayLike) -> float:
@@ -39,12 +40,22 @@ def entropy_floor(X: ArrayLike) -> float:
     float
         The least mean loss, in nats per row, that any model can have on these rows.
 
+    Raises
+    ------
+    DataError
+        When X is no table, is empty, or holds values that are no levels.
+
     Examples
     --------
     >>> entropy_floor([[0, 1], [1, 0]])
     0.6931471805599453
     """
-    return Counts.of(whole_numbers(np.asarray(X))).entropy
+    return Counts.of(_rows_of_levels(X)).entropy
+
+
+def _rows_of_levels(X: ArrayLike) -> NDArray:
+    """Return rows of discrete values, shape (n, d), checked as a model's `fit` would."""
+    return whole_numbers(TabularAutoregressive()._check_rows(X, reset=True))
 
 
 def bits_per_dimension(model: Any, X: ArrayLike) -> float:
@@ -118,7 +129,7 @@ def support_mass(model: Any, X: ArrayLike) -> float:
     0.5
     """
     _refuse_continuous(model, "the mass on given rows is for discrete models")
-    distinct = Counts.of(whole_numbers(np.asarray(X))).rows
+    distinct = Counts.of(_rows_of_levels(X)).rows
     return min(1.0, float(np.exp(model.log_density(distinct)).sum()))
 
 
@@ -275,7 +286,7 @@ def leave_one_out(
     Raises
     ------
     DataError
-        For fewer than two rows, or values that are no levels.
+        For fewer than two rows, what is no table, or values that are no levels.
 
     Notes
     -----
@@ -293,7 +304,7 @@ def leave_one_out(
     """
     import joblib
 
-    rows = whole_numbers(np.asarray(X))
+    rows = _rows_of_levels(X)
     n = len(rows)
     if n < 2:
         raise DataError(f"X has {n} row: two or more are needed to leave one out.")
@@ -301,12 +312,14 @@ def leave_one_out(
     levels = np.stack(
         [np.searchsorted(known, rows[:, j]) for j, known in enumerate(categories)], axis=1
     )
+    _, place = distinct_rows(levels)
+    _, firsts = np.unique(place, return_index=True)  # without either of two equal rows, the same
     lengths = [
         np.array(
             joblib.Parallel(n_jobs=n_jobs)(
-                joblib.delayed(_left_out_log_density)(model, rows, i) for i in range(n)
+                joblib.delayed(_left_out_log_density)(model, rows, i) for i in firsts
             )
-        )
+        )[place]
         for model in models.values()
     ]
     n_levels = [len(known) for known in categories]

@@ -27,7 +27,7 @@ from ancestral._decomposition import EPS, eigen_of_root, eigen_of_scatter
 from ancestral.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Count, mean and spread of rows in R^d, as a centred scatter or a centred root.
 
@@ -111,11 +111,14 @@ class Moments:
         Raises
         ------
         DataError
-            When X is no table, or weights are negative or of another length.
+            When X is no table of numbers, or weights are negative or of another length.
         """
         X = np.asarray(X)
-        if X.ndim != 2:
-            raise DataError(f"moments are of a table of shape (n, d); got shape {X.shape}.")
+        if X.ndim != 2 or X.dtype.kind not in "biuf":
+            raise DataError(
+                "moments are of numbers in a table of shape (n, d); "
+                f"got shape {X.shape}, dtype {X.dtype}."
+            )
         n, d = X.shape
         w = None if weights is None else checked_weights(weights, n)
         pinned = root is not None
@@ -268,7 +271,7 @@ def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[
     return {"root": reduced(np.vstack([a.as_root(), b.as_root(), between]))}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Counts:
     """Distinct rows of discrete data, in lexicographic order, and how often each was seen.
 
@@ -322,6 +325,7 @@ class Counts:
             raise DataError(
                 f"counts of {self.rows.shape[1]} and {other.rows.shape[1]} columns do not merge."
             )
+        _refuse_text_beside_numbers(self.rows, other.rows)
         return self._merged(
             np.concatenate([self.rows, other.rows]), np.concatenate([self.counts, other.counts])
         )
@@ -336,6 +340,16 @@ class Counts:
         """Entropy in nats of the empirical distribution of rows: no model's mean loss is below."""
         p = self.counts / self.count
         return float(-(p * np.log(p)).sum())
+
+
+def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
+    """Raise DataError where NumPy would turn the numbers of one table into text of the other."""
+    if (a.dtype.kind in "US") != (b.dtype.kind in "US") and "O" not in (a.dtype.kind, b.dtype.kind):
+        one, two = ("text" if rows.dtype.kind in "US" else "numbers" for rows in (a, b))
+        raise DataError(
+            f"rows of {one} (such as {a[0, 0]!s}) and rows of {two} (such as {b[0, 0]!s}) do not "
+            "merge. Give every part as one of the two."
+        )
 
 
 def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:

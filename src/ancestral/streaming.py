@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._threads import summed
-from ancestral._validation import within_memory
+from ancestral._validation import check_integer, within_memory
 from ancestral.base import ConditionalDensity, FromStatistics
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
+from ancestral.io.npy import read_header
 
 CHUNK_BYTES = 32 << 20
 SMALLER_CHUNKS = "Give smaller chunks, or fewer columns."
@@ -94,12 +95,15 @@ def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterat
     Raises
     ------
     FormatError
-        When the file is no such .npy, or is shorter than its header says.
+        When the file is no such .npy, is damaged, or is shorter than its header says.
+    DataTypeError
+        When it holds what `read_array` refuses: text, objects, complex numbers, long doubles.
+    ModelError
+        When `rows` is no integer of 1 or more.
     """
     table = NpyTable.of(path)
-    step = rows or table.default_rows
-    for start in range(0, table.n_rows, step):
-        yield table.read(start, min(start + step, table.n_rows))
+    for start, stop in table.parts(rows):
+        yield table.read(start, stop)
 
 
 @dataclass(frozen=True)
@@ -129,15 +133,11 @@ class NpyTable:
             raise FormatError(f"{name}: no such file. Name a .npy file of rows.")
         try:
             with open(name, "rb") as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0
-                if version != (1, 0):
-                    read = np.lib.format.read_array_header_2_0
-                shape, fortran, dtype = read(file)
+                dtype, fortran, shape = read_header(file.read, str(name))
                 offset = file.tell()
-        except (ValueError, OSError) as error:
-            raise FormatError(f"{name}: is not a .npy file ({error}).") from None
-        if len(shape) != 2 or fortran or dtype.kind not in "biuf":
+        except OSError as error:
+            raise FormatError(f"{name}: cannot be read ({error.strerror}).") from None
+        if len(shape) != 2 or fortran:
             raise FormatError(
                 f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
                 "2-D, C-ordered array of numbers are wanted. Save numpy.ascontiguousarray(X)."
@@ -150,10 +150,14 @@ class NpyTable:
             )
         return cls(str(name), dtype.str, shape[0], shape[1], offset)
 
-    @property
-    def default_rows(self) -> int:
-        """Rows that make about 32 MiB."""
-        return max(1, CHUNK_BYTES // max(1, self.n_columns * np.dtype(self.dtype).itemsize))
+    def parts(self, rows: int | None) -> Iterator[tuple[int, int]]:
+        """Yield the ends of parts of so many rows each; of about 32 MiB where None."""
+        if rows is None:
+            step = max(1, CHUNK_BYTES // max(1, self.n_columns * np.dtype(self.dtype).itemsize))
+        else:
+            step = check_integer(rows, "rows", minimum=1)
+        for start in range(0, self.n_rows, step):
+            yield start, min(start + step, self.n_rows)
 
     def read(self, start: int, stop: int) -> NDArray:
         """Return rows start to stop."""
@@ -180,7 +184,7 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
         Paths name .npy files of rows: the workers read them by offset, so only file names and
         numbers travel. A conditional model takes (X, y) pairs as delayed chunks.
     rows : int, optional
-        Rows per task for files.
+        Rows per task for files; about 32 MiB of them when not given.
     client : distributed.Client, optional
         Where to run; otherwise wherever `dask.compute` does.
 
@@ -193,6 +197,8 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     ------
     MissingExtraError
         Without dask: pip install "ancestral[dask]".
+    ModelError
+        When the model has no sufficient statistics, or `rows` is no integer of 1 or more.
     """
     _refuse_without_statistics(model)
     try:
@@ -231,11 +237,7 @@ def _delayed_chunks(source: Any, rows: int | None) -> list[Any]:
     for item in source:
         if isinstance(item, str | os.PathLike):
             table = NpyTable.of(item)
-            step = rows or table.default_rows
-            parts += [
-                (table, start, min(start + step, table.n_rows))
-                for start in range(0, table.n_rows, step)
-            ]
+            parts += [(table, start, stop) for start, stop in table.parts(rows)]
         else:
             parts.append(item)
     return parts

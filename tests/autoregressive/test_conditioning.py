@@ -90,6 +90,23 @@ def test_missing_values_may_be_none_or_nan_among_text() -> None:
     np.testing.assert_allclose(model.log_density(rows), wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [object, np.str_])
+def test_numbers_are_no_levels_of_text(dtype: type) -> None:
+    model = TabularAutoregressive().fit(np.array([["no", "red"], ["yes", "blue"]], dtype=dtype))
+    with pytest.raises(DataError, match="X holds 1 at row 0, column 0, a level not seen in fit"):
+        model.log_density([[1, 2]])
+    with pytest.raises(DataError, match=r"given holds 1\.0 at row 0, column 0, a level not seen"):
+        model.sample(given=[1, np.nan])
+
+
+def test_text_is_no_level_of_numbers_among_objects() -> None:
+    model = TabularAutoregressive().fit(np.array([["no", 2**60], ["no", 2**60 + 1]], dtype=object))
+    with pytest.raises(DataError, match=r"X holds 'red' .* where the levels are numbers"):
+        model.log_density([["no", "red"]])
+    rows = np.array([["no", 2**60 + 1]], dtype=object)
+    assert model.log_density(rows) == pytest.approx(np.log(0.5))
+
+
 def test_complete_and_partial_rows_may_be_mixed() -> None:
     model = TabularAutoregressive().fit(BITS)
     rows = BITS[:6].astype(float)

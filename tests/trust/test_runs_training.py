@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import AncestralWarning, LSTMAutoregressive, NeuralGaussian
+from ancestral import AncestralWarning, LSTMAutoregressive, NeuralGaussian, model_file
 from ancestral.checkpoints import LOCK, Checkpoints
 from ancestral.descent import Descent
 from ancestral.errors import FormatError, ModelError, SaveError
@@ -220,6 +221,21 @@ def test_c6_a_request_to_end_is_honoured_after_saving(
     assert names(tmp_path) == ["step-000000006"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_c6_a_signal_that_is_ignored_stays_ignored(
+    tmp_path: Path, signal_at: Any, number: int
+) -> None:
+    """As under `nohup`, or in the background of a script."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        signal_at(5, number)
+        fitted = LSTM.fit(checkpoint=tmp_path)
+        assert fitted.history_[-1]["step"] == SETTINGS["max_steps"]
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
 @EVERY
 @pytest.mark.parametrize("batch_size", [None, 2])
 def test_c4_a_lost_loss_stops_a_resumed_run_as_it_does_a_whole_one(
@@ -330,6 +346,39 @@ def test_c9_a_stale_lock_is_broken(tmp_path: Path, holder: dict[str, Any]) -> No
     assert not (tmp_path / LOCK).exists()
 
 
+RIVAL = """from ancestral.checkpoints import Checkpoints
+print("ready", flush=True)
+Checkpoints({!r}, {{}}).__enter__()"""
+
+
+def test_c9_of_two_that_break_a_stale_lock_at_once_one_holds_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / LOCK).write_text(json.dumps({"pid": 2**22 + 7, "start": None, "since": "2001"}))
+    is_running, rivals = model_file.is_running, []
+
+    def overtaken(pid: int) -> bool:
+        """Let a rival come between the look at the stale lock and its breaking."""
+        if not rivals:
+            command = [sys.executable, "-c", RIVAL.format(str(tmp_path))]
+            rivals.append(subprocess.Popen(command, stdout=-1, stderr=-1, text=True))
+            rivals[0].stdout.readline()
+            time.sleep(0.3)
+        return is_running(pid)
+
+    monkeypatch.setattr(model_file, "is_running", overtaken)
+    with Checkpoints(tmp_path, {}):
+        said = rivals[0].communicate(timeout=60)[1]
+        assert f"process {os.getpid()} has been training into it" in said
+    assert not names(tmp_path)
+
+
+def test_c9_a_lock_that_another_took_since_is_left(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path, {}):
+        (tmp_path / LOCK).write_text("another's")
+    assert (tmp_path / LOCK).read_text() == "another's"
+
+
 def test_c9_another_run_is_refused_by_name(tmp_path: Path) -> None:
     LSTM.fit(checkpoint=tmp_path, checkpoint_every=10)
     with pytest.raises(ModelError, match=r"other learning_rate \(0.03 there, 0.01 now\)"):
@@ -383,3 +432,16 @@ def test_c20_a_model_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> 
         pytest.raises(FormatError, match="no checkpoint in it is whole"),
     ):
         LSTM.fit(checkpoint=tmp_path)
+
+
+def test_c20_a_checkpoint_of_many_levels_is_refused(tmp_path: Path) -> None:
+    metadata = {"format": model_file.FORMAT, "format_version": "1", "class": "Checkpoint"}
+    document = '{"state": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    file = model_file._signed({}, {**metadata, "document": document})
+    (tmp_path / "step-000000001").write_bytes(file)
+    with (
+        pytest.warns(AncestralWarning, match="is no checkpoint"),
+        pytest.raises(FormatError, match="no checkpoint in it is whole"),
+        Checkpoints(tmp_path, {}) as held,
+    ):
+        held.latest()

@@ -41,7 +41,7 @@ class Budget:
         if self.left <= 0:
             return 0
         spent, bought = self._rates.get(kind, (0.0, 0.0))
-        if AIM * self.left * bought >= spent * work * most:
+        if AIM * self.left * bought >= spent * work * most:  # or nothing is known of the kind
             return most
-        affordable = int(AIM * self.left * bought / (spent * work)) if bought else most
+        affordable = int(AIM * self.left * bought / (spent * work))
         return affordable if affordable >= min(LEAST_ROWS, most) else 0

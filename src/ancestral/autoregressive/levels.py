@@ -196,9 +196,14 @@ def _is_missing(column: NDArray) -> NDArray[np.bool_]:
 
 def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
     """Return a column in a dtype that can be sorted among the known levels."""
-    if known.dtype.kind in "US" and column.dtype.kind != known.dtype.kind:
-        return column.astype(str)
-    if known.dtype.kind in "biu" and column.dtype.kind not in "biuf":
+    objects = known.dtype.kind == "O"
+    if known.dtype.kind in "US" or isinstance(known[0], str):
+        alike = column.dtype.kind == known.dtype.kind and not objects
+        return column if alike else column.astype(str)
+    holds_text = column.dtype.kind not in "biuf"
+    if objects and holds_text:  # else whole numbers beyond 2^53 would lose digits
+        holds_text = any(isinstance(value, str) for value in column)
+    if holds_text:
         try:
             return column.astype(np.float64)
         except (TypeError, ValueError):

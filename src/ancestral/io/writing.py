@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import SaveError
+from ancestral.errors import DataTypeError, FormatError, SaveError
+from ancestral.io.dtypes import parse_dtype
 from ancestral.io.files import PathLike
 from ancestral.model_file import write_atomically
 
@@ -26,7 +28,7 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     path : str or path-like
         Ends in `.npy`, `.npz` or `.csv`.
     array : ndarray of shape (n,) or (n, d)
-        Text only to `.csv`.
+        Text only to `.csv`, where booleans are written as 0 and 1.
     names : sequence of str, optional
         The header of a `.csv`; x0, x1, ... by default.
 
@@ -37,23 +39,46 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     Raises
     ------
     SaveError
-        For another ending, or when the disk refuses; an old file is then untouched.
+        For another ending, for text to `.npy` or `.npz`, or when the disk refuses; an old file
+        is then untouched.
     """
     path = Path(path)
     buffer = io.BytesIO()
     if path.suffix == ".npy":
+        _refuse_unreadable(path, array)
         np.save(buffer, array, allow_pickle=False)
     elif path.suffix == ".npz":
+        _refuse_unreadable(path, array)
         np.savez_compressed(buffer, samples=array)
     elif path.suffix == ".csv":
-        table = array[:, None] if array.ndim == 1 else array
-        header = ",".join(names or [f"x{k}" for k in range(table.shape[1])])
-        lines = [header, *(",".join(map(str, row)) for row in table.tolist())]
-        buffer.write(("\n".join(lines) + "\n").encode())
+        buffer.write(_as_csv(array, names).encode())
     else:
         raise SaveError(f"{path}: end the name in .npy, .npz or .csv to say which is wanted.")
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def _refuse_unreadable(path: Path, array: NDArray) -> None:
+    """Refuse a dtype that the readers would refuse in turn."""
+    try:
+        parse_dtype(array.dtype.str, str(path))
+    except (DataTypeError, FormatError):
+        raise SaveError(
+            f"{path}: {path.suffix} files hold booleans, integers and floats to 8 bytes; got "
+            f"dtype {array.dtype}. End the name in .csv to write text, or convert to numbers."
+        ) from None
+
+
+def _as_csv(array: NDArray, names: Sequence[str] | None) -> str:
+    """Return a header line and the rows, cells quoted where they must be."""
+    table = array[:, None] if array.ndim == 1 else array
+    if table.dtype.kind == "b":
+        table = table.astype(np.int8)  # the readers take no words for numbers
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names or [f"x{k}" for k in range(table.shape[1])])
+    writer.writerows(table.tolist())
+    return text.getvalue()
 
 
 def write_graphs(path: PathLike, graphs: Sequence[Graph]) -> Path:
