@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from ancestral._validation import check_integer, check_weights, one_sample_message, warn
+from ancestral._validation import (
+    FEWER_ROWS,
+    check_integer,
+    check_weights,
+    one_sample_message,
+    warn,
+    within_memory,
+)
 from ancestral.base import FromStatistics, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.inference import LineInference, feature_name
@@ -120,6 +127,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
 
     # ---- fit --------------------------------------------------------------------------------
 
+    @within_memory(FEWER_ROWS)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.
 
@@ -188,6 +196,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
                 )
         self._set(found, statistics)
 
+    @within_memory(FEWER_ROWS)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a chunk of rows to what earlier calls gave, and solve again.
 
