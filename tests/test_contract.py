@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,15 @@ from sklearn.utils.estimator_checks import check_estimator
 import ancestral
 from ancestral import Graph
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.base import ConditionalDensity, Density, GraphDensity, MaximumLikelihood
+from ancestral.base import (
+    ConditionalDensity,
+    Density,
+    FromStatistics,
+    GraphDensity,
+    MaximumLikelihood,
+    Model,
+)
+from ancestral.streaming import fit_chunks
 from tests.zoo import ZOO, Entry
 
 EVERY = pytest.mark.parametrize("entry", ZOO, ids=lambda e: e.name)
@@ -91,6 +100,87 @@ def test_a_clone_is_equal_and_unfitted(entry: Entry) -> None:
     np.testing.assert_array_equal(
         log_density(model.fit(*entry.data), entry), log_density(entry.fit(), entry)
     )
+
+
+# ---- a fit that fails ------------------------------------------------------------------------
+
+
+@contextmanager
+def interrupted(after: int = -1) -> Iterator[list[str]]:
+    """Press Ctrl-C once so many values have been learnt; give their names."""
+    learnt: list[str] = []
+
+    def note(model: Any, name: str, value: Any) -> None:
+        object.__setattr__(model, name, value)
+        if name == "_seen" or (name.endswith("_") and not name.startswith("_")):
+            learnt.append(name)
+            if len(learnt) == after:
+                raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Model, "__setattr__", note, raising=False)
+        yield learnt
+
+
+def moments_of_interruption(work: Callable[[], Any]) -> list[int]:
+    """Return when to interrupt: after the first value learnt, midway, after the last."""
+    with interrupted() as learnt:
+        work()
+    return sorted({1, (len(learnt) + 1) // 2, len(learnt)})
+
+
+def part_of(entry: Entry, rows: slice) -> tuple[Any, ...]:
+    return tuple(part[rows] for part in entry.data)
+
+
+def ways_to_fit(entry: Entry) -> list[Callable[[Any, tuple[Any, ...]], Any]]:
+    """Return `fit` and, for a model with statistics, the other doors to its solver."""
+    ways: list[Callable[[Any, tuple[Any, ...]], Any]] = [lambda model, data: model.fit(*data)]
+    if isinstance(entry.make(), FromStatistics) and entry.streamed:
+        ways.append(lambda model, data: model.partial_fit(*data))
+        ways.append(lambda m, data: fit_chunks(m, [data if len(data) > 1 else data[0]]))
+    return ways
+
+
+@EVERY
+def test_an_interrupted_fit_leaves_the_model_as_it_was(entry: Entry, tmp_path: Any) -> None:
+    fitted, other = entry.fit(), part_of(entry, slice(1, None))
+    before, state = log_density(fitted, entry), dict(vars(fitted))
+    for fit in ways_to_fit(entry):
+        for moment in moments_of_interruption(lambda: fit(entry.make(), other)):  # noqa: B023
+            fresh = entry.make()
+            for model in (fresh, fitted):
+                with interrupted(after=moment), pytest.raises(KeyboardInterrupt):
+                    fit(model, other)
+            with pytest.raises(NotFittedError):
+                log_density(fresh, entry)
+            with pytest.raises(NotFittedError):
+                fresh.save(tmp_path / "model")
+            assert vars(fitted) == state
+            np.testing.assert_array_equal(log_density(fitted, entry), before)
+
+
+@of_kind(FromStatistics, where=lambda entry: entry.streamed)
+def test_an_interrupted_chunk_counts_for_nothing(entry: Entry) -> None:
+    first, second = part_of(entry, slice(0, None, 2)), part_of(entry, slice(1, None, 2))
+    wanted = log_density(entry.make().partial_fit(*first).partial_fit(*second), entry)
+    for moment in (1, 2):  # the sum of statistics, and in the midst of the solve
+        model = entry.make().partial_fit(*first)
+        with interrupted(after=moment), pytest.raises(KeyboardInterrupt):
+            model.partial_fit(*second)
+        np.testing.assert_array_equal(log_density(model.partial_fit(*second), entry), wanted)
+
+
+@pytest.mark.parametrize("fitted_before", [False, True])
+def test_too_few_rows_in_chunks_leave_a_model_unfitted(fitted_before: bool) -> None:
+    """Also one that an earlier `fit` had fitted, to other columns."""
+    X = np.random.default_rng(0).normal(size=(20, 5))
+    model = ancestral.PPCA(2).fit(X) if fitted_before else ancestral.PPCA(2)
+    model.partial_fit(X[:1, :3])
+    with pytest.raises(NotFittedError):
+        model.score(X[:, :3])
+    model.partial_fit(X[1:, :3])
+    assert model.score(X[:, :3]) == pytest.approx(ancestral.PPCA(2).fit(X[:, :3]).score(X[:, :3]))
 
 
 # ---- densities sum or integrate to one -------------------------------------------------------

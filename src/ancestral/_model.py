@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,8 +27,26 @@ from ancestral.errors import AncestralError, ModelError
 NOTEBOOK = "ancestral.studio.notebook"
 
 
+# What a model knows of the columns of its data: with these alone it is not fitted yet.
+WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_")
+
+
 class NotFittedError(ModelError, SklearnNotFittedError):
     """The model was asked something before `fit`."""
+
+
+@contextmanager
+def unchanged_by_errors(model: Any) -> Iterator[None]:
+    """Leave a model as it was before where its fit raises anything, Ctrl-C included.
+
+    A fit sets values anew and changes none in place: it is enough to keep which they were.
+    """
+    before = dict(vars(model))
+    try:
+        yield
+    except BaseException:
+        model.__dict__ = before  # all at once, whatever interrupts this
+        raise
 
 
 class Model(BaseEstimator, ABC):
@@ -69,6 +89,17 @@ class Model(BaseEstimator, ABC):
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet: call fit first."
             ) from None
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return bool(self._learnt())
+
+    def _learnt(self) -> list[str]:
+        """Return the names of fitted values, those of the columns left out."""
+        return [
+            name
+            for name in vars(self)
+            if name.endswith("_") and not name.startswith("_") and name not in WIDTHS
+        ]
 
     def _fitted_state(self) -> dict[str, Any]:
         """Return what `fit` learnt, as arrays and plain values, by attribute name."""
@@ -176,14 +207,19 @@ class FromStatistics(ABC):
 
         Notes
         -----
-        After all chunks, the model is that of `fit` on all rows at once. `fit` starts over.
+        After all chunks, the model is that of `fit` on all rows at once. `fit` starts over, and so
+        does the first call after it. A chunk that is refused counts for nothing.
         """
-        return self._add(self._check_chunk(X, y, reset=self._seen is None))  # type: ignore[attr-defined]
+        return self._add(X, y)
 
-    def _add(self, data: tuple[Any, ...]) -> Self:
-        """Add the statistics of one checked chunk, and solve where they are enough."""
-        fresh = self._statistics(*data)
-        self._seen = fresh if self._seen is None else self._seen + fresh
-        if self._is_enough(self._seen):
-            self._solve(self._seen)
+    def _add(self, *chunk: Any) -> Self:
+        """Add the statistics of one chunk, and solve where they are enough."""
+        with unchanged_by_errors(self):
+            fresh = self._statistics(*self._check_chunk(*chunk, reset=self._seen is None))  # type: ignore[attr-defined]
+            if self._seen is None:
+                for name in self._learnt():  # type: ignore[attr-defined]
+                    delattr(self, name)  # of an earlier fit, to other data
+            self._seen = fresh if self._seen is None else self._seen + fresh
+            if self._is_enough(self._seen):
+                self._solve(self._seen)
         return self

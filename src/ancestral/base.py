@@ -3,7 +3,8 @@
 A *face* is the public side of a model of one kind of data: `Density` (rows of a table),
 `ConditionalDensity` (y given X), `GraphDensity` (edges given node features). A *capability* is a
 mixin that a model has or has not: `FromStatistics`, `MaximumLikelihood`. The author of a model
-writes the few private methods named in each class; the face checks the input once.
+writes the few private methods named in each class; the face checks the input once. A fit that
+raises, or is interrupted, leaves the model as it was before.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from sklearn.base import DensityMixin, RegressorMixin
 from sklearn.utils import Tags
 
 from ancestral import _arrays
-from ancestral._model import FromStatistics, MaximumLikelihood, Model, NotFittedError
+from ancestral._model import (
+    FromStatistics,
+    MaximumLikelihood,
+    Model,
+    NotFittedError,
+    unchanged_by_errors,
+)
 from ancestral._tables import check_table, sequence_as_array
 from ancestral._validation import (
     DRAWN_BYTES,
@@ -42,6 +49,7 @@ __all__ = [
     "MaximumLikelihood",
     "Model",
     "NotFittedError",
+    "unchanged_by_errors",
 ]
 
 
@@ -65,8 +73,9 @@ class Density(DensityMixin, Model):
         -------
         self
         """
-        self._seen = None
-        self._fit(self._check_rows(X, reset=True))
+        with unchanged_by_errors(self):
+            self._seen = None
+            self._fit(self._check_rows(X, reset=True))
         return self
 
     @within_memory(FEWER_ROWS)
@@ -214,8 +223,9 @@ class ConditionalDensity(RegressorMixin, Model):
         -------
         self
         """
-        self._seen = None
-        self._fit(*self._check_chunk(X, y, reset=True))
+        with unchanged_by_errors(self):
+            self._seen = None
+            self._fit(*self._check_chunk(X, y, reset=True))
         return self
 
     @within_memory(FEWER_ROWS)
@@ -374,7 +384,8 @@ class GraphDensity(Model):
 
     Its observations are whole graphs of differing size, not rows of a table, so scikit-learn's
     estimator checks (all of which pass a 2-D X) do not apply to it.
-    An author writes `fit(graphs)`, `log_density(graphs)` and `sample(n_samples, ...)`.
+    An author writes `fit(graphs)`, `log_density(graphs)` and `sample(n_samples, ...)`; `fit` keeps
+    the contract for errors by `unchanged_by_errors`.
     """
 
     @abstractmethod

@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._model import WIDTHS
 from ancestral._threads import summed
 from ancestral._validation import check_integer, within_memory
-from ancestral.base import ConditionalDensity, FromStatistics
+from ancestral.base import ConditionalDensity, FromStatistics, unchanged_by_errors
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 from ancestral.io.npy import read_header
 
@@ -66,15 +67,16 @@ def fit_chunks(model: M, chunks: Any) -> M:
     _refuse_without_statistics(model)
     from_file = isinstance(chunks, str | os.PathLike)
     rest = read_chunks(chunks) if from_file else iter(chunks)
-    total = _first_statistics(model, rest)
-    checked = (_checked_chunk(model, chunk, reset=False) for chunk in rest)
-    if from_file:
-        total = summed(lambda data: model._statistics(*data), checked, total)
-    else:  # one at a time: what yields them may write each over the last
-        for data in checked:
-            total = total + model._statistics(*data)
-    model._seen = None
-    model._solve(total)
+    with unchanged_by_errors(model):
+        total = _first_statistics(model, rest)
+        checked = (_checked_chunk(model, chunk, reset=False) for chunk in rest)
+        if from_file:
+            total = summed(lambda data: model._statistics(*data), checked, total)
+        else:  # one at a time: what yields them may write each over the last
+            for data in checked:
+                total = total + model._statistics(*data)
+        model._seen = None
+        model._solve(total)
     return model
 
 
@@ -219,9 +221,10 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
         total, width = client.compute(level[0]).result()
     else:
         ((total, width),) = dask.compute(level[0])
-    _remember_width(model, width)
-    model._seen = None
-    model._solve(total)
+    with unchanged_by_errors(model):
+        _remember_width(model, width)
+        model._seen = None
+        model._solve(total)
     return model
 
 
@@ -252,10 +255,7 @@ def _worker_statistics(model: Any, part: Any) -> tuple[Any, Any]:
             table, start, stop = part
             part = table.read(start, stop)
         statistics = model._statistics(*_checked_chunk(model, part, reset=True))
-    return statistics, {k: getattr(model, k) for k in _WIDTHS if hasattr(model, k)}
-
-
-_WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_")
+    return statistics, {k: getattr(model, k) for k in WIDTHS if hasattr(model, k)}
 
 
 def _remember_width(model: Any, width: dict[str, Any]) -> None:

@@ -64,6 +64,16 @@ def test_every_family_beats_the_marginals(family: Any) -> None:
     assert set(model.choices_[1:]) == {model.chosen_}
 
 
+@pytest.mark.parametrize(("errors", "stays"), [(2.4, True), (2.6, False)])
+def test_a_candidate_leaves_the_race_more_than_two_and_a_half_errors_behind(
+    errors: float, stays: bool
+) -> None:
+    spread = np.tile([-1.0, 1.0], 50)  # of the differences, whose mean has the error 1 / 10
+    totals = {"ahead": np.zeros(100), "behind": spread - errors / 10}
+    running = [race.Candidate(name, families.log_probabilities) for name in totals]
+    assert (running[1] in race._still_in(running, totals)) is stays
+
+
 def test_the_winner_of_the_race_has_the_best_validation_score() -> None:
     X, held = chained(400, 6), chained(300, 6, seed=1)
     model = quick(n_raced=5).fit(X, X_val=held)

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -251,6 +252,39 @@ def test_an_uploaded_model_joins_the_others(folder):
     assert status == 200 and said["kind"] == "PPCA"
     assert list(kept.shelf.models) == ["nine"]
     assert json.loads(kept.text("faces"))["models"][0]["name"] == "nine"
+
+
+@pytest.mark.parametrize("moment", ["while it is made", "while it is handed out"])
+def test_a_part_comes_whole_though_the_shelf_changes(moment, monkeypatch):
+    kept, made = Rooms(Shelf()), []
+
+    def forget_now(when):
+        if moment == when:
+            changing = threading.Thread(target=kept.forget)
+            changing.start()
+            changing.join(0.2)  # it may have to wait
+
+    def part(shelf, name):
+        made.append(name)
+        if len(made) == 1:
+            forget_now("while it is made")
+        return {"made": len(made)}
+
+    class Texts(dict):
+        def __contains__(self, name):
+            return self.get(name) is not None
+
+        def get(self, name):
+            found = super().get(name)
+            if found is not None:
+                forget_now("while it is handed out")
+            return found
+
+    kept._texts = Texts()
+    monkeypatch.setattr(rooms, "part", part)
+    for _ in range(2):
+        assert json.loads(kept.text("faces"))["made"] == len(made)
+    assert len(made) == (2 if moment == "while it is made" else 1)
 
 
 def test_uploads_that_are_wrong_are_named_as_the_user_knows_them():

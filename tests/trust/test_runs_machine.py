@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import PPCA, TabularAutoregressive
+from ancestral import PPCA, LinearGaussian, TabularAutoregressive
 from ancestral._validation import within_memory
 from ancestral.errors import ModelError
 from tests.zoo import BITS, CLOUD, ZOO
@@ -224,6 +224,40 @@ def test_c23_what_torch_cannot_hold_is_said_as_well() -> None:
 
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         mistake()
+
+
+@pytest.mark.parametrize(
+    ("cls", "method", "data", "options"),
+    [
+        (LinearGaussian, "fit", (CLOUD, CLOUD[:, 0]), {}),
+        (LinearGaussian, "partial_fit", (CLOUD, CLOUD[:, 0]), {}),
+        (TabularAutoregressive, "log_density", (BITS,), {"method": "smc"}),
+        (TabularAutoregressive, "sample", (), {"given": BITS[0], "method": "smc"}),
+        (TabularAutoregressive, "sample_counts", (9,), {}),
+        *[
+            (TabularAutoregressive, name, (BITS,), {})
+            for name in ("log_evidence", "impute", "most_probable", "compress", "decompress")
+        ],
+        *[(PPCA, name, (), {}) for name in ("get_covariance", "get_precision", "every_d")],
+        *[
+            (PPCA, name, (CLOUD,), {})
+            for name in (
+                *("posterior_mean", "posterior_covariance", "transform", "reconstruct", "decode"),
+                *("inverse_transform", "impute", "impute_covariance", "impute_draws"),
+            )
+        ],
+    ],
+)
+def test_c23_every_door_to_a_model_says_that_memory_is_short(
+    cls: Any, method: str, data: Any, options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask_for_too_much(*args: Any, **kwargs: Any) -> None:
+        raise MemoryError("Unable to allocate 8.00 TiB")
+
+    for step in ("_check_chunk", "_check_fitted"):
+        monkeypatch.setattr(cls, step, ask_for_too_much)
+    with pytest.raises(ModelError, match=r"memory \(Unable to allocate 8\.00 TiB\)\. \w+"):
+        getattr(cls(), method)(*data, **options)
 
 
 def test_c23_a_file_of_two_gib_is_fitted_in_chunks(tmp_path: Path, long: bool) -> None:

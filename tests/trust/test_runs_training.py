@@ -21,6 +21,7 @@ import pytest
 
 import ancestral
 from ancestral import AncestralWarning, LSTMAutoregressive, NeuralGaussian, model_file
+from ancestral.base import NotFittedError
 from ancestral.checkpoints import LOCK, Checkpoints
 from ancestral.descent import Descent
 from ancestral.errors import FormatError, ModelError, SaveError
@@ -203,6 +204,25 @@ def test_c5_checkpoints_change_nothing_and_a_finished_run_repeats(
     for _ in range(2):
         assert_same_bits(of.fit(checkpoint=tmp_path, checkpoint_every=7), whole)
     assert len(names(tmp_path)) == 2  # the newest two, and no lock
+
+
+@EVERY
+@pytest.mark.parametrize("kept", [False, True])
+def test_c5_an_interrupted_training_leaves_no_half_trained_model(
+    of: Trained, kept: bool, tmp_path: Path, signal_at: Any
+) -> None:
+    """A new model is not fitted; one fitted before keeps what it had learnt then."""
+    fitted, fresh = of.fit(max_steps=20), of.make()
+    wanted = of.fit(max_steps=20)
+    signal_at(5, signal.SIGINT)
+    for model, name in ((fitted.set_params(max_steps=60), "again"), (fresh, "first")):
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(*of.data, checkpoint=tmp_path / name if kept else None)
+    assert_same_bits(fitted, wanted)
+    with pytest.raises(NotFittedError):
+        fresh.score(*of.data)
+    with pytest.raises(NotFittedError):
+        fresh.save(tmp_path / "model")
 
 
 @EVERY

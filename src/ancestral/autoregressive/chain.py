@@ -8,9 +8,9 @@ a mixture's component given them (`ancestral.autoregressive.mixture`). The small
 validation rows, keeps every row possible.
 
 Which family, and how strongly it is held back, is found by a race on validation rows: candidates
-are fitted to variables spread over the chain, one that falls behind the leader by two standard
-errors drops out, and the leader at the end fits the other variables. A variable whose smoothed
-marginal does better on the validation rows keeps that.
+are fitted to variables spread over the chain, one that falls behind the leader by more than 2.5
+standard errors drops out, and the leader at the end fits the other variables. A variable whose
+smoothed marginal does better on the validation rows keeps that.
 
 Symbols: q_i `conditionals_`, floor `floor_`, mixture `mixture_`.
 Larochelle & Murray (2011), The neural autoregressive distribution estimator, for the chain;

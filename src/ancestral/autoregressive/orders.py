@@ -107,9 +107,10 @@ class OrderMixture(DiscreteDensity):
         ModelError
             When the model is not autoregressive, or takes no validation rows and is given some.
         """
-        self._given_validation = validation.pop("X_val", None)
+        given = validation.pop("X_val", None)
         if validation:
             raise ModelError(f"fit takes X and X_val; got {', '.join(sorted(validation))} as well.")
+        self._given_validation = given
         try:
             return super().fit(X)
         finally:

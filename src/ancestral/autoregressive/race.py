@@ -1,9 +1,9 @@
 """The fit of a chain: a race of candidates on validation rows, then the winner for every variable.
 
 Candidates are fitted to a few variables spread over the chain. After each, a candidate whose sum
-of validation log densities is behind the leader's by two standard errors (paired, row by row)
-drops out: a clear race costs a few fits, a close one costs more and matters less. At the end one
-floor under all probabilities is chosen on the same rows.
+of validation log densities is behind the leader's by more than 2.5 standard errors (paired, row by
+row) drops out: a clear race costs a few fits, a close one costs more and matters less. At the end
+one floor under all probabilities is chosen on the same rows.
 
 Under a budget of processor time the race is run on some of the rows, and as many rows as there is
 time for fit the winner. A variable for which no time is left keeps its marginal.

@@ -21,10 +21,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import DRAWN_BYTES, as_generator, check_integer, check_n_samples
+from ancestral._validation import (
+    DRAWN_BYTES,
+    FEWER_DRAWS,
+    FEWER_ROWS,
+    as_generator,
+    check_integer,
+    check_n_samples,
+    within_memory,
+)
 from ancestral.autoregressive import coding, conditioning, sampling, search, smc
 from ancestral.autoregressive.levels import MISSING, DiscreteDensity
 from ancestral.errors import ModelError
+
+FEWER_PARTICLES = 'Give fewer rows at a time; with method="smc" pass a smaller n_particles.'
 
 
 class Sequential(DiscreteDensity):
@@ -101,6 +111,7 @@ class Sequential(DiscreteDensity):
             return super().log_density(X)
         return self.log_evidence(X, n_particles=n_particles, random_state=random_state)[0]
 
+    @within_memory(FEWER_PARTICLES)
     def log_evidence(
         self, X: ArrayLike, *, n_particles: int | None = None, random_state: Any = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -138,6 +149,7 @@ class Sequential(DiscreteDensity):
             values[i], errors[i] = found.log_evidence, found.standard_error
         return values, errors
 
+    @within_memory(FEWER_DRAWS)
     def sample(
         self,
         n_samples: int = 1,
@@ -187,6 +199,7 @@ class Sequential(DiscreteDensity):
         n, rng = _checked_particles(n_particles), as_generator(random_state)
         return self._decode(smc.sample_given(self, row, n_samples, n, rng))
 
+    @within_memory(FEWER_PARTICLES)
     def impute(
         self,
         X: ArrayLike,
@@ -260,6 +273,7 @@ class Sequential(DiscreteDensity):
             total += log_p[rows, previous]
         return total
 
+    @within_memory(FEWER_DRAWS)
     def sample_counts(
         self, n_samples: int, *, random_state: Any = None
     ) -> tuple[NDArray, NDArray[np.int64]]:
@@ -284,6 +298,7 @@ class Sequential(DiscreteDensity):
         levels, counts = sampling.sample_level_counts(self, n_samples, rng)
         return self._decode(levels), counts
 
+    @within_memory("Ask for fewer rows: a smaller k.")
     def most_probable(self, k: int = 1) -> tuple[NDArray, NDArray[np.float64], float]:
         """Return the k most probable rows, and a certificate: the probability of all others.
 
@@ -311,6 +326,7 @@ class Sequential(DiscreteDensity):
         levels, log_p, rest = search.most_probable_levels(self, k)
         return self._decode(levels), log_p, rest
 
+    @within_memory(FEWER_ROWS)
     def compress(self, X: ArrayLike) -> bytes:
         """Return the rows as bytes, as many as the model says they hold.
 
@@ -339,6 +355,7 @@ class Sequential(DiscreteDensity):
         self._check_fitted()
         return coding.compress_levels(self, self._encode(self._check_rows(X, reset=False)))
 
+    @within_memory(FEWER_ROWS)
     def decompress(self, data: bytes) -> NDArray:
         """Return the rows behind bytes that `compress` gave.
 

@@ -18,17 +18,22 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ancestral import _arrays
 from ancestral._validation import (
+    FEWER_DRAWS,
+    FEWER_ROWS,
     as_generator,
     as_numbers,
     check_integer,
     check_n_samples,
     refuse_non_finite,
+    within_memory,
 )
 from ancestral.base import Density
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import patterns
 from ancestral.gaussian.patterns import Factors
 from ancestral.gaussian.projections import Frame, each_block
+
+FEWER_COLUMNS = "Fit to fewer columns: a covariance has one entry for each pair of them."
 
 
 class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density):
@@ -81,6 +86,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         _arrays.has_gaps(rows)
         return rows
 
+    @within_memory(FEWER_COLUMNS)
     def get_covariance(self) -> NDArray[np.float64]:
         """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features)."""
         self._check_fitted()
@@ -88,6 +94,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         covariance = W @ W.T + self.noise_variance_ * np.eye(len(W))
         return _arrays.like(covariance, self.mean_)
 
+    @within_memory(FEWER_COLUMNS)
     def get_precision(self) -> NDArray[np.float64]:
         """Return the inverse of the covariance, by Woodbury's identity, of the same shape."""
         self._check_fitted()
@@ -98,6 +105,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
 
     # ---- z given x --------------------------------------------------------------------------
 
+    @within_memory(FEWER_ROWS)
     def posterior_mean(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return E[z | x] of each row, given its known entries.
 
@@ -143,6 +151,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         weights = np.sqrt(np.maximum(variances - self.noise_variance_, 0.0)) / variances
         return _arrays.like(weights, self.explained_variance_)
 
+    @within_memory(FEWER_ROWS)
     def posterior_covariance(self, X: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return Cov[z | x], which depends on a row only through what is known of it.
 
@@ -168,6 +177,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             patterns.posterior_of_rows(host, self._factors, covariance=True)[1], rows
         )
 
+    @within_memory(FEWER_ROWS)
     def transform(self, X: ArrayLike) -> NDArray:
         """Return `posterior_mean(X)`; it shrinks towards zero, unlike PCA's projection.
 
@@ -186,6 +196,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
 
     # ---- x given z --------------------------------------------------------------------------
 
+    @within_memory(FEWER_ROWS)
     def decode(self, Z: ArrayLike) -> NDArray[np.float64]:
         """Return E[x | z] = W z + mu, without observation noise.
 
@@ -210,6 +221,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             return z @ _arrays.to_host(self.loadings_).T + _arrays.to_host(self.mean_)
         return _arrays.widened(z, self.mean_) @ self.loadings_.T + self.mean_
 
+    @within_memory(FEWER_ROWS)
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
         """Return `decode(Z)`: scikit-learn's name for it.
 
@@ -238,6 +250,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         """
         return self.decode(self.posterior_mean(X))
 
+    @within_memory(FEWER_ROWS)
     def traverse(self, x: ArrayLike, component: int, offsets: ArrayLike) -> NDArray[np.float64]:
         """Return what x becomes as one latent moves from its posterior mean.
 
@@ -269,6 +282,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
 
     # ---- unknown entries given known ones ---------------------------------------------------
 
+    @within_memory(FEWER_ROWS)
     def impute(self, X: ArrayLike, *, return_std: bool = False) -> Any:
         """Return the rows with the exact conditional mean in the place of each NaN.
 
@@ -303,6 +317,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             return mean
         return mean, _arrays.like(patterns.deviations(host, self._factors), rows)
 
+    @within_memory(FEWER_COLUMNS)
     def impute_covariance(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return the exact covariance of a row's unknown entries given its known ones.
 
@@ -320,6 +335,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         row = self._known_rows(np.asarray(x).reshape(1, -1))[0]
         return patterns.covariance_of_unknown(row.astype(np.float64), self._factors)
 
+    @within_memory(FEWER_DRAWS)
     def impute_draws(
         self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None
     ) -> NDArray[np.float64]:

@@ -20,8 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from ancestral._validation import check_integer, check_weights, one_sample_message, warn
-from ancestral.base import FromStatistics, MaximumLikelihood
+from ancestral._validation import (
+    FEWER_ROWS,
+    check_integer,
+    check_weights,
+    one_sample_message,
+    warn,
+    within_memory,
+)
+from ancestral.base import FromStatistics, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.inference import LineInference, feature_name
 from ancestral.gaussian.least_squares import (
@@ -113,9 +120,6 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         self.fit_intercept = fit_intercept
         self.degree = degree
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coef_")
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -123,6 +127,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
 
     # ---- fit --------------------------------------------------------------------------------
 
+    @within_memory(FEWER_ROWS)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.
 
@@ -145,9 +150,10 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         ModelError
             When y is constant: the likelihood is unbounded.
         """
-        self._seen = None
         plain = sample_weight is None and self.degree == 1  # sums then show what is not finite
-        self._fit(*self._check_chunk(X, y, sample_weight, reset=True, finite=not plain))
+        with unchanged_by_errors(self):
+            self._seen = None
+            self._fit(*self._check_chunk(X, y, sample_weight, reset=True, finite=not plain))
         return self
 
     def _check_chunk(
@@ -190,6 +196,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
                 )
         self._set(found, statistics)
 
+    @within_memory(FEWER_ROWS)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a chunk of rows to what earlier calls gave, and solve again.
 
@@ -210,7 +217,7 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
         logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
         """
-        return self._add(self._check_chunk(X, y, sample_weight, reset=self._seen is None))
+        return self._add(X, y, sample_weight)
 
     def _is_enough(self, statistics: LineStatistics) -> bool:
         return statistics.count > statistics.n_inputs + bool(self.fit_intercept)

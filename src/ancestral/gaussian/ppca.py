@@ -28,12 +28,14 @@ from sklearn.utils import Tags
 from ancestral import _arrays
 from ancestral._tables import check_table
 from ancestral._validation import (
+    FEWER_ROWS,
     as_generator,
     as_numbers,
     check_integer,
     check_number,
     refuse_non_finite,
     warn,
+    within_memory,
 )
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import ModelError
@@ -264,6 +266,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
 
     # ---- how many components ----------------------------------------------------------------
 
+    @within_memory(FEWER_ROWS)
     def every_d(self, X: ArrayLike | None = None) -> EveryD:
         """Return what each latent dimension would give, from the one decomposition of `fit`.
 

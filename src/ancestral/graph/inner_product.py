@@ -33,7 +33,7 @@ from ancestral._validation import (
     warn,
     within_memory,
 )
-from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
+from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import ModelError
 from ancestral.graph.edge_sampling import draw_graph, drawn_shape
 from ancestral.graph.graphs import (
@@ -202,13 +202,14 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         ModelError
             When the likelihood has no finite maximum (separable, empty or complete graphs).
         """
-        self._seen = None
-        (graphs,) = self._check_chunk(graphs, y, reset=True)
-        warn_of_odd_graphs(graphs)
-        statistics = self._statistics(graphs)
-        if KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto":
-            statistics = self._exact_if_rough(statistics, graphs)
-        self._solve(statistics)
+        with unchanged_by_errors(self):
+            self._seen = None
+            (graphs,) = self._check_chunk(graphs, y, reset=True)
+            warn_of_odd_graphs(graphs)
+            statistics = self._statistics(graphs)
+            if KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto":
+                statistics = self._exact_if_rough(statistics, graphs)
+            self._solve(statistics)
         return self
 
     def _exact_if_rough(self, statistics: PairStatistics, graphs: list[Graph]) -> PairStatistics:

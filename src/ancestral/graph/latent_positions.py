@@ -34,7 +34,7 @@ from ancestral._validation import (
     warn,
     within_memory,
 )
-from ancestral.base import GraphDensity, MaximumLikelihood
+from ancestral.base import GraphDensity, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import ModelError
 from ancestral.graph.edge_sampling import draw_graph
 from ancestral.graph.graphs import DENSE_NODES, Graph, refuse_large
@@ -186,11 +186,12 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
             refuse_empty_or_complete(likelihood)
         start = spectral_embedding(links / len(adjacencies), likelihood.share, m)
         X, b, history = self._climb(likelihood, start)
-        self.positions_, self.intercept_ = canonical(X), b
-        self.standard_errors_ = position_errors(self.positions_, b, likelihood)
-        self.log_likelihood_ = likelihood.log_likelihood(X, b)
-        self.history_ = history
-        self.n_pairs_ = likelihood.n_pairs
+        with unchanged_by_errors(self):
+            self.positions_, self.intercept_ = canonical(X), b
+            self.standard_errors_ = position_errors(self.positions_, b, likelihood)
+            self.log_likelihood_ = likelihood.log_likelihood(X, b)
+            self.history_ = history
+            self.n_pairs_ = likelihood.n_pairs
         return self
 
     def _check_parameters(self, n_nodes: int) -> int:

@@ -61,6 +61,7 @@ class Rooms:
         self.shelf = shelf
         self._texts: dict[str, str] = {}
         self._version = 0  # of the shelf
+        self._changing = threading.Lock()  # of the two above: they change together
         self._locks = {name: threading.Lock() for name in making.PARTS}
         self._is_closed = threading.Event()
         self._maker: threading.Thread | None = None
@@ -68,12 +69,16 @@ class Rooms:
     def text(self, name: str) -> str:
         """Return one part; the first caller makes it, others wait."""
         with self._locks[name]:
-            while name not in self._texts:
-                before = self._version
+            while True:
+                with self._changing:
+                    before, text = self._version, self._texts.get(name)
+                if text is not None:
+                    return text
                 text = to_json(making.part(self.shelf, name))
-                if before == self._version:  # else the shelf has changed meanwhile
-                    self._texts[name] = text
-            return self._texts[name]
+                with self._changing:
+                    if before == self._version:  # else the shelf has changed meanwhile
+                        self._texts[name] = text
+                        return text
 
     def make_all(self) -> None:
         """Make every part behind the page, so that rooms open at once."""
@@ -103,8 +108,9 @@ class Rooms:
 
     def forget(self) -> None:
         """Make the parts again when they are next asked for."""
-        self._version += 1
-        self._texts.clear()
+        with self._changing:
+            self._version += 1
+            self._texts.clear()
 
 
 def make_app(rooms: Rooms, *, token: str, port: int, hosts: tuple[str, ...] = ()) -> Any:
