@@ -245,12 +245,20 @@ class Moments:
     def _refuse_overflow(self) -> None:
         """Raise DataError when the scatter is, or would be, infinite."""
         held = np.asarray(self.scatter if self.root is None else self.root)
-        largest = max(float(held.max(initial=0.0)), -float(held.min(initial=0.0)))
-        if not largest < (np.inf if self.root is None else 1e150):
-            raise DataError(
-                "the values overflow when squared: float64 holds squares of spreads up to about "
-                "1e150. Rescale them, for example by dividing by their largest."
-            )
+        refuse_overflow(held, np.inf if self.root is None else LARGEST_SPREAD)
+
+
+LARGEST_SPREAD = 1e150  # of values that are to be squared and summed
+
+
+def refuse_overflow(values: NDArray[np.float64], limit: float = LARGEST_SPREAD) -> None:
+    """Raise DataError when the largest of the values reaches the limit or is NaN."""
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    if not largest < limit:
+        raise DataError(
+            "the values overflow when squared: float64 holds squares of spreads up to about "
+            "1e150. Rescale them, for example by dividing by their largest."
+        )
 
 
 def _tail(moments: Moments) -> NDArray[np.float64] | float:

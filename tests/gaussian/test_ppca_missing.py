@@ -361,6 +361,25 @@ def test_too_few_known_values_are_refused() -> None:
         PPCA(1).fit(line)
 
 
+@pytest.mark.parametrize(("n", "d"), [(200, 6), (2000, 3)])
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_columns_that_repeat_others_leave_no_noise(n: int, d: int, share: float) -> None:
+    rng = np.random.default_rng(0)
+    twice = np.tile(rng.normal(size=(n, d)), 2)
+    X = np.where(rng.random(twice.shape) < share, np.nan, twice)
+    for q in (d, d + 2):
+        with pytest.raises(ModelError, match=rf"n_components={q} leaves sigma\^2 = 0 .*unbounded"):
+            PPCA(q).fit(X)
+
+
+def test_little_noise_is_found_whatever_hides_the_latents() -> None:
+    """Where a row tells little of z, M_o is as ill-conditioned as sigma^2 is small."""
+    rng = np.random.default_rng(0)
+    twice = np.tile(rng.normal(size=(600, 4)), 2) + 3e-6 * rng.normal(size=(600, 8))
+    X = np.where(rng.random(twice.shape) < 0.2, np.nan, twice)
+    assert PPCA(4, max_iter=5000).fit(X).noise_variance_ == pytest.approx(9e-12, rel=0.1)
+
+
 def test_a_fit_cut_short_warns_once() -> None:
     _, X = table(60, 5, 2, share=0.4)
     with pytest.warns(AncestralWarning, match="stopped after max_iter=3 steps") as caught:

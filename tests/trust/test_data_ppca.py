@@ -40,6 +40,17 @@ def test_b3_one_constant_column() -> None:
         check_against_textbook(model, X, 2)
 
 
+def with_gaps(X: np.ndarray) -> np.ndarray:
+    """Return the rows with a tenth of the entries missing."""
+    return np.where(np.random.default_rng(1).random(X.shape) < 0.1, X.dtype.type(np.nan), X)
+
+
+def test_b3_one_constant_column_with_gaps() -> None:
+    X = cloud(60, 5)
+    X[:, 3] = 0.1
+    warned(lambda: PPCA(2).fit(with_gaps(X)), r"1 of 5 columns are constant \(3\)", "dropping")
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e8 + 0.1, -1e-200, 3e38])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_b4_all_columns_constant(value: float, dtype: Any) -> None:
@@ -246,6 +257,8 @@ def test_b15_float32_too_coarse_for_its_noise(fit: Callable[[np.ndarray], PPCA])
     coarse = (3 * rng.normal(size=(200, 3)) + 1e8).astype(np.float32)
     model = warned(lambda: fit(coarse), words, "column 0 spreads", "Subtract the mean")
     near = coarse - np.float32(1e8)
+    warned(lambda: PPCA(1).fit(with_gaps(coarse)), words, "column 0 spreads", "Subtract the mean")
+    refused(lambda: PPCA(1).fit(with_gaps(gone)), "no variance", words, kind=ModelError)
     assert model.noise_variance_ == pytest.approx(textbook(near, model.n_components_)[2], rel=1e-4)
 
 
@@ -269,10 +282,14 @@ def test_b16_float32_values_whose_squares_overflow(scale: float) -> None:
 @pytest.mark.parametrize("n", [60, 3])
 def test_b17_a_unit_whose_squares_float64_cannot_hold(n: int) -> None:
     X = cloud(n, 4) - cloud(n, 4).mean(axis=0)
-    for scale in (1e-200, 1e-310):
+    for scale in (1e-155, 1e-161, 1e-162, 1e-200, 1e-310):
         words = "X has no variance.*column .* is .*e-", "vanish when squared: rescale"
         refused(lambda s=scale: PPCA(1).fit(X * s), *words, kind=ModelError)
-    refused(lambda: PPCA(1).fit(X * 1e200), "overflow when squared.* Rescale", kind=DataError)
+        refused(lambda s=scale: PPCA(1).fit(with_gaps(X * s)), *words, kind=ModelError)
+    for scale in (1e160, 1e200, 1e307):
+        words = "overflow when squared.* Rescale"
+        refused(lambda s=scale: PPCA(1).fit(X * s), words, kind=DataError)
+        refused(lambda s=scale: PPCA(1).fit(with_gaps(X * s)), words, kind=DataError)
     plain, small = PPCA(1).fit(X), accepted(lambda: PPCA(1).fit(X * 1e-140))
     assert small.noise_variance_ / 1e-280 == pytest.approx(plain.noise_variance_, rel=1e-10)
 

@@ -11,7 +11,7 @@ from ancestral.statistics import Moments
 
 EPS = float(np.finfo(np.float64).eps)
 SQUARED_AWAY = 1e-140  # below such a mean, differences may be so small that squaring loses them
-LEAST_SPREAD = 1e-153  # the square of less loses digits, or all
+LEAST_VARIANCE = float(np.finfo(np.float64).tiny) / EPS  # what is EPS of it is still normal
 
 
 def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDArray]:
@@ -23,31 +23,24 @@ def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDA
         When every column is constant, or only rounding makes it vary.
     """
     eigenvalues, directions = statistics.eigen(n_vectors)
-    rounding = ((EPS * statistics.mean) ** 2).sum()
-    if not eigenvalues.size or eigenvalues[0] <= rounding:
-        raise ModelError(_no_variance_message(statistics.mean, single=statistics.single))
+    largest = float(eigenvalues[0]) if eigenvalues.size else 0.0
+    refuse_no_variance(largest, statistics.mean, single=statistics.single)
     return eigenvalues, directions
 
 
-def refuse_constant(X: NDArray) -> None:
-    """Raise ModelError when every column's known values are equal, or differ by rounding alone.
-
-    Each column has a known value; others may be NaN.
-    """
-    low, high = np.nanmin(X, axis=0), np.nanmax(X, axis=0)
-    with np.errstate(over="ignore"):
-        spread = high - low
-    if (spread <= np.maximum(EPS * np.abs(high), LEAST_SPREAD)).all():
-        raise ModelError(_no_variance_message(high, single=X.dtype == np.float32))
+def refuse_no_variance(largest: float, mean: NDArray[np.float64], *, single: bool) -> None:
+    """Raise ModelError when the largest variance is 0, of rounding only, or lost by squaring."""
+    if largest <= max(((EPS * mean) ** 2).sum(), LEAST_VARIANCE):
+        raise ModelError(_no_variance_message(mean, single=single))
 
 
-def _no_variance_message(mean: NDArray, *, single: bool) -> str:
+def _no_variance_message(mean: NDArray[np.float64], *, single: bool) -> str:
     """Word the error for constant columns, and for those that only look so after rounding."""
     j = int(np.abs(mean).argmax()) if mean.size else 0
     top = float(mean[j]) if mean.size else 0.0
     lost = ""
     if abs(top) < SQUARED_AWAY:
-        lost = " (Differences below 1e-160 vanish when squared: rescale them.)"
+        lost = " (Differences below 1e-146 vanish when squared: rescale them.)"
     elif single:
         apart = float(np.spacing(np.float32(abs(top))))
         lost = (
@@ -59,25 +52,29 @@ def _no_variance_message(mean: NDArray, *, single: bool) -> str:
     )
 
 
-def warn_of_odd_columns(statistics: Moments) -> None:
-    """Warn once when columns vary by less than the distance of neighbouring floats, or never."""
-    dtype = np.dtype(np.float32 if statistics.single else np.float64)
-    spread = np.sqrt(statistics.spreads / statistics.total_weight)
+def warn_of_odd_columns(
+    mean: NDArray[np.float64], spread: NDArray[np.float64], *, single: bool
+) -> None:
+    """Warn once when columns vary by less than the distance of neighbouring floats, or never.
+
+    `spread` holds the standard deviation of each column.
+    """
+    dtype = np.dtype(np.float32 if single else np.float64)
     with np.errstate(over="ignore"):  # of float64 rows beside float32 ones
-        apart = np.spacing(np.abs(statistics.mean).astype(dtype)).astype(np.float64)
+        apart = np.spacing(np.abs(mean).astype(dtype)).astype(np.float64)
     coarse = np.flatnonzero((spread > 0) & (spread < apart))
     constant = np.flatnonzero(spread == 0)
     if len(coarse):
         j = int(coarse[0])
         warn(
-            f"{dtype} values near {statistics.mean[j]:g} stand {apart[j]:g} apart, further than "
+            f"{dtype} values near {mean[j]:g} stand {apart[j]:g} apart, further than "
             f"column {j} spreads ({spread[j]:g}): most of its variance is rounding, and the rest "
             "is gone. Subtract the mean before storing as float32, or give float64."
         )
     elif len(constant):
         shown = ", ".join(str(j) for j in constant[:5]) + (", ..." if len(constant) > 5 else "")
         warn(
-            f"{len(constant)} of {statistics.n_features} columns are constant ({shown}); the fit "
+            f"{len(constant)} of {len(mean)} columns are constant ({shown}); the fit "
             "is right, but they carry no information and lower sigma^2. Consider dropping them."
         )
 

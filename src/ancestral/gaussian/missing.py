@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.degenerate import refuse_constant
+from ancestral.gaussian import degenerate
 from ancestral.gaussian.patterns import (
     Factors,
     Patterns,
@@ -35,9 +35,9 @@ from ancestral.gaussian.patterns import (
     quadratic,
     symmetric_sums,
 )
-from ancestral.statistics import Moments
+from ancestral.statistics import Moments, refuse_overflow
 
-LEAST_NOISE = 1e-13  # of the mean variance: below it sigma^2 is on its way to 0
+LEAST_NOISE = 1e-12  # of the mean variance: below it EM only stirs rounding, on its way to 0
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,12 @@ def fit(X: NDArray, n_components: int, *, tol: float, max_iter: int) -> Fit:
     Raises
     ------
     ModelError
-        When the known entries are constant or too few, so that sigma^2 = 0 and the likelihood is
-        unbounded.
+        When the known entries are too few, so that sigma^2 = 0 and the likelihood is unbounded.
     """
-    refuse_constant(X)
     known = ~np.isnan(X)
     X, known = X[known.any(axis=1)], known[known.any(axis=1)]
     _refuse_too_few(known, n_components)
-    shift = np.where(known, X, 0.0).sum(axis=0, dtype=np.float64) / known.sum(axis=0)
+    shift = _means(X, known)
     patterns = Patterns.of(X, shift)
     factors = _start(patterns, n_components)
     found = _climb(compressed(patterns), factors, tol=tol * known.sum(), max_iter=max_iter)
@@ -91,7 +89,8 @@ def fit(X: NDArray, n_components: int, *, tol: float, max_iter: int) -> Fit:
 
 def _climb(patterns: Patterns, factors: Factors, *, tol: float, max_iter: int) -> Fit:
     """Repeat two steps and an extrapolation until a plain step gains less than `tol` nats."""
-    floor = LEAST_NOISE * float((patterns.values**2).sum() / patterns.known.sum())
+    entries = float(patterns.count @ patterns.known.sum(axis=1))
+    floor = LEAST_NOISE * float((patterns.values**2).sum()) / entries
     step = _step(patterns, factors)
     history, path, gain = [step.log_likelihood], [factors], math.inf
     for _ in range(max_iter - 1):
@@ -257,9 +256,36 @@ def _pairwise_eigen(patterns: Patterns, q: int) -> tuple[NDArray, NDArray]:
     return np.maximum(eigenvalues[::-1], 0.0), vectors[:, ::-1].T[:q]
 
 
-def refuse_empty_columns(X: NDArray) -> None:
+def checked_columns(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of the known values of each column of X.
+
+    Raises
+    ------
+    DataError
+        For a column of which nothing is known, and for values too large to be squared.
+    ModelError
+        When every column is constant, or only rounding makes it vary.
+    """
+    known = ~np.isnan(X)
+    _refuse_empty_columns(known)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = _means(X, known)
+        values = np.where(known, X - mean, 0.0)
+    refuse_overflow(values)
+    variances = (values**2).sum(axis=0) / known.sum(axis=0)
+    degenerate.refuse_no_variance(float(variances.sum()), mean, single=X.dtype == np.float32)
+    return mean, np.sqrt(variances)
+
+
+def _means(X: NDArray, known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return each column's mean about its first known value: exact where it is constant."""
+    first = X[known.argmax(axis=0), np.arange(X.shape[1])].astype(np.float64)
+    return first + np.where(known, X - first, 0.0).sum(axis=0) / known.sum(axis=0)
+
+
+def _refuse_empty_columns(known: NDArray[np.bool_]) -> None:
     """Raise DataError naming the first column of which nothing is known."""
-    empty = np.flatnonzero(np.isnan(X).all(axis=0))
+    empty = np.flatnonzero(~known.any(axis=0))
     if len(empty):
         raise DataError(
             f"column {empty[0]} holds no known value ({len(empty)} such column(s)): nothing can "
@@ -287,7 +313,7 @@ def _refuse_vanishing_noise(factors: Factors, floor: float) -> None:
     """Raise ModelError when sigma^2 has fallen to nothing."""
     if not factors.noise > floor:
         raise ModelError(
-            f"sigma^2 fell to {factors.noise:g} and the likelihood is unbounded: "
-            f"{factors.n_components} components meet every known entry. Pass a smaller "
-            "n_components or give more values."
+            f"n_components={factors.n_components} leaves sigma^2 = 0 and the likelihood "
+            f"unbounded: every known entry can be met (sigma^2 fell to {factors.noise:g}). "
+            "Pass fewer components or give more values."
         )

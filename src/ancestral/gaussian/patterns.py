@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ancestral.statistics import distinct_rows
 
 BATCH_NUMBERS = 1 << 21  # float64 values in a batch of small matrices: 16 MiB
+STEEP = 1e-6  # of W's variance: with less noise, M_o is too ill-conditioned for its inverse alone
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,11 @@ def posterior(patterns: Patterns, factors: Factors) -> Posterior:
     known = patterns.each(patterns.known)
     centred = patterns.values - known * (patterns.level[:, None] * factors.mean)
     mean = _solved(patterns, inverse, centred @ W)
-    return Posterior(
-        mean, inverse, 2 * np.log(diagonal).sum(axis=1), centred - known * (mean @ W.T)
-    )
+    misfit = centred - known * (mean @ W.T)
+    if noise < STEEP * (W * W).sum():  # what an inverse loses where z is hardly known, put right
+        mean += _solved(patterns, inverse, misfit @ W - noise * mean)
+        misfit = centred - known * (mean @ W.T)
+    return Posterior(mean, inverse, 2 * np.log(diagonal).sum(axis=1), misfit)
 
 
 def constants(patterns: Patterns, factors: Factors, log_determinant: NDArray) -> NDArray:

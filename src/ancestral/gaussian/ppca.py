@@ -216,7 +216,8 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
         eigenvalues = _all_of(eigenvalues, d)
-        degenerate.warn_of_odd_columns(statistics)
+        spread = np.sqrt(statistics.spreads / statistics.total_weight)
+        degenerate.warn_of_odd_columns(statistics.mean, spread, single=statistics.single)
         degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
         self.log_likelihood_ = float(selection.log_likelihoods(eigenvalues, n, q)[-1])
         self.n_samples_ = n
@@ -237,8 +238,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
         self._forget_choice()
         n, d = X.shape
-        missing.refuse_empty_columns(X)
-        degenerate.refuse_constant(X)
+        mean, spread = missing.checked_columns(X)
         if isinstance(self.n_components, str):
             selection.warn_unless_by_entries(self.n_components)
             limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
@@ -255,6 +255,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
                 f"{found.gain:.2g} nats per known entry (tol={self.tol:g}). Raise max_iter, or "
                 "pass fewer components."
             )
+        degenerate.warn_of_odd_columns(mean, spread, single=X.dtype == np.float32)
         U, singular, _ = np.linalg.svd(found.factors.loadings, full_matrices=False)
         eigenvalues = np.full(d, found.factors.noise)
         eigenvalues[:q] += singular**2
