@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 
 from ancestral import Graph, viz
 from ancestral.errors import DataError, MissingExtraError
+from ancestral.graph.fit_checks import mean_clustering
 from ancestral.viz import graph as graph_figures
 
 
@@ -135,12 +136,28 @@ def test_graph_objects_diagonals_single_nodes_and_large_graphs_draw(draw):
 
     X, A = random_graph(3)
     draw(viz.draw_graphs([Graph(X, A)]))
-    looped = A + np.diag(np.arange(15) % 2)
-    np.testing.assert_array_equal(graph_figures.as_graph(X, looped)[1], A.astype(bool))
+    looped = Graph(X, A + np.diag(np.arange(15) % 2))
+    np.testing.assert_array_equal(graph_figures.links_to_draw(looped), A.astype(bool))
     draw(viz.draw_graph([[0.0, 0.0, 0.0]], [[0]]))
     ax = viz.draw_graph(*random_graph(0, n=120, m=2, density=0.03))
     draw(ax)
     assert not ax.texts
+
+
+@pytest.mark.parametrize("as_pair", [False, True])
+def test_one_graph_stands_for_a_list_of_one(as_pair):
+    X, A = random_graph(3)
+    graph = (X, A) if as_pair else Graph(X, A)
+    assert viz.draw_graphs(graph).axes[0].get_title() == f"15 nodes, {A.sum() // 2} edges"
+    for show in (viz.degree_distribution, viz.clustering_distribution):
+        assert "data: 1 graph," in show(graph, [graph]).get_legend().get_texts()[0].get_text()
+
+
+def test_what_is_no_graph_is_named_with_the_list_it_stands_in():
+    with pytest.raises(DataError, match=r"got int"):
+        viz.draw_graphs(5)
+    with pytest.raises(DataError, match=r"sampled_graphs: graph 0 is a str"):
+        viz.degree_distribution(random_graph(0), ["no"])
 
 
 def test_degrees_are_counted(draw):
@@ -156,9 +173,9 @@ def test_clustering_agrees_with_networkx(draw):
     import networkx
 
     graphs = [random_graph(seed, density=0.3) for seed in range(5)]
-    for _, A in graphs:
+    for X, A in graphs:
         expected = networkx.average_clustering(networkx.from_numpy_array(A))
-        assert graph_figures.clustering(A.astype(bool)) == pytest.approx(expected, abs=1e-12)
+        assert mean_clustering(Graph(X, A)) == pytest.approx(expected, abs=1e-12)
     ax = viz.clustering_distribution(graphs, graphs[:2])
     draw(ax)
     assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1.0)
@@ -167,10 +184,10 @@ def test_clustering_agrees_with_networkx(draw):
 @pytest.mark.parametrize(
     ("features", "adjacency", "words"),
     [
-        (np.zeros((2, 3)), np.zeros((3, 3)), "to match the features"),
+        (np.zeros((2, 3)), np.zeros((3, 3)), "must have shape"),
         (np.zeros((2, 3)), [[0, 1], [0, 0]], "not symmetric"),
-        (np.zeros((2, 3)), [[0, 2], [2, 0]], "0 or 1; got 2"),
-        (np.zeros((2, 3)), [[0, np.nan], [np.nan, 0]], "NaN"),
+        (np.zeros((2, 3)), [[0, 2], [2, 0]], "holds 2 at .* must be 0 or 1"),
+        (np.zeros((2, 3)), [[0, np.nan], [np.nan, 0]], "holds nan at"),
     ],
 )
 def test_bad_graphs_are_refused(features, adjacency, words):
@@ -181,7 +198,7 @@ def test_bad_graphs_are_refused(features, adjacency, words):
 def test_no_graphs_mixed_widths_and_a_missing_networkx_are_named(monkeypatch):
     with pytest.raises(DataError, match="empty"):
         viz.draw_graphs([])
-    with pytest.raises(DataError, match="number of features"):
+    with pytest.raises(DataError, match="graph 1 has 3 features per node where 2"):
         viz.draw_graphs([random_graph(0, m=2), random_graph(0, m=3)])
     monkeypatch.setitem(__import__("sys").modules, "networkx", None)
     with pytest.raises(MissingExtraError, match=r"ancestral\[report\]"):

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ancestral.graph.graphs import Graph
+
 LABELLED = 40  # graphs of more nodes are drawn without numbers
-MOST_DRAWN = 2_000  # nodes; larger graphs come sparse, and are shown by their distributions
+MOST_DRAWN = 2_000  # nodes; larger graphs are shown by their distributions
 COMPONENT_MAP = "viridis"
-Pairs = Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]
 
 
 @styled
@@ -57,15 +58,18 @@ def draw_graph(features: ArrayLike, adjacency: ArrayLike, *, ax: Axes | None = N
     >>> [text.get_text() for text in ax.texts]
     ['1', '2', '3']
     """
-    X, A = as_graph(features, adjacency)
+    from ancestral.graph.graphs import Graph
+
+    graph = Graph(features, adjacency)  # type: ignore[arg-type]
+    A = links_to_draw(graph)
     ax = _style.axes_or_new(ax, width=3.6, height=3.6)
-    _draw(ax, A, node_colours([X])[0], 1.0)
+    _draw(ax, A, node_colours([graph.features])[0], 1.0)
     return ax
 
 
 @styled
 def draw_graphs(
-    graphs: Sequence[Any],
+    graphs: Any,
     n_cols: int = 5,
     *,
     titles: Sequence[str] | None = None,
@@ -75,7 +79,7 @@ def draw_graphs(
 
     Parameters
     ----------
-    graphs : sequence of Graph or of (features, adjacency)
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
     n_cols : int
     titles : sequence of str, optional
         By default the number of nodes and edges of each.
@@ -95,11 +99,14 @@ def draw_graphs(
     >>> figure.axes[0].get_title()
     '2 nodes, 1 edge'
     """
-    pairs = as_graphs(graphs, "graphs")
+    from ancestral.graph.graphs import as_graphs
+
+    graphs = as_graphs(graphs)
+    links = [links_to_draw(graph, f"graph {k}: ") for k, graph in enumerate(graphs)]
     if titles is not None:
-        _style.same_length(graphs=pairs, titles=titles)
-    n_cols = min(check_integer(n_cols, "n_cols", minimum=1), len(pairs))
-    n_rows = math.ceil(len(pairs) / n_cols)
+        _style.same_length(graphs=graphs, titles=titles)
+    n_cols = min(check_integer(n_cols, "n_cols", minimum=1), len(graphs))
+    n_rows = math.ceil(len(graphs) / n_cols)
     side = max(2.05, _style.TEXT_WIDTH / n_cols)
     chosen = colour_by or only_group(graphs)
     note = 0.3 if chosen is None else 0.5  # inches for what explains the colours
@@ -108,15 +115,15 @@ def draw_graphs(
     figure = _style.new_figure(n_cols * side, n_rows * (side + 0.25) + note)
     axes = np.atleast_1d(figure.subplots(n_rows, n_cols)).ravel()
     colouring = None if chosen is None else colour_by_feature(graphs, chosen, COMPONENT_MAP)
-    tones = node_colours([X for X, _ in pairs]) if colouring is None else colouring.tones
+    tones = node_colours([g.features for g in graphs]) if colouring is None else colouring.tones
     for k, ax in enumerate(axes):
-        if k >= len(pairs):
+        if k >= len(graphs):
             ax.axis("off")
             continue
-        _draw(ax, pairs[k][1], tones[k], side / 3.6)
-        ax.set_title(_count(pairs[k][1]) if titles is None else titles[k], fontsize=size)
+        _draw(ax, links[k], tones[k], side / 3.6)
+        ax.set_title(_count(graphs[k]) if titles is None else titles[k], fontsize=size)
     if colouring is None:
-        figure.supxlabel(colour_note(pairs[0][0].shape[1]), fontsize=size)
+        figure.supxlabel(colour_note(graphs[0].features.shape[1]), fontsize=size)
     else:
         add_legend(figure, colouring, size)
     return figure
@@ -134,62 +141,22 @@ def colour_note(n_features: int) -> str:
     )
 
 
-def _count(A: NDArray[np.bool_]) -> str:
+def _count(graph: Graph) -> str:
     """'15 nodes, 23 edges'."""
-    n, edges = len(A), int(A.sum()) // 2
+    n, edges = graph.n_nodes, graph.n_edges
     return f"{n} node{'s' * (n != 1)}, {edges} edge{'s' * (edges != 1)}"
 
 
-def as_graph(
-    features: ArrayLike, adjacency: ArrayLike, name: str = ""
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return checked features (n, m) and a boolean adjacency (n, n) without its diagonal."""
-    X = _style.numbers(features, f"{name}features", 2)
-    if hasattr(adjacency, "toarray"):
-        if len(X) > MOST_DRAWN:
-            raise DataError(
-                f"{name}a drawing of {len(X)} nodes would show nothing; at most {MOST_DRAWN} are "
-                "drawn. See degree_distribution, inner_product_histogram and fit_panel."
-            )
-        adjacency = adjacency.toarray()
-    A = _style.numbers(adjacency, f"{name}adjacency", 2)
-    if A.shape != (len(X), len(X)):
+def links_to_draw(graph: Graph, name: str = "") -> NDArray[np.bool_]:
+    """Return the adjacency of a graph without its diagonal; refuse one too large for a drawing."""
+    if graph.n_nodes > MOST_DRAWN:
         raise DataError(
-            f"{name}adjacency must be {(len(X), len(X))} to match the features' rows; "
-            f"got {A.shape}. Features come first, adjacency second."
+            f"{name}a drawing of {graph.n_nodes} nodes would show nothing; at most {MOST_DRAWN} "
+            "are drawn. See degree_distribution, inner_product_histogram and fit_panel."
         )
-    A = A.copy()
+    A = graph.to_dense().astype(bool)
     np.fill_diagonal(A, 0)
-    odd = np.argwhere((A != 0) & (A != 1))
-    if odd.size:
-        i, j = (int(v) for v in odd[0])
-        raise DataError(f"{name}adjacency must be 0 or 1; got {A[i, j]:g} at ({i}, {j}).")
-    uneven = np.argwhere(A != A.T)
-    if uneven.size:
-        i, j = (int(v) for v in uneven[0])
-        raise DataError(
-            f"{name}adjacency is not symmetric: ({i}, {j}) is {A[i, j]:g} but ({j}, {i}) is "
-            f"{A[j, i]:g}. Symmetrise it."
-        )
-    return X, A.astype(bool)
-
-
-def as_graphs(graphs: Sequence[Any], name: str) -> Pairs:
-    """Return every graph as (features, adjacency), all of one feature width."""
-    pairs = []
-    for k, graph in enumerate(graphs):
-        X, A = (
-            (graph.features, graph.adjacency)
-            if hasattr(graph, "adjacency")
-            else (graph[0], graph[1])
-        )
-        pairs.append(as_graph(X, A, f"{name}[{k}]: "))
-    if not pairs:
-        raise DataError(f"{name} is empty; there is nothing to draw.")
-    widths = {X.shape[1] for X, _ in pairs}
-    if len(widths) > 1:
-        raise DataError(f"{name} differ in their number of features: {sorted(widths)}.")
-    return pairs
+    return A
 
 
 def node_colours(features: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
@@ -284,14 +251,12 @@ def _spread(xy: NDArray[np.float64], least: float) -> NDArray[np.float64]:
 
 
 @styled
-def degree_distribution(
-    data_graphs: Sequence[Any], sampled_graphs: Sequence[Any], *, ax: Axes | None = None
-) -> Axes:
+def degree_distribution(data_graphs: Any, sampled_graphs: Any, *, ax: Axes | None = None) -> Axes:
     """Return the share of nodes of each degree: data as bars, samples as points.
 
     Parameters
     ----------
-    data_graphs, sampled_graphs : sequence of Graph or of (features, adjacency)
+    data_graphs, sampled_graphs : list of Graph, or of (features, adjacency), or one of either
     ax : Axes, optional
 
     Returns
@@ -304,7 +269,7 @@ def degree_distribution(
     >>> degree_distribution([graph], [graph]).get_xlabel()
     'degree (edges of a node)'
     """
-    degrees, counts = _of_both(data_graphs, sampled_graphs, lambda A: A.sum(axis=1), _degrees)
+    degrees, counts = _of_both(data_graphs, sampled_graphs, lambda graph: graph.degrees)
     size = int(max(d.max() for d in degrees)) + 1
     share = [np.bincount(d, minlength=size) / d.size for d in degrees]
     ax = _style.axes_or_new(ax, width=4.4, height=2.9)
@@ -320,8 +285,8 @@ def degree_distribution(
 
 @styled
 def clustering_distribution(
-    data_graphs: Sequence[Any],
-    sampled_graphs: Sequence[Any],
+    data_graphs: Any,
+    sampled_graphs: Any,
     *,
     n_bins: int = 12,
     ax: Axes | None = None,
@@ -330,7 +295,7 @@ def clustering_distribution(
 
     Parameters
     ----------
-    data_graphs, sampled_graphs : sequence of Graph or of (features, adjacency)
+    data_graphs, sampled_graphs : list of Graph, or of (features, adjacency), or one of either
     n_bins : int
         Over the range of both.
     ax : Axes, optional
@@ -350,7 +315,9 @@ def clustering_distribution(
     >>> clustering_distribution([graph], [graph]).get_ylabel()
     'share of graphs'
     """
-    values, counts = _of_both(data_graphs, sampled_graphs, clustering, _mean_clustering)
+    from ancestral.graph.fit_checks import mean_clustering
+
+    values, counts = _of_both(data_graphs, sampled_graphs, mean_clustering)
     both = np.concatenate(values)
     low, high = float(both.min()), float(both.max())
     if high - low < 1e-9:
@@ -369,15 +336,6 @@ def clustering_distribution(
     return ax
 
 
-def clustering(A: NDArray[np.bool_]) -> float:
-    """Return the mean over nodes of the share of linked pairs of neighbours."""
-    B = A.astype(np.float64)
-    triangles = ((B @ B) * B).sum(axis=1) / 2
-    degree = B.sum(axis=1)
-    pairs = degree * (degree - 1) / 2
-    return float(np.mean(np.divide(triangles, pairs, out=np.zeros_like(pairs), where=pairs > 0)))
-
-
 def _legend(ax: Axes) -> None:
     """Name the data first, the samples second."""
     handles, names = ax.get_legend_handles_labels()
@@ -386,32 +344,20 @@ def _legend(ax: Axes) -> None:
 
 
 def _of_both(
-    data: Sequence[Any],
-    sampled: Sequence[Any],
-    of_matrix: Callable[[NDArray[np.bool_]], Any],
-    of_large: Callable[[Any], Any],
+    data: Any, sampled: Any, measure: Callable[[Graph], Any]
 ) -> tuple[list[NDArray[np.float64]], list[int]]:
     """Return a measure of all graphs of either list, and how many graphs they hold."""
+    from ancestral.graph.graphs import as_graphs
+
     measures, counts = [], []
     for graphs, name in ((data, "data_graphs"), (sampled, "sampled_graphs")):
-        small = [graph for graph in graphs if not getattr(graph, "is_sparse", False)]
-        values = [of_large(graph) for graph in graphs if getattr(graph, "is_sparse", False)]
-        if small or not values:
-            values += [of_matrix(A) for _, A in as_graphs(small, name)]
-        measures.append(np.concatenate([np.atleast_1d(v) for v in values]))
-        counts.append(len(values))
+        try:
+            checked = as_graphs(graphs)
+        except DataError as error:
+            raise type(error)(f"{name}: {error}") from None
+        measures.append(np.concatenate([np.atleast_1d(measure(graph)) for graph in checked]))
+        counts.append(len(checked))
     return measures, counts
-
-
-def _degrees(graph: Any) -> NDArray[np.int64]:
-    degrees: NDArray[np.int64] = graph.degrees
-    return degrees
-
-
-def _mean_clustering(graph: Any) -> float:
-    from ancestral.graph.fit_checks import mean_clustering
-
-    return mean_clustering(graph)
 
 
 def _named(name: str, count: int, mean: float) -> str:
