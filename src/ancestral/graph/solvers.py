@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import ModelError
-from ancestral.graph.pairs import PairStatistics
+from ancestral.graph.pairs import TOLERANCE, PairStatistics, Penalised
 
 ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
+ROUNDS = 3  # of gathering statistics anew, for the estimates that the last ones gave
 
 
 def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str, float]]:
@@ -42,6 +45,38 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
         if np.abs(scale * step).max() < 1e-12 * np.abs(theta).max():
             break
     return history
+
+
+def settled(
+    statistics: PairStatistics,
+    gather: Callable[[tuple[float, float]], PairStatistics],
+    *,
+    l2: float = 0.0,
+) -> PairStatistics:
+    """Return statistics that hold at the estimates they give, gathered anew where these do not.
+
+    Parameters
+    ----------
+    statistics : PairStatistics
+        With a maximum, or l2 > 0.
+    gather : callable
+        Takes (a, b) and returns statistics of the same graphs that hold there.
+    l2 : float
+        Penalty.
+
+    Returns
+    -------
+    PairStatistics
+    """
+    for _ in range(ROUNDS):
+        last = newton(Penalised(statistics, l2))[-1]
+        at = last["a"], last["b"]
+        if statistics.approximation_error(*at).max() <= TOLERANCE:
+            break
+        statistics = gather(at)
+        if not statistics.approximation_error(*at).any():  # every product is kept
+            break
+    return statistics
 
 
 def _newton_step(
