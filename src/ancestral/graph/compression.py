@@ -13,8 +13,10 @@ its derivatives, the error along axis k falls like rho_k^-q_k, where
 
     rho = delta + sqrt(1 + delta^2),    delta = pi / (|a| half-width_k max|x_k|).
 
-How many points are enough is decided against the standard errors at a pilot estimate, by the
-difference between two levels; that difference is kept as the grid's `doubt`.
+How many points are enough holds for one (a, b) only. Where the sums are to be evaluated, they are
+made right to `PRECISION` there. Where they are to be maximised, (a, b) is a pilot estimate from
+some nodes of every graph, and the measure is the standard errors. Either is judged by the
+difference between two levels, which is kept as the grid's `doubt`.
 
 References: Trefethen (2019), Approximation Theory and Approximation Practice, ch. 8 and 14.
 """
@@ -22,6 +24,7 @@ References: Trefethen (2019), Approximation Theory and Approximation Practice, c
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,37 +43,29 @@ from ancestral.graph.pair_sums import (
     seen_extremes,
     some_products,
 )
-from ancestral.graph.pairs import Extremes
+from ancestral.graph.pairs import TOLERANCE, Extremes
 from ancestral.graph.solvers import newton
 
 Float = NDArray[np.float64]
+AboutEdges = tuple[int, float, Extremes]
 
 FEWEST_NODES = 2_000  # below, a pass over all pairs is over at once
-FEWEST_ON_GRID = 7_000  # below, it is over before points are found: 4 ns a pair on two cores
 WIDEST = 3  # features
-TOLERANCE = 0.01  # standard errors, that the estimates may be off by
+PRECISION = 1e-8  # of sums at a given (a, b), relative
 START = 3.0  # the first level is this much below what the rates ask for: they are cautious
+START_GIVEN = 6.0  # the same, where sums at a given (a, b) are wanted
 STEP = 2.5  # to the next level: the error falls at least by e to this power
 PILOT_NODES = 3_000
-
-
-def compress(graph: Graph, *, n_jobs: int | None = None) -> PairGrid | None:
-    """Return the grid of a graph by way of fewer points, or None where that saves nothing."""
-    if graph.n_nodes < FEWEST_NODES:
-        return None
-    found = by_distinct_rows(graph, n_jobs=n_jobs)
-    on_grid = graph.features.shape[1] <= WIDEST and graph.n_nodes >= FEWEST_ON_GRID
-    if found is None and on_grid:
-        found = by_chebyshev(graph, n_jobs=n_jobs)
-    return found
 
 
 # ---- distinct rows ---------------------------------------------------------------------------
 
 
 def by_distinct_rows(graph: Graph, *, n_jobs: int | None = None) -> PairGrid | None:
-    """Return the grid over pairs of distinct rows of features; None if they are too many."""
+    """Return the grid over pairs of distinct rows of features; None where that saves nothing."""
     X, n = graph.features, graph.n_nodes
+    if n < FEWEST_NODES:
+        return None
     few = max(n // 4, 1)
     if len(np.unique(X[:: max(1, n // 1_000)], axis=0)) > 250:
         return None
@@ -187,22 +182,65 @@ def _roots(q: int) -> Float:
 
 
 def by_chebyshev(
-    graph: Graph, *, tolerance: float = TOLERANCE, n_jobs: int | None = None
-) -> PairGrid | None:
-    """Return the grid by way of Chebyshev points; None where visiting all pairs is cheaper.
+    graphs: Sequence[Graph],
+    others: PairGrid | None = None,
+    *,
+    at: tuple[float, float] | None = None,
+    n_jobs: int | None = None,
+) -> list[PairGrid | None]:
+    """Return the grid of each graph by way of Chebyshev points; None where visiting is cheaper.
 
     Parameters
     ----------
-    graph : Graph
-    tolerance : float
-        Standard errors that the rougher of two levels may move the estimates by; the finer one
-        is returned, and their difference is its `doubt`.
+    graphs : sequence of Graph
+        Of up to three features.
+    others : PairGrid, optional
+        Of the graphs that these are fitted with, as the pilot estimate has to be that of all.
+    at : tuple of float, optional
+        (a, b) at which the sums are wanted, right to `PRECISION`. By default, their maximum is,
+        within `TOLERANCE` standard errors.
     n_jobs : int, optional
     """
-    edges = Edges.of(graph)
-    about_edges = len(edges.s), float(edges.s.sum()), seen_extremes(graph, edges)
-    a, b, information = _pilot(graph, about_edges)
-    level = math.log(math.sqrt(information) / tolerance) - START
+    known = [_about_edges(graph) for graph in graphs]
+    if at is not None:
+        level = -math.log(PRECISION) - START_GIVEN
+        return [
+            _interpolated(
+                graph,
+                about,
+                at[0],
+                level,
+                lambda grid: grid.doubted_share(*at) <= PRECISION,
+                n_jobs,
+            )
+            for graph, about in zip(graphs, known)
+        ]
+    pilots = [_pilot(graph, about) for graph, about in zip(graphs, known)]
+    a, b = _estimate(sum(pilots, PairGrid.empty() if others is None else others))
+    tolerance = TOLERANCE / math.sqrt(len(graphs))  # shifts add up, errors by their squares
+    spreads = [math.sqrt(max(1.0, pilot.information(a, b)[1, 1])) for pilot in pilots]
+    return [
+        _interpolated(
+            graph,
+            about,
+            a,
+            math.log(spread / tolerance) - START,
+            lambda grid: grid.approximation_error(a, b).max() <= tolerance,
+            n_jobs,
+        )
+        for graph, about, spread in zip(graphs, known, spreads)
+    ]
+
+
+def _interpolated(
+    graph: Graph,
+    about_edges: AboutEdges,
+    a: float,
+    level: float,
+    is_close: Callable[[PairGrid], bool],
+    n_jobs: int | None,
+) -> PairGrid | None:
+    """Return a grid that is close enough, from this level up; None if visiting is cheaper."""
     low, high = graph.features.min(axis=0), graph.features.max(axis=0)
     cells = Cells.over(*box_range(low, high), some_products(graph.features))
     while True:
@@ -214,7 +252,7 @@ def by_chebyshev(
         rough = _moments(*tensor.coarser(W, fewer), graph.features, cells, n_jobs)
         fine = _moments(tensor, W, graph.features, cells, n_jobs)
         grid = PairGrid.of_cells(cells, fine, *about_edges, n_pairs=graph.n_pairs, rough=rough)
-        if grid.approximation_error(a, b).max() <= tolerance:
+        if is_close(grid):
             return grid
         level += STEP
 
@@ -236,23 +274,27 @@ def _moments(tensor: Tensor, W: Float, X: Float, cells: Cells, n_jobs: int | Non
     return moments - cells.moments(own, np.full(len(own), 0.5))
 
 
-def _pilot(graph: Graph, about_edges: tuple[int, float, Extremes]) -> tuple[float, float, float]:
-    """Return a rough (a, b) and the information of b, from the pairs of some nodes."""
+def _about_edges(graph: Graph) -> AboutEdges:
+    """Return what a grid knows exactly: number of edges, their sum of s, and extremes."""
+    edges = Edges.of(graph)
+    return len(edges.s), float(edges.s.sum()), seen_extremes(graph, edges)
+
+
+def _pilot(graph: Graph, about_edges: AboutEdges) -> PairGrid:
+    """Return a rough grid, from the pairs of some nodes."""
     some = np.random.default_rng(0).choice(
         graph.n_nodes, min(PILOT_NODES, graph.n_nodes), replace=False
     )
     few = graph.features[np.sort(some)]
     cells = Cells.over(*product_range(few), some_products(few))
     moments, _ = pass_over(few, cells)
-    grid = PairGrid.of_cells(
-        cells,
-        moments * (graph.n_pairs / (len(few) * (len(few) - 1) / 2)),
-        *about_edges,
-        n_pairs=graph.n_pairs,
-    )
-    if not 0 < about_edges[0] < graph.n_pairs:  # part of a stream: fitted with other parts
-        a, b = 33.0 / max(float(np.ptp(cells.nodes)), 1e-300), 0.0
-    else:
-        last = newton(grid, max_iter=50)[-1]
-        a, b = last["a"], last["b"]
-    return a, b, max(1.0, float(grid.information(a, b)[1, 1]))
+    moments *= graph.n_pairs / (len(few) * (len(few) - 1) / 2)
+    return PairGrid.of_cells(cells, moments, *about_edges, n_pairs=graph.n_pairs)
+
+
+def _estimate(grid: PairGrid) -> tuple[float, float]:
+    """Return (a, b) at the maximum, or steep ones where no pair or every pair is linked."""
+    if not 0 < grid.n_edges < grid.n_pairs:  # part of a stream: fitted with other parts
+        return 33.0 / max(float(np.ptp(grid.nodes)), 1e-300), 0.0
+    last = newton(grid, max_iter=50)[-1]
+    return last["a"], last["b"]

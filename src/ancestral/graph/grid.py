@@ -318,6 +318,22 @@ class PairGrid(PairStatistics):
         shift: Float = np.abs(covariance) @ off / np.sqrt(np.diag(covariance))
         return shift
 
+    def doubted_share(self, a: float, b: float) -> float:
+        """Return the largest relative doubt of the sums of log(1 + exp(a s + b)), p and p s."""
+        doubts, sums = np.zeros(4), np.zeros(4)
+        for layers, total in ((self.doubt, doubts), (self.layers, sums)):
+            for layer in layers:
+                s = layer.nodes
+                soft, p, _ = logistic(a * s + b)
+                total += np.stack([soft, p, p * s, p * s * s]) @ layer.weights
+        sums[2] = math.sqrt(max(sums[1] * sums[3], 0.0))  # the sum of p s itself may cancel
+        return float(np.max(np.abs(doubts[:3]) / np.maximum(sums[:3], 1e-300)))
+
+    @property
+    def holds_everywhere(self) -> bool:
+        """Tell whether the sums hold at every (a, b)."""
+        return not self.doubt
+
 
 def _expected(layers: Iterable[Layer], a: float, b: float) -> Float:
     """Return the sums of p s and of p."""

@@ -49,13 +49,12 @@ from ancestral.graph.many_graphs import by_size, clustered_covariance, profile_i
 from ancestral.graph.pair_sums import gather
 from ancestral.graph.pairs import (
     KEPT_PAIRS,
-    LARGEST_ERROR,
     InnerProducts,
     PairStatistics,
     Penalised,
     tolerable_error,
 )
-from ancestral.graph.solvers import gradient_ascent, newton
+from ancestral.graph.solvers import climb, gradient_ascent, newton, settled
 
 if TYPE_CHECKING:
     from ancestral.graph.latent_positions import LatentPositionGraph
@@ -82,8 +81,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         The ascent's start, and which pairs are sampled where pairs are.
     pairs : {"auto", "products", "visited", "compressed", "sampled"}
         How sums over all pairs are found. "auto" takes the cheapest of the first four that is
-        exact or nearly so (`approximation_error_`); "sampled" takes a stratified sample of the
-        pairs, for many features and nodes, and its error is part of the standard errors.
+        exact or nearly so (`approximation_error_`), and compresses no graph below 20,000 nodes;
+        "sampled" takes a stratified sample of the pairs, for many features and nodes, and its
+        error is part of the standard errors.
     l2 : float
         Penalty: (l2 / 2)(a^2 + b^2) is taken off the log-likelihood. Above 0 there is a maximum
         whatever the data, separable, empty or complete; it is then no maximum likelihood.
@@ -118,9 +118,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     Notes
     -----
     Pairs i < j only. Up to a million pairs in all are kept as inner products; beyond, a pass over
-    the pairs costs some nanoseconds each, or, with up to three features and many nodes, a pass
-    over the nodes does, and each (a, b) then costs less than a millisecond. Graphs are drawn
-    exactly at a cost that goes with their edges.
+    the pairs costs some nanoseconds each, and any (a, b) then less than a millisecond. With up to
+    three features and more than 20,000 nodes a pass over the nodes does, tuned to the (a, b) that
+    is asked about. Graphs are drawn exactly at a cost that goes with their edges.
 
     See Also
     --------
@@ -206,19 +206,18 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             self._seen = None
             (graphs,) = self._check_chunk(graphs, y, reset=True)
             warn_of_odd_graphs(graphs)
-            statistics = self._statistics(graphs)
-            if KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto":
-                statistics = self._exact_if_rough(statistics, graphs)
-            self._solve(statistics)
+            self._solve(self._settled(graphs))
         return self
 
-    def _exact_if_rough(self, statistics: PairStatistics, graphs: list[Graph]) -> PairStatistics:
-        """Return every inner product where the grid is too coarse for the slope it gives."""
-        self._check_solvable(statistics)
-        last = newton(self._objective(statistics))[-1]
-        if statistics.approximation_error(last["a"], last["b"]).max() <= LARGEST_ERROR:
+    def _settled(self, graphs: list[Graph]) -> PairStatistics:
+        """Return statistics that hold where their own estimate lies."""
+        statistics = self._statistics(graphs)
+        few = KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto"
+        if statistics.holds_everywhere and not few:
             return statistics
-        return clone(self).set_params(pairs="products")._statistics(graphs)
+        self._check_solvable(statistics)
+        anew = clone(self).set_params(pairs="products") if few else self
+        return settled(statistics, lambda at: anew._statistics(graphs, at), l2=self.l2)
 
     def _check_chunk(self, graphs: Any, y: Any, *, reset: bool) -> tuple[list[Graph]]:
         """Return graphs of one feature width, remembered when `reset`."""
@@ -239,15 +238,21 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         if not check_number(self.l2, "l2", minimum=0.0) or not statistics.n_pairs:
             statistics.check_maximum_exists()
 
-    def _statistics(self, graphs: Sequence[Graph]) -> PairStatistics:  # type: ignore[override]
+    def _statistics(  # type: ignore[override]
+        self, graphs: Sequence[Graph], at: tuple[float, float] | None = None
+    ) -> PairStatistics:
         if self.offset is None:
-            return self._gathered(graphs)
+            return self._gathered(graphs, at)
         if self.offset != "log_nodes":
             raise ModelError(f'offset must be None or "log_nodes"; got {self.offset!r}.')
-        return by_size(graphs, self._gathered)
+        return by_size(graphs, self._gathered, at)
 
-    def _gathered(self, graphs: Sequence[Graph]) -> PairStatistics:
-        return gather(graphs, pairs=self.pairs, n_jobs=self.n_jobs, random_state=self.random_state)
+    def _gathered(
+        self, graphs: Sequence[Graph], at: tuple[float, float] | None = None
+    ) -> PairStatistics:
+        return gather(
+            graphs, pairs=self.pairs, at=at, n_jobs=self.n_jobs, random_state=self.random_state
+        )
 
     def pair_statistics(self, graphs: Any) -> PairStatistics:
         """Return the sufficient statistic of graphs, as `fit` solves it.
@@ -260,14 +265,18 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         -------
         PairStatistics
             With log_likelihood(a, b), gradient(a, b) and information(a, b), and merged by `+`.
+            Where graphs are compressed they hold near the model's (a, b), or before it is fitted
+            near the graphs' own: see `approximation_error(a, b)`. Pass pairs="visited" else.
         """
-        width = getattr(self, "n_features_", None)
-        return self._statistics(as_graphs(graphs, n_features=width))
+        checked = as_graphs(graphs, n_features=getattr(self, "n_features_", None))
+        at = (self.slope_, self.intercept_) if hasattr(self, "slope_") else None
+        return self._statistics(checked, at)
 
     def _solve(self, statistics: PairStatistics) -> None:
         self._check_solvable(statistics)
         objective = self._objective(statistics)
-        history = self._climb(objective)
+        settings = {"max_iter": self.max_iter, "tol": self.tol, "random_state": self.random_state}
+        history = climb(objective, self.solver, **settings)
         a, b = history[-1]["a"], history[-1]["b"]
         error = tolerable_error(objective, a, b)
         self.history_ = history
@@ -288,17 +297,6 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """Return what is maximised: the log-likelihood, less the penalty where there is one."""
         return Penalised(statistics, self.l2) if self.l2 else statistics
 
-    def _climb(self, objective: PairStatistics) -> list[dict[str, float]]:
-        """Return the history of the chosen solver."""
-        max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
-        tol = check_number(self.tol, "tol", minimum=0.0, inclusive=False)
-        if self.solver == "newton":
-            return newton(objective, max_iter=max_iter)
-        if self.solver == "gradient_ascent":
-            start = as_generator(self.random_state).normal(size=2)
-            return gradient_ascent(objective, start, tol=tol, max_iter=max_iter)
-        raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {self.solver!r}.')
-
     @within_memory(FEWER_GRAPHS)
     def log_density(self, graphs: Any) -> NDArray[np.float64]:
         """Return log p(E | X) of each graph, in nats; the features' own density is left out.
@@ -313,8 +311,8 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """
         self._check_fitted()
         checked = as_graphs(graphs, n_features=self.n_features_)
-        a, b = self.slope_, self.intercept_
-        return np.array([self._statistics([graph]).log_likelihood(a, b) for graph in checked])
+        at = self.slope_, self.intercept_
+        return np.array([self._statistics([graph], at).log_likelihood(*at) for graph in checked])
 
     def clustered_standard_errors(self, graphs: Any) -> NDArray[np.float64]:
         """Return standard errors of (a, b) that hold when pairs within a graph are dependent.
@@ -331,8 +329,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """
         self._check_fitted()
         checked = as_graphs(graphs, n_features=self.n_features_)
-        parts = [self._statistics([graph]) for graph in checked]
-        return np.sqrt(np.diag(clustered_covariance(parts, self.slope_, self.intercept_)))
+        a, b = self.slope_, self.intercept_
+        parts = [self._statistics([graph], (a, b)) for graph in checked]
+        return np.sqrt(np.diag(clustered_covariance(parts, a, b)))
 
     def confidence_intervals(self, graphs: Any, *, level: float = 0.95) -> NDArray[np.float64]:
         """Return profile-likelihood intervals of a and of b.

@@ -224,15 +224,26 @@ class OffsetPairs(PairStatistics):
         parts = [part.approximation_error(a, b + offset) for offset, part in self.parts.items()]
         return np.max(parts, axis=0)
 
+    @property
+    def holds_everywhere(self) -> bool:
+        """Tell whether the sums hold at every (a, b)."""
+        return all(part.holds_everywhere for part in self.parts.values())
+
 
 def by_size(
-    graphs: Sequence[Graph], gather: Callable[[Sequence[Graph]], PairStatistics]
+    graphs: Sequence[Graph],
+    gather: Callable[[Sequence[Graph], tuple[float, float] | None], PairStatistics],
+    at: tuple[float, float] | None = None,
 ) -> OffsetPairs:
     """Return the statistics of graphs by their number of nodes n, with offset -log n."""
     sizes: dict[int, list[Graph]] = {}
     for graph in graphs:
         sizes.setdefault(graph.n_nodes, []).append(graph)
-    return OffsetPairs({-float(np.log(max(n, 1))): gather(some) for n, some in sizes.items()})
+    parts = {}
+    for n, some in sizes.items():
+        offset = -float(np.log(max(n, 1)))
+        parts[offset] = gather(some, None if at is None else (at[0], at[1] + offset))
+    return OffsetPairs(parts)
 
 
 # ---- an intercept for each graph -------------------------------------------------------------
@@ -281,14 +292,24 @@ def fit_graph_intercepts(graphs: Any) -> GraphIntercepts:
         When a graph has no pair linked or every pair (its intercept is infinite), naming it; or
         when links and gaps are separated.
     """
-    from ancestral.graph.solvers import newton
-
-    parts = [gather([graph]) for graph in as_graphs(graphs)]
+    checked = as_graphs(graphs)
+    parts = [gather([graph]) for graph in checked]
     for k, part in enumerate(parts):
         if part.n_edges in (0, part.n_pairs):
             seen = "no pair" if part.n_edges == 0 else "every pair"
             raise ModelError(f"graph {k} has {seen} linked: its intercept is infinite. Drop it.")
     _refuse_separated_graphs(parts)
+    fitted = _solve_intercepts(parts)
+    if all(part.holds_everywhere for part in parts):
+        return fitted
+    at = [(fitted.slope, float(b)) for b in fitted.intercepts]  # not where each was compressed
+    return _solve_intercepts([gather([graph], at=where) for graph, where in zip(checked, at)])
+
+
+def _solve_intercepts(parts: Sequence[PairStatistics]) -> GraphIntercepts:
+    """Return the maximum for the statistics of each graph."""
+    from ancestral.graph.solvers import newton
+
     shared = newton(reduce(add, parts))[-1]
     a, b = shared["a"], np.full(len(parts), shared["b"])
     best = sum(part.log_likelihood(a, shared["b"]) for part in parts)

@@ -5,7 +5,8 @@ The likelihood needs the features only through the distribution of s = x_i . x_j
     products     keep every s                     few pairs: up to a million in all
     visited      one pass over the pairs          n^2 / 2 pairs at some nanoseconds each
     distinct     one pass over pairs of distinct rows of features, exact; categorical features
-    compressed   one pass over pairs of Chebyshev points, linear in n; up to three features
+    compressed   one pass over pairs of Chebyshev points, linear in n; up to three features;
+                 holds near one (a, b) only
     sampled      a stratified sample of the pairs, with its standard error; only when asked for
 
 All but the first give a `PairGrid` (sampled: a `SampledPairs`), whose size does not grow with the
@@ -30,6 +31,9 @@ from ancestral.graph.pairs import KEPT_PAIRS, Extremes, InnerProducts, PairStati
 
 Float = NDArray[np.float64]
 
+# A graph of up to so many pairs (20,000 nodes) is visited rather than compressed: that takes about
+# a second on two cores, and its grid then holds at every (a, b), whatever it is fitted with.
+VISITED_PAIRS = 200_000_000
 MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
 NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
 SEEN_GAPS = 200_000  # unlinked pairs looked at where not all are visited
@@ -41,6 +45,7 @@ def gather(
     graphs: Sequence[Graph],
     *,
     pairs: str = "auto",
+    at: tuple[float, float] | None = None,
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> PairStatistics:
@@ -52,6 +57,9 @@ def gather(
         Of one feature width.
     pairs : {"auto", "products", "visited", "compressed", "sampled"}
         "auto" takes the cheapest way that is exact or nearly so; it never samples.
+    at : tuple of float, optional
+        (a, b) at which the statistics will be evaluated; without it, near their maximum. It only
+        matters to graphs of more than 20,000 nodes, as they are compressed.
     n_jobs : int, optional
         Threads; by default one for each core.
     random_state : None, int, RandomState or Generator
@@ -79,27 +87,51 @@ def gather(
         return InnerProducts.of(graphs)
     if pairs == "visited":
         return visit(graphs, n_jobs=n_jobs)
-    return _cheapest(graphs, must_compress=pairs == "compressed", n_jobs=n_jobs)
+    must_compress = pairs == "compressed" and at is None
+    return _cheapest(graphs, at=at, must_compress=must_compress, n_jobs=n_jobs)
 
 
-def _cheapest(graphs: Sequence[Graph], *, must_compress: bool, n_jobs: int | None) -> PairGrid:
+def _cheapest(
+    graphs: Sequence[Graph],
+    *,
+    at: tuple[float, float] | None,
+    must_compress: bool,
+    n_jobs: int | None,
+) -> PairGrid:
     """Return the grid of graphs, each compressed if that pays, else visited."""
-    from ancestral.graph.compression import compress
+    from ancestral.graph.compression import FEWEST_NODES, WIDEST, by_chebyshev, by_distinct_rows
 
-    total, left = PairGrid.empty(), []
-    for k, graph in enumerate(graphs):
-        compressed = compress(graph, n_jobs=n_jobs)
-        if compressed is not None:
-            total = total + compressed
-        elif must_compress:
-            raise ModelError(
-                f"graph {k} ({graph.n_nodes} nodes, {graph.features.shape[1]} features) does not "
-                'compress: that needs thousands of nodes and few features. Pass pairs="auto".'
-            )
+    total, large, left = PairGrid.empty(), [], []
+    for graph in graphs:
+        by_rows = by_distinct_rows(graph, n_jobs=n_jobs)
+        pays = graph.n_pairs > VISITED_PAIRS or (must_compress and graph.n_nodes >= FEWEST_NODES)
+        if by_rows is not None:
+            total = total + by_rows
+        elif pays and graph.features.shape[1] <= WIDEST:
+            large.append(graph)
         else:
             left.append(graph)
-    refuse_many_pairs(left)
+    refuse = _refuse_incompressible if must_compress else refuse_many_pairs
+    refuse(left)
+    total = total + visit(left, n_jobs=n_jobs)
+    if not large:
+        return total
+    grids = by_chebyshev(large, total, at=at, n_jobs=n_jobs)
+    left = [graph for graph, grid in zip(large, grids) if grid is None]
+    refuse(left)
+    for grid in grids:
+        if grid is not None:
+            total = total + grid
     return total + visit(left, n_jobs=n_jobs)
+
+
+def _refuse_incompressible(graphs: Sequence[Graph]) -> None:
+    """Raise ModelError when there are any graphs: they do not compress."""
+    for graph in graphs:
+        raise ModelError(
+            f"a graph of {graph.n_nodes} nodes and {graph.features.shape[1]} features does not "
+            'compress: that needs thousands of nodes and few features. Pass pairs="auto".'
+        )
 
 
 def _refuse_many_products(pairs: int) -> None:

@@ -24,6 +24,7 @@ from ancestral._validation import warn
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
 
+TOLERANCE = 0.01  # standard errors, that approximate sums may move the estimates by
 LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
 KEPT_PAIRS = 1_000_000  # up to here every s is kept; beyond, their distribution on a grid
 
@@ -101,6 +102,11 @@ class PairStatistics(ABC):
     def approximation_error(self, a: float, b: float) -> NDArray[np.float64]:
         """Return how far (a, b) may be off for approximate sums, in standard errors."""
         return np.zeros(2)
+
+    @property
+    def holds_everywhere(self) -> bool:
+        """Tell whether the sums hold at every (a, b): no graph was compressed near one of them."""
+        return True
 
     def check_maximum_exists(self) -> None:
         """Raise ModelError when l(a, b) has no finite maximum, saying in which direction."""
@@ -275,6 +281,11 @@ class Penalised(PairStatistics):
         """Return that of the statistics; the penalty makes it smaller, if anything."""
         return self.statistics.approximation_error(a, b)
 
+    @property
+    def holds_everywhere(self) -> bool:
+        """Tell whether the sums hold at every (a, b)."""
+        return self.statistics.holds_everywhere
+
     def evaluate(
         self, a: float, b: float
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
@@ -291,15 +302,23 @@ class Penalised(PairStatistics):
 def tolerable_error(statistics: PairStatistics, a: float, b: float) -> NDArray[np.float64]:
     """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
     error = statistics.approximation_error(a, b)
-    mend = (
-        'Pass pairs="products" to keep every inner product, which takes '
-        f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
-    )
-    if error.max() > 1:
-        raise ModelError(
+    if statistics.holds_everywhere:
+        cause = (
             "links and gaps hardly overlap: the grid of x_i.x_j is too coarse for a slope as steep "
-            f"as {a:.2g}. {mend}"
+            f"as {a:.2g}"
         )
+        mend = (
+            'Pass pairs="products" to keep every inner product, which takes '
+            f"{48 * statistics.n_pairs / 2**30:.2g} GiB."
+        )
+    else:
+        cause = (
+            f"graphs were compressed, each near its own estimates, which a slope of {a:.2g} and an "
+            f"intercept of {b:.2g} are too far from"
+        )
+        mend = 'Fit all graphs in one call of fit, or pass pairs="visited" to visit every pair.'
+    if error.max() > 1:
+        raise ModelError(f"{cause}. {mend}")
     if error.max() > LARGEST_ERROR:
         warn(
             "the sums over pairs are approximate: slope and intercept may be off by "

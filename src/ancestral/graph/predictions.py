@@ -91,7 +91,7 @@ def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Floa
         sizes.setdefault(graph.n_nodes if model.offset else 0, []).append(graph)
     parts = []
     for n, some in sizes.items():
-        found: Any = model._gathered(some)
+        found: Any = model._gathered(some, (model.slope_, model._intercept(max(n, 1))))
         found = getattr(found, "grid", found)
         if isinstance(found, InnerProducts):
             s = np.concatenate([found.edges, found.gaps])

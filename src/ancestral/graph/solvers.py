@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._validation import as_generator, check_integer, check_number
 from ancestral.errors import ModelError
-from ancestral.graph.pairs import PairStatistics
+from ancestral.graph.pairs import TOLERANCE, PairStatistics, Penalised
 
 ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
+ROUNDS = 3  # of gathering statistics anew, for the estimates that the last ones gave
+
+
+def climb(
+    objective: PairStatistics, solver: str, *, max_iter: int, tol: float, random_state: Any
+) -> list[dict[str, float]]:
+    """Return the iterations of a solver chosen by name; a draw starts the ascent."""
+    max_iter = check_integer(max_iter, "max_iter", minimum=1)
+    tol = check_number(tol, "tol", minimum=0.0, inclusive=False)
+    if solver == "newton":
+        return newton(objective, max_iter=max_iter)
+    if solver == "gradient_ascent":
+        start = as_generator(random_state).normal(size=2)
+        return gradient_ascent(objective, start, tol=tol, max_iter=max_iter)
+    raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {solver!r}.')
 
 
 def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str, float]]:
@@ -42,6 +61,38 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
         if np.abs(scale * step).max() < 1e-12 * np.abs(theta).max():
             break
     return history
+
+
+def settled(
+    statistics: PairStatistics,
+    gather: Callable[[tuple[float, float]], PairStatistics],
+    *,
+    l2: float = 0.0,
+) -> PairStatistics:
+    """Return statistics that hold at the estimates they give, gathered anew where these do not.
+
+    Parameters
+    ----------
+    statistics : PairStatistics
+        With a maximum, or l2 > 0.
+    gather : callable
+        Takes (a, b) and returns statistics of the same graphs that hold there.
+    l2 : float
+        Penalty.
+
+    Returns
+    -------
+    PairStatistics
+    """
+    for _ in range(ROUNDS):
+        last = newton(Penalised(statistics, l2))[-1]
+        at = last["a"], last["b"]
+        if statistics.approximation_error(*at).max() <= TOLERANCE:
+            break
+        statistics = gather(at)
+        if not statistics.approximation_error(*at).any():  # every product is kept
+            break
+    return statistics
 
 
 def _newton_step(
