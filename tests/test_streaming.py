@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from ancestral import PPCA, LinearGaussian, streaming
-from ancestral.base import FromStatistics
+from ancestral.base import FromStatistics, NotFittedError
 from ancestral.errors import AncestralError, DataError, FormatError, ModelError
 from tests.zoo import ZOO, Entry
 
@@ -338,3 +339,29 @@ def test_a_file_of_many_parts_is_fitted_as_a_whole(
     with threadpool_limits(threads):
         model = streaming.fit_chunks(PPCA(3), tmp_path / "x.npy")
     assert model.score(X) == pytest.approx(PPCA(3).fit(X).score(X), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (PPCA(2), "every column is constant"),
+        (PPCA(3), "rank 2"),
+        (LinearGaussian(), "y is constant"),
+    ],
+)
+def test_chunks_that_leave_the_likelihood_unbounded_are_waited_over(model: Any, why: str) -> None:
+    """Rows sorted so that the first chunks say too little: the last model is that of fit."""
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(60, 6)), rng.normal(size=60)
+    y[:20] = 0.0
+    if why == "every column is constant":
+        X[:20] = 1.0
+    if why == "rank 2":
+        X[:20] = X[:20, :2] @ rng.normal(size=(2, 6))
+    data = (X, y) if isinstance(model, LinearGaussian) else (X,)
+    whole = clone(model).fit(*data)
+    model = clone(model).partial_fit(*(part[:20] for part in data))
+    with pytest.raises(NotFittedError, match=f"yet to see more.*{why}"):
+        model.score(*data)
+    model.partial_fit(*(part[20:] for part in data))
+    assert model.score(*data) == pytest.approx(whole.score(*data), rel=1e-12)

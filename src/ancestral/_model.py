@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
 from ancestral._validation import FEWER_ROWS, within_memory
-from ancestral.errors import AncestralError, ModelError
+from ancestral.errors import AncestralError, ModelError, UndeterminedError
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
 NOTEBOOK = "ancestral.studio.notebook"
@@ -53,6 +53,7 @@ class Model(BaseEstimator, ABC):
     """What every model has: parameters, a fitted state, a file."""
 
     _seen: Any = None  # statistics so far, between calls of partial_fit
+    _undetermined: str = ""  # why these do not determine the parameters yet
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fitted model to one file: no code in it, checksummed, replaced atomically.
@@ -87,7 +88,8 @@ class Model(BaseEstimator, ABC):
             check_is_fitted(self)
         except SklearnNotFittedError:
             raise NotFittedError(
-                f"This {type(self).__name__} instance is not fitted yet: call fit first."
+                f"This {type(self).__name__} instance is not fitted yet: "
+                f"{self._undetermined or 'call fit first.'}"
             ) from None
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -175,6 +177,7 @@ class FromStatistics(ABC):
     """
 
     _seen: Any
+    _undetermined: str
 
     @abstractmethod
     def _statistics(self, *data: NDArray) -> Any:
@@ -203,7 +206,8 @@ class FromStatistics(ABC):
         Returns
         -------
         self
-            Fitted once enough rows were seen to determine the parameters.
+            Fitted once enough rows were seen to determine the parameters: until then it waits,
+            also where rows so far leave the likelihood unbounded.
 
         Notes
         -----
@@ -217,9 +221,18 @@ class FromStatistics(ABC):
         with unchanged_by_errors(self):
             fresh = self._statistics(*self._check_chunk(*chunk, reset=self._seen is None))  # type: ignore[attr-defined]
             if self._seen is None:
-                for name in self._learnt():  # type: ignore[attr-defined]
-                    delattr(self, name)  # of an earlier fit, to other data
+                self._forget()  # an earlier fit, to other data
             self._seen = fresh if self._seen is None else self._seen + fresh
+            self._undetermined = ""
             if self._is_enough(self._seen):
-                self._solve(self._seen)
+                try:
+                    self._solve(self._seen)
+                except UndeterminedError as error:
+                    self._forget()
+                    self._undetermined = f"partial_fit has yet to see more. {error}"
         return self
+
+    def _forget(self) -> None:
+        """Drop what was learnt."""
+        for name in self._learnt():  # type: ignore[attr-defined]
+            delattr(self, name)

@@ -27,6 +27,10 @@ class ModelError(AncestralError):
     """A model that cannot be fitted or asked this: unbounded likelihood, bad parameter."""
 
 
+class UndeterminedError(ModelError):
+    """What was seen leaves the model open or its likelihood unbounded; more rows may settle it."""
+
+
 class SaveError(AncestralError):
     """A model could not be written or a saved model is not whole."""
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._validation import warn
-from ancestral.errors import ModelError
+from ancestral.errors import UndeterminedError
 from ancestral.statistics import Moments
 
 EPS = float(np.finfo(np.float64).eps)
@@ -19,7 +19,7 @@ def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDA
 
     Raises
     ------
-    ModelError
+    UndeterminedError
         When every column is constant, or only rounding makes it vary.
     """
     eigenvalues, directions = statistics.eigen(n_vectors)
@@ -29,9 +29,9 @@ def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDA
 
 
 def refuse_no_variance(largest: float, mean: NDArray[np.float64], *, single: bool) -> None:
-    """Raise ModelError when the largest variance is 0, of rounding only, or lost by squaring."""
+    """Refuse data whose largest variance is 0, of rounding only, or lost by squaring."""
     if largest <= max(((EPS * mean) ** 2).sum(), LEAST_VARIANCE):
-        raise ModelError(_no_variance_message(mean, single=single))
+        raise UndeterminedError(_no_variance_message(mean, single=single))
 
 
 def _no_variance_message(mean: NDArray[np.float64], *, single: bool) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._validation import as_generator
-from ancestral.errors import ModelError
+from ancestral.errors import UndeterminedError
 from ancestral.statistics import Moments
 
 FOLDS = 5
@@ -63,7 +63,7 @@ class Folds:
         """Return (rest, held out) for each fold that holds rows."""
         if not self.are_enough:
             n = sum(part.count for part in self.parts)
-            raise ModelError(
+            raise UndeterminedError(
                 f"n_samples = {n} is too few to hold some rows out and fit the rest. Pass an "
                 "integer n_components, or give more rows that differ."
             )

@@ -26,7 +26,7 @@ from scipy.linalg import solve_triangular
 
 from ancestral._threads import even_parts, in_threads, n_threads
 from ancestral._validation import refuse_non_finite
-from ancestral.errors import DataError, ModelError
+from ancestral.errors import DataError, UndeterminedError
 from ancestral.statistics import Moments
 
 Float = NDArray[np.float64]
@@ -353,11 +353,11 @@ def is_exact(residual: Float, coef: Float, rms: Float, weight: float) -> NDArray
 
 
 def refuse_constant_targets(found: Solution, mean: NDArray[np.float64]) -> None:
-    """Raise ModelError at the first target that does not vary."""
+    """Raise UndeterminedError at the first target that does not vary."""
     rounding = EPS * found.rms[-len(mean) :] * np.sqrt(found.weight)
     for j in np.flatnonzero(found.target_spread <= rounding):
         which = "y" if len(mean) == 1 else f"column {j} of y"
-        raise ModelError(
+        raise UndeterminedError(
             f"{which} is constant ({mean[j]:g}): sigma^2 = 0 and the likelihood is unbounded. "
             "Give targets that vary."
         )

@@ -38,7 +38,7 @@ from ancestral._validation import (
     within_memory,
 )
 from ancestral.base import FromStatistics, MaximumLikelihood
-from ancestral.errors import ModelError
+from ancestral.errors import ModelError, UndeterminedError
 from ancestral.gaussian import degenerate, missing, patterns, projections, selection
 from ancestral.gaussian.folds import Folds
 from ancestral.gaussian.latents import LatentGaussian
@@ -211,7 +211,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         n, d = statistics.count, statistics.n_features
         rank = int((eigenvalues > 0).sum())
         if q >= rank and rank < d:
-            raise ModelError(
+            raise UndeterminedError(
                 f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
