@@ -162,6 +162,97 @@ def test_dask_merges_files_arrays_and_pairs(tmp_path: Path) -> None:
     np.testing.assert_allclose(line.coef_, LinearGaussian().fit(X, y).coef_, rtol=1e-9)
 
 
+@STREAMED
+def test_empty_chunks_count_for_nothing(entry: Entry) -> None:
+    whole = entry.fit()
+    parts = cut(entry, [len(entry.data[0]) // 2])
+    nothing = tuple(part[:0] for part in entry.data)
+    empty = nothing[0] if len(nothing) == 1 else nothing
+    found = streaming.fit_chunks(entry.make(), [empty, parts[0], empty, *parts[1:], empty])
+    np.testing.assert_allclose(
+        found.log_density(*entry.data).sum(), whole.log_density(*entry.data).sum(), rtol=1e-12
+    )
+    with pytest.raises(DataError, match="no chunks"):
+        streaming.fit_chunks(entry.make(), [empty, empty])
+
+
+def line_data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 6)) + 10
+    return X, X @ np.arange(6.0) + rng.normal(size=900)
+
+
+def test_chunks_of_no_weight_count_for_nothing() -> None:
+    X, y = line_data()
+    chunks = [
+        (X[a : a + 300], y[a : a + 300], np.full(300, w))
+        for a, w in zip((0, 300, 600), (0.0, 2.0, 2.0))
+    ]
+    found = streaming.fit_chunks(LinearGaussian(), chunks)
+    np.testing.assert_allclose(found.coef_, LinearGaussian().fit(X[300:], y[300:]).coef_, rtol=1e-9)
+    with pytest.raises(DataError, match="no chunks"):
+        streaming.fit_chunks(LinearGaussian(), chunks[:1])
+
+
+def test_targets_are_read_from_a_file_beside_that_of_the_rows(tmp_path: Path) -> None:
+    X, y = line_data()
+    paths = tmp_path / "X.npy", tmp_path / "y.npy"
+    np.save(paths[0], X)
+    np.save(paths[1], y)
+    np.testing.assert_array_equal(np.concatenate(list(streaming.read_chunks(paths[1], 400))), y)
+    wanted = LinearGaussian().fit(X, y).coef_
+    np.testing.assert_allclose(
+        streaming.fit_chunks(LinearGaussian(), paths).coef_, wanted, rtol=1e-9
+    )
+    for source in (paths[0], [X]):
+        with pytest.raises(DataError, match=r"brings no targets. Give each chunk as \(X, y\)"):
+            streaming.fit_chunks(LinearGaussian(), source)
+    np.save(paths[1], y[:-1])
+    with pytest.raises(DataError, match=r"X.npy has 900 rows, .*y.npy has 899"):
+        streaming.fit_chunks(LinearGaussian(), paths)
+
+
+def test_dask_takes_pairs_of_collections_and_of_files(tmp_path: Path) -> None:
+    dask = pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
+    import dask.array as da
+
+    X, y = line_data()
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    arrays = da.from_array(X, chunks=(170, 4)), da.from_array(y, chunks=200)
+    files = tmp_path / "X.npy", tmp_path / "y.npy"
+    wanted = LinearGaussian().fit(X, y).coef_
+    with dask.config.set(scheduler="synchronous"):
+        for source in (arrays, [arrays], files, [files]):
+            found = streaming.fit_dask(LinearGaussian(), source, rows=110)
+            assert found.n_samples_ == 900
+            np.testing.assert_allclose(found.coef_, wanted, rtol=1e-9)
+        with pytest.raises(DataError, match="brings no targets"):
+            streaming.fit_dask(LinearGaussian(), arrays[0])
+
+
+def test_dask_dataframes_are_taken_in_pairs_and_with_empty_partitions() -> None:
+    pytest.importorskip("dask.dataframe", reason='needs dask: pip install "ancestral[dask]"')
+    pd = pytest.importorskip("pandas")
+    import dask
+    import dask.dataframe as dd
+
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=list("abcy"))
+    frame["day"] = np.arange(60.0)
+    kept = frame[frame["day"] >= 20]
+    with dask.config.set(scheduler="synchronous"):
+        parts = dd.from_pandas(frame, npartitions=4)
+        parts = parts[parts["day"] >= 20]
+        model = streaming.fit_dask(PPCA(1), parts)
+        line = streaming.fit_dask(LinearGaussian(), (parts[["a", "b"]], parts["y"]))
+        with pytest.raises(DataError, match="no chunks"):
+            streaming.fit_dask(PPCA(1), parts[parts["day"] < 0])
+    assert model.score(kept) == pytest.approx(PPCA(1).fit(kept).score(kept), rel=1e-12)
+    assert list(line.feature_names_in_) == ["a", "b"]
+    wanted = LinearGaussian().fit(kept[["a", "b"]], kept["y"]).coef_
+    np.testing.assert_allclose(line.coef_, wanted, rtol=1e-9)
+
+
 def test_dask_dataframes_keep_their_names() -> None:
     pytest.importorskip("dask.dataframe", reason='needs dask: pip install "ancestral[dask]"')
     pd = pytest.importorskip("pandas")
@@ -180,6 +271,8 @@ def test_what_cannot_be_streamed_says_so(tmp_path: Path) -> None:
         streaming.fit_chunks(object(), [np.zeros((2, 2), int)])
     with pytest.raises(DataError, match="no chunks"):
         streaming.fit_chunks(PPCA(1), [])
+    with pytest.raises(DataError, match="iterable of arrays, or be a path; got 3"):
+        streaming.fit_chunks(PPCA(1), 3)
     with pytest.raises(AncestralError, match="expecting 3 features"):
         streaming.fit_chunks(PPCA(1), [np.eye(5)[:, :3], np.eye(5)[:, :2]])
     X = np.random.default_rng(0).normal(size=(20, 3))

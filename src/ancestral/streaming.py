@@ -7,6 +7,7 @@ mapped: mapped pages count as the process's own memory.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from ancestral.base import ConditionalDensity, FromStatistics, unchanged_by_erro
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 
 CHUNK_BYTES = 32 << 20
+NO_CHUNKS = "there are no chunks with rows: give at least one array of rows."
 SMALLER_CHUNKS = "Give smaller chunks, or fewer columns."
 M = TypeVar("M", bound=FromStatistics)
 
@@ -37,11 +39,12 @@ def fit_chunks(model: M, chunks: Any) -> M:
     ----------
     model : PPCA, LinearGaussian, TabularAutoregressive or InnerProductGraph
         Any model with sufficient statistics.
-    chunks : iterable, or path-like
+    chunks : iterable, path-like, or tuple of path-like
         Arrays of shape (n_i, n_features) for densities, pairs (X, y) or triples
         (X, y, sample_weight) for conditional models, lists of graphs for graph models; or the
-        path of a .npy file of rows, read by offset, some 32 MiB at a time and at most six such
-        parts ahead. Chunks of an iterable are taken one at a time.
+        path of a .npy file of rows (a pair or triple of paths for conditional models), read by
+        offset, some 32 MiB at a time and at most six such parts ahead. Chunks of an iterable are
+        taken one at a time. Empty ones, and those whose weights are all zero, count for nothing.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def fit_chunks(model: M, chunks: Any) -> M:
     ModelError
         When the model has no sufficient statistics.
     DataError
-        When there are no chunks, or their columns differ.
+        When there are no chunks with rows, their columns differ, or targets are missing.
 
     Examples
     --------
@@ -64,8 +67,10 @@ def fit_chunks(model: M, chunks: Any) -> M:
     True
     """
     _refuse_without_statistics(model)
-    from_file = isinstance(chunks, str | os.PathLike)
-    rest = read_chunks(chunks) if from_file else iter(chunks)
+    slices = _slices_of_files(model, chunks, None)
+    from_file = slices is not None
+    given = _iterated(chunks) if slices is None else (part.read() for part in slices)
+    rest = (chunk for chunk in given if not _is_empty(model, chunk))
     with unchanged_by_errors(model):
         total = _first_statistics(model, rest)
         checked = (_checked_chunk(model, chunk, reset=False) for chunk in rest)
@@ -85,23 +90,21 @@ def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterat
     Parameters
     ----------
     path : path-like
-        A C-ordered 2-D array of numbers.
+        A C-ordered array of numbers, 2-D, or 1-D for targets or weights.
     rows : int, optional
         Rows per part; about 32 MiB of them when not given.
 
     Yields
     ------
-    ndarray of shape (rows, n_features)
+    ndarray of shape (rows, n_features) or (rows,)
 
     Raises
     ------
     FormatError
         When the file is no such .npy, or is shorter than its header says.
     """
-    table = NpyTable.of(path)
-    step = rows or table.default_rows
-    for start in range(0, table.n_rows, step):
-        yield table.read(start, min(start + step, table.n_rows))
+    for part in _slices((NpyTable.of(path),), rows):
+        yield part.read()
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,9 @@ class NpyTable:
     ----------
     path : str
     dtype : str
-    n_rows, n_columns : int
+    n_rows : int
+    width : tuple of int
+        (n_columns,), or () of a 1-D array.
     offset : int
         Bytes before the first row.
     """
@@ -120,7 +125,7 @@ class NpyTable:
     path: str
     dtype: str
     n_rows: int
-    n_columns: int
+    width: tuple[int, ...]
     offset: int
 
     @classmethod
@@ -139,36 +144,76 @@ class NpyTable:
                 offset = file.tell()
         except (ValueError, OSError) as error:
             raise FormatError(f"{name}: is not a .npy file ({error}).") from None
-        if len(shape) != 2 or fortran or dtype.kind not in "biuf":
+        fortran = fortran and len(shape) > 1
+        if len(shape) not in (1, 2) or fortran or dtype.kind not in "biuf":
+            mend = "numpy.ascontiguousarray(X)" if fortran else "one row of numbers per sample"
             raise FormatError(
                 f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
-                "2-D, C-ordered array of numbers are wanted. Save numpy.ascontiguousarray(X)."
+                f"1-D or 2-D, C-ordered array of numbers are wanted. Save {mend}."
             )
-        promised = offset + shape[0] * shape[1] * dtype.itemsize
+        promised = offset + math.prod(shape) * dtype.itemsize
         if name.stat().st_size < promised:
             raise FormatError(
                 f"{name}: its header promises {promised} bytes, the file has "
                 f"{name.stat().st_size}: copy it again."
             )
-        return cls(str(name), dtype.str, shape[0], shape[1], offset)
+        return cls(str(name), dtype.str, shape[0], shape[1:], offset)
 
     @property
     def default_rows(self) -> int:
         """Rows that make about 32 MiB."""
-        return max(1, CHUNK_BYTES // max(1, self.n_columns * np.dtype(self.dtype).itemsize))
+        return max(1, CHUNK_BYTES // max(1, self._row_bytes))
+
+    @property
+    def _row_bytes(self) -> int:
+        return math.prod(self.width) * np.dtype(self.dtype).itemsize
 
     def read(self, start: int, stop: int) -> NDArray:
         """Return rows start to stop."""
-        dtype = np.dtype(self.dtype)
-        flat = np.fromfile(
-            self.path,
-            dtype=dtype,
-            count=(stop - start) * self.n_columns,
-            offset=self.offset + start * self.n_columns * dtype.itemsize,
-        )
-        if flat.size != (stop - start) * self.n_columns:
+        count = (stop - start) * math.prod(self.width)
+        offset = self.offset + start * self._row_bytes
+        flat = np.fromfile(self.path, dtype=np.dtype(self.dtype), count=count, offset=offset)
+        if flat.size != count:
             raise FormatError(f"{self.path}: ended while being read; was it changed?")
-        return flat.reshape(stop - start, self.n_columns)
+        return flat.reshape(stop - start, *self.width)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """The same rows of one file, or of several that belong together."""
+
+    tables: tuple[NpyTable, ...]
+    start: int
+    stop: int
+
+    def read(self) -> Any:
+        """Return the rows of one file, a tuple of those of several."""
+        parts = tuple(table.read(self.start, self.stop) for table in self.tables)
+        return parts if len(parts) > 1 else parts[0]
+
+
+def _slices(tables: tuple[NpyTable, ...], rows: int | None) -> list[_Slice]:
+    """Cut files of one length into parts of so many rows, or of about 32 MiB."""
+    n, step = tables[0].n_rows, rows or min(table.default_rows for table in tables)
+    return [_Slice(tables, start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _slices_of_files(model: Any, source: Any, rows: int | None) -> list[_Slice] | None:
+    """Return the parts of a file, or of one each for X, y and weights; None for what is no path."""
+    conditional = isinstance(model, ConditionalDensity)
+    paths = source if isinstance(source, tuple) and conditional else (source,)
+    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
+        return None
+    if conditional and len(paths) not in (2, 3):
+        raise DataError(_without_targets(model, f"the path {os.fspath(paths[0])!r}"))
+    tables = tuple(NpyTable.of(path) for path in paths)
+    for table in tables[1:]:
+        if table.n_rows != tables[0].n_rows:
+            raise DataError(
+                f"{tables[0].path} has {tables[0].n_rows} rows, {table.path} has {table.n_rows}: "
+                "give files of one row per sample."
+            )
+    return _slices(tables, rows)
 
 
 @within_memory(SMALLER_CHUNKS)
@@ -180,7 +225,8 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     model : any model with sufficient statistics
     source : path-like, list of path-like, dask array, dask dataframe, or list of delayed chunks
         Paths name .npy files of rows: the workers read them by offset, so only file names and
-        numbers travel. A conditional model takes (X, y) pairs as delayed chunks.
+        numbers travel. A conditional model takes a tuple (X, y) or (X, y, sample_weight) of any
+        of these, or a list of such tuples. Parts without rows count for nothing.
     rows : int, optional
         Rows per task for files.
     client : distributed.Client, optional
@@ -203,18 +249,18 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
         raise MissingExtraError('fit_dask needs dask: pip install "ancestral[dask]".') from None
     from sklearn.base import clone
 
-    parts = _delayed_chunks(source, rows)
+    parts = _delayed_chunks(model, source, rows)
     if not parts:
-        raise DataError("there are no chunks: give at least one array of rows.")
+        raise DataError(NO_CHUNKS)
     work = dask.delayed(_worker_statistics, pure=False)
     level = [work(clone(model), part) for part in parts]
     merge = dask.delayed(_merge, pure=False)
     while len(level) > 1:
         level = [merge(level[i : i + 4]) for i in range(0, len(level), 4)]
-    if client is not None:
-        total, width = client.compute(level[0]).result()
-    else:
-        ((total, width),) = dask.compute(level[0])
+    found = dask.compute(level[0])[0] if client is None else client.compute(level[0]).result()
+    if found is None:
+        raise DataError(NO_CHUNKS)
+    total, width = found
     with unchanged_by_errors(model):
         _remember_width(model, width)
         model._seen = None
@@ -222,36 +268,60 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     return model
 
 
-def _delayed_chunks(source: Any, rows: int | None) -> list[Any]:
-    """Return what each task reads: a slice of a file, or a delayed part of a collection."""
-    if isinstance(source, str | os.PathLike):
-        source = [source]
-    if hasattr(source, "to_dask_array"):  # a dataframe
-        return list(source.to_delayed())
-    if hasattr(source, "to_delayed"):  # an array: whole rows in each block
-        return list(source.rechunk({1: -1}).to_delayed().ravel())
+def _delayed_chunks(model: Any, source: Any, rows: int | None) -> list[Any]:
+    """Return what each task reads: a slice of files, or a delayed part of collections."""
+    if hasattr(source, "to_delayed"):
+        return _blocks(source)
+    if (slices := _slices_of_files(model, source, rows)) is not None:
+        return slices
     parts: list[Any] = []
-    for item in source:
-        if isinstance(item, str | os.PathLike):
-            table = NpyTable.of(item)
-            step = rows or table.default_rows
-            parts += [
-                (table, start, min(start + step, table.n_rows))
-                for start in range(0, table.n_rows, step)
-            ]
+    for item in [source] if _is_tuple_of_collections(model, source) else _iterated(source):
+        if _is_tuple_of_collections(model, item):
+            parts += _blocks_together(item)
         else:
-            parts.append(item)
+            slices = _slices_of_files(model, item, rows)
+            parts += [item] if slices is None else slices
     return parts
 
 
-def _worker_statistics(model: Any, part: Any) -> tuple[Any, Any]:
-    """Return one part's statistics, on one BLAS thread: workers are the parallelism."""
+def _is_tuple_of_collections(model: Any, source: Any) -> bool:
+    """Tell whether this is (X, y) or (X, y, weights) of Dask arrays or dataframes."""
+    pair = isinstance(source, tuple) and isinstance(model, ConditionalDensity)
+    return pair and all(hasattr(part, "to_delayed") for part in source)
+
+
+def _blocks(collection: Any) -> list[Any]:
+    """Return the delayed parts of a Dask array, whole rows in each, or of a dataframe."""
+    if not hasattr(collection, "to_dask_array") and collection.ndim > 1:
+        collection = collection.rechunk({1: -1})
+    return list(np.ravel(collection.to_delayed()))
+
+
+def _blocks_together(collections: tuple[Any, ...]) -> list[Any]:
+    """Return tuples of the delayed parts of Dask collections whose rows belong together."""
+    X, arrays = collections[0], not any(hasattr(part, "to_dask_array") for part in collections)
+    if arrays and all(part.shape[0] == X.shape[0] for part in collections):  # and known
+        collections = tuple(part.rechunk({0: X.chunks[0]}) for part in collections)
+    blocks = [_blocks(part) for part in collections]
+    if len({len(parts) for parts in blocks}) > 1:
+        raise DataError(
+            f"X, y and weights come in {[len(parts) for parts in blocks]} parts, or differ in "
+            "their rows: give parts of the same rows in each."
+        )
+    return list(zip(*blocks))
+
+
+def _worker_statistics(model: Any, part: Any) -> tuple[Any, Any] | None:
+    """Return one part's statistics, on one BLAS thread: workers are the parallelism.
+
+    None where it has no rows.
+    """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        if isinstance(part, tuple) and isinstance(part[0], NpyTable):
-            table, start, stop = part
-            part = table.read(start, stop)
+        part = part.read() if isinstance(part, _Slice) else part
+        if _is_empty(model, part):
+            return None
         statistics = model._statistics(*_checked_chunk(model, part, reset=True))
     return statistics, {k: getattr(model, k) for k in WIDTHS if hasattr(model, k)}
 
@@ -262,26 +332,61 @@ def _remember_width(model: Any, width: dict[str, Any]) -> None:
         setattr(model, name, value)
 
 
-def _merge(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
+def _merge(parts: Iterable[tuple[Any, Any] | None]) -> tuple[Any, Any] | None:
     """Sum statistics of parts; the columns must be those of the first."""
-    parts = list(parts)
-    widths = {part[1].get("n_features_in_", part[1].get("n_features_")) for part in parts}
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    widths = {part[1].get("n_features_in_", part[1].get("n_features_")) for part in found}
     if len(widths) > 1:
         raise DataError(f"chunks differ in their number of columns: {sorted(widths)}.")
-    return reduce(add, (part[0] for part in parts)), parts[0][1]
+    return reduce(add, (part[0] for part in found)), found[0][1]
 
 
 def _first_statistics(model: Any, chunks: Iterator[Any]) -> Any:
     """Return the statistics of the first chunk, whose columns the others must have."""
     for chunk in chunks:
         return model._statistics(*_checked_chunk(model, chunk, reset=True))
-    raise DataError("there are no chunks: give at least one array of rows.")
+    raise DataError(NO_CHUNKS)
+
+
+def _iterated(source: Any) -> Iterator[Any]:
+    """Return an iterator over chunks."""
+    try:
+        return iter(source)
+    except TypeError:
+        raise DataError(
+            f"chunks must come as an iterable of arrays, or be a path; got {source!r}. "
+            "Give [X] for a single array."
+        ) from None
+
+
+def _parts_of(model: Any, chunk: Any) -> tuple[Any, ...]:
+    """Return the arguments of `fit` that a chunk holds."""
+    sizes = (2, 3) if isinstance(model, ConditionalDensity) else (2,)
+    return chunk if isinstance(chunk, tuple) and len(chunk) in sizes else (chunk, None)
+
+
+def _is_empty(model: Any, chunk: Any) -> bool:
+    """Tell whether a chunk has no rows, or none of a weight above zero."""
+    X, _, *weights = _parts_of(model, chunk)
+    n_rows = X.shape[:1] if hasattr(X, "shape") else (len(X),) if hasattr(X, "__len__") else ()
+    return n_rows == (0,) or any(w is not None and np.size(w) and not np.any(w) for w in weights)
+
+
+def _without_targets(model: Any, seen: str) -> str:
+    """Word the error for rows that come without targets."""
+    return (
+        f"{type(model).__name__} learns y given X, and {seen} brings no targets. Give each chunk "
+        'as (X, y) or (X, y, sample_weight), or a tuple of such files: ("X.npy", "y.npy").'
+    )
 
 
 def _checked_chunk(model: Any, chunk: Any, *, reset: bool) -> tuple[Any, ...]:
     """Return one chunk checked as `fit` would."""
-    sizes = (2, 3) if isinstance(model, ConditionalDensity) else (2,)
-    parts = chunk if isinstance(chunk, tuple) and len(chunk) in sizes else (chunk, None)
+    parts = _parts_of(model, chunk)
+    if isinstance(model, ConditionalDensity) and parts[1] is None:
+        raise DataError(_without_targets(model, f"a chunk of type {type(chunk).__name__}"))
     checked: tuple[Any, ...] = model._check_chunk(*parts, reset=reset)
     return checked
 
