@@ -255,7 +255,7 @@ class ConditionalDensity(RegressorMixin, Model):
                 f"the model has targets of shape {mean.shape[1:]} per row; y has {y.shape[1:]}."
             )
         self._refuse_zero_variance()
-        return self._log_normal(y.reshape(mean.shape) - mean, std)
+        return self._log_normal(rows, y.reshape(mean.shape) - mean, std)
 
     @within_memory(FEWER_ROWS)
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:  # noqa: FBT001, FBT002 - scikit-learn's spelling
@@ -319,9 +319,9 @@ class ConditionalDensity(RegressorMixin, Model):
             return float(r2_score(y, mean, sample_weight=weights))
 
     def _log_normal(
-        self, residual: NDArray[np.float64], std: NDArray[np.float64]
+        self, X: NDArray[np.float64], residual: NDArray[np.float64], std: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the log density of residuals, in nats."""
+        """Return the log density of the residuals at rows of X, in nats."""
         return -0.5 * (np.log(2 * np.pi) + (residual / std) ** 2) - np.log(std)
 
     def _noise(self, std: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -34,6 +34,18 @@ def log_likelihood(theta: np.ndarray, X: np.ndarray, y: np.ndarray) -> float:
     return float(stats.norm(mean, np.exp(log_variance / 2)).logpdf(y).sum())
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_density_far_out_comes_from_the_log_variance() -> None:
+    X, y = pairs()
+    model = HeteroscedasticGaussian().fit(X, y)
+    model.coef_, model.intercept_ = np.zeros(2), 0.0
+    model.variance_coef_, model.variance_intercept_ = np.array([1.0, 0.0]), 0.0
+    far = np.array([[1e4, 0.0], [-1400.0, 0.0], [-1400.0, 0.0]])
+    wanted = -0.5 * np.log(2 * np.pi) + np.array([-5000.0, 700.0, 700.0 - 0.5 * np.exp(20.0)])
+    y = np.array([1.0, 0.0, np.exp(-690.0)])
+    np.testing.assert_allclose(model.log_density(far, y), wanted, rtol=1e-9)
+
+
 # ---- the maximum ---------------------------------------------------------------------------------
 
 

@@ -196,7 +196,17 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
 
     def _predict(self, X: NDArray) -> tuple[Float, Float]:
         mean = X @ self.coef_ + self.intercept_
-        return mean, np.exp(0.5 * (X @ self.variance_coef_ + self.variance_intercept_))
+        with np.errstate(over="ignore"):  # far out, float64 holds the log variance only
+            return mean, np.exp(0.5 * self._log_variance(X))
+
+    def _log_variance(self, X: NDArray) -> Float:
+        return X @ self.variance_coef_ + self.variance_intercept_
+
+    def _log_normal(self, X: Float, residual: Float, std: Float) -> Float:
+        log_variance = self._log_variance(X)
+        with np.errstate(divide="ignore", over="ignore"):  # a residual of 0; a density of 0
+            squares = np.exp(2 * np.log(np.abs(residual)) - log_variance)
+        return -0.5 * (np.log(2 * np.pi) + log_variance + squares)
 
     def _refuse_zero_variance(self) -> None:
         if np.isinf(self.log_likelihood_):

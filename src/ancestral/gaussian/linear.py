@@ -318,10 +318,10 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         return mean, np.broadcast_to(np.sqrt(self.noise_variance_), mean.shape).copy()
 
     def _log_normal(
-        self, residual: NDArray[np.float64], std: NDArray[np.float64]
+        self, X: NDArray[np.float64], residual: NDArray[np.float64], std: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         if residual.ndim == 1:
-            return super()._log_normal(residual, std)
+            return super()._log_normal(X, residual, std)
         L = np.linalg.cholesky(self.noise_covariance_)
         z = np.linalg.solve(L, residual.T)  # (k, n)
         constant = residual.shape[1] * np.log(2 * np.pi) + 2 * np.log(np.diag(L)).sum()
