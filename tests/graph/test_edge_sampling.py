@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import expit
 
 from ancestral import InnerProductGraph
-from ancestral.errors import ModelError
+from ancestral.errors import DataError, ModelError
 from ancestral.graph import edge_sampling
 from ancestral.graph.edge_sampling import CellTree, sample_edges
 from tests.graph.test_pair_sums import huge, make_graph
@@ -178,6 +178,25 @@ def test_the_model_draws_large_graphs_sparse() -> None:
     z = (again.n_edges - pairs.sum()) / np.sqrt((pairs * (1 - pairs)).sum())
     assert two_sided(z) > FALSE_ALARM
     assert not model.sample(1, n_nodes=2_000, random_state=0)[0].is_sparse
+
+
+def test_without_features_every_pair_is_as_likely() -> None:
+    A = sample_edges(np.zeros((300, 0)), 5.0, -1.0, random_state=0)
+    pairs, p = 300 * 299 / 2, expit(-1.0)
+    z = (A.nnz / 2 - pairs * p) / np.sqrt(pairs * p * (1 - p))
+    assert two_sided(z) > FALSE_ALARM
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused(bad: float) -> None:
+    X = np.random.default_rng(0).normal(size=(10, 2))
+    with pytest.raises(ModelError, match="slope must be a number, finite"):
+        sample_edges(X, bad, -1.0)
+    with pytest.raises(ModelError, match="intercept must be a number, finite"):
+        sample_edges(X, 1.0, bad)
+    X[3, 1] = bad
+    with pytest.raises(DataError, match="row 3, column 1"):
+        sample_edges(X, 1.0, -1.0)
 
 
 def test_too_many_edges_are_refused_before_they_are_drawn() -> None:

@@ -111,7 +111,7 @@ def draw_edges(
     for k in range(len(one)):
         u, v = one[k], two[k]
         bound, _ = _bounds(u, v, low, high, reach, a, b)
-        if bound <= 0.0:
+        if not bound > 0.0:
             continue
         width = end[v] - start[v]
         total = width * (width - 1) // 2 if u == v else (end[u] - start[u]) * width
@@ -119,7 +119,7 @@ def draw_edges(
         place = np.int64(0)
         while True:
             jump = np.floor(rng.standard_exponential() / rate)
-            if jump >= total - place:
+            if not jump < total - place:  # also where a rate of 0 makes it infinite or NaN
                 break
             place += np.int64(jump)
             tried += 1

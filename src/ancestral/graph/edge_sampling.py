@@ -25,9 +25,9 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from ancestral._validation import MAX_SAMPLE_BYTES, as_generator
+from ancestral._validation import MAX_SAMPLE_BYTES, as_generator, check_number
 from ancestral.errors import ModelError
-from ancestral.graph.graphs import DENSE_NODES, Graph, symmetric
+from ancestral.graph.graphs import DENSE_NODES, Graph, checked_features, symmetric
 from ancestral.graph.pair_sums import in_threads, products
 
 Float = NDArray[np.float64]
@@ -72,7 +72,7 @@ def sample_edges(
 
     Parameters
     ----------
-    features : ndarray of shape (n_nodes, n_features), float64
+    features : array-like of shape (n_nodes, n_features)
     slope, intercept : float
         a and b.
     random_state : None, int, RandomState or Generator
@@ -86,8 +86,11 @@ def sample_edges(
 
     Raises
     ------
+    DataError
+        For features that are no finite numbers.
     ModelError
-        When the edges to be expected would not fit in memory, before they are drawn.
+        For a slope or an intercept that is not finite, and when the edges to be expected would
+        not fit in memory, before they are drawn.
 
     Notes
     -----
@@ -104,8 +107,11 @@ def sample_edges(
     from ancestral.graph import edge_kernels
 
     rng = as_generator(random_state)
-    X = np.ascontiguousarray(features, dtype=np.float64)
+    slope, intercept = check_number(slope, "slope"), check_number(intercept, "intercept")
+    X = np.ascontiguousarray(checked_features(features))
     n = len(X)
+    if not X.shape[1]:
+        X = np.zeros((n, 1))  # every inner product is 0, as without features
     _refuse_many_edges(X, slope, intercept)
     if n < 2:
         return symmetric(np.zeros(0, np.int64), np.zeros(0, np.int64), n)
