@@ -89,6 +89,10 @@ def test_gaps_are_filled_where_they_lie(dtype: str) -> None:
     wanted = plain.impute(X, return_std=True)
     assert close(mean, wanted[0], dtype)
     assert close(std, wanted[1], dtype)
+    row = int(np.flatnonzero(np.isnan(X).any(axis=1))[0])
+    assert close(model.impute_covariance(T[row]), plain.impute_covariance(X[row]), dtype)
+    drawn = model.impute_draws(T, 2, random_state=0)
+    assert close(drawn, plain.impute_draws(X, 2, random_state=0), dtype)
 
 
 @pytest.mark.parametrize("how", ["bic", "minka", "cv"])

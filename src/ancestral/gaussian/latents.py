@@ -317,8 +317,9 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             Zero in the rows and columns of known entries.
         """
         self._check_fitted()
-        row = self._known_rows(np.asarray(x).reshape(1, -1))[0]
-        return patterns.covariance_of_unknown(row.astype(np.float64), self._factors)
+        row = self._known_rows(np.asarray(_arrays.to_host(x)).reshape(1, -1))[0]
+        covariance = patterns.covariance_of_unknown(row.astype(np.float64), self._factors)
+        return _arrays.like(covariance, x if _arrays.is_foreign(x) else None)
 
     def impute_draws(
         self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None
@@ -339,10 +340,11 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             Multiple imputations: what is known repeats in each.
         """
         self._check_fitted()
-        rows = _arrays.to_host(self._known_rows(X))
-        n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
+        rows = self._known_rows(X)
+        host = _arrays.to_host(rows)
+        n_draws = check_n_samples(n_draws, row_bytes=8 * host.size)
         rng = as_generator(random_state)
-        return patterns.draw_unknown(rows, n_draws, self._factors, rng)
+        return _arrays.like(patterns.draw_unknown(host, n_draws, self._factors, rng), rows)
 
 
 def _as_narrow_as(given: Any, values: Any) -> Any:
