@@ -282,6 +282,15 @@ def test_robust_errors_want_the_rows_of_fit() -> None:
     model = LinearGaussian().fit(X, y)
     with pytest.raises(DataError, match="fitted to 60 rows, these are 59"):
         model.robust_standard_errors(X[1:], y[1:])
+    with pytest.raises(DataError, match="X or the weights are not those"):
+        model.robust_standard_errors(2 * X[::-1], y)
+    with pytest.raises(DataError, match="X or the weights are not those"):
+        model.robust_standard_errors(X, y, np.arange(1.0, 61.0))
+    with pytest.raises(DataError, match="y is not what the model was fitted to"):
+        model.robust_standard_errors(X[::-1], y)
+    np.testing.assert_allclose(
+        model.robust_standard_errors(X[::-1], y[::-1]), model.robust_standard_errors(X, y)
+    )
     alone = np.column_stack([X, np.arange(60) == 17])
     model = LinearGaussian().fit(alone, y)
     with pytest.raises(ModelError, match="row 17 has leverage 1"):

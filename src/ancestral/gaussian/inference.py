@@ -12,6 +12,7 @@ from scipy import stats
 from ancestral._validation import check_number
 from ancestral.base import ConditionalDensity
 from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.least_squares import EPS
 
 Float = NDArray[np.float64]
 Interval = tuple[Float, Float]
@@ -172,13 +173,32 @@ class LineInference(ConditionalDensity):
             )
         mean, _ = self._predict(rows)
         root = np.sqrt(weights[0] / weights[0].mean()) if weights else np.ones(len(rows))
-        found = hc3_standard_errors(
-            self._whitened(rows) * root[:, None],
-            ((target.reshape(mean.shape) - mean).reshape(len(rows), -1)) * root[:, None],
-            self._coefficient_root,
-        )
+        whitened = self._whitened(rows) * root[:, None]
+        residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
+        self._refuse_other_rows(rows, whitened, residual)
+        found = hc3_standard_errors(whitened, residual, self._coefficient_root)
         found[:, np.isnan(np.atleast_2d(self.standard_errors_)[0])] = np.nan
         return found[0] if mean.ndim == 1 else found
+
+    def _refuse_other_rows(self, X: NDArray, whitened: Float, residual: Float) -> None:
+        """Raise DataError where moments of the rows are not those of the fit, up to rounding."""
+        slack = 1e-6 + 1e5 * EPS * self.condition_number_
+        gram = whitened.T @ whitened  # the identity, for the rows of fit
+        if (np.abs(gram - np.eye(len(gram))) > slack).any():
+            raise DataError(
+                "X or the weights are not those that the model was fitted to: their moments "
+                "differ. Give the rows and weights of fit."
+            )
+        seen, noise = (residual**2).mean(axis=0), np.atleast_1d(self.noise_variance_)
+        terms = np.abs(self.coef_) @ np.abs(self._features(X)).mean(axis=0)
+        rounding = 1e-12 * (np.abs(self.intercept_) + terms)
+        wrong = np.flatnonzero(np.abs(seen - noise) > slack * noise + rounding**2)
+        if len(wrong):
+            j = int(wrong[0])
+            raise DataError(
+                f"y is not what the model was fitted to: its mean squared residual is "
+                f"{seen[j]:.6g}, that of fit {noise[j]:.6g}. Give the rows of fit, in one order."
+            )
 
     @property
     def _coefficient_root(self) -> NDArray[np.float64]:
