@@ -408,3 +408,21 @@ def test_counts_refuse_what_is_not_discrete() -> None:
         Counts.of([[1]]) + Counts.of([[1, 2]])
     with pytest.raises(TypeError):
         Counts.of([[1]]) + Moments.of(np.eye(2))
+
+
+def test_moments_cannot_be_written_into() -> None:
+    X = np.random.default_rng(0).normal(size=(9, 3))
+    mean = np.zeros(3)
+    given = Moments(0, mean, scatter=np.zeros((3, 3)))
+    for moments in (given, Moments.of(X), Moments.of(X, root=True), Moments.of(X) + Moments.of(X)):
+        for array in (moments.mean, moments.root if moments.scatter is None else moments.scatter):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1e9
+    mean[0] = 1.0  # the caller's own
+
+
+def test_weights_and_widths_are_real_numbers() -> None:
+    with pytest.raises(DataError, match="complex128 values"):
+        Moments.of(np.eye(3), weights=np.full(3, 1j))
+    with pytest.raises(AncestralError, match="n_features must be an integer, 0 or more; got -1"):
+        Moments.empty(-1)

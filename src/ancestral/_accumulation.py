@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._threads import even_parts, in_threads, n_threads
+from ancestral._validation import as_numbers
 from ancestral.errors import DataError
 
 # Largest variance over the least variance of a column given the others, up to which products in
@@ -225,7 +226,7 @@ def root_about_mean(
 
 def checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
     """Return weights as float64 of shape (n,), finite and not negative."""
-    w = np.asarray(weights, dtype=np.float64)
+    w = as_numbers(weights, name="weights").astype(np.float64)
     if w.shape != (n,):
         raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
     wrong = ~(np.isfinite(w) & (w >= 0))

@@ -24,6 +24,7 @@ from ancestral._accumulation import (
     scatter_about,
 )
 from ancestral._decomposition import EPS, eigen_of_root, eigen_of_scatter
+from ancestral._validation import check_integer
 from ancestral.errors import DataError
 
 
@@ -84,11 +85,16 @@ class Moments:
             raise DataError("Moments hold a scatter or a root, exactly one of the two.")
         if self.weight is None:
             object.__setattr__(self, "weight", float(self.count))
+        for name in ("mean", "scatter", "root", "tail"):
+            if (given := getattr(self, name)) is not None:
+                frozen = np.asarray(given).view()  # the caller's own array stays writable
+                frozen.flags.writeable = False
+                object.__setattr__(self, name, frozen)
 
     @classmethod
     def empty(cls, n_features: int, *, root: bool = False) -> Moments:
         """Return the statistics of no rows: the identity of `+`."""
-        mean = np.zeros(n_features)
+        mean = np.zeros(check_integer(n_features, "n_features"))
         if root:
             return cls(0, mean, root=np.zeros((0, n_features)))
         return cls(0, mean, scatter=np.zeros((n_features, n_features)))
