@@ -151,6 +151,14 @@ def test_b10_components_that_are_no_count_below_d(q: Any, message: str) -> None:
     refused(lambda: PPCA(q).fit(cloud(30, 5)), f"n_components.*{message}", kind=ModelError)
 
 
+def test_b10_the_number_advised_is_taken() -> None:
+    """Few rows allow fewer components than columns do."""
+    X = cloud(10, 20)
+    for q in (20, 5000):
+        refused(lambda q=q: PPCA(q).fit(X), "Pass n_components=8 or fewer", kind=ModelError)
+    accepted(lambda: PPCA(8).fit(X))
+
+
 def test_b10_no_components_are_an_isotropic_normal() -> None:
     X = cloud(50, 4)
     model = accepted(lambda: PPCA(0).fit(X))

@@ -209,15 +209,17 @@ def check_how(n_components: Any, max_components: Any) -> None:
 def checked_n_components(n_components: Any, n: int, d: int) -> int:
     """Return the integer n_components, checked against n rows and d columns."""
     q = check_integer(n_components, "n_components")
+    most = min(n - 2, d - 1)
     if q >= d:
-        mend = f"Pass n_components={d - 1} or fewer." if d > 1 else "Give two columns or more."
+        mend = f"Pass n_components={most} or fewer." if most > 0 else "Add rows."
+        mend = mend if d > 1 else "Give two columns or more."
         raise ModelError(
             "n_components must be below the number of features; "
             f"got {q} with {d} feature(s). {mend}"
         )
     if n < q + 2:
         why = f"with fewer n_components={q} leaves sigma^2 = 0 and the likelihood unbounded"
-        mend = f" Pass n_components={n - 2} or fewer, or add rows." if n > 2 else " Add rows."
+        mend = f" Pass n_components={most} or fewer, or add rows." if most > 0 else " Add rows."
         raise ModelError(one_sample_message(n, q + 2, why) + mend)
     return q
 
