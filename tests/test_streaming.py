@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 from ancestral import PPCA, LinearGaussian, streaming
 from ancestral.base import FromStatistics, NotFittedError
-from ancestral.errors import AncestralError, DataError, FormatError, ModelError
+from ancestral.errors import AncestralError, AncestralWarning, DataError, FormatError, ModelError
 from tests.zoo import ZOO, Entry
 
 STREAMED = pytest.mark.parametrize(
@@ -55,6 +55,24 @@ def test_partial_fit_gives_the_model_of_fit(entry: Entry) -> None:
     )
     model.fit(*entry.data)  # starts over
     np.testing.assert_array_equal(model.log_density(*entry.data), whole.log_density(*entry.data))
+
+
+def test_a_stream_says_once_what_every_part_of_it_shows() -> None:
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(60, 3)), np.full(60, 0.1)])
+    y = rng.normal(size=60)
+
+    def stream(model: Any) -> None:
+        for start in range(0, 60, 10):
+            model.partial_fit(X[start : start + 10], y[start : start + 10])
+
+    for model, says in ((PPCA(1), "columns are constant"), (LinearGaussian(), "collinear")):
+        for _ in range(2):  # a stream of its own after fit
+            with pytest.warns(AncestralWarning, match=says) as caught:
+                stream(model)
+            assert len(caught) == 1
+            with pytest.warns(AncestralWarning, match=says):
+                model.fit(X, y)
 
 
 @settings(max_examples=30, deadline=None)

@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
-from ancestral._validation import FEWER_ROWS, within_memory
+from ancestral._validation import FEWER_ROWS, each_warning_once, within_memory
 from ancestral.errors import AncestralError, ModelError, UndeterminedError
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
@@ -178,6 +178,7 @@ class FromStatistics(ABC):
 
     _seen: Any
     _undetermined: str
+    _said: Any = ()  # the warnings so far, between calls of partial_fit
 
     @abstractmethod
     def _statistics(self, *data: NDArray) -> Any:
@@ -212,13 +213,16 @@ class FromStatistics(ABC):
         Notes
         -----
         After all chunks, the model is that of `fit` on all rows at once. `fit` starts over, and so
-        does the first call after it. A chunk that is refused counts for nothing.
+        does the first call after it. A chunk that is refused counts for nothing, and each kind of
+        warning is given once.
         """
         return self._add(X, y)
 
     def _add(self, *chunk: Any) -> Self:
         """Add the statistics of one chunk, and solve where they are enough."""
-        with unchanged_by_errors(self):
+        said = set() if self._seen is None else set(self._said)
+        with unchanged_by_errors(self), each_warning_once(said):
+            self._said = said
             fresh = self._statistics(*self._check_chunk(*chunk, reset=self._seen is None))  # type: ignore[attr-defined]
             if self._seen is None:
                 self._forget()  # an earlier fit, to other data

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -294,9 +295,27 @@ def check_n_samples(n_samples: Any, row_bytes: int = 0) -> int:
     return n_samples
 
 
+_said: ContextVar[set[tuple[str, int]] | None] = ContextVar("_said", default=None)
+
+
+@contextmanager
+def each_warning_once(said: set[tuple[str, int]]) -> Iterator[None]:
+    """Leave out warnings that are in `said`, by their place in the package; add the others."""
+    token = _said.set(said)
+    try:
+        yield
+    finally:
+        _said.reset(token)
+
+
 def warn(message: str) -> None:
     """Warn at the caller's own line, however deep in the package the reason was found."""
     depth, frame = 1, sys._getframe()
+    if (said := _said.get()) is not None and frame.f_back is not None:
+        place = frame.f_back.f_code.co_filename, frame.f_back.f_lineno
+        if place in said:
+            return
+        said.add(place)
     while frame.f_back is not None and f"{frame.f_globals['__name__']}.".startswith("ancestral."):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, AncestralWarning, stacklevel=depth)
