@@ -211,3 +211,34 @@ def test_graphs_that_name_their_features_differently_do_not_go_together() -> Non
         InnerProductGraph().fit([one, two])
     with pytest.raises(DataError, match="2 names for 3 features"):
         Graph(np.eye(3), E, feature_names=("a", "b"))
+
+
+TWO = """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
+<key id="r" for="node" attr.name="race" attr.type="string"/>
+<graph edgedefault="undirected"><node id="a"><data key="r">W</data></node>
+<node id="b"><data key="r">B</data></node><edge source="a" target="b"/></graph>
+<graph edgedefault="undirected"><node id="a"><data key="r">W</data></node>
+<node id="b"><data key="r">H</data></node></graph></graphml>"""
+
+
+def test_graphs_of_one_file_have_the_levels_of_them_all(tmp_path: Path) -> None:
+    pytest.importorskip("defusedxml", reason="GraphML is an extra")
+    path = tmp_path / "two.graphml"
+    path.write_text(TWO)
+    one, two = read_graphs(path, categorical=["race"])
+    assert one.feature_names == two.feature_names == ("race=B", "race=H", "race=W")
+    np.testing.assert_array_equal(one.features, [[0, 0, 1], [1, 0, 0]])
+    wider = read_graphs(path, categorical={"race": ["A", "B", "H", "W"]})
+    assert wider[1].feature_names == ("race=A", "race=B", "race=H", "race=W")
+    with pytest.raises(DataError, match=r"node 'b' has 'race' = 'H', none of the levels given: W"):
+        read_graphs(path, categorical={"race": ["W", "B"]})
+
+
+def test_names_of_features_are_written_with_the_graphs(tmp_path: Path) -> None:
+    X, E = np.eye(3)[:, :2], np.zeros((3, 3))
+    path = write_graphs(tmp_path / "g.npz", [Graph(X, E, ("age", "sex=F")), (X, E)])
+    assert [graph.feature_names for graph in read_graphs(path)] == [("age", "sex=F")] * 2
+    assert read_graphs(write_graphs(path, Graph(X, E)))[0].feature_names is None
+    np.savez(path, features=X, adjacency=E, feature_names=np.arange(2))
+    with pytest.raises(FormatError, match="'feature_names' must hold one text for each feature"):
+        read_graphs(path)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ancestral.errors import DataError
 
 Nodes = Mapping[Any, Mapping[str, Any]]
+Categorical = Sequence[str] | Mapping[str, Sequence[Any]]
 MOST_LEVELS = 1_000
 _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 
@@ -26,7 +27,7 @@ _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 def features_of(
     nodes: Nodes,
     attributes: Sequence[str] | None,
-    categorical: Sequence[str],
+    categorical: Categorical,
     name: str,
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Return features (n_nodes, n_features) and the names of their columns.
@@ -36,23 +37,24 @@ def features_of(
     nodes : mapping of id to attributes
     attributes : sequence of str, optional
         Which are features, in this order; all in the order in which they first occur when None.
-    categorical : sequence of str
-        Which of them are groups.
+    categorical : sequence of str, or mapping of str to levels
+        Which of them are groups, and of which levels: those that occur, where none are given.
     name : str
         Of the graph, for messages.
 
     Raises
     ------
     DataError
-        Naming the node: an attribute is missing, not a number, or not finite.
+        Naming the node: an attribute is missing, not a number, not finite, or of no given level.
     """
     attributes = [attributes] if isinstance(attributes, str) else attributes
-    categorical = [categorical] if isinstance(categorical, str) else list(categorical)
+    groups = [categorical] if isinstance(categorical, str) else list(categorical)
+    given = categorical if isinstance(categorical, Mapping) else {}
     if attributes is None:
         attributes = list(dict.fromkeys(key for values in nodes.values() for key in values))
     if not attributes:
         raise DataError(f"{name}: its nodes have no attributes; each needs at least one number.")
-    unknown = [key for key in categorical if key not in attributes]
+    unknown = [key for key in groups if key not in attributes]
     if unknown:
         raise DataError(
             f"{name}: categorical attribute {unknown[0]!r} is none of {', '.join(attributes)}."
@@ -60,7 +62,10 @@ def features_of(
     blocks, names = [], []
     for key in attributes:
         values = _values(nodes, key, name)
-        block, labels = (_indicators if key in categorical else _numbers)(values, key, name)
+        if key in groups:
+            block, labels = _indicators(values, key, name, given.get(key))
+        else:
+            block, labels = _numbers(values, key, name)
         blocks.append(block)
         names.extend(labels)
     return np.column_stack(blocks), names
@@ -102,10 +107,36 @@ def _numbers(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, l
     return np.array(rows, np.float64), names
 
 
-def _indicators(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, list[str]]:
+def common_levels(graphs: Sequence[tuple[str, Nodes]], categorical: Categorical) -> Categorical:
+    """Return the levels that occur in any of several graphs, by name, unless they are given."""
+    if isinstance(categorical, Mapping) or len(graphs) < 2:
+        return categorical
+    return {
+        key: list(
+            dict.fromkeys(
+                _level(held[key], node, key, name)
+                for name, nodes in graphs
+                for node, held in nodes.items()
+                if key in held
+            )
+        )
+        for key in ([categorical] if isinstance(categorical, str) else categorical)
+    }
+
+
+def _indicators(
+    values: Mapping[Any, Any], key: str, name: str, given: Sequence[Any] | None
+) -> tuple[NDArray, list[str]]:
     """Return a column of 0 and 1 for each level of a categorical attribute."""
     texts = [_level(value, node, key, name) for node, value in values.items()]
-    levels = sorted(set(texts), key=_numbers_first)
+    known = texts if given is None else [_level(level, "given", key, name) for level in given]
+    levels = sorted(set(known), key=_numbers_first)
+    odd = next((k for k, text in enumerate(texts) if text not in set(levels)), None)
+    if odd is not None:
+        raise DataError(
+            f"{name}: node {list(values)[odd]!r} has {key!r} = {texts[odd]!r}, none of the levels "
+            f"given: {', '.join(levels[:8])}. Add it to them."
+        )
     if len(levels) > MOST_LEVELS:
         raise DataError(
             f"{name}: {key!r} has {len(levels)} levels, over the limit of {MOST_LEVELS}: "

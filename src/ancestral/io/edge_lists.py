@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
+from ancestral.io.attributes import Categorical
 from ancestral.io.files import PathLike, Source
 from ancestral.io.graphs import MAX_BYTES, assemble
 from ancestral.io.kinds import recognise
@@ -23,7 +24,7 @@ def read_edge_list(
     *,
     key: str | None = None,
     attributes: Sequence[str] | None = None,
-    categorical: Sequence[str] = (),
+    categorical: Categorical = (),
     max_bytes: int = MAX_BYTES,
 ) -> Graph:
     """Read a graph from a `.csv` of edges and a `.csv` of nodes, gzipped or not.
@@ -39,7 +40,7 @@ def read_edge_list(
         The column of ids in `nodes`; the first when not given.
     attributes : sequence of str, optional
         Which columns are the features, in this order; all but the ids when not given.
-    categorical : sequence of str
+    categorical : sequence of str, or mapping of str to levels
         Which of these are groups: each level becomes a feature of 0 and 1.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
@@ -86,7 +87,7 @@ def from_frames(
     *,
     key: str | None = None,
     attributes: Sequence[str] | None = None,
-    categorical: Sequence[str] = (),
+    categorical: Categorical = (),
 ) -> Graph:
     """Return a graph from a dataframe of edges and a dataframe of nodes.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
-from ancestral.io.attributes import features_of
+from ancestral.io.attributes import Categorical, common_levels, features_of
 from ancestral.io.files import PathLike, Source
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 512 << 20
 R_NETWORK = ("na", "vertex.names")
+NAMES = "feature_names"  # of an .npz of graphs: one text for each feature, of them all
 _NUMBERED = re.compile(r"(features|adjacency|edges)_(\d+)", re.ASCII)
 
 
@@ -34,7 +35,7 @@ def read_graphs(
     path: PathLike,
     *,
     attributes: Sequence[str] | None = None,
-    categorical: Sequence[str] = (),
+    categorical: Categorical = (),
     max_bytes: int = MAX_BYTES,
 ) -> list[Graph]:
     """Read graphs with node features.
@@ -45,15 +46,17 @@ def read_graphs(
         One of: a pickled list of tuples (features, adjacency), or one such tuple; an `.npz` with
         arrays `features` and `adjacency`, either of one graph or stacked, (n_graphs, n, m) and
         (n_graphs, n, n), or numbered `features_0`, `adjacency_0`, ..., where a large graph has
-        `edges_0` (two node numbers from 0 in a row, each edge once) in place of its adjacency; an
-        `.npz` with one array `edges` and, beside it, `features` or an array of numbers or text for
-        each node attribute; GraphML, undirected, with node attributes. Gzipped or not (an .npz
-        not).
+        `edges_0` (two node numbers from 0 in a row, each edge once) in place of its adjacency, and
+        `feature_names` may name the columns; an `.npz` with one array `edges` and, beside it,
+        `features` or an array of numbers or text for each node attribute; GraphML, undirected, with
+        node attributes. Gzipped or not (an .npz not).
     attributes : sequence of str, optional
         Which node attributes (of GraphML, or beside `edges`) are the features, in this order.
         Default: all, in the order in which they first occur.
-    categorical : sequence of str
+    categorical : sequence of str, or mapping of str to levels
         Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
+        The levels are those that occur in any graph of the file; give them, as in
+        {"Race": ["Black", "White"]}, where files are read one by one and fitted together.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
 
@@ -78,6 +81,7 @@ def read_graphs(
             from ancestral.io.graphml import parse_graphml
 
             parts = parse_graphml(source.read_all(), source.name, source.size)
+            categorical = common_levels([part[:2] for part in parts], categorical)
             return [
                 assemble(nodes, edges, attributes, name, categorical=categorical)
                 for name, nodes, edges in parts
@@ -92,15 +96,16 @@ def read_graphs(
                 "none: features are the array of that name."
             )
         pairs = _stacks(archive) if archive else _pairs_of(read_pickle(source), source.name)
+        names = _names_in(archive) if archive else None
         alone = len(pairs) == 1
         return [
-            make_graph(X, E, source.name if alone else f"{source.name}: graph {i}")
+            make_graph(X, E, source.name if alone else f"{source.name}: graph {i}", names)
             for i, (X, E) in enumerate(pairs)
         ]
 
 
 def from_networkx(
-    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Sequence[str] = ()
+    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Categorical = ()
 ) -> Graph:
     """Return a networkx graph as features and adjacency.
 
@@ -111,8 +116,10 @@ def from_networkx(
     attributes : sequence of str, optional
         Which node attributes are the features, in this order. Default: all, in the order in
         which they first occur. An attribute may be a number or a vector of numbers.
-    categorical : sequence of str
+    categorical : sequence of str, or mapping of str to levels
         Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
+        The levels are those that occur; give them, as in {"Race": ["Black", "White"]}, where
+        graphs are fitted together.
 
     Returns
     -------
@@ -143,7 +150,7 @@ def from_networkx(
 
 
 def from_igraph(
-    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Sequence[str] = ()
+    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Categorical = ()
 ) -> Graph:
     """Return an igraph graph as features and adjacency.
 
@@ -186,7 +193,7 @@ def assemble(
     attributes: Sequence[str] | None,
     name: str,
     *,
-    categorical: Sequence[str] = (),
+    categorical: Categorical = (),
 ) -> Graph:
     """Return the graph of nodes (id to attributes) and edges between ids."""
     from ancestral.graph.graphs import repeated_edge, symmetric
@@ -273,7 +280,7 @@ def _is_pair(value: Any) -> bool:
 
 
 def _attributed(
-    archive: Archive, attributes: Sequence[str] | None, categorical: Sequence[str]
+    archive: Archive, attributes: Sequence[str] | None, categorical: Categorical
 ) -> Graph:
     """Return the graph of an .npz of edges and an array for each node attribute.
 
@@ -301,9 +308,19 @@ def _attributed(
     return assemble(nodes, ends.tolist(), attributes, name, categorical=categorical)
 
 
+def _names_in(archive: Archive) -> list[str] | None:
+    """Return the features' names that an .npz of graphs holds, if any."""
+    if NAMES not in archive.keys:
+        return None
+    names = archive.read_values(NAMES)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FormatError(f"{archive.name}: {NAMES!r} must hold one text for each feature.")
+    return names
+
+
 def _stacks(archive: Archive) -> list[tuple[NDArray, Any]]:
     """Return the pairs of an .npz: single, stacked or numbered."""
-    keys = set(archive.keys)
+    keys = set(archive.keys) - {NAMES}
     if keys == {"features", "edges"}:
         X = archive.read("features")
         return [(X, _adjacency_of(archive.read("edges"), len(X), f"{archive.name}: edges"))]

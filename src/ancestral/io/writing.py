@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,6 @@ from ancestral.errors import DataTypeError, FormatError, SaveError
 from ancestral.io.dtypes import parse_dtype
 from ancestral.io.files import PathLike
 from ancestral.model_file import write_atomically
-
-if TYPE_CHECKING:
-    from ancestral.graph.inner_product import Graph
 
 
 def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = None) -> Path:
@@ -81,16 +78,17 @@ def _as_csv(array: NDArray, names: Sequence[str] | None) -> str:
     return text.getvalue()
 
 
-def write_graphs(path: PathLike, graphs: Sequence[Graph]) -> Path:
+def write_graphs(path: PathLike, graphs: Any) -> Path:
     """Write graphs to an `.npz` that `read_graphs` takes back, whole or not at all.
 
-    Those with a sparse adjacency are written as edges, two ends in a row.
+    Those with a sparse adjacency are written as edges, two ends in a row; the features' names, if
+    they have any, once.
 
     Parameters
     ----------
     path : str or path-like
         Ends in `.npz`.
-    graphs : sequence of Graph
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
 
     Returns
     -------
@@ -98,13 +96,20 @@ def write_graphs(path: PathLike, graphs: Sequence[Graph]) -> Path:
 
     Raises
     ------
+    DataError
+        For what is no graph.
     SaveError
         For another ending, or when the disk refuses; an old file is then untouched.
     """
-    path = Path(path)
+    from ancestral.graph.graphs import as_graphs
+
+    path, graphs = Path(path), as_graphs(graphs)
     if path.suffix != ".npz":
         raise SaveError(f"{path}: graphs are written as .npz; end the name so.")
     arrays: dict[str, NDArray] = {}
+    names = next((graph.feature_names for graph in graphs if graph.feature_names), None)
+    if names is not None:
+        arrays["feature_names"] = np.array(names)
     for k, graph in enumerate(graphs):
         arrays[f"features_{k}"] = np.asarray(graph.features)
         if graph.is_sparse:
