@@ -101,9 +101,11 @@ def _polars(x: Array, _: Path) -> Any:
 
     if x.shape[-1:] == (0,):
         return x
-    if x.ndim == 1:
-        return pl.Series(x.tolist())
-    return pl.DataFrame({name: c.tolist() for name, c in zip(_names(x), x.T)})
+    def column(values: Array) -> Any:  # words beside NaN have null for it
+        plain = values.tolist()
+        return pl.Series([None if v != v else v for v in plain] if x.dtype.hasobject else plain)
+
+    return column(x) if x.ndim == 1 else pl.DataFrame(dict(zip(_names(x), map(column, x.T))))
 
 
 def _memmap(x: Array, folder: Path) -> Any:
