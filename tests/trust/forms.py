@@ -101,6 +101,7 @@ def _polars(x: Array, _: Path) -> Any:
 
     if x.shape[-1:] == (0,):
         return x
+
     def column(values: Array) -> Any:  # words beside NaN have null for it
         plain = values.tolist()
         return pl.Series([None if v != v else v for v in plain] if x.dtype.hasobject else plain)

@@ -250,10 +250,10 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
             q = selection.checked_n_components(self.n_components, n, d)
         found = missing.fit(X, q, tol=self.tol, max_iter=self.max_iter)
         if not found.converged:
+            gain = f", the last of which gained {found.gain:.2g} nats per known entry"
             warn(
-                f"EM stopped after max_iter={self.max_iter} steps, the last of which gained "
-                f"{found.gain:.2g} nats per known entry (tol={self.tol:g}). Raise max_iter, or "
-                "pass fewer components."
+                f"EM stopped after max_iter={self.max_iter} steps{gain * (found.gain < np.inf)} "
+                f"(tol={self.tol:g}). Raise max_iter, or pass fewer components."
             )
         degenerate.warn_of_odd_columns(mean, spread, single=X.dtype == np.float32)
         U, singular, _ = np.linalg.svd(found.factors.loadings, full_matrices=False)
