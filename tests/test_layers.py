@@ -31,6 +31,7 @@ LAYERS = (
         "_decomposition",
         "statistics",
         "_arrays",
+        "_fingerprint",
         "model_file",
         "checkpoints",
         "descent",

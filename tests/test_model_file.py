@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,24 @@ def test_links_are_followed_and_pipes_refused(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="not a file"):
         model_file.write_atomically(pipe, b"new")
     assert pipe.is_fifo()
+
+
+def test_a_file_names_the_data_of_its_fit_whatever_form_they_had(path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    model = ancestral.PPCA(1).fit(X)
+    known = model.data_fingerprint_
+    for same in (X.astype(np.float64), np.asfortranarray(X), X.astype(">f8"), X.tolist()):
+        assert ancestral.PPCA(1).fit(same).data_fingerprint_ == known
+    assert re.fullmatch("[0-9a-f]{64}", known)
+    assert ancestral.load(model.save(path)).data_fingerprint_ == known
+    assert known.encode() in path.read_bytes()
+    X[3, 1] += 1
+    assert ancestral.PPCA(1).fit(X).data_fingerprint_ != known
+    assert model.partial_fit(X).data_fingerprint_ == ""  # a stream's is of no one set of rows
+
+
+@EVERY
+def test_every_fit_has_a_fingerprint_of_its_data(entry: Entry, path: Path) -> None:
+    model = entry.fit()
+    assert model.data_fingerprint_ == entry.fit().data_fingerprint_ != ""
+    assert ancestral.load(model.save(path)).data_fingerprint_ != ""

@@ -31,6 +31,8 @@ def facts_of(model: Any) -> dict[str, Any]:
         facts["target"] = model.target_name_
     if hasattr(model, "standard_errors_") and getattr(model, "coef_", None) is not None:
         facts["coefficients"] = _coefficients(model)
+    if model.data_fingerprint_:
+        facts["data_fingerprint"] = model.data_fingerprint_
     return facts
 
 

@@ -54,6 +54,15 @@ class Model(BaseEstimator, ABC):
 
     _seen: Any = None  # statistics so far, between calls of partial_fit
     _undetermined: str = ""  # why these do not determine the parameters yet
+    _data_fingerprint: str = ""
+
+    @property
+    def data_fingerprint_(self) -> str:
+        """What `fit` was given, as 64 hexadecimal digits; "" after streams, and of older files.
+
+        Equal data give equal fingerprints in every dtype, memory order and container.
+        """
+        return self._data_fingerprint
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fitted model to one file: no code in it, checksummed, replaced atomically.
@@ -178,6 +187,7 @@ class FromStatistics(ABC):
 
     _seen: Any
     _undetermined: str
+    _data_fingerprint: str
     _said: Any = ()  # the warnings so far, between calls of partial_fit
 
     @abstractmethod
@@ -227,7 +237,7 @@ class FromStatistics(ABC):
             if self._seen is None:
                 self._forget()  # an earlier fit, to other data
             self._seen = fresh if self._seen is None else self._seen + fresh
-            self._undetermined = ""
+            self._undetermined = self._data_fingerprint = ""
             if self._is_enough(self._seen):
                 try:
                     self._solve(self._seen)

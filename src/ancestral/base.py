@@ -18,6 +18,7 @@ from sklearn.base import DensityMixin, RegressorMixin
 from sklearn.utils import Tags
 
 from ancestral import _arrays
+from ancestral._fingerprint import fingerprint
 from ancestral._model import (
     FromStatistics,
     MaximumLikelihood,
@@ -75,7 +76,9 @@ class Density(DensityMixin, Model):
         """
         with unchanged_by_errors(self):
             self._seen = None
-            self._fit(self._check_rows(X, reset=True))
+            rows = self._check_rows(X, reset=True)
+            self._fit(rows)
+            self._data_fingerprint = fingerprint(rows)
         return self
 
     @within_memory(FEWER_ROWS)
@@ -225,7 +228,9 @@ class ConditionalDensity(RegressorMixin, Model):
         """
         with unchanged_by_errors(self):
             self._seen = None
-            self._fit(*self._check_chunk(X, y, reset=True))
+            data = self._check_chunk(X, y, reset=True)
+            self._fit(*data)
+            self._data_fingerprint = fingerprint(*data)
         return self
 
     @within_memory(FEWER_ROWS)

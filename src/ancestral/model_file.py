@@ -1,8 +1,9 @@
 """The saved format: one file, no code in it, checksummed, written atomically.
 
 A model file is a safetensors file. Its metadata hold the format's name and version, the class,
-a JSON document (parameters, and fitted values in which arrays are named), and a SHA-256 of the
-whole file with the digest's own 64 characters read as zeros. Loading checks the digest before it
+a JSON document (parameters, and fitted values in which arrays are named), a fingerprint of the data
+that it was fitted to, and a SHA-256 of the whole file with the digest's own 64 characters read as
+zeros. Loading checks the digest before it
 builds anything, and builds only classes in the registry below.
 """
 
@@ -24,6 +25,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._fingerprint import checked_fingerprint
 from ancestral.errors import FormatError, SaveError
 
 FORMAT = "ancestral-model"
@@ -72,7 +74,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     if name not in REGISTRY:
         raise SaveError(f"{name} has no saved form; models that have: {', '.join(REGISTRY)}.")
     path = Path(path)
-    write_atomically(path, _to_bytes(name, model.get_params(deep=False), model._fitted_state()))
+    params, state = model.get_params(deep=False), model._fitted_state()
+    write_atomically(path, _to_bytes(name, params, state, model.data_fingerprint_))
     return path
 
 
@@ -108,6 +111,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         cls = getattr(importlib.import_module(REGISTRY[name]), name)
         model = cls(**params)
         model._restore(state)
+        model._data_fingerprint = checked_fingerprint(header.get("data_fingerprint", ""))
     except FormatError:
         raise
     except ImportError:
@@ -258,7 +262,7 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any]) -> bytes:
+def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any], data: str = "") -> bytes:
     """Return the whole file of a model."""
     arrays: dict[str, NDArray] = {}
     params = _without_generators(params)
@@ -271,6 +275,7 @@ def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any]) -> bytes
         "format_version": str(FORMAT_VERSION),
         "class": name,
         "document": json.dumps(document, allow_nan=False),
+        "data_fingerprint": data,
     }
     return _signed(arrays, metadata)
 

@@ -80,7 +80,7 @@ def fit_chunks(model: M, chunks: Any) -> M:
         else:  # one at a time: what yields them may write each over the last
             for data in checked:
                 total = total + model._statistics(*data)
-        model._seen = None
+        model._seen, model._data_fingerprint = None, ""
         model._solve(total)
     return model
 
@@ -270,7 +270,7 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     total, width = found
     with unchanged_by_errors(model):
         _remember_width(model, width)
-        model._seen = None
+        model._seen, model._data_fingerprint = None, ""
         model._solve(total)
     return model
 

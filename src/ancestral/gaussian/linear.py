@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
+from ancestral._fingerprint import fingerprint
 from ancestral._validation import (
     FEWER_ROWS,
     check_integer,
@@ -153,7 +154,9 @@ class LinearGaussian(MaximumLikelihood, FromStatistics, LineInference):
         plain = sample_weight is None and self.degree == 1  # sums then show what is not finite
         with unchanged_by_errors(self):
             self._seen = None
-            self._fit(*self._check_chunk(X, y, sample_weight, reset=True, finite=not plain))
+            data = self._check_chunk(X, y, sample_weight, reset=True, finite=not plain)
+            self._fit(*data)
+            self._data_fingerprint = fingerprint(*data)
         return self
 
     def _check_chunk(

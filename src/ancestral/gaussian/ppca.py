@@ -250,10 +250,11 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
             q = selection.checked_n_components(self.n_components, n, d)
         found = missing.fit(X, q, tol=self.tol, max_iter=self.max_iter)
         if not found.converged:
-            last = f", the last of which gained {found.gain:.2g} nats per known entry"
+            gain = f", the last of which gained {found.gain:.2g} nats per known entry"
+            last = gain if found.gain < np.inf else ""
             warn(
-                f"EM stopped after max_iter={self.max_iter} steps{last if np.isfinite(found.gain) else ''} "
-                f"(tol={self.tol:g}). Raise max_iter, or pass fewer components."
+                f"EM stopped after max_iter={self.max_iter} steps{last} (tol={self.tol:g}). Raise "
+                "max_iter, or pass fewer components."
             )
         degenerate.warn_of_odd_columns(mean, spread, single=X.dtype == np.float32)
         U, singular, _ = np.linalg.svd(found.factors.loadings, full_matrices=False)

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import clone
 
+from ancestral._fingerprint import fingerprint
 from ancestral._validation import (
     FEWER_GRAPHS,
     as_generator,
@@ -207,6 +208,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             (graphs,) = self._check_chunk(graphs, y, reset=True)
             warn_of_odd_graphs(graphs)
             self._solve(self._settled(graphs))
+            self._data_fingerprint = fingerprint(graphs)
         return self
 
     def _settled(self, graphs: list[Graph]) -> PairStatistics:
@@ -265,8 +267,8 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         -------
         PairStatistics
             With log_likelihood(a, b), gradient(a, b) and information(a, b), and merged by `+`.
-            Where graphs are compressed they hold near the model's (a, b), or before it is fitted
-            near the graphs' own: see `approximation_error(a, b)`. Pass pairs="visited" else.
+            Of compressed graphs they hold near the model's (a, b), or before it is fitted near the
+            graphs' own: see `approximation_error(a, b)`; pass pairs="visited" elsewhere.
         """
         checked = as_graphs(graphs, n_features=getattr(self, "n_features_", None))
         at = (self.slope_, self.intercept_) if hasattr(self, "slope_") else None
@@ -276,15 +278,13 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self._check_solvable(statistics)
         objective = self._objective(statistics)
         settings = {"max_iter": self.max_iter, "tol": self.tol, "random_state": self.random_state}
-        history = climb(objective, self.solver, **settings)
+        self.history_ = history = climb(objective, self.solver, **settings)
         a, b = history[-1]["a"], history[-1]["b"]
-        error = tolerable_error(objective, a, b)
-        self.history_ = history
         self.slope_, self.intercept_ = a, b
         self.log_likelihood_ = statistics.log_likelihood(a, b)
         self.covariance_ = objective.covariance(a, b)
         self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
-        self.approximation_error_ = error
+        self.approximation_error_ = tolerable_error(objective, a, b)
         self.n_pairs_ = statistics.n_pairs
         last = history[-1]["gradient_norm"]
         if len(history) > self.max_iter and last > self.tol:

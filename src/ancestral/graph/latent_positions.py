@@ -25,6 +25,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from ancestral._fingerprint import fingerprint
 from ancestral._validation import (
     FEWER_GRAPHS,
     as_generator,
@@ -192,6 +193,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
             self.log_likelihood_ = likelihood.log_likelihood(X, b)
             self.history_ = history
             self.n_pairs_ = likelihood.n_pairs
+            self._data_fingerprint = fingerprint(links.data, links.indices, links.indptr)
         return self
 
     def _check_parameters(self, n_nodes: int) -> int:
