@@ -142,6 +142,7 @@ def ways_to_fit(entry: Entry) -> list[Callable[[Any, tuple[Any, ...]], Any]]:
     return ways
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit starts anew")
 @EVERY
 def test_an_interrupted_fit_leaves_the_model_as_it_was(entry: Entry, tmp_path: Any) -> None:
     fitted, other = entry.fit(), part_of(entry, slice(1, None))
@@ -171,6 +172,7 @@ def test_an_interrupted_chunk_counts_for_nothing(entry: Entry) -> None:
         np.testing.assert_array_equal(log_density(model.partial_fit(*second), entry), wanted)
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit starts anew")
 @pytest.mark.parametrize("fitted_before", [False, True])
 def test_too_few_rows_in_chunks_leave_a_model_unfitted(fitted_before: bool) -> None:
     """Also one that an earlier `fit` had fitted, to other columns."""

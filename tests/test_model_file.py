@@ -223,7 +223,7 @@ def test_a_file_names_the_data_of_its_fit_whatever_form_they_had(path: Path) -> 
     assert known.encode() in path.read_bytes()
     X[3, 1] += 1
     assert ancestral.PPCA(1).fit(X).data_fingerprint_ != known
-    assert model.partial_fit(X).data_fingerprint_ == ""  # a stream's is of no one set of rows
+    assert PPCA(1).partial_fit(X).data_fingerprint_ == ""  # a stream's is of no one set of rows
 
 
 @EVERY
@@ -231,3 +231,9 @@ def test_every_fit_has_a_fingerprint_of_its_data(entry: Entry, path: Path) -> No
     model = entry.fit()
     assert model.data_fingerprint_ == entry.fit().data_fingerprint_ != ""
     assert ancestral.load(model.save(path)).data_fingerprint_ != ""
+
+
+def test_a_private_model_stays_private(path: Path) -> None:
+    model = PPCA(1).fit(CLOUD)
+    model.save(path).chmod(0o600)
+    assert model.save(path).stat().st_mode & 0o777 == 0o600

@@ -57,6 +57,16 @@ def test_partial_fit_gives_the_model_of_fit(entry: Entry) -> None:
     np.testing.assert_array_equal(model.log_density(*entry.data), whole.log_density(*entry.data))
 
 
+@STREAMED
+def test_a_stream_after_a_fit_starts_anew_and_says_so(entry: Entry) -> None:
+    model = entry.fit()
+    with pytest.warns(AncestralWarning, match="partial_fit starts anew"):
+        model.partial_fit(*entry.data)
+    np.testing.assert_allclose(
+        model.log_density(*entry.data), entry.fit().log_density(*entry.data), rtol=1e-9
+    )
+
+
 def test_a_stream_says_once_what_every_part_of_it_shows() -> None:
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(60, 3)), np.full(60, 0.1)])
@@ -67,12 +77,11 @@ def test_a_stream_says_once_what_every_part_of_it_shows() -> None:
             model.partial_fit(X[start : start + 10], y[start : start + 10])
 
     for model, says in ((PPCA(1), "columns are constant"), (LinearGaussian(), "collinear")):
-        for _ in range(2):  # a stream of its own after fit
-            with pytest.warns(AncestralWarning, match=says) as caught:
-                stream(model)
-            assert len(caught) == 1
-            with pytest.warns(AncestralWarning, match=says):
-                model.fit(X, y)
+        with pytest.warns(AncestralWarning, match=says) as caught:
+            stream(model)
+        assert len(caught) == 1
+        with pytest.warns(AncestralWarning, match=says):
+            model.fit(X, y)
 
 
 @settings(max_examples=30, deadline=None)

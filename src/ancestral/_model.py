@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
-from ancestral._validation import FEWER_ROWS, each_warning_once, within_memory
+from ancestral._validation import FEWER_ROWS, each_warning_once, warn, within_memory
 from ancestral.errors import AncestralError, ModelError, UndeterminedError
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
@@ -223,8 +223,8 @@ class FromStatistics(ABC):
         Notes
         -----
         After all chunks, the model is that of `fit` on all rows at once. `fit` starts over, and so
-        does the first call after it. A chunk that is refused counts for nothing, and each kind of
-        warning is given once.
+        does the first call after it, or after loading, with a warning. A chunk that is refused
+        counts for nothing, and each kind of warning is given once.
         """
         return self._add(X, y)
 
@@ -234,8 +234,12 @@ class FromStatistics(ABC):
         with unchanged_by_errors(self), each_warning_once(said):
             self._said = said
             fresh = self._statistics(*self._check_chunk(*chunk, reset=self._seen is None))  # type: ignore[attr-defined]
-            if self._seen is None:
-                self._forget()  # an earlier fit, to other data
+            if self._seen is None and self._learnt():  # type: ignore[attr-defined]
+                warn(
+                    "partial_fit starts anew: an earlier fit, or a model from a file, keeps no "
+                    "statistics to add to, and is dropped. Stream all rows through partial_fit."
+                )
+                self._forget()
             self._seen = fresh if self._seen is None else self._seen + fresh
             self._undetermined = self._data_fingerprint = ""
             if self._is_enough(self._seen):

@@ -241,7 +241,11 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            if number is None:
+                continue
+            # `nohup` is heeded; but every job in the background ignores Ctrl-C, and still has to
+            # save where someone sends it
+            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
                 before[number] = signal.signal(number, note)
     try:
         yield lambda: noted[0] if noted else None

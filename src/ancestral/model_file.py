@@ -152,6 +152,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():  # a private model stays private
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise SaveError(_why_not_written(path, len(data), error)) from None

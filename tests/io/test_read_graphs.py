@@ -255,3 +255,20 @@ def test_without_defusedxml_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "defusedxml", None)
     with pytest.raises(MissingExtraError, match=r'pip install "ancestral\[graphs\]"'):
         read_graphs(put(tmp_path, "g.graphml", graphml(node("a"))))
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        b"<!-- " + b"<" * (2 << 20) + b" -->",
+        b"<![CDATA[" + b"<" * (2 << 20) + b"]]>",
+        b" " * (2 << 20),
+    ],
+    ids=["comment", "CDATA", "space"],
+)
+def test_texts_that_would_take_gigabytes_are_refused_unparsed(tmp_path, long):
+    pytest.importorskip("defusedxml", reason="GraphML is an extra")
+    path = tmp_path / "g.graphml"
+    path.write_bytes(b"<graphml><graph>" + long + b"</graph></graphml>")
+    with pytest.raises(FormatError, match=r"text or comment of more than|XML tags and"):
+        read_graphs(path)

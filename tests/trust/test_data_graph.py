@@ -315,6 +315,13 @@ def test_b64_dataframes_in_another_order_are_read_by_label() -> None:
         lambda: Graph(features, other), "rows of adjacency and the rows of features", "'x' at 1"
     )
 
+    numbered = pd.DataFrame(graph.adjacency).iloc[::-1, ::-1]
+    says = (
+        f"number the nodes in different orders: {graph.n_nodes - 1} at 0 where the other has 0",
+        "reset both",
+    )
+    refused(lambda: Graph(pd.DataFrame(graph.features), numbered), *says, kind=DataError)
+
 
 def test_b65_a_hundred_thousand_nodes(long: bool, note: Note) -> None:
     """Five thousand million pairs: fitted without visiting them, or refused with an estimate."""

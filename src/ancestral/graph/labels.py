@@ -2,7 +2,8 @@
 
 A pandas dataframe names its rows, and a matrix of edges its columns as well. Where the names of two
 sides are one set in two orders, the order of the features is meant, never the places. Names that
-only count the rows (0, 1, ...) say nothing.
+only count the rows (0, 1, ...) say nothing, unless the other side has these numbers in another
+order: either may then be meant, and they are refused.
 """
 
 from __future__ import annotations
@@ -42,12 +43,18 @@ def is_labelled(table: Any) -> bool:
 
 def _in_another_order(labels: list[Any], wanted: list[Any], one: str, other: str) -> bool:
     """Tell whether both name the same nodes in different orders; refuse different names."""
-    counted = list(range(len(labels)))
-    if labels == wanted or counted in (labels, wanted):
+    if labels == wanted:
         return False
-    if len({*labels}) == len(labels) and {*labels} == {*wanted}:
-        return True
+    is_counted = list(range(len(labels))) in (labels, wanted)
+    is_one_set = len({*labels}) == len(labels) and {*labels} == {*wanted}
+    if is_counted != is_one_set:  # names that only count, or one set of real names
+        return is_one_set
     i, odd = next((i, a) for i, (a, b) in enumerate(zip(labels, wanted, strict=True)) if a != b)
+    if is_counted:
+        raise DataError(
+            f"{one} and {other} number the nodes in different orders: {odd!r} at {i} where the "
+            f"other has {wanted[i]!r}. Reorder one by the other with .loc, or reset both indices."
+        )
     raise DataError(
         f"{one} and {other} name different nodes: {odd!r} at {i} where the other has "
         f"{wanted[i]!r}. Give both the same labels, or arrays in one order."
