@@ -228,3 +228,22 @@ def test_too_many_completions_are_refused_before_memory_is() -> None:
 def test_infinity_is_never_missing() -> None:
     with pytest.raises(AncestralError, match="inf at row 0, column 1"):
         TabularAutoregressive().fit(BITS).log_density([[0, np.inf, 0, 0, 0]])
+
+
+def test_too_many_completions_are_refused_before_they_are_walked_to(monkeypatch) -> None:
+    """Where nothing is ruled out, their number is known beforehand."""
+    rows = np.random.default_rng(0).integers(0, 2, (40, 30))
+    model = TabularAutoregressive(smoothing=1.0).fit(rows)
+    monkeypatch.setattr(TabularAutoregressive, "step", None)
+    given = np.full(30, np.nan)
+    given[:8] = 1
+    with pytest.raises(ModelError, match="22 unknown variables leave more than 1048576"):
+        model.log_density([given])
+
+
+def test_more_rows_than_can_be_held_are_refused() -> None:
+    model = TabularAutoregressive().fit(np.eye(4, dtype=int))
+    assert len(model.most_probable(10**9)[0]) == 4
+    flat = TabularAutoregressive(smoothing=1.0).fit(np.ones((1, 24), int))
+    with pytest.raises(ModelError, match="Ask for fewer rows"):
+        flat.most_probable(10**9)

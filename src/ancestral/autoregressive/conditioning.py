@@ -8,6 +8,7 @@ unknown values in order, each given only the earlier ones, is not conditioning.)
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,8 +44,12 @@ def completions(
     Raises
     ------
     ModelError
-        When more than 2**20 prefixes would have to be held at once.
+        When more than 2**20 prefixes would have to be held at once: beforehand, where the model
+        rules nothing out.
     """
+    if model._rules_nothing_out:
+        unknown = (len(model.categories_[i]) for i in np.flatnonzero(levels < 0))
+        _refuse_many(math.prod(unknown), levels)
     columns: list[NDArray[np.intp]] = []
     total = np.zeros(1)
     state, previous = model.start(1), None
@@ -54,16 +59,20 @@ def completions(
         if known >= 0:
             joint[:, np.arange(joint.shape[1]) != known] = -np.inf
         parent, previous = np.nonzero(joint > -np.inf)
-        if len(parent) > MAX_COMPLETIONS:
-            raise ModelError(
-                f"{int((levels < 0).sum())} unknown variables leave more than {MAX_COMPLETIONS} "
-                "possible completions. Give more of the row, or take an estimate: "
-                'method="smc".'
-            )
+        _refuse_many(len(parent), levels)
         total = joint[parent, previous]
         state = model.take(state, parent)
         columns = [column[parent] for column in columns] + [previous]
     return np.stack(columns, axis=1), total
+
+
+def _refuse_many(n_completions: int, levels: NDArray[np.intp]) -> None:
+    """Raise ModelError when there are too many completions to hold."""
+    if n_completions > MAX_COMPLETIONS:
+        raise ModelError(
+            f"{int((levels < 0).sum())} unknown variables leave more than {MAX_COMPLETIONS} "
+            'possible completions. Give more of the row, or take an estimate: method="smc".'
+        )
 
 
 def log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:

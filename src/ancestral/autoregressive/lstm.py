@@ -268,6 +268,10 @@ class LSTMAutoregressive(Sequential):
     # ---- what it is ---------------------------------------------------------------------------
 
     @property
+    def _rules_nothing_out(self) -> bool:
+        return True
+
+    @property
     def n_parameters_(self) -> int:
         """Number of stored weights."""
         return sum(value.size for value in self.weights_.values())

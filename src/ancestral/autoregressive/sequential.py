@@ -44,6 +44,11 @@ class Sequential(DiscreteDensity):
     `_log_density_levels(levels)`.
     """
 
+    @property
+    def _rules_nothing_out(self) -> bool:
+        """Whether every row is known to be possible, before any is looked at."""
+        return False
+
     @abstractmethod
     def start(self, n_samples: int) -> Any:
         """Return the state of `n_samples` rows of which nothing is known yet."""

@@ -200,6 +200,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         return sum(int((np.isfinite(p).sum(axis=1) > 1).sum()) for p in self.log_probabilities_)
 
     @property
+    def _rules_nothing_out(self) -> bool:
+        return self.smoothing > 0
+
+    @property
     def n_parameters_(self) -> int:  # type: ignore[override]
         """Stored contexts times (levels - 1)."""
         return sum(log_p.shape[0] * (log_p.shape[1] - 1) for log_p in self.log_probabilities_)
