@@ -235,10 +235,9 @@ def test_too_many_completions_are_refused_before_they_are_walked_to(monkeypatch)
     rows = np.random.default_rng(0).integers(0, 2, (40, 30))
     model = TabularAutoregressive(smoothing=1.0).fit(rows)
     monkeypatch.setattr(TabularAutoregressive, "step", None)
-    given = np.full(30, np.nan)
-    given[:8] = 1
+    levels = np.where(np.arange(30) < 8, 1, -1)
     with pytest.raises(ModelError, match="22 unknown variables leave more than 1048576"):
-        model.log_density([given])
+        conditioning.completions(model, levels)
 
 
 def test_more_rows_than_can_be_held_are_refused() -> None:

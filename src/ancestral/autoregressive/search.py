@@ -54,9 +54,8 @@ def most_probable_levels(
     ModelError
         When more than 2**20 prefixes are as probable as the k-th row.
     """
-    levels, log_p, dropped = _walk(
-        model, known, width=min(max(2 * k, BEAM), MAX_PREFIXES), above=-np.inf
-    )
+    width = min(max(2 * k, BEAM), MAX_PREFIXES)
+    levels, log_p, dropped = _walk(model, known, width=width, above=-np.inf)
     if dropped > 0:  # the beam let go of something: walk again with the bound it proved
         bound = np.sort(log_p)[-k] if len(log_p) >= k else -np.inf
         levels, log_p, dropped = _walk(model, known, width=None, above=bound - SLACK)
