@@ -18,6 +18,7 @@ from ancestral._validation import (
     describe_ragged,
     first_text,
     refuse_non_finite,
+    refuse_rounded,
     refuse_text,
     shape_of,
 )
@@ -62,8 +63,10 @@ def check_table(
         X = sequence_as_array(X)
     if isinstance(X, np.ndarray):
         X = _plain_array(X, numeric=numeric)
-    elif numeric and hasattr(X, "columns"):
-        _refuse_text_columns(X)
+    elif hasattr(X, "columns"):
+        _refuse_one_name_twice(X)
+        if numeric:
+            _refuse_text_columns(X)
     try:
         with as_ancestral_errors():
             checked = validate_data(
@@ -88,6 +91,11 @@ def check_table(
 def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
     """Return an array in a dtype and byte order that every routine takes; refuse odd ones."""
     _refuse_odd_shapes(X)
+    if np.ma.is_masked(X):  # what is masked is missing
+        X = np.where(np.ma.getmaskarray(X), np.nan, np.ma.getdata(X))
+    X = np.ma.getdata(X)
+    if numeric and X.dtype.kind in "iu":
+        refuse_rounded(X, "X")
     if numeric and X.dtype.kind in "US":
         raise DataTypeError(f"X holds {first_text(X)}; {WANTED}")
     if numeric and X.dtype.kind == "O":
@@ -96,6 +104,14 @@ def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
         raise DataTypeError(f"X holds {X.dtype} values; {WANTED}")
     X = _usual_float(X)
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+
+
+def _refuse_one_name_twice(X: Any) -> None:
+    """Raise DataError where a dataframe has two columns of one name."""
+    names = list(X.columns)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"X has more than one column named {twice!r}: rename or drop one.")
 
 
 def _usual_float(X: NDArray) -> NDArray:

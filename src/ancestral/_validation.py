@@ -151,6 +151,8 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
     """
     if hasattr(data, "toarray"):
         raise DataTypeError(f"{name} is a sparse matrix: give it dense, {name}.toarray().")
+    if np.ma.is_masked(data):
+        raise DataError(f"{name} has masked values: fill them, {name}.filled(...), or drop them.")
     try:
         array = np.asarray(data)
     except ValueError:
@@ -174,6 +176,22 @@ def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArra
 
 
 WANTED = "real numbers are wanted: convert or encode it."
+
+
+def refuse_rounded(array: NDArray, name: str) -> None:
+    """Raise DataError naming the first integer that float64 would round."""
+    if array.dtype.itemsize < 8 or not array.size:
+        return
+    if max(int(array.max()), -int(array.min())) <= 1 << 53:
+        return
+    with np.errstate(invalid="ignore"):  # the largest have no way back
+        lost = array.astype(np.float64).astype(array.dtype) != array
+    if lost.any():
+        place = tuple(int(i) for i in np.argwhere(lost)[0])
+        raise DataError(
+            f"{name} holds {array[place]} at {describe_place(place)}, which float64 would round to "
+            f"{float(array[place]):.0f}: subtract an offset, or drop it if it is an identifier."
+        )
 
 
 def refuse_text(array: NDArray, name: str) -> None:

@@ -267,3 +267,28 @@ def test_b71_inputs_are_left_as_they_are(entry: Entry) -> None:
             except AncestralError:
                 continue
     assert _bytes(data) == before
+
+
+def test_masked_values_are_missing_and_never_read() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.ma.array(rng.normal(size=(30, 3)), mask=rng.random((30, 3)) < 0.1)
+    gaps = rows.filled(np.nan)
+    np.testing.assert_array_equal(PPCA(1).fit(rows).mean_, PPCA(1).fit(gaps).mean_)
+    y = rng.normal(size=30)
+    refused(lambda: LinearGaussian().fit(rows, y), "X holds NaN at row", kind=DataError)
+    masked = np.ma.array(y, mask=y > 1)
+    refused(lambda: LinearGaussian().fit(gaps * 0 + 1, masked), "y has masked", kind=DataError)
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(np.eye(3), columns=list("aba"))
+    for model in (PPCA(1), TabularAutoregressive()):
+        refused(lambda m=model: m.fit(frame), "more than one column named 'a'", kind=DataError)
+
+
+def test_integers_that_float64_would_round_are_refused() -> None:
+    counts = np.arange(12).reshape(4, 3)
+    says = "X holds 1152921504606846977 at row 0, column 1", "subtract an offset"
+    refused(lambda: PPCA(1).fit(counts + 2**60), *says, kind=DataError)
+    accepted(lambda: PPCA(1).fit(counts[:, :2] ** 2 * 2**55))
