@@ -108,7 +108,7 @@ def _plain_array(X: NDArray, *, numeric: bool) -> NDArray:
 
 def _refuse_one_name_twice(X: Any) -> None:
     """Raise DataError where a dataframe has two columns of one name."""
-    names = list(X.columns)
+    names = list(getattr(X, "column_names", X.columns))  # of Arrow, else of all others
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"X has more than one column named {twice!r}: rename or drop one.")

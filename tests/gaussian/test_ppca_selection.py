@@ -162,6 +162,7 @@ def test_equal_rows_in_different_parts_fall_into_one_fold(kind: Callable[[], Any
         assert streaming.fit_dask(PPCA("cv", random_state=kind()), parts).n_components_ == 0
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit starts anew")
 def test_a_later_fit_forgets_an_earlier_choice() -> None:
     X = rows(100, 5, 2)
     gaps = X.copy()

@@ -108,5 +108,8 @@ def test_labels_that_only_count_say_nothing() -> None:
     E = np.zeros((3, 3), int)
     E[0, 1] = E[1, 0] = 1
     counted = pd.DataFrame(np.eye(3), index=[0, 1, 2])
-    shuffled = pd.DataFrame(E, index=[2, 0, 1], columns=[2, 0, 1])
-    assert Graph(counted, shuffled).adjacency[0, 1] == 1
+    named = pd.DataFrame(E, index=list("cab"), columns=list("cab"))
+    assert Graph(counted, named).adjacency[0, 1] == 1
+    shuffled = pd.DataFrame(E, index=[2, 0, 1], columns=[2, 0, 1])  # by place or by number?
+    with pytest.raises(DataError, match="number the nodes in different orders: 2 at 0"):
+        Graph(counted, shuffled)
