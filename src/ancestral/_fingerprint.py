@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 MOST_VALUES = 1 << 17  # hashed of each part: rows evenly spaced, the first among them
 MOST_GRAPHS = 256
+MOST_NODES = 200  # of a graph whose every link is looked at
 
 
 def fingerprint(*data: Any) -> str:
@@ -63,8 +64,15 @@ def _bytes_of(values: NDArray) -> bytes:
 
 
 def _add_graphs(digest: Any, graphs: list[Any]) -> None:
-    """Hash how many graphs there are, and the features and degrees of some of them."""
-    digest.update(f"{len(graphs)} graphs;".encode())
-    for graph in graphs[:: -(-len(graphs) // MOST_GRAPHS)]:
-        _add(digest, graph.features)
-        _add(digest, np.asarray(graph.adjacency.sum(axis=0)).ravel())
+    """Hash how many graphs there are, and the features and links of some of them."""
+    chosen = graphs[:: -(-len(graphs) // MOST_GRAPHS)]
+    digest.update(f"{len(graphs)} graphs;{[len(graph.features) for graph in chosen]};".encode())
+    _add(digest, np.concatenate([graph.features.ravel() for graph in chosen]))
+    _add(digest, np.concatenate([_links_of(graph.adjacency) for graph in chosen]))
+
+
+def _links_of(adjacency: Any) -> NDArray:
+    """Return the entries of a small adjacency, the degrees of a large one."""
+    if adjacency.shape[0] > MOST_NODES:
+        return np.asarray(adjacency.sum(axis=0)).ravel()
+    return (adjacency.toarray() if hasattr(adjacency, "toarray") else adjacency).ravel()
