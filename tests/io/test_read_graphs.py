@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -272,3 +273,13 @@ def test_texts_that_would_take_gigabytes_are_refused_unparsed(tmp_path, long):
     path.write_bytes(b"<graphml><graph>" + long + b"</graph></graphml>")
     with pytest.raises(FormatError, match=r"text or comment of more than|XML tags and"):
         read_graphs(path)
+
+
+def test_texts_just_short_of_too_long_are_looked_through_once(tmp_path):
+    pytest.importorskip("defusedxml", reason="GraphML is an extra")
+    path = tmp_path / "g.graphml"
+    path.write_bytes(b"<graphml>" + (b" " * 1_000_000 + b"<a/>") * 4)
+    start = time.process_time()
+    with pytest.raises(FormatError, match="malformed XML"):
+        read_graphs(path)
+    assert time.process_time() - start < 2  # looked through from every byte it takes an hour

@@ -131,7 +131,8 @@ def _indicators(
     texts = [_level(value, node, key, name) for node, value in values.items()]
     known = texts if given is None else [_level(level, "given", key, name) for level in given]
     levels = sorted(set(known), key=_numbers_first)
-    odd = next((k for k, text in enumerate(texts) if text not in set(levels)), None)
+    place = {level: k for k, level in enumerate(levels)}
+    odd = next((k for k, text in enumerate(texts) if text not in place), None)
     if odd is not None:
         raise DataError(
             f"{name}: node {list(values)[odd]!r} has {key!r} = {texts[odd]!r}, none of the levels "
@@ -142,7 +143,6 @@ def _indicators(
             f"{name}: {key!r} has {len(levels)} levels, over the limit of {MOST_LEVELS}: "
             "group them."
         )
-    place = {level: k for k, level in enumerate(levels)}
     block = np.zeros((len(texts), len(levels)))
     block[np.arange(len(texts)), [place[text] for text in texts]] = 1.0
     return block, [f"{key}={level}" for level in levels]

@@ -7,7 +7,6 @@ edges. Directed graphs, nested graphs and hyperedges are refused.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,6 @@ from ancestral.errors import DataError, FormatError, MissingExtraError
 # Elements and attributes of a document, or one for so many bytes of the file as it lies there.
 _MAX_MARKS, _BYTES_A_MARK = 500_000, 8
 _MOST_TEXT = 1 << 20  # bytes between two tags
-_LONG_TEXT = re.compile(rb"[^<]{%d}" % (_MOST_TEXT + 1))
 
 Nodes = dict[str, dict[str, Any]]
 Edges = list[tuple[str, str]]
@@ -62,19 +60,19 @@ def parse_graphml(raw: bytes, name: str, size: int) -> list[tuple[str, Nodes, Ed
 
 def _refuse_long_texts(raw: bytes, name: str) -> None:
     """Raise FormatError for a text, attribute or comment so long that parsing takes gigabytes."""
-    found = _LONG_TEXT.search(raw)
-    start = -1 if found is None else found.start()
-    for opening, closing in ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>")):
-        at = raw.find(opening) if start < 0 else -1
-        while at >= 0 and start < 0:
-            end = raw.find(closing, at)
-            start = at if end - at > _MOST_TEXT else -1
-            at = raw.find(opening, end) if end >= 0 else -1
-    if start >= 0:
-        raise FormatError(
-            f"{name}: holds a text or comment of more than {_MOST_TEXT:,} bytes, at byte "
-            f"{start:,}: no attribute of a node is so long. Export the graph again."
-        )
+    at = 0
+    while at < len(raw):
+        start, closing = at, b"<"
+        for opening, end in ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>")):
+            if raw.startswith(opening, start):
+                closing = end
+        found = raw.find(closing, start + 1)
+        at = found if found >= 0 else len(raw)
+        if at - start > _MOST_TEXT:
+            raise FormatError(
+                f"{name}: holds a text or comment of more than {_MOST_TEXT:,} bytes, at byte "
+                f"{start:,}: no attribute of a node is so long. Export the graph again."
+            )
 
 
 def _parse(raw: bytes, name: str) -> Any:
