@@ -237,12 +237,30 @@ def test_public_names_exist_and_load_on_first_use() -> None:
         ancestral.PPPCA
 
 
+def code_lines(path: Path) -> int:
+    """Count the lines that hold code: no docstrings, comments or blank lines."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".py":
+        return sum(bool(line.strip()) for line in text.splitlines())
+    prose: set[int] = set()
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            prose |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return sum(
+        number not in prose and not line.strip().startswith("#") and bool(line.strip())
+        for number, line in enumerate(text.splitlines(), 1)
+    )
+
+
 def test_no_file_is_too_long_to_read_in_one_go() -> None:
-    """CONTRIBUTING's 450 lines, for the package, its page and the tests."""
-    kinds = ("*.py", "*.js", "*.css")
-    paths = [
-        p for kind in kinds for top in (PACKAGE, Path(__file__).parent) for p in top.rglob(kind)
-    ]
-    long = {p.name: n for p in paths if (n := p.read_text("utf-8").count("\n")) > 450}
-    assert len(paths) > 200
+    """The package and its page: 400 lines of code, or a cause in a comment `Length: ...` on top."""
+    paths = [p for kind in ("*.py", "*.js", "*.css") for p in PACKAGE.rglob(kind)]
+    long = {
+        p.name: n
+        for p in paths
+        if (n := code_lines(p)) > (450 if p.suffix == ".css" else 400)
+        and "\n# Length: " not in p.read_text("utf-8")[:4000]
+    }
+    assert len(paths) > 100
     assert not long
