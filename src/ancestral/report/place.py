@@ -216,7 +216,8 @@ def _discard(old: Path, out: Path) -> None:
             there = old / name
             if there.is_dir() and not there.is_symlink():
                 continue
-            if not any(_is_twin(there, out / place) for place in {name, kept, f"{kept}.kept"}):
+            places = {name, kept, f"{kept}.kept", name.removesuffix(".kept")}
+            if not any(_is_twin(there, out / place) for place in places):
                 target = _free_name(out / kept, out)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.rename(there, target)
@@ -229,14 +230,14 @@ def _is_twin(one: Path, other: Path) -> bool:
     """Tell whether two paths hold the same: one inode, one link's text, or equal bytes."""
     try:
         a, b = os.lstat(one), os.lstat(other)
-        if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino):
-            return True
-        if stat.S_ISLNK(a.st_mode) and stat.S_ISLNK(b.st_mode):
-            return os.readlink(one) == os.readlink(other)
-        regular = stat.S_ISREG(a.st_mode) and stat.S_ISREG(b.st_mode)
-        return regular and a.st_size == b.st_size and _checksum(one) == _checksum(other)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino):
+        return True
+    if stat.S_ISLNK(a.st_mode) and stat.S_ISLNK(b.st_mode):
+        return os.readlink(one) == os.readlink(other)
+    regular = stat.S_ISREG(a.st_mode) and stat.S_ISREG(b.st_mode)
+    return regular and a.st_size == b.st_size and _checksum(one) == _checksum(other)
 
 
 def _sync_tree(folder: Path) -> None:
