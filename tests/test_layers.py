@@ -23,6 +23,7 @@ FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
     (
         "errors",
+        "_files",
         "_validation",
         "_tables",
         "_threads",
@@ -47,6 +48,7 @@ LAYERS = (
         "_cli_draws",
         "_cli_facts",
         "_cli_data",
+        "_cli_places",
         "_cli_terminal",
         "studio",
     ),

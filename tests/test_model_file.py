@@ -192,7 +192,9 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for path in (tmp_path, tmp_path / "fifo", Path("/dev/zero"), tmp_path / "link"):
-        with pytest.raises(FormatError, match=r"not a regular file|no such file"):
+        with pytest.raises(
+            FormatError, match=r"is a (directory|named pipe|device), not a file|does not exist"
+        ):
             ancestral.load(path)
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(model_file.MAX_BYTES + 1)

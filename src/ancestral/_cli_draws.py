@@ -85,7 +85,7 @@ def _write_figure(figure: Any, path: Path) -> None:
     """Write a picture, whole or not at all."""
     import io
 
-    from ancestral.model_file import write_atomically
+    from ancestral._files import write_atomically
 
     kind = path.suffix.lstrip(".").lower()
     if kind not in ("png", "svg", "pdf"):

@@ -23,6 +23,7 @@ from ancestral._cli_data import (
     rows_of,
 )
 from ancestral._cli_facts import facts_of
+from ancestral._cli_places import FORCE, check_places
 from ancestral._cli_terminal import show
 
 MODELS = {  # what users type: the class, and what it is
@@ -91,6 +92,7 @@ def _fit_command(short: str) -> click.Command:
         click.Option(
             ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Model file."
         ),
+        click.Option(["--force"], **FORCE),
     ]
     if is_conditional:
         options.append(
@@ -116,6 +118,7 @@ def _fit_command(short: str) -> click.Command:
         data: str,
         output: Path,
         as_json: bool,
+        force: bool,
         target: str | None = None,
         key: str | None = None,
         missing: bool = False,
@@ -127,9 +130,10 @@ def _fit_command(short: str) -> click.Command:
         categorical: str | None = None,
         **given: Any,
     ) -> None:
-        from ancestral.model_file import check_destination
+        from ancestral.model_file import is_model_file
 
-        check_destination(output)  # before the training, not after
+        inputs = (data, nodes)  # checked before the training, not after
+        check_places(output, inputs=inputs, force=force, replaces=is_model_file)
         if "verbose" in given and not as_json and given["verbose"] is False:
             given["verbose"] = sys.stderr.isatty()
         if checkpoint_every is not None and checkpoint is None:

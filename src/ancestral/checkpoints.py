@@ -2,7 +2,8 @@
 
 A checkpoint is a file `step-000000123` in the format of `ancestral.model_file`: no code in it,
 checksummed, written atomically. The newest is the one with the largest step in its name; clocks
-and file times have no say. A folder has one holder at a time, named in `training.lock`.
+and file times have no say. A folder has one holder at a time: the system holds `training.lock` for
+it, and lets go when it ends, however that comes.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from ancestral import model_file
+from ancestral._files import check_destination, held_file, release, shown, write_atomically
 from ancestral._validation import warn
 from ancestral.errors import DataTypeError, FormatError, ModelError, SaveError
 
@@ -64,21 +66,29 @@ class Checkpoints:
                 f"{self.folder}: cannot be made a folder of checkpoints ({error.strerror}). "
                 "Name another."
             ) from None
-        model_file.check_destination(self.folder / "step-0", wanted=self.room)
-        self._lock = _take_lock(self.folder / LOCK)
+        check_destination(self.folder / "step-0", wanted=self.room)
+        path = self.folder / LOCK
+        note = json.dumps({"pid": os.getpid(), "since": _now()})
+        try:
+            lock = held_file(path, note)
+        except OSError as error:
+            raise SaveError(f"{path}: cannot be written ({error.strerror}).") from None
+        if lock is None:
+            raise ModelError(
+                f"{shown(self.folder)}: {_holder(path)} is training into it. Wait for it, or "
+                "name another folder."
+            )
+        self._lock = lock
         return self
 
     def __exit__(self, *error: object) -> None:
-        path = self.folder / LOCK
-        with suppress(FileNotFoundError):
-            if path.read_text() == self._lock:  # not another's, taken after this was removed
-                path.unlink()
+        release(self.folder / LOCK, self._lock)
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write the state after a step, then remove all but the newest files."""
         path = self.folder / f"step-{step:09d}"
         document = {"step": step, "settings": self.settings, **state}
-        model_file.write_atomically(path, model_file._to_bytes(KIND, {}, document))
+        write_atomically(path, model_file._to_bytes(KIND, {}, document))
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
         return path
@@ -140,79 +150,13 @@ class Checkpoints:
                 )
 
 
-# ---- one holder ------------------------------------------------------------------------------
-
-
-def _take_lock(path: Path) -> str:
-    """Write this process's number into the lock; break a lock whose process is gone.
-
-    Returns what was written.
-    """
-    mine = {"pid": os.getpid(), "start": _start_of(os.getpid()), "since": _now()}
-    written = json.dumps(mine)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with _one_at_a_time(path.parent):
-        draft.write_text(written)
-        try:
-            for _ in range(20):
-                try:
-                    os.link(draft, path)  # whole or not at all, and refused where one is
-                    return written
-                except FileExistsError:
-                    _break_stale(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    raise ModelError(f"{path}: other processes keep taking it. Name another folder.")
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keep others from taking the lock meanwhile: a lock found stale could be a live one by now.
-
-    The system holds the folder itself for this process, and frees it should the process end.
-    """
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network disks cannot
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _break_stale(path: Path) -> None:
-    """Remove a lock whose holder no longer runs; raise ModelError naming one that does."""
+def _holder(path: Path) -> str:
+    """Say who holds a folder: the number is its own system's, which may not be this one."""
     try:
         holder = json.loads(path.read_text())
-        pid, start, since = int(holder["pid"]), holder["start"], str(holder["since"])
-    except FileNotFoundError:
-        return
-    except (ValueError, KeyError, TypeError):
-        pid, start, since = -1, None, "?"  # cut short by a crash: nobody's
-    if pid > 0 and model_file.is_running(pid) and start in (None, _start_of(pid)):
-        raise ModelError(
-            f"{path.parent}: process {pid} has been training into it since {since}. Wait for it, "
-            "or name another folder."
-        )
-    broken = path.with_name(f"{path.name}.{os.getpid()}.broken")
-    try:
-        os.rename(path, broken)  # of two that break it at once, one succeeds
-    except FileNotFoundError:
-        return
-    broken.unlink(missing_ok=True)
-
-
-def _start_of(pid: int) -> str | None:
-    """Return when a process started, where the system tells: a number may be used again."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
+        return f"process {int(holder['pid'])} since {str(holder['since'])!r}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def _now() -> str:

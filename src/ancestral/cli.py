@@ -33,6 +33,7 @@ from ancestral._cli_data import (
 from ancestral._cli_draws import draw_collage, give_graphs, give_rows
 from ancestral._cli_facts import facts_of, learnt, left_out_of, scores_of
 from ancestral._cli_fit import CONTEXT, fit
+from ancestral._cli_places import check_places, force_option
 from ancestral._cli_terminal import console, print_json, show
 from ancestral.errors import DataError
 
@@ -125,6 +126,7 @@ cli.add_command(fit)
 @click.option("--n-nodes", type=int, help="Nodes of each graph (graph models).  [default: 15]")
 @click.option("--n-features", type=int, help="Features of each node (graph models).")
 @click.option("--inputs", metavar="DATA", help="Inputs X to draw y for (regression models).")
+@force_option
 @seed_option
 @json_option
 def sample(
@@ -135,6 +137,7 @@ def sample(
     collage: Path | None,
     shape: str | None,
     inputs: str | None,
+    force: bool,
     random_state: int | None,
     as_json: bool,
     **size: int | None,
@@ -145,7 +148,7 @@ def sample(
     Example:
       ancestral sample letters.model -n 100 --collage letters.png
     """
-    _check_places(output, collage)
+    check_places(output, collage, inputs=(file, inputs), force=force)
     model = ancestral.load(file)
     size = {name: value for name, value in size.items() if value is not None}
     if is_of_graphs(model):
@@ -170,15 +173,6 @@ def sample(
     named = getattr(model, "feature_names_in_", None)
     names = named if rows.ndim > 1 else [getattr(model, "target_name_", "y")]
     give_rows(rows, names, output, quiet=collage is not None, as_json=as_json)
-
-
-def _check_places(*paths: Path | None) -> None:
-    """Refuse files that cannot be written, before the work whose result they are to hold."""
-    from ancestral.model_file import check_destination
-
-    for path in paths:
-        if path is not None:
-            check_destination(path)
 
 
 def _refuse(model: Any, **options: Any) -> None:
@@ -209,6 +203,7 @@ def _inputs(model: Any, inputs: str | None) -> Any:
     is_flag=True,
     help="Fit the model anew without each row in turn, and say whether it generalises.",
 )
+@force_option
 @reading_options
 @graph_options
 @json_option
@@ -219,6 +214,7 @@ def score(
     output: Path | None,
     target: str | None,
     leave_one_out: bool,
+    force: bool,
     as_json: bool,
     **read: Any,
 ) -> None:
@@ -231,7 +227,7 @@ def score(
     Example:
       ancestral score letters.model images.npy
     """
-    _check_places(output)
+    check_places(output, inputs=(file, data, read["nodes"]), force=force)
     model = ancestral.load(file)
     reading = Reading(**read)
     take_rows_as_named()
@@ -327,8 +323,15 @@ def bench_debd(sources: tuple[str, ...], *, as_json: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Default: 8320, or a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--browser/--no-browser", default=True, help="Open the page.  [default: browser]")
+@force_option
 def studio(
-    paths: tuple[Path, ...], *, export: Path | None, port: int | None, host: str, browser: bool
+    paths: tuple[Path, ...],
+    *,
+    export: Path | None,
+    port: int | None,
+    host: str,
+    browser: bool,
+    force: bool,
 ) -> None:
     """Open the studio: every model on one page, moved by hand.
 
@@ -342,7 +345,7 @@ def studio(
     """
     from ancestral.studio.shelf import Shelf
 
-    _check_places(export)
+    check_places(export, inputs=paths, force=force)
     shelf = Shelf.of(paths)
     if export is not None:
         from ancestral.studio.bundle import export_page

@@ -9,28 +9,27 @@ builds anything, and builds only classes in the registry below.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib
-import itertools
 import json
 import math
 import os
 import re
-import shutil
 import struct
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import IO, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._files import PathLike, as_path, open_regular, shown, write_atomically
 from ancestral._fingerprint import checked_fingerprint
-from ancestral.errors import FormatError, SaveError
+from ancestral.errors import AncestralError, FormatError, SaveError
 
 FORMAT = "ancestral-model"
 FORMAT_VERSION = 1
 MAX_BYTES = 4 << 30
+MAX_HEADER_BYTES = 100_000_000  # as the format of safetensors has it
 
 # Class name -> module, both as strings: a file can name nothing else, and nothing loads early.
 REGISTRY = {
@@ -48,10 +47,9 @@ REGISTRY = {
 }
 
 _ZEROS = "0" * 64
-_SERIAL = itertools.count()  # tells the temporary files of one process apart
 
 
-def save(model: Any, path: str | os.PathLike[str]) -> Path:
+def save(model: Any, path: PathLike) -> Path:
     """Write a fitted model to `path`, whole or not at all.
 
     Parameters
@@ -73,13 +71,13 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     name = type(model).__name__
     if name not in REGISTRY:
         raise SaveError(f"{name} has no saved form; models that have: {', '.join(REGISTRY)}.")
-    path = Path(path)
+    path = as_path(path)
     params, state = model.get_params(deep=False), model._fitted_state()
     write_atomically(path, _to_bytes(name, params, state, model.data_fingerprint_))
     return path
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: PathLike) -> Any:
     """Read a model saved by this package; nothing in the file is ever run.
 
     Parameters
@@ -96,8 +94,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     FormatError
         When the file is missing, is no model file, is damaged, or is of a newer format.
     """
-    path = Path(path)
     header, arrays = _read_checked(path)
+    path = shown(path)
     name = header.get("class")
     if name not in REGISTRY:
         raise FormatError(
@@ -130,140 +128,6 @@ def load(path: str | os.PathLike[str]) -> Any:
     return model
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` beside `path`, sync it, rename it over `path`, sync the folder.
-
-    Raises
-    ------
-    SaveError
-        The old file, if any, is then untouched and the temporary file is gone.
-
-    Notes
-    -----
-    A link to a file is followed: the file it names is replaced, the link stays.
-    """
-    check_destination(path, wanted=0)  # stale files may be what fills the disk
-    if path.is_symlink():
-        path = _followed(path)
-    _sweep(path)
-    temporary = _temporary(path)
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():  # a private model stays private
-            shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise SaveError(_why_not_written(path, len(data), error)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path)
-
-
-def check_destination(path: Path, *, wanted: int = 1) -> None:
-    """Refuse a path that cannot be written, before the work whose result it is to hold.
-
-    Parameters
-    ----------
-    path : Path
-    wanted : int
-        Bytes that the result will take at least.
-
-    Raises
-    ------
-    SaveError
-        When its folder is missing or closed, its disk has less room, or it is itself a folder, a
-        device, a pipe or a read-only file.
-    """
-    if path.is_symlink():
-        path = _followed(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise SaveError(f"{folder}: no such folder. Make it first, or name another path.")
-    if path.is_dir():
-        raise SaveError(f"{path}: is a folder. Name a file in it.")
-    if path.exists() and not path.is_file():  # a renaming would put a file in its place
-        raise SaveError(f"{path}: is a device or a pipe, not a file. Name a file.")
-    if not os.access(folder, os.W_OK):
-        raise SaveError(f"{folder}: may not be written. Name a path elsewhere.")
-    if path.exists() and not os.access(path, os.W_OK):  # a renaming would not ask
-        raise SaveError(f"{path}: may not be written. Make it writable, or name another path.")
-    if (free := shutil.disk_usage(folder).free) < wanted:
-        raise SaveError(
-            f"{path}: no room: {wanted} bytes or more wanted, {free} free. Free some space or save "
-            "elsewhere."
-        )
-
-
-def _followed(path: Path) -> Path:
-    """Return where a link leads."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):
-        raise SaveError(f"{path}: is a link that leads nowhere. Name another path.") from None
-
-
-def _why_not_written(path: Path, wanted: int, error: OSError) -> str:
-    """Word a failed write; a full disk says what is free and what is wanted."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        free = shutil.disk_usage(path.parent).free
-        return (
-            f"{path}: no room: {wanted} bytes wanted, {free} free ({error.strerror}). "
-            "Free some space or save elsewhere; nothing was changed."
-        )
-    return f"{path}: cannot be written ({error.strerror}). Nothing was changed."
-
-
-def _temporary(path: Path) -> Path:
-    """Return a name beside `path` that no other writer uses, in this process or another."""
-    return path.with_name(f".{_stem(path.name)}.{os.getpid()}.{next(_SERIAL)}.tmp")
-
-
-def _stem(name: str) -> str:
-    """Return as much of a file's name as leaves room for a suffix within 255 bytes."""
-    return os.fsdecode(os.fsencode(name)[:200]).encode(errors="ignore").decode()
-
-
-def _sweep(path: Path) -> None:
-    """Remove temporary files of `path` whose writer is no longer running."""
-    pattern = re.compile(re.escape(f".{_stem(path.name)}.") + r"(\d+)\.\d+\.tmp")
-    for entry in path.parent.iterdir():
-        found = pattern.fullmatch(entry.name)
-        if found and not is_running(int(found.group(1))):
-            entry.unlink(missing_ok=True)
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process of this number exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the renaming of `path` durable where the system can sync a folder."""
-    try:
-        descriptor = os.open(path.parent, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise SaveError(
-                f"{path}: is written, but its folder could not be synced ({error.strerror}): "
-                "a power cut may undo it. Save again."
-            ) from None
-    finally:
-        os.close(descriptor)
-
-
 def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any], data: str = "") -> bytes:
     """Return the whole file of a model."""
     arrays: dict[str, NDArray] = {}
@@ -292,55 +156,88 @@ def _signed(arrays: dict[str, NDArray], metadata: dict[str, str]) -> bytes:
     return blank[:place] + digest.encode() + blank[place + 64 :]
 
 
-def _read_checked(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
+def is_model_file(path: PathLike) -> bool:
+    """Tell whether a file says of itself, in its header, that it holds a model of this package."""
+    try:
+        with open_regular(path) as file:
+            _read_header(file)
+    except (AncestralError, OSError, ValueError):
+        return False
+    return True
+
+
+def _read_header(file: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
+    """Return the first bytes of a model file, to the header's end, and its metadata.
+
+    Raises ValueError for what is no model file, before more than its header is read.
+    """
+    size = os.fstat(file.fileno()).st_size
+    start = _read_exactly(file, 8)
+    (length,) = struct.unpack("<Q", start)
+    if length > min(size - 8, MAX_HEADER_BYTES):
+        raise ValueError("no header")
+    head = start + _read_exactly(file, length)
+    try:
+        metadata = json.loads(head[8:])["__metadata__"]
+        if metadata["format"] != FORMAT:
+            raise ValueError("another format")
+    except (KeyError, TypeError, RecursionError):
+        raise ValueError("no header") from None
+    return head, metadata
+
+
+def _read_exactly(file: IO[bytes], n_bytes: int) -> bytes:
+    """Return the next bytes of an unbuffered file; ValueError where there are fewer."""
+    pieces = []
+    while n_bytes and (piece := file.read(n_bytes)):
+        pieces.append(piece)
+        n_bytes -= len(piece)
+    if n_bytes:
+        raise ValueError("cut short")
+    return b"".join(pieces)
+
+
+def _read_checked(path: PathLike) -> tuple[dict[str, str], dict[str, NDArray]]:
     """Return the metadata and arrays of a file whose digest holds."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_safetensors
 
-    data = _read_bytes(path)
+    name = shown(as_path(path))
     not_a_model = (
-        f"{path}: is not a model file of this package. Models are written by model.save()."
+        f"{name}: is not a model file of this package. Models are written by model.save()."
     )
-    try:
-        (length,) = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8 : 8 + length])["__metadata__"]
-        if header["format"] != FORMAT:
-            raise KeyError("format")
-        version, digest = int(header["format_version"]), header["sha256"]
-        place = _digest_place(data, digest)
-    except (struct.error, ValueError, KeyError, TypeError, RecursionError):
-        raise FormatError(not_a_model) from None
-    if version > FORMAT_VERSION:
+    with open_regular(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise FormatError(
+                    f"{name}: {size} bytes are more than a model file has ({MAX_BYTES})."
+                )
+            head, header = _read_header(file)
+            version, digest = int(header["format_version"]), header["sha256"]
+            place = _digest_place(head, digest)
+            if version > FORMAT_VERSION:
+                raise FormatError(
+                    f"{name}: is of format {version}; this version reads up to {FORMAT_VERSION}. "
+                    "Update ancestral."
+                )
+            body = _read_exactly(file, size - len(head))
+        except FormatError:
+            raise
+        except (ValueError, KeyError, TypeError):
+            raise FormatError(not_a_model) from None
+        except OSError as error:
+            raise FormatError(f"{name}: cannot be read ({error.strerror}).") from None
+    found = hashlib.sha256(head[:place] + _ZEROS.encode() + head[place + 64 :])
+    found.update(body)
+    if found.hexdigest() != digest:
         raise FormatError(
-            f"{path}: is of format {version}; this version reads up to {FORMAT_VERSION}. "
-            "Update ancestral."
-        )
-    blank = data[:place] + _ZEROS.encode() + data[place + 64 :]
-    if hashlib.sha256(blank).hexdigest() != digest:
-        raise FormatError(
-            f"{path}: its SHA-256 does not match: the file is damaged. Copy or save it again."
+            f"{name}: its SHA-256 does not match: the file is damaged. Copy or save it again."
         )
     try:
-        return header, from_safetensors(data)
+        return header, from_safetensors(head + body)
     except SafetensorError:
         raise FormatError(not_a_model) from None
-
-
-def _read_bytes(path: Path) -> bytes:
-    """Return a regular file's bytes, with errors that name it."""
-    if not path.exists():
-        raise FormatError(f"{path}: no such file.")
-    if not path.is_file():
-        raise FormatError(f"{path}: is not a regular file. Name a saved model.")
-    size = path.stat().st_size
-    if size == 0:
-        raise FormatError(f"{path}: file is empty (0 bytes).")
-    if size > MAX_BYTES:
-        raise FormatError(f"{path}: {size} bytes are more than a model file has ({MAX_BYTES}).")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
 def _digest_place(data: bytes, digest: str) -> int:
@@ -348,10 +245,8 @@ def _digest_place(data: bytes, digest: str) -> int:
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("no digest")
     (length,) = struct.unpack("<Q", data[:8])
-    found = [
-        m.end()
-        for m in re.finditer(rb'"sha256":"(?=' + digest.encode() + b'")', data[: 8 + length])
-    ]
+    mark = rb'"sha256":"(?=' + digest.encode() + b'")'
+    found = [m.end() for m in re.finditer(mark, data[: 8 + length])]
     if len(found) != 1:
         raise ValueError("no digest")
     return found[0]

@@ -237,7 +237,7 @@ COMMANDS = {
     "inspect": ["inspect", "{saved}/graph"],
     "inspect as JSON": ["inspect", "{saved}/tabular", "--json"],
     "bench": ["bench", "debd", "{saved}/tiny.npz"],
-    "studio --export": ["studio", "--export", "{tmp}/page.html"],
+    "studio --export": ["studio", "--export", "{tmp}/page.html", "--force"],
     "report": ["report", "-o", "{tmp}/out"],
 }
 SLOW = ("report", "studio --export", "bench", "fit lstm")  # trained for: in the long version only

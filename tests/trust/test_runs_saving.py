@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +23,10 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import PPCA, model_file
+from ancestral import PPCA, _files, model_file
 from ancestral.errors import SaveError
 from tests.test_model_file import leftovers
+from tests.trust.faults import each_fault, need_strace
 from tests.zoo import CLOUD
 
 
@@ -65,21 +67,14 @@ def test_c3_a_failing_disk_leaves_the_old_model(
     assert not leftovers(path)
 
 
-def test_c3_no_space_when_the_file_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c3_no_space_half_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = PPCA(1).fit(CLOUD).save(path).read_bytes()
 
-    class Full:
-        def __init__(self, *args: Any) -> None:
-            self.file = open(*args)  # noqa: SIM115 - closed below
+    def full(file: Any, data: bytes) -> None:
+        file.write(data[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        def __enter__(self) -> Any:
-            return self.file
-
-        def __exit__(self, *args: Any) -> None:
-            self.file.close()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(model_file, "open", Full, raising=False)
+    monkeypatch.setattr(_files, "_write_all", full)
     with pytest.raises(SaveError, match=r"no room: \d+ bytes wanted, \d+ free"):
         PPCA(1).fit(2 * CLOUD).save(path)
     assert path.read_bytes() == before
@@ -109,7 +104,7 @@ def test_c7_a_place_that_cannot_be_written_is_named(name: str, path: Path) -> No
 CHILD = """
 import os, resource, signal, sys
 from pathlib import Path
-from ancestral import model_file
+from ancestral import _files, model_file
 from ancestral.errors import SaveError
 old, new = Path("old.bytes").read_bytes(), Path("new.bytes").read_bytes()
 path = Path("model")
@@ -231,19 +226,13 @@ except SaveError as error:
 # ---- the process dies ----------------------------------------------------------------------------
 
 DEATHS = {
-    "before writing": "model_file.open = kill",
+    "before writing": "_files._write_all = kill",
     "half written": (
-        "class Half:\n"
-        "    def __init__(self, *args): self.file = open(*args)\n"
-        "    def __enter__(self): return self\n"
-        "    def __exit__(self, *error): pass\n"
-        "    def write(self, data):\n"
-        "        self.file.write(data[: len(data) // 2]); self.file.flush(); kill()\n"
-        "model_file.open = Half"
+        "def half(file, data): file.write(data[: len(data) // 2]); kill()\n_files._write_all = half"
     ),
     "before it is synced": "os.fsync = kill",
     "before it is renamed": "os.replace = kill",
-    "after it is renamed": "model_file._sync_folder = kill",
+    "after it is renamed": "_files._sync_parent = kill",
 }
 
 
@@ -309,19 +298,18 @@ def test_c1_killed_at_any_time_while_saving(
     assert leftovers(path) == ["new.bytes", "old.bytes"]
 
 
-def test_c1_only_temporary_files_of_dead_writers_of_this_model_are_swept(path: Path) -> None:
+def test_c1_only_temporary_files_that_nobody_holds_are_swept(path: Path) -> None:
     model = PPCA(1).fit(CLOUD)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    stale = model_file._temporary(path)
-    of_dead = stale.with_name(stale.name.replace(f".{os.getpid()}.", f".{dead.pid}."))
-    of_living = stale.with_name(stale.name.replace(f".{os.getpid()}.", f".{os.getppid()}."))
-    of_another = of_dead.with_name(of_dead.name.replace("model", "models"))
-    assert len({stale, of_dead, of_living, of_another}) == 4
-    for name in (of_dead, of_living, of_another):
+    held, of_living = _files._held_temporary(path, 0o600)
+    of_dead = path.with_name(_files.hidden_name(path))
+    of_another = path.with_name(_files.hidden_name(path.with_name("models")))
+    for name in (of_dead, of_another):
         name.write_bytes(b"half")
     model.save(path)
     assert leftovers(path) == sorted([of_living.name, of_another.name])
+    os.close(held)
+    model.save(path)
+    assert leftovers(path) == [of_another.name]
 
 
 # ---- rivals --------------------------------------------------------------------------------------
@@ -367,3 +355,44 @@ def test_c8_threads_saving_one_path_leave_a_whole_model(path: Path) -> None:
     assert not errors
     assert path.read_bytes() in contents
     assert not leftovers(path)
+
+
+# ---- every system call -----------------------------------------------------------------------
+
+
+def test_every_system_call_of_a_save_may_fail_or_be_the_last(
+    in_memory: Path, note: Any, long: bool
+) -> None:
+    need_strace()
+    code = """
+from ancestral import _files
+begin()
+try:
+    _files.write_atomically("model", b"new" * 1000)
+    said = 0
+except ValueError:
+    said = 3
+end()
+sys.exit(said)
+"""
+    old, new = b"old" * 1000, b"new" * 1000
+
+    def reset() -> Path:
+        folder = in_memory / "save"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "model").write_bytes(old)
+        (folder / "model").chmod(0o600)
+        return folder
+
+    tried = lost = 0
+    for what, folder, done in each_fault(code, reset, every=1 if long else 3):
+        left = (folder / "model").read_bytes()
+        told = left == new if done.returncode == 0 else done.returncode in (3, -9, 137)
+        harmed = left not in (old, new) or not told or (folder / "model").stat().st_mode & 0o77
+        tried, lost = tried + 1, lost + bool(harmed)
+        assert not harmed, (what, done.returncode, left[:9], done.stderr[-500:])
+        _files.write_atomically(folder / "model", new)  # sweeps what the dead left
+        assert [entry.name for entry in folder.iterdir()] == ["model"], what
+    note("each system call of a save failed or was the last: models lost", f"{lost} of {tried}")
+    assert tried > 15

@@ -10,99 +10,25 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import stat
 import zlib as _standard_zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from ancestral._files import PathLike, as_size, open_regular, shown
 from ancestral._validation import warn
-from ancestral.errors import DataTypeError, FormatError
+from ancestral.errors import FormatError
 
 _zlib: Any = _standard_zlib
 with contextlib.suppress(ImportError):  # several times faster, same results
     _zlib = importlib.import_module("zlib_ng.zlib_ng")
 
-PathLike = str | os.PathLike[str]
-
 # Bytes expanded at a time (fits the second-level cache), and compressed bytes read at a time.
 _PIECE = 1 << 18
 _STEP = 1 << 14
 
-
-def shown(path: PathLike) -> str:
-    """Return a path as it reads best in a message: as it is, or quoted where it has odd marks."""
-    text = os.fspath(path)
-    return text if text.isprintable() else ascii(text)
-
-
-def as_size(n_bytes: int) -> str:
-    """Return a size in words: "79 bytes", "1.0 GiB"."""
-    if n_bytes < 1 << 10:
-        return f"{n_bytes} bytes"
-    for unit, power in (("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("PiB", 50)):
-        if n_bytes < 1 << (power + 10):
-            return f"{n_bytes / (1 << power):.1f} {unit}"
-    return f"{n_bytes / (1 << 60):.1f} EiB"
-
-
-def open_regular(path: PathLike) -> IO[bytes]:
-    """Open an ordinary, non-empty file for reading bytes; never waits on a pipe or a device.
-
-    Raises
-    ------
-    FormatError
-        When nothing is there, or a directory, pipe, device or an empty file is.
-    """
-    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
-        raise DataTypeError(f"path must be a string or a pathlib.Path; got {path!r}.")
-    name = shown(path)
-    try:
-        _refuse_irregular(name, os.stat(path).st_mode)
-        # a pipe put in the file's place after the check must not block the open
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file = os.fdopen(os.open(path, flags), "rb", buffering=0)
-    except FormatError:
-        raise
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{name}: {_why_not_opened(path, error)}.") from None
-    status = os.fstat(file.fileno())
-    try:
-        _refuse_irregular(name, status.st_mode)
-        if status.st_size == 0:
-            raise FormatError(f"{name}: file is empty (0 bytes). Was the copy interrupted?")
-    except FormatError:
-        file.close()
-        raise
-    return file
-
-
-def _refuse_irregular(name: str, mode: int) -> None:
-    """Raise FormatError unless the mode is that of a regular file."""
-    if stat.S_ISREG(mode):
-        return
-    words = {
-        stat.S_IFDIR: "a directory",
-        stat.S_IFIFO: "a named pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }.get(stat.S_IFMT(mode), "something else")
-    raise FormatError(f"{name}: is {words}, not a file. Give the path of a file.")
-
-
-def _why_not_opened(path: PathLike, error: Exception) -> str:
-    """Word the failure of stat or open."""
-    if isinstance(error, FileNotFoundError):
-        if os.path.islink(path):
-            return f"is a link to {shown(os.readlink(path))}, which does not exist"
-        return f"no such file (looked from {shown(os.getcwd())})"
-    if isinstance(error, PermissionError):
-        return "may not be read: check its permissions"
-    if isinstance(error, OSError):
-        return f"cannot be opened ({error.strerror})"
-    return f"is not a possible path ({error})"
+__all__ = ["PathLike", "Source", "as_size", "open_regular", "shown"]
 
 
 class Source:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._files import as_path, write_atomically
 from ancestral.errors import DataTypeError, FormatError, SaveError
 from ancestral.io.dtypes import parse_dtype
 from ancestral.io.files import PathLike
-from ancestral.model_file import write_atomically
 
 
 def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = None) -> Path:
@@ -39,7 +39,7 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
         For another ending, for text to `.npy` or `.npz`, or when the disk refuses; an old file
         is then untouched.
     """
-    path = Path(path)
+    path = as_path(path)
     buffer = io.BytesIO()
     if path.suffix == ".npy":
         _refuse_unreadable(path, array)
@@ -103,7 +103,7 @@ def write_graphs(path: PathLike, graphs: Any) -> Path:
     """
     from ancestral.graph.graphs import as_graphs
 
-    path, graphs = Path(path), as_graphs(graphs)
+    path, graphs = as_path(path), as_graphs(graphs)
     if path.suffix != ".npz":
         raise SaveError(f"{path}: graphs are written as .npz; end the name so.")
     arrays: dict[str, NDArray] = {}

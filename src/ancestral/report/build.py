@@ -19,7 +19,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ancestral.errors import SaveError
-from ancestral.model_file import is_running
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,7 +146,7 @@ def _sweep(home: Path, prefix: str) -> None:
     """Remove the hidden folders of reports whose writer is no longer running."""
     for entry in home.glob(f"{glob.escape(prefix)}*.tmp"):
         pid = entry.name.removeprefix(prefix).split(".")[0]
-        if entry.is_dir() and pid.isdigit() and not is_running(int(pid)):
+        if entry.is_dir() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(entry, ignore_errors=True)
 
 

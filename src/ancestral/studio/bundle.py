@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ancestral._files import write_atomically
 from ancestral.errors import AncestralError
-from ancestral.model_file import write_atomically
 from ancestral.studio import rooms as making
 from ancestral.studio.payload import to_json
 from ancestral.studio.server import page_files
