@@ -14,7 +14,7 @@ import shutil
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,6 @@ from benchmarks.timing import Row, Timer
 
 FRAME, SLOW, SECOND = 1 / 60, 0.060, 1.0
 STEPS = 60
-TOKEN = "benchmark"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Notes when an event of a kind was made, and when the frame that follows it has been handed over.
@@ -66,10 +65,10 @@ def rows(timer: Timer) -> Iterator[Row]:
     )
     if found is None:
         return
-    with _served(tiny=timer.tiny) as address, sync_playwright() as playwright:
+    with _served(tiny=timer.tiny) as entrance, sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield from _measured(browser, address, 3 if timer.tiny else STEPS)
+        yield from _measured(browser, entrance, 3 if timer.tiny else STEPS)
         browser.close()
 
 
@@ -86,12 +85,12 @@ def _served(*, tiny: bool) -> Iterator[str]:
         rooms.text(name)
     listening = server._listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
-    app = server.make_app(rooms, token=TOKEN, port=port)
+    app = server.make_app(rooms, port=port)
     running = uvicorn.Server(server.configuration(app))
     thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[listening])))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield lambda: f"http://127.0.0.1:{port}/?token={app.issue()}"
     finally:
         running.should_exit = True
         thread.join()
@@ -112,13 +111,13 @@ def _shelf(*, tiny: bool) -> Any:
     return Shelf(models=models)
 
 
-def _measured(browser: Any, address: str, steps: int) -> Iterator[Row]:
-    yield _first_view(browser, address, steps)
+def _measured(browser: Any, entrance: Callable[[], str], steps: int) -> Iterator[Row]:
+    yield _first_view(browser, entrance, steps)
     page = browser.new_page(viewport={"width": 1280, "height": 900})
 
     def room(state: str, kinds: list[str]) -> None:
         page.goto("about:blank")
-        page.goto(f"{address}/?token={TOKEN}#{state}")
+        page.goto(f"{entrance()}#{state}")
         page.wait_for_selector(".room:not([hidden]) .panel")
         page.wait_for_timeout(800 if steps > 3 else 50)  # the rest has arrived
         page.evaluate(WATCH, kinds)
@@ -176,14 +175,14 @@ def _measured(browser: Any, address: str, steps: int) -> Iterator[Row]:
     page.close()
 
 
-def _first_view(browser: Any, address: str, steps: int) -> Row:
+def _first_view(browser: Any, entrance: Callable[[], str], steps: int) -> Row:
     """Time from the address to the first face, in a browser without a cache."""
     times, size = [], 0
     for _ in range(min(steps, 9)):
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
         started = time.perf_counter()
-        page.goto(f"{address}/?token={TOKEN}")
+        page.goto(entrance())
         page.wait_for_selector("canvas.picture")
         times.append(time.perf_counter() - started)
         size = page.evaluate(

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,19 +21,20 @@ from ancestral import datasets
 from ancestral.studio.shelf import Shelf
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-TOKEN = "a-token-for-tests"
 
 
 @dataclass
 class Studio:
-    """A running server; requests carry the token unless told otherwise."""
+    """A running server; requests carry the session's secret unless told otherwise."""
 
     port: int
     shelf: Shelf
-    cookie: str = field(init=False)
+    guard: Any
 
-    def __post_init__(self) -> None:
-        self.cookie = f"ancestral-studio-{self.port}={TOKEN}"
+    @property
+    def entrance(self) -> str:
+        """An address that opens the page once."""
+        return f"{self.address}/?token={self.guard.issue()}"
 
     @property
     def address(self) -> str:
@@ -45,15 +46,15 @@ class Studio:
         *,
         method: str = "GET",
         body: bytes | None = None,
-        token: bool = True,
+        session: bool = True,
         **headers: str,
     ) -> http.client.HTTPResponse:
         """Send one request as it is; header names are given with underscores."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.putrequest(method, path, skip_host="Host" in sent, skip_accept_encoding=True)
-        if token:
-            sent.setdefault("Cookie", self.cookie)
+        if session:
+            sent.setdefault("X-Ancestral-Session", self.guard.session)
         if body is not None:
             sent.setdefault("Content-Length", str(len(body)))
         for name, value in sent.items():
@@ -82,7 +83,7 @@ def started(shelf: Shelf) -> tuple[Studio, Any, threading.Thread]:
 
     listening = server._listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
-    app = server.make_app(server.Rooms(shelf), token=TOKEN, port=port)
+    app = server.make_app(server.Rooms(shelf), port=port)
     running = uvicorn.Server(server.configuration(app))
     thread = threading.Thread(
         target=lambda: asyncio.run(running.serve(sockets=[listening])), daemon=True
@@ -91,7 +92,7 @@ def started(shelf: Shelf) -> tuple[Studio, Any, threading.Thread]:
     until = time.monotonic() + 20
     while not running.started and time.monotonic() < until:
         time.sleep(0.01)
-    return Studio(port, shelf), running, thread
+    return Studio(port, shelf, app), running, thread
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +171,7 @@ def visit(chromium: Any, studio: Studio) -> Iterator[Any]:
         options.setdefault("viewport", {"width": 1280, "height": 900})
         page = Page(chromium, **options)
         opened.append(page)
-        return page.open(f"{studio.address}/?token={TOKEN}#{state}")
+        return page.open(f"{studio.entrance}#{state}")
 
     yield go
     for page in opened:
@@ -184,7 +185,7 @@ def visit(chromium: Any, studio: Studio) -> Iterator[Any]:
 def script(chromium: Any, studio: Studio) -> Iterator[Any]:
     """Run a function of the page's modules: script(body, argument) with `m`, the modules."""
     page = Page(chromium)
-    page.open(f"{studio.address}/?token={TOKEN}#compare")
+    page.open(f"{studio.entrance}#compare")
 
     def run(body: str, argument: Any = None) -> Any:
         names = ["arrays", "ppca", "sequence", "graphs", "regression", "compare", "plot"]

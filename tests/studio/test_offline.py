@@ -14,7 +14,7 @@ from ancestral.studio.bundle import assemble, export_page, one_script, one_style
 from ancestral.studio.notebook import page_of
 from ancestral.studio.server import page_files
 from ancestral.studio.shelf import Shelf
-from tests.studio.conftest import TOKEN, Page, started
+from tests.studio.conftest import Page, started
 from tests.studio.reading import as_greys, pixels_of
 
 ROOMS = ("faces", "pixels", "classroom", "line", "compare")
@@ -139,7 +139,7 @@ def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     studio, running, thread = started(Shelf(models=dict(models)))
     page = Page(chromium)
     with page.page.expect_response("**/compare.json"):  # the last of what is fetched ahead
-        shown = page.open(f"{studio.address}/?token={TOKEN}#faces?d=5")
+        shown = page.open(f"{studio.entrance}#faces?d=5")
     shown.wait_for_function("() => document.querySelectorAll('.thumb').length > 20")
     running.should_exit = True
     thread.join(10)
@@ -159,7 +159,7 @@ def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
 def test_a_room_not_yet_fetched_says_that_the_server_is_gone(chromium, models):
     studio, running, thread = started(Shelf(models=dict(models)))
     page = Page(chromium)
-    shown = page.open(f"{studio.address}/?token={TOKEN}#line")
+    shown = page.open(f"{studio.entrance}#line")
     running.should_exit = True
     thread.join(10)
     shown.locator(".tabs a[data-room=classroom]").click()

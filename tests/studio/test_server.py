@@ -353,7 +353,7 @@ def test_a_missing_extra_is_named(monkeypatch):
 
     for package, call in (
         ("uvicorn", lambda: server.run(Shelf())),
-        ("starlette.applications", lambda: server.make_app(Rooms(Shelf()), token="t", port=1)),
+        ("starlette.applications", lambda: server.make_app(Rooms(Shelf()), port=1)),
     ):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(MissingExtraError, match=r"ancestral\[studio\]"):

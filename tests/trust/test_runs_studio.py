@@ -17,30 +17,60 @@ import pytest
 
 from ancestral.studio import security, server
 from ancestral.studio.shelf import Shelf
-from tests.studio.conftest import TOKEN, started
+from tests.studio.conftest import started
 
+BARE = ("/", "/page/main.js")
 PATHS = ("/", "/page/main.js", "/data/faces.json", "/alive", "/api/open", "/no-such-thing")
 
 
 # ---- who asks -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_c11_nothing_is_answered_without_the_token(studio, path):
-    for given in ("", "?token=", "?token=wrong", f"?token={TOKEN}x", f"?token={TOKEN[:-1]}"):
-        assert studio.request(path + given, token=False).status == 403
-    assert studio.request(path, token=False, Cookie="ancestral-studio-1=x").status == 403
-    wrong = studio.cookie.replace(TOKEN, "é")
-    assert studio.request(path, token=False, Cookie=wrong.encode().decode("latin-1")).status == 403
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in BARE])
+def test_c11_nothing_is_told_without_the_sessions_secret(studio, path):
+    """Also to who has a fresh token: it is worth the page, and nothing else."""
+    token = studio.guard.issue()
+    for given in ("", "?token=", f"?token={token}"):
+        assert studio.request(path + given, session=False).status == 403
+    secret = studio.guard.session
+    for wrong in ("", secret[:-1], secret + "x", "\xe9", f"{secret}, {secret}"):
+        given = {"X_Ancestral_Session": wrong}
+        assert studio.request(path, session=False, **given).status == 403
+    assert studio.request(path, session=False, Cookie=f"x={secret}").status == 403
 
 
-def test_c11_the_first_visit_trades_the_token_for_a_cookie(studio):
-    answer = studio.request(f"/?token={TOKEN}", token=False)
-    assert answer.status == 303 and answer.headers["Location"] == "/"
-    cookie = answer.headers["Set-Cookie"]
-    assert cookie.startswith(f"ancestral-studio-{studio.port}=")
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
-    assert studio.request("/", token=False, Cookie=cookie.split(";")[0]).status == 200
+@pytest.mark.parametrize("path", BARE)
+def test_c11_the_bare_page_is_the_packages_own_and_tells_nothing(studio, path):
+    answer = studio.request(path, session=False)
+    assert answer.status == 200
+    assert studio.guard.session.encode() not in answer.content
+
+
+def test_c11_a_token_opens_the_page_once_and_no_cookie_is_set(studio):
+    address = studio.entrance.removeprefix(studio.address)
+    assert studio.request(address, method="HEAD", session=False).status == 200
+    first, second = (studio.request(address, session=False) for _ in range(2))
+    secret = studio.guard.session.encode()
+    assert first.status == 200 and first.content.count(secret) == 1
+    assert second.status == 403 and secret not in second.content
+    assert not [name for name in first.headers if name.lower() == "set-cookie"]
+    assert studio.request("/?token=guess", session=False).status == 403
+    assert secret not in studio.request("/?token=guess", session=False).content
+
+
+def test_c11_a_page_goes_on_after_it_is_loaded_again_and_shows_no_token(visit):
+    page = visit("line")
+    assert "token" not in page.url
+    page.reload()
+    page.wait_for_selector(".room:not([hidden]) .body:not([aria-busy]) > *")
+    assert "token" not in page.url and not page.context.cookies()
+
+
+def test_c11_the_browser_is_started_without_the_token(monkeypatch):
+    """Other users see the words that a program is started with."""
+    path = server._redirection("http://127.0.0.1:1/?token=secret")
+    assert "secret" not in path.as_uri() and "secret" in path.read_text()
+    assert path.parent.stat().st_mode & 0o077 == 0
 
 
 def test_c11_tokens_are_long_and_never_twice_the_same():
@@ -197,10 +227,10 @@ def test_c15_a_link_out_of_the_page_s_folder_has_no_address(tmp_path, monkeypatc
     thread.join(10)
 
 
-@pytest.mark.parametrize("path", [*PATHS, f"/?token={TOKEN}"])
-@pytest.mark.parametrize("token", [True, False])
-def test_c17_every_answer_forbids_framing_sniffing_and_other_sources(studio, path, token):
-    answer = studio.request(path, token=token)
+@pytest.mark.parametrize("path", [*PATHS, "/?token=used"])
+@pytest.mark.parametrize("session", [True, False])
+def test_c17_every_answer_forbids_framing_sniffing_and_other_sources(studio, path, session):
+    answer = studio.request(path, session=session)
     parts = answer.headers["Content-Security-Policy"].split("; ")
     policy = dict(part.split(" ", 1) for part in parts)
     assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'"
@@ -282,7 +312,8 @@ def test_c16_a_thousand_open_connections_are_survived(studio, note):
 
 def head(studio, length: str) -> bytes:
     return (
-        f"POST /api/open HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\nCookie: {studio.cookie}\r\n"
+        f"POST /api/open HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\n"
+        f"X-Ancestral-Session: {studio.guard.session}\r\n"
         f"Content-Type: application/json\r\n{length}\r\n\r\n"
     ).encode()
 
@@ -344,3 +375,11 @@ def test_c17_uploads_are_judged_by_the_loader(studio):
         assert answer.status == 422 and "x.model" in json.loads(answer.content)["problem"]
     for body in ([], {"name": "x"}, {"name": "x", "base64": "%%%"}, None, "text"):
         assert studio.post("/api/open", body).status == 400
+
+
+@pytest.mark.parametrize("name", ['"\\ud800"', '"a\\udfff.csv"', '{"a": 1}', "null"])
+def test_c17_unusual_but_legal_json_is_answered_in_words(studio, name):
+    body = b'{"name": ' + name.encode() + b', "base64": "eA=="}'
+    answer = studio.request("/api/open", method="POST", body=body, Content_Type="application/json")
+    assert answer.status in (400, 422)
+    assert "problem" in json.loads(answer.content)

@@ -70,7 +70,7 @@ def test_c18_another_host_is_warned_about_and_still_wants_the_token(monkeypatch)
     """What `--host 0.0.0.0` says before it serves."""
     said, app = ran(monkeypatch, host="0.0.0.0", port=0)
     assert said[0].startswith("warning:") and "?token=" in said[1]
-    assert isinstance(app, security.Guard) and len(app.token) >= 43
+    assert isinstance(app, security.Guard) and len(app.session) >= 43
 
 
 def test_c18_the_loopback_needs_no_warning(monkeypatch):
@@ -96,7 +96,7 @@ def test_c19_a_tab_closed_while_its_room_is_made_stops_nothing(monkeypatch):
     with socket.create_connection(("127.0.0.1", closed.port), timeout=20) as tab:
         tab.sendall(
             f"GET /data/lstm.json HTTP/1.1\r\nHost: 127.0.0.1:{closed.port}\r\n"
-            f"Cookie: {closed.cookie}\r\n\r\n".encode()
+            f"X-Ancestral-Session: {closed.guard.session}\r\n\r\n".encode()
         )
         assert begun.wait(20)
     may_end.set()

@@ -4,14 +4,16 @@ A page on the web can make a browser talk to a server on the same machine. So ev
 
     name this server in Host        (another name: DNS rebinding)         403
     come from this page, by Origin  (another: a foreign page's script)    403
-    carry the token, as a cookie    (absent: somebody who guessed the port)  403
+    for anything but the bare page, carry the session's secret in a header  403
     be GET, HEAD or POST                                                  405
     and, if POST, be JSON           (form and text need no preflight)     415
     of a bounded size, in bounded time                                    413, 408
 
-The command prints an address with the token in it; the first visit trades it for a cookie that
-scripts cannot read and other sites' requests don't carry. Every answer forbids framing, sniffing
-and any source but this server, and allows no other origin.
+An address with a token in it opens the page once: the answer holds the secret, and the token is
+worth nothing from then on. The page keeps the secret where scripts of its own origin alone can
+read it, port included, and sends it as a header; a cookie would go to every port of the host. The
+bare page and its modules are this package's own files, and tell nothing. Every answer forbids
+framing, sniffing and any source but this server, and allows no other origin.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -32,6 +33,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 64 << 20  # bytes
 BODY_SECONDS = 30.0
+HEADER = "x-ancestral-session"
+SESSION = "ancestral.session"  # what the page is told, in the scope of a request
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 CSP = (
@@ -61,20 +64,29 @@ class Guard:
     Parameters
     ----------
     app : ASGI application
-    token : str
     port : int
         Where the server listens; Host must name it.
     hosts : sequence of str
         Further names that Host may give, beside the loopback's own.
+
+    Attributes
+    ----------
+    session : str
+        What requests for data carry.
     """
 
-    def __init__(self, app: App, *, token: str, port: int, hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: App, *, port: int, hosts: tuple[str, ...] = ()) -> None:
         self.app = app
-        self.token = token
-        # Cookies don't tell ports apart: two studios must not overwrite each other's.
-        self.cookie = f"ancestral-studio-{port}"
+        self.session = new_token()
+        self._tokens: set[str] = set()
         names = (*LOOPBACK, *hosts)
         self.hosts = {f"{name}:{port}" for name in names} | (set(names) if port == 80 else set())
+
+    def issue(self) -> str:
+        """Return a token that opens the page once."""
+        token = new_token()
+        self._tokens.add(token)
+        return token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -88,9 +100,9 @@ class Guard:
         if refusal is not None:
             await _answer(_hardened(send), *refusal)
             return
-        if self._is_first_visit(scope, headers):
-            await self._trade_token_for_cookie(scope, send)
-            return
+        is_visit = scope["path"] == "/" and scope["method"] == "GET"
+        if is_visit and (tokens := _tokens_in_query(scope)):
+            scope[SESSION] = self._trade(tokens)
         try:
             body = await _whole_body(receive) if scope["method"] == "POST" else b""
         except _RefusedError as refused:
@@ -108,10 +120,12 @@ class Guard:
             return 403, "Requests from other pages are refused."
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return 405, "Only GET, HEAD and POST are known here."
-        if not self._has_token(scope, headers):
+        is_bare = scope["path"] == "/" or scope["path"].startswith("/page/")
+        if not is_bare and not self._is_of_session(headers):
             return 403, (
-                "This page needs its token. Open the address that the command "
-                "“ancestral studio” printed, with all of “?token=…” in it."
+                "This page has no session, or that of a studio that was closed. Open the address "
+                "that the command “ancestral studio” printed; it opens the page once, so start the "
+                "command again if it was used."
             )
         if scope["method"] == "POST":
             if headers.get("sec-fetch-site", ["same-origin"]) != ["same-origin"]:
@@ -123,34 +137,17 @@ class Guard:
                 return 413, f"At most {MAX_BODY >> 20} MiB can be sent at once."
         return None
 
-    def _has_token(self, scope: Scope, headers: dict[str, list[str]]) -> bool:
-        given = [*_tokens_in_query(scope), *self._tokens_in_cookies(headers)]
-        return any(hmac.compare_digest(one.encode(), self.token.encode()) for one in given)
+    def _is_of_session(self, headers: dict[str, list[str]]) -> bool:
+        given = headers.get(HEADER, [])
+        return len(given) == 1 and hmac.compare_digest(given[0].encode(), self.session.encode())
 
-    def _tokens_in_cookies(self, headers: dict[str, list[str]]) -> list[str]:
-        found = []
-        for line in headers.get("cookie", []):
-            try:
-                cookie = SimpleCookie(line)
-            except CookieError:
-                continue
-            if self.cookie in cookie:
-                found.append(cookie[self.cookie].value)
-        return found
-
-    def _is_first_visit(self, scope: Scope, headers: dict[str, list[str]]) -> bool:
-        return (
-            scope["method"] == "GET"
-            and scope["path"] == "/"
-            and bool(_tokens_in_query(scope))
-            and self._has_token(scope, headers)
-        )
-
-    async def _trade_token_for_cookie(self, scope: Scope, send: Send) -> None:
-        """Redirect to the bare address, so that the token leaves the address bar."""
-        cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-        extra = [(b"location", b"/"), (b"set-cookie", cookie.encode())]
-        await _answer(_hardened(send), 303, "", extra)
+    def _trade(self, tokens: list[str]) -> str | None:
+        """Return the session's secret for a token that was not used yet, else None."""
+        for token in list(self._tokens):
+            if hmac.compare_digest(tokens[0].encode(), token.encode()):
+                self._tokens.discard(token)
+                return self.session
+        return None
 
 
 class _RefusedError(Exception):

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from ancestral.errors import AncestralError, MissingExtraError
 from ancestral.studio import rooms as making
 from ancestral.studio.payload import to_json
-from ancestral.studio.security import LOOPBACK, Guard, new_token
+from ancestral.studio.security import LOOPBACK, SESSION, Guard
 from ancestral.studio.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -113,14 +113,12 @@ class Rooms:
             self._texts.clear()
 
 
-def make_app(rooms: Rooms, *, token: str, port: int, hosts: tuple[str, ...] = ()) -> Any:
+def make_app(rooms: Rooms, *, port: int, hosts: tuple[str, ...] = ()) -> Guard:
     """Return the ASGI application, guarded.
 
     Parameters
     ----------
     rooms : Rooms
-    token : str
-        What a request must carry.
     port : int
         Where it will listen.
     hosts : tuple of str
@@ -130,7 +128,7 @@ def make_app(rooms: Rooms, *, token: str, port: int, hosts: tuple[str, ...] = ()
     app = Starlette(routes=[Route(path, *given) for path, given in _routes(rooms).items()])
     app.router.redirect_slashes = False
     app.add_middleware(GZip, minimum_size=1000, compresslevel=6)
-    return Guard(app, token=token, port=port, hosts=hosts)
+    return Guard(app, port=port, hosts=hosts)
 
 
 def _starlette() -> tuple[Any, Any, Any]:
@@ -175,6 +173,16 @@ def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
 
         return answer
 
+    async def page(request: Request) -> Response:
+        """Give the page, with the session's secret to who brought a fresh token."""
+        if SESSION not in request.scope:
+            return text(index, "text/html")
+        session = request.scope[SESSION]
+        if session is None:  # a used token: a browser that has the session goes on all the same
+            return text(index, "text/html", 403)
+        named = f'<meta name="ancestral-session" content="{session}">'
+        return text(index.replace("<head>", f"<head>\n{named}", 1), "text/html")
+
     async def alive(_: Request) -> Response:
         return Response(status_code=204)
 
@@ -183,7 +191,8 @@ def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
         return text(to_json(answer), "application/json", status)
 
     pages = page_files()
-    found: dict[str, tuple[Any, ...]] = {"/": (constant(pages.pop("index.html"), "text/html"),)}
+    index = pages.pop("index.html")
+    found: dict[str, tuple[Any, ...]] = {"/": (page,)}
     for name, content in pages.items():
         found[f"/page/{name}"] = (constant(content, KINDS[Path(name).suffix]),)
     for name in making.PARTS:
@@ -196,6 +205,7 @@ def _open(kept: Rooms, body: bytes) -> tuple[int, dict[str, Any]]:
     try:
         document = json.loads(body)
         name, content = str(document["name"]), base64.b64decode(document["base64"], validate=True)
+        name.encode()  # half a surrogate pair is legal JSON, and no text
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         return 400, {"problem": "Send a file as {name, base64}."}
     try:
@@ -207,14 +217,35 @@ def _open(kept: Rooms, body: bytes) -> tuple[int, dict[str, Any]]:
     return 200, {"kind": kind, "name": name}
 
 
-_UPLOADS: list[tempfile.TemporaryDirectory[str]] = []
+_PRIVATE: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _private_folder() -> Path:
+    """Return this process's folder, closed to other users and removed when it ends."""
+    if not _PRIVATE:
+        _PRIVATE.append(tempfile.TemporaryDirectory(prefix="ancestral-studio-"))
+    return Path(_PRIVATE[0].name)
 
 
 def _uploads() -> Path:
-    """Return this process's folder of uploads, removed when it ends."""
-    if not _UPLOADS:
-        _UPLOADS.append(tempfile.TemporaryDirectory(prefix="ancestral-studio-"))
-    return Path(_UPLOADS[0].name)
+    """Return the folder of what the page was given."""
+    folder = _private_folder() / "uploads"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _redirection(address: str) -> Path:
+    """Write a page that leads to an address: other users see the names of started programs' files.
+
+    A browser that is started with the address itself shows it, token included, to everyone.
+    """
+    path = _private_folder() / "open.html"
+    path.write_text(
+        f'<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+        f'<meta http-equiv="refresh" content="0; url={address}"><title>Ancestral studio</title>'
+        f'<a href="{address}">Open the studio</a>'
+    )
+    return path
 
 
 # ---- running ------------------------------------------------------------------------------------
@@ -256,10 +287,9 @@ def run(
     host = host or "0.0.0.0"  # an empty name means every address
     listening = _listen(host, port)
     number = listening.getsockname()[1]
-    token = new_token()
     shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
     rooms = Rooms(shelf)
-    app = make_app(rooms, token=token, port=number, hosts=_names(host))
+    app = make_app(rooms, port=number, hosts=_names(host))
     if not is_loopback(host):
         say(
             f"warning: {host} can be reached from other machines, unencrypted. Whoever sees the "
@@ -267,15 +297,16 @@ def run(
         )
     if port is None and number != PORT:
         say(f"Port {PORT} is in use: {number} is taken instead.")
-    address = f"http://{_bracketed(shown)}:{number}/?token={token}"
+    address = f"http://{_bracketed(shown)}:{number}/?token="
     _raise_file_limit()
     server = uvicorn.Server(configuration(app))
     try:
         with _ended_by_interrupt(server):  # from the first word on
             rooms.make_all()  # while the browser starts
-            say(f"{address}\nThe studio is open at this address. Ctrl+C closes it.")
+            say(f"{address}{app.issue()}\nThis address opens the studio once. Ctrl+C closes it.")
             if open_browser:
-                threading.Timer(0.3, webbrowser.open, [address]).start()
+                page = _redirection(address + app.issue())
+                threading.Timer(0.3, webbrowser.open, [page.as_uri()]).start()
             asyncio.run(server.serve(sockets=[listening]))
     finally:
         _close(rooms, say)

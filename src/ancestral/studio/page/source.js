@@ -13,6 +13,26 @@ function inlined(name) {
 }
 
 const isOffline = document.documentElement.hasAttribute("data-offline");
+const KEY = "ancestral-studio"; // kept for this origin alone, port included
+
+/** The session's secret: from the page that a token opened, or from an earlier one. */
+function readSession() {
+  const given = document.querySelector("meta[name=ancestral-session]");
+  try {
+    if (!given) return localStorage.getItem(KEY) ?? "";
+    localStorage.setItem(KEY, given.content);
+  } catch {
+    // a browser that keeps nothing: this page alone has the session
+  }
+  const secret = given?.content ?? "";
+  given?.remove();
+  return secret;
+}
+
+const session = isOffline ? "" : readSession();
+const headers = { "X-Ancestral-Session": session };
+if (!isOffline && location.search) history.replaceState(history.state, "", location.pathname + location.hash);
+
 const waiting = new Map();
 let kept = new Map(); // parts fetched ahead
 
@@ -49,7 +69,7 @@ async function fetched(name) {
   waiting.set(name, control);
   let answer;
   try {
-    answer = await fetch(`data/${name}.json`, { signal: control.signal });
+    answer = await fetch(`data/${name}.json`, { signal: control.signal, headers });
   } catch (error) {
     throw error.name === "AbortError" ? error : new GoneError(GONE);
   } finally {
@@ -77,7 +97,7 @@ async function open(file) {
     const body = JSON.stringify({ name: file.name, base64: file.size ? base64 : "" });
     answer = await fetch("api/open", {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { ...headers, "Content-Type": "application/json" },
       body,
     });
   } catch {
@@ -96,7 +116,7 @@ function watch(tell) {
   const ask = async () => {
     if (document.hidden) return;
     try {
-      tell((await fetch("alive", { signal: AbortSignal.timeout(4000) })).ok);
+      tell((await fetch("alive", { signal: AbortSignal.timeout(4000), headers })).ok);
     } catch {
       tell(false);
     }
