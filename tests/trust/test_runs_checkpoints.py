@@ -20,6 +20,7 @@ import ancestral
 from ancestral import AncestralWarning, model_file
 from ancestral.checkpoints import LOCK, Checkpoints
 from ancestral.errors import FormatError, ModelError
+from tests.conftest import PATIENCE
 from tests.trust.same_bits import assert_same_bits
 from tests.trust.trained import EVERY, LSTM, NETWORK, ROWS, Trained, names
 
@@ -80,7 +81,7 @@ def test_c9_of_two_that_break_a_stale_lock_at_once_one_holds_the_folder(
 
     monkeypatch.setattr(model_file, "is_running", overtaken)
     with Checkpoints(tmp_path, {}):
-        said = rivals[0].communicate(timeout=60)[1]
+        said = rivals[0].communicate(timeout=PATIENCE)[1]
         assert f"process {os.getpid()} has been training into it" in said
     assert not names(tmp_path)
 
