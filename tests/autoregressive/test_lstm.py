@@ -82,6 +82,14 @@ def test_history_counts_steps_and_measures_from_the_floor(trained):
     assert trained.loss_ == pytest.approx(best, abs=1e-4)  # float32 in training
 
 
+@pytest.mark.parametrize("tol", [0.3, 0.1, 0.03, 0.01])
+def test_training_that_stops_at_its_tolerance_is_within_it(tol):
+    """By the loss in float64 as well, whichever way the float32 of training was rounded."""
+    model = small(max_steps=2000, patience=2000, tol=tol).fit(ROWS)
+    assert model.history_[-1]["step"] < 2000
+    assert model.loss_ - model.floor_ < tol
+
+
 def test_loss_never_passes_the_floor_and_counts_repeats():
     model = small(max_steps=300).fit(ROWS)
     p = np.array([1, 1, 1, 2]) / 5

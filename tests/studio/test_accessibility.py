@@ -22,9 +22,8 @@ def test_axe_finds_nothing_serious(visit, state):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
         settled(page)
-        page.evaluate(
-            "Promise.allSettled(document.getAnimations().map((a) => a.finished))"
-        )  # fades
+        faded = "Promise.allSettled(document.getAnimations().map((fade) => fade.finished))"
+        page.evaluate(faded)
         found = axe.Axe().run(page).response["violations"]
         serious = [
             (scheme, width, v["id"], [node["html"][:120] for node in v["nodes"]][:3])
