@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 Weights = dict[str, NDArray[np.float64]]
+LARGEST = float(np.finfo(np.float32).max)
 ROOM = 1 << 16  # bytes of a checkpoint beside its arrays: names, settings
 
 
@@ -182,8 +183,11 @@ class Descent(ABC):
     def _descend(self, loss: torch.Tensor) -> None:
         """Take one step of Adam down the gradient of `loss`."""
         torch = import_torch()
+        rate = self._rate(self.at.step)
+        if rate > LARGEST * (1 - self.betas[0]):  # Adam's step, larger at first, would overflow
+            rate = math.inf  # so that the loss is lost, and said, instead of PyTorch refusing
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate(self.at.step)
+            group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.tensors, self.clip)

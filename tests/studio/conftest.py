@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ import pytest
 import ancestral
 from ancestral import datasets
 from ancestral.studio.shelf import Shelf
+from tests.conftest import PATIENCE
+from tests.studio.make_lstm_of_icons import STORED
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -50,7 +52,7 @@ class Studio:
         **headers: str,
     ) -> http.client.HTTPResponse:
         """Send one request as it is; header names are given with underscores."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.putrequest(method, path, skip_host="Host" in sent, skip_accept_encoding=True)
         if session:
@@ -75,6 +77,14 @@ class Studio:
         return self.request(path, method="POST", body=json.dumps(document).encode(), **headers)
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait for what must come, however busy the machine is."""
+    until = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < until, f"still waiting after {PATIENCE} s"
+        time.sleep(0.01)
+
+
 def started(shelf: Shelf) -> tuple[Studio, Any, threading.Thread]:
     """Serve a shelf in a thread."""
     uvicorn = pytest.importorskip("uvicorn", reason="the studio is an extra")
@@ -89,19 +99,16 @@ def started(shelf: Shelf) -> tuple[Studio, Any, threading.Thread]:
         target=lambda: asyncio.run(running.serve(sockets=[listening])), daemon=True
     )
     thread.start()
-    until = time.monotonic() + 20
-    while not running.started and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: running.started)
     return Studio(port, shelf, app), running, thread
 
 
 @pytest.fixture(scope="session")
 def models() -> dict[str, Any]:
-    """Tables of the icons, and a small LSTM trained a little on them."""
-    pytest.importorskip("torch", reason="torch is an extra")
+    """Tables of the icons, and a small LSTM that was trained on them: the same on any processor."""
     icons, _ = datasets.icons()
-    lstm = ancestral.LSTMAutoregressive(hidden_size=16, tol=0.05, random_state=0)
-    return {"Tables": ancestral.TabularAutoregressive().fit(icons), "LSTM": lstm.fit(icons)}
+    tables = ancestral.TabularAutoregressive().fit(icons)
+    return {"Tables": tables, "LSTM": ancestral.load(STORED)}
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +123,7 @@ def studio(models: dict[str, Any], faces: np.ndarray) -> Iterator[Studio]:
     found, running, thread = started(Shelf(models=dict(models)))
     yield found
     running.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 @pytest.fixture(scope="package")  # Playwright's loop must be gone before others start theirs
@@ -139,6 +146,7 @@ class Page:
 
     def __init__(self, browser: Any, **options: Any) -> None:
         self.context = browser.new_context(**options)
+        self.context.set_default_timeout(1000 * PATIENCE)
         self.page = self.context.new_page()
         self.requests: list[str] = []
         self.problems: list[str] = []
@@ -155,8 +163,8 @@ class Page:
 
     def ready(self) -> Any:
         """Wait for the room shown to be built."""
-        self.page.wait_for_selector(".room:not([hidden]) .body:not([aria-busy]) > *", timeout=60000)
-        self.page.wait_for_function("() => !document.querySelector('.loading')", timeout=60000)
+        self.page.wait_for_selector(".room:not([hidden]) .body:not([aria-busy]) > *")
+        self.page.wait_for_function("() => !document.querySelector('.loading')")
         return self.page
 
 

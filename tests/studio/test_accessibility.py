@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.studio.reading import settled
+
 ROOMS = ("faces?face=1&d=8", "pixels", "classroom", "line?variance=x", "compare")
 
 
@@ -19,7 +21,9 @@ def test_axe_finds_nothing_serious(visit, state):
     for scheme, width in (("light", 1280), ("dark", 360)):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(300)  # links fade
+        settled(page)
+        faded = "Promise.allSettled(document.getAnimations().map((fade) => fade.finished))"
+        page.evaluate(faded)
         found = axe.Axe().run(page).response["violations"]
         serious = [
             (scheme, width, v["id"], [node["html"][:120] for node in v["nodes"]][:3])

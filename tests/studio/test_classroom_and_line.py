@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ancestral import datasets
+from tests.studio.conftest import wait_until
 from tests.studio.reading import address, fact, field, number, settled
 
 # ---- classroom ----------------------------------------------------------------------------------
@@ -67,16 +68,18 @@ def test_a_finger_moves_a_pupil_and_elsewhere_scrolls(visit):
         for k in range(1, 9):
             touch("touchMove", (x, y - 10 * k))
         touch("touchEnd")
-        page.wait_for_timeout(200)
+        settled(page)
 
     page.locator("svg.network").scroll_into_view_if_needed()
     before = page.evaluate("scrollY")
     dot, net = (page.locator(s).nth(0).bounding_box() for s in (".pupil", "svg.network"))
     swipe(dot["x"] + dot["width"] / 2 + 11, dot["y"] + dot["height"] / 2)  # beside it will do
-    assert field(page, "moved").startswith("1:") and page.evaluate("scrollY") == before
+    wait_until(lambda: field(page, "moved").startswith("1:"))
+    assert page.evaluate("scrollY") == before
     moved = field(page, "moved")
     swipe(net["x"] + 6, net["y"] + net["height"] - 6)
-    assert page.evaluate("scrollY") > before and field(page, "moved") == moved
+    wait_until(lambda: page.evaluate("scrollY") > before)
+    assert field(page, "moved") == moved
 
 
 def test_the_ascent_ends_at_the_maximum(visit):
@@ -84,8 +87,7 @@ def test_the_ascent_ends_at_the_maximum(visit):
     page.emulate_media(reduced_motion="reduce")
     page.get_by_role("button", name="Climb").click()
     page.wait_for_function("() => document.querySelectorAll('.ascent-dot').length > 5")
-    page.wait_for_timeout(200)
-    assert number(fact(page, "classroom", "Below the maximum")) < 1e-3
+    wait_until(lambda: number(fact(page, "classroom", "Below the maximum")) < 1e-3)
     plot = page.locator("svg[aria-label^='Contours of the log-likelihood of the data']")
     plot.focus()
     page.keyboard.press("Shift+ArrowUp")
@@ -102,8 +104,7 @@ def test_graphs_of_the_data_are_shown_as_they_are(visit):
     graph = datasets.classrooms()[3]
     assert fact(page, "classroom", "Links").startswith(f"{graph.n_edges} of")
     page.get_by_text("links", exact=True).click()
-    page.wait_for_timeout(300)
-    assert field(page, "by") == "links"
+    wait_until(lambda: field(page, "by") == "links")
 
 
 # ---- line ---------------------------------------------------------------------------------------
@@ -125,8 +126,7 @@ def test_points_are_added_moved_and_removed(visit):
     page.mouse.down()
     page.mouse.move(*at(0.8, 0.85), steps=5)
     page.mouse.up()
-    page.wait_for_timeout(50)
-    assert number(fact(page, "line", "slope w")) < slope
+    wait_until(lambda: number(fact(page, "line", "slope w")) < slope)
     page.keyboard.press("Delete")
     page.get_by_text("wants 3 points or more").wait_for()
     page.keyboard.press("a")
@@ -145,8 +145,7 @@ def test_the_line_leaves_its_maximum_and_returns(visit):
     plot = page.locator("svg[aria-label^='Contours of the log-likelihood over slope']")
     box = plot.bounding_box()
     page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
-    page.wait_for_timeout(50)
-    assert number(fact(page, "line", "log-likelihood")) < best - 1
+    wait_until(lambda: number(fact(page, "line", "log-likelihood")) < best - 1)
     plot.focus()
     page.keyboard.press("ArrowLeft")
     page.get_by_role("button", name="To the maximum").click()

@@ -14,6 +14,7 @@ from ancestral.studio.bundle import assemble, export_page, one_script, one_style
 from ancestral.studio.notebook import page_of
 from ancestral.studio.server import page_files
 from ancestral.studio.shelf import Shelf
+from tests.conftest import PATIENCE
 from tests.studio.conftest import Page, started
 from tests.studio.reading import as_greys, pixels_of
 
@@ -39,7 +40,7 @@ def test_the_export_works_from_disk_and_asks_for_nothing(chromium, exported, fac
     assert np.abs(pixels_of(shown, "The face") - as_greys(expected)).max() <= 1
     for room in ROOMS:
         shown.locator(f".tabs a[data-room={room}]").click()
-        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel", timeout=60_000)
+        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel")
         page.ready()
         assert shown.locator(f"#room-{room} .panel").count() > 1
     assert shown.get_by_role("button", name="Open file").count() == 0
@@ -142,7 +143,7 @@ def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
         shown = page.open(f"{studio.entrance}#faces?d=5")
     shown.wait_for_function("() => document.querySelectorAll('.thumb').length > 20")
     running.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
     shown.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     shown.get_by_text("The server has stopped").wait_for()
     before = pixels_of(shown, "The face")
@@ -150,7 +151,7 @@ def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     assert np.abs(pixels_of(shown, "The face") - before).max() > 3
     for room in ROOMS:
         shown.locator(f".tabs a[data-room={room}]").click()
-        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel", timeout=60_000)
+        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel")
         page.ready()
         assert shown.locator(f"#room-{room} .panel").count() > 1
     page.context.close()
@@ -161,7 +162,7 @@ def test_a_room_not_yet_fetched_says_that_the_server_is_gone(chromium, models):
     page = Page(chromium)
     shown = page.open(f"{studio.entrance}#line")
     running.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
     shown.locator(".tabs a[data-room=classroom]").click()
     shown.get_by_text("The server does not answer").wait_for()
     assert shown.get_by_role("button", name="Try again").is_visible()

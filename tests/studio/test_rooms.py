@@ -9,6 +9,7 @@ import pytest
 
 from ancestral import PPCA, datasets
 from ancestral.autoregressive.conditioning import completions
+from tests.studio.conftest import wait_until
 from tests.studio.reading import address, as_greys, fact, field, number, pixels_of, settled
 
 # ---- faces --------------------------------------------------------------------------------------
@@ -32,12 +33,10 @@ def test_a_slider_moves_the_face_and_can_be_undone(visit):
     assert "z=" in address(page)
     page.get_by_role("button", name="Posterior mean").click()
     assert np.abs(pixels_of(page, "The face") - before).max() == 0
-    page.keyboard.press("Control+z")
-    page.wait_for_timeout(100)
-    assert np.abs(pixels_of(page, "The face") - moved).max() <= 1  # three decimals are kept
+    page.keyboard.press("Control+z")  # three decimals are kept
+    wait_until(lambda: np.abs(pixels_of(page, "The face") - moved).max() <= 1)
     page.keyboard.press("Control+Shift+z")
-    page.wait_for_timeout(100)
-    assert np.abs(pixels_of(page, "The face") - before).max() == 0
+    wait_until(lambda: np.abs(pixels_of(page, "The face") - before).max() == 0)
 
 
 def test_a_link_shows_the_same_face(visit):
@@ -110,7 +109,8 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     page.mouse.down()
     page.mouse.move(*at(0.7, 0.7), steps=12)
     page.mouse.up()
-    page.wait_for_timeout(150)
+    page.locator(".five").wait_for()
+    settled(page)
     hidden = int(re.search(r"the other (\d+)", page.locator("#room-faces").inner_text())[1])
     assert 20 < hidden < 60
     shown = pixels_of(page, "Conditional mean").reshape(24, 24)

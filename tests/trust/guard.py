@@ -24,10 +24,10 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ancestral.errors import AncestralError, AncestralWarning
+from tests.conftest import PATIENCE
 
 SECONDS = 2.0 if sys.gettrace() is None else 20.0  # what is traced for coverage is slower
 MEMORY = 200 << 20
-HANGS = 30.0  # of wall-clock time: a busy machine must not fail a test
 
 
 class Hanging(BaseException):
@@ -122,7 +122,7 @@ def limited(imports: str, code: str, *arguments: str, memory: int = MEMORY) -> s
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        timeout=4 * HANGS,
+        timeout=PATIENCE,
     )
     assert child.returncode in (0, 1), f"ended by signal {-child.returncode}"
     return (child.stderr.strip().splitlines() or [""])[-1]
@@ -174,10 +174,10 @@ def _alarm() -> Iterator[None]:
     """Raise Hanging in what waits for ever."""
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise Hanging(f"still waiting after {HANGS:.0f} s")
+        raise Hanging(f"still waiting after {PATIENCE} s")
 
     previous = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, HANGS)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
         yield
     finally:

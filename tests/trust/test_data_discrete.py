@@ -244,7 +244,9 @@ ROWS = np.array([[0, 0, 1, 1], [0, 1, 0, 1], [1, 1, 1, 0], [0, 0, 1, 0]])
     ("rate", "says"),
     [
         (1e38, r"loss is (nan|inf) at step \d+.*best weights.*Lower learning_rate=1e\+38"),
-        (1e3, r"no step of \d+ brought the loss below its start.*Change learning_rate=1000"),
+        # saturated from the first step: the first variable, no constant, costs 1e28 nats
+        (1e30, r"no step of \d+ brought the loss below its start.*Change learning_rate=1e\+30"),
+        (1e60, r"loss is (nan|inf) at step 1: .*Lower learning_rate=1e\+60"),  # beyond float32
     ],
 )
 def test_b46_a_learning_rate_that_loses_the_loss(rate: float, says: str) -> None:
@@ -265,10 +267,11 @@ def test_b47_batches_of_one_of_more_than_all_and_no_steps() -> None:
 
 def test_b48_sequences_of_one() -> None:
     X = np.array([[0], [1], [1], [1]])
-    model = lstm(max_steps=400, hidden_size=8).fit(X)
+    model = lstm(max_steps=800, hidden_size=8).fit(X)
     p = np.exp(model.log_density([[0], [1]]))
     assert p.sum() == pytest.approx(1.0, abs=1e-12)
-    np.testing.assert_allclose(p, [0.25, 0.75], atol=0.02)
+    assert model.loss_ - model.floor_ < model.tol
+    np.testing.assert_allclose(p, [0.25, 0.75], atol=(model.tol / 2) ** 0.5)  # Pinsker
 
 
 CHILD = """

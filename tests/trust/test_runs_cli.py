@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,21 @@ import pytest
 import ancestral
 from ancestral import datasets
 from ancestral.checkpoints import Checkpoints
+from tests.conftest import PATIENCE
 from tests.trust.same_bits import assert_same_bits
 
 COMMAND = [sys.executable, "-m", "ancestral.cli"]
-PATIENCE = 300  # seconds until a test gives a busy machine up
 
 
 def start(*arguments: Any, **options: Any) -> subprocess.Popen:
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    # A process started in the background ignores Ctrl+C; what is tested here must not.
-    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+
+    def heed() -> None:
+        """Ignore nothing, as what runs the tests may: the background Ctrl+C, `nohup` a hang-up."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
     return subprocess.Popen([*COMMAND, *map(str, arguments)], preexec_fn=heed, **settings)
 
 

@@ -21,9 +21,9 @@ import ancestral
 from ancestral import PPCA, LinearGaussian, TabularAutoregressive
 from ancestral._validation import within_memory
 from ancestral.errors import ModelError
+from tests.conftest import PATIENCE
 from tests.zoo import BITS, CLOUD, ZOO
 
-PATIENCE = 600  # seconds until a test gives a busy machine up
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(ancestral.__file__).parents[1]
 
@@ -281,6 +281,7 @@ EVERY_MODEL = """
 import json, pathlib
 import numpy as np
 import ancestral
+from tests.conftest import PATIENCE
 from tests.zoo import ZOO
 folder, said = pathlib.Path(folder), {}
 for entry in ZOO:

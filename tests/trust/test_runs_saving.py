@@ -25,6 +25,7 @@ import pytest
 import ancestral
 from ancestral import PPCA, _files, model_file
 from ancestral.errors import SaveError
+from tests.conftest import PATIENCE
 from tests.test_model_file import leftovers
 from tests.trust.faults import each_fault, need_strace
 from tests.zoo import CLOUD
@@ -147,7 +148,7 @@ def starter(path: Path) -> Callable[[str], subprocess.Popen]:
 
 def finish(process: subprocess.Popen) -> str:
     """Return what a child printed; it must have ended well."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return out
 
@@ -239,7 +240,7 @@ DEATHS = {
 @pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
 def test_c1_killed_while_saving_at_each_stage(death: str, path: Path, child: Any) -> None:
     process = child(f"{death}\nmodel_file.write_atomically(path, new)")
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGKILL
     assert is_old_or_new(path)
     path.write_bytes(path.with_name("old.bytes").read_bytes())

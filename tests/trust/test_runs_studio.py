@@ -17,7 +17,8 @@ import pytest
 
 from ancestral.studio import security, server
 from ancestral.studio.shelf import Shelf
-from tests.studio.conftest import started
+from tests.conftest import PATIENCE
+from tests.studio.conftest import started, wait_until
 
 BARE = ("/", "/page/main.js")
 PATHS = ("/", "/page/main.js", "/data/faces.json", "/alive", "/api/open", "/no-such-thing")
@@ -224,7 +225,7 @@ def test_c15_a_link_out_of_the_page_s_folder_has_no_address(tmp_path, monkeypatc
     assert copied.request("/page/main.js").status == 200
     assert copied.request("/page/leak.js").status == 404
     running.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/?token=used"])
@@ -254,7 +255,7 @@ def test_c16_what_is_too_large_is_refused_before_it_is_sent(studio):
 
 def test_c16_an_undeclared_length_is_counted(studio, monkeypatch):
     monkeypatch.setattr(security, "MAX_BODY", 1 << 16)
-    with socket.create_connection(("127.0.0.1", studio.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE) as connection:
         connection.sendall(head(studio, "Transfer-Encoding: chunked"))
         answer = b""
         for _ in range(200):
@@ -268,7 +269,7 @@ def test_c16_an_undeclared_length_is_counted(studio, monkeypatch):
 
 def test_c16_a_body_that_never_ends_is_given_up(studio, monkeypatch):
     monkeypatch.setattr(security, "BODY_SECONDS", 0.3)
-    with socket.create_connection(("127.0.0.1", studio.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE) as connection:
         connection.sendall(head(studio, "Content-Length: 1000") + b"{")
         assert b" 408 " in received(connection).split(b"\r\n")[0]
 
@@ -276,17 +277,20 @@ def test_c16_a_body_that_never_ends_is_given_up(studio, monkeypatch):
 def test_c16_a_head_that_never_ends_is_hung_up_on(studio, monkeypatch):
     """Slow loris: a byte now and then does not hold the connection."""
     monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
-    with socket.create_connection(("127.0.0.1", studio.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
-        for _ in range(40):
-            time.sleep(0.05)
-            try:
-                connection.sendall(b"X-A: b\r\n")
-            except OSError:
-                break
-        else:
-            pytest.fail("the connection was held for 2 s")
+        wait_until(lambda: is_hung_up(connection, b"X-A: b\r\n"))
     assert studio.request("/alive").status == 204
+
+
+def is_hung_up(connection: socket.socket, part: bytes) -> bool:
+    """Send a part, after a while; tell whether nobody takes it any longer."""
+    time.sleep(0.05)
+    try:
+        connection.sendall(part)
+    except OSError:
+        return True
+    return False
 
 
 def test_c16_a_thousand_open_connections_are_survived(studio, note):
@@ -299,7 +303,7 @@ def test_c16_a_thousand_open_connections_are_survived(studio, note):
     held = []
     try:
         for _ in range(1000):
-            held.append(socket.create_connection(("127.0.0.1", studio.port), timeout=20))
+            held.append(socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE))
             held[-1].sendall(b"GET / HTTP/1.1\r\n")
         assert studio.request("/alive").status == 204
         assert studio.request("/").status == 200
@@ -330,7 +334,7 @@ def received(connection: socket.socket) -> bytes:
 
 def test_c16_a_gigabyte_that_is_sent_all_the_same_is_not_kept(studio):
     """Refused by its declared length; the connection is closed instead of read to the end."""
-    with socket.create_connection(("127.0.0.1", studio.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE) as connection:
         connection.sendall(head(studio, f"Content-Length: {1 << 30}"))
         sent, part = 0, b"x" * (1 << 20)
         try:

@@ -14,6 +14,7 @@ import pytest
 from ancestral.errors import AncestralError
 from ancestral.studio import security, server
 from ancestral.studio.shelf import Shelf
+from tests.conftest import PATIENCE
 from tests.studio.conftest import started
 
 # ---- where it listens ---------------------------------------------------------------------------
@@ -52,7 +53,7 @@ def ran(monkeypatch, **settings):
     settings = {"open_browser": False, "say": said.append, **settings}
     running = threading.Thread(target=server.run, args=(Shelf(),), kwargs=settings)
     running.start()  # a thread of its own: Playwright's loop may be running in this one
-    running.join(20)
+    running.join(PATIENCE)
     (app,) = served
     return said, app
 
@@ -88,22 +89,22 @@ def test_c19_a_tab_closed_while_its_room_is_made_stops_nothing(monkeypatch):
     def slow(shelf, name):
         made.append(name)
         begun.set()
-        assert may_end.wait(20)
+        assert may_end.wait(PATIENCE)
         return {"is": "whole"}
 
     monkeypatch.setattr(server.making, "part", slow)
     closed, running, thread = started(Shelf())
-    with socket.create_connection(("127.0.0.1", closed.port), timeout=20) as tab:
+    with socket.create_connection(("127.0.0.1", closed.port), timeout=PATIENCE) as tab:
         tab.sendall(
             f"GET /data/lstm.json HTTP/1.1\r\nHost: 127.0.0.1:{closed.port}\r\n"
             f"X-Ancestral-Session: {closed.guard.session}\r\n\r\n".encode()
         )
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE)
     may_end.set()
     assert closed.json("/data/lstm.json") == {"is": "whole"}
     assert made == ["lstm"]
     running.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 def test_c19_a_studio_that_closes_begins_no_further_room(monkeypatch):
@@ -112,16 +113,16 @@ def test_c19_a_studio_that_closes_begins_no_further_room(monkeypatch):
     def slow(shelf, name):
         made.append(name)
         begun.set()
-        assert may_end.wait(20)
+        assert may_end.wait(PATIENCE)
         return {}
 
     monkeypatch.setattr(server.making, "part", slow)
     kept = server.Rooms(Shelf())
     kept.make_all()
-    assert begun.wait(20) and kept.is_making
+    assert begun.wait(PATIENCE) and kept.is_making
     closing = threading.Thread(target=kept.close)
     closing.start()
     time.sleep(0.05)
     may_end.set()
-    closing.join(20)
+    closing.join(PATIENCE)
     assert not kept.is_making and len(made) == 1

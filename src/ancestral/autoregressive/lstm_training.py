@@ -36,6 +36,7 @@ WARM_UP = 30  # steps over which the learning rate rises
 HOLD = 1 / 16  # share of the steps before it falls (a cosine)
 LAST_RATE = 0.02  # of the full rate, reached at the last step
 SCORED_AT_ONCE = 8192  # rows
+ROUNDING = 2e-6  # of the loss in float32, which is summed over variables and rows: 16 last places
 SMALL = 100_000  # weights: below, a second thread only costs
 
 
@@ -150,7 +151,8 @@ class Training(Descent):
 
     def _is_done(self) -> bool:
         """Tell whether more training would not help."""
-        reached = self.at.best_loss - self.model.floor_ < self.settings["tol"]
+        rounding = ROUNDING * abs(self.at.best_loss)  # so that `loss_`, in float64, is within tol
+        reached = self.at.best_loss + rounding - self.model.floor_ < self.settings["tol"]
         return reached or self.at.step - self.at.gained_at >= self.settings["patience"]
 
     @contextmanager
