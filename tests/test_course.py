@@ -82,7 +82,8 @@ def test_a_solution_stands_alone(name: str) -> None:
     if name == "graph_viz.py":
         allowed.add("networkx")
     assert {module.partition(".")[0] for module in imported} <= allowed
-    assert sum(bool(line.strip()) for line in text.splitlines()) <= 140
+    if name.startswith("problem"):
+        assert 60 <= sum(bool(line.strip()) for line in text.splitlines()) <= 120
     if name.startswith("problem_3"):
         assert "torch" not in imported  # the gradient is written out
         assert "np.tril_indices(len(X), k=-1)" in text
@@ -105,6 +106,7 @@ def test_problem_1_reaches_the_floor_and_draws_what_the_tables_allow(
     assert found["valid_share"] > 0.98
     assert found["lstm_parameters"] == key["lstm_parameters"] == 12_961
     assert found["table_cells"] == 2**26 - 2
+    assert found["contexts"] == key["reachable_contexts"]
     tables = TabularAutoregressive.from_tables(read_tables(variant[0] / "image_cpts.pkl.gz"))
     assert sorted(map(tuple, tables.support_)) == sorted(map(tuple, key["images"]))
     assert tables.entropy_ == pytest.approx(found["floor"], abs=1e-9)
