@@ -105,7 +105,7 @@ def _the_documents_type() -> Iterator[None]:
     with resources.as_file(PARTS / "matplotlibrc") as path:
         look = mpl.rc_params_from_file(path, use_default_template=False)
     kept = dict(_style.RC)
-    type_of = {name: value for name, value in look.items() if _SPEAKS_OF_TYPE.match(name)}
+    type_of: Any = {name: value for name, value in look.items() if _SPEAKS_OF_TYPE.match(name)}
     try:
         _style.RC.update(type_of)
         with mpl.rc_context(type_of):
@@ -287,7 +287,7 @@ def _exact_line(line: Any, x: Any, y: Any, *, x_label: str, y_label: str) -> Any
 
 
 def readable_on_dark(svg: str) -> str:
-    """Return a figure without its date, which turns its inks light where the reader's page is dark."""
+    """Return a figure without its date, whose inks turn light where the page is dark."""
     rules = "".join(
         f'[style*="{kind}: {ink}"]{{{kind}:{light} !important}}'
         for ink, light in INKS.items()

@@ -29,6 +29,7 @@ PAGE_FONTS = (  # file, family, weight, style
     ("LibertinusSerif-Bold.woff2", "Libertinus Serif", 700, "normal"),
     ("TeXGyreTermesMath-Regular.woff2", "TeX Gyre Termes Math", 400, "normal"),
 )
+OPEN = "const f = this.querySelector('iframe'); if (!f.srcdoc) f.srcdoc = f.dataset.page"
 FENCES = tuple("()[]{}|‖")
 TALL = ("mfrac", "munder", "munderover", "msqrt", "mtable")
 TITLE = "Homework 1: worked solutions"
@@ -168,10 +169,10 @@ def _with_rooms(body: str, rooms: Mapping[str, str]) -> str:
         if name not in rooms:
             return ""
         title = html.escape(re.sub(r"<[^>]*>", "", words).strip())
-        # Closed, the frame is not drawn, and what is not drawn is not loaded.
+        # A frame is given its page when the reader first opens it.
         return (
-            f'<details class="room"><summary>{words}</summary><iframe loading="lazy" '
-            f'title="{title}" srcdoc="{html.escape(rooms[name])}"></iframe></details>'
+            f'<details class="room" ontoggle="{OPEN}"><summary>{words}</summary>'
+            f'<iframe title="{title}" data-page="{html.escape(rooms[name])}"></iframe></details>'
         )
 
     return re.sub(r'<div class="room" data-room="(\w+)">(.*?)</div>', put, body, flags=re.DOTALL)

@@ -57,14 +57,14 @@ SIGHTS: tuple[tuple[str, Boxes, Boxes, str, str], ...] = (
         ((3, 5, 4, 9), (3, 5, 15, 20)),
         ((0, 2, 4, 20),),
         "the brows fade",
-        "the brows become darker",
+        "the brows stand out darker",
     ),
     (
         "eyes − cheeks",
         ((5, 7, 3, 9), (5, 7, 15, 21)),
         ((8, 12, 2, 8), (8, 12, 16, 22)),
-        "the eyes become lighter",
-        "the eyes become darker",
+        "the eyes fade",
+        "the eyes stand out darker",
     ),
     (
         "upper lip − cheeks",
@@ -78,14 +78,14 @@ SIGHTS: tuple[tuple[str, Boxes, Boxes, str, str], ...] = (
         ((16, 19, 7, 17),),
         ((20, 23, 8, 16),),
         "the mouth fades",
-        "the mouth becomes darker",
+        "the mouth stands out darker",
     ),
     (
         "nose − beside the nose",
         ((5, 12, 11, 13),),
         ((7, 12, 7, 9), (7, 12, 15, 17)),
-        "the ridge of the nose becomes lighter",
-        "the ridge of the nose becomes darker",
+        "the ridge of the nose stands out lighter",
+        "the ridge of the nose fades",
     ),
     (
         "edges − middle",
@@ -429,15 +429,18 @@ def _seen(w: NDArray[np.float64], shape: tuple[int, int]) -> list[dict[str, Any]
     """
     if shape != PORTRAIT:
         return []
-    found = []
+    found: list[tuple[float, str, str]] = []
     for regions, first, second, lighter, darker in SIGHTS:
         contrast = _mean_in(w, first) - (_mean_in(w, second) if second else 0.0)
-        words = lighter if contrast > 0 else darker
         change = 2 * LARGE * 255 * contrast  # grey levels, from one end of the walk to the other
-        found.append({"words": words, "regions": regions, "change_255": change})
-    found.sort(key=lambda sight: -abs(sight["change_255"]))
-    least = TOLD * abs(found[0]["change_255"])
-    return [sight for sight in found[:AT_MOST] if abs(sight["change_255"]) >= least]
+        found.append((change, lighter if contrast > 0 else darker, regions))
+    found.sort(key=lambda sight: -abs(sight[0]))
+    least = TOLD * abs(found[0][0])
+    return [
+        {"words": words, "regions": regions, "change_255": change}
+        for change, words, regions in found[:AT_MOST]
+        if abs(change) >= least
+    ]
 
 
 def _mean_in(w: NDArray[np.float64], boxes: Boxes) -> float:
