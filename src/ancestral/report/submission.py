@@ -1,23 +1,21 @@
-"""The zip to hand in: the PDF, a script per problem, and a reminder of what to declare."""
+"""The zip: the PDF, the homework's own code, which stands alone, and the course's rules."""
 
 from __future__ import annotations
 
 import zipfile
-from importlib import resources
 from pathlib import Path
 
-from ancestral import __version__
+from ancestral.errors import AncestralError
 
-SCRIPTS = (
+FILES = (
+    "README.md",
+    "requirements.txt",
     "problem_1_autoregression.py",
     "problem_2_ppca.py",
     "problem_3_graphs.py",
-    "problem_4_linear.py",
+    "problem_4_linear_gaussian.py",
+    "graph_viz.py",
 )
-REQUIREMENTS = f"""\
-# Install ancestral from its source first: pip install "path/to/ancestral[neural]"
-ancestral[neural]=={__version__}
-"""
 EPOCH = (2000, 1, 1, 0, 0, 0)  # a fixed date: equal reports give equal archives
 
 
@@ -32,17 +30,26 @@ def write_submission(folder: Path) -> Path:
     Returns
     -------
     Path
-        Holds report.pdf, README.md, requirements.txt and code/, one script per problem.
+        Holds report.pdf, one script per problem, what they need, and how to run them.
     """
-    parts = resources.files("ancestral.report") / "scripts"
     path = folder / "submission.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "report.pdf", (folder / "report.pdf").read_bytes())
-        _add(archive, "README.md", (parts / "README.md").read_bytes())
-        _add(archive, "requirements.txt", REQUIREMENTS.encode())
-        for name in SCRIPTS:
-            _add(archive, f"code/{name}", (parts / name).read_bytes())
+        for name in FILES:
+            _add(archive, name, (course_folder() / name).read_bytes())
     return path
+
+
+def course_folder() -> Path:
+    """Return the folder of the worked solutions: in the package, or in a checkout beside it."""
+    here = Path(__file__)
+    for folder in (here.with_name("course"), here.parents[3] / "examples" / "course"):
+        if (folder / FILES[0]).is_file():
+            return folder
+    raise AncestralError(
+        "the homework's worked solutions are not installed. Install ancestral from its wheel or "
+        "from a checkout of its repository."
+    )
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
