@@ -125,6 +125,13 @@ def _in_flags(message: str) -> str:
     return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 
 
+class _Notes(logging.Handler):
+    """Writes to what stderr is by then: above a line of progress, not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"note: {record.getMessage()}", err=True)
+
+
 @contextmanager
 def warnings_in_one_line() -> Iterator[None]:
     """Show warnings and notes as lines of their own, without source code."""
@@ -132,8 +139,7 @@ def warnings_in_one_line() -> Iterator[None]:
     def show(message: Any, *_: Any, **__: Any) -> None:
         click.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    handler = _Notes()
     said: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:

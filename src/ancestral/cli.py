@@ -59,7 +59,7 @@ def cli() -> None:
 # ---- report -----------------------------------------------------------------------------------
 
 
-@cli.command(context_settings=CONTEXT, short_help="Fit every model; write PDF, HTML and zip.")
+@cli.command(context_settings=CONTEXT, short_help="Answer the assignment; write PDF, HTML and zip.")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -69,26 +69,51 @@ def cli() -> None:
     type=click.Path(path_type=Path),
     help="The folder to write.",
 )
+@click.option("--author", "authors", multiple=True, help="Who hands it in; once for each.")
+@click.option("--title", help="The report's title.")
+@click.option("--course", help="The course's name.")
+@click.option("--paper", type=click.Choice(["a4", "letter"]), default="a4", show_default=True)
+@click.option("--full", is_flag=True, help="Add an appendix with all beyond the assignment.")
 @click.option("--target", help="The target's column of the .csv.")
 @json_option
-def report(folder: Path | None, output: Path, *, target: str | None, as_json: bool) -> None:
-    """Fit every model and write the whole report: PDF, HTML, figures, models, numbers, zip.
+def report(
+    folder: Path | None,
+    output: Path,
+    *,
+    authors: tuple[str, ...],
+    title: str | None,
+    course: str | None,
+    paper: str,
+    full: bool,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Answer the assignment item by item: PDF, HTML, figures, models, numbers, and a zip.
 
-    Beside it studio.html, on which the fitted models can be moved by hand.
+    The figures and numbers are what four short scripts give, which are in the zip. In the HTML the
+    fitted models can be moved by hand. It takes one to two minutes.
 
     DIR holds your files, any of: image_cpts.pkl.gz (tables), eigenfaces.npy (images),
-    classroom_graphs.pkl (graphs), a .csv with a target column. Built-in data stand in for what it
-    lacks; without DIR, for all.
+    classroom_graphs.pkl (graphs), a .csv with a target column (for --full). Built-in data stand in
+    for what it lacks; without DIR, for all.
 
     \b
-    Example:
+    Examples:
       ancestral report homework -o report
+      ancestral report homework --author "Ada Lovelace" --author "Carl Gauss" --course CS552
     """
     from ancestral.report.build import build_report
+    from ancestral.report.render import TITLE, Heading
 
-    page = {"studio.html": "The models, to move by hand"}
-    written = build_report(folder, output, target=target, beside=page, console=console())
-    _write_studio(folder, written)
+    written = build_report(
+        folder,
+        output,
+        target=target,
+        heading=Heading(title or TITLE, authors, course, paper),
+        full=full,
+        rooms=lambda models: _rooms(folder, models),
+        console=console(),
+    )
     numbers = json.loads((written / "report.json").read_text("utf-8"))
     if as_json:
         print_json(numbers)
@@ -96,17 +121,17 @@ def report(folder: Path | None, output: Path, *, target: str | None, as_json: bo
     for name, source in numbers["sources"].items():
         where = "built-in" if source["built_in"] else source["origin"]
         click.echo(f"{name}: {where} ({source['sentence']})", err=True)
-    for name in ("report.pdf", "report.html", "studio.html", "report.json", "submission.zip"):
+    for name in ("report.pdf", "report.html", "report.json", "submission.zip"):
         click.echo(written / name)
 
 
-def _write_studio(folder: Path | None, written: Path) -> None:
-    """Write the report's models and data as a page on which they can be moved by hand."""
-    from ancestral.studio.bundle import export_page
+def _rooms(folder: Path | None, models: Path) -> dict[str, str]:
+    """Return a page for each room in which the report's models are moved by hand."""
+    from ancestral.studio.bundle import page_html
     from ancestral.studio.shelf import Shelf
 
-    sources = [written] if folder is None else [written, folder]
-    export_page(Shelf.of(sources), written / "studio.html")
+    shelf = Shelf.of([models] if folder is None else [models, folder])
+    return {name: page_html(shelf, (name,)) for name in ("pixels", "faces", "classroom", "line")}
 
 
 # ---- fit ----------------------------------------------------------------------------------------

@@ -167,6 +167,7 @@ class Training(Descent):
                 "LSTM", total=self.settings["max_steps"], loss=math.nan, floor=floor
             )
             yield lambda step, loss: bar.update(task, completed=step, loss=loss)
+            bar.update(task, total=bar.tasks[0].completed)  # trained enough: the bar is full
 
 
 def _progress_bar() -> Progress:

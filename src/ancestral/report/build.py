@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -23,16 +24,21 @@ from ancestral.errors import SaveError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ancestral.report.render import Heading
+    from ancestral.report.solutions import Solution
+
 
 def build_report(
     source: Path | None,
     out: Path,
     *,
     target: str | None = None,
-    beside: Mapping[str, str] | None = None,
+    heading: Heading | None = None,
+    full: bool = False,
+    rooms: Callable[[Path], Mapping[str, str]] | None = None,
     console: Console | None = None,
 ) -> Path:
-    """Fit every model and write the whole report.
+    """Answer the assignment, item by item, and write the whole report.
 
     Parameters
     ----------
@@ -45,8 +51,13 @@ def build_report(
         are left alone.
     target : str, optional
         The target's column of the source's table; as `read_pairs` chooses it by default.
-    beside : dict of str, optional
-        Further files that will lie in `out`: words by name, with which report.html links to them.
+    heading : Heading, optional
+        Title, authors, course and paper; a title alone by default.
+    full : bool
+        Add an appendix with all that the library knows beyond what the assignment asks.
+    rooms : callable, optional
+        Given the folder of the fitted models and numbers; returns whole HTML pages by name
+        ("pixels", "faces", "classroom", "line"), each to stand in its problem of report.html.
     console : rich.console.Console, optional
         Where progress is shown; nowhere by default.
 
@@ -60,15 +71,18 @@ def build_report(
     AncestralError
         For a folder without usable files, a damaged file, or a place that cannot be written.
     """
-    from ancestral.report import figures, render, submission, summarise
+    from ancestral.report import figures, render, solutions, submission, summarise
     from ancestral.report.sources import find_sources
 
+    document = (heading or render.Heading()).described(full=full)
     steps = _Steps(console)
-    with _workshop(Path(out)) as folder:
+    with _workshop(Path(out)) as folder, ThreadPoolExecutor(1) as beside:
         with steps("Reading the data"):
             sources = find_sources(source, target=target)
-        with steps("1 Autoregression: tables and LSTM", spinner=False):
-            autoregression = summarise.summarise_autoregression(sources, verbose=steps.are_seen)
+        # The scripts are processes of their own: they run while the library's models are fitted.
+        running = beside.submit(solutions.run_solutions, sources, folder / "figures")
+        with steps("1 Autoregression: tables and LSTM"):
+            autoregression = summarise.summarise_autoregression(sources)
         with steps("2 Probabilistic PCA"):
             ppca = summarise.summarise_ppca(sources)
         with steps("3 Graphs"):
@@ -81,14 +95,21 @@ def build_report(
             "graphs": graphs,
             "linear": linear,
         }
+        with steps("Running the four worked solutions"):
+            solved = running.result()
         with steps("Drawing the figures") as say:
-            figures.draw_figures(summaries, folder / "figures", say)
+            shown = [
+                name
+                for name, problem in zip(summaries, solved.values(), strict=True)
+                if full or not problem.ran
+            ]
+            figures.draw_figures({name: summaries[name] for name in shown}, folder / "figures", say)
         with steps("Saving models and numbers"):
             _save_models(summaries, folder / "models")
-            _write_numbers(sources, summaries, folder / "report.json")
+            _write_numbers(document, sources, summaries, solved, folder / "report.json")
         with steps("Writing PDF, HTML and zip"):
             render.write_pdf(folder)
-            render.write_html(folder, beside)
+            render.write_html(folder, rooms(folder) if rooms else {})
             submission.write_submission(folder)
         _move_into_place(folder, Path(out))
     return Path(out)
@@ -100,23 +121,15 @@ class _Steps:
     def __init__(self, console: Console | None) -> None:
         self.console = console
 
-    @property
-    def are_seen(self) -> bool:
-        """Tell whether someone watches a terminal."""
-        return self.console is not None and self.console.is_terminal
-
     @contextmanager
-    def __call__(self, name: str, *, spinner: bool = True) -> Iterator[Callable[[str], None]]:
-        """Time a step; what is yielded shows a detail of it. A bar of its own wants no spinner."""
+    def __call__(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Time a step; what is yielded shows a detail of it."""
         if self.console is None:
             yield lambda detail: None
             return
         started = perf_counter()
-        if spinner:
-            with self.console.status(name) as status:
-                yield lambda detail: status.update(f"{name}: {detail}")
-        else:
-            yield lambda detail: None
+        with self.console.status(name) as status:
+            yield lambda detail: status.update(f"{name}: {detail}")
         self.console.print(f"[green]✓[/green] {name} [dim]{perf_counter() - started:.1f} s[/dim]")
 
 
@@ -157,13 +170,21 @@ def _save_models(summaries: dict[str, Any], folder: Path) -> None:
             model.save(folder / f"{name}.model")
 
 
-def _write_numbers(sources: Any, summaries: dict[str, Any], path: Path) -> None:
+def _write_numbers(
+    heading: dict[str, Any],
+    sources: Any,
+    summaries: dict[str, Any],
+    solved: dict[str, Solution],
+    path: Path,
+) -> None:
     """Write every number of the report as JSON."""
     from ancestral import __version__
 
     document = {
         "version": __version__,
+        "document": heading,
         "sources": sources.described(),
+        "solutions": {problem: solution.described() for problem, solution in solved.items()},
         **{name: summary.numbers for name, summary in summaries.items()},
     }
     path.write_text(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", "utf-8")

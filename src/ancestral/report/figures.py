@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ancestral.report.render import import_extra
+from ancestral.report.render import PARTS, import_extra
 from ancestral.report.summarise.summary import Summary
 
 if TYPE_CHECKING:
@@ -18,6 +22,19 @@ if TYPE_CHECKING:
 DPI = 200
 SVG_DATE = {"Date": None}  # equal data, equal file
 N_PAST = 8  # half widths of the contour, in standard errors
+INKS = {  # what is drawn dark on white, and what stands for it on a dark page
+    "#000000": "#dde4ea",
+    "#1b2733": "#dde4ea",
+    "#1f2328": "#dde4ea",
+    "#5b6773": "#9aa7b3",
+    "#767b82": "#9aa7b3",
+    "#0072b2": "#56b4e9",
+    "#0b5a8a": "#56b4e9",
+    "#e6e8eb": "#3a444e",
+    "#ffffff": "#161b20",
+}
+_SPEAKS_OF_TYPE = re.compile(r"font\.|mathtext\.|.*(?:label|title|font)size$")
+_METADATA = re.compile(r" <metadata>.*?</metadata>\n", re.DOTALL)
 
 
 def draw_figures(
@@ -28,7 +45,7 @@ def draw_figures(
     Parameters
     ----------
     summaries : dict of Summary
-        "autoregression", "ppca", "graphs", "linear".
+        Any of "autoregression", "ppca", "graphs", "linear".
     folder : Path
         Made if need be.
     say : callable
@@ -48,11 +65,12 @@ def draw_figures(
         "graphs": _graphs,
         "linear": _linear,
     }
-    for problem, draw in drawers.items():
-        for name, figure in draw(summaries[problem]):
-            say(name)
-            _write(figure, folder / name)
-            names.append(name)
+    for problem, summary in summaries.items():
+        with _the_documents_type():
+            for name, figure in drawers[problem](summary):
+                say(name)
+                _write(figure, folder / name)
+                names.append(name)
     return names
 
 
@@ -68,7 +86,33 @@ def _write(drawn: Any, stem: Path) -> None:
     }
     with mpl.rc_context(settings):  # tiles one by one: composing them takes four times as long
         figure.savefig(stem.with_suffix(".png"), dpi=DPI)
-        figure.savefig(stem.with_suffix(".svg"), metadata=SVG_DATE)
+        svg = io.StringIO()
+        figure.savefig(svg, format="svg", metadata=SVG_DATE, transparent=True)
+    stem.with_suffix(".svg").write_text(readable_on_dark(svg.getvalue()), "utf-8")
+
+
+@contextmanager
+def _the_documents_type() -> Iterator[None]:
+    """Draw with the report's font, in its one size."""
+    import matplotlib as mpl
+    from matplotlib.font_manager import fontManager
+
+    from ancestral.viz import _style
+
+    for name in ("LibertinusSerif-Regular.otf", "LibertinusSerif-Italic.otf"):
+        with resources.as_file(PARTS / "fonts" / name) as path:
+            fontManager.addfont(path)
+    with resources.as_file(PARTS / "matplotlibrc") as path:
+        look = mpl.rc_params_from_file(path, use_default_template=False)
+    kept = dict(_style.RC)
+    type_of: Any = {name: value for name, value in look.items() if _SPEAKS_OF_TYPE.match(name)}
+    try:
+        _style.RC.update(type_of)
+        with mpl.rc_context(type_of):
+            yield
+    finally:
+        _style.RC.clear()
+        _style.RC.update(kept)
 
 
 Drawn = list[tuple[str, "Figure | Any"]]
@@ -240,3 +284,16 @@ def _exact_line(line: Any, x: Any, y: Any, *, x_label: str, y_label: str) -> Any
     ax.plot(x, y, ".", color="black")
     ax.set(xlabel=x_label, ylabel=y_label)
     return figure
+
+
+def readable_on_dark(svg: str) -> str:
+    """Return a figure without its date, whose inks turn light where the page is dark."""
+    rules = "".join(
+        f'[style*="{kind}: {ink}"]{{{kind}:{light} !important}}'
+        for ink, light in INKS.items()
+        for kind in ("fill", "stroke")
+    )
+    style = f"<style>@media (prefers-color-scheme: dark){{svg{{fill:#dde4ea}}{rules}}}</style>\n"
+    svg = _METADATA.sub("", svg, count=1)
+    head, mark, rest = svg.partition(" <defs>")
+    return head + style + mark + rest

@@ -6,19 +6,66 @@ web itself; Jinja2 puts the page around it.
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
-from ancestral.errors import MissingExtraError
+from ancestral.errors import DataError, MissingExtraError
 
 PARTS = resources.files("ancestral.report")
-# A fixed date makes equal data give an equal file.
-TIMESTAMP = datetime(2000, 1, 1, tzinfo=UTC)
+PAGE_FONTS = (  # file, family, weight, style
+    ("LibertinusSerif-Regular.woff2", "Libertinus Serif", 400, "normal"),
+    ("LibertinusSerif-Italic.woff2", "Libertinus Serif", 400, "italic"),
+    ("LibertinusSerif-Bold.woff2", "Libertinus Serif", 700, "normal"),
+    ("TeXGyreTermesMath-Regular.woff2", "TeX Gyre Termes Math", 400, "normal"),
+)
+OPEN = "const f = this.querySelector('iframe'); if (!f.srcdoc) f.srcdoc = f.dataset.page"
+FENCES = tuple("()[]{}|‖")
+TALL = ("mfrac", "munder", "munderover", "msqrt", "mtable")
+TITLE = "Homework 1: worked solutions"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands above the report and in the PDF's metadata; `paper` is "a4" or "letter"."""
+
+    title: str = TITLE
+    authors: tuple[str, ...] = ()
+    course: str | None = None
+    paper: str = "a4"
+
+    def described(self, *, full: bool) -> dict[str, Any]:
+        """Return all of it and the date, for report.json."""
+        return {
+            "title": self.title,
+            "authors": list(self.authors),
+            "course": self.course,
+            "paper": {"a4": "a4", "letter": "us-letter"}[self.paper],
+            "date": written_at().date().isoformat(),
+            "full": full,
+        }
+
+
+def written_at() -> datetime:
+    """Return now, or the time in SOURCE_DATE_EPOCH: equal data then give equal bytes."""
+    said = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return datetime.fromtimestamp(int(said), UTC) if said else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise DataError(
+            f"SOURCE_DATE_EPOCH is {said!r}; it must be a whole number of seconds since 1970. "
+            "Unset it to use the present time."
+        ) from None
 
 
 def lay_out_sources(folder: Path) -> Path:
@@ -48,42 +95,87 @@ def write_pdf(folder: Path) -> Path:
     return pdf
 
 
-def write_html(folder: Path, beside: Mapping[str, str] | None = None) -> Path:
-    """Write report.html: one file with its pictures, styles and MathML inside.
+def write_html(folder: Path, rooms: Mapping[str, str] | None = None) -> Path:
+    """Write report.html: one file with its fonts, pictures, styles, formulas and rooms inside.
 
     Parameters
     ----------
     folder : Path
         Holds report.json and figures/.
-    beside : dict of str, optional
-        Files beside it to link to: words by name.
+    rooms : dict of str, optional
+        Whole HTML pages by name, for the places that the text names; one is loaded when a reader
+        opens it.
 
     Returns
     -------
     Path
     """
     jinja2 = import_extra("jinja2")
-    document = _compile(folder, "html", format="html").decode()
-    style = _between(document, "<style>", "</style>")
-    body, sections = number_headings(_between(document, "<body>", "</body>"))
+    markup = jinja2.utils.markupsafe.Markup
+    page = _compile(folder, "html", format="html").decode()
+    body, sections = number_headings(_between(page, "<body>", "</body>"))
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (PARTS / "template" / name).read_text("utf-8")),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("page.html").render(
-        title=_between(document, "<title>", "</title>"),
-        style=jinja2.utils.markupsafe.Markup(style),
-        beside=beside or {},
-        body=jinja2.utils.markupsafe.Markup(body),
-        sections=[
-            (level, slug, jinja2.utils.markupsafe.Markup(text)) for level, slug, text in sections
-        ],
+    written = environment.get_template("page.html").render(
+        document=json.loads((folder / "report.json").read_text("utf-8"))["document"],
+        style=markup(_between(page, "<style>", "</style>")),
+        fonts=[(*face, _base64(file)) for file, *face in PAGE_FONTS],
+        body=markup(_with_rooms(_framed(body), rooms or {})),
+        sections=[(level, slug, markup(text)) for level, slug, text in sections],
     )
-    html = folder / "report.html"
-    html.write_text(page, "utf-8")
-    return html
+    path = folder / "report.html"
+    path.write_text(written, "utf-8")
+    return path
+
+
+def _base64(name: str) -> str:
+    return base64.b64encode((PARTS / "fonts" / name).read_bytes()).decode()
+
+
+def _framed(body: str) -> str:
+    """Put each displayed formula into a frame that scrolls where it is too wide."""
+
+    def put(found: re.Match[str]) -> str:
+        formula = _with_plain_fences(found[0])
+        if 'display="block"' not in found[1]:
+            return formula
+        return f'<div class="frame formula" tabindex="0">{formula}</div>'
+
+    return re.sub(r"<math([^>]*)>.*?</math>", put, body, flags=re.DOTALL)
+
+
+def _with_plain_fences(formula: str) -> str:
+    """Keep parentheses around what is one line high from stretching: browsers give them room."""
+    math = ElementTree.fromstring(formula)
+    for row in math.iter("mrow"):
+        ends = [row[0], row[-1]] if len(row) > 1 else []
+        if [end.text in FENCES for end in ends] == [True, True] and not any(
+            inner.tag in TALL for inner in row.iter()
+        ):
+            for end in ends:
+                end.set("stretchy", "false")
+    return ElementTree.tostring(math, encoding="unicode")
+
+
+def _with_rooms(body: str, rooms: Mapping[str, str]) -> str:
+    """Put each room where the text names it; a place without a room goes."""
+
+    def put(found: re.Match[str]) -> str:
+        name, words = found[1], found[2]
+        if name not in rooms:
+            return ""
+        title = html.escape(re.sub(r"<[^>]*>", "", words).strip())
+        # A frame is given its page when the reader first opens it.
+        return (
+            f'<details class="room" ontoggle="{OPEN}"><summary>{words}</summary>'
+            f'<iframe title="{title}" data-page="{html.escape(rooms[name])}"></iframe></details>'
+        )
+
+    return re.sub(r'<div class="room" data-room="(\w+)">(.*?)</div>', put, body, flags=re.DOTALL)
 
 
 def _compile(folder: Path, target: str, **options: Any) -> bytes:
@@ -97,7 +189,7 @@ def _compile(folder: Path, target: str, **options: Any) -> bytes:
                 root=str(folder),
                 sys_inputs={"target": target},
                 ignore_system_fonts=True,
-                timestamp=int(TIMESTAMP.timestamp()),
+                timestamp=int(written_at().timestamp()),
                 **options,
             )
         )
@@ -113,6 +205,8 @@ def number_headings(body: str) -> tuple[str, list[tuple[int, str, str]]]:
         level, inner = int(found[1]), found[2]
         plain = re.sub(r"<[^>]*>", "", inner).lower()
         slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+        if same := sum(other == slug or other.startswith(f"{slug}--") for _, other, _ in sections):
+            slug = f"{slug}--{same + 1}"
         sections.append((level, slug, inner))
         return f'<h{level} id="{slug}">{inner}</h{level}>'
 

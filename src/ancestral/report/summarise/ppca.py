@@ -25,6 +25,76 @@ SMALL, LARGE = 0.05, 3.0  # ends of the two walks, in latent units
 OTHER_SPLITS = range(2, 22)  # seeds: how much the choice of d owes to the split
 ENOUGH = 50  # images, for skewness and kurtosis to have about the errors of large samples
 SEEN = 0.2  # share of a pattern's energy from which it is named
+PORTRAIT = (24, 24)  # pixels of the course's faces, cropped so that eyes and mouths lie alike
+TOLD, AT_MOST = 0.45, 3  # contrasts told of one latent: this share of the largest, so many
+# Regions of such a face as boxes (top, bottom, left, right), and what a person sees when the first
+# region becomes lighter against the second, and when it becomes darker.
+Boxes = tuple[tuple[int, int, int, int], ...]
+SIGHTS: tuple[tuple[str, Boxes, Boxes, str, str], ...] = (
+    (
+        "all pixels",
+        ((0, 24, 0, 24),),
+        (),
+        "the whole face becomes lighter",
+        "the whole face becomes darker",
+    ),
+    (
+        "left third − right third",
+        ((0, 24, 0, 8),),
+        ((0, 24, 16, 24),),
+        "the light comes from the left",
+        "the light comes from the right",
+    ),
+    (
+        "forehead − jaw",
+        ((0, 3, 4, 20),),
+        ((18, 24, 4, 20),),
+        "the forehead becomes lighter and the jaw darker",
+        "the forehead becomes darker and the jaw lighter",
+    ),
+    (
+        "brows − forehead",
+        ((3, 5, 4, 9), (3, 5, 15, 20)),
+        ((0, 2, 4, 20),),
+        "the brows fade",
+        "the brows stand out darker",
+    ),
+    (
+        "eyes − cheeks",
+        ((5, 7, 3, 9), (5, 7, 15, 21)),
+        ((8, 12, 2, 8), (8, 12, 16, 22)),
+        "the eyes fade",
+        "the eyes stand out darker",
+    ),
+    (
+        "upper lip − cheeks",
+        ((14, 16, 7, 17),),
+        ((10, 14, 2, 7), (10, 14, 17, 22)),
+        "a dark upper lip, like a moustache, disappears",
+        "the upper lip becomes dark, like a moustache",
+    ),
+    (
+        "mouth − chin",
+        ((16, 19, 7, 17),),
+        ((20, 23, 8, 16),),
+        "the mouth fades",
+        "the mouth stands out darker",
+    ),
+    (
+        "nose − beside the nose",
+        ((5, 12, 11, 13),),
+        ((7, 12, 7, 9), (7, 12, 15, 17)),
+        "the ridge of the nose stands out lighter",
+        "the ridge of the nose fades",
+    ),
+    (
+        "edges − middle",
+        ((6, 24, 0, 2), (6, 24, 22, 24)),
+        ((6, 20, 6, 18),),
+        "the edges become lighter, and the face looks broader",
+        "the edges become darker, and the face looks narrower",
+    ),
+)
 
 
 def summarise_ppca(sources: Sources) -> Summary:
@@ -266,6 +336,8 @@ def _plane(model: Any, X: NDArray[np.float64]) -> dict[str, Any]:
         "kurtosis_error": kurtosis_error,
         "enough_for_shape": n >= ENOUGH,
         "departures": departures,
+        # of the prior: 1 - exp(-1/2) and 1 - exp(-2)
+        "within_radius": [float((np.square(Z).sum(axis=1) <= reach**2).mean()) for reach in (1, 2)],
     }
     return {"Z": Z, "expected": expected, "numbers": numbers}
 
@@ -307,6 +379,8 @@ def _walk(model: Any, X: NDArray[np.float64], image: int, faces: Faces) -> dict[
         }
     W = model.loadings_[:, :n_latents].T  # (latents, m)
     latents = [_about_latent(k, w, faces.shape) for k, w in enumerate(W)]
+    for latent, w in zip(latents, W, strict=True):
+        latent["seen"] = _seen(w / span, faces.shape)
     numbers |= {
         "traversal_image": image,
         "traversal_d": model.n_components_,
@@ -346,6 +420,33 @@ def _about_latent(k: int, w: NDArray[np.float64], shape: tuple[int, int]) -> dic
         "top_bottom_share": float(patterns[2][0]),
         "words": " and ".join(named) or "changes finer detail, no half as a whole",
     }
+
+
+def _seen(w: NDArray[np.float64], shape: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return what a person sees from one end of the wide walk to the other, largest first.
+
+    Each sight is a contrast of named regions of a face; pictures of another size have none.
+    """
+    if shape != PORTRAIT:
+        return []
+    found: list[tuple[float, str, str]] = []
+    for regions, first, second, lighter, darker in SIGHTS:
+        contrast = _mean_in(w, first) - (_mean_in(w, second) if second else 0.0)
+        change = 2 * LARGE * 255 * contrast  # grey levels, from one end of the walk to the other
+        found.append((change, lighter if contrast > 0 else darker, regions))
+    found.sort(key=lambda sight: -abs(sight[0]))
+    least = TOLD * abs(found[0][0])
+    return [
+        {"words": words, "regions": regions, "change_255": change}
+        for change, words, regions in found[:AT_MOST]
+        if abs(change) >= least
+    ]
+
+
+def _mean_in(w: NDArray[np.float64], boxes: Boxes) -> float:
+    """Return the mean of a picture over some boxes."""
+    picture = w.reshape(PORTRAIT)
+    return float(np.concatenate([picture[t:b, x:y].ravel() for t, b, x, y in boxes]).mean())
 
 
 def _finite(value: float) -> float | None:
