@@ -1,17 +1,13 @@
 """From the user's files to the finished report, in one call.
 
-Everything is made in a hidden folder on the target's own disk and moved into place at the end: an
-interrupted report leaves the old files whole, or none.
+Everything is made in a hidden folder beside the target and exchanged with it at the end: an
+interrupted report leaves the last one whole, or none.
 """
 
 from __future__ import annotations
 
-import glob
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +15,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from ancestral._files import same_file, shown
 from ancestral.errors import SaveError
+from ancestral.report.place import folder_in_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,9 +44,9 @@ def build_report(
         A folder with some of the course's files; built-in data stand in for those it lacks.
         None takes built-in data for all.
     out : Path
-        The folder to write: report.pdf, report.html, report.json, submission.zip, figures/ and
-        models/, the last two replaced whole where an earlier report wrote them. Other files in it
-        are left alone.
+        The folder to write: report.pdf, report.html, report.json, submission.zip, figures/,
+        models/ and manifest.json, the mark of a report. Only an earlier report, or an empty folder,
+        is replaced; what others put into it or changed there stays.
     target : str, optional
         The target's column of the source's table; as `read_pairs` chooses it by default.
     heading : Heading, optional
@@ -74,9 +72,11 @@ def build_report(
     from ancestral.report import figures, render, solutions, submission, summarise
     from ancestral.report.sources import find_sources
 
+    if source is not None and same_file(source, out):
+        raise SaveError(f"{shown(out)}: is where the data are. Name another folder with -o.")
     document = (heading or render.Heading()).described(full=full)
     steps = _Steps(console)
-    with _workshop(Path(out)) as folder, ThreadPoolExecutor(1) as beside:
+    with folder_in_place(out, kind="report") as folder, ThreadPoolExecutor(1) as beside:
         with steps("Reading the data"):
             sources = find_sources(source, target=target)
         # The scripts are processes of their own: they run while the library's models are fitted.
@@ -98,12 +98,14 @@ def build_report(
         with steps("Running the four worked solutions"):
             solved = running.result()
         with steps("Drawing the figures") as say:
-            shown = [
+            wanted = [
                 name
                 for name, problem in zip(summaries, solved.values(), strict=True)
                 if full or not problem.ran
             ]
-            figures.draw_figures({name: summaries[name] for name in shown}, folder / "figures", say)
+            figures.draw_figures(
+                {name: summaries[name] for name in wanted}, folder / "figures", say
+            )
         with steps("Saving models and numbers"):
             _save_models(summaries, folder / "models")
             _write_numbers(document, sources, summaries, solved, folder / "report.json")
@@ -111,7 +113,6 @@ def build_report(
             render.write_pdf(folder)
             render.write_html(folder, rooms(folder) if rooms else {})
             submission.write_submission(folder)
-        _move_into_place(folder, Path(out))
     return Path(out)
 
 
@@ -131,36 +132,6 @@ class _Steps:
         with self.console.status(name) as status:
             yield lambda detail: status.update(f"{name}: {detail}")
         self.console.print(f"[green]✓[/green] {name} [dim]{perf_counter() - started:.1f} s[/dim]")
-
-
-@contextmanager
-def _workshop(out: Path) -> Iterator[Path]:
-    """Give a hidden folder on the target's own disk; removed whatever happens."""
-    if out.exists() and not out.is_dir():
-        raise SaveError(f"{out}: is a file; the report is a folder. Name another with -o.")
-    # Inside the target where there is one: it may be a disk of its own, or its parent closed.
-    home = out.absolute() if out.is_dir() else out.absolute().parent
-    prefix = f".{out.absolute().name}."
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        _sweep(home, prefix)
-        folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}.", suffix=".tmp", dir=home))
-    except OSError as error:
-        raise SaveError(f"{out}: cannot be written ({error.strerror}).") from None
-    try:
-        yield folder
-    except OSError as error:
-        raise SaveError(f"{out}: cannot be written ({error.strerror}).") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(home: Path, prefix: str) -> None:
-    """Remove the hidden folders of reports whose writer is no longer running."""
-    for entry in home.glob(f"{glob.escape(prefix)}*.tmp"):
-        pid = entry.name.removeprefix(prefix).split(".")[0]
-        if entry.is_dir() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _save_models(summaries: dict[str, Any], folder: Path) -> None:
@@ -197,21 +168,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _move_into_place(folder: Path, out: Path) -> None:
-    """Move finished files to the target one by one; each is old or new, never half."""
-    folder.chmod(0o755)
-    if not out.exists():
-        os.replace(folder, out)
-        return
-    if (out / "report.json").is_file():  # an earlier report's: its files must not mix with these
-        for name in ("figures", "models"):
-            if not (out / name).is_symlink():
-                shutil.rmtree(out / name, ignore_errors=True)
-    for entry in sorted(folder.rglob("*")):
-        target = out / entry.relative_to(folder)
-        if entry.is_dir():
-            target.mkdir(exist_ok=True)
-        else:
-            os.replace(entry, target)
