@@ -24,6 +24,7 @@ LAYERS = (
     (
         "errors",
         "_missing",
+        "_containers",
         "_validation",
         "_tables",
         "_threads",

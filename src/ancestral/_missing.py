@@ -80,3 +80,10 @@ def missing_mask(values: Any) -> NDArray[np.bool_]:
         return np.zeros(values.shape, dtype=bool)
     gaps = np.fromiter(map(is_missing, values.flat), bool, values.size)
     return gaps.reshape(values.shape)
+
+
+def seen_missing(value: Any) -> str:
+    """Return what a missing value is called in messages: NaN, after its own word if it has one."""
+    kind = type(value).__name__
+    word = {"NoneType": "None", "NAType": "NA", "NaTType": "NaT"}.get(kind)
+    return "NaN" if word is None else f"{word} (NaN)"
