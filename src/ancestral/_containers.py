@@ -329,7 +329,7 @@ def as_floats(found: Opened, name: str) -> NDArray:
     if not columns:
         return np.empty((found.n_rows, 0))
     kind = np.result_type(*(column.dtype for column in columns))
-    table = np.empty((found.n_rows, len(columns)), kind)
+    table = np.empty((found.n_rows, len(columns)), kind, order="F")  # as the columns lie
     for j, column in enumerate(columns):
         table[:, j] = column
     return table

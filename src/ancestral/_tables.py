@@ -179,9 +179,7 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
             row[place] = value if np.ndim(value) == 0 else _held(value)
     if not numeric:
         return as_levels(Opened(row[None], fitted, 1), name)[0]
-    values = as_floats(Opened(row, fitted, len(row)), name)
-    refuse_non_finite(values, name=name, missing=True, names=fitted)
-    return values
+    return as_floats(Opened(row, fitted, len(row)), name)
 
 
 def _held(value: Any) -> NDArray:

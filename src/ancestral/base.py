@@ -166,7 +166,10 @@ class Density(DensityMixin, Model):
 
     def _check_given(self, given: Any) -> NDArray:
         """Return one partly known row, NaN where unknown; levels, in models of discrete data."""
-        return check_row(self, given)
+        row = check_row(self, given)
+        names = getattr(self, "feature_names_in_", None)
+        refuse_non_finite(row, name="given", missing=True, names=names)
+        return row
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
         """Return checked rows; models of discrete data override how levels are read."""

@@ -87,6 +87,12 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         _arrays.has_gaps(rows)
         return rows
 
+    def _known_row(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return one row as a table, infinity refused, NaN where unknown."""
+        row = check_row(self, x, name="x").astype(np.float64)[None]
+        _arrays.has_gaps(row)
+        return row
+
     @within_memory(FEWER_COLUMNS)
     def get_covariance(self) -> NDArray[np.float64]:
         """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features)."""
@@ -275,7 +281,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         component = check_integer(component, "component", maximum=self.n_components_ - 1)
         offsets = as_numbers(offsets, name="offsets", ndim=1)
         refuse_non_finite(offsets, name="offsets")
-        row = check_row(self, x, name="x").astype(np.float64)[None]
+        row = self._known_row(x)
         factors = self._factors
         z, _ = patterns.posterior_of_rows(row, factors)
         base = z @ factors.loadings.T + factors.mean
@@ -334,7 +340,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             Zero in the rows and columns of known entries.
         """
         self._check_fitted()
-        row = check_row(self, x, name="x").astype(np.float64)
+        row = self._known_row(x)[0]
         covariance = patterns.covariance_of_unknown(row, self._factors)
         return _arrays.like(covariance, x if _arrays.is_foreign(x) else None)
 
