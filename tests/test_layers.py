@@ -24,6 +24,8 @@ LAYERS = (
     (
         "errors",
         "_files",
+        "_missing",
+        "_containers",
         "_validation",
         "_tables",
         "_threads",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils import _array_api
 
-from ancestral._validation import as_ancestral_errors, refuse_non_finite
+from ancestral._validation import as_ancestral_errors, as_numbers, refuse_non_finite
 from ancestral.errors import DataError
 from ancestral.statistics import Moments
 
@@ -63,7 +63,11 @@ def check_rows(model: Any, X: Any, *, reset: bool) -> Any:
     """Return a foreign 2-D array of floats checked against the model's features, not its values."""
     from sklearn.utils.validation import validate_data
 
+    if hasattr(X, "detach"):
+        X = X.detach()
     xp = _namespace(X)
+    if xp.isdtype(X.dtype, "integral"):
+        as_numbers(X, name="X")  # refuses what a float would round
     with as_ancestral_errors():
         return validate_data(
             model, X, reset=reset, dtype=[xp.float64, xp.float32], ensure_all_finite=False

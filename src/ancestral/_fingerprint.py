@@ -59,6 +59,8 @@ def _bytes_of(values: NDArray) -> bytes:
     if values.dtype.kind in "OUS":
         return "\x1f".join(map(str, values.ravel().tolist())).encode("utf-8", "surrogatepass")
     numbers = np.ascontiguousarray(values, "<f8") + 0.0  # one zero
+    if values.dtype.kind in "iu" and values.size and np.abs(numbers).max() > 1 << 53:
+        return str(values.ravel().tolist()).encode()  # what float64 would round
     numbers[np.isnan(numbers)] = np.nan  # one NaN
     return numbers.tobytes()
 

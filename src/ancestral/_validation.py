@@ -14,8 +14,10 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from ancestral._containers import as_floats, opened
+from ancestral._containers import describe_place as describe_place
 from ancestral._threads import LEAST_NUMBERS, even_parts, in_threads, n_threads
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
@@ -102,7 +104,9 @@ def within_memory(mend: str) -> Callable[[F], F]:
     return decorate
 
 
-def refuse_non_finite(X: NDArray, *, name: str = "X", missing: bool = False) -> None:
+def refuse_non_finite(
+    X: NDArray, *, name: str = "X", missing: bool = False, names: Any = None
+) -> None:
     """Raise DataError at the first NaN (unless `missing`) or infinity of a float array."""
     if X.dtype.kind != "f" or X.size == 0:
         return
@@ -121,7 +125,7 @@ def refuse_non_finite(X: NDArray, *, name: str = "X", missing: bool = False) -> 
     value = X[place]
     seen = "NaN" if np.isnan(value) else ("inf" if value > 0 else "-inf")
     mend = "drop or impute it" if seen == "NaN" else "infinity cannot be modelled: drop or clip it"
-    raise DataError(f"{name} holds {seen} at {describe_place(place)}; {mend}.")
+    raise DataError(f"{name} holds {seen} at {describe_place(place, names)}; {mend}.")
 
 
 def _sum(X: NDArray) -> Any:
@@ -130,111 +134,22 @@ def _sum(X: NDArray) -> Any:
         return X.sum()
 
 
-def describe_place(place: tuple[int, ...]) -> str:
-    """Return "row 3, column 7" for an index of one or two parts, "index (1, 2, 3)" beyond."""
-    if len(place) == 1:
-        return f"row {place[0]}"
-    if len(place) == 2:
-        return f"row {place[0]}, column {place[1]}"
-    return f"index {place}"
-
-
-def as_numbers(data: ArrayLike, *, name: str, ndim: int | None = None) -> NDArray:
-    """Return `data` as a real numeric array (bool, integer or float), its dtype kept.
+def as_numbers(data: Any, *, name: str, ndim: int | None = None) -> NDArray:
+    """Return `data`, in whatever container, as a real numeric array, NaN where missing.
 
     Raises
     ------
     DataTypeError
         For text, objects, complex numbers or dates, naming the first offender.
     DataError
-        When the number of dimensions is not `ndim`.
+        When the number of dimensions is not `ndim`, or float64 does not hold an integer.
     """
-    if hasattr(data, "toarray"):
-        raise DataTypeError(f"{name} is a sparse matrix: give it dense, {name}.toarray().")
-    if np.ma.is_masked(data):
-        raise DataError(f"{name} has masked values: fill them, {name}.filled(...), or drop them.")
-    try:
-        array = np.asarray(data)
-    except ValueError:
-        raise DataError(f"{name} is {describe_ragged(data)} Give a rectangle.") from None
-    if array.dtype.kind == "O":
-        try:
-            refuse_text(array, name)
-            array = array.astype(np.float64)
-        except DataTypeError:
-            raise
-        except (TypeError, ValueError):
-            raise DataTypeError(f"{name} holds {first_text(array)}; {WANTED}") from None
-    if array.dtype.kind not in "biuf":
-        seen = first_text(array) if array.dtype.kind in "US" else f"{array.dtype} values"
-        raise DataTypeError(f"{name} holds {seen}; {WANTED}")
+    array = as_floats(opened(data, name), name)
     if ndim is not None and array.ndim != ndim:
         raise DataError(
             f"{name} must have {ndim} dimension{'s' * (ndim != 1)}; got shape {array.shape}."
         )
     return array
-
-
-WANTED = "real numbers are wanted: convert or encode it."
-
-
-def refuse_rounded(array: NDArray, name: str) -> None:
-    """Raise DataError naming the first integer that float64 would round."""
-    if array.dtype.itemsize < 8 or not array.size:
-        return
-    if max(int(array.max()), -int(array.min())) <= 1 << 53:
-        return
-    with np.errstate(invalid="ignore"):  # the largest have no way back
-        lost = array.astype(np.float64).astype(array.dtype) != array
-    if lost.any():
-        place = tuple(int(i) for i in np.argwhere(lost)[0])
-        raise DataError(
-            f"{name} holds {array[place]} at {describe_place(place)}, which float64 would round to "
-            f"{float(array[place]):.0f}: subtract an offset, or drop it if it is an identifier."
-        )
-
-
-def refuse_text(array: NDArray, name: str) -> None:
-    """Raise DataTypeError where the first object that is no number is text, even of digits."""
-    for place, value in np.ndenumerate(array):
-        if isinstance(value, str | bytes):
-            raise DataTypeError(
-                f"{name} holds text ({value!r} at {describe_place(place)}); {WANTED}"
-            )
-        if not isinstance(value, numbers.Number):
-            return
-
-
-def first_text(array: NDArray) -> str:
-    """Describe the first element that is no number."""
-    for place, value in np.ndenumerate(array):
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            return f"{_plain(value)!r} at {describe_place(place)}"
-    return f"text ({_plain(array.flat[0])!r} at {describe_place((0,) * array.ndim)})"
-
-
-def describe_ragged(rows: Any) -> str:
-    """Word where the first row is that has another shape than row 0."""
-    shapes = [shape_of(row) for row in rows]
-    odd = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), 0)
-    if not odd:  # deeper down
-        return "ragged: its rows are of differing lengths."
-    return f"ragged: row {odd} has shape {shapes[odd]} where row 0 has {shapes[0]}."
-
-
-def shape_of(row: Any) -> tuple[int, ...] | None:
-    """Return the shape of a row, None where that row is itself ragged."""
-    try:
-        return np.shape(row)
-    except ValueError:
-        return None
-
-
-def _plain(value: Any) -> Any:
-    """Return Python's own form of a numpy scalar: 'a', not np.str_('a')."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_weights(weights: Any, n_rows: int) -> NDArray[np.float64] | None:

@@ -26,7 +26,7 @@ from ancestral._model import (
     NotFittedError,
     unchanged_by_errors,
 )
-from ancestral._tables import check_table, sequence_as_array
+from ancestral._tables import check_row, check_table
 from ancestral._validation import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -134,18 +134,16 @@ class Density(DensityMixin, Model):
         return float(np.mean(_arrays.to_host(self.log_density(X))))
 
     @within_memory(FEWER_DRAWS)
-    def sample(
-        self, n_samples: int = 1, *, given: ArrayLike | None = None, random_state: Any = None
-    ) -> NDArray:
+    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> NDArray:
         """Draw rows ancestrally: parents first, children given their parents.
 
         Parameters
         ----------
         n_samples : int
             0 or more.
-        given : array-like of shape (n_features,), optional
-            One row with NaN where unknown: the draws come from the exact conditional
-            distribution given its known values, which they repeat.
+        given : array-like of shape (n_features,), mapping, Series or one-row dataframe, optional
+            One row with NaN where unknown, or the known values by name, as in {"age": 40}: the
+            draws come from the exact conditional distribution given them, and repeat them.
         random_state : None, int, RandomState or Generator
 
         Returns
@@ -157,7 +155,7 @@ class Density(DensityMixin, Model):
         ModelError
             For a negative count, or when the condition cannot be met exactly.
         DataError
-            For a `given` of another length or with impossible values.
+            For a `given` of another length, with other names or with impossible values.
         """
         self._check_fitted()
         n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
@@ -166,14 +164,11 @@ class Density(DensityMixin, Model):
             return self._draw(n_samples, rng)
         return self._draw_given(n_samples, self._check_given(given), rng)
 
-    def _check_given(self, given: ArrayLike) -> NDArray:
-        """Return one partly known row, NaN where unknown."""
-        row = sequence_as_array(given) if isinstance(given, list | tuple) else np.asarray(given)
-        if row.shape != (self.n_features_in_,):
-            raise DataError(
-                f"given must be one row of {self.n_features_in_} values, NaN where unknown; "
-                f"got shape {row.shape}."
-            )
+    def _check_given(self, given: Any) -> NDArray:
+        """Return one partly known row, NaN where unknown; levels, in models of discrete data."""
+        row = check_row(self, given)
+        names = getattr(self, "feature_names_in_", None)
+        refuse_non_finite(row, name="given", missing=True, names=names)
         return row
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
@@ -185,7 +180,8 @@ class Density(DensityMixin, Model):
         rows = self._check_rows(X, reset=reset)
         if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
             gaps = np.isnan(_arrays.to_host(rows))
-            place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]))
+            names = getattr(self, "feature_names_in_", None)
+            place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]), names)
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "
                 "Give rows with missing values to fit, all at once."

@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._model import WIDTHS
+from ancestral._tables import unlike_names
 from ancestral._threads import summed
 from ancestral._validation import check_integer, within_memory
 from ancestral.base import ConditionalDensity, FromStatistics, unchanged_by_errors
@@ -27,6 +27,7 @@ from ancestral.errors import DataError, FormatError, MissingExtraError, ModelErr
 from ancestral.io.npy import read_header
 
 CHUNK_BYTES = 32 << 20
+PART = "part"  # which part a sum of statistics begins with
 NO_CHUNKS = "there are no chunks with rows: give at least one array of rows."
 SMALLER_CHUNKS = "Give smaller chunks, or fewer columns."
 M = TypeVar("M", bound=FromStatistics)
@@ -71,15 +72,17 @@ def fit_chunks(model: M, chunks: Any) -> M:
     slices = _slices_of_files(model, chunks, None)
     from_file = slices is not None
     given = _iterated(chunks) if slices is None else (part.read() for part in slices)
-    rest = (chunk for chunk in given if not _is_empty(model, chunk))
+    rest = ((i, chunk) for i, chunk in enumerate(given) if not _is_empty(model, chunk))
     with unchanged_by_errors(model):
         total = _first_statistics(model, rest)
-        checked = (_checked_chunk(model, chunk, reset=False) for chunk in rest)
         if from_file:
+            checked = (_checked_chunk(model, chunk, reset=False, part=i) for i, chunk in rest)
             total = summed(lambda data: model._statistics(*data), checked, total)
         else:  # one at a time: what yields them may write each over the last
-            for data in checked:
-                total = total + model._statistics(*data)
+            for i, chunk in rest:
+                with _in_part(i):
+                    data = _checked_chunk(model, chunk, reset=False)
+                    total = total + model._statistics(*data)
         model._seen, model._data_fingerprint = None, ""
         model._solve(total)
     return model
@@ -260,7 +263,7 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     if not parts:
         raise DataError(NO_CHUNKS)
     work = dask.delayed(_worker_statistics, pure=False)
-    level = [work(clone(model), part) for part in parts]
+    level = [work(clone(model), part, i) for i, part in enumerate(parts)]
     merge = dask.delayed(_merge, pure=False)
     while len(level) > 1:
         level = [merge(level[i : i + 4]) for i in range(0, len(level), 4)]
@@ -299,8 +302,14 @@ def _is_tuple_of_collections(model: Any, source: Any) -> bool:
 
 def _blocks(collection: Any) -> list[Any]:
     """Return the delayed parts of a Dask array, whole rows in each, or of a dataframe."""
-    if not hasattr(collection, "to_dask_array") and collection.ndim > 1:
-        collection = collection.rechunk({1: -1})
+    if not hasattr(collection, "to_dask_array"):
+        if not hasattr(collection, "rechunk"):
+            raise DataError(
+                f"source is a Dask {type(collection).__name__}, whose parts are no tables: give a "
+                "Dask array or dataframe."
+            )
+        if collection.ndim > 1:
+            collection = collection.rechunk({1: -1})
     return list(np.ravel(collection.to_delayed()))
 
 
@@ -318,7 +327,7 @@ def _blocks_together(collections: tuple[Any, ...]) -> list[Any]:
     return list(zip(*blocks))
 
 
-def _worker_statistics(model: Any, part: Any) -> tuple[Any, Any] | None:
+def _worker_statistics(model: Any, part: Any, i: int) -> tuple[Any, Any] | None:
     """Return one part's statistics, on one BLAS thread: workers are the parallelism.
 
     None where it has no rows.
@@ -329,14 +338,18 @@ def _worker_statistics(model: Any, part: Any) -> tuple[Any, Any] | None:
         part = part.read() if isinstance(part, _Slice) else part
         if _is_empty(model, part):
             return None
-        statistics = model._statistics(*_checked_chunk(model, part, reset=True))
-    return statistics, {k: getattr(model, k) for k in WIDTHS if hasattr(model, k)}
+        with _in_part(i):
+            statistics = model._statistics(*_checked_chunk(model, part, reset=True))
+    return statistics, {k: getattr(model, k) for k in WIDTHS if hasattr(model, k)} | {PART: i}
 
 
 def _remember_width(model: Any, width: dict[str, Any]) -> None:
     """Give the model what a fit would have learnt of the columns."""
-    for name, value in width.items():
-        setattr(model, name, value)
+    for name in WIDTHS:
+        if name in width:
+            setattr(model, name, width[name])
+        elif name in vars(model):
+            delattr(model, name)
 
 
 def _merge(parts: Iterable[tuple[Any, Any] | None]) -> tuple[Any, Any] | None:
@@ -347,18 +360,58 @@ def _merge(parts: Iterable[tuple[Any, Any] | None]) -> tuple[Any, Any] | None:
     widths = {part[1].get("n_features_in_", part[1].get("n_features_")) for part in found}
     if len(widths) > 1:
         raise DataError(f"chunks differ in their number of columns: {sorted(widths)}.")
-    return reduce(add, (part[0] for part in found)), found[0][1]
+    first = found[0][1]
+    for _, other in found[1:]:
+        _refuse_other_names(first, other)
+    total = found[0][0]
+    for statistics, other in found[1:]:
+        with _in_part(other[PART]):
+            total = total + statistics
+    return total, first
 
 
-def _first_statistics(model: Any, chunks: Iterator[Any]) -> Any:
+def _refuse_other_names(first: dict[str, Any], other: dict[str, Any]) -> None:
+    """Raise DataError where two parts name their columns otherwise: sums are taken by place."""
+    one, two = (part.get("feature_names_in_") for part in (first, other))
+    if one is None and two is None:
+        return
+    if one is None or two is None:
+        bare, named = (first, other) if one is None else (other, first)
+        raise DataError(
+            f"part {bare[PART]} has no names of columns and part {named[PART]} has: name them in "
+            "every part, or in none."
+        )
+    if (mend := unlike_names(one, two)) is not None:
+        raise DataError(
+            f"part {other[PART]}: The feature names should match those of part {first[PART]}.\n"
+            f"{mend.replace('list(model.feature_names_in_)', repr([*map(str, one)]))}"
+        )
+
+
+def _first_statistics(model: Any, chunks: Iterator[tuple[int, Any]]) -> Any:
     """Return the statistics of the first chunk, whose columns the others must have."""
-    for chunk in chunks:
-        return model._statistics(*_checked_chunk(model, chunk, reset=True))
+    for i, chunk in chunks:
+        with _in_part(i):
+            return model._statistics(*_checked_chunk(model, chunk, reset=True))
     raise DataError(NO_CHUNKS)
 
 
+@contextmanager
+def _in_part(i: int) -> Iterator[None]:
+    """Name the part in which an error was found."""
+    try:
+        yield
+    except DataError as error:
+        raise type(error)(f"part {i}: {error}") from None
+
+
 def _iterated(source: Any) -> Iterator[Any]:
-    """Return an iterator over chunks."""
+    """Return an iterator over chunks; a table is one chunk, not an iterable of several."""
+    if hasattr(source, "columns") or hasattr(source, "schema"):
+        raise DataError(
+            f"chunks is one {type(source).__name__}, and an iterable of chunks is wanted: give "
+            "[X], or [(X, y)] for a conditional model."
+        )
     try:
         return iter(source)
     except TypeError:
@@ -389,8 +442,13 @@ def _without_targets(model: Any, seen: str) -> str:
     )
 
 
-def _checked_chunk(model: Any, chunk: Any, *, reset: bool) -> tuple[Any, ...]:
+def _checked_chunk(
+    model: Any, chunk: Any, *, reset: bool, part: int | None = None
+) -> tuple[Any, ...]:
     """Return one chunk checked as `fit` would."""
+    if part is not None:
+        with _in_part(part):
+            return _checked_chunk(model, chunk, reset=reset)
     parts = _parts_of(model, chunk)
     if isinstance(model, ConditionalDensity) and parts[1] is None:
         raise DataError(_without_targets(model, f"a chunk of type {type(chunk).__name__}"))

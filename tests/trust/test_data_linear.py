@@ -40,7 +40,7 @@ TEXTS = [
     (["24.0"] * 60, r"y holds text \('24.0' at row 0\)"),
     (["1"] * 59 + ["high"], r"y holds 'high' at row 59"),
     (np.array([1.0] * 5 + ["24.0"] + [2.0] * 54, dtype=object), r"y holds text \('24.0' at row 5"),
-    (np.array([1, 2, None, "x"] * 15, dtype=object), "y holds None at row 2"),
+    (np.array([1, 2, None, "x"] * 15, dtype=object), r"y holds text \('x' at row 3"),
     ([1j] * 60, "y holds complex128 values"),
 ]
 

@@ -8,14 +8,16 @@ is no level (a fraction, an unseen value) is named with its place.
 from __future__ import annotations
 
 from abc import abstractmethod
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from ancestral._tables import check_table
-from ancestral._validation import describe_place, first_text
+from ancestral._containers import EXACT, describe_place, shown
+from ancestral._missing import is_missing, missing_mask, seen_missing
+from ancestral._tables import check_row, check_table
 from ancestral.base import Density
 from ancestral.errors import DataError
 
@@ -41,7 +43,7 @@ class DiscreteDensity(Density):
 
     def _fit(self, X: NDArray) -> None:
         """Learn the levels, then the model."""
-        X = whole_numbers(X)
+        X = whole_numbers(X, getattr(self, "feature_names_in_", None))
         self.categories_ = learn_categories(X)
         self._fit_levels(self._encode(X))
 
@@ -52,22 +54,24 @@ class DiscreteDensity(Density):
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
         return check_table(self, X, reset=reset, missing=not reset, numeric=False)
 
+    def _check_given(self, given: Any) -> NDArray:
+        return check_row(self, given, numeric=False)
+
     def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
         """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found."""
         codes = np.empty(X.shape, np.intp)
         for j, known in enumerate(self.categories_):
             column = X[:, j]
-            gap = _is_missing(column) if missing else np.zeros(len(column), bool)
-            filled = np.where(gap, known[0], column) if gap.any() else column
-            filled = _comparable(filled, known, name)
-            place = np.minimum(np.searchsorted(known, filled), len(known) - 1)
-            wrong = known[place] != filled
+            codes[:, j] = _codes(column, known)
+            wrong = codes[:, j] == MISSING
+            if missing and wrong.any():
+                wrong &= ~missing_mask(column)
             if wrong.any():
                 i = int(np.flatnonzero(wrong)[0])
                 pixel = _pixel(j, X.shape[1])
-                where = f"{describe_place((i, j))}{pixel}"
+                names = getattr(self, "feature_names_in_", None)
+                where = f"{describe_place((i, j), names)}{pixel}"
                 raise DataError(_unknown_level(X[i, j], where, known, name, image=bool(pixel)))
-            codes[:, j] = np.where(gap, MISSING, place)
         return codes
 
     def _decode(self, levels: NDArray[np.intp]) -> NDArray:
@@ -75,8 +79,9 @@ class DiscreteDensity(Density):
         first = self.categories_[0]
         if all(known is first for known in self.categories_):  # as binary tables have it
             return np.take(first, levels)
-        dtypes = {known.dtype for known in self.categories_}
-        dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*self.categories_)
+        kinds = {known.dtype.kind.replace("u", "i") for known in self.categories_}
+        # Text beside numbers, and booleans beside both, stay what they are.
+        dtype = np.result_type(*self.categories_) if len(kinds) == 1 else np.dtype(object)
         values = np.empty(levels.shape, dtype)
         for j, known in enumerate(self.categories_):
             values[:, j] = known[levels[:, j]]
@@ -111,10 +116,10 @@ class DiscreteDensity(Density):
         return tags
 
 
-def whole_numbers(X: NDArray) -> NDArray:
+def whole_numbers(X: NDArray, names: Any = None) -> NDArray:
     """Return X with whole floats made integers; DataError at the first value that is no level."""
-    _refuse_fractions(X)
-    return X if X.dtype.kind in "bUSO" else X.astype(np.int64)
+    _refuse_fractions(X, names)
+    return X if X.dtype.kind in "bUO" else X.astype(np.int64)
 
 
 def learn_categories(X: NDArray) -> list[NDArray]:
@@ -122,53 +127,74 @@ def learn_categories(X: NDArray) -> list[NDArray]:
     if X.dtype.kind == "b" or (X.dtype.kind in "iu" and ((X == 0) | (X == 1)).all()):
         # A pixel that is constant in the data is still a pixel that could be on or off.
         return [np.array([0, 1], X.dtype)] * X.shape[1]
+    if X.dtype.kind == "O":
+        return [_levels_of_objects(X[:, j]) for j in range(X.shape[1])]
     return [np.unique(X[:, j]) for j in range(X.shape[1])]
 
 
-def _refuse_fractions(X: NDArray) -> None:
+def _levels_of_objects(column: NDArray) -> NDArray:
+    """Return the sorted levels of a column of text, of booleans or of integers, in their dtype."""
+    try:
+        levels = sorted(set(column.tolist()))
+    except TypeError:
+        raise DataError(
+            "X mixes text and numbers in one column, which cannot be ordered. "
+            "Make each column of one kind."
+        ) from None
+    if isinstance(levels[0], str):
+        return np.array(levels, dtype=object)
+    booleans = all(isinstance(value, bool) for value in column.tolist())
+    return np.array(levels, dtype=bool if booleans else np.int64)
+
+
+def _refuse_fractions(X: NDArray, names: Any = None) -> None:
     """Raise DataError at the first value that is no whole number of 64 bits."""
     if X.dtype.kind == "O":
-        _refuse_odd_objects(X)
+        _refuse_odd_objects(X, names)
         return
     if X.dtype.kind == "f":
         wrong = np.floor(X) != X
         if wrong.any():
             i, j = (int(k) for k in np.argwhere(wrong)[0])
+            where = f"{describe_place((i, j), names)}{_pixel(j, X.shape[1])}"
             raise DataError(
-                f"X holds {X[i, j]:g} at {describe_place((i, j))}{_pixel(j, X.shape[1])}, which is "
-                f"no whole number: levels are integers, booleans or text. {_BINARISE}"
+                f"X holds {X[i, j]:g} at {where}, which is no whole number: levels are integers, "
+                f"booleans or text. {_BINARISE}"
             )
     if X.dtype.kind == "f" or X.dtype == np.uint64:
         wrong = (X >= 2.0**63) | (X < -(2.0**63))
         if wrong.any():
             i, j = (int(k) for k in np.argwhere(wrong)[0])
-            raise DataError(_too_large(X[i, j], describe_place((i, j))))
+            raise DataError(_too_large(X[i, j], describe_place((i, j), names)))
 
 
-def _refuse_odd_objects(X: NDArray) -> None:
+def _refuse_odd_objects(X: NDArray, names: Any = None) -> None:
     """Raise DataError at the first object that is no level, or of another kind than its column."""
-    for (i, j), value in np.ndenumerate(X):
-        where = describe_place((i, j))
-        if value is None:
-            raise DataError(f"X holds None (NaN) at {where}; drop or recode it.")
-        if isinstance(value, float | np.floating) and not float(value).is_integer():
-            seen = "NaN" if np.isnan(value) else f"{value:g}"
-            raise DataError(
-                f"X holds {seen} at {where}; levels are integers, booleans or text. "
-                "Drop or recode it."
-            )
-        if isinstance(value, str) != isinstance(X[0, j], str):
-            raise DataError(
-                f"X holds {value!r} at {where} where row 0 holds {X[0, j]!r}: text and numbers "
-                "cannot be ordered. Make each column of one kind."
-            )
-        if not isinstance(value, _LEVELS):
-            raise DataError(
-                f"X holds {value!r} at {where}, a {type(value).__name__}; levels are integers, "
-                "booleans or text. Recode it."
-            )
-        if not isinstance(value, str) and not -(2**63) <= value < 2**63:
-            raise DataError(_too_large(value, where))
+    for j, column in enumerate(X.T):
+        kinds = set(map(type, column))
+        if kinds == {str} or kinds == {bool}:
+            continue
+        for i, value in enumerate(column):
+            where = describe_place((i, j), names)
+            if is_missing(value):
+                raise DataError(f"X holds {seen_missing(value)} at {where}; drop or recode it.")
+            if isinstance(value, float | np.floating) and not float(value).is_integer():
+                raise DataError(
+                    f"X holds {value:g} at {where}; levels are integers, booleans or text. "
+                    "Drop or recode it."
+                )
+            if isinstance(value, str) != isinstance(column[0], str):
+                raise DataError(
+                    f"X holds {shown(value)} at {where} where row 0 holds {shown(column[0])}: text "
+                    "and numbers cannot be ordered. Make each column of one kind."
+                )
+            if not isinstance(value, _LEVELS) or isinstance(value, np.timedelta64):
+                raise DataError(
+                    f"X holds {shown(value)} at {where}, a {type(value).__name__}; levels are "
+                    "integers, booleans or text. Recode it."
+                )
+            if not isinstance(value, str) and not -(2**63) <= value < 2**63:
+                raise DataError(_too_large(value, where))
 
 
 def _too_large(value: Any, where: str) -> str:
@@ -185,45 +211,42 @@ def _pixel(j: int, width: int) -> str:
     return f" (pixel at row {j // side}, column {j % side})" if side * side == width > 4 else ""
 
 
-def _is_missing(column: NDArray) -> NDArray[np.bool_]:
-    """Return where a column holds NaN or None."""
-    if column.dtype.kind == "f":
-        return np.isnan(column)
-    if column.dtype.kind == "O":
-        return np.array([v is None or (isinstance(v, float) and v != v) for v in column], bool)
-    return np.zeros(len(column), bool)
+def _codes(column: NDArray, known: NDArray) -> NDArray[np.intp]:
+    """Return the places of a column's values among the known levels, MISSING where they have none.
 
-
-def _comparable(column: NDArray, known: NDArray, name: str) -> NDArray:
-    """Return a column in a dtype that can be sorted among the known levels."""
-    objects = known.dtype.kind == "O"
-    if known.dtype.kind in "US" or isinstance(known[0], str):
-        alike = column.dtype.kind == known.dtype.kind and not objects
-        return column if alike else column.astype(str)
-    holds_text = column.dtype.kind not in "biuf"
-    if objects and holds_text:  # else whole numbers beyond 2^53 would lose digits
-        holds_text = any(isinstance(value, str) for value in column)
-    if holds_text:
-        try:
-            return column.astype(np.float64)
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{name} holds {first_text(column)} where the levels are numbers, "
-                f"such as {known[0]}."
-            ) from None
-    return column
+    Text is no number, and no integer is rounded on the way.
+    """
+    alike = {column.dtype.kind, known.dtype.kind} <= set("biuf")
+    if alike and column.dtype != known.dtype:
+        alike = max(abs(int(known[0])), abs(int(known[-1]))) <= EXACT
+    if alike or column.dtype.kind == known.dtype.kind == "U":
+        place = np.minimum(np.searchsorted(known, column), len(known) - 1)
+        return np.where(known[place] == column, place, MISSING)
+    place_of = {level: code for code, level in enumerate(known.tolist())}
+    values = column.tolist()
+    try:
+        found = [place_of.get(value, MISSING) for value in values]
+    except TypeError:  # lists, and other things without a hash
+        found = [place_of.get(v, MISSING) if isinstance(v, _LEVELS) else MISSING for v in values]
+    return np.array(found, np.intp)
 
 
 def _unknown_level(value: Any, where: str, known: NDArray, name: str, *, image: bool) -> str:
     """Word the error for a level that was not seen in `fit`, of an image perhaps."""
-    shown = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
+    levels = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
     mend = "Recode it, or fit to rows that hold it."
-    if known.dtype.kind in "biu" and np.array_equal(known, [0, 1]):
+    if isinstance(value, str | bytes) and not isinstance(known[0], str):
+        return (
+            f"{name} holds {shown(value)} at {where}, which is text, where the levels are numbers, "
+            f"such as {known[0]}. Give a number."
+        )
+    if isinstance(value, Real) and known.dtype.kind in "biu" and np.array_equal(known, [0, 1]):
         if 0 < float(value) < 1:
             mend = _BINARISE
         elif image and 1 < float(value) < 256:
             mend = f"Binarise pixels of 0 to 255 with {name} > 127."
+    seen = value if isinstance(value, str | Real) else shown(value)
     return (
-        f"{name} holds {value!s} at {where}, a level not seen in fit; "
-        f"that column has the levels {shown}. {mend}"
+        f"{name} holds {seen!s} at {where}, a level not seen in fit; "
+        f"that column has the levels {levels}. {mend}"
     )

@@ -136,7 +136,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     # ---- fit: count prefixes ----------------------------------------------------------------
 
     def _statistics(self, X: NDArray) -> Counts:  # type: ignore[override]
-        return Counts.of(whole_numbers(X))
+        return Counts.of(whole_numbers(X, getattr(self, "feature_names_in_", None)))
 
     def _fit(self, X: NDArray) -> None:
         self._solve(self._statistics(X))

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ancestral import _arrays
+from ancestral._tables import check_row
 from ancestral._validation import (
     FEWER_DRAWS,
     FEWER_ROWS,
@@ -85,6 +86,12 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         rows = self._check_rows(X, reset=False)
         _arrays.has_gaps(rows)
         return rows
+
+    def _known_row(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return one row as a table, infinity refused, NaN where unknown."""
+        row = check_row(self, x, name="x").astype(np.float64)[None]
+        _arrays.has_gaps(row)
+        return row
 
     @within_memory(FEWER_COLUMNS)
     def get_covariance(self) -> NDArray[np.float64]:
@@ -234,7 +241,8 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         ndarray of shape (n_samples, n_features)
             float32 where Z is.
         """
-        return _as_narrow_as(Z if _arrays.is_foreign(Z) else np.asarray(Z), self.decode(Z))
+        Z = Z if _arrays.is_foreign(Z) else as_numbers(Z, name="Z")
+        return _as_narrow_as(Z, self.decode(Z))
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return E[x | z = E[z | x]] = W E[z|x] + mu; not the orthogonal projection.
@@ -273,7 +281,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         component = check_integer(component, "component", maximum=self.n_components_ - 1)
         offsets = as_numbers(offsets, name="offsets", ndim=1)
         refuse_non_finite(offsets, name="offsets")
-        row = self._known_rows(as_numbers(_arrays.to_host(x), name="x").reshape(1, -1))
+        row = self._known_row(x)
         factors = self._factors
         z, _ = patterns.posterior_of_rows(row, factors)
         base = z @ factors.loadings.T + factors.mean
@@ -332,8 +340,8 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             Zero in the rows and columns of known entries.
         """
         self._check_fitted()
-        row = self._known_rows(np.asarray(_arrays.to_host(x)).reshape(1, -1))[0]
-        covariance = patterns.covariance_of_unknown(row.astype(np.float64), self._factors)
+        row = self._known_row(x)[0]
+        covariance = patterns.covariance_of_unknown(row, self._factors)
         return _arrays.like(covariance, x if _arrays.is_foreign(x) else None)
 
     @within_memory(FEWER_DRAWS)

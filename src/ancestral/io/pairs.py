@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._containers import Opened, as_floats
 from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError
 from ancestral.io.arrays import MAX_BYTES, read_columns
@@ -54,9 +55,10 @@ def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MA
     if len(names) < 2:
         raise DataError(f"{path}: has {len(names)} column; an input and a target are wanted.")
     place = _place_of(target, names, path)
+    floats = as_floats(Opened(table, names, len(table)), str(path)).astype(np.float64)
     return Pairs(
-        X=np.delete(table, place, axis=1).astype(np.float64),
-        y=table[:, place].astype(np.float64),
+        X=np.delete(floats, place, axis=1),
+        y=floats[:, place].copy(),
         names=[name for k, name in enumerate(names) if k != place],
         target=names[place],
     )

@@ -17,12 +17,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._containers import EXACT
+from ancestral._missing import is_missing_text
 from ancestral._validation import warn
 from ancestral.errors import DataError, FormatError
 from ancestral.io.files import as_size
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
-_MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?"})
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _MAX_LINE = 4 << 20
 _CONTROL = bytes(k for k in (*range(32), 127) if k not in b"\t\n\v\f\r")
 _INDEX_NAMES = ("", "Unnamed: 0")
@@ -160,7 +162,7 @@ def _first_cells(text: _Text) -> list[str]:
 
 def _is_header(cells: list[str], text: _Text) -> bool:
     """Tell a line of names from a line of numbers; a mixture is refused."""
-    wordy = [not _NUMBER.fullmatch(cell) and cell.lower() not in _MISSING for cell in cells]
+    wordy = [not _NUMBER.fullmatch(cell) and not is_missing_text(cell) for cell in cells]
     if all(w or cell == "" for w, cell in zip(wordy, cells)) and any(wordy):
         return True
     if cells[0] == "" and cells[1:] == [str(j) for j in range(len(cells) - 1)]:
@@ -197,7 +199,10 @@ def _parse_fast(text: _Text, width: int, *, header: bool) -> NDArray[np.float64]
             rows = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
     except (ValueError, TypeError):
         return None
-    return rows if rows.shape[1] == width and np.isfinite(rows).all() else None
+    if rows.shape[1] != width or not np.isfinite(rows).all():
+        return None
+    # Large whole numbers are looked at cell by cell: as floats they may be rounded.
+    return None if rows.size and max(rows.max(), -rows.min()) >= EXACT else rows
 
 
 def _parse_slowly(
@@ -225,7 +230,7 @@ def _parse_slowly(
 def _as_float(cell: str, place: str, *, missing: bool) -> float:
     """Return the number in a cell."""
     word = cell.strip().lower()
-    if word in _MISSING:
+    if is_missing_text(cell):
         if missing:
             return float("nan")
         seen = f"missing value {cell!r}" if word else "empty cell"
@@ -234,8 +239,16 @@ def _as_float(cell: str, place: str, *, missing: bool) -> float:
         raise DataError(f"{place}: {cell!r} is infinite and cannot be modelled: drop or clip it.")
     if not _NUMBER.fullmatch(cell):
         comma = " (write 1000.5, without thousands marks)" if "," in cell else ""
-        raise DataError(f"{place}: {cell[:40]!r} is text, a number is wanted{comma}.")
+        raise DataError(
+            f"{place}: {cell[:40]!r} is text, a number is wanted{comma}; leave the cell empty, or "
+            "write NA, where a value is missing."
+        )
     value = float(cell)
+    if abs(value) >= EXACT and _WHOLE.fullmatch(cell) and abs(int(cell)) > EXACT:
+        raise DataError(
+            f"{place}: {cell.strip()[:40]} is beyond 2**53, where float64 rounds whole numbers: "
+            "leave the column out, or subtract what its numbers share."
+        )
     if np.isinf(value):
         raise DataError(f"{place}: {cell[:40]!r} is too large for a float64: rescale the column.")
     return value
