@@ -212,6 +212,11 @@ class Moments:
             return np.einsum("ij,ij->j", self.root, self.root)
         return np.diag(self.as_scatter()).copy()
 
+    @property
+    def standard_deviations(self) -> NDArray[np.float64]:
+        """Standard deviation of each column, divisor the total weight, of shape (d,)."""
+        return np.sqrt(self.spreads / self.total_weight)
+
     def eigen(self, n_vectors: int | None = None) -> tuple[NDArray, NDArray]:
         """Return the covariance's non-trivial eigenvalues (falling) and eigenvectors as rows.
 

@@ -43,6 +43,8 @@ from ancestral.statistics import Moments, refuse_overflow
 LEAST_NOISE = 1e-12  # of the variance of the columns that vary least: below it, rounding is left
 VANISHED = 1e-6  # variance of a latent's column over that of the noise
 MOST_ESCAPES = 20
+STARTS = 12
+FEW_ENTRIES = 100  # known entries for a parameter, below which several maxima are likely
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def fit(
     tol: float,
     max_iter: int,
     weights: NDArray[np.float64] | None = None,
+    n_starts: int = 1,
 ) -> Fit:
     """Return the factors that maximise the likelihood of the known entries of X.
 
@@ -84,6 +87,9 @@ def fit(
         E steps at most.
     weights : ndarray of shape (n,), optional
         How often each row counts.
+    n_starts : int
+        Where there are few known entries for each parameter, so many starts, the highest of
+        which is kept.
 
     Raises
     ------
@@ -99,8 +105,18 @@ def fit(
     patterns = Patterns.of(X, shift, weights=weights)
     entries = patterns.count @ patterns.known
     variances = (patterns.values**2).sum(axis=0) / entries
-    factors = _start(patterns, variances, n_components)
-    found = _climb(compressed(patterns), variances, factors, tol=tol, max_iter=max_iter)
+    first = _start(patterns, variances, n_components)
+    short = compressed(patterns)
+    found = _climb(short, variances, first, tol=tol, max_iter=max_iter)
+    d = X.shape[1]
+    if n_components and entries.sum() < FEW_ENTRIES * d * (n_components + 1):
+        for factors in _other_starts(first, variances, n_starts - 1):
+            try:
+                other = _climb(short, variances, factors, tol=tol, max_iter=max_iter)
+            except (ModelError, np.linalg.LinAlgError):  # this one runs to where nothing is left
+                continue
+            if other.history[-1] > found.history[-1] + tol * entries.sum():
+                found = other
     moved = replace(found.factors, mean=found.factors.mean + shift)
     return replace(found, factors=moved, gain=found.gain / entries.sum())
 
@@ -345,6 +361,20 @@ def _start(patterns: Patterns, variances: NDArray[np.float64], q: int) -> Factor
     noise = noise if noise > 0 else 1e-3 * float(variances[variances > 0].min())
     scale = np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.05 * noise))
     return Factors(np.zeros(d), U[:q].T * scale, float(noise))
+
+
+def _other_starts(
+    first: Factors, variances: NDArray[np.float64], n_starts: int
+) -> Iterator[Factors]:
+    """Yield starts with more noise, and some whose loadings are drawn in each column's units."""
+    d, q = first.loadings.shape
+    rng = np.random.default_rng(0)  # the same fit every time
+    for i in range(n_starts):
+        if i < 2:
+            yield replace(first, noise=first.noise * 10.0 ** (i + 1))
+        else:
+            W = rng.standard_normal((d, q)) * np.sqrt(variances / q)[:, None]
+            yield replace(first, loadings=W, noise=first.noise * 10.0 ** rng.uniform(-1, 2))
 
 
 def _pairwise_eigen(

@@ -208,6 +208,9 @@ class PPCA(FromStatistics, LatentGaussian):
             self._fit_with_gaps(X, weights)
             return
         self._solve(statistics)
+        if not self.standardize:
+            total = statistics.total if isinstance(statistics, Folds) else statistics
+            degenerate.warn_of_scales(total.standard_deviations)
 
     def _forget_choices(self) -> None:
         """Drop the scores by which an earlier fit chose q, and its scale."""
@@ -221,11 +224,14 @@ class PPCA(FromStatistics, LatentGaussian):
         total = statistics.total if isinstance(statistics, Folds) else statistics
         total.refuse_overflow()
         d, n = total.n_features, number_of_rows(total.total_weight)
-        spread = np.sqrt(total.spreads / total.total_weight)
+        chosen_by = self.n_components
+        q = selection.checked_n_components(
+            0 if isinstance(chosen_by, str) else chosen_by, total.count, d
+        )
+        spread = total.standard_deviations
         degenerate.refuse_no_variance(total.mean, spread, single=total.single)
         scale = self._fitted_scale(spread)
         moments = total if scale is None else total.scaled(scale)
-        chosen_by = self.n_components
         if isinstance(chosen_by, str):
             eigenvalues, directions = moments.eigen()
             top = selection.largest(eigenvalues, self.max_components)
@@ -238,9 +244,8 @@ class PPCA(FromStatistics, LatentGaussian):
                 self.cv_scores_ = scores - selection.log_scale(scale)
                 self.cv_components_, q = np.arange(len(scores)), int(np.argmax(scores))
             rank = int((eigenvalues > 0).sum())
-            selection.warn_of_cap(q, rank, d, self.max_components)
+            selection.warn_of_rank(q, rank, d)
         else:
-            q = selection.checked_n_components(chosen_by, total.count, d)
             eigenvalues, directions = moments.eigen(q)
         self._set_closed_form(moments, spread, scale, q, eigenvalues, directions)
 
@@ -267,8 +272,6 @@ class PPCA(FromStatistics, LatentGaussian):
             )
         eigenvalues = _all_of(eigenvalues, d)
         degenerate.warn_of_odd_columns(moments.mean, spread, single=moments.single)
-        if scale is None:
-            degenerate.warn_of_scales(spread)
         degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
         likelihoods = selection.log_likelihoods(eigenvalues, n, q)
         self.log_likelihood_ = float(likelihoods[-1] - n * selection.log_scale(scale))
@@ -316,10 +319,11 @@ class PPCA(FromStatistics, LatentGaussian):
             )
             self.cv_components_, self.cv_scores_ = tried, scores - log_scale / known.sum()
             q = int(tried[np.argmax(scores)])
-            selection.warn_of_cap(q, d, d, self.max_components)
         else:
             q = selection.checked_n_components(self.n_components, n, d)
-        found = missing.fit(X, q, tol=self.tol, max_iter=self.max_iter, weights=weights)
+        found = missing.fit(
+            X, q, tol=self.tol, max_iter=self.max_iter, weights=weights, n_starts=missing.STARTS
+        )
         if not found.converged:
             gain = f", the last of which gained {found.gain:.2g} nats per known entry"
             last = gain if found.gain < np.inf else ""

@@ -45,7 +45,7 @@ from ancestral.gaussian.patterns import Factors
 from ancestral.gaussian.ppca import closed_form
 from ancestral.gaussian.projections import Frame
 from ancestral.gaussian.selection import checked_n_components, log_scale
-from ancestral.statistics import Moments
+from ancestral.statistics import Moments, distinct_rows
 
 COLLAPSED = 1e-18  # sigma_c^2 below this share of the least variance of a column among its rows
 PROMISING = 0.1  # nats per row below the best start so far that a start may stand after its trial
@@ -157,7 +157,7 @@ class PPCAMixture(FrequencyDensity):
             )
         moments = Moments.of(X, weights=weights)
         moments.refuse_overflow()
-        spread = np.sqrt(moments.spreads / moments.total_weight)
+        spread = moments.standard_deviations
         degenerate.refuse_no_variance(moments.mean, spread, single=False)
         scale = np.where(spread > 0, spread, 1.0)
         vars(self).pop("scale_", None)
@@ -170,6 +170,13 @@ class PPCAMixture(FrequencyDensity):
         rng = as_generator(self.random_state)
         starts = _starts(X, w, scale, n_models, n_starts, rng)
         best = _best(X, w, starts, n_models, q, tol, max_iter)
+        if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
+            best = _climb(X, w, np.full((len(X), n_models), 1 / n_models), q, tol, max_iter)
+            if best is not None:
+                warn(
+                    f"too few rows differ for {n_models} models of {q} components, each of which "
+                    "would be left without noise: all models are the same. Pass n_models=1."
+                )
         if best is None:
             raise ModelError(
                 f"from each of {len(starts)} starts a model closed in on rows that leave it no "

@@ -262,14 +262,9 @@ def largest(eigenvalues: NDArray[np.float64], cap: int | None) -> int:
     return top if cap is None else min(top, cap)
 
 
-def warn_of_cap(q: int, rank: int, d: int, cap: int | None) -> None:
-    """Warn where the d chosen is the largest there was to choose from, and not all of d - 1."""
-    if cap is not None and q == cap < min(rank, d) - 1:
-        warn(
-            f"n_components_={q} was chosen at the bound max_components={cap}: more may be better. "
-            "Raise max_components."
-        )
-    elif q == rank - 1 and rank < d:
+def warn_of_rank(q: int, rank: int, d: int) -> None:
+    """Warn where the d chosen is the most that the rank of the data leaves to choose from."""
+    if q == rank - 1 and rank < d:
         warn(
             f"n_components_={q} was chosen because no more can be: the centred data have rank "
             f"{rank} in {d} columns, and with n_components={rank} or more sigma^2 is 0 and the "
