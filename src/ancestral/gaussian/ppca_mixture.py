@@ -19,6 +19,7 @@ s scale_.
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._tables import check_table
+from ancestral._threads import LEAST_NUMBERS, one_thread
 from ancestral._validation import (
     FEWER_ROWS,
     as_generator,
@@ -48,8 +50,8 @@ from ancestral.gaussian.selection import checked_n_components, log_scale
 from ancestral.statistics import Moments, distinct_rows
 
 COLLAPSED = 1e-18  # sigma_c^2 below this share of the least variance of a column among its rows
-PROMISING = 0.1  # nats per row below the best start so far that a start may stand after its trial
-TRIAL = 20  # steps of a trial
+TRIAL = 10  # steps from every start, after which the better half goes on
+LEAST_STARTS = 5  # that go on, where there are so many
 APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
 
 
@@ -126,7 +128,7 @@ class PPCAMixture(FrequencyDensity):
         n_models: int = 2,
         n_components: int = 1,
         *,
-        n_starts: int = 10,
+        n_starts: int = 20,
         standardize: bool = False,
         tol: float = 1e-7,
         max_iter: int = 2000,
@@ -169,7 +171,8 @@ class PPCAMixture(FrequencyDensity):
         w = np.ones(len(X)) if weights is None else weights
         rng = as_generator(self.random_state)
         starts = _starts(X, w, scale, n_models, n_starts, rng)
-        best = _best(X, w, starts, n_models, q, tol, max_iter)
+        with one_thread() if X.size < LEAST_NUMBERS else nullcontext():  # once, not at each step
+            best = _best(X, w, starts, n_models, q, tol, max_iter)
         if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
             best = _climb(X, w, np.full((len(X), n_models), 1 / n_models), q, tol, max_iter)
             if best is not None:
@@ -374,14 +377,14 @@ def _best(
 ) -> _Path | None:
     """Return the highest maximum from all starts; None where a model collapses from each.
 
-    Every start is tried for some steps; those that are then far below the best go no further.
+    Every start is tried for some steps; the better half goes on, and the others where it collapses.
     """
     trial = min(TRIAL, max_iter)
     tried = [_climb(X, weights, np.eye(n_models)[start], q, tol, trial) for start in starts]
     found = sorted((p for p in tried if p is not None), key=lambda path: -path.history[-1])
     best = None
-    for path in found:
-        if best is not None and path.history[-1] < best.history[-1] - PROMISING * weights.sum():
+    for i, path in enumerate(found):
+        if best is not None and i >= max(LEAST_STARTS, len(starts) // 2):
             break
         left = max_iter - len(path.history)
         whole = path
