@@ -86,7 +86,7 @@ def eigen_of_root(
     return _above(singular, rounding) ** 2, V[:n_vectors]
 
 
-def _above(values: NDArray[np.float64], rounding: float) -> NDArray[np.float64]:
+def _above(values: NDArray, rounding: float) -> NDArray[np.float64]:
     """Return falling values with those set to 0 that rounding alone could have made."""
     return np.where(values > rounding * values[:1], values, 0.0)
 

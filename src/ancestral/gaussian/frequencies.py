@@ -49,9 +49,7 @@ class FrequencyDensity(MaximumLikelihood, Density):
             self._data_fingerprint = fingerprint(*data)
         return self
 
-    def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log density of the rows of which something is known.
 
         Parameters
@@ -119,7 +117,7 @@ class FrequencyDensity(MaximumLikelihood, Density):
         values = _arrays.to_host(self._log_density(rows))
         weights = check_weights(_arrays.to_host(sample_weight), len(values))
         weights = np.ones(len(values)) if weights is None else weights
-        empty = np.flatnonzero(values == 0)  # log p of nothing
+        empty = np.flatnonzero(np.abs(values) < 1e-9)  # log p of nothing is 0, but for rounding
         if len(empty):
             weights = weights.copy()
             weights[empty[np.isnan(_arrays.to_host(rows)[empty]).all(axis=1)]] = 0.0

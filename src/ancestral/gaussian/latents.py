@@ -79,7 +79,9 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
     def _factors(self) -> Factors:
         """The parameters on the host."""
         mean, W, scale = _arrays.to_host(self.mean_), _arrays.to_host(self.loadings_), self._scale
-        return Factors(mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale)
+        return Factors(
+            mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale
+        )
 
     @property
     def _frame(self) -> Frame:

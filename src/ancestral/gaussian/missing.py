@@ -35,8 +35,14 @@ from numpy.typing import NDArray
 from ancestral._decomposition import eigen_of_root
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import degenerate
-from ancestral.gaussian.patterns import Factors, Patterns, Posterior, constants, posterior
-from ancestral.gaussian.patterns import symmetric_sums
+from ancestral.gaussian.patterns import (
+    Factors,
+    Patterns,
+    Posterior,
+    constants,
+    posterior,
+    symmetric_sums,
+)
 from ancestral.gaussian.projections import Frame
 from ancestral.statistics import Moments, refuse_overflow
 

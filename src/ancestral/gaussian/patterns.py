@@ -212,6 +212,7 @@ def log_density(X: NDArray, factors: Factors) -> NDArray[np.float64]:
         fixed = constants(batch, factors, found.log_determinant)
         if factors.scale is not None:
             fixed = fixed - batch.known @ np.log(factors.scale)
+        fixed = np.where(batch.known.any(axis=1), fixed, 0.0)  # exactly
         result[batch.order] = batch.each(fixed) - 0.5 * (found.squares / factors.noise)
     return result
 

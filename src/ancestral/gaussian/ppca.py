@@ -113,8 +113,8 @@ class PPCA(FromStatistics, LatentGaussian):
     Notes
     -----
     NaN means missing, everywhere but in `partial_fit`; a row of which nothing is known counts for
-    nothing. `sample_weight` says how often a row counts. Names are those of scikit-learn's PCA, with
-    PCA's meaning wherever a model fitted by maximum likelihood can have it. Where it cannot:
+    nothing. `sample_weight` says how often a row counts. Names are those of scikit-learn's PCA,
+    with PCA's meaning wherever a model fitted by maximum likelihood can have it. Where it cannot:
 
     =============================  ============================  ================================
     name                           PCA                           PPCA
@@ -441,7 +441,8 @@ class PPCA(FromStatistics, LatentGaussian):
             return _arrays.like(patterns.log_density(_arrays.to_host(X), self._factors), X)
         frame = self._frame
         forward, back, beside = (
-            _arrays.like(part, self.mean_) for part in (frame.forward, frame.vectors.T, frame.beside)
+            _arrays.like(part, self.mean_)
+            for part in (frame.forward, frame.vectors.T, frame.beside)
         )
         kept = np.ones(len(frame.mean))
         kept[frame.pivots] = 0.0

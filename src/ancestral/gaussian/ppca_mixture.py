@@ -21,6 +21,7 @@ from __future__ import annotations
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -50,7 +51,8 @@ from ancestral.gaussian.selection import checked_n_components, log_scale
 from ancestral.statistics import Moments, distinct_rows
 
 COLLAPSED = 1e-18  # sigma_c^2 below this share of the least variance of a column among its rows
-TRIAL = 10  # steps from every start, after which the better half goes on
+TRIED = 2  # partitions for each start that is asked for
+TRIAL = 10  # steps from every partition, after which the best half of the starts asked for go on
 LEAST_STARTS = 5  # that go on, where there are so many
 APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
 
@@ -65,8 +67,9 @@ class PPCAMixture(FrequencyDensity):
     n_components : int
         Latent dimension q of each, from 0 to n_features - 1.
     n_starts : int
-        k-means partitions that EM climbs from; the highest maximum is kept. Where columns are
-        scaled apart, as many partitions of scaled columns are added.
+        Twice so many k-means partitions are tried for some steps of EM, the best half of n_starts
+        are climbed from, and the highest maximum is kept. Where columns are scaled apart, as many
+        of scaled columns are added.
     standardize : bool
         Whether each column is divided by its standard deviation, which is kept as `scale_`: for
         columns in different units. Otherwise those that spread far decide what is noise.
@@ -162,7 +165,8 @@ class PPCAMixture(FrequencyDensity):
         spread = moments.standard_deviations
         degenerate.refuse_no_variance(moments.mean, spread, single=False)
         scale = np.where(spread > 0, spread, 1.0)
-        vars(self).pop("scale_", None)
+        if hasattr(self, "scale_"):
+            del self.scale_
         if self.standardize:
             X, self.scale_ = X / scale, scale
             scale = np.ones_like(scale)
@@ -172,7 +176,8 @@ class PPCAMixture(FrequencyDensity):
         rng = as_generator(self.random_state)
         starts = _starts(X, w, scale, n_models, n_starts, rng)
         with one_thread() if X.size < LEAST_NUMBERS else nullcontext():  # once, not at each step
-            best = _best(X, w, starts, n_models, q, tol, max_iter)
+            paths = [_best(X, w, kind, n_models, q, tol, max_iter) for kind in starts]
+            best = reduce(_higher, paths)
         if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
             best = _climb(X, w, np.full((len(X), n_models), 1 / n_models), q, tol, max_iter)
             if best is not None:
@@ -182,9 +187,9 @@ class PPCAMixture(FrequencyDensity):
                 )
         if best is None:
             raise ModelError(
-                f"from each of {len(starts)} starts a model closed in on rows that leave it no "
-                "noise, where the likelihood has no bound. Pass fewer models or components, or "
-                "more rows."
+                f"from each of {sum(map(len, starts))} starts a model closed in on rows that leave "
+                "it no noise, where the likelihood has no bound. Pass fewer models or components, "
+                "or more rows."
             )
         if not best.converged:
             warn(f"EM stopped after max_iter={max_iter} steps, still rising. Raise max_iter.")
@@ -344,24 +349,26 @@ def _starts(
     n_models: int,
     n_starts: int,
     rng: np.random.Generator,
-) -> list[NDArray]:
-    """Return partitions of the rows by k-means, as labels."""
+) -> list[list[NDArray]]:
+    """Return partitions of the rows by k-means, as labels: of the table and of scaled columns."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     if n_models == 1:
-        return [np.zeros(len(X), np.intp)]
+        return [[np.zeros(len(X), np.intp)]]
     tables = [X - X.mean(axis=0)]
     if scale.max() > APART * scale.min():
         tables.append(tables[0] / scale)
-    seeds = rng.integers(2**31, size=n_starts)
+    seeds = rng.integers(2**31, size=TRIED * n_starts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer rows differ: EM will show it
         return [
-            KMeans(n_models, n_init=1, random_state=int(seed))
-            .fit(table, sample_weight=weights)
-            .labels_.astype(np.intp)
-            for seed in seeds
+            [
+                KMeans(n_models, n_init=1, random_state=int(seed))
+                .fit(table, sample_weight=weights)
+                .labels_.astype(np.intp)
+                for seed in seeds
+            ]
             for table in tables
         ]
 
@@ -375,16 +382,16 @@ def _best(
     tol: float,
     max_iter: int,
 ) -> _Path | None:
-    """Return the highest maximum from all starts; None where a model collapses from each.
+    """Return the highest maximum from starts of a kind; None where a model collapses from each.
 
-    Every start is tried for some steps; the better half goes on, and the others where it collapses.
+    Every start is tried for some steps; the best go on, and the others where these collapse.
     """
     trial = min(TRIAL, max_iter)
     tried = [_climb(X, weights, np.eye(n_models)[start], q, tol, trial) for start in starts]
     found = sorted((p for p in tried if p is not None), key=lambda path: -path.history[-1])
     best = None
     for i, path in enumerate(found):
-        if best is not None and i >= max(LEAST_STARTS, len(starts) // 2):
+        if best is not None and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
             break
         left = max_iter - len(path.history)
         whole = path
@@ -393,9 +400,15 @@ def _best(
             if further is None:
                 continue
             whole = replace(further, history=path.history + further.history)
-        if best is None or whole.history[-1] > best.history[-1]:
-            best = whole
+        best = _higher(best, whole)
     return best
+
+
+def _higher(a: _Path | None, b: _Path | None) -> _Path | None:
+    """Return the path that ends higher, of those there are."""
+    if a is None or b is None:
+        return a or b
+    return b if b.history[-1] > a.history[-1] else a
 
 
 def _climb(

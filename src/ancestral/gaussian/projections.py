@@ -1,8 +1,8 @@
 """Complete rows beside the directions of a latent Gaussian, a block of rows at a time.
 
-Density and posterior mean need two products with q vectors for each row instead of one with a (d, d)
-precision: what is left of a row beside W is formed itself (`reflections`), then squared. A block
-stays in the cache meanwhile, so that main memory is read once. Squares are summed in float64,
+Density and posterior mean need two products with q vectors for each row instead of one with a
+(d, d) precision: what is left of a row beside W is formed itself (`reflections`), then squared. A
+block stays in the cache meanwhile, so that main memory is read once. Squares are summed in float64,
 those of float32 rows a few at a time.
 """
 

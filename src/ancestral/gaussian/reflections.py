@@ -1,4 +1,4 @@
-"""The least squares behind a latent Gaussian, by reflections: no residual is a difference of squares.
+"""The least squares behind a latent Gaussian, by reflections: no square is a difference.
 
 For x = W z + mu + noise, with c = x - mu and z ~ N(0, I_q),
 
@@ -9,8 +9,8 @@ For x = W z + mu + noise, with c = x - mu and z ~ N(0, I_q),
 
 H is a product of q Householder reflections I - v v^T. Each eliminates the column that is longest in
 the rows left, and stands on the largest entry of it. So chosen, every row keeps its own digits
-however far apart the rows' scales are (Powell & Reid 1969; Cox & Higham 1998): a rate is not blurred
-by the rounding of a dollar beside it. H [c; 0] costs two products with q vectors:
+however far apart the rows' scales are (Powell & Reid 1969; Cox & Higham 1998): a rate is not
+blurred by the rounding of a dollar beside it. H [c; 0] costs two products with q vectors:
 
     (I + N) y = V^T c with N the part of V^T V below its diagonal,   H [c; 0] = [c; 0] - V y.
 
