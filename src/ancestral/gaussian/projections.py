@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ancestral._threads import even_parts, in_threads, n_threads
 from ancestral.gaussian.reflections import Reflections, reflections
 
-BLOCK_ROWS = 256
+BLOCK_ROWS = 128
 SHORT_SUM = 64
 Use = Callable[[slice, NDArray[np.float64]], None]
 
