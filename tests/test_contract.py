@@ -27,6 +27,7 @@ from ancestral.base import (
     Model,
 )
 from ancestral.streaming import fit_chunks
+from tests.gaussian.exact import normal_log_density
 from tests.zoo import ZOO, Entry
 
 EVERY = pytest.mark.parametrize("entry", ZOO, ids=lambda e: e.name)
@@ -370,6 +371,65 @@ def test_graphs_on_the_fitted_nodes_fit_the_density(entry: Entry) -> None:
     model = entry.fit()
     drawn = model.sample(4_000, random_state=0)
     assert fits_every_graph(model, model.positions_, drawn)
+
+
+# ---- units -----------------------------------------------------------------------------------
+
+# Factors for the columns, and how many spreads from zero the columns then stand.
+SCALES = {
+    "one large": (lambda d: np.where(np.arange(d) == 0, 1e8, 1.0), 0.0),
+    "one small": (lambda d: np.where(np.arange(d) == 0, 1e-8, 1.0), 0.0),
+    "spread out": (lambda d: np.logspace(-8, 8, d), 0.0),
+    "spread out, reversed": (lambda d: np.logspace(8, -8, d), 3.0),
+    "far from zero": (lambda d: np.logspace(-4, 4, d), 1e8),
+}
+
+
+def in_other_units(X: np.ndarray, scales: str) -> np.ndarray:
+    factors, shift = SCALES[scales]
+    return (X + shift * np.nanstd(X, axis=0)) * factors(X.shape[1])
+
+
+def parts_of_density(model: Any) -> list[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
+    """Return log weight, mean, loadings and noise variances by column of each normal in a model."""
+    d = model.n_features_in_
+    scale = getattr(model, "scale_", np.ones(d))
+    if isinstance(model, ancestral.PPCA):
+        noise = model.noise_variance_ * scale**2
+        return [(0.0, model.mean_, model.loadings_, noise)]
+    parts = zip(model.weights_, model.means_, model.loadings_, model.noise_variances_)
+    return [(np.log(p), mean, W, noise * scale**2) for p, mean, W, noise in parts]
+
+
+@pytest.mark.filterwarnings("ignore:column .* spreads", "ignore:eigenvalues .* are equal")
+@pytest.mark.parametrize("scales", SCALES)
+@of_kind(Density, where=lambda entry: entry.space is None)
+def test_log_densities_are_right_in_any_units(entry: Entry, scales: str) -> None:
+    X = in_other_units(entry.data[0], scales)
+    model = entry.make().fit(X)
+    if not isinstance(model, ancestral.PPCA | ancestral.PPCAMixture):
+        pytest.fail("a continuous density needs its exact parts here: see parts_of_density")
+    rows = X[:8]
+    found = [normal_log_density(rows, *part) for _, *part in parts_of_density(model)]
+    joint = np.stack([values for values, _ in found]) + [[p] for p, *_ in parts_of_density(model)]
+    wanted = np.logaddexp.reduce(joint, axis=0)
+    ulp = np.max([change for _, change in found], axis=0)
+    error = np.abs(model.log_density(rows) - wanted)
+    assert (error <= np.maximum(1e-9 * np.maximum(1, np.abs(wanted)), ulp)).all()
+
+
+@pytest.mark.filterwarnings("ignore:column .* spreads", "ignore:eigenvalues .* are equal")
+@pytest.mark.parametrize("scales", SCALES)
+@of_kind(Density, where=lambda entry: entry.space is None)
+def test_criteria_agree_with_the_fit_in_any_units(entry: Entry, scales: str) -> None:
+    X = in_other_units(entry.data[0], scales)
+    model = entry.make().fit(X)
+    best, n, k = model.log_likelihood_, len(X), model.n_parameters_
+    # A stop at a gain below the tolerance; and at a shift of 1e8, 8 digits of each value are left.
+    near = {"rel": 1e-7, "abs": 1e-6 * n}
+    assert model.score(X) * n == pytest.approx(best, **near)
+    assert model.aic(X) == pytest.approx(2 * k - 2 * best, **near)
+    assert model.bic(X) == pytest.approx(k * np.log(n) - 2 * best, **near)
 
 
 # ---- scikit-learn ----------------------------------------------------------------------------

@@ -121,13 +121,14 @@ def test_a_mean_and_its_tail_are_right_to_twice_the_digits(
 
 
 @pytest.mark.parametrize("root", [False, True])
-def test_spreads_are_sums_of_squares_along_columns_and_directions(root: bool) -> None:
+def test_spreads_are_sums_of_squares_also_of_scaled_columns(root: bool) -> None:
     moments = Moments.of(FLAT, root=root)
     centred = FLAT - FLAT.mean(axis=0)
     np.testing.assert_allclose(moments.spreads, (centred**2).sum(axis=0), rtol=1e-12)
-    U = rng.normal(size=(4, 6))
-    along = ((centred @ U.T) ** 2).sum(axis=0)
-    np.testing.assert_allclose(moments.spread_along(U), along, rtol=1e-11)
+    scale = np.arange(1.0, 7.0)
+    np.testing.assert_allclose(
+        moments.scaled(scale).spreads, ((centred / scale) ** 2).sum(axis=0), rtol=1e-12
+    )
     R = moments.as_root()
     np.testing.assert_allclose(R.T @ R, centred.T @ centred, rtol=1e-10, atol=1e-9)
 

@@ -320,6 +320,26 @@ ZOO = [
         streamed=False,
     ),
     Entry(
+        "standardised ppca",
+        lambda: PPCA(1, standardize=True),
+        (CLOUD,),
+        n_parameters=2 + 2 + 1 + 2,
+        checks=(PPCA(standardize=True),),
+    ),
+    Entry(
+        "standardised ppca with gaps",
+        lambda: PPCA(2, standardize=True),
+        (GAPS,),
+        n_parameters=6 + (6 + 5) + 1 + 6,
+        streamed=False,
+    ),
+    Entry(
+        "standardised mixture of ppcas",
+        lambda: PPCAMixture(2, 1, n_starts=2, standardize=True, random_state=0),
+        (np.concatenate([CLOUD, CLOUD[:150, ::-1] * [1.0, -1.0] + 2.0]),),
+        n_parameters=1 + 2 * (2 + 2 + 1) + 2,
+    ),
+    Entry(
         "ppca of chosen dimension",
         lambda: PPCA("bic"),
         (DEEP,),

@@ -8,6 +8,7 @@ This is the one place that knows of it: elsewhere an array is either numpy's or 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils import _array_api
 
+from ancestral._accumulation import STEEP, is_steep
 from ancestral._validation import as_ancestral_errors, as_numbers, refuse_non_finite
 from ancestral.errors import DataError
 from ancestral.statistics import Moments
@@ -128,18 +130,23 @@ def moments_of(X: Any) -> Moments:
         product = product + block.T @ block
     offset = to_host(total) / n
     scatter = to_host(product) - n * np.outer(offset, offset)
+    if is_steep(scatter, STEEP):  # products lose digits: by a root, on the host
+        return Moments.of(to_host(X))
     return Moments(n, to_host(shift) + offset, scatter=scatter, single=X.dtype == xp.float32)
 
 
-def projected(X: Any, mean: Any, directions: Any) -> tuple[Any, Any]:
-    """Return rows along orthonormal directions (n, q) and |x - mu|^2 (n,), where X lies."""
-    xp = _namespace(X)
-    along, squares = [], []
+def blockwise(X: Any, mean: Any, scale: Any, task: Callable[[Any], Any]) -> Any:
+    """Return task((x - mu) / scale) of a foreign table, some rows at a time, where X lies."""
+    parts = []
     for start in range(0, X.shape[0], ROWS_AT_A_TIME):
         centred = widened(X[start : start + ROWS_AT_A_TIME, :], mean) - mean
-        along.append(centred @ directions.T)
-        squares.append(xp.sum(centred * centred, axis=1))
-    return xp.concat(along), xp.concat(squares)
+        parts.append(task(centred if scale is None else centred / scale))
+    return _namespace(X).concat(parts)
+
+
+def squares(values: Any) -> Any:
+    """Return the sum of squares of each row."""
+    return _namespace(values).sum(values * values, axis=1)
 
 
 def widened(X: Any, fitted: Any) -> Any:

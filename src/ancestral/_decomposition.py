@@ -14,6 +14,7 @@ EPS = float(np.finfo(np.float64).eps)
 # than it works.
 LARGE, SMALL = 256, 800
 ORTHONORMAL = 1e-11  # farther than this from orthonormal: all vectors are computed instead
+MIXED = 1e3  # longest over shortest column, from which a plain SVD blurs the short ones
 
 
 def eigen_of_scatter(
@@ -61,20 +62,55 @@ def _few_vectors(
 
 def eigen_of_root(
     root: NDArray[np.float64], n_vectors: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return eigenvalues of R^T R (falling), leading eigenvectors as rows, relative rounding.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues of R^T R (falling, 0 beyond the rank), leading eigenvectors as rows.
 
-    A large root goes through the small side R R^T, unless its eigenvalues fall so steeply that
-    squaring would lose them; then, and for small roots, through the SVD of R.
+    Columns of one scale go through the small side R R^T where that loses nothing, else through the
+    SVD of R. Columns of different scales go through Jacobi's SVD, which keeps the digits of every
+    eigenvalue however the columns are scaled.
     """
+    lengths = np.sqrt(np.einsum("ij,ij->j", root, root))
+    varying = lengths > 0
+    if root.size and lengths.max() > MIXED * lengths[varying].min(initial=np.inf):
+        return _by_jacobi(root, lengths, n_vectors)
     rounding = EPS * max(root.shape)
     if 128 < len(root) < root.shape[1]:
         with one_thread() if len(root) < SMALL else nullcontext():
             eigenvalues, U = np.linalg.eigh(root @ root.T)
         eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
         kept = eigenvalues[: U.shape[1]]
-        steep = np.median(eigenvalues) < 1e-7 * eigenvalues[0]
+        steep = eigenvalues[min(len(kept), len(eigenvalues) - 2)] < 1e-7 * eigenvalues[0]
         if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
-            return eigenvalues, (U / np.sqrt(kept)).T @ root, rounding
+            return _above(eigenvalues, rounding), (U / np.sqrt(kept)).T @ root
     _, singular, V = np.linalg.svd(root, full_matrices=False)
-    return singular**2, V[:n_vectors], rounding**2
+    return _above(singular, rounding) ** 2, V[:n_vectors]
+
+
+def _above(values: NDArray, rounding: float) -> NDArray[np.float64]:
+    """Return falling values with those set to 0 that rounding alone could have made."""
+    return np.where(values > rounding * values[:1], values, 0.0)
+
+
+def _by_jacobi(
+    root: NDArray[np.float64], lengths: NDArray[np.float64], n_vectors: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues and eigenvectors of R^T R by one-sided Jacobi rotations.
+
+    The rank, which does not hang on units, is that of the columns scaled to one length.
+    """
+    from scipy.linalg import lapack
+
+    r, d = root.shape
+    scaled = root / np.where(lengths > 0, lengths, 1.0)
+    rank = int((_above(np.linalg.svd(scaled, compute_uv=False), EPS * max(r, d)) > 0).sum())
+    wide = r < d
+    rows_and_columns = 2  # the accuracy asked for: of matrices scaled from either side
+    found = lapack.dgejsv(root.T if wide else root, joba=rows_and_columns, jobu=0, jobv=0)
+    singular, U, V, work, _, wrong = found
+    if wrong:
+        _, singular, directions = np.linalg.svd(root, full_matrices=False)
+    else:
+        singular = singular * (work[0] / work[1])
+        directions = (U if wide else V).T[: len(singular)]
+    singular[rank:] = 0.0
+    return singular**2, np.ascontiguousarray(directions[:n_vectors])

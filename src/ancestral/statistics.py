@@ -6,7 +6,7 @@ chunks or from many machines. `empty` is the identity of `+`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -212,12 +212,10 @@ class Moments:
             return np.einsum("ij,ij->j", self.root, self.root)
         return np.diag(self.as_scatter()).copy()
 
-    def spread_along(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the centred sum of squares along directions of shape (k, d), of shape (k,)."""
-        if self.root is not None:
-            along = self.root @ directions.T
-            return np.einsum("ij,ij->j", along, along)
-        return np.einsum("ij,ij->i", directions @ self.as_scatter(), directions)
+    @property
+    def standard_deviations(self) -> NDArray[np.float64]:
+        """Standard deviation of each column, divisor the total weight, of shape (d,)."""
+        return np.sqrt(self.spreads / self.total_weight)
 
     def eigen(self, n_vectors: int | None = None) -> tuple[NDArray, NDArray]:
         """Return the covariance's non-trivial eigenvalues (falling) and eigenvectors as rows.
@@ -239,16 +237,25 @@ class Moments:
         DataError
             When the squares of the values are too large for float64.
         """
-        self._refuse_overflow()
+        self.refuse_overflow()
         if self.root is not None:
-            eigenvalues, V, rounding = eigen_of_root(self.root, n_vectors)
+            eigenvalues, V = eigen_of_root(self.root, n_vectors)
         else:
             eigenvalues, V = eigen_of_scatter(self.as_scatter(), n_vectors)
             rounding = EPS * (len(eigenvalues) + self.count**0.5)
-        floor = rounding * eigenvalues[0] if len(eigenvalues) else 0.0
-        return np.where(eigenvalues > floor, eigenvalues, 0.0) / self.total_weight, V
+            eigenvalues = np.where(eigenvalues > rounding * eigenvalues[:1], eigenvalues, 0.0)
+        return eigenvalues / self.total_weight, V
 
-    def _refuse_overflow(self) -> None:
+    def scaled(self, scale: NDArray[np.float64]) -> Moments:
+        """Return the moments of the same rows with each column's spread divided by its scale.
+
+        The mean stays as it is.
+        """
+        root = None if self.root is None else self.root / scale
+        scatter = None if self.scatter is None else self.scatter / scale / scale[:, None]
+        return replace(self, root=root, scatter=scatter)
+
+    def refuse_overflow(self) -> None:
         """Raise DataError when the scatter is, or would be, infinite."""
         held = np.asarray(self.scatter if self.root is None else self.root)
         refuse_overflow(held, np.inf if self.root is None else LARGEST_SPREAD)

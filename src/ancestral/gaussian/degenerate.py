@@ -7,30 +7,22 @@ from numpy.typing import NDArray
 
 from ancestral._validation import warn
 from ancestral.errors import UndeterminedError
-from ancestral.statistics import Moments
 
 EPS = float(np.finfo(np.float64).eps)
 SQUARED_AWAY = 1e-140  # below such a mean, differences may be so small that squaring loses them
 LEAST_VARIANCE = float(np.finfo(np.float64).tiny) / EPS  # what is EPS of it is still normal
+SCALES_APART = 1e3  # largest over smallest standard deviation of a column
+ONE_SCALE = 1e6  # largest variance over those that are decomposed with its rounding
 
 
-def decomposed(statistics: Moments, n_vectors: int | None) -> tuple[NDArray, NDArray]:
-    """Return eigenvalues and leading eigenvectors (all for None) of data that vary.
+def refuse_no_variance(
+    mean: NDArray[np.float64], spread: NDArray[np.float64], *, single: bool
+) -> None:
+    """Refuse data in which no column varies but by rounding, or by what squaring loses.
 
-    Raises
-    ------
-    UndeterminedError
-        When every column is constant, or only rounding makes it vary.
+    `spread` holds the standard deviation of each column.
     """
-    eigenvalues, directions = statistics.eigen(n_vectors)
-    largest = float(eigenvalues[0]) if eigenvalues.size else 0.0
-    refuse_no_variance(largest, statistics.mean, single=statistics.single)
-    return eigenvalues, directions
-
-
-def refuse_no_variance(largest: float, mean: NDArray[np.float64], *, single: bool) -> None:
-    """Refuse data whose largest variance is 0, of rounding only, or lost by squaring."""
-    if largest <= max(((EPS * mean) ** 2).sum(), LEAST_VARIANCE):
+    if not (spread > np.maximum(EPS * np.abs(mean), LEAST_VARIANCE**0.5)).any():
         raise UndeterminedError(_no_variance_message(mean, single=single))
 
 
@@ -79,10 +71,27 @@ def warn_of_odd_columns(
         )
 
 
-def warn_of_equal_eigenvalues(eigenvalues: NDArray[np.float64], q: int, n: int) -> None:
+def warn_of_scales(spread: NDArray[np.float64]) -> None:
+    """Warn when columns are scaled so far apart that one variance of noise cannot fit them all."""
+    varying = np.flatnonzero(spread > 0)
+    wide, narrow = (int(varying[f(spread[varying])]) for f in (np.argmax, np.argmin))
+    if spread[wide] > SCALES_APART * spread[narrow]:
+        warn(
+            f"column {wide} spreads {spread[wide] / spread[narrow]:.2g} times as far as column "
+            f"{narrow} ({spread[wide]:g} and {spread[narrow]:g}): the model has one variance of "
+            "noise for all columns, which follows the far ones. Pass standardize=True where their "
+            "units differ."
+        )
+
+
+def warn_of_equal_eigenvalues(eigenvalues: NDArray[np.float64], q: int, n: float) -> None:
     """Warn when the last axis kept and the first left out differ by no more than rounding."""
-    slack = EPS * (len(eigenvalues) + n**0.5) * eigenvalues[0]
-    if q == 0 or eigenvalues[q - 1] - eigenvalues[q] > slack:
+    if q == 0:
+        return
+    # The rounding of a decomposition: that of the largest, but in mixed scales of each its own.
+    rounding = EPS * (len(eigenvalues) + n**0.5)
+    slack = rounding * min(eigenvalues[0], ONE_SCALE * eigenvalues[q - 1])
+    if eigenvalues[q - 1] - eigenvalues[q] > slack:
         return
     least = eigenvalues[q]
     below, above = (eigenvalues > least + slack).sum(), (eigenvalues >= least - slack).sum()

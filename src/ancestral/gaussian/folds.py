@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._validation import as_generator
-from ancestral.errors import UndeterminedError
+from ancestral.errors import ModelError, UndeterminedError
 from ancestral.statistics import Moments
 
 FOLDS = 5
@@ -29,18 +30,41 @@ class Folds:
     parts: tuple[Moments, ...]
 
     @classmethod
-    def of(cls, X: NDArray, seed: int) -> Folds:
+    def of(cls, X: NDArray, seed: int, weights: NDArray[np.float64] | None = None) -> Folds:
         """Deal the rows of X, of shape (n, d), and return the moments of each fold.
 
         Only parts dealt by one seed may be summed: another deals equal rows differently.
         """
         fold = _folds_of(X, as_generator(seed))
-        return cls(tuple(Moments.of(X[fold == k]) for k in range(FOLDS)))
+        return cls(
+            tuple(
+                Moments.of(X[fold == k], weights=None if weights is None else weights[fold == k])
+                for k in range(FOLDS)
+            )
+        )
 
-    def __add__(self, other: Folds) -> Folds:
+    @overload
+    def __add__(self, other: Folds) -> Folds: ...
+    @overload
+    def __add__(self, other: Moments) -> Moments: ...
+    def __add__(self, other: Folds | Moments) -> Folds | Moments:
+        if isinstance(other, Moments):  # nothing is to be held out any more
+            return self.total + other
         if not isinstance(other, Folds):
             return NotImplemented
         return Folds(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
+
+    def __radd__(self, other: Moments) -> Folds:
+        if not isinstance(other, Moments):
+            return NotImplemented
+        raise ModelError(
+            'n_components="cv" holds rows out, and the rows so far were summed without being dealt '
+            "to folds, for another n_components. Stream all rows through a new model."
+        )
+
+    def scaled(self, scale: NDArray[np.float64]) -> Folds:
+        """Return the moments of the same rows with each column's spread divided by its scale."""
+        return Folds(tuple(part.scaled(scale) for part in self.parts))
 
     @property
     def total(self) -> Moments:
@@ -55,19 +79,19 @@ class Folds:
     @property
     def are_enough(self) -> bool:
         """Whether some rows are held out, and some left to fit, each time."""
-        counts = [part.count for part in self.parts]
+        counts = [part.total_weight for part in self.parts]
         left = sum(counts) - max(counts)
         return left >= LEAST_ROWS
 
     def splits(self) -> list[tuple[Moments, Moments]]:
         """Return (rest, held out) for each fold that holds rows."""
         if not self.are_enough:
-            n = sum(part.count for part in self.parts)
+            n = sum(part.total_weight for part in self.parts)
             raise UndeterminedError(
-                f"n_samples = {n} is too few to hold some rows out and fit the rest. Pass an "
+                f"n_samples = {n:g} is too few to hold some rows out and fit the rest. Pass an "
                 "integer n_components, or give more rows that differ."
             )
-        filled = [part for part in self.parts if part.count]
+        filled = [part for part in self.parts if part.total_weight]
         return [(reduce(add, filled[:i] + filled[i + 1 :]), filled[i]) for i in range(len(filled))]
 
 

@@ -28,20 +28,21 @@ from ancestral._validation import (
     refuse_non_finite,
     within_memory,
 )
-from ancestral.base import Density
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian import patterns
+from ancestral.gaussian import patterns, projections
+from ancestral.gaussian.frequencies import FrequencyDensity
 from ancestral.gaussian.patterns import Factors
-from ancestral.gaussian.projections import Frame, each_block
+from ancestral.gaussian.projections import Frame
 
 FEWER_COLUMNS = "Fit to fewer columns: a covariance has one entry for each pair of them."
 
 
-class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density):
+class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrequencyDensity):
     """What a model of this kind says of z given x, of x given z, and of unknown entries.
 
     An author sets `mean_`, `loadings_` (in the canonical rotation), `components_`,
-    `eigenvalues_` and `noise_variance_`.
+    `eigenvalues_` and `noise_variance_`; and `scale_`, where columns were given units of their own:
+    `mean_` and `loadings_` are in the units of X, the others in those of X / scale_.
     """
 
     mean_: NDArray[np.float64]
@@ -49,6 +50,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
     components_: NDArray[np.float64]
     eigenvalues_: NDArray[np.float64]
     noise_variance_: float
+    scale_: NDArray[np.float64]  # absent unless standardised
 
     @property
     def n_components_(self) -> int:
@@ -70,16 +72,23 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         return self.explained_variance_ / float(_arrays.to_host(self.eigenvalues_).sum())
 
     @property
+    def _scale(self) -> NDArray[np.float64] | None:
+        """The scale of the columns on the host, None where they have none of their own."""
+        return _arrays.to_host(self.scale_) if hasattr(self, "scale_") else None
+
+    @property
     def _factors(self) -> Factors:
         """The parameters on the host."""
-        mean, loadings = _arrays.to_host(self.mean_), _arrays.to_host(self.loadings_)
-        return Factors(mean, loadings, self.noise_variance_)
+        mean, W, scale = _arrays.to_host(self.mean_), _arrays.to_host(self.loadings_), self._scale
+        return Factors(
+            mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale
+        )
 
     @property
     def _frame(self) -> Frame:
-        """The mean, the orthonormal directions and the variances along them, on the host."""
-        mean, U = _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
-        return Frame(mean, U, _arrays.to_host(self.explained_variance_), self.noise_variance_)
+        """The parameters as complete rows meet them."""
+        found = self._factors
+        return Frame(found.mean, found.loadings, found.noise, found.scale)
 
     def _known_rows(self, X: ArrayLike) -> Any:
         """Return checked rows, infinity refused, NaN where unknown."""
@@ -95,20 +104,25 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
 
     @within_memory(FEWER_COLUMNS)
     def get_covariance(self) -> NDArray[np.float64]:
-        """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features)."""
+        """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features).
+
+        In the units of X: with a scale, sigma^2 scale_^2 stands on the diagonal.
+        """
         self._check_fitted()
         W = _arrays.to_host(self.loadings_)
-        covariance = W @ W.T + self.noise_variance_ * np.eye(len(W))
+        scale = 1.0 if self._scale is None else self._scale
+        covariance = W @ W.T + np.diag(np.full(len(W), self.noise_variance_) * scale * scale)
         return _arrays.like(covariance, self.mean_)
 
     @within_memory(FEWER_COLUMNS)
     def get_precision(self) -> NDArray[np.float64]:
-        """Return the inverse of the covariance, by Woodbury's identity, of the same shape."""
+        """Return the inverse of the covariance, from its root, of the same shape."""
         self._check_fitted()
-        U, variances = _arrays.to_host(self.components_), _arrays.to_host(self.explained_variance_)
-        weights = 1 / self.noise_variance_ - 1 / variances  # (q,)
-        precision = np.eye(U.shape[1]) / self.noise_variance_ - (U.T * weights) @ U
-        return _arrays.like(precision, self.mean_)
+        frame = self._frame
+        root = frame.precision_root()
+        if frame.scale is not None:
+            root /= frame.scale[:, None]
+        return _arrays.like(root @ root.T, self.mean_)
 
     # ---- z given x --------------------------------------------------------------------------
 
@@ -140,23 +154,12 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         if _arrays.has_gaps(rows):
             means, _ = patterns.posterior_of_rows(_arrays.to_host(rows), self._factors)
             return _arrays.like(means, rows)
-        if _arrays.is_foreign(rows):
-            along, _ = _arrays.projected(rows, self.mean_, self.components_)
-        else:
-            along = np.empty((len(rows), self.n_components_))
-
-            def use(part: slice, block: NDArray, _: NDArray) -> None:
-                along[part] = block.T
-
-            each_block(rows, self._frame, use)
-        # W = U (Lambda - sigma^2)^(1/2) and M = Lambda: a column of weights
-        return along * self._shrinkage()
-
-    def _shrinkage(self) -> Any:
-        """Return (lambda - sigma^2)^(1/2) / lambda, as the fitted arrays are, shape (q,)."""
-        variances = _arrays.to_host(self.explained_variance_)
-        weights = np.sqrt(np.maximum(variances - self.noise_variance_, 0.0)) / variances
-        return _arrays.like(weights, self.explained_variance_)
+        frame = self._frame
+        if not _arrays.is_foreign(rows):
+            return projections.means(rows, frame)
+        weights = _arrays.like(frame.weights, self.mean_)
+        scale = self.scale_ if hasattr(self, "scale_") else None
+        return _arrays.blockwise(rows, self.mean_, scale, lambda c: c @ weights)
 
     @within_memory(FEWER_ROWS)
     def posterior_covariance(self, X: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -180,9 +183,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
             return _arrays.like(np.diag(self.noise_variance_ / variances), self.mean_)
         rows = self._known_rows(X)
         host = _arrays.to_host(rows)
-        return _arrays.like(
-            patterns.posterior_of_rows(host, self._factors, covariance=True)[1], rows
-        )
+        return _arrays.like(patterns.covariances_of_rows(host, self._factors), rows)
 
     @within_memory(FEWER_ROWS)
     def transform(self, X: ArrayLike) -> NDArray:
@@ -282,10 +283,10 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density)
         offsets = as_numbers(offsets, name="offsets", ndim=1)
         refuse_non_finite(offsets, name="offsets")
         row = self._known_row(x)
-        factors = self._factors
-        z, _ = patterns.posterior_of_rows(row, factors)
-        base = z @ factors.loadings.T + factors.mean
-        moved = base + offsets[:, None] * factors.loadings[:, component]
+        W = _arrays.to_host(self.loadings_)
+        z, _ = patterns.posterior_of_rows(row, self._factors)
+        base = z @ W.T + _arrays.to_host(self.mean_)
+        moved = base + offsets[:, None] * W[:, component]
         return _arrays.like(moved, self.mean_)
 
     # ---- unknown entries given known ones ---------------------------------------------------

@@ -13,17 +13,26 @@ Pairs of such steps are extrapolated along their own direction (SQUAREM, Varadha
 and an extrapolation that lowers the likelihood is taken back: no step ever lowers it.
 The start is the closed-form solution of the pairwise covariance, so that complete rows are at
 their maximum from the start.
+
+Where the steps gain nothing more, EM may stand on a saddle: every stationary point of PPCA's
+likelihood but the maximum is one. There, rows are completed by what the model expects of them and
+of their spread; in the covariance S* of such rows, each column of W stands for one variance, and
+if a direction beside W has a larger one, closed-form PPCA of S* raises the likelihood and EM climbs
+on from there. Nothing hangs on the units of the columns: lengths are compared within a column, or
+along one direction.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._decomposition import eigen_of_root
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import degenerate
 from ancestral.gaussian.patterns import (
@@ -32,12 +41,16 @@ from ancestral.gaussian.patterns import (
     Posterior,
     constants,
     posterior,
-    quadratic,
     symmetric_sums,
 )
+from ancestral.gaussian.projections import Frame
 from ancestral.statistics import Moments, refuse_overflow
 
-LEAST_NOISE = 1e-12  # of the mean variance: below it EM only stirs rounding, on its way to 0
+LEAST_NOISE = 1e-12  # of the variance of the columns that vary least: below it, rounding is left
+VANISHED = 1e-6  # variance of a latent's column over that of the noise
+MOST_ESCAPES = 20
+STARTS = 12
+FEW_ENTRIES = 100  # known entries for a parameter, below which several maxima are likely
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,15 @@ class _Step:
     following: Factors
 
 
-def fit(X: NDArray, n_components: int, *, tol: float, max_iter: int) -> Fit:
+def fit(
+    X: NDArray,
+    n_components: int,
+    *,
+    tol: float,
+    max_iter: int,
+    weights: NDArray[np.float64] | None = None,
+    n_starts: int = 1,
+) -> Fit:
     """Return the factors that maximise the likelihood of the known entries of X.
 
     Parameters
@@ -70,6 +91,11 @@ def fit(X: NDArray, n_components: int, *, tol: float, max_iter: int) -> Fit:
         Stop once a step gains less than this, in nats per known entry.
     max_iter : int
         E steps at most.
+    weights : ndarray of shape (n,), optional
+        How often each row counts.
+    n_starts : int
+        Where there are few known entries for each parameter, so many starts, the highest of
+        which is kept.
 
     Raises
     ------
@@ -77,26 +103,63 @@ def fit(X: NDArray, n_components: int, *, tol: float, max_iter: int) -> Fit:
         When the known entries are too few, so that sigma^2 = 0 and the likelihood is unbounded.
     """
     known = ~np.isnan(X)
-    X, known = X[known.any(axis=1)], known[known.any(axis=1)]
+    counted = known.any(axis=1) if weights is None else known.any(axis=1) & (weights > 0)
+    X, known = X[counted], known[counted]
+    weights = None if weights is None else weights[counted]
     _refuse_too_few(known, n_components)
-    shift = _means(X, known)
-    patterns = Patterns.of(X, shift)
-    factors = _start(patterns, n_components)
-    found = _climb(compressed(patterns), factors, tol=tol * known.sum(), max_iter=max_iter)
+    shift = weighted_means(X, known, weights)
+    patterns = Patterns.of(X, shift, weights=weights)
+    entries = patterns.count @ patterns.known
+    variances = (patterns.values**2).sum(axis=0) / entries
+    first = _start(patterns, variances, n_components)
+    short = compressed(patterns)
+    found = _climb(short, variances, first, tol=tol, max_iter=max_iter)
+    d = X.shape[1]
+    if n_components and entries.sum() < FEW_ENTRIES * d * (n_components + 1):
+        for factors in _other_starts(first, variances, n_starts - 1):
+            try:
+                other = _climb(short, variances, factors, tol=tol, max_iter=max_iter)
+            except (ModelError, np.linalg.LinAlgError):  # this one runs to where nothing is left
+                continue
+            if other.history[-1] > found.history[-1] + tol * entries.sum():
+                found = other
     moved = replace(found.factors, mean=found.factors.mean + shift)
-    return replace(found, factors=moved, gain=found.gain / known.sum())
+    return replace(found, factors=moved, gain=found.gain / entries.sum())
 
 
-def _climb(patterns: Patterns, factors: Factors, *, tol: float, max_iter: int) -> Fit:
-    """Repeat two steps and an extrapolation until a plain step gains less than `tol` nats."""
-    entries = float(patterns.count @ patterns.known.sum(axis=1))
-    floor = LEAST_NOISE * float((patterns.values**2).sum()) / entries
+def _climb(
+    patterns: Patterns, variances: NDArray, factors: Factors, *, tol: float, max_iter: int
+) -> Fit:
+    """Ascend, and leave what is no maximum, until neither gains `tol` nats for a known entry."""
+    least = tol * float((patterns.count @ patterns.known).sum())
+    found = _ascend(patterns, variances, factors, least=least, max_iter=max_iter)
+    for _ in range(MOST_ESCAPES):
+        left = max_iter - len(found.history)
+        escape = _escape(patterns, found.factors, least) if found.converged and left > 0 else None
+        if escape is None:
+            return found
+        further = _ascend(patterns, variances, escape, least=least, max_iter=left)
+        if not further.history[-1] > found.history[-1] + least:
+            return found
+        history = further.history[further.history > found.history[-1]]
+        found = replace(further, history=np.concatenate([found.history, history]))
+    return found
+
+
+def _ascend(
+    patterns: Patterns, variances: NDArray, factors: Factors, *, least: float, max_iter: int
+) -> Fit:
+    """Repeat two steps and an extrapolation until a plain step gains less than `least` nats."""
+    varying = variances > 0
+    units = np.sqrt(np.where(varying, variances, 1.0))
+    d, q = factors.loadings.shape
+    floor = LEAST_NOISE * float(np.sort(variances[varying])[: d - q].mean())
     step = _step(patterns, factors)
     history, path, gain = [step.log_likelihood], [factors], math.inf
     for _ in range(max_iter - 1):
         _refuse_vanishing_noise(step.following, floor)
         path.append(step.following)
-        leap = _extrapolated(path) if len(path) == 3 else None
+        leap = _extrapolated(path, units) if len(path) == 3 else None
         path = path[-1:] if len(path) == 3 else path
         if leap is not None:
             tried = _step(patterns, leap)
@@ -107,7 +170,7 @@ def _climb(patterns: Patterns, factors: Factors, *, tol: float, max_iter: int) -
         before, step = step.log_likelihood, _step(patterns, path[-1])
         history.append(step.log_likelihood)
         gain = step.log_likelihood - before
-        if gain < tol:
+        if gain < least:
             return Fit(path[-1], np.array(history), converged=True, gain=gain)
     return Fit(path[-1], np.array(history), converged=False, gain=gain)
 
@@ -116,27 +179,31 @@ def _step(patterns: Patterns, factors: Factors) -> _Step:
     """Take one expanded EM step, batch by batch: first the sums of the E step, then the solves."""
     d, q = factors.loadings.shape
     left = np.zeros((d, q + 1, q + 1))  # per column: sums of E[(z, 1) (z, 1)^T]
-    right = np.zeros((d, q + 1))  # per column: sums of x E[(z, 1)]
+    spread = np.zeros((d, q, q))  # per column: sums of Cov[z]
+    misfit = np.zeros((d, q + 1))  # per column: sums of (x - E[x | z]) E[(z, 1)]
     second = np.zeros((q + 1, q + 1))
     log_likelihood = squares = 0.0
     for batch in patterns.batches(q):
         found = posterior(batch, factors)
         log_likelihood += float(
             batch.count @ constants(batch, factors, found.log_determinant)
-            - 0.5 * quadratic(found, factors.noise).sum()
+            - 0.5 * (found.squares / factors.noise).sum()
         )
         squares += _expected_squares(batch, found, factors)
         z = np.column_stack([found.mean, batch.level])  # (n_values, q + 1)
-        moments = _second_moments(batch, z, factors.noise * found.inverse)
+        covariance = batch.count[:, None, None] * (factors.noise * found.inverse)
+        moments = _second_moments(batch, z, covariance)
         left += symmetric_sums(batch.known.T, moments)
-        right += batch.values.T @ z
+        spread += symmetric_sums(batch.known.T, covariance)
+        misfit += found.misfit.T @ z
         second += moments.sum(axis=0)
     old = np.column_stack([factors.loadings, factors.mean])
-    # Solved for the change: its share of sigma^2 then vanishes at the maximum with all its
-    # rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
-    slope = right - np.einsum("jkl,jl->jk", left, old)
+    # Solved for the change, from misfits: its share of sigma^2 then vanishes at the maximum with
+    # all its rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
+    slope = misfit
+    slope[:, :q] -= np.einsum("jkl,jl->jk", spread, factors.loadings)
     change = np.linalg.solve(left, slope[:, :, None])[:, :, 0]  # (d, q + 1)
-    entries = float(patterns.count @ patterns.known.sum(axis=1))
+    entries = float((patterns.count @ patterns.known).sum())
     noise = (squares - float((change * slope).sum())) / entries
     return _Step(log_likelihood, _absorbed(old + change, second, noise))
 
@@ -150,14 +217,17 @@ def _expected_squares(batch: Patterns, found: Posterior, factors: Factors) -> fl
 
 
 def _second_moments(batch: Patterns, z: NDArray, covariance: NDArray) -> NDArray[np.float64]:
-    """Return the sums of E[(z, 1) (z, 1)^T] over the rows of each pattern, (p, q + 1, q + 1)."""
+    """Return the sums of E[(z, 1) (z, 1)^T] over the rows of each pattern, (p, q + 1, q + 1).
+
+    `covariance` holds the sums of Cov[z], (p, q, q).
+    """
     q = z.shape[1] - 1
     first = z[batch.start[:-1]]
     moments = first[:, :, None] * first[:, None, :]
     for p in np.flatnonzero(np.diff(batch.start) > 1):
         rows = z[batch.start[p] : batch.start[p + 1]]
         moments[p] = rows.T @ rows
-    moments[:, :q, :q] += batch.count[:, None, None] * covariance
+    moments[:, :q, :q] += covariance
     return moments
 
 
@@ -170,9 +240,12 @@ def _absorbed(solution: NDArray, second: NDArray, noise: float) -> Factors:
     return Factors(mean + W @ eta, W @ root, noise)
 
 
-def _extrapolated(path: list[Factors]) -> Factors | None:
-    """Return the factors further along two steps' direction, or None where there is nothing."""
-    a, b, c = (_packed(factors) for factors in path)
+def _extrapolated(path: list[Factors], units: NDArray[np.float64]) -> Factors | None:
+    """Return the factors further along two steps' direction, or None where there is nothing.
+
+    Steps are measured in the units of each column, (d,).
+    """
+    a, b, c = (_packed(factors, units) for factors in path)
     first, bend = b - a, c - 2 * b + a
     size = float(np.linalg.norm(bend))
     length = float(np.linalg.norm(first)) / size if size else 1.0
@@ -182,12 +255,68 @@ def _extrapolated(path: list[Factors]) -> Factors | None:
     d, q = path[0].loadings.shape
     if not np.isfinite(leap).all() or abs(leap[-1] - c[-1]) > 5:  # sigma^2 by more than e^5
         return None
-    return Factors(leap[:d], leap[d:-1].reshape(d, q), float(np.exp(leap[-1])))
+    mean, W = leap[:d] * units, leap[d:-1].reshape(d, q) * units[:, None]
+    return Factors(mean, W, float(np.exp(leap[-1])))
 
 
-def _packed(factors: Factors) -> NDArray[np.float64]:
+def _packed(factors: Factors, units: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return all parameters as one vector, sigma^2 by its logarithm."""
-    return np.concatenate([factors.mean, factors.loadings.ravel(), [np.log(factors.noise)]])
+    W = factors.loadings / units[:, None]
+    return np.concatenate([factors.mean / units, W.ravel(), [np.log(factors.noise)]])
+
+
+# ---- where the steps gain nothing ---------------------------------------------------------------
+
+
+def _escape(patterns: Patterns, factors: Factors, least: float) -> Factors | None:
+    """Return what closed-form PPCA makes of the completed rows, or None where it gains too little.
+
+    At a stationary point, S* has the columns of W for eigenvectors. Its other ones are looked for
+    in the rows' rest beside W, so that large columns do not blur them.
+    """
+    d, q = factors.loadings.shape
+    n = float(patterns.count.sum())
+    lengths, U = eigen_of_root(factors.loadings.T, None)
+    held = int((lengths > VANISHED * factors.noise).sum())
+    W = U[:held].T * np.sqrt(lengths[:held])
+    frame = Frame(factors.mean, W, 0.0)
+    beside = np.delete(np.eye(d), frame.pivots, axis=0) if held else np.eye(d)
+    rest = np.zeros((len(beside), len(beside)))
+    for rows in _completed(patterns, factors):
+        frame.reflect(rows)
+        kept = np.delete(rows, frame.pivots, axis=1)
+        rest += kept.T @ kept
+    variances, V = np.linalg.eigh(rest / n)
+    found = np.concatenate([lengths[:held] + factors.noise, variances[::-1]])
+    chosen = np.sort(np.argsort(-found, kind="stable")[:q])
+    noise = (found.sum() - found[chosen].sum()) / (d - q)
+    if not noise > 0 or (chosen < held).all():
+        return None
+    before = np.log(found[:held]).sum() + (d - held) * np.log(factors.noise)
+    after = np.log(found[chosen]).sum() + (d - q) * np.log(noise)
+    if not 0.5 * n * (before - after) > least:
+        return None
+    new = V[:, ::-1].T[chosen[chosen >= held] - held] @ beside
+    directions = np.concatenate([U[chosen[chosen < held]], frame.reflected_back(new)])
+    scale = np.sqrt(np.maximum(found[chosen] - noise, 0.0))
+    return Factors(factors.mean, directions.T * scale, float(noise))
+
+
+def _completed(patterns: Patterns, factors: Factors) -> Iterator[NDArray[np.float64]]:
+    """Yield rows R with R^T R the scatter of completed rows, but for what lies along W.
+
+    What is unknown is expected at W E[z], which lies along W; it spreads by W_u K and by sigma.
+    """
+    d, q = factors.loadings.shape
+    unknown = np.zeros(d)
+    for batch in patterns.batches(q):
+        found = posterior(batch, factors)
+        yield found.misfit
+        along = np.matmul(factors.loadings, found.root) * (1 - batch.known)[:, :, None]
+        along *= np.sqrt(factors.noise * batch.count)[:, None, None]
+        yield np.swapaxes(along, 1, 2).reshape(-1, d)
+        unknown += batch.count @ (1 - batch.known)
+    yield np.diag(np.sqrt(factors.noise * unknown))
 
 
 # ---- before the first step ----------------------------------------------------------------------
@@ -201,22 +330,23 @@ def compressed(patterns: Patterns) -> Patterns:
     and a root of their scatter (in which mu does not stand).
     """
     columns_of = patterns.known.sum(axis=1)
-    if not (patterns.count > columns_of + 1).any():
+    if not (np.diff(patterns.start) > columns_of + 1).any():
         return patterns
     values, level = [], []
     for p, (a, b) in enumerate(pairwise(patterns.start)):
-        rows = patterns.values[a:b]
+        rows, levels = patterns.values[a:b], patterns.level[a:b]
         if len(rows) <= columns_of[p] + 1:
             values.append(rows)
-            level.append(np.ones(b - a))
+            level.append(levels)
             continue
         columns = np.flatnonzero(patterns.known[p])
-        moments = Moments.of(rows[:, columns], root=True)
+        weights = None if (levels == 1).all() else levels**2
+        moments = Moments.of(rows[:, columns] / levels[:, None], weights=weights, root=True)
         root = np.zeros((1 + len(np.asarray(moments.root)), rows.shape[1]))
-        root[0, columns] = np.sqrt(len(rows)) * moments.mean
+        root[0, columns] = np.sqrt(patterns.count[p]) * moments.mean
         root[1:, columns] = moments.root
         values.append(root)
-        level.append(np.concatenate([[np.sqrt(b - a)], np.zeros(len(root) - 1)]))
+        level.append(np.concatenate([[np.sqrt(patterns.count[p])], np.zeros(len(root) - 1)]))
     start = np.concatenate([[0], np.cumsum([len(rows) for rows in values])])
     return replace(
         patterns,
@@ -227,36 +357,60 @@ def compressed(patterns: Patterns) -> Patterns:
     )
 
 
-def _start(patterns: Patterns, q: int) -> Factors:
+def _start(patterns: Patterns, variances: NDArray[np.float64], q: int) -> Factors:
     """Return the closed-form solution of the covariance of pairs that are known together."""
     d = patterns.known.shape[1]
-    eigenvalues, U = _pairwise_eigen(patterns, q)
-    total = eigenvalues.sum()
-    noise = (total - eigenvalues[:q].sum()) / (d - q)
-    # Unequal counts can make the tail vanish or turn negative: sigma^2 starts above it, and
-    # a column of W is never started at 0, where it would stay.
-    noise = max(noise, 1e-3 * total / d)
+    eigenvalues, U = _pairwise_eigen(patterns, variances, q)
+    # Unequal counts can make the tail vanish: sigma^2 starts above it, and a column of W is never
+    # started at 0, where it would stay. The tail is at most the least variances of the columns.
+    noise = max(eigenvalues[q:].sum(), 1e-3 * np.sort(variances)[: d - q].sum()) / (d - q)
+    noise = noise if noise > 0 else 1e-3 * float(variances[variances > 0].min())
     scale = np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.05 * noise))
     return Factors(np.zeros(d), U[:q].T * scale, float(noise))
 
 
-def _pairwise_eigen(patterns: Patterns, q: int) -> tuple[NDArray, NDArray]:
-    """Return eigenvalues (falling, (d,) or their trace's) and q eigenvectors of the covariance."""
+def _other_starts(
+    first: Factors, variances: NDArray[np.float64], n_starts: int
+) -> Iterator[Factors]:
+    """Yield starts with more noise, and some whose loadings are drawn in each column's units."""
+    d, q = first.loadings.shape
+    rng = np.random.default_rng(0)  # the same fit every time
+    for i in range(n_starts):
+        if i < 2:
+            yield replace(first, noise=first.noise * 10.0 ** (i + 1))
+        else:
+            W = rng.standard_normal((d, q)) * np.sqrt(variances / q)[:, None]
+            yield replace(first, loadings=W, noise=first.noise * 10.0 ** rng.uniform(-1, 2))
+
+
+def _pairwise_eigen(
+    patterns: Patterns, variances: NDArray[np.float64], q: int
+) -> tuple[NDArray, NDArray]:
+    """Return eigenvalues (falling, (r,)) and q eigenvectors or more of the pairwise covariance."""
     n, d = patterns.values.shape
     known = patterns.known
     counts = patterns.count @ known  # (d,)
     if n < d:  # never a (d, d) matrix: the zero-filled rows, scaled up for their gaps
-        root = patterns.values * np.sqrt(1 / counts)
-        moments = Moments(n, np.zeros(d), root=root, weight=1.0)
-        eigenvalues, U = moments.eigen(q)
-        return np.concatenate([eigenvalues, np.zeros(d - len(eigenvalues))]), U
+        return _filled_up(*eigen_of_root(patterns.values * np.sqrt(1 / counts), None), q)
     pairs = (known * patterns.count[:, None]).T @ known  # rows that know both columns
-    covariance = patterns.values.T @ patterns.values / np.maximum(pairs, 1)
-    eigenvalues, vectors = np.linalg.eigh(covariance)
-    return np.maximum(eigenvalues[::-1], 0.0), vectors[:, ::-1].T[:q]
+    units = np.sqrt(np.where(variances > 0, variances, 1.0))
+    scaled = patterns.values / units
+    # What unequal counts turn negative is dropped among columns of one scale.
+    correlations, V = np.linalg.eigh(scaled.T @ scaled / np.maximum(pairs, 1))
+    root = (np.sqrt(np.maximum(correlations, 0.0))[:, None] * V.T) * units
+    return _filled_up(*eigen_of_root(root, None), q)
 
 
-def checked_columns(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _filled_up(eigenvalues: NDArray, U: NDArray, q: int) -> tuple[NDArray, NDArray]:
+    """Return eigenpairs with zeros added where there are fewer than q."""
+    lacking = max(0, q - len(U))
+    eigenvalues = np.concatenate([eigenvalues, np.zeros(lacking)])
+    return eigenvalues, np.concatenate([U, np.zeros((lacking, U.shape[1]))])
+
+
+def checked_columns(
+    X: NDArray, weights: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and standard deviation of the known values of each column of X.
 
     Raises
@@ -269,18 +423,28 @@ def checked_columns(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64
     known = ~np.isnan(X)
     _refuse_empty_columns(known)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = _means(X, known)
+        mean = weighted_means(X, known, weights)
         values = np.where(known, X - mean, 0.0)
     refuse_overflow(values)
-    variances = (values**2).sum(axis=0) / known.sum(axis=0)
-    degenerate.refuse_no_variance(float(variances.sum()), mean, single=X.dtype == np.float32)
-    return mean, np.sqrt(variances)
+    squares = values**2 if weights is None else values**2 * weights[:, None]
+    spread = np.sqrt(squares.sum(axis=0) / _counts(known, weights))
+    degenerate.refuse_no_variance(mean, spread, single=X.dtype == np.float32)
+    return mean, spread
 
 
-def _means(X: NDArray, known: NDArray[np.bool_]) -> NDArray[np.float64]:
+def weighted_means(
+    X: NDArray, known: NDArray[np.bool_], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
     """Return each column's mean about its first known value: exact where it is constant."""
     first = X[known.argmax(axis=0), np.arange(X.shape[1])].astype(np.float64)
-    return first + np.where(known, X - first, 0.0).sum(axis=0) / known.sum(axis=0)
+    steps = np.where(known, X - first, 0.0)
+    total = steps.sum(axis=0) if weights is None else weights @ steps
+    return first + total / _counts(known, weights)
+
+
+def _counts(known: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Return how often each column is known."""
+    return known.sum(axis=0).astype(np.float64) if weights is None else weights @ known
 
 
 def _refuse_empty_columns(known: NDArray[np.bool_]) -> None:

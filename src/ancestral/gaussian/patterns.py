@@ -9,8 +9,9 @@ For x ~ N(mu, W W^T + sigma^2 I_d) and the known entries o of a row,
 (the marginal of a normal drops the unknown rows of mu and W; S_o is the quadratic form without
 its cancellation). M_o depends on the row only through its mask, so one small matrix serves all
 rows that share one. They are built for many masks at once, as a product of the masks with the
-outer products of the rows of W, and solved in batches.
-Symbols: mu mean, W loadings, sigma^2 noise.
+outer products of the rows of W, and solved in batches; where noise is so small beside W that
+forming M_o would lose digits, [W_o; sigma I] is reflected instead (`reflections`).
+Symbols: mu mean, W loadings, sigma^2 noise, K root.
 """
 
 from __future__ import annotations
@@ -21,24 +22,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.gaussian.reflections import reflections
 from ancestral.statistics import distinct_rows
 
 BATCH_NUMBERS = 1 << 21  # float64 values in a batch of small matrices: 16 MiB
-STEEP = 1e-6  # of W's variance: with less noise, M_o is too ill-conditioned for its inverse alone
+STEEP = 1e-5  # of W's variance: with less noise, M_o is too ill-conditioned to be formed
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Parameters of x ~ N(mean, loadings loadings^T + noise I), in any rotation of the loadings."""
+    """Parameters of x / scale ~ N(mean / scale, loadings loadings^T + noise I), in any rotation."""
 
-    mean: NDArray[np.float64]  # (d,)
-    loadings: NDArray[np.float64]  # (d, q)
+    mean: NDArray[np.float64]  # (d,), in the units of x
+    loadings: NDArray[np.float64]  # (d, q), in units of the scale, as the noise is
     noise: float
+    scale: NDArray[np.float64] | None = None  # (d,); None is 1
 
     @property
     def n_components(self) -> int:
         """Latent dimension, q."""
         return self.loadings.shape[1]
+
+    @property
+    def about_mean(self) -> Factors:
+        """The factors of scaled rows minus the mean."""
+        return Factors(np.zeros(len(self.mean)), self.loadings, self.noise)
+
+    def in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return differences, (..., d), in the units of x."""
+        return values if self.scale is None else values * self.scale
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,14 @@ class Patterns:
     known : ndarray of shape (n_patterns, d)
         1.0 where known, 0.0 where not.
     count : ndarray of shape (n_patterns,)
-        Rows of the table that have the mask.
+        Rows of the table that have the mask; the sum of their weights, where they have some.
     start : ndarray of shape (n_patterns + 1,)
         Pattern p has the values start[p] to start[p + 1].
     values : ndarray of shape (n_values, d)
-        Row minus shift; 0.0 where unknown.
+        Row minus shift, times the root of its weight; 0.0 where unknown.
     level : ndarray of shape (n_values,)
-        How often the mean is in the value: 1 for a row of the table (see `missing.compressed`).
+        How often the mean is in the value: the root of the weight, 1 for a row without one (see
+        `missing.compressed`).
     order : ndarray of shape (n_values,)
         Which row of the table each is.
     """
@@ -69,7 +82,13 @@ class Patterns:
     order: NDArray[np.intp]
 
     @classmethod
-    def of(cls, X: NDArray, shift: NDArray[np.float64]) -> Patterns:
+    def of(
+        cls,
+        X: NDArray,
+        shift: NDArray[np.float64],
+        scale: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Patterns:
         """Group the rows of X, of shape (n, d), NaN where unknown."""
         known = ~np.isnan(X)
         _, group = distinct_rows(np.packbits(known, axis=1))
@@ -78,12 +97,20 @@ class Patterns:
         start = np.concatenate([[0], np.cumsum(count)])
         # In C order: sums over a row then give the same bits whatever the memory order of X.
         values = np.ascontiguousarray(np.where(known, X - shift, 0.0)[order])
+        if scale is not None:
+            values /= scale
+        level = np.ones(len(X))
+        if weights is not None:
+            level = np.sqrt(weights[order])
+            values *= level[:, None]
+            count = np.bincount(group, weights)
         masks = known[order[start[:-1]]].astype(np.float64)
-        return cls(masks, count.astype(np.float64), start, values, np.ones(len(X)), order)
+        return cls(masks, count.astype(np.float64), start, values, level, order)
 
     def batches(self, q: int) -> Iterator[Patterns]:
         """Yield consecutive patterns, few enough for their (q, q) matrices to fit in a batch."""
-        step = max(1, BATCH_NUMBERS // max(1, q * q, self.known.shape[1]))
+        d = self.known.shape[1]
+        step = max(1, BATCH_NUMBERS // max(1, (d + q) * q, d))
         for a in range(0, len(self.count), step):
             b = min(a + step, len(self.count))
             rows = slice(self.start[a], self.start[b])
@@ -102,6 +129,15 @@ class Patterns:
             return of_patterns
         return of_patterns[self.of_value]
 
+    def times(self, matrices: NDArray, right: NDArray) -> NDArray[np.float64]:
+        """Return right[r] @ matrices[p] for each value r of pattern p, shape (n_values, k)."""
+        if len(right) <= 2 * len(matrices):  # nearly every mask differs
+            return np.matmul(right[:, None, :], self.each(matrices))[:, 0, :]
+        result = np.empty((len(right), matrices.shape[2]))
+        for p, (a, b) in enumerate(zip(self.start[:-1], self.start[1:])):
+            np.matmul(right[a:b], matrices[p], out=result[a:b])
+        return result
+
     @property
     def of_value(self) -> NDArray[np.intp]:
         """Which pattern each value has, shape (n_values,)."""
@@ -113,27 +149,53 @@ class Posterior:
     """z given the known entries of each value: N(mean, noise * inverse) by pattern."""
 
     mean: NDArray[np.float64]  # (n_values, q)
-    inverse: NDArray[np.float64]  # (n_patterns, q, q): M_o^-1
+    root: NDArray[np.float64]  # (n_patterns, q, q): K with K K^T = M_o^-1
     log_determinant: NDArray[np.float64]  # (n_patterns,): log|M_o|
     misfit: NDArray[np.float64]  # (n_values, d): x_o - mu_o - W_o E[z], 0 where unknown
+    squares: NDArray[np.float64]  # (n_values,): S_o
+
+    @property
+    def inverse(self) -> NDArray[np.float64]:
+        """M_o^-1, shape (n_patterns, q, q)."""
+        return np.matmul(self.root, np.swapaxes(self.root, 1, 2))
 
 
 def posterior(patterns: Patterns, factors: Factors) -> Posterior:
     """Return the posterior of one batch; `factors.mean` counts from the patterns' shift."""
     W, noise = factors.loadings, factors.noise
+    known = patterns.each(patterns.known)
+    centred = patterns.values - known * (patterns.level[:, None] * factors.mean)
+    if noise < STEEP * (W * W).sum():
+        return _by_reflections(patterns, factors, centred)
     q = W.shape[1]
     M = _gram_of_known(patterns.known, W)
     M[:, np.arange(q), np.arange(q)] += noise
-    diagonal = np.diagonal(np.linalg.cholesky(M), axis1=1, axis2=2)
-    inverse = np.asarray(np.linalg.inv(M))
-    known = patterns.each(patterns.known)
-    centred = patterns.values - known * (patterns.level[:, None] * factors.mean)
-    mean = _solved(patterns, inverse, centred @ W)
+    lower = np.linalg.cholesky(M)
+    root = np.swapaxes(np.linalg.inv(lower), 1, 2)
+    diagonal = np.diagonal(lower, axis1=1, axis2=2)
+    mean = patterns.times(np.matmul(root, np.swapaxes(root, 1, 2)), centred @ W)
     misfit = centred - known * (mean @ W.T)
-    if noise < STEEP * (W * W).sum():  # what an inverse loses where z is hardly known, put right
-        mean += _solved(patterns, inverse, misfit @ W - noise * mean)
-        misfit = centred - known * (mean @ W.T)
-    return Posterior(mean, inverse, 2 * np.log(diagonal).sum(axis=1), misfit)
+    squares = _squares(misfit) + noise * _squares(mean)
+    return Posterior(mean, root, 2 * np.log(diagonal).sum(axis=1), misfit, squares)
+
+
+def _by_reflections(patterns: Patterns, factors: Factors, centred: NDArray) -> Posterior:
+    """Return the posterior where noise is small: each row's digits are kept."""
+    n, d = centred.shape
+    found = reflections(patterns.known[:, :, None] * factors.loadings, factors.noise)
+    V, turned = found.vectors, np.swapaxes(found.vectors, 1, 2)
+    last = np.swapaxes(found.forward, 1, 2)
+    upper = np.ascontiguousarray(V[:, :d])
+    y = patterns.times(last, patterns.times(upper, centred))
+    rows = np.arange(n)[:, None], patterns.each(found.pivots)
+    tail = np.concatenate([centred, np.zeros((n, V.shape[2]))], axis=1)
+    tail -= patterns.times(turned, y)
+    head = tail[rows]
+    tail[rows] = 0.0
+    mean = patterns.times(np.swapaxes(found.root, 1, 2), head)
+    back = patterns.times(found.forward, patterns.times(V, tail))
+    misfit = tail[:, :d] - patterns.times(np.swapaxes(upper, 1, 2), back)
+    return Posterior(mean, found.root, found.log_determinant, misfit, _squares(tail))
 
 
 def constants(patterns: Patterns, factors: Factors, log_determinant: NDArray) -> NDArray:
@@ -143,78 +205,78 @@ def constants(patterns: Patterns, factors: Factors, log_determinant: NDArray) ->
     return -0.5 * (size * np.log(2 * np.pi) + (size - q) * np.log(noise) + log_determinant)
 
 
-def quadratic(found: Posterior, noise: float) -> NDArray[np.float64]:
-    """Return S_o / sigma^2 of each value, shape (n_values,)."""
-    misfit = np.einsum("ij,ij->i", found.misfit, found.misfit)
-    return misfit / noise + np.einsum("ij,ij->i", found.mean, found.mean)
-
-
 def log_density(X: NDArray, factors: Factors) -> NDArray[np.float64]:
     """Return log p of the known entries of each row, in nats; 0 for a row without any."""
     result = np.empty(len(X))
-    about_mean = Factors(np.zeros(len(factors.mean)), factors.loadings, factors.noise)
-    for batch in Patterns.of(X, factors.mean).batches(factors.n_components):
-        found = posterior(batch, about_mean)
-        fixed = batch.each(constants(batch, factors, found.log_determinant))
-        result[batch.order] = fixed - 0.5 * quadratic(found, factors.noise)
+    for batch, found in _batches_of_rows(X, factors):
+        fixed = constants(batch, factors, found.log_determinant)
+        if factors.scale is not None:
+            fixed = fixed - batch.known @ np.log(factors.scale)
+        fixed = np.where(batch.known.any(axis=1), fixed, 0.0)  # exactly
+        result[batch.order] = batch.each(fixed) - 0.5 * (found.squares / factors.noise)
     return result
 
 
+def _batches_of_rows(X: NDArray, factors: Factors) -> Iterator[tuple[Patterns, Posterior]]:
+    """Yield the rows of a table batch by batch, with what their known entries say of z."""
+    for batch in Patterns.of(X, factors.mean, factors.scale).batches(factors.n_components):
+        yield batch, posterior(batch, factors.about_mean)
+
+
 def posterior_of_rows(
-    X: NDArray, factors: Factors, *, covariance: bool = False
+    X: NDArray, factors: Factors, *, root: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return E[z | x_o], (n, q), and Cov[z | x_o], (n, q, q) or none of it: (0, q, q)."""
+    """Return E[z | x_o], (n, q), and a root of Cov[z | x_o], (n, q, q) or (0, q, q)."""
     n, q = len(X), factors.n_components
-    means, covariances = np.empty((n, q)), np.empty((n if covariance else 0, q, q))
-    about_mean = Factors(np.zeros(len(factors.mean)), factors.loadings, factors.noise)
-    for batch in Patterns.of(X, factors.mean).batches(q):
-        found = posterior(batch, about_mean)
+    means, roots = np.empty((n, q)), np.empty((n if root else 0, q, q))
+    for batch, found in _batches_of_rows(X, factors):
         means[batch.order] = found.mean
-        if covariance:
-            covariances[batch.order] = factors.noise * batch.each(found.inverse)
-    return means, covariances
+        if root:
+            roots[batch.order] = np.sqrt(factors.noise) * batch.each(found.root)
+    return means, roots
+
+
+def covariances_of_rows(X: NDArray, factors: Factors) -> NDArray[np.float64]:
+    """Return Cov[z | x_o] of each row, (n, q, q)."""
+    _, roots = posterior_of_rows(X, factors, root=True)
+    return np.matmul(roots, np.swapaxes(roots, 1, 2))
 
 
 def filled(X: NDArray, factors: Factors) -> NDArray[np.float64]:
     """Return the rows with E[x_j | x_o] in the place of each NaN."""
     means, _ = posterior_of_rows(X, factors)
-    return np.where(np.isnan(X), means @ factors.loadings.T + factors.mean, X)
+    return np.where(np.isnan(X), factors.in_units(means @ factors.loadings.T) + factors.mean, X)
 
 
 def deviations(X: NDArray, factors: Factors) -> NDArray[np.float64]:
     """Return the standard deviation of each unknown entry given the known ones; 0 where known."""
     W, noise = factors.loadings, factors.noise
-    i, j, twice = _triangle(W.shape[1])
-    products = W[:, i] * W[:, j] * twice  # (d, q (q + 1) / 2)
     result = np.zeros(X.shape)
-    about_mean = Factors(np.zeros(len(factors.mean)), W, noise)
-    for batch in Patterns.of(X, factors.mean).batches(W.shape[1]):
-        inverse = posterior(batch, about_mean).inverse[:, i, j]
-        # Var[x_j | x_o] = sigma^2 (1 + w_j^T M_o^-1 w_j)
-        variance = noise * (1 + inverse @ products.T) * (1 - batch.known)
-        result[batch.order] = batch.each(np.sqrt(variance))
+    for batch, found in _batches_of_rows(X, factors):
+        along = np.matmul(W, found.root)  # (p, d, q): Var[x_j | x_o] = sigma^2 (1 + |K^T w_j|^2)
+        spread = np.sqrt(noise * (1 + np.einsum("pdq,pdq->pd", along, along)))
+        result[batch.order] = batch.each(factors.in_units(spread) * (1 - batch.known))
     return result
 
 
 def covariance_of_unknown(row: NDArray, factors: Factors) -> NDArray[np.float64]:
     """Return Cov[x | x_o] of one row, (d, d): zero in the rows and columns of what is known."""
     unknown = np.isnan(row)
-    _, covariance = posterior_of_rows(row[None], factors, covariance=True)
-    W = factors.loadings * unknown[:, None]
-    return W @ covariance[0] @ W.T + factors.noise * np.diag(unknown.astype(np.float64))
+    _, roots = posterior_of_rows(row[None], factors, root=True)
+    along = factors.in_units(unknown * (factors.loadings @ roots[0]).T)  # (q, d)
+    return along.T @ along + np.diag(factors.in_units(factors.in_units(factors.noise * unknown)))
 
 
 def draw_unknown(
     X: NDArray, n_draws: int, factors: Factors, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return draws of the unknown entries given the known ones, shape (n_draws, n, d)."""
-    means, covariances = posterior_of_rows(X, factors, covariance=True)
-    roots = np.linalg.cholesky(covariances)  # (n, q, q)
+    means, roots = posterior_of_rows(X, factors, root=True)
     e = rng.standard_normal((n_draws, *means.shape))
     z = means + np.einsum("nij,knj->kni", roots, e)
-    rows = z @ factors.loadings.T + factors.mean
+    rows = z @ factors.loadings.T
     rows += np.sqrt(factors.noise) * rng.standard_normal(rows.shape)
-    return np.where(np.isnan(X), rows, X)
+    return np.where(np.isnan(X), factors.in_units(rows) + factors.mean, X)
 
 
 # ---- batches of small matrices -----------------------------------------------------------------
@@ -247,11 +309,6 @@ def _unfolded(triangles: NDArray, q: int) -> NDArray[np.float64]:
     return whole
 
 
-def _solved(patterns: Patterns, inverse: NDArray, right: NDArray) -> NDArray[np.float64]:
-    """Return inverse[p] @ right[r] for each value r of pattern p."""
-    if len(right) <= 2 * len(inverse):  # nearly every mask differs
-        return np.matmul(patterns.each(inverse), right[:, :, None])[:, :, 0]
-    result = np.empty_like(right)
-    for p, (a, b) in enumerate(zip(patterns.start[:-1], patterns.start[1:])):
-        np.matmul(right[a:b], inverse[p], out=result[a:b])
-    return result
+def _squares(values: NDArray) -> NDArray[np.float64]:
+    """Return the sum of squares of each value, shape (n_values,)."""
+    return np.einsum("ij,ij->i", values, values)

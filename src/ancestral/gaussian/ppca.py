@@ -12,8 +12,10 @@ Then x ~ N(mu, C) with C = W W^T + sigma^2 I, whose leading eigenpairs are those
 z | x ~ N(M^-1 W^T (x - mu), sigma^2 M^-1) with M = W^T W + sigma^2 I (`latents`). W counts up to a
 rotation; in this one M = Lambda_q is diagonal, and each column's largest entry is positive.
 Rows with missing values are fitted by EM (`missing`), then turned to the same rotation and signs.
-Every q comes from one decomposition (`selection`).
-Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lambda eigenvalues_.
+Every q comes from one decomposition (`selection`). With standardize=True all this is said of
+x / s, s the columns' standard deviations, and p(x) is the density of x / s over the product of s.
+Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lambda eigenvalues_,
+s scale_.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
 from ancestral import _arrays
+from ancestral._decomposition import eigen_of_root
 from ancestral._tables import check_table
 from ancestral._validation import (
     FEWER_ROWS,
@@ -37,17 +40,18 @@ from ancestral._validation import (
     warn,
     within_memory,
 )
-from ancestral.base import FromStatistics, MaximumLikelihood
+from ancestral.base import FromStatistics
 from ancestral.errors import ModelError, UndeterminedError
 from ancestral.gaussian import degenerate, missing, patterns, projections, selection
 from ancestral.gaussian.folds import Folds
+from ancestral.gaussian.frequencies import number_of_rows
 from ancestral.gaussian.latents import LatentGaussian
 from ancestral.gaussian.projections import each_block
 from ancestral.gaussian.selection import EveryD
 from ancestral.statistics import Moments
 
 
-class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
+class PPCA(FromStatistics, LatentGaussian):
     """Probabilistic principal component analysis, by maximum likelihood.
 
     Parameters
@@ -59,6 +63,10 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         folds. With missing values only "cv" chooses, by entries held out.
     max_components : int, optional
         The largest q to choose from; only where n_components names a way to choose.
+    standardize : bool
+        Whether each column is divided by its standard deviation, which is kept as `scale_`: for
+        columns in different units. The model has one variance of noise for all columns, so that
+        otherwise those that spread far decide what is noise.
     tol : float
         EM stops once a step gains less than this, in nats per known entry. EM runs only where
         values are missing: otherwise the maximum is in closed form.
@@ -71,8 +79,15 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
+        In the units of X, also with standardize=True.
     loadings_ : ndarray of shape (n_features, n_components)
-        W: columns by falling eigenvalue, each with its largest entry positive.
+        W: columns by falling eigenvalue, each with its largest entry positive before `scale_`
+        gives it the units of X: x = W z + mu + noise in any case.
+    scale_ : ndarray of shape (n_features,)
+        Only with standardize=True: the columns' standard deviations, divisor n (1 for a constant
+        column). `components_`, `eigenvalues_`, `explained_variance_` and `noise_variance_` are
+        then those of X / scale_: the noise of column j has the standard deviation
+        scale_[j] * noise_variance_ ** 0.5.
     components_ : ndarray of shape (n_components, n_features)
         The orthonormal directions, as in scikit-learn's PCA.
     noise_variance_ : float
@@ -82,9 +97,11 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     explained_variance_, explained_variance_ratio_ : ndarray of shape (n_components,)
     n_components_ : int
     n_parameters_ : int
-        d + d q - q (q - 1) / 2 + 1.
+        d + d q - q (q - 1) / 2 + 1, and d more with standardize=True.
+    n_samples_ : int or float
+        Training rows of which something is known, each counted as often as its weight says.
     n_missing_ : int
-        Missing entries in the training data.
+        Missing entries in these rows.
     log_likelihood_ : float
         Of the training data at the maximum, in nats.
     n_iter_ : int
@@ -95,8 +112,9 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
 
     Notes
     -----
-    NaN means missing, everywhere but in `partial_fit`. Names are those of scikit-learn's PCA, with
-    PCA's meaning wherever a model fitted by maximum likelihood can have it. Where it cannot:
+    NaN means missing, everywhere but in `partial_fit`; a row of which nothing is known counts for
+    nothing. `sample_weight` says how often a row counts. Names are those of scikit-learn's PCA,
+    with PCA's meaning wherever a model fitted by maximum likelihood can have it. Where it cannot:
 
     =============================  ============================  ================================
     name                           PCA                           PPCA
@@ -113,7 +131,7 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     =============================  ============================  ================================
 
     The fit costs n d^2 + d^3, or n^2 d where rows are fewer than columns, and never forms a (d, d)
-    matrix then; log densities cost n d q, through the eigenvectors (Woodbury's identity). With
+    matrix then; log densities cost n d q, by reflections that keep each column's digits. With
     missing values an EM step costs n d q^2. Under `sklearn.config_context(array_api_dispatch=True)`
     arrays of other libraries (torch, CuPy) stay in their library and on their device.
 
@@ -141,22 +159,28 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         n_components: int | str = 1,
         *,
         max_components: int | None = None,
+        standardize: bool = False,
         tol: float = 1e-9,
         max_iter: int = 1000,
         random_state: Any = None,
     ) -> None:
         self.n_components = n_components
         self.max_components = max_components
+        self.standardize = standardize
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _statistics(self, X: NDArray) -> Moments | Folds:  # type: ignore[override]
+    def _statistics(  # type: ignore[override]
+        self, X: NDArray, weights: NDArray[np.float64] | None = None
+    ) -> Moments | Folds:
         if self.n_components == "cv":
-            return Folds.of(_arrays.to_host(X), self._seed_of_folds())
-        return _arrays.moments_of(X) if _arrays.is_foreign(X) else Moments.of(X)
+            return Folds.of(_arrays.to_host(X), self._seed_of_folds(), weights)
+        if weights is None and _arrays.is_foreign(X):
+            return _arrays.moments_of(X)
+        return Moments.of(_arrays.to_host(X), weights=weights)
 
     def _seed_of_folds(self) -> int:
         """Return one seed for all parts of a fit, also where each is dealt by another worker."""
@@ -169,46 +193,77 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
             self._drawn = source, int(as_generator(source).integers(2**63))
         return self._drawn[1]
 
-    def _fit(self, X: NDArray) -> None:
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None:
         self._check_parameters()
         self._drawn = None
-        statistics = self._statistics(X)
+        if weights is not None and not weights.all():
+            X, weights = _arrays.to_host(X)[weights > 0], weights[weights > 0]
+        statistics = self._statistics(X, weights)
         if not statistics.are_finite and _arrays.has_gaps(X):
-            self._fit_with_gaps(_arrays.to_host(X))
+            X = _arrays.to_host(X)
+            known = ~np.isnan(X).all(axis=1)
+            if not known.all() and known.any():
+                self._fit(X[known], None if weights is None else weights[known])
+                return
+            self._fit_with_gaps(X, weights)
             return
         self._solve(statistics)
+        if not self.standardize:
+            total = statistics.total if isinstance(statistics, Folds) else statistics
+            degenerate.warn_of_scales(total.standard_deviations)
 
-    def _forget_choice(self) -> None:
-        """Drop the scores by which an earlier fit chose q."""
-        for stale in {"cv_components_", "cv_scores_"} & vars(self).keys():
+    def _forget_choices(self) -> None:
+        """Drop the scores by which an earlier fit chose q, and its scale."""
+        for stale in {"cv_components_", "cv_scores_", "scale_"} & vars(self).keys():
             delattr(self, stale)
 
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
-        self._forget_choice()
-        if isinstance(statistics, Folds):
-            moments = statistics.total
-            eigenvalues, directions = degenerate.decomposed(moments, None)
-            scores = selection.by_folds(statistics, self.max_components)
-            self.cv_components_, self.cv_scores_ = np.arange(len(scores)), scores
-            q = int(np.argmax(scores))
-        elif isinstance(self.n_components, str):
-            moments = statistics
-            eigenvalues, directions = degenerate.decomposed(moments, None)
+        self._forget_choices()
+        dealt = statistics if isinstance(statistics, Folds) else None
+        total = statistics.total if isinstance(statistics, Folds) else statistics
+        total.refuse_overflow()
+        d, n = total.n_features, number_of_rows(total.total_weight)
+        chosen_by = self.n_components
+        q = selection.checked_n_components(
+            0 if isinstance(chosen_by, str) else chosen_by, total.count, d
+        )
+        spread = total.standard_deviations
+        degenerate.refuse_no_variance(total.mean, spread, single=total.single)
+        scale = self._fitted_scale(spread)
+        moments = total if scale is None else total.scaled(scale)
+        if isinstance(chosen_by, str):
+            eigenvalues, directions = moments.eigen()
             top = selection.largest(eigenvalues, self.max_components)
-            full = _all_of(eigenvalues, moments.n_features)
-            q = selection.every_d(full, moments.count, top).best(self.n_components)
+            if dealt is None:
+                curve = selection.every_d(_all_of(eigenvalues, d), n, top, scale)
+                q = curve.best(chosen_by)
+            else:
+                folds = dealt if scale is None else dealt.scaled(scale)
+                scores = selection.by_folds(folds, self.max_components)
+                self.cv_scores_ = scores - selection.log_scale(scale)
+                self.cv_components_, q = np.arange(len(scores)), int(np.argmax(scores))
+            rank = int((eigenvalues > 0).sum())
+            selection.warn_of_rank(q, rank, d)
         else:
-            moments = statistics
-            q = selection.checked_n_components(self.n_components, moments.count, moments.n_features)
-            eigenvalues, directions = degenerate.decomposed(moments, q)
-        self._set_closed_form(moments, q, eigenvalues, directions)
+            eigenvalues, directions = moments.eigen(q)
+        self._set_closed_form(moments, spread, scale, q, eigenvalues, directions)
+
+    def _fitted_scale(self, spread: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return what columns of these standard deviations are divided by, None for nothing."""
+        return np.where(spread > 0, spread, 1.0) if self.standardize else None
 
     def _set_closed_form(
-        self, statistics: Moments, q: int, eigenvalues: NDArray, directions: NDArray
+        self,
+        moments: Moments,
+        spread: NDArray[np.float64],
+        scale: NDArray[np.float64] | None,
+        q: int,
+        eigenvalues: NDArray[np.float64],
+        directions: NDArray[np.float64],
     ) -> None:
-        """Set the maximum of the likelihood of complete rows."""
-        n, d = statistics.count, statistics.n_features
+        """Set the maximum of the likelihood of complete rows, from moments of scaled columns."""
+        n, d = number_of_rows(moments.total_weight), moments.n_features
         rank = int((eigenvalues > 0).sum())
         if q >= rank and rank < d:
             raise UndeterminedError(
@@ -216,39 +271,59 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
         eigenvalues = _all_of(eigenvalues, d)
-        spread = np.sqrt(statistics.spreads / statistics.total_weight)
-        degenerate.warn_of_odd_columns(statistics.mean, spread, single=statistics.single)
+        degenerate.warn_of_odd_columns(moments.mean, spread, single=moments.single)
         degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
-        self.log_likelihood_ = float(selection.log_likelihoods(eigenvalues, n, q)[-1])
+        likelihoods = selection.log_likelihoods(eigenvalues, n, q)
+        self.log_likelihood_ = float(likelihoods[-1] - n * selection.log_scale(scale))
         self.n_samples_ = n
         self.n_missing_ = 0
         self.n_iter_ = 1
-        self._set(statistics.mean.copy(), directions[:q], eigenvalues)
+        self._set(moments.mean.copy(), directions[:q], eigenvalues, scale)
 
-    def _set(self, mean: NDArray, directions: NDArray, eigenvalues: NDArray) -> None:
+    def _set(
+        self,
+        mean: NDArray[np.float64],
+        directions: NDArray[np.float64],
+        eigenvalues: NDArray[np.float64],
+        scale: NDArray[np.float64] | None,
+    ) -> None:
         """Set mean, loadings and noise from eigenpairs, in canonical signs and in their library."""
         noise, U, W = closed_form(eigenvalues, directions, len(mean))
         self.noise_variance_ = noise
         self.mean_ = _arrays.like(mean, self._template)
         self.components_ = _arrays.like(U, self._template)
-        self.loadings_ = _arrays.like(W, self._template)
         self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
+        if scale is not None:
+            W *= scale[:, None]
+            self.scale_ = _arrays.like(scale, self._template)
+        self.loadings_ = _arrays.like(W, self._template)
 
-    def _fit_with_gaps(self, X: NDArray) -> None:
+    def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
-        self._forget_choice()
+        self._forget_choices()
         n, d = X.shape
-        mean, spread = missing.checked_columns(X)
+        mean, spread = missing.checked_columns(X, weights)
+        single = X.dtype == np.float32
+        scale, log_scale = self._fitted_scale(spread), 0.0
+        known = ~np.isnan(X)
+        if scale is not None:
+            X = (X - mean) / scale
+            counts = known if weights is None else known * weights[:, None]
+            log_scale = float(counts.sum(axis=0) @ np.log(scale))
         if isinstance(self.n_components, str):
             selection.warn_unless_by_entries(self.n_components)
             limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
             rng = as_generator(self.random_state)
-            tried, scores = selection.by_entries(X, limit, max_iter=self.max_iter, rng=rng)
-            self.cv_components_, self.cv_scores_ = tried, scores
+            tried, scores = selection.by_entries(
+                X, limit, max_iter=self.max_iter, rng=rng, weights=weights
+            )
+            self.cv_components_, self.cv_scores_ = tried, scores - log_scale / known.sum()
             q = int(tried[np.argmax(scores)])
         else:
             q = selection.checked_n_components(self.n_components, n, d)
-        found = missing.fit(X, q, tol=self.tol, max_iter=self.max_iter)
+        found = missing.fit(
+            X, q, tol=self.tol, max_iter=self.max_iter, weights=weights, n_starts=missing.STARTS
+        )
         if not found.converged:
             gain = f", the last of which gained {found.gain:.2g} nats per known entry"
             last = gain if found.gain < np.inf else ""
@@ -256,15 +331,18 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
                 f"EM stopped after max_iter={self.max_iter} steps{last} (tol={self.tol:g}). Raise "
                 "max_iter, or pass fewer components."
             )
-        degenerate.warn_of_odd_columns(mean, spread, single=X.dtype == np.float32)
-        U, singular, _ = np.linalg.svd(found.factors.loadings, full_matrices=False)
+        degenerate.warn_of_odd_columns(mean, spread, single=single)
+        if scale is None:
+            degenerate.warn_of_scales(spread)
+        squares, directions = eigen_of_root(found.factors.loadings.T, None)
         eigenvalues = np.full(d, found.factors.noise)
-        eigenvalues[:q] += singular**2
-        self.log_likelihood_ = float(found.history[-1])
-        self.n_samples_ = n
-        self.n_missing_ = int(np.isnan(X).sum())
+        eigenvalues[:q] += squares
+        self.log_likelihood_ = float(found.history[-1]) - log_scale
+        self.n_samples_ = number_of_rows(n if weights is None else weights)
+        self.n_missing_ = int((~known).sum())
         self.n_iter_ = len(found.history)
-        self._set(found.factors.mean, U.T, eigenvalues)
+        fitted_mean = found.factors.mean if scale is None else mean + scale * found.factors.mean
+        self._set(fitted_mean, directions, eigenvalues, scale)
 
     # ---- how many components ----------------------------------------------------------------
 
@@ -309,16 +387,21 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         eigenvalues = _arrays.to_host(self.eigenvalues_)
         if X is None:
             top = selection.largest(eigenvalues, None)
-            return selection.every_d(eigenvalues, self.n_samples_, top)
+            return selection.every_d(eigenvalues, self.n_samples_, top, self._scale)
         rows = _arrays.to_host(self._check_rows(X, reset=False))
         refuse_non_finite(rows)
         table = np.empty((len(rows), self.n_components_ + 1))
 
-        def use(part: slice, along: NDArray, squares: NDArray) -> None:
-            table[part] = selection.heldout_of_rows(squares, along.T, eigenvalues)
+        mean, U = _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
+        frame = selection.beside_directions(mean, U, eigenvalues, self._scale)
 
-        each_block(rows, self._frame, use)
-        curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_)
+        def use(part: slice, c: NDArray) -> None:
+            along = c @ U.T
+            table[part] = selection.heldout_of_rows(frame.squares(c), along, eigenvalues)
+
+        each_block(rows, frame, use)
+        table -= selection.log_scale(self._scale)
+        curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_, self._scale)
         return selection.with_heldout(curve, table)
 
     def _check_parameters(self) -> None:
@@ -337,7 +420,8 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
     def n_parameters_(self) -> int:  # type: ignore[override]
         """Free parameters: W counts up to rotation."""
         q, d = self.components_.shape
-        return d + d * q - q * (q - 1) // 2 + 1
+        scales = 0 if self._scale is None else d
+        return d + d * q - q * (q - 1) // 2 + 1 + scales
 
     # ---- density and sampling ---------------------------------------------------------------
 
@@ -355,16 +439,29 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         """Return log densities of an array of another library."""
         if _arrays.has_gaps(X):
             return _arrays.like(patterns.log_density(_arrays.to_host(X), self._factors), X)
-        weights, shared = self._frame.density_terms
-        along, squares = _arrays.projected(X, self.mean_, self.components_)
-        return shared - 0.5 * (squares / self.noise_variance_ - along**2 @ _arrays.like(weights, X))
+        frame = self._frame
+        forward, back, beside = (
+            _arrays.like(part, self.mean_)
+            for part in (frame.forward, frame.vectors.T, frame.beside)
+        )
+        kept = np.ones(len(frame.mean))
+        kept[frame.pivots] = 0.0
+        kept = _arrays.like(kept, self.mean_)
+
+        def squares(c: Any) -> Any:
+            y = c @ forward
+            return _arrays.squares((c - y @ back) * kept) + _arrays.squares(y @ beside)
+
+        scale = self.scale_ if hasattr(self, "scale_") else None
+        found = _arrays.blockwise(X, self.mean_, scale, squares)
+        return frame.shared - 0.5 * (found / frame.noise)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        mean, W = self._factors.mean, self._factors.loadings
-        z = rng.standard_normal((n_samples, W.shape[1]))
-        noise = rng.standard_normal((n_samples, len(mean)))
-        rows = z @ W.T + mean + np.sqrt(self.noise_variance_) * noise
-        return _arrays.like(rows, self.mean_)
+        factors = self._factors
+        z = rng.standard_normal((n_samples, factors.n_components))
+        noise = rng.standard_normal((n_samples, len(factors.mean)))
+        rows = factors.in_units(z @ factors.loadings.T + np.sqrt(factors.noise) * noise)
+        return _arrays.like(rows + factors.mean, self.mean_)
 
     def _draw_given(
         self, n_samples: int, given: NDArray, rng: np.random.Generator
@@ -400,6 +497,11 @@ class PPCA(MaximumLikelihood, FromStatistics, LatentGaussian):
         positive = 0 < self.noise_variance_ < np.inf
         if not all(np.isfinite(part).all() for part in parts) or not positive:
             raise ValueError("parameters must be finite and the noise variance above 0")
+        scale = self._scale
+        if scale is not None and not (
+            scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
+        ):
+            raise ValueError("the scale must be one finite number above 0 for each column")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

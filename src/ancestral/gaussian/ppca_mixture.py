@@ -11,13 +11,17 @@ the responsibilities r_nc = p(c | x_n),
 z being integrated out in both steps, which makes each step as large as it can be. The likelihood
 never falls. It has several maxima, so that several starts (k-means) are climbed from and the
 highest kept; and it has no bound where one component closes in on too few rows, which is refused.
-Symbols: pi weights_, mu_c means_, W_c loadings_, sigma_c^2 noise_variances_, falling in weight.
+With standardize=True all this is said of x / s, s the columns' standard deviations.
+Symbols: pi weights_, mu_c means_, W_c loadings_, sigma_c^2 noise_variances_, falling in weight;
+s scale_.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._tables import check_table
+from ancestral._threads import LEAST_NUMBERS, one_thread
 from ancestral._validation import (
     FEWER_ROWS,
     as_generator,
@@ -36,19 +41,23 @@ from ancestral._validation import (
     warn,
     within_memory,
 )
-from ancestral.base import Density, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import degenerate, patterns, projections
+from ancestral.gaussian.frequencies import FrequencyDensity
 from ancestral.gaussian.patterns import Factors
 from ancestral.gaussian.ppca import closed_form
 from ancestral.gaussian.projections import Frame
-from ancestral.gaussian.selection import checked_n_components
-from ancestral.statistics import Moments
+from ancestral.gaussian.selection import checked_n_components, log_scale
+from ancestral.statistics import Moments, distinct_rows
 
-COLLAPSED = 1e-9  # sigma_c^2 below this share of the mean variance: the likelihood runs away
+COLLAPSED = 1e-18  # sigma_c^2 below this share of the least variance of a column among its rows
+TRIED = 2  # partitions for each start that is asked for
+TRIAL = 10  # steps from every partition, after which the best half of the starts asked for go on
+LEAST_STARTS = 5  # that go on, where there are so many
+APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
 
 
-class PPCAMixture(MaximumLikelihood, Density):
+class PPCAMixture(FrequencyDensity):
     """Several PPCA models, each row drawn from one of them, by maximum likelihood.
 
     Parameters
@@ -58,9 +67,14 @@ class PPCAMixture(MaximumLikelihood, Density):
     n_components : int
         Latent dimension q of each, from 0 to n_features - 1.
     n_starts : int
-        k-means partitions that EM climbs from; the highest maximum is kept.
+        Twice so many k-means partitions are tried for some steps of EM, the best half of n_starts
+        are climbed from, and the highest maximum is kept. Where columns are scaled apart, as many
+        of scaled columns are added.
+    standardize : bool
+        Whether each column is divided by its standard deviation, which is kept as `scale_`: for
+        columns in different units. Otherwise those that spread far decide what is noise.
     tol : float
-        EM stops once a step gains less than this, in nats per row.
+        EM stops once what it may still gain, by its last steps, is less than this in nats per row.
     max_iter : int
         EM steps at most from each start, then a warning.
     random_state : None, int, RandomState or Generator
@@ -71,21 +85,26 @@ class PPCAMixture(MaximumLikelihood, Density):
     weights_ : ndarray of shape (n_models,)
         Falling.
     means_ : ndarray of shape (n_models, n_features)
+        In the units of X, also with standardize=True.
     loadings_ : ndarray of shape (n_models, n_features, n_components)
-        Each W_c in the rotation and signs of `PPCA`.
+        Each W_c in the rotation and signs of `PPCA`, and in the units of X.
     noise_variances_ : ndarray of shape (n_models,)
+        Of X / scale_ with standardize=True: the noise of column j has the standard deviation
+        scale_[j] * noise_variances_[c] ** 0.5.
+    scale_ : ndarray of shape (n_features,)
+        Only with standardize=True: the columns' standard deviations, 1 for a constant column.
     log_likelihood_ : float
         Of the training data, in nats.
     history_ : list of dict
         Each step's log_likelihood and increase, which is never negative beyond rounding.
     n_iter_ : int
     n_parameters_ : int
-        n_models - 1 weights, and the parameters of each PPCA.
+        n_models - 1 weights, the parameters of each PPCA, and n_features with standardize=True.
 
     Notes
     -----
-    NaN means missing in `log_density`, `responsibilities` and `given`; `fit` refuses it. A step
-    costs n_models times a PPCA fit.
+    NaN means missing in `log_density`, `responsibilities` and `given`; `fit` refuses it.
+    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit.
 
     References
     ----------
@@ -105,13 +124,15 @@ class PPCAMixture(MaximumLikelihood, Density):
     means_: NDArray[np.float64]
     loadings_: NDArray[np.float64]
     noise_variances_: NDArray[np.float64]
+    scale_: NDArray[np.float64]  # absent unless standardised
 
     def __init__(
         self,
         n_models: int = 2,
         n_components: int = 1,
         *,
-        n_starts: int = 5,
+        n_starts: int = 20,
+        standardize: bool = False,
         tol: float = 1e-7,
         max_iter: int = 2000,
         random_state: Any = None,
@@ -119,57 +140,88 @@ class PPCAMixture(MaximumLikelihood, Density):
         self.n_models = n_models
         self.n_components = n_components
         self.n_starts = n_starts
+        self.standardize = standardize
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _fit(self, X: NDArray) -> None:
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None:
         n_models = check_integer(self.n_models, "n_models", minimum=1)
+        if weights is not None:
+            X, weights = X[weights > 0], weights[weights > 0]
         q = checked_n_components(self.n_components, len(X), X.shape[1])
         tol = check_number(self.tol, "tol", minimum=0.0)
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
+        n_starts = check_integer(self.n_starts, "n_starts", minimum=1)
         if len(X) < n_models * (q + 2):
             raise ModelError(
                 f"{n_models} models of {q} components need at least {n_models * (q + 2)} rows; "
                 f"got {len(X)}. Pass fewer models or components."
             )
-        n_starts = check_integer(self.n_starts, "n_starts", minimum=1)
-        starts = _starts(X, n_models, n_starts, as_generator(self.random_state))
-        eigenvalues, _ = degenerate.decomposed(Moments.of(X), 1)
-        least = COLLAPSED * float(eigenvalues.sum()) / X.shape[1]
-        climbed = [_climb(X, start, n_models, q, least, tol, max_iter) for start in starts]
-        found = [path for path in climbed if path is not None]
-        if not found:
+        moments = Moments.of(X, weights=weights)
+        moments.refuse_overflow()
+        spread = moments.standard_deviations
+        degenerate.refuse_no_variance(moments.mean, spread, single=False)
+        scale = np.where(spread > 0, spread, 1.0)
+        if hasattr(self, "scale_"):
+            del self.scale_
+        if self.standardize:
+            X, self.scale_ = X / scale, scale
+            scale = np.ones_like(scale)
+        else:
+            degenerate.warn_of_scales(spread)
+        w = np.ones(len(X)) if weights is None else weights
+        rng = as_generator(self.random_state)
+        starts = _starts(X, w, scale, n_models, n_starts, rng)
+        with one_thread() if X.size < LEAST_NUMBERS else nullcontext():  # once, not at each step
+            paths = [_best(X, w, kind, n_models, q, tol, max_iter) for kind in starts]
+            best = reduce(_higher, paths)
+        if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
+            best = _climb(X, w, np.full((len(X), n_models), 1 / n_models), q, tol, max_iter)
+            if best is not None:
+                warn(
+                    f"too few rows differ for {n_models} models of {q} components, each of which "
+                    "would be left without noise: all models are the same. Pass n_models=1."
+                )
+        if best is None:
             raise ModelError(
-                f"from each of {len(starts)} starts a model closed in on rows that leave it no "
-                "noise, where the likelihood has no bound. Pass fewer models or components, or "
-                "more rows."
+                f"from each of {sum(map(len, starts))} starts a model closed in on rows that leave "
+                "it no noise, where the likelihood has no bound. Pass fewer models or components, "
+                "or more rows."
             )
-        best = max(found, key=lambda path: path.history[-1])
         if not best.converged:
             warn(f"EM stopped after max_iter={max_iter} steps, still rising. Raise max_iter.")
-        self._set(best)
+        self._set(best, float(w.sum()))
 
-    def _set(self, path: _Path) -> None:
-        """Set the fitted attributes, the largest weight first."""
+    def _set(self, path: _Path, n: float) -> None:
+        """Set the fitted attributes in the units of X, the largest weight first."""
         parts = sorted(path.parts, key=lambda part: -part.weight)
+        scale = 1.0 if self._scale is None else self._scale
+        shift = n * log_scale(self._scale)
         self.weights_ = np.array([part.weight for part in parts])
-        self.means_ = np.array([part.frame.mean for part in parts])
-        self.loadings_ = np.array([part.loadings for part in parts])
+        self.means_ = np.array([part.frame.mean for part in parts]) * scale
+        self.loadings_ = np.array([part.frame.loadings.T * scale for part in parts]).swapaxes(1, 2)
+        self.loadings_ = np.ascontiguousarray(self.loadings_)
         self.noise_variances_ = np.array([part.frame.noise for part in parts])
         self.history_ = [
-            {"log_likelihood": value, "increase": value - before}
+            {"log_likelihood": value - shift, "increase": value - before}
             for before, value in pairwise([np.nan, *path.history])
         ]
-        self.log_likelihood_, self.n_iter_ = path.history[-1], len(path.history)
+        self.log_likelihood_, self.n_iter_ = path.history[-1] - shift, len(path.history)
+
+    @property
+    def _scale(self) -> NDArray[np.float64] | None:
+        """The scale of the columns, None where they have none of their own."""
+        return self.scale_ if hasattr(self, "scale_") else None
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
         """Free parameters: each W counts up to rotation, the weights sum to one."""
         k, d, q = self.loadings_.shape
-        return k - 1 + k * (d + d * q - q * (q - 1) // 2 + 1)
+        scales = 0 if self._scale is None else d
+        return k - 1 + k * (d + d * q - q * (q - 1) // 2 + 1) + scales
 
     # ---- density ----------------------------------------------------------------------------
 
@@ -220,8 +272,9 @@ class PPCAMixture(MaximumLikelihood, Density):
 
     @property
     def _factors(self) -> list[Factors]:
+        scale = np.ones(self.means_.shape[1]) if self._scale is None else self._scale
         return [
-            Factors(mean, W, float(noise))
+            Factors(mean, W / np.reshape(scale, (-1, 1)), float(noise), self._scale)
             for mean, W, noise in zip(self.means_, self.loadings_, self.noise_variances_)
         ]
 
@@ -261,6 +314,11 @@ class PPCAMixture(MaximumLikelihood, Density):
             raise ValueError("parameters must be finite, weights and noises above 0")
         if abs(self.weights_.sum() - 1) > 1e-9:
             raise ValueError("weights must sum to one")
+        scale = self._scale
+        if scale is not None and not (
+            scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
+        ):
+            raise ValueError("the scale must be one finite number above 0 for each column")
 
 
 # ---- expectation-maximisation --------------------------------------------------------------------
@@ -272,7 +330,6 @@ class _Part:
 
     weight: float
     frame: Frame
-    loadings: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -280,50 +337,119 @@ class _Path:
     """Where EM came to from one start, and the log-likelihood after each step."""
 
     parts: list[_Part]
+    share: NDArray[np.float64]  # (n, n_models): what the next parts are fitted to
     history: list[float]
     converged: bool
 
 
-def _starts(X: NDArray, n_models: int, n_starts: int, rng: np.random.Generator) -> list[NDArray]:
-    """Return partitions of the rows by k-means, as labels."""
+def _starts(
+    X: NDArray,
+    weights: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    n_models: int,
+    n_starts: int,
+    rng: np.random.Generator,
+) -> list[list[NDArray]]:
+    """Return partitions of the rows by k-means, as labels: of the table and of scaled columns."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     if n_models == 1:
-        return [np.zeros(len(X), np.intp)]
-    seeds = rng.integers(2**31, size=n_starts)
+        return [[np.zeros(len(X), np.intp)]]
+    tables = [X - X.mean(axis=0)]
+    if scale.max() > APART * scale.min():
+        tables.append(tables[0] / scale)
+    seeds = rng.integers(2**31, size=TRIED * n_starts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer rows differ: EM will show it
         return [
-            KMeans(n_models, n_init=1, random_state=int(seed)).fit(X).labels_.astype(np.intp)
-            for seed in seeds
+            [
+                KMeans(n_models, n_init=1, random_state=int(seed))
+                .fit(table, sample_weight=weights)
+                .labels_.astype(np.intp)
+                for seed in seeds
+            ]
+            for table in tables
         ]
 
 
-def _climb(
-    X: NDArray, labels: NDArray, n_models: int, q: int, least: float, tol: float, max_iter: int
+def _best(
+    X: NDArray,
+    weights: NDArray[np.float64],
+    starts: list[NDArray],
+    n_models: int,
+    q: int,
+    tol: float,
+    max_iter: int,
 ) -> _Path | None:
-    """Return the maximum that EM reaches from a partition; None where a model collapses."""
-    share = np.eye(n_models)[labels]
+    """Return the highest maximum from starts of a kind; None where a model collapses from each.
+
+    Every start is tried for some steps; the best go on, and the others where these collapse.
+    """
+    trial = min(TRIAL, max_iter)
+    tried = [_climb(X, weights, np.eye(n_models)[start], q, tol, trial) for start in starts]
+    found = sorted((p for p in tried if p is not None), key=lambda path: -path.history[-1])
+    best = None
+    for i, path in enumerate(found):
+        if best is not None and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
+            break
+        left = max_iter - len(path.history)
+        whole = path
+        if not path.converged and left > 0:
+            further = _climb(X, weights, path.share, q, tol, left)
+            if further is None:
+                continue
+            whole = replace(further, history=path.history + further.history)
+        best = _higher(best, whole)
+    return best
+
+
+def _higher(a: _Path | None, b: _Path | None) -> _Path | None:
+    """Return the path that ends higher, of those there are."""
+    if a is None or b is None:
+        return a or b
+    return b if b.history[-1] > a.history[-1] else a
+
+
+def _climb(
+    X: NDArray,
+    weights: NDArray[np.float64],
+    share: NDArray[np.float64],
+    q: int,
+    tol: float,
+    max_iter: int,
+) -> _Path | None:
+    """Return where EM comes to from shares of the rows; None where a model collapses."""
+    n, n_models = float(weights.sum()), share.shape[1]
     history: list[float] = []
     while True:
-        parts = [_weighted_part(X, share[:, c], q) for c in range(n_models)]
-        kept = [part for part in parts if part is not None and part.frame.noise > least]
-        if len(kept) < n_models:
+        found = [_weighted_part(X, weights * share[:, c], n, q) for c in range(n_models)]
+        parts = [part for part in found if part is not None]
+        if len(parts) < n_models:
             return None
         joint = np.stack(
-            [np.log(part.weight) + projections.log_density(X, part.frame) for part in kept], axis=1
+            [np.log(part.weight) + projections.log_density(X, part.frame) for part in parts], axis=1
         )
         log_p = log_sum_exp(joint)
-        history.append(float(log_p.sum()))
-        if len(history) > 1 and history[-1] - history[-2] < tol * len(X):
-            return _Path(kept, history, converged=True)
-        if len(history) == max_iter:
-            return _Path(kept, history, converged=n_models == 1)
         share = np.exp(joint - log_p[:, None])
+        history.append(float(weights @ log_p))
+        if _still_to_gain(history) < tol * n:
+            return _Path(parts, share, history, converged=True)
+        if len(history) == max_iter:
+            return _Path(parts, share, history, converged=n_models == 1)
 
 
-def _weighted_part(X: NDArray, share: NDArray[np.float64], q: int) -> _Part | None:
+def _still_to_gain(history: list[float]) -> float:
+    """Return what geometrically falling gains would still add up to, the last one included."""
+    if len(history) < 3:
+        return np.inf if len(history) < 2 or history[-1] > history[-2] else 0.0
+    before, last = history[-2] - history[-3], history[-1] - history[-2]
+    if last <= 0:
+        return 0.0
+    return last / (1 - last / before) if last < before else np.inf
+
+
+def _weighted_part(X: NDArray, share: NDArray[np.float64], n: float, q: int) -> _Part | None:
     """Return the PPCA of rows weighted by their share, or None where they leave it no noise."""
     if not share.any():
         return None
@@ -331,12 +457,13 @@ def _weighted_part(X: NDArray, share: NDArray[np.float64], q: int) -> _Part | No
     eigenvalues, directions = moments.eigen(q)
     if len(directions) < q or not eigenvalues[q:].any():
         return None
-    noise, U, W = closed_form(eigenvalues, directions, X.shape[1])
-    return _Part(float(share.mean()), Frame(moments.mean, U, eigenvalues[:q], noise), W)
+    noise, _, W = closed_form(eigenvalues, directions, X.shape[1])
+    variances = moments.spreads[moments.spreads > 0] / moments.total_weight
+    if not noise > COLLAPSED * variances.min():
+        return None
+    return _Part(float(share.sum()) / n, Frame(moments.mean, W, noise))
 
 
 def _frame_of(factors: Factors) -> Frame:
-    """Return directions and variances of loadings that are in their canonical rotation."""
-    lengths = np.sqrt((factors.loadings**2).sum(axis=0))  # (q,)
-    U = np.divide(factors.loadings, lengths, where=lengths > 0, out=np.zeros_like(factors.loadings))
-    return Frame(factors.mean, U.T, lengths**2 + factors.noise, factors.noise)
+    """Return factors as complete rows meet them."""
+    return Frame(factors.mean, factors.loadings, factors.noise, factors.scale)

@@ -1,93 +1,145 @@
-"""Rows along orthonormal directions: c = x - mu, U c and |c|^2, a block of rows at a time.
+"""Complete rows beside the directions of a latent Gaussian, a block of rows at a time.
 
-These are all that density, posterior mean and held-out scores need of complete rows: one product
-with the (q, d) directions instead of one with a (d, d) precision. A block stays in the cache
-between centring, product and squares, so that main memory is read once. Squares are summed in
-float64, those of float32 rows a few at a time.
+Density and posterior mean need two products with q vectors for each row instead of one with a
+(d, d) precision: what is left of a row beside W is formed itself (`reflections`), then squared. A
+block stays in the cache meanwhile, so that main memory is read once. Squares are summed in float64,
+those of float32 rows a few at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._threads import even_parts, in_threads, n_threads
+from ancestral.gaussian.reflections import Reflections, reflections
 
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 128
 SHORT_SUM = 64
-Use = Callable[[slice, NDArray[np.float64], NDArray[np.float64]], None]
+Use = Callable[[slice, NDArray[np.float64]], None]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where rows are centred and along what they are taken.
+    """A latent Gaussian as complete rows see it: x / scale = W z + (mu + noise) / scale.
 
     Parameters
     ----------
     mean : ndarray of shape (d,)
-    directions : ndarray of shape (q, d)
-        Orthonormal.
-    variances : ndarray of shape (q,)
-        Along the directions.
+        In the units of the rows.
+    loadings : ndarray of shape (d, q)
+        In units of the scale, as the noise is.
     noise : float
-        Variance along every other.
+        0 leaves the prior of z out: the squares are then those beside W.
+    scale : ndarray of shape (d,) or None
+        None is 1.
     """
 
     mean: NDArray[np.float64]
-    directions: NDArray[np.float64]
-    variances: NDArray[np.float64]
+    loadings: NDArray[np.float64]
     noise: float
+    scale: NDArray[np.float64] | None = None
+
+    @cached_property
+    def reflected(self) -> Reflections:
+        """The reflections of [W; sigma I], a stack of one."""
+        return reflections(self.loadings[None], self.noise)
+
+    @cached_property
+    def forward(self) -> NDArray[np.float64]:
+        """What a centred row is multiplied with for y, shape (d, q)."""
+        return self.vectors @ self.reflected.forward[0].T
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """The rows' part of V, shape (d, q)."""
+        return self.reflected.vectors[0, : len(self.mean)]
+
+    @property
+    def pivots(self) -> NDArray[np.intp]:
+        """The columns of the rows that h is read from."""
+        pivots = self.reflected.pivots[0]
+        return pivots[pivots < len(self.mean)]
+
+    @cached_property
+    def beside(self) -> NDArray[np.float64]:
+        """The part of V below the rows, without pivots: -y times it are squares as well, (q, q)."""
+        d = len(self.mean)
+        below, pivots = self.reflected.vectors[0, d:].copy(), self.reflected.pivots[0]
+        below[pivots[pivots >= d] - d] = 0.0
+        return below.T
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """E[z | x] is a centred row times these, shape (d, q): K h, h being the first q of H c."""
+        found, d = self.reflected, len(self.mean)
+        V, pivots = found.vectors[0], found.pivots[0]
+        heads = -self.forward @ V[pivots].T  # h of each unit row, (d, q)
+        inside = np.flatnonzero(pivots < d)
+        heads[pivots[inside], inside] += 1.0
+        return heads @ found.root[0].T
+
+    @property
+    def shared(self) -> float:
+        """The part of log p that all rows share."""
+        d, q = self.loadings.shape
+        log_scale = 0.0 if self.scale is None else float(np.log(self.scale).sum())
+        log_determinant = (d - q) * np.log(self.noise) + float(self.reflected.log_determinant[0])
+        return -0.5 * (d * np.log(2 * np.pi) + log_determinant) - log_scale
 
     @property
     def single_is_enough(self) -> bool:
-        """Whether float32 products leave log densities right to a few thousandths of a nat.
+        """Whether float32 products leave log densities as right as float32 rows are."""
+        steepness = (self.loadings**2).sum() + self.loadings.shape[1] * self.noise
+        eps = np.finfo(np.float32).eps
+        return bool(self.scale is None and eps * steepness < 2e-3 * self.noise)
 
-        |c|^2 - |U c|^2 cancels: its rounding is that of |U c|^2, beside sigma^2.
-        """
-        return bool(np.finfo(np.float32).eps * self.variances.sum() < 2e-3 * self.noise)
+    def centred(self, X: NDArray, out: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (x - mu) / scale in place of `out`."""
+        np.subtract(X, self.mean, out=out)
+        return out if self.scale is None else np.divide(out, self.scale, out=out)
 
-    @property
-    def density_terms(self) -> tuple[NDArray[np.float64], float]:
-        """Return 1 / noise - 1 / variances, (q,), and the part of log p that all x share.
+    def reflect(self, c: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn centred rows into the upper part of H [c; 0], in place; return y, (n, q)."""
+        y = c @ self.forward
+        c -= y @ self.vectors.T
+        return y
 
-        log|C| and the quadratic form split over the directions and the rest (Woodbury).
-        """
-        q, d = self.directions.shape
-        log_determinant = float(np.log(self.variances).sum() + (d - q) * np.log(self.noise))
-        shared = -0.5 * (d * np.log(2 * np.pi) + log_determinant)
-        return 1 / self.noise - 1 / self.variances, shared
+    def reflected_back(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the upper part of H^T [t; 0], shape (n, d)."""
+        return t - (t @ self.vectors) @ self.forward.T
 
-    @property
-    def is_near_zero(self) -> bool:
-        """Whether the mean is so near zero that products may come before centring."""
-        q, d = self.directions.shape
-        return bool(self.mean @ self.mean < 4 * (self.variances.sum() + (d - q) * self.noise))
+    def squares(self, c: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return S of centred rows, shape (n,); overwrites them."""
+        y = self.reflect(c)
+        c[:, self.pivots] = 0.0
+        return _squares(c) + _squares(y @ self.beside)
+
+    def precision_root(self) -> NDArray[np.float64]:
+        """Return A with A A^T the inverse of the covariance of x / scale, shape (d, d + q)."""
+        rows = np.eye(len(self.mean))
+        y = self.reflect(rows)
+        rows[:, self.pivots] = 0.0
+        return np.hstack([rows, y @ self.beside]) / np.sqrt(self.noise)
 
 
 def each_block(X: NDArray, frame: Frame, use: Use) -> None:
-    """Call use(rows, U c of shape (q, k), |c|^2 of shape (k,)) for every block of k rows.
+    """Call use(rows, centred rows as float64) for every block of rows.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        float64 or float32.
-    frame : Frame
-    use : callable
-        Blocks are dealt to threads: it writes to places of its own.
+    Blocks are dealt to threads: `use` writes to places of its own, and may overwrite the block.
     """
-    if X.dtype == np.float32:
-        run = _in_single if frame.single_is_enough else _centred_first
-    else:
-        run = _centred_last if frame.is_near_zero else _centred_first
 
-    def run_part(part: slice) -> None:
+    def run(part: slice) -> None:
+        block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]))
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite shows in the result
-            run(X, part, frame, use)
+            for rows in _blocks(part):
+                use(rows, frame.centred(X[rows], block[: rows.stop - rows.start]))
 
-    in_threads(run_part, even_parts(len(X), n_threads()), X.size)
+    in_threads(run, even_parts(len(X), n_threads()), X.size)
 
 
 def log_density(X: NDArray, frame: Frame) -> NDArray[np.float64]:
@@ -96,53 +148,65 @@ def log_density(X: NDArray, frame: Frame) -> NDArray[np.float64]:
     A row with NaN or infinity has a result that is not finite; a row whose squares overflow has a
     density of 0.
     """
-    weights, shared = frame.density_terms
-    result = np.empty(len(X))
+    squares = np.empty(len(X))
 
-    def use(rows: slice, along: NDArray, squares: NDArray) -> None:
-        result[rows] = shared - 0.5 * (squares / frame.noise - weights @ (along * along))
+    def use(rows: slice, c: NDArray) -> None:
+        squares[rows] = frame.squares(c)
 
-    each_block(X, frame, use)
+    if X.dtype == np.float32 and frame.single_is_enough:
+        _in_single(X, frame, squares)
+    else:
+        frame.forward, frame.beside  # noqa: B018 - once, before threads ask for them
+        each_block(X, frame, use)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = frame.shared - 0.5 * (squares / frame.noise)
     odd = np.flatnonzero(np.isnan(result))
     if len(odd):
         result[odd[np.isfinite(X[odd]).all(axis=1)]] = -np.inf
     return result
 
 
-def _centred_first(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
-    """Centre, then multiply: right wherever the mean lies."""
-    block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]))
-    for rows in _blocks(part):
-        c = block[: rows.stop - rows.start]
-        np.subtract(X[rows], frame.mean, out=c)
-        use(rows, frame.directions @ c.T, _squares(c))
+def means(X: NDArray, frame: Frame) -> NDArray[np.float64]:
+    """Return E[z | x] of each row, shape (n, q)."""
+    weights = frame.weights
+    result = np.empty((len(X), weights.shape[1]))
+
+    def use(rows: slice, c: NDArray) -> None:
+        np.matmul(c, weights, out=result[rows])
+
+    each_block(X, frame, use)
+    return result
 
 
-def _centred_last(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
-    """Multiply, then centre the products: saves writing the centred rows."""
-    turned = np.vstack([frame.directions, frame.mean])  # (q + 1, d)
-    left = turned @ frame.mean
-    for rows in _blocks(part):
-        x = np.ascontiguousarray(X[rows])  # Fortran-ordered rows give the same bits
-        products = turned @ x.T
-        use(rows, products[:-1] - left[:-1, None], _squares(x) + (left[-1] - 2 * products[-1]))
+def _in_single(X: NDArray, frame: Frame, squares: NDArray[np.float64]) -> None:
+    """Fill in S of float32 rows by float32 products.
 
-
-def _in_single(X: NDArray, part: slice, frame: Frame, use: Use) -> None:
-    """Centre and multiply in float32; what the mean lost in float32 is taken off the products."""
-    U, centre = frame.directions, frame.mean.astype(np.float32)
+    What the mean lost in float32 is taken off what is left, in float64.
+    """
+    centre = frame.mean.astype(np.float32)
     lost = frame.mean - centre
-    turned, lost_single = np.ascontiguousarray(U.T, np.float32), lost.astype(np.float32)
-    left, least = (U @ lost)[:, None], float(lost @ lost)
-    block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]), np.float32)
-    for rows in _blocks(part):
-        c = block[: rows.stop - rows.start]
-        np.subtract(X[rows], centre, out=c)
-        along, moved, squares = (c @ turned).T, c @ lost_single, _squares_of_single(c)
-        if not all(np.isfinite(part).all() for part in (along, moved, squares)):
-            _centred_first(X, rows, frame, use)  # overflowed; what is missing shows there as here
-            continue
-        use(rows, along - left, squares + (least - 2.0 * moved))
+    y_lost = frame.reflect(lost)
+    lost[frame.pivots] = 0.0
+    forward, vectors = frame.forward.astype(np.float32), frame.vectors.T.astype(np.float32)
+    lost_single, least = lost.astype(np.float32), float(lost @ lost)
+    pivots, beside = frame.pivots, frame.beside
+
+    def run(part: slice) -> None:
+        block = np.empty((min(2 * BLOCK_ROWS, part.stop - part.start), X.shape[1]), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows in _blocks(part, 2 * BLOCK_ROWS):
+                c = block[: rows.stop - rows.start]
+                np.subtract(X[rows], centre, out=c)
+                y = c @ forward
+                c -= y @ vectors
+                c[:, pivots] = 0.0
+                found = _squares_of_single(c) + (least - 2.0 * (c @ lost_single))
+                found += _squares((y - y_lost) @ beside)
+                if not np.isfinite(found).all():  # overflowed, or missing: which, float64 shows
+                    found = frame.squares(np.subtract(X[rows], frame.mean))
+                squares[rows] = found
+
+    in_threads(run, even_parts(len(X), n_threads()), X.size)
 
 
 def _squares(c: NDArray) -> NDArray:
@@ -163,7 +227,7 @@ def _squares_of_single(c: NDArray[np.float32]) -> NDArray[np.float64]:
     return parts.sum(axis=1, dtype=np.float64) + _squares(c[:, whole:])
 
 
-def _blocks(part: slice) -> list[slice]:
-    """Return slices of at most BLOCK_ROWS rows of a part."""
-    starts = range(part.start, part.stop, BLOCK_ROWS)
-    return [slice(start, min(start + BLOCK_ROWS, part.stop)) for start in starts]
+def _blocks(part: slice, size: int = BLOCK_ROWS) -> list[slice]:
+    """Return slices of at most `size` rows of a part."""
+    starts = range(part.start, part.stop, size)
+    return [slice(start, min(start + size, part.stop)) for start in starts]

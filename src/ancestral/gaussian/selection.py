@@ -26,6 +26,7 @@ from ancestral._validation import check_integer, one_sample_message, warn
 from ancestral.errors import ModelError
 from ancestral.gaussian import missing, patterns
 from ancestral.gaussian.folds import FOLDS, Folds
+from ancestral.gaussian.projections import Frame
 from ancestral.statistics import Moments
 
 LOOSE = 1e-6  # nats per known entry: fits that are only compared
@@ -71,7 +72,12 @@ class EveryD:
         return int(self.n_components[np.argmax(curve)])
 
 
-def every_d(eigenvalues: NDArray[np.float64], n: float, top: int) -> EveryD:
+def every_d(
+    eigenvalues: NDArray[np.float64],
+    n: float,
+    top: int,
+    scale: NDArray[np.float64] | None = None,
+) -> EveryD:
     """Return the likelihood, BIC and evidence of d = 0 .. top.
 
     Parameters
@@ -81,16 +87,23 @@ def every_d(eigenvalues: NDArray[np.float64], n: float, top: int) -> EveryD:
     n : float
         Number of rows.
     top : int
+    scale : ndarray of shape (m,), optional
+        What the columns were divided by: as many parameters more.
     """
     m, d = len(eigenvalues), np.arange(top + 1)
-    likelihood = log_likelihoods(eigenvalues, n, top)
-    parameters = m + m * d - d * (d - 1) // 2 + 1
+    likelihood = log_likelihoods(eigenvalues, n, top) - n * log_scale(scale)
+    parameters = m + m * d - d * (d - 1) // 2 + 1 + (0 if scale is None else m)
     return EveryD(
         n_components=d,
         log_likelihood=likelihood,
         bic=parameters * np.log(n) - 2 * likelihood,
         evidence=likelihood + _occam(eigenvalues, n, top),
     )
+
+
+def log_scale(scale: NDArray[np.float64] | None) -> float:
+    """Return what the log density of a row loses by the units its columns were given."""
+    return 0.0 if scale is None else float(np.log(scale).sum())
 
 
 def log_likelihoods(eigenvalues: NDArray[np.float64], n: float, top: int) -> NDArray[np.float64]:
@@ -141,10 +154,10 @@ def _pairs(eigenvalues: NDArray[np.float64], top: int) -> NDArray[np.float64]:
     """
     m = len(eigenvalues)
     noise, logs = noise_variances(eigenvalues, top), np.log(eigenvalues[:top])
-    least = np.finfo(np.float64).eps * eigenvalues[0]  # equal eigenvalues: no direction is best
+    eps = np.finfo(np.float64).eps  # equal eigenvalues: no direction is best
 
     def log_gaps(high: NDArray, low: NDArray) -> NDArray:
-        return np.log(np.maximum(high - low, least))
+        return np.log(np.maximum(high - low, eps * high))
 
     later, among = np.zeros(top + 1), np.zeros(top + 1)
     for i in range(top):
@@ -158,24 +171,34 @@ def _pairs(eigenvalues: NDArray[np.float64], top: int) -> NDArray[np.float64]:
 
 
 def heldout_of_rows(
-    squares: NDArray[np.float64], along: NDArray[np.float64], eigenvalues: NDArray[np.float64]
+    rest: NDArray[np.float64], along: NDArray[np.float64], eigenvalues: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the log density of rows for every d = 0 .. q, shape (n, q + 1).
 
     Parameters
     ----------
-    squares : ndarray of shape (n,)
-        |x - mu|^2.
+    rest : ndarray of shape (n,)
+        The square of what lies beside the q leading directions.
     along : ndarray of shape (n, q)
-        The rows along the leading directions, or the square roots of mean squares along them.
+        The rows along these, or the square roots of mean squares along them.
     eigenvalues : ndarray of shape (m,)
     """
     m, q = len(eigenvalues), along.shape[1]
-    explained, weighed = np.zeros((len(along), q + 1)), np.zeros((len(along), q + 1))
-    np.cumsum(along**2, axis=1, out=explained[:, 1:])
+    weighed = np.zeros((len(along), q + 1))
     np.cumsum(along**2 / eigenvalues[:q], axis=1, out=weighed[:, 1:])
-    rest = np.maximum(squares[:, None] - explained, 0.0) / noise_variances(eigenvalues, q)
-    return -0.5 * (m * np.log(2 * np.pi) + log_determinants(eigenvalues, q) + weighed + rest)
+    beside = np.concatenate([along**2, rest[:, None]], axis=1)  # summed from the end: no difference
+    beside = np.cumsum(beside[:, ::-1], axis=1)[:, ::-1] / noise_variances(eigenvalues, q)
+    return -0.5 * (m * np.log(2 * np.pi) + log_determinants(eigenvalues, q) + weighed + beside)
+
+
+def beside_directions(
+    mean: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    eigenvalues: NDArray[np.float64],
+    scale: NDArray[np.float64] | None = None,
+) -> Frame:
+    """Return the frame whose squares are those beside the directions, of shape (q, m)."""
+    return Frame(mean, directions.T * np.sqrt(eigenvalues[: len(directions)]), 0.0, scale)
 
 
 def with_heldout(curve: EveryD, table: NDArray[np.float64]) -> EveryD:
@@ -239,6 +262,16 @@ def largest(eigenvalues: NDArray[np.float64], cap: int | None) -> int:
     return top if cap is None else min(top, cap)
 
 
+def warn_of_rank(q: int, rank: int, d: int) -> None:
+    """Warn where the d chosen is the most that the rank of the data leaves to choose from."""
+    if q == rank - 1 and rank < d:
+        warn(
+            f"n_components_={q} was chosen because no more can be: the centred data have rank "
+            f"{rank} in {d} columns, and with n_components={rank} or more sigma^2 is 0 and the "
+            "likelihood unbounded. Drop columns that others determine, or give more rows."
+        )
+
+
 def by_folds(folds: Folds, cap: int | None) -> NDArray[np.float64]:
     """Score every d on rows held out, fold by fold, from moments alone.
 
@@ -253,9 +286,9 @@ def by_folds(folds: Folds, cap: int | None) -> NDArray[np.float64]:
     ndarray of shape (k,)
         Mean held-out log density, in nats per row, of d = 0 .. k - 1.
     """
-    curves = [test.count * _mean_density(test, train, cap) for train, test in folds.splits()]
+    curves = [test.total_weight * _mean_density(test, train, cap) for train, test in folds.splits()]
     k = min(len(curve) for curve in curves)
-    return np.sum([curve[:k] for curve in curves], axis=0) / folds.total.count
+    return np.sum([curve[:k] for curve in curves], axis=0) / folds.total.total_weight
 
 
 def _mean_density(test: Moments, train: Moments, cap: int | None) -> NDArray[np.float64]:
@@ -269,14 +302,21 @@ def _mean_density(test: Moments, train: Moments, cap: int | None) -> NDArray[np.
             "differ, or pass an integer n_components."
         )
     eigenvalues, U = np.concatenate([eigenvalues, np.zeros(m - len(eigenvalues))]), U[:top]
+    # Rows whose squares sum to the fold's mean squares about the training mean.
     step = test.mean - train.mean
-    along = test.spread_along(U) / test.total_weight + (U @ step) ** 2
-    squares = test.spreads.sum() / test.total_weight + step @ step
-    return heldout_of_rows(np.array([squares]), np.sqrt(along)[None], eigenvalues)[0]
+    rows = np.vstack([test.as_root() / np.sqrt(test.total_weight), step])
+    along = np.sqrt(((rows @ U.T) ** 2).sum(axis=0))
+    rest = beside_directions(train.mean, U, eigenvalues).squares(rows).sum()
+    return heldout_of_rows(np.array([rest]), along[None], eigenvalues)[0]
 
 
 def by_entries(
-    X: NDArray, limit: int, *, max_iter: int, rng: np.random.Generator
+    X: NDArray,
+    limit: int,
+    *,
+    max_iter: int,
+    rng: np.random.Generator,
+    weights: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Score d by known entries held out and predicted from the others of their row.
 
@@ -295,7 +335,7 @@ def by_entries(
 
     def score(d: int) -> float:
         if d not in scores:
-            scores[d] = _entry_score(X, folds, d, max_iter)
+            scores[d] = _entry_score(X, folds, d, max_iter, weights)
         return scores[d]
 
     d = 0
@@ -344,17 +384,24 @@ def _entries_held_out(X: NDArray, rng: np.random.Generator) -> list[tuple[NDArra
     return folds
 
 
-def _entry_score(X: NDArray, folds: list[tuple[NDArray, NDArray]], d: int, max_iter: int) -> float:
+def _entry_score(
+    X: NDArray,
+    folds: list[tuple[NDArray, NDArray]],
+    d: int,
+    max_iter: int,
+    weights: NDArray[np.float64] | None,
+) -> float:
     """Return the mean log density of held-out entries given the others; -inf if d does not fit."""
-    total, count = 0.0, 0
+    w = np.ones(len(X)) if weights is None else weights
+    total = count = 0.0
     for rows, columns in folds:
         train = X.copy()
         train[rows, columns] = np.nan
         try:
-            found = missing.fit(train, d, tol=LOOSE, max_iter=max_iter)
+            found = missing.fit(train, d, tol=LOOSE, max_iter=max_iter, weights=weights)
         except ModelError:  # sigma^2 = 0: too many components for what is left
             return -np.inf
         both = patterns.log_density(X, found.factors)
-        total += float((both - patterns.log_density(train, found.factors)).sum())
-        count += len(rows)
+        total += float(w @ (both - patterns.log_density(train, found.factors)))
+        count += float(w[rows].sum())
     return total / count
