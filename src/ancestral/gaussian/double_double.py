@@ -117,6 +117,38 @@ def total(a: Pair) -> Pair:
     return Pair(a.hi[0], a.lo[0])
 
 
+def line_less(
+    X: Float, coef: Float, intercept: Float, y: Float | None = None, *, degree: int = 1
+) -> Float:
+    """Return [x, x^2, ...] coef + intercept - y, rounded once, shape (n, k).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    coef : ndarray of shape (d * degree, k)
+    intercept : ndarray of shape (k,)
+    y : ndarray of shape (n, k), optional
+    """
+    d, found = X.shape[1], np.empty((len(X), coef.shape[1]))
+    rows = max(1, MOST_TERMS * 16 // max(1, len(coef)))
+    # Powers of x over a power of two: none overflows on the way.
+    size = np.abs(X).max(axis=0, initial=0.0)
+    exponents = np.where(size > 0, np.frexp(size)[1], 0)
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        columns = powers(np.ldexp(X[part].T, -exponents[:, None]), degree)
+        for k in range(coef.shape[1]):
+            at = exact(np.full(len(X[part]), intercept[k]))
+            if y is not None:
+                at = subtract(at, exact(y[part, k]))
+            for power, column in enumerate(columns, start=1):
+                slopes = np.ldexp(coef[(power - 1) * d : power * d, k], power * exponents)
+                terms = multiply(column, exact(np.broadcast_to(slopes[:, None], column.hi.shape)))
+                at = add(at, total(terms))
+            found[part, k] = at.hi + at.lo
+    return found
+
+
 # ---- matrix products ----------------------------------------------------------------------------
 
 SLICE = 20  # bits of each of the three slices of the left factor

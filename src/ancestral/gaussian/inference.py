@@ -9,35 +9,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ancestral._validation import check_level
+from ancestral._validation import check_level, check_weights, warn
 from ancestral.base import ConditionalDensity
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.least_squares import EPS
+from ancestral.gaussian.least_squares import EPS, lengths
 
 Float = NDArray[np.float64]
 Interval = tuple[Float, Float]
+FAR = 1e-10  # of its terms: more than this left of a combination that was 0 in the fit is not 0
 
 
-class LineInference(ConditionalDensity):
-    """A line's intervals, robust standard errors and summary, from what its `fit` learnt.
+class Line(ConditionalDensity):
+    """A mean that is linear in features, some of which may repeat others.
 
     An author also writes `_features(X)` and `_column_name(j)`.
     """
 
     fit_intercept: bool
-    coef_: Float
-    intercept_: Any  # a float, or one per target, as the next three
-    noise_variance_: Any
-    residual_std_: Any
-    r_squared_: Any
-    standard_errors_: Float
     feature_means_: Float
-    inverse_root_: Float
-    log_likelihood_: float
-    condition_number_: float
-    n_samples_: int
-    degrees_of_freedom_: int
-    rank_: int
+    aliases_: Float
 
     @abstractmethod
     def _features(self, X: NDArray) -> Float:
@@ -46,6 +36,52 @@ class LineInference(ConditionalDensity):
     @abstractmethod
     def _column_name(self, j: int) -> str:
         """Return the name of column j of the features."""
+
+    def _broken_aliases(self, X: NDArray) -> NDArray[np.bool_]:
+        """Tell which combinations that were 0 in the fit are not so at rows, shape (n, m)."""
+        if not self.aliases_.shape[1]:
+            return np.zeros((len(X), 0), dtype=bool)
+        F, sizes = self._features(X), np.abs(self.aliases_)
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = F - self.feature_means_
+            left = np.abs(centred @ self.aliases_)
+            rounding = 64 * EPS * ((np.abs(F) + np.abs(self.feature_means_)) @ sizes)
+            return ~(left <= 1 + rounding + FAR * (np.abs(centred) @ sizes))
+
+    def _warn_of_undetermined(self, X: Float) -> None:
+        broken = self._broken_aliases(X)
+        for k in np.flatnonzero(broken.any(axis=0)):
+            # The column that was left out is the last of its combination.
+            name = self._column_name(int(np.flatnonzero(self.aliases_[:, k])[-1]))
+            warn(
+                f"row {int(np.argmax(broken[:, k]))} breaks a collinearity that held in the fit: "
+                f"{name} repeated earlier columns there and is left out, and at "
+                f"{int(broken[:, k].sum())} of these {len(X)} rows it does not. The data do not "
+                "determine the mean there: intervals are nan. Drop the column, or fit to rows in "
+                "which it varies by itself."
+            )
+
+    def _at_rows(self, X: NDArray) -> Float:
+        """Return 1 (with an intercept) and the centred features, shape (n, q)."""
+        A = self._features(X) - self.feature_means_
+        return np.column_stack([np.ones(len(A)), A]) if self.fit_intercept else A
+
+
+class LineInference(Line):
+    """A line's intervals, robust standard errors and summary, from what its `fit` learnt."""
+
+    coef_: Float
+    intercept_: Any  # a float, or one per target, as the next three
+    noise_variance_: Any
+    residual_std_: Any
+    r_squared_: Any
+    standard_errors_: Float
+    inverse_root_: Float
+    log_likelihood_: float
+    condition_number_: float
+    n_samples_: int
+    degrees_of_freedom_: int
+    rank_: int
 
     def confidence_interval(self, X: ArrayLike, level: float = 0.95) -> Interval:
         """Return an interval for the mean of y given each row.
@@ -60,7 +96,9 @@ class LineInference(ConditionalDensity):
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
             In the units of y: predict(X) -+ t * residual_std_ * sqrt(h), with t of n - p degrees
-            of freedom and h the row's leverage. Exact for normal noise of equal variance.
+            of freedom and h the row's leverage. Exact for normal noise whose variance is known up
+            to a factor, as the weights of the fit say. nan, after a warning, where the data do not
+            determine the mean.
 
         Raises
         ------
@@ -69,31 +107,47 @@ class LineInference(ConditionalDensity):
         """
         return self._interval(X, level, own_noise=0.0)
 
-    def prediction_interval(self, X: ArrayLike, level: float = 0.95) -> Interval:
+    def prediction_interval(
+        self, X: ArrayLike, level: float = 0.95, sample_weight: ArrayLike | None = None
+    ) -> Interval:
         """Return an interval for one new y given each row.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
         level : float
-            Probability, above 0 and below 1, that an interval covers a new y (of weight one).
+            Probability, above 0 and below 1, that an interval covers a new y.
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions of the new y, as `fit` takes them; 1 when not given. A weight of 0 has no
+            bounds.
 
         Returns
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            In the units of y: predict(X) -+ t * residual_std_ * sqrt(1 + h).
+            In the units of y: predict(X) -+ t * residual_std_ * sqrt(1 / weight + h). nan, after a
+            warning, where the data do not determine the mean.
 
         Raises
         ------
         ModelError
             For another level, or when there are no degrees of freedom.
         """
-        return self._interval(X, level, own_noise=1.0)
+        return self._interval(X, level, own_noise=1.0, sample_weight=sample_weight)
 
-    def _interval(self, X: ArrayLike, level: float, *, own_noise: float) -> Interval:
+    def _interval(
+        self,
+        X: ArrayLike,
+        level: float,
+        *,
+        own_noise: float,
+        sample_weight: ArrayLike | None = None,
+    ) -> Interval:
         rows = self._check_inputs(X)
         mean, _ = self._predict(rows)
-        spread = np.sqrt(own_noise + (self._whitened(rows) ** 2).sum(axis=1))
+        noise = over_weights(own_noise, sample_weight, len(rows))
+        # Lengths, not squares: of weights of any size neither overflows.
+        spread = np.hypot(np.sqrt(noise), lengths(self._whitened(rows).T))
+        spread[self._broken_aliases(rows).any(axis=1)] = np.nan
         t = t_quantile(level, self.degrees_of_freedom_)
         half = t * (
             np.outer(spread, self.residual_std_) if mean.ndim == 2 else spread * self.residual_std_
@@ -102,10 +156,7 @@ class LineInference(ConditionalDensity):
 
     def _whitened(self, X: NDArray) -> NDArray[np.float64]:
         """Return rows whose squared lengths are leverages, shape (n, r)."""
-        A = self._features(X) - self.feature_means_
-        if self.fit_intercept:
-            A = np.column_stack([np.ones(len(A)), A])
-        return A @ self.inverse_root_
+        return self._at_rows(X) @ self.inverse_root_
 
     def coefficient_intervals(self, level: float = 0.95) -> Interval:
         """Return an interval for the intercept (first, where there is one) and each coefficient.
@@ -172,7 +223,7 @@ class LineInference(ConditionalDensity):
                 "give the rows of fit."
             )
         mean, _ = self._predict(rows)
-        root = np.sqrt(weights[0] / weights[0].mean()) if weights else np.ones(len(rows))
+        root = np.sqrt(weights[0]) if weights else np.ones(len(rows))
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
         self._refuse_other_rows(rows, whitened, residual)
@@ -239,6 +290,15 @@ def feature_name(model: Any, j: int) -> str:
     """Return what to call column j of X."""
     names = getattr(model, "feature_names_in_", None)
     return f"column {j}" if names is None else repr(str(names[j]))
+
+
+def over_weights(variance: Any, sample_weight: ArrayLike | None, n_rows: int) -> Any:
+    """Return the variance of each row: infinite for a weight of 0."""
+    weights = check_weights(sample_weight, n_rows)
+    if weights is None:
+        return variance
+    with np.errstate(divide="ignore", over="ignore"):
+        return variance / weights
 
 
 def t_quantile(level: float, degrees_of_freedom: int) -> float:
