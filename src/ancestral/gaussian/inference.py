@@ -37,15 +37,20 @@ class Line(ConditionalDensity):
     def _column_name(self, j: int) -> str:
         """Return the name of column j of the features."""
 
+    @property
+    def _centres(self) -> Float:
+        """Return what the features are less in `aliases_`, shape (p,)."""
+        return self.feature_means_
+
     def _broken_aliases(self, X: NDArray) -> NDArray[np.bool_]:
         """Tell which combinations that were 0 in the fit are not so at rows, shape (n, m)."""
         if not self.aliases_.shape[1]:
             return np.zeros((len(X), 0), dtype=bool)
         F, sizes = self._features(X), np.abs(self.aliases_)
         with np.errstate(over="ignore", invalid="ignore"):
-            centred = F - self.feature_means_
+            centred = F - self._centres
             left = np.abs(centred @ self.aliases_)
-            rounding = 64 * EPS * ((np.abs(F) + np.abs(self.feature_means_)) @ sizes)
+            rounding = 64 * EPS * ((np.abs(F) + np.abs(self._centres)) @ sizes)
             return ~(left <= 1 + rounding + FAR * (np.abs(centred) @ sizes))
 
     def _warn_of_undetermined(self, X: Float) -> None:
