@@ -316,7 +316,7 @@ class ConditionalDensity(RegressorMixin, Model):
         rows = self._check_inputs(X)
         weights = check_weights(sample_weight, len(rows))
         mean, std = self._predict(rows)
-        return (mean, _over_root(std, weights)) if return_std else mean
+        return (mean, over_root(std, weights)) if return_std else mean
 
     @within_memory(FEWER_ROWS)
     def sample(
@@ -362,7 +362,7 @@ class ConditionalDensity(RegressorMixin, Model):
         self._refuse_zero_variance()
         shape = mean.shape if n_samples == 1 else (n_samples, *mean.shape)
         noise = self._noise(np.broadcast_to(std, shape), as_generator(random_state))
-        return mean + _over_root(noise, weights, axis=mean.ndim)
+        return mean + over_root(noise, weights, axis=mean.ndim)
 
     @within_memory(FEWER_ROWS)
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -519,7 +519,7 @@ class ConditionalLikelihood(MaximumLikelihood):
         return float(np.sum(values)), int(n)
 
 
-def _over_root(
+def over_root(
     values: NDArray[np.float64], weights: NDArray[np.float64] | None, *, axis: int | None = None
 ) -> NDArray[np.float64]:
     """Return values over the roots of weights, one for each row of the last `axis` axes."""
@@ -531,8 +531,8 @@ def _over_root(
 
 
 def _power_of_two(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power of two at or above each size, 1 for 0."""
-    return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1], 0))
+    """Return the power of two at or below each size, 1 for 0."""
+    return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1] - 1, 0))
 
 
 def _plain_floats(values: NDArray) -> NDArray[np.float64]:

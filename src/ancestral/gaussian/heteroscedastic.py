@@ -23,8 +23,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from ancestral._validation import check_integer, check_level, check_number, one_sample_message, warn
-from ancestral.base import ConditionalLikelihood
+from ancestral._validation import (
+    check_integer,
+    check_level,
+    check_number,
+    check_weights,
+    one_sample_message,
+    warn,
+)
+from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
 from ancestral.gaussian import double_double as dd
 from ancestral.gaussian import inference
@@ -33,6 +40,7 @@ from ancestral.gaussian.least_squares import (
     EPS,
     LineStatistics,
     Solution,
+    lengths,
     over_power_of_four,
     refuse_constant_targets,
     refuse_unheld,
@@ -168,7 +176,7 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
             return
         M = scoring.covariance_root(gamma)
         self.n_iter_ = len(self.history_) - 1
-        self._set_mean(mean, mean.inverse_root @ alpha, np.linalg.norm(_back(mean) @ M, axis=1))
+        self._set_mean(mean, mean.inverse_root @ alpha, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
         height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
         self.variance_intercept_ = float(height + unit * np.log(4))
@@ -176,7 +184,7 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
         if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
             self.history_[-1] = held
         self.log_likelihood_ = self.history_[-1]
-        errors = np.sqrt(2.0) * np.linalg.norm(_back(variance), axis=1)
+        errors = np.sqrt(2.0) * lengths(_back(variance).T)
         self.variance_standard_errors_ = _unless_dependent(errors, variance)
 
     def _log_likelihood(self, X: NDArray, y: NDArray, scoring: Scoring, unit: int) -> float:
@@ -199,7 +207,7 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
         p = len(mean.coef)
         std = np.sqrt(variance) if errors is None else errors
         root = np.ldexp(mean.inverse_root, -unit)
-        own = std * np.linalg.norm(np.ldexp(_back(mean), -unit), axis=1)
+        own = std * lengths(np.ldexp(_back(mean), -unit).T)
         self._set_mean(mean, np.zeros(len(root)), own)
         self.intercept_, self.coef_ = float(mean.intercept[0]), mean.coef[:, 0]
         self.inverse_root_ = std * root
@@ -209,9 +217,7 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
         self.variance_standard_errors_ = np.full(1 + p, np.nan)
         self.history_, self.n_iter_, self.log_likelihood_ = [np.inf], 0, np.inf
 
-    def _start(
-        self, X: NDArray, y: NDArray, weights: NDArray | None
-    ) -> tuple[Solution, Solution]:
+    def _start(self, X: NDArray, y: NDArray, weights: NDArray | None) -> tuple[Solution, Solution]:
         """Return least squares of y, and the same with an intercept for the log variance."""
         n, p = X.shape
         least = max(2, p + bool(self.fit_intercept))
@@ -333,10 +339,10 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
     ) -> Interval:
         rows = self._check_inputs(X)
         mean, std = self._predict(rows)
-        noise = inference.over_weights(own_noise * std**2, sample_weight, len(rows))
-        variance = ((self._at_rows(rows) @ self.inverse_root_) ** 2).sum(axis=1) + noise
-        variance[self._broken_aliases(rows).any(axis=1)] = np.nan
-        half = _quantile(level) * np.sqrt(variance)
+        noise = over_root(own_noise * std, check_weights(sample_weight, len(rows)))
+        spread = np.hypot(noise, lengths((self._at_rows(rows) @ self.inverse_root_).T))
+        spread[self._broken_aliases(rows).any(axis=1)] = np.nan
+        half = _quantile(level) * spread
         return mean - half, mean + half
 
     def coefficient_intervals(self, level: float = 0.95) -> Interval:
@@ -394,16 +400,22 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
             f"{self.n_samples_} rows, {self.rank_} independent columns, {self.n_iter_} steps",
         ]
         with_own = ["intercept"] * bool(self.fit_intercept) + names
-        for title, terms, interval, errors in (
-            ("mean", with_own, self.coefficient_intervals(level), self.standard_errors_),
+        for title, terms, values, interval, errors in (
+            (
+                "mean",
+                with_own,
+                np.r_[[self.intercept_] * bool(self.fit_intercept), self.coef_],
+                self.coefficient_intervals(level),
+                self.standard_errors_,
+            ),
             (
                 "log variance",
                 ["intercept", *names],
+                np.r_[self.variance_intercept_, self.variance_coef_],
                 self.variance_intervals(level),
                 self.variance_standard_errors_,
             ),
         ):
-            values = (interval[0] + interval[1]) / 2
             p = inference.p_values(values, errors, np.inf)
             lines += ["", title]
             lines += inference.coefficient_table(terms, values, errors, interval, p, level)
@@ -446,7 +458,7 @@ def _orthonormal(X: Float, found: Solution) -> Float:
 def _height_at_zero(
     found: Solution, values: Float, base: Float | float = 0.0
 ) -> tuple[float, Float]:
-    """Return intercept and coefficients of a line's height at the means, over a base, and slopes."""
+    """Return intercept and coefficients, given the height at the means over a base, and slopes."""
     if not found.centred:
         return 0.0, values
     height, slopes = dd.two_sum(values[:1], np.full(1, base)), values[1:]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ancestral._validation import check_level, check_weights, warn
-from ancestral.base import ConditionalDensity
+from ancestral.base import ConditionalDensity, over_root
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.least_squares import EPS, lengths
 
@@ -149,9 +149,10 @@ class LineInference(Line):
     ) -> Interval:
         rows = self._check_inputs(X)
         mean, _ = self._predict(rows)
-        noise = over_weights(own_noise, sample_weight, len(rows))
+        weights = check_weights(sample_weight, len(rows))
+        own = over_root(np.full(len(rows), own_noise), weights)
         # Lengths, not squares: of weights of any size neither overflows.
-        spread = np.hypot(np.sqrt(noise), lengths(self._whitened(rows).T))
+        spread = np.hypot(own, lengths(self._whitened(rows).T))
         spread[self._broken_aliases(rows).any(axis=1)] = np.nan
         t = t_quantile(level, self.degrees_of_freedom_)
         half = t * (
@@ -231,12 +232,14 @@ class LineInference(Line):
         root = np.sqrt(weights[0]) if weights else np.ones(len(rows))
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
-        self._refuse_other_rows(rows, whitened, residual)
+        self._refuse_other_rows(rows, whitened, residual, float(root.max()))
         found = hc3_standard_errors(whitened, residual, self._coefficient_root)
         found[:, np.isnan(np.atleast_2d(self.standard_errors_)[0])] = np.nan
         return found[0] if mean.ndim == 1 else found
 
-    def _refuse_other_rows(self, X: NDArray, whitened: Float, residual: Float) -> None:
+    def _refuse_other_rows(
+        self, X: NDArray, whitened: Float, residual: Float, largest: float
+    ) -> None:
         """Raise DataError where moments of the rows are not those of the fit, up to rounding."""
         slack = 1e-6 + 1e5 * EPS * self.condition_number_
         gram = whitened.T @ whitened  # the identity, for the rows of fit
@@ -245,14 +248,15 @@ class LineInference(Line):
                 "X or the weights are not those that the model was fitted to: their moments "
                 "differ. Give the rows and weights of fit."
             )
-        seen, noise = (residual**2).mean(axis=0), np.atleast_1d(self.noise_variance_)
+        seen = lengths(residual) / np.sqrt(len(residual))
+        noise = np.sqrt(np.atleast_1d(self.noise_variance_))
         terms = np.abs(self.coef_) @ np.abs(self._features(X)).mean(axis=0)
-        rounding = 1e-12 * (np.abs(self.intercept_) + terms)
-        wrong = np.flatnonzero(np.abs(seen - noise) > slack * noise + rounding**2)
+        rounding = 1e-12 * largest * (np.abs(self.intercept_) + terms)
+        wrong = np.flatnonzero(np.abs(seen - noise) > slack * noise + rounding)
         if len(wrong):
             j = int(wrong[0])
             raise DataError(
-                f"y is not what the model was fitted to: its mean squared residual is "
+                f"y is not what the model was fitted to: its root mean squared residual is "
                 f"{seen[j]:.6g}, that of fit {noise[j]:.6g}. Give the rows of fit, in one order."
             )
 
@@ -297,22 +301,13 @@ def feature_name(model: Any, j: int) -> str:
     return f"column {j}" if names is None else repr(str(names[j]))
 
 
-def over_weights(variance: Any, sample_weight: ArrayLike | None, n_rows: int) -> Any:
-    """Return the variance of each row: infinite for a weight of 0."""
-    weights = check_weights(sample_weight, n_rows)
-    if weights is None:
-        return variance
-    with np.errstate(divide="ignore", over="ignore"):
-        return variance / weights
-
-
 def t_quantile(level: float, degrees_of_freedom: int) -> float:
     """Return the half width, in standard errors, of an interval of this probability."""
     level = check_level(level)
     if degrees_of_freedom < 1:
         raise ModelError(
-            "there are as many coefficients as rows: no degrees of freedom are left to judge "
-            "the noise by. Add rows or drop columns."
+            "there are as many coefficients as rows, or more: no degrees of freedom are left to "
+            "judge the noise by. Add rows or drop columns."
         )
     return float(stats.t.isf((1 - level) / 2, degrees_of_freedom))
 
@@ -335,11 +330,14 @@ def hc3_standard_errors(whitened: Float, residual: Float, root: Float) -> Float:
             f"row {lone[0]} has leverage 1: a coefficient exists for it alone, so that its "
             "residual says nothing and HC3 is not defined. Drop the row or its column."
         )
-    scaled = residual / slack[:, None]
+    scaled, size = residual / slack[:, None], lengths(root.T)
+    unit = root / np.where(size > 0, size, 1.0)[:, None]  # squares neither over- nor underflow
     errors = np.empty((residual.shape[1], len(root)))
     for j, r in enumerate(scaled.T):
-        spread = whitened * r[:, None]
-        errors[j] = np.sqrt(np.einsum("pi,ij,pj->p", root, spread.T @ spread, root))
+        largest = np.abs(r).max() or 1.0
+        spread = whitened * (r / largest)[:, None]
+        square = np.einsum("pi,ij,pj->p", unit, spread.T @ spread, unit)
+        errors[j] = np.sqrt(square) * size * largest
     return errors
 
 
@@ -348,8 +346,10 @@ def hc3_standard_errors(whitened: Float, residual: Float, root: Float) -> Float:
 
 def summary_of_line(model: LineInference, level: float, robust: Any) -> str:
     """Return the table of a linear fit, one block for each target."""
-    low, high = (np.atleast_2d(x) for x in model.coefficient_intervals(level))
     estimates, errors = np.atleast_2d(model._parameters), np.atleast_2d(model.standard_errors_)
+    low = high = np.full(errors.shape, np.nan)
+    if model.degrees_of_freedom_ > 0:
+        low, high = (np.atleast_2d(x) for x in model.coefficient_intervals(level))
     hc3 = None if robust is None else np.atleast_2d(np.asarray(robust, dtype=np.float64))
     if hc3 is not None and hc3.shape != errors.shape:
         raise DataError(

@@ -330,9 +330,9 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     intercept, moved = _intercept(moments, coef, centred=centred)
     sizes = (raw if rounded_features else spread)[:p] / scale
     rms = raw / np.sqrt(moments.total_weight)
-    with np.errstate(over="ignore"):  # `refuse_constant_targets` looks for what overflowed
+    with np.errstate(over="ignore"):  # `refuse_constant_targets`, `refuse_unheld` look for it
         residual = misfit.T @ misfit
-    inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
+        inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -469,9 +469,7 @@ def _condition(R: Float) -> float:
     return float(singular[0] / singular[-1]) if singular[-1] else np.inf
 
 
-def _aliases(
-    R: Float, T: Float, kept: NDArray[np.intp], scale: Float, raw: Float
-) -> Float:
+def _aliases(R: Float, T: Float, kept: NDArray[np.intp], scale: Float, raw: Float) -> Float:
     """Return what makes 0 of the centred features, one column for each dependent feature.
 
     Scaled so that rounding may leave 1 of it at any row of the fit; shape (p, m).
@@ -512,7 +510,7 @@ def lengths(root: Float) -> Float:
 
 def power_of_two(sizes: Float) -> Float:
     """Return the power of two at or above each size, 1 for 0: scaling by it rounds nothing."""
-    return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1], 0))
+    return np.ldexp(1.0, np.where(sizes > 0, np.minimum(np.frexp(sizes)[1], 1023), 0))
 
 
 def _padded(R: Float) -> Float:

@@ -236,12 +236,12 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         else:
             found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
         refuse_constant_targets(found, statistics.moments.mean[p:])
+        refuse_unheld(found)
         self._warn_of_collinear(found.dependent)
         return found
 
     def _set(self, found: Solution, statistics: LineStatistics) -> None:
         """Set the fitted attributes."""
-        refuse_unheld(found)
         n, unit = statistics.count, statistics.exponent
         intercepts = int(found.centred)
         free = n - found.rank - intercepts

@@ -149,7 +149,9 @@ class Rows:
         Powers are formed of x over a power of two, so that none overflows on the way.
         """
         if self.degree == 1:  # a difference loses nothing, and powers need no scale
-            return self._weighted(self._with_ones(dd.two_sum(self.X[part], -self.found.means)), part)
+            return self._weighted(
+                self._with_ones(dd.two_sum(self.X[part], -self.found.means)), part
+            )
         X = np.ldexp(self.X[part], -self.exponents)
         means = self.found.means.reshape(self.degree, X.shape[1])
         columns = []
@@ -255,7 +257,9 @@ def _at_zero(rows: Rows, values: Pair) -> Pair:
         return dd.exact(np.zeros(values.hi.shape[1]))
     slopes = Pair(values.hi[1:], values.lo[1:])
     means = rows.found.means[rows.found.kept] / rows.scale[1:]  # neither under- nor overflows
-    carried = dd.total(dd.multiply(slopes, dd.exact(np.broadcast_to(means[:, None], slopes.hi.shape))))
+    carried = dd.total(
+        dd.multiply(slopes, dd.exact(np.broadcast_to(means[:, None], slopes.hi.shape)))
+    )
     height = Pair(values.hi[0] / rows.scale[0], values.lo[0] / rows.scale[0])
     return dd.subtract(height, carried)
 
