@@ -9,8 +9,10 @@ raises, or is interrupted, leaves the model as it was before.
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +55,9 @@ __all__ = [
     "NotFittedError",
     "unchanged_by_errors",
 ]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Density(DensityMixin, Model):
@@ -206,6 +211,19 @@ class Density(DensityMixin, Model):
         raise ModelError(f"{type(self).__name__} cannot draw given known values exactly.")
 
 
+def not_counts(fit: F) -> F:
+    """Leave `sample_weight` out of a signature, because here it is not what it is elsewhere.
+
+    scikit-learn looks for the name there and takes what it finds for counts: bagging then repeats
+    rows by it, and `check_estimator` asks that a weight of 2 be a row twice. Where the variance
+    depends on x, the fit of precisions is another. Callers give it by name or place all the same.
+    """
+    whole = inspect.signature(fit)
+    rest = [value for name, value in whole.parameters.items() if name != "sample_weight"]
+    fit.__signature__ = whole.replace(parameters=rest)  # type: ignore[attr-defined]
+    return fit
+
+
 class ConditionalDensity(RegressorMixin, Model):
     """A probability density of a real y given a row of X.
 
@@ -215,6 +233,7 @@ class ConditionalDensity(RegressorMixin, Model):
     tag says so, also writes `_log_normal` and `_noise`.
     """
 
+    @not_counts
     @within_memory(FEWER_ROWS)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.

@@ -400,5 +400,5 @@ def test_inputs_that_are_too_small_for_their_coefficients_are_refused() -> None:
         warnings.simplefilter("error")
         tiny = LinearGaussian().fit(X * 1e-300, y)
         assert np.isfinite(tiny.log_density(X * 1e-300, y)).all()
-        with pytest.raises(DataError, match="its coefficient overflows float64. Rescale"):
+        with pytest.raises(DataError, match=r"its coefficient overflows float64\. Rescale"):
             LinearGaussian().fit(X * 1e-312, y)

@@ -380,7 +380,8 @@ def summary_of_line(model: LineInference, level: float, robust: Any) -> str:
             None if hc3 is None else hc3[j],
         )
         lines.append(
-            f"sigma {np.sqrt(sigma[j]):.6g} (divisor n), {std[j]:.6g} (divisor n - p); "
+            f"sigma {np.sqrt(sigma[j]):.6g} (divisor n), "
+            f"{_number(std[j]).replace('nan', '-')} (divisor n - p); "
             f"R^2 {fit[j]:.6f}"
         )
     lines += ["", criteria(model)]

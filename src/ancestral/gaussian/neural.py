@@ -32,8 +32,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral._products import by_rows
 from ancestral._threads import one_thread
-from ancestral._validation import as_generator, check_integer, check_number, one_sample_message
-from ancestral.base import ConditionalDensity
+from ancestral._validation import (
+    FEWER_ROWS,
+    as_generator,
+    check_integer,
+    check_number,
+    one_sample_message,
+    within_memory,
+)
+from ancestral.base import ConditionalDensity, not_counts
 from ancestral.errors import ModelError
 from ancestral.gaussian.least_squares import EPS, lengths, over_power_of_four
 from ancestral.gaussian.neural_training import FLOOR, Training
@@ -133,6 +140,8 @@ class NeuralGaussian(ConditionalDensity):
 
     # ---- fit ----------------------------------------------------------------------------------
 
+    @not_counts
+    @within_memory(FEWER_ROWS)
     def fit(
         self,
         X: ArrayLike,
