@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
+ROWS = 2048  # at once, in cache
 SPLIT = 2.0**27 + 1.0  # cuts 53 bits into 26 and 27
 
 
@@ -115,6 +116,15 @@ def total(a: Pair) -> Pair:
             folded = Pair(*(np.concatenate(pair) for pair in zip(folded, last)))
         a = folded
     return Pair(a.hi[0], a.lo[0])
+
+
+def sizes_of(X: Float, coef: Float) -> Float:
+    """Return |X| |coef|, block by block: no copy of X as large as itself."""
+    found, slopes = np.empty((len(X), *coef.shape[1:])), np.abs(coef)
+    with np.errstate(over="ignore"):
+        for start in range(0, len(X), ROWS):
+            found[start : start + ROWS] = np.abs(X[start : start + ROWS]) @ slopes
+    return found
 
 
 def line_less(

@@ -262,7 +262,7 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
 
     def _log_variance(self, X: NDArray) -> Float:
         h = X @ self.variance_coef_ + self.variance_intercept_
-        sizes = np.abs(X) @ np.abs(self.variance_coef_) + np.abs(self.variance_intercept_)
+        sizes = dd.sizes_of(X, self.variance_coef_) + np.abs(self.variance_intercept_)
         rough = np.isfinite(sizes) & (EPS * (X.shape[1] + 2) * sizes > ROUGH)
         if rough.any():  # terms far above their sum cancel
             slopes, c = self.variance_coef_[:, None], np.array([self.variance_intercept_])
@@ -272,7 +272,7 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
     def _residual(self, X: Float, y: Float, mean: Float, std: Float) -> Float:
         """Return y less its mean, in twice the digits where sums far above sigma cancel."""
         residual = y - mean
-        sizes = np.abs(X) @ np.abs(self.coef_) + abs(self.intercept_) + np.abs(y)
+        sizes = dd.sizes_of(X, self.coef_) + abs(self.intercept_) + np.abs(y)
         rough = EPS * (X.shape[1] + 2) * sizes > ROUGH * std
         if rough.any():
             slopes, b = self.coef_[:, None], np.array([self.intercept_])

@@ -343,9 +343,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         """Return y less its mean, in twice the digits where sums far above sigma cancel."""
         residual = y - mean
         F, slopes = self._features(X), np.atleast_2d(self.coef_)
-        with np.errstate(over="ignore"):
-            sizes = np.abs(F) @ np.abs(slopes).T + np.abs(self.intercept_)  # (n, k)
-        sizes = sizes + np.abs(y).reshape(len(X), -1)
+        sizes = dd.sizes_of(F, slopes.T) + np.abs(self.intercept_)  # (n, k)
+        sizes += np.abs(y).reshape(len(X), -1)
         spread = np.sqrt(self.noise_variance_) if y.ndim == 1 else np.diag(self._noise_root)
         limit = ROUGH / (EPS * (F.shape[1] + 2 * self.degree)) * spread
         rough = (sizes > limit).any(axis=1)
