@@ -385,6 +385,27 @@ def test_few_weighted_rows_are_fitted_as_repeated_ones(fit_intercept: bool) -> N
         assert weighted.noise_variance_ == pytest.approx(squares / 5, rel=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1.0, np.array([1e-8, 1e8, 1.0, 1e4, 1e-4, 1.0])], ids=str)
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_few_rows_say_where_they_determine_nothing(
+    scale: Any, offset: float, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    X, y = (rng.normal(size=(4, 6)) + offset) * scale, rng.normal(size=4)
+    model = quiet_fit(LinearGaussian(), X, y)
+    mixed = np.array([[0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25], [2, -1, 0, 0]]) @ X
+    for line in (model, ancestral.load(model.save(tmp_path / "line"))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            line.predict(np.vstack([X, mixed]))
+        moved = X.copy()
+        moved[2] += rng.normal(size=6) * scale
+        with pytest.warns(AncestralWarning, match="row 2, among 1 of these 4, is no combination"):
+            line.predict(moved)
+    many = quiet_fit(model, *pairs())
+    assert not hasattr(many, "span_")
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 

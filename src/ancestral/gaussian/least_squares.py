@@ -275,6 +275,8 @@ class Solution:
     weight: float  # of all rows together
     is_exact: NDArray[np.bool_]  # (k,), the residual is rounding alone
     moved: Float  # (k, k): what rounding coef and intercept adds to the residual
+    span: Float | None  # (p, r): of the centred rows over `scale`, orthonormal; where they are few
+    scale: Float  # (p,), powers of two near the features' spreads
     aliases: Float  # (p, m): centred features times these are 0, but for rounding of up to 1
     condition: float  # of the centred features, columns scaled to one
     lost: float  # relative error that float64 statistics may leave in a coefficient
@@ -348,6 +350,8 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
         weight=moments.total_weight,
         is_exact=is_exact(residual, coef, rms, spread, moments.total_weight, own=16.0),
         moved=moved,
+        span=None,
+        scale=scale,
         aliases=_aliases(R, T, kept, scale, raw[:p]),
         condition=_condition(R[:r, kept]),
         lost=EPS * float((sizes[kept] @ np.abs(T)).max(initial=0.0)),
@@ -400,6 +404,8 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
         weight=moments.total_weight,
         is_exact=is_exact(residual, coef, rms, spread, moments.total_weight, own=16.0),
         moved=moved,
+        span=V,
+        scale=scale,
         aliases=np.zeros((p, 0)),
         condition=float(singular[0] / singular[-1]) if rank else 1.0,
         lost=0.0,

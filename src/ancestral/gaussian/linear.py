@@ -30,13 +30,14 @@ from ancestral._validation import (
 from ancestral.base import ConditionalLikelihood, FromStatistics
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import double_double as dd
-from ancestral.gaussian.inference import LineInference, feature_name
+from ancestral.gaussian.inference import FAR, LineInference, feature_name
 from ancestral.gaussian.least_squares import (
     EPS,
     SAFE,
     LineStatistics,
     Solution,
     condition_number,
+    lengths,
     over_power_of_four,
     refuse_constant_targets,
     refuse_unheld,
@@ -95,6 +96,9 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     inverse_root_ : ndarray of shape (p, r)
         T, with T T^T the covariance, over sigma^2, of the line's height at the means (first,
         where there is an intercept) and of `coef_`.
+    span_, span_scale_ : ndarray of shape (n_features * degree, rank_) and (n_features * degree,)
+        Only with fewer rows than coefficients: an orthonormal basis of the centred rows of the
+        fit, whose columns are divided by `span_scale_`.
     aliases_ : ndarray of shape (n_features * degree, m)
         For each of m columns that repeat others, what makes 0 of the centred features; scaled so
         that at the rows of the fit rounding leaves 1 at most.
@@ -107,7 +111,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     predictions and likelihood do not depend on that choice where a new row repeats them too. At
     any other row the data do not determine the mean: a warning names the column, and intervals
     are nan. With fewer rows than coefficients the solution of least norm is taken, after a
-    warning; there are no standard errors, and no density where the fit is exact.
+    warning; there are no standard errors, no density where the fit is exact, and a warning at rows
+    that are no combination of those of the fit.
 
     `fit` gives every digit that float64 can hold where the data are fewer than 100,000 numbers or
     their scaled condition number is above 1e5, and 10 or more elsewhere. `partial_fit` and
@@ -290,6 +295,10 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         r_squared = 1 - np.diag(residual) / found.target_spread**2
         self.feature_means_, self.aliases_ = found.means, found.aliases
         self.inverse_root_ = np.ldexp(found.inverse_root, -unit)
+        if found.span is not None:
+            self.span_, self.span_scale_ = found.span, found.scale
+        elif hasattr(self, "span_"):
+            del self.span_, self.span_scale_
         if statistics.targets:
             self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
             self.noise_variance_, self.noise_covariance_ = np.diag(covariance).copy(), covariance
@@ -328,6 +337,23 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         """Identified coefficients, intercepts, and the entries of sigma^2 or Sigma."""
         k = np.size(self.noise_variance_)
         return k * (self.rank_ + bool(self.fit_intercept)) + k * (k + 1) // 2
+
+    def _warn_of_undetermined(self, X: NDArray[np.float64]) -> None:
+        super()._warn_of_undetermined(X)
+        if not hasattr(self, "span_"):
+            return
+        F, means, scale = self._features(X), self.feature_means_, self.span_scale_
+        z = (F - means) / scale
+        left = lengths((z - (z @ self.span_) @ self.span_.T).T)
+        rounding = lengths(((np.abs(F) + np.abs(means)) / scale).T) + F.shape[1]
+        outside = left > FAR * lengths(z.T) + 64 * EPS * rounding
+        if outside.any():
+            warn(
+                f"row {int(np.argmax(outside))}, among {int(outside.sum())} of these {len(X)}, is "
+                f"no combination of the {self.n_samples_} rows of the fit, which are fewer than "
+                "the coefficients: they do not determine the mean there. Drop columns, or fit to "
+                "more rows."
+            )
 
     def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         mean = self._features(X) @ self.coef_.T + self.intercept_
@@ -407,6 +433,10 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         d = self.n_features_in_ * self._checked_degree()
         if not hasattr(self, "aliases_"):  # of a file from before they were kept
             self.aliases_ = np.zeros((d, 0))
+        if hasattr(self, "span_") and (
+            self.span_.ndim != 2 or len(self.span_) != d or self.span_scale_.shape != (d,)
+        ):
+            raise ValueError("a span must have one row per column")
         if self.aliases_.ndim != 2 or len(self.aliases_) != d:
             raise ValueError("aliases must have one row per column")
         k = np.shape(self.noise_variance_)
