@@ -326,6 +326,11 @@ def test_a_constant_that_moves_and_a_power_that_parts_are_broken_too(tmp_path: P
     with pytest.warns(AncestralWarning, match="row 0 breaks .* column 2"):
         low, _ = model.confidence_interval([[1.0, 2.0, 8.0], [1.0, 2.0, 7.0]])
     np.testing.assert_array_equal(np.isnan(low), [True, False])
+    dummies = np.column_stack([1e-6 * np.eye(3)[np.arange(60) % 3], 1e6 * X[:, 0]])
+    model = quiet_fit(LinearGaussian(), dummies, y)
+    with pytest.warns(AncestralWarning, match="row 1 breaks .* column 2 repeated"):
+        low, _ = model.prediction_interval([dummies[5], [0.0, 0.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(np.isnan(low), [False, True])
     bit = np.arange(60)[:, None] % 2.0
     model = quiet_fit(LinearGaussian(degree=2), bit, y)
     with pytest.warns(AncestralWarning, match=r"row 1 breaks .* column 0\^2"):

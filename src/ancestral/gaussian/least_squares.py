@@ -480,12 +480,12 @@ def _aliases(R: Float, T: Float, kept: NDArray[np.intp], scale: Float, raw: Floa
 
     Scaled so that rounding may leave 1 of it at any row of the fit; shape (p, m).
     """
-    p, r = len(scale), len(kept)
+    p = len(scale)
     dependent = np.setdiff1d(np.arange(p), kept)
     found = np.zeros((p, len(dependent)))
     for column, j in enumerate(dependent):
-        made_of = np.zeros(p)
-        made_of[kept] = -(T @ R[:r, j]) * scale[j] / scale[kept]
+        made_of, r = np.zeros(p), int((kept < j).sum())  # of earlier columns
+        made_of[kept[:r]] = -(T[:r, :r] @ R[:r, j]) * scale[j] / scale[kept[:r]]
         made_of[j] = 1.0
         rounding = ROUNDING * (np.abs(made_of) @ raw)
         found[:, column] = made_of / (rounding if rounding > 0 else np.finfo(np.float64).tiny)
