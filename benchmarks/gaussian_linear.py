@@ -16,6 +16,7 @@ from ancestral import LinearGaussian, streaming
 from benchmarks.timing import Row, Timer
 
 SHAPE, TINY = (1_000_000, 50), (300, 3)
+WIDE, AT_MOST = (500, 150), 4  # few rows of many columns; times the peer's
 CHUNK = 50_000
 AIMS = {"LinearRegression.fit": 10, "statsmodels OLS, fit and bse": 30}
 
@@ -35,6 +36,16 @@ def rows(timer: Timer) -> Iterator[Row]:
         note=f"coefficients differ by {gap:.1e} at most",
     )
     yield with_verdict(row)
+    n_wide, d_wide = (60, 20) if timer.tiny else WIDE
+    U, v = data(n_wide, d_wide)
+    row = timer.race(
+        f"fit, {n_wide:,} x {d_wide}",
+        lambda: LinearGaussian().fit(U, v),
+        "LinearRegression.fit",
+        lambda: LinearRegression().fit(U, v),
+    )
+    verdict = "met" if row.ratio <= AT_MOST else "MISSED"
+    yield replace(row, note=f"{row.ratio:.1f} times the peer; aim {AT_MOST} at most: {verdict}")
     if importlib.util.find_spec("statsmodels") is not None:
         import statsmodels.api as sm
 

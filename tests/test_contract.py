@@ -6,6 +6,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
@@ -430,6 +431,244 @@ def test_criteria_agree_with_the_fit_in_any_units(entry: Entry, scales: str) -> 
     assert model.score(X) * n == pytest.approx(best, **near)
     assert model.aic(X) == pytest.approx(2 * k - 2 * best, **near)
     assert model.bic(X) == pytest.approx(k * np.log(n) - 2 * best, **near)
+
+
+# ---- weights of regressions: precisions ------------------------------------------------------
+
+
+CONDITIONAL = of_kind(ConditionalDensity)
+WEIGHTS = np.random.default_rng(8).uniform(0.2, 4.0, size=120)
+
+
+def weighted(entry: Entry, weights: Any = WEIGHTS) -> Any:
+    return entry.make().fit(*entry.data, sample_weight=weights)
+
+
+@CONDITIONAL
+def test_weights_divide_the_variance_of_a_row_of_weight_one(entry: Entry) -> None:
+    """In the density, the standard deviation and the criteria alike."""
+    X, y = entry.data
+    model = weighted(entry)
+    mean, std = model.predict(X, return_std=True)
+    found = model.log_density(X, y, sample_weight=WEIGHTS)
+    wanted = stats.norm(mean, std / np.sqrt(WEIGHTS)).logpdf(y)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        model.predict(X, return_std=True, sample_weight=WEIGHTS)[1], std / np.sqrt(WEIGHTS)
+    )
+    np.testing.assert_array_equal(model.log_density(X, y), model.log_density(X, y, np.ones(120)))
+    if isinstance(model, MaximumLikelihood):
+        assert found.sum() == pytest.approx(model.log_likelihood_, rel=1e-10)
+        k = model.n_parameters_
+        assert model.aic(X, y, sample_weight=WEIGHTS) == pytest.approx(
+            2 * k - 2 * model.log_likelihood_, rel=1e-10
+        )
+        assert model.bic(X, y, sample_weight=WEIGHTS) == pytest.approx(
+            k * np.log(120) - 2 * model.log_likelihood_, rel=1e-10
+        )
+        assert f"AIC {model.aic(X, y, WEIGHTS):.6g}," in model.summary()
+
+
+@CONDITIONAL
+def test_weighted_fits_are_maxima(entry: Entry) -> None:
+    if entry.nudges is None:
+        pytest.skip("not fitted by maximum likelihood")
+    model = weighted(entry)
+    best = model.log_density(*entry.data, WEIGHTS).sum()
+    for other in entry.nudges(model, np.random.default_rng(1)):
+        assert other.log_density(*entry.data, WEIGHTS).sum() <= best + 1e-9 * abs(best)
+
+
+@CONDITIONAL
+@pytest.mark.parametrize("scale", [0.25, 2.0**40, 1e307])
+def test_weights_on_another_scale_leave_everything_but_the_unit(entry: Entry, scale: float) -> None:
+    X, y = entry.data
+    plain, scaled = weighted(entry), weighted(entry, WEIGHTS * scale)
+    tolerance = 1e-9 if isinstance(plain, MaximumLikelihood) else 1e-6  # a training amplifies bits
+    np.testing.assert_allclose(scaled.predict(X), plain.predict(X), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        scaled.log_density(X, y, WEIGHTS * scale),
+        plain.log_density(X, y, WEIGHTS),
+        rtol=tolerance,
+        atol=tolerance,
+    )
+    _, std = scaled.predict(X, return_std=True)
+    np.testing.assert_allclose(
+        std, np.sqrt(scale) * plain.predict(X, return_std=True)[1], rtol=tolerance
+    )
+    assert scaled.score(X, y, WEIGHTS * scale) == pytest.approx(
+        plain.score(X, y, WEIGHTS), abs=tolerance
+    )
+
+
+@CONDITIONAL
+def test_rows_of_weight_zero_are_as_good_as_absent(entry: Entry) -> None:
+    X, y = entry.data
+    some = np.where(np.arange(120) % 3, WEIGHTS, 0.0)
+    kept = some > 0
+    with_zeros = weighted(entry, some)
+    without = entry.make().fit(X[kept], y[kept], sample_weight=some[kept])
+    np.testing.assert_array_equal(with_zeros.predict(X), without.predict(X))
+    found = with_zeros.log_density(X, y, sample_weight=some)
+    assert not found[~kept].any()
+    np.testing.assert_array_equal(found[kept], without.log_density(X[kept], y[kept], some[kept]))
+    if isinstance(without, MaximumLikelihood):
+        assert with_zeros.n_samples_ == kept.sum()
+        assert with_zeros.bic(X, y, some) == without.bic(X[kept], y[kept], some[kept])
+    with pytest.raises(ancestral.AncestralError, match="holds 0 at row 0: its variance is"):
+        with_zeros.sample(X, sample_weight=some)
+
+
+@CONDITIONAL
+def test_weighted_draws_fit_the_weighted_density(entry: Entry) -> None:
+    X, _ = entry.data
+    model = weighted(entry)
+    drawn = model.sample(X, 40, random_state=0, sample_weight=WEIGHTS)
+    assert drawn.shape == (40, 120) and model.sample(X, 1, random_state=0).shape == (120,)
+    mean, std = model.predict(X, return_std=True, sample_weight=WEIGHTS)
+    assert stats.kstest(((drawn - mean) / std).ravel(), stats.norm.cdf).pvalue > FALSE_ALARM
+    with pytest.raises(ancestral.AncestralError, match="n_samples"):
+        model.sample(X, -1)
+
+
+# ---- units of regressions --------------------------------------------------------------------
+
+
+TWO_PI = Decimal("6.28318530717958647692528676655900576839433879875021164194988918461563")
+MIXED = [
+    (1.0, 0.0, 0.0, 1.0),
+    (1e8, 0.0, 0.0, 1.0),
+    (1e8, 1e8, 0.0, 1.0),
+    (1e8, 1e8, 1e8, 1e-3),
+    (1.0, 1e9, 0.0, 1e-5),
+    (1.0, 0.0, 1e9, 1e-5),
+]
+
+
+def in_mixed_units(
+    apart: float, offset: float, target_offset: float, noise: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns whose scales are `apart` and `1 / apart`, offsets in spreads; also their scales."""
+    rng = np.random.default_rng(4)
+    scale = np.array([1 / apart, 1.0, apart])
+    X = (rng.normal(size=(80, 3)) + offset) * scale
+    U = X / scale - offset
+    y = U @ [1.0, -2.0, 0.5] + noise * np.exp(0.4 * U[:, 0]) * rng.normal(size=80)
+    return X, y + target_offset, scale
+
+
+def in_fifty_digits(X: np.ndarray, coef: np.ndarray, intercept: float) -> list[Decimal]:
+    """Return x . coef + intercept of the very numbers that float64 holds."""
+    return [
+        sum((Decimal(a) * Decimal(b) for a, b in zip(row, coef.tolist())), Decimal(intercept))
+        for row in X.tolist()
+    ]
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS[:80]], ids=["plain", "weighted"])
+@pytest.mark.parametrize("units", MIXED, ids=str)
+@pytest.mark.parametrize("make", [ancestral.LinearGaussian, ancestral.HeteroscedasticGaussian])
+def test_lines_are_right_in_any_unit(make: Any, units: Any, weights: Any) -> None:
+    """The density of the model's own parameters in fifty digits, and what is summed from it."""
+    X, y, _ = in_mixed_units(*units)
+    model = make().fit(X, y, sample_weight=weights)
+    with localcontext() as context:
+        context.prec = 50
+        mean = in_fifty_digits(X, model.coef_, model.intercept_)
+        if make is ancestral.LinearGaussian:
+            log_variance = [Decimal(model.noise_variance_).ln()] * 80
+        else:
+            log_variance = in_fifty_digits(X, model.variance_coef_, model.variance_intercept_)
+        log_weights = [Decimal(w).ln() for w in (np.ones(80) if weights is None else weights)]
+        wanted = [
+            -(TWO_PI.ln() + h - w + (Decimal(t) - m) ** 2 * (w - h).exp()) / 2
+            for t, m, h, w in zip(y.tolist(), mean, log_variance, log_weights, strict=True)
+        ]
+    found = model.log_density(X, y, sample_weight=weights)
+    np.testing.assert_allclose(found, np.array(wanted, dtype=float), rtol=1e-12, atol=1e-12)
+    assert found.sum() == pytest.approx(model.log_likelihood_, rel=1e-11)
+    criterion = 2 * model.n_parameters_ - 2 * model.log_likelihood_
+    assert model.aic(X, y, sample_weight=weights) == pytest.approx(criterion, rel=1e-11)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS[:80]], ids=["plain", "weighted"])
+@pytest.mark.parametrize("units", MIXED, ids=str)
+@pytest.mark.parametrize("make", [ancestral.LinearGaussian, ancestral.HeteroscedasticGaussian])
+def test_lines_are_the_same_in_any_unit(make: Any, units: Any, weights: Any) -> None:
+    """As of columns brought to one scale and to zero, which loses no digit of these numbers."""
+    X, y, scale = in_mixed_units(*units)
+    _, offset, target_offset, _ = units
+    model = make().fit(X, y, sample_weight=weights)
+    plain = make().fit(X / scale - offset, y - target_offset, sample_weight=weights)
+    # The numbers themselves are rounded by so many spreads, and by so many deviations of the noise.
+    rounding = 1e-11 + 4e-16 * (offset + target_offset)
+    moved = rounding / units[3]
+    np.testing.assert_allclose(model.coef_ * scale, plain.coef_, rtol=1e-9 + rounding)
+    np.testing.assert_allclose(
+        model.standard_errors_[1:] * scale, plain.standard_errors_[1:], rtol=1e-9 + moved
+    )
+    assert model.log_likelihood_ == pytest.approx(
+        plain.log_likelihood_, rel=1e-9, abs=4 * np.sqrt(80) * moved + 80 * moved**2
+    )
+    if make is ancestral.HeteroscedasticGaussian:
+        np.testing.assert_allclose(
+            model.variance_coef_ * scale, plain.variance_coef_, rtol=1e-6, atol=100 * moved
+        )
+
+
+@of_kind(ancestral.NeuralGaussian)
+@pytest.mark.parametrize("units", MIXED[:4], ids=str)
+def test_networks_are_right_in_any_unit(entry: Entry, units: Any) -> None:
+    """Tanh of fifty digits through the network's own weights."""
+    X, y, _ = in_mixed_units(*units)
+    model = entry.make().fit(X, y)
+    w = model.weights_
+    found = model.log_density(X, y)
+    with localcontext() as context:
+        context.prec = 50
+
+        def affine(rows: list[list[Decimal]], A: np.ndarray, b: np.ndarray) -> list[list[Decimal]]:
+            return [
+                [
+                    sum((Decimal(a) * v for a, v in zip(line, row)), Decimal(c))
+                    for line, c in zip(A.tolist(), b.tolist())
+                ]
+                for row in rows
+            ]
+
+        def tanh(v: Decimal) -> Decimal:
+            return 1 - 2 / ((2 * v).exp() + 1)
+
+        centre, scale = model.input_mean_.tolist(), model.input_scale_.tolist()
+        Z = [
+            [(Decimal(v) - Decimal(c)) / Decimal(s) for v, c, s in zip(row, centre, scale)]
+            for row in X.tolist()
+        ]
+        h = [[tanh(v) for v in r] for r in affine(Z, w["hidden.0.weight"], w["hidden.0.bias"])]
+        out = affine(h, w["head.weight"], w["head.bias"])
+        line = affine(Z, w["line.weight"], np.zeros(2))
+        target_scale = Decimal(model.target_scale_)
+        wanted = []
+        for t, o, d in zip(y.tolist(), out, line, strict=True):
+            r = (Decimal(t) - Decimal(model.target_mean_)) / target_scale - o[0] - d[0]
+            variance = (o[1] + d[1]).exp() + Decimal("1e-3") ** 2
+            wanted.append(-(TWO_PI.ln() + variance.ln() + r * r / variance) / 2 - target_scale.ln())
+    np.testing.assert_allclose(found, np.array(wanted, dtype=float), rtol=1e-9, atol=1e-9)
+
+
+@CONDITIONAL
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+@pytest.mark.filterwarnings("error")
+def test_inputs_whose_squares_have_no_float_do_no_harm(entry: Entry, size: float) -> None:
+    X, y = entry.data
+    if getattr(entry.make(), "degree", 1) > 1:
+        pytest.skip("powers overflow, and are refused")
+    plain, scaled = entry.fit(), entry.make().fit(X * size, y)
+    tolerance = 1e-9 if isinstance(plain, MaximumLikelihood) else 1e-5  # a training amplifies bits
+    np.testing.assert_allclose(
+        scaled.log_density(X * size, y), plain.log_density(X, y), rtol=tolerance, atol=tolerance
+    )
+    assert scaled.score(X * size, y) == pytest.approx(plain.score(X, y), abs=tolerance)
 
 
 # ---- scikit-learn ----------------------------------------------------------------------------

@@ -9,8 +9,10 @@ raises, or is interrupted, leaves the model as it was before.
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +46,7 @@ from ancestral.errors import DataError, ModelError
 
 __all__ = [
     "ConditionalDensity",
+    "ConditionalLikelihood",
     "Density",
     "FromStatistics",
     "GraphDensity",
@@ -52,6 +55,9 @@ __all__ = [
     "NotFittedError",
     "unchanged_by_errors",
 ]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Density(DensityMixin, Model):
@@ -201,47 +207,75 @@ class Density(DensityMixin, Model):
         raise ModelError(f"{type(self).__name__} cannot draw given known values exactly.")
 
 
+def not_counts(fit: F) -> F:
+    """Leave `sample_weight` out of a signature, because here it is not what it is elsewhere.
+
+    scikit-learn looks for the name there and takes what it finds for counts: bagging then repeats
+    rows by it, and `check_estimator` asks that a weight of 2 be a row twice. Where the variance
+    depends on x, the fit of precisions is another. Callers give it by name or place all the same.
+    """
+    whole = inspect.signature(fit)
+    rest = [value for name, value in whole.parameters.items() if name != "sample_weight"]
+    fit.__signature__ = whole.replace(parameters=rest)  # type: ignore[attr-defined]
+    return fit
+
+
 class ConditionalDensity(RegressorMixin, Model):
     """A probability density of a real y given a row of X.
 
-    An author writes `_fit(X, y)`, `_predict(X)` -> (mean, standard deviation) per row.
-    The conditional is normal: y | x ~ N(mean(x), std(x)^2). A model of several targets, whose
-    scikit-learn tag says so, also writes `_log_normal` and `_noise`.
+    An author writes `_fit(X, y, weights)`, `_predict(X)` -> (mean, standard deviation) per row.
+    The conditional is normal: y | x ~ N(mean(x), std(x)^2 / weight), with the weight of a row
+    its precision over that of a row of weight 1. A model of several targets, whose scikit-learn
+    tag says so, also writes `_log_normal` and `_noise`.
     """
 
+    @not_counts
     @within_memory(FEWER_ROWS)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions: a row of weight w has the variance of a row of weight 1 over w, and one of
+            weight 0 is left out. They are not counts: repeat rows to count them twice.
 
         Returns
         -------
         self
         """
+        return self._fit_rows(X, y, sample_weight)
+
+    def _fit_rows(
+        self, X: ArrayLike, y: ArrayLike, weights: Any, *, finite: bool = True, **options: Any
+    ) -> Self:
+        """Check the rows, fit to them, and remember them by a fingerprint."""
         with unchanged_by_errors(self):
             self._seen = None
-            data = self._check_chunk(X, y, reset=True)
-            self._fit(*data)
+            data = self._check_chunk(X, y, weights, reset=True, finite=finite)
+            self._fit(*data, **options)
             self._data_fingerprint = fingerprint(*data)
         return self
 
     @within_memory(FEWER_ROWS)
-    def log_density(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    def log_density(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Return log p(y | x) of each pair, in nats.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+            The rows' precisions, as `fit` takes them; 1 when not given.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Nats.
+            Nats; 0 for a row of weight 0, which says nothing.
 
         Raises
         ------
@@ -250,16 +284,32 @@ class ConditionalDensity(RegressorMixin, Model):
         """
         rows = self._check_inputs(X)
         y = self._check_target(y, len(rows))
+        weights = check_weights(sample_weight, len(rows))
         mean, std = self._predict(rows)
         if y.size != mean.size:
             raise DataError(
                 f"the model has targets of shape {mean.shape[1:]} per row; y has {y.shape[1:]}."
             )
         self._refuse_zero_variance()
-        return self._log_normal(rows, y.reshape(mean.shape) - mean, std)
+        residual = self._residual(rows, y.reshape(mean.shape), mean, std)
+        if weights is None:
+            return self._log_normal(rows, residual, std)
+        # With precision w, sqrt(w) r has the density of a residual of weight 1, but for the change
+        # of units.
+        root = np.sqrt(weights).reshape(-1, *[1] * (mean.ndim - 1))
+        log_p = self._log_normal(rows, residual * root, std)
+        counts = weights > 0
+        log_p[counts] += 0.5 * (mean.size // max(1, len(mean))) * np.log(weights[counts])
+        log_p[~counts] = 0.0
+        return log_p
 
     @within_memory(FEWER_ROWS)
-    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:  # noqa: FBT001, FBT002 - scikit-learn's spelling
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: bool = False,  # noqa: FBT001, FBT002 - scikit-learn's spelling
+        sample_weight: ArrayLike | None = None,
+    ) -> Any:
         """Return the mean of y given each row, and its standard deviation on request.
 
         Parameters
@@ -268,6 +318,9 @@ class ConditionalDensity(RegressorMixin, Model):
         return_std : bool
             True adds the plug-in standard deviation: the sigma(x) that `log_density` uses,
             without the parameters' own uncertainty.
+        sample_weight : array-like of shape (n_samples,), optional
+            The rows' precisions, 1 when not given: they change the standard deviation alone, which
+            is infinite for a weight of 0.
 
         Returns
         -------
@@ -275,25 +328,56 @@ class ConditionalDensity(RegressorMixin, Model):
         std : ndarray of shape (n_samples,)
             Only with `return_std`; in the units of y.
         """
-        mean, std = self._predict(self._check_inputs(X))
-        return (mean, std) if return_std else mean
+        rows = self._check_inputs(X)
+        weights = check_weights(sample_weight, len(rows))
+        mean, std = self._predict(rows)
+        return (mean, over_root(std, weights)) if return_std else mean
 
     @within_memory(FEWER_ROWS)
-    def sample(self, X: ArrayLike, *, random_state: Any = None) -> NDArray[np.float64]:
-        """Draw one y for each row of X.
+    def sample(
+        self,
+        X: ArrayLike,
+        n_samples: int = 1,
+        *,
+        random_state: Any = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
+        """Draw y for each row of X.
 
         Parameters
         ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
+        X : array-like or dataframe of shape (n_rows, n_features)
+        n_samples : int
+            Draws for each row.
         random_state : None, int, RandomState or Generator
+        sample_weight : array-like of shape (n_rows,), optional
+            The rows' precisions, above 0; 1 when not given.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_rows,), or (n_samples, n_rows) unless n_samples is 1
+            In the units of y.
+
+        Raises
+        ------
+        ModelError
+            When the fitted variance is zero.
+        DataError
+            For a weight of 0, whose variance is infinite.
         """
-        mean, std = self._predict(self._check_inputs(X))
+        rows = self._check_inputs(X)
+        n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * len(rows))
+        weights = check_weights(sample_weight, len(rows))
+        if weights is not None and not weights.all():
+            raise DataError(
+                f"sample_weight holds 0 at row {int(np.argmin(weights))}: its variance is "
+                "infinite, and nothing can be drawn. Leave the row out."
+            )
+        mean, std = self._predict(rows)
         self._refuse_zero_variance()
-        return mean + self._noise(std, as_generator(random_state))
+        shape = mean.shape if n_samples == 1 else (n_samples, *mean.shape)
+        noise = self._noise(np.broadcast_to(std, shape), as_generator(random_state))
+        return mean + over_root(noise, weights, axis=mean.ndim)
 
     @within_memory(FEWER_ROWS)
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -316,8 +400,22 @@ class ConditionalDensity(RegressorMixin, Model):
         y = self._check_target(y, len(rows))
         weights = check_weights(sample_weight, len(rows))
         mean, _ = self._predict(rows)
+        # Powers of two change no ratio: squares and sums neither overflow nor vanish.
+        scale = _power_of_two(np.abs(y).max(axis=0, initial=0.0))
+        if weights is not None:
+            weights = weights / _power_of_two(weights.max(initial=0.0))
         with as_ancestral_errors():
-            return float(r2_score(y, mean, sample_weight=weights))
+            return float(r2_score(y / scale, mean / scale, sample_weight=weights))
+
+    def _residual(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        mean: NDArray[np.float64],
+        std: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return y less its mean; a model may find it with more digits than the mean has."""
+        return y - mean
 
     def _log_normal(
         self, X: NDArray[np.float64], residual: NDArray[np.float64], std: NDArray[np.float64]
@@ -330,20 +428,35 @@ class ConditionalDensity(RegressorMixin, Model):
         return rng.normal(size=std.shape) * std
 
     def _check_chunk(
-        self, X: ArrayLike, y: ArrayLike, *, reset: bool, finite: bool = True
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        reset: bool,
+        finite: bool = True,
     ) -> tuple[NDArray[np.float64], ...]:
-        """Return checked inputs and targets; a model with weights takes and returns them too.
+        """Return checked inputs, targets and, where given, weights: of rows of weight above 0.
 
-        `finite=False` leaves NaN and infinity in X to the caller.
+        `finite=False` leaves NaN and infinity in X to the caller, where there are no weights.
         """
         if y is None:
             raise DataError("requires y to be passed, but the target y is None.")
-        rows = _plain_floats(check_table(self, X, reset=reset, finite=finite))
-        return rows, self._check_target(y, len(rows))
+        rows = check_table(self, X, reset=reset, finite=finite or sample_weight is not None)
+        rows = _plain_floats(rows)
+        target = self._check_target(y, len(rows))
+        weights = check_weights(sample_weight, len(rows))
+        if weights is None:
+            return rows, target
+        kept = weights > 0
+        return (rows, target, weights) if kept.all() else (rows[kept], target[kept], weights[kept])
 
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return checked rows to predict at; what the fit left undetermined there is said."""
         self._check_fitted()
-        return _plain_floats(check_table(self, X, reset=False))
+        rows = _plain_floats(check_table(self, X, reset=False))
+        self._warn_of_undetermined(rows)
+        return rows
 
     def _check_target(self, y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
         """Return y as float64 of shape (n_rows,), or (n_rows, n_targets) for several targets."""
@@ -368,11 +481,73 @@ class ConditionalDensity(RegressorMixin, Model):
     def _refuse_zero_variance(self) -> None:
         """Raise ModelError when the fitted variance is zero."""
 
+    def _warn_of_undetermined(self, X: NDArray[np.float64]) -> None:
+        """Warn where the data of the fit do not determine the mean at some of the rows."""
+
     @abstractmethod
-    def _fit(self, X: NDArray, y: NDArray) -> None: ...
+    def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None: ...
 
     @abstractmethod
     def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+
+class ConditionalLikelihood(MaximumLikelihood):
+    """A conditional density at its maximum: the criteria take the rows' precisions too."""
+
+    def aic(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return Akaike's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As `log_density` takes them.
+
+        Returns
+        -------
+        float
+            2 k - 2 log L, with k = `n_parameters_`.
+        """
+        total, _ = self._weighted_log_density(X, y, sample_weight)
+        return float(2 * self.n_parameters_ - 2 * total)
+
+    def bic(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return Schwarz's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As `log_density` takes them.
+
+        Returns
+        -------
+        float
+            k log n - 2 log L, with n the number of rows of weight above 0.
+        """
+        total, n = self._weighted_log_density(X, y, sample_weight)
+        return float(self.n_parameters_ * np.log(n) - 2 * total)
+
+    def _weighted_log_density(self, X: Any, y: Any, sample_weight: Any) -> tuple[float, int]:
+        """Return log L in nats and the number of rows that count."""
+        values = self.log_density(X, y, sample_weight)  # type: ignore[attr-defined]
+        weights = check_weights(sample_weight, len(values))
+        n = len(values) if weights is None else np.count_nonzero(weights)
+        return float(np.sum(values)), int(n)
+
+
+def over_root(
+    values: NDArray[np.float64], weights: NDArray[np.float64] | None, *, axis: int | None = None
+) -> NDArray[np.float64]:
+    """Return values over the roots of weights, one for each row of the last `axis` axes."""
+    if weights is None:
+        return values
+    width = (values.ndim if axis is None else axis) - 1
+    with np.errstate(divide="ignore"):
+        return values / np.sqrt(weights).reshape(-1, *[1] * width)
+
+
+def _power_of_two(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the power of two at or below each size, 1 for 0."""
+    return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1] - 1, 0))
 
 
 def _plain_floats(values: NDArray) -> NDArray[np.float64]:

@@ -115,6 +115,42 @@ def test_scaling_and_moving_do_what_they_should() -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+def test_an_optimiser_finds_the_same_weighted_maximum() -> None:
+    """Weights that vary with x themselves, over five decades."""
+    X, y = pairs()
+    w = np.exp(1.5 * X[:, 1] + np.random.default_rng(3).normal(size=len(y)))
+    y = X @ W + B + (y - X @ W - B) / np.sqrt(w)
+    model = HeteroscedasticGaussian().fit(X, y, sample_weight=w)
+    A = np.column_stack([np.ones(len(X)), X])
+
+    def loss(theta: np.ndarray) -> float:
+        std = np.exp(A @ theta[3:] / 2) / np.sqrt(w)
+        return float(-stats.norm(A @ theta[:3], std).logpdf(y).mean())
+
+    found = optimize.minimize(loss, np.zeros(6), method="BFGS", tol=1e-8)
+    np.testing.assert_allclose(all_parameters(model), found.x, atol=2e-4)
+    assert model.log_likelihood_ == pytest.approx(-found.fun * len(y), abs=1e-5)
+    precision = w / model.predict(X, return_std=True)[1] ** 2
+    errors = np.sqrt(np.diag(np.linalg.inv(A.T @ (precision[:, None] * A))))
+    np.testing.assert_allclose(model.standard_errors_, errors, rtol=1e-9)
+    errors = np.sqrt(np.diag(np.linalg.inv(0.5 * A.T @ A)))
+    np.testing.assert_allclose(model.variance_standard_errors_, errors, rtol=1e-9)
+    low, high = model.prediction_interval(X[:1], sample_weight=w[:1])
+    mean_variance = A[0] @ np.linalg.inv(A.T @ (precision[:, None] * A)) @ A[0]
+    half = stats.norm.isf(0.025) * np.sqrt(1 / precision[0] + mean_variance)
+    np.testing.assert_allclose((high - low) / 2, half, rtol=1e-9)
+
+
+def test_as_many_coefficients_as_rows_leave_no_errors() -> None:
+    X, y = pairs(3)
+    with pytest.warns(AncestralWarning, match="as many coefficients as rows"):
+        model = HeteroscedasticGaussian().fit(X, y)
+    assert np.isnan(model.standard_errors_).all()
+    assert np.isnan(model.confidence_interval(X)).all()
+    refuses_density(model, X, y)
+    assert f"{model.coef_[0]:.6g}" in model.summary()
+
+
 def test_the_mean_may_go_through_the_origin() -> None:
     X, y = pairs()
     model = HeteroscedasticGaussian(fit_intercept=False).fit(X, y - B)

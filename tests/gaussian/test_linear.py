@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from ancestral import LinearGaussian, datasets
-from ancestral.errors import AncestralWarning, ModelError
+import ancestral
+from ancestral import HeteroscedasticGaussian, LinearGaussian, datasets
+from ancestral.errors import AncestralWarning, DataError, ModelError
+from tests.gaussian import exact
 
 sm = pytest.importorskip("statsmodels.api", reason="statsmodels is the oracle here")
 
@@ -202,6 +206,56 @@ def test_a_small_residual_is_not_called_exact() -> None:
     assert model.residual_std_ == pytest.approx(1e-9, rel=0.3)
 
 
+@pytest.mark.parametrize(
+    ("offset", "target_offset"), [(1e9, 0.0), (0.0, 1e9), (1e9, 1e9), (-3e9, 1e6)]
+)
+@pytest.mark.parametrize("n", [60, 30_000])
+def test_noise_far_below_an_offset_is_no_rounding(
+    offset: float, target_offset: float, n: int
+) -> None:
+    """Some 80 units of the last place: sigma is known to a few percent, and nothing is said."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 4)) + offset
+    y = (X - offset) @ [1.0, -2.0, 0.5, 0.1] + target_offset + 1e-5 * rng.normal(size=n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LinearGaussian().fit(X, y)
+    assert model.residual_std_ == pytest.approx(1e-5, rel=5 / np.sqrt(2 * n) + 0.01)
+    assert model.log_density(X, y).sum() == pytest.approx(model.log_likelihood_, rel=1e-10)
+    assert model.aic(X, y) == pytest.approx(12 - 2 * model.log_likelihood_, rel=1e-10)
+    parts = LinearGaussian()
+    for rows in np.array_split(np.arange(n), 5):
+        parts.partial_fit(X[rows], y[rows])
+    assert parts.residual_std_ == pytest.approx(model.residual_std_, rel=1e-6)
+    assert parts.log_density(X, y).sum() == pytest.approx(parts.log_likelihood_, rel=1e-8)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e9])
+@pytest.mark.parametrize("n", [60, 30_000])
+def test_rounding_alone_is_called_exact(offset: float, n: int) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 3)) + offset
+    y = X @ [1.0, 2.0, -0.5] + 3
+    with pytest.warns(AncestralWarning, match=r"exact \(zero residual\): what is left is no more"):
+        model = LinearGaussian().fit(X, y)
+    with pytest.raises(ModelError, match="unbounded"):
+        model.log_density(X, y)
+
+
+def test_the_density_of_a_polynomial_has_the_digits_of_its_powers() -> None:
+    """Terms of 1e5 that add up to 1: in rational arithmetic on the model's own parameters."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-9, -3, size=80)
+    y = np.sin(x) + 1e-3 * rng.normal(size=80)
+    model = LinearGaussian(degree=9).fit(x[:, None], y)
+    parameters = [Fraction(v) for v in [model.intercept_, *model.coef_.tolist()]]
+    rows = zip(exact.design(x[:, None], degree=9), y.tolist())
+    residual = [float(Fraction(t) - sum(a * c for a, c in zip(r, parameters))) for r, t in rows]
+    wanted = stats.norm(0, np.sqrt(model.noise_variance_)).logpdf(residual)
+    np.testing.assert_allclose(model.log_density(x[:, None], y), wanted, rtol=1e-11)
+    assert wanted.sum() == pytest.approx(model.log_likelihood_, rel=1e-11)
+
+
 # ---- columns that repeat others ------------------------------------------------------------------
 
 
@@ -229,6 +283,60 @@ def test_collinear_columns_of_a_dataframe_are_called_by_name() -> None:
         LinearGaussian(degree=3).fit(halves, y)
 
 
+@pytest.mark.parametrize("make", [LinearGaussian, HeteroscedasticGaussian])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_a_row_that_breaks_a_collinearity_is_said_and_has_no_interval(
+    make: Any, offset: float
+) -> None:
+    pd = pytest.importorskip("pandas")
+    X, y = pairs(60, 2)
+    frame = pd.DataFrame({"wall": X[:, 0], "roof": X[:, 1] + offset})
+    frame["surface"] = frame["wall"] + 2 * frame["roof"]
+    with pytest.warns(AncestralWarning, match=r"collinear .*: 'surface'\."):
+        model = make().fit(frame, y)
+    far = 100 * frame[["wall", "roof"]].to_numpy()
+    far = np.column_stack([far, far[:, 0] + 2 * far[:, 1]])
+    broken = frame.iloc[:10].copy()
+    broken.loc[[4, 6], "surface"] += 0.01
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.log_density(frame, y)
+        model.prediction_interval(pd.DataFrame(far, columns=frame.columns))
+    says = "row 4 breaks a collinearity .*'surface' .* at 2 of these 10 rows"
+    for ask in (
+        model.predict,
+        lambda rows: model.predict(rows, return_std=True),
+        lambda rows: model.log_density(rows, y[:10]),
+        lambda rows: model.sample(rows, random_state=0),
+        lambda rows: model.score(rows, y[:10]),
+    ):
+        with pytest.warns(AncestralWarning, match=says):
+            ask(broken)
+    for interval in (model.confidence_interval, model.prediction_interval):
+        with pytest.warns(AncestralWarning, match=says):
+            low, high = interval(broken)
+        np.testing.assert_array_equal(np.flatnonzero(np.isnan(low)), [4, 6])
+        np.testing.assert_array_equal(np.isnan(high), np.isnan(low))
+
+
+def test_a_constant_that_moves_and_a_power_that_parts_are_broken_too(tmp_path: Path) -> None:
+    X, y = pairs(60, 2)
+    constant = np.column_stack([X, np.full(60, 7.0)])
+    model = ancestral.load(quiet_fit(LinearGaussian(), constant, y).save(tmp_path / "line"))
+    with pytest.warns(AncestralWarning, match="row 0 breaks .* column 2"):
+        low, _ = model.confidence_interval([[1.0, 2.0, 8.0], [1.0, 2.0, 7.0]])
+    np.testing.assert_array_equal(np.isnan(low), [True, False])
+    dummies = np.column_stack([1e-6 * np.eye(3)[np.arange(60) % 3], 1e6 * X[:, 0]])
+    model = quiet_fit(LinearGaussian(), dummies, y)
+    with pytest.warns(AncestralWarning, match="row 1 breaks .* column 2 repeated"):
+        low, _ = model.prediction_interval([dummies[5], [0.0, 0.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(np.isnan(low), [False, True])
+    bit = np.arange(60)[:, None] % 2.0
+    model = quiet_fit(LinearGaussian(degree=2), bit, y)
+    with pytest.warns(AncestralWarning, match=r"row 1 breaks .* column 0\^2"):
+        model.predict([[1.0], [0.5]])
+
+
 def test_nearly_collinear_columns_are_kept() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=200)
@@ -241,6 +349,68 @@ def test_nearly_collinear_columns_are_kept() -> None:
     np.testing.assert_allclose(model.standard_errors_, theirs.bse, rtol=1e-6)
 
 
+# ---- fewer rows than coefficients ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_without_rows_to_spare_there_are_no_standard_errors(n: int) -> None:
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(n, 6)), rng.normal(size=(n, 2))
+    for y in (Y[:, 0], Y):
+        with pytest.warns(AncestralWarning, match="exact"):
+            model = LinearGaussian().fit(X, y)
+        assert np.isnan(model.standard_errors_).all() and np.isnan(model.residual_std_).all()
+        for ask in (model.aic, model.bic, model.log_density):
+            with pytest.raises(ModelError, match="unbounded"):
+                ask(X, y)
+        for ask in (model.confidence_interval, model.prediction_interval):
+            with pytest.raises(ModelError, match="no degrees of freedom"):
+                ask(X)
+        assert "nan" not in model.summary() and model.summary().count(" -") >= 7
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_few_weighted_rows_are_fitted_as_repeated_ones(fit_intercept: bool) -> None:
+    """Two of them equal but for y, so that weights count; columns of any unit."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5, 9)), rng.normal(size=5)
+    X[1] = X[0]
+    weights = np.array([1, 2, 3, 1, 1])
+    again = np.repeat(np.arange(5), weights)
+    for scale in (np.ones(9), 10.0 ** rng.uniform(-8, 8, size=9)):
+        weighted = LinearGaussian(fit_intercept)
+        with pytest.warns(AncestralWarning, match="rows cannot determine"):
+            weighted.fit(X * scale, y, sample_weight=weights)
+        repeated = quiet_fit(LinearGaussian(fit_intercept), X[again] * scale, y[again])
+        size = np.abs(repeated.coef_ * scale).max() / scale
+        assert (np.abs(weighted.coef_ - repeated.coef_) <= 1e-9 * size).all()
+        wanted = np.r_[[(y[0] + 2 * y[1]) / 3] * 2, y[2:]]
+        np.testing.assert_allclose(weighted.predict(X * scale), wanted, rtol=1e-9)
+        squares = weights @ (y - wanted) ** 2  # a row of weight 1, of five that count once
+        assert weighted.noise_variance_ == pytest.approx(squares / 5, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, np.array([1e-8, 1e8, 1.0, 1e4, 1e-4, 1.0])], ids=str)
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_few_rows_say_where_they_determine_nothing(
+    scale: Any, offset: float, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    X, y = (rng.normal(size=(4, 6)) + offset) * scale, rng.normal(size=4)
+    model = quiet_fit(LinearGaussian(), X, y)
+    mixed = np.array([[0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25], [2, -1, 0, 0]]) @ X
+    for line in (model, ancestral.load(model.save(tmp_path / "line"))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            line.predict(np.vstack([X, mixed]))
+        moved = X.copy()
+        moved[2] += rng.normal(size=6) * scale
+        with pytest.warns(AncestralWarning, match="row 2, among 1 of these 4, is no combination"):
+            line.predict(moved)
+    many = quiet_fit(model, *pairs())
+    assert not hasattr(many, "span_")
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 
@@ -248,3 +418,13 @@ def test_nearly_collinear_columns_are_kept() -> None:
 def test_degree_must_be_a_count(degree: Any) -> None:
     with pytest.raises(ModelError, match="degree must be an integer, 1 or more"):
         LinearGaussian(degree=degree).fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+
+
+def test_inputs_that_are_too_small_for_their_coefficients_are_refused() -> None:
+    X, y = pairs()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiny = LinearGaussian().fit(X * 1e-300, y)
+        assert np.isfinite(tiny.log_density(X * 1e-300, y)).all()
+        with pytest.raises(DataError, match=r"its coefficient overflows float64\. Rescale"):
+            LinearGaussian().fit(X * 1e-312, y)

@@ -46,7 +46,16 @@ def test_weights_agree_with_statsmodels(fit_intercept: bool) -> None:
     theirs = sm.WLS(y, A, weights=w).fit()
     np.testing.assert_allclose(parameters(model), theirs.params, rtol=1e-9)
     np.testing.assert_allclose(model.standard_errors_, theirs.bse, rtol=1e-9)
-    assert model.residual_std_**2 == pytest.approx(theirs.scale / w.mean(), rel=1e-10)
+    assert model.residual_std_**2 == pytest.approx(theirs.scale, rel=1e-10)
+    assert model.log_likelihood_ == pytest.approx(theirs.llf, rel=1e-12)
+    k = len(theirs.params)  # statsmodels leaves sigma^2 out of its count of parameters
+    assert model.aic(X, y, w) == pytest.approx(theirs.aic + 2, rel=1e-12)
+    assert model.bic(X, y, sample_weight=w) == pytest.approx(theirs.bic + np.log(60), rel=1e-12)
+    assert model.n_parameters_ == k + 1
+    frame = theirs.get_prediction(A, weights=w).summary_frame(alpha=0.1)
+    wanted = frame[["obs_ci_lower", "obs_ci_upper"]].to_numpy().T
+    found = model.prediction_interval(X, level=0.9, sample_weight=w)
+    np.testing.assert_allclose(found, wanted, rtol=1e-8)
     assert model.r_squared_ == pytest.approx(theirs.rsquared, rel=1e-10)
     robust = model.robust_standard_errors(X, y, sample_weight=w)
     np.testing.assert_allclose(robust, theirs.HC3_se, rtol=1e-8)
@@ -54,9 +63,8 @@ def test_weights_agree_with_statsmodels(fit_intercept: bool) -> None:
 
 def test_no_nudge_raises_the_weighted_likelihood() -> None:
     X, y, w = pairs()
-    w /= w.mean()
     model = LinearGaussian().fit(X, y, sample_weight=w)
-    best = w @ model.log_density(X, y)
+    best = model.log_density(X, y, sample_weight=w).sum()
     assert model.log_likelihood_ == pytest.approx(best, rel=1e-12)
     kept = model.coef_.copy(), model.intercept_, model.noise_variance_
     rng = np.random.default_rng(0)
@@ -64,18 +72,104 @@ def test_no_nudge_raises_the_weighted_likelihood() -> None:
         model.coef_ = kept[0] + 0.01 * rng.normal(size=3)
         model.intercept_ = kept[1] + 0.01 * rng.normal()
         model.noise_variance_ = kept[2] * np.exp(0.02 * rng.normal())
-        assert w @ model.log_density(X, y) < best
+        assert model.log_density(X, y, sample_weight=w).sum() < best
 
 
-@pytest.mark.parametrize("scale", [1e-12, 3.7, 1e12, 1e-290])
-def test_only_ratios_of_weights_matter(scale: float) -> None:
+@pytest.mark.parametrize("scale", [1e-12, 3.7, 1e12, 1e-290, 5e307])
+def test_weights_on_another_scale_change_the_variance_of_weight_one_alone(scale: float) -> None:
+    """Also where their sum overflows."""
     X, y, w = pairs()
     plain = LinearGaussian().fit(X, y, sample_weight=w)
     scaled = LinearGaussian().fit(X, y, sample_weight=w * scale)
-    for name in ("coef_", "intercept_", "noise_variance_", "residual_std_", "standard_errors_"):
+    for name in ("coef_", "intercept_", "standard_errors_"):
         np.testing.assert_allclose(getattr(scaled, name), getattr(plain, name), rtol=1e-12)
-    for name in ("inverse_root_", "log_likelihood_", "r_squared_"):
+    for name in ("log_likelihood_", "r_squared_"):
         np.testing.assert_allclose(getattr(scaled, name), getattr(plain, name), rtol=1e-10)
+    assert scaled.noise_variance_ == pytest.approx(scale * plain.noise_variance_, rel=1e-12)
+    np.testing.assert_allclose(
+        scaled.log_density(X, y, w * scale), plain.log_density(X, y, w), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        scaled.prediction_interval(X, sample_weight=w * scale),
+        plain.prediction_interval(X, sample_weight=w),
+        rtol=1e-9,
+    )
+    np.testing.assert_allclose(
+        scaled.robust_standard_errors(X, y, w * scale), plain.robust_standard_errors(X, y, w)
+    )
+
+
+def test_a_variance_that_float64_does_not_hold_is_refused() -> None:
+    X, y, w = pairs()
+    with pytest.raises(DataError, match=r"weight 1 is .*, which float64 does not hold"):
+        LinearGaussian().fit(X, y, sample_weight=w * 1e-308)
+
+
+def test_noise_that_grows_with_x_has_the_likelihood_of_its_density() -> None:
+    """Deviations of 1 + x with weights 1 / (1 + x)^2: -614.3 nats and AIC 1234.5, by hand."""
+    rng = np.random.default_rng(3)
+    x = rng.uniform(0, 10, 200)
+    w = 1 / (x + 1) ** 2
+    y = 2 * x + (x + 1) * rng.normal(size=200)
+    X = x[:, None]
+    model = LinearGaussian().fit(X, y, sample_weight=w)
+    assert model.log_likelihood_ == pytest.approx(-614.3, abs=0.05)
+    by_hand = stats.norm(model.predict(X), np.sqrt(model.noise_variance_ / w)).logpdf(y).sum()
+    assert model.log_likelihood_ == pytest.approx(by_hand, rel=1e-12)
+    assert model.aic(X, y, sample_weight=w) == pytest.approx(1234.5, abs=0.05)
+    assert f"AIC {model.aic(X, y, w):.6g}, BIC {model.bic(X, y, w):.6g}" in model.summary()
+    assert model.noise_variance_ == pytest.approx(1.0, abs=0.3)  # of a row of weight 1
+
+
+def test_intervals_of_new_rows_take_their_weights() -> None:
+    """Where x > 8, 20,000 new targets: 95% to within chance, and far fewer without weights."""
+    rng = np.random.default_rng(3)
+
+    def draw(n: int, low: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        x = rng.uniform(low, 10, n)
+        return x[:, None], 2 * x + (x + 1) * rng.normal(size=n), 1 / (x + 1) ** 2
+
+    X, y, w = draw(20_000, 0.0)
+    model = LinearGaussian().fit(X, y, sample_weight=w)
+    new, target, weights = draw(20_000, 8.0)
+    low, high = model.prediction_interval(new, sample_weight=weights)
+    share = ((low < target) & (target < high)).mean()
+    assert abs(share - 0.95) < 0.01  # 6 standard errors of the share and of sigma
+    low, high = model.prediction_interval(new)
+    assert ((low < target) & (target < high)).mean() < 0.3
+    low, high = model.prediction_interval(new[:2], sample_weight=[1.0, 0.0])
+    assert np.isfinite([low[0], high[0]]).all() and (low[1], high[1]) == (-np.inf, np.inf)
+
+
+def test_several_targets_have_weights_too() -> None:
+    X, Y = several()
+    w = np.random.default_rng(2).uniform(0.1, 5, size=80)
+    model = LinearGaussian().fit(X, Y, sample_weight=w)
+    wanted = [
+        stats.multivariate_normal(mean, model.noise_covariance_ / weight).logpdf(row)
+        for mean, row, weight in zip(model.predict(X), Y, w)
+    ]
+    np.testing.assert_allclose(model.log_density(X, Y, sample_weight=w), wanted, rtol=1e-9)
+    assert model.log_likelihood_ == pytest.approx(np.sum(wanted), rel=1e-12)
+    _, std = model.predict(X, return_std=True, sample_weight=w)
+    np.testing.assert_allclose(std, np.sqrt(np.outer(1 / w, model.noise_variance_)), rtol=1e-12)
+    assert model.sample(X, 4, random_state=0, sample_weight=w).shape == (4, 80, 3)
+    many = model.sample(X[:1], 20_000, random_state=0, sample_weight=w[:1])[:, 0]
+    z = (many - model.predict(X[:1])) @ np.linalg.inv(np.linalg.cholesky(model.noise_covariance_)).T
+    assert stats.kstest((z * np.sqrt(w[0])).ravel(), stats.norm.cdf).pvalue > FALSE_ALARM
+
+
+def test_rows_of_weight_zero_say_nothing() -> None:
+    X, y, w = pairs()
+    w[::3] = 0
+    kept = w > 0
+    model = LinearGaussian().fit(X, y, sample_weight=w)
+    assert (model.log_density(X, y, w)[~kept] == 0).all()
+    assert model.bic(X, y, w) == model.bic(X[kept], y[kept], w[kept])
+    assert model.score(X, y, w) == pytest.approx(model.score(X[kept], y[kept], w[kept]), rel=1e-14)
+    assert np.isinf(model.predict(X, return_std=True, sample_weight=w)[1][~kept]).all()
+    with pytest.raises(DataError, match="sample_weight holds 0 at row 0: its variance is infinite"):
+        model.sample(X, sample_weight=w)
 
 
 def test_equal_weights_are_none_and_zero_weights_are_no_rows() -> None:
@@ -239,7 +333,7 @@ def test_intervals_cover_as_often_as_they_say(weighted: bool) -> None:
     low, high = model.confidence_interval(new)
     assert covers(int(((low < mean) & (mean < high)).sum()), trials, 0.95)
     low, high = model.prediction_interval(new)
-    drawn = mean + rng.normal(size=trials)
+    drawn = mean + np.sqrt(w.mean()) * rng.normal(size=trials)  # of weight 1
     assert covers(int(((low < drawn) & (drawn < high)).sum()), trials, 0.95)
     low, high = model.coefficient_intervals()
     for j, true in enumerate([3.0, *coef]):

@@ -124,6 +124,39 @@ def test_batches_reach_about_the_same() -> None:
     assert model.log_density(test[0], test[1]).mean() > ideal - 0.1
 
 
+def test_weights_of_rows_are_precisions() -> None:
+    """Without hidden layers it is the weighted heteroscedastic line, to its floor and its steps."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(400, 2))
+    w = np.exp(2 * X[:, 1])
+    noise = np.exp(0.5 * X[:, 0] - 1) / np.sqrt(w) * rng.normal(size=400)
+    y = X @ [2.0, 0.1] + noise
+    line = HeteroscedasticGaussian().fit(X, y, sample_weight=w)
+    network = NeuralGaussian(
+        num_layers=0, penalty=0.0, tol=0.0, max_steps=1500, learning_rate=0.02, random_state=0
+    ).fit(X, y, sample_weight=w)
+    found = network.log_density(X, y, sample_weight=w).sum()
+    assert found == pytest.approx(line.log_likelihood_, abs=2e-3)
+    loss = -(network.log_density(X, y, w) + np.log(network.target_scale_)).mean()
+    assert network.loss_ == pytest.approx(loss, rel=1e-10)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-9, 1e9, 1e300])
+def test_targets_of_any_unit_are_learnt_alike(size: float) -> None:
+    """A power of two changes no bit; another factor is rounded, which a training amplifies."""
+    X, y, _, _ = wave(100, seed=1)
+    unit = float(2.0 ** np.round(np.log2(size)))
+    plain, scaled = (
+        NeuralGaussian(max_steps=30, random_state=0).fit(X, target) for target in (y, y * unit)
+    )
+    np.testing.assert_allclose(
+        scaled.log_density(X, y * unit),
+        plain.log_density(X, y) - np.log(unit),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+
+
 # ---- that it repeats -----------------------------------------------------------------------------
 
 

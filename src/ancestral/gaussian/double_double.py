@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
+ROWS = 2048  # at once, in cache
 SPLIT = 2.0**27 + 1.0  # cuts 53 bits into 26 and 27
 
 
@@ -115,6 +116,47 @@ def total(a: Pair) -> Pair:
             folded = Pair(*(np.concatenate(pair) for pair in zip(folded, last)))
         a = folded
     return Pair(a.hi[0], a.lo[0])
+
+
+def sizes_of(X: Float, coef: Float) -> Float:
+    """Return |X| |coef|, block by block: no copy of X as large as itself."""
+    found, slopes = np.empty((len(X), *coef.shape[1:])), np.abs(coef)
+    with np.errstate(over="ignore"):
+        for start in range(0, len(X), ROWS):
+            found[start : start + ROWS] = np.abs(X[start : start + ROWS]) @ slopes
+    return found
+
+
+def line_less(
+    X: Float, coef: Float, intercept: Float, y: Float | None = None, *, degree: int = 1
+) -> Float:
+    """Return [x, x^2, ...] coef + intercept - y, rounded once, shape (n, k).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    coef : ndarray of shape (d * degree, k)
+    intercept : ndarray of shape (k,)
+    y : ndarray of shape (n, k), optional
+    """
+    d, found = X.shape[1], np.empty((len(X), coef.shape[1]))
+    rows = max(1, MOST_TERMS * 16 // max(1, len(coef)))
+    # Powers of x over a power of two: none overflows on the way.
+    size = np.abs(X).max(axis=0, initial=0.0)
+    exponents = np.where(size > 0, np.frexp(size)[1], 0)
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        columns = powers(np.ldexp(X[part].T, -exponents[:, None]), degree)
+        for k in range(coef.shape[1]):
+            at = exact(np.full(len(X[part]), intercept[k]))
+            if y is not None:
+                at = subtract(at, exact(y[part, k]))
+            for power, column in enumerate(columns, start=1):
+                slopes = np.ldexp(coef[(power - 1) * d : power * d, k], power * exponents)
+                terms = multiply(column, exact(np.broadcast_to(slopes[:, None], column.hi.shape)))
+                at = add(at, total(terms))
+            found[part, k] = at.hi + at.lo
+    return found
 
 
 # ---- matrix products ----------------------------------------------------------------------------

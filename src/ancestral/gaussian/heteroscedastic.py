@@ -11,7 +11,8 @@ Maximum likelihood by Fisher scoring. With r_i the residuals and h_i = v . x_i +
 and I_wv = 0, so that mean and variance take their steps side by side: weighted least squares for
 (w, b), least squares of the squared standardised residuals for (v, c). Steps are halved until the
 likelihood does not fall. The columns are made orthonormal first (T of `least_squares`), so that
-I_vv is half the identity.
+I_vv is half the identity. Weights omega are precisions: row i has the variance exp(h_i) / omega_i,
+so that r_i and x_i above come times sqrt(omega_i) where the mean is concerned.
 Symbols: w coef_, b intercept_, v variance_coef_, c variance_intercept_.
 References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3).
 """
@@ -22,23 +23,37 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from ancestral._validation import check_integer, check_level, check_number, one_sample_message, warn
-from ancestral.base import ConditionalDensity, MaximumLikelihood
+from ancestral._validation import (
+    check_integer,
+    check_level,
+    check_number,
+    check_weights,
+    one_sample_message,
+    warn,
+)
+from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
+from ancestral.gaussian import double_double as dd
 from ancestral.gaussian import inference
-from ancestral.gaussian.inference import Interval
+from ancestral.gaussian.inference import Interval, Line
 from ancestral.gaussian.least_squares import (
+    EPS,
     LineStatistics,
     Solution,
+    lengths,
+    over_power_of_four,
     refuse_constant_targets,
+    refuse_unheld,
+    rounded_intercept,
     solve,
 )
 from ancestral.gaussian.scoring import Scoring, Vanishing
 
 Float = NDArray[np.float64]
+ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
-class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
+class HeteroscedasticGaussian(ConditionalLikelihood, Line):
     """Linear regression with normal noise whose log variance is linear too.
 
     Parameters
@@ -59,14 +74,15 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
     variance_coef_ : ndarray of shape (n_features,)
         v, of the log variance: a unit more of x_j multiplies the variance by exp(v_j).
     variance_intercept_ : float
-        c; -inf where the fit is exact.
+        c, with weights of a row of weight 1; -inf where the fit is exact.
     standard_errors_ : ndarray of shape (p,)
         Of the mean's intercept (first, where there is one) and of `coef_`, from Fisher's
         information; nan for a coefficient that the data do not identify.
     variance_standard_errors_ : ndarray of shape (n_features + 1,)
         Of `variance_intercept_` and of `variance_coef_`, likewise.
     log_likelihood_ : float
-        Of the training data at the maximum, in nats; inf where it has no bound.
+        Of the training data, in nats, at the parameters as they are held: the sum of
+        `log_density` of the rows and weights of the fit; inf where it has no bound.
     history_ : list of float
         The log-likelihood before each step and at the end.
     n_iter_ : int
@@ -75,6 +91,9 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
     n_samples_ : int
     rank_ : int
         Features that are linearly independent.
+    column_means_ : ndarray of shape (n_features,)
+    feature_means_, inverse_root_, aliases_ : ndarray
+        As those of `LinearGaussian`, the covariance itself in place of that over sigma^2.
 
     Notes
     -----
@@ -111,63 +130,94 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _fit(self, X: NDArray, y: NDArray) -> None:
+    def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         tol = check_number(self.tol, "tol", minimum=0.0)
-        mean, variance = self._start(X, y)
+        log_weights: Float | float = 0.0
+        root, unit = np.ones(len(X)), 0
+        if weights is not None:
+            weights, unit = over_power_of_four(weights)
+            root, log_weights = np.sqrt(weights), np.log(weights)
+        mean, variance = self._start(X, y, weights)
+        self.aliases_, self.column_means_ = variance.aliases, variance.means
         self.n_samples_, self.rank_ = len(X), mean.rank
         self.n_parameters_ = mean.inverse_root.shape[1] + variance.inverse_root.shape[1]
-        if mean.is_exact[0] or len(X) == mean.inverse_root.shape[1]:
+        free = len(X) - mean.inverse_root.shape[1]
+        if mean.is_exact[0] or not free:
+            why = (
+                "what is left is no more than the rounding of the data, so the variance cannot be "
+                "told from 0"
+                if free
+                else "there are as many coefficients as rows, so variance and standard errors do "
+                "not exist"
+            )
             warn(
-                "the fit is exact (zero residual): the variance is 0, so density, aic, bic and "
-                "sample are refused; the mean's coefficients stand."
+                f"the fit is exact (zero residual): {why}. Density, aic, bic and sample are "
+                "refused; the mean's coefficients stand."
             )
-            self._set_unbounded(mean, 0.0)
+            self._set_unbounded(mean, 0.0, errors=0.0 if free else np.nan)
             return
-        scoring = Scoring(_orthonormal(X, mean), _orthonormal(X, variance), y - mean.target_means)
+        scoring = Scoring(
+            _orthonormal(X, mean) * root[:, None],
+            _orthonormal(X, variance),
+            (y - mean.target_means) * root,
+            log_weights,
+        )
+        start = float(mean.residual[0, 0] / len(X))
         try:
-            alpha, gamma, self.history_ = scoring.run(
-                float(np.log(mean.residual[0, 0] / len(X))), max_iter, tol
-            )
+            alpha, gamma, self.history_ = scoring.run(np.log(start), max_iter, tol)
         except Vanishing as vanishing:
             warn(
                 f"the likelihood is unbounded: the variance at row {vanishing.row} runs to 0 "
                 "while the mean fits that row exactly. Least squares with one variance is kept; "
                 "density, aic, bic and sample are refused. Drop columns or add rows."
             )
-            self._set_unbounded(mean, float(mean.residual[0, 0] / len(X)))
+            self._set_unbounded(mean, float(np.ldexp(start, 2 * unit)), unit=unit)
             return
         M = scoring.covariance_root(gamma)
-        self.n_iter_, self.log_likelihood_ = len(self.history_) - 1, self.history_[-1]
-        self._set_mean(mean, _back(mean) @ alpha, np.linalg.norm(_back(mean) @ M, axis=1))
+        self.n_iter_ = len(self.history_) - 1
+        self._set_mean(mean, mean.inverse_root @ alpha, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
-        values = _back(variance) @ gamma
-        self.variance_coef_, self.variance_intercept_ = values[1:], float(values[0])
-        errors = np.sqrt(2.0) * np.linalg.norm(_back(variance), axis=1)
+        height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
+        self.variance_intercept_ = float(height + unit * np.log(4))
+        held = self._log_likelihood(X, y, scoring, unit)
+        if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
+            self.history_[-1] = held
+        self.log_likelihood_ = self.history_[-1]
+        errors = np.sqrt(2.0) * lengths(_back(variance).T)
         self.variance_standard_errors_ = _unless_dependent(errors, variance)
 
+    def _log_likelihood(self, X: NDArray, y: NDArray, scoring: Scoring, unit: int) -> float:
+        """Return that of the parameters as they are held, for weights over 4^unit."""
+        mean, std = self._predict(X)
+        root = np.exp(0.5 * np.broadcast_to(scoring.log_weights, len(y)) + unit * np.log(2))
+        log_p = self._log_normal(X, self._residual(X, y, mean, std) * root, std) + np.log(root)
+        return float(log_p.sum())
+
     def _set_mean(self, mean: Solution, values: Float, errors: Float) -> None:
-        """Set what belongs to the mean; `values` are those of the centred target."""
-        start = int(mean.centred)
-        self.coef_ = values[start:]
-        self.intercept_ = float(mean.target_means[0] + values[0]) if start else 0.0
+        """Set what belongs to the mean; `values` are the centred target's height, and slopes."""
+        self.intercept_, self.coef_ = _height_at_zero(mean, values, mean.target_means)
         self.standard_errors_ = _unless_dependent(errors, mean)
         self.feature_means_ = mean.means
 
-    def _set_unbounded(self, mean: Solution, variance: float) -> None:
+    def _set_unbounded(
+        self, mean: Solution, variance: float, *, errors: float | None = None, unit: int = 0
+    ) -> None:
         """Set the attributes of a fit that has no density: least squares with one variance."""
-        p, start = len(mean.coef), int(mean.centred)
-        height = mean.intercept[:start] - mean.target_means[:start]
-        errors = np.sqrt(variance) * np.linalg.norm(_back(mean), axis=1)
-        self._set_mean(mean, np.concatenate([height, mean.coef[:, 0]]), errors)
-        self.inverse_root_ = np.sqrt(variance) * mean.inverse_root
+        p = len(mean.coef)
+        std = np.sqrt(variance) if errors is None else errors
+        root = np.ldexp(mean.inverse_root, -unit)
+        own = std * lengths(np.ldexp(_back(mean), -unit).T)
+        self._set_mean(mean, np.zeros(len(root)), own)
+        self.intercept_, self.coef_ = float(mean.intercept[0]), mean.coef[:, 0]
+        self.inverse_root_ = std * root
         self.variance_coef_ = np.zeros(p)
         with np.errstate(divide="ignore"):
             self.variance_intercept_ = float(np.log(variance))
         self.variance_standard_errors_ = np.full(1 + p, np.nan)
         self.history_, self.n_iter_, self.log_likelihood_ = [np.inf], 0, np.inf
 
-    def _start(self, X: NDArray, y: NDArray) -> tuple[Solution, Solution]:
+    def _start(self, X: NDArray, y: NDArray, weights: NDArray | None) -> tuple[Solution, Solution]:
         """Return least squares of y, and the same with an intercept for the log variance."""
         n, p = X.shape
         least = max(2, p + bool(self.fit_intercept))
@@ -176,23 +226,34 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
                 one_sample_message(n, least, f"the mean has {least} coefficients to find")
                 + " Drop columns or add rows."
             )
-        statistics = LineStatistics.of(X, y, None, lambda rows: rows)
-        mean, variance = (
-            solve(statistics, centred=centred, rounded_features=False)
-            for centred in (bool(self.fit_intercept), True)
-        )
+        plain = statistics = LineStatistics.of(X, y, None, self._features)
+        if weights is not None:
+            statistics = LineStatistics.of(X, y, weights, self._features)
+        mean = solve(statistics, centred=bool(self.fit_intercept), rounded_features=False)
+        variance = solve(plain, centred=True, rounded_features=False)
         refuse_constant_targets(mean, statistics.moments.mean[p:])
         dependent = sorted({*mean.dependent, *variance.dependent})
         if dependent:
             warn(
                 "exactly collinear with earlier columns and the intercept: "
-                f"{', '.join(inference.feature_name(self, j) for j in dependent[:8])}"
-                f"{', ...' * (len(dependent) > 8)}. Their coefficients are set to 0; predictions "
-                "and likelihood stand."
+                f"{', '.join(self._column_name(j) for j in dependent[:8])}"
+                f"{', ...' * (len(dependent) > 8)}. Their coefficients are set to 0; the "
+                "likelihood stands, and so do predictions at rows that are collinear too."
             )
+        refuse_unheld(mean)
         return mean, variance
 
     # ---- use --------------------------------------------------------------------------------
+
+    def _features(self, X: NDArray) -> Float:
+        return X
+
+    @property
+    def _centres(self) -> Float:
+        return self.column_means_
+
+    def _column_name(self, j: int) -> str:
+        return inference.feature_name(self, j)
 
     def _predict(self, X: NDArray) -> tuple[Float, Float]:
         mean = X @ self.coef_ + self.intercept_
@@ -200,7 +261,23 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
             return mean, np.exp(0.5 * self._log_variance(X))
 
     def _log_variance(self, X: NDArray) -> Float:
-        return X @ self.variance_coef_ + self.variance_intercept_
+        h = X @ self.variance_coef_ + self.variance_intercept_
+        sizes = dd.sizes_of(X, self.variance_coef_) + np.abs(self.variance_intercept_)
+        rough = np.isfinite(sizes) & (EPS * (X.shape[1] + 2) * sizes > ROUGH)
+        if rough.any():  # terms far above their sum cancel
+            slopes, c = self.variance_coef_[:, None], np.array([self.variance_intercept_])
+            h[rough] = dd.line_less(X[rough], slopes, c)[:, 0]
+        return h
+
+    def _residual(self, X: Float, y: Float, mean: Float, std: Float) -> Float:
+        """Return y less its mean, in twice the digits where sums far above sigma cancel."""
+        residual = y - mean
+        sizes = dd.sizes_of(X, self.coef_) + abs(self.intercept_) + np.abs(y)
+        rough = EPS * (X.shape[1] + 2) * sizes > ROUGH * std
+        if rough.any():
+            slopes, b = self.coef_[:, None], np.array([self.intercept_])
+            residual[rough] = -dd.line_less(X[rough], slopes, b, y[rough, None])[:, 0]
+        return residual
 
     def _log_normal(self, X: Float, residual: Float, std: Float) -> Float:
         log_variance = self._log_variance(X)
@@ -231,7 +308,9 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
         """
         return self._interval(X, level, own_noise=False)
 
-    def prediction_interval(self, X: ArrayLike, level: float = 0.95) -> Interval:
+    def prediction_interval(
+        self, X: ArrayLike, level: float = 0.95, sample_weight: ArrayLike | None = None
+    ) -> Interval:
         """Return an interval for one new y given each row.
 
         Parameters
@@ -239,22 +318,31 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
         X : array-like or dataframe of shape (n_samples, n_features)
         level : float
             Probability, above 0 and below 1, that an interval covers a new y in large samples.
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions of the new y, as `fit` takes them; 1 when not given.
 
         Returns
         -------
         low, high : ndarray of shape (n_samples,)
-            In the units of y: predict(X) -+ z * sqrt(sigma(x)^2 + the mean's own variance).
+            In the units of y: predict(X) -+ z * sqrt(sigma(x)^2 / weight + the mean's own
+            variance). nan, after a warning, where the data do not determine the mean.
         """
-        return self._interval(X, level, own_noise=True)
+        return self._interval(X, level, own_noise=True, sample_weight=sample_weight)
 
-    def _interval(self, X: ArrayLike, level: float, *, own_noise: bool) -> Interval:
+    def _interval(
+        self,
+        X: ArrayLike,
+        level: float,
+        *,
+        own_noise: bool,
+        sample_weight: ArrayLike | None = None,
+    ) -> Interval:
         rows = self._check_inputs(X)
         mean, std = self._predict(rows)
-        columns = rows - self.feature_means_
-        if self.fit_intercept:
-            columns = np.column_stack([np.ones(len(rows)), columns])
-        variance = ((columns @ self.inverse_root_) ** 2).sum(axis=1) + own_noise * std**2
-        half = _quantile(level) * np.sqrt(variance)
+        noise = over_root(own_noise * std, check_weights(sample_weight, len(rows)))
+        spread = np.hypot(noise, lengths((self._at_rows(rows) @ self.inverse_root_).T))
+        spread[self._broken_aliases(rows).any(axis=1)] = np.nan
+        half = _quantile(level) * spread
         return mean - half, mean + half
 
     def coefficient_intervals(self, level: float = 0.95) -> Interval:
@@ -312,16 +400,22 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
             f"{self.n_samples_} rows, {self.rank_} independent columns, {self.n_iter_} steps",
         ]
         with_own = ["intercept"] * bool(self.fit_intercept) + names
-        for title, terms, interval, errors in (
-            ("mean", with_own, self.coefficient_intervals(level), self.standard_errors_),
+        for title, terms, values, interval, errors in (
+            (
+                "mean",
+                with_own,
+                np.r_[[self.intercept_] * bool(self.fit_intercept), self.coef_],
+                self.coefficient_intervals(level),
+                self.standard_errors_,
+            ),
             (
                 "log variance",
                 ["intercept", *names],
+                np.r_[self.variance_intercept_, self.variance_coef_],
                 self.variance_intervals(level),
                 self.variance_standard_errors_,
             ),
         ):
-            values = (interval[0] + interval[1]) / 2
             p = inference.p_values(values, errors, np.inf)
             lines += ["", title]
             lines += inference.coefficient_table(terms, values, errors, interval, p, level)
@@ -329,6 +423,10 @@ class HeteroscedasticGaussian(MaximumLikelihood, ConditionalDensity):
 
     def _check_state(self) -> None:
         d = (self.n_features_in_,)
+        if not hasattr(self, "aliases_"):  # of a file from before they were kept
+            self.aliases_, self.column_means_ = np.zeros((*d, 0)), np.zeros(d)
+        if self.aliases_.ndim != 2 or len(self.aliases_) != d[0] or self.column_means_.shape != d:
+            raise ValueError("aliases must have one row per column")
         if self.coef_.shape != d or self.variance_coef_.shape != d:
             raise ValueError("coefficients must be one per column")
         finite = [*self.coef_, *self.variance_coef_, self.intercept_]
@@ -355,6 +453,18 @@ def _orthonormal(X: Float, found: Solution) -> Float:
     if found.centred:
         columns = np.column_stack([np.ones(len(X)), columns])
     return columns @ found.inverse_root
+
+
+def _height_at_zero(
+    found: Solution, values: Float, base: Float | float = 0.0
+) -> tuple[float, Float]:
+    """Return intercept and coefficients, given the height at the means over a base, and slopes."""
+    if not found.centred:
+        return 0.0, values
+    height, slopes = dd.two_sum(values[:1], np.full(1, base)), values[1:]
+    means = dd.exact(found.means[:, None])
+    intercept, _ = rounded_intercept(height, means, slopes[:, None], 1.0)
+    return float(intercept[0]), slopes
 
 
 def _back(found: Solution) -> Float:

@@ -9,35 +9,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ancestral._validation import check_level
-from ancestral.base import ConditionalDensity
+from ancestral._validation import check_level, check_weights, warn
+from ancestral.base import ConditionalDensity, over_root
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.least_squares import EPS
+from ancestral.gaussian.least_squares import EPS, lengths
 
 Float = NDArray[np.float64]
 Interval = tuple[Float, Float]
+FAR = 1e-10  # of its terms: more than this left of a combination that was 0 in the fit is not 0
 
 
-class LineInference(ConditionalDensity):
-    """A line's intervals, robust standard errors and summary, from what its `fit` learnt.
+class Line(ConditionalDensity):
+    """A mean that is linear in features, some of which may repeat others.
 
     An author also writes `_features(X)` and `_column_name(j)`.
     """
 
     fit_intercept: bool
-    coef_: Float
-    intercept_: Any  # a float, or one per target, as the next three
-    noise_variance_: Any
-    residual_std_: Any
-    r_squared_: Any
-    standard_errors_: Float
     feature_means_: Float
-    inverse_root_: Float
-    log_likelihood_: float
-    condition_number_: float
-    n_samples_: int
-    degrees_of_freedom_: int
-    rank_: int
+    aliases_: Float
 
     @abstractmethod
     def _features(self, X: NDArray) -> Float:
@@ -46,6 +36,57 @@ class LineInference(ConditionalDensity):
     @abstractmethod
     def _column_name(self, j: int) -> str:
         """Return the name of column j of the features."""
+
+    @property
+    def _centres(self) -> Float:
+        """Return what the features are less in `aliases_`, shape (p,)."""
+        return self.feature_means_
+
+    def _broken_aliases(self, X: NDArray) -> NDArray[np.bool_]:
+        """Tell which combinations that were 0 in the fit are not so at rows, shape (n, m)."""
+        if not self.aliases_.shape[1]:
+            return np.zeros((len(X), 0), dtype=bool)
+        F, sizes = self._features(X), np.abs(self.aliases_)
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = F - self._centres
+            left = np.abs(centred @ self.aliases_)
+            rounding = 64 * EPS * ((np.abs(F) + np.abs(self._centres)) @ sizes)
+            return ~(left <= 1 + rounding + FAR * (np.abs(centred) @ sizes))
+
+    def _warn_of_undetermined(self, X: Float) -> None:
+        broken = self._broken_aliases(X)
+        for k in np.flatnonzero(broken.any(axis=0)):
+            # The column that was left out is the last of its combination.
+            name = self._column_name(int(np.flatnonzero(self.aliases_[:, k])[-1]))
+            warn(
+                f"row {int(np.argmax(broken[:, k]))} breaks a collinearity that held in the fit: "
+                f"{name} repeated earlier columns there and is left out, and at "
+                f"{int(broken[:, k].sum())} of these {len(X)} rows it does not. The data do not "
+                "determine the mean there: intervals are nan. Drop the column, or fit to rows in "
+                "which it varies by itself."
+            )
+
+    def _at_rows(self, X: NDArray) -> Float:
+        """Return 1 (with an intercept) and the centred features, shape (n, q)."""
+        A = self._features(X) - self.feature_means_
+        return np.column_stack([np.ones(len(A)), A]) if self.fit_intercept else A
+
+
+class LineInference(Line):
+    """A line's intervals, robust standard errors and summary, from what its `fit` learnt."""
+
+    coef_: Float
+    intercept_: Any  # a float, or one per target, as the next three
+    noise_variance_: Any
+    residual_std_: Any
+    r_squared_: Any
+    standard_errors_: Float
+    inverse_root_: Float
+    log_likelihood_: float
+    condition_number_: float
+    n_samples_: int
+    degrees_of_freedom_: int
+    rank_: int
 
     def confidence_interval(self, X: ArrayLike, level: float = 0.95) -> Interval:
         """Return an interval for the mean of y given each row.
@@ -60,7 +101,9 @@ class LineInference(ConditionalDensity):
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
             In the units of y: predict(X) -+ t * residual_std_ * sqrt(h), with t of n - p degrees
-            of freedom and h the row's leverage. Exact for normal noise of equal variance.
+            of freedom and h the row's leverage. Exact for normal noise whose variance is known up
+            to a factor, as the weights of the fit say. nan, after a warning, where the data do not
+            determine the mean.
 
         Raises
         ------
@@ -69,31 +112,48 @@ class LineInference(ConditionalDensity):
         """
         return self._interval(X, level, own_noise=0.0)
 
-    def prediction_interval(self, X: ArrayLike, level: float = 0.95) -> Interval:
+    def prediction_interval(
+        self, X: ArrayLike, level: float = 0.95, sample_weight: ArrayLike | None = None
+    ) -> Interval:
         """Return an interval for one new y given each row.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
         level : float
-            Probability, above 0 and below 1, that an interval covers a new y (of weight one).
+            Probability, above 0 and below 1, that an interval covers a new y.
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions of the new y, as `fit` takes them; 1 when not given. A weight of 0 has no
+            bounds.
 
         Returns
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            In the units of y: predict(X) -+ t * residual_std_ * sqrt(1 + h).
+            In the units of y: predict(X) -+ t * residual_std_ * sqrt(1 / weight + h). nan, after a
+            warning, where the data do not determine the mean.
 
         Raises
         ------
         ModelError
             For another level, or when there are no degrees of freedom.
         """
-        return self._interval(X, level, own_noise=1.0)
+        return self._interval(X, level, own_noise=1.0, sample_weight=sample_weight)
 
-    def _interval(self, X: ArrayLike, level: float, *, own_noise: float) -> Interval:
+    def _interval(
+        self,
+        X: ArrayLike,
+        level: float,
+        *,
+        own_noise: float,
+        sample_weight: ArrayLike | None = None,
+    ) -> Interval:
         rows = self._check_inputs(X)
         mean, _ = self._predict(rows)
-        spread = np.sqrt(own_noise + (self._whitened(rows) ** 2).sum(axis=1))
+        weights = check_weights(sample_weight, len(rows))
+        own = over_root(np.full(len(rows), own_noise), weights)
+        # Lengths, not squares: of weights of any size neither overflows.
+        spread = np.hypot(own, lengths(self._whitened(rows).T))
+        spread[self._broken_aliases(rows).any(axis=1)] = np.nan
         t = t_quantile(level, self.degrees_of_freedom_)
         half = t * (
             np.outer(spread, self.residual_std_) if mean.ndim == 2 else spread * self.residual_std_
@@ -102,10 +162,7 @@ class LineInference(ConditionalDensity):
 
     def _whitened(self, X: NDArray) -> NDArray[np.float64]:
         """Return rows whose squared lengths are leverages, shape (n, r)."""
-        A = self._features(X) - self.feature_means_
-        if self.fit_intercept:
-            A = np.column_stack([np.ones(len(A)), A])
-        return A @ self.inverse_root_
+        return self._at_rows(X) @ self.inverse_root_
 
     def coefficient_intervals(self, level: float = 0.95) -> Interval:
         """Return an interval for the intercept (first, where there is one) and each coefficient.
@@ -172,15 +229,17 @@ class LineInference(ConditionalDensity):
                 "give the rows of fit."
             )
         mean, _ = self._predict(rows)
-        root = np.sqrt(weights[0] / weights[0].mean()) if weights else np.ones(len(rows))
+        root = np.sqrt(weights[0]) if weights else np.ones(len(rows))
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
-        self._refuse_other_rows(rows, whitened, residual)
+        self._refuse_other_rows(rows, whitened, residual, float(root.max()))
         found = hc3_standard_errors(whitened, residual, self._coefficient_root)
         found[:, np.isnan(np.atleast_2d(self.standard_errors_)[0])] = np.nan
         return found[0] if mean.ndim == 1 else found
 
-    def _refuse_other_rows(self, X: NDArray, whitened: Float, residual: Float) -> None:
+    def _refuse_other_rows(
+        self, X: NDArray, whitened: Float, residual: Float, largest: float
+    ) -> None:
         """Raise DataError where moments of the rows are not those of the fit, up to rounding."""
         slack = 1e-6 + 1e5 * EPS * self.condition_number_
         gram = whitened.T @ whitened  # the identity, for the rows of fit
@@ -189,14 +248,15 @@ class LineInference(ConditionalDensity):
                 "X or the weights are not those that the model was fitted to: their moments "
                 "differ. Give the rows and weights of fit."
             )
-        seen, noise = (residual**2).mean(axis=0), np.atleast_1d(self.noise_variance_)
+        seen = lengths(residual) / np.sqrt(len(residual))
+        noise = np.sqrt(np.atleast_1d(self.noise_variance_))
         terms = np.abs(self.coef_) @ np.abs(self._features(X)).mean(axis=0)
-        rounding = 1e-12 * (np.abs(self.intercept_) + terms)
-        wrong = np.flatnonzero(np.abs(seen - noise) > slack * noise + rounding**2)
+        rounding = 1e-12 * largest * (np.abs(self.intercept_) + terms)
+        wrong = np.flatnonzero(np.abs(seen - noise) > slack * noise + rounding)
         if len(wrong):
             j = int(wrong[0])
             raise DataError(
-                f"y is not what the model was fitted to: its mean squared residual is "
+                f"y is not what the model was fitted to: its root mean squared residual is "
                 f"{seen[j]:.6g}, that of fit {noise[j]:.6g}. Give the rows of fit, in one order."
             )
 
@@ -246,8 +306,8 @@ def t_quantile(level: float, degrees_of_freedom: int) -> float:
     level = check_level(level)
     if degrees_of_freedom < 1:
         raise ModelError(
-            "there are as many coefficients as rows: no degrees of freedom are left to judge "
-            "the noise by. Add rows or drop columns."
+            "there are as many coefficients as rows, or more: no degrees of freedom are left to "
+            "judge the noise by. Add rows or drop columns."
         )
     return float(stats.t.isf((1 - level) / 2, degrees_of_freedom))
 
@@ -270,11 +330,14 @@ def hc3_standard_errors(whitened: Float, residual: Float, root: Float) -> Float:
             f"row {lone[0]} has leverage 1: a coefficient exists for it alone, so that its "
             "residual says nothing and HC3 is not defined. Drop the row or its column."
         )
-    scaled = residual / slack[:, None]
+    scaled, size = residual / slack[:, None], lengths(root.T)
+    unit = root / np.where(size > 0, size, 1.0)[:, None]  # squares neither over- nor underflow
     errors = np.empty((residual.shape[1], len(root)))
     for j, r in enumerate(scaled.T):
-        spread = whitened * r[:, None]
-        errors[j] = np.sqrt(np.einsum("pi,ij,pj->p", root, spread.T @ spread, root))
+        largest = np.abs(r).max() or 1.0
+        spread = whitened * (r / largest)[:, None]
+        square = np.einsum("pi,ij,pj->p", unit, spread.T @ spread, unit)
+        errors[j] = np.sqrt(square) * size * largest
     return errors
 
 
@@ -283,8 +346,10 @@ def hc3_standard_errors(whitened: Float, residual: Float, root: Float) -> Float:
 
 def summary_of_line(model: LineInference, level: float, robust: Any) -> str:
     """Return the table of a linear fit, one block for each target."""
-    low, high = (np.atleast_2d(x) for x in model.coefficient_intervals(level))
     estimates, errors = np.atleast_2d(model._parameters), np.atleast_2d(model.standard_errors_)
+    low = high = np.full(errors.shape, np.nan)
+    if model.degrees_of_freedom_ > 0:
+        low, high = (np.atleast_2d(x) for x in model.coefficient_intervals(level))
     hc3 = None if robust is None else np.atleast_2d(np.asarray(robust, dtype=np.float64))
     if hc3 is not None and hc3.shape != errors.shape:
         raise DataError(
@@ -315,7 +380,8 @@ def summary_of_line(model: LineInference, level: float, robust: Any) -> str:
             None if hc3 is None else hc3[j],
         )
         lines.append(
-            f"sigma {np.sqrt(sigma[j]):.6g} (divisor n), {std[j]:.6g} (divisor n - p); "
+            f"sigma {np.sqrt(sigma[j]):.6g} (divisor n), "
+            f"{_number(std[j]).replace('nan', '-')} (divisor n - p); "
             f"R^2 {fit[j]:.6f}"
         )
     lines += ["", criteria(model)]

@@ -10,7 +10,8 @@ the heteroscedastic one are special cases. Fitted by Adam on all rows at once, t
 
 which is the mode under a normal prior on the weights; it starts from the ridge line with one
 variance. s(x) has a floor, a thousandth of y's standard deviation: without it a network that
-passes through a point has no bound to its likelihood.
+passes through a point has no bound to its likelihood. Weights omega of rows are precisions: row i
+has the variance s(x)^2 / omega_i, and the floor is that of a row of average weight.
 
 Training runs in PyTorch; predictions and densities step the fitted weights in NumPy and float64,
 so that they repeat to the last digits and a saved model needs no PyTorch.
@@ -31,13 +32,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral._products import by_rows
 from ancestral._threads import one_thread
-from ancestral._validation import as_generator, check_integer, check_number, one_sample_message
-from ancestral.base import ConditionalDensity
+from ancestral._validation import (
+    FEWER_ROWS,
+    as_generator,
+    check_integer,
+    check_number,
+    one_sample_message,
+    within_memory,
+)
+from ancestral.base import ConditionalDensity, not_counts
 from ancestral.errors import ModelError
-from ancestral.gaussian.least_squares import EPS
+from ancestral.gaussian.least_squares import EPS, lengths, over_power_of_four
 from ancestral.gaussian.neural_training import FLOOR, Training
 
 Float = NDArray[np.float64]
+ROUGH = 1e-11  # of the least s(x): what rounding may take from a residual
 
 
 class NeuralGaussian(ConditionalDensity):
@@ -74,6 +83,9 @@ class NeuralGaussian(ConditionalDensity):
         By which inputs are standardised.
     target_mean_, target_scale_ : float
         The same of y.
+    noise_scale_ : float
+        `target_scale_` times the root of the mean weight: s(x) of a row of weight 1 over it is
+        what the network gives.
     history_ : list of dict
         "step" and "loss" (the penalised loss in nats per row of the standardised y) before each
         step, or before each pass over the data with `batch_size`.
@@ -128,10 +140,13 @@ class NeuralGaussian(ConditionalDensity):
 
     # ---- fit ----------------------------------------------------------------------------------
 
+    @not_counts
+    @within_memory(FEWER_ROWS)
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 50,
@@ -142,6 +157,9 @@ class NeuralGaussian(ConditionalDensity):
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions: the variance of a row of weight w is s(x)^2 / w. A row of weight 0 is left
+            out. They are not counts: repeat rows to count them twice.
         checkpoint : path-like, optional
             A folder, made if missing: `LSTMAutoregressive.fit` says how a run is resumed from it.
         checkpoint_every : int
@@ -161,13 +179,17 @@ class NeuralGaussian(ConditionalDensity):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        self._given_checkpoint = checkpoint, every
-        try:
-            return super().fit(X, y)
-        finally:
-            del self._given_checkpoint
+        return self._fit_rows(X, y, sample_weight, checkpoint=checkpoint, every=every)
 
-    def _fit(self, X: NDArray, y: NDArray) -> None:
+    def _fit(
+        self,
+        X: NDArray,
+        y: NDArray,
+        weights: NDArray | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 50,
+    ) -> None:
         rng = as_generator(self.random_state)
         settings = self._checked_settings()
         if len(X) < 2:
@@ -176,9 +198,14 @@ class NeuralGaussian(ConditionalDensity):
             )
         self._standardise(X, y)
         Z, t = self._inputs(X), (y - self.target_mean_) / self.target_scale_
-        start = self._start(Z, t, rng)
-        training = Training(self, Z, t, start, settings, rng)
-        self.weights_, self.history_ = training.run(*self._given_checkpoint)
+        precision, self.noise_scale_ = np.ones(len(X)), self.target_scale_
+        if weights is not None:
+            weights, unit = over_power_of_four(weights)
+            precision = weights / weights.mean()
+            self.noise_scale_ *= float(np.ldexp(np.sqrt(weights.mean()), unit))
+        start = self._start(Z, t, precision, rng)
+        training = Training(self, Z, t, precision, start, settings, rng)
+        self.weights_, self.history_ = training.run(checkpoint, every)
         self.loss_ = min(entry["loss"] for entry in self.history_)
 
     def _checked_settings(self) -> dict[str, Any]:
@@ -201,13 +228,14 @@ class NeuralGaussian(ConditionalDensity):
         """Learn the means and scales of inputs and target; a constant input has the scale 1."""
         with np.errstate(over="ignore", invalid="ignore"):
             self.input_mean_ = X[0] + (X - X[0]).mean(axis=0)
-            spread = np.sqrt(((X - self.input_mean_) ** 2).mean(axis=0))
+            spread = lengths(X - self.input_mean_) / math.sqrt(len(X))
             self.target_mean_ = float(y[0] + (y - y[0]).mean())
-            self.target_scale_ = float(np.sqrt(((y - self.target_mean_) ** 2).mean()))
+            deviation = (y - self.target_mean_)[:, None]
+            self.target_scale_ = float(lengths(deviation)[0]) / math.sqrt(len(y))
         if not (np.isfinite(spread).all() and np.isfinite(self.target_scale_)):
             raise ModelError(
-                "X or y overflow when squared: float64 holds squares of spreads up to about "
-                "1e150. Rescale them, for example by dividing by their largest."
+                "X or y spread over more than float64 holds. Rescale them, for example by "
+                "dividing by their largest."
             )
         noise = 16 * EPS * np.abs(self.input_mean_)
         self.input_scale_ = np.where(spread > noise, spread, 1.0)
@@ -220,7 +248,9 @@ class NeuralGaussian(ConditionalDensity):
     def _inputs(self, X: Float) -> Float:
         return (X - self.input_mean_) / self.input_scale_
 
-    def _start(self, Z: Float, t: Float, rng: np.random.Generator) -> dict[str, Float]:
+    def _start(
+        self, Z: Float, t: Float, precision: Float, rng: np.random.Generator
+    ) -> dict[str, Float]:
         """Return random hidden layers that the head ignores yet, and the ridge line."""
         weights: dict[str, Float] = {}
         n_in = Z.shape[1]
@@ -229,13 +259,19 @@ class NeuralGaussian(ConditionalDensity):
             weights[f"hidden.{k}.weight"] = rng.uniform(-bound, bound, (self.hidden_size, n_in))
             weights[f"hidden.{k}.bias"] = rng.uniform(-1, 1, self.hidden_size)
             n_in = self.hidden_size
-        line = np.zeros((2, Z.shape[1]))
-        ridge = np.vstack([Z, math.sqrt(max(self.penalty, 1e-8)) * np.eye(Z.shape[1])])
-        line[0] = np.linalg.lstsq(ridge, np.concatenate([t, np.zeros(Z.shape[1])]), rcond=None)[0]
-        variance = max(float(((t - Z @ line[0]) ** 2).mean()), FLOOR**2)
+        line, root = np.zeros((2, Z.shape[1])), np.sqrt(precision)
+        height = float(np.average(t, weights=precision))
+        centre = np.average(Z, axis=0, weights=precision)
+        shrink = math.sqrt(max(self.penalty, 1e-8)) * np.eye(Z.shape[1])
+        ridge = np.vstack([(Z - centre) * root[:, None], shrink])
+        target = np.concatenate([(t - height) * root, np.zeros(Z.shape[1])])
+        line[0] = np.linalg.lstsq(ridge, target, rcond=None)[0]
+        height -= float(centre @ line[0])
+        residual = (t - height - Z @ line[0]) * root
+        variance = max(float((residual**2).mean()), FLOOR**2)
         if self.num_layers:
             weights["head.weight"] = np.zeros((2, n_in))
-        weights["head.bias"] = np.array([0.0, math.log(variance)])
+        weights["head.bias"] = np.array([height, math.log(variance)])
         weights["line.weight"] = line
         return weights
 
@@ -247,6 +283,17 @@ class NeuralGaussian(ConditionalDensity):
         return sum(value.size for value in self.weights_.values())
 
     def _predict(self, X: NDArray) -> tuple[Float, Float]:
+        height, std = self._standardised(X)
+        return self.target_mean_ + self.target_scale_ * height, self.noise_scale_ * std
+
+    def _residual(self, X: Float, y: Float, mean: Float, std: Float) -> Float:
+        if EPS * abs(self.target_mean_) <= ROUGH * FLOOR * self.noise_scale_:
+            return y - mean
+        height, _ = self._standardised(X)  # which the base takes digits from
+        return (y - self.target_mean_) - self.target_scale_ * height
+
+    def _standardised(self, X: NDArray) -> tuple[Float, Float]:
+        """Return mean and standard deviation of the standardised target."""
         w, Z = self.weights_, self._inputs(X)
         with one_thread():  # and row by row: the same bits in any batch
             out = by_rows(Z, w["line.weight"].T) + w["head.bias"]  # (n, 2)
@@ -255,8 +302,7 @@ class NeuralGaussian(ConditionalDensity):
                 h = np.tanh(by_rows(h, w[f"hidden.{k}.weight"].T) + w[f"hidden.{k}.bias"])
             if "head.weight" in w:
                 out = out + by_rows(h, w["head.weight"].T)
-        std = np.sqrt(np.exp(out[:, 1]) + FLOOR**2)
-        return self.target_mean_ + self.target_scale_ * out[:, 0], self.target_scale_ * std
+        return out[:, 0], np.sqrt(np.exp(out[:, 1]) + FLOOR**2)
 
     def _check_state(self) -> None:
         w, d = self.weights_, self.n_features_in_
@@ -268,10 +314,13 @@ class NeuralGaussian(ConditionalDensity):
             shapes["head.weight"] = (2, sizes[-1])
         if {name: value.shape for name, value in w.items()} != shapes:
             raise ValueError("the weights are not those of a whole network")
-        scales = [*self.input_mean_, *self.input_scale_, self.target_mean_, self.target_scale_]
-        if len(scales) != 2 * d + 2 or not np.isfinite(scales).all():
+        if not hasattr(self, "noise_scale_"):  # of a file from before rows had weights
+            self.noise_scale_ = self.target_scale_
+        scales = [*self.input_mean_, *self.input_scale_, self.target_mean_]
+        scales += [self.target_scale_, self.noise_scale_]
+        if len(scales) != 2 * d + 3 or not np.isfinite(scales).all():
             raise ValueError("means and scales must be finite, one per column")
-        if not (min(self.input_scale_) > 0 and self.target_scale_ > 0):
+        if not min(*self.input_scale_, self.target_scale_, self.noise_scale_) > 0:
             raise ValueError("scales must be above 0")
         if not all(np.isfinite(value).all() for value in w.values()):
             raise ValueError("a weight is not finite")

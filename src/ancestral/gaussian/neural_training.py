@@ -1,6 +1,7 @@
 """How the network behind `NeuralGaussian` is trained: Adam over standardised rows, in PyTorch.
 
 The loss is the mean of -log p(y | x) of the standardised target, in nats, plus the prior's share;
+a row's precision (one on average) divides its variance;
 the rate rises over a short warm-up and falls along half a cosine. Checkpoints and the best weights
 are kept as `ancestral.descent` says.
 """
@@ -44,6 +45,7 @@ class Training(Descent):
         model: NeuralGaussian,
         Z: Float,
         t: Float,
+        precision: Float,
         start: Weights,
         settings: dict[str, Any],
         rng: np.random.Generator,
@@ -52,12 +54,15 @@ class Training(Descent):
         self.model, self.device = model, as_device(model.device)
         # Apple's devices have no float64.
         kind = torch.float32 if self.device.type == "mps" else torch.float64
-        self.Z, self.t = (torch.tensor(a, dtype=kind, device=self.device) for a in (Z, t))
+        self.Z, self.t, self.precision = (
+            torch.tensor(a, dtype=kind, device=self.device) for a in (Z, t, precision)
+        )
         self.weights = {
             name: torch.tensor(value, dtype=kind, device=self.device, requires_grad=True)
             for name, value in start.items()
         }
-        data = hashlib.sha256(Z.tobytes() + t.tobytes()).hexdigest()
+        given = (Z, t) if (precision == 1).all() else (Z, t, precision)
+        data = hashlib.sha256(b"".join(a.tobytes() for a in given)).hexdigest()
         seed = seed_in_words(model.random_state)
         settings = {**settings, "data": data, "random_state": seed}
         super().__init__(self.weights.values(), start, settings, rng)
@@ -98,7 +103,7 @@ class Training(Descent):
             h = torch.tanh(h @ w[f"hidden.{k}.weight"].T + w[f"hidden.{k}.bias"])
         if "head.weight" in w:
             out = out + h @ w["head.weight"].T
-        variance = torch.exp(out[:, 1]) + FLOOR**2
+        variance = (torch.exp(out[:, 1]) + FLOOR**2) / self.precision[rows]
         fit = 0.5 * (math.log(2 * math.pi) + torch.log(variance) + (t - out[:, 0]) ** 2 / variance)
         squares = sum((v**2).sum() for name, v in w.items() if name.endswith("weight"))
         return fit.mean() + 0.5 * self.model.penalty / len(self.Z) * squares

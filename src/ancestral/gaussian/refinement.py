@@ -33,11 +33,20 @@ from scipy.linalg import solve_triangular
 from ancestral._threads import even_parts, in_threads, n_threads
 from ancestral.gaussian import double_double as dd
 from ancestral.gaussian.double_double import Pair
-from ancestral.gaussian.least_squares import BLOCK, EPS, Solution, is_exact, power_of_two
+from ancestral.gaussian.least_squares import (
+    BLOCK,
+    EPS,
+    SMALL,
+    Solution,
+    is_exact,
+    power_of_two,
+    rounded_intercept,
+)
 
 Float = NDArray[np.float64]
 Sum = TypeVar("Sum")
 MOST_STEPS = 40
+BURIED = 1e-8  # of the spread of what they come from: residuals that float64 shows too roughly
 ROWS = 2048  # at once, in cache
 
 
@@ -50,6 +59,7 @@ class Rows:
     X : ndarray of shape (n, d)
     Y : ndarray of shape (n, k)
     weights : ndarray of shape (n,) or None
+        Those that the moments are of.
     degree : int
     found : Solution
         Which columns were kept, and what they are shifted by.
@@ -82,17 +92,42 @@ class Rows:
                 [np.abs(self._columns(part).hi).max(axis=0) for part in _blocks(rows, ROWS)], axis=0
             )
 
+        if self._whole is not None:
+            return power_of_two(np.abs(self._whole.hi).max(axis=0))
         return power_of_two(np.max(self.in_parts(largest), axis=0))
+
+    @cached_property
+    def _whole(self) -> Pair | None:
+        """The columns of all rows, where these are few enough to be kept; shape (n, q)."""
+        few = len(self.X) * self.X.shape[1] * self.degree <= SMALL and len(self.X) <= ROWS
+        return self._columns(slice(0, len(self.X))) if few else None
+
+    @cached_property
+    def _kept_pairs(self) -> tuple[Float, Pair] | None:
+        """What `pairs` gives of all rows at once, where they are kept."""
+        return None if self._whole is None else self._pair(slice(0, len(self.X)), self._whole)
+
+    def is_exact(self, residual: Float, coef: Float, *, own: float) -> NDArray[np.bool_]:
+        """Tell for each target whether the residuals are rounding, as `least_squares` has it."""
+        found = self.found
+        return is_exact(residual, coef, found.rms, found.spread, found.weight, own=own)
 
     def in_parts(self, task: Callable[[slice], Sum]) -> list[Sum]:
         """Return task(part) of parts that make up all rows, in their order."""
-        return in_threads(task, even_parts(len(self.X), n_threads()), self.X.size)
+        n_parts = 1 if self._whole is not None else n_threads()
+        return in_threads(task, even_parts(len(self.X), n_parts), self.X.size)
 
     def pairs(self, rows: slice) -> Iterator[tuple[Float, Pair]]:
         """Yield (A, Y): A scaled and in slices, Y in double-double; (m, 3, q), (m, k)."""
+        if self._kept_pairs is not None:  # few rows are one part
+            yield self._kept_pairs
+            return
         for part in _blocks(rows, ROWS):
-            A, Y = self._columns(part), dd.two_sum(self.Y[part], -self.found.target_means)
-            yield dd.slices(dd.scaled(A, 1 / self.scale), dd.SLICE, 3), self._weighted(Y, part)
+            yield self._pair(part, self._columns(part))
+
+    def _pair(self, part: slice, A: Pair) -> tuple[Float, Pair]:
+        Y = dd.two_sum(self.Y[part], -self.found.target_means)
+        return dd.slices(dd.scaled(A, 1 / self.scale), dd.SLICE, 3), self._weighted(Y, part)
 
     def floats(self, rows: slice) -> Iterator[tuple[Float, Float]]:
         """Yield (A, Y) in float64, not scaled; shapes (m, q) and (m, k)."""
@@ -113,19 +148,31 @@ class Rows:
 
         Powers are formed of x over a power of two, so that none overflows on the way.
         """
-        X = self.X[part] * np.ldexp(1.0, -self.exponents)
+        if self.degree == 1:  # a difference loses nothing, and powers need no scale
+            return self._weighted(
+                self._with_ones(dd.two_sum(self.X[part], -self.found.means)), part
+            )
+        X = np.ldexp(self.X[part], -self.exponents)
         means = self.found.means.reshape(self.degree, X.shape[1])
         columns = []
         for k, power in enumerate(dd.powers(X, self.degree), start=1):
             exponents = k * self.exponents
             shift = dd.exact(np.broadcast_to(np.ldexp(-means[k - 1], -exponents), X.shape))
             centred = dd.two_sum(X, shift.hi) if k == 1 else dd.add(power, shift)
-            columns.append(dd.scaled(Pair(*centred), np.ldexp(1.0, exponents)))
+            columns.append(Pair(*(np.ldexp(half, exponents) for half in centred)))
         hi, lo = (np.hstack(half) for half in zip(*columns))
-        if self.found.centred:
-            hi = np.column_stack([np.ones(len(X)), hi])
-            lo = np.column_stack([np.zeros(len(X)), lo])
-        return self._weighted(Pair(hi[:, self._used], lo[:, self._used]), part)
+        return self._weighted(self._with_ones(Pair(hi, lo)), part)
+
+    def _with_ones(self, columns: Pair) -> Pair:
+        """Return the kept columns, the intercept's first."""
+        if len(self.found.kept) < columns.hi.shape[1]:
+            columns = Pair(*(half[:, self.found.kept] for half in columns))
+        if not self.found.centred:
+            return columns
+        n, p = columns.hi.shape
+        hi, lo = np.ones((n, 1 + p)), np.zeros((n, 1 + p))
+        hi[:, 1:], lo[:, 1:] = columns
+        return Pair(hi, lo)
 
     def _weighted(self, a: Pair, part: slice) -> Pair:
         """Return rows times the roots of their weights."""
@@ -194,8 +241,8 @@ def _sharpened(rows: Rows, T: Float) -> tuple[Float, Float]:
         return gram
 
     gram = reduce(add, rows.in_parts(summed))
+    at_zero = _at_zero(rows, dd.exact(T)).hi
     T = T / rows.scale[:, None]
-    at_zero = _at_zero(rows.found, dd.exact(T)).hi
     try:
         L = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:  # nothing to go by: refine says that it did not converge
@@ -204,36 +251,51 @@ def _sharpened(rows: Rows, T: Float) -> tuple[Float, Float]:
     return sharp[:-1], sharp[-1]
 
 
-def _at_zero(found: Solution, values: Pair) -> Pair:
-    """Return what rows of shape (q, m) for the height at the means and the slopes say of x = 0."""
-    if not found.centred:
+def _at_zero(rows: Rows, values: Pair) -> Pair:
+    """Return what scaled rows of shape (q, m) for height at the means and slopes say of x = 0."""
+    if not rows.found.centred:
         return dd.exact(np.zeros(values.hi.shape[1]))
     slopes = Pair(values.hi[1:], values.lo[1:])
-    means = dd.exact(np.broadcast_to(found.means[found.kept, None], slopes.hi.shape))
-    carried = dd.total(dd.multiply(slopes, means))
-    return dd.subtract(Pair(values.hi[0], values.lo[0]), carried)
+    means = rows.found.means[rows.found.kept] / rows.scale[1:]  # neither under- nor overflows
+    carried = dd.total(
+        dd.multiply(slopes, dd.exact(np.broadcast_to(means[:, None], slopes.hi.shape)))
+    )
+    height = Pair(values.hi[0] / rows.scale[0], values.lo[0] / rows.scale[0])
+    return dd.subtract(height, carried)
 
 
 def _with(rows: Rows, W: Pair, root: tuple[Float, Float], residual: Float) -> Solution:
     """Return the solution with refined coefficients, inverse root and residual."""
-    found = rows.found
-    W = dd.scaled(W, 1 / rows.scale[:, None])
+    found, start = rows.found, int(rows.found.centred)
     coef, inverse_root = np.zeros_like(found.coef), np.zeros_like(found.inverse_root)
-    coef[found.kept] = W.hi[int(found.centred) :]
+    with np.errstate(over="ignore"):  # `refuse_unheld` looks for what overflowed
+        coef[found.kept] = W.hi[start:] / rows.scale[start:, None]
     inverse_root[rows._used] = root[0]
+    intercept = dd.add(dd.exact(found.target_means), _at_zero(rows, W))
+    # What rounding takes from each parameter moves the fitted values.
+    off = Pair(coef[found.kept] * rows.scale[start:, None] - W.hi[start:], -W.lo[start:])
+    taken = off.hi + off.lo
+    if start:
+        carried = (found.means[found.kept] / rows.scale[1:]) @ taken
+        taken = np.vstack([(carried - intercept.lo) * rows.scale[0], taken])
+    by = np.linalg.solve(found.inverse_root[rows._used] * rows.scale[:, None], taken)
     return replace(
         found,
         coef=coef,
-        intercept=dd.add(dd.exact(found.target_means), _at_zero(found, W)).hi,
+        intercept=intercept.hi,
         inverse_root=inverse_root,
         at_zero=root[1],
         residual=residual,
-        is_exact=is_exact(residual, coef, found.rms, found.weight),
+        moved=by.T @ by,
+        is_exact=rows.is_exact(residual, coef, own=0.0),
     )
 
 
 def polish(rows: Rows) -> Solution:
-    """Return the solution after one step in float64: one pass over the rows."""
+    """Return the solution after one step in float64: one pass over the rows.
+
+    Where the residuals are so small that their rounding would show, it is refined instead.
+    """
     found, start = rows.found, int(rows.found.centred)
     W = np.vstack([np.zeros((start, rows.Y.shape[1])), found.coef[found.kept]])
 
@@ -252,11 +314,18 @@ def polish(rows: Rows) -> Solution:
     coef = np.zeros_like(found.coef)
     coef[found.kept] = W[start:]
     residual = products - step.T @ step
-    intercept = found.target_means - found.means @ coef + (W[0] if start else 0.0)
+    if rows.is_exact(residual, coef, own=BURIED / EPS).any():
+        return refine(rows)[0]
+    intercept, moved = found.intercept, found.moved
+    if start:
+        height = dd.two_sum(found.target_means, W[0])
+        means = dd.exact(found.means[:, None])
+        intercept, moved = rounded_intercept(height, means, coef, found.weight)
     return replace(
         found,
         coef=coef,
         intercept=intercept,
         residual=residual,
-        is_exact=is_exact(residual, coef, found.rms, found.weight),
+        moved=moved,
+        is_exact=rows.is_exact(residual, coef, own=4.0),
     )

@@ -1,7 +1,9 @@
 """Fisher scoring of a mean and a log variance, side by side.
 
 `heteroscedastic` gives the equations. The columns are orthonormal here, so that the variance's
-information is half the identity; steps are halved until the likelihood rises.
+information is half the identity; steps are halved until the likelihood rises. Rows of target and
+of the mean's columns come times the root of the row's precision, so that h is the log variance of
+a row of precision 1.
 Symbols: Q, S the columns of mean and log variance; alpha, gamma their weights.
 """
 
@@ -35,6 +37,7 @@ class Scoring:
     Q: Float  # (n, r)
     S: Float  # (n, s)
     y: Float  # (n,)
+    log_weights: Float | float = 0.0  # (n,), of the rows' precisions
 
     def run(
         self, log_variance: float, max_iter: int, tol: float
@@ -62,7 +65,9 @@ class Scoring:
     def log_likelihood(self, alpha: Float, gamma: Float) -> float:
         r, h = self.y - self.Q @ alpha, self.S @ gamma
         with np.errstate(over="ignore"):
-            return float(-0.5 * (len(r) * np.log(2 * np.pi) + h.sum() + (r**2 * np.exp(-h)).sum()))
+            h_own = h - self.log_weights
+            squares = (r**2 * np.exp(-h)).sum()
+            return float(-0.5 * (len(r) * np.log(2 * np.pi) + h_own.sum() + squares))
 
     def step(self, alpha: Float, gamma: Float) -> tuple[tuple[Float, Float], float]:
         """Return the steps of alpha and gamma, and their size in standard errors."""
@@ -90,9 +95,11 @@ class Scoring:
 
     def refuse_vanishing(self, gamma: Float) -> None:
         """Raise Vanishing where the variance of a row has run to zero."""
-        h = self.S @ gamma
+        h = self.S @ gamma - self.log_weights
+        with np.errstate(divide="ignore"):
+            largest = np.max(np.log(np.abs(self.y)) - 0.5 * self.log_weights)
         i = int(np.argmin(h))
-        if 0.5 * h[i] <= np.log(16 * EPS * max(float(np.abs(self.y).max()), 1e-290)):
+        if 0.5 * h[i] <= np.log(16 * EPS) + largest:
             raise Vanishing(i)
 
     def covariance_root(self, gamma: Float) -> Float:
