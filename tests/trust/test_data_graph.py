@@ -16,7 +16,7 @@ from scipy import sparse
 from ancestral import Graph, InnerProductGraph, read_graphs
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.edge_sampling import sample_edges
-from ancestral.graph.inner_product import InnerProducts
+from ancestral.graph.pairs.gather import keep
 from tests.graph.simulated import by_pairs, some_graphs
 from tests.graph.test_inner_product import path_graph
 from tests.trust.guard import accepted, refused, warned
@@ -141,7 +141,7 @@ def test_b53_the_least_overlap_is_enough() -> None:
     graphs = path_graph([0.1, 0.2, 0.3, 0.4], [0, 1, 0, 1])
     model = accepted(lambda: fit(graphs))
     assert np.isfinite([model.slope_, model.intercept_, *model.standard_errors_]).all()
-    gradient = InnerProducts.of(graphs).gradient(model.slope_, model.intercept_)
+    gradient = keep(graphs).gradient(model.slope_, model.intercept_)
     np.testing.assert_allclose(gradient, 0, atol=1e-10)
 
 
@@ -254,7 +254,7 @@ def test_b62_whole_numbers_are_multiplied_as_float64() -> None:
     """2^20 squared is zero in int32."""
     features = np.full((2, 1), 2**20, dtype=np.int32)
     graph = accepted(lambda: Graph(features, [[0, 1], [1, 0]]))
-    np.testing.assert_array_equal(InnerProducts.of([graph]).edges, [2.0**40])
+    np.testing.assert_array_equal(keep([graph]).edges, [2.0**40])
 
 
 # ---- kinds of graphs -----------------------------------------------------------------------------

@@ -343,6 +343,9 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         n = len(self.positions_)
         return float(values.sum()), len(values) * n * (n - 1) // 2
 
+    def _n_pairs_of(self, graphs: Any) -> list[int]:
+        return [E.shape[0] * (E.shape[0] - 1) // 2 for E in as_adjacencies(graphs)]
+
     def _check_state(self) -> None:
         X, errors = self.positions_, self.standard_errors_
         if np.ndim(X) != 2 or np.shape(errors) != np.shape(X) or not X.shape[1]:

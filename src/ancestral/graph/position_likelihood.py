@@ -19,7 +19,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from ancestral.errors import ModelError
-from ancestral.graph.pair_sums import in_threads
+from ancestral.graph.pairs.passes import in_threads
 
 Float = NDArray[np.float64]
 

@@ -263,8 +263,8 @@ def _about_check(check: Any) -> dict[str, Any]:
 
 def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return x_i . x_j of the linked pairs and of the others."""
-    from ancestral.graph.pair_sums import products, some_products
-    from ancestral.graph.pairs import InnerProducts
+    from ancestral.graph.pairs.gather import keep
+    from ancestral.graph.pairs.passes import products, some_products
 
     joined, apart = [np.zeros(0)], [np.zeros(0)]
     for graph in graphs:
@@ -272,7 +272,7 @@ def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.fl
             joined.append(products(graph.features, *graph.edges()))
             apart.append(some_products(graph.features))
             continue
-        found = InnerProducts.of([graph])
+        found = keep([graph])
         joined.append(found.edges)
         apart.append(found.gaps)
     return np.concatenate(joined), np.concatenate(apart)
