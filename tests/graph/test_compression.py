@@ -198,13 +198,31 @@ def test_unlike_graphs_in_a_stream_are_fitted_as_all_at_once() -> None:
     assert_like_visited(model, graphs)
 
 
-def test_a_stream_of_compressed_graphs_too_unlike_is_refused_with_the_right_mend(
+def too_unlike() -> list[Graph]:
+    return [uniform_graph(7_100, 2, 0.5, -6.0), uniform_graph(7_200, 2, 14.0, -8.0, seed=1)]
+
+
+def test_a_stream_of_compressed_graphs_is_compressed_anew_for_their_common_estimate(
     monkeypatch: Any,
 ) -> None:
     monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
-    one, two = uniform_graph(7_100, 2, 0.5, -6.0), uniform_graph(7_200, 2, 14.0, -8.0, seed=1)
-    model = InnerProductGraph().partial_fit([one])
-    with pytest.raises(ModelError, match=r"compressed.*one call of fit, or pass pairs=\"visited\""):
+    graphs = too_unlike()
+    model = InnerProductGraph()
+    for graph in graphs:
+        model.partial_fit([graph])
+    assert_like_visited(model, graphs)
+    assert model.log_likelihood_ == pytest.approx(model.log_density(graphs).sum(), rel=1e-8)
+
+
+def test_a_stream_too_large_to_be_kept_is_refused_with_the_right_mend(monkeypatch: Any) -> None:
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    monkeypatch.setattr(gathering, "SOURCE_BYTES", 1_000)
+    (one, two), near = too_unlike(), uniform_graph(7_200, 2, 0.6, -6.0, seed=2)
+    with pytest.warns(AncestralWarning, match="log_likelihood_ may be off by"):
+        model = InnerProductGraph().partial_fit([one]).partial_fit([near])
+    whole = InnerProductGraph(pairs="visited").fit([one, near])
+    assert model.log_likelihood_ == pytest.approx(whole.log_likelihood_, rel=1e-3)
+    with pytest.raises(ModelError, match=r"compressed.*one call of fit, or pass pairs="):
         model.partial_fit([two])
 
 
@@ -230,17 +248,17 @@ def test_a_stream_whose_parts_have_no_edges_is_fitted(monkeypatch: Any) -> None:
     assert abs(model.slope_ - whole.slope_) < 0.01 * whole.standard_errors_[0]
 
 
-def test_slopes_too_steep_for_the_grid_are_warned_of_or_keep_every_product() -> None:
-    graph = uniform_graph(1_500, 1, 2_000.0, -500.0)
-    with pytest.warns(AncestralWarning, match=r"may be off by .* standard errors.*0\.05 GiB"):
-        rough = InnerProductGraph(pairs="visited").fit(graph)
-    kept = InnerProductGraph().fit(graph)  # few enough pairs to keep them after all
-    assert kept.approximation_error_.max() == 0
-    gap = abs(kept.slope_ - rough.slope_) / kept.standard_errors_[0]
-    assert 0 < gap < rough.approximation_error_[0]
-    steeper = uniform_graph(1_500, 1, 8_000.0, -2_000.0)
-    with pytest.raises(ModelError, match=r"too coarse.*pairs=\"products\".*0\.05 GiB"):
-        InnerProductGraph(pairs="visited", max_iter=60).fit(steeper)
+@pytest.mark.parametrize("steep", [2_000.0, 8_000.0, 1e6])
+def test_no_slope_is_too_steep_for_a_grid(steep: float) -> None:
+    """A grid about the s of even odds is as good as every product."""
+    graph = uniform_graph(1_500, 1, steep, -steep / 4)
+    gridded = InnerProductGraph(pairs="visited").fit(graph)
+    kept = InnerProductGraph(pairs="products").fit(graph)
+    assert gridded.approximation_error_.max() < 1e-5
+    assert gridded.slope_ == pytest.approx(kept.slope_, rel=1e-7)
+    np.testing.assert_allclose(gridded.standard_errors_, kept.standard_errors_, rtol=1e-6)
+    assert gridded.log_likelihood_ == pytest.approx(kept.log_likelihood_, rel=1e-8)
+    assert gridded.log_density(graph)[0] == pytest.approx(kept.log_likelihood_, rel=1e-8)
 
 
 # ---- distinct rows ---------------------------------------------------------------------------
@@ -271,7 +289,7 @@ def test_kinds_all_of_whose_pairs_are_linked_hold_no_gap() -> None:
 def test_gaps_between_many_kinds_take_memory_for_the_links_alone() -> None:
     rng = np.random.default_rng(0)
     rows, counts = rng.normal(size=(1_000, 4)), rng.integers(1, 3, size=1_000)
-    one, two = rng.integers(0, 1_000, size=(2, 500))
+    one, two = np.sort(rng.integers(0, 1_000, size=(2, 500)), axis=0)
     tracemalloc.start()
     gaps = _gaps_between_kinds(rows, counts, one, two)
     peak = tracemalloc.get_traced_memory()[1]

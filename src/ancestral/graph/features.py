@@ -51,11 +51,15 @@ class FeatureRows:
     @classmethod
     def _kept(cls, X: Float, counts: NDArray[np.int64]) -> FeatureRows:
         hashes = _hashes(X)
-        kept = np.unique(hashes)[:MOST_ROWS]
-        some = np.flatnonzero(hashes <= kept[-1])
-        _, first, place = np.unique(hashes[some], return_index=True, return_inverse=True)
-        total = np.bincount(place.reshape(-1), counts[some], minlength=len(first))
-        return cls(X[some[first]], total.astype(np.int64))
+        some = np.arange(len(hashes))
+        if len(hashes) > 4 * MOST_ROWS:  # the smallest hashes, unless they repeat
+            few = np.flatnonzero(hashes <= np.partition(hashes, 2 * MOST_ROWS)[2 * MOST_ROWS])
+            some = few if len(np.unique(hashes[few])) > MOST_ROWS else some
+        order = some[np.argsort(hashes[some], kind="stable")]
+        ranked = hashes[order]
+        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+        total = np.add.reduceat(counts[order], starts)
+        return cls(X[order[starts]][:MOST_ROWS], total[:MOST_ROWS])
 
     def draw(self, n_nodes: int, rng: np.random.Generator) -> Float:
         """Return features of so many nodes, each those of a node of the fit."""
@@ -69,6 +73,7 @@ def _hashes(X: Float) -> NDArray[np.uint64]:
     found = np.full(len(X), _ODD[0])
     for column in X.T:
         found ^= np.ascontiguousarray(column + 0.0).view(np.uint64)  # one zero
-        for shift, odd in ((30, _ODD[1]), (27, _ODD[2]), (31, _ODD[0])):
-            found = (found ^ (found >> np.uint64(shift))) * odd
-    return found
+        found *= _ODD[1]
+        found ^= found >> np.uint64(29)
+    found *= _ODD[2]
+    return found ^ (found >> np.uint64(32))

@@ -52,7 +52,7 @@ from ancestral.graph.graphs import (
 from ancestral.graph.features import FeatureRows
 from ancestral.graph.many_graphs import clustered_covariance, profile_intervals
 from ancestral.graph.pairs.gather import gather, keep
-from ancestral.graph.pairs.sums import TOLERANCE, PairSums, tolerable_error
+from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
 from ancestral.graph.solvers import climb, gradient_ascent, newton
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
                 break
             objective = self._objective(objective.source.gathered((a, b)))
         self.history_, self.slope_, self.intercept_ = history, a, b
-        self.log_likelihood_ = objective.penalised(0.0).log_likelihood(a, b)
+        self.log_likelihood_ = self._likelihood_at(objective.penalised(0.0), a, b)
         self.covariance_ = objective.covariance(a, b)
         self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
         self.approximation_error_ = tolerable_error(objective, a, b)
@@ -306,6 +306,17 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
                 f"max_iter={self.max_iter} iterations ended with a gradient of {last:.2g}: not "
                 'converged, the maximum is elsewhere. Raise max_iter, or use solver="newton".'
             )
+
+    def _likelihood_at(self, statistics: PairSums, a: float, b: float) -> float:
+        """Return l(a, b); warn of what it may be off by, where graphs are no longer held."""
+        loose = statistics.source is None and statistics.doubted(a, b) > RELATIVE
+        if loose:
+            warn(
+                "the graphs of this stream were compressed and too large to be kept: "
+                f"log_likelihood_ may be off by {statistics.doubted(a, b):.1g} of itself. Use "
+                "log_density, graph by graph, or fit all graphs in one call of fit."
+            )
+        return statistics.log_likelihood(a, b, maximised=loose)
 
     def _objective(self, statistics: PairSums) -> PairSums:
         """Return what is maximised: the log-likelihood, less the penalty where there is one."""

@@ -52,7 +52,7 @@ VISITED_PAIRS = 200_000_000
 MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
 NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
 STACKED = 128  # nodes of graphs whose products are taken many graphs at a time
-SOURCE_BYTES = 256 << 20  # of graphs that are kept beside their sums
+SOURCE_BYTES = 256 << 20  # of graphs of several chunks that are kept beside their sums
 WAYS = ("auto", "products", "visited", "compressed", "sampled")
 
 
@@ -143,8 +143,9 @@ def gather(
             near = None if at is None else (at[0], at[1] + offset)
             total = total + _gathered(some, way, near, n_jobs, random_state).shifted(offset)
     settings = (("pairs", pairs), ("by_size", by_size), ("n_jobs", n_jobs))
-    held = pairs != "sampled" and _bytes_of(graphs) <= SOURCE_BYTES
-    return replace(total, source=Graphs(tuple(graphs), settings) if held else None)
+    return replace(
+        total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings)
+    )
 
 
 def _gathered(
