@@ -23,6 +23,7 @@ FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
     (
         "errors",
+        "_missing",
         "_validation",
         "_tables",
         "_threads",
