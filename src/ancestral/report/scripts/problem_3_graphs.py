@@ -26,7 +26,8 @@ def main(path: str | None = None) -> None:
     print("3(c) five new classrooms")
     n_nodes = min(40, int(np.median([graph.n_nodes for graph in graphs])))
     width = graphs[0].features.shape[1]
-    for graph in newton.sample(5, n_nodes=n_nodes, n_features=width, random_state=0):
+    drawn = {"n_nodes": n_nodes, "n_features": width, "features": "uniform"}  # on [-1, 1]
+    for graph in newton.sample(5, **drawn, random_state=0):
         degrees = np.asarray(graph.adjacency).sum(axis=1)
         print(f"     {graph.n_edges} edges, degrees {degrees.min():.0f} to {degrees.max():.0f}")
 
