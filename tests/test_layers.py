@@ -59,7 +59,9 @@ TORCH_FILES = (
     "ancestral.autoregressive.lstm_training",
     "ancestral.gaussian.neural_training",
 )
-NUMBA_FILES = tuple(f"ancestral.graph.{kind}" for kind in ("edge_kernels", "pairs.kernels", "walk_kernels"))
+NUMBA_FILES = tuple(
+    f"ancestral.graph.{kind}" for kind in ("edge_kernels", "pairs.kernels", "walk_kernels")
+)
 # What the bare import must leave alone; model modules may load the first of these only.
 HEAVY = ("sklearn", "torch", "matplotlib", "dask", "numba", "jinja2", "starlette")
 

@@ -390,7 +390,8 @@ class GraphDensity(Model):
     Its observations are whole graphs of differing size, not rows of a table, so scikit-learn's
     estimator checks (all of which pass a 2-D X) do not apply to it.
     An author writes `fit(graphs)`, `log_density(graphs)`, `sample(n_samples, ...)` and, for means
-    over graphs, `_n_pairs_of(graphs)`; `fit` keeps the contract for errors by `unchanged_by_errors`.
+    over graphs, `_n_pairs_of(graphs)`; `fit` keeps the contract for errors by
+    `unchanged_by_errors`.
     """
 
     @abstractmethod

@@ -134,7 +134,6 @@ def test_intervals_of_a_penalised_fit_end_where_its_objective_has_dropped(
 
 
 def test_a_likelihood_without_a_maximum_has_no_intervals() -> None:
-    graphs = classrooms(4)
     with pytest.raises(ModelError, match="separated"):
         InnerProductGraph().fit(SEPARABLE)
     with pytest.raises(ModelError, match="does not drop enough"):

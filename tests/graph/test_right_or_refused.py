@@ -1,4 +1,4 @@
-"""Public numbers of graphs are those over all pairs, whatever was summed in their place, or refused.
+"""Public numbers of graphs are those over all pairs, whatever was summed in their place.
 
 Each entrance is held to dense sums: likelihoods, criteria, held-out scores, intervals, streams.
 """
@@ -320,12 +320,17 @@ def test_kept_features_are_few_and_merge_in_any_order(monkeypatch: Any) -> None:
     for merged in ((one + two) + three, three + (two + one)):
         np.testing.assert_array_equal(merged.rows, whole.rows)
         np.testing.assert_array_equal(merged.counts, whole.counts)
-    kinds = features.FeatureRows.of([Graph(np.eye(3)[rng.integers(0, 3, 900)], np.zeros((900,) * 2))])
+    kinds = features.FeatureRows.of(
+        [Graph(np.eye(3)[rng.integers(0, 3, 900)], np.zeros((900,) * 2))]
+    )
     assert (len(kinds.rows), kinds.counts.sum()) == (3, 900)
 
 
 def test_intervals_of_other_graphs_than_the_fit_s_are_refused() -> None:
-    graphs, others = datasets.classrooms(30, random_state=0), datasets.classrooms(30, random_state=1)
+    graphs, others = (
+        datasets.classrooms(30, random_state=0),
+        datasets.classrooms(30, random_state=1),
+    )
     model = InnerProductGraph().fit(graphs)
     for ask in (model.confidence_intervals, model.clustered_standard_errors):
         for wrong in (others, graphs[:20], graphs * 2):

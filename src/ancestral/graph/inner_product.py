@@ -10,7 +10,8 @@ With s_ij = x_i . x_j, p_ij = sigmoid(a s_ij + b) and sums over all pairs of all
 
 l is concave. Newton's method solves it in a few steps; gradient ascent with the gradient above is
 there to be watched. Standard errors are the roots of the diagonal of I^-1. The sums need the
-features only through the distribution of s: `pairs.gather` finds it by the cheapest of several ways.
+features only through the distribution of s: `pairs.gather` finds it in the cheapest of several
+ways.
 Symbols: a slope_, b intercept_.
 """
 
@@ -39,6 +40,7 @@ from ancestral._validation import (
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.edge_sampling import draw_graph, drawn_shape
+from ancestral.graph.features import FeatureRows
 from ancestral.graph.graphs import (
     DENSE_NODES,
     Graph,
@@ -49,7 +51,6 @@ from ancestral.graph.graphs import (
     say_ignored_loops,
     warn_of_odd_graphs,
 )
-from ancestral.graph.features import FeatureRows
 from ancestral.graph.many_graphs import clustered_covariance, profile_intervals
 from ancestral.graph.pairs.gather import gather, keep
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
@@ -58,10 +59,20 @@ from ancestral.graph.solvers import climb, gradient_ascent, newton
 if TYPE_CHECKING:
     from ancestral.graph.latent_positions import LatentPositionGraph
 
-__all__ = ["Graph", "InnerProductGraph", "PairSums", "as_graphs", "gradient_ascent", "keep", "newton"]
+__all__ = [
+    "Graph",
+    "InnerProductGraph",
+    "PairSums",
+    "as_graphs",
+    "gradient_ascent",
+    "keep",
+    "newton",
+]
 
 ROUNDS = 3  # of gathering sums anew, for the estimates that the last ones gave
-SAME = 1e-4  # standard errors from the maximum, and relative to the likelihood: the fit's own graphs
+SAME = (
+    1e-4  # standard errors from the maximum, and relative to the likelihood: the fit's own graphs
+)
 UNIFORM = "uniform"
 
 
@@ -249,9 +260,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     def _statistics(self, graphs: Sequence[Graph]) -> PairSums:  # type: ignore[override]
         return replace(self._gathered(graphs), features=FeatureRows.of(graphs))
 
-    def _gathered(
-        self, graphs: Sequence[Graph], at: tuple[float, float] | None = None
-    ) -> PairSums:
+    def _gathered(self, graphs: Sequence[Graph], at: tuple[float, float] | None = None) -> PairSums:
         """Return the sums over pairs of graphs, which hold at (a, b) or near their maximum."""
         if self.offset not in (None, "log_nodes"):
             raise ModelError(f'offset must be None or "log_nodes"; got {self.offset!r}.')
@@ -543,11 +552,16 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         finite = np.isfinite([self.slope_, self.intercept_, *self.standard_errors_]).all()
         if not finite or np.shape(self.standard_errors_) != (2,):
             raise ValueError("slope, intercept and two standard errors must be finite")
-        rows, counts = (getattr(self, f"feature_{k}_", None) for k in ("rows", "counts"))
-        if (rows is None) != (counts is None):
+        held = [hasattr(self, f"feature_{kind}_") for kind in ("rows", "counts")]
+        if any(held) and not all(held):
             raise ValueError("rows of features and their counts belong together")
-        if rows is not None and (
-            np.shape(rows) != (len(counts), self.n_features_)
-            or not (np.isfinite(rows).all() and len(counts) and (counts > 0).all())
-        ):
+        if all(held) and not self._is_distribution(self.feature_rows_, self.feature_counts_):
             raise ValueError("features must be finite, one row for each count above 0")
+
+    def _is_distribution(self, rows: Any, counts: Any) -> bool:
+        """Tell whether these can be rows of features, and how often each occurred."""
+        whole = isinstance(counts, np.ndarray) and counts.dtype.kind in "iu" and counts.ndim == 1
+        if not whole or not len(counts) or not (counts > 0).all():
+            return False
+        wide = isinstance(rows, np.ndarray) and rows.shape == (len(counts), self.n_features_)
+        return wide and rows.dtype == np.float64 and bool(np.isfinite(rows).all())

@@ -22,7 +22,7 @@ from scipy.stats import chi2
 
 from ancestral._validation import check_level
 from ancestral.errors import DataError, ModelError
-from ancestral.graph.graphs import Graph, as_graphs
+from ancestral.graph.graphs import as_graphs
 from ancestral.graph.pairs.gather import gather
 from ancestral.graph.pairs.logistic import FLAT, guarded_inverse
 from ancestral.graph.pairs.sums import PairSums
@@ -74,9 +74,7 @@ def clustered_covariance(parts: Sequence[PairSums], a: float, b: float) -> Float
 # ---- profile likelihood ----------------------------------------------------------------------
 
 
-def profile_intervals(
-    statistics: PairSums, a: float, b: float, *, level: float = 0.95
-) -> Float:
+def profile_intervals(statistics: PairSums, a: float, b: float, *, level: float = 0.95) -> Float:
     """Return profile-likelihood intervals of a and of b about their maximum.
 
     Parameters
@@ -260,9 +258,7 @@ def _refuse_separated_graphs(parts: Sequence[PairSums]) -> None:
             )
 
 
-def _arrow_step(
-    parts: Sequence[PairSums], a: float, b: Float
-) -> tuple[float, Float, float, Float]:
+def _arrow_step(parts: Sequence[PairSums], a: float, b: Float) -> tuple[float, Float, float, Float]:
     """Return the Newton step of slope and intercepts, and their variances.
 
     The information is an arrow: intercepts meet only through the slope, so one division each and

@@ -32,15 +32,15 @@ ROW_NAMES = frozenset(
     {"", "unnamed: 0", "...1", "rownames", "row.names", "row_names", "index", "__index_level_0__"}
 )
 _IDS = frozenset(
-    {"id", "_id", "node_id", "nodeid", "label", "name", "uid", "uuid", "key"}
+    {"id", "_id", "node_id", "nodeid", "label", "name", "uid", "uuid"}
     | {"_nx_name", "_igraph_index", "vertex.names", "vertex_name", *ROW_NAMES}
 )
 _DRAWN = frozenset(
-    {"size", "color", "colour", "shape", "pos", "width", "height", "alpha", "opacity", "fill"}
-    | {"frame.color", "label.color", "label.cex", "viz", "layout", "visible", "thickness"}
+    {"size", "color", "colour", "shape", "pos", "opacity"}
+    | {"frame.color", "label.color", "label.cex", "viz"}
 )
-_DRAWN_TOGETHER = (("x", "y"), ("r", "g", "b"))  # with these, z and a: a place, and a colour
-_WITH = ({"z"}, {"a"})
+# A place, a colour and a box: only where all of these are there, and then with what follows.
+_DRAWN_TOGETHER = ((("x", "y"), "z"), (("r", "g", "b"), "a"), (("width", "height"), "depth"))
 
 
 def features_of(
@@ -104,9 +104,9 @@ def _chosen(found: list[Any], groups: Sequence[str], name: str) -> list[Any]:
     """Return the attributes that are features where nobody chose; warn of those that are not."""
     low = {str(key).lower() for key in found}
     drawn = set(_DRAWN)
-    for together, others in zip(_DRAWN_TOGETHER, _WITH, strict=True):
+    for together, other in _DRAWN_TOGETHER:
         if low >= set(together):
-            drawn |= {*together, *others}
+            drawn |= {*together, other}
     left = [k for k in found if str(k).lower() in _IDS | drawn and k not in groups]
     if not left:
         return found
@@ -114,8 +114,8 @@ def _chosen(found: list[Any], groups: Sequence[str], name: str) -> list[Any]:
     listed = ", ".join(repr(key) for key in left)
     if not kept:
         raise DataError(
-            f"{name}: its nodes have {listed}, which look like ids or like what a program writes to "
-            f"draw them. Choose features with attributes=[...], for example "
+            f"{name}: its nodes have {listed}, which look like ids or like what a program writes "
+            f"to draw them. Choose features with attributes=[...], for example "
             f"attributes=[{left[-1]!r}]."
         )
     warn(

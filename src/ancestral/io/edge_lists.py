@@ -98,7 +98,8 @@ def read_edge_list(
         node = cells[at]
         if is_missing_text(node):
             raise DataError(
-                f"{nodes}: line {line} has no id in column {names[at]!r}, but {node!r}: give it one."
+                f"{nodes}: line {line} has no id in column {names[at]!r}, but {node!r}. "
+                "Give it one."
             )
         if node in table:
             raise DataError(f"{nodes}: line {line} gives node {node!r} a second time.")
@@ -213,8 +214,8 @@ def _ends(names: list[str], ends: tuple[str, str] | None, name: str) -> tuple[in
         return low.index(found[0][0]), low.index(found[0][1])
     raise DataError(
         f"{name}: has the columns {', '.join(map(repr, names))}, and which two hold the ids of the "
-        "ends of each edge is not clear. Two columns are wanted, or two named source and target, or "
-        'from and to; else pass ends=("...", "...").'
+        "ends of each edge is not clear. Two columns are wanted, or two named source and target, "
+        'or from and to; else pass ends=("...", "...").'
     )
 
 

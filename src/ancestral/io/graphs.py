@@ -88,9 +88,7 @@ def read_graphs(
 
             parts = [
                 (name, {k: without_missing_text(held) for k, held in nodes.items()}, edges)
-                for name, nodes, edges in parse_graphml(
-                    source.read_all(), source.name, source.size
-                )
+                for name, nodes, edges in parse_graphml(source.read_all(), source.name, source.size)
             ]
             categorical = common_levels([part[:2] for part in parts], categorical)
             return [
@@ -127,7 +125,8 @@ def from_networkx(
     attributes : sequence of str, optional
         Which node attributes are the features, in this order. Default: all, in the order in
         which they first occur, but ids and what programs write to draw nodes (size, x and y, r, g
-        and b, ...), which are named in a warning. An attribute may be a number or a vector of numbers.
+        and b, ...), which are named in a warning. An attribute may be a number or a vector of
+        numbers.
     categorical : sequence of str, or mapping of str to levels
         Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
         The levels are those that occur; give them, as in {"Race": ["Black", "White"]}, where

@@ -107,7 +107,8 @@ def distinct_rows(X: Float) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]
     mixtures were equal by chance, rows themselves are sorted.
     """
     mixture = np.zeros(len(X))
-    for column, share in zip(X.T, np.random.default_rng(1).uniform(1, 2, X.shape[1])):
+    shares: Float = np.random.default_rng(1).uniform(1, 2, size=(X.shape[1],))
+    for column, share in zip(X.T, shares):
         scale = float(np.abs(column).max(initial=0.0)) or 1.0
         mixture += share * (column / scale)
     _, first, kind, counts = np.unique(

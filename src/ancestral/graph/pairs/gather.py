@@ -40,8 +40,8 @@ from ancestral.graph.pairs.passes import (
     product_range,
     some_products,
 )
-from ancestral.graph.pairs.stratified import SAMPLED, sampled
 from ancestral.graph.pairs.separation import Extremes
+from ancestral.graph.pairs.stratified import SAMPLED, sampled
 from ancestral.graph.pairs.sums import KEPT_PAIRS, PairSums
 
 Float = NDArray[np.float64]
@@ -143,9 +143,7 @@ def gather(
             near = None if at is None else (at[0], at[1] + offset)
             total = total + _gathered(some, way, near, n_jobs, random_state).shifted(offset)
     settings = (("pairs", pairs), ("by_size", by_size), ("n_jobs", n_jobs))
-    return replace(
-        total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings)
-    )
+    return replace(total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings))
 
 
 def _gathered(

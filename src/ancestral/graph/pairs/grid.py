@@ -1,4 +1,4 @@
-"""The distribution of s = x_i . x_j over all pairs of nodes, on a grid, and what that may be off by.
+"""The distribution of s = x_i . x_j over all pairs of nodes, on a grid, and a bound of its error.
 
     sum_pairs f(s) ~ sum_k weights[k] f(nodes[k])
 
@@ -10,8 +10,8 @@ a^4 exp(-|a s + b|): `error_at` is a bound at any (a, b), and a grid whose layer
 
 The distance h is a power of two. Where most of s lies in a small part of its range, or only a part
 of it matters, the nodes stand in layers: the first covers |s - centre| < R at distance h, the next
-R <= |s - centre| < 2R at 2h, and so on, as floating-point numbers do. Layers of different data share
-their nodes where they have one centre (0 unless an (a, b) is given) and one h, and then add up.
+R <= |s - centre| < 2R at 2h, and so on, as floating-point numbers do. Layers of different data
+share their nodes where they have one centre (0 unless an (a, b) is given) and one h, and add up.
 """
 
 from __future__ import annotations

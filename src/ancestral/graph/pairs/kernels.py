@@ -89,9 +89,7 @@ def value_moments(
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _place(
-    u: NDArray, k: NDArray, origin: float, scale: float, count: int, further: int
-) -> None:
+def _place(u: NDArray, k: NDArray, origin: float, scale: float, count: int, further: int) -> None:
     """Turn values of s into their place within a cell; note which cell."""
     top = count - 1e-9
     for j in range(len(u)):

@@ -57,11 +57,7 @@ def refuse_separated(n_pairs: int, n_edges: int, seen: Extremes, slack: float) -
     if n_pairs == 0:
         raise ModelError("there are no pairs of nodes: give a graph with two nodes or more.")
     if n_edges in (0, n_pairs):
-        side = (
-            "no pair is linked: b -> -inf"
-            if n_edges == 0
-            else "every pair is linked: b -> +inf"
-        )
+        side = "no pair is linked: b -> -inf" if n_edges == 0 else "every pair is linked: b -> +inf"
         raise ModelError(f"{side}, so the likelihood has no finite maximum. {_MEND}")
     low, high = min(seen.low_edge, seen.low_gap), max(seen.high_edge, seen.high_gap)
     if high - low <= slack:

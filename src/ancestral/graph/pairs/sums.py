@@ -177,7 +177,7 @@ class PairSums:
             _joined(one.edge_offsets, one.edges, two.edge_offsets, two.edges, 0.0),
             _joined(one.gap_offsets, one.gaps, two.gap_offsets, two.gaps, 0.0),
             layers=merged(one.layers + two.layers),
-            apart=tuple(x + y for x, y in zip(one.apart, two.apart, strict=True)),
+            apart=_total(one.apart, two.apart),
             n_pairs=one.n_pairs + two.n_pairs,
             n_edges=one.n_edges + two.n_edges,
             extremes=one.extremes | two.extremes,
@@ -356,8 +356,8 @@ class PairSums:
         if self.source is None:
             raise ModelError(
                 f"the sums over pairs that are left of these graphs do not hold at a slope of "
-                f"{a:.3g} and an intercept of {b:.3g}, which are too steep or too far for them. Fit "
-                'all graphs in one call of fit, or pass pairs="products" to keep every inner '
+                f"{a:.3g} and an intercept of {b:.3g}, which are too steep or too far for them. "
+                'Fit all graphs in one call of fit, or pass pairs="products" to keep every inner '
                 "product."
             )
         for gather in (self.source.gathered, self.source.visited):
@@ -387,7 +387,7 @@ class PairSums:
         value = self.penalised(0.0).roughly(a, b)[0]
         linear = a * about + b * number + held
         parts = abs(a * about) + abs(b * number) + abs(held) + abs(linear - value)
-        return ROUNDED * parts <= RELATIVE * abs(value) and self.doubted(a, b) <= RELATIVE
+        return bool(ROUNDED * parts <= RELATIVE * abs(value)) and self.doubted(a, b) <= RELATIVE
 
     def _grid_error(self, a: float, b: float) -> tuple[float, float, float]:
         """Return a bound of the grids' error, the sum of |e - p|, and the mean s of p (1 - p).
@@ -491,6 +491,7 @@ class PairSums:
             raise ModelError(FLAT)
         return np.array([[1.0, -mean], [-mean, spread / total + mean * mean]]) / spread
 
+
 @dataclass(frozen=True)
 class _Shifted:
     """A sample of pairs whose logits have an offset."""
@@ -518,6 +519,13 @@ def tolerable_error(sums: PairSums, a: float, b: float) -> Float:
             f"{error.max():.2g} standard errors. {mend}"
         )
     return error
+
+
+def _total(
+    one: tuple[float, float, float], two: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Return the sums of three numbers each."""
+    return one[0] + two[0], one[1] + two[1], one[2] + two[2]
 
 
 def _both(one: Any, two: Any) -> Any:

@@ -31,8 +31,8 @@ def summarise_graphs(sources: Sources) -> Summary:
     newton = InnerProductGraph().fit(graphs)
     width = graphs[0].features.shape[1]
     n_nodes = min(LARGEST_DRAWN, int(np.median([graph.n_nodes for graph in graphs])))
-    settings = {"n_nodes": n_nodes, "features": _drawn_features(graphs)}
-    drawn = newton.sample(N_DRAWN, **settings, random_state=0)
+    features = _drawn_features(graphs)
+    drawn = newton.sample(N_DRAWN, n_nodes=n_nodes, features=features, random_state=0)
     sampled = _like(newton, graphs[:N_COMPARED])
     check = check_fit(newton, graphs, n_draws=N_CHECKED, random_state=2)
     heldout = _held_out(graphs)
