@@ -248,7 +248,7 @@ def test_a_stream_whose_parts_have_no_edges_is_fitted(monkeypatch: Any) -> None:
     assert abs(model.slope_ - whole.slope_) < 0.01 * whole.standard_errors_[0]
 
 
-@pytest.mark.parametrize("steep", [2_000.0, 8_000.0, 1e6])
+@pytest.mark.parametrize("steep", [2_000.0, 8_000.0, 1e5])
 def test_no_slope_is_too_steep_for_a_grid(steep: float) -> None:
     """A grid about the s of even odds is as good as every product."""
     graph = uniform_graph(1_500, 1, steep, -steep / 4)

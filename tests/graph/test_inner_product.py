@@ -247,7 +247,7 @@ def test_edges_come_as_often_as_their_probability_says(fitted: InnerProductGraph
 
 
 def test_drawn_features_are_uniform_and_edges_follow_them(fitted: InnerProductGraph) -> None:
-    graphs = fitted.sample(400, random_state=2)
+    graphs = fitted.sample(400, features="uniform", random_state=2)
     features = np.concatenate([g.features.ravel() for g in graphs])
     assert stats.kstest(features, stats.uniform(-1, 2).cdf).pvalue > FALSE_ALARM
     again = InnerProductGraph().fit(graphs)
