@@ -143,14 +143,13 @@ def position_errors(X: Float, b: float, likelihood: PositionLikelihood) -> Float
     blocks = in_threads(one, (n + ROWS - 1) // ROWS, likelihood.n_jobs)
     information = np.concatenate(blocks).reshape(n, m, m) * likelihood.n_graphs
     information += likelihood.l2 * np.eye(m)
-    try:
-        inverse = np.linalg.inv(information)
-    except np.linalg.LinAlgError:
+    known = np.linalg.eigvalsh(information) if np.isfinite(information).all() else np.zeros((1, 1))
+    if not (known[:, 0] > 1e-15 * known[:, -1]).all():
         raise ModelError(
             "the links tell nothing of some direction: positions have shrunk to 0 along it. "
             "Lower n_components, or pass l2=1 for a penalised fit."
-        ) from None
-    errors: Float = np.sqrt(np.diagonal(inverse, axis1=1, axis2=2))
+        )
+    errors: Float = np.sqrt(np.diagonal(np.linalg.inv(information), axis1=1, axis2=2))
     return errors
 
 
