@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.graph.edge_sampling import sample_edges
-from ancestral.graph.pair_sums import visit
+from ancestral.graph.pairs.gather import visit
 from benchmarks.timing import Row, Timer
 
 SLOPE, INTERCEPT = 5.55, -5.36  # of the classrooms

@@ -560,8 +560,9 @@ class GraphDensity(Model):
 
     Its observations are whole graphs of differing size, not rows of a table, so scikit-learn's
     estimator checks (all of which pass a 2-D X) do not apply to it.
-    An author writes `fit(graphs)`, `log_density(graphs)` and `sample(n_samples, ...)`; `fit` keeps
-    the contract for errors by `unchanged_by_errors`.
+    An author writes `fit(graphs)`, `log_density(graphs)`, `sample(n_samples, ...)` and, for means
+    over graphs, `_n_pairs_of(graphs)`; `fit` keeps the contract for errors by
+    `unchanged_by_errors`.
     """
 
     @abstractmethod
@@ -583,9 +584,22 @@ class GraphDensity(Model):
         Returns
         -------
         float
-            Nats per graph.
+            Nats per graph that has a pair of nodes: one without says nothing.
+
+        Raises
+        ------
+        DataError
+            When no graph has a pair of nodes.
         """
-        return float(np.mean(self.log_density(graphs)))
+        values = self.log_density(graphs)
+        known = np.array(self._n_pairs_of(graphs)) > 0
+        if not known.any():
+            raise DataError("there is no pair of nodes: give a graph with two nodes or more.")
+        return float(np.mean(values[known]))
+
+    @abstractmethod
+    def _n_pairs_of(self, graphs: Any) -> list[int]:
+        """Return the number of pairs of nodes of each graph."""
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

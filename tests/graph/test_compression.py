@@ -12,21 +12,20 @@ from scipy.special import expit
 
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.graph import pair_sampling, pair_sums
-from ancestral.graph.compression import (
+from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.many_graphs import fit_graph_intercepts
+from ancestral.graph.pairs import gather as gathering
+from ancestral.graph.pairs import stratified
+from ancestral.graph.pairs.compression import (
     Tensor,
     _gaps_between_kinds,
     by_chebyshev,
     by_distinct_rows,
 )
-from ancestral.graph.edge_sampling import sample_edges
-from ancestral.graph.many_graphs import fit_graph_intercepts
-from ancestral.graph.pair_sampling import SampledPairs, sample_pairs
-from ancestral.graph.pair_sums import gather, visit
-from ancestral.graph.pairs import InnerProducts
+from ancestral.graph.pairs.gather import gather, visit
 from ancestral.graph.predictions import calibrate, held_out
 from ancestral.graph.solvers import newton
-from tests.graph.test_pair_sums import grid_sums
+from tests.graph.test_pair_sums import edge_sum, grid_sums
 
 FALSE_ALARM = 1e-4
 
@@ -72,7 +71,7 @@ def test_estimates_move_by_less_than_a_hundredth_of_their_error(
     (fast,), slow = by_chebyshev([graph]), visit([graph])
     assert fast is not None
     assert (fast.n_pairs, fast.n_edges) == (slow.n_pairs, slow.n_edges)
-    assert fast.edge_sum == pytest.approx(slow.edge_sum, rel=1e-12)
+    assert edge_sum(fast) == pytest.approx(edge_sum(slow), rel=1e-12)
     theta, errors = estimates(slow)
     near, near_errors = estimates(fast)
     assert np.abs(near - theta).max() < 0.01 * errors.min()
@@ -101,11 +100,11 @@ def test_points_carry_every_polynomial_of_their_degree() -> None:
 
 
 def test_the_cheaper_way_is_taken(monkeypatch: Any) -> None:
-    assert isinstance(gather([uniform_graph(1_000, 3, 5.0, -7.0)]), InnerProducts)
+    assert not gather([uniform_graph(1_000, 3, 5.0, -7.0)]).layers
     line, wide = uniform_graph(12_000, 1, 5.0, -7.0), uniform_graph(3_000, 5, 2.0, -7.0)
     few = uniform_graph(3_000, 3, 5.0, -7.0)  # it would take more points than there are nodes
     assert gather([line]).holds_everywhere  # visited
-    monkeypatch.setattr(pair_sums, "VISITED_PAIRS", 1_000_000)
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
     assert not gather([line]).holds_everywhere
     assert gather([wide]).holds_everywhere
     assert by_chebyshev([few]) == [None]
@@ -126,7 +125,7 @@ def test_a_model_says_how_far_it_may_be_off() -> None:
 WAYS = pytest.mark.parametrize(
     ("most_visited", "n_features"),
     [
-        pytest.param(pair_sums.VISITED_PAIRS, 3, id="visited"),
+        pytest.param(gathering.VISITED_PAIRS, 3, id="visited"),
         pytest.param(1_000_000, 2, id="compressed"),
     ],
 )
@@ -152,7 +151,7 @@ def test_a_large_graph_is_evaluated_where_the_model_is(
     monkeypatch: Any, most_visited: int, n_features: int
 ) -> None:
     """Not where the graph's own estimate is: a = 1, against the model's 5.3."""
-    monkeypatch.setattr(pair_sums, "VISITED_PAIRS", most_visited)
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", most_visited)
     model = InnerProductGraph().fit(datasets.classrooms())
     model.n_features_ = n_features
     graph = uniform_graph(7_100, n_features, 1.0, -6.0)
@@ -184,7 +183,7 @@ def unlike_graphs(m: int) -> list[Graph]:
 def test_unlike_graphs_fitted_together_move_by_less_than_a_hundredth_of_their_error(
     monkeypatch: Any, most_visited: int, n_features: int, offset: str | None
 ) -> None:
-    monkeypatch.setattr(pair_sums, "VISITED_PAIRS", most_visited)
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", most_visited)
     graphs = unlike_graphs(n_features)
     model = InnerProductGraph(offset=offset).fit(graphs)
     assert_like_visited(model, graphs)
@@ -199,13 +198,31 @@ def test_unlike_graphs_in_a_stream_are_fitted_as_all_at_once() -> None:
     assert_like_visited(model, graphs)
 
 
-def test_a_stream_of_compressed_graphs_too_unlike_is_refused_with_the_right_mend(
+def too_unlike() -> list[Graph]:
+    return [uniform_graph(7_100, 2, 0.5, -6.0), uniform_graph(7_200, 2, 14.0, -8.0, seed=1)]
+
+
+def test_a_stream_of_compressed_graphs_is_compressed_anew_for_their_common_estimate(
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(pair_sums, "VISITED_PAIRS", 1_000_000)
-    one, two = uniform_graph(7_100, 2, 0.5, -6.0), uniform_graph(7_200, 2, 14.0, -8.0, seed=1)
-    model = InnerProductGraph().partial_fit([one])
-    with pytest.raises(ModelError, match=r"compressed.*one call of fit, or pass pairs=\"visited\""):
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    graphs = too_unlike()
+    model = InnerProductGraph()
+    for graph in graphs:
+        model.partial_fit([graph])
+    assert_like_visited(model, graphs)
+    assert model.log_likelihood_ == pytest.approx(model.log_density(graphs).sum(), rel=1e-8)
+
+
+def test_a_stream_too_large_to_be_kept_is_refused_with_the_right_mend(monkeypatch: Any) -> None:
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    monkeypatch.setattr(gathering, "SOURCE_BYTES", 1_000)
+    (one, two), near = too_unlike(), uniform_graph(7_200, 2, 0.6, -6.0, seed=2)
+    with pytest.warns(AncestralWarning, match="log_likelihood_ may be off by"):
+        model = InnerProductGraph().partial_fit([one]).partial_fit([near])
+    whole = InnerProductGraph(pairs="visited").fit([one, near])
+    assert model.log_likelihood_ == pytest.approx(whole.log_likelihood_, rel=1e-3)
+    with pytest.raises(ModelError, match=r"compressed.*one call of fit, or pass pairs="):
         model.partial_fit([two])
 
 
@@ -214,14 +231,14 @@ def test_compressed_graphs_of_their_own_intercepts_share_the_slope_of_visited_on
 ) -> None:
     graphs = unlike_graphs(2)
     visited = fit_graph_intercepts(graphs)
-    monkeypatch.setattr(pair_sums, "VISITED_PAIRS", 1_000_000)
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
     found = fit_graph_intercepts(graphs)
     assert abs(found.slope - visited.slope) < 0.01 * visited.slope_error
     assert (np.abs(found.intercepts - visited.intercepts) < 0.01 * visited.intercept_errors).all()
 
 
 def test_a_stream_whose_parts_have_no_edges_is_fitted(monkeypatch: Any) -> None:
-    monkeypatch.setattr(pair_sums, "VISITED_PAIRS", 1_000_000)
+    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
     graph = uniform_graph(12_000, 2, 5.55, -8.0)
     bare = Graph(graph.features, 0 * graph.adjacency)
     model = InnerProductGraph()
@@ -231,17 +248,17 @@ def test_a_stream_whose_parts_have_no_edges_is_fitted(monkeypatch: Any) -> None:
     assert abs(model.slope_ - whole.slope_) < 0.01 * whole.standard_errors_[0]
 
 
-def test_slopes_too_steep_for_the_grid_are_warned_of_or_keep_every_product() -> None:
-    graph = uniform_graph(1_500, 1, 2_000.0, -500.0)
-    with pytest.warns(AncestralWarning, match=r"may be off by .* standard errors.*0\.05 GiB"):
-        rough = InnerProductGraph(pairs="visited").fit(graph)
-    kept = InnerProductGraph().fit(graph)  # few enough pairs to keep them after all
-    assert kept.approximation_error_.max() == 0
-    gap = abs(kept.slope_ - rough.slope_) / kept.standard_errors_[0]
-    assert 0 < gap < rough.approximation_error_[0]
-    steeper = uniform_graph(1_500, 1, 8_000.0, -2_000.0)
-    with pytest.raises(ModelError, match=r"too coarse.*pairs=\"products\".*0\.05 GiB"):
-        InnerProductGraph(pairs="visited", max_iter=60).fit(steeper)
+@pytest.mark.parametrize("steep", [2_000.0, 8_000.0, 1e5])
+def test_no_slope_is_too_steep_for_a_grid(steep: float) -> None:
+    """A grid about the s of even odds is as good as every product."""
+    graph = uniform_graph(1_500, 1, steep, -steep / 4)
+    gridded = InnerProductGraph(pairs="visited").fit(graph)
+    kept = InnerProductGraph(pairs="products").fit(graph)
+    assert gridded.approximation_error_.max() < 1e-5
+    assert gridded.slope_ == pytest.approx(kept.slope_, rel=1e-7)
+    np.testing.assert_allclose(gridded.standard_errors_, kept.standard_errors_, rtol=1e-6)
+    assert gridded.log_likelihood_ == pytest.approx(kept.log_likelihood_, rel=1e-8)
+    assert gridded.log_density(graph)[0] == pytest.approx(kept.log_likelihood_, rel=1e-8)
 
 
 # ---- distinct rows ---------------------------------------------------------------------------
@@ -272,7 +289,7 @@ def test_kinds_all_of_whose_pairs_are_linked_hold_no_gap() -> None:
 def test_gaps_between_many_kinds_take_memory_for_the_links_alone() -> None:
     rng = np.random.default_rng(0)
     rows, counts = rng.normal(size=(1_000, 4)), rng.integers(1, 3, size=1_000)
-    one, two = rng.integers(0, 1_000, size=(2, 500))
+    one, two = np.sort(rng.integers(0, 1_000, size=(2, 500)), axis=0)
     tracemalloc.start()
     gaps = _gaps_between_kinds(rows, counts, one, two)
     peak = tracemalloc.get_traced_memory()[1]
@@ -290,10 +307,11 @@ def test_gaps_between_many_kinds_take_memory_for_the_links_alone() -> None:
 
 @pytest.fixture
 def few_draws(monkeypatch: Any) -> None:
-    monkeypatch.setattr(pair_sampling, "SAMPLED", 50_000)
-    monkeypatch.setattr(pair_sampling, "PILOT", 20_000)
-    monkeypatch.setattr(pair_sampling, "FEWEST", 100)
-    monkeypatch.setattr(pair_sampling, "HALVINGS", 2)
+    monkeypatch.setattr(gathering, "SAMPLED", 50_000)
+    monkeypatch.setattr(stratified, "SAMPLED", 50_000)
+    monkeypatch.setattr(stratified, "PILOT", 20_000)
+    monkeypatch.setattr(stratified, "FEWEST", 100)
+    monkeypatch.setattr(stratified, "HALVINGS", 2)
 
 
 def test_sampled_estimates_scatter_as_their_covariance_says(few_draws: None) -> None:
@@ -301,7 +319,7 @@ def test_sampled_estimates_scatter_as_their_covariance_says(few_draws: None) -> 
     graph = uniform_graph(1_000, 6, 3.0, -6.0)
     theta, model_errors = estimates(visit([graph]))
     rng = np.random.default_rng(0)
-    drawn = [sample_pairs([graph], random_state=rng) for _ in range(40)]
+    drawn = [gather([graph], pairs="sampled", random_state=rng) for _ in range(40)]
     found = np.array([estimates(d)[0] for d in drawn])
     model = np.linalg.inv(visit([graph]).information(*theta))
     sampling = np.mean([d.covariance(*theta) for d in drawn], axis=0) - model
@@ -323,7 +341,7 @@ def test_a_penalty_and_an_offset_keep_the_sampling_error(
 
 def test_sampling_is_only_done_when_asked_for(few_draws: None) -> None:
     graph, small = uniform_graph(1_500, 5, 3.0, -6.0), uniform_graph(300, 5, 3.0, -6.0, seed=1)
-    assert not isinstance(gather([graph, small]), SampledPairs)
+    assert not gather([graph, small]).sampling
     model = InnerProductGraph(pairs="sampled", random_state=0).fit([graph, small])
     visited = InnerProductGraph(pairs="visited").fit([graph, small])
     assert (model.standard_errors_ > visited.standard_errors_).all()

@@ -13,9 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, DataTypeError, ModelError
-from ancestral.graph import fit_checks, pair_sums, predictions
+from ancestral.graph import fit_checks, predictions
 from ancestral.graph.edge_sampling import sample_edges
 from ancestral.graph.fit_checks import NAMES, check_fit, mean_clustering, measure
+from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.predictions import calibrate, held_out
 from ancestral.io.graphs import assemble
 from tests.graph.test_pair_sums import dense, make_graph
@@ -149,7 +150,7 @@ def test_a_seed_repeats_and_shares_sum_to_one() -> None:
 @pytest.mark.parametrize("kept", [10**6, 1_000])
 def test_calibration_counts_pairs_and_links(monkeypatch: Any, kept: int) -> None:
     """From the products themselves, and from the grid: every pair and every link once."""
-    monkeypatch.setattr(pair_sums, "KEPT_PAIRS", kept)
+    monkeypatch.setattr(gathering, "KEPT_PAIRS", kept)
     graph = make_graph(300, slope=5.0, intercept=-4.0)
     model = InnerProductGraph().fit(graph)
     found = calibrate(model, graph, n_bins=12)
@@ -185,7 +186,7 @@ def test_a_wrong_model_is_not_calibrated() -> None:
 def test_auc_is_scikit_learn_s(monkeypatch: Any, kept: int, slope: float) -> None:
     graphs = [make_graph(150, slope=slope, intercept=-3.0, seed=s) for s in range(3)]
     model = InnerProductGraph().fit(graphs)
-    monkeypatch.setattr(pair_sums, "KEPT_PAIRS", kept)
+    monkeypatch.setattr(gathering, "KEPT_PAIRS", kept)
     found = held_out(model, graphs)
     for k, graph in enumerate(graphs):
         s, linked = dense(graph)

@@ -11,7 +11,8 @@ from scipy import stats
 
 from ancestral import Graph, InnerProductGraph
 from ancestral.errors import AncestralWarning, DataError, ModelError
-from ancestral.graph.inner_product import InnerProducts
+from ancestral.graph.pairs.gather import keep
+from ancestral.graph.pairs.sums import PairSums
 from tests.graph.simulated import by_pairs, some_graphs
 
 # A right sampler fails one of these tests by chance once in 10,000 runs; the seeds are fixed.
@@ -34,7 +35,7 @@ def test_the_likelihood_is_that_of_independent_pairs(a: float, b: float) -> None
     s, e = by_pairs(graphs)
     p = 1 / (1 + np.exp(-(a * s + b)))
     wanted = np.where(e == 1, np.log(p), np.log(1 - p)).sum()
-    statistics = InnerProducts.of(graphs)
+    statistics = keep(graphs)
     assert statistics.n_pairs == len(s)
     assert statistics.log_likelihood(a, b) == pytest.approx(wanted, rel=1e-12)
 
@@ -52,7 +53,7 @@ def test_derivatives_are_sympys(a: float, b: float) -> None:
     def value(expression: Any) -> float:
         return float(expression.subs(at).evalf(30))
 
-    statistics = InnerProducts.of(path_graph(s, e))
+    statistics = keep(path_graph(s, e))
     assert statistics.log_likelihood(a, b) == pytest.approx(value(likelihood), rel=1e-13)
     wanted = [value(sympy.diff(likelihood, v)) for v in (A, B)]
     np.testing.assert_allclose(statistics.gradient(a, b), wanted, rtol=1e-12)
@@ -62,7 +63,7 @@ def test_derivatives_are_sympys(a: float, b: float) -> None:
 
 @pytest.mark.parametrize(("a", "b"), POINTS)
 def test_derivatives_are_differences(a: float, b: float) -> None:
-    statistics = InnerProducts.of(some_graphs())
+    statistics = keep(some_graphs())
     h = 1e-5
     for i, step in enumerate(np.eye(2) * h):
         up, down = (a + step[0], b + step[1]), (a - step[0], b - step[1])
@@ -73,7 +74,7 @@ def test_derivatives_are_differences(a: float, b: float) -> None:
 
 
 def test_large_logits_neither_overflow_nor_lose_the_tail() -> None:
-    statistics = InnerProducts.of(path_graph([1.0, -1.0], [1, 0]))
+    statistics = keep(path_graph([1.0, -1.0], [1, 0]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert statistics.log_likelihood(1e6, 0.0) == 0.0
@@ -85,11 +86,11 @@ def test_large_logits_neither_overflow_nor_lose_the_tail() -> None:
 
 def test_statistics_merge_and_empty_is_their_identity() -> None:
     graphs = some_graphs()
-    whole = InnerProducts.of(graphs)
-    parts = InnerProducts.of(graphs[:5]) + InnerProducts.empty() + InnerProducts.of(graphs[5:])
+    whole = keep(graphs)
+    parts = keep(graphs[:5]) + PairSums() + keep(graphs[5:])
     np.testing.assert_array_equal(parts.edges, whole.edges)
     np.testing.assert_array_equal(parts.gaps, whole.gaps)
-    assert (InnerProducts.empty() + InnerProducts.empty()).n_pairs == 0
+    assert (PairSums() + PairSums()).n_pairs == 0
 
 
 # ---- the maximum ---------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def test_the_ascent_starts_where_its_seed_says(classrooms: list[Graph]) -> None:
 def test_each_row_of_the_history_is_what_it_says(classrooms: list[Graph]) -> None:
     for solver in ("newton", "gradient_ascent"):
         model = InnerProductGraph(solver, random_state=0).fit(classrooms)
-        statistics = InnerProducts.of(classrooms)
+        statistics = keep(classrooms)
         for row in model.history_:
             value = statistics.log_likelihood(row["a"], row["b"])
             assert row["log_likelihood"] == pytest.approx(value, rel=1e-14)
@@ -214,7 +215,7 @@ def test_iterations_that_run_out_are_said_to() -> None:
 def test_drawn_graphs_have_the_shape_asked_for(fitted: InnerProductGraph) -> None:
     for graph in fitted.sample(5, random_state=0):
         assert (graph.features.shape, graph.adjacency.shape) == ((15, 3), (15, 15))
-    (graph,) = fitted.sample(n_nodes=4, n_features=6, random_state=0)
+    (graph,) = fitted.sample(n_nodes=4, n_features=6, features="uniform", random_state=0)
     assert (graph.features.shape, graph.adjacency.shape) == ((4, 6), (4, 4))
     assert np.abs(graph.features).max() <= 1
     np.testing.assert_array_equal(graph.adjacency, graph.adjacency.T)
@@ -246,7 +247,7 @@ def test_edges_come_as_often_as_their_probability_says(fitted: InnerProductGraph
 
 
 def test_drawn_features_are_uniform_and_edges_follow_them(fitted: InnerProductGraph) -> None:
-    graphs = fitted.sample(400, random_state=2)
+    graphs = fitted.sample(400, features="uniform", random_state=2)
     features = np.concatenate([g.features.ravel() for g in graphs])
     assert stats.kstest(features, stats.uniform(-1, 2).cdf).pvalue > FALSE_ALARM
     again = InnerProductGraph().fit(graphs)

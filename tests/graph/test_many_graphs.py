@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.many_graphs import fit_graph_intercepts, profile_intervals
-from ancestral.graph.pairs import InnerProducts, Penalised
+from ancestral.graph.pairs.gather import keep
 from tests.graph.test_pair_sums import dense
 
 sm = pytest.importorskip("statsmodels.api")
@@ -83,7 +83,7 @@ def test_one_graph_has_no_clusters() -> None:
 def test_profile_intervals_end_where_the_likelihood_has_dropped(level: float) -> None:
     graphs = classrooms(4)
     model = InnerProductGraph().fit(graphs)
-    statistics = InnerProducts.of(graphs)
+    statistics = keep(graphs)
     ends = model.confidence_intervals(graphs, level=level)
     wanted = model.log_likelihood_ - stats.chi2.ppf(level, 1) / 2
     for k in range(2):
@@ -125,7 +125,7 @@ def test_intervals_of_a_penalised_fit_end_where_its_objective_has_dropped(
     graphs: list[Graph],
 ) -> None:
     model = InnerProductGraph(l2=5.0).fit(graphs)
-    objective = Penalised(InnerProducts.of(graphs), 5.0)
+    objective = keep(graphs).penalised(5.0)
     best = objective.log_likelihood(model.slope_, model.intercept_)
     others = np.linspace(-8, 8, 4_001)
     for end in model.confidence_intervals(graphs)[0]:
@@ -134,11 +134,10 @@ def test_intervals_of_a_penalised_fit_end_where_its_objective_has_dropped(
 
 
 def test_a_likelihood_without_a_maximum_has_no_intervals() -> None:
-    graphs = classrooms(4)
     with pytest.raises(ModelError, match="separated"):
-        InnerProductGraph().fit(graphs).confidence_intervals(SEPARABLE)
+        InnerProductGraph().fit(SEPARABLE)
     with pytest.raises(ModelError, match="does not drop enough"):
-        profile_intervals(InnerProducts.of([SEPARABLE]), 4.0, 0.0)
+        profile_intervals(keep([SEPARABLE]), 4.0, 0.0)
 
 
 # ---- penalties -------------------------------------------------------------------------------
@@ -167,7 +166,7 @@ def test_a_penalty_gives_every_graph_a_maximum(kind: str) -> None:
     for solver in ("newton", "gradient_ascent"):
         model = InnerProductGraph(solver, l2=1, random_state=0).fit(graph)
         theta = np.array([model.slope_, model.intercept_])
-        gradient = InnerProducts.of([graph]).gradient(*theta) - theta
+        gradient = keep([graph]).gradient(*theta) - theta
         assert np.abs(gradient).max() < 2e-5
         assert np.isfinite(model.standard_errors_).all()
 

@@ -28,7 +28,7 @@ def test_every_form_of_a_graph_is_the_same_graph() -> None:
         A[None], Graph(np.ones((40, 1)), looped),
     ]  # fmt: skip
     for form in forms:
-        (found,) = as_adjacencies(form)
+        ((found,), _) = as_adjacencies(form)
         np.testing.assert_array_equal(found.toarray(), A)
 
 
@@ -38,7 +38,7 @@ def test_nodes_of_a_library_keep_their_order() -> None:
     graph.add_nodes_from(["z", "b", "a"])
     graph.add_edge("a", "z")
     np.testing.assert_array_equal(
-        as_adjacencies(graph)[0].toarray(), [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+        as_adjacencies(graph)[0][0].toarray(), [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
     )
 
 
@@ -99,7 +99,8 @@ def test_dataframes_are_read_in_the_order_of_the_first() -> None:
     E[0, 1] = E[1, 0] = E[2, 3] = E[3, 2] = 1
     first = pd.DataFrame(E, index=names, columns=names)
     other = ["c", "a", "d", "b"]
-    one, two = as_adjacencies([first, first.loc[other, other]])
+    (one, two), labels = as_adjacencies([first, first.loc[other, other]])
+    assert labels == names
     assert (one != two).nnz == 0
 
 

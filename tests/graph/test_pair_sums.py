@@ -16,10 +16,12 @@ from scipy.special import expit
 
 from ancestral import Graph, InnerProductGraph, streaming
 from ancestral.errors import ModelError
-from ancestral.graph import pair_sums, pairs
-from ancestral.graph.grid import Cells, PairGrid, spacing
-from ancestral.graph.pair_sums import gather, product_range, visit
-from ancestral.graph.pairs import InnerProducts
+from ancestral.graph.pairs import gather as gathering
+from ancestral.graph.pairs import sums as pair_sums
+from ancestral.graph.pairs.gather import gather, keep, visit
+from ancestral.graph.pairs.grid import Cells, spacing
+from ancestral.graph.pairs.passes import product_range
+from ancestral.graph.pairs.sums import PairSums
 
 PARAMETERS = [(5.55, -5.36), (10.0, -12.0), (5.55, -15.0)]
 
@@ -47,14 +49,20 @@ def sums(s: np.ndarray, a: float, b: float) -> np.ndarray:
     return np.array([x.sum() for x in (np.logaddexp(0, eta), p, p * s, w, w * s, w * s * s)])
 
 
-def grid_sums(grid: PairGrid, a: float, b: float) -> np.ndarray:
-    """The same sums, taken back out of likelihood, gradient and information."""
-    value, gradient, information = grid.evaluate(a, b)
+def edge_sum(found: PairSums) -> float:
+    """The sum of s over links: the gradient where no link is expected."""
+    return float(found.roughly(0.0, -700.0)[1][0])
+
+
+def grid_sums(found: PairSums, a: float, b: float) -> np.ndarray:
+    """The same sums, taken back out of likelihood, gradient and information, unchecked."""
+    value, gradient, information = found.roughly(a, b)
+    about_edges = edge_sum(found)
     return np.array(
         [
-            a * grid.edge_sum + b * grid.n_edges - value,
-            grid.n_edges - gradient[1],
-            grid.edge_sum - gradient[0],
+            a * about_edges + b * found.n_edges - value,
+            found.n_edges - gradient[1],
+            about_edges - gradient[0],
             information[1, 1],
             information[0, 1],
             information[0, 0],
@@ -72,16 +80,16 @@ def test_sums_from_the_grid_are_those_over_all_pairs(large: Graph, a: float, b: 
     s, linked = dense(large)
     grid = visit([large])
     assert (grid.n_pairs, grid.n_edges) == (len(s), linked.sum())
-    assert grid.edge_sum == pytest.approx(s[linked].sum(), rel=1e-12)
+    assert edge_sum(grid) == pytest.approx(s[linked].sum(), rel=1e-12)
     np.testing.assert_allclose(grid_sums(grid, a, b), sums(s, a, b), rtol=1e-10)
 
 
 def test_the_reported_error_covers_the_error_of_steep_slopes(large: Graph) -> None:
     s, linked = dense(large)
-    exact, grid = InnerProducts(s[linked], s[~linked]), visit([large])
+    exact, grid = PairSums.of_products(s[linked], s[~linked]), visit([large])
     for a, b in [(30.0, -30.0), (300.0, -300.0)]:
-        off = np.abs(grid.gradient(a, b) - exact.gradient(a, b))
-        shift = np.abs(grid.covariance(a, b)) @ off / np.sqrt(np.diag(grid.covariance(a, b)))
+        off = np.abs(grid.roughly(a, b)[1] - exact.gradient(a, b))
+        shift = np.abs(exact.covariance(a, b)) @ off / np.sqrt(np.diag(exact.covariance(a, b)))
         assert (shift <= grid.approximation_error(a, b)).all()
 
 
@@ -100,7 +108,7 @@ def test_heavy_tails_stand_in_layers() -> None:
     s, _ = dense(graph)
     grid = visit([graph])
     assert len(grid.layers) > 5
-    assert len(grid.nodes) < 200_000
+    assert sum(len(layer.weights) for layer in grid.layers) < 200_000
     for a, b in [(4.0, -6.0), (0.3, 1.0), (-2.0, 0.0)]:
         np.testing.assert_allclose(grid_sums(grid, a, b), sums(s, a, b), rtol=1e-8)
     half = [Graph(X[:700], np.zeros((700, 700))), Graph(X[700:] / 5, np.zeros((800, 800)))]
@@ -132,9 +140,9 @@ def test_the_grid_has_4096_to_8192_nodes() -> None:
 # ---- merging ---------------------------------------------------------------------------------
 
 
-def assert_same(one: PairGrid, two: PairGrid, *, rtol: float = 1e-10) -> None:
+def assert_same(one: PairSums, two: PairSums, *, rtol: float = 1e-10) -> None:
     assert (one.n_pairs, one.n_edges) == (two.n_pairs, two.n_edges)
-    assert one.edge_sum == pytest.approx(two.edge_sum, rel=1e-12, abs=1e-12)
+    assert edge_sum(one) == pytest.approx(edge_sum(two), rel=1e-12, abs=1e-12)
     assert one.extremes == two.extremes
     for a, b in PARAMETERS:
         np.testing.assert_allclose(grid_sums(one, a, b), grid_sums(two, a, b), rtol=rtol)
@@ -148,8 +156,8 @@ def test_grids_merge_to_the_grid_of_all() -> None:
     for order in itertools.permutations(parts, 3):
         assert_same(order[0] + (order[1] + order[2]), (order[0] + order[1]) + order[2], rtol=1e-12)
     assert_same(parts[0] + parts[1], parts[1] + parts[0], rtol=1e-13)
-    assert PairGrid.empty() + parts[0] is parts[0]
-    assert parts[0] + PairGrid.empty() is parts[0]
+    assert PairSums() + parts[0] is parts[0]
+    assert parts[0] + PairSums() is parts[0]
 
 
 def test_ranges_that_differ_share_the_coarser_grid() -> None:
@@ -161,7 +169,7 @@ def test_ranges_that_differ_share_the_coarser_grid() -> None:
         visit([Graph(far.features + 3, far.adjacency)]),
     ]
     merged = reduce(add, parts)
-    assert len(merged.weights) < 2**15
+    assert sum(len(layer.weights) for layer in merged.layers) < 2**15
     for a, b in [(2.0, -5.0), (0.5, 0.0)]:
         wanted = sum(grid_sums(part, a, b) for part in parts)
         np.testing.assert_allclose(grid_sums(merged, a, b), wanted, rtol=1e-8)
@@ -169,22 +177,23 @@ def test_ranges_that_differ_share_the_coarser_grid() -> None:
 
 def test_inner_products_become_a_grid_when_they_are_many(monkeypatch: Any) -> None:
     graphs = [make_graph(n, seed=n) for n in (80, 120, 100)]
-    kept = InnerProducts.of(graphs)
-    assert_same(PairGrid.of_products(kept), visit(graphs))
-    monkeypatch.setattr(pairs, "KEPT_PAIRS", 9_000)
-    merged = reduce(add, (InnerProducts.of([graph]) for graph in graphs))
-    assert isinstance(merged, PairGrid)
+    kept = keep(graphs)
+    assert_same(kept.on_grid(), visit(graphs))
+    monkeypatch.setattr(pair_sums, "KEPT_PAIRS", 9_000)
+    merged = reduce(add, (keep([graph]) for graph in graphs))
+    assert merged.layers
+    assert len(merged.gaps) + len(merged.edges) <= 9_000
     assert_same(merged, visit(graphs))
-    assert_same(visit(graphs[:1]) + InnerProducts.of(graphs[1:]), visit(graphs))
-    assert_same(InnerProducts.of(graphs[1:]) + visit(graphs[:1]), visit(graphs))
+    assert_same(visit(graphs[:1]) + keep(graphs[1:]), visit(graphs))
+    assert_same(keep(graphs[1:]) + visit(graphs[:1]), visit(graphs))
 
 
 def test_chunks_and_parts_give_the_model_of_fit(monkeypatch: Any) -> None:
     """The grid goes through the streaming code of all models, as inner products do."""
     graphs = [make_graph(n, seed=n) for n in (150, 100, 120, 90)]
     exact = InnerProductGraph().fit(graphs)
-    monkeypatch.setattr(pairs, "KEPT_PAIRS", 5_000)
     monkeypatch.setattr(pair_sums, "KEPT_PAIRS", 5_000)
+    monkeypatch.setattr(gathering, "KEPT_PAIRS", 5_000)
     whole = InnerProductGraph().fit(graphs)
     assert np.abs(whole.approximation_error_).max() > 0  # it is the grid that was solved
     chunked = streaming.fit_chunks(InnerProductGraph(), ([g] for g in graphs))
@@ -204,8 +213,9 @@ def test_chunks_and_parts_give_the_model_of_fit(monkeypatch: Any) -> None:
 
 def test_the_number_of_threads_changes_no_bit(large: Graph) -> None:
     one, three = visit([large], n_jobs=1), visit([large], n_jobs=3)
-    np.testing.assert_array_equal(one.weights, three.weights)
-    assert one.edge_sum == three.edge_sum
+    for a, b in zip(one.layers, three.layers, strict=True):
+        np.testing.assert_array_equal(a.weights, b.weights)
+    assert one.apart == three.apart
     assert one.extremes == three.extremes
 
 
@@ -215,7 +225,7 @@ def test_extremes_of_links_and_gaps_are_found(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph = make_graph(650, slope=20.0, intercept=-5.0, seed=seed)
     s, linked = dense(graph)
-    exact, seen = InnerProducts(s[linked], s[~linked]).extremes, visit([graph]).extremes
+    exact, seen = PairSums.of_products(s[linked], s[~linked]).extremes, visit([graph]).extremes
     np.testing.assert_allclose(
         [seen.low_edge, seen.high_edge, seen.low_gap, seen.high_gap],
         [exact.low_edge, exact.high_edge, exact.low_gap, exact.high_gap],
@@ -237,11 +247,11 @@ def test_whole_number_features_are_exact() -> None:
     X = rng.integers(-3, 4, (600, 4))
     graph = Graph(X, np.zeros((600, 600)))
     s, _ = dense(graph)
-    grid = visit([graph])
-    occupied = grid.weights != 0
+    (layer,) = visit([graph]).layers
+    occupied = layer.weights != 0
     values, counts = np.unique(s, return_counts=True)
-    np.testing.assert_array_equal(grid.nodes[occupied], values)
-    np.testing.assert_array_equal(grid.weights[occupied], counts)
+    np.testing.assert_array_equal(layer.nodes[occupied], values)
+    np.testing.assert_array_equal(layer.weights[occupied], counts)
 
 
 def test_features_bound_their_products() -> None:
@@ -254,10 +264,10 @@ def test_features_bound_their_products() -> None:
 
 def test_small_graphs_keep_their_products_and_need_no_numba(monkeypatch: Any) -> None:
     monkeypatch.setitem(__import__("sys").modules, "numba", None)
-    for name in ("pair_kernels", "edge_kernels"):
+    for name in ("pairs.kernels", "edge_kernels"):
         monkeypatch.delitem(__import__("sys").modules, f"ancestral.graph.{name}", raising=False)
     graphs = [make_graph(n, seed=n) for n in (30, 40)]
-    assert isinstance(gather(graphs), InnerProducts)
+    assert not gather(graphs).layers
     model = InnerProductGraph().fit(graphs)
     assert model.sample(1, n_nodes=50, random_state=0)[0].n_nodes == 50
     assert (model.approximation_error_ == 0).all()
@@ -273,7 +283,7 @@ def linked_where(X: np.ndarray, wanted: np.ndarray) -> Graph:
 
 
 def test_separated_large_graphs_are_named(monkeypatch: Any) -> None:
-    monkeypatch.setattr(pair_sums, "KEPT_PAIRS", 1_000)
+    monkeypatch.setattr(gathering, "KEPT_PAIRS", 1_000)
     X = np.random.default_rng(0).uniform(-1, 1, (300, 2))
     S = X @ X.T
     with pytest.raises(ModelError, match=r"a -> \+inf.*>= 0\.5.*l2=1"):
@@ -289,7 +299,7 @@ def test_separated_large_graphs_are_named(monkeypatch: Any) -> None:
 
 
 def test_one_tie_is_still_separated_and_one_crossing_is_not(monkeypatch: Any) -> None:
-    monkeypatch.setattr(pair_sums, "KEPT_PAIRS", 1_000)
+    monkeypatch.setattr(gathering, "KEPT_PAIRS", 1_000)
     X = np.random.default_rng(1).integers(0, 3, (200, 2)) / 2
     S = X @ X.T
     tie = linked_where(X, S >= 1)

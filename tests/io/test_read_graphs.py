@@ -104,7 +104,11 @@ def test_npz_of_edges_and_node_attributes(tmp_path):
         ({"edges": np.array([[1, 1]])}, {"attributes": ["age"]}, "row 0 joins 1 and 1"),
         ({"edges": np.array([[0, 1], [1, 0]])}, {"attributes": ["age"]}, "more than once"),
         ({"edges": np.array([["0", "1"]])}, {"attributes": ["age"]}, "text"),
-        ({"age": np.array([1.0, np.nan, 2.0, 3.0])}, {"attributes": ["age"]}, "node 1 has 'age'"),
+        (
+            {"age": np.array([1.0, np.nan, 2.0, 3.0])},
+            {"attributes": ["age"]},
+            "node 1 has no value for 'age'",
+        ),
     ],
 )
 def test_npz_of_edges_that_are_no_graph(tmp_path, change, settings, message):

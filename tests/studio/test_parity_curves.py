@@ -15,7 +15,7 @@ from ancestral import (
     datasets,
     scores,
 )
-from ancestral.graph.inner_product import InnerProducts, gradient_ascent
+from ancestral.graph.inner_product import gradient_ascent, keep
 from ancestral.studio import rooms
 from ancestral.studio.payload import packed
 
@@ -41,7 +41,7 @@ def classroom(studio):
 
 
 def test_the_likelihood_of_graphs_and_its_gradient(script, classroom, rng):
-    statistics = InnerProducts.of(datasets.classrooms())
+    statistics = keep(datasets.classrooms())
     points = np.vstack([rng.normal([5, -5], 3, size=(8, 2)), [[40.0, -30.0], [0.0, 0.0]]])
     got = script(
         PAIRS
@@ -78,7 +78,7 @@ def test_a_grid_is_refined_by_cubics(script):
 
 
 def test_the_ascent_takes_the_steps_of_python(script, classroom):
-    statistics = InnerProducts.of(datasets.classrooms())
+    statistics = keep(datasets.classrooms())
     start = [1.0, 0.5]
     expected = gradient_ascent(statistics, np.array(start))
     got = script(

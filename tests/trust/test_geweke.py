@@ -348,7 +348,8 @@ def sparse_edges(mistake: str | None) -> float:
         return [len(i), s.sum(), (s**2).sum(), (np.abs(i - j) < 150).sum()]
 
     dense = [
-        functions(g.features, g.adjacency) for g in joint.sample(60, n_nodes=300, random_state=rng)
+        functions(g.features, g.adjacency)
+        for g in joint.sample(60, n_nodes=300, features="uniform", random_state=rng)
     ]
     jumped = []
     for _ in range(60):

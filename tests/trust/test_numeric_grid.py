@@ -38,7 +38,7 @@ from ancestral import (
 )
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.base import ConditionalDensity, Density, GraphDensity
-from ancestral.graph.pairs import PairStatistics
+from ancestral.graph.pairs.sums import PairSums
 from tests.trust.forms import DTYPES, Array, Form, forms
 from tests.zoo import ZOO, Entry
 
@@ -215,7 +215,7 @@ def test_every_public_method_is_in_the_grid(entry: Entry) -> None:
 
 def parts(answer: Any) -> Iterator[Any]:
     """Yield the arrays and plain values of an answer, in a fixed order."""
-    if isinstance(answer, PairStatistics):
+    if isinstance(answer, PairSums):
         answer = answer.evaluate(0.7, -0.3)
     elif isinstance(answer, Graph):
         answer = [answer.features, answer.adjacency]

@@ -28,7 +28,7 @@ from scipy.special import expit
 from ancestral._validation import MAX_SAMPLE_BYTES, as_generator, check_integer, check_number
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import DENSE_NODES, Graph, checked_features, symmetric
-from ancestral.graph.pair_sums import in_threads, products
+from ancestral.graph.pairs.passes import in_threads, products
 
 Float = NDArray[np.float64]
 
@@ -47,17 +47,18 @@ def draw_graph(
     rng: np.random.Generator,
     *,
     n_jobs: int | None = None,
+    feature_names: tuple[str, ...] | None = None,
 ) -> Graph:
     """Draw a graph given its features: small ones pair by pair, large ones by `sample_edges`."""
     n = len(features)
     if n > DENSE_NODES:
         edges = sample_edges(features, slope, intercept, random_state=rng, n_jobs=n_jobs)
-        return Graph.of_checked(features, edges)
+        return Graph.of_checked(features, edges, feature_names)
     i, j = np.triu_indices(n, 1)
     p = expit(slope * (features @ features.T)[i, j] + intercept)
     adjacency = np.zeros((n, n), np.int8)
     adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
-    return Graph(features, adjacency)
+    return Graph(features, adjacency, feature_names)
 
 
 def drawn_shape(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ancestral._validation import as_generator, check_integer, check_level
-from ancestral.graph.graphs import Graph, as_graphs
+from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, calibrate
 
@@ -124,7 +124,7 @@ def check_fit(
     True
     """
     model._check_fitted()
-    checked = as_graphs(graphs, n_features=model.n_features_)
+    checked = model._check_graphs(graphs)
     n_draws = check_integer(n_draws, "n_draws", minimum=20)
     rng = as_generator(random_state)
     seen: Counts = {}

@@ -41,7 +41,7 @@ class Graph:
         (`scipy.sparse.csr_array`, int8, sorted); anything else becomes an int8 array. Dataframes
         that label their rows are read in the order of the features' labels.
     feature_names : sequence of str, optional
-        One for each column of `features`.
+        One for each column of `features`; those of a dataframe when not given.
 
     Raises
     ------
@@ -64,10 +64,11 @@ class Graph:
         if not len(X):
             raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
         E = _checked_adjacency(aligned(self.features, self.adjacency), X)
+        named = column_names(self.features) if self.feature_names is None else self.feature_names
         object.__setattr__(self, "features", X)
         object.__setattr__(self, "adjacency", E)
-        if self.feature_names is not None:
-            names = tuple(str(name) for name in self.feature_names)
+        if named is not None:
+            names = tuple(str(name) for name in named)
             if len(names) != X.shape[1]:
                 raise DataError(
                     f"feature_names has {len(names)} names for {X.shape[1]} features per node: "
@@ -80,12 +81,17 @@ class Graph:
         return f"Graph({self.n_nodes} nodes with {width} features, {self.n_edges} edges)"
 
     @classmethod
-    def of_checked(cls, features: NDArray[np.float64], adjacency: sparse.csr_array) -> Graph:
+    def of_checked(
+        cls,
+        features: NDArray[np.float64],
+        adjacency: Any,
+        feature_names: tuple[str, ...] | None = None,
+    ) -> Graph:
         """Return a graph of parts made by this package, unchecked: checks of millions add up."""
         graph = object.__new__(cls)
         for name, value in (("features", features), ("adjacency", adjacency)):
             object.__setattr__(graph, name, value)
-        object.__setattr__(graph, "feature_names", None)
+        object.__setattr__(graph, "feature_names", feature_names)
         return graph
 
     @property
@@ -160,6 +166,15 @@ def repeated_edge(i: NDArray, j: NDArray, n_nodes: int) -> tuple[int, int] | Non
     codes = np.sort(i * n_nodes + j)
     again = codes[1:][codes[1:] == codes[:-1]]
     return divmod(int(again[0]), n_nodes) if len(again) else None
+
+
+def column_names(table: Any) -> list[str] | None:
+    """Return the names of a dataframe's columns; None where it has none, or they are numbers."""
+    columns = getattr(table, "columns", None)
+    if columns is None or isinstance(table, np.ndarray):
+        return None
+    names = list(getattr(table, "column_names", columns))
+    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def checked_features(features: Any) -> NDArray[np.float64]:
@@ -278,13 +293,26 @@ def refuse_large(n_nodes: int, *, matrices: int, what: str, mend: str) -> None:
         )
 
 
-def as_graphs(graphs: Any, *, n_features: int | None = None) -> list[Graph]:
+def as_graphs(
+    graphs: Any, *, n_features: int | None = None, feature_names: Sequence[str] | None = None
+) -> list[Graph]:
     """Return a list of `Graph` from graphs, (features, adjacency) tuples, or one of either.
+
+    Parameters
+    ----------
+    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+    n_features : int, optional
+        The width of a model's features; that of the first graph when not given.
+    feature_names : sequence of str, optional
+        Those of a model; those of the first graph that has names when not given. Graphs whose
+        names stand in another order are brought into this one; those without names are taken as
+        they are.
 
     Raises
     ------
     DataError
-        Naming the graph's index: not a graph, swapped, or of another feature width.
+        Naming the graph's index: not a graph, swapped, of another feature width, or of features
+        of other names.
     """
     if isinstance(graphs, Graph) or _is_pair(graphs) or library_of(graphs):
         graphs = [graphs]
@@ -305,20 +333,32 @@ def as_graphs(graphs: Any, *, n_features: int | None = None) -> list[Graph]:
                 f"graph {index} has {graph.features.shape[1]} features per node where {wanted} "
                 "are expected. Every graph needs the same features."
             )
-    _refuse_other_names(result)
-    return result
+    names = tuple(feature_names or next((g.feature_names for g in result if g.feature_names), ()))
+    source = "the model was fitted to" if feature_names else "another graph has"
+    return [_by_name(graph, k, names, source) for k, graph in enumerate(result)]
 
 
-def _refuse_other_names(graphs: Sequence[Graph]) -> None:
-    """Raise DataError when graphs that name their features name them differently."""
-    named = {graph.feature_names: k for k, graph in enumerate(graphs) if graph.feature_names}
-    if len(named) > 1:
-        (one, first), (two, second) = list(named.items())[:2]
-        odd = next((pair for pair in zip(one, two) if pair[0] != pair[1]), (one[-1], two[-1]))
+def _by_name(graph: Graph, index: int, names: tuple[str, ...], source: str) -> Graph:
+    """Return the graph with its features in the order of these names; DataError for others."""
+    own = graph.feature_names
+    if not names or own is None or own == names:
+        return graph
+    if len({*names}) < len(names) or {*own} != {*names}:
+        odd = next((name for name in own if name not in names), own[-1])
         raise DataError(
-            f"graphs {first} and {second} name their features differently: {odd[0]!r} and "
-            f"{odd[1]!r} stand in one place. Give all graphs the same columns in one order."
+            f"graph {index} has the features {_listed(own)} where {source} {_listed(names)}: "
+            f"{odd!r} is another. Give the same columns, in any order, or arrays without names to "
+            "have them taken by their place."
         )
+    columns = [own.index(name) for name in names]
+    features = np.ascontiguousarray(graph.features[:, columns])
+    return Graph.of_checked(features, graph.adjacency, names)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return some names, quoted."""
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(repr(name) for name in names[:6]) + more
 
 
 def _is_pair(item: Any) -> bool:
@@ -388,19 +428,12 @@ def _looks_swapped(X: Any, E: Any) -> bool:
 
 
 def warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
-    """Warn of graphs without a pair, and of features that `sample` would not draw."""
+    """Warn of graphs without a pair of nodes."""
     single = sum(g.n_nodes == 1 for g in graphs)
     if single:
         warn(
             f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
             "nothing about a and b."
-        )
-    if np.abs(np.concatenate([g.features.ravel() for g in graphs])).max(initial=0.0) > 1:
-        sizes = [float(np.abs(g.features).max(initial=0.0)) for g in graphs]
-        largest = max(sizes)
-        warn(
-            f"features reach {largest:g} in size (graph {sizes.index(largest)}): the fit is right, "
-            "but `sample` draws features from [-1, 1]. Rescale them, or give `sample` features."
         )
 
 

@@ -10,59 +10,70 @@ With s_ij = x_i . x_j, p_ij = sigmoid(a s_ij + b) and sums over all pairs of all
 
 l is concave. Newton's method solves it in a few steps; gradient ascent with the gradient above is
 there to be watched. Standard errors are the roots of the diagonal of I^-1. The sums need the
-features only through the distribution of s: `pair_sums` finds it by the cheapest of several ways.
+features only through the distribution of s: `pairs.gather` finds it in the cheapest of several
+ways.
 Symbols: a slope_, b intercept_.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from scipy.special import expit
-from sklearn.base import clone
 
 from ancestral._fingerprint import fingerprint
 from ancestral._validation import (
     FEWER_GRAPHS,
     as_generator,
     check_integer,
+    check_level,
     check_n_samples,
     check_number,
     warn,
     within_memory,
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood, unchanged_by_errors
-from ancestral.errors import ModelError
+from ancestral.errors import DataError, ModelError
 from ancestral.graph.edge_sampling import draw_graph, drawn_shape
+from ancestral.graph.features import FeatureRows
 from ancestral.graph.graphs import (
     DENSE_NODES,
     Graph,
     as_graphs,
     checked_features,
+    column_names,
     refuse_large,
     say_ignored_loops,
     warn_of_odd_graphs,
 )
-from ancestral.graph.many_graphs import by_size, clustered_covariance, profile_intervals
-from ancestral.graph.pair_sums import gather
-from ancestral.graph.pairs import (
-    KEPT_PAIRS,
-    InnerProducts,
-    PairStatistics,
-    Penalised,
-    tolerable_error,
-)
-from ancestral.graph.solvers import climb, gradient_ascent, newton, settled
+from ancestral.graph.many_graphs import clustered_covariance, profile_intervals
+from ancestral.graph.pairs.gather import gather, keep
+from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
+from ancestral.graph.solvers import climb, gradient_ascent, newton
 
 if TYPE_CHECKING:
     from ancestral.graph.latent_positions import LatentPositionGraph
 
-__all__ = ["Graph", "InnerProductGraph", "InnerProducts", "as_graphs", "gradient_ascent", "newton"]
+__all__ = [
+    "Graph",
+    "InnerProductGraph",
+    "PairSums",
+    "as_graphs",
+    "gradient_ascent",
+    "keep",
+    "newton",
+]
 
-MOST_KEPT = 20_000_000  # pairs whose products are kept after all where a grid is too coarse
+ROUNDS = 3  # of gathering sums anew, for the estimates that the last ones gave
+SAME = (
+    1e-4  # standard errors from the maximum, and relative to the likelihood: the fit's own graphs
+)
+UNIFORM = "uniform"
 
 
 class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
@@ -113,6 +124,12 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Dyads seen in `fit`.
     n_features_ : int
         Width of the features seen in `fit`.
+    feature_names_in_ : ndarray of str of shape (n_features_,)
+        Their names, where the graphs have any.
+    feature_rows_ : ndarray of shape (n_rows, n_features_)
+        Distinct rows of features seen in `fit`, up to 2,000 of them, for `sample`.
+    feature_counts_ : ndarray of shape (n_rows,)
+        How many nodes had them.
     n_parameters_ : int
         2.
 
@@ -207,57 +224,57 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             self._seen = None
             (graphs,) = self._check_chunk(graphs, y, reset=True)
             warn_of_odd_graphs(graphs)
-            self._solve(self._settled(graphs))
+            self._solve(self._statistics(graphs))
             self._data_fingerprint = fingerprint(graphs)
         return self
 
-    def _settled(self, graphs: list[Graph]) -> PairStatistics:
-        """Return statistics that hold where their own estimate lies."""
-        statistics = self._statistics(graphs)
-        few = KEPT_PAIRS < statistics.n_pairs <= MOST_KEPT and self.pairs == "auto"
-        if statistics.holds_everywhere and not few:
-            return statistics
-        self._check_solvable(statistics)
-        anew = clone(self).set_params(pairs="products") if few else self
-        return settled(statistics, lambda at: anew._statistics(graphs, at), l2=self.l2)
-
     def _check_chunk(self, graphs: Any, y: Any, *, reset: bool) -> tuple[list[Graph]]:
-        """Return graphs of one feature width, remembered when `reset`."""
-        checked = as_graphs(graphs, n_features=None if reset else self.n_features_)
+        """Return graphs of one feature width and names, remembered when `reset`."""
+        checked = as_graphs(graphs) if reset else self._check_graphs(graphs)
         say_ignored_loops(checked)
-        self.n_features_ = checked[0].features.shape[1]
+        if reset:
+            self.n_features_ = checked[0].features.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+        names = next((graph.feature_names for graph in checked if graph.feature_names), None)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
         return (checked,)
 
-    def _is_enough(self, statistics: PairStatistics) -> bool:
+    def _check_graphs(self, graphs: Any) -> list[Graph]:
+        """Return graphs of the features of the fit, in their order."""
+        names = [str(name) for name in getattr(self, "feature_names_in_", [])]
+        return as_graphs(graphs, n_features=self.n_features_, feature_names=names)
+
+    def _is_enough(self, statistics: PairSums) -> bool:
         try:
             self._check_solvable(statistics)
         except ModelError:
             return False
         return True
 
-    def _check_solvable(self, statistics: PairStatistics) -> None:
+    def _check_solvable(self, statistics: PairSums) -> None:
         """Raise ModelError when there is nothing to maximise, or no maximum and no penalty."""
         if not check_number(self.l2, "l2", minimum=0.0) or not statistics.n_pairs:
             statistics.check_maximum_exists()
 
-    def _statistics(  # type: ignore[override]
-        self, graphs: Sequence[Graph], at: tuple[float, float] | None = None
-    ) -> PairStatistics:
-        if self.offset is None:
-            return self._gathered(graphs, at)
-        if self.offset != "log_nodes":
-            raise ModelError(f'offset must be None or "log_nodes"; got {self.offset!r}.')
-        return by_size(graphs, self._gathered, at)
+    def _statistics(self, graphs: Sequence[Graph]) -> PairSums:  # type: ignore[override]
+        return replace(self._gathered(graphs), features=FeatureRows.of(graphs))
 
-    def _gathered(
-        self, graphs: Sequence[Graph], at: tuple[float, float] | None = None
-    ) -> PairStatistics:
+    def _gathered(self, graphs: Sequence[Graph], at: tuple[float, float] | None = None) -> PairSums:
+        """Return the sums over pairs of graphs, which hold at (a, b) or near their maximum."""
+        if self.offset not in (None, "log_nodes"):
+            raise ModelError(f'offset must be None or "log_nodes"; got {self.offset!r}.')
         return gather(
-            graphs, pairs=self.pairs, at=at, n_jobs=self.n_jobs, random_state=self.random_state
+            graphs,
+            pairs=self.pairs,
+            at=at,
+            by_size=self.offset is not None,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
         )
 
-    def pair_statistics(self, graphs: Any) -> PairStatistics:
-        """Return the sufficient statistic of graphs, as `fit` solves it.
+    def pair_statistics(self, graphs: Any) -> PairSums:
+        """Return the sums over pairs of graphs, as `fit` solves them.
 
         Parameters
         ----------
@@ -265,27 +282,33 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
 
         Returns
         -------
-        PairStatistics
-            With log_likelihood(a, b), gradient(a, b) and information(a, b), and merged by `+`.
-            Of compressed graphs they hold near the model's (a, b), or before it is fitted near the
-            graphs' own: see `approximation_error(a, b)`; pass pairs="visited" elsewhere.
+        PairSums
+            With log_likelihood(a, b), gradient(a, b) and information(a, b), each within 1e-8 of
+            the sums over all pairs (of sampled pairs: with their error), and merged by `+`.
         """
-        checked = as_graphs(graphs, n_features=getattr(self, "n_features_", None))
-        at = (self.slope_, self.intercept_) if hasattr(self, "slope_") else None
-        return self._statistics(checked, at)
+        if not hasattr(self, "slope_"):
+            return self._gathered(as_graphs(graphs))
+        return self._gathered(self._check_graphs(graphs), (self.slope_, self.intercept_))
 
-    def _solve(self, statistics: PairStatistics) -> None:
+    def _solve(self, statistics: PairSums) -> None:
         self._check_solvable(statistics)
-        objective = self._objective(statistics)
         settings = {"max_iter": self.max_iter, "tol": self.tol, "random_state": self.random_state}
-        self.history_ = history = climb(objective, self.solver, **settings)
-        a, b = history[-1]["a"], history[-1]["b"]
-        self.slope_, self.intercept_ = a, b
-        self.log_likelihood_ = statistics.log_likelihood(a, b)
+        objective = self._objective(statistics)
+        for _ in range(ROUNDS):
+            history = climb(objective, self.solver, **settings)
+            a, b = history[-1]["a"], history[-1]["b"]
+            if objective.source is None or objective.approximation_error(a, b).max() <= TOLERANCE:
+                break
+            objective = self._objective(objective.source.gathered((a, b)))
+        self.history_, self.slope_, self.intercept_ = history, a, b
+        self.log_likelihood_ = self._likelihood_at(objective.penalised(0.0), a, b)
         self.covariance_ = objective.covariance(a, b)
         self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
         self.approximation_error_ = tolerable_error(objective, a, b)
         self.n_pairs_ = statistics.n_pairs
+        if statistics.features is not None:
+            self.feature_rows_ = statistics.features.rows
+            self.feature_counts_ = statistics.features.counts
         last = history[-1]["gradient_norm"]
         if len(history) > self.max_iter and last > self.tol:
             warn(
@@ -293,9 +316,20 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
                 'converged, the maximum is elsewhere. Raise max_iter, or use solver="newton".'
             )
 
-    def _objective(self, statistics: PairStatistics) -> PairStatistics:
+    def _likelihood_at(self, statistics: PairSums, a: float, b: float) -> float:
+        """Return l(a, b); warn of what it may be off by, where graphs are no longer held."""
+        loose = statistics.source is None and statistics.doubted(a, b) > RELATIVE
+        if loose:
+            warn(
+                "the graphs of this stream were compressed and too large to be kept: "
+                f"log_likelihood_ may be off by {statistics.doubted(a, b):.1g} of itself. Use "
+                "log_density, graph by graph, or fit all graphs in one call of fit."
+            )
+        return statistics.log_likelihood(a, b, maximised=loose)
+
+    def _objective(self, statistics: PairSums) -> PairSums:
         """Return what is maximised: the log-likelihood, less the penalty where there is one."""
-        return Penalised(statistics, self.l2) if self.l2 else statistics
+        return statistics.penalised(self.l2)
 
     @within_memory(FEWER_GRAPHS)
     def log_density(self, graphs: Any) -> NDArray[np.float64]:
@@ -310,9 +344,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         ndarray of shape (n_graphs,)
         """
         self._check_fitted()
-        checked = as_graphs(graphs, n_features=self.n_features_)
         at = self.slope_, self.intercept_
-        return np.array([self._statistics([graph], at).log_likelihood(*at) for graph in checked])
+        checked = self._check_graphs(graphs)
+        return np.array([self._gathered([graph], at).log_likelihood(*at) for graph in checked])
 
     def clustered_standard_errors(self, graphs: Any) -> NDArray[np.float64]:
         """Return standard errors of (a, b) that hold when pairs within a graph are dependent.
@@ -326,12 +360,40 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         -------
         ndarray of shape (2,)
             See `many_graphs.clustered_covariance`.
+
+        Raises
+        ------
+        DataError
+            For fewer than two graphs with a pair of nodes, and for other graphs than the fit's.
         """
         self._check_fitted()
-        checked = as_graphs(graphs, n_features=self.n_features_)
+        checked = self._check_graphs(graphs)
         a, b = self.slope_, self.intercept_
-        parts = [self._statistics([graph], (a, b)) for graph in checked]
+        self._refuse_other_graphs(checked, self._gathered(checked, (a, b)))
+        parts = [self._objective(self._gathered([graph], (a, b))) for graph in checked]
         return np.sqrt(np.diag(clustered_covariance(parts, a, b)))
+
+    def _refuse_other_graphs(self, graphs: list[Graph], statistics: PairSums) -> None:
+        """Raise DataError for graphs that are not those of the fit.
+
+        Told by the fit's fingerprint; where it differs (graphs in another order) or there is none
+        (streams), by the sums: their number of pairs, likelihood and maximum.
+        """
+        if self.data_fingerprint_ and fingerprint(graphs) == self.data_fingerprint_:
+            return
+        a, b = self.slope_, self.intercept_
+        value = statistics.log_likelihood(a, b)
+        off = np.abs(self.covariance_ @ self._objective(statistics).gradient(a, b))
+        if (
+            statistics.n_pairs != self.n_pairs_
+            or abs(value - self.log_likelihood_) > SAME * abs(self.log_likelihood_)
+            or (off > SAME * self.standard_errors_).any()
+        ):
+            raise DataError(
+                f"these graphs, of {statistics.n_pairs} pairs and log-likelihood {value:.6g}, are "
+                f"not those of the fit, of {self.n_pairs_} pairs and {self.log_likelihood_:.6g}: "
+                "its errors and intervals are about its own graphs. Give those, or fit these first."
+            )
 
     def confidence_intervals(self, graphs: Any, *, level: float = 0.95) -> NDArray[np.float64]:
         """Return profile-likelihood intervals of a and of b.
@@ -351,12 +413,16 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
 
         Raises
         ------
+        DataError
+            For other graphs than the fit's.
         ModelError
-            For another level, or when the likelihood of these graphs has no finite maximum.
+            For another level, or when the likelihood does not end an interval.
         """
         self._check_fitted()
-        statistics = self.pair_statistics(graphs)
-        self._check_solvable(statistics)
+        check_level(level)
+        checked = self._check_graphs(graphs)
+        statistics = self._gathered(checked, (self.slope_, self.intercept_))
+        self._refuse_other_graphs(checked, statistics)
         objective = self._objective(statistics)
         return profile_intervals(objective, self.slope_, self.intercept_, level=level)
 
@@ -410,41 +476,92 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             Nodes of each graph; 15 when neither it nor features are given.
         n_features : int, optional
             Width of the features drawn; as in `fit` when not given.
-        features : array-like of shape (n_nodes, n_features), optional
-            Fixed features for every graph; otherwise uniform on [-1, 1].
+        features : array-like of shape (n_nodes, n_features), or "uniform", optional
+            Fixed features for every graph, or uniform ones on [-1, 1]. Without it, each node gets
+            the features of a node of the fit, drawn with replacement.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         list of Graph
             Of more than 2,000 nodes with a sparse adjacency, drawn without visiting every pair.
+            Their features are named as those of the fit.
 
         Raises
         ------
+        DataError
+            For a dataframe of other features than the fit's.
         ModelError
-            When `features` are of another shape than `n_nodes` and `n_features` say.
+            When `features` are of another shape than `n_nodes` and `n_features` say; when none
+            are given and the model holds none, or has another width than `n_features`.
         """
         self._check_fitted()
         rng = as_generator(random_state)
-        fixed = None if features is None else checked_features(features)
+        is_drawn = features is None or (isinstance(features, str) and features == UNIFORM)
+        fixed = None if is_drawn else self._fixed_features(features)
         shape = (15, self.n_features_) if fixed is None else fixed.shape
         nodes, width = drawn_shape(shape, n_nodes, n_features, is_fixed=fixed is not None)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
         n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
+        seen = None if fixed is not None or features is not None else self._seen_features(width)
+        held = getattr(self, "feature_names_in_", None)
+        names = None if held is None or len(held) != width else tuple(map(str, held))
+        settings: dict[str, Any] = {"n_jobs": self.n_jobs, "feature_names": names}
         graphs = []
         for _ in range(n_samples):
-            X = rng.uniform(-1.0, 1.0, size=(nodes, width)) if fixed is None else fixed
+            if fixed is not None:
+                X = fixed
+            elif seen is not None:
+                X = seen.draw(nodes, rng)
+            else:
+                X = rng.uniform(-1.0, 1.0, size=(nodes, width))
             intercept = self._intercept(len(X))
-            graphs.append(draw_graph(X, self.slope_, intercept, rng, n_jobs=self.n_jobs))
+            graphs.append(draw_graph(X, self.slope_, intercept, rng, **settings))
         return graphs
+
+    def _fixed_features(self, features: Any) -> NDArray[np.float64]:
+        """Return checked features, those of a dataframe in the order of the fit's names."""
+        X = checked_features(features)
+        if not len(X) or column_names(features) is None or X.shape[1] != self.n_features_:
+            return X
+        return self._check_graphs(Graph(features, sparse.csr_array((len(X), len(X)))))[0].features
+
+    def _seen_features(self, width: int) -> FeatureRows:
+        """Return the features that draws are made from; ModelError where they are not known."""
+        mend = 'Pass features= for the nodes, or features="uniform" to draw them from [-1, 1].'
+        if not hasattr(self, "feature_rows_"):
+            raise ModelError(f"this model keeps no features of its fit to draw from. {mend}")
+        if width != self.n_features_:
+            raise ModelError(
+                f"n_features={width}, but nodes of the fit have {self.n_features_} features. {mend}"
+            )
+        return FeatureRows(self.feature_rows_, self.feature_counts_)
 
     def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
         graphs = as_graphs(X)
-        pairs = sum(g.n_nodes * (g.n_nodes - 1) // 2 for g in graphs)
+        pairs = sum(graph.n_pairs for graph in graphs)
+        if not pairs:
+            raise DataError("there is no pair of nodes: give a graph with two nodes or more.")
         return float(np.sum(self.log_density(graphs))), pairs
+
+    def _n_pairs_of(self, graphs: Any) -> list[int]:
+        return [graph.n_pairs for graph in as_graphs(graphs)]
 
     def _check_state(self) -> None:
         check_integer(self.n_features_, "n_features_", minimum=1)
         finite = np.isfinite([self.slope_, self.intercept_, *self.standard_errors_]).all()
         if not finite or np.shape(self.standard_errors_) != (2,):
             raise ValueError("slope, intercept and two standard errors must be finite")
+        held = [hasattr(self, f"feature_{kind}_") for kind in ("rows", "counts")]
+        if any(held) and not all(held):
+            raise ValueError("rows of features and their counts belong together")
+        if all(held) and not self._is_distribution(self.feature_rows_, self.feature_counts_):
+            raise ValueError("features must be finite, one row for each count above 0")
+
+    def _is_distribution(self, rows: Any, counts: Any) -> bool:
+        """Tell whether these can be rows of features, and how often each occurred."""
+        whole = isinstance(counts, np.ndarray) and counts.dtype.kind in "iu" and counts.ndim == 1
+        if not whole or not len(counts) or not (counts > 0).all():
+            return False
+        wide = isinstance(rows, np.ndarray) and rows.shape == (len(counts), self.n_features_)
+        return wide and rows.dtype == np.float64 and bool(np.isfinite(rows).all())

@@ -59,3 +59,23 @@ def _in_another_order(labels: list[Any], wanted: list[Any], one: str, other: str
         f"{one} and {other} name different nodes: {odd!r} at {i} where the other has "
         f"{wanted[i]!r}. Give both the same labels, or arrays in one order."
     )
+
+
+def labels_of(graph: Any) -> list[str] | None:
+    """Return the labels of a graph's nodes as text; None where it has none, or they only count.
+
+    Of a dataframe its rows', of networkx its nodes, of igraph the vertex attribute "name".
+    """
+    if isinstance(graph, tuple) and len(graph) == 2:
+        graph = graph[0] if is_labelled(graph[0]) else graph[1]
+    if is_labelled(graph):
+        labels = list(graph.index)
+    elif hasattr(graph, "nodes") and hasattr(graph, "is_directed"):
+        labels = list(graph.nodes)
+    elif hasattr(graph, "vs") and hasattr(graph, "get_edgelist"):
+        labels = list(graph.vs["name"]) if "name" in graph.vs.attributes() else []
+    else:
+        return None
+    if not labels or labels == list(range(len(labels))):
+        return None
+    return [str(label) for label in labels]

@@ -91,6 +91,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         Each iteration's intercept, log_likelihood (less the penalty) and increase.
     n_pairs_ : int
         Dyads seen in `fit`.
+    node_labels_ : list of str, or None
+        The nodes, in their order: a dataframe's row labels, networkx's nodes, igraph's names.
     n_parameters_ : int
         n m - m (m - 1) / 2 + 1: positions up to rotation, and b.
 
@@ -179,7 +181,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         ModelError
             When the likelihood has no finite maximum, naming a node that moves away for ever.
         """
-        adjacencies = as_adjacencies(graphs)
+        adjacencies, labels = as_adjacencies(graphs)
         m = self._check_parameters(adjacencies[0].shape[0])
         links = sparse.csr_array(sum(adjacencies[1:], adjacencies[0].astype(np.float64)))
         likelihood = PositionLikelihood(links, len(adjacencies), self.l2, self.n_jobs)
@@ -193,6 +195,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
             self.log_likelihood_ = likelihood.log_likelihood(X, b)
             self.history_ = history
             self.n_pairs_ = likelihood.n_pairs
+            self.node_labels_ = labels
             self._data_fingerprint = fingerprint(links.data, links.indices, links.indptr)
         return self
 
@@ -274,7 +277,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         Parameters
         ----------
         graphs : adjacency, or list of them
-            As in `fit`, in the same order of nodes.
+            As in `fit`. Where they and the fit's graphs label their nodes, nodes are matched by
+            label; else they stand in the same order.
 
         Returns
         -------
@@ -282,7 +286,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         """
         self._check_fitted()
         X, b = self.positions_, self.intercept_
-        adjacencies = as_adjacencies(graphs, n_nodes=len(X))
+        adjacencies = self._adjacencies_of(graphs)
         soft, _, _ = pair_pass(X, b, n_jobs=self.n_jobs)  # the same for every graph
         return np.array(
             [float(((E @ X) * X).sum()) / 2 + b * (E.nnz // 2) - soft for E in adjacencies]
@@ -343,10 +347,23 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         n = len(self.positions_)
         return float(values.sum()), len(values) * n * (n - 1) // 2
 
+    def _n_pairs_of(self, graphs: Any) -> list[int]:
+        return [E.shape[0] * (E.shape[0] - 1) // 2 for E in self._adjacencies_of(graphs)]
+
+    def _adjacencies_of(self, graphs: Any) -> list[sparse.csr_array]:
+        """Return adjacencies on the fitted nodes, matched by their labels where both have any."""
+        labels = getattr(self, "node_labels_", None)
+        return as_adjacencies(graphs, n_nodes=len(self.positions_), labels=labels)[0]
+
     def _check_state(self) -> None:
         X, errors = self.positions_, self.standard_errors_
         if np.ndim(X) != 2 or np.shape(errors) != np.shape(X) or not X.shape[1]:
             raise ValueError("positions and standard errors must be tables of one shape")
         finite = np.isfinite(X).all() and np.isfinite(errors).all()
+        labels = getattr(self, "node_labels_", None)
+        if labels is not None and (
+            len(labels) != len(X) or not all(isinstance(label, str) for label in labels)
+        ):
+            raise ValueError("labels must be one text for each node")
         if not (finite and np.isfinite(self.intercept_)):
             raise ValueError("positions, standard errors and intercept must be finite")

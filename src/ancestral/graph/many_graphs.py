@@ -1,12 +1,10 @@
-"""What many graphs tell beyond one: errors clustered by graph, intervals, sizes, own intercepts.
+"""What many graphs tell beyond one: errors clustered by graph, intervals, own intercepts.
 
     clustered   V = I^-1 (G / (G - 1)) (sum_g u_g u_g^T) I^-1,   u_g the gradient of graph g
     profile     { a : 2 (l(a^, b^) - max_b l(a, b)) <= chi-square quantile, 1 degree }
-    by size     logit = a s + b - log n_g
     intercepts  logit = a s + b_g
 
-References: Liang & Zeger (1986), Biometrika 73; Venzon & Moolgavkar (1988), Applied Statistics 37;
-Krivitsky, Handcock & Morris (2011), Statistical Methodology 8.
+References: Liang & Zeger (1986), Biometrika 73; Venzon & Moolgavkar (1988), Applied Statistics 37.
 """
 
 from __future__ import annotations
@@ -24,21 +22,22 @@ from scipy.stats import chi2
 
 from ancestral._validation import check_level
 from ancestral.errors import DataError, ModelError
-from ancestral.graph.graphs import Graph, as_graphs
-from ancestral.graph.pair_sums import gather
-from ancestral.graph.pairs import Extremes, PairStatistics
+from ancestral.graph.graphs import as_graphs
+from ancestral.graph.pairs.gather import gather
+from ancestral.graph.pairs.logistic import FLAT, guarded_inverse
+from ancestral.graph.pairs.sums import PairSums
 
 Float = NDArray[np.float64]
 
 MOST_STEPS = 60  # an end further out than 1.5^60 standard errors is none
 
 
-def clustered_covariance(parts: Sequence[PairStatistics], a: float, b: float) -> Float:
+def clustered_covariance(parts: Sequence[PairSums], a: float, b: float) -> Float:
     """Return the covariance of (a, b) that allows for dependence within graphs.
 
     Parameters
     ----------
-    parts : sequence of PairStatistics
+    parts : sequence of PairSums
         One for each graph; two or more.
     a, b : float
         At the maximum of their sum.
@@ -58,6 +57,7 @@ def clustered_covariance(parts: Sequence[PairStatistics], a: float, b: float) ->
     graphs are independent, however pairs within one depend on each other. It rests on the number
     of graphs: with fewer than some 20 it is itself uncertain.
     """
+    parts = [part for part in parts if part.n_pairs]  # a graph without a pair tells nothing
     if len(parts) < 2:
         raise DataError(
             f"clustered standard errors compare graphs; got {len(parts)} graph. "
@@ -65,7 +65,7 @@ def clustered_covariance(parts: Sequence[PairStatistics], a: float, b: float) ->
         )
     scores = np.array([part.gradient(a, b) for part in parts])  # (G, 2)
     information = np.sum([part.information(a, b) for part in parts], axis=0)
-    bread = np.linalg.inv(information)
+    bread = guarded_inverse(information)
     middle = scores.T @ scores * (len(parts) / (len(parts) - 1))
     covariance: Float = bread @ middle @ bread
     return covariance
@@ -74,14 +74,12 @@ def clustered_covariance(parts: Sequence[PairStatistics], a: float, b: float) ->
 # ---- profile likelihood ----------------------------------------------------------------------
 
 
-def profile_intervals(
-    statistics: PairStatistics, a: float, b: float, *, level: float = 0.95
-) -> Float:
+def profile_intervals(statistics: PairSums, a: float, b: float, *, level: float = 0.95) -> Float:
     """Return profile-likelihood intervals of a and of b about their maximum.
 
     Parameters
     ----------
-    statistics : PairStatistics
+    statistics : PairSums
     a, b : float
         At the maximum.
     level : float
@@ -128,7 +126,7 @@ def _beyond(lack: Callable[[float], float], top: float, step: float) -> float:
     )
 
 
-def _profile(statistics: PairStatistics, top: Float, k: int, value: float) -> float:
+def _profile(statistics: PairSums, top: Float, k: int, value: float) -> float:
     """Return l at its maximum over the other parameter, with parameter k held at a value.
 
     NaN where no maximum is found: so far out the curvature may vanish.
@@ -158,92 +156,6 @@ def _profile(statistics: PairStatistics, top: Float, k: int, value: float) -> fl
             break
         theta, best = moved, found
     return best
-
-
-# ---- graphs of differing size ----------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class OffsetPairs(PairStatistics):
-    """Statistics of graphs whose logits are shifted: `parts` by their offset, a s + b + offset."""
-
-    parts: dict[float, PairStatistics]
-
-    def __add__(self, other: OffsetPairs) -> OffsetPairs:
-        if not isinstance(other, OffsetPairs):
-            return NotImplemented
-        parts = dict(self.parts)
-        for offset, part in other.parts.items():
-            parts[offset] = parts[offset] + part if offset in parts else part  # type: ignore[operator]
-        return OffsetPairs(parts)
-
-    @property
-    def n_pairs(self) -> int:  # type: ignore[override]
-        """Number of node pairs (dyads)."""
-        return sum(part.n_pairs for part in self.parts.values())
-
-    @property
-    def n_edges(self) -> int:  # type: ignore[override]
-        """Number of linked pairs."""
-        return sum(part.n_edges for part in self.parts.values())
-
-    @property
-    def extremes(self) -> Extremes:  # type: ignore[override]
-        """The ranges of s over links and gaps: one slope serves all offsets."""
-        seen = Extremes()
-        for part in self.parts.values():
-            seen = seen | part.extremes
-        return seen
-
-    @property
-    def rounding(self) -> float:
-        """Two values of s that differ by less are taken as equal."""
-        return max((part.rounding for part in self.parts.values()), default=0.0)
-
-    def log_likelihood(self, a: float, b: float) -> float:
-        """Return l(a, b) in nats."""
-        return sum(part.log_likelihood(a, b + offset) for offset, part in self.parts.items())
-
-    def gradient(self, a: float, b: float) -> Float:
-        """Return (dl/da, dl/db)."""
-        parts = [part.gradient(a, b + offset) for offset, part in self.parts.items()]
-        return np.sum(parts, axis=0)
-
-    def information(self, a: float, b: float) -> Float:
-        """Return the Fisher information of (a, b), of shape (2, 2)."""
-        parts = [part.information(a, b + offset) for offset, part in self.parts.items()]
-        return np.sum(parts, axis=0)
-
-    def sampling_covariance(self, a: float, b: float) -> Float:
-        """Return the sum of the parts', each of its own sample."""
-        parts = [part.sampling_covariance(a, b + offset) for offset, part in self.parts.items()]
-        return np.sum(parts, axis=0)
-
-    def approximation_error(self, a: float, b: float) -> Float:
-        """Return an upper estimate: the largest of the parts'."""
-        parts = [part.approximation_error(a, b + offset) for offset, part in self.parts.items()]
-        return np.max(parts, axis=0)
-
-    @property
-    def holds_everywhere(self) -> bool:
-        """Tell whether the sums hold at every (a, b)."""
-        return all(part.holds_everywhere for part in self.parts.values())
-
-
-def by_size(
-    graphs: Sequence[Graph],
-    gather: Callable[[Sequence[Graph], tuple[float, float] | None], PairStatistics],
-    at: tuple[float, float] | None = None,
-) -> OffsetPairs:
-    """Return the statistics of graphs by their number of nodes n, with offset -log n."""
-    sizes: dict[int, list[Graph]] = {}
-    for graph in graphs:
-        sizes.setdefault(graph.n_nodes, []).append(graph)
-    parts = {}
-    for n, some in sizes.items():
-        offset = -float(np.log(max(n, 1)))
-        parts[offset] = gather(some, None if at is None else (at[0], at[1] + offset))
-    return OffsetPairs(parts)
 
 
 # ---- an intercept for each graph -------------------------------------------------------------
@@ -299,14 +211,10 @@ def fit_graph_intercepts(graphs: Any) -> GraphIntercepts:
             seen = "no pair" if part.n_edges == 0 else "every pair"
             raise ModelError(f"graph {k} has {seen} linked: its intercept is infinite. Drop it.")
     _refuse_separated_graphs(parts)
-    fitted = _solve_intercepts(parts)
-    if all(part.holds_everywhere for part in parts):
-        return fitted
-    at = [(fitted.slope, float(b)) for b in fitted.intercepts]  # not where each was compressed
-    return _solve_intercepts([gather([graph], at=where) for graph, where in zip(checked, at)])
+    return _solve_intercepts(parts)
 
 
-def _solve_intercepts(parts: Sequence[PairStatistics]) -> GraphIntercepts:
+def _solve_intercepts(parts: Sequence[PairSums]) -> GraphIntercepts:
     """Return the maximum for the statistics of each graph."""
     from ancestral.graph.solvers import newton
 
@@ -339,7 +247,7 @@ def _solve_intercepts(parts: Sequence[PairStatistics]) -> GraphIntercepts:
     )
 
 
-def _refuse_separated_graphs(parts: Sequence[PairStatistics]) -> None:
+def _refuse_separated_graphs(parts: Sequence[PairSums]) -> None:
     """Raise ModelError when every graph has a threshold of its own that parts links from gaps."""
     seen = [part.extremes for part in parts]
     for sign in ("+", "-"):
@@ -350,9 +258,7 @@ def _refuse_separated_graphs(parts: Sequence[PairStatistics]) -> None:
             )
 
 
-def _arrow_step(
-    parts: Sequence[PairStatistics], a: float, b: Float
-) -> tuple[float, Float, float, Float]:
+def _arrow_step(parts: Sequence[PairSums], a: float, b: Float) -> tuple[float, Float, float, Float]:
     """Return the Newton step of slope and intercepts, and their variances.
 
     The information is an arrow: intercepts meet only through the slope, so one division each and
@@ -361,7 +267,11 @@ def _arrow_step(
     scores = np.array([part.gradient(a, v) for part, v in zip(parts, b)])  # (G, 2)
     information = np.array([part.information(a, v) for part, v in zip(parts, b)])  # (G, 2, 2)
     cross, own = information[:, 0, 1], information[:, 1, 1]
+    if not (own > 0).all():
+        raise ModelError(f"graph {int(np.argmin(own))}: {FLAT}")
     left = information[:, 0, 0].sum() - (cross**2 / own).sum()
+    if not left > 0:
+        raise ModelError(FLAT)
     step_a = (scores[:, 0].sum() - (cross / own * scores[:, 1]).sum()) / left
     step_b = (scores[:, 1] - cross * step_a) / own
     return float(step_a), step_b, float(1 / left), 1 / own + (cross / own) ** 2 / left

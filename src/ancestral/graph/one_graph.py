@@ -10,27 +10,34 @@ from scipy import sparse
 
 from ancestral.errors import DataError, DataTypeError
 from ancestral.graph.graphs import Graph, library_of, repeated_edge, say_ignored_loops, symmetric
-from ancestral.graph.labels import aligned, is_labelled
+from ancestral.graph.labels import aligned, is_labelled, labels_of
 
 ACCEPTED = "an adjacency (array or sparse), a networkx or igraph graph, or a Graph"
 
 
-def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.csr_array]:
-    """Return the sparse adjacency of each graph, all on as many nodes.
+def as_adjacencies(
+    graphs: Any, *, n_nodes: int | None = None, labels: Sequence[Any] | None = None
+) -> tuple[list[sparse.csr_array], list[str] | None]:
+    """Return the sparse adjacency of each graph, all on the same nodes, and the nodes' labels.
 
     Parameters
     ----------
     graphs : one graph or a list of them
         Each an adjacency of shape (n_nodes, n_nodes) (array-like, dataframe, scipy sparse), a
         networkx or igraph graph, a Graph or a tuple (features, adjacency), whose features are not
-        looked at. An array of shape (n_graphs, n_nodes, n_nodes) is a list. Dataframes are read
-        in the order of the first one's labels.
+        looked at. An array of shape (n_graphs, n_nodes, n_nodes) is a list. Graphs that label
+        their nodes (dataframes, networkx, igraph with a vertex attribute "name") are read in the
+        order of the labels given, or else of the first such graph.
     n_nodes : int, optional
         Of the model that asks.
+    labels : sequence of str, optional
+        The model's nodes, in their order.
 
     Returns
     -------
-    list of scipy.sparse.csr_array, int8, symmetric, with an empty diagonal
+    adjacencies : list of scipy.sparse.csr_array, int8, symmetric, with an empty diagonal
+    labels : list of str, or None
+        None where no graph has any, or they only count.
 
     Raises
     ------
@@ -41,7 +48,9 @@ def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.cs
     if not items:
         raise DataError("graphs is empty: give at least one graph.")
     named = next((item for item in items if is_labelled(item)), None)
-    items = [aligned(named, item) for item in items]
+    items = [item if labels else aligned(named, item) for item in items]
+    own = [labels_of(item) for item in items]
+    wanted_labels = list(labels) if labels else next((texts for texts in own if texts), None)
     alone = len(items) == 1
     checked = [_graph(item, "" if alone else f"graph {k}: ") for k, item in enumerate(items)]
     wanted = checked[0].n_nodes if n_nodes is None else n_nodes
@@ -52,7 +61,31 @@ def as_adjacencies(graphs: Any, *, n_nodes: int | None = None) -> list[sparse.cs
                 "belong to nodes, so every graph needs the same nodes in the same order."
             )
     say_ignored_loops(checked)
-    return [graph.to_sparse() for graph in checked]
+    found = [graph.to_sparse() for graph in checked]
+    if wanted_labels is None:
+        return found, None
+    return [_in_order(E, texts, wanted_labels) for E, texts in zip(found, own)], wanted_labels
+
+
+def _in_order(
+    adjacency: sparse.csr_array, own: list[str] | None, wanted: list[str]
+) -> sparse.csr_array:
+    """Return the adjacency with its nodes in the order wanted; DataError for other nodes."""
+    if own is None or own == wanted:
+        return adjacency
+    place = {text: k for k, text in enumerate(own)}
+    odd = next((text for text in wanted if text not in place), None)
+    if odd is not None or len(place) < len(own):
+        raise DataError(
+            f"the graph's nodes are {', '.join(own[:6])}{', ...' * (len(own) > 6)}, and "
+            + (f"{odd!r} is not among them" if odd is not None else "some have one label")
+            + ": positions belong to the nodes of the fit. Give a graph of the same nodes, or an "
+            "array in their order."
+        )
+    order = np.array([place[text] for text in wanted])
+    moved = adjacency[order][:, order]
+    moved.sort_indices()
+    return sparse.csr_array(moved)
 
 
 def _is_one(graphs: Any) -> bool:

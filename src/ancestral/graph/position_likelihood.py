@@ -19,7 +19,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from ancestral.errors import ModelError
-from ancestral.graph.pair_sums import in_threads
+from ancestral.graph.pairs.passes import in_threads
 
 Float = NDArray[np.float64]
 
@@ -143,14 +143,13 @@ def position_errors(X: Float, b: float, likelihood: PositionLikelihood) -> Float
     blocks = in_threads(one, (n + ROWS - 1) // ROWS, likelihood.n_jobs)
     information = np.concatenate(blocks).reshape(n, m, m) * likelihood.n_graphs
     information += likelihood.l2 * np.eye(m)
-    try:
-        inverse = np.linalg.inv(information)
-    except np.linalg.LinAlgError:
+    known = np.linalg.eigvalsh(information) if np.isfinite(information).all() else np.zeros((1, 1))
+    if not (known[:, 0] > 1e-15 * known[:, -1]).all():
         raise ModelError(
             "the links tell nothing of some direction: positions have shrunk to 0 along it. "
             "Lower n_components, or pass l2=1 for a penalised fit."
-        ) from None
-    errors: Float = np.sqrt(np.diagonal(inverse, axis1=1, axis2=2))
+        )
+    errors: Float = np.sqrt(np.diagonal(np.linalg.inv(information), axis1=1, axis2=2))
     return errors
 
 

@@ -13,10 +13,10 @@ from scipy.stats import rankdata
 
 from ancestral._validation import check_integer
 from ancestral.errors import ModelError
-from ancestral.graph.graphs import Graph, as_graphs
+from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
-from ancestral.graph.pair_sums import products
-from ancestral.graph.pairs import InnerProducts
+from ancestral.graph.pairs.gather import VISITED_PAIRS, gather
+from ancestral.graph.pairs.passes import products
 
 Float = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Cal
         When no graph has a pair of nodes.
     """
     model._check_fitted()
-    checked = as_graphs(graphs, n_features=model.n_features_)
+    checked = model._check_graphs(graphs)
     n_bins = check_integer(n_bins, "n_bins", minimum=2)
     if not any(graph.n_pairs for graph in checked):
         raise ModelError("there is no pair of nodes: give a graph with two nodes or more.")
@@ -76,10 +76,12 @@ def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Cal
     home, tied = np.searchsorted(ends, s, side="left"), len(ends) + 1
     n = np.bincount(home, weight, minlength=tied).astype(np.float64)
     linked = np.bincount(np.searchsorted(ends, edges, side="left"), minlength=tied)
+    n = np.maximum(n, linked)  # the grid spreads a pair over its nodes
     keep = n > 0.5
     mean_s, mean_p, variance = (
         np.bincount(home, weight * v, minlength=tied)[keep] / n[keep] for v in (s, p, p * (1 - p))
     )
+    mean_p = np.clip(mean_p, 0.0, 1.0)
     errors = np.sqrt(np.maximum(variance, 0) / n[keep])
     return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep])
 
@@ -91,13 +93,8 @@ def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Floa
         sizes.setdefault(graph.n_nodes if model.offset else 0, []).append(graph)
     parts = []
     for n, some in sizes.items():
-        found: Any = model._gathered(some, (model.slope_, model._intercept(max(n, 1))))
-        found = getattr(found, "grid", found)
-        if isinstance(found, InnerProducts):
-            s = np.concatenate([found.edges, found.gaps])
-            weight = np.ones(len(s))
-        else:
-            s, weight = found.nodes, found.weights
+        at = model.slope_, model._intercept(max(n, 1))
+        s, weight = gather(some, pairs=model.pairs, at=at, n_jobs=model.n_jobs).histogram(*at)
         parts.append((s, expit(model._logit(s, max(n, 1))), weight))
     s, p, weight = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return s, p, weight
@@ -149,7 +146,7 @@ def held_out(model: InnerProductGraph, graphs: Any) -> HeldOut:
         When a graph has no pair of nodes.
     """
     model._check_fitted()
-    checked = as_graphs(graphs, n_features=model.n_features_)
+    checked = model._check_graphs(graphs)
     pairs = np.array([graph.n_pairs for graph in checked], np.float64)
     if not pairs.all():
         raise ModelError(f"graph {int(np.argmin(pairs))} has no pair of nodes: drop it.")
@@ -167,13 +164,16 @@ def _auc(model: InnerProductGraph, graph: Graph) -> float:
     edges, gaps = graph.n_edges, graph.n_pairs - graph.n_edges
     if not edges or not gaps:
         return float("nan")
-    s, _, weight = _pairs_by_s(model, [graph])
+    if graph.n_pairs > VISITED_PAIRS:
+        s, _, weight = _pairs_by_s(model, [graph])
+    else:  # the order of s hangs on no (a, b), and a grid about none holds ties of round numbers
+        s, weight = gather([graph], pairs=model.pairs, n_jobs=model.n_jobs).histogram(0.0, 0.0)
     if len(s) == graph.n_pairs:
         above = rankdata(s)[:edges].sum() - edges * (edges + 1) / 2  # edges stand first
     else:
         linked = products(graph.features, *graph.edges())
-        order = np.argsort(s, kind="stable")
-        below = np.cumsum(weight[order]) - weight[order] / 2
-        above = np.interp(linked, s[order], below).sum() - edges**2 / 2
-    auc = float(above / (edges * gaps))
+        values, place = np.unique(s, return_inverse=True)
+        weights = np.bincount(place.reshape(-1), weight)
+        above = np.interp(linked, values, np.cumsum(weights) - weights / 2).sum() - edges**2 / 2
+    auc = min(max(float(above / (edges * gaps)), 0.0), 1.0)  # a grid rounds
     return {1: auc, 0: 0.5, -1: 1 - auc}[int(np.sign(model.slope_))]

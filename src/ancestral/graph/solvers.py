@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 
 from ancestral._validation import as_generator, check_integer, check_number
 from ancestral.errors import ModelError
-from ancestral.graph.pairs import TOLERANCE, PairStatistics, Penalised
+from ancestral.graph.pairs.sums import PairSums
 
 ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
-ROUNDS = 3  # of gathering statistics anew, for the estimates that the last ones gave
+Evaluate = Callable[[float, float], tuple[float, NDArray[np.float64], NDArray[np.float64]]]
 
 
 def climb(
-    objective: PairStatistics, solver: str, *, max_iter: int, tol: float, random_state: Any
+    objective: PairSums, solver: str, *, max_iter: int, tol: float, random_state: Any
 ) -> list[dict[str, float]]:
     """Return the iterations of a solver chosen by name; a draw starts the ascent."""
     max_iter = check_integer(max_iter, "max_iter", minimum=1)
@@ -30,8 +31,12 @@ def climb(
     raise ModelError(f'solver must be "newton" or "gradient_ascent"; got {solver!r}.')
 
 
-def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str, float]]:
+def newton(
+    statistics: PairSums, *, max_iter: int = 100, evaluate: Evaluate | None = None
+) -> list[dict[str, float]]:
     """Maximise l(a, b) by damped Newton steps from the independent-edges start.
+
+    `evaluate` is that of the statistics, which holds at every step, when not given.
 
     Returns
     -------
@@ -41,7 +46,8 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
     # half a pair aside on either side: with a penalty, no or every pair may be linked
     share = min(max(statistics.n_edges, 0.5), statistics.n_pairs - 0.5) / statistics.n_pairs
     theta = np.array([0.0, np.log(share / (1 - share))])
-    best, gradient, information = statistics.evaluate(*theta)
+    evaluate = partial(statistics.evaluate, maximised=True) if evaluate is None else evaluate
+    best, gradient, information = evaluate(*theta)
     history = [_record(theta, best, gradient, None)]
     for _ in range(max_iter):
         step = _newton_step(information, gradient)
@@ -50,7 +56,7 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
         scale = 1.0
         while True:
             moved = theta + scale * step
-            found = statistics.evaluate(*moved)
+            found = evaluate(*moved)
             if found[0] >= best - ROUNDING * abs(best):
                 break
             scale /= 2
@@ -61,38 +67,6 @@ def newton(statistics: PairStatistics, *, max_iter: int = 100) -> list[dict[str,
         if np.abs(scale * step).max() < 1e-12 * np.abs(theta).max():
             break
     return history
-
-
-def settled(
-    statistics: PairStatistics,
-    gather: Callable[[tuple[float, float]], PairStatistics],
-    *,
-    l2: float = 0.0,
-) -> PairStatistics:
-    """Return statistics that hold at the estimates they give, gathered anew where these do not.
-
-    Parameters
-    ----------
-    statistics : PairStatistics
-        With a maximum, or l2 > 0.
-    gather : callable
-        Takes (a, b) and returns statistics of the same graphs that hold there.
-    l2 : float
-        Penalty.
-
-    Returns
-    -------
-    PairStatistics
-    """
-    for _ in range(ROUNDS):
-        last = newton(Penalised(statistics, l2))[-1]
-        at = last["a"], last["b"]
-        if statistics.approximation_error(*at).max() <= TOLERANCE:
-            break
-        statistics = gather(at)
-        if not statistics.approximation_error(*at).any():  # every product is kept
-            break
-    return statistics
 
 
 def _newton_step(
@@ -115,7 +89,7 @@ def _newton_step(
 
 
 def gradient_ascent(
-    statistics: PairStatistics,
+    statistics: PairSums,
     start: NDArray[np.float64],
     *,
     tol: float = 1e-5,
@@ -125,7 +99,7 @@ def gradient_ascent(
 
     Parameters
     ----------
-    statistics : PairStatistics
+    statistics : PairSums
     start : ndarray of shape (2,)
         The first (a, b).
     tol : float
@@ -144,8 +118,9 @@ def gradient_ascent(
     when no step raises the likelihood any more in float64.
     """
     theta = np.asarray(start, dtype=np.float64)
-    gradient = statistics.gradient(*theta)
-    history = [_record(theta, statistics.log_likelihood(*theta), gradient, None)]
+    log_likelihood = partial(statistics.log_likelihood, maximised=True)
+    gradient = statistics.gradient(*theta, maximised=True)
+    history = [_record(theta, log_likelihood(*theta), gradient, None)]
     step = 1.0 / np.trace(statistics.information(0.0, 0.0))  # below 1/curvature anywhere
     for _ in range(max_iter):
         if np.abs(gradient).max() <= tol:
@@ -153,7 +128,7 @@ def gradient_ascent(
         best = history[-1]["log_likelihood"]
         squared = gradient @ gradient
         while True:
-            value = statistics.log_likelihood(*(theta + step * gradient))
+            value = log_likelihood(*(theta + step * gradient))
             if value > best and value >= best + 1e-4 * step * squared:
                 break
             step /= 2
@@ -161,7 +136,7 @@ def gradient_ascent(
                 return history
         moved = step * gradient
         theta = theta + moved
-        fresh = statistics.gradient(*theta)
+        fresh = statistics.gradient(*theta, maximised=True)
         history.append(_record(theta, value, fresh, best))
         bend = moved @ (gradient - fresh)  # positive: l is concave
         step = (moved @ moved) / bend if bend > 0 else 2 * step

@@ -3,7 +3,8 @@
 A categorical attribute of k levels becomes k columns of 0 and 1, one for each level, named
 "Race=White" and so on, levels in sorted order. With indicators, x_i . x_j counts the attributes in
 which two nodes agree. No attribute is guessed to be categorical: grades 7 to 12 may be meant as
-numbers or as groups, and only the caller knows.
+numbers or as groups, and only the caller knows. Nor is an id a feature, nor what programs write to
+draw a node: where nobody chose, these are left out and named.
 """
 
 from __future__ import annotations
@@ -16,12 +17,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._missing import is_missing, is_missing_text
+from ancestral._validation import warn
 from ancestral.errors import DataError
 
 Nodes = Mapping[Any, Mapping[str, Any]]
 Categorical = Sequence[str] | Mapping[str, Sequence[Any]]
 MOST_LEVELS = 1_000
+LARGEST_WHOLE = 1 << 53  # in size: beyond, float64 holds only some of the whole numbers
 _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
+_DIGITS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+
+ROW_NAMES = frozenset(
+    {"", "unnamed: 0", "...1", "rownames", "row.names", "row_names", "index", "__index_level_0__"}
+)
+_IDS = frozenset(
+    {"id", "_id", "node_id", "nodeid", "label", "name", "uid", "uuid"}
+    | {"_nx_name", "_igraph_index", "vertex.names", "vertex_name", *ROW_NAMES}
+)
+_DRAWN = frozenset(
+    {"size", "color", "colour", "shape", "pos", "opacity"}
+    | {"frame.color", "label.color", "label.cex", "viz"}
+)
+# A place, a colour and a box: only where all of these are there, and then with what follows.
+_DRAWN_TOGETHER = ((("x", "y"), "z"), (("r", "g", "b"), "a"), (("width", "height"), "depth"))
 
 
 def features_of(
@@ -36,7 +55,8 @@ def features_of(
     ----------
     nodes : mapping of id to attributes
     attributes : sequence of str, optional
-        Which are features, in this order; all in the order in which they first occur when None.
+        Which are features, in this order; all in the order in which they first occur when None,
+        but ids and what programs write to draw a node.
     categorical : sequence of str, or mapping of str to levels
         Which of them are groups, and of which levels: those that occur, where none are given.
     name : str
@@ -51,7 +71,8 @@ def features_of(
     groups = [categorical] if isinstance(categorical, str) else list(categorical)
     given = categorical if isinstance(categorical, Mapping) else {}
     if attributes is None:
-        attributes = list(dict.fromkeys(key for values in nodes.values() for key in values))
+        found = list(dict.fromkeys(key for values in nodes.values() for key in values))
+        attributes = _chosen(found, groups, name)
     if not attributes:
         raise DataError(f"{name}: its nodes have no attributes; each needs at least one number.")
     unknown = [key for key in groups if key not in attributes]
@@ -71,6 +92,39 @@ def features_of(
     return np.column_stack(blocks), names
 
 
+def without_missing_text(held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes from a file, None where a cell says that there is no value."""
+    return {
+        key: None if isinstance(value, str) and is_missing_text(value) else value
+        for key, value in held.items()
+    }
+
+
+def _chosen(found: list[Any], groups: Sequence[str], name: str) -> list[Any]:
+    """Return the attributes that are features where nobody chose; warn of those that are not."""
+    low = {str(key).lower() for key in found}
+    drawn = set(_DRAWN)
+    for together, other in _DRAWN_TOGETHER:
+        if low >= set(together):
+            drawn |= {*together, other}
+    left = [k for k in found if str(k).lower() in _IDS | drawn and k not in groups]
+    if not left:
+        return found
+    kept = [key for key in found if key not in left]
+    listed = ", ".join(repr(key) for key in left)
+    if not kept:
+        raise DataError(
+            f"{name}: its nodes have {listed}, which look like ids or like what a program writes "
+            f"to draw them. Choose features with attributes=[...], for example "
+            f"attributes=[{left[-1]!r}]."
+        )
+    warn(
+        f"{name}: left out as ids, or as what a program writes to draw nodes: {listed}. "
+        "Choose features with attributes=[...] to take them."
+    )
+    return kept
+
+
 def _values(nodes: Nodes, key: str, name: str) -> dict[Any, Any]:
     """Return an attribute of every node."""
     values = {}
@@ -85,6 +139,9 @@ def _numbers(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, l
     """Return a numeric attribute, vectors laid end to end."""
     rows = []
     for node, value in values.items():
+        if is_missing(value) or (isinstance(value, str) and not value.strip()):
+            raise DataError(f"{name}: node {node!r} has no value for {key!r}: drop or impute it.")
+        _refuse_rounded(value, node, key, name)
         try:
             row = [float(v) for v in np.ravel(value)]
         except (TypeError, ValueError):
@@ -105,6 +162,24 @@ def _numbers(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, l
     width = widths.pop()
     names = [key] if width == 1 else [f"{key}[{k}]" for k in range(width)]
     return np.array(rows, np.float64), names
+
+
+def _refuse_rounded(value: Any, node: Any, key: str, name: str) -> None:
+    """Raise DataError for a whole number that float64 rounds, or may have rounded."""
+    if isinstance(value, str):
+        whole = int(value) if _DIGITS.fullmatch(value) and len(value) < 4_000 else 0
+    elif isinstance(value, int | float | np.integer | np.floating):
+        whole = int(value) if math.isfinite(value) and value == int(value) else 0
+        if isinstance(value, float | np.floating) and abs(whole) >= 1 << 63:
+            whole = 0  # a size, not a count or an id
+    else:
+        return
+    if abs(whole) > LARGEST_WHOLE:
+        raise DataError(
+            f"{name}: node {node!r} has {key!r} = {whole}, which float64 rounds: whole numbers are "
+            f"exact up to 2^53. Leave it out with attributes=[...], or take it as a group of text "
+            f"with categorical=[{key!r}]."
+        )
 
 
 def common_levels(graphs: Sequence[tuple[str, Nodes]], categorical: Categorical) -> Categorical:
@@ -150,9 +225,10 @@ def _indicators(
 
 def _level(value: Any, node: Any, key: str, name: str) -> str:
     """Return a level as text; whole numbers without their point, from text (CSV) as from floats."""
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    if missing or not str(value).strip():
+    if is_missing(value) or not str(value).strip():
         raise DataError(f"{name}: node {node!r} has no value for {key!r}: drop or impute it.")
+    if isinstance(value, float):
+        _refuse_rounded(value, node, key, name)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value).strip()

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
-from ancestral.io.attributes import Categorical, common_levels, features_of
+from ancestral.io.attributes import (
+    Categorical,
+    common_levels,
+    features_of,
+    without_missing_text,
+)
 from ancestral.io.files import PathLike, Source
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive
@@ -52,7 +57,8 @@ def read_graphs(
         node attributes. Gzipped or not (an .npz not).
     attributes : sequence of str, optional
         Which node attributes (of GraphML, or beside `edges`) are the features, in this order.
-        Default: all, in the order in which they first occur.
+        Default: all, in the order in which they first occur, but ids and what programs write to
+        draw nodes (size, x and y, r, g and b, ...), which are named in a warning.
     categorical : sequence of str, or mapping of str to levels
         Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
         The levels are those that occur in any graph of the file; give them, as in
@@ -80,7 +86,10 @@ def read_graphs(
         if kind == "xml":
             from ancestral.io.graphml import parse_graphml
 
-            parts = parse_graphml(source.read_all(), source.name, source.size)
+            parts = [
+                (name, {k: without_missing_text(held) for k, held in nodes.items()}, edges)
+                for name, nodes, edges in parse_graphml(source.read_all(), source.name, source.size)
+            ]
             categorical = common_levels([part[:2] for part in parts], categorical)
             return [
                 assemble(nodes, edges, attributes, name, categorical=categorical)
@@ -115,7 +124,9 @@ def from_networkx(
         Undirected, without loops or multiple edges; every node with the same numeric attributes.
     attributes : sequence of str, optional
         Which node attributes are the features, in this order. Default: all, in the order in
-        which they first occur. An attribute may be a number or a vector of numbers.
+        which they first occur, but ids and what programs write to draw nodes (size, x and y, r, g
+        and b, ...), which are named in a warning. An attribute may be a number or a vector of
+        numbers.
     categorical : sequence of str, or mapping of str to levels
         Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
         The levels are those that occur; give them, as in {"Race": ["Black", "White"]}, where
@@ -303,7 +314,10 @@ def _attributed(
             f"{seen or 'none'}. Choose with attributes=[...]."
         )
     (n,) = lengths
-    nodes = {k: {key: values[k] for key, values in columns.items()} for k in range(n)}
+    nodes = {
+        k: without_missing_text({key: values[k] for key, values in columns.items()})
+        for k in range(n)
+    }
     ends = _checked_ends(archive.read("edges"), n, f"{name}: edges")
     return assemble(nodes, ends.tolist(), attributes, name, categorical=categorical)
 

@@ -148,7 +148,7 @@ def _icon_names() -> dict[str, str]:
 def classroom(shelf: Shelf) -> dict[str, Any]:
     """Inner products of linked and unlinked pairs, the fit, and some graphs as they are."""
     from ancestral import InnerProductGraph
-    from ancestral.graph.inner_product import InnerProducts
+    from ancestral.graph.pairs.gather import keep
 
     saved = {k: v for k, v in shelf.models.items() if isinstance(v, InnerProductGraph)}
     if not shelf.built_in and "graphs" not in shelf.files:
@@ -156,7 +156,7 @@ def classroom(shelf: Shelf) -> dict[str, Any]:
     source = find_source("graphs", shelf.files)
     graphs = _first_pairs(source.data)
     fitted = InnerProductGraph().fit(graphs)
-    statistics = InnerProducts.of(graphs)
+    statistics = keep(graphs)
     return {
         "source": source.sentence,
         "n_graphs": len(graphs),

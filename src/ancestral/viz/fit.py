@@ -167,17 +167,12 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
     'density'
     """
     from ancestral.graph.graphs import as_graphs
-    from ancestral.graph.pair_sums import gather, products
-    from ancestral.graph.pairs import InnerProducts
+    from ancestral.graph.pairs.gather import gather
+    from ancestral.graph.pairs.passes import products
 
     checked = as_graphs(graphs)
-    found: Any = gather(checked)
     linked = np.concatenate([products(g.features, *g.edges()) for g in checked])
-    if isinstance(found, InnerProducts):
-        s = np.concatenate([found.edges, found.gaps])
-        weights = np.ones(len(s))
-    else:
-        s, weights = found.nodes, found.weights
+    s, weights = gather(checked).histogram(0.0, 0.0)
     held = s[np.abs(weights) > 1e-9]
     if not len(held):
         raise DataError("there are no pairs of nodes; there is nothing to draw.")

@@ -31,7 +31,8 @@ def summarise_graphs(sources: Sources) -> Summary:
     newton = InnerProductGraph().fit(graphs)
     width = graphs[0].features.shape[1]
     n_nodes = min(LARGEST_DRAWN, int(np.median([graph.n_nodes for graph in graphs])))
-    drawn = newton.sample(N_DRAWN, n_nodes=n_nodes, n_features=width, random_state=0)
+    features = _drawn_features(graphs)
+    drawn = newton.sample(N_DRAWN, n_nodes=n_nodes, features=features, random_state=0)
     sampled = _like(newton, graphs[:N_COMPARED])
     check = check_fit(newton, graphs, n_draws=N_CHECKED, random_state=2)
     heldout = _held_out(graphs)
@@ -59,12 +60,22 @@ def summarise_graphs(sources: Sources) -> Summary:
 
 def _like(model: Any, graphs: list[Any]) -> list[Any]:
     """Return one new graph for each given one, with as many nodes."""
-    rng = np.random.default_rng(1)
-    width = graphs[0].features.shape[1]
+    rng, features = np.random.default_rng(1), _drawn_features(graphs)
     return [
-        model.sample(1, n_nodes=graph.n_nodes, n_features=width, random_state=rng)[0]
+        model.sample(1, n_nodes=graph.n_nodes, features=features, random_state=rng)[0]
         for graph in graphs
     ]
+
+
+def _drawn_features(graphs: list[Any]) -> str | None:
+    """Return "uniform" for features like those of classrooms, all within [-1, 1] on both sides.
+
+    Else None: new nodes get features of the data.
+    """
+    ends = [(graph.features.min(axis=0), graph.features.max(axis=0)) for graph in graphs]
+    low, high = np.min([end[0] for end in ends], axis=0), np.max([end[1] for end in ends], axis=0)
+    like = bool((low >= -1).all() and (low < 0).all() and (high > 0).all() and (high <= 1).all())
+    return "uniform" if like else None
 
 
 def _about_data(graphs: list[Any], model: Any) -> dict[str, Any]:
@@ -263,8 +274,8 @@ def _about_check(check: Any) -> dict[str, Any]:
 
 def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return x_i . x_j of the linked pairs and of the others."""
-    from ancestral.graph.pair_sums import products, some_products
-    from ancestral.graph.pairs import InnerProducts
+    from ancestral.graph.pairs.gather import keep
+    from ancestral.graph.pairs.passes import products, some_products
 
     joined, apart = [np.zeros(0)], [np.zeros(0)]
     for graph in graphs:
@@ -272,7 +283,7 @@ def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.fl
             joined.append(products(graph.features, *graph.edges()))
             apart.append(some_products(graph.features))
             continue
-        found = InnerProducts.of([graph])
+        found = keep([graph])
         joined.append(found.edges)
         apart.append(found.gaps)
     return np.concatenate(joined), np.concatenate(apart)

@@ -42,7 +42,6 @@ def pair_moments(
     """
     m, n = XT.shape
     count = len(moments) // (1 + further)
-    top = count - 1e-9
     s = np.empty(CHUNK)
     cell = np.empty(CHUNK, np.int32)
     weighted, tracking = len(weights) > 0, len(indptr) > 0
@@ -62,21 +61,48 @@ def pair_moments(
                         u[j] += x * row[j]
                 if tracking:
                     _widen(u, i, j0, indptr, indices, gap_range)
-                for j in range(len(u)):
-                    u[j] = (u[j] - origin) * scale
-                if further:
-                    _sink(u, k, count, further)
-                else:
-                    k[:] = 0
-                for j in range(len(u)):
-                    v = min(max(u[j], 0.0), top)  # rounding at the ends
-                    cell_of = np.int32(v)
-                    k[j] += cell_of
-                    u[j] = v - cell_of
+                _place(u, k, origin, scale, count, further)
                 if weighted:
                     _deposit_weighted(u, k, weights[i], weights[j0:right], moments)
                 else:
                     _deposit(u, k, moments)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def value_moments(
+    values: NDArray[np.float64],
+    origin: float,
+    scale: float,
+    further: int,
+    moments: NDArray[np.float64],
+) -> None:
+    """Add given values of s to the moments of their cells."""
+    count = len(moments) // (1 + further)
+    s, cell = np.empty(CHUNK), np.empty(CHUNK, np.int32)
+    for left in range(0, len(values), CHUNK):
+        size = min(CHUNK, len(values) - left)
+        u, k = s[:size], cell[:size]
+        for j in range(size):
+            u[j] = values[left + j]
+        _place(u, k, origin, scale, count, further)
+        _deposit(u, k, moments)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _place(u: NDArray, k: NDArray, origin: float, scale: float, count: int, further: int) -> None:
+    """Turn values of s into their place within a cell; note which cell."""
+    top = count - 1e-9
+    for j in range(len(u)):
+        u[j] = (u[j] - origin) * scale
+    if further:
+        _sink(u, k, count, further)
+    else:
+        k[:] = 0
+    for j in range(len(u)):
+        v = min(max(u[j], 0.0), top)  # rounding at the ends
+        cell_of = np.int32(v)
+        k[j] += cell_of
+        u[j] = v - cell_of
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)

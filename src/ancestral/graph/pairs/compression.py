@@ -32,18 +32,21 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 from ancestral.graph.graphs import Graph
-from ancestral.graph.grid import Cells, PairGrid
-from ancestral.graph.pair_sums import (
+from ancestral.graph.pairs.grid import Cells
+from ancestral.graph.pairs.passes import (
     GROUPS,
+    SEEN_GAPS,
     Edges,
     box_range,
     in_threads,
+    moments_of,
     pass_over,
     product_range,
-    seen_extremes,
+    products,
     some_products,
 )
-from ancestral.graph.pairs import TOLERANCE, Extremes
+from ancestral.graph.pairs.separation import Extremes
+from ancestral.graph.pairs.sums import KEPT_PAIRS, RELATIVE, TOLERANCE, PairSums
 from ancestral.graph.solvers import newton
 
 Float = NDArray[np.float64]
@@ -51,7 +54,8 @@ AboutEdges = tuple[int, float, Extremes]
 
 FEWEST_NODES = 2_000  # below, a pass over all pairs is over at once
 WIDEST = 3  # features
-PRECISION = 1e-8  # of sums at a given (a, b), relative
+PRECISION = RELATIVE / 10  # of sums at a given (a, b), relative, so that they hold around it too
+SOME_ROWS = 1_000  # looked at to see whether rows are repeated
 START = 3.0  # the first level is this much below what the rates ask for: they are cautious
 START_GIVEN = 6.0  # the same, where sums at a given (a, b) are wanted
 STEP = 2.5  # to the next level: the error falls at least by e to this power
@@ -61,38 +65,84 @@ PILOT_NODES = 3_000
 # ---- distinct rows ---------------------------------------------------------------------------
 
 
-def by_distinct_rows(graph: Graph, *, n_jobs: int | None = None) -> PairGrid | None:
-    """Return the grid over pairs of distinct rows of features; None where that saves nothing."""
-    X, n = graph.features, graph.n_nodes
-    if n < FEWEST_NODES:
+def by_distinct_rows(
+    graph: Graph, *, at: tuple[float, float] | None = None, n_jobs: int | None = None
+) -> PairSums | None:
+    """Return the sums over pairs of distinct rows of features; None where that saves nothing.
+
+    Of few kinds of rows every s is kept, with how many pairs have it; of many, their distribution
+    on a grid.
+    """
+    if graph.n_nodes < FEWEST_NODES or not _repeats(graph.features):
         return None
-    few = max(n // 4, 1)
-    if len(np.unique(X[:: max(1, n // 1_000)], axis=0)) > 250:
+    rows, kind, counts = distinct_rows(graph.features)
+    if len(rows) > graph.n_nodes // 4:
         return None
-    rows, kind, counts = np.unique(X, axis=0, return_inverse=True, return_counts=True)
-    if len(rows) > few:
-        return None
-    kind = kind.reshape(-1)
     edges = Edges.of(graph)
-    cells = Cells.over(*product_range(rows))
+    one, two = kind[edges.rows()], kind[edges.ends]
+    one, two = np.minimum(one, two), np.maximum(one, two)
+    size = len(rows)
+    if size * (size + 1) // 2 <= KEPT_PAIRS:
+        return _every_kind(rows, counts, one, two)
+    cells = Cells.over(*product_range(rows), some_products(rows), at)
     moments, _ = pass_over(rows, cells, weights=counts.astype(np.float64), n_jobs=n_jobs)
     own = counts * (counts - 1) / 2
     moments += cells.moments((rows * rows).sum(axis=1), own)
-    gaps = _gaps_between_kinds(rows, counts, kind[edges.rows()], kind[edges.ends])
-    return PairGrid.of_cells(
-        cells,
-        moments,
-        len(edges.s),
-        edges.s.sum(),
-        Extremes.of(edges.s, gaps),
-        n_pairs=graph.n_pairs,
+    extremes = Extremes.of(edges.s, _gaps_between_kinds(rows, counts, one, two))
+    about_edges = len(edges.s), float(edges.s.sum()), extremes
+    linked = None if at is None else moments_of(edges.s, cells)
+    return PairSums.of_cells(cells, moments, about_edges, graph.n_pairs, linked=linked)
+
+
+def _repeats(X: Float) -> bool:
+    """Tell whether some of a thousand rows are equal: of n / 4 kinds or fewer, some mostly are."""
+    some = np.random.default_rng(0).choice(len(X), min(len(X), SOME_ROWS), replace=False)
+    return len(np.unique(X[some], axis=0)) < len(some)
+
+
+def distinct_rows(X: Float) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct rows of X, which of them each row is, and how often each occurs.
+
+    Rows are told apart by a mixture of their columns, which is sorted in place of them; where two
+    mixtures were equal by chance, rows themselves are sorted.
+    """
+    mixture = np.zeros(len(X))
+    shares: Float = np.random.default_rng(1).uniform(1, 2, size=(X.shape[1],))
+    for column, share in zip(X.T, shares):
+        scale = float(np.abs(column).max(initial=0.0)) or 1.0
+        mixture += share * (column / scale)
+    _, first, kind, counts = np.unique(
+        mixture, return_index=True, return_inverse=True, return_counts=True
+    )
+    rows, kind = X[first], kind.reshape(-1)
+    if not np.array_equal(rows[kind], X):
+        rows, kind, counts = np.unique(X, axis=0, return_inverse=True, return_counts=True)
+    return rows, kind.reshape(-1), counts
+
+
+def _every_kind(rows: Float, counts: NDArray, one: NDArray, two: NDArray) -> PairSums:
+    """Return the sums over pairs of kinds, each s kept with how many links and gaps have it."""
+    size = len(rows)
+    i, j = np.triu_indices(size)
+    pairs = np.where(i == j, counts[i] * (counts[i] - 1) // 2, counts[i] * counts[j])
+    linked = np.bincount(one * size + two, minlength=size * size)[i * size + j]
+    s = (rows @ rows.T)[i, j]
+    joined, apart = linked > 0, pairs > linked
+    return PairSums(
+        s[joined],
+        s[apart],
+        linked[joined].astype(np.float64),
+        (pairs - linked)[apart].astype(np.float64),
+        n_pairs=int(pairs.sum()),
+        n_edges=len(one),
+        extremes=Extremes.of(s[joined], s[apart]),
     )
 
 
 def _gaps_between_kinds(rows: Float, counts: NDArray, one: NDArray, two: NDArray) -> Float:
-    """Return the least and largest s over kinds of pairs that are not all linked."""
+    """Return the least and largest s over kinds of pairs that are not all linked, one <= two."""
     size = len(rows)
-    linked = np.sort(np.minimum(one, two) * size + np.maximum(one, two))
+    linked = np.sort(one * size + two)
     start = np.searchsorted(linked, size * np.arange(size + 1))
     seen: list[float] = []
     for u in range(size):  # one row of kinds at a time: never a matrix of all
@@ -183,18 +233,18 @@ def _roots(q: int) -> Float:
 
 def by_chebyshev(
     graphs: Sequence[Graph],
-    others: PairGrid | None = None,
+    others: PairSums | None = None,
     *,
     at: tuple[float, float] | None = None,
     n_jobs: int | None = None,
-) -> list[PairGrid | None]:
+) -> list[PairSums | None]:
     """Return the grid of each graph by way of Chebyshev points; None where visiting is cheaper.
 
     Parameters
     ----------
     graphs : sequence of Graph
         Of up to three features.
-    others : PairGrid, optional
+    others : PairSums, optional
         Of the graphs that these are fitted with, as the pilot estimate has to be that of all.
     at : tuple of float, optional
         (a, b) at which the sums are wanted, right to `PRECISION`. By default, their maximum is,
@@ -208,24 +258,24 @@ def by_chebyshev(
             _interpolated(
                 graph,
                 about,
-                at[0],
+                at,
                 level,
-                lambda grid: grid.doubted_share(*at) <= PRECISION,
+                lambda sums: sums.doubted(*at) <= PRECISION,
                 n_jobs,
             )
             for graph, about in zip(graphs, known)
         ]
     pilots = [_pilot(graph, about) for graph, about in zip(graphs, known)]
-    a, b = _estimate(sum(pilots, PairGrid.empty() if others is None else others))
+    a, b = _estimate(sum(pilots, PairSums() if others is None else others))
     tolerance = TOLERANCE / math.sqrt(len(graphs))  # shifts add up, errors by their squares
-    spreads = [math.sqrt(max(1.0, pilot.information(a, b)[1, 1])) for pilot in pilots]
+    spreads = [math.sqrt(max(1.0, pilot.roughly(a, b)[2][1, 1])) for pilot in pilots]
     return [
         _interpolated(
             graph,
             about,
-            a,
+            (a, b),
             math.log(spread / tolerance) - START,
-            lambda grid: grid.approximation_error(a, b).max() <= tolerance,
+            lambda sums: sums.approximation_error(a, b).max() <= tolerance,
             n_jobs,
         )
         for graph, about, spread in zip(graphs, known, spreads)
@@ -235,25 +285,25 @@ def by_chebyshev(
 def _interpolated(
     graph: Graph,
     about_edges: AboutEdges,
-    a: float,
+    at: tuple[float, float],
     level: float,
-    is_close: Callable[[PairGrid], bool],
+    is_close: Callable[[PairSums], bool],
     n_jobs: int | None,
-) -> PairGrid | None:
-    """Return a grid that is close enough, from this level up; None if visiting is cheaper."""
+) -> PairSums | None:
+    """Return sums that are close enough, from this level up; None if visiting is cheaper."""
     low, high = graph.features.min(axis=0), graph.features.max(axis=0)
-    cells = Cells.over(*box_range(low, high), some_products(graph.features))
+    cells = Cells.over(*box_range(low, high), some_products(graph.features), at)
     while True:
-        tensor = Tensor(low, high, _sizes(low, high, a, level))
+        tensor = Tensor(low, high, _sizes(low, high, at[0], level))
         if tensor.count**2 > graph.n_nodes**2 / 2:
             return None
         W = tensor.weights_of(graph.features, n_jobs=n_jobs)
         fewer = tuple(q - max(1, q // 5) if q > 1 else 1 for q in tensor.sizes)
         rough = _moments(*tensor.coarser(W, fewer), graph.features, cells, n_jobs)
         fine = _moments(tensor, W, graph.features, cells, n_jobs)
-        grid = PairGrid.of_cells(cells, fine, *about_edges, n_pairs=graph.n_pairs, rough=rough)
-        if is_close(grid):
-            return grid
+        sums = PairSums.of_cells(cells, fine, about_edges, graph.n_pairs, rough=rough)
+        if is_close(sums):
+            return sums
         level += STEP
 
 
@@ -280,8 +330,8 @@ def _about_edges(graph: Graph) -> AboutEdges:
     return len(edges.s), float(edges.s.sum()), seen_extremes(graph, edges)
 
 
-def _pilot(graph: Graph, about_edges: AboutEdges) -> PairGrid:
-    """Return a rough grid, from the pairs of some nodes."""
+def _pilot(graph: Graph, about_edges: AboutEdges) -> PairSums:
+    """Return rough sums, from the pairs of some nodes."""
     some = np.random.default_rng(0).choice(
         graph.n_nodes, min(PILOT_NODES, graph.n_nodes), replace=False
     )
@@ -289,12 +339,28 @@ def _pilot(graph: Graph, about_edges: AboutEdges) -> PairGrid:
     cells = Cells.over(*product_range(few), some_products(few))
     moments, _ = pass_over(few, cells)
     moments *= graph.n_pairs / (len(few) * (len(few) - 1) / 2)
-    return PairGrid.of_cells(cells, moments, *about_edges, n_pairs=graph.n_pairs)
+    return PairSums.of_cells(cells, moments, about_edges, graph.n_pairs)
 
 
-def _estimate(grid: PairGrid) -> tuple[float, float]:
+def _estimate(pilot: PairSums) -> tuple[float, float]:
     """Return (a, b) at the maximum, or steep ones where no pair or every pair is linked."""
-    if not 0 < grid.n_edges < grid.n_pairs:  # part of a stream: fitted with other parts
-        return 33.0 / max(float(np.ptp(grid.nodes)), 1e-300), 0.0
-    last = newton(grid, max_iter=50)[-1]
+    if not 0 < pilot.n_edges < pilot.n_pairs:  # part of a stream: fitted with other parts
+        nodes = np.concatenate([layer.nodes for layer in pilot.layers])
+        return 33.0 / max(float(np.ptp(nodes)), 1e-300), 0.0
+    last = newton(pilot, max_iter=50, evaluate=pilot.roughly)[-1]
     return last["a"], last["b"]
+
+
+def seen_extremes(graph: Graph, edges: Edges) -> Extremes:
+    """Return the range of s over edges, and over gaps: random ones, and those at extreme edges."""
+    n, rng = graph.n_nodes, np.random.default_rng(0)
+    one, two = rng.integers(0, n, (2, SEEN_GAPS))
+    if len(edges.s):
+        extreme = np.array([edges.s.argmin(), edges.s.argmax()])
+        rows = np.searchsorted(edges.starts, extreme, side="right") - 1
+        ends = np.unique(np.concatenate([rows, edges.ends[extreme]]))
+        one = np.concatenate([one, np.repeat(ends, n)])
+        two = np.concatenate([two, np.tile(np.arange(n), len(ends))])
+    i, j = np.minimum(one, two), np.maximum(one, two)
+    free = (i != j) & ~edges.hold(i, j)
+    return Extremes.of(edges.s, products(graph.features, i[free], j[free]))

@@ -17,26 +17,17 @@ Niu, Hoff & Yeung (2012), JCGS 21, who sample pairs of latent space models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ancestral._validation import as_generator
 from ancestral.graph.graphs import Graph
-from ancestral.graph.grid import Cells, Float, PairGrid
-from ancestral.graph.pair_sums import (
-    Edges,
-    product_range,
-    products,
-    seen_extremes,
-    some_products,
-    visit,
-)
-from ancestral.graph.pairs import Extremes, PairStatistics
+from ancestral.graph.pairs.compression import seen_extremes
+from ancestral.graph.pairs.grid import Cells, Float
+from ancestral.graph.pairs.passes import Edges, product_range, products, some_products
+from ancestral.graph.pairs.sums import PairSums
 from ancestral.graph.solvers import newton
 
 SAMPLED = 20_000_000  # pairs drawn from a graph; one of fewer pairs is visited whole
@@ -76,88 +67,11 @@ class Strata:
         return total
 
 
-@dataclass(frozen=True)
-class SampledPairs(PairStatistics):
-    """The statistics of a set of graphs, pairs sampled: a grid of estimates, and its strata."""
-
-    grid: PairGrid
-    strata: tuple[Strata, ...] = ()
-
-    def __add__(self, other: SampledPairs) -> SampledPairs:
-        if not isinstance(other, SampledPairs):
-            return NotImplemented
-        return SampledPairs(self.grid + other.grid, self.strata + other.strata)
-
-    @property
-    def n_pairs(self) -> int:  # type: ignore[override]
-        """Number of node pairs (dyads)."""
-        return self.grid.n_pairs
-
-    @property
-    def n_edges(self) -> int:  # type: ignore[override]
-        """Number of linked pairs."""
-        return self.grid.n_edges
-
-    @property
-    def extremes(self) -> Extremes:  # type: ignore[override]
-        """The ranges of s over links, and over the gaps that were seen."""
-        return self.grid.extremes
-
-    @property
-    def rounding(self) -> float:
-        """Two values of s that differ by less are taken as equal."""
-        return self.grid.rounding
-
-    def log_likelihood(self, a: float, b: float) -> float:
-        """Return the estimate of l(a, b) in nats."""
-        return self.grid.log_likelihood(a, b)
-
-    def gradient(self, a: float, b: float) -> Float:
-        """Return the estimate of (dl/da, dl/db)."""
-        return self.grid.gradient(a, b)
-
-    def information(self, a: float, b: float) -> Float:
-        """Return the estimate of the Fisher information of (a, b)."""
-        return self.grid.information(a, b)
-
-    def sampling_covariance(self, a: float, b: float) -> Float:
-        """Return V, summed over the graphs that were sampled."""
-        return sum((part.covariance(a, b) for part in self.strata), np.zeros((2, 2)))
-
-    def approximation_error(self, a: float, b: float) -> Float:
-        """Return the grid's own error; the sampling's is in the covariance."""
-        return self.grid.approximation_error(a, b)
-
-
-def sample_pairs(
-    graphs: Sequence[Graph], *, random_state: Any = None, n_jobs: int | None = None
-) -> SampledPairs:
-    """Return the statistics of graphs from a stratified sample of their pairs.
-
-    Parameters
-    ----------
-    graphs : sequence of Graph
-        Of one feature width. Those of at most 20,000,000 pairs are visited whole.
-    random_state : None, int, RandomState or Generator
-    n_jobs : int, optional
-
-    Returns
-    -------
-    SampledPairs
-    """
-    rng = as_generator(random_state)
-    small = [graph for graph in graphs if graph.n_pairs <= SAMPLED]
-    total = SampledPairs(visit(small, n_jobs=n_jobs))
-    for graph in graphs:
-        if graph.n_pairs > SAMPLED:
-            total = total + _sampled(graph, rng)
-    return total
-
-
-def _sampled(graph: Graph, rng: np.random.Generator) -> SampledPairs:
-    """Return the statistics of one large graph."""
+def sampled(graph: Graph, rng: np.random.Generator) -> PairSums:
+    """Return the sums of one large graph from a stratified sample of its pairs."""
     edges = Edges.of(graph)
-    about_edges = len(edges.s), float(edges.s.sum()), seen_extremes(graph, edges)
+    n_edges, edge_sum = len(edges.s), float(edges.s.sum())
+    extremes = seen_extremes(graph, edges)
     cells = Cells.over(*product_range(graph.features), some_products(graph.features))
     nodes, bounds = _halved(graph.features)
     X = graph.features[nodes]
@@ -172,13 +86,19 @@ def _sampled(graph: Graph, rng: np.random.Generator) -> SampledPairs:
         ]
         return Strata(cells, np.array(counts), sizes)
 
-    def grid(strata: Strata) -> PairGrid:
+    def estimated(strata: Strata) -> PairSums:
         weights = (strata.sizes / strata.counts.sum(axis=1)) @ strata.counts
-        return PairGrid(cells.layers(weights), graph.n_pairs, *about_edges)
+        return PairSums(
+            layers=cells.layers(weights),
+            apart=(float(n_edges), edge_sum, 0.0),
+            n_pairs=graph.n_pairs,
+            n_edges=n_edges,
+            extremes=extremes,
+            sampling=(strata,),
+        )
 
     pilot = draw(_shares(sizes, PILOT))
-    strata = draw(_shares(sizes * _spreads(pilot, grid(pilot)), SAMPLED))
-    return SampledPairs(grid(strata), (strata,))
+    return estimated(draw(_shares(sizes * _spreads(pilot, estimated(pilot)), SAMPLED)))
 
 
 def _shares(importance: Float, total: int) -> NDArray[np.int64]:
@@ -188,14 +108,14 @@ def _shares(importance: Float, total: int) -> NDArray[np.int64]:
     return numbers
 
 
-def _spreads(strata: Strata, grid: PairGrid) -> Float:
+def _spreads(strata: Strata, pilot: PairSums) -> Float:
     """Return the spread within strata of a pair's weight in the estimates, in standard errors."""
-    if not 0 < grid.n_edges < grid.n_pairs:
+    if not 0 < pilot.n_edges < pilot.n_pairs:
         return np.ones(len(strata.sizes))
-    last = newton(grid, max_iter=50)[-1]
+    last = newton(pilot, max_iter=50)[-1]
     a, b = last["a"], last["b"]
-    covariance = grid.covariance(a, b)
-    s = grid.nodes
+    covariance = pilot.covariance(a, b)
+    s = strata.cells.nodes
     p = expit(a * s + b)
     pull = covariance @ np.stack([p * s, p]) / np.sqrt(np.diag(covariance))[:, None]  # (2, n_grid)
     n = strata.counts.sum(axis=1)

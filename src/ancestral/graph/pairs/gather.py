@@ -1,0 +1,329 @@
+"""Where sums over pairs come from: the cheapest way that holds.
+
+    kept         every s                          few pairs: up to a million in all
+    visited      one pass over the pairs          n^2 / 2 pairs at some nanoseconds each
+    distinct     one pass over pairs of distinct rows of features, exact; categorical features
+    compressed   one pass over pairs of Chebyshev points, linear in n; up to three features;
+                 holds near one (a, b) only
+    sampled      a stratified sample of the pairs, with its standard error; only when asked for
+
+All but the first two of few kinds give a grid, whose size does not grow with the number of pairs.
+Edges are always visited, every one. The graphs are kept beside their sums while they are not too
+large, so that sums which do not hold at some (a, b) can be gathered anew for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._validation import MAX_SAMPLE_BYTES, as_generator, check_integer
+from ancestral.errors import ModelError
+from ancestral.graph.graphs import Graph
+from ancestral.graph.pairs.compression import (
+    FEWEST_NODES,
+    WIDEST,
+    by_chebyshev,
+    by_distinct_rows,
+)
+from ancestral.graph.pairs.grid import Cells
+from ancestral.graph.pairs.passes import (
+    Edges,
+    cores,
+    moments_of,
+    pass_over,
+    product_range,
+    some_products,
+)
+from ancestral.graph.pairs.separation import Extremes
+from ancestral.graph.pairs.stratified import SAMPLED, sampled
+from ancestral.graph.pairs.sums import KEPT_PAIRS, PairSums
+
+Float = NDArray[np.float64]
+
+# A graph of up to so many pairs (20,000 nodes) is visited rather than compressed: that takes about
+# a second on two cores, and its grid then holds at every (a, b) but steep ones.
+VISITED_PAIRS = 200_000_000
+MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
+NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
+STACKED = 128  # nodes of graphs whose products are taken many graphs at a time
+SOURCE_BYTES = 256 << 20  # of graphs of several chunks that are kept beside their sums
+WAYS = ("auto", "products", "visited", "compressed", "sampled")
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The graphs that sums were gathered from, and how."""
+
+    graphs: tuple[Graph, ...]
+    settings: tuple[tuple[str, Any], ...]
+
+    def __add__(self, other: Graphs | None) -> Graphs | None:
+        """Return both sets of graphs, or None where they are too many to be held."""
+        if other is None or other.settings != self.settings:
+            return None
+        both = self.graphs + other.graphs
+        return Graphs(both, self.settings) if _bytes_of(both) <= SOURCE_BYTES else None
+
+    def gathered(self, at: tuple[float, float]) -> PairSums:
+        """Return sums that hold at (a, b)."""
+        return gather(self.graphs, at=at, **dict(self.settings))
+
+    def visited(self, at: tuple[float, float]) -> PairSums:
+        """Return sums that hold at (a, b), every pair visited."""
+        return gather(self.graphs, at=at, **{**dict(self.settings), "pairs": "visited"})
+
+
+def _bytes_of(graphs: Sequence[Graph]) -> int:
+    """Return the memory that graphs take."""
+    total = 0
+    for graph in graphs:
+        E = graph.adjacency
+        parts = (E.data, E.indices, E.indptr) if graph.is_sparse else (E,)
+        total += graph.features.nbytes + sum(part.nbytes for part in parts)
+    return total
+
+
+def gather(
+    graphs: Sequence[Graph],
+    *,
+    pairs: str = "auto",
+    at: tuple[float, float] | None = None,
+    by_size: bool = False,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> PairSums:
+    """Return the sums over pairs of graphs.
+
+    Parameters
+    ----------
+    graphs : sequence of Graph
+        Of one feature width.
+    pairs : {"auto", "products", "visited", "compressed", "sampled"}
+        "auto" takes the cheapest way that is exact or nearly so; it never samples.
+    at : tuple of float, optional
+        (a, b) at which the sums will be evaluated; without it, near their maximum.
+    by_size : bool
+        Take log n off the logits in a graph of n nodes.
+    n_jobs : int, optional
+        Threads; by default one for each core.
+    random_state : None, int, RandomState or Generator
+        For "sampled".
+
+    Returns
+    -------
+    PairSums
+
+    Raises
+    ------
+    ModelError
+        When there are too many pairs to keep or to visit, with an estimate, before memory is
+        taken; when compression does not apply.
+    """
+    if pairs not in WAYS:
+        raise ModelError(f"pairs must be one of {', '.join(WAYS)}; got {pairs!r}.")
+    if n_jobs is not None:
+        n_jobs = check_integer(n_jobs, "n_jobs", minimum=1)
+    few = sum(graph.n_pairs for graph in graphs) <= KEPT_PAIRS
+    way = "products" if pairs == "auto" and few else pairs
+    if not by_size:
+        total = _gathered(graphs, way, at, n_jobs, random_state)
+    else:
+        sizes: dict[int, list[Graph]] = {}
+        for graph in graphs:
+            sizes.setdefault(graph.n_nodes, []).append(graph)
+        total = PairSums()
+        for n, some in sizes.items():
+            offset = -float(np.log(max(n, 1)))
+            near = None if at is None else (at[0], at[1] + offset)
+            total = total + _gathered(some, way, near, n_jobs, random_state).shifted(offset)
+    settings = (("pairs", pairs), ("by_size", by_size), ("n_jobs", n_jobs))
+    return replace(total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings))
+
+
+def _gathered(
+    graphs: Sequence[Graph],
+    way: str,
+    at: tuple[float, float] | None,
+    n_jobs: int | None,
+    random_state: Any,
+) -> PairSums:
+    """Return the sums of graphs in one way."""
+    if way == "sampled":
+        rng = as_generator(random_state)
+        total = visit([graph for graph in graphs if graph.n_pairs <= SAMPLED], n_jobs=n_jobs)
+        large = [graph for graph in graphs if graph.n_pairs > SAMPLED]
+        return sum((sampled(graph, rng) for graph in large), total)
+    if way == "products":
+        _refuse_many_products(sum(graph.n_pairs for graph in graphs))
+        return keep(graphs)
+    if way == "visited":
+        return visit(graphs, at=at, n_jobs=n_jobs)
+    must_compress = way == "compressed" and at is None
+    return _cheapest(graphs, at=at, must_compress=must_compress, n_jobs=n_jobs)
+
+
+def _cheapest(
+    graphs: Sequence[Graph],
+    *,
+    at: tuple[float, float] | None,
+    must_compress: bool,
+    n_jobs: int | None,
+) -> PairSums:
+    """Return the sums of graphs, each compressed if that pays, else visited."""
+    total = PairSums()
+    large: list[Graph] = []
+    left: list[Graph] = []
+    for graph in graphs:
+        by_rows = by_distinct_rows(graph, at=at, n_jobs=n_jobs)
+        pays = graph.n_pairs > VISITED_PAIRS or (must_compress and graph.n_nodes >= FEWEST_NODES)
+        if by_rows is not None:
+            total = total + by_rows
+        elif pays and graph.features.shape[1] <= WIDEST:
+            large.append(graph)
+        else:
+            left.append(graph)
+    refuse = _refuse_incompressible if must_compress else refuse_many_pairs
+    refuse(left)
+    total = total + visit(left, at=at, n_jobs=n_jobs)
+    if not large:
+        return total
+    found = by_chebyshev(large, total, at=at, n_jobs=n_jobs)
+    left = [graph for graph, sums in zip(large, found) if sums is None]
+    refuse(left)
+    for sums in found:
+        if sums is not None:
+            total = total + sums
+    return total + visit(left, at=at, n_jobs=n_jobs)
+
+
+def _refuse_incompressible(graphs: Sequence[Graph]) -> None:
+    """Raise ModelError when there are any graphs: they do not compress."""
+    for graph in graphs:
+        raise ModelError(
+            f"a graph of {graph.n_nodes} nodes and {graph.features.shape[1]} features does not "
+            'compress: that needs thousands of nodes and few features. Pass pairs="auto".'
+        )
+
+
+def _refuse_many_products(pairs: int) -> None:
+    """Raise ModelError when the inner products would not fit in memory."""
+    needed = 48 * pairs  # at the peak, while they are gathered
+    if needed > MAX_SAMPLE_BYTES:
+        raise ModelError(
+            f"{pairs:.2g} inner products need {needed / 2**30:.0f} GiB, over the limit of "
+            f'{MAX_SAMPLE_BYTES >> 30} GiB. Pass pairs="auto".'
+        )
+
+
+def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
+    """Raise ModelError when visiting the pairs of graphs would take too long."""
+    pairs = sum(graph.n_pairs for graph in graphs)
+    if pairs > MOST_PAIRS:
+        largest = max(graph.n_nodes for graph in graphs)
+        width = graphs[0].features.shape[1]
+        seconds = pairs * (NANOSECONDS[0] + NANOSECONDS[1] * width) * 1e-9 / cores()
+        raise ModelError(
+            f"{pairs:.2g} pairs of nodes (the largest graph has {largest}) would take about "
+            f'{seconds / 60:.0f} minutes to visit. Pass pairs="sampled" for a stratified sample of '
+            'them with its standard error, or pairs="visited" to visit them all the same.'
+        )
+
+
+# ---- every pair --------------------------------------------------------------------------------
+
+
+def keep(graphs: Iterable[Graph]) -> PairSums:
+    """Return the sums over the pairs i < j of graphs with every inner product kept."""
+    edges, gaps = [np.zeros(0)], [np.zeros(0)]
+    for stack in _stacks(graphs):
+        n = stack[0].n_nodes
+        i, j = np.triu_indices(n, 1)
+        place = i * n + j
+        X = np.stack([graph.features for graph in stack])  # (graphs, n, m)
+        E = np.stack([graph.to_dense() for graph in stack])
+        s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), -1).take(place, axis=1)
+        linked = E.reshape(len(stack), -1).take(place, axis=1) == 1
+        edges.append(s[linked])
+        gaps.append(s[~linked])
+    return PairSums.of_products(np.concatenate(edges), np.concatenate(gaps))
+
+
+def _stacks(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
+    """Yield neighbouring graphs of one size, not too many to hold all their pairs at once."""
+    for n, run in groupby(graphs, key=lambda graph: graph.n_nodes):
+        some, step = list(run), max(1, KEPT_PAIRS // max(1, n * n))
+        if n > 1:
+            yield from (some[k : k + step] for k in range(0, len(some), step))
+
+
+def visit(
+    graphs: Sequence[Graph],
+    *,
+    at: tuple[float, float] | None = None,
+    n_jobs: int | None = None,
+) -> PairSums:
+    """Return the sums of every pair of graphs on grids, in one pass.
+
+    Parameters
+    ----------
+    graphs : sequence of Graph
+        Of one feature width.
+    at : tuple of float, optional
+        (a, b) that the grids are to hold at, however steep; links and gaps are then told apart, so
+        that nothing cancels.
+    n_jobs : int, optional
+        Threads; the result does not depend on their number, to the bit.
+
+    Returns
+    -------
+    PairSums
+    """
+    total = PairSums()
+    for some in _batches([graph for graph in graphs if graph.n_nodes <= STACKED]):
+        total = total + keep(some).on_grid(at)
+    large = [graph for graph in graphs if graph.n_nodes > STACKED]
+    return total + _passed(large, at, n_jobs) if large else total
+
+
+def _batches(graphs: Sequence[Graph]) -> Iterator[list[Graph]]:
+    """Yield small graphs, those of one size together, with up to a million pairs at a time."""
+    batch: list[Graph] = []
+    count = 0
+    for graph in sorted(graphs, key=lambda graph: graph.n_nodes):
+        batch.append(graph)
+        count += graph.n_pairs
+        if count > KEPT_PAIRS - STACKED * STACKED:
+            yield batch
+            batch, count = [], 0
+    if batch:
+        yield batch
+
+
+def _passed(
+    graphs: Sequence[Graph], at: tuple[float, float] | None, n_jobs: int | None
+) -> PairSums:
+    """Return the sums of graphs that are large enough for a pass over each."""
+    ranges = np.array([product_range(graph.features) for graph in graphs])
+    some = np.concatenate([some_products(graph.features) for graph in graphs])
+    cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some, at)
+    moments, linked, extremes = cells.zeros(), cells.zeros(), Extremes()
+    n_edges, edge_sum = 0, 0.0
+    for graph in graphs:
+        edges = Edges.of(graph)
+        part, gaps = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
+        moments += part
+        if at is not None:
+            linked += moments_of(edges.s, cells)
+        n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
+        extremes = extremes | Extremes.of(edges.s, gaps[np.isfinite(gaps)])
+    count = sum(graph.n_pairs for graph in graphs)
+    about_edges = n_edges, edge_sum, extremes
+    return PairSums.of_cells(
+        cells, moments, about_edges, count, linked=None if at is None else linked
+    )

@@ -1,0 +1,78 @@
+"""Whether links and gaps overlap in s: without that the likelihood has no finite maximum.
+
+References: Albert & Anderson (1984), Biometrika 71.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.errors import ModelError
+
+Float = NDArray[np.float64]
+
+_MEND = "Add graphs until links and gaps overlap in x_i.x_j, or pass l2=1 for a penalised fit."
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The range of s over the linked pairs and over the others; empty ranges are (inf, -inf)."""
+
+    low_edge: float = np.inf
+    high_edge: float = -np.inf
+    low_gap: float = np.inf
+    high_gap: float = -np.inf
+
+    @classmethod
+    def of(cls, edges: Float, gaps: Float) -> Extremes:
+        """Return the ranges of two arrays of s."""
+        ends = [
+            (float(s.min(initial=np.inf)), float(s.max(initial=-np.inf))) for s in (edges, gaps)
+        ]
+        return cls(*ends[0], *ends[1])
+
+    def __or__(self, other: Extremes) -> Extremes:
+        """Return the ranges over both sets of graphs."""
+        return Extremes(
+            min(self.low_edge, other.low_edge),
+            max(self.high_edge, other.high_edge),
+            min(self.low_gap, other.low_gap),
+            max(self.high_gap, other.high_gap),
+        )
+
+
+def refuse_separated(n_pairs: int, n_edges: int, seen: Extremes, slack: float) -> None:
+    """Raise ModelError when l(a, b) has no finite maximum, saying in which direction.
+
+    Parameters
+    ----------
+    n_pairs, n_edges : int
+    seen : Extremes
+    slack : float
+        Two values of s that differ by less are equal.
+    """
+    if n_pairs == 0:
+        raise ModelError("there are no pairs of nodes: give a graph with two nodes or more.")
+    if n_edges in (0, n_pairs):
+        side = "no pair is linked: b -> -inf" if n_edges == 0 else "every pair is linked: b -> +inf"
+        raise ModelError(f"{side}, so the likelihood has no finite maximum. {_MEND}")
+    low, high = min(seen.low_edge, seen.low_gap), max(seen.high_edge, seen.high_gap)
+    if high - low <= slack:
+        raise ModelError(
+            f"all inner products equal {low:g}: a is not identified. "
+            "Give features that vary, or pass l2=1 for a penalised fit."
+        )
+    separated = "the links are separated, so the likelihood has no finite maximum"
+    if seen.low_edge >= seen.high_gap - slack:
+        raise ModelError(
+            f"{separated}: a -> +inf, since every linked pair has x_i.x_j >= "
+            f"{seen.low_edge:g} and every unlinked one <= {seen.high_gap:g}. {_MEND}"
+        )
+    if seen.high_edge <= seen.low_gap + slack:
+        raise ModelError(
+            f"{separated}: a -> -inf, since every linked pair has x_i.x_j <= "
+            f"{seen.high_edge:g} and every unlinked one >= {seen.low_gap:g}. {_MEND}"
+        )

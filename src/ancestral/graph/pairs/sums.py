@@ -1,0 +1,565 @@
+"""What the likelihood needs of a set of graphs: sums over pairs, right wherever they are asked for.
+
+    l(a, b)  = sum_edges (a s + b + o) - sum_pairs log(1 + exp(a s + b + o)),    s = x_i . x_j
+             = - sum_k weight_k log(1 + exp(sign_k (a s_k + b + o_k)))  [+ the edges' linear part]
+    dl/da    = sum_edges s - sum_pairs p s,    dl/db = n_edges - sum_pairs p
+    I(a, b)  = sum_pairs p (1 - p) [s, 1] [s, 1]^T,    p = sigmoid(a s + b + o)
+
+`PairSums` is the one class of them. Its terms are pairs themselves, or nodes of a grid of s
+(`grid.Layer`); links have sign -1 and gaps 1, or all pairs have sign 1 and the links' sums are
+added apart. o is an offset by graph, and `l2` takes (l2 / 2)(a^2 + b^2) off.
+
+Sums of a grid, or of compressed graphs, hold near some (a, b) only. So each public number goes
+through `at`, which bounds their error at the (a, b) in question: within `RELATIVE` of the sums over
+all pairs, or gathered anew for that (a, b) from the graphs, which are kept beside the sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._validation import warn
+from ancestral.errors import ModelError
+from ancestral.graph.pairs.grid import Cells, Layer, merged
+from ancestral.graph.pairs.logistic import (
+    FLAT,
+    guarded_inverse,
+    logistic,
+    lossless_sum,
+    softplus,
+)
+from ancestral.graph.pairs.separation import Extremes, refuse_separated
+
+Float = NDArray[np.float64]
+
+RELATIVE = 1e-8  # of sums over pairs, at the (a, b) they are asked for
+FINE = 0.015  # logits between nodes, so close that no bound need be summed: see `Layer.error_at`
+ROUNDED = 64 * np.finfo(np.float64).eps  # of a sum whose parts cancel
+TOLERANCE = 0.01  # standard errors, that compressed graphs may move the estimates by
+LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
+KEPT_PAIRS = 1_000_000  # up to here every s is kept; beyond, their distribution on a grid
+
+
+class Sources(Protocol):
+    """The graphs that sums were gathered from, which can be asked again."""
+
+    def __add__(self, other: Any) -> Any:
+        """Return both sets of graphs, or None where they are too many to be held."""
+
+    def gathered(self, at: tuple[float, float]) -> PairSums:
+        """Return sums that hold at (a, b)."""
+
+    def visited(self, at: tuple[float, float]) -> PairSums:
+        """Return sums that hold at (a, b), every pair visited."""
+
+
+class Sampling(Protocol):
+    """What a sample of pairs adds to the uncertainty of their sums."""
+
+    def covariance(self, a: float, b: float) -> Float:
+        """Return the sampling covariance of the sums of (p s, p)."""
+
+
+@dataclass(frozen=True)
+class PairSums:
+    """The sums over pairs of a set of graphs, as a function of (a, b); merged by `+`.
+
+    Parameters
+    ----------
+    edges, gaps : ndarray of shape (n,)
+        s of linked and of other pairs that are kept one by one.
+    edge_counts, gap_counts : ndarray of the same shapes, optional
+        How many pairs share that s; one each when not given.
+    edge_offsets, gap_offsets : ndarray of the same shapes, optional
+        What is added to their logits; nothing when not given.
+    layers : tuple of Layer
+        Pairs spread over the nodes of grids.
+    apart : tuple of float
+        The number of links that layers do not tell from other pairs, their sums of s and of offset.
+    n_pairs, n_edges : int
+    extremes : Extremes
+        Of s over links and gaps; those of gaps are seen, not bounds, where pairs were not visited.
+    l2 : float
+        The penalty.
+    doubt : tuple of Layer
+        The weights of a rougher compression less those of `layers`: what a compression of the
+        pairs (not of the grid) may be off by.
+    sampling : tuple of Sampling
+        Of the graphs of which only some pairs were drawn.
+    source : Sources, optional
+        The graphs, to be asked again where these sums do not hold.
+    features : FeatureRows, optional
+        The features of the nodes, which likelihoods don't need but draws do.
+    """
+
+    edges: Float = field(default_factory=lambda: np.zeros(0))
+    gaps: Float = field(default_factory=lambda: np.zeros(0))
+    edge_counts: Float | None = None
+    gap_counts: Float | None = None
+    edge_offsets: Float | None = None
+    gap_offsets: Float | None = None
+    layers: tuple[Layer, ...] = ()
+    apart: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    n_pairs: int = 0
+    n_edges: int = 0
+    extremes: Extremes = field(default_factory=Extremes)
+    l2: float = 0.0
+    doubt: tuple[Layer, ...] = ()
+    sampling: tuple[Sampling, ...] = ()
+    source: Sources | None = None
+    features: Any = None
+    _anew: dict[str, PairSums] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of_products(cls, edges: Float, gaps: Float, source: Sources | None = None) -> PairSums:
+        """Return the sums of pairs whose s is kept, each one."""
+        return cls(
+            edges,
+            gaps,
+            n_pairs=len(edges) + len(gaps),
+            n_edges=len(edges),
+            extremes=Extremes.of(edges, gaps),
+            source=source,
+        )
+
+    @classmethod
+    def of_cells(
+        cls,
+        cells: Cells,
+        moments: Float,
+        about_edges: tuple[int, float, Extremes],
+        n_pairs: int,
+        *,
+        linked: Float | None = None,
+        rough: Float | None = None,
+    ) -> PairSums:
+        """Return the sums of moments in cells: all pairs' and, to tell them apart, the links'.
+
+        `about_edges` are the links' number, their sum of s, and extremes; `rough` the moments of a
+        rougher compression.
+        """
+        n_edges, edge_sum, extremes = about_edges
+        together = linked is None
+        return cls(
+            layers=cells.layers(cells.node_weights(moments))
+            if linked is None
+            else cells.signed(moments, linked),
+            apart=(float(n_edges) * together, edge_sum * together, 0.0),
+            n_pairs=n_pairs,
+            n_edges=n_edges,
+            extremes=extremes,
+            doubt=() if rough is None else cells.layers(cells.node_weights(rough - moments)),
+        )
+
+    # ---- merging -----------------------------------------------------------------------------
+
+    def __add__(self, other: PairSums) -> PairSums:
+        if not isinstance(other, PairSums):
+            return NotImplemented
+        one, two = self, other
+        if not one.n_pairs or not two.n_pairs:
+            return two if not one.n_pairs else one
+        kept = len(one.edges) + len(one.gaps) + len(two.edges) + len(two.gaps)
+        if kept > KEPT_PAIRS:
+            one, two = one.on_grid(), two.on_grid()
+        return PairSums(
+            np.concatenate([one.edges, two.edges]),
+            np.concatenate([one.gaps, two.gaps]),
+            _joined(one.edge_counts, one.edges, two.edge_counts, two.edges, 1.0),
+            _joined(one.gap_counts, one.gaps, two.gap_counts, two.gaps, 1.0),
+            _joined(one.edge_offsets, one.edges, two.edge_offsets, two.edges, 0.0),
+            _joined(one.gap_offsets, one.gaps, two.gap_offsets, two.gaps, 0.0),
+            layers=merged(one.layers + two.layers),
+            apart=_total(one.apart, two.apart),
+            n_pairs=one.n_pairs + two.n_pairs,
+            n_edges=one.n_edges + two.n_edges,
+            extremes=one.extremes | two.extremes,
+            l2=max(one.l2, two.l2),
+            doubt=merged(one.doubt + two.doubt),
+            sampling=one.sampling + two.sampling,
+            source=_both(one.source, two.source),
+            features=_both(one.features, two.features),
+        )
+
+    def on_grid(self, at: tuple[float, float] | None = None) -> PairSums:
+        """Return the same sums with the pairs that were kept one by one on a grid."""
+        if not len(self.edges) + len(self.gaps):
+            return self
+        every = np.concatenate([self.edges, self.gaps])
+        cells = Cells.over(float(every.min()), float(every.max()), every, at)
+        layers: list[Layer] = list(self.layers)
+        for sign, s, counts, offsets in self._kinds():
+            for offset in [0.0] if offsets is None else np.unique(offsets).tolist():
+                some = slice(None) if offsets is None else offsets == offset
+                moments = cells.moments(s[some], None if counts is None else counts[some])
+                made = cells.layers(cells.node_weights(moments), sign=sign)
+                layers += [replace(layer, offset=offset) for layer in made]
+        none = np.zeros(0)
+        return replace(
+            self,
+            edges=none,
+            gaps=none,
+            edge_counts=None,
+            gap_counts=None,
+            edge_offsets=None,
+            gap_offsets=None,
+            layers=merged(layers),
+            _anew={},
+        )
+
+    def _kinds(self) -> Iterator[tuple[float, Float, Float | None, Float | None]]:
+        """Give sign, s, counts and offsets of the links, then of the gaps, that are kept."""
+        yield -1.0, self.edges, self.edge_counts, self.edge_offsets
+        yield 1.0, self.gaps, self.gap_counts, self.gap_offsets
+
+    def shifted(self, offset: float) -> PairSums:
+        """Return the same pairs with this offset added to their logits."""
+
+        def moved(s: Float, offsets: Float | None) -> Float:
+            return np.full(len(s), offset) + (0.0 if offsets is None else offsets)
+
+        count, total, held = self.apart
+        return replace(
+            self,
+            edge_offsets=moved(self.edges, self.edge_offsets),
+            gap_offsets=moved(self.gaps, self.gap_offsets),
+            layers=tuple(replace(layer, offset=layer.offset + offset) for layer in self.layers),
+            doubt=tuple(replace(layer, offset=layer.offset + offset) for layer in self.doubt),
+            sampling=tuple(_Shifted(part, offset) for part in self.sampling),
+            apart=(count, total, held + count * offset),
+            _anew={},
+        )
+
+    def penalised(self, l2: float) -> PairSums:
+        """Return the sums less the penalty (l2 / 2)(a^2 + b^2), to be maximised in their place."""
+        return self if l2 == self.l2 else replace(self, l2=l2, _anew={})
+
+    # ---- what is asked of them ---------------------------------------------------------------
+
+    def log_likelihood(self, a: float, b: float, *, maximised: bool = False) -> float:
+        """Return l(a, b) in nats, less the penalty if there is one.
+
+        Pairs that are kept are summed without loss, so that small increases show. `maximised` is
+        that of `at`.
+        """
+        close = self.at(a, b, maximised=maximised)
+        if close.layers or close.apart[0]:
+            return close.roughly(a, b)[0]
+        sign, signed, _, counts, shift = close._terms
+        soft = softplus(_logits(a, b, sign, signed, shift))
+        return -lossless_sum(soft if counts is None else soft * counts) - close._penalty(a, b)
+
+    def gradient(self, a: float, b: float, *, maximised: bool = False) -> Float:
+        """Return (dl/da, dl/db)."""
+        return self.evaluate(a, b, maximised=maximised)[1]
+
+    def information(self, a: float, b: float) -> Float:
+        """Return the Fisher information of (a, b), of shape (2, 2), and the penalty's part."""
+        return self.evaluate(a, b)[2]
+
+    def evaluate(
+        self, a: float, b: float, *, maximised: bool = False
+    ) -> tuple[float, Float, Float]:
+        """Return log-likelihood (to rounding), gradient and information together."""
+        return self.at(a, b, maximised=maximised).roughly(a, b)
+
+    def covariance(self, a: float, b: float) -> Float:
+        """Return the covariance of the estimates, of shape (2, 2): I^-1 + I^-1 V I^-1.
+
+        V is that of the sample of pairs, 0 where every pair counts. Raises ModelError where the
+        likelihood is flat, and no covariance exists.
+        """
+        close = self.at(a, b, maximised=True)
+        model = close._inverse(a, b)
+        sampled = np.zeros((2, 2))
+        for part in close.sampling:
+            sampled = sampled + part.covariance(a, b)
+        total: Float = model + model @ sampled @ model
+        return total
+
+    def approximation_error(self, a: float, b: float) -> Float:
+        """Return how far (a, b) may be off for approximate sums, in standard errors.
+
+        Returns
+        -------
+        ndarray of shape (2,)
+            For a and b, an upper estimate: the bound of the grid's error, and, where graphs were
+            compressed, the difference to a rougher compression. 0 where every s is kept.
+        """
+        if not self.layers:
+            return np.zeros(2)
+        error, _, centre = self._grid_error(a, b)
+        off = error * np.array([abs(centre) + 4.0 / max(abs(a), 1e-300), 1.0])
+        off = off + np.abs(_expected(self.doubt, a, b)) if self.doubt else off
+        if not np.isfinite(off).all():
+            return np.full(2, np.inf)
+        try:
+            covariance = self._inverse(a, b)
+        except ModelError:
+            return np.full(2, np.inf)
+        shift: Float = np.abs(covariance) @ off / np.sqrt(np.diag(covariance))
+        return shift
+
+    @property
+    def rounding(self) -> float:
+        """Two values of s that differ by less are equal: pairs and edges are summed apart."""
+        if not self.layers:
+            return 0.0
+        seen = self.extremes
+        ends = np.array([seen.low_edge, seen.high_edge, seen.low_gap, seen.high_gap])
+        return 1e-13 * float(np.abs(ends[np.isfinite(ends)]).max(initial=0.0))
+
+    @property
+    def holds_everywhere(self) -> bool:
+        """Tell whether no graph was compressed near one (a, b)."""
+        return not self.doubt
+
+    def histogram(self, a: float, b: float) -> tuple[Float, Float]:
+        """Return values of s and how many pairs have them, links first, right at (a, b)."""
+        close = self.at(a, b)
+        sign, signed, _, counts, _ = close._terms
+        return sign * signed, np.ones(len(sign)) if counts is None else counts
+
+    def check_maximum_exists(self) -> None:
+        """Raise ModelError when l(a, b) has no finite maximum, saying in which direction."""
+        refuse_separated(self.n_pairs, self.n_edges, self.extremes, self.rounding)
+
+    # ---- the one entrance --------------------------------------------------------------------
+
+    def at(self, a: float, b: float, *, maximised: bool = False) -> PairSums:
+        """Return sums that hold at (a, b): these, or others of the same graphs.
+
+        Parameters
+        ----------
+        a, b : float
+        maximised : bool
+            The maximum is sought, and not a value: how far a compression moves it is
+            `approximation_error`, and no matter here.
+
+        Raises
+        ------
+        ModelError
+            When these do not hold there, and the graphs are no longer held.
+        """
+        if self._holds_at(a, b, maximised=maximised):
+            return self
+        found = self._anew.get("sums")
+        if found is not None and found._holds_at(a, b, maximised=maximised):
+            return found
+        if self.source is None:
+            raise ModelError(
+                f"the sums over pairs that are left of these graphs do not hold at a slope of "
+                f"{a:.3g} and an intercept of {b:.3g}, which are too steep or too far for them. "
+                'Fit all graphs in one call of fit, or pass pairs="products" to keep every inner '
+                "product."
+            )
+        for gather in (self.source.gathered, self.source.visited):
+            found = gather((a, b)).penalised(self.l2)
+            if found._holds_at(a, b, maximised=maximised):
+                self._anew["sums"] = found
+                return found
+        raise ModelError(
+            f"a slope of {a:.3g} is too steep for inner products in float64: neighbouring numbers "
+            "have unlike probabilities. Rescale the features, or give graphs whose links and gaps "
+            "overlap in x_i.x_j."
+        )
+
+    def _holds_at(self, a: float, b: float, *, maximised: bool) -> bool:
+        """Tell whether sums at (a, b) are within `RELATIVE` of those over all pairs."""
+        if self.sampling or not (self.layers or self.apart[0]):
+            return True  # a sample's error is in its covariance
+        if not math.isfinite(a) or not math.isfinite(b):
+            return True  # and NaN comes out, whatever the sums
+        if max((abs(a) * layer.step for layer in self.layers), default=0.0) > FINE:
+            error, misses, _ = self._grid_error(a, b)
+            if not error <= RELATIVE / 2 * misses:
+                return False
+        if maximised or not (self.apart[0] or self.doubt):
+            return True
+        number, about, held = self.apart
+        value = self.penalised(0.0).roughly(a, b)[0]
+        linear = a * about + b * number + held
+        parts = abs(a * about) + abs(b * number) + abs(held) + abs(linear - value)
+        return bool(ROUNDED * parts <= RELATIVE * abs(value)) and self.doubted(a, b) <= RELATIVE
+
+    def _grid_error(self, a: float, b: float) -> tuple[float, float, float]:
+        """Return a bound of the grids' error, the sum of |e - p|, and the mean s of p (1 - p).
+
+        Where links are not told from other pairs, the sum of p (1 - p) stands for that of |e - p|.
+        """
+        sign, signed, _, counts, shift = self._terms
+        eta = _logits(a, b, sign, signed, shift)
+        _, r, w = logistic(eta)
+        weighted = w if counts is None else w * counts
+        spread = float(weighted.sum())
+        mean = float((weighted * sign) @ signed) / spread if spread > 0 else 0.0
+        if not self.apart[0]:
+            spread = float(r.sum() if counts is None else r @ counts)
+        error, place = 0.0, len(self.edges) + len(self.gaps)
+        for layer in self.layers:
+            part = slice(place, place + len(layer.weights))
+            error += layer.error_at(a, eta[part], w[part])
+            place = part.stop
+        return error, spread, mean
+
+    def doubted(self, a: float, b: float) -> float:
+        """Return the largest relative doubt of l(a, b), and of the sums of p and of p s."""
+        if not self.doubt:
+            return 0.0
+        sign, signed, _, counts, shift = self._terms
+        soft, p, _ = logistic(_logits(a, b, sign, signed, shift))
+        weight = np.ones(len(p)) if counts is None else counts
+        number, about, held = self.apart
+        value = abs(a * about + b * number + held - float(soft @ weight))
+        weighted = p * weight
+        size = math.sqrt(max(float(weighted.sum() * (weighted @ (signed * signed))), 0.0))
+        doubts = np.zeros(3)
+        for layer in self.doubt:
+            nodes = layer.nodes
+            soft, p, _ = logistic(a * nodes + b + layer.offset)
+            doubts += np.stack([soft, p, p * nodes]) @ layer.weights
+        sums = np.maximum([value, weighted.sum(), size], 1e-300)  # that of p s itself may cancel
+        return float(np.max(np.abs(doubts) / sums))
+
+    # ---- the sums ----------------------------------------------------------------------------
+
+    @cached_property
+    def _terms(self) -> tuple[Float, Float, Float, Float | None, Float | None]:
+        """Sign, sign times s, s squared, counts and sign times offset of pairs and nodes."""
+        sign = np.concatenate(
+            [np.full(len(self.edges), -1.0), np.ones(len(self.gaps))]
+            + [np.full(len(layer.weights), layer.sign) for layer in self.layers]
+        )
+        s = np.concatenate([self.edges, self.gaps, *(layer.nodes for layer in self.layers)])
+        counts = shift = None
+        if self.layers or self.edge_counts is not None or self.gap_counts is not None:
+            own = [np.ones(len(x)) if c is None else c for _, x, c, _ in self._kinds()]
+            counts = np.concatenate([*own, *(layer.weights for layer in self.layers)])
+        if any(o is not None for *_, o in self._kinds()) or any(x.offset for x in self.layers):
+            own = [np.zeros(len(x)) if o is None else o for _, x, _, o in self._kinds()]
+            grids = [np.full(len(layer.weights), layer.offset) for layer in self.layers]
+            shift = sign * np.concatenate([*own, *grids])
+        signed = sign * s
+        return sign, signed, signed * signed, counts, shift
+
+    def roughly(self, a: float, b: float) -> tuple[float, Float, Float]:
+        """Return log-likelihood, gradient and information of these sums as they are, unchecked."""
+        sign, signed, squared, counts, shift = self._terms
+        # with z = (a s + b + o) sign: log p = -softplus(z) and e - p = -sign sigmoid(z)
+        soft, r, w = logistic(_logits(a, b, sign, signed, shift))
+        if counts is not None:
+            soft *= counts
+            r *= counts
+            w *= counts
+        cross = w * sign
+        first = cross @ signed
+        number, about, held = self.apart
+        value = a * about + b * number + held - float(soft.sum()) - self._penalty(a, b)
+        gradient = np.array([about - r @ signed, number - r @ sign])
+        information = np.array([[w @ squared, first], [first, w.sum()]])
+        if self.l2:
+            gradient -= self.l2 * np.array([a, b])
+            information += self.l2 * np.eye(2)
+        return value, gradient, information
+
+    def _penalty(self, a: float, b: float) -> float:
+        return self.l2 / 2 * (a * a + b * b) if self.l2 else 0.0
+
+    def _inverse(self, a: float, b: float) -> Float:
+        """Return I^-1, taken about the mean of s, so that a large mean loses no digits."""
+        if self.l2:
+            return guarded_inverse(self.roughly(a, b)[2])
+        sign, signed, _, counts, shift = self._terms
+        _, _, w = logistic(_logits(a, b, sign, signed, shift))
+        if counts is not None:
+            w *= counts
+        total = float(w.sum())
+        if not total > 0:
+            raise ModelError(FLAT)
+        s = sign * signed
+        mean = float(w @ s) / total
+        about = s - mean
+        spread = float(w @ (about * about))
+        if not spread > 1e-24 * total * mean * mean:
+            raise ModelError(FLAT)
+        return np.array([[1.0, -mean], [-mean, spread / total + mean * mean]]) / spread
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    """A sample of pairs whose logits have an offset."""
+
+    part: Sampling
+    offset: float
+
+    def covariance(self, a: float, b: float) -> Float:
+        """Return the sampling covariance of the sums of (p s, p)."""
+        return self.part.covariance(a, b + self.offset)
+
+
+def tolerable_error(sums: PairSums, a: float, b: float) -> Float:
+    """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
+    error = sums.approximation_error(a, b)
+    mend = 'Fit all graphs in one call of fit, or pass pairs="visited" to visit every pair.'
+    if error.max() > 1:
+        raise ModelError(
+            f"graphs were compressed, each near its own estimates, which a slope of {a:.2g} and an "
+            f"intercept of {b:.2g} are too far from. {mend}"
+        )
+    if error.max() > LARGEST_ERROR:
+        warn(
+            "the sums over pairs are approximate: slope and intercept may be off by "
+            f"{error.max():.2g} standard errors. {mend}"
+        )
+    return error
+
+
+def _total(
+    one: tuple[float, float, float], two: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Return the sums of three numbers each."""
+    return one[0] + two[0], one[1] + two[1], one[2] + two[2]
+
+
+def _both(one: Any, two: Any) -> Any:
+    """Return the sum of what both have; None where one has none."""
+    return None if one is None or two is None else one + two
+
+
+def _joined(
+    one: Float | None, of_one: Float, two: Float | None, of_two: Float, empty: float
+) -> Float | None:
+    """Return values of two sets of pairs side by side; None where neither has any."""
+    if one is None and two is None:
+        return None
+    return np.concatenate(
+        [
+            np.full(len(s), empty) if values is None else values
+            for values, s in ((one, of_one), (two, of_two))
+        ]
+    )
+
+
+def _logits(a: float, b: float, sign: Float, signed: Float, shift: Float | None) -> Float:
+    """Return sign (a s + b + offset)."""
+    z: Float = a * signed + b * sign
+    if shift is not None:
+        z += shift
+    return z
+
+
+def _expected(layers: tuple[Layer, ...], a: float, b: float) -> Float:
+    """Return the sums of p s and of p."""
+    total = np.zeros(2)
+    for layer in layers:
+        s = layer.nodes
+        p = layer.weights * logistic(a * s + b + layer.offset)[1]
+        total += [p @ s, p.sum()]
+    return total
