@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ancestral import TabularAutoregressive, read_tables
+from ancestral import ChainAutoregressive, TabularAutoregressive, read_tables
 from ancestral.autoregressive import conditioning
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import AncestralError, DataError, ModelError
@@ -216,28 +216,24 @@ def test_a_bad_condition_is_named(given_row: Any, message: str) -> None:
         model.sample(2, given=given_row)
 
 
-def test_too_many_completions_are_refused_before_memory_is() -> None:
-    model = TabularAutoregressive(smoothing=1.0).fit(np.eye(26, dtype=int))
-    with pytest.raises(ModelError, match=r"26 unknown variables leave more than 1048576"):
-        model.log_density(np.full((1, 26), np.nan))
-    row = np.full(26, np.nan)
-    row[:12] = 0
-    assert model.log_density(row[None])[0] < 0  # enough is known
+def test_too_many_completions_are_refused_before_they_are_walked_to(monkeypatch: Any) -> None:
+    """By a chain, in `log_density` and in draws; unknown values at the end don't count."""
+    model = ChainAutoregressive("marginal").fit(np.random.default_rng(0).integers(0, 2, (40, 30)))
+    levels = np.full((2, 30), np.nan)
+    levels[0, :8] = 1
+    levels[1, 22] = 1
+    assert model.log_density(levels[:1])[0] < 0
+    monkeypatch.setattr(ChainAutoregressive, "step", None)
+    says = "22 unknown variables leave more than 1048576 .* before the last known"
+    with pytest.raises(ModelError, match=says):
+        model.log_density(levels)
+    with pytest.raises(ModelError, match=says):
+        model.sample(2, given=levels[1])
 
 
 def test_infinity_is_never_missing() -> None:
     with pytest.raises(AncestralError, match="inf at row 0, column 1"):
         TabularAutoregressive().fit(BITS).log_density([[0, np.inf, 0, 0, 0]])
-
-
-def test_too_many_completions_are_refused_before_they_are_walked_to(monkeypatch) -> None:
-    """Where nothing is ruled out, their number is known beforehand."""
-    rows = np.random.default_rng(0).integers(0, 2, (40, 30))
-    model = TabularAutoregressive(smoothing=1.0).fit(rows)
-    monkeypatch.setattr(TabularAutoregressive, "step", None)
-    levels = np.where(np.arange(30) < 8, 1, -1)
-    with pytest.raises(ModelError, match="22 unknown variables leave more than 1048576"):
-        conditioning.completions(model, levels)
 
 
 def test_more_rows_than_can_be_held_are_refused() -> None:

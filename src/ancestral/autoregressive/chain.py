@@ -30,7 +30,7 @@ from ancestral._validation import as_generator, check_integer, check_number, war
 from ancestral.autoregressive import families, race
 from ancestral.autoregressive.budget import Budget
 from ancestral.autoregressive.mixture import Mixture, fit_mixture, one_hot
-from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.sequential import Sequential, known_columns
 from ancestral.errors import ModelError, SaveError
 
 BUDGETED_ROWS = 10_000  # validation rows looked at, at most, where time is bounded
@@ -258,6 +258,10 @@ class ChainAutoregressive(Sequential):
         return levels[np.sort(order[held:])], levels[np.sort(order[:held])]
 
     @property
+    def _rules_nothing_out(self) -> bool:
+        return self.floor_ > 0
+
+    @property
     def _n_levels(self) -> list[int]:
         return [len(known) for known in self.categories_]
 
@@ -312,11 +316,11 @@ class ChainAutoregressive(Sequential):
         joint = mixture.start(n) if mixture else np.zeros((n, 0))
         total = np.zeros(n)
         with one_thread():
-            for i in range(levels.shape[1]):
+            for i, level in enumerate(known_columns(levels)):
                 log_p = self._log_conditional(i, features, joint)
-                total += log_p[np.arange(n), levels[:, i]]
+                total += np.where(level < 0, 0.0, log_p[np.arange(n), level])
                 if mixture:
-                    joint = mixture.told(joint, i, levels[:, i])
+                    joint = mixture.told(joint, i, level)
         return total
 
     # ---- a saved model -------------------------------------------------------------------------

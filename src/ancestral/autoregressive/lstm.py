@@ -32,7 +32,7 @@ from ancestral._threads import one_thread
 from ancestral._validation import as_generator, check_integer, check_number, warn
 from ancestral.autoregressive.lstm_training import WARM_UP, Training, set_weights
 from ancestral.autoregressive.lstm_training import network as new_network
-from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.sequential import Sequential, known_columns
 from ancestral.errors import DataError
 from ancestral.statistics import Counts, distinct_rows
 
@@ -358,10 +358,10 @@ class LSTMAutoregressive(Sequential):
         """Return log p of complete rows, to the bit whatever rows stand beside them."""
         total, rows = np.zeros(len(levels)), np.arange(len(levels))
         state, previous = self.start(len(levels)), None
-        for column in levels.T:
+        for column in known_columns(levels):
             state, log_p = self._advance(state, previous, by_rows)
             previous = column
-            total += log_p[rows, column]
+            total += np.where(column < 0, 0.0, log_p[rows, column])
         return total
 
     # ---- a saved model ------------------------------------------------------------------------
