@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.datasets import load_digits
 
-from ancestral import TabularAutoregressive
+from ancestral import ChainAutoregressive, TabularAutoregressive
 from ancestral.autoregressive import sampling, smc
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError
@@ -181,3 +182,40 @@ def test_options_without_effect_are_refused(call: Any, message: str) -> None:
     model = TabularAutoregressive().fit([[0, 0], [1, 1]])
     with pytest.raises(ModelError, match=message):
         call(model, [0, np.nan])
+
+
+# ---- the law: errors are as large as is said ---------------------------------------------------
+
+UNKNOWN: dict[str, Any] = {  # 16 of 64 pixels
+    "anywhere": lambda rng: rng.choice(64, 16, replace=False),
+    "the upper quarter": lambda rng: np.arange(16),
+    "a square": lambda rng: (
+        rng.integers(0, 5) * 8 + rng.integers(0, 5) + (8 * np.arange(4)[:, None] + np.arange(4))
+    ).ravel(),
+}
+
+
+@pytest.mark.parametrize("where", UNKNOWN)
+def test_particles_under_a_chain_err_as_they_say(where: str, long: bool, note: Any) -> None:
+    """Held-out digits, 16 pixels unknown, 256 particles: at most 3% beyond four standard errors.
+
+    Against enumeration: 200 rows with --long; else 24, of which at most one may be beyond, with 12
+    of the pixels unknown and 64 particles.
+    """
+    n, n_unknown, n_particles = (200, 16, 256) if long else (24, 12, 64)
+    X = (load_digits().data >= 8).astype(int)
+    X = X[np.random.default_rng(0).permutation(len(X))]
+    model = ChainAutoregressive("logistic", random_state=0).fit(X[:1500])
+    rows, rng = X[1500 : 1500 + n].astype(float), np.random.default_rng(1)
+    for row in rows:
+        row[UNKNOWN[where](rng)[:n_unknown]] = np.nan
+    exact = model.log_density(rows)
+    values, errors = model.log_evidence(rows, n_particles=n_particles, random_state=0)
+    off = np.abs(values - exact)
+    beyond = off > 4 * errors + 1e-9
+    note(
+        f"particles, {where}: beyond 4 standard errors, root mean square",
+        f"{beyond.mean():.1%}, {np.sqrt((off**2).mean()):.4f} nats",
+    )
+    assert beyond.mean() <= (0.03 if long else 1 / n)
+    assert np.sqrt((off**2).mean()) < 0.1

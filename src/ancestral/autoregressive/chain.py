@@ -26,13 +26,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._threads import one_thread
-from ancestral._validation import as_generator, check_integer, check_number, warn
+from ancestral._validation import as_generator, check_integer, check_number, warn, within_memory
 from ancestral.autoregressive import families, race
-from ancestral.autoregressive.budget import Budget
+from ancestral.autoregressive.budget import Budget, never
 from ancestral.autoregressive.mixture import Mixture, fit_mixture, one_hot
 from ancestral.autoregressive.sequential import Sequential, known_columns
 from ancestral.errors import ModelError, SaveError
 
+MIXTURE_SHARE = 0.1  # of a budget, for the mixture
 BUDGETED_ROWS = 10_000  # validation rows looked at, at most, where time is bounded
 
 
@@ -176,6 +177,7 @@ class ChainAutoregressive(Sequential):
         finally:
             del self._given_validation
 
+    @within_memory("Give fewer rows, or a smaller n_components or max_parents.")
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
         rng, budget = as_generator(self.random_state), self._budget()
         candidates = self._candidates()
@@ -185,7 +187,8 @@ class ChainAutoregressive(Sequential):
         self.mixture_ = None
         n_components = check_integer(self.n_components, "n_components")
         if n_components and any(c.parents == "mixture" for c in candidates):
-            fitted = fit_mixture(training, self._n_levels, n_components, rng, validation)
+            late = budget.late_after(MIXTURE_SHARE * budget.seconds) if budget else never
+            fitted = fit_mixture(training, self._n_levels, n_components, rng, validation, late)
             self.mixture_ = {
                 "log_weights": fitted.log_weights,
                 "log_theta": list(fitted.log_theta),

@@ -32,7 +32,8 @@ class DiscreteDensity(Density):
     Attributes
     ----------
     categories_ : list of ndarray
-        The sorted levels of each variable.
+        The sorted levels of each variable. One that holds no other values than zeros and ones, or
+        booleans, is binary, also where it is constant.
     """
 
     categories_: list[NDArray]
@@ -118,11 +119,24 @@ def whole_numbers(X: NDArray) -> NDArray:
 
 
 def learn_categories(X: NDArray) -> list[NDArray]:
-    """Return each column's sorted levels; a table of zeros and ones is binary in every column."""
-    if X.dtype.kind == "b" or (X.dtype.kind in "iu" and ((X == 0) | (X == 1)).all()):
-        # A pixel that is constant in the data is still a pixel that could be on or off.
-        return [np.array([0, 1], X.dtype)] * X.shape[1]
-    return [np.unique(X[:, j]) for j in range(X.shape[1])]
+    """Return each column's sorted levels; one of zeros and ones is binary, also where constant.
+
+    A flag that is constant in the data, or a pixel, is still one that could be on or off.
+    """
+    binary = np.array([0, 1], X.dtype) if X.dtype.kind in "biu" else None  # one for all columns
+    return [_levels_of(X[:, j], binary) for j in range(X.shape[1])]
+
+
+def _levels_of(column: NDArray, binary: NDArray | None) -> NDArray:
+    """Return a column's sorted levels."""
+    if binary is not None:
+        return binary if ((column == 0) | (column == 1)).all() else np.unique(column)
+    known = np.unique(column)
+    if known.dtype.kind == "O" and not isinstance(known[0], str) and known[0] in (0, 1):
+        kind = type(known[0])
+        if all(value in (0, 1) for value in known):
+            known = np.array([kind(0), kind(1)], object)
+    return known
 
 
 def _refuse_fractions(X: NDArray) -> None:

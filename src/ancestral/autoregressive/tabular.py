@@ -45,8 +45,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     Attributes
     ----------
     categories_ : list of ndarray
-        The levels of each variable: integers, booleans or text, learnt in `fit`. A table of zeros
-        and ones (or booleans) is binary in every column, also where a column is constant.
+        The levels of each variable: integers, booleans or text, learnt in `fit`. A column of zeros
+        and ones (or booleans) is binary, also where it is constant.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int
