@@ -241,7 +241,7 @@ def _fitted(
     )
     if name != "TabularAutoregressive":
         possible = tables.support_  # each row that the tables can give, as often as they give it
-        return model.fit(possible, sample_weight=np.exp(tables.log_density(possible)), **kept)
+        return model.fit(possible, frequencies=np.exp(tables.log_density(possible)), **kept)
     if model.get_params() != type(model)().get_params():
         raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
     return tables

@@ -142,24 +142,24 @@ def test_verbose_shows_loss_and_floor(capsys):
     assert shown.out == "" and "floor" in shown.err and "3/3" in shown.err
 
 
-# ---- weights, early ends, memory ---------------------------------------------------------------
+# ---- frequencies, early ends, memory ----------------------------------------------------------
 
 
-def test_weights_are_how_often_rows_count() -> None:
+def test_frequencies_are_how_often_rows_count() -> None:
     """Whole weights are repeats to the bit; the floor is the weighted entropy."""
     weights = np.array([3, 1, 0, 2, 1])
     rows = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 1]])
-    weighted = small().fit(rows, sample_weight=weights)
+    weighted = small().fit(rows, frequencies=weights)
     repeated = small().fit(np.repeat(rows, weights, axis=0))
     for name, value in repeated.weights_.items():
         np.testing.assert_array_equal(weighted.weights_[name], value)
     p = weights[weights > 0] / weights.sum()
     assert weighted.floor_ == pytest.approx(-(p * np.log(p)).sum(), rel=1e-12)
-    scaled = small().fit(rows, sample_weight=weights / 7)
+    scaled = small().fit(rows, frequencies=weights / 7)
     assert scaled.floor_ == pytest.approx(weighted.floor_, rel=1e-12)
     for wrong in ([1, 2], -weights, 0 * weights, [np.nan] * 5):
-        with pytest.raises(DataError, match="sample_weight"):
-            small().fit(rows, sample_weight=wrong)
+        with pytest.raises(DataError, match="frequencies"):
+            small().fit(rows, frequencies=wrong)
 
 
 def test_an_end_far_from_the_floor_is_said() -> None:

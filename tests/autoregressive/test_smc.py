@@ -25,9 +25,9 @@ STEPPED = pytest.mark.parametrize(
 class Unforgetting(TabularAutoregressive):
     """Tables that are walked as a network is: no prefix is like another."""
 
-    forgets = False
+    _forgets = False
 
-    def forgotten(self, state: Any) -> None:
+    def _forgotten(self, state: Any) -> None:
         return None
 
 

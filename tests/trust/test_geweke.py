@@ -172,7 +172,7 @@ def thinned(mistake: str | None) -> float:
     rng = np.random.default_rng(3)
     bits = rng.random((300, 8)) < np.where(rng.random((300, 1)) < 0.5, 0.65, 0.35)
     model = TabularAutoregressive(smoothing=1.0).fit(bits.astype(int))
-    model.forgotten = lambda state: None  # as a network, no prefix of which is like another
+    model._forgotten = lambda state: None  # as a network, no prefix of which is like another
     joint = tilted(model) if mistake == "joint" else model
     rest = tilted(model) if mistake == "conditional" else model
     X = joint.sample(200_000, random_state=rng)

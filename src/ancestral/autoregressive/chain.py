@@ -30,7 +30,7 @@ from ancestral._validation import as_generator, check_integer, check_number, war
 from ancestral.autoregressive import families, race
 from ancestral.autoregressive.budget import Budget, never
 from ancestral.autoregressive.mixture import Mixture, fit_mixture, one_hot
-from ancestral.autoregressive.sequential import Sequential, known_columns
+from ancestral.autoregressive.sequential import Sequential, known_columns, known_terms
 from ancestral.errors import ModelError, SaveError
 
 MIXTURE_SHARE = 0.1  # of a budget, for the mixture
@@ -321,7 +321,7 @@ class ChainAutoregressive(Sequential):
         with one_thread():
             for i, level in enumerate(known_columns(levels)):
                 log_p = self._log_conditional(i, features, joint)
-                total += np.where(level < 0, 0.0, log_p[np.arange(n), level])
+                total += known_terms(log_p, level)
                 if mixture:
                     joint = mixture.told(joint, i, level)
         return total

@@ -54,7 +54,7 @@ def n_completions(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.flo
 
 def refuse_many(model: Sequential, levels: NDArray[np.intp], mend: str = ESTIMATE) -> None:
     """Raise ModelError, before any work, where a row can't be summed over exactly."""
-    if model.forgets or not model._rules_nothing_out:
+    if model._forgets or not model._rules_nothing_out:
         return
     bits = n_completions(model, levels)
     wrong = np.flatnonzero(bits > math.log2(MAX_COMPLETIONS) + 1e-9)
@@ -100,7 +100,7 @@ def _log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.fl
                 waiting.append(walk.part(slice(HELD // 2, None)))
                 walk = walk.part(slice(0, HELD // 2))
             walk.branch(joined=True)
-            if not (model.forgets or model._rules_nothing_out):  # else there are few, or counted
+            if not (model._forgets or model._rules_nothing_out):  # else there are few, or counted
                 visited += np.bincount(walk.owner, minlength=len(levels))
                 if visited.max() > MAX_COMPLETIONS * levels.shape[1]:
                     raise _too_many(int(open_before(levels)[visited.argmax()].sum()))
@@ -169,7 +169,7 @@ def sample_given(
     walk, end = Walk(model, levels[None]), int(ends_of_known(levels[None])[0])
     while walk.depth < end:
         walk.branch(joined=True)
-        if not model.forgets and len(walk) > MAX_COMPLETIONS:
+        if not model._forgets and len(walk) > MAX_COMPLETIONS:
             raise _too_many(int(open_before(levels[None]).sum()))
     if not len(walk):
         raise ModelError("the given values have probability 0 under this model: nothing to draw.")

@@ -39,7 +39,7 @@ from ancestral._validation import (
 )
 from ancestral.autoregressive.lstm_training import WARM_UP, Training, set_weights
 from ancestral.autoregressive.lstm_training import network as new_network
-from ancestral.autoregressive.sequential import Sequential, known_columns
+from ancestral.autoregressive.sequential import Sequential, known_columns, known_terms
 from ancestral.errors import DataError
 from ancestral.statistics import distinct_rows
 
@@ -157,7 +157,7 @@ class LSTMAutoregressive(Sequential):
         X: ArrayLike,
         y: Any = None,
         *,
-        sample_weight: ArrayLike | None = None,
+        frequencies: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 50,
     ) -> Self:
@@ -168,9 +168,10 @@ class LSTMAutoregressive(Sequential):
         X : array-like or dataframe of shape (n_samples, n_features)
             Integers, booleans or text.
         y : ignored
-        sample_weight : array-like of shape (n_samples,), optional
-            How often each row counts; a row of weight 0 only makes its levels known. With the
-            possible rows of a distribution and their probabilities, the network is fitted to it.
+        frequencies : array-like of shape (n_samples,), optional
+            How often each row counts, in any unit; one of frequency 0 only makes its levels
+            known. With the possible rows of a distribution and their probabilities, the network
+            is fitted to it.
         checkpoint : path-like, optional
             A folder, made if missing. The run is saved in it every `checkpoint_every` steps; if it
             holds a run of the same data and parameters, that is resumed, and ends with the same
@@ -186,7 +187,7 @@ class LSTMAutoregressive(Sequential):
         Raises
         ------
         DataError
-            For weights of another number than rows, negative, or all 0.
+            For frequencies of another number than rows, negative, or all 0.
         ModelError
             For a parameter out of bounds, or a folder of another run or in use by another process.
         SaveError
@@ -195,11 +196,11 @@ class LSTMAutoregressive(Sequential):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        self._given_checkpoint, self._given_weights = (checkpoint, every), sample_weight
+        self._given_checkpoint, self._given_frequencies = (checkpoint, every), frequencies
         try:
             return super().fit(X)
         finally:
-            del self._given_checkpoint, self._given_weights
+            del self._given_checkpoint, self._given_frequencies
 
     @within_memory(SMALLER)
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
@@ -220,7 +221,10 @@ class LSTMAutoregressive(Sequential):
     def _weighted(self, levels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return the distinct rows that count, and each one's share of all weights."""
         rows, place = distinct_rows(levels)
-        given = check_weights(self._given_weights, len(levels))
+        try:
+            given = check_weights(self._given_frequencies, len(levels))
+        except DataError as error:
+            raise DataError(str(error).replace("sample_weight", "frequencies")) from None
         weights = np.bincount(place, given, minlength=len(rows))
         counted = weights > 0
         return rows[counted], weights[counted] / weights.sum()
@@ -393,12 +397,12 @@ class LSTMAutoregressive(Sequential):
 
     def _scores(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return log p of complete rows, to the bit whatever rows stand beside them."""
-        total, rows = np.zeros(len(levels)), np.arange(len(levels))
+        total = np.zeros(len(levels))
         state, previous = self.start(len(levels)), None
         for column in known_columns(levels):
             state, log_p = self._advance(state, previous, by_rows)
             previous = column
-            total += np.where(column < 0, 0.0, log_p[rows, column])
+            total += known_terms(log_p, column)
         return total
 
     # ---- a saved model ------------------------------------------------------------------------

@@ -106,11 +106,11 @@ def _walk(
     probability of everything set aside.
     """
     walk, dropped = Walk(model, None if known is None else known[None]), 0.0
-    bounded = width is not None or (model.forgets and k <= MAX_PREFIXES)
+    bounded = width is not None or (model._forgets and k <= MAX_PREFIXES)
     while walk.depth < model.n_features_in_:
         joint = walk.joint(walk.conditionals())  # (prefixes, levels)
         keep = (joint > -np.inf) & (joint >= above)
-        alike = model.forgotten(walk.state)
+        alike = model._forgotten(walk.state)
         if alike is not None and alike.sum() > 1:
             keep[alike] &= _among_best(np.where(keep[alike], joint[alike], -np.inf), k)
         if width is not None and keep.sum() > width:

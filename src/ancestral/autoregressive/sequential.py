@@ -217,7 +217,7 @@ class Sequential(Stepped, DiscreteDensity):
         levels = self._encode(self._check_rows(X, reset=False), missing=True)
         n, rng = _checked_particles(n_particles), as_generator(random_state)
         gaps = np.flatnonzero((levels == MISSING).any(axis=1))
-        if exact or self.forgets:
+        if exact or self._forgets:
             levels[gaps] = search.best_completions(self, levels[gaps])
         else:
             for i in gaps:
@@ -249,11 +249,11 @@ class Sequential(Stepped, DiscreteDensity):
         An override leaves out the terms of negative levels, as this does.
         """
         n = len(levels)
-        total, rows = np.zeros(n), np.arange(n)
+        total = np.zeros(n)
         state, previous = self.start(n), None
         for level in known_columns(levels):
             state, log_p = self.step(state, previous)
-            total += np.where(level < 0, 0.0, log_p[rows, level])
+            total += known_terms(log_p, level)
             previous = level
         return total
 
@@ -376,6 +376,13 @@ def known_columns(levels: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the columns of level codes up to the last that any row knows, shape (k, n)."""
     known = np.flatnonzero((levels >= 0).any(axis=0))
     return levels[:, : known[-1] + 1 if len(known) else 0].T
+
+
+def known_terms(log_p: NDArray[np.float64], level: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the log probability of each row's level, 0 where it is unknown."""
+    values: NDArray[np.float64] = log_p[np.arange(len(level)), level]
+    values[level < 0] = 0.0
+    return values
 
 
 def _is_exact(method: Any, n_particles: Any, random_state: Any) -> bool:

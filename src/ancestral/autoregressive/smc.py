@@ -132,7 +132,7 @@ def log_evidence(
 def _is_cheap(model: Sequential, levels: NDArray[np.intp], n_particles: int) -> NDArray[np.bool_]:
     """Return which rows an exact walk costs no more than particles would."""
     few = conditioning.n_completions(model, levels) <= np.log2(N_RUNS * n_particles)
-    return few | model.forgets
+    return few | model._forgets
 
 
 def run(

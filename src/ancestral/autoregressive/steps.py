@@ -40,7 +40,9 @@ class Stepped(ABC):
     """What a walk wants of a model."""
 
     n_features_in_: int
-    forgets = False  # whether `forgotten` bounds the number of prefixes, however many are possible
+    _forgets = (
+        False  # whether `_forgotten` bounds the number of prefixes, however many are possible
+    )
 
     @abstractmethod
     def start(self, n_samples: int) -> Any:
@@ -66,7 +68,7 @@ class Stepped(ABC):
     def take(self, state: Any, index: Levels) -> Any:
         """Return the state of the rows at `index`, repeats allowed."""
 
-    def forgotten(self, state: Any) -> NDArray[np.bool_] | None:
+    def _forgotten(self, state: Any) -> NDArray[np.bool_] | None:
         """Return which rows are alike in all that may still come; None where none ever are."""
         return None
 
@@ -156,7 +158,7 @@ class Walk:
         `joined` makes one prefix of a row's prefixes that have forgotten what they were told.
         """
         self.state, log_p = self.model.step(self.state, self._previous)
-        forgotten = self.model.forgotten(self.state) if joined else None
+        forgotten = self.model._forgotten(self.state) if joined else None
         if forgotten is not None and (kept := self._join(forgotten)) is not None:
             self.state = self.model.take(self.state, kept)
             self.owner, log_p = self.owner[kept], log_p[kept]

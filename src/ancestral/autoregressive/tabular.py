@@ -78,7 +78,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     3
     """
 
-    forgets = True
+    _forgets = True
     _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
 
     def __init__(self, smoothing: float = 0.0) -> None:
@@ -310,7 +310,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def take(self, state: NDArray[np.intp], index: NDArray[np.intp]) -> NDArray[np.intp]:
         return state[index]
 
-    def forgotten(self, state: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def _forgotten(self, state: NDArray[np.intp]) -> NDArray[np.bool_]:
         return state[:, 1] == UNSEEN  # uniform from here on
 
     def _fitted_state(self) -> dict[str, Any]:
