@@ -343,6 +343,20 @@ def test_an_lstm_is_trained_on_the_support_of_tables(run, tmp_path):
     assert ancestral.load(tmp_path / "m").floor_ == pytest.approx(np.log(2))
 
 
+def test_n11_an_lstm_is_fitted_to_the_probabilities_of_tables(run, tmp_path):
+    """Rows of .81, .09, .01 and .09: their entropy is 0.6502 nats, not ln 4."""
+    pytest.importorskip("torch", reason="torch is an extra")
+    p = [np.array([0.9, 0.1]), np.array([[0.9, 0.1], [0.1, 0.9]])]
+    (tmp_path / "t.pkl").write_bytes(pickle.dumps(p))
+    flags = ("--hidden-size", "8", "--num-layers", "1", "--random-state", "0")
+    assert run("fit", "lstm", tmp_path / "t.pkl", *flags, "-o", tmp_path / "m")[0] == 0
+    model = ancestral.load(tmp_path / "m")
+    assert model.floor_ == pytest.approx(0.6502, abs=5e-5)
+    assert model.loss_ - model.floor_ < 0.01
+    rows = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    np.testing.assert_allclose(np.exp(model.log_density(rows)), [0.81, 0.09, 0.01, 0.09], atol=0.05)
+
+
 def test_options_of_a_model_are_explained(run):
     out = " ".join(run("fit", "linear", "--help")[1].split())
     assert "False forces the line through the origin." in out

@@ -40,6 +40,24 @@ def test_bits_of_fair_coins_are_one() -> None:
         scores.bits_per_dimension(PPCA(0).fit(X + 0.0), X)
 
 
+def test_n12_bits_count_known_values_only() -> None:
+    """One fair bit known of ten columns takes one bit; and by hand over a mixed table."""
+    X = np.random.default_rng(0).integers(0, 2, (40, 10))
+    X = np.concatenate([X, 1 - X])  # every column is fair
+    model = TabularAutoregressive().fit(X)
+    row = np.full((1, 10), np.nan)
+    for j in (0, 9):
+        one = row.copy()
+        one[0, j] = 1
+        assert scores.bits_per_dimension(model, one) == pytest.approx(1.0, rel=1e-12)
+    rows = np.where(np.random.default_rng(1).random(X.shape) < 0.3, np.nan, X)
+    rows[0] = np.nan  # of which nothing is known counts for nothing
+    wanted = -model.log_density(rows).sum() / np.log(2) / (~np.isnan(rows)).sum()
+    assert scores.bits_per_dimension(model, rows) == pytest.approx(wanted, rel=1e-12)
+    with pytest.raises(DataError, match="no value of X is known"):
+        scores.bits_per_dimension(model, row)
+
+
 def test_comparison_is_paired_and_best_first() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3)) * [5.0, 1.0, 1.0]

@@ -51,8 +51,9 @@ def scores_of(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
     if not hasattr(model, "categories_"):
         return facts
     X = np.asarray(X)
-    facts["bits_per_dimension"] = -facts["mean_log_density"] / (X.shape[1] * math.log(2))
-    if X.dtype.kind == "f" and np.isnan(X).any():
+    known = ~np.isnan(X) if X.dtype.kind == "f" else np.ones(X.shape, bool)
+    facts["bits_per_dimension"] = scores.bits_per_value(values, int(known.sum()))
+    if not known.all():
         return facts  # rows with gaps have no floor
     facts["entropy_floor"] = scores.entropy_floor(X)
     facts["kl_from_data"] = max(0.0, -facts["mean_log_density"] - facts["entropy_floor"])

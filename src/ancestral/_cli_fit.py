@@ -226,6 +226,8 @@ def _fitted(
     model: Any, data: str, target: str | None, reading: Reading, kept: dict[str, Any]
 ) -> Any:
     """Return the model fitted to a file or to built-in data; `kept` says where it is trained."""
+    import numpy as np
+
     name = type(model).__name__
     if name == "InnerProductGraph":
         return model.fit(graphs_of(data, reading))
@@ -242,7 +244,8 @@ def _fitted(
         ancestral.read_tables(data, **reading.capped)
     )
     if name != "TabularAutoregressive":
-        return model.fit(tables.support_, **kept)  # each row that the tables can give, once
+        possible = tables.support_  # each row that the tables can give, as often as they give it
+        return model.fit(possible, frequencies=np.exp(tables.log_density(possible)), **kept)
     if model.get_params() != type(model)().get_params():
         raise click.UsageError(f"{data} holds tables, which are taken as they are: no options.")
     return tables

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral.autoregressive.levels import learn_categories, whole_numbers
+from ancestral.autoregressive.levels import MISSING, learn_categories, whole_numbers
 from ancestral.autoregressive.tabular import TabularAutoregressive
 from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Counts, distinct_rows
@@ -59,29 +59,48 @@ def _rows_of_levels(X: ArrayLike) -> NDArray:
 
 
 def bits_per_dimension(model: Any, X: ArrayLike) -> float:
-    """Return the mean loss of a discrete model in bits per variable.
+    """Return the mean loss of a discrete model in bits per known value.
 
     Parameters
     ----------
     model : fitted model of discrete rows
     X : array-like of shape (n_samples, n_features)
+        NaN (or None) marks an unknown value: it is summed out, and counts for nothing.
 
     Returns
     -------
     float
-        -mean log p / (d ln 2); inf when a row is impossible.
+        -sum log p / (n_known ln 2), where complete rows have n d known values; inf when a row is
+        impossible.
 
     Raises
     ------
     ModelError
         For a continuous density, whose bits depend on the unit of X.
+    DataError
+        When no value of X is known.
     """
     if not hasattr(model, "categories_"):
         raise ModelError(
             f"bits per dimension are for discrete models; {type(model).__name__} has a density, "
             "whose bits change with the unit of X. Use score, in nats."
         )
-    return -model.score(X) / (model.n_features_in_ * np.log(2))
+    log_p = model.log_density(X)
+    levels = model._encode(model._check_rows(X, reset=False), missing=True)
+    return bits_per_value(log_p, int((levels != MISSING).sum()))
+
+
+def bits_per_value(log_p: NDArray[np.float64], n_known: int) -> float:
+    """Return the bits that each of the known values behind log densities in nats takes.
+
+    Raises
+    ------
+    DataError
+        When there are none.
+    """
+    if not n_known:
+        raise DataError("no value of X is known: bits are counted per known value. Give some.")
+    return float(-log_p.sum() / (n_known * np.log(2))) + 0.0  # no minus zero
 
 
 def kl_from_data(model: Any, X: ArrayLike) -> float:

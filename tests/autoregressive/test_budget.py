@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from ancestral import ChainAutoregressive
-from ancestral.autoregressive import budget, race
+from ancestral.autoregressive import budget, families, race
 from ancestral.autoregressive.families import Task
 from ancestral.errors import AncestralWarning, ModelError
 from tests.zoo import BITS
@@ -101,3 +105,55 @@ def test_what_a_budget_cannot_be_is_refused() -> None:
         chain(cpu_seconds=0.0).fit(BITS)
     with pytest.raises(ModelError, match="n_jobs=2 works in others"):
         chain(cpu_seconds=5.0, n_jobs=2).fit(BITS)
+
+
+# ---- many levels -------------------------------------------------------------------------------
+
+
+def test_a_fit_of_many_levels_ends_when_it_is_late() -> None:
+    """A distribution all the same: levels without a regression keep their share of the rows."""
+    rng = np.random.default_rng(0)
+    features = rng.integers(0, 2, (400, 6)).astype(np.float32)
+    target = rng.integers(0, 30, 400)
+    asked = []
+
+    def is_late() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    task = Task(features, target, features[:50], target[:50], 30, 0, is_late=is_late)
+    fits = [families.fit_logistic(task, 1.0)]
+    assert 0 < (fits[0]["weights"] != 0).any(axis=0).sum() <= 4
+    if find_spec("lightgbm"):
+        asked.clear()
+        fits.append(families.fit_trees(task, 8))
+        assert len(asked) <= 5 and len(fits[1]["root"]) <= 30 * 5
+    for conditional in fits:
+        p = np.exp(families.log_probabilities(conditional, features))
+        assert p.shape == (400, 30)
+        np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seconds", [2.0, 40.0])
+def test_r3_a_budget_holds_with_a_column_of_300_levels(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """By a clock that a regression of each level costs 20 ms: 300 levels take 6 s a fit."""
+    clock = [0.0]
+    regression = LogisticRegression.fit
+
+    def told(self: LogisticRegression, *data: object) -> object:
+        clock[0] += 0.02
+        return regression(self, *data)
+
+    monkeypatch.setattr(budget, "process_time", lambda: clock[0])
+    monkeypatch.setattr(race, "process_time", lambda: clock[0])
+    monkeypatch.setattr(LogisticRegression, "fit", told)
+    rng = np.random.default_rng(0)
+    many = rng.integers(0, 300, (900, 1))
+    X = np.hstack([many, many % 2, many // 100, rng.integers(0, 2, (900, 4)), many])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AncestralWarning)  # where it ran out
+        model = chain(cpu_seconds=seconds).fit(X)
+    assert clock[0] <= 1.3 * seconds
+    assert model.choices_[1] != "marginal"  # what costs little is fitted first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 
 import ancestral
 from ancestral import AncestralError, LSTMAutoregressive, datasets
+from ancestral.errors import AncestralWarning, DataError, ModelError
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra")
 
@@ -160,3 +162,45 @@ def test_verbose_shows_loss_and_floor(capsys):
     small(verbose=True, max_steps=3).fit(ROWS)
     shown = capsys.readouterr()
     assert shown.out == "" and "floor" in shown.err and "3/3" in shown.err
+
+
+# ---- frequencies, early ends, memory ----------------------------------------------------------
+
+
+def test_frequencies_are_how_often_rows_count() -> None:
+    """Whole weights are repeats to the bit; the floor is the weighted entropy."""
+    weights = np.array([3, 1, 0, 2, 1])
+    rows = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 1]])
+    weighted = small().fit(rows, frequencies=weights)
+    repeated = small().fit(np.repeat(rows, weights, axis=0))
+    for name, value in repeated.weights_.items():
+        np.testing.assert_array_equal(weighted.weights_[name], value)
+    p = weights[weights > 0] / weights.sum()
+    assert weighted.floor_ == pytest.approx(-(p * np.log(p)).sum(), rel=1e-12)
+    scaled = small().fit(rows, frequencies=weights / 7)
+    assert scaled.floor_ == pytest.approx(weighted.floor_, rel=1e-12)
+    for wrong in ([1, 2], -weights, 0 * weights, [np.nan] * 5):
+        with pytest.raises(DataError, match="frequencies"):
+            small().fit(rows, frequencies=wrong)
+
+
+def test_an_end_far_from_the_floor_is_said() -> None:
+    with pytest.warns(
+        AncestralWarning,
+        match=r"stopped at max_steps=3 with a loss of .* above its floor .* a larger max_steps=",
+    ) as said:
+        model = small(max_steps=3).fit(ROWS)
+    assert len(said) == 1
+    assert f"loss of {model.loss_:.4g} nats" in str(said[0].message)
+    assert f"floor of {model.floor_:.4g}" in str(said[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small(max_steps=3, tol=100.0).fit(ROWS)  # as near as was asked for
+
+
+def test_t14_a_network_too_large_for_memory_is_told_what_helps() -> None:
+    with pytest.raises(
+        ModelError, match=r"not enough memory .* batch_size=.* hidden_size="
+    ) as said:
+        small(hidden_size=10**7).fit(ROWS)
+    assert "streaming" not in str(said.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import ancestral
 from ancestral import PPCA, ChainAutoregressive, OrderMixture, TabularAutoregressive
 from ancestral.errors import DataError, ModelError
+from tests.test_contract import fits
 from tests.zoo import LEVELS, WORDS
 
 SPACE = np.indices((2, 3, 5)).reshape(3, -1).T
@@ -47,6 +49,50 @@ def test_unknown_values_are_summed_out_of_every_member() -> None:
     row = np.array([[np.nan, 1, np.nan]])
     p = np.exp(model.log_density(SPACE))
     assert np.exp(model.log_density(row))[0] == pytest.approx(p[SPACE[:, 1] == 1].sum(), rel=1e-12)
+
+
+def test_given_values_weigh_the_members_by_their_evidence() -> None:
+    """For every set of known columns, draws follow the mixture's own conditional."""
+    model = tables().fit(LEVELS)
+    p = np.exp(model.log_density(SPACE))
+    for seed, known in enumerate(itertools.product([False, True], repeat=3)):
+        given = np.where(known, LEVELS[0], np.nan)
+        possible = (np.isnan(given) | (given == SPACE)).all(axis=1)
+        drawn = model.sample(3_000, given=given, random_state=seed)
+        if all(known):
+            np.testing.assert_array_equal(drawn, np.tile(LEVELS[0], (3_000, 1)))
+            continue
+        place = {tuple(row): i for i, row in enumerate(SPACE[possible].tolist())}
+        counts = np.bincount([place[tuple(r)] for r in drawn.tolist()], minlength=len(place))
+        assert fits(counts, p[possible] / p[possible].sum())
+    assert model.sample(0, given=[np.nan, 1, 2]).shape == (0, 3)
+
+
+def test_what_a_member_cannot_sum_over_is_refused_before_any_is_walked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One order has the known column last; the mend names nothing that the mixture lacks."""
+    X = np.random.default_rng(0).integers(0, 2, (60, 24))
+    orders = [np.arange(24), np.arange(24)[::-1]]
+    model = OrderMixture(ChainAutoregressive("marginal", random_state=0), orders=orders).fit(X)
+    row = np.full((1, 24), np.nan)
+    row[0, 0] = 1
+    monkeypatch.setattr(ChainAutoregressive, "_log_density", None)  # nothing is walked
+    monkeypatch.setattr(ChainAutoregressive, "step", None)
+    for call in (lambda: model.log_density(row), lambda: model.sample(2, given=row[0])):
+        with pytest.raises(ModelError, match=r"23 unknown .* members_\[1\].*log_evidence") as said:
+            call()
+        assert "method=" not in str(said.value)
+    wide = OrderMixture(TabularAutoregressive(0.5), orders=orders).fit(X)  # tables always can
+    alone = [m.log_density(row[:, o])[0] for m, o in zip(wide.members_, orders)]
+    wanted = np.log(np.mean(np.exp(alone)))
+    assert wide.log_density(row)[0] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_an_impossible_condition_is_refused() -> None:
+    model = OrderMixture(TabularAutoregressive(), n_orders=2, random_state=0).fit([[0, 0], [1, 1]])
+    with pytest.raises(ModelError, match="probability 0 under this model"):
+        model.sample(3, given=[0, 1])
 
 
 def test_text_levels() -> None:
@@ -91,8 +137,6 @@ def test_what_is_no_permutation_is_named(orders: Any, message: str) -> None:
 
 
 def test_what_it_cannot_do_is_refused() -> None:
-    with pytest.raises(ModelError, match="every other order summed out"):
-        tables().fit(LEVELS).sample(2, given=[0, np.nan, np.nan])
     with pytest.raises(ModelError, match="has no order to vary"):
         OrderMixture(PPCA(1)).fit(LEVELS)
     with pytest.raises(ModelError, match="takes no validation rows"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import GridSearchCV
 
 from ancestral import Counts, TabularAutoregressive, read_tables
 from ancestral.autoregressive import tables
@@ -151,9 +153,49 @@ def test_smoothing_must_be_a_number_of_0_or_more(smoothing: Any) -> None:
 def test_many_levels_in_one_column_and_few_in_another() -> None:
     X = np.column_stack([np.arange(3000), np.zeros(3000, int), np.arange(3000) % 2])
     model = TabularAutoregressive().fit(X)
-    assert [len(known) for known in model.categories_] == [3000, 1, 2]
+    assert [len(known) for known in model.categories_] == [3000, 2, 2]  # 0 is a flag not raised
     assert model.entropy_ == pytest.approx(np.log(3000), rel=1e-12)
-    assert model.n_parameters_ == 2999 + 0 + 3000
+    assert model.n_parameters_ == 2999 + 3000 + 3000
+
+
+def test_r2_the_first_draw_builds_no_prefixes() -> None:
+    """1,000 rows of 784 bits: the contexts written out would take 2.5 GB, the rows take 6 MB."""
+    X = np.random.default_rng(0).integers(0, 2, (1000, 784))
+    model = TabularAutoregressive().fit(X)
+    tracemalloc.start()
+    model.sample(random_state=0)
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
+    np.testing.assert_array_equal(model.support_, np.unique(X, axis=0))
+    assert model.n_dense_cells_ == 2**785 - 2
+
+
+# ---- levels ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", [0, 1, False, True])
+@pytest.mark.parametrize("dtype", [int, object])
+def test_a_constant_flag_among_other_columns_is_binary(flag: Any, dtype: Any) -> None:
+    """p(flag) = (n + 1) / (n + 2) by Laplace's rule, and the other value is possible."""
+    grades = [3, 1, 2, 3]
+    rows = [["c" if dtype is object else grade, flag] for grade in grades]
+    model = TabularAutoregressive(smoothing=1.0).fit(np.array(rows, dtype))
+    other = np.array([[rows[0][0], type(flag)(1 - flag)]], dtype)
+    seen = {rows[0][0]: sum(row[0] == rows[0][0] for row in rows)}[rows[0][0]]
+    gap = model.log_density(np.array(rows[:1], dtype)) - model.log_density(other)
+    assert np.exp(gap[0]) == pytest.approx(seen + 1)
+    assert np.isfinite(model.score(other))
+
+
+def test_other_constants_have_one_level() -> None:
+    model = TabularAutoregressive().fit([[5, 0], [5, 2], [5, 1]])
+    assert [known.tolist() for known in model.categories_] == [[5], [0, 1, 2]]
+
+
+def test_smoothing_is_chosen_by_cross_validation_where_a_flag_is_rare() -> None:
+    X = np.column_stack([np.random.default_rng(0).integers(0, 4, 60), np.arange(60) == 7])
+    search = GridSearchCV(TabularAutoregressive(), {"smoothing": [0.1, 1.0, 10.0]}, cv=3).fit(X)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 # ---- draws ---------------------------------------------------------------------------------------

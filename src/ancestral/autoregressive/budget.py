@@ -1,17 +1,23 @@
 """A budget of processor time, and how many rows there is time for.
 
 Costs are told as they come: seconds for so many rows and so much work, work in columns that a
-conditional may look at. What is left then buys the same number of rows for each conditional still
-to be fitted.
+conditional may look at, times its levels. What is left then buys the same number of rows for each
+conditional still to be fitted. A fit that takes far longer than its share is told to end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import process_time
 
 AIM = 0.9  # of what is left: costs rise a little faster than rows
 FORGET = 0.7  # weight of the costs before the latest: those at other numbers of rows mislead
 LEAST_ROWS = 500  # a conditional fitted to fewer is worth less than the marginal of all
+
+
+def never() -> bool:
+    """Tell that no fit is late: nothing bounds its time."""
+    return False
 
 
 class Budget:
@@ -30,6 +36,11 @@ class Budget:
     def left(self) -> float:
         """Seconds left; negative where it is overdrawn."""
         return self.seconds - (process_time() - self._began)
+
+    def late_after(self, seconds: float) -> Callable[[], bool]:
+        """Return what tells whether so many seconds from now are over."""
+        least = self.left - seconds
+        return lambda: self.left < least
 
     def note(self, kind: str, seconds: float, rows: int, work: float) -> None:
         """Learn what conditionals of one kind cost."""

@@ -26,13 +26,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._threads import one_thread
-from ancestral._validation import as_generator, check_integer, check_number, warn
+from ancestral._validation import as_generator, check_integer, check_number, warn, within_memory
 from ancestral.autoregressive import families, race
-from ancestral.autoregressive.budget import Budget
+from ancestral.autoregressive.budget import Budget, never
 from ancestral.autoregressive.mixture import Mixture, fit_mixture, one_hot
-from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.sequential import Sequential, known_columns, known_terms
 from ancestral.errors import ModelError, SaveError
 
+MIXTURE_SHARE = 0.1  # of a budget, for the mixture
 BUDGETED_ROWS = 10_000  # validation rows looked at, at most, where time is bounded
 
 
@@ -176,6 +177,7 @@ class ChainAutoregressive(Sequential):
         finally:
             del self._given_validation
 
+    @within_memory("Give fewer rows, or a smaller n_components or max_parents.")
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
         rng, budget = as_generator(self.random_state), self._budget()
         candidates = self._candidates()
@@ -185,7 +187,8 @@ class ChainAutoregressive(Sequential):
         self.mixture_ = None
         n_components = check_integer(self.n_components, "n_components")
         if n_components and any(c.parents == "mixture" for c in candidates):
-            fitted = fit_mixture(training, self._n_levels, n_components, rng, validation)
+            late = budget.late_after(MIXTURE_SHARE * budget.seconds) if budget else never
+            fitted = fit_mixture(training, self._n_levels, n_components, rng, validation, late)
             self.mixture_ = {
                 "log_weights": fitted.log_weights,
                 "log_theta": list(fitted.log_theta),
@@ -258,6 +261,10 @@ class ChainAutoregressive(Sequential):
         return levels[np.sort(order[held:])], levels[np.sort(order[:held])]
 
     @property
+    def _rules_nothing_out(self) -> bool:
+        return self.floor_ > 0
+
+    @property
     def _n_levels(self) -> list[int]:
         return [len(known) for known in self.categories_]
 
@@ -312,11 +319,11 @@ class ChainAutoregressive(Sequential):
         joint = mixture.start(n) if mixture else np.zeros((n, 0))
         total = np.zeros(n)
         with one_thread():
-            for i in range(levels.shape[1]):
+            for i, level in enumerate(known_columns(levels)):
                 log_p = self._log_conditional(i, features, joint)
-                total += log_p[np.arange(n), levels[:, i]]
+                total += known_terms(log_p, level)
                 if mixture:
-                    joint = mixture.told(joint, i, levels[:, i])
+                    joint = mixture.told(joint, i, level)
         return total
 
     # ---- a saved model -------------------------------------------------------------------------

@@ -6,8 +6,8 @@ A range coder turns each value into -log2 p(x_i | x_<i) bits. The decoder steps 
 through the values it has decoded so far and meets the same conditionals. That only works where no
 conditional looks ahead, so a file that decodes is a proof of it.
 
-The coder is that of the package constriction (Bamler 2022), written once against the step-state
-protocol. Rows go in blocks; within a block the values of one variable are coded for all its rows.
+The coder is that of the package constriction (Bamler 2022), written once against the walk over
+prefixes. Rows go in blocks; within a block the values of one variable are coded for all its rows.
 Martin (1979), Range encoding.
 """
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._validation import check_n_samples
+from ancestral.autoregressive.steps import Walk
 from ancestral.errors import DataError, FormatError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -46,11 +47,10 @@ def compress_levels(model: Sequential, levels: NDArray[np.intp]) -> bytes:
     n, d = levels.shape
     for start in range(0, n, BLOCK):
         block = levels[start : start + BLOCK]
-        state, previous = model.start(len(block)), None
-        for i in range(d):
-            state, log_p = model.step(state, previous)
-            previous = block[:, i]
-            impossible = np.isneginf(log_p[np.arange(len(block)), previous])
+        walk = Walk(model, block)
+        for level in block.T:
+            log_p = walk.conditionals()
+            impossible = np.isneginf(log_p[np.arange(len(block)), level])
             if impossible.any():
                 row = start + int(np.flatnonzero(impossible)[0])
                 raise DataError(
@@ -58,7 +58,8 @@ def compress_levels(model: Sequential, levels: NDArray[np.intp]) -> bytes:
                     "take a model that finds it possible (smoothing=)."
                 )
             if log_p.shape[1] > 1:
-                encoder.encode(previous.astype(np.int32), family, _probabilities(log_p))
+                encoder.encode(level.astype(np.int32), family, _probabilities(log_p))
+            walk.grow(level, None)
     words = encoder.get_compressed().astype("<u4").tobytes()
     return HEADER.pack(MAGIC, d, n, _checksum(levels), zlib.crc32(words)) + words
 
@@ -79,12 +80,12 @@ def decompress_levels(model: Sequential, data: bytes) -> NDArray[np.intp]:
     levels = np.zeros((n, model.n_features_in_), np.intp)
     for start in range(0, n, BLOCK):
         block = levels[start : start + BLOCK]
-        state, previous = model.start(len(block)), None
-        for i in range(levels.shape[1]):
-            state, log_p = model.step(state, previous)
+        walk = Walk(model, block)
+        for level in block.T:  # views: what is decoded stands in the rows
+            log_p = walk.conditionals()
             if log_p.shape[1] > 1:
-                block[:, i] = _decoded(decoder, family, _probabilities(log_p))
-            previous = block[:, i]
+                level[:] = _decoded(decoder, family, _probabilities(log_p))
+            walk.grow(level, None)
     if _checksum(levels) != checksum:
         raise FormatError(_other_model(model))
     return levels

@@ -1,9 +1,16 @@
-"""Exact conditioning by enumeration, written once against the step-state protocol.
+"""Exact conditioning, by one walk over prefixes for all rows together.
 
-Given some values of a row, every completion that the model allows is walked to, prefix by prefix,
-dropping those of probability zero. Their probabilities sum to the marginal of what is known, and
-divided by it they are the exact conditional distribution, later variables included. (Filling
-unknown values in order, each given only the earlier ones, is not conditioning.)
+    p(known) = sum over completions of p(known, completion)
+
+A walk with a row's known values fixed grows to every prefix of positive probability. What comes
+after the last known variable sums to one, so the walk ends there: evidence on a beginning costs
+what scoring costs. Divided by the sum, the prefixes' probabilities are the exact conditional
+distribution of what comes before, and the rest is drawn forwards. (Filling unknown values in
+order, each given only the earlier ones, is not conditioning.)
+
+Prefixes are as many as the unknown values before the last known one leave open, and more than 2**20
+are refused before any is walked to, where their number is known. A model that forgets, as tables
+do, needs no limit: the walk joins what it has forgotten.
 """
 
 from __future__ import annotations
@@ -14,13 +21,108 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import log_sum_exp
+from ancestral.autoregressive import sampling
+from ancestral.autoregressive.steps import Walk
 from ancestral.errors import ModelError
 
 if TYPE_CHECKING:
     from ancestral.autoregressive.sequential import Sequential
 
 MAX_COMPLETIONS = 1 << 20
+HELD = 1 << 16  # prefixes held at once: a walk over more goes on in two halves
+ROWS_AT_ONCE = 1 << 13
+ESTIMATE = 'Give more of the row, or take an estimate: method="smc".'
+
+
+def ends_of_known(levels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return, for each row, the place after its last known variable; 0 where nothing is known."""
+    d = levels.shape[1]
+    known = levels >= 0
+    return np.where(known.any(axis=1), d - known[:, ::-1].argmax(axis=1), 0)
+
+
+def open_before(levels: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which values are unknown and come before a known one, shape (n, d)."""
+    return (levels < 0) & (np.arange(levels.shape[1]) < ends_of_known(levels)[:, None])
+
+
+def n_completions(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return log2 of the number of ways to fill what is unknown before the last known value."""
+    bits = np.log2([len(known) for known in model.categories_])
+    return np.asarray(open_before(levels) @ bits, np.float64)
+
+
+def refuse_many(model: Sequential, levels: NDArray[np.intp], mend: str = ESTIMATE) -> None:
+    """Raise ModelError, before any work, where a row can't be summed over exactly."""
+    if model._forgets or not model._rules_nothing_out:
+        return
+    bits = n_completions(model, levels)
+    wrong = np.flatnonzero(bits > math.log2(MAX_COMPLETIONS) + 1e-9)
+    if len(wrong):
+        raise _too_many(int(open_before(levels)[wrong[0]].sum()), mend)
+
+
+def _too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
+    return ModelError(
+        f"{n_unknown} unknown variables leave more than {MAX_COMPLETIONS} possible completions "
+        f"of what comes before the last known one. {mend}"
+    )
+
+
+def log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return log p of the known part of each row, in nats; shape (n,).
+
+    Parameters
+    ----------
+    model : Sequential
+        Fitted.
+    levels : ndarray of shape (n, d)
+        Level codes, negative where unknown; some known in every row.
+
+    Raises
+    ------
+    ModelError
+        When a row leaves more than 2**20 prefixes to be summed over.
+    """
+    refuse_many(model, levels)
+    parts = [levels[i : i + ROWS_AT_ONCE] for i in range(0, len(levels), ROWS_AT_ONCE)]
+    return np.concatenate([np.zeros(0), *(_log_marginals(model, part) for part in parts)])
+
+
+def _log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+    result, ends = np.full(len(levels), -np.inf), ends_of_known(levels)
+    visited = np.zeros(len(levels), np.intp)  # prefixes, row by row
+    waiting = [Walk(model, levels)]
+    while waiting:
+        walk = waiting.pop()
+        while len(walk):
+            if len(walk) > HELD:  # each half adds to the same sums
+                waiting.append(walk.part(slice(HELD // 2, None)))
+                walk = walk.part(slice(0, HELD // 2))
+            walk.branch(joined=True)
+            if not (model._forgets or model._rules_nothing_out):  # else there are few, or counted
+                visited += np.bincount(walk.owner, minlength=len(levels))
+                if visited.max() > MAX_COMPLETIONS * levels.shape[1]:
+                    raise _too_many(int(open_before(levels)[visited.argmax()].sum()))
+            done = ends[walk.owner] == walk.depth
+            if done.any():
+                add_to(result, walk.owner[done], walk.log_p[done])
+                walk = walk.part(np.flatnonzero(~done))
+    return result
+
+
+def add_to(
+    result: NDArray[np.float64], owner: NDArray[np.intp], log_p: NDArray[np.float64]
+) -> None:
+    """Add probabilities to those of their rows, all as logarithms."""
+    if not len(owner):
+        return
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    rows = owner[first]
+    top = np.maximum.reduceat(log_p, first)
+    n_each = np.diff(np.append(first, len(owner)))
+    sums = np.add.reduceat(np.exp(log_p - np.repeat(top, n_each)), first)
+    result[rows] = np.logaddexp(result[rows], top + np.log(sums))
 
 
 def completions(
@@ -48,48 +150,28 @@ def completions(
         rules nothing out.
     """
     if model._rules_nothing_out:
-        unknown = (len(model.categories_[i]) for i in np.flatnonzero(levels < 0))
-        _refuse_many(math.prod(unknown), levels)
-    columns: list[NDArray[np.intp]] = []
-    total = np.zeros(1)
-    state, previous = model.start(1), None
-    for known in levels:
-        state, log_p = model.step(state, previous)
-        joint = total[:, None] + log_p  # (prefixes, K)
-        if known >= 0:
-            joint[:, np.arange(joint.shape[1]) != known] = -np.inf
-        parent, previous = np.nonzero(joint > -np.inf)
-        _refuse_many(len(parent), levels)
-        total = joint[parent, previous]
-        state = model.take(state, parent)
-        columns = [column[parent] for column in columns] + [previous]
-    return np.stack(columns, axis=1), total
-
-
-def _refuse_many(n_completions: int, levels: NDArray[np.intp]) -> None:
-    """Raise ModelError when there are too many completions to hold."""
-    if n_completions > MAX_COMPLETIONS:
-        raise ModelError(
-            f"{int((levels < 0).sum())} unknown variables leave more than {MAX_COMPLETIONS} "
-            'possible completions. Give more of the row, or take an estimate: method="smc".'
-        )
-
-
-def log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return log p of the known part of each row, in nats; shape (n,)."""
-    result = np.empty(len(levels))
-    for i, row in enumerate(levels):
-        _, log_p = completions(model, row)
-        result[i] = log_sum_exp(log_p) if len(log_p) else -np.inf
-    return result
+        unknown = [len(model.categories_[i]) for i in np.flatnonzero(levels < 0)]
+        if math.prod(unknown) > MAX_COMPLETIONS:
+            raise _too_many(len(unknown))
+    walk = Walk(model, levels[None])
+    while walk.depth < len(levels):
+        walk.branch()
+        if len(walk) > MAX_COMPLETIONS:
+            raise _too_many(int((levels < 0).sum()))
+    return walk.rows(), walk.log_p
 
 
 def sample_given(
     model: Sequential, levels: NDArray[np.intp], n_samples: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Return draws from the exact conditional given the known levels, shape (n_samples, d)."""
-    rows, log_p = completions(model, levels)
-    if not len(rows):
+    refuse_many(model, levels[None])
+    walk, end = Walk(model, levels[None]), int(ends_of_known(levels[None])[0])
+    while walk.depth < end:
+        walk.branch(joined=True)
+        if not model._forgets and len(walk) > MAX_COMPLETIONS:
+            raise _too_many(int(open_before(levels[None]).sum()))
+    if not len(walk):
         raise ModelError("the given values have probability 0 under this model: nothing to draw.")
-    p = np.exp(log_p - log_p.max())
-    return rows[rng.choice(len(rows), size=n_samples, p=p / p.sum())]
+    rows, row_of = sampling.sample_on(walk, n_samples, rng)
+    return rows[row_of]

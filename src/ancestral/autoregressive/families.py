@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.special import log_expit, log_softmax
 
 from ancestral._products import by_rows
+from ancestral.autoregressive.budget import never
 from ancestral.errors import MissingExtraError, ModelError
 
 LEARNING_RATE = 0.1
@@ -50,6 +52,9 @@ class Task:
     seed : int
     variable : int
         Its number in the chain, for messages.
+    is_late : callable
+        Whether the fit must end with what it has. A fit of many levels asks between two of them,
+        and boosting between two rounds.
     """
 
     features: NDArray[np.float32]
@@ -59,6 +64,7 @@ class Task:
     n_levels: int
     seed: int
     variable: int = 0
+    is_late: Callable[[], bool] = never
 
 
 def log_probabilities(conditional: Conditional, features: NDArray) -> NDArray[np.float64]:
@@ -91,14 +97,16 @@ def fit_logistic(task: Task, strength: float) -> Conditional:
     from sklearn.linear_model import LogisticRegression
 
     X = sparse.csr_matrix(task.features)
-    weights, bias = [], []
+    weights: list[NDArray] = []
+    bias: list[float] = []
     for level in _separate_levels(task.n_levels):
         target = task.target == level
         model = LogisticRegression(
             C=strength, solver="liblinear", tol=1e-3, intercept_scaling=10.0, max_iter=100,
             random_state=task.seed, **_l1(),
         )  # fmt: skip
-        if target.all() or not target.any():  # liblinear wants two classes
+        late = bool(weights) and task.is_late()  # then the level keeps its share of the rows
+        if late or target.all() or not target.any():  # liblinear wants two classes
             odds = (target.sum() + 0.5) / (len(target) - target.sum() + 0.5)
             weights.append(np.zeros(X.shape[1]))
             bias.append(float(np.log(odds)))
@@ -169,7 +177,14 @@ def fit_trees(task: Task, leaves: int) -> Conditional:
         task.validation_features, task.validation_target, reference=train, params=settings
     )
     stop = lightgbm.early_stopping(STOP_AFTER, verbose=False, min_delta=LEAST_GAIN)
-    booster = lightgbm.train(settings, train, MAX_TREES, valid_sets=[validation], callbacks=[stop])
+
+    def stop_if_late(now: Any) -> None:
+        if task.is_late():
+            raise lightgbm.callback.EarlyStopException(now.iteration, now.evaluation_result_list)
+
+    booster = lightgbm.train(
+        settings, train, MAX_TREES, valid_sets=[validation], callbacks=[stop, stop_if_late]
+    )
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     return {"family": "trees", **_tree_arrays(text, n_scores=1 if k == 2 else k)}
 

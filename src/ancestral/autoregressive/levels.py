@@ -34,7 +34,8 @@ class DiscreteDensity(Density):
     Attributes
     ----------
     categories_ : list of ndarray
-        The sorted levels of each variable.
+        The sorted levels of each variable. One that holds no other values than zeros and ones, or
+        booleans, is binary, also where it is constant.
     """
 
     categories_: list[NDArray]
@@ -123,13 +124,22 @@ def whole_numbers(X: NDArray, names: Any = None) -> NDArray:
 
 
 def learn_categories(X: NDArray) -> list[NDArray]:
-    """Return each column's sorted levels; a table of zeros and ones is binary in every column."""
-    if X.dtype.kind == "b" or (X.dtype.kind in "iu" and ((X == 0) | (X == 1)).all()):
-        # A pixel that is constant in the data is still a pixel that could be on or off.
-        return [np.array([0, 1], X.dtype)] * X.shape[1]
-    if X.dtype.kind == "O":
-        return [_levels_of_objects(X[:, j]) for j in range(X.shape[1])]
-    return [np.unique(X[:, j]) for j in range(X.shape[1])]
+    """Return each column's sorted levels; one of zeros and ones is binary, also where constant.
+
+    A flag that is constant in the data, or a pixel, is still one that could be on or off.
+    """
+    binary = np.array([0, 1], X.dtype) if X.dtype.kind in "biu" else None  # one for all columns
+    return [_levels_of(X[:, j], binary) for j in range(X.shape[1])]
+
+
+def _levels_of(column: NDArray, binary: NDArray | None) -> NDArray:
+    """Return a column's sorted levels."""
+    if binary is not None:
+        return binary if ((column == 0) | (column == 1)).all() else np.unique(column)
+    known = _levels_of_objects(column) if column.dtype.kind == "O" else np.unique(column)
+    if known.dtype.kind in "bi" and ((known == 0) | (known == 1)).all():
+        return np.array([0, 1], known.dtype)
+    return known
 
 
 def _levels_of_objects(column: NDArray) -> NDArray:

@@ -29,17 +29,29 @@ from scipy.special import log_expit, log_softmax
 
 from ancestral._products import by_rows
 from ancestral._threads import one_thread
-from ancestral._validation import as_generator, check_integer, check_number, warn
+from ancestral._validation import (
+    as_generator,
+    check_integer,
+    check_number,
+    check_weights,
+    warn,
+    within_memory,
+)
 from ancestral.autoregressive.lstm_training import WARM_UP, Training, set_weights
 from ancestral.autoregressive.lstm_training import network as new_network
-from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.sequential import Sequential, known_columns, known_terms
 from ancestral.errors import DataError
-from ancestral.statistics import Counts, distinct_rows
+from ancestral.statistics import distinct_rows
 
 if TYPE_CHECKING:
     import torch
 
 SCORED_AT_ONCE = 8192  # rows
+FAR = 0.25  # nats per row above the floor at which an end at max_steps is said
+SMALLER = (
+    "Pass batch_size= (distinct rows per step, all of them by default), or a smaller network: "
+    "hidden_size=, num_layers=."
+)
 Product = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -63,7 +75,8 @@ class LSTMAutoregressive(Sequential):
     learning_rate : float
         Adam's, after a short linear warm-up; from there it falls along a cosine.
     max_steps : int
-        Optimiser steps at most; 0 leaves the random start (and says so).
+        Optimiser steps at most; 0 leaves the random start (and says so). A training that these
+        end more than 0.25 nats above its floor warns.
     batch_size : int or None
         Distinct rows per step; None takes them all.
     tol : float
@@ -144,6 +157,7 @@ class LSTMAutoregressive(Sequential):
         X: ArrayLike,
         y: Any = None,
         *,
+        frequencies: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 50,
     ) -> Self:
@@ -154,6 +168,10 @@ class LSTMAutoregressive(Sequential):
         X : array-like or dataframe of shape (n_samples, n_features)
             Integers, booleans or text.
         y : ignored
+        frequencies : array-like of shape (n_samples,), optional
+            How often each row counts, in any unit; one of frequency 0 only makes its levels
+            known. With the possible rows of a distribution and their probabilities, the network
+            is fitted to it.
         checkpoint : path-like, optional
             A folder, made if missing. The run is saved in it every `checkpoint_every` steps; if it
             holds a run of the same data and parameters, that is resumed, and ends with the same
@@ -168,6 +186,8 @@ class LSTMAutoregressive(Sequential):
 
         Raises
         ------
+        DataError
+            For frequencies of another number than rows, negative, or all 0.
         ModelError
             For a parameter out of bounds, or a folder of another run or in use by another process.
         SaveError
@@ -176,36 +196,57 @@ class LSTMAutoregressive(Sequential):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        self._given_checkpoint = checkpoint, every
+        self._given_checkpoint, self._given_frequencies = (checkpoint, every), frequencies
         try:
             return super().fit(X)
         finally:
-            del self._given_checkpoint
+            del self._given_checkpoint, self._given_frequencies
 
+    @within_memory(SMALLER)
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
         rng = as_generator(self.random_state)
         settings = self._checked_settings()
         self._set_alphabet()
-        counts = Counts.of(levels)
-        share = counts.counts / counts.counts.sum()
+        rows, share = self._weighted(levels)
         self.floor_ = float(-(share * np.log(share)).sum())
         self.weights_ = self._random_weights(rng)
-        training = Training(self, counts.rows, share, settings, rng)
+        training = Training(self, rows, share, settings, rng)
         self.weights_, self.history_ = training.run(*self._given_checkpoint)
         if settings["max_steps"] == 0:
             warn("max_steps=0: the LSTM is untrained, its weights are the random start.")
-        self.loss_ = float(-(share @ self._log_density_levels(counts.rows)))
-        self._warn_if_nothing_was_gained(training.at.step)
+        self.loss_ = float(-(share @ self._log_density_levels(rows)))
+        if settings["max_steps"]:
+            self._warn_of_an_early_end(training.at.step, settings)
 
-    def _warn_if_nothing_was_gained(self, steps: int) -> None:
-        """Warn where the warm-up is over and the random start is still the best."""
+    def _weighted(self, levels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the distinct rows that count, and each one's share of all weights."""
+        rows, place = distinct_rows(levels)
+        try:
+            given = check_weights(self._given_frequencies, len(levels))
+        except DataError as error:
+            raise DataError(str(error).replace("sample_weight", "frequencies")) from None
+        weights = np.bincount(place, given, minlength=len(rows))
+        counted = weights > 0
+        return rows[counted], weights[counted] / weights.sum()
+
+    def _warn_of_an_early_end(self, steps: int, settings: dict[str, Any]) -> None:
+        """Warn where the random start is still the best, or the steps ended far from the floor."""
         start, lost = self.history_[0]["loss"], self.history_[-1]["step"] < steps
-        if lost or steps < WARM_UP:  # a loss that is no number has been said
+        if lost:  # a loss that is no number has been said
             return
-        if min(row["loss"] for row in self.history_) >= start:
+        if steps >= WARM_UP and min(row["loss"] for row in self.history_) >= start:
             warn(
                 f"no step of {steps} brought the loss below its start ({start:g}): the weights "
                 f"are the random start. Change learning_rate={self.learning_rate:g}."
+            )
+            return
+        far = max(FAR, settings["tol"])
+        if steps >= settings["max_steps"] and self.loss_ > self.floor_ + far:
+            warn(
+                f"the LSTM stopped at max_steps={steps} with a loss of {self.loss_:.4g} nats per "
+                f"row, {self.loss_ - self.floor_:.3g} above its floor of {self.floor_:.4g}. Pass a "
+                "larger max_steps=; where the rows are too many to be learnt by heart, the floor "
+                "is not to be reached, and held-out rows say how good the model is."
             )
 
     def _checked_settings(self) -> dict[str, Any]:
@@ -356,12 +397,12 @@ class LSTMAutoregressive(Sequential):
 
     def _scores(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return log p of complete rows, to the bit whatever rows stand beside them."""
-        total, rows = np.zeros(len(levels)), np.arange(len(levels))
+        total = np.zeros(len(levels))
         state, previous = self.start(len(levels)), None
-        for column in levels.T:
+        for column in known_columns(levels):
             state, log_p = self._advance(state, previous, by_rows)
             previous = column
-            total += log_p[rows, column]
+            total += known_terms(log_p, column)
         return total
 
     # ---- a saved model ------------------------------------------------------------------------

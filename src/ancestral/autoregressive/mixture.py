@@ -13,12 +13,14 @@ Symbols: w exp(`log_weights`), theta exp(`log_theta`), c components, i variables
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._validation import log_sum_exp
+from ancestral.autoregressive.budget import never
 
 MAX_STEPS = 200
 LOOK_EVERY = 5  # EM steps between two looks at the validation rows
@@ -91,6 +93,7 @@ def fit_mixture(
     n_components: int,
     rng: np.random.Generator,
     validation: NDArray[np.intp],
+    is_late: Callable[[], bool] = never,
 ) -> Mixture:
     """Fit a mixture by EM and return the best seen on the validation rows.
 
@@ -103,6 +106,8 @@ def fit_mixture(
     rng : numpy.random.Generator
         The start: components near rows drawn at random.
     validation : ndarray of shape (n_validation, d)
+    is_late : callable
+        Whether EM must end with what it has.
 
     Returns
     -------
@@ -120,13 +125,14 @@ def fit_mixture(
     best, best_score, looks = mixture, -np.inf, 0
     for step in range(1, MAX_STEPS + 1):
         mixture = _em_step(mixture, X, margins, n_levels)
-        if step % LOOK_EVERY:
+        late = is_late()
+        if step % LOOK_EVERY and not late:
             continue
         score = float(mixture.log_density(validation).mean())
         looks = 0 if score > best_score + GAIN else looks + 1
         if score > best_score:
             best, best_score = mixture, score
-        if looks >= PATIENCE:
+        if looks >= PATIENCE or late:
             break
     return best
 

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from ancestral._validation import as_generator, as_numbers, check_integer, log_sum_exp
+from ancestral.autoregressive import conditioning
 from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError
@@ -54,9 +55,9 @@ class OrderMixture(DiscreteDensity):
     Notes
     -----
     Fitting and scoring cost `n_orders` times the model's own. A row with NaN is scored exactly,
-    by each member's exact marginal. Drawing `given` values is refused: the members' weights would
-    have to be weighed by how well each explains them, and one member's conditional is not the
-    mixture's.
+    by each member's exact marginal, and draws `given` values come from a member chosen by how well
+    it explains them. Members that are tables always can; where another's order leaves too many
+    completions to sum over, both are refused before any member is walked.
 
     References
     ----------
@@ -173,7 +174,8 @@ class OrderMixture(DiscreteDensity):
         return member.fit(rows[:, order], X_val=X_val[:, order])
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        self._encode(X, missing=True)  # names a wrong level by its place in X
+        levels = self._encode(X, missing=True)  # names a wrong level by its place in X
+        self._refuse_many(levels)
         scores = [m.log_density(X[:, order]) for m, order in zip(self.members_, self.orders_)]
         mean: NDArray[np.float64] = log_sum_exp(np.stack(scores), axis=0) - np.log(len(scores))
         return mean
@@ -187,10 +189,36 @@ class OrderMixture(DiscreteDensity):
         return np.concatenate(rows)[rng.permutation(n_samples)]
 
     def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
-        raise ModelError(
-            "an OrderMixture cannot draw given known values: its conditionals would need every "
-            "other order summed out. Condition one of members_, in its own order."
+        """Weigh the members by their evidence, draw how many rows each gives, and draw them."""
+        levels = self._encode(given[None], missing=True, name="given")
+        self._refuse_many(levels)
+        log_p = np.concatenate(
+            [m.log_density(given[None, order]) for m, order in zip(self.members_, self.orders_)]
         )
+        if log_p.max() == -np.inf:
+            raise ModelError(
+                "the given values have probability 0 under this model: nothing to draw."
+            )
+        p = np.exp(log_p - log_p.max())
+        rows = []
+        for member, order, n in zip(
+            self.members_, self.orders_, rng.multinomial(n_samples, p / p.sum())
+        ):
+            if n:
+                drawn = member._draw_given(int(n), given[order], rng)
+                rows.append(drawn[:, np.argsort(order)])
+        if not rows:
+            return self._draw(0, rng)
+        return np.concatenate(rows)[rng.permutation(n_samples)]
+
+    def _refuse_many(self, levels: NDArray[np.intp]) -> None:
+        """Raise ModelError, before any work, where a member can't sum over what is unknown."""
+        for j, (member, order) in enumerate(zip(self.members_, self.orders_)):
+            mend = (
+                f"That is in the order of members_[{j}]: give more of the row, or take each "
+                "member's estimate of its own columns, members_[j].log_evidence(X[:, orders_[j]])."
+            )
+            conditioning.refuse_many(member, levels[:, order], mend)
 
     def _check_state(self) -> None:
         super()._check_state()

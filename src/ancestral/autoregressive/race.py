@@ -11,6 +11,7 @@ time for fit the winner. A variable for which no time is left keeps its marginal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from ancestral._validation import check_integer
 from ancestral.autoregressive import families
-from ancestral.autoregressive.budget import Budget
+from ancestral.autoregressive.budget import LEAST_ROWS, Budget, never
 from ancestral.autoregressive.families import Conditional, Task
 from ancestral.autoregressive.mixture import one_hot
 
@@ -39,6 +40,10 @@ RACED_SHARE = 0.3  # of the budget, after which the leader wins
 GROW = 2.0  # times the rows of the last fit, at most: costs may rise faster than rows
 NEAR = 0.1  # relative change of the number of rows that is not worth taking others
 OVERHEAD = 10.0  # of fitting one variable, in columns looked at
+FEW_LEVELS = 8  # variables of more are raced only where there are no others
+LONGER = 4.0  # times its share of what is left, that one fit may take
+TRAINED = 0.8  # of what a fit may take, for the training; the rest for its arrays and scores
+TRAINED_MANY = 0.4  # the same, for more than two levels
 
 
 @dataclass(frozen=True)
@@ -170,13 +175,15 @@ class Fit:
         varying = [i for i in range(d) if self.candidates and self._is_open(i)]
         with _progress(len(varying), verbose=self.model.verbose) as show:
             if self.budget:
-                self._take_rows(RACED_ROWS)
+                most_levels = max((self.n_levels[i] for i in self._raced(varying)), default=2)
+                self._take_rows(min(RACED_ROWS, max(LEAST_ROWS, 2 * RACED_ROWS // most_levels)))
             chosen, standing, raced = self._race(varying)
             # Those fitted to some of the rows only stand in until there is time for more rows.
             whole = set(raced) if len(self.levels[0]) == len(self.whole[0]) else set()
             show(len(whole))
             jobs = [(i, chosen) for i in varying if i not in whole and chosen]
             if self.budget:
+                jobs.sort(key=lambda job: self._work(job[0]))
                 done = self._fit_within(self.budget, jobs, show)
             else:
                 done = self._fit_all(jobs, show)
@@ -214,6 +221,7 @@ class Fit:
         """Return the winner, each candidate's standing, and the winner's fits so far."""
         if len(self.candidates) < 2 or not variables:
             return (self.candidates[0] if self.candidates else None), {}, {}
+        variables = self._raced(variables)
         spread = np.linspace(0.1 * len(variables), len(variables) - 1, self.n_raced)
         places = sorted({int(place) for place in spread})
         totals = {c.name: np.zeros(len(self.levels[1])) for c in self.candidates}
@@ -223,7 +231,11 @@ class Fit:
         # late variables, which know most, first: they part the candidates soonest
         for n_done, place in enumerate(places[::-2] + places[-2::-2], start=1):
             i = variables[place]
-            for candidate, fit in zip(running, self._fit_all([(i, c) for c in running])):
+            if self.budget:
+                fits = self._raced_within(self.budget, i, running)
+            else:
+                fits = self._fit_all([(i, c) for c in running])
+            for candidate, fit in zip(running, fits):
                 name = candidate.name
                 kept[name][i] = fit
                 totals[name] += fit.scores()
@@ -235,24 +247,45 @@ class Fit:
         winner = _leader(running, totals)
         return winner, standing, kept[winner.name]
 
+    def _raced(self, variables: list[int]) -> list[int]:
+        """Return the variables that are raced: under a budget, those of few levels if there are."""
+        few = [i for i in variables if self.n_levels[i] <= FEW_LEVELS]
+        return few if few and self.budget else variables
+
     # ---- within a budget ----------------------------------------------------------------------
+
+    def _raced_within(self, budget: Budget, i: int, running: list[Candidate]) -> list[_Fitted]:
+        """Fit every candidate to one variable, each in its share of what the race has left."""
+        fits: list[_Fitted] = []
+        for n_left in range(len(running), 0, -1):
+            left = max(0.0, budget.left - (1 - RACED_SHARE) * budget.seconds)
+            fits += self._fit_all([(i, running[-n_left])], seconds=left / n_left)
+        return fits
 
     def _fit_within(
         self, budget: Budget, jobs: list[tuple[int, Candidate]], show: Callable[[int], None]
     ) -> list[_Fitted]:
-        """Fit variables to as many rows as there is time for; stop where there is none."""
+        """Fit variables, the cheapest first, to as many rows as there is time for.
+
+        The costliest are left out where there is none for them.
+        """
         fitted: list[_Fitted] = []
         work = [self._work(i) for i, _ in jobs]
         n = len(self.levels[0])
-        for k, (i, candidate) in enumerate(jobs):
+        while len(fitted) < len(work):
+            i, candidate = jobs[len(fitted)]
+            left_over = sum(work[len(fitted) :])
             most = min(int(GROW * n), len(self.whole[0]))
-            affordable = budget.rows_for(candidate.name, sum(work[k:]), most)
+            affordable = budget.rows_for(candidate.name, left_over, most)
             if not affordable:
-                break
+                work.pop()
+                continue
             if affordable == len(self.whole[0]) > n or abs(affordable - n) > NEAR * n:
                 self._take_rows(affordable)
                 n = affordable
-            fitted += self._fit_all([(i, candidate)], show)
+            left = budget.left
+            seconds = min(left, LONGER * left * work[len(fitted)] / left_over)
+            fitted += self._fit_all([(i, candidate)], show, seconds=seconds)
         return fitted
 
     def _take_rows(self, n: int) -> None:
@@ -267,14 +300,21 @@ class Fit:
         """Return what fitting variable i costs, in columns looked at."""
         n_columns = int(self.ends[i])
         seen = n_columns if self.max_parents is None else min(n_columns, self.max_parents)
-        return OVERHEAD + seen
+        n_levels = self.n_levels[i]
+        return (OVERHEAD + seen) * (n_levels if n_levels > 2 else 1)
 
     # ---- the tasks ----------------------------------------------------------------------------
 
     def _fit_all(
-        self, jobs: list[tuple[int, Candidate]], show: Callable[[int], None] | None = None
+        self,
+        jobs: list[tuple[int, Candidate]],
+        show: Callable[[int], None] | None = None,
+        seconds: float = math.inf,
     ) -> list[_Fitted]:
-        """Fit candidates to variables, `n_jobs` at once; same results for any number."""
+        """Fit candidates to variables, `n_jobs` at once; same results for any number.
+
+        Under a budget, each is to take so many seconds at most.
+        """
         import joblib
 
         results: list[_Fitted] = []
@@ -283,7 +323,7 @@ class Fit:
         block = 1 if self.budget else block  # each is timed
         for start in range(0, len(jobs), block):
             part = jobs[start : start + block]
-            tasks = (joblib.delayed(_fit_one)(*self._prepared(i, c), c) for i, c in part)
+            tasks = (joblib.delayed(_fit_one)(*self._prepared(i, c, seconds), c) for i, c in part)
             began = process_time()
             for (_, candidate), fit in zip(part, parallel(tasks)):
                 sees_mixture = candidate.parents == "mixture" and self.mixture is not None
@@ -297,8 +337,14 @@ class Fit:
                 show(len(part))
         return results
 
-    def _prepared(self, i: int, candidate: Candidate) -> tuple[Task, NDArray[np.intp]]:
+    def _prepared(
+        self, i: int, candidate: Candidate, seconds: float
+    ) -> tuple[Task, NDArray[np.intp]]:
         """Return the task of one variable, and what its feature columns are."""
+        is_late = never
+        if self.budget:
+            part = TRAINED if self.n_levels[i] == 2 else TRAINED_MANY
+            is_late = self.budget.late_after(part * seconds)
         columns: NDArray[np.intp] = np.arange(self.ends[i])
         if candidate.parents != "all" and self.max_parents is not None:
             columns = self._most_informative(i, self.max_parents)
@@ -308,8 +354,8 @@ class Fit:
             seen = [np.concatenate(parts, axis=1) for parts in zip(seen, extra)]
             columns = np.concatenate([columns, self.ends[i] + np.arange(extra[0].shape[1])])
         training, validation = (rows[:, i] for rows in self.levels)
-        seed = int(self.seeds[i])
-        return Task(seen[0], training, seen[1], validation, self.n_levels[i], seed, i), columns
+        k, seed = self.n_levels[i], int(self.seeds[i])
+        return Task(seen[0], training, seen[1], validation, k, seed, i, is_late), columns
 
     def _joints_before(self, i: int) -> list[NDArray[np.float64]]:
         """Return log p(component, prefix) of training and validation rows before variable i."""

@@ -1,4 +1,4 @@
-"""Ancestral sampling, written once against the step-state protocol.
+"""Ancestral sampling, written once against the walk over prefixes.
 
 Two ways, both exact. *Count splitting*: hold the distinct prefixes drawn so far with how many of
 the N rows share each; at every variable one multinomial per prefix says how many of its rows take
@@ -8,15 +8,17 @@ prefixes instead of N. *Batched stepping*: hold one state per row and draw each 
 Every draw begins by splitting counts. Once the distinct prefixes are a large share of the rows
 still to be told apart, a multinomial for each costs more than a uniform number for each row, and
 rows are stepped from there on. A model that can list its few possible rows splits the whole count
-among them at once.
+among them at once. Draws given known values begin from the prefixes that conditioning found.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ancestral.autoregressive.steps import Walk
 
 if TYPE_CHECKING:
     from ancestral.autoregressive.sequential import Sequential
@@ -45,8 +47,12 @@ def sample_level_counts(
     """
     if n_samples == 0:
         return np.zeros((0, model.n_features_in_), np.intp), np.zeros(0, np.int64)
-    levels, counts, *_ = _split_counts(model, n_samples, rng, until=np.inf)
-    return levels, counts
+    if (listed := model._listed()) is not None:
+        return _split_listed(*listed, n_samples, rng)
+    walk, counts = Walk(model), np.array([n_samples])
+    while walk.depth < model.n_features_in_:
+        counts = _split_on(walk, walk.conditionals(), counts, rng)
+    return walk.rows(), counts
 
 
 def sample_levels(
@@ -62,51 +68,79 @@ def sample_levels(
         Which of them each draw is. Taking rows by a shuffled index is many times cheaper than
         shuffling rows.
     """
+    if n_samples and (listed := model._listed()) is not None:
+        levels, counts = _split_listed(*listed, n_samples, rng)
+        return levels, _shuffled(counts, rng)
+    return sample_on(Walk(model), n_samples, rng)
+
+
+def sample_on(
+    walk: Walk, n_samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Draw rows that go on from a walk's prefixes, each in proportion to its weight.
+
+    Returns `levels` and `row_of`, as `sample_levels`.
+    """
+    d = walk.model.n_features_in_
     if n_samples == 0:
-        return np.zeros((0, model.n_features_in_), np.intp), np.zeros(0, np.intp)
-    levels, counts, state, log_p = _split_counts(model, n_samples, rng, until=CROWDED * n_samples)
-    row_of = np.repeat(np.arange(len(counts)), counts)
-    rng.shuffle(row_of)
-    if log_p is None:
-        return levels, row_of
-    rows = np.empty((n_samples, model.n_features_in_), np.intp)
-    first = levels.shape[1]
-    rows[:, :first] = levels[row_of]
-    state, log_p = model.take(state, row_of), log_p[row_of]
+        return np.zeros((0, d), np.intp), np.zeros(0, np.intp)
+    counts = np.array([n_samples])
+    if len(walk) > 1:
+        p = np.exp(walk.log_p - walk.log_p.max())[None]
+        counts = _split(counts, p, rng)[0]
+        drawn = np.flatnonzero(counts)
+        walk.keep(drawn)
+        counts = counts[drawn]
+    while walk.depth < d:
+        log_p = walk.conditionals()
+        if walk.depth and len(counts) > CROWDED * n_samples:
+            return _stepped(walk, log_p, _shuffled(counts, rng), rng), np.arange(n_samples)
+        counts = _split_on(walk, log_p, counts, rng)
+    row_of = _shuffled(counts, rng)
+    if walk.has_joined:  # rows that share an end may differ before
+        return walk.rows(row_of, rng), np.arange(n_samples)
+    return walk.rows(), row_of
+
+
+def _stepped(
+    walk: Walk, log_p: NDArray[np.float64], row_of: NDArray[np.intp], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Return one row for each prefix named, drawn level by level from the next conditional on."""
+    model, first = walk.model, walk.depth
+    rows = np.empty((len(row_of), model.n_features_in_), np.intp)
+    rows[:, :first] = walk.rows(row_of, rng) if walk.has_joined else walk.rows()[row_of]
+    state, log_p = model.take(walk.state, row_of), log_p[row_of]
     for i in range(first, rows.shape[1]):
         if i > first:
             state, log_p = model.step(state, rows[:, i - 1])
         rows[:, i] = _draw_levels(log_p, rng)
-    return rows, np.arange(n_samples)
+    return rows
 
 
-def _split_counts(
-    model: Sequential, n_samples: int, rng: np.random.Generator, until: float
-) -> tuple[NDArray[np.intp], NDArray[np.int64], Any, NDArray[np.float64] | None]:
-    """Split counts to the last variable, or until there are more than `until` prefixes.
+def _split_on(
+    walk: Walk, log_p: NDArray[np.float64], counts: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Grow a walk to the levels that some of each prefix's count take; return the new counts."""
+    split = _split(counts, np.exp(log_p), rng)  # (prefixes, K)
+    parent, level = np.nonzero(split)
+    walk.grow(level, None, parent)
+    return split[parent, level]
 
-    Returns the prefixes, their counts, their state, and the conditional that comes next (None
-    where all variables are drawn).
-    """
-    listed = model._listed()
-    if listed is not None:
-        rows, p = listed
-        split = _split(np.array([n_samples]), p[None], rng)[0]
-        drawn = np.flatnonzero(split)
-        return rows[drawn], split[drawn], None, None
-    columns: list[NDArray[np.intp]] = []
-    counts = np.array([n_samples])
-    state, previous = model.start(1), None
-    for i in range(model.n_features_in_):
-        state, log_p = model.step(state, previous)
-        if i > 0 and len(counts) > until:
-            return np.stack(columns, axis=1), counts, state, log_p
-        split = _split(counts, np.exp(log_p), rng)  # (prefixes, K)
-        parent, previous = np.nonzero(split)
-        counts = split[parent, previous]
-        state = model.take(state, parent)
-        columns = [column[parent] for column in columns] + [previous]
-    return np.stack(columns, axis=1), counts, state, None
+
+def _split_listed(
+    rows: NDArray[np.intp], p: NDArray[np.float64], n_samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Return which of the listed rows were drawn, and how often each."""
+    counts = _split(np.array([n_samples]), p[None], rng)[0]
+    drawn = np.flatnonzero(counts)
+    return rows[drawn], counts[drawn]
+
+
+def _shuffled(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return each number as often as it was counted, in random order."""
+    row_of = np.repeat(np.arange(len(counts)), counts)
+    rng.shuffle(row_of)
+    return row_of
 
 
 def _split(

@@ -1,21 +1,14 @@
-"""The face of autoregressive models, and the protocol by which they are stepped.
+"""The face of autoregressive models: what is public of one that can be stepped.
 
     p(x) = p(x_1) p(x_2 | x_1) ... p(x_d | x_1 ... x_{d-1})
 
-A model of this family writes down one conditional at a time:
-
-    state = model.start(n)                      # n rows, nothing seen yet
-    state, log_p = model.step(state, None)      # log p(x_1 = level), shape (n, K_1)
-    state, log_p = model.step(state, x_1)       # log p(x_2 = level | x_1), shape (n, K_2)
-    state = model.take(state, index)            # repeat, drop and reorder the n rows
-
-Sampling and conditioning are written once against these three. Values are *levels* here: integer
-codes 0..K_i - 1 into `categories_[i]`, learnt in `fit`.
+An author writes down one conditional at a time (`ancestral.autoregressive.steps`); sampling,
+search, conditioning, particles and coding are written once against that. Values are *levels* there:
+integer codes 0..K_i - 1 into `categories_[i]`, learnt in `fit`.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -32,12 +25,13 @@ from ancestral._validation import (
 )
 from ancestral.autoregressive import coding, conditioning, sampling, search, smc
 from ancestral.autoregressive.levels import MISSING, DiscreteDensity
+from ancestral.autoregressive.steps import Stepped
 from ancestral.errors import ModelError
 
 FEWER_PARTICLES = 'Give fewer rows at a time; with method="smc" pass a smaller n_particles.'
 
 
-class Sequential(DiscreteDensity):
+class Sequential(Stepped, DiscreteDensity):
     """A density over rows of discrete values, one conditional per variable in order.
 
     An author writes `_fit_levels(levels)`, `start`, `step`, `take`, and may write a faster
@@ -48,32 +42,6 @@ class Sequential(DiscreteDensity):
     def _rules_nothing_out(self) -> bool:
         """Whether every row is known to be possible, before any is looked at."""
         return False
-
-    @abstractmethod
-    def start(self, n_samples: int) -> Any:
-        """Return the state of `n_samples` rows of which nothing is known yet."""
-
-    @abstractmethod
-    def step(
-        self, state: Any, previous: NDArray[np.intp] | None
-    ) -> tuple[Any, NDArray[np.float64]]:
-        """Tell each row its latest value and return the next conditional.
-
-        Parameters
-        ----------
-        state : as returned by `start`, `step` or `take`
-        previous : ndarray of shape (n,) of level codes, or None at the first step
-
-        Returns
-        -------
-        state
-        log_probabilities : ndarray of shape (n, n_levels)
-            Nats; float64; each row's exponentials sum to one.
-        """
-
-    @abstractmethod
-    def take(self, state: Any, index: NDArray[np.intp]) -> Any:
-        """Return the state of the rows at `index`, repeats allowed."""
 
     def log_density(
         self,
@@ -90,11 +58,13 @@ class Sequential(DiscreteDensity):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) marks an unknown value, which is summed out.
         method : {"exact", "smc"}
-            How unknown values are summed out: by enumeration, refused where they leave more than
-            2**20 completions, or estimated by sequential Monte Carlo. `log_evidence` gives the
-            estimate with its standard error.
+            How unknown values are summed out. "exact": those after the last known value sum to
+            one, tables are walked along their stored contexts, however many values are unknown,
+            and other models by enumeration, refused beforehand where the unknown values before
+            the last known one leave more than 2**20 completions. "smc": estimated by sequential
+            Monte Carlo. `log_evidence` gives the estimate with its standard error.
         n_particles : int, optional
-            With "smc": completions held at once, 4,096 if None.
+            With "smc": completions held at once by each of 16 runs, 512 if None.
         random_state : None, int, RandomState or Generator
             With "smc".
 
@@ -127,7 +97,8 @@ class Sequential(DiscreteDensity):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) where unknown.
         n_particles : int, optional
-            Completions held at once, 4,096 if None; the cost grows with it.
+            Completions held at once by each of 16 independent runs, 512 if None; the cost grows
+            with it.
         random_state : None, int, RandomState or Generator
 
         Returns
@@ -136,23 +107,24 @@ class Sequential(DiscreteDensity):
             Nats. The probability itself is estimated without bias; its logarithm lies low by
             about half the squared standard error.
         standard_errors : ndarray of shape (n_samples,)
-            Of the logarithm, from eight independent runs; 0 where every completion was held and
-            the value is exact, NaN where no particle explains the row.
+            Of the logarithm, from the runs; 0 where the value is exact, as it always is for
+            tables, for evidence on a beginning of the row, and where every completion was held;
+            NaN where no particle explains the row.
+
+        Notes
+        -----
+        Particles look ahead to the later known values by a mixture fitted to draws of the model,
+        each run by another degree of trust in it: where they differ, the standard error says so.
+        The mixture costs 2,560 draws and its fit, once for each call.
 
         References
         ----------
-        Fearnhead & Clifford (2003), JRSS B 65(4).
+        Fearnhead & Clifford (2003), JRSS B 65(4). Whiteley & Lee (2014), Annals of Statistics 42.
         """
         self._check_fitted()
         levels = self._encode(self._check_rows(X, reset=False), missing=True)
         n, rng = _checked_particles(n_particles), as_generator(random_state)
-        values, errors = np.empty(len(levels)), np.zeros(len(levels))
-        whole = (levels != MISSING).all(axis=1)
-        values[whole] = self._log_density_levels(levels[whole])
-        for i in np.flatnonzero(~whole):
-            found = smc.run(self, levels[i], n, rng)
-            values[i], errors[i] = found.log_evidence, found.standard_error
-        return values, errors
+        return smc.log_evidence(self, levels, n, rng)
 
     @within_memory(FEWER_DRAWS)
     def sample(
@@ -174,10 +146,11 @@ class Sequential(DiscreteDensity):
             One row with NaN where unknown: the draws come from the distribution given its known
             values, which they repeat, later ones included.
         method : {"exact", "smc"}
-            With `given`: "exact" enumerates the completions and is refused where there are more
-            than 2**20; "smc" draws from weighted particles, exact as they grow in number.
+            With `given`: "exact" is refused, beforehand, where the unknown values before the last
+            known one leave more than 2**20 completions (tables never are); "smc" draws from
+            weighted particles, exact as they grow in number.
         n_particles : int, optional
-            With "smc": completions held at once, 4,096 if None.
+            With "smc": completions held at once by each of 16 runs, 512 if None.
         random_state : None, int, RandomState or Generator
 
         Returns
@@ -221,9 +194,10 @@ class Sequential(DiscreteDensity):
             NaN (or None) where unknown.
         method : {"exact", "smc"}
             "exact" proves, by search, that no other completion is more probable, and is refused
-            where the distribution is too flat for that; "smc" takes the best of its particles.
+            where the distribution is too flat for that (tables never are); "smc" takes the best
+            of its particles.
         n_particles : int, optional
-            With "smc": completions held at once, 4,096 if None.
+            With "smc": completions held at once by each of 16 runs, 512 if None.
         random_state : None, int, RandomState or Generator
             With "smc".
 
@@ -242,40 +216,45 @@ class Sequential(DiscreteDensity):
         self._check_fitted()
         levels = self._encode(self._check_rows(X, reset=False), missing=True)
         n, rng = _checked_particles(n_particles), as_generator(random_state)
-        for i in np.flatnonzero((levels == MISSING).any(axis=1)):
-            if exact:
-                found = search.most_probable_levels(self, 1, known=levels[i])[0]
-            else:
-                particles = smc.run(self, levels[i], n, rng)
-                scores = self._log_density_levels(particles.rows)
-                found = particles.rows[np.argsort(-scores, kind="stable")[:1]]
-            if not len(found):
-                raise ModelError(
-                    f"the known values of row {i} have probability 0 under this model: "
-                    "no completion is possible."
-                )
-            levels[i] = found[0]
+        gaps = np.flatnonzero((levels == MISSING).any(axis=1))
+        if exact or self._forgets:
+            levels[gaps] = search.best_completions(self, levels[gaps])
+        else:
+            for i in gaps:
+                found = smc.best_completion(self, levels[i], n, rng)
+                levels[i] = found[0] if len(found) else levels[i]
+        if (empty := np.flatnonzero((levels == MISSING).any(axis=1))).size:
+            raise ModelError(
+                f"the known values of row {empty[0]} have probability 0 under this model: "
+                "no completion is possible."
+            )
         return self._decode(levels)
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        levels = self._encode(X, missing=True)
-        partial = (levels == MISSING).any(axis=1)
-        if not partial.any():
+        return self._log_density_known(self._encode(X, missing=True))
+
+    def _log_density_known(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return log p of what is known of each row, exactly."""
+        split = conditioning.open_before(levels).any(axis=1)  # else a beginning is known
+        if not split.any():
             return self._log_density_levels(levels)
         result = np.empty(len(levels))
-        result[~partial] = self._log_density_levels(levels[~partial])
-        result[partial] = conditioning.log_marginals(self, levels[partial])
+        result[split] = conditioning.log_marginals(self, levels[split])
+        result[~split] = self._log_density_levels(levels[~split])
         return result
 
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return log p of complete rows by stepping through them."""
+        """Return log p of rows of which a beginning is known: what follows it sums to one.
+
+        An override leaves out the terms of negative levels, as this does.
+        """
         n = len(levels)
-        total, rows = np.zeros(n), np.arange(n)
+        total = np.zeros(n)
         state, previous = self.start(n), None
-        for i in range(self.n_features_in_):
+        for level in known_columns(levels):
             state, log_p = self.step(state, previous)
-            previous = levels[:, i]
-            total += log_p[rows, previous]
+            total += known_terms(log_p, level)
+            previous = level
         return total
 
     @within_memory(FEWER_DRAWS)
@@ -393,6 +372,19 @@ class Sequential(DiscreteDensity):
         return self._decode(conditioning.sample_given(self, levels, n_samples, rng))
 
 
+def known_columns(levels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the columns of level codes up to the last that any row knows, shape (k, n)."""
+    known = np.flatnonzero((levels >= 0).any(axis=0))
+    return levels[:, : known[-1] + 1 if len(known) else 0].T
+
+
+def known_terms(log_p: NDArray[np.float64], level: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the log probability of each row's level, 0 where it is unknown."""
+    values: NDArray[np.float64] = log_p[np.arange(len(level)), level]
+    values[level < 0] = 0.0
+    return values
+
+
 def _is_exact(method: Any, n_particles: Any, random_state: Any) -> bool:
     """Tell "exact" from "smc"; refuse other names, and options that "exact" has no use for."""
     if method == "smc":
@@ -408,4 +400,4 @@ def _is_exact(method: Any, n_particles: Any, random_state: Any) -> bool:
 def _checked_particles(n_particles: Any) -> int:
     if n_particles is None:
         return smc.N_PARTICLES
-    return check_integer(n_particles, "n_particles", minimum=2 * smc.N_RUNS)
+    return check_integer(n_particles, "n_particles", minimum=smc.LEAST_PARTICLES)

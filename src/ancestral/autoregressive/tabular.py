@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral._validation import check_number
 from ancestral.autoregressive.levels import learn_categories, whole_numbers
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.autoregressive.tables import Tables, extend_prefixes
+from ancestral.autoregressive.steps import Walk
+from ancestral.autoregressive.tables import Tables
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import ModelError
 from ancestral.statistics import Counts
@@ -44,8 +45,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     Attributes
     ----------
     categories_ : list of ndarray
-        The levels of each variable: integers, booleans or text, learnt in `fit`. A table of zeros
-        and ones (or booleans) is binary in every column, also where a column is constant.
+        The levels of each variable: integers, booleans or text, learnt in `fit`. A column of zeros
+        and ones (or booleans) is binary, also where it is constant.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int
@@ -77,6 +78,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     3
     """
 
+    _forgets = True
     _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
 
     def __init__(self, smoothing: float = 0.0) -> None:
@@ -211,7 +213,11 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     @property
     def n_dense_cells_(self) -> int:
         """Number of cells of the dense tables."""
-        return self.tables_.n_dense_cells
+        cells, total = 1, 0
+        for known in self.categories_:
+            cells *= len(known)
+            total += cells
+        return total
 
     @property
     def n_dense_free_(self) -> int:
@@ -260,16 +266,22 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
                 )
             rows = np.indices([len(known) for known in self.categories_])
             return self._decode(rows.reshape(self.n_features_in_, -1).T)
-        tables = self.tables_
-        return self._decode(extend_prefixes(tables.contexts[-1], tables.probabilities[-1]))
+        return self._decode(self._possible_rows()[0])
+
+    def _possible_rows(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return all possible rows in order, and log p, where all of them are stored."""
+        walk = Walk(self)
+        while walk.depth < self.n_features_in_:
+            walk.branch()
+        return walk.rows(), walk.log_p
 
     def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         if self._few is False:
             last = self.probabilities_[-1]
             self._few = None
             if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
-                rows = extend_prefixes(self.tables_.contexts[-1], last)
-                self._few = rows, np.exp(self._log_density_levels(rows))
+                rows, log_p = self._possible_rows()
+                self._few = rows, np.exp(log_p)
         return self._few
 
     # ---- the step-state protocol: a state is each row's context number -----------------------
@@ -287,12 +299,19 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
             context = np.where(context == UNSEEN, UNSEEN, child[context, previous])
             depth += 1
         table = self.log_probabilities_[depth]
-        uniform = np.full((1, table.shape[1]), -np.log(table.shape[1]))
-        log_p = np.concatenate([table, uniform])[context]  # UNSEEN picks the last row
-        return np.column_stack([np.full(len(context), depth), context]), log_p
+        log_p = table[context]
+        unseen = context == UNSEEN
+        if unseen.any():
+            log_p[unseen] = -np.log(table.shape[1])
+        told = np.empty((len(context), 2), np.intp)
+        told[:, 0], told[:, 1] = depth, context
+        return told, log_p
 
     def take(self, state: NDArray[np.intp], index: NDArray[np.intp]) -> NDArray[np.intp]:
         return state[index]
+
+    def _forgotten(self, state: NDArray[np.intp]) -> NDArray[np.bool_]:
+        return state[:, 1] == UNSEEN  # uniform from here on
 
     def _fitted_state(self) -> dict[str, Any]:
         state = super()._fitted_state()

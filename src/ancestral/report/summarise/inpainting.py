@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.autoregressive.steps import Walk
 from ancestral.viz.conditions import MOST, Condition
 
 LIMIT = 1 << 14  # completions of a network that are walked
@@ -49,23 +50,15 @@ class Completions:
 
 def complete(model: Any, known: NDArray[np.intp]) -> Completions:
     """Walk every completion of level codes, negative where unknown, with both probabilities."""
-    columns: list[NDArray[np.intp]] = []
-    log_joint, log_fill = np.zeros(1), np.zeros(1)
-    state, previous = model.start(1), None
+    walk, log_fill = Walk(model, known[None]), np.zeros(1)
     for level in known:
-        state, log_p = model.step(state, previous)
-        joint = log_joint[:, None] + log_p  # (prefixes, levels)
-        fill = log_fill[:, None] + (log_p if level < 0 else np.zeros_like(log_p))
-        possible = joint > -np.inf
-        if level >= 0:
-            possible[:, np.arange(joint.shape[1]) != level] = False
-        parent, previous = np.nonzero(possible)
-        log_joint, log_fill = joint[possible], fill[possible]
-        state = model.take(state, parent)
-        columns = [column[parent] for column in columns] + [previous]
-    levels = np.stack(columns, axis=1)
+        log_p = walk.conditionals()
+        joint = walk.joint(log_p)  # (prefixes, levels)
+        parent, grown = np.nonzero(joint > -np.inf)
+        log_fill = log_fill[parent] + (log_p[parent, grown] if level < 0 else 0.0)
+        walk.grow(grown, joint[parent, grown], parent)
     stuck = max(0.0, 1 - float(np.exp(log_fill).sum()))
-    return Completions(levels, log_joint, log_fill, stuck if stuck > 1e-9 else 0.0)
+    return Completions(walk.rows(), walk.log_p, log_fill, stuck if stuck > 1e-9 else 0.0)
 
 
 def halves(shape: tuple[int, int]) -> dict[str, NDArray[np.bool_]]:

@@ -1,0 +1,265 @@
+"""The protocol by which autoregressive models are stepped, and the one walk over prefixes.
+
+    p(x) = p(x_1) p(x_2 | x_1) ... p(x_d | x_1 ... x_{d-1})
+
+A model writes down one conditional at a time:
+
+    state = model.start(n)                      # n rows, nothing seen yet
+    state, log_p = model.step(state, None)      # log p(x_1 = level), shape (n, K_1)
+    state, log_p = model.step(state, x_1)       # log p(x_2 = level | x_1), shape (n, K_2)
+    state = model.take(state, index)            # repeat, drop and reorder the n rows
+
+A `Walk` holds prefixes of one length (beginnings x_1 .. x_i of rows) with log p of each, and grows
+them variable by variable. Sampling, search, conditioning, particles and coding all walk so; they
+differ in which prefixes they let grow.
+
+Where a state says that it has forgotten what it was told (a prefix that tables never saw: all is
+uniform from there on), prefixes of one row that have forgotten are alike from here on. *Joined*,
+they are one prefix whose probability is their sum, so that a walk over tables holds no more
+prefixes than there are stored contexts, and one. This is the forward pass of a hidden Markov
+model; drawing from it goes back through the joints and picks one of those that were joined.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._validation import as_generator
+
+Levels = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+
+class Stepped(ABC):
+    """What a walk wants of a model."""
+
+    n_features_in_: int
+    _forgets = (
+        False  # whether `_forgotten` bounds the number of prefixes, however many are possible
+    )
+
+    @abstractmethod
+    def start(self, n_samples: int) -> Any:
+        """Return the state of `n_samples` rows of which nothing is known yet."""
+
+    @abstractmethod
+    def step(self, state: Any, previous: Levels | None) -> tuple[Any, Floats]:
+        """Tell each row its latest value and return the next conditional.
+
+        Parameters
+        ----------
+        state : as returned by `start`, `step` or `take`
+        previous : ndarray of shape (n,) of level codes, or None at the first step
+
+        Returns
+        -------
+        state
+        log_probabilities : ndarray of shape (n, n_levels)
+            Nats; float64; each row's exponentials sum to one.
+        """
+
+    @abstractmethod
+    def take(self, state: Any, index: Levels) -> Any:
+        """Return the state of the rows at `index`, repeats allowed."""
+
+    def _forgotten(self, state: Any) -> NDArray[np.bool_] | None:
+        """Return which rows are alike in all that may still come; None where none ever are."""
+        return None
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """Each prefix came from `parent` (None: all in their order) by one more level."""
+
+    parent: Levels | None
+    level: Levels
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Some prefixes were dropped, or named again."""
+
+    kept: Levels
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Some prefixes stand for several: which were kept, and what the others weighed beside them."""
+
+    kept: Levels  # the number, before, of each prefix after
+    group: Levels  # of each prefix after; -1 where it stands for itself
+    members: Levels  # numbers, before, group by group
+    ends: Floats  # sums of their weights, each group's adding one to those before
+
+    def before(self, index: Levels, rng: np.random.Generator) -> Levels:
+        """Return which prefixes before stand behind those at `index`: drawn where several."""
+        found, group = self.kept[index], self.group[index]
+        several = np.flatnonzero(group >= 0)
+        own = group[several]
+        at = np.minimum(own + rng.random(len(several)), np.nextafter(own + 1.0, 0.0))
+        found[several] = self.members[np.searchsorted(self.ends, at, side="right")]
+        return found
+
+
+class Walk:
+    """Prefixes of one length, grown variable by variable.
+
+    Parameters
+    ----------
+    model : Stepped
+        Fitted.
+    known : ndarray of shape (n, d), optional
+        Rows of level codes, negative where unknown: the walk begins with one empty prefix for
+        each, and `branch` keeps to them. Without, with one prefix of which nothing is known.
+
+    Attributes
+    ----------
+    depth : int
+        Length of the prefixes.
+    owner : ndarray of shape (n_prefixes,)
+        Of which row of `known` each is a beginning; never falling.
+    log_p : ndarray of shape (n_prefixes,)
+        Log probability of each in nats, or whatever weight the caller gives it.
+    """
+
+    def __init__(self, model: Stepped, known: Levels | None = None) -> None:
+        if known is None:
+            known = np.full((1, model.n_features_in_), -1)
+        self.model, self.known, self.depth = model, known, 0
+        self.owner, self.log_p = np.arange(len(known)), np.zeros(len(known))
+        self.state = model.start(len(known))
+        self._previous: Levels | None = None
+        self._trail: list[_Grown | _Kept | _Joined] = []
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether a prefix may stand for several."""
+        return any(isinstance(step, _Joined) for step in self._trail)
+
+    @property
+    def level(self) -> Levels:
+        """The latest level of each prefix."""
+        if self._previous is None:
+            raise IndexError("the prefixes are empty")
+        return self._previous
+
+    def conditionals(self, *, joined: bool = False) -> Floats:
+        """Return log p of the next variable's levels given each prefix; once for each length.
+
+        `joined` makes one prefix of a row's prefixes that have forgotten what they were told.
+        """
+        self.state, log_p = self.model.step(self.state, self._previous)
+        forgotten = self.model._forgotten(self.state) if joined else None
+        if forgotten is not None and (kept := self._join(forgotten)) is not None:
+            self.state = self.model.take(self.state, kept)
+            self.owner, log_p = self.owner[kept], log_p[kept]
+        return log_p
+
+    def joint(self, log_p: Floats) -> Floats:
+        """Return log p of each prefix and level; -inf where the row has another level."""
+        joint = self.log_p[:, None] + log_p  # (prefixes, K)
+        wanted = self.known[self.owner, self.depth]
+        fixed = np.flatnonzero(wanted >= 0)
+        values = joint[fixed, wanted[fixed]]
+        joint[fixed] = -np.inf
+        joint[fixed, wanted[fixed]] = values
+        return joint
+
+    def branch(self, *, joined: bool = False) -> Levels | None:
+        """Grow each prefix to every possible level, or to the row's own; return their parents."""
+        log_p = self.conditionals(joined=joined)
+        wanted = self.known[self.owner, self.depth]
+        if (wanted >= 0).all():
+            values = self.log_p + log_p[np.arange(len(self)), wanted]
+            if (values > -np.inf).all():
+                self.grow(wanted, values)
+                return None
+        joint = self.joint(log_p)
+        parent, level = np.nonzero(joint > -np.inf)
+        self.grow(level, joint[parent, level], parent)
+        return parent
+
+    def grow(self, level: Levels, log_p: Floats | None, parent: Levels | None = None) -> None:
+        """Make prefixes one longer: those at `parent`, or each; None leaves log p to the caller."""
+        if parent is not None:
+            self.state, self.owner = self.model.take(self.state, parent), self.owner[parent]
+        if log_p is not None:
+            self.log_p = log_p
+        self._previous = level
+        self._trail.append(_Grown(parent, level))
+        self.depth += 1
+
+    def keep(self, kept: Levels) -> None:
+        """Drop all prefixes but those at `kept`."""
+        self.state, self.owner = self.model.take(self.state, kept), self.owner[kept]
+        self.log_p = self.log_p[kept]
+        if self._previous is not None:
+            self._previous = self._previous[kept]
+        self._trail.append(_Kept(kept))
+
+    def part(self, kept: Levels | slice) -> Walk:
+        """Return a walk that goes on with some of the prefixes, and knows not how they came."""
+        other = copy(self)
+        other._trail = []
+        other.keep(np.arange(len(self))[kept])
+        return other
+
+    def rows(self, index: Levels | None = None, rng: np.random.Generator | None = None) -> Levels:
+        """Return the prefixes at `index`, or all, as level codes of shape (n, depth).
+
+        Where prefixes were joined, one of those behind each is drawn.
+        """
+        index = np.arange(len(self)) if index is None else index
+        rows = np.empty((len(index), self.depth), np.intp)
+        column = self.depth
+        for step in reversed(self._trail):
+            if isinstance(step, _Joined):
+                index = step.before(index, as_generator(rng))
+            elif isinstance(step, _Kept):
+                index = step.kept[index]
+            else:
+                column -= 1
+                rows[:, column] = step.level[index]
+                index = index if step.parent is None else step.parent[index]
+        return rows
+
+    def _join(self, forgotten: NDArray[np.bool_]) -> Levels | None:
+        """Sum up what was forgotten, row by row; return which prefixes stand on, if fewer."""
+        members = np.flatnonzero(forgotten)
+        owners = self.owner[members]
+        first = np.flatnonzero(np.diff(owners, prepend=-1))  # the first of each row
+        if len(first) == len(members):
+            return None
+        group = np.cumsum(np.bincount(first, minlength=len(members))) - 1  # (members,)
+        top = np.maximum.reduceat(self.log_p[members], first)
+        weights = np.exp(self.log_p[members] - top[group])
+        sums = np.add.reduceat(weights, first)
+        stands = ~forgotten
+        stands[members[first]] = True
+        kept = np.flatnonzero(stands)
+        groups = np.full(len(forgotten), -1)
+        groups[members[first]] = np.arange(len(first))
+        self.log_p[members[first]] = top + np.log(sums)
+        self.log_p = self.log_p[kept]
+        shares = weights / sums[group]
+        self._trail.append(_Joined(kept, groups[kept], members, _ends(shares, group)))
+        return kept
+
+
+def _ends(shares: Floats, group: Levels) -> Floats:
+    """Return sums of shares that add up to one in each group, g to g + 1 in the g-th, exactly."""
+    sums = np.cumsum(shares)
+    last = np.flatnonzero(np.diff(group, append=-1))
+    start = np.concatenate([[0.0], sums[last[:-1]]])
+    ends = np.minimum(group + (sums - start[group]), group + 1)
+    ends[last] = group[last] + 1.0
+    return ends
