@@ -51,8 +51,7 @@ def draw_from(tables):
     """Return one image: each pixel given those before it."""
     x = []
     for table in tables:
-        p_one = table[tuple(x)][1]  # p(x_i = 1 | x_1, ..., x_(i-1))
-        x.append(int(np.random.rand() < p_one))
+        x.append(int(np.random.rand() < table[tuple(x)][1]))  # p(x_i = 1 | x_1, ..., x_(i-1))
     return x
 
 
@@ -85,6 +84,7 @@ class PixelLSTM(torch.nn.Module):
 def train(x, floor, seed):
     """Return an LSTM and its losses, in nats per image, until they are 0.002 above their floor."""
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # threads would wait for each other: the matrices are small
     model = PixelLSTM()
     previous = torch.cat([torch.zeros(len(x), 1), x[:, :-1]], dim=1)  # x_(i-1), and x_0 = 0
     loader = DataLoader(TensorDataset(previous.unsqueeze(-1), x), batch_size=len(x))
@@ -112,7 +112,7 @@ def draw_from_lstm(model, n):
         logits, state = model(pixel.unsqueeze(-1), state)
         pixel = (torch.rand(n, 1) < torch.sigmoid(logits)).float()
         pixels.append(pixel)
-    return torch.cat(pixels, dim=1).int().numpy()
+    return torch.cat(pixels, dim=1).byte().numpy()
 
 
 floor = math.log(len(unique))  # 1(c): the entropy of the images, each once
@@ -123,30 +123,27 @@ for seed in range(SEED, SEED + 5):  # a start that gets stuck is left for the ne
         break
 collage(draw_from_lstm(model, 100), 10, "1b_samples")
 known = set(map(bytes, unique.astype(np.uint8)))
-more = draw_from_lstm(model, 10_000).astype(np.uint8)
-valid_share = np.mean([bytes(image) in known for image in more])
+valid_share = np.mean([bytes(image) in known for image in draw_from_lstm(model, 10_000)])
 n_weights = sum(weight.numel() for weight in model.parameters())
-n_cells = sum(table.size for table in tables)
+n_cells = sum(table.size for table in tables)  # half of them free: a row sums to 1
+n_contexts = sum(len(np.unique(unique[:, :i], axis=0)) for i in range(25))
 print(f"1(b) seed {seed}: {len(losses)} steps, loss {loss:.4f} nats per image")
 print(f"     {valid_share:.2%} of 10,000 further draws are among the {len(unique)} images")
-print(f"     {n_weights:,} weights; the tables have {n_cells:,} cells, half of them free")
+print(f"     {n_weights:,} weights; the tables: {n_cells // 2:,} free, in use {n_contexts}")
 
 # ---- 1(c) the floor of the loss ------------------------------------------------------------------
 
 # loss = -mean log p = entropy + KL(data || model), and KL is never negative.
-print(
-    f"1(c) the loss can't pass ln {len(unique)} = {floor:.4f} nats; KL = {losses[-1] - floor:.4f}"
-)
-plt.figure(figsize=(4.5, 2.6))
+print(f"1(c) the loss can't pass ln {len(unique)} = {floor:.4f} nats; KL = {loss - floor:.4f}")
+plt.figure(figsize=(4.5, 2.6), layout="constrained")
 plt.plot(losses, label="loss")
 plt.axhline(floor, color="C1", linestyle="--", label=f"floor, ln {len(unique)}")
 plt.xlabel("training step")
 plt.ylabel("nats per image")
 plt.legend()
-plt.tight_layout()
 plt.savefig("1c_loss")
 
 numbers = {"seed": SEED, "lstm_seed": seed, "n_distinct_100": n_distinct, "n_unique": len(unique)}
 numbers |= {"steps": len(losses), "loss": loss, "floor": floor, "valid_share": valid_share}
-numbers |= {"lstm_parameters": n_weights, "table_cells": n_cells}
+numbers |= {"lstm_parameters": n_weights, "table_cells": n_cells, "contexts": n_contexts}
 Path("problem_1.json").write_text(json.dumps(numbers, indent=1))

@@ -21,7 +21,14 @@ print(f"4    seed {SEED}: {n} pairs with w = {TRUE_W}, sigma^2 = {TRUE_SIGMA**2:
 
 # ---- the closed form -----------------------------------------------------------------------------
 
-# w = (sum x x')^-1 sum x y, by a linear system and no inverse; sigma^2 = mean squared residual
+# The log of the product of p(y_i | x_i) is the sum of the logs:
+#     l(w, sigma^2) = -n/2 log(2 pi sigma^2) - sum of (y_i - w . x_i)^2 / (2 sigma^2)
+# Only the sum of squares holds w, so the best w is the same for every sigma^2:
+#     dl/dw = sum of (y_i - w . x_i) x_i / sigma^2 = 0
+#     (sum of x_i x_i') w = sum of y_i x_i, a linear system: it needs no inverse
+# With this w, the derivative with respect to sigma^2 is zero where sigma^2 is the mean squared
+# residual:
+#     dl/dsigma^2 = -n / (2 sigma^2) + sum of (y_i - w . x_i)^2 / (2 sigma^4) = 0
 w = np.linalg.solve(X.T @ X, X.T @ y)
 sigma2 = np.mean((y - X @ w) ** 2)
 print("     closed form        w =", w.round(6), f" sigma^2 = {sigma2:.6f}")
@@ -36,6 +43,8 @@ def log_likelihood(w, sigma2):
 
 def optimise(w, log_sigma2):
     """Climb the log-likelihood in w and log sigma^2, by its gradient, step by step."""
+    # The logarithm may take any value, and sigma^2 stays above 0. By the chain rule
+    # dl/dlog sigma^2 = sigma^2 dl/dsigma^2. Both slopes below are divided by n.
     iterations, slopes = 0, np.ones(1)
     while np.abs(slopes).max() > 1e-12 and iterations < 10_000:
         residual = y - X @ w
@@ -53,6 +62,8 @@ print("     optimiser          w =", w_climbed.round(6), f" sigma^2 = {sigma2_cl
 
 # ---- the same by the least mean squared error ----------------------------------------------------
 
+# l falls as the sum of squares grows, whatever sigma^2 is. So the w that minimises the mean
+# squared error is the w that maximises the likelihood, and the least error is sigma^2.
 w_squares = np.linalg.lstsq(X, y, rcond=None)[0]
 mse = np.mean((y - X @ w_squares) ** 2)
 print("     least squares      w =", w_squares.round(6), f" mean squared error = {mse:.6f}")
