@@ -24,6 +24,7 @@ import numpy as np
 from ancestral.report.figures import readable_on_dark
 from ancestral.report.render import PARTS
 from ancestral.report.sources import Sources, counted
+from ancestral.report.submission import course_folder
 
 SCRIPTS = {
     "problem_1": "problem_1_autoregression.py",
@@ -121,8 +122,9 @@ def _run(problem: str, data: Path, here: Path, figures: Path) -> Solution:
     here.mkdir()
     script = SCRIPTS[problem]
     settings = {"MATPLOTLIBRC": str(PARTS / "matplotlibrc"), "PYTHONIOENCODING": "utf-8"}
-    with resources.as_file(PARTS / "fonts") as fonts, resources.as_file(PARTS / "scripts") as code:
-        command = [sys.executable, "-c", RUN, str(fonts), str(code / script), str(data)]
+    with resources.as_file(PARTS / "fonts") as fonts:
+        code = course_folder() / script
+        command = [sys.executable, "-c", RUN, str(fonts), str(code), str(data)]
         try:
             done = subprocess.run(
                 command,
