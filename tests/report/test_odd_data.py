@@ -110,7 +110,7 @@ def odd(tmp_path_factory, odd_summaries):
     write_pictures(folder / "figures", [x["d"] for x in summaries["ppca"].numbers["fits"]])
     numbers = {
         "version": "0",
-        "document": render.Heading().described(full=False),
+        "document": render.Heading().described(full=True),
         "sources": sources.described(),
         "solutions": {
             f"problem_{k}": Solution("a script", "these data are odd").described()
