@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +77,12 @@ def build_report(
     from ancestral.report.sources import find_sources
 
     document = (heading or render.Heading()).described(full=full)
-    steps = _Steps(console)
-    with _workshop(Path(out)) as folder, ThreadPoolExecutor(1) as beside:
+    steps, stopped = _Steps(console), Event()
+    with _workshop(Path(out)) as folder, ThreadPoolExecutor(1) as beside, _set_at_end(stopped):
         with steps("Reading the data"):
             sources = find_sources(source, target=target)
         # The scripts are processes of their own: they run while the library's models are fitted.
-        running = beside.submit(solutions.run_solutions, sources, folder / "figures")
+        running = beside.submit(solutions.run_solutions, sources, folder / "figures", stopped)
         with steps("1 Autoregression: tables and LSTM"):
             autoregression = summarise.summarise_autoregression(sources)
         with steps("2 Probabilistic PCA"):
@@ -114,6 +115,15 @@ def build_report(
             submission.write_submission(folder)
         _move_into_place(folder, Path(out))
     return Path(out)
+
+
+@contextmanager
+def _set_at_end(event: Event) -> Iterator[None]:
+    """Set an event whatever happens: what waits for a thread then waits for its step alone."""
+    try:
+        yield
+    finally:
+        event.set()
 
 
 class _Steps:
