@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
-import sys
-import warnings
 
 import pytest
 
@@ -23,6 +20,7 @@ def report(tmp_path_factory):
 
     from ancestral.report import figures
     from ancestral.report.build import build_report
+    from ancestral.report.render import Heading
     from ancestral.viz import _style
 
     folder = Path(os.environ.get("ANCESTRAL_DATA", ROOT.parent / "shared" / "data")) / "course"
@@ -31,7 +29,12 @@ def report(tmp_path_factory):
         # nobody looks at these figures: small ones will do
         patch.setattr(figures, "DPI", 40)
         patch.setattr(_style, "DPI", 40)
-        build_report(folder if folder.is_dir() else None, out)
+        build_report(
+            folder if folder.is_dir() else None,
+            out,
+            heading=Heading(authors=("Ada Lovelace", "Carl Gauss"), course="A course"),
+            rooms=lambda models: {name: f"<p>{name}" for name in ("pixels", "line")},
+        )
     return out, json.loads((out / "report.json").read_text("utf-8"))
 
 
@@ -40,20 +43,3 @@ def pages(report):
     """Return the text of each page of the PDF."""
     pypdf = pytest.importorskip("pypdf")
     return [page.extract_text() for page in pypdf.PdfReader(report[0] / "report.pdf").pages]
-
-
-@pytest.fixture
-def run_script(monkeypatch, capsys):
-    """Return a function that runs a script here, as `python PATH ARGUMENTS` would; its output.
-
-    A new interpreter would spend longer on importing scikit-learn and PyTorch than on the script.
-    """
-
-    def run(path, *arguments):
-        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a script shows them and goes on
-            runpy.run_path(str(path), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run

@@ -11,7 +11,6 @@ import logging
 import math
 import pickle
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -19,17 +18,16 @@ import pytest
 import ancestral
 from ancestral import datasets
 from ancestral.report import figures, render, summarise
+from ancestral.report.solutions import Solution, run_solutions
 from ancestral.report.sources import find_files, find_source, find_sources
 from ancestral.report.summarise.graphs import _held_out
 from ancestral.report.summarise.inpainting import complete, halves
-from tests.conftest import ROOT
 
 pytest.importorskip("skimage", reason="built-in faces are an extra")
 pytest.importorskip("torch", reason="the report trains an LSTM")
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
 )
-SCRIPTS = ROOT / "src" / "ancestral" / "report" / "scripts"
 
 
 def write_faces(folder, n, side=8):
@@ -112,7 +110,12 @@ def odd(tmp_path_factory, odd_summaries):
     write_pictures(folder / "figures", [x["d"] for x in summaries["ppca"].numbers["fits"]])
     numbers = {
         "version": "0",
+        "document": render.Heading().described(full=True),
         "sources": sources.described(),
+        "solutions": {
+            f"problem_{k}": Solution("a script", "these data are odd").described()
+            for k in (1, 2, 3, 4)
+        },
         **{name: summary.numbers for name, summary in summaries.items()},
     }
     return folder, numbers
@@ -358,15 +361,17 @@ def test_dependent_inputs_are_compared_by_their_predictions(tmp_path):
     assert math.isfinite(numbers["log_likelihood"])
 
 
-@pytest.mark.parametrize(
-    ("script", "write", "name", "words"),
-    [
-        ("problem_2_ppca", lambda d: write_faces(d, 6), "eigenfaces.npy", "d = 4"),
-        ("problem_3_graphs", write_graph, "my_graphs.npz", "five new"),
-        ("problem_4_linear", lambda d: write_pairs(d, columns(exact=True)), "pairs.csv", "exact"),
-    ],
-)
-def test_scripts_run_on_odd_data(tmp_path, run_script, script, write, name, words):
-    write(tmp_path)
-    path = shutil.copy(SCRIPTS / f"{script}.py", tmp_path)
-    assert words in run_script(path, tmp_path / name)
+def test_scripts_do_not_run_on_data_of_another_form(tmp_path, odd_summaries):
+    solved = run_solutions(odd_summaries[0], tmp_path / "figures")
+    assert "5 by 5" in solved["problem_1"].reason
+    assert "24 by 24" in solved["problem_2"].reason
+    assert "1 feature" in solved["problem_3"].reason
+    assert solved["problem_4"].ran  # draws its own data
+    assert list((tmp_path / "figures").iterdir()) == []
+
+
+def test_a_problem_without_its_script_says_why(odd):
+    text = text_of(*odd)
+    assert text.count("did not run on these data: these data are odd") == 4
+    places = [text.index(f"{k} ", text.index("The data are")) for k in ("1(a)", "2(e)", "3(c)")]
+    assert places == sorted(places)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +76,16 @@ def build_report(
     if source is not None and same_file(source, out):
         raise SaveError(f"{shown(out)}: is where the data are. Name another folder with -o.")
     document = (heading or render.Heading()).described(full=full)
-    steps = _Steps(console)
-    with folder_in_place(out, kind="report") as folder, ThreadPoolExecutor(1) as beside:
+    steps, stopped = _Steps(console), Event()
+    with (
+        folder_in_place(out, kind="report") as folder,
+        ThreadPoolExecutor(1) as beside,
+        _set_at_end(stopped),
+    ):
         with steps("Reading the data"):
             sources = find_sources(source, target=target)
         # The scripts are processes of their own: they run while the library's models are fitted.
-        running = beside.submit(solutions.run_solutions, sources, folder / "figures")
+        running = beside.submit(solutions.run_solutions, sources, folder / "figures", stopped)
         with steps("1 Autoregression: tables and LSTM"):
             autoregression = summarise.summarise_autoregression(sources)
         with steps("2 Probabilistic PCA"):
@@ -114,6 +119,15 @@ def build_report(
             render.write_html(folder, rooms(folder) if rooms else {})
             submission.write_submission(folder)
     return Path(out)
+
+
+@contextmanager
+def _set_at_end(event: Event) -> Iterator[None]:
+    """Set an event whatever happens: what waits for a thread then waits for its step alone."""
+    try:
+        yield
+    finally:
+        event.set()
 
 
 class _Steps:

@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,9 @@ class Solution:
         return {"ran": self.ran, **asdict(self)}
 
 
-def run_solutions(sources: Sources, figures: Path) -> dict[str, Solution]:
+def run_solutions(
+    sources: Sources, figures: Path, stopped: Event | None = None
+) -> dict[str, Solution]:
     """Run every script whose data are of the course's kind, and keep its figures.
 
     Parameters
@@ -91,6 +94,8 @@ def run_solutions(sources: Sources, figures: Path) -> dict[str, Solution]:
     sources : Sources
     figures : Path
         The folder for the figures, one SVG each; made if need be.
+    stopped : threading.Event, optional
+        No further script is started once it is set.
 
     Returns
     -------
@@ -109,12 +114,15 @@ def run_solutions(sources: Sources, figures: Path) -> dict[str, Solution]:
                 "problem_3": (sources.graphs, _write_graphs),
             }.items()
         }
-        return {
-            problem: Solution(script, reasons[problem])
-            if reasons.get(problem)
-            else _run(problem, data, Path(made) / problem, figures)
-            for problem, script in SCRIPTS.items()
-        }
+        solved = {}
+        for problem, script in SCRIPTS.items():
+            if stopped is not None and stopped.is_set():
+                reasons[problem] = "the report was stopped"
+            if reason := reasons.get(problem):
+                solved[problem] = Solution(script, reason)
+            else:
+                solved[problem] = _run(problem, data, Path(made) / problem, figures)
+        return solved
 
 
 def _run(problem: str, data: Path, here: Path, figures: Path) -> Solution:
@@ -141,6 +149,9 @@ def _run(problem: str, data: Path, here: Path, figures: Path) -> Solution:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return Solution(script, f"it stopped with “{last}”")
+    wanted = (*(f"{name}.svg" for name in FIGURES[problem]), f"{problem}.json")
+    if lacking := [name for name in wanted if not (here / name).is_file()]:
+        return Solution(script, f"it wrote no {lacking[0]}")
     for name in FIGURES[problem]:
         svg = (here / f"{name}.svg").read_text("utf-8")
         (figures / f"{name}.svg").write_text(readable_on_dark(svg), "utf-8")
