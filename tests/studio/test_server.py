@@ -334,15 +334,16 @@ def test_the_command_exports_and_refuses(tmp_path, capsys):
     assert code == 1
 
 
-def test_the_report_leaves_a_page_of_its_models(tmp_path, models):
+def test_the_report_has_a_room_for_each_problem(tmp_path, models):
     from ancestral import cli
 
     (tmp_path / "models").mkdir()
     for name, model in models.items():
         model.save(tmp_path / "models" / f"{name}.model")
-    cli._write_studio(None, tmp_path)
-    page = (tmp_path / "studio.html").read_text("utf-8")
-    assert '"name": "LSTM"' in page and 'id="room-classroom"' in page
+    rooms = cli._rooms(None, tmp_path)
+    assert list(rooms) == ["pixels", "faces", "classroom", "line"]
+    assert all(f'id="room-{name}"' in page for name, page in rooms.items())
+    assert '"name": "LSTM"' in rooms["pixels"]
 
 
 def test_a_missing_extra_is_named(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import re
@@ -34,6 +35,7 @@ INKS = {  # what is drawn dark on white, and what stands for it on a dark page
     "#ffffff": "#161b20",
 }
 _SPEAKS_OF_TYPE = re.compile(r"font\.|mathtext\.|.*(?:label|title|font)size$")
+_PIXELS = re.compile(r"(data:image/png;base64,)([\sA-Za-z0-9+/=]+)")
 _METADATA = re.compile(r" <metadata>.*?</metadata>\n", re.DOTALL)
 
 
@@ -295,5 +297,19 @@ def readable_on_dark(svg: str) -> str:
     )
     style = f"<style>@media (prefers-color-scheme: dark){{svg{{fill:#dde4ea}}{rules}}}</style>\n"
     svg = _METADATA.sub("", svg, count=1)
+    svg = _PIXELS.sub(lambda found: found[1] + _grey(found[2]), svg)
     head, mark, rest = svg.partition(" <defs>")
     return head + style + mark + rest
+
+
+def _grey(encoded: str) -> str:
+    """Return a PNG in base64, in one channel where all its colours are opaque greys."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
+        pixels = np.asarray(image.convert("RGBA"))
+        if (pixels[..., :3] != pixels[..., :1]).any() or (pixels[..., 3] != 255).any():
+            return encoded
+        out = io.BytesIO()
+        image.convert("L").save(out, "png", optimize=True)
+    return min(encoded, base64.b64encode(out.getvalue()).decode(), key=len)
