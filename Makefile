@@ -34,7 +34,7 @@ test: lint chromium
 	$(BIN)/python $(PYTEST)
 
 # Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration.
-TRUST := tests/trust tests/test_model_file.py
+TRUST := tests/trust tests/test_model_file.py tests/test_course.py tests/report
 
 trust: lint chromium
 	$(BIN)/python $(PYTEST) --long $(TRUST)

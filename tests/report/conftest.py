@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,25 +13,24 @@ from tests.conftest import ROOT
 pytest.importorskip("typst", reason="the report is an extra")
 pytest.importorskip("torch", reason="the report trains an LSTM")
 
+COURSE = Path(os.environ.get("ANCESTRAL_DATA", ROOT.parent / "shared" / "data")) / "course"
+
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """Return (folder of the report, its numbers)."""
-    from pathlib import Path
-
     from ancestral.report import figures
     from ancestral.report.build import build_report
     from ancestral.report.render import Heading
     from ancestral.viz import _style
 
-    folder = Path(os.environ.get("ANCESTRAL_DATA", ROOT.parent / "shared" / "data")) / "course"
     out = tmp_path_factory.mktemp("report") / "out"
     with pytest.MonkeyPatch.context() as patch:
         # nobody looks at these figures: small ones will do
         patch.setattr(figures, "DPI", 40)
         patch.setattr(_style, "DPI", 40)
         build_report(
-            folder if folder.is_dir() else None,
+            COURSE if COURSE.is_dir() else None,
             out,
             heading=Heading(authors=("Ada Lovelace", "Carl Gauss"), course="A course"),
             rooms=lambda models: {name: f"<p>{name}" for name in ("pixels", "line")},
