@@ -180,7 +180,7 @@ def plain_em(X: np.ndarray, q: int, tol: float, most: int = 20_000) -> tuple[int
     """
     known = ~np.isnan(X)
     shift = np.nanmean(X, axis=0)
-    at = missing._start(Patterns.of(X, shift), q)
+    at = missing._start(Patterns.of(X, shift), np.nanvar(X, axis=0), q)
     Y, seen = np.where(known, X - shift, 0.0), known.astype(np.float64)
     steps, gain, reached = 0, np.inf, -np.inf
     while gain >= tol * seen.sum() and steps < most:

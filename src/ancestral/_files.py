@@ -37,7 +37,7 @@ def as_path(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         raise DataTypeError(f"path must be a string or a pathlib.Path; got {path!r}.")
     if "\0" in os.fspath(path):
-        raise DataTypeError(f"path holds a NUL character, which no name can: {path!r}.")
+        raise DataTypeError(f"{path!r} is not a possible path: it holds a NUL character.")
     return Path(path)
 
 

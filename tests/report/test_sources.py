@@ -7,7 +7,6 @@ import pytest
 
 from ancestral import datasets
 from ancestral.errors import AncestralError, DataError, FormatError
-from ancestral.report import build
 from ancestral.report.sources import find_sources
 from ancestral.report.summarise import summarise_graphs, summarise_linear, summarise_ppca
 
@@ -104,20 +103,3 @@ def test_the_target_is_chosen(tmp_path):
         find_sources(tmp_path, target="d")
     with pytest.raises(DataError, match="needs a table"):
         find_sources(None, target="a")
-
-
-def test_an_earlier_reports_files_do_not_mix_with_the_new(tmp_path):
-    out = tmp_path / "out"
-    (out / "models").mkdir(parents=True)
-    (out / "models" / "old.model").write_text("old")
-    (out / "notes.txt").write_text("mine")
-    (out / "report.json").write_text("{}")
-    stale = out / ".out.999999999.abc.tmp"
-    stale.mkdir()
-    with build._workshop(out) as folder:
-        assert folder.parent == out and not stale.exists()
-        (folder / "models").mkdir()
-        (folder / "models" / "new.model").write_text("new")
-        build._move_into_place(folder, out)
-    kept = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
-    assert kept == ["models/new.model", "notes.txt", "report.json"]

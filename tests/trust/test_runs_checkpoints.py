@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +89,13 @@ def test_c9_a_folder_is_held_from_every_process_until_its_holder_dies(
 
 
 def kill_all(process: subprocess.Popen) -> None:
-    """Kill a process and what it has started."""
-    subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)
-    process.kill()
+    """Kill a process and what it has started, and wait until all have let go."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for number in [*map(int, children), process.pid]:
+        os.kill(number, signal.SIGKILL)
     process.wait()
+    while any(Path(f"/proc/{number}").exists() for number in children):
+        time.sleep(0.01)
 
 
 def test_c9_a_lock_that_another_took_since_is_left(tmp_path: Path) -> None:

@@ -498,6 +498,8 @@ class PPCA(FromStatistics, LatentGaussian):
         if not all(np.isfinite(part).all() for part in parts) or not positive:
             raise ValueError("parameters must be finite and the noise variance above 0")
         scale = self._scale
+        if self.standardize and scale is None:
+            raise ValueError("standardize=True, and there is no scale")
         if scale is not None and not (
             scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
         ):

@@ -315,6 +315,8 @@ class PPCAMixture(FrequencyDensity):
         if abs(self.weights_.sum() - 1) > 1e-9:
             raise ValueError("weights must sum to one")
         scale = self._scale
+        if self.standardize and scale is None:
+            raise ValueError("standardize=True, and there is no scale")
         if scale is not None and not (
             scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
         ):

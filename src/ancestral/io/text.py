@@ -244,13 +244,13 @@ def _as_float(cell: str, place: str, *, missing: bool) -> float:
             "write NA, where a value is missing."
         )
     value = float(cell)
+    if np.isinf(value):
+        raise DataError(f"{place}: {cell[:40]!r} is too large for a float64: rescale the column.")
     if abs(value) >= EXACT and _WHOLE.fullmatch(cell) and abs(int(cell)) > EXACT:
         raise DataError(
             f"{place}: {cell.strip()[:40]} is beyond 2**53, where float64 rounds whole numbers: "
             "leave the column out, or subtract what its numbers share."
         )
-    if np.isinf(value):
-        raise DataError(f"{place}: {cell[:40]!r} is too large for a float64: rescale the column.")
     return value
 
 
