@@ -137,7 +137,7 @@ print(f"     {n_weights:,} weights; the tables: {n_cells // 2:,} free, in use {n
 print(f"1(c) the loss can't pass ln {len(unique)} = {floor:.4f} nats; KL = {loss - floor:.4f}")
 plt.figure(figsize=(4.5, 2.6), layout="constrained")
 plt.plot(losses, label="loss")
-plt.axhline(floor, color="C1", linestyle="--", label=f"floor, ln {len(unique)}")
+plt.axhline(floor, color="C1", linestyle="--", label=f"floor, log {len(unique)}")
 plt.xlabel("training step")
 plt.ylabel("nats per image")
 plt.legend()
