@@ -406,7 +406,8 @@ def _float(value: Any, place: tuple[int, ...], where: Where) -> float:
             number = float(value)
         except OverflowError:  # of an integer or a Fraction beyond all floats
             number = np.inf
-        if isinstance(value, Integral | Rational | Decimal) and abs(value) > EXACT:
+        exact: Any = value if isinstance(value, Integral | Rational | Decimal) else 0
+        if abs(exact) > EXACT:
             raise DataError(_rounded(value, where(place), where.name))
         return number
     raise DataTypeError(

@@ -457,14 +457,14 @@ def _array(rng: Rng, kinds: list[str], columns: list[list[Any]]) -> Frame:
     elif _for_torch(table.dtype) and rng.random() < 0.5:
         import torch
 
-            table = torch.tensor(np.ascontiguousarray(table))
-            if table.is_floating_point() and rng.random() < 0.5:
-                table = table.requires_grad_()
-            if rng.random() < 0.15:
-                return Frame(table.to_sparse(), columns, None, "a sparse tensor", False, single)
-            if rng.random() < 0.3:
-                table = list(table)
-            form = f"torch, from {form}, {type(table).__name__}"
+        table = torch.tensor(np.ascontiguousarray(table))
+        if table.is_floating_point() and rng.random() < 0.5:
+            table = table.requires_grad_()
+        if rng.random() < 0.15:
+            return Frame(table.to_sparse(), columns, None, "a sparse tensor", False, single)
+        if rng.random() < 0.3:
+            table = list(table)
+        form = f"torch, from {form}, {type(table).__name__}"
     if isinstance(table, np.ma.MaskedArray) and rng.random() < 0.3:
         table, form = list(table), f"a list of rows of {form}"
     return Frame(table, columns, None, form, True, single)
