@@ -102,15 +102,15 @@ def filled(X: np.ndarray) -> np.ndarray:
 def one_row(table: Frame, i: int) -> list[Any]:
     """Return row i in the forms that its container gives rows in."""
     held = table.held
-    if hasattr(held, "iloc"):
-        return [held.iloc[i], held.iloc[[i]]]
-    if hasattr(held, "row"):
-        return [held.row(i, named=True), held[i : i + 1], held.row(i)]
-    if hasattr(held, "to_pylist"):
-        return [held.slice(i, 1), held.slice(i, 1).to_pylist()[0]]
     try:
+        if hasattr(held, "iloc"):
+            return [held.iloc[i], held.iloc[[i]]]
+        if hasattr(held, "to_pylist"):
+            return [held.slice(i, 1), held.slice(i, 1).to_pylist()[0]]
+        if hasattr(held, "row"):
+            return [held.row(i, named=True), held[i : i + 1], held.row(i)]
         return [held[i]]
-    except Exception:  # no table, or none that is computed yet
+    except Exception:  # no table, one not computed, or a row that pandas can't give
         return [held]
 
 
