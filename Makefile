@@ -18,7 +18,7 @@ help:
 	@echo "make studio [DATA=dir]             open every model in the browser, to move by hand"
 	@echo "make test                          ruff, mypy and pytest"
 	@echo "make trust                         the long versions of the tests of trust, and their figures"
-	@echo "make fuzz                          20,000 broken files of every format"
+	@echo "make fuzz                          20,000 broken files of every format, and 20,000 tables in every form"
 	@echo "make coverage                      the tests again, and which lines and branches they ran"
 	@echo "make audit                         known vulnerabilities of what is installed (asks PyPI)"
 	@echo "make bench                         the benchmark tables"
@@ -40,7 +40,7 @@ trust: lint chromium
 	$(BIN)/python $(PYTEST) --long $(TRUST)
 
 fuzz: .venv/.installed-dev
-	$(BIN)/python -m pytest --long tests/trust/test_fuzz.py
+	$(BIN)/python -m pytest --long tests/trust/test_fuzz.py tests/trust/test_fuzz_frames.py
 
 # Readers of files are held to more than the rest.
 coverage: .venv/.installed-dev chromium

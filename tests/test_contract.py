@@ -694,3 +694,27 @@ def test_another_number_of_columns_is_named(entry: Entry) -> None:
     model = entry.fit()
     with pytest.raises(ancestral.AncestralError, match=f"expecting {X.shape[1]} features"):
         model.log_density(np.hstack([X, X]), *rest)
+
+
+# ---- forms ---------------------------------------------------------------------------------------
+
+
+def _handed_over(X: np.ndarray, library: str) -> Any:
+    """Return a table as nested lists or as a dataframe of a library, nulls where it has gaps."""
+    if library == "lists":
+        return X.tolist()
+    package = pytest.importorskip(library)
+    names = [f"c{j}" for j in range(X.shape[1])]
+    columns = [[None if v != v else v for v in column.tolist()] for column in X.T]
+    table = dict(zip(names, columns, strict=True))
+    return package.table(table) if library == "pyarrow" else package.DataFrame(table)
+
+
+@of_kind(Density, ConditionalDensity)
+@pytest.mark.parametrize("library", ["lists", "pandas", "polars", "pyarrow"])
+def test_the_same_rows_in_any_form_give_the_same_answers(entry: Entry, library: str) -> None:
+    X, *rest = entry.data
+    held = _handed_over(X, library)
+    wanted = entry.fit().log_density(X, *rest)
+    found = entry.make().fit(held, *rest).log_density(held, *rest)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)

@@ -152,7 +152,7 @@ def _sequence(rows: list[Any] | tuple[Any, ...], name: str) -> NDArray:
             array = np.asarray(rows)
             if array.dtype.kind in "biuc":
                 return array
-            if array.dtype.kind == "f" and not _beyond(array):
+            if array.dtype.kind == "f" and not _rounds(array):
                 return array
             # numpy writes numbers as text beside text, and rounds integers beside floats.
             objects = np.array(rows, dtype=object)
@@ -384,7 +384,7 @@ def _floats_of_objects(values: NDArray, where: Where) -> NDArray[np.float64]:
         except OverflowError:  # of an integer
             pass
         else:
-            if not _beyond(floats):
+            if not _rounds(floats):
                 return floats
     floats = np.empty(values.shape)
     for place, value in np.ndenumerate(values):
@@ -406,7 +406,8 @@ def _float(value: Any, place: tuple[int, ...], where: Where) -> float:
             number = float(value)
         except OverflowError:  # of an integer or a Fraction beyond all floats
             number = np.inf
-        if abs(number) >= EXACT and isinstance(value, Integral | Rational | Decimal):
+        exact: Any = value if isinstance(value, Integral | Rational | Decimal) else 0
+        if abs(exact) > EXACT:
             raise DataError(_rounded(value, where(place), where.name))
         return number
     raise DataTypeError(
@@ -431,6 +432,11 @@ def _beyond(values: NDArray) -> bool:
         return bool(np.fmax.reduce(values, axis=None) > EXACT) or bool(
             np.fmin.reduce(values, axis=None) < -EXACT
         )
+
+
+def _rounds(floats: NDArray) -> bool:
+    """Tell whether floats may have been integers beyond 2**53, which are rounded to it at least."""
+    return _beyond(floats) or bool((np.abs(floats) == EXACT).any())
 
 
 def _outside(values: NDArray) -> NDArray[np.bool_]:

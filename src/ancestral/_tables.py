@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._containers import Opened, as_floats, as_levels, describe_ragged, opened, shape_of
+from ancestral._containers import (
+    Opened,
+    as_floats,
+    as_levels,
+    describe_ragged,
+    opened,
+    shape_of,
+    shown,
+)
 from ancestral._validation import as_ancestral_errors, refuse_non_finite, warn
 from ancestral.errors import DataError, DataTypeError
 
@@ -286,6 +294,11 @@ def _width_mend(X: NDArray, estimator: Any) -> str:
 
 def _refuse_odd_shapes(X: NDArray) -> None:
     """Say how to make a table of what is none: a single row, rows of lists, a stack of pictures."""
+    if X.ndim == 0:
+        raise DataError(
+            f"Expected 2D array, got scalar array instead: X is {shown(X[()])}. Give rows of a "
+            "table, of shape (n_samples, n_features)."
+        )
     if X.ndim == 1:
         if X.dtype.kind == "O" and len({shape_of(row) for row in X}) > 1:
             raise DataError(f"X is {describe_ragged(X)} Every row needs the same shape.")

@@ -203,7 +203,7 @@ def _refuse_odd_objects(X: NDArray, names: Any = None) -> None:
                     f"X holds {shown(value)} at {where}, a {type(value).__name__}; levels are "
                     "integers, booleans or text. Recode it."
                 )
-            if not isinstance(value, str) and not -(2**63) <= value < 2**63:
+            if not isinstance(value, str) and not -(2**63) <= int(value) < 2**63:
                 raise DataError(_too_large(value, where))
 
 
