@@ -22,6 +22,7 @@ PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
     (
+        "_printable",
         "errors",
         "_files",
         "_validation",
