@@ -44,6 +44,7 @@ LAYERS = (
     ("viz",),
     ("report",),
     (
+        "_entry",
         "cli",
         "_cli_fit",
         "_cli_draws",

@@ -10,9 +10,7 @@ its end. Damage inside a JPEG's coded data changes pixels, and nothing in the fi
 from __future__ import annotations
 
 import io
-import os
 import re
-import stat
 import threading
 import warnings
 import zlib
@@ -24,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._files import as_path
+from ancestral._files import as_path, entries_of, is_folder
 from ancestral.errors import AncestralError, DataError, FormatError, MissingExtraError
 from ancestral.io.files import PathLike, Source, as_size, shown
 from ancestral.io.kinds import recognise
@@ -55,14 +53,6 @@ class _Form(NamedTuple):
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(np.uint16 if self.bits > 8 else np.uint8)
-
-
-def is_folder(path: PathLike) -> bool:
-    """Tell whether a path names a folder that is there; anything odd is none."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (OSError, ValueError, TypeError):
-        return False
 
 
 def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
@@ -121,14 +111,10 @@ def _room(name: str, n: int, form: _Form, max_bytes: int) -> NDArray:
 def _files(folder: Path, name: str) -> list[Path]:
     """Return the pictures' paths, sorted so that 2 stands before 10."""
     found = []
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        raise FormatError(f"{name}: cannot be listed ({error.strerror}).") from None
-    for entry in entries:
+    for entry in entries_of(folder):
         if entry.name.startswith(".") or entry.name.lower() in _LEFT_BY_SYSTEMS:
             continue
-        if entry.is_dir():
+        if is_folder(entry):
             raise FormatError(
                 f"{name}: holds the folder {shown(entry.name)!r}; give a folder of pictures only."
             )
