@@ -213,6 +213,8 @@ def test_the_command_line_says_one_line(
     for name in (NAMES | READ_ONLY).values():
         if not isinstance(name, str) or {"\0", "\ud800"} & set(name):  # in no command line
             continue
+        if command == "studio" and not name:  # click makes it ".", a folder to be served
+            continue
         with pytest.raises(SystemExit) as end:
             cli.main([*first, name.format(".npy"), *more])
         said = capsys.readouterr().err
