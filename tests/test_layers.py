@@ -22,6 +22,7 @@ PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
     (
+        "_printable",
         "errors",
         "_files",
         "_missing",
@@ -45,6 +46,7 @@ LAYERS = (
     ("viz",),
     ("report",),
     (
+        "_entry",
         "cli",
         "_cli_fit",
         "_cli_draws",

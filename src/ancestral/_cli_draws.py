@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral._cli_terminal import print_json
+from ancestral._cli_terminal import print_json, say
 from ancestral.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ def give_rows(
 
     if output is not None:
         write_array(output, rows, None if names is None else [str(name) for name in names])
-        click.echo(f"{len(rows)} draws written to {output}", err=True)
+        say(f"{len(rows)} draws written to {output}", err=True)
     if as_json:
         print_json({"n_samples": len(rows), "samples": rows.tolist()})
     elif output is None and not quiet:
         for row in rows.tolist():
-            click.echo(" ".join(map(str, row if isinstance(row, list) else [row])))
+            say(" ".join(map(str, row if isinstance(row, list) else [row])))
 
 
 def give_graphs(
@@ -37,7 +37,7 @@ def give_graphs(
 
     if output is not None:
         write_graphs(output, graphs)
-        click.echo(f"{len(graphs)} graphs written to {output}", err=True)
+        say(f"{len(graphs)} graphs written to {output}", err=True)
     if collage is not None:
         from ancestral import viz
 
@@ -51,9 +51,9 @@ def give_graphs(
         )
     elif output is None and collage is None:
         for k, graph in enumerate(graphs):
-            click.echo(f"graph {k}: {graph.n_nodes} nodes, {graph.n_edges} edges")
+            say(f"graph {k}: {graph.n_nodes} nodes, {graph.n_edges} edges")
             i, j = graph.edges()
-            click.echo("  " + " ".join(f"{a}-{b}" for a, b in zip(i.tolist(), j.tolist())))
+            say("  " + " ".join(f"{a}-{b}" for a, b in zip(i.tolist(), j.tolist())))
 
 
 def draw_collage(rows: NDArray, shape: str | None, path: Path) -> None:
@@ -93,7 +93,7 @@ def _write_figure(figure: Any, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=200)
     write_atomically(path, buffer.getvalue())
-    click.echo(f"drawn in {path}", err=True)
+    say(f"drawn in {path}", err=True)
 
 
 def _as_json(graph: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -17,10 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ancestral._printable import printable, printable_json
 from ancestral.errors import AncestralError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line; what a name in it would make the terminal do is spelt out."""
+    click.echo(printable(text), err=err)
 
 
 def show(facts: dict[str, Any], *, as_json: bool) -> None:
@@ -31,11 +38,16 @@ def show(facts: dict[str, Any], *, as_json: bool) -> None:
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         if isinstance(value, dict):
-            click.echo(f"{name}:")
+            say(f"{name}:")
             for inner, content in value.items():
-                click.echo(f"  {inner} = {_in_words(content)}")
+                say(f"  {_in_one_line(inner)} = {_in_one_line(_in_words(content))}")
         else:
-            click.echo(f"{name:{width}}  {value}")
+            say(f"{name:{width}}  {_in_one_line(value)}")
+
+
+def _in_one_line(value: object) -> str:
+    """Return a name or value that cannot begin a line of its own."""
+    return str(value).replace("\n", "\\n")
 
 
 def _in_words(content: Any) -> str:
@@ -46,7 +58,8 @@ def _in_words(content: Any) -> str:
 
 
 def print_json(document: Any) -> None:
-    click.echo(json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False)
+    click.echo(printable_json(text))
 
 
 def _finite(value: Any) -> Any:
@@ -87,13 +100,15 @@ def exit_code_of(command: Callable[[], Any], *, ends_process: bool = False) -> i
         if sys.stdout is not None:  # it is None where the shell has closed it (>&-)
             sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        click.echo(printable(told.getvalue()), err=True, nl=False)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stopped:
         if ends_process:
             signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         said = str(stopped.__cause__ or stopped)  # click wraps what it catches
-        click.echo(f"interrupted: {_in_flags(said)}" if said else "interrupted", err=True)
+        say(f"interrupted: {_in_flags(said)}" if said else "interrupted", err=True)
         return 130
     except BrokenPipeError:  # the reader has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -112,7 +127,7 @@ def exit_code_of(command: Callable[[], Any], *, ends_process: bool = False) -> i
 
 
 def _fail(message: str) -> int:
-    click.echo(f"ancestral: {_in_flags(' '.join(message.split()))}", err=True)
+    say(f"ancestral: {_in_flags(' '.join(message.split()))}", err=True)
     return 1
 
 
@@ -129,7 +144,7 @@ class _Notes(logging.Handler):
     """Writes to what stderr is by then: above a line of progress, not into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"note: {record.getMessage()}", err=True)
+        say(f"note: {' '.join(record.getMessage().split())}", err=True)
 
 
 @contextmanager
@@ -137,7 +152,7 @@ def warnings_in_one_line() -> Iterator[None]:
     """Show warnings and notes as lines of their own, without source code."""
 
     def show(message: Any, *_: Any, **__: Any) -> None:
-        click.echo(f"warning: {' '.join(str(message).split())}", err=True)
+        say(f"warning: {' '.join(str(message).split())}", err=True)
 
     handler = _Notes()
     said: set[str] = set()

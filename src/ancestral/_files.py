@@ -36,8 +36,15 @@ def as_path(path: Any) -> Path:
     """Return a path as a `Path`, or raise DataTypeError for what is none."""
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         raise DataTypeError(f"path must be a string or a pathlib.Path; got {path!r}.")
-    if "\0" in os.fspath(path):
+    text = os.fspath(path)
+    if not text:
+        raise DataTypeError("path is empty, ''. Give the name of a file or folder.")
+    if "\0" in text:
         raise DataTypeError(f"{path!r} is not a possible path: it holds a NUL character.")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise DataTypeError(f"{path!r} holds characters that no name can.") from None
     return Path(path)
 
 
@@ -87,6 +94,37 @@ def open_regular(path: PathLike) -> IO[bytes]:
     return file
 
 
+def is_folder(path: Any) -> bool:
+    """Tell whether a path names a folder that is there; anything odd is none."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode) and not isinstance(path, int)
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def entries_of(path: PathLike) -> list[Path]:
+    """Return what a folder holds.
+
+    Raises
+    ------
+    FormatError
+        When it is missing, closed, or no folder.
+    """
+    folder = as_path(path)
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        raise FormatError(f"{shown(folder)}: no such folder (looked from {_here()}).") from None
+    except NotADirectoryError:
+        raise FormatError(f"{shown(folder)}: is a file; name the folder that holds it.") from None
+    except PermissionError:
+        raise FormatError(
+            f"{shown(folder)}: may not be listed: check its permissions, and those of its folders."
+        ) from None
+    except OSError as error:
+        raise FormatError(f"{shown(folder)}: cannot be listed ({error.strerror}).") from None
+
+
 def _refuse_irregular(name: str, mode: int) -> None:
     """Raise FormatError unless the mode is that of a regular file."""
     if stat.S_ISREG(mode):
@@ -126,8 +164,9 @@ def absolute(out: Path) -> Path:
     """Return where a path leads, links followed."""
     try:
         return Path(os.path.realpath(out))
-    except OSError as error:
-        raise SaveError(f"{shown(out)}: cannot be written ({error.strerror}).") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", error)
+        raise SaveError(f"{shown(out)}: cannot be written ({why}).") from None
 
 
 def same_file(one: PathLike, other: PathLike | int) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._printable import printable
 from ancestral._validation import as_generator, check_integer, check_number, log_sum_exp
 from ancestral.autoregressive.chain import ChainAutoregressive
 from ancestral.io.splits import Published, Splits, find_all, published, read_splits
@@ -203,10 +204,11 @@ def print_results(results: Iterable[Result], console: Any = None) -> list[Result
         counts = {name: r.chosen.count(name) for name in dict.fromkeys(r.chosen)}
         chosen = "; ".join(f"{n} x {name}" if n > 1 else name for name, n in counts.items())
         console.print(
-            f"{r.name:12s} {r.n_train:7d} {r.n_variables:5d} {r.log_density:9.4f} "
+            f"{printable(r.name):12s} {r.n_train:7d} {r.n_variables:5d} {r.log_density:9.4f} "
             f"{r.standard_error:6.4f} {r.cpu_seconds:6.1f} {r.n_orders:6d} {published:>14s}  "
             + chosen,
             soft_wrap=True,
+            markup=False,
         )
     console.print("Mean test log-likelihood in nats, with its standard error over the test rows.")
     for method, source in {r.published_by: r.published_source for r in done}.items():

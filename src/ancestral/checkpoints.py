@@ -14,14 +14,22 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from ancestral import model_file
-from ancestral._files import check_destination, held_file, release, shown, write_atomically
+from ancestral._files import (
+    as_path,
+    check_destination,
+    entries_of,
+    held_file,
+    release,
+    shown,
+    write_atomically,
+)
 from ancestral._validation import warn
 from ancestral.errors import DataTypeError, FormatError, ModelError, SaveError
 
@@ -56,14 +64,14 @@ class Checkpoints:
     ) -> None:
         if not isinstance(folder, str | os.PathLike):
             raise DataTypeError(f"checkpoint must be the path of a folder; got {folder!r}.")
-        self.folder, self.settings, self.room = Path(folder), settings, room
+        self.folder, self.settings, self.room = as_path(folder), settings, room
 
     def __enter__(self) -> Self:
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
             raise SaveError(
-                f"{self.folder}: cannot be made a folder of checkpoints ({error.strerror}). "
+                f"{shown(self.folder)}: cannot be made a folder of checkpoints ({error.strerror}). "
                 "Name another."
             ) from None
         check_destination(self.folder / "step-0", wanted=self.room)
@@ -72,7 +80,7 @@ class Checkpoints:
         try:
             lock = held_file(path, note)
         except OSError as error:
-            raise SaveError(f"{path}: cannot be written ({error.strerror}).") from None
+            raise SaveError(f"{shown(path)}: cannot be written ({error.strerror}).") from None
         if lock is None:
             raise ModelError(
                 f"{shown(self.folder)}: {_holder(path)} is training into it. Wait for it, or "
@@ -90,7 +98,8 @@ class Checkpoints:
         document = {"step": step, "settings": self.settings, **state}
         write_atomically(path, model_file._to_bytes(KIND, {}, document))
         for old in self._files()[KEPT:]:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):  # one too many does no harm
+                old.unlink()
         return path
 
     def latest(self) -> dict[str, Any] | None:
@@ -113,14 +122,16 @@ class Checkpoints:
             self._refuse_another_run(path, state["settings"])
             return state
         if files:
-            raise FormatError(f"{self.folder}: no checkpoint in it is whole. Empty it, start over.")
+            raise FormatError(
+                f"{shown(self.folder)}: no checkpoint in it is whole. Empty it, start over."
+            )
         return None
 
     def _files(self) -> list[Path]:
         """Return the checkpoints, newest first by the step in their names."""
         named = [
             (int(found.group(1)), path)
-            for path in self.folder.iterdir()
+            for path in entries_of(self.folder)
             if (found := re.fullmatch(r"step-(\d+)", path.name))
         ]
         return [path for _, path in sorted(named, reverse=True)]
@@ -129,13 +140,13 @@ class Checkpoints:
     def _read(path: Path) -> dict[str, Any]:
         header, arrays = model_file._read_checked(path)
         if header.get("class") != KIND:
-            raise FormatError(f"{path}: is no checkpoint.")
+            raise FormatError(f"{shown(path)}: is no checkpoint.")
         try:
             state = model_file._decode(json.loads(header["document"])["state"], arrays)
         except (KeyError, TypeError, ValueError, RecursionError):
-            raise FormatError(f"{path}: is no checkpoint.") from None
+            raise FormatError(f"{shown(path)}: is no checkpoint.") from None
         if not isinstance(state, dict) or not {"step", "settings"} <= set(state):
-            raise FormatError(f"{path}: is no checkpoint.")
+            raise FormatError(f"{shown(path)}: is no checkpoint.")
         return state
 
     def _refuse_another_run(self, path: Path, settings: dict[str, Any]) -> None:
@@ -145,8 +156,8 @@ class Checkpoints:
             if was != now:
                 seen = "" if name == "data" else f" ({was!r} there, {now!r} now)"
                 raise ModelError(
-                    f"{path}: is of another run: other {name}{seen}. Train with the same {name}, "
-                    "or name another folder."
+                    f"{shown(path)}: is of another run: other {name}{seen}. Train with the same "
+                    f"{name}, or name another folder."
                 )
 
 

@@ -34,7 +34,7 @@ from ancestral._cli_draws import draw_collage, give_graphs, give_rows
 from ancestral._cli_facts import facts_of, learnt, left_out_of, scores_of
 from ancestral._cli_fit import CONTEXT, fit
 from ancestral._cli_places import check_places, force_option
-from ancestral._cli_terminal import console, print_json, show
+from ancestral._cli_terminal import console, print_json, say, show
 from ancestral.errors import DataError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
@@ -120,9 +120,9 @@ def report(
         return
     for name, source in numbers["sources"].items():
         where = "built-in" if source["built_in"] else source["origin"]
-        click.echo(f"{name}: {where} ({source['sentence']})", err=True)
+        say(f"{name}: {where} ({source['sentence']})", err=True)
     for name in ("report.pdf", "report.html", "report.json", "submission.zip"):
-        click.echo(written / name)
+        say(written / name)
 
 
 def _rooms(folder: Path | None, models: Path) -> dict[str, str]:
@@ -332,7 +332,7 @@ def bench_debd(sources: tuple[str, ...], *, as_json: bool) -> None:
     from ancestral.bench import bench_debd as scored
     from ancestral.bench import print_results
 
-    results = scored(sources, tell=lambda line: click.echo(line, err=True))
+    results = scored(sources, tell=lambda line: say(line, err=True))
     if as_json:
         print_json([result.as_dict() for result in results])
     else:
@@ -375,11 +375,11 @@ def studio(
     if export is not None:
         from ancestral.studio.bundle import export_page
 
-        click.echo(export_page(shelf, export))
+        say(export_page(shelf, export))
         return
     from ancestral.studio.server import run
 
-    run(shelf, host=host, port=port, open_browser=browser, say=click.echo)
+    run(shelf, host=host, port=port, open_browser=browser, say=say)
 
 
 # ---- the way in -------------------------------------------------------------------------------

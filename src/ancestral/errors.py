@@ -6,9 +6,17 @@ the few subclasses that callers elsewhere catch by another type are that type as
 
 from __future__ import annotations
 
+from ancestral._printable import printable
+
 
 class AncestralError(ValueError):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Names that a message takes from a file are shown with their control characters spelt out.
+    """
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*map(printable, message))
 
 
 class FormatError(AncestralError):
@@ -41,3 +49,6 @@ class MissingExtraError(AncestralError, ImportError):
 
 class AncestralWarning(UserWarning):
     """The result is right, but something about the data deserves a look."""
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*map(printable, message))

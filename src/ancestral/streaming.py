@@ -12,19 +12,19 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._files import as_path, open_regular, shown
 from ancestral._model import WIDTHS
 from ancestral._tables import unlike_names
 from ancestral._threads import summed
 from ancestral._validation import check_integer, within_memory
 from ancestral.base import ConditionalDensity, FromStatistics, unchanged_by_errors
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
-from ancestral.io.npy import read_header
+from ancestral.io.npy import read_header, rows_at
 
 CHUNK_BYTES = 32 << 20
 PART = "part"  # which part a sum of statistics begins with
@@ -139,15 +139,14 @@ class NpyTable:
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> NpyTable:
         """Read a file's header and check it against the file's size."""
-        name = Path(path)
-        if not name.is_file():
-            raise FormatError(f"{name}: no such file. Name a .npy file of rows.")
-        try:
-            with open(name, "rb") as file:
-                dtype, fortran, shape = read_header(file.read, str(name))
+        name = shown(as_path(path))
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                dtype, fortran, shape = read_header(file.read, name)
                 offset = file.tell()
-        except OSError as error:
-            raise FormatError(f"{name}: cannot be read ({error.strerror}).") from None
+            except OSError as error:
+                raise FormatError(f"{name}: cannot be read ({error.strerror}).") from None
         fortran = fortran and len(shape) > 1
         if len(shape) not in (1, 2) or fortran:
             mend = "numpy.ascontiguousarray(X)" if fortran else "one row of numbers per sample"
@@ -155,13 +154,14 @@ class NpyTable:
                 f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
                 f"1-D or 2-D, C-ordered array of numbers are wanted. Save {mend}."
             )
+        if 0 in shape[1:]:
+            raise FormatError(f"{name}: holds shape {shape}: rows without columns are no data.")
         promised = offset + math.prod(shape) * dtype.itemsize
-        if name.stat().st_size < promised:
+        if size < promised:
             raise FormatError(
-                f"{name}: its header promises {promised} bytes, the file has "
-                f"{name.stat().st_size}: copy it again."
+                f"{name}: its header promises {promised} bytes, the file has {size}: copy it again."
             )
-        return cls(str(name), dtype.str, shape[0], shape[1:], offset)
+        return cls(os.fspath(path), dtype.str, shape[0], shape[1:], offset)
 
     @property
     def default_rows(self) -> int:
@@ -176,9 +176,8 @@ class NpyTable:
         """Return rows start to stop."""
         count = (stop - start) * math.prod(self.width)
         offset = self.offset + start * self._row_bytes
-        flat = np.fromfile(self.path, dtype=np.dtype(self.dtype), count=count, offset=offset)
-        if flat.size != count:
-            raise FormatError(f"{self.path}: ended while being read; was it changed?")
+        with open_regular(self.path) as file:
+            flat = rows_at(file, shown(self.path), offset, np.dtype(self.dtype), count)
         return flat.reshape(stop - start, *self.width)
 
 
@@ -302,19 +301,25 @@ def _is_tuple_of_collections(model: Any, source: Any) -> bool:
 
 def _blocks(collection: Any) -> list[Any]:
     """Return the delayed parts of a Dask array, whole rows in each, or of a dataframe."""
-    if not hasattr(collection, "to_dask_array"):
-        if not hasattr(collection, "rechunk"):
-            raise DataError(
-                f"source is a Dask {type(collection).__name__}, whose parts are no tables: give a "
-                "Dask array or dataframe."
-            )
-        if collection.ndim > 1:
-            collection = collection.rechunk({1: -1})
+    _refuse_items(collection)
+    if not hasattr(collection, "to_dask_array") and collection.ndim > 1:
+        collection = collection.rechunk({1: -1})
     return list(np.ravel(collection.to_delayed()))
+
+
+def _refuse_items(collection: Any) -> None:
+    """Raise DataError for a Dask collection that has no rows, such as a Bag."""
+    if not hasattr(collection, "to_dask_array") and not hasattr(collection, "shape"):
+        raise DataError(
+            f"a Dask {type(collection).__name__} holds items, not rows of numbers. Give a Dask "
+            "array or dataframe, as bag.to_dataframe() makes one, or a list of delayed chunks."
+        )
 
 
 def _blocks_together(collections: tuple[Any, ...]) -> list[Any]:
     """Return tuples of the delayed parts of Dask collections whose rows belong together."""
+    for collection in collections:
+        _refuse_items(collection)
     X, arrays = collections[0], not any(hasattr(part, "to_dask_array") for part in collections)
     if arrays and all(part.shape[0] == X.shape[0] for part in collections):  # and known
         collections = tuple(part.rechunk({0: X.chunks[0]}) for part in collections)

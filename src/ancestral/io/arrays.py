@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._files import is_folder
 from ancestral._validation import SMALLER_FILE, refuse_non_finite, within_memory
 from ancestral.errors import DataError, FormatError
 from ancestral.io.files import PathLike, Source, shown
-from ancestral.io.images import is_folder, read_images
+from ancestral.io.images import read_images
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive, read_npy
 from ancestral.io.parquet import read_parquet

@@ -68,6 +68,8 @@ def count_cells(shape: Any, name: str) -> int:
     good = isinstance(shape, tuple) and len(shape) <= 32
     if not good or any(type(n) is not int or not 0 <= n < 1 << 62 for n in shape):
         raise FormatError(f"{name}: impossible shape {str(shape)[:60]}: the header is damaged.")
+    if math.prod(n for n in shape if n) >= 1 << 50:  # numpy makes no such array, not even empty
+        raise FormatError(f"{name}: impossible shape {str(shape)[:60]}: no file holds so much.")
     return math.prod(shape)
 
 

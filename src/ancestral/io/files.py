@@ -52,8 +52,8 @@ class Source:
         self.size = os.fstat(self._file.fileno()).st_size
         self.max_bytes = max_bytes
         self.limit = max(max_bytes, self.size)  # what does not expand is not capped
-        self.gzipped = self._file.read(2) == b"\x1f\x8b"
         try:
+            self.gzipped = self._read(2) == b"\x1f\x8b"
             self.rewind()
             self._look_inside()
         except BaseException:  # a warning may have been made an error
@@ -186,11 +186,18 @@ class Source:
 
     def _pull(self) -> bytes:
         """Return the next expanded bytes; none at a proper end."""
-        piece = self._inflate() if self.gzipped else self._file.read(_PIECE)
+        piece = self._inflate() if self.gzipped else self._read(_PIECE)
         self._pulled += len(piece)
         if self._pulled > self.limit:
             self._refuse_size(f"expands to at least {as_size(self._pulled)}")
         return piece
+
+    def _read(self, n: int) -> bytes:
+        """Return some bytes of the raw file, n at most."""
+        try:
+            return self._file.read(n)
+        except OSError as error:
+            raise FormatError(f"{self.name}: cannot be read ({error.strerror}).") from None
 
     def _refuse_size(self, what: str) -> None:
         raise FormatError(
@@ -203,7 +210,7 @@ class Source:
         while True:
             if self._inflater.eof and not self._next_member():
                 return b""
-            data = self._tail or self._file.read(_STEP)
+            data = self._tail or self._read(_STEP)
             if not data:
                 raise FormatError(
                     f"{self.name}: gzip ends early, after {as_size(self.size)}: "
@@ -223,12 +230,12 @@ class Source:
         """Start the next gzip member, if one follows the padding allowed after the last."""
         rest = self._inflater.unused_data
         while rest.strip(b"\0") == b"":
-            rest = self._file.read(_STEP)
+            rest = self._read(_STEP)
             if not rest:
                 return False
         rest = rest.lstrip(b"\0")
         if len(rest) < 2:
-            rest += self._file.read(_STEP)
+            rest += self._read(_STEP)
         if not rest.startswith(b"\x1f\x8b"):
             raise FormatError(f"{self.name}: other data follow the gzip's end; copy it again.")
         self._inflater, self._tail = _zlib.decompressobj(wbits=31), rest

@@ -1,21 +1,28 @@
-"""A folder of grey pictures as one array: PNG or JPEG files of one size, through Pillow.
+"""A folder of grey pictures as one array: PNG or JPEG files of one size and depth, through Pillow.
 
-Only what belongs to a set of pictures is taken: no colour, no transparency, no animation, and
-nothing resized, rotated or converted. Sizes are read from the headers and capped before a single
-pixel is decoded; the checksums of a PNG are verified, which Pillow by itself does not.
+Only what belongs to a set of pictures is taken: no colour, no palette, no transparency, no
+animation, and nothing resized, rotated or converted. Sizes are read from the headers and capped
+before a single pixel is decoded. The files are checked here, because Pillow fills what is missing
+with zeros: a PNG's checksums, and that its data are as many bytes as its rows; a JPEG's markers to
+its end. Damage inside a JPEG's coded data changes pixels, and nothing in the file tells of it.
 """
 
 from __future__ import annotations
 
-import os
-import stat
+import io
+import re
+import threading
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._files import as_path, entries_of, is_folder
 from ancestral.errors import AncestralError, DataError, FormatError, MissingExtraError
 from ancestral.io.files import PathLike, Source, as_size, shown
 from ancestral.io.kinds import recognise
@@ -23,9 +30,14 @@ from ancestral.io.npy import natural_order
 
 _MAX_FILES = 100_000
 _KINDS = ("png", "jpeg")
-# Pillow's name of a picture's kind -> the dtype of its grey values.
-_GREY = {"L": np.uint8, "1": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.uint16}
+# Pillow's names of grey pictures. It stretches 2 and 4 bits to 8.
+_GREY = ("L", "1", "I;16", "I;16B", "I")
+_STRETCHED = {2: 85, 4: 17}
 _LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+          (0, 1, 1, 2))  # fmt: skip
+_PIECE = 1 << 18
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class _Form(NamedTuple):
@@ -33,18 +45,14 @@ class _Form(NamedTuple):
 
     height: int
     width: int
-    mode: str
+    bits: int
 
     def __str__(self) -> str:
-        return f"{self.height} x {self.width}, {self.mode}"
+        return f"{self.height} x {self.width}, {self.bits} bit{'s' * (self.bits > 1)}"
 
-
-def is_folder(path: PathLike) -> bool:
-    """Tell whether a path names a folder that is there; anything odd is none."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (OSError, ValueError, TypeError):
-        return False
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.uint16 if self.bits > 8 else np.uint8)
 
 
 def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
@@ -55,12 +63,13 @@ def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
     path : str or path-like
         A folder of PNG or JPEG files and nothing else; hidden files are passed over.
     max_bytes : int
-        Refuse pictures that take more once decoded, in bytes.
+        Refuse pictures that take more once decoded, and files that are larger, in bytes.
 
     Returns
     -------
     ndarray of shape (n_images, height, width)
-        uint8 (uint16 where the pictures have 16 bits), as stored: 0 is black.
+        uint8 (uint16 where the pictures have 16 bits), as stored: 0 is black, and white is
+        2^bits - 1.
 
     Raises
     ------
@@ -71,40 +80,41 @@ def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
     MissingExtraError
         Without Pillow.
     """
-    name = shown(path)
+    name = shown(as_path(path))
     files = _files(Path(path), name)
     image = _pillow(name)
-    form = _read_form(image, files[0], max_bytes)
-    dtype = np.dtype(_GREY[form.mode])
-    expanded = len(files) * form.height * form.width * dtype.itemsize
+    for k, file in enumerate(files):
+        with Source(file, max_bytes=max_bytes) as source:
+            content, form = _checked_content(source)
+            if k == 0:
+                stack, first = _room(name, len(files), form, max_bytes), form
+            if form != first:
+                raise DataError(
+                    f"{source.name}: is {form}, but {shown(files[0].name)} is {first}: "
+                    "give every picture one size and depth."
+                )
+            stack[k] = _decoded(image, content, form, source.name)
+    return stack
+
+
+def _room(name: str, n: int, form: _Form, max_bytes: int) -> NDArray:
+    """Return the array that the pictures will fill, unless it is too large."""
+    expanded = n * form.height * form.width * form.dtype.itemsize
     if expanded > max_bytes:
         raise FormatError(
-            f"{name}: {len(files)} pictures of {form} expand to {as_size(expanded)} > max_bytes "
+            f"{name}: {n} pictures of {form} expand to {as_size(expanded)} > max_bytes "
             f"{as_size(max_bytes)}; pass max_bytes= if you trust them."
         )
-    stack = np.empty((len(files), form.height, form.width), dtype)
-    for k, file in enumerate(files):
-        other = form if k == 0 else _read_form(image, file, max_bytes)
-        if other != form:
-            raise DataError(
-                f"{shown(file)}: is {other}, but {shown(files[0].name)} is {form}: "
-                "give every picture one size and depth."
-            )
-        stack[k] = _decode(image, file, max_bytes)
-    return stack
+    return np.empty((n, form.height, form.width), form.dtype)
 
 
 def _files(folder: Path, name: str) -> list[Path]:
     """Return the pictures' paths, sorted so that 2 stands before 10."""
     found = []
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        raise FormatError(f"{name}: cannot be listed ({error.strerror}).") from None
-    for entry in entries:
+    for entry in entries_of(folder):
         if entry.name.startswith(".") or entry.name.lower() in _LEFT_BY_SYSTEMS:
             continue
-        if entry.is_dir():
+        if is_folder(entry):
             raise FormatError(
                 f"{name}: holds the folder {shown(entry.name)!r}; give a folder of pictures only."
             )
@@ -127,59 +137,227 @@ def _pillow(name: str) -> Any:
     return Image
 
 
-def _read_form(image: Any, path: Path, max_bytes: int) -> _Form:
-    """Return size and kind of a picture from its header; verify the checksums of a PNG."""
-    with Source(path, max_bytes=max_bytes) as source:
-        picture = _open(image, source)
-        form = _Form(picture.height, picture.width, picture.mode)
-        if form.mode not in _GREY:
-            raise DataError(
-                f"{source.name}: is in colour or transparent ({form.mode}): convert to grey, "
-                "picture.convert('L') in Pillow."
-            )
-        if getattr(picture, "n_frames", 1) != 1:
-            raise DataError(f"{source.name}: is animated: save one frame.")
-        if form.height * form.width * 2 > max_bytes:
-            raise FormatError(
-                f"{source.name}: a picture of {form} > max_bytes {as_size(max_bytes)}; "
-                "pass max_bytes= if you trust it."
-            )
-        _as_format_errors(picture.verify, source.name)
-    return form
-
-
-def _decode(image: Any, path: Path, max_bytes: int) -> NDArray:
-    """Return the pixels of a picture whose header has been checked."""
-    with Source(path, max_bytes=max_bytes) as source:
-        picture = _open(image, source)
-        _as_format_errors(picture.load, source.name)
-        return np.asarray(picture)
-
-
-def _open(image: Any, source: Source) -> Any:
-    """Return the picture of a source, nothing of it decoded yet."""
+def _checked_content(source: Source) -> tuple[bytes, _Form]:
+    """Return a picture's file and what its header says of it, once the whole file is checked."""
     if source.gzipped:
         raise FormatError(f"{source.name}: a gzipped picture: gunzip it first.")
     kind = recognise(source, _KINDS)
-    source.file.seek(0)
-
-    def read() -> Any:
-        try:
-            return image.open(source.file, formats=(kind.upper(),))
-        except image.DecompressionBombError as error:
-            raise FormatError(f"{source.name}: is too large. {error}") from None
-
-    return _as_format_errors(read, source.name)
-
-
-def _as_format_errors(act: Any, name: str) -> Any:
-    """Return what a step of Pillow's gives; whatever it raises is a damaged picture."""
+    if source.size > source.max_bytes:
+        raise FormatError(
+            f"{source.name}: is too large, a picture of {as_size(source.size)} > max_bytes "
+            f"{as_size(source.max_bytes)}; pass max_bytes= if you trust it."
+        )
+    content = source.read_all()
     try:
-        with warnings.catch_warnings():  # of large pictures: max_bytes is asked instead
-            warnings.simplefilter("ignore")
-            return act()
-    except AncestralError:
+        form = (_check_png if kind == "png" else _check_jpeg)(content, source)
+    except (_DamageError, IndexError) as error:
+        why = str(error) if isinstance(error, _DamageError) else "it ends early"
+        raise _damaged(source.name, why) from None
+    return content, form
+
+
+class _DamageError(Exception):
+    """What is wrong with a picture's file."""
+
+
+def _damaged(name: str, why: str) -> FormatError:
+    return FormatError(f"{name}: damaged picture ({why}); copy it again.")
+
+
+def _check_form(form: _Form, source: Source) -> _Form:
+    """Refuse a size that is none, or whose pixels take too much memory."""
+    if not (form.height and form.width):
+        raise _DamageError(f"its size is {form.height} x {form.width}")
+    if form.height * form.width * 2 > source.max_bytes:
+        raise FormatError(
+            f"{source.name}: is too large, a picture of {form} > max_bytes "
+            f"{as_size(source.max_bytes)}; pass max_bytes= if you trust it."
+        )
+    return form
+
+
+# ---- PNG --------------------------------------------------------------------------------------
+
+
+def _check_png(content: bytes, source: Source) -> _Form:
+    """Check a grey PNG: every checksum, its end, and that all its rows are there."""
+    form, interlaced, data = None, False, []
+    for name, chunk in _chunks(content):
+        if (form is None) != (name == b"IHDR") or (name == b"IHDR" and len(chunk) != 13):
+            raise _DamageError("it does not begin with one header")
+        if name == b"IHDR":
+            width, height = (int.from_bytes(chunk[k : k + 4], "big") for k in (0, 4))
+            form, interlaced = _Form(height, width, chunk[8]), bool(chunk[12])
+            if chunk[9]:
+                _refuse_colour(source.name, {2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}.get(chunk[9]))
+        elif name == b"tRNS":
+            _refuse_colour(source.name, "a transparent grey")
+        elif name == b"acTL":
+            raise DataError(f"{source.name}: is animated: save one frame.")
+        elif name == b"IDAT":
+            data.append(chunk)
+    form = _check_form(form, source)  # type: ignore[arg-type]  # _chunks gives one or raises
+    if form.bits not in (1, 2, 4, 8, 16):
+        raise _DamageError(f"it has {form.bits} bits for a pixel")
+    _check_rows(data, form, interlaced=interlaced)
+    return form
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Pass the chunks of a PNG, the last of them IEND, at whose end the file ends."""
+    view, at, name = memoryview(content), 8, b""
+    if content[:8] != b"\x89PNG\r\n\x1a\n":
+        raise _DamageError("its first bytes were changed, as by a transfer as text")
+    while name != b"IEND":
+        size, name = int.from_bytes(view[at : at + 4], "big"), bytes(view[at + 4 : at + 8])
+        stop = at + 12 + size
+        if stop > len(content):
+            raise _DamageError(f"cut short after {as_size(len(content))}")
+        if zlib.crc32(view[at + 4 : stop - 4]) != int.from_bytes(view[stop - 4 : stop], "big"):
+            raise _DamageError(f"the checksum at byte {stop - 4} is wrong")
+        yield name, view[at + 8 : stop - 4]
+        at = stop
+    if at != len(content):
+        raise _DamageError(f"more bytes follow after its end, at byte {at}")
+
+
+def _check_rows(data: list[memoryview], form: _Form, *, interlaced: bool) -> None:
+    """Check that the compressed data end properly, after as many bytes as the rows take."""
+    wanted = 0
+    for x, y, dx, dy in _ADAM7 if interlaced else ((0, 0, 1, 1),):
+        width, height = -(-(form.width - x) // dx), -(-(form.height - y) // dy)
+        if width > 0 and height > 0:
+            wanted += height * (1 + (width * form.bits + 7) // 8)
+    inflater, found = zlib.decompressobj(), 0
+    try:
+        for chunk in data:
+            rest: Any = chunk
+            while rest is not None and not inflater.eof and found <= wanted:
+                piece = inflater.decompress(rest, _PIECE)
+                found += len(piece)
+                rest = inflater.unconsumed_tail
+                if not rest and len(piece) < _PIECE:  # a full piece may have more behind it
+                    rest = None
+    except zlib.error as error:
+        raise _DamageError(f"its data do not expand: {error}") from None
+    if found != wanted:
+        rows = found * form.height // wanted
+        few = f"its data end after row {rows} of {form.height}"
+        raise _DamageError(few if found < wanted else "its data hold more than its rows")
+    if not inflater.eof:
+        raise _DamageError("its data have no end")
+
+
+def _refuse_colour(name: str, mode: str | None) -> None:
+    raise DataError(
+        f"{name}: is in colour or transparent ({mode}): convert to grey, "
+        "picture.convert('L') in Pillow."
+    )
+
+
+# ---- JPEG -------------------------------------------------------------------------------------
+
+# In coded data, ff is followed by 0 or by the number of a restart; ff may be repeated.
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_RESTARTS = range(0xD0, 0xD8)
+_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive: what decoders agree on
+
+
+def _check_jpeg(content: bytes, source: Source) -> _Form:
+    """Check a grey JPEG: every marker to the last, the number of restarts, one size."""
+    form, interval, scans, at = None, 0, 0, 2
+    while True:
+        marker, at = _marker(content, at)
+        if marker == 0xD9:
+            break
+        size = int.from_bytes(content[at : at + 2], "big")
+        body = content[at + 2 : at + size]
+        at += size
+        if size < 2 or at > len(content):
+            raise _DamageError(f"cut short after {as_size(len(content))}")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if form is not None or marker not in _FRAMES or len(body) < 6:
+                raise _DamageError(f"of a kind that is not read, ff{marker:02x}")
+            if body[5] != 1:
+                _refuse_colour(source.name, {3: "RGB", 4: "CMYK"}.get(body[5]))
+            height, width = (int.from_bytes(body[k : k + 2], "big") for k in (1, 3))
+            form = _check_form(_Form(height, width, body[0]), source)
+            if form.bits != 8:
+                raise DataError(f"{source.name}: has {form.bits} bits for a pixel: save a PNG.")
+        elif marker == 0xDD:
+            interval = int.from_bytes(body[:2], "big")
+        elif marker == 0xDA:
+            if form is None:
+                raise _DamageError("its data stand before its header")
+            at = _check_scan(content, at, form, interval)
+            scans += 1
+    if not scans:
+        raise _DamageError("it holds no picture")
+    if content[at:].strip(b"\0"):  # some programs fill the last block
+        raise _DamageError(f"more bytes follow after its end, at byte {at}")
+    return form  # type: ignore[return-value]  # a scan follows a frame
+
+
+def _marker(content: bytes, at: int) -> tuple[int, int]:
+    """Return the marker that stands at a place, and where it ends."""
+    found = _MARKER.match(content, at)
+    if found is None:
+        cut = at >= len(content.rstrip(b"\xff"))
+        raise _DamageError("it ends early" if cut else f"no marker at byte {at}")
+    return found[1][0], found.end()
+
+
+def _check_scan(content: bytes, at: int, form: _Form, interval: int) -> int:
+    """Check that a scan's restarts are counted through; return where the next marker begins."""
+    blocks, restarts, start = -(-form.height // 8) * -(-form.width // 8), 0, at
+    while True:
+        found = _MARKER.search(content, at)
+        if found is None:
+            raise _DamageError("its data have no end: it is cut short")
+        if found[1][0] not in _RESTARTS:
+            break
+        if found[1][0] != _RESTARTS[restarts % 8]:
+            raise _DamageError(f"a piece is missing before byte {found.start()}")
+        restarts, at = restarts + 1, found.end()
+    if restarts != ((blocks - 1) // interval if interval else 0):
+        raise _DamageError("pieces of its data are missing")
+    if found.start() == start:
+        raise _DamageError("its data are empty")
+    return found.start()
+
+
+# ---- decoding ---------------------------------------------------------------------------------
+
+
+def _decoded(image: Any, content: bytes, form: _Form, name: str) -> NDArray:
+    """Return the pixels of a picture whose file has been checked, as they are stored."""
+    try:
+        with _strictly(), image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+            if picture.mode not in _GREY:
+                _refuse_colour(name, picture.mode)
+            if (picture.height, picture.width) != (form.height, form.width):
+                raise _DamageError(f"it decodes to {picture.height} x {picture.width}")
+            picture.load()
+            pixels = np.asarray(picture)
+    except (AncestralError, MemoryError):
         raise
     except Exception as error:  # its decoders raise a dozen types, SyntaxError among them
         why = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise FormatError(f"{name}: damaged picture ({why}); copy it again.") from None
+        raise _damaged(name, why) from None
+    return pixels // _STRETCHED[form.bits] if form.bits in _STRETCHED else pixels
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Let Pillow take nothing that it warns of, whatever the program has told it to tolerate."""
+    from PIL import Image, ImageFile
+
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
+        # of large pictures, max_bytes was asked
+        ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, None
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = before

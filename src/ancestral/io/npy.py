@@ -35,9 +35,14 @@ class Header(NamedTuple):
     shape: tuple[int, ...]
 
     @property
+    def n_cells(self) -> int:
+        """Numbers that must follow."""
+        return count_cells(self.shape, "")
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of data that must follow."""
-        return count_cells(self.shape, "") * self.dtype.itemsize
+        return self.n_cells * self.dtype.itemsize
 
 
 def read_header(
@@ -105,14 +110,25 @@ def read_npy(source: Source) -> NDArray:
         there = source.size - source.position
         if there != header.n_bytes:
             _refuse_size(source.name, header, there)
-        source.file.seek(source.position)
-        flat = np.fromfile(source.file, header.dtype, count_cells(header.shape, source.name))
+        flat = rows_at(source.file, source.name, source.position, header.dtype, header.n_cells)
     else:
         source.claim(header.n_bytes)
         flat = np.empty(count_cells(header.shape, source.name), header.dtype)
         source.readinto(flat.view(np.uint8).data)
         source.finish()
     return to_native(flat.reshape(header.shape, order="F" if header.fortran else "C"))
+
+
+def rows_at(file: IO[bytes], name: str, at: int, dtype: np.dtype, count: int) -> NDArray:
+    """Return so many numbers from a place in an unbuffered file."""
+    try:
+        file.seek(at)
+        flat = np.fromfile(file, dtype, count)
+    except OSError as error:
+        raise FormatError(f"{name}: cannot be read ({error.strerror or error}).") from None
+    if flat.size != count:
+        raise FormatError(f"{name}: ended while being read; was it changed?")
+    return flat
 
 
 class Archive:

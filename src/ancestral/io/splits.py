@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._files import as_path, entries_of, is_folder, open_regular
 from ancestral.errors import DataError, FormatError
 from ancestral.io.arrays import read_array
 
@@ -104,8 +105,8 @@ def _where_looked() -> str:
 
 def _named_or_path(source: str | Path) -> list[dict[str, Path]]:
     """Return the sets of a path, or the one set of that name."""
-    path = Path(source)
-    is_path = path.exists() or path.name != str(source) or path.suffix in (".npz", ".data")
+    path = as_path(source)
+    is_path = os.path.lexists(path) or path.name != str(source) or path.suffix in (".npz", ".data")
     if is_path:
         return find_sets(path)
     known: list[str] = []
@@ -133,7 +134,7 @@ def _sets_in(place: Path) -> Iterator[dict[str, Path]]:
     """Yield the sets in a folder and one folder below, each name once."""
     seen = set()
     for path in sorted([*place.glob("*"), *place.glob("*/*")], key=lambda p: (len(p.parts), p)):
-        if path.is_file() and _names_a_set(path):
+        if os.path.isfile(path) and _names_a_set(path):
             for found in find_sets(path):
                 if name_of(found) not in seen:
                     seen.add(name_of(found))
@@ -153,9 +154,10 @@ def find_sets(source: str | Path) -> list[dict[str, Path]]:
     FormatError
         When it holds no set, or a set lacks a part.
     """
-    source = Path(source)
-    if source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.is_file())
+    source = as_path(source)
+    if is_folder(source):
+        entries_of(source)  # a closed one holds nothing that is seen
+        files = sorted(path for path in source.rglob("*") if os.path.isfile(path))
         found = [sets for path in files if _names_a_set(path) for sets in find_sets(path)]
         if not found:
             raise FormatError(
@@ -163,8 +165,7 @@ def find_sets(source: str | Path) -> list[dict[str, Path]]:
                 "test, or NAME.train.data, NAME.valid.data and NAME.test.data."
             )
         return [paths for i, paths in enumerate(found) if paths not in found[:i]]
-    if not source.exists():
-        raise FormatError(f"{source}: no such file or folder. Name a .npz file or a folder.")
+    open_regular(source).close()
     if source.suffix == ".npz":
         return [dict.fromkeys(PARTS, source)]
     stem = re.sub(r"\.(ts|train|valid|test)\.data$", "", source.name)
@@ -173,7 +174,7 @@ def find_sets(source: str | Path) -> list[dict[str, Path]]:
     paths = {}
     for part, spellings in TEXT_NAMES.items():
         candidates = [source.with_name(f"{stem}.{spelling}.data") for spelling in spellings]
-        there = [path for path in candidates if path.is_file()]
+        there = [path for path in candidates if os.path.isfile(path)]
         if not there:
             raise FormatError(f"{candidates[0]}: is missing; a set has train, valid and test.")
         paths[part] = there[0]
@@ -205,11 +206,14 @@ def published(paths: dict[str, Path]) -> Published | None:
     name, beside = name_of(paths), paths["train"].with_name("published.json")
     if name in HCLT:
         return Published("HCLT", HCLT[name], HCLT_SOURCE)
-    if not beside.is_file():
+    if not os.path.isfile(beside):
         return None
     try:
-        figures = json.loads(beside.read_text("utf-8"))
-    except ValueError as error:
+        with open_regular(beside) as file:
+            figures = json.loads(file.read())
+    except FormatError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{beside}: is no JSON ({error}). Mend it or move it away.") from None
     values = {
         method: of_sets[name]
@@ -256,7 +260,8 @@ def read_splits(paths: dict[str, Path]) -> Splits:
 
 def _read_zeros_and_ones(path: Path) -> NDArray:
     """Read the original text layout: one row a line, single digits, commas (or blanks) between."""
-    data = path.read_bytes()
+    with open_regular(path) as file:
+        data = file.read()
     if not data.strip():
         raise FormatError(f"{path}: file is empty ({len(data)} bytes).")
     rows = data.replace(b" ", b",").split()

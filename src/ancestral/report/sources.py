@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import AncestralError, DataError, FormatError
+from ancestral._files import as_path, entries_of
+from ancestral.errors import AncestralError, DataError
 from ancestral.io import Pairs, read_pairs
 
 TABLES = ("image_cpts.pkl.gz", "image_cpts.pkl", "*cpt*.pkl*", "*table*.pkl*")
@@ -85,7 +87,7 @@ def find_sources(folder: Path | None, *, target: str | None = None) -> Sources:
     DataError
         When it has none of the files that are looked for.
     """
-    files: dict[str, Path] = {} if folder is None else find_files(Path(folder))
+    files: dict[str, Path] = {} if folder is None else find_files(as_path(folder))
     if target is not None and "regression" not in files:
         raise DataError(f"target={target!r} needs a table with that column in the folder.")
     return Sources(**{kind: find_source(kind, files, target=target) for kind in KINDS})
@@ -128,15 +130,12 @@ def find_files(folder: Path) -> dict[str, Path]:
     DataError
         When it has none of the files that are looked for.
     """
-    if not folder.exists():
-        raise FormatError(f"{folder}: no such folder. Leave it out to use built-in data.")
-    if not folder.is_dir():
-        raise FormatError(f"{folder}: is a file; name the folder that holds it.")
+    entries_of(folder)  # a closed one holds nothing that is seen
     wanted = {"graphs": GRAPHS, "tables": TABLES, "faces": FACES, "regression": PAIRS}
     found: dict[str, Path] = {}
     for kind, patterns in wanted.items():
         matches = [p for pattern in patterns for p in sorted(folder.glob(pattern))]
-        fresh = [p for p in matches if p.is_file() and p not in found.values()]
+        fresh = [p for p in matches if os.path.isfile(p) and p not in found.values()]
         if fresh:
             found[kind] = fresh[0]
     if not found:

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ancestral._files import write_atomically
+from ancestral._files import check_destination, write_atomically
 from ancestral.errors import AncestralError
 from ancestral.studio import rooms as making
 from ancestral.studio.payload import to_json
@@ -53,7 +53,7 @@ def export_page(shelf: Shelf, path: Path) -> Path:
     SaveError
         When the disk refuses.
     """
-    path = Path(path)
+    path = check_destination(path)
     write_atomically(path, page_html(shelf).encode())
     return path
 

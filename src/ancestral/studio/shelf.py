@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ancestral
-from ancestral.errors import AncestralError, DataError, FormatError
+from ancestral._files import as_path, entries_of, is_folder, open_regular
+from ancestral.errors import AncestralError, DataError
 from ancestral.report.sources import (
     FACES,
     GRAPHS,
@@ -69,16 +70,16 @@ class Shelf:
             For a path that is not there, a damaged file, or a folder without any of these.
         """
         shelf = cls()
-        for path in map(Path, paths):
-            if path.is_dir():
+        for path in map(as_path, paths):
+            if is_folder(path):
                 shelf._add_folder(path)
-            elif not path.exists():
-                raise FormatError(f"{path}: no such file or folder.")
             else:
+                open_regular(path).close()
                 shelf.add_file(path, path.name)
         return shelf
 
     def _add_folder(self, folder: Path) -> None:
+        entries_of(folder)  # a closed one holds nothing that is seen
         models = sorted([*folder.glob("*.model"), *folder.glob("models/*.model")], key=_natural)
         for path in models:
             self.add_model(path, path.stem)
