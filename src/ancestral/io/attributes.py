@@ -23,7 +23,7 @@ from ancestral._containers import EXACT
 from ancestral._missing import is_missing, is_missing_text
 from ancestral._validation import warn
 from ancestral.errors import DataError
-from ancestral.io.numbers import is_rounded, number_in
+from ancestral.io.numbers import is_infinite, is_rounded, number_in
 
 Nodes = Mapping[Any, Mapping[str, Any]]
 Categorical = Sequence[str] | Mapping[str, Sequence[Any]]
@@ -172,6 +172,8 @@ def _number(value: Any) -> float:
     """Return a number, or the one that a text spells; ValueError for any other text."""
     if not isinstance(value, str | bytes):
         return float(value)
+    if isinstance(value, str) and is_infinite(value):
+        return math.inf  # refused by its name
     number = number_in(value) if isinstance(value, str) else None
     if number is None:
         raise ValueError(value)
@@ -180,16 +182,17 @@ def _number(value: Any) -> float:
 
 def _refuse_rounded(value: Any, node: Any, key: str, name: str) -> None:
     """Raise DataError for a whole number that float64 rounds, or may have rounded."""
+    whole: Any = value
     if isinstance(value, str):
-        rounded = is_rounded(value)
-    elif isinstance(value, Real | Decimal) and math.isfinite(value) and value == int(value):
-        size = abs(int(value))
+        rounded, whole = is_rounded(value), value.strip()[:40]
+    elif isinstance(value, Real | Decimal) and math.isfinite(value) and value == int(whole):
+        whole = int(whole)
+        size = abs(whole)
         # A larger float is a size, not a count or an id.
         rounded = size > EXACT and not (isinstance(value, float | np.floating) and size >= 1 << 63)
     else:
         return
     if rounded:
-        whole = value.strip()[:40] if isinstance(value, str) else int(value)
         raise DataError(
             f"{name}: node {node!r} has {key!r} = {whole}, which float64 rounds: whole numbers are "
             f"exact up to 2^53. Leave it out with attributes=[...], or take it as a group of text "

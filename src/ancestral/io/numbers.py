@@ -25,6 +25,11 @@ def number_in(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
+def is_infinite(text: str) -> bool:
+    """Tell whether a text spells infinity."""
+    return text.strip().lower().lstrip("+-") in ("inf", "infinity")
+
+
 def is_rounded(text: str) -> bool:
     """Tell whether a text spells a whole number beyond 2**53, where float64 rounds them.
 

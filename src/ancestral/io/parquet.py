@@ -112,7 +112,8 @@ def _without_index(fields: list[Any], metadata: Any, name: str) -> list[Any]:
             f"{name}: left out {', '.join(map(repr, left))}, the index of the pandas frame that "
             "was saved. To take it as a column, save frame.reset_index()."
         )
-    return [field for field in fields if field.name not in left]
+    index = set(left)
+    return [field for field in fields if field.name not in index]
 
 
 def _column(values: Any, column: str, name: str, *, missing: bool) -> NDArray:

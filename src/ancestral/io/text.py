@@ -25,7 +25,7 @@ from ancestral._missing import is_missing_text
 from ancestral._validation import warn
 from ancestral.errors import DataError, FormatError
 from ancestral.io.files import as_size
-from ancestral.io.numbers import is_rounded, number_in
+from ancestral.io.numbers import is_infinite, is_rounded, number_in
 
 _MAX_LINE = 4 << 20
 _BLOCK = 1 << 16  # cells that are parsed at a time
@@ -272,7 +272,7 @@ def _parse_slowly(
             )
         for column, cell in zip(names, cells):
             value = number_in(cell)
-            if value is None or (abs(value) > EXACT and (isinf(value) or is_rounded(cell))):
+            if value is None or (abs(value) >= EXACT and (isinf(value) or is_rounded(cell))):
                 value = _odd_cell(cell, f"{name}: line {line}, column {column!r}", missing=missing)
             values.append(value)
     return np.array(values, dtype=np.float64).reshape(-1, len(names))
@@ -280,13 +280,12 @@ def _parse_slowly(
 
 def _odd_cell(cell: str, place: str, *, missing: bool) -> float:
     """Return NaN for a missing cell; raise for any other that is no number as it stands."""
-    word = cell.strip().lower()
     if is_missing_text(cell):
         if missing:
             return float("nan")
-        seen = f"missing value {cell!r}" if word else "empty cell"
+        seen = f"missing value {cell!r}" if cell.strip() else "empty cell"
         raise DataError(f"{place}: {seen}; fill it, drop the row, or pass missing=True.")
-    if word.lstrip("+-") in ("inf", "infinity"):
+    if is_infinite(cell):
         raise DataError(f"{place}: {cell!r} is infinite and cannot be modelled: drop or clip it.")
     if number_in(cell) is None:
         comma = " (write 1000.5, without thousands marks)" if "," in cell else ""
