@@ -3,6 +3,8 @@
 PYTHON ?= python3
 DATA ?=
 OUT ?= report
+# The target's column of DATA's table, where its names do not tell.
+TARGET ?=
 # Tests run in so many processes, a file of tests in one of them.
 JOBS ?= 2
 BIN := .venv/bin
@@ -14,7 +16,7 @@ SPEC := pyproject.toml constraints.txt
 .PHONY: help report studio test trust fuzz coverage audit chromium lint bench clean
 
 help:
-	@echo "make report [DATA=dir] [OUT=dir]   fit every model and write the PDF and HTML (OUT, default ./report)"
+	@echo "make report [DATA=dir] [OUT=dir] [TARGET=column]   fit every model and write the PDF and HTML (OUT, default ./report)"
 	@echo "make studio [DATA=dir]             open every model in the browser, to move by hand"
 	@echo "make test                          ruff, mypy and pytest"
 	@echo "make trust                         the long versions of the tests of trust, and their figures"
@@ -25,7 +27,7 @@ help:
 	@echo "make clean                         remove .venv and caches"
 
 report: .venv/.installed
-	$(BIN)/ancestral report $(if $(DATA),"$(DATA)") -o "$(OUT)"
+	$(BIN)/ancestral report $(if $(DATA),"$(DATA)") $(if $(TARGET),--target "$(TARGET)") -o "$(OUT)"
 
 studio: .venv/.installed
 	$(BIN)/ancestral studio $(if $(DATA),"$(DATA)")

@@ -1,4 +1,4 @@
-"""Conditional probability tables: reading dense ones from a pickle, and drawing from them."""
+"""Tables: reading dense ones of probabilities, drawing from them, and numbers with gaps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ancestral import TabularAutoregressive, datasets, read_tables
+from ancestral.io import read_columns
 from benchmarks.timing import Row, Timer
 
 PIXELS = 22  # the first so many of each icon: dense tables of 67 MB
@@ -67,6 +68,7 @@ def rows(timer: Timer) -> Iterator[Row]:
             yield from alone(course, "the course's file, 537 MB dense", repeats=3)
         else:
             yield from alone(path, f"{megabytes:.3g} MB dense", repeats=1 if timer.tiny else 3)
+    yield from gaps(timer)
     rng = np.random.default_rng(0)
     yield timer.race(
         f"sample {draws:,} rows of {pixels} variables",
@@ -74,6 +76,25 @@ def rows(timer: Timer) -> Iterator[Row]:
         "a loop over images and pixels",
         lambda: one_by_one(dense, draws, rng),
     )
+
+
+def gaps(timer: Timer) -> Iterator[Row]:
+    """One empty cell must not cost a file its quick way."""
+    height = 50 if timer.tiny else 200_000
+    values = np.random.default_rng(0).normal(size=(height, 10))
+    lines = [",".join(map(repr, row)) for row in values.tolist()]
+    head = ",".join(f"c{j}" for j in range(10))
+    with tempfile.TemporaryDirectory() as folder:
+        clean, hole = Path(folder) / "clean.csv", Path(folder) / "hole.csv"
+        clean.write_text("\n".join([head, *lines]) + "\n")
+        lines[-1] = "," + lines[-1].split(",", 1)[1]
+        hole.write_text("\n".join([head, *lines]) + "\n")
+        yield timer.race(
+            f"read_columns, {height:,} lines of 10, one cell empty",
+            lambda: read_columns(hole, missing=True),
+            "the same without the gap",
+            lambda: read_columns(clean),
+        )
 
 
 def alone(path: Path, what: str, repeats: int) -> Iterator[Row]:

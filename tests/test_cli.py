@@ -275,6 +275,22 @@ def test_a_saved_line_knows_its_columns_and_its_target(run, prices, tmp_path):
     assert run("sample", model, "--inputs", path, "-n", 3)[0] == 2
 
 
+def test_a_target_is_asked_for_and_what_was_taken_is_said(run, prices, tmp_path):
+    _, path, model = prices
+    code, _, err = run("fit", "linear", path, "-o", model)
+    assert code == 1 and not model.exists()
+    assert "not clear: it has price, size, age" in err and "--target age" in err
+    code, out, err = run("fit", "linear", path, "--target", "age", "-o", model, "--json")
+    assert code == 0 and "target: age; inputs: price, size" in err
+    assert json.loads(out)["target"] == "age"
+
+
+def test_whole_numbers_of_an_array_are_not_rounded(run, tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[2**53 + 1, 1], [2, 3], [4, 4]]))
+    code, _, err = run("fit", "linear", tmp_path / "a.npy", "-o", tmp_path / "m")
+    assert code == 1 and "9007199254740993" in err
+
+
 def test_the_last_column_of_an_array_is_the_target(run, prices, tmp_path):
     table, _, model = prices
     np.save(tmp_path / "a.npy", table)

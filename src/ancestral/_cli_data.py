@@ -169,13 +169,14 @@ def _refuse_colours(array: NDArray, path: str) -> None:
 def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NDArray:
     """Return the model's own columns of a table, in the model's order."""
     wanted = [str(name) for name in wanted]
-    absent = [name for name in wanted if name not in names]
+    place = {name: k for k, name in enumerate(names)}
+    absent = [name for name in wanted if name not in place]
     if absent:
         raise DataError(
             f"{path}: has no column {', '.join(map(repr, absent[:5]))}, which the model was fitted "
             f"to; it has {', '.join(names[:20])}. Rename its columns, or take the right file."
         )
-    return table[:, [names.index(name) for name in wanted]]
+    return table[:, [place[name] for name in wanted]]
 
 
 def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = None) -> Any:
@@ -212,7 +213,8 @@ def _target(
     path: str, asked: str | None, learnt: str | None, names: list[str], inputs: list[str]
 ) -> str:
     """Return the target's column: the one asked for, the model's own, or the only one left."""
-    left = [name for name in names if name not in inputs]
+    taken = set(inputs)
+    left = [name for name in names if name not in taken]
     if asked is not None:
         if asked not in left:
             why = "an input of the model" if asked in inputs else "not in the file"
@@ -231,6 +233,7 @@ def _target(
 
 def _last_column(path: str, target: str | None, reading: Reading) -> Any:
     """Return the pairs of a file without names: its last column is the target."""
+    from ancestral._containers import Opened, as_floats
     from ancestral.io import Pairs
 
     if target is not None:
@@ -241,7 +244,8 @@ def _last_column(path: str, target: str | None, reading: Reading) -> Any:
             f"{path}: has shape {array.shape}; inputs and a target are wanted, (n, k + 1), the "
             "target in the last column."
         )
-    X, y = array[:, :-1].astype(float), array[:, -1].astype(float)
+    floats = as_floats(Opened(array, None, len(array)), path).astype(float)
+    X, y = floats[:, :-1], floats[:, -1].copy()
     return Pairs(X, y, [], "last column")
 
 

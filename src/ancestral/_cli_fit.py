@@ -71,9 +71,11 @@ def fit() -> None:
     """Fit a model to data by maximum likelihood and save it.
 
     DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
-    is a named column, or the last), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or
-    .graphml, or an edge list with --nodes (graph); or built-in: @icons, @faces, @classrooms,
-    @diabetes. `ancestral fit MODEL --help` lists the model's own parameters.
+    is the column named y or target, or the second of two; else name it with --target), tables in
+    .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list with --nodes (graph); or
+    built-in: @icons, @faces, @classrooms, @diabetes.
+
+    `ancestral fit MODEL --help` lists the model's own parameters.
 
     \b
     Example:
@@ -97,7 +99,8 @@ def _fit_command(short: str) -> click.Command:
     if is_conditional:
         options.append(
             click.Option(
-                ["--target"], help="The target's column. Default: y or target, else the last."
+                ["--target"],
+                help="The target's column. Default: y or target, or the second of two.",
             )
         )
     for names, settings in reading_parameters():
@@ -234,6 +237,9 @@ def _fitted(
     if hasattr(model, "predict"):
         pairs = pairs_of(data, target, reading)
         fit_to(model, pairs.X, pairs.y, **kept)
+        inputs = pairs.names or [f"column {j}" for j in range(model.n_features_in_)]
+        more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
+        click.echo(f"target: {pairs.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
         model.target_name_ = pairs.target  # goes into the file, and is looked for in others
         return model
     if name == "PPCA":

@@ -221,3 +221,25 @@ def test_graphml_of_a_drawing_program(tmp_path: Path) -> None:
     path.write_text(text.replace(">8<", ">NA<"))
     with pytest.warns(AncestralWarning), pytest.raises(DataError, match="node 'b' has no value"):
         read_graphs(path)
+
+
+@pytest.mark.parametrize("text", ["1_000", "\uff11\uff12", "9007199254740993.0"])
+def test_one_rule_for_numbers_as_text_in_tables_of_nodes(tmp_path, text):
+    (tmp_path / "n.csv").write_text(f"id,account\na,{text}\nb,5\n")
+    (tmp_path / "e.csv").write_text("a,b\n")
+    files = tmp_path / "e.csv", tmp_path / "n.csv"
+    with pytest.raises(DataError, match=r"a number is wanted|float64 rounds"):
+        read_edge_list(*files)
+    assert len(read_edge_list(*files, categorical=["account"]).feature_names) == 2
+
+
+def test_whole_numbers_of_npz_graphs_are_not_rounded(tmp_path):
+    big = np.array([2**53 + 1, 2**53 + 2])
+    edges = np.array([[0, 1]])
+    np.savez(tmp_path / "a.npz", account=big, edges=edges)
+    with pytest.raises(DataError, match="float64 rounds"):
+        read_graphs(tmp_path / "a.npz")
+    assert len(read_graphs(tmp_path / "a.npz", categorical=["account"])[0].feature_names) == 2
+    np.savez(tmp_path / "b.npz", features=big[:, None], edges=edges)
+    with pytest.raises(DataError, match="9007199254740993"):
+        read_graphs(tmp_path / "b.npz")

@@ -161,6 +161,18 @@ def test_a_csv_is_scored_as_rows_or_as_a_target(tmp_path):
     assert "“y” given the other columns" in found["source"] and not found["fitted_here"]
 
 
+def test_a_target_that_the_names_do_not_tell_is_the_models_own(tmp_path):
+    table = np.random.default_rng(0).normal(size=(30, 3)).round(6)
+    lines = "\n".join(",".join(map(str, row)) for row in table.tolist())
+    (tmp_path / "own.csv").write_text(f"price,b,c\n{lines}\n")
+    regression = ancestral.LinearGaussian().fit(table[:, 1:], table[:, 0])
+    regression.target_name_ = "price"
+    regression.save(tmp_path / "target.model")
+    found = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "compare")
+    expected = regression.log_density(table[:, 1:], table[:, 0])
+    np.testing.assert_array_equal(scores(found)["target"], expected)
+
+
 def test_a_table_without_models_is_split_and_fitted(tmp_path):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(50, 5))

@@ -14,7 +14,7 @@ from ancestral.io import read_array, read_columns, read_graphs, read_tables
 from tests.io import hostile_files as hostile
 from tests.io.hostile_files import edge, graphml, node
 from tests.trust.files import put, refuse
-from tests.trust.guard import accepted, limited
+from tests.trust.guard import accepted, limited, warned
 
 
 def test_a22_the_courses_own_tables(course: Path) -> None:
@@ -78,6 +78,32 @@ def test_a49_whole_numbers_are_never_rounded(tmp_path: Path) -> None:
     refuse(path, "'a' holds 9007199254740993 at row 0", readers=with_nulls, kind=DataError)
     write_parquet(path, a=pa.array([2**62 + 1, -(2**62)]), b=pa.array([1, 2]))
     assert accepted(lambda: read_array(path)).tolist() == [[2**62 + 1, 1], [-(2**62), 2]]
+
+
+@pytest.mark.parametrize("ids", [["a7", "b9", "c2"], [11, 12, 14]])
+def test_the_index_of_a_pandas_frame_is_left_out_and_named(tmp_path: Path, ids: list) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    frame = pandas.DataFrame({"age": [1.0, 2.0, 4.0], "spent": [3.0, 5.0, 4.0]})
+    frame.to_parquet(path)  # numbered rows, which are no column of the file
+    assert accepted(lambda: read_columns(path))[0] == ["age", "spent"]
+    for name, words in (("customer_id", "left out 'customer_id'"), (None, "'__index_level_0__'")):
+        frame.set_axis(pandas.Index(ids, name=name)).to_parquet(path)
+        says = ("the index of the pandas frame", r"reset_index\(\)")
+        got, values = warned(lambda: read_columns(path), words, *says)
+        assert got == ["age", "spent"]
+        np.testing.assert_array_equal(values, frame)
+    frame[[]].set_axis(pandas.Index(ids, name="id")).to_parquet(path)
+    refuse(path, "no columns besides 'id', the index", readers=read_columns, kind=DataError)
+
+
+@pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"index_columns": 3}', b"\xff", b"[" * 9_000])
+def test_metadata_that_pandas_never_wrote_hide_no_column(tmp_path: Path, metadata: bytes) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": [1, 2]}).replace_schema_metadata({b"pandas": metadata})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
+    assert accepted(lambda: read_columns(tmp_path / "a.parquet"))[0] == ["a"]
 
 
 def test_a50_false_and_cut_parquet(tmp_path: Path) -> None:
@@ -187,6 +213,10 @@ def test_a53_graphs_that_are_not_simple(tmp_path: Path, text: str, words: str) -
         (graphml(node("a") + '<node id="b"/>'), "node 'b' has no attribute 'x'"),
         (graphml(node("a") + node("b", "NaN")), "node 'b' has no value for 'x': drop or impute it"),
         (graphml(node("a") + node("b", "inf")), r"node 'b' has 'x' = \[inf\]: drop or impute it"),
+        (graphml(node("a") + node("b", "1_000")), "'x' = '1_000', a number is wanted"),
+        (graphml(node("a") + node("b", "１２")), "'x' = '１２', a number is wanted"),
+        (graphml(node("a") + node("b", "12345678901234567")), "which float64 rounds"),
+        (graphml(node("a") + node("b", "12345678901234567.0")), "which float64 rounds"),
         (graphml(node("a") + node("b", "tall")), "node 'b' has 'x' = 'tall', a number is wanted"),
         (graphml(node("a") + node("b", "")), "node 'b' has no value for 'x': drop or impute it"),
         (graphml(node("a") + node("a")), "node id 'a' is missing or used twice"),

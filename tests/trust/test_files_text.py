@@ -52,6 +52,8 @@ def test_a41_ragged_lines(tmp_path: Path, text: str, words: str) -> None:
         ("a\n0x10\n", "line 2, column 'a': '0x10' is text"),
         ("a\n١\n", "line 2, column 'a': '١' is text"),
         ("a\n1j\n", "line 2, column 'a': '1j' is text"),
+        ("a,b\n1,２\n", "line 2, column 'b': '２' is text"),
+        ('a,b\n"1_0",2\n', "line 2, column 'a': '1_0' is text"),
         ("a\nTrue\n", "line 2, column 'a': 'True' is text"),
     ],
 )
@@ -170,6 +172,9 @@ def test_a47_widths_are_never_guessed(tmp_path: Path) -> None:
         ("a\n1e400\n", "line 2, column 'a': '1e400' is too large for a float64: rescale"),
         ("a\n-1e400\n", "line 2, column 'a': '-1e400' is too large"),
         ('a\n"1,000"\n', r"line 2, column 'a': '1,000' is text.*\(write 1000\.5, without"),
+        ("a\n9007199254740993\n", r"line 2, column 'a': 9007199254740993 is beyond 2\*\*53"),
+        ("a\n-9007199254740993.0\n", r"'a': -9007199254740993.0 is beyond 2\*\*53"),
+        ("a\n" + "9" * 5000 + "\n", "line 2, column 'a': 9{40} is beyond"),
         ("a\n-inf\n", "line 2, column 'a': '-inf' is infinite.*drop or clip it"),
         ("a,b\n1,NA\n", "line 2, column 'b': missing value 'NA'.*missing=True"),
         ("a,b\n1,\n", "line 2, column 'b': empty cell.*missing=True"),
@@ -178,6 +183,36 @@ def test_a47_widths_are_never_guessed(tmp_path: Path) -> None:
 )
 def test_a48_no_finite_number(tmp_path: Path, text: str, words: str) -> None:
     refuse(put(tmp_path, "a.csv", text), words, readers=BOTH, kind=DataError)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_cells_deep_in_a_file_are_read_alike_and_placed(tmp_path: Path, quote: str) -> None:
+    """The file takes several blocks; what is odd in one changes no other, nor the numbering."""
+    values = np.random.default_rng(0).normal(size=(20_000, 7))
+    lines = [",".join(f"{quote}{v!r}{quote}" for v in row) for row in values.tolist()]
+    lines[5_000] += "\n"  # a blank line more
+    head = "\n".join(["a,b,c,d,e,f,g", *lines[:19_000]])
+    tail = "\n".join(lines[19_000:])
+    path = put(tmp_path, "a.csv", f"{head}\n{tail}\n")
+    np.testing.assert_array_equal(accepted(lambda: read_array(path)), values)
+    for cell, words in (
+        ("", "empty cell"),
+        ("-nan", "'-nan' is text"),
+        ("1_0", "'1_0' is text"),
+        ("inf", "'inf' is infinite"),
+        ('"1\n"', None),  # an end of line within quotes
+    ):
+        path = put(tmp_path, "a.csv", f"{head}\n1,2,3,{cell},5,6,7\n{tail}\n")
+        if words is not None:
+            refuse(path, f"line 19003, column 'd': {words}", readers=BOTH, kind=DataError)
+        if words in ("empty cell", None):
+            got = accepted(lambda: read_array(path, missing=True))  # noqa: B023
+            row = [1, 2, 3, np.nan if words else 1, 5, 6, 7]
+            np.testing.assert_array_equal(got, np.insert(values, 19_000, row, axis=0))
+    path = put(tmp_path, "a.csv", f"{head}\n1,2\n{tail}\n")
+    refuse(path, "line 19003 has 2 cells, line 1 has 7", readers=BOTH)
+    path = put(tmp_path, "a.csv", f'{head}\n1,2,3,4,5,6,"7\n')
+    refuse(path, r"line 19003: unexpected end of data; mend its quotes", readers=BOTH)
 
 
 def test_a48_a_very_long_cell_takes_no_long_time(tmp_path: Path) -> None:

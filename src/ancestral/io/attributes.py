@@ -12,21 +12,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._containers import EXACT
 from ancestral._missing import is_missing, is_missing_text
 from ancestral._validation import warn
 from ancestral.errors import DataError
+from ancestral.io.numbers import is_infinite, is_rounded, number_in
 
 Nodes = Mapping[Any, Mapping[str, Any]]
 Categorical = Sequence[str] | Mapping[str, Sequence[Any]]
 MOST_LEVELS = 1_000
-LARGEST_WHOLE = 1 << 53  # in size: beyond, float64 holds only some of the whole numbers
 _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
-_DIGITS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 
 ROW_NAMES = frozenset(
     {"", "unnamed: 0", "...1", "rownames", "row.names", "row_names", "index", "__index_level_0__"}
@@ -141,10 +143,12 @@ def _numbers(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, l
     for node, value in values.items():
         if is_missing(value) or (isinstance(value, str) and not value.strip()):
             raise DataError(f"{name}: node {node!r} has no value for {key!r}: drop or impute it.")
-        _refuse_rounded(value, node, key, name)
+        held = np.ravel(np.asarray(value, dtype=object))  # numpy rounds integers beside floats
+        for v in held:
+            _refuse_rounded(v, node, key, name)
         try:
-            row = [float(v) for v in np.ravel(value)]
-        except (TypeError, ValueError):
+            row = [_number(v) for v in held]
+        except (TypeError, ValueError, OverflowError):
             raise DataError(
                 f"{name}: node {node!r} has {key!r} = {str(value)[:40]!r}, a number is wanted; "
                 f"pass categorical=[{key!r}] if it is a group, or attributes=[...] to choose the "
@@ -164,17 +168,31 @@ def _numbers(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, l
     return np.array(rows, np.float64), names
 
 
+def _number(value: Any) -> float:
+    """Return a number, or the one that a text spells; ValueError for any other text."""
+    if not isinstance(value, str | bytes):
+        return float(value)
+    if isinstance(value, str) and is_infinite(value):
+        return math.inf  # refused by its name
+    number = number_in(value) if isinstance(value, str) else None
+    if number is None:
+        raise ValueError(value)
+    return number
+
+
 def _refuse_rounded(value: Any, node: Any, key: str, name: str) -> None:
     """Raise DataError for a whole number that float64 rounds, or may have rounded."""
+    whole: Any = value
     if isinstance(value, str):
-        whole = int(value) if _DIGITS.fullmatch(value) and len(value) < 4_000 else 0
-    elif isinstance(value, int | float | np.integer | np.floating):
-        whole = int(value) if math.isfinite(value) and value == int(value) else 0
-        if isinstance(value, float | np.floating) and abs(whole) >= 1 << 63:
-            whole = 0  # a size, not a count or an id
+        rounded, whole = is_rounded(value), value.strip()[:40]
+    elif isinstance(value, Real | Decimal) and math.isfinite(value) and value == int(whole):
+        whole = int(whole)
+        size = abs(whole)
+        # A larger float is a size, not a count or an id.
+        rounded = size > EXACT and not (isinstance(value, float | np.floating) and size >= 1 << 63)
     else:
         return
-    if abs(whole) > LARGEST_WHOLE:
+    if rounded:
         raise DataError(
             f"{name}: node {node!r} has {key!r} = {whole}, which float64 rounds: whole numbers are "
             f"exact up to 2^53. Leave it out with attributes=[...], or take it as a group of text "
@@ -237,7 +255,5 @@ def _level(value: Any, node: Any, key: str, name: str) -> str:
 
 def _numbers_first(level: str) -> tuple[bool, float, str]:
     """Sort levels that are numbers by their size, before words."""
-    try:
-        return False, float(level), level
-    except ValueError:
-        return True, 0.0, level
+    number = number_in(level)
+    return number is None, number or 0.0, level

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ancestral._containers import EXACT
 from ancestral._missing import is_missing, is_missing_text
 from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.attributes import (
-    LARGEST_WHOLE,
     ROW_NAMES,
     Categorical,
     without_missing_text,
@@ -182,7 +182,7 @@ def _refuse_id(node: Any, place: str) -> None:
     """Raise DataError for an id that is missing, that is none, or that float64 has rounded."""
     if is_missing(node):
         raise DataError(f"{place} has no id, but {node!r}: drop it, or give it one.")
-    if isinstance(node, float) and abs(node) >= LARGEST_WHOLE:
+    if isinstance(node, float) and abs(node) >= EXACT:
         raise DataError(
             f"{place} has the id {node!r}, a float64, which holds only some of the whole numbers "
             "beyond 2^53: read the column of ids as integers or as text."

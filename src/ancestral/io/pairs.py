@@ -11,7 +11,7 @@ from ancestral._containers import Opened, as_floats
 from ancestral._validation import SMALLER_FILE, within_memory
 from ancestral.errors import DataError
 from ancestral.io.arrays import MAX_BYTES, read_columns
-from ancestral.io.files import PathLike
+from ancestral.io.files import PathLike, shown
 
 TARGETS = ("y", "target", "label", "response")
 
@@ -35,8 +35,8 @@ def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MA
     path : str or path-like
         A `.csv` (gzipped or not) or `.parquet` file; every column numeric.
     target : str, optional
-        The target's column. By default one named y, target, label or response (in any case),
-        else the last.
+        The target's column. By default the only one that is named y, target, label or response
+        (in any case), or else the second of two; any other table is refused, with its columns.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
 
@@ -47,7 +47,8 @@ def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MA
     Raises
     ------
     DataError
-        When the table has fewer than two columns, or none named `target`.
+        When the table has fewer than two columns or none named `target`, or it is not clear which
+        column is the target.
     FormatError, DataTypeError, MissingExtraError
         As `read_array`.
     """
@@ -68,7 +69,17 @@ def _place_of(target: str | None, names: list[str], path: PathLike) -> int:
     """Return which column is the target."""
     if target is not None:
         if target not in names:
-            raise DataError(f"{path}: has no column {target!r}; it has {', '.join(names)}.")
+            raise DataError(f"{shown(path)}: has no column {target!r}; it has {', '.join(names)}.")
         return names.index(target)
-    lower = [name.lower() for name in names]
-    return next((lower.index(word) for word in TARGETS if word in lower), len(names) - 1)
+    named = [k for k, name in enumerate(names) if name.strip().lower() in TARGETS]
+    if len(named) == 1:
+        return named[0]
+    if len(names) == 2 and not named:
+        return 1  # an input and a target, as everybody writes them
+    listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    example = names[named[0] if named else -1]
+    raise DataError(
+        f"{shown(path)}: which column is the target is not clear: it has {listed}. Say which one "
+        f"in Python with target={example!r}, on the command line with --target {example}; or call "
+        "it y in the file."
+    )

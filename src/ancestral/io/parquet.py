@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._validation import warn
 from ancestral.errors import (
     AncestralError,
     DataError,
@@ -30,7 +32,11 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
     DataTypeError
         When a column is nested, a dictionary, text or a date, by name.
     DataError
-        When a column has nulls and `missing` is False.
+        When a column has nulls and `missing` is False, or a float64 would round whole numbers.
+
+    Notes
+    -----
+    The index of a pandas frame is left out, with a warning that names it.
     """
     try:
         import pyarrow as pa
@@ -55,19 +61,19 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
         raise FormatError(f"{source.name}: damaged Parquet file ({why}); copy it again.") from None
     if table.num_rows == 0:
         raise DataError(f"{source.name}: holds columns and no rows.")
-    columns = [_column(table, field.name, source.name, missing=missing) for field in fields]
+    names = [field.name for field in fields]
+    held = dict(zip(table.column_names, table.columns))
+    columns = [_column(held[column], column, source.name, missing=missing) for column in names]
     if np.result_type(*columns).kind == "f":
-        for field, column in zip(fields, columns):
-            _refuse_rounding(column, field.name, source.name)
-    return [field.name for field in fields], to_native(np.column_stack(columns))
+        for name, column in zip(names, columns):
+            _refuse_rounding(column, name, source.name)
+    return names, to_native(np.column_stack(columns))
 
 
 def _numeric_fields(file: Any, source: Source, types: Any) -> list[Any]:
     """Return the columns, all numeric; refuse more cells than `max_bytes` holds."""
-    fields = [field for field in file.schema_arrow if not field.name.startswith("__index_level_")]
-    names = [field.name for field in fields]
-    if not fields:
-        raise DataError(f"{source.name}: has no columns.")
+    fields = _without_index(list(file.schema_arrow), file.schema_arrow.metadata, source.name)
+    seen = set()
     for field in fields:
         numeric = types.is_integer(field.type) or types.is_floating(field.type)
         if not numeric and not types.is_boolean(field.type):
@@ -76,8 +82,9 @@ def _numeric_fields(file: Any, source: Source, types: Any) -> list[Any]:
                 f"{source.name}: column {field.name!r} holds {kind[:60]} values: "
                 "convert it to numbers, or leave it out."
             )
-        if names.count(field.name) > 1:
+        if field.name in seen:
             raise FormatError(f"{source.name}: two columns are named {field.name!r}: rename one.")
+        seen.add(field.name)
     expanded = file.metadata.num_rows * len(fields) * 8
     if expanded > source.limit:
         raise FormatError(
@@ -87,9 +94,30 @@ def _numeric_fields(file: Any, source: Source, types: Any) -> list[Any]:
     return fields
 
 
-def _column(table: Any, column: str, name: str, *, missing: bool) -> NDArray:
+def _without_index(fields: list[Any], metadata: Any, name: str) -> list[Any]:
+    """Return the columns but the index of a pandas frame, which is named in a warning."""
+    try:
+        held = json.loads((metadata or {})[b"pandas"])["index_columns"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        held = []  # other programs' files, and what pandas never wrote
+    index = {key for key in held if isinstance(key, str)} if isinstance(held, list) else set()
+    left = [f.name for f in fields if f.name in index or f.name.startswith("__index_level_")]
+    if len(left) == len(fields):
+        besides = (
+            f" besides {', '.join(map(repr, left))}, the index of a pandas frame" if left else ""
+        )
+        raise DataError(f"{name}: has no columns{besides}.")
+    if left:
+        warn(
+            f"{name}: left out {', '.join(map(repr, left))}, the index of the pandas frame that "
+            "was saved. To take it as a column, save frame.reset_index()."
+        )
+    index = set(left)
+    return [field for field in fields if field.name not in index]
+
+
+def _column(values: Any, column: str, name: str, *, missing: bool) -> NDArray:
     """Return one column; nulls become NaN where missing values are allowed."""
-    values = table.column(column)
     if values.null_count and not missing:
         row = values.is_null().to_pylist().index(True)
         raise DataError(

@@ -1,8 +1,9 @@
 """Comma-separated numbers: UTF-8, a point for the decimals, a header line or none.
 
 Nothing is guessed that could be guessed wrongly: no widths, no other separators, no thousands
-marks. The fast way is numpy's C parser; whatever it refuses is read again line by line, so that
-the message can name the line, the column and the cell.
+marks. Lines are read by blocks, the fast way by numpy's C parser. A block that it refuses is read
+again: by cells, since quoted and missing ones are in order; and where that fails one by one, so
+that the message can name the line, the column and the cell.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import io
 import re
 import warnings
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from math import isinf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +25,12 @@ from ancestral._missing import is_missing_text
 from ancestral._validation import warn
 from ancestral.errors import DataError, FormatError
 from ancestral.io.files import as_size
+from ancestral.io.numbers import is_infinite, is_rounded, number_in
 
-_NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
-_WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _MAX_LINE = 4 << 20
+_BLOCK = 1 << 16  # cells that are parsed at a time
+_GAP, _GAPS = float("nan"), frozenset({"", "NA", "NaN", "nan", "NULL", "null", "N/A", "n/a"})
+_SIGNED_NAN = re.compile("[+-]nan", re.IGNORECASE)
 _CONTROL = bytes(k for k in (*range(32), 127) if k not in b"\t\n\v\f\r")
 _INDEX_NAMES = ("", "Unnamed: 0")
 
@@ -51,19 +56,18 @@ def parse_csv(
             f"{as_size(max_bytes)}; pass max_bytes= if you trust it."
         )
     text = _Text(raw, name)
-    first = _first_cells(text)
+    line, first = _first_cells(text)
     header = _is_header(first, text)
     if header:
         refuse_duplicates(first, name)
-    rows = _parse_fast(text, len(first), header=header)
-    if rows is None:
-        rows = _parse_slowly(text, first, header=header, missing=missing)
+    names = first if header else [f"x{j}" for j in range(len(first))]
+    rows = _numbers_of(text, names, after=line if header else 0, missing=missing)
     if len(rows) == 0:
         raise DataError(f"{name}: holds a header line and no rows of numbers.")
     if not header:
         _warn_of_no_header(rows, name)
-        return [f"x{j}" for j in range(rows.shape[1])], rows
-    return _drop_index(list(first), rows, name)
+        return names, rows
+    return _drop_index(names, rows, name)
 
 
 def parse_cells(raw: bytes, name: str) -> list[tuple[int, list[str]]]:
@@ -111,15 +115,20 @@ class _Text:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Give line number (from 1) and cells of every line that is not blank."""
-        reader = csv.reader(self.lines(), strict=True)
-        try:
-            for cells in reader:
-                if cells and (len(cells) > 1 or cells[0].strip()):
-                    yield reader.line_num, cells
-        except csv.Error as error:
-            raise FormatError(
-                f"{self.name}: line {reader.line_num}: {error}; mend its quotes."
-            ) from None
+        return _rows(self.lines(), self.name)
+
+
+def _rows(lines: Iterable[str], name: str, before: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Give line number and cells of every line that is not blank, so many lines before them."""
+    reader = csv.reader(lines, strict=True)
+    try:
+        for cells in reader:
+            if cells and (len(cells) > 1 or cells[0].strip()):
+                yield before + reader.line_num, cells
+    except csv.Error as error:
+        raise FormatError(
+            f"{name}: line {before + reader.line_num}: {error}; mend its quotes."
+        ) from None
 
 
 def _refuse_long_line(raw: bytes, name: str) -> None:
@@ -139,8 +148,8 @@ def _line_of(raw: bytes, at: int) -> int:
     return raw.count(b"\n", 0, at) + 1
 
 
-def _first_cells(text: _Text) -> list[str]:
-    """Return the cells of the first line that has any; refuse other separators."""
+def _first_cells(text: _Text) -> tuple[int, list[str]]:
+    """Return number and cells of the first line that has any; refuse other separators."""
     head = [line for line, _ in zip((li for li in text.lines() if li.strip()), range(5))]
     if not head:
         raise DataError(f"{text.name}: holds only blank lines.")
@@ -151,18 +160,18 @@ def _first_cells(text: _Text) -> list[str]:
                 f"{text.name}: looks {words}-separated (sep={mark!r}{decimal}): "
                 "save it comma-separated, with a point for the decimals."
             )
-    _, cells = next(text.rows())
+    line, cells = next(text.rows())
     if len(cells) == 1 and all(len(line.split()) > 1 for line in head):
         raise FormatError(
             f"{text.name}: looks separated by spaces, or of fixed width, which is never guessed: "
             "save it comma-separated."
         )
-    return [cell.strip() for cell in cells]
+    return line, [cell.strip() for cell in cells]
 
 
 def _is_header(cells: list[str], text: _Text) -> bool:
     """Tell a line of names from a line of numbers; a mixture is refused."""
-    wordy = [not _NUMBER.fullmatch(cell) and not is_missing_text(cell) for cell in cells]
+    wordy = [number_in(cell) is None and not is_missing_text(cell) for cell in cells]
     if all(w or cell == "" for w, cell in zip(wordy, cells)) and any(wordy):
         return True
     if cells[0] == "" and cells[1:] == [str(j) for j in range(len(cells) - 1)]:
@@ -188,70 +197,108 @@ def refuse_duplicates(names: list[str], name: str) -> None:
         seen[column] = j
 
 
-def _parse_fast(text: _Text, width: int, *, header: bool) -> NDArray[np.float64] | None:
+def _numbers_of(text: _Text, names: list[str], *, after: int, missing: bool) -> NDArray[np.float64]:
+    """Return the numbers of all lines but the first `after`, one block of lines after another."""
+    values = array("d")
+    for number, lines in _blocks(text, max(1, _BLOCK // len(names)), after):
+        rows = _parse_fast(lines, len(names))
+        if rows is None:
+            rows = _parse_cells(lines, len(names), missing=missing)
+        if rows is None:
+            rows = _parse_slowly(lines, number, names, text.name, missing=missing)
+        values.frombytes(rows.tobytes())
+    return np.frombuffer(values, dtype=np.float64).reshape(-1, len(names))
+
+
+def _blocks(text: _Text, height: int, after: int) -> Iterator[tuple[int, list[str]]]:
+    """Give lines by so many, with the number of lines before them; no quoted cell is cut."""
+    lines = text.lines()
+    number = sum(1 for _ in islice(lines, after))
+    while block := list(islice(lines, height)):
+        while sum(line.count('"') for line in block) % 2 and (more := list(islice(lines, height))):
+            block += more
+        yield number, block
+        number += len(block)
+
+
+def _parse_fast(lines: list[str], width: int) -> NDArray[np.float64] | None:
     """Return the numbers by numpy's parser, or None where anything is unusual."""
-    lines = (line for line in text.lines() if line.strip())
-    if header:
-        next(lines)
+    lines = [line for line in lines if line.strip()]
+    if not lines:
+        return np.empty((0, width))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             rows = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
     except (ValueError, TypeError):
         return None
-    if rows.shape[1] != width or not np.isfinite(rows).all():
+    return rows if rows.shape[1] == width and _is_plain(rows) else None
+
+
+def _parse_cells(lines: list[str], width: int, *, missing: bool) -> NDArray[np.float64] | None:
+    """Return the numbers of quoted or missing cells, too, or None where a cell is neither."""
+    try:
+        rows = [row for _, row in _rows(lines, "")]
+        if any(len(row) != width for row in rows):
+            return None
+        cells = [cell for row in rows for cell in row]
+        read = "".join(cells)
+        if "_" in read or not read.isascii():  # which Python would read as numbers
+            return None
+        values = np.array([_GAP if cell in _GAPS else float(cell) for cell in cells])
+    except (ValueError, FormatError):
         return None
-    # Large whole numbers are looked at cell by cell: as floats they may be rounded.
-    return None if rows.size and max(rows.max(), -rows.min()) >= EXACT else rows
+    gaps = np.isnan(values)
+    if gaps.any() and (not missing or _SIGNED_NAN.search(read)):
+        return None
+    return values.reshape(-1, width) if _is_plain(values[~gaps]) else None
+
+
+def _is_plain(values: NDArray[np.float64]) -> bool:
+    """Tell whether all are finite, and none so large that it may be a whole number rounded."""
+    return not values.size or bool(values.min() > -EXACT and values.max() < EXACT)
 
 
 def _parse_slowly(
-    text: _Text, first: list[str], *, header: bool, missing: bool
+    lines: list[str], number: int, names: list[str], name: str, *, missing: bool
 ) -> NDArray[np.float64]:
     """Return the numbers cell by cell, or raise at the first that is none."""
-    rows = text.rows()
-    if header:
-        next(rows)
-    names = first if header else [f"x{j}" for j in range(len(first))]
     values = array("d")
-    for line, cells in rows:
-        if len(cells) != len(first):
+    for line, cells in _rows(lines, name, number):
+        if len(cells) != len(names):
             raise FormatError(
-                f"{text.name}: line {line} has {len(cells)} cells, line 1 has {len(first)}: "
+                f"{name}: line {line} has {len(cells)} cells, line 1 has {len(names)}: "
                 "the file is ragged. Give every line as many cells."
             )
-        values.extend(
-            _as_float(cell, f"{text.name}: line {line}, column {names[j]!r}", missing=missing)
-            for j, cell in enumerate(cells)
-        )
-    return np.array(values, dtype=np.float64).reshape(-1, len(first))
+        for column, cell in zip(names, cells):
+            value = number_in(cell)
+            if value is None or (abs(value) >= EXACT and (isinf(value) or is_rounded(cell))):
+                value = _odd_cell(cell, f"{name}: line {line}, column {column!r}", missing=missing)
+            values.append(value)
+    return np.array(values, dtype=np.float64).reshape(-1, len(names))
 
 
-def _as_float(cell: str, place: str, *, missing: bool) -> float:
-    """Return the number in a cell."""
-    word = cell.strip().lower()
+def _odd_cell(cell: str, place: str, *, missing: bool) -> float:
+    """Return NaN for a missing cell; raise for any other that is no number as it stands."""
     if is_missing_text(cell):
         if missing:
             return float("nan")
-        seen = f"missing value {cell!r}" if word else "empty cell"
+        seen = f"missing value {cell!r}" if cell.strip() else "empty cell"
         raise DataError(f"{place}: {seen}; fill it, drop the row, or pass missing=True.")
-    if word.lstrip("+-") in ("inf", "infinity"):
+    if is_infinite(cell):
         raise DataError(f"{place}: {cell!r} is infinite and cannot be modelled: drop or clip it.")
-    if not _NUMBER.fullmatch(cell):
+    if number_in(cell) is None:
         comma = " (write 1000.5, without thousands marks)" if "," in cell else ""
         raise DataError(
             f"{place}: {cell[:40]!r} is text, a number is wanted{comma}; leave the cell empty, or "
             "write NA, where a value is missing."
         )
-    value = float(cell)
-    if np.isinf(value):
-        raise DataError(f"{place}: {cell[:40]!r} is too large for a float64: rescale the column.")
-    if abs(value) >= EXACT and _WHOLE.fullmatch(cell) and abs(int(cell)) > EXACT:
+    if is_rounded(cell):
         raise DataError(
             f"{place}: {cell.strip()[:40]} is beyond 2**53, where float64 rounds whole numbers: "
             "leave the column out, or subtract what its numbers share."
         )
-    return value
+    raise DataError(f"{place}: {cell[:40]!r} is too large for a float64: rescale the column.")
 
 
 def _drop_index(

@@ -74,11 +74,14 @@ def _conditional(shelf: Shelf) -> dict[str, Any] | None:
     """Return saved regressions compared on the target of a CSV; None without either."""
     if "regression" not in shelf.files:
         return None
-    pairs = find_source("regression", shelf.files).data
+    models = {name: model for name, model in shelf.models.items() if hasattr(model, "predict")}
+    if not models:
+        return None
+    learnt = {getattr(model, "target_name_", None) for model in models.values()}
+    target = learnt.pop() if len(learnt) == 1 else None  # as the models' fits were told
+    pairs = find_source("regression", shelf.files, target=target).data
     models = {
-        name: model
-        for name, model in shelf.models.items()
-        if hasattr(model, "predict") and model.n_features_in_ == pairs.X.shape[1]
+        name: model for name, model in models.items() if model.n_features_in_ == pairs.X.shape[1]
     }
     if not models or any(np.ndim(m.predict(pairs.X[:1])) > 1 for m in models.values()):
         return None

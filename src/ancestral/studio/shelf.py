@@ -107,7 +107,10 @@ class Shelf:
 
     def _add_data(self, kind: str, path: Path, name: str) -> None:
         """Take a data file that can be read: a wrong one is refused now, not in its room."""
-        find_source(kind, {kind: path})
+        if kind == "regression":  # rows to score, even where its target is not clear
+            ancestral.read_array(path)
+        else:
+            find_source(kind, {kind: path})
         self.files[kind] = path
         self.names[path] = name
 
