@@ -32,6 +32,7 @@ PAGE_FONTS = (  # file, family, weight, style
 OPEN = "const f = this.querySelector('iframe'); if (!f.srcdoc) f.srcdoc = f.dataset.page"
 FENCES = tuple("()[]{}|‖")
 TALL = ("mfrac", "munder", "munderover", "msqrt", "mtable")
+ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "¯"}
 TITLE = "Homework 1: worked solutions"
 
 
@@ -140,7 +141,7 @@ def _framed(body: str) -> str:
     """Put each displayed formula into a frame that scrolls where it is too wide."""
 
     def put(found: re.Match[str]) -> str:
-        formula = _with_plain_fences(found[0])
+        formula = _plain(found[0])
         if 'display="block"' not in found[1]:
             return formula
         return f'<div class="frame formula" tabindex="0">{formula}</div>'
@@ -148,8 +149,13 @@ def _framed(body: str) -> str:
     return re.sub(r"<math([^>]*)>.*?</math>", put, body, flags=re.DOTALL)
 
 
-def _with_plain_fences(formula: str) -> str:
-    """Keep parentheses around what is one line high from stretching: browsers give them room."""
+def _plain(formula: str) -> str:
+    """Write accents and fences as browsers draw them well.
+
+    Chromium draws a combining accent beside its letter or not at all, so the accent becomes the
+    character that stands alone. Parentheses around what is one line high must not stretch: browsers
+    would give them room.
+    """
     math = ElementTree.fromstring(formula)
     for row in math.iter("mrow"):
         ends = [row[0], row[-1]] if len(row) > 1 else []
@@ -158,6 +164,10 @@ def _with_plain_fences(formula: str) -> str:
         ):
             for end in ends:
                 end.set("stretchy", "false")
+    for mark in math.iterfind(".//mover[@accent]/mo"):
+        if alone := ACCENTS.get(mark.text or ""):
+            mark.text = alone
+            mark.set("stretchy", "false")
     return ElementTree.tostring(math, encoding="unicode")
 
 
