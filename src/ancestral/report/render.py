@@ -33,6 +33,7 @@ OPEN = "const f = this.querySelector('iframe'); if (!f.srcdoc) f.srcdoc = f.data
 FENCES = tuple("()[]{}|‖")
 TALL = ("mfrac", "munder", "munderover", "msqrt", "mtable")
 ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "¯"}
+ON_WHITE = "svg{background:#fff}"  # a picture with this rule stands on white also on a dark page
 TITLE = "Homework 1: worked solutions"
 
 
@@ -125,7 +126,7 @@ def write_html(folder: Path, rooms: Mapping[str, str] | None = None) -> Path:
         document=json.loads((folder / "report.json").read_text("utf-8"))["document"],
         style=markup(_between(page, "<style>", "</style>")),
         fonts=[(*face, _base64(file)) for file, *face in PAGE_FONTS],
-        body=markup(_with_rooms(_framed(body), rooms or {})),
+        body=markup(_with_rooms(_on_white(_framed(body)), rooms or {})),
         sections=[(level, slug, markup(text)) for level, slug, text in sections],
     )
     path = folder / "report.html"
@@ -169,6 +170,16 @@ def _plain(formula: str) -> str:
             mark.text = alone
             mark.set("stretchy", "false")
     return ElementTree.tostring(math, encoding="unicode")
+
+
+def _on_white(body: str) -> str:
+    """Give each picture that says so a white card on a dark page."""
+
+    def put(found: re.Match[str]) -> str:
+        svg = base64.b64decode(found[1]).decode()
+        return found[0].replace("<img", '<img class="on-white"', 1) if ON_WHITE in svg else found[0]
+
+    return re.sub(r'<img src="data:image/svg\+xml;base64,([^"]+)"', put, body)
 
 
 def _with_rooms(body: str, rooms: Mapping[str, str]) -> str:
