@@ -348,6 +348,32 @@ def test_the_pages_formulas_have_their_font_and_their_frame(report):
     assert "prefers-color-scheme: dark" in page
 
 
+def test_hats_are_written_as_browsers_draw_them(report):
+    page = (report[0] / "report.html").read_text("utf-8")
+    hats = re.findall(r'<mover accent="true">.*?(<mo[^>]*>[^<]*</mo>)</mover>', page)
+    assert set(hats) == {'<mo stretchy="false">^</mo>'} and len(hats) > 20
+    brace = '<math><mover accent="true"><mi>x</mi><mo>\u23de</mo></mover></math>'
+    assert render._plain(brace) == brace  # a brace must stretch
+
+
+def test_nothing_is_cut_where_the_page_is_wide(report):
+    page = (report[0] / "report.html").read_text("utf-8")
+    assert "math mtext { white-space: nowrap; }" in page
+    assert ".frame, pre.printed {" in page  # the same cue where it scrolls
+    lines = html.unescape(re.search(r'<pre class="printed"[^>]*>(.*?)</pre>', page, re.S)[1])
+    size = 16 * float(re.search(r"pre\.printed \{[^}]*font-size: ([\d.]+)rem", page)[1])
+    inner = 48 * 16 - 2 * 2 * 16 - 2 * 16 - 2  # main, less its padding and the listing's
+    assert max(map(len, lines.splitlines())) * 0.602 * size <= inner  # a letter's usual width
+
+
+def test_black_and_white_pixels_stand_on_white_on_a_dark_page(report):
+    page = (report[0] / "report.html").read_text("utf-8")
+    svgs = {p.stem: p.read_text("utf-8") for p in (report[0] / "figures").iterdir()}
+    marked = {name for name, svg in svgs.items() if render.ON_WHITE in svg}
+    assert marked == {"1a_samples", "1a_unique", "1b_samples"}
+    assert page.count('<img class="on-white"') == 3
+
+
 def test_rooms_stand_in_their_problems(report):
     page = render._with_rooms('<div class="room" data-room="line"><b>Try</b></div>', {})
     assert page == ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ancestral.report.render import PARTS, import_extra
+from ancestral.report.render import ON_WHITE, PARTS, import_extra
 from ancestral.report.summarise.summary import Summary
 
 if TYPE_CHECKING:
@@ -289,17 +289,32 @@ def _exact_line(line: Any, x: Any, y: Any, *, x_label: str, y_label: str) -> Any
 
 
 def readable_on_dark(svg: str) -> str:
-    """Return a figure without its date, whose inks turn light where the page is dark."""
+    """Return a figure without its date, whose inks turn light where the page is dark.
+
+    A collage of black and white pixels keeps its white ground: on a dark page its black would be
+    ground and its white ink.
+    """
     rules = "".join(
         f'[style*="{kind}: {ink}"]{{{kind}:{light} !important}}'
         for ink, light in INKS.items()
         for kind in ("fill", "stroke")
     )
-    style = f"<style>@media (prefers-color-scheme: dark){{svg{{fill:#dde4ea}}{rules}}}</style>\n"
     svg = _METADATA.sub("", svg, count=1)
     svg = _PIXELS.sub(lambda found: found[1] + _grey(found[2]), svg)
+    pixels = _PIXELS.findall(svg)
+    if pixels and "<use" not in svg and all(_is_black_and_white(png) for _, png in pixels):
+        rules += ON_WHITE
+    style = f"<style>@media (prefers-color-scheme: dark){{svg{{fill:#dde4ea}}{rules}}}</style>\n"
     head, mark, rest = svg.partition(" <defs>")
     return head + style + mark + rest
+
+
+def _is_black_and_white(encoded: str) -> bool:
+    """Return whether a PNG in base64 has black and white pixels alone."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
+        return bool(np.isin(np.asarray(image.convert("L")), (0, 255)).all())
 
 
 def _grey(encoded: str) -> str:

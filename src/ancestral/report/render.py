@@ -32,6 +32,8 @@ PAGE_FONTS = (  # file, family, weight, style
 OPEN = "const f = this.querySelector('iframe'); if (!f.srcdoc) f.srcdoc = f.dataset.page"
 FENCES = tuple("()[]{}|‖")
 TALL = ("mfrac", "munder", "munderover", "msqrt", "mtable")
+ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "¯"}
+ON_WHITE = "svg{background:#fff}"  # a picture with this rule stands on white also on a dark page
 TITLE = "Homework 1: worked solutions"
 
 
@@ -124,7 +126,7 @@ def write_html(folder: Path, rooms: Mapping[str, str] | None = None) -> Path:
         document=json.loads((folder / "report.json").read_text("utf-8"))["document"],
         style=markup(_between(page, "<style>", "</style>")),
         fonts=[(*face, _base64(file)) for file, *face in PAGE_FONTS],
-        body=markup(_with_rooms(_framed(body), rooms or {})),
+        body=markup(_with_rooms(_on_white(_framed(body)), rooms or {})),
         sections=[(level, slug, markup(text)) for level, slug, text in sections],
     )
     path = folder / "report.html"
@@ -140,7 +142,7 @@ def _framed(body: str) -> str:
     """Put each displayed formula into a frame that scrolls where it is too wide."""
 
     def put(found: re.Match[str]) -> str:
-        formula = _with_plain_fences(found[0])
+        formula = _plain(found[0])
         if 'display="block"' not in found[1]:
             return formula
         return f'<div class="frame formula" tabindex="0">{formula}</div>'
@@ -148,8 +150,13 @@ def _framed(body: str) -> str:
     return re.sub(r"<math([^>]*)>.*?</math>", put, body, flags=re.DOTALL)
 
 
-def _with_plain_fences(formula: str) -> str:
-    """Keep parentheses around what is one line high from stretching: browsers give them room."""
+def _plain(formula: str) -> str:
+    """Write accents and fences as browsers draw them well.
+
+    Chromium draws a combining accent beside its letter or not at all, so the accent becomes the
+    character that stands alone. Parentheses around what is one line high must not stretch: browsers
+    would give them room.
+    """
     math = ElementTree.fromstring(formula)
     for row in math.iter("mrow"):
         ends = [row[0], row[-1]] if len(row) > 1 else []
@@ -158,7 +165,21 @@ def _with_plain_fences(formula: str) -> str:
         ):
             for end in ends:
                 end.set("stretchy", "false")
+    for mark in math.iterfind(".//mover[@accent]/mo"):
+        if alone := ACCENTS.get(mark.text or ""):
+            mark.text = alone
+            mark.set("stretchy", "false")
     return ElementTree.tostring(math, encoding="unicode")
+
+
+def _on_white(body: str) -> str:
+    """Give each picture that says so a white card on a dark page."""
+
+    def put(found: re.Match[str]) -> str:
+        svg = base64.b64decode(found[1]).decode()
+        return found[0].replace("<img", '<img class="on-white"', 1) if ON_WHITE in svg else found[0]
+
+    return re.sub(r'<img src="data:image/svg\+xml;base64,([^"]+)"', put, body)
 
 
 def _with_rooms(body: str, rooms: Mapping[str, str]) -> str:
