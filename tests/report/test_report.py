@@ -366,12 +366,22 @@ def test_nothing_is_cut_where_the_page_is_wide(report):
     assert max(map(len, lines.splitlines())) * 0.602 * size <= inner  # a letter's usual width
 
 
+def test_a_lines_note_stands_beside_it_and_below_it_for_narrow_pages(report):
+    page = (report[0] / "report.html").read_text("utf-8")
+    beside = re.findall(r'<mtd class="note">(.*?)</mtd>', page)
+    below = re.findall(r'<mtr class="below"><mtd /><mtd>(.*?)</mtd></mtr>', page)
+    assert beside == below and len(beside) > 5
+    assert "mtr.below { display: none; }" in page
+    assert "mtd.note { display: none; }\n  mtr.below { display: table-row; }" in page
+
+
 def test_black_and_white_pixels_stand_on_white_on_a_dark_page(report):
     page = (report[0] / "report.html").read_text("utf-8")
     svgs = {p.stem: p.read_text("utf-8") for p in (report[0] / "figures").iterdir()}
     marked = {name for name, svg in svgs.items() if render.ON_WHITE in svg}
-    assert marked == {"1a_samples", "1a_unique", "1b_samples"}
-    assert page.count('<img class="on-white"') == 3
+    assert {name for name in marked if name[0] == "1"} == {"1a_samples", "1a_unique", "1b_samples"}
+    assert not marked & {"1c_loss", "2b_scatter", "2d_new_faces", "3b_ascent", "3c_graphs"}
+    assert page.count('<img class="on-white"') == len(marked)
 
 
 def test_rooms_stand_in_their_problems(report):

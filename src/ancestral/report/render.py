@@ -7,6 +7,7 @@ web itself; Jinja2 puts the page around it.
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import json
 import os
@@ -155,7 +156,7 @@ def _plain(formula: str) -> str:
 
     Chromium draws a combining accent beside its letter or not at all, so the accent becomes the
     character that stands alone. Parentheses around what is one line high must not stretch: browsers
-    would give them room.
+    would give them room. The notes beside aligned lines come twice: the style sheet shows one.
     """
     math = ElementTree.fromstring(formula)
     for row in math.iter("mrow"):
@@ -165,6 +166,15 @@ def _plain(formula: str) -> str:
         ):
             for end in ends:
                 end.set("stretchy", "false")
+    for table in math.iter("mtable"):
+        for row in reversed(table.findall("mtr")):
+            # A line's note also stands below it, for narrow pages.
+            if len(row) == 4 and len(row[3]) and not len(row[2]):
+                row[3].set("class", "note")
+                below = ElementTree.Element("mtr", {"class": "below"})
+                ElementTree.SubElement(below, "mtd")
+                ElementTree.SubElement(below, "mtd").extend(copy.deepcopy(list(row[3])))
+                table.insert(list(table).index(row) + 1, below)
     for mark in math.iterfind(".//mover[@accent]/mo"):
         if alone := ACCENTS.get(mark.text or ""):
             mark.text = alone
