@@ -131,9 +131,13 @@ def test_names_in_tables_and_archives(tmp_path: Path, run: Run, name: str) -> No
     assert run("fit", name, tmp_path / "a.csv", "-o", model)[0] == 2
 
 
-def test_warnings_and_notes_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_and_notes_of_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ancestral._cli_terminal import warnings_in_one_line
 
+    # what pytest itself keeps of the log travels between its processes, and must be text
+    monkeypatch.setattr(logging.getLogger("ancestral"), "propagate", False)
     with warnings_in_one_line():
         for name in EVIL:
             warnings.warn(f"named {name}", UserWarning, stacklevel=1)
