@@ -237,7 +237,7 @@ def test_graphs_beyond_the_pages_reach_are_left_out(monkeypatch):
 
 
 def test_paths_that_are_nothing_are_named(tmp_path):
-    with pytest.raises(FormatError, match=r"gone\.model: no such file or folder"):
+    with pytest.raises(FormatError, match=r"gone\.model: no such file"):
         Shelf.of([tmp_path / "gone.model"])
     with pytest.raises(DataError, match="saved models"):
         Shelf.of([tmp_path])
