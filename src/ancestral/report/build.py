@@ -82,6 +82,7 @@ def build_report(
         ThreadPoolExecutor(1) as beside,
         _set_at_end(stopped),
     ):
+        beside.submit(bool).result()  # its thread stands: an interrupt can't come while it starts
         with steps("Reading the data"):
             sources = find_sources(source, target=target)
         # The scripts are processes of their own: they run while the library's models are fitted.
