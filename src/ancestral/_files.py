@@ -344,20 +344,25 @@ def refuse_same(outputs: Iterable[Path | None], inputs: Iterable[Any]) -> None:
 # ---- what is held, and what may be swept -----------------------------------------------------
 
 
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file or folder while it stays open; False: another has. None: no locks here."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk that knows none
+        return None
+    return True
+
+
 def hold(descriptor: int) -> bool:
     """Lock an open file or folder for as long as it stays open; False if another holds it.
 
     Where a disk knows no locks, it is held by nobody, and True.
     """
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+    return _lock(descriptor) is not False
 
 
 def held_file(path: Path, note: str) -> int | None:
@@ -383,17 +388,6 @@ def release(path: Path, descriptor: int) -> None:
         if same_file(path, descriptor):
             path.unlink()
     os.close(descriptor)
-
-
-def _is_abandoned(descriptor: int) -> bool:
-    """Tell whether nobody holds an open file; then it is held from here. No locks: not known."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _held_temporary(path: Path, mode: int) -> tuple[int, Path]:
@@ -432,7 +426,7 @@ def _sweep_one(temporary: Path, remove: Callable[[Path], None]) -> None:
     except OSError:
         return
     try:
-        if _is_abandoned(descriptor):
+        if _lock(descriptor):  # nobody's, for certain
             with suppress(OSError):
                 remove(temporary)
     finally:
