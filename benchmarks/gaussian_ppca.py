@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.decomposition import PCA, IncrementalPCA
 
 from ancestral import PPCA, streaming
-from ancestral.gaussian import missing
-from ancestral.gaussian.patterns import Factors, Patterns
+from ancestral.gaussian.ppca import missing_em
+from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
 from benchmarks.timing import Row, Timer
 
 Q = 64
@@ -150,7 +150,7 @@ def gaps(timer: Timer) -> Iterator[Row]:
         f"RMSE {errors[0]:.4f} against {errors[1]:.4f}, ratio {errors[0] / errors[1]:.3f}; "
         f"95% intervals cover {covered:.1%}",
     )
-    found = missing.fit(X, q, tol=1e-9, max_iter=1000)
+    found = missing_em.fit(X, q, tol=1e-9, max_iter=1000)
     steps, best = plain_em(X, q, 1e-9)
     short = (found.history[-1] - best) / (~hidden).sum()
     yield Row(
@@ -180,7 +180,7 @@ def plain_em(X: np.ndarray, q: int, tol: float, most: int = 20_000) -> tuple[int
     """
     known = ~np.isnan(X)
     shift = np.nanmean(X, axis=0)
-    at = missing._start(Patterns.of(X, shift), np.nanvar(X, axis=0), q)
+    at = missing_em._start(Patterns.of(X, shift), np.nanvar(X, axis=0), q)
     Y, seen = np.where(known, X - shift, 0.0), known.astype(np.float64)
     steps, gain, reached = 0, np.inf, -np.inf
     while gain >= tol * seen.sum() and steps < most:

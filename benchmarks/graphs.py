@@ -19,7 +19,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from ancestral import Graph, InnerProductGraph, datasets
-from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.edges.sampling import sample_edges
 from ancestral.graph.pairs.gather import visit
 from benchmarks.timing import Row, Timer
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import cli, datasets, model_file
+from ancestral import datasets, model_file
+from ancestral.cli import group as cli
 from ancestral.errors import AncestralWarning
 from tests.zoo import ZOO
 

@@ -20,7 +20,7 @@ from sklearn import config_context
 
 import ancestral
 from ancestral import PPCA, LSTMAutoregressive, NeuralGaussian, datasets, streaming
-from ancestral._validation import within_memory
+from ancestral._checks.numbers import within_memory
 from ancestral.errors import ModelError
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra")

@@ -17,55 +17,28 @@ from pathlib import Path
 import pytest
 
 import ancestral
+from ancestral._moved import MOVED
 
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
-    (
-        "_printable",
-        "errors",
-        "_files",
-        "_missing",
-        "_containers",
-        "_validation",
-        "_tables",
-        "_threads",
-        "_products",
-        "_accumulation",
-        "_decomposition",
-        "statistics",
-        "_arrays",
-        "_fingerprint",
-        "model_file",
-        "checkpoints",
-        "descent",
-    ),
-    ("_model", "base"),
+    ("_moved", "errors", "_numerics", "_files", "_checks", "statistics", "_arrays"),
+    ("_fingerprint", "model_file", "training", "_model", "base"),
     FAMILIES,
     ("scores", "streaming", "io", "datasets", "bench"),
     ("viz",),
-    ("report",),
-    (
-        "_entry",
-        "cli",
-        "_cli_fit",
-        "_cli_draws",
-        "_cli_facts",
-        "_cli_data",
-        "_cli_places",
-        "_cli_terminal",
-        "studio",
-    ),
+    ("inputs", "report", "studio"),
+    ("cli",),
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
 TORCH_FILES = (
-    "ancestral.descent",
+    "ancestral.training.descent",
     "ancestral.autoregressive.lstm",
     "ancestral.autoregressive.lstm_training",
     "ancestral.gaussian.neural_training",
 )
 NUMBA_FILES = tuple(
-    f"ancestral.graph.{kind}" for kind in ("edge_kernels", "pairs.kernels", "walk_kernels")
+    f"ancestral.graph.{kind}" for kind in ("edges.kernels", "pairs.kernels", "edges.walks")
 )
 # What the bare import must leave alone; model modules may load the first of these only.
 HEAVY = ("sklearn", "torch", "matplotlib", "dask", "numba", "jinja2", "starlette")
@@ -159,13 +132,13 @@ def test_imports_go_downwards_only() -> None:
     ("name", "source", "reason"),
     [
         ("ancestral.statistics", "from ancestral.base import Model", "upwards"),
-        ("ancestral.base", "def f():\n    import ancestral.gaussian.ppca", "upwards"),
-        ("ancestral.gaussian.ppca", "from ancestral import io", "upwards"),
-        ("ancestral.gaussian.ppca", "from ancestral import read_array", "upwards"),
-        ("ancestral.gaussian.ppca", "from ..graph import inner_product", "families"),
+        ("ancestral.base", "def f():\n    import ancestral.gaussian.ppca.model", "upwards"),
+        ("ancestral.gaussian.ppca.model", "from ancestral import io", "upwards"),
+        ("ancestral.gaussian.ppca.model", "from ancestral import read_array", "upwards"),
+        ("ancestral.gaussian.neural", "from ..graph import inner_product", "families"),
         ("ancestral.graph.inner_product", "from ancestral import PPCA", "families"),
         ("ancestral.graph.inner_product", "import ancestral", "public names"),
-        ("ancestral.gaussian.linear", "def f():\n    import torch.nn", "torch"),
+        ("ancestral.gaussian.linear.model", "def f():\n    import torch.nn", "torch"),
         ("ancestral.viz.images", "from torch import nn", "torch"),
         ("ancestral.autoregressive.lstm", "import matplotlib.pyplot", "draw"),
         ("ancestral.graph.pairs.gather", "def f():\n    from numba import njit", "numba"),
@@ -182,8 +155,8 @@ def test_a_made_up_violation_is_found(name: str, source: str, reason: str) -> No
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("ancestral.gaussian.ppca", "from ancestral.statistics import Moments\nimport scipy"),
-        ("ancestral.gaussian.ppca", "from . import linear"),
+        ("ancestral.gaussian.ppca.model", "from ancestral.statistics import Moments\nimport scipy"),
+        ("ancestral.gaussian.neural", "from . import linear"),
         ("ancestral.autoregressive.lstm", "import torch"),
         ("ancestral.report.build", "from ancestral import PPCA, viz\nimport ancestral"),
         ("ancestral.streaming", "import dask\nfrom ancestral import InnerProductGraph"),
@@ -243,6 +216,31 @@ def test_public_names_exist_and_load_on_first_use() -> None:
     assert set(ancestral.__all__) <= set(dir(ancestral))
     with pytest.raises(AttributeError, match="no attribute 'PPPCA'"):
         ancestral.PPPCA
+
+
+@pytest.mark.parametrize(("old", "new"), list(MOVED.items()))
+def test_a_moved_module_is_found_under_its_old_name_with_a_warning(old: str, new: str) -> None:
+    pytest.importorskip("torch" if old == "descent" else "numpy")
+    pytest.importorskip("numba" if "kernels" in old else "numpy")
+    home = importlib.import_module(f"ancestral.{new}")
+    sys.modules.pop(f"ancestral.{old}", None)
+    with pytest.warns(DeprecationWarning, match=f"is now ancestral.{new}"):
+        found = importlib.import_module(f"ancestral.{old}")
+    assert all(getattr(found, name) is getattr(home, name) for name in dir(home))
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [
+        ("gaussian.ppca", "PPCA"),
+        ("gaussian.linear", "LinearGaussian"),
+        ("autoregressive.chain", "ChainAutoregressive"),
+    ],
+)
+def test_a_file_that_became_a_folder_still_gives_its_model(package: str, name: str) -> None:
+    with pytest.warns(DeprecationWarning, match="is now"):
+        found = getattr(importlib.import_module(f"ancestral.{package}"), name)
+    assert found is getattr(ancestral, name)
 
 
 def code_lines(path: Path) -> int:

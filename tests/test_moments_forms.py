@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ancestral import PPCA, Moments, _decomposition
-from ancestral._accumulation import STEEP, is_steep
-from ancestral._decomposition import eigen_of_scatter
-from ancestral._threads import even_parts, in_threads
+from ancestral._numerics.accumulation import STEEP, is_steep
+from ancestral._numerics.decomposition import eigen_of_scatter
+from ancestral._numerics.threads import even_parts, in_threads
 
 rng = np.random.default_rng(0)
 FLAT = rng.normal(size=(500, 6)) * [3, 2, 1, 1, 0.5, 0.2] + 10

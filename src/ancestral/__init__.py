@@ -10,21 +10,23 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ancestral import _moved as _moved
+
 __version__ = "0.1.0"
 
 _MODULE_OF = {
     "TabularAutoregressive": "autoregressive.tabular",
     "Tables": "autoregressive.tables",
     "LSTMAutoregressive": "autoregressive.lstm",
-    "ChainAutoregressive": "autoregressive.chain",
+    "ChainAutoregressive": "autoregressive.chain.model",
     "OrderMixture": "autoregressive.orders",
-    "PPCA": "gaussian.ppca",
-    "PPCAMixture": "gaussian.ppca_mixture",
-    "LinearGaussian": "gaussian.linear",
+    "PPCA": "gaussian.ppca.model",
+    "PPCAMixture": "gaussian.ppca.mixture",
+    "LinearGaussian": "gaussian.linear.model",
     "HeteroscedasticGaussian": "gaussian.heteroscedastic",
     "NeuralGaussian": "gaussian.neural",
     "InnerProductGraph": "graph.inner_product",
-    "LatentPositionGraph": "graph.latent_positions",
+    "LatentPositionGraph": "graph.latent.model",
     "Graph": "graph.inner_product",
     "Moments": "statistics",
     "Counts": "statistics",
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from ancestral import scores as scores
     from ancestral import streaming as streaming
     from ancestral import viz as viz
-    from ancestral.autoregressive.chain import ChainAutoregressive as ChainAutoregressive
+    from ancestral.autoregressive.chain.model import ChainAutoregressive as ChainAutoregressive
     from ancestral.autoregressive.lstm import LSTMAutoregressive as LSTMAutoregressive
     from ancestral.autoregressive.orders import OrderMixture as OrderMixture
     from ancestral.autoregressive.tables import Tables as Tables
@@ -54,13 +56,13 @@ if TYPE_CHECKING:
     from ancestral.gaussian.heteroscedastic import (
         HeteroscedasticGaussian as HeteroscedasticGaussian,
     )
-    from ancestral.gaussian.linear import LinearGaussian as LinearGaussian
+    from ancestral.gaussian.linear.model import LinearGaussian as LinearGaussian
     from ancestral.gaussian.neural import NeuralGaussian as NeuralGaussian
-    from ancestral.gaussian.ppca import PPCA as PPCA
-    from ancestral.gaussian.ppca_mixture import PPCAMixture as PPCAMixture
+    from ancestral.gaussian.ppca.mixture import PPCAMixture as PPCAMixture
+    from ancestral.gaussian.ppca.model import PPCA as PPCA
     from ancestral.graph.inner_product import Graph as Graph
     from ancestral.graph.inner_product import InnerProductGraph as InnerProductGraph
-    from ancestral.graph.latent_positions import LatentPositionGraph as LatentPositionGraph
+    from ancestral.graph.latent.model import LatentPositionGraph as LatentPositionGraph
     from ancestral.io import read_array as read_array
     from ancestral.io import read_graphs as read_graphs
     from ancestral.io import read_tables as read_tables

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils import _array_api
 
-from ancestral._accumulation import STEEP, is_steep
-from ancestral._validation import as_ancestral_errors, as_numbers, refuse_non_finite
+from ancestral._checks.numbers import as_ancestral_errors, as_numbers, refuse_non_finite
+from ancestral._numerics.accumulation import STEEP, is_steep
 from ancestral.errors import DataError
 from ancestral.statistics import Moments
 

@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
-from ancestral._validation import FEWER_ROWS, each_warning_once, warn, within_memory
+from ancestral._checks.numbers import FEWER_ROWS, each_warning_once, warn, within_memory
 from ancestral.errors import AncestralError, ModelError, UndeterminedError
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.

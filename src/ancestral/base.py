@@ -20,16 +20,7 @@ from sklearn.base import DensityMixin, RegressorMixin
 from sklearn.utils import Tags
 
 from ancestral import _arrays
-from ancestral._fingerprint import fingerprint
-from ancestral._model import (
-    FromStatistics,
-    MaximumLikelihood,
-    Model,
-    NotFittedError,
-    unchanged_by_errors,
-)
-from ancestral._tables import check_row, check_table
-from ancestral._validation import (
+from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
     FEWER_ROWS,
@@ -41,6 +32,15 @@ from ancestral._validation import (
     describe_place,
     refuse_non_finite,
     within_memory,
+)
+from ancestral._checks.tables import check_row, check_table
+from ancestral._fingerprint import fingerprint
+from ancestral._model import (
+    FromStatistics,
+    MaximumLikelihood,
+    Model,
+    NotFittedError,
+    unchanged_by_errors,
 )
 from ancestral.errors import DataError, ModelError
 

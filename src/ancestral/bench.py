@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._printable import printable
-from ancestral._validation import as_generator, check_integer, check_number, log_sum_exp
-from ancestral.autoregressive.chain import ChainAutoregressive
+from ancestral._checks.numbers import as_generator, check_integer, check_number, log_sum_exp
+from ancestral.autoregressive.chain.model import ChainAutoregressive
+from ancestral.errors import printable
 from ancestral.io.splits import Published, Splits, find_all, published, read_splits
 
 MAX_ORDERS = 8

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import as_generator, check_integer, check_number
+from ancestral._checks.numbers import as_generator, check_integer, check_number
 from ancestral.errors import AncestralError, DataError, MissingExtraError
 
 if TYPE_CHECKING:

@@ -1,12 +1,42 @@
 """The one error family, and the one warning.
 
 Every message names what was wrong, the value seen and the mend. All errors are `ValueError`s;
-the few subclasses that callers elsewhere catch by another type are that type as well.
+the few subclasses that callers elsewhere catch by another type are that type as well. Names from
+files are made safe to print here, since a name in a file must not steer a terminal.
 """
 
 from __future__ import annotations
 
-from ancestral._printable import printable
+import re
+
+# What terminals obey and no eye sees: control characters (but tab and newline), marks of direction,
+# separators of lines and paragraphs, tags, and halves of surrogate pairs, which cannot be encoded.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: object) -> str:
+    r"""Return text in which what a terminal would obey is spelt out.
+
+    Examples
+    --------
+    >>> print(printable("age\x1b[2J"))
+    age\x1b[2J
+    """
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(text))
+
+
+def printable_json(text: str) -> str:
+    """Return JSON in which such characters are written as JSON escapes them."""
+    return _UNSEEN.sub(lambda found: "".join(_units(found[0])), text)
+
+
+def _units(character: str) -> list[str]:
+    r"""Return \uXXXX for each UTF-16 unit of a character."""
+    units = character.encode("utf-16-be", "surrogatepass")
+    return [f"\\u{units[k : k + 2].hex()}" for k in range(0, len(units), 2)]
 
 
 class AncestralError(ValueError):

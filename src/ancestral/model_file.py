@@ -35,15 +35,15 @@ MAX_HEADER_BYTES = 100_000_000  # as the format of safetensors has it
 REGISTRY = {
     "TabularAutoregressive": "ancestral.autoregressive.tabular",
     "LSTMAutoregressive": "ancestral.autoregressive.lstm",
-    "ChainAutoregressive": "ancestral.autoregressive.chain",
+    "ChainAutoregressive": "ancestral.autoregressive.chain.model",
     "OrderMixture": "ancestral.autoregressive.orders",
-    "PPCA": "ancestral.gaussian.ppca",
-    "PPCAMixture": "ancestral.gaussian.ppca_mixture",
-    "LinearGaussian": "ancestral.gaussian.linear",
+    "PPCA": "ancestral.gaussian.ppca.model",
+    "PPCAMixture": "ancestral.gaussian.ppca.mixture",
+    "LinearGaussian": "ancestral.gaussian.linear.model",
     "HeteroscedasticGaussian": "ancestral.gaussian.heteroscedastic",
     "NeuralGaussian": "ancestral.gaussian.neural",
     "InnerProductGraph": "ancestral.graph.inner_product",
-    "LatentPositionGraph": "ancestral.graph.latent_positions",
+    "LatentPositionGraph": "ancestral.graph.latent.model",
 }
 
 _ZEROS = "0" * 64

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._accumulation import (
+from ancestral._checks.numbers import check_integer
+from ancestral._numerics.accumulation import (
     STEEP,
     checked_weights,
     exact_sum,
@@ -23,8 +24,7 @@ from ancestral._accumulation import (
     root_about_mean,
     scatter_about,
 )
-from ancestral._decomposition import EPS, eigen_of_root, eigen_of_scatter
-from ancestral._validation import check_integer
+from ancestral._numerics.decomposition import EPS, eigen_of_root, eigen_of_scatter
 from ancestral.errors import DataError
 
 

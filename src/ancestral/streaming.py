@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.numbers import check_integer, within_memory
+from ancestral._checks.tables import unlike_names
 from ancestral._files import as_path, open_regular, shown
 from ancestral._model import WIDTHS
-from ancestral._tables import unlike_names
-from ancestral._threads import summed
-from ancestral._validation import check_integer, within_memory
+from ancestral._numerics.threads import summed
 from ancestral.base import ConditionalDensity, FromStatistics, unchanged_by_errors
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 from ancestral.io.npy import read_header, rows_at

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ancestral import ChainAutoregressive
 from ancestral.autoregressive import budget, families, race
-from ancestral.autoregressive.families import Task
+from ancestral.autoregressive.chain.conditionals import Task
 from ancestral.errors import AncestralWarning, ModelError
 from tests.zoo import BITS
 

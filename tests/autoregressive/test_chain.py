@@ -19,8 +19,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 import ancestral
 from ancestral import ChainAutoregressive, TabularAutoregressive
-from ancestral.autoregressive import families, race
-from ancestral.autoregressive.mixture import fit_mixture, one_hot
+from ancestral.autoregressive.chain import conditionals, race
+from ancestral.autoregressive.chain.prefix_mixture import fit_mixture, one_hot
 from ancestral.errors import DataError, MissingExtraError, ModelError, SaveError
 from tests.zoo import BITS, LEVELS, WORDS
 
@@ -70,7 +70,7 @@ def test_a_candidate_leaves_the_race_more_than_two_and_a_half_errors_behind(
 ) -> None:
     spread = np.tile([-1.0, 1.0], 50)  # of the differences, whose mean has the error 1 / 10
     totals = {"ahead": np.zeros(100), "behind": spread - errors / 10}
-    running = [race.Candidate(name, families.log_probabilities) for name in totals]
+    running = [race.Candidate(name, conditionals.log_probabilities) for name in totals]
     assert (running[1] in race._still_in(running, totals)) is stays
 
 
@@ -282,10 +282,10 @@ def test_trees_read_back_score_as_lightgbm_does() -> None:
             15,
         )
         n_scores = 1 if n_levels == 2 else 3
-        arrays = families._tree_arrays(booster.model_to_string(), n_scores)
-        scores = families._tree_scores(arrays, features).squeeze()
+        arrays = conditionals._tree_arrays(booster.model_to_string(), n_scores)
+        scores = conditionals._tree_scores(arrays, features).squeeze()
         np.testing.assert_allclose(scores, booster.predict(features, raw_score=True), rtol=1e-12)
-        assert families._are_trees(arrays, n_levels, 6)
+        assert conditionals._are_trees(arrays, n_levels, 6)
 
 
 def test_a_mixture_s_posterior_is_that_of_enumeration() -> None:
@@ -312,7 +312,7 @@ def test_em_never_lowers_the_likelihood() -> None:
     """Up to its prior of one pseudo-row per component, spread over 500 rows."""
     rng = np.random.default_rng(0)
     rows = np.where(rng.random((500, 1)) < 0.5, chained(500, 6), 1 - chained(500, 6, 1, 0.3))
-    from ancestral.autoregressive import mixture as module
+    from ancestral.autoregressive.chain import prefix_mixture as module
 
     n_levels = [2] * 6
     X = one_hot(rows, n_levels)

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ancestral.gaussian import double_double as dd
-from ancestral.gaussian.double_double import Pair
+from ancestral._numerics import double_double as dd
+from ancestral._numerics.double_double import Pair
 
 # Sizes whose products neither overflow nor lose their last bits below 1e-300.
 REALS = st.floats(-1e60, 1e60).filter(lambda v: v == 0 or abs(v) > 1e-60)

@@ -11,8 +11,8 @@ from sklearn.decomposition._pca import _assess_dimension
 
 from ancestral import PPCA, Moments, streaming
 from ancestral.errors import AncestralWarning, DataError, ModelError
-from ancestral.gaussian import selection
-from ancestral.gaussian.folds import FOLDS, Folds
+from ancestral.gaussian.ppca import selection
+from ancestral.gaussian.ppca.folds import FOLDS, Folds
 
 HOW = pytest.mark.parametrize("how", ["bic", "minka", "cv"])
 

@@ -12,8 +12,8 @@ from scipy.special import expit
 
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.graph.edge_sampling import sample_edges
-from ancestral.graph.many_graphs import fit_graph_intercepts
+from ancestral.graph.edges.sampling import sample_edges
+from ancestral.graph.inference import fit_graph_intercepts
 from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.pairs import stratified
 from ancestral.graph.pairs.compression import (

@@ -11,8 +11,8 @@ from scipy.special import expit
 
 from ancestral import InnerProductGraph
 from ancestral.errors import DataError, ModelError
-from ancestral.graph import edge_sampling
-from ancestral.graph.edge_sampling import CellTree, sample_edges
+from ancestral.graph.edges import sampling
+from ancestral.graph.edges.sampling import CellTree, sample_edges
 from tests.graph.test_pair_sums import huge, make_graph
 
 FALSE_ALARM = 1e-4
@@ -38,10 +38,10 @@ def two_sided(z: float) -> float:
 @pytest.fixture
 def many_cells(monkeypatch: Any) -> None:
     """Split down to single nodes, so that few nodes go through all of the machinery."""
-    monkeypatch.setattr(edge_sampling, "LEAF", 1)
-    monkeypatch.setattr(edge_sampling, "WASTE", 0.02)
-    monkeypatch.setattr(edge_sampling, "FRONTIER", 64)
-    monkeypatch.setattr(edge_sampling, "STREAM_PAIRS", 100)
+    monkeypatch.setattr(sampling, "LEAF", 1)
+    monkeypatch.setattr(sampling, "WASTE", 0.02)
+    monkeypatch.setattr(sampling, "FRONTIER", 64)
+    monkeypatch.setattr(sampling, "STREAM_PAIRS", 100)
 
 
 @pytest.mark.parametrize(

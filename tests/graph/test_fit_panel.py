@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph import fit_checks, predictions
-from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.edges.sampling import sample_edges
 from ancestral.graph.fit_checks import NAMES, check_fit, mean_clustering, measure
 from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.predictions import calibrate, held_out

@@ -15,10 +15,10 @@ from scipy.special import expit, log_expit
 from ancestral import AncestralError, AncestralWarning, Graph, InnerProductGraph
 from ancestral import LatentPositionGraph as Latent
 from ancestral.errors import ModelError
-from ancestral.graph.edge_sampling import sample_edges
-from ancestral.graph.position_likelihood import PositionLikelihood
-from ancestral.graph.spectral import canonical, spectral_embedding
-from ancestral.graph.unbounded import separated_nodes
+from ancestral.graph.edges.sampling import sample_edges
+from ancestral.graph.latent.likelihood import PositionLikelihood
+from ancestral.graph.latent.spectral import canonical, spectral_embedding
+from ancestral.graph.latent.unbounded import separated_nodes
 
 FALSE_ALARM = 1e-4
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, ModelError
-from ancestral.graph.many_graphs import fit_graph_intercepts, profile_intervals
+from ancestral.graph.inference import fit_graph_intercepts, profile_intervals
 from ancestral.graph.pairs.gather import keep
 from tests.graph.test_pair_sums import dense
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from ancestral import Graph
 from ancestral import LatentPositionGraph as Latent
 from ancestral.errors import DataError, DataTypeError, ModelError
-from ancestral.graph.one_graph import as_adjacencies
+from ancestral.graph.latent.adjacencies import as_adjacencies
 from tests.graph.test_latent_positions import simulated
 
 

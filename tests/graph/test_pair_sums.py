@@ -264,7 +264,7 @@ def test_features_bound_their_products() -> None:
 
 def test_small_graphs_keep_their_products_and_need_no_numba(monkeypatch: Any) -> None:
     monkeypatch.setitem(__import__("sys").modules, "numba", None)
-    for name in ("pairs.kernels", "edge_kernels"):
+    for name in ("pairs.kernels", "edges.kernels"):
         monkeypatch.delitem(__import__("sys").modules, f"ancestral.graph.{name}", raising=False)
     graphs = [make_graph(n, seed=n) for n in (30, 40)]
     assert not gather(graphs).layers

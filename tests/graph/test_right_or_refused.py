@@ -351,7 +351,7 @@ def test_intervals_of_other_graphs_than_the_fit_s_are_refused() -> None:
 @pytest.mark.parametrize("limit", [10**6, 1_000])
 def test_nodes_of_many_kinds_are_summed_by_kind(monkeypatch: Any, limit: int) -> None:
     """More kinds than a quick look can count; one by one, and on a grid."""
-    from ancestral.graph.edge_sampling import sample_edges
+    from ancestral.graph.edges.sampling import sample_edges
     from ancestral.graph.pairs import compression
 
     monkeypatch.setattr(compression, "KEPT_PAIRS", limit)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from ancestral import Graph, InnerProductGraph, read_graphs
 from ancestral.errors import DataError, DataTypeError, FormatError
-from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.edges.sampling import sample_edges
 from ancestral.io import (
     from_frames,
     from_igraph,

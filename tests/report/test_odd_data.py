@@ -17,9 +17,9 @@ import pytest
 
 import ancestral
 from ancestral import datasets
+from ancestral.inputs import find_files, find_source, find_sources
 from ancestral.report import figures, render, summarise
 from ancestral.report.solutions import Solution, run_solutions
-from ancestral.report.sources import find_files, find_source, find_sources
 from ancestral.report.summarise.graphs import _held_out
 from ancestral.report.summarise.inpainting import complete, halves
 

@@ -7,7 +7,7 @@ import pytest
 
 from ancestral import datasets
 from ancestral.errors import AncestralError, DataError, FormatError
-from ancestral.report.sources import find_sources
+from ancestral.inputs import find_sources
 from ancestral.report.summarise import summarise_graphs, summarise_linear, summarise_ppca
 
 pytest.importorskip("skimage", reason="built-in faces are an extra")

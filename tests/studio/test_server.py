@@ -331,7 +331,7 @@ def test_an_upload_keeps_its_users_name():
 
 
 def test_the_command_exports_and_refuses(tmp_path, capsys):
-    from ancestral import cli
+    from ancestral.cli import group as cli
 
     def run(*arguments):
         with pytest.raises(SystemExit) as end:
@@ -347,7 +347,7 @@ def test_the_command_exports_and_refuses(tmp_path, capsys):
 
 
 def test_the_report_has_a_room_for_each_problem(tmp_path, models):
-    from ancestral import cli
+    from ancestral.cli import group as cli
 
     (tmp_path / "models").mkdir()
     for name, model in models.items():

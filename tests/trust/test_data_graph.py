@@ -14,7 +14,7 @@ from scipy import sparse
 
 from ancestral import Graph, InnerProductGraph, read_graphs
 from ancestral.errors import DataError, DataTypeError, ModelError
-from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.edges.sampling import sample_edges
 from ancestral.graph.pairs.gather import keep
 from tests.graph.simulated import by_pairs, some_graphs
 from tests.graph.test_inner_product import path_graph

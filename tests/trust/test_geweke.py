@@ -26,7 +26,7 @@ from scipy import stats
 
 from ancestral import PPCA, Graph, InnerProductGraph, LinearGaussian, TabularAutoregressive
 from ancestral.autoregressive import smc
-from ancestral.graph.edge_sampling import sample_edges
+from ancestral.graph.edges.sampling import sample_edges
 from tests.zoo import ZOO
 
 Array = np.ndarray

@@ -14,7 +14,7 @@ import pytest
 import ancestral
 
 # A byte is written once the handler stands; what comes before is the interpreter's own start.
-START = "import os; from ancestral import _entry; _entry.take_over(); os.write(1, b'.')\n"
+START = "import os; from ancestral.cli.__main__ import take_over; take_over(); os.write(1, b'.')\n"
 COMMANDS = {
     "help": ["--help"],
     "inspect": ["inspect", "absent.model"],

@@ -18,9 +18,9 @@ import pytest
 import ancestral
 from ancestral import io, streaming
 from ancestral.bench import bench_debd
-from ancestral.checkpoints import Checkpoints
 from ancestral.errors import AncestralError, DataError, FormatError
-from ancestral.report.sources import find_sources
+from ancestral.inputs import find_sources
+from ancestral.training.checkpoints import Checkpoints
 from tests.trust.guard import refused
 
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -206,7 +206,7 @@ def test_writers_refuse_every_bad_path(place: Path, name: str) -> None:
 def test_the_command_line_says_one_line(
     place: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ancestral import cli
+    from ancestral.cli import group as cli
 
     more = {"fit": ["-o", "m.model"], "score": ["file"], "sample": ["-n", "1"]}.get(command, [])
     first = {"fit": ["fit", "ppca"], "bench": ["bench", "debd"]}.get(command, [command])

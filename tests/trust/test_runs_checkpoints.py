@@ -20,8 +20,8 @@ import pytest
 
 import ancestral
 from ancestral import AncestralWarning, model_file
-from ancestral.checkpoints import LOCK, Checkpoints
 from ancestral.errors import FormatError, ModelError
+from ancestral.training.checkpoints import LOCK, Checkpoints
 from tests.trust.same_bits import assert_same_bits
 from tests.trust.trained import EVERY, LSTM, NETWORK, ROWS, Trained, names
 
@@ -55,7 +55,7 @@ def test_c9_a_file_that_nobody_holds_is_no_lock(tmp_path: Path, left: dict[str, 
 
 
 HOLDER = """import time
-from ancestral.checkpoints import Checkpoints
+from ancestral.training.checkpoints import Checkpoints
 Checkpoints({!r}, {{}}).__enter__()
 print("held", flush=True)
 time.sleep(600)"""

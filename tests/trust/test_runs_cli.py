@@ -21,7 +21,7 @@ import pytest
 
 import ancestral
 from ancestral import datasets
-from ancestral.checkpoints import Checkpoints
+from ancestral.training.checkpoints import Checkpoints
 from tests.conftest import PATIENCE
 from tests.trust.same_bits import assert_same_bits
 

@@ -21,7 +21,7 @@ import pytest
 
 import ancestral
 from ancestral import PPCA, LinearGaussian, TabularAutoregressive
-from ancestral._validation import within_memory
+from ancestral._checks.numbers import within_memory
 from ancestral.errors import ModelError
 from tests.conftest import PATIENCE
 from tests.zoo import BITS, CLOUD, ZOO

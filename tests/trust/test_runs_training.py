@@ -21,9 +21,9 @@ import pytest
 
 from ancestral import AncestralWarning
 from ancestral.base import NotFittedError
-from ancestral.checkpoints import Checkpoints
-from ancestral.descent import Descent
 from ancestral.errors import ModelError, SaveError
+from ancestral.training.checkpoints import Checkpoints
+from ancestral.training.descent import Descent
 from tests.trust.same_bits import assert_same_bits
 from tests.trust.trained import EVERY, LSTM, NETWORK, SETTINGS, Trained, names
 
@@ -271,7 +271,7 @@ def test_c2_checkpoints_fit_in_the_room_that_was_asked_for(of: Trained, tmp_path
             super().__init__(folder, settings, room)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ancestral.descent.Checkpoints", Asking)
+        patch.setattr("ancestral.training.descent.Checkpoints", Asking)
         of.fit(checkpoint=tmp_path, checkpoint_every=1, batch_size=2)
     largest = max(path.stat().st_size for path in tmp_path.iterdir())
     assert 3 * largest <= asked[0] < 1 << 20  # two are kept while a third is written

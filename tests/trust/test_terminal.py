@@ -15,9 +15,15 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import cli, model_file
-from ancestral._printable import printable, printable_json
-from ancestral.errors import AncestralError, AncestralWarning, MissingExtraError
+from ancestral import model_file
+from ancestral.cli import group as cli
+from ancestral.errors import (
+    AncestralError,
+    AncestralWarning,
+    MissingExtraError,
+    printable,
+    printable_json,
+)
 
 # Clears the screen, writes the window's title, rings, turns letters round, begins a forged line.
 EVIL = (
@@ -134,7 +140,7 @@ def test_names_in_tables_and_archives(tmp_path: Path, run: Run, name: str) -> No
 def test_warnings_and_notes_of_the_command_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ancestral._cli_terminal import warnings_in_one_line
+    from ancestral.cli.terminal import warnings_in_one_line
 
     # what pytest itself keeps of the log travels between its processes, and must be text
     monkeypatch.setattr(logging.getLogger("ancestral"), "propagate", False)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import check_n_samples
+from ancestral._checks.numbers import check_n_samples
 from ancestral.autoregressive.steps import Walk
 from ancestral.errors import DataError, FormatError, MissingExtraError
 

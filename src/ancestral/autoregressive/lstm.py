@@ -27,9 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_expit, log_softmax
 
-from ancestral._products import by_rows
-from ancestral._threads import one_thread
-from ancestral._validation import (
+from ancestral._checks.numbers import (
     as_generator,
     check_integer,
     check_number,
@@ -37,6 +35,8 @@ from ancestral._validation import (
     warn,
     within_memory,
 )
+from ancestral._numerics.products import by_rows
+from ancestral._numerics.threads import one_thread
 from ancestral.autoregressive.lstm_training import WARM_UP, Training, set_weights
 from ancestral.autoregressive.lstm_training import network as new_network
 from ancestral.autoregressive.sequential import Sequential, known_columns, known_terms

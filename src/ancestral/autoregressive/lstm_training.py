@@ -2,7 +2,7 @@
 
 The loss is the mean of -log p(x) in nats; its floor is the entropy of the training rows. The rate
 rises over a short warm-up, holds, and falls along half a cosine. Checkpoints and the best weights
-are kept as `ancestral.descent` says.
+are kept as `ancestral.training.descent` says.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.descent import (
+from ancestral.training.descent import (
     Descent,
     Weights,
     as_device,

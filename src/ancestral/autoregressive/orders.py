@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from ancestral._validation import as_generator, as_numbers, check_integer, log_sum_exp
+from ancestral._checks.numbers import as_generator, as_numbers, check_integer, log_sum_exp
 from ancestral.autoregressive import conditioning
 from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.autoregressive.sequential import Sequential

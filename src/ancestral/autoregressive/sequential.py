@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import (
+from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
     FEWER_ROWS,

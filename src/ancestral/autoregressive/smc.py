@@ -37,9 +37,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import log_sum_exp
+from ancestral._checks.numbers import log_sum_exp
 from ancestral.autoregressive import conditioning, sampling
-from ancestral.autoregressive.mixture import Mixture, fit_mixture
+from ancestral.autoregressive.chain.prefix_mixture import Mixture, fit_mixture
 from ancestral.autoregressive.steps import Walk
 from ancestral.errors import ModelError
 

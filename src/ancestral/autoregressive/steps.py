@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import as_generator
+from ancestral._checks.numbers import as_generator
 
 Levels = NDArray[np.intp]
 Floats = NDArray[np.float64]

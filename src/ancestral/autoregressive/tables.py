@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import as_numbers
+from ancestral._checks.numbers import as_numbers
 from ancestral.errors import DataError, DataTypeError, ModelError
 
 MAX_DENSE_BYTES = 4 << 30

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import check_number
+from ancestral._checks.numbers import check_number
 from ancestral.autoregressive.levels import learn_categories, whole_numbers
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import Walk

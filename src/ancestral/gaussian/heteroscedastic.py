@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from ancestral._validation import (
+from ancestral._checks.numbers import (
     check_integer,
     check_level,
     check_number,
@@ -31,12 +31,12 @@ from ancestral._validation import (
     one_sample_message,
     warn,
 )
+from ancestral._numerics import double_double as dd
 from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
-from ancestral.gaussian import double_double as dd
-from ancestral.gaussian import inference
-from ancestral.gaussian.inference import Interval, Line
-from ancestral.gaussian.least_squares import (
+from ancestral.gaussian.linear import inference
+from ancestral.gaussian.linear.inference import Interval, Line
+from ancestral.gaussian.linear.least_squares import (
     EPS,
     LineStatistics,
     Solution,

@@ -30,9 +30,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._products import by_rows
-from ancestral._threads import one_thread
-from ancestral._validation import (
+from ancestral._checks.numbers import (
     FEWER_ROWS,
     as_generator,
     check_integer,
@@ -40,9 +38,11 @@ from ancestral._validation import (
     one_sample_message,
     within_memory,
 )
+from ancestral._numerics.products import by_rows
+from ancestral._numerics.threads import one_thread
 from ancestral.base import ConditionalDensity, not_counts
 from ancestral.errors import ModelError
-from ancestral.gaussian.least_squares import EPS, lengths, over_power_of_four
+from ancestral.gaussian.linear.least_squares import EPS, lengths, over_power_of_four
 from ancestral.gaussian.neural_training import FLOOR, Training
 
 Float = NDArray[np.float64]

@@ -3,7 +3,7 @@
 The loss is the mean of -log p(y | x) of the standardised target, in nats, plus the prior's share;
 a row's precision (one on average) divides its variance;
 the rate rises over a short warm-up and falls along half a cosine. Checkpoints and the best weights
-are kept as `ancestral.descent` says.
+are kept as `ancestral.training.descent` says.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.descent import (
+from ancestral.training.descent import (
     Descent,
     Weights,
     as_device,

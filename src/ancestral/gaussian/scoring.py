@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from ancestral._validation import warn
-from ancestral.gaussian.least_squares import EPS
+from ancestral._checks.numbers import warn
+from ancestral.gaussian.linear.least_squares import EPS
 
 Float = NDArray[np.float64]
 LONGEST = 3.0  # most that a log variance changes in one step

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ancestral._validation import as_generator, check_integer, check_level
+from ancestral._checks.numbers import as_generator, check_integer, check_level
 from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, calibrate
@@ -246,11 +246,11 @@ def mean_clustering(graph: Graph) -> float:
         np.fill_diagonal(B, 0.0)
         degree, triangles = B.sum(axis=1), ((B @ B) * B).sum(axis=1) / 2
     else:
-        from ancestral.graph import walk_kernels
+        from ancestral.graph.edges import walks
 
         A = graph.to_sparse()
         index = (A.indptr.astype(np.int64), A.indices.astype(np.int64))
-        degree, (_, triangles) = np.diff(index[0]), walk_kernels.shared_partners(*index)
+        degree, (_, triangles) = np.diff(index[0]), walks.shared_partners(*index)
     pairs = degree * (degree - 1) / 2
     return float(np.mean(np.divide(triangles, pairs, out=np.zeros_like(pairs), where=pairs > 0)))
 
@@ -264,15 +264,15 @@ def _table(rows: NDArray, values: NDArray, n_rows: int, size: int = 0) -> Float:
 
 def _measure_sparse(adjacency: sparse.csr_array) -> Counts:
     """Return the counts of one large graph."""
-    from ancestral.graph import walk_kernels
+    from ancestral.graph.edges import walks
 
     n = adjacency.shape[0]
     indptr, indices = (v.astype(np.int64) for v in (adjacency.indptr, adjacency.indices))
     degree = np.diff(indptr)
-    partners, triangles = walk_kernels.shared_partners(indptr, indices)
+    partners, triangles = walks.shared_partners(indptr, indices)
     few = min(n, SOURCES)
     sources = np.random.default_rng(0).choice(n, few, replace=False)  # the same in data and draws
-    distance = walk_kernels.distance_counts(indptr, indices, sources)
+    distance = walks.distance_counts(indptr, indices, sources)
     row = np.zeros(n, np.int64)
     last = int(np.flatnonzero(distance).max(initial=0))
     return {

@@ -26,8 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.special import expit
 
-from ancestral._fingerprint import fingerprint
-from ancestral._validation import (
+from ancestral._checks.numbers import (
     FEWER_GRAPHS,
     as_generator,
     check_integer,
@@ -37,9 +36,10 @@ from ancestral._validation import (
     warn,
     within_memory,
 )
+from ancestral._fingerprint import fingerprint
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import DataError, ModelError
-from ancestral.graph.edge_sampling import draw_graph, drawn_shape
+from ancestral.graph.edges.sampling import draw_graph, drawn_shape
 from ancestral.graph.features import FeatureRows
 from ancestral.graph.graphs import (
     DENSE_NODES,
@@ -51,13 +51,13 @@ from ancestral.graph.graphs import (
     say_ignored_loops,
     warn_of_odd_graphs,
 )
-from ancestral.graph.many_graphs import clustered_covariance, profile_intervals
+from ancestral.graph.inference import clustered_covariance, profile_intervals
 from ancestral.graph.pairs.gather import gather, keep
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
 from ancestral.graph.solvers import climb, gradient_ascent, newton
 
 if TYPE_CHECKING:
-    from ancestral.graph.latent_positions import LatentPositionGraph
+    from ancestral.graph.latent.model import LatentPositionGraph
 
 __all__ = [
     "Graph",
@@ -196,7 +196,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         -------
         LatentPositionGraph
         """
-        from ancestral.graph.latent_positions import LatentPositionGraph
+        from ancestral.graph.latent.model import LatentPositionGraph
 
         return LatentPositionGraph(n_components, **settings)
 
@@ -359,7 +359,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Returns
         -------
         ndarray of shape (2,)
-            See `many_graphs.clustered_covariance`.
+            See `inference.clustered_covariance`.
 
         Raises
         ------

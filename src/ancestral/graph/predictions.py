@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from ancestral._validation import check_integer
+from ancestral._checks.numbers import check_integer
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph

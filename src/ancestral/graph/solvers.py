@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import as_generator, check_integer, check_number
+from ancestral._checks.numbers import as_generator, check_integer, check_number
 from ancestral.errors import ModelError
 from ancestral.graph.pairs.sums import PairSums
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.numbers import SMALLER_FILE, refuse_non_finite, within_memory
 from ancestral._files import is_folder
-from ancestral._validation import SMALLER_FILE, refuse_non_finite, within_memory
 from ancestral.errors import DataError, FormatError
 from ancestral.io.files import PathLike, Source, shown
 from ancestral.io.images import read_images

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ancestral._containers import EXACT
-from ancestral._missing import is_missing, is_missing_text
-from ancestral._validation import SMALLER_FILE, within_memory
+from ancestral._checks.containers import EXACT
+from ancestral._checks.missing import is_missing, is_missing_text
+from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.attributes import (
     ROW_NAMES,

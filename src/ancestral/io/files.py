@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from ancestral._checks.numbers import warn
 from ancestral._files import PathLike, as_size, open_regular, shown
-from ancestral._validation import warn
 from ancestral.errors import FormatError
 
 _zlib: Any = _standard_zlib

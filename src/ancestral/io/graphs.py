@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import SMALLER_FILE, within_memory
+from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.attributes import (
     Categorical,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ancestral._containers import EXACT
+from ancestral._checks.containers import EXACT
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?0*(\d+)(?:\.0*)?\s*", re.ASCII)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._containers import Opened, as_floats
-from ancestral._validation import SMALLER_FILE, within_memory
+from ancestral._checks.containers import Opened, as_floats
+from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError
 from ancestral.io.arrays import MAX_BYTES, read_columns
 from ancestral.io.files import PathLike, shown

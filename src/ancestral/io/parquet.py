@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import warn
+from ancestral._checks.numbers import warn
 from ancestral.errors import (
     AncestralError,
     DataError,

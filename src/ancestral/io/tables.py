@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import SMALLER_FILE, within_memory
+from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.autoregressive.tables import Tables, checked_rows, extend_prefixes
 from ancestral.errors import DataError, FormatError
 from ancestral.io.dtypes import count_cells

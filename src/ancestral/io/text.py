@@ -20,9 +20,9 @@ from math import isinf
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._containers import EXACT
-from ancestral._missing import is_missing_text
-from ancestral._validation import warn
+from ancestral._checks.containers import EXACT
+from ancestral._checks.missing import is_missing_text
+from ancestral._checks.numbers import warn
 from ancestral.errors import DataError, FormatError
 from ancestral.io.files import as_size
 from ancestral.io.numbers import is_infinite, is_rounded, number_in

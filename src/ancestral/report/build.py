@@ -70,8 +70,8 @@ def build_report(
     AncestralError
         For a folder without usable files, a damaged file, or a place that cannot be written.
     """
+    from ancestral.inputs import find_sources
     from ancestral.report import figures, render, solutions, submission, summarise
-    from ancestral.report.sources import find_sources
 
     if source is not None and same_file(source, out):
         raise SaveError(f"{shown(out)}: is where the data are. Name another folder with -o.")

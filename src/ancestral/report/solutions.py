@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from ancestral.inputs import Sources, counted
 from ancestral.report.figures import readable_on_dark
 from ancestral.report.render import PARTS
-from ancestral.report.sources import Sources, counted
 from ancestral.report.submission import course_folder
 
 SCRIPTS = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import ancestral
 from ancestral.errors import AncestralError
-from ancestral.report.sources import counted, find_source
+from ancestral.inputs import counted, find_source
 from ancestral.studio.faces import split
 from ancestral.studio.payload import packed
 from ancestral.studio.shelf import Shelf

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import AncestralError, MissingExtraError
-from ancestral.report.sources import Source, find_source
+from ancestral.inputs import Source, find_source
 from ancestral.studio.payload import packed
 from ancestral.studio.shelf import Shelf, is_square
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import AncestralError
-from ancestral.report.sources import find_source
+from ancestral.inputs import find_source
 from ancestral.studio.compare import compare
 from ancestral.studio.faces import faces, faces_rest
 from ancestral.studio.payload import packed

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import ancestral
 from ancestral._files import as_path, entries_of, is_folder, open_regular
 from ancestral.errors import AncestralError, DataError
-from ancestral.report.sources import (
+from ancestral.inputs import (
     FACES,
     GRAPHS,
     LEAST_FACES,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import as_numbers, refuse_non_finite
+from ancestral._checks.numbers import as_numbers, refuse_non_finite
 from ancestral.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:

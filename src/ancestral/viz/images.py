@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import as_numbers, check_integer, refuse_non_finite
+from ancestral._checks.numbers import as_numbers, check_integer, refuse_non_finite
 from ancestral.errors import DataError
 from ancestral.viz import _style
 from ancestral.viz._style import styled

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._validation import check_integer
+from ancestral._checks.numbers import check_integer
 from ancestral.errors import DataError
 from ancestral.viz import _style
 from ancestral.viz._style import styled

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import MAX_SAMPLE_BYTES, as_generator, check_integer
+from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_integer
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.compression import (

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import check_integer
+from ancestral._checks.numbers import check_integer
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.grid import Cells
 

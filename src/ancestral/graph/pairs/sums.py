@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._validation import warn
+from ancestral._checks.numbers import warn
 from ancestral.errors import ModelError
 from ancestral.graph.pairs.grid import Cells, Layer, merged
 from ancestral.graph.pairs.logistic import (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import ModelError
-from ancestral.report.sources import Sources
+from ancestral.inputs import Sources
 from ancestral.report.summarise.inpainting import summarise_inpainting
 from ancestral.report.summarise.summary import Summary
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from ancestral.errors import AncestralError
-from ancestral.report.sources import Sources
+from ancestral.inputs import Sources
 from ancestral.report.summarise.summary import Summary
 
 N_DRAWN = 5

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
+from ancestral.inputs import Sources
 from ancestral.io import Pairs
-from ancestral.report.sources import Sources
 from ancestral.report.summarise.summary import Summary
 
 
@@ -59,7 +59,7 @@ def _has_density(model: Any) -> bool:
 
 def _weights(model: Any, pairs: Pairs) -> list[dict[str, Any]]:
     """Return every weight with its errors and interval; None where there are none."""
-    from ancestral.gaussian.inference import p_values
+    from ancestral.gaussian.linear.inference import p_values
 
     n_weights = len(pairs.names) + 1
     nothing = np.full(n_weights, math.nan)

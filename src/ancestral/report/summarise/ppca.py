@@ -12,7 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import kurtosis, skew
 
 from ancestral.errors import DataError
-from ancestral.report.sources import Faces, Sources
+from ancestral.inputs import Faces, Sources
 from ancestral.report.summarise.summary import Summary
 
 ASKED = (16, 32, 64)  # latent dimensions the assignment asks for

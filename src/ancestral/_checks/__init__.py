@@ -1,0 +1,1 @@
+"""What callers hand over: containers, tables and their names, missing values, numbers."""

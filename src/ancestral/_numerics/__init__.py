@@ -1,0 +1,1 @@
+"""Sums and products that keep their digits and their bits."""

@@ -1,0 +1,242 @@
+"""Sums over rows that keep their digits: means, scatters and roots about a shift, in blocks.
+
+    shift near the mean,  offset = mean - shift,  scatter = sum w (x - mean)(x - mean)^T = R^T R
+
+One pass about the shift and a rank-one correction give a scatter; two passes and stacked QR give a
+root, which keeps the digits that squaring loses. Float32 rows go through short float32 products
+summed in float64, where that leaves them right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._checks.numbers import as_numbers
+from ancestral._numerics.threads import even_parts, in_threads, n_threads
+from ancestral.errors import DataError
+
+# Largest variance over the least variance of a column given the others, up to which products in
+# float64 and in float32 leave the mean of the least eigenvalues right to 1e-6; in float32 for each
+# square root of the number of columns, over which the errors of products average.
+STEEP = 1e8
+STEEP_SINGLE = 10.0
+
+# Up to so many standard deviations from zero, products about zero itself are as good: what their
+# rounding adds is that many squared times eps. In float32 there are fewer digits to spare.
+NEAR, NEAR_SINGLE = 4.0, 1.0
+
+CORNER = 128  # columns, next to each other, by which steepness is guessed
+
+BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
+BLOCK_BYTES, PLAIN_BYTES = 16 << 20, 64 << 20
+ROOT_BYTES = 32 << 20
+
+
+# ---- what is lost -------------------------------------------------------------------------------
+
+
+def is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
+    """Tell whether some direction varies `limit` times less than the largest column.
+
+    The pivots of Cholesky's factor are the variances of each column given the earlier ones;
+    constant columns lose nothing and are passed over.
+    """
+    variances = np.diag(scatter)
+    varying = variances > 0
+    if not varying.all():
+        scatter, variances = scatter[np.ix_(varying, varying)], variances[varying]
+    if not len(variances):
+        return False
+    try:
+        pivots = np.diag(np.linalg.cholesky(scatter)) ** 2
+    except np.linalg.LinAlgError:
+        return True
+    return not variances.max() < limit * pivots.min()
+
+
+def exact_sum(
+    a: NDArray[np.float64], b: NDArray[np.float64] | float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a + b rounded, and what the rounding took (Knuth's two-sum)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+# ---- accumulation -------------------------------------------------------------------------------
+
+
+def pilot_mean(
+    X: NDArray, weights: NDArray[np.float64] | None, *, rows: int
+) -> NDArray[np.float64]:
+    """Return the mean of some rows, spread over the table: a shift that is near enough."""
+    step = max(1, len(X) // rows)
+    chosen = slice(0, 2 * rows * step, step)
+    # Sums over memory of one order: Fortran-ordered input gives the same bits.
+    some = X[chosen].astype(np.float64, order="C")
+    w = None if weights is None or not weights[chosen].any() else weights[chosen]
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift = some[0] + np.average(some - some[0], axis=0, weights=w)
+    return shift.astype(X.dtype).astype(np.float64) if X.dtype == np.float32 else shift
+
+
+def near_zero(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Return a shift of zero where every column's mean is near zero, else the shift itself.
+
+    About zero the rows need no centring, which spares a copy of them.
+    """
+    if weights is not None:
+        return shift
+    some = X[:: max(1, len(X) // 256)].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviations = np.sqrt(np.mean((some - shift) ** 2, axis=0))
+        limit = NEAR_SINGLE if X.dtype == np.float32 else NEAR
+        return np.zeros_like(shift) if (np.abs(shift) <= limit * deviations).all() else shift
+
+
+def _blocks(part: slice, rows: int) -> Iterator[slice]:
+    """Yield slices of at most `rows` rows of a part."""
+    for start in range(part.start, part.stop, rows):
+        yield slice(start, min(start + rows, part.stop))
+
+
+def scatter_about(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Return mean minus shift, the scatter, and whether it is known not to be steep.
+
+    Float32 rows go through products in float32 where those leave the scatter right.
+    """
+    if X.dtype == np.float32 and weights is None and _safe_in_single(X, shift):
+        # A corner that is steep saves a pass that would be thrown away.
+        limit = STEEP_SINGLE * X.shape[1] ** 0.5
+        middle = max(0, (X.shape[1] - CORNER) // 2)
+        columns = slice(middle, middle + CORNER)
+        corner = np.ascontiguousarray(X[: 4 * CORNER, columns])
+        if not is_steep(_scatter(corner, shift[columns], None, np.float32)[1], limit):
+            offset, scatter = _scatter(X, shift, None, np.float32)
+            if np.isfinite(offset).all() and not is_steep(scatter, limit):
+                return offset, scatter, True
+    return *_scatter(X, shift, weights, np.float64), False
+
+
+def _scatter(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None, kind: type
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean minus shift and the scatter in one pass, with a rank-one correction.
+
+    Products of a block are taken in `kind` and summed in float64.
+    """
+    n, d = X.shape
+    shift = shift.astype(kind)  # float32 rows: exact, see `pilot_mean`
+
+    def summed(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _sums(X, shift, weights, part)
+
+    # Each part has a (d, d) sum of its own. Rows that need no centring leave the threads to BLAS.
+    plain = _is_plain(X, shift, weights)
+    n_parts = 1 if plain else min(n_threads(), max(1, n // (4 * d)))
+    sums = in_threads(summed, even_parts(n, n_parts), X.size)
+    product, total = sums[0]
+    for other_product, other_total in sums[1:]:
+        product += other_product
+        total += other_total
+    weight = n if weights is None else float(weights.sum())
+    offset = total / weight
+    product -= np.outer(offset * weight, offset)
+    return offset, product
+
+
+def _sums(
+    X: NDArray, shift: NDArray, weights: NDArray[np.float64] | None, part: slice
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sum w (x - s)(x - s)^T and sum w (x - s) over a part, block by block."""
+    d = X.shape[1]
+    plain = _is_plain(X, shift, weights)
+    size = PLAIN_BYTES if plain else BLOCK_BYTES
+    rows = min(part.stop - part.start, max(BLOCK_ROWS, size // (shift.itemsize * d)))
+    in_place = plain and X.flags.c_contiguous and X.flags.aligned
+    # Else blocks are copied to C order: Fortran-ordered input gives the same bits.
+    block = np.empty((0 if in_place else rows, d), shift.dtype)
+    square = np.empty((d, d), shift.dtype)
+    product, total = np.zeros((d, d)), np.zeros(d)
+    for rows_now in _blocks(part, rows):
+        B = X[rows_now] if in_place else block[: rows_now.stop - rows_now.start]
+        with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own
+            if not in_place:
+                np.subtract(X[rows_now], shift, out=B)
+            if weights is None:
+                total += np.ones(len(B), B.dtype) @ B
+            else:
+                w = weights[rows_now]
+                total += w @ B
+                B *= np.sqrt(w)[:, None]
+            product += np.matmul(B.T, B, out=square)
+    return product, total
+
+
+def _is_plain(X: NDArray, shift: NDArray, weights: NDArray[np.float64] | None) -> bool:
+    """Tell whether rows may be multiplied as they are, neither centred nor weighted."""
+    return weights is None and X.dtype == shift.dtype and not shift.any()
+
+
+def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
+    """Tell whether squares of centred float32 values neither overflow, vanish nor lean.
+
+    Far from zero, float32 values are few steps apart; sums of their squares then round upwards
+    more often than not, by some 1e-7 of the variance, which no averaging takes out.
+    """
+    spread = np.abs(X[:: max(1, len(X) // 256)] - shift.astype(np.float32)).max(axis=0)
+    near = np.abs(shift) < 30 * spread
+    return bool(spread.max() < 1e12 and (spread > 1e-12).all() and near.all())
+
+
+def root_about_mean(
+    X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean minus shift and a root in two passes, so that centring loses nothing."""
+    n, d = X.shape
+    w = np.ones(n) if weights is None else weights
+    root_w = None if weights is None else np.sqrt(weights)[:, None]
+    rows = max(2 * d, BLOCK_ROWS, ROOT_BYTES // (8 * d))
+    whole = slice(0, n)
+    if n <= rows:
+        B = np.subtract(X, shift, order="C")
+        offset = w @ B / w.sum()
+        B -= offset
+        return offset, reduced(B if root_w is None else B * root_w)
+    total = np.zeros(d)
+    for part in _blocks(whole, rows):
+        total += w[part] @ np.subtract(X[part], shift, order="C")
+    offset = total / w.sum()
+    R = np.zeros((0, d))
+    for part in _blocks(whole, rows):
+        B = np.subtract(X[part], shift, order="C")
+        B -= offset
+        if root_w is not None:
+            B *= root_w[part]
+        R = reduced(np.vstack([R, B]) if len(R) else B)
+    return offset, R
+
+
+def checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return weights as float64 of shape (n,), finite and not negative."""
+    w = as_numbers(weights, name="weights").astype(np.float64)
+    if w.shape != (n,):
+        raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
+    wrong = ~(np.isfinite(w) & (w >= 0))
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise DataError(f"weights hold {w[i]:g} at row {i}; they must be finite, 0 or more.")
+    return w
+
+
+def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return at most d rows with the same R^T R, by QR."""
+    n, d = rows.shape
+    return rows if n <= d else np.asarray(np.linalg.qr(rows, mode="r"))

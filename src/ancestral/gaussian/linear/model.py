@@ -1,0 +1,476 @@
+"""Linear-Gaussian regression.
+
+    y | x ~ N(w . x + b, sigma^2)
+
+Maximum likelihood (Bishop PRML 3.1.1): (w, b) minimise the sum of squares, whatever sigma^2 is;
+then sigma^2 is the mean squared residual (divisor n). The sum of squares is solved from `Moments`
+of [X, y]: by Cholesky where the scaled condition number allows squaring, else by Householder QR
+(`least_squares`); `fit`, which has the rows, then refines the solution to the last digits
+(`refinement`). With several targets the noise is N(0, Sigma) and w, b solve each target alone.
+Weights omega are precisions: the noise variance of row i is sigma^2 / omega_i, sigma^2 that of a
+row of weight 1 (as every row is that has no weight), and sums are weighted by omega.
+Symbols: w coef_, b intercept_, sigma^2 noise_variance_, Sigma noise_covariance_.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+
+from ancestral._checks.numbers import (
+    FEWER_ROWS,
+    check_integer,
+    one_sample_message,
+    warn,
+    within_memory,
+)
+from ancestral._numerics import double_double as dd
+from ancestral.base import ConditionalLikelihood, FromStatistics
+from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
+from ancestral.gaussian.linear.least_squares import (
+    EPS,
+    SAFE,
+    LineStatistics,
+    Solution,
+    condition_number,
+    lengths,
+    over_power_of_four,
+    refuse_constant_targets,
+    refuse_unheld,
+    solve,
+    solve_least_norm,
+)
+from ancestral.gaussian.linear.refinement import Rows, polish, refine
+
+LOST = 1e-8  # relative error of a coefficient from statistics that deserves a warning
+ROUGH = 1e-11  # of sigma: what rounding may take from a residual before it is found more exactly
+
+
+class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
+    """Linear regression with normal noise, by maximum likelihood.
+
+    Parameters
+    ----------
+    fit_intercept : bool
+        False forces the line through the origin.
+    degree : int
+        Each column enters as x, x^2, ..., x^degree (no products of columns).
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features * degree,) or (n_targets, n_features * degree)
+        w: all first powers, then all squares, and so on.
+    intercept_ : float or ndarray of shape (n_targets,)
+        b; 0.0 without intercept.
+    noise_variance_ : float or ndarray of shape (n_targets,)
+        sigma^2 with divisor n: the maximum of the likelihood. With weights it is that of a row
+        of weight 1: the mean of weight times squared residual.
+    noise_covariance_ : ndarray of shape (n_targets, n_targets)
+        Sigma; only with several targets.
+    residual_std_ : float or ndarray of shape (n_targets,)
+        The residual standard deviation (of a row of weight 1) with divisor n - p, p counting
+        coefficients and intercept; nan where n is p or less.
+    standard_errors_ : ndarray of shape (p,) or (n_targets, p)
+        Of the intercept (first, where there is one) and of `coef_`, from `residual_std_`; nan for
+        a coefficient that the data do not identify, and for all where n is p or less.
+    log_likelihood_ : float
+        Of the training data, in nats, at the parameters as they are held: the sum of
+        `log_density` of the rows and weights of the fit; inf when sigma^2 is 0.
+    r_squared_ : float or ndarray of shape (n_targets,)
+        Share of the (weighted) variation about the mean that is explained; about zero without
+        intercept.
+    rank_ : int
+        Features that are linearly independent.
+    degrees_of_freedom_ : int
+        n - p.
+    n_samples_ : int
+        Rows of weight above zero.
+    condition_number_ : float
+        Of the centred features, each scaled to length one.
+    feature_means_ : ndarray of shape (n_features * degree,)
+        What the features are centred by; zeros without intercept.
+    inverse_root_ : ndarray of shape (p, r)
+        T, with T T^T the covariance, over sigma^2, of the line's height at the means (first,
+        where there is an intercept) and of `coef_`.
+    span_, span_scale_ : ndarray of shape (n_features * degree, rank_) and (n_features * degree,)
+        Only with fewer rows than coefficients: an orthonormal basis of the centred rows of the
+        fit, whose columns are divided by `span_scale_`.
+    aliases_ : ndarray of shape (n_features * degree, m)
+        For each of m columns that repeat others, what makes 0 of the centred features; scaled so
+        that at the rows of the fit rounding leaves 1 at most.
+    n_parameters_ : int
+        Identified coefficients, intercepts, and the entries of sigma^2 or Sigma.
+
+    Notes
+    -----
+    A column that repeats others gets the coefficient 0, after a warning that names it;
+    predictions and likelihood do not depend on that choice where a new row repeats them too. At
+    any other row the data do not determine the mean: a warning names the column, and intervals
+    are nan. With fewer rows than coefficients the solution of least norm is taken, after a
+    warning; there are no standard errors, no density where the fit is exact, and a warning at rows
+    that are no combination of those of the fit.
+
+    `fit` gives every digit that float64 can hold where the data are fewer than 100,000 numbers or
+    their scaled condition number is above 1e5, and 10 or more elsewhere. `partial_fit` and
+    `ancestral.streaming` keep statistics only: about 16 digits less the logarithm of the
+    condition number; they say so when fewer than 8 are left. The cost is O(n p^2).
+
+    References
+    ----------
+    Bishop (2006), Pattern Recognition and Machine Learning, eq. 3.15 and 3.21.
+
+    Examples
+    --------
+    >>> model = LinearGaussian().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.5])
+    >>> model.coef_.round(3), round(model.intercept_, 3), round(model.noise_variance_, 4)
+    (array([2.25]), 0.917, 0.0139)
+    """
+
+    def __init__(self, fit_intercept: bool = True, degree: int = 1) -> None:  # noqa: FBT001, FBT002 - as scikit-learn spells it
+        self.fit_intercept = fit_intercept
+        self.degree = degree
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    # ---- fit --------------------------------------------------------------------------------
+
+    @within_memory(FEWER_ROWS)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit p(y | x) to pairs.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions: the variance of a row of weight w is `noise_variance_` / w. Twice the
+            weights give twice `noise_variance_`, and the same line, errors and likelihood. A row
+            of weight 0 is left out. They are not counts: n and n - p count rows (repeat rows to
+            count them twice).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            For text, NaN or infinity, rows that do not match, negative weights.
+        ModelError
+            When y is constant: the likelihood is unbounded.
+        """
+        plain = sample_weight is None and self.degree == 1  # sums then show what is not finite
+        return self._fit_rows(X, y, sample_weight, finite=not plain)
+
+    def _statistics(  # type: ignore[override]
+        self, X: NDArray, y: NDArray, weights: NDArray | None = None
+    ) -> LineStatistics:
+        return LineStatistics.of(X, y, weights, self._features)
+
+    def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
+        statistics = LineStatistics.of(X, y, weights, self._features, mended=True)
+        found = self._solution(statistics)
+        if weights is not None:
+            weights, _ = over_power_of_four(weights)
+        rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
+        if statistics.moments.root is None:
+            if condition_number(statistics.moments.as_scatter()) > SAFE:
+                found = polish(rows)
+        elif not np.isnan(found.inverse_root).any():
+            found, converged = refine(rows)
+            if not converged:
+                warn(
+                    "the columns are so nearly collinear (condition number "
+                    f"{found.condition:.1e}) that float64 cannot tell their coefficients apart. "
+                    "Drop some, or lower the degree."
+                )
+        self._set(found, statistics)
+
+    @within_memory(FEWER_ROWS)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Add a chunk of rows to what earlier calls gave, and solve again.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions, as `fit` takes them.
+
+        Returns
+        -------
+        self
+            Fitted once there are more rows than coefficients.
+
+        Notes
+        -----
+        Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
+        logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
+        """
+        return self._add(X, y, sample_weight)
+
+    def _is_enough(self, statistics: LineStatistics) -> bool:
+        return statistics.count > statistics.n_inputs + bool(self.fit_intercept)
+
+    def _solve(self, statistics: LineStatistics) -> None:
+        found = self._solution(statistics)
+        if found.lost > LOST and not found.is_exact.any():
+            warn(
+                "sums of statistics leave about "
+                f"{max(0, int(-np.log10(found.lost)))} digits of some coefficients (condition "
+                f"number {found.condition:.1e}). Give all rows to fit at once for every digit."
+            )
+        self._set(found, statistics)
+
+    def _solution(self, statistics: LineStatistics) -> Solution:
+        """Return the solution from statistics, after the checks that any fit makes."""
+        n, p, centred = statistics.count, statistics.n_inputs, bool(self.fit_intercept)
+        if n < 2:
+            raise ModelError(
+                one_sample_message(n, 2, "one row leaves no scatter to learn") + " Add rows."
+            )
+        if n < p + centred:
+            found = solve_least_norm(statistics, centred=centred)
+        else:
+            found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
+        refuse_constant_targets(found, statistics.moments.mean[p:])
+        refuse_unheld(found)
+        self._warn_of_collinear(found.dependent)
+        return found
+
+    def _set(self, found: Solution, statistics: LineStatistics) -> None:
+        """Set the fitted attributes."""
+        n, unit = statistics.count, statistics.exponent
+        intercepts = int(found.centred)
+        free = n - found.rank - intercepts
+        unbounded = found.is_exact | (free == 0)
+        residual = found.residual * np.outer(~unbounded, ~unbounded)
+        held = residual / n  # (k, k), for weights over 4^unit
+        std = np.sqrt(np.diag(residual) / free) if free else np.full(len(held), np.nan)
+        log_determinant = _log_determinant(held)
+        covariance = np.ldexp(held, 2 * unit)
+        _refuse_unheld_variance(np.diag(covariance), np.diag(held))
+        wanted = statistics.n_inputs + intercepts
+        if n < wanted:
+            exact = " The fit is exact: density, aic, bic and sample are refused."
+            warn(
+                f"{n} rows cannot determine {wanted} coefficients: of all that fit best, those of "
+                "least norm are kept, without standard errors. Drop columns or add rows."
+                f"{exact * bool(unbounded.any())}"
+            )
+        elif unbounded.any():
+            why = (
+                "what is left is no more than the rounding of the data, so sigma^2 cannot be told "
+                "from 0"
+                if free
+                else "there are as many coefficients as rows, so sigma^2 and standard errors do "
+                "not exist"
+            )
+            warn(
+                f"the fit is exact (zero residual): {why}. Density, aic, bic and sample are "
+                "refused; the coefficients stand."
+            )
+        elif np.isinf(log_determinant):
+            warn(
+                f"the residuals of the {len(covariance)} targets are linearly dependent: Sigma is "
+                "singular, so density, aic, bic and sample are refused; all else stands."
+            )
+        k = len(covariance)
+        self.n_samples_, self.degrees_of_freedom_ = n, free
+        self.rank_ = found.rank
+        self.condition_number_ = found.condition
+        self.log_likelihood_ = -0.5 * n * (k * np.log(2 * np.pi) + log_determinant + k)
+        if np.isfinite(log_determinant):  # of the parameters as they are held, rounded
+            self.log_likelihood_ -= 0.5 * float(np.trace(np.linalg.solve(held, found.moved)))
+            self.log_likelihood_ += 0.5 * k * (statistics.log_weights - n * unit * np.log(4))
+        errors = np.outer(std, found.unit_errors)
+        std = np.ldexp(std, unit)
+        r_squared = 1 - np.diag(residual) / found.target_spread**2
+        self.feature_means_, self.aliases_ = found.means, found.aliases
+        self.inverse_root_ = np.ldexp(found.inverse_root, -unit)
+        if found.span is not None:
+            self.span_, self.span_scale_ = found.span, found.scale
+        elif hasattr(self, "span_"):
+            del self.span_, self.span_scale_
+        if statistics.targets:
+            self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
+            self.noise_variance_, self.noise_covariance_ = np.diag(covariance).copy(), covariance
+            self.residual_std_, self.r_squared_ = std, r_squared
+            self.standard_errors_ = errors
+            return
+        self.coef_, self.intercept_ = found.coef[:, 0], float(found.intercept[0])
+        self.noise_variance_ = float(covariance[0, 0])
+        self.residual_std_, self.r_squared_ = float(std[0]), float(r_squared[0])
+        self.standard_errors_ = errors[0]
+        if hasattr(self, "noise_covariance_"):
+            del self.noise_covariance_
+
+    def _warn_of_collinear(self, dependent: list[int]) -> None:
+        """Warn once, naming the columns that the others already hold."""
+        if not dependent:
+            return
+        names = ", ".join(self._column_name(j) for j in dependent[:8])
+        more = ", ..." if len(dependent) > 8 else ""
+        warn(
+            f"exactly collinear with earlier columns{' and the intercept' * self.fit_intercept}: "
+            f"{names}{more}. Their coefficients are set to 0; the likelihood stands, and so do "
+            "predictions at rows that are collinear too."
+        )
+
+    def _column_name(self, j: int) -> str:
+        """Return a feature's name, with its power."""
+        power, column = divmod(j, self.n_features_in_)
+        name = feature_name(self, column)
+        return name if power == 0 else f"{name}^{power + 1}"
+
+    # ---- use --------------------------------------------------------------------------------
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Identified coefficients, intercepts, and the entries of sigma^2 or Sigma."""
+        k = np.size(self.noise_variance_)
+        return k * (self.rank_ + bool(self.fit_intercept)) + k * (k + 1) // 2
+
+    def _warn_of_undetermined(self, X: NDArray[np.float64]) -> None:
+        super()._warn_of_undetermined(X)
+        if not hasattr(self, "span_"):
+            return
+        F, means, scale = self._features(X), self.feature_means_, self.span_scale_
+        z = (F - means) / scale
+        left = lengths((z - (z @ self.span_) @ self.span_.T).T)
+        rounding = lengths(((np.abs(F) + np.abs(means)) / scale).T) + F.shape[1]
+        outside = left > FAR * lengths(z.T) + 64 * EPS * rounding
+        if outside.any():
+            warn(
+                f"row {int(np.argmax(outside))}, among {int(outside.sum())} of these {len(X)}, is "
+                f"no combination of the {self.n_samples_} rows of the fit, which are fewer than "
+                "the coefficients: they do not determine the mean there. Drop columns, or fit to "
+                "more rows."
+            )
+
+    def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        mean = self._features(X) @ self.coef_.T + self.intercept_
+        return mean, np.broadcast_to(np.sqrt(self.noise_variance_), mean.shape).copy()
+
+    def _residual(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        mean: NDArray[np.float64],
+        std: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return y less its mean, in twice the digits where sums far above sigma cancel."""
+        residual = y - mean
+        F, slopes = self._features(X), np.atleast_2d(self.coef_)
+        sizes = dd.sizes_of(F, slopes.T) + np.abs(self.intercept_)  # (n, k)
+        sizes += np.abs(y).reshape(len(X), -1)
+        spread = np.sqrt(self.noise_variance_) if y.ndim == 1 else np.diag(self._noise_root)
+        limit = ROUGH / (EPS * (F.shape[1] + 2 * self.degree)) * spread
+        rough = (sizes > limit).any(axis=1)
+        if rough.any():
+            found = dd.line_less(
+                X[rough],
+                slopes.T,
+                np.atleast_1d(self.intercept_),
+                y[rough].reshape(-1, len(slopes)),
+                degree=self.degree,
+            )
+            residual[rough] = -found.reshape(residual[rough].shape)
+        return residual
+
+    def _log_normal(
+        self, X: NDArray[np.float64], residual: NDArray[np.float64], std: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        if residual.ndim == 1:
+            return super()._log_normal(X, residual, std)
+        L = self._noise_root
+        z = np.linalg.solve(L, residual.T)  # (k, n)
+        constant = residual.shape[1] * np.log(2 * np.pi) + 2 * np.log(np.diag(L)).sum()
+        return -0.5 * (constant + np.einsum("ki,ki->i", z, z))
+
+    def _noise(self, std: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        if not np.ndim(self.noise_variance_):
+            return super()._noise(std, rng)
+        return rng.normal(size=std.shape) @ self._noise_root.T
+
+    @property
+    def _noise_root(self) -> NDArray[np.float64]:
+        """L with L L^T = Sigma, shape (n_targets, n_targets)."""
+        return np.linalg.cholesky(self.noise_covariance_)
+
+    def _checked_degree(self) -> int:
+        return check_integer(self.degree, "degree", minimum=1)
+
+    def _features(self, X: NDArray) -> NDArray[np.float64]:
+        """Return the columns x, x^2, ..., x^degree, shape (n, d * degree)."""
+        degree = self._checked_degree()
+        if degree == 1:
+            return X
+        with np.errstate(over="ignore"):
+            features = np.hstack([X**k for k in range(1, degree + 1)])
+        if not np.isfinite(features[:, -X.shape[1] :]).all():
+            raise DataError(
+                f"X reaches {np.abs(X).max():g}: its power {degree} overflows float64. Divide "
+                "the columns by their size first."
+            )
+        return features
+
+    def _refuse_zero_variance(self) -> None:
+        if np.isinf(self.log_likelihood_) or not np.all(self.noise_variance_):
+            raise ModelError(
+                "sigma^2 = 0 (the fit was exact) or Sigma is singular: the density is unbounded. "
+                "Use predict, or fit to data that scatter about the line."
+            )
+
+    def _check_state(self) -> None:
+        d = self.n_features_in_ * self._checked_degree()
+        if not hasattr(self, "aliases_"):  # of a file from before they were kept
+            self.aliases_ = np.zeros((d, 0))
+        if hasattr(self, "span_") and (
+            self.span_.ndim != 2 or len(self.span_) != d or self.span_scale_.shape != (d,)
+        ):
+            raise ValueError("a span must have one row per column")
+        if self.aliases_.ndim != 2 or len(self.aliases_) != d:
+            raise ValueError("aliases must have one row per column")
+        k = np.shape(self.noise_variance_)
+        if self.coef_.shape != (*k, d) or np.shape(self.intercept_) != k:
+            raise ValueError("coefficients must be one per column and target")
+        if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all()):
+            raise ValueError("coefficients must be finite")
+        if not (np.isfinite(self.noise_variance_).all() and np.min(self.noise_variance_) >= 0):
+            raise ValueError("the noise variance must be finite and not negative")
+        if k and self.noise_covariance_.shape != k * 2:
+            raise ValueError("the noise covariance must be square in the targets")
+        covariance = self.noise_covariance_ if k else np.array([[self.noise_variance_]])
+        unbounded = bool(np.isneginf(_log_determinant(covariance)))
+        if not (np.isposinf if unbounded else np.isfinite)(self.log_likelihood_):
+            raise ValueError("the log-likelihood must be infinite where sigma^2 is 0, only there")
+
+
+def _refuse_unheld_variance(variance: NDArray, held: NDArray) -> None:
+    """Raise DataError where the variance of a row of weight 1 has no place in float64."""
+    tiny = np.finfo(np.float64).tiny
+    for value in variance[(held > 0) & ~((variance >= tiny) & (variance < np.inf))]:
+        raise DataError(
+            f"sigma^2 of a row of weight 1 is {value:.3g}, which float64 does not hold. Divide "
+            "sample_weight by a constant, or rescale y."
+        )
+
+
+def _log_determinant(covariance: NDArray[np.float64]) -> float:
+    """Return log |Sigma|, -inf where it is singular to rounding."""
+    variances = np.diag(covariance)
+    if not variances.all():
+        return -np.inf
+    std = np.sqrt(variances)
+    values = np.linalg.eigvalsh(covariance / np.outer(std, std))
+    if values[0] <= 16 * EPS * len(std) and len(std) > 1:
+        return -np.inf
+    return float(np.log(values).sum() + np.log(variances).sum())

@@ -1,0 +1,110 @@
+"""Moments of rows dealt to folds, for choosing a model by rows held out, also from a stream.
+
+A row's fold is a hash of its values (multiply-shift, Dietzfelbinger et al. 1997, with random odd
+multipliers), not its place: however rows are cut into chunks, ordered or spread over machines,
+each falls into the same fold, and equal rows are never on both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._checks.numbers import as_generator
+from ancestral.errors import ModelError, UndeterminedError
+from ancestral.statistics import Moments
+
+FOLDS = 5
+LEAST_ROWS = 3  # to fit: a mean and a direction
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Moments of each fold, merged by `+`."""
+
+    parts: tuple[Moments, ...]
+
+    @classmethod
+    def of(cls, X: NDArray, seed: int, weights: NDArray[np.float64] | None = None) -> Folds:
+        """Deal the rows of X, of shape (n, d), and return the moments of each fold.
+
+        Only parts dealt by one seed may be summed: another deals equal rows differently.
+        """
+        fold = _folds_of(X, as_generator(seed))
+        return cls(
+            tuple(
+                Moments.of(X[fold == k], weights=None if weights is None else weights[fold == k])
+                for k in range(FOLDS)
+            )
+        )
+
+    @overload
+    def __add__(self, other: Folds) -> Folds: ...
+    @overload
+    def __add__(self, other: Moments) -> Moments: ...
+    def __add__(self, other: Folds | Moments) -> Folds | Moments:
+        if isinstance(other, Moments):  # nothing is to be held out any more
+            return self.total + other
+        if not isinstance(other, Folds):
+            return NotImplemented
+        return Folds(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
+
+    def __radd__(self, other: Moments) -> Folds:
+        if not isinstance(other, Moments):
+            return NotImplemented
+        raise ModelError(
+            'n_components="cv" holds rows out, and the rows so far were summed without being dealt '
+            "to folds, for another n_components. Stream all rows through a new model."
+        )
+
+    def scaled(self, scale: NDArray[np.float64]) -> Folds:
+        """Return the moments of the same rows with each column's spread divided by its scale."""
+        return Folds(tuple(part.scaled(scale) for part in self.parts))
+
+    @property
+    def total(self) -> Moments:
+        """Moments of all rows."""
+        return reduce(add, self.parts)
+
+    @property
+    def are_finite(self) -> bool:
+        """Whether neither NaN nor infinity was among the rows."""
+        return all(part.are_finite for part in self.parts)
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether some rows are held out, and some left to fit, each time."""
+        counts = [part.total_weight for part in self.parts]
+        left = sum(counts) - max(counts)
+        return left >= LEAST_ROWS
+
+    def splits(self) -> list[tuple[Moments, Moments]]:
+        """Return (rest, held out) for each fold that holds rows."""
+        if not self.are_enough:
+            n = sum(part.total_weight for part in self.parts)
+            raise UndeterminedError(
+                f"n_samples = {n:g} is too few to hold some rows out and fit the rest. Pass an "
+                "integer n_components, or give more rows that differ."
+            )
+        filled = [part for part in self.parts if part.total_weight]
+        return [(reduce(add, filled[:i] + filled[i + 1 :]), filled[i]) for i in range(len(filled))]
+
+
+def _folds_of(X: NDArray, rng: np.random.Generator) -> NDArray[np.uint64]:
+    """Return the fold of each row, shape (n,)."""
+    n, d = X.shape
+    odd = rng.integers(2**63, size=d, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    result = np.empty(n, np.uint64)
+    for start in range(0, n, 4096):
+        values = X[start : start + 4096].astype(np.float64) + 0.0  # -0.0 becomes 0.0
+        bits = np.ascontiguousarray(values).view(np.uint64)
+        bits ^= bits >> np.uint64(32)  # whole numbers have their bits at the top only
+        bits *= odd
+        mixed = bits.sum(axis=1, dtype=np.uint64)
+        result[start : start + 4096] = (mixed >> np.uint64(40)) % np.uint64(FOLDS)
+    return result

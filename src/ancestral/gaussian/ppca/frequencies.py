@@ -1,0 +1,137 @@
+"""Densities whose rows may count more than once, or not at all.
+
+A weight says how often a row counts: weight 2 is the row given twice, weight 0 the row left out.
+A row of which nothing is known says nothing, and counts for nothing either.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral import _arrays
+from ancestral._checks.numbers import FEWER_ROWS, check_weights, within_memory
+from ancestral._fingerprint import fingerprint
+from ancestral.base import Density, MaximumLikelihood, unchanged_by_errors
+from ancestral.errors import DataError
+
+
+class FrequencyDensity(MaximumLikelihood, Density):
+    """A density fitted by maximum likelihood to rows that count as often as their weight says.
+
+    An author writes `_fit(X, weights)`, where the weights are None or above 0 in some row.
+    """
+
+    @within_memory(FEWER_ROWS)
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the model to the rows of X.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            How often each row counts, 1 when not given: 2 is the row given twice.
+
+        Returns
+        -------
+        self
+        """
+        with unchanged_by_errors(self):
+            self._seen = None
+            rows = self._check_rows(X, reset=True)
+            weights = check_weights(_arrays.to_host(sample_weight), len(rows))
+            self._fit(rows, weights)
+            data = (rows,) if weights is None else (rows, weights)
+            self._data_fingerprint = fingerprint(*data)
+        return self
+
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean log density of the rows of which something is known.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            How often each row counts.
+
+        Returns
+        -------
+        float
+            Nats per row.
+
+        Raises
+        ------
+        DataError
+            When nothing is known of any row that counts.
+        """
+        total, n = self._weighted_log_density(X, sample_weight)
+        return total / n
+
+    def aic(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return Akaike's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            How often each row counts.
+
+        Returns
+        -------
+        float
+            2 k - 2 log L, with k = `n_parameters_`.
+        """
+        total, _ = self._weighted_log_density(X, sample_weight)
+        return float(2 * self.n_parameters_ - 2 * total)
+
+    def bic(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return Schwarz's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            How often each row counts.
+
+        Returns
+        -------
+        float
+            k log n - 2 log L, with n the number of rows of which something is known, each
+            counted as often as its weight says.
+        """
+        total, n = self._weighted_log_density(X, sample_weight)
+        return float(self.n_parameters_ * np.log(n) - 2 * total)
+
+    @within_memory(FEWER_ROWS)
+    def _weighted_log_density(self, X: Any, sample_weight: Any) -> tuple[float, float]:
+        """Return log L in nats and how many rows count."""
+        self._check_fitted()
+        rows = self._check_rows(X, reset=False)
+        values = _arrays.to_host(self._log_density(rows))
+        weights = check_weights(_arrays.to_host(sample_weight), len(values))
+        weights = np.ones(len(values)) if weights is None else weights
+        empty = np.flatnonzero(np.abs(values) < 1e-9)  # log p of nothing is 0, but for rounding
+        if len(empty):
+            weights = weights.copy()
+            weights[empty[np.isnan(_arrays.to_host(rows)[empty]).all(axis=1)]] = 0.0
+        n = float(weights.sum())
+        if n == 0:
+            raise DataError("nothing is known of any row: there is nothing to score.")
+        counted = weights > 0  # a row that does not count may be impossible
+        return float(weights[counted] @ values[counted]), n
+
+    @abstractmethod
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None: ...
+
+
+def number_of_rows(weights: NDArray[np.float64] | float) -> float:
+    """Return the sum of weights: an integer where it is whole."""
+    total = float(np.sum(weights))
+    return int(total) if total.is_integer() else total

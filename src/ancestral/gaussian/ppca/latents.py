@@ -1,0 +1,381 @@
+"""The latent side of probabilistic PCA: posterior, decoding, and the rest of what a row hides.
+
+    z | x_o ~ N(M_o^-1 W_o^T (x_o - mu_o), sigma^2 M_o^-1),   M_o = W_o^T W_o + sigma^2 I
+    x_u | x_o  by decoding that posterior: mean mu_u + W_u E[z], covariance
+               W_u Cov[z] W_u^T + sigma^2 I
+
+for the known entries o and the unknown ones u of a row. In the canonical rotation of W, and with
+every entry known, M = Lambda_q is diagonal and solving with it is a division.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from ancestral import _arrays
+from ancestral._checks.numbers import (
+    FEWER_DRAWS,
+    FEWER_ROWS,
+    as_generator,
+    as_numbers,
+    check_integer,
+    check_n_samples,
+    refuse_non_finite,
+    within_memory,
+)
+from ancestral._checks.tables import check_row
+from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.ppca import missing_patterns, projections
+from ancestral.gaussian.ppca.frequencies import FrequencyDensity
+from ancestral.gaussian.ppca.missing_patterns import Factors
+from ancestral.gaussian.ppca.projections import Frame
+
+FEWER_COLUMNS = "Fit to fewer columns: a covariance has one entry for each pair of them."
+
+
+class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrequencyDensity):
+    """What a model of this kind says of z given x, of x given z, and of unknown entries.
+
+    An author sets `mean_`, `loadings_` (in the canonical rotation), `components_`,
+    `eigenvalues_` and `noise_variance_`; and `scale_`, where columns were given units of their own:
+    `mean_` and `loadings_` are in the units of X, the others in those of X / scale_.
+    """
+
+    mean_: NDArray[np.float64]
+    loadings_: NDArray[np.float64]
+    components_: NDArray[np.float64]
+    eigenvalues_: NDArray[np.float64]
+    noise_variance_: float
+    scale_: NDArray[np.float64]  # absent unless standardised
+
+    @property
+    def n_components_(self) -> int:
+        """Number of latent dimensions, q."""
+        return int(self.components_.shape[0])
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    @property
+    def explained_variance_(self) -> NDArray[np.float64]:
+        """Leading eigenvalues of the covariance (divisor n), shape (n_components,)."""
+        return self.eigenvalues_[: self.n_components_]
+
+    @property
+    def explained_variance_ratio_(self) -> NDArray[np.float64]:
+        """Share of the total variance along each component, shape (n_components,)."""
+        return self.explained_variance_ / float(_arrays.to_host(self.eigenvalues_).sum())
+
+    @property
+    def _scale(self) -> NDArray[np.float64] | None:
+        """The scale of the columns on the host, None where they have none of their own."""
+        return _arrays.to_host(self.scale_) if hasattr(self, "scale_") else None
+
+    @property
+    def _factors(self) -> Factors:
+        """The parameters on the host."""
+        mean, W, scale = _arrays.to_host(self.mean_), _arrays.to_host(self.loadings_), self._scale
+        return Factors(
+            mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale
+        )
+
+    @property
+    def _frame(self) -> Frame:
+        """The parameters as complete rows meet them."""
+        found = self._factors
+        return Frame(found.mean, found.loadings, found.noise, found.scale)
+
+    def _known_rows(self, X: ArrayLike) -> Any:
+        """Return checked rows, infinity refused, NaN where unknown."""
+        rows = self._check_rows(X, reset=False)
+        _arrays.has_gaps(rows)
+        return rows
+
+    def _known_row(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return one row as a table, infinity refused, NaN where unknown."""
+        row = check_row(self, x, name="x").astype(np.float64)[None]
+        _arrays.has_gaps(row)
+        return row
+
+    @within_memory(FEWER_COLUMNS)
+    def get_covariance(self) -> NDArray[np.float64]:
+        """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features).
+
+        In the units of X: with a scale, sigma^2 scale_^2 stands on the diagonal.
+        """
+        self._check_fitted()
+        W = _arrays.to_host(self.loadings_)
+        scale = 1.0 if self._scale is None else self._scale
+        covariance = W @ W.T + np.diag(np.full(len(W), self.noise_variance_) * scale * scale)
+        return _arrays.like(covariance, self.mean_)
+
+    @within_memory(FEWER_COLUMNS)
+    def get_precision(self) -> NDArray[np.float64]:
+        """Return the inverse of the covariance, from its root, of the same shape."""
+        self._check_fitted()
+        frame = self._frame
+        root = frame.precision_root()
+        if frame.scale is not None:
+            root /= frame.scale[:, None]
+        return _arrays.like(root @ root.T, self.mean_)
+
+    # ---- z given x --------------------------------------------------------------------------
+
+    @within_memory(FEWER_ROWS)
+    def posterior_mean(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return E[z | x] of each row, given its known entries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            In prior standard deviations; 0 for a row of which nothing is known.
+        """
+        return self._means_of(self._rows_to_transform(X))
+
+    def _rows_to_transform(self, X: ArrayLike) -> Any:
+        """Return checked rows of the library that the model was fitted in."""
+        self._check_fitted()
+        rows = self._check_rows(X, reset=False)
+        _arrays.refuse_other_kind(rows, self.components_, f"{type(self).__name__}.transform")
+        return rows
+
+    def _means_of(self, rows: Any) -> Any:
+        """Return E[z | x] of checked rows."""
+        if _arrays.has_gaps(rows):
+            means, _ = missing_patterns.posterior_of_rows(_arrays.to_host(rows), self._factors)
+            return _arrays.like(means, rows)
+        frame = self._frame
+        if not _arrays.is_foreign(rows):
+            return projections.means(rows, frame)
+        weights = _arrays.like(frame.weights, self.mean_)
+        scale = self.scale_ if hasattr(self, "scale_") else None
+        return _arrays.blockwise(rows, self.mean_, scale, lambda c: c @ weights)
+
+    @within_memory(FEWER_ROWS)
+    def posterior_covariance(self, X: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Return Cov[z | x], which depends on a row only through what is known of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), optional
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_components, n_components)
+            Of any complete row, without X; diagonal.
+        ndarray of shape (n_samples, n_components, n_components)
+            Of each row's z given its known entries, with X.
+        """
+        self._check_fitted()
+        if X is None:
+            variances = _arrays.to_host(self.explained_variance_)
+            return _arrays.like(np.diag(self.noise_variance_ / variances), self.mean_)
+        rows = self._known_rows(X)
+        host = _arrays.to_host(rows)
+        return _arrays.like(missing_patterns.covariances_of_rows(host, self._factors), rows)
+
+    @within_memory(FEWER_ROWS)
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Return `posterior_mean(X)`; it shrinks towards zero, unlike PCA's projection.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            float32 where X is, as scikit-learn's transformers have it.
+        """
+        rows = self._rows_to_transform(X)
+        return _as_narrow_as(rows, self._means_of(rows))
+
+    # ---- x given z --------------------------------------------------------------------------
+
+    @within_memory(FEWER_ROWS)
+    def decode(self, Z: ArrayLike) -> NDArray[np.float64]:
+        """Return E[x | z] = W z + mu, without observation noise.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        self._check_fitted()
+        _arrays.refuse_other_kind(Z, self.components_, f"{type(self).__name__}.inverse_transform")
+        foreign = _arrays.is_foreign(Z)
+        z: Any = Z if foreign else as_numbers(Z, name="Z", ndim=2)
+        if z.shape[1] != self.n_components_:
+            raise DataError(
+                f"Z has {z.shape[1]} columns; the model has {self.n_components_} latents."
+            )
+        refuse_non_finite(_arrays.to_host(z), name="Z")
+        if not foreign:
+            return z @ _arrays.to_host(self.loadings_).T + _arrays.to_host(self.mean_)
+        return _arrays.widened(z, self.mean_) @ self.loadings_.T + self.mean_
+
+    @within_memory(FEWER_ROWS)
+    def inverse_transform(self, Z: ArrayLike) -> NDArray:
+        """Return `decode(Z)`: scikit-learn's name for it.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            float32 where Z is.
+        """
+        Z = Z if _arrays.is_foreign(Z) else as_numbers(Z, name="Z")
+        return _as_narrow_as(Z, self.decode(Z))
+
+    def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return E[x | z = E[z | x]] = W E[z|x] + mu; not the orthogonal projection.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing: the reconstruction is of the whole row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        return self.decode(self.posterior_mean(X))
+
+    @within_memory(FEWER_ROWS)
+    def traverse(self, x: ArrayLike, component: int, offsets: ArrayLike) -> NDArray[np.float64]:
+        """Return what x becomes as one latent moves from its posterior mean.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,)
+        component : int
+            Which latent, from 0 to n_components - 1.
+        offsets : array-like of shape (n_offsets,)
+            Added to E[z_component | x], in prior standard deviations.
+
+        Returns
+        -------
+        ndarray of shape (n_offsets, n_features)
+            Affine in the offset: each row is the reconstruction plus offset times a loading.
+        """
+        self._check_fitted()
+        if self.n_components_ == 0:
+            raise ModelError("n_components=0 has no latent to traverse. Fit with 1 or more.")
+        component = check_integer(component, "component", maximum=self.n_components_ - 1)
+        offsets = as_numbers(offsets, name="offsets", ndim=1)
+        refuse_non_finite(offsets, name="offsets")
+        row = self._known_row(x)
+        W = _arrays.to_host(self.loadings_)
+        z, _ = missing_patterns.posterior_of_rows(row, self._factors)
+        base = z @ W.T + _arrays.to_host(self.mean_)
+        moved = base + offsets[:, None] * W[:, component]
+        return _arrays.like(moved, self.mean_)
+
+    # ---- unknown entries given known ones ---------------------------------------------------
+
+    @within_memory(FEWER_ROWS)
+    def impute(self, X: ArrayLike, *, return_std: bool = False) -> Any:
+        """Return the rows with the exact conditional mean in the place of each NaN.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+        return_std : bool
+            True adds the standard deviation of each entry given the known ones of its row.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features)
+            What is known stays as it is.
+        std : ndarray of shape (n_samples, n_features)
+            Only with `return_std`; 0 where known. Plug-in: the parameters count as known.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> z = np.random.default_rng(0).normal(size=(99, 1))
+        >>> X = z @ [[1.0, -1.0, 2.0]] + 0.01 * np.random.default_rng(1).normal(size=(99, 3))
+        >>> X[4, 0] = np.nan
+        >>> bool(abs(PPCA(1).fit(X).impute(X)[4, 0] - z[4, 0]) < 0.05)
+        True
+        """
+        self._check_fitted()
+        rows = self._known_rows(X)
+        host = _arrays.to_host(rows)
+        mean = _arrays.like(missing_patterns.filled(host, self._factors), rows)
+        if not return_std:
+            return mean
+        return mean, _arrays.like(missing_patterns.deviations(host, self._factors), rows)
+
+    @within_memory(FEWER_COLUMNS)
+    def impute_covariance(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return the exact covariance of a row's unknown entries given its known ones.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+            Zero in the rows and columns of known entries.
+        """
+        self._check_fitted()
+        row = self._known_row(x)[0]
+        covariance = missing_patterns.covariance_of_unknown(row, self._factors)
+        return _arrays.like(covariance, x if _arrays.is_foreign(x) else None)
+
+    @within_memory(FEWER_DRAWS)
+    def impute_draws(
+        self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None
+    ) -> NDArray[np.float64]:
+        """Return independent draws of the unknown entries given the known ones of their row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+        n_draws : int
+            How many completed tables.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray of shape (n_draws, n_samples, n_features)
+            Multiple imputations: what is known repeats in each.
+        """
+        self._check_fitted()
+        rows = self._known_rows(X)
+        host = _arrays.to_host(rows)
+        n_draws = check_n_samples(n_draws, row_bytes=8 * host.size)
+        rng = as_generator(random_state)
+        return _arrays.like(missing_patterns.draw_unknown(host, n_draws, self._factors, rng), rows)
+
+
+def _as_narrow_as(given: Any, values: Any) -> Any:
+    """Return values as float32 where the given array is float32, untouched otherwise."""
+    if isinstance(given, np.ndarray):
+        single = given.dtype.newbyteorder("=") == np.float32
+    else:
+        single = str(given.dtype).endswith("float32")
+    return _arrays.narrowed(values) if single else values

@@ -1,0 +1,314 @@
+"""Rows with gaps, grouped by which of their entries are known.
+
+For x ~ N(mu, W W^T + sigma^2 I_d) and the known entries o of a row,
+
+    M_o = W_o^T W_o + sigma^2 I_q,   z | x_o ~ N(M_o^-1 W_o^T (x_o - mu_o), sigma^2 M_o^-1),
+    log p(x_o) = -1/2 [ d_o log 2 pi + (d_o - q) log sigma^2 + log|M_o| + S_o / sigma^2 ],
+    S_o = |x_o - mu_o - W_o E[z]|^2 + sigma^2 |E[z]|^2
+
+(the marginal of a normal drops the unknown rows of mu and W; S_o is the quadratic form without
+its cancellation). M_o depends on the row only through its mask, so one small matrix serves all
+rows that share one. They are built for many masks at once, as a product of the masks with the
+outer products of the rows of W, and solved in batches; where noise is so small beside W that
+forming M_o would lose digits, [W_o; sigma I] is reflected instead (`reflections`).
+Symbols: mu mean, W loadings, sigma^2 noise, K root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.gaussian.ppca.reflections import reflections
+from ancestral.statistics import distinct_rows
+
+BATCH_NUMBERS = 1 << 21  # float64 values in a batch of small matrices: 16 MiB
+STEEP = 1e-5  # of W's variance: with less noise, M_o is too ill-conditioned to be formed
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Parameters of x / scale ~ N(mean / scale, loadings loadings^T + noise I), in any rotation."""
+
+    mean: NDArray[np.float64]  # (d,), in the units of x
+    loadings: NDArray[np.float64]  # (d, q), in units of the scale, as the noise is
+    noise: float
+    scale: NDArray[np.float64] | None = None  # (d,); None is 1
+
+    @property
+    def n_components(self) -> int:
+        """Latent dimension, q."""
+        return self.loadings.shape[1]
+
+    @property
+    def about_mean(self) -> Factors:
+        """The factors of scaled rows minus the mean."""
+        return Factors(np.zeros(len(self.mean)), self.loadings, self.noise)
+
+    def in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return differences, (..., d), in the units of x."""
+        return values if self.scale is None else values * self.scale
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Rows of a table about a shift, sorted so that rows of one mask stand together.
+
+    Parameters
+    ----------
+    known : ndarray of shape (n_patterns, d)
+        1.0 where known, 0.0 where not.
+    count : ndarray of shape (n_patterns,)
+        Rows of the table that have the mask; the sum of their weights, where they have some.
+    start : ndarray of shape (n_patterns + 1,)
+        Pattern p has the values start[p] to start[p + 1].
+    values : ndarray of shape (n_values, d)
+        Row minus shift, times the root of its weight; 0.0 where unknown.
+    level : ndarray of shape (n_values,)
+        How often the mean is in the value: the root of the weight, 1 for a row without one (see
+        `missing.compressed`).
+    order : ndarray of shape (n_values,)
+        Which row of the table each is.
+    """
+
+    known: NDArray[np.float64]
+    count: NDArray[np.float64]
+    start: NDArray[np.intp]
+    values: NDArray[np.float64]
+    level: NDArray[np.float64]
+    order: NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls,
+        X: NDArray,
+        shift: NDArray[np.float64],
+        scale: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Patterns:
+        """Group the rows of X, of shape (n, d), NaN where unknown."""
+        known = ~np.isnan(X)
+        _, group = distinct_rows(np.packbits(known, axis=1))
+        order = np.argsort(group, kind="stable")
+        count = np.bincount(group)
+        start = np.concatenate([[0], np.cumsum(count)])
+        # In C order: sums over a row then give the same bits whatever the memory order of X.
+        values = np.ascontiguousarray(np.where(known, X - shift, 0.0)[order])
+        if scale is not None:
+            values /= scale
+        level = np.ones(len(X))
+        if weights is not None:
+            level = np.sqrt(weights[order])
+            values *= level[:, None]
+            count = np.bincount(group, weights)
+        masks = known[order[start[:-1]]].astype(np.float64)
+        return cls(masks, count.astype(np.float64), start, values, level, order)
+
+    def batches(self, q: int) -> Iterator[Patterns]:
+        """Yield consecutive patterns, few enough for their (q, q) matrices to fit in a batch."""
+        d = self.known.shape[1]
+        step = max(1, BATCH_NUMBERS // max(1, (d + q) * q, d))
+        for a in range(0, len(self.count), step):
+            b = min(a + step, len(self.count))
+            rows = slice(self.start[a], self.start[b])
+            yield Patterns(
+                self.known[a:b],
+                self.count[a:b],
+                self.start[a : b + 1] - self.start[a],
+                self.values[rows],
+                self.level[rows],
+                self.order[rows],
+            )
+
+    def each(self, of_patterns: NDArray) -> NDArray:
+        """Return what stands for each pattern once for each of its values."""
+        if len(self.values) == len(self.count):  # every mask differs
+            return of_patterns
+        return of_patterns[self.of_value]
+
+    def times(self, matrices: NDArray, right: NDArray) -> NDArray[np.float64]:
+        """Return right[r] @ matrices[p] for each value r of pattern p, shape (n_values, k)."""
+        if len(right) <= 2 * len(matrices):  # nearly every mask differs
+            return np.matmul(right[:, None, :], self.each(matrices))[:, 0, :]
+        result = np.empty((len(right), matrices.shape[2]))
+        for p, (a, b) in enumerate(zip(self.start[:-1], self.start[1:])):
+            np.matmul(right[a:b], matrices[p], out=result[a:b])
+        return result
+
+    @property
+    def of_value(self) -> NDArray[np.intp]:
+        """Which pattern each value has, shape (n_values,)."""
+        return np.repeat(np.arange(len(self.count)), np.diff(self.start))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """z given the known entries of each value: N(mean, noise * inverse) by pattern."""
+
+    mean: NDArray[np.float64]  # (n_values, q)
+    root: NDArray[np.float64]  # (n_patterns, q, q): K with K K^T = M_o^-1
+    log_determinant: NDArray[np.float64]  # (n_patterns,): log|M_o|
+    misfit: NDArray[np.float64]  # (n_values, d): x_o - mu_o - W_o E[z], 0 where unknown
+    squares: NDArray[np.float64]  # (n_values,): S_o
+
+    @property
+    def inverse(self) -> NDArray[np.float64]:
+        """M_o^-1, shape (n_patterns, q, q)."""
+        return np.matmul(self.root, np.swapaxes(self.root, 1, 2))
+
+
+def posterior(patterns: Patterns, factors: Factors) -> Posterior:
+    """Return the posterior of one batch; `factors.mean` counts from the patterns' shift."""
+    W, noise = factors.loadings, factors.noise
+    known = patterns.each(patterns.known)
+    centred = patterns.values - known * (patterns.level[:, None] * factors.mean)
+    if noise < STEEP * (W * W).sum():
+        return _by_reflections(patterns, factors, centred)
+    q = W.shape[1]
+    M = _gram_of_known(patterns.known, W)
+    M[:, np.arange(q), np.arange(q)] += noise
+    lower = np.linalg.cholesky(M)
+    root = np.swapaxes(np.linalg.inv(lower), 1, 2)
+    diagonal = np.diagonal(lower, axis1=1, axis2=2)
+    mean = patterns.times(np.matmul(root, np.swapaxes(root, 1, 2)), centred @ W)
+    misfit = centred - known * (mean @ W.T)
+    squares = _squares(misfit) + noise * _squares(mean)
+    return Posterior(mean, root, 2 * np.log(diagonal).sum(axis=1), misfit, squares)
+
+
+def _by_reflections(patterns: Patterns, factors: Factors, centred: NDArray) -> Posterior:
+    """Return the posterior where noise is small: each row's digits are kept."""
+    n, d = centred.shape
+    found = reflections(patterns.known[:, :, None] * factors.loadings, factors.noise)
+    V, turned = found.vectors, np.swapaxes(found.vectors, 1, 2)
+    last = np.swapaxes(found.forward, 1, 2)
+    upper = np.ascontiguousarray(V[:, :d])
+    y = patterns.times(last, patterns.times(upper, centred))
+    rows = np.arange(n)[:, None], patterns.each(found.pivots)
+    tail = np.concatenate([centred, np.zeros((n, V.shape[2]))], axis=1)
+    tail -= patterns.times(turned, y)
+    head = tail[rows]
+    tail[rows] = 0.0
+    mean = patterns.times(np.swapaxes(found.root, 1, 2), head)
+    back = patterns.times(found.forward, patterns.times(V, tail))
+    misfit = tail[:, :d] - patterns.times(np.swapaxes(upper, 1, 2), back)
+    return Posterior(mean, found.root, found.log_determinant, misfit, _squares(tail))
+
+
+def constants(patterns: Patterns, factors: Factors, log_determinant: NDArray) -> NDArray:
+    """Return the part of log p(x_o) that the values do not change, by pattern, in nats."""
+    size = patterns.known.sum(axis=1)
+    noise, q = factors.noise, factors.n_components
+    return -0.5 * (size * np.log(2 * np.pi) + (size - q) * np.log(noise) + log_determinant)
+
+
+def log_density(X: NDArray, factors: Factors) -> NDArray[np.float64]:
+    """Return log p of the known entries of each row, in nats; 0 for a row without any."""
+    result = np.empty(len(X))
+    for batch, found in _batches_of_rows(X, factors):
+        fixed = constants(batch, factors, found.log_determinant)
+        if factors.scale is not None:
+            fixed = fixed - batch.known @ np.log(factors.scale)
+        fixed = np.where(batch.known.any(axis=1), fixed, 0.0)  # exactly
+        result[batch.order] = batch.each(fixed) - 0.5 * (found.squares / factors.noise)
+    return result
+
+
+def _batches_of_rows(X: NDArray, factors: Factors) -> Iterator[tuple[Patterns, Posterior]]:
+    """Yield the rows of a table batch by batch, with what their known entries say of z."""
+    for batch in Patterns.of(X, factors.mean, factors.scale).batches(factors.n_components):
+        yield batch, posterior(batch, factors.about_mean)
+
+
+def posterior_of_rows(
+    X: NDArray, factors: Factors, *, root: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return E[z | x_o], (n, q), and a root of Cov[z | x_o], (n, q, q) or (0, q, q)."""
+    n, q = len(X), factors.n_components
+    means, roots = np.empty((n, q)), np.empty((n if root else 0, q, q))
+    for batch, found in _batches_of_rows(X, factors):
+        means[batch.order] = found.mean
+        if root:
+            roots[batch.order] = np.sqrt(factors.noise) * batch.each(found.root)
+    return means, roots
+
+
+def covariances_of_rows(X: NDArray, factors: Factors) -> NDArray[np.float64]:
+    """Return Cov[z | x_o] of each row, (n, q, q)."""
+    _, roots = posterior_of_rows(X, factors, root=True)
+    return np.matmul(roots, np.swapaxes(roots, 1, 2))
+
+
+def filled(X: NDArray, factors: Factors) -> NDArray[np.float64]:
+    """Return the rows with E[x_j | x_o] in the place of each NaN."""
+    means, _ = posterior_of_rows(X, factors)
+    return np.where(np.isnan(X), factors.in_units(means @ factors.loadings.T) + factors.mean, X)
+
+
+def deviations(X: NDArray, factors: Factors) -> NDArray[np.float64]:
+    """Return the standard deviation of each unknown entry given the known ones; 0 where known."""
+    W, noise = factors.loadings, factors.noise
+    result = np.zeros(X.shape)
+    for batch, found in _batches_of_rows(X, factors):
+        along = np.matmul(W, found.root)  # (p, d, q): Var[x_j | x_o] = sigma^2 (1 + |K^T w_j|^2)
+        spread = np.sqrt(noise * (1 + np.einsum("pdq,pdq->pd", along, along)))
+        result[batch.order] = batch.each(factors.in_units(spread) * (1 - batch.known))
+    return result
+
+
+def covariance_of_unknown(row: NDArray, factors: Factors) -> NDArray[np.float64]:
+    """Return Cov[x | x_o] of one row, (d, d): zero in the rows and columns of what is known."""
+    unknown = np.isnan(row)
+    _, roots = posterior_of_rows(row[None], factors, root=True)
+    along = factors.in_units(unknown * (factors.loadings @ roots[0]).T)  # (q, d)
+    return along.T @ along + np.diag(factors.in_units(factors.in_units(factors.noise * unknown)))
+
+
+def draw_unknown(
+    X: NDArray, n_draws: int, factors: Factors, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return draws of the unknown entries given the known ones, shape (n_draws, n, d)."""
+    means, roots = posterior_of_rows(X, factors, root=True)
+    e = rng.standard_normal((n_draws, *means.shape))
+    z = means + np.einsum("nij,knj->kni", roots, e)
+    rows = z @ factors.loadings.T
+    rows += np.sqrt(factors.noise) * rng.standard_normal(rows.shape)
+    return np.where(np.isnan(X), factors.in_units(rows) + factors.mean, X)
+
+
+# ---- batches of small matrices -----------------------------------------------------------------
+
+
+def _triangle(q: int) -> tuple[NDArray, NDArray, NDArray]:
+    """Return the places of a lower triangle, and how often each stands in the whole matrix."""
+    i, j = np.tril_indices(q)
+    return i, j, np.where(i == j, 1.0, 2.0)
+
+
+def symmetric_sums(weights: NDArray, matrices: NDArray) -> NDArray[np.float64]:
+    """Return sum_k weights[p, k] matrices[k], (p, q, q), from symmetric matrices (k, q, q)."""
+    i, j, _ = _triangle(matrices.shape[1])
+    return _unfolded(weights @ matrices[:, i, j], matrices.shape[1])
+
+
+def _gram_of_known(known: NDArray, W: NDArray) -> NDArray[np.float64]:
+    """Return W_o^T W_o of each mask, shape (n_patterns, q, q)."""
+    i, j, _ = _triangle(W.shape[1])
+    return _unfolded(known @ (W[:, i] * W[:, j]), W.shape[1])
+
+
+def _unfolded(triangles: NDArray, q: int) -> NDArray[np.float64]:
+    """Return whole symmetric matrices from their lower triangles."""
+    i, j, _ = _triangle(q)
+    whole = np.empty((len(triangles), q, q))
+    whole[:, i, j] = triangles
+    whole[:, j, i] = triangles
+    return whole
+
+
+def _squares(values: NDArray) -> NDArray[np.float64]:
+    """Return the sum of squares of each value, shape (n_values,)."""
+    return np.einsum("ij,ij->i", values, values)

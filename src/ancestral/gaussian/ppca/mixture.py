@@ -1,0 +1,471 @@
+"""A mixture of probabilistic principal component analysers.
+
+    c ~ Categorical(pi),   z ~ N(0, I_q),   x | z, c ~ N(W_c z + mu_c, sigma_c^2 I_d)
+
+so that p(x) = sum_c pi_c N(x; mu_c, W_c W_c^T + sigma_c^2 I): flat pieces laid along a curved
+cloud, or one for each kind of row. Fitted by expectation-maximisation (Tipping & Bishop 1999): with
+the responsibilities r_nc = p(c | x_n),
+
+    pi_c = mean of r_nc,   mu_c, W_c, sigma_c^2 = PPCA's closed form from rows weighted by r_nc,
+
+z being integrated out in both steps, which makes each step as large as it can be. The likelihood
+never falls. It has several maxima, so that several starts (k-means) are climbed from and the
+highest kept; and it has no bound where one component closes in on too few rows, which is refused.
+With standardize=True all this is said of x / s, s the columns' standard deviations.
+Symbols: pi weights_, mu_c means_, W_c loadings_, sigma_c^2 noise_variances_, falling in weight;
+s scale_.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._checks.numbers import (
+    FEWER_ROWS,
+    as_generator,
+    as_numbers,
+    check_integer,
+    check_number,
+    log_sum_exp,
+    refuse_non_finite,
+    warn,
+    within_memory,
+)
+from ancestral._checks.tables import check_table
+from ancestral._numerics.threads import LEAST_NUMBERS, one_thread
+from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.ppca import degenerate, missing_patterns, projections
+from ancestral.gaussian.ppca.frequencies import FrequencyDensity
+from ancestral.gaussian.ppca.missing_patterns import Factors
+from ancestral.gaussian.ppca.model import closed_form
+from ancestral.gaussian.ppca.projections import Frame
+from ancestral.gaussian.ppca.selection import checked_n_components, log_scale
+from ancestral.statistics import Moments, distinct_rows
+
+COLLAPSED = 1e-18  # sigma_c^2 below this share of the least variance of a column among its rows
+TRIED = 2  # partitions for each start that is asked for
+TRIAL = 10  # steps from every partition, after which the best half of the starts asked for go on
+LEAST_STARTS = 5  # that go on, where there are so many
+APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
+
+
+class PPCAMixture(FrequencyDensity):
+    """Several PPCA models, each row drawn from one of them, by maximum likelihood.
+
+    Parameters
+    ----------
+    n_models : int
+        How many PPCA models are mixed.
+    n_components : int
+        Latent dimension q of each, from 0 to n_features - 1.
+    n_starts : int
+        Twice so many k-means partitions are tried for some steps of EM, the best half of n_starts
+        are climbed from, and the highest maximum is kept. Where columns are scaled apart, as many
+        of scaled columns are added.
+    standardize : bool
+        Whether each column is divided by its standard deviation, which is kept as `scale_`: for
+        columns in different units. Otherwise those that spread far decide what is noise.
+    tol : float
+        EM stops once what it may still gain, by its last steps, is less than this in nats per row.
+    max_iter : int
+        EM steps at most from each start, then a warning.
+    random_state : None, int, RandomState or Generator
+        The starts.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_models,)
+        Falling.
+    means_ : ndarray of shape (n_models, n_features)
+        In the units of X, also with standardize=True.
+    loadings_ : ndarray of shape (n_models, n_features, n_components)
+        Each W_c in the rotation and signs of `PPCA`, and in the units of X.
+    noise_variances_ : ndarray of shape (n_models,)
+        Of X / scale_ with standardize=True: the noise of column j has the standard deviation
+        scale_[j] * noise_variances_[c] ** 0.5.
+    scale_ : ndarray of shape (n_features,)
+        Only with standardize=True: the columns' standard deviations, 1 for a constant column.
+    log_likelihood_ : float
+        Of the training data, in nats.
+    history_ : list of dict
+        Each step's log_likelihood and increase, which is never negative beyond rounding.
+    n_iter_ : int
+    n_parameters_ : int
+        n_models - 1 weights, the parameters of each PPCA, and n_features with standardize=True.
+
+    Notes
+    -----
+    NaN means missing in `log_density`, `responsibilities` and `given`; `fit` refuses it.
+    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit.
+
+    References
+    ----------
+    Tipping & Bishop (1999), Mixtures of probabilistic principal component analyzers, Neural
+    Computation 11, section 3 and appendix C.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> lines = rng.normal(size=(2, 200, 1)) * [[[1.0, 1.0]], [[1.0, -1.0]]]
+    >>> X = np.concatenate(lines) + 0.1 * rng.normal(size=(400, 2))
+    >>> PPCAMixture(2, 1, random_state=0).fit(X).weights_.round(1)
+    array([0.5, 0.5])
+    """
+
+    weights_: NDArray[np.float64]
+    means_: NDArray[np.float64]
+    loadings_: NDArray[np.float64]
+    noise_variances_: NDArray[np.float64]
+    scale_: NDArray[np.float64]  # absent unless standardised
+
+    def __init__(
+        self,
+        n_models: int = 2,
+        n_components: int = 1,
+        *,
+        n_starts: int = 20,
+        standardize: bool = False,
+        tol: float = 1e-7,
+        max_iter: int = 2000,
+        random_state: Any = None,
+    ) -> None:
+        self.n_models = n_models
+        self.n_components = n_components
+        self.n_starts = n_starts
+        self.standardize = standardize
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    # ---- fit --------------------------------------------------------------------------------
+
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None:
+        n_models = check_integer(self.n_models, "n_models", minimum=1)
+        if weights is not None:
+            X, weights = X[weights > 0], weights[weights > 0]
+        q = checked_n_components(self.n_components, len(X), X.shape[1])
+        tol = check_number(self.tol, "tol", minimum=0.0)
+        max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
+        n_starts = check_integer(self.n_starts, "n_starts", minimum=1)
+        if len(X) < n_models * (q + 2):
+            raise ModelError(
+                f"{n_models} models of {q} components need at least {n_models * (q + 2)} rows; "
+                f"got {len(X)}. Pass fewer models or components."
+            )
+        moments = Moments.of(X, weights=weights)
+        moments.refuse_overflow()
+        spread = moments.standard_deviations
+        degenerate.refuse_no_variance(moments.mean, spread, single=False)
+        scale = np.where(spread > 0, spread, 1.0)
+        if hasattr(self, "scale_"):
+            del self.scale_
+        if self.standardize:
+            X, self.scale_ = X / scale, scale
+            scale = np.ones_like(scale)
+        else:
+            degenerate.warn_of_scales(spread)
+        w = np.ones(len(X)) if weights is None else weights
+        rng = as_generator(self.random_state)
+        starts = _starts(X, w, scale, n_models, n_starts, rng)
+        with one_thread() if X.size < LEAST_NUMBERS else nullcontext():  # once, not at each step
+            paths = [_best(X, w, kind, n_models, q, tol, max_iter) for kind in starts]
+            best = reduce(_higher, paths)
+        if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
+            best = _climb(X, w, np.full((len(X), n_models), 1 / n_models), q, tol, max_iter)
+            if best is not None:
+                warn(
+                    f"too few rows differ for {n_models} models of {q} components, each of which "
+                    "would be left without noise: all models are the same. Pass n_models=1."
+                )
+        if best is None:
+            raise ModelError(
+                f"from each of {sum(map(len, starts))} starts a model closed in on rows that leave "
+                "it no noise, where the likelihood has no bound. Pass fewer models or components, "
+                "or more rows."
+            )
+        if not best.converged:
+            warn(f"EM stopped after max_iter={max_iter} steps, still rising. Raise max_iter.")
+        self._set(best, float(w.sum()))
+
+    def _set(self, path: _Path, n: float) -> None:
+        """Set the fitted attributes in the units of X, the largest weight first."""
+        parts = sorted(path.parts, key=lambda part: -part.weight)
+        scale = 1.0 if self._scale is None else self._scale
+        shift = n * log_scale(self._scale)
+        self.weights_ = np.array([part.weight for part in parts])
+        self.means_ = np.array([part.frame.mean for part in parts]) * scale
+        self.loadings_ = np.array([part.frame.loadings.T * scale for part in parts]).swapaxes(1, 2)
+        self.loadings_ = np.ascontiguousarray(self.loadings_)
+        self.noise_variances_ = np.array([part.frame.noise for part in parts])
+        self.history_ = [
+            {"log_likelihood": value - shift, "increase": value - before}
+            for before, value in pairwise([np.nan, *path.history])
+        ]
+        self.log_likelihood_, self.n_iter_ = path.history[-1] - shift, len(path.history)
+
+    @property
+    def _scale(self) -> NDArray[np.float64] | None:
+        """The scale of the columns, None where they have none of their own."""
+        return self.scale_ if hasattr(self, "scale_") else None
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Free parameters: each W counts up to rotation, the weights sum to one."""
+        k, d, q = self.loadings_.shape
+        scales = 0 if self._scale is None else d
+        return k - 1 + k * (d + d * q - q * (q - 1) // 2 + 1) + scales
+
+    # ---- density ----------------------------------------------------------------------------
+
+    def _joint(self, X: NDArray) -> NDArray[np.float64]:
+        """Return log p(c, known entries of x) of each row and model, shape (n, n_models)."""
+        gaps = np.isnan(X).any(axis=1)
+        joint = np.empty((len(X), len(self.weights_)))
+        for c, factors in enumerate(self._factors):
+            joint[~gaps, c] = projections.log_density(X[~gaps], _frame_of(factors))
+            joint[gaps, c] = missing_patterns.log_density(X[gaps], factors)
+        return joint + np.log(self.weights_)
+
+    def _log_density(self, X: NDArray) -> NDArray[np.float64]:
+        return log_sum_exp(self._joint(X))
+
+    @within_memory(FEWER_ROWS)
+    def responsibilities(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return p(c | x) of each row: which model it was drawn from, as far as x tells.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_models)
+            Rows sum to one.
+
+        Raises
+        ------
+        DataError
+            For a row so far out that its density under every model is 0 in float64.
+        """
+        self._check_fitted()
+        return self._responsibilities(self._check_rows(X, reset=False))
+
+    def _responsibilities(self, X: NDArray) -> NDArray[np.float64]:
+        joint = self._joint(X)
+        log_p = log_sum_exp(joint)
+        lost = np.flatnonzero(np.isneginf(log_p))
+        if len(lost):
+            raise DataError(
+                f"row {lost[0]} is so far from every model that all its densities are 0 in "
+                "float64. Look whether its units are those of the fit."
+            )
+        return np.exp(joint - log_p[:, None])
+
+    @property
+    def _factors(self) -> list[Factors]:
+        scale = np.ones(self.means_.shape[1]) if self._scale is None else self._scale
+        return [
+            Factors(mean, W / np.reshape(scale, (-1, 1)), float(noise), self._scale)
+            for mean, W, noise in zip(self.means_, self.loadings_, self.noise_variances_)
+        ]
+
+    # ---- sampling ---------------------------------------------------------------------------
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        return self._draw_given(n_samples, np.full(self.n_features_in_, np.nan), rng)
+
+    def _draw_given(
+        self, n_samples: int, given: NDArray, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Draw c given the known values, then z given both, then the unknown values."""
+        row = as_numbers(given, name="given").astype(np.float64)[None]
+        refuse_non_finite(row[0], name="given", missing=True)
+        counts = rng.multinomial(n_samples, self._responsibilities(row)[0])
+        drawn = [
+            missing_patterns.draw_unknown(row, count, factors, rng)[:, 0]
+            for count, factors in zip(counts, self._factors)
+        ]
+        return rng.permutation(np.concatenate(drawn))
+
+    # ---- input and state --------------------------------------------------------------------
+
+    def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        return check_table(self, X, reset=reset, missing=not reset).astype(np.float64, copy=False)
+
+    def _check_state(self) -> None:
+        if self.loadings_.ndim != 3:
+            raise ValueError("loadings must have three axes")
+        k, d, _ = self.loadings_.shape
+        shapes = (self.weights_.shape, self.means_.shape, self.noise_variances_.shape)
+        if shapes != ((k,), (k, d), (k,)) or self.n_features_in_ != d:
+            raise ValueError("weights, means, loadings and noises do not fit together")
+        parts = (self.weights_, self.means_, self.loadings_, self.noise_variances_)
+        positive = (self.noise_variances_ > 0).all() and (self.weights_ > 0).all()
+        if not all(np.isfinite(part).all() for part in parts) or not positive:
+            raise ValueError("parameters must be finite, weights and noises above 0")
+        if abs(self.weights_.sum() - 1) > 1e-9:
+            raise ValueError("weights must sum to one")
+        scale = self._scale
+        if self.standardize and scale is None:
+            raise ValueError("standardize=True, and there is no scale")
+        if scale is not None and not (
+            scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
+        ):
+            raise ValueError("the scale must be one finite number above 0 for each column")
+
+
+# ---- expectation-maximisation --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One PPCA of a mixture while it is fitted."""
+
+    weight: float
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Where EM came to from one start, and the log-likelihood after each step."""
+
+    parts: list[_Part]
+    share: NDArray[np.float64]  # (n, n_models): what the next parts are fitted to
+    history: list[float]
+    converged: bool
+
+
+def _starts(
+    X: NDArray,
+    weights: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    n_models: int,
+    n_starts: int,
+    rng: np.random.Generator,
+) -> list[list[NDArray]]:
+    """Return partitions of the rows by k-means, as labels: of the table and of scaled columns."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    if n_models == 1:
+        return [[np.zeros(len(X), np.intp)]]
+    tables = [X - X.mean(axis=0)]
+    if scale.max() > APART * scale.min():
+        tables.append(tables[0] / scale)
+    seeds = rng.integers(2**31, size=TRIED * n_starts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer rows differ: EM will show it
+        return [
+            [
+                KMeans(n_models, n_init=1, random_state=int(seed))
+                .fit(table, sample_weight=weights)
+                .labels_.astype(np.intp)
+                for seed in seeds
+            ]
+            for table in tables
+        ]
+
+
+def _best(
+    X: NDArray,
+    weights: NDArray[np.float64],
+    starts: list[NDArray],
+    n_models: int,
+    q: int,
+    tol: float,
+    max_iter: int,
+) -> _Path | None:
+    """Return the highest maximum from starts of a kind; None where a model collapses from each.
+
+    Every start is tried for some steps; the best go on, and the others where these collapse.
+    """
+    trial = min(TRIAL, max_iter)
+    tried = [_climb(X, weights, np.eye(n_models)[start], q, tol, trial) for start in starts]
+    found = sorted((p for p in tried if p is not None), key=lambda path: -path.history[-1])
+    best = None
+    for i, path in enumerate(found):
+        if best is not None and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
+            break
+        left = max_iter - len(path.history)
+        whole = path
+        if not path.converged and left > 0:
+            further = _climb(X, weights, path.share, q, tol, left)
+            if further is None:
+                continue
+            whole = replace(further, history=path.history + further.history)
+        best = _higher(best, whole)
+    return best
+
+
+def _higher(a: _Path | None, b: _Path | None) -> _Path | None:
+    """Return the path that ends higher, of those there are."""
+    if a is None or b is None:
+        return a or b
+    return b if b.history[-1] > a.history[-1] else a
+
+
+def _climb(
+    X: NDArray,
+    weights: NDArray[np.float64],
+    share: NDArray[np.float64],
+    q: int,
+    tol: float,
+    max_iter: int,
+) -> _Path | None:
+    """Return where EM comes to from shares of the rows; None where a model collapses."""
+    n, n_models = float(weights.sum()), share.shape[1]
+    history: list[float] = []
+    while True:
+        found = [_weighted_part(X, weights * share[:, c], n, q) for c in range(n_models)]
+        parts = [part for part in found if part is not None]
+        if len(parts) < n_models:
+            return None
+        joint = np.stack(
+            [np.log(part.weight) + projections.log_density(X, part.frame) for part in parts], axis=1
+        )
+        log_p = log_sum_exp(joint)
+        share = np.exp(joint - log_p[:, None])
+        history.append(float(weights @ log_p))
+        if _still_to_gain(history) < tol * n:
+            return _Path(parts, share, history, converged=True)
+        if len(history) == max_iter:
+            return _Path(parts, share, history, converged=n_models == 1)
+
+
+def _still_to_gain(history: list[float]) -> float:
+    """Return what geometrically falling gains would still add up to, the last one included."""
+    if len(history) < 3:
+        return np.inf if len(history) < 2 or history[-1] > history[-2] else 0.0
+    before, last = history[-2] - history[-3], history[-1] - history[-2]
+    if last <= 0:
+        return 0.0
+    return last / (1 - last / before) if last < before else np.inf
+
+
+def _weighted_part(X: NDArray, share: NDArray[np.float64], n: float, q: int) -> _Part | None:
+    """Return the PPCA of rows weighted by their share, or None where they leave it no noise."""
+    if not share.any():
+        return None
+    moments = Moments.of(X, weights=share)
+    eigenvalues, directions = moments.eigen(q)
+    if len(directions) < q or not eigenvalues[q:].any():
+        return None
+    noise, _, W = closed_form(eigenvalues, directions, X.shape[1])
+    variances = moments.spreads[moments.spreads > 0] / moments.total_weight
+    if not noise > COLLAPSED * variances.min():
+        return None
+    return _Part(float(share.sum()) / n, Frame(moments.mean, W, noise))
+
+
+def _frame_of(factors: Factors) -> Frame:
+    """Return factors as complete rows meet them."""
+    return Frame(factors.mean, factors.loadings, factors.noise, factors.scale)

@@ -1,0 +1,547 @@
+"""Probabilistic PCA.
+
+    z ~ N(0, I_q),   x | z ~ N(W z + mu, sigma^2 I_d)
+
+Fitted in closed form from Moments (Tipping & Bishop 1999, eq. 7-8): with S the covariance
+(divisor n), U its eigenvectors and Lambda its eigenvalues, both falling,
+
+    mu = the mean,   sigma^2 = mean of the d - q smallest eigenvalues,
+    W = U_q (Lambda_q - sigma^2 I)^(1/2).
+
+Then x ~ N(mu, C) with C = W W^T + sigma^2 I, whose leading eigenpairs are those of S; and
+z | x ~ N(M^-1 W^T (x - mu), sigma^2 M^-1) with M = W^T W + sigma^2 I (`latents`). W counts up to a
+rotation; in this one M = Lambda_q is diagonal, and each column's largest entry is positive.
+Rows with missing values are fitted by EM (`missing`), then turned to the same rotation and signs.
+Every q comes from one decomposition (`selection`). With standardize=True all this is said of
+x / s, s the columns' standard deviations, and p(x) is the density of x / s over the product of s.
+Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lambda eigenvalues_,
+s scale_.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+
+from ancestral import _arrays
+from ancestral._checks.numbers import (
+    FEWER_ROWS,
+    as_generator,
+    as_numbers,
+    check_integer,
+    check_number,
+    refuse_non_finite,
+    warn,
+    within_memory,
+)
+from ancestral._checks.tables import check_table
+from ancestral._numerics.decomposition import eigen_of_root
+from ancestral.base import FromStatistics
+from ancestral.errors import ModelError, UndeterminedError
+from ancestral.gaussian.ppca import (
+    degenerate,
+    missing_em,
+    missing_patterns,
+    projections,
+    selection,
+)
+from ancestral.gaussian.ppca.folds import Folds
+from ancestral.gaussian.ppca.frequencies import number_of_rows
+from ancestral.gaussian.ppca.latents import LatentGaussian
+from ancestral.gaussian.ppca.projections import each_block
+from ancestral.gaussian.ppca.selection import EveryD
+from ancestral.statistics import Moments
+
+
+class PPCA(FromStatistics, LatentGaussian):
+    """Probabilistic principal component analysis, by maximum likelihood.
+
+    Parameters
+    ----------
+    n_components : int or {"bic", "minka", "cv"}
+        Latent dimension q, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
+        of the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded. Or how to
+        choose it: by BIC, by Minka's evidence, or by the log density of rows held out in five
+        folds. With missing values only "cv" chooses, by entries held out.
+    max_components : int, optional
+        The largest q to choose from; only where n_components names a way to choose.
+    standardize : bool
+        Whether each column is divided by its standard deviation, which is kept as `scale_`: for
+        columns in different units. The model has one variance of noise for all columns, so that
+        otherwise those that spread far decide what is noise.
+    tol : float
+        EM stops once a step gains less than this, in nats per known entry. EM runs only where
+        values are missing: otherwise the maximum is in closed form.
+    max_iter : int
+        EM steps at most, then a warning.
+    random_state : None, int, RandomState or Generator
+        Deals rows or entries to the folds of "cv". Rows are dealt by one seed in all the parts
+        of a fit: None is a fixed one, a RandomState or Generator is asked once.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,)
+        In the units of X, also with standardize=True.
+    loadings_ : ndarray of shape (n_features, n_components)
+        W: columns by falling eigenvalue, each with its largest entry positive before `scale_`
+        gives it the units of X: x = W z + mu + noise in any case.
+    scale_ : ndarray of shape (n_features,)
+        Only with standardize=True: the columns' standard deviations, divisor n (1 for a constant
+        column). `components_`, `eigenvalues_`, `explained_variance_` and `noise_variance_` are
+        then those of X / scale_: the noise of column j has the standard deviation
+        scale_[j] * noise_variance_ ** 0.5.
+    components_ : ndarray of shape (n_components, n_features)
+        The orthonormal directions, as in scikit-learn's PCA.
+    noise_variance_ : float
+        sigma^2, divisor n and mean over d - q: the maximum of the likelihood, unlike PCA's.
+    eigenvalues_ : ndarray of shape (n_features,)
+        Of the covariance with divisor n, falling; of the model's own, where values were missing.
+    explained_variance_, explained_variance_ratio_ : ndarray of shape (n_components,)
+    n_components_ : int
+    n_parameters_ : int
+        d + d q - q (q - 1) / 2 + 1, and d more with standardize=True.
+    n_samples_ : int or float
+        Training rows of which something is known, each counted as often as its weight says.
+    n_missing_ : int
+        Missing entries in these rows.
+    log_likelihood_ : float
+        Of the training data at the maximum, in nats.
+    n_iter_ : int
+        Steps of EM; 1 in closed form.
+    cv_components_, cv_scores_ : ndarray of shape (k,)
+        With n_components="cv": what was tried, and the mean log density of what was held out, in
+        nats per row (with missing values, per entry).
+
+    Notes
+    -----
+    NaN means missing, everywhere but in `partial_fit`; a row of which nothing is known counts for
+    nothing. `sample_weight` says how often a row counts. Names are those of scikit-learn's PCA,
+    with PCA's meaning wherever a model fitted by maximum likelihood can have it. Where it cannot:
+
+    =============================  ============================  ================================
+    name                           PCA                           PPCA
+    =============================  ============================  ================================
+    transform                      projection U^T (x - mu)       posterior mean, which shrinks it
+    inverse_transform(transform)   orthogonal projection         shrinks towards the mean
+    explained_variance_            divisor n - 1                 divisor n
+    noise_variance_                mean over min(n, d) - q       mean over d - q
+    score_samples                  a normal density, not the     the maximum of the likelihood
+                                   maximum
+    sign of a component            largest entry positive        the same
+    n_components                   fraction, "mle", None         "bic", "minka", "cv"; q < rank
+    NaN                            refused                       missing
+    =============================  ============================  ================================
+
+    The fit costs n d^2 + d^3, or n^2 d where rows are fewer than columns, and never forms a (d, d)
+    matrix then; log densities cost n d q, by reflections that keep each column's digits. With
+    missing values an EM step costs n d q^2. Under `sklearn.config_context(array_api_dispatch=True)`
+    arrays of other libraries (torch, CuPy) stay in their library and on their device.
+
+    References
+    ----------
+    Tipping & Bishop (1999), Probabilistic principal component analysis, JRSS B 61, eq. 4-8.
+    Bishop (2006), Pattern Recognition and Machine Learning, section 12.2.
+    Minka (2000), Automatic choice of dimensionality for PCA, NIPS 13, eq. 30.
+    Liu, Rubin & Wu (1998), Parameter expansion to accelerate EM, Biometrika 85.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(500, 3)) * [3.0, 1.0, 1.0]
+    >>> X[::9, 0] = np.nan
+    >>> model = PPCA(n_components=1).fit(X)
+    >>> bool(abs(model.noise_variance_ - 1.0) < 0.2)
+    True
+    """
+
+    _template: Any = None  # an empty array of the library that fit was given, None for numpy
+    _drawn: tuple[Any, int] | None = None  # a RandomState or Generator, and the seed it gave
+
+    def __init__(
+        self,
+        n_components: int | str = 1,
+        *,
+        max_components: int | None = None,
+        standardize: bool = False,
+        tol: float = 1e-9,
+        max_iter: int = 1000,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.max_components = max_components
+        self.standardize = standardize
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    # ---- fit --------------------------------------------------------------------------------
+
+    def _statistics(  # type: ignore[override]
+        self, X: NDArray, weights: NDArray[np.float64] | None = None
+    ) -> Moments | Folds:
+        if self.n_components == "cv":
+            return Folds.of(_arrays.to_host(X), self._seed_of_folds(), weights)
+        if weights is None and _arrays.is_foreign(X):
+            return _arrays.moments_of(X)
+        return Moments.of(_arrays.to_host(X), weights=weights)
+
+    def _seed_of_folds(self) -> int:
+        """Return one seed for all parts of a fit, also where each is dealt by another worker."""
+        source = self.random_state
+        if source is None:
+            return 0
+        if not isinstance(source, np.random.Generator | np.random.RandomState):
+            return source
+        if self._drawn is None or self._drawn[0] is not source:
+            self._drawn = source, int(as_generator(source).integers(2**63))
+        return self._drawn[1]
+
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None:
+        self._check_parameters()
+        self._drawn = None
+        if weights is not None and not weights.all():
+            X, weights = _arrays.to_host(X)[weights > 0], weights[weights > 0]
+        statistics = self._statistics(X, weights)
+        if not statistics.are_finite and _arrays.has_gaps(X):
+            X = _arrays.to_host(X)
+            known = ~np.isnan(X).all(axis=1)
+            if not known.all() and known.any():
+                self._fit(X[known], None if weights is None else weights[known])
+                return
+            self._fit_with_gaps(X, weights)
+            return
+        self._solve(statistics)
+        if not self.standardize:
+            total = statistics.total if isinstance(statistics, Folds) else statistics
+            degenerate.warn_of_scales(total.standard_deviations)
+
+    def _forget_choices(self) -> None:
+        """Drop the scores by which an earlier fit chose q, and its scale."""
+        for stale in {"cv_components_", "cv_scores_", "scale_"} & vars(self).keys():
+            delattr(self, stale)
+
+    def _solve(self, statistics: Moments | Folds) -> None:
+        self._check_parameters()
+        self._forget_choices()
+        dealt = statistics if isinstance(statistics, Folds) else None
+        total = statistics.total if isinstance(statistics, Folds) else statistics
+        total.refuse_overflow()
+        d, n = total.n_features, number_of_rows(total.total_weight)
+        chosen_by = self.n_components
+        q = selection.checked_n_components(
+            0 if isinstance(chosen_by, str) else chosen_by, total.count, d
+        )
+        spread = total.standard_deviations
+        degenerate.refuse_no_variance(total.mean, spread, single=total.single)
+        scale = self._fitted_scale(spread)
+        moments = total if scale is None else total.scaled(scale)
+        if isinstance(chosen_by, str):
+            eigenvalues, directions = moments.eigen()
+            top = selection.largest(eigenvalues, self.max_components)
+            if dealt is None:
+                curve = selection.every_d(_all_of(eigenvalues, d), n, top, scale)
+                q = curve.best(chosen_by)
+            else:
+                folds = dealt if scale is None else dealt.scaled(scale)
+                scores = selection.by_folds(folds, self.max_components)
+                self.cv_scores_ = scores - selection.log_scale(scale)
+                self.cv_components_, q = np.arange(len(scores)), int(np.argmax(scores))
+            rank = int((eigenvalues > 0).sum())
+            selection.warn_of_rank(q, rank, d)
+        else:
+            eigenvalues, directions = moments.eigen(q)
+        self._set_closed_form(moments, spread, scale, q, eigenvalues, directions)
+
+    def _fitted_scale(self, spread: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return what columns of these standard deviations are divided by, None for nothing."""
+        return np.where(spread > 0, spread, 1.0) if self.standardize else None
+
+    def _set_closed_form(
+        self,
+        moments: Moments,
+        spread: NDArray[np.float64],
+        scale: NDArray[np.float64] | None,
+        q: int,
+        eigenvalues: NDArray[np.float64],
+        directions: NDArray[np.float64],
+    ) -> None:
+        """Set the maximum of the likelihood of complete rows, from moments of scaled columns."""
+        n, d = number_of_rows(moments.total_weight), moments.n_features
+        rank = int((eigenvalues > 0).sum())
+        if q >= rank and rank < d:
+            raise UndeterminedError(
+                f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
+                f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
+            )
+        eigenvalues = _all_of(eigenvalues, d)
+        degenerate.warn_of_odd_columns(moments.mean, spread, single=moments.single)
+        degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
+        likelihoods = selection.log_likelihoods(eigenvalues, n, q)
+        self.log_likelihood_ = float(likelihoods[-1] - n * selection.log_scale(scale))
+        self.n_samples_ = n
+        self.n_missing_ = 0
+        self.n_iter_ = 1
+        self._set(moments.mean.copy(), directions[:q], eigenvalues, scale)
+
+    def _set(
+        self,
+        mean: NDArray[np.float64],
+        directions: NDArray[np.float64],
+        eigenvalues: NDArray[np.float64],
+        scale: NDArray[np.float64] | None,
+    ) -> None:
+        """Set mean, loadings and noise from eigenpairs, in canonical signs and in their library."""
+        noise, U, W = closed_form(eigenvalues, directions, len(mean))
+        self.noise_variance_ = noise
+        self.mean_ = _arrays.like(mean, self._template)
+        self.components_ = _arrays.like(U, self._template)
+        self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
+        if scale is not None:
+            W *= scale[:, None]
+            self.scale_ = _arrays.like(scale, self._template)
+        self.loadings_ = _arrays.like(W, self._template)
+
+    def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None) -> None:
+        """Fit by EM, q chosen by entries held out where it is to be chosen."""
+        self._forget_choices()
+        n, d = X.shape
+        mean, spread = missing_em.checked_columns(X, weights)
+        single = X.dtype == np.float32
+        scale, log_scale = self._fitted_scale(spread), 0.0
+        known = ~np.isnan(X)
+        if scale is not None:
+            X = (X - mean) / scale
+            counts = known if weights is None else known * weights[:, None]
+            log_scale = float(counts.sum(axis=0) @ np.log(scale))
+        if isinstance(self.n_components, str):
+            selection.warn_unless_by_entries(self.n_components)
+            limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
+            rng = as_generator(self.random_state)
+            tried, scores = selection.by_entries(
+                X, limit, max_iter=self.max_iter, rng=rng, weights=weights
+            )
+            self.cv_components_, self.cv_scores_ = tried, scores - log_scale / known.sum()
+            q = int(tried[np.argmax(scores)])
+        else:
+            q = selection.checked_n_components(self.n_components, n, d)
+        found = missing_em.fit(
+            X, q, tol=self.tol, max_iter=self.max_iter, weights=weights, n_starts=missing_em.STARTS
+        )
+        if not found.converged:
+            gain = f", the last of which gained {found.gain:.2g} nats per known entry"
+            last = gain if found.gain < np.inf else ""
+            warn(
+                f"EM stopped after max_iter={self.max_iter} steps{last} (tol={self.tol:g}). Raise "
+                "max_iter, or pass fewer components."
+            )
+        degenerate.warn_of_odd_columns(mean, spread, single=single)
+        if scale is None:
+            degenerate.warn_of_scales(spread)
+        squares, directions = eigen_of_root(found.factors.loadings.T, None)
+        eigenvalues = np.full(d, found.factors.noise)
+        eigenvalues[:q] += squares
+        self.log_likelihood_ = float(found.history[-1]) - log_scale
+        self.n_samples_ = number_of_rows(n if weights is None else weights)
+        self.n_missing_ = int((~known).sum())
+        self.n_iter_ = len(found.history)
+        fitted_mean = found.factors.mean if scale is None else mean + scale * found.factors.mean
+        self._set(fitted_mean, directions, eigenvalues, scale)
+
+    # ---- how many components ----------------------------------------------------------------
+
+    @within_memory(FEWER_ROWS)
+    def every_d(self, X: ArrayLike | None = None) -> EveryD:
+        """Return what each latent dimension would give, from the one decomposition of `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), optional
+            Complete held-out rows, whose mean log density is added.
+
+        Returns
+        -------
+        EveryD
+            Log-likelihood, BIC and Minka's evidence of d = 0, 1, ...: up to the rank of the
+            training rows without X, up to n_components_ with X.
+
+        Raises
+        ------
+        ModelError
+            When the model was fitted to missing values: no decomposition holds every d then.
+        DataError
+            When X holds NaN.
+
+        Notes
+        -----
+        The curves cost d^2; held-out densities one product with the components, as one score.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).normal(size=(500, 4)) * [3.0, 2.0, 1.0, 1.0]
+        >>> int(np.argmin(PPCA(3).fit(X).every_d().bic))
+        2
+        """
+        self._check_fitted()
+        if self.n_missing_:
+            raise ModelError(
+                "the model was fitted to missing values, where each d has its own fit. Choose d by "
+                'n_components="cv", which holds entries out.'
+            )
+        eigenvalues = _arrays.to_host(self.eigenvalues_)
+        if X is None:
+            top = selection.largest(eigenvalues, None)
+            return selection.every_d(eigenvalues, self.n_samples_, top, self._scale)
+        rows = _arrays.to_host(self._check_rows(X, reset=False))
+        refuse_non_finite(rows)
+        table = np.empty((len(rows), self.n_components_ + 1))
+
+        mean, U = _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
+        frame = selection.beside_directions(mean, U, eigenvalues, self._scale)
+
+        def use(part: slice, c: NDArray) -> None:
+            along = c @ U.T
+            table[part] = selection.heldout_of_rows(frame.squares(c), along, eigenvalues)
+
+        each_block(rows, frame, use)
+        table -= selection.log_scale(self._scale)
+        curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_, self._scale)
+        return selection.with_heldout(curve, table)
+
+    def _check_parameters(self) -> None:
+        """Raise ModelError for parameters that are wrong or without effect."""
+        selection.check_how(self.n_components, self.max_components)
+        check_number(self.tol, "tol", minimum=0.0)
+        check_integer(self.max_iter, "max_iter", minimum=1)
+
+    def _is_enough(self, statistics: Moments | Folds) -> bool:
+        if isinstance(statistics, Folds):
+            return statistics.are_enough
+        q = self.n_components if isinstance(self.n_components, Integral) else 1
+        return statistics.count >= q + 2
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Free parameters: W counts up to rotation."""
+        q, d = self.components_.shape
+        scales = 0 if self._scale is None else d
+        return d + d * q - q * (q - 1) // 2 + 1 + scales
+
+    # ---- density and sampling ---------------------------------------------------------------
+
+    def _log_density(self, X: NDArray) -> NDArray[np.float64]:
+        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
+        if _arrays.is_foreign(X):
+            return self._log_density_where_it_lies(X)
+        result = projections.log_density(X, self._frame)
+        odd = ~np.isfinite(result)  # infinity and NaN in a row show here
+        if odd.any() and _arrays.has_gaps(X):
+            result[odd] = missing_patterns.log_density(X[odd], self._factors)
+        return result
+
+    def _log_density_where_it_lies(self, X: Any) -> Any:
+        """Return log densities of an array of another library."""
+        if _arrays.has_gaps(X):
+            return _arrays.like(missing_patterns.log_density(_arrays.to_host(X), self._factors), X)
+        frame = self._frame
+        forward, back, beside = (
+            _arrays.like(part, self.mean_)
+            for part in (frame.forward, frame.vectors.T, frame.beside)
+        )
+        kept = np.ones(len(frame.mean))
+        kept[frame.pivots] = 0.0
+        kept = _arrays.like(kept, self.mean_)
+
+        def squares(c: Any) -> Any:
+            y = c @ forward
+            return _arrays.squares((c - y @ back) * kept) + _arrays.squares(y @ beside)
+
+        scale = self.scale_ if hasattr(self, "scale_") else None
+        found = _arrays.blockwise(X, self.mean_, scale, squares)
+        return frame.shared - 0.5 * (found / frame.noise)
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        factors = self._factors
+        z = rng.standard_normal((n_samples, factors.n_components))
+        noise = rng.standard_normal((n_samples, len(factors.mean)))
+        rows = factors.in_units(z @ factors.loadings.T + np.sqrt(factors.noise) * noise)
+        return _arrays.like(rows + factors.mean, self.mean_)
+
+    def _draw_given(
+        self, n_samples: int, given: NDArray, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Draw z from its posterior given the known values, then the unknown ones given z."""
+        given = as_numbers(given, name="given").astype(np.float64)
+        refuse_non_finite(given, name="given", missing=True)
+        rows = missing_patterns.draw_unknown(given[None], n_samples, self._factors, rng)[:, 0]
+        return _arrays.like(rows, self.mean_)
+
+    # ---- input and state --------------------------------------------------------------------
+
+    def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        if reset:
+            self._template = _arrays.template_of(X)
+        if _arrays.is_foreign(X):
+            return _arrays.check_rows(self, X, reset=reset)
+        return check_table(self, X, reset=reset, finite=False)
+
+    def _fitted_state(self) -> dict[str, Any]:
+        state = super()._fitted_state()
+        return {
+            name: _arrays.to_host(value) if hasattr(value, "shape") else value
+            for name, value in state.items()
+        }
+
+    def _check_state(self) -> None:
+        q, d = self.components_.shape
+        shapes = self.mean_.shape == (d,) and self.loadings_.shape == (d, q)
+        parts: tuple[Any, ...] = (self.mean_, self.loadings_, self.eigenvalues_, self.components_)
+        if not shapes or self.n_features_in_ != d or self.eigenvalues_.shape != (d,):
+            raise ValueError("mean, loadings and eigenvalues do not fit together")
+        positive = 0 < self.noise_variance_ < np.inf
+        if not all(np.isfinite(part).all() for part in parts) or not positive:
+            raise ValueError("parameters must be finite and the noise variance above 0")
+        scale = self._scale
+        if self.standardize and scale is None:
+            raise ValueError("standardize=True, and there is no scale")
+        if scale is not None and not (
+            scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
+        ):
+            raise ValueError("the scale must be one finite number above 0 for each column")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.array_api_support = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def closed_form(
+    eigenvalues: NDArray[np.float64], directions: NDArray[np.float64], d: int
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Return sigma^2, directions in canonical signs (q, d) and W (d, q), from eigenpairs.
+
+    `eigenvalues` may lack those that are zero; `directions` are the q leading ones.
+    """
+    q = len(directions)
+    noise = float(eigenvalues[q:].sum() / (d - q))
+    # In C order, as a saved model comes back: the same bits whatever made them.
+    U = np.ascontiguousarray(directions * _signs(directions)[:, None])
+    W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0)))
+    return noise, U, W
+
+
+def _all_of(eigenvalues: NDArray[np.float64], d: int) -> NDArray[np.float64]:
+    """Return d eigenvalues: the given ones and zeros."""
+    return np.concatenate([eigenvalues, np.zeros(d - len(eigenvalues))])
+
+
+def _signs(U: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return +-1 per row so that its entry largest in size comes out positive."""
+    if not U.size:
+        return np.ones(len(U))
+    largest = np.abs(U).argmax(axis=1)
+    return np.where(U[np.arange(len(U)), largest] < 0, -1.0, 1.0)

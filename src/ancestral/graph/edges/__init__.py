@@ -1,0 +1,1 @@
+"""The edges of a graph: drawn exactly, and the loops along them."""

@@ -1,0 +1,277 @@
+"""What many graphs tell beyond one: errors clustered by graph, intervals, own intercepts.
+
+    clustered   V = I^-1 (G / (G - 1)) (sum_g u_g u_g^T) I^-1,   u_g the gradient of graph g
+    profile     { a : 2 (l(a^, b^) - max_b l(a, b)) <= chi-square quantile, 1 degree }
+    intercepts  logit = a s + b_g
+
+References: Liang & Zeger (1986), Biometrika 73; Venzon & Moolgavkar (1988), Applied Statistics 37.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import chi2
+
+from ancestral._checks.numbers import check_level
+from ancestral.errors import DataError, ModelError
+from ancestral.graph.graphs import as_graphs
+from ancestral.graph.pairs.gather import gather
+from ancestral.graph.pairs.logistic import FLAT, guarded_inverse
+from ancestral.graph.pairs.sums import PairSums
+
+Float = NDArray[np.float64]
+
+MOST_STEPS = 60  # an end further out than 1.5^60 standard errors is none
+
+
+def clustered_covariance(parts: Sequence[PairSums], a: float, b: float) -> Float:
+    """Return the covariance of (a, b) that allows for dependence within graphs.
+
+    Parameters
+    ----------
+    parts : sequence of PairSums
+        One for each graph; two or more.
+    a, b : float
+        At the maximum of their sum.
+
+    Returns
+    -------
+    ndarray of shape (2, 2)
+
+    Raises
+    ------
+    DataError
+        For fewer than two graphs.
+
+    Notes
+    -----
+    The sandwich of Liang & Zeger (1986) with the factor G / (G - 1) for G graphs: right when
+    graphs are independent, however pairs within one depend on each other. It rests on the number
+    of graphs: with fewer than some 20 it is itself uncertain.
+    """
+    parts = [part for part in parts if part.n_pairs]  # a graph without a pair tells nothing
+    if len(parts) < 2:
+        raise DataError(
+            f"clustered standard errors compare graphs; got {len(parts)} graph. "
+            "Use standard_errors_, or give two graphs or more."
+        )
+    scores = np.array([part.gradient(a, b) for part in parts])  # (G, 2)
+    information = np.sum([part.information(a, b) for part in parts], axis=0)
+    bread = guarded_inverse(information)
+    middle = scores.T @ scores * (len(parts) / (len(parts) - 1))
+    covariance: Float = bread @ middle @ bread
+    return covariance
+
+
+# ---- profile likelihood ----------------------------------------------------------------------
+
+
+def profile_intervals(statistics: PairSums, a: float, b: float, *, level: float = 0.95) -> Float:
+    """Return profile-likelihood intervals of a and of b about their maximum.
+
+    Parameters
+    ----------
+    statistics : PairSums
+    a, b : float
+        At the maximum.
+    level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    ndarray of shape (2, 2)
+        A row (low, high) for a, then for b.
+
+    Raises
+    ------
+    ModelError
+        For another level, or when the likelihood does not drop far enough on one side.
+    """
+    level = check_level(level)
+    top = np.array([a, b])
+    drop = chi2.ppf(level, 1) / 2  # nats
+    best = statistics.log_likelihood(a, b)
+    errors = np.sqrt(np.diag(statistics.covariance(a, b)))
+
+    ends = np.empty((2, 2))
+    for k in range(2):
+
+        def lack(value: float, k: int = k) -> float:
+            return best - _profile(statistics, top, k, value) - drop
+
+        for side, sign in enumerate((-1.0, 1.0)):
+            step = sign * np.sqrt(2 * drop) * errors[k]
+            outside = _beyond(lack, top[k], step)
+            ends[k, side] = brentq(lack, top[k], outside, rtol=1e-10)
+    return ends
+
+
+def _beyond(lack: Callable[[float], float], top: float, step: float) -> float:
+    """Return the first of top + step, top + 1.5 step, ... at which `lack` is not negative."""
+    for _ in range(MOST_STEPS):
+        if lack(top + step) >= 0:
+            return top + step
+        step *= 1.5
+    raise ModelError(
+        f"the likelihood does not drop enough between {top:.3g} and {top + step:.3g} to end an "
+        "interval. Give the graphs that the model was fitted to, or more of them."
+    )
+
+
+def _profile(statistics: PairSums, top: Float, k: int, value: float) -> float:
+    """Return l at its maximum over the other parameter, with parameter k held at a value.
+
+    NaN where no maximum is found: so far out the curvature may vanish.
+    """
+    other = 1 - k
+    information = statistics.information(*top)
+    theta = top.copy()
+    theta[k] = value
+    theta[other] -= information[other, k] / information[other, other] * (value - top[k])
+    best = statistics.log_likelihood(*theta)
+    for _ in range(50):
+        slope = statistics.gradient(*theta)[other]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            step = slope / statistics.information(*theta)[other, other]
+        if not np.isfinite(step):
+            return np.nan
+        if abs(step) <= 1e-12 * (1 + abs(theta[other])):
+            break
+        moved = theta.copy()
+        moved[other] += step
+        found = statistics.log_likelihood(*moved)
+        while found < best and abs(step) > 1e-14 * (1 + abs(theta[other])):
+            step /= 2
+            moved[other] = theta[other] + step
+            found = statistics.log_likelihood(*moved)
+        if found < best:
+            break
+        theta, best = moved, found
+    return best
+
+
+# ---- an intercept for each graph -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GraphIntercepts:
+    """One slope, and an intercept for each graph.
+
+    Parameters
+    ----------
+    slope, slope_error : float
+        a and its standard error.
+    intercepts, intercept_errors : ndarray of shape (n_graphs,)
+        b_g and their standard errors.
+    log_likelihood : float
+        In nats.
+    p_value : float
+        Of the likelihood-ratio test that all graphs share one intercept, chi-square with
+        n_graphs - 1 degrees of freedom.
+    """
+
+    slope: float
+    slope_error: float
+    intercepts: Float
+    intercept_errors: Float
+    log_likelihood: float
+    p_value: float
+
+
+def fit_graph_intercepts(graphs: Any) -> GraphIntercepts:
+    """Fit one slope and an intercept for each graph: are some graphs denser than features say?
+
+    Parameters
+    ----------
+    graphs : list of Graph, or of (features, adjacency) tuples
+        Each with a linked pair and an unlinked one.
+
+    Returns
+    -------
+    GraphIntercepts
+
+    Raises
+    ------
+    ModelError
+        When a graph has no pair linked or every pair (its intercept is infinite), naming it; or
+        when links and gaps are separated.
+    """
+    checked = as_graphs(graphs)
+    parts = [gather([graph]) for graph in checked]
+    for k, part in enumerate(parts):
+        if part.n_edges in (0, part.n_pairs):
+            seen = "no pair" if part.n_edges == 0 else "every pair"
+            raise ModelError(f"graph {k} has {seen} linked: its intercept is infinite. Drop it.")
+    _refuse_separated_graphs(parts)
+    return _solve_intercepts(parts)
+
+
+def _solve_intercepts(parts: Sequence[PairSums]) -> GraphIntercepts:
+    """Return the maximum for the statistics of each graph."""
+    from ancestral.graph.solvers import newton
+
+    shared = newton(reduce(add, parts))[-1]
+    a, b = shared["a"], np.full(len(parts), shared["b"])
+    best = sum(part.log_likelihood(a, shared["b"]) for part in parts)
+    start = best
+    for _ in range(100):
+        step_a, step_b, spread, within = _arrow_step(parts, a, b)
+        scale = 1.0
+        while True:
+            trial_a, trial_b = a + scale * step_a, b + scale * step_b
+            found = sum(part.log_likelihood(trial_a, v) for part, v in zip(parts, trial_b))
+            if found >= best or scale < 1e-10:
+                break
+            scale /= 2
+        if scale < 1e-10:
+            break
+        a, b, best = trial_a, trial_b, found
+        if max(abs(step_a), np.abs(step_b).max()) < 1e-11 * (1 + abs(a)):
+            break
+    _, _, spread, within = _arrow_step(parts, a, b)
+    return GraphIntercepts(
+        slope=float(a),
+        slope_error=float(np.sqrt(spread)),
+        intercepts=b,
+        intercept_errors=np.sqrt(within),
+        log_likelihood=float(best),
+        p_value=float(chi2.sf(2 * (best - start), max(len(parts) - 1, 1))),
+    )
+
+
+def _refuse_separated_graphs(parts: Sequence[PairSums]) -> None:
+    """Raise ModelError when every graph has a threshold of its own that parts links from gaps."""
+    seen = [part.extremes for part in parts]
+    for sign in ("+", "-"):
+        if all(e.low_edge >= e.high_gap if sign == "+" else e.high_edge <= e.low_gap for e in seen):
+            raise ModelError(
+                f"in every graph the links are separated: a -> {sign}inf, so the likelihood has no "
+                "finite maximum. Add graphs until links and gaps overlap in x_i.x_j."
+            )
+
+
+def _arrow_step(parts: Sequence[PairSums], a: float, b: Float) -> tuple[float, Float, float, Float]:
+    """Return the Newton step of slope and intercepts, and their variances.
+
+    The information is an arrow: intercepts meet only through the slope, so one division each and
+    one for the slope solve it.
+    """
+    scores = np.array([part.gradient(a, v) for part, v in zip(parts, b)])  # (G, 2)
+    information = np.array([part.information(a, v) for part, v in zip(parts, b)])  # (G, 2, 2)
+    cross, own = information[:, 0, 1], information[:, 1, 1]
+    if not (own > 0).all():
+        raise ModelError(f"graph {int(np.argmin(own))}: {FLAT}")
+    left = information[:, 0, 0].sum() - (cross**2 / own).sum()
+    if not left > 0:
+        raise ModelError(FLAT)
+    step_a = (scores[:, 0].sum() - (cross / own * scores[:, 1]).sum()) / left
+    step_b = (scores[:, 1] - cross * step_a) / own
+    return float(step_a), step_b, float(1 / left), 1 / own + (cross / own) ** 2 / left

@@ -1,0 +1,1 @@
+"""Latent positions: model, likelihood, first guess, and when there is no maximum."""

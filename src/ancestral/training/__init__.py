@@ -1,0 +1,1 @@
+"""Fits that take many steps: descent, and checkpoints."""
