@@ -14,7 +14,7 @@ import pytest
 import ancestral
 
 # A byte is written once the handler stands; what comes before is the interpreter's own start.
-START = "import os; from ancestral.cli.__main__ import take_over; take_over(); os.write(1, b'.')\n"
+START = "import os; from ancestral.cli.__main__ import main, take_over; take_over(); os.write(1, b'.')\n"
 COMMANDS = {
     "help": ["--help"],
     "inspect": ["inspect", "absent.model"],
@@ -24,7 +24,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_an_interrupt_at_any_point(tmp_path: Path, command: list[str], long: bool) -> None:
-    code = START + f"import sys; sys.argv = ['ancestral', *{command!r}]; _entry.main()"
+    code = START + f"import sys; sys.argv = ['ancestral', *{command!r}]; main()"
     environment = os.environ | {"PYTHONPATH": str(Path(ancestral.__file__).parents[1])}
     points, ends = (300 if long else 10), []
     for k in range(points):
