@@ -7,11 +7,9 @@ module, and for Python's own pickles of models.
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 import types
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +44,7 @@ MOVED = {
 }
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _Finder:
     """Stands last among the finders, so that it is asked only for what no file holds."""
 
     def find_spec(
@@ -54,7 +52,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if name.removeprefix("ancestral.") not in MOVED:
             return None
-        return importlib.machinery.ModuleSpec(name, self)
+        return importlib.machinery.ModuleSpec(name, self)  # type: ignore[arg-type]  # by its methods
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
         home = "ancestral." + MOVED[spec.name.removeprefix("ancestral.")]
@@ -94,6 +92,8 @@ def names_of(home: str, *names: str) -> Callable[[str], Any]:
 
 
 def _say_moved(old: str, new: str) -> None:
+    import warnings
+
     warnings.warn(
         f"{old} is now {new}; the public names are in `ancestral` itself.",
         DeprecationWarning,

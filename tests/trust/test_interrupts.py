@@ -14,7 +14,9 @@ import pytest
 import ancestral
 
 # A byte is written once the handler stands; what comes before is the interpreter's own start.
-START = "import os; from ancestral.cli.__main__ import main, take_over; take_over(); os.write(1, b'.')\n"
+START = (
+    "import os; from ancestral.cli.__main__ import main, take_over as t; t(); os.write(1, b'.')\n"
+)
 COMMANDS = {
     "help": ["--help"],
     "inspect": ["inspect", "absent.model"],
