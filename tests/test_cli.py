@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import ancestral
-from ancestral import datasets, model_file
+from ancestral import datasets
 from ancestral.cli import group as cli
 from ancestral.errors import AncestralWarning
 from tests.zoo import ZOO
 
-SAVED = [entry for entry in ZOO if type(entry.make()).__name__ in model_file.REGISTRY]
+SAVED = ZOO
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ancestral._moved import MOVED
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "graph")
 LAYERS = (
-    ("_moved", "errors", "_numerics", "_files", "_checks", "statistics", "_arrays"),
+    ("_moved", "_catalogue", "errors", "_numerics", "_files", "_checks", "statistics", "_arrays"),
     ("_fingerprint", "model_file", "training", "_model", "base"),
     FAMILIES,
     ("scores", "streaming", "io", "datasets", "bench"),
@@ -75,7 +75,7 @@ def imports(name: str, source: str, *, is_package: bool = False) -> Iterator[tup
 def resolved(base: str, name: str) -> str:
     """Return the module behind `from base import name`, through the package's public names."""
     if base == "ancestral" and name in ancestral._MODULE_OF:
-        return f"ancestral.{ancestral._MODULE_OF[name]}.{name}"
+        return f"{ancestral._MODULE_OF[name]}.{name}"
     return f"{base}.{name}"
 
 
@@ -208,11 +208,21 @@ def test_a_model_module_loads_only_what_it_computes_with() -> None:
     assert not {name: found for name, found in brought.items() if found}
 
 
+def test_names_for_those_who_read_without_running_are_those_of_the_catalogue() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    static = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0
+        for alias in node.names
+        if alias.name in ancestral.__all__ and alias.name not in ancestral._MODULES
+    }
+    assert static == ancestral._MODULE_OF
+
+
 def test_public_names_exist_and_load_on_first_use() -> None:
     for name, home in ancestral._MODULE_OF.items():
-        assert getattr(importlib.import_module(f"ancestral.{home}"), name) is getattr(
-            ancestral, name
-        )
+        assert getattr(importlib.import_module(home), name) is getattr(ancestral, name)
     assert set(ancestral.__all__) <= set(dir(ancestral))
     with pytest.raises(AttributeError, match="no attribute 'PPPCA'"):
         ancestral.PPPCA

@@ -4,13 +4,12 @@ A model file is a safetensors file. Its metadata hold the format's name and vers
 a JSON document (parameters, and fitted values in which arrays are named), a fingerprint of the data
 that it was fitted to, and a SHA-256 of the whole file with the digest's own 64 characters read as
 zeros. Loading checks the digest before it
-builds anything, and builds only classes in the registry below.
+builds anything, and builds only classes of the catalogue.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from typing import IO, Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral import _catalogue
 from ancestral._files import PathLike, as_path, open_regular, shown, write_atomically
 from ancestral._fingerprint import checked_fingerprint
 from ancestral.errors import AncestralError, FormatError, SaveError
@@ -30,21 +30,6 @@ FORMAT = "ancestral-model"
 FORMAT_VERSION = 1
 MAX_BYTES = 4 << 30
 MAX_HEADER_BYTES = 100_000_000  # as the format of safetensors has it
-
-# Class name -> module, both as strings: a file can name nothing else, and nothing loads early.
-REGISTRY = {
-    "TabularAutoregressive": "ancestral.autoregressive.tabular",
-    "LSTMAutoregressive": "ancestral.autoregressive.lstm",
-    "ChainAutoregressive": "ancestral.autoregressive.chain.model",
-    "OrderMixture": "ancestral.autoregressive.orders",
-    "PPCA": "ancestral.gaussian.ppca.model",
-    "PPCAMixture": "ancestral.gaussian.ppca.mixture",
-    "LinearGaussian": "ancestral.gaussian.linear.model",
-    "HeteroscedasticGaussian": "ancestral.gaussian.heteroscedastic",
-    "NeuralGaussian": "ancestral.gaussian.neural",
-    "InnerProductGraph": "ancestral.graph.inner_product",
-    "LatentPositionGraph": "ancestral.graph.latent.model",
-}
 
 _ZEROS = "0" * 64
 
@@ -69,8 +54,9 @@ def save(model: Any, path: PathLike) -> Path:
         When the class has no saved form, a value cannot be stored, or the disk refuses.
     """
     name = type(model).__name__
-    if name not in REGISTRY:
-        raise SaveError(f"{name} has no saved form; models that have: {', '.join(REGISTRY)}.")
+    if not _is_kept(model):
+        known = ", ".join(entry.name for entry in _catalogue.MODELS)
+        raise SaveError(f"{name} has no saved form; models that have: {known}.")
     path = as_path(path)
     params, state = model.get_params(deep=False), model._fitted_state()
     write_atomically(path, _to_bytes(name, params, state, model.data_fingerprint_))
@@ -96,8 +82,8 @@ def load(path: PathLike) -> Any:
     """
     header, arrays = _read_checked(path)
     path = shown(path)
-    name = header.get("class")
-    if name not in REGISTRY:
+    entry = _catalogue.entry_named(name := header.get("class"))
+    if entry is None:
         raise FormatError(
             f"{path}: holds a {name!r}, which this version does not know. "
             "Update ancestral if a newer one wrote it."
@@ -106,8 +92,7 @@ def load(path: PathLike) -> Any:
         document = json.loads(header["document"])
         params = _decode(document["params"], arrays)
         state = _decode(document["state"], arrays)
-        cls = getattr(importlib.import_module(REGISTRY[name]), name)
-        model = cls(**params)
+        model = entry.load()(**params)
         model._restore(state)
         model._data_fingerprint = checked_fingerprint(header.get("data_fingerprint", ""))
     except FormatError:
@@ -282,9 +267,15 @@ def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
         return {"$tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, dict) and all(isinstance(k, str) and k[:1] != "$" for k in value):
         return {k: _encode(v, arrays, f"{name}.{k}") for k, v in value.items()}
-    if type(value).__name__ in REGISTRY and hasattr(value, "_fitted_state"):
+    if _is_kept(value):
         return _encode_model(value, arrays, name)
     raise SaveError(f"{name}: a {type(value).__name__} has no saved form.")
+
+
+def _is_kept(model: Any) -> bool:
+    """Tell whether a model is of the catalogue itself: a class made from one may hold more."""
+    entry = _catalogue.entry_of(model)
+    return entry is not None and entry.name == type(model).__name__
 
 
 def _encode_model(model: Any, arrays: dict[str, NDArray], name: str) -> Any:
@@ -300,9 +291,10 @@ def _encode_model(model: Any, arrays: dict[str, NDArray], name: str) -> Any:
 
 def _decode_model(value: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
     """Undo `_encode_model`."""
-    name = value["$model"]
-    cls = getattr(importlib.import_module(REGISTRY[name]), name)
-    model = cls(**_decode(value["params"], arrays))
+    entry = _catalogue.entry_named(value["$model"])
+    if entry is None:
+        raise ValueError(f"it holds a {value['$model']!r}, which this version does not know")
+    model = entry.load()(**_decode(value["params"], arrays))
     state = _decode(value["state"], arrays)
     if state is not None:
         model._restore(state)

@@ -1,0 +1,145 @@
+"""Every model once: what it is called, where it lives, what it takes, and who shows it.
+
+Public names, the saved format, the command line and the studio read this list; nothing else tells
+models apart by name. A model is imported when it is asked for, so that the list itself costs
+nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+# What a model takes: rows of levels, rows of real numbers, y given X, or graphs.
+Face = Literal["discrete", "continuous", "conditional", "graphs"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model.
+
+    Parameters
+    ----------
+    name : the class
+    module : where it is written
+    face : what it takes
+    word : what users of the command line type
+    about : one line, for people who choose
+    room : the studio's room that moves it by hand; None: only compared with others
+    """
+
+    name: str
+    module: str
+    face: Face
+    word: str
+    about: str
+    room: str | None = None
+
+    def load(self) -> Any:
+        """Return the class."""
+        return getattr(importlib.import_module(self.module), self.name)
+
+
+_ROWS = "ancestral.autoregressive"
+_REAL = "ancestral.gaussian"
+
+MODELS = [
+    Entry(
+        "TabularAutoregressive",
+        f"{_ROWS}.tabular",
+        "discrete",
+        "tabular",
+        "conditional probability tables of discrete rows",
+        "pixels",
+    ),
+    Entry(
+        "LSTMAutoregressive",
+        f"{_ROWS}.lstm",
+        "discrete",
+        "lstm",
+        "LSTM over discrete rows, e.g. black and white images",
+        "pixels",
+    ),
+    Entry(
+        "ChainAutoregressive",
+        f"{_ROWS}.chain.model",
+        "discrete",
+        "chain",
+        "a classifier for each column of discrete rows, given those before it",
+    ),
+    Entry(
+        "OrderMixture",
+        f"{_ROWS}.orders",
+        "discrete",
+        "orders",
+        "an autoregressive model in several orders of the columns",
+    ),
+    Entry(
+        "PPCA",
+        f"{_REAL}.ppca.model",
+        "continuous",
+        "ppca",
+        "probabilistic principal component analysis of real rows",
+        "faces",
+    ),
+    Entry(
+        "PPCAMixture",
+        f"{_REAL}.ppca.mixture",
+        "continuous",
+        "mixture",
+        "several PPCAs, each for a part of the rows",
+    ),
+    Entry(
+        "LinearGaussian",
+        f"{_REAL}.linear.model",
+        "conditional",
+        "linear",
+        "linear regression with Gaussian noise",
+        "line",
+    ),
+    Entry(
+        "HeteroscedasticGaussian",
+        f"{_REAL}.heteroscedastic",
+        "conditional",
+        "heteroscedastic",
+        "linear regression whose noise depends on the inputs",
+        "line",
+    ),
+    Entry(
+        "NeuralGaussian",
+        f"{_REAL}.neural",
+        "conditional",
+        "neural",
+        "regression by a network that gives mean and noise",
+    ),
+    Entry(
+        "InnerProductGraph",
+        "ancestral.graph.inner_product",
+        "graphs",
+        "graph",
+        "graphs whose edges follow node features",
+        "classroom",
+    ),
+    Entry(
+        "LatentPositionGraph",
+        "ancestral.graph.latent.model",
+        "graphs",
+        "positions",
+        "graphs on the same nodes, whose places in space are learnt",
+    ),
+]
+
+
+def entry_named(name: Any) -> Entry | None:
+    """Return the entry of a class's name, or None."""
+    return next((entry for entry in MODELS if entry.name == name), None)
+
+
+def entry_of(model: Any) -> Entry | None:
+    """Return the entry of a model, or of what its class is made from; None for a stranger."""
+    for cls in type(model).__mro__:
+        entry = entry_named(cls.__name__)
+        if entry is not None and entry.module == cls.__module__:
+            return entry
+    return None
