@@ -15,8 +15,8 @@ from scipy.stats import chi2, multivariate_normal
 from ancestral import PPCA
 from ancestral.datasets import _area_average
 from ancestral.studio import rooms
-from ancestral.studio.faces import split
 from ancestral.studio.payload import packed
+from ancestral.studio.rooms.faces import split
 
 EXACT = 1e-6
 

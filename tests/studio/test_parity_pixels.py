@@ -39,7 +39,7 @@ def searched(script, model, known, tolerance=0.0):
         return { rows, rest, marginals: search.marginals(), evidence, impossible };
         """,
         {
-            "model": rooms._sequence("", model),
+            "model": rooms.pixels._sequence("", model),
             "m": model.n_features_in_,
             "known": known.tolist(),
             "tolerance": tolerance,
@@ -99,7 +99,7 @@ def test_the_lstm_steps_as_in_python(script, models, rng):
         const model = sequence.sequenceModel(given.model, 25);
         return given.rows.map((row) => sequence.logDensity(model, row));
         """,
-        {"model": rooms._sequence("", lstm), "rows": rows.tolist()},
+        {"model": rooms.pixels._sequence("", lstm), "rows": rows.tolist()},
     )
     np.testing.assert_allclose(got, lstm.log_density(rows), atol=EXACT)
 
@@ -152,7 +152,7 @@ def test_draws_fit_the_tables(script, rng, n_known):
         return Array.from({ length: 4000 }, () => draw().map(({ level }) => level));
         """,
         {
-            "model": rooms._sequence("", model),
+            "model": rooms.pixels._sequence("", model),
             "known": known.tolist(),
             "conditional": bool(n_known),
         },

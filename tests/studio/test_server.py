@@ -15,8 +15,8 @@ import ancestral
 from ancestral import datasets
 from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.studio import rooms
-from ancestral.studio.faces import MOST_LATENTS, split
 from ancestral.studio.payload import packed, to_json
+from ancestral.studio.rooms.faces import MOST_LATENTS, split
 from ancestral.studio.server import Rooms, _open, page_files
 from ancestral.studio.shelf import Shelf
 
@@ -225,11 +225,11 @@ def test_many_points_are_thinned_and_said_so(tmp_path):
     table = "\n".join(f"{a},{b}" for a, b in zip(x, x**0.5, strict=True))
     (tmp_path / "pairs.csv").write_text(f"x,y\n{table}\n")
     sent = rooms.part(Shelf.of([tmp_path / "pairs.csv"]), "line")
-    assert sent["n_all"] == 3000 and len(unpacked(sent["x"])) == rooms.MOST_POINTS
+    assert sent["n_all"] == 3000 and len(unpacked(sent["x"])) == rooms.line.MOST_POINTS
 
 
 def test_graphs_beyond_the_pages_reach_are_left_out(monkeypatch):
-    monkeypatch.setattr(rooms, "MOST_PAIRS", 1000)
+    monkeypatch.setattr(rooms.classroom, "MOST_PAIRS", 1000)
     sent = rooms.part(Shelf(), "classroom")
     assert sent["n_graphs"] == 9 and sent["n_all"] == 100  # 105 pairs each
     fitted = ancestral.InnerProductGraph().fit(datasets.classrooms()[:9])

@@ -26,9 +26,6 @@ from ancestral.studio.payload import to_json
 from ancestral.studio.server import page_files
 from ancestral.studio.shelf import Shelf
 
-ROOMS = ("faces", "pixels", "classroom", "line", "compare")
-REST = {"faces": ("faces-rest",), "pixels": ("lstm",)}  # what a room asks for after its first part
-
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";\n', re.M)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const|let) (\w+))", re.M)
 _STYLE = re.compile(r'<link rel="stylesheet" href="page/([\w-]+\.css)">\n')
@@ -58,7 +55,7 @@ def export_page(shelf: Shelf, path: Path) -> Path:
     return path
 
 
-def page_html(shelf: Shelf, rooms: Iterable[str] = ROOMS) -> str:
+def page_html(shelf: Shelf, rooms: Iterable[str] = tuple(making.ROOMS)) -> str:
     """Return the page with some rooms and all that they need.
 
     Parameters
@@ -71,10 +68,8 @@ def page_html(shelf: Shelf, rooms: Iterable[str] = ROOMS) -> str:
     str
         A whole HTML document.
     """
-    wanted = [name for name in ROOMS if name in set(rooms)]
-    parts = {
-        part: making.part(shelf, part) for name in wanted for part in (name, *REST.get(name, ()))
-    }
+    wanted = [name for name in making.ROOMS if name in set(rooms)]
+    parts = {part: making.part(shelf, part) for name in wanted for part in making.ROOMS[name].PARTS}
     return assemble(wanted, parts)
 
 

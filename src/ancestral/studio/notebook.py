@@ -9,9 +9,9 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from ancestral.studio.bundle import ROOMS, page_html
-from ancestral.studio.rooms import can_be_stepped
-from ancestral.studio.shelf import Shelf, is_square
+from ancestral.studio.bundle import page_html
+from ancestral.studio.rooms import room_of
+from ancestral.studio.shelf import Shelf
 
 MOST_BYTES = 1_500_000
 HEIGHT = 640
@@ -41,15 +41,3 @@ def page_of(model: Any) -> str | None:
         f'<iframe title="{type(model).__name__}" srcdoc="{html.escape(page)}" '
         f'width="100%" height="{HEIGHT}" style="border:0"></iframe>'
     )
-
-
-def room_of(model: Any) -> str | None:
-    """Return the name of the room that shows a model by itself, or None."""
-    name = type(model).__name__
-    if name == "PPCA":
-        width = model.n_features_in_
-        images = is_square(width) and width >= 16 and model.n_components_ > 0
-        return ROOMS[0] if images else None
-    if name in ("TabularAutoregressive", "LSTMAutoregressive"):
-        return ROOMS[1] if can_be_stepped(model) and model.n_features_in_ > 1 else None
-    return ROOMS[2] if name == "InnerProductGraph" else None

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ancestral
+from ancestral.base import ConditionalDensity, Density
 from ancestral.errors import AncestralError
 from ancestral.inputs import counted, find_source
-from ancestral.studio.faces import split
 from ancestral.studio.payload import packed
+from ancestral.studio.rooms.faces import split
 from ancestral.studio.shelf import Shelf
 
 MOST_ROWS = 5_000
@@ -66,7 +67,7 @@ def _densities(shelf: Shelf, width: int) -> dict[str, Any]:
     return {
         name: model
         for name, model in shelf.models.items()
-        if not hasattr(model, "predict") and getattr(model, "n_features_in_", None) == width
+        if isinstance(model, Density) and model.n_features_in_ == width
     }
 
 
@@ -74,7 +75,9 @@ def _conditional(shelf: Shelf) -> dict[str, Any] | None:
     """Return saved regressions compared on the target of a CSV; None without either."""
     if "regression" not in shelf.files:
         return None
-    models = {name: model for name, model in shelf.models.items() if hasattr(model, "predict")}
+    models = {
+        name: model for name, model in shelf.models.items() if isinstance(model, ConditionalDensity)
+    }
     if not models:
         return None
     learnt = {getattr(model, "target_name_", None) for model in models.values()}
@@ -164,3 +167,11 @@ def _as_bytes(images: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return images in 256 greys, for looking at only."""
     low, high = float(images.min()), float(images.max())
     return np.round(255 * (images - low) / (high - low or 1.0)).astype(np.uint8)
+
+
+def shows(model: Any) -> bool:
+    """Tell whether the room can show a model by itself: it compares models on rows."""
+    return False
+
+
+PARTS = {"compare": compare}

@@ -167,3 +167,12 @@ def split(X: NDArray) -> tuple[NDArray, NDArray]:
     order = np.random.default_rng(1).permutation(len(X))
     n_out = max(1, round(HELD_OUT * len(X)))
     return X[order[n_out:]], X[order[:n_out]]
+
+
+def shows(model: Any) -> bool:
+    """Tell whether the room can show this PPCA by itself: of square images, with latents."""
+    width = model.n_features_in_
+    return is_square(width) and width >= 16 and model.n_components_ > 0
+
+
+PARTS = {"faces": faces, "faces-rest": faces_rest}
