@@ -103,8 +103,7 @@ def test_plain_values_come_back_of_their_own_type(value: Any) -> None:
 )
 def test_arrays_come_back_with_dtype_and_shape(array: np.ndarray, path: Path) -> None:
     write_model(path, "PPCA", {}, {"array_": array})
-    header, arrays = model_file._read_checked(path)
-    again = model_file._decode(json.loads(header["document"])["state"], arrays)["array_"]
+    again = model_file.unpack(path).state["array_"]
     assert (again.dtype, again.shape) == (array.dtype, array.shape)
     np.testing.assert_array_equal(again, array)
 
@@ -117,14 +116,26 @@ def test_a_live_generator_is_stored_as_none(path: Path) -> None:
 
 def test_what_has_no_saved_form_is_refused_before_anything_is_written(path: Path) -> None:
     model = PPCA(1).fit(CLOUD)
-    model.note_ = object()
-    with pytest.raises(SaveError, match="note_: a object has no saved form"):
+    model.mean_ = object()
+    with pytest.raises(SaveError, match="mean_: a object has no saved form"):
         model.save(path)
     with pytest.raises(SaveError, match="Other has no saved form"):
         type("Other", (PPCA,), {})(1).fit(CLOUD).save(path)
     with pytest.raises(ancestral.AncestralError, match="call fit first"):
         PPCA(1).save(path)
     assert not path.exists() and not leftovers(path)
+
+
+DERIVED = {"log_probabilities_"}  # made anew from what is stored
+
+
+@pytest.mark.parametrize("entry", SAVED, ids=lambda entry: entry.name)
+def test_what_fit_learns_is_declared_and_nothing_else_is_kept(entry: Any, path: Path) -> None:
+    model = entry.fit()
+    learnt = {name for name in vars(model) if name[-1:] == "_" and name[:1] != "_"}
+    assert learnt <= {*model._declared()} | DERIVED
+    model.note_ = "of the user's own"
+    assert not hasattr(ancestral.load(model.save(path)), "note_")
 
 
 @pytest.mark.parametrize("name", ["a model.v1", "-rf", "модель ✓", "é" * 127, "x" * 255, ".tmp"])

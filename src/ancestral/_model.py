@@ -52,6 +52,7 @@ def unchanged_by_errors(model: Any) -> Iterator[None]:
 class Model(BaseEstimator, ABC):
     """What every model has: parameters, a fitted state, a file."""
 
+    _fields: tuple[str, ...] = ("n_features_in_", "feature_names_in_")  # what files keep, by class
     _seen: Any = None  # statistics so far, between calls of partial_fit
     _undetermined: str = ""  # why these do not determine the parameters yet
     _data_fingerprint: str = ""
@@ -114,16 +115,20 @@ class Model(BaseEstimator, ABC):
 
     def _fitted_state(self) -> dict[str, Any]:
         """Return what `fit` learnt, as arrays and plain values, by attribute name."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name.endswith("_") and not name.startswith("_")
-        }
+        held = vars(self)
+        return {name: held[name] for name in self._declared() if name in held}
+
+    @classmethod
+    def _declared(cls) -> dict[str, None]:
+        """Return the names of fitted values that its classes declare, in their order."""
+        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
+        return dict.fromkeys(name for line in lines for name in line)
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Take back what `_fitted_state` gave; raise ValueError if it is not a whole model."""
+        declared = self._declared()
         for name, value in state.items():
-            if name[:1] == "_" or name[-1:] != "_" or hasattr(type(self), name):
+            if name not in declared:
                 raise ValueError(f"{name!r} is no fitted value")
             if isinstance(value, int) and abs(value) >= 1 << 63:  # numpy computes with none
                 raise ValueError(f"{name!r} is a whole number of more than 64 bits")

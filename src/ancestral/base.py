@@ -229,6 +229,8 @@ class ConditionalDensity(RegressorMixin, Model):
     tag says so, also writes `_log_normal` and `_noise`.
     """
 
+    _fields: tuple[str, ...] = ("target_name_",)
+
     @not_counts
     @within_memory(FEWER_ROWS)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

@@ -15,8 +15,10 @@ import math
 import os
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeGuard
+from typing import IO, Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +61,7 @@ def save(model: Any, path: PathLike) -> Path:
         raise SaveError(f"{name} has no saved form; models that have: {known}.")
     path = as_path(path)
     params, state = model.get_params(deep=False), model._fitted_state()
-    write_atomically(path, _to_bytes(name, params, state, model.data_fingerprint_))
+    write_atomically(path, pack(name, params, state, model.data_fingerprint_))
     return path
 
 
@@ -80,41 +82,47 @@ def load(path: PathLike) -> Any:
     FormatError
         When the file is missing, is no model file, is damaged, or is of a newer format.
     """
-    header, arrays = _read_checked(path)
-    path = shown(path)
-    entry = _catalogue.entry_named(name := header.get("class"))
+    packed = unpack(path)
+    name, path = packed.kind, shown(path)
+    entry = _catalogue.entry_named(name)
     if entry is None:
         raise FormatError(
             f"{path}: holds a {name!r}, which this version does not know. "
             "Update ancestral if a newer one wrote it."
         )
-    try:
-        document = json.loads(header["document"])
-        params = _decode(document["params"], arrays)
-        state = _decode(document["state"], arrays)
-        model = entry.load()(**params)
-        model._restore(state)
-        model._data_fingerprint = checked_fingerprint(header.get("data_fingerprint", ""))
-    except FormatError:
-        raise
-    except ImportError:
-        raise
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-    ) as error:
-        raise FormatError(
-            f"{path}: is not a whole {name} ({error}). Save the model again."
-        ) from None
+    with _whole(path, name):
+        model = entry.load()(**packed.params)
+        model._restore(packed.state)
+        model._data_fingerprint = checked_fingerprint(packed.data_fingerprint)
     return model
 
 
-def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any], data: str = "") -> bytes:
-    """Return the whole file of a model."""
+class Packed(NamedTuple):
+    """What a file of this format holds."""
+
+    kind: str  # the class of a model, or what else it is
+    params: dict[str, Any]
+    state: dict[str, Any]
+    data_fingerprint: str
+
+
+def pack(
+    kind: str, params: dict[str, Any], state: dict[str, Any], data_fingerprint: str = ""
+) -> bytes:
+    """Return a whole file in this format, of a model or of anything else made of plain values.
+
+    Parameters
+    ----------
+    kind : what it is; for a model, its class
+    params, state : dict
+        None, bool, int, float, str, arrays, and lists, tuples and dicts of these; models.
+    data_fingerprint : str
+
+    Raises
+    ------
+    SaveError
+        For a value that has no form here, naming it.
+    """
     arrays: dict[str, NDArray] = {}
     params = _without_generators(params)
     document = {
@@ -124,11 +132,47 @@ def _to_bytes(name: str, params: dict[str, Any], state: dict[str, Any], data: st
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "class": name,
+        "class": kind,
         "document": json.dumps(document, allow_nan=False),
-        "data_fingerprint": data,
+        "data_fingerprint": data_fingerprint,
     }
     return _signed(arrays, metadata)
+
+
+def unpack(path: PathLike) -> Packed:
+    """Read what `pack` made, its checksum first; no code in it is ever run.
+
+    Raises
+    ------
+    FormatError
+        When the file is missing, is none of this format, is damaged, or is of a newer one.
+    """
+    header, arrays = _read_checked(path)
+    kind = header.get("class", "")
+    with _whole(shown(path), kind):
+        document = json.loads(header["document"])
+        params, state = (_decode(document[part], arrays) for part in ("params", "state"))
+        if not (isinstance(params, dict) and isinstance(state, dict)):
+            raise ValueError("its parameters or values have no names")
+    return Packed(kind, params, state, header.get("data_fingerprint", ""))
+
+
+@contextmanager
+def _whole(path: str, name: str) -> Iterator[None]:
+    """Turn what a file that lacks something raises into one FormatError."""
+    try:
+        yield
+    except (FormatError, ImportError):
+        raise
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+    ) as error:
+        raise FormatError(f"{path}: is not a whole {name} ({error}). Save it again.") from None
 
 
 def _signed(arrays: dict[str, NDArray], metadata: dict[str, str]) -> bytes:

@@ -73,5 +73,5 @@ def _bytes_of(path: Path) -> bytes:
 
 def write_model(path: Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> Path:
     """Write a model file with a right digest, whatever it says."""
-    path.write_bytes(model_file._to_bytes(name, params, state))
+    path.write_bytes(model_file.pack(name, params, state))
     return path

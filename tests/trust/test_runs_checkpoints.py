@@ -166,7 +166,7 @@ def test_c20_a_checkpoint_of_many_levels_is_refused(tmp_path: Path) -> None:
     file = model_file._signed({}, {**metadata, "document": document})
     (tmp_path / "step-000000001").write_bytes(file)
     with (
-        pytest.warns(AncestralWarning, match="is no checkpoint"),
+        pytest.warns(AncestralWarning, match="is not a whole Checkpoint"),
         pytest.raises(FormatError, match="no checkpoint in it is whole"),
         Checkpoints(tmp_path, {}) as held,
     ):

@@ -89,7 +89,7 @@ def test_a_models_names(tmp_path: Path, run: Run, name: str) -> None:
     encodable = "\ud800" not in name
     if not encodable:  # JSON holds it all the same
         state = {**state, "target_name_": name}
-    path.write_bytes(model_file._to_bytes("LinearGaussian", model.get_params(), state))
+    path.write_bytes(model_file.pack("LinearGaussian", model.get_params(), state))
     rows = tmp_path / "rows.csv"
     rows.write_text("one,b,y\n1,2,3\n")
     for command in (["inspect", path], ["inspect", path, "--json"]):

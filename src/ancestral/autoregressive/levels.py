@@ -40,7 +40,7 @@ class DiscreteDensity(Density):
 
     categories_: list[NDArray]
     n_features_in_: int
-    _fields: frozenset[str] | None = None  # names of fitted values, where only they may be restored
+    _fields: tuple[str, ...] = ("categories_",)
 
     def _fit(self, X: NDArray) -> None:
         """Learn the levels, then the model."""
@@ -89,25 +89,11 @@ class DiscreteDensity(Density):
         return values
 
     def _check_state(self) -> None:
-        self._refuse_unknown_values()
         if len(self.categories_) != self.n_features_in_:
             raise ValueError("one set of categories per variable is wanted")
         for known in self.categories_:
             if known.ndim != 1 or not len(known) or not (known[1:] > known[:-1]).all():
                 raise ValueError("categories must be sorted and distinct")
-
-    def _refuse_unknown_values(self) -> None:
-        """Raise ValueError for a restored value that `fit` never sets."""
-        if self._fields is None:
-            return
-        common = {
-            "categories_",
-            "n_features_in_",
-            "feature_names_in_",
-            *self.get_params(deep=False),
-        }
-        if unknown := {*vars(self)} - self._fields - common:
-            raise ValueError(f"{min(unknown)!r} is no fitted value")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -125,6 +125,8 @@ class LSTMAutoregressive(Sequential):
     True
     """
 
+    _fields: tuple[str, ...] = ("floor_", "weights_", "history_", "loss_")
+
     def __init__(
         self,
         hidden_size: int = 32,

@@ -73,7 +73,7 @@ class OrderMixture(DiscreteDensity):
     True
     """
 
-    _fields = frozenset({"orders_", "members_"})
+    _fields: tuple[str, ...] = ("orders_", "members_")
 
     def __init__(
         self,

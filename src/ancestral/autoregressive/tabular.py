@@ -78,6 +78,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     3
     """
 
+    _fields: tuple[str, ...] = ("probabilities_", "children_")
+
     _forgets = True
     _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
 
@@ -312,11 +314,6 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
 
     def _forgotten(self, state: NDArray[np.intp]) -> NDArray[np.bool_]:
         return state[:, 1] == UNSEEN  # uniform from here on
-
-    def _fitted_state(self) -> dict[str, Any]:
-        state = super()._fitted_state()
-        del state["log_probabilities_"]  # follows from the probabilities
-        return state
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)

@@ -117,6 +117,12 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
     (array([3.]), array([2.]))
     """
 
+    _fields: tuple[str, ...] = (
+        "aliases_", "column_means_", "n_samples_", "rank_", "n_parameters_", "history_", "n_iter_",
+        "intercept_", "coef_", "standard_errors_", "feature_means_", "inverse_root_",
+        "variance_coef_", "variance_intercept_", "log_likelihood_", "variance_standard_errors_",
+    )  # fmt: skip
+
     def __init__(
         self,
         fit_intercept: bool = True,  # noqa: FBT001, FBT002 - as scikit-learn spells it

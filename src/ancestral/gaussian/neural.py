@@ -113,6 +113,11 @@ class NeuralGaussian(ConditionalDensity):
     True
     """
 
+    _fields: tuple[str, ...] = (
+        "input_mean_", "input_scale_", "target_mean_", "target_scale_", "noise_scale_", "weights_",
+        "history_", "loss_",
+    )  # fmt: skip
+
     def __init__(
         self,
         hidden_size: int = 32,

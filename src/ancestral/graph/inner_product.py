@@ -157,6 +157,11 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     True
     """
 
+    _fields: tuple[str, ...] = (
+        "n_features_", "history_", "slope_", "intercept_", "log_likelihood_", "covariance_",
+        "standard_errors_", "approximation_error_", "n_pairs_", "feature_rows_", "feature_counts_",
+    )  # fmt: skip
+
     n_parameters_ = 2
     n_features_: int
 

@@ -96,7 +96,7 @@ class Checkpoints:
         """Write the state after a step, then remove all but the newest files."""
         path = self.folder / f"step-{step:09d}"
         document = {"step": step, "settings": self.settings, **state}
-        write_atomically(path, model_file._to_bytes(KIND, {}, document))
+        write_atomically(path, model_file.pack(KIND, {}, document))
         for old in self._files()[KEPT:]:
             with suppress(OSError):  # one too many does no harm
                 old.unlink()
@@ -138,16 +138,10 @@ class Checkpoints:
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
-        header, arrays = model_file._read_checked(path)
-        if header.get("class") != KIND:
+        packed = model_file.unpack(path)
+        if packed.kind != KIND or not {"step", "settings"} <= set(packed.state):
             raise FormatError(f"{shown(path)}: is no checkpoint.")
-        try:
-            state = model_file._decode(json.loads(header["document"])["state"], arrays)
-        except (KeyError, TypeError, ValueError, RecursionError):
-            raise FormatError(f"{shown(path)}: is no checkpoint.") from None
-        if not isinstance(state, dict) or not {"step", "settings"} <= set(state):
-            raise FormatError(f"{shown(path)}: is no checkpoint.")
-        return state
+        return packed.state
 
     def _refuse_another_run(self, path: Path, settings: dict[str, Any]) -> None:
         """Raise ModelError naming the first setting that differs."""

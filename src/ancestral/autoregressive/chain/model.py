@@ -115,9 +115,9 @@ class ChainAutoregressive(Sequential):
     conditionals_: list[dict[str, Any]]
     mixture_: dict[str, Any] | None
     floor_: float
-    _fields = frozenset(
-        ["conditionals_", "chosen_", "race_", "choices_", "floor_", "validation_score_", "mixture_"]
-    )
+    _fields: tuple[str, ...] = (
+        "conditionals_", "chosen_", "race_", "choices_", "floor_", "validation_score_", "mixture_",
+    )  # fmt: skip
 
     def __init__(
         self,

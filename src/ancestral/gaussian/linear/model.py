@@ -130,6 +130,13 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     (array([2.25]), 0.917, 0.0139)
     """
 
+    _fields: tuple[str, ...] = (
+        "n_samples_", "degrees_of_freedom_", "rank_", "condition_number_", "log_likelihood_",
+        "feature_means_", "aliases_", "inverse_root_", "span_", "span_scale_", "coef_",
+        "intercept_", "noise_variance_", "noise_covariance_", "residual_std_", "r_squared_",
+        "standard_errors_",
+    )  # fmt: skip
+
     def __init__(self, fit_intercept: bool = True, degree: int = 1) -> None:  # noqa: FBT001, FBT002 - as scikit-learn spells it
         self.fit_intercept = fit_intercept
         self.degree = degree

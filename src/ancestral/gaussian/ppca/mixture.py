@@ -120,6 +120,11 @@ class PPCAMixture(FrequencyDensity):
     array([0.5, 0.5])
     """
 
+    _fields: tuple[str, ...] = (
+        "weights_", "means_", "loadings_", "noise_variances_", "scale_", "history_",
+        "log_likelihood_", "n_iter_",
+    )  # fmt: skip
+
     weights_: NDArray[np.float64]
     means_: NDArray[np.float64]
     loadings_: NDArray[np.float64]

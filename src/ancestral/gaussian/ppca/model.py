@@ -157,6 +157,11 @@ class PPCA(FromStatistics, LatentGaussian):
     True
     """
 
+    _fields: tuple[str, ...] = (
+        "mean_", "components_", "loadings_", "eigenvalues_", "noise_variance_", "scale_",
+        "log_likelihood_", "n_samples_", "n_missing_", "n_iter_", "cv_components_", "cv_scores_",
+    )  # fmt: skip
+
     _template: Any = None  # an empty array of the library that fit was given, None for numpy
     _drawn: tuple[Any, int] | None = None  # a RandomState or Generator, and the seed it gave
 

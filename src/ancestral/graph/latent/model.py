@@ -132,6 +132,11 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
     True
     """
 
+    _fields: tuple[str, ...] = (
+        "positions_", "intercept_", "standard_errors_", "log_likelihood_", "history_", "n_pairs_",
+        "node_labels_",
+    )  # fmt: skip
+
     slope_ = 1.0
     positions_: Float
     intercept_: float
