@@ -325,7 +325,7 @@ def _is_kept(model: Any) -> bool:
 def _encode_model(model: Any, arrays: dict[str, NDArray], name: str) -> Any:
     """Return the form of a model inside a model: a parameter (not fitted) or a member (fitted)."""
     params = _without_generators(model.get_params(deep=False))
-    state = model._fitted_state() if hasattr(model, "n_features_in_") else None
+    state = model._fitted_state() if model._learnt() else None
     return {
         "$model": type(model).__name__,
         "params": _encode(params, arrays, f"{name}.params"),

@@ -21,7 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral.autoregressive.levels import MISSING, learn_categories, whole_numbers
+from ancestral.autoregressive.levels import (
+    MISSING,
+    DiscreteDensity,
+    learn_categories,
+    whole_numbers,
+)
 from ancestral.autoregressive.tabular import TabularAutoregressive
 from ancestral.errors import DataError, ModelError
 from ancestral.statistics import Counts, distinct_rows
@@ -80,7 +85,7 @@ def bits_per_dimension(model: Any, X: ArrayLike) -> float:
     DataError
         When no value of X is known.
     """
-    if not hasattr(model, "categories_"):
+    if not isinstance(model, DiscreteDensity):
         raise ModelError(
             f"bits per dimension are for discrete models; {type(model).__name__} has a density, "
             "whose bits change with the unit of X. Use score, in nats."
@@ -153,7 +158,7 @@ def support_mass(model: Any, X: ArrayLike) -> float:
 
 
 def _refuse_continuous(model: Any, why: str) -> None:
-    if not hasattr(model, "categories_"):
+    if not isinstance(model, DiscreteDensity):
         raise ModelError(
             f"{why}; {type(model).__name__} has a density. Use score, in nats, on held-out rows."
         )

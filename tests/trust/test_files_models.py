@@ -149,7 +149,7 @@ def test_a57_another_class_is_refused(path: Path) -> None:
     for name in ("LinearGaussian", "TabularAutoregressive", "InnerProductGraph"):
         for held in (params, {}):
             write_model(path, name, held, state)
-            refuse_model(path, f"is not a whole {name}", "Save the model again")
+            refuse_model(path, f"is not a whole {name}", "Save it again")
 
 
 @EVERY
@@ -231,7 +231,7 @@ def test_a58_no_variance_below_zero(variance: float, path: Path) -> None:
     for model in (PPCA(1).fit(CLOUD), LinearGaussian().fit(INPUTS, TARGET)):
         name, params, state = parts(model)
         state["noise_variance_"] = variance
-        refuse_model(write_model(path, name, params, state), "variance", "Save the model again")
+        refuse_model(write_model(path, name, params, state), "variance", "Save it again")
 
 
 def test_a58_values_of_another_kind(path: Path) -> None:
@@ -248,4 +248,4 @@ def test_a58_a_table_whose_rows_are_no_distributions_is_refused(path: Path) -> N
     for row in ([0.6, 0.6], [1.5, -0.5], [np.nan, 1.0]):
         tables = [np.array([row]), *state["probabilities_"][1:]]
         write_model(path, name, params, {**state, "probabilities_": tables})
-        refuse_model(path, "does not sum to one", "Save the model again")
+        refuse_model(path, "does not sum to one", "Save it again")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ancestral import viz
+from ancestral import PPCA, viz
 from ancestral.errors import DataError
 
 HISTORY = [{"step": k, "loss": 3.258 + 14 * np.exp(-k / 25)} for k in range(1, 200)]
@@ -49,7 +49,8 @@ def test_step_entropies_sum_to_the_entropy(draw):
 
 def test_spectrum_counts_zero_eigenvalues_and_takes_a_model(draw):
     lam = np.array([4.0, 2.0, 1.0, 0.5, 0.0, 1e-17])
-    model = SimpleNamespace(eigenvalues_=lam, noise_variance_=0.375, n_components_=2)
+    model = PPCA(2)
+    model.eigenvalues_, model.noise_variance_, model.components_ = lam, 0.375, np.eye(2, 6)
     ax = viz.spectrum(model)
     draw(ax)
     assert ax.lines[0].get_ydata().tolist() == [4.0, 2.0]

@@ -51,7 +51,9 @@ def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
     >>> len(fit_panel(check).axes)
     6
     """
-    if not hasattr(check, "comparisons"):
+    from ancestral.graph.fit_checks import FitCheck
+
+    if not isinstance(check, FitCheck):
         raise DataTypeError(
             f"fit_panel draws what check_fit(model, graphs) returns; got a {type(check).__name__}."
         )

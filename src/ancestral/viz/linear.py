@@ -102,10 +102,10 @@ def _mean_and_std(
     predict: Any, x: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ask for mean and standard deviation along x, both (n,)."""
-    if hasattr(predict, "predict"):
-        mean, std = predict.predict(x[:, None], return_std=True)
-    else:
+    if callable(predict):
         mean, std = predict(x[:, None])
+    else:
+        mean, std = predict.predict(x[:, None], return_std=True)
     mean = np.broadcast_to(np.asarray(mean, dtype=np.float64), x.shape)
     std = np.broadcast_to(np.asarray(std, dtype=np.float64), x.shape)
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):

@@ -51,7 +51,9 @@ def spectrum(
     >>> spectrum([4.0, 2.0, 1.1, 0.9], 1.0, 2).get_yscale()
     'log'
     """
-    if hasattr(eigenvalues, "eigenvalues_"):
+    from ancestral import PPCA
+
+    if isinstance(eigenvalues, PPCA):
         model = eigenvalues
         eigenvalues = model.eigenvalues_
         noise_variance = model.noise_variance_ if noise_variance is None else noise_variance
