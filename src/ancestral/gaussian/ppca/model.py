@@ -35,7 +35,6 @@ from ancestral._checks.numbers import (
     check_integer,
     check_number,
     refuse_non_finite,
-    warn,
     within_memory,
 )
 from ancestral._checks.tables import check_table
@@ -330,13 +329,7 @@ class PPCA(FromStatistics, LatentGaussian):
         found = missing_em.fit(
             X, q, tol=self.tol, max_iter=self.max_iter, weights=weights, n_starts=missing_em.STARTS
         )
-        if not found.converged:
-            gain = f", the last of which gained {found.gain:.2g} nats per known entry"
-            last = gain if found.gain < np.inf else ""
-            warn(
-                f"EM stopped after max_iter={self.max_iter} steps{last} (tol={self.tol:g}). Raise "
-                "max_iter, or pass fewer components."
-            )
+        found.warn_if_cut_short(self.max_iter, "Raise max_iter, or pass fewer components.")
         degenerate.warn_of_odd_columns(mean, spread, single=single)
         if scale is None:
             degenerate.warn_of_scales(spread)
