@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ ROOM = 1 << 20  # bytes of the parameters that checkpoints keep
 class Sums:
     """What one look at some rows gives, and with `+` what a look at more rows would have given.
 
-    A model adds fields of its own, numbers and arrays; where one is no plain sum, `__add__` too.
+    A model adds fields of its own: numbers and arrays, or what `merged_by` says how to merge.
 
     Parameters
     ----------
@@ -55,12 +55,14 @@ class Sums:
     log_likelihood: float
     n_observations: float
 
+    merged_by: ClassVar[dict[str, Callable[[Any, Any], Any]]] = {}  # fields that are no plain sum
+
     def __add__(self, other: Self) -> Self:
-        return type(self)(*map(add, _values(self), _values(other)))
-
-
-def _values(sums: Any) -> list[Any]:
-    return [getattr(sums, part.name) for part in fields(sums)]
+        names = [part.name for part in fields(self)]
+        merges = [self.merged_by.get(name, add) for name in names]
+        return type(self)(
+            *(merge(getattr(self, k), getattr(other, k)) for merge, k in zip(merges, names))
+        )
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _climb(
     run: Passes | None = None,
 ) -> Fit:
     """Ascend, and leave what is no maximum, until neither gains `tol` nats for a known entry."""
-    least, run = tol * float((patterns.count @ patterns.known).sum()), run or Passes()
+    least, run = tol * patterns.n_known, run or Passes()
     found = _ascend(patterns, variances, factors, least=least, max_iter=max_iter, run=run)
     for _ in range(MOST_ESCAPES):
         left = max_iter - len(found.history)
@@ -171,8 +171,7 @@ def _ascend(
     d, q = factors.loadings.shape
     floor = LEAST_NOISE * float(np.sort(variances[varying])[: d - q].mean())
     em = WithGaps(np.sqrt(np.where(varying, variances, 1.0)), floor)
-    tol = least / float((patterns.count @ patterns.known).sum())
-    start = Fit(em._begin(factors))
+    start, tol = Fit(em._begin(factors)), least / patterns.n_known
     return (run or Passes()).climb(em, [patterns], start, tol=tol, max_iter=max_iter)
 
 
@@ -196,10 +195,38 @@ class WithGaps(FromPasses):
         return Path((summary,))
 
     def _statistics(self, X: Patterns, parameters: Path) -> ExpectedSums:
-        return ExpectedSums.of(X, parameters.steps[-1])
+        factors = parameters.steps[-1]
+        d, q = factors.loadings.shape
+        left = np.zeros((d, q + 1, q + 1))
+        spread = np.zeros((d, q, q))  # per column: sums of Cov[z]
+        slope = np.zeros((d, q + 1))
+        second = np.zeros((q + 1, q + 1))
+        log_likelihood = squares = 0.0
+        for batch in X.batches(q):
+            found = posterior(batch, factors)
+            log_likelihood += float(
+                batch.count @ constants(batch, factors, found.log_determinant)
+                - 0.5 * (found.squares / factors.noise).sum()
+            )
+            squares += _expected_squares(batch, found, factors)
+            z = np.column_stack([found.mean, batch.level])  # (n_values, q + 1)
+            covariance = batch.count[:, None, None] * (factors.noise * found.inverse)
+            moments = _second_moments(batch, z, covariance)
+            left += symmetric_sums(batch.known.T, moments)
+            spread += symmetric_sums(batch.known.T, covariance)
+            slope += found.misfit.T @ z
+            second += moments.sum(axis=0)
+        slope[:, :q] -= np.einsum("jkl,jl->jk", spread, factors.loadings)
+        return ExpectedSums(log_likelihood, X.n_known, left, slope, second, squares)
 
     def _update(self, parameters: Path, statistics: ExpectedSums) -> Path:
-        following = statistics.following(parameters.steps[-1])
+        old, sums = parameters.steps[-1], statistics
+        # Solved for the change, from misfits: its share of sigma^2 then vanishes at the maximum
+        # with all its rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
+        change = np.linalg.solve(sums.left, sums.slope[:, :, None])[:, :, 0]  # (d, q + 1)
+        noise = (sums.squares - float((change * sums.slope).sum())) / sums.n_observations
+        solution = np.column_stack([old.loadings, old.mean]) + change
+        following = _absorbed(solution, sums.second, noise)
         _refuse_vanishing_noise(following, self.floor)
         return Path((*parameters.steps, following))
 
@@ -220,50 +247,12 @@ class WithGaps(FromPasses):
 
 @dataclass(frozen=True)
 class ExpectedSums(passes.Sums):
-    """The sums of an E step, over the rows and the patterns of their gaps."""
+    """The sums of an E step."""
 
     left: NDArray[np.float64]  # (d, q + 1, q + 1), per column: of E[(z, 1) (z, 1)^T]
     slope: NDArray[np.float64]  # (d, q + 1), per column: of E[(x - E[x | z]) (z, 1)]
     second: NDArray[np.float64]  # (q + 1, q + 1): of E[(z, 1) (z, 1)^T]
     squares: float  # of E|x_o - mu_o - W_o z|^2
-
-    @classmethod
-    def of(cls, patterns: Patterns, factors: Factors) -> ExpectedSums:
-        """Take the E step, batch by batch."""
-        d, q = factors.loadings.shape
-        left = np.zeros((d, q + 1, q + 1))
-        spread = np.zeros((d, q, q))  # per column: sums of Cov[z]
-        slope = np.zeros((d, q + 1))
-        second = np.zeros((q + 1, q + 1))
-        log_likelihood = squares = 0.0
-        for batch in patterns.batches(q):
-            found = posterior(batch, factors)
-            log_likelihood += float(
-                batch.count @ constants(batch, factors, found.log_determinant)
-                - 0.5 * (found.squares / factors.noise).sum()
-            )
-            squares += _expected_squares(batch, found, factors)
-            z = np.column_stack([found.mean, batch.level])  # (n_values, q + 1)
-            covariance = batch.count[:, None, None] * (factors.noise * found.inverse)
-            moments = _second_moments(batch, z, covariance)
-            left += symmetric_sums(batch.known.T, moments)
-            spread += symmetric_sums(batch.known.T, covariance)
-            slope += found.misfit.T @ z
-            second += moments.sum(axis=0)
-        slope[:, :q] -= np.einsum("jkl,jl->jk", spread, factors.loadings)
-        entries = float((patterns.count @ patterns.known).sum())
-        return cls(log_likelihood, entries, left, slope, second, squares)
-
-    def following(self, factors: Factors) -> Factors:
-        """Take the M step, given the factors of the E step.
-
-        Solved for the change, from misfits: its share of sigma^2 then vanishes at the maximum with
-        all its rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
-        """
-        old = np.column_stack([factors.loadings, factors.mean])
-        change = np.linalg.solve(self.left, self.slope[:, :, None])[:, :, 0]  # (d, q + 1)
-        noise = (self.squares - float((change * self.slope).sum())) / self.n_observations
-        return _absorbed(old + change, self.second, noise)
 
 
 def _expected_squares(batch: Patterns, found: Posterior, factors: Factors) -> float:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -219,7 +219,7 @@ class PPCAMixture(FromPasses, FrequencyDensity):
     def _climb(
         self, run: Passes, rows: Rows, start: Fit | NDArray[np.float64], max_iter: int
     ) -> Fit | None:
-        """Return where EM comes to from shares of the rows, or a fit; None where a model collapses."""
+        """Return where EM comes to, from shares of the rows or a fit; None if a model collapses."""
         try:
             if not isinstance(start, Fit):
                 start = Fit(self._begin(Shares.of(rows, start, -np.inf)))
@@ -413,6 +413,7 @@ class Shares(Sums):
     """Moments of the rows, weighted by the share that each model has of them."""
 
     moments: tuple[Moments, ...]
+    merged_by: ClassVar = {"moments": lambda one, other: tuple(map(add, one, other))}
 
     @classmethod
     def of(cls, rows: Rows, share: NDArray[np.float64], log_likelihood: float) -> Shares:
@@ -420,13 +421,6 @@ class Shares(Sums):
         X, weights = rows
         moments = tuple(Moments.of(X, weights=weights * column) for column in share.T)
         return cls(log_likelihood, float(weights.sum()), moments)
-
-    def __add__(self, other: Shares) -> Shares:
-        return Shares(
-            self.log_likelihood + other.log_likelihood,
-            self.n_observations + other.n_observations,
-            tuple(map(add, self.moments, other.moments)),
-        )
 
 
 def _starts(
