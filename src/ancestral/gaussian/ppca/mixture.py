@@ -82,6 +82,8 @@ class PPCAMixture(FromPasses, FrequencyDensity):
         EM steps at most from each start, then a warning.
     random_state : None, int, RandomState or Generator
         The starts.
+    verbose : bool
+        Show the passes on stderr, with the log-likelihood in nats per row.
 
     Attributes
     ----------
@@ -139,6 +141,7 @@ class PPCAMixture(FromPasses, FrequencyDensity):
         tol: float = 1e-7,
         max_iter: int = 2000,
         random_state: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.n_models = n_models
         self.n_components = n_components
@@ -147,10 +150,11 @@ class PPCAMixture(FromPasses, FrequencyDensity):
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None:
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None:
         n_models = check_integer(self.n_models, "n_models", minimum=1)
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]
@@ -178,7 +182,7 @@ class PPCAMixture(FromPasses, FrequencyDensity):
         rows = Rows(X, np.ones(len(X)) if weights is None else weights)
         rng = as_generator(self.random_state)
         few = one_thread() if X.size < LEAST_NUMBERS else nullcontext()  # once, not at each step
-        with passes_of(self, X, weights, rng=rng) as run, few:
+        with passes_of(self, X, weights, rng=rng, **kept) as run, few:
             starts = _starts(rows, scale, n_models, n_starts, rng)
             best = reduce(_higher, [self._highest(run, rows, kind) for kind in starts])
             if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
