@@ -19,7 +19,7 @@ from ancestral.errors import AncestralWarning, ModelError
 from ancestral.gaussian import heteroscedastic
 from ancestral.gaussian.ppca import missing_em, mixture
 from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
-from ancestral.training.passes import Fit, FromPasses, Passes, Sums
+from ancestral.training.passes import EarlyStopping, Fit, FromPasses, Passes, Sums
 
 # ---- a model in ten lines ------------------------------------------------------------------------
 
@@ -300,14 +300,68 @@ def test_a_bold_proposal_is_taken_only_where_it_rises() -> None:
     class Bold(Lifetimes):
         def _proposals(self, parameters: float, statistics: Waited) -> Iterator[float]:
             plain = self._update(parameters, statistics)
-            for times in (10, 2, 1):
-                yield max(parameters + times * (plain - parameters), parameters / 10)
+            for times in (100, 1.25, 1):
+                yield max(parameters + times * (plain - parameters), parameters / 100)
 
     X = lifetimes()
     plain, bold = climbed(X), climbed(X, model=Bold())
     assert (np.diff(bold.history) > 0).all()
     assert bold.parameters == pytest.approx(plain.parameters, rel=1e-6)
     assert len(bold.history) < len(plain.history)
+
+
+# ---- batches, and rows held out ------------------------------------------------------------------
+
+
+def test_steps_of_batches_come_near_the_maximum_before_the_first_pass() -> None:
+    """Two sweeps over 50 batches: full passes then begin within 0.01 nats of a row of the end."""
+    model, X = Lifetimes(), lifetimes(5000)
+    batches = np.array_split(X, 50)
+    cold = Fit(model._begin(100.0))
+    warm = Passes().sweep(model, batches, cold, n_observations=5000, n_sweeps=2)
+    late, early = (
+        Passes().climb(model, [X], start, tol=1e-10, max_iter=500) for start in (cold, warm)
+    )
+    assert early.parameters == pytest.approx(late.parameters, rel=1e-4)
+    assert early.history[-1] - early.history[0] < 0.01 * len(X)
+    assert late.history[-1] - late.history[0] > 0.5 * len(X)
+
+
+def test_a_batch_of_all_rows_is_a_pass() -> None:
+    model, X = Lifetimes(), lifetimes()
+    swept = Passes().sweep(model, [X], Fit(0.9), n_observations=300)
+    assert swept.parameters == model._update(0.9, model._statistics(X, 0.9))
+
+
+def test_sweeps_leave_the_sizes_of_sums_as_they_are() -> None:
+    """So that a prior in the update has the weight it has in a full pass, whatever the batches."""
+    seen: list[float] = []
+
+    class Sized(Lifetimes):
+        def _update(self, parameters: float, statistics: Waited) -> float:
+            seen.append(statistics.n_observations)
+            return super()._update(parameters, statistics)
+
+    X = lifetimes(300)
+    Passes().sweep(Sized(), np.split(X, [40, 90]), Fit(0.9), n_observations=300, n_sweeps=2)
+    np.testing.assert_allclose(seen, 300, rtol=1e-12)
+
+
+def test_rows_held_out_end_a_climb_at_their_own_best() -> None:
+    """Held-out lives are longer: the best rate for them is passed on the way, and kept."""
+    X, longer = lifetimes(seed=1), lifetimes(seed=2) * [1.3, 1.0]
+    model = EarlyStopping(Lifetimes(), [longer], patience=3)
+    found = Passes().climb(model, [X], Fit(model._begin(100.0)), tol=0.0, max_iter=60)
+    path = [0.01]
+    for _ in found.history[1:]:
+        path.append(model.model._update(path[-1], model.model._statistics(X, path[-1])))
+    scores = [model.model._statistics(longer, rate).log_likelihood for rate in path]
+    best = int(np.argmax(scores))
+    assert found.converged
+    assert 0 < best == len(path) - 4
+    assert found.parameters.now == pytest.approx(path[-1], rel=1e-12)
+    assert found.parameters.best == pytest.approx(path[best], rel=1e-12)
+    assert found.parameters.score == pytest.approx(scores[best], rel=1e-12)
 
 
 # ---- where they ended ----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import reduce
@@ -63,6 +63,10 @@ class Sums:
         return type(self)(
             *(merge(getattr(self, k), getattr(other, k)) for merge, k in zip(merges, names))
         )
+
+    def times(self, factor: float) -> Self:
+        """Return the sums of as many times the rows."""
+        return type(self)(*(factor * getattr(self, part.name) for part in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,60 @@ class FromPasses(ABC):
         return f", the last of which gained {gain:.2g} nats per {self.observation}"
 
 
+@dataclass(frozen=True)
+class Watched:
+    """Parameters, and those before them that were best for rows held out."""
+
+    now: Any
+    best: Any
+    score: float  # log-likelihood of the rows held out at the best, in nats
+    waited: int = 0  # passes since
+
+
+class EarlyStopping(FromPasses):
+    """The passes of a model, ended where rows held out gain no more.
+
+    Parameters
+    ----------
+    model : FromPasses
+    held_out : iterable
+        Parts that are not fitted to.
+    patience : int
+        So many passes that are no better for them end the climb.
+    """
+
+    def __init__(self, model: FromPasses, held_out: Iterable[Any], patience: int = 10) -> None:
+        self.model, self.held_out, self.patience = model, held_out, patience
+        self.observation = model.observation
+
+    def _begin(self, summary: Any) -> Watched:
+        return self.watched(self.model._begin(summary))
+
+    def watched(self, parameters: Any, before: Watched | None = None) -> Watched:
+        """Return parameters beside the best of those before them."""
+        score = float(_total(self.model, self.held_out, parameters).log_likelihood)
+        if before is None or score > before.score:
+            return Watched(parameters, parameters, score)
+        return replace(before, now=parameters, waited=before.waited + 1)
+
+    def _statistics(self, X: Any, parameters: Watched) -> Any:
+        return self.model._statistics(X, parameters.now)
+
+    def _update(self, parameters: Watched, statistics: Any) -> Watched:
+        return self.watched(self.model._update(parameters.now, statistics), parameters)
+
+    def _proposals(self, parameters: Watched, statistics: Any) -> Iterator[Watched]:
+        for proposal in self.model._proposals(parameters.now, statistics):
+            yield self.watched(proposal, parameters)
+
+    def _objective(self, parameters: Watched, statistics: Any) -> float:
+        return self.model._objective(parameters.now, statistics)
+
+    def _to_gain(self, parameters: Watched, history: list[float]) -> float:
+        ended = parameters.waited >= self.patience
+        return 0.0 if ended else self.model._to_gain(parameters.now, history)
+
+
 class Passes:
     """The passes of one fit, over one start or several.
 
@@ -228,6 +286,59 @@ class Passes:
                 self._note(number, fit, model.observation)
         self.ended[number] = _plain(fit)
         return self._looked_at(model, parts, fit)
+
+    def sweep(
+        self,
+        model: FromPasses,
+        batches: Sequence[Any],
+        start: F,
+        *,
+        n_observations: float,
+        n_sweeps: int = 1,
+        forgetting: float = 0.7,
+    ) -> F:
+        """Update after every batch, before the first pass over all rows.
+
+        Parameters
+        ----------
+        model : FromPasses
+            Whose sums are plain ones.
+        batches : sequence
+            Parts that together are all rows, in an order drawn beforehand.
+        start : Fit
+        n_observations : float
+            Of all batches.
+        n_sweeps : int
+            How often all are looked at.
+        forgetting : float
+            Above 1/2, at most 1: step t takes t^-forgetting of its batch's sums, scaled up to all
+            observations, and what is left to 1 of those before it.
+
+        Returns
+        -------
+        Fit
+            Without a history: no pass over all rows has told the likelihood.
+
+        References
+        ----------
+        Cappe & Moulines (2009), On-line expectation-maximization algorithm for latent data models,
+        JRSS B 71, section 2.
+        """
+        number = str(self.n_climbs)
+        self.n_climbs += 1
+        if number in self.ended:
+            return _alike(start, self.ended[number])
+        parameters, blended = start.parameters, None
+        for step in range(n_sweeps * len(batches)):
+            found = model._statistics(batches[step % len(batches)], parameters)
+            share = (step + 1) ** -forgetting
+            found = found.times(share * n_observations / found.n_observations)
+            blended = found if blended is None else blended.times(1 - share) + found
+            parameters = model._update(parameters, blended)
+            self.end_if_signalled()
+        fit = replace(start, parameters=parameters)
+        self.ended[number] = _plain(fit)
+        return fit
 
     def _looked_at(self, model: FromPasses, parts: Iterable[Any], fit: F) -> F:
         """Return a fit with the sums of its parameters."""
