@@ -31,6 +31,7 @@ MOVED = {
     "gaussian.ppca_mixture": "gaussian.ppca.mixture",
     "gaussian.projections": "gaussian.ppca.projections",
     "gaussian.refinement": "gaussian.linear.refinement",
+    "gaussian.scoring": "gaussian.heteroscedastic",
     "gaussian.selection": "gaussian.ppca.selection",
     "graph.edge_kernels": "graph.edges.kernels",
     "graph.edge_sampling": "graph.edges.sampling",

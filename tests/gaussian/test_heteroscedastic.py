@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 from ancestral import HeteroscedasticGaussian, LinearGaussian
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.gaussian.scoring import Scoring
+from ancestral.gaussian.heteroscedastic import Rows, Slopes, Weights
 
 # A right interval fails a coverage test by chance once in 10,000 runs; the seeds are fixed.
 FALSE_ALARM = 1e-4
@@ -55,10 +55,19 @@ def test_the_steps_are_the_gradient_over_fishers_information() -> None:
     X, y = pairs(40)
     Q = np.linalg.qr(np.column_stack([np.ones(40), X]))[0]
     S = np.linalg.qr(np.column_stack([np.ones(40), X, X[:, 0] ** 2]))[0]
-    scoring = Scoring(Q, S, y)
     theta = np.r_[Q.T @ y, -S.sum(axis=0)] + rng.normal(size=7)
-    gradient = optimize.approx_fprime(theta, lambda t: scoring.log_likelihood(t[:3], t[3:]), 1e-6)
-    (step, variance_step), size = scoring.step(theta[:3], theta[3:])
+
+    model, rows = HeteroscedasticGaussian(), Rows(Q, S, y)
+
+    def slopes(t: np.ndarray) -> Slopes:
+        return model._statistics(rows, Weights(t[:3], t[3:]))
+
+    gradient = optimize.approx_fprime(theta, lambda t: slopes(t).log_likelihood, 1e-6)
+    after, size = (
+        model._update(Weights(theta[:3], theta[3:]), slopes(theta)),
+        slopes(theta).step_size,
+    )
+    step, variance_step = after.alpha - theta[:3], after.gamma - theta[3:]
     information = np.zeros((7, 7))
     information[:3, :3] = Q.T @ (np.exp(-(S @ theta[3:]))[:, None] * Q)
     information[3:, 3:] = 0.5 * S.T @ S

@@ -9,18 +9,26 @@ Maximum likelihood by Fisher scoring. With r_i the residuals and h_i = v . x_i +
     d log L / dv   = 1/2 sum_i x_i (r_i^2 exp(-h_i) - 1)   I_vv = 1/2 sum_i x_i x_i^T
 
 and I_wv = 0, so that mean and variance take their steps side by side: weighted least squares for
-(w, b), least squares of the squared standardised residuals for (v, c). Steps are halved until the
-likelihood does not fall. The columns are made orthonormal first (T of `least_squares`), so that
-I_vv is half the identity. Weights omega are precisions: row i has the variance exp(h_i) / omega_i,
-so that r_i and x_i above come times sqrt(omega_i) where the mean is concerned.
-Symbols: w coef_, b intercept_, v variance_coef_, c variance_intercept_.
+(w, b), least squares of the squared standardised residuals for (v, c). Each step is a pass of
+`training.passes`, halved until the likelihood rises. The columns are made orthonormal first (T of
+`least_squares`), so that I_vv is half the identity. Weights omega are precisions: row i has the
+variance exp(h_i) / omega_i, so that r_i and x_i above come times sqrt(omega_i) where the mean is
+concerned, and h_i is the log variance of a row of precision 1.
+Symbols: w coef_, b intercept_, v variance_coef_, c variance_intercept_; in orthonormal columns
+Q and S of mean and log variance, alpha and gamma.
 References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
 from scipy.special import ndtri
 
 from ancestral._checks.numbers import (
@@ -47,13 +55,22 @@ from ancestral.gaussian.linear.least_squares import (
     rounded_intercept,
     solve,
 )
-from ancestral.gaussian.scoring import Scoring, Vanishing
+from ancestral.training.passes import Fit, FromPasses, Passes, Sums
 
 Float = NDArray[np.float64]
+LONGEST = 6.0  # most that a log variance may change in one step
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
-class HeteroscedasticGaussian(ConditionalLikelihood, Line):
+class Vanishing(ModelError):
+    """The variance of a row runs to zero: the likelihood has no bound."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(f"the variance at row {row} runs to 0.")
+        self.row = row
+
+
+class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     """Linear regression with normal noise whose log variance is linear too.
 
     Parameters
@@ -138,7 +155,7 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
-        tol = check_number(self.tol, "tol", minimum=0.0)
+        check_number(self.tol, "tol", minimum=0.0)
         log_weights: Float | float = 0.0
         root, unit = np.ones(len(X)), 0
         if weights is not None:
@@ -163,15 +180,17 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
             )
             self._set_unbounded(mean, 0.0, errors=0.0 if free else np.nan)
             return
-        scoring = Scoring(
+        rows = Rows(
             _orthonormal(X, mean) * root[:, None],
             _orthonormal(X, variance),
             (y - mean.target_means) * root,
             log_weights,
+            2 * np.log(16 * EPS * np.abs(y - mean.target_means).max()),
         )
         start = float(mean.residual[0, 0] / len(X))
         try:
-            alpha, gamma, self.history_ = scoring.run(np.log(start), max_iter, tol)
+            first = Fit(self._begin((rows, np.log(start))))
+            found = Passes().climb(self, [rows], first, tol=0.0, max_iter=max_iter + 1)
         except Vanishing as vanishing:
             warn(
                 f"the likelihood is unbounded: the variance at row {vanishing.row} runs to 0 "
@@ -180,23 +199,71 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
             )
             self._set_unbounded(mean, float(np.ldexp(start, 2 * unit)), unit=unit)
             return
-        M = scoring.covariance_root(gamma)
-        self.n_iter_ = len(self.history_) - 1
+        found.warn_if_cut_short(max_iter)
+        alpha, gamma = found.parameters.alpha, found.parameters.gamma
+        M = solve_triangular(found.statistics.root, np.eye(len(alpha)))  # M M^T is its covariance
+        self.history_, self.n_iter_ = found.history, len(found.history) - 1
         self._set_mean(mean, mean.inverse_root @ alpha, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
         height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
         self.variance_intercept_ = float(height + unit * np.log(4))
-        held = self._log_likelihood(X, y, scoring, unit)
+        held = self._log_likelihood(X, y, log_weights, unit)
         if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
             self.history_[-1] = held
         self.log_likelihood_ = self.history_[-1]
         errors = np.sqrt(2.0) * lengths(_back(variance).T)
         self.variance_standard_errors_ = _unless_dependent(errors, variance)
 
-    def _log_likelihood(self, X: NDArray, y: NDArray, scoring: Scoring, unit: int) -> float:
+    def _begin(self, summary: tuple[Rows, float]) -> Weights:
+        """Begin at least squares with one log variance."""
+        rows, log_variance = summary
+        return Weights(rows.Q.T @ rows.y, log_variance * rows.S.sum(axis=0))
+
+    def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
+        residual, h = X.y - X.Q @ parameters.alpha, X.S @ parameters.gamma
+        own = h - X.log_weights
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
+            precision = np.exp(-h)
+            squares = residual**2 * precision
+            total = len(residual) * np.log(2 * np.pi) + own.sum() + squares.sum()
+            root = np.linalg.qr(X.Q * np.sqrt(precision)[:, None], mode="r")
+            return Slopes(
+                float(-0.5 * total),
+                float(len(residual)),
+                X.Q.T @ (precision * residual),
+                np.asarray(root),
+                X.S.T @ (squares - 1),
+                (float(own.min()) - X.floor, X.first + int(own.argmin())),
+                float(np.einsum("ij,ij->i", X.S, X.S).max()),
+            )
+
+    def _update(self, parameters: Weights, statistics: Slopes, share: float = 1.0) -> Weights:
+        alpha = solve_triangular(statistics.root, statistics.whitened)
+        return Weights(
+            parameters.alpha + share * alpha, parameters.gamma + share * statistics.of_variance
+        )
+
+    def _proposals(self, parameters: Weights, statistics: Slopes) -> Iterator[Weights]:
+        """Yield the step, half of it, and so on: within `tol` of the maximum there is none."""
+        statistics.refuse_vanishing()
+        if statistics.step_size > self.tol:
+            longest = np.sqrt(statistics.longest) * np.linalg.norm(statistics.of_variance)
+            share = min(1.0, LONGEST / max(LONGEST, float(longest)))
+            yield from (self._update(parameters, statistics, share / 2**k) for k in range(50))
+
+    def _to_gain(self, parameters: Weights, history: list[float]) -> float:
+        return np.inf  # the size of the next step tells
+
+    def _short_of(self, fit: Fit) -> str:
+        fit.statistics.refuse_vanishing()
+        return f", {fit.statistics.step_size:.1g} standard errors from the maximum"
+
+    def _log_likelihood(
+        self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
+    ) -> float:
         """Return that of the parameters as they are held, for weights over 4^unit."""
         mean, std = self._predict(X)
-        root = np.exp(0.5 * np.broadcast_to(scoring.log_weights, len(y)) + unit * np.log(2))
+        root = np.exp(0.5 * np.broadcast_to(log_weights, len(y)) + unit * np.log(2))
         log_p = self._log_normal(X, self._residual(X, y, mean, std) * root, std) + np.log(root)
         return float(log_p.sum())
 
@@ -446,6 +513,60 @@ class HeteroscedasticGaussian(ConditionalLikelihood, Line):
             raise ValueError("the variance must be above 0")
         if not unbounded and self.n_parameters_ != np.isfinite(errors).sum():
             raise ValueError("the number of parameters must be that of the identified ones")
+
+
+# ---- Fisher scoring ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in orthonormal columns; those of mean and target times the roots of their precisions."""
+
+    Q: Float  # (n, r), of the mean
+    S: Float  # (n, s), of the log variance
+    y: Float  # (n,)
+    log_weights: Float | float = 0.0  # (n,), of the precisions
+    floor: float = -np.inf  # log variance at which nothing of a row is left but rounding
+    first: int = 0  # which row of the table is the first
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Mean Q alpha and log variance S gamma."""
+
+    alpha: Float  # (r,)
+    gamma: Float  # (s,)
+
+
+@dataclass(frozen=True)
+class Slopes(Sums):
+    """Gradient and information at some weights; I_vv is half the identity."""
+
+    of_mean: Float  # (r,): Q^T diag(precision) residual
+    root: Float  # (r, r): R^T R = I_ww
+    of_variance: Float  # (s,), twice: the step of gamma
+    least: tuple[float, int]  # a row's log variance over the floor, and which
+    longest: float  # square of the longest row of S
+    merged_by: ClassVar = {
+        "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r"),
+        "least": min,
+        "longest": max,
+    }
+
+    @cached_property
+    def whitened(self) -> Float:
+        """The step of alpha in standard errors."""
+        return np.asarray(solve_triangular(self.root, self.of_mean, trans="T"))
+
+    @property
+    def step_size(self) -> float:
+        """The whole step in standard errors."""
+        return float(np.linalg.norm(np.r_[self.whitened, self.of_variance / 2**0.5]))
+
+    def refuse_vanishing(self) -> None:
+        """Raise Vanishing where the variance of a row has run to zero."""
+        if self.least[0] <= 0:
+            raise Vanishing(self.least[1])
 
 
 def _quantile(level: float) -> float:

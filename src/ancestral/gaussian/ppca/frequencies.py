@@ -6,6 +6,7 @@ A row of which nothing is known says nothing, and counts for nothing either.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from typing import Any, Self
 
@@ -22,11 +23,20 @@ from ancestral.errors import DataError
 class FrequencyDensity(MaximumLikelihood, Density):
     """A density fitted by maximum likelihood to rows that count as often as their weight says.
 
-    An author writes `_fit(X, weights)`, where the weights are None or above 0 in some row.
+    An author writes `_fit(X, weights, checkpoint=, every=)`, where the weights are None or above 0
+    in some row, and the others are for `training.passes`.
     """
 
     @within_memory(FEWER_ROWS)
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 50,
+    ) -> Self:
         """Fit the model to the rows of X.
 
         Parameters
@@ -35,16 +45,31 @@ class FrequencyDensity(MaximumLikelihood, Density):
         y : ignored
         sample_weight : array-like of shape (n_samples,), optional
             How often each row counts, 1 when not given: 2 is the row given twice.
+        checkpoint : path-like, optional
+            A folder, made if missing, to save a fit by passes (EM) in: one that was killed goes on
+            from there to the same bits, when it is fitted again with the same parameters, data and
+            folder. A fit in closed form has nothing to save.
+        checkpoint_every : int
+            Passes between two checkpoints.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ModelError
+            For a parameter out of bounds, or a folder of another fit or in use by another process.
+        SaveError
+            When the folder cannot be written: said before the first pass.
+        KeyboardInterrupt
+            After Ctrl-C, once the checkpoint is written, where there is one.
         """
         with unchanged_by_errors(self):
             self._seen = None
             rows = self._check_rows(X, reset=True)
             weights = check_weights(_arrays.to_host(sample_weight), len(rows))
-            self._fit(rows, weights)
+            self._fit(rows, weights, checkpoint=checkpoint, every=checkpoint_every)
             data = (rows,) if weights is None else (rows, weights)
             self._data_fingerprint = fingerprint(*data)
         return self
@@ -128,7 +153,7 @@ class FrequencyDensity(MaximumLikelihood, Density):
         return float(weights[counted] @ values[counted]), n
 
     @abstractmethod
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None: ...
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None: ...
 
 
 def number_of_rows(weights: NDArray[np.float64] | float) -> float:

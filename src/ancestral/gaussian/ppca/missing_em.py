@@ -9,8 +9,9 @@ expectation-maximisation raises it step by step, with z as the only latent:
     PX  the second moment of z, which the model says is N(0, I), is freed as N(eta, Psi) and
         absorbed: mu <- mu + W eta, W <- W Psi^(1/2) (parameter expansion, Liu et al. 1998).
 
-Pairs of such steps are extrapolated along their own direction (SQUAREM, Varadhan & Roland 2008),
-and an extrapolation that lowers the likelihood is taken back: no step ever lowers it.
+The loop is that of `training.passes`: an E step is a sum over rows, an M step an update. Pairs of
+steps are extrapolated along their own direction (SQUAREM, Varadhan & Roland 2008), and where that
+does not raise the likelihood the plain step is taken: no step ever lowers it.
 The start is the closed-form solution of the pairwise covariance, so that complete rows are at
 their maximum from the start.
 
@@ -24,7 +25,6 @@ along one direction.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -45,6 +45,8 @@ from ancestral.gaussian.ppca.missing_patterns import (
 )
 from ancestral.gaussian.ppca.projections import Frame
 from ancestral.statistics import Moments, refuse_overflow
+from ancestral.training import passes
+from ancestral.training.passes import FromPasses, Passes
 
 LEAST_NOISE = 1e-12  # of the variance of the columns that vary least: below it, rounding is left
 VANISHED = 1e-6  # variance of a latent's column over that of the noise
@@ -54,21 +56,21 @@ FEW_ENTRIES = 100  # known entries for a parameter, below which several maxima a
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Parameters at the maximum, and how the likelihood got there."""
+class Path:
+    """Factors, and up to two before them, from where a step led to the next."""
 
-    factors: Factors
-    history: NDArray[np.float64]  # log-likelihood in nats after each accepted step
-    converged: bool
-    gain: float  # of the last plain step, in nats per known entry
+    steps: tuple[Factors, ...]
+    leapt: bool = False  # whether the last was extrapolated
 
 
-@dataclass(frozen=True)
-class _Step:
-    """What one E step says: the likelihood of its parameters, and the next parameters."""
+class Fit(passes.Fit):
+    """The highest maximum that was found, and how the likelihood got there."""
 
-    log_likelihood: float
-    following: Factors
+    @property
+    def factors(self) -> Factors:
+        """Parameters at the maximum."""
+        last: Factors = self.parameters.steps[-1]
+        return last
 
 
 def fit(
@@ -79,6 +81,7 @@ def fit(
     max_iter: int,
     weights: NDArray[np.float64] | None = None,
     n_starts: int = 1,
+    run: Passes | None = None,
 ) -> Fit:
     """Return the factors that maximise the likelihood of the known entries of X.
 
@@ -96,6 +99,8 @@ def fit(
     n_starts : int
         Where there are few known entries for each parameter, so many starts, the highest of
         which is kept.
+    run : Passes, optional
+        What shows and keeps the passes.
 
     Raises
     ------
@@ -112,100 +117,142 @@ def fit(
     entries = patterns.count @ patterns.known
     variances = (patterns.values**2).sum(axis=0) / entries
     first = _start(patterns, variances, n_components)
-    short = compressed(patterns)
-    found = _climb(short, variances, first, tol=tol, max_iter=max_iter)
+    short, run = compressed(patterns), run or Passes()
+    found = _climb(short, variances, first, tol=tol, max_iter=max_iter, run=run)
     d = X.shape[1]
     if n_components and entries.sum() < FEW_ENTRIES * d * (n_components + 1):
         for factors in _other_starts(first, variances, n_starts - 1):
             try:
-                other = _climb(short, variances, factors, tol=tol, max_iter=max_iter)
+                other = _climb(short, variances, factors, tol=tol, max_iter=max_iter, run=run)
             except (ModelError, np.linalg.LinAlgError):  # this one runs to where nothing is left
                 continue
             if other.history[-1] > found.history[-1] + tol * entries.sum():
                 found = other
     moved = replace(found.factors, mean=found.factors.mean + shift)
-    return replace(found, factors=moved, gain=found.gain / entries.sum())
+    return replace(found, parameters=Path((moved,)))
 
 
 def _climb(
-    patterns: Patterns, variances: NDArray, factors: Factors, *, tol: float, max_iter: int
+    patterns: Patterns,
+    variances: NDArray,
+    factors: Factors,
+    *,
+    tol: float,
+    max_iter: int,
+    run: Passes | None = None,
 ) -> Fit:
     """Ascend, and leave what is no maximum, until neither gains `tol` nats for a known entry."""
-    least = tol * float((patterns.count @ patterns.known).sum())
-    found = _ascend(patterns, variances, factors, least=least, max_iter=max_iter)
+    least, run = tol * patterns.n_known, run or Passes()
+    found = _ascend(patterns, variances, factors, least=least, max_iter=max_iter, run=run)
     for _ in range(MOST_ESCAPES):
         left = max_iter - len(found.history)
         escape = _escape(patterns, found.factors, least) if found.converged and left > 0 else None
         if escape is None:
             return found
-        further = _ascend(patterns, variances, escape, least=least, max_iter=left)
+        further = _ascend(patterns, variances, escape, least=least, max_iter=left, run=run)
         if not further.history[-1] > found.history[-1] + least:
             return found
-        history = further.history[further.history > found.history[-1]]
-        found = replace(further, history=np.concatenate([found.history, history]))
+        higher = [value for value in further.history if value > found.history[-1]]
+        found = replace(further, history=found.history + higher)
     return found
 
 
 def _ascend(
-    patterns: Patterns, variances: NDArray, factors: Factors, *, least: float, max_iter: int
+    patterns: Patterns,
+    variances: NDArray,
+    factors: Factors,
+    *,
+    least: float,
+    max_iter: int,
+    run: Passes | None = None,
 ) -> Fit:
-    """Repeat two steps and an extrapolation until a plain step gains less than `least` nats."""
+    """Repeat steps and extrapolations until a plain step gains less than `least` nats."""
     varying = variances > 0
-    units = np.sqrt(np.where(varying, variances, 1.0))
     d, q = factors.loadings.shape
     floor = LEAST_NOISE * float(np.sort(variances[varying])[: d - q].mean())
-    step = _step(patterns, factors)
-    history, path, gain = [step.log_likelihood], [factors], math.inf
-    for _ in range(max_iter - 1):
-        _refuse_vanishing_noise(step.following, floor)
-        path.append(step.following)
-        leap = _extrapolated(path, units) if len(path) == 3 else None
-        path = path[-1:] if len(path) == 3 else path
-        if leap is not None:
-            tried = _step(patterns, leap)
-            if tried.log_likelihood >= step.log_likelihood:
-                step, path = tried, [leap]
-                history.append(step.log_likelihood)
-                continue
-        before, step = step.log_likelihood, _step(patterns, path[-1])
-        history.append(step.log_likelihood)
-        gain = step.log_likelihood - before
-        if gain < least:
-            return Fit(path[-1], np.array(history), converged=True, gain=gain)
-    return Fit(path[-1], np.array(history), converged=False, gain=gain)
+    em = WithGaps(np.sqrt(np.where(varying, variances, 1.0)), floor)
+    start, tol = Fit(em._begin(factors)), least / patterns.n_known
+    return (run or Passes()).climb(em, [patterns], start, tol=tol, max_iter=max_iter)
 
 
-def _step(patterns: Patterns, factors: Factors) -> _Step:
-    """Take one expanded EM step, batch by batch: first the sums of the E step, then the solves."""
-    d, q = factors.loadings.shape
-    left = np.zeros((d, q + 1, q + 1))  # per column: sums of E[(z, 1) (z, 1)^T]
-    spread = np.zeros((d, q, q))  # per column: sums of Cov[z]
-    misfit = np.zeros((d, q + 1))  # per column: sums of (x - E[x | z]) E[(z, 1)]
-    second = np.zeros((q + 1, q + 1))
-    log_likelihood = squares = 0.0
-    for batch in patterns.batches(q):
-        found = posterior(batch, factors)
-        log_likelihood += float(
-            batch.count @ constants(batch, factors, found.log_determinant)
-            - 0.5 * (found.squares / factors.noise).sum()
-        )
-        squares += _expected_squares(batch, found, factors)
-        z = np.column_stack([found.mean, batch.level])  # (n_values, q + 1)
-        covariance = batch.count[:, None, None] * (factors.noise * found.inverse)
-        moments = _second_moments(batch, z, covariance)
-        left += symmetric_sums(batch.known.T, moments)
-        spread += symmetric_sums(batch.known.T, covariance)
-        misfit += found.misfit.T @ z
-        second += moments.sum(axis=0)
-    old = np.column_stack([factors.loadings, factors.mean])
-    # Solved for the change, from misfits: its share of sigma^2 then vanishes at the maximum with
-    # all its rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
-    slope = misfit
-    slope[:, :q] -= np.einsum("jkl,jl->jk", spread, factors.loadings)
-    change = np.linalg.solve(left, slope[:, :, None])[:, :, 0]  # (d, q + 1)
-    entries = float((patterns.count @ patterns.known).sum())
-    noise = (squares - float((change * slope).sum())) / entries
-    return _Step(log_likelihood, _absorbed(old + change, second, noise))
+@dataclass(frozen=True)
+class WithGaps(FromPasses):
+    """EM of rows with gaps, from one start; a part is `Patterns` about one shift.
+
+    Parameters
+    ----------
+    units : ndarray of shape (d,)
+        Steps are measured in these, column by column.
+    floor : float
+        Noise at which nothing is left.
+    """
+
+    units: NDArray[np.float64]
+    floor: float
+    observation = "known entry"
+
+    def _begin(self, summary: Factors) -> Path:
+        return Path((summary,))
+
+    def _statistics(self, X: Patterns, parameters: Path) -> ExpectedSums:
+        factors = parameters.steps[-1]
+        d, q = factors.loadings.shape
+        left = np.zeros((d, q + 1, q + 1))
+        spread = np.zeros((d, q, q))  # per column: sums of Cov[z]
+        slope = np.zeros((d, q + 1))
+        second = np.zeros((q + 1, q + 1))
+        log_likelihood = squares = 0.0
+        for batch in X.batches(q):
+            found = posterior(batch, factors)
+            log_likelihood += float(
+                batch.count @ constants(batch, factors, found.log_determinant)
+                - 0.5 * (found.squares / factors.noise).sum()
+            )
+            squares += _expected_squares(batch, found, factors)
+            z = np.column_stack([found.mean, batch.level])  # (n_values, q + 1)
+            covariance = batch.count[:, None, None] * (factors.noise * found.inverse)
+            moments = _second_moments(batch, z, covariance)
+            left += symmetric_sums(batch.known.T, moments)
+            spread += symmetric_sums(batch.known.T, covariance)
+            slope += found.misfit.T @ z
+            second += moments.sum(axis=0)
+        slope[:, :q] -= np.einsum("jkl,jl->jk", spread, factors.loadings)
+        return ExpectedSums(log_likelihood, X.n_known, left, slope, second, squares)
+
+    def _update(self, parameters: Path, statistics: ExpectedSums) -> Path:
+        old, sums = parameters.steps[-1], statistics
+        # Solved for the change, from misfits: its share of sigma^2 then vanishes at the maximum
+        # with all its rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
+        change = np.linalg.solve(sums.left, sums.slope[:, :, None])[:, :, 0]  # (d, q + 1)
+        noise = (sums.squares - float((change * sums.slope).sum())) / sums.n_observations
+        solution = np.column_stack([old.loadings, old.mean]) + change
+        following = _absorbed(solution, sums.second, noise)
+        _refuse_vanishing_noise(following, self.floor)
+        return Path((*parameters.steps, following))
+
+    def _proposals(self, parameters: Path, statistics: ExpectedSums) -> Iterator[Path]:
+        """Yield the plain step; after every second one, what lies further along both before it."""
+        path = self._update(parameters, statistics)
+        if len(path.steps) == 3:
+            leap = _extrapolated(path.steps, self.units)
+            if leap is not None:
+                yield Path((leap,), leapt=True)
+            path = Path(path.steps[-1:])
+        yield path
+
+    def _to_gain(self, parameters: Path, history: list[float]) -> float:
+        """Return what the last step gained, if it was a plain one: a leap may be a short one."""
+        return np.inf if parameters.leapt or len(history) < 2 else history[-1] - history[-2]
+
+
+@dataclass(frozen=True)
+class ExpectedSums(passes.Sums):
+    """The sums of an E step."""
+
+    left: NDArray[np.float64]  # (d, q + 1, q + 1), per column: of E[(z, 1) (z, 1)^T]
+    slope: NDArray[np.float64]  # (d, q + 1), per column: of E[(x - E[x | z]) (z, 1)]
+    second: NDArray[np.float64]  # (q + 1, q + 1): of E[(z, 1) (z, 1)^T]
+    squares: float  # of E|x_o - mu_o - W_o z|^2
 
 
 def _expected_squares(batch: Patterns, found: Posterior, factors: Factors) -> float:
@@ -240,7 +287,7 @@ def _absorbed(solution: NDArray, second: NDArray, noise: float) -> Factors:
     return Factors(mean + W @ eta, W @ root, noise)
 
 
-def _extrapolated(path: list[Factors], units: NDArray[np.float64]) -> Factors | None:
+def _extrapolated(path: tuple[Factors, ...], units: NDArray[np.float64]) -> Factors | None:
     """Return the factors further along two steps' direction, or None where there is nothing.
 
     Steps are measured in the units of each column, (d,).

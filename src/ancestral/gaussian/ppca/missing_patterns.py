@@ -139,6 +139,11 @@ class Patterns:
         return result
 
     @property
+    def n_known(self) -> float:
+        """How many entries of the table are known, each as often as its row counts."""
+        return float((self.count @ self.known).sum())
+
+    @property
     def of_value(self) -> NDArray[np.intp]:
         """Which pattern each value has, shape (n_values,)."""
         return np.repeat(np.arange(len(self.count)), np.diff(self.start))

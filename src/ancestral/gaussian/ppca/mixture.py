@@ -8,9 +8,10 @@ the responsibilities r_nc = p(c | x_n),
 
     pi_c = mean of r_nc,   mu_c, W_c, sigma_c^2 = PPCA's closed form from rows weighted by r_nc,
 
-z being integrated out in both steps, which makes each step as large as it can be. The likelihood
-never falls. It has several maxima, so that several starts (k-means) are climbed from and the
-highest kept; and it has no bound where one component closes in on too few rows, which is refused.
+z being integrated out in both steps, which makes each step as large as it can be. The loop is that
+of `training.passes`: moments of rows weighted by r_nc are summed, and solved. The likelihood never
+falls. It has several maxima, so that several starts (k-means) are climbed from and the highest
+kept; and it has no bound where one component closes in on too few rows, which is refused.
 With standardize=True all this is said of x / s, s the columns' standard deviations.
 Symbols: pi weights_, mu_c means_, W_c loadings_, sigma_c^2 noise_variances_, falling in weight;
 s scale_.
@@ -20,10 +21,11 @@ from __future__ import annotations
 
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from typing import Any
+from operator import add
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,6 +51,7 @@ from ancestral.gaussian.ppca.model import closed_form
 from ancestral.gaussian.ppca.projections import Frame
 from ancestral.gaussian.ppca.selection import checked_n_components, log_scale
 from ancestral.statistics import Moments, distinct_rows
+from ancestral.training.passes import Fit, FromPasses, Passes, Sums, passes_of
 
 COLLAPSED = 1e-18  # sigma_c^2 below this share of the least variance of a column among its rows
 TRIED = 2  # partitions for each start that is asked for
@@ -57,7 +60,7 @@ LEAST_STARTS = 5  # that go on, where there are so many
 APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
 
 
-class PPCAMixture(FrequencyDensity):
+class PPCAMixture(FromPasses, FrequencyDensity):
     """Several PPCA models, each row drawn from one of them, by maximum likelihood.
 
     Parameters
@@ -79,6 +82,8 @@ class PPCAMixture(FrequencyDensity):
         EM steps at most from each start, then a warning.
     random_state : None, int, RandomState or Generator
         The starts.
+    verbose : bool
+        Show the passes on stderr, with the log-likelihood in nats per row.
 
     Attributes
     ----------
@@ -141,6 +146,7 @@ class PPCAMixture(FrequencyDensity):
         tol: float = 1e-7,
         max_iter: int = 2000,
         random_state: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.n_models = n_models
         self.n_components = n_components
@@ -149,15 +155,16 @@ class PPCAMixture(FrequencyDensity):
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None:
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None:
         n_models = check_integer(self.n_models, "n_models", minimum=1)
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]
         q = checked_n_components(self.n_components, len(X), X.shape[1])
-        tol = check_number(self.tol, "tol", minimum=0.0)
+        check_number(self.tol, "tol", minimum=0.0)
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         n_starts = check_integer(self.n_starts, "n_starts", minimum=1)
         if len(X) < n_models * (q + 2):
@@ -177,32 +184,80 @@ class PPCAMixture(FrequencyDensity):
             scale = np.ones_like(scale)
         else:
             degenerate.warn_of_scales(spread)
-        w = np.ones(len(X)) if weights is None else weights
+        rows = Rows(X, np.ones(len(X)) if weights is None else weights)
         rng = as_generator(self.random_state)
-        starts = _starts(X, w, scale, n_models, n_starts, rng)
-        with one_thread() if X.size < LEAST_NUMBERS else nullcontext():  # once, not at each step
-            paths = [_best(X, w, kind, n_models, q, tol, max_iter) for kind in starts]
-            best = reduce(_higher, paths)
-        if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
-            best = _climb(X, w, np.full((len(X), n_models), 1 / n_models), q, tol, max_iter)
-            if best is not None:
-                warn(
-                    f"too few rows differ for {n_models} models of {q} components, each of which "
-                    "would be left without noise: all models are the same. Pass n_models=1."
-                )
+        few = one_thread() if X.size < LEAST_NUMBERS else nullcontext()  # once, not at each step
+        with passes_of(self, X, weights, rng=rng, **kept) as run, few:
+            starts = _starts(rows, scale, n_models, n_starts, rng)
+            best = reduce(_higher, [self._highest(run, rows, kind) for kind in starts])
+            if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
+                alike = np.full((len(X), n_models), 1 / n_models)
+                best = self._climb(run, rows, alike, max_iter)
+                if best is not None:
+                    warn(
+                        f"too few rows differ for {n_models} models of {q} components, each of "
+                        "which would be left without noise: all models are the same. Pass "
+                        "n_models=1."
+                    )
         if best is None:
             raise ModelError(
                 f"from each of {sum(map(len, starts))} starts a model closed in on rows that leave "
                 "it no noise, where the likelihood has no bound. Pass fewer models or components, "
                 "or more rows."
             )
-        if not best.converged:
-            warn(f"EM stopped after max_iter={max_iter} steps, still rising. Raise max_iter.")
-        self._set(best, float(w.sum()))
+        best.warn_if_cut_short(max_iter)
+        self._set(best, float(rows.weights.sum()))
 
-    def _set(self, path: _Path, n: float) -> None:
+    def _highest(self, run: Passes, rows: Rows, starts: list[NDArray]) -> Fit | None:
+        """Return the highest maximum from starts of a kind; None where a model collapses from each.
+
+        Every start is tried for some passes; the best go on, and the others where these collapse.
+        """
+        trial, shares = min(TRIAL, self.max_iter), np.eye(self.n_models)
+        tried = [self._climb(run, rows, shares[start], trial) for start in starts]
+        found = sorted((fit for fit in tried if fit is not None), key=lambda fit: -fit.history[-1])
+        best = None
+        for i, fit in enumerate(found):
+            if best is not None and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
+                break
+            best = _higher(
+                best, fit if fit.converged else self._climb(run, rows, fit, self.max_iter)
+            )
+        return best
+
+    def _climb(
+        self, run: Passes, rows: Rows, start: Fit | NDArray[np.float64], max_iter: int
+    ) -> Fit | None:
+        """Return where EM comes to, from shares of the rows or a fit; None if a model collapses."""
+        try:
+            if not isinstance(start, Fit):
+                start = Fit(self._begin(Shares.of(rows, start, -np.inf)))
+            return run.climb(self, [rows], start, tol=self.tol, max_iter=max_iter)
+        except Collapsed:
+            return None
+
+    def _begin(self, summary: Shares) -> tuple[Part, ...]:
+        return self._update((), summary)
+
+    def _statistics(self, X: Rows, parameters: tuple[Part, ...]) -> Shares:
+        joint = np.stack(
+            [np.log(p.weight) + projections.log_density(X.values, p.frame) for p in parameters],
+            axis=1,
+        )
+        log_p = log_sum_exp(joint)
+        return Shares.of(X, np.exp(joint - log_p[:, None]), float(X.weights @ log_p))
+
+    def _update(self, parameters: tuple[Part, ...], statistics: Shares) -> tuple[Part, ...]:
+        n, q = statistics.n_observations, self.n_components
+        return tuple(Part.of(moments, n, q) for moments in statistics.moments)
+
+    def _to_gain(self, parameters: tuple[Part, ...], history: list[float]) -> float:
+        """One model is at its maximum at once."""
+        return 0.0 if len(parameters) == 1 else super()._to_gain(parameters, history)
+
+    def _set(self, found: Fit, n: float) -> None:
         """Set the fitted attributes in the units of X, the largest weight first."""
-        parts = sorted(path.parts, key=lambda part: -part.weight)
+        parts = sorted(found.parameters, key=lambda part: -part.weight)
         scale = 1.0 if self._scale is None else self._scale
         shift = n * log_scale(self._scale)
         self.weights_ = np.array([part.weight for part in parts])
@@ -212,9 +267,9 @@ class PPCAMixture(FrequencyDensity):
         self.noise_variances_ = np.array([part.frame.noise for part in parts])
         self.history_ = [
             {"log_likelihood": value - shift, "increase": value - before}
-            for before, value in pairwise([np.nan, *path.history])
+            for before, value in pairwise([np.nan, *found.history])
         ]
-        self.log_likelihood_, self.n_iter_ = path.history[-1] - shift, len(path.history)
+        self.log_likelihood_, self.n_iter_ = found.history[-1] - shift, len(found.history)
 
     @property
     def _scale(self) -> NDArray[np.float64] | None:
@@ -331,27 +386,54 @@ class PPCAMixture(FrequencyDensity):
 # ---- expectation-maximisation --------------------------------------------------------------------
 
 
+class Collapsed(ModelError):
+    """A model closed in on rows that leave it no noise."""
+
+
+class Rows(NamedTuple):
+    """What a pass looks at: rows, and how often each counts."""
+
+    values: NDArray[np.float64]  # (n, d)
+    weights: NDArray[np.float64]  # (n,)
+
+
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One PPCA of a mixture while it is fitted."""
 
     weight: float
     frame: Frame
 
+    @classmethod
+    def of(cls, moments: Moments, n: float, q: int) -> Part:
+        """Solve the PPCA of rows weighted by their share; Collapsed where they leave no noise."""
+        if moments.total_weight:
+            eigenvalues, directions = moments.eigen(q)
+            if len(directions) == q and eigenvalues[q:].any():
+                noise, _, W = closed_form(eigenvalues, directions, moments.n_features)
+                variances = moments.spreads[moments.spreads > 0] / moments.total_weight
+                if noise > COLLAPSED * variances.min():
+                    return cls(moments.total_weight / n, Frame(moments.mean, W, noise))
+        raise Collapsed("a model closed in on rows that leave it no noise.")
+
 
 @dataclass(frozen=True)
-class _Path:
-    """Where EM came to from one start, and the log-likelihood after each step."""
+class Shares(Sums):
+    """Moments of the rows, weighted by the share that each model has of them."""
 
-    parts: list[_Part]
-    share: NDArray[np.float64]  # (n, n_models): what the next parts are fitted to
-    history: list[float]
-    converged: bool
+    moments: tuple[Moments, ...]
+    merged_by: ClassVar = {"moments": lambda one, other: tuple(map(add, one, other))}
+
+    @classmethod
+    def of(cls, rows: Rows, share: NDArray[np.float64], log_likelihood: float) -> Shares:
+        """Sum rows by their shares, (n, n_models)."""
+        X, weights = rows
+        moments = tuple(Moments.of(X, weights=weights * column) for column in share.T)
+        return cls(log_likelihood, float(weights.sum()), moments)
 
 
 def _starts(
-    X: NDArray,
-    weights: NDArray[np.float64],
+    rows: Rows,
     scale: NDArray[np.float64],
     n_models: int,
     n_starts: int,
@@ -361,6 +443,7 @@ def _starts(
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
+    X, weights = rows
     if n_models == 1:
         return [[np.zeros(len(X), np.intp)]]
     tables = [X - X.mean(axis=0)]
@@ -380,95 +463,11 @@ def _starts(
         ]
 
 
-def _best(
-    X: NDArray,
-    weights: NDArray[np.float64],
-    starts: list[NDArray],
-    n_models: int,
-    q: int,
-    tol: float,
-    max_iter: int,
-) -> _Path | None:
-    """Return the highest maximum from starts of a kind; None where a model collapses from each.
-
-    Every start is tried for some steps; the best go on, and the others where these collapse.
-    """
-    trial = min(TRIAL, max_iter)
-    tried = [_climb(X, weights, np.eye(n_models)[start], q, tol, trial) for start in starts]
-    found = sorted((p for p in tried if p is not None), key=lambda path: -path.history[-1])
-    best = None
-    for i, path in enumerate(found):
-        if best is not None and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
-            break
-        left = max_iter - len(path.history)
-        whole = path
-        if not path.converged and left > 0:
-            further = _climb(X, weights, path.share, q, tol, left)
-            if further is None:
-                continue
-            whole = replace(further, history=path.history + further.history)
-        best = _higher(best, whole)
-    return best
-
-
-def _higher(a: _Path | None, b: _Path | None) -> _Path | None:
-    """Return the path that ends higher, of those there are."""
+def _higher(a: Fit | None, b: Fit | None) -> Fit | None:
+    """Return the fit that ends higher, of those there are."""
     if a is None or b is None:
         return a or b
     return b if b.history[-1] > a.history[-1] else a
-
-
-def _climb(
-    X: NDArray,
-    weights: NDArray[np.float64],
-    share: NDArray[np.float64],
-    q: int,
-    tol: float,
-    max_iter: int,
-) -> _Path | None:
-    """Return where EM comes to from shares of the rows; None where a model collapses."""
-    n, n_models = float(weights.sum()), share.shape[1]
-    history: list[float] = []
-    while True:
-        found = [_weighted_part(X, weights * share[:, c], n, q) for c in range(n_models)]
-        parts = [part for part in found if part is not None]
-        if len(parts) < n_models:
-            return None
-        joint = np.stack(
-            [np.log(part.weight) + projections.log_density(X, part.frame) for part in parts], axis=1
-        )
-        log_p = log_sum_exp(joint)
-        share = np.exp(joint - log_p[:, None])
-        history.append(float(weights @ log_p))
-        if _still_to_gain(history) < tol * n:
-            return _Path(parts, share, history, converged=True)
-        if len(history) == max_iter:
-            return _Path(parts, share, history, converged=n_models == 1)
-
-
-def _still_to_gain(history: list[float]) -> float:
-    """Return what geometrically falling gains would still add up to, the last one included."""
-    if len(history) < 3:
-        return np.inf if len(history) < 2 or history[-1] > history[-2] else 0.0
-    before, last = history[-2] - history[-3], history[-1] - history[-2]
-    if last <= 0:
-        return 0.0
-    return last / (1 - last / before) if last < before else np.inf
-
-
-def _weighted_part(X: NDArray, share: NDArray[np.float64], n: float, q: int) -> _Part | None:
-    """Return the PPCA of rows weighted by their share, or None where they leave it no noise."""
-    if not share.any():
-        return None
-    moments = Moments.of(X, weights=share)
-    eigenvalues, directions = moments.eigen(q)
-    if len(directions) < q or not eigenvalues[q:].any():
-        return None
-    noise, _, W = closed_form(eigenvalues, directions, X.shape[1])
-    variances = moments.spreads[moments.spreads > 0] / moments.total_weight
-    if not noise > COLLAPSED * variances.min():
-        return None
-    return _Part(float(share.sum()) / n, Frame(moments.mean, W, noise))
 
 
 def _frame_of(factors: Factors) -> Frame:

@@ -35,7 +35,6 @@ from ancestral._checks.numbers import (
     check_integer,
     check_number,
     refuse_non_finite,
-    warn,
     within_memory,
 )
 from ancestral._checks.tables import check_table
@@ -55,6 +54,7 @@ from ancestral.gaussian.ppca.latents import LatentGaussian
 from ancestral.gaussian.ppca.projections import each_block
 from ancestral.gaussian.ppca.selection import EveryD
 from ancestral.statistics import Moments
+from ancestral.training.passes import passes_of
 
 
 class PPCA(FromStatistics, LatentGaussian):
@@ -81,6 +81,8 @@ class PPCA(FromStatistics, LatentGaussian):
     random_state : None, int, RandomState or Generator
         Deals rows or entries to the folds of "cv". Rows are dealt by one seed in all the parts
         of a fit: None is a fixed one, a RandomState or Generator is asked once.
+    verbose : bool
+        Show the passes of EM on stderr, with the log-likelihood in nats per known entry.
 
     Attributes
     ----------
@@ -174,6 +176,7 @@ class PPCA(FromStatistics, LatentGaussian):
         tol: float = 1e-9,
         max_iter: int = 1000,
         random_state: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.n_components = n_components
         self.max_components = max_components
@@ -181,6 +184,7 @@ class PPCA(FromStatistics, LatentGaussian):
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     # ---- fit --------------------------------------------------------------------------------
 
@@ -204,7 +208,7 @@ class PPCA(FromStatistics, LatentGaussian):
             self._drawn = source, int(as_generator(source).integers(2**63))
         return self._drawn[1]
 
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None:
+    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None:
         self._check_parameters()
         self._drawn = None
         if weights is not None and not weights.all():
@@ -214,9 +218,9 @@ class PPCA(FromStatistics, LatentGaussian):
             X = _arrays.to_host(X)
             known = ~np.isnan(X).all(axis=1)
             if not known.all() and known.any():
-                self._fit(X[known], None if weights is None else weights[known])
+                self._fit(X[known], None if weights is None else weights[known], **kept)
                 return
-            self._fit_with_gaps(X, weights)
+            self._fit_with_gaps(X, weights, **kept)
             return
         self._solve(statistics)
         if not self.standardize:
@@ -309,7 +313,7 @@ class PPCA(FromStatistics, LatentGaussian):
             self.scale_ = _arrays.like(scale, self._template)
         self.loadings_ = _arrays.like(W, self._template)
 
-    def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None) -> None:
+    def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None, **kept: Any) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
         self._forget_choices()
         n, d = X.shape
@@ -321,27 +325,21 @@ class PPCA(FromStatistics, LatentGaussian):
             X = (X - mean) / scale
             counts = known if weights is None else known * weights[:, None]
             log_scale = float(counts.sum(axis=0) @ np.log(scale))
+        rng = None
         if isinstance(self.n_components, str):
             selection.warn_unless_by_entries(self.n_components)
             limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
             rng = as_generator(self.random_state)
-            tried, scores = selection.by_entries(
-                X, limit, max_iter=self.max_iter, rng=rng, weights=weights
-            )
-            self.cv_components_, self.cv_scores_ = tried, scores - log_scale / known.sum()
-            q = int(tried[np.argmax(scores)])
         else:
             q = selection.checked_n_components(self.n_components, n, d)
-        found = missing_em.fit(
-            X, q, tol=self.tol, max_iter=self.max_iter, weights=weights, n_starts=missing_em.STARTS
-        )
-        if not found.converged:
-            gain = f", the last of which gained {found.gain:.2g} nats per known entry"
-            last = gain if found.gain < np.inf else ""
-            warn(
-                f"EM stopped after max_iter={self.max_iter} steps{last} (tol={self.tol:g}). Raise "
-                "max_iter, or pass fewer components."
-            )
+        with passes_of(self, X, weights, rng=rng, **kept) as run:
+            shared: dict[str, Any] = {"max_iter": self.max_iter, "weights": weights, "run": run}
+            if rng is not None:
+                tried, scores = selection.by_entries(X, limit, rng=rng, **shared)
+                self.cv_components_, self.cv_scores_ = tried, scores - log_scale / known.sum()
+                q = int(tried[np.argmax(scores)])
+            found = missing_em.fit(X, q, tol=self.tol, n_starts=missing_em.STARTS, **shared)
+        found.warn_if_cut_short(self.max_iter, "Raise max_iter, or pass fewer components.")
         degenerate.warn_of_odd_columns(mean, spread, single=single)
         if scale is None:
             degenerate.warn_of_scales(spread)

@@ -28,6 +28,7 @@ from ancestral.gaussian.ppca import missing_em, missing_patterns
 from ancestral.gaussian.ppca.folds import FOLDS, Folds
 from ancestral.gaussian.ppca.projections import Frame
 from ancestral.statistics import Moments
+from ancestral.training.passes import Passes
 
 LOOSE = 1e-6  # nats per known entry: fits that are only compared
 CRITERIA = ("bic", "minka", "cv")
@@ -317,6 +318,7 @@ def by_entries(
     max_iter: int,
     rng: np.random.Generator,
     weights: NDArray[np.float64] | None = None,
+    run: Passes | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Score d by known entries held out and predicted from the others of their row.
 
@@ -335,7 +337,7 @@ def by_entries(
 
     def score(d: int) -> float:
         if d not in scores:
-            scores[d] = _entry_score(X, folds, d, max_iter, weights)
+            scores[d] = _entry_score(X, folds, d, max_iter, weights, run)
         return scores[d]
 
     d = 0
@@ -390,6 +392,7 @@ def _entry_score(
     d: int,
     max_iter: int,
     weights: NDArray[np.float64] | None,
+    run: Passes | None,
 ) -> float:
     """Return the mean log density of held-out entries given the others; -inf if d does not fit."""
     w = np.ones(len(X)) if weights is None else weights
@@ -398,7 +401,7 @@ def _entry_score(
         train = X.copy()
         train[rows, columns] = np.nan
         try:
-            found = missing_em.fit(train, d, tol=LOOSE, max_iter=max_iter, weights=weights)
+            found = missing_em.fit(train, d, tol=LOOSE, max_iter=max_iter, weights=weights, run=run)
         except ModelError:  # sigma^2 = 0: too many components for what is left
             return -np.inf
         both = missing_patterns.log_density(X, found.factors)
