@@ -34,8 +34,7 @@ FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
 TORCH_FILES = (
     "ancestral.training.descent",
     "ancestral.autoregressive.lstm",
-    "ancestral.autoregressive.lstm_training",
-    "ancestral.gaussian.neural_training",
+    "ancestral.gaussian.neural",
 )
 NUMBA_FILES = tuple(
     f"ancestral.graph.{kind}" for kind in ("edges.kernels", "pairs.kernels", "edges.walks")
