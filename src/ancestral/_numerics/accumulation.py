@@ -12,11 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ancestral._checks.numbers import as_numbers
 from ancestral._numerics.threads import even_parts, in_threads, n_threads
-from ancestral.errors import DataError
 
 # Largest variance over the least variance of a column given the others, up to which products in
 # float64 and in float32 leave the mean of the least eigenvalues right to 1e-6; in float32 for each
@@ -55,15 +53,6 @@ def is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
     except np.linalg.LinAlgError:
         return True
     return not variances.max() < limit * pivots.min()
-
-
-def exact_sum(
-    a: NDArray[np.float64], b: NDArray[np.float64] | float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a + b rounded, and what the rounding took (Knuth's two-sum)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
 
 
 # ---- accumulation -------------------------------------------------------------------------------
@@ -222,18 +211,6 @@ def root_about_mean(
             B *= root_w[part]
         R = reduced(np.vstack([R, B]) if len(R) else B)
     return offset, R
-
-
-def checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return weights as float64 of shape (n,), finite and not negative."""
-    w = as_numbers(weights, name="weights").astype(np.float64)
-    if w.shape != (n,):
-        raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
-    wrong = ~(np.isfinite(w) & (w >= 0))
-    if wrong.any():
-        i = int(np.flatnonzero(wrong)[0])
-        raise DataError(f"weights hold {w[i]:g} at row {i}; they must be finite, 0 or more.")
-    return w
 
 
 def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -237,10 +237,7 @@ class LSTMAutoregressive(Sequential):
     def _weighted(self, levels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return the distinct rows that count, and each one's share of all weights."""
         rows, place = distinct_rows(levels)
-        try:
-            given = check_weights(self._given_frequencies, len(levels))
-        except DataError as error:
-            raise DataError(str(error).replace("sample_weight", "frequencies")) from None
+        given = check_weights(self._given_frequencies, len(levels), name="frequencies")
         weights = np.bincount(place, given, minlength=len(rows))
         counted = weights > 0
         return rows[counted], weights[counted] / weights.sum()
