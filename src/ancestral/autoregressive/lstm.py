@@ -40,7 +40,8 @@ from ancestral._checks.numbers import (
 )
 from ancestral._numerics.products import by_rows
 from ancestral._numerics.threads import one_thread
-from ancestral.autoregressive.sequential import Sequential, known_columns, known_terms
+from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.steps import known_columns, known_terms
 from ancestral.errors import DataError
 from ancestral.statistics import distinct_rows
 from ancestral.training.descent import (
