@@ -263,3 +263,17 @@ def log_sum_exp(a: NDArray, axis: int = -1) -> NDArray:
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
         return np.log(np.sum(np.exp(a - safe), axis=axis)) + np.squeeze(safe, axis=axis)
+
+
+def finite(value: Any) -> Any:
+    """Return a number or a document as JSON can say it: None for NaN and infinity, names as text.
+
+    Numbers of NumPy become Python's.
+    """
+    if isinstance(value, dict):
+        return {str(name): finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
