@@ -40,13 +40,19 @@ def in_threads(task: Callable[[slice], T], parts: Sequence[slice], n_numbers: in
     if len(parts) < 2 or n_numbers < LEAST_NUMBERS or not _busy.acquire(blocking=False):
         return [task(part) for part in parts]
     try:
-        workers = min(len(parts), n_threads())
-        if workers < 2:
-            return [task(part) for part in parts]
-        with one_thread(), ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(task, parts))
+        workers = n_threads()  # before it is limited
+        with one_thread():
+            return in_order(task, parts, workers)
     finally:
         _busy.release()
+
+
+def in_order(task: Callable[[S], T], items: Sequence[S], workers: int) -> list[T]:
+    """Return task(item) for each item, in order, by at most so many threads."""
+    if (workers := min(len(items), workers)) < 2:
+        return [task(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(task, items))
 
 
 def summed(task: Callable[[S], T], items: Iterable[S], start: T) -> T:

@@ -86,13 +86,10 @@ class Stepped(ABC):
 
         An override leaves out the terms of negative levels, as this does.
         """
-        n = len(levels)
-        total = np.zeros(n)
-        state, previous = self.start(n), None
+        walk, total = Walk(self, levels), np.zeros(len(levels))
         for level in known_columns(levels):
-            state, log_p = self.step(state, previous)
-            total += known_terms(log_p, level)
-            previous = level
+            total += known_terms(walk.conditionals(), level)
+            walk.grow(level, None)
         return total
 
 
