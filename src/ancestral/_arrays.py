@@ -17,7 +17,7 @@ from sklearn import get_config
 from sklearn.utils import _array_api
 
 from ancestral._checks.numbers import as_ancestral_errors, as_numbers, refuse_non_finite
-from ancestral._numerics.accumulation import STEEP, is_steep
+from ancestral._numerics.accumulation import STEEP, about_mean, is_steep, sums_of_blocks
 from ancestral.errors import DataError
 from ancestral.statistics import Moments
 
@@ -123,13 +123,14 @@ def moments_of(X: Any) -> Moments:
     if n < d or wide != xp.float64:  # small, or a device that would lose digits
         return Moments.of(to_host(X))
     shift = xp.mean(xp.astype(X[:ROWS_AT_A_TIME, :], wide), axis=0)
-    product, total = xp.zeros((d, d), dtype=wide, device=place), xp.zeros_like(shift)
-    for start in range(0, n, ROWS_AT_A_TIME):
-        block = xp.astype(X[start : start + ROWS_AT_A_TIME, :], wide) - shift
-        total = total + xp.sum(block, axis=0)
-        product = product + block.T @ block
-    offset = to_host(total) / n
-    scatter = to_host(product) - n * np.outer(offset, offset)
+    ones = xp.ones((min(n, ROWS_AT_A_TIME), 1), dtype=wide, device=place)
+    parts = (X[start : start + ROWS_AT_A_TIME, :] for start in range(0, n, ROWS_AT_A_TIME))
+    blocks = (
+        xp.concat([xp.astype(part, wide) - shift, ones[: part.shape[0], :]], axis=1)
+        for part in parts
+    )
+    sums = to_host(sums_of_blocks(blocks, xp.zeros((d + 1, d + 1), dtype=wide, device=place)))
+    offset, scatter = about_mean(sums[:-1, :-1], sums[-1, :-1], n)
     if is_steep(scatter, STEEP):  # products lose digits: by a root, on the host
         return Moments.of(to_host(X))
     return Moments(n, to_host(shift) + offset, scatter=scatter, single=X.dtype == xp.float32)

@@ -117,6 +117,12 @@ def even_parts(n: int, n_parts: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges) if b > a]
 
 
+def blocks_of(part: slice, rows: int) -> list[slice]:
+    """Return slices of at most `rows` rows of a part."""
+    starts = range(part.start, part.stop, rows)
+    return [slice(start, min(start + rows, part.stop)) for start in starts]
+
+
 def n_threads() -> int:
     """Return how many threads the linear algebra library may use now."""
     found = [library.num_threads for library in _libraries().lib_controllers]
