@@ -30,13 +30,13 @@ if not torch.cuda.is_available():
 STOPPED = """
 import os, signal, sys
 from ancestral import LSTMAutoregressive, datasets
-from ancestral.autoregressive import lstm_training
-descend = lstm_training.Training._descend
+from ancestral.autoregressive import lstm
+descend = lstm.LSTMDescent._descend
 def stop(self, loss):
     if self.at.step == 20:
         os.kill(os.getpid(), signal.SIGINT)
     descend(self, loss)
-lstm_training.Training._descend = stop
+lstm.LSTMDescent._descend = stop
 model = LSTMAutoregressive(16, 1, max_steps=60, tol=0.0, device="cuda", random_state=0)
 try:
     model.fit(datasets.icons()[0], checkpoint=sys.argv[1])

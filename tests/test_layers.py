@@ -1,7 +1,8 @@
-"""Imports go downwards only, and nothing heavy loads before it is needed.
+"""Imports go downwards only, none go in circles, and nothing heavy loads before it is needed.
 
-The layers are those of the design: what lies on one floor may import from its own floor and from
-those below. The three model families share a floor and never import each other.
+The parts of the package stand in one order, that of the design: each may import itself and those
+that stand before it. The model families share a place and never import each other. No two files
+import each other, not even for a type's name, and no longer circle leads back to a file.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,22 +22,26 @@ import ancestral
 from ancestral._moved import MOVED
 
 PACKAGE = Path(ancestral.__file__).parent
-FAMILIES = ("autoregressive", "gaussian", "graph")
-LAYERS = (
-    ("_moved", "_catalogue", "errors", "_numerics", "_files", "_checks", "statistics", "_arrays"),
-    ("_fingerprint", "model_file", "training", "_model", "base"),
+FAMILIES = ("autoregressive", "gaussian", "circuit", "graph")
+FLOORS = (
+    ("_moved", "errors", "_catalogue"),
+    ("_numerics", "_files"),
+    ("_checks",),
+    ("statistics",),
+    ("_arrays", "_fingerprint", "model_file"),
+    ("_model", "base", "training"),
     FAMILIES,
-    ("scores", "streaming", "io", "datasets", "bench"),
-    ("viz",),
-    ("inputs", "report", "studio"),
+    ("scores", "io", "datasets", "viz"),
+    ("streaming", "bench"),
+    ("inputs",),
+    ("report", "studio"),
     ("cli",),
-)
-FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
+)  # each floor ordered within itself
+PLACE = {name: place for place, name in enumerate(name for names in FLOORS for name in names)}
 TORCH_FILES = (
     "ancestral.training.descent",
     "ancestral.autoregressive.lstm",
-    "ancestral.autoregressive.lstm_training",
-    "ancestral.gaussian.neural_training",
+    "ancestral.gaussian.neural",
 )
 NUMBA_FILES = tuple(
     f"ancestral.graph.{kind}" for kind in ("edges.kernels", "pairs.kernels", "edges.walks")
@@ -83,7 +89,7 @@ def violations(sources: dict[str, str]) -> list[str]:
     """Return every import that goes up, across families, or past a fence."""
     wrong = []
     for name, source in sources.items():
-        for line, target in imports(name, source):
+        for line, target in imports(name, source, is_package=has_parts(name, sources)):
             reason = why_forbidden(name, target)
             if reason:
                 wrong.append(f"{name}:{line} imports {target}: {reason}")
@@ -102,13 +108,36 @@ def why_forbidden(name: str, target: str) -> str | None:
     if top != "ancestral":
         return None
     other = part(target)
-    if other not in FLOOR:  # the package itself: its public names reach up to viz
-        return "the public names lie above" if FLOOR[own] < FLOOR["viz"] else None
-    if FLOOR[other] > FLOOR[own]:
-        return "upwards"
+    if other not in PLACE:  # the package itself: its public names reach up to viz
+        return "the public names lie above" if PLACE[own] < PLACE["viz"] else None
     if own in FAMILIES and other in FAMILIES and own != other:
         return "families do not know each other"
-    return None
+    return "upwards" if PLACE[other] > PLACE[own] else None
+
+
+def has_parts(name: str, sources: Iterable[str]) -> bool:
+    """Tell whether a module is a folder of others, from where its dots count."""
+    return any(other.startswith(f"{name}.") for other in sources)
+
+
+def circle(sources: dict[str, str]) -> list[str]:
+    """Return modules of which each imports the next and the last is the first; [] if none do."""
+    graph: dict[str, set[str]] = {}
+    for name, source in sources.items():
+        found = imports(name, source, is_package=has_parts(name, sources))
+        graph[name] = {file_of(target, sources) for _, target in found} - {name, ""}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def file_of(target: str, sources: dict[str, str]) -> str:
+    """Return the module that holds a dotted name; an empty text where none does."""
+    while target and target not in sources:
+        target = target.rpartition(".")[0]
+    return target
 
 
 def part(dotted: str) -> str:
@@ -117,7 +146,7 @@ def part(dotted: str) -> str:
 
 
 def test_every_module_has_a_layer() -> None:
-    homeless = {name for name in modules() if name != "ancestral" and part(name) not in FLOOR}
+    homeless = {name for name in modules() if name != "ancestral" and part(name) not in PLACE}
     assert not homeless
 
 
@@ -132,6 +161,10 @@ def test_imports_go_downwards_only() -> None:
     ("name", "source", "reason"),
     [
         ("ancestral.statistics", "from ancestral.base import Model", "upwards"),
+        ("ancestral.model_file", "from ancestral.base import Model", "upwards"),
+        ("ancestral.base", "from ancestral.training import descent", "upwards"),
+        ("ancestral._numerics.products", "from ancestral._files import shown", "upwards"),
+        ("ancestral.report.build", "from ancestral.studio import server", "upwards"),
         ("ancestral.base", "def f():\n    import ancestral.gaussian.ppca.model", "upwards"),
         ("ancestral.gaussian.ppca.model", "from ancestral import io", "upwards"),
         ("ancestral.gaussian.ppca.model", "from ancestral import read_array", "upwards"),
@@ -164,6 +197,41 @@ def test_a_made_up_violation_is_found(name: str, source: str, reason: str) -> No
 )
 def test_what_goes_downwards_passes(name: str, source: str) -> None:
     assert not violations({name: source})
+
+
+# ---- no circles ---------------------------------------------------------------------------------
+
+
+def test_no_files_import_each_other() -> None:
+    sources = modules()
+    del sources["ancestral"]  # as above
+    assert not circle(sources)
+
+
+TYPES_ONLY = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ancestral.b import B"
+
+
+@pytest.mark.parametrize(
+    ("sources", "reaches"),
+    [
+        ({"ancestral.a": "import ancestral.b", "ancestral.b": "import ancestral.a"}, "ab"),
+        ({"ancestral.a": TYPES_ONLY, "ancestral.b": "from ancestral import a"}, "ab"),
+        (
+            {
+                "ancestral.a": "def f():\n    from ancestral.b import g",
+                "ancestral.b": "from .c import h",
+                "ancestral.c": "import importlib\nimportlib.import_module('ancestral.a')",
+            },
+            "abc",
+        ),
+        ({"ancestral.a": "from . import b", "ancestral.a.b": "import ancestral.a"}, "ab"),
+        ({"ancestral.a": "import ancestral.b", "ancestral.b": "import ancestral.c"}, ""),
+        ({"ancestral.a": "from ancestral.b import a", "ancestral.b": "import math"}, ""),
+    ],
+)
+def test_a_made_up_circle_is_found(sources: dict[str, str], reaches: str) -> None:
+    found = circle({**sources, "ancestral.d": "import ancestral.a"})
+    assert {name[-1] for name in found} == set(reaches)
 
 
 # ---- what loads when ---------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ancestral import PPCA, Moments, _decomposition
+from ancestral import PPCA, Moments
+from ancestral._numerics import decomposition
 from ancestral._numerics.accumulation import STEEP, is_steep
 from ancestral._numerics.decomposition import eigen_of_scatter
 from ancestral._numerics.threads import even_parts, in_threads
@@ -214,6 +215,6 @@ def test_a_few_leading_vectors_are_those_of_all(kind: str) -> None:
 
 def test_all_vectors_where_few_would_not_be_orthonormal(monkeypatch: pytest.MonkeyPatch) -> None:
     S = np.diag(np.linspace(5, 1, 300))
-    monkeypatch.setattr(_decomposition, "ORTHONORMAL", 0.0)
+    monkeypatch.setattr(decomposition, "ORTHONORMAL", 0.0)
     _, V = eigen_of_scatter(S, 10)
     np.testing.assert_allclose(V @ V.T, np.eye(10), atol=1e-13)

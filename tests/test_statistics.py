@@ -301,7 +301,7 @@ def test_moments_refuse_what_they_cannot_hold() -> None:
     for text in ([["1", "2"]], np.array([["a", 1]], dtype=object)):
         with pytest.raises(DataError, match=r"numbers in a table .* dtype (<U1|object)"):
             Moments.of(text)
-    with pytest.raises(DataError, match=r"shape \(3,\), one per row; got \(2,\)"):
+    with pytest.raises(DataError, match=r"shape \(3,\), one per row of X; got \(2,\)"):
         Moments.of(X, weights=[1, 2])
     with pytest.raises(DataError, match="-1 at row 1"):
         Moments.of(X, weights=[1, -1, 2])

@@ -1,82 +1,164 @@
-"""Arrays of other libraries (torch, CuPy, ...), under scikit-learn's array-API dispatch.
+"""Other libraries' arrays (torch, CuPy, ...), under scikit-learn's array-API dispatch: the door.
 
 With `sklearn.config_context(array_api_dispatch=True)` such arrays come in and go out on the device
 where they lie. Products over rows are done there, in float64 where the device has it; what has the
-size of the model (an eigendecomposition, EM) is done by numpy on the host.
-This is the one place that knows of it: elsewhere an array is either numpy's or `foreign`.
+size of the model (an eigendecomposition, EM) is done by numpy on the host. A method behind
+`on_host` sees numpy alone; one behind `near` has a second form, for complete rows elsewhere.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.utils import _array_api
 
 from ancestral._checks.numbers import as_ancestral_errors, as_numbers, refuse_non_finite
-from ancestral._numerics.accumulation import STEEP, is_steep
+from ancestral._checks.tables import check_table
+from ancestral._numerics.accumulation import STEEP, about_mean, is_steep, sums_of_blocks
 from ancestral.errors import DataError
 from ancestral.statistics import Moments
 
+F = TypeVar("F", bound=Callable[..., Any])
 ROWS_AT_A_TIME = 8192
 
 
-def is_foreign(X: Any) -> bool:
-    """Tell whether X is an array of another library that dispatch is asked to keep."""
-    if isinstance(X, np.ndarray) or not get_config()["array_api_dispatch"]:
-        return False
-    return hasattr(X, "__array_namespace__") or type(X).__module__.split(".")[0] == "torch"
+# ---- the door ------------------------------------------------------------------------------------
 
 
-def to_host(values: Any) -> NDArray:
-    """Return a numpy array of the same values; numpy's own, and lists, come back as they are."""
-    if isinstance(values, np.ndarray):
-        return values
-    if not hasattr(values, "__array_namespace__") and not hasattr(values, "detach"):
-        return values
-    if hasattr(values, "detach"):  # torch: away from the graph and from the device
-        return np.asarray(values.detach().cpu())
-    return np.asarray(_array_api._convert_to_numpy(values, values.__array_namespace__()))
+def on_host(method: F) -> F:
+    """Let a method of a model see numpy's arrays alone, and send what it returns back.
+
+    Arguments and fitted values of other libraries come in as numpy's. Arrays go out to where the
+    first argument lies, if that is an array, and else to where the model's own lie.
+    """
+
+    @wraps(method)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        own = next((value for value in vars(self).values() if _lies_elsewhere(value)), None)
+        if own is None and not any(map(_lies_elsewhere, (*args, *kwargs.values()))):
+            return method(self, *args, **kwargs)
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        place = first if hasattr(first, "shape") else own
+        named = {name: to_host(value) for name, value in kwargs.items()}
+        found = method(host_of(self), *map(to_host, args), **named)
+        return tuple(like(f, place) for f in found) if type(found) is tuple else like(found, place)
+
+    return run  # type: ignore[return-value]
 
 
-def template_of(X: Any) -> Any:
-    """Return an empty array that remembers X's library and device; None for numpy."""
+def near(there: Callable[[Any, Any], Any], called: str, name: str = "X") -> Callable[[F], F]:
+    """Let a method of one table be done by `there(model, table)` where a foreign table lies.
+
+    One that holds NaN goes by the host. A table of another library than the fit's is refused, in
+    the name of the method that was `called`.
+    """
+
+    def decorate(method: F) -> F:
+        hosted = on_host(method)
+
+        @wraps(method)
+        def run(self: Any, X: Any) -> Any:
+            _refuse_other_kind(X, self.mean_, f"{type(self).__name__}.{called}")
+            if is_foreign(X) and not has_gaps(X, name):
+                return there(self, X)
+            return hosted(self, X)
+
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def host_of(model: Any) -> Any:
+    """Return a model whose fitted arrays are numpy's: itself, where they are."""
+    if not any(map(_lies_elsewhere, vars(model).values())):
+        return model
+    host = object.__new__(type(model))
+    host.__dict__ = {name: to_host(value) for name, value in vars(model).items()}
+    return host
+
+
+def checked_rows(model: Any, X: Any, *, reset: bool) -> Any:
+    """Return a table of numbers checked against the model's features, foreign or not.
+
+    Its values are not looked at.
+    """
     if not is_foreign(X):
-        return None
-    xp, _ = _array_api.get_namespace(X)
-    return xp.empty((0,), dtype=X.dtype, device=_array_api.device(X))
-
-
-def like(values: NDArray, template: Any, *, dtype: Any = None) -> Any:
-    """Return numpy values in the library and on the device of `template`; None leaves them."""
-    if template is None or isinstance(template, np.ndarray):
-        return values
-    xp = _namespace(template)
-    place = _array_api.device(template)
-    if dtype is None and values.dtype == np.float64:
-        dtype = _widest(xp, place)
-    return xp.asarray(np.ascontiguousarray(values), dtype=dtype, device=place)
-
-
-def check_rows(model: Any, X: Any, *, reset: bool) -> Any:
-    """Return a foreign 2-D array of floats checked against the model's features, not its values."""
+        return check_table(model, X, reset=reset, finite=False)
     from sklearn.utils.validation import validate_data
 
     if hasattr(X, "detach"):
         X = X.detach()
-    xp = _namespace(X)
-    if xp.isdtype(X.dtype, "integral"):
+    if "int" in str(X.dtype):
         as_numbers(X, name="X")  # refuses what a float would round
+    xp = namespace(X)
     with as_ancestral_errors():
         return validate_data(
             model, X, reset=reset, dtype=[xp.float64, xp.float32], ensure_all_finite=False
         )
 
 
-def has_gaps(X: Any) -> bool:
+def numbers(values: Any, *, name: str) -> Any:
+    """Return a table of numbers, foreign or not."""
+    if not is_foreign(values):
+        return as_numbers(values, name=name, ndim=2)
+    if values.ndim != 2:
+        raise DataError(f"{name} must have 2 dimensions; got shape {tuple(values.shape)}.")
+    return values
+
+
+def as_narrow_as(given: Any, values: Any) -> Any:
+    """Return values as float32 where the given array is float32, untouched otherwise."""
+    if isinstance(given, np.ndarray):
+        single = given.dtype.newbyteorder("=") == np.float32
+        return np.asarray(values, dtype=np.float32) if single else values
+    return cast(values, given.dtype) if str(given.dtype).endswith("float32") else values
+
+
+def is_foreign(X: Any) -> bool:
+    """Tell whether X is an array of another library that dispatch is asked to keep."""
+    return _lies_elsewhere(X) and bool(get_config()["array_api_dispatch"])
+
+
+def _lies_elsewhere(value: Any) -> bool:
+    """Tell whether a value is an array of another library."""
+    if isinstance(value, np.ndarray | np.generic):
+        return False
+    return hasattr(value, "__array_namespace__") or hasattr(
+        value, "detach"
+    )  # torch lacks the first
+
+
+def to_host(values: Any) -> NDArray:
+    """Return a numpy array of the same values; numpy's own, and all else, come back as they are."""
+    if isinstance(values, np.ndarray) or not _lies_elsewhere(values):
+        return values
+    if hasattr(values, "detach"):  # torch: away from the graph and from the device
+        return np.asarray(values.detach().cpu())
+    return np.asarray(values.get() if hasattr(values, "get") else values)  # CuPy's by `get`
+
+
+def template_of(X: Any) -> Any:
+    """Return an empty array that remembers X's library and device; None for numpy."""
+    if not is_foreign(X):
+        return None
+    return namespace(X).empty((0,), dtype=X.dtype, device=X.device)
+
+
+def like(values: Any, template: Any) -> Any:
+    """Return a numpy array in the library and on the device of `template`; else the values."""
+    if not (isinstance(values, np.ndarray) and _lies_elsewhere(template)):
+        return values
+    dtype = _widest(template) if values.dtype == np.float64 else None
+    place = template.device
+    return namespace(template).asarray(np.ascontiguousarray(values), dtype=dtype, device=place)
+
+
+def has_gaps(X: Any, name: str = "X") -> bool:
     """Tell whether an array, of numpy or not, holds NaN.
 
     Raises
@@ -90,81 +172,66 @@ def has_gaps(X: Any) -> bool:
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(X.sum()):  # one pass, no temporary
                 return False
-    elif bool(_namespace(X).all(_namespace(X).isfinite(X))):
+    elif bool(namespace(X).all(namespace(X).isfinite(X))):
         return False
     host = to_host(X)
-    refuse_non_finite(host, missing=True)
+    refuse_non_finite(host, name=name, missing=True)
     return bool(np.isnan(host).any())
 
 
-def refuse_other_kind(X: Any, fitted: Any, name: str) -> None:
+def _refuse_other_kind(X: Any, fitted: Any, name: str) -> None:
     """Raise DataError where X and the fitted arrays are of different libraries or devices."""
     if not get_config()["array_api_dispatch"]:
         return
-    kinds = []
-    for array in (X, fitted):
-        if is_foreign(array):
-            kinds.append((_namespace(array).__name__, str(_array_api.device(array))))
-        else:
-            kinds.append(("numpy", "cpu"))
-    if kinds[0] != kinds[1]:
+    one, other = (
+        f"{namespace(array).__name__} on {array.device}" if is_foreign(array) else "numpy on cpu"
+        for array in (X, fitted)
+    )
+    if one != other:
         raise DataError(
             f"Inputs passed to {name}() must use the same namespace and the same device as those "
-            f"passed to fit(): got {' on '.join(kinds[0])}, fitted with {' on '.join(kinds[1])}. "
-            "Convert the rows, or fit again."
+            f"passed to fit(): got {one}, fitted with {other}. Convert the rows, or fit again."
         )
 
 
-def moments_of(X: Any) -> Moments:
-    """Return the moments of a foreign table, its products done where it lies."""
-    xp, place = _namespace(X), _array_api.device(X)
+# ---- computed where it lies ----------------------------------------------------------------------
+
+
+def moments_of(X: Any, weights: NDArray[np.float64] | None = None) -> Moments:
+    """Return the moments of a table; a foreign one's products are done where it lies."""
+    if weights is not None or not is_foreign(X):
+        return Moments.of(to_host(X), weights=weights)
+    xp, place = namespace(X), X.device
     n, d = X.shape
-    wide = _widest(xp, place)
+    wide = _widest(X)
     if n < d or wide != xp.float64:  # small, or a device that would lose digits
         return Moments.of(to_host(X))
-    shift = xp.mean(xp.astype(X[:ROWS_AT_A_TIME, :], wide), axis=0)
-    product, total = xp.zeros((d, d), dtype=wide, device=place), xp.zeros_like(shift)
-    for start in range(0, n, ROWS_AT_A_TIME):
-        block = xp.astype(X[start : start + ROWS_AT_A_TIME, :], wide) - shift
-        total = total + xp.sum(block, axis=0)
-        product = product + block.T @ block
-    offset = to_host(total) / n
-    scatter = to_host(product) - n * np.outer(offset, offset)
+    shift = xp.mean(cast(X[:ROWS_AT_A_TIME, :], wide), axis=0)
+    ones = xp.ones((min(n, ROWS_AT_A_TIME), 1), dtype=wide, device=place)
+    parts = (X[start : start + ROWS_AT_A_TIME, :] for start in range(0, n, ROWS_AT_A_TIME))
+    blocks = (
+        xp.concat([cast(part, wide) - shift, ones[: part.shape[0], :]], axis=1) for part in parts
+    )
+    sums = to_host(sums_of_blocks(blocks, xp.zeros((d + 1, d + 1), dtype=wide, device=place)))
+    offset, scatter = about_mean(sums[:-1, :-1], sums[-1, :-1], n)
     if is_steep(scatter, STEEP):  # products lose digits: by a root, on the host
         return Moments.of(to_host(X))
     return Moments(n, to_host(shift) + offset, scatter=scatter, single=X.dtype == xp.float32)
 
 
-def blockwise(X: Any, mean: Any, scale: Any, task: Callable[[Any], Any]) -> Any:
-    """Return task((x - mu) / scale) of a foreign table, some rows at a time, where X lies."""
-    parts = []
-    for start in range(0, X.shape[0], ROWS_AT_A_TIME):
-        centred = widened(X[start : start + ROWS_AT_A_TIME, :], mean) - mean
-        parts.append(task(centred if scale is None else centred / scale))
-    return _namespace(X).concat(parts)
+def namespace(X: Any) -> Any:
+    """Return the module of a foreign array's functions; torch's own stands in for a standard's."""
+    if hasattr(X, "__array_namespace__"):
+        return X.__array_namespace__()
+    return sys.modules[type(X).__module__.partition(".")[0]]
 
 
-def squares(values: Any) -> Any:
-    """Return the sum of squares of each row."""
-    return _namespace(values).sum(values * values, axis=1)
+def cast(X: Any, dtype: Any) -> Any:
+    """Return a foreign array with another dtype."""
+    return X.to(dtype) if hasattr(X, "detach") else namespace(X).astype(X, dtype)
 
 
-def widened(X: Any, fitted: Any) -> Any:
-    """Return a foreign array in the precision of a fitted one."""
-    return _namespace(X).astype(X, fitted.dtype)
-
-
-def narrowed(values: Any) -> Any:
-    """Return an array as float32."""
-    if not is_foreign(values):
-        return np.asarray(values, dtype=np.float32)
-    xp = _namespace(values)
-    return xp.astype(values, xp.float32)
-
-
-def _namespace(X: Any) -> Any:
-    return _array_api.get_namespace(X)[0]
-
-
-def _widest(xp: Any, place: Any) -> Any:
-    return _array_api._max_precision_float_dtype(xp, place)
+def _widest(X: Any) -> Any:
+    """Return the widest floating dtype of a foreign array's device: Apple's have no float64."""
+    xp = namespace(X)
+    return xp.float32 if str(X.device).startswith("mps") else xp.float64

@@ -16,6 +16,7 @@ from typing import Any
 MOVED = {
     "autoregressive.budget": "autoregressive.chain.budget",
     "autoregressive.families": "autoregressive.chain.conditionals",
+    "autoregressive.lstm_training": "autoregressive.lstm",
     "autoregressive.mixture": "autoregressive.chain.prefix_mixture",
     "autoregressive.race": "autoregressive.chain.race",
     "checkpoints": "training.checkpoints",
@@ -27,6 +28,7 @@ MOVED = {
     "gaussian.latents": "gaussian.ppca.latents",
     "gaussian.least_squares": "gaussian.linear.least_squares",
     "gaussian.missing": "gaussian.ppca.missing_em",
+    "gaussian.neural_training": "gaussian.neural",
     "gaussian.patterns": "gaussian.ppca.missing_patterns",
     "gaussian.ppca_mixture": "gaussian.ppca.mixture",
     "gaussian.projections": "gaussian.ppca.projections",
@@ -41,6 +43,7 @@ MOVED = {
     "graph.position_likelihood": "graph.latent.likelihood",
     "graph.spectral": "graph.latent.spectral",
     "graph.unbounded": "graph.latent.unbounded",
+    "io.opcodes": "io.pickles",
     "report.sources": "inputs",
 }
 

@@ -12,11 +12,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._checks.numbers import check_integer
+from ancestral._checks.numbers import check_integer, check_weights
 from ancestral._numerics.accumulation import (
     STEEP,
-    checked_weights,
-    exact_sum,
     is_steep,
     near_zero,
     pilot_mean,
@@ -25,6 +23,7 @@ from ancestral._numerics.accumulation import (
     scatter_about,
 )
 from ancestral._numerics.decomposition import EPS, eigen_of_root, eigen_of_scatter
+from ancestral._numerics.double_double import two_sum
 from ancestral.errors import DataError
 
 
@@ -126,7 +125,7 @@ class Moments:
                 f"got shape {X.shape}, dtype {X.dtype}."
             )
         n, d = X.shape
-        w = None if weights is None else checked_weights(weights, n)
+        w = check_weights(weights, n, name="weights", may_be_zero=True)
         pinned = root is not None
         as_root = n < d if root is None else root
         if n == 0 or (w is not None and not w.any()):
@@ -139,10 +138,10 @@ class Moments:
                 offset, scatter, is_flat = scatter_about(X, about, w)
                 if pinned or is_flat or not is_steep(scatter, STEEP):
                     form = {"scatter": scatter}
-                    mean, tail = exact_sum(about, offset)
+                    mean, tail = two_sum(about, offset)
             if not form:
                 offset, form["root"] = root_about_mean(X, shift, w)
-                mean, tail = exact_sum(shift, offset)
+                mean, tail = two_sum(shift, offset)
         weight = None if w is None else float(w.sum())
         single = X.dtype == np.float32
         return cls(n, mean, weight=weight, tail=tail, pinned=pinned, single=single, **form)
@@ -161,7 +160,7 @@ class Moments:
         count, weight = self.count + other.count, self.total_weight + other.total_weight
         step = (other.mean - self.mean) + (_tail(other) - _tail(self))
         share = other.total_weight / weight
-        mean, tail = exact_sum(self.mean, _tail(self) + step * share)
+        mean, tail = two_sum(self.mean, _tail(self) + step * share)
         between = step * np.sqrt(self.total_weight * share)  # rank-one term, (d,)
         return Moments(
             count,

@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from ancestral import ChainAutoregressive
-from ancestral.autoregressive import budget, families, race
+from ancestral.autoregressive.chain import budget, conditionals, race
 from ancestral.autoregressive.chain.conditionals import Task
 from ancestral.errors import AncestralWarning, ModelError
 from tests.zoo import BITS
@@ -122,14 +122,14 @@ def test_a_fit_of_many_levels_ends_when_it_is_late() -> None:
         return len(asked) > 3
 
     task = Task(features, target, features[:50], target[:50], 30, 0, is_late=is_late)
-    fits = [families.fit_logistic(task, 1.0)]
+    fits = [conditionals.fit_logistic(task, 1.0)]
     assert 0 < (fits[0]["weights"] != 0).any(axis=0).sum() <= 4
     if find_spec("lightgbm"):
         asked.clear()
-        fits.append(families.fit_trees(task, 8))
+        fits.append(conditionals.fit_trees(task, 8))
         assert len(asked) <= 5 and len(fits[1]["root"]) <= 30 * 5
     for conditional in fits:
-        p = np.exp(families.log_probabilities(conditional, features))
+        p = np.exp(conditionals.log_probabilities(conditional, features))
         assert p.shape == (400, 30)
         np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-12)
 

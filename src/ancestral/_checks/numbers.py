@@ -152,7 +152,9 @@ def as_numbers(data: Any, *, name: str, ndim: int | None = None) -> NDArray:
     return array
 
 
-def check_weights(weights: Any, n_rows: int) -> NDArray[np.float64] | None:
+def check_weights(
+    weights: Any, n_rows: int, *, name: str = "sample_weight", may_be_zero: bool = False
+) -> NDArray[np.float64] | None:
     """Return one weight per row as float64; None where none are given.
 
     Raises
@@ -162,21 +164,17 @@ def check_weights(weights: Any, n_rows: int) -> NDArray[np.float64] | None:
     """
     if weights is None:
         return None
-    array = as_numbers(weights, name="sample_weight").astype(np.float64)
+    array = as_numbers(weights, name=name).astype(np.float64)
     if array.ndim == 0:
         array = np.full(n_rows, float(array))
     if array.shape != (n_rows,):
-        raise DataError(
-            f"sample_weight must have shape ({n_rows},), one per row of X; got {array.shape}."
-        )
+        raise DataError(f"{name} must have shape ({n_rows},), one per row of X; got {array.shape}.")
     wrong = ~(np.isfinite(array) & (array >= 0))
     if wrong.any():
         i = int(np.flatnonzero(wrong)[0])
-        raise DataError(
-            f"sample_weight holds {array[i]:g} at row {i}; weights must be finite, 0 or more."
-        )
-    if not array.any():
-        raise DataError("every sample_weight is zero: no row counts. Give some more than 0.")
+        raise DataError(f"{name} holds {array[i]:g} at row {i}; weights must be finite, 0 or more.")
+    if not (may_be_zero or array.any()):
+        raise DataError(f"every {name} is zero: no row counts. Give some more than 0.")
     return array
 
 
@@ -265,3 +263,17 @@ def log_sum_exp(a: NDArray, axis: int = -1) -> NDArray:
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
         return np.log(np.sum(np.exp(a - safe), axis=axis)) + np.squeeze(safe, axis=axis)
+
+
+def finite(value: Any) -> Any:
+    """Return a number or a document as JSON can say it: None for NaN and infinity, names as text.
+
+    Numbers of NumPy become Python's.
+    """
+    if isinstance(value, dict):
+        return {str(name): finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

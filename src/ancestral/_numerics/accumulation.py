@@ -9,14 +9,13 @@ summed in float64, where that leaves them right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ancestral._checks.numbers import as_numbers
-from ancestral._numerics.threads import even_parts, in_threads, n_threads
-from ancestral.errors import DataError
+from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
 
 # Largest variance over the least variance of a column given the others, up to which products in
 # float64 and in float32 leave the mean of the least eigenvalues right to 1e-6; in float32 for each
@@ -31,7 +30,7 @@ NEAR, NEAR_SINGLE = 4.0, 1.0
 CORNER = 128  # columns, next to each other, by which steepness is guessed
 
 BLOCK_ROWS = 1024  # fewer, and adding up the (d, d) products would count
-BLOCK_BYTES, PLAIN_BYTES = 16 << 20, 64 << 20
+BLOCK_BYTES, PLAIN_BYTES = 3 << 19, 64 << 20  # what stays in cache; what BLAS deals to threads
 ROOT_BYTES = 32 << 20
 
 
@@ -55,15 +54,6 @@ def is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
     except np.linalg.LinAlgError:
         return True
     return not variances.max() < limit * pivots.min()
-
-
-def exact_sum(
-    a: NDArray[np.float64], b: NDArray[np.float64] | float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a + b rounded, and what the rounding took (Knuth's two-sum)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
 
 
 # ---- accumulation -------------------------------------------------------------------------------
@@ -99,12 +89,6 @@ def near_zero(
         return np.zeros_like(shift) if (np.abs(shift) <= limit * deviations).all() else shift
 
 
-def _blocks(part: slice, rows: int) -> Iterator[slice]:
-    """Yield slices of at most `rows` rows of a part."""
-    for start in range(part.start, part.stop, rows):
-        yield slice(start, min(start + rows, part.stop))
-
-
 def scatter_about(
     X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
@@ -128,61 +112,85 @@ def scatter_about(
 def _scatter(
     X: NDArray, shift: NDArray[np.float64], weights: NDArray[np.float64] | None, kind: type
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean minus shift and the scatter in one pass, with a rank-one correction.
-
-    Products of a block are taken in `kind` and summed in float64.
-    """
+    """Return mean minus shift and the scatter; products of a block are taken in `kind`."""
     n, d = X.shape
+    if weights is None and X.dtype == kind and not shift.any():
+        # Neither centred nor weighted, and so not copied; the threads are left to BLAS.
+        product, total = np.zeros((d, d)), np.zeros(d)
+        rows = max(BLOCK_ROWS, PLAIN_BYTES // max(1, X.itemsize * d))
+        for part in blocks_of(slice(0, n), rows):
+            B = np.require(X[part], requirements=["C", "A"])  # the same bits from Fortran's order
+            total += np.ones(len(B), kind) @ B
+            sums_of_blocks([B], product)
+        return about_mean(product, total, n)
     shift = shift.astype(kind)  # float32 rows: exact, see `pilot_mean`
 
-    def summed(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return _sums(X, shift, weights, part)
+    def centred(rows: slice, room: NDArray) -> None:
+        np.subtract(X[rows], shift, out=room)
 
-    # Each part has a (d, d) sum of its own. Rows that need no centring leave the threads to BLAS.
-    plain = _is_plain(X, shift, weights)
-    n_parts = 1 if plain else min(n_threads(), max(1, n // (4 * d)))
-    sums = in_threads(summed, even_parts(n, n_parts), X.size)
-    product, total = sums[0]
-    for other_product, other_total in sums[1:]:
-        product += other_product
-        total += other_total
-    weight = n if weights is None else float(weights.sum())
-    offset = total / weight
-    product -= np.outer(offset * weight, offset)
-    return offset, product
+    return scatter_of(centred, (n, d), weights, kind)
 
 
-def _sums(
-    X: NDArray, shift: NDArray, weights: NDArray[np.float64] | None, part: slice
+def scatter_of(
+    centred: Callable[[slice, NDArray], None],
+    shape: tuple[int, int],
+    weights: NDArray[np.float64] | None = None,
+    kind: type = np.float64,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sum w (x - s)(x - s)^T and sum w (x - s) over a part, block by block."""
-    d = X.shape[1]
-    plain = _is_plain(X, shift, weights)
-    size = PLAIN_BYTES if plain else BLOCK_BYTES
-    rows = min(part.stop - part.start, max(BLOCK_ROWS, size // (shift.itemsize * d)))
-    in_place = plain and X.flags.c_contiguous and X.flags.aligned
-    # Else blocks are copied to C order: Fortran-ordered input gives the same bits.
-    block = np.empty((0 if in_place else rows, d), shift.dtype)
-    square = np.empty((d, d), shift.dtype)
-    product, total = np.zeros((d, d)), np.zeros(d)
-    for rows_now in _blocks(part, rows):
-        B = X[rows_now] if in_place else block[: rows_now.stop - rows_now.start]
-        with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own
-            if not in_place:
-                np.subtract(X[rows_now], shift, out=B)
-            if weights is None:
-                total += np.ones(len(B), B.dtype) @ B
-            else:
-                w = weights[rows_now]
-                total += w @ B
-                B *= np.sqrt(w)[:, None]
-            product += np.matmul(B.T, B, out=square)
-    return product, total
+    """Return mean minus shift and the scatter of rows that are centred block by block.
+
+    Parameters
+    ----------
+    centred : callable
+        Takes a slice of rows and room of shape (n_rows, d), and puts the rows there less the shift.
+    shape : tuple of int
+        Of all rows, (n, d).
+    weights : ndarray of shape (n,), optional
+    kind : type
+        Of a block and its products, which are summed in float64.
+    """
+    n, d = shape
+    # With a column of ones one product gives scatter, sums and weight. Odd widths are slow in BLAS.
+    width = d + 2 - d % 2
+    size = max(BLOCK_ROWS, BLOCK_BYTES // (np.dtype(kind).itemsize * width))
+
+    def summed(part: slice) -> NDArray[np.float64]:
+        room = np.zeros((min(part.stop - part.start, size), width), kind)
+
+        def blocks() -> Iterator[NDArray]:
+            for rows in blocks_of(part, size):
+                B = room[: rows.stop - rows.start]
+                centred(rows, B[:, :d])
+                B[:, d] = 1.0
+                if weights is not None:
+                    B *= np.sqrt(weights[rows, None])
+                yield B
+
+        return sums_of_blocks(blocks(), np.zeros((width, width)))
+
+    # Each part has a (d, d) sum of its own.
+    n_parts = min(n_threads(), max(1, n // (4 * width)))
+    product, *others = in_threads(summed, even_parts(n, n_parts), n * d)
+    for other in others:
+        product += other
+    return about_mean(product[:d, :d], product[d, :d], float(product[d, d]))
 
 
-def _is_plain(X: NDArray, shift: NDArray, weights: NDArray[np.float64] | None) -> bool:
-    """Tell whether rows may be multiplied as they are, neither centred nor weighted."""
-    return weights is None and X.dtype == shift.dtype and not shift.any()
+def sums_of_blocks(blocks: Iterable[Any], product: Any) -> Any:
+    """Return a product to which B^T B of each block of rows was added, of any library."""
+    with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own
+        for B in blocks:
+            product += B.T @ B
+    return product
+
+
+def about_mean(
+    product: NDArray[np.float64], total: NDArray[np.float64], weight: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean minus shift and the scatter from sums about the shift: a rank-one correction."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        offset = total / weight
+        return offset, product - np.outer(offset * weight, offset)
 
 
 def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:
@@ -211,29 +219,17 @@ def root_about_mean(
         B -= offset
         return offset, reduced(B if root_w is None else B * root_w)
     total = np.zeros(d)
-    for part in _blocks(whole, rows):
+    for part in blocks_of(whole, rows):
         total += w[part] @ np.subtract(X[part], shift, order="C")
     offset = total / w.sum()
     R = np.zeros((0, d))
-    for part in _blocks(whole, rows):
+    for part in blocks_of(whole, rows):
         B = np.subtract(X[part], shift, order="C")
         B -= offset
         if root_w is not None:
             B *= root_w[part]
         R = reduced(np.vstack([R, B]) if len(R) else B)
     return offset, R
-
-
-def checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return weights as float64 of shape (n,), finite and not negative."""
-    w = as_numbers(weights, name="weights").astype(np.float64)
-    if w.shape != (n,):
-        raise DataError(f"weights must have shape ({n},), one per row; got {w.shape}.")
-    wrong = ~(np.isfinite(w) & (w >= 0))
-    if wrong.any():
-        i = int(np.flatnonzero(wrong)[0])
-        raise DataError(f"weights hold {w[i]:g} at row {i}; they must be finite, 0 or more.")
-    return w
 
 
 def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:

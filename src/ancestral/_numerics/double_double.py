@@ -13,6 +13,7 @@ quad-double precision floating point arithmetic; Ogita, Rump & Oishi (2005), SIA
 
 from __future__ import annotations
 
+from math import fsum
 from typing import NamedTuple
 
 import numpy as np
@@ -116,6 +117,17 @@ def total(a: Pair) -> Pair:
             folded = Pair(*(np.concatenate(pair) for pair in zip(folded, last)))
         a = folded
     return Pair(a.hi[0], a.lo[0])
+
+
+def lossless_sum(x: Float) -> float:
+    """Return the sum of floats to about twice their digits: folded, the rounding kept apart."""
+    lost = 0.0
+    while len(x) > 64:
+        half = len(x) // 2
+        folded, rest = two_sum(x[:half], x[half : 2 * half]), x[2 * half :]
+        lost += float(folded.lo.sum())
+        x = np.concatenate([folded.hi, rest]) if len(rest) else folded.hi
+    return fsum((*x.tolist(), lost))
 
 
 def sizes_of(X: Float, coef: Float) -> Float:

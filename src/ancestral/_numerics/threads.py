@@ -40,13 +40,19 @@ def in_threads(task: Callable[[slice], T], parts: Sequence[slice], n_numbers: in
     if len(parts) < 2 or n_numbers < LEAST_NUMBERS or not _busy.acquire(blocking=False):
         return [task(part) for part in parts]
     try:
-        workers = min(len(parts), n_threads())
-        if workers < 2:
-            return [task(part) for part in parts]
-        with one_thread(), ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(task, parts))
+        workers = n_threads()  # before it is limited
+        with one_thread():
+            return in_order(task, parts, workers)
     finally:
         _busy.release()
+
+
+def in_order(task: Callable[[S], T], items: Sequence[S], workers: int) -> list[T]:
+    """Return task(item) for each item, in order, by at most so many threads."""
+    if (workers := min(len(items), workers)) < 2:
+        return [task(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(task, items))
 
 
 def summed(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
@@ -109,6 +115,12 @@ def even_parts(n: int, n_parts: int) -> list[slice]:
     """Return at most `n_parts` slices of n rows, of nearly equal length."""
     edges = [n * i // n_parts for i in range(n_parts + 1)]
     return [slice(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def blocks_of(part: slice, rows: int) -> list[slice]:
+    """Return slices of at most `rows` rows of a part."""
+    starts = range(part.start, part.stop, rows)
+    return [slice(start, min(start + rows, part.stop)) for start in starts]
 
 
 def n_threads() -> int:

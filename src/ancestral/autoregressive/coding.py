@@ -15,24 +15,21 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import check_n_samples
-from ancestral.autoregressive.steps import Walk
+from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import DataError, FormatError, MissingExtraError
-
-if TYPE_CHECKING:
-    from ancestral.autoregressive.sequential import Sequential
 
 MAGIC = b"ancz"
 HEADER = struct.Struct("<4sIQII")  # magic, columns, rows, checksum of rows, of what follows
 BLOCK = 8192  # rows stepped together: the decoder must take the same, so it never changes
 
 
-def compress_levels(model: Sequential, levels: NDArray[np.intp]) -> bytes:
+def compress_levels(model: Stepped, levels: NDArray[np.intp]) -> bytes:
     """Return rows of level codes, shape (n, d), as bytes.
 
     Raises
@@ -64,7 +61,7 @@ def compress_levels(model: Sequential, levels: NDArray[np.intp]) -> bytes:
     return HEADER.pack(MAGIC, d, n, _checksum(levels), zlib.crc32(words)) + words
 
 
-def decompress_levels(model: Sequential, data: bytes) -> NDArray[np.intp]:
+def decompress_levels(model: Stepped, data: bytes) -> NDArray[np.intp]:
     """Return the rows of level codes behind bytes, shape (n, d).
 
     Raises
@@ -91,7 +88,7 @@ def decompress_levels(model: Sequential, data: bytes) -> NDArray[np.intp]:
     return levels
 
 
-def _opened(model: Sequential, data: bytes) -> tuple[int, int, NDArray[np.uint32]]:
+def _opened(model: Stepped, data: bytes) -> tuple[int, int, NDArray[np.uint32]]:
     """Return the number of rows, their checksum and the coded words of a checked file."""
     if len(data) < HEADER.size or data[:4] != MAGIC:
         raise FormatError("the data were not made by compress: their first bytes are others.")
@@ -121,7 +118,7 @@ def _decoded(decoder: Any, family: Any, p: NDArray[np.float64]) -> NDArray[np.in
         raise FormatError(f"the words fit no code of this model ({error}).") from None
 
 
-def _other_model(model: Sequential) -> str:
+def _other_model(model: Stepped) -> str:
     return (
         f"the compressed data do not decode with this {type(model).__name__}: they were made by "
         "another model, or where its arithmetic rounds otherwise. Take the same model on the same "

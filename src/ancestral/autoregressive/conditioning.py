@@ -16,17 +16,13 @@ do, needs no limit: the walk joins what it has forgotten.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.autoregressive import sampling
-from ancestral.autoregressive.steps import Walk
+from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import ModelError
-
-if TYPE_CHECKING:
-    from ancestral.autoregressive.sequential import Sequential
 
 MAX_COMPLETIONS = 1 << 20
 HELD = 1 << 16  # prefixes held at once: a walk over more goes on in two halves
@@ -46,13 +42,13 @@ def open_before(levels: NDArray[np.intp]) -> NDArray[np.bool_]:
     return (levels < 0) & (np.arange(levels.shape[1]) < ends_of_known(levels)[:, None])
 
 
-def n_completions(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+def n_completions(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return log2 of the number of ways to fill what is unknown before the last known value."""
     bits = np.log2([len(known) for known in model.categories_])
     return np.asarray(open_before(levels) @ bits, np.float64)
 
 
-def refuse_many(model: Sequential, levels: NDArray[np.intp], mend: str = ESTIMATE) -> None:
+def refuse_many(model: Stepped, levels: NDArray[np.intp], mend: str = ESTIMATE) -> None:
     """Raise ModelError, before any work, where a row can't be summed over exactly."""
     if model._forgets or not model._rules_nothing_out:
         return
@@ -69,12 +65,23 @@ def _too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
     )
 
 
-def log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+def log_known(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return log p of what is known of each row, exactly; shape (n,)."""
+    split = open_before(levels).any(axis=1)  # else a beginning is known
+    if not split.any():
+        return model._log_density_levels(levels)
+    result = np.empty(len(levels))
+    result[split] = log_marginals(model, levels[split])
+    result[~split] = model._log_density_levels(levels[~split])
+    return result
+
+
+def log_marginals(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return log p of the known part of each row, in nats; shape (n,).
 
     Parameters
     ----------
-    model : Sequential
+    model : Stepped
         Fitted.
     levels : ndarray of shape (n, d)
         Level codes, negative where unknown; some known in every row.
@@ -89,7 +96,7 @@ def log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.flo
     return np.concatenate([np.zeros(0), *(_log_marginals(model, part) for part in parts)])
 
 
-def _log_marginals(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+def _log_marginals(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float64]:
     result, ends = np.full(len(levels), -np.inf), ends_of_known(levels)
     visited = np.zeros(len(levels), np.intp)  # prefixes, row by row
     waiting = [Walk(model, levels)]
@@ -126,13 +133,13 @@ def add_to(
 
 
 def completions(
-    model: Sequential, levels: NDArray[np.intp]
+    model: Stepped, levels: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return every possible completion of a partly known row, and its joint log probability.
 
     Parameters
     ----------
-    model : Sequential
+    model : Stepped
         Fitted.
     levels : ndarray of shape (d,)
         Level codes, negative where unknown.
@@ -162,7 +169,7 @@ def completions(
 
 
 def sample_given(
-    model: Sequential, levels: NDArray[np.intp], n_samples: int, rng: np.random.Generator
+    model: Stepped, levels: NDArray[np.intp], n_samples: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Return draws from the exact conditional given the known levels, shape (n_samples, d)."""
     refuse_many(model, levels[None])

@@ -13,27 +13,22 @@ among them at once. Draws given known values begin from the prefixes that condit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.autoregressive.steps import Walk
-
-if TYPE_CHECKING:
-    from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.steps import Stepped, Walk
 
 CROWDED = 0.5  # distinct prefixes per row above which rows are stepped one by one
 
 
 def sample_level_counts(
-    model: Sequential, n_samples: int, rng: np.random.Generator
+    model: Stepped, n_samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Return the distinct rows of `n_samples` independent draws and how often each came.
 
     Parameters
     ----------
-    model : Sequential
+    model : Stepped
         Fitted.
     n_samples : int
     rng : numpy.random.Generator
@@ -56,7 +51,7 @@ def sample_level_counts(
 
 
 def sample_levels(
-    model: Sequential, n_samples: int, rng: np.random.Generator
+    model: Stepped, n_samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Draw `n_samples` independent rows.
 

@@ -12,16 +12,11 @@ one of the k best rows: the others are set aside, however flat the distribution 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.autoregressive.steps import Walk
+from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import ModelError
-
-if TYPE_CHECKING:
-    from ancestral.autoregressive.sequential import Sequential
 
 MAX_PREFIXES = 1 << 20
 BEAM = 64
@@ -31,13 +26,13 @@ SLACK = 1e-9
 
 
 def most_probable_levels(
-    model: Sequential, k: int, known: NDArray[np.intp] | None = None
+    model: Stepped, k: int, known: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], float]:
     """Return the k most probable rows of level codes, most probable first.
 
     Parameters
     ----------
-    model : Sequential
+    model : Stepped
         Fitted.
     k : int
         1 or more.
@@ -69,7 +64,7 @@ def most_probable_levels(
     return levels[order[:k]], log_p[order[:k]], rest
 
 
-def best_completions(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.intp]:
+def best_completions(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return rows with their unknown values, negative, filled by the most probable completion.
 
     Rows that leave few completions are walked together. Those of probability 0 are left as they
@@ -93,7 +88,7 @@ def best_completions(model: Sequential, levels: NDArray[np.intp]) -> NDArray[np.
 
 
 def _walk(
-    model: Sequential,
+    model: Stepped,
     known: NDArray[np.intp] | None,
     k: int,
     *,

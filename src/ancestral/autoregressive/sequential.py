@@ -38,11 +38,6 @@ class Sequential(Stepped, DiscreteDensity):
     `_log_density_levels(levels)`.
     """
 
-    @property
-    def _rules_nothing_out(self) -> bool:
-        """Whether every row is known to be possible, before any is looked at."""
-        return False
-
     def log_density(
         self,
         X: ArrayLike,
@@ -231,31 +226,7 @@ class Sequential(Stepped, DiscreteDensity):
         return self._decode(levels)
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        return self._log_density_known(self._encode(X, missing=True))
-
-    def _log_density_known(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return log p of what is known of each row, exactly."""
-        split = conditioning.open_before(levels).any(axis=1)  # else a beginning is known
-        if not split.any():
-            return self._log_density_levels(levels)
-        result = np.empty(len(levels))
-        result[split] = conditioning.log_marginals(self, levels[split])
-        result[~split] = self._log_density_levels(levels[~split])
-        return result
-
-    def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return log p of rows of which a beginning is known: what follows it sums to one.
-
-        An override leaves out the terms of negative levels, as this does.
-        """
-        n = len(levels)
-        total = np.zeros(n)
-        state, previous = self.start(n), None
-        for level in known_columns(levels):
-            state, log_p = self.step(state, previous)
-            total += known_terms(log_p, level)
-            previous = level
-        return total
+        return conditioning.log_known(self, self._encode(X, missing=True))
 
     @within_memory(FEWER_DRAWS)
     def sample_counts(
@@ -359,10 +330,6 @@ class Sequential(Stepped, DiscreteDensity):
         self._check_fitted()
         return self._decode(coding.decompress_levels(self, data))
 
-    def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
-        """Return all possible rows in lexicographic order and their probabilities, where few."""
-        return None
-
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
         levels, row_of = sampling.sample_levels(self, n_samples, rng)
         return np.take(self._decode(levels), row_of, axis=0)  # faster than an index in brackets
@@ -370,19 +337,6 @@ class Sequential(Stepped, DiscreteDensity):
     def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
         levels = self._encode(given[None], missing=True, name="given")[0]
         return self._decode(conditioning.sample_given(self, levels, n_samples, rng))
-
-
-def known_columns(levels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the columns of level codes up to the last that any row knows, shape (k, n)."""
-    known = np.flatnonzero((levels >= 0).any(axis=0))
-    return levels[:, : known[-1] + 1 if len(known) else 0].T
-
-
-def known_terms(log_p: NDArray[np.float64], level: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the log probability of each row's level, 0 where it is unknown."""
-    values: NDArray[np.float64] = log_p[np.arange(len(level)), level]
-    values[level < 0] = 0.0
-    return values
 
 
 def _is_exact(method: Any, n_particles: Any, random_state: Any) -> bool:

@@ -32,7 +32,6 @@ particle filters, Annals of Statistics 42(1), for looking ahead.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +39,8 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import log_sum_exp
 from ancestral.autoregressive import conditioning, sampling
 from ancestral.autoregressive.chain.prefix_mixture import Mixture, fit_mixture
-from ancestral.autoregressive.steps import Walk
+from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import ModelError
-
-if TYPE_CHECKING:
-    from ancestral.autoregressive.sequential import Sequential
 
 N_PARTICLES = 512  # held by each run
 LEAST_PARTICLES = 16
@@ -60,7 +56,7 @@ N_VALIDATED = 512
 class Lookahead:
     """A mixture fitted to a model's own draws: what it says of later known values."""
 
-    def __init__(self, model: Sequential, rng: np.random.Generator) -> None:
+    def __init__(self, model: Stepped, rng: np.random.Generator) -> None:
         drawn = []
         for n in (N_DRAWN, N_VALIDATED):
             levels, row_of = sampling.sample_levels(model, n, rng)
@@ -99,13 +95,13 @@ class Estimate:
 
 
 def log_evidence(
-    model: Sequential, levels: NDArray[np.intp], n_particles: int, rng: np.random.Generator
+    model: Stepped, levels: NDArray[np.intp], n_particles: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return log p of the known part of each row and its standard error; exact where it is cheap.
 
     Parameters
     ----------
-    model : Sequential
+    model : Stepped
         Fitted.
     levels : ndarray of shape (n, d)
         Level codes, negative where unknown.
@@ -115,7 +111,7 @@ def log_evidence(
     """
     values, errors = np.zeros(len(levels)), np.zeros(len(levels))
     many = ~_is_cheap(model, levels, n_particles)
-    values[~many] = model._log_density_known(levels[~many])
+    values[~many] = conditioning.log_known(model, levels[~many])
     if not many.any():
         return values, errors
     ahead, ends = Lookahead(model, rng), conditioning.ends_of_known(levels)
@@ -129,14 +125,14 @@ def log_evidence(
     return values, errors
 
 
-def _is_cheap(model: Sequential, levels: NDArray[np.intp], n_particles: int) -> NDArray[np.bool_]:
+def _is_cheap(model: Stepped, levels: NDArray[np.intp], n_particles: int) -> NDArray[np.bool_]:
     """Return which rows an exact walk costs no more than particles would."""
     few = conditioning.n_completions(model, levels) <= np.log2(N_RUNS * n_particles)
     return few | model._forgets
 
 
 def run(
-    model: Sequential,
+    model: Stepped,
     levels: NDArray[np.intp],
     n_particles: int,
     rng: np.random.Generator,
@@ -172,7 +168,7 @@ def run(
 
 
 def sample_given(
-    model: Sequential,
+    model: Stepped,
     levels: NDArray[np.intp],
     n_samples: int,
     n_particles: int,
@@ -192,7 +188,7 @@ def sample_given(
 
 
 def best_completion(
-    model: Sequential, levels: NDArray[np.intp], n_particles: int, rng: np.random.Generator
+    model: Stepped, levels: NDArray[np.intp], n_particles: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Return the most probable completion among the particles, shape (1, d), or none."""
     found = run(model, levels[None], n_particles, rng, Lookahead(model, rng), end=len(levels))

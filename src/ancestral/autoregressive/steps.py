@@ -39,10 +39,10 @@ Floats = NDArray[np.float64]
 class Stepped(ABC):
     """What a walk wants of a model."""
 
+    categories_: list[NDArray]
     n_features_in_: int
-    _forgets = (
-        False  # whether `_forgotten` bounds the number of prefixes, however many are possible
-    )
+    # Whether `_forgotten` bounds the number of prefixes, however many are possible.
+    _forgets = False
 
     @abstractmethod
     def start(self, n_samples: int) -> Any:
@@ -71,6 +71,39 @@ class Stepped(ABC):
     def _forgotten(self, state: Any) -> NDArray[np.bool_] | None:
         """Return which rows are alike in all that may still come; None where none ever are."""
         return None
+
+    @property
+    def _rules_nothing_out(self) -> bool:
+        """Whether every row is known to be possible, before any is looked at."""
+        return False
+
+    def _listed(self) -> tuple[Levels, Floats] | None:
+        """Return all possible rows in lexicographic order and their probabilities, where few."""
+        return None
+
+    def _log_density_levels(self, levels: Levels) -> Floats:
+        """Return log p of rows of which a beginning is known: what follows it sums to one.
+
+        An override leaves out the terms of negative levels, as this does.
+        """
+        walk, total = Walk(self, levels), np.zeros(len(levels))
+        for level in known_columns(levels):
+            total += known_terms(walk.conditionals(), level)
+            walk.grow(level, None)
+        return total
+
+
+def known_columns(levels: Levels) -> Levels:
+    """Return the columns of level codes up to the last that any row knows, shape (k, n)."""
+    known = np.flatnonzero((levels >= 0).any(axis=0))
+    return levels[:, : known[-1] + 1 if len(known) else 0].T
+
+
+def known_terms(log_p: Floats, level: Levels) -> Floats:
+    """Return the log probability of each row's level, 0 where it is unknown."""
+    values: Floats = log_p[np.arange(len(level)), level]
+    values[level < 0] = 0.0
+    return values
 
 
 @dataclass(frozen=True)

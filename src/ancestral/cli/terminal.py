@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import math
 import os
 import re
 import shlex
@@ -57,17 +56,10 @@ def _in_words(content: Any) -> str:
 
 
 def print_json(document: Any) -> None:
-    text = json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False)
+    from ancestral._checks.numbers import finite
+
+    text = json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False)
     click.echo(printable_json(text))
-
-
-def _finite(value: Any) -> Any:
-    """Return the document with null for what JSON cannot say (NaN and infinity)."""
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,6 @@ interrupted report leaves the last one whole, or none.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from ancestral._checks.numbers import finite
 from ancestral._files import same_file, shown
 from ancestral.errors import SaveError
 from ancestral.report.place import folder_in_place
@@ -173,13 +173,4 @@ def _write_numbers(
         "solutions": {problem: solution.described() for problem, solution in solved.items()},
         **{name: summary.numbers for name, summary in summaries.items()},
     }
-    path.write_text(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", "utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """Return the document with null for what JSON cannot say (NaN and infinity)."""
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    path.write_text(json.dumps(finite(document), indent=1, allow_nan=False) + "\n", "utf-8")

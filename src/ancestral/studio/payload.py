@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from ancestral._checks.numbers import finite
 
 DTYPES = ("float32", "float64", "uint8", "int32")
 
@@ -39,14 +40,4 @@ def packed(values: ArrayLike, dtype: str = "float32") -> dict[str, Any]:
 
 def to_json(document: Any) -> str:
     """Return a document as JSON; null for NaN and infinity, which JSON cannot say."""
-    return json.dumps(_finite(document), ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(finite(document), ensure_ascii=False, allow_nan=False)

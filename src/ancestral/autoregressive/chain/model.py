@@ -28,8 +28,14 @@ from ancestral._checks.numbers import as_generator, check_integer, check_number,
 from ancestral._numerics.threads import one_thread
 from ancestral.autoregressive.chain import conditionals, race
 from ancestral.autoregressive.chain.budget import Budget, never
-from ancestral.autoregressive.chain.prefix_mixture import Mixture, fit_mixture, one_hot
-from ancestral.autoregressive.sequential import Sequential, known_columns, known_terms
+from ancestral.autoregressive.chain.prefix_mixture import (
+    Mixture,
+    column_ends,
+    fit_mixture,
+    one_hot,
+)
+from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.steps import known_columns, known_terms
 from ancestral.errors import ModelError, SaveError
 
 MIXTURE_SHARE = 0.1  # of a budget, for the mixture
@@ -192,7 +198,19 @@ class ChainAutoregressive(Sequential):
                 "log_weights": fitted.log_weights,
                 "log_theta": list(fitted.log_theta),
             }
-        found = race.Fit(self, candidates, training, validation, rng, budget).run()
+        found = race.Race(
+            candidates,
+            training,
+            validation,
+            self._n_levels,
+            rng,
+            mixture=self._mixture,
+            budget=budget,
+            max_parents=self.max_parents,
+            n_raced=self.n_raced,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        ).run()
         if found.n_without_time:
             warn(
                 f"cpu_seconds={self.cpu_seconds:g} ran out: {found.n_without_time} of "
@@ -270,7 +288,7 @@ class ChainAutoregressive(Sequential):
     @property
     def _column_ends(self) -> NDArray[np.intp]:
         """Where each variable's feature columns start, and at last where all end."""
-        return np.concatenate([[0], np.cumsum([k - 1 for k in self._n_levels])])
+        return column_ends(self._n_levels)
 
     @property
     def _mixture(self) -> Mixture | None:

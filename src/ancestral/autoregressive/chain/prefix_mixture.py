@@ -151,6 +151,11 @@ def one_hot(levels: NDArray[np.intp], n_levels: list[int]) -> NDArray[np.float32
     return np.concatenate(columns, axis=1) if columns else np.zeros((len(levels), 0), np.float32)
 
 
+def column_ends(n_levels: list[int]) -> NDArray[np.intp]:
+    """Return where each variable's columns of `one_hot` start, and at last where all end."""
+    return np.concatenate([[0], np.cumsum([k - 1 for k in n_levels])]).astype(np.intp)
+
+
 def _em_step(
     mixture: Mixture, X: NDArray[np.float32], margins: NDArray, n_levels: list[int]
 ) -> Mixture:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import process_time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,7 @@ from ancestral._checks.numbers import check_integer
 from ancestral.autoregressive.chain import conditionals
 from ancestral.autoregressive.chain.budget import LEAST_ROWS, Budget, never
 from ancestral.autoregressive.chain.conditionals import Conditional, Task
-from ancestral.autoregressive.chain.prefix_mixture import one_hot
-
-if TYPE_CHECKING:
-    from ancestral.autoregressive.chain.model import ChainAutoregressive
+from ancestral.autoregressive.chain.prefix_mixture import Mixture, column_ends, one_hot
 
 FLOORS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
 RACED_FLOOR = 1e-4  # under every candidate while they are compared
@@ -143,29 +140,34 @@ def floored(log_p: NDArray[np.float64], floor: float, n_levels: int) -> NDArray[
     return values
 
 
-class Fit:
-    """One fit of all variables of a chain."""
+class Race:
+    """One fit of all variables of a chain; the chain's own parameters are told by their names."""
 
     def __init__(
         self,
-        model: ChainAutoregressive,
         candidates: tuple[Candidate, ...],
         training: NDArray[np.intp],
         validation: NDArray[np.intp],
+        n_levels: list[int],
         rng: np.random.Generator,
-        budget: Budget | None = None,
+        *,
+        mixture: Mixture | None,
+        budget: Budget | None,
+        max_parents: int | None,
+        n_raced: int,
+        n_jobs: int | None,
+        verbose: bool,
     ) -> None:
-        self.model, self.candidates, self.budget = model, candidates, budget
+        self.candidates, self.mixture, self.budget = candidates, mixture, budget
         self.levels = training, validation
-        self.n_levels = model._n_levels
-        self.seeds = rng.integers(0, 2**31 - 1, size=len(self.n_levels))
-        most = model.max_parents
-        self.max_parents = None if most is None else check_integer(most, "max_parents", minimum=1)
-        self.n_raced = check_integer(model.n_raced, "n_raced", minimum=1)
-        self.X = tuple(one_hot(rows, self.n_levels) for rows in self.levels)
+        self.n_levels, self.ends = n_levels, column_ends(n_levels)
+        self.seeds = rng.integers(0, 2**31 - 1, size=len(n_levels))
+        if max_parents is not None:
+            max_parents = check_integer(max_parents, "max_parents", minimum=1)
+        self.max_parents, self.n_jobs, self.verbose = max_parents, n_jobs, verbose
+        self.n_raced = check_integer(n_raced, "n_raced", minimum=1)
+        self.X = tuple(one_hot(rows, n_levels) for rows in self.levels)
         self.whole, self.rng = (training, self.X[0]), rng
-        self.ends = model._column_ends
-        self.mixture = model._mixture
         self._position, self._joints = 0, list[NDArray[np.float64]]()
 
     def run(self) -> Found:
@@ -173,7 +175,7 @@ class Fit:
         d = len(self.n_levels)
         fitted = {i: self._marginal(i) for i in range(d)}
         varying = [i for i in range(d) if self.candidates and self._is_open(i)]
-        with _progress(len(varying), verbose=self.model.verbose) as show:
+        with _progress(len(varying), verbose=self.verbose) as show:
             if self.budget:
                 most_levels = max((self.n_levels[i] for i in self._raced(varying)), default=2)
                 self._take_rows(min(RACED_ROWS, max(LEAST_ROWS, 2 * RACED_ROWS // most_levels)))
@@ -318,7 +320,7 @@ class Fit:
         import joblib
 
         results: list[_Fitted] = []
-        parallel = joblib.Parallel(n_jobs=self.model.n_jobs)
+        parallel = joblib.Parallel(n_jobs=self.n_jobs)
         block = 4 * max(1, parallel._effective_n_jobs())  # features of a few at a time in memory
         block = 1 if self.budget else block  # each is timed
         for start in range(0, len(jobs), block):

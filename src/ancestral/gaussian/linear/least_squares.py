@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +27,7 @@ from scipy.linalg import qr, solve_triangular, svdvals
 
 from ancestral._checks.numbers import refuse_non_finite
 from ancestral._numerics import double_double as dd
-from ancestral._numerics.threads import even_parts, in_threads, n_threads
+from ancestral._numerics.accumulation import scatter_of
 from ancestral.errors import DataError, UndeterminedError
 from ancestral.statistics import Moments
 
@@ -41,7 +39,6 @@ EPS = float(np.finfo(np.float64).eps)
 SAFE, MENDED = 1e3, 1e5
 SMALL = 100_000  # numbers: so few cost nothing by QR
 ROUNDING = 64 * EPS  # of a column that is made of others, and of the QR that shows it
-BLOCK = 3 << 19  # bytes of rows that stay in cache
 ROOT_BLOCK = 64 << 20  # bytes of rows for one QR: each merge costs a little of the last digit
 
 
@@ -167,42 +164,20 @@ class _Table:
         return found
 
     def scatter(self) -> Moments:
-        """Return the moments as a scatter.
-
-        A column of ones beside the rows makes one product give scatter, sums and weight at once,
-        which is what speed on tall data hangs on.
-        """
-        n = len(self.X)
+        """Return the moments as a scatter."""
+        n, p = len(self.X), self.n_inputs
         some = slice(None, None, max(1, n // 256))
         pilot = np.column_stack([self.features(self.X[some]), self.Y[some]])
         with np.errstate(over="ignore", invalid="ignore"):
             shift = pilot[0] + (pilot - pilot[0]).mean(axis=0)
-        sums = in_threads(
-            lambda part: self._products(part, shift), even_parts(n, n_threads()), self.X.size
-        )
-        with np.errstate(over="ignore", invalid="ignore"):
-            product = reduce(add, sums)
-            weight, total = float(product[-1, -1]), product[-1, :-1]
-            offset = total / weight
-            scatter = product[:-1, :-1] - np.outer(total, offset)
-        return Moments(n, shift + offset, scatter, weight=weight)
 
-    def _products(self, rows: slice, shift: Float) -> Float:
-        """Return the sum of products of [features, targets, 1], about a shift, over some rows."""
-        size = max(1024, BLOCK // (8 * self.width))
-        block = np.empty((min(rows.stop - rows.start, size), self.width + 1))
-        product = np.zeros((self.width + 1, self.width + 1))
-        with np.errstate(over="ignore", invalid="ignore"):  # on a thread of its own, too
-            for start in range(rows.start, rows.stop, size):
-                part = slice(start, min(start + size, rows.stop))
-                B, p = block[: part.stop - part.start], self.n_inputs
-                np.subtract(self.features(self.X[part]), shift[:p], out=B[:, :p])
-                np.subtract(self.Y[part], shift[p:], out=B[:, p:-1])
-                B[:, -1] = 1.0
-                if self.weights is not None:
-                    B *= np.sqrt(self.weights[part, None])
-                product += B.T @ B
-        return product
+        def centred(rows: slice, room: Float) -> None:
+            np.subtract(self.features(self.X[rows]), shift[:p], out=room[:, :p])
+            np.subtract(self.Y[rows], shift[p:], out=room[:, p:])
+
+        offset, scatter = scatter_of(centred, (n, self.width), self.weights)
+        weight = None if self.weights is None else float(self.weights.sum())
+        return Moments(n, shift + offset, scatter, weight=weight)
 
 
 def over_power_of_four(weights: Float) -> tuple[Float, int]:

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.accumulation import BLOCK_BYTES
 from ancestral._numerics.double_double import Pair
-from ancestral._numerics.threads import even_parts, in_threads, n_threads
+from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
 from ancestral.gaussian.linear.least_squares import (
-    BLOCK,
     EPS,
     SMALL,
     Solution,
@@ -89,7 +89,8 @@ class Rows:
 
         def largest(rows: slice) -> Float:
             return np.max(
-                [np.abs(self._columns(part).hi).max(axis=0) for part in _blocks(rows, ROWS)], axis=0
+                [np.abs(self._columns(part).hi).max(axis=0) for part in blocks_of(rows, ROWS)],
+                axis=0,
             )
 
         if self._whole is not None:
@@ -122,7 +123,7 @@ class Rows:
         if self._kept_pairs is not None:  # few rows are one part
             yield self._kept_pairs
             return
-        for part in _blocks(rows, ROWS):
+        for part in blocks_of(rows, ROWS):
             yield self._pair(part, self._columns(part))
 
     def _pair(self, part: slice, A: Pair) -> tuple[Float, Pair]:
@@ -131,7 +132,7 @@ class Rows:
 
     def floats(self, rows: slice) -> Iterator[tuple[Float, Float]]:
         """Yield (A, Y) in float64, not scaled; shapes (m, q) and (m, k)."""
-        for part in _blocks(rows, max(1024, BLOCK // (8 * (len(self.found.coef) + 1)))):
+        for part in blocks_of(rows, max(1024, BLOCK_BYTES // (8 * (len(self.found.coef) + 1)))):
             X = self.X[part]
             powers = [X, *(X**k for k in range(2, self.degree + 1))]
             A = np.column_stack([*([np.ones(len(X))] * self.found.centred), *powers])
@@ -179,12 +180,6 @@ class Rows:
         if self.weights is None:
             return a
         return dd.multiply(a, dd.square_root(self.weights[part, None]))
-
-
-def _blocks(rows: slice, size: int) -> Iterator[slice]:
-    """Yield slices of at most `size` of these rows."""
-    for start in range(rows.start, rows.stop, size):
-        yield slice(start, min(start + size, rows.stop))
 
 
 def refine(rows: Rows) -> tuple[Solution, bool]:

@@ -29,7 +29,7 @@ from ancestral._checks.numbers import (
 )
 from ancestral._checks.tables import check_row
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.ppca import missing_patterns, projections
+from ancestral.gaussian.ppca import elsewhere, missing_patterns, projections
 from ancestral.gaussian.ppca.frequencies import FrequencyDensity
 from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.gaussian.ppca.projections import Frame
@@ -69,17 +69,17 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
     @property
     def explained_variance_ratio_(self) -> NDArray[np.float64]:
         """Share of the total variance along each component, shape (n_components,)."""
-        return self.explained_variance_ / float(_arrays.to_host(self.eigenvalues_).sum())
+        return self.explained_variance_ / float(self.eigenvalues_.sum())
 
     @property
     def _scale(self) -> NDArray[np.float64] | None:
-        """The scale of the columns on the host, None where they have none of their own."""
-        return _arrays.to_host(self.scale_) if hasattr(self, "scale_") else None
+        """The scale of the columns, None where they have none of their own."""
+        return getattr(self, "scale_", None)
 
     @property
     def _factors(self) -> Factors:
-        """The parameters on the host."""
-        mean, W, scale = _arrays.to_host(self.mean_), _arrays.to_host(self.loadings_), self._scale
+        """The parameters, in the units of each column."""
+        mean, W, scale = self.mean_, self.loadings_, self._scale
         return Factors(
             mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale
         )
@@ -90,31 +90,31 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         found = self._factors
         return Frame(found.mean, found.loadings, found.noise, found.scale)
 
-    def _known_rows(self, X: ArrayLike) -> Any:
+    def _known_rows(self, X: ArrayLike) -> NDArray:
         """Return checked rows, infinity refused, NaN where unknown."""
         rows = self._check_rows(X, reset=False)
-        _arrays.has_gaps(rows)
+        refuse_non_finite(rows, missing=True)
         return rows
 
     def _known_row(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return one row as a table, infinity refused, NaN where unknown."""
         row = check_row(self, x, name="x").astype(np.float64)[None]
-        _arrays.has_gaps(row)
+        refuse_non_finite(row, missing=True)
         return row
 
     @within_memory(FEWER_COLUMNS)
+    @_arrays.on_host
     def get_covariance(self) -> NDArray[np.float64]:
         """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features).
 
         In the units of X: with a scale, sigma^2 scale_^2 stands on the diagonal.
         """
         self._check_fitted()
-        W = _arrays.to_host(self.loadings_)
-        scale = 1.0 if self._scale is None else self._scale
-        covariance = W @ W.T + np.diag(np.full(len(W), self.noise_variance_) * scale * scale)
-        return _arrays.like(covariance, self.mean_)
+        W, scale = self.loadings_, 1.0 if self._scale is None else self._scale
+        return W @ W.T + np.diag(np.full(len(W), self.noise_variance_) * scale * scale)
 
     @within_memory(FEWER_COLUMNS)
+    @_arrays.on_host
     def get_precision(self) -> NDArray[np.float64]:
         """Return the inverse of the covariance, from its root, of the same shape."""
         self._check_fitted()
@@ -122,7 +122,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         root = frame.precision_root()
         if frame.scale is not None:
             root /= frame.scale[:, None]
-        return _arrays.like(root @ root.T, self.mean_)
+        return root @ root.T
 
     # ---- z given x --------------------------------------------------------------------------
 
@@ -143,25 +143,19 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         return self._means_of(self._rows_to_transform(X))
 
     def _rows_to_transform(self, X: ArrayLike) -> Any:
-        """Return checked rows of the library that the model was fitted in."""
+        """Return checked rows."""
         self._check_fitted()
-        rows = self._check_rows(X, reset=False)
-        _arrays.refuse_other_kind(rows, self.components_, f"{type(self).__name__}.transform")
-        return rows
+        return self._check_rows(X, reset=False)
 
-    def _means_of(self, rows: Any) -> Any:
+    @_arrays.near(elsewhere.means, "transform")
+    def _means_of(self, rows: NDArray) -> NDArray[np.float64]:
         """Return E[z | x] of checked rows."""
         if _arrays.has_gaps(rows):
-            means, _ = missing_patterns.posterior_of_rows(_arrays.to_host(rows), self._factors)
-            return _arrays.like(means, rows)
-        frame = self._frame
-        if not _arrays.is_foreign(rows):
-            return projections.means(rows, frame)
-        weights = _arrays.like(frame.weights, self.mean_)
-        scale = self.scale_ if hasattr(self, "scale_") else None
-        return _arrays.blockwise(rows, self.mean_, scale, lambda c: c @ weights)
+            return missing_patterns.posterior_of_rows(rows, self._factors)[0]
+        return projections.means(rows, self._frame)
 
     @within_memory(FEWER_ROWS)
+    @_arrays.on_host
     def posterior_covariance(self, X: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return Cov[z | x], which depends on a row only through what is known of it.
 
@@ -179,11 +173,8 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         """
         self._check_fitted()
         if X is None:
-            variances = _arrays.to_host(self.explained_variance_)
-            return _arrays.like(np.diag(self.noise_variance_ / variances), self.mean_)
-        rows = self._known_rows(X)
-        host = _arrays.to_host(rows)
-        return _arrays.like(missing_patterns.covariances_of_rows(host, self._factors), rows)
+            return np.diag(self.noise_variance_ / self.explained_variance_)
+        return missing_patterns.covariances_of_rows(self._known_rows(X), self._factors)
 
     @within_memory(FEWER_ROWS)
     def transform(self, X: ArrayLike) -> NDArray:
@@ -200,7 +191,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
             float32 where X is, as scikit-learn's transformers have it.
         """
         rows = self._rows_to_transform(X)
-        return _as_narrow_as(rows, self._means_of(rows))
+        return _arrays.as_narrow_as(rows, self._means_of(rows))
 
     # ---- x given z --------------------------------------------------------------------------
 
@@ -217,17 +208,17 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         ndarray of shape (n_samples, n_features)
         """
         self._check_fitted()
-        _arrays.refuse_other_kind(Z, self.components_, f"{type(self).__name__}.inverse_transform")
-        foreign = _arrays.is_foreign(Z)
-        z: Any = Z if foreign else as_numbers(Z, name="Z", ndim=2)
+        z = _arrays.numbers(Z, name="Z")
         if z.shape[1] != self.n_components_:
             raise DataError(
                 f"Z has {z.shape[1]} columns; the model has {self.n_components_} latents."
             )
-        refuse_non_finite(_arrays.to_host(z), name="Z")
-        if not foreign:
-            return z @ _arrays.to_host(self.loadings_).T + _arrays.to_host(self.mean_)
-        return _arrays.widened(z, self.mean_) @ self.loadings_.T + self.mean_
+        return self._decoded(z)
+
+    @_arrays.near(elsewhere.decoded, "inverse_transform", "Z")
+    def _decoded(self, z: NDArray) -> NDArray[np.float64]:
+        refuse_non_finite(z, name="Z")
+        return z @ self.loadings_.T + self.mean_
 
     @within_memory(FEWER_ROWS)
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
@@ -242,8 +233,8 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         ndarray of shape (n_samples, n_features)
             float32 where Z is.
         """
-        Z = Z if _arrays.is_foreign(Z) else as_numbers(Z, name="Z")
-        return _as_narrow_as(Z, self.decode(Z))
+        Z = _arrays.numbers(Z, name="Z")
+        return _arrays.as_narrow_as(Z, self.decode(Z))
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return E[x | z = E[z | x]] = W E[z|x] + mu; not the orthogonal projection.
@@ -260,6 +251,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         return self.decode(self.posterior_mean(X))
 
     @within_memory(FEWER_ROWS)
+    @_arrays.on_host
     def traverse(self, x: ArrayLike, component: int, offsets: ArrayLike) -> NDArray[np.float64]:
         """Return what x becomes as one latent moves from its posterior mean.
 
@@ -283,15 +275,15 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         offsets = as_numbers(offsets, name="offsets", ndim=1)
         refuse_non_finite(offsets, name="offsets")
         row = self._known_row(x)
-        W = _arrays.to_host(self.loadings_)
+        W = self.loadings_
         z, _ = missing_patterns.posterior_of_rows(row, self._factors)
-        base = z @ W.T + _arrays.to_host(self.mean_)
-        moved = base + offsets[:, None] * W[:, component]
-        return _arrays.like(moved, self.mean_)
+        base = z @ W.T + self.mean_
+        return base + offsets[:, None] * W[:, component]
 
     # ---- unknown entries given known ones ---------------------------------------------------
 
     @within_memory(FEWER_ROWS)
+    @_arrays.on_host
     def impute(self, X: ArrayLike, *, return_std: bool = False) -> Any:
         """Return the rows with the exact conditional mean in the place of each NaN.
 
@@ -320,13 +312,13 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         """
         self._check_fitted()
         rows = self._known_rows(X)
-        host = _arrays.to_host(rows)
-        mean = _arrays.like(missing_patterns.filled(host, self._factors), rows)
+        mean = missing_patterns.filled(rows, self._factors)
         if not return_std:
             return mean
-        return mean, _arrays.like(missing_patterns.deviations(host, self._factors), rows)
+        return mean, missing_patterns.deviations(rows, self._factors)
 
     @within_memory(FEWER_COLUMNS)
+    @_arrays.on_host
     def impute_covariance(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return the exact covariance of a row's unknown entries given its known ones.
 
@@ -342,10 +334,10 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         """
         self._check_fitted()
         row = self._known_row(x)[0]
-        covariance = missing_patterns.covariance_of_unknown(row, self._factors)
-        return _arrays.like(covariance, x if _arrays.is_foreign(x) else None)
+        return missing_patterns.covariance_of_unknown(row, self._factors)
 
     @within_memory(FEWER_DRAWS)
+    @_arrays.on_host
     def impute_draws(
         self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None
     ) -> NDArray[np.float64]:
@@ -366,16 +358,6 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         """
         self._check_fitted()
         rows = self._known_rows(X)
-        host = _arrays.to_host(rows)
-        n_draws = check_n_samples(n_draws, row_bytes=8 * host.size)
+        n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
         rng = as_generator(random_state)
-        return _arrays.like(missing_patterns.draw_unknown(host, n_draws, self._factors, rng), rows)
-
-
-def _as_narrow_as(given: Any, values: Any) -> Any:
-    """Return values as float32 where the given array is float32, untouched otherwise."""
-    if isinstance(given, np.ndarray):
-        single = given.dtype.newbyteorder("=") == np.float32
-    else:
-        single = str(given.dtype).endswith("float32")
-    return _arrays.narrowed(values) if single else values
+        return missing_patterns.draw_unknown(rows, n_draws, self._factors, rng)

@@ -37,12 +37,12 @@ from ancestral._checks.numbers import (
     refuse_non_finite,
     within_memory,
 )
-from ancestral._checks.tables import check_table
 from ancestral._numerics.decomposition import eigen_of_root
 from ancestral.base import FromStatistics
 from ancestral.errors import ModelError, UndeterminedError
 from ancestral.gaussian.ppca import (
     degenerate,
+    elsewhere,
     missing_em,
     missing_patterns,
     projections,
@@ -193,9 +193,7 @@ class PPCA(FromStatistics, LatentGaussian):
     ) -> Moments | Folds:
         if self.n_components == "cv":
             return Folds.of(_arrays.to_host(X), self._seed_of_folds(), weights)
-        if weights is None and _arrays.is_foreign(X):
-            return _arrays.moments_of(X)
-        return Moments.of(_arrays.to_host(X), weights=weights)
+        return _arrays.moments_of(X, weights)
 
     def _seed_of_folds(self) -> int:
         """Return one seed for all parts of a fit, also where each is dealt by another worker."""
@@ -305,13 +303,12 @@ class PPCA(FromStatistics, LatentGaussian):
         """Set mean, loadings and noise from eigenpairs, in canonical signs and in their library."""
         noise, U, W = closed_form(eigenvalues, directions, len(mean))
         self.noise_variance_ = noise
-        self.mean_ = _arrays.like(mean, self._template)
-        self.components_ = _arrays.like(U, self._template)
-        self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
+        found = {"mean_": mean, "components_": U, "eigenvalues_": eigenvalues, "loadings_": W}
         if scale is not None:
             W *= scale[:, None]
-            self.scale_ = _arrays.like(scale, self._template)
-        self.loadings_ = _arrays.like(W, self._template)
+            found["scale_"] = scale
+        for name, values in found.items():
+            setattr(self, name, _arrays.like(values, self._template))
 
     def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None, **kept: Any) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
@@ -356,6 +353,7 @@ class PPCA(FromStatistics, LatentGaussian):
     # ---- how many components ----------------------------------------------------------------
 
     @within_memory(FEWER_ROWS)
+    @_arrays.on_host
     def every_d(self, X: ArrayLike | None = None) -> EveryD:
         """Return what each latent dimension would give, from the one decomposition of `fit`.
 
@@ -393,16 +391,14 @@ class PPCA(FromStatistics, LatentGaussian):
                 "the model was fitted to missing values, where each d has its own fit. Choose d by "
                 'n_components="cv", which holds entries out.'
             )
-        eigenvalues = _arrays.to_host(self.eigenvalues_)
+        eigenvalues, U = self.eigenvalues_, self.components_
         if X is None:
             top = selection.largest(eigenvalues, None)
             return selection.every_d(eigenvalues, self.n_samples_, top, self._scale)
-        rows = _arrays.to_host(self._check_rows(X, reset=False))
+        rows = self._check_rows(X, reset=False)
         refuse_non_finite(rows)
         table = np.empty((len(rows), self.n_components_ + 1))
-
-        mean, U = _arrays.to_host(self.mean_), _arrays.to_host(self.components_)
-        frame = selection.beside_directions(mean, U, eigenvalues, self._scale)
+        frame = selection.beside_directions(self.mean_, U, eigenvalues, self._scale)
 
         def use(part: slice, c: NDArray) -> None:
             along = c @ U.T
@@ -434,68 +430,40 @@ class PPCA(FromStatistics, LatentGaussian):
 
     # ---- density and sampling ---------------------------------------------------------------
 
+    @_arrays.near(elsewhere.log_density, "log_density")
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        _arrays.refuse_other_kind(X, self.components_, f"{type(self).__name__}.log_density")
-        if _arrays.is_foreign(X):
-            return self._log_density_where_it_lies(X)
         result = projections.log_density(X, self._frame)
         odd = ~np.isfinite(result)  # infinity and NaN in a row show here
         if odd.any() and _arrays.has_gaps(X):
             result[odd] = missing_patterns.log_density(X[odd], self._factors)
         return result
 
-    def _log_density_where_it_lies(self, X: Any) -> Any:
-        """Return log densities of an array of another library."""
-        if _arrays.has_gaps(X):
-            return _arrays.like(missing_patterns.log_density(_arrays.to_host(X), self._factors), X)
-        frame = self._frame
-        forward, back, beside = (
-            _arrays.like(part, self.mean_)
-            for part in (frame.forward, frame.vectors.T, frame.beside)
-        )
-        kept = np.ones(len(frame.mean))
-        kept[frame.pivots] = 0.0
-        kept = _arrays.like(kept, self.mean_)
-
-        def squares(c: Any) -> Any:
-            y = c @ forward
-            return _arrays.squares((c - y @ back) * kept) + _arrays.squares(y @ beside)
-
-        scale = self.scale_ if hasattr(self, "scale_") else None
-        found = _arrays.blockwise(X, self.mean_, scale, squares)
-        return frame.shared - 0.5 * (found / frame.noise)
-
+    @_arrays.on_host
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
         factors = self._factors
         z = rng.standard_normal((n_samples, factors.n_components))
         noise = rng.standard_normal((n_samples, len(factors.mean)))
         rows = factors.in_units(z @ factors.loadings.T + np.sqrt(factors.noise) * noise)
-        return _arrays.like(rows + factors.mean, self.mean_)
+        return rows + factors.mean
 
+    @_arrays.on_host
     def _draw_given(
         self, n_samples: int, given: NDArray, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         """Draw z from its posterior given the known values, then the unknown ones given z."""
         given = as_numbers(given, name="given").astype(np.float64)
         refuse_non_finite(given, name="given", missing=True)
-        rows = missing_patterns.draw_unknown(given[None], n_samples, self._factors, rng)[:, 0]
-        return _arrays.like(rows, self.mean_)
+        return missing_patterns.draw_unknown(given[None], n_samples, self._factors, rng)[:, 0]
 
     # ---- input and state --------------------------------------------------------------------
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
         if reset:
             self._template = _arrays.template_of(X)
-        if _arrays.is_foreign(X):
-            return _arrays.check_rows(self, X, reset=reset)
-        return check_table(self, X, reset=reset, finite=False)
+        return _arrays.checked_rows(self, X, reset=reset)
 
     def _fitted_state(self) -> dict[str, Any]:
-        state = super()._fitted_state()
-        return {
-            name: _arrays.to_host(value) if hasattr(value, "shape") else value
-            for name, value in state.items()
-        }
+        return {name: _arrays.to_host(value) for name, value in super()._fitted_state().items()}
 
     def _check_state(self) -> None:
         q, d = self.components_.shape

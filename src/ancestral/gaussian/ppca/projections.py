@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._numerics.threads import even_parts, in_threads, n_threads
+from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
 from ancestral.gaussian.ppca.reflections import Reflections, reflections
 
 BLOCK_ROWS = 128
@@ -159,7 +159,7 @@ def each_block(X: NDArray, frame: Frame, use: Use) -> None:
     def run(part: slice) -> None:
         block = np.empty((min(BLOCK_ROWS, part.stop - part.start), X.shape[1]))
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite shows in the result
-            for rows in _blocks(part):
+            for rows in blocks_of(part, BLOCK_ROWS):
                 use(rows, frame.centred(X[rows], block[: rows.stop - rows.start]))
 
     in_threads(run, even_parts(len(X), n_threads()), X.size)
@@ -217,7 +217,7 @@ def _in_single(X: NDArray, frame: Frame, squares: NDArray[np.float64]) -> None:
     def run(part: slice) -> None:
         block = np.empty((min(2 * BLOCK_ROWS, part.stop - part.start), X.shape[1]), np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            for rows in _blocks(part, 2 * BLOCK_ROWS):
+            for rows in blocks_of(part, 2 * BLOCK_ROWS):
                 c = block[: rows.stop - rows.start]
                 np.subtract(X[rows], centre, out=c)
                 y = c @ forward
@@ -248,9 +248,3 @@ def _squares_of_single(c: NDArray[np.float32]) -> NDArray[np.float64]:
     whole = d - d % SHORT_SUM
     parts = _squares(c[:, :whole].reshape(n, whole // SHORT_SUM, SHORT_SUM))
     return parts.sum(axis=1, dtype=np.float64) + _squares(c[:, whole:])
-
-
-def _blocks(part: slice, size: int = BLOCK_ROWS) -> list[slice]:
-    """Return slices of at most `size` rows of a part."""
-    starts = range(part.start, part.stop, size)
-    return [slice(start, min(start + size, part.stop)) for start in starts]

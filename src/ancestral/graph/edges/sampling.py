@@ -28,7 +28,7 @@ from scipy.special import expit
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_integer, check_number
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import DENSE_NODES, Graph, checked_features, symmetric
-from ancestral.graph.pairs.passes import in_threads, products
+from ancestral.graph.pairs.passes import dealt, products
 
 Float = NDArray[np.float64]
 
@@ -168,7 +168,7 @@ def _draw(
         i, j, tried = kernels.draw_edges(*fine, *tree, *boxes, X, a, b, stream)
         return i, j, tried
 
-    return in_threads(deal, streams, n_jobs)
+    return dealt(deal, streams, n_jobs)
 
 
 @dataclass(frozen=True)

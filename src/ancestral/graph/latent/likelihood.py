@@ -19,7 +19,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from ancestral.errors import ModelError
-from ancestral.graph.pairs.passes import in_threads
+from ancestral.graph.pairs.passes import dealt
 
 Float = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def pair_pass(X: Float, b: float, *, n_jobs: int | None = None) -> tuple[float, 
         return soft, PX, total
 
     groups = min(GROUPS, 1 + n // (4 * ROWS))
-    parts = in_threads(one, groups, n_jobs)
+    parts = dealt(one, groups, n_jobs)
     PX = np.sum([part[1] for part in parts], axis=0)
     return sum(part[0] for part in parts), PX, sum(part[2] for part in parts)
 
@@ -140,7 +140,7 @@ def position_errors(X: Float, b: float, likelihood: PositionLikelihood) -> Float
         p[np.arange(len(own)), own] = 0.0
         return p @ outer
 
-    blocks = in_threads(one, (n + ROWS - 1) // ROWS, likelihood.n_jobs)
+    blocks = dealt(one, (n + ROWS - 1) // ROWS, likelihood.n_jobs)
     information = np.concatenate(blocks).reshape(n, m, m) * likelihood.n_graphs
     information += likelihood.l2 * np.eye(m)
     known = np.linalg.eigvalsh(information) if np.isfinite(information).all() else np.zeros((1, 1))

@@ -38,7 +38,7 @@ from ancestral.graph.pairs.passes import (
     SEEN_GAPS,
     Edges,
     box_range,
-    in_threads,
+    dealt,
     moments_of,
     pass_over,
     product_range,
@@ -198,9 +198,7 @@ class Tensor:
 
         bounds = np.linspace(0, len(X), GROUPS + 1).astype(int)
         with threadpool_limits(1):  # the threads are ours: those of BLAS would wait on each other
-            parts = in_threads(
-                lambda k: self._weights_of(X[bounds[k] : bounds[k + 1]]), GROUPS, n_jobs
-            )
+            parts = dealt(lambda k: self._weights_of(X[bounds[k] : bounds[k + 1]]), GROUPS, n_jobs)
         return np.sum(parts, axis=0)
 
     def _weights_of(self, X: Float) -> Float:

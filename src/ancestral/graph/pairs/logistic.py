@@ -1,8 +1,6 @@
-"""The logistic function and sums of it, without overflow or loss of digits."""
+"""The logistic function, without overflow or loss of digits, and what is flat to float64."""
 
 from __future__ import annotations
-
-from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,19 +34,6 @@ def logistic(eta: Float) -> tuple[Float, Float, Float]:
     np.reciprocal(q, out=q)  # sigmoid(|eta|)
     t *= q  # 1 - q, without loss
     return soft, np.where(eta > 0, q, t), t * q
-
-
-def lossless_sum(x: Float) -> float:
-    """Return the sum to about twice the digits of float64: folded, the rounding kept apart."""
-    lost = 0.0
-    while len(x) > 64:
-        half = len(x) // 2
-        a, b, rest = x[:half], x[half : 2 * half], x[2 * half :]
-        total = a + b
-        back = total - a
-        lost += float(((a - (total - back)) + (b - back)).sum())  # Knuth's TwoSum
-        x = np.concatenate([total, rest]) if len(rest) else total
-    return fsum((*x.tolist(), lost))
 
 
 def guarded_inverse(information: Float) -> Float:

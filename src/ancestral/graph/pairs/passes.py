@@ -7,18 +7,19 @@ bits for any number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import check_integer
+from ancestral._numerics.threads import in_order
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.grid import Cells
 
 Float = NDArray[np.float64]
+T = TypeVar("T")
 
 SEEN_GAPS = 200_000  # unlinked pairs looked at where not all are visited
 GROUPS = 16  # of rows, summed apart and then in order: the same bits for any number of threads
@@ -113,7 +114,7 @@ def pass_over(
         )
         return moments, gaps
 
-    parts = in_threads(one, groups, n_jobs)
+    parts = dealt(one, groups, n_jobs)
     gaps = np.array([min(part[1][0] for part in parts), max(part[1][1] for part in parts)])
     moments = parts[0][0]
     for part, _ in parts[1:]:  # in order, whatever thread was first: the same bits
@@ -130,13 +131,10 @@ def moments_of(s: Float, cells: Cells) -> Float:
     return moments
 
 
-def in_threads(work: Callable[[int], Any], count: int, n_jobs: int | None = None) -> list[Any]:
-    """Return work(0), ..., work(count - 1), in that order, done by threads."""
-    jobs = min(count, cores() if n_jobs is None else check_integer(n_jobs, "n_jobs", minimum=1))
-    if jobs <= 1:
-        return [work(k) for k in range(count)]
-    with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(work, range(count)))
+def dealt(work: Callable[[int], T], count: int, n_jobs: int | None = None) -> list[T]:
+    """Return work(0), ..., work(count - 1), in that order, done by `n_jobs` threads."""
+    jobs = cores() if n_jobs is None else check_integer(n_jobs, "n_jobs", minimum=1)
+    return in_order(work, range(count), jobs)
 
 
 def cores() -> int:

@@ -26,15 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
+from ancestral._numerics.double_double import lossless_sum
 from ancestral.errors import ModelError
 from ancestral.graph.pairs.grid import Cells, Layer, merged
-from ancestral.graph.pairs.logistic import (
-    FLAT,
-    guarded_inverse,
-    logistic,
-    lossless_sum,
-    softplus,
-)
+from ancestral.graph.pairs.logistic import FLAT, guarded_inverse, logistic, softplus
 from ancestral.graph.pairs.separation import Extremes, refuse_separated
 
 Float = NDArray[np.float64]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.numbers import finite
 from ancestral.errors import ModelError
 from ancestral.inputs import Sources
 from ancestral.report.summarise.inpainting import summarise_inpainting
@@ -199,7 +200,7 @@ def _left_out(images: NDArray) -> dict[str, Any] | None:
     models = {"tables": TabularAutoregressive()} if len(images) <= N_LEFT_OUT else {}
     found = leave_one_out(models, images)
     records = [
-        {"name": name, "bits": _finite(bits), "error": _finite(error)}
+        {"name": name, "bits": finite(bits), "error": finite(error)}
         for name, bits, error in zip(found.names, found.bits, found.standard_errors)
     ]
     return {
@@ -231,7 +232,3 @@ def _network_left_out(images: NDArray) -> dict[str, Any] | None:
         "train_bits": network.loss_ * BITS,
         "excess": network.loss_ - network.floor_,
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from ancestral._checks.numbers import finite
 from ancestral.errors import AncestralError
 from ancestral.inputs import Sources
 from ancestral.report.summarise.summary import Summary
@@ -198,7 +199,7 @@ def _about_held_out(found: Any) -> dict[str, Any] | None:
         "auc": float(known.mean()) if len(known) else None,
         "auc_error": _mean_error(known),
         "by_graph": [
-            {"log_density": float(total), "gain": float(gain), "auc": _finite(auc)}
+            {"log_density": float(total), "gain": float(gain), "auc": finite(auc)}
             for total, gain, auc in zip(found.log_density, found.gain, found.auc, strict=True)
         ],
     }
@@ -207,10 +208,6 @@ def _about_held_out(found: Any) -> dict[str, Any] | None:
 def _mean_error(values: NDArray[np.float64]) -> float | None:
     """Return the standard error of a mean; None for fewer than two values."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _colour_note(width: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
+from ancestral._checks.numbers import finite
 from ancestral.inputs import Sources
 from ancestral.io import Pairs
 from ancestral.report.summarise.summary import Summary
@@ -40,7 +41,7 @@ def _about_fit(model: Any, pairs: Pairs) -> dict[str, Any]:
         "exact": not _has_density(model),
         "weights": _weights(model, pairs),
         "degrees_of_freedom": int(model.degrees_of_freedom_),
-        "condition_number": _finite(float(model.condition_number_)),
+        "condition_number": finite(float(model.condition_number_)),
         "noise_variance": float(model.noise_variance_),
         "mean_squared_error": float(np.mean(residual**2)),
         "residual_std": float(model.residual_std_),
@@ -73,12 +74,12 @@ def _weights(model: Any, pairs: Pairs) -> list[dict[str, Any]]:
         {
             "name": name,
             "weight": float(weight),
-            "standard_error": _finite(error),
-            "robust_error": _finite(hc3),
-            "t": _finite(float(weight) / float(error)) if error > 0 else None,
-            "p": _finite(p),
-            "low": _finite(start),
-            "high": _finite(end),
+            "standard_error": finite(error),
+            "robust_error": finite(hc3),
+            "t": finite(float(weight) / float(error)) if error > 0 else None,
+            "p": finite(p),
+            "low": finite(start),
+            "high": finite(end),
         }
         for name, weight, error, hc3, p, start, end in zip(
             ["intercept", *pairs.names],
@@ -116,10 +117,6 @@ def _least_squares_gaps(model: Any, ones: Any, y: Any) -> dict[str, float | None
         else None,
         "prediction_gap": float(np.abs(ones @ (least_squares - weights)).max()) / spread,
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _breusch_pagan(ones: Any, residual: Any, *, exact: bool) -> dict[str, Any]:

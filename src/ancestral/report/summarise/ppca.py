@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import kurtosis, skew
 
+from ancestral._checks.numbers import finite
 from ancestral.errors import DataError
 from ancestral.inputs import Faces, Sources
 from ancestral.report.summarise.summary import Summary
@@ -200,7 +201,7 @@ def _held_out(X: NDArray[np.float64]) -> dict[str, Any]:
             "n_train": n_train,
             "drawn_d": int(curve.n_components[drawn][-1]),
             "heldout_best": every[best],
-            "heldout_best_error": _finite(errors[best]),  # one image has no spread
+            "heldout_best_error": finite(errors[best]),  # one image has no spread
             "heldout_curve": [
                 {"d": d, "train": float(inside[d]), "heldout": value} for d, value in every.items()
             ],
@@ -330,8 +331,8 @@ def _plane(model: Any, X: NDArray[np.float64]) -> dict[str, Any]:
         "latent_covariance_expected": expected.tolist(),
         "latent_covariance_gap": float(np.abs(measured - expected).max()),
         "latent_noise": np.diag(np.eye(2) - expected).tolist(),
-        "latent_skew": [_finite(value) for value in skews],
-        "latent_kurtosis": [_finite(value) for value in kurts],
+        "latent_skew": [finite(value) for value in skews],
+        "latent_kurtosis": [finite(value) for value in kurts],
         "skew_error": skew_error,
         "kurtosis_error": kurtosis_error,
         "enough_for_shape": n >= ENOUGH,
@@ -447,10 +448,6 @@ def _mean_in(w: NDArray[np.float64], boxes: Boxes) -> float:
     """Return the mean of a picture over some boxes."""
     picture = w.reshape(PORTRAIT)
     return float(np.concatenate([picture[t:b, x:y].ravel() for t, b, x, y in boxes]).mean())
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _brighter(amount: float) -> str:
