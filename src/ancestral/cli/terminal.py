@@ -23,6 +23,9 @@ from ancestral.errors import AncestralError, printable, printable_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
 
 def say(text: object, *, err: bool = False) -> None:
     """Print a line; what a name in it would make the terminal do is spelt out."""
