@@ -125,7 +125,6 @@ MODELS = [
         "heteroscedastic",
         "linear regression whose noise depends on the inputs",
         "line",
-        headlines=("variance_intercept_", "variance_coef_"),
     ),
     Entry(
         "NeuralGaussian",
@@ -151,7 +150,7 @@ MODELS = [
         "positions",
         "graphs on the same nodes, whose places in space are learnt",
         headlines=("slope_", "intercept_"),
-        example="friends.graphml --n-components 2",
+        example="friends.graphml --n-components 2 --l2 1",
     ),
 ]
 

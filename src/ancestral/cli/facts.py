@@ -35,11 +35,18 @@ def facts_of(model: Any) -> dict[str, Any]:
 
 def _of_a_regression(model: Any) -> dict[str, Any]:
     """Return the target's name, where the data had one, and a line's coefficients."""
+    from ancestral.gaussian.heteroscedastic import HeteroscedasticGaussian
     from ancestral.gaussian.linear.inference import Line
 
     named = getattr(model, "target_name_", None)
-    facts = {} if named is None else {"target": named}
-    return facts | ({"coefficients": _coefficients(model)} if isinstance(model, Line) else {})
+    facts: dict[str, Any] = {} if named is None else {"target": named}
+    if isinstance(model, Line):
+        found = model.coef_, model.intercept_, model.standard_errors_
+        facts["coefficients"] = _coefficients(model, *found)
+    if isinstance(model, HeteroscedasticGaussian):
+        found = model.variance_coef_, model.variance_intercept_, model.variance_standard_errors_
+        facts["log_variance_coefficients"] = _coefficients(model, *found)
+    return facts
 
 
 def scores_of(values: NDArray) -> dict[str, Any]:
@@ -81,22 +88,21 @@ def left_out_of(model: Any, X: Any) -> dict[str, Any]:
     return {"left_out_bits": lengths, "verdict": found.verdict}
 
 
-def _coefficients(model: Any) -> dict[str, Any]:
+def _coefficients(model: Any, coef: Any, intercept: Any, errors: Any) -> dict[str, Any]:
     """Return each coefficient of a line of one target with its standard error."""
     import numpy as np
 
-    if np.ndim(model.coef_) != 1:
+    if np.ndim(coef) != 1:
         return {}
     inputs = getattr(model, "feature_names_in_", range(model.n_features_in_))
     named = [str(name) if isinstance(name, str) else f"column {name}" for name in inputs]
-    powers = len(model.coef_) // len(named)
+    powers = len(coef) // len(named)
     names = [f"{name}^{k}" if k > 1 else name for k in range(1, powers + 1) for name in named]
-    values = [float(v) for v in model.coef_]
-    errors = [float(e) for e in model.standard_errors_]
+    values = [float(v) for v in coef]
     if len(errors) == len(values) + 1:
-        names, values = ["intercept", *names], [float(model.intercept_), *values]
+        names, values = ["intercept", *names], [float(intercept), *values]
     return {
-        name: {"value": value, "standard_error": error}
+        name: {"value": value, "standard_error": float(error)}
         for name, value, error in zip(names, values, errors, strict=True)
     }
 

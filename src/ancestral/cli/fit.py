@@ -22,13 +22,13 @@ from ancestral.cli.data import (
 )
 from ancestral.cli.facts import facts_of
 from ancestral.cli.places import FORCE, check_places
-from ancestral.cli.terminal import CONTEXT, show
+from ancestral.cli.terminal import CONTEXT, say, show
 
 KINDS: dict[Face, str] = {
-    "discrete": "Rows of levels",
-    "continuous": "Rows of real numbers",
-    "conditional": "A target given inputs",
-    "graphs": "Graphs",
+    "discrete": "rows of levels",
+    "continuous": "rows of real numbers",
+    "conditional": "a target given inputs",
+    "graphs": "graphs",
 }
 _NOT_KEPT = "nothing was saved. With --checkpoint FOLDER a training can be stopped and resumed."
 
@@ -55,7 +55,7 @@ class _Models(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for face, kind in KINDS.items():
             entries = [entry for entry in _catalogue.MODELS if entry.face == face]
-            with formatter.section(f"Models: {kind[0].lower()}{kind[1:]} ({BUILT_IN[face]})"):
+            with formatter.section(f"Models of {kind}, e.g. {BUILT_IN[face]}"):
                 formatter.write_dl([(entry.word, entry.about) for entry in entries])
 
 
@@ -232,7 +232,7 @@ def _fitted(model: Any, face: Face, data: str, reading: Reading, kept: dict[str,
     if seen.target is not None:
         inputs = seen.names or [f"column {j}" for j in range(model.n_features_in_)]
         more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
-        click.echo(f"target: {seen.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
+        say(f"target: {seen.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
         model.target_name_ = seen.target  # goes into the file, and is looked for in others
     return model
 
