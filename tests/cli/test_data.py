@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,3 +134,33 @@ def test_one_array_of_several_is_chosen_by_key(run, tmp_path):
     flags = ("--key", "B", "--n-components", "1")
     assert run("fit", "ppca", tmp_path / "two.npz", *flags, "-o", tmp_path / "m")[0] == 0
     assert ancestral.load(tmp_path / "m").n_features_in_ == 4
+
+
+@pytest.mark.parametrize("model", ["tabular", "ppca", "linear", "graph"])
+def test_built_in_data_are_taken_as_they_are(run, tmp_path, model):
+    data = {"tabular": "@icons", "ppca": "@faces", "linear": "@diabetes", "graph": "@classrooms"}
+    path = tmp_path / "a.model"
+    code, _, err = run("fit", model, data[model], "--max-bytes", 10, "-o", path)
+    assert code == 2 and "no options on reading" in err and not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "flags"),
+    [
+        ("tabular", ["--target", "a"]),
+        ("tabular", ["--nodes", "a.csv"]),
+        ("line", ["--missing"]),
+        ("line", ["--categorical", "a"]),
+        ("graph", ["--key", "a"]),
+        ("graph", ["--missing"]),
+        ("graph", ["--target", "a"]),
+    ],
+)
+def test_an_option_on_reading_that_a_face_has_no_use_for_is_refused(run, tmp_path, model, flags):
+    stored = Path(__file__).parents[1] / "trust" / "format_1"
+    models = {name: tmp_path / name for name in ("tabular", "line", "graph")}
+    ancestral.TabularAutoregressive().fit([[0, 1], [1, 0]]).save(models["tabular"])
+    for name in ("line", "graph"):
+        models[name].write_bytes((stored / f"{name}.model").read_bytes())
+    code, _, err = run("score", models[model], tmp_path / "absent", *flags)
+    assert code == 2 and f"{flags[0]} has no use with" in err

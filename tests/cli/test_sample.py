@@ -76,3 +76,21 @@ def test_edges_are_printed_and_a_target_without_use_is_refused(run, icons_model,
     assert sum("-" in word for word in run(*arguments)[1].split()) == graph.n_edges
     np.save(tmp_path / "x.npy", datasets.icons()[0])
     assert run("score", icons_model, tmp_path / "x.npy", "--target", 3)[0] == 2
+
+
+def test_graphs_are_drawn_for_given_features_or_uniform_ones(run, tmp_path):
+    model, places = tmp_path / "g.model", tmp_path / "places.csv"
+    run("fit", "graph", "@classrooms", "-o", model)
+    features = np.random.default_rng(0).uniform(-1, 1, size=(7, 3))
+    np.savetxt(places, features, delimiter=",", header="a,b,c", comments="")
+    arguments = ("sample", model, "--random-state", 1, "--json")
+    (drawn,) = json.loads(run(*arguments, "--features", places)[1])["samples"]
+    np.testing.assert_allclose(drawn["features"], features)
+    (wanted,) = ancestral.load(model).sample(features=drawn["features"], random_state=1)
+    np.testing.assert_array_equal(drawn["adjacency"], wanted.adjacency)
+    code, _, err = run("sample", model, "--n-features", 5)
+    assert code == 1 and "--features uniform" in err and err.count("\n") == 1
+    (drawn,) = json.loads(run(*arguments, "--n-features", 5, "--features", "uniform")[1])["samples"]
+    assert np.shape(drawn["features"]) == (15, 5)
+    code, _, err = run("sample", model, "--features", places, "-o", places, "--force")
+    assert code == 1 and "is an input of this command" in err

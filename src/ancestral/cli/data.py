@@ -52,10 +52,10 @@ class Reading:
     categorical: str | None = None
 
     @classmethod
-    def taken_from(cls, options: dict[str, Any]) -> Reading:
-        """Return what a command's options ask for, and take these out of them."""
-        own = [field.name for field in fields(cls) if field.name in options]
-        return cls(**{name: options.pop(name) for name in own})
+    def taken(cls, options: dict[str, Any]) -> Reading:
+        """Return how files are read, its options taken out of a command's."""
+        held = [field.name for field in fields(cls) if field.name in options]
+        return cls(**{name: options.pop(name) for name in held})
 
     @property
     def capped(self) -> dict[str, Any]:
@@ -124,9 +124,9 @@ def entry_of(model: Any) -> _catalogue.Entry:
 
 
 def refuse(model: Any, **options: Any) -> None:
-    """Refuse options that this kind of model has no use for."""
+    """Refuse options that were given and that this kind of model has no use for."""
     for name, value in options.items():
-        if value is not None and value is not False:
+        if value is not None:
             flag = "-n" if name == "n_samples" else "--" + name.replace("_", "-")
             raise click.UsageError(f"{flag} has no use with {type(model).__name__}.")
 
@@ -160,9 +160,9 @@ def observed_by(model: Any, data: str, reading: Reading) -> Observed:
     """Return data to ask a fitted model about; options that its face has no use for are refused."""
     face = entry_of(model).face
     for flag, faces, _ in reading_parameters():
-        if face not in faces:
-            name = flag[2:].replace("-", "_")
-            refuse(model, **{name: getattr(reading, name)})
+        name = flag.partition("/")[0].strip("-").replace("-", "_")
+        if face not in faces and getattr(reading, name) != getattr(Reading, name):
+            refuse(model, **{name: True})
     return observed(face, data, reading, model=model)
 
 

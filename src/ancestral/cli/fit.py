@@ -115,7 +115,7 @@ def _fit_command(entry: Entry) -> click.Command:
         from ancestral.model_file import is_model_file
 
         settings = {name: given.pop(name) for name in parameters}
-        reading = Reading.taken_from(given)
+        reading = Reading.taken(given)
         inputs = (data, reading.nodes)  # checked before the training, not after
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
         if "verbose" in settings and not as_json and settings["verbose"] is False:

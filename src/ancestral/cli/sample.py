@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .npz or .csv file.")
 @click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
 @click.option("--shape", metavar="HxW", help="Of the images in a collage. Default: square.")
-@click.option("--n-nodes", type=int, help="Nodes of each graph (graph models).  [default: 15]")
+@click.option(
+    "--n-nodes", type=int, help="Nodes of each graph (graph models).  [default: 15; positions: all]"
+)
 @click.option("--n-features", type=int, help="Features of each node (graph models).")
+@click.option(
+    "--features",
+    metavar="DATA",
+    help="Features of the nodes, or: uniform (graph models). Default: as in the fit.",
+)
 @click.option("--inputs", metavar="DATA", help="Inputs X to draw y for (regression models).")
 @force_option
 @click.option("--random-state", type=int, metavar="INT", help="Seed: the same one draws the same.")
@@ -40,7 +47,7 @@ def command(
     inputs: str | None,
     force: bool,
     as_json: bool,
-    **given: int | None,
+    **given: Any,
 ) -> None:
     """Draw from the model in FILE, parents first. Without -o or --collage, draws are printed.
 
@@ -48,7 +55,7 @@ def command(
     Example:
       ancestral sample letters.model -n 100 --collage letters.png
     """
-    check_places(output, collage, inputs=(file, inputs), force=force)
+    check_places(output, collage, inputs=(file, inputs, given["features"]), force=force)
     model = ancestral.load(file)
     taken = inspect.signature(model.sample).parameters
     refuse(model, **{name: value for name, value in given.items() if name not in taken})
@@ -56,6 +63,8 @@ def command(
     face = entry_of(model).face
     if face == "graphs":
         refuse(model, shape=shape, inputs=inputs)
+        if options.get("features", "uniform") != "uniform":
+            options["features"] = rows_of(options["features"], Reading(), model=model)
         give_graphs(model.sample(**options), output, collage, as_json=as_json)
         return
     if face == "conditional":

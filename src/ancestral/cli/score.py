@@ -53,13 +53,14 @@ def command(
     Example:
       ancestral score letters.model images.npy
     """
-    check_places(output, inputs=(file, data, read["nodes"]), force=force)
+    reading = Reading.taken(read)
+    check_places(output, inputs=(file, data, reading.nodes), force=force)
     model = ancestral.load(file)
     discrete = entry_of(model).face == "discrete"
     if not discrete:
-        refuse(model, leave_one_out=leave_one_out)
+        refuse(model, leave_one_out=leave_one_out or None)
     take_rows_as_named()
-    seen = observed_by(model, data, Reading(**read))
+    seen = observed_by(model, data, reading)
     values = model.log_density(*seen.data)
     if len(values) == 0:
         raise DataError(f"{data}: holds nothing to score.")

@@ -139,6 +139,8 @@ def _in_flags(message: str) -> str:
     message = flag.sub(lambda found: f"--{found[1]} {shlex.quote(found[2])}", message)
     message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
+    message = message.replace('features="uniform"', "--features uniform")
+    message = message.replace("features= ", "--features ")
     return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 
 
