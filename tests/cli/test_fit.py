@@ -74,3 +74,20 @@ def test_n11_an_lstm_is_fitted_to_the_probabilities_of_tables(run, tmp_path):
 def test_options_of_a_model_are_explained(run):
     out = " ".join(run("fit", "linear", "--help")[1].split())
     assert "False forces the line through the origin." in out
+
+
+@pytest.mark.parametrize("model", ["tabular", "lstm", "chain"])
+def test_a_pickle_of_rows_is_read_as_rows(run, tmp_path, model):
+    pytest.importorskip("torch" if model == "lstm" else "numpy", reason="torch is an extra")
+    rows, path = np.random.default_rng(0).integers(0, 2, size=(30, 3)), tmp_path / "rows.pkl"
+    path.write_bytes(pickle.dumps(rows))
+    small = {"lstm": ["--hidden-size", 2, "--max-steps", 2], "chain": ["--estimator", "marginal"]}
+    assert run("fit", model, path, *small.get(model, []), "-o", tmp_path / "m")[0] == 0
+    fitted = ancestral.load(tmp_path / "m")
+    assert fitted.n_features_in_ == 3
+    if model == "tabular":
+        wanted = ancestral.TabularAutoregressive().fit(rows)
+        np.testing.assert_array_equal(fitted.log_density(rows), wanted.log_density(rows))
+    path.write_bytes(pickle.dumps([np.array([0.5, 0.6])]))
+    code, _, err = run("fit", "tabular", path, "-o", tmp_path / "m")
+    assert code == 1 and "table 0" in err

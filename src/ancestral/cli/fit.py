@@ -23,6 +23,7 @@ from ancestral.cli.data import (
 from ancestral.cli.facts import facts_of
 from ancestral.cli.places import FORCE, check_places
 from ancestral.cli.terminal import CONTEXT, say, show
+from ancestral.errors import AncestralError
 
 KINDS: dict[Face, str] = {
     "discrete": "rows of levels",
@@ -225,8 +226,10 @@ class _Value(click.ParamType):
 
 def _fitted(model: Any, face: Face, data: str, reading: Reading, kept: dict[str, Any]) -> Any:
     """Return the model fitted to a file or to built-in data; `kept` says where it is trained."""
-    if face == "discrete" and _is_pickle(data) and _takes_tables(model):
-        return _fitted_to_tables(model, data, reading, kept)
+    wanted = face == "discrete" and _is_pickle(data) and _takes_tables(model)
+    tables = _tables_in(data, reading) if wanted else None
+    if tables is not None:
+        return _fitted_to_tables(model, tables, data, kept)
     seen = observed(face, data, reading)
     fit_to(model, *seen.data, **kept)
     if seen.target is not None:
@@ -245,13 +248,28 @@ def _takes_tables(model: Any) -> bool:
     return is_tables or "frequencies" in inspect.signature(model.fit).parameters
 
 
-def _fitted_to_tables(model: Any, data: str, reading: Reading, kept: dict[str, Any]) -> Any:
-    """Return the model that gives what the conditional probability tables in a file give."""
+def _tables_in(data: str, reading: Reading) -> Any:
+    """Return the model that the tables of a pickle are, or None where it holds rows."""
+    from ancestral import TabularAutoregressive, read_array, read_tables
+
+    try:
+        return TabularAutoregressive.from_tables(read_tables(data, **reading.capped))
+    except AncestralError as no_tables:
+        try:
+            is_rows = read_array(data, key=reading.key, **reading.capped).ndim > 1
+        except AncestralError:
+            is_rows = False
+        if is_rows:
+            return None
+        raise no_tables from None
+
+
+def _fitted_to_tables(model: Any, tables: Any, data: str, kept: dict[str, Any]) -> Any:
+    """Return the model that gives what conditional probability tables give."""
     import numpy as np
 
-    from ancestral import TabularAutoregressive, read_tables
+    from ancestral import TabularAutoregressive
 
-    tables = TabularAutoregressive.from_tables(read_tables(data, **reading.capped))
     if not isinstance(model, TabularAutoregressive):
         possible = tables.support_  # each row that the tables can give, as often as they give it
         return model.fit(possible, frequencies=np.exp(tables.log_density(possible)), **kept)
