@@ -6,7 +6,9 @@ import inspect
 import json
 import subprocess
 import sys
+import types
 
+import click
 import pytest
 
 from ancestral.cli.group import COMMANDS, main
@@ -75,6 +77,16 @@ def test_every_command_is_listed_with_its_one_line(run):
     assert lines == [[name, about] for name, about in COMMANDS.items()]
     for name in COMMANDS:
         assert run(name, "--help")[1].startswith(f"Usage: ancestral {name} ")
+
+
+def test_a_new_command_is_one_file_and_one_row(run, monkeypatch):
+    greet = types.ModuleType("ancestral.cli.greet")  # the file
+    greet.command = click.command("greet")(lambda: click.echo("hello"))
+    monkeypatch.setitem(sys.modules, "ancestral.cli.greet", greet)
+    assert run("greet")[0] == 2
+    monkeypatch.setitem(COMMANDS, "greet", "Say hello.")
+    assert run("greet") == (0, "hello\n", "")
+    assert "greet    Say hello." in run("--help")[1]
 
 
 def test_a_command_called_inspect_leaves_pythons_own_module_alone(run, tmp_path):
