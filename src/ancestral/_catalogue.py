@@ -27,6 +27,10 @@ class Entry:
     word : what users of the command line type
     about : one line, for people who choose
     room : the studio's room that moves it by hand; None: only compared with others
+    headlines : the fitted values that are said of it first, beside what its face and its type have
+    gaps : whether `fit` takes missing values
+    inner : the parameter that is a model of the same face, in models made from another
+    example : data and flags of an example on the command line; "": its face's built-in data
     """
 
     name: str
@@ -35,6 +39,10 @@ class Entry:
     word: str
     about: str
     room: str | None = None
+    headlines: tuple[str, ...] = ()
+    gaps: bool = False
+    inner: str | None = None
+    example: str = ""
 
     def load(self) -> Any:
         """Return the class."""
@@ -52,6 +60,7 @@ MODELS = [
         "tabular",
         "conditional probability tables of discrete rows",
         "pixels",
+        headlines=("entropy_",),
     ),
     Entry(
         "LSTMAutoregressive",
@@ -60,6 +69,7 @@ MODELS = [
         "lstm",
         "LSTM over discrete rows, e.g. black and white images",
         "pixels",
+        headlines=("n_parameters_", "loss_", "floor_"),
     ),
     Entry(
         "ChainAutoregressive",
@@ -67,6 +77,8 @@ MODELS = [
         "discrete",
         "chain",
         "a classifier for each column of discrete rows, given those before it",
+        headlines=("chosen_", "validation_score_", "floor_"),
+        example="@icons --estimator logistic",
     ),
     Entry(
         "OrderMixture",
@@ -74,6 +86,8 @@ MODELS = [
         "discrete",
         "orders",
         "an autoregressive model in several orders of the columns",
+        inner="model",
+        example="@icons --model tabular",
     ),
     Entry(
         "PPCA",
@@ -82,6 +96,9 @@ MODELS = [
         "ppca",
         "probabilistic principal component analysis of real rows",
         "faces",
+        headlines=("n_components_", "noise_variance_"),
+        gaps=True,
+        example="@faces --n-components 16",
     ),
     Entry(
         "PPCAMixture",
@@ -89,6 +106,8 @@ MODELS = [
         "continuous",
         "mixture",
         "several PPCAs, each for a part of the rows",
+        headlines=("weights_", "noise_variances_"),
+        example="@faces --n-models 2 --n-components 4",
     ),
     Entry(
         "LinearGaussian",
@@ -97,6 +116,7 @@ MODELS = [
         "linear",
         "linear regression with Gaussian noise",
         "line",
+        headlines=("noise_variance_",),
     ),
     Entry(
         "HeteroscedasticGaussian",
@@ -112,6 +132,7 @@ MODELS = [
         "conditional",
         "neural",
         "regression by a network that gives mean and noise",
+        headlines=("n_parameters_", "loss_"),
     ),
     Entry(
         "InnerProductGraph",
@@ -120,6 +141,7 @@ MODELS = [
         "graph",
         "graphs whose edges follow node features",
         "classroom",
+        headlines=("slope_", "intercept_", "standard_errors_"),
     ),
     Entry(
         "LatentPositionGraph",
@@ -127,6 +149,8 @@ MODELS = [
         "graphs",
         "positions",
         "graphs on the same nodes, whose places in space are learnt",
+        headlines=("slope_", "intercept_"),
+        example="friends.graphml --n-components 2 --l2 1",
     ),
 ]
 

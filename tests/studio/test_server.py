@@ -330,29 +330,13 @@ def test_an_upload_keeps_its_users_name():
 # ---- the command --------------------------------------------------------------------------------
 
 
-def test_the_command_exports_and_refuses(tmp_path, capsys):
-    from ancestral.cli import group as cli
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main(["studio", *map(str, arguments)])
-        return end.value.code or 0, *capsys.readouterr()
-
-    code, _, err = run(tmp_path / "gone.model")
-    assert code == 1 and "gone.model" in err and err.count("\n") == 1
-    code, _, err = run("--port", 1 << 20)
-    assert code == 2
-    code, _, err = run("--export", tmp_path / "no" / "page.html", tmp_path)
-    assert code == 1
-
-
 def test_the_report_has_a_room_for_each_problem(tmp_path, models):
-    from ancestral.cli import group as cli
+    from ancestral.cli.report import _rooms
 
     (tmp_path / "models").mkdir()
     for name, model in models.items():
         model.save(tmp_path / "models" / f"{name}.model")
-    rooms = cli._rooms(None, tmp_path)
+    rooms = _rooms(None, tmp_path)
     assert list(rooms) == ["pixels", "faces", "classroom", "line"]
     assert all(f'id="room-{name}"' in page for name, page in rooms.items())
     assert '"name": "LSTM"' in rooms["pixels"]

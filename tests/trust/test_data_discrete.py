@@ -17,12 +17,12 @@ from ancestral import (
     LSTMAutoregressive,
     OrderMixture,
     TabularAutoregressive,
-    cli,
     datasets,
     scores,
 )
 from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.autoregressive.sequential import Sequential
+from ancestral.cli import group as cli
 from ancestral.errors import DataError
 from tests.trust.guard import accepted, refused, warned
 from tests.zoo import ZOO, Entry

@@ -34,7 +34,7 @@ class OrderMixture(DiscreteDensity):
     Parameters
     ----------
     model : an autoregressive model, not fitted
-        Cloned for each order; where it has a `random_state`, each clone gets its own.
+        What is fitted in each order: a clone, with a seed of its own where it has a `random_state`.
     n_orders : int
         Members, all with the same weight.
     orders : array-like of shape (n_orders, n_features), optional

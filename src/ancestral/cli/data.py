@@ -9,29 +9,41 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 import ancestral
+from ancestral import _catalogue
+from ancestral._catalogue import Face
 from ancestral.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BUILT_IN = ("@icons", "@faces", "@classrooms", "@diabetes")
+# What stands for data of each face where nothing is at hand.
+BUILT_IN: dict[Face, str] = {
+    "discrete": "@icons",
+    "continuous": "@faces",
+    "graphs": "@classrooms",
+    "conditional": "@diabetes",
+}
 TABLE_ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq")
+
+
+# ---- options -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Reading:
     """How files are read: which array of several, NaN allowed or not, the cap on expanding.
 
-    For graphs: the table of nodes that belongs to an edge list, and which of their attributes are
-    features, and which of these are groups.
+    For pairs: the target's column. For graphs: the table of nodes that belongs to an edge list, and
+    which of their attributes are features, and which of these are groups.
     """
 
+    target: str | None = None
     key: str | None = None
     missing: bool = False
     max_bytes: int | None = None
@@ -39,51 +51,119 @@ class Reading:
     attributes: str | None = None
     categorical: str | None = None
 
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> Reading:
+        """Return how files are read, its options taken out of a command's."""
+        held = [field.name for field in fields(cls) if field.name in options]
+        return cls(**{name: options.pop(name) for name in held})
+
     @property
     def capped(self) -> dict[str, Any]:
         """The cap, where the user gave one."""
         return {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
 
 
-def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `Reading` to a command."""
-    for option in reversed(reading_parameters()):
-        command = click.option(*option[0], **option[1])(command)
-    return command
-
-
-def reading_parameters() -> list[tuple[list[str], dict[str, Any]]]:
-    """Return the names and settings of the options of `Reading`."""
+def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
+    """Return each option of `Reading`: its flag, the faces it is for, and its settings."""
+    rows: tuple[Face, ...] = ("discrete", "continuous")
+    files: tuple[Face, ...] = (*rows, "conditional")
     return [
-        (["--key"], {"help": "Which array, where an .npz or pickle holds several."}),
-        (["--missing"], {"is_flag": True, "help": "NaN and empty cells stand for missing values."}),
         (
-            ["--max-bytes"],
+            "--target",
+            ("conditional",),
+            {"help": "The target's column. Default: y or target, or the second of two."},
+        ),
+        ("--key", files, {"help": "Which array, where an .npz or pickle holds several."}),
+        (
+            "--missing",
+            rows,
+            {"is_flag": True, "help": "NaN and empty cells stand for missing values."},
+        ),
+        (
+            "--max-bytes",
+            (*files, "graphs"),
             {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
         ),
-    ]
-
-
-def graph_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `Reading` that graphs alone have to a command."""
-    for option in reversed(graph_parameters()):
-        command = click.option(*option[0], **option[1])(command)
-    return command
-
-
-def graph_parameters() -> list[tuple[list[str], dict[str, Any]]]:
-    """Return the names and settings of the options that graphs alone have."""
-    return [
         (
-            ["--nodes"],
+            "--nodes",
+            ("graphs",),
             {"help": "Graphs: DATA is an edge list (.csv), and this the .csv of its nodes."},
         ),
         (
-            ["--attributes"],
+            "--attributes",
+            ("graphs",),
             {"help": "Graphs: which node attributes are features, as in age,Sex. Default: all."},
         ),
-        (["--categorical"], {"help": "Graphs: which of these are groups, as in Race,Sex."}),
+        (
+            "--categorical",
+            ("graphs",),
+            {"help": "Graphs: which of these are groups, as in Race,Sex."},
+        ),
     ]
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `Reading` to a command on models of any face."""
+    for flag, _, settings in reversed(reading_parameters()):
+        command = click.option(flag, **settings)(command)
+    return command
+
+
+def reading_options_of(entry: _catalogue.Entry) -> list[click.Option]:
+    """Return the options of `Reading` that a fit of this model has."""
+    return [
+        click.Option([flag], **settings)
+        for flag, faces, settings in reading_parameters()
+        if entry.face in faces and (flag != "--missing" or entry.gaps)
+    ]
+
+
+def entry_of(model: Any) -> _catalogue.Entry:
+    """Return what the catalogue says of a model from a file: only its models have files."""
+    return cast(_catalogue.Entry, _catalogue.entry_of(model))
+
+
+def refuse(model: Any, **options: Any) -> None:
+    """Refuse options that were given and that this kind of model has no use for."""
+    for name, value in options.items():
+        if value is not None:
+            flag = "-n" if name == "n_samples" else "--" + name.replace("_", "-")
+            raise click.UsageError(f"{flag} has no use with {type(model).__name__}.")
+
+
+# ---- what a face reads ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a file holds for a model: rows, inputs and targets, or graphs, as `fit` takes them."""
+
+    data: tuple[Any, ...]
+    names: list[str] | None = None
+    target: str | None = None
+
+
+def observed(face: Face, data: str, reading: Reading, *, model: Any = None) -> Observed:
+    """Return a file's or a built-in set's data; for a fitted `model`, in its own columns."""
+    if data in BUILT_IN.values() and not os.path.exists(data) and reading != Reading():
+        raise click.UsageError(f"{data} is built in and taken as it is: no options on reading.")
+    if face == "graphs":
+        return Observed((graphs_of(data, reading),))
+    if face == "conditional":
+        pairs = pairs_of(data, reading, model=model)
+        return Observed((pairs.X, pairs.y), pairs.names, pairs.target)
+    rows = discrete_rows_of if face == "discrete" else rows_of
+    return Observed((rows(data, reading, model=model),))
+
+
+def observed_by(model: Any, data: str, reading: Reading) -> Observed:
+    """Return data to ask a fitted model about; options that its face has no use for are refused."""
+    face = entry_of(model).face
+    for flag, faces, _ in reading_parameters():
+        name = flag.partition("/")[0].strip("-").replace("-", "_")
+        if face not in faces and getattr(reading, name) != getattr(Reading, name):
+            refuse(model, **{name: True})
+    return observed(face, data, reading, model=model)
 
 
 @dataclass(frozen=True)
@@ -179,7 +259,7 @@ def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NDArra
     return table[:, [place[name] for name in wanted]]
 
 
-def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = None) -> Any:
+def pairs_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     """Return inputs and target of a file (or the built-in regression data).
 
     The inputs come as `NamedTable` where columns have names. With a fitted `model`, its columns
@@ -190,22 +270,22 @@ def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = No
     if data == "@diabetes":
         from ancestral import datasets
 
-        if target is not None:
-            raise click.UsageError("--target has no use with @diabetes.")
         inputs, y, names = datasets.diabetes()
         rows: Any = NamedTable(inputs, names) if model is None else inputs
         return Pairs(rows, y, names, "progression")
     path = _path(data, "a target")
     if not path.lower().endswith(TABLE_ENDINGS):
-        return _last_column(path, target, reading)
+        return _last_column(path, reading)
     wanted = getattr(model, "feature_names_in_", None)
     if wanted is None:
-        pairs = read_pairs(path, target, **reading.capped)
+        pairs = read_pairs(path, reading.target, **reading.capped)
         X: Any = NamedTable(pairs.X, pairs.names) if model is None else pairs.X
         return Pairs(X, pairs.y, pairs.names, pairs.target)
     names, table = read_columns(path, **reading.capped)
     X = _columns(path, names, table, wanted)
-    chosen = _target(path, target, getattr(model, "target_name_", None), names, list(wanted))
+    chosen = _target(
+        path, reading.target, getattr(model, "target_name_", None), names, list(wanted)
+    )
     return Pairs(X, table[:, names.index(chosen)], list(wanted), chosen)
 
 
@@ -231,12 +311,12 @@ def _target(
     )
 
 
-def _last_column(path: str, target: str | None, reading: Reading) -> Any:
+def _last_column(path: str, reading: Reading) -> Any:
     """Return the pairs of a file without names: its last column is the target."""
     from ancestral._checks.containers import Opened, as_floats
     from ancestral.io import Pairs
 
-    if target is not None:
+    if reading.target is not None:
         raise click.UsageError(f"{path}: has no column names: its last column is the target.")
     array = ancestral.read_array(path, key=reading.key, **reading.capped)
     if array.ndim != 2 or array.shape[1] < 2:
@@ -249,29 +329,19 @@ def _last_column(path: str, target: str | None, reading: Reading) -> Any:
     return Pairs(X, y, [], "last column")
 
 
-def inputs_of(data: str, model: Any, reading: Reading) -> Any:
-    """Return inputs for a regression model; a table may hold its target, too."""
-    return rows_of(data, reading, model=model)
-
-
 def graphs_of(data: str, reading: Reading) -> Any:
     """Return the graphs of a file, of an edge list with a table of nodes, or the built-in ones."""
     from ancestral.io import read_edge_list
 
-    if reading.key is not None or reading.missing:
-        flag = "--missing" if reading.key is None else "--key"
-        raise click.UsageError(f"{flag} has no use with graphs.")
+    if data == "@classrooms":
+        from ancestral import datasets
+
+        return datasets.classrooms()
     chosen: dict[str, Any] = dict(reading.capped)
     if reading.attributes is not None:
         chosen["attributes"] = _listed(reading.attributes)
     if reading.categorical is not None:
         chosen["categorical"] = _listed(reading.categorical)
-    if data == "@classrooms":
-        from ancestral import datasets
-
-        if chosen or reading.nodes:
-            raise click.UsageError("@classrooms are taken as they are: no options on reading.")
-        return datasets.classrooms()
     path = _path(data, "graphs")
     if reading.nodes is not None:
         return [read_edge_list(path, _path(reading.nodes, "nodes"), **chosen)]
@@ -288,16 +358,7 @@ def _listed(names: str) -> list[str]:
 def _path(data: str, wanted: str) -> str:
     """Return a file name; a built-in set of another kind is refused."""
     if data.startswith("@") and not os.path.exists(data):
-        known = "not the kind wanted here" if data in BUILT_IN else "not one of the built-in sets"
-        raise click.UsageError(f"{data} is {known} ({wanted}); built in: {', '.join(BUILT_IN)}.")
+        names = BUILT_IN.values()
+        known = "not the kind wanted here" if data in names else "not one of the built-in sets"
+        raise click.UsageError(f"{data} is {known} ({wanted}); built in: {', '.join(names)}.")
     return data
-
-
-def is_of_graphs(model: Any) -> bool:
-    """Tell whether a model is one of graphs."""
-    return type(model).__name__ in ("InnerProductGraph", "LatentPositionGraph")
-
-
-def is_conditional(model: Any) -> bool:
-    """Tell whether a model is one of y given X."""
-    return hasattr(model, "predict")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ancestral.cli.data import is_of_graphs
+from ancestral.cli.data import entry_of
 from ancestral.cli.terminal import plain
 
 if TYPE_CHECKING:
@@ -14,49 +14,64 @@ if TYPE_CHECKING:
 
 def facts_of(model: Any) -> dict[str, Any]:
     """Return class, parameters and headline numbers of a fitted model."""
+    from ancestral.base import MaximumLikelihood
+
+    entry = entry_of(model)
+    names = ["n_parameters_"] if isinstance(model, MaximumLikelihood) else []
+    if entry.face != "graphs":
+        names.append("n_features_in_")
     facts: dict[str, Any] = {
-        "model": type(model).__name__,
+        "model": entry.name,
         "parameters": {name: plain(value) for name, value in model.get_params().items()},
     }
-    if hasattr(model, "n_parameters_"):  # trees and mixtures of orders claim no count
-        facts["n_parameters"] = int(model.n_parameters_)
-    for name in ("n_features_in_", "entropy_", "loss_", "floor_", "noise_variance_", "slope_"):
-        if hasattr(model, name):
-            facts[name] = plain(getattr(model, name))
-    if is_of_graphs(model):
-        facts["intercept_"] = plain(model.intercept_)
-        if not hasattr(model, "positions_"):  # theirs are as many as the positions
-            facts["standard_errors_"] = plain(model.standard_errors_)
-    if hasattr(model, "target_name_"):
-        facts["target"] = model.target_name_
-    if hasattr(model, "standard_errors_") and getattr(model, "coef_", None) is not None:
-        facts["coefficients"] = _coefficients(model)
+    for name in (*names, *entry.headlines):
+        facts["n_parameters" if name == "n_parameters_" else name] = plain(getattr(model, name))
+    if entry.face == "conditional":
+        facts |= _of_a_regression(model)
     if model.data_fingerprint_:
         facts["data_fingerprint"] = model.data_fingerprint_
     return facts
 
 
-def scores_of(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
-    """Return what log densities say of a model, in nats; X are the rows of discrete models."""
-    import numpy as np
+def _of_a_regression(model: Any) -> dict[str, Any]:
+    """Return the target's name, where the data had one, and a line's coefficients."""
+    from ancestral.gaussian.heteroscedastic import HeteroscedasticGaussian
+    from ancestral.gaussian.linear.inference import Line
 
-    from ancestral import scores
+    named = getattr(model, "target_name_", None)
+    facts: dict[str, Any] = {} if named is None else {"target": named}
+    if isinstance(model, Line):
+        found = model.coef_, model.intercept_, model.standard_errors_
+        facts["coefficients"] = _coefficients(model, *found)
+    if isinstance(model, HeteroscedasticGaussian):
+        found = model.variance_coef_, model.variance_intercept_, model.variance_standard_errors_
+        facts["log_variance_coefficients"] = _coefficients(model, *found)
+    return facts
 
-    facts: dict[str, Any] = {
+
+def scores_of(values: NDArray) -> dict[str, Any]:
+    """Return what log densities say of a model, in nats."""
+    return {
         "n": len(values),
         "mean_log_density": float(values.mean()),
         "total_log_density": float(values.sum()),
         "n_impossible": int((values == -math.inf).sum()),
     }
-    if not hasattr(model, "categories_"):
-        return facts
+
+
+def scores_of_levels(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
+    """Return what log densities of discrete rows X say beside that: bits, floor and distance."""
+    import numpy as np
+
+    from ancestral import scores
+
     X = np.asarray(X)
     known = ~np.isnan(X) if X.dtype.kind == "f" else np.ones(X.shape, bool)
-    facts["bits_per_dimension"] = scores.bits_per_value(values, int(known.sum()))
+    facts = {"bits_per_dimension": scores.bits_per_value(values, int(known.sum()))}
     if not known.all():
         return facts  # rows with gaps have no floor
     facts["entropy_floor"] = scores.entropy_floor(X)
-    facts["kl_from_data"] = max(0.0, -facts["mean_log_density"] - facts["entropy_floor"])
+    facts["kl_from_data"] = max(0.0, -float(values.mean()) - facts["entropy_floor"])
     facts["support_mass"] = scores.support_mass(model, X)
     return facts
 
@@ -73,22 +88,21 @@ def left_out_of(model: Any, X: Any) -> dict[str, Any]:
     return {"left_out_bits": lengths, "verdict": found.verdict}
 
 
-def _coefficients(model: Any) -> dict[str, Any]:
+def _coefficients(model: Any, coef: Any, intercept: Any, errors: Any) -> dict[str, Any]:
     """Return each coefficient of a line of one target with its standard error."""
     import numpy as np
 
-    if np.ndim(model.coef_) != 1:
+    if np.ndim(coef) != 1:
         return {}
     inputs = getattr(model, "feature_names_in_", range(model.n_features_in_))
     named = [str(name) if isinstance(name, str) else f"column {name}" for name in inputs]
-    powers = len(model.coef_) // len(named)
+    powers = len(coef) // len(named)
     names = [f"{name}^{k}" if k > 1 else name for k in range(1, powers + 1) for name in named]
-    values = [float(v) for v in model.coef_]
-    errors = [float(e) for e in model.standard_errors_]
+    values = [float(v) for v in coef]
     if len(errors) == len(values) + 1:
-        names, values = ["intercept", *names], [float(model.intercept_), *values]
+        names, values = ["intercept", *names], [float(intercept), *values]
     return {
-        name: {"value": value, "standard_error": error}
+        name: {"value": value, "standard_error": float(error)}
         for name, value, error in zip(names, values, errors, strict=True)
     }
 

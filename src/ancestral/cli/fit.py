@@ -11,69 +11,69 @@ from typing import Any
 
 import click
 
-import ancestral
+from ancestral import _catalogue
+from ancestral._catalogue import Entry, Face
 from ancestral.cli.data import (
+    BUILT_IN,
     Reading,
-    discrete_rows_of,
     fit_to,
-    graph_parameters,
-    graphs_of,
-    pairs_of,
-    reading_parameters,
-    rows_of,
+    observed,
+    reading_options_of,
 )
 from ancestral.cli.facts import facts_of
 from ancestral.cli.places import FORCE, check_places
-from ancestral.cli.terminal import show
+from ancestral.cli.terminal import CONTEXT, say, show
+from ancestral.errors import AncestralError
 
-MODELS = {  # what users type: the class, and what it is
-    "tabular": ("TabularAutoregressive", "conditional probability tables of discrete rows"),
-    "lstm": ("LSTMAutoregressive", "LSTM over discrete rows, e.g. black and white images"),
-    "ppca": ("PPCA", "probabilistic principal component analysis of real rows"),
-    "linear": ("LinearGaussian", "linear regression with Gaussian noise"),
-    "graph": ("InnerProductGraph", "graphs whose edges follow node features"),
+KINDS: dict[Face, str] = {
+    "discrete": "rows of levels",
+    "continuous": "rows of real numbers",
+    "conditional": "a target given inputs",
+    "graphs": "graphs",
 }
 _NOT_KEPT = "nothing was saved. With --checkpoint FOLDER a training can be stopped and resumed."
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class _FitGroup(click.Group):
+class _Models(click.Group):
     """One command per model, made from the model's own parameters when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(MODELS)
+        return [entry.word for entry in _catalogue.MODELS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         plain = cmd_name.lower().replace("-", "").replace("_", "")
-        for short, (name, _) in MODELS.items():
-            if plain in (short, name.lower()):
-                return _fit_command(short)
+        for entry in _catalogue.MODELS:
+            if plain in (entry.word, entry.name.lower()):
+                return _fit_command(entry)
         return None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(f"no model {args[0]!r}; there are {', '.join(MODELS)}.", ctx=ctx)
+            words = ", ".join(self.list_commands(ctx))
+            raise click.UsageError(f"no model {args[0]!r}; there are {words}.", ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Models"):
-            formatter.write_dl([(short, about) for short, (_, about) in MODELS.items()])
+        for face, kind in KINDS.items():
+            entries = [entry for entry in _catalogue.MODELS if entry.face == face]
+            with formatter.section(f"Models of {kind}, e.g. {BUILT_IN[face]}"):
+                formatter.write_dl([(entry.word, entry.about) for entry in entries])
 
 
 @click.group(
-    cls=_FitGroup,
+    "fit",
+    cls=_Models,
     context_settings=CONTEXT,
     options_metavar="",
     subcommand_metavar="MODEL DATA -o FILE [OPTIONS]",
-    short_help="Fit a model to data and save it.",
 )
-def fit() -> None:
+def command() -> None:
     """Fit a model to data by maximum likelihood and save it.
 
-    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
-    is the column named y or target, or the second of two; else name it with --target), tables in
-    .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list with --nodes (graph); or
-    built-in: @icons, @faces, @classrooms, @diabetes.
+    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (of inputs and a
+    target: the target is the column named y or target, or the second of two; else name it with
+    --target), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list
+    with --nodes; or built-in: @icons, @faces, @classrooms, @diabetes.
 
     `ancestral fit MODEL --help` lists the model's own parameters.
 
@@ -83,12 +83,10 @@ def fit() -> None:
     """
 
 
-def _fit_command(short: str) -> click.Command:
+def _fit_command(entry: Entry) -> click.Command:
     """Return the command that fits one model, its parameters as options."""
-    name, about = MODELS[short]
-    cls = getattr(ancestral, name)
-    is_conditional = hasattr(cls, "predict")
-    parameters = inspect.signature(cls).parameters.values()
+    cls = entry.load()
+    parameters = inspect.signature(cls).parameters
     options: list[click.Parameter] = [
         click.Argument(["data"]),
         click.Option(
@@ -96,24 +94,13 @@ def _fit_command(short: str) -> click.Command:
         ),
         click.Option(["--force"], **FORCE),
     ]
-    if is_conditional:
-        options.append(
-            click.Option(
-                ["--target"],
-                help="The target's column. Default: y or target, or the second of two.",
-            )
-        )
-    for names, settings in reading_parameters():
-        useful = {"--missing": short == "ppca", "--key": short != "graph"}
-        if useful.get(names[0], True):
-            options.append(click.Option(names, **settings))
+    # A parameter of the model goes before an option on reading of the same name.
+    options += [o for o in reading_options_of(entry) if o.name not in parameters]
     resumable = "checkpoint" in inspect.signature(cls.fit).parameters
     if resumable:
         options += _checkpoint_options()
-    if short == "graph":
-        options += [click.Option(names, **settings) for names, settings in graph_parameters()]
     helps = _helps(cls)
-    options += [_option_of(parameter, helps.get(parameter.name)) for parameter in parameters]
+    options += [_option_of(entry, p, helps.get(name)) for name, p in parameters.items()]
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
 
     def run(
@@ -122,30 +109,24 @@ def _fit_command(short: str) -> click.Command:
         output: Path,
         as_json: bool,
         force: bool,
-        target: str | None = None,
-        key: str | None = None,
-        missing: bool = False,
-        max_bytes: int | None = None,
         checkpoint: Path | None = None,
         checkpoint_every: int | None = None,
-        nodes: str | None = None,
-        attributes: str | None = None,
-        categorical: str | None = None,
         **given: Any,
     ) -> None:
         from ancestral.model_file import is_model_file
 
-        inputs = (data, nodes)  # checked before the training, not after
+        settings = {name: given.pop(name) for name in parameters}
+        reading = Reading.taken(given)
+        inputs = (data, reading.nodes)  # checked before the training, not after
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
-        if "verbose" in given and not as_json and given["verbose"] is False:
-            given["verbose"] = sys.stderr.isatty()
+        if "verbose" in settings and not as_json and settings["verbose"] is False:
+            settings["verbose"] = sys.stderr.isatty()
         if checkpoint_every is not None and checkpoint is None:
             raise click.UsageError("--checkpoint-every has no use without --checkpoint.")
         kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in kept.items() if value is not None}
-        read = Reading(key, missing, max_bytes, nodes, attributes, categorical)
         try:
-            model = _fitted(cls(**given), data, target, read, kept)
+            model = _fitted(cls(**settings), entry.face, data, reading, kept)
         except KeyboardInterrupt as stopped:
             if resumable and not kept:
                 raise KeyboardInterrupt(_NOT_KEPT) from stopped
@@ -154,12 +135,11 @@ def _fit_command(short: str) -> click.Command:
         facts = {"file": str(output), **facts_of(model)}
         show(facts, as_json=as_json)
 
-    example = {"tabular": "@icons", "lstm": "@icons", "graph": "@classrooms"}.get(short)
-    example = example or ("@diabetes" if is_conditional else "@faces")
-    text = (
-        f"Fit {name}: {about}.\n\n\b\nExample:\n  ancestral fit {short} {example} -o {short}.model"
+    example = f"ancestral fit {entry.word} {entry.example or BUILT_IN[entry.face]}"
+    text = f"Fit {entry.name}: {entry.about}.\n\n\b\nExample:\n  {example} -o {entry.word}.model"
+    return click.Command(
+        entry.word, params=options, callback=run, help=text, context_settings=CONTEXT
     )
-    return click.Command(short, params=options, callback=run, help=text, context_settings=CONTEXT)
 
 
 def _checkpoint_options() -> list[click.Parameter]:
@@ -180,19 +160,23 @@ def _checkpoint_options() -> list[click.Parameter]:
 
 
 def _helps(cls: Any) -> dict[str, str]:
-    """Return the first sentence on each parameter, from the class's docstring."""
+    """Return the first sentence on each parameter, and the words it takes, from the docstring."""
     text = inspect.getdoc(cls) or ""
     section = re.search(r"Parameters\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", text, re.S)
-    entries = re.findall(r"^(\w+) : .*\n((?:    .*\n?|\n)*)", section[1] if section else "", re.M)
-    return {
-        name: re.split(r"(?<=\.)\s", " ".join(about.split()), maxsplit=1)[0].replace("`", "")
-        for name, about in entries
-    }
+    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?|\n)*)", section[1] if section else "", re.M)
+    helps = {}
+    for name, kind, about in entries:
+        first = re.split(r"(?<=\.)\s", " ".join(about.split()), maxsplit=1)[0].replace("`", "")
+        words = re.findall('"(\\w+)"', kind)
+        helps[name] = f"{first} Words: {', '.join(words)}." if words else first
+    return helps
 
 
-def _option_of(parameter: inspect.Parameter, about: str | None) -> click.Option:
+def _option_of(entry: Entry, parameter: inspect.Parameter, about: str | None) -> click.Option:
     """Return a model's parameter as an option, under scikit-learn's name."""
     flag = "--" + parameter.name.replace("_", "-")
+    if parameter.name == entry.inner:
+        return click.Option([flag], required=True, type=_Model(entry), help=about)
     default = None if parameter.default is parameter.empty else parameter.default
     if isinstance(default, bool):
         return click.Option(
@@ -210,8 +194,23 @@ def _option_of(parameter: inspect.Parameter, about: str | None) -> click.Option:
     )
 
 
+class _Model(click.Choice[str]):
+    """A model of the same face by its word, with its default parameters."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entries = {
+            other.word: other
+            for other in _catalogue.MODELS
+            if other.face == entry.face and other.inner is None
+        }
+        super().__init__(list(self._entries))
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return self._entries[super().convert(value, param, ctx)].load()()
+
+
 class _Value(click.ParamType):
-    """A Python number, None, or else text: the model itself says what it can take."""
+    """A Python number, list or None, or else text: the model itself says what it can take."""
 
     name = "value"
 
@@ -222,34 +221,56 @@ class _Value(click.ParamType):
             read = ast.literal_eval(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return value
-        return read if isinstance(read, int | float | type(None)) else value
+        return read if isinstance(read, int | float | list | tuple | None) else value
 
 
-def _fitted(
-    model: Any, data: str, target: str | None, reading: Reading, kept: dict[str, Any]
-) -> Any:
+def _fitted(model: Any, face: Face, data: str, reading: Reading, kept: dict[str, Any]) -> Any:
     """Return the model fitted to a file or to built-in data; `kept` says where it is trained."""
+    wanted = face == "discrete" and _is_pickle(data) and _takes_tables(model)
+    tables = _tables_in(data, reading) if wanted else None
+    if tables is not None:
+        return _fitted_to_tables(model, tables, data, kept)
+    seen = observed(face, data, reading)
+    fit_to(model, *seen.data, **kept)
+    if seen.target is not None:
+        inputs = seen.names or [f"column {j}" for j in range(model.n_features_in_)]
+        more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
+        say(f"target: {seen.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
+        model.target_name_ = seen.target  # goes into the file, and is looked for in others
+    return model
+
+
+def _takes_tables(model: Any) -> bool:
+    """Tell whether a model is tables itself, or is fitted to rows as often as tables give them."""
+    from ancestral import TabularAutoregressive
+
+    is_tables = isinstance(model, TabularAutoregressive)
+    return is_tables or "frequencies" in inspect.signature(model.fit).parameters
+
+
+def _tables_in(data: str, reading: Reading) -> Any:
+    """Return the model that the tables of a pickle are, or None where it holds rows."""
+    from ancestral import TabularAutoregressive, read_array, read_tables
+
+    try:
+        return TabularAutoregressive.from_tables(read_tables(data, **reading.capped))
+    except AncestralError as no_tables:
+        try:
+            is_rows = read_array(data, key=reading.key, **reading.capped).ndim > 1
+        except AncestralError:
+            is_rows = False
+        if is_rows:
+            return None
+        raise no_tables from None
+
+
+def _fitted_to_tables(model: Any, tables: Any, data: str, kept: dict[str, Any]) -> Any:
+    """Return the model that gives what conditional probability tables give."""
     import numpy as np
 
-    name = type(model).__name__
-    if name == "InnerProductGraph":
-        return model.fit(graphs_of(data, reading))
-    if hasattr(model, "predict"):
-        pairs = pairs_of(data, target, reading)
-        fit_to(model, pairs.X, pairs.y, **kept)
-        inputs = pairs.names or [f"column {j}" for j in range(model.n_features_in_)]
-        more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
-        click.echo(f"target: {pairs.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
-        model.target_name_ = pairs.target  # goes into the file, and is looked for in others
-        return model
-    if name == "PPCA":
-        return fit_to(model, rows_of(data, reading))
-    if not _is_pickle(data):
-        return fit_to(model, discrete_rows_of(data, reading), **kept)
-    tables = ancestral.TabularAutoregressive.from_tables(
-        ancestral.read_tables(data, **reading.capped)
-    )
-    if name != "TabularAutoregressive":
+    from ancestral import TabularAutoregressive
+
+    if not isinstance(model, TabularAutoregressive):
         possible = tables.support_  # each row that the tables can give, as often as they give it
         return model.fit(possible, frequencies=np.exp(tables.log_density(possible)), **kept)
     if model.get_params() != type(model)().get_params():

@@ -22,6 +22,9 @@ from ancestral.errors import AncestralError, printable, printable_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
 
 def say(text: object, *, err: bool = False) -> None:
     """Print a line; what a name in it would make the terminal do is spelt out."""
@@ -128,6 +131,8 @@ def _in_flags(message: str) -> str:
     message = flag.sub(lambda found: f"--{found[1]} {shlex.quote(found[2])}", message)
     message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
+    message = message.replace('features="uniform"', "--features uniform")
+    message = message.replace("features= ", "--features ")
     return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 
 

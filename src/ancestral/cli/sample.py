@@ -1,18 +1,86 @@
-"""What `ancestral sample` gives: numbers in a file or on stdout, pictures."""
+"""`ancestral sample`: draws from a saved model, in files, on stdout or as pictures."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral.cli.terminal import print_json, say
+import ancestral
+from ancestral.cli.data import Reading, entry_of, refuse, rows_of, take_rows_as_named
+from ancestral.cli.places import check_places, force_option
+from ancestral.cli.terminal import CONTEXT, json_option, print_json, say
 from ancestral.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@click.command("sample", context_settings=CONTEXT)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-n", "--n-samples", type=int, help="How many draws.  [default: 1]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .npz or .csv file.")
+@click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
+@click.option("--shape", metavar="HxW", help="Of the images in a collage. Default: square.")
+@click.option(
+    "--n-nodes", type=int, help="Nodes of each graph (graph models).  [default: 15; positions: all]"
+)
+@click.option("--n-features", type=int, help="Features of each node (graph models).")
+@click.option(
+    "--features",
+    metavar="DATA",
+    help="Features of the nodes, or: uniform (graph models). Default: as in the fit.",
+)
+@click.option("--inputs", metavar="DATA", help="Inputs X to draw y for (regression models).")
+@force_option
+@click.option("--random-state", type=int, metavar="INT", help="Seed: the same one draws the same.")
+@json_option
+def command(
+    file: Path,
+    *,
+    output: Path | None,
+    collage: Path | None,
+    shape: str | None,
+    inputs: str | None,
+    force: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Draw from the model in FILE, parents first. Without -o or --collage, draws are printed.
+
+    \b
+    Example:
+      ancestral sample letters.model -n 100 --collage letters.png
+    """
+    check_places(output, collage, inputs=(file, inputs, given["features"]), force=force)
+    model = ancestral.load(file)
+    taken = inspect.signature(model.sample).parameters
+    refuse(model, **{name: value for name, value in given.items() if name not in taken})
+    options = {name: value for name, value in given.items() if value is not None}
+    face = entry_of(model).face
+    if face == "graphs":
+        refuse(model, shape=shape, inputs=inputs)
+        if options.get("features", "uniform") != "uniform":
+            options["features"] = rows_of(options["features"], Reading(), model=model)
+        give_graphs(model.sample(**options), output, collage, as_json=as_json)
+        return
+    if face == "conditional":
+        refuse(model, collage=collage, shape=shape, n_samples=given["n_samples"])
+        if inputs is None:
+            raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
+        take_rows_as_named()
+        rows = model.sample(rows_of(inputs, Reading(), model=model), **options)
+        names = [getattr(model, "target_name_", "y")] if rows.ndim == 1 else None
+    else:
+        refuse(model, inputs=inputs)
+        rows = model.sample(**options)
+        names = getattr(model, "feature_names_in_", None)
+    if collage is not None:
+        draw_collage(rows, shape, collage)
+    give_rows(rows, names, output, quiet=collage is not None, as_json=as_json)
 
 
 def give_rows(

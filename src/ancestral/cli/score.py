@@ -1,0 +1,76 @@
+"""`ancestral score`: the exact log density of data under a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import ancestral
+from ancestral.cli.data import (
+    Reading,
+    entry_of,
+    observed_by,
+    reading_options,
+    refuse,
+    take_rows_as_named,
+)
+from ancestral.cli.facts import left_out_of, scores_of, scores_of_levels
+from ancestral.cli.places import check_places, force_option
+from ancestral.cli.terminal import CONTEXT, json_option, show
+from ancestral.errors import DataError
+
+
+@click.command("score", context_settings=CONTEXT)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("data")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="One log density per row.")
+@click.option(
+    "--leave-one-out",
+    is_flag=True,
+    help="Fit the model anew without each row in turn, and say whether it generalises.",
+)
+@force_option
+@reading_options
+@json_option
+def command(
+    file: Path,
+    data: str,
+    *,
+    output: Path | None,
+    leave_one_out: bool,
+    force: bool,
+    as_json: bool,
+    **read: Any,
+) -> None:
+    """Print the exact log density, in nats, of DATA under the model in FILE.
+
+    For discrete models beside it: bits per dimension, the entropy of DATA (no model's mean loss is
+    below it), the distance to it (KL), and the probability the model gives to the rows of DATA.
+
+    \b
+    Example:
+      ancestral score letters.model images.npy
+    """
+    reading = Reading.taken(read)
+    check_places(output, inputs=(file, data, reading.nodes), force=force)
+    model = ancestral.load(file)
+    discrete = entry_of(model).face == "discrete"
+    if not discrete:
+        refuse(model, leave_one_out=leave_one_out or None)
+    take_rows_as_named()
+    seen = observed_by(model, data, reading)
+    values = model.log_density(*seen.data)
+    if len(values) == 0:
+        raise DataError(f"{data}: holds nothing to score.")
+    if output is not None:
+        from ancestral.io import write_array
+
+        write_array(output, values, ["log_density"])
+    facts = scores_of(values)
+    if discrete:
+        facts |= scores_of_levels(model, seen.data[0], values)
+    if leave_one_out:
+        facts |= left_out_of(model, seen.data[0])
+    show(facts, as_json=as_json)
