@@ -192,7 +192,7 @@ def _node_keys(declared: Iterable[Any], name: str) -> dict[str, _Key | None]:
         )
         for other in of_name.setdefault(here.attribute, []):
             meet = domain == other.domain or "all" in (domain, other.domain)
-            typed = other.kind != here.kind and _TYPES >= {other.kind, here.kind}
+            typed = other.kind != here.kind and {other.kind, here.kind} <= _TYPES
             if meet and (not typed or other.default or here.default):
                 raise DataError(
                     f"{name}: two keys for {domain} are named {here.attribute!r}: rename one, so "
