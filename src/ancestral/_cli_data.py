@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,28 +22,60 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUILT_IN = ("@icons", "@faces", "@classrooms", "@diabetes")
-TABLE_ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq")
+TEXT_ENDINGS = tuple(f"{text}{gz}" for text in (".csv", ".tsv", ".txt") for gz in ("", ".gz"))
+TABLE_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".pq")
+_TABS = {"\\t": "\t", "tab": "\t"}  # as shells let it be written
 
 
 @dataclass(frozen=True)
 class Reading:
     """How files are read: which array of several, NaN allowed or not, the cap on expanding.
 
-    For graphs: the table of nodes that belongs to an edge list, and which of their attributes are
-    features, and which of these are groups.
+    Of text: the marks between cells and within numbers, the encoding, and where rows are reported
+    that cannot be read. For graphs: the table of nodes that belongs to an edge list, and which of
+    their attributes are features, which of these are groups, and whether the edges have names.
     """
 
     key: str | None = None
     missing: bool = False
     max_bytes: int | None = None
+    sep: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    rejects: Path | None = None
     nodes: str | None = None
     attributes: str | None = None
     categorical: str | None = None
+    header: bool | None = None
 
     @property
     def capped(self) -> dict[str, Any]:
         """The cap, where the user gave one."""
         return {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """What the user said of text."""
+        names = ("sep", "decimal", "thousands", "encoding", "rejects")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def of_table(self) -> dict[str, Any]:
+        """What readers of tables are told."""
+        return {**self.capped, **self.text}
+
+    def refuse_text(self, seen: str, *names: str) -> None:
+        """Refuse options of text (all of them, or those named) where they have no use."""
+        for name in self.text:
+            if not names or name in names:
+                raise click.UsageError(f"--{name} has no use with {seen}.")
+
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> Reading:
+        """Return how files are read, its options taken out of a command's."""
+        held = [field.name for field in fields(cls) if field.name in options]
+        return cls(**{name: options.pop(name) for name in held})
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,6 +93,26 @@ def reading_parameters() -> list[tuple[list[str], dict[str, Any]]]:
         (
             ["--max-bytes"],
             {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
+        ),
+        (
+            ["--sep"],
+            {
+                "callback": lambda _, __, mark: _TABS.get(mark, mark),
+                "help": "Text: the character between cells, as in ';' or tab.  [default: ,]",
+            },
+        ),
+        (["--decimal"], {"help": "Text: the character before decimals.  [default: .]"}),
+        (
+            ["--thousands"],
+            {"help": "Text: the character between thousands, as in 1,000.  [default: none]"},
+        ),
+        (["--encoding"], {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"}),
+        (
+            ["--rejects"],
+            {
+                "type": click.Path(path_type=Path),
+                "help": "Text: leave out rows that cannot be read, and list their cells in a .csv.",
+            },
         ),
     ]
 
@@ -83,6 +136,14 @@ def graph_parameters() -> list[tuple[list[str], dict[str, Any]]]:
             {"help": "Graphs: which node attributes are features, as in age,Sex. Default: all."},
         ),
         (["--categorical"], {"help": "Graphs: which of these are groups, as in Race,Sex."}),
+        (
+            ["--header/--no-header"],
+            {
+                "default": None,
+                "help": "Graphs: the first line of an edge list holds names, or is an edge.  "
+                "[default: whichever is clear]",
+            },
+        ),
     ]
 
 
@@ -124,6 +185,8 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     from ancestral import datasets
     from ancestral.io import read_columns
 
+    if data in BUILT_IN:
+        reading.refuse_text(data)
     if data == "@icons":
         return datasets.icons()[0]
     if data == "@faces":
@@ -133,12 +196,12 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         return NamedTable(X, names) if model is None else X
     path = _path(data, "rows")
     if path.lower().endswith(TABLE_ENDINGS) and reading.key is None:
-        names, table = read_columns(path, missing=reading.missing, **reading.capped)
+        names, table = read_columns(path, missing=reading.missing, **reading.of_table)
         if model is None:
             return NamedTable(table, names)
         wanted = getattr(model, "feature_names_in_", None)
         return table if wanted is None else _columns(path, names, table, wanted)
-    array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.capped)
+    array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.of_table)
     _refuse_colours(array, path)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
@@ -192,6 +255,7 @@ def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = No
 
         if target is not None:
             raise click.UsageError("--target has no use with @diabetes.")
+        reading.refuse_text(data)
         inputs, y, names = datasets.diabetes()
         rows: Any = NamedTable(inputs, names) if model is None else inputs
         return Pairs(rows, y, names, "progression")
@@ -200,10 +264,10 @@ def pairs_of(data: str, target: str | None, reading: Reading, *, model: Any = No
         return _last_column(path, target, reading)
     wanted = getattr(model, "feature_names_in_", None)
     if wanted is None:
-        pairs = read_pairs(path, target, **reading.capped)
+        pairs = read_pairs(path, target, **reading.of_table)
         X: Any = NamedTable(pairs.X, pairs.names) if model is None else pairs.X
         return Pairs(X, pairs.y, pairs.names, pairs.target)
-    names, table = read_columns(path, **reading.capped)
+    names, table = read_columns(path, **reading.of_table)
     X = _columns(path, names, table, wanted)
     chosen = _target(path, target, getattr(model, "target_name_", None), names, list(wanted))
     return Pairs(X, table[:, names.index(chosen)], list(wanted), chosen)
@@ -238,7 +302,7 @@ def _last_column(path: str, target: str | None, reading: Reading) -> Any:
 
     if target is not None:
         raise click.UsageError(f"{path}: has no column names: its last column is the target.")
-    array = ancestral.read_array(path, key=reading.key, **reading.capped)
+    array = ancestral.read_array(path, key=reading.key, **reading.of_table)
     if array.ndim != 2 or array.shape[1] < 2:
         raise DataError(
             f"{path}: has shape {array.shape}; inputs and a target are wanted, (n, k + 1), the "
@@ -261,6 +325,7 @@ def graphs_of(data: str, reading: Reading) -> Any:
     if reading.key is not None or reading.missing:
         flag = "--missing" if reading.key is None else "--key"
         raise click.UsageError(f"{flag} has no use with graphs.")
+    reading.refuse_text("graphs", "rejects")
     chosen: dict[str, Any] = dict(reading.capped)
     if reading.attributes is not None:
         chosen["attributes"] = _listed(reading.attributes)
@@ -269,14 +334,18 @@ def graphs_of(data: str, reading: Reading) -> Any:
     if data == "@classrooms":
         from ancestral import datasets
 
-        if chosen or reading.nodes:
+        if chosen or reading.nodes or reading.text or reading.header is not None:
             raise click.UsageError("@classrooms are taken as they are: no options on reading.")
         return datasets.classrooms()
     path = _path(data, "graphs")
     if reading.nodes is not None:
+        chosen |= {"header": reading.header, **reading.text}
         return [read_edge_list(path, _path(reading.nodes, "nodes"), **chosen)]
     if path.lower().endswith(TABLE_ENDINGS):
         raise click.UsageError(f"{path} is an edge list: name the table of its nodes with --nodes.")
+    reading.refuse_text("a file of graphs: it is for edge lists")
+    if reading.header is not None:
+        raise click.UsageError("--header has no use with a file of graphs: it is for edge lists.")
     return ancestral.read_graphs(path, **chosen)
 
 

@@ -23,7 +23,7 @@ from ancestral._cli_data import (
     rows_of,
 )
 from ancestral._cli_facts import facts_of
-from ancestral._cli_places import FORCE, check_places
+from ancestral._cli_places import FORCE, check_places, check_report
 from ancestral._cli_terminal import show
 
 MODELS = {  # what users type: the class, and what it is
@@ -70,10 +70,13 @@ class _FitGroup(click.Group):
 def fit() -> None:
     """Fit a model to data by maximum likelihood and save it.
 
-    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (linear: the target
-    is the column named y or target, or the second of two; else name it with --target), tables in
-    .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list with --nodes (graph); or
-    built-in: @icons, @faces, @classrooms, @diabetes.
+    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .tsv, .parquet or .pkl (linear: the
+    target is the column named y or target, or the second of two; else name it with --target),
+    tables in .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list with --nodes
+    (graph); or built-in: @icons, @faces, @classrooms, @diabetes.
+
+    Text is read as UTF-8, with commas between cells and points before decimals; --sep, --decimal,
+    --thousands and --encoding say otherwise. None of them is guessed.
 
     `ancestral fit MODEL --help` lists the model's own parameters.
 
@@ -104,7 +107,8 @@ def _fit_command(short: str) -> click.Command:
             )
         )
     for names, settings in reading_parameters():
-        useful = {"--missing": short == "ppca", "--key": short != "graph"}
+        of_rows = short != "graph"
+        useful = {"--missing": short == "ppca", "--key": of_rows, "--rejects": of_rows}
         if useful.get(names[0], True):
             options.append(click.Option(names, **settings))
     resumable = "checkpoint" in inspect.signature(cls.fit).parameters
@@ -123,27 +127,22 @@ def _fit_command(short: str) -> click.Command:
         as_json: bool,
         force: bool,
         target: str | None = None,
-        key: str | None = None,
-        missing: bool = False,
-        max_bytes: int | None = None,
         checkpoint: Path | None = None,
         checkpoint_every: int | None = None,
-        nodes: str | None = None,
-        attributes: str | None = None,
-        categorical: str | None = None,
         **given: Any,
     ) -> None:
         from ancestral.model_file import is_model_file
 
-        inputs = (data, nodes)  # checked before the training, not after
+        read = Reading.taken(given)
+        inputs = (data, read.nodes)  # checked before the training, not after
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
+        check_report(read.rejects, output, inputs=inputs, force=force)
         if "verbose" in given and not as_json and given["verbose"] is False:
             given["verbose"] = sys.stderr.isatty()
         if checkpoint_every is not None and checkpoint is None:
             raise click.UsageError("--checkpoint-every has no use without --checkpoint.")
         kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in kept.items() if value is not None}
-        read = Reading(key, missing, max_bytes, nodes, attributes, categorical)
         try:
             model = _fitted(cls(**given), data, target, read, kept)
         except KeyboardInterrupt as stopped:
@@ -246,6 +245,7 @@ def _fitted(
         return fit_to(model, rows_of(data, reading))
     if not _is_pickle(data):
         return fit_to(model, discrete_rows_of(data, reading), **kept)
+    reading.refuse_text(data)
     tables = ancestral.TabularAutoregressive.from_tables(
         ancestral.read_tables(data, **reading.capped)
     )

@@ -33,7 +33,7 @@ from ancestral._cli_data import (
 from ancestral._cli_draws import draw_collage, give_graphs, give_rows
 from ancestral._cli_facts import facts_of, learnt, left_out_of, scores_of
 from ancestral._cli_fit import CONTEXT, fit
-from ancestral._cli_places import check_places, force_option
+from ancestral._cli_places import check_places, check_report, force_option
 from ancestral._cli_terminal import console, print_json, say, show
 from ancestral.errors import DataError
 
@@ -152,6 +152,7 @@ cli.add_command(fit)
 @click.option("--n-features", type=int, help="Features of each node (graph models).")
 @click.option("--inputs", metavar="DATA", help="Inputs X to draw y for (regression models).")
 @force_option
+@reading_options
 @seed_option
 @json_option
 def sample(
@@ -165,7 +166,7 @@ def sample(
     force: bool,
     random_state: int | None,
     as_json: bool,
-    **size: int | None,
+    **given: Any,
 ) -> None:
     """Draw from the model in FILE, parents first. Without -o or --collage, draws are printed.
 
@@ -173,9 +174,13 @@ def sample(
     Example:
       ancestral sample letters.model -n 100 --collage letters.png
     """
+    reading = Reading.taken(given)
     check_places(output, collage, inputs=(file, inputs), force=force)
+    check_report(reading.rejects, output, collage, inputs=(file, inputs), force=force)
+    if inputs is None and reading != Reading():
+        raise click.UsageError("without --inputs, options on reading have no use.")
     model = ancestral.load(file)
-    size = {name: value for name, value in size.items() if value is not None}
+    size = {name: value for name, value in given.items() if value is not None}
     if is_of_graphs(model):
         _refuse(model, shape=shape, inputs=inputs)
         if hasattr(model, "positions_"):
@@ -189,7 +194,7 @@ def sample(
     if is_conditional(model):
         _refuse(model, collage=collage, shape=shape, n_samples=n_samples)
         take_rows_as_named()
-        rows = model.sample(_inputs(model, inputs), random_state=random_state)
+        rows = model.sample(_inputs(model, inputs, reading), random_state=random_state)
     else:
         _refuse(model, inputs=inputs)
         rows = model.sample(1 if n_samples is None else n_samples, random_state=random_state)
@@ -208,11 +213,11 @@ def _refuse(model: Any, **options: Any) -> None:
             raise click.UsageError(f"{flag} has no use with {type(model).__name__}.")
 
 
-def _inputs(model: Any, inputs: str | None) -> Any:
+def _inputs(model: Any, inputs: str | None, reading: Reading) -> Any:
     """Return the inputs to draw targets for."""
     if inputs is None:
         raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
-    return inputs_of(inputs, model, Reading())
+    return inputs_of(inputs, model, reading)
 
 
 # ---- score ------------------------------------------------------------------------------------
@@ -252,9 +257,11 @@ def score(
     Example:
       ancestral score letters.model images.npy
     """
-    check_places(output, inputs=(file, data, read["nodes"]), force=force)
-    model = ancestral.load(file)
     reading = Reading(**read)
+    inputs = (file, data, reading.nodes)
+    check_places(output, inputs=inputs, force=force)
+    check_report(reading.rejects, output, inputs=inputs, force=force)
+    model = ancestral.load(file)
     take_rows_as_named()
     if not is_conditional(model):
         _refuse(model, target=target)
@@ -262,7 +269,8 @@ def score(
     if not discrete:
         _refuse(model, leave_one_out=leave_one_out or None)
     if not is_of_graphs(model):
-        _refuse(model, **{name: read[name] for name in ("nodes", "attributes", "categorical")})
+        of_graphs = ("nodes", "attributes", "categorical", "header")
+        _refuse(model, **{name: read[name] for name in of_graphs})
     if is_of_graphs(model):
         values = model.log_density(graphs_of(data, reading))
     elif is_conditional(model):

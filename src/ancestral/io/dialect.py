@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -156,10 +157,13 @@ class Dialect:
             return text.encode()
         except UnicodeError as error:
             at = getattr(error, "start", 0)
-            line = raw[:at].decode(self.encoding, "ignore").count("\n") + 1
+            place = f"at byte {at}"
+            with suppress(UnicodeError):  # of the few that know no "ignore"
+                line = raw[:at].decode(self.encoding, "ignore").count("\n") + 1
+                place = f"on line {line}, {place}"
             raise FormatError(
-                f"{name}: is not {self.encoding} on line {line}, at byte {at}: pass the encoding "
-                "that it was saved in, or save it as UTF-8."
+                f"{name}: is not {self.encoding} {place}: pass the encoding that it was saved in, "
+                "or save it as UTF-8."
             ) from None
         except (ValueError, LookupError, AssertionError) as error:
             raise FormatError(f"{name}: cannot be read as {self.encoding} ({error}).") from None
@@ -216,9 +220,9 @@ def line_of(raw: bytes, at: int) -> int:
 _SPELLINGS = (
     ("decimal=','", Dialect(decimal=",")),
     ("thousands=','", Dialect(thousands=",")),
-    ("decimal=',', thousands='.'", Dialect(decimal=",", thousands=".")),
+    ("decimal=',' and thousands='.'", Dialect(decimal=",", thousands=".")),
     ("thousands=' '", Dialect(thousands=" ")),
-    ("decimal=',', thousands=' '", Dialect(decimal=",", thousands=" ")),
+    ("decimal=',' and thousands=' '", Dialect(decimal=",", thousands=" ")),
     ('thousands="\'"', Dialect(thousands="'")),
     ("thousands='_'", Dialect(thousands="_")),
 )

@@ -90,9 +90,9 @@ class Rejects:
         """Say how much was left out of the file, if anything."""
         if not self.rows:
             return
-        where = "in the list of rejects"
+        where = "the list of rejects"
         if self._listed is None:
-            where = f"in {shown(self.path)}"
+            where = shown(self.path)
         elif self.cells > MOST_LISTED:
             where += f", but for those after the first {MOST_LISTED:,}"
         warn(
