@@ -95,8 +95,7 @@ def read_edge_list(
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
     sep, decimal, thousands, encoding : str
-        How both files spell their cells, as for `read_array`. Ids and groups are text, and stay as
-        they are.
+        How both files spell their cells, as for `read_array`. Ids are text, and stay as they are.
 
     Returns
     -------
@@ -138,7 +137,7 @@ def read_edge_list(
         if node in table:
             raise DataError(f"{nodes}: line {line} gives node {node!r} a second time.")
         held = {name: cell for k, (name, cell) in enumerate(zip(names, cells)) if k != at}
-        table[node] = without_missing_text(_spelt(held, categorical, dialect))
+        table[node] = without_missing_text(_spelt(held, dialect))
     first, pairs = _cells(edges, max_bytes, dialect)
     named = header or ends is not None
     if named and header is False:
@@ -304,14 +303,11 @@ def _refuse_data(names: list[str], name: str, dialect: Dialect) -> None:
         )
 
 
-def _spelt(held: dict[str, str], groups: Categorical, dialect: Dialect) -> dict[str, str]:
-    """Return a node's attributes with their numbers as Python spells them; groups as they are."""
+def _spelt(held: dict[str, str], dialect: Dialect) -> dict[str, str]:
+    """Return a node's attributes with their numbers as Python spells them."""
     if dialect.is_plain:
         return held
-    return {
-        key: cell if key in groups else dialect.spelt(cell) or _not_plain(cell)
-        for key, cell in held.items()
-    }
+    return {key: dialect.spelt(cell) or _not_plain(cell) for key, cell in held.items()}
 
 
 def _not_plain(cell: str) -> str:
