@@ -11,6 +11,7 @@ import pytest
 from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.io import read_array, read_columns, read_edge_list, read_pairs
 from ancestral.io.dialect import Dialect
+from ancestral.io.numbers import is_plain
 from tests.trust.files import put
 from tests.trust.guard import accepted
 
@@ -275,3 +276,24 @@ def test_a_quote_without_its_end_is_found_within_its_bound(tmp_path: Path) -> No
     path = put(tmp_path, "a.csv", f'a,b\n1,"2\n{body}')
     with pytest.raises(FormatError, match="mend its quotes"):
         accepted(lambda: read_array(path), memory=None)
+
+
+@pytest.mark.parametrize("decimal", [".", ",", "\u066b"])
+@pytest.mark.parametrize("thousands", [None, ",", ".", "'", " ", "_", "]", "^", "\\"])
+def test_lines_at_once_and_cells_one_by_one_are_one_rule(
+    decimal: str, thousands: str | None
+) -> None:
+    """What is a number in a line of plain numbers is the same number in its cell."""
+    if decimal == thousands:
+        return
+    rng = np.random.default_rng(0)
+    dialect = Dialect(";", decimal, thousands)
+    letters = list("0011234567" + decimal * 2 + (thousands or "") * 4 + "eE+- .,\u00a0")
+    both = 0
+    for _ in range(4_000):
+        cell = "".join(rng.choice(letters, rng.integers(1, 12)))
+        plain, spelt = dialect.plain_lines(cell), dialect.spelt(cell)
+        if plain is not None and is_plain(plain):
+            assert spelt is not None and float(spelt) == float(plain), cell
+            both += 1
+    assert both > 100

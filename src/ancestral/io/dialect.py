@@ -17,9 +17,9 @@ from ancestral.errors import DataError, FormatError
 from ancestral.io.numbers import is_plain, number_in
 
 _DIGIT = re.compile(r"\d")
+_DIGITS = ("", r"\d", r"\d\d")
 # Blanks that no eye tells from one another, and the two forms of an apostrophe.
-_ALIKE = {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]", "\u2019": "['\u2019]"}
-_ALIKE |= dict.fromkeys("\u00a0\u2009\u202f", _ALIKE[" "])
+_ALIKE = {mark: alike for alike in (" \u00a0\u2009\u202f", "'\u2019") for mark in alike}
 # Byte-order marks, the longer ones first.
 _MARKS = (
     (b"\xff\xfe\0\0", "utf-32"),
@@ -75,7 +75,7 @@ class Dialect:
                 _check_mark(option, value)
         if decimal.isspace():
             raise DataError(f"decimal={decimal!r} is a blank; a point or a comma is wanted.")
-        if thousands is not None and _of_thousands(thousands, decimal) is None:
+        if thousands is not None and not _of_thousands(thousands, decimal):
             mend = "decimal=','" if decimal == "." else "thousands=None"
             raise DataError(
                 f"thousands={thousands!r} and decimal={decimal!r} are one mark, and no number "
@@ -129,6 +129,32 @@ class Dialect:
         point = "." if decimals is not None or alone is not None else ""
         return f"{sign}{digits}{point}{decimals or alone or ''}{exponent}"
 
+    def plain_lines(self, text: str) -> str | None:
+        """Return lines with their numbers as Python spells them; None where cells must be seen.
+
+        What is a number in a cell here is the same number there, and nothing else is one.
+        """
+        if self.sep in (self.decimal, *_ALIKE.get(self.thousands or "", self.thousands or "")):
+            return None  # quotes tell them apart
+        marks, misplaced = self._lines
+        if any(pattern.search(f"\n{text}") for pattern in misplaced):
+            return None
+        return text.translate(marks)
+
+    @cached_property
+    def _lines(self) -> tuple[dict[int, str], list[re.Pattern[str]]]:
+        """What marks become in lines of plain numbers, and what no such lines have."""
+        marks = {ord(self.decimal): "."}
+        misplaced = [] if "." in (self.decimal, self.thousands) else [r"\."]
+        t, d = _of_thousands(self.thousands or "", self.decimal), re.escape(self.decimal)
+        if self.thousands is not None:
+            marks |= {ord(mark): "" for mark in _ALIKE.get(self.thousands, self.thousands)}
+            # three digits follow it, one to three precede it, which begin with no nought
+            noughts = "|".join(rf"(?<=[^\d{t[1:-1]}]0{more}{t})" for more in _DIGITS)
+            misplaced.append(rf"{t}(?:(?!\d{{3}}(?!\d))|(?<!\d{t})|(?<=\d{{4}}{t})|{noughts})")
+            misplaced += [rf"{d}\d*{t}", rf"[eE][+-]?\d*{t}"]
+        return marks, [re.compile(pattern, re.ASCII) for pattern in misplaced]
+
     def number_in(self, cell: str) -> float | None:
         """Return the number in a cell, infinite where it is too large; None for none."""
         plain = self.spelt(cell)
@@ -181,10 +207,10 @@ def _check_mark(option: str, value: Any) -> None:
         )
 
 
-def _of_thousands(mark: str, decimal: str) -> str | None:
-    """Return the pattern of a mark between groups; None where it is the mark of decimals."""
-    alike = _ALIKE.get(mark, re.escape(mark))
-    return None if re.fullmatch(alike, decimal) else alike
+def _of_thousands(mark: str, decimal: str) -> str:
+    """Return the pattern of a mark between groups; "" where it is the mark of decimals."""
+    alike = _ALIKE.get(mark, mark)
+    return "" if decimal in alike else f"[{re.escape(alike)}]"
 
 
 def _codec(encoding: Any) -> str:

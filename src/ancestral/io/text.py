@@ -273,10 +273,10 @@ class _Reader:
             return np.empty((0, self.width))
         dialect = self.dialect
         if not dialect.is_plain:
-            odd = [mark for mark in (dialect.thousands, ".") if mark not in (None, dialect.decimal)]
-            if dialect.decimal == dialect.sep or any(m in line for line in lines for m in odd):
+            text = dialect.plain_lines("".join(lines))
+            if text is None:
                 return None
-            lines = [line.replace(dialect.decimal, ".") for line in lines]
+            lines = text.split("\n")[: len(lines)]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
