@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -245,8 +245,13 @@ def mode_of(path: Path) -> int | None:
         return None
 
 
-def write_atomically(path: PathLike, data: bytes) -> None:
+def write_atomically(path: PathLike, data: bytes | IO[bytes]) -> None:
     """Write `data` beside `path`, sync it, rename it over `path`, sync the folder.
+
+    Parameters
+    ----------
+    path : path-like
+    data : bytes, or an open file that is copied from its start
 
     Raises
     ------
@@ -265,7 +270,8 @@ def write_atomically(path: PathLike, data: bytes) -> None:
         descriptor, temporary = _held_temporary(path, 0o666 if kept is None else 0o600)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
-                _write_all(file, data)
+                for piece in _pieces(data):
+                    _write_all(file, piece)
                 os.fsync(descriptor)
                 if kept is not None:  # a private model stays private
                     os.chmod(temporary, stat.S_IMODE(kept))
@@ -275,8 +281,19 @@ def write_atomically(path: PathLike, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise SaveError(_why_not_written(path, len(data), error)) from None
+        size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
+        raise SaveError(_why_not_written(path, size, error)) from None
     _sync_parent(path)
+
+
+def _pieces(data: bytes | IO[bytes]) -> Iterator[bytes]:
+    """Give what is to be written, a file's content by pieces."""
+    if isinstance(data, bytes):
+        yield data
+        return
+    data.seek(0)
+    while piece := data.read(1 << 20):
+        yield piece
 
 
 def _write_all(file: IO[bytes], data: bytes) -> None:

@@ -164,3 +164,92 @@ def test_an_option_on_reading_that_a_face_has_no_use_for_is_refused(run, tmp_pat
         models[name].write_bytes((stored / f"{name}.model").read_bytes())
     code, _, err = run("score", models[model], tmp_path / "absent", *flags)
     assert code == 2 and f"{flags[0]} has no use with" in err
+
+
+# ---- text of another dialect ---------------------------------------------------------------------
+
+ROOMS = "rooms;price\n4;1.200,5\n5;1.300,25\n6;1.450\n7;zwei\n8;1.600,1\n"
+GERMAN = ("--sep", ";", "--decimal", ",", "--thousands", ".")
+
+
+@pytest.mark.filterwarnings("always:.*left out 1 row")
+def test_text_of_another_dialect_is_read_under_its_options(run, tmp_path):
+    path, model, report = tmp_path / "a.csv", tmp_path / "a.model", tmp_path / "r.csv"
+    path.write_text(ROOMS)
+    fit = ("fit", "linear", path, "-o", model)
+    code, _, err = run(*fit)
+    assert code == 1 and "looks ';'-separated (--sep ';', --decimal ,)" in err
+    code, _, err = run(*fit, "--sep", ";")
+    assert code == 1 and "1200.5 with --decimal , and --thousands ." in err
+    code, _, err = run(*fit, *GERMAN)
+    assert code == 1 and "line 5, column 'price': 'zwei' is text" in err
+    code, out, err = run(*fit, *GERMAN, "--rejects", report, "--json")
+    assert code == 0 and f"left out 1 row, in which 1 cell could not be read: see {report}" in err
+    assert report.read_text().splitlines()[1].startswith("5,price,zwei,")
+    line = np.polyfit([4, 5, 6, 8], [1200.5, 1300.25, 1450, 1600.1], 1)
+    assert json.loads(out)["coefficients"]["rooms"]["value"] == pytest.approx(line[0], rel=1e-12)
+    again = tmp_path / "again.csv"
+    code, out, _ = run("score", model, path, *GERMAN, "--rejects", again, "--json")
+    assert code == 0 and json.loads(out)["n"] == 4
+    assert again.read_text() == report.read_text()
+    code, out, _ = run("sample", model, "--inputs", path, *GERMAN, "--rejects", report, "--force")
+    assert code == 0 and len(out.split()) == 4
+
+
+def test_tabs_and_encodings_are_named_as_shells_allow(run, tmp_path):
+    text, model = "größe\ty\n1\t2\n2\t3\n3\t5\n", tmp_path / "a.model"
+    (tmp_path / "a.tsv").write_text(text, encoding="utf-16")
+    fit = ("fit", "linear", tmp_path / "a.tsv", "-o", model)
+    assert "pass --encoding utf-16" in run(*fit)[2]
+    assert r"(--sep '\t')" in run(*fit, "--encoding", "utf-16")[2]
+    for mark in ("tab", "\\t", "\t"):
+        code, _, err = run(*fit, "--encoding", "utf-16", "--sep", mark)
+        assert code == 0 and "inputs: größe" in err
+    assert list(ancestral.load(model).feature_names_in_) == ["größe"]
+
+
+def test_a_report_of_rejects_replaces_nothing_unasked(run, tmp_path, icons_model):
+    path, model = tmp_path / "a.csv", tmp_path / "a.model"
+    path.write_text("x,y\n1,2\n2,z\n3,5\n4,4\n")
+    fit = ("fit", "linear", path, "-o", model)
+    old = icons_model.read_bytes()
+    assert "is an input of this command" in run(*fit, "--rejects", path, "--force")[2]
+    assert "Pass --force" in run(*fit, "--rejects", icons_model)[2]
+    assert "two outputs would be one file" in run(*fit, "--rejects", model)[2]
+    assert path.read_text().startswith("x,y") and icons_model.read_bytes() == old
+    assert not model.exists()
+
+
+@pytest.mark.parametrize("flag", [["--sep", ";"], ["--encoding", "latin-1"], ["--decimal", ","]])
+def test_options_of_text_are_refused_where_there_is_none(run, tmp_path, icons_model, flag):
+    np.save(tmp_path / "a.npy", np.eye(3))
+    code, _, err = run("fit", "ppca", tmp_path / "a.npy", "-o", tmp_path / "m", *flag)
+    assert code == 1 and f"{flag[0]} " in err and "means nothing here" in err
+    for arguments in (
+        ("fit", "tabular", "@icons", "-o", tmp_path / "m"),
+        ("fit", "linear", "@diabetes", "-o", tmp_path / "m"),
+        ("fit", "graph", "@classrooms", "-o", tmp_path / "m"),
+        ("score", icons_model, "@icons"),
+        ("sample", icons_model),
+    ):
+        assert run(*arguments, *flag)[0] == 2
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_the_first_line_of_edges_was_taken_for_is_printed(run, tmp_path):
+    (tmp_path / "nodes.csv").write_text("id,age\nann,1\nbob,2\neve,4\n")
+    table = ("--nodes", tmp_path / "nodes.csv")
+    for first, flag, said in (
+        ("from,to\n", [], "'from', 'to', was taken for names (--no-header: an edge)"),
+        ("", [], "'ann', 'bob', was taken for an edge (--header: names)"),
+        ("x1,x2\n", ["--header"], None),
+        ("", ["--no-header"], None),
+    ):
+        (tmp_path / "edges.csv").write_text(f"{first}ann,bob\nbob,eve\n")
+        fit = ("fit", "graph", tmp_path / "edges.csv", "-o", tmp_path / "m", *table)
+        code, _, err = run(*fit, *flag)
+        assert code == 0
+        assert "first line" not in err if said is None else f"its first line, {said}" in err
+    (tmp_path / "edges.csv").write_text("x1,x2\nann,bob\nbob,eve\n")
+    code, _, err = run(*fit)
+    assert code == 1 and "Pass --header if they are names, --no-header if they are an edge" in err

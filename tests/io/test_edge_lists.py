@@ -242,3 +242,137 @@ def test_names_of_features_are_written_with_the_graphs(tmp_path: Path) -> None:
     np.savez(path, features=X, adjacency=E, feature_names=np.arange(2))
     with pytest.raises(FormatError, match="'feature_names' must hold one text for each feature"):
         read_graphs(path)
+
+
+# ---- the first line of an edge list: names, or an edge ---------------------------------------
+
+PEOPLE = "id,age\nalice,15\nbob,16\ncarol,17\n3,15\n4,16\n5,15\n"
+
+
+def first_line(
+    folder: Path, edges: str, caplog: pytest.LogCaptureFixture, **options: Any
+) -> tuple[int, list[str]]:
+    """Return how many edges were read, and what was said."""
+    caplog.clear()
+    with caplog.at_level("INFO", logger="ancestral"):
+        graph = read_edge_list(*write(folder, PEOPLE, edges), **options)
+    return graph.n_edges, [record.getMessage() for record in caplog.records]
+
+
+NAMES = """source,target Source,Target from,to FROM,TO a,b u,v from_id,to_id source-node,target-node
+node1,node2 id_1,id_2 src,dst ego,alter "from","to" """
+
+
+@pytest.mark.parametrize("names", NAMES.split())
+def test_known_names_are_taken_for_names_and_said(
+    tmp_path: Path, names: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    n_edges, said = first_line(tmp_path, f"{names}\nalice,bob\n", caplog)
+    assert n_edges == 1
+    assert len(said) == 1
+    assert "edges.csv: its first line" in said[0] and "was taken for names" in said[0]
+    assert "header=False" in said[0]
+
+
+def test_words_over_numbers_are_taken_for_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    n_edges, said = first_line(tmp_path, "pupil,friend\n3,4\n4,5\n", caplog)
+    assert n_edges == 2 and "'pupil', 'friend', was taken for names" in said[0]
+
+
+@pytest.mark.parametrize("edges", ["alice,bob\nbob,carol\n", "3,4\n4,5\n", "alice,3\n4,5\n"])
+def test_two_ids_are_an_edge_and_said(
+    tmp_path: Path, edges: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    n_edges, said = first_line(tmp_path, edges, caplog)
+    assert n_edges == 2
+    assert len(said) == 1 and "was taken for an edge (header=True: names)" in said[0]
+
+
+@pytest.mark.parametrize("line", ["alise,bop", "Alice,Bob", "x1,x2", "pupil,friend", "6,7"])
+def test_a_first_line_that_may_be_either_is_asked_about(tmp_path: Path, line: str) -> None:
+    paths = write(tmp_path, PEOPLE, f"{line}\nalice,bob\n")
+    with pytest.raises(DataError, match=r"may hold names or an edge.*header=True.*header=False"):
+        read_edge_list(*paths)
+    assert read_edge_list(*paths, header=True).n_edges == 1
+    with pytest.raises(DataError, match=f"an edge leads to node '{line.split(',')[0]}', not there"):
+        read_edge_list(*paths, header=False)
+
+
+def test_ids_that_are_names_of_ends_are_asked_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = "id,age\nsource,1\ntarget,2\na,3\nb,4\n"
+    paths = write(tmp_path, nodes, "source,target\na,b\n")
+    with pytest.raises(DataError, match="ids of nodes, and names of ends, too"):
+        read_edge_list(*paths)
+    assert read_edge_list(*paths, header=True).n_edges == 1
+    assert read_edge_list(*paths, header=False).n_edges == 2
+    assert read_edge_list(*write(tmp_path, nodes, "a,b\nsource,target\n")).n_edges == 2
+
+
+def test_what_was_asked_for_is_not_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert first_line(tmp_path, "from,to\nalice,bob\n", caplog, header=True) == (1, [])
+    assert first_line(tmp_path, "alice,bob\nbob,carol\n", caplog, header=False) == (2, [])
+    assert first_line(tmp_path, "p,q,w\nalice,bob,1\n", caplog, ends=("p", "q")) == (1, [])
+    assert first_line(tmp_path, "alice,bob\nbob,carol\n", caplog, header=True)[0] == 1
+
+
+def test_a_header_and_its_options_must_agree(tmp_path: Path) -> None:
+    paths = write(tmp_path, PEOPLE, "p,q,w\nalice,bob,1\n")
+    with pytest.raises(DataError, match="header=False says that there are no names"):
+        read_edge_list(*paths, ends=("p", "q"), header=False)
+    paths = write(tmp_path, PEOPLE, "alice,bob,1\nbob,carol,1\n")
+    with pytest.raises(DataError, match="has 3 columns without names"):
+        read_edge_list(*paths, header=False)
+    with pytest.raises(DataError, match="which two hold the ids of the ends"):
+        read_edge_list(*paths)
+
+
+def test_a_table_of_nodes_without_names_is_refused(tmp_path: Path) -> None:
+    for line in ("ann,15", "7,3", 'ann,"1,5"', "ann,1_500"):
+        paths = write(tmp_path, f"{line}\nalice,15\nbob,16\n", "from,to\nalice,bob\n")
+        with pytest.raises(DataError, match="first line must name the columns, and holds"):
+            read_edge_list(*paths)
+    for line in ("id,0,1", "id,1,2", "id,0"):  # as pandas numbers columns
+        rest = ",15" * line.count(",")
+        paths = write(tmp_path, f"{line}\nalice{rest}\nbob{rest}\n", "from,to\nalice,bob\n")
+        assert read_edge_list(*paths).n_edges == 1
+    paths = write(tmp_path, "id,2010\nalice,15\nbob,16\n", "from,to\nalice,bob\n")
+    assert read_edge_list(*paths, header=True).feature_names == ("2010",)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_edge_is_lost_to_a_first_line(tmp_path: Path, seed: int) -> None:
+    """Of nodes named at random, every edge is read, or the file is asked about."""
+    rng = np.random.default_rng(seed)
+    words = ["from", "to", "source", "target", "a", "b", "id", "1", "2", "0", "ann", "u", "v"]
+    ids = rng.permutation(words)[: rng.integers(3, 9)].tolist()
+    pairs = [(u, v) for k, u in enumerate(ids) for v in ids[:k]]
+    pairs = [pairs[k] for k in rng.permutation(len(pairs))[: rng.integers(1, 4)]]
+    nodes = "key,age\n" + "".join(f"{name},1\n" for name in ids)
+    paths = write(tmp_path, nodes, "".join(f"{u},{v}\n" for u, v in pairs))
+    if {pairs[0]} <= {("from", "to"), ("source", "target")}:
+        with pytest.raises(DataError, match="header=False"):
+            read_edge_list(*paths)
+    else:
+        assert read_edge_list(*paths).n_edges == len(pairs)
+    assert read_edge_list(*paths, header=False).n_edges == len(pairs)
+
+
+def test_edges_and_nodes_of_another_dialect(tmp_path: Path) -> None:
+    edges, nodes = tmp_path / "e.csv", tmp_path / "n.csv"
+    edges.write_bytes("von;from\njosé;zoë\nzoë;1.000\n".replace("von", "to").encode("latin-1"))
+    nodes.write_bytes("id;höhe;haus\njosé;1,5;1.000\nzoë;1.234,5;x\n1.000;2;y\n".encode("latin-1"))
+    options = {"sep": ";", "decimal": ",", "thousands": ".", "encoding": "latin-1"}
+    graph = read_edge_list(edges, nodes, categorical=["haus"], ends=("to", "from"), **options)
+    assert graph.feature_names[0] == "höhe"
+    assert set(graph.feature_names[1:]) == {"haus=1000", "haus=x", "haus=y"}
+    assert graph.features[:, 0].tolist() == [1.5, 1234.5, 2.0]
+    assert graph.n_edges == 2
+    nodes.write_bytes("id;höhe\njosé;1.5\nzoë;2\n1.000;2\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"'höhe' = .*1\.5.*a number is wanted"):
+        read_edge_list(edges, nodes, ends=("to", "from"), **options)
+    with pytest.raises(FormatError, match="encoding='latin-1'"):
+        read_edge_list(edges, nodes, sep=";")

@@ -1,4 +1,8 @@
-"""Text: commas, points and UTF-8, nothing guessed that could be guessed wrongly (A40 to A48)."""
+"""Text: commas, points and UTF-8, nothing guessed that could be guessed wrongly (A40 to A48).
+
+Other dialects are options (tests/io/test_dialects.py); files of them, made at random, are refused
+here without those, and under wrong ones right or refused.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ancestral.errors import DataError
+from ancestral.errors import AncestralError, DataError
 from ancestral.io import read_array, read_columns
 from tests.trust.files import X, put, refuse
 from tests.trust.guard import accepted, warned
@@ -231,3 +235,36 @@ def test_a48_missing_cells_are_nan_where_that_is_asked_for(tmp_path: Path) -> No
         readers=lambda p: read_array(p, missing=True),
         kind=DataError,
     )
+
+
+WRONG = {
+    "sep": (",", ";", "\t", "|", " "),
+    "decimal": (".", ","),
+    "thousands": (None, ",", ".", "'", " ", "_"),
+    "encoding": ("utf-8", "latin-1", "utf-16", "utf-16-be", "cp1252", "ascii"),
+}
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_file_of_another_dialect_gives_its_numbers_or_none(tmp_path: Path, seed: int) -> None:
+    """Written under some options, read under others: what is read is what was written."""
+    rng = np.random.default_rng(seed)
+    some = lambda: {k: v[rng.integers(len(v))] for k, v in WRONG.items()}  # noqa: E731
+    made = some()
+    while made["decimal"] == made["thousands"]:
+        made = some()
+    values = np.round(rng.normal(size=(9, 3)) * 10.0 ** rng.integers(0, 8, 3), 3)
+    cells = [[f"{v:,.3f}" if made["thousands"] else f"{v:.3f}" for v in row] for row in values]
+    swap = str.maketrans({",": made["thousands"] or "", ".": made["decimal"]})
+    rows = [[cell.translate(swap) for cell in row] for row in cells]
+    quote = '"' if rng.random() < 0.5 else ""
+    shut = [[f'"{c}"' if quote or made["sep"] in c else c for c in row] for row in rows]
+    lines = [made["sep"].join(row) for row in [["a", "b", "c"], *shut]]
+    path = put(tmp_path, "a.csv", "\n".join(lines).encode(made["encoding"]))
+    np.testing.assert_array_equal(read_array(path, **made), values)
+    for asked in ({}, *(some() for _ in range(6)), *({**made, k: v} for k, v in some().items())):
+        try:
+            got = read_array(path, **asked)
+        except AncestralError:
+            continue
+        np.testing.assert_array_equal(got, values)

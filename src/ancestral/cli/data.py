@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -29,7 +30,10 @@ BUILT_IN: dict[Face, str] = {
     "graphs": "@classrooms",
     "conditional": "@diabetes",
 }
-TABLE_ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq")
+Command = Callable[..., Any]
+TEXT_ENDINGS = tuple(f"{text}{gz}" for text in (".csv", ".tsv", ".txt") for gz in ("", ".gz"))
+TABLE_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".pq")
+_TABS = {"\\t": "\t", "tab": "\t"}  # as shells let it be written
 
 
 # ---- options -------------------------------------------------------------------------------------
@@ -39,17 +43,25 @@ TABLE_ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq")
 class Reading:
     """How files are read: which array of several, NaN allowed or not, the cap on expanding.
 
-    For pairs: the target's column. For graphs: the table of nodes that belongs to an edge list, and
-    which of their attributes are features, and which of these are groups.
+    Of text: the marks between cells and within numbers, the encoding, and where rows are reported
+    that cannot be read. For pairs: the target's column. For graphs: the table of nodes that belongs
+    to an edge list, and which of their attributes are features, which of these are groups, and
+    whether the edges have names.
     """
 
     target: str | None = None
     key: str | None = None
     missing: bool = False
     max_bytes: int | None = None
+    sep: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    rejects: Path | None = None
     nodes: str | None = None
     attributes: str | None = None
     categorical: str | None = None
+    header: bool | None = None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> Reading:
@@ -61,6 +73,22 @@ class Reading:
     def capped(self) -> dict[str, Any]:
         """The cap, where the user gave one."""
         return {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """What the user said of text."""
+        names = ("sep", "decimal", "thousands", "encoding", "rejects")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def of_table(self) -> dict[str, Any]:
+        """What readers of tables are told."""
+        return {**self.capped, **self.text}
+
+    def refuse_text(self, seen: str) -> None:
+        """Refuse options of text where there is none."""
+        for name in self.text:
+            raise click.UsageError(f"--{name} has no use with {seen}.")
 
 
 def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
@@ -85,6 +113,37 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
             {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
         ),
         (
+            "--sep",
+            (*files, "graphs"),
+            {
+                "callback": lambda _, __, mark: _TABS.get(mark, mark),
+                "help": "Text: the character between cells, as in ';' or tab.  [default: ,]",
+            },
+        ),
+        (
+            "--decimal",
+            (*files, "graphs"),
+            {"help": "Text: the character before decimals.  [default: .]"},
+        ),
+        (
+            "--thousands",
+            (*files, "graphs"),
+            {"help": "Text: the character between thousands, as in 1,000.  [default: none]"},
+        ),
+        (
+            "--encoding",
+            (*files, "graphs"),
+            {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"},
+        ),
+        (
+            "--rejects",
+            files,
+            {
+                "type": click.Path(path_type=Path),
+                "help": "Text: leave out rows that cannot be read, and list their cells in a .csv.",
+            },
+        ),
+        (
             "--nodes",
             ("graphs",),
             {"help": "Graphs: DATA is an edge list (.csv), and this the .csv of its nodes."},
@@ -99,14 +158,28 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
             ("graphs",),
             {"help": "Graphs: which of these are groups, as in Race,Sex."},
         ),
+        (
+            "--header/--no-header",
+            ("graphs",),
+            {
+                "default": None,
+                "help": "Graphs: the first line of an edge list holds names, or is an edge.  "
+                "[default: whichever is clear]",
+            },
+        ),
     ]
 
 
-def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `Reading` to a command on models of any face."""
-    for flag, _, settings in reversed(reading_parameters()):
-        command = click.option(flag, **settings)(command)
-    return command
+def reading_options(*faces: Face, but: str = "") -> Callable[[Command], Command]:
+    """Return what adds the options of `Reading` that models of any of these faces have."""
+
+    def add(command: Command) -> Command:
+        for flag, its, settings in reversed(reading_parameters()):
+            if flag != but and {*its} & {*faces}:
+                command = click.option(flag, **settings)(command)
+        return command
+
+    return add
 
 
 def reading_options_of(entry: _catalogue.Entry) -> list[click.Option]:
@@ -213,12 +286,12 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         return NamedTable(X, names) if model is None else X
     path = _path(data, "rows")
     if path.lower().endswith(TABLE_ENDINGS) and reading.key is None:
-        names, table = read_columns(path, missing=reading.missing, **reading.capped)
+        names, table = read_columns(path, missing=reading.missing, **reading.of_table)
         if model is None:
             return NamedTable(table, names)
         wanted = getattr(model, "feature_names_in_", None)
         return table if wanted is None else _columns(path, names, table, wanted)
-    array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.capped)
+    array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.of_table)
     _refuse_colours(array, path)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
@@ -278,10 +351,10 @@ def pairs_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         return _last_column(path, reading)
     wanted = getattr(model, "feature_names_in_", None)
     if wanted is None:
-        pairs = read_pairs(path, reading.target, **reading.capped)
+        pairs = read_pairs(path, reading.target, **reading.of_table)
         X: Any = NamedTable(pairs.X, pairs.names) if model is None else pairs.X
         return Pairs(X, pairs.y, pairs.names, pairs.target)
-    names, table = read_columns(path, **reading.capped)
+    names, table = read_columns(path, **reading.of_table)
     X = _columns(path, names, table, wanted)
     chosen = _target(
         path, reading.target, getattr(model, "target_name_", None), names, list(wanted)
@@ -318,7 +391,7 @@ def _last_column(path: str, reading: Reading) -> Any:
 
     if reading.target is not None:
         raise click.UsageError(f"{path}: has no column names: its last column is the target.")
-    array = ancestral.read_array(path, key=reading.key, **reading.capped)
+    array = ancestral.read_array(path, key=reading.key, **reading.of_table)
     if array.ndim != 2 or array.shape[1] < 2:
         raise DataError(
             f"{path}: has shape {array.shape}; inputs and a target are wanted, (n, k + 1), the "
@@ -344,9 +417,13 @@ def graphs_of(data: str, reading: Reading) -> Any:
         chosen["categorical"] = _listed(reading.categorical)
     path = _path(data, "graphs")
     if reading.nodes is not None:
+        chosen |= {"header": reading.header, **reading.text}
         return [read_edge_list(path, _path(reading.nodes, "nodes"), **chosen)]
     if path.lower().endswith(TABLE_ENDINGS):
         raise click.UsageError(f"{path} is an edge list: name the table of its nodes with --nodes.")
+    reading.refuse_text("a file of graphs: it is for edge lists")
+    if reading.header is not None:
+        raise click.UsageError("--header has no use with a file of graphs: it is for edge lists.")
     return ancestral.read_graphs(path, **chosen)
 
 

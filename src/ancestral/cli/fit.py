@@ -21,7 +21,7 @@ from ancestral.cli.data import (
     reading_options_of,
 )
 from ancestral.cli.facts import facts_of
-from ancestral.cli.places import FORCE, check_places
+from ancestral.cli.places import FORCE, check_places, check_report
 from ancestral.cli.terminal import CONTEXT, say, show
 from ancestral.errors import AncestralError
 
@@ -70,10 +70,13 @@ class _Models(click.Group):
 def command() -> None:
     """Fit a model to data by maximum likelihood and save it.
 
-    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .parquet or .pkl (of inputs and a
-    target: the target is the column named y or target, or the second of two; else name it with
+    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .tsv, .parquet or .pkl (of inputs and
+    a target: the target is the column named y or target, or the second of two; else name it with
     --target), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list
     with --nodes; or built-in: @icons, @faces, @classrooms, @diabetes.
+
+    Text is read as UTF-8, with commas between cells and points before decimals; --sep, --decimal,
+    --thousands and --encoding say otherwise. None of them is guessed.
 
     `ancestral fit MODEL --help` lists the model's own parameters.
 
@@ -119,6 +122,7 @@ def _fit_command(entry: Entry) -> click.Command:
         reading = Reading.taken(given)
         inputs = (data, reading.nodes)  # checked before the training, not after
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
+        check_report(reading.rejects, output, inputs=inputs, force=force)
         if "verbose" in settings and not as_json and settings["verbose"] is False:
             settings["verbose"] = sys.stderr.isatty()
         if checkpoint_every is not None and checkpoint is None:
@@ -252,6 +256,7 @@ def _tables_in(data: str, reading: Reading) -> Any:
     """Return the model that the tables of a pickle are, or None where it holds rows."""
     from ancestral import TabularAutoregressive, read_array, read_tables
 
+    reading.refuse_text(data)
     try:
         return TabularAutoregressive.from_tables(read_tables(data, **reading.capped))
     except AncestralError as no_tables:

@@ -38,6 +38,15 @@ def check_places(
             )
 
 
+def check_report(
+    report: Path | None, *outputs: Path | None, inputs: Iterable[Any], force: bool
+) -> None:
+    """Refuse a report of rejects that would take the place of an input, or of another file."""
+    if report is not None:
+        check_places(report, inputs=inputs, force=force)
+        refuse_same((*outputs, report), ())
+
+
 def _files_of(inputs: Iterable[Any]) -> Iterator[Path]:
     """Yield the paths of inputs, and the files in those that are folders."""
     for name in inputs:

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import ancestral
-from ancestral.cli.data import Reading, entry_of, refuse, rows_of, take_rows_as_named
-from ancestral.cli.places import check_places, force_option
+from ancestral.cli.data import (
+    Reading,
+    entry_of,
+    reading_options,
+    refuse,
+    rows_of,
+    take_rows_as_named,
+)
+from ancestral.cli.places import check_places, check_report, force_option
 from ancestral.cli.terminal import CONTEXT, json_option, print_json, say
 from ancestral.errors import DataError
 
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--inputs", metavar="DATA", help="Inputs X to draw y for (regression models).")
 @force_option
+@reading_options("conditional", but="--target")
 @click.option("--random-state", type=int, metavar="INT", help="Seed: the same one draws the same.")
 @json_option
 def command(
@@ -55,7 +63,12 @@ def command(
     Example:
       ancestral sample letters.model -n 100 --collage letters.png
     """
-    check_places(output, collage, inputs=(file, inputs, given["features"]), force=force)
+    reading = Reading.taken(given)
+    files = (file, inputs, given["features"])
+    check_places(output, collage, inputs=files, force=force)
+    check_report(reading.rejects, output, collage, inputs=files, force=force)
+    if inputs is None and given["features"] is None and reading != Reading():
+        raise click.UsageError("without --inputs, options on reading have no use.")
     model = ancestral.load(file)
     taken = inspect.signature(model.sample).parameters
     refuse(model, **{name: value for name, value in given.items() if name not in taken})
@@ -64,7 +77,7 @@ def command(
     if face == "graphs":
         refuse(model, shape=shape, inputs=inputs)
         if options.get("features", "uniform") != "uniform":
-            options["features"] = rows_of(options["features"], Reading(), model=model)
+            options["features"] = rows_of(options["features"], reading, model=model)
         give_graphs(model.sample(**options), output, collage, as_json=as_json)
         return
     if face == "conditional":
@@ -72,7 +85,7 @@ def command(
         if inputs is None:
             raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
         take_rows_as_named()
-        rows = model.sample(rows_of(inputs, Reading(), model=model), **options)
+        rows = model.sample(rows_of(inputs, reading, model=model), **options)
         names = [getattr(model, "target_name_", "y")] if rows.ndim == 1 else None
     else:
         refuse(model, inputs=inputs)

@@ -17,7 +17,7 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.facts import left_out_of, scores_of, scores_of_levels
-from ancestral.cli.places import check_places, force_option
+from ancestral.cli.places import check_places, check_report, force_option
 from ancestral.cli.terminal import CONTEXT, json_option, show
 from ancestral.errors import DataError
 
@@ -32,7 +32,7 @@ from ancestral.errors import DataError
     help="Fit the model anew without each row in turn, and say whether it generalises.",
 )
 @force_option
-@reading_options
+@reading_options("discrete", "continuous", "conditional", "graphs")
 @json_option
 def command(
     file: Path,
@@ -54,7 +54,9 @@ def command(
       ancestral score letters.model images.npy
     """
     reading = Reading.taken(read)
-    check_places(output, inputs=(file, data, reading.nodes), force=force)
+    inputs = (file, data, reading.nodes)
+    check_places(output, inputs=inputs, force=force)
+    check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
     discrete = entry_of(model).face == "discrete"
     if not discrete:

@@ -127,8 +127,10 @@ def _fail(message: str) -> int:
 
 def _in_flags(message: str) -> str:
     """Return a message whose mends are the command line's: --key A, not key='A'."""
-    flag = re.compile(r"\b(key|checkpoint)='([^']*)'")
-    message = flag.sub(lambda found: f"--{found[1]} {shlex.quote(found[2])}", message)
+    flag = re.compile(r"""\b(key|checkpoint|sep|decimal|thousands|encoding)=(?:'([^']*)'|"(')")""")
+    message = flag.sub(lambda m: f"--{m[1]} {shlex.quote(m[2] or m[3] or '')}", message)
+    message = re.sub(r"\brejects=", "--rejects", message)
+    message = message.replace("header=True", "--header").replace("header=False", "--no-header")
     message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
     message = message.replace('features="uniform"', "--features uniform")
@@ -140,7 +142,7 @@ class _Notes(logging.Handler):
     """Writes to what stderr is by then: above a line of progress, not into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"note: {' '.join(record.getMessage().split())}", err=True)
+        say(f"note: {_in_flags(' '.join(record.getMessage().split()))}", err=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import SMALLER_FILE, refuse_non_finite, within_memory
 from ancestral._files import is_folder
 from ancestral.errors import DataError, FormatError
+from ancestral.io.dialect import Dialect
 from ancestral.io.files import PathLike, Source, shown
 from ancestral.io.images import read_images
-from ancestral.io.kinds import recognise
+from ancestral.io.kinds import in_words, recognise
 from ancestral.io.npy import Archive, read_npy
 from ancestral.io.parquet import read_parquet
 from ancestral.io.pickles import read_pickle
+from ancestral.io.rejects import Reject, Rejects
 from ancestral.io.text import parse_csv
 
 # Only what expands is capped: a plain .npy of any size is the user's own.
@@ -24,7 +27,16 @@ MAX_BYTES = 512 << 20
 
 @within_memory(SMALLER_FILE)
 def read_array(
-    path: PathLike, *, key: str | None = None, missing: bool = False, max_bytes: int = MAX_BYTES
+    path: PathLike,
+    *,
+    key: str | None = None,
+    missing: bool = False,
+    max_bytes: int = MAX_BYTES,
+    sep: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
+    rejects: PathLike | list[Reject] | None = None,
 ) -> NDArray:
     """Read one array of numbers.
 
@@ -40,6 +52,16 @@ def read_array(
         True lets NaN (empty cells, nulls) stand for missing values; False refuses it.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
+    sep, decimal, thousands, encoding : str
+        Of text (`.csv`, `.tsv`): the one character between cells (default a comma), before
+        decimals (default a point) and between groups of three digits (default none), and the
+        encoding (default UTF-8). None is guessed: where a file needs one, the error names it.
+    rejects : path-like or list, optional
+        Of text: leave out the rows with a cell that is no number (missing, without `missing`) or
+        with too many cells or too few, and report each such cell: its line, its column, what
+        stands there and why, in a new `.csv` of this name, or appended to this list as named
+        tuples (100,000 at most). A warning says how many rows were left out. By default the first
+        such cell is an error.
 
     Returns
     -------
@@ -56,7 +78,9 @@ def read_array(
         When it holds objects, text, complex numbers, dates or records.
     DataError
         When it holds infinity, or NaN without `missing`, or nothing, or pictures in colour or of
-        several sizes.
+        several sizes; when marks of text are no single characters, or the encoding is unknown.
+    SaveError
+        When `rejects` cannot be written, or is the file that is read.
     MissingExtraError
         For Parquet without pyarrow, for pictures without Pillow.
 
@@ -67,15 +91,25 @@ def read_array(
     >>> np.save(path, np.eye(2, dtype=np.float32))
     >>> read_array(path).dtype
     dtype('float32')
+    >>> path = path.with_name("prices.csv")
+    >>> _ = path.write_text("net;gross\\n1.000,5;1.190,6\\n", encoding="utf-16")
+    >>> read_array(path, sep=";", decimal=",", thousands=".", encoding="utf-16")
+    array([[1000.5, 1190.6]])
     """
+    dialect = Dialect(sep, decimal, thousands, encoding)
+    report = None if rejects is None else Rejects(rejects)
     if is_folder(path):
         if key is not None:
             raise FormatError(f"{shown(path)}: is a folder, so key={key!r} means nothing here.")
+        _refuse_text_options(f"{shown(path)}: is a folder of pictures", dialect, report)
         return read_images(path, max_bytes=max_bytes)
     with Source(path, max_bytes=max_bytes) as source:
-        kind = recognise(source, ("npy", "zip", "pickle", "text", "parquet"))
+        kinds = ("npy", "zip", "pickle", "text", "parquet")
+        kind = recognise(source, kinds, is_text="encoding" in dialect.chosen)
         if key is not None and kind not in ("zip", "pickle"):
             raise FormatError(f"{source.name}: holds one array, so key={key!r} means nothing here.")
+        if kind != "text":
+            _refuse_text_options(f"{source.name}: is {in_words(kind)}", dialect, report)
         if kind == "npy":
             array = read_npy(source)
         elif kind == "zip":
@@ -84,13 +118,21 @@ def read_array(
         elif kind == "pickle":
             array = _only_array(read_pickle(source), key, source.name)
         else:
-            _, array = _columns(source, kind, missing=missing)
+            _, array = _columns(source, kind, dialect, report, missing=missing)
         return _checked(array, source.name, missing=missing)
 
 
 @within_memory(SMALLER_FILE)
 def read_columns(
-    path: PathLike, *, missing: bool = False, max_bytes: int = MAX_BYTES
+    path: PathLike,
+    *,
+    missing: bool = False,
+    max_bytes: int = MAX_BYTES,
+    sep: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
+    rejects: PathLike | list[Reject] | None = None,
 ) -> tuple[list[str], NDArray]:
     """Read a table with the names of its columns.
 
@@ -102,6 +144,8 @@ def read_columns(
         True lets empty cells, NaN and nulls stand for missing values; False refuses them.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
+    sep, decimal, thousands, encoding, rejects
+        Of a `.csv`, as for `read_array`.
 
     Returns
     -------
@@ -111,21 +155,57 @@ def read_columns(
 
     Raises
     ------
-    FormatError, DataError, DataTypeError, MissingExtraError
+    FormatError, DataError, DataTypeError, SaveError, MissingExtraError
         As `read_array`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rooms.tsv"
+    >>> _ = path.write_text("rooms\\tarea\\n4\\t1,234.5\\n")
+    >>> read_columns(path, sep="\\t", thousands=",")
+    (['rooms', 'area'], array([[   4. , 1234.5]]))
     """
+    dialect = Dialect(sep, decimal, thousands, encoding)
+    report = None if rejects is None else Rejects(rejects)
     with Source(path, max_bytes=max_bytes) as source:
-        kind = recognise(source, ("text", "parquet"))
-        names, values = _columns(source, kind, missing=missing)
+        kind = recognise(source, ("text", "parquet"), is_text="encoding" in dialect.chosen)
+        names, values = _columns(source, kind, dialect, report, missing=missing)
         return names, _checked(values, source.name, missing=missing)
 
 
-def _columns(source: Source, kind: str, *, missing: bool) -> tuple[list[str], NDArray]:
+def _columns(
+    source: Source, kind: str, dialect: Dialect, rejects: Rejects | None, *, missing: bool
+) -> tuple[list[str], NDArray]:
     """Read names and numbers of a table."""
     if kind == "parquet":
+        _refuse_text_options(f"{source.name}: is {in_words(kind)}", dialect, rejects)
         return read_parquet(source, missing=missing)
     cap = source.max_bytes if source.gzipped else None  # what does not expand is not capped
-    return parse_csv(source.read_all(), source.name, missing=missing, max_bytes=cap)
+    with nullcontext() if rejects is None else rejects.report(source.path):
+        table = parse_csv(
+            source.read_all(),
+            source.name,
+            missing=missing,
+            max_bytes=cap,
+            dialect=dialect,
+            rejects=rejects,
+        )
+    if rejects is not None:
+        rejects.warn_of(source.name)
+    return table
+
+
+def _refuse_text_options(seen: str, dialect: Dialect, rejects: Rejects | None) -> None:
+    """Refuse options that say how text is read where there is none."""
+    options = [f"{option}={value!r}" for option, value in dialect.chosen.items()]
+    if rejects is not None:
+        options.append("rejects=")
+    if options:
+        raise FormatError(
+            f"{seen}, and {options[0]} is of text alone (.csv, .tsv): it means nothing here. "
+            "Leave it out."
+        )
 
 
 def _choose(keys: list[Any], key: str | None, name: str) -> Any:

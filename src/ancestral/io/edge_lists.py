@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,11 @@ from ancestral.io.attributes import (
     Categorical,
     without_missing_text,
 )
+from ancestral.io.dialect import Dialect, spellings_of
 from ancestral.io.files import PathLike, Source
 from ancestral.io.graphs import MAX_BYTES, assemble
 from ancestral.io.kinds import recognise
+from ancestral.io.numbers import number_in
 from ancestral.io.text import parse_cells, refuse_duplicates
 
 if TYPE_CHECKING:
@@ -40,6 +44,11 @@ ENDS = (
     ("u", "v"),
     ("i", "j"),
 )
+_log = logging.getLogger(__name__)
+
+# Beside these, where two columns are all there are, and words that say no more than "id" does.
+_LETTERS = (("a", "b"), ("p", "q"), ("s", "t"), ("u", "v"), ("x", "y"), ("i", "j"))
+_FILLERS = frozenset({"id", "node", "vertex", "name"})
 KEYS = ("id", "node", "node_id", "name", "vertex", "key", "label")
 
 
@@ -52,16 +61,20 @@ def read_edge_list(
     ends: tuple[str, str] | None = None,
     attributes: Sequence[str] | None = None,
     categorical: Categorical = (),
+    header: bool | None = None,
     max_bytes: int = MAX_BYTES,
+    sep: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
 ) -> Graph:
     """Read a graph from a `.csv` of edges and a `.csv` of nodes, gzipped or not.
 
     Parameters
     ----------
     edges : str or path-like
-        Two columns: the ids of the two ends of each edge, each edge once, in any order. A first
-        line of names is told by its not being two ids. Of more columns, those named source and
-        target, from and to, or alike.
+        Two columns: the ids of the two ends of each edge, each edge once, in any order. Of more
+        columns, those named source and target, from and to, or alike.
     nodes : str or path-like
         A line of names, then one line for each node: its id and its attributes.
     key : str, optional
@@ -73,8 +86,16 @@ def read_edge_list(
         nodes when not given.
     categorical : sequence of str, or mapping of str to levels
         Which of these are groups: each level becomes a feature of 0 and 1.
+    header : bool, optional
+        Whether the first line of `edges` holds names. When not given, it is an edge if it holds the
+        id of a node, and names if they are known ones (source and target, from and to, or alike) or
+        if its words stand over columns of numbers; whichever it is gets logged (INFO). A line that
+        may be either is refused. `nodes` always has names in its first line; with True, they may be
+        numbers.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
+    sep, decimal, thousands, encoding : str
+        How both files spell their cells, as for `read_array`. Ids are text, and stay as they are.
 
     Returns
     -------
@@ -88,9 +109,21 @@ def read_edge_list(
         When a file is no such table.
     DataError
         When an edge leads nowhere, to its own start, or comes twice, or an id or an attribute is
-        missing, naming the line or the node.
+        missing, naming the line or the node; when it is not clear whether a first line holds names.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "nodes.csv").write_text("id,age\\nann,7\\nbob,8\\neve,7\\n")
+    >>> _ = (folder / "edges.csv").write_text("ann,bob\\nbob,eve\\n")
+    >>> read_edge_list(folder / "edges.csv", folder / "nodes.csv").n_edges
+    2
     """
-    names, rows = _cells(nodes, max_bytes)
+    dialect = Dialect(sep, decimal, thousands, encoding)
+    names, rows = _cells(nodes, max_bytes, dialect)
+    if not header:
+        _refuse_data(names, str(nodes), dialect)
     refuse_duplicates(names, str(nodes))
     at = _column(names, key, str(nodes))
     table: dict[str, dict[str, Any]] = {}
@@ -104,13 +137,28 @@ def read_edge_list(
         if node in table:
             raise DataError(f"{nodes}: line {line} gives node {node!r} a second time.")
         held = {name: cell for k, (name, cell) in enumerate(zip(names, cells)) if k != at}
-        table[node] = without_missing_text(held)
-    first, pairs = _cells(edges, max_bytes)
-    if ends is None and len(first) == 2 and (first[0] in table or first[1] in table):
-        one, two = 0, 1  # ids already: there is no line of names
+        table[node] = without_missing_text(_spelt(held, dialect))
+    first, pairs = _cells(edges, max_bytes, dialect)
+    named = header or ends is not None
+    if named and header is False:
+        raise DataError(
+            f"{edges}: ends={ends!r} names columns, and header=False says that there are no names: "
+            "leave one out."
+        )
+    if header is None and not named:
+        named = _is_named(first, [cells for _, cells in pairs], table, str(edges))
+        taken = "names (header=False: an edge)" if named else "an edge (header=True: names)"
+        _log.info("%s: its first line, %s, was taken for %s", edges, _listed(first), taken)
+    if named:
+        one, two = _ends(first, ends, str(edges))
+    elif len(first) == 2:
+        one, two = 0, 1
         pairs.insert(0, (1, first))
     else:
-        one, two = _ends(first, ends, str(edges))
+        raise DataError(
+            f"{edges}: has {len(first)} columns without names, and which two hold the ids of the "
+            "ends is not clear: give it a line of names, or leave two columns."
+        )
     for line, cells in pairs:
         if is_missing_text(cells[one]) or is_missing_text(cells[two]):
             raise DataError(
@@ -219,12 +267,62 @@ def _ends(names: list[str], ends: tuple[str, str] | None, name: str) -> tuple[in
     )
 
 
-def _cells(path: PathLike, max_bytes: int) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def _is_named(first: list[str], rows: list[list[str]], table: dict[str, Any], name: str) -> bool:
+    """Tell a first line of names from an edge; DataError where it may be either."""
+    if len(first) != 2:
+        return True  # which columns hold the ends, names alone can tell
+    low = [cell.lower() for cell in first]
+    bare = [" ".join(w for w in re.split(r"[\W_]+", cell) if w not in _FILLERS) for cell in low]
+    letters = tuple(low) in _LETTERS
+    known = letters or tuple(low) in ENDS or tuple(bare) in (*ENDS, *_LETTERS)
+    ids = [cell in table for cell in first]
+    if any(ids) and (letters or not (all(ids) and known)):
+        return False
+    numbers = rows and all(cell.isdecimal() for cells in rows for cell in cells)
+    words = not any(cell.isdecimal() or is_missing_text(cell) for cell in first)
+    if not any(ids) and (known or (numbers and words)):
+        return True
+    which = "ids of nodes, and names of ends, too" if all(ids) else "no ids of nodes"
+    raise DataError(
+        f"{name}: its first line, {first[0]!r}, {first[1]!r}, may hold names or an edge; they are "
+        f"{which}. Pass header=True if they are names, header=False if they are an edge."
+    )
+
+
+def _listed(cells: list[str]) -> str:
+    return ", ".join(map(repr, cells[:20])) + ", ..." * (len(cells) > 20)
+
+
+def _refuse_data(names: list[str], name: str, dialect: Dialect) -> None:
+    """Refuse a first line of nodes that holds numbers, but for those that only count columns."""
+    numbers = [n for n in names if dialect.number_in(n) is not None or spellings_of(n)]
+    if numbers and numbers not in ([str(k) for k in range(i, i + len(numbers))] for i in (0, 1)):
+        raise DataError(
+            f"{name}: its first line must name the columns, and holds {numbers[0]!r}, a number: "
+            "put a line of names before the first node, or pass header=True if these are names."
+        )
+
+
+def _spelt(held: dict[str, str], dialect: Dialect) -> dict[str, str]:
+    """Return a node's attributes with their numbers as Python spells them."""
+    if dialect.is_plain:
+        return held
+    return {key: dialect.spelt(cell) or _not_plain(cell) for key, cell in held.items()}
+
+
+def _not_plain(cell: str) -> str:
+    """Return a cell that is no number in its dialect so that it is none in any."""
+    return cell if number_in(cell) is None else repr(cell)
+
+
+def _cells(
+    path: PathLike, max_bytes: int, dialect: Dialect
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the first line of a CSV, and number and cells of the others."""
     with Source(path, max_bytes=max_bytes) as source:
-        recognise(source, ("text",))
+        recognise(source, ("text",), is_text="encoding" in dialect.chosen)
         raw, name = source.read_all(), source.name
-    (_, first), *rows = parse_cells(raw, name)
+    (_, first), *rows = parse_cells(raw, name, dialect)
     for line, cells in rows:
         if len(cells) != len(first):
             raise FormatError(

@@ -42,7 +42,7 @@ _WORDS = {
     "xml": "XML (GraphML?)",
     "text": "plain text (CSV?)",
     "binary": "binary data of an unknown kind",
-    "utf16": "UTF-16 text: save it as UTF-8",
+    "utf16": "UTF-16 text: save it as UTF-8 (a .csv is read with encoding='utf-16')",
     "html": "an HTML page (was the download a web page?)",
     "png": "a PNG picture",
     "jpeg": "a JPEG picture",
@@ -68,6 +68,7 @@ _EXTENSIONS = {
     ".pickle": "pickle",
     ".p": "pickle",
     ".csv": "text",
+    ".tsv": "text",
     ".txt": "text",
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -104,8 +105,15 @@ def sniff(head: bytes) -> str:
     return "binary" if control else "text"
 
 
-def recognise(source: Source, readable: Collection[str]) -> str:
+def in_words(kind: str) -> str:
+    """Return what messages call a kind: "a Parquet table"."""
+    return _WORDS[kind]
+
+
+def recognise(source: Source, readable: Collection[str], *, is_text: bool = False) -> str:
     """Return the kind of the source, one of `readable`, or say what it looks like.
+
+    With `is_text`, bytes of no known kind are text: its encoding was named.
 
     Raises
     ------
@@ -117,7 +125,7 @@ def recognise(source: Source, readable: Collection[str]) -> str:
     extension = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     named = _EXTENSIONS.get(extension)
     unsigned = kind == "pickle" and source.peek(1) != b"\x80"
-    if named == "text" and (unsigned or kind in ("binary", "utf16")):
+    if (named == "text" or is_text) and (unsigned or kind in ("binary", "utf16")):
         kind = "text"  # the CSV reader says what is wrong with the text, and on which line
     if named == "pickle" and kind == "binary":
         kind = "pickle"  # a damaged or very old pickle: its reader says where it breaks

@@ -22,7 +22,12 @@ def number_in(text: str) -> float | None:
     >>> [number_in(text) for text in (" -1.5e3", "1_000", "١", "nan", "1,5")]
     [-1500.0, None, None, None, None]
     """
-    return float(text) if _NUMBER.fullmatch(text) else None
+    return float(text) if is_plain(text) else None
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a text spells a number as all files may."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def is_infinite(text: str) -> bool:

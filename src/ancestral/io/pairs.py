@@ -12,6 +12,7 @@ from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError
 from ancestral.io.arrays import MAX_BYTES, read_columns
 from ancestral.io.files import PathLike, shown
+from ancestral.io.rejects import Reject
 
 TARGETS = ("y", "target", "label", "response")
 
@@ -27,7 +28,17 @@ class Pairs:
 
 
 @within_memory(SMALLER_FILE)
-def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MAX_BYTES) -> Pairs:
+def read_pairs(
+    path: PathLike,
+    target: str | None = None,
+    *,
+    max_bytes: int = MAX_BYTES,
+    sep: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
+    rejects: PathLike | list[Reject] | None = None,
+) -> Pairs:
     """Read a table as inputs and one target.
 
     Parameters
@@ -39,6 +50,8 @@ def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MA
         (in any case), or else the second of two; any other table is refused, with its columns.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
+    sep, decimal, thousands, encoding, rejects
+        Of a `.csv`, as for `read_array`.
 
     Returns
     -------
@@ -49,10 +62,18 @@ def read_pairs(path: PathLike, target: str | None = None, *, max_bytes: int = MA
     DataError
         When the table has fewer than two columns or none named `target`, or it is not clear which
         column is the target.
-    FormatError, DataTypeError, MissingExtraError
+    FormatError, DataTypeError, SaveError, MissingExtraError
         As `read_array`.
     """
-    names, table = read_columns(path, max_bytes=max_bytes)
+    names, table = read_columns(
+        path,
+        max_bytes=max_bytes,
+        sep=sep,
+        decimal=decimal,
+        thousands=thousands,
+        encoding=encoding,
+        rejects=rejects,
+    )
     if len(names) < 2:
         raise DataError(f"{path}: has {len(names)} column; an input and a target are wanted.")
     place = _place_of(target, names, path)

@@ -1,9 +1,10 @@
-"""Comma-separated numbers: UTF-8, a point for the decimals, a header line or none.
+"""Tables of numbers as text: cells between commas, a point for the decimals, a header line or none.
 
 Nothing is guessed that could be guessed wrongly: no widths, no other separators, no thousands
-marks. Lines are read by blocks, the fast way by numpy's C parser. A block that it refuses is read
-again: by cells, since quoted and missing ones are in order; and where that fails one by one, so
-that the message can name the line, the column and the cell.
+marks, no encoding. Another `Dialect` is asked for. Lines are read by blocks, the fast way by
+numpy's C parser. A block that it refuses is read again: by cells, since quoted and missing ones are
+in order; and where that fails row by row, so that the message can name the line, the column and
+the cell, or so that the row can be left out and reported.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 import warnings
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from math import isinf
 
 import numpy as np
@@ -24,63 +25,77 @@ from ancestral._checks.containers import EXACT
 from ancestral._checks.missing import is_missing_text
 from ancestral._checks.numbers import warn
 from ancestral.errors import DataError, FormatError
+from ancestral.io.dialect import Dialect, line_of, spellings_of
 from ancestral.io.files import as_size
-from ancestral.io.numbers import is_infinite, is_rounded, number_in
+from ancestral.io.numbers import is_infinite, is_rounded
+from ancestral.io.rejects import Rejects
 
 _MAX_LINE = 4 << 20
 _BLOCK = 1 << 16  # cells that are parsed at a time
+_SOME = 64  # rows of them that are looked into, where one cannot be read
+_MAX_QUOTED = 1 << 20  # characters between two quotes; the reader of cells takes fewer
 _GAP, _GAPS = float("nan"), frozenset({"", "NA", "NaN", "nan", "NULL", "null", "N/A", "n/a"})
 _SIGNED_NAN = re.compile("[+-]nan", re.IGNORECASE)
 _CONTROL = bytes(k for k in (*range(32), 127) if k not in b"\t\n\v\f\r")
 _INDEX_NAMES = ("", "Unnamed: 0")
+_PLAIN = Dialect()
 
 
 def parse_csv(
-    raw: bytes, name: str, *, missing: bool, max_bytes: int | None = None
+    raw: bytes,
+    name: str,
+    *,
+    missing: bool,
+    max_bytes: int | None = None,
+    dialect: Dialect = _PLAIN,
+    rejects: Rejects | None = None,
 ) -> tuple[list[str], NDArray[np.float64]]:
     """Return the column names (x0, x1, ... without a header) and the numbers.
 
-    Text that was expanded is refused where its numbers would take more than `max_bytes`.
+    Text that was expanded is refused where its numbers would take more than `max_bytes`. With
+    `rejects`, rows with a cell that cannot be read are left out and entered there.
 
     Raises
     ------
     FormatError
-        When the bytes are not comma-separated UTF-8 text, or a line is ragged.
+        When the bytes are not text of this dialect, or a line is ragged.
     DataError
         When a cell is no finite number, or is missing without `missing`.
     """
-    cells = 1 + sum(map(raw.count, (b",", b"\n", b"\r")))
+    text = _Text(raw, name, dialect)
+    cells = text.most_cells
     if max_bytes is not None and 8 * cells > max_bytes:
         raise FormatError(
             f"{name}: expands to {as_size(8 * cells)} of numbers > max_bytes "
             f"{as_size(max_bytes)}; pass max_bytes= if you trust it."
         )
-    text = _Text(raw, name)
     line, first = _first_cells(text)
     header = _is_header(first, text)
     if header:
         refuse_duplicates(first, name)
     names = first if header else [f"x{j}" for j in range(len(first))]
-    rows = _numbers_of(text, names, after=line if header else 0, missing=missing)
+    reader = _Reader(names, text, missing=missing, rejects=rejects)
+    rows = reader.numbers(after=line if header else 0)
     if len(rows) == 0:
-        raise DataError(f"{name}: holds a header line and no rows of numbers.")
+        left = "no row that could be read" if rejects and rejects.rows else "no rows of numbers"
+        raise DataError(f"{name}: holds {'a header line and ' * header}{left}.")
     if not header:
         _warn_of_no_header(rows, name)
         return names, rows
-    return _drop_index(names, rows, name)
+    return _drop_index(names, rows, name, gaps=bool(rejects and rejects.rows))
 
 
-def parse_cells(raw: bytes, name: str) -> list[tuple[int, list[str]]]:
-    """Return line number and cells, stripped, of every line of comma-separated text.
+def parse_cells(raw: bytes, name: str, dialect: Dialect = _PLAIN) -> list[tuple[int, list[str]]]:
+    """Return line number and cells, stripped, of every line of a table of text.
 
     Raises
     ------
     FormatError
-        When the bytes are not comma-separated UTF-8 text.
+        When the bytes are not text of this dialect.
     DataError
         When there is no line but blank ones.
     """
-    text = _Text(raw, name)
+    text = _Text(raw, name, dialect)
     _first_cells(text)
     return [(line, [cell.strip() for cell in cells]) for line, cells in text.rows()]
 
@@ -88,47 +103,49 @@ def parse_cells(raw: bytes, name: str) -> list[tuple[int, list[str]]]:
 class _Text:
     """Decoded text that can be read from its start again and again."""
 
-    def __init__(self, raw: bytes, name: str) -> None:
-        self.name = name
-        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise FormatError(f"{name}: is UTF-16 text: save it as UTF-8.")
+    def __init__(self, raw: bytes, name: str, dialect: Dialect) -> None:
+        self.name, self.dialect = name, dialect
+        raw = dialect.as_utf8(raw, name)
         if len(raw.translate(None, _CONTROL)) < len(raw):  # far quicker than to search for them
             place = min(at for at in map(raw.find, _CONTROL) if at >= 0)
             what = f"the control character 0x{raw[place]:02x}" if raw[place] else "a NUL byte"
+            wide = "" if raw[place] else ", or pass encoding='utf-16-le' or 'utf-16-be'"
             raise FormatError(
-                f"{name}: holds {what} on line {_line_of(raw, place)}: "
-                "it is damaged, or not a text file (UTF-16?). Save it as UTF-8."
+                f"{name}: holds {what} on line {line_of(raw, place)}: "
+                f"it is damaged, or not a text file (UTF-16?). Save it as UTF-8{wide}."
             )
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise FormatError(
-                f"{name}: byte 0x{raw[error.start]:02x} on line {_line_of(raw, error.start)} is "
-                "not UTF-8 (latin-1?): save it as UTF-8."
-            ) from None
         _refuse_long_line(raw, name)
         self._raw = raw
+
+    @property
+    def most_cells(self) -> int:
+        """No fewer than the cells there are."""
+        return 1 + sum(map(self._raw.count, (self.dialect.sep.encode(), b"\n", b"\r")))
 
     def lines(self) -> io.TextIOWrapper:
         """Return the lines, ends of any system made newlines, a byte-order mark dropped."""
         return io.TextIOWrapper(io.BytesIO(self._raw), encoding="utf-8-sig", newline=None)
 
+    def is_blank(self, line: str) -> bool:
+        """Tell whether a line holds nothing, not even empty cells."""
+        return not line.strip() and self.dialect.sep not in line
+
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Give line number (from 1) and cells of every line that is not blank."""
-        return _rows(self.lines(), self.name)
+        return self.rows_of(self.lines())
 
-
-def _rows(lines: Iterable[str], name: str, before: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """Give line number and cells of every line that is not blank, so many lines before them."""
-    reader = csv.reader(lines, strict=True)
-    try:
-        for cells in reader:
-            if cells and (len(cells) > 1 or cells[0].strip()):
-                yield before + reader.line_num, cells
-    except csv.Error as error:
-        raise FormatError(
-            f"{name}: line {before + reader.line_num}: {error}; mend its quotes."
-        ) from None
+    def rows_of(self, lines: Iterable[str], before: int = 0) -> Iterator[tuple[int, list[str]]]:
+        """Give the same of some lines, so many lines before them."""
+        reader = csv.reader(lines, delimiter=self.dialect.sep, strict=True)
+        try:
+            for cells in reader:
+                # of one cell: quotes with nothing between them are one, blanks are none
+                if len(cells) > 1 or (cells and (not cells[0] or cells[0].strip())):
+                    yield before + reader.line_num, cells
+        except csv.Error as error:
+            raise FormatError(
+                f"{self.name}: line {before + reader.line_num}: {error}; mend its quotes."
+            ) from None
 
 
 def _refuse_long_line(raw: bytes, name: str) -> None:
@@ -138,40 +155,46 @@ def _refuse_long_line(raw: bytes, name: str) -> None:
         end = max(raw.rfind(mark, start, start + _MAX_LINE) for mark in (b"\n", b"\r"))
         if end < 0:
             raise FormatError(
-                f"{name}: line {_line_of(raw, start)} is longer than {as_size(_MAX_LINE)}: "
+                f"{name}: line {line_of(raw, start)} is longer than {as_size(_MAX_LINE)}: "
                 "save so wide a table as .npy."
             )
         start = end + 1
 
 
-def _line_of(raw: bytes, at: int) -> int:
-    return raw.count(b"\n", 0, at) + 1
-
-
 def _first_cells(text: _Text) -> tuple[int, list[str]]:
     """Return number and cells of the first line that has any; refuse other separators."""
-    head = [line for line, _ in zip((li for li in text.lines() if li.strip()), range(5))]
+    head = list(islice((li for li in text.lines() if not text.is_blank(li)), 5))
     if not head:
         raise DataError(f"{text.name}: holds only blank lines.")
-    for mark, words in ((";", "';'"), ("\t", "tab"), ("|", "'|'")):
-        if all(mark in line for line in head):
+    dialect = text.dialect
+    fits = dialect.sep != "," and all(dialect.sep in line for line in head)
+    for mark, words in ((";", "';'"), ("\t", "tab"), ("|", "'|'"), (",", "','")):
+        among = (dialect.sep, dialect.decimal, dialect.thousands)
+        if mark not in among and not fits and all(mark in line for line in head):
             decimal = ", decimal=','" if mark == ";" and any("," in line for line in head) else ""
             raise FormatError(
                 f"{text.name}: looks {words}-separated (sep={mark!r}{decimal}): "
-                "save it comma-separated, with a point for the decimals."
+                "save it comma-separated, with a point for the decimals, or pass that."
             )
     line, cells = next(text.rows())
     if len(cells) == 1 and all(len(line.split()) > 1 for line in head):
         raise FormatError(
             f"{text.name}: looks separated by spaces, or of fixed width, which is never guessed: "
-            "save it comma-separated."
+            "save it comma-separated, or pass sep=' ' where each space ends a cell."
         )
     return line, [cell.strip() for cell in cells]
 
 
 def _is_header(cells: list[str], text: _Text) -> bool:
     """Tell a line of names from a line of numbers; a mixture is refused."""
+    number_in = text.dialect.number_in
     wordy = [number_in(cell) is None and not is_missing_text(cell) for cell in cells]
+    odd = next((c for c, w in zip(cells, wordy) if w and spellings_of(c)), None)
+    if odd is not None:  # a name to one dialect, a number to another
+        raise DataError(
+            f"{text.name}: line 1 holds {odd!r}, which may be a number ({spellings_of(odd)}): "
+            "pass what it is, or give every column a name that is none."
+        )
     if all(w or cell == "" for w, cell in zip(wordy, cells)) and any(wordy):
         return True
     if cells[0] == "" and cells[1:] == [str(j) for j in range(len(cells) - 1)]:
@@ -197,61 +220,136 @@ def refuse_duplicates(names: list[str], name: str) -> None:
         seen[column] = j
 
 
-def _numbers_of(text: _Text, names: list[str], *, after: int, missing: bool) -> NDArray[np.float64]:
-    """Return the numbers of all lines but the first `after`, one block of lines after another."""
-    values = array("d")
-    for number, lines in _blocks(text, max(1, _BLOCK // len(names)), after):
-        rows = _parse_fast(lines, len(names))
-        if rows is None:
-            rows = _parse_cells(lines, len(names), missing=missing)
-        if rows is None:
-            rows = _parse_slowly(lines, number, names, text.name, missing=missing)
-        values.frombytes(rows.tobytes())
-    return np.frombuffer(values, dtype=np.float64).reshape(-1, len(names))
+class _Reader:
+    """Reads the numbers of a table, block after block.
 
+    Parameters
+    ----------
+    names : list of str
+        One for each column.
+    text : _Text
+    missing : bool
+        Whether missing cells are NaN, or refused.
+    rejects : Rejects, optional
+        Takes what cannot be read, whose rows are then left out; without it, that is an error.
+    """
 
-def _blocks(text: _Text, height: int, after: int) -> Iterator[tuple[int, list[str]]]:
-    """Give lines by so many, with the number of lines before them; no quoted cell is cut."""
-    lines = text.lines()
-    number = sum(1 for _ in islice(lines, after))
-    while block := list(islice(lines, height)):
-        while sum(line.count('"') for line in block) % 2 and (more := list(islice(lines, height))):
-            block += more
-        yield number, block
-        number += len(block)
+    def __init__(
+        self, names: list[str], text: _Text, *, missing: bool, rejects: Rejects | None
+    ) -> None:
+        self.names, self.text, self.missing, self.rejects = names, text, missing, rejects
+        self.width, self.dialect = len(names), text.dialect
 
+    def numbers(self, *, after: int) -> NDArray[np.float64]:
+        """Return the numbers of all lines but the first `after`."""
+        values = array("d")
+        for number, lines in self._blocks(max(1, _BLOCK // self.width), after):
+            rows = self._parse_fast(lines)
+            if rows is None:
+                rows = self._parse_cells(lines)
+            if rows is None:
+                rows = self._parse_rows(lines, number)
+            values.frombytes(rows.tobytes())
+        return np.frombuffer(values, dtype=np.float64).reshape(-1, self.width)
 
-def _parse_fast(lines: list[str], width: int) -> NDArray[np.float64] | None:
-    """Return the numbers by numpy's parser, or None where anything is unusual."""
-    lines = [line for line in lines if line.strip()]
-    if not lines:
-        return np.empty((0, width))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rows = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
-    except (ValueError, TypeError):
-        return None
-    return rows if rows.shape[1] == width and _is_plain(rows) else None
+    def _blocks(self, height: int, after: int) -> Iterator[tuple[int, list[str]]]:
+        """Give lines by so many, with the number of lines before them; no quoted cell is cut."""
+        lines = self.text.lines()
+        number = sum(1 for _ in islice(lines, after))
+        while block := list(islice(lines, height)):
+            is_open = sum(line.count('"') for line in block) % 2
+            length = 0
+            while is_open and length < _MAX_QUOTED and (more := next(lines, "")):
+                block.append(more)
+                length += len(more)
+                is_open ^= more.count('"') % 2
+            yield number, block
+            number += len(block)
 
+    def _parse_fast(self, lines: list[str]) -> NDArray[np.float64] | None:
+        """Return the numbers by numpy's parser, or None where anything is unusual."""
+        lines = [line for line in lines if not self.text.is_blank(line)]
+        if not lines:
+            return np.empty((0, self.width))
+        dialect = self.dialect
+        if not dialect.is_plain:
+            text = dialect.plain_lines("".join(lines))
+            if text is None:
+                return None
+            lines = text.split("\n")[: len(lines)]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                rows = np.loadtxt(lines, delimiter=dialect.sep, comments=None, ndmin=2)
+        except (ValueError, TypeError):
+            return None
+        return rows if rows.shape[1] == self.width and _is_plain(rows) else None
 
-def _parse_cells(lines: list[str], width: int, *, missing: bool) -> NDArray[np.float64] | None:
-    """Return the numbers of quoted or missing cells, too, or None where a cell is neither."""
-    try:
-        rows = [row for _, row in _rows(lines, "")]
-        if any(len(row) != width for row in rows):
+    def _parse_cells(self, lines: list[str]) -> NDArray[np.float64] | None:
+        """Return the numbers of quoted or missing cells, too, or None where a cell is neither."""
+        try:
+            rows = [row for _, row in self.text.rows_of(lines)]
+        except FormatError:
+            return None
+        values = self._values(rows)
+        return None if values is None else values.reshape(-1, self.width)
+
+    def _values(self, rows: list[list[str]]) -> NDArray[np.float64] | None:
+        """Return the numbers of rows, NaN where missing ones are allowed; None for any other."""
+        if any(len(row) != self.width for row in rows):
             return None
         cells = [cell for row in rows for cell in row]
         read = "".join(cells)
-        if "_" in read or not read.isascii():  # which Python would read as numbers
+        if not self.dialect.is_plain:
+            spelt = self.dialect.spelt
+            cells = [cell if cell in _GAPS else spelt(cell) or "x" for cell in cells]
+        elif "_" in read or not read.isascii():  # which Python would read as numbers
             return None
-        values = np.array([_GAP if cell in _GAPS else float(cell) for cell in cells])
-    except (ValueError, FormatError):
-        return None
-    gaps = np.isnan(values)
-    if gaps.any() and (not missing or _SIGNED_NAN.search(read)):
-        return None
-    return values.reshape(-1, width) if _is_plain(values[~gaps]) else None
+        try:
+            values = np.array([_GAP if cell in _GAPS else float(cell) for cell in cells])
+        except ValueError:
+            return None
+        gaps = np.isnan(values)
+        if gaps.any() and (not self.missing or _SIGNED_NAN.search(read)):
+            return None
+        return values if _is_plain(values[~gaps]) else None
+
+    def _parse_rows(self, lines: list[str], number: int) -> NDArray[np.float64]:
+        """Return the numbers row by row; what cannot be read is left out, or raises."""
+        values = array("d")
+        rows = self.text.rows_of(lines, number)
+        while some := list(islice(rows, _SOME)):
+            numbers: Iterable[float] | None = self._values([cells for _, cells in some])
+            if numbers is None:
+                numbers = chain.from_iterable(self._one_row(*row) for row in some)
+            values.extend(numbers)
+        return np.array(values, dtype=np.float64).reshape(-1, self.width)
+
+    def _one_row(self, line: int, cells: list[str]) -> list[float]:
+        """Return the numbers of a row cell by cell; none where it is left out."""
+        if len(cells) != self.width:
+            if self.rejects is not None:
+                why = f"{len(cells)} cells where {self.width} are wanted"
+                self.rejects.add(line, "", self.dialect.sep.join(cells), why)
+                self.rejects.rows += 1
+                return []
+            raise FormatError(
+                f"{self.text.name}: line {line} has {len(cells)} cells, line 1 has {self.width}: "
+                "the file is ragged. Give every line as many cells."
+            )
+        row = []
+        for column, cell in zip(self.names, cells):
+            try:
+                row.append(_number(cell, self.dialect, missing=self.missing))
+            except DataError as error:
+                if self.rejects is None:
+                    place = f"{self.text.name}: line {line}, column {column!r}"
+                    raise DataError(f"{place}: {error}") from None
+                self.rejects.add(line, column, cell, str(error).partition(";")[0])
+        if self.rejects is not None and len(row) < self.width:
+            self.rejects.rows += 1
+            return []
+        return row
 
 
 def _is_plain(values: NDArray[np.float64]) -> bool:
@@ -259,53 +357,46 @@ def _is_plain(values: NDArray[np.float64]) -> bool:
     return not values.size or bool(values.min() > -EXACT and values.max() < EXACT)
 
 
-def _parse_slowly(
-    lines: list[str], number: int, names: list[str], name: str, *, missing: bool
-) -> NDArray[np.float64]:
-    """Return the numbers cell by cell, or raise at the first that is none."""
-    values = array("d")
-    for line, cells in _rows(lines, name, number):
-        if len(cells) != len(names):
-            raise FormatError(
-                f"{name}: line {line} has {len(cells)} cells, line 1 has {len(names)}: "
-                "the file is ragged. Give every line as many cells."
+def _number(cell: str, dialect: Dialect, *, missing: bool) -> float:
+    """Return the number in a cell, NaN where it may be missing; DataError for any other."""
+    plain = dialect.spelt(cell)
+    value = None if plain is None else float(plain)
+    if plain is not None and value is not None:
+        if abs(value) < EXACT or not (isinf(value) or is_rounded(plain)):
+            return value
+        if is_rounded(plain):
+            raise DataError(
+                f"{cell.strip()[:40]} is beyond 2**53, where float64 rounds whole numbers: "
+                "leave the column out, or subtract what its numbers share."
             )
-        for column, cell in zip(names, cells):
-            value = number_in(cell)
-            if value is None or (abs(value) >= EXACT and (isinf(value) or is_rounded(cell))):
-                value = _odd_cell(cell, f"{name}: line {line}, column {column!r}", missing=missing)
-            values.append(value)
-    return np.array(values, dtype=np.float64).reshape(-1, len(names))
-
-
-def _odd_cell(cell: str, place: str, *, missing: bool) -> float:
-    """Return NaN for a missing cell; raise for any other that is no number as it stands."""
+        raise DataError(f"{cell[:40]!r} is too large for a float64: rescale the column.")
     if is_missing_text(cell):
         if missing:
             return float("nan")
         seen = f"missing value {cell!r}" if cell.strip() else "empty cell"
-        raise DataError(f"{place}: {seen}; fill it, drop the row, or pass missing=True.")
+        raise DataError(f"{seen}; fill it, drop the row, or pass missing=True.")
     if is_infinite(cell):
-        raise DataError(f"{place}: {cell!r} is infinite and cannot be modelled: drop or clip it.")
-    if number_in(cell) is None:
-        comma = " (write 1000.5, without thousands marks)" if "," in cell else ""
-        raise DataError(
-            f"{place}: {cell[:40]!r} is text, a number is wanted{comma}; leave the cell empty, or "
-            "write NA, where a value is missing."
-        )
-    if is_rounded(cell):
-        raise DataError(
-            f"{place}: {cell.strip()[:40]} is beyond 2**53, where float64 rounds whole numbers: "
-            "leave the column out, or subtract what its numbers share."
-        )
-    raise DataError(f"{place}: {cell[:40]!r} is too large for a float64: rescale the column.")
+        raise DataError(f"{cell!r} is infinite and cannot be modelled: drop or clip it.")
+    hint, spellings = "", spellings_of(cell)
+    if spellings:
+        hint = f" (write 1000.5, without thousands marks, or pass what reads it: {spellings})"
+    raise DataError(
+        f"{cell[:40]!r} is text, a number is wanted{hint}; leave the cell empty, or write "
+        "NA, where a value is missing."
+    )
 
 
 def _drop_index(
-    names: list[str], rows: NDArray[np.float64], name: str
+    names: list[str], rows: NDArray[np.float64], name: str, *, gaps: bool
 ) -> tuple[list[str], NDArray[np.float64]]:
-    """Drop the row numbers that pandas writes unless told not to; refuse unnamed columns."""
-    counts = names[0] in _INDEX_NAMES and np.array_equal(rows[:, 0], np.arange(len(rows)))
+    """Drop the row numbers that pandas writes unless told not to; refuse unnamed columns.
+
+    Where rows were left out, the numbers have gaps.
+    """
+    first = rows[:, 0]
+    counts = names[0] in _INDEX_NAMES and np.array_equal(first, np.arange(len(rows)))
+    if gaps and names[0] in _INDEX_NAMES:
+        counts = bool((first >= 0).all() and (first % 1 == 0).all() and (np.diff(first) > 0).all())
     if counts and len(names) > 1:
         message = (
             f"{name}: dropped column {names[0]!r}, which only numbers the rows "
