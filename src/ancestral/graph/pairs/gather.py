@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ancestral._validation import MAX_SAMPLE_BYTES, as_generator, check_integer
 from ancestral.errors import ModelError
+from ancestral.graph.compiled import numba
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.compression import (
     FEWEST_NODES,
@@ -33,6 +34,7 @@ from ancestral.graph.pairs.compression import (
 )
 from ancestral.graph.pairs.grid import Cells
 from ancestral.graph.pairs.passes import (
+    NANOSECONDS_LOST,
     Edges,
     cores,
     moments_of,
@@ -227,7 +229,10 @@ def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
     if pairs > MOST_PAIRS:
         largest = max(graph.n_nodes for graph in graphs)
         width = graphs[0].features.shape[1]
-        seconds = pairs * (NANOSECONDS[0] + NANOSECONDS[1] * width) * 1e-9 / cores()
+        nanoseconds = NANOSECONDS[0] + NANOSECONDS[1] * width
+        if numba() is None:
+            nanoseconds += NANOSECONDS_LOST
+        seconds = pairs * nanoseconds * 1e-9 / cores()
         raise ModelError(
             f"{pairs:.2g} pairs of nodes (the largest graph has {largest}) would take about "
             f'{seconds / 60:.0f} minutes to visit. Pass pairs="sampled" for a stratified sample of '
