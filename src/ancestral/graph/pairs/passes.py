@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ancestral._validation import check_integer
-from ancestral.graph.compiled import numba, say_slower
+from ancestral.graph.compiled import numba
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.blocks import BLOCK, products
 from ancestral.graph.pairs.grid import Cells
@@ -25,7 +25,6 @@ from ancestral.graph.pairs.grid import Cells
 Float = NDArray[np.float64]
 
 SEEN_GAPS = 200_000  # unlinked pairs looked at where not all are visited
-NANOSECONDS_LOST = 15.0  # per visited pair and core, without numba
 GROUPS = 16  # of rows, summed apart and then in order: the same bits for any number of threads
 
 
@@ -118,7 +117,6 @@ def pass_over(
         )
         return moments, gaps
 
-    say_slower(NANOSECONDS_LOST * 1e-9 * len(features) ** 2 / 2 / cores())
     with nullcontext() if numba() else threadpool_limits(1):  # the threads are ours, not BLAS's
         parts = in_threads(one, groups, n_jobs)
     gaps = np.array([min(part[1][0] for part in parts), max(part[1][1] for part in parts)])
