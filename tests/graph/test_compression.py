@@ -27,6 +27,8 @@ from ancestral.graph.predictions import calibrate, held_out
 from ancestral.graph.solvers import newton
 from tests.graph.test_pair_sums import edge_sum, grid_sums
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 FALSE_ALARM = 1e-4
 
 

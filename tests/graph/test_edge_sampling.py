@@ -15,6 +15,8 @@ from ancestral.graph.edges import sampling
 from ancestral.graph.edges.sampling import CellTree, sample_edges
 from tests.graph.test_pair_sums import huge, make_graph
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 FALSE_ALARM = 1e-4
 
 

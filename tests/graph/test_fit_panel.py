@@ -21,6 +21,8 @@ from ancestral.graph.predictions import calibrate, held_out
 from ancestral.io.graphs import assemble
 from tests.graph.test_pair_sums import dense, make_graph
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 FALSE_ALARM = 1e-4
 
 

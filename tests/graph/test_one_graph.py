@@ -14,6 +14,8 @@ from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.latent.adjacencies import as_adjacencies
 from tests.graph.test_latent_positions import simulated
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 
 def test_every_form_of_a_graph_is_the_same_graph() -> None:
     networkx, igraph = pytest.importorskip("networkx"), pytest.importorskip("igraph")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from functools import reduce
 from operator import add
 from typing import Any
@@ -22,6 +23,8 @@ from ancestral.graph.pairs.gather import gather, keep, visit
 from ancestral.graph.pairs.grid import Cells, spacing
 from ancestral.graph.pairs.passes import product_range
 from ancestral.graph.pairs.sums import PairSums
+
+pytestmark = pytest.mark.usefixtures("loops")
 
 PARAMETERS = [(5.55, -5.36), (10.0, -12.0), (5.55, -15.0)]
 
@@ -262,15 +265,16 @@ def test_features_bound_their_products() -> None:
         assert (X @ X.T).max() <= high * (1 + 1e-15)
 
 
-def test_small_graphs_keep_their_products_and_need_no_numba(monkeypatch: Any) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "numba", None)
-    for name in ("pairs.kernels", "edges.kernels"):
-        monkeypatch.delitem(__import__("sys").modules, f"ancestral.graph.{name}", raising=False)
+def test_small_graphs_keep_their_products_and_load_no_loops(monkeypatch: Any) -> None:
+    files = [f"ancestral.graph.{name}" for name in ("pairs.kernels", "edges.kernels")]
+    for name in files:
+        monkeypatch.delitem(sys.modules, name, raising=False)
     graphs = [make_graph(n, seed=n) for n in (30, 40)]
     assert not gather(graphs).layers
     model = InnerProductGraph().fit(graphs)
     assert model.sample(1, n_nodes=50, random_state=0)[0].n_nodes == 50
     assert (model.approximation_error_ == 0).all()
+    assert not [name for name in files if name in sys.modules]
 
 
 # ---- no maximum, too many pairs, wrong words -------------------------------------------------

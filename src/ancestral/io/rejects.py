@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from ancestral._checks.numbers import warn
 from ancestral._files import (
     PathLike,
     as_path,
@@ -20,7 +21,6 @@ from ancestral._files import (
     shown,
     write_atomically,
 )
-from ancestral._validation import warn
 from ancestral.errors import DataTypeError, SaveError
 
 MOST_LISTED = 100_000  # in a list, which is held in memory

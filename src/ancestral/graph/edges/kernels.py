@@ -1,15 +1,17 @@
-"""The loops of exact edge sampling, compiled by numba; `pairs.kernels` says what that costs."""
+"""The loops of exact edge sampling: see `compiled` for what they cost."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.graph.compiled import compiled
+from ancestral.graph.edges import blocks
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+
+@compiled(error_model="numpy")
 def _bounds(
     one: int, two: int, low: NDArray, high: NDArray, reach: NDArray, a: float, b: float
 ) -> tuple[float, float]:
@@ -30,12 +32,12 @@ def _bounds(
     return _sigmoid(most + 1e-12 * (1.0 + abs(most))), _sigmoid(middle)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _sigmoid(eta: float) -> float:
     return 1.0 / (1.0 + np.exp(-eta))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled(otherwise=blocks.split_pairs, error_model="numpy")
 def split_pairs(
     one: NDArray[np.int64],
     two: NDArray[np.int64],
@@ -86,7 +88,7 @@ def split_pairs(
     return np.array(done_one), np.array(done_two)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled(otherwise=blocks.draw_edges, error_model="numpy")
 def draw_edges(
     one: NDArray[np.int64],
     two: NDArray[np.int64],
@@ -141,7 +143,7 @@ def draw_edges(
     return i_of[:count], j_of[:count], tried
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _triangle(place: Any) -> Any:
     """Return the pair i < j that stands at a place in (0,1), (0,2), (1,2), (0,3), (1,3), ..."""
     j = np.int64((1.0 + np.sqrt(8.0 * place + 1.0)) / 2.0)
@@ -152,7 +154,7 @@ def _triangle(place: Any) -> Any:
     return place - j * (j - 1) // 2, j
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _grown(values: NDArray, capacity: int) -> NDArray:
     larger = np.empty(capacity, np.int32)
     for k in range(len(values)):  # a slice would take seconds longer to compile
@@ -160,24 +162,7 @@ def _grown(values: NDArray, capacity: int) -> NDArray:
     return larger
 
 
-@numba.njit(nogil=True, cache=True)
-def box_branches(
-    child: NDArray[np.int64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-    reach: NDArray[np.float64],
-) -> None:
-    """Fill in boxes and norms of branches from those of their children, which come after them."""
-    for k in range(len(child) - 1, -1, -1):
-        if child[k]:
-            one, two = child[k], child[k] + 1
-            for c in range(low.shape[1]):
-                low[k, c] = min(low[one, c], low[two, c])
-                high[k, c] = max(high[one, c], high[two, c])
-            reach[k] = max(reach[one], reach[two])
-
-
-@numba.njit(nogil=True, cache=True)
+@compiled(otherwise=blocks.neighbour_lists)
 def neighbour_lists(
     i: NDArray[np.int32], j: NDArray[np.int32], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_integer
 from ancestral.errors import ModelError
+from ancestral.graph.compiled import numba, say_slower
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.compression import (
     FEWEST_NODES,
@@ -51,6 +52,7 @@ Float = NDArray[np.float64]
 VISITED_PAIRS = 200_000_000
 MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
 NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
+LOST = 15.0  # nanoseconds more per visited pair and core, without numba
 STACKED = 128  # nodes of graphs whose products are taken many graphs at a time
 SOURCE_BYTES = 256 << 20  # of graphs of several chunks that are kept beside their sums
 WAYS = ("auto", "products", "visited", "compressed", "sampled")
@@ -227,7 +229,10 @@ def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
     if pairs > MOST_PAIRS:
         largest = max(graph.n_nodes for graph in graphs)
         width = graphs[0].features.shape[1]
-        seconds = pairs * (NANOSECONDS[0] + NANOSECONDS[1] * width) * 1e-9 / cores()
+        nanoseconds = NANOSECONDS[0] + NANOSECONDS[1] * width
+        if numba() is None:
+            nanoseconds += LOST
+        seconds = pairs * nanoseconds * 1e-9 / cores()
         raise ModelError(
             f"{pairs:.2g} pairs of nodes (the largest graph has {largest}) would take about "
             f'{seconds / 60:.0f} minutes to visit. Pass pairs="sampled" for a stratified sample of '
@@ -309,6 +314,8 @@ def _passed(
     graphs: Sequence[Graph], at: tuple[float, float] | None, n_jobs: int | None
 ) -> PairSums:
     """Return the sums of graphs that are large enough for a pass over each."""
+    count = sum(graph.n_pairs for graph in graphs)
+    say_slower(LOST * 1e-9 * count / cores())
     ranges = np.array([product_range(graph.features) for graph in graphs])
     some = np.concatenate([some_products(graph.features) for graph in graphs])
     cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some, at)
@@ -322,7 +329,6 @@ def _passed(
             linked += moments_of(edges.s, cells)
         n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
         extremes = extremes | Extremes.of(edges.s, gaps[np.isfinite(gaps)])
-    count = sum(graph.n_pairs for graph in graphs)
     about_edges = n_edges, edge_sum, extremes
     return PairSums.of_cells(
         cells, moments, about_edges, count, linked=None if at is None else linked

@@ -24,6 +24,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.graph.pairs.blocks import cell_moments
+
 Float = NDArray[np.float64]
 
 NODES = 4_096  # at least, over the range of s,
@@ -204,20 +206,8 @@ class Cells:
 
     def moments(self, s: Float, weights: Float | None = None) -> Float:
         """Return the sums of (1, t, t^2, t^3) in each cell over given s, optionally weighted."""
-        u = (s - self.origin) * (1.0 / self.step)  # as the kernels have it
-        row = np.zeros(len(s), np.int64)
-        for _ in range(self.further):
-            beyond = (u < 0) | (u >= self.count)
-            if not beyond.any():
-                break
-            u[beyond] = (u[beyond] + self.start) / 2 - self.start
-            row[beyond] += self.count
-        cell = np.clip(u.astype(np.int64), 0, self.count - 1)
-        t, row = u - cell, row + cell
-        w = np.ones(len(s)) if weights is None else weights
         size = self.count * (1 + self.further)
-        columns = [w, w * t, w * t * t, w * t * t * t]
-        return np.stack([np.bincount(row, c, minlength=size) for c in columns], axis=1)
+        return cell_moments(s, weights, self.origin, 1.0 / self.step, self.further, size)
 
     @cached_property
     def nodes(self) -> Float:

@@ -1,24 +1,19 @@
-"""The loops over pairs of nodes that numpy is too slow for, compiled by numba.
-
-Only the files of kernels import numba, and only functions import these files: numba takes
-half a second to load, and the first call ever compiles for some seconds more (later processes find
-the result beside this file, or in numba's cache folder where that is not writable). The kernels
-hold no lock (`nogil`), so plain threads run them side by side.
-"""
+"""The loops over pairs of nodes: see `compiled` for what they cost, and `blocks` for NumPy's."""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 512  # columns at a time: their features and products stay in the first-level cache
-BLOCK = 128  # rows that share a chunk of columns
+from ancestral.graph.compiled import compiled
+from ancestral.graph.pairs import blocks
+from ancestral.graph.pairs.blocks import BLOCK, CHUNK
+
 # Sums may be reordered, so that they run on vector registers; NaN and infinity never come here.
 _FAST = {"contract", "nsz", "reassoc", "nnan", "ninf"}
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+@compiled(otherwise=blocks.pair_moments, fastmath=_FAST)
 def pair_moments(
     XT: NDArray[np.float64],
     weights: NDArray[np.float64],
@@ -68,7 +63,7 @@ def pair_moments(
                     _deposit(u, k, moments)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+@compiled(otherwise=blocks.value_moments, fastmath=_FAST)
 def value_moments(
     values: NDArray[np.float64],
     origin: float,
@@ -88,7 +83,7 @@ def value_moments(
         _deposit(u, k, moments)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+@compiled(fastmath=_FAST)
 def _place(u: NDArray, k: NDArray, origin: float, scale: float, count: int, further: int) -> None:
     """Turn values of s into their place within a cell; note which cell."""
     top = count - 1e-9
@@ -105,7 +100,7 @@ def _place(u: NDArray, k: NDArray, origin: float, scale: float, count: int, furt
         u[j] = v - cell_of
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+@compiled(fastmath=_FAST)
 def _sink(u: NDArray, row: NDArray, count: int, further: int) -> None:
     """Halve what lies outside a layer until a further one holds it; note where that begins."""
     middle = 0.5 * count
@@ -118,7 +113,7 @@ def _sink(u: NDArray, row: NDArray, count: int, further: int) -> None:
             u[j], row[j] = x + middle, layer * count
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+@compiled(fastmath=_FAST)
 def _deposit(t: NDArray, cell: NDArray, moments: NDArray) -> None:
     """Add (1, t, t^2, t^3) to each one's cell: one line of memory per pair."""
     for j in range(len(t)):
@@ -129,7 +124,7 @@ def _deposit(t: NDArray, cell: NDArray, moments: NDArray) -> None:
         moments[row, 3] += x * x * x
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+@compiled(fastmath=_FAST)
 def _deposit_weighted(
     t: NDArray, cell: NDArray, weight: float, weights: NDArray, moments: NDArray
 ) -> None:
@@ -142,7 +137,7 @@ def _deposit_weighted(
         moments[row, 3] += w * x * x * x
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+@compiled(fastmath=_FAST)
 def _widen(
     s: NDArray, i: int, j0: int, indptr: NDArray, indices: NDArray, gap_range: NDArray
 ) -> None:
@@ -165,7 +160,7 @@ def _widen(
                 gap_range[1] = max(gap_range[1], s[j])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _first_from(row: NDArray, value: int) -> int:
     """Return the place of the first element of a sorted row that is at least `value`."""
     low, high = 0, len(row)
@@ -178,7 +173,7 @@ def _first_from(row: NDArray, value: int) -> int:
     return low
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(otherwise=blocks.upper_edges)
 def upper_edges(
     X: NDArray[np.float64], indptr: NDArray, indices: NDArray
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -206,7 +201,7 @@ def upper_edges(
     return starts, ends, s
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(otherwise=blocks.are_linked)
 def are_linked(
     indptr: NDArray[np.int64], indices: NDArray[np.int64], i: NDArray, j: NDArray
 ) -> NDArray[np.bool_]:

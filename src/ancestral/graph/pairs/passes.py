@@ -7,6 +7,7 @@ bits for any number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import check_integer
-from ancestral._numerics.threads import in_order
+from ancestral._numerics.threads import in_order, one_thread
+from ancestral.graph.compiled import numba
 from ancestral.graph.graphs import Graph
+from ancestral.graph.pairs.blocks import BLOCK, products
 from ancestral.graph.pairs.grid import Cells
 
 Float = NDArray[np.float64]
@@ -95,7 +98,7 @@ def pass_over(
     nobody = np.zeros(0, np.int64)
     starts, ends = (nobody, nobody) if edges is None else (edges.starts, edges.ends)
     w = np.zeros(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-    groups = GROUPS if len(features) > 4 * kernels.BLOCK else 1
+    groups = GROUPS if len(features) > 4 * BLOCK else 1
 
     def one(group: int) -> tuple[Float, Float]:
         moments, gaps = cells.zeros(), np.array([np.inf, -np.inf])
@@ -114,7 +117,8 @@ def pass_over(
         )
         return moments, gaps
 
-    parts = dealt(one, groups, n_jobs)
+    with nullcontext() if numba() else one_thread():  # the threads are ours, not BLAS's
+        parts = dealt(one, groups, n_jobs)
     gaps = np.array([min(part[1][0] for part in parts), max(part[1][1] for part in parts)])
     moments = parts[0][0]
     for part, _ in parts[1:]:  # in order, whatever thread was first: the same bits
@@ -142,15 +146,6 @@ def cores() -> int:
     import joblib
 
     return int(joblib.cpu_count())
-
-
-def products(features: Float, i: NDArray, j: NDArray) -> Float:
-    """Return x_i . x_j for each of the given pairs, without large temporaries."""
-    s = np.empty(len(i))
-    for start in range(0, len(i), 1 << 18):
-        part = slice(start, start + (1 << 18))
-        s[part] = np.einsum("ij,ij->i", features[i[part]], features[j[part]])
-    return s
 
 
 def product_range(features: Float) -> tuple[float, float]:

@@ -1,0 +1,134 @@
+"""The loops of `kernels` in NumPy, some rows and columns of pairs at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+BLOCK = 128  # rows that share a chunk of columns, as in `kernels`
+CHUNK = 512  # columns whose features and products stay in the first-level cache
+SOME = 1 << 18  # pairs, where they are given one by one
+
+
+def pair_moments(
+    XT: Float,
+    weights: Float,
+    indptr: Int,
+    indices: Int,
+    origin: float,
+    scale: float,
+    further: int,
+    first: int,
+    stride: int,
+    moments: Float,
+    gap_range: Float,
+) -> None:
+    """Add the pairs of some blocks of rows to the moments of their cells."""
+    n = XT.shape[1]
+    X, weighted, tracking = np.ascontiguousarray(XT.T), len(weights) > 0, len(indptr) > 0
+    links = _codes(indptr, indices) if tracking else indices
+    chunk = max(CHUNK, len(moments) // BLOCK)  # sums of as many cells are worth as many pairs
+    for top in range(first * BLOCK, n, stride * BLOCK):
+        bottom = min(top + BLOCK, n)
+        for left in range(top, n, chunk):
+            right = min(left + chunk, n)
+            s, place = (X[top:bottom] @ XT[:, left:right]).ravel(), None
+            w = np.outer(weights[top:bottom], weights[left:right]).ravel() if weighted else None
+            if left < bottom:
+                place = np.flatnonzero(np.arange(top, bottom)[:, None] < np.arange(left, right))
+                s, w = s[place], None if w is None else w[place]
+            if not len(s):
+                continue
+            if tracking and (s.min() < gap_range[0] or s.max() > gap_range[1]):
+                beyond = np.flatnonzero((s < gap_range[0]) | (s > gap_range[1]))
+                i, j = np.divmod(beyond if place is None else place[beyond], right - left)
+                free = s[beyond[~_among(links, (i + top) * n + j + left)]]
+                gap_range[0] = min(gap_range[0], free.min(initial=np.inf))
+                gap_range[1] = max(gap_range[1], free.max(initial=-np.inf))
+            moments += cell_moments(s, w, origin, scale, further, len(moments))
+
+
+def value_moments(values: Float, origin: float, scale: float, further: int, moments: Float) -> None:
+    """Add given values of s to the moments of their cells."""
+    for start in range(0, len(values), SOME):
+        some = values[start : start + SOME]
+        moments += cell_moments(some, None, origin, scale, further, len(moments))
+
+
+def cell_moments(
+    s: Float, weights: Float | None, origin: float, scale: float, further: int, size: int
+) -> Float:
+    """Return the sums of (1, t, t^2, t^3) in each of `size` cells over given s.
+
+    Parameters
+    ----------
+    s : ndarray of shape (n,)
+    weights : ndarray of shape (n,), optional
+    origin, scale, further : of `grid.Cells`
+    size : int
+        Cells of all layers.
+    """
+    count = size // (1 + further)
+    u = (s - origin) * scale
+    layer = None
+    for _ in range(further):
+        beyond = (u < 0) | (u >= count)
+        if not beyond.any():
+            break
+        layer = np.zeros(len(s), np.int64) if layer is None else layer
+        u[beyond] = (u[beyond] - 0.5 * count) / 2 + 0.5 * count
+        layer[beyond] += count
+    cell = u.astype(np.int64)
+    np.clip(cell, 0, count - 1, out=cell)  # rounding at the ends
+    t = np.subtract(u, cell, out=u)
+    if layer is not None:
+        cell += layer
+    moments = np.empty((size, 4))
+    moments[:, 0] = np.bincount(cell, weights, minlength=size)
+    power = weights
+    for k in (1, 2, 3):
+        power = t if power is None else power * t
+        moments[:, k] = np.bincount(cell, power, minlength=size)
+    return moments
+
+
+def upper_edges(X: Float, indptr: Int, indices: Int) -> tuple[Int, Int, Float]:
+    """Return the neighbours j > i of each i (as indptr and indices) and their x_i . x_j."""
+    rows = np.repeat(np.arange(len(X)), np.diff(indptr))
+    upper = indices > rows
+    i, j = rows[upper], indices[upper]
+    starts = np.zeros(len(X) + 1, np.int64)
+    np.cumsum(np.bincount(i, minlength=len(X)), out=starts[1:])
+    return starts, j, products(X, i, j)
+
+
+def are_linked(indptr: Int, indices: Int, i: Int, j: Int) -> NDArray[np.bool_]:
+    """Tell which of the pairs i < j are edges, given the sorted neighbours j > i of each i."""
+    return _among(_codes(indptr, indices), i * (len(indptr) - 1) + j)
+
+
+def _codes(indptr: Int, indices: Int) -> Int:
+    """Return i n + j of every edge, rising."""
+    n = len(indptr) - 1
+    return np.repeat(np.arange(n), np.diff(indptr)) * n + indices
+
+
+def _among(rising: Int, values: Int) -> NDArray[np.bool_]:
+    """Tell which values are among rising ones."""
+    if not len(rising):
+        return np.zeros(len(values), np.bool_)
+    place = np.minimum(np.searchsorted(rising, values), len(rising) - 1)
+    found: NDArray[np.bool_] = rising[place] == values
+    return found
+
+
+def products(features: Float, i: NDArray, j: NDArray) -> Float:
+    """Return x_i . x_j for each of the given pairs, without large temporaries."""
+    s = np.empty(len(i))
+    for start in range(0, len(i), SOME):
+        part = slice(start, start + SOME)
+        s[part] = np.einsum("ij,ij->i", features[i[part]], features[j[part]])
+    return s
