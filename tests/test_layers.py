@@ -42,7 +42,7 @@ LAYERS = (
     ),
     ("_model", "base"),
     FAMILIES,
-    ("scores", "streaming", "io", "datasets", "bench"),
+    ("scores", "_parts", "_workers", "streaming", "io", "datasets", "bench"),
     ("viz",),
     ("report",),
     (

@@ -137,7 +137,8 @@ def unlike_names(fitted: Any, names: Any) -> str | None:
     fitted, names = list(fitted), list(names)
     if names == fitted:
         return None
-    unseen, gone = sorted(set(names) - set(fitted)), sorted(set(fitted) - set(names))
+    unseen = sorted(set(names) - set(fitted), key=str)
+    gone = sorted(set(fitted) - set(names), key=str)
     lines: list[str] = []
     for title, some in (
         ("Feature names unseen at fit time:", unseen),
