@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral._containers import shown
 from ancestral._model import WIDTHS
-from ancestral._tables import unlike_names
+from ancestral._tables import names_of, unlike_names
 from ancestral.errors import AncestralError, DataError
 
 ALIKE = "Name the columns alike in every part."
@@ -69,19 +69,19 @@ class Columns(NamedTuple):
     def of(cls, model: Any, part: int, given: tuple[Any, ...], data: tuple[Any, ...]) -> Columns:
         """Return the columns of a part, from what was given and what the check made of it."""
         width = {name: getattr(model, name) for name in WIDTHS if hasattr(model, name)}
-        names = _names_of(given[0])
+        names = names_of(given[0])
         if "n_features_" in width:  # graphs bring names of their own
             names = list(width["feature_names_in_"]) if "feature_names_in_" in width else None
         rows = data[0]
         first = rows[0].copy() if isinstance(rows, np.ndarray) and len(rows) else None
-        return cls(part, names, _names_of(given[1]), first, width)
+        return cls(part, names, names_of(given[1]), first, width)
 
     def takes(self, part: int, given: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return what another part gives, its columns in this order; DataError for others."""
         X, y, *rest = given
         if not self._are_of_graphs:  # whose check takes names in any order
-            X = _in_order(X, self._order_of(part, _names_of(X)))
-        return X, _in_order(y, self._order_of_targets(part, _names_of(y))), *rest
+            X = _in_order(X, self._order_of(part, names_of(X)))
+        return X, _in_order(y, self._order_of_targets(part, names_of(y))), *rest
 
     def same_order(self, other: Columns) -> bool:
         """Tell whether another part has these columns in this order; DataError for others."""
@@ -177,22 +177,11 @@ def _are_numbers(names: list[Any] | None) -> bool:
     return names == list(range(len(names or ())))
 
 
-def _names_of(table: Any) -> list[Any] | None:
-    """Return the names of a dataframe's columns, or of a series; None for what has none."""
-    if table is None or isinstance(table, np.ndarray | list | tuple):
-        return None
-    columns = getattr(table, "columns", None)
-    if columns is None:
-        name = getattr(table, "name", None)
-        return [name] if isinstance(name, str) and name else None
-    return list(getattr(table, "column_names", columns))  # Arrow's columns are values
-
-
 def _in_order(table: Any, places: list[int] | None) -> Any:
     """Return a dataframe with its columns in the order of these places."""
     if places is None:
         return table
     if hasattr(table, "iloc"):
         return table.iloc[:, places]
-    names = _names_of(table) or []
+    names = names_of(table) or []
     return table.select([names[j] for j in places])

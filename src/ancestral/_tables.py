@@ -132,6 +132,17 @@ def _check_names(estimator: Any, names: list[str] | None) -> None:
         )
 
 
+def names_of(table: Any) -> list[Any] | None:
+    """Return the names of a dataframe's columns, or of a series; None for what has none."""
+    if table is None or isinstance(table, np.ndarray | list | tuple):
+        return None
+    columns = getattr(table, "columns", None)
+    if columns is None:
+        name = getattr(table, "name", None)
+        return [name] if isinstance(name, str) and name else None
+    return list(getattr(table, "column_names", columns))  # Arrow's columns are values
+
+
 def unlike_names(fitted: Any, names: Any) -> str | None:
     """Say how names of columns differ from those of `fit`; None where they do not."""
     fitted, names = list(fitted), list(names)

@@ -16,12 +16,12 @@ from ancestral.errors import AncestralError, DataError, DataTypeError, ModelErro
 
 STATISTICS = "ancestral-part"  # how the keys of tasks begin that make a part's statistics
 SMALLER_PARTS = (
-    "Give smaller parts (rows= for files), or workers with more memory; a part that ends a worker "
-    "of any size is at fault itself."
+    "Give smaller parts (rows= for files), or workers with more memory; where neither helps, look "
+    "at what makes that part. The model is unchanged."
 )
 GONE = (
-    "Nothing was changed. Look at the cluster's log, and call fit_dask again when it is up, with a "
-    "new Client."
+    "The model is unchanged. Look at the cluster's log, and call fit_dask again when it is up, "
+    "with a new Client."
 )
 
 
@@ -116,8 +116,8 @@ def _told(error: Exception, root: Any, keys: set[Any]) -> AncestralError:
     part, (kind, why) = _in_words(_parts_behind(root, keys)), _seen(error)
     if isinstance(error, BrokenExecutor) or kind == "KilledWorker":
         return ModelError(
-            f"{part} ended the process that worked on it, by too little memory or a crash "
-            f"({kind}). {SMALLER_PARTS}"
+            f"the process that worked on {part} ended, by too little memory or a crash ({kind}). "
+            f"{SMALLER_PARTS}"
         )
     told = DataTypeError if isinstance(error, TypeError) else DataError
     return told(f"{part} could not be made: {kind}: {why}. Mend what makes it, or leave it out.")

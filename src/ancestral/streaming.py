@@ -47,7 +47,9 @@ def fit_chunks(model: M, chunks: Any) -> M:
         (X, y, sample_weight) for conditional models, lists of graphs for graph models; or the
         path of a .npy file of rows (a pair or triple of paths for conditional models), read by
         offset, some 32 MiB at a time and at most six such parts ahead. Chunks of an iterable are
-        taken one at a time. Empty ones, and those whose weights are all zero, count for nothing.
+        taken one at a time; it may hold such paths too. Empty ones, and those whose weights are all
+        zero, count for nothing. Columns that have names are matched by name, in the order of the
+        first part.
 
     Returns
     -------
@@ -59,7 +61,11 @@ def fit_chunks(model: M, chunks: Any) -> M:
     ModelError
         When the model has no sufficient statistics.
     DataError
-        When there are no chunks with rows, their columns differ, or targets are missing.
+        When there are no chunks with rows, a part has other columns than the first (more, fewer,
+        of other names, or text where the first has numbers), or targets are missing. What a part
+        holds that cannot be taken is named with the part and its row.
+    FormatError
+        When a file cannot be read, or is changed while it is.
 
     Examples
     --------
@@ -311,9 +317,11 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     ----------
     model : any model with sufficient statistics
     source : path-like, list of path-like, dask array, dask dataframe, or list of delayed chunks
-        Paths name .npy files of rows: the workers read them by offset, so only file names and
-        numbers travel. A conditional model takes a tuple (X, y) or (X, y, sample_weight) of any
-        of these, or a list of such tuples. Parts without rows count for nothing.
+        Paths name .npy files of rows: the workers read them by offset, so only absolute names
+        and numbers travel; each checks that it sees the file that is seen here, or a copy. A
+        conditional model takes a tuple (X, y) or (X, y, sample_weight) of any of these, or a list
+        of such tuples. Parts without rows count for nothing, and columns that have names are
+        matched by name.
     rows : int, optional
         Rows per task for files; about 32 MiB of them when not given.
     client : distributed.Client, optional
@@ -329,7 +337,17 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     MissingExtraError
         Without dask: pip install "ancestral[dask]".
     ModelError
-        When the model has no sufficient statistics, or `rows` is no integer of 1 or more.
+        When the model has no sufficient statistics, or `rows` is no integer of 1 or more; when a
+        part ends the process that works on it, or the cluster is gone.
+    DataError
+        As `fit_chunks`, or when what makes a part raises an error.
+    FormatError
+        When a worker cannot read a file, or sees another one by that path.
+
+    Notes
+    -----
+    Where a part has its columns in another order than the first, all parts are made and summed a
+    second time, in that order. Ctrl-C cancels the work.
     """
     _refuse_without_statistics(model)
     try:
@@ -602,5 +620,6 @@ def _refuse_without_statistics(model: Any) -> None:
     """Raise ModelError for a model whose fit is no sum of statistics."""
     if not isinstance(model, FromStatistics):
         raise ModelError(
-            f"{type(model).__name__} has no sufficient statistics: its fit needs all rows at once."
+            f"{type(model).__name__} has no sufficient statistics: its fit needs all rows at once. "
+            f"{getattr(model, '_where_memory_is_short', 'Give a model that has them.')}"
         )

@@ -125,6 +125,8 @@ class LSTMAutoregressive(Sequential):
     True
     """
 
+    _where_memory_is_short = SMALLER
+
     def __init__(
         self,
         hidden_size: int = 32,

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral import _arrays
 from ancestral._fingerprint import fingerprint
-from ancestral._validation import FEWER_ROWS, check_weights, within_memory
+from ancestral._validation import FEWER_ROWS, check_weights, mend_of_fit, within_memory
 from ancestral.base import Density, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import DataError
 
@@ -25,7 +25,7 @@ class FrequencyDensity(MaximumLikelihood, Density):
     An author writes `_fit(X, weights)`, where the weights are None or above 0 in some row.
     """
 
-    @within_memory(FEWER_ROWS)
+    @within_memory(mend_of_fit)
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model to the rows of X.
 

@@ -33,10 +33,10 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral._products import by_rows
 from ancestral._threads import one_thread
 from ancestral._validation import (
-    FEWER_ROWS,
     as_generator,
     check_integer,
     check_number,
+    mend_of_fit,
     one_sample_message,
     within_memory,
 )
@@ -47,6 +47,11 @@ from ancestral.gaussian.neural_training import FLOOR, Training
 
 Float = NDArray[np.float64]
 ROUGH = 1e-11  # of the least s(x): what rounding may take from a residual
+
+SMALLER = (
+    "Pass batch_size= (rows per step, all of them by default), or a smaller network: "
+    "hidden_size=, num_layers=."
+)
 
 
 class NeuralGaussian(ConditionalDensity):
@@ -113,6 +118,8 @@ class NeuralGaussian(ConditionalDensity):
     True
     """
 
+    _where_memory_is_short = SMALLER
+
     def __init__(
         self,
         hidden_size: int = 32,
@@ -141,7 +148,7 @@ class NeuralGaussian(ConditionalDensity):
     # ---- fit ----------------------------------------------------------------------------------
 
     @not_counts
-    @within_memory(FEWER_ROWS)
+    @within_memory(mend_of_fit)
     def fit(
         self,
         X: ArrayLike,
