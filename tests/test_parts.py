@@ -118,6 +118,17 @@ def test_labels_that_are_numbers_are_names_too(door: str) -> None:
 
 
 @EVERY_DOOR
+def test_columns_may_have_any_name(door: str) -> None:
+    """pandas gives columns as attributes: one must not be taken for a method of the frame."""
+    names = ["column_names", "collect_schema", "schema", "name", "shape_"]
+    found = DOORS[door](LinearGaussian(), with_targets(frames([names, names[::-1]], names)))
+    np.testing.assert_allclose(found.coef_, LinearGaussian().fit(X, Y).coef_, rtol=1e-9)
+    assert list(found.feature_names_in_) == names
+    table = pd.DataFrame(X[:, :2], columns=["column_names", "columns"])
+    assert Graph(table, np.zeros((60, 60))).feature_names == ("column_names", "columns")
+
+
+@EVERY_DOOR
 def test_several_targets_are_matched_by_name(door: str) -> None:
     targets = pd.DataFrame({"u": Y, "v": X[:, 0] - 2 * X[:, 1] + 0.1 * RNG.normal(size=60)})
     parts = [(X[:30], targets.iloc[:30]), (X[30:], targets.iloc[30:][["v", "u"]])]
@@ -328,6 +339,14 @@ def test_files_of_one_size_are_told_apart_by_what_they_hold(n: int, tmp_path: Pa
     with open(tmp_path / "b.npy", "rb") as file:
         assert seen.unlike(file) is None
         assert file.tell() == 0
+
+
+def test_a_lazy_frame_among_frames_is_told_what_to_do() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.from_pandas(pd.DataFrame(X, columns=NAMES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refused(lambda: streaming.fit_chunks(PPCA(1), [frame, frame.lazy()]), "part 1", "collect")
 
 
 # ---- what is no part -----------------------------------------------------------------------------

@@ -136,6 +136,10 @@ def names_of(table: Any) -> list[Any] | None:
     """Return the names of a dataframe's columns, or of a series; None for what has none."""
     if table is None or isinstance(table, np.ndarray | list | tuple):
         return None
+    if hasattr(table, "iloc") and hasattr(table, "columns"):  # whose columns are attributes too
+        return list(table.columns)
+    if hasattr(table, "collect_schema"):  # of polars, lazy or not
+        return list(table.collect_schema().names())
     columns = getattr(table, "columns", None)
     if columns is None:
         name = getattr(table, "name", None)

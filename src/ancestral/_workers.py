@@ -85,7 +85,7 @@ def _computed_here(root: Any) -> Any:
         pretask=lambda key, *_: running.add(key), posttask=lambda key, *_: running.discard(key)
     )
     try:
-        with watch:
+        with watch, dask.config.set({"admin.traceback.shorten": []}):  # its frames name the task
             return dask.compute(root)[0]
     except (AncestralError, MemoryError):
         raise

@@ -60,13 +60,17 @@ def wait(marker: str) -> Any:
     time.sleep(PATIENCE)
 
 
+def _until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.02)
+
+
 def once_begun(marker: Path, act: Callable[[], Any]) -> threading.Thread:
     """Act from another thread once a worker has begun."""
 
     def run() -> None:
-        limit = time.monotonic() + PATIENCE
-        while not marker.exists() and time.monotonic() < limit:
-            time.sleep(0.02)
+        _until(marker.exists)
         act()
 
     thread = threading.Thread(target=run)
@@ -98,6 +102,26 @@ def test_what_makes_a_part_may_fail(scheduler: str, error: Any, kind: Any, says:
     with dask.config.set(scheduler=scheduler):
         refused(lambda: fit_dask(model, parts), f"part 2 could not be made: {says}", kind=kind)
     assert unchanged(model, before)
+
+
+def test_the_part_that_failed_is_named_among_those_that_ran_beside_it(tmp_path: Path) -> None:
+    """Threads have several parts in hand: the one that failed is not the one that still runs."""
+    begun, failed = tmp_path / "begun", tmp_path / "failed"
+
+    def go_on() -> Any:
+        begun.touch()
+        _until(failed.exists)
+        return X
+
+    def fail_beside() -> Any:
+        _until(begun.exists)
+        failed.touch()
+        raise OSError("no disk")
+
+    parts = [dask.delayed(go_on)(), dask.delayed(fail_beside)()]
+    with dask.config.set(scheduler="threads", num_workers=2), pytest.raises(DataError) as said:
+        fit_dask(PPCA(1), parts)
+    assert str(said.value).startswith("part 1 could not be made: OSError: no disk")
 
 
 def test_too_little_memory_for_a_part_is_said_with_its_number(
@@ -237,8 +261,6 @@ def test_ctrl_c_ends_the_work_and_changes_no_model(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             fit_dask(model, [X, dask.delayed(wait)(str(marker))], client=client)
         thread.join()
-        limit = time.monotonic() + PATIENCE
-        while any(client.processing().values()) and time.monotonic() < limit:
-            time.sleep(0.05)
+        _until(lambda: not any(client.processing().values()))
         assert not any(client.processing().values())
     assert unchanged(model, before)

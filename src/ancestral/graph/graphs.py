@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ancestral._tables import names_of
 from ancestral._validation import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.labels import aligned
@@ -173,7 +174,7 @@ def column_names(table: Any) -> list[str] | None:
     columns = getattr(table, "columns", None)
     if columns is None or isinstance(table, np.ndarray):
         return None
-    names = list(getattr(table, "column_names", columns))
+    names = names_of(table)
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
