@@ -32,7 +32,7 @@ FLOORS = (
     ("_model", "base", "training"),
     FAMILIES,
     ("scores", "io", "datasets", "viz"),
-    ("streaming", "bench"),
+    ("_parts", "_workers", "streaming", "bench"),
     ("inputs",),
     ("report", "studio"),
     ("cli",),

@@ -20,7 +20,13 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
-from ancestral._checks.numbers import FEWER_ROWS, each_warning_once, warn, within_memory
+from ancestral._checks.numbers import (
+    FEWER_ROWS,
+    STREAM_ROWS,
+    each_warning_once,
+    warn,
+    within_memory,
+)
 from ancestral.errors import AncestralError, ModelError, UndeterminedError
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
@@ -56,6 +62,7 @@ class Model(BaseEstimator, ABC):
     _seen: Any = None  # statistics so far, between calls of partial_fit
     _undetermined: str = ""  # why these do not determine the parameters yet
     _data_fingerprint: str = ""
+    _where_memory_is_short: str = FEWER_ROWS  # what helps a fit
 
     @property
     def data_fingerprint_(self) -> str:
@@ -194,6 +201,7 @@ class FromStatistics(ABC):
     _undetermined: str
     _data_fingerprint: str
     _said: Any = ()  # the warnings so far, between calls of partial_fit
+    _where_memory_is_short: str = STREAM_ROWS
 
     @abstractmethod
     def _statistics(self, *data: NDArray) -> Any:

@@ -30,6 +30,7 @@ from ancestral._checks.numbers import (
     check_n_samples,
     check_weights,
     describe_place,
+    mend_of_fit,
     refuse_non_finite,
     within_memory,
 )
@@ -67,7 +68,7 @@ class Density(DensityMixin, Model):
     condition also writes `_draw_given(n_samples, given, rng)`.
     """
 
-    @within_memory(FEWER_ROWS)
+    @within_memory(mend_of_fit)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the model to the rows of X.
 
@@ -232,7 +233,7 @@ class ConditionalDensity(RegressorMixin, Model):
     _fields: tuple[str, ...] = ("target_name_",)
 
     @not_counts
-    @within_memory(FEWER_ROWS)
+    @within_memory(mend_of_fit)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.
 

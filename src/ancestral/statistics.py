@@ -363,13 +363,17 @@ class Counts:
 
 
 def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
-    """Raise DataError where NumPy would turn the numbers of one table into text of the other."""
-    if (a.dtype.kind in "US") != (b.dtype.kind in "US") and "O" not in (a.dtype.kind, b.dtype.kind):
-        one, two = ("text" if rows.dtype.kind in "US" else "numbers" for rows in (a, b))
-        raise DataError(
-            f"rows of {one} (such as {a[0, 0]!s}) and rows of {two} (such as {b[0, 0]!s}) do not "
-            "merge. Give every part as one of the two."
-        )
+    """Raise DataError for a column of numbers in one table and of text in the other."""
+    if not {a.dtype.kind, b.dtype.kind} & set("USO"):
+        return
+    for j, (one, two) in enumerate(zip(a[0].tolist(), b[0].tolist())):
+        if isinstance(one, str | bytes) != isinstance(two, str | bytes):
+            seen = " and ".join(
+                f"rows of {'text' if isinstance(value, str | bytes) else 'numbers'} "
+                f"(such as {value!s})"
+                for value in (one, two)
+            )
+            raise DataError(f"column {j}: {seen} do not merge. Give every part as one of the two.")
 
 
 def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:

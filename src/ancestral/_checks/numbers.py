@@ -22,13 +22,15 @@ from ancestral._numerics.threads import LEAST_NUMBERS, even_parts, in_threads, n
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
-FEWER_ROWS = (
-    "Give fewer rows at a time, or make the model smaller; ancestral.streaming fits what does not "
-    "fit in memory."
+FEWER_ROWS = "Give fewer rows at a time, or make the model smaller."
+STREAM_ROWS = (
+    f"{FEWER_ROWS} ancestral.streaming fits to complete rows, in parts, that memory does not hold."
 )
 FEWER_DRAWS = "Draw fewer at a time."
 FEWER_GRAPHS = "Give fewer or smaller graphs at a time."
-SMALLER_FILE = "Read it in parts (ancestral.streaming.read_chunks), or give a smaller file."
+SMALLER_FILE = (
+    "Give a smaller file; rows of a .npy file are read in parts by ancestral.streaming.read_chunks."
+)
 DRAWN_BYTES = 24  # for each value of a row that is drawn: itself, its code or noise, and a copy
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,10 +81,16 @@ def as_ancestral_errors() -> Iterator[None]:
         raise DataError(str(error)) from None
 
 
-def within_memory(mend: str) -> Callable[[F], F]:
+def mend_of_fit(model: Any) -> str:
+    """Return what helps where memory is too small for a model's fit."""
+    return str(model._where_memory_is_short)
+
+
+def within_memory(mend: str | Callable[[Any], str]) -> Callable[[F], F]:
     """Turn running out of memory, which NumPy and PyTorch word with an estimate, into our error.
 
-    A frame of this module, and none of another's, then stands between a caller and a warning.
+    The mend of a method may depend on its model. A frame of this module, and none of another's,
+    then stands between a caller and a warning.
     """
 
     def decorate(function: F) -> F:
@@ -97,7 +105,8 @@ def within_memory(mend: str) -> Callable[[F], F]:
                     if found is None:
                         raise
                     why = found[0].replace("Tried", "tried")
-                raise ModelError(f"there is not enough memory ({why}). {mend}") from None
+                helps = mend if isinstance(mend, str) else mend(args[0])
+                raise ModelError(f"there is not enough memory ({why}). {helps}") from None
 
         return run  # type: ignore[return-value]
 

@@ -132,12 +132,28 @@ def _check_names(estimator: Any, names: list[str] | None) -> None:
         )
 
 
+def names_of(table: Any) -> list[Any] | None:
+    """Return the names of a dataframe's columns, or of a series; None for what has none."""
+    if table is None or isinstance(table, np.ndarray | list | tuple):
+        return None
+    if hasattr(table, "iloc") and hasattr(table, "columns"):  # whose columns are attributes too
+        return list(table.columns)
+    if hasattr(table, "collect_schema"):  # of polars, lazy or not
+        return list(table.collect_schema().names())
+    columns = getattr(table, "columns", None)
+    if columns is None:
+        name = getattr(table, "name", None)
+        return [name] if isinstance(name, str) and name else None
+    return list(getattr(table, "column_names", columns))  # Arrow's columns are values
+
+
 def unlike_names(fitted: Any, names: Any) -> str | None:
     """Say how names of columns differ from those of `fit`; None where they do not."""
     fitted, names = list(fitted), list(names)
     if names == fitted:
         return None
-    unseen, gone = sorted(set(names) - set(fitted)), sorted(set(fitted) - set(names))
+    unseen = sorted(set(names) - set(fitted), key=str)
+    gone = sorted(set(fitted) - set(names), key=str)
     lines: list[str] = []
     for title, some in (
         ("Feature names unseen at fit time:", unseen),

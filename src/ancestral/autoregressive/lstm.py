@@ -143,6 +143,7 @@ class LSTMAutoregressive(Sequential):
     """
 
     _fields: tuple[str, ...] = ("floor_", "weights_", "history_", "loss_")
+    _where_memory_is_short = SMALLER
 
     def __init__(
         self,

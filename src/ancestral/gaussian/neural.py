@@ -32,10 +32,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import (
-    FEWER_ROWS,
     as_generator,
     check_integer,
     check_number,
+    mend_of_fit,
     one_sample_message,
     within_memory,
 )
@@ -62,6 +62,11 @@ WARM_UP = 20  # steps over which the learning rate rises
 LAST_RATE = 0.01  # of the full rate, reached at the last step along a cosine
 SMALL = 4_000_000  # numbers held by a layer of all rows: below, a second thread only costs
 ROUGH = 1e-11  # of the least s(x): what rounding may take from a residual
+
+SMALLER = (
+    "Pass batch_size= (rows per step, all of them by default), or a smaller network: "
+    "hidden_size=, num_layers=."
+)
 
 
 class NeuralGaussian(ConditionalDensity):
@@ -132,6 +137,7 @@ class NeuralGaussian(ConditionalDensity):
         "input_mean_", "input_scale_", "target_mean_", "target_scale_", "noise_scale_", "weights_",
         "history_", "loss_",
     )  # fmt: skip
+    _where_memory_is_short = SMALLER
 
     def __init__(
         self,
@@ -161,7 +167,7 @@ class NeuralGaussian(ConditionalDensity):
     # ---- fit ----------------------------------------------------------------------------------
 
     @not_counts
-    @within_memory(FEWER_ROWS)
+    @within_memory(mend_of_fit)
     def fit(
         self,
         X: ArrayLike,

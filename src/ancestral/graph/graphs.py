@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
+from ancestral._checks.tables import names_of
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.labels import aligned
 
@@ -173,7 +174,7 @@ def column_names(table: Any) -> list[str] | None:
     columns = getattr(table, "columns", None)
     if columns is None or isinstance(table, np.ndarray):
         return None
-    names = list(getattr(table, "column_names", columns))
+    names = names_of(table)
     return names if names and all(isinstance(name, str) for name in names) else None
 
 

@@ -23,10 +23,12 @@ from sklearn.utils import Tags
 from ancestral._checks.numbers import (
     FEWER_ROWS,
     check_integer,
+    mend_of_fit,
     one_sample_message,
     warn,
     within_memory,
 )
+from ancestral._checks.tables import names_of
 from ancestral._numerics import double_double as dd
 from ancestral.base import ConditionalLikelihood, FromStatistics
 from ancestral.errors import DataError, ModelError
@@ -136,6 +138,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         "intercept_", "noise_variance_", "noise_covariance_", "residual_std_", "r_squared_",
         "standard_errors_",
     )  # fmt: skip
+    _target_names: list[Any] | None = None  # of what partial_fit has seen
 
     def __init__(self, fit_intercept: bool = True, degree: int = 1) -> None:  # noqa: FBT001, FBT002 - as scikit-learn spells it
         self.fit_intercept = fit_intercept
@@ -148,7 +151,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
 
     # ---- fit --------------------------------------------------------------------------------
 
-    @within_memory(FEWER_ROWS)
+    @within_memory(mend_of_fit)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.
 
@@ -221,7 +224,15 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
         logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
         """
-        return self._add(X, y, sample_weight)
+        names, known = names_of(y), self._target_names if self._seen is not None else None
+        if None not in (names, known) and names != known:
+            raise DataError(
+                f"y names its columns {names}, and an earlier chunk {known}: give the same targets "
+                "in the same order."
+            )
+        self._add(X, y, sample_weight)
+        self._target_names = known if names is None else names
+        return self
 
     def _is_enough(self, statistics: LineStatistics) -> bool:
         return statistics.count > statistics.n_inputs + bool(self.fit_intercept)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral import _arrays
-from ancestral._checks.numbers import FEWER_ROWS, check_weights, within_memory
+from ancestral._checks.numbers import FEWER_ROWS, check_weights, mend_of_fit, within_memory
 from ancestral._fingerprint import fingerprint
 from ancestral.base import Density, MaximumLikelihood, unchanged_by_errors
 from ancestral.errors import DataError
@@ -27,7 +27,7 @@ class FrequencyDensity(MaximumLikelihood, Density):
     in some row, and the others are for `training.passes`.
     """
 
-    @within_memory(FEWER_ROWS)
+    @within_memory(mend_of_fit)
     def fit(
         self,
         X: ArrayLike,
