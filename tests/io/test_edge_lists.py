@@ -323,6 +323,8 @@ def test_a_header_and_its_options_must_agree(tmp_path: Path) -> None:
     paths = write(tmp_path, PEOPLE, "p,q,w\nalice,bob,1\n")
     with pytest.raises(DataError, match="header=False says that there are no names"):
         read_edge_list(*paths, ends=("p", "q"), header=False)
+    with pytest.raises(DataError, match="header='infer' must be True, False or None"):
+        read_edge_list(*paths, header="infer")
     paths = write(tmp_path, PEOPLE, "alice,bob,1\nbob,carol,1\n")
     with pytest.raises(DataError, match="has 3 columns without names"):
         read_edge_list(*paths, header=False)

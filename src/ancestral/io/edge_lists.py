@@ -121,6 +121,8 @@ def read_edge_list(
     2
     """
     dialect = Dialect(sep, decimal, thousands, encoding)
+    if header not in (None, True, False):
+        raise DataError(f"header={header!r} must be True, False or None.")
     names, rows = _cells(nodes, max_bytes, dialect)
     if not header:
         _refuse_data(names, str(nodes), dialect)
