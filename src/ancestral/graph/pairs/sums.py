@@ -113,7 +113,7 @@ class PairSums:
     _anew: dict[str, PairSums] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of_products(cls, edges: Float, gaps: Float, source: Sources | None = None) -> PairSums:
+    def of_products(cls, edges: Float, gaps: Float) -> PairSums:
         """Return the sums of pairs whose s is kept, each one."""
         return cls(
             edges,
@@ -121,7 +121,6 @@ class PairSums:
             n_pairs=len(edges) + len(gaps),
             n_edges=len(edges),
             extremes=Extremes.of(edges, gaps),
-            source=source,
         )
 
     @classmethod
@@ -310,11 +309,6 @@ class PairSums:
         seen = self.extremes
         ends = np.array([seen.low_edge, seen.high_edge, seen.low_gap, seen.high_gap])
         return 1e-13 * float(np.abs(ends[np.isfinite(ends)]).max(initial=0.0))
-
-    @property
-    def holds_everywhere(self) -> bool:
-        """Tell whether no graph was compressed near one (a, b)."""
-        return not self.doubt
 
     def histogram(self, a: float, b: float) -> tuple[Float, Float]:
         """Return values of s and how many pairs have them, links first, right at (a, b)."""
