@@ -43,7 +43,7 @@ class FrequencyDensity(WeightedLikelihood, Density):
         with unchanged_by_errors(self):
             self._seen = None
             rows = self._check_rows(X, reset=True)
-            weights = check_weights(_arrays.to_host(sample_weight), len(rows))
+            weights = check_weights(_arrays.to_host(sample_weight), rows.shape[0])
             self._fit(rows, weights)
             data = (rows,) if weights is None else (rows, weights)
             self._data_fingerprint = fingerprint(*data)
