@@ -20,6 +20,7 @@ from sklearn import get_config
 from ancestral._checks.numbers import as_ancestral_errors, as_numbers, refuse_non_finite
 from ancestral._checks.tables import check_table
 from ancestral._numerics.accumulation import STEEP, about_mean, is_steep, sums_of_blocks
+from ancestral._numerics.threads import blocks_of
 from ancestral.errors import DataError
 from ancestral.statistics import Moments
 
@@ -206,11 +207,12 @@ def moments_of(X: Any, weights: NDArray[np.float64] | None = None) -> Moments:
     wide = _widest(X)
     if n < d or wide != xp.float64:  # small, or a device that would lose digits
         return Moments.of(to_host(X))
-    shift = xp.mean(cast(X[:ROWS_AT_A_TIME, :], wide), axis=0)
+    parts = blocks_of(slice(0, n), ROWS_AT_A_TIME)
+    shift = xp.mean(cast(X[parts[0], :], wide), axis=0)
     ones = xp.ones((min(n, ROWS_AT_A_TIME), 1), dtype=wide, device=place)
-    parts = (X[start : start + ROWS_AT_A_TIME, :] for start in range(0, n, ROWS_AT_A_TIME))
     blocks = (
-        xp.concat([cast(part, wide) - shift, ones[: part.shape[0], :]], axis=1) for part in parts
+        xp.concat([cast(X[rows, :], wide) - shift, ones[: rows.stop - rows.start, :]], axis=1)
+        for rows in parts
     )
     sums = to_host(sums_of_blocks(blocks, xp.zeros((d + 1, d + 1), dtype=wide, device=place)))
     offset, scatter = about_mean(sums[:-1, :-1], sums[-1, :-1], n)

@@ -52,7 +52,7 @@ def _add(digest: Any, values: Any) -> None:
     digest.update(f"{shape};".encode())
     width = max(1, int(np.prod(shape[1:])))
     step = max(1, -(-shape[0] * width // MOST_VALUES)) if shape else 1
-    digest.update(_bytes_of(_arrays.to_host(values[::step])))
+    digest.update(_bytes_of(_arrays.to_host(values[::step, ...])))
 
 
 def _bytes_of(values: NDArray) -> bytes:

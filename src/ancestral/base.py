@@ -494,8 +494,11 @@ class ConditionalDensity(RegressorMixin, Model):
     def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
 
-class ConditionalLikelihood(MaximumLikelihood):
-    """A conditional density at its maximum: the criteria take the rows' precisions too."""
+class WeightedLikelihood(MaximumLikelihood):
+    """A model at its maximum whose criteria take the rows' weights too.
+
+    An author writes `_weighted_log_density(X, y, sample_weight)`.
+    """
 
     def aic(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return Akaike's criterion on the data, in nats times two: lower is better.
@@ -524,10 +527,18 @@ class ConditionalLikelihood(MaximumLikelihood):
         Returns
         -------
         float
-            k log n - 2 log L, with n the number of rows of weight above 0.
+            k log n - 2 log L, with n the number of rows that count.
         """
         total, n = self._weighted_log_density(X, y, sample_weight)
         return float(self.n_parameters_ * np.log(n) - 2 * total)
+
+    @abstractmethod
+    def _weighted_log_density(self, X: Any, y: Any, sample_weight: Any) -> tuple[float, float]:
+        """Return log L in nats and how many rows count."""
+
+
+class ConditionalLikelihood(WeightedLikelihood):
+    """A conditional density at its maximum, whose rows have precisions."""
 
     def _weighted_log_density(self, X: Any, y: Any, sample_weight: Any) -> tuple[float, int]:
         """Return log L in nats and the number of rows that count."""

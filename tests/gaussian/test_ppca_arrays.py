@@ -154,3 +154,22 @@ def test_sums_of_a_tensor_are_those_of_numpy() -> None:
     assert ours.count == theirs.count
     np.testing.assert_allclose(ours.mean, theirs.mean, rtol=1e-14)
     np.testing.assert_allclose(ours.as_scatter(), theirs.as_scatter(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_arrays_that_keep_to_the_standard_alone_are_kept(share: float) -> None:
+    """No library's own spelling is used: what the array API does not say, these refuse."""
+    xp = pytest.importorskip("array_api_strict", reason="the strict arrays are not installed")
+    X = rows()
+    X[np.random.default_rng(1).random(X.shape) < share] = np.nan
+    T = xp.asarray(X)
+    model, plain = PPCA(2, standardize=True).fit(T), PPCA(2, standardize=True).fit(X)
+    for name in ("mean_", "components_", "loadings_", "eigenvalues_", "scale_"):
+        assert isinstance(getattr(model, name), type(T))
+        assert np.allclose(np.asarray(getattr(model, name)), getattr(plain, name), atol=1e-9)
+    for name in ("log_density", "transform", "reconstruct", "impute", "posterior_covariance"):
+        found = getattr(model, name)(T)
+        assert isinstance(found, type(T))
+        assert np.allclose(np.asarray(found), getattr(plain, name)(X), atol=1e-9)
+    assert isinstance(model.sample(2, random_state=0), type(T))
+    assert model.score(T) == pytest.approx(plain.score(X), rel=1e-12)

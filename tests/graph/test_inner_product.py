@@ -89,7 +89,7 @@ def test_statistics_merge_and_empty_is_their_identity() -> None:
     whole = keep(graphs)
     parts = keep(graphs[:5]) + PairSums() + keep(graphs[5:])
     np.testing.assert_array_equal(parts.edges, whole.edges)
-    np.testing.assert_array_equal(parts.gaps, whole.gaps)
+    np.testing.assert_array_equal(parts.unlinked, whole.unlinked)
     assert (PairSums() + PairSums()).n_pairs == 0
 
 

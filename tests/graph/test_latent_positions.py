@@ -354,12 +354,6 @@ def test_draws_are_of_the_fitted_nodes_or_of_new_ones() -> None:
     assert large.density == pytest.approx(p.mean(), rel=0.15)
 
 
-def test_a_model_with_features_leads_here() -> None:
-    model = InnerProductGraph.with_latent_positions(3, l2=0.5)
-    assert isinstance(model, Latent)
-    assert (model.n_components, model.l2) == (3, 0.5)
-
-
 def test_scores_are_of_the_same_nodes_only() -> None:
     _, A = simulated(50)
     model = Latent(1).fit(A)

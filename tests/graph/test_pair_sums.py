@@ -185,7 +185,7 @@ def test_inner_products_become_a_grid_when_they_are_many(monkeypatch: Any) -> No
     monkeypatch.setattr(pair_sums, "KEPT_PAIRS", 9_000)
     merged = reduce(add, (keep([graph]) for graph in graphs))
     assert merged.layers
-    assert len(merged.gaps) + len(merged.edges) <= 9_000
+    assert len(merged.unlinked) + len(merged.edges) <= 9_000
     assert_same(merged, visit(graphs))
     assert_same(visit(graphs[:1]) + keep(graphs[1:]), visit(graphs))
     assert_same(keep(graphs[1:]) + visit(graphs[:1]), visit(graphs))
@@ -230,8 +230,8 @@ def test_extremes_of_links_and_gaps_are_found(seed: int) -> None:
     s, linked = dense(graph)
     exact, seen = PairSums.of_products(s[linked], s[~linked]).extremes, visit([graph]).extremes
     np.testing.assert_allclose(
-        [seen.low_edge, seen.high_edge, seen.low_gap, seen.high_gap],
-        [exact.low_edge, exact.high_edge, exact.low_gap, exact.high_gap],
+        [seen.low_edge, seen.high_edge, seen.low_unlinked, seen.high_unlinked],
+        [exact.low_edge, exact.high_edge, exact.low_unlinked, exact.high_unlinked],
         rtol=1e-13,
     )
     A = np.ones((600, 600), int)
@@ -239,10 +239,10 @@ def test_extremes_of_links_and_gaps_are_found(seed: int) -> None:
     A[i, j] = A[j, i] = 0
     X = rng.normal(size=(600, 3))
     alone = visit([Graph(X, A)]).extremes
-    assert alone.low_gap == alone.high_gap == pytest.approx(X[i] @ X[j], rel=1e-12)
+    assert alone.low_unlinked == alone.high_unlinked == pytest.approx(X[i] @ X[j], rel=1e-12)
     full = visit([Graph(X, np.ones((600, 600)))]).extremes
-    assert full.low_gap == np.inf
-    assert full.high_gap == -np.inf
+    assert full.low_unlinked == np.inf
+    assert full.high_unlinked == -np.inf
 
 
 def test_whole_number_features_are_exact() -> None:

@@ -99,7 +99,7 @@ def test_b51_entries_that_are_neither_0_nor_1(value: float) -> None:
 
 # ---- no finite maximum ---------------------------------------------------------------------------
 
-ADD = "Add graphs until links and gaps overlap in x_i.x_j, or pass l2=1"
+ADD = "Add graphs until linked and unlinked pairs overlap in x_i.x_j, or pass l2=1"
 
 
 def has_no_maximum(s: list[float], e: list[int], *says: str) -> None:

@@ -172,7 +172,6 @@ EXEMPT = {
     "get_params": "no data",
     "set_params": "no data",
     "get_feature_names_out": "names, no numbers",
-    "with_latent_positions": "makes a model that is not fitted yet",
     "set_output": "chooses the container of answers",
     "get_metadata_routing": "scikit-learn's, no data",
 }

@@ -32,7 +32,6 @@ def check_table(
     *,
     reset: bool,
     missing: bool = False,
-    min_samples: int = 1,
     numeric: bool = True,
     finite: bool = True,
 ) -> NDArray:
@@ -47,7 +46,6 @@ def check_table(
         True in `fit`.
     missing : bool
         NaN allowed (it means missing); infinity never is.
-    min_samples : int
     numeric : bool
         True asks for float32 or float64; False leaves the dtype (discrete levels).
     finite : bool
@@ -72,7 +70,6 @@ def check_table(
             values,
             dtype=(np.float64, np.float32) if numeric else None,
             ensure_all_finite=False,
-            ensure_min_samples=min_samples,
             estimator=estimator,
         )
     if reset:

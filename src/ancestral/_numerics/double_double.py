@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
-ROWS = 2048  # at once, in cache
+ROWS, NUMBERS = 2048, 1 << 16  # at once, in cache
 SPLIT = 2.0**27 + 1.0  # cuts 53 bits into 26 and 27
 
 
@@ -152,7 +152,7 @@ def line_less(
     y : ndarray of shape (n, k), optional
     """
     d, found = X.shape[1], np.empty((len(X), coef.shape[1]))
-    rows = max(1, MOST_TERMS * 16 // max(1, len(coef)))
+    rows = max(1, NUMBERS // max(1, len(coef)))
     # Powers of x over a power of two: none overflows on the way.
     size = np.abs(X).max(axis=0, initial=0.0)
     exponents = np.where(size > 0, np.frexp(size)[1], 0)
@@ -174,7 +174,6 @@ def line_less(
 # ---- matrix products ----------------------------------------------------------------------------
 
 SLICE = 20  # bits of each of the three slices of the left factor
-MOST_TERMS = 4096  # of a sum that is still exact
 
 
 def slices(a: Pair, bits: int, count: int) -> Float:
@@ -201,7 +200,7 @@ def product(A: Float, B: Pair) -> Pair:
     Parameters
     ----------
     A : ndarray of shape (n, 3, m)
-        `slices(A, SLICE, 3)` of values up to 1; m is at most `MOST_TERMS`.
+        `slices(A, SLICE, 3)` of values up to 1; m is some thousands at most, or digits are lost.
     B : Pair of shape (m, k)
 
     Notes
@@ -216,7 +215,7 @@ def product(A: Float, B: Pair) -> Pair:
 
 
 def transposed_product(A: Float, B: Pair) -> Pair:
-    """Return A^T B, shape (m, k), as `product` does; A has n rows, at most `MOST_TERMS`."""
+    """Return A^T B, shape (m, k), as `product` does; the sums are over the n rows of A."""
     n, _, m = A.shape
     parts, exponents, bits = _below_one(B, n)
     terms = A.reshape(n, 3 * m).T @ parts.reshape(n, 5 * B.hi.shape[1])

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import log_sum_exp
 from ancestral.autoregressive import conditioning, sampling
-from ancestral.autoregressive.chain.prefix_mixture import Mixture, fit_mixture
+from ancestral.autoregressive.chain.prefix_mixture import PrefixMixture, fit_mixture
 from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import ModelError
 
@@ -62,7 +62,7 @@ class Lookahead:
             levels, row_of = sampling.sample_levels(model, n, rng)
             drawn.append(levels[row_of])
         n_levels = [len(known) for known in model.categories_]
-        self.mixture: Mixture = fit_mixture(drawn[0], n_levels, N_COMPONENTS, rng, drawn[1])
+        self.mixture: PrefixMixture = fit_mixture(drawn[0], n_levels, N_COMPONENTS, rng, drawn[1])
 
     def future(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return log p(known values from each place on | component), shape (d + 1, n, c)."""

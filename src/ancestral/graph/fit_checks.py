@@ -40,7 +40,7 @@ NAMES = ("degree", "shared partners", "clustering", "distance")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StatisticCheck:
     """One distribution of the data beside those of draws.
 
     Parameters
@@ -80,7 +80,7 @@ class Comparison:
 class FitCheck:
     """What `check_fit` found: four comparisons by name, and the calibration."""
 
-    comparisons: dict[str, Comparison]
+    comparisons: dict[str, StatisticCheck]
     calibration: Calibration
     n_graphs: int
     n_draws: int
@@ -286,7 +286,7 @@ def _measure_sparse(adjacency: sparse.csr_array) -> Counts:
 # ---- comparing -------------------------------------------------------------------------------
 
 
-def _compare(name: str, seen: Float, drawn: Float) -> Comparison:
+def _compare(name: str, seen: Float, drawn: Float) -> StatisticCheck:
     """Return shares of data and draws over common values, and their test."""
     size = max(seen.shape[1], drawn.shape[1])
     counts = np.concatenate([_widened(seen, size), _widened(drawn, size)])
@@ -298,7 +298,7 @@ def _compare(name: str, seen: Float, drawn: Float) -> Comparison:
     off = (share - share.mean(axis=0))[:, varies] ** 2 / spread[varies]
     distance = off.sum(axis=1)
     p_value = float((distance >= distance[0] - 1e-12).mean())  # the data count as one draw
-    return Comparison(name, labels, share[0], share[1:], widths, p_value)
+    return StatisticCheck(name, labels, share[0], share[1:], widths, p_value)
 
 
 def _whole_numbers(counts: Float) -> Labelled:

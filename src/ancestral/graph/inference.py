@@ -202,7 +202,7 @@ def fit_graph_intercepts(graphs: Any) -> GraphIntercepts:
     ------
     ModelError
         When a graph has no pair linked or every pair (its intercept is infinite), naming it; or
-        when links and gaps are separated.
+        when linked and unlinked pairs are separated.
     """
     checked = as_graphs(graphs)
     parts = [gather([graph]) for graph in checked]
@@ -248,13 +248,16 @@ def _solve_intercepts(parts: Sequence[PairSums]) -> GraphIntercepts:
 
 
 def _refuse_separated_graphs(parts: Sequence[PairSums]) -> None:
-    """Raise ModelError when every graph has a threshold of its own that parts links from gaps."""
+    """Raise ModelError when every graph has a threshold of its own between links and others."""
     seen = [part.extremes for part in parts]
     for sign in ("+", "-"):
-        if all(e.low_edge >= e.high_gap if sign == "+" else e.high_edge <= e.low_gap for e in seen):
+        if all(
+            e.low_edge >= e.high_unlinked if sign == "+" else e.high_edge <= e.low_unlinked
+            for e in seen
+        ):
             raise ModelError(
                 f"in every graph the links are separated: a -> {sign}inf, so the likelihood has no "
-                "finite maximum. Add graphs until links and gaps overlap in x_i.x_j."
+                "finite maximum. Add graphs until linked and unlinked pairs overlap in x_i.x_j."
             )
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,9 +55,6 @@ from ancestral.graph.inference import clustered_covariance, profile_intervals
 from ancestral.graph.pairs.gather import gather, keep
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
 from ancestral.graph.solvers import climb, gradient_ascent, newton
-
-if TYPE_CHECKING:
-    from ancestral.graph.latent.model import LatentPositionGraph
 
 __all__ = [
     "Graph",
@@ -185,25 +182,6 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self.l2 = l2
         self.offset = offset
         self.n_jobs = n_jobs
-
-    @staticmethod
-    def with_latent_positions(n_components: int = 2, **settings: Any) -> LatentPositionGraph:
-        """Return the same model for a graph whose features nobody observed, not yet fitted.
-
-        Parameters
-        ----------
-        n_components : int
-            Dimension of the positions that stand in for features.
-        **settings
-            The other parameters of `LatentPositionGraph`.
-
-        Returns
-        -------
-        LatentPositionGraph
-        """
-        from ancestral.graph.latent.model import LatentPositionGraph
-
-        return LatentPositionGraph(n_components, **settings)
 
     @within_memory(FEWER_GRAPHS)
     def fit(self, graphs: Any, y: Any = None) -> Self:

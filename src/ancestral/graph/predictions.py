@@ -161,8 +161,8 @@ def held_out(model: InnerProductGraph, graphs: Any) -> HeldOut:
 
 def _auc(model: InnerProductGraph, graph: Graph) -> float:
     """Return the area under the curve of a s + b: by ranks, or by the grid of a large graph."""
-    edges, gaps = graph.n_edges, graph.n_pairs - graph.n_edges
-    if not edges or not gaps:
+    edges, unlinked = graph.n_edges, graph.n_pairs - graph.n_edges
+    if not edges or not unlinked:
         return float("nan")
     if graph.n_pairs > VISITED_PAIRS:
         s, _, weight = _pairs_by_s(model, [graph])
@@ -175,5 +175,5 @@ def _auc(model: InnerProductGraph, graph: Graph) -> float:
         values, place = np.unique(s, return_inverse=True)
         weights = np.bincount(place.reshape(-1), weight)
         above = np.interp(linked, values, np.cumsum(weights) - weights / 2).sum() - edges**2 / 2
-    auc = min(max(float(above / (edges * gaps)), 0.0), 1.0)  # a grid rounds
+    auc = min(max(float(above / (edges * unlinked)), 0.0), 1.0)  # a grid rounds
     return {1: auc, 0: 0.5, -1: 1 - auc}[int(np.sign(model.slope_))]

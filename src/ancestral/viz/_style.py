@@ -133,14 +133,12 @@ def diverging() -> Any:
     )
 
 
-def numbers(
-    data: ArrayLike, name: str, ndim: int | None = 1, *, allow_nan: bool = False
-) -> NDArray[np.float64]:
+def numbers(data: ArrayLike, name: str, ndim: int | None = 1) -> NDArray[np.float64]:
     """Return `data` as finite float64 with `ndim` dimensions and at least one value."""
     array = as_numbers(data, name=name, ndim=ndim).astype(np.float64)
     if array.size == 0:
         raise DataError(f"{name} is empty (shape {array.shape}); there is nothing to draw.")
-    refuse_non_finite(array, name=name, missing=allow_nan)
+    refuse_non_finite(array, name=name)
     return array
 
 

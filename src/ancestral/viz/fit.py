@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ancestral.graph.fit_checks import Comparison, FitCheck
+    from ancestral.graph.fit_checks import FitCheck, StatisticCheck
     from ancestral.graph.predictions import Calibration, HeldOut
 
 TITLES = {
@@ -66,7 +66,7 @@ def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
     return figure
 
 
-def _draw_comparison(ax: Axes, comparison: Comparison, level: float) -> None:
+def _draw_comparison(ax: Axes, comparison: StatisticCheck, level: float) -> None:
     """Draw bands and median of the draws, and the data, value by value."""
     low, high = comparison.band(level) / comparison.widths  # so that wide groups do not stand out
     place = np.arange(len(comparison.labels))

@@ -29,7 +29,7 @@ from ancestral._numerics.threads import one_thread
 from ancestral.autoregressive.chain import conditionals, race
 from ancestral.autoregressive.chain.budget import Budget, never
 from ancestral.autoregressive.chain.prefix_mixture import (
-    Mixture,
+    PrefixMixture,
     column_ends,
     fit_mixture,
     one_hot,
@@ -291,10 +291,10 @@ class ChainAutoregressive(Sequential):
         return column_ends(self._n_levels)
 
     @property
-    def _mixture(self) -> Mixture | None:
+    def _mixture(self) -> PrefixMixture | None:
         if self.mixture_ is None:
             return None
-        return Mixture(self.mixture_["log_weights"], tuple(self.mixture_["log_theta"]))
+        return PrefixMixture(self.mixture_["log_weights"], tuple(self.mixture_["log_theta"]))
 
     # ---- the step-state protocol: the features of each prefix ----------------------------------
 

@@ -34,7 +34,7 @@ CELLS_VALIDATED = 1 << 20
 
 
 @dataclass(frozen=True)
-class Mixture:
+class PrefixMixture:
     """A fitted mixture.
 
     Parameters
@@ -94,7 +94,7 @@ def fit_mixture(
     rng: np.random.Generator,
     validation: NDArray[np.intp],
     is_late: Callable[[], bool] = never,
-) -> Mixture:
+) -> PrefixMixture:
     """Fit a mixture by EM and return the best seen on the validation rows.
 
     Parameters
@@ -111,7 +111,7 @@ def fit_mixture(
 
     Returns
     -------
-    Mixture
+    PrefixMixture
     """
     d = max(1, levels.shape[1])
     levels = _some(levels, CELLS // d, rng)
@@ -157,8 +157,8 @@ def column_ends(n_levels: list[int]) -> NDArray[np.intp]:
 
 
 def _em_step(
-    mixture: Mixture, X: NDArray[np.float32], margins: NDArray, n_levels: list[int]
-) -> Mixture:
+    mixture: PrefixMixture, X: NDArray[np.float32], margins: NDArray, n_levels: list[int]
+) -> PrefixMixture:
     """Return the mixture after one E and one M step over one-hot rows."""
     n_components = len(mixture.log_weights)
     first = sum(theta[:, 0] for theta in mixture.log_theta)  # log p of level 0 everywhere
@@ -174,7 +174,7 @@ def _em_step(
     return _named((mass + 1) / (mass.sum() + n_components), theta, n_levels)
 
 
-def _named(weights: NDArray, theta: NDArray, n_levels: list[int]) -> Mixture:
+def _named(weights: NDArray, theta: NDArray, n_levels: list[int]) -> PrefixMixture:
     """Return a mixture from the probabilities of all levels but the first, shape (c, p)."""
     ends = np.cumsum([k - 1 for k in n_levels])[:-1]
     log_theta = []
@@ -182,4 +182,4 @@ def _named(weights: NDArray, theta: NDArray, n_levels: list[int]) -> Mixture:
         rest = np.maximum(1 - others.sum(axis=1, keepdims=True), 1e-6)
         p = np.maximum(np.concatenate([rest, others], axis=1), 1e-6)
         log_theta.append(np.log(p / p.sum(axis=1, keepdims=True)))
-    return Mixture(np.log(weights), tuple(log_theta))
+    return PrefixMixture(np.log(weights), tuple(log_theta))

@@ -25,7 +25,7 @@ from ancestral._checks.numbers import check_integer
 from ancestral.autoregressive.chain import conditionals
 from ancestral.autoregressive.chain.budget import LEAST_ROWS, Budget, never
 from ancestral.autoregressive.chain.conditionals import Conditional, Task
-from ancestral.autoregressive.chain.prefix_mixture import Mixture, column_ends, one_hot
+from ancestral.autoregressive.chain.prefix_mixture import PrefixMixture, column_ends, one_hot
 
 FLOORS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
 RACED_FLOOR = 1e-4  # under every candidate while they are compared
@@ -151,7 +151,7 @@ class Race:
         n_levels: list[int],
         rng: np.random.Generator,
         *,
-        mixture: Mixture | None,
+        mixture: PrefixMixture | None,
         budget: Budget | None,
         max_parents: int | None,
         n_raced: int,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ancestral._arrays import ROWS_AT_A_TIME, cast, host_of, like, namespace
+from ancestral._numerics.threads import blocks_of
 
 
 def log_density(model: Any, X: Any) -> Any:
@@ -28,7 +29,8 @@ def log_density(model: Any, X: Any) -> Any:
         y = c @ forward
         return _squares((c - y @ back) * kept) + _squares(y @ beside)
 
-    return frame.shared - 0.5 * (_by_blocks(model, X, squares) / frame.noise)
+    squared = _by_blocks(model, X, squares) / float(frame.noise)
+    return float(frame.shared) - 0.5 * squared  # a NumPy scalar would make NumPy of it
 
 
 def means(model: Any, X: Any) -> Any:
@@ -45,8 +47,8 @@ def decoded(model: Any, Z: Any) -> Any:
 def _by_blocks(model: Any, X: Any, task: Callable[[Any], Any]) -> Any:
     """Return task((x - mu) / scale), some rows at a time."""
     mean, scale, parts = model.mean_, getattr(model, "scale_", None), []
-    for start in range(0, X.shape[0], ROWS_AT_A_TIME):
-        centred = cast(X[start : start + ROWS_AT_A_TIME, :], mean.dtype) - mean
+    for rows in blocks_of(slice(0, X.shape[0]), ROWS_AT_A_TIME):
+        centred = cast(X[rows, :], mean.dtype) - mean
         parts.append(task(centred if scale is None else centred / scale))
     return namespace(X).concat(parts)
 

@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral import _arrays
 from ancestral._checks.numbers import FEWER_ROWS, check_weights, mend_of_fit, within_memory
 from ancestral._fingerprint import fingerprint
-from ancestral.base import Density, MaximumLikelihood, unchanged_by_errors
+from ancestral.base import Density, WeightedLikelihood, unchanged_by_errors
 from ancestral.errors import DataError
 
 
-class FrequencyDensity(MaximumLikelihood, Density):
+class FrequencyDensity(WeightedLikelihood, Density):
     """A density fitted by maximum likelihood to rows that count as often as their weight says.
 
     An author writes `_fit(X, weights, checkpoint=, every=)`, where the weights are None or above 0
@@ -68,7 +68,7 @@ class FrequencyDensity(MaximumLikelihood, Density):
         with unchanged_by_errors(self):
             self._seen = None
             rows = self._check_rows(X, reset=True)
-            weights = check_weights(_arrays.to_host(sample_weight), len(rows))
+            weights = check_weights(_arrays.to_host(sample_weight), rows.shape[0])
             self._fit(rows, weights, checkpoint=checkpoint, every=checkpoint_every)
             data = (rows,) if weights is None else (rows, weights)
             self._data_fingerprint = fingerprint(*data)
@@ -94,49 +94,12 @@ class FrequencyDensity(MaximumLikelihood, Density):
         DataError
             When nothing is known of any row that counts.
         """
-        total, n = self._weighted_log_density(X, sample_weight)
+        total, n = self._weighted_log_density(X, y, sample_weight)
         return total / n
 
-    def aic(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return Akaike's criterion on the data, in nats times two: lower is better.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
-        y : ignored
-        sample_weight : array-like of shape (n_samples,), optional
-            How often each row counts.
-
-        Returns
-        -------
-        float
-            2 k - 2 log L, with k = `n_parameters_`.
-        """
-        total, _ = self._weighted_log_density(X, sample_weight)
-        return float(2 * self.n_parameters_ - 2 * total)
-
-    def bic(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return Schwarz's criterion on the data, in nats times two: lower is better.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
-        y : ignored
-        sample_weight : array-like of shape (n_samples,), optional
-            How often each row counts.
-
-        Returns
-        -------
-        float
-            k log n - 2 log L, with n the number of rows of which something is known, each
-            counted as often as its weight says.
-        """
-        total, n = self._weighted_log_density(X, sample_weight)
-        return float(self.n_parameters_ * np.log(n) - 2 * total)
-
     @within_memory(FEWER_ROWS)
-    def _weighted_log_density(self, X: Any, sample_weight: Any) -> tuple[float, float]:
-        """Return log L in nats and how many rows count."""
+    def _weighted_log_density(self, X: Any, y: Any, sample_weight: Any) -> tuple[float, float]:
+        """Return log L in nats, and how many rows count: those of which something is known."""
         self._check_fitted()
         rows = self._check_rows(X, reset=False)
         values = _arrays.to_host(self._log_density(rows))

@@ -69,7 +69,7 @@ class PositionLikelihood:
 
     @property
     def spread(self) -> Float:
-        """About the information on each node's position: its links times its share of gaps."""
+        """About the information on each node's position: its links times its share of others."""
         degree = np.asarray(self.links.sum(axis=1)).ravel()
         spread: Float = degree * (1 - degree / (self.n_graphs * (self.n_nodes - 1)))
         return spread

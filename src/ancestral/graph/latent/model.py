@@ -102,8 +102,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
     in which unlike links with unlike (predators and prey) are not of this kind.
 
     l has no finite maximum when some node can move away for ever, its links on one side of a plane
-    through the origin and its gaps on the other. Such a fit is refused, the node named, and l2=
-    offered.
+    through the origin and its other pairs on the other. Such a fit is refused, the node named, and
+    l2= offered.
 
     An iteration visits every pair once, at about 10 ns a core. Some 30 are needed, so 10,000
     nodes take half a minute of one core; with fewer than some five links a node the likelihood is

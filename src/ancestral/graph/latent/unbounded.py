@@ -1,7 +1,7 @@
 """Positions without a finite maximum: nodes that may move away for ever, and likelihood with them.
 
 Given all other positions, node i sees a logistic regression without intercept: its links are told
-from its gaps by x_i . x_j. A direction u with
+from its other pairs by x_i . x_j. A direction u with
 
     u . x_j >= 0 for every linked j,   u . x_j <= 0 for every other,   not all of them 0
 
@@ -61,7 +61,7 @@ def refuse_unbounded(likelihood: PositionLikelihood, X: Float, reached: float) -
         others = f" (and {len(leaving) - 1} others at least)" if len(leaving) > 1 else ""
         raise ModelError(
             f"node {i}, with {links} link{'s' * (links != 1)}, can move away from the others for "
-            f"ever{others}: its links are separated from its gaps, {mend}"
+            f"ever{others}: its links are separated from its other pairs, {mend}"
         )
     if longest(X) > FAR:
         i = int((X * X).sum(axis=1).argmax())
@@ -92,7 +92,7 @@ def separated_nodes(X: Float, links: sparse.csr_array, n_graphs: int) -> list[in
 
 
 def _may_leave(i: int, X: Float, links: sparse.csr_array, n_graphs: int) -> bool:
-    """Tell whether the links of node i are separated from its gaps, given the other positions."""
+    """Tell whether the links of node i are separated from its others, given other positions."""
     others = np.arange(len(X)) != i
     linked = links[[i]].toarray()[0][others] / n_graphs  # the share of graphs
     divided = (linked > 0) & (linked < 1)  # u must be at right angles to these

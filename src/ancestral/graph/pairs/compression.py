@@ -121,7 +121,7 @@ def distinct_rows(X: Float) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]
 
 
 def _every_kind(rows: Float, counts: NDArray, one: NDArray, two: NDArray) -> PairSums:
-    """Return the sums over pairs of kinds, each s kept with how many links and gaps have it."""
+    """Return the sums over pairs of kinds, each s with how many linked and other pairs have it."""
     size = len(rows)
     i, j = np.triu_indices(size)
     pairs = np.where(i == j, counts[i] * (counts[i] - 1) // 2, counts[i] * counts[j])
@@ -350,7 +350,7 @@ def _estimate(pilot: PairSums) -> tuple[float, float]:
 
 
 def seen_extremes(graph: Graph, edges: Edges) -> Extremes:
-    """Return the range of s over edges, and over gaps: random ones, and those at extreme edges."""
+    """Return the range of s over edges, and over others: random ones, and at extreme edges."""
     n, rng = graph.n_nodes, np.random.default_rng(0)
     one, two = rng.integers(0, n, (2, SEEN_GAPS))
     if len(edges.s):

@@ -245,7 +245,7 @@ def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
 
 def keep(graphs: Iterable[Graph]) -> PairSums:
     """Return the sums over the pairs i < j of graphs with every inner product kept."""
-    edges, gaps = [np.zeros(0)], [np.zeros(0)]
+    edges, unlinked = [np.zeros(0)], [np.zeros(0)]
     for stack in _stacks(graphs):
         n = stack[0].n_nodes
         i, j = np.triu_indices(n, 1)
@@ -255,8 +255,8 @@ def keep(graphs: Iterable[Graph]) -> PairSums:
         s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), -1).take(place, axis=1)
         linked = E.reshape(len(stack), -1).take(place, axis=1) == 1
         edges.append(s[linked])
-        gaps.append(s[~linked])
-    return PairSums.of_products(np.concatenate(edges), np.concatenate(gaps))
+        unlinked.append(s[~linked])
+    return PairSums.of_products(np.concatenate(edges), np.concatenate(unlinked))
 
 
 def _stacks(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
@@ -280,8 +280,8 @@ def visit(
     graphs : sequence of Graph
         Of one feature width.
     at : tuple of float, optional
-        (a, b) that the grids are to hold at, however steep; links and gaps are then told apart, so
-        that nothing cancels.
+        (a, b) that the grids are to hold at, however steep; linked and unlinked pairs are then told
+        apart, so that nothing cancels.
     n_jobs : int, optional
         Threads; the result does not depend on their number, to the bit.
 
@@ -323,12 +323,12 @@ def _passed(
     n_edges, edge_sum = 0, 0.0
     for graph in graphs:
         edges = Edges.of(graph)
-        part, gaps = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
+        part, unlinked = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
         moments += part
         if at is not None:
             linked += moments_of(edges.s, cells)
         n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
-        extremes = extremes | Extremes.of(edges.s, gaps[np.isfinite(gaps)])
+        extremes = extremes | Extremes.of(edges.s, unlinked[np.isfinite(unlinked)])
     about_edges = n_edges, edge_sum, extremes
     return PairSums.of_cells(
         cells, moments, about_edges, count, linked=None if at is None else linked

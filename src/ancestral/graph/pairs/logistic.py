@@ -12,8 +12,8 @@ Float = NDArray[np.float64]
 FLAT = (
     "the likelihood is flat to float64: every probability is 0 or 1, or all inner products are "
     "one, so that errors of slope and intercept do not exist. Rescale the features so that "
-    "x_i.x_j is of the order of one, give graphs whose links and gaps overlap in x_i.x_j, or pass "
-    "l2=1 for a penalised fit."
+    "x_i.x_j is of the order of one, give graphs whose linked and unlinked pairs overlap in "
+    "x_i.x_j, or pass l2=1 for a penalised fit."
 )
 
 

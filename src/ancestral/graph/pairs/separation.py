@@ -1,4 +1,4 @@
-"""Whether links and gaps overlap in s: without that the likelihood has no finite maximum.
+"""Whether linked and unlinked pairs overlap in s: else the likelihood has no finite maximum.
 
 References: Albert & Anderson (1984), Biometrika 71.
 """
@@ -14,7 +14,10 @@ from ancestral.errors import ModelError
 
 Float = NDArray[np.float64]
 
-_MEND = "Add graphs until links and gaps overlap in x_i.x_j, or pass l2=1 for a penalised fit."
+_MEND = (
+    "Add graphs until linked and unlinked pairs overlap in x_i.x_j, or pass l2=1 for a penalised "
+    "fit."
+)
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,14 @@ class Extremes:
 
     low_edge: float = np.inf
     high_edge: float = -np.inf
-    low_gap: float = np.inf
-    high_gap: float = -np.inf
+    low_unlinked: float = np.inf
+    high_unlinked: float = -np.inf
 
     @classmethod
-    def of(cls, edges: Float, gaps: Float) -> Extremes:
+    def of(cls, edges: Float, unlinked: Float) -> Extremes:
         """Return the ranges of two arrays of s."""
         ends = [
-            (float(s.min(initial=np.inf)), float(s.max(initial=-np.inf))) for s in (edges, gaps)
+            (float(s.min(initial=np.inf)), float(s.max(initial=-np.inf))) for s in (edges, unlinked)
         ]
         return cls(*ends[0], *ends[1])
 
@@ -39,8 +42,8 @@ class Extremes:
         return Extremes(
             min(self.low_edge, other.low_edge),
             max(self.high_edge, other.high_edge),
-            min(self.low_gap, other.low_gap),
-            max(self.high_gap, other.high_gap),
+            min(self.low_unlinked, other.low_unlinked),
+            max(self.high_unlinked, other.high_unlinked),
         )
 
 
@@ -59,20 +62,20 @@ def refuse_separated(n_pairs: int, n_edges: int, seen: Extremes, slack: float) -
     if n_edges in (0, n_pairs):
         side = "no pair is linked: b -> -inf" if n_edges == 0 else "every pair is linked: b -> +inf"
         raise ModelError(f"{side}, so the likelihood has no finite maximum. {_MEND}")
-    low, high = min(seen.low_edge, seen.low_gap), max(seen.high_edge, seen.high_gap)
+    low, high = min(seen.low_edge, seen.low_unlinked), max(seen.high_edge, seen.high_unlinked)
     if high - low <= slack:
         raise ModelError(
             f"all inner products equal {low:g}: a is not identified. "
             "Give features that vary, or pass l2=1 for a penalised fit."
         )
     separated = "the links are separated, so the likelihood has no finite maximum"
-    if seen.low_edge >= seen.high_gap - slack:
+    if seen.low_edge >= seen.high_unlinked - slack:
         raise ModelError(
             f"{separated}: a -> +inf, since every linked pair has x_i.x_j >= "
-            f"{seen.low_edge:g} and every unlinked one <= {seen.high_gap:g}. {_MEND}"
+            f"{seen.low_edge:g} and every unlinked one <= {seen.high_unlinked:g}. {_MEND}"
         )
-    if seen.high_edge <= seen.low_gap + slack:
+    if seen.high_edge <= seen.low_unlinked + slack:
         raise ModelError(
             f"{separated}: a -> -inf, since every linked pair has x_i.x_j <= "
-            f"{seen.high_edge:g} and every unlinked one >= {seen.low_gap:g}. {_MEND}"
+            f"{seen.high_edge:g} and every unlinked one >= {seen.low_unlinked:g}. {_MEND}"
         )

@@ -6,7 +6,7 @@
     I(a, b)  = sum_pairs p (1 - p) [s, 1] [s, 1]^T,    p = sigmoid(a s + b + o)
 
 `PairSums` is the one class of them. Its terms are pairs themselves, or nodes of a grid of s
-(`grid.Layer`); links have sign -1 and gaps 1, or all pairs have sign 1 and the links' sums are
+(`grid.Layer`); links have sign -1 and others 1, or all pairs have sign 1 and the links' sums are
 added apart. o is an offset by graph, and `l2` takes (l2 / 2)(a^2 + b^2) off.
 
 Sums of a grid, or of compressed graphs, hold near some (a, b) only. So each public number goes
@@ -68,11 +68,11 @@ class PairSums:
 
     Parameters
     ----------
-    edges, gaps : ndarray of shape (n,)
+    edges, unlinked : ndarray of shape (n,)
         s of linked and of other pairs that are kept one by one.
-    edge_counts, gap_counts : ndarray of the same shapes, optional
+    edge_counts, unlinked_counts : ndarray of the same shapes, optional
         How many pairs share that s; one each when not given.
-    edge_offsets, gap_offsets : ndarray of the same shapes, optional
+    edge_offsets, unlinked_offsets : ndarray of the same shapes, optional
         What is added to their logits; nothing when not given.
     layers : tuple of Layer
         Pairs spread over the nodes of grids.
@@ -80,7 +80,8 @@ class PairSums:
         The number of links that layers do not tell from other pairs, their sums of s and of offset.
     n_pairs, n_edges : int
     extremes : Extremes
-        Of s over links and gaps; those of gaps are seen, not bounds, where pairs were not visited.
+        Of s over linked and unlinked pairs; those of the latter are seen, not bounds, where pairs
+        were not visited.
     l2 : float
         The penalty.
     doubt : tuple of Layer
@@ -95,11 +96,11 @@ class PairSums:
     """
 
     edges: Float = field(default_factory=lambda: np.zeros(0))
-    gaps: Float = field(default_factory=lambda: np.zeros(0))
+    unlinked: Float = field(default_factory=lambda: np.zeros(0))
     edge_counts: Float | None = None
-    gap_counts: Float | None = None
+    unlinked_counts: Float | None = None
     edge_offsets: Float | None = None
-    gap_offsets: Float | None = None
+    unlinked_offsets: Float | None = None
     layers: tuple[Layer, ...] = ()
     apart: tuple[float, float, float] = (0.0, 0.0, 0.0)
     n_pairs: int = 0
@@ -113,15 +114,14 @@ class PairSums:
     _anew: dict[str, PairSums] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of_products(cls, edges: Float, gaps: Float, source: Sources | None = None) -> PairSums:
+    def of_products(cls, edges: Float, unlinked: Float) -> PairSums:
         """Return the sums of pairs whose s is kept, each one."""
         return cls(
             edges,
-            gaps,
-            n_pairs=len(edges) + len(gaps),
+            unlinked,
+            n_pairs=len(edges) + len(unlinked),
             n_edges=len(edges),
-            extremes=Extremes.of(edges, gaps),
-            source=source,
+            extremes=Extremes.of(edges, unlinked),
         )
 
     @classmethod
@@ -161,16 +161,16 @@ class PairSums:
         one, two = self, other
         if not one.n_pairs or not two.n_pairs:
             return two if not one.n_pairs else one
-        kept = len(one.edges) + len(one.gaps) + len(two.edges) + len(two.gaps)
+        kept = len(one.edges) + len(one.unlinked) + len(two.edges) + len(two.unlinked)
         if kept > KEPT_PAIRS:
             one, two = one.on_grid(), two.on_grid()
         return PairSums(
             np.concatenate([one.edges, two.edges]),
-            np.concatenate([one.gaps, two.gaps]),
+            np.concatenate([one.unlinked, two.unlinked]),
             _joined(one.edge_counts, one.edges, two.edge_counts, two.edges, 1.0),
-            _joined(one.gap_counts, one.gaps, two.gap_counts, two.gaps, 1.0),
+            _joined(one.unlinked_counts, one.unlinked, two.unlinked_counts, two.unlinked, 1.0),
             _joined(one.edge_offsets, one.edges, two.edge_offsets, two.edges, 0.0),
-            _joined(one.gap_offsets, one.gaps, two.gap_offsets, two.gaps, 0.0),
+            _joined(one.unlinked_offsets, one.unlinked, two.unlinked_offsets, two.unlinked, 0.0),
             layers=merged(one.layers + two.layers),
             apart=_total(one.apart, two.apart),
             n_pairs=one.n_pairs + two.n_pairs,
@@ -185,9 +185,9 @@ class PairSums:
 
     def on_grid(self, at: tuple[float, float] | None = None) -> PairSums:
         """Return the same sums with the pairs that were kept one by one on a grid."""
-        if not len(self.edges) + len(self.gaps):
+        if not len(self.edges) + len(self.unlinked):
             return self
-        every = np.concatenate([self.edges, self.gaps])
+        every = np.concatenate([self.edges, self.unlinked])
         cells = Cells.over(float(every.min()), float(every.max()), every, at)
         layers: list[Layer] = list(self.layers)
         for sign, s, counts, offsets in self._kinds():
@@ -200,19 +200,19 @@ class PairSums:
         return replace(
             self,
             edges=none,
-            gaps=none,
+            unlinked=none,
             edge_counts=None,
-            gap_counts=None,
+            unlinked_counts=None,
             edge_offsets=None,
-            gap_offsets=None,
+            unlinked_offsets=None,
             layers=merged(layers),
             _anew={},
         )
 
     def _kinds(self) -> Iterator[tuple[float, Float, Float | None, Float | None]]:
-        """Give sign, s, counts and offsets of the links, then of the gaps, that are kept."""
+        """Give sign, s, counts and offsets of the links, then of the other pairs, that are kept."""
         yield -1.0, self.edges, self.edge_counts, self.edge_offsets
-        yield 1.0, self.gaps, self.gap_counts, self.gap_offsets
+        yield 1.0, self.unlinked, self.unlinked_counts, self.unlinked_offsets
 
     def shifted(self, offset: float) -> PairSums:
         """Return the same pairs with this offset added to their logits."""
@@ -224,7 +224,7 @@ class PairSums:
         return replace(
             self,
             edge_offsets=moved(self.edges, self.edge_offsets),
-            gap_offsets=moved(self.gaps, self.gap_offsets),
+            unlinked_offsets=moved(self.unlinked, self.unlinked_offsets),
             layers=tuple(replace(layer, offset=layer.offset + offset) for layer in self.layers),
             doubt=tuple(replace(layer, offset=layer.offset + offset) for layer in self.doubt),
             sampling=tuple(_Shifted(part, offset) for part in self.sampling),
@@ -308,13 +308,8 @@ class PairSums:
         if not self.layers:
             return 0.0
         seen = self.extremes
-        ends = np.array([seen.low_edge, seen.high_edge, seen.low_gap, seen.high_gap])
+        ends = np.array([seen.low_edge, seen.high_edge, seen.low_unlinked, seen.high_unlinked])
         return 1e-13 * float(np.abs(ends[np.isfinite(ends)]).max(initial=0.0))
-
-    @property
-    def holds_everywhere(self) -> bool:
-        """Tell whether no graph was compressed near one (a, b)."""
-        return not self.doubt
 
     def histogram(self, a: float, b: float) -> tuple[Float, Float]:
         """Return values of s and how many pairs have them, links first, right at (a, b)."""
@@ -362,8 +357,8 @@ class PairSums:
                 return found
         raise ModelError(
             f"a slope of {a:.3g} is too steep for inner products in float64: neighbouring numbers "
-            "have unlike probabilities. Rescale the features, or give graphs whose links and gaps "
-            "overlap in x_i.x_j."
+            "have unlike probabilities. Rescale the features, or give graphs whose linked and "
+            "unlinked pairs overlap in x_i.x_j."
         )
 
     def _holds_at(self, a: float, b: float, *, maximised: bool) -> bool:
@@ -397,7 +392,7 @@ class PairSums:
         mean = float((weighted * sign) @ signed) / spread if spread > 0 else 0.0
         if not self.apart[0]:
             spread = float(r.sum() if counts is None else r @ counts)
-        error, place = 0.0, len(self.edges) + len(self.gaps)
+        error, place = 0.0, len(self.edges) + len(self.unlinked)
         for layer in self.layers:
             part = slice(place, place + len(layer.weights))
             error += layer.error_at(a, eta[part], w[part])
@@ -429,12 +424,12 @@ class PairSums:
     def _terms(self) -> tuple[Float, Float, Float, Float | None, Float | None]:
         """Sign, sign times s, s squared, counts and sign times offset of pairs and nodes."""
         sign = np.concatenate(
-            [np.full(len(self.edges), -1.0), np.ones(len(self.gaps))]
+            [np.full(len(self.edges), -1.0), np.ones(len(self.unlinked))]
             + [np.full(len(layer.weights), layer.sign) for layer in self.layers]
         )
-        s = np.concatenate([self.edges, self.gaps, *(layer.nodes for layer in self.layers)])
+        s = np.concatenate([self.edges, self.unlinked, *(layer.nodes for layer in self.layers)])
         counts = shift = None
-        if self.layers or self.edge_counts is not None or self.gap_counts is not None:
+        if self.layers or self.edge_counts is not None or self.unlinked_counts is not None:
             own = [np.ones(len(x)) if c is None else c for _, x, c, _ in self._kinds()]
             counts = np.concatenate([*own, *(layer.weights for layer in self.layers)])
         if any(o is not None for *_, o in self._kinds()) or any(x.offset for x in self.layers):

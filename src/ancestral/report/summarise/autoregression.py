@@ -28,14 +28,14 @@ MOST_TRAINED = 500  # images beyond which no second network is trained
 BITS = 1 / math.log(2)  # per nat
 
 
-def summarise_autoregression(sources: Sources, *, verbose: bool = False) -> Summary:
-    """Return the tables and a trained LSTM, compared; `verbose` shows its training."""
+def summarise_autoregression(sources: Sources) -> Summary:
+    """Return the tables and a trained LSTM, compared."""
     from ancestral import LSTMAutoregressive
 
     tables = sources.tables.data
     images = tables.support_
     log_p = tables.log_density(images)
-    lstm = LSTMAutoregressive(random_state=0, verbose=verbose).fit(images)
+    lstm = LSTMAutoregressive(random_state=0).fit(images)
     draws = tables.sample(N_DRAWS, random_state=0)
     lstm_draws = lstm.sample(N_DRAWS, random_state=0)
     shape = _shape(images.shape[1])

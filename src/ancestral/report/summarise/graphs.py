@@ -282,7 +282,7 @@ def _similarities(graphs: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.fl
             continue
         found = keep([graph])
         joined.append(found.edges)
-        apart.append(found.gaps)
+        apart.append(found.unlinked)
     return np.concatenate(joined), np.concatenate(apart)
 
 

@@ -32,7 +32,7 @@ def classroom(shelf: Shelf) -> dict[str, Any]:
         "n_all": len(source.data),
         "n_features": fitted.n_features_,
         "edges": packed(statistics.edges),
-        "gaps": packed(statistics.gaps),
+        "gaps": packed(statistics.unlinked),
         "fit": _graph_fit("Maximum likelihood", fitted),
         "log_likelihood": fitted.log_likelihood_,
         "models": [_graph_fit(name, model) for name, model in saved.items()],
