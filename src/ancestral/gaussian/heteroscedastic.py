@@ -80,7 +80,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     max_iter : int
         Steps of Fisher scoring at most.
     tol : float
-        Scoring stops when a step would move no parameter by more than so many standard errors.
+        Scoring stops when a step would move no parameter by more than so many standard errors: its
+        length tells how far the maximum is, so that no gain in nats is looked at.
 
     Attributes
     ----------

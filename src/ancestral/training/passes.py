@@ -105,8 +105,9 @@ F = TypeVar("F", bound=Fit)
 class FromPasses(ABC):
     """A model, or one fit of a model, that finds its parameters in passes over its data.
 
-    An author writes three methods. A *part* is what one of them is handed at a time: rows, or what
-    the fit makes of rows once and for all.
+    An author writes three methods. A *part* is what `_statistics` is handed at a time: rows, or
+    what the fit made of them beforehand. Accelerations are `_proposals`; a model that knows better
+    than by its last gains how far the maximum is says so in `_to_gain`, or proposes nothing more.
     """
 
     observation = "row"  # what tol is a gain for, in words
