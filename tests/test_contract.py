@@ -29,6 +29,7 @@ from ancestral.base import (
 )
 from ancestral.streaming import fit_chunks
 from tests.gaussian.exact import normal_log_density
+from tests.toy import DiagonalGaussian
 from tests.zoo import ZOO, Entry
 
 EVERY = pytest.mark.parametrize("entry", ZOO, ids=lambda e: e.name)
@@ -398,6 +399,8 @@ def parts_of_density(model: Any) -> list[tuple[float, np.ndarray, np.ndarray, np
     if isinstance(model, ancestral.PPCA):
         noise = model.noise_variance_ * scale**2
         return [(0.0, model.mean_, model.loadings_, noise)]
+    if isinstance(model, DiagonalGaussian):
+        return [(0.0, model.mean_, np.zeros((d, 0)), model.variances_)]
     parts = zip(model.weights_, model.means_, model.loadings_, model.noise_variances_)
     return [(np.log(p), mean, W, noise * scale**2) for p, mean, W, noise in parts]
 
@@ -408,7 +411,7 @@ def parts_of_density(model: Any) -> list[tuple[float, np.ndarray, np.ndarray, np
 def test_log_densities_are_right_in_any_units(entry: Entry, scales: str) -> None:
     X = in_other_units(entry.data[0], scales)
     model = entry.make().fit(X)
-    if not isinstance(model, ancestral.PPCA | ancestral.PPCAMixture):
+    if not isinstance(model, ancestral.PPCA | ancestral.PPCAMixture | DiagonalGaussian):
         pytest.fail("a continuous density needs its exact parts here: see parts_of_density")
     rows = X[:8]
     found = [normal_log_density(rows, *part) for _, *part in parts_of_density(model)]

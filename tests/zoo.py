@@ -27,7 +27,12 @@ from ancestral import (
     OrderMixture,
     PPCAMixture,
     TabularAutoregressive,
+    _catalogue,
 )
+from tests import toy
+
+# The toy stands for any model that the package does not have: its file, and a row. All laws hold.
+_catalogue.MODELS.append(toy.ROW)
 
 Nudges = Callable[[Any, np.random.Generator], Iterator[Any]]
 
@@ -83,6 +88,13 @@ def _nudged_ppca(model: Any, rng: np.random.Generator) -> Iterator[Any]:
             eigenvalues_=eigenvalues,
             loadings_=U * singular,
         )
+
+
+def _nudged_diagonal(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        mean = model.mean_ + 0.01 * rng.normal(size=model.mean_.shape)
+        variances = model.variances_ * np.exp(0.02 * rng.normal(size=mean.shape))
+        yield _changed(model, mean_=mean, variances_=variances)
 
 
 def _nudged_mixture(model: Any, rng: np.random.Generator) -> Iterator[Any]:
@@ -354,6 +366,14 @@ ZOO = [
         n_parameters=1 + 2 * (2 + 2 + 1),
         nudges=_nudged_mixture,
         checks=(PPCAMixture(random_state=0), PPCAMixture(1, 0)),
+    ),
+    Entry(
+        "toy",
+        toy.DiagonalGaussian,
+        (CLOUD,),
+        n_parameters=2 + 2,
+        nudges=_nudged_diagonal,
+        checks=(toy.DiagonalGaussian(), toy.DiagonalGaussian(same_variance=True)),
     ),
     Entry(
         "line",

@@ -180,7 +180,7 @@ class Density(DensityMixin, Model):
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
         """Return checked rows; models of discrete data override how levels are read."""
-        return check_table(self, X, reset=reset)
+        return check_table(self, X, reset=reset).astype(np.float64, copy=False)
 
     def _check_chunk(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[NDArray]:
         """Return one chunk of rows, complete."""
