@@ -12,7 +12,7 @@ from benchmarks.timing import Row, Timer
 PEER = "import sklearn"
 CASES = (  # what, the arguments of a new interpreter, the most seconds it may take
     ("import ancestral", ("-c", "import ancestral"), 0.3),
-    ("ancestral --help", ("-c", "from ancestral.cli.group import main; main(['--help'])"), 0.5),
+    ("ancestral --help", ("-c", "from ancestral.cli.commands import main; main(['--help'])"), 0.5),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import ancestral
 from ancestral import datasets
-from ancestral.cli import group as cli
+from ancestral.cli import commands as cli
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ancestral import (
 )
 from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.cli import group as cli
+from ancestral.cli import commands as cli
 from ancestral.errors import DataError
 from tests.trust.guard import accepted, refused, warned
 from tests.zoo import ZOO, Entry

@@ -206,7 +206,7 @@ def test_writers_refuse_every_bad_path(place: Path, name: str) -> None:
 def test_the_command_line_says_one_line(
     place: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ancestral.cli import group as cli
+    from ancestral.cli import commands as cli
 
     more = {"fit": ["-o", "m.model"], "score": ["file"], "sample": ["-n", "1"]}.get(command, [])
     first = {"fit": ["fit", "ppca"], "bench": ["bench", "debd"]}.get(command, [command])

@@ -16,7 +16,7 @@ import pytest
 
 import ancestral
 from ancestral import model_file
-from ancestral.cli import group as cli
+from ancestral.cli import commands as cli
 from ancestral.errors import (
     AncestralError,
     AncestralWarning,

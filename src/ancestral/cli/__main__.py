@@ -32,7 +32,7 @@ def take_over() -> None:
 def main() -> None:
     """Run the command line and exit."""
     take_over()
-    from ancestral.cli.group import main as run
+    from ancestral.cli.commands import main as run
 
     taken = signal.getsignal(signal.SIGINT) is _end
     unraisable = sys.unraisablehook

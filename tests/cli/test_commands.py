@@ -11,7 +11,7 @@ import types
 import click
 import pytest
 
-from ancestral.cli.group import COMMANDS, main
+from ancestral.cli.commands import COMMANDS, main
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_help_has_an_example(run, command):
 HEAVY = ("numpy", "sklearn", "torch", "matplotlib", "rich.console", "jinja2", "starlette")
 LOADED = """
 import json, sys
-from ancestral.cli.group import main
+from ancestral.cli.commands import main
 try:
     main(sys.argv[1:])
 except SystemExit:
@@ -98,7 +98,7 @@ def test_a_command_called_inspect_leaves_pythons_own_module_alone(run, tmp_path)
 def test_what_was_one_file_still_gives_its_way_in():
     import ancestral.cli
 
-    with pytest.warns(DeprecationWarning, match=r"is now ancestral\.cli\.group"):
+    with pytest.warns(DeprecationWarning, match=r"is now ancestral\.cli\.commands"):
         assert ancestral.cli.main is main
     with pytest.raises(AttributeError):
         ancestral.cli.mainly
