@@ -110,7 +110,7 @@ class FromPasses(ABC):
     than by its last gains how far the maximum is says so in `_to_gain`, or proposes nothing more.
     """
 
-    observation = "row"  # what tol is a gain for, in words
+    _observation = "row"  # what tol is a gain for, in words
 
     @abstractmethod
     def _begin(self, summary: Any) -> Any:
@@ -149,7 +149,7 @@ class FromPasses(ABC):
         if len(fit.history) < 2:
             return ""
         gain = (fit.history[-1] - fit.history[-2]) / fit.statistics.n_observations
-        return f", the last of which gained {gain:.2g} nats per {self.observation}"
+        return f", the last of which gained {gain:.2g} nats per {self._observation}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class EarlyStopping(FromPasses):
 
     def __init__(self, model: FromPasses, held_out: Iterable[Any], patience: int = 10) -> None:
         self.model, self.held_out, self.patience = model, held_out, patience
-        self.observation = model.observation
+        self._observation = model._observation
 
     def _begin(self, summary: Any) -> Watched:
         return self.watched(self.model._begin(summary))
@@ -284,7 +284,7 @@ class Passes:
                 break
             else:
                 fit = self._further(model, parts, fit)
-                self._note(number, fit, model.observation)
+                self._note(number, fit, model._observation)
         self.ended[number] = _plain(fit)
         return self._looked_at(model, parts, fit)
 

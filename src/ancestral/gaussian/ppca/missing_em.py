@@ -189,7 +189,7 @@ class WithGaps(FromPasses):
 
     units: NDArray[np.float64]
     floor: float
-    observation = "known entry"
+    _observation = "known entry"
 
     def _begin(self, summary: Factors) -> Path:
         return Path((summary,))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
@@ -232,7 +232,8 @@ class PPCAMixture(FromPasses, FrequencyDensity):
         try:
             if not isinstance(start, Fit):
                 start = Fit(self._begin(Shares.of(rows, start, -np.inf)))
-            return run.climb(self, [rows], start, tol=self.tol, max_iter=max_iter)
+            found = run.climb(self, [rows], start, tol=self.tol, max_iter=max_iter)
+            return replace(found, statistics=None)  # of many starts they would take much room
         except Collapsed:
             return None
 
