@@ -40,7 +40,7 @@ LAYERS = (
         "checkpoints",
         "descent",
     ),
-    ("_model", "base"),
+    ("base",),
     FAMILIES,
     ("scores", "streaming", "io", "datasets", "bench"),
     ("viz",),

@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._files import as_path, open_regular, shown
-from ancestral._model import WIDTHS
 from ancestral._tables import unlike_names
 from ancestral._threads import summed
 from ancestral._validation import check_integer, within_memory
-from ancestral.base import ConditionalDensity, FromStatistics, unchanged_by_errors
+from ancestral.base import ConditionalDensity, FromStatistics
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 from ancestral.io.npy import read_header, rows_at
 
@@ -73,19 +72,18 @@ def fit_chunks(model: M, chunks: Any) -> M:
     from_file = slices is not None
     given = _iterated(chunks) if slices is None else (part.read() for part in slices)
     rest = ((i, chunk) for i, chunk in enumerate(given) if not _is_empty(model, chunk))
-    with unchanged_by_errors(model):
-        total = _first_statistics(model, rest)
+
+    def sum_of(new: M) -> Any:
+        total = _first_statistics(new, rest)
         if from_file:
-            checked = (_checked_chunk(model, chunk, reset=False, part=i) for i, chunk in rest)
-            total = summed(lambda data: model._statistics(*data), checked, total)
-        else:  # one at a time: what yields them may write each over the last
-            for i, chunk in rest:
-                with _in_part(i):
-                    data = _checked_chunk(model, chunk, reset=False)
-                    total = total + model._statistics(*data)
-        model._seen, model._data_fingerprint = None, ""
-        model._solve(total)
-    return model
+            checked = (_checked_chunk(new, chunk, reset=False, part=i) for i, chunk in rest)
+            return summed(lambda data: new._statistics(*data), checked, total)
+        for i, chunk in rest:  # one at a time: what yields them may write each over the last
+            with _in_part(i):
+                total = total + new._statistics(*_checked_chunk(new, chunk, reset=False))
+        return total
+
+    return model._fit_sum(sum_of)
 
 
 def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterator[NDArray]:
@@ -269,12 +267,13 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     found = dask.compute(level[0])[0] if client is None else client.compute(level[0]).result()
     if found is None:
         raise DataError(NO_CHUNKS)
-    total, width = found
-    with unchanged_by_errors(model):
-        _remember_width(model, width)
-        model._seen, model._data_fingerprint = None, ""
-        model._solve(total)
-    return model
+    total, columns = found
+
+    def sum_of(new: M) -> Any:
+        new._take_columns(columns)
+        return total
+
+    return model._fit_sum(sum_of)
 
 
 def _delayed_chunks(model: Any, source: Any, rows: int | None) -> list[Any]:
@@ -345,16 +344,7 @@ def _worker_statistics(model: Any, part: Any, i: int) -> tuple[Any, Any] | None:
             return None
         with _in_part(i):
             statistics = model._statistics(*_checked_chunk(model, part, reset=True))
-    return statistics, {k: getattr(model, k) for k in WIDTHS if hasattr(model, k)} | {PART: i}
-
-
-def _remember_width(model: Any, width: dict[str, Any]) -> None:
-    """Give the model what a fit would have learnt of the columns."""
-    for name in WIDTHS:
-        if name in width:
-            setattr(model, name, width[name])
-        elif name in vars(model):
-            delattr(model, name)
+    return statistics, model._columns() | {PART: i}
 
 
 def _merge(parts: Iterable[tuple[Any, Any] | None]) -> tuple[Any, Any] | None:

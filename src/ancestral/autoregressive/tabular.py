@@ -137,11 +137,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
 
     # ---- fit: count prefixes ----------------------------------------------------------------
 
-    def _statistics(self, X: NDArray) -> Counts:  # type: ignore[override]
+    def _statistics(self, X: NDArray) -> Counts:
         return Counts.of(whole_numbers(X, getattr(self, "feature_names_in_", None)))
-
-    def _fit(self, X: NDArray) -> None:
-        self._solve(self._statistics(X))
 
     def _solve(self, statistics: Counts) -> None:
         self.categories_ = learn_categories(statistics.rows)
@@ -277,11 +274,11 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
 
     def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         if self._few is False:
-            last = self.probabilities_[-1]
-            self._few = None
+            few, last = None, self.probabilities_[-1]
             if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
                 rows, log_p = self._possible_rows()
-                self._few = rows, np.exp(log_p)
+                few = rows, np.exp(log_p)
+            self._few = few  # at once: other threads look here too
         return self._few
 
     # ---- the step-state protocol: a state is each row's context number -----------------------

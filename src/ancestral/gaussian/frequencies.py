@@ -6,16 +6,14 @@ A row of which nothing is known says nothing, and counts for nothing either.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral import _arrays
-from ancestral._fingerprint import fingerprint
 from ancestral._validation import FEWER_ROWS, check_weights, within_memory
-from ancestral.base import Density, MaximumLikelihood, unchanged_by_errors
+from ancestral.base import Density, MaximumLikelihood
 from ancestral.errors import DataError
 
 
@@ -40,14 +38,12 @@ class FrequencyDensity(MaximumLikelihood, Density):
         -------
         self
         """
-        with unchanged_by_errors(self):
-            self._seen = None
-            rows = self._check_rows(X, reset=True)
-            weights = check_weights(_arrays.to_host(sample_weight), len(rows))
-            self._fit(rows, weights)
-            data = (rows,) if weights is None else (rows, weights)
-            self._data_fingerprint = fingerprint(*data)
-        return self
+        return self._fit_anew(X, sample_weight)
+
+    def _checked(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[NDArray, ...]:  # type: ignore[override]
+        rows = self._check_rows(X, reset=True)
+        weights = check_weights(_arrays.to_host(sample_weight), len(rows))
+        return (rows,) if weights is None else (rows, weights)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log density of the rows of which something is known.
@@ -126,9 +122,6 @@ class FrequencyDensity(MaximumLikelihood, Density):
             raise DataError("nothing is known of any row: there is nothing to score.")
         counted = weights > 0  # a row that does not count may be impossible
         return float(weights[counted] @ values[counted]), n
-
-    @abstractmethod
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None) -> None: ...
 
 
 def number_of_rows(weights: NDArray[np.float64] | float) -> float:

@@ -28,6 +28,7 @@ from ancestral._validation import (
     refuse_non_finite,
     within_memory,
 )
+from ancestral.base import of_one_state
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import patterns, projections
 from ancestral.gaussian.frequencies import FrequencyDensity
@@ -370,6 +371,10 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         n_draws = check_n_samples(n_draws, row_bytes=8 * host.size)
         rng = as_generator(random_state)
         return _arrays.like(patterns.draw_unknown(host, n_draws, self._factors, rng), rows)
+
+
+# scikit-learn's `set_output` wraps it after the class is made: columns and names are of one state.
+LatentGaussian.transform = of_one_state(LatentGaussian.transform)  # type: ignore[method-assign]
 
 
 def _as_narrow_as(given: Any, values: Any) -> Any:

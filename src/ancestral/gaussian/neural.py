@@ -179,7 +179,7 @@ class NeuralGaussian(ConditionalDensity):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        return self._fit_rows(X, y, sample_weight, checkpoint=checkpoint, every=every)
+        return self._fit_anew(X, y, sample_weight, checkpoint=checkpoint, every=every)
 
     def _fit(
         self,

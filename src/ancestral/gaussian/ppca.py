@@ -173,7 +173,7 @@ class PPCA(FromStatistics, LatentGaussian):
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _statistics(  # type: ignore[override]
+    def _statistics(
         self, X: NDArray, weights: NDArray[np.float64] | None = None
     ) -> Moments | Folds:
         if self.n_components == "cv":
@@ -212,14 +212,8 @@ class PPCA(FromStatistics, LatentGaussian):
             total = statistics.total if isinstance(statistics, Folds) else statistics
             degenerate.warn_of_scales(total.standard_deviations)
 
-    def _forget_choices(self) -> None:
-        """Drop the scores by which an earlier fit chose q, and its scale."""
-        for stale in {"cv_components_", "cv_scores_", "scale_"} & vars(self).keys():
-            delattr(self, stale)
-
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
-        self._forget_choices()
         dealt = statistics if isinstance(statistics, Folds) else None
         total = statistics.total if isinstance(statistics, Folds) else statistics
         total.refuse_overflow()
@@ -300,7 +294,6 @@ class PPCA(FromStatistics, LatentGaussian):
 
     def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
-        self._forget_choices()
         n, d = X.shape
         mean, spread = missing.checked_columns(X, weights)
         single = X.dtype == np.float32
