@@ -50,6 +50,7 @@ from ancestral._validation import (
     check_weights,
     describe_place,
     each_warning_once,
+    refuse_far,
     refuse_non_finite,
     warn,
     within_memory,
@@ -584,19 +585,20 @@ class ConditionalDensity(RegressorMixin, Model):
         rows = self._check_inputs(X)
         y = self._check_target(y, len(rows))
         weights = check_weights(sample_weight, len(rows))
-        mean, std = self._predict(rows)
+        mean, std = self._predicted(rows)
         if y.size != mean.size:
             raise DataError(
                 f"the model has targets of shape {mean.shape[1:]} per row; y has {y.shape[1:]}."
             )
         self._refuse_zero_variance()
-        residual = self._residual(rows, y.reshape(mean.shape), mean, std)
-        if weights is None:
-            return self._log_normal(rows, residual, std)
-        # With precision w, sqrt(w) r has the density of a residual of weight 1, but for the change
-        # of units.
-        root = np.sqrt(weights).reshape(-1, *[1] * (mean.ndim - 1))
-        log_p = self._log_normal(rows, residual * root, std)
+        with np.errstate(over="ignore"):  # of a density that is 0 in float64
+            residual = self._residual(rows, y.reshape(mean.shape), mean, std)
+            if weights is None:
+                return self._log_normal(rows, residual, std)
+            # With precision w, sqrt(w) r has the density of a residual of weight 1, but for the
+            # change of units.
+            root = np.sqrt(weights).reshape(-1, *[1] * (mean.ndim - 1))
+            log_p = self._log_normal(rows, residual * root, std)
         counts = weights > 0
         log_p[counts] += 0.5 * (mean.size // max(1, len(mean))) * np.log(weights[counts])
         log_p[~counts] = 0.0
@@ -629,7 +631,7 @@ class ConditionalDensity(RegressorMixin, Model):
         """
         rows = self._check_inputs(X)
         weights = check_weights(sample_weight, len(rows))
-        mean, std = self._predict(rows)
+        mean, std = self._predicted(rows)
         return (mean, over_root(std, weights)) if return_std else mean
 
     @within_memory(FEWER_ROWS)
@@ -672,8 +674,9 @@ class ConditionalDensity(RegressorMixin, Model):
                 f"sample_weight holds 0 at row {int(np.argmin(weights))}: its variance is "
                 "infinite, and nothing can be drawn. Leave the row out."
             )
-        mean, std = self._predict(rows)
+        mean, std = self._predicted(rows)
         self._refuse_zero_variance()
+        refuse_far(std, "its standard deviation")
         shape = mean.shape if n_samples == 1 else (n_samples, *mean.shape)
         noise = self._noise(np.broadcast_to(std, shape), as_generator(random_state))
         return mean + over_root(noise, weights, axis=mean.ndim)
@@ -698,13 +701,20 @@ class ConditionalDensity(RegressorMixin, Model):
         rows = self._check_inputs(X)
         y = self._check_target(y, len(rows))
         weights = check_weights(sample_weight, len(rows))
-        mean, _ = self._predict(rows)
+        mean, _ = self._predicted(rows)
         # Powers of two change no ratio: squares and sums neither overflow nor vanish.
         scale = _power_of_two(np.abs(y).max(axis=0, initial=0.0))
         if weights is not None:
             weights = weights / _power_of_two(weights.max(initial=0.0))
-        with as_ancestral_errors():
+        with as_ancestral_errors(), np.errstate(over="ignore"):  # -inf of means that far off
             return float(r2_score(y / scale, mean / scale, sample_weight=weights))
+
+    def _predicted(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return `_predict(X)`; DataError for a row whose mean float64 does not hold."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = self._predict(X)
+        refuse_far(mean, "its mean")
+        return mean, std
 
     def _residual(
         self,
@@ -720,6 +730,7 @@ class ConditionalDensity(RegressorMixin, Model):
         self, X: NDArray[np.float64], residual: NDArray[np.float64], std: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the log density of the residuals at rows of X, in nats."""
+        refuse_far(std, "its standard deviation")
         return -0.5 * (np.log(2 * np.pi) + (residual / std) ** 2) - np.log(std)
 
     def _noise(self, std: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

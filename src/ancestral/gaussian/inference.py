@@ -148,7 +148,7 @@ class LineInference(Line):
         sample_weight: ArrayLike | None = None,
     ) -> Interval:
         rows = self._check_inputs(X)
-        mean, _ = self._predict(rows)
+        mean, _ = self._predicted(rows)
         weights = check_weights(sample_weight, len(rows))
         own = over_root(np.full(len(rows), own_noise), weights)
         # Lengths, not squares: of weights of any size neither overflows.
@@ -228,7 +228,7 @@ class LineInference(Line):
                 f"the model was fitted to {self.n_samples_} rows, these are {len(rows)}: "
                 "give the rows of fit."
             )
-        mean, _ = self._predict(rows)
+        mean, _ = self._predicted(rows)
         root = np.sqrt(weights[0]) if weights else np.ones(len(rows))
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]

@@ -25,6 +25,7 @@ from ancestral._validation import (
     as_numbers,
     check_integer,
     check_n_samples,
+    refuse_far,
     refuse_non_finite,
     within_memory,
 )
@@ -123,7 +124,14 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         root = frame.precision_root()
         if frame.scale is not None:
             root /= frame.scale[:, None]
-        return _arrays.like(root @ root.T, self.mean_)
+        with np.errstate(over="ignore", invalid="ignore"):
+            precision = root @ root.T
+        if not np.isfinite(precision).all():
+            raise ModelError(
+                f"the precision overflows float64: the noise has a variance of {frame.noise:.3g}. "
+                "Fit to larger units."
+            )
+        return _arrays.like(precision, self.mean_)
 
     # ---- z given x --------------------------------------------------------------------------
 
@@ -157,7 +165,9 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
             return _arrays.like(means, rows)
         frame = self._frame
         if not _arrays.is_foreign(rows):
-            return projections.means(rows, frame)
+            means = projections.means(rows, frame)
+            refuse_far(means, "its latent mean")
+            return means
         weights = _arrays.like(frame.weights, self.mean_)
         scale = self.scale_ if hasattr(self, "scale_") else None
         return _arrays.blockwise(rows, self.mean_, scale, lambda c: c @ weights)
@@ -227,7 +237,10 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
             )
         refuse_non_finite(_arrays.to_host(z), name="Z")
         if not foreign:
-            return z @ _arrays.to_host(self.loadings_).T + _arrays.to_host(self.mean_)
+            with np.errstate(over="ignore", invalid="ignore"):
+                rows = z @ _arrays.to_host(self.loadings_).T + _arrays.to_host(self.mean_)
+            refuse_far(rows, "what it decodes to")
+            return rows
         return _arrays.widened(z, self.mean_) @ self.loadings_.T + self.mean_
 
     @within_memory(FEWER_ROWS)
@@ -286,8 +299,10 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         row = self._known_row(x)
         W = _arrays.to_host(self.loadings_)
         z, _ = patterns.posterior_of_rows(row, self._factors)
-        base = z @ W.T + _arrays.to_host(self.mean_)
-        moved = base + offsets[:, None] * W[:, component]
+        with np.errstate(over="ignore", invalid="ignore"):
+            base = z @ W.T + _arrays.to_host(self.mean_)
+            moved = base + offsets[:, None] * W[:, component]
+        refuse_far(moved, "what the latent moves it to")
         return _arrays.like(moved, self.mean_)
 
     # ---- unknown entries given known ones ---------------------------------------------------
