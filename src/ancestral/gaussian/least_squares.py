@@ -320,7 +320,7 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     kept, R, T = _independent(R, raw[:p] / scale)
     r = len(kept)
     coef = np.zeros((p, R.shape[1] - p))
-    with np.errstate(over="ignore"):  # `refuse_unheld` looks for what overflowed
+    with np.errstate(over="ignore", invalid="ignore"):  # `refuse_unheld` looks for what overflowed
         coef[kept] = (T @ R[:r, p:]) / scale[kept, None]
     misfit = R[r:, p:]
     means = moments.mean[:p] * centred
