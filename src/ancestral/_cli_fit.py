@@ -240,7 +240,7 @@ def _fitted(
         inputs = pairs.names or [f"column {j}" for j in range(model.n_features_in_)]
         more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
         click.echo(f"target: {pairs.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
-        model.target_name_ = pairs.target  # goes into the file, and is looked for in others
+        model._remember(target_name_=pairs.target)  # goes into the file, is looked for in others
         return model
     if name == "PPCA":
         return fit_to(model, rows_of(data, reading))

@@ -237,8 +237,13 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         """Return what `fit` learnt, as arrays and plain values, by attribute name."""
         return {name: value for name, value in vars(self).items() if is_learnt(name)}
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _remember(self, **names: Any) -> None:
+        """Know names that came beside the data, in their file."""
+        self.__dict__ = vars(self) | names
+
+    def _restore(self, state: dict[str, Any], data_fingerprint: str = "") -> None:
         """Take back what `_fitted_state` gave; raise ValueError if it is not a whole model."""
+        self._data_fingerprint = data_fingerprint
         for name, value in state.items():
             if name[:1] == "_" or name[-1:] != "_" or hasattr(type(self), name):
                 raise ValueError(f"{name!r} is no fitted value")
@@ -339,7 +344,9 @@ class FromStatistics(Model):
         -----
         After all chunks, the model is that of `fit` on all rows at once. `fit` starts over, and so
         does the first call after it, or after loading, with a warning. A chunk that is refused
-        counts for nothing, and each kind of warning is given once.
+        counts for nothing, and each kind of warning is given once. Calls from several threads wait
+        for each other: each chunk counts, in the order in which they come. Other threads may read
+        the model meanwhile.
         """
         return self._add(X, y)
 
@@ -395,6 +402,11 @@ class Density(DensityMixin, Model):
         Returns
         -------
         self
+
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
+        Of fits at one time, the last to end stays.
         """
         return self._fit_anew(X)
 
@@ -556,6 +568,11 @@ class ConditionalDensity(RegressorMixin, Model):
         Returns
         -------
         self
+
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
+        Of fits at one time, the last to end stays.
         """
         return self._fit_anew(X, y, sample_weight)
 
@@ -895,6 +912,11 @@ class GraphDensity(Model):
             When a graph is not one, or widths of features differ.
         ModelError
             When the likelihood has no finite maximum (separable, empty or complete graphs).
+
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
+        Of fits at one time, the last to end stays.
         """
         return self._fit_anew(graphs)
 

@@ -108,8 +108,7 @@ def load(path: PathLike) -> Any:
         state = _decode(document["state"], arrays)
         cls = getattr(importlib.import_module(REGISTRY[name]), name)
         model = cls(**params)
-        model._restore(state)
-        model._data_fingerprint = checked_fingerprint(header.get("data_fingerprint", ""))
+        model._restore(state, checked_fingerprint(header.get("data_fingerprint", "")))
     except FormatError:
         raise
     except ImportError:

@@ -399,10 +399,10 @@ class LSTMAutoregressive(Sequential):
 
     # ---- a saved model ------------------------------------------------------------------------
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any], data_fingerprint: str = "") -> None:
         self.categories_ = state["categories_"]
         self._set_alphabet()
-        super()._restore(state)
+        super()._restore(state, data_fingerprint)
 
     def _check_state(self) -> None:
         super()._check_state()

@@ -315,8 +315,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         del state["log_probabilities_"]  # follows from the probabilities
         return state
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
+    def _restore(self, state: dict[str, Any], data_fingerprint: str = "") -> None:
+        super()._restore(state, data_fingerprint)
         self._set_trie(self.probabilities_, self.children_)
 
     def _check_state(self) -> None:

@@ -323,13 +323,12 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     with np.errstate(over="ignore", invalid="ignore"):  # `refuse_unheld` looks for what overflowed
         coef[kept] = (T @ R[:r, p:]) / scale[kept, None]
     misfit = R[r:, p:]
-    means = moments.mean[:p] * centred
-    target_means = moments.mean[p:] * centred
+    means, target_means = moments.mean[:p] * centred, moments.mean[p:] * centred
     intercept, moved = _intercept(moments, coef, centred=centred)
     sizes = (raw if rounded_features else spread)[:p] / scale
     rms = raw / np.sqrt(moments.total_weight)
-    with np.errstate(over="ignore", invalid="ignore"):  # `refuse_constant_targets` and
-        residual = misfit.T @ misfit  # `refuse_unheld` look for what overflowed
+    with np.errstate(over="ignore", invalid="ignore"):  # `refuse_constant_targets` looks, too
+        residual = misfit.T @ misfit
         inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
         at_zero = inverse_root[0] - means @ inverse_root[1:] if centred else np.zeros(r)
     return Solution(
@@ -424,27 +423,24 @@ def is_exact(
 
 def _sized(moments: Moments, *, centred: bool) -> tuple[Float, Float, Float]:
     """Return a root of the columns, its lengths, and theirs before the columns were centred."""
-    root = np.asarray(moments.root)
     with np.errstate(over="ignore", invalid="ignore"):
         shift = np.sqrt(moments.total_weight) * moments.mean
-        if not centred:
-            root = np.vstack([root, shift])
+        root = np.asarray(moments.root) if centred else np.vstack([np.asarray(moments.root), shift])
         spread = lengths(root)
         raw = np.hypot(shift * centred, spread)
     if not np.isfinite(raw).all():
-        j, p = int(np.argmin(np.isfinite(raw))), len(raw)
+        j = int(np.argmin(np.isfinite(raw)))
         raise DataError(
-            f"column {j} of the {p} columns of X and y is so large, some {moments.mean[j]:.3g}, "
-            "that its length overflows float64. Divide it by its largest."
+            f"column {j} of X and y, side by side, is so large that its length overflows float64 "
+            f"(some {moments.mean[j]:.3g}). Divide it by its largest."
         )
     return root, spread, raw
 
 
 def refuse_unheld(found: Solution) -> None:
     """Raise DataError where a coefficient, or its standard error, is too large for float64."""
-    held = np.isfinite(found.coef).all(axis=1)
-    if found.span is None:
-        held &= np.isfinite(found.inverse_root[int(found.centred) :]).all(axis=1)
+    root = found.inverse_root[int(found.centred) :] if found.span is None else found.coef
+    held = np.isfinite(np.hstack([found.coef, root])).all(axis=1)
     if not held.all():
         j = int(np.argmin(held))
         raise DataError(
