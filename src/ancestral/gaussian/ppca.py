@@ -36,6 +36,7 @@ from ancestral._validation import (
     as_numbers,
     check_integer,
     check_number,
+    refuse_far,
     refuse_non_finite,
     warn,
     within_memory,
@@ -227,7 +228,7 @@ class PPCA(FromStatistics, LatentGaussian):
         scale = self._fitted_scale(spread)
         moments = total if scale is None else total.scaled(scale)
         if isinstance(chosen_by, str):
-            eigenvalues, directions = moments.eigen()
+            eigenvalues, directions = _eigen(moments)
             top = selection.largest(eigenvalues, self.max_components)
             if dealt is None:
                 curve = selection.every_d(_all_of(eigenvalues, d), n, top, scale)
@@ -240,7 +241,7 @@ class PPCA(FromStatistics, LatentGaussian):
             rank = int((eigenvalues > 0).sum())
             selection.warn_of_rank(q, rank, d)
         else:
-            eigenvalues, directions = moments.eigen(q)
+            eigenvalues, directions = _eigen(moments, q)
         self._set_closed_form(moments, spread, scale, q, eigenvalues, directions)
 
     def _fitted_scale(self, spread: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -392,7 +393,9 @@ class PPCA(FromStatistics, LatentGaussian):
             along = c @ U.T
             table[part] = selection.heldout_of_rows(frame.squares(c), along, eigenvalues)
 
-        each_block(rows, frame, use)
+        with np.errstate(over="ignore", invalid="ignore"):
+            each_block(rows, frame, use)
+        refuse_far(table, "its log density")
         table -= selection.log_scale(self._scale)
         curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_, self._scale)
         return selection.with_heldout(curve, table)
@@ -519,6 +522,12 @@ def closed_form(
     U = np.ascontiguousarray(directions * _signs(directions)[:, None])
     W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0)))
     return noise, U, W
+
+
+def _eigen(moments: Moments, q: int | None = None) -> tuple[NDArray, NDArray]:
+    """Return eigenvalues, 0 in place of those with few digits left, and the leading directions."""
+    eigenvalues, directions = moments.eigen(q)
+    return np.where(eigenvalues > degenerate.LEAST_VARIANCE, eigenvalues, 0.0), directions
 
 
 def _all_of(eigenvalues: NDArray[np.float64], d: int) -> NDArray[np.float64]:
