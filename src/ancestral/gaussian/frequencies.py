@@ -37,6 +37,10 @@ class FrequencyDensity(MaximumLikelihood, Density):
         Returns
         -------
         self
+
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
         """
         return self._fit_anew(X, sample_weight)
 

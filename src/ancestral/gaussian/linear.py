@@ -216,6 +216,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         -----
         Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
         logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
+        Calls from several threads wait for each other, and each chunk counts.
         """
         return self._add(X, y, sample_weight)
 
