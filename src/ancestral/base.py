@@ -243,7 +243,6 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
 
     def _restore(self, state: dict[str, Any], data_fingerprint: str = "") -> None:
         """Take back what `_fitted_state` gave; raise ValueError if it is not a whole model."""
-        self._data_fingerprint = data_fingerprint
         for name, value in state.items():
             if name[:1] == "_" or name[-1:] != "_" or hasattr(type(self), name):
                 raise ValueError(f"{name!r} is no fitted value")
@@ -253,6 +252,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
                 raise ValueError(f"{name!r} is no whole number")
             setattr(self, name, value)
         self._check_state()
+        self._data_fingerprint = data_fingerprint
 
     def _check_state(self) -> None:
         """Raise ValueError when restored values cannot be a fitted model (shape, sign, NaN)."""
