@@ -130,9 +130,9 @@ def refuse_non_finite(
 
 def refuse_far(values: NDArray, what: str) -> None:
     """Raise DataError at the first row for which float64 does not hold what a model makes of it."""
-    lost = ~np.isfinite(values)
-    if lost.any():
-        row = int(np.argwhere(lost)[0][0])
+    held = np.isfinite(values)
+    if not held.all():
+        row = int(np.argwhere(~held)[0][0])
         raise DataError(
             f"row {row} lies so far from the rows of the fit that float64 does not hold {what}. "
             "Look whether its units are those of the fit."

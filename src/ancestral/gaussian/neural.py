@@ -38,6 +38,7 @@ from ancestral._validation import (
     check_integer,
     check_number,
     one_sample_message,
+    refuse_far,
     within_memory,
 )
 from ancestral.base import ConditionalDensity, not_counts
@@ -291,6 +292,10 @@ class NeuralGaussian(ConditionalDensity):
             return y - mean
         height, _ = self._standardised(X)  # which the base takes digits from
         return (y - self.target_mean_) - self.target_scale_ * height
+
+    def _log_normal(self, X: Float, residual: Float, std: Float) -> Float:
+        refuse_far(std, "its standard deviation")
+        return super()._log_normal(X, residual, std)
 
     def _standardised(self, X: NDArray) -> tuple[Float, Float]:
         """Return mean and standard deviation of the standardised target."""
