@@ -29,7 +29,7 @@ FLOORS = (
     ("_checks",),
     ("statistics",),
     ("_arrays", "_fingerprint", "model_file"),
-    ("_model", "base", "training"),
+    ("base", "training"),
     FAMILIES,
     ("scores", "io", "datasets", "viz"),
     ("_parts", "_workers", "streaming", "bench"),

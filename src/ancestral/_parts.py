@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ancestral._checks.containers import shown
 from ancestral._checks.tables import names_of, unlike_names
-from ancestral._model import WIDTHS
 from ancestral.errors import AncestralError, DataError
 
 ALIKE = "Name the columns alike in every part."
@@ -68,7 +67,7 @@ class Columns(NamedTuple):
     @classmethod
     def of(cls, model: Any, part: int, given: tuple[Any, ...], data: tuple[Any, ...]) -> Columns:
         """Return the columns of a part, from what was given and what the check made of it."""
-        width = {name: getattr(model, name) for name in WIDTHS if hasattr(model, name)}
+        width = model._columns()
         names = names_of(given[0])
         if "n_features_" in width:  # graphs bring names of their own
             names = list(width["feature_names_in_"]) if "feature_names_in_" in width else None
@@ -149,15 +148,6 @@ class Columns(NamedTuple):
                 f"part {other.part}: column {column} holds {kinds[0]}; in part {self.part} it "
                 f"holds {kinds[1]}. Make it of one kind in every part."
             )
-
-
-def remember_width(model: Any, width: dict[str, Any]) -> None:
-    """Give the model what a fit would have learnt of the columns."""
-    for name in WIDTHS:
-        if name in width:
-            setattr(model, name, width[name])
-        elif name in vars(model):
-            delattr(model, name)
 
 
 def _places(wanted: list[Any], own: list[Any], what: str, first: int) -> list[int] | None:

@@ -1,64 +1,400 @@
-"""The contract: three faces and a few capabilities.
+"""The contract: three faces, a few capabilities, and one envelope around every fit.
 
 A *face* is the public side of a model of one kind of data: `Density` (rows of a table),
 `ConditionalDensity` (y given X), `GraphDensity` (edges given node features). A *capability* is a
 mixin that a model has or has not: `FromStatistics`, `MaximumLikelihood`. The author of a model
-writes the few private methods named in each class; the face checks the input once. A fit that
-raises, or is interrupted, leaves the model as it was before.
+writes the few private methods named in each class; the face checks the input once.
+
+What a model learnt is its state, a dict that is replaced and never changed. The *envelope*
+(`fitting`) gives a fit an empty state to fill and puts it in place at once: a fit that raises, or
+is interrupted, leaves the model as it was before, and no thread meets a state that is half new.
+What reads a model reads one state, whatever is put in place meanwhile (`of_one_state`).
 """
+
+# Length: each face is read beside the envelope and the capabilities that it is made of.
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from abc import abstractmethod
-from collections.abc import Callable
+import os
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from types import FunctionType
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import DensityMixin, RegressorMixin
+from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
-from ancestral import _arrays
+from ancestral import _arrays, model_file
 from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
+    FEWER_GRAPHS,
     FEWER_ROWS,
+    STREAM_ROWS,
     as_ancestral_errors,
     as_generator,
     as_numbers,
     check_n_samples,
     check_weights,
     describe_place,
+    each_warning_once,
     mend_of_fit,
+    refuse_far,
     refuse_non_finite,
+    warn,
     within_memory,
 )
 from ancestral._checks.tables import check_row, check_table
 from ancestral._fingerprint import fingerprint
-from ancestral._model import (
-    FromStatistics,
-    MaximumLikelihood,
-    Model,
-    NotFittedError,
-    unchanged_by_errors,
-)
-from ancestral.errors import DataError, ModelError
-
-__all__ = [
-    "ConditionalDensity",
-    "ConditionalLikelihood",
-    "Density",
-    "FromStatistics",
-    "GraphDensity",
-    "MaximumLikelihood",
-    "Model",
-    "NotFittedError",
-    "unchanged_by_errors",
-]
-
+from ancestral.errors import AncestralError, DataError, ModelError, UndeterminedError
 
 F = TypeVar("F", bound=Callable[..., Any])
+M = TypeVar("M")
+
+# Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
+NOTEBOOK = "ancestral.studio.notebook"
+
+# What a model knows of the columns of its data: with these alone it is not fitted yet.
+WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_")
+
+# The rest of a state: what calls of partial_fit have seen, and what a whole fit was given.
+BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint")
+
+
+class NotFittedError(ModelError, SklearnNotFittedError):
+    """The model was asked something before `fit`."""
+
+
+# ---- one state at a time ------------------------------------------------------------------------
+
+
+@contextmanager
+def fitting(model: M) -> Iterator[M]:
+    """Give a model of the same parameters to fit; put what it learnt in the model's place at once.
+
+    Where anything is raised, Ctrl-C included, the model stays as it was.
+    """
+    new = object.__new__(type(model))
+    before = vars(model).copy()
+    new.__dict__ = {k: v for k, v in before.items() if k not in BESIDE and not is_learnt(k)}
+    yield new
+    model.__dict__ = new.__dict__
+
+
+def is_learnt(name: str) -> bool:
+    """Tell whether an attribute of this name is something that a fit learnt."""
+    return name.endswith("_") and not name.startswith("_")
+
+
+def of_one_state(method: F) -> F:
+    """Let a method read one state of its model, also while another is put in its place."""
+
+    @wraps(method)
+    def read(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        view = object.__new__(type(self))
+        view.__dict__ = self.__dict__
+        return method(view, *args, **kwargs)
+
+    return read  # type: ignore[return-value]
+
+
+class ReadAtOnce:
+    """A class whose public methods and properties each read one state, but for those that fit.
+
+    Of a subclass elsewhere, those that stand in for a method of this package.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__module__.startswith(f"{__package__}.")
+        for name, value in list(vars(cls).items()):
+            if name.startswith(("_", "fit", "partial_fit", "set_")):
+                continue
+            if not own and not hasattr(super(cls, cls), name):
+                continue
+            if isinstance(value, FunctionType):
+                setattr(cls, name, of_one_state(value))
+            elif isinstance(value, property) and value.fget is not None:
+                setattr(cls, name, value.getter(of_one_state(value.fget)))
+
+
+_locks: dict[int, threading.RLock] = {}  # by the identity of a model, so that no copy holds one
+if hasattr(os, "register_at_fork"):  # in a child, no one is left who would let go of them
+    os.register_at_fork(after_in_child=_locks.clear)
+
+
+def lock_of(model: Any) -> threading.RLock:
+    """Return the lock of whoever changes what this model has seen."""
+    key = id(model)
+    if key not in _locks:
+        weakref.finalize(model, _locks.pop, key, None)
+    return _locks.setdefault(key, threading.RLock())
+
+
+class Model(BaseEstimator, ReadAtOnce, ABC):
+    """What every model has: parameters, a fitted state, a file."""
+
+    _fields: tuple[str, ...] = ("n_features_in_", "feature_names_in_")  # what files keep, by class
+    _where_memory_is_short: str = FEWER_ROWS  # what helps a fit
+    _seen: Any = None  # statistics so far, between calls of partial_fit
+    _said: Any = ()  # the warnings so far, between calls of partial_fit
+    _undetermined: str = ""  # why these do not determine the parameters yet
+    _data_fingerprint: str = ""
+
+    @property
+    def data_fingerprint_(self) -> str:
+        """What `fit` was given, as 64 hexadecimal digits; "" after streams, and of older files.
+
+        Equal data give equal fingerprints in every dtype, memory order and container.
+        """
+        return self._data_fingerprint
+
+    # ---- the envelope -----------------------------------------------------------------------
+
+    def _fit_anew(self, *data: Any, **options: Any) -> Self:
+        """Fit to data, which `_checked` sees first, with the options of `_fit`."""
+        with fitting(self) as new:
+            checked = new._checked(*data)
+            new._fit(*checked, **options)
+            new._data_fingerprint = new._fingerprint_of(*checked)
+        return self
+
+    @abstractmethod
+    def _checked(self, *data: Any) -> tuple[Any, ...]:
+        """Return what `fit` was given as `_fit` takes it, its columns remembered."""
+
+    @abstractmethod
+    def _fit(self, *data: Any, **options: Any) -> None:
+        """Set what is learnt of checked data: on a model that has learnt nothing before."""
+
+    def _fingerprint_of(self, *checked: Any) -> str:
+        """Return what tells these data from others."""
+        return fingerprint(*checked)
+
+    def _columns(self) -> dict[str, Any]:
+        """Return what is known of the columns of the data."""
+        return {name: value for name, value in vars(self).items() if name in WIDTHS}
+
+    def _take_columns(self, columns: dict[str, Any]) -> None:
+        """Know of the columns what another of the same data does."""
+        self.__dict__.update((name, columns[name]) for name in WIDTHS if name in columns)
+
+    # ---- a fitted state ---------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted model to one file: no code in it, checksummed, replaced atomically.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        SaveError
+            When the disk refuses; the old file, if any, is untouched.
+        """
+        self._check_fitted()
+        return model_file.save(self, path)
+
+    @of_one_state
+    def _html_repr(self) -> str:
+        """Return what a notebook shows: the model's room of the studio, else its diagram."""
+        try:
+            self._check_fitted()
+            page = importlib.import_module(NOTEBOOK).page_of(self)
+        except AncestralError:  # not fitted, or nothing to draw it from
+            page = None
+        return super()._html_repr() if page is None else str(page)
+
+    def _check_fitted(self) -> None:
+        try:
+            check_is_fitted(self)
+        except SklearnNotFittedError:
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet: "
+                f"{self._undetermined or 'call fit first.'}"
+            ) from None
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return bool(self._learnt())
+
+    def _learnt(self) -> list[str]:
+        """Return the names of fitted values, those of the columns left out."""
+        return [name for name in list(vars(self)) if is_learnt(name) and name not in WIDTHS]
+
+    def _fitted_state(self) -> dict[str, Any]:
+        """Return what `fit` learnt, as arrays and plain values, by attribute name."""
+        held = vars(self)
+        return {name: held[name] for name in self._declared() if name in held}
+
+    @classmethod
+    def _declared(cls) -> dict[str, None]:
+        """Return the names of fitted values that its classes declare, in their order."""
+        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
+        return dict.fromkeys(name for line in lines for name in line)
+
+    def _remember(self, **names: Any) -> None:
+        """Know names that came beside the data, in their file."""
+        self.__dict__ = vars(self) | names
+
+    def _restore(self, state: dict[str, Any], data_fingerprint: str = "") -> None:
+        """Take back what `_fitted_state` gave; raise ValueError if it is not a whole model."""
+        declared = self._declared()
+        for name, value in state.items():
+            if name not in declared:
+                raise ValueError(f"{name!r} is no fitted value")
+            if isinstance(value, int) and abs(value) >= 1 << 63:  # numpy computes with none
+                raise ValueError(f"{name!r} is a whole number of more than 64 bits")
+            if name == "n_features_in_" and type(value) is not int:
+                raise ValueError(f"{name!r} is no whole number")
+            setattr(self, name, value)
+        self._check_state()
+        self._data_fingerprint = data_fingerprint
+
+    def _check_state(self) -> None:
+        """Raise ValueError when restored values cannot be a fitted model (shape, sign, NaN)."""
+
+
+class MaximumLikelihood(ReadAtOnce, ABC):
+    """A model whose parameters maximise the likelihood of its training data."""
+
+    n_parameters_: int
+
+    def aic(self, X: Any, y: Any = None) -> float:
+        """Return Akaike's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X : rows (density), inputs (conditional) or graphs, as `log_density` takes them
+        y : targets, for a conditional density
+
+        Returns
+        -------
+        float
+            2 k - 2 log L, with k = `n_parameters_`.
+        """
+        total, _ = self._total_log_density(X, y)
+        return float(2 * self.n_parameters_ - 2 * total)
+
+    def bic(self, X: Any, y: Any = None) -> float:
+        """Return Schwarz's criterion on the data, in nats times two: lower is better.
+
+        Parameters
+        ----------
+        X, y : as for `aic`
+
+        Returns
+        -------
+        float
+            k log n - 2 log L, with n the number of rows (graphs: of dyads).
+        """
+        total, n = self._total_log_density(X, y)
+        return float(self.n_parameters_ * np.log(n) - 2 * total)
+
+    def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
+        """Return log L in nats and the number of observations."""
+        values = self.log_density(X) if y is None else self.log_density(X, y)  # type: ignore[attr-defined]
+        return float(np.sum(_arrays.to_host(values))), len(values)
+
+
+class FromStatistics(Model):
+    """A model solved in closed form from a sum of sufficient statistics.
+
+    Its fit is `_solve(_statistics(data))`; statistics of parts merge by `+`, so that
+    `partial_fit`, and everything in `ancestral.streaming`, gives the same model as `fit`.
+    """
+
+    _where_memory_is_short: str = STREAM_ROWS
+
+    @abstractmethod
+    def _statistics(self, *data: Any, **options: Any) -> Any:
+        """Return the statistics of checked data."""
+
+    @abstractmethod
+    def _solve(self, statistics: Any) -> None:
+        """Set the fitted attributes."""
+
+    def _fit(self, *data: Any, **options: Any) -> None:
+        self._solve(self._statistics(*data, **options))
+
+    def _is_enough(self, statistics: Any) -> bool:
+        """Tell whether the statistics determine the parameters yet."""
+        return True
+
+    @within_memory(FEWER_ROWS)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Add a chunk of data to what earlier calls gave, and solve again.
+
+        Parameters
+        ----------
+        X : rows, inputs or graphs
+            As `fit` takes them. NaN is refused, also where `fit` takes it for missing: sums of
+            statistics are exact only for whole rows.
+        y : array-like of shape (n_samples,)
+            Targets of a conditional density; ignored otherwise.
+
+        Returns
+        -------
+        self
+            Fitted once enough rows were seen to determine the parameters: until then it waits,
+            also where rows so far leave the likelihood unbounded.
+
+        Notes
+        -----
+        After all chunks, the model is that of `fit` on all rows at once. `fit` starts over, and so
+        does the first call after it, or after loading, with a warning. A chunk that is refused
+        counts for nothing, and each kind of warning is given once. Calls from several threads wait
+        for each other: each chunk counts, in the order in which they come. Other threads may read
+        the model meanwhile.
+        """
+        return self._add(X, y)
+
+    def _add(self, *chunk: Any) -> Self:
+        """Add the statistics of one chunk, and solve where they are enough."""
+        with lock_of(self), fitting(self) as new:
+            seen, new._said = self._seen, set[Any]() if self._seen is None else set(self._said)
+            if seen is not None:
+                new._take_columns(self._columns())
+            with each_warning_once(new._said):
+                fresh = new._statistics(*new._check_chunk(*chunk, reset=seen is None))
+                if seen is None and self._learnt():
+                    warn(
+                        "partial_fit starts anew: an earlier fit, or a model from a file, keeps no "
+                        "statistics to add to, and is dropped. Stream all rows through partial_fit."
+                    )
+                new._seen = fresh if seen is None else seen + fresh
+                if new._is_enough(new._seen):
+                    try:
+                        new._solve(new._seen)
+                    except UndeterminedError as error:
+                        for name in new._learnt():
+                            delattr(new, name)
+                        new._undetermined = f"partial_fit has yet to see more. {error}"
+        return self
+
+    def _fit_sum(self, sum_of: Callable[[Self], Any]) -> Self:
+        """Fit to the sum of the statistics of parts.
+
+        `sum_of` returns it; the model that it is given checks parts, and remembers their columns.
+        """
+        with fitting(self) as new:
+            new._solve(sum_of(new))
+        return self
 
 
 class Density(DensityMixin, Model):
@@ -80,13 +416,13 @@ class Density(DensityMixin, Model):
         Returns
         -------
         self
+
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
+        Of fits at one time, the last to end stays.
         """
-        with unchanged_by_errors(self):
-            self._seen = None
-            rows = self._check_rows(X, reset=True)
-            self._fit(rows)
-            self._data_fingerprint = fingerprint(rows)
-        return self
+        return self._fit_anew(X)
 
     @within_memory(FEWER_ROWS)
     def log_density(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -178,6 +514,9 @@ class Density(DensityMixin, Model):
         refuse_non_finite(row, name="given", missing=True, names=names)
         return row
 
+    def _checked(self, X: ArrayLike) -> tuple[NDArray, ...]:
+        return (self._check_rows(X, reset=True),)
+
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
         """Return checked rows; models of discrete data override how levels are read."""
         return check_table(self, X, reset=reset).astype(np.float64, copy=False)
@@ -194,9 +533,6 @@ class Density(DensityMixin, Model):
                 "Give rows with missing values to fit, all at once."
             )
         return (rows,)
-
-    @abstractmethod
-    def _fit(self, X: NDArray) -> None: ...
 
     @abstractmethod
     def _log_density(self, X: NDArray) -> NDArray[np.float64]: ...
@@ -248,19 +584,13 @@ class ConditionalDensity(RegressorMixin, Model):
         Returns
         -------
         self
-        """
-        return self._fit_rows(X, y, sample_weight)
 
-    def _fit_rows(
-        self, X: ArrayLike, y: ArrayLike, weights: Any, *, finite: bool = True, **options: Any
-    ) -> Self:
-        """Check the rows, fit to them, and remember them by a fingerprint."""
-        with unchanged_by_errors(self):
-            self._seen = None
-            data = self._check_chunk(X, y, weights, reset=True, finite=finite)
-            self._fit(*data, **options)
-            self._data_fingerprint = fingerprint(*data)
-        return self
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
+        Of fits at one time, the last to end stays.
+        """
+        return self._fit_anew(X, y, sample_weight)
 
     @within_memory(FEWER_ROWS)
     def log_density(
@@ -288,19 +618,20 @@ class ConditionalDensity(RegressorMixin, Model):
         rows = self._check_inputs(X)
         y = self._check_target(y, len(rows))
         weights = check_weights(sample_weight, len(rows))
-        mean, std = self._predict(rows)
+        mean, std = self._predicted(rows)
         if y.size != mean.size:
             raise DataError(
                 f"the model has targets of shape {mean.shape[1:]} per row; y has {y.shape[1:]}."
             )
         self._refuse_zero_variance()
-        residual = self._residual(rows, y.reshape(mean.shape), mean, std)
-        if weights is None:
-            return self._log_normal(rows, residual, std)
-        # With precision w, sqrt(w) r has the density of a residual of weight 1, but for the change
-        # of units.
-        root = np.sqrt(weights).reshape(-1, *[1] * (mean.ndim - 1))
-        log_p = self._log_normal(rows, residual * root, std)
+        with np.errstate(over="ignore"):  # of a density that is 0 in float64
+            residual = self._residual(rows, y.reshape(mean.shape), mean, std)
+            if weights is None:
+                return self._log_normal(rows, residual, std)
+            # With precision w, sqrt(w) r has the density of a residual of weight 1, but for the
+            # change of units.
+            root = np.sqrt(weights).reshape(-1, *[1] * (mean.ndim - 1))
+            log_p = self._log_normal(rows, residual * root, std)
         counts = weights > 0
         log_p[counts] += 0.5 * (mean.size // max(1, len(mean))) * np.log(weights[counts])
         log_p[~counts] = 0.0
@@ -333,7 +664,7 @@ class ConditionalDensity(RegressorMixin, Model):
         """
         rows = self._check_inputs(X)
         weights = check_weights(sample_weight, len(rows))
-        mean, std = self._predict(rows)
+        mean, std = self._predicted(rows)
         return (mean, over_root(std, weights)) if return_std else mean
 
     @within_memory(FEWER_ROWS)
@@ -376,8 +707,9 @@ class ConditionalDensity(RegressorMixin, Model):
                 f"sample_weight holds 0 at row {int(np.argmin(weights))}: its variance is "
                 "infinite, and nothing can be drawn. Leave the row out."
             )
-        mean, std = self._predict(rows)
+        mean, std = self._predicted(rows)
         self._refuse_zero_variance()
+        refuse_far(std, "its standard deviation")
         shape = mean.shape if n_samples == 1 else (n_samples, *mean.shape)
         noise = self._noise(np.broadcast_to(std, shape), as_generator(random_state))
         return mean + over_root(noise, weights, axis=mean.ndim)
@@ -402,13 +734,20 @@ class ConditionalDensity(RegressorMixin, Model):
         rows = self._check_inputs(X)
         y = self._check_target(y, len(rows))
         weights = check_weights(sample_weight, len(rows))
-        mean, _ = self._predict(rows)
+        mean, _ = self._predicted(rows)
         # Powers of two change no ratio: squares and sums neither overflow nor vanish.
         scale = _power_of_two(np.abs(y).max(axis=0, initial=0.0))
         if weights is not None:
             weights = weights / _power_of_two(weights.max(initial=0.0))
-        with as_ancestral_errors():
+        with as_ancestral_errors(), np.errstate(over="ignore"):  # -inf of means that far off
             return float(r2_score(y / scale, mean / scale, sample_weight=weights))
+
+    def _predicted(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return `_predict(X)`; DataError for a row whose mean float64 does not hold."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = self._predict(X)
+        refuse_far(mean, "its mean")
+        return mean, std
 
     def _residual(
         self,
@@ -454,6 +793,11 @@ class ConditionalDensity(RegressorMixin, Model):
         kept = weights > 0
         return (rows, target, weights) if kept.all() else (rows[kept], target[kept], weights[kept])
 
+    def _checked(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray[np.float64], ...]:
+        return self._check_chunk(X, y, sample_weight, reset=True)
+
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return checked rows to predict at; what the fit left undetermined there is said."""
         self._check_fitted()
@@ -486,9 +830,6 @@ class ConditionalDensity(RegressorMixin, Model):
 
     def _warn_of_undetermined(self, X: NDArray[np.float64]) -> None:
         """Warn where the data of the fit do not determine the mean at some of the rows."""
-
-    @abstractmethod
-    def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None: ...
 
     @abstractmethod
     def _predict(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
@@ -574,14 +915,36 @@ class GraphDensity(Model):
 
     Its observations are whole graphs of differing size, not rows of a table, so scikit-learn's
     estimator checks (all of which pass a 2-D X) do not apply to it.
-    An author writes `fit(graphs)`, `log_density(graphs)`, `sample(n_samples, ...)` and, for means
-    over graphs, `_n_pairs_of(graphs)`; `fit` keeps the contract for errors by
-    `unchanged_by_errors`.
+    An author writes `_checked(graphs)`, `_fit(*checked)`, `log_density(graphs)`,
+    `sample(n_samples, ...)` and, for means over graphs, `_n_pairs_of(graphs)`.
     """
 
-    @abstractmethod
+    @within_memory(FEWER_GRAPHS)
     def fit(self, graphs: Any, y: Any = None) -> Self:
-        """Fit the model to a list of graphs."""
+        """Fit the model to graphs.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            When a graph is not one, or widths of features differ.
+        ModelError
+            When the likelihood has no finite maximum (separable, empty or complete graphs).
+
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
+        Of fits at one time, the last to end stays.
+        """
+        return self._fit_anew(graphs)
 
     @abstractmethod
     def log_density(self, graphs: Any) -> NDArray[np.float64]:

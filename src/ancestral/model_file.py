@@ -92,8 +92,7 @@ def load(path: PathLike) -> Any:
         )
     with _whole(path, name):
         model = entry.load()(**packed.params)
-        model._restore(packed.state)
-        model._data_fingerprint = checked_fingerprint(packed.data_fingerprint)
+        model._restore(packed.state, checked_fingerprint(packed.data_fingerprint))
     return model
 
 

@@ -22,9 +22,9 @@ from ancestral._checks.containers import shown as in_short
 from ancestral._checks.numbers import check_integer, within_memory
 from ancestral._files import as_path, open_regular, shown
 from ancestral._numerics.threads import summed
-from ancestral._parts import Columns, Place, in_part, remember_width
+from ancestral._parts import Columns, Place, in_part
 from ancestral._workers import STATISTICS, computed
-from ancestral.base import ConditionalDensity, FromStatistics, GraphDensity, unchanged_by_errors
+from ancestral.base import ConditionalDensity, FromStatistics, GraphDensity
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 from ancestral.io.npy import read_header, rows_at
 
@@ -79,22 +79,22 @@ def fit_chunks(model: M, chunks: Any) -> M:
     slices = _slices_of_files(model, chunks, None)
     given = _chunks(model, chunks) if slices is None else _read(slices)
     rest = ((place, chunk) for place, chunk in given if not _is_empty(model, chunk))
-    with unchanged_by_errors(model):
-        total, columns = _first_statistics(model, rest)
+
+    def sum_of(new: M) -> Any:
+        total, columns = _first_statistics(new, rest)
         if slices is not None:
             checked = (
-                (place, _checked_chunk(model, chunk, place, columns)[0]) for place, chunk in rest
+                (place, _checked_chunk(new, chunk, place, columns)[0]) for place, chunk in rest
             )
-            total = summed(lambda part: _statistics_of(model, *part), checked, total)
-        else:  # one at a time: what yields them may write each over the last
-            for place, chunk in rest:
-                data, _ = _checked_chunk(model, chunk, place, columns)
-                statistics = _statistics_of(model, place, data)
-                with in_part(place):
-                    total = total + statistics
-        model._seen, model._data_fingerprint = None, ""
-        model._solve(total)
-    return model
+            return summed(lambda part: _statistics_of(new, *part), checked, total)
+        for place, chunk in rest:  # one at a time: what yields them may write each over the last
+            data, _ = _checked_chunk(new, chunk, place, columns)
+            statistics = _statistics_of(new, place, data)
+            with in_part(place):
+                total = total + statistics
+        return total
+
+    return model._fit_sum(sum_of)
 
 
 def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterator[NDArray]:
@@ -366,11 +366,12 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     if found is None:
         raise DataError(NO_CHUNKS)
     total, columns = found
-    with unchanged_by_errors(model):
-        remember_width(model, columns.width)
-        model._seen, model._data_fingerprint = None, ""
-        model._solve(total)
-    return model
+
+    def sum_of(new: M) -> Any:
+        new._take_columns(columns.width)
+        return total
+
+    return model._fit_sum(sum_of)
 
 
 def _sum_of(delayed: Any, model: Any, parts: list[tuple[Place, Any]], like: Columns | None) -> Any:
@@ -481,7 +482,7 @@ def _worker_statistics(model: Any, part: Any, place: Place, like: Columns | None
 
     model = clone(model)  # threads of one process share what they are given
     if like is not None:
-        remember_width(model, like.width)
+        model._take_columns(like.width)
     with threadpool_limits(1):
         if isinstance(part, _Slice):
             with in_part(place):

@@ -137,6 +137,17 @@ def refuse_non_finite(
     raise DataError(f"{name} holds {seen} at {describe_place(place, names)}; {mend}.")
 
 
+def refuse_far(values: NDArray, what: str) -> None:
+    """Raise DataError at the first row for which float64 does not hold what a model makes of it."""
+    held = np.isfinite(values)
+    if not held.all():
+        row = int(np.argwhere(~held)[0][0])
+        raise DataError(
+            f"row {row} lies so far from the rows of the fit that float64 does not hold {what}. "
+            "Look whether its units are those of the fit."
+        )
+
+
 def _sum(X: NDArray) -> Any:
     """Return the sum of an array, whatever comes of it."""
     with np.errstate(over="ignore", invalid="ignore"):  # also on a thread of its own

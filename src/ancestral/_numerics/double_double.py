@@ -153,22 +153,29 @@ def line_less(
     """
     d, found = X.shape[1], np.empty((len(X), coef.shape[1]))
     rows = max(1, NUMBERS // max(1, len(coef)))
-    # Powers of x over a power of two: none overflows on the way.
-    size = np.abs(X).max(axis=0, initial=0.0)
-    exponents = np.where(size > 0, np.frexp(size)[1], 0)
+    # Powers of x over a power of two, and sums over the largest term: none overflows on the way.
+    exponents = _exponents(X)
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
         columns = powers(np.ldexp(X[part].T, -exponents[:, None]), degree)
         for k in range(coef.shape[1]):
-            at = exact(np.full(len(X[part]), intercept[k]))
+            own = np.frexp(coef[:, k])[1] + np.outer(np.arange(1, degree + 1), exponents).ravel()
+            unit = max(0, int(own[coef[:, k] != 0].max(initial=0)), int(np.frexp(intercept[k])[1]))
+            at = exact(np.full(len(X[part]), np.ldexp(intercept[k], -unit)))
             if y is not None:
-                at = subtract(at, exact(y[part, k]))
+                at = subtract(at, exact(np.ldexp(y[part, k], -unit)))
             for power, column in enumerate(columns, start=1):
-                slopes = np.ldexp(coef[(power - 1) * d : power * d, k], power * exponents)
+                slopes = np.ldexp(coef[(power - 1) * d : power * d, k], power * exponents - unit)
                 terms = multiply(column, exact(np.broadcast_to(slopes[:, None], column.hi.shape)))
                 at = add(at, total(terms))
-            found[part, k] = at.hi + at.lo
+            found[part, k] = np.ldexp(at.hi + at.lo, unit)
     return found
+
+
+def _exponents(X: Float) -> NDArray[np.intp]:
+    """Return those of the powers of two above the largest of each column; 0 for zeros."""
+    size = np.abs(X).max(axis=0, initial=0.0)
+    return np.where(size > 0, np.frexp(size)[1], 0)
 
 
 # ---- matrix products ----------------------------------------------------------------------------
@@ -224,8 +231,7 @@ def transposed_product(A: Float, B: Pair) -> Pair:
 
 def _below_one(B: Pair, terms: int) -> tuple[Float, NDArray[np.intp], int]:
     """Return slices of B over powers of two, their exponents, and the bits of each slice."""
-    size = np.abs(B.hi).max(axis=0, initial=0.0)
-    exponents = np.where(size > 0, np.frexp(size)[1], 0)
+    exponents = _exponents(B.hi)
     bits = 52 - SLICE - int(np.ceil(np.log2(max(2, terms))))
     return slices(scaled(B, np.ldexp(1.0, -exponents)), bits, 5), exponents, bits
 

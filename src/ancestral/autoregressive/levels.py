@@ -42,15 +42,15 @@ class DiscreteDensity(Density):
     n_features_in_: int
     _fields: tuple[str, ...] = ("categories_",)
 
-    def _fit(self, X: NDArray) -> None:
+    def _fit(self, X: NDArray, **options: Any) -> None:
         """Learn the levels, then the model."""
         X = whole_numbers(X, getattr(self, "feature_names_in_", None))
         self.categories_ = learn_categories(X)
-        self._fit_levels(self._encode(X))
+        self._fit_levels(self._encode(X), **options)
 
     @abstractmethod
-    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
-        """Fit to level codes of shape (n, d)."""
+    def _fit_levels(self, *levels: Any, **options: Any) -> None:
+        """Fit to one array of level codes of shape (n, d), with the options of `fit`."""
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
         return check_table(self, X, reset=reset, missing=not reset, numeric=False)

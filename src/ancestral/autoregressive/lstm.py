@@ -216,35 +216,30 @@ class LSTMAutoregressive(Sequential):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        self._given_checkpoint, self._given_frequencies = (checkpoint, every), frequencies
-        try:
-            return super().fit(X)
-        finally:
-            del self._given_checkpoint, self._given_frequencies
+        return self._fit_anew(X, frequencies=frequencies, checkpoint=checkpoint, every=every)
 
     @within_memory(SMALLER)
-    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
+    def _fit_levels(
+        self,
+        levels: NDArray[np.intp],
+        *,
+        frequencies: ArrayLike | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 50,
+    ) -> None:
         rng = as_generator(self.random_state)
         settings = self._checked_settings()
         self._set_alphabet()
-        rows, share = self._weighted(levels)
+        rows, share = _weighted(levels, frequencies)
         self.floor_ = float(-(share * np.log(share)).sum())
         self.weights_ = self._random_weights(rng)
         training = LSTMDescent(self, rows, share, settings, rng)
-        self.weights_, self.history_ = training.run(*self._given_checkpoint)
+        self.weights_, self.history_ = training.run(checkpoint, every)
         if settings["max_steps"] == 0:
             warn("max_steps=0: the LSTM is untrained, its weights are the random start.")
         self.loss_ = float(-(share @ self._log_density_levels(rows)))
         if settings["max_steps"]:
             self._warn_of_an_early_end(training.at.step, settings)
-
-    def _weighted(self, levels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Return the distinct rows that count, and each one's share of all weights."""
-        rows, place = distinct_rows(levels)
-        given = check_weights(self._given_frequencies, len(levels), name="frequencies")
-        weights = np.bincount(place, given, minlength=len(rows))
-        counted = weights > 0
-        return rows[counted], weights[counted] / weights.sum()
 
     def _warn_of_an_early_end(self, steps: int, settings: dict[str, Any]) -> None:
         """Warn where the random start is still the best, or the steps ended far from the floor."""
@@ -424,10 +419,10 @@ class LSTMAutoregressive(Sequential):
 
     # ---- a saved model ------------------------------------------------------------------------
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any], data_fingerprint: str = "") -> None:
         self.categories_ = state["categories_"]
         self._set_alphabet()
-        super()._restore(state)
+        super()._restore(state, data_fingerprint)
 
     def _check_state(self) -> None:
         super()._check_state()
@@ -436,6 +431,20 @@ class LSTMAutoregressive(Sequential):
             raise ValueError("the weights have other shapes than the parameters say")
         if not all(np.isfinite(value).all() for value in self.weights_.values()):
             raise ValueError("a weight is not finite")
+
+
+def _weighted(
+    levels: NDArray[np.intp], frequencies: ArrayLike | None
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the distinct rows that count, and each one's share of all weights."""
+    rows, place = distinct_rows(levels)
+    try:
+        given = check_weights(frequencies, len(levels))
+    except DataError as error:
+        raise DataError(str(error).replace("sample_weight", "frequencies")) from None
+    weights = np.bincount(place, given, minlength=len(rows))
+    counted = weights > 0
+    return rows[counted], weights[counted] / weights.sum()
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -111,15 +111,11 @@ class OrderMixture(DiscreteDensity):
         given = validation.pop("X_val", None)
         if validation:
             raise ModelError(f"fit takes X and X_val; got {', '.join(sorted(validation))} as well.")
-        self._given_validation = given
-        try:
-            return super().fit(X)
-        finally:
-            del self._given_validation
+        return self._fit_anew(X, X_val=given)
 
-    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
+    def _fit_levels(self, levels: NDArray[np.intp], *, X_val: ArrayLike | None = None) -> None:
         rng = as_generator(self.random_state)
-        rows, more = self._decode(levels), self._checked_validation()
+        rows, more = self._decode(levels), self._checked_validation(X_val)
         self.orders_ = self._chosen_orders(levels.shape[1], rng)
         self.members_ = []
         for order in self.orders_:
@@ -146,21 +142,20 @@ class OrderMixture(DiscreteDensity):
                 )
         return orders.astype(np.intp)
 
-    def _checked_validation(self) -> NDArray | None:
+    def _checked_validation(self, X_val: ArrayLike | None) -> NDArray | None:
         """Return the validation rows, if any, as values of known levels."""
         if not isinstance(self.model, Sequential):
             raise ModelError(
                 f"model={self.model!r} has no order to vary: pass an autoregressive model, such "
                 "as ChainAutoregressive()."
             )
-        if self._given_validation is None:
+        if X_val is None:
             return None
         if "X_val" not in inspect.signature(self.model.fit).parameters:
             raise ModelError(
                 f"{type(self.model).__name__} takes no validation rows. Leave out X_val."
             )
-        X_val = self._check_rows(self._given_validation, reset=False)
-        return self._decode(self._encode(X_val, name="X_val"))
+        return self._decode(self._encode(self._check_rows(X_val, reset=False), name="X_val"))
 
     def _fit_member(
         self, rows: NDArray, order: NDArray, X_val: NDArray | None, rng: np.random.Generator

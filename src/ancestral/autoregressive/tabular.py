@@ -139,11 +139,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
 
     # ---- fit: count prefixes ----------------------------------------------------------------
 
-    def _statistics(self, X: NDArray) -> Counts:  # type: ignore[override]
+    def _statistics(self, X: NDArray) -> Counts:
         return Counts.of(whole_numbers(X, getattr(self, "feature_names_in_", None)))
-
-    def _fit(self, X: NDArray) -> None:
-        self._solve(self._statistics(X))
 
     def _solve(self, statistics: Counts) -> None:
         self.categories_ = learn_categories(statistics.rows)
@@ -279,11 +276,11 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
 
     def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         if self._few is False:
-            last = self.probabilities_[-1]
-            self._few = None
+            few, last = None, self.probabilities_[-1]
             if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
                 rows, log_p = self._possible_rows()
-                self._few = rows, np.exp(log_p)
+                few = rows, np.exp(log_p)
+            self._few = few  # at once: other threads look here too
         return self._few
 
     # ---- the step-state protocol: a state is each row's context number -----------------------
@@ -315,8 +312,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def _forgotten(self, state: NDArray[np.intp]) -> NDArray[np.bool_]:
         return state[:, 1] == UNSEEN  # uniform from here on
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
+    def _restore(self, state: dict[str, Any], data_fingerprint: str = "") -> None:
+        super()._restore(state, data_fingerprint)
         self._set_trie(self.probabilities_, self.children_)
 
     def _check_state(self) -> None:

@@ -260,7 +260,7 @@ def fit_to(model: Any, X: Any, *y: Any, **kept: Any) -> Any:
     else:
         rows = pd.DataFrame(X.values, columns=X.names)
     model.fit(rows, *y, **kept)
-    model.feature_names_in_ = np.array(X.names, dtype=object)
+    model._remember(feature_names_in_=np.array(X.names, dtype=object))
     return model
 
 

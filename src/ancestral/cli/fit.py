@@ -240,7 +240,7 @@ def _fitted(model: Any, face: Face, data: str, reading: Reading, kept: dict[str,
         inputs = seen.names or [f"column {j}" for j in range(model.n_features_in_)]
         more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
         say(f"target: {seen.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
-        model.target_name_ = seen.target  # goes into the file, and is looked for in others
+        model._remember(target_name_=seen.target)  # goes into the file, is looked for in others
     return model
 
 

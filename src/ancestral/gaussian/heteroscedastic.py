@@ -331,8 +331,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     def _predict(self, X: NDArray) -> tuple[Float, Float]:
         mean = X @ self.coef_ + self.intercept_
-        with np.errstate(over="ignore"):  # far out, float64 holds the log variance only
-            return mean, np.exp(0.5 * self._log_variance(X))
+        return mean, np.exp(0.5 * self._log_variance(X))  # far out, float64 holds its log only
 
     def _log_variance(self, X: NDArray) -> Float:
         h = X @ self.variance_coef_ + self.variance_intercept_
@@ -412,8 +411,9 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         sample_weight: ArrayLike | None = None,
     ) -> Interval:
         rows = self._check_inputs(X)
-        mean, std = self._predict(rows)
-        noise = over_root(own_noise * std, check_weights(sample_weight, len(rows)))
+        mean, std = self._predicted(rows)
+        own = std if own_noise else np.zeros_like(std)
+        noise = over_root(own, check_weights(sample_weight, len(rows)))
         spread = np.hypot(noise, lengths((self._at_rows(rows) @ self.inverse_root_).T))
         spread[self._broken_aliases(rows).any(axis=1)] = np.nan
         half = _quantile(level) * spread

@@ -37,6 +37,7 @@ from ancestral._checks.numbers import (
     check_number,
     mend_of_fit,
     one_sample_message,
+    refuse_far,
     within_memory,
 )
 from ancestral._numerics.products import by_rows
@@ -205,7 +206,7 @@ class NeuralGaussian(ConditionalDensity):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        return self._fit_rows(X, y, sample_weight, checkpoint=checkpoint, every=every)
+        return self._fit_anew(X, y, sample_weight, checkpoint=checkpoint, every=every)
 
     def _fit(
         self,
@@ -317,6 +318,10 @@ class NeuralGaussian(ConditionalDensity):
             return y - mean
         height, _ = self._standardised(X)  # which the base takes digits from
         return (y - self.target_mean_) - self.target_scale_ * height
+
+    def _log_normal(self, X: Float, residual: Float, std: Float) -> Float:
+        refuse_far(std, "its standard deviation")
+        return super()._log_normal(X, residual, std)
 
     def _standardised(self, X: NDArray) -> tuple[Float, Float]:
         """Return mean and standard deviation of the standardised target."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,7 +37,7 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._fingerprint import fingerprint
-from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood, unchanged_by_errors
+from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.edges.sampling import draw_graph, drawn_shape
 from ancestral.graph.features import FeatureRows
@@ -183,33 +183,12 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self.offset = offset
         self.n_jobs = n_jobs
 
-    @within_memory(FEWER_GRAPHS)
-    def fit(self, graphs: Any, y: Any = None) -> Self:
-        """Fit a and b to graphs.
+    def _checked(self, graphs: Any) -> tuple[list[Graph]]:
+        return self._check_chunk(graphs, None, reset=True)
 
-        Parameters
-        ----------
-        graphs : list of Graph, or of (features, adjacency) tuples, or one of either
-        y : ignored
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        DataError
-            When a graph is not one, or widths of features differ.
-        ModelError
-            When the likelihood has no finite maximum (separable, empty or complete graphs).
-        """
-        with unchanged_by_errors(self):
-            self._seen = None
-            (graphs,) = self._check_chunk(graphs, y, reset=True)
-            warn_of_odd_graphs(graphs)
-            self._solve(self._statistics(graphs))
-            self._data_fingerprint = fingerprint(graphs)
-        return self
+    def _fit(self, graphs: list[Graph]) -> None:
+        warn_of_odd_graphs(graphs)
+        self._solve(self._statistics(graphs))
 
     def _check_chunk(self, graphs: Any, y: Any, *, reset: bool) -> tuple[list[Graph]]:
         """Return graphs of one feature width and names, remembered when `reset`."""
@@ -217,7 +196,6 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         say_ignored_loops(checked)
         if reset:
             self.n_features_ = checked[0].features.shape[1]
-            self.__dict__.pop("feature_names_in_", None)
         names = next((graph.feature_names for graph in checked if graph.feature_names), None)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
@@ -240,7 +218,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         if not check_number(self.l2, "l2", minimum=0.0) or not statistics.n_pairs:
             statistics.check_maximum_exists()
 
-    def _statistics(self, graphs: Sequence[Graph]) -> PairSums:  # type: ignore[override]
+    def _statistics(self, graphs: Sequence[Graph]) -> PairSums:
         return replace(self._gathered(graphs), features=FeatureRows.of(graphs))
 
     def _gathered(self, graphs: Sequence[Graph], at: tuple[float, float] | None = None) -> PairSums:

@@ -176,17 +176,13 @@ class ChainAutoregressive(Sequential):
         MissingExtraError
             For boosted trees without LightGBM.
         """
-        self._given_validation = X_val
-        try:
-            return super().fit(X)
-        finally:
-            del self._given_validation
+        return self._fit_anew(X, X_val=X_val)
 
     @within_memory("Give fewer rows, or a smaller n_components or max_parents.")
-    def _fit_levels(self, levels: NDArray[np.intp]) -> None:
+    def _fit_levels(self, levels: NDArray[np.intp], *, X_val: ArrayLike | None = None) -> None:
         rng, budget = as_generator(self.random_state), self._budget()
         candidates = self._candidates()
-        training, validation = self._split(levels, rng)
+        training, validation = self._split(levels, X_val, rng)
         if budget and len(validation) > BUDGETED_ROWS:
             validation = validation[np.sort(rng.permutation(len(validation))[:BUDGETED_ROWS])]
         self.mixture_ = None
@@ -260,15 +256,14 @@ class ChainAutoregressive(Sequential):
         return (race.Candidate(type(chosen).__name__, race.Estimator(chosen), parents="all"),)
 
     def _split(
-        self, levels: NDArray[np.intp], rng: np.random.Generator
+        self, levels: NDArray[np.intp], X_val: ArrayLike | None, rng: np.random.Generator
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return training and validation rows."""
         share = check_number(
             self.validation_fraction, "validation_fraction", minimum=0.0, inclusive=False
         )
-        if self._given_validation is not None:
-            X_val = self._check_rows(self._given_validation, reset=False)
-            return levels, self._encode(X_val, name="X_val")
+        if X_val is not None:
+            return levels, self._encode(self._check_rows(X_val, reset=False), name="X_val")
         if share >= 1:
             raise ModelError(f"validation_fraction must be below 1; got {share:g}.")
         if len(levels) < 2:

@@ -148,7 +148,7 @@ class LineInference(Line):
         sample_weight: ArrayLike | None = None,
     ) -> Interval:
         rows = self._check_inputs(X)
-        mean, _ = self._predict(rows)
+        mean, _ = self._predicted(rows)
         weights = check_weights(sample_weight, len(rows))
         own = over_root(np.full(len(rows), own_noise), weights)
         # Lengths, not squares: of weights of any size neither overflows.
@@ -228,7 +228,7 @@ class LineInference(Line):
                 f"the model was fitted to {self.n_samples_} rows, these are {len(rows)}: "
                 "give the rows of fit."
             )
-        mean, _ = self._predict(rows)
+        mean, _ = self._predicted(rows)
         root = np.sqrt(weights[0]) if weights else np.ones(len(rows))
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
@@ -242,8 +242,9 @@ class LineInference(Line):
     ) -> None:
         """Raise DataError where moments of the rows are not those of the fit, up to rounding."""
         slack = 1e-6 + 1e5 * EPS * self.condition_number_
-        gram = whitened.T @ whitened  # the identity, for the rows of fit
-        if (np.abs(gram - np.eye(len(gram))) > slack).any():
+        with np.errstate(over="ignore", invalid="ignore"):  # of rows very far out
+            gram = whitened.T @ whitened  # the identity, for the rows of fit
+        if not (np.abs(gram - np.eye(len(gram))) <= slack).all():
             raise DataError(
                 "X or the weights are not those that the model was fitted to: their moments "
                 "differ. Give the rows and weights of fit."

@@ -288,28 +288,24 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
         True when features are not the data's own numbers but rounded powers of them.
     """
     moments, p = as_rooted(statistics.moments), statistics.n_inputs
-    root = np.asarray(moments.root)
-    if not centred:
-        root = np.vstack([root, np.sqrt(moments.total_weight) * moments.mean])
-    spread = lengths(root)
-    raw = np.hypot(np.sqrt(moments.total_weight) * moments.mean * centred, spread)
+    root, spread, raw = _sized(moments, centred=centred)
     scale = power_of_two(spread[:p])
     scaled = np.hstack([root[:, :p] / scale, root[:, p:]])
     R = _padded(np.asarray(np.linalg.qr(scaled, mode="r")))
     kept, R, T = _independent(R, raw[:p] / scale)
     r = len(kept)
     coef = np.zeros((p, R.shape[1] - p))
-    with np.errstate(over="ignore"):  # `refuse_unheld` looks for what overflowed
+    with np.errstate(over="ignore", invalid="ignore"):  # `refuse_unheld` looks for what overflowed
         coef[kept] = (T @ R[:r, p:]) / scale[kept, None]
     misfit = R[r:, p:]
-    means = moments.mean[:p] * centred
-    target_means = moments.mean[p:] * centred
+    means, target_means = moments.mean[:p] * centred, moments.mean[p:] * centred
     intercept, moved = _intercept(moments, coef, centred=centred)
     sizes = (raw if rounded_features else spread)[:p] / scale
     rms = raw / np.sqrt(moments.total_weight)
-    with np.errstate(over="ignore"):  # `refuse_constant_targets`, `refuse_unheld` look for it
+    with np.errstate(over="ignore", invalid="ignore"):  # `refuse_constant_targets` looks, too
         residual = misfit.T @ misfit
         inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
+        at_zero = inverse_root[0] - means @ inverse_root[1:] if centred else np.zeros(r)
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -318,7 +314,7 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
         residual=residual,
         spread=spread,
         inverse_root=inverse_root,
-        at_zero=inverse_root[0] - means @ inverse_root[1:] if centred else np.zeros(r),
+        at_zero=at_zero,
         means=means,
         target_means=target_means,
         rms=rms,
@@ -341,11 +337,7 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
     so that no unit counts.
     """
     moments, p = as_rooted(statistics.moments), statistics.n_inputs
-    root = np.asarray(moments.root)
-    if not centred:
-        root = np.vstack([root, np.sqrt(moments.total_weight) * moments.mean])
-    spread = lengths(root)
-    raw = np.hypot(np.sqrt(moments.total_weight) * moments.mean * centred, spread)
+    root, spread, raw = _sized(moments, centred=centred)
     scale = power_of_two(spread[:p])
     U, singular, Vt = np.linalg.svd(root[:, :p] / scale, full_matrices=False)
     rounding = max(root.shape) * EPS * singular.max(initial=0.0)
@@ -397,17 +389,35 @@ def is_exact(
     `own` units in those of centred values are what computing the residuals took.
     """
     p, slopes = len(coef), np.abs(coef)
-    data = 0.5 * (rms[p:] + rms[:p] @ slopes)
-    ours = own * (spread[p:] + spread[:p] @ slopes) / np.sqrt(weight)
+    with np.errstate(over="ignore", invalid="ignore"):  # `refuse_unheld` looks at the slopes
+        data = 0.5 * (rms[p:] + rms[:p] @ slopes)
+        ours = own * (spread[p:] + spread[:p] @ slopes) / np.sqrt(weight)
     seen = np.sqrt(np.maximum(np.diag(residual), 0.0) / weight)
     return seen <= EPS * np.maximum(data, ours)
 
 
+def _sized(moments: Moments, *, centred: bool) -> tuple[Float, Float, Float]:
+    """Return a root of the columns, its lengths, and theirs before the columns were centred."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift = np.sqrt(moments.total_weight) * moments.mean
+        root = np.asarray(moments.root) if centred else np.vstack([np.asarray(moments.root), shift])
+        spread = lengths(root)
+        raw = np.hypot(shift * centred, spread)
+    if not np.isfinite(raw).all():
+        j = int(np.argmin(np.isfinite(raw)))
+        raise DataError(
+            f"column {j} of X and y, side by side, is so large that its length overflows float64 "
+            f"(some {moments.mean[j]:.3g}). Divide it by its largest."
+        )
+    return root, spread, raw
+
+
 def refuse_unheld(found: Solution) -> None:
-    """Raise DataError where a coefficient is too large for float64."""
-    wrong = np.argwhere(~np.isfinite(found.coef))
-    if len(wrong):
-        j = int(wrong[0][0])
+    """Raise DataError where a coefficient, or its standard error, is too large for float64."""
+    root = found.inverse_root[int(found.centred) :] if found.span is None else found.coef
+    held = np.isfinite(np.hstack([found.coef, root])).all(axis=1)
+    if not held.all():
+        j = int(np.argmin(held))
         raise DataError(
             f"column {j} of the features varies by only {found.rms[j]:.3g} about its mean: its "
             "coefficient overflows float64. Rescale the column."
@@ -490,8 +500,11 @@ def lengths(root: Float) -> Float:
 
 
 def power_of_two(sizes: Float) -> Float:
-    """Return the power of two at or above each size, 1 for 0: scaling by it rounds nothing."""
-    return np.ldexp(1.0, np.where(sizes > 0, np.minimum(np.frexp(sizes)[1], 1023), 0))
+    """Return the power of two at or above each size, 1 for 0: scaling by it rounds nothing.
+
+    It has an inverse in float64, also where a size is subnormal.
+    """
+    return np.ldexp(1.0, np.where(sizes > 0, np.clip(np.frexp(sizes)[1], -1021, 1023), 0))
 
 
 def _padded(R: Float) -> Float:

@@ -176,12 +176,15 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         ModelError
             When y is constant: the likelihood is unbounded.
         """
-        plain = sample_weight is None and self.degree == 1  # sums then show what is not finite
-        return self._fit_rows(X, y, sample_weight, finite=not plain)
+        return self._fit_anew(X, y, sample_weight)
 
-    def _statistics(  # type: ignore[override]
-        self, X: NDArray, y: NDArray, weights: NDArray | None = None
-    ) -> LineStatistics:
+    def _checked(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray[np.float64], ...]:
+        plain = sample_weight is None and self.degree == 1  # sums then show what is not finite
+        return self._check_chunk(X, y, sample_weight, reset=True, finite=not plain)
+
+    def _statistics(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> LineStatistics:
         return LineStatistics.of(X, y, weights, self._features)
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
@@ -223,6 +226,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         -----
         Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
         logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
+        Calls from several threads wait for each other, and each chunk counts.
         """
         names, known = names_of(y), self._target_names if self._seen is not None else None
         if None not in (names, known) and names != known:
@@ -315,8 +319,6 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         self.inverse_root_ = np.ldexp(found.inverse_root, -unit)
         if found.span is not None:
             self.span_, self.span_scale_ = found.span, found.scale
-        elif hasattr(self, "span_"):
-            del self.span_, self.span_scale_
         if statistics.targets:
             self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
             self.noise_variance_, self.noise_covariance_ = np.diag(covariance).copy(), covariance
@@ -327,8 +329,6 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         self.noise_variance_ = float(covariance[0, 0])
         self.residual_std_, self.r_squared_ = float(std[0]), float(r_squared[0])
         self.standard_errors_ = errors[0]
-        if hasattr(self, "noise_covariance_"):
-            del self.noise_covariance_
 
     def _warn_of_collinear(self, dependent: list[int]) -> None:
         """Warn once, naming the columns that the others already hold."""

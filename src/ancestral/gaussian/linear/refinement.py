@@ -48,6 +48,7 @@ Sum = TypeVar("Sum")
 MOST_STEPS = 40
 BURIED = 1e-8  # of the spread of what they come from: residuals that float64 shows too roughly
 ROWS = 2048  # at once, in cache
+UNIT = 900  # binary digits of values whose halves (`double_double`) are on the way to overflow
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,15 @@ class Rows:
         """Return rows times the roots of their weights."""
         if self.weights is None:
             return a
-        return dd.multiply(a, dd.square_root(self.weights[part, None]))
+        root = dd.square_root(self.weights[part, None])
+        if np.abs(a.hi).max(initial=0.0) < 2.0**UNIT:
+            return dd.multiply(a, root)
+        return _shifted(dd.multiply(_shifted(a, -UNIT), root), UNIT)
+
+
+def _shifted(a: Pair, digits: int) -> Pair:
+    """Return a times 2**digits."""
+    return Pair(np.ldexp(a.hi, digits), np.ldexp(a.lo, digits))
 
 
 def refine(rows: Rows) -> tuple[Solution, bool]:

@@ -7,7 +7,6 @@ A row of which nothing is known says nothing, and counts for nothing either.
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -15,8 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral import _arrays
 from ancestral._checks.numbers import FEWER_ROWS, check_weights, mend_of_fit, within_memory
-from ancestral._fingerprint import fingerprint
-from ancestral.base import Density, WeightedLikelihood, unchanged_by_errors
+from ancestral.base import Density, WeightedLikelihood
 from ancestral.errors import DataError
 
 
@@ -64,15 +62,17 @@ class FrequencyDensity(WeightedLikelihood, Density):
             When the folder cannot be written: said before the first pass.
         KeyboardInterrupt
             After Ctrl-C, once the checkpoint is written, where there is one.
+
+        Notes
+        -----
+        Other threads may read the model meanwhile: they see the old one until the new one is whole.
         """
-        with unchanged_by_errors(self):
-            self._seen = None
-            rows = self._check_rows(X, reset=True)
-            weights = check_weights(_arrays.to_host(sample_weight), rows.shape[0])
-            self._fit(rows, weights, checkpoint=checkpoint, every=checkpoint_every)
-            data = (rows,) if weights is None else (rows, weights)
-            self._data_fingerprint = fingerprint(*data)
-        return self
+        return self._fit_anew(X, sample_weight, checkpoint=checkpoint, every=checkpoint_every)
+
+    def _checked(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[NDArray, ...]:  # type: ignore[override]
+        rows = self._check_rows(X, reset=True)
+        weights = check_weights(_arrays.to_host(sample_weight), rows.shape[0])
+        return (rows,) if weights is None else (rows, weights)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log density of the rows of which something is known.
@@ -114,9 +114,6 @@ class FrequencyDensity(WeightedLikelihood, Density):
             raise DataError("nothing is known of any row: there is nothing to score.")
         counted = weights > 0  # a row that does not count may be impossible
         return float(weights[counted] @ values[counted]), n
-
-    @abstractmethod
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None: ...
 
 
 def number_of_rows(weights: NDArray[np.float64] | float) -> float:

@@ -24,10 +24,12 @@ from ancestral._checks.numbers import (
     as_numbers,
     check_integer,
     check_n_samples,
+    refuse_far,
     refuse_non_finite,
     within_memory,
 )
 from ancestral._checks.tables import check_row
+from ancestral.base import of_one_state
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.ppca import elsewhere, missing_patterns, projections
 from ancestral.gaussian.ppca.frequencies import FrequencyDensity
@@ -122,7 +124,14 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         root = frame.precision_root()
         if frame.scale is not None:
             root /= frame.scale[:, None]
-        return root @ root.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            precision = root @ root.T
+        if not np.isfinite(precision).all():
+            raise ModelError(
+                f"the precision overflows float64: the noise has a variance of {frame.noise:.3g}. "
+                "Fit to larger units."
+            )
+        return precision
 
     # ---- z given x --------------------------------------------------------------------------
 
@@ -152,7 +161,9 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         """Return E[z | x] of checked rows."""
         if _arrays.has_gaps(rows):
             return missing_patterns.posterior_of_rows(rows, self._factors)[0]
-        return projections.means(rows, self._frame)
+        means = projections.means(rows, self._frame)
+        refuse_far(means, "its latent mean")
+        return means
 
     @within_memory(FEWER_ROWS)
     @_arrays.on_host
@@ -218,7 +229,10 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
     @_arrays.near(elsewhere.decoded, "inverse_transform", "Z")
     def _decoded(self, z: NDArray) -> NDArray[np.float64]:
         refuse_non_finite(z, name="Z")
-        return z @ self.loadings_.T + self.mean_
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = z @ self.loadings_.T + self.mean_
+        refuse_far(rows, "what it decodes to")
+        return rows
 
     @within_memory(FEWER_ROWS)
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
@@ -277,8 +291,11 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         row = self._known_row(x)
         W = self.loadings_
         z, _ = missing_patterns.posterior_of_rows(row, self._factors)
-        base = z @ W.T + self.mean_
-        return base + offsets[:, None] * W[:, component]
+        with np.errstate(over="ignore", invalid="ignore"):
+            base = z @ W.T + self.mean_
+            moved = base + offsets[:, None] * W[:, component]
+        refuse_far(moved, "what the latent moves it to")
+        return moved
 
     # ---- unknown entries given known ones ---------------------------------------------------
 
@@ -361,3 +378,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
         rng = as_generator(random_state)
         return missing_patterns.draw_unknown(rows, n_draws, self._factors, rng)
+
+
+# scikit-learn's `set_output` wraps it after the class is made: columns and names are of one state.
+LatentGaussian.transform = of_one_state(LatentGaussian.transform)  # type: ignore[method-assign]

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.numbers import refuse_far
 from ancestral.gaussian.ppca.reflections import reflections
 from ancestral.statistics import distinct_rows
 
@@ -98,7 +99,8 @@ class Patterns:
         # In C order: sums over a row then give the same bits whatever the memory order of X.
         values = np.ascontiguousarray(np.where(known, X - shift, 0.0)[order])
         if scale is not None:
-            values /= scale
+            with np.errstate(over="ignore"):  # of rows very far out
+                values /= scale
         level = np.ones(len(X))
         if weights is not None:
             level = np.sqrt(weights[order])
@@ -218,14 +220,18 @@ def log_density(X: NDArray, factors: Factors) -> NDArray[np.float64]:
         if factors.scale is not None:
             fixed = fixed - batch.known @ np.log(factors.scale)
         fixed = np.where(batch.known.any(axis=1), fixed, 0.0)  # exactly
-        result[batch.order] = batch.each(fixed) - 0.5 * (found.squares / factors.noise)
+        squares = np.where(np.isnan(found.squares), np.inf, found.squares)  # they overflowed
+        with np.errstate(over="ignore"):
+            result[batch.order] = batch.each(fixed) - 0.5 * (squares / factors.noise)
     return result
 
 
 def _batches_of_rows(X: NDArray, factors: Factors) -> Iterator[tuple[Patterns, Posterior]]:
     """Yield the rows of a table batch by batch, with what their known entries say of z."""
     for batch in Patterns.of(X, factors.mean, factors.scale).batches(factors.n_components):
-        yield batch, posterior(batch, factors.about_mean)
+        with np.errstate(over="ignore", invalid="ignore"):  # of rows very far out
+            found = posterior(batch, factors.about_mean)
+        yield batch, found
 
 
 def posterior_of_rows(
@@ -238,6 +244,7 @@ def posterior_of_rows(
         means[batch.order] = found.mean
         if root:
             roots[batch.order] = np.sqrt(factors.noise) * batch.each(found.root)
+    refuse_far(means, "its latent mean")
     return means, roots
 
 

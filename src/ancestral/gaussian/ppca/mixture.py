@@ -177,8 +177,6 @@ class PPCAMixture(FromPasses, FrequencyDensity):
         spread = moments.standard_deviations
         degenerate.refuse_no_variance(moments.mean, spread, single=False)
         scale = np.where(spread > 0, spread, 1.0)
-        if hasattr(self, "scale_"):
-            del self.scale_
         if self.standardize:
             X, self.scale_ = X / scale, scale
             scale = np.ones_like(scale)

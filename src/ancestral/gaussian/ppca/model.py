@@ -34,6 +34,7 @@ from ancestral._checks.numbers import (
     as_numbers,
     check_integer,
     check_number,
+    refuse_far,
     refuse_non_finite,
     within_memory,
 )
@@ -188,7 +189,7 @@ class PPCA(FromStatistics, LatentGaussian):
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _statistics(  # type: ignore[override]
+    def _statistics(
         self, X: NDArray, weights: NDArray[np.float64] | None = None
     ) -> Moments | Folds:
         if self.n_components == "cv":
@@ -225,14 +226,8 @@ class PPCA(FromStatistics, LatentGaussian):
             total = statistics.total if isinstance(statistics, Folds) else statistics
             degenerate.warn_of_scales(total.standard_deviations)
 
-    def _forget_choices(self) -> None:
-        """Drop the scores by which an earlier fit chose q, and its scale."""
-        for stale in {"cv_components_", "cv_scores_", "scale_"} & vars(self).keys():
-            delattr(self, stale)
-
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
-        self._forget_choices()
         dealt = statistics if isinstance(statistics, Folds) else None
         total = statistics.total if isinstance(statistics, Folds) else statistics
         total.refuse_overflow()
@@ -246,7 +241,7 @@ class PPCA(FromStatistics, LatentGaussian):
         scale = self._fitted_scale(spread)
         moments = total if scale is None else total.scaled(scale)
         if isinstance(chosen_by, str):
-            eigenvalues, directions = moments.eigen()
+            eigenvalues, directions = _eigen(moments)
             top = selection.largest(eigenvalues, self.max_components)
             if dealt is None:
                 curve = selection.every_d(_all_of(eigenvalues, d), n, top, scale)
@@ -259,7 +254,7 @@ class PPCA(FromStatistics, LatentGaussian):
             rank = int((eigenvalues > 0).sum())
             selection.warn_of_rank(q, rank, d)
         else:
-            eigenvalues, directions = moments.eigen(q)
+            eigenvalues, directions = _eigen(moments, q)
         self._set_closed_form(moments, spread, scale, q, eigenvalues, directions)
 
     def _fitted_scale(self, spread: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -312,7 +307,6 @@ class PPCA(FromStatistics, LatentGaussian):
 
     def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None, **kept: Any) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
-        self._forget_choices()
         n, d = X.shape
         mean, spread = missing_em.checked_columns(X, weights)
         single = X.dtype == np.float32
@@ -404,7 +398,9 @@ class PPCA(FromStatistics, LatentGaussian):
             along = c @ U.T
             table[part] = selection.heldout_of_rows(frame.squares(c), along, eigenvalues)
 
-        each_block(rows, frame, use)
+        with np.errstate(over="ignore", invalid="ignore"):
+            each_block(rows, frame, use)
+        refuse_far(table, "its log density")
         table -= selection.log_scale(self._scale)
         curve = selection.every_d(eigenvalues, self.n_samples_, self.n_components_, self._scale)
         return selection.with_heldout(curve, table)
@@ -503,6 +499,12 @@ def closed_form(
     U = np.ascontiguousarray(directions * _signs(directions)[:, None])
     W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0)))
     return noise, U, W
+
+
+def _eigen(moments: Moments, q: int | None = None) -> tuple[NDArray, NDArray]:
+    """Return eigenvalues, 0 in place of those with few digits left, and the leading directions."""
+    eigenvalues, directions = moments.eigen(q)
+    return np.where(eigenvalues > degenerate.LEAST_VARIANCE, eigenvalues, 0.0), directions
 
 
 def _all_of(eigenvalues: NDArray[np.float64], d: int) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._fingerprint import fingerprint
-from ancestral.base import GraphDensity, MaximumLikelihood, unchanged_by_errors
+from ancestral.base import GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
 from ancestral.graph.edges.sampling import draw_graph
 from ancestral.graph.graphs import DENSE_NODES, Graph, refuse_large
@@ -186,23 +186,28 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         ModelError
             When the likelihood has no finite maximum, naming a node that moves away for ever.
         """
+        return self._fit_anew(graphs)
+
+    def _checked(self, graphs: Any) -> tuple[sparse.csr_array, int, list[str] | None]:
+        """Return the sum of the graphs' adjacencies, how many there are, and the nodes' labels."""
         adjacencies, labels = as_adjacencies(graphs)
-        m = self._check_parameters(adjacencies[0].shape[0])
         links = sparse.csr_array(sum(adjacencies[1:], adjacencies[0].astype(np.float64)))
-        likelihood = PositionLikelihood(links, len(adjacencies), self.l2, self.n_jobs)
+        return links, len(adjacencies), labels
+
+    def _fingerprint_of(self, links: sparse.csr_array, *more: Any) -> str:
+        return fingerprint(links.data, links.indices, links.indptr)
+
+    def _fit(self, links: sparse.csr_array, n_graphs: int, labels: list[str] | None) -> None:
+        m = self._check_parameters(links.shape[0])
+        likelihood = PositionLikelihood(links, n_graphs, self.l2, self.n_jobs)
         if not self.l2:
             refuse_empty_or_complete(likelihood)
-        start = spectral_embedding(links / len(adjacencies), likelihood.share, m)
-        X, b, history = self._climb(likelihood, start)
-        with unchanged_by_errors(self):
-            self.positions_, self.intercept_ = canonical(X), b
-            self.standard_errors_ = position_errors(self.positions_, b, likelihood)
-            self.log_likelihood_ = likelihood.log_likelihood(X, b)
-            self.history_ = history
-            self.n_pairs_ = likelihood.n_pairs
-            self.node_labels_ = labels
-            self._data_fingerprint = fingerprint(links.data, links.indices, links.indptr)
-        return self
+        start = spectral_embedding(links / n_graphs, likelihood.share, m)
+        X, b, self.history_ = self._climb(likelihood, start)
+        self.positions_, self.intercept_ = canonical(X), b
+        self.standard_errors_ = position_errors(self.positions_, b, likelihood)
+        self.log_likelihood_ = likelihood.log_likelihood(X, b)
+        self.n_pairs_, self.node_labels_ = likelihood.n_pairs, labels
 
     def _check_parameters(self, n_nodes: int) -> int:
         """Return the dimension; raise ModelError for parameters that cannot be."""
