@@ -162,6 +162,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
 
     # ---- the envelope -----------------------------------------------------------------------
 
+    @within_memory(mend_of_fit)
     def _fit_anew(self, *data: Any, **options: Any) -> Self:
         """Fit to data, which `_checked` sees first, with the options of `_fit`."""
         with fitting(self) as new:
@@ -404,7 +405,6 @@ class Density(DensityMixin, Model):
     condition also writes `_draw_given(n_samples, given, rng)`.
     """
 
-    @within_memory(mend_of_fit)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the model to the rows of X.
 
@@ -569,7 +569,6 @@ class ConditionalDensity(RegressorMixin, Model):
     _fields: tuple[str, ...] = ("target_name_",)
 
     @not_counts
-    @within_memory(mend_of_fit)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.
 
@@ -919,7 +918,8 @@ class GraphDensity(Model):
     `sample(n_samples, ...)` and, for means over graphs, `_n_pairs_of(graphs)`.
     """
 
-    @within_memory(FEWER_GRAPHS)
+    _where_memory_is_short: str = FEWER_GRAPHS
+
     def fit(self, graphs: Any, y: Any = None) -> Self:
         """Fit the model to graphs.
 

@@ -35,10 +35,8 @@ from ancestral._checks.numbers import (
     as_generator,
     check_integer,
     check_number,
-    mend_of_fit,
     one_sample_message,
     refuse_far,
-    within_memory,
 )
 from ancestral._numerics.products import by_rows
 from ancestral._numerics.threads import one_thread
@@ -168,7 +166,6 @@ class NeuralGaussian(ConditionalDensity):
     # ---- fit ----------------------------------------------------------------------------------
 
     @not_counts
-    @within_memory(mend_of_fit)
     def fit(
         self,
         X: ArrayLike,

@@ -159,6 +159,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         "standard_errors_", "approximation_error_", "n_pairs_", "feature_rows_", "feature_counts_",
     )  # fmt: skip
 
+    _where_memory_is_short = FEWER_GRAPHS
     n_parameters_ = 2
     n_features_: int
 

@@ -23,7 +23,6 @@ from sklearn.utils import Tags
 from ancestral._checks.numbers import (
     FEWER_ROWS,
     check_integer,
-    mend_of_fit,
     one_sample_message,
     warn,
     within_memory,
@@ -151,7 +150,6 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
 
     # ---- fit --------------------------------------------------------------------------------
 
-    @within_memory(mend_of_fit)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit p(y | x) to pairs.
 

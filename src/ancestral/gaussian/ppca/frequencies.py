@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral import _arrays
-from ancestral._checks.numbers import FEWER_ROWS, check_weights, mend_of_fit, within_memory
+from ancestral._checks.numbers import FEWER_ROWS, check_weights, within_memory
 from ancestral.base import Density, WeightedLikelihood
 from ancestral.errors import DataError
 
@@ -25,7 +25,6 @@ class FrequencyDensity(WeightedLikelihood, Density):
     in some row, and the others are for `training.passes`.
     """
 
-    @within_memory(mend_of_fit)
     def fit(
         self,
         X: ArrayLike,

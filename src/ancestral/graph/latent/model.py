@@ -162,7 +162,6 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         n, m = self.positions_.shape
         return n * m - m * (m - 1) // 2 + 1
 
-    @within_memory(FEWER_GRAPHS)
     def fit(self, graphs: Any, y: Any = None) -> Self:
         """Learn the positions of the nodes of a graph.
 
