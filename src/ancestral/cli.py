@@ -8,12 +8,14 @@ one line, 2 wrong usage, 130 interrupted. Everything heavy is imported inside th
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 import ancestral
 from ancestral import _cli_terminal
@@ -389,10 +391,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; never a traceback for what a user can mend."""
     with _cli_terminal.warnings_in_one_line():
         code = _cli_terminal.exit_code_of(
-            lambda: cli.main(arguments, prog_name="ancestral", standalone_mode=False),
+            lambda: _run(sys.argv[1:] if arguments is None else list(arguments)),
             ends_process=arguments is None,
         )
     sys.exit(code)
+
+
+def _run(arguments: list[str]) -> Any:
+    """Run as `cli.main` does, which would answer Ctrl+C by an empty line of its own."""
+    if wanted := os.environ.get("_ANCESTRAL_COMPLETE"):
+        return shell_complete(cli, {}, "ancestral", "_ANCESTRAL_COMPLETE", wanted)
+    with cli.make_context("ancestral", arguments) as context:
+        return cli.invoke(context)
 
 
 if __name__ == "__main__":
