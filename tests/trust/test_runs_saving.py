@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -356,6 +357,103 @@ def test_c8_threads_saving_one_path_leave_a_whole_model(path: Path) -> None:
     assert not errors
     assert path.read_bytes() in contents
     assert not leftovers(path)
+
+
+# ---- rivals of other namespaces, as containers that share a disk ----------------------------
+
+
+def in_a_namespace(code: str, folder: Path) -> subprocess.Popen:
+    """Run Python as process 1 of a process namespace of its own; skip where that is not allowed."""
+    alone = ["unshare", "-Urpf", "--mount-proc"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no namespaces may be made here")
+    return subprocess.Popen(
+        [*alone, sys.executable, "-c", "import os; assert os.getpid() == 1\n" + code],
+        cwd=folder,
+        env={"PYTHONPATH": str(Path(ancestral.__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_t6_two_namespaces_saving_one_path(in_memory: Path, note: Any, long: bool) -> None:
+    saves = 5_000 if long else 200
+    code = f"""
+import numpy as np
+import ancestral
+X = np.random.default_rng(0).normal(size=(9, SIZE))
+model, failed = ancestral.PPCA(1).fit(X), 0
+print("ready", flush=True)
+input()
+for _ in range({saves}):
+    try:
+        model.save("model")
+    except ancestral.AncestralError:
+        failed += 1
+print(failed)
+"""
+    rivals = [in_a_namespace(code.replace("SIZE", size), in_memory) for size in ("20", "3000")]
+    for process in rivals:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()
+    for process in rivals:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    seen, whole = 0, 0
+    while any(process.poll() is None for process in rivals):
+        if (in_memory / "model").exists():
+            seen += 1
+            whole += ancestral.load(in_memory / "model").n_features_in_ in (20, 3000)
+        time.sleep(0.01)  # the processor is theirs
+    failed = [int(finish(process)) for process in rivals]
+    note(
+        "T6 saves of one path from two namespaces that failed; reads meanwhile that did",
+        f"{sum(failed)} of {2 * saves:,}; {seen - whole} of {seen:,}",
+    )
+    assert failed == [0, 0]
+    assert whole == seen > 0
+    assert os.listdir(in_memory) == ["model"]
+
+
+def test_t6_the_temporary_of_a_private_model_is_private_at_every_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0)
+    try:
+        for mode in (0o600, 0o640, 0o664):
+            PPCA(1).fit(CLOUD).save(path)
+            path.chmod(mode)
+            seen: list[int] = []
+
+            def spy(name: str, seen: list[int] = seen) -> Callable[..., Any]:
+                real = getattr(os, name)
+
+                def call(*args: Any, **options: Any) -> Any:
+                    result = real(*args, **options)
+                    seen.extend(
+                        entry.stat().st_mode & 0o777
+                        for entry in path.parent.iterdir()
+                        if entry.name.endswith(".tmp")
+                    )
+                    return result
+
+                return call
+
+            with monkeypatch.context() as patch:
+                for name in ("open", "fsync", "chmod"):
+                    patch.setattr(os, name, spy(name))
+                PPCA(1).fit(CLOUD).save(path)
+            assert seen
+            assert all(there & ~mode == 0 for there in seen)
+            assert path.stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
 
 
 # ---- every system call -----------------------------------------------------------------------
