@@ -26,6 +26,7 @@ import pytest
 import ancestral
 from ancestral import PPCA, _files, model_file
 from ancestral.errors import SaveError
+from ancestral.io import write_array
 from tests.conftest import PATIENCE
 from tests.test_model_file import leftovers
 from tests.trust.faults import each_fault, need_strace
@@ -108,6 +109,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from ancestral import _files, model_file
 from ancestral.errors import SaveError
+from ancestral.io import write_array
 old, new = Path("old.bytes").read_bytes(), Path("new.bytes").read_bytes()
 path = Path("model")
 def kill(*args): os.kill(os.getpid(), signal.SIGKILL)
@@ -495,3 +497,54 @@ sys.exit(said)
         assert [entry.name for entry in folder.iterdir()] == ["model"], what
     note("each system call of a save failed or was the last: models lost", f"{lost} of {tried}")
     assert tried > 10
+
+
+@pytest.mark.parametrize("name", ["drawn.csv", "drawn.npy"])
+def test_every_system_call_of_sampling_into_a_file_may_fail_or_be_the_last(
+    in_memory: Path, note: Any, long: bool, name: str
+) -> None:
+    """The old draws stay whole, or the new ones are: `ancestral sample -o ... --force`."""
+    need_strace()
+    code = f"""
+from ancestral import cli
+def sample(name):
+    try:
+        cli.main(["sample", "a.model", "-n", "300", "--random-state", "0", "-o", name, "--force"])
+    except SystemExit as end:
+        return end.code
+sample("first-{name}")  # imports
+begin()
+said = sample({name!r})
+end()
+os._exit(said)
+"""
+    model = PPCA(1).fit(CLOUD)
+    before = {"a.model": model.save(in_memory / "a.model").read_bytes(), name: b"old draws"}
+    drawn = f"first-{name}"
+
+    def reset() -> Path:
+        folder = in_memory / "sample"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for file, content in before.items():
+            (folder / file).write_bytes(content)
+        return folder
+
+    tried = lost = 0
+    for what, folder, done in each_fault(code, reset, every=1 if long else 27):
+        left = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+        new = left[drawn]  # the same draws, written undisturbed
+        told = left[name] == new if done.returncode == 0 else left[name] in (b"old draws", new)
+        hidden = [entry for entry in left if entry.startswith(".")]
+        harmed = not told or left["a.model"] != before["a.model"]
+        harmed = harmed or (bool(hidden) and done.returncode not in (-9, 137))
+        tried, lost = tried + 1, lost + harmed
+        assert not harmed, (what, done.returncode, done.stderr[-800:])
+        assert done.returncode in (0, 1, -9, 137), (what, done.returncode, done.stderr[-800:])
+        assert "Traceback" not in done.stderr, (what, done.stderr)
+        write_array(folder / name, np.ones((2, 2)))  # sweeps what the dead left
+        assert {entry.name for entry in folder.iterdir()} == {"a.model", drawn, name}, what
+    note(
+        f"each system call of `sample -o {name}` failed or was the last: lost", f"{lost} of {tried}"
+    )
+    assert tried > 3
