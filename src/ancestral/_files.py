@@ -396,9 +396,14 @@ def _held_temporary(path: Path, mode: int) -> tuple[int, Path]:
         temporary = path.with_name(hidden_name(path))
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
         descriptor = os.open(temporary, flags, mode)
-        # another's sweep may have met it before it was held: then it is gone, or about to be
-        if hold(descriptor) and os.fstat(descriptor).st_nlink:
-            return descriptor, temporary
+        try:
+            # another's sweep may have met it before it was held: then it is gone, or about to be
+            if hold(descriptor) and os.fstat(descriptor).st_nlink:
+                return descriptor, temporary
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 
