@@ -304,7 +304,9 @@ def test_c1_killed_at_any_time_while_saving(
 
 def test_c1_only_temporary_files_that_nobody_holds_are_swept(path: Path) -> None:
     model = PPCA(1).fit(CLOUD)
-    held, of_living = _files._held_temporary(path, 0o600)
+    of_living = path.with_name(_files.hidden_name(path))
+    held = os.open(of_living, os.O_CREAT | os.O_RDWR)
+    assert _files.hold(held)
     of_dead = path.with_name(_files.hidden_name(path))
     of_another = path.with_name(_files.hidden_name(path.with_name("models")))
     for name in (of_dead, of_another):
