@@ -321,7 +321,7 @@ def test_c1_only_temporary_files_that_nobody_holds_are_swept(path: Path) -> None
 # ---- rivals --------------------------------------------------------------------------------------
 
 
-def test_c8_two_processes_saving_one_path_leave_a_whole_model(
+def test_c8_t6_two_processes_saving_one_path_leave_a_whole_model(
     path: Path, child: Any, note: Any
 ) -> None:
     """The last wins whole; whoever reads meanwhile finds a whole model, too."""
@@ -463,7 +463,7 @@ def test_t6_the_temporary_of_a_private_model_is_private_at_every_moment(
 # ---- every system call -----------------------------------------------------------------------
 
 
-def test_every_system_call_of_a_save_may_fail_or_be_the_last(
+def test_t6_every_system_call_of_a_save_may_fail_or_be_the_last(
     in_memory: Path, note: Any, long: bool
 ) -> None:
     need_strace()
@@ -501,7 +501,7 @@ sys.exit(said)
     assert tried > 10
 
 
-def test_every_system_call_of_sampling_into_a_file_may_fail_or_be_the_last(
+def test_t2_every_system_call_of_sampling_into_a_file_may_fail_or_be_the_last(
     in_memory: Path, note: Any, long: bool
 ) -> None:
     """The old draws stay whole, or the new ones are: `ancestral sample -o ... --force`."""
