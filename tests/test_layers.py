@@ -350,3 +350,19 @@ def test_no_file_is_too_long_to_read_in_one_go() -> None:
     }
     assert len(paths) > 100
     assert not long
+
+
+def test_nothing_is_asked_of_a_network_but_one_set_of_faces() -> None:
+    """Which `datasets.faces(source="olivetti")` has scikit-learn fetch, for who asks."""
+    clients = {"urllib.request", "http.client", "requests", "httpx", "aiohttp", "ftplib", "urllib3"}
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+            else:
+                continue
+            found |= {name for name in names if name in clients or ".fetch_" in str(name)}
+    assert found == {"sklearn.datasets.fetch_olivetti_faces"}

@@ -5,6 +5,7 @@ Slow or destructive things happen in child processes that hold no more than the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import ancestral
 from ancestral import PPCA, model_file
 from ancestral.errors import FormatError, SaveError
 from tests.trust.files import write_model
+from tests.trust.guard import refused
 from tests.zoo import CLOUD, ZOO, Entry
 
 SAVED = ZOO
@@ -189,6 +191,60 @@ def test_a_document_of_many_levels_is_refused(depth: int, path: Path) -> None:
     path.write_bytes(model_file._signed({}, {**metadata, "document": document}))
     with pytest.raises(FormatError, match="is not a whole PPCA"):
         ancestral.load(path)
+
+
+BOMBS = {  # JSON that takes up to a hundred times its own room, or long to build
+    "lists": "[" + "[]," * 9_000_000 + "1]",
+    "dicts": "[" + '{"a":1},' * 2_000_000 + "1]",
+    "keys": "{" + ",".join(f'"{k}":1' for k in range(2_000_000)) + "}",
+    "numbers": "[" + "1e9," * 7_000_000 + "1]",
+    "levels": "[" + ("[" * 50 + "]" * 50 + ",") * 200_000 + "1]",
+    "text": '"' + "a" * 40_000_000 + '"',
+    "wide text": '{"$strings":["' + "a" * 1_000_000 + '"' + ',""' * 500_000 + '],"object":false}',
+    "whole number": "9" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("name", BOMBS)
+def test_t11_a_header_that_expands_is_refused_soon_and_small(
+    name: str, hidden: bool, path: Path
+) -> None:
+    """Also where its brackets are written as escapes."""
+    document = '{"params":{},"state":{"history_":' + BOMBS[name] + "}}"
+    header = {"format": model_file.FORMAT, "format_version": "1", "class": "PPCA"}
+    content = model_file._signed({}, {**header, "document": "@", "data_fingerprint": ""})
+    text = json.dumps(document)[1:-1]
+    if hidden:
+        text = text.replace("[", "\\u005b").replace("{", "\\u007b").replace(",", "\\u002c")
+    path.write_bytes(resigned(content, b'"@"', f'"{text}"'.encode()))
+    refused(lambda: ancestral.load(path), "is not a (model file|whole PPCA)", kind=FormatError)
+
+
+def resigned(content: bytes, old: bytes, new: bytes) -> bytes:
+    """Return a model file with another text in its header, and right digest and length."""
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size].replace(old, new)
+    digest = re.search(rb'"sha256":"([0-9a-f]{64})"', header)[1]  # type: ignore[index]
+    blank = len(header).to_bytes(8, "little") + header.replace(digest, b"0" * 64)
+    blank += content[8 + size :]
+    return blank.replace(b"0" * 64, hashlib.sha256(blank).hexdigest().encode(), 1)
+
+
+def test_a_model_of_more_names_than_a_file_may_hold_is_not_saved(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = PPCA(1).fit(CLOUD)
+    model.names_ = np.array(["a" * 300_000, *"b" * 300], dtype=object)
+    with pytest.raises(SaveError, match="301 texts of up to 300,000 characters are too many"):
+        model.save(path)
+    model.names_ = np.array([str(k) for k in range(30_000)])
+    assert list(ancestral.load(model.save(path)).names_) == list(model.names_)
+    before = path.read_bytes()
+    monkeypatch.setattr(model_file, "MAX_HEADER_ITEMS", 20_000)
+    with pytest.raises(SaveError, match=r"PPCA is too large to be saved: .* 30,\d+ items"):
+        model.save(path)
+    assert path.read_bytes() == before
 
 
 def test_a_plain_safetensors_file_is_not_a_model(path: Path) -> None:

@@ -267,23 +267,34 @@ def write_atomically(path: PathLike, data: bytes | IO[bytes]) -> None:
     sweep(path)
     try:
         kept = mode_of(path)
-        descriptor, temporary = _held_temporary(path, 0o666 if kept is None else 0o600)
-        try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                for piece in _pieces(data):
-                    _write_all(file, piece)
-                os.fsync(descriptor)
-                if kept is not None:  # a private model stays private
-                    os.chmod(temporary, stat.S_IMODE(kept))
-                if not HOLDS:  # Windows renames no open file
-                    file.close()
-                os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        while not _written(path, data, kept):
+            pass
     except OSError as error:
         size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
         raise SaveError(_why_not_written(path, size, error)) from None
     _sync_parent(path)
+
+
+def _written(path: Path, data: bytes | IO[bytes], kept: int | None) -> bool:
+    """Write a temporary file and rename it; False where another swept it before it was held."""
+    temporary = path.with_name(hidden_name(path))
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+    try:  # named before it is there: an interrupt at any moment leaves none
+        descriptor = os.open(temporary, flags, 0o666 if kept is None else 0o600)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            if not (hold(descriptor) and os.fstat(descriptor).st_nlink):
+                return False
+            for piece in _pieces(data):
+                _write_all(file, piece)
+            os.fsync(descriptor)
+            if kept is not None:  # a private model stays private
+                os.chmod(temporary, stat.S_IMODE(kept))
+            if not HOLDS:  # Windows renames no open file
+                file.close()
+            os.replace(temporary, path)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _pieces(data: bytes | IO[bytes]) -> Iterator[bytes]:
@@ -405,18 +416,6 @@ def release(path: Path, descriptor: int) -> None:
         if same_file(path, descriptor):
             path.unlink()
     os.close(descriptor)
-
-
-def _held_temporary(path: Path, mode: int) -> tuple[int, Path]:
-    """Return a new file beside `path` that is held, opened for writing, and its random name."""
-    while True:
-        temporary = path.with_name(hidden_name(path))
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(temporary, flags, mode)
-        # another's sweep may have met it before it was held: then it is gone, or about to be
-        if hold(descriptor) and os.fstat(descriptor).st_nlink:
-            return descriptor, temporary
-        os.close(descriptor)
 
 
 def hidden_name(path: Path) -> str:

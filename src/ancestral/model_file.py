@@ -14,11 +14,10 @@ import json
 import math
 import os
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeGuard
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,11 @@ from ancestral.errors import AncestralError, FormatError, SaveError
 FORMAT = "ancestral-model"
 FORMAT_VERSION = 1
 MAX_BYTES = 4 << 30
-MAX_HEADER_BYTES = 100_000_000  # as the format of safetensors has it
+# What may be parsed: JSON of brackets alone takes a hundred times its own room. An array is ten
+# items, a name one.
+MAX_HEADER_BYTES = 32 << 20
+MAX_HEADER_ITEMS = 750_000
+MAX_TEXT_BYTES = 128 << 20  # an array of text gives each of its items the room of the longest
 
 _ZEROS = "0" * 64
 
@@ -135,7 +138,13 @@ def pack(
         "document": json.dumps(document, allow_nan=False),
         "data_fingerprint": data_fingerprint,
     }
-    return _signed(arrays, metadata)
+    whole = _signed(arrays, metadata)
+    try:
+        _check_header(whole[8 : 8 + _header_length(whole)])
+        _check_header(metadata["document"])
+    except ValueError as error:
+        raise SaveError(f"{kind} is too large to be saved: {error}. Fit fewer columns.") from None
+    return whole
 
 
 def unpack(path: PathLike) -> Packed:
@@ -201,17 +210,36 @@ def _read_header(file: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
     """
     size = os.fstat(file.fileno()).st_size
     start = _read_exactly(file, 8)
-    (length,) = struct.unpack("<Q", start)
+    length = _header_length(start)
     if length > min(size - 8, MAX_HEADER_BYTES):
         raise ValueError("no header")
-    head = start + _read_exactly(file, length)
+    header = _read_exactly(file, length)
+    _check_header(header)
     try:
-        metadata = json.loads(head[8:])["__metadata__"]
+        metadata = json.loads(header)["__metadata__"]
         if metadata["format"] != FORMAT:
             raise ValueError("another format")
+        _check_header(metadata["document"])  # which its escapes may have hidden so far
     except (KeyError, TypeError, RecursionError):
         raise ValueError("no header") from None
-    return head, metadata
+    return start + header, metadata
+
+
+def _header_length(start: bytes) -> int:
+    """Return the length of a header from the eight bytes before it."""
+    return int.from_bytes(start[:8], "little")
+
+
+def _check_header(text: bytes | str) -> None:
+    """Raise ValueError for JSON that `save` does not write, before it is parsed."""
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    items = sum(map(text.count, "[{,"))
+    if len(text) > MAX_HEADER_BYTES or items > MAX_HEADER_ITEMS:
+        raise ValueError(
+            f"its names, levels and arrays are {items:,} items in {len(text):,} bytes, of at most "
+            f"{MAX_HEADER_ITEMS:,} and {MAX_HEADER_BYTES:,}"
+        )
 
 
 def _read_exactly(file: IO[bytes], n_bytes: int) -> bytes:
@@ -272,9 +300,8 @@ def _digest_place(data: bytes, digest: str) -> int:
     """Return where the digest's 64 characters stand in the file; ValueError if not once."""
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("no digest")
-    (length,) = struct.unpack("<Q", data[:8])
     mark = rb'"sha256":"(?=' + digest.encode() + b'")'
-    found = [m.end() for m in re.finditer(mark, data[: 8 + length])]
+    found = [m.end() for m in re.finditer(mark, data[: 8 + _header_length(data)])]
     if len(found) != 1:
         raise ValueError("no digest")
     return found[0]
@@ -298,8 +325,13 @@ def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
         return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
     if isinstance(value, np.ndarray):
         if value.dtype.kind in "UO":
+            texts = [_text(v, name) for v in value.ravel()]
+            try:
+                _check_text(texts)
+            except ValueError as error:
+                raise SaveError(f"{name}: {error}. Shorten them.") from None
             return {
-                "$strings": [_text(v, name) for v in value.ravel()],
+                "$strings": texts,
                 "object": _is_object(value),
             }
         # safetensors writes Fortran-ordered memory as if it were C-ordered: make it contiguous.
@@ -354,24 +386,28 @@ def _text(value: Any, name: str) -> str:
     return str(value)
 
 
+def _check_text(values: list[Any]) -> None:
+    """Raise ValueError for text that would take far more room as an array than in a file."""
+    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
+    if 4 * longest * len(values) > MAX_TEXT_BYTES:
+        raise ValueError(f"{len(values):,} texts of up to {longest:,} characters are too many")
+
+
 def _decode(value: Any, arrays: dict[str, NDArray]) -> Any:
     """Undo `_encode`."""
     if isinstance(value, list):
         return [_decode(v, arrays) for v in value]
-    if _is_tagged(value, "$array"):
+    if not isinstance(value, dict):
+        return value
+    if "$array" in value:
         return arrays[value["$array"]]
-    if _is_tagged(value, "$float"):
+    if "$float" in value:
         return float(value["$float"])
-    if _is_tagged(value, "$tuple"):
+    if "$tuple" in value:
         return tuple(_decode(v, arrays) for v in value["$tuple"])
-    if _is_tagged(value, "$model"):
+    if "$model" in value:
         return _decode_model(value, arrays)
-    if _is_tagged(value, "$strings"):
+    if "$strings" in value:
+        _check_text(value["$strings"])
         return np.array(value["$strings"], dtype=object if value["object"] else np.str_)
-    if isinstance(value, dict):
-        return {k: _decode(v, arrays) for k, v in value.items()}
-    return value
-
-
-def _is_tagged(value: Any, tag: str) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict) and tag in value
+    return {k: _decode(v, arrays) for k, v in value.items()}

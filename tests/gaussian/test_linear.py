@@ -420,7 +420,7 @@ def test_degree_must_be_a_count(degree: Any) -> None:
         LinearGaussian(degree=degree).fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
 
 
-def test_inputs_that_are_too_small_for_their_coefficients_are_refused() -> None:
+def test_t12_inputs_that_are_too_small_for_their_coefficients_are_refused() -> None:
     X, y = pairs()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -146,7 +146,7 @@ def png_of(rows: np.ndarray, bits: int, *more: tuple[bytes, bytes], data: bytes 
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-def test_every_depth_keeps_its_values(tmp_path: Path, bits: int) -> None:
+def test_t9_every_depth_keeps_its_values(tmp_path: Path, bits: int) -> None:
     rows = RNG.integers(0, 1 << bits, (7, 13))
     put(tmp_path, "a.png", png_of(rows, bits))
     np.testing.assert_array_equal(accepted(lambda: read_array(tmp_path))[0], rows)
@@ -156,7 +156,7 @@ def test_every_depth_keeps_its_values(tmp_path: Path, bits: int) -> None:
 
 @pytest.mark.parametrize("tolerant", [False, True])
 @pytest.mark.parametrize("bits", [1, 4, 8, 16])
-def test_every_row_must_be_in_the_file(
+def test_t9_every_row_must_be_in_the_file(
     tmp_path: Path, bits: int, tolerant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", tolerant)
@@ -243,6 +243,60 @@ def test_a_jpeg_that_lacks_a_piece_is_refused(tmp_path: Path) -> None:
     refused(lambda: read_array(tmp_path), r"a\.jpg", "pieces of its data", kind=FormatError)
     put(tmp_path, "a.jpg", content.replace(b"\xff\xdd", b"\xff\xfe"))
     refused(lambda: read_array(tmp_path), r"a\.jpg", "pieces of its data", kind=FormatError)
+
+
+def coded_data(content: bytes) -> tuple[int, int]:
+    """Return where the coded data of a JPEG's last scan begin and end."""
+    start = content.rindex(b"\xff\xda")
+    return start + 2 + int.from_bytes(content[start + 2 : start + 4], "big"), len(content) - 2
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 3}])
+def test_t9_a_jpeg_whose_data_end_early_is_refused_though_it_is_closed_again(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    content = jpeg_bytes(quality=90, **options)
+    start, end = coded_data(content)
+    for cut in range(start + 1, end):
+        if not {0xFF} & set(content[cut - 2 : cut]):  # nor is a marker cut in two
+            put(tmp_path, "a.jpg", content[:cut] + b"\xff\xd9")
+            refused(lambda: read_array(tmp_path), r"a\.jpg: damaged", kind=FormatError)
+    put(tmp_path, "a.jpg", content)
+    assert accepted(lambda: read_array(tmp_path)).shape == (1, 40, 48)
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+def test_t9_a_jpeg_half_of_whose_data_are_zeros_is_refused(tmp_path: Path, quality: int) -> None:
+    content = jpeg_bytes(quality=quality)
+    start, end = coded_data(content)
+    middle = (start + end) // 2
+    for a, b in ((middle, end), (start, middle), (start + 9, end - 9)):
+        put(tmp_path, "a.jpg", content[:a] + bytes(b - a) + content[b:])
+        refused(lambda: read_array(tmp_path), r"a\.jpg: damaged", "last block", kind=FormatError)
+    put(tmp_path, "a.jpg", content[:end] + bytes(40) + content[end:])
+    words = "its data go on after its last block"
+    refused(lambda: read_array(tmp_path), r"a\.jpg: damaged", words, kind=FormatError)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"optimize": True}, {"progressive": True}, {"restart_marker_blocks": 2}],
+    ids=str,
+)
+@pytest.mark.parametrize("quality", [1, 50, 100])
+def test_whole_jpegs_of_every_kind_are_read(
+    tmp_path: Path, options: dict[str, Any], quality: int
+) -> None:
+    """Flat and saturated ones as well, whose blocks take two bits."""
+    down, right = np.mgrid[:40, :33]
+    page = np.where(RNG.random((40, 33)) < 0.02, 0, 255)
+    for k, rows in enumerate((down * 0, down * 0 + 128, page, down * 9 % 256, right * 7, FACES[0])):
+        picture = Image.fromarray(rows.astype(np.uint8))
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        picture.save(folder / "a.jpg", quality=quality, **options)
+        with Image.open(folder / "a.jpg") as decoded:
+            np.testing.assert_array_equal(accepted(lambda: read_array(folder))[0], decoded)  # noqa: B023
 
 
 @pytest.mark.parametrize("kind", ["gif", "tiff"])

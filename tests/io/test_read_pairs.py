@@ -35,7 +35,7 @@ def test_the_target_is_named_or_asked_for(
 
 
 @pytest.mark.parametrize("header", ["a,b,price", "y,b,target", "price,customer_id,1st"])
-def test_a_target_that_is_not_clear_is_asked_for(tmp_path: Path, header: str) -> None:
+def test_t5_a_target_that_is_not_clear_is_asked_for(tmp_path: Path, header: str) -> None:
     first, second, third = header.split(",")
     words = rf"a\.csv: which column is the target is not clear: it has {first}, {second}, {third}"
     with pytest.raises(DataError, match=rf"{words}\. Say which one .*target='.*--target"):
@@ -49,7 +49,7 @@ def test_of_two_columns_the_second_is_the_target_unless_the_first_is_named_so(
     assert read_pairs(put(tmp_path, "a.csv", "y,price\n1,2\n3,4\n")).target == "y"
 
 
-def test_the_index_of_a_frame_is_no_target(tmp_path: Path) -> None:
+def test_t5_the_index_of_a_frame_is_no_target(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     frame = pandas.DataFrame({"size": [1.0, 2, 4], "age": [3.0, 5, 4], "y": [1.0, 2, 2]})
@@ -63,7 +63,7 @@ def test_the_index_of_a_frame_is_no_target(tmp_path: Path) -> None:
         read_pairs(tmp_path / "a.parquet")
 
 
-def test_whole_numbers_that_float64_rounds_are_refused(tmp_path: Path) -> None:
+def test_t4_whole_numbers_that_float64_rounds_are_refused(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     path = tmp_path / "a.parquet"
     pytest.importorskip("pyarrow.parquet").write_table(

@@ -72,7 +72,7 @@ def test_t1_a_folder_without_the_mark_is_refused_and_untouched(tmp_path: Path) -
     assert [entry.name for entry in tmp_path.iterdir()] == ["p"]
 
 
-def test_what_others_put_there_or_changed_stays(tmp_path: Path) -> None:
+def test_t1_what_others_put_there_or_changed_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out, "one")
     (out / "models" / "mine.pt").write_text("mine")
@@ -152,7 +152,7 @@ def test_files_and_the_present_folder_are_refused(
 
 
 @pytest.mark.parametrize("two_steps", [False, True])
-def test_every_system_call_may_fail_or_be_the_last(
+def test_t1_every_system_call_may_fail_or_be_the_last(
     in_memory: Path, note: Any, long: bool, two_steps: bool
 ) -> None:
     """Also where the system cannot exchange two names in one step: the next run then finishes."""

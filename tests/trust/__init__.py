@@ -1,6 +1,7 @@
-"""The catalogue of bad inputs, row by row: test_a1_..., test_b1_..., test_c1_....
+"""The catalogue of bad inputs, row by row: test_a1_..., test_b1_..., test_c1_..., test_t1_....
 
-A rows are files, B rows data, C rows what happens to a run. Every row has a test. Where a test
+A rows are files, B rows data, C rows what happens to a run, T rows what the first year's trust
+missed: their tests stand beside the others of their subject. Every row has a test. Where a test
 asserts something other than the row's own words, the row stands here with the reason.
 """
 

@@ -44,7 +44,7 @@ def need_strace() -> None:
 def traced(code: str, folder: Path, *options: str) -> subprocess.CompletedProcess:
     """Run a piece of Python between `begin()` and `end()` under strace; its trace is in stdout."""
     return subprocess.run(
-        ["strace", "-f", "-qq", *options, sys.executable, "-c", PROLOGUE + code],
+        ["strace", "-f", "-qq", "--seccomp-bpf", *options, sys.executable, "-c", PROLOGUE + code],
         cwd=folder,
         env={
             "PYTHONPATH": str(Path(ancestral.__file__).parents[1]),

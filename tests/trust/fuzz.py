@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
 import os
 import pickle
@@ -24,6 +25,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -31,10 +33,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import ancestral
+from ancestral import model_file
 from ancestral.errors import AncestralError
 from ancestral.io import read_array, read_columns, read_graphs, read_tables
 from tests.io import hostile_files as hostile
 from tests.trust import mutations
+from tests.zoo import ZOO
 
 SECONDS, MEMORY = 2.0, 200 << 20
 CAP = 32 << 20  # max_bytes of the readers: what may be expanded is part of the 200 MiB
@@ -54,6 +58,7 @@ class Format(NamedTuple):
     readers: tuple[Callable[[Path], Any], ...]
     right: Callable[[Any], bool]
     checksummed: bool = False  # raw damage must be found, or change nothing
+    raw: float = 0.5  # of so much of the files, the bytes themselves are damaged
 
 
 # ---- what a right reading is ---------------------------------------------------------------------
@@ -103,6 +108,48 @@ def is_a_model(model: Any) -> bool:
         return len(model.sample(2, random_state=0)) == 2
     except AncestralError:
         return True
+
+
+def obeys_its_own_numbers(model: Any) -> bool:
+    """Tell whether what a model answers is what its parameters say, or it says why it cannot."""
+    try:
+        return is_a_model(model) and _obeys(model)
+    except AncestralError:
+        return True
+
+
+def _obeys(model: Any) -> bool:
+    rng = np.random.default_rng(0)
+    if hasattr(model, "categories_"):
+        space = np.array(list(itertools.product(*model.categories_)), dtype=object)
+        if len(space) > 1000:
+            return True
+        plain = space if isinstance(space[0, 0], str) else space.astype(int)
+        return abs(np.exp(model.log_density(plain)).sum() - 1) < 1e-6
+    if hasattr(model, "slope_") or hasattr(model, "positions_"):
+        (graph,) = model.sample(1, random_state=0)
+        return bool(model.log_density([graph])[0] <= 0)
+    X = rng.normal(size=(3, model.n_features_in_))
+    if hasattr(model, "predict"):
+        y = rng.normal(size=3)
+        mean, std = model.predict(X, return_std=True)
+        expected = -0.5 * ((y - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
+        return _agree(model.log_density(X, y), expected)
+    if hasattr(model, "means_"):
+        return bool(np.isfinite(model.log_density(X)).all())
+    X = X + model.mean_
+    W, noise = model.loadings_, model.noise_variance_ * getattr(model, "scale_", 1.0) ** 2
+    covariance = W @ W.T + noise * np.eye(len(W))
+    off = X - model.mean_
+    expected = -0.5 * (off * np.linalg.solve(covariance, off.T).T).sum(axis=1)
+    expected -= 0.5 * (np.linalg.slogdet(covariance)[1] + len(W) * np.log(2 * np.pi))
+    return _agree(model.log_density(X), expected)
+
+
+def _agree(found: np.ndarray, expected: np.ndarray) -> bool:
+    """Tell whether log densities are what plain float64 gives, wherever it does not overflow."""
+    plain = np.isfinite(expected)
+    return not np.isnan(found).any() and np.allclose(found[plain], expected[plain], rtol=1e-6)
 
 
 def as_python_reads_it(raw: bytes, values: np.ndarray) -> bool:
@@ -203,6 +250,16 @@ def _npz(*unnamed: np.ndarray, **named: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+def _models() -> Iterator[bytes]:
+    """Yield a file of every model that can be fitted here."""
+    for entry in ZOO:
+        if entry.extra and find_spec(entry.extra) is None:
+            continue
+        model = entry.fit()
+        parts = type(model).__name__, model.get_params(deep=False), model._fitted_state()
+        yield model_file._to_bytes(*parts, model.data_fingerprint_)
+
+
 def _parquets(X: np.ndarray) -> list[bytes]:
     """Return tables of floats, of whole numbers, in several encodings."""
     import pyarrow as pa
@@ -235,7 +292,7 @@ def fuzz(kind: str, form: Format, n: int, folder: Path) -> dict[str, Any]:
     for k in range(n):
         rng = Random(f"{kind} {k}")
         whole, other = rng.choice(form.whole), rng.choice(form.whole)
-        raw = rng.random() < 0.5
+        raw = rng.random() < form.raw
         content = (mutations.damaged if raw else form.damage)(rng, whole, other)
         before = time.process_time()
         for value in _read(form, path, content):
@@ -272,10 +329,15 @@ def _verdict(
     value: Any, form: Format, originals: list[list[Any]], content: bytes, *, raw: bool
 ) -> str:
     """Return "refused", "right", or what is wrong."""
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         return _judged(value, form, originals, content, raw=raw)
     except Exception as error:
         return f"cannot be used: {error!r}"
+    except TooSlow as error:
+        return f"cannot be used: {error!r}"
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _judged(
@@ -298,9 +360,17 @@ def ring(_signal: int, _frame: Any) -> None:
     raise TooSlow(f"more than {SECONDS} s")
 
 
+def of_models() -> Format:
+    """Return the format of saved models, every one of them, as others might write it."""
+    damage = mutations.resigned
+    return Format(
+        "a.model", list(_models()), damage, (ancestral.load,), obeys_its_own_numbers, raw=0
+    )
+
+
 def main(n: int, kinds: list[str]) -> None:
-    """Fuzz the formats named, or all."""
-    forms = formats()
+    """Fuzz the formats named, or all but that of models, which are fitted first."""
+    forms = {"re-signed model": of_models()} if kinds == ["re-signed model"] else formats()
     signal.signal(signal.SIGPROF, ring)
     warnings.simplefilter("ignore")
     for kind in kinds or forms:  # once without a limit: imports map memory

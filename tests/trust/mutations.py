@@ -13,8 +13,9 @@ import pickletools
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load as from_safetensors
@@ -266,3 +267,76 @@ def of_model(rng: Random, whole: bytes, _: bytes) -> bytes:
         case 3:
             header["class"] = rng.choice(("PPCA", "TabularAutoregressive", "Popen", ""))
     return model_file._signed(arrays, header)
+
+
+HUGE = (-1, 0, 2**16, 2**31 - 1, 2**40, 2**62, 1e300, -0.5, True)
+HEADERS = {
+    "format_version": ("0", "-1", "1.5", "2", "9" * 5000, "", "x", "\u0661"),
+    "data_fingerprint": ("x", "0" * 63, "A" * 64, "\x1b[2J", "0" * 64),
+    "class": (*model_file.REGISTRY, "Checkpoint", "Popen", "", "__builtins__"),
+    "format": ("", "ancestral-model ", "pickle"),
+    "document": ("", "[]", "null", "{}", '{"params":{},"state":{}}', "9" * 9000, "[" * 9000),
+}
+
+
+def resigned(rng: Random, whole: bytes, other: bytes) -> bytes:
+    """A model file with other parameters, values, arrays or header, under a right digest."""
+    length = int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8 : 8 + length])["__metadata__"]
+    arrays, document = from_safetensors(whole), json.loads(header["document"])
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        match rng.randrange(8):
+            case 0:
+                field = rng.choice(sorted(HEADERS))
+                header[field] = rng.choice(HEADERS[field])
+                if field == "document":
+                    return model_file._signed(arrays, header)
+            case 1:
+                text = damaged(rng, json.dumps(document).encode()).decode("utf-8", "replace")
+                return model_file._signed(arrays, {**header, "document": text})
+            case 2 | 3:
+                home, key = rng.choice(list(_places(document)))
+                home[key] = rng.choice((*ODD, *HUGE))
+            case 4:
+                held = document.get(rng.choice(("params", "state")))
+                if isinstance(held, dict) and held:
+                    name = rng.choice(sorted(held))
+                    held[rng.choice((name, name + "x", "fit", "_x_"))] = held.pop(name)
+            case 5 | 6:
+                if arrays:
+                    at = rng.choice(sorted(arrays))
+                    arrays[at] = _altered(rng, arrays[at])
+            case 7:
+                if arrays:
+                    held = {**from_safetensors(other), **arrays}
+                    pool = [held[name] for name in sorted(held)]
+                    arrays[rng.choice(sorted(arrays))] = rng.choice(pool)
+    return model_file._signed(arrays, {**header, "document": json.dumps(document)})
+
+
+def _places(part: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every dict and list in a document with each of its keys."""
+    for key, inner in list(part.items() if isinstance(part, dict) else enumerate(part)):
+        yield part, key
+        if isinstance(inner, dict | list):
+            yield from _places(inner)
+
+
+def _altered(rng: Random, array: np.ndarray) -> np.ndarray:
+    """Return an array with one other value, or of another shape or dtype."""
+    values = array.copy()
+    if values.size and rng.random() < 0.6:
+        whole = (-1, 0, 2, np.iinfo(np.int64).max)
+        real = (np.nan, np.inf, -1.0, 0.0, 1e308, 5e-324, 1e-9, 7.5)
+        with np.errstate(over="ignore"):
+            values.flat[rng.randrange(values.size)] = np.array(
+                rng.choice(whole if values.dtype.kind in "iu" else real)
+            ).astype(values.dtype)
+        return values
+    return rng.choice(
+        (
+            values.ravel(), values[None], values[:-1] if values.ndim else values, values.T,
+            np.concatenate([values.ravel()] * 2), values.ravel()[:0], values.astype("f4"),
+            values.astype("f8"), values.astype("i8"), values > 0, np.zeros(0), np.zeros((0, 2**40)),
+        )
+    )  # fmt: skip

@@ -289,7 +289,7 @@ def test_two_columns_of_one_name_are_refused() -> None:
         refused(lambda m=model: m.fit(frame), "more than one column named 'a'", kind=DataError)
 
 
-def test_integers_that_float64_would_round_are_refused() -> None:
+def test_t4_integers_that_float64_would_round_are_refused() -> None:
     counts = np.arange(12).reshape(4, 3)
     says = "X holds 1152921504606846976 at row 0, column 0", "subtract an offset"
     refused(lambda: PPCA(1).fit(counts + 2**60), *says, kind=DataError)

@@ -69,7 +69,7 @@ def test_a49_columns_that_are_no_plain_numbers(tmp_path: Path) -> None:
         refuse(path, words, readers=(read_array, read_columns), kind=DataError)
 
 
-def test_a49_whole_numbers_are_never_rounded(tmp_path: Path) -> None:
+def test_a49_t4_whole_numbers_are_never_rounded(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     with_nulls = lambda p: read_array(p, missing=True)  # noqa: E731
     path = write_parquet(tmp_path / "a.parquet", a=pa.array([1, None]), b=pa.array([True, False]))
@@ -81,7 +81,7 @@ def test_a49_whole_numbers_are_never_rounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ids", [["a7", "b9", "c2"], [11, 12, 14]])
-def test_the_index_of_a_pandas_frame_is_left_out_and_named(tmp_path: Path, ids: list) -> None:
+def test_t5_the_index_of_a_pandas_frame_is_left_out_and_named(tmp_path: Path, ids: list) -> None:
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     path = tmp_path / "a.parquet"

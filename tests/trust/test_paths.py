@@ -20,6 +20,8 @@ from ancestral import io, streaming
 from ancestral.bench import bench_debd
 from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.inputs import find_sources
+from ancestral.report.build import build_report
+from ancestral.report.place import folder_in_place
 from ancestral.training.checkpoints import Checkpoints
 from tests.trust.guard import refused
 
@@ -54,6 +56,16 @@ def _page(path: Any) -> Any:
     return export_page(Shelf(), path)
 
 
+def _report(path: Any) -> Any:
+    pytest.importorskip("typst", reason="typst is an extra")
+    return build_report(Path("folder"), path)
+
+
+def _folder(path: Any) -> None:
+    with folder_in_place(path, kind="report"):
+        pass
+
+
 def _dask(source: Any, model: Any = None) -> Any:
     pytest.importorskip("dask", reason="dask is an extra")
     return streaming.fit_dask(model or ancestral.PPCA(1), source)
@@ -79,6 +91,7 @@ READERS: dict[str, Entrance] = {
 }
 FOLDERS: dict[str, Entrance] = {
     "a report's sources": find_sources,
+    "a report's data": lambda path: build_report(path, Path("new")),
 }
 WRITERS: dict[str, Entrance] = {
     "save": PPCA.save,
@@ -86,6 +99,10 @@ WRITERS: dict[str, Entrance] = {
     "write_graphs": lambda path: io.write_graphs(path, GRAPHS),
     "checkpoints": _enter,
     "the studio's page": _page,
+}
+PLACES: dict[str, Entrance] = {  # which are made where they are missing
+    "a report": _report,
+    "a report's folder": _folder,
 }
 # Keys say what is wrong; {} stands for an ending that the entrance takes.
 NAMES: dict[str, Any] = {
@@ -185,7 +202,7 @@ def meets(entrance: Entrance, names: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_readers_refuse_every_bad_path(place: Path, name: str) -> None:
+def test_t11_readers_refuse_every_bad_path(place: Path, name: str) -> None:
     meets(READERS[name], NAMES | READ_ONLY)
 
 
@@ -196,9 +213,16 @@ def test_readers_of_folders_refuse_every_bad_path(place: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_writers_refuse_every_bad_path(place: Path, name: str) -> None:
+def test_t11_writers_refuse_every_bad_path(place: Path, name: str) -> None:
     before = sorted(os.listdir(place))
     meets(WRITERS[name], NAMES | {"in no folder": "none/a{}", "a closed folder": "closed"})
+    assert sorted(os.listdir(place)) == before
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_t11_reports_refuse_every_bad_place(place: Path, name: str) -> None:
+    before = sorted(os.listdir(place))
+    meets(PLACES[name], NAMES)
     assert sorted(os.listdir(place)) == before
 
 
@@ -224,7 +248,7 @@ def test_the_command_line_says_one_line(
         assert "Traceback" not in said
 
 
-def test_headers_of_impossible_shapes_take_no_memory(tmp_path: Path) -> None:
+def test_t11_headers_of_impossible_shapes_take_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     for shape in ((0, 2**62 - 1), (2**62 - 1, 0), (2**61, 2), (0, 2**40, 2**40), (2**31,) * 3):
         head = repr({"descr": "<f8", "fortran_order": False, "shape": shape}).encode()
@@ -244,7 +268,7 @@ def test_headers_of_impossible_shapes_take_no_memory(tmp_path: Path) -> None:
         refused(fit, kind=AncestralError, memory=4 << 20)
 
 
-def test_a_file_that_is_swapped_while_it_is_read(tmp_path: Path) -> None:
+def test_t11_a_file_that_is_swapped_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, X)
     parts = streaming.read_chunks(path, rows=10)
@@ -261,7 +285,7 @@ def test_a_file_that_is_swapped_while_it_is_read(tmp_path: Path) -> None:
     )
 
 
-def test_a_bag_holds_no_rows() -> None:
+def test_t11_a_bag_holds_no_rows() -> None:
     bags = pytest.importorskip("dask.bag", reason="dask is an extra")
     for source in (bags.from_sequence([X, X]), (bags.from_sequence([X]),) * 2):
         model = ancestral.LinearGaussian() if isinstance(source, tuple) else ancestral.PPCA(1)

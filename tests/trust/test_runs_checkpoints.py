@@ -73,7 +73,7 @@ def holder(folder: Path, *prefix: str) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("prefix", [(), ("unshare", "-pf", "--mount-proc")], ids=["plain", "apart"])
-def test_c9_a_folder_is_held_from_every_process_until_its_holder_dies(
+def test_c9_t6_a_folder_is_held_from_every_process_until_its_holder_dies(
     tmp_path: Path, prefix: tuple[str, ...]
 ) -> None:
     """Also from a space of process numbers of its own, where every number means another process."""

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import pytest
 import ancestral
 from ancestral import PPCA, _files, model_file
 from ancestral.errors import SaveError
+from ancestral.io import write_array
 from tests.conftest import PATIENCE
 from tests.test_model_file import leftovers
 from tests.trust.faults import each_fault, need_strace
@@ -107,6 +109,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from ancestral import _files, model_file
 from ancestral.errors import SaveError
+from ancestral.io import write_array
 old, new = Path("old.bytes").read_bytes(), Path("new.bytes").read_bytes()
 path = Path("model")
 def kill(*args): os.kill(os.getpid(), signal.SIGKILL)
@@ -301,7 +304,9 @@ def test_c1_killed_at_any_time_while_saving(
 
 def test_c1_only_temporary_files_that_nobody_holds_are_swept(path: Path) -> None:
     model = PPCA(1).fit(CLOUD)
-    held, of_living = _files._held_temporary(path, 0o600)
+    of_living = path.with_name(_files.hidden_name(path))
+    held = os.open(of_living, os.O_CREAT | os.O_RDWR)
+    assert _files.hold(held)
     of_dead = path.with_name(_files.hidden_name(path))
     of_another = path.with_name(_files.hidden_name(path.with_name("models")))
     for name in (of_dead, of_another):
@@ -316,7 +321,7 @@ def test_c1_only_temporary_files_that_nobody_holds_are_swept(path: Path) -> None
 # ---- rivals --------------------------------------------------------------------------------------
 
 
-def test_c8_two_processes_saving_one_path_leave_a_whole_model(
+def test_c8_t6_two_processes_saving_one_path_leave_a_whole_model(
     path: Path, child: Any, note: Any
 ) -> None:
     """The last wins whole; whoever reads meanwhile finds a whole model, too."""
@@ -358,10 +363,107 @@ def test_c8_threads_saving_one_path_leave_a_whole_model(path: Path) -> None:
     assert not leftovers(path)
 
 
+# ---- rivals of other namespaces, as containers that share a disk ----------------------------
+
+
+def in_a_namespace(code: str, folder: Path) -> subprocess.Popen:
+    """Run Python as process 1 of a process namespace of its own; skip where that is not allowed."""
+    alone = ["unshare", "-Urpf", "--mount-proc"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no namespaces may be made here")
+    return subprocess.Popen(
+        [*alone, sys.executable, "-c", "import os; assert os.getpid() == 1\n" + code],
+        cwd=folder,
+        env={"PYTHONPATH": str(Path(ancestral.__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_t6_two_namespaces_saving_one_path(in_memory: Path, note: Any, long: bool) -> None:
+    saves = 5_000 if long else 200
+    code = f"""
+import numpy as np
+import ancestral
+X = np.random.default_rng(0).normal(size=(9, SIZE))
+model, failed = ancestral.PPCA(1).fit(X), 0
+print("ready", flush=True)
+input()
+for _ in range({saves}):
+    try:
+        model.save("model")
+    except ancestral.AncestralError:
+        failed += 1
+print(failed)
+"""
+    rivals = [in_a_namespace(code.replace("SIZE", size), in_memory) for size in ("20", "3000")]
+    for process in rivals:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()
+    for process in rivals:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    seen, whole = 0, 0
+    while any(process.poll() is None for process in rivals):
+        if (in_memory / "model").exists():
+            seen += 1
+            whole += ancestral.load(in_memory / "model").n_features_in_ in (20, 3000)
+        time.sleep(0.01)  # the processor is theirs
+    failed = [int(finish(process)) for process in rivals]
+    note(
+        "T6 saves of one path from two namespaces that failed; reads meanwhile that did",
+        f"{sum(failed)} of {2 * saves:,}; {seen - whole} of {seen:,}",
+    )
+    assert failed == [0, 0]
+    assert whole == seen > 0
+    assert os.listdir(in_memory) == ["model"]
+
+
+def test_t6_the_temporary_of_a_private_model_is_private_at_every_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0)
+    try:
+        for mode in (0o600, 0o640, 0o664):
+            PPCA(1).fit(CLOUD).save(path)
+            path.chmod(mode)
+            seen: list[int] = []
+
+            def spy(name: str, seen: list[int] = seen) -> Callable[..., Any]:
+                real = getattr(os, name)
+
+                def call(*args: Any, **options: Any) -> Any:
+                    result = real(*args, **options)
+                    seen.extend(
+                        entry.stat().st_mode & 0o777
+                        for entry in path.parent.iterdir()
+                        if entry.name.endswith(".tmp")
+                    )
+                    return result
+
+                return call
+
+            with monkeypatch.context() as patch:
+                for name in ("open", "fsync", "chmod"):
+                    patch.setattr(os, name, spy(name))
+                PPCA(1).fit(CLOUD).save(path)
+            assert seen
+            assert all(there & ~mode == 0 for there in seen)
+            assert path.stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
+
+
 # ---- every system call -----------------------------------------------------------------------
 
 
-def test_every_system_call_of_a_save_may_fail_or_be_the_last(
+def test_t6_every_system_call_of_a_save_may_fail_or_be_the_last(
     in_memory: Path, note: Any, long: bool
 ) -> None:
     need_strace()
@@ -397,3 +499,52 @@ sys.exit(said)
         assert [entry.name for entry in folder.iterdir()] == ["model"], what
     note("each system call of a save failed or was the last: models lost", f"{lost} of {tried}")
     assert tried > 10
+
+
+def test_t2_every_system_call_of_sampling_into_a_file_may_fail_or_be_the_last(
+    in_memory: Path, note: Any, long: bool
+) -> None:
+    """The old draws stay whole, or the new ones are: `ancestral sample -o ... --force`."""
+    need_strace()
+    name = "drawn.csv"
+    code = f"""
+from ancestral import cli
+def sample(name):
+    try:
+        cli.main(["sample", "a.model", "-n", "300", "--random-state", "0", "-o", name, "--force"])
+    except SystemExit as end:
+        return end.code
+sample("first-{name}")  # imports
+begin()
+said = sample({name!r})
+end()
+os._exit(said)
+"""
+    model = PPCA(1).fit(CLOUD)
+    before = {"a.model": model.save(in_memory / "a.model").read_bytes(), name: b"old draws"}
+    drawn = f"first-{name}"
+
+    def reset() -> Path:
+        folder = in_memory / "sample"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for file, content in before.items():
+            (folder / file).write_bytes(content)
+        return folder
+
+    tried = lost = 0
+    for what, folder, done in each_fault(code, reset, every=1 if long else 19):
+        left = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+        new = left[drawn]  # the same draws, written undisturbed
+        told = left[name] == new if done.returncode == 0 else left[name] in (b"old draws", new)
+        hidden = [entry for entry in left if entry.startswith(".")]
+        harmed = not told or left["a.model"] != before["a.model"]
+        harmed = harmed or (bool(hidden) and done.returncode not in (-9, 137))
+        tried, lost = tried + 1, lost + harmed
+        assert not harmed, (what, done.returncode, done.stderr[-800:])
+        assert done.returncode in (0, 1, -9, 137), (what, done.returncode, done.stderr[-800:])
+        assert "Traceback" not in done.stderr, (what, done.stderr)
+        write_array(folder / name, np.ones((2, 2)))  # sweeps what the dead left
+        assert {entry.name for entry in folder.iterdir()} == {"a.model", drawn, name}, what
+    note("each system call of `sample -o` failed or was the last: lost", f"{lost} of {tried}")
+    assert tried > 3

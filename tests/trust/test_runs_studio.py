@@ -28,7 +28,7 @@ PATHS = ("/", "/page/main.js", "/data/faces.json", "/alive", "/api/open", "/no-s
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path not in BARE])
-def test_c11_nothing_is_told_without_the_sessions_secret(studio, path):
+def test_c11_t7_nothing_is_told_without_the_sessions_secret(studio, path):
     """Also to who has a fresh token: it is worth the page, and nothing else."""
     token = studio.guard.issue()
     for given in ("", "?token=", f"?token={token}"):
@@ -47,7 +47,7 @@ def test_c11_the_bare_page_is_the_packages_own_and_tells_nothing(studio, path):
     assert studio.guard.session.encode() not in answer.content
 
 
-def test_c11_a_token_opens_the_page_once_and_no_cookie_is_set(studio):
+def test_c11_t7_a_token_opens_the_page_once_and_no_cookie_is_set(studio):
     address = studio.entrance.removeprefix(studio.address)
     assert studio.request(address, method="HEAD", session=False).status == 200
     first, second = (studio.request(address, session=False) for _ in range(2))
@@ -67,7 +67,7 @@ def test_c11_a_page_goes_on_after_it_is_loaded_again_and_shows_no_token(visit):
     assert "token" not in page.url and not page.context.cookies()
 
 
-def test_c11_the_browser_is_started_without_the_token(monkeypatch):
+def test_c11_t7_the_browser_is_started_without_the_token(monkeypatch):
     """Other users see the words that a program is started with."""
     path = server._redirection("http://127.0.0.1:1/?token=secret")
     assert "secret" not in path.as_uri() and "secret" in path.read_text()

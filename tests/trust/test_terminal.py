@@ -72,7 +72,7 @@ def test_words_of_every_language_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_errors_and_warnings_spell_them_out(name: str) -> None:
+def test_t13_errors_and_warnings_spell_them_out(name: str) -> None:
     for kind in (AncestralError, MissingExtraError, AncestralWarning):
         error = kind(f"no column {name}.")
         safe(str(error).replace("\n", " "))
@@ -80,7 +80,7 @@ def test_errors_and_warnings_spell_them_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_a_models_names(tmp_path: Path, run: Run, name: str) -> None:
+def test_t13_a_models_names(tmp_path: Path, run: Run, name: str) -> None:
     path = tmp_path / "a.model"
     model = ancestral.LinearGaussian().fit(X, X @ [1.0, 2.0] + X[:, 0] ** 2)
     model.feature_names_in_ = np.array([name, "b"], dtype=object)
@@ -109,7 +109,7 @@ def test_a_models_names(tmp_path: Path, run: Run, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EVIL if "\ud800" not in name])
-def test_names_in_tables_and_archives(tmp_path: Path, run: Run, name: str) -> None:
+def test_t13_names_in_tables_and_archives(tmp_path: Path, run: Run, name: str) -> None:
     model = tmp_path / "m.model"
     quoted = '"' + name + '"'
     (tmp_path / "a.csv").write_bytes(f"{quoted},b\n1,2\n3,4\n5,oops\n".encode())

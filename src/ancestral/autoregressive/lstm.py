@@ -427,7 +427,7 @@ class LSTMAutoregressive(Sequential):
     def _check_state(self) -> None:
         super()._check_state()
         shapes = {name: value.shape for name, value in self.weights_.items()}
-        if shapes != self._weight_shapes():
+        if len(shapes) != 4 * self.num_layers + 2 or shapes != self._weight_shapes():
             raise ValueError("the weights have other shapes than the parameters say")
         if not all(np.isfinite(value).all() for value in self.weights_.values()):
             raise ValueError("a weight is not finite")

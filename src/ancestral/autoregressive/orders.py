@@ -224,3 +224,8 @@ class OrderMixture(DiscreteDensity):
             raise ValueError("an order is no permutation")
         if any(member.n_features_in_ != d for member in self.members_):
             raise ValueError("a member has another number of variables")
+        for member, order in zip(self.members_, self.orders_):
+            if not all(
+                map(np.array_equal, member.categories_, [self.categories_[j] for j in order])
+            ):
+                raise ValueError("a member has other categories")

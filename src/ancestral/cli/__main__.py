@@ -4,11 +4,15 @@ Almost nothing is imported before the handler stands. What comes before it, the 
 interpreter itself, is out of this package's reach.
 """
 
+import _thread
 import os
 import signal
 import sys
+import time
+from types import FrameType
 
 _seen: list[int] = []
+_IMPORTING = "<frozen importlib._bootstrap>"
 
 
 def _end(*_: object) -> None:
@@ -18,9 +22,21 @@ def _end(*_: object) -> None:
     os._exit(130)
 
 
-def _interrupt(*_: object) -> None:
-    _seen.append(1)
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt once no import is under way: a compiled module's would break."""
+    if not _seen:
+        _seen.append(1)
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            _thread.start_new_thread(_interrupt_soon, ())
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _interrupt_soon() -> None:
+    time.sleep(0.01)
+    _thread.interrupt_main()
 
 
 def take_over() -> None:
@@ -54,7 +70,7 @@ def main() -> None:
         os._exit(130)
     except SystemExit as end:
         code = end.code
-    if taken and not _seen:  # all is done: the interpreter's own end would leave no line
+    if taken and not (_seen and code):  # all is done: the interpreter's own end would leave no line
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(130 if _seen and code == 1 else code)  # type: ignore[arg-type]  # 1: it broke an import
 

@@ -9,10 +9,13 @@ inside the commands, so that `ancestral --help` answers at once.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 import ancestral
 from ancestral.cli import terminal
@@ -62,11 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; never a traceback for what a user can mend."""
     with terminal.warnings_in_one_line():
         code = terminal.exit_code_of(
-            lambda: cli.main(arguments, prog_name="ancestral", standalone_mode=False),
+            lambda: _run(sys.argv[1:] if arguments is None else list(arguments)),
             ends_process=arguments is None,
         )
     sys.exit(code)
 
 
-if __name__ == "__main__":
-    main()
+def _run(arguments: list[str]) -> Any:
+    """Run as `cli.main` does, which would answer Ctrl+C by an empty line of its own."""
+    if wanted := os.environ.get("_ANCESTRAL_COMPLETE"):
+        return shell_complete(cli, {}, "ancestral", "_ANCESTRAL_COMPLETE", wanted)
+    with cli.make_context("ancestral", arguments) as context:
+        return cli.invoke(context)

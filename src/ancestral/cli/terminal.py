@@ -88,7 +88,6 @@ def exit_code_of(command: Callable[[], Any], *, ends_process: bool = False) -> i
         The process ends with it: once it is interrupted, a further Ctrl+C ends it at once, with
         no traceback from the interpreter's own farewell.
     """
-    out = sys.stdout
     try:
         code = command()
         if sys.stdout is not None:  # it is None where the shell has closed it (>&-)
@@ -98,18 +97,19 @@ def exit_code_of(command: Callable[[], Any], *, ends_process: bool = False) -> i
         error.show(told)
         click.echo(printable(told.getvalue()), err=True, nl=False)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort) as stopped:
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except KeyboardInterrupt as stopped:
         if ends_process:
             signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-        said = str(stopped.__cause__ or stopped)  # click wraps what it catches
+        said = str(stopped)
         say(f"interrupted: {_in_flags(said)}" if said else "interrupted", err=True)
         return 130
     except BrokenPipeError:  # the reader has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except SystemExit as end:
-        # A reader that has gone: click leaves a deaf stdout, rich (and older clicks) the reason.
-        gone = sys.stdout is not out or isinstance(end.__context__, BrokenPipeError)
+        gone = isinstance(end.__context__, BrokenPipeError)  # rich's answer to a closed pipe
         return 0 if gone else int(bool(end.code))
     except AncestralError as error:
         return _fail(str(error))

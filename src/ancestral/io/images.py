@@ -4,7 +4,8 @@ Only what belongs to a set of pictures is taken: no colour, no palette, no trans
 animation, and nothing resized, rotated or converted. Sizes are read from the headers and capped
 before a single pixel is decoded. The files are checked here, because Pillow fills what is missing
 with zeros: a PNG's checksums, and that its data are as many bytes as its rows; a JPEG's markers to
-its end. Damage inside a JPEG's coded data changes pixels, and nothing in the file tells of it.
+its end, and that its coded data end with its last block. Other damage inside a JPEG's coded data
+changes pixels, and nothing in the file tells of it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import re
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +57,13 @@ class _Form(NamedTuple):
         return np.dtype(np.uint16 if self.bits > 8 else np.uint8)
 
 
+class _Probes(NamedTuple):
+    """Altered copies of a picture's file that tell where its coded data end."""
+
+    beyond: tuple[bytes, ...] = ()  # more data after each end: no pixel may change
+    within: tuple[bytes, ...] = ()  # other data before the last end: a pixel must change
+
+
 def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
     """Return the pictures of a folder in the natural order of their names.
 
@@ -85,7 +94,7 @@ def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
     image = _pillow(name)
     for k, file in enumerate(files):
         with Source(file, max_bytes=max_bytes) as source:
-            content, form = _checked_content(source)
+            content, form, probes = _checked_content(source)
             if k == 0:
                 stack, first = _room(name, len(files), form, max_bytes), form
             if form != first:
@@ -94,6 +103,8 @@ def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
                     "give every picture one size and depth."
                 )
             stack[k] = _decoded(image, content, form, source.name)
+            decode = partial(_decoded, image, form=form, name=source.name)
+            _check_probes(probes, stack[k], decode, source.name)
     return stack
 
 
@@ -137,8 +148,8 @@ def _pillow(name: str) -> Any:
     return Image
 
 
-def _checked_content(source: Source) -> tuple[bytes, _Form]:
-    """Return a picture's file and what its header says of it, once the whole file is checked."""
+def _checked_content(source: Source) -> tuple[bytes, _Form, _Probes]:
+    """Return a picture's file, what its header says, and probes, once the whole file is checked."""
     if source.gzipped:
         raise FormatError(f"{source.name}: a gzipped picture: gunzip it first.")
     kind = recognise(source, _KINDS)
@@ -149,11 +160,14 @@ def _checked_content(source: Source) -> tuple[bytes, _Form]:
         )
     content = source.read_all()
     try:
-        form = (_check_png if kind == "png" else _check_jpeg)(content, source)
+        if kind == "png":
+            form, probes = _check_png(content, source), _Probes()
+        else:
+            form, probes = _check_jpeg(content, source)
     except (_DamageError, IndexError) as error:
         why = str(error) if isinstance(error, _DamageError) else "it ends early"
         raise _damaged(source.name, why) from None
-    return content, form
+    return content, form, probes
 
 
 class _DamageError(Exception):
@@ -261,11 +275,14 @@ def _refuse_colour(name: str, mode: str | None) -> None:
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive: what decoders agree on
+_PROGRESSIVE = 0xC2
+# Whatever the codes and the place of the bits in them, these are not both what was there.
+_OTHER_DATA = (b"\x5b\xd2" * 8, b"\xa9\x2d" * 8)
 
 
-def _check_jpeg(content: bytes, source: Source) -> _Form:
+def _check_jpeg(content: bytes, source: Source) -> tuple[_Form, _Probes]:
     """Check a grey JPEG: every marker to the last, the number of restarts, one size."""
-    form, interval, scans, at = None, 0, 0, 2
+    form, interval, pieces, at, progressive = None, 0, [], 2, False
     while True:
         marker, at = _marker(content, at)
         if marker == 0xD9:
@@ -282,6 +299,7 @@ def _check_jpeg(content: bytes, source: Source) -> _Form:
                 _refuse_colour(source.name, {3: "RGB", 4: "CMYK"}.get(body[5]))
             height, width = (int.from_bytes(body[k : k + 2], "big") for k in (1, 3))
             form = _check_form(_Form(height, width, body[0]), source)
+            progressive = marker == _PROGRESSIVE
             if form.bits != 8:
                 raise DataError(f"{source.name}: has {form.bits} bits for a pixel: save a PNG.")
         elif marker == 0xDD:
@@ -289,13 +307,33 @@ def _check_jpeg(content: bytes, source: Source) -> _Form:
         elif marker == 0xDA:
             if form is None:
                 raise _DamageError("its data stand before its header")
-            at = _check_scan(content, at, form, interval)
-            scans += 1
-    if not scans:
+            pieces += _check_scan(content, at, form, interval)
+            at = pieces[-1][1]
+    if not pieces:
         raise _DamageError("it holds no picture")
     if content[at:].strip(b"\0"):  # some programs fill the last block
         raise _DamageError(f"more bytes follow after its end, at byte {at}")
-    return form  # type: ignore[return-value]  # a scan follows a frame
+    probes = _probes(content, pieces, progressive=progressive)
+    return form, probes  # type: ignore[return-value]  # a scan follows a frame
+
+
+def _probes(content: bytes, pieces: list[tuple[int, int]], *, progressive: bool) -> _Probes:
+    """Return the probes of a JPEG with these pieces of coded data.
+
+    Where data are missing, a decoder takes what stands beyond their end for the missing blocks; it
+    looks at nothing beyond the last block.
+    """
+    ends = [end for _, end in pieces]
+    between = [content[a:b] for a, b in zip([0, *ends], [*ends, len(content)], strict=True)]
+    start, end = pieces[-1]
+    start = max(start, end - len(_OTHER_DATA[0]))
+    start += content[start - 1] == 0xFF  # a zero follows, which is no data
+    # which bits of a progressive scan show in a pixel depends on the others
+    within = () if progressive else _OTHER_DATA
+    return _Probes(
+        tuple(other.join(between) for other in _OTHER_DATA),
+        tuple(content[:start] + other[: end - start] + content[end:] for other in within),
+    )
 
 
 def _marker(content: bytes, at: int) -> tuple[int, int]:
@@ -307,13 +345,14 @@ def _marker(content: bytes, at: int) -> tuple[int, int]:
     return found[1][0], found.end()
 
 
-def _check_scan(content: bytes, at: int, form: _Form, interval: int) -> int:
-    """Check that a scan's restarts are counted through; return where the next marker begins."""
-    blocks, restarts, start = -(-form.height // 8) * -(-form.width // 8), 0, at
+def _check_scan(content: bytes, at: int, form: _Form, interval: int) -> list[tuple[int, int]]:
+    """Check that a scan's restarts are counted through; return where its pieces begin and end."""
+    blocks, restarts, pieces = -(-form.height // 8) * -(-form.width // 8), 0, []
     while True:
         found = _MARKER.search(content, at)
         if found is None:
             raise _DamageError("its data have no end: it is cut short")
+        pieces.append((at, found.start()))
         if found[1][0] not in _RESTARTS:
             break
         if found[1][0] != _RESTARTS[restarts % 8]:
@@ -321,9 +360,9 @@ def _check_scan(content: bytes, at: int, form: _Form, interval: int) -> int:
         restarts, at = restarts + 1, found.end()
     if restarts != ((blocks - 1) // interval if interval else 0):
         raise _DamageError("pieces of its data are missing")
-    if found.start() == start:
+    if any(start == end for start, end in pieces):
         raise _DamageError("its data are empty")
-    return found.start()
+    return pieces
 
 
 # ---- decoding ---------------------------------------------------------------------------------
@@ -345,6 +384,22 @@ def _decoded(image: Any, content: bytes, form: _Form, name: str) -> NDArray:
         why = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise _damaged(name, why) from None
     return pixels // _STRETCHED[form.bits] if form.bits in _STRETCHED else pixels
+
+
+def _check_probes(
+    probes: _Probes, pixels: NDArray, decode: Callable[[bytes], NDArray], name: str
+) -> None:
+    """Check that a picture's coded data end where its last block does."""
+    if not all(np.array_equal(decode(probe), pixels) for probe in probes.beyond):
+        raise _damaged(name, "its data end before its last block")
+    if probes.within and pixels.min() < pixels.max():  # else one code may be all there is
+        for probe in probes.within:
+            try:
+                if not np.array_equal(decode(probe), pixels):
+                    return
+            except FormatError:
+                return
+        raise _damaged(name, "its data go on after its last block")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ancestral._checks.numbers import finite
-from ancestral._files import same_file, shown
+from ancestral._files import as_path, same_file, shown
 from ancestral.errors import SaveError
 from ancestral.report.place import folder_in_place
 
@@ -73,6 +73,7 @@ def build_report(
     from ancestral.inputs import find_sources
     from ancestral.report import figures, render, solutions, submission, summarise
 
+    source, out = None if source is None else as_path(source), as_path(out)
     if source is not None and same_file(source, out):
         raise SaveError(f"{shown(out)}: is where the data are. Name another folder with -o.")
     document = (heading or render.Heading()).described(full=full)
@@ -119,7 +120,7 @@ def build_report(
             render.write_pdf(folder)
             render.write_html(folder, rooms(folder) if rooms else {})
             submission.write_submission(folder)
-    return Path(out)
+    return out
 
 
 @contextmanager

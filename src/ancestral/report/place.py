@@ -69,14 +69,13 @@ def folder_in_place(out: PathLike, *, kind: str) -> Iterator[Path]:
         _finish_interrupted(out)
         check_folder(out, kind=kind)
         sweep(out, lambda left: _discard(left, out))
-        folder = home / hidden_name(out)
-        folder.mkdir(0o777 if not out.exists() else 0o700)
-        descriptor = os.open(folder, os.O_RDONLY) if HOLDS else None
     except OSError as error:
         raise SaveError(f"{shown(out)}: cannot be written ({error.strerror}).") from None
-    placed = False
-    try:
-        if descriptor is not None:
+    folder, descriptor, placed = home / hidden_name(out), None, False
+    try:  # named before it is there: an interrupt at any moment leaves none
+        folder.mkdir(0o777 if not out.exists() else 0o700)
+        if HOLDS:
+            descriptor = os.open(folder, os.O_RDONLY)
             hold(descriptor)
         yield folder
         _mark(folder, kind)

@@ -369,7 +369,9 @@ class PPCAMixture(FromPasses, FrequencyDensity):
             raise ValueError("weights, means, loadings and noises do not fit together")
         parts = (self.weights_, self.means_, self.loadings_, self.noise_variances_)
         positive = (self.noise_variances_ > 0).all() and (self.weights_ > 0).all()
-        if not all(np.isfinite(part).all() for part in parts) or not positive:
+        if not all(part.dtype.kind == "f" and np.isfinite(part).all() for part in parts) or (
+            not positive
+        ):
             raise ValueError("parameters must be finite, weights and noises above 0")
         if abs(self.weights_.sum() - 1) > 1e-9:
             raise ValueError("weights must sum to one")
@@ -377,7 +379,9 @@ class PPCAMixture(FromPasses, FrequencyDensity):
         if self.standardize and scale is None:
             raise ValueError("standardize=True, and there is no scale")
         if scale is not None and not (
-            scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
+            scale.shape == (d,)
+            and np.isfinite(scale).all()
+            and (scale >= np.finfo(float).tiny).all()
         ):
             raise ValueError("the scale must be one finite number above 0 for each column")
 

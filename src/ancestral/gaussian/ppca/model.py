@@ -467,14 +467,18 @@ class PPCA(FromStatistics, LatentGaussian):
         parts: tuple[Any, ...] = (self.mean_, self.loadings_, self.eigenvalues_, self.components_)
         if not shapes or self.n_features_in_ != d or self.eigenvalues_.shape != (d,):
             raise ValueError("mean, loadings and eigenvalues do not fit together")
-        positive = 0 < self.noise_variance_ < np.inf
-        if not all(np.isfinite(part).all() for part in parts) or not positive:
+        positive = type(self.noise_variance_) is float and 0 < self.noise_variance_ < np.inf
+        if not all(part.dtype.kind == "f" and np.isfinite(part).all() for part in parts) or (
+            not positive
+        ):
             raise ValueError("parameters must be finite and the noise variance above 0")
         scale = self._scale
         if self.standardize and scale is None:
             raise ValueError("standardize=True, and there is no scale")
         if scale is not None and not (
-            scale.shape == (d,) and np.isfinite(scale).all() and (scale > 0).all()
+            scale.shape == (d,)
+            and np.isfinite(scale).all()
+            and (scale >= np.finfo(float).tiny).all()
         ):
             raise ValueError("the scale must be one finite number above 0 for each column")
 

@@ -368,7 +368,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         X, errors = self.positions_, self.standard_errors_
         if np.ndim(X) != 2 or np.shape(errors) != np.shape(X) or not X.shape[1]:
             raise ValueError("positions and standard errors must be tables of one shape")
-        finite = np.isfinite(X).all() and np.isfinite(errors).all()
+        finite = all(part.dtype.kind == "f" and np.isfinite(part).all() for part in (X, errors))
         labels = getattr(self, "node_labels_", None)
         if labels is not None and (
             len(labels) != len(X) or not all(isinstance(label, str) for label in labels)
