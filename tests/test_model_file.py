@@ -235,11 +235,11 @@ def test_a_model_of_more_names_than_a_file_may_hold_is_not_saved(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = PPCA(1).fit(CLOUD)
-    model.names_ = np.array(["a" * 300_000, *"b" * 300], dtype=object)
+    model.feature_names_in_ = np.array(["a" * 300_000, *"b" * 300], dtype=object)
     with pytest.raises(SaveError, match="301 texts of up to 300,000 characters are too many"):
         model.save(path)
-    model.names_ = np.array([str(k) for k in range(30_000)])
-    assert list(ancestral.load(model.save(path)).names_) == list(model.names_)
+    model.feature_names_in_ = np.array([str(k) for k in range(30_000)])
+    assert list(ancestral.load(model.save(path)).feature_names_in_) == list(model.feature_names_in_)
     before = path.read_bytes()
     monkeypatch.setattr(model_file, "MAX_HEADER_ITEMS", 20_000)
     with pytest.raises(SaveError, match=r"PPCA is too large to be saved: .* 30,\d+ items"):

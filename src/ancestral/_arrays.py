@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
+from ancestral._checks.columns import check_table
 from ancestral._checks.numbers import as_ancestral_errors, as_numbers, refuse_non_finite
-from ancestral._checks.tables import check_table
 from ancestral._numerics.accumulation import STEEP, about_mean, is_steep, sums_of_blocks
 from ancestral._numerics.threads import blocks_of
 from ancestral.errors import DataError

@@ -44,6 +44,11 @@ MOVED = {
     "graph.spectral": "graph.latent.spectral",
     "graph.unbounded": "graph.latent.unbounded",
     "io.opcodes": "io.pickles",
+    "io.files": "io.sources",
+    "io.pairs": "io.targets",
+    "io.tables": "io.cpts",
+    "io.text": "io.csv",
+    "report.place": "report.folder",
     "report.sources": "inputs",
 }
 

@@ -36,6 +36,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
+from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -55,9 +56,8 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral._checks.tables import check_row, check_table
-from ancestral._fingerprint import fingerprint
 from ancestral.errors import AncestralError, DataError, ModelError, UndeterminedError
+from ancestral.model_file import fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M")

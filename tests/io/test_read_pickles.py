@@ -8,8 +8,8 @@ import pytest
 
 from ancestral.errors import FormatError
 from ancestral.io import read_array, read_graphs, read_tables
-from ancestral.io.files import Source
 from ancestral.io.pickles import read_pickle
+from ancestral.io.sources import Source
 
 
 def load(path, **caps):

@@ -11,8 +11,8 @@ import pytest
 
 from ancestral.autoregressive.tables import Tables
 from ancestral.errors import DataError, FormatError
+from ancestral.io import cpts as module
 from ancestral.io import read_tables
-from ancestral.io import tables as module
 from tests.io import hostile_files as hostile
 
 LEVELS = [(2,) * 9, (3, 2, 5, 2), (5,), (1, 2, 1, 3), (2, 3, 4, 5, 2, 3)]
@@ -44,7 +44,7 @@ def test_stream_equals_dense(tmp_path, levels, protocol, dtype):
 @pytest.mark.parametrize("piece", [1, 3, 7, 8, 17, 64, 1000])
 def test_rows_cut_by_the_end_of_a_piece(tmp_path, piece, monkeypatch):
     dense = hostile.dense_tables((3, 2, 5, 2, 3))
-    monkeypatch.setattr("ancestral.io.files._PIECE", piece)
+    monkeypatch.setattr("ancestral.io.sources._PIECE", piece)
     for protocol in (4, 5):
         same(read_tables(dump(tmp_path, dense, protocol)), Tables.from_dense(dense))
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ancestral.errors import SaveError
-from ancestral.report import place
-from ancestral.report.place import MANIFEST, folder_in_place
+from ancestral.report import folder as replacing
+from ancestral.report.folder import MANIFEST, folder_in_place
 from tests.trust.faults import each_fault, need_strace
 
 
@@ -107,14 +107,14 @@ def test_a_file_in_the_way_of_a_folder_is_kept_beside_it(tmp_path: Path) -> None
 def test_what_comes_while_the_report_is_made_stays_too(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out, "one")
-    exchange = place._exchange
+    exchange = replacing._exchange
 
     def with_a_late_file(folder: Path, out: Path) -> None:
         (out / "late.txt").write_text("late")
         exchange(folder, out)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, "_exchange", with_a_late_file)
+        patch.setattr(replacing, "_exchange", with_a_late_file)
         write(out, "two")
     assert texts(out) == SECOND | {"late.txt": "late"}
 
@@ -158,12 +158,12 @@ def test_t1_every_system_call_may_fail_or_be_the_last(
     """Also where the system cannot exchange two names in one step: the next run then finishes."""
     need_strace()
     code = f"""
-from ancestral.report import place
+from ancestral.report import folder as replacing
 if {two_steps}:
-    place._renameat2 = lambda one, other: False
+    replacing._renameat2 = lambda one, other: False
 begin()
 try:
-    with place.folder_in_place("out", kind="report") as folder:
+    with replacing.folder_in_place("out", kind="report") as folder:
         for name in ("report.html", "models/a.model", "figures/1.png"):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text("two")
@@ -191,7 +191,7 @@ sys.exit(said)
     for what, home, done in each_fault(code, reset, every=1 if long else 17):
         if not (home / "out").exists():
             assert two_steps and done.returncode in (-9, 137), what
-            place._finish_interrupted(home / "out")
+            replacing._finish_interrupted(home / "out")
         left = texts(home / "out")
         harmed = left not in (old, new) or (done.returncode == 0 and left != new)
         tried, lost = tried + 1, lost + harmed

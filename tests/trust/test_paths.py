@@ -21,7 +21,7 @@ from ancestral.bench import bench_debd
 from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.inputs import find_sources
 from ancestral.report.build import build_report
-from ancestral.report.place import folder_in_place
+from ancestral.report.folder import folder_in_place
 from ancestral.training.checkpoints import Checkpoints
 from tests.trust.guard import refused
 

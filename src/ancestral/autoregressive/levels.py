@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
+from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.containers import EXACT, describe_place, shown
 from ancestral._checks.missing import is_missing, missing_mask, seen_missing
-from ancestral._checks.tables import check_row, check_table
 from ancestral.base import Density
 from ancestral.errors import DataError
 

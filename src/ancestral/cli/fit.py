@@ -21,7 +21,7 @@ from ancestral.cli.data import (
     reading_options_of,
 )
 from ancestral.cli.facts import facts_of
-from ancestral.cli.places import FORCE, check_places, check_report
+from ancestral.cli.outputs import FORCE, check_places, check_report
 from ancestral.cli.terminal import CONTEXT, say, show
 from ancestral.errors import AncestralError
 

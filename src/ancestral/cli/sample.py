@@ -18,7 +18,7 @@ from ancestral.cli.data import (
     rows_of,
     take_rows_as_named,
 )
-from ancestral.cli.places import check_places, check_report, force_option
+from ancestral.cli.outputs import check_places, check_report, force_option
 from ancestral.cli.terminal import CONTEXT, json_option, print_json, say
 from ancestral.errors import DataError
 

@@ -17,7 +17,7 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.facts import left_out_of, scores_of, scores_of_levels
-from ancestral.cli.places import check_places, check_report, force_option
+from ancestral.cli.outputs import check_places, check_report, force_option
 from ancestral.cli.terminal import CONTEXT, json_option, show
 from ancestral.errors import DataError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ancestral.cli.places import check_places, force_option
+from ancestral.cli.outputs import check_places, force_option
 from ancestral.cli.terminal import CONTEXT, say
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ancestral._checks.columns import names_of
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
-from ancestral._checks.tables import names_of
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.labels import aligned
 

@@ -36,7 +36,6 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral._fingerprint import fingerprint
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.edges.sampling import draw_graph, drawn_shape
@@ -55,6 +54,7 @@ from ancestral.graph.inference import clustered_covariance, profile_intervals
 from ancestral.graph.pairs.gather import gather, keep
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
 from ancestral.graph.solvers import climb, gradient_ascent, newton
+from ancestral.model_file import fingerprint
 
 __all__ = [
     "Graph",

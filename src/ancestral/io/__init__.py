@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ancestral.io.arrays import read_array, read_columns
+from ancestral.io.cpts import read_tables
 from ancestral.io.edge_lists import from_frames, read_edge_list
 from ancestral.io.graphs import from_igraph, from_networkx, read_graphs
-from ancestral.io.pairs import Pairs, read_pairs
-from ancestral.io.tables import read_tables
+from ancestral.io.targets import Pairs, read_pairs
 from ancestral.io.writing import write_array, write_graphs
 
 __all__ = [

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import SMALLER_FILE, refuse_non_finite, within_memory
 from ancestral._files import is_folder
 from ancestral.errors import DataError, FormatError
+from ancestral.io.csv import parse_csv
 from ancestral.io.dialect import Dialect
-from ancestral.io.files import PathLike, Source, shown
 from ancestral.io.images import read_images
 from ancestral.io.kinds import in_words, recognise
 from ancestral.io.npy import Archive, read_npy
 from ancestral.io.parquet import read_parquet
 from ancestral.io.pickles import read_pickle
 from ancestral.io.rejects import Reject, Rejects
-from ancestral.io.text import parse_csv
+from ancestral.io.sources import PathLike, Source, shown
 
 # Only what expands is capped: a plain .npy of any size is the user's own.
 MAX_BYTES = 512 << 20

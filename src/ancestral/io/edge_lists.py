@@ -16,12 +16,12 @@ from ancestral.io.attributes import (
     Categorical,
     without_missing_text,
 )
+from ancestral.io.csv import parse_cells, refuse_duplicates
 from ancestral.io.dialect import Dialect, spellings_of
-from ancestral.io.files import PathLike, Source
 from ancestral.io.graphs import MAX_BYTES, assemble
 from ancestral.io.kinds import recognise
 from ancestral.io.numbers import number_in
-from ancestral.io.text import parse_cells, refuse_duplicates
+from ancestral.io.sources import PathLike, Source
 
 if TYPE_CHECKING:
     from ancestral.graph.graphs import Graph

@@ -21,10 +21,10 @@ from ancestral.io.attributes import (
     features_of,
     without_missing_text,
 )
-from ancestral.io.files import PathLike, Source
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive
 from ancestral.io.pickles import read_pickle
+from ancestral.io.sources import PathLike, Source
 
 if TYPE_CHECKING:
     from ancestral.graph.inner_product import Graph

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from ancestral._files import as_path, entries_of, is_folder
 from ancestral.errors import AncestralError, DataError, FormatError, MissingExtraError
-from ancestral.io.files import PathLike, Source, as_size, shown
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import natural_order
+from ancestral.io.sources import PathLike, Source, as_size, shown
 
 _MAX_FILES = 100_000
 _KINDS = ("png", "jpeg")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from ancestral.errors import FormatError
-from ancestral.io.files import Source
+from ancestral.io.sources import Source
 
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ancestral.errors import AncestralError, FormatError
 from ancestral.io.dtypes import count_cells, parse_dtype, parse_dtype_or_text, to_native
-from ancestral.io.files import Source, as_size
+from ancestral.io.sources import Source, as_size
 
 _MAX_HEADER = 10_000
 _MAX_MEMBERS = 100_000

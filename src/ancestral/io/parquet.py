@@ -17,7 +17,7 @@ from ancestral.errors import (
     MissingExtraError,
 )
 from ancestral.io.dtypes import to_native
-from ancestral.io.files import Source, as_size
+from ancestral.io.sources import Source, as_size
 
 
 def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:

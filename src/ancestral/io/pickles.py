@@ -23,7 +23,7 @@ import numpy as np
 
 from ancestral.errors import AncestralError, FormatError
 from ancestral.io.dtypes import count_cells, parse_dtype, to_native
-from ancestral.io.files import Source, as_size
+from ancestral.io.sources import Source, as_size
 
 MAX_NODES = 500_000  # a second's work and 100 MiB, whatever they are
 MAX_DEPTH = 64

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ancestral._files import as_path, write_atomically
 from ancestral.errors import DataTypeError, FormatError, SaveError
 from ancestral.io.dtypes import parse_dtype
-from ancestral.io.files import PathLike
+from ancestral.io.sources import PathLike
 
 
 def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = None) -> Path:

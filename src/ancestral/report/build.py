@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ancestral._checks.numbers import finite
 from ancestral._files import as_path, same_file, shown
 from ancestral.errors import SaveError
-from ancestral.report.place import folder_in_place
+from ancestral.report.folder import folder_in_place
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
+from ancestral._checks.columns import names_of
 from ancestral._checks.numbers import (
     FEWER_ROWS,
     check_integer,
@@ -27,7 +28,6 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral._checks.tables import names_of
 from ancestral._numerics import double_double as dd
 from ancestral.base import ConditionalLikelihood, FromStatistics
 from ancestral.errors import DataError, ModelError

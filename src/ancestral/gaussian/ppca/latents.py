@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ancestral import _arrays
+from ancestral._checks.columns import check_row
 from ancestral._checks.numbers import (
     FEWER_DRAWS,
     FEWER_ROWS,
@@ -28,10 +29,9 @@ from ancestral._checks.numbers import (
     refuse_non_finite,
     within_memory,
 )
-from ancestral._checks.tables import check_row
 from ancestral.base import of_one_state
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.ppca import elsewhere, missing_patterns, projections
+from ancestral.gaussian.ppca import array_api, missing_patterns, projections
 from ancestral.gaussian.ppca.frequencies import FrequencyDensity
 from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.gaussian.ppca.projections import Frame
@@ -156,7 +156,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         self._check_fitted()
         return self._check_rows(X, reset=False)
 
-    @_arrays.near(elsewhere.means, "transform")
+    @_arrays.near(array_api.means, "transform")
     def _means_of(self, rows: NDArray) -> NDArray[np.float64]:
         """Return E[z | x] of checked rows."""
         if _arrays.has_gaps(rows):
@@ -226,7 +226,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
             )
         return self._decoded(z)
 
-    @_arrays.near(elsewhere.decoded, "inverse_transform", "Z")
+    @_arrays.near(array_api.decoded, "inverse_transform", "Z")
     def _decoded(self, z: NDArray) -> NDArray[np.float64]:
         refuse_non_finite(z, name="Z")
         with np.errstate(over="ignore", invalid="ignore"):

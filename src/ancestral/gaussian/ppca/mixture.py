@@ -30,6 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._checks.columns import check_table
 from ancestral._checks.numbers import (
     FEWER_ROWS,
     as_generator,
@@ -41,7 +42,6 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral._checks.tables import check_table
 from ancestral._numerics.threads import LEAST_NUMBERS, one_thread
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.ppca import degenerate, missing_patterns, projections

@@ -42,8 +42,8 @@ from ancestral._numerics.decomposition import eigen_of_root
 from ancestral.base import FromStatistics
 from ancestral.errors import ModelError, UndeterminedError
 from ancestral.gaussian.ppca import (
+    array_api,
     degenerate,
-    elsewhere,
     missing_em,
     missing_patterns,
     projections,
@@ -426,7 +426,7 @@ class PPCA(FromStatistics, LatentGaussian):
 
     # ---- density and sampling ---------------------------------------------------------------
 
-    @_arrays.near(elsewhere.log_density, "log_density")
+    @_arrays.near(array_api.log_density, "log_density")
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         result = projections.log_density(X, self._frame)
         odd = ~np.isfinite(result)  # infinity and NaN in a row show here

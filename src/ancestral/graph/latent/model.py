@@ -34,7 +34,6 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral._fingerprint import fingerprint
 from ancestral.base import GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
 from ancestral.graph.edges.sampling import draw_graph
@@ -48,6 +47,7 @@ from ancestral.graph.latent.unbounded import (
     refuse_empty_or_complete,
     refuse_unbounded,
 )
+from ancestral.model_file import fingerprint
 
 Float = NDArray[np.float64]
 

@@ -22,11 +22,11 @@ from ancestral._checks.containers import shown as in_short
 from ancestral._checks.numbers import check_integer, within_memory
 from ancestral._files import as_path, open_regular, shown
 from ancestral._numerics.threads import summed
-from ancestral._parts import Columns, Place, in_part
-from ancestral._workers import STATISTICS, computed
 from ancestral.base import ConditionalDensity, FromStatistics, GraphDensity
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
 from ancestral.io.npy import read_header, rows_at
+from ancestral.streaming.dask_workers import STATISTICS, computed
+from ancestral.streaming.parts import Columns, Place, in_part
 
 CHUNK_BYTES = 32 << 20
 NO_CHUNKS = "there are no chunks with rows: give at least one array of rows."

@@ -21,10 +21,10 @@ from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.autoregressive.tables import Tables, checked_rows, extend_prefixes
 from ancestral.errors import DataError, FormatError
 from ancestral.io.dtypes import count_cells
-from ancestral.io.files import PathLike, Source, as_size
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import Archive, natural_order
 from ancestral.io.pickles import DType, Machine, Name, Shell, check_plain
+from ancestral.io.sources import PathLike, Source, as_size
 
 _log = logging.getLogger(__name__)
 

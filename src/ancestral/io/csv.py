@@ -26,9 +26,9 @@ from ancestral._checks.missing import is_missing_text
 from ancestral._checks.numbers import warn
 from ancestral.errors import DataError, FormatError
 from ancestral.io.dialect import Dialect, line_of, spellings_of
-from ancestral.io.files import as_size
 from ancestral.io.numbers import is_infinite, is_rounded
 from ancestral.io.rejects import Rejects
+from ancestral.io.sources import as_size
 
 _MAX_LINE = 4 << 20
 _BLOCK = 1 << 16  # cells that are parsed at a time

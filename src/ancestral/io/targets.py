@@ -11,8 +11,8 @@ from ancestral._checks.containers import Opened, as_floats
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError
 from ancestral.io.arrays import MAX_BYTES, read_columns
-from ancestral.io.files import PathLike, shown
 from ancestral.io.rejects import Reject
+from ancestral.io.sources import PathLike, shown
 
 TARGETS = ("y", "target", "label", "response")
 

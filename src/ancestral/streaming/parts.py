@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.columns import names_of, unlike_names
 from ancestral._checks.containers import shown
-from ancestral._checks.tables import names_of, unlike_names
 from ancestral.errors import AncestralError, DataError
 
 ALIKE = "Name the columns alike in every part."
