@@ -27,7 +27,7 @@ from ancestral.graph.pairs.gather import gather, refuse_many_pairs, visit
 from ancestral.graph.pairs.grid import Cells
 from ancestral.graph.pairs.passes import Edges, pass_over
 from tests.graph.conftest import without_numba
-from tests.graph.test_pair_sums import grid_sums, huge, make_graph
+from tests.graph.pairs.test_sums import grid_sums, huge, make_graph
 
 SAME = 1e-12  # relative: what both forms of a sum may differ by
 
@@ -88,7 +88,7 @@ def test_a_fit_is_the_same_where_numba_cannot_be_imported() -> None:
     script = (
         "import sys, json, numpy as np\n"
         "sys.modules['numba'] = None\n"
-        "from tests.graph.test_pair_sums import make_graph\n"
+        "from tests.graph.pairs.test_sums import make_graph\n"
         "from ancestral import InnerProductGraph\n"
         "from ancestral.graph.fit_checks import check_fit\n"
         "graph = make_graph(1_500, slope=4.0, intercept=-6.0)\n"
@@ -280,7 +280,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 @pytest.mark.parametrize("how", DAMAGE)
-def test_a_damaged_cache_is_replaced(cached: Loops, kind: str, how: str) -> None:
+def test_t8_a_damaged_cache_is_replaced(cached: Loops, kind: str, how: str) -> None:
     cached.run()
     for path in cached.files(kind):
         DAMAGE[how](path)
@@ -291,7 +291,7 @@ def test_a_damaged_cache_is_replaced(cached: Loops, kind: str, how: str) -> None
 
 
 @pytest.mark.parametrize("how", [flipped, of_another_source])
-def test_changed_machine_code_is_not_run(cached: Loops, how: Callable[[Path], None]) -> None:
+def test_t8_changed_machine_code_is_not_run(cached: Loops, how: Callable[[Path], None]) -> None:
     cached.run()
     for path in cached.files("nbc"):
         how(path)
@@ -301,7 +301,7 @@ def test_changed_machine_code_is_not_run(cached: Loops, how: Callable[[Path], No
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
-def test_a_directory_in_place_of_a_file(cached: Loops, kind: str) -> None:
+def test_t8_a_directory_in_place_of_a_file(cached: Loops, kind: str) -> None:
     cached.run()
     for path in cached.files(kind):
         as_directory(path)
@@ -310,7 +310,7 @@ def test_a_directory_in_place_of_a_file(cached: Loops, kind: str) -> None:
         assert "Is a directory" in said or "Directory not empty" in said
 
 
-def test_no_folder_can_be_written(cached: Loops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t8_no_folder_can_be_written(cached: Loops, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file stands in place of every folder, which even root can't write in."""
     numba = pytest.importorskip("numba")
     (cached.source.parent / "__pycache__").write_text("")
@@ -323,7 +323,7 @@ def test_no_folder_can_be_written(cached: Loops, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("room", [0, 1_000])
-def test_a_full_disk(cached: Loops, room: int) -> None:
+def test_t8_a_full_disk(cached: Loops, room: int) -> None:
     """No file may grow beyond so many bytes: none at all, or the index alone is written."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
@@ -339,7 +339,7 @@ def test_a_full_disk(cached: Loops, room: int) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702, None])
-def test_a_folder_of_others_is_left_alone(cached: Loops, mode: int | None) -> None:
+def test_t8_a_folder_of_others_is_left_alone(cached: Loops, mode: int | None) -> None:
     """Who may write there could run code here; so nothing is read from it, and nothing written."""
     cached.run()
     (folder,) = cached.cache.iterdir()

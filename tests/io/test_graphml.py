@@ -36,7 +36,7 @@ def read(folder: Path, text: str) -> list:
 
 @pytest.mark.parametrize("default", ["directed", "undirected"])
 @pytest.mark.parametrize("value", [None, *DIRECTED, *NO_BOOLEANS])
-def test_an_edge_is_as_directed_as_the_format_says(
+def test_t10_an_edge_is_as_directed_as_the_format_says(
     tmp_path: Path, default: str, value: str | None
 ) -> None:
     more = "" if value is None else f' directed="{value}"'
@@ -56,7 +56,7 @@ def test_an_edge_is_as_directed_as_the_format_says(
     "default",
     ["DIRECTED", "Directed", "UNDIRECTED", "Undirected", "", "true", "false", "0", "mixed", "yes"],
 )
-def test_other_defaults_of_direction_are_refused(tmp_path: Path, default: str) -> None:
+def test_t10_other_defaults_of_direction_are_refused(tmp_path: Path, default: str) -> None:
     for body in (PAIR + edge("a", "b"), PAIR):
         with pytest.raises(DataError, match=f"has edgedefault='{default}'.*edgedefault=\"undir"):
             read(tmp_path, graphml(body, edgedefault=default))
@@ -91,7 +91,7 @@ DOMAINS = ("node", "all", "edge", "graph", "graphml", "hyperedge", "port", "endp
 
 
 @pytest.mark.parametrize(("one", "two"), list(itertools.product(DOMAINS, DOMAINS)))
-def test_two_keys_of_one_name_and_domain_are_refused(tmp_path: Path, one: str, two: str) -> None:
+def test_t10_two_keys_of_a_name_and_domain_are_refused(tmp_path: Path, one: str, two: str) -> None:
     keys = key("d0", "x", f'for="{one}"') + key("d1", "x", f'for="{two}"')
     body = "<node id='a'><data key='d0'>1</data></node>"
     if one == two or "all" in (one, two):
@@ -104,7 +104,7 @@ def test_two_keys_of_one_name_and_domain_are_refused(tmp_path: Path, one: str, t
             read(tmp_path, graphml(body, keys=keys))
 
 
-def test_two_keys_of_one_id_are_refused(tmp_path: Path) -> None:
+def test_t10_two_keys_of_one_id_are_refused(tmp_path: Path) -> None:
     for domain in ("node", "edge", "all"):
         keys = key("d0", "x", 'for="node"') + key("d0", "y", f'for="{domain}"')
         with pytest.raises(DataError, match="the id 'd0' of a <key> is missing or used twice"):
@@ -223,7 +223,7 @@ def test_several_graphs_of_one_file_come_as_several(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["1_000", "\uff11\uff12", "\u0661", "1,5", "1'000", "0x10", "1e", "true", "١٢"]
 )
-def test_numbers_follow_the_one_rule(tmp_path: Path, text: str) -> None:
+def test_t10_numbers_follow_the_one_rule(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"node 'b' has 'x' = .*a number is wanted"):
         read(tmp_path, graphml(node("a", 1) + node("b", text)))
 

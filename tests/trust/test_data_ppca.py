@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 
 from ancestral import PPCA, read_array, streaming
 from ancestral.errors import DataError, ModelError
-from tests.gaussian.test_ppca import cloud, textbook
+from tests.gaussian.ppca.test_model import cloud, textbook
 from tests.trust.guard import accepted, refused, warned
 
 Note = Callable[[str, str], None]

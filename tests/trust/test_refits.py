@@ -200,7 +200,7 @@ def other_fit(entry: Entry) -> Any:
 
 @pytest.mark.filterwarnings("ignore")
 @EVERY
-def test_every_method_answers_for_one_model(entry: Entry) -> None:
+def test_t12_every_method_answers_for_one_model(entry: Entry) -> None:
     old, new = entry.fit(), other_fit(entry)
     state = dict(vars(new))
     for name in public(type(old)):
@@ -228,7 +228,7 @@ def test_names_of_columns_are_of_the_model_that_transformed() -> None:
 
 @pytest.mark.filterwarnings("ignore:partial_fit starts anew")
 @EVERY
-def test_a_model_is_the_old_one_until_its_fit_is_whole(entry: Entry) -> None:
+def test_t12_a_model_is_the_old_one_until_its_fit_is_whole(entry: Entry) -> None:
     for fit in ways_to_fit(entry):
         model = entry.fit()
         before, held = vars(model), dict(vars(model))
@@ -262,7 +262,7 @@ def short_turns() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("short_turns")
-def test_readers_beside_a_thread_that_refits() -> None:
+def test_t12_readers_beside_a_thread_that_refits() -> None:
     X = np.random.default_rng(0).normal(size=(2, 40, 4)) * [[[1.0]], [[5.0]]]
     model = PPCA(2).fit(X[0])
     right = [PPCA(2).fit(rows).log_density(X[0]) for rows in X]
@@ -292,7 +292,7 @@ def test_readers_beside_a_thread_that_refits() -> None:
 @pytest.mark.filterwarnings("ignore")  # of chunks so small
 @pytest.mark.usefixtures("short_turns")
 @pytest.mark.parametrize("entry", STREAMED, ids=lambda e: e.name)
-def test_chunks_of_many_threads_all_count(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t12_chunks_of_many_threads_count(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     model, inside, most = entry.make(), [0], [0]
     statistics = type(model)._statistics
 

@@ -12,7 +12,7 @@ from ancestral import Graph
 from ancestral import LatentPositionGraph as Latent
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.latent.adjacencies import as_adjacencies
-from tests.graph.test_latent_positions import simulated
+from tests.graph.latent.test_model import simulated
 
 pytestmark = pytest.mark.usefixtures("loops")
 

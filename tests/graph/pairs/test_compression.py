@@ -25,7 +25,7 @@ from ancestral.graph.pairs.compression import (
 from ancestral.graph.pairs.gather import gather, visit
 from ancestral.graph.predictions import calibrate, held_out
 from ancestral.graph.solvers import newton
-from tests.graph.test_pair_sums import edge_sum, grid_sums
+from tests.graph.pairs.test_sums import edge_sum, grid_sums
 
 pytestmark = pytest.mark.usefixtures("loops")
 

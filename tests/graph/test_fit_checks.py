@@ -19,7 +19,7 @@ from ancestral.graph.fit_checks import NAMES, check_fit, mean_clustering, measur
 from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.predictions import calibrate, held_out
 from ancestral.io.graphs import assemble
-from tests.graph.test_pair_sums import dense, make_graph
+from tests.graph.pairs.test_sums import dense, make_graph
 
 pytestmark = pytest.mark.usefixtures("loops")
 

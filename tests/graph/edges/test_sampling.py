@@ -13,7 +13,7 @@ from ancestral import InnerProductGraph
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.edges import sampling
 from ancestral.graph.edges.sampling import CellTree, sample_edges
-from tests.graph.test_pair_sums import huge, make_graph
+from tests.graph.pairs.test_sums import huge, make_graph
 
 pytestmark = pytest.mark.usefixtures("loops")
 

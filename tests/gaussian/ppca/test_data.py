@@ -9,7 +9,7 @@ import pytest
 
 from ancestral import PPCA
 from ancestral.errors import DataError, ModelError
-from tests.gaussian.test_ppca import cloud
+from tests.gaussian.ppca.test_model import cloud
 
 # ---- ordinary but awkward data -------------------------------------------------------------------
 

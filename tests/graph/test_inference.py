@@ -12,7 +12,7 @@ from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.inference import fit_graph_intercepts, profile_intervals
 from ancestral.graph.pairs.gather import keep
-from tests.graph.test_pair_sums import dense
+from tests.graph.pairs.test_sums import dense
 
 sm = pytest.importorskip("statsmodels.api")
 FALSE_ALARM = 1e-4
