@@ -84,7 +84,8 @@ class DiagonalGaussian(MaximumLikelihood, FromStatistics, Density):
     # ---- density and sampling ---------------------------------------------------------------
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        squares = (X - self.mean_) ** 2 / self.variances_  # (n, d)
+        with np.errstate(over="ignore"):  # so far away that p is 0
+            squares = (X - self.mean_) ** 2 / self.variances_  # (n, d)
         return -0.5 * (np.log(2 * np.pi * self.variances_) + squares).sum(axis=1)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:

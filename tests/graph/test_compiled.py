@@ -52,7 +52,12 @@ def test_sums_are_the_same(m: int, at: tuple[float, float] | None) -> None:
     for a, b in [(1.0, -2.0), (3.0, -4.0), (30.0, -20.0)]:
         np.testing.assert_allclose(grid_sums(two, a, b), grid_sums(one, a, b), rtol=SAME)
     ends = [
-        [s.extremes.low_edge, s.extremes.high_edge, s.extremes.low_gap, s.extremes.high_gap]
+        [
+            s.extremes.low_edge,
+            s.extremes.high_edge,
+            s.extremes.low_unlinked,
+            s.extremes.high_unlinked,
+        ]
         for s in (one, two)
     ]
     np.testing.assert_allclose(ends[1], ends[0], rtol=SAME)

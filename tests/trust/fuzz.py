@@ -257,7 +257,7 @@ def _models() -> Iterator[bytes]:
             continue
         model = entry.fit()
         parts = type(model).__name__, model.get_params(deep=False), model._fitted_state()
-        yield model_file._to_bytes(*parts, model.data_fingerprint_)
+        yield model_file.pack(*parts, model.data_fingerprint_)
 
 
 def _parquets(X: np.ndarray) -> list[bytes]:

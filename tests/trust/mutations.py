@@ -270,11 +270,11 @@ def of_model(rng: Random, whole: bytes, _: bytes) -> bytes:
 
 
 HUGE = (-1, 0, 2**16, 2**31 - 1, 2**40, 2**62, 1e300, -0.5, True)
-NAMES = [entry.name for entry in _catalogue.MODELS]
+CLASSES = [entry.name for entry in _catalogue.MODELS]
 HEADERS = {
     "format_version": ("0", "-1", "1.5", "2", "9" * 5000, "", "x", "\u0661"),
     "data_fingerprint": ("x", "0" * 63, "A" * 64, "\x1b[2J", "0" * 64),
-    "class": (*NAMES, "Checkpoint", "Popen", "", "__builtins__"),
+    "class": (*CLASSES, "Checkpoint", "Popen", "", "__builtins__"),
     "format": ("", "ancestral-model ", "pickle"),
     "document": ("", "[]", "null", "{}", '{"params":{},"state":{}}', "9" * 9000, "[" * 9000),
 }
