@@ -321,8 +321,8 @@ def test_of_fits_at_one_time_the_last_to_end_stays(monkeypatch: pytest.MonkeyPat
     model, other_has_ended = PPCA(1), threading.Event()
     fit = PPCA._fit
 
-    def waiting(self: Any, rows: Any) -> None:
-        fit(self, rows)
+    def waiting(self: Any, rows: Any, **kept: Any) -> None:
+        fit(self, rows, **kept)
         if rows[0, 0] == X[0, 0, 0]:
             assert other_has_ended.wait(PATIENCE)
 

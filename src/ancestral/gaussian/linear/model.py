@@ -29,7 +29,7 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._numerics import double_double as dd
-from ancestral.base import ConditionalLikelihood, FromStatistics
+from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
 from ancestral.gaussian.linear.least_squares import (
@@ -226,14 +226,15 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
         Calls from several threads wait for each other, and each chunk counts.
         """
-        names, known = names_of(y), self._target_names if self._seen is not None else None
-        if None not in (names, known) and names != known:
-            raise DataError(
-                f"y names its columns {names}, and an earlier chunk {known}: give the same targets "
-                "in the same order."
-            )
-        self._add(X, y, sample_weight)
-        self._target_names = known if names is None else names
+        with lock_of(self):
+            names, known = names_of(y), self._target_names if self._seen is not None else None
+            if None not in (names, known) and names != known:
+                raise DataError(
+                    f"y names its columns {names}, and an earlier chunk {known}: give the same "
+                    "targets in the same order."
+                )
+            self._add(X, y, sample_weight)
+            self._remember(_target_names=known if names is None else names)
         return self
 
     def _is_enough(self, statistics: LineStatistics) -> bool:
