@@ -69,7 +69,9 @@ class DiagonalGaussian(MaximumLikelihood, FromStatistics, Density):
                 " and the likelihood is unbounded. Leave it out, or give rows that differ."
             )
         self.mean_, self.variances_ = statistics.mean, variances
-        at_maximum = np.log(2 * np.pi * variances) + 1  # the mean squared residual is 1 there
+        at_maximum = (
+            np.log(2 * np.pi) + np.log(variances) + 1
+        )  # the mean squared residual is 1 there
         self.log_likelihood_ = float(-0.5 * statistics.count * at_maximum.sum())
 
     def _is_enough(self, statistics: Moments) -> bool:
@@ -86,7 +88,7 @@ class DiagonalGaussian(MaximumLikelihood, FromStatistics, Density):
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         with np.errstate(over="ignore"):  # so far away that p is 0
             squares = (X - self.mean_) ** 2 / self.variances_  # (n, d)
-        return -0.5 * (np.log(2 * np.pi * self.variances_) + squares).sum(axis=1)
+        return -0.5 * (np.log(2 * np.pi) + np.log(self.variances_) + squares).sum(axis=1)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
         noise = rng.standard_normal((n_samples, len(self.mean_)))

@@ -135,10 +135,13 @@ def _obeys(model: Any) -> bool:
         mean, std = model.predict(X, return_std=True)
         expected = -0.5 * ((y - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
         return _agree(model.log_density(X, y), expected)
-    if not isinstance(model, ancestral.PPCA):
+    if isinstance(model, ancestral.PPCAMixture):
         return bool(np.isfinite(model.log_density(X)).all())
     X = X + model.mean_
-    W, noise = model.loadings_, model.noise_variance_ * getattr(model, "scale_", 1.0) ** 2
+    if isinstance(model, ancestral.PPCA):
+        W, noise = model.loadings_, model.noise_variance_ * getattr(model, "scale_", 1.0) ** 2
+    else:  # the toy
+        W, noise = np.zeros((len(model.mean_), 0)), model.variances_
     covariance = W @ W.T + noise * np.eye(len(W))
     off = X - model.mean_
     expected = -0.5 * (off * np.linalg.solve(covariance, off.T).T).sum(axis=1)
