@@ -128,6 +128,22 @@ def test_what_has_no_saved_form_is_refused_before_anything_is_written(path: Path
     assert not path.exists() and not leftovers(path)
 
 
+def test_a_class_named_as_one_of_ours_has_no_saved_form(path: Path) -> None:
+    namesake = type("PPCA", (PPCA,), {"__module__": __name__, "_fields": ("more_",)})
+    with pytest.raises(SaveError, match="PPCA has no saved form"):
+        namesake(1).fit(CLOUD).save(path)
+
+
+def test_what_a_version_with_fewer_parameters_pickled_is_whole() -> None:
+    """Of Python's own pickles: today's parameters are filled in."""
+    model = PPCA(1).fit(CLOUD)
+    state = {k: v for k, v in model.__getstate__().items() if k != "verbose"}
+    old = object.__new__(PPCA)
+    old.__setstate__(state)
+    assert old.get_params() == model.get_params() and "PPCA" in repr(old)
+    np.testing.assert_array_equal(old.log_density(CLOUD), model.log_density(CLOUD))
+
+
 DERIVED = {"log_probabilities_"}  # made anew from what is stored
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 MOVED = {
+    "_entry": "cli.__main__",
     "autoregressive.budget": "autoregressive.chain.budget",
     "autoregressive.families": "autoregressive.chain.conditionals",
     "autoregressive.lstm_training": "autoregressive.lstm",
@@ -23,6 +24,8 @@ MOVED = {
     "descent": "training.descent",
     "gaussian.degenerate": "gaussian.ppca.degenerate",
     "gaussian.double_double": "_numerics.double_double",
+    "gaussian.frequencies": "gaussian.ppca.frequencies",
+    "gaussian.reflections": "gaussian.ppca.reflections",
     "gaussian.folds": "gaussian.ppca.folds",
     "gaussian.inference": "gaussian.linear.inference",
     "gaussian.latents": "gaussian.ppca.latents",
@@ -43,6 +46,7 @@ MOVED = {
     "graph.position_likelihood": "graph.latent.likelihood",
     "graph.spectral": "graph.latent.spectral",
     "graph.unbounded": "graph.latent.unbounded",
+    "graph.walk_kernels": "graph.edges.walks",
     "io.opcodes": "io.pickles",
     "io.files": "io.sources",
     "io.pairs": "io.targets",
@@ -50,6 +54,8 @@ MOVED = {
     "io.text": "io.csv",
     "report.place": "report.folder",
     "report.sources": "inputs",
+    "studio.compare": "studio.rooms.compare",
+    "studio.faces": "studio.rooms.faces",
 }
 
 

@@ -60,7 +60,7 @@ from ancestral.errors import AncestralError, DataError, ModelError, Undetermined
 from ancestral.model_file import fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
-M = TypeVar("M")
+M = TypeVar("M", bound="Model")
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
 NOTEBOOK = "ancestral.studio.notebook"
@@ -83,12 +83,17 @@ class NotFittedError(ModelError, SklearnNotFittedError):
 def fitting(model: M) -> Iterator[M]:
     """Give a model of the same parameters to fit; put what it learnt in the model's place at once.
 
-    Where anything is raised, Ctrl-C included, the model stays as it was.
+    It has learnt nothing: no declared value, and none that the last fit brought. What a subclass
+    has set beside the fit stays. Where anything is raised, Ctrl-C included, the model stays as it
+    was.
     """
     new = object.__new__(type(model))
     before = vars(model).copy()
-    new.__dict__ = {k: v for k, v in before.items() if k not in BESIDE and not is_learnt(k)}
+    of_a_fit = {*BESIDE, *WIDTHS, *new._declared(), *before.pop("_brought", ())}
+    kept = {name: value for name, value in before.items() if name not in of_a_fit}
+    new.__dict__ = kept.copy()
     yield new
+    new._brought = tuple(name for name in vars(new) if name not in kept)
     model.__dict__ = new.__dict__
 
 
@@ -151,6 +156,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     _said: Any = ()  # the warnings so far, between calls of partial_fit
     _undetermined: str = ""  # why these do not determine the parameters yet
     _data_fingerprint: str = ""
+    _brought: tuple[str, ...] = ()  # the names of what the last fit set
 
     @property
     def data_fingerprint_(self) -> str:
@@ -230,6 +236,12 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
                 f"This {type(self).__name__} instance is not fitted yet: "
                 f"{self._undetermined or 'call fit first.'}"
             ) from None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled, also by a version without some of today's parameters."""
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        super().__setstate__({**defaults, **state})
 
     def __sklearn_is_fitted__(self) -> bool:
         return bool(self._learnt())
@@ -368,6 +380,7 @@ class FromStatistics(Model):
     def _add(self, *chunk: Any) -> Self:
         """Add the statistics of one chunk, and solve where they are enough."""
         with lock_of(self), fitting(self) as new:
+            kept = set(vars(new))
             seen, new._said = self._seen, set[Any]() if self._seen is None else set(self._said)
             if seen is not None:
                 new._take_columns(self._columns())
@@ -383,7 +396,7 @@ class FromStatistics(Model):
                     try:
                         new._solve(new._seen)
                     except UndeterminedError as error:
-                        for name in new._learnt():
+                        for name in set(new._learnt()) - kept:
                             delattr(new, name)
                         new._undetermined = f"partial_fit has yet to see more. {error}"
         return self

@@ -353,8 +353,8 @@ def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
 
 def _is_kept(model: Any) -> bool:
     """Tell whether a model is of the catalogue itself: a class made from one may hold more."""
-    entry = _catalogue.entry_of(model)
-    return entry is not None and entry.name == type(model).__name__
+    kind, entry = type(model), _catalogue.entry_of(model)
+    return entry is not None and (entry.name, entry.module) == (kind.__name__, kind.__module__)
 
 
 def _encode_model(model: Any, arrays: dict[str, NDArray], name: str) -> Any:

@@ -418,3 +418,23 @@ def test_a_fit_starts_from_nothing_that_was_learnt() -> None:
     model = PPCA("cv", standardize=True, random_state=0).fit(X)
     model.set_params(n_components=1, standardize=False).fit(X)
     assert vars(model).keys() == vars(PPCA(1).fit(X)).keys() | {"_drawn"}
+
+
+class Scaled(PPCA):
+    """A subclass that learns something beside the fit, as scikit-learn's users write it."""
+
+    def __init__(self, n_components: Any = None) -> None:
+        super().__init__(n_components)
+        self.calls_ = 0
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        self.calls_ += 1
+        self.scale_of_all_ = float(np.std(X))
+        return super().fit(X / self.scale_of_all_)
+
+
+def test_what_a_subclass_learns_beside_the_fit_stays() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = Scaled(1).fit(X).fit(2 * X)
+    assert model.calls_ == 2 and model.scale_of_all_ == pytest.approx(2 * np.std(X))
+    assert alike(vars(PPCA(1).fit(X / np.std(X)))["mean_"], model.mean_)

@@ -34,6 +34,9 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+_interrupt.asked = _seen  # type: ignore[attr-defined]  # for whoever takes the signal over
+
+
 def _interrupt_soon() -> None:
     time.sleep(0.01)
     _thread.interrupt_main()

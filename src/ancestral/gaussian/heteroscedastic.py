@@ -250,7 +250,11 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         if statistics.step_size > self.tol:
             longest = np.sqrt(statistics.longest) * np.linalg.norm(statistics.of_variance)
             share = min(1.0, LONGEST / max(LONGEST, float(longest)))
-            yield from (self._update(parameters, statistics, share / 2**k) for k in range(50))
+            seen = EPS * abs(statistics.log_likelihood) / statistics.step_size**2
+            for k in range(50):
+                if k and share / 2**k < seen:  # so short that float64 shows no gain
+                    return
+                yield self._update(parameters, statistics, share / 2**k)
 
     def _to_gain(self, parameters: Weights, history: list[float]) -> float:
         return np.inf  # the size of the next step tells

@@ -277,6 +277,8 @@ class _Reader:
             if text is None:
                 return None
             lines = text.split("\n")[: len(lines)]
+        if not all(map(str.isascii, lines)):  # numpy takes blanks of every script for none
+            return None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

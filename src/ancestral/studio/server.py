@@ -320,6 +320,8 @@ def _ended_by_interrupt(server: Any) -> Iterator[None]:
         return
     before = signal.signal(signal.SIGINT, lambda *_: setattr(server, "should_exit", True))
     try:
+        if getattr(before, "asked", ()):  # already, while modules were being imported
+            raise KeyboardInterrupt
         yield
     finally:
         signal.signal(signal.SIGINT, before)
