@@ -93,7 +93,7 @@ def fitting(model: M) -> Iterator[M]:
     kept = {name: value for name, value in before.items() if name not in of_a_fit}
     new.__dict__ = kept.copy()
     yield new
-    new._brought = tuple(name for name in vars(new) if name not in kept)
+    new._brought = tuple(name for name in vars(new) if is_learnt(name) and name not in kept)
     model.__dict__ = new.__dict__
 
 
@@ -156,7 +156,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     _said: Any = ()  # the warnings so far, between calls of partial_fit
     _undetermined: str = ""  # why these do not determine the parameters yet
     _data_fingerprint: str = ""
-    _brought: tuple[str, ...] = ()  # the names of what the last fit set
+    _brought: tuple[str, ...] = ()  # the names of what the last fit learnt
 
     @property
     def data_fingerprint_(self) -> str:

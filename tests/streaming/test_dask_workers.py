@@ -256,14 +256,19 @@ def test_work_that_is_given_up_is_one_error(how: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Keep the garbage collector away: what is raised where Hypothesis listens to it is lost."""
+def interruptible() -> Iterator[None]:
+    """Let Ctrl+C interrupt: jobs in the background begin with the signal ignored.
+
+    And no garbage collector: what is raised where Hypothesis listens to it is lost.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()
     yield
     gc.enable()
+    signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("no_collector")
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_work_and_changes_no_model(tmp_path: Path) -> None:
     model, marker = PPCA(1).fit(X), tmp_path / "begun"
     before = dict(vars(model))
