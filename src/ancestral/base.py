@@ -386,7 +386,7 @@ class FromStatistics(Model):
                 new._take_columns(self._columns())
             with each_warning_once(new._said):
                 fresh = new._statistics(*new._check_chunk(*chunk, reset=seen is None))
-                if seen is None and self._learnt():
+                if seen is None and {*self._learnt()} & {*self._declared(), *self._brought}:
                     warn(
                         "partial_fit starts anew: an earlier fit, or a model from a file, keeps no "
                         "statistics to add to, and is dropped. Stream all rows through partial_fit."

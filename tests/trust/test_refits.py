@@ -438,3 +438,11 @@ def test_what_a_subclass_learns_beside_the_fit_stays() -> None:
     model = Scaled(1).fit(X).fit(2 * X)
     assert model.calls_ == 2 and model.scale_of_all_ == pytest.approx(2 * np.std(X))
     assert alike(vars(PPCA(1).fit(X / np.std(X)))["mean_"], model.mean_)
+
+
+@pytest.mark.filterwarnings("error:partial_fit starts anew")
+def test_what_a_subclass_learns_beside_chunks_is_no_earlier_fit() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = Scaled(1).partial_fit(X[:15]).partial_fit(X[15:])
+    assert model.calls_ == 0
+    np.testing.assert_allclose(model.mean_, X.mean(axis=0), rtol=0, atol=1e-12)
