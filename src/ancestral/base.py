@@ -33,7 +33,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
 from ancestral._checks.columns import check_row, check_table
@@ -229,13 +228,11 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         return super()._html_repr() if page is None else str(page)
 
     def _check_fitted(self) -> None:
-        try:
-            check_is_fitted(self)
-        except SklearnNotFittedError:
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet: "
                 f"{self._undetermined or 'call fit first.'}"
-            ) from None
+            )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled, also by a version without some of today's parameters."""
@@ -244,7 +241,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         super().__setstate__({**defaults, **state})
 
     def __sklearn_is_fitted__(self) -> bool:
-        return bool(self._learnt())
+        return any(name not in WIDTHS for name in list(vars(self)) if is_learnt(name))
 
     def _learnt(self) -> list[str]:
         """Return the names of fitted values, those of the columns left out."""
@@ -819,23 +816,29 @@ class ConditionalDensity(RegressorMixin, Model):
 
     def _check_target(self, y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
         """Return y as float64 of shape (n_rows,), or (n_rows, n_targets) for several targets."""
-        from sklearn.utils.validation import column_or_1d
-
         target = as_numbers(y, name="y")
-        several = self.__sklearn_tags__().target_tags.multi_output
-        wide = target.ndim == 2 and target.shape[1] != 1
-        if target.ndim not in (1, 2) or (wide and (target.size == 0 or not several)):
-            raise DataError(
-                f"y must be one column of shape ({n_rows},), one value per row of X; got shape "
-                f"{target.shape}."
-            )
-        if target.ndim != 2 or not several:
-            with as_ancestral_errors():
-                target = column_or_1d(target, warn=True)
+        if target.ndim != 1:
+            target = self._several_targets(target, n_rows)
         if len(target) != n_rows:
             raise DataError(f"X has {n_rows} rows, y has {len(target)}: give one target per row.")
         refuse_non_finite(target, name="y")
         return _plain_floats(target)
+
+    def _several_targets(self, target: NDArray, n_rows: int) -> NDArray:
+        """Return a table of targets, as one column where the model has one."""
+        from sklearn.utils.validation import column_or_1d
+
+        several = self.__sklearn_tags__().target_tags.multi_output
+        wide = target.ndim == 2 and target.shape[1] != 1
+        if target.ndim != 2 or (wide and (target.size == 0 or not several)):
+            raise DataError(
+                f"y must be one column of shape ({n_rows},), one value per row of X; got shape "
+                f"{target.shape}."
+            )
+        if several:
+            return target
+        with as_ancestral_errors():
+            return np.asarray(column_or_1d(target, warn=True))
 
     def _refuse_zero_variance(self) -> None:
         """Raise ModelError when the fitted variance is zero."""
@@ -919,6 +922,8 @@ def _power_of_two(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _plain_floats(values: NDArray) -> NDArray[np.float64]:
     """Return values as float64 in C order: products then give the same bits whatever came in."""
+    if values.dtype == np.float64 and values.flags.c_contiguous and values.flags.aligned:
+        return values
     return np.require(values, np.float64, ["C", "ALIGNED"])
 
 
