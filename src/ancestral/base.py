@@ -15,6 +15,7 @@ What reads a model reads one state, whatever is put in place meanwhile (`of_one_
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import os
@@ -60,6 +61,7 @@ from ancestral.model_file import fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", bound="Model")
+T = TypeVar("T")
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
 NOTEBOOK = "ancestral.studio.notebook"
@@ -68,7 +70,9 @@ NOTEBOOK = "ancestral.studio.notebook"
 WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_")
 
 # The rest of a state: what calls of partial_fit have seen, and what a whole fit was given.
-BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint")
+BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint", "_derived")
+
+MOST_KEPT = 1 << 20  # numbers that values have of which what was made of them is kept
 
 
 class NotFittedError(ModelError, SklearnNotFittedError):
@@ -90,7 +94,7 @@ def fitting(model: M) -> Iterator[M]:
     before = vars(model).copy()
     of_a_fit = {*BESIDE, *WIDTHS, *new._declared(), *before.pop("_brought", ())}
     kept = {name: value for name, value in before.items() if name not in of_a_fit}
-    new.__dict__ = kept.copy()
+    new.__dict__ = kept | {"_derived": {}}
     yield new
     new._brought = tuple(name for name in vars(new) if is_learnt(name) and name not in kept)
     model.__dict__ = new.__dict__
@@ -155,6 +159,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     _said: Any = ()  # the warnings so far, between calls of partial_fit
     _undetermined: str = ""  # why these do not determine the parameters yet
     _data_fingerprint: str = ""
+    _derived: dict[str, Any] | None = None  # what was made of fitted values, and of which
     _brought: tuple[str, ...] = ()  # the names of what the last fit learnt
 
     @property
@@ -240,10 +245,15 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         """Take what was pickled, also by a version without some of today's parameters."""
         parameters = inspect.signature(type(self).__init__).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        super().__setstate__({**defaults, **state})
+        super().__setstate__({**defaults, **state, "_derived": {}})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return {name: held for name, held in super().__getstate__().items() if name != "_derived"}
 
     def __sklearn_is_fitted__(self) -> bool:
-        return any(name not in WIDTHS for name in list(vars(self)) if is_learnt(name))
+        newest = reversed(list(vars(self)))  # what was learnt stands after the parameters
+        return any(is_learnt(name) and name not in WIDTHS for name in newest)
 
     def _learnt(self) -> list[str]:
         """Return the names of fitted values, those of the columns left out."""
@@ -259,6 +269,21 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         """Return the names of fitted values that its classes declare, in their order."""
         lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
         return dict.fromkeys(name for line in lines for name in line)
+
+    def _made_of(self, values: tuple[Any, ...], make: Callable[..., T]) -> T:
+        """Return make(*values) of fitted values, made once for values that are equal.
+
+        Kept beside the state that it is made of, never saved, and put in place whole: threads that
+        ask at once may each make it.
+        """
+        kept, name = self._derived, make.__qualname__
+        found = None if kept is None else kept.get(name)
+        if found is None or not all(map(_equal, found[0], values)):
+            if kept is None or sum(map(np.size, values)) > MOST_KEPT:
+                return make(*values)
+            own = tuple(map(copy.copy, values))  # so that no change in place comes through
+            found = kept[name] = own, make(*own)
+        return found[1]  # type: ignore[no-any-return]
 
     def _remember(self, **names: Any) -> None:
         """Know names that came beside the data, in their file."""
@@ -276,7 +301,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
                 raise ValueError(f"{name!r} is no whole number")
             setattr(self, name, value)
         self._check_state()
-        self._data_fingerprint = data_fingerprint
+        self._data_fingerprint, self._derived = data_fingerprint, {}
 
     def _check_state(self) -> None:
         """Raise ValueError when restored values cannot be a fitted model (shape, sign, NaN)."""
@@ -915,6 +940,13 @@ def over_root(
     width = (values.ndim if axis is None else axis) - 1
     with np.errstate(divide="ignore"):
         return values / np.sqrt(weights).reshape(-1, *[1] * width)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Tell whether two fitted values, arrays or not, are equal."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.shape == other.shape and not (one != other).any()
+    return type(one) is type(other) and bool(one == other)
 
 
 def _power_of_two(sizes: NDArray[np.float64]) -> NDArray[np.float64]:

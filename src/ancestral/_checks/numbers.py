@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.containers import as_floats, opened
 from ancestral._checks.containers import describe_place as describe_place
-from ancestral._numerics.threads import LEAST_NUMBERS, even_parts, in_threads, n_threads
+from ancestral._numerics.threads import in_threads, parts_of
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
@@ -139,7 +139,7 @@ def all_finite(X: NDArray) -> bool:
     if X.size < FEW:
         return bool(np.isfinite(X).all())
     # One pass, no temporary; a sum that overflows is looked into.
-    parts = even_parts(len(X), n_threads()) if X.size >= LEAST_NUMBERS else [slice(None)]
+    parts = parts_of(len(X), X.size)
     return all(np.isfinite(in_threads(lambda part: _sum(X[part]), parts, X.size)))
 
 

@@ -81,16 +81,13 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
     @property
     def _factors(self) -> Factors:
         """The parameters, in the units of each column."""
-        mean, W, scale = self.mean_, self.loadings_, self._scale
-        return Factors(
-            mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale
-        )
+        return factors_of(self.mean_, self.loadings_, self.noise_variance_, self._scale)
 
     @property
     def _frame(self) -> Frame:
         """The parameters as complete rows meet them."""
-        found = self._factors
-        return Frame(found.mean, found.loadings, found.noise, found.scale)
+        values = self.mean_, self.loadings_, self.noise_variance_, self._scale
+        return self._made_of(values, frame_of)
 
     def _known_rows(self, X: ArrayLike) -> NDArray:
         """Return checked rows, infinity refused, NaN where unknown."""
@@ -378,6 +375,22 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
         rng = as_generator(random_state)
         return missing_patterns.draw_unknown(rows, n_draws, self._factors, rng)
+
+
+def factors_of(
+    mean: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    noise: float,
+    scale: NDArray[np.float64] | None,
+) -> Factors:
+    """Return parameters in the units of each column, from loadings in those of X."""
+    return Factors(mean, loadings if scale is None else loadings / scale[:, None], noise, scale)
+
+
+def frame_of(*parameters: Any) -> Frame:
+    """Return the same as complete rows meet them."""
+    found = factors_of(*parameters)
+    return Frame(found.mean, found.loadings, found.noise, found.scale)
 
 
 # scikit-learn's `set_output` wraps it after the class is made: columns and names are of one state.
