@@ -283,7 +283,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
                 return make(*values)
             own = tuple(map(copy.copy, values))  # so that no change in place comes through
             found = kept[name] = own, make(*own)
-        return found[1]  # type: ignore[no-any-return]
+        return found[1]
 
     def _remember(self, **names: Any) -> None:
         """Know names that came beside the data, in their file."""

@@ -293,7 +293,7 @@ def draw_given(
     factors: Factors,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Return the same draws, from the posterior of the rows: E[z | x_o] and roots of Cov[z | x_o]."""
+    """Return the same draws, from E[z | x_o] of the rows and roots of Cov[z | x_o]."""
     means, roots = posterior
     e = rng.standard_normal((n_draws, *means.shape))
     z = means + np.einsum("nij,knj->kni", roots, e)
