@@ -21,12 +21,12 @@ References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, reduce
 from operator import add
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,6 +62,7 @@ from ancestral.gaussian.linear.least_squares import (
 from ancestral.training.passes import Fit, FromPasses, Passes, Sums
 
 Float = NDArray[np.float64]
+V = TypeVar("V")
 LONGEST = 6.0  # most that a log variance may change in one step
 FAR = 1e-3  # squared standard errors a row: as long as steps are longer, the information changes
 MEMORY = 20  # steps that one more is found from
@@ -221,9 +222,10 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         self.inverse_root_ = mean.inverse_root @ M
         height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
         self.variance_intercept_ = float(height + unit * np.log(4))
-        held = self._log_likelihood(X, y, log_weights, unit)
-        if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
-            self.history_[-1] = held
+        if self._may_move(variance, end, rows.floor, np.abs(y).max()):
+            held = self._log_likelihood(X, y, log_weights, unit)
+            if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
+                self.history_[-1] = held
         self.log_likelihood_ = self.history_[-1]
         errors = np.sqrt(2.0) * lengths(_back(variance).T)
         self.variance_standard_errors_ = _unless_dependent(errors, variance)
@@ -231,13 +233,14 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     def _begin(self, summary: tuple[Rows, float]) -> Weights:
         """Begin at least squares with one log variance."""
         rows, log_variance = summary
-        look = Look.NEWTON if costs.newton_pays(len(rows.y), rows.width) else Look.FISHER
-        return Weights(rows.y @ rows.Q, log_variance * rows.S.sum(axis=0), look)
+        look = Look.NEWTON if costs.newton_pays(len(rows.y), rows.width) else Look.GRADIENT
+        r, s = rows.Q.shape[1], rows.S.shape[1]
+        nowhere, root = np.zeros(r + s), np.exp(-0.5 * log_variance) * np.eye(r)
+        came = Way(nowhere, nowhere, root, np.inf)
+        return Weights(rows.y @ rows.Q, log_variance * rows.S.sum(axis=0), look, came)
 
     def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
-        parts = even_parts(len(X.y), costs.PARTS if X.is_long else 1)
-        found = in_threads(lambda part: X.sums(part, parameters), parts, X.Q.size + X.S.size)
-        total = reduce(add, found)
+        total = X.sums(parameters)
         mean, both = len(parameters.alpha), total.products
         of_mean, of_variance = total.gradient[:mean], total.gradient[mean:]
         root, cross, observed = NONE, NONE, NONE
@@ -294,14 +297,29 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         fit.statistics.refuse_vanishing()
         return f", {fit.parameters.way(fit.statistics).size:.1g} standard errors from the maximum"
 
+    def _may_move(self, columns: Solution, end: Slopes, floor: float, target: float) -> bool:
+        """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
+        p = len(self.coef_)
+        far = np.abs(columns.means) + np.sqrt(end.longest) * columns.spread[:p]  # of any row
+        of_mean = far @ np.abs(self.coef_) + abs(self.intercept_) + target
+        of_variance = far @ np.abs(self.variance_coef_) + abs(self.variance_intercept_)
+        with np.errstate(over="ignore"):
+            lost = of_variance + of_mean * np.exp(-0.5 * (end.least[0] + floor))
+        return not EPS * (p + 2) * lost <= 1e-12
+
     def _log_likelihood(
         self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
     ) -> float:
         """Return that of the parameters as they are held, for weights over 4^unit."""
-        mean, std = self._predict(X)
-        root = np.exp(0.5 * np.broadcast_to(log_weights, len(y)) + unit * np.log(2))
-        log_p = self._log_normal(X, self._residual(X, y, mean, std) * root, std) + np.log(root)
-        return float(log_p.sum())
+
+        def of(block: slice) -> float:
+            mean, std = self._predict(X[block])
+            own = log_weights[block] if isinstance(log_weights, np.ndarray) else log_weights
+            root = np.exp(0.5 * np.broadcast_to(own, len(mean)) + unit * np.log(2))
+            residual = self._residual(X[block], y[block], mean, std) * root
+            return float((self._log_normal(X[block], residual, std) + np.log(root)).sum())
+
+        return sum(_in_blocks(of, len(y), X.shape[1]))
 
     def _set_mean(self, mean: Solution, values: Float, errors: Float) -> None:
         """Set what belongs to the mean; `values` are the centred target's height, and slopes."""
@@ -583,15 +601,10 @@ class Rows:
     def width(self) -> int:
         return int(self.Q.shape[1] + self.S.shape[1])
 
-    @property
-    def is_long(self) -> bool:
-        """Whether the rows are more than a block."""
-        return len(self.y) > costs.block_rows(self.width)
-
-    def sums(self, part: slice, at: Weights) -> Looked:
-        """Return the sums of a part, in blocks that stay in cache."""
-        blocks = blocks_of(part, costs.block_rows(self.width))
-        return reduce(add, (self._sums(block, at) for block in blocks))
+    def sums(self, at: Weights) -> Looked:
+        """Return the plain sums of all rows."""
+        found = _in_blocks(lambda block: self._sums(block, at), len(self.y), self.width)
+        return reduce(add, found)
 
     def _sums(self, block: slice, at: Weights) -> Looked:
         Q, S = self.Q[block], self.S[block]
@@ -609,20 +622,16 @@ class Rows:
             if at.look is not Look.GRADIENT:
                 root, r = np.sqrt(precision)[:, None], Q.shape[1]
                 if at.look is Look.NEWTON:
-                    B = np.empty((len(Q), self.width))
+                    B = np.empty((len(Q), self.width), order="F")
                     np.multiply(Q, root, out=B[:, :r])
                     np.multiply(S, root * residual[:, None], out=B[:, r:])
                 else:
                     B = Q * root
                 products = B.T @ B
         least = int(own.argmin())
-        return Looked(
-            total,
-            gradient,
-            (float(own[least]), block.start + least),
-            (float(h.min()), float(h.max())),
-            products,
-        )
+        low, high = (0.0, 0.0) if at.look is Look.GRADIENT else (float(h.min()), float(h.max()))
+        found = (float(own[least]), block.start + least)
+        return Looked(total, gradient, found, (low, high), products)
 
     def root_of(self, at: Weights) -> Float:
         """Return R with R^T R = I_ww by QR, which keeps the digits of precisions far apart."""
@@ -769,16 +778,28 @@ def _quantile(level: float) -> float:
 def _orthonormal(X: Float, found: Solution) -> Float:
     """Return orthonormal columns that span the kept features, shape (n, r)."""
     T, start = found.inverse_root, int(found.centred)
-    columns = np.empty((len(X), T.shape[1]))
+    columns = np.empty((len(X), T.shape[1]), order="F")  # a column at a time is fastest
 
-    def fill(part: slice) -> None:
-        for block in blocks_of(part, costs.block_rows(2 * len(T))):
-            np.matmul(X[block] - found.means, T[start:], out=columns[block])
-            if start:
-                columns[block] += T[0]
+    def fill(block: slice) -> None:
+        np.matmul(X[block] - found.means, T[start:], out=columns[block])
+        if start:
+            columns[block] += T[0]
 
-    in_threads(fill, even_parts(len(X), costs.PARTS), columns.size)
+    _in_blocks(fill, len(X), 2 * T.shape[1])
     return columns
+
+
+def _in_blocks(task: Callable[[slice], V], n: int, n_columns: int) -> list[V]:
+    """Return task(block) for blocks of n rows that stay in cache, in order, maybe by threads."""
+    size = costs.block_rows(n_columns)
+    if n <= size:
+        return [task(slice(0, n))]
+
+    def of_part(part: slice) -> list[V]:
+        return [task(block) for block in blocks_of(part, size)]
+
+    found = in_threads(of_part, even_parts(n, costs.PARTS), n * n_columns)
+    return [value for part in found for value in part]
 
 
 def _height_at_zero(
