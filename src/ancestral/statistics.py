@@ -189,6 +189,11 @@ class Moments:
         return int(self.mean.size)
 
     @property
+    def n_eigenvalues(self) -> int:
+        """How many eigenvalues `eigen` gives, where it gives all that may be above 0."""
+        return self.n_features if self.root is None else min(self.root.shape)
+
+    @property
     def total_weight(self) -> float:
         """Sum of the rows' weights."""
         return float(self.count if self.weight is None else self.weight)

@@ -21,6 +21,7 @@ ORTHONORMAL = 1e-11  # farther than this from orthonormal: all vectors are compu
 MIXED = 1e3  # longest over shortest column, from which a plain SVD blurs the short ones
 CONVERGED = 16 * EPS  # of the largest eigenvalue: a residual that is rounding
 LEFT = 1e-3  # share of the trace beside the leading pairs, that as a difference keeps 12 digits
+APART = 1e-9  # of the largest eigenvalue: what surely tells the last pair from the next
 SQUARED = 1e-7  # of the largest eigenvalue: what a product of rows leaves nine digits
 
 
@@ -117,7 +118,8 @@ def _leading(
     values, V = found
     kept, top = values[:q], values[0]
     trace = float(scatter.trace())
-    if not trace - kept.sum() > LEFT * trace or not _are_orthonormal(V):
+    apart = values[-2] - values[-1] > APART * top
+    if not apart or not trace - kept.sum() > LEFT * trace or not _are_orthonormal(V):
         return None
     residuals = V @ scatter - kept[:, None] * V
     if not sqrt(float(np.einsum("ij,ij->i", residuals, residuals).max())) < 8 * CONVERGED * top:
