@@ -28,3 +28,15 @@ TABLE_ROWS = 1 << 16  # looked up at once: as many as share what of a column's t
 def tables_by_value(n_rows: int) -> bool:
     """Tell whether rows are looked up value by value, not column by column."""
     return VALUE * n_rows < CALLS + CELL * n_rows
+
+
+# ---- chains ---------------------------------------------------------------------------------
+
+MIXED_LEVELS = 8  # of a variable beside a mixture: more are scored by themselves
+PRODUCT_COLUMNS = 128  # scores that one product makes: of a triangle, what is not 0
+CHAIN_VALUES = 1 << 18  # held at once, in the cache
+
+
+def chain_rows(row_values: int) -> int:
+    """Return how many rows of a chain are scored at once."""
+    return min(max(CHAIN_VALUES // row_values, 64), 1 << 14)

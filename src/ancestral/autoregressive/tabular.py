@@ -308,7 +308,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         depth = int(state[0, 0]) if len(state) else 0
         context, trie = state[:, 1], self._trie
         if previous is not None:
-            context = trie.child[depth][context, previous]
+            context = trie.child[depth][context, previous].astype(np.intp)
             depth += 1
         told = np.empty((len(context), 2), np.intp)
         told[:, 0], told[:, 1] = depth, context
