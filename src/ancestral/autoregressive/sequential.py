@@ -212,6 +212,8 @@ class Sequential(Stepped, DiscreteDensity):
         levels = self._encode(self._check_rows(X, reset=False), missing=True)
         n, rng = _checked_particles(n_particles), as_generator(random_state)
         gaps = np.flatnonzero((levels == MISSING).any(axis=1))
+        if not len(gaps):
+            return self._decode(levels)
         if exact or self._forgets:
             levels[gaps] = search.best_completions(self, levels[gaps])
         else:
