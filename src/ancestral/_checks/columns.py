@@ -22,6 +22,7 @@ from ancestral._checks.containers import (
     shape_of,
     shown,
 )
+from ancestral._checks.frames import form_of
 from ancestral._checks.numbers import as_ancestral_errors, refuse_non_finite, warn
 from ancestral.errors import DataError, DataTypeError
 
@@ -74,6 +75,8 @@ def check_table(
         )
     if reset:
         _remember_columns(estimator, checked.shape[1], names)
+        if hasattr(estimator, "_frame_in") and (form := form_of(X)) is not None:
+            estimator._frame_in = form
     elif checked.shape[1] != estimator.n_features_in_:
         raise DataError(
             f"X has {checked.shape[1]} features, but {type(estimator).__name__} is expecting "

@@ -58,6 +58,10 @@ class DiscreteDensity(Density):
     def _check_given(self, given: Any) -> NDArray:
         return check_row(self, given, numeric=False)
 
+    def _encode_given(self, given: Any) -> NDArray[np.intp]:
+        """Return the level codes of one partly known row, MISSING where unknown."""
+        return self._encode(self._check_given(given)[None], missing=True, name="given")[0]
+
     def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
         """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found."""
         codes = np.empty(X.shape, np.intp)
