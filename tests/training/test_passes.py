@@ -134,9 +134,8 @@ def numbers_of(value: Any) -> np.ndarray:
     if isinstance(value, tuple):
         return np.concatenate([numbers_of(one) for one in value])
     if hasattr(value, "__dataclass_fields__"):
-        return np.concatenate(
-            [numbers_of(getattr(value, k)) for k in value.__dataclass_fields__ if k != "scale"]
-        )
+        names = [k for k in value.__dataclass_fields__ if k not in {"scale", "look", "came"}]
+        return np.concatenate([numbers_of(getattr(value, k)) for k in names])
     return np.ravel(np.asarray(value, dtype=float))
 
 

@@ -321,6 +321,8 @@ def as_floats(found: Opened, name: str) -> NDArray:
         For an integer that float64 does not hold for sure: one beyond 2**53.
     """
     if isinstance(found.values, np.ndarray):
+        if found.values.dtype.kind == "f":
+            return found.values
         return _floats(found.values, Where(name, found.names))
     columns = [
         _floats(column, Where.in_column(name, found.names, j))

@@ -78,16 +78,13 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @property
     def _factors(self) -> Factors:
         """The parameters, in the units of each column."""
-        mean, W, scale = self.mean_, self.loadings_, self._scale
-        return Factors(
-            mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale
-        )
+        return factors_of(self.mean_, self.loadings_, self.noise_variance_, self._scale)
 
     @property
     def _frame(self) -> Frame:
         """The parameters as complete rows meet them."""
-        found = self._factors
-        return Frame(found.mean, found.loadings, found.noise, found.scale)
+        values = self.mean_, self.loadings_, self.noise_variance_, self._scale
+        return self._made_of(values, frame_of)
 
     def _known_row(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return one row as a table, infinity refused, NaN where unknown."""
@@ -319,6 +316,22 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         self._check_fitted()
         row = self._known_row(x)[0]
         return missing_patterns.covariance_of_unknown(row, self._factors)
+
+
+def factors_of(
+    mean: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    noise: float,
+    scale: NDArray[np.float64] | None,
+) -> Factors:
+    """Return parameters in the units of each column, from loadings in those of X."""
+    return Factors(mean, loadings if scale is None else loadings / scale[:, None], noise, scale)
+
+
+def frame_of(*parameters: Any) -> Frame:
+    """Return the same as complete rows meet them."""
+    found = factors_of(*parameters)
+    return Frame(found.mean, found.loadings, found.noise, found.scale)
 
 
 # scikit-learn's `set_output` wraps it after the class is made: columns and names are of one state.

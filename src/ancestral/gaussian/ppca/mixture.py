@@ -46,6 +46,7 @@ from ancestral._numerics.threads import LEAST_NUMBERS, one_thread
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.ppca import degenerate, missing_patterns, projections
 from ancestral.gaussian.ppca.imputation import GaussianConditions
+from ancestral.gaussian.ppca.latents import factors_of, frame_of
 from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.gaussian.ppca.model import closed_form
 from ancestral.gaussian.ppca.projections import Frame
@@ -286,11 +287,15 @@ class PPCAMixture(FromPasses, GaussianConditions):
 
     def _joint(self, X: NDArray) -> NDArray[np.float64]:
         """Return log p(c, known entries of x) of each row and model, shape (n, n_models)."""
-        gaps = np.isnan(X).any(axis=1)
+        whole = ~np.isnan(X).any(axis=1)
+        rows, others = (X, X[:0]) if whole.all() else (X[whole], X[~whole])
         joint = np.empty((len(X), len(self.weights_)))
-        for c, factors in enumerate(self._factors):
-            joint[~gaps, c] = projections.log_density(X[~gaps], _frame_of(factors))
-            joint[gaps, c] = missing_patterns.log_density(X[gaps], factors)
+        values = self.means_, self.loadings_, self.noise_variances_, self._scale
+        for c, (factors, frame) in enumerate(self._made_of(values, _parts_of)):
+            if len(rows):
+                joint[whole, c] = projections.log_density(rows, frame)
+            if len(others):
+                joint[~whole, c] = missing_patterns.log_density(others, factors)
         return joint + np.log(self.weights_)
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
@@ -331,16 +336,22 @@ class PPCAMixture(FromPasses, GaussianConditions):
 
     @property
     def _factors(self) -> list[Factors]:
-        scale = np.ones(self.means_.shape[1]) if self._scale is None else self._scale
-        return [
-            Factors(mean, W / np.reshape(scale, (-1, 1)), float(noise), self._scale)
-            for mean, W, noise in zip(self.means_, self.loadings_, self.noise_variances_)
-        ]
+        values = self.means_, self.loadings_, self.noise_variances_, self._scale
+        return [factors for factors, _ in self._made_of(values, _parts_of)]
 
     # ---- sampling ---------------------------------------------------------------------------
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        return self._draw_given(n_samples, np.full(self.n_features_in_, np.nan), rng)
+        """Draw c, then z, then the values: as if given a row of which nothing is known."""
+        values = self.means_, self.loadings_, self.noise_variances_, self._scale
+        joint = np.log(self.weights_)
+        counts = rng.multinomial(n_samples, np.exp(joint - log_sum_exp(joint)))
+        row = np.full((1, self.n_features_in_), np.nan)
+        drawn = [
+            missing_patterns.draw_given(prior, row, count, factors, rng)[:, 0]
+            for count, factors, prior in zip(counts, self._factors, self._made_of(values, _priors))
+        ]
+        return rng.permutation(np.concatenate(drawn))
 
     def _draw_given(
         self, n_samples: int, given: NDArray, rng: np.random.Generator
@@ -511,6 +522,21 @@ def _higher(a: Fit | None, b: Fit | None) -> Fit | None:
     return b if b.history[-1] > a.history[-1] else a
 
 
-def _frame_of(factors: Factors) -> Frame:
-    """Return factors as complete rows meet them."""
-    return Frame(factors.mean, factors.loadings, factors.noise, factors.scale)
+def _priors(*parameters: Any) -> list[tuple[NDArray, NDArray]]:
+    """Return each model's posterior of z for a row of which nothing is known."""
+    row = np.full((1, parameters[0].shape[1]), np.nan)
+    return [
+        missing_patterns.posterior_of_rows(row, factors, root=True)
+        for factors, _ in _parts_of(*parameters)
+    ]
+
+
+def _parts_of(
+    means: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    noises: NDArray[np.float64],
+    scale: NDArray[np.float64] | None,
+) -> list[tuple[Factors, Frame]]:
+    """Return the parameters of each model, and the same as complete rows meet them."""
+    each = [(mean, W, float(noise), scale) for mean, W, noise in zip(means, loadings, noises)]
+    return [(factors_of(*own), frame_of(*own)) for own in each]
