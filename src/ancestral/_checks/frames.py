@@ -322,9 +322,10 @@ def _with_levels(one: Type, levels: NDArray) -> Type:
     if one["is"] == "arrow":
         return {"is": "arrow", "type": _with_levels(one["type"], levels)}
     own = one.get("levels")
-    if own is None or set(levels.tolist()) <= set(own.tolist()):
+    known = [level for level in levels.tolist() if level is not None]
+    if own is None or set(known) <= set(own.tolist()):
         return one
-    return one | {"levels": levels}
+    return one | {"levels": np.array(known, dtype=object if isinstance(known[0], str) else None)}
 
 
 # ---- pandas --------------------------------------------------------------------------------------

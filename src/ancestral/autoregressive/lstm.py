@@ -102,6 +102,10 @@ class LSTMAutoregressive(Sequential):
         It also stops after so many steps without gaining `tol / 10` nats.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
+        declare levels too.
     random_state : None, int, RandomState or Generator
         Start and batches. An int gives identical weights on one machine.
     verbose : bool
@@ -156,6 +160,7 @@ class LSTMAutoregressive(Sequential):
         tol: float = 1e-3,
         patience: int = 200,
         device: str = "cpu",
+        categories: Any = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -167,6 +172,7 @@ class LSTMAutoregressive(Sequential):
         self.tol = tol
         self.patience = patience
         self.device = device
+        self.categories = categories
         self.random_state = random_state
         self.verbose = verbose
 

@@ -24,6 +24,7 @@ from sklearn.base import clone
 
 from ancestral._checks.numbers import as_generator, as_numbers, check_integer, log_sum_exp
 from ancestral.autoregressive import conditioning, marginals, search, smc
+from ancestral.autoregressive.declared import declared
 from ancestral.autoregressive.queries import DiscreteConditions
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError
@@ -44,6 +45,9 @@ class OrderMixture(DiscreteConditions):
     orders : array-like of shape (n_orders, n_features), optional
         The orders themselves, each a permutation of the column numbers; they take the place of
         `n_orders` random ones.
+    categories : list or mapping, optional
+        Levels declared before the fit, of the columns as they stand in X: see
+        `TabularAutoregressive`. None takes those of `model`.
     random_state : None, int, RandomState or Generator
         The orders, and each member's seed.
 
@@ -85,11 +89,13 @@ class OrderMixture(DiscreteConditions):
         n_orders: int = 4,
         *,
         orders: ArrayLike | None = None,
+        categories: Any = None,
         random_state: Any = None,
     ) -> None:
         self.model = model
         self.n_orders = n_orders
         self.orders = orders
+        self.categories = categories
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: Any = None, **validation: Any) -> Self:
@@ -124,6 +130,20 @@ class OrderMixture(DiscreteConditions):
         self.members_ = []
         for order in self.orders_:
             self.members_.append(self._fit_member(rows, order, more, rng))
+
+    @property
+    def _counts_missing(self) -> bool:  # type: ignore[override]
+        return bool(getattr(self.model, "_counts_missing", False))
+
+    def _declared_levels(self, width: int) -> list[NDArray | None]:
+        own = self.categories
+        return declared(
+            getattr(self.model, "categories", None) if own is None else own,
+            self._frame_in,
+            getattr(self, "feature_names_in_", None),
+            width,
+            missing=self._counts_missing,
+        )
 
     def _chosen_orders(self, d: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Return the given orders, or random ones, shape (m, d)."""
@@ -166,6 +186,9 @@ class OrderMixture(DiscreteConditions):
     ) -> Any:
         """Return a clone of the model fitted to the columns in one order."""
         member = clone(self.model)
+        if "categories" in member.get_params(deep=False):
+            known = any(levels is not None for levels in self._declared_levels(len(order)))
+            member.set_params(categories=[self.categories_[j] for j in order] if known else None)
         if "random_state" in member.get_params(deep=False):
             member.set_params(random_state=int(rng.integers(0, 2**31 - 1)))
         if X_val is None:
