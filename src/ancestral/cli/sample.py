@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import ancestral
-from ancestral._checks.containers import as_levels, opened
 from ancestral.cli.data import (
     Reading,
     entry_of,
@@ -90,6 +89,8 @@ def command(
         names = [getattr(model, "target_name_", "y")] if rows.ndim == 1 else None
     else:
         refuse(model, inputs=inputs)
+        from ancestral._checks.containers import as_levels, opened
+
         rows = as_levels(opened(model.sample(**options), "draws"), "draws")
         names = getattr(model, "feature_names_in_", None)
     if collage is not None:
