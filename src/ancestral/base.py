@@ -37,6 +37,7 @@ from sklearn.utils import Tags
 
 from ancestral import _arrays, model_file
 from ancestral._checks.columns import check_row, check_table
+from ancestral._checks.frames import check_form, framed
 from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -67,7 +68,7 @@ T = TypeVar("T")
 NOTEBOOK = "ancestral.studio.notebook"
 
 # What a model knows of the columns of its data: with these alone it is not fitted yet.
-WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_")
+WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_", "_frame_in")
 
 # The rest of a state: what calls of partial_fit have seen, and what a whole fit was given.
 BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint", "_derived")
@@ -300,6 +301,8 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
             if name == "n_features_in_" and type(value) is not int:
                 raise ValueError(f"{name!r} is no whole number")
             setattr(self, name, value)
+        if "_frame_in" in state:
+            check_form(state["_frame_in"], self.n_features_in_)
         self._check_state()
         self._data_fingerprint, self._derived = data_fingerprint, {}
 
@@ -439,8 +442,12 @@ class Density(DensityMixin, Model):
     """A probability density (or mass) over rows of a table.
 
     An author writes `_fit(X)`, `_log_density(X)` and `_draw(n_samples, rng)`; a model that can
-    condition also writes `_draw_given(n_samples, given, rng)`.
+    condition also writes `_draw_given(n_samples, given, rng)`. Rows that are given back go by
+    `_framed`, so that a model of a dataframe gives dataframes.
     """
+
+    _fields: tuple[str, ...] = ("_frame_in",)
+    _frame_in: dict[str, Any] | None = None  # the form of the dataframe that fit was given
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the model to the rows of X.
@@ -514,7 +521,7 @@ class Density(DensityMixin, Model):
         return float(np.mean(_arrays.to_host(self.log_density(X))))
 
     @within_memory(FEWER_DRAWS)
-    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> NDArray:
+    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> Any:
         """Draw rows ancestrally: parents first, children given their parents.
 
         Parameters
@@ -528,7 +535,10 @@ class Density(DensityMixin, Model):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
+        ndarray or dataframe of shape (n_samples, n_features)
+            A dataframe of the library, columns and types that `fit` was given, where it was given
+            one of pandas, polars or Arrow; columns of integers become floats in models of real
+            numbers.
 
         Raises
         ------
@@ -536,13 +546,25 @@ class Density(DensityMixin, Model):
             For a negative count, or when the condition cannot be met exactly.
         DataError
             For a `given` of another length, with other names or with impossible values.
+        MissingExtraError
+            Where the library of the dataframe is not installed.
         """
         self._check_fitted()
         n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
         rng = as_generator(random_state)
         if given is None:
-            return self._draw(n_samples, rng)
-        return self._draw_given(n_samples, self._check_given(given), rng)
+            return self._framed(self._draw(n_samples, rng))
+        return self._framed(self._draw_given(n_samples, self._check_given(given), rng))
+
+    def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
+        """Return rows as the dataframe that `fit` was given, with the index of `like`; else as is.
+
+        Numbers `kept`, NaN where there are none, are not rounded to a narrower type.
+        """
+        if self._frame_in is None:
+            return rows
+        names, levels = (getattr(self, n, None) for n in ("feature_names_in_", "categories_"))
+        return framed(self._frame_in, names, rows, levels=levels, like=like, kept=kept)
 
     def _check_given(self, given: Any) -> NDArray:
         """Return one partly known row, NaN where unknown; levels, in models of discrete data."""
