@@ -264,6 +264,11 @@ def _pandas_column(series: Any) -> NDArray:
             return np.asarray(series.to_numpy(kind.numpy_dtype, na_value=np.nan))
         if not series.hasnans:
             return np.asarray(series.to_numpy(kind.numpy_dtype))
+    if str(kind) == "category" and hasattr(series, "cat"):
+        return _of_levels(series.cat.categories.tolist(), series.cat.codes.to_numpy(), np.nan)
+    if str(kind) in ("str", "string") and hasattr(series, "factorize"):
+        codes, levels = series.factorize()
+        return _of_levels(levels.tolist(), codes, kind.na_value)
     import narwhals as nw
 
     try:
@@ -308,6 +313,13 @@ def _polars_column(series: Any) -> NDArray:
     kind = str(series.dtype)
     if kind in _PLAIN and (kind[:5] == "Float" or not series.null_count()):
         return np.asarray(series.to_numpy())
+    import polars as pl
+
+    if kind.partition("(")[0] in ("String", "Categorical", "Enum"):
+        text = series.cast(pl.String)
+        levels = text.drop_nulls().unique(maintain_order=True)
+        codes = text.cast(pl.Enum(levels)).to_physical().cast(pl.Int64).fill_null(-1)
+        return _of_levels(levels.to_list(), codes.to_numpy(), None)
     import narwhals as nw
 
     return _column(nw.from_native(series, series_only=True))
@@ -320,6 +332,14 @@ def _arrow_column(values: Any) -> NDArray:
     import narwhals as nw
     import pyarrow as pa
 
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        coded = values if pa.types.is_dictionary(kind) else values.dictionary_encode()
+        if isinstance(coded, pa.ChunkedArray):  # of one dictionary
+            coded = coded.unify_dictionaries().combine_chunks()
+        if isinstance(coded, pa.DictionaryArray):
+            codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+            return _of_levels(coded.dictionary.to_pylist(), codes, None)
     chunked = pa.chunked_array([values]) if isinstance(values, pa.Array) else values
     return _column(nw.from_native(chunked, series_only=True))
 
@@ -333,6 +353,11 @@ def _column(series: Any) -> NDArray:
         if kind[:5] == "Float":
             return np.asarray(series.to_numpy(), dtype=kind.lower())
     return _objects(series.to_list())
+
+
+def _of_levels(levels: list[Any], codes: NDArray, missing: Any) -> NDArray:
+    """Return the levels behind codes as objects, those of each level one; `missing` for -1."""
+    return np.take(_objects([*levels, missing]), codes)
 
 
 def _objects(values: Iterable[Any]) -> NDArray:
