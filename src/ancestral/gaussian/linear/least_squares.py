@@ -161,9 +161,7 @@ class LineStatistics:
         with np.errstate(all="ignore"):
             T, singular = lapack.dtrtri(R)
             squares = np.einsum("ij,ij->j", R, R)
-            if singular or not (
-                squares.min(initial=1.0) > TINY and squares.max(initial=1.0) < HUGE
-            ):
+            if singular or not (squares.min(initial=1.0) > TINY and squares.max(initial=1.0) < HUGE):
                 return np.inf
             return inflation(squares, np.einsum("ij,ij->i", T, T))
 

@@ -432,9 +432,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         held = vars(self)
         derived = {name for name in DERIVED if hasattr(self, name)}
         return {
-            name: getattr(self, name)
-            for name in self._declared()
-            if name in held or name in derived
+            name: getattr(self, name) for name in self._declared() if name in held or name in derived
         }
 
     def _warn_of_collinear(self, dependent: list[int]) -> None:
