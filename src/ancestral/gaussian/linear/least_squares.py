@@ -19,7 +19,7 @@ Symbols: T inverse_root, with T T^T = (A^T A)^-1, the intercept first where ther
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, reduce
 from math import fsum, isfinite, sqrt
@@ -76,6 +76,37 @@ class LineStatistics:
     log_weights: float = 0.0
 
     @classmethod
+    def of_rows(
+        cls, X: Float, y: Float, weights: Float | None, features: Callable[[Float], Float]
+    ) -> LineStatistics:
+        """Return the statistics of rows as a root, whatever that costs; see `of`."""
+        return cls._of_root(*cls._table(X, y, weights, features))
+
+    @classmethod
+    def _of_root(cls, table: _Table, rest: tuple[tuple[int, ...], int, float]) -> LineStatistics:
+        """Return the statistics of a table as a root."""
+        n = len(table.X)
+        with table.threads:
+            moments = table.root()
+        found = cls(moments, table.n_inputs, *rest)
+        if table.width <= n <= table.at_once and moments.root is not None:
+            vars(found)["triangle"] = moments.root  # as QR leaves it
+        return found
+
+    @staticmethod
+    def _table(
+        X: Float, y: Float, weights: Float | None, features: Callable[[Float], Float]
+    ) -> tuple[_Table, tuple[tuple[int, ...], int, float]]:
+        """Return the table, and what is kept beside its moments."""
+        exponent, log_weights = 0, 0.0
+        if weights is not None and len(weights):
+            log_weights = float(np.log(weights).sum())
+            weights, exponent = over_power_of_four(weights)
+        Y = y if y.ndim == 2 else y[:, None]
+        p = features(X[:1]).shape[1]
+        return _Table(X, Y, weights, features, p), (y.shape[1:], exponent, log_weights)
+
+    @classmethod
     def of(
         cls,
         X: Float,
@@ -102,28 +133,18 @@ class LineStatistics:
         DataError
             At the first NaN or infinity of X, which costs large data no pass of its own.
         """
-        exponent, log_weights = 0, 0.0
-        if weights is not None and len(weights):
-            log_weights = float(np.log(weights).sum())
-            weights, exponent = over_power_of_four(weights)
-        Y = y if y.ndim == 2 else y[:, None]
-        p = features(X[:1]).shape[1]
-        table, rest = _Table(X, Y, weights, features, p), (y.shape[1:], exponent, log_weights)
-        n, width = len(X), p + Y.shape[1]
-        work = n * width * width
-        with one_thread() if ALONE < work < costs.SHARED else nullcontext():
-            if costs.of_products(n, width, mended=mended) < costs.of_rows(n, width):
+        table, rest = cls._table(X, y, weights, features)
+        n, width = len(X), table.width
+        if costs.of_products(n, width, mended=mended) < costs.of_rows(n, width):
+            with table.threads:
                 moments = table.scatter()
-                if not moments.are_finite:  # or sums overflow: then a root is taken
-                    refuse_non_finite(X)
-                found = cls(moments, p, *rest)
-                if found.condition(p if mended else width) <= (MENDED if mended else SAFE):
-                    return found
-            moments = table.root()
-        found = cls(moments, p, *rest)
-        if n <= table.at_once and n >= width and moments.root is not None:
-            vars(found)["triangle"] = moments.root  # as QR leaves it
-        return found
+            if not moments.are_finite:  # or sums overflow: then a root is taken
+                refuse_non_finite(X)
+            found = cls(moments, table.n_inputs, *rest)
+            columns = found.n_inputs if mended else width
+            if found.condition(columns) <= (MENDED if mended else SAFE):
+                return found
+        return cls._of_root(table, rest)
 
     def __add__(self, other: LineStatistics) -> LineStatistics:
         if not isinstance(other, LineStatistics):
@@ -179,6 +200,12 @@ class _Table:
     @property
     def width(self) -> int:
         return self.n_inputs + self.Y.shape[1]
+
+    @property
+    def threads(self) -> AbstractContextManager[None]:
+        """As many of the linear algebra library's as are worth waiting for."""
+        work = len(self.X) * self.width**2
+        return one_thread() if ALONE < work < costs.SHARED else nullcontext()
 
     def root(self) -> Moments:
         """Return the moments as a root."""
@@ -606,7 +633,14 @@ def _intercept(
 def rounded_intercept(
     height: dd.Pair, means: dd.Pair, coef: Float, weight: float
 ) -> tuple[Float, Float]:
-    """Return the intercept whose line has this height at the means, and what rounding it adds.
+    """Return `height_at_zero` rounded, and what rounding it adds to the residual, (k, k)."""
+    wanted = height_at_zero(height, means, coef)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return wanted.hi, weight * np.outer(wanted.lo, wanted.lo)
+
+
+def height_at_zero(height: dd.Pair, means: dd.Pair, coef: Float) -> dd.Pair:
+    """Return at 0 the lines of these heights at the means.
 
     Parameters
     ----------
@@ -623,8 +657,7 @@ def rounded_intercept(
         for j in range(coef.shape[1]):
             parts = [height.hi[j], height.lo[j], *(-terms.hi[:, j]).tolist()]
             found[:, j] = _rounded_sum([*parts, *(-small[:, j]).tolist()])
-        wanted, off = found  # off: from the float that is kept
-        return wanted, weight * np.outer(off, off)
+        return dd.Pair(*found)
 
 
 def _rounded_sum(parts: list[float]) -> tuple[float, float]:
