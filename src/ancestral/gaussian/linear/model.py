@@ -116,6 +116,20 @@ class _Fit:
     def inverse_root_(self) -> Float:
         return np.ldexp(self.found.inverse_root, -self.statistics.exponent)
 
+    @property
+    def span_(self) -> Float:
+        return self._basis.span
+
+    @property
+    def span_scale_(self) -> Float:
+        return self._basis.scale
+
+    @property
+    def _basis(self) -> Basis:
+        if self.found.basis is None:
+            raise AttributeError("rows were enough: no basis of them is kept")
+        return self.found.basis
+
     @cached_property
     def r_squared_(self) -> Any:
         spread = self.found.target_spread
@@ -142,7 +156,7 @@ class _Fit:
 
 DERIVED = (
     "condition_number_", "inverse_root_", "log_likelihood_", "r_squared_", "residual_std_",
-    "standard_errors_",
+    "standard_errors_", "span_", "span_scale_",
 )  # fmt: skip
 
 
@@ -238,6 +252,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     log_likelihood_: Any = Derived()
     r_squared_: Any = Derived()
     residual_std_: Any = Derived()
+    span_: Any = Derived()
+    span_scale_: Any = Derived()
     standard_errors_: Any = Derived()
 
     def __init__(self, fit_intercept: bool = True, degree: int = 1) -> None:  # noqa: FBT001, FBT002 - as scikit-learn spells it
@@ -293,7 +309,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             statistics = LineStatistics.of_rows(X, y, weights, self._features)
             found = self._solved(statistics)
         self._refuse_undetermined(found, statistics)
-        if found.span is None and not has_digits(found, statistics):
+        if found.basis is None and not has_digits(found, statistics):
             if weights is not None:
                 weights, _ = over_power_of_four(weights)
             rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
@@ -412,8 +428,6 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         self._kept_fit = fit
         self.n_samples_, self.degrees_of_freedom_, self.rank_ = n, fit.free, found.rank
         self.feature_means_, self.aliases_ = found.means, found.aliases
-        if found.span is not None and found.scale is not None:
-            self.span_, self.span_scale_ = found.span, found.scale
         if statistics.targets:
             self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
             self.noise_variance_, self.noise_covariance_ = variances.copy(), fit.covariance
