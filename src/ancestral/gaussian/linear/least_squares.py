@@ -177,13 +177,27 @@ class LineStatistics:
             return triangle_of(root)
         return root
 
+    @cached_property
+    def inverse(self) -> Float | None:
+        """The inverse of `triangle`, or of its part for the features; None where that is singular.
+
+        Its leading part is the inverse of the triangle's.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            T, singular = lapack.dtrtri(self.triangle)
+            if singular > self.n_inputs:  # targets that are fitted exactly
+                p = self.n_inputs
+                T, singular = lapack.dtrtri(self.triangle[:p, :p])
+        return None if singular else T
+
     def condition(self, n_columns: int) -> float:
-        """Return a bound on the condition number of leading columns scaled to length one."""
-        R = self.triangle[:n_columns, :n_columns]
-        with np.errstate(all="ignore"):
-            T, singular = lapack.dtrtri(R)
+        """Return at least 1 over the least singular value of leading columns of length one."""
+        if self.inverse is None or len(self.inverse) < n_columns:
+            return np.inf
+        R, T = self.triangle[:n_columns, :n_columns], self.inverse[:n_columns, :n_columns]
+        with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->j", R, R)
-            if singular or not (squares.min(initial=1.0) > TINY and squares.max(initial=1.0) < HUGE):
+            if not (squares.min(initial=1.0) > TINY and squares.max(initial=1.0) < HUGE):
                 return np.inf
             return inflation(squares, np.einsum("ij,ij->i", T, T))
 
@@ -454,12 +468,16 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
             spread, raw = np.sqrt(squares), np.sqrt(raw_squares)
         else:
             R = triangle_of(np.vstack([R, shift]))
+            statistics = replace(statistics)
+            vars(statistics)["triangle"] = R
             squares = raw_squares = np.einsum("ij,ij->j", R, R)
             spread = raw = np.sqrt(squares)
-        T, singular = lapack.dtrtri(R[:p, :p])
-        own = np.einsum("ij,ij->i", T, T)
+        T = own = None
+        if statistics.inverse is not None:
+            T = statistics.inverse[:p, :p]
+            own = np.einsum("ij,ij->i", T, T)
         is_regular = bool(
-            not singular
+            own is not None
             and p * (raw_squares[:p] @ own) < ROUNDING**-2  # so that no column is made of others
             and np.minimum.reduce(squares) > TINY
             and np.maximum.reduce(raw_squares) < HUGE

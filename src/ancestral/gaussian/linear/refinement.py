@@ -104,8 +104,11 @@ class Rows:
     @cached_property
     def _whole(self) -> Pair | None:
         """The columns of all rows, where these are few enough to be kept; shape (n, q)."""
-        few = len(self.X) * self.X.shape[1] * self.degree <= FEW and len(self.X) <= ROWS
-        return self._columns(slice(0, len(self.X))) if few else None
+        return self._columns(slice(0, len(self.X))) if self._are_few else None
+
+    @property
+    def _are_few(self) -> bool:
+        return self.X.size * self.degree <= FEW and len(self.X) <= ROWS
 
     @cached_property
     def _kept_pairs(self) -> tuple[Float, Pair] | None:
@@ -119,7 +122,7 @@ class Rows:
 
     def in_parts(self, task: Callable[[slice], Sum]) -> list[Sum]:
         """Return task(part) of parts that make up all rows, in their order."""
-        n_parts = 1 if self._whole is not None else n_threads()
+        n_parts = 1 if self._are_few else n_threads()
         return in_threads(task, even_parts(len(self.X), n_parts), self.X.size)
 
     def pairs(self, rows: slice) -> Iterator[tuple[Float, Pair]]:
