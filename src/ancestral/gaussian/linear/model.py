@@ -36,7 +36,6 @@ from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squ
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    SAFE,
     LineStatistics,
     Solution,
     lengths,
@@ -439,7 +438,9 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         held = vars(self)
         derived = {name for name in DERIVED if hasattr(self, name)}
         return {
-            name: getattr(self, name) for name in self._declared() if name in held or name in derived
+            name: getattr(self, name)
+            for name in self._declared()
+            if name in held or name in derived
         }
 
     def _warn_of_collinear(self, dependent: list[int]) -> None:
