@@ -10,6 +10,7 @@ Int = NDArray[np.int64]
 
 BLOCK = 128  # rows that share a chunk of columns, as in `kernels`
 CHUNK = 512  # columns whose features and products stay in the first-level cache
+AT_ONCE = 1 << 16  # pairs of a block, where it is of few columns
 SOME = 1 << 18  # pairs, where they are given one by one
 
 
@@ -29,26 +30,46 @@ def pair_moments(
     """Add the pairs of some blocks of rows to the moments of their cells."""
     n = XT.shape[1]
     X, weighted, tracking = np.ascontiguousarray(XT.T), len(weights) > 0, len(indptr) > 0
-    links = _codes(indptr, indices) if tracking else indices
+    height = max(BLOCK, AT_ONCE // n)
     chunk = max(CHUNK, len(moments) // BLOCK)  # sums of as many cells are worth as many pairs
-    for top in range(first * BLOCK, n, stride * BLOCK):
-        bottom = min(top + BLOCK, n)
+    for top in range(first * height, n, stride * height):
+        bottom = min(top + height, n)
         for left in range(top, n, chunk):
             right = min(left + chunk, n)
-            s, place = (X[top:bottom] @ XT[:, left:right]).ravel(), None
+            S = X[top:bottom] @ XT[:, left:right]
+            if tracking:
+                _widen(S, top, left, indptr, indices, gap_range)
+            s = S.ravel()
             w = np.outer(weights[top:bottom], weights[left:right]).ravel() if weighted else None
             if left < bottom:
-                place = np.flatnonzero(np.arange(top, bottom)[:, None] < np.arange(left, right))
-                s, w = s[place], None if w is None else w[place]
-            if not len(s):
-                continue
-            if tracking and (s.min() < gap_range[0] or s.max() > gap_range[1]):
-                beyond = np.flatnonzero((s < gap_range[0]) | (s > gap_range[1]))
-                i, j = np.divmod(beyond if place is None else place[beyond], right - left)
-                free = s[beyond[~_among(links, (i + top) * n + j + left)]]
-                gap_range[0] = min(gap_range[0], free.min(initial=np.inf))
-                gap_range[1] = max(gap_range[1], free.max(initial=-np.inf))
-            moments += cell_moments(s, w, origin, scale, further, len(moments))
+                upper = (np.arange(top, bottom)[:, None] < np.arange(left, right)).ravel()
+                s, w = s[upper], None if w is None else w[upper]
+            if len(s):
+                moments += cell_moments(s, w, origin, scale, further, len(moments))
+
+
+def _widen(S: Float, top: int, left: int, indptr: Int, indices: Int, gap_range: Float) -> None:
+    """Widen gap_range to those of a block's products whose two nodes are not linked."""
+    rows, columns = S.shape
+    if S.min() >= gap_range[0] and S.max() <= gap_range[1]:
+        return
+    i = np.repeat(np.arange(rows), np.diff(indptr[top : top + rows + 1]))
+    j = indices[indptr[top] : indptr[top + rows]] - left
+    inside = (j >= 0) & (j < columns)
+    i, j = i[inside], j[inside]
+    held = S[i, j]
+    if left < top + rows:  # pairs of nodes of this block stand on both sides of its diagonal
+        d = np.arange(max(top, left), min(top + rows, left + columns))
+        i2, j2 = j + left - top, i + top - left
+        both = (i2 < rows) & (j2 >= 0)
+        at = np.concatenate([i, i2[both], d - top]), np.concatenate([j, j2[both], d - left])
+    else:
+        at = i, j
+    S[at] = np.inf
+    gap_range[0] = min(gap_range[0], S.min())
+    S[at] = -np.inf
+    gap_range[1] = max(gap_range[1], S.max())
+    S[i, j] = held
 
 
 def value_moments(values: Float, origin: float, scale: float, further: int, moments: Float) -> None:
