@@ -341,7 +341,7 @@ def _estimate(pilot: PairSums) -> tuple[float, float]:
     if not 0 < pilot.n_edges < pilot.n_pairs:  # part of a stream: fitted with other parts
         nodes = np.concatenate([layer.nodes for layer in pilot.layers])
         return 33.0 / max(float(np.ptp(nodes)), 1e-300), 0.0
-    last = newton(pilot, max_iter=50, evaluate=pilot.roughly)[-1]
+    last = newton(pilot, max_iter=50, evaluate=pilot.scores)[-1]
     return last["a"], last["b"]
 
 

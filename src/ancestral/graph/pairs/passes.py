@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -156,6 +157,7 @@ def dealt(work: Callable[[int], T], count: int, n_jobs: int | None = None) -> li
     return in_order(work, range(count), jobs)
 
 
+@cache
 def cores() -> int:
     """Return the number of cores this process may use."""
     import joblib
