@@ -212,7 +212,8 @@ class PairSums:
             edge_offsets=None,
             unlinked_offsets=None,
             layers=merged(layers),
-            _anew={}, _last={},
+            _anew={},
+            _last={},
         )
 
     def _kinds(self) -> Iterator[tuple[float, Float, Float | None, Float | None]]:
@@ -235,7 +236,8 @@ class PairSums:
             doubt=tuple(replace(layer, offset=layer.offset + offset) for layer in self.doubt),
             sampling=tuple(_Shifted(part, offset) for part in self.sampling),
             apart=(count, total, held + count * offset),
-            _anew={}, _last={},
+            _anew={},
+            _last={},
         )
 
     def penalised(self, l2: float) -> PairSums:
