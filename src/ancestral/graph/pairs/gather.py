@@ -363,17 +363,24 @@ def _passed(
     ranges = np.array([product_range(graph.features) for graph in graphs])
     some = np.concatenate([some_products(graph.features) for graph in graphs])
     cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some, at)
-    moments, linked, extremes = cells.zeros(), cells.zeros(), Extremes()
-    n_edges, edge_sum = 0, 0.0
+    moments: Float | None = None
+    linked: Float | None = None
+    extremes, n_edges, edge_sum = Extremes(), 0, 0.0
     for graph in graphs:
         edges = Edges.of(graph)
         part, unlinked = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
-        moments += part
+        moments = _added(moments, part)
         if at is not None:
-            linked += moments_of(edges.s, cells)
+            linked = _added(linked, moments_of(edges.s, cells))
         n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
         extremes = extremes | Extremes.of(edges.s, unlinked[np.isfinite(unlinked)])
     about_edges = n_edges, edge_sum, extremes
-    return PairSums.of_cells(
-        cells, moments, about_edges, count, linked=None if at is None else linked
-    )
+    return PairSums.of_cells(cells, moments, about_edges, count, linked=linked)
+
+
+def _added(total: Float | None, part: Float) -> Float:
+    """Return the sum, into the first, where there is one."""
+    if total is None:
+        return part
+    total += part
+    return total

@@ -132,8 +132,8 @@ def pass_over(
         )
         return moments, gaps
 
-    alone = groups == 1 or (loops is not blocks and numba() is not None)
-    with nullcontext() if alone else one_thread():  # the threads are ours, not BLAS's
+    blocked = loops is blocks or numba() is None
+    with one_thread() if blocked else nullcontext():  # the threads are ours, not BLAS's
         parts = dealt(one, groups, n_jobs)
     gaps = np.array([min(part[1][0] for part in parts), max(part[1][1] for part in parts)])
     moments = parts[0][0]
