@@ -7,6 +7,8 @@ same, a size to either side costs about the same too.
 
 from __future__ import annotations
 
+from ancestral._numerics.products import BLOCK_ROWS
+
 # ---- levels ---------------------------------------------------------------------------------
 
 TABLE_CELLS = 1 << 16  # of a table of all numbers between the lowest and the highest level
@@ -34,9 +36,9 @@ def tables_by_value(n_rows: int) -> bool:
 
 MIXED_LEVELS = 8  # of a variable beside a mixture: more are scored by themselves
 PRODUCT_COLUMNS = 128  # scores that one product makes: of a triangle, what is not 0
-CHAIN_VALUES = 1 << 18  # held at once, in the cache
+CHAIN_VALUES = 40_000  # of one array held at once: larger ones leave the cache
 
 
 def chain_rows(row_values: int) -> int:
-    """Return how many rows of a chain are scored at once."""
-    return min(max(CHAIN_VALUES // row_values, 64), 1 << 14)
+    """Return how many rows of a chain are scored at once, in whole blocks of a product."""
+    return max(CHAIN_VALUES // row_values // BLOCK_ROWS, 4) * BLOCK_ROWS

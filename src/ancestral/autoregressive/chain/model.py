@@ -338,7 +338,7 @@ class ChainAutoregressive(Sequential):
 
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         linear = self._linear
-        rows = costs.chain_rows(linear.row_values())
+        rows = costs.chain_rows(linear.row_values)
         parts = blocks_of(slice(0, len(levels)), rows)
         with one_thread():
             scores = in_threads(lambda part: linear.log_density(levels[part]), parts, levels.size)
