@@ -13,12 +13,13 @@ row: no row's bits depend on the rows beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_expit
+from scipy.special import expit, log_expit
 
 from ancestral._checks.numbers import log_sum_exp
 from ancestral._numerics.products import by_rows
@@ -117,6 +118,16 @@ class Linear:
         self.many_first = np.cumsum([0, *self.many_sizes])[:-1]
         self.variable_of_output = np.repeat(np.arange(len(self.linear)), self.n_outputs)
         self.parts = self._parts()
+        d = len(self.n_levels)
+        self.score_at, self.output_after = [0] * d, [n_outputs] * d
+        for i, at in zip(_numbers(self.marginal), self.marginal_at.tolist()):
+            self.score_at[i] = -1 - at  # where its terms are looked up
+        for i, at in zip(self.linear.tolist(), self.first.tolist()):
+            self.score_at[i] = at
+        ends = dict(zip(self.linear.tolist(), (self.first + self.n_outputs).tolist()))
+        passed = 0
+        for i in range(d):
+            passed = self.output_after[i] = ends.get(i, passed)
 
     def _parts(self) -> list[tuple[int, slice]]:
         """Return slices of the scores, and how many features each can need: a triangle's steps."""
@@ -147,6 +158,82 @@ class Linear:
             if len(self.many):
                 total += _summed(self._many_terms(scores, levels), known, self.many)
         return total
+
+    @property
+    def is_all(self) -> bool:
+        """Whether these are all conditionals, and what came before tells them by its levels."""
+        return not len(self.others) and self.mixed is None
+
+    def draw_on(self, rows: Levels, first: int, noise: Floats) -> None:
+        """Draw the levels of rows from variable `first` on, by uniform numbers of shape (d, n).
+
+        Each level that came adds its weights to the scores of all that follow: no product is made
+        anew. The conditionals are all here.
+        """
+        scores = np.tile(self.bias, (len(rows), 1))
+        if first:
+            known = np.where(np.arange(rows.shape[1]) < first, rows, -1)
+            scores = self.scores(known)
+        if costs.chain_draws_by_value(len(rows)):
+            for row, z, own in zip(rows, scores, noise.T.tolist()):
+                self._draw_one(row, first, z, own)
+            return
+        for i in range(first, rows.shape[1]):
+            level = rows[:, i] = _drawn(self._probabilities(i, scores), noise[i - first])
+            start, end = self.ends[i], self.ends[i + 1]
+            after = self.output_after[i]
+            if end > start and after < len(self.bias):
+                weights = self.W[start:end, after:]  # (levels - 1, outputs)
+                if end - start == 1:
+                    scores[:, after:] += level[:, None] * weights
+                else:
+                    came = np.flatnonzero(level)
+                    scores[came, after:] += weights[level[came] - 1]
+
+    def _draw_one(self, row: Levels, first: int, z: Floats, noise: list[float]) -> None:
+        """Draw the levels of one row."""
+        for i, u in enumerate(noise, start=first):
+            p = self._few_probabilities(i, z)
+            at, level, passed = u * sum(p), 0, p[0]
+            while passed <= at and level + 1 < len(p):
+                level += 1
+                passed += p[level]
+            row[i] = level
+            if level and (after := self.output_after[i]) < len(z):
+                z[after:] += self.W[self.ends[i] + level - 1, after:]
+
+    def _few_probabilities(self, i: int, z: Floats) -> list[float]:
+        """Return p of each level of variable i, given one row's scores."""
+        k = self.n_levels[i]
+        if (at := self.score_at[i]) < 0:
+            start = -1 - at
+            return [math.exp(v) for v in self.marginal_terms[start : start + k].tolist()]
+        if k == 2:
+            q = _sigmoid(z.item(at))
+            odds = [1 - q, q]
+        else:
+            odds = [_sigmoid(value) for value in z[at : at + k].tolist()]
+        total = sum(odds)
+        if total < VANISHED:
+            log_p = log_expit(z[at : at + k])
+            odds, total = np.exp(log_p - log_sum_exp(log_p)).tolist(), 1.0
+        least = self.least.item(i)
+        return [least + (1 - k * least) * value / total for value in odds]
+
+    def _probabilities(self, i: int, z: Floats) -> Floats:
+        """Return p of each level of variable i, of shape (n, K_i)."""
+        k = self.n_levels[i]
+        if (at := self.score_at[i]) < 0:
+            start = -1 - at
+            return np.broadcast_to(np.exp(self.marginal_terms[start : start + k]), (len(z), k))
+        own = z[:, at : at + (k if k > 2 else 1)]
+        if k == 2:
+            q = expit(own)
+            p = np.concatenate([1 - q, q], axis=1)
+        else:
+            log_p = log_expit(own)
+            p = np.exp(log_p - log_sum_exp(log_p)[:, None])
+        return np.asarray(self.least[i] + (1 - k * self.least[i]) * p)
 
     def scores(self, levels: Levels) -> Floats:
         """Return z of each row, shape (n, n_outputs)."""
@@ -202,6 +289,27 @@ class Linear:
             with np.errstate(divide="ignore"):
                 terms[i, j] = np.log(least[j] + (1 - sizes[j] * least[j]) * q)
         return terms
+
+
+def _sigmoid(z: float) -> float:
+    if z >= 0:
+        return 1 / (1 + math.exp(-z))
+    small = math.exp(z)
+    return small / (1 + small)
+
+
+def _drawn(p: Floats, noise: Floats) -> Levels:
+    """Return one level for each row of probabilities, none of them 0 where it is drawn."""
+    if p.shape[1] == 2:
+        return (noise >= p[:, 0]).astype(np.intp)
+    ends = np.cumsum(p, axis=1)
+    ends /= ends[:, -1:]  # the last is one exactly, and a uniform number is below it
+    return (noise[:, None] >= ends).sum(axis=1)
+
+
+def _numbers(index: Levels | slice) -> list[int]:
+    """Return the numbers of an index that `_few` gave."""
+    return list(range(index.start, index.stop)) if isinstance(index, slice) else index.tolist()
 
 
 def _few(numbers: Levels) -> Levels | slice:
