@@ -81,6 +81,13 @@ class Stepped(ABC):
         """Return all possible rows in lexicographic order and their probabilities, where few."""
         return None
 
+    def _draw_on(self, rows: Levels, first: int, rng: np.random.Generator) -> bool:
+        """Draw rows' levels from variable `first` on, given those before; False leaves it to steps.
+
+        Where steps would draw the same: one uniform number for each row, variable by variable.
+        """
+        return False
+
     def _log_density_levels(self, levels: Levels) -> Floats:
         """Return log p of rows of which a beginning is known: what follows it sums to one.
 

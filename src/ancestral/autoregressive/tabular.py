@@ -13,6 +13,7 @@ was never seen is uniform from there on; without it, impossible.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -33,7 +34,6 @@ from ancestral.statistics import Counts
 UNSEEN = -1  # child of a level that leads to no stored context
 MAX_SUPPORT = 1 << 20
 COLUMNS = 8  # of codes, that are read side by side
-MAX_LISTED = 1 << 12  # rows that draws are split among at once
 
 
 class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
@@ -311,7 +311,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         if self._few is False:
             few, last = None, self.probabilities_[-1]
-            if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
+            if not self._unseen_is_possible and np.count_nonzero(last) <= costs.MAX_LISTED:
                 rows, log_p = self._possible_rows()
                 few = rows, np.exp(log_p)
             self._few = few  # at once: other threads look here too
@@ -333,6 +333,14 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         told = np.empty((len(context), 2), np.intp)
         told[:, 0], told[:, 1] = depth, context
         return told, trie.log_p[depth][context]
+
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        if not costs.table_draws_by_value(len(rows)):
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows))).T.tolist()
+        for row, own in zip(rows, noise):
+            row[first:] = self._trie.drawn(row[:first].tolist(), own)
+        return True
 
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         if costs.tables_by_value(len(levels)):
@@ -430,6 +438,29 @@ class Trie:
             total += log_p.item(context, level)
             context = child.item(context, level)
         return total
+
+
+    def drawn(self, row: list[int], noise: list[float]) -> list[int]:
+        """Return what follows the beginning of one row, drawn by a uniform number for each level.
+
+        As `sampling` draws levels of many rows: the first whose cumulative probability is above.
+        """
+        context, first = 0, len(row)
+        for level, child in zip(row, self.child):
+            context = child.item(context, level)
+        levels = []
+        for u, log_p, child in zip(noise, self.log_p[first:], self.child[first:]):
+            p = [math.exp(value) for value in log_p[context].tolist()]
+            at, level = u * sum(p), 0
+            passed = p[0]
+            while passed <= at and level + 1 < len(p):
+                level += 1
+                passed += p[level]
+            while not p[level]:  # rounding has gone past the last that is possible
+                level -= 1
+            levels.append(level)
+            context = child.item(context, level)
+        return levels
 
 
 def _children(p: NDArray[np.float64]) -> NDArray[np.intp]:

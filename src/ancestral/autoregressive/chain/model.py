@@ -342,9 +342,18 @@ class ChainAutoregressive(Sequential):
             self._scored_by = held
         return held
 
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        linear = self._linear
+        if not linear.is_all:
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows)))
+        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(linear.row_values)):
+            linear.draw_on(rows[part], first, noise[:, part])
+        return True
+
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         linear = self._linear
-        rows = costs.chain_rows(linear.row_values())
+        rows = costs.chain_rows(linear.row_values)
         parts = blocks_of(slice(0, len(levels)), rows)
         with one_thread():
             scores = in_threads(lambda part: linear.log_density(levels[part]), parts, levels.size)
