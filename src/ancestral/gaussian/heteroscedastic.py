@@ -21,14 +21,16 @@ References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property, reduce
+from operator import add
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.special import ndtri
 
 from ancestral._checks.numbers import (
@@ -40,8 +42,10 @@ from ancestral._checks.numbers import (
     warn,
 )
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.threads import blocks_of, even_parts, in_threads
 from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
+from ancestral.gaussian import costs
 from ancestral.gaussian.linear import inference
 from ancestral.gaussian.linear.inference import Interval, Line
 from ancestral.gaussian.linear.least_squares import (
@@ -58,7 +62,14 @@ from ancestral.gaussian.linear.least_squares import (
 from ancestral.training.passes import Fit, FromPasses, Passes, Sums
 
 Float = NDArray[np.float64]
+V = TypeVar("V")
 LONGEST = 6.0  # most that a log variance may change in one step
+FAR = 1e-3  # squared standard errors a row: as long as steps are longer, the information changes
+MEMORY = 20  # steps that one more is found from
+MILD = 16.0  # log variances so far apart leave 1e-9 of the information's root, from products
+QR_ROWS = 1 << 15
+LOG_2_PI = float(np.log(2 * np.pi))
+NONE = np.zeros((0, 0))
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
@@ -158,7 +169,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         check_number(self.tol, "tol", minimum=0.0)
         log_weights: Float | float = 0.0
-        root, unit = np.ones(len(X)), 0
+        unit = 0
         if weights is not None:
             weights, unit = over_power_of_four(weights)
             root, log_weights = np.sqrt(weights), np.log(weights)
@@ -181,13 +192,13 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             )
             self._set_unbounded(mean, 0.0, errors=0.0 if free else np.nan)
             return
-        rows = Rows(
-            _orthonormal(X, mean) * root[:, None],
-            _orthonormal(X, variance),
-            (y - mean.target_means) * root,
-            log_weights,
-            2 * np.log(16 * EPS * np.abs(y - mean.target_means).max()),
-        )
+        S, target = _orthonormal(X, variance), y - mean.target_means
+        Q = S if mean is variance else _orthonormal(X, mean)
+        if weights is not None:
+            Q *= root[:, None]
+            target_of = target * root
+        floor = 2 * np.log(16 * EPS * np.abs(target).max())
+        rows = Rows(Q, S, target if weights is None else target_of, log_weights, floor)
         start = float(mean.residual[0, 0] / len(X))
         try:
             first = Fit(self._begin((rows, np.log(start))))
@@ -202,15 +213,19 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             return
         found.warn_if_cut_short(max_iter)
         alpha, gamma = found.parameters.alpha, found.parameters.gamma
-        M = solve_triangular(found.statistics.root, np.eye(len(alpha)))  # M M^T is its covariance
+        end = found.statistics
+        if not len(end.root):
+            end = self._statistics(rows, Weights(alpha, gamma))
+        M = _solve_triangular(end.root, np.eye(len(alpha)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
         self._set_mean(mean, mean.inverse_root @ alpha, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
         height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
         self.variance_intercept_ = float(height + unit * np.log(4))
-        held = self._log_likelihood(X, y, log_weights, unit)
-        if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
-            self.history_[-1] = held
+        if self._may_move(variance, end, rows.floor, np.abs(y).max()):
+            held = self._log_likelihood(X, y, log_weights, unit)
+            if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
+                self.history_[-1] = held
         self.log_likelihood_ = self.history_[-1]
         errors = np.sqrt(2.0) * lengths(_back(variance).T)
         self.variance_standard_errors_ = _unless_dependent(errors, variance)
@@ -218,59 +233,93 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     def _begin(self, summary: tuple[Rows, float]) -> Weights:
         """Begin at least squares with one log variance."""
         rows, log_variance = summary
-        return Weights(rows.Q.T @ rows.y, log_variance * rows.S.sum(axis=0))
+        look = Look.NEWTON if costs.newton_pays(len(rows.y), rows.width) else Look.GRADIENT
+        r, s = rows.Q.shape[1], rows.S.shape[1]
+        nowhere, root = np.zeros(r + s), np.exp(-0.5 * log_variance) * np.eye(r)
+        came = Way(nowhere, nowhere, root, np.inf)
+        return Weights(rows.y @ rows.Q, log_variance * rows.S.sum(axis=0), look, came)
 
     def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
-        residual, h = X.y - X.Q @ parameters.alpha, X.S @ parameters.gamma
-        own = h - X.log_weights
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
-            precision = np.exp(-h)
-            squares = residual**2 * precision
-            total = len(residual) * np.log(2 * np.pi) + own.sum() + squares.sum()
-            root = np.linalg.qr(X.Q * np.sqrt(precision)[:, None], mode="r")
-            return Slopes(
-                float(-0.5 * total),
-                float(len(residual)),
-                X.Q.T @ (precision * residual),
-                np.asarray(root),
-                X.S.T @ (squares - 1),
-                (float(own.min()) - X.floor, X.first + int(own.argmin())),
-                float(np.einsum("ij,ij->i", X.S, X.S).max()),
-            )
-
-    def _update(self, parameters: Weights, statistics: Slopes, share: float = 1.0) -> Weights:
-        alpha = solve_triangular(statistics.root, statistics.whitened)
-        return Weights(
-            parameters.alpha + share * alpha, parameters.gamma + share * statistics.of_variance
+        total = X.sums(parameters)
+        mean, both = len(parameters.alpha), total.products
+        of_mean, of_variance = total.gradient[:mean], total.gradient[mean:]
+        root, cross, observed = NONE, NONE, NONE
+        if parameters.look is Look.NEWTON:
+            cross, observed = both[:mean, mean:], both[mean:, mean:]
+        if parameters.look is not Look.GRADIENT:
+            mild = len(X.y) >= mean and total.range[1] - total.range[0] <= MILD
+            root = _cholesky(both[:mean, :mean]) if mild else NONE
+            root = root if len(root) else X.root_of(parameters)
+        return Slopes(
+            -0.5 * (len(X.y) * LOG_2_PI + total.sum),
+            float(len(X.y)),
+            of_mean,
+            root,
+            of_variance,
+            (total.least[0] - X.floor, X.first + total.least[1]),
+            X.longest,
+            cross,
+            observed,
         )
+
+    def _update(self, parameters: Weights, statistics: Slopes) -> Weights:
+        alpha = _solve_triangular(statistics.root, statistics.whitened)
+        return Weights(parameters.alpha + alpha, parameters.gamma + statistics.of_variance)
 
     def _proposals(self, parameters: Weights, statistics: Slopes) -> Iterator[Weights]:
         """Yield the step, half of it, and so on: within `tol` of the maximum there is none."""
         statistics.refuse_vanishing()
-        if statistics.step_size > self.tol:
-            longest = np.sqrt(statistics.longest) * np.linalg.norm(statistics.of_variance)
+        way = parameters.way(statistics)
+        if way.size > self.tol:
+            mean = len(parameters.alpha)
+            longest = np.sqrt(statistics.longest) * np.linalg.norm(way.step[mean:])
             share = min(1.0, LONGEST / max(LONGEST, float(longest)))
-            seen = EPS * abs(statistics.log_likelihood) / statistics.step_size**2
+            seen = EPS * abs(statistics.log_likelihood) / way.size**2
+            look = parameters.look
+            if look is not Look.NEWTON:
+                far = way.size**2 > FAR * statistics.n_observations
+                look = Look.FISHER if far else Look.GRADIENT
             for k in range(50):
                 if k and share / 2**k < seen:  # so short that float64 shows no gain
                     return
-                yield self._update(parameters, statistics, share / 2**k)
+                step = share / 2**k * way.step
+                yield Weights(
+                    parameters.alpha + step[:mean],
+                    parameters.gamma + step[mean:],
+                    look,
+                    replace(way, step=step),
+                )
 
     def _to_gain(self, parameters: Weights, history: list[float]) -> float:
         return np.inf  # the size of the next step tells
 
     def _short_of(self, fit: Fit) -> str:
         fit.statistics.refuse_vanishing()
-        return f", {fit.statistics.step_size:.1g} standard errors from the maximum"
+        return f", {fit.parameters.way(fit.statistics).size:.1g} standard errors from the maximum"
+
+    def _may_move(self, columns: Solution, end: Slopes, floor: float, target: float) -> bool:
+        """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
+        p = len(self.coef_)
+        far = np.abs(columns.means) + np.sqrt(end.longest) * columns.spread[:p]  # of any row
+        of_mean = far @ np.abs(self.coef_) + abs(self.intercept_) + target
+        of_variance = far @ np.abs(self.variance_coef_) + abs(self.variance_intercept_)
+        with np.errstate(over="ignore"):
+            lost = of_variance + of_mean * np.exp(-0.5 * (end.least[0] + floor))
+        return not EPS * (p + 2) * lost <= 1e-12
 
     def _log_likelihood(
         self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
     ) -> float:
         """Return that of the parameters as they are held, for weights over 4^unit."""
-        mean, std = self._predict(X)
-        root = np.exp(0.5 * np.broadcast_to(log_weights, len(y)) + unit * np.log(2))
-        log_p = self._log_normal(X, self._residual(X, y, mean, std) * root, std) + np.log(root)
-        return float(log_p.sum())
+
+        def of(block: slice) -> float:
+            mean, std = self._predict(X[block])
+            own = log_weights[block] if isinstance(log_weights, np.ndarray) else log_weights
+            root = np.exp(0.5 * np.broadcast_to(own, len(mean)) + unit * np.log(2))
+            residual = self._residual(X[block], y[block], mean, std) * root
+            return float((self._log_normal(X[block], residual, std) + np.log(root)).sum())
+
+        return sum(_in_blocks(of, len(y), X.shape[1]))
 
     def _set_mean(self, mean: Solution, values: Float, errors: Float) -> None:
         """Set what belongs to the mean; `values` are the centred target's height, and slopes."""
@@ -307,8 +356,9 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         plain = statistics = LineStatistics.of(X, y, None, self._features)
         if weights is not None:
             statistics = LineStatistics.of(X, y, weights, self._features)
-        mean = solve(statistics, centred=bool(self.fit_intercept), rounded_features=False)
-        variance = solve(plain, centred=True, rounded_features=False)
+        mean = variance = solve(plain, centred=True, rounded_features=False)
+        if weights is not None or not self.fit_intercept:
+            mean = solve(statistics, centred=bool(self.fit_intercept), rounded_features=False)
         refuse_constant_targets(mean, statistics.moments.mean[p:])
         dependent = sorted({*mean.dependent, *variance.dependent})
         if dependent:
@@ -520,7 +570,15 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             raise ValueError("the number of parameters must be that of the identified ones")
 
 
-# ---- Fisher scoring ------------------------------------------------------------------------------
+# ---- scoring -------------------------------------------------------------------------------------
+
+
+class Look(Enum):
+    """What a pass sums beside the gradient."""
+
+    GRADIENT = 0
+    FISHER = 1  # the information of the mean
+    NEWTON = 2  # and what is observed of it: the second derivatives
 
 
 @dataclass(frozen=True)
@@ -534,6 +592,76 @@ class Rows:
     floor: float = -np.inf  # log variance at which nothing of a row is left but rounding
     first: int = 0  # which row of the table is the first
 
+    @cached_property
+    def longest(self) -> float:
+        """Square of the longest row of S."""
+        return float(np.einsum("ij,ij->i", self.S, self.S).max())
+
+    @property
+    def width(self) -> int:
+        return int(self.Q.shape[1] + self.S.shape[1])
+
+    def sums(self, at: Weights) -> Looked:
+        """Return the plain sums of all rows."""
+        found = _in_blocks(lambda block: self._sums(block, at), len(self.y), self.width)
+        return reduce(add, found)
+
+    def _sums(self, block: slice, at: Weights) -> Looked:
+        Q, S = self.Q[block], self.S[block]
+        residual, h = self.y[block] - Q @ at.alpha, S @ at.gamma
+        own = h
+        if isinstance(self.log_weights, np.ndarray):
+            own = h - self.log_weights[block]
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
+            precision = np.exp(-h)
+            weighted = precision * residual
+            squares = weighted * residual
+            total = float(own.sum() + squares.sum())
+            gradient = np.concatenate([weighted @ Q, (squares - 1) @ S])
+            products = NONE
+            if at.look is not Look.GRADIENT:
+                root, r = np.sqrt(precision)[:, None], Q.shape[1]
+                if at.look is Look.NEWTON:
+                    B = np.empty((len(Q), self.width), order="F")
+                    np.multiply(Q, root, out=B[:, :r])
+                    np.multiply(S, root * residual[:, None], out=B[:, r:])
+                else:
+                    B = Q * root
+                products = B.T @ B
+        least = int(own.argmin())
+        low, high = (0.0, 0.0) if at.look is Look.GRADIENT else (float(h.min()), float(h.max()))
+        found = (float(own[least]), block.start + least)
+        return Looked(total, gradient, found, (low, high), products)
+
+    def root_of(self, at: Weights) -> Float:
+        """Return R with R^T R = I_ww by QR, which keeps the digits of precisions far apart."""
+        R = np.zeros((0, self.Q.shape[1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for block in blocks_of(slice(0, len(self.y)), QR_ROWS):
+                root = np.exp(-0.5 * (self.S[block] @ at.gamma))
+                R = np.linalg.qr(np.vstack([R, self.Q[block] * root[:, None]]), mode="r")
+        return R
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The plain sums of some rows."""
+
+    sum: float  # of log variances and squares: the log-likelihood times -2, but for a constant
+    gradient: Float  # (r + s,): for the mean, and twice for the log variance
+    least: tuple[float, int]  # a row's own log variance, and which
+    range: tuple[float, float]  # of the log variances
+    products: Float  # (r, r), or (r + s, r + s) with the derivatives of the log variance, or none
+
+    def __add__(self, other: Looked) -> Looked:
+        return Looked(
+            self.sum + other.sum,
+            self.gradient + other.gradient,
+            min(self.least, other.least),
+            (min(self.range[0], other.range[0]), max(self.range[1], other.range[1])),
+            self.products + other.products,
+        )
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -541,6 +669,33 @@ class Weights:
 
     alpha: Float  # (r,)
     gamma: Float  # (s,)
+    look: Look = Look.FISHER  # what is summed there
+    came: Way | None = None
+
+    def way(self, statistics: Slopes) -> Way:
+        """Return where to go from here."""
+        gradient = np.concatenate([statistics.of_mean, 0.5 * statistics.of_variance])
+        root = statistics.root if len(statistics.root) or self.came is None else self.came.root
+        if self.look is Look.NEWTON and (step := statistics.newton_step()) is not None:
+            return Way(step, gradient, root, float(np.sqrt(gradient @ step)))
+        pairs: tuple[tuple[Float, Float], ...] = ()
+        if self.came is not None and self.look is not Look.NEWTON:
+            pairs, change = self.came.pairs, self.came.gradient - gradient
+            if self.came.step @ change > 0:
+                pairs = (*pairs[-MEMORY:], (self.came.step, change))
+        step = _two_loops(gradient, root, pairs)
+        return Way(step, gradient, root, float(np.sqrt(gradient @ step)), pairs)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A step from some weights, and what was known there."""
+
+    step: Float  # (r + s,)
+    gradient: Float  # (r + s,), at its start
+    root: Float  # (r, r), of the information of the mean there or before
+    size: float  # of the whole step, in standard errors
+    pairs: tuple[tuple[Float, Float], ...] = ()  # steps before it, and what the gradient lost
 
 
 @dataclass(frozen=True)
@@ -552,8 +707,10 @@ class Slopes(Sums):
     of_variance: Float  # (s,), twice: the step of gamma
     least: tuple[float, int]  # a row's log variance over the floor, and which
     longest: float  # square of the longest row of S
+    cross: Float  # (r, s): second derivatives between mean and log variance, or none
+    observed: Float  # (s, s), twice those of the log variance, or none
     merged_by: ClassVar = {
-        "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r"),
+        "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r") if len(R) else R,
         "least": min,
         "longest": max,
     }
@@ -561,17 +718,56 @@ class Slopes(Sums):
     @cached_property
     def whitened(self) -> Float:
         """The step of alpha in standard errors."""
-        return np.asarray(solve_triangular(self.root, self.of_mean, trans="T"))
+        return _solve_triangular(self.root, self.of_mean, transposed=True)
 
     @property
     def step_size(self) -> float:
-        """The whole step in standard errors."""
-        return float(np.linalg.norm(np.r_[self.whitened, self.of_variance / 2**0.5]))
+        """The whole step of Fisher's scoring in standard errors."""
+        return float(np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance))
+
+    def newton_step(self) -> Float | None:
+        """Return Newton's step; None where the likelihood is not concave."""
+        if not len(self.cross):
+            return None
+        B = _solve_triangular(self.root, self.cross, transposed=True)
+        factor = _cholesky(0.5 * self.observed - B.T @ B)
+        if not len(factor):
+            return None
+        rest = 0.5 * self.of_variance - B.T @ self.whitened
+        gamma = _solve_triangular(factor, _solve_triangular(factor, rest, transposed=True))
+        return np.concatenate([_solve_triangular(self.root, self.whitened - B @ gamma), gamma])
 
     def refuse_vanishing(self) -> None:
         """Raise Vanishing where the variance of a row has run to zero."""
         if self.least[0] <= 0:
             raise Vanishing(self.least[1])
+
+
+def _two_loops(gradient: Float, root: Float, pairs: tuple[tuple[Float, Float], ...]) -> Float:
+    """Return the step of limited-memory BFGS from Fisher's: without pairs, it is that."""
+    q, shares, r = gradient.copy(), [], len(root)
+    for step, change in reversed(pairs):
+        shares.append((step @ q) / (step @ change))
+        q -= shares[-1] * change
+    mean = _solve_triangular(root, _solve_triangular(root, q[:r], transposed=True))
+    q = np.concatenate([mean, 2 * q[r:]])
+    for (step, change), share in zip(pairs, reversed(shares)):
+        q += (share - (change @ q) / (step @ change)) * step
+    return q
+
+
+def _cholesky(A: Float) -> Float:
+    """Return upper triangular R with R^T R = A; none where A is not positive definite."""
+    R, info = dpotrf(A)
+    return NONE if info else R
+
+
+def _solve_triangular(R: Float, b: Float, *, transposed: bool = False) -> Float:
+    """Return R^-1 b, or R^-T b, for upper triangular R."""
+    x, info = dtrtrs(R, b, trans=int(transposed))
+    if info:
+        raise np.linalg.LinAlgError("a triangular matrix is singular")
+    return x
 
 
 def _quantile(level: float) -> float:
@@ -581,10 +777,29 @@ def _quantile(level: float) -> float:
 
 def _orthonormal(X: Float, found: Solution) -> Float:
     """Return orthonormal columns that span the kept features, shape (n, r)."""
-    columns = X - found.means
-    if found.centred:
-        columns = np.column_stack([np.ones(len(X)), columns])
-    return columns @ found.inverse_root
+    T, start = found.inverse_root, int(found.centred)
+    columns = np.empty((len(X), T.shape[1]), order="F")  # a column at a time is fastest
+
+    def fill(block: slice) -> None:
+        np.matmul(X[block] - found.means, T[start:], out=columns[block])
+        if start:
+            columns[block] += T[0]
+
+    _in_blocks(fill, len(X), 2 * T.shape[1])
+    return columns
+
+
+def _in_blocks(task: Callable[[slice], V], n: int, n_columns: int) -> list[V]:
+    """Return task(block) for blocks of n rows that stay in cache, in order, maybe by threads."""
+    size = costs.block_rows(n_columns)
+    if n <= size:
+        return [task(slice(0, n))]
+
+    def of_part(part: slice) -> list[V]:
+        return [task(block) for block in blocks_of(part, size)]
+
+    found = in_threads(of_part, even_parts(n, costs.PARTS), n * n_columns)
+    return [value for part in found for value in part]
 
 
 def _height_at_zero(
