@@ -28,7 +28,7 @@ from benchmarks.timing import Row, Timer
 # Each family is a sheet: its word stands in the file's name.
 FAMILIES: dict[str, list[Curve]] = {
     "fits": gaussian.FITS,
-    "gaussian": gaussian.CALLS,
+    "gaussian": [everyday.BOOTSTRAP, *gaussian.CALLS],
     "autoregressive": autoregressive.CURVES,
     "graphs": graphs.CURVES,
     "everyday": everyday.CURVES,

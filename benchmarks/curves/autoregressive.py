@@ -19,6 +19,7 @@ from ancestral import (
     TabularAutoregressive,
 )
 from benchmarks.curves.curve import Aim, Curve, Tasks
+from benchmarks.curves.gaussian import ONE_ROW
 from benchmarks.timing import Task
 
 Array = NDArray[Any]
@@ -28,7 +29,6 @@ TRAINED_ON = 500  # rows, of the chain that scores and draws
 KNOWN = 12  # leading columns, where some are given
 FITTED = (20, 100, 500, 2_000, 10_000, 100_000)
 SCORED = (1, 10, 100, 1_000, 10_000, 100_000)
-ONE_ROW = Aim("", seconds=1e-4, until=1)
 
 
 def bits(n: int, d: int) -> Array:

@@ -47,8 +47,8 @@ class Aim:
         Those ends count numbers, size times width, and not sizes.
     seconds : float
         Our time is at most that.
-    reason : str
-        Why the aim is not met, where it is not: it stands beside the verdict in the table.
+    together : str
+        Curves whose aims have this in common share one row of the table.
     """
 
     peer: str
@@ -57,7 +57,7 @@ class Aim:
     until: float = math.inf
     by_numbers: bool = False
     seconds: float = math.inf
-    reason: str = ""
+    together: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Curve:
 
     def sizes_of(self, width: int, sizes: tuple[int, ...] | None = None) -> list[int]:
         """Return the sizes to measure at a width, of the default grid or another."""
-        low = max(self.sizes[0], self.from_width * width + 1 if self.from_width else 0)
+        low = max(self.sizes[0], self.from_width * (width + 1) + 1 if self.from_width else 0)
         high = min(self.sizes[-1], MOST_NUMBERS / max(1, width))
         return sorted({n for n in sizes or self.sizes if low <= n <= high})
 

@@ -1,13 +1,14 @@
 """Draw lines: a sheet for each family, one panel for each line, on logarithmic axes.
 
 Above, seconds against size: ours, each peer's, the floor. Below, how many times as fast as each
-peer, and the aim as a dashed line. Colours are Okabe and Ito's, and every kind of line has its own
+peer, and the aim as a line. Colours are Okabe and Ito's, and every kind of line has its own
 mark and dashes.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ ACROSS = 4  # panels
 WIDTH, PANEL = 9.2, 2.55  # inches: of the sheet, and of a panel's height
 SMALL = 6.8  # points
 PEERS = ((_style.BLUE, "s", (0, (4, 1.5))), (_style.PURPLE, "^", (0, (4, 1.2, 1, 1.2))))
+AIM: dict[str, Any] = {"color": _style.INK, "linewidth": 0.9, "zorder": 2}
 LOOKS: dict[str, Any] = {"ms": 3.2, "mew": 0, "linewidth": 1.2}
 
 
@@ -41,7 +43,8 @@ def sheets(lines: list[Line], folder: Path) -> list[Path]:
 @_style.styled
 def sheet(lines: list[Line]) -> Any:
     """Return a figure with a panel for each line."""
-    down = math.ceil(len(lines) / ACROSS)
+    cells = _cells(lines)
+    down = cells[-1][0] + 1
     height = PANEL * down + 0.35
     figure = _style.new_figure(WIDTH, height, layout=None)
     grid = figure.add_gridspec(
@@ -54,17 +57,27 @@ def sheet(lines: list[Line]) -> Any:
         wspace=0.34,
         hspace=0.62,
     )
-    for k, line in enumerate(lines):
-        upper, lower = grid[divmod(k, ACROSS)].subgridspec(2, 1, height_ratios=(2.2, 1), hspace=0.1)
+    for (row, column), line in zip(cells, lines):
+        upper, lower = grid[row, column].subgridspec(2, 1, height_ratios=(2.2, 1), hspace=0.1)
         above = figure.add_subplot(upper)
         below = figure.add_subplot(lower, sharex=above)
         _seconds(above, line)
         _ratios(below, line)
-        if k % ACROSS == 0:
+        if column == 0:
             above.set_ylabel("time of a call", fontsize=SMALL)
-            below.set_ylabel("peer / ours", fontsize=SMALL)
+            below.set_ylabel("times as fast", fontsize=SMALL)
     _legend(figure, height)
     return figure
+
+
+def _cells(lines: list[Line]) -> list[tuple[int, int]]:
+    """Return row and column of each panel: a model begins a new row where few panels are left."""
+    cells = [(0, 0)]
+    for before, line in pairwise(lines):
+        row, column = cells[-1]
+        full = column + 1 == ACROSS or (column + 2 == ACROSS and before.model != line.model)
+        cells.append((row + 1, 0) if full else (row, column + 1))
+    return cells
 
 
 def _seconds(ax: Any, line: Line) -> None:
@@ -72,6 +85,9 @@ def _seconds(ax: Any, line: Line) -> None:
         points = [(p.size, p.median(name)) for p in line.points if name in p.times]
         order = 3 if name == OURS else 2
         ax.plot(*zip(*points), color=colour, marker=mark, ls=dashes, zorder=order, **LOOKS)
+    for aim in line.aims:
+        if not aim.peer and aim.until >= line.points[0].size:
+            ax.plot((line.points[0].size / 1.4, aim.until * 1.4), [aim.seconds] * 2, **AIM)
     ax.set(xscale="log", yscale="log")
     ax.yaxis.set_major_locator(LogLocator(numticks=5))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: as_time(value)))
@@ -116,8 +132,8 @@ def _ratios(ax: Any, line: Line) -> None:
         per = max(1, line.width) if aim.by_numbers else 1
         ends = max(sizes[0], aim.since / per), min(sizes[-1], aim.until / per)
         if ends[0] <= ends[1]:
-            x = (ends[0] / 1.3, ends[1] * 1.3) if ends[0] == ends[1] else ends
-            ax.plot(x, [aim.least] * 2, color=_style.INK, linewidth=1.1, ls=(0, (1, 1)), zorder=2)
+            x = (ends[0] / 1.4, ends[1] * 1.4) if ends[0] == ends[1] else ends
+            ax.plot(x, [aim.least] * 2, **AIM)
             values.append(aim.least)
     low, high = min(values) / 1.6, max(values) * 1.6
     ax.set(yscale="log", ylim=(low, high))
@@ -164,7 +180,7 @@ def _legend(figure: Any, height: float) -> None:
         ("peer, named above each panel", *PEERS[0]),
         ("a second peer", *PEERS[1]),
         ("floor", _style.GREY, "", (0, (1, 1.2))),
-        ("aim", _style.INK, "", (0, (1, 1))),
+        ("aim", AIM["color"], "", "-"),
     ]
     handles = [
         Line2D([], [], color=colour, marker=mark, ls=dashes, label=name, **LOOKS)

@@ -20,17 +20,19 @@ from ancestral import (
     NeuralGaussian,
     PPCAMixture,
 )
+from benchmarks import heteroscedastic
 from benchmarks.curves.curve import Aim, Curve, Tasks
 from benchmarks.timing import Task
 
 Array = NDArray[np.float64]
+ITERATED = "least squares iterated in numpy"
 LOG_2PI = float(np.log(2 * np.pi))
 HIDDEN, STEPS = 32, 20  # of the network
 MODELS, STARTS = 2, 5  # of the mixture
 TRAINED_ON = 500  # rows, of the models that score and draw
 ROWS = (20, 50, 200, 1_000, 5_000, 20_000, 100_000, 300_000, 1_000_000)
 SCORED = (1, 10, 100, 1_000, 10_000, 100_000)
-ONE_ROW = Aim("", seconds=1e-4, until=1)
+ONE_ROW = Aim("", seconds=1e-4, until=1, together="one row, any model")
 
 # ---- data ------------------------------------------------------------------------------------
 
@@ -134,36 +136,14 @@ def line_sample(n: int, d: int) -> Tasks:
 
 
 def heteroscedastic_fit(n: int, d: int) -> Tasks:
-    X, y = line(n, d)
+    X, y = heteroscedastic.data(n, d)
 
     def ours() -> Array:
         model = HeteroscedasticGaussian().fit(X, y)
         return np.r_[model.intercept_, model.coef_]
 
-    return Tasks(
-        ours, {"numpy, weighted least squares iterated": lambda: irls(X, y)}, lambda: X.T @ X
-    )
-
-
-def irls(X: Array, y: Array) -> Array:
-    """Return intercept and coefficients by Fisher scoring, in numpy by hand (Harvey 1976)."""
-    A = np.column_stack([np.ones(len(X)), X])
-    G = np.linalg.inv(A.T @ A)
-    w = G @ (A.T @ y)
-    v = np.zeros(A.shape[1])
-    v[0] = np.log(((y - A @ w) ** 2).mean())
-    before = np.inf
-    for _ in range(100):
-        h = A @ v
-        precision = np.exp(-h)
-        w = np.linalg.solve((A.T * precision) @ A, A.T @ (precision * y))
-        excess = (y - A @ w) ** 2 * precision
-        loss = float((h + excess).sum())
-        if abs(before - loss) <= 1e-10 * len(y):
-            break
-        before = loss
-        v = v + G @ (A.T @ (excess - 1))
-    return w
+    peers: dict[str, Task] = {ITERATED: lambda: heteroscedastic.iterated(X, y)[0]}
+    return Tasks(ours, peers, lambda: X.T @ X)
 
 
 @cache
@@ -466,7 +446,7 @@ def scored(model: str, work: str, make: Any, **more: Any) -> Curve:
 
 
 def one_row(peer: str) -> tuple[Aim, ...]:
-    return (Aim(peer, 1.0, until=1), ONE_ROW)
+    return (Aim(peer, 1.0, until=1, together=ONE_ROW.together), ONE_ROW)
 
 
 FITS = [
@@ -508,27 +488,9 @@ FITS = [
         (100, *ROWS[3:]),
         XTX,
         (1, 10, 50),
-        aims=(Aim("numpy, weighted least squares iterated", 1.0),),
+        aims=(Aim(ITERATED, 1.0),),
         same=False,
-    ),
-    Curve(
-        "NeuralGaussian",
-        f"fit, {STEPS} steps",
-        network_fit,
-        (20, 100, 1_000, 10_000),
-        "the products",
-        (10,),
-        same=False,
-    ),
-    Curve(
-        "PPCAMixture",
-        "fit",
-        mixture_fit,
-        (50, 200, 1_000, 5_000, 20_000),
-        XTX,
-        (10,),
-        same=False,
-        note="GaussianMixture's covariances are free, and it stops by another rule",
+        from_width=heteroscedastic.ROWS_A_COLUMN,
     ),
 ]
 CALLS = [
@@ -544,6 +506,15 @@ CALLS = [
     ),
     scored("HeteroscedasticGaussian", "log_density", spread_log_density, aims=(ONE_ROW,)),
     scored("HeteroscedasticGaussian", "sample", spread_sample, aims=(ONE_ROW,)),
+    Curve(
+        "NeuralGaussian",
+        f"fit, {STEPS} steps",
+        network_fit,
+        (20, 100, 1_000, 10_000),
+        "the products",
+        (10,),
+        same=False,
+    ),
     scored("NeuralGaussian", "predict", network_predict, aims=one_row("MLPRegressor"), same=False),
     scored("NeuralGaussian", "log_density", network_log_density, aims=(ONE_ROW,), same=False),
     scored("NeuralGaussian", "sample", network_sample, aims=(ONE_ROW,)),
@@ -559,6 +530,16 @@ CALLS = [
     scored("PPCA", "sample", ppca_sample, aims=one_row("GaussianMixture(1)")),
     scored("PPCA", "sample(given=)", ppca_given),
     scored("PPCA", "impute", ppca_impute),
+    Curve(
+        "PPCAMixture",
+        "fit",
+        mixture_fit,
+        (50, 200, 1_000, 5_000, 20_000),
+        XTX,
+        (10,),
+        same=False,
+        note="GaussianMixture's covariances are free, and it stops by another rule",
+    ),
     scored("PPCAMixture", "log_density", mixture_log_density, aims=one_row("GaussianMixture")),
     scored("PPCAMixture", "sample", mixture_sample, aims=one_row("GaussianMixture")),
     scored("PPCAMixture", "sample(given=)", mixture_given),

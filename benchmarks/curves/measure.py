@@ -132,11 +132,11 @@ def _predicted(name: str, size: int, line: Line) -> float:
         return 0.0 if not line.points else math.inf  # left out before: it stays out
     if known[-1] is not line.points[-1]:
         return math.inf
-    last, slope = known[-1], line.power
+    last, slope = known[-1], line.power / 2
     if len(known) > 1:
         before = known[-2]
         slope = math.log(last.least(name) / before.least(name)) / math.log(last.size / before.size)
-    return last.median(name) * (size / last.size) ** min(max(slope, 0.0), line.power + 0.5)
+    return last.least(name) * (size / last.size) ** min(max(slope, 0.0), line.power + 0.5)
 
 
 def _again(line: Line, curve: Curve, plan: Plan) -> Line:
