@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ from benchmarks.curves.judge import markdown, progress
 from benchmarks.curves.measure import Plan, lines
 from benchmarks.timing import Row, Timer
 
+NETWORKS = ("LSTMAutoregressive", "NeuralGaussian")
 # Each family is a sheet: its word stands in the file's name.
 FAMILIES: dict[str, list[Curve]] = {
     "fits": gaussian.FITS,
@@ -33,6 +35,9 @@ FAMILIES: dict[str, list[Curve]] = {
     "graphs": graphs.CURVES,
     "everyday": everyday.CURVES,
 }
+if importlib.util.find_spec("torch") is None:
+    for family, curves in FAMILIES.items():
+        FAMILIES[family] = [curve for curve in curves if curve.model not in NETWORKS]
 UNDRAWN = ("everyday",)  # its tables say it all
 
 
@@ -56,7 +61,7 @@ def measured(plan: Plan, only: tuple[str, ...] = (), *, said: bool = False) -> I
     say = _say if said else lambda line: None
     for family, curves in FAMILIES.items():
         for curve in curves:
-            name = f"{family} {curve.model} {curve.work}".lower()
+            name = f"{family} {curve.model}: {curve.work}".lower()
             if not only or any(word.lower() in name for word in only):
                 yield from lines(curve, family, plan, say)
 

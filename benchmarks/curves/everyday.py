@@ -127,8 +127,6 @@ def _frames(work: str, models: Any, make: Any) -> list[Curve]:
             same=work == "log_density",
         )
         for model in models
-        if model not in ("LSTMAutoregressive", "NeuralGaussian")
-        or importlib.util.find_spec("torch")
         for library in FRAMES
     ]
 
