@@ -19,7 +19,7 @@ from ancestral import (
 )
 from ancestral.autoregressive.chain.conditionals import _l1
 from benchmarks.curves.curve import Aim, Curve, Tasks
-from benchmarks.curves.gaussian import ONE_ROW
+from benchmarks.curves.gaussian import ONE_ROW, in_torch
 from benchmarks.timing import Task
 
 Array = NDArray[Any]
@@ -160,8 +160,7 @@ def gate_products(n: int, d: int) -> Task:
 
 def train(X: Array) -> float:
     """Train a network of the same size for as many steps of Adam on all rows."""
-    import torch
-
+    torch = in_torch(len(X))
     torch.manual_seed(0)
     rows = torch.as_tensor(X, dtype=torch.float32)[:, :, None]
     before = torch.cat([torch.zeros_like(rows[:, :1]), rows[:, :-1]], dim=1)
@@ -184,11 +183,10 @@ def fitted_lstm(d: int) -> tuple[LSTMAutoregressive, Any]:
 
 
 def lstm_log_density(n: int, d: int) -> Tasks:
-    import torch
-
     (model, network), X = fitted_lstm(d), bits(n, d)
 
     def by_torch() -> Array:
+        torch = in_torch(n)
         with torch.no_grad():
             rows = torch.as_tensor(X, dtype=torch.float64)[:, :, None]
             before = torch.cat([torch.zeros_like(rows[:, :1]), rows[:, :-1]], dim=1)
@@ -220,8 +218,7 @@ def lstm_given(n: int, d: int) -> Tasks:
 
 def step_by_step(network: Any, n: int, d: int, given: Array | None = None) -> Array:
     """Draw rows column by column, the leading ones as given."""
-    import torch
-
+    torch = in_torch(n)
     pixel, state = torch.zeros((n, 1, 1), dtype=torch.float64), None
     rows = np.empty((n, d), np.int64)
     with torch.no_grad():

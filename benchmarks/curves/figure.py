@@ -65,17 +65,17 @@ def sheet(lines: list[Line]) -> Any:
         _ratios(below, line)
         if column == 0:
             above.set_ylabel("time of a call", fontsize=SMALL)
-            below.set_ylabel("times as fast", fontsize=SMALL)
+            below.set_ylabel("times\nas fast", fontsize=SMALL)
     _legend(figure, height)
     return figure
 
 
 def _cells(lines: list[Line]) -> list[tuple[int, int]]:
-    """Return row and column of each panel: a model begins a new row where few panels are left."""
+    """Return row and column of each panel: a model begins a new row where two stand in it."""
     cells = [(0, 0)]
     for before, line in pairwise(lines):
         row, column = cells[-1]
-        full = column + 1 == ACROSS or (column + 2 == ACROSS and before.model != line.model)
+        full = column + 1 == ACROSS or (column > 0 and before.model != line.model)
         cells.append((row + 1, 0) if full else (row, column + 1))
     return cells
 

@@ -59,7 +59,7 @@ def fit_one(n: int, *, dense: bool) -> Tasks:
     """The graph is built in the time that is taken, on both sides."""
     X, A = drawn(n)
     # A dense adjacency of bytes: 100 MB at 10,000 nodes.
-    E: Any = A.toarray().astype(np.int8) if dense else A
+    E: Any = A.astype(np.int8).toarray() if dense else A
 
     def ours() -> Any:
         model = InnerProductGraph().fit(Graph(X, E))

@@ -2,9 +2,10 @@
 
 A cliff is a time that falls by more than a third as the size grows, or one that grows more than
 twice as much as the sizes beside it explain: the growth explained between two sizes is that of the
-steeper neighbouring stretch, carried over. A step that a peer or the floor takes too, between the
-same sizes, is the machine's: caches and fresh memory. Cliffs compare least times, which what else
-the machine does disturbs little; ratios are of medians, interleaved.
+steeper neighbouring stretch, carried over, up to the power of the size that the work has. A step
+that a peer or the floor takes too, between the same sizes, is the machine's: caches, fresh memory.
+Cliffs compare least times, which what else the machine does disturbs little; ratios are of medians,
+interleaved.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def _steps(line: Line, name: str) -> list[Cliff]:
         near = slopes[max(0, k - 1) : k] + slopes[k + 1 : k + 2]
         at_end = [line.power] if k in (0, len(slopes) - 1) else []
         times = then / seconds
-        beyond = times / (larger / size) ** max(0.0, *near, *at_end)
+        explained = min(max(0.0, *near, *at_end), line.power)
+        beyond = times / (larger / size) ** explained
         falls = times < FALL
         if max(seconds, then) > QUIET and (falls or beyond > JUMP):
             found.append(Cliff(size, larger, (seconds, then), falls, times if falls else beyond))
@@ -149,9 +151,12 @@ def _verdict_cells(found: list[Verdict]) -> tuple[str, str, str]:
     place = f"`{worst.line.model}`, {worst.line.work}, {worst.place}"
     if not missed:
         return worst.amount, place, f"met by all {len(found)}"
-    each = (f"`{v.line.model}`, {v.line.work} ({v.amount}): {v.reason}" for v in missed)
+    why: dict[str, list[str]] = {}
+    for v in missed:
+        why.setdefault(v.reason, []).append(f"`{v.line.model}` {v.line.work} ({v.amount})")
+    each = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items())
     met = len(found) - len(missed)
-    return worst.amount, place, f"met by {met} of {len(found)}; **not met** by {'; '.join(each)}"
+    return worst.amount, place, f"met by {met} of {len(found)}; **not met** by {each}"
 
 
 def _in_words(v: Verdict) -> str:

@@ -105,6 +105,8 @@ def race(named: dict[str, Task], plan: Plan) -> dict[str, tuple[float, float]]:
     for turn in range(1 if plan.tiny else ROUNDS):
         if turn >= 3 and perf_counter() - started > plan.budget:
             break
+        if turn >= 1 and perf_counter() - started > 5 * plan.limit:
+            break  # slower than was foreseen
         if turn == 2 and perf_counter() - started > 3 * plan.budget:
             break  # slow ones: two rounds, and the first call
         order = names[turn % len(names) :] + names[: turn % len(names)]
