@@ -2,21 +2,27 @@
 
     y | x ~ N(w . x + b, exp(v . x + c))
 
-Maximum likelihood by Fisher scoring. With r_i the residuals and h_i = v . x_i + c,
+Maximum likelihood by Newton's steps, or quasi-Newton ones from Fisher's information. With r_i the
+residuals and h_i = v . x_i + c,
 
     log L          = -1/2 sum_i [ log 2 pi + h_i + r_i^2 exp(-h_i) ]
     d log L / dw   = sum_i x_i r_i exp(-h_i)            I_ww = sum_i x_i x_i^T exp(-h_i)
     d log L / dv   = 1/2 sum_i x_i (r_i^2 exp(-h_i) - 1)   I_vv = 1/2 sum_i x_i x_i^T
 
-and I_wv = 0, so that mean and variance take their steps side by side: weighted least squares for
-(w, b), least squares of the squared standardised residuals for (v, c). Each step is a pass of
-`training.passes`, halved until the likelihood rises. The columns are made orthonormal first (T of
-`least_squares`), so that I_vv is half the identity. Weights omega are precisions: row i has the
-variance exp(h_i) / omega_i, so that r_i and x_i above come times sqrt(omega_i) where the mean is
-concerned, and h_i is the log variance of a row of precision 1.
+and I_wv = 0: Fisher's scoring takes the steps of mean and variance side by side, weighted least
+squares for (w, b), least squares of the squared standardised residuals for (v, c). With few rows
+for each column it takes hundreds. Where second derivatives cost less than the passes that they save
+(`costs`), steps are Newton's: the blocks above with what is observed, sum x_i x_i^T r_i exp(-h_i)
+between mean and variance and 1/2 sum x_i x_i^T r_i^2 exp(-h_i). Else they are those of
+limited-memory BFGS, which starts from Fisher's and learns the rest from the gradients alone. Each
+step is a pass of `training.passes`, halved until the likelihood rises. The columns are made
+orthonormal first (T of `least_squares`), so that I_vv is half the identity. Weights omega are
+precisions: row i has the variance exp(h_i) / omega_i, so that r_i and x_i above come times
+sqrt(omega_i) where the mean is concerned, and h_i is the log variance of a row of precision 1.
 Symbols: w coef_, b intercept_, v variance_coef_, c variance_intercept_; in orthonormal columns
 Q and S of mean and log variance, alpha and gamma.
-References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3).
+References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3); Nocedal
+(1980), Mathematics of Computation 35, on limited-memory BFGS.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, reduce
 from operator import add
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,9 +95,9 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     fit_intercept : bool
         False forces the mean through the origin; the log variance always has its own intercept.
     max_iter : int
-        Steps of Fisher scoring at most.
+        Steps at most.
     tol : float
-        Scoring stops when a step would move no parameter by more than so many standard errors: its
+        The fit stops when a step would move no parameter by more than so many standard errors: its
         length tells how far the maximum is, so that no gain in nats is looked at.
 
     Attributes
@@ -126,10 +132,10 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     Notes
     -----
-    A step costs O(n d^2). The likelihood has no bound where some rows can be fitted exactly while
-    the variance vanishes there alone, as happens with few rows for each column: once the scoring
-    runs that way it is given up with a warning, and the density is refused. The standard errors
-    are those of large samples.
+    A step costs O(n d), or O(n d^2) where the information is summed anew. The likelihood has no
+    bound where some rows can be fitted exactly while the variance vanishes there alone, as happens
+    with few rows for each column: once the fit runs that way it is given up with a warning, and the
+    density is refused. The standard errors are those of large samples.
 
     References
     ----------
@@ -639,7 +645,8 @@ class Rows:
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks_of(slice(0, len(self.y)), QR_ROWS):
                 root = np.exp(-0.5 * (self.S[block] @ at.gamma))
-                R = np.linalg.qr(np.vstack([R, self.Q[block] * root[:, None]]), mode="r")
+                rows = np.vstack([R, self.Q[block] * root[:, None]])
+                R = np.asarray(np.linalg.qr(rows, mode="r"))
         return R
 
 
@@ -678,13 +685,21 @@ class Weights:
         root = statistics.root if len(statistics.root) or self.came is None else self.came.root
         if self.look is Look.NEWTON and (step := statistics.newton_step()) is not None:
             return Way(step, gradient, root, float(np.sqrt(gradient @ step)))
-        pairs: tuple[tuple[Float, Float], ...] = ()
+        steps: tuple[Past, ...] = ()
         if self.came is not None and self.look is not Look.NEWTON:
-            pairs, change = self.came.pairs, self.came.gradient - gradient
-            if self.came.step @ change > 0:
-                pairs = (*pairs[-MEMORY:], (self.came.step, change))
-        step = _two_loops(gradient, root, pairs)
-        return Way(step, gradient, root, float(np.sqrt(gradient @ step)), pairs)
+            steps, change = self.came.steps, self.came.gradient - gradient
+            if (curvature := float(self.came.step @ change)) > 0:
+                steps = (*steps[-MEMORY:], Past(self.came.step, change, curvature))
+        step = _two_loops(gradient, root, steps)
+        return Way(step, gradient, root, float(np.sqrt(gradient @ step)), steps)
+
+
+class Past(NamedTuple):
+    """A step that was taken."""
+
+    step: Float  # (r + s,)
+    change: Float  # (r + s,), what the gradient lost by it
+    curvature: float  # step @ change
 
 
 @dataclass(frozen=True)
@@ -695,7 +710,7 @@ class Way:
     gradient: Float  # (r + s,), at its start
     root: Float  # (r, r), of the information of the mean there or before
     size: float  # of the whole step, in standard errors
-    pairs: tuple[tuple[Float, Float], ...] = ()  # steps before it, and what the gradient lost
+    steps: tuple[Past, ...] = ()  # before it
 
 
 @dataclass(frozen=True)
@@ -723,7 +738,9 @@ class Slopes(Sums):
     @property
     def step_size(self) -> float:
         """The whole step of Fisher's scoring in standard errors."""
-        return float(np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance))
+        return float(
+            np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance)
+        )
 
     def newton_step(self) -> Float | None:
         """Return Newton's step; None where the likelihood is not concave."""
@@ -743,16 +760,16 @@ class Slopes(Sums):
             raise Vanishing(self.least[1])
 
 
-def _two_loops(gradient: Float, root: Float, pairs: tuple[tuple[Float, Float], ...]) -> Float:
-    """Return the step of limited-memory BFGS from Fisher's: without pairs, it is that."""
-    q, shares, r = gradient.copy(), [], len(root)
-    for step, change in reversed(pairs):
-        shares.append((step @ q) / (step @ change))
-        q -= shares[-1] * change
+def _two_loops(gradient: Float, root: Float, steps: tuple[Past, ...]) -> Float:
+    """Return the step of limited-memory BFGS from Fisher's: after no others, it is that."""
+    q, shares, r = gradient, [], len(root)
+    for past in reversed(steps):
+        shares.append(float(past.step @ q) / past.curvature)
+        q = q - shares[-1] * past.change
     mean = _solve_triangular(root, _solve_triangular(root, q[:r], transposed=True))
     q = np.concatenate([mean, 2 * q[r:]])
-    for (step, change), share in zip(pairs, reversed(shares)):
-        q += (share - (change @ q) / (step @ change)) * step
+    for past, share in zip(steps, reversed(shares)):
+        q += (share - float(past.change @ q) / past.curvature) * past.step
     return q
 
 
@@ -798,7 +815,7 @@ def _in_blocks(task: Callable[[slice], V], n: int, n_columns: int) -> list[V]:
     def of_part(part: slice) -> list[V]:
         return [task(block) for block in blocks_of(part, size)]
 
-    found = in_threads(of_part, even_parts(n, costs.PARTS), n * n_columns)
+    found = in_threads(of_part, even_parts(n, min(costs.PARTS, -(-n // size))), n * n_columns)
     return [value for part in found for value in part]
 
 
@@ -809,8 +826,7 @@ def _height_at_zero(
     if not found.centred:
         return 0.0, values
     height, slopes = dd.two_sum(values[:1], np.full(1, base)), values[1:]
-    means = dd.exact(found.means[:, None])
-    intercept, _ = rounded_intercept(height, means, slopes[:, None], 1.0)
+    intercept, _ = rounded_intercept(height, dd.exact(found.means), slopes[:, None], 1.0)
     return float(intercept[0]), slopes
 
 
