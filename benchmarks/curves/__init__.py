@@ -30,7 +30,7 @@ NETWORKS = ("LSTMAutoregressive", "NeuralGaussian")
 # Each family is a sheet: its word stands in the file's name.
 FAMILIES: dict[str, list[Curve]] = {
     "fits": gaussian.FITS,
-    "gaussian": [everyday.BOOTSTRAP, *gaussian.CALLS],
+    "gaussian": [*everyday.RESAMPLING, *gaussian.CALLS],
     "autoregressive": autoregressive.CURVES,
     "graphs": graphs.CURVES,
     "everyday": everyday.CURVES,
