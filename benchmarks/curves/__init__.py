@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -82,6 +83,10 @@ def run(
 ) -> int:
     """Measure, or read what was kept; keep, draw and print what is asked for."""
     if source is None:
+        if hasattr(
+            os, "getloadavg"
+        ):  # what else ran: much of it makes times of two threads worthless
+            machine = [*machine, f"load average {os.getloadavg()[0]:.1f} at the start"]
         found = list(measured(plan, only, said=True))
     else:
         stored = json.loads(source.read_text("utf-8"))
@@ -97,5 +102,5 @@ def run(
 
         for path in sheets([line for line in found if line.family not in UNDRAWN], figures):
             print(f"drawn: {path}", file=sys.stderr)
-    print("\n".join(markdown(found)) if as_markdown else "\n".join(machine))
+    print("\n".join([*machine, "", *(markdown(found) if as_markdown else ())]))
     return 0
