@@ -12,11 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, reduce
 from itertools import pairwise
 from operator import add
 from typing import Any, TypeVar
+
+from ancestral._numerics import costs
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -109,6 +111,15 @@ _one_thread = _OneThread()
 def one_thread() -> AbstractContextManager[None]:
     """Keep the linear algebra library to one thread, so that bits do not depend on their number."""
     return _one_thread
+
+
+def threads_for(n_numbers: int, work: float) -> AbstractContextManager[None]:
+    """Keep the library to one thread where products are so short that a second only waits.
+
+    `work` counts their multiply-adds.
+    """
+    short = costs.ALONE < work < costs.SHARED and n_numbers < LEAST_NUMBERS
+    return one_thread() if short else nullcontext()
 
 
 def even_parts(n: int, n_parts: int) -> list[slice]:

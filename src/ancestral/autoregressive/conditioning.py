@@ -68,6 +68,8 @@ def too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
 
 def log_known(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return log p of what is known of each row, exactly; shape (n,)."""
+    if levels.min(initial=0) >= 0:
+        return model._log_density_levels(levels)
     split = open_before(levels).any(axis=1)  # else a beginning is known
     if not split.any():
         return model._log_density_levels(levels)

@@ -61,14 +61,9 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         return self.n_components_
 
     @property
-    def explained_variance_(self) -> NDArray[np.float64]:
-        """Leading eigenvalues of the covariance (divisor n), shape (n_components,)."""
+    def _leading(self) -> NDArray[np.float64]:
+        """The eigenvalues along the components, shape (n_components,)."""
         return self.eigenvalues_[: self.n_components_]
-
-    @property
-    def explained_variance_ratio_(self) -> NDArray[np.float64]:
-        """Share of the total variance along each component, shape (n_components,)."""
-        return self.explained_variance_ / float(self.eigenvalues_.sum())
 
     @property
     def _scale(self) -> NDArray[np.float64] | None:
@@ -172,7 +167,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         """
         self._check_fitted()
         if X is None:
-            return np.diag(self.noise_variance_ / self.explained_variance_)
+            return np.diag(self.noise_variance_ / self._leading)
         return missing_patterns.covariances_of_rows(self._known_rows(X), self._factors)
 
     @within_memory(FEWER_ROWS)

@@ -48,7 +48,7 @@ from ancestral.gaussian.ppca import degenerate, missing_patterns, projections
 from ancestral.gaussian.ppca.imputation import GaussianConditions
 from ancestral.gaussian.ppca.latents import factors_of, frame_of
 from ancestral.gaussian.ppca.missing_patterns import Factors
-from ancestral.gaussian.ppca.model import closed_form
+from ancestral.gaussian.ppca.model import axes
 from ancestral.gaussian.ppca.projections import Frame
 from ancestral.gaussian.ppca.selection import checked_n_components, log_scale
 from ancestral.statistics import Moments, distinct_rows
@@ -462,7 +462,8 @@ class Part:
         if moments.total_weight:
             eigenvalues, directions = moments.eigen(q)
             if len(directions) == q and eigenvalues[q:].any():
-                noise, _, W = closed_form(eigenvalues, directions, moments.n_features)
+                noise = float(eigenvalues[q:].sum() / (moments.n_features - q))
+                _, W = axes(eigenvalues[:q], directions, noise)
                 variances = moments.spreads[moments.spreads > 0] / moments.total_weight
                 if noise > COLLAPSED * variances.min():
                     return cls(moments.total_weight / n, Frame(moments.mean, W, noise))
