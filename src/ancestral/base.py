@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,7 +57,14 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral.errors import AncestralError, DataError, ModelError, UndeterminedError
+from ancestral._hints import hint, refuse_unknown_keywords
+from ancestral.errors import (
+    AncestralError,
+    DataError,
+    ModelError,
+    UndeterminedError,
+    UnknownNameError,
+)
 from ancestral.model_file import fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -113,9 +120,27 @@ def of_one_state(method: F) -> F:
     def read(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         view = object.__new__(type(self))
         view.__dict__ = self.__dict__
-        return method(view, *args, **kwargs)
+        try:
+            return method(view, *args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
 
     return read  # type: ignore[return-value]
+
+
+def told_of_keywords(method: F) -> F:
+    """Let a method that is given a keyword it does not take say what is meant."""
+
+    @wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
+
+    return run  # type: ignore[return-value]
 
 
 class ReadAtOnce:
@@ -129,6 +154,9 @@ class ReadAtOnce:
         own = cls.__module__.startswith(f"{__package__}.")
         for name, value in list(vars(cls).items()):
             if name.startswith(("_", "fit", "partial_fit", "set_")):
+                told = own and (name == "__init__" or not name.startswith("_"))
+                if told and isinstance(value, FunctionType):
+                    setattr(cls, name, told_of_keywords(value))
                 continue
             if not own and not hasattr(super(cls, cls), name):
                 continue
@@ -172,6 +200,23 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         evenly spaced: that tells data sets apart, not one changed value in a large one.
         """
         return self._data_fingerprint
+
+    if not TYPE_CHECKING:  # which would take any name for known
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is meant by a name that is nowhere else."""
+            kind = type(self)
+            own = is_learnt(name) and name not in WIDTHS
+            if own and (name in self._declared() or hasattr(kind, name)) and not self._learnt():
+                self._check_fitted()
+
+            def say() -> str:
+                names = [*kind._declared(), *kind._get_param_names()]
+                return (
+                    f"{kind.__name__!r} object has no attribute {name!r}.{hint(name, kind, names)}"
+                )
+
+            raise UnknownNameError(say)
 
     # ---- the envelope -----------------------------------------------------------------------
 
@@ -569,7 +614,7 @@ class Density(DensityMixin, Model):
     def _check_given(self, given: Any) -> NDArray:
         """Return one partly known row, NaN where unknown; levels, in models of discrete data."""
         row = check_row(self, given)
-        names = getattr(self, "feature_names_in_", None)
+        names = vars(self).get("feature_names_in_")
         refuse_non_finite(row, name="given", missing=True, names=names)
         return row
 
@@ -585,7 +630,7 @@ class Density(DensityMixin, Model):
         rows = self._check_rows(X, reset=reset)
         if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
             gaps = np.isnan(_arrays.to_host(rows))
-            names = getattr(self, "feature_names_in_", None)
+            names = vars(self).get("feature_names_in_")
             place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]), names)
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "

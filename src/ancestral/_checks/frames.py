@@ -334,9 +334,11 @@ def _with_levels(one: Type, levels: NDArray) -> Type:
 def _as_pandas(pd: Any, labels: list[Any], rows: NDArray, types: list[Type], like: Any) -> Any:
     same_length = isinstance(like, pd.DataFrame) and len(like) == len(rows)
     index = like.index if same_length else pd.RangeIndex(len(rows))
-    columns: Any = pd.MultiIndex.from_tuples(labels) if _are_tuples(labels) else labels
-    if columns == list(range(len(labels))):
+    columns: Any = labels
+    if labels == list(range(len(labels))):
         columns = pd.RangeIndex(len(labels))
+    elif all(isinstance(label, tuple) for label in labels):
+        columns = pd.MultiIndex.from_tuples(labels)
     kind = types[0]["is"] if types else "object"
     numbers = rows.dtype.kind in "biuf" and re.fullmatch(r"bool|u?int\d+|float(32|64)", kind)
     if numbers and all(one is types[0] or one == types[0] for one in types):
@@ -346,10 +348,6 @@ def _as_pandas(pd: Any, labels: list[Any], rows: NDArray, types: list[Type], lik
     frame = pd.DataFrame(made, index=pd.RangeIndex(len(rows)))
     frame.index, frame.columns = index, columns
     return frame
-
-
-def _are_tuples(labels: list[Any]) -> bool:
-    return bool(labels) and all(isinstance(label, tuple) for label in labels)
 
 
 def _pandas_column(pd: Any, values: NDArray, one: Type) -> Any:
