@@ -439,7 +439,6 @@ class Trie:
             context = child.item(context, level)
         return total
 
-
     def drawn(self, row: list[int], noise: list[float]) -> list[int]:
         """Return what follows the beginning of one row, drawn by a uniform number for each level.
 
