@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +37,7 @@ from sklearn.utils import Tags
 
 from ancestral import _arrays, model_file
 from ancestral._checks.columns import check_row, check_table
+from ancestral._checks.frames import check_form, framed
 from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -56,7 +57,14 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral.errors import AncestralError, DataError, ModelError, UndeterminedError
+from ancestral._hints import hint, refuse_unknown_keywords
+from ancestral.errors import (
+    AncestralError,
+    DataError,
+    ModelError,
+    UndeterminedError,
+    UnknownNameError,
+)
 from ancestral.model_file import fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,7 +75,7 @@ T = TypeVar("T")
 NOTEBOOK = "ancestral.studio.notebook"
 
 # What a model knows of the columns of its data: with these alone it is not fitted yet.
-WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_")
+WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_", "_frame_in")
 
 # The rest of a state: what calls of partial_fit have seen, and what a whole fit was given.
 BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint", "_derived")
@@ -112,9 +120,27 @@ def of_one_state(method: F) -> F:
     def read(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         view = object.__new__(type(self))
         view.__dict__ = self.__dict__
-        return method(view, *args, **kwargs)
+        try:
+            return method(view, *args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
 
     return read  # type: ignore[return-value]
+
+
+def told_of_keywords(method: F) -> F:
+    """Let a method that is given a keyword it does not take say what is meant."""
+
+    @wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
+
+    return run  # type: ignore[return-value]
 
 
 class ReadAtOnce:
@@ -128,6 +154,9 @@ class ReadAtOnce:
         own = cls.__module__.startswith(f"{__package__}.")
         for name, value in list(vars(cls).items()):
             if name.startswith(("_", "fit", "partial_fit", "set_")):
+                told = own and (name == "__init__" or not name.startswith("_"))
+                if told and isinstance(value, FunctionType):
+                    setattr(cls, name, told_of_keywords(value))
                 continue
             if not own and not hasattr(super(cls, cls), name):
                 continue
@@ -171,6 +200,23 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         evenly spaced: that tells data sets apart, not one changed value in a large one.
         """
         return self._data_fingerprint
+
+    if not TYPE_CHECKING:  # which would take any name for known
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is meant by a name that is nowhere else."""
+            kind = type(self)
+            own = is_learnt(name) and name not in WIDTHS
+            if own and (name in self._declared() or hasattr(kind, name)) and not self._learnt():
+                self._check_fitted()
+
+            def say() -> str:
+                names = [*kind._declared(), *kind._get_param_names()]
+                return (
+                    f"{kind.__name__!r} object has no attribute {name!r}.{hint(name, kind, names)}"
+                )
+
+            raise UnknownNameError(say)
 
     # ---- the envelope -----------------------------------------------------------------------
 
@@ -300,6 +346,8 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
             if name == "n_features_in_" and type(value) is not int:
                 raise ValueError(f"{name!r} is no whole number")
             setattr(self, name, value)
+        if "_frame_in" in state:
+            check_form(state["_frame_in"], self.n_features_in_)
         self._check_state()
         self._data_fingerprint, self._derived = data_fingerprint, {}
 
@@ -439,8 +487,12 @@ class Density(DensityMixin, Model):
     """A probability density (or mass) over rows of a table.
 
     An author writes `_fit(X)`, `_log_density(X)` and `_draw(n_samples, rng)`; a model that can
-    condition also writes `_draw_given(n_samples, given, rng)`.
+    condition also writes `_draw_given(n_samples, given, rng)`. Rows that are given back go by
+    `_framed`, so that a model of a dataframe gives dataframes.
     """
+
+    _fields: tuple[str, ...] = ("_frame_in",)
+    _frame_in: dict[str, Any] | None = None  # the form of the dataframe that fit was given
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the model to the rows of X.
@@ -514,7 +566,7 @@ class Density(DensityMixin, Model):
         return float(np.mean(_arrays.to_host(self.log_density(X))))
 
     @within_memory(FEWER_DRAWS)
-    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> NDArray:
+    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> Any:
         """Draw rows ancestrally: parents first, children given their parents.
 
         Parameters
@@ -528,7 +580,10 @@ class Density(DensityMixin, Model):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
+        ndarray or dataframe of shape (n_samples, n_features)
+            A dataframe of the library, columns and types that `fit` was given, where it was given
+            one of pandas, polars or Arrow; columns of integers become floats in models of real
+            numbers.
 
         Raises
         ------
@@ -536,18 +591,30 @@ class Density(DensityMixin, Model):
             For a negative count, or when the condition cannot be met exactly.
         DataError
             For a `given` of another length, with other names or with impossible values.
+        MissingExtraError
+            Where the library of the dataframe is not installed.
         """
         self._check_fitted()
         n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
         rng = as_generator(random_state)
         if given is None:
-            return self._draw(n_samples, rng)
-        return self._draw_given(n_samples, self._check_given(given), rng)
+            return self._framed(self._draw(n_samples, rng))
+        return self._framed(self._draw_given(n_samples, self._check_given(given), rng))
+
+    def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
+        """Return rows as the dataframe that `fit` was given, with the index of `like`; else as is.
+
+        Numbers `kept`, NaN where there are none, are not rounded to a narrower type.
+        """
+        if self._frame_in is None:
+            return rows
+        names, levels = (getattr(self, n, None) for n in ("feature_names_in_", "categories_"))
+        return framed(self._frame_in, names, rows, levels=levels, like=like, kept=kept)
 
     def _check_given(self, given: Any) -> NDArray:
         """Return one partly known row, NaN where unknown; levels, in models of discrete data."""
         row = check_row(self, given)
-        names = getattr(self, "feature_names_in_", None)
+        names = vars(self).get("feature_names_in_")
         refuse_non_finite(row, name="given", missing=True, names=names)
         return row
 
@@ -563,7 +630,7 @@ class Density(DensityMixin, Model):
         rows = self._check_rows(X, reset=reset)
         if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
             gaps = np.isnan(_arrays.to_host(rows))
-            names = getattr(self, "feature_names_in_", None)
+            names = vars(self).get("feature_names_in_")
             place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]), names)
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "

@@ -332,6 +332,8 @@ def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
     if isinstance(value, np.ndarray):
+        if _is_object(value) and None in value.ravel().tolist():  # levels, missing ones among them
+            return {"$objects": [_encode(v, arrays, name) for v in value.ravel()]}
         if value.dtype.kind in "UO":
             texts = [_text(v, name) for v in value.ravel()]
             try:
@@ -415,6 +417,13 @@ def _decode(value: Any, arrays: dict[str, NDArray]) -> Any:
         return tuple(_decode(v, arrays) for v in value["$tuple"])
     if "$model" in value:
         return _decode_model(value, arrays)
+    if "$objects" in value:
+        held = value["$objects"]
+        if any(type(v) not in (type(None), bool, int, str) for v in held):
+            raise ValueError("a list of levels holds what is none")
+        found = np.empty(len(held), dtype=object)
+        found[:] = held
+        return found
     if "$strings" in value:
         _check_text(value["$strings"])
         return np.array(value["$strings"], dtype=object if value["object"] else np.str_)

@@ -396,7 +396,7 @@ def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
     if not {a.dtype.kind, b.dtype.kind} & set("USO"):
         return
     for j, (one, two) in enumerate(zip(a[0].tolist(), b[0].tolist())):
-        if isinstance(one, str | bytes) != isinstance(two, str | bytes):
+        if None not in (one, two) and isinstance(one, str | bytes) != isinstance(two, str | bytes):
             seen = " and ".join(
                 f"rows of {'text' if isinstance(value, str | bytes) else 'numbers'} "
                 f"(such as {value!s})"
@@ -461,7 +461,8 @@ def _ranks(rows: NDArray) -> NDArray[np.intp]:
     ranks = np.empty(rows.shape, np.intp)
     for j, column in enumerate(rows.T.tolist()):
         try:
-            rank = {value: k for k, value in enumerate(sorted(set(column)))}
+            known = sorted(set(column) - {None})  # a missing answer stands last
+            rank = {value: k for k, value in enumerate([*known, None])}
         except TypeError:
             raise DataError(
                 "rows mix text and numbers in one column, which cannot be ordered. "

@@ -22,7 +22,13 @@ from ancestral._checks.containers import (
     shape_of,
     shown,
 )
-from ancestral._checks.numbers import as_ancestral_errors, refuse_non_finite, warn
+from ancestral._checks.frames import form_of
+from ancestral._checks.numbers import (
+    MEND_OF_MISSING,
+    as_ancestral_errors,
+    refuse_non_finite,
+    warn,
+)
 from ancestral.errors import DataError, DataTypeError
 
 
@@ -34,6 +40,7 @@ def check_table(
     missing: bool = False,
     numeric: bool = True,
     finite: bool = True,
+    mend: str = MEND_OF_MISSING,
 ) -> NDArray:
     """Return `X` as a 2-D array checked against the estimator's features.
 
@@ -50,6 +57,8 @@ def check_table(
         True asks for float32 or float64; False leaves the dtype (discrete levels).
     finite : bool
         False leaves NaN and infinity to the caller, whose own pass over the values shows them.
+    mend : str
+        What to do about a missing value, where it is refused.
 
     Returns
     -------
@@ -69,13 +78,15 @@ def check_table(
         _refuse_no_table(checked, estimator)
     if reset:
         _remember_columns(estimator, checked.shape[1], names)
+        if hasattr(estimator, "_frame_in") and (form := form_of(X)) is not None:
+            estimator._frame_in = form
     elif checked.shape[1] != estimator.n_features_in_:
         raise DataError(
             f"X has {checked.shape[1]} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input. {_width_mend(checked, estimator)}"
         )
     if finite:
-        refuse_non_finite(checked, missing=missing, names=names)
+        refuse_non_finite(checked, missing=missing, names=names, mend=mend)
     return checked
 
 
@@ -102,13 +113,13 @@ def _remember_columns(estimator: Any, width: int, names: list[str] | None) -> No
     estimator.n_features_in_ = width
     if names:
         estimator.feature_names_in_ = np.array(names, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
+    elif "feature_names_in_" in vars(estimator):
         del estimator.feature_names_in_
 
 
 def _check_names(estimator: Any, names: list[str] | None) -> None:
     """Raise DataError where columns are named otherwise than in `fit`; scikit-learn's wording."""
-    fitted = getattr(estimator, "feature_names_in_", None)
+    fitted = vars(estimator).get("feature_names_in_")
     kind = type(estimator).__name__
     if fitted is None:
         if names is not None:
@@ -187,7 +198,7 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
     -------
     ndarray of shape (n_features,)
     """
-    fitted = getattr(estimator, "feature_names_in_", None)
+    fitted = vars(estimator).get("feature_names_in_")
     named = _by_name(given, name)
     if named is None:
         row = _by_place(estimator, given, name)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.frames import EXACT as EXACT
-from ancestral._checks.frames import beyond, columns_of, rounds
+from ancestral._checks.frame_reading import EXACT as EXACT
+from ancestral._checks.frame_reading import beyond, columns_of, rounds
 from ancestral._checks.missing import is_missing, missing_mask
 from ancestral.errors import AncestralError, DataError, DataTypeError
 

@@ -26,6 +26,7 @@ FEWER_ROWS = "Give fewer rows at a time, or make the model smaller."
 STREAM_ROWS = (
     f"{FEWER_ROWS} ancestral.streaming fits to complete rows, in parts, that memory does not hold."
 )
+MEND_OF_MISSING = "drop or impute it"
 FEWER_DRAWS = "Draw fewer at a time."
 FEWER_GRAPHS = "Give fewer or smaller graphs at a time."
 SMALLER_FILE = (
@@ -115,7 +116,12 @@ def within_memory(mend: str | Callable[[Any], str]) -> Callable[[F], F]:
 
 
 def refuse_non_finite(
-    X: NDArray, *, name: str = "X", missing: bool = False, names: Any = None
+    X: NDArray,
+    *,
+    name: str = "X",
+    missing: bool = False,
+    names: Any = None,
+    mend: str = MEND_OF_MISSING,
 ) -> None:
     """Raise DataError at the first NaN (unless `missing`) or infinity of a float array."""
     if X.dtype.kind != "f" or all_finite(X):
@@ -130,7 +136,7 @@ def refuse_non_finite(
     place = tuple(int(i) for i in np.argwhere(bad)[0])
     value = X[place]
     seen = "NaN" if np.isnan(value) else ("inf" if value > 0 else "-inf")
-    mend = "drop or impute it" if seen == "NaN" else "infinity cannot be modelled: drop or clip it"
+    mend = mend if seen == "NaN" else "infinity cannot be modelled: drop or clip it"
     raise DataError(f"{name} holds {seen} at {describe_place(place, names)}; {mend}.")
 
 

@@ -13,6 +13,7 @@ was never seen is uniform from there on; without it, impossible.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -23,7 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral._checks.numbers import check_number
 from ancestral._numerics.threads import even_parts, in_threads
 from ancestral.autoregressive import costs
-from ancestral.autoregressive.levels import learn_categories, whole_numbers
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import Walk
 from ancestral.autoregressive.tables import Tables
@@ -34,7 +34,6 @@ from ancestral.statistics import Counts
 UNSEEN = -1  # child of a level that leads to no stored context
 MAX_SUPPORT = 1 << 20
 COLUMNS = 8  # of codes, that are read side by side
-MAX_LISTED = 1 << 12  # rows that draws are split among at once
 
 
 class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
@@ -45,12 +44,21 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     smoothing : float
         Added to every count (0 is maximum likelihood; 1 is Laplace's rule). With smoothing, a
         prefix that was never seen is uniform from there on.
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. A level that no row of the fit
+        holds has the probability that smoothing gives it. The categorical types of dataframes
+        (pandas categories, polars' Enum, Arrow's dictionaries) declare levels too.
+    missing : {"refuse", "level"}
+        What a missing value is in `fit`. "refuse": an error. "level": one more level of its column,
+        None, the last of its `categories_`. A missing value in rows is then that level, in columns
+        that have it, also to `log_density` and `impute`; unknown is what `given` leaves out.
 
     Attributes
     ----------
     categories_ : list of ndarray
-        The levels of each variable: integers, booleans or text, learnt in `fit`. A column of zeros
-        and ones (or booleans) is binary, also where it is constant.
+        The levels of each variable: integers, booleans or text, declared or learnt in `fit`. A
+        column of zeros and ones (or booleans) is binary, also where it is constant.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int
@@ -87,8 +95,20 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     _forgets = True
     _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
 
-    def __init__(self, smoothing: float = 0.0) -> None:
+    def __init__(
+        self, smoothing: float = 0.0, categories: Any = None, missing: str = "refuse"
+    ) -> None:
         self.smoothing = smoothing
+        self.categories = categories
+        self.missing = missing
+
+    _mend_of_missing = 'drop or impute it, or count it as a level of its own: missing="level"'
+
+    @property
+    def _counts_missing(self) -> bool:  # type: ignore[override]
+        if self.missing not in ("refuse", "level"):
+            raise ModelError(f'missing must be "refuse" or "level"; got {self.missing!r}.')
+        return self.missing == "level"
 
     @classmethod
     def from_tables(cls, tables: Tables | Sequence[ArrayLike]) -> Self:
@@ -144,10 +164,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     # ---- fit: count prefixes ----------------------------------------------------------------
 
     def _statistics(self, X: NDArray) -> Counts:
-        return Counts.of(whole_numbers(X, getattr(self, "feature_names_in_", None)))
+        return Counts.of(self._rows_of_levels(X))
 
     def _solve(self, statistics: Counts) -> None:
-        self.categories_ = learn_categories(statistics.rows)
+        self.categories_ = self._categories_of(statistics.rows)
         self._count_prefixes(self._encode(statistics.rows), statistics.counts)
 
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
@@ -291,7 +311,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         if self._few is False:
             few, last = None, self.probabilities_[-1]
-            if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
+            if not self._unseen_is_possible and np.count_nonzero(last) <= costs.MAX_LISTED:
                 rows, log_p = self._possible_rows()
                 few = rows, np.exp(log_p)
             self._few = few  # at once: other threads look here too
@@ -313,6 +333,14 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         told = np.empty((len(context), 2), np.intp)
         told[:, 0], told[:, 1] = depth, context
         return told, trie.log_p[depth][context]
+
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        if not costs.table_draws_by_value(len(rows)):
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows))).T.tolist()
+        for row, own in zip(rows, noise):
+            row[first:] = self._trie.drawn(row[:first].tolist(), own)
+        return True
 
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         if costs.tables_by_value(len(levels)):
@@ -410,6 +438,29 @@ class Trie:
             total += log_p.item(context, level)
             context = child.item(context, level)
         return total
+
+
+    def drawn(self, row: list[int], noise: list[float]) -> list[int]:
+        """Return what follows the beginning of one row, drawn by a uniform number for each level.
+
+        As `sampling` draws levels of many rows: the first whose cumulative probability is above.
+        """
+        context, first = 0, len(row)
+        for level, child in zip(row, self.child):
+            context = child.item(context, level)
+        levels = []
+        for u, log_p, child in zip(noise, self.log_p[first:], self.child[first:]):
+            p = [math.exp(value) for value in log_p[context].tolist()]
+            at, level = u * sum(p), 0
+            passed = p[0]
+            while passed <= at and level + 1 < len(p):
+                level += 1
+                passed += p[level]
+            while not p[level]:  # rounding has gone past the last that is possible
+                level -= 1
+            levels.append(level)
+            context = child.item(context, level)
+        return levels
 
 
 def _children(p: NDArray[np.float64]) -> NDArray[np.intp]:

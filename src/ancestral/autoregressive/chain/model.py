@@ -80,6 +80,10 @@ class ChainAutoregressive(Sequential):
         all rows for all.
     n_jobs : int or None
         Conditionals fitted at once, by joblib: its backends, Dask's too, spread them.
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
+        declare levels too.
     random_state : None, int, RandomState or Generator
         An int gives the same model, whatever `n_jobs`, while `cpu_seconds` is None.
     verbose : bool
@@ -137,6 +141,7 @@ class ChainAutoregressive(Sequential):
         n_raced: int = 8,
         cpu_seconds: float | None = None,
         n_jobs: int | None = None,
+        categories: Any = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -147,6 +152,7 @@ class ChainAutoregressive(Sequential):
         self.n_raced = n_raced
         self.cpu_seconds = cpu_seconds
         self.n_jobs = n_jobs
+        self.categories = categories
         self.random_state = random_state
         self.verbose = verbose
 
@@ -336,9 +342,18 @@ class ChainAutoregressive(Sequential):
             self._scored_by = held
         return held
 
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        linear = self._linear
+        if not linear.is_all:
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows)))
+        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(linear.row_values)):
+            linear.draw_on(rows[part], first, noise[:, part])
+        return True
+
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         linear = self._linear
-        rows = costs.chain_rows(linear.row_values())
+        rows = costs.chain_rows(linear.row_values)
         parts = blocks_of(slice(0, len(levels)), rows)
         with one_thread():
             scores = in_threads(lambda part: linear.log_density(levels[part]), parts, levels.size)

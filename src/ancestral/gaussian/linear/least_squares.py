@@ -19,7 +19,7 @@ Symbols: T inverse_root, with T T^T = (A^T A)^-1, the intercept first where ther
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, reduce
 from math import fsum, isfinite, sqrt
@@ -47,6 +47,7 @@ ROUNDING = 64 * EPS  # of a column that is made of others, and of the QR that sh
 ROOT_BLOCK = 64 << 20  # bytes of rows for one QR: each merge costs a little of the last digit
 ALONE = 200_000  # numbers times columns, from which a product is kept to one thread
 NEAR = 3e-14  # of its standard error: what rounding takes from an intercept that is not found anew
+ALIKE = 1e3  # columns of sizes within this of each other need no scales
 TINY, HUGE = 1e-200, 1e200  # squares within these keep all their digits
 REGULAR = 1e-10  # of all that was summed: a residual or a spread above it is no rounding
 
@@ -76,6 +77,37 @@ class LineStatistics:
     log_weights: float = 0.0
 
     @classmethod
+    def of_rows(
+        cls, X: Float, y: Float, weights: Float | None, features: Callable[[Float], Float]
+    ) -> LineStatistics:
+        """Return the statistics of rows as a root, whatever that costs; see `of`."""
+        return cls._of_root(*cls._table(X, y, weights, features))
+
+    @classmethod
+    def _of_root(cls, table: _Table, rest: tuple[tuple[int, ...], int, float]) -> LineStatistics:
+        """Return the statistics of a table as a root."""
+        n = len(table.X)
+        with table.threads:
+            moments = table.root()
+        found = cls(moments, table.n_inputs, *rest)
+        if table.width <= n <= table.at_once and moments.root is not None:
+            vars(found)["triangle"] = moments.root  # as QR leaves it
+        return found
+
+    @staticmethod
+    def _table(
+        X: Float, y: Float, weights: Float | None, features: Callable[[Float], Float]
+    ) -> tuple[_Table, tuple[tuple[int, ...], int, float]]:
+        """Return the table, and what is kept beside its moments."""
+        exponent, log_weights = 0, 0.0
+        if weights is not None and len(weights):
+            log_weights = float(np.log(weights).sum())
+            weights, exponent = over_power_of_four(weights)
+        Y = y if y.ndim == 2 else y[:, None]
+        p = features(X[:1]).shape[1]
+        return _Table(X, Y, weights, features, p), (y.shape[1:], exponent, log_weights)
+
+    @classmethod
     def of(
         cls,
         X: Float,
@@ -102,28 +134,18 @@ class LineStatistics:
         DataError
             At the first NaN or infinity of X, which costs large data no pass of its own.
         """
-        exponent, log_weights = 0, 0.0
-        if weights is not None and len(weights):
-            log_weights = float(np.log(weights).sum())
-            weights, exponent = over_power_of_four(weights)
-        Y = y if y.ndim == 2 else y[:, None]
-        p = features(X[:1]).shape[1]
-        table, rest = _Table(X, Y, weights, features, p), (y.shape[1:], exponent, log_weights)
-        n, width = len(X), p + Y.shape[1]
-        work = n * width * width
-        with one_thread() if ALONE < work < costs.SHARED else nullcontext():
-            if costs.of_products(n, width, mended=mended) < costs.of_rows(n, width):
+        table, rest = cls._table(X, y, weights, features)
+        n, width = len(X), table.width
+        if n >= width and costs.of_products(n, width, mended=mended) < costs.of_rows(n, width):
+            with table.threads:
                 moments = table.scatter()
-                if not moments.are_finite:  # or sums overflow: then a root is taken
-                    refuse_non_finite(X)
-                found = cls(moments, p, *rest)
-                if found.condition(p if mended else width) <= (MENDED if mended else SAFE):
-                    return found
-            moments = table.root()
-        found = cls(moments, p, *rest)
-        if n <= table.at_once and n >= width and moments.root is not None:
-            vars(found)["triangle"] = moments.root  # as QR leaves it
-        return found
+            if not moments.are_finite:  # or sums overflow: then a root is taken
+                refuse_non_finite(X)
+            found = cls(moments, table.n_inputs, *rest)
+            columns = found.n_inputs if mended else width
+            if found.condition(columns) <= (MENDED if mended else SAFE):
+                return found
+        return cls._of_root(table, rest)
 
     def __add__(self, other: LineStatistics) -> LineStatistics:
         if not isinstance(other, LineStatistics):
@@ -155,13 +177,27 @@ class LineStatistics:
             return triangle_of(root)
         return root
 
+    @cached_property
+    def inverse(self) -> Float | None:
+        """The inverse of `triangle`, or of its part for the features; None where that is singular.
+
+        Its leading part is the inverse of the triangle's.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            T, singular = lapack.dtrtri(self.triangle)
+            if singular > self.n_inputs:  # targets that are fitted exactly
+                p = self.n_inputs
+                T, singular = lapack.dtrtri(self.triangle[:p, :p])
+        return None if singular else T
+
     def condition(self, n_columns: int) -> float:
-        """Return a bound on the condition number of leading columns scaled to length one."""
-        R = self.triangle[:n_columns, :n_columns]
-        with np.errstate(all="ignore"):
-            T, singular = lapack.dtrtri(R)
+        """Return at least 1 over the least singular value of leading columns of length one."""
+        if self.inverse is None or len(self.inverse) < n_columns:
+            return np.inf
+        R, T = self.triangle[:n_columns, :n_columns], self.inverse[:n_columns, :n_columns]
+        with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->j", R, R)
-            if singular or not (squares.min(initial=1.0) > TINY and squares.max(initial=1.0) < HUGE):
+            if not (squares.min(initial=1.0) > TINY and squares.max(initial=1.0) < HUGE):
                 return np.inf
             return inflation(squares, np.einsum("ij,ij->i", T, T))
 
@@ -179,6 +215,12 @@ class _Table:
     @property
     def width(self) -> int:
         return self.n_inputs + self.Y.shape[1]
+
+    @property
+    def threads(self) -> AbstractContextManager[None]:
+        """As many of the linear algebra library's as are worth waiting for."""
+        work = len(self.X) * self.width**2
+        return one_thread() if ALONE < work < costs.SHARED else nullcontext()
 
     def root(self) -> Moments:
         """Return the moments as a root."""
@@ -198,8 +240,6 @@ class _Table:
         X, Y = self.X[part], self.Y[part]
         n, p = len(X), self.n_inputs
         w = None if self.weights is None else self.weights[part]
-        if n < self.width:  # nothing to reduce
-            return self._far_root(X, Y, w)
         B = np.empty((n, self.width), order="F")
         B[:, :p], B[:, p:] = self.features(X), Y
         weight = n if w is None else float(w.sum())
@@ -214,7 +254,7 @@ class _Table:
             if w is not None:
                 B *= np.sqrt(w)[:, None]
         mean, tail = dd.two_sum(mean, offset)
-        R = triangle_of(B, overwrite=True)
+        R = triangle_of(B, overwrite=True) if n >= self.width else _contrasts(B, w)
         return Moments(n, mean, root=R, weight=float(weight), tail=tail, pinned=True)
 
     def _far_root(self, X: Float, Y: Float, w: Float | None) -> Moments:
@@ -268,6 +308,16 @@ def triangle_of(rows: Float, *, overwrite: bool = False) -> Float:
     R = found[:m].copy(order="F")
     R[_below(m)] = 0.0
     return R
+
+
+def _contrasts(B: Float, weights: Float | None) -> Float:
+    """Return one row less than the rows of centred columns, by the reflection of their weights.
+
+    The roots of the weights are orthogonal to all columns, so that the row that is left out is 0.
+    """
+    root = np.ones(len(B)) if weights is None else np.sqrt(weights)
+    length = sqrt(root @ root)
+    return B[1:] - np.multiply.outer(root[1:], B[0] / (root[0] + length))
 
 
 @cache
@@ -332,17 +382,15 @@ class Solution:
     rounded_features: bool
     # Of a regular one: nothing is dependent, exact, constant or out of float64's reach.
     is_regular: bool
+    basis: Basis | None = None  # of the rows, where they are few
     own: Float | None = None  # (p,), squared lengths of the rows of T
     kappa: float = np.inf  # at least 1 over the least singular value of columns of length one
     share: float = 0.0  # of the residual's length in that of all that is summed, the least
-    span: Float | None = None  # (p, r): of the centred rows over `scale`, orthonormal; if few
-    scale: Float | None = None  # (p,), powers of two near the features' spreads; with `span`
-    singular: Float | None = None  # of the centred rows over `scale`; with `span`
 
     @property
     def rank(self) -> int:
         """Of the features."""
-        return len(self.kept) if self.span is None else self.span.shape[1]
+        return len(self.kept) if self.basis is None else self.basis.rank
 
     @property
     def rms(self) -> Float:
@@ -380,9 +428,7 @@ class Solution:
     @cached_property
     def condition(self) -> float:
         """Of the centred features, columns scaled to one."""
-        if self.singular is not None:
-            return float(self.singular[0] / self.singular[-1]) if len(self.singular) else 1.0
-        return _condition(self.triangle)
+        return _condition(self.triangle) if self.basis is None else self.basis.condition
 
     @property
     def unit_errors(self) -> Float:
@@ -422,12 +468,16 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
             spread, raw = np.sqrt(squares), np.sqrt(raw_squares)
         else:
             R = triangle_of(np.vstack([R, shift]))
+            statistics = replace(statistics)
+            vars(statistics)["triangle"] = R
             squares = raw_squares = np.einsum("ij,ij->j", R, R)
             spread = raw = np.sqrt(squares)
-        T, singular = lapack.dtrtri(R[:p, :p])
-        own = np.einsum("ij,ij->i", T, T)
+        T = own = None
+        if statistics.inverse is not None:
+            T = statistics.inverse[:p, :p]
+            own = np.einsum("ij,ij->i", T, T)
         is_regular = bool(
-            not singular
+            own is not None
             and p * (raw_squares[:p] @ own) < ROUNDING**-2  # so that no column is made of others
             and np.minimum.reduce(squares) > TINY
             and np.maximum.reduce(raw_squares) < HUGE
@@ -489,6 +539,34 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """An orthonormal basis of few centred rows, over `scale`, a power of two for each feature."""
+
+    scale: Float  # (p,)
+    rank: int
+    singular: Float  # (rank,), singular values of the rows
+    given: Float | None = None  # (p, rank)
+    reflections: tuple[Float, Float] | None = None  # else: a QR of the rows, transposed
+
+    @cached_property
+    def span(self) -> Float:
+        """The basis, shape (p, rank)."""
+        if self.given is not None:
+            return self.given
+        Q, *_ = lapack.dorgqr(*self.reflections, lwork=32 * self.rank)
+        return np.ascontiguousarray(Q)
+
+    @cached_property
+    def condition(self) -> float:
+        """Largest over least singular value."""
+        if self.reflections is not None:
+            values = svdvals(np.triu(self.reflections[0][: self.rank]), check_finite=False)
+        else:
+            values = self.singular
+        return float(values[0] / values[-1]) if len(values) else 1.0
+
+
 def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
     """Return, of all coefficients that fit best, those of least norm: rows are too few for more.
 
@@ -497,10 +575,72 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
     """
     moments, p = as_rooted(statistics.moments), statistics.n_inputs
     root, spread, raw = _sized(moments, centred=centred)
-    scale = power_of_two(spread[:p])
+    weight, k = moments.total_weight, root.shape[1] - p
+    found = _of_independent_rows(root, spread[:p], raw[:p], p)
+    if found is not None:
+        coef, basis = found
+        residual, exact = np.zeros((k, k)), np.ones(k, dtype=bool)
+    else:
+        coef, misfit, basis = _of_any_rows(root, spread[:p], raw[:p], p)
+        residual = misfit.T @ misfit
+        exact = is_exact(residual, coef, raw / sqrt(weight), spread, weight, own=16.0)
+    intercept, moved = _intercept(moments, coef, None, centred=centred)
+    start = int(centred)
+    return Solution(
+        coef=coef,
+        intercept=intercept,
+        kept=np.arange(p),
+        residual=residual,
+        spread=spread,
+        raw=raw,
+        triangle=np.zeros((0, 0)),
+        inverse_root=np.broadcast_to(np.nan, (start + p, start + basis.rank)),
+        at_zero=np.full(start + basis.rank, np.nan),
+        means=moments.mean[:p] * centred,
+        target_means=moments.mean[p:] * centred,
+        weight=weight,
+        is_exact=exact,
+        moved=moved,
+        aliases=np.zeros((p, 0)),
+        centred=centred,
+        rounded_features=False,
+        is_regular=False,
+        basis=basis,
+    )
+
+
+def _of_independent_rows(
+    root: Float, spread: Float, raw: Float, p: int
+) -> tuple[Float, Basis] | None:
+    """Return coefficients and basis of rows that are plainly independent; None for others.
+
+    With A^T = Q U the rows are met exactly by W = Q U^-T b, whose norm is the least.
+    """
+    least, most = spread[spread > 0].min(initial=1.0), spread.max(initial=0.0)
+    if not (most < ALIKE * least and len(root) < p):
+        return None
+    reflections, tau, *_ = lapack.dgeqrf(root[:, :p].T, lwork=32 * len(root))
+    U = np.asfortranarray(np.triu(reflections[: len(root)]))
+    inverse, singular = lapack.dtrtri(U)
+    if singular:
+        return None
+    sizes, own = np.einsum("ij,ij->j", U, U), np.einsum("ij,ij->i", inverse, inverse)
+    if not inflation(sizes, own) * raw.max() < ALIKE**2 * most:
+        return None
+    along = np.zeros((p, root.shape[1] - p), order="F")
+    along[: len(root)], _ = lapack.dtrtrs(U, root[:, p:], trans=1)
+    coef, *_ = lapack.dormqr("L", "N", reflections, tau, along, lwork=32 * p)
+    return coef, Basis(np.ones(p), len(root), np.zeros(0), reflections=(reflections, tau))
+
+
+def _of_any_rows(
+    root: Float, spread: Float, raw: Float, p: int
+) -> tuple[Float, Float, Basis]:
+    """Return coefficients, what they leave of the targets, and the rows' basis, by SVD."""
+    scale = power_of_two(spread)
     U, singular, Vt = np.linalg.svd(root[:, :p] / scale, full_matrices=False)
     rounding = max(root.shape) * EPS * singular.max(initial=0.0)
-    own = lengths((Vt * (EPS * raw[:p] / scale)).T)  # of the columns before centring
+    own = lengths((Vt * (EPS * raw / scale)).T)  # of the columns before centring
     rank = int((singular > np.maximum(rounding, own)).sum())
     U, singular, V = U[:, :rank], singular[:rank], Vt[:rank].T
     # Rows sorted by size and columns pivoted: QR then keeps the digits of every row.
@@ -511,32 +651,7 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
         coef = np.zeros((p, root.shape[1] - p))
         coef[order] = Q @ along
     misfit = root[:, p:] - U @ (U.T @ root[:, p:])
-    means, target_means = moments.mean[:p] * centred, moments.mean[p:] * centred
-    residual, weight = misfit.T @ misfit, moments.total_weight
-    intercept, moved = _intercept(moments, coef, None, centred=centred)
-    return Solution(
-        coef=coef,
-        intercept=intercept,
-        kept=np.arange(p),
-        residual=residual,
-        spread=spread,
-        raw=raw,
-        triangle=np.zeros((0, 0)),
-        inverse_root=np.full((int(centred) + p, int(centred) + rank), np.nan),
-        at_zero=np.full(int(centred) + rank, np.nan),
-        means=means,
-        target_means=target_means,
-        weight=weight,
-        is_exact=is_exact(residual, coef, raw / sqrt(weight), spread, weight, own=16.0),
-        moved=moved,
-        aliases=np.zeros((p, 0)),
-        centred=centred,
-        rounded_features=False,
-        is_regular=False,
-        span=V,
-        scale=scale,
-        singular=singular,
-    )
+    return coef, misfit, Basis(scale, rank, singular, given=V)
 
 
 def is_exact(
@@ -573,7 +688,7 @@ def _sized(moments: Moments, *, centred: bool) -> tuple[Float, Float, Float]:
 
 def refuse_unheld(found: Solution) -> None:
     """Raise DataError where a coefficient, or its standard error, is too large for float64."""
-    root = found.inverse_root[int(found.centred) :] if found.span is None else found.coef
+    root = found.inverse_root[int(found.centred) :] if found.basis is None else found.coef
     held = np.isfinite(np.hstack([found.coef, root])).all(axis=1)
     if not held.all():
         j = int(np.argmin(held))
@@ -606,7 +721,14 @@ def _intercept(
 def rounded_intercept(
     height: dd.Pair, means: dd.Pair, coef: Float, weight: float
 ) -> tuple[Float, Float]:
-    """Return the intercept whose line has this height at the means, and what rounding it adds.
+    """Return `height_at_zero` rounded, and what rounding it adds to the residual, (k, k)."""
+    wanted = height_at_zero(height, means, coef)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return wanted.hi, weight * np.outer(wanted.lo, wanted.lo)
+
+
+def height_at_zero(height: dd.Pair, means: dd.Pair, coef: Float) -> dd.Pair:
+    """Return at 0 the lines of these heights at the means.
 
     Parameters
     ----------
@@ -623,8 +745,7 @@ def rounded_intercept(
         for j in range(coef.shape[1]):
             parts = [height.hi[j], height.lo[j], *(-terms.hi[:, j]).tolist()]
             found[:, j] = _rounded_sum([*parts, *(-small[:, j]).tolist()])
-        wanted, off = found  # off: from the float that is kept
-        return wanted, weight * np.outer(off, off)
+        return dd.Pair(*found)
 
 
 def _rounded_sum(parts: list[float]) -> tuple[float, float]:

@@ -32,11 +32,10 @@ from ancestral._checks.numbers import (
 from ancestral._numerics import double_double as dd
 from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.linear.digits import WANTED, expected_error
+from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squared_too_much
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    SAFE,
     LineStatistics,
     Solution,
     lengths,
@@ -116,6 +115,20 @@ class _Fit:
     def inverse_root_(self) -> Float:
         return np.ldexp(self.found.inverse_root, -self.statistics.exponent)
 
+    @property
+    def span_(self) -> Float:
+        return self._basis.span
+
+    @property
+    def span_scale_(self) -> Float:
+        return self._basis.scale
+
+    @property
+    def _basis(self) -> Basis:
+        if self.found.basis is None:
+            raise AttributeError("rows were enough: no basis of them is kept")
+        return self.found.basis
+
     @cached_property
     def r_squared_(self) -> Any:
         spread = self.found.target_spread
@@ -142,7 +155,7 @@ class _Fit:
 
 DERIVED = (
     "condition_number_", "inverse_root_", "log_likelihood_", "r_squared_", "residual_std_",
-    "standard_errors_",
+    "standard_errors_", "span_", "span_scale_",
 )  # fmt: skip
 
 
@@ -238,6 +251,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     log_likelihood_: Any = Derived()
     r_squared_: Any = Derived()
     residual_std_: Any = Derived()
+    span_: Any = Derived()
+    span_scale_: Any = Derived()
     standard_errors_: Any = Derived()
 
     def __init__(self, fit_intercept: bool = True, degree: int = 1) -> None:  # noqa: FBT001, FBT002 - as scikit-learn spells it
@@ -288,30 +303,21 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
         statistics = LineStatistics.of(X, y, weights, self._features, mended=True)
-        found = self._solution(statistics)
-        if found.span is None:
-            found = self._with_digits(found, statistics, X, y, weights)
+        found = self._solved(statistics)
+        if squared_too_much(found, statistics):
+            statistics = LineStatistics.of_rows(X, y, weights, self._features)
+            found = self._solved(statistics)
+        self._refuse_undetermined(found, statistics)
+        if found.basis is None and not has_digits(found, statistics):
+            if weights is not None:
+                weights, _ = over_power_of_four(weights)
+            rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
+            found = self._with_digits(rows)
         self._set(found, statistics)
 
-    def _with_digits(
-        self,
-        found: Solution,
-        statistics: LineStatistics,
-        X: NDArray,
-        y: NDArray,
-        weights: NDArray | None,
-    ) -> Solution:
-        """Return the solution with the digits that `digits` wants, by steps over the rows."""
-        n, squared = statistics.count, statistics.moments.root is None
-        if squared and found.is_regular:
-            if EPS * statistics.condition(len(statistics.moments.mean)) ** 2 <= WANTED:
-                return found
-        elif expected_error(found, n) <= WANTED:
-            return found
-        if weights is not None:
-            weights, _ = over_power_of_four(weights)
-        rows = Rows(X, y.reshape(n, -1), weights, self._checked_degree(), found)
-        if squared:
+    def _with_digits(self, rows: Rows) -> Solution:
+        """Return the solution after the steps over the rows that its digits want."""
+        if one_step_is_enough(rows.found, rows.X.size * rows.degree):
             return polish(rows)
         found, converged = refine(rows)
         if not converged:
@@ -359,7 +365,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return statistics.count > statistics.n_inputs + bool(self.fit_intercept)
 
     def _solve(self, statistics: LineStatistics) -> None:
-        found = self._solution(statistics)
+        found = self._solved(statistics)
+        self._refuse_undetermined(found, statistics)
         if found.lost > LOST and not found.is_exact.any():
             warn(
                 "sums of statistics leave about "
@@ -368,22 +375,23 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             )
         self._set(found, statistics)
 
-    def _solution(self, statistics: LineStatistics) -> Solution:
-        """Return the solution from statistics, after the checks that any fit makes."""
+    def _solved(self, statistics: LineStatistics) -> Solution:
+        """Return the solution from statistics."""
         n, p, centred = statistics.count, statistics.n_inputs, bool(self.fit_intercept)
         if n < 2:
             raise ModelError(
                 one_sample_message(n, 2, "one row leaves no scatter to learn") + " Add rows."
             )
         if n < p + centred:
-            found = solve_least_norm(statistics, centred=centred)
-        else:
-            found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
+            return solve_least_norm(statistics, centred=centred)
+        return solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
+
+    def _refuse_undetermined(self, found: Solution, statistics: LineStatistics) -> None:
+        """Refuse, or warn of, what the data do not determine."""
         if not found.is_regular:
-            refuse_constant_targets(found, statistics.moments.mean[p:])
+            refuse_constant_targets(found, statistics.moments.mean[statistics.n_inputs :])
             refuse_unheld(found)
             self._warn_of_collinear(found.dependent)
-        return found
 
     def _set(self, found: Solution, statistics: LineStatistics) -> None:
         """Set the fitted attributes; those that cost are found when they are read."""
@@ -419,8 +427,6 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         self._kept_fit = fit
         self.n_samples_, self.degrees_of_freedom_, self.rank_ = n, fit.free, found.rank
         self.feature_means_, self.aliases_ = found.means, found.aliases
-        if found.span is not None and found.scale is not None:
-            self.span_, self.span_scale_ = found.span, found.scale
         if statistics.targets:
             self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
             self.noise_variance_, self.noise_covariance_ = variances.copy(), fit.covariance
@@ -432,7 +438,9 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         held = vars(self)
         derived = {name for name in DERIVED if hasattr(self, name)}
         return {
-            name: getattr(self, name) for name in self._declared() if name in held or name in derived
+            name: getattr(self, name)
+            for name in self._declared()
+            if name in held or name in derived
         }
 
     def _warn_of_collinear(self, dependent: list[int]) -> None:

@@ -45,7 +45,7 @@ from ancestral._checks.numbers import (
 from ancestral._numerics.threads import LEAST_NUMBERS, one_thread
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.ppca import degenerate, missing_patterns, projections
-from ancestral.gaussian.ppca.frequencies import FrequencyDensity
+from ancestral.gaussian.ppca.imputation import GaussianConditions
 from ancestral.gaussian.ppca.latents import factors_of, frame_of
 from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.gaussian.ppca.model import axes
@@ -61,7 +61,7 @@ LEAST_STARTS = 5  # that go on, where there are so many
 APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
 
 
-class PPCAMixture(FromPasses, FrequencyDensity):
+class PPCAMixture(FromPasses, GaussianConditions):
     """Several PPCA models, each row drawn from one of them, by maximum likelihood.
 
     Parameters
@@ -109,7 +109,7 @@ class PPCAMixture(FromPasses, FrequencyDensity):
 
     Notes
     -----
-    NaN means missing in `log_density`, `responsibilities` and `given`; `fit` refuses it.
+    NaN means missing in `log_density`, `responsibilities`, `impute` and `given`; `fit` refuses it.
     `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit.
 
     References
@@ -274,7 +274,7 @@ class PPCAMixture(FromPasses, FrequencyDensity):
     @property
     def _scale(self) -> NDArray[np.float64] | None:
         """The scale of the columns, None where they have none of their own."""
-        return self.scale_ if hasattr(self, "scale_") else None
+        return vars(self).get("scale_")
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
@@ -365,6 +365,44 @@ class PPCAMixture(FromPasses, FrequencyDensity):
             for count, factors in zip(counts, self._factors)
         ]
         return rng.permutation(np.concatenate(drawn))
+
+    # ---- unknown entries given known ones ---------------------------------------------------
+
+    def _shares(self, X: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return which rows have gaps, and p(c | known entries) of those."""
+        gaps = np.flatnonzero(np.isnan(X).any(axis=1))
+        return gaps, self._responsibilities(X[gaps])
+
+    def _means_of_entries(self, rows: NDArray) -> NDArray[np.float64]:
+        gaps, share = self._shares(rows)
+        filled = rows.copy()
+        means = [missing_patterns.filled(rows[gaps], factors) for factors in self._factors]
+        mean = np.einsum("nc,cnd->nd", share, np.array(means))
+        filled[gaps] = np.where(np.isnan(rows[gaps]), mean, rows[gaps])
+        return filled
+
+    def _deviations(self, rows: NDArray) -> NDArray[np.float64]:
+        gaps, share = self._shares(rows)
+        holes, found = rows[gaps], np.zeros(rows.shape)
+        means = np.array([missing_patterns.filled(holes, factors) for factors in self._factors])
+        spreads = np.array([missing_patterns.deviations(holes, f) for f in self._factors])
+        apart = means - np.einsum("nc,cnd->nd", share, means)
+        squares = np.einsum("nc,cnd->nd", share, spreads**2 + apart**2)
+        found[gaps] = np.where(np.isnan(holes), np.sqrt(squares), 0.0)
+        return found
+
+    def _draw_unknown(
+        self, rows: NDArray, n_draws: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        gaps, share = self._shares(rows)
+        holes, draws = rows[gaps], np.repeat(rows[None], n_draws, axis=0)
+        ends = np.cumsum(share, axis=1)[:, :-1]  # (n_gaps, n_models - 1)
+        chosen = (rng.random((n_draws, len(gaps), 1)) >= ends).sum(axis=2)
+        for c, factors in enumerate(self._factors):
+            k, i = np.nonzero(chosen == c)
+            if len(i):
+                draws[k, gaps[i]] = missing_patterns.draw_unknown(holes[i], 1, factors, rng)[0]
+        return draws
 
     # ---- input and state --------------------------------------------------------------------
 

@@ -51,7 +51,8 @@ from ancestral.graph.solvers import newton
 Float = NDArray[np.float64]
 AboutEdges = tuple[int, float, Extremes]
 
-FEWEST_NODES = 2_000  # below, a pass over all pairs is over at once
+FEWEST_NODES = 2_000  # below, points are not fewer than nodes
+FEWEST_ROWS = 200  # nodes among which equal rows are looked for
 WIDEST = 3  # features
 PRECISION = RELATIVE / 10  # of sums at a given (a, b), relative, so that they hold around it too
 SOME_ROWS = 1_000  # looked at to see whether rows are repeated
@@ -72,7 +73,7 @@ def by_distinct_rows(
     Of few kinds of rows every s is kept, with how many pairs have it; of many, their distribution
     on a grid.
     """
-    if graph.n_nodes < FEWEST_NODES or not _repeats(graph.features):
+    if graph.n_nodes < FEWEST_ROWS or not _repeats(graph.features):
         return None
     rows, kind, counts = distinct_rows(graph.features)
     if len(rows) > graph.n_nodes // 4:
@@ -95,8 +96,18 @@ def by_distinct_rows(
 
 def _repeats(X: Float) -> bool:
     """Tell whether some of a thousand rows are equal: of n / 4 kinds or fewer, some mostly are."""
-    some = np.random.default_rng(0).choice(len(X), min(len(X), SOME_ROWS), replace=False)
-    return len(np.unique(X[some], axis=0)) < len(some)
+    some = X
+    if len(X) > SOME_ROWS:
+        some = X[np.unique(np.random.default_rng(0).integers(0, len(X), SOME_ROWS))]
+    ranked = np.sort(_mixture(some))
+    return bool((ranked[1:] == ranked[:-1]).any())
+
+
+def _mixture(X: Float) -> Float:
+    """Return one number for each row, the same for equal rows."""
+    shares: Float = np.random.default_rng(1).uniform(1, 2, size=(X.shape[1],))
+    mixture: Float = X @ (shares / np.maximum(np.abs(X).max(axis=0, initial=0.0), 1e-300))
+    return mixture
 
 
 def distinct_rows(X: Float) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]]:
@@ -105,13 +116,8 @@ def distinct_rows(X: Float) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]
     Rows are told apart by a mixture of their columns, which is sorted in place of them; where two
     mixtures were equal by chance, rows themselves are sorted.
     """
-    mixture = np.zeros(len(X))
-    shares: Float = np.random.default_rng(1).uniform(1, 2, size=(X.shape[1],))
-    for column, share in zip(X.T, shares):
-        scale = float(np.abs(column).max(initial=0.0)) or 1.0
-        mixture += share * (column / scale)
     _, first, kind, counts = np.unique(
-        mixture, return_index=True, return_inverse=True, return_counts=True
+        _mixture(X), return_index=True, return_inverse=True, return_counts=True
     )
     rows, kind = X[first], kind.reshape(-1)
     if not np.array_equal(rows[kind], X):
@@ -335,7 +341,7 @@ def _estimate(pilot: PairSums) -> tuple[float, float]:
     if not 0 < pilot.n_edges < pilot.n_pairs:  # part of a stream: fitted with other parts
         nodes = np.concatenate([layer.nodes for layer in pilot.layers])
         return 33.0 / max(float(np.ptp(nodes)), 1e-300), 0.0
-    last = newton(pilot, max_iter=50, evaluate=pilot.roughly)[-1]
+    last = newton(pilot, max_iter=50, evaluate=pilot.scores)[-1]
     return last["a"], last["b"]
 
 

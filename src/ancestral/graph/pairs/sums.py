@@ -33,6 +33,7 @@ from ancestral.graph.pairs.separation import Extremes, refuse_separated
 from ancestral.graph.pairs.terms import Sums, Terms
 
 Float = NDArray[np.float64]
+Scores = tuple[float, float, float, float, float, float]
 
 RELATIVE = 1e-8  # of sums over pairs, at the (a, b) they are asked for
 # Logits between nodes that are so close that no bound need be summed (see `Layer.error_at`), and
@@ -211,7 +212,8 @@ class PairSums:
             edge_offsets=None,
             unlinked_offsets=None,
             layers=merged(layers),
-            _anew={}, _last={},
+            _anew={},
+            _last={},
         )
 
     def _kinds(self) -> Iterator[tuple[float, Float, Float | None, Float | None]]:
@@ -234,7 +236,8 @@ class PairSums:
             doubt=tuple(replace(layer, offset=layer.offset + offset) for layer in self.doubt),
             sampling=tuple(_Shifted(part, offset) for part in self.sampling),
             apart=(count, total, held + count * offset),
-            _anew={}, _last={},
+            _anew={},
+            _last={},
         )
 
     def penalised(self, l2: float) -> PairSums:
@@ -482,25 +485,30 @@ class PairSums:
 
     def roughly(self, a: float, b: float) -> tuple[float, Float, Float]:
         """Return log-likelihood, gradient and information of these sums as they are, unchecked."""
-        found = self._sums(a, b)
+        value, ga, gb, aa, ab, bb = self.scores(a, b)
+        return value, np.array([ga, gb]), np.array([[aa, ab], [ab, bb]])
+
+    def scores(self, a: float, b: float) -> Scores:
+        """Return the same as numbers: l, dl/da, dl/db, and aa, ab and bb of the information."""
+        found, l2 = self._sums(a, b), self.l2
         number, about, held = self.apart
         value = a * about + b * number + held - found.soft - self._penalty(a, b)
-        l2 = self.l2
-        gradient = np.array([about - found.off_s - l2 * a, number - found.off - l2 * b])
-        information = np.array([[found.w_ss + l2, found.w_s], [found.w_s, found.w + l2]])
-        return value, gradient, information
+        return (
+            value, about - found.off_s - l2 * a, number - found.off - l2 * b,
+            found.w_ss + l2, found.w_s, found.w + l2,
+        )  # fmt: skip
 
     @cached_property
     def moments(self) -> tuple[float, float, float]:
         """Mean and variance of s over all pairs, and its mean over the links."""
         terms = self._condensed if self.layers else self._terms
-        weights = terms.weights
-        mean = float(weights @ terms.s) / self.n_pairs
-        about = terms.s - mean
-        variance = float(weights @ (about * about)) / self.n_pairs
-        k, (number, total, _) = terms.linked, self.apart
-        links = total if number else float(weights[:k] @ terms.s[:k])
-        return mean, variance, links / self.n_edges if self.n_edges else mean
+        s, k, (number, linked, _) = terms.s, terms.linked, self.apart
+        weighted = s if terms.counts is None else s * terms.counts
+        mean = float(np.add.reduce(weighted)) / self.n_pairs
+        variance = float(weighted @ s) / self.n_pairs - mean * mean
+        if not number:
+            linked = float(np.add.reduce(weighted[:k]))
+        return mean, variance, linked / self.n_edges if self.n_edges else mean
 
     def _penalty(self, a: float, b: float) -> float:
         return self.l2 / 2 * (a * a + b * b) if self.l2 else 0.0

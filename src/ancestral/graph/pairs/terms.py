@@ -65,9 +65,6 @@ class Terms:
 
     def chunks(self) -> Iterator[Terms]:
         """Yield the terms, some at a time."""
-        if len(self.s) <= CHUNK:
-            yield self
-            return
         for start in range(0, len(self.s), CHUNK):
             part = slice(start, start + CHUNK)
             yield Terms(
@@ -88,8 +85,9 @@ class Terms:
 
     def sums(self, a: float, b: float) -> Sums:
         """Return all sums, from one exponential and one logarithm of each term."""
-        parts = [part._sums(a, b) for part in self.chunks()]
-        return parts[0] if len(parts) == 1 else Sums(*np.sum(parts, axis=0).tolist())
+        if len(self.s) <= CHUNK:
+            return self._sums(a, b)
+        return Sums(*np.sum([part._sums(a, b) for part in self.chunks()], axis=0).tolist())
 
     def _sums(self, a: float, b: float) -> Sums:
         """Return the sums of one chunk."""
