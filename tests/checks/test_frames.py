@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ancestral import AncestralError
-from ancestral._checks import frames
+from ancestral._checks import frame_reading
 from ancestral._checks.containers import Opened, as_floats, as_levels, opened
-from ancestral._checks.frames import EXACT
+from ancestral._checks.frame_reading import EXACT
 
 pd = pytest.importorskip("pandas")
 pa = pytest.importorskip("pyarrow")
@@ -63,14 +63,16 @@ def by_narwhals(frame: Any) -> Opened:
     """Return a frame's columns as they were read without any short way."""
     if isinstance(frame, pd.DataFrame):
         columns = [
-            frames._column(nw.from_native(series, series_only=True))
+            frame_reading._column(nw.from_native(series, series_only=True))
             if not isinstance(series.dtype, np.dtype)
             else series.to_numpy()
             for _, series in frame.items()
         ]
         return Opened(columns, list(frame.columns), len(frame))
     native = nw.from_native(frame)
-    return Opened(list(map(frames._column, native.iter_columns())), native.columns, len(frame))
+    return Opened(
+        list(map(frame_reading._column, native.iter_columns())), native.columns, len(frame)
+    )
 
 
 def outcome(read: Any, found: Opened) -> Any:
