@@ -9,8 +9,6 @@ from __future__ import annotations
 
 # ---- least squares ------------------------------------------------------------------------------
 
-SHARED = 1 << 26  # multiply-adds, from which a second thread works longer than it waits
-
 REFLECTED, REFLECTED_AGAIN = 2.0e-9, 1.1e-10  # QR, per number, and per number and column
 SUMMED, SUMMED_AGAIN = 1.4e-9, 2.6e-11  # products, the same
 LOOP = 1.0e-4  # of the blocks that these are summed in

@@ -32,6 +32,7 @@ from scipy.linalg import lapack, qr, solve_triangular, svdvals
 from ancestral._checks.numbers import refuse_non_finite
 from ancestral._numerics import double_double as dd
 from ancestral._numerics.accumulation import scatter_of
+from ancestral._numerics.costs import ALONE, SHARED
 from ancestral._numerics.threads import blocks_of, in_threads, one_thread
 from ancestral.errors import DataError, UndeterminedError
 from ancestral.gaussian import costs
@@ -45,7 +46,6 @@ EPS = float(np.finfo(np.float64).eps)
 MENDED, SAFE = 64.0, 1e3
 ROUNDING = 64 * EPS  # of a column that is made of others, and of the QR that shows it
 ROOT_BLOCK = 64 << 20  # bytes of rows for one QR: each merge costs a little of the last digit
-ALONE = 200_000  # numbers times columns, from which a product is kept to one thread
 NEAR = 3e-14  # of its standard error: what rounding takes from an intercept that is not found anew
 ALIKE = 1e3  # columns of sizes within this of each other need no scales
 TINY, HUGE = 1e-200, 1e200  # squares within these keep all their digits
@@ -220,7 +220,7 @@ class _Table:
     def threads(self) -> AbstractContextManager[None]:
         """As many of the linear algebra library's as are worth waiting for."""
         work = len(self.X) * self.width**2
-        return one_thread() if ALONE < work < costs.SHARED else nullcontext()
+        return one_thread() if ALONE < work < SHARED else nullcontext()
 
     def root(self) -> Moments:
         """Return the moments as a root."""

@@ -14,7 +14,9 @@ Symbols: w coef_, b intercept_, sigma^2 noise_variance_, Sigma noise_covariance_
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
+from math import sqrt
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +32,7 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.costs import ALONE
 from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squared_too_much
@@ -45,6 +48,7 @@ from ancestral.gaussian.linear.least_squares import (
     solve,
     solve_least_norm,
 )
+from ancestral.gaussian.linear.plain import Plain, plain
 from ancestral.gaussian.linear.refinement import Rows, polish, refine
 
 Float = NDArray[np.float64]
@@ -88,11 +92,15 @@ class _Fit:
         self.residual = residual
         self.held = residual / n  # (k, k), for weights over 4^unit
         self.covariance = np.ldexp(self.held, 2 * unit) if unit else self.held
-        self.variances = self.covariance.diagonal()
+
+    @property
+    def has_table(self) -> bool:
+        """Whether y was a table of targets."""
+        return bool(self.statistics.targets)
 
     def of_targets(self, values: Float) -> Any:
         """Return values of shape (k, ...), the first alone where there is no table of targets."""
-        if self.statistics.targets:
+        if self.has_table:
             return values
         return float(values[0]) if values.ndim == 1 else values[0]
 
@@ -106,6 +114,10 @@ class _Fit:
         if not self.free:
             return np.full(len(self.residual), np.nan)
         return np.asarray(np.sqrt(self.residual.diagonal() / self.free))
+
+    @property
+    def feature_means_(self) -> Float:
+        return self.found.means
 
     @cached_property
     def condition_number_(self) -> float:
@@ -153,8 +165,39 @@ class _Fit:
         return float(value)
 
 
+class _PlainFit(_Fit):
+    """The same of a plain fit, which has yet to look closer at most of it."""
+
+    def __init__(self, plain: Plain) -> None:
+        self.plain, self.residual = plain, plain.residual
+        self.free = plain.count - len(plain.own)
+        self.covariance = self.held = plain.residual / plain.count
+
+    @property
+    def has_table(self) -> bool:
+        return bool(self.plain.targets)
+
+    @cached_property
+    def statistics(self) -> LineStatistics:  # type: ignore[override]
+        return self.plain.statistics
+
+    @cached_property
+    def found(self) -> Solution:  # type: ignore[override]
+        start, W = int(self.plain.centred), self.plain.parameters
+        found = solve(self.statistics, centred=self.plain.centred, rounded_features=False)
+        intercept = W[0] if start else found.intercept
+        return replace(found, coef=W[start:], intercept=intercept, residual=self.residual)
+
+    @cached_property
+    def standard_errors_(self) -> Any:
+        errors, plain = np.sqrt(self.plain.own), self.plain
+        if plain.targets:
+            return self._std[:, None] * errors
+        return errors * sqrt(float(self.residual[0, 0]) / self.free)
+
+
 DERIVED = (
-    "condition_number_", "inverse_root_", "log_likelihood_", "r_squared_", "residual_std_",
+    "feature_means_", "condition_number_", "inverse_root_", "log_likelihood_", "r_squared_", "residual_std_",
     "standard_errors_", "span_", "span_scale_",
 )  # fmt: skip
 
@@ -246,6 +289,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         "standard_errors_",
     )  # fmt: skip
     _target_names: list[Any] | None = None  # of what partial_fit has seen
+    feature_means_: Any = Derived()
     condition_number_: Any = Derived()
     inverse_root_: Any = Derived()
     log_likelihood_: Any = Derived()
@@ -302,6 +346,15 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return LineStatistics.of(X, y, weights, self._features)
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
+        small = weights is None and X.size * X.shape[1] < ALONE
+        if small and self._checked_degree() == 1:
+            found = plain(X, y, centred=bool(self.fit_intercept))
+            if found is not None:
+                return self._set_plain(found)
+        return self._fit_closely(X, y, weights)
+
+    def _fit_closely(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
+        """Fit by statistics, and by the steps over the rows that their solution wants."""
         statistics = LineStatistics.of(X, y, weights, self._features, mended=True)
         found = self._solved(statistics)
         if squared_too_much(found, statistics):
@@ -397,7 +450,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         """Set the fitted attributes; those that cost are found when they are read."""
         fit = _Fit(found, statistics)
         n, wanted = statistics.count, statistics.n_inputs + int(found.centred)
-        variances = fit.variances
+        variances = fit.covariance.diagonal()
         if not found.is_regular or statistics.exponent:
             _refuse_unheld_variance(variances, np.diag(fit.held))
         if n < wanted:
@@ -424,15 +477,27 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
                 f"the residuals of the {len(variances)} targets are linearly dependent: Sigma is "
                 "singular, so density, aic, bic and sample are refused; all else stands."
             )
+        self._take(fit, found.coef, found.intercept, found.rank)
+        self.aliases_ = found.aliases
+
+    def _set_plain(self, found: Plain) -> None:
+        """Set the fitted attributes of a plain fit."""
+        start, W = int(found.centred), found.parameters
+        self._take(_PlainFit(found), W[start:], W[0] if start else np.zeros(len(W[0])), len(W) - start)
+        self.aliases_ = np.zeros((len(W) - start, 0))
+
+    def _take(self, fit: _Fit, coef: Float, intercept: Float, rank: int) -> None:
+        """Set what any fit learns at once, (p, k) and (k,); what costs is found when it is read."""
         self._kept_fit = fit
-        self.n_samples_, self.degrees_of_freedom_, self.rank_ = n, fit.free, found.rank
-        self.feature_means_, self.aliases_ = found.means, found.aliases
-        if statistics.targets:
-            self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
-            self.noise_variance_, self.noise_covariance_ = variances.copy(), fit.covariance
-            return
-        self.coef_, self.intercept_ = found.coef[:, 0], float(found.intercept[0])
-        self.noise_variance_ = float(variances[0])
+        self.degrees_of_freedom_, self.rank_ = fit.free, rank
+        self.n_samples_ = fit.free + rank + bool(self.fit_intercept)
+        if fit.has_table:
+            self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
+            self.noise_variance_ = fit.covariance.diagonal().copy()
+            self.noise_covariance_ = fit.covariance
+        else:
+            self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
+            self.noise_variance_ = float(fit.covariance[0, 0])
 
     def _fitted_state(self) -> dict[str, Any]:
         held = vars(self)
