@@ -12,9 +12,9 @@ from __future__ import annotations
 
 EVALUATIONS = 7  # of the likelihood, in a fit
 
-PRODUCT = 3e-9  # a pair's product, taken out of a matrix and told links from others
-TERM = 4e-9  # a pair that is kept, or a node, at each evaluation
-GRID = 2e-4  # a grid, filled or not: its cells, nodes, and evaluations
+PRODUCT = 6e-9  # a pair's product, taken out of a matrix and told links from others
+TERM = 5e-9  # a pair that is kept, or a node, at each evaluation
+GRID = 3.5e-4  # a grid, filled or not: its cells, nodes, and evaluations
 BLOCKED = 9e-9, 0.05e-9  # a pair's deposit on a grid in NumPy, and for each feature
 COMPILED = 2.4e-9, 0.12e-9  # the same in numba's loops
 WEIGHTED = 1.5  # times as much for pairs with weights
