@@ -330,3 +330,24 @@ def test_other_bad_input_is_named() -> None:
         HeteroscedasticGaussian().fit(X[:2], y[:2])
     with pytest.raises(ModelError, match="level must be"):
         HeteroscedasticGaussian().fit(X, y).prediction_interval(X, level=95)
+
+
+def test_columns_that_say_nothing_leave_a_variance() -> None:
+    """Through the origin, of zeros alone: the mean is 0, and the variance is that of y."""
+    y = np.random.default_rng(0).normal(size=20)
+    with pytest.warns(AncestralWarning, match="collinear"):
+        model = HeteroscedasticGaussian(fit_intercept=False).fit(np.zeros((20, 1)), y)
+    assert model.coef_ == 0 and model.variance_intercept_ == pytest.approx(np.log((y**2).mean()))
+
+
+@pytest.mark.parametrize("steep", [3.0, 8.0, 16.0])
+def test_standard_errors_keep_their_digits_where_precisions_are_far_apart(steep: float) -> None:
+    """By up to e^32: sums of products alone would leave no digit."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(2000, 2))
+    y = X @ [1.0, 2.0] + np.exp(steep * X[:, 0]) * rng.normal(size=2000)
+    model = HeteroscedasticGaussian().fit(X, y)
+    std = model.predict(X, return_std=True)[1]
+    root = np.linalg.qr(np.column_stack([np.ones(2000), X]) / std[:, None], mode="r")
+    errors = np.sqrt((np.linalg.inv(root) ** 2).sum(axis=1))
+    np.testing.assert_allclose(model.standard_errors_, errors, rtol=1e-12)
