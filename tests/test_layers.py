@@ -29,7 +29,7 @@ FLOORS = (
     ("_checks",),
     ("statistics",),
     ("_arrays", "model_file"),
-    ("base", "training"),
+    ("base", "conditions", "training"),
     FAMILIES,
     ("scores", "io", "datasets", "viz"),
     ("streaming", "bench"),

@@ -1,8 +1,9 @@
 """Whatever holds numbers or levels, as numpy arrays: no integer rounded, nothing missing lost.
 
-Arrays of numpy and of other libraries, nested lists, and dataframes (pandas natively, all others by
-narwhals) are opened here, and here alone. A frame is opened by columns, since each has a type of
-its own. What is opened then becomes numbers (`as_floats`) or levels (`as_levels`) by one rule:
+Arrays of numpy and of other libraries, nested lists, and dataframes (plain columns of pandas,
+polars and Arrow natively, all others by narwhals) are opened here, and here alone. A frame is
+opened by columns, since each has a type of its own. What is opened then becomes numbers
+(`as_floats`) or levels (`as_levels`) by one rule:
 
     numbers   booleans, integers up to 2**53, real floats, Decimal and Fraction; missing is NaN
     levels    booleans, integers of 64 bits, text; missing is NaN
@@ -31,6 +32,7 @@ _WHOLE = frozenset({bool, int, np.bool_, np.int64, np.int32})
 # Types of narwhals whose columns come as numpy's own, without nulls.
 _PLAIN = frozenset(f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64))
 _PLAIN |= {"Float32", "Float64", "Boolean"}
+_ARROW_PLAIN = frozenset({kind.lower() for kind in _PLAIN} - {"boolean"}) | {"float", "double"}
 
 
 class Opened(NamedTuple):
@@ -234,17 +236,34 @@ def _pandas(data: Any) -> tuple[list[Any], Any] | NDArray | None:
         return None
     if not isinstance(data, pd.DataFrame):
         return _pandas_column(data)
-    names = list(data.columns)
-    kinds = set(data.dtypes)
-    if len(kinds) == 1 and isinstance(kind := kinds.pop(), np.dtype) and kind.kind in "biuf":
-        return names, data.to_numpy()  # without a copy, where it is one block
-    return names, [_pandas_column(data.iloc[:, j]) for j in range(data.shape[1])]
+    names, kinds = data.columns.tolist(), data.dtypes.tolist()
+    if kinds and all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds):
+        if len(set(kinds)) == 1:
+            return names, data.to_numpy()  # without a copy, where it is one block
+        if (values := _pandas_mixed(data, kinds)) is not None:
+            return names, values
+    return names, [_pandas_column(series) for _, series in data.items()]
+
+
+def _pandas_mixed(data: Any, kinds: list[np.dtype]) -> NDArray | None:
+    """Return columns of several numeric types as one table; None where that may change a value."""
+    if any(kind.kind == "b" for kind in kinds):
+        return None
+    values: NDArray = data.to_numpy()
+    large = [j for j, kind in enumerate(kinds) if kind.kind in "iu" and kind.itemsize == 8]
+    return None if values.dtype.kind == "O" or _rounds(values[:, large]) else values
 
 
 def _pandas_column(series: Any) -> NDArray:
     """Return the values of a pandas series."""
-    if isinstance(series.dtype, np.dtype):
+    kind = series.dtype
+    if isinstance(kind, np.dtype):
         return np.asarray(series.to_numpy())
+    if type(kind).__module__.partition(".")[0] == "pandas" and str(kind) in _PLAIN:  # with a mask
+        if str(kind)[:5] == "Float":
+            return np.asarray(series.to_numpy(kind.numpy_dtype, na_value=np.nan))
+        if not series.hasnans:
+            return np.asarray(series.to_numpy(kind.numpy_dtype))
     import narwhals as nw
 
     try:
@@ -255,9 +274,12 @@ def _pandas_column(series: Any) -> NDArray:
 
 def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDArray | None:
     """Return names and columns of any other dataframe, or the values of a series."""
-    import narwhals as nw
-
     module = type(data).__module__.partition(".")[0]
+    if module == "polars":
+        import polars as pl
+
+        if isinstance(data, pl.DataFrame):
+            return data.columns, [_polars_column(series) for series in data.get_columns()]
     if module == "pyarrow":
         import pyarrow as pa
 
@@ -265,6 +287,8 @@ def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDA
             return list(data.schema.names), [_arrow_column(column) for column in data.columns]
         if isinstance(data, pa.Array | pa.ChunkedArray):
             return _arrow_column(data)
+    import narwhals as nw
+
     native = nw.from_native(data, allow_series=True, pass_through=True)
     if isinstance(native, nw.LazyFrame):
         how = "collect" if module == "polars" else "compute"
@@ -279,8 +303,20 @@ def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDA
     return list(native.columns), [_column(series) for series in native.iter_columns()]
 
 
+def _polars_column(series: Any) -> NDArray:
+    """Return the values of a polars series."""
+    kind = str(series.dtype)
+    if kind in _PLAIN and (kind[:5] == "Float" or not series.null_count()):
+        return np.asarray(series.to_numpy())
+    import narwhals as nw
+
+    return _column(nw.from_native(series, series_only=True))
+
+
 def _arrow_column(values: Any) -> NDArray:
     """Return the values of an Arrow array."""
+    if str(values.type) in _ARROW_PLAIN and not values.null_count:
+        return np.asarray(values.to_numpy())
     import narwhals as nw
     import pyarrow as pa
 
@@ -321,6 +357,8 @@ def as_floats(found: Opened, name: str) -> NDArray:
         For an integer that float64 does not hold for sure: one beyond 2**53.
     """
     if isinstance(found.values, np.ndarray):
+        if found.values.dtype.kind == "f":
+            return found.values
         return _floats(found.values, Where(name, found.names))
     columns = [
         _floats(column, Where.in_column(name, found.names, j))

@@ -115,6 +115,10 @@ class LSTMAutoregressive(Sequential):
         training when the validation score has not gained `tol / 10` nats, in place of `patience`.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
+        declare levels too.
     random_state : None, int, RandomState or Generator
         Start and batches. An int gives identical weights on one machine.
     verbose : bool
@@ -177,6 +181,7 @@ class LSTMAutoregressive(Sequential):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 100,
         device: str = "cpu",
+        categories: Any = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -191,6 +196,7 @@ class LSTMAutoregressive(Sequential):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.device = device
+        self.categories = categories
         self.random_state = random_state
         self.verbose = verbose
 

@@ -14,13 +14,15 @@ was never seen is uniform from there on; without it, impossible.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import check_number
-from ancestral.autoregressive.levels import learn_categories, whole_numbers
+from ancestral._numerics.threads import even_parts, in_threads
+from ancestral.autoregressive import costs
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import Walk
 from ancestral.autoregressive.tables import Tables
@@ -30,6 +32,7 @@ from ancestral.statistics import Counts
 
 UNSEEN = -1  # child of a level that leads to no stored context
 MAX_SUPPORT = 1 << 20
+COLUMNS = 8  # of codes, that are read side by side
 MAX_LISTED = 1 << 12  # rows that draws are split among at once
 
 
@@ -41,12 +44,21 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     smoothing : float
         Added to every count (0 is maximum likelihood; 1 is Laplace's rule). With smoothing, a
         prefix that was never seen is uniform from there on.
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. A level that no row of the fit
+        holds has the probability that smoothing gives it. The categorical types of dataframes
+        (pandas categories, polars' Enum, Arrow's dictionaries) declare levels too.
+    missing : {"refuse", "level"}
+        What a missing value is in `fit`. "refuse": an error. "level": one more level of its column,
+        None, the last of its `categories_`. A missing value in rows is then that level, in columns
+        that have it, also to `log_density` and `impute`; unknown is what `given` leaves out.
 
     Attributes
     ----------
     categories_ : list of ndarray
-        The levels of each variable: integers, booleans or text, learnt in `fit`. A column of zeros
-        and ones (or booleans) is binary, also where it is constant.
+        The levels of each variable: integers, booleans or text, declared or learnt in `fit`. A
+        column of zeros and ones (or booleans) is binary, also where it is constant.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int
@@ -83,8 +95,20 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     _forgets = True
     _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
 
-    def __init__(self, smoothing: float = 0.0) -> None:
+    def __init__(
+        self, smoothing: float = 0.0, categories: Any = None, missing: str = "refuse"
+    ) -> None:
         self.smoothing = smoothing
+        self.categories = categories
+        self.missing = missing
+
+    _mend_of_missing = 'drop or impute it, or count it as a level of its own: missing="level"'
+
+    @property
+    def _counts_missing(self) -> bool:  # type: ignore[override]
+        if self.missing not in ("refuse", "level"):
+            raise ModelError(f'missing must be "refuse" or "level"; got {self.missing!r}.')
+        return self.missing == "level"
 
     @classmethod
     def from_tables(cls, tables: Tables | Sequence[ArrayLike]) -> Self:
@@ -140,10 +164,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     # ---- fit: count prefixes ----------------------------------------------------------------
 
     def _statistics(self, X: NDArray) -> Counts:
-        return Counts.of(whole_numbers(X, getattr(self, "feature_names_in_", None)))
+        return Counts.of(self._rows_of_levels(X))
 
     def _solve(self, statistics: Counts) -> None:
-        self.categories_ = learn_categories(statistics.rows)
+        self.categories_ = self._categories_of(statistics.rows)
         self._count_prefixes(self._encode(statistics.rows), statistics.counts)
 
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
@@ -174,11 +198,22 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         """Store the trie; without `children`, every level of positive probability has one."""
         if children is None:
             children = [_children(p) for p in probabilities]
-        with np.errstate(divide="ignore"):
-            self.log_probabilities_ = [np.log(p) for p in probabilities]
         self.probabilities_ = probabilities
         self.children_ = children
         self._few = False  # not looked for yet
+
+    @property
+    def _trie(self) -> Trie:
+        """The conditionals as they are walked; made once for each fit."""
+        held: Trie | None = vars(self).get("_walked")
+        if held is None or held.of is not self.children_:
+            held = self._walked = Trie.made(self.probabilities_, self.children_)
+        return held
+
+    @property
+    def log_probabilities_(self) -> list[NDArray[np.float64]]:
+        """Logarithms of `probabilities_`, in nats."""
+        return [log_p[:-1] for log_p in self._trie.log_p]
 
     # ---- what it is -------------------------------------------------------------------------
 
@@ -186,19 +221,18 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def _unseen_is_possible(self) -> bool:
         """Whether a level without a stored context has positive probability."""
         return any(
-            bool(np.isfinite(log_p[child == UNSEEN]).any())
-            for log_p, child in zip(self.log_probabilities_, self.children_)
+            bool(p[child == UNSEEN].any()) for p, child in zip(self.probabilities_, self.children_)
         )
 
     @property
     def n_contexts_(self) -> int:
         """Number of stored prefixes, the empty one included."""
-        return sum(len(log_p) for log_p in self.log_probabilities_)
+        return sum(len(p) for p in self.probabilities_)
 
     @property
     def n_branching_contexts_(self) -> int:
         """Number of stored prefixes after which more than one level is possible."""
-        return sum(int((np.isfinite(p).sum(axis=1) > 1).sum()) for p in self.log_probabilities_)
+        return sum(int((np.count_nonzero(p, axis=1) > 1).sum()) for p in self.probabilities_)
 
     @property
     def _rules_nothing_out(self) -> bool:
@@ -207,7 +241,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
         """Stored contexts times (levels - 1)."""
-        return sum(log_p.shape[0] * (log_p.shape[1] - 1) for log_p in self.log_probabilities_)
+        return sum(p.shape[0] * (p.shape[1] - 1) for p in self.probabilities_)
 
     @property
     def n_dense_cells_(self) -> int:
@@ -292,19 +326,23 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         self, state: NDArray[np.intp], previous: NDArray[np.intp] | None
     ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         depth = int(state[0, 0]) if len(state) else 0
-        context = state[:, 1]
+        context, trie = state[:, 1], self._trie
         if previous is not None:
-            child = self.children_[depth]
-            context = np.where(context == UNSEEN, UNSEEN, child[context, previous])
+            context = trie.child[depth][context, previous].astype(np.intp)
             depth += 1
-        table = self.log_probabilities_[depth]
-        log_p = table[context]
-        unseen = context == UNSEEN
-        if unseen.any():
-            log_p[unseen] = -np.log(table.shape[1])
         told = np.empty((len(context), 2), np.intp)
         told[:, 0], told[:, 1] = depth, context
-        return told, log_p
+        return told, trie.log_p[depth][context]
+
+    def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        if costs.tables_by_value(len(levels)):
+            return np.array([self._trie.log_density_of(row) for row in levels.tolist()], float)
+        parts = even_parts(len(levels), -(-len(levels) // costs.TABLE_ROWS))
+        trie, some = self._trie, bool(levels.min(initial=0) < 0)
+        scores = in_threads(
+            lambda part: trie.log_density(levels[part], some=some), parts, levels.size
+        )
+        return np.concatenate(scores)
 
     def take(self, state: NDArray[np.intp], index: NDArray[np.intp]) -> NDArray[np.intp]:
         return state[index]
@@ -329,6 +367,69 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
             n = int((child != UNSEEN).sum())
             if not np.array_equal(child[child != UNSEEN], np.arange(n)):
                 raise ValueError("the trie is broken")
+
+
+@dataclass(frozen=True)
+class Trie:
+    """Conditionals as they are walked: one more row at the end is that of what was never seen.
+
+    Its number, UNSEEN, is the last as Python counts: a walk that leaves the stored contexts goes on
+    there, level by level uniform, without being told apart.
+
+    Parameters
+    ----------
+    of : list of ndarray
+        The children that it was made of.
+    log_p : list of ndarray of shape (n_contexts + 1, n_levels)
+    child : list of ndarray of shape (n_contexts + 1, n_levels)
+        Of half the width: what is looked up stays longer in the cache.
+    """
+
+    of: list[NDArray[np.intp]]
+    log_p: list[NDArray[np.float64]]
+    child: list[NDArray[np.int32]]
+
+    @classmethod
+    def made(cls, probabilities: list[NDArray], children: list[NDArray]) -> Trie:
+        """Return conditionals and children with a row for what was never seen."""
+        log_p, child = [], []
+        for p, to in zip(probabilities, children):
+            k = p.shape[1]
+            longer = np.empty((len(p) + 1, k))
+            with np.errstate(divide="ignore"):
+                np.log(p, out=longer[:-1])
+            longer[-1] = -np.log(k)
+            log_p.append(longer)
+            child.append(np.concatenate([to, np.full((1, k), UNSEEN)], dtype=np.int32))
+        return cls(children, log_p, child)
+
+    def log_density(self, levels: NDArray[np.intp], *, some: bool) -> NDArray[np.float64]:
+        """Return log p of the known beginnings of rows; `some` where there are values beyond."""
+        n = len(levels)
+        total, term = np.zeros(n), np.empty(n)
+        context, cell = np.zeros(n, np.int32), np.empty(n, np.intp)
+        for i, (log_p, child) in enumerate(zip(self.log_p, self.child)):
+            if i % COLUMNS == 0:
+                columns = np.ascontiguousarray(levels[:, i : i + COLUMNS].T)
+            level = columns[i % COLUMNS]
+            np.multiply(context, log_p.shape[1], out=cell)
+            cell += level
+            log_p.take(cell, out=term, mode="wrap")
+            if some:
+                term[level < 0] = 0.0
+            total += term
+            child.take(cell, out=context, mode="wrap")
+        return total
+
+    def log_density_of(self, row: list[int]) -> float:
+        """Return log p of the known beginning of one row."""
+        total, context = 0.0, 0
+        for level, log_p, child in zip(row, self.log_p, self.child):
+            if level < 0:
+                break
+            total += log_p.item(context, level)
+            context = child.item(context, level)
+        return total
 
 
 def _children(p: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -565,8 +565,7 @@ def _height_at_zero(
     if not found.centred:
         return 0.0, values
     height, slopes = dd.two_sum(values[:1], np.full(1, base)), values[1:]
-    means = dd.exact(found.means[:, None])
-    intercept, _ = rounded_intercept(height, means, slopes[:, None], 1.0)
+    intercept, _ = rounded_intercept(height, dd.exact(found.means), slopes[:, None], 1.0)
     return float(intercept[0]), slopes
 
 

@@ -79,6 +79,48 @@ class PrefixMixture:
         odds = np.log(predicted[:, 1:] / predicted[:, :1])
         return np.concatenate([posterior, odds], axis=1).astype(np.float32)
 
+    def before(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return log p(c, prefix) before each variable, shape (n, d, n_components).
+
+        Unknown levels, negative, may only stand at the end.
+        """
+        n, d = levels.shape
+        joint = np.empty((n, d, len(self.log_weights)))
+        joint[:, :1] = self.log_weights
+        if d > 1:
+            of_level = np.concatenate(self.log_theta[:-1], axis=1).T  # (levels of all, components)
+            first = np.cumsum([0, *(theta.shape[1] for theta in self.log_theta[:-2])])
+            joint[:, 1:] = of_level.take(np.maximum(levels[:, :-1], 0) + first, axis=0)
+        return np.cumsum(joint, axis=1, out=joint)  # in order, as `told` adds
+
+    def features_of(
+        self, joint: NDArray[np.float64], variables: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return `features` of many variables at once, to the bit, in two parts.
+
+        Parameters
+        ----------
+        joint : ndarray of shape (n, n_variables, n_components)
+
+        Returns
+        -------
+        posterior : ndarray of shape (n, n_variables, n_components)
+        odds : ndarray of shape (n, n_variables, most levels - 1)
+            0 for levels that a variable has not.
+        """
+        posterior = np.exp(joint - log_sum_exp(joint)[..., None])
+        sizes = np.array([self.log_theta[i].shape[1] for i in variables])
+        odds = np.zeros((*joint.shape[:2], sizes.max(initial=1) - 1), np.float32)
+        for k in np.unique(sizes):
+            own = np.flatnonzero(sizes == k)
+            theta = np.exp(np.stack([self.log_theta[i] for i in variables[own]]))  # (own, c, k)
+            seen = posterior if len(own) == len(sizes) else posterior[:, own]
+            predicted = seen[:, :, 0, None] * theta[:, 0]
+            for c in range(1, theta.shape[1]):
+                predicted += seen[:, :, c, None] * theta[:, c]
+            odds[:, own, : k - 1] = np.log(predicted[:, :, 1:] / predicted[:, :, :1])
+        return posterior.astype(np.float32), odds
+
     def log_density(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return log p of complete rows of level codes, shape (n,)."""
         joint = self.start(len(levels))
@@ -145,10 +187,17 @@ def _some(rows: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArra
 
 def one_hot(levels: NDArray[np.intp], n_levels: list[int]) -> NDArray[np.float32]:
     """Return one column for each level but the first of each variable, shape (n, sum(K_i - 1))."""
-    columns = [
-        (levels[:, i, None] == np.arange(1, k)).astype(np.float32) for i, k in enumerate(n_levels)
-    ]
-    return np.concatenate(columns, axis=1) if columns else np.zeros((len(levels), 0), np.float32)
+    variable_of, level_of, _ = one_hot_columns(n_levels)
+    return np.equal(levels.take(variable_of, axis=1), level_of).astype(np.float32)
+
+
+def one_hot_columns(
+    n_levels: list[int],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return of which variable and level each column of `one_hot` is, and `column_ends`."""
+    ends = column_ends(n_levels)
+    variable_of = np.repeat(np.arange(len(n_levels)), np.diff(ends))
+    return variable_of, np.arange(1, ends[-1] + 1) - ends[variable_of], ends
 
 
 def column_ends(n_levels: list[int]) -> NDArray[np.intp]:

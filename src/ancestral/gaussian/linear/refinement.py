@@ -36,7 +36,6 @@ from ancestral._numerics.double_double import Pair
 from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    SMALL,
     Solution,
     is_exact,
     power_of_two,
@@ -48,6 +47,7 @@ Sum = TypeVar("Sum")
 MOST_STEPS = 40
 BURIED = 1e-8  # of the spread of what they come from: residuals that float64 shows too roughly
 ROWS = 2048  # at once, in cache
+FEW = 100_000  # numbers: so few are kept between the steps
 UNIT = 900  # binary digits of values whose halves (`double_double`) are on the way to overflow
 
 
@@ -101,7 +101,7 @@ class Rows:
     @cached_property
     def _whole(self) -> Pair | None:
         """The columns of all rows, where these are few enough to be kept; shape (n, q)."""
-        few = len(self.X) * self.X.shape[1] * self.degree <= SMALL and len(self.X) <= ROWS
+        few = len(self.X) * self.X.shape[1] * self.degree <= FEW and len(self.X) <= ROWS
         return self._columns(slice(0, len(self.X))) if few else None
 
     @cached_property
@@ -199,14 +199,15 @@ def refine(rows: Rows) -> tuple[Solution, bool]:
     W = dd.exact(start * rows.scale[:, None])
     size_of_targets = np.where(found.target_spread > 0, found.target_spread, 1.0)
     previous, converged = np.inf, False
+    rate = min(0.25, 16 * EPS * found.kappa**2)  # each step leaves about so much of itself
     for _ in range(MOST_STEPS):
         products, gradient = _residual(rows, W)
         step = T.T @ gradient.hi  # by how much the fitted values move
         move = T @ step
         W = dd.add(W, dd.exact(move))
         size = float(np.linalg.norm(step / size_of_targets, axis=0).max())
-        converged = size <= 1e-13
-        if (np.abs(move) <= EPS / 64 * np.abs(W.hi)).all() or size >= 0.25 * previous:
+        converged = 4 * rate * size <= 1e-13
+        if (4 * rate * np.abs(move) <= EPS / 64 * np.abs(W.hi)).all() or size >= 0.25 * previous:
             break
         previous = size
     residual = products - step.T @ step  # what the last step took off
@@ -289,6 +290,7 @@ def _with(rows: Rows, W: Pair, root: tuple[Float, Float], residual: Float) -> So
         intercept=intercept.hi,
         inverse_root=inverse_root,
         at_zero=root[1],
+        own=None,
         residual=residual,
         moved=by.T @ by,
         is_exact=rows.is_exact(residual, coef, own=0.0),
@@ -323,8 +325,7 @@ def polish(rows: Rows) -> Solution:
     intercept, moved = found.intercept, found.moved
     if start:
         height = dd.two_sum(found.target_means, W[0])
-        means = dd.exact(found.means[:, None])
-        intercept, moved = rounded_intercept(height, means, coef, found.weight)
+        intercept, moved = rounded_intercept(height, dd.exact(found.means), coef, found.weight)
     return replace(
         found,
         coef=coef,

@@ -28,11 +28,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 from ancestral.graph.graphs import Graph
-from ancestral.graph.pairs.grid import Cells
+from ancestral.graph.pairs.grid import Cells, chebyshev_roots, lagrange_basis
 from ancestral.graph.pairs.passes import (
     GROUPS,
     SEEN_GAPS,
@@ -174,7 +173,7 @@ class Tensor:
     def axis(self, k: int) -> Float:
         """Return the points along axis k."""
         middle, half = (self.high[k] + self.low[k]) / 2, (self.high[k] - self.low[k]) / 2
-        return middle + half * _roots(self.sizes[k])
+        return middle + half * chebyshev_roots(self.sizes[k])
 
     def points(self) -> Float:
         """Return all points, (count, m), the last axis running fastest."""
@@ -187,10 +186,7 @@ class Tensor:
         if self.high[k] == self.low[k]:
             return np.ones((len(x), 1))
         z = (2 * x - self.low[k] - self.high[k]) / (self.high[k] - self.low[k])
-        T = chebvander(_roots(q), q - 1)  # discrete orthogonality gives the basis
-        T[:, 1:] *= 2.0
-        basis: Float = chebvander(np.clip(z, -1, 1), q - 1) @ T.T / q
-        return basis
+        return lagrange_basis(np.clip(z, -1, 1), q)
 
     def weights_of(self, X: Float, *, n_jobs: int | None = None) -> Float:
         """Return W, shape `sizes`: what the rows of X weigh at the points."""
@@ -221,12 +217,6 @@ class Tensor:
         for k in range(len(sizes)):
             W = np.moveaxis(np.tensordot(other.basis(k, self.axis(k)), W, (0, k)), 0, k)
         return other, W
-
-
-def _roots(q: int) -> Float:
-    """Return the roots of the q-th Chebyshev polynomial."""
-    roots: Float = np.cos((2 * np.arange(q) + 1) * np.pi / (2 * q))
-    return roots
 
 
 def by_chebyshev(
