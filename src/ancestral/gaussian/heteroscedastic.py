@@ -61,9 +61,10 @@ from ancestral.gaussian.linear.least_squares import (
     solve,
 )
 from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks, solved
-from ancestral.training.passes import Fit, FromPasses, Passes
+from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
+HALVINGS = 25  # of a step that does not rise
 LONGEST = 6.0  # most that a log variance may change in one step
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
@@ -236,18 +237,20 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     def _proposals(self, parameters: Weights, statistics: Slopes) -> Iterator[Weights]:
         """Yield the step, half of it, and so on: within `tol` of the maximum there is none."""
         statistics.refuse_vanishing()
-        way = parameters.way(statistics)
-        if way.size > self.tol:
-            mean = len(parameters.alpha)
+        mean, log_likelihood = len(parameters.alpha), abs(statistics.log_likelihood)
+        for number, way in enumerate(parameters.ways(statistics)):
+            least = FALL * max(log_likelihood, statistics.n_observations) if number else self.tol**2
+            if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
+                return
             longest = np.sqrt(statistics.longest) * np.linalg.norm(way.step[mean:])
             share = min(1.0, LONGEST / max(LONGEST, float(longest)))
-            seen = EPS * abs(statistics.log_likelihood) / way.size**2
+            seen = EPS * log_likelihood / way.size**2
             look = parameters.look
             if look is not Look.NEWTON:
                 look = Look.FISHER if way.far else Look.GRADIENT
-            for k in range(50):
+            for k in range(HALVINGS):
                 if k and share / 2**k < seen:  # so short that float64 shows no gain
-                    return
+                    break
                 step = share / 2**k * way.step
                 yield Weights(
                     parameters.alpha + step[:mean],
@@ -261,7 +264,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     def _short_of(self, fit: Fit) -> str:
         fit.statistics.refuse_vanishing()
-        return f", {fit.parameters.way(fit.statistics).size:.1g} standard errors from the maximum"
+        way = next(fit.parameters.ways(fit.statistics))
+        return f", {way.size:.1g} standard errors from the maximum"
 
     def _may_move(self, columns: Solution, end: Slopes, floor: float, target: float) -> bool:
         """Tell whether rounding the parameters may change the likelihood's first 12 digits."""

@@ -11,7 +11,7 @@ References: Nocedal (1980), Mathematics of Computation 35, on limited-memory BFG
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, reduce
@@ -188,21 +188,22 @@ class Weights:
     look: Look = Look.FISHER  # what is summed there
     came: Way | None = None
 
-    def way(self, statistics: Slopes) -> Way:
-        """Return where to go from here."""
+    def ways(self, statistics: Slopes) -> Iterator[Way]:
+        """Yield where to go from here: Newton's way or BFGS's, and Fisher's should it fail."""
         gradient = np.concatenate([statistics.of_mean, 0.5 * statistics.of_variance])
         root = statistics.root if len(statistics.root) or self.came is None else self.came.root
         if self.look is Look.NEWTON and (step := statistics.newton_step()) is not None:
-            return Way(step, gradient, root, float(np.sqrt(gradient @ step)))
-        steps: tuple[Past, ...] = ()
-        step = two_loops(gradient, root, steps)
-        far = bool(gradient @ step > FAR * statistics.n_observations)
-        if self.came is not None and self.look is not Look.NEWTON and not far:
+            yield Way(step, gradient, root, float(np.sqrt(gradient @ step)))
+        step = two_loops(gradient, root, ())
+        size = float(np.sqrt(gradient @ step))
+        near = size**2 <= FAR * statistics.n_observations
+        if self.came is not None and self.look is not Look.NEWTON and near:
             steps, change = self.came.steps, self.came.gradient - gradient
             if (curvature := float(self.came.step @ change)) > 0:
                 steps = (*steps[-MEMORY:], Past(self.came.step, change, curvature))
-            step = two_loops(gradient, root, steps)
-        return Way(step, gradient, root, float(np.sqrt(gradient @ step)), steps, far=far)
+            bent = two_loops(gradient, root, steps)
+            yield Way(bent, gradient, root, float(np.sqrt(gradient @ bent)), steps, far=False)
+        yield Way(step, gradient, root, size)
 
 
 class Past(NamedTuple):
@@ -222,7 +223,7 @@ class Way:
     root: Float  # (r, r), of the information of the mean there or before
     size: float  # of the whole step, in standard errors
     steps: tuple[Past, ...] = ()  # before it
-    far: bool = False  # so that the information will be another after it
+    far: bool = True  # so that the information will be another after it
 
 
 @dataclass(frozen=True)
