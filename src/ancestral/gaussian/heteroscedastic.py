@@ -29,7 +29,6 @@ References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -242,7 +241,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             least = FALL * max(log_likelihood, statistics.n_observations) if number else self.tol**2
             if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
                 return
-            longest = np.sqrt(statistics.longest) * np.linalg.norm(way.step[mean:])
+            of_variance = way.step[mean:]
+            longest = np.sqrt(statistics.longest * float(of_variance @ of_variance))
             share = min(1.0, LONGEST / max(LONGEST, float(longest)))
             seen = EPS * log_likelihood / way.size**2
             look = parameters.look
@@ -252,11 +252,9 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
                 if k and share / 2**k < seen:  # so short that float64 shows no gain
                     break
                 step = share / 2**k * way.step
+                came = Way(step, way.gradient, way.root, way.size, way.steps)
                 yield Weights(
-                    parameters.alpha + step[:mean],
-                    parameters.gamma + step[mean:],
-                    look,
-                    replace(way, step=step),
+                    parameters.alpha + step[:mean], parameters.gamma + step[mean:], look, came
                 )
 
     def _to_gain(self, parameters: Weights, history: list[float]) -> float:

@@ -116,7 +116,7 @@ class Rows:
             precision = np.exp(-h)
             weighted = precision * residual
             squares = weighted * residual
-            total = float(own.sum() + squares.sum())
+            total = float(np.add.reduce(own) + np.add.reduce(squares))
             gradient = np.concatenate([weighted @ Q, (squares - 1) @ S])
             products = NONE
             if at.look is not Look.GRADIENT:
@@ -129,9 +129,11 @@ class Rows:
                     B = Q * root
                 products = B.T @ B
         least = int(own.argmin())
-        low, high = (0.0, 0.0) if at.look is Look.GRADIENT else (float(h.min()), float(h.max()))
+        ends = (0.0, 0.0)
+        if at.look is not Look.GRADIENT:
+            ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
         found = (float(own[least]), block.start + least)
-        return Looked(total, gradient, found, (low, high), products)
+        return Looked(total, gradient, found, ends, products)
 
     def root_of(self, at: Weights, rough: Float) -> Float:
         """Return R with R^T R = I_ww, of precisions far apart.
