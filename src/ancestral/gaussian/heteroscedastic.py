@@ -209,7 +209,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         self.inverse_root_ = mean.inverse_root @ M
         height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
         self.variance_intercept_ = float(height + unit * np.log(4))
-        if self._may_move(variance, end, rows.floor, np.abs(y).max()):
+        if self._may_move(mean, variance, end, rows.floor, np.abs(y).max()):
             held = self._log_likelihood(X, y, log_weights, unit)
             if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
                 self.history_[-1] = held
@@ -265,15 +265,21 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         way = next(fit.parameters.ways(fit.statistics))
         return f", {way.size:.1g} standard errors from the maximum"
 
-    def _may_move(self, columns: Solution, end: Slopes, floor: float, target: float) -> bool:
+    def _may_move(
+        self, mean: Solution, columns: Solution, end: Slopes, floor: float, target: float
+    ) -> bool:
         """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
-        p = len(self.coef_)
+        p, n = len(self.coef_), end.n_observations
         far = np.abs(columns.means) + np.sqrt(end.longest) * columns.spread[:p]  # of any row
         of_mean = far @ np.abs(self.coef_) + abs(self.intercept_) + target
         of_variance = far @ np.abs(self.variance_coef_) + abs(self.variance_intercept_)
         with np.errstate(over="ignore"):
-            lost = of_variance + of_mean * np.exp(-0.5 * (end.least[0] + floor))
-        return not EPS * (p + 2) * lost <= 1e-12
+            # The largest precision; where Q begins with a constant, their mean does by Cauchy and
+            # Schwarz, since the squared residuals times the precisions are 1 on average.
+            root = np.exp(-0.5 * (end.least[0] + floor))
+            if mean.centred:
+                root = min(root, np.sqrt(mean.weight / n) * np.linalg.norm(end.root[:, 0]))
+            return not EPS * (p + 2) * (of_variance + of_mean * root) <= 1e-12
 
     def _log_likelihood(
         self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
