@@ -21,6 +21,7 @@ from benchmarks.timing import as_time
 
 FALL = 2 / 3  # a larger size that takes less than that of the time before
 JUMP = 2.0  # times as much as the growth of size explains
+DISTURBED = 2.0  # times the least that a median is where other work ran beside it
 QUIET = 2e-6  # seconds: below, a time is the clock's
 
 
@@ -136,6 +137,11 @@ def markdown(lines: list[Line]) -> Iterator[str]:
     yield "| model and work | sizes | our time | lowest | against | at | the floor's part |"
     yield "|---|---|---|---|---|---|---|"
     yield from (_row(line) for line in lines if not any(a.together == FRAME for a in line.aims))
+    points = [point for line in lines for point in line.points]
+    disturbed = [p for p in points if any(p.median(n) > DISTURBED * p.least(n) for n in p.times)]
+    yield ""
+    yield f"In {len(disturbed)} of {len(points)} points a median is more than twice the least time:"
+    yield "other work on the machine disturbed them."
 
 
 FRAME = "a dataframe in, any model"
