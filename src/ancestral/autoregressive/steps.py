@@ -346,14 +346,14 @@ class Walk:
                 before[step.members] = of_group[step.of] * step.shares
                 weights = before
             elif isinstance(step, _Kept):
-                weights = np.bincount(step.kept[:size], weights)
+                weights = _summed(step.kept[:size], weights)
             else:
                 column -= 1
                 n, k = shapes[column]
                 cell = step.owner[:size] * k + step.level[:size]
-                sums[column] = np.bincount(cell, weights, n * k).reshape(n, k)
+                sums[column] = _summed(cell, weights, n * k).reshape(n, k)
                 if step.parent is not None:
-                    weights = np.bincount(step.parent[:size], weights)
+                    weights = _summed(step.parent[:size], weights)
         return sums
 
     def _join(self, forgotten: NDArray[np.bool_]) -> Levels | None:
@@ -377,6 +377,11 @@ class Walk:
         shares = weights / sums[group]
         self._trail.append(_Joined(kept, groups[kept], members, group, shares))
         return kept
+
+
+def _summed(place: Levels, weights: Floats, size: int = 0) -> Floats:
+    """Return the sum of the weights at each place."""
+    return np.asarray(np.bincount(place, weights, size), np.float64)
 
 
 def ends_of_shares(shares: Floats, group: Levels) -> Floats:
