@@ -467,7 +467,7 @@ def _solved(gram: Float, right: Float) -> Float:
         if len(gram) > 1:
             return np.concatenate([_solved(g[None], b[None]) for g, b in zip(gram, right)])
         return np.full_like(right, np.nan)
-    found = np.linalg.solve(gram, right)
+    found = np.asarray(np.linalg.solve(gram, right), np.float64)
     found[pivots.min(axis=1) < SINGULAR] = np.nan
     return found
 
