@@ -29,9 +29,9 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._numerics import double_double as dd
-from ancestral._numerics.costs import ALONE
 from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
+from ancestral.gaussian import costs
 from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squared_too_much
 from ancestral.gaussian.linear.fitted import DERIVED, Derived, Fit, PlainFit, log_determinant_of
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
@@ -46,7 +46,7 @@ from ancestral.gaussian.linear.least_squares import (
 )
 from ancestral.gaussian.linear.plain import Plain, plain
 from ancestral.gaussian.linear.refinement import Rows, polish, refine
-from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four
+from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
 
 Float = NDArray[np.float64]
 LOST = 1e-8  # relative error of a coefficient from statistics that deserves a warning
@@ -198,13 +198,14 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return LineStatistics.of(X, y, weights, self._features)
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
-        small = weights is None and X.size * X.shape[1] < ALONE and y.ndim == 1
-        if small and self._checked_degree() == 1:
-            found = plain(X, y, centred=bool(self.fit_intercept))
-            if found is not None:
-                self._set_plain(found)
-                return
-        self._fit_closely(X, y, weights)
+        plainly = weights is None and y.ndim == 1 and self._checked_degree() == 1
+        with threads_of(X.size, X.shape[1]):
+            if plainly and costs.plain_pays(len(X), X.shape[1] + 2):
+                found = plain(X, y, centred=bool(self.fit_intercept))
+                if found is not None:
+                    self._set_plain(found)
+                    return
+            self._fit_closely(X, y, weights)
 
     def _fit_closely(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
         """Fit by statistics, and by the steps over the rows that their solution wants."""

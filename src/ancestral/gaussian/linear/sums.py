@@ -24,8 +24,14 @@ from scipy.linalg import lapack
 from ancestral._checks.numbers import refuse_non_finite
 from ancestral._numerics import double_double as dd
 from ancestral._numerics.accumulation import scatter_of
-from ancestral._numerics.costs import ALONE, SHARED
-from ancestral._numerics.threads import blocks_of, in_threads, one_thread
+from ancestral._numerics.costs import ALONE
+from ancestral._numerics.threads import (
+    LEAST_NUMBERS,
+    blocks_of,
+    even_parts,
+    in_threads,
+    one_thread,
+)
 from ancestral.errors import DataError
 from ancestral.gaussian import costs
 from ancestral.statistics import Moments
@@ -205,9 +211,8 @@ class _Table:
 
     @property
     def threads(self) -> AbstractContextManager[None]:
-        """As many of the linear algebra library's as are worth waiting for."""
-        work = len(self.X) * self.width**2
-        return one_thread() if ALONE < work < SHARED else nullcontext()
+        """As many of the linear algebra library's as leave the bits alone."""
+        return threads_of(len(self.X) * self.width, self.width)
 
     def root(self) -> Moments:
         """Return the moments as a root."""
@@ -219,8 +224,10 @@ class _Table:
 
     @property
     def at_once(self) -> int:
-        """How many rows make one root."""
-        return max(1024, 4 * self.width, ROOT_BLOCK // (8 * self.width))
+        """How many rows make one root: all, or one of the parts that are dealt to threads."""
+        n, many = len(self.X), self.X.size >= LEAST_NUMBERS
+        part = -(-n // costs.PARTS) if many else n
+        return max(1024, 4 * self.width, min(part, ROOT_BLOCK // (8 * self.width)))
 
     def _root_of(self, part: slice) -> Moments:
         """Return the moments of some rows as a root, about their mean in two steps."""
@@ -250,19 +257,38 @@ class _Table:
 
     def scatter(self) -> Moments:
         """Return the moments as a scatter."""
-        n, p = len(self.X), self.n_inputs
-        some = slice(None, None, max(1, n // 256))
-        pilot = np.column_stack([self.features(self.X[some]), self.Y[some]])
+        parts = fixed_parts(len(self.X), self.X.size)
+        return reduce(add, in_threads(self._scatter_of, parts, self.X.size))
+
+    def _scatter_of(self, part: slice) -> Moments:
+        """Return the moments of some rows as a scatter, about a shift near their mean."""
+        X, Y, p = self.X[part], self.Y[part], self.n_inputs
+        weights = None if self.weights is None else self.weights[part]
+        some = slice(None, None, max(1, len(X) // 256))
+        pilot = np.column_stack([self.features(X[some]), Y[some]])
         with np.errstate(over="ignore", invalid="ignore"):
             shift = pilot[0] + (pilot - pilot[0]).mean(axis=0)
 
         def centred(rows: slice, room: Float) -> None:
-            np.subtract(self.features(self.X[rows]), shift[:p], out=room[:, :p])
-            np.subtract(self.Y[rows], shift[p:], out=room[:, p:])
+            np.subtract(self.features(X[rows]), shift[:p], out=room[:, :p])
+            np.subtract(Y[rows], shift[p:], out=room[:, p:])
 
-        offset, scatter = scatter_of(centred, (n, self.width), self.weights)
-        weight = None if self.weights is None else float(self.weights.sum())
-        return Moments(n, shift + offset, scatter, weight=weight)
+        offset, scatter = scatter_of(centred, (len(X), self.width), weights)
+        weight = None if weights is None else float(weights.sum())
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, tail = dd.two_sum(shift, offset)
+        return Moments(len(X), mean, scatter, weight=weight, tail=tail, pinned=True)
+
+
+def threads_of(n_numbers: int, width: int) -> AbstractContextManager[None]:
+    """Keep the library to one thread where rows are not dealt to threads: bits stay the same."""
+    alone = n_numbers < LEAST_NUMBERS and n_numbers * width > ALONE
+    return one_thread() if alone else nullcontext()
+
+
+def fixed_parts(n_rows: int, n_numbers: int) -> list[slice]:
+    """Return slices of rows to deal to threads, however many these are."""
+    return even_parts(n_rows, costs.PARTS if n_numbers >= LEAST_NUMBERS else 1)
 
 
 def over_power_of_four(weights: Float) -> tuple[Float, int]:
