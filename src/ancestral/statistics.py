@@ -260,7 +260,9 @@ class Moments:
         """
         self.refuse_overflow()
         if self.root is not None:
-            eigenvalues, V = eigen_of_root(self.root, n_vectors, leading=leading)
+            eigenvalues, V = eigen_of_root(
+                self.root, n_vectors, leading=leading, squares=self.spreads
+            )
         else:
             eigenvalues, V = eigen_of_scatter(self.as_scatter(), n_vectors, leading=leading)
             rounding = EPS * (self.n_features + self.count**0.5)
