@@ -73,7 +73,7 @@ def first_look(q: int) -> int:
 
 
 def steps_tried(m: int, q: int) -> int:
-    """Return how many steps of Lanczos may be tried for q vectors and no other value, 0 for none."""
+    """Return how many steps of Lanczos may be tried for q vectors alone, 0 for none."""
     sure = min(few_vectors(m, q), all_vectors(m))
     most = _steps_within(TRIED * sure - _of_side(m, PROOF), m)
     return most if min(most, _steps_within(LOOKED * sure, m)) >= first_look(q) else 0
