@@ -25,8 +25,11 @@ from ancestral._numerics.accumulation import (
 )
 from ancestral._numerics.decomposition import EPS, eigen_of_root, eigen_of_scatter
 from ancestral._numerics.double_double import two_sum
+from ancestral._numerics.packing import Packing, packed_rows
 from ancestral._numerics.threads import threads_for
 from ancestral.errors import DataError
+
+CELLS_PER_ROW = 4  # numbers that rows may be packed into, at most, for these to be counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,7 +354,8 @@ class Counts:
                 "counts are of a 2-D table of integers, booleans or text; "
                 f"got shape {X.shape}, dtype {X.dtype}."
             )
-        return cls._merged(X, np.ones(len(X), np.int64))
+        distinct, inverse = distinct_rows(X)
+        return cls(distinct, np.bincount(inverse, minlength=len(distinct)).astype(np.int64))
 
     @classmethod
     def _merged(cls, rows: NDArray, counts: NDArray[np.int64]) -> Counts:
@@ -394,7 +398,7 @@ def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
     if not {a.dtype.kind, b.dtype.kind} & set("USO"):
         return
     for j, (one, two) in enumerate(zip(a[0].tolist(), b[0].tolist())):
-        if isinstance(one, str | bytes) != isinstance(two, str | bytes):
+        if None not in (one, two) and isinstance(one, str | bytes) != isinstance(two, str | bytes):
             seen = " and ".join(
                 f"rows of {'text' if isinstance(value, str | bytes) else 'numbers'} "
                 f"(such as {value!s})"
@@ -406,18 +410,50 @@ def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
 def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp]]:
     """Return the distinct rows in lexicographic order and each row's place among them.
 
-    A plain `numpy.unique(axis=0)` compares rows as records; sorting by columns is many times
-    faster on the narrow integers held here.
+    A plain `numpy.unique(axis=0)` compares rows as records. Whole numbers are packed into as few
+    words as hold a row, and counted where these are few; other columns are sorted by one by one.
     """
     n, d = rows.shape
     if n == 0 or d == 0:
         return rows[: min(n, 1)], np.zeros(n, np.intp)
     keys = rows if rows.dtype.kind != "O" else _ranks(rows)
-    order = np.lexsort(keys.T[::-1])
-    ordered = keys[order]
+    if keys.dtype.kind == "U" and (packing := Packing.of([keys])):
+        keys = packing.packed(keys)
+    words = packed_rows(keys) if keys.dtype.kind in "biu" else None
+    if words is not None and len(words) == 1:
+        return _by_word(rows, words[0])
+    order = np.lexsort(keys.T[::-1] if words is None else words[::-1])
     new = np.ones(n, bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    inverse = np.empty(n, np.intp)
+    if words is None:
+        ordered = keys[order]
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    else:
+        apart = words[:, order]
+        new[1:] = (apart[:, 1:] != apart[:, :-1]).any(axis=0)
+    return _by_order(rows, order, new)
+
+
+def _by_word(rows: NDArray, word: NDArray[np.int64]) -> tuple[NDArray, NDArray[np.intp]]:
+    """Return the distinct rows and each row's place, where one number stands for each row."""
+    n_cells = int(word.max()) + 1
+    if n_cells <= CELLS_PER_ROW * len(word):
+        one = np.full(n_cells, -1)
+        one[word[::-1]] = np.arange(len(word))[::-1]  # the first of equals
+        seen = one >= 0
+        place = np.cumsum(seen) - 1
+        return rows[one[seen]], place[word]
+    order = np.argsort(word, kind="stable")
+    ordered = word[order]
+    new = np.ones(len(word), bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return _by_order(rows, order, new)
+
+
+def _by_order(
+    rows: NDArray, order: NDArray[np.intp], new: NDArray[np.bool_]
+) -> tuple[NDArray, NDArray[np.intp]]:
+    """Return the distinct of sorted rows, of which some are new, and each row's place."""
+    inverse = np.empty(len(rows), np.intp)
     inverse[order] = np.cumsum(new) - 1
     return rows[order[new]], inverse
 
@@ -427,11 +463,12 @@ def _ranks(rows: NDArray) -> NDArray[np.intp]:
     ranks = np.empty(rows.shape, np.intp)
     for j, column in enumerate(rows.T.tolist()):
         try:
-            rank = {value: k for k, value in enumerate(sorted(set(column)))}
+            known = sorted(set(column) - {None})  # a missing answer stands last
+            rank = {value: k for k, value in enumerate([*known, None])}
         except TypeError:
             raise DataError(
                 "rows mix text and numbers in one column, which cannot be ordered. "
                 "Make each column of one kind."
             ) from None
-        ranks[:, j] = [rank[value] for value in column]
+        ranks[:, j] = np.fromiter(map(rank.__getitem__, column), np.intp, len(rows))
     return ranks

@@ -128,6 +128,11 @@ def even_parts(n: int, n_parts: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges) if b > a]
 
 
+def parts_of(n_rows: int, n_numbers: int) -> list[slice]:
+    """Return slices of rows that hold so many values: one for each thread that saves time."""
+    return even_parts(n_rows, n_threads()) if n_numbers >= LEAST_NUMBERS else [slice(0, n_rows)]
+
+
 def blocks_of(part: slice, rows: int) -> list[slice]:
     """Return slices of at most `rows` rows of a part."""
     starts = range(part.start, part.stop, rows)

@@ -20,13 +20,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.autoregressive import sampling
+from ancestral.autoregressive import costs, sampling
 from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import ModelError
 
 MAX_COMPLETIONS = 1 << 20
 HELD = 1 << 16  # prefixes held at once: a walk over more goes on in two halves
 ROWS_AT_ONCE = 1 << 13
+NOTHING_TO_DRAW = "the given values have probability 0 under this model: nothing to draw."
 ESTIMATE = 'Give more of the row, or take an estimate: method="smc".'
 
 
@@ -55,10 +56,10 @@ def refuse_many(model: Stepped, levels: NDArray[np.intp], mend: str = ESTIMATE) 
     bits = n_completions(model, levels)
     wrong = np.flatnonzero(bits > math.log2(MAX_COMPLETIONS) + 1e-9)
     if len(wrong):
-        raise _too_many(int(open_before(levels)[wrong[0]].sum()), mend)
+        raise too_many(int(open_before(levels)[wrong[0]].sum()), mend)
 
 
-def _too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
+def too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
     return ModelError(
         f"{n_unknown} unknown variables leave more than {MAX_COMPLETIONS} possible completions "
         f"of what comes before the last known one. {mend}"
@@ -67,6 +68,8 @@ def _too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
 
 def log_known(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return log p of what is known of each row, exactly; shape (n,)."""
+    if levels.min(initial=0) >= 0:
+        return model._log_density_levels(levels)
     split = open_before(levels).any(axis=1)  # else a beginning is known
     if not split.any():
         return model._log_density_levels(levels)
@@ -100,9 +103,16 @@ def _log_marginals(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float
     result, ends = np.full(len(levels), -np.inf), ends_of_known(levels)
     visited = np.zeros(len(levels), np.intp)  # prefixes, row by row
     waiting = [Walk(model, levels)]
+    waiting[0].follow()
     while waiting:
         walk = waiting.pop()
-        while len(walk):
+        while True:
+            done = ends[walk.owner] == walk.depth
+            if done.any():
+                add_to(result, walk.owner[done], walk.log_p[done])
+                walk = walk.part(np.flatnonzero(~done))
+            if not len(walk):
+                break
             if len(walk) > HELD:  # each half adds to the same sums
                 waiting.append(walk.part(slice(HELD // 2, None)))
                 walk = walk.part(slice(0, HELD // 2))
@@ -110,11 +120,7 @@ def _log_marginals(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float
             if not (model._forgets or model._rules_nothing_out):  # else there are few, or counted
                 visited += np.bincount(walk.owner, minlength=len(levels))
                 if visited.max() > MAX_COMPLETIONS * levels.shape[1]:
-                    raise _too_many(int(open_before(levels)[visited.argmax()].sum()))
-            done = ends[walk.owner] == walk.depth
-            if done.any():
-                add_to(result, walk.owner[done], walk.log_p[done])
-                walk = walk.part(np.flatnonzero(~done))
+                    raise too_many(int(open_before(levels)[visited.argmax()].sum()))
     return result
 
 
@@ -159,12 +165,13 @@ def completions(
     if model._rules_nothing_out:
         unknown = [len(model.categories_[i]) for i in np.flatnonzero(levels < 0)]
         if math.prod(unknown) > MAX_COMPLETIONS:
-            raise _too_many(len(unknown))
+            raise too_many(len(unknown))
     walk = Walk(model, levels[None])
+    walk.follow()
     while walk.depth < len(levels):
         walk.branch()
         if len(walk) > MAX_COMPLETIONS:
-            raise _too_many(int((levels < 0).sum()))
+            raise too_many(int((levels < 0).sum()))
     return walk.rows(), walk.log_p
 
 
@@ -174,11 +181,16 @@ def sample_given(
     """Return draws from the exact conditional given the known levels, shape (n_samples, d)."""
     refuse_many(model, levels[None])
     walk, end = Walk(model, levels[None]), int(ends_of_known(levels[None])[0])
-    while walk.depth < end:
+    walk.follow()
+    while len(walk) and walk.depth < end:
         walk.branch(joined=True)
         if not model._forgets and len(walk) > MAX_COMPLETIONS:
-            raise _too_many(int(open_before(levels[None]).sum()))
+            raise too_many(int(open_before(levels[None]).sum()))
     if not len(walk):
-        raise ModelError("the given values have probability 0 under this model: nothing to draw.")
+        raise ModelError(NOTHING_TO_DRAW)
+    if walk.depth == end and len(walk) == 1 and costs.draws_alone(n_samples):
+        rows = np.repeat(levels[None], n_samples, axis=0)
+        if model._draw_on(rows, end, rng):
+            return rows
     rows, row_of = sampling.sample_on(walk, n_samples, rng)
     return rows[row_of]

@@ -1,13 +1,17 @@
 """Rows of discrete values, and the levels behind them.
 
 Every discrete model works with *levels*: integer codes 0 .. K_i - 1 into `categories_[i]`, the
-sorted values of variable i that `fit` saw. Here values become levels and levels values, and what
-is no level (a fraction, an unseen value) is named with its place.
+sorted values of variable i that `fit` saw, or those that were declared, in their order. Here
+values become levels and levels values, and what is no level (a fraction, an unseen value) is named
+with its place.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -17,7 +21,11 @@ from sklearn.utils import Tags
 
 from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.containers import EXACT, describe_place, shown
+from ancestral._checks.frames import labels_of
 from ancestral._checks.missing import is_missing, missing_mask, seen_missing
+from ancestral._numerics.packing import Packing
+from ancestral.autoregressive import costs
+from ancestral.autoregressive.declared import declared, with_missing
 from ancestral.base import Density
 from ancestral.errors import DataError
 
@@ -34,52 +42,120 @@ class DiscreteDensity(Density):
     Attributes
     ----------
     categories_ : list of ndarray
-        The sorted levels of each variable. One that holds no other values than zeros and ones, or
+        The levels of each variable: as declared, by `categories=` or by a dataframe's categorical
+        type, or else sorted. A variable that holds no other values than zeros and ones, or
         booleans, is binary, also where it is constant.
     """
 
     categories_: list[NDArray]
     n_features_in_: int
     _fields: tuple[str, ...] = ("categories_",)
+    _counts_missing = False  # whether a missing answer is a level
+    _mend_of_missing = "drop or impute it"
 
     def _fit(self, X: NDArray, **options: Any) -> None:
         """Learn the levels, then the model."""
-        X = whole_numbers(X, getattr(self, "feature_names_in_", None))
-        self.categories_ = learn_categories(X)
+        X = self._rows_of_levels(X)
+        self.categories_ = self._categories_of(X)
         self._fit_levels(self._encode(X), **options)
+
+    def _rows_of_levels(self, X: NDArray) -> NDArray:
+        """Return rows of a fit, whole floats made integers; refuse what is, or can be, no level."""
+        names = getattr(self, "feature_names_in_", None)
+        X = whole_numbers(X, names, None if self._counts_missing else self._mend_of_missing)
+        for j, levels in enumerate(self._declared_levels(X.shape[1])):
+            if levels is None:
+                continue
+            codes, _ = Coding([levels]).codes(X[:, [j]])
+            odd = np.flatnonzero(codes[:, 0] == MISSING)
+            odd = odd[~missing_mask(X[odd, j])]
+            if len(odd):
+                i = int(odd[0])
+                where, known = describe_place((i, j), names), _some(levels)
+                raise DataError(
+                    f"X holds {shown(X[i, j])} at {where}, a level that is not declared; that "
+                    f"column declares the levels {known}. Recode it, or declare it with them: in "
+                    "categories=, or as a category of the column's type."
+                )
+        return X
+
+    def _declared_levels(self, width: int) -> list[NDArray | None]:
+        """Return the levels that are declared of each column, None where they are to be learnt."""
+        return declared(
+            getattr(self, "categories", None),
+            self._frame_in,
+            getattr(self, "feature_names_in_", None),
+            width,
+            missing=self._counts_missing,
+        )
+
+    def _categories_of(self, X: NDArray) -> list[NDArray]:
+        """Return the levels of each column, declared or else learnt."""
+        found = learn_categories(X, self._declared_levels(X.shape[1]))
+        if not self._counts_missing or X.dtype != object:
+            return found
+        return [
+            with_missing(levels) if None in column and None not in levels.tolist() else levels
+            for levels, column in zip(found, X.T.tolist(), strict=True)
+        ]
 
     @abstractmethod
     def _fit_levels(self, *levels: Any, **options: Any) -> None:
         """Fit to one array of level codes of shape (n, d), with the options of `fit`."""
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
-        return check_table(self, X, reset=reset, missing=not reset, numeric=False)
+        if self._counts_missing:
+            return _missing_as_none(check_table(self, X, reset=reset, missing=True, numeric=False))
+        mend = self._mend_of_missing
+        return check_table(self, X, reset=reset, missing=not reset, numeric=False, mend=mend)
 
     def _check_given(self, given: Any) -> NDArray:
-        return check_row(self, given, numeric=False)
+        row = check_row(self, given, numeric=False)
+        if not (self._counts_missing and isinstance(given, Mapping)):
+            return row
+        row = row.astype(object)  # what is named is known: None is the level of missing answers
+        labels = labels_of(
+            self._frame_in, getattr(self, "feature_names_in_", None), self.n_features_in_
+        )
+        row[[labels.index(name) for name, value in given.items() if is_missing(value)]] = None
+        return row
+
+    def _encode_given(self, given: Any) -> NDArray[np.intp]:
+        """Return the level codes of one partly known row, MISSING where unknown."""
+        return self._encode(self._check_given(given)[None], missing=True, name="given")[0]
 
     def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
-        """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found."""
-        codes = np.empty(X.shape, np.intp)
-        for j, known in enumerate(self.categories_):
-            column = X[:, j]
-            codes[:, j] = _codes(column, known)
-            wrong = codes[:, j] == MISSING
-            if missing and wrong.any():
-                wrong &= ~missing_mask(column)
-            if wrong.any():
-                i = int(np.flatnonzero(wrong)[0])
-                pixel = _pixel(j, X.shape[1])
-                names = getattr(self, "feature_names_in_", None)
-                where = f"{describe_place((i, j), names)}{pixel}"
-                raise DataError(_unknown_level(X[i, j], where, known, name, image=bool(pixel)))
+        """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found.
+
+        They may be X itself.
+        """
+        codes, whole = self._coding.codes(X)
+        if whole:
+            return codes
+        wrong = codes == MISSING
+        if missing:
+            wrong &= ~missing_mask(X)
+        for j in np.flatnonzero(wrong.any(axis=0)).tolist():
+            i = int(np.flatnonzero(wrong[:, j])[0])
+            pixel = _pixel(j, X.shape[1])
+            names = getattr(self, "feature_names_in_", None)
+            where = f"{describe_place((i, j), names)}{pixel}"
+            known = self.categories_[j]
+            raise DataError(_unknown_level(X[i, j], where, known, name, image=bool(pixel)))
         return codes
+
+    @property
+    def _coding(self) -> Coding:
+        """How values become codes; made once for each set of categories."""
+        held: Coding | None = vars(self).get("_coded_by")
+        if held is None or held.categories is not self.categories_:
+            held = self._coded_by = Coding(self.categories_)
+        return held
 
     def _decode(self, levels: NDArray[np.intp]) -> NDArray:
         """Return the values behind level codes, in the common dtype of the categories."""
-        first = self.categories_[0]
-        if all(known is first for known in self.categories_):  # as binary tables have it
-            return np.take(first, levels)
+        if self._coding.is_shared:  # as binary tables have it
+            return np.take(self.categories_[0], levels)
         kinds = {known.dtype.kind.replace("u", "i") for known in self.categories_}
         # Text beside numbers, and booleans beside both, stay what they are.
         dtype = np.result_type(*self.categories_) if len(kinds) == 1 else np.dtype(object)
@@ -88,12 +164,20 @@ class DiscreteDensity(Density):
             values[:, j] = known[levels[:, j]]
         return values
 
+    def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
+        if self._frame_in is None and self._counts_missing and rows.dtype == object:
+            numbers = all(
+                not isinstance(level, str) for known in self.categories_ for level in known.tolist()
+            )
+            return rows.astype(np.float64) if numbers else rows  # None is NaN among numbers
+        return super()._framed(rows, like, kept)
+
     def _check_state(self) -> None:
         if len(self.categories_) != self.n_features_in_:
             raise ValueError("one set of categories per variable is wanted")
         for known in self.categories_:
-            if known.ndim != 1 or not len(known) or not (known[1:] > known[:-1]).all():
-                raise ValueError("categories must be sorted and distinct")
+            if known.ndim != 1 or not len(known) or len(set(known.tolist())) < len(known):
+                raise ValueError("categories must be one or more, and distinct")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -103,25 +187,89 @@ class DiscreteDensity(Density):
         return tags
 
 
-def whole_numbers(X: NDArray, names: Any = None) -> NDArray:
-    """Return X with whole floats made integers; DataError at the first value that is no level."""
-    _refuse_fractions(X, names)
+def whole_numbers(X: NDArray, names: Any = None, mend: str | None = "drop or recode it") -> NDArray:
+    """Return X with whole floats made integers; DataError at the first value that is no level.
+
+    `mend` says what to do about a missing value; with None it is a level.
+    """
+    if X.dtype.kind in "if":
+        whole = _truncated(X)
+        if X.dtype.kind == "i" or (whole == X).all():
+            return whole
+    _refuse_fractions(X, names, mend)
     return X if X.dtype.kind in "bUO" else X.astype(np.int64)
 
 
-def learn_categories(X: NDArray) -> list[NDArray]:
-    """Return each column's sorted levels; one of zeros and ones is binary, also where constant.
+def _truncated(X: NDArray) -> NDArray[np.int64]:
+    """Return numbers without their fractions; what 64 bits do not hold becomes another number."""
+    with np.errstate(invalid="ignore"):
+        return X.astype(np.int64, copy=False)
 
-    A flag that is constant in the data, or a pixel, is still one that could be on or off.
+
+def learn_categories(X: NDArray, declared: list[NDArray | None] | None = None) -> list[NDArray]:
+    """Return each column's levels: as declared, or else sorted.
+
+    A column of zeros and ones is binary, also where it is constant: a flag that is constant in the
+    data, or a pixel, is still one that could be on or off.
     """
-    binary = np.array([0, 1], X.dtype) if X.dtype.kind in "biu" else None  # one for all columns
-    return [_levels_of(X[:, j], binary) for j in range(X.shape[1])]
+    if declared is None or all(levels is None for levels in declared):
+        return _learnt(X)
+    open_ = [j for j, levels in enumerate(declared) if levels is None]
+    learnt = iter(_learnt(X[:, open_]))
+    return [next(learnt) if levels is None else levels for levels in declared]
 
 
-def _levels_of(column: NDArray, binary: NDArray | None) -> NDArray:
-    """Return a column's sorted levels."""
-    if binary is not None:
-        return binary if ((column == 0) | (column == 1)).all() else np.unique(column)
+def _learnt(X: NDArray) -> list[NDArray]:
+    """Return each column's sorted levels."""
+    if X.dtype.kind in "biu":
+        return _levels_of_numbers(X)
+    if X.dtype.kind == "U" and (packing := Packing.of([X])) and len(X):
+        return [packing.unpacked(known) for known in _found(packing.packed(X))]
+    return [_levels_of(X[:, j]) for j in range(X.shape[1])]
+
+
+def _missing_as_none(X: NDArray) -> NDArray:
+    """Return rows with None where they are missing: as objects, where anything is."""
+    gaps = missing_mask(X)
+    if not gaps.any():
+        return X
+    rows = X.astype(object)
+    rows[gaps] = None
+    return rows
+
+
+def _levels_of_numbers(X: NDArray) -> list[NDArray]:
+    """Return the sorted levels of columns of integers, or of booleans."""
+    binary = np.array([0, 1], X.dtype)  # one for all columns
+    if X.dtype.kind == "b" or not len(X):
+        return [binary] * X.shape[1]
+    low, high = X.min(axis=0), X.max(axis=0)
+    others = np.flatnonzero((low < 0) | (high > 1))
+    known = [binary] * X.shape[1]
+    if len(others):
+        whole = len(others) == X.shape[1]
+        for j, levels in zip(others.tolist(), _found(X if whole else X[:, others])):
+            known[j] = levels
+    return known
+
+
+def _found(X: NDArray) -> list[NDArray]:
+    """Return the sorted distinct integers of each column."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    spans = [int(b) - int(a) + 1 for a, b in zip(low, high)]
+    if X.dtype == np.uint64 or not costs.levels_by_table(sum(spans), X.size):
+        return [np.unique(X[:, j]) for j in range(X.shape[1])]
+    start = np.cumsum([0, *spans])
+    seen = np.zeros(start[-1], bool)
+    seen[(X - low.astype(np.int64)) + start[:-1]] = True
+    return [
+        (low[j] + np.flatnonzero(seen[start[j] : start[j + 1]])).astype(X.dtype)
+        for j in range(len(spans))
+    ]
+
+
+def _levels_of(column: NDArray) -> NDArray:
+    """Return the sorted levels of a column of text, or of objects."""
     known = _levels_of_objects(column) if column.dtype.kind == "O" else np.unique(column)
     if known.dtype.kind in "bi" and ((known == 0) | (known == 1)).all():
         return np.array([0, 1], known.dtype)
@@ -130,8 +278,14 @@ def _levels_of(column: NDArray, binary: NDArray | None) -> NDArray:
 
 def _levels_of_objects(column: NDArray) -> NDArray:
     """Return the sorted levels of a column of text, of booleans or of integers, in their dtype."""
+    values = set(column.tolist())
+    if None in values:  # a missing answer, which counts as a level here
+        whole = np.array([value for value in column.tolist() if value is not None], dtype=object)
+        if not len(whole):
+            return np.array([None], dtype=object)
+        return with_missing(_levels_of(whole))
     try:
-        levels = sorted(set(column.tolist()))
+        levels = sorted(values)
     except TypeError:
         raise DataError(
             "X mixes text and numbers in one column, which cannot be ordered. "
@@ -143,10 +297,10 @@ def _levels_of_objects(column: NDArray) -> NDArray:
     return np.array(levels, dtype=bool if booleans else np.int64)
 
 
-def _refuse_fractions(X: NDArray, names: Any = None) -> None:
+def _refuse_fractions(X: NDArray, names: Any, mend: str | None) -> None:
     """Raise DataError at the first value that is no whole number of 64 bits."""
     if X.dtype.kind == "O":
-        _refuse_odd_objects(X, names)
+        _refuse_odd_objects(X, names, mend)
         return
     if X.dtype.kind == "f":
         wrong = np.floor(X) != X
@@ -164,24 +318,29 @@ def _refuse_fractions(X: NDArray, names: Any = None) -> None:
             raise DataError(_too_large(X[i, j], describe_place((i, j), names)))
 
 
-def _refuse_odd_objects(X: NDArray, names: Any = None) -> None:
+def _refuse_odd_objects(X: NDArray, names: Any, mend: str | None) -> None:
     """Raise DataError at the first object that is no level, or of another kind than its column."""
     for j, column in enumerate(X.T):
         kinds = set(map(type, column))
         if kinds == {str} or kinds == {bool}:
             continue
+        first: Any = None
         for i, value in enumerate(column):
             where = describe_place((i, j), names)
             if is_missing(value):
-                raise DataError(f"X holds {seen_missing(value)} at {where}; drop or recode it.")
+                if mend is None:
+                    continue
+                raise DataError(f"X holds {seen_missing(value)} at {where}; {mend}.")
+            first = value if first is None else first
             if isinstance(value, float | np.floating) and not float(value).is_integer():
                 raise DataError(
                     f"X holds {value:g} at {where}; levels are integers, booleans or text. "
                     "Drop or recode it."
                 )
-            if isinstance(value, str) != isinstance(column[0], str):
+            if isinstance(value, str) != isinstance(first, str):
+                row = 0 if column[0] is first else "one before"
                 raise DataError(
-                    f"X holds {shown(value)} at {where} where row 0 holds {shown(column[0])}: text "
+                    f"X holds {shown(value)} at {where} where row {row} holds {shown(first)}: text "
                     "and numbers cannot be ordered. Make each column of one kind."
                 )
             if not isinstance(value, _LEVELS) or isinstance(value, np.timedelta64):
@@ -207,19 +366,221 @@ def _pixel(j: int, width: int) -> str:
     return f" (pixel at row {j // side}, column {j % side})" if side * side == width > 4 else ""
 
 
+class Coding:
+    """How values become level codes, for all columns at once where levels are whole numbers.
+
+    Parameters
+    ----------
+    categories : list of ndarray
+        The levels of each column, in any order.
+    """
+
+    def __init__(self, categories: list[NDArray]) -> None:
+        self.categories = categories
+
+    @cached_property
+    def _orders(self) -> dict[int, NDArray[np.intp]]:
+        """The order of a column's levels from low to high, where they are declared in another."""
+        return {
+            j: np.argsort(known)
+            for j, known in enumerate(self.categories)
+            if known.dtype.kind in "biuU" and not (known[1:] > known[:-1]).all()
+        }
+
+    @cached_property
+    def _sorted(self) -> list[NDArray]:
+        """The levels of each column from low to high; objects as they are."""
+        orders = self._orders
+        return [
+            known[orders[j]] if j in orders else known for j, known in enumerate(self.categories)
+        ]
+
+    @cached_property
+    def is_shared(self) -> bool:
+        """Whether all columns have the same levels."""
+        first = self.categories[0]
+        return all(
+            known is first or (known.dtype == first.dtype and np.array_equal(known, first))
+            for known in self.categories
+        )
+
+    @cached_property
+    def _numbers(self) -> Places | None:
+        """Where levels stand among numbers; None unless all are numbers that float64 holds."""
+        for known in self._sorted:
+            if known.dtype.kind not in "biu":
+                return None
+            if max(abs(int(known[0])), abs(int(known[-1]))) > EXACT:
+                return None
+        return Places.of([known.astype(np.int64) for known in self._sorted])
+
+    @cached_property
+    def _packing(self) -> Packing | None:
+        """The packing of all levels, where they are short texts of numpy's."""
+        kinds = {known.dtype.kind for known in self.categories}
+        return Packing.of(self.categories) if kinds == {"U"} else None
+
+    @cached_property
+    def _texts(self) -> Places | None:
+        """Where levels stand among packed texts."""
+        packing = self._packing
+        if packing is None:
+            return None
+        return Places.of([packing.packed(known) for known in self._sorted])
+
+    @cached_property
+    def _place_of(self) -> list[dict[Any, int]]:
+        """Each level's code by its value, column by column."""
+        if self.is_shared:
+            one = {level: code for code, level in enumerate(self.categories[0].tolist())}
+            return [one] * len(self.categories)
+        return [
+            {level: code for code, level in enumerate(known.tolist())} for known in self.categories
+        ]
+
+    def codes(self, X: NDArray) -> tuple[NDArray[np.intp], bool]:
+        """Return the codes of X, MISSING where a value is no level; and whether none is.
+
+        Text is no number, and no integer is rounded on the way.
+        """
+        if X.dtype.kind == "O":
+            return self._codes_of_objects(X)
+        codes, whole = self._places(X)
+        if self._orders:
+            codes = codes.copy()
+        for j, order in self._orders.items():
+            codes[:, j] = np.where(codes[:, j] == MISSING, MISSING, order[codes[:, j]])
+        return codes, whole
+
+    def _places(self, X: NDArray) -> tuple[NDArray[np.intp], bool]:
+        """Return the places of numbers or texts among sorted levels, MISSING where none."""
+        kind = X.dtype.kind
+        if kind in "bif" or (kind == "u" and X.dtype.itemsize < 8):
+            if (numbers := self._numbers) is not None:
+                whole = _truncated(X)
+                return numbers.codes(whole, whole != X if kind == "f" else None)
+        elif kind == "U" and (packing := self._packing) and (texts := self._texts):
+            return texts.codes(packing.packed(X), None)
+        codes = np.empty(X.shape, np.intp)
+        for j, known in enumerate(self._sorted):
+            codes[:, j] = _codes(X[:, j], known)
+        return codes, bool((codes != MISSING).all())
+
+    def _codes_of_objects(self, X: NDArray) -> tuple[NDArray[np.intp], bool]:
+        """Return the codes of objects, column by column unless the columns' levels are the same."""
+        try:
+            if self.is_shared:
+                get = self._place_of[0].__getitem__
+                return np.fromiter(map(get, X.ravel().tolist()), np.intp, X.size).reshape(
+                    X.shape
+                ), True
+            codes = np.empty(X.shape, np.intp)
+            for j, place_of in enumerate(self._place_of):
+                column = map(place_of.__getitem__, X[:, j].tolist())
+                codes[:, j] = np.fromiter(column, np.intp, len(X))
+            return codes, True
+        except (KeyError, TypeError):  # of what is no level, or has no hash
+            pass
+        codes = np.empty(X.shape, np.intp)
+        for j, place_of in enumerate(self._place_of):
+            codes[:, j] = _found_in(place_of, X[:, j].tolist())
+        return codes, bool((codes != MISSING).all())
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the whole numbers of each column's levels stand.
+
+    Parameters
+    ----------
+    known : list of ndarray
+        The sorted levels of each column.
+    low, spans : ndarray of shape (d,)
+        The lowest level, and how many numbers lie from there to the highest.
+    table : ndarray, optional
+        The code of each of these numbers, column after column, MISSING where it is no level; none
+        where every number is one, or where they are too many.
+    """
+
+    known: list[NDArray[np.int64]]
+    low: NDArray[np.int64] | None
+    spans: NDArray[np.uint64]
+    table: NDArray[np.intp] | None
+    start: NDArray[np.intp]
+    is_dense: bool
+
+    @classmethod
+    def of(cls, known: list[NDArray[np.int64]]) -> Places:
+        low = np.array([levels[0] for levels in known])
+        spans = [int(levels[-1]) - int(levels[0]) + 1 for levels in known]
+        start = np.cumsum([0, *spans[:-1]]) if sum(spans) < 1 << 62 else np.zeros(len(known), int)
+        table, dense = None, spans == [len(levels) for levels in known]
+        if not dense and costs.levels_by_table(sum(spans), 0):
+            table = np.full(sum(spans), MISSING)
+            for first, levels in zip(start.tolist(), known):
+                table[first + levels - levels[0]] = np.arange(len(levels))
+        sizes = np.array(spans, np.uint64)
+        same = sizes[:1] if (sizes == sizes[0]).all() else sizes
+        return cls(known, low if low.any() else None, same, table, start, dense)
+
+    def codes(
+        self, X: NDArray[np.int64], odd: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.intp], bool]:
+        """Return the codes of numbers, MISSING where they are no level, or odd; whether none is."""
+        if not (self.is_dense or self.table is not None):
+            return self._searched(X, odd)
+        from_low = X if self.low is None else X - self.low  # may wrap around: then far outside
+        outside = from_low.view(np.uint64) >= self.spans
+        if odd is not None:
+            outside |= odd
+        whole = not outside.any()
+        if self.table is not None:
+            from_low = from_low if whole else np.where(outside, 0, from_low)
+            codes = self.table.take(from_low + self.start)
+            if not whole:
+                codes[outside] = MISSING
+            return codes, whole and not (codes == MISSING).any()
+        if whole:
+            return from_low, True
+        return np.where(outside, MISSING, from_low), False
+
+    def _searched(
+        self, X: NDArray[np.int64], odd: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.intp], bool]:
+        codes = np.empty(X.shape, np.intp)
+        for j, known in enumerate(self.known):
+            codes[:, j] = _sought(X[:, j], known)
+        if odd is not None:
+            codes[odd] = MISSING
+        return codes, bool((codes != MISSING).all())
+
+
 def _codes(column: NDArray, known: NDArray) -> NDArray[np.intp]:
-    """Return the places of a column's values among the known levels, MISSING where they have none.
+    """Return the places of a column's values among sorted levels, MISSING where they have none.
 
     Text is no number, and no integer is rounded on the way.
     """
+    if known.dtype.kind in "biuU" and not (known[1:] > known[:-1]).all():  # declared in any order
+        order = np.argsort(known)
+        place = _codes(column, known[order])
+        return np.where(place == MISSING, MISSING, order[place])
     alike = {column.dtype.kind, known.dtype.kind} <= set("biuf")
     if alike and column.dtype != known.dtype:
         alike = max(abs(int(known[0])), abs(int(known[-1]))) <= EXACT
     if alike or column.dtype.kind == known.dtype.kind == "U":
-        place = np.minimum(np.searchsorted(known, column), len(known) - 1)
-        return np.where(known[place] == column, place, MISSING)
+        return _sought(column, known)
     place_of = {level: code for code, level in enumerate(known.tolist())}
-    values = column.tolist()
+    return _found_in(place_of, column.tolist())
+
+
+def _sought(column: NDArray, known: NDArray) -> NDArray[np.intp]:
+    """Return the places of values among sorted levels, MISSING where they have none."""
+    place = np.minimum(np.searchsorted(known, column), len(known) - 1)
+    return np.where(known[place] == column, place, MISSING)
+
+
+def _found_in(place_of: dict[Any, int], values: list[Any]) -> NDArray[np.intp]:
+    """Return the code of each value, MISSING where it is no level."""
     try:
         found = [place_of.get(value, MISSING) for value in values]
     except TypeError:  # lists, and other things without a hash
@@ -227,10 +588,22 @@ def _codes(column: NDArray, known: NDArray) -> NDArray[np.intp]:
     return np.array(found, np.intp)
 
 
+def _some(levels: NDArray) -> str:
+    """Return levels as a message lists them, cut where they are many."""
+    return ", ".join(str(k) for k in levels[:6]) + (", ..." if len(levels) > 6 else "")
+
+
 def _unknown_level(value: Any, where: str, known: NDArray, name: str, *, image: bool) -> str:
     """Word the error for a level that was not seen in `fit`, of an image perhaps."""
-    levels = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
-    mend = "Recode it, or fit to rows that hold it."
+    levels = _some(known)
+    if isinstance(value, np.ndarray) and value.ndim == 0:  # which held it as one object
+        value = value.item()
+    if isinstance(value, tuple | list | set | frozenset | dict | slice | range | np.ndarray):
+        return f"{name} holds {shown(value)} at {where}, which is no level: give one of {levels}."
+    mend = (
+        "Recode it, fit to rows that hold it, or declare it before: in categories=, or as a "
+        "category of the column's type."
+    )
     if isinstance(value, str | bytes) and not isinstance(known[0], str):
         return (
             f"{name} holds {shown(value)} at {where}, which is text, where the levels are numbers, "

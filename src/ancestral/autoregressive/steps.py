@@ -81,6 +81,25 @@ class Stepped(ABC):
         """Return all possible rows in lexicographic order and their probabilities, where few."""
         return None
 
+    def _told(self, levels: Levels) -> tuple[Any, Floats]:
+        """Return the state of rows that were told all values but the last, and log p of them all.
+
+        `levels`, of shape (n, k) with k above 0, are the known beginnings of rows.
+        """
+        state, log_p = self.step(self.start(len(levels)), None)
+        total = known_terms(log_p, levels[:, 0])
+        for previous, level in zip(levels.T[:-1], levels.T[1:]):
+            state, log_p = self.step(state, previous)
+            total += known_terms(log_p, level)
+        return state, total
+
+    def _draw_on(self, rows: Levels, first: int, rng: np.random.Generator) -> bool:
+        """Draw rows' levels from variable `first` on, given those before; False leaves it to steps.
+
+        Where steps would draw the same: one uniform number for each row, variable by variable.
+        """
+        return False
+
     def _log_density_levels(self, levels: Levels) -> Floats:
         """Return log p of rows of which a beginning is known: what follows it sums to one.
 
@@ -91,6 +110,17 @@ class Stepped(ABC):
             total += known_terms(walk.conditionals(), level)
             walk.grow(level, None)
         return total
+
+
+def level_at(p: list[float], u: float) -> int:
+    """Return the level at which cumulative probabilities pass a share u below 1 of their sum."""
+    at, level, passed = u * sum(p), 0, p[0]
+    while passed <= at and level + 1 < len(p):
+        level += 1
+        passed += p[level]
+    while not p[level]:  # rounding has gone past the last that is possible
+        level -= 1
+    return level
 
 
 def known_columns(levels: Levels) -> Levels:
@@ -128,7 +158,8 @@ class _Joined:
     kept: Levels  # the number, before, of each prefix after
     group: Levels  # of each prefix after; -1 where it stands for itself
     members: Levels  # numbers, before, group by group
-    ends: Floats  # sums of their weights, each group's adding one to those before
+    of: Levels  # the group of each member
+    shares: Floats  # of each member in its group
 
     def before(self, index: Levels, rng: np.random.Generator) -> Levels:
         """Return which prefixes before stand behind those at `index`: drawn where several."""
@@ -136,7 +167,8 @@ class _Joined:
         several = np.flatnonzero(group >= 0)
         own = group[several]
         at = np.minimum(own + rng.random(len(several)), np.nextafter(own + 1.0, 0.0))
-        found[several] = self.members[np.searchsorted(self.ends, at, side="right")]
+        ends = ends_of_shares(self.shares, self.of)
+        found[several] = self.members[np.searchsorted(ends, at, side="right")]
         return found
 
 
@@ -207,6 +239,20 @@ class Walk:
         joint[fixed, wanted[fixed]] = values
         return joint
 
+    def follow(self) -> None:
+        """Grow a new walk as far as every row is known; drop those of probability 0."""
+        unknown = (self.known < 0).any(axis=0)
+        end = int(unknown.argmax()) if unknown.any() else len(unknown)
+        if not end or not len(self):
+            return
+        beginnings = self.known[:, :end]
+        self.state, self.log_p = self.model._told(beginnings)
+        self._previous = beginnings[:, -1]
+        self._trail += [_Grown(None, level) for level in beginnings.T]
+        self.depth = end
+        if not (self.log_p > -np.inf).all():
+            self.keep(np.flatnonzero(self.log_p > -np.inf))
+
     def branch(self, *, joined: bool = False) -> Levels | None:
         """Grow each prefix to every possible level, or to the row's own; return their parents."""
         log_p = self.conditionals(joined=joined)
@@ -265,6 +311,55 @@ class Walk:
                 index = index if step.parent is None else step.parent[index]
         return rows
 
+    def traced_part(self, kept: slice) -> Walk:
+        """Return a walk that goes on with some of the prefixes, and knows how they came."""
+        other = copy(self)
+        other._trail = self._trail.copy()
+        other.keep(np.arange(len(self))[kept])
+        return other
+
+    def sums_by_level(self, weights: Floats, shapes: list[tuple[int, int]]) -> list[Floats]:
+        """Return the summed weights of the prefixes that have each level, of each known row.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_prefixes,)
+        shapes : list of (n_rows, n_levels), one for each variable so far
+
+        Returns
+        -------
+        list of ndarray of those shapes
+        """
+        sums: list[Floats] = [np.zeros(shape) for shape in shapes]
+        owner, column = self.owner, self.depth
+        for step in reversed(self._trail):
+            if isinstance(step, _Joined):
+                kept, group = step.kept[: len(weights)], step.group[: len(weights)]
+                several = group >= 0
+                of_group = np.zeros(step.of[-1] + 1)
+                of_group[group[several]] = weights[several]
+                size = max(int(kept.max()), int(step.members.max())) + 1
+                before = _placed(size, kept[~several], weights[~several])
+                before[step.members] = of_group[step.of] * step.shares
+                owners = _placed(int(step.of[-1]) + 1, group[several], owner[several])[step.of]
+                owner = _placed(size, kept, owner)
+                owner[step.members] = owners
+                weights = before
+            elif isinstance(step, _Kept):
+                kept = step.kept[: len(weights)]
+                size = int(kept.max(initial=-1)) + 1
+                weights, owner = _placed(size, kept, weights), _placed(size, kept, owner)
+            else:
+                column -= 1
+                n, k = shapes[column]
+                cell = owner * k + step.level[: len(weights)]
+                sums[column] = np.asarray(np.bincount(cell, weights, n * k), float).reshape(n, k)
+                if step.parent is not None:
+                    parent = step.parent[: len(weights)]
+                    weights = np.asarray(np.bincount(parent, weights), float)
+                    owner = _placed(len(weights), parent, owner)
+        return sums
+
     def _join(self, forgotten: NDArray[np.bool_]) -> Levels | None:
         """Sum up what was forgotten, row by row; return which prefixes stand on, if fewer."""
         members = np.flatnonzero(forgotten)
@@ -284,11 +379,18 @@ class Walk:
         self.log_p[members[first]] = top + np.log(sums)
         self.log_p = self.log_p[kept]
         shares = weights / sums[group]
-        self._trail.append(_Joined(kept, groups[kept], members, _ends(shares, group)))
+        self._trail.append(_Joined(kept, groups[kept], members, group, shares))
         return kept
 
 
-def _ends(shares: Floats, group: Levels) -> Floats:
+def _placed(size: int, place: Levels, values: Any) -> Any:
+    """Return values at their places among others that are 0."""
+    found = np.zeros(size, values.dtype)
+    found[place] = values
+    return found
+
+
+def ends_of_shares(shares: Floats, group: Levels) -> Floats:
     """Return sums of shares that add up to one in each group, g to g + 1 in the g-th, exactly."""
     sums = np.cumsum(shares)
     last = np.flatnonzero(np.diff(group, append=-1))

@@ -13,16 +13,19 @@ was never seen is uniform from there on; without it, impossible.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import check_number
-from ancestral.autoregressive.levels import learn_categories, whole_numbers
+from ancestral._numerics.threads import even_parts, in_threads
+from ancestral.autoregressive import costs
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.autoregressive.steps import Walk
+from ancestral.autoregressive.steps import Walk, level_at
 from ancestral.autoregressive.tables import Tables
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import ModelError
@@ -30,7 +33,7 @@ from ancestral.statistics import Counts
 
 UNSEEN = -1  # child of a level that leads to no stored context
 MAX_SUPPORT = 1 << 20
-MAX_LISTED = 1 << 12  # rows that draws are split among at once
+COLUMNS = 8  # of codes, that are read side by side
 
 
 class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
@@ -41,12 +44,21 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     smoothing : float
         Added to every count (0 is maximum likelihood; 1 is Laplace's rule). With smoothing, a
         prefix that was never seen is uniform from there on.
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. A level that no row of the fit
+        holds has the probability that smoothing gives it. The categorical types of dataframes
+        (pandas categories, polars' Enum, Arrow's dictionaries) declare levels too.
+    missing : {"refuse", "level"}
+        What a missing value is in `fit`. "refuse": an error. "level": one more level of its column,
+        None, the last of its `categories_`. A missing value in rows is then that level, in columns
+        that have it, also to `log_density` and `impute`; unknown is what `given` leaves out.
 
     Attributes
     ----------
     categories_ : list of ndarray
-        The levels of each variable: integers, booleans or text, learnt in `fit`. A column of zeros
-        and ones (or booleans) is binary, also where it is constant.
+        The levels of each variable: integers, booleans or text, declared or learnt in `fit`. A
+        column of zeros and ones (or booleans) is binary, also where it is constant.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int
@@ -83,8 +95,20 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     _forgets = True
     _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
 
-    def __init__(self, smoothing: float = 0.0) -> None:
+    def __init__(
+        self, smoothing: float = 0.0, categories: Any = None, missing: str = "refuse"
+    ) -> None:
         self.smoothing = smoothing
+        self.categories = categories
+        self.missing = missing
+
+    _mend_of_missing = 'drop or impute it, or count it as a level of its own: missing="level"'
+
+    @property
+    def _counts_missing(self) -> bool:  # type: ignore[override]
+        if self.missing not in ("refuse", "level"):
+            raise ModelError(f'missing must be "refuse" or "level"; got {self.missing!r}.')
+        return self.missing == "level"
 
     @classmethod
     def from_tables(cls, tables: Tables | Sequence[ArrayLike]) -> Self:
@@ -140,10 +164,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     # ---- fit: count prefixes ----------------------------------------------------------------
 
     def _statistics(self, X: NDArray) -> Counts:
-        return Counts.of(whole_numbers(X, getattr(self, "feature_names_in_", None)))
+        return Counts.of(self._rows_of_levels(X))
 
     def _solve(self, statistics: Counts) -> None:
-        self.categories_ = learn_categories(statistics.rows)
+        self.categories_ = self._categories_of(statistics.rows)
         self._count_prefixes(self._encode(statistics.rows), statistics.counts)
 
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:
@@ -153,18 +177,52 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         """Turn rows of level codes, each seen `counts` times, into conditionals."""
         alpha = check_number(self.smoothing, "smoothing", minimum=0.0)
         group = np.zeros(len(rows), np.intp)  # each distinct row's context at this depth
-        n_groups = 1
+        weights, total = counts.astype(np.float64), np.array([float(counts.sum())])
         probabilities, children = [], []
         for i, known in enumerate(self.categories_):
-            k = len(known)
+            n_groups, k = len(total), len(known)
+            if n_groups == len(rows):  # each row goes on alone
+                break
             cell = group * k + rows[:, i]
-            count = np.bincount(cell, weights=counts, minlength=n_groups * k).reshape(n_groups, k)
-            probabilities.append((count + alpha) / (count.sum(axis=1, keepdims=True) + alpha * k))
-            seen = count.ravel() > 0
-            child = np.where(seen, np.cumsum(seen) - 1, UNSEEN)
+            count = np.bincount(cell, weights=weights, minlength=n_groups * k)
+            p = count.reshape(n_groups, k) + alpha
+            p /= (total + alpha * k)[:, None]
+            probabilities.append(p)
+            seen = np.flatnonzero(count)
+            child = np.full(n_groups * k, UNSEEN)
+            child[seen] = np.arange(len(seen))
             children.append(child.reshape(n_groups, k))
-            group, n_groups = child[cell], int(seen.sum())
+            group, total = child[cell], count[seen]
+        for one, other in self._lone(rows, group, total, alpha, len(children)):
+            probabilities.append(one)
+            children.append(other)
         self._set_trie(probabilities, children)
+
+    def _lone(
+        self,
+        rows: NDArray[np.intp],
+        group: NDArray[np.intp],
+        total: NDArray[np.float64],
+        alpha: float,
+        first: int,
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intp]]]:
+        """Yield the tables of variable `first` and on, each context of which one row has seen."""
+        n, sizes = len(total), [len(known) for known in self.categories_]
+        level = np.empty_like(rows[:, first:].T, order="C")  # (variables, contexts)
+        level[:, group] = rows[:, first:].T
+        start, most = first, costs.lone_variables(n)
+        while start < len(sizes):  # runs of variables of as many levels at once
+            k, end = sizes[start], start + 1
+            while end < len(sizes) and sizes[end] == k and end - start < most:
+                end += 1
+            own = level[start - first : end - first]
+            places = own + np.arange(own.size).reshape(own.shape) * k
+            p, child = np.empty((end - start, n, k)), np.full((end - start, n, k), UNSEEN)
+            p[:] = (alpha / (total + alpha * k))[:, None]
+            p.ravel()[places] = (total + alpha) / (total + alpha * k)
+            child.ravel()[places] = np.arange(n)
+            yield from zip(p, child)
+            start = end
 
     def _set_trie(
         self,
@@ -174,11 +232,22 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         """Store the trie; without `children`, every level of positive probability has one."""
         if children is None:
             children = [_children(p) for p in probabilities]
-        with np.errstate(divide="ignore"):
-            self.log_probabilities_ = [np.log(p) for p in probabilities]
         self.probabilities_ = probabilities
         self.children_ = children
         self._few = False  # not looked for yet
+
+    @property
+    def _trie(self) -> Trie:
+        """The conditionals as they are walked; made once for each fit."""
+        held: Trie | None = vars(self).get("_walked")
+        if held is None or held.of is not self.children_:
+            held = self._walked = Trie.made(self.probabilities_, self.children_)
+        return held
+
+    @property
+    def log_probabilities_(self) -> list[NDArray[np.float64]]:
+        """Logarithms of `probabilities_`, in nats."""
+        return [log_p[:-1] for log_p in self._trie.log_p]
 
     # ---- what it is -------------------------------------------------------------------------
 
@@ -186,19 +255,18 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def _unseen_is_possible(self) -> bool:
         """Whether a level without a stored context has positive probability."""
         return any(
-            bool(np.isfinite(log_p[child == UNSEEN]).any())
-            for log_p, child in zip(self.log_probabilities_, self.children_)
+            bool(p[child == UNSEEN].any()) for p, child in zip(self.probabilities_, self.children_)
         )
 
     @property
     def n_contexts_(self) -> int:
         """Number of stored prefixes, the empty one included."""
-        return sum(len(log_p) for log_p in self.log_probabilities_)
+        return sum(len(p) for p in self.probabilities_)
 
     @property
     def n_branching_contexts_(self) -> int:
         """Number of stored prefixes after which more than one level is possible."""
-        return sum(int((np.isfinite(p).sum(axis=1) > 1).sum()) for p in self.log_probabilities_)
+        return sum(int((np.count_nonzero(p, axis=1) > 1).sum()) for p in self.probabilities_)
 
     @property
     def _rules_nothing_out(self) -> bool:
@@ -207,7 +275,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
         """Stored contexts times (levels - 1)."""
-        return sum(log_p.shape[0] * (log_p.shape[1] - 1) for log_p in self.log_probabilities_)
+        return sum(p.shape[0] * (p.shape[1] - 1) for p in self.probabilities_)
 
     @property
     def n_dense_cells_(self) -> int:
@@ -277,7 +345,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         if self._few is False:
             few, last = None, self.probabilities_[-1]
-            if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
+            if not self._unseen_is_possible and np.count_nonzero(last) <= costs.MAX_LISTED:
                 rows, log_p = self._possible_rows()
                 few = rows, np.exp(log_p)
             self._few = few  # at once: other threads look here too
@@ -292,19 +360,41 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         self, state: NDArray[np.intp], previous: NDArray[np.intp] | None
     ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         depth = int(state[0, 0]) if len(state) else 0
-        context = state[:, 1]
+        context, trie = state[:, 1], self._trie
         if previous is not None:
-            child = self.children_[depth]
-            context = np.where(context == UNSEEN, UNSEEN, child[context, previous])
+            context = trie.child[depth][context, previous].astype(np.intp)
             depth += 1
-        table = self.log_probabilities_[depth]
-        log_p = table[context]
-        unseen = context == UNSEEN
-        if unseen.any():
-            log_p[unseen] = -np.log(table.shape[1])
         told = np.empty((len(context), 2), np.intp)
         told[:, 0], told[:, 1] = depth, context
-        return told, log_p
+        return told, trie.log_p[depth][context]
+
+    def _told(
+        self, levels: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        context = np.zeros(len(levels), np.intp)
+        for level, child in zip(levels.T[:-1], self._trie.child):
+            context = child[context, level]
+        told = np.empty((len(levels), 2), np.intp)
+        told[:, 0], told[:, 1] = levels.shape[1] - 1, context
+        return told, self._log_density_levels(levels)
+
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        if not costs.table_draws_by_value(len(rows)):
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows))).T.tolist()
+        for row, own in zip(rows, noise):
+            row[first:] = self._trie.drawn(row[:first].tolist(), own)
+        return True
+
+    def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        if costs.tables_by_value(len(levels)):
+            return np.array([self._trie.log_density_of(row) for row in levels.tolist()], float)
+        parts = even_parts(len(levels), -(-len(levels) // costs.TABLE_ROWS))
+        trie, some = self._trie, bool(levels.min(initial=0) < 0)
+        scores = in_threads(
+            lambda part: trie.log_density(levels[part], some=some), parts, levels.size
+        )
+        return np.concatenate(scores)
 
     def take(self, state: NDArray[np.intp], index: NDArray[np.intp]) -> NDArray[np.intp]:
         return state[index]
@@ -329,6 +419,85 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
             n = int((child != UNSEEN).sum())
             if not np.array_equal(child[child != UNSEEN], np.arange(n)):
                 raise ValueError("the trie is broken")
+
+
+@dataclass(frozen=True)
+class Trie:
+    """Conditionals as they are walked: one more row at the end is that of what was never seen.
+
+    Its number, UNSEEN, is the last as Python counts: a walk that leaves the stored contexts goes on
+    there, level by level uniform, without being told apart.
+
+    Parameters
+    ----------
+    of : list of ndarray
+        The children that it was made of.
+    log_p : list of ndarray of shape (n_contexts + 1, n_levels)
+    child : list of ndarray of shape (n_contexts + 1, n_levels)
+        Of half the width: what is looked up stays longer in the cache.
+    """
+
+    of: list[NDArray[np.intp]]
+    log_p: list[NDArray[np.float64]]
+    child: list[NDArray[np.int32]]
+
+    @classmethod
+    def made(cls, probabilities: list[NDArray], children: list[NDArray]) -> Trie:
+        """Return conditionals and children with a row for what was never seen."""
+        log_p, child = [], []
+        for p, to in zip(probabilities, children):
+            k = p.shape[1]
+            longer = np.empty((len(p) + 1, k))
+            with np.errstate(divide="ignore"):
+                np.log(p, out=longer[:-1])
+            longer[-1] = -np.log(k)
+            log_p.append(longer)
+            child.append(np.concatenate([to, np.full((1, k), UNSEEN)], dtype=np.int32))
+        return cls(children, log_p, child)
+
+    def log_density(self, levels: NDArray[np.intp], *, some: bool) -> NDArray[np.float64]:
+        """Return log p of the known beginnings of rows; `some` where there are values beyond."""
+        n = len(levels)
+        total, term = np.zeros(n), np.empty(n)
+        context, cell = np.zeros(n, np.int32), np.empty(n, np.intp)
+        tables = zip(self.log_p[: levels.shape[1]], self.child)
+        for i, (log_p, child) in enumerate(tables):
+            if i % COLUMNS == 0:
+                columns = np.ascontiguousarray(levels[:, i : i + COLUMNS].T)
+            level = columns[i % COLUMNS]
+            np.multiply(context, log_p.shape[1], out=cell)
+            cell += level
+            log_p.take(cell, out=term, mode="wrap")
+            if some:
+                term[level < 0] = 0.0
+            total += term
+            child.take(cell, out=context, mode="wrap")
+        return total
+
+    def log_density_of(self, row: list[int]) -> float:
+        """Return log p of the known beginning of one row."""
+        total, context = 0.0, 0
+        for level, log_p, child in zip(row, self.log_p, self.child):
+            if level < 0:
+                break
+            total += log_p.item(context, level)
+            context = child.item(context, level)
+        return total
+
+    def drawn(self, row: list[int], noise: list[float]) -> list[int]:
+        """Return what follows the beginning of one row, drawn by a uniform number for each level.
+
+        As `sampling` draws levels of many rows: the first whose cumulative probability is above.
+        """
+        context, first = 0, len(row)
+        for level, child in zip(row, self.child):
+            context = child.item(context, level)
+        levels = []
+        for u, log_p, child in zip(noise, self.log_p[first:], self.child[first:]):
+            level = level_at([math.exp(value) for value in log_p[context].tolist()], u)
+            levels.append(level)
+            context = child.item(context, level)
+        return levels
 
 
 def _children(p: NDArray[np.float64]) -> NDArray[np.intp]:

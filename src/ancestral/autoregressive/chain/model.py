@@ -25,9 +25,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number, warn, within_memory
-from ancestral._numerics.threads import one_thread
+from ancestral._numerics.threads import blocks_of, in_threads, one_thread
+from ancestral.autoregressive import costs
 from ancestral.autoregressive.chain import conditionals, race
 from ancestral.autoregressive.chain.budget import Budget, never
+from ancestral.autoregressive.chain.linear import Linear
 from ancestral.autoregressive.chain.prefix_mixture import (
     PrefixMixture,
     column_ends,
@@ -78,6 +80,10 @@ class ChainAutoregressive(Sequential):
         all rows for all.
     n_jobs : int or None
         Conditionals fitted at once, by joblib: its backends, Dask's too, spread them.
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
+        declare levels too.
     random_state : None, int, RandomState or Generator
         An int gives the same model, whatever `n_jobs`, while `cpu_seconds` is None.
     verbose : bool
@@ -135,6 +141,7 @@ class ChainAutoregressive(Sequential):
         n_raced: int = 8,
         cpu_seconds: float | None = None,
         n_jobs: int | None = None,
+        categories: Any = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -145,6 +152,7 @@ class ChainAutoregressive(Sequential):
         self.n_raced = n_raced
         self.cpu_seconds = cpu_seconds
         self.n_jobs = n_jobs
+        self.categories = categories
         self.random_state = random_state
         self.verbose = verbose
 
@@ -325,17 +333,62 @@ class ChainAutoregressive(Sequential):
         log_p = conditionals.log_probabilities(conditional, seen)
         return race.floored(log_p, self.floor_, log_p.shape[1])
 
+    @property
+    def _linear(self) -> Linear:
+        """The linear conditionals as one; made once for each fit."""
+        held: Linear | None = vars(self).get("_scored_by")
+        if held is None or held.conditionals is not self.conditionals_:
+            held = Linear(self.conditionals_, self._n_levels, self.floor_, self._mixture)
+            self._scored_by = held
+        return held
+
+    def _told(self, levels: NDArray[np.intp]) -> tuple[ChainState, NDArray[np.float64]]:
+        n, k = levels.shape
+        state, mixture, before = self.start(n), self._mixture, levels[:, :-1]
+        state.features[:, : self._column_ends[k - 1]] = one_hot(before, self._n_levels[: k - 1])
+        joint = state.joint
+        if mixture:
+            for i, level in enumerate(before.T):
+                joint = mixture.told(joint, i, level)
+        rest = np.full((n, self.n_features_in_ - k), -1)
+        log_p = self._log_density_levels(np.concatenate([levels, rest], axis=1))
+        return ChainState(k, state.features, joint), log_p
+
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        linear = self._linear
+        if not linear.is_all:
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows)))
+        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(linear.row_values)):
+            linear.draw_on(rows[part], first, noise[:, part])
+        return True
+
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-        n = len(levels)
-        features, mixture = one_hot(levels, self._n_levels), self._mixture
-        joint = mixture.start(n) if mixture else np.zeros((n, 0))
-        total = np.zeros(n)
+        linear = self._linear
+        rows = costs.chain_rows(linear.row_values)
+        parts = blocks_of(slice(0, len(levels)), rows)
         with one_thread():
-            for i, level in enumerate(known_columns(levels)):
-                log_p = self._log_conditional(i, features, joint)
-                total += known_terms(log_p, level)
-                if mixture:
-                    joint = mixture.told(joint, i, level)
+            scores = in_threads(lambda part: linear.log_density(levels[part]), parts, levels.size)
+            total = np.concatenate([np.zeros(0), *scores])
+            if len(linear.others):
+                total += self._log_density_of(linear.others, levels)
+        return total
+
+    def _log_density_of(
+        self, variables: NDArray[np.intp], levels: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Return the sum of some conditionals' log p of each row, one after another."""
+        features, mixture = one_hot(levels, self._n_levels), self._mixture
+        joint, known = np.zeros((len(levels), 0)), len(known_columns(levels))
+        wanted = set(variables[variables < known].tolist())
+        if mixture and wanted:
+            joint = mixture.start(len(levels))
+        total = np.zeros(len(levels))
+        for i, level in enumerate(levels[:, : max(wanted, default=-1) + 1].T):
+            if i in wanted:
+                total += known_terms(self._log_conditional(i, features, joint), level)
+            if mixture:
+                joint = mixture.told(joint, i, level)
         return total
 
     # ---- a saved model -------------------------------------------------------------------------

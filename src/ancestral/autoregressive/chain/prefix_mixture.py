@@ -87,6 +87,54 @@ class PrefixMixture:
         return log_sum_exp(joint)
 
 
+class PrefixFeatures:
+    """The features of some variables, for whole rows at once: those of `PrefixMixture`, to the bit.
+
+    Parameters
+    ----------
+    mixture : PrefixMixture
+    variables : ndarray
+    """
+
+    def __init__(self, mixture: PrefixMixture, variables: NDArray[np.intp]) -> None:
+        self.variables, self.n_components = variables, len(mixture.log_weights)
+        self.log_weights = mixture.log_weights
+        last = int(variables.max(initial=0))
+        self.of_level = np.concatenate(mixture.log_theta[: max(last, 1)], axis=1).T
+        sizes = [theta.shape[1] for theta in mixture.log_theta]
+        self.first = np.cumsum([0, *sizes])[:last]
+        own_sizes = np.array(sizes, np.intp)[variables]
+        self.most = int(own_sizes.max(initial=1))
+        self.groups = []  # of variables with the same number of levels
+        for k in np.unique(own_sizes):
+            own = np.flatnonzero(own_sizes == k)
+            theta = np.exp(np.stack([mixture.log_theta[i] for i in variables[own]]))  # (own, c, k)
+            self.groups.append((own if len(own) < len(variables) else slice(None), theta))
+
+    def of(self, levels: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return posteriors and predictions, (n, n_variables, n_components + most levels - 1).
+
+        Unknown levels, negative, say nothing of what comes before them; predictions of levels that
+        a variable has not are 0.
+        """
+        n, n_before = len(levels), len(self.first)
+        joint = np.empty((n, n_before + 1, self.n_components))
+        joint[:, 0] = self.log_weights
+        places = np.maximum(levels[:, :n_before], 0) + self.first
+        joint[:, 1:] = self.of_level.take(places, axis=0)
+        np.cumsum(joint, axis=1, out=joint)  # in order, as `told` adds
+        joint = joint[:, self.variables]
+        posterior = np.exp(joint - log_sum_exp(joint)[..., None])
+        features = np.zeros((*posterior.shape[:2], self.n_components + self.most - 1), np.float32)
+        features[:, :, : self.n_components] = posterior
+        for own, theta in self.groups:
+            predicted = (posterior[:, own, :, None] * theta).sum(axis=2)  # (n, own, k)
+            end = self.n_components + theta.shape[2] - 1
+            odds = np.log(predicted[:, :, 1:] / predicted[:, :, :1])
+            features[:, own, self.n_components : end] = odds
+        return features
+
+
 def fit_mixture(
     levels: NDArray[np.intp],
     n_levels: list[int],
@@ -145,10 +193,17 @@ def _some(rows: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArra
 
 def one_hot(levels: NDArray[np.intp], n_levels: list[int]) -> NDArray[np.float32]:
     """Return one column for each level but the first of each variable, shape (n, sum(K_i - 1))."""
-    columns = [
-        (levels[:, i, None] == np.arange(1, k)).astype(np.float32) for i, k in enumerate(n_levels)
-    ]
-    return np.concatenate(columns, axis=1) if columns else np.zeros((len(levels), 0), np.float32)
+    variable_of, level_of, _ = one_hot_columns(n_levels)
+    return np.equal(levels.take(variable_of, axis=1), level_of).astype(np.float32)
+
+
+def one_hot_columns(
+    n_levels: list[int],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return of which variable and level each column of `one_hot` is, and `column_ends`."""
+    ends = column_ends(n_levels)
+    variable_of = np.repeat(np.arange(len(n_levels)), np.diff(ends))
+    return variable_of, np.arange(1, ends[-1] + 1) - ends[variable_of], ends
 
 
 def column_ends(n_levels: list[int]) -> NDArray[np.intp]:

@@ -14,6 +14,9 @@ Symbols: w coef_, b intercept_, sigma^2 noise_variance_, Sigma noise_covariance_
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
+from math import sqrt
 from typing import Any, Self
 
 import numpy as np
@@ -29,15 +32,15 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.costs import ALONE
 from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squared_too_much
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    SAFE,
     LineStatistics,
     Solution,
-    condition_number,
     lengths,
     over_power_of_four,
     refuse_constant_targets,
@@ -45,10 +48,158 @@ from ancestral.gaussian.linear.least_squares import (
     solve,
     solve_least_norm,
 )
+from ancestral.gaussian.linear.plain import Plain, plain
 from ancestral.gaussian.linear.refinement import Rows, polish, refine
 
+Float = NDArray[np.float64]
 LOST = 1e-8  # relative error of a coefficient from statistics that deserves a warning
+ONE = 1  # the degree of nearly all
 ROUGH = 1e-11  # of sigma: what rounding may take from a residual before it is found more exactly
+
+
+class Derived:
+    """A fitted value that is found when it is first read, of what the fit kept.
+
+    One that was set, or came from a file, stands before it.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        if model is None:
+            return self
+        state = vars(model)
+        if "coef_" in state and "_kept_fit" in state:
+            return getattr(state["_kept_fit"], self._name)
+        raise AttributeError(f"{type(model).__name__!r} has no {self._name!r}: call fit first.")
+
+
+class _Fit:
+    """What a fit kept, and what follows from it; k targets.
+
+    Each value is found once, and is the same whoever finds it.
+    """
+
+    def __init__(self, found: Solution, statistics: LineStatistics) -> None:
+        self.found, self.statistics = found, statistics
+        n, unit = statistics.count, statistics.exponent
+        self.free = n - found.rank - int(found.centred)
+        self.unbounded = found.is_exact if self.free else np.ones_like(found.is_exact)
+        residual = found.residual
+        if not found.is_regular or not self.free:
+            residual = residual * np.outer(~self.unbounded, ~self.unbounded)
+        self.residual = residual
+        self.held = residual / n  # (k, k), for weights over 4^unit
+        self.covariance = np.ldexp(self.held, 2 * unit) if unit else self.held
+
+    @property
+    def has_table(self) -> bool:
+        """Whether y was a table of targets."""
+        return bool(self.statistics.targets)
+
+    def of_targets(self, values: Float) -> Any:
+        """Return values of shape (k, ...), the first alone where there is no table of targets."""
+        if self.has_table:
+            return values
+        return float(values[0]) if values.ndim == 1 else values[0]
+
+    @cached_property
+    def log_determinant(self) -> float:
+        return _log_determinant(self.held)
+
+    @property
+    def _std(self) -> Float:
+        """Residual standard deviations, for weights over 4^unit; shape (k,)."""
+        if not self.free:
+            return np.full(len(self.residual), np.nan)
+        return np.asarray(np.sqrt(self.residual.diagonal() / self.free))
+
+    @property
+    def feature_means_(self) -> Float:
+        return self.found.means
+
+    @cached_property
+    def condition_number_(self) -> float:
+        return self.found.condition
+
+    @cached_property
+    def inverse_root_(self) -> Float:
+        return np.ldexp(self.found.inverse_root, -self.statistics.exponent)
+
+    @property
+    def span_(self) -> Float:
+        return self._basis.span
+
+    @property
+    def span_scale_(self) -> Float:
+        return self._basis.scale
+
+    @property
+    def _basis(self) -> Basis:
+        if self.found.basis is None:
+            raise AttributeError("rows were enough: no basis of them is kept")
+        return self.found.basis
+
+    @cached_property
+    def r_squared_(self) -> Any:
+        spread = self.found.target_spread
+        return self.of_targets(1 - (np.sqrt(self.residual.diagonal()) / spread) ** 2)
+
+    @cached_property
+    def residual_std_(self) -> Any:
+        return self.of_targets(np.ldexp(self._std, self.statistics.exponent))
+
+    @cached_property
+    def standard_errors_(self) -> Any:
+        return self.of_targets(self._std[:, None] * self.found.unit_errors)
+
+    @cached_property
+    def log_likelihood_(self) -> float:
+        """Of the parameters as they are held, rounded."""
+        n, k, unit = self.statistics.count, len(self.held), self.statistics.exponent
+        value = -0.5 * n * (k * np.log(2 * np.pi) + self.log_determinant + k)
+        if np.isfinite(self.log_determinant):
+            value -= 0.5 * float(np.trace(np.linalg.solve(self.held, self.found.moved)))
+            value += 0.5 * k * (self.statistics.log_weights - n * unit * np.log(4))
+        return float(value)
+
+
+class _PlainFit(_Fit):
+    """The same of a plain fit, which has yet to look closer at most of it."""
+
+    def __init__(self, plain: Plain) -> None:
+        self.plain, self.residual = plain, plain.residual
+        self.free = plain.count - len(plain.own)
+        self.covariance = self.held = plain.residual / plain.count
+
+    @property
+    def has_table(self) -> bool:
+        return bool(self.plain.targets)
+
+    @cached_property
+    def statistics(self) -> LineStatistics:  # type: ignore[override]
+        return self.plain.statistics
+
+    @cached_property
+    def found(self) -> Solution:  # type: ignore[override]
+        start, W = int(self.plain.centred), self.plain.parameters
+        found = solve(self.statistics, centred=self.plain.centred, rounded_features=False)
+        intercept = W[0] if start else found.intercept
+        return replace(found, coef=W[start:], intercept=intercept, residual=self.residual)
+
+    @cached_property
+    def standard_errors_(self) -> Any:
+        errors, plain = np.sqrt(self.plain.own), self.plain
+        if plain.targets:
+            return self._std[:, None] * errors
+        return errors * sqrt(float(self.residual[0, 0]) / self.free)
+
+
+DERIVED = (
+    "feature_means_", "condition_number_", "inverse_root_", "log_likelihood_", "r_squared_", "residual_std_",
+    "standard_errors_", "span_", "span_scale_",
+)  # fmt: skip
 
 
 class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
@@ -138,6 +289,15 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         "standard_errors_",
     )  # fmt: skip
     _target_names: list[Any] | None = None  # of what partial_fit has seen
+    feature_means_: Any = Derived()
+    condition_number_: Any = Derived()
+    inverse_root_: Any = Derived()
+    log_likelihood_: Any = Derived()
+    r_squared_: Any = Derived()
+    residual_std_: Any = Derived()
+    span_: Any = Derived()
+    span_scale_: Any = Derived()
+    standard_errors_: Any = Derived()
 
     def __init__(self, fit_intercept: bool = True, degree: int = 1) -> None:  # noqa: FBT001, FBT002 - as scikit-learn spells it
         self.fit_intercept = fit_intercept
@@ -186,23 +346,40 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return LineStatistics.of(X, y, weights, self._features)
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
+        small = weights is None and X.size * X.shape[1] < ALONE
+        if small and self._checked_degree() == 1:
+            found = plain(X, y, centred=bool(self.fit_intercept))
+            if found is not None:
+                return self._set_plain(found)
+        return self._fit_closely(X, y, weights)
+
+    def _fit_closely(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
+        """Fit by statistics, and by the steps over the rows that their solution wants."""
         statistics = LineStatistics.of(X, y, weights, self._features, mended=True)
-        found = self._solution(statistics)
-        if weights is not None:
-            weights, _ = over_power_of_four(weights)
-        rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
-        if statistics.moments.root is None:
-            if condition_number(statistics.moments.as_scatter()) > SAFE:
-                found = polish(rows)
-        elif not np.isnan(found.inverse_root).any():
-            found, converged = refine(rows)
-            if not converged:
-                warn(
-                    "the columns are so nearly collinear (condition number "
-                    f"{found.condition:.1e}) that float64 cannot tell their coefficients apart. "
-                    "Drop some, or lower the degree."
-                )
+        found = self._solved(statistics)
+        if squared_too_much(found, statistics):
+            statistics = LineStatistics.of_rows(X, y, weights, self._features)
+            found = self._solved(statistics)
+        self._refuse_undetermined(found, statistics)
+        if found.basis is None and not has_digits(found, statistics):
+            if weights is not None:
+                weights, _ = over_power_of_four(weights)
+            rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
+            found = self._with_digits(rows)
         self._set(found, statistics)
+
+    def _with_digits(self, rows: Rows) -> Solution:
+        """Return the solution after the steps over the rows that its digits want."""
+        if one_step_is_enough(rows.found, rows.X.size * rows.degree):
+            return polish(rows)
+        found, converged = refine(rows)
+        if not converged:
+            warn(
+                "the columns are so nearly collinear (condition number "
+                f"{found.condition:.1e}) that float64 cannot tell their coefficients apart. "
+                "Drop some, or lower the degree."
+            )
+        return found
 
     @within_memory(FEWER_ROWS)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -241,7 +418,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return statistics.count > statistics.n_inputs + bool(self.fit_intercept)
 
     def _solve(self, statistics: LineStatistics) -> None:
-        found = self._solution(statistics)
+        found = self._solved(statistics)
+        self._refuse_undetermined(found, statistics)
         if found.lost > LOST and not found.is_exact.any():
             warn(
                 "sums of statistics leave about "
@@ -250,47 +428,43 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             )
         self._set(found, statistics)
 
-    def _solution(self, statistics: LineStatistics) -> Solution:
-        """Return the solution from statistics, after the checks that any fit makes."""
+    def _solved(self, statistics: LineStatistics) -> Solution:
+        """Return the solution from statistics."""
         n, p, centred = statistics.count, statistics.n_inputs, bool(self.fit_intercept)
         if n < 2:
             raise ModelError(
                 one_sample_message(n, 2, "one row leaves no scatter to learn") + " Add rows."
             )
         if n < p + centred:
-            found = solve_least_norm(statistics, centred=centred)
-        else:
-            found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
-        refuse_constant_targets(found, statistics.moments.mean[p:])
-        refuse_unheld(found)
-        self._warn_of_collinear(found.dependent)
-        return found
+            return solve_least_norm(statistics, centred=centred)
+        return solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
+
+    def _refuse_undetermined(self, found: Solution, statistics: LineStatistics) -> None:
+        """Refuse, or warn of, what the data do not determine."""
+        if not found.is_regular:
+            refuse_constant_targets(found, statistics.moments.mean[statistics.n_inputs :])
+            refuse_unheld(found)
+            self._warn_of_collinear(found.dependent)
 
     def _set(self, found: Solution, statistics: LineStatistics) -> None:
-        """Set the fitted attributes."""
-        n, unit = statistics.count, statistics.exponent
-        intercepts = int(found.centred)
-        free = n - found.rank - intercepts
-        unbounded = found.is_exact | (free == 0)
-        residual = found.residual * np.outer(~unbounded, ~unbounded)
-        held = residual / n  # (k, k), for weights over 4^unit
-        std = np.sqrt(np.diag(residual) / free) if free else np.full(len(held), np.nan)
-        log_determinant = _log_determinant(held)
-        covariance = np.ldexp(held, 2 * unit)
-        _refuse_unheld_variance(np.diag(covariance), np.diag(held))
-        wanted = statistics.n_inputs + intercepts
+        """Set the fitted attributes; those that cost are found when they are read."""
+        fit = _Fit(found, statistics)
+        n, wanted = statistics.count, statistics.n_inputs + int(found.centred)
+        variances = fit.covariance.diagonal()
+        if not found.is_regular or statistics.exponent:
+            _refuse_unheld_variance(variances, np.diag(fit.held))
         if n < wanted:
             exact = " The fit is exact: density, aic, bic and sample are refused."
             warn(
                 f"{n} rows cannot determine {wanted} coefficients: of all that fit best, those of "
                 "least norm are kept, without standard errors. Drop columns or add rows."
-                f"{exact * bool(unbounded.any())}"
+                f"{exact * bool(fit.unbounded.any())}"
             )
-        elif unbounded.any():
+        elif fit.unbounded.any():
             why = (
                 "what is left is no more than the rounding of the data, so sigma^2 cannot be told "
                 "from 0"
-                if free
+                if fit.free
                 else "there are as many coefficients as rows, so sigma^2 and standard errors do "
                 "not exist"
             )
@@ -298,36 +472,41 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
                 f"the fit is exact (zero residual): {why}. Density, aic, bic and sample are "
                 "refused; the coefficients stand."
             )
-        elif np.isinf(log_determinant):
+        elif len(variances) > 1 and np.isinf(fit.log_determinant):
             warn(
-                f"the residuals of the {len(covariance)} targets are linearly dependent: Sigma is "
+                f"the residuals of the {len(variances)} targets are linearly dependent: Sigma is "
                 "singular, so density, aic, bic and sample are refused; all else stands."
             )
-        k = len(covariance)
-        self.n_samples_, self.degrees_of_freedom_ = n, free
-        self.rank_ = found.rank
-        self.condition_number_ = found.condition
-        self.log_likelihood_ = -0.5 * n * (k * np.log(2 * np.pi) + log_determinant + k)
-        if np.isfinite(log_determinant):  # of the parameters as they are held, rounded
-            self.log_likelihood_ -= 0.5 * float(np.trace(np.linalg.solve(held, found.moved)))
-            self.log_likelihood_ += 0.5 * k * (statistics.log_weights - n * unit * np.log(4))
-        errors = np.outer(std, found.unit_errors)
-        std = np.ldexp(std, unit)
-        r_squared = 1 - np.diag(residual) / found.target_spread**2
-        self.feature_means_, self.aliases_ = found.means, found.aliases
-        self.inverse_root_ = np.ldexp(found.inverse_root, -unit)
-        if found.span is not None:
-            self.span_, self.span_scale_ = found.span, found.scale
-        if statistics.targets:
-            self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
-            self.noise_variance_, self.noise_covariance_ = np.diag(covariance).copy(), covariance
-            self.residual_std_, self.r_squared_ = std, r_squared
-            self.standard_errors_ = errors
-            return
-        self.coef_, self.intercept_ = found.coef[:, 0], float(found.intercept[0])
-        self.noise_variance_ = float(covariance[0, 0])
-        self.residual_std_, self.r_squared_ = float(std[0]), float(r_squared[0])
-        self.standard_errors_ = errors[0]
+        self._take(fit, found.coef, found.intercept, found.rank)
+        self.aliases_ = found.aliases
+
+    def _set_plain(self, found: Plain) -> None:
+        """Set the fitted attributes of a plain fit."""
+        start, W = int(found.centred), found.parameters
+        self._take(_PlainFit(found), W[start:], W[0] if start else np.zeros(len(W[0])), len(W) - start)
+        self.aliases_ = np.zeros((len(W) - start, 0))
+
+    def _take(self, fit: _Fit, coef: Float, intercept: Float, rank: int) -> None:
+        """Set what any fit learns at once, (p, k) and (k,); what costs is found when it is read."""
+        self._kept_fit = fit
+        self.degrees_of_freedom_, self.rank_ = fit.free, rank
+        self.n_samples_ = fit.free + rank + bool(self.fit_intercept)
+        if fit.has_table:
+            self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
+            self.noise_variance_ = fit.covariance.diagonal().copy()
+            self.noise_covariance_ = fit.covariance
+        else:
+            self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
+            self.noise_variance_ = float(fit.covariance[0, 0])
+
+    def _fitted_state(self) -> dict[str, Any]:
+        held = vars(self)
+        derived = {name for name in DERIVED if hasattr(self, name)}
+        return {
+            name: getattr(self, name)
+            for name in self._declared()
+            if name in held or name in derived
+        }
 
     def _warn_of_collinear(self, dependent: list[int]) -> None:
         """Warn once, naming the columns that the others already hold."""
@@ -423,6 +602,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return np.linalg.cholesky(self.noise_covariance_)
 
     def _checked_degree(self) -> int:
+        if self.degree is ONE:
+            return ONE
         return check_integer(self.degree, "degree", minimum=1)
 
     def _features(self, X: NDArray) -> NDArray[np.float64]:

@@ -1,0 +1,328 @@
+"""All conditionals of a chain that are linear, scored at once.
+
+    z_i = b_i + sum_{j<i} w_ij . f(x_j) + v_i . g_i,   p(x_i | x_<i) = sigmoid(z_i), normalised
+
+f(x_j) has one column for each level of x_j but the first, so the scores of all variables are one
+product of the rows' features with a triangular matrix. g_i is what the mixture says of the prefix,
+where a conditional sees it. Marginals are looked up. What is left (trees, other classifiers, many
+levels beside a mixture) is scored one by one by whoever asks.
+
+Blocks of rows of one shape go through the product, and all else is done value by value or row by
+row: no row's bits depend on the rows beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit
+
+from ancestral._checks.numbers import log_sum_exp
+from ancestral._numerics.products import by_rows
+from ancestral.autoregressive import costs
+from ancestral.autoregressive.chain.prefix_mixture import (
+    PrefixFeatures,
+    PrefixMixture,
+    one_hot_columns,
+)
+from ancestral.autoregressive.steps import level_at
+
+Floats = NDArray[np.float64]
+Levels = NDArray[np.intp]
+NARROW = 8  # columns, below which they are added up one by one
+VANISHED = 1e-280  # a sum of probabilities below which they are normalised as logarithms
+
+
+class Linear:
+    """The linear conditionals of a fitted chain.
+
+    Parameters
+    ----------
+    conditionals : list of dict
+    n_levels : list of int
+    floor : float
+        Least probability of any level.
+    mixture : PrefixMixture or None
+
+    Attributes
+    ----------
+    others : ndarray
+        The variables that are not scored here.
+    """
+
+    def __init__(
+        self,
+        conditionals: Sequence[dict[str, Any]],
+        n_levels: list[int],
+        floor: float,
+        mixture: PrefixMixture | None,
+    ) -> None:
+        self.conditionals, self.n_levels = conditionals, n_levels
+        self.variable_of, self.level_of, self.ends = one_hot_columns(n_levels)
+        marginal, linear, others = list[int](), list[int](), list[int]()
+        for i, (conditional, k) in enumerate(zip(conditionals, n_levels)):
+            if conditional["family"] == "marginal":
+                marginal.append(i)
+            elif conditional["family"] == "logistic" and (
+                not conditional["sees_mixture"] or k <= costs.MIXED_LEVELS
+            ):
+                linear.append(i)
+            else:
+                others.append(i)
+        self.marginal = _few(np.array(marginal, np.intp))
+        self.n_marginal = len(marginal)
+        self.linear = np.array(linear, np.intp)
+        self.others = np.array(others, np.intp)
+        self.least = np.array([min(floor, 0.5 / k) for k in n_levels])
+        self.n_outputs = np.array([1 if n_levels[i] == 2 else n_levels[i] for i in linear], np.intp)
+        self.first = np.cumsum([0, *self.n_outputs])[:-1]  # each linear variable's first score
+        self._set_marginals(marginal)
+        self._set_weights(mixture)
+
+    def _set_marginals(self, marginal: list[int]) -> None:
+        """Keep the logarithms of floored marginals, one variable after another."""
+        sizes = [self.n_levels[i] for i in marginal]
+        self.marginal_at = np.cumsum([0, *sizes])[:-1]
+        terms = [
+            np.log(least + (1 - k * least) * np.exp(self.conditionals[i]["log_p"])) if k > 1
+            else np.zeros(1)
+            for i, k, least in zip(marginal, sizes, self.least[marginal])
+        ]  # fmt: skip
+        self.marginal_terms = np.concatenate([np.zeros(0), *terms])
+
+    def _set_weights(self, mixture: PrefixMixture | None) -> None:
+        """Make one matrix of all weights on levels, and one of those on the mixture."""
+        n_outputs = int(self.n_outputs.sum())
+        self.W, self.bias = np.zeros((self.ends[-1], n_outputs)), np.zeros(n_outputs)
+        seen = [i for i in self.linear if self.conditionals[i]["sees_mixture"]]
+        self.mixed = None if mixture is None or not seen else PrefixFeatures(mixture, self.linear)
+        n_seen = 0 if self.mixed is None else self.mixed.n_components + self.mixed.most - 1
+        self.W_mixed = np.zeros((n_outputs, n_seen))
+        for i, first, n in zip(self.linear, self.first, self.n_outputs):
+            conditional, own = self.conditionals[i], slice(first, first + n)
+            self.bias[own] = conditional["bias"]
+            columns, weights = np.asarray(conditional["columns"]), conditional["weights"]
+            plain = columns < self.ends[i]
+            self.W[columns[plain], own] = weights[plain]
+            self.W_mixed[own, columns[~plain] - self.ends[i]] = weights[~plain].T
+        binary = self.n_outputs == 1
+        self.bits, self.bit_at = _few(self.linear[binary]), _few(self.first[binary])
+        self.bit_least = self.least[self.linear[binary]]
+        self.many = self.linear[~binary]
+        self.many_least, self.many_sizes = self.least[self.many], self.n_outputs[~binary]
+        many_at = [np.arange(a, a + n) for a, n in zip(self.first, self.n_outputs) if n > 1]
+        self.many_at = _few(np.concatenate([np.zeros(0, np.intp), *many_at]))
+        self.many_first = np.cumsum([0, *self.many_sizes])[:-1]
+        self.variable_of_output = np.repeat(np.arange(len(self.linear)), self.n_outputs)
+        self.parts = self._parts()
+        d = len(self.n_levels)
+        self.score_at, self.output_after = [0] * d, [n_outputs] * d
+        for i, at in zip(_numbers(self.marginal), self.marginal_at.tolist()):
+            self.score_at[i] = -1 - at  # where its terms are looked up
+        for i, at in zip(self.linear.tolist(), self.first.tolist()):
+            self.score_at[i] = at
+        ends = dict(zip(self.linear.tolist(), (self.first + self.n_outputs).tolist()))
+        passed = 0
+        for i in range(d):
+            passed = self.output_after[i] = ends.get(i, passed)
+
+    def _parts(self) -> list[tuple[int, slice]]:
+        """Return slices of the scores, and how many features each can need: a triangle's steps."""
+        parts, start = list[tuple[int, slice]](), 0
+        for i, end in zip(self.linear, self.first + self.n_outputs):
+            if end - start >= costs.PRODUCT_COLUMNS or i == self.linear[-1]:
+                parts.append((int(self.ends[i]), slice(start, int(end))))
+                start = int(end)
+        return parts
+
+    @property
+    def row_values(self) -> int:
+        """How many values the widest array holds for each row."""
+        return max(1, *self.W.shape, len(self.linear) * self.W_mixed.shape[1])
+
+    def log_density(self, levels: Levels) -> Floats:
+        """Return the sum of these conditionals' log p of each row; unknown levels say nothing."""
+        total = np.zeros(len(levels))
+        known = None if levels.min(initial=0) >= 0 else levels >= 0
+        if self.n_marginal:
+            places = levels[:, self.marginal] + self.marginal_at
+            terms = self.marginal_terms.take(places, mode="clip")
+            total += _summed(terms, known, self.marginal)
+        if len(self.linear):
+            scores = self.scores(levels)
+            if len(self.bit_least):
+                total += _summed(self._bit_terms(scores, levels), known, self.bits)
+            if len(self.many):
+                total += _summed(self._many_terms(scores, levels), known, self.many)
+        return total
+
+    @property
+    def is_all(self) -> bool:
+        """Whether these are all conditionals, and what came before tells them by its levels."""
+        return not len(self.others) and self.mixed is None
+
+    def draw_on(self, rows: Levels, first: int, noise: Floats) -> None:
+        """Draw the levels of rows from variable `first` on, by uniform numbers of shape (d, n).
+
+        Each level that came adds its weights to the scores of all that follow: no product is made
+        anew. The conditionals are all here.
+        """
+        scores = np.tile(self.bias, (len(rows), 1))
+        if first:
+            known = np.where(np.arange(rows.shape[1]) < first, rows, -1)
+            scores = self.scores(known)
+        if costs.chain_draws_by_value(len(rows)):
+            for row, z, own in zip(rows, scores, noise.T.tolist()):
+                self._draw_one(row, first, z, own)
+            return
+        for i in range(first, rows.shape[1]):
+            level = rows[:, i] = _drawn(self._probabilities(i, scores), noise[i - first])
+            start, end = self.ends[i], self.ends[i + 1]
+            after = self.output_after[i]
+            if end > start and after < len(self.bias):
+                weights = self.W[start:end, after:]  # (levels - 1, outputs)
+                if end - start == 1:
+                    scores[:, after:] += level[:, None] * weights
+                else:
+                    came = np.flatnonzero(level)
+                    scores[came, after:] += weights[level[came] - 1]
+
+    def _draw_one(self, row: Levels, first: int, z: Floats, noise: list[float]) -> None:
+        """Draw the levels of one row."""
+        for i, u in enumerate(noise, start=first):
+            level = level_at(self._few_probabilities(i, z), u)
+            row[i] = level
+            if level and (after := self.output_after[i]) < len(z):
+                z[after:] += self.W[self.ends[i] + level - 1, after:]
+
+    def _few_probabilities(self, i: int, z: Floats) -> list[float]:
+        """Return p of each level of variable i, given one row's scores."""
+        k = self.n_levels[i]
+        if (at := self.score_at[i]) < 0:
+            start = -1 - at
+            return [math.exp(v) for v in self.marginal_terms[start : start + k].tolist()]
+        if k == 2:
+            q = _sigmoid(z.item(at))
+            odds = [1 - q, q]
+        else:
+            odds = [_sigmoid(value) for value in z[at : at + k].tolist()]
+        total = sum(odds)
+        if total < VANISHED:
+            log_p = log_expit(z[at : at + k])
+            odds, total = np.exp(log_p - log_sum_exp(log_p)).tolist(), 1.0
+        least = self.least.item(i)
+        return [least + (1 - k * least) * value / total for value in odds]
+
+    def _probabilities(self, i: int, z: Floats) -> Floats:
+        """Return p of each level of variable i, of shape (n, K_i)."""
+        k = self.n_levels[i]
+        if (at := self.score_at[i]) < 0:
+            start = -1 - at
+            return np.broadcast_to(np.exp(self.marginal_terms[start : start + k]), (len(z), k))
+        own = z[:, at : at + (k if k > 2 else 1)]
+        if k == 2:
+            q = expit(own)
+            p = np.concatenate([1 - q, q], axis=1)
+        else:
+            log_p = log_expit(own)
+            p = np.exp(log_p - log_sum_exp(log_p)[:, None])
+        return np.asarray(self.least[i] + (1 - k * self.least[i]) * p)
+
+    def scores(self, levels: Levels) -> Floats:
+        """Return z of each row, shape (n, n_outputs)."""
+        n = len(levels)
+        X = np.equal(levels.take(self.variable_of, axis=1), self.level_of).astype(np.float64)
+        scores = np.empty((n, len(self.bias)))
+        for n_seen, part in self.parts:
+            scores[:, part] = by_rows(X[:, :n_seen], self.W[:n_seen, part])
+        scores += self.bias
+        if self.mixed is not None:
+            seen = self.mixed.of(levels).astype(np.float64)
+            if len(self.bias) > len(self.linear):
+                seen = seen.take(self.variable_of_output, axis=1)
+            seen *= self.W_mixed
+            scores += seen.sum(axis=2)
+        return scores
+
+    def _bit_terms(self, scores: Floats, levels: Levels) -> Floats:
+        """Return log p of the levels of binary variables."""
+        signs = levels[:, self.bits] * -2.0
+        signs += 1.0
+        terms = np.multiply(scores[:, self.bit_at], signs, out=signs)  # -z of the level that came
+        if not self.bit_least[0]:  # no floor
+            return np.asarray(log_expit(-terms))
+        with np.errstate(over="ignore"):  # of a probability that is 0 in float64
+            np.exp(terms, out=terms)
+        terms += 1.0
+        np.divide(1 - 2 * self.bit_least, terms, out=terms)
+        terms += self.bit_least
+        return np.log(terms, out=terms)
+
+    def _many_terms(self, scores: Floats, levels: Levels) -> Floats:
+        """Return log p of the levels of variables of more than two."""
+        z, first = scores[:, self.many_at], self.many_first
+        sizes, least = self.many_sizes, self.many_least
+        p = np.negative(z)
+        with np.errstate(over="ignore"):
+            np.exp(p, out=p)
+        p += 1.0
+        np.divide(1.0, p, out=p)  # sigmoid
+        sums = np.add.reduceat(p, first, axis=1)
+        places = np.maximum(levels[:, self.many], 0) + first
+        places += (np.arange(len(levels)) * p.shape[1])[:, None]
+        own = p.take(places)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = own / sums
+            terms *= 1 - sizes * least
+            terms += least
+            np.log(terms, out=terms)
+        for i, j in np.argwhere(sums < VANISHED):
+            log_p = log_expit(z[i, first[j] : first[j] + sizes[j]])
+            q = np.exp(log_p[max(levels[i, self.many[j]], 0)] - log_sum_exp(log_p))
+            with np.errstate(divide="ignore"):
+                terms[i, j] = np.log(least[j] + (1 - sizes[j] * least[j]) * q)
+        return terms
+
+
+def _sigmoid(z: float) -> float:
+    if z >= 0:
+        return 1 / (1 + math.exp(-z))
+    small = math.exp(z)
+    return small / (1 + small)
+
+
+def _drawn(p: Floats, noise: Floats) -> Levels:
+    """Return one level for each row of probabilities, none of them 0 where it is drawn."""
+    if p.shape[1] == 2:
+        return (noise >= p[:, 0]).astype(np.intp)
+    ends = np.cumsum(p, axis=1)
+    ends /= ends[:, -1:]  # the last is one exactly, and a uniform number is below it
+    return (noise[:, None] >= ends).sum(axis=1)
+
+
+def _numbers(index: Levels | slice) -> list[int]:
+    """Return the numbers of an index that `_few` gave."""
+    return list(range(index.start, index.stop)) if isinstance(index, slice) else index.tolist()
+
+
+def _few(numbers: Levels) -> Levels | slice:
+    """Return an index, as a slice where its numbers follow each other."""
+    if len(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return slice(int(numbers[0]), int(numbers[-1]) + 1)
+    return numbers
+
+
+def _summed(terms: Floats, known: NDArray[np.bool_] | None, variables: Levels | slice) -> Floats:
+    """Return each row's sum of terms, those of unknown levels left out."""
+    if known is not None:
+        terms = np.where(known[:, variables], terms, 0.0)
+    if terms.shape[1] >= NARROW:
+        return np.asarray(terms.sum(axis=1))
+    total = terms[:, 0].copy()
+    for j in range(1, terms.shape[1]):
+        total += terms[:, j]
+    return total
