@@ -30,8 +30,8 @@ def eigen_of_scatter(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return eigenvalues (falling) and leading eigenvectors as rows; all vectors for None.
 
-    With `leading` the eigenvalues may stop at one more than vectors, if that is cheaper, and those
-    left out have a share of the trace that can be told from it.
+    With `leading` the eigenvalues may stop where the vectors do, if that is cheaper: those left out
+    are below these, and have a share of the trace that can be told from it.
     """
     m = len(scatter)
     with _threads(m):
@@ -68,10 +68,7 @@ def _few_vectors(
         return None
     found = None
     if leading and costs.bisected(d, q + 1) < costs.all_values(d):
-        found = _last_of_tridiagonal(diagonal, beside, q)
-        trace = float(scatter.trace())
-        if found is not None and not _are_told(found[0][::-1], q, trace):
-            found = None
+        found = _last_of_tridiagonal(diagonal, beside, q, float(scatter.trace()))
     if found is None:
         found = _of_tridiagonal(diagonal, beside, q)
     if found is None:
@@ -101,16 +98,18 @@ def _of_tridiagonal(
 
 
 def _last_of_tridiagonal(
-    diagonal: NDArray[np.float64], beside: NDArray[np.float64], q: int
+    diagonal: NDArray[np.float64], beside: NDArray[np.float64], q: int, trace: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return the last q + 1 eigenvalues, rising, and q vectors; None if LAPACK gives up."""
+    """Return the last q eigenvalues, rising, and their vectors; None where that is not enough."""
     from scipy.linalg import lapack
 
     d, by_index = len(diagonal), 2
     _, values, V, wrong = lapack.dstemr(
         diagonal, np.append(beside, 0.0), by_index, 0.0, 0.0, d - q, d
     )
-    return None if wrong else (values[: q + 1], np.asfortranarray(V[:, 1 : q + 1]))
+    if wrong or not _are_told(values[q::-1], q, trace):
+        return None
+    return values[1 : q + 1], np.asfortranarray(V[:, 1 : q + 1])
 
 
 def _are_orthonormal(V: NDArray[np.float64]) -> bool:
@@ -126,7 +125,7 @@ def _are_orthonormal(V: NDArray[np.float64]) -> bool:
 def _leading(
     scatter: NDArray[np.float64], q: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return q + 1 leading eigenvalues and q vectors by Lanczos's iteration; None if unsure.
+    """Return q leading eigenvalues and their vectors by Lanczos's iteration; None if unsure.
 
     Sure are pairs whose residuals are rounding, and that leave a share of the trace; and of which
     none was missed: with D what is left of S without them, t I - D has a Cholesky factor for some t
@@ -143,7 +142,7 @@ def _leading(
     residuals = V @ scatter - kept[:, None] * V
     if not sqrt(float(np.einsum("ij,ij->i", residuals, residuals).max())) < 8 * CONVERGED * top:
         return None
-    return (values, V) if _none_missed(scatter, values, V) else None
+    return (kept, V) if _none_missed(scatter, values, V) else None
 
 
 def _are_told(values: NDArray[np.float64], q: int, trace: float) -> bool:
@@ -157,7 +156,7 @@ def _lanczos(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return q + 1 leading Ritz values (falling) and q vectors as rows; None where not converged.
 
-    Every step is made orthogonal to all earlier ones.
+    The last value is a guess from below. Every step is made orthogonal to all earlier ones.
     """
     m = len(scatter)
     basis = np.empty((most + 1, m))
@@ -274,7 +273,7 @@ def _by_products(
     if len(eigenvalues) == r and not eigenvalues[last] > least:
         if not (leading and q < r - 2 and _are_told(eigenvalues, q, float(eigenvalues.sum()))):
             return None
-        eigenvalues = eigenvalues[: q + 1]
+        eigenvalues = eigenvalues[:q]
     return eigenvalues, (U / np.sqrt(eigenvalues[:q, None])) @ root
 
 
