@@ -24,12 +24,12 @@ from ancestral._moved import MOVED
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "circuit", "graph")
 FLOORS = (
-    ("_moved", "errors", "_catalogue"),
+    ("_moved", "errors", "_hints", "_catalogue"),
     ("_numerics", "_files"),
     ("_checks",),
     ("statistics",),
     ("_arrays", "model_file"),
-    ("base", "training"),
+    ("base", "conditions", "training"),
     FAMILIES,
     ("scores", "io", "datasets", "viz"),
     ("streaming", "bench"),

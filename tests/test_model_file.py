@@ -311,6 +311,21 @@ def test_a_file_names_the_data_of_its_fit_whatever_form_they_had(path: Path) -> 
     assert PPCA(1).partial_fit(X).data_fingerprint_ == ""  # a stream's is of no one set of rows
 
 
+@pytest.mark.parametrize("shape", [(900, 16), (60_000, 3), (7, 40_000), (40_000,)])
+def test_a_fingerprint_tells_large_data_apart_in_any_form(shape: tuple[int, ...]) -> None:
+    X = np.random.default_rng(0).integers(-3, 4, size=shape).astype(np.float32)
+    known = model_file.fingerprint(X)
+    forms: list[np.ndarray] = [X.astype(np.float64), X.astype(">f8"), X.astype(int)]
+    forms += [np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2], np.where(X == 0, -0.0, X)]
+    assert {model_file.fingerprint(form) for form in forms} == {known}
+    others = [-X, 2 * X, X[::-1], X[..., ::-1], np.roll(X, 1, axis=0), X[:-1]]
+    others += [np.where(X == 3, np.nan, X), X.astype(str).astype(object)]
+    assert len({known, *map(model_file.fingerprint, others)}) == 1 + len(others) - (X.ndim == 1)
+    if X.size <= model_file.MOST_NUMBERS:  # each value counts
+        X[543, 7] += 1
+        assert model_file.fingerprint(X) != known
+
+
 @EVERY
 def test_every_fit_has_a_fingerprint_of_its_data(entry: Entry, path: Path) -> None:
     model = entry.fit()

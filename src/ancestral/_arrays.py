@@ -26,6 +26,7 @@ from ancestral.statistics import Moments
 
 F = TypeVar("F", bound=Callable[..., Any])
 ROWS_AT_A_TIME = 8192
+_PLAIN = frozenset({np.ndarray, np.float64, bool, int, float, str, tuple, list, dict, type(None)})
 
 
 # ---- the door ------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ def is_foreign(X: Any) -> bool:
 
 def _lies_elsewhere(value: Any) -> bool:
     """Tell whether a value is an array of another library."""
-    if isinstance(value, np.ndarray | np.generic):
+    if type(value) in _PLAIN or isinstance(value, np.ndarray | np.generic):
         return False
     return hasattr(value, "__array_namespace__") or hasattr(
         value, "detach"

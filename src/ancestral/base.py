@@ -15,6 +15,7 @@ What reads a model reads one state, whatever is put in place meanwhile (`of_one_
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import os
@@ -26,17 +27,17 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from ancestral import _arrays, model_file
 from ancestral._checks.columns import check_row, check_table
+from ancestral._checks.frames import check_form, framed
 from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -56,20 +57,30 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral.errors import AncestralError, DataError, ModelError, UndeterminedError
+from ancestral._hints import hint, refuse_unknown_keywords
+from ancestral.errors import (
+    AncestralError,
+    DataError,
+    ModelError,
+    UndeterminedError,
+    UnknownNameError,
+)
 from ancestral.model_file import fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", bound="Model")
+T = TypeVar("T")
 
 # Who draws a fitted model in a notebook: named, not imported, and loaded only when one is shown.
 NOTEBOOK = "ancestral.studio.notebook"
 
 # What a model knows of the columns of its data: with these alone it is not fitted yet.
-WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_")
+WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_", "_frame_in")
 
 # The rest of a state: what calls of partial_fit have seen, and what a whole fit was given.
-BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint")
+BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint", "_derived")
+
+MOST_KEPT = 1 << 20  # numbers that values have of which what was made of them is kept
 
 
 class NotFittedError(ModelError, SklearnNotFittedError):
@@ -91,7 +102,7 @@ def fitting(model: M) -> Iterator[M]:
     before = vars(model).copy()
     of_a_fit = {*BESIDE, *WIDTHS, *new._declared(), *before.pop("_brought", ())}
     kept = {name: value for name, value in before.items() if name not in of_a_fit}
-    new.__dict__ = kept.copy()
+    new.__dict__ = kept | {"_derived": {}}
     yield new
     new._brought = tuple(name for name in vars(new) if is_learnt(name) and name not in kept)
     model.__dict__ = new.__dict__
@@ -109,9 +120,27 @@ def of_one_state(method: F) -> F:
     def read(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         view = object.__new__(type(self))
         view.__dict__ = self.__dict__
-        return method(view, *args, **kwargs)
+        try:
+            return method(view, *args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
 
     return read  # type: ignore[return-value]
+
+
+def told_of_keywords(method: F) -> F:
+    """Let a method that is given a keyword it does not take say what is meant."""
+
+    @wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
+
+    return run  # type: ignore[return-value]
 
 
 class ReadAtOnce:
@@ -125,6 +154,9 @@ class ReadAtOnce:
         own = cls.__module__.startswith(f"{__package__}.")
         for name, value in list(vars(cls).items()):
             if name.startswith(("_", "fit", "partial_fit", "set_")):
+                told = own and (name == "__init__" or not name.startswith("_"))
+                if told and isinstance(value, FunctionType):
+                    setattr(cls, name, told_of_keywords(value))
                 continue
             if not own and not hasattr(super(cls, cls), name):
                 continue
@@ -151,20 +183,46 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     """What every model has: parameters, a fitted state, a file."""
 
     _fields: tuple[str, ...] = ("n_features_in_", "feature_names_in_")  # what files keep, by class
+    _all_fields: dict[str, None]  # those of its bases as well, in their order
     _where_memory_is_short: str = FEWER_ROWS  # what helps a fit
     _seen: Any = None  # statistics so far, between calls of partial_fit
     _said: Any = ()  # the warnings so far, between calls of partial_fit
     _undetermined: str = ""  # why these do not determine the parameters yet
     _data_fingerprint: str = ""
+    _derived: dict[str, Any] | None = None  # what was made of fitted values, and of which
     _brought: tuple[str, ...] = ()  # the names of what the last fit learnt
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
+        cls._all_fields = dict.fromkeys(name for line in lines for name in line)
 
     @property
     def data_fingerprint_(self) -> str:
         """What `fit` was given, as 64 hexadecimal digits; "" after streams, and of older files.
 
-        Equal data give equal fingerprints in every dtype, memory order and container.
+        Equal data give equal fingerprints in every dtype, memory order and container. Of up to
+        16,384 numbers (2,048 texts) every one is looked at, of more as many in stretches of rows,
+        evenly spaced: that tells data sets apart, not one changed value in a large one.
         """
         return self._data_fingerprint
+
+    if not TYPE_CHECKING:  # which would take any name for known
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is meant by a name that is nowhere else."""
+            kind = type(self)
+            own = is_learnt(name) and name not in WIDTHS
+            if own and (name in self._declared() or hasattr(kind, name)) and not self._learnt():
+                self._check_fitted()
+
+            def say() -> str:
+                names = [*kind._declared(), *kind._get_param_names()]
+                return (
+                    f"{kind.__name__!r} object has no attribute {name!r}.{hint(name, kind, names)}"
+                )
+
+            raise UnknownNameError(say)
 
     # ---- the envelope -----------------------------------------------------------------------
 
@@ -229,22 +287,25 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         return super()._html_repr() if page is None else str(page)
 
     def _check_fitted(self) -> None:
-        try:
-            check_is_fitted(self)
-        except SklearnNotFittedError:
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet: "
                 f"{self._undetermined or 'call fit first.'}"
-            ) from None
+            )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled, also by a version without some of today's parameters."""
         parameters = inspect.signature(type(self).__init__).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        super().__setstate__({**defaults, **state})
+        super().__setstate__({**defaults, **state, "_derived": {}})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return {name: held for name, held in super().__getstate__().items() if name != "_derived"}
 
     def __sklearn_is_fitted__(self) -> bool:
-        return bool(self._learnt())
+        newest = reversed(list(vars(self)))  # what was learnt stands after the parameters
+        return any(is_learnt(name) and name not in WIDTHS for name in newest)
 
     def _learnt(self) -> list[str]:
         """Return the names of fitted values, those of the columns left out."""
@@ -258,8 +319,22 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     @classmethod
     def _declared(cls) -> dict[str, None]:
         """Return the names of fitted values that its classes declare, in their order."""
-        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
-        return dict.fromkeys(name for line in lines for name in line)
+        return cls._all_fields
+
+    def _made_of(self, values: tuple[Any, ...], make: Callable[..., T]) -> T:
+        """Return make(*values) of fitted values, made once for values that are equal.
+
+        Kept beside the state that it is made of, never saved, and put in place whole: threads that
+        ask at once may each make it.
+        """
+        kept, name = self._derived, make.__qualname__
+        found = None if kept is None else kept.get(name)
+        if found is None or not all(map(_equal, found[0], values)):
+            if kept is None or sum(map(np.size, values)) > MOST_KEPT:
+                return make(*values)
+            own = tuple(map(copy.copy, values))  # so that no change in place comes through
+            found = kept[name] = own, make(*own)
+        return found[1]
 
     def _remember(self, **names: Any) -> None:
         """Know names that came beside the data, in their file."""
@@ -276,8 +351,10 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
             if name == "n_features_in_" and type(value) is not int:
                 raise ValueError(f"{name!r} is no whole number")
             setattr(self, name, value)
+        if "_frame_in" in state:
+            check_form(state["_frame_in"], self.n_features_in_)
         self._check_state()
-        self._data_fingerprint = data_fingerprint
+        self._data_fingerprint, self._derived = data_fingerprint, {}
 
     def _check_state(self) -> None:
         """Raise ValueError when restored values cannot be a fitted model (shape, sign, NaN)."""
@@ -415,8 +492,12 @@ class Density(DensityMixin, Model):
     """A probability density (or mass) over rows of a table.
 
     An author writes `_fit(X)`, `_log_density(X)` and `_draw(n_samples, rng)`; a model that can
-    condition also writes `_draw_given(n_samples, given, rng)`.
+    condition also writes `_draw_given(n_samples, given, rng)`. Rows that are given back go by
+    `_framed`, so that a model of a dataframe gives dataframes.
     """
+
+    _fields: tuple[str, ...] = ("_frame_in",)
+    _frame_in: dict[str, Any] | None = None  # the form of the dataframe that fit was given
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the model to the rows of X.
@@ -490,7 +571,7 @@ class Density(DensityMixin, Model):
         return float(np.mean(_arrays.to_host(self.log_density(X))))
 
     @within_memory(FEWER_DRAWS)
-    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> NDArray:
+    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> Any:
         """Draw rows ancestrally: parents first, children given their parents.
 
         Parameters
@@ -504,7 +585,10 @@ class Density(DensityMixin, Model):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
+        ndarray or dataframe of shape (n_samples, n_features)
+            A dataframe of the library, columns and types that `fit` was given, where it was given
+            one of pandas, polars or Arrow; columns of integers become floats in models of real
+            numbers.
 
         Raises
         ------
@@ -512,18 +596,30 @@ class Density(DensityMixin, Model):
             For a negative count, or when the condition cannot be met exactly.
         DataError
             For a `given` of another length, with other names or with impossible values.
+        MissingExtraError
+            Where the library of the dataframe is not installed.
         """
         self._check_fitted()
         n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
         rng = as_generator(random_state)
         if given is None:
-            return self._draw(n_samples, rng)
-        return self._draw_given(n_samples, self._check_given(given), rng)
+            return self._framed(self._draw(n_samples, rng))
+        return self._framed(self._draw_given(n_samples, self._check_given(given), rng))
+
+    def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
+        """Return rows as the dataframe that `fit` was given, with the index of `like`; else as is.
+
+        Numbers `kept`, NaN where there are none, are not rounded to a narrower type.
+        """
+        if self._frame_in is None:
+            return rows
+        names, levels = (getattr(self, n, None) for n in ("feature_names_in_", "categories_"))
+        return framed(self._frame_in, names, rows, levels=levels, like=like, kept=kept)
 
     def _check_given(self, given: Any) -> NDArray:
         """Return one partly known row, NaN where unknown; levels, in models of discrete data."""
         row = check_row(self, given)
-        names = getattr(self, "feature_names_in_", None)
+        names = vars(self).get("feature_names_in_")
         refuse_non_finite(row, name="given", missing=True, names=names)
         return row
 
@@ -539,7 +635,7 @@ class Density(DensityMixin, Model):
         rows = self._check_rows(X, reset=reset)
         if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
             gaps = np.isnan(_arrays.to_host(rows))
-            names = getattr(self, "feature_names_in_", None)
+            names = vars(self).get("feature_names_in_")
             place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]), names)
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "
@@ -819,23 +915,29 @@ class ConditionalDensity(RegressorMixin, Model):
 
     def _check_target(self, y: ArrayLike, n_rows: int) -> NDArray[np.float64]:
         """Return y as float64 of shape (n_rows,), or (n_rows, n_targets) for several targets."""
-        from sklearn.utils.validation import column_or_1d
-
         target = as_numbers(y, name="y")
-        several = self.__sklearn_tags__().target_tags.multi_output
-        wide = target.ndim == 2 and target.shape[1] != 1
-        if target.ndim not in (1, 2) or (wide and (target.size == 0 or not several)):
-            raise DataError(
-                f"y must be one column of shape ({n_rows},), one value per row of X; got shape "
-                f"{target.shape}."
-            )
-        if target.ndim != 2 or not several:
-            with as_ancestral_errors():
-                target = column_or_1d(target, warn=True)
+        if target.ndim != 1:
+            target = self._several_targets(target, n_rows)
         if len(target) != n_rows:
             raise DataError(f"X has {n_rows} rows, y has {len(target)}: give one target per row.")
         refuse_non_finite(target, name="y")
         return _plain_floats(target)
+
+    def _several_targets(self, target: NDArray, n_rows: int) -> NDArray:
+        """Return a table of targets, as one column where the model has one."""
+        from sklearn.utils.validation import column_or_1d
+
+        several = self.__sklearn_tags__().target_tags.multi_output
+        wide = target.ndim == 2 and target.shape[1] != 1
+        if target.ndim != 2 or (wide and (target.size == 0 or not several)):
+            raise DataError(
+                f"y must be one column of shape ({n_rows},), one value per row of X; got shape "
+                f"{target.shape}."
+            )
+        if several:
+            return target
+        with as_ancestral_errors():
+            return np.asarray(column_or_1d(target, warn=True))
 
     def _refuse_zero_variance(self) -> None:
         """Raise ModelError when the fitted variance is zero."""
@@ -912,6 +1014,13 @@ def over_root(
         return values / np.sqrt(weights).reshape(-1, *[1] * width)
 
 
+def _equal(one: Any, other: Any) -> bool:
+    """Tell whether two fitted values, arrays or not, are equal."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.shape == other.shape and not (one != other).any()
+    return type(one) is type(other) and bool(one == other)
+
+
 def _power_of_two(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the power of two at or below each size, 1 for 0."""
     return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1] - 1, 0))
@@ -919,6 +1028,8 @@ def _power_of_two(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _plain_floats(values: NDArray) -> NDArray[np.float64]:
     """Return values as float64 in C order: products then give the same bits whatever came in."""
+    if values.dtype == np.float64 and values.flags.c_contiguous and values.flags.aligned:
+        return values
     return np.require(values, np.float64, ["C", "ALIGNED"])
 
 

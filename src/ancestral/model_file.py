@@ -36,7 +36,11 @@ MAX_HEADER_ITEMS = 750_000
 MAX_TEXT_BYTES = 128 << 20  # an array of text gives each of its items the room of the longest
 
 # Of the data of a fit, for its fingerprint.
-MOST_VALUES = 1 << 17  # hashed of each part: rows evenly spaced, the first among them
+MOST_NUMBERS = 1 << 14  # looked at of a table or a column: rows in stretches evenly spaced
+MOST_TEXTS = 1 << 11
+MOST_OF_GRAPHS = 1 << 17  # whose fingerprint alone says that they are those of a fit
+STRETCHES = 16
+DIGESTED = 1 << 13  # bytes by SHA-256; of more than these, a CRC-32 of all stands beside the first
 MOST_GRAPHS = 256
 MOST_NODES = 200  # of a graph whose every link is looked at
 
@@ -328,6 +332,8 @@ def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
     if isinstance(value, np.ndarray):
+        if _is_object(value) and None in value.ravel().tolist():  # levels, missing ones among them
+            return {"$objects": [_encode(v, arrays, name) for v in value.ravel()]}
         if value.dtype.kind in "UO":
             texts = [_text(v, name) for v in value.ravel()]
             try:
@@ -411,6 +417,13 @@ def _decode(value: Any, arrays: dict[str, NDArray]) -> Any:
         return tuple(_decode(v, arrays) for v in value["$tuple"])
     if "$model" in value:
         return _decode_model(value, arrays)
+    if "$objects" in value:
+        held = value["$objects"]
+        if any(type(v) not in (type(None), bool, int, str) for v in held):
+            raise ValueError("a list of levels holds what is none")
+        found = np.empty(len(held), dtype=object)
+        found[:] = held
+        return found
     if "$strings" in value:
         _check_text(value["$strings"])
         return np.array(value["$strings"], dtype=object if value["object"] else np.str_)
@@ -421,13 +434,15 @@ def _decode(value: Any, arrays: dict[str, NDArray]) -> Any:
 
 
 def fingerprint(*data: Any) -> str:
-    """Return the SHA-256 of shapes and values, the same whatever dtype or memory order holds them.
+    """Return a hash of shapes and values, the same whatever dtype or memory order holds them.
 
     Parameters
     ----------
     *data : ndarray of shape (n,) or (n, d), list of graphs, or None
-        Checked by the model. Of more than 2**17 values, rows evenly spaced are looked at: that
-        tells data sets apart, not one changed value in a large one.
+        Checked by the model. Every value of up to 2**14 numbers, or 2**11 texts, is looked at; of
+        more, as many in 16 stretches of rows, evenly spaced, and of wide rows in columns evenly
+        spaced: that tells data sets apart, not one changed value in a large one. Of graphs 256 at
+        most are looked at, and 2**17 values.
 
     Returns
     -------
@@ -450,15 +465,32 @@ def checked_fingerprint(text: str) -> str:
     return text
 
 
-def _add(digest: Any, values: Any) -> None:
+def _add(digest: Any, values: Any, most: int = MOST_NUMBERS) -> None:
     """Hash an array's shape, and its values as float64 or as text."""
+    digest.update(f"{tuple(values.shape)};".encode())
+    found = _bytes_of(_some_of(values, most))
+    digest.update(found[:DIGESTED])
+    if len(found) > DIGESTED:
+        digest.update(_crc32(found).to_bytes(4, "little"))
+
+
+def _some_of(values: Any, most: int) -> NDArray:
+    """Return an array, or some stretches of its rows, of wide ones some columns, as numpy's."""
     from ancestral import _arrays  # scikit-learn's: reading a model file does without
 
-    shape = tuple(values.shape)
-    digest.update(f"{shape};".encode())
-    width = max(1, int(np.prod(shape[1:])))
-    step = max(1, -(-shape[0] * width // MOST_VALUES)) if shape else 1
-    digest.update(_bytes_of(_arrays.to_host(values[::step, ...])))
+    n, *columns = values.shape
+    if isinstance(values, np.ndarray) and values.dtype.kind in "OUS":
+        most = min(most, MOST_TEXTS)
+    if n * math.prod(columns) <= most:
+        return _arrays.to_host(values)
+    widest = most // STRETCHES  # of the columns that are looked at
+    apart = tuple(slice(None, None, -(-width // widest)) for width in columns)
+    width = math.prod(-(-width // gap.step) for width, gap in zip(columns, apart))
+    stretches = min(n, STRETCHES)
+    rows = max(1, min(most // width, n) // stretches)
+    starts = [(n - rows) * k // max(1, stretches - 1) for k in range(stretches)]
+    found = [_arrays.to_host(values[(slice(a, a + rows), *apart)]) for a in starts]
+    return np.concatenate(found)
 
 
 def _bytes_of(values: NDArray) -> bytes:
@@ -467,16 +499,28 @@ def _bytes_of(values: NDArray) -> bytes:
     numbers = np.ascontiguousarray(values, "<f8") + 0.0  # one zero
     if values.dtype.kind in "iu" and values.size and np.abs(numbers).max() > 1 << 53:
         return str(values.ravel().tolist()).encode()  # what float64 would round
-    numbers[np.isnan(numbers)] = np.nan  # one NaN
+    if (gaps := np.isnan(numbers)).any():
+        numbers[gaps] = np.nan  # one NaN
     return numbers.tobytes()
+
+
+def _crc32(data: bytes) -> int:
+    """Return the CRC-32, by the faster of two libraries that give the same."""
+    try:
+        from zlib_ng.zlib_ng import crc32
+    except ImportError:
+        from zlib import crc32
+    return int(crc32(data))
 
 
 def _add_graphs(digest: Any, graphs: list[Any]) -> None:
     """Hash how many graphs there are, and the features and links of some of them."""
     chosen = graphs[:: -(-len(graphs) // MOST_GRAPHS)]
     digest.update(f"{len(graphs)} graphs;{[len(graph.features) for graph in chosen]};".encode())
-    _add(digest, np.concatenate([graph.features.ravel() for graph in chosen]))
-    _add(digest, np.concatenate([_links_of(graph.adjacency) for graph in chosen]))
+    features = np.concatenate([graph.features.ravel() for graph in chosen])
+    links = np.concatenate([_links_of(graph.adjacency) for graph in chosen])
+    _add(digest, features, MOST_OF_GRAPHS)
+    _add(digest, links, MOST_OF_GRAPHS)
 
 
 def _links_of(adjacency: Any) -> NDArray:

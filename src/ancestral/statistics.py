@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral._checks.numbers import check_integer, check_weights
 from ancestral._numerics.accumulation import (
     STEEP,
+    centred_few,
     is_steep,
     near_zero,
     pilot_mean,
@@ -25,6 +26,7 @@ from ancestral._numerics.accumulation import (
 from ancestral._numerics.decomposition import EPS, eigen_of_root, eigen_of_scatter
 from ancestral._numerics.double_double import two_sum
 from ancestral._numerics.packing import Packing, packed_rows
+from ancestral._numerics.threads import threads_for
 from ancestral.errors import DataError
 
 CELLS_PER_ROW = 4  # numbers that rows may be packed into, at most, for these to be counted
@@ -130,21 +132,30 @@ class Moments:
         n, d = X.shape
         w = check_weights(weights, n, name="weights", may_be_zero=True)
         pinned = root is not None
-        as_root = n < d if root is None else root
+        as_root = n <= d if root is None else root
         if n == 0 or (w is not None and not w.any()):
             return cls.empty(d, root=as_root)
-        shift = pilot_mean(X, w, rows=8 if as_root else 256)  # a root's mean is taken off twice
         form: dict[str, NDArray[np.float64]] = {}
-        with np.errstate(over="ignore", invalid="ignore"):  # `eigen` looks for what overflowed
-            if not as_root:
-                about = near_zero(X, shift, w)
-                offset, scatter, is_flat = scatter_about(X, about, w)
-                if pinned or is_flat or not is_steep(scatter, STEEP):
+        # `eigen` looks for what overflowed.
+        with np.errstate(over="ignore", invalid="ignore"), threads_for(n * d, n * d * d):
+            few = centred_few(X, w)
+            if few is not None:
+                shift, offset, rows = few
+                scatter = None if as_root else rows.T @ rows
+                if scatter is None or not (pinned or not is_steep(scatter, STEEP)):
+                    form = {"root": reduced(rows)}
+                else:
                     form = {"scatter": scatter}
-                    mean, tail = two_sum(about, offset)
-            if not form:
-                offset, form["root"] = root_about_mean(X, shift, w)
-                mean, tail = two_sum(shift, offset)
+            else:
+                shift = pilot_mean(X, w, rows=8 if as_root else 256)  # a root's is taken off twice
+                if not as_root:
+                    about = near_zero(X, shift, w)
+                    offset, scatter, is_flat = scatter_about(X, about, w)
+                    if pinned or is_flat or not is_steep(scatter, STEEP):
+                        form, shift = {"scatter": scatter}, about
+                if not form:
+                    offset, form["root"] = root_about_mean(X, shift, w)
+        mean, tail = two_sum(shift, offset)
         weight = None if w is None else float(w.sum())
         single = X.dtype == np.float32
         return cls(n, mean, weight=weight, tail=tail, pinned=pinned, single=single, **form)
@@ -181,6 +192,11 @@ class Moments:
         return int(self.mean.size)
 
     @property
+    def n_eigenvalues(self) -> int:
+        """How many eigenvalues `eigen` gives, where it gives all that may be above 0."""
+        return self.n_features if self.root is None else min(self.root.shape)
+
+    @property
     def total_weight(self) -> float:
         """Sum of the rows' weights."""
         return float(self.count if self.weight is None else self.weight)
@@ -211,21 +227,27 @@ class Moments:
     def spreads(self) -> NDArray[np.float64]:
         """Centred sum of squares of each column, of shape (d,)."""
         if self.root is not None:
-            return np.einsum("ij,ij->j", self.root, self.root)
-        return np.diag(self.as_scatter()).copy()
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.einsum("ij,ij->j", self.root, self.root)
+        return self.as_scatter().diagonal().copy()
 
-    @property
+    @cached_property
     def standard_deviations(self) -> NDArray[np.float64]:
         """Standard deviation of each column, divisor the total weight, of shape (d,)."""
         return np.sqrt(self.spreads / self.total_weight)
 
-    def eigen(self, n_vectors: int | None = None) -> tuple[NDArray, NDArray]:
+    def eigen(
+        self, n_vectors: int | None = None, *, leading: bool = False
+    ) -> tuple[NDArray, NDArray]:
         """Return the covariance's non-trivial eigenvalues (falling) and eigenvectors as rows.
 
         Parameters
         ----------
         n_vectors : int, optional
             How many leading eigenvectors are wanted; all when not given.
+        leading : bool
+            True allows to stop at one eigenvalue more than vectors, where that is cheaper: those
+            left out are above zero then, and their sum is that of `spreads` less the leading ones.
 
         Returns
         -------
@@ -241,10 +263,10 @@ class Moments:
         """
         self.refuse_overflow()
         if self.root is not None:
-            eigenvalues, V = eigen_of_root(self.root, n_vectors)
+            eigenvalues, V = eigen_of_root(self.root, n_vectors, leading=leading)
         else:
-            eigenvalues, V = eigen_of_scatter(self.as_scatter(), n_vectors)
-            rounding = EPS * (len(eigenvalues) + self.count**0.5)
+            eigenvalues, V = eigen_of_scatter(self.as_scatter(), n_vectors, leading=leading)
+            rounding = EPS * (self.n_features + self.count**0.5)
             eigenvalues = np.where(eigenvalues > rounding * eigenvalues[:1], eigenvalues, 0.0)
         return eigenvalues / self.total_weight, V
 
@@ -259,6 +281,9 @@ class Moments:
 
     def refuse_overflow(self) -> None:
         """Raise DataError when the scatter is, or would be, infinite."""
+        # No entry of a scatter is above its diagonal's largest, and no value above the root of it.
+        if self.spreads.max(initial=0.0) < LARGEST_SPREAD**2:
+            return
         held = np.asarray(self.scatter if self.root is None else self.root)
         refuse_overflow(held, np.inf if self.root is None else LARGEST_SPREAD)
 
@@ -371,7 +396,7 @@ def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
     if not {a.dtype.kind, b.dtype.kind} & set("USO"):
         return
     for j, (one, two) in enumerate(zip(a[0].tolist(), b[0].tolist())):
-        if isinstance(one, str | bytes) != isinstance(two, str | bytes):
+        if None not in (one, two) and isinstance(one, str | bytes) != isinstance(two, str | bytes):
             seen = " and ".join(
                 f"rows of {'text' if isinstance(value, str | bytes) else 'numbers'} "
                 f"(such as {value!s})"
@@ -436,7 +461,8 @@ def _ranks(rows: NDArray) -> NDArray[np.intp]:
     ranks = np.empty(rows.shape, np.intp)
     for j, column in enumerate(rows.T.tolist()):
         try:
-            rank = {value: k for k, value in enumerate(sorted(set(column)))}
+            known = sorted(set(column) - {None})  # a missing answer stands last
+            rank = {value: k for k, value in enumerate([*known, None])}
         except TypeError:
             raise DataError(
                 "rows mix text and numbers in one column, which cannot be ordered. "

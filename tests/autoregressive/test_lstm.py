@@ -119,7 +119,8 @@ def test_batches_learn_too_and_record_each_pass():
 
 
 def test_training_stops_when_nothing_is_gained():
-    model = small(max_steps=5000, patience=20, learning_rate=1e-9).fit(ROWS)
+    with pytest.warns(AncestralWarning, match=r"stopped at patience=20 .* a larger patience="):
+        model = small(max_steps=5000, patience=20, learning_rate=1e-9).fit(ROWS)
     assert model.history_[-1]["step"] == 20
 
 

@@ -9,7 +9,9 @@ import pytest
 from scipy import optimize, stats
 
 from ancestral import HeteroscedasticGaussian, LinearGaussian
+from ancestral._numerics import threads
 from ancestral.errors import AncestralWarning, ModelError
+from ancestral.gaussian import costs
 from ancestral.gaussian.heteroscedastic import Rows, Slopes, Weights
 
 # A right interval fails a coverage test by chance once in 10,000 runs; the seeds are fixed.
@@ -218,6 +220,48 @@ def test_intervals_cover_as_often_as_they_say() -> None:
         assert stats.binomtest(count, trials, 0.95).pvalue > FALSE_ALARM
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_either_kind_of_step_reaches_the_maximum(
+    weighted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With ten rows a coefficient, where Fisher's own scoring takes over a hundred steps."""
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(400, 20)) + 1
+    y = X.sum(axis=1) + np.exp(0.5 * X[:, 0]) * rng.normal(size=400)
+    w = np.exp(rng.normal(size=400)) if weighted else None
+    fits = []
+    for newton in (True, False):
+        monkeypatch.setattr(costs, "newton_pays", lambda *_, newton=newton: newton)
+        model = HeteroscedasticGaussian().fit(X, y, sample_weight=w)
+        assert (np.diff(model.history_) > 0).all() and model.n_iter_ < 50
+        fits.append(all_parameters(model))
+    errors = np.r_[model.standard_errors_, model.variance_standard_errors_]
+    np.testing.assert_allclose((fits[0] - fits[1]) / errors, 0, atol=1e-5)
+    A = np.column_stack([np.ones(400), X])
+    residual, h = y - A @ fits[0][:21], A @ fits[0][21:]
+    precision = np.exp(-h) * (1 if w is None else w)
+    slopes = np.r_[A.T @ (precision * residual), 0.5 * A.T @ (residual**2 * precision - 1)]
+    assert np.abs(slopes * errors).max() < 1e-5
+
+
+def test_bits_hang_on_no_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of a few rows each, summed by one thread and by three."""
+    X, y = pairs(900)
+    monkeypatch.setattr(costs, "BLOCK", 1 << 13)
+    monkeypatch.setattr(threads, "LEAST_NUMBERS", 0)
+    fits = []
+    for number in (1, 3):
+        monkeypatch.setattr(threads, "n_threads", lambda number=number: number)
+        fits.append(HeteroscedasticGaussian().fit(X, y))
+    one, other = fits
+    np.testing.assert_array_equal(all_parameters(one), all_parameters(other))
+    assert one.history_ == other.history_
+    monkeypatch.undo()
+    whole = HeteroscedasticGaussian().fit(X, y)
+    np.testing.assert_allclose(all_parameters(one), all_parameters(whole), rtol=1e-8)
+
+
 def test_constant_noise_is_found_to_be_constant() -> None:
     """Twice the gain over one variance is chi-square with as many degrees as v has numbers."""
     rng = np.random.default_rng(2)
@@ -286,3 +330,25 @@ def test_other_bad_input_is_named() -> None:
         HeteroscedasticGaussian().fit(X[:2], y[:2])
     with pytest.raises(ModelError, match="level must be"):
         HeteroscedasticGaussian().fit(X, y).prediction_interval(X, level=95)
+
+
+def test_columns_that_say_nothing_leave_a_variance() -> None:
+    """Through the origin, of zeros alone: the mean is 0, and the variance is that of y."""
+    y = np.random.default_rng(0).normal(size=20)
+    with pytest.warns(AncestralWarning, match="collinear"):
+        model = HeteroscedasticGaussian(fit_intercept=False).fit(np.zeros((20, 1)), y)
+    assert model.coef_ == 0 and model.variance_intercept_ == pytest.approx(np.log((y**2).mean()))
+
+
+@pytest.mark.parametrize("apart", [4.0, 20.0, 40.0])
+def test_roots_keep_their_digits_where_precisions_are_far_apart(apart: float) -> None:
+    """By up to e^40: one sum of products would leave no digit."""
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.normal(size=(2000, 5)))[0]
+    S = np.column_stack([np.ones(2000), rng.uniform(-0.5, 0.5, 2000)])
+    at = Weights(np.zeros(5), np.array([1.0, apart]))
+    found = Rows(Q, S, rng.normal(size=2000)).slopes(at).root
+    wanted = np.linalg.qr(Q * np.exp(-0.5 * (S @ at.gamma))[:, None], mode="r")
+    signs = np.sign(np.diag(found) * np.diag(wanted))[:, None]
+    np.testing.assert_allclose(found, signs * wanted, rtol=1e-11, atol=1e-13)
+    assert not np.tril(found, -1).any()

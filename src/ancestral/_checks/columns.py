@@ -1,7 +1,7 @@
 """Checks of tables: rows of features in whatever container, held to what `fit` has seen.
 
-Shapes and types go through scikit-learn's own checker, so that its wording stands where its
-users look for it; values are then checked here, because a message must name the place.
+What is no table goes through scikit-learn's own checker, so that its wording stands where its
+users look for it; values are checked here, because a message must name the place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from ancestral._checks.containers import (
     shape_of,
     shown,
 )
-from ancestral._checks.numbers import as_ancestral_errors, refuse_non_finite, warn
+from ancestral._checks.frames import form_of
+from ancestral._checks.numbers import (
+    MEND_OF_MISSING,
+    as_ancestral_errors,
+    refuse_non_finite,
+    warn,
+)
 from ancestral.errors import DataError, DataTypeError
 
 
@@ -34,6 +40,7 @@ def check_table(
     missing: bool = False,
     numeric: bool = True,
     finite: bool = True,
+    mend: str = MEND_OF_MISSING,
 ) -> NDArray:
     """Return `X` as a 2-D array checked against the estimator's features.
 
@@ -50,37 +57,36 @@ def check_table(
         True asks for float32 or float64; False leaves the dtype (discrete levels).
     finite : bool
         False leaves NaN and infinity to the caller, whose own pass over the values shows them.
+    mend : str
+        What to do about a missing value, where it is refused.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features)
         float64 where `numeric` unless the input was float32.
     """
-    from sklearn.utils.validation import check_array
-
     found = opened(X, "X")
     if isinstance(found.values, np.ndarray):
         _refuse_odd_shapes(found.values)
     names = _text_names(found.names)
     if not reset:
         _check_names(estimator, names)
-    values = _usual_float((as_floats if numeric else as_levels)(found, "X"))
-    with as_ancestral_errors():
-        checked: NDArray = check_array(
-            values,
-            dtype=(np.float64, np.float32) if numeric else None,
-            ensure_all_finite=False,
-            estimator=estimator,
-        )
+    checked = _usual_float((as_floats if numeric else as_levels)(found, "X"))
+    if numeric and checked.dtype.kind != "f":
+        checked = checked.astype(np.float64)
+    if checked.ndim != 2 or not checked.size:
+        _refuse_no_table(checked, estimator)
     if reset:
         _remember_columns(estimator, checked.shape[1], names)
+        if hasattr(estimator, "_frame_in") and (form := form_of(X)) is not None:
+            estimator._frame_in = form
     elif checked.shape[1] != estimator.n_features_in_:
         raise DataError(
             f"X has {checked.shape[1]} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input. {_width_mend(checked, estimator)}"
         )
     if finite:
-        refuse_non_finite(checked, missing=missing, names=names)
+        refuse_non_finite(checked, missing=missing, names=names, mend=mend)
     return checked
 
 
@@ -89,8 +95,10 @@ def check_table(
 
 def _text_names(names: list[Any] | None) -> list[str] | None:
     """Return the names of columns where they are text; None where there are none, or no texts."""
-    texts = [isinstance(name, str) for name in names or ()]
-    if names is None or not any(texts):
+    if names is None:
+        return None
+    texts = [isinstance(name, str) for name in names]
+    if not any(texts):
         return None
     if not all(texts):
         other = names[texts.index(False)]
@@ -105,13 +113,13 @@ def _remember_columns(estimator: Any, width: int, names: list[str] | None) -> No
     estimator.n_features_in_ = width
     if names:
         estimator.feature_names_in_ = np.array(names, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
+    elif "feature_names_in_" in vars(estimator):
         del estimator.feature_names_in_
 
 
 def _check_names(estimator: Any, names: list[str] | None) -> None:
     """Raise DataError where columns are named otherwise than in `fit`; scikit-learn's wording."""
-    fitted = getattr(estimator, "feature_names_in_", None)
+    fitted = vars(estimator).get("feature_names_in_")
     kind = type(estimator).__name__
     if fitted is None:
         if names is not None:
@@ -190,7 +198,7 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
     -------
     ndarray of shape (n_features,)
     """
-    fitted = getattr(estimator, "feature_names_in_", None)
+    fitted = vars(estimator).get("feature_names_in_")
     named = _by_name(given, name)
     if named is None:
         row = _by_place(estimator, given, name)
@@ -285,8 +293,18 @@ def _placed(named: dict[Any, Any], fitted: Any, d: int, name: str) -> dict[int, 
 # ---- shapes -------------------------------------------------------------------------------------
 
 
+def _refuse_no_table(X: NDArray, estimator: Any) -> None:
+    """Raise scikit-learn's error for more dimensions than two, and for no row or no column."""
+    from sklearn.utils.validation import check_array
+
+    with as_ancestral_errors():
+        check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+
+
 def _usual_float(X: NDArray) -> NDArray:
     """Return half and extended precision as float64, the precision that every routine has."""
+    if X.dtype == np.float64:
+        return X
     odd = X.dtype == np.float16 or (X.dtype.kind == "f" and X.dtype.itemsize > 8)
     X = X.astype(np.float64) if odd else X
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.containers import as_floats, opened
 from ancestral._checks.containers import describe_place as describe_place
-from ancestral._numerics.threads import LEAST_NUMBERS, even_parts, in_threads, n_threads
+from ancestral._numerics.threads import in_threads, parts_of
 from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTypeError, ModelError
 
 MAX_SAMPLE_BYTES = 16 << 30
@@ -26,11 +26,13 @@ FEWER_ROWS = "Give fewer rows at a time, or make the model smaller."
 STREAM_ROWS = (
     f"{FEWER_ROWS} ancestral.streaming fits to complete rows, in parts, that memory does not hold."
 )
+MEND_OF_MISSING = "drop or impute it"
 FEWER_DRAWS = "Draw fewer at a time."
 FEWER_GRAPHS = "Give fewer or smaller graphs at a time."
 SMALLER_FILE = (
     "Give a smaller file; rows of a .npy file are read in parts by ancestral.streaming.read_chunks."
 )
+FEW = 1 << 16  # values whose signs of being finite are held in a core's own cache
 DRAWN_BYTES = 24  # for each value of a row that is drawn: itself, its code or noise, and a copy
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -114,14 +116,15 @@ def within_memory(mend: str | Callable[[Any], str]) -> Callable[[F], F]:
 
 
 def refuse_non_finite(
-    X: NDArray, *, name: str = "X", missing: bool = False, names: Any = None
+    X: NDArray,
+    *,
+    name: str = "X",
+    missing: bool = False,
+    names: Any = None,
+    mend: str = MEND_OF_MISSING,
 ) -> None:
     """Raise DataError at the first NaN (unless `missing`) or infinity of a float array."""
-    if X.dtype.kind != "f" or X.size == 0:
-        return
-    # One pass, no temporary; a sum that overflows is looked into.
-    parts = even_parts(len(X), n_threads()) if X.size >= LEAST_NUMBERS else [slice(None)]
-    if all(np.isfinite(in_threads(lambda part: _sum(X[part]), parts, X.size))):
+    if X.dtype.kind != "f" or all_finite(X):
         return
     bad = ~np.isfinite(X)
     if not bad.any():
@@ -133,8 +136,17 @@ def refuse_non_finite(
     place = tuple(int(i) for i in np.argwhere(bad)[0])
     value = X[place]
     seen = "NaN" if np.isnan(value) else ("inf" if value > 0 else "-inf")
-    mend = "drop or impute it" if seen == "NaN" else "infinity cannot be modelled: drop or clip it"
+    mend = mend if seen == "NaN" else "infinity cannot be modelled: drop or clip it"
     raise DataError(f"{name} holds {seen} at {describe_place(place, names)}; {mend}.")
+
+
+def all_finite(X: NDArray) -> bool:
+    """Tell whether all of a float array is finite: True surely; where False, a sum may overflow."""
+    if X.size < FEW:
+        return bool(np.isfinite(X).all())
+    # One pass, no temporary; a sum that overflows is looked into.
+    parts = parts_of(len(X), X.size)
+    return all(np.isfinite(in_threads(lambda part: _sum(X[part]), parts, X.size)))
 
 
 def refuse_far(values: NDArray, what: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._numerics import costs
 from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
 
 # Largest variance over the least variance of a column given the others, up to which products in
@@ -26,6 +27,10 @@ STEEP_SINGLE = 10.0
 # Up to so many standard deviations from zero, products about zero itself are as good: what their
 # rounding adds is that many squared times eps. In float32 there are fewer digits to spare.
 NEAR, NEAR_SINGLE = 4.0, 1.0
+
+EPS_SINGLE = float(np.finfo(np.float32).eps)
+TINY_SINGLE = 1e-20  # variances of which float32 holds products
+SHORT = 64  # columns, up to which Cholesky's factor costs no more in float64
 
 CORNER = 128  # columns, next to each other, by which steepness is guessed
 
@@ -41,22 +46,57 @@ def is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
     """Tell whether some direction varies `limit` times less than the largest column.
 
     The pivots of Cholesky's factor are the variances of each column given the earlier ones;
-    constant columns lose nothing and are passed over.
+    constant columns lose nothing and are passed over. Float32 is asked first: where it finds every
+    pivot farther above 0 than its rounding, that settles it.
     """
-    variances = np.diag(scatter)
-    varying = variances > 0
-    if not varying.all():
+    variances = scatter.diagonal()
+    if not variances.min(initial=np.inf) > 0:
+        varying = variances > 0
         scatter, variances = scatter[np.ix_(varying, varying)], variances[varying]
-    if not len(variances):
+    m, most = len(variances), float(variances.max(initial=0.0))
+    if not m:
         return False
+    if m > SHORT and TINY_SINGLE < most < 1 / TINY_SINGLE:
+        rounding = 2 * m * EPS_SINGLE * most
+        if most < limit * (_least_pivot(scatter.astype(np.float32)) - rounding):
+            return False
+    return not most < limit * _least_pivot(scatter)
+
+
+def _least_pivot(scatter: NDArray) -> float:
+    """Return the least pivot of Cholesky's factor, -inf where there is none."""
     try:
-        pivots = np.diag(np.linalg.cholesky(scatter)) ** 2
+        return float(np.linalg.cholesky(scatter).diagonal().min()) ** 2
     except np.linalg.LinAlgError:
-        return True
-    return not variances.max() < limit * pivots.min()
+        return -np.inf
 
 
 # ---- accumulation -------------------------------------------------------------------------------
+
+
+def centred_few(
+    X: NDArray, weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return a mean, what is to be added to it, and the rows about both, times roots of weights.
+
+    None where rows are so many that a copy costs more than a look whether one is needed, or where
+    their sum is not finite.
+    """
+    n, d = X.shape
+    if costs.centring(n, d) > costs.PILOT:
+        return None
+    rows = np.ascontiguousarray(X, np.float64)  # the same bits from Fortran's order
+    if weights is None:
+        shift = np.add.reduce(rows) / n
+    else:
+        weight = weights.sum()
+        shift = weights @ rows / weight
+    rows = rows - shift
+    offset = np.add.reduce(rows) / n if weights is None else weights @ rows / weight
+    rows -= offset
+    if weights is not None:
+        rows *= np.sqrt(weights)[:, None]
+    return (shift, offset, rows) if np.isfinite(offset).all() else None
 
 
 def pilot_mean(

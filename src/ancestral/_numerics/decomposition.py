@@ -1,34 +1,54 @@
-"""Eigenpairs of a scatter or of its root: every eigenvalue, and as many vectors as are wanted."""
+"""Eigenpairs of a scatter or of its root: the leading ones, and every eigenvalue where wanted.
+
+The way is the cheapest by `costs`. What stops at the leading pairs proves that they are these.
+"""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._numerics import costs
 from ancestral._numerics.threads import one_thread
 
 EPS = float(np.finfo(np.float64).eps)
-# Rows from which leaving out vectors gains something, and below which a second thread waits longer
-# than it works.
-LARGE, SMALL = 256, 800
+EPS_SINGLE = float(np.finfo(np.float32).eps)
 ORTHONORMAL = 1e-11  # farther than this from orthonormal: all vectors are computed instead
 MIXED = 1e3  # longest over shortest column, from which a plain SVD blurs the short ones
+CONVERGED = 16 * EPS  # of the largest eigenvalue: a residual that is rounding
+LEFT = 1e-3  # share of the trace beside the leading pairs, that as a difference keeps 12 digits
+APART = 1e-9  # of the largest eigenvalue: what surely tells the last pair from the next
+SQUARED = 1e-7  # of the largest eigenvalue: what a product of rows leaves nine digits
 
 
 def eigen_of_scatter(
-    scatter: NDArray[np.float64], n_vectors: int | None
+    scatter: NDArray[np.float64], n_vectors: int | None, *, leading: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvalues (falling) and leading eigenvectors as rows; all vectors for None."""
-    d = len(scatter)
-    with one_thread() if d < SMALL else nullcontext():
-        if n_vectors is not None and d >= LARGE and 0 < 4 * n_vectors <= d:
-            found = _few_vectors(scatter, n_vectors)
-            if found is not None:
+    """Return eigenvalues (falling) and leading eigenvectors as rows; all vectors for None.
+
+    With `leading` the eigenvalues may stop at one more than vectors, if that is cheaper, and those
+    left out have a share of the trace that can be told from it.
+    """
+    m = len(scatter)
+    with _threads(m):
+        if n_vectors:
+            if leading and (found := _leading(scatter, n_vectors)):
                 return found
+            if costs.few_vectors(m, n_vectors) < costs.all_vectors(m):
+                found = _few_vectors(scatter, n_vectors)
+                if found is not None:
+                    return found
         eigenvalues, U = np.linalg.eigh(scatter)
     return eigenvalues[::-1], U[:, ::-1].T[:n_vectors]
+
+
+def _threads(m: int) -> AbstractContextManager[None]:
+    """Keep the library to one thread where a second waits longer than it works."""
+    return one_thread() if costs.ALONE_SIDE < m < costs.SHARED_SIDE else nullcontext()
 
 
 def _few_vectors(
@@ -45,45 +65,184 @@ def _few_vectors(
     packed, diagonal, beside, tau, wrong = lapack.dsytrd(scatter, lower=1, lwork=64 * d)
     if wrong or not np.isfinite(diagonal).all():
         return None
+    found = _of_tridiagonal(diagonal, beside, q)
+    if found is None:
+        return None
+    eigenvalues, V = found
+    # The reflections stand below the diagonal's neighbour, and leave the first row alone.
+    reflections, rest = np.asfortranarray(packed[1:, : d - 1]), np.asfortranarray(V[1:])
+    V[1:], _, wrong = lapack.dormqr("L", "N", reflections, tau, rest, lwork=64 * q)
+    if wrong or not _are_orthonormal(V.T):
+        return None
+    return eigenvalues[::-1], np.ascontiguousarray(V[:, ::-1].T)
+
+
+def _of_tridiagonal(
+    diagonal: NDArray[np.float64], beside: NDArray[np.float64], q: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return rising eigenvalues and the last q vectors as columns; None if LAPACK gives up."""
+    from scipy.linalg import lapack
+
+    d = len(diagonal)
     eigenvalues, wrong = lapack.dsterf(diagonal, beside)
     if wrong:
         return None
     one_block = np.ones(d, np.int32), np.full(d, d, np.int32)
     V, wrong = lapack.dstein(diagonal, beside, eigenvalues[d - q :], *one_block)
-    if wrong:
+    return None if wrong else (eigenvalues, V)
+
+
+def _are_orthonormal(V: NDArray[np.float64]) -> bool:
+    """Tell whether rows are orthonormal."""
+    products = V @ V.T
+    products.flat[:: len(V) + 1] -= 1.0
+    return bool(np.abs(products).max() < ORTHONORMAL)
+
+
+# ---- leading pairs alone ------------------------------------------------------------------------
+
+
+def _leading(
+    scatter: NDArray[np.float64], q: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return q + 1 leading eigenvalues and q vectors by Lanczos's iteration; None if unsure.
+
+    Sure are pairs whose residuals are rounding, and that leave a share of the trace; and of which
+    none was missed: with D what is left of S without them, t I - D has a Cholesky factor for some t
+    below the last of them, so that no eigenvalue of D is above t.
+    """
+    most = min(costs.steps_tried(len(scatter), q), len(scatter) - 1)
+    found = _lanczos(scatter, q, most) if most > q + 1 else None
+    if found is None:
         return None
-    # The reflections stand below the diagonal's neighbour, and leave the first row alone.
-    reflections, rest = np.asfortranarray(packed[1:, : d - 1]), np.asfortranarray(V[1:])
-    V[1:], _, wrong = lapack.dormqr("L", "N", reflections, tau, rest, lwork=64 * q)
-    if wrong or not np.abs(V.T @ V - np.eye(q)).max() < ORTHONORMAL:
+    values, V = found
+    kept, top = values[:q], values[0]
+    trace = float(scatter.trace())
+    apart = values[-2] - values[-1] > APART * top
+    if not apart or not trace - kept.sum() > LEFT * trace or not _are_orthonormal(V):
         return None
-    return eigenvalues[::-1], np.ascontiguousarray(V[:, ::-1].T)
+    residuals = V @ scatter - kept[:, None] * V
+    if not sqrt(float(np.einsum("ij,ij->i", residuals, residuals).max())) < 8 * CONVERGED * top:
+        return None
+    return (values, V) if _none_missed(scatter, values, V) else None
+
+
+def _lanczos(
+    scatter: NDArray[np.float64], q: int, most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return q + 1 leading Ritz values (falling) and q vectors as rows; None where not converged.
+
+    Every step is made orthogonal to all earlier ones.
+    """
+    m = len(scatter)
+    basis = np.empty((most + 1, m))
+    basis[0] = _start(m)
+    diagonal, beside = np.empty(most), np.empty(most)
+    look, seen = min(q + 10, most), (0, 1.0)
+    for k in range(1, most + 1):
+        before = basis[:k]
+        step = scatter @ before[-1]
+        diagonal[k - 1] = before[-1] @ step
+        step -= diagonal[k - 1] * before[-1]
+        if k > 1:
+            step -= beside[k - 2] * before[-2]
+        step -= (before @ step) @ before
+        beside[k - 1] = length = sqrt(float(step @ step))
+        if not length > 0:  # exactly invariant, or not finite
+            return None
+        np.divide(step, length, out=basis[k])
+        if k < look:
+            continue
+        found = _of_tridiagonal(diagonal[:k], beside[: k - 1], q)
+        if found is None:
+            return None
+        values, V = found
+        residual = length * float(np.abs(V[-1]).max()) / values[-1]
+        if residual <= CONVERGED:
+            return values[: -q - 2 : -1].copy(), V[:, ::-1].T @ before
+        # Residuals fall by a factor for each step, or faster: is that enough?
+        since, was = seen
+        fall = np.log(was / residual) / (k - since)
+        wanted = np.log(residual / CONVERGED) / fall if fall > 0 else np.inf
+        if since and k + 0.5 * wanted > most:
+            return None
+        look, seen = min(k + max(2, int(min(wanted, 0.5 * k))), most), (k, residual)
+    return None
+
+
+@lru_cache(maxsize=8)
+def _start(m: int) -> NDArray[np.float64]:
+    """Return a direction of no structure, the same each time."""
+    start = np.random.default_rng(0).standard_normal(m)
+    start /= np.linalg.norm(start)
+    start.flags.writeable = False
+    return start
+
+
+def _none_missed(
+    scatter: NDArray[np.float64], values: NDArray[np.float64], V: NDArray[np.float64]
+) -> bool:
+    """Prove that no eigenvalue of what is left beside the vectors is as large as theirs."""
+    from scipy.linalg import blas, lapack
+
+    last, following = values[-2], values[-1]
+    # The factor's own rounding, in a precision that leaves half of the distance to prove.
+    m, apart = len(scatter), (last - following) / last
+    single = 4 * m * EPS_SINGLE < apart
+    margin = 2 * m * (EPS_SINGLE if single else EPS) * last
+    rest = blas.dsyrk(
+        1.0, (V * np.sqrt(values[:-1, None])).T, beta=-1.0, c=scatter.T, lower=1
+    )  # -D, its lower triangle
+    rest.flat[:: m + 1] += (last + following) / 2 - margin
+    if single:
+        return not lapack.spotrf(rest.astype(np.float32), lower=1, clean=0, overwrite_a=1)[1]
+    return not lapack.dpotrf(rest, lower=1, clean=0, overwrite_a=1)[1]
+
+
+# ---- roots --------------------------------------------------------------------------------------
 
 
 def eigen_of_root(
-    root: NDArray[np.float64], n_vectors: int | None
+    root: NDArray[np.float64], n_vectors: int | None, *, leading: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return eigenvalues of R^T R (falling, 0 beyond the rank), leading eigenvectors as rows.
 
     Columns of one scale go through the small side R R^T where that loses nothing, else through the
     SVD of R. Columns of different scales go through Jacobi's SVD, which keeps the digits of every
-    eigenvalue however the columns are scaled.
+    eigenvalue however the columns are scaled. `leading` is that of `eigen_of_scatter`.
     """
     lengths = np.sqrt(np.einsum("ij,ij->j", root, root))
     varying = lengths > 0
     if root.size and lengths.max() > MIXED * lengths[varying].min(initial=np.inf):
         return _by_jacobi(root, lengths, n_vectors)
     rounding = EPS * max(root.shape)
-    if 128 < len(root) < root.shape[1]:
-        with one_thread() if len(root) < SMALL else nullcontext():
-            eigenvalues, U = np.linalg.eigh(root @ root.T)
-        eigenvalues, U = np.maximum(eigenvalues[::-1], 0.0), U[:, ::-1][:, :n_vectors]
-        kept = eigenvalues[: U.shape[1]]
-        steep = eigenvalues[min(len(kept), len(eigenvalues) - 2)] < 1e-7 * eigenvalues[0]
-        if not steep and (len(kept) == 0 or kept[-1] > 1e-7 * eigenvalues[0]):
-            return _above(eigenvalues, rounding), (U / np.sqrt(kept)).T @ root
-    _, singular, V = np.linalg.svd(root, full_matrices=False)
+    if 1 < len(root) <= root.shape[1]:
+        found = _by_products(root, n_vectors, leading=leading)
+        if found is not None:
+            eigenvalues, V = found
+            return _above(eigenvalues, rounding), V
+    with _threads(len(root)):
+        _, singular, V = np.linalg.svd(root, full_matrices=False)
     return _above(singular, rounding) ** 2, V[:n_vectors]
+
+
+def _by_products(
+    root: NDArray[np.float64], n_vectors: int | None, *, leading: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return eigenvalues and vectors by way of R R^T; None where it is too steep to be squared.
+
+    Centred rows leave one eigenvalue that is 0.
+    """
+    eigenvalues, U = eigen_of_scatter(root @ root.T, n_vectors, leading=leading)
+    eigenvalues = np.maximum(eigenvalues, 0.0)
+    q, least = len(U), SQUARED * eigenvalues[0]
+    # A square root was reduced, perhaps because its small values count: all of them must be there.
+    last = len(root) - 2 if len(root) == root.shape[1] else min(q, len(root) - 2)
+    if len(eigenvalues) == len(root) and not eigenvalues[last] > least:
+        return None
+    if q and not eigenvalues[q - 1] > least:
+        return None
+    return eigenvalues, (U / np.sqrt(eigenvalues[:q, None])) @ root
 
 
 def _above(values: NDArray, rounding: float) -> NDArray[np.float64]:

@@ -12,11 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, reduce
 from itertools import pairwise
 from operator import add
 from typing import Any, TypeVar
+
+from ancestral._numerics import costs
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -111,10 +113,24 @@ def one_thread() -> AbstractContextManager[None]:
     return _one_thread
 
 
+def threads_for(n_numbers: int, work: float) -> AbstractContextManager[None]:
+    """Keep the library to one thread where products are so short that a second only waits.
+
+    `work` counts their multiply-adds.
+    """
+    short = costs.ALONE < work < costs.SHARED and n_numbers < LEAST_NUMBERS
+    return one_thread() if short else nullcontext()
+
+
 def even_parts(n: int, n_parts: int) -> list[slice]:
     """Return at most `n_parts` slices of n rows, of nearly equal length."""
     edges = [n * i // n_parts for i in range(n_parts + 1)]
     return [slice(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def parts_of(n_rows: int, n_numbers: int) -> list[slice]:
+    """Return slices of rows that hold so many values: one for each thread that saves time."""
+    return even_parts(n_rows, n_threads()) if n_numbers >= LEAST_NUMBERS else [slice(0, n_rows)]
 
 
 def blocks_of(part: slice, rows: int) -> list[slice]:

@@ -27,6 +27,7 @@ from ancestral.errors import ModelError
 MAX_COMPLETIONS = 1 << 20
 HELD = 1 << 16  # prefixes held at once: a walk over more goes on in two halves
 ROWS_AT_ONCE = 1 << 13
+NOTHING_TO_DRAW = "the given values have probability 0 under this model: nothing to draw."
 ESTIMATE = 'Give more of the row, or take an estimate: method="smc".'
 
 
@@ -55,10 +56,10 @@ def refuse_many(model: Stepped, levels: NDArray[np.intp], mend: str = ESTIMATE) 
     bits = n_completions(model, levels)
     wrong = np.flatnonzero(bits > math.log2(MAX_COMPLETIONS) + 1e-9)
     if len(wrong):
-        raise _too_many(int(open_before(levels)[wrong[0]].sum()), mend)
+        raise too_many(int(open_before(levels)[wrong[0]].sum()), mend)
 
 
-def _too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
+def too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
     return ModelError(
         f"{n_unknown} unknown variables leave more than {MAX_COMPLETIONS} possible completions "
         f"of what comes before the last known one. {mend}"
@@ -119,7 +120,7 @@ def _log_marginals(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float
             if not (model._forgets or model._rules_nothing_out):  # else there are few, or counted
                 visited += np.bincount(walk.owner, minlength=len(levels))
                 if visited.max() > MAX_COMPLETIONS * levels.shape[1]:
-                    raise _too_many(int(open_before(levels)[visited.argmax()].sum()))
+                    raise too_many(int(open_before(levels)[visited.argmax()].sum()))
     return result
 
 
@@ -164,13 +165,13 @@ def completions(
     if model._rules_nothing_out:
         unknown = [len(model.categories_[i]) for i in np.flatnonzero(levels < 0)]
         if math.prod(unknown) > MAX_COMPLETIONS:
-            raise _too_many(len(unknown))
+            raise too_many(len(unknown))
     walk = Walk(model, levels[None])
     walk.follow()
     while walk.depth < len(levels):
         walk.branch()
         if len(walk) > MAX_COMPLETIONS:
-            raise _too_many(int((levels < 0).sum()))
+            raise too_many(int((levels < 0).sum()))
     return walk.rows(), walk.log_p
 
 
@@ -184,9 +185,9 @@ def sample_given(
     while len(walk) and walk.depth < end:
         walk.branch(joined=True)
         if not model._forgets and len(walk) > MAX_COMPLETIONS:
-            raise _too_many(int(open_before(levels[None]).sum()))
+            raise too_many(int(open_before(levels[None]).sum()))
     if not len(walk):
-        raise ModelError("the given values have probability 0 under this model: nothing to draw.")
+        raise ModelError(NOTHING_TO_DRAW)
     if walk.depth == end and len(walk) == 1 and costs.draws_alone(n_samples):
         rows = np.repeat(levels[None], n_samples, axis=0)
         if model._draw_on(rows, end, rng):

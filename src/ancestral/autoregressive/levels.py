@@ -1,13 +1,15 @@
 """Rows of discrete values, and the levels behind them.
 
 Every discrete model works with *levels*: integer codes 0 .. K_i - 1 into `categories_[i]`, the
-sorted values of variable i that `fit` saw. Here values become levels and levels values, and what
-is no level (a fraction, an unseen value) is named with its place.
+sorted values of variable i that `fit` saw, or those that were declared, in their order. Here
+values become levels and levels values, and what is no level (a fraction, an unseen value) is named
+with its place.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -19,9 +21,11 @@ from sklearn.utils import Tags
 
 from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.containers import EXACT, describe_place, shown
+from ancestral._checks.frames import labels_of
 from ancestral._checks.missing import is_missing, missing_mask, seen_missing
 from ancestral._numerics.packing import Packing
 from ancestral.autoregressive import costs
+from ancestral.autoregressive.declared import declared, with_missing
 from ancestral.base import Density
 from ancestral.errors import DataError
 
@@ -38,29 +42,87 @@ class DiscreteDensity(Density):
     Attributes
     ----------
     categories_ : list of ndarray
-        The sorted levels of each variable. One that holds no other values than zeros and ones, or
+        The levels of each variable: as declared, by `categories=` or by a dataframe's categorical
+        type, or else sorted. A variable that holds no other values than zeros and ones, or
         booleans, is binary, also where it is constant.
     """
 
     categories_: list[NDArray]
     n_features_in_: int
     _fields: tuple[str, ...] = ("categories_",)
+    _counts_missing = False  # whether a missing answer is a level
+    _mend_of_missing = "drop or impute it"
 
     def _fit(self, X: NDArray, **options: Any) -> None:
         """Learn the levels, then the model."""
-        X = whole_numbers(X, getattr(self, "feature_names_in_", None))
-        self.categories_ = learn_categories(X)
+        X = self._rows_of_levels(X)
+        self.categories_ = self._categories_of(X)
         self._fit_levels(self._encode(X), **options)
+
+    def _rows_of_levels(self, X: NDArray) -> NDArray:
+        """Return rows of a fit, whole floats made integers; refuse what is, or can be, no level."""
+        names = getattr(self, "feature_names_in_", None)
+        X = whole_numbers(X, names, None if self._counts_missing else self._mend_of_missing)
+        for j, levels in enumerate(self._declared_levels(X.shape[1])):
+            if levels is None:
+                continue
+            codes, _ = Coding([levels]).codes(X[:, [j]])
+            odd = np.flatnonzero(codes[:, 0] == MISSING)
+            odd = odd[~missing_mask(X[odd, j])]
+            if len(odd):
+                i = int(odd[0])
+                where, known = describe_place((i, j), names), _some(levels)
+                raise DataError(
+                    f"X holds {shown(X[i, j])} at {where}, a level that is not declared; that "
+                    f"column declares the levels {known}. Recode it, or declare it with them: in "
+                    "categories=, or as a category of the column's type."
+                )
+        return X
+
+    def _declared_levels(self, width: int) -> list[NDArray | None]:
+        """Return the levels that are declared of each column, None where they are to be learnt."""
+        return declared(
+            getattr(self, "categories", None),
+            self._frame_in,
+            getattr(self, "feature_names_in_", None),
+            width,
+            missing=self._counts_missing,
+        )
+
+    def _categories_of(self, X: NDArray) -> list[NDArray]:
+        """Return the levels of each column, declared or else learnt."""
+        found = learn_categories(X, self._declared_levels(X.shape[1]))
+        if not self._counts_missing or X.dtype != object:
+            return found
+        return [
+            with_missing(levels) if None in column and None not in levels.tolist() else levels
+            for levels, column in zip(found, X.T.tolist(), strict=True)
+        ]
 
     @abstractmethod
     def _fit_levels(self, *levels: Any, **options: Any) -> None:
         """Fit to one array of level codes of shape (n, d), with the options of `fit`."""
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
-        return check_table(self, X, reset=reset, missing=not reset, numeric=False)
+        if self._counts_missing:
+            return _missing_as_none(check_table(self, X, reset=reset, missing=True, numeric=False))
+        mend = self._mend_of_missing
+        return check_table(self, X, reset=reset, missing=not reset, numeric=False, mend=mend)
 
     def _check_given(self, given: Any) -> NDArray:
-        return check_row(self, given, numeric=False)
+        row = check_row(self, given, numeric=False)
+        if not (self._counts_missing and isinstance(given, Mapping)):
+            return row
+        row = row.astype(object)  # what is named is known: None is the level of missing answers
+        labels = labels_of(
+            self._frame_in, getattr(self, "feature_names_in_", None), self.n_features_in_
+        )
+        row[[labels.index(name) for name, value in given.items() if is_missing(value)]] = None
+        return row
+
+    def _encode_given(self, given: Any) -> NDArray[np.intp]:
+        """Return the level codes of one partly known row, MISSING where unknown."""
+        return self._encode(self._check_given(given)[None], missing=True, name="given")[0]
 
     def _encode(self, X: NDArray, *, missing: bool = False, name: str = "X") -> NDArray[np.intp]:
         """Return the level codes of X, shape (n, d); MISSING where NaN is allowed and found.
@@ -102,12 +164,20 @@ class DiscreteDensity(Density):
             values[:, j] = known[levels[:, j]]
         return values
 
+    def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
+        if self._frame_in is None and self._counts_missing and rows.dtype == object:
+            numbers = all(
+                not isinstance(level, str) for known in self.categories_ for level in known.tolist()
+            )
+            return rows.astype(np.float64) if numbers else rows  # None is NaN among numbers
+        return super()._framed(rows, like, kept)
+
     def _check_state(self) -> None:
         if len(self.categories_) != self.n_features_in_:
             raise ValueError("one set of categories per variable is wanted")
         for known in self.categories_:
-            if known.ndim != 1 or not len(known) or not (known[1:] > known[:-1]).all():
-                raise ValueError("categories must be sorted and distinct")
+            if known.ndim != 1 or not len(known) or len(set(known.tolist())) < len(known):
+                raise ValueError("categories must be one or more, and distinct")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -117,13 +187,16 @@ class DiscreteDensity(Density):
         return tags
 
 
-def whole_numbers(X: NDArray, names: Any = None) -> NDArray:
-    """Return X with whole floats made integers; DataError at the first value that is no level."""
+def whole_numbers(X: NDArray, names: Any = None, mend: str | None = "drop or recode it") -> NDArray:
+    """Return X with whole floats made integers; DataError at the first value that is no level.
+
+    `mend` says what to do about a missing value; with None it is a level.
+    """
     if X.dtype.kind in "if":
         whole = _truncated(X)
         if X.dtype.kind == "i" or (whole == X).all():
             return whole
-    _refuse_fractions(X, names)
+    _refuse_fractions(X, names, mend)
     return X if X.dtype.kind in "bUO" else X.astype(np.int64)
 
 
@@ -133,16 +206,36 @@ def _truncated(X: NDArray) -> NDArray[np.int64]:
         return X.astype(np.int64, copy=False)
 
 
-def learn_categories(X: NDArray) -> list[NDArray]:
-    """Return each column's sorted levels; one of zeros and ones is binary, also where constant.
+def learn_categories(X: NDArray, declared: list[NDArray | None] | None = None) -> list[NDArray]:
+    """Return each column's levels: as declared, or else sorted.
 
-    A flag that is constant in the data, or a pixel, is still one that could be on or off.
+    A column of zeros and ones is binary, also where it is constant: a flag that is constant in the
+    data, or a pixel, is still one that could be on or off.
     """
+    if declared is None or all(levels is None for levels in declared):
+        return _learnt(X)
+    open_ = [j for j, levels in enumerate(declared) if levels is None]
+    learnt = iter(_learnt(X[:, open_]))
+    return [next(learnt) if levels is None else levels for levels in declared]
+
+
+def _learnt(X: NDArray) -> list[NDArray]:
+    """Return each column's sorted levels."""
     if X.dtype.kind in "biu":
         return _levels_of_numbers(X)
     if X.dtype.kind == "U" and (packing := Packing.of([X])) and len(X):
         return [packing.unpacked(known) for known in _found(packing.packed(X))]
     return [_levels_of(X[:, j]) for j in range(X.shape[1])]
+
+
+def _missing_as_none(X: NDArray) -> NDArray:
+    """Return rows with None where they are missing: as objects, where anything is."""
+    gaps = missing_mask(X)
+    if not gaps.any():
+        return X
+    rows = X.astype(object)
+    rows[gaps] = None
+    return rows
 
 
 def _levels_of_numbers(X: NDArray) -> list[NDArray]:
@@ -185,8 +278,14 @@ def _levels_of(column: NDArray) -> NDArray:
 
 def _levels_of_objects(column: NDArray) -> NDArray:
     """Return the sorted levels of a column of text, of booleans or of integers, in their dtype."""
+    values = set(column.tolist())
+    if None in values:  # a missing answer, which counts as a level here
+        whole = np.array([value for value in column.tolist() if value is not None], dtype=object)
+        if not len(whole):
+            return np.array([None], dtype=object)
+        return with_missing(_levels_of(whole))
     try:
-        levels = sorted(set(column.tolist()))
+        levels = sorted(values)
     except TypeError:
         raise DataError(
             "X mixes text and numbers in one column, which cannot be ordered. "
@@ -198,10 +297,10 @@ def _levels_of_objects(column: NDArray) -> NDArray:
     return np.array(levels, dtype=bool if booleans else np.int64)
 
 
-def _refuse_fractions(X: NDArray, names: Any = None) -> None:
+def _refuse_fractions(X: NDArray, names: Any, mend: str | None) -> None:
     """Raise DataError at the first value that is no whole number of 64 bits."""
     if X.dtype.kind == "O":
-        _refuse_odd_objects(X, names)
+        _refuse_odd_objects(X, names, mend)
         return
     if X.dtype.kind == "f":
         wrong = np.floor(X) != X
@@ -219,24 +318,29 @@ def _refuse_fractions(X: NDArray, names: Any = None) -> None:
             raise DataError(_too_large(X[i, j], describe_place((i, j), names)))
 
 
-def _refuse_odd_objects(X: NDArray, names: Any = None) -> None:
+def _refuse_odd_objects(X: NDArray, names: Any, mend: str | None) -> None:
     """Raise DataError at the first object that is no level, or of another kind than its column."""
     for j, column in enumerate(X.T):
         kinds = set(map(type, column))
         if kinds == {str} or kinds == {bool}:
             continue
+        first: Any = None
         for i, value in enumerate(column):
             where = describe_place((i, j), names)
             if is_missing(value):
-                raise DataError(f"X holds {seen_missing(value)} at {where}; drop or recode it.")
+                if mend is None:
+                    continue
+                raise DataError(f"X holds {seen_missing(value)} at {where}; {mend}.")
+            first = value if first is None else first
             if isinstance(value, float | np.floating) and not float(value).is_integer():
                 raise DataError(
                     f"X holds {value:g} at {where}; levels are integers, booleans or text. "
                     "Drop or recode it."
                 )
-            if isinstance(value, str) != isinstance(column[0], str):
+            if isinstance(value, str) != isinstance(first, str):
+                row = 0 if column[0] is first else "one before"
                 raise DataError(
-                    f"X holds {shown(value)} at {where} where row 0 holds {shown(column[0])}: text "
+                    f"X holds {shown(value)} at {where} where row {row} holds {shown(first)}: text "
                     "and numbers cannot be ordered. Make each column of one kind."
                 )
             if not isinstance(value, _LEVELS) or isinstance(value, np.timedelta64):
@@ -268,11 +372,28 @@ class Coding:
     Parameters
     ----------
     categories : list of ndarray
-        The sorted levels of each column.
+        The levels of each column, in any order.
     """
 
     def __init__(self, categories: list[NDArray]) -> None:
         self.categories = categories
+
+    @cached_property
+    def _orders(self) -> dict[int, NDArray[np.intp]]:
+        """The order of a column's levels from low to high, where they are declared in another."""
+        return {
+            j: np.argsort(known)
+            for j, known in enumerate(self.categories)
+            if known.dtype.kind in "biuU" and not (known[1:] > known[:-1]).all()
+        }
+
+    @cached_property
+    def _sorted(self) -> list[NDArray]:
+        """The levels of each column from low to high; objects as they are."""
+        orders = self._orders
+        return [
+            known[orders[j]] if j in orders else known for j, known in enumerate(self.categories)
+        ]
 
     @cached_property
     def is_shared(self) -> bool:
@@ -286,12 +407,12 @@ class Coding:
     @cached_property
     def _numbers(self) -> Places | None:
         """Where levels stand among numbers; None unless all are numbers that float64 holds."""
-        for known in self.categories:
+        for known in self._sorted:
             if known.dtype.kind not in "biu":
                 return None
             if max(abs(int(known[0])), abs(int(known[-1]))) > EXACT:
                 return None
-        return Places.of([known.astype(np.int64) for known in self.categories])
+        return Places.of([known.astype(np.int64) for known in self._sorted])
 
     @cached_property
     def _packing(self) -> Packing | None:
@@ -305,7 +426,7 @@ class Coding:
         packing = self._packing
         if packing is None:
             return None
-        return Places.of([packing.packed(known) for known in self.categories])
+        return Places.of([packing.packed(known) for known in self._sorted])
 
     @cached_property
     def _place_of(self) -> list[dict[Any, int]]:
@@ -322,6 +443,17 @@ class Coding:
 
         Text is no number, and no integer is rounded on the way.
         """
+        if X.dtype.kind == "O":
+            return self._codes_of_objects(X)
+        codes, whole = self._places(X)
+        if self._orders:
+            codes = codes.copy()
+        for j, order in self._orders.items():
+            codes[:, j] = np.where(codes[:, j] == MISSING, MISSING, order[codes[:, j]])
+        return codes, whole
+
+    def _places(self, X: NDArray) -> tuple[NDArray[np.intp], bool]:
+        """Return the places of numbers or texts among sorted levels, MISSING where none."""
         kind = X.dtype.kind
         if kind in "bif" or (kind == "u" and X.dtype.itemsize < 8):
             if (numbers := self._numbers) is not None:
@@ -329,11 +461,9 @@ class Coding:
                 return numbers.codes(whole, whole != X if kind == "f" else None)
         elif kind == "U" and (packing := self._packing) and (texts := self._texts):
             return texts.codes(packing.packed(X), None)
-        elif kind == "O":
-            return self._codes_of_objects(X)
         codes = np.empty(X.shape, np.intp)
-        for j, known in enumerate(self.categories):
-            codes[:, j] = _codes(X[:, j], known, self._place_of[j])
+        for j, known in enumerate(self._sorted):
+            codes[:, j] = _codes(X[:, j], known)
         return codes, bool((codes != MISSING).all())
 
     def _codes_of_objects(self, X: NDArray) -> tuple[NDArray[np.intp], bool]:
@@ -425,16 +555,21 @@ class Places:
         return codes, bool((codes != MISSING).all())
 
 
-def _codes(column: NDArray, known: NDArray, place_of: dict[Any, int]) -> NDArray[np.intp]:
-    """Return the places of a column's values among the known levels, MISSING where they have none.
+def _codes(column: NDArray, known: NDArray) -> NDArray[np.intp]:
+    """Return the places of a column's values among sorted levels, MISSING where they have none.
 
     Text is no number, and no integer is rounded on the way.
     """
+    if known.dtype.kind in "biuU" and not (known[1:] > known[:-1]).all():  # declared in any order
+        order = np.argsort(known)
+        place = _codes(column, known[order])
+        return np.where(place == MISSING, MISSING, order[place])
     alike = {column.dtype.kind, known.dtype.kind} <= set("biuf")
     if alike and column.dtype != known.dtype:
         alike = max(abs(int(known[0])), abs(int(known[-1]))) <= EXACT
     if alike or column.dtype.kind == known.dtype.kind == "U":
         return _sought(column, known)
+    place_of = {level: code for code, level in enumerate(known.tolist())}
     return _found_in(place_of, column.tolist())
 
 
@@ -453,10 +588,22 @@ def _found_in(place_of: dict[Any, int], values: list[Any]) -> NDArray[np.intp]:
     return np.array(found, np.intp)
 
 
+def _some(levels: NDArray) -> str:
+    """Return levels as a message lists them, cut where they are many."""
+    return ", ".join(str(k) for k in levels[:6]) + (", ..." if len(levels) > 6 else "")
+
+
 def _unknown_level(value: Any, where: str, known: NDArray, name: str, *, image: bool) -> str:
     """Word the error for a level that was not seen in `fit`, of an image perhaps."""
-    levels = ", ".join(str(k) for k in known[:6]) + (", ..." if len(known) > 6 else "")
-    mend = "Recode it, or fit to rows that hold it."
+    levels = _some(known)
+    if isinstance(value, np.ndarray) and value.ndim == 0:  # which held it as one object
+        value = value.item()
+    if isinstance(value, tuple | list | set | frozenset | dict | slice | range | np.ndarray):
+        return f"{name} holds {shown(value)} at {where}, which is no level: give one of {levels}."
+    mend = (
+        "Recode it, fit to rows that hold it, or declare it before: in categories=, or as a "
+        "category of the column's type."
+    )
     if isinstance(value, str | bytes) and not isinstance(known[0], str):
         return (
             f"{name} holds {shown(value)} at {where}, which is text, where the levels are numbers, "

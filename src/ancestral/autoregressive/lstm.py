@@ -35,20 +35,22 @@ from ancestral._checks.numbers import (
     check_integer,
     check_number,
     check_weights,
-    warn,
     within_memory,
 )
 from ancestral._numerics.products import by_rows
 from ancestral._numerics.threads import one_thread
+from ancestral.autoregressive.levels import whole_numbers
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import known_columns, known_terms
 from ancestral.errors import DataError
 from ancestral.statistics import distinct_rows
 from ancestral.training.descent import (
     Descent,
+    Validation,
     Weights,
     as_device,
     import_torch,
+    of_validation,
     repeatable,
     seed_in_words,
 )
@@ -69,6 +71,7 @@ HOLD = 1 / 16  # share of the steps before it falls (a cosine)
 LAST_RATE = 0.02  # of the full rate, reached at the last step
 ROUNDING = 2e-6  # of the loss in float32, which is summed over variables and rows: 16 last places
 SMALL = 100_000  # weights: below, a second thread only costs
+Shares = tuple[NDArray[np.intp], NDArray[np.float64]]  # distinct rows, each one's share of all
 Product = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -93,15 +96,29 @@ class LSTMAutoregressive(Sequential):
         Adam's, after a short linear warm-up; from there it falls along a cosine.
     max_steps : int
         Optimiser steps at most; 0 leaves the random start (and says so). A training that these
-        end more than 0.25 nats above its floor warns.
+        end while the loss still falls warns, and so does one that ends more than 0.25 nats above
+        its floor, or more than `tol` where that is larger.
     batch_size : int or None
         Distinct rows per step; None takes them all.
     tol : float
         Training stops when the loss is within `tol` nats of its floor.
     patience : int
         It also stops after so many steps without gaining `tol / 10` nats.
+    early_stopping : bool
+        Hold out a share of the rows of `fit`: the weights kept are those of the best validation
+        score, and training stops once that gains no more. Rows given to `fit` as `X_val` do the
+        same without a share being taken.
+    validation_fraction : float
+        The share held out, above 0 and below 1; drawn by `random_state`.
+    n_iter_no_change : int
+        Where rows are held out, passes over the others (steps, without `batch_size`) that end the
+        training when the validation score has not gained `tol / 10` nats, in place of `patience`.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
+        declare levels too.
     random_state : None, int, RandomState or Generator
         Start and batches. An int gives identical weights on one machine.
     verbose : bool
@@ -114,11 +131,14 @@ class LSTMAutoregressive(Sequential):
     history_ : list of dict
         After each optimiser step (each pass over the data with `batch_size`): "step", "loss"
         (nats per row), "floor", "excess" (their difference, the KL divergence) and
-        "learning_rate".
+        "learning_rate"; "validation_loss" where rows are held out.
     floor_ : float
         Entropy of the training rows, in nats: the mean loss cannot be lower.
     loss_ : float
-        Of the weights kept, the best seen, scored in float64 (nats per row).
+        Of the weights kept (the best seen, or those best for the rows held out), scored in
+        float64, in nats per row.
+    best_validation_score_ : float
+        Mean log density of the rows held out, in nats; only where there are any.
     n_parameters_ : int
         Stored weights.
     categories_ : list of ndarray
@@ -142,7 +162,9 @@ class LSTMAutoregressive(Sequential):
     True
     """
 
-    _fields: tuple[str, ...] = ("floor_", "weights_", "history_", "loss_")
+    _fields: tuple[str, ...] = (
+        "floor_", "weights_", "history_", "loss_", "best_validation_score_",
+    )  # fmt: skip
     _where_memory_is_short = SMALLER
 
     def __init__(
@@ -155,7 +177,11 @@ class LSTMAutoregressive(Sequential):
         batch_size: int | None = None,
         tol: float = 1e-3,
         patience: int = 200,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 100,
         device: str = "cpu",
+        categories: Any = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -166,7 +192,11 @@ class LSTMAutoregressive(Sequential):
         self.batch_size = batch_size
         self.tol = tol
         self.patience = patience
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.device = device
+        self.categories = categories
         self.random_state = random_state
         self.verbose = verbose
 
@@ -178,6 +208,7 @@ class LSTMAutoregressive(Sequential):
         y: Any = None,
         *,
         frequencies: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 50,
     ) -> Self:
@@ -192,6 +223,9 @@ class LSTMAutoregressive(Sequential):
             How often each row counts, in any unit; one of frequency 0 only makes its levels
             known. With the possible rows of a distribution and their probabilities, the network
             is fitted to it.
+        X_val : array-like or dataframe of shape (n_validation, n_features), optional
+            Rows that are not trained on: the weights kept are those that give them the highest
+            density, and training stops once that gains no more. They hold no other levels than X.
         checkpoint : path-like, optional
             A folder, made if missing. The run is saved in it every `checkpoint_every` steps; if it
             holds a run of the same data and parameters, that is resumed, and ends with the same
@@ -207,7 +241,8 @@ class LSTMAutoregressive(Sequential):
         Raises
         ------
         DataError
-            For frequencies of another number than rows, negative, or all 0.
+            For frequencies of another number than rows, negative, or all 0; for X_val of other
+            columns or levels than X.
         ModelError
             For a parameter out of bounds, or a folder of another run or in use by another process.
         SaveError
@@ -216,7 +251,9 @@ class LSTMAutoregressive(Sequential):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        return self._fit_anew(X, frequencies=frequencies, checkpoint=checkpoint, every=every)
+        return self._fit_anew(
+            X, frequencies=frequencies, X_val=X_val, checkpoint=checkpoint, every=every
+        )
 
     @within_memory(SMALLER)
     def _fit_levels(
@@ -224,42 +261,33 @@ class LSTMAutoregressive(Sequential):
         levels: NDArray[np.intp],
         *,
         frequencies: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int = 50,
     ) -> None:
         rng = as_generator(self.random_state)
-        settings = self._checked_settings()
+        settings, validation = self._checked_settings(), Validation.of(self)
         self._set_alphabet()
-        rows, share = _weighted(levels, frequencies)
+        counts, held_out = _counts(frequencies, len(levels)), None
+        if X_val is not None:
+            with of_validation():
+                out = self._encode(whole_numbers(self._check_rows(X_val, reset=False)))
+            held_out = _weighted(out, None)
+        elif validation.early_stopping:
+            validation.refuse_other_rows(self.random_state, checkpoint)
+            kept, rest = validation.split(len(levels), rng)
+            held_out = _weighted(levels[rest], None if counts is None else counts[rest])
+            levels, counts = levels[kept], None if counts is None else counts[kept]
+        if held_out is not None:
+            settings["n_iter_no_change"] = validation.n_iter_no_change
+        rows, share = _weighted(levels, counts)
         self.floor_ = float(-(share * np.log(share)).sum())
         self.weights_ = self._random_weights(rng)
-        training = LSTMDescent(self, rows, share, settings, rng)
+        training = LSTMDescent(self, (rows, share), held_out, settings, rng)
         self.weights_, self.history_ = training.run(checkpoint, every)
-        if settings["max_steps"] == 0:
-            warn("max_steps=0: the LSTM is untrained, its weights are the random start.")
         self.loss_ = float(-(share @ self._log_density_levels(rows)))
-        if settings["max_steps"]:
-            self._warn_of_an_early_end(training.at.step, settings)
-
-    def _warn_of_an_early_end(self, steps: int, settings: dict[str, Any]) -> None:
-        """Warn where the random start is still the best, or the steps ended far from the floor."""
-        start, lost = self.history_[0]["loss"], self.history_[-1]["step"] < steps
-        if lost:  # a loss that is no number has been said
-            return
-        if steps >= WARM_UP and min(row["loss"] for row in self.history_) >= start:
-            warn(
-                f"no step of {steps} brought the loss below its start ({start:g}): the weights "
-                f"are the random start. Change learning_rate={self.learning_rate:g}."
-            )
-            return
-        far = max(FAR, settings["tol"])
-        if steps >= settings["max_steps"] and self.loss_ > self.floor_ + far:
-            warn(
-                f"the LSTM stopped at max_steps={steps} with a loss of {self.loss_:.4g} nats per "
-                f"row, {self.loss_ - self.floor_:.3g} above its floor of {self.floor_:.4g}. Pass a "
-                "larger max_steps=; where the rows are too many to be learnt by heart, the floor "
-                "is not to be reached, and held-out rows say how good the model is."
-            )
+        if held_out is not None:
+            self.best_validation_score_ = float(held_out[1] @ self._log_density_levels(held_out[0]))
 
     def _checked_settings(self) -> dict[str, Any]:
         """Return the checked parameters of the training."""
@@ -434,18 +462,27 @@ class LSTMAutoregressive(Sequential):
             raise ValueError("a weight is not finite")
 
 
-def _weighted(
-    levels: NDArray[np.intp], frequencies: ArrayLike | None
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the distinct rows that count, and each one's share of all weights."""
-    rows, place = distinct_rows(levels)
+def _counts(frequencies: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
+    """Return how often each row counts."""
     try:
-        given = check_weights(frequencies, len(levels))
+        return check_weights(frequencies, n)
     except DataError as error:
         raise DataError(str(error).replace("sample_weight", "frequencies")) from None
-    weights = np.bincount(place, given, minlength=len(rows))
+
+
+def _weighted(levels: NDArray[np.intp], counts: NDArray[np.float64] | None) -> Shares:
+    """Return the distinct rows that count, and each one's share of all weights."""
+    rows, place = distinct_rows(levels)
+    weights = np.bincount(place, counts, minlength=len(rows))
     counted = weights > 0
+    if not counted.any():
+        raise DataError("rows held out, or those left, all have the frequency 0. Pass X_val=.")
     return rows[counted], weights[counted] / weights.sum()
+
+
+def _letters_of(model: LSTMAutoregressive, levels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return level codes as letters of the common alphabet."""
+    return np.stack([model._letters[i][levels[:, i]] for i in range(levels.shape[1])], axis=1)
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -473,8 +510,8 @@ class LSTMDescent(Descent):
     def __init__(
         self,
         model: LSTMAutoregressive,
-        rows: NDArray[np.intp],
-        share: NDArray[np.float64],
+        rows: Shares,
+        held_out: Shares | None,
         settings: dict[str, Any],
         rng: np.random.Generator,
     ) -> None:
@@ -483,15 +520,24 @@ class LSTMDescent(Descent):
         self.network = network_of(model._n_inputs, model.hidden_size, model.num_layers)
         set_weights(self.network, model.weights_)
         self.network.to(self.device)
-        letters = np.stack([model._letters[i][rows[:, i]] for i in range(rows.shape[1])], axis=1)
-        data = hashlib.sha256(letters.tobytes() + share.tobytes()).hexdigest()
+        parts = [
+            (_letters_of(model, part), share) for part, share in filter(None, (rows, held_out))
+        ]
+        data = hashlib.sha256(b"".join(a.tobytes() for part in parts for a in part)).hexdigest()
         seed = seed_in_words(model.random_state)
         settings = {**settings, "data": data, "random_state": seed}
         super().__init__(self.network.parameters(), model.weights_, settings, rng)
-        self.letters = torch.as_tensor(letters, device=self.device)  # (n, d)
-        self.share = torch.as_tensor(share, dtype=torch.float32, device=self.device)
+        (self.letters, self.share), *rest = (
+            (
+                torch.as_tensor(letters, device=self.device),  # (n, d)
+                torch.as_tensor(share, dtype=torch.float32, device=self.device),
+            )
+            for letters, share in parts
+        )
+        self.held_out = rest[0] if rest else None
         self.barred = self._barred()
-        self.n_batches = math.ceil(len(rows) / (settings["batch_size"] or len(rows)))
+        n = len(self.letters)
+        self.n_batches = math.ceil(n / (settings["batch_size"] or n))
 
     def run(
         self, folder: str | os.PathLike[str] | None, every: int
@@ -529,12 +575,19 @@ class LSTMDescent(Descent):
 
     def _whole_loss(self) -> torch.Tensor:
         """Return the loss of all rows; many batches need no gradient of it."""
-        torch = import_torch()
         if self.n_batches == 1:
             return self._loss(slice(None))
+        return self._scored(self.letters, self.share)
+
+    def _scored(self, letters: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        """Return the weighted mean of -log p of rows, in nats, without its gradient."""
+        torch = import_torch()
         with torch.no_grad():
-            losses = [self._row_losses(part) for part in self.letters.split(SCORED_AT_ONCE)]
-            return torch.cat(losses) @ self.share
+            losses = [self._row_losses(part) for part in letters.split(SCORED_AT_ONCE)]
+            return torch.cat(losses) @ share
+
+    def _held_out_loss(self) -> float | None:
+        return None if self.held_out is None else float(self._scored(*self.held_out))
 
     def _row_losses(self, letters: torch.Tensor) -> torch.Tensor:
         """Return -log p of each row in nats, shape (n,)."""
@@ -578,6 +631,29 @@ class LSTMDescent(Descent):
         rounding = ROUNDING * abs(self.at.best_loss)  # so that `loss_`, in float64, is within tol
         reached = self.at.best_loss + rounding - self.model.floor_ < self.settings["tol"]
         return reached or self.at.step - self.at.gained_at >= self.settings["patience"]
+
+    def _fell_short(self) -> str:
+        most, at, floor = self.settings["max_steps"], self.at, self.model.floor_
+        if not most:
+            return "max_steps=0: the LSTM is untrained, its weights are the random start."
+        losses, name = [row[self._judged] for row in at.history], self._judged.replace("_", " ")
+        if at.step >= WARM_UP and min(losses) >= losses[0]:
+            return (
+                f"no step of {at.step} brought the {name} below its start "
+                f"({losses[0]:g}): the weights are the random start. Change learning_rate="
+                f"{self.settings['learning_rate']:g}."
+            )
+        if self.held_out is None and at.best_loss > floor + max(FAR, self.settings["tol"]):
+            patient = at.step < most
+            why = f"patience={self.settings['patience']}" if patient else f"max_steps={most}"
+            return (
+                f"the LSTM stopped at {why} with a loss of {at.best_loss:.4g} nats per row, "
+                f"{at.best_loss - floor:.3g} above its floor of {floor:.4g}. Pass a larger "
+                f"{'patience= or hidden_size=' if patient else 'max_steps='}; where the rows are "
+                "too many to be learnt by heart, the floor is not to be reached, and held-out rows "
+                "say how good the model is (early_stopping=True)."
+            )
+        return super()._fell_short()
 
     @contextmanager
     def _progress(self) -> Iterator[Any]:

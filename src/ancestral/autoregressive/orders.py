@@ -15,6 +15,7 @@ Uria, Murray & Larochelle (2014), A deep and tractable density estimator, for en
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -22,13 +23,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from ancestral._checks.numbers import as_generator, as_numbers, check_integer, log_sum_exp
-from ancestral.autoregressive import conditioning
-from ancestral.autoregressive.levels import DiscreteDensity
+from ancestral.autoregressive import conditioning, marginals, search, smc
+from ancestral.autoregressive.declared import declared
+from ancestral.autoregressive.queries import DiscreteConditions
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError
 
+FEW = 1 << 12  # completions of a row that are all scored
+MOST_LISTED = 1 << 12  # by each member, in search of the most probable
 
-class OrderMixture(DiscreteDensity):
+
+class OrderMixture(DiscreteConditions):
     """The mean of one autoregressive model over random orders of the variables.
 
     Parameters
@@ -40,6 +45,9 @@ class OrderMixture(DiscreteDensity):
     orders : array-like of shape (n_orders, n_features), optional
         The orders themselves, each a permutation of the column numbers; they take the place of
         `n_orders` random ones.
+    categories : list or mapping, optional
+        Levels declared before the fit, of the columns as they stand in X: see
+        `TabularAutoregressive`. None takes those of `model`.
     random_state : None, int, RandomState or Generator
         The orders, and each member's seed.
 
@@ -81,11 +89,13 @@ class OrderMixture(DiscreteDensity):
         n_orders: int = 4,
         *,
         orders: ArrayLike | None = None,
+        categories: Any = None,
         random_state: Any = None,
     ) -> None:
         self.model = model
         self.n_orders = n_orders
         self.orders = orders
+        self.categories = categories
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: Any = None, **validation: Any) -> Self:
@@ -120,6 +130,20 @@ class OrderMixture(DiscreteDensity):
         self.members_ = []
         for order in self.orders_:
             self.members_.append(self._fit_member(rows, order, more, rng))
+
+    @property
+    def _counts_missing(self) -> bool:  # type: ignore[override]
+        return bool(getattr(self.model, "_counts_missing", False))
+
+    def _declared_levels(self, width: int) -> list[NDArray | None]:
+        own = self.categories
+        return declared(
+            getattr(self.model, "categories", None) if own is None else own,
+            self._frame_in,
+            getattr(self, "feature_names_in_", None),
+            width,
+            missing=self._counts_missing,
+        )
 
     def _chosen_orders(self, d: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Return the given orders, or random ones, shape (m, d)."""
@@ -162,6 +186,9 @@ class OrderMixture(DiscreteDensity):
     ) -> Any:
         """Return a clone of the model fitted to the columns in one order."""
         member = clone(self.model)
+        if "categories" in member.get_params(deep=False):
+            known = any(levels is not None for levels in self._declared_levels(len(order)))
+            member.set_params(categories=[self.categories_[j] for j in order] if known else None)
         if "random_state" in member.get_params(deep=False):
             member.set_params(random_state=int(rng.integers(0, 2**31 - 1)))
         if X_val is None:
@@ -169,11 +196,41 @@ class OrderMixture(DiscreteDensity):
         return member.fit(rows[:, order], X_val=X_val[:, order])
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
-        levels = self._encode(X, missing=True)  # names a wrong level by its place in X
+        levels = self._encode(X, missing=True)
         self._refuse_many(levels)
-        scores = [m.log_density(X[:, order]) for m, order in zip(self.members_, self.orders_)]
-        mean: NDArray[np.float64] = log_sum_exp(np.stack(scores), axis=0) - np.log(len(scores))
+        mean: NDArray[np.float64] = log_sum_exp(self._evidence(levels), axis=0)
         return mean
+
+    def _evidence(
+        self,
+        levels: NDArray[np.intp],
+        rng: np.random.Generator | None = None,
+        n_particles: int | None = None,
+    ) -> NDArray[np.float64]:
+        """Return log p(member, known values) of each member and row, shape (m, n)."""
+        scores = []
+        for member, order in zip(self.members_, self.orders_):
+            own = levels[:, order]
+            if n_particles is None or rng is None:
+                scores.append(conditioning.log_known(member, own))
+            else:
+                scores.append(smc.log_evidence(member, own, n_particles, rng)[0])
+        return np.stack(scores) - np.log(len(scores))
+
+    def _weights_given(
+        self,
+        levels: NDArray[np.intp],
+        rng: np.random.Generator,
+        n_particles: int | None,
+    ) -> NDArray[np.float64]:
+        """Return p(member | known values) of each member and row, shape (m, n)."""
+        if n_particles is None:
+            self._refuse_many(levels)
+        joint = self._evidence(levels, rng, n_particles)
+        total = log_sum_exp(joint, axis=0)
+        if (lost := np.flatnonzero(np.isneginf(total))).size:
+            raise marginals.impossible(int(lost[0]))
+        return np.exp(joint - total)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
         """Draw how many rows each member gives, draw them, and shuffle."""
@@ -183,28 +240,121 @@ class OrderMixture(DiscreteDensity):
             rows.append(member._draw(int(n), rng)[:, np.argsort(order)])
         return np.concatenate(rows)[rng.permutation(n_samples)]
 
-    def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
-        """Weigh the members by their evidence, draw how many rows each gives, and draw them."""
-        levels = self._encode(given[None], missing=True, name="given")
-        self._refuse_many(levels)
-        log_p = np.concatenate(
-            [m.log_density(given[None, order]) for m, order in zip(self.members_, self.orders_)]
-        )
-        if log_p.max() == -np.inf:
-            raise ModelError(
-                "the given values have probability 0 under this model: nothing to draw."
-            )
-        p = np.exp(log_p - log_p.max())
-        rows = []
-        for member, order, n in zip(
-            self.members_, self.orders_, rng.multinomial(n_samples, p / p.sum())
-        ):
+    # ---- given known values: each member weighed by its evidence --------------------------------
+
+    def _drawn_given(
+        self,
+        levels: NDArray[np.intp],
+        n_samples: int,
+        rng: np.random.Generator,
+        n_particles: int | None,
+    ) -> NDArray[np.intp]:
+        try:
+            weights = self._weights_given(levels[None], rng, n_particles)[:, 0]
+        except ModelError as error:
+            if "probability 0" not in str(error):
+                raise
+            raise ModelError(conditioning.NOTHING_TO_DRAW) from None
+        rows = [np.zeros((0, len(levels)), np.intp)]
+        counts = rng.multinomial(n_samples, weights / weights.sum())
+        for member, order, n in zip(self.members_, self.orders_, counts):
             if n:
-                drawn = member._draw_given(int(n), given[order], rng)
+                drawn = member._drawn_given(levels[order], int(n), rng, n_particles)
                 rows.append(drawn[:, np.argsort(order)])
-        if not rows:
-            return self._draw(0, rng)
         return np.concatenate(rows)[rng.permutation(n_samples)]
+
+    def _completed(
+        self,
+        levels: NDArray[np.intp],
+        n_draws: int,
+        rng: np.random.Generator,
+        n_particles: int | None,
+    ) -> NDArray[np.intp]:
+        completed = np.repeat(levels[None], n_draws, axis=0)
+        gaps = np.flatnonzero((levels < 0).any(axis=1))
+        ends = np.cumsum(self._weights_given(levels, rng, n_particles)[:, gaps], axis=0)[:-1]
+        chosen = (rng.random((n_draws, 1, len(gaps))) >= ends).sum(axis=1)  # (n_draws, n_gaps)
+        for j, (member, order) in enumerate(zip(self.members_, self.orders_)):
+            counts = (chosen == j).sum(axis=0)
+            if not counts.any():
+                continue
+            drawn = member._completed(levels[gaps][:, order], int(counts.max()), rng, n_particles)
+            back = np.argsort(order)
+            for i in np.flatnonzero(counts):
+                completed[chosen[:, i] == j, gaps[i]] = drawn[: counts[i], i][:, back]
+        return completed
+
+    def _level_marginals(
+        self, levels: NDArray[np.intp], rng: np.random.Generator, n_particles: int | None
+    ) -> list[NDArray[np.float64]]:
+        if n_particles is None:
+            for member, order in zip(self.members_, self.orders_):
+                marginals.refuse_many(member, levels[:, order])
+        weights = self._weights_given(levels, rng, n_particles)
+        found = [np.zeros((len(levels), len(known))) for known in self.categories_]
+        for w, member, order in zip(weights, self.members_, self.orders_):
+            some = np.flatnonzero(w)  # a member that rules a row out has no say in it
+            own = member._level_marginals(levels[some][:, order], rng, n_particles)
+            for j, p in zip(order, own):
+                found[j][some] += w[some, None] * p
+        exact = marginals.degenerate(self, levels)
+        for p, one, level in zip(found, exact, levels.T):
+            p[level >= 0] = one[level >= 0]
+        return found
+
+    def _filled(
+        self, levels: NDArray[np.intp], rng: np.random.Generator, n_particles: int | None
+    ) -> NDArray[np.intp]:
+        filled = levels.copy()
+        for i, row in enumerate(levels):
+            found = self._best(row) if n_particles is None else None
+            if n_particles is not None:
+                lists = [
+                    smc.best_completion(member, row[order], n_particles, rng)[:, np.argsort(order)]
+                    for member, order in zip(self.members_, self.orders_)
+                ]
+                found = self._highest(np.concatenate(lists))[0]
+            if found is not None:
+                filled[i] = found
+        return filled
+
+    def _best(self, row: NDArray[np.intp]) -> NDArray[np.intp] | None:
+        """Return the most probable completion of a row, proven so; None where none is possible.
+
+        No completion that a member does not list is more probable under it than the last it lists,
+        so none that no member lists is more probable than the mean of these (Fagin's threshold).
+        """
+        k, most = 16, conditioning.MAX_COMPLETIONS
+        unknown = np.flatnonzero(row < 0)
+        n_ways = [len(self.categories_[j]) for j in unknown]
+        if math.prod(n_ways) <= FEW:
+            rows = np.repeat(row[None], math.prod(n_ways), axis=0)
+            rows[:, unknown] = np.indices(n_ways).reshape(len(unknown), -1).T
+            return self._highest(rows)[0]
+        while k <= MOST_LISTED:
+            lists, last = [], []
+            for member, order in zip(self.members_, self.orders_):
+                rows, log_p, _ = search.most_probable_levels(member, k, row[order])
+                lists.append(rows[:, np.argsort(order)])
+                last.append(log_p[-1] if len(log_p) == k else -np.inf)
+            best, value = self._highest(np.concatenate(lists))
+            if value >= log_sum_exp(np.array(last), axis=0) - np.log(len(last)) - 1e-12:
+                return best
+            k *= 16
+        raise ModelError(
+            f"{len(unknown)} unknown variables leave more completions, of up to {most}, than can "
+            "be told apart: none is proven to be the most probable. Give more of the row, or take "
+            'the best of particles: method="smc".'
+        )
+
+    def _highest(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp] | None, float]:
+        """Return the most probable of whole rows, the first of equals, and its log probability."""
+        if not len(rows):
+            return None, -np.inf
+        rows = np.unique(rows, axis=0)
+        values = log_sum_exp(self._evidence(rows), axis=0)
+        k = int(np.argmax(np.round(values, 12)))
+        return (None if np.isneginf(values[k]) else rows[k]), float(values[k])
 
     def _refuse_many(self, levels: NDArray[np.intp]) -> None:
         """Raise ModelError, before any work, where a member can't sum over what is unknown."""

@@ -102,6 +102,13 @@ def sample_on(
     return walk.rows(), row_of
 
 
+def finished(walk: Walk, index: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return one whole row for each prefix named, what is not yet walked drawn forwards."""
+    if walk.depth == walk.model.n_features_in_:
+        return walk.rows(index, rng)
+    return _stepped(walk, walk.conditionals(), index, rng)
+
+
 def _stepped(
     walk: Walk, log_p: NDArray[np.float64], row_of: NDArray[np.intp], rng: np.random.Generator
 ) -> NDArray[np.intp]:

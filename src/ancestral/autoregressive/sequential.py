@@ -15,23 +15,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import (
-    DRAWN_BYTES,
     FEWER_DRAWS,
     FEWER_ROWS,
     as_generator,
     check_integer,
-    check_n_samples,
     within_memory,
 )
-from ancestral.autoregressive import coding, conditioning, sampling, search, smc
-from ancestral.autoregressive.levels import MISSING, DiscreteDensity
+from ancestral.autoregressive import coding, conditioning, marginals, sampling, search, smc
+from ancestral.autoregressive.queries import (
+    FEWER_PARTICLES,
+    DiscreteConditions,
+    checked_particles,
+    particles_of,
+)
 from ancestral.autoregressive.steps import Stepped
-from ancestral.errors import ModelError
-
-FEWER_PARTICLES = 'Give fewer rows at a time; with method="smc" pass a smaller n_particles.'
 
 
-class Sequential(Stepped, DiscreteDensity):
+class Sequential(Stepped, DiscreteConditions):
     """A density over rows of discrete values, one conditional per variable in order.
 
     An author writes `_fit_levels(levels)`, `start`, `step`, `take`, and may write a faster
@@ -77,7 +77,7 @@ class Sequential(Stepped, DiscreteDensity):
         ModelError
             When enumeration is too large, or an option is given that "exact" has no use for.
         """
-        if _is_exact(method, n_particles, random_state):
+        if particles_of(method, n_particles, random_state) is None:
             return super().log_density(X)
         return self.log_evidence(X, n_particles=n_particles, random_state=random_state)[0]
 
@@ -118,114 +118,48 @@ class Sequential(Stepped, DiscreteDensity):
         """
         self._check_fitted()
         levels = self._encode(self._check_rows(X, reset=False), missing=True)
-        n, rng = _checked_particles(n_particles), as_generator(random_state)
+        n, rng = checked_particles(n_particles), as_generator(random_state)
         return smc.log_evidence(self, levels, n, rng)
 
-    @within_memory(FEWER_DRAWS)
-    def sample(
+    def _drawn_given(
         self,
-        n_samples: int = 1,
-        *,
-        given: ArrayLike | None = None,
-        method: str = "exact",
-        n_particles: int | None = None,
-        random_state: Any = None,
-    ) -> NDArray:
-        """Draw rows ancestrally: parents first, children given their parents.
+        levels: NDArray[np.intp],
+        n_samples: int,
+        rng: np.random.Generator,
+        n_particles: int | None,
+    ) -> NDArray[np.intp]:
+        if n_particles is None:
+            return conditioning.sample_given(self, levels, n_samples, rng)
+        return smc.sample_given(self, levels, n_samples, n_particles, rng)
 
-        Parameters
-        ----------
-        n_samples : int
-            0 or more.
-        given : array-like of shape (n_features,), optional
-            One row with NaN where unknown: the draws come from the distribution given its known
-            values, which they repeat, later ones included.
-        method : {"exact", "smc"}
-            With `given`: "exact" is refused, beforehand, where the unknown values before the last
-            known one leave more than 2**20 completions (tables never are); "smc" draws from
-            weighted particles, exact as they grow in number.
-        n_particles : int, optional
-            With "smc": completions held at once by each of 16 runs, 512 if None.
-        random_state : None, int, RandomState or Generator
+    def _filled(
+        self, levels: NDArray[np.intp], rng: np.random.Generator, n_particles: int | None
+    ) -> NDArray[np.intp]:
+        if n_particles is None or self._forgets:
+            return search.best_completions(self, levels)
+        levels = levels.copy()
+        for i in range(len(levels)):
+            found = smc.best_completion(self, levels[i], n_particles, rng)
+            levels[i] = found[0] if len(found) else levels[i]
+        return levels
 
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-
-        Raises
-        ------
-        ModelError
-            For a negative count, a condition of probability 0, an enumeration too large, or
-            `method` without `given`.
-        DataError
-            For a `given` of another length or with impossible values.
-        """
-        if _is_exact(method, n_particles, None):
-            return super().sample(n_samples, given=given, random_state=random_state)
-        if given is None:
-            raise ModelError(
-                'method="smc" is for draws given known values; without given, draws are exact.'
-            )
-        self._check_fitted()
-        n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
-        row = self._encode(self._check_given(given)[None], missing=True, name="given")[0]
-        n, rng = _checked_particles(n_particles), as_generator(random_state)
-        return self._decode(smc.sample_given(self, row, n_samples, n, rng))
-
-    @within_memory(FEWER_PARTICLES)
-    def impute(
+    def _completed(
         self,
-        X: ArrayLike,
-        *,
-        method: str = "exact",
-        n_particles: int | None = None,
-        random_state: Any = None,
-    ) -> NDArray:
-        """Return the rows with their unknown values filled by the most probable completion.
+        levels: NDArray[np.intp],
+        n_draws: int,
+        rng: np.random.Generator,
+        n_particles: int | None,
+    ) -> NDArray[np.intp]:
+        if n_particles is None:
+            return marginals.draws(self, levels, n_draws, rng)
+        return smc.draws(self, levels, n_draws, n_particles, rng)
 
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
-            NaN (or None) where unknown.
-        method : {"exact", "smc"}
-            "exact" proves, by search, that no other completion is more probable, and is refused
-            where the distribution is too flat for that (tables never are); "smc" takes the best
-            of its particles.
-        n_particles : int, optional
-            With "smc": completions held at once by each of 16 runs, 512 if None.
-        random_state : None, int, RandomState or Generator
-            With "smc".
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            The completion as a whole is the most probable, not each value by itself. For draws
-            from the conditional use `sample(given=...)`.
-
-        Raises
-        ------
-        ModelError
-            When a row's known values have probability 0, or the search is too large.
-        """
-        exact = _is_exact(method, n_particles, random_state)
-        self._check_fitted()
-        levels = self._encode(self._check_rows(X, reset=False), missing=True)
-        n, rng = _checked_particles(n_particles), as_generator(random_state)
-        gaps = np.flatnonzero((levels == MISSING).any(axis=1))
-        if not len(gaps):
-            return self._decode(levels)
-        if exact or self._forgets:
-            levels[gaps] = search.best_completions(self, levels[gaps])
-        else:
-            for i in gaps:
-                found = smc.best_completion(self, levels[i], n, rng)
-                levels[i] = found[0] if len(found) else levels[i]
-        if (empty := np.flatnonzero((levels == MISSING).any(axis=1))).size:
-            raise ModelError(
-                f"the known values of row {empty[0]} have probability 0 under this model: "
-                "no completion is possible."
-            )
-        return self._decode(levels)
+    def _level_marginals(
+        self, levels: NDArray[np.intp], rng: np.random.Generator, n_particles: int | None
+    ) -> list[NDArray[np.float64]]:
+        if n_particles is None:
+            return marginals.marginals(self, levels)
+        return smc.marginals(self, levels, n_particles, rng)
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         return conditioning.log_known(self, self._encode(X, missing=True))
@@ -233,7 +167,7 @@ class Sequential(Stepped, DiscreteDensity):
     @within_memory(FEWER_DRAWS)
     def sample_counts(
         self, n_samples: int, *, random_state: Any = None
-    ) -> tuple[NDArray, NDArray[np.int64]]:
+    ) -> tuple[Any, NDArray[np.int64]]:
         """Draw rows and return the distinct ones with how often each came.
 
         Parameters
@@ -244,8 +178,8 @@ class Sequential(Stepped, DiscreteDensity):
 
         Returns
         -------
-        rows : ndarray of shape (n_distinct, n_features)
-            In lexicographic order.
+        rows : ndarray or dataframe of shape (n_distinct, n_features)
+            In lexicographic order. A dataframe where `fit` was given one.
         counts : ndarray of shape (n_distinct,)
             They sum to `n_samples`.
         """
@@ -253,10 +187,10 @@ class Sequential(Stepped, DiscreteDensity):
         n_samples = check_integer(n_samples, "n_samples", maximum=2**62)
         rng = as_generator(random_state)
         levels, counts = sampling.sample_level_counts(self, n_samples, rng)
-        return self._decode(levels), counts
+        return self._framed(self._decode(levels)), counts
 
     @within_memory("Ask for fewer rows: a smaller k.")
-    def most_probable(self, k: int = 1) -> tuple[NDArray, NDArray[np.float64], float]:
+    def most_probable(self, k: int = 1) -> tuple[Any, NDArray[np.float64], float]:
         """Return the k most probable rows, and a certificate: the probability of all others.
 
         Parameters
@@ -266,8 +200,9 @@ class Sequential(Stepped, DiscreteDensity):
 
         Returns
         -------
-        rows : ndarray of shape (k, n_features)
-            Most probable first; fewer than k where fewer are possible.
+        rows : ndarray or dataframe of shape (k, n_features)
+            Most probable first; fewer than k where fewer are possible. A dataframe where `fit` was
+            given one.
         log_probabilities : ndarray of shape (k,)
             Nats.
         rest : float
@@ -281,7 +216,7 @@ class Sequential(Stepped, DiscreteDensity):
         self._check_fitted()
         k = check_integer(k, "k", minimum=1)
         levels, log_p, rest = search.most_probable_levels(self, k)
-        return self._decode(levels), log_p, rest
+        return self._framed(self._decode(levels)), log_p, rest
 
     @within_memory(FEWER_ROWS)
     def compress(self, X: ArrayLike) -> bytes:
@@ -313,7 +248,7 @@ class Sequential(Stepped, DiscreteDensity):
         return coding.compress_levels(self, self._encode(self._check_rows(X, reset=False)))
 
     @within_memory(FEWER_ROWS)
-    def decompress(self, data: bytes) -> NDArray:
+    def decompress(self, data: bytes) -> Any:
         """Return the rows behind bytes that `compress` gave.
 
         Parameters
@@ -322,7 +257,8 @@ class Sequential(Stepped, DiscreteDensity):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
+        ndarray or dataframe of shape (n_samples, n_features)
+            A dataframe where `fit` was given one.
 
         Raises
         ------
@@ -330,30 +266,8 @@ class Sequential(Stepped, DiscreteDensity):
             When the bytes are damaged or were made with another model.
         """
         self._check_fitted()
-        return self._decode(coding.decompress_levels(self, data))
+        return self._framed(self._decode(coding.decompress_levels(self, data)))
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray:
         levels, row_of = sampling.sample_levels(self, n_samples, rng)
         return np.take(self._decode(levels), row_of, axis=0)  # faster than an index in brackets
-
-    def _draw_given(self, n_samples: int, given: NDArray, rng: np.random.Generator) -> NDArray:
-        levels = self._encode(given[None], missing=True, name="given")[0]
-        return self._decode(conditioning.sample_given(self, levels, n_samples, rng))
-
-
-def _is_exact(method: Any, n_particles: Any, random_state: Any) -> bool:
-    """Tell "exact" from "smc"; refuse other names, and options that "exact" has no use for."""
-    if method == "smc":
-        return False
-    if method != "exact":
-        raise ModelError(f'method must be "exact" or "smc"; got {method!r}.')
-    for name, value in (("n_particles", n_particles), ("random_state", random_state)):
-        if value is not None:
-            raise ModelError(f'{name} has no effect with method="exact". Pass method="smc".')
-    return True
-
-
-def _checked_particles(n_particles: Any) -> int:
-    if n_particles is None:
-        return smc.N_PARTICLES
-    return check_integer(n_particles, "n_particles", minimum=smc.LEAST_PARTICLES)

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import log_sum_exp
 from ancestral.autoregressive import conditioning, sampling
+from ancestral.autoregressive import marginals as exact
 from ancestral.autoregressive.chain.prefix_mixture import PrefixMixture, fit_mixture
 from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import ModelError
@@ -173,18 +174,62 @@ def sample_given(
     n_samples: int,
     n_particles: int,
     rng: np.random.Generator,
+    ahead: Lookahead | None = None,
 ) -> NDArray[np.intp]:
     """Return draws that follow the conditional as `n_particles` grows, shape (n_samples, d)."""
     if _is_cheap(model, levels[None], n_particles)[0]:
         return conditioning.sample_given(model, levels, n_samples, rng)
-    found = run(model, levels[None], n_particles, rng, Lookahead(model, rng))
+    found = run(model, levels[None], n_particles, rng, ahead or Lookahead(model, rng))
     if not np.isfinite(found.log_evidence[0]):
-        raise ModelError(
-            f"no particle of {n_particles} explains the given values: they have probability 0 "
-            "under this model, or more particles are needed. Pass a larger n_particles."
-        )
+        raise ModelError(_unexplained("the given values", n_particles))
     rows, row_of = sampling.sample_on(found.walk, n_samples, rng)
     return rows[row_of]
+
+
+def _unexplained(what: str, n_particles: int) -> str:
+    return (
+        f"no particle of {n_particles} explains {what}: they have probability 0 under this model, "
+        "or more particles are needed. Pass a larger n_particles."
+    )
+
+
+def draws(
+    model: Stepped,
+    levels: NDArray[np.intp],
+    n_draws: int,
+    n_particles: int,
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
+    """Return completed rows that follow the conditional as `n_particles` grows, (n_draws, n, d)."""
+    completed = np.repeat(levels[None], n_draws, axis=0)
+    gaps = np.flatnonzero((levels < 0).any(axis=1))
+    ahead = None if _is_cheap(model, levels[gaps], n_particles).all() else Lookahead(model, rng)
+    for i in gaps:
+        completed[:, i] = sample_given(model, levels[i], n_draws, n_particles, rng, ahead)
+    return completed
+
+
+def marginals(
+    model: Stepped, levels: NDArray[np.intp], n_particles: int, rng: np.random.Generator
+) -> list[NDArray[np.float64]]:
+    """Return estimates of p(level | known values of the row), the i-th of shape (n, K_i)."""
+    bits = (levels < 0) @ np.log2([len(known) for known in model.categories_])
+    many = np.flatnonzero((bits > np.log2(N_RUNS * n_particles)) & (not model._forgets))
+    few = np.setdiff1d(np.arange(len(levels)), many)
+    found = exact.degenerate(model, levels)
+    for p, of_few in zip(found, exact.marginals(model, levels[few]), strict=True):
+        p[few] = of_few
+    if len(many):
+        ahead = Lookahead(model, rng)
+    for i in many:
+        walk = run(model, levels[[i]], n_particles, rng, ahead, end=levels.shape[1]).walk
+        if not len(walk):
+            raise ModelError(_unexplained(f"the known values of row {i}", n_particles))
+        weights, rows = np.exp(walk.log_p - walk.log_p.max()), walk.rows()
+        for p, known, drawn in zip(found, levels[i], rows.T, strict=True):
+            if known < 0:
+                p[i] = np.bincount(drawn, weights, p.shape[1]) / weights.sum()
+    return found
 
 
 def best_completion(

@@ -158,7 +158,8 @@ class _Joined:
     kept: Levels  # the number, before, of each prefix after
     group: Levels  # of each prefix after; -1 where it stands for itself
     members: Levels  # numbers, before, group by group
-    ends: Floats  # sums of their weights, each group's adding one to those before
+    of: Levels  # the group of each member
+    shares: Floats  # of each member in its group
 
     def before(self, index: Levels, rng: np.random.Generator) -> Levels:
         """Return which prefixes before stand behind those at `index`: drawn where several."""
@@ -166,7 +167,8 @@ class _Joined:
         several = np.flatnonzero(group >= 0)
         own = group[several]
         at = np.minimum(own + rng.random(len(several)), np.nextafter(own + 1.0, 0.0))
-        found[several] = self.members[np.searchsorted(self.ends, at, side="right")]
+        ends = ends_of_shares(self.shares, self.of)
+        found[several] = self.members[np.searchsorted(ends, at, side="right")]
         return found
 
 
@@ -309,6 +311,55 @@ class Walk:
                 index = index if step.parent is None else step.parent[index]
         return rows
 
+    def traced_part(self, kept: slice) -> Walk:
+        """Return a walk that goes on with some of the prefixes, and knows how they came."""
+        other = copy(self)
+        other._trail = self._trail.copy()
+        other.keep(np.arange(len(self))[kept])
+        return other
+
+    def sums_by_level(self, weights: Floats, shapes: list[tuple[int, int]]) -> list[Floats]:
+        """Return the summed weights of the prefixes that have each level, of each known row.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_prefixes,)
+        shapes : list of (n_rows, n_levels), one for each variable so far
+
+        Returns
+        -------
+        list of ndarray of those shapes
+        """
+        sums: list[Floats] = [np.zeros(shape) for shape in shapes]
+        owner, column = self.owner, self.depth
+        for step in reversed(self._trail):
+            if isinstance(step, _Joined):
+                kept, group = step.kept[: len(weights)], step.group[: len(weights)]
+                several = group >= 0
+                of_group = np.zeros(step.of[-1] + 1)
+                of_group[group[several]] = weights[several]
+                size = max(int(kept.max()), int(step.members.max())) + 1
+                before = _placed(size, kept[~several], weights[~several])
+                before[step.members] = of_group[step.of] * step.shares
+                owners = _placed(int(step.of[-1]) + 1, group[several], owner[several])[step.of]
+                owner = _placed(size, kept, owner)
+                owner[step.members] = owners
+                weights = before
+            elif isinstance(step, _Kept):
+                kept = step.kept[: len(weights)]
+                size = int(kept.max(initial=-1)) + 1
+                weights, owner = _placed(size, kept, weights), _placed(size, kept, owner)
+            else:
+                column -= 1
+                n, k = shapes[column]
+                cell = owner * k + step.level[: len(weights)]
+                sums[column] = np.asarray(np.bincount(cell, weights, n * k), float).reshape(n, k)
+                if step.parent is not None:
+                    parent = step.parent[: len(weights)]
+                    weights = np.asarray(np.bincount(parent, weights), float)
+                    owner = _placed(len(weights), parent, owner)
+        return sums
+
     def _join(self, forgotten: NDArray[np.bool_]) -> Levels | None:
         """Sum up what was forgotten, row by row; return which prefixes stand on, if fewer."""
         members = np.flatnonzero(forgotten)
@@ -328,11 +379,18 @@ class Walk:
         self.log_p[members[first]] = top + np.log(sums)
         self.log_p = self.log_p[kept]
         shares = weights / sums[group]
-        self._trail.append(_Joined(kept, groups[kept], members, _ends(shares, group)))
+        self._trail.append(_Joined(kept, groups[kept], members, group, shares))
         return kept
 
 
-def _ends(shares: Floats, group: Levels) -> Floats:
+def _placed(size: int, place: Levels, values: Any) -> Any:
+    """Return values at their places among others that are 0."""
+    found = np.zeros(size, values.dtype)
+    found[place] = values
+    return found
+
+
+def ends_of_shares(shares: Floats, group: Levels) -> Floats:
     """Return sums of shares that add up to one in each group, g to g + 1 in the g-th, exactly."""
     sums = np.cumsum(shares)
     last = np.flatnonzero(np.diff(group, append=-1))

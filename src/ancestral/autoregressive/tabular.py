@@ -24,7 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral._checks.numbers import check_number
 from ancestral._numerics.threads import even_parts, in_threads
 from ancestral.autoregressive import costs
-from ancestral.autoregressive.levels import learn_categories, whole_numbers
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import Walk, level_at
 from ancestral.autoregressive.tables import Tables
@@ -45,12 +44,21 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     smoothing : float
         Added to every count (0 is maximum likelihood; 1 is Laplace's rule). With smoothing, a
         prefix that was never seen is uniform from there on.
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. A level that no row of the fit
+        holds has the probability that smoothing gives it. The categorical types of dataframes
+        (pandas categories, polars' Enum, Arrow's dictionaries) declare levels too.
+    missing : {"refuse", "level"}
+        What a missing value is in `fit`. "refuse": an error. "level": one more level of its column,
+        None, the last of its `categories_`. A missing value in rows is then that level, in columns
+        that have it, also to `log_density` and `impute`; unknown is what `given` leaves out.
 
     Attributes
     ----------
     categories_ : list of ndarray
-        The levels of each variable: integers, booleans or text, learnt in `fit`. A column of zeros
-        and ones (or booleans) is binary, also where it is constant.
+        The levels of each variable: integers, booleans or text, declared or learnt in `fit`. A
+        column of zeros and ones (or booleans) is binary, also where it is constant.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int
@@ -87,8 +95,20 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     _forgets = True
     _few: Any  # the possible rows and their probabilities; None if many; False if not looked for
 
-    def __init__(self, smoothing: float = 0.0) -> None:
+    def __init__(
+        self, smoothing: float = 0.0, categories: Any = None, missing: str = "refuse"
+    ) -> None:
         self.smoothing = smoothing
+        self.categories = categories
+        self.missing = missing
+
+    _mend_of_missing = 'drop or impute it, or count it as a level of its own: missing="level"'
+
+    @property
+    def _counts_missing(self) -> bool:  # type: ignore[override]
+        if self.missing not in ("refuse", "level"):
+            raise ModelError(f'missing must be "refuse" or "level"; got {self.missing!r}.')
+        return self.missing == "level"
 
     @classmethod
     def from_tables(cls, tables: Tables | Sequence[ArrayLike]) -> Self:
@@ -144,10 +164,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     # ---- fit: count prefixes ----------------------------------------------------------------
 
     def _statistics(self, X: NDArray) -> Counts:
-        return Counts.of(whole_numbers(X, getattr(self, "feature_names_in_", None)))
+        return Counts.of(self._rows_of_levels(X))
 
     def _solve(self, statistics: Counts) -> None:
-        self.categories_ = learn_categories(statistics.rows)
+        self.categories_ = self._categories_of(statistics.rows)
         self._count_prefixes(self._encode(statistics.rows), statistics.counts)
 
     def _fit_levels(self, levels: NDArray[np.intp]) -> None:

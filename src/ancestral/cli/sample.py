@@ -89,7 +89,9 @@ def command(
         names = [getattr(model, "target_name_", "y")] if rows.ndim == 1 else None
     else:
         refuse(model, inputs=inputs)
-        rows = model.sample(**options)
+        from ancestral._checks.containers import as_levels, opened
+
+        rows = as_levels(opened(model.sample(**options), "draws"), "draws")
         names = getattr(model, "feature_names_in_", None)
     if collage is not None:
         draw_collage(rows, shape, collage)

@@ -2,33 +2,36 @@
 
     y | x ~ N(w . x + b, exp(v . x + c))
 
-Maximum likelihood by Fisher scoring. With r_i the residuals and h_i = v . x_i + c,
+Maximum likelihood by Newton's steps, or quasi-Newton ones from Fisher's information. With r_i the
+residuals and h_i = v . x_i + c,
 
     log L          = -1/2 sum_i [ log 2 pi + h_i + r_i^2 exp(-h_i) ]
     d log L / dw   = sum_i x_i r_i exp(-h_i)            I_ww = sum_i x_i x_i^T exp(-h_i)
     d log L / dv   = 1/2 sum_i x_i (r_i^2 exp(-h_i) - 1)   I_vv = 1/2 sum_i x_i x_i^T
 
-and I_wv = 0, so that mean and variance take their steps side by side: weighted least squares for
-(w, b), least squares of the squared standardised residuals for (v, c). Each step is a pass of
-`training.passes`, halved until the likelihood rises. The columns are made orthonormal first (T of
-`least_squares`), so that I_vv is half the identity. Weights omega are precisions: row i has the
-variance exp(h_i) / omega_i, so that r_i and x_i above come times sqrt(omega_i) where the mean is
-concerned, and h_i is the log variance of a row of precision 1.
+and I_wv = 0: Fisher's scoring takes the steps of mean and variance side by side, weighted least
+squares for (w, b), least squares of the squared standardised residuals for (v, c). With few rows
+for each column it takes hundreds. Where second derivatives cost less than the passes that they save
+(`costs`), steps are Newton's: the blocks above with what is observed, sum x_i x_i^T r_i exp(-h_i)
+between mean and variance and 1/2 sum x_i x_i^T r_i^2 exp(-h_i). Else they are Fisher's, and near
+the maximum those of limited-memory BFGS, which starts from Fisher's and learns the rest from the
+gradients alone. Each step is a pass of `training.passes`, halved until the likelihood rises. The
+columns are made orthonormal first (T of `least_squares`), so that I_vv is half the identity.
+Weights omega are precisions: row i has the variance exp(h_i) / omega_i, so that r_i and x_i above
+come times sqrt(omega_i) where the mean is concerned, and h_i is the log variance of a row of
+precision 1.
 Symbols: w coef_, b intercept_, v variance_coef_, c variance_intercept_; in orthonormal columns
 Q and S of mean and log variance, alpha and gamma.
-References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3).
+References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3); Nocedal
+(1980), Mathematics of Computation 35, on limited-memory BFGS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import ndtri
 
 from ancestral._checks.numbers import (
@@ -42,32 +45,26 @@ from ancestral._checks.numbers import (
 from ancestral._numerics import double_double as dd
 from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
+from ancestral.gaussian import costs
 from ancestral.gaussian.linear import inference
 from ancestral.gaussian.linear.inference import Interval, Line
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    LineStatistics,
     Solution,
     lengths,
-    over_power_of_four,
     refuse_constant_targets,
     refuse_unheld,
     rounded_intercept,
     solve,
 )
-from ancestral.training.passes import Fit, FromPasses, Passes, Sums
+from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four
+from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks, solved
+from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
+HALVINGS = 25  # of a step that does not rise
 LONGEST = 6.0  # most that a log variance may change in one step
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
-
-
-class Vanishing(ModelError):
-    """The variance of a row runs to zero: the likelihood has no bound."""
-
-    def __init__(self, row: int) -> None:
-        super().__init__(f"the variance at row {row} runs to 0.")
-        self.row = row
 
 
 class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
@@ -78,9 +75,9 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     fit_intercept : bool
         False forces the mean through the origin; the log variance always has its own intercept.
     max_iter : int
-        Steps of Fisher scoring at most.
+        Steps at most.
     tol : float
-        Scoring stops when a step would move no parameter by more than so many standard errors: its
+        The fit stops when a step would move no parameter by more than so many standard errors: its
         length tells how far the maximum is, so that no gain in nats is looked at.
 
     Attributes
@@ -115,10 +112,10 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     Notes
     -----
-    A step costs O(n d^2). The likelihood has no bound where some rows can be fitted exactly while
-    the variance vanishes there alone, as happens with few rows for each column: once the scoring
-    runs that way it is given up with a warning, and the density is refused. The standard errors
-    are those of large samples.
+    A step costs O(n d), or O(n d^2) where the information is summed anew. The likelihood has no
+    bound where some rows can be fitted exactly while the variance vanishes there alone, as happens
+    with few rows for each column: once the fit runs that way it is given up with a warning, and the
+    density is refused. The standard errors are those of large samples.
 
     References
     ----------
@@ -158,7 +155,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         check_number(self.tol, "tol", minimum=0.0)
         log_weights: Float | float = 0.0
-        root, unit = np.ones(len(X)), 0
+        unit = 0
         if weights is not None:
             weights, unit = over_power_of_four(weights)
             root, log_weights = np.sqrt(weights), np.log(weights)
@@ -181,13 +178,13 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             )
             self._set_unbounded(mean, 0.0, errors=0.0 if free else np.nan)
             return
-        rows = Rows(
-            _orthonormal(X, mean) * root[:, None],
-            _orthonormal(X, variance),
-            (y - mean.target_means) * root,
-            log_weights,
-            2 * np.log(16 * EPS * np.abs(y - mean.target_means).max()),
-        )
+        S, target = _orthonormal(X, variance), y - mean.target_means
+        Q = S if mean is variance else _orthonormal(X, mean)
+        if weights is not None:
+            Q *= root[:, None]
+            target_of = target * root
+        floor = 2 * np.log(16 * EPS * np.abs(target).max())
+        rows = Rows(Q, S, target if weights is None else target_of, log_weights, floor)
         start = float(mean.residual[0, 0] / len(X))
         try:
             first = Fit(self._begin((rows, np.log(start))))
@@ -202,15 +199,19 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             return
         found.warn_if_cut_short(max_iter)
         alpha, gamma = found.parameters.alpha, found.parameters.gamma
-        M = solve_triangular(found.statistics.root, np.eye(len(alpha)))  # M M^T is its covariance
+        end = found.statistics
+        if not len(end.root):
+            end = self._statistics(rows, Weights(alpha, gamma))
+        M = solved(end.root, np.eye(len(alpha)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
         self._set_mean(mean, mean.inverse_root @ alpha, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
         height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
         self.variance_intercept_ = float(height + unit * np.log(4))
-        held = self._log_likelihood(X, y, log_weights, unit)
-        if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
-            self.history_[-1] = held
+        if self._may_move(mean, variance, end, rows.floor, np.abs(y).max()):
+            held = self._log_likelihood(X, y, log_weights, unit)
+            if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
+                self.history_[-1] = held
         self.log_likelihood_ = self.history_[-1]
         errors = np.sqrt(2.0) * lengths(_back(variance).T)
         self.variance_standard_errors_ = _unless_dependent(errors, variance)
@@ -218,59 +219,80 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     def _begin(self, summary: tuple[Rows, float]) -> Weights:
         """Begin at least squares with one log variance."""
         rows, log_variance = summary
-        return Weights(rows.Q.T @ rows.y, log_variance * rows.S.sum(axis=0))
+        look = Look.NEWTON if costs.newton_pays(len(rows.y), rows.width) else Look.GRADIENT
+        r, s = rows.Q.shape[1], rows.S.shape[1]
+        nowhere, root = np.zeros(r + s), np.exp(-0.5 * log_variance) * np.eye(r)
+        came = Way(nowhere, nowhere, root, np.inf)
+        return Weights(rows.y @ rows.Q, log_variance * rows.S.sum(axis=0), look, came)
 
     def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
-        residual, h = X.y - X.Q @ parameters.alpha, X.S @ parameters.gamma
-        own = h - X.log_weights
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
-            precision = np.exp(-h)
-            squares = residual**2 * precision
-            total = len(residual) * np.log(2 * np.pi) + own.sum() + squares.sum()
-            root = np.linalg.qr(X.Q * np.sqrt(precision)[:, None], mode="r")
-            return Slopes(
-                float(-0.5 * total),
-                float(len(residual)),
-                X.Q.T @ (precision * residual),
-                np.asarray(root),
-                X.S.T @ (squares - 1),
-                (float(own.min()) - X.floor, X.first + int(own.argmin())),
-                float(np.einsum("ij,ij->i", X.S, X.S).max()),
-            )
+        return X.slopes(parameters)
 
-    def _update(self, parameters: Weights, statistics: Slopes, share: float = 1.0) -> Weights:
-        alpha = solve_triangular(statistics.root, statistics.whitened)
-        return Weights(
-            parameters.alpha + share * alpha, parameters.gamma + share * statistics.of_variance
-        )
+    def _update(self, parameters: Weights, statistics: Slopes) -> Weights:
+        alpha = solved(statistics.root, statistics.whitened)
+        return Weights(parameters.alpha + alpha, parameters.gamma + statistics.of_variance)
 
     def _proposals(self, parameters: Weights, statistics: Slopes) -> Iterator[Weights]:
         """Yield the step, half of it, and so on: within `tol` of the maximum there is none."""
         statistics.refuse_vanishing()
-        if statistics.step_size > self.tol:
-            longest = np.sqrt(statistics.longest) * np.linalg.norm(statistics.of_variance)
+        mean, log_likelihood = len(parameters.alpha), abs(statistics.log_likelihood)
+        for number, way in enumerate(parameters.ways(statistics)):
+            least = FALL * max(log_likelihood, statistics.n_observations) if number else self.tol**2
+            if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
+                return
+            of_variance = way.step[mean:]
+            longest = np.sqrt(statistics.longest * float(of_variance @ of_variance))
             share = min(1.0, LONGEST / max(LONGEST, float(longest)))
-            seen = EPS * abs(statistics.log_likelihood) / statistics.step_size**2
-            for k in range(50):
+            seen = EPS * log_likelihood / way.size**2
+            look = parameters.look
+            if look is not Look.NEWTON:
+                look = Look.FISHER if way.far else Look.GRADIENT
+            for k in range(HALVINGS):
                 if k and share / 2**k < seen:  # so short that float64 shows no gain
-                    return
-                yield self._update(parameters, statistics, share / 2**k)
+                    break
+                step = share / 2**k * way.step
+                came = Way(step, way.gradient, way.root, way.size, way.steps)
+                yield Weights(
+                    parameters.alpha + step[:mean], parameters.gamma + step[mean:], look, came
+                )
 
     def _to_gain(self, parameters: Weights, history: list[float]) -> float:
         return np.inf  # the size of the next step tells
 
     def _short_of(self, fit: Fit) -> str:
         fit.statistics.refuse_vanishing()
-        return f", {fit.statistics.step_size:.1g} standard errors from the maximum"
+        way = next(fit.parameters.ways(fit.statistics))
+        return f", {way.size:.1g} standard errors from the maximum"
+
+    def _may_move(
+        self, mean: Solution, columns: Solution, end: Slopes, floor: float, target: float
+    ) -> bool:
+        """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
+        p, n = len(self.coef_), end.n_observations
+        far = np.abs(columns.means) + np.sqrt(end.longest) * columns.spread[:p]  # of any row
+        of_mean = far @ np.abs(self.coef_) + abs(self.intercept_) + target
+        of_variance = far @ np.abs(self.variance_coef_) + abs(self.variance_intercept_)
+        with np.errstate(over="ignore"):
+            # The largest precision; where Q begins with a constant, their mean does by Cauchy and
+            # Schwarz, since the squared residuals times the precisions are 1 on average.
+            root = np.exp(-0.5 * (end.least[0] + floor))
+            if mean.centred:
+                root = min(root, np.sqrt(mean.weight / n) * np.linalg.norm(end.root[:, 0]))
+            return not EPS * (p + 2) * (of_variance + of_mean * root) <= 1e-12
 
     def _log_likelihood(
         self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
     ) -> float:
         """Return that of the parameters as they are held, for weights over 4^unit."""
-        mean, std = self._predict(X)
-        root = np.exp(0.5 * np.broadcast_to(log_weights, len(y)) + unit * np.log(2))
-        log_p = self._log_normal(X, self._residual(X, y, mean, std) * root, std) + np.log(root)
-        return float(log_p.sum())
+
+        def of(block: slice) -> float:
+            mean, std = self._predict(X[block])
+            own = log_weights[block] if isinstance(log_weights, np.ndarray) else log_weights
+            root = np.exp(0.5 * np.broadcast_to(own, len(mean)) + unit * np.log(2))
+            residual = self._residual(X[block], y[block], mean, std) * root
+            return float((self._log_normal(X[block], residual, std) + np.log(root)).sum())
+
+        return sum(in_blocks(of, len(y), X.shape[1]))
 
     def _set_mean(self, mean: Solution, values: Float, errors: Float) -> None:
         """Set what belongs to the mean; `values` are the centred target's height, and slopes."""
@@ -307,8 +329,9 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         plain = statistics = LineStatistics.of(X, y, None, self._features)
         if weights is not None:
             statistics = LineStatistics.of(X, y, weights, self._features)
-        mean = solve(statistics, centred=bool(self.fit_intercept), rounded_features=False)
-        variance = solve(plain, centred=True, rounded_features=False)
+        mean = variance = solve(plain, centred=True, rounded_features=False)
+        if weights is not None or not self.fit_intercept:
+            mean = solve(statistics, centred=bool(self.fit_intercept), rounded_features=False)
         refuse_constant_targets(mean, statistics.moments.mean[p:])
         dependent = sorted({*mean.dependent, *variance.dependent})
         if dependent:
@@ -520,58 +543,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             raise ValueError("the number of parameters must be that of the identified ones")
 
 
-# ---- Fisher scoring ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows in orthonormal columns; those of mean and target times the roots of their precisions."""
-
-    Q: Float  # (n, r), of the mean
-    S: Float  # (n, s), of the log variance
-    y: Float  # (n,)
-    log_weights: Float | float = 0.0  # (n,), of the precisions
-    floor: float = -np.inf  # log variance at which nothing of a row is left but rounding
-    first: int = 0  # which row of the table is the first
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Mean Q alpha and log variance S gamma."""
-
-    alpha: Float  # (r,)
-    gamma: Float  # (s,)
-
-
-@dataclass(frozen=True)
-class Slopes(Sums):
-    """Gradient and information at some weights; I_vv is half the identity."""
-
-    of_mean: Float  # (r,): Q^T diag(precision) residual
-    root: Float  # (r, r): R^T R = I_ww
-    of_variance: Float  # (s,), twice: the step of gamma
-    least: tuple[float, int]  # a row's log variance over the floor, and which
-    longest: float  # square of the longest row of S
-    merged_by: ClassVar = {
-        "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r"),
-        "least": min,
-        "longest": max,
-    }
-
-    @cached_property
-    def whitened(self) -> Float:
-        """The step of alpha in standard errors."""
-        return np.asarray(solve_triangular(self.root, self.of_mean, trans="T"))
-
-    @property
-    def step_size(self) -> float:
-        """The whole step in standard errors."""
-        return float(np.linalg.norm(np.r_[self.whitened, self.of_variance / 2**0.5]))
-
-    def refuse_vanishing(self) -> None:
-        """Raise Vanishing where the variance of a row has run to zero."""
-        if self.least[0] <= 0:
-            raise Vanishing(self.least[1])
+# ---- helpers -------------------------------------------------------------------------------------
 
 
 def _quantile(level: float) -> float:
@@ -581,10 +553,16 @@ def _quantile(level: float) -> float:
 
 def _orthonormal(X: Float, found: Solution) -> Float:
     """Return orthonormal columns that span the kept features, shape (n, r)."""
-    columns = X - found.means
-    if found.centred:
-        columns = np.column_stack([np.ones(len(X)), columns])
-    return columns @ found.inverse_root
+    T, start = found.inverse_root, int(found.centred)
+    columns = np.empty((len(X), T.shape[1]), order="F")  # a column at a time is fastest
+
+    def fill(block: slice) -> None:
+        np.matmul(X[block] - found.means, T[start:], out=columns[block])
+        if start:
+            columns[block] += T[0]
+
+    in_blocks(fill, len(X), 2 * T.shape[1])
+    return columns
 
 
 def _height_at_zero(
@@ -594,8 +572,7 @@ def _height_at_zero(
     if not found.centred:
         return 0.0, values
     height, slopes = dd.two_sum(values[:1], np.full(1, base)), values[1:]
-    means = dd.exact(found.means[:, None])
-    intercept, _ = rounded_intercept(height, means, slopes[:, None], 1.0)
+    intercept, _ = rounded_intercept(height, dd.exact(found.means), slopes[:, None], 1.0)
     return float(intercept[0]), slopes
 
 

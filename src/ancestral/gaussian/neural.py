@@ -41,13 +41,16 @@ from ancestral._checks.numbers import (
 from ancestral._numerics.products import by_rows
 from ancestral._numerics.threads import one_thread
 from ancestral.base import ConditionalDensity, not_counts
-from ancestral.errors import ModelError
-from ancestral.gaussian.linear.least_squares import EPS, lengths, over_power_of_four
+from ancestral.errors import DataError, ModelError
+from ancestral.gaussian.linear.least_squares import EPS, lengths
+from ancestral.gaussian.linear.sums import over_power_of_four
 from ancestral.training.descent import (
     Descent,
+    Validation,
     Weights,
     as_device,
     import_torch,
+    of_validation,
     repeatable,
     seed_in_words,
 )
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     import torch
 
 Float = NDArray[np.float64]
+Triple = tuple[Float, Float, Float]  # inputs, target and precision, standardised
 FLOOR = 1e-3  # of s(x), in standard deviations of y
 WARM_UP = 20  # steps over which the learning rate rises
 LAST_RATE = 0.01  # of the full rate, reached at the last step along a cosine
@@ -88,6 +92,15 @@ class NeuralGaussian(ConditionalDensity):
     tol : float
         Training stops when the loss has not gained so many nats per row within `patience` steps.
     patience : int
+    early_stopping : bool
+        Hold out a share of the rows of `fit`: the weights kept are those of the best validation
+        score, and training stops once that gains no more. Rows given to `fit` as `X_val` do the
+        same without a share being taken.
+    validation_fraction : float
+        The share held out, above 0 and below 1; drawn by `random_state`.
+    n_iter_no_change : int
+        Where rows are held out, passes over the others (steps, without `batch_size`) that end the
+        training when the validation score has not gained `tol` nats, in place of `patience`.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
     random_state : None, int, RandomState or Generator
@@ -107,9 +120,12 @@ class NeuralGaussian(ConditionalDensity):
         what the network gives.
     history_ : list of dict
         "step" and "loss" (the penalised loss in nats per row of the standardised y) before each
-        step, or before each pass over the data with `batch_size`.
+        step, or before each pass over the data with `batch_size`; "validation_loss" where rows
+        are held out (without the penalty).
     loss_ : float
-        Of the weights kept, the best seen.
+        Of the weights kept: the best seen, or those best for the rows held out.
+    best_validation_score_ : float
+        Mean log density of the rows held out, in nats; only where there are any.
     n_parameters_ : int
         Stored weights. They are not fitted by plain maximum likelihood: there is no aic or bic.
 
@@ -134,7 +150,7 @@ class NeuralGaussian(ConditionalDensity):
 
     _fields: tuple[str, ...] = (
         "input_mean_", "input_scale_", "target_mean_", "target_scale_", "noise_scale_", "weights_",
-        "history_", "loss_",
+        "history_", "loss_", "best_validation_score_",
     )  # fmt: skip
     _where_memory_is_short = SMALLER
 
@@ -149,6 +165,9 @@ class NeuralGaussian(ConditionalDensity):
         batch_size: int | None = None,
         tol: float = 1e-5,
         patience: int = 200,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 100,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -160,6 +179,9 @@ class NeuralGaussian(ConditionalDensity):
         self.batch_size = batch_size
         self.tol = tol
         self.patience = patience
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.device = device
         self.random_state = random_state
 
@@ -172,6 +194,8 @@ class NeuralGaussian(ConditionalDensity):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 50,
     ) -> Self:
@@ -184,6 +208,11 @@ class NeuralGaussian(ConditionalDensity):
         sample_weight : array-like of shape (n_samples,), optional
             Precisions: the variance of a row of weight w is s(x)^2 / w. A row of weight 0 is left
             out. They are not counts: repeat rows to count them twice.
+        X_val : array-like or dataframe of shape (n_validation, n_features), optional
+            Rows that are not trained on, each of weight 1: the weights kept are those that give
+            their targets the highest density, and training stops once that gains no more.
+        y_val : array-like of shape (n_validation,), optional
+            Their targets.
         checkpoint : path-like, optional
             A folder, made if missing: `LSTMAutoregressive.fit` says how a run is resumed from it.
         checkpoint_every : int
@@ -195,6 +224,8 @@ class NeuralGaussian(ConditionalDensity):
 
         Raises
         ------
+        DataError
+            For X_val without y_val, or other columns, widths or values than X may have.
         ModelError
             For a parameter out of bounds, or a folder of another run or in use by another process.
         SaveError
@@ -203,7 +234,12 @@ class NeuralGaussian(ConditionalDensity):
             After Ctrl-C, once the checkpoint is written.
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
-        return self._fit_anew(X, y, sample_weight, checkpoint=checkpoint, every=every)
+        if (X_val is None) != (y_val is None):
+            raise DataError("X_val and y_val go together: pass both, or neither.")
+        held_out = None if X_val is None else (X_val, y_val)
+        return self._fit_anew(
+            X, y, sample_weight, held_out=held_out, checkpoint=checkpoint, every=every
+        )
 
     def _fit(
         self,
@@ -211,11 +247,24 @@ class NeuralGaussian(ConditionalDensity):
         y: NDArray,
         weights: NDArray | None = None,
         *,
+        held_out: tuple[Any, Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int = 50,
     ) -> None:
         rng = as_generator(self.random_state)
-        settings = self._checked_settings()
+        settings, validation = self._checked_settings(), Validation.of(self)
+        out: tuple[NDArray, ...] | None = None
+        if held_out is not None:
+            with of_validation():
+                out = self._check_chunk(*held_out, reset=False)
+        elif validation.early_stopping:
+            validation.refuse_other_rows(self.random_state, checkpoint)
+            kept, rest = validation.split(len(X), rng)
+            whole = (X, y) if weights is None else (X, y, weights)
+            out, (X, y, *own) = tuple(a[rest] for a in whole), (a[kept] for a in whole)
+            weights = own[0] if own else None
+        if out is not None:
+            settings["n_iter_no_change"] = validation.n_iter_no_change
         if len(X) < 2:
             raise ModelError(
                 one_sample_message(len(X), 2, "one row leaves no scatter to learn") + " Add rows."
@@ -228,9 +277,28 @@ class NeuralGaussian(ConditionalDensity):
             precision = weights / weights.mean()
             self.noise_scale_ *= float(np.ldexp(np.sqrt(weights.mean()), unit))
         start = self._start(Z, t, precision, rng)
-        training = NeuralDescent(self, Z, t, precision, start, settings, rng)
+        judged = None
+        if out is not None:
+            scale = (self.target_scale_ / self.noise_scale_) ** 2  # of a row of weight 1
+            target = (out[1] - self.target_mean_) / self.target_scale_
+            judged = (
+                self._inputs(out[0]),
+                target,
+                out[2] * scale if len(out) > 2 else np.full(len(target), scale),
+            )
+        training = NeuralDescent(self, (Z, t, precision), judged, start, settings, rng)
         self.weights_, self.history_ = training.run(checkpoint, every)
-        self.loss_ = min(entry["loss"] for entry in self.history_)
+        best = min(self.history_, key=lambda row: row.get("validation_loss", row["loss"]))
+        self.loss_ = best["loss"]
+        if out is not None:
+            self.best_validation_score_ = self._mean_log_density(*out)
+
+    def _mean_log_density(self, X: Float, y: Float, weights: Float | None = None) -> float:
+        """Return the mean of log p(y | x) of checked rows of weight above 0."""
+        mean, std = self._predict(X)
+        root = np.ones(len(X)) if weights is None else np.sqrt(weights)
+        residual = self._residual(X, y, mean, std) * root
+        return float((self._log_normal(X, residual, std) + np.log(root)).mean())
 
     def _checked_settings(self) -> dict[str, Any]:
         """Return the checked parameters of the training."""
@@ -374,9 +442,8 @@ class NeuralDescent(Descent):
     def __init__(
         self,
         model: NeuralGaussian,
-        Z: Float,
-        t: Float,
-        precision: Float,
+        rows: Triple,
+        held_out: Triple | None,
         start: Weights,
         settings: dict[str, Any],
         rng: np.random.Generator,
@@ -385,24 +452,29 @@ class NeuralDescent(Descent):
         self.model, self.device = model, as_device(model.device)
         # Apple's devices have no float64.
         kind = torch.float32 if self.device.type == "mps" else torch.float64
-        self.Z, self.t, self.precision = (
-            torch.tensor(a, dtype=kind, device=self.device) for a in (Z, t, precision)
+        self.rows, *rest = (
+            tuple(torch.tensor(a, dtype=kind, device=self.device) for a in part)
+            for part in (rows, held_out)
+            if part is not None
         )
+        self.held_out = rest[0] if rest else None
         self.weights = {
             name: torch.tensor(value, dtype=kind, device=self.device, requires_grad=True)
             for name, value in start.items()
         }
-        given = (Z, t) if (precision == 1).all() else (Z, t, precision)
+        given = rows[: 2 if (rows[2] == 1).all() else 3] + (held_out or ())
         data = hashlib.sha256(b"".join(a.tobytes() for a in given)).hexdigest()
         seed = seed_in_words(model.random_state)
         settings = {**settings, "data": data, "random_state": seed}
         super().__init__(self.weights.values(), start, settings, rng)
-        self.size = min(settings["batch_size"] or len(Z), len(Z))
+        n = len(rows[0])
+        self.size = min(settings["batch_size"] or n, n)
 
     def run(
         self, folder: str | os.PathLike[str] | None, every: int
     ) -> tuple[Weights, list[dict[str, float]]]:
-        work = len(self.Z) * (self.Z.shape[1] + self.model.hidden_size)
+        n, d = self.rows[0].shape
+        work = n * (d + self.model.hidden_size)
         with repeatable(self.device, one_thread=work < SMALL):
             return super().run(folder, every)
 
@@ -421,27 +493,37 @@ class NeuralDescent(Descent):
     # ---- a step ---------------------------------------------------------------------------------
 
     def _batches(self) -> list[NDArray[np.intp]]:
-        n = len(self.Z)
+        n = len(self.rows[0])
         order = np.arange(n) if self.size == n else self.rng.permutation(n)
         return [order[i : i + self.size] for i in range(0, n, self.size)]
 
     def _loss(self, rows: Any) -> torch.Tensor:
         """Return the mean of -log p over some rows and the penalty's share, differentiable."""
-        torch = import_torch()
-        w, Z, t = self.weights, self.Z[rows], self.t[rows]
+        squares = sum((v**2).sum() for name, v in self.weights.items() if name.endswith("weight"))
+        share = 0.5 * self.model.penalty / len(self.rows[0])
+        return self._misfit(*(a[rows] for a in self.rows)) + share * squares
+
+    def _misfit(self, Z: torch.Tensor, t: torch.Tensor, precision: torch.Tensor) -> torch.Tensor:
+        """Return the mean of -log p over rows, differentiable."""
+        torch, w = import_torch(), self.weights
         out, h = Z @ w["line.weight"].T + w["head.bias"], Z
         for k in range(self.model.num_layers):
             h = torch.tanh(h @ w[f"hidden.{k}.weight"].T + w[f"hidden.{k}.bias"])
         if "head.weight" in w:
             out = out + h @ w["head.weight"].T
-        variance = (torch.exp(out[:, 1]) + FLOOR**2) / self.precision[rows]
+        variance = (torch.exp(out[:, 1]) + FLOOR**2) / precision
         fit = 0.5 * (math.log(2 * math.pi) + torch.log(variance) + (t - out[:, 0]) ** 2 / variance)
-        squares = sum((v**2).sum() for name, v in w.items() if name.endswith("weight"))
-        return fit.mean() + 0.5 * self.model.penalty / len(self.Z) * squares
+        return fit.mean()
+
+    def _held_out_loss(self) -> float | None:
+        if self.held_out is None:
+            return None
+        with import_torch().no_grad():
+            return float(self._misfit(*self.held_out))
 
     def _whole_loss(self) -> torch.Tensor:
         torch = import_torch()
-        with torch.set_grad_enabled(self.size == len(self.Z)):
+        with torch.set_grad_enabled(self.size == len(self.rows[0])):
             return self._loss(slice(None))
 
     def _rate(self, step: int) -> float:

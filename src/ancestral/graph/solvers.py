@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number
 from ancestral.errors import ModelError
-from ancestral.graph.pairs.sums import PairSums
+from ancestral.graph.pairs.sums import PairSums, Scores
 
 ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
-Evaluate = Callable[[float, float], tuple[float, NDArray[np.float64], NDArray[np.float64]]]
+Evaluate = Callable[[float, float], Scores]
 
 
 def climb(
@@ -34,54 +35,107 @@ def climb(
 def newton(
     statistics: PairSums, *, max_iter: int = 100, evaluate: Evaluate | None = None
 ) -> list[dict[str, float]]:
-    """Maximise l(a, b) by damped Newton steps from the independent-edges start.
+    """Maximise l(a, b) by damped Newton steps.
 
-    `evaluate` is that of the statistics, which holds at every step, when not given.
+    The first iteration is that of independent edges, a = 0. The second is where the normal
+    discriminant of links and others leads, if the likelihood is higher there.
+
+    `evaluate` gives what `PairSums.scores` does, and holds at every step when not given.
 
     Returns
     -------
     list of dict
         The iterations, the last at the maximum to the limit of float64.
     """
-    # half a pair aside on either side: with a penalty, no or every pair may be linked
-    share = min(max(statistics.n_edges, 0.5), statistics.n_pairs - 0.5) / statistics.n_pairs
-    theta = np.array([0.0, np.log(share / (1 - share))])
-    evaluate = partial(statistics.evaluate, maximised=True) if evaluate is None else evaluate
-    best, gradient, information = evaluate(*theta)
-    history = [_record(theta, best, gradient, None)]
+    if evaluate is None:
+
+        def evaluate(a: float, b: float) -> Scores:
+            return statistics.at(a, b, maximised=True).scores(a, b)
+
+    a, b, discriminant, first = _start(statistics)
+    history = []
+    if first is not None and discriminant is not None:
+        found = evaluate(*discriminant)
+        if found[0] > first["log_likelihood"]:
+            best = found[0]
+            history = [first, _record(*discriminant, best, found[1:3], first["log_likelihood"])]
+            a, b = discriminant
+    if not history:
+        found = evaluate(a, b)
+        best = found[0]
+        history = [_record(a, b, best, found[1:3], None)]
+    before = math.inf
     for _ in range(max_iter):
-        step = _newton_step(information, gradient)
-        if np.abs(step).max() <= 1e-15 * (1 + np.abs(theta).max()):
+        step_a, step_b = _newton_step(*found[1:])
+        if max(abs(step_a), abs(step_b)) <= 1e-15 * (1 + max(abs(a), abs(b))):
             break
         scale = 1.0
         while True:
-            moved = theta + scale * step
+            moved = a + scale * step_a, b + scale * step_b
             found = evaluate(*moved)
             if found[0] >= best - ROUNDING * abs(best):
                 break
             scale /= 2
             if scale < 1e-10:
                 return history
-        history.append(_record(moved, found[0], found[1], best))
-        theta, (best, gradient, information) = moved, found
-        if np.abs(scale * step).max() < 1e-12 * np.abs(theta).max():
+        history.append(_record(*moved, found[0], found[1:3], best))
+        (a, b), best = moved, found[0]
+        size, length = max(abs(a), abs(b)), scale * max(abs(step_a), abs(step_b))
+        follows = length * (length / before) ** 2  # lengths are squared from step to step
+        if length < 1e-12 * size or (length < 1e-6 * size and follows < 1e-15 * size):
             break
+        before = length
     return history
 
 
+def _start(
+    statistics: PairSums,
+) -> tuple[float, float, tuple[float, float] | None, dict[str, float] | None]:
+    """Return (a, b) of independent edges, those of the normal discriminant, and the first record.
+
+    Were s normal, of one variance, among links and among other pairs, then p would be
+    sigmoid(a s + b) with a the distance of the means over the variance. None where that is unknown.
+    """
+    pairs, edges = statistics.n_pairs, statistics.n_edges
+    # half a pair aside on either side: with a penalty, no or every pair may be linked
+    share = min(max(edges, 0.5), pairs - 0.5) / pairs
+    b = math.log(share / (1 - share))
+    if statistics.has_offsets or not 0 < edges < pairs:
+        return 0.0, b, None, None
+    mean, variance, linked = statistics.moments
+    apart = (linked - mean) / (1 - share)  # of the two means
+    within = variance - share * (1 - share) * apart * apart
+    value = edges * math.log(share) + (pairs - edges) * math.log1p(-share)
+    value -= statistics.l2 / 2 * b * b
+    gradient = edges * (linked - mean), -statistics.l2 * b
+    first = _record(0.0, b, value, gradient, None)
+    if not within > 1e-12 * variance:
+        return 0.0, b, None, first
+    a = apart / within
+    return 0.0, b, (a, b - a * (linked - apart / 2)), first
+
+
 def _newton_step(
-    information: NDArray[np.float64], gradient: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    ga: float, gb: float, aa: float, ab: float, bb: float
+) -> tuple[float, float]:
     """Return I^-1 gradient, with a ridge on I where it is not definite (every p is 0 or 1)."""
     ridge = 0.0
     for _ in range(60):
-        try:
-            step = np.asarray(np.linalg.solve(information + ridge * np.eye(2), gradient), float)
-        except np.linalg.LinAlgError:
-            step = np.full(2, np.nan)
-        if step @ gradient >= 0:  # uphill, and not NaN
-            return step
-        ridge = max(10 * ridge, 1e-12 * abs(float(np.trace(information))), 1e-12)
+        up, right = aa + ridge, bb + ridge
+        # the larger pivot first, as Gauss eliminates
+        if up >= right and up > 0:
+            share = ab / up
+            left = right - share * ab
+            y = (gb - share * ga) / left if left else math.nan
+            x = (ga - ab * y) / up
+        else:
+            share = ab / right if right else math.nan
+            left = up - share * ab
+            x = (ga - share * gb) / left if left else math.nan
+            y = (gb - ab * x) / right if right else math.nan
+        if x * ga + y * gb >= 0:  # uphill, and not NaN
+            return x, y
+        ridge = max(10 * ridge, 1e-12 * abs(aa + bb), 1e-12)
     raise ModelError(
         "the likelihood is flat to float64 at an iteration of Newton's method. Scale the features "
         "so that x_i.x_j is of the order of one."
@@ -120,7 +174,7 @@ def gradient_ascent(
     theta = np.asarray(start, dtype=np.float64)
     log_likelihood = partial(statistics.log_likelihood, maximised=True)
     gradient = statistics.gradient(*theta, maximised=True)
-    history = [_record(theta, log_likelihood(*theta), gradient, None)]
+    history = [_record(*theta, log_likelihood(*theta), gradient.tolist(), None)]
     step = 1.0 / np.trace(statistics.information(0.0, 0.0))  # below 1/curvature anywhere
     for _ in range(max_iter):
         if np.abs(gradient).max() <= tol:
@@ -137,7 +191,7 @@ def gradient_ascent(
         moved = step * gradient
         theta = theta + moved
         fresh = statistics.gradient(*theta, maximised=True)
-        history.append(_record(theta, value, fresh, best))
+        history.append(_record(*theta, value, fresh.tolist(), best))
         bend = moved @ (gradient - fresh)  # positive: l is concave
         step = (moved @ moved) / bend if bend > 0 else 2 * step
         gradient = fresh
@@ -145,13 +199,13 @@ def gradient_ascent(
 
 
 def _record(
-    theta: NDArray[np.float64], value: float, gradient: NDArray[np.float64], before: float | None
+    a: float, b: float, value: float, gradient: Sequence[float], before: float | None
 ) -> dict[str, float]:
     """Return one row of `history_`."""
     return {
-        "a": float(theta[0]),
-        "b": float(theta[1]),
+        "a": float(a),
+        "b": float(b),
         "log_likelihood": value,
         "increase": float("nan") if before is None else value - before,
-        "gradient_norm": float(np.abs(gradient).max()),
+        "gradient_norm": max(map(abs, gradient)),
     }

@@ -1,7 +1,10 @@
 """Adam down a network's loss, for every model that trains one.
 
 Passes over the rows, each a few steps of one batch. At the head of a pass the loss of all rows is
-noted; the best weights seen are kept, and stand at the end whatever happened after them.
+noted; the best weights seen are kept, and stand at the end whatever happened after them. Where rows
+are held out, the best weights are those of the lowest loss of these, and training stops once that
+has not fallen for `n_iter_no_change` passes. A training that its steps ended while the loss still
+fell says so.
 
 With a folder for checkpoints, all that the next step depends on is saved every so many steps:
 weights, Adam's moments, the generator, what is left of the pass. A run resumed from there takes
@@ -23,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.numbers import warn
-from ancestral.errors import MissingExtraError, ModelError
+from ancestral._checks.numbers import check_integer, check_number, warn
+from ancestral.errors import DataError, MissingExtraError, ModelError
 from ancestral.training.checkpoints import KEPT, Checkpoints, end_by, interruptible
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 Weights = dict[str, NDArray[np.float64]]
 LARGEST = float(np.finfo(np.float32).max)
 ROOM = 1 << 16  # bytes of a checkpoint beside its arrays: names, settings
+STILL = 1 / 20  # of all gains: so much in the last quarter is twice that quarter's share of rates
 
 
 @dataclass
@@ -41,8 +45,9 @@ class Progressed:
 
     step: int
     best: Weights
-    best_loss: float = math.inf
+    best_loss: float = math.inf  # of the rows held out, where there are any
     gained_at: int = 0  # the last step that gained something worth waiting for
+    last: float = math.nan  # what was judged last; no number where the loss is lost
     history: list[dict[str, float]] = field(default_factory=list)
     pending: list[NDArray[np.intp]] = field(default_factory=list)  # batches left of this pass
 
@@ -58,7 +63,8 @@ class Descent(ABC):
         Their values by name.
     settings : dict of plain values
         What a run must share with another to be the same: all parameters that matter, and a
-        digest of the data. "max_steps", "learning_rate" and "tol" are read here.
+        digest of the data. "max_steps", "learning_rate" and "tol" are read here, and
+        "n_iter_no_change" where rows are held out.
     rng : numpy.random.Generator
         Draws the batches.
     """
@@ -100,13 +106,17 @@ class Descent(ABC):
     def _whole_loss(self) -> torch.Tensor:
         """Return the loss of all rows, differentiable where one batch holds them all."""
 
+    def _held_out_loss(self) -> float | None:
+        """Return the loss of the rows held out, None where there are none."""
+        return None
+
     @abstractmethod
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step."""
 
     @abstractmethod
     def _is_done(self) -> bool:
-        """Tell whether more training would not help."""
+        """Tell whether more training would not help; asked where no rows are held out."""
 
     def _record(self, step: int, loss: float) -> dict[str, float]:
         """Return what the history says of a pass."""
@@ -115,6 +125,24 @@ class Descent(ABC):
     def _least_gain(self) -> float:
         """Return how much lower a loss must be for its step to have gained something."""
         return float(self.settings["tol"])
+
+    def _fell_short(self) -> str:
+        """Return where training ended short of what it could reach, and the mend; "" if nowhere."""
+        most, noted, name = self.settings["max_steps"], self.at.history, self._judged
+        early = [row[name] for row in noted if row["step"] <= 0.75 * most]
+        if self.at.step < most or not early:
+            return ""
+        best = min(row[name] for row in noted)
+        gained, late = noted[0][name] - best, min(early) - best
+        if not late > max(STILL * gained, self._least_gain()):
+            return ""
+        more = "Pass a larger max_steps= or learning_rate="
+        if name == "loss":
+            more += "; early_stopping=True holds rows out, which show when more steps do harm"
+        return (
+            f"max_steps={most} ended the training while the {name.replace('_', ' ')} still fell, "
+            f"by {late:.3g} nats per row in the last quarter of the steps. {more}."
+        )
 
     def _progress(self) -> AbstractContextManager[Callable[[int, float], None]]:
         """Give a function that shows step and loss."""
@@ -149,6 +177,8 @@ class Descent(ABC):
                 self._resume(state)
             with self._progress() as show:
                 stopped = self._run(show, held, every, signalled)
+        if stopped is None and math.isfinite(self.at.last) and (short := self._fell_short()):
+            warn(short)
         if stopped is not None and held:
             end_by(
                 stopped,
@@ -167,7 +197,7 @@ class Descent(ABC):
                 if not self._keep(float(loss.detach())):
                     return None
                 show(at.step, at.history[-1]["loss"])
-                if at.step >= most or self._is_done():
+                if at.step >= most or self._is_over():
                     return None
                 at.pending = self._batches()[: most - at.step]
             batch = at.pending.pop(0)
@@ -195,20 +225,35 @@ class Descent(ABC):
 
     def _keep(self, loss: float) -> bool:
         """Note the loss, keep the weights if they are the best; False ends the training."""
-        at = self.at
-        if not math.isfinite(loss):
+        at, held_out = self.at, self._held_out_loss()
+        at.last = judged = loss if held_out is None or not math.isfinite(loss) else held_out
+        if not math.isfinite(judged):
             warn(
-                f"the loss is {loss} at step {at.step}: training stopped, the best weights (loss "
+                f"the loss is {judged} at step {at.step}: training stopped, the best weights (loss "
                 f"{at.best_loss:g}) were restored. Lower learning_rate="
                 f"{self.settings['learning_rate']:g}."
             )
             return False
         at.history.append(self._record(at.step, loss))
-        if loss < at.best_loss - self._least_gain():
+        if held_out is not None:
+            at.history[-1]["validation_loss"] = held_out
+        if judged < at.best_loss - self._least_gain():
             at.gained_at = at.step
-        if loss < at.best_loss:
-            at.best_loss, at.best = loss, self._weights()
+        if judged < at.best_loss:
+            at.best_loss, at.best = judged, self._weights()
         return True
+
+    @property
+    def _judged(self) -> str:
+        """What of the history tells which weights are the best."""
+        return "validation_loss" if "validation_loss" in self.at.history[0] else "loss"
+
+    def _is_over(self) -> bool:
+        """Tell whether more training would not help."""
+        if self._judged == "loss":
+            return self._is_done()
+        since = sum(row["step"] > self.at.gained_at for row in self.at.history)
+        return bool(since >= self.settings["n_iter_no_change"])
 
     # ---- what a checkpoint holds ----------------------------------------------------------------
 
@@ -240,18 +285,72 @@ class Descent(ABC):
         }
         self.optimiser.load_state_dict(whole)
         self.rng.bit_generator.state = state["generator"]
-        self.at = Progressed(
-            state["step"],
-            state["best"],
-            state["best_loss"],
-            state["gained_at"],
-            state["history"],
-            state["pending"],
-        )
+        names = ("step", "best", "best_loss", "gained_at", "history", "pending")
+        self.at = Progressed(**{name: state[name] for name in names})
 
     def _room(self) -> int:
         """Return the bytes that checkpoints take at once: weights, best ones, two moments each."""
         return (KEPT + 1) * (4 * sum(value.nbytes for value in self.at.best.values()) + ROOM)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Whether and how a fit holds rows out.
+
+    Parameters
+    ----------
+    early_stopping : bool
+        Hold out a share of the rows of `fit`, where the caller gives none.
+    validation_fraction : float
+        That share.
+    n_iter_no_change : int
+        Passes without a gain that end the training.
+    """
+
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+
+    @classmethod
+    def of(cls, model: Any) -> Validation:
+        """Return the checked parameters of a model."""
+        share = check_number(model.validation_fraction, "validation_fraction")
+        if not 0 < share < 1:
+            raise ModelError(
+                f"validation_fraction must be above 0 and below 1; got {share:g}. Pass 0.1 to hold "
+                "out every tenth row."
+            )
+        waited = check_integer(model.n_iter_no_change, "n_iter_no_change", minimum=1)
+        return cls(bool(model.early_stopping), share, waited)
+
+    def split(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return which of n rows are trained on and which are held out, each in order."""
+        n_out = math.ceil(self.validation_fraction * n)
+        if n - n_out < 2:
+            raise ModelError(
+                f"validation_fraction={self.validation_fraction:g} holds out {n_out} of {n} rows "
+                "and leaves fewer than 2 to train on. Lower it, add rows, or pass X_val=."
+            )
+        order = rng.permutation(n)
+        return np.sort(order[n_out:]), np.sort(order[:n_out])
+
+    def refuse_other_rows(self, random_state: Any, checkpoint: Any) -> None:
+        """Raise ModelError where a run that is resumed would hold out other rows."""
+        if checkpoint is not None and not isinstance(random_state, numbers.Integral):
+            raise ModelError(
+                "with early_stopping=True and a checkpoint, random_state must be an integer, so "
+                f"that a run that is resumed holds out the same rows; got {random_state!r}. Pass "
+                "random_state=0."
+            )
+
+
+@contextmanager
+def of_validation() -> Iterator[None]:
+    """Let errors of checks of X and y say that these are X_val and y_val."""
+    try:
+        yield
+    except DataError as error:
+        raise type(error)(f"in the validation rows (X_val=): {error}") from None
 
 
 def import_torch() -> Any:

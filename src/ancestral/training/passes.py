@@ -152,60 +152,6 @@ class FromPasses(ABC):
         return f", the last of which gained {gain:.2g} nats per {self._observation}"
 
 
-@dataclass(frozen=True)
-class Watched:
-    """Parameters, and those before them that were best for rows held out."""
-
-    now: Any
-    best: Any
-    score: float  # log-likelihood of the rows held out at the best, in nats
-    waited: int = 0  # passes since
-
-
-class EarlyStopping(FromPasses):
-    """The passes of a model, ended where rows held out gain no more.
-
-    Parameters
-    ----------
-    model : FromPasses
-    held_out : iterable
-        Parts that are not fitted to.
-    patience : int
-        So many passes that are no better for them end the climb.
-    """
-
-    def __init__(self, model: FromPasses, held_out: Iterable[Any], patience: int = 10) -> None:
-        self.model, self.held_out, self.patience = model, held_out, patience
-        self._observation = model._observation
-
-    def _begin(self, summary: Any) -> Watched:
-        return self.watched(self.model._begin(summary))
-
-    def watched(self, parameters: Any, before: Watched | None = None) -> Watched:
-        """Return parameters beside the best of those before them."""
-        score = float(_total(self.model, self.held_out, parameters).log_likelihood)
-        if before is None or score > before.score:
-            return Watched(parameters, parameters, score)
-        return replace(before, now=parameters, waited=before.waited + 1)
-
-    def _statistics(self, X: Any, parameters: Watched) -> Any:
-        return self.model._statistics(X, parameters.now)
-
-    def _update(self, parameters: Watched, statistics: Any) -> Watched:
-        return self.watched(self.model._update(parameters.now, statistics), parameters)
-
-    def _proposals(self, parameters: Watched, statistics: Any) -> Iterator[Watched]:
-        for proposal in self.model._proposals(parameters.now, statistics):
-            yield self.watched(proposal, parameters)
-
-    def _objective(self, parameters: Watched, statistics: Any) -> float:
-        return self.model._objective(parameters.now, statistics)
-
-    def _to_gain(self, parameters: Watched, history: list[float]) -> float:
-        ended = parameters.waited >= self.patience
-        return 0.0 if ended else self.model._to_gain(parameters.now, history)
-
-
 class Passes:
     """The passes of one fit, over one start or several.
 
@@ -285,7 +231,8 @@ class Passes:
             else:
                 fit = self._further(model, parts, fit)
                 self._note(number, fit, model._observation)
-        self.ended[number] = _plain(fit)
+        if self.held is not None:
+            self.ended[number] = _plain(fit)
         return self._looked_at(model, parts, fit)
 
     def sweep(

@@ -80,6 +80,10 @@ class ChainAutoregressive(Sequential):
         all rows for all.
     n_jobs : int or None
         Conditionals fitted at once, by joblib: its backends, Dask's too, spread them.
+    categories : list or mapping, optional
+        Levels declared before the fit: a list with the levels of each column (None for those to be
+        learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
+        declare levels too.
     random_state : None, int, RandomState or Generator
         An int gives the same model, whatever `n_jobs`, while `cpu_seconds` is None.
     verbose : bool
@@ -137,6 +141,7 @@ class ChainAutoregressive(Sequential):
         n_raced: int = 8,
         cpu_seconds: float | None = None,
         n_jobs: int | None = None,
+        categories: Any = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -147,6 +152,7 @@ class ChainAutoregressive(Sequential):
         self.n_raced = n_raced
         self.cpu_seconds = cpu_seconds
         self.n_jobs = n_jobs
+        self.categories = categories
         self.random_state = random_state
         self.verbose = verbose
 

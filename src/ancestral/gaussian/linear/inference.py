@@ -9,13 +9,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ancestral._checks.numbers import check_level, check_weights, warn
+from ancestral._checks.numbers import (
+    FEWER_ROWS,
+    as_generator,
+    check_integer,
+    check_level,
+    check_weights,
+    warn,
+    within_memory,
+)
+from ancestral._numerics.threads import blocks_of
 from ancestral.base import ConditionalDensity, over_root
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.linear.least_squares import EPS, lengths
 
 Float = NDArray[np.float64]
 Interval = tuple[Float, Float]
+DRAWN = 1 << 22  # counts, or sums, of draws that are held at once
+SINGULAR = 1e-5  # a pivot of what is orthonormal in all rows: below it a draw lacks a direction
 FAR = 1e-10  # of its terms: more than this left of a combination that was 0 in the fit is not 0
 
 
@@ -220,6 +231,84 @@ class LineInference(Line):
         ----------
         MacKinnon & White (1985), Journal of Econometrics 29, eq. 12 (HC3).
         """
+        _, whitened, residual = self._rows_of_fit(X, y, sample_weight)
+        found = hc3_standard_errors(whitened, residual, self._coefficient_root)
+        found[:, np.isnan(np.atleast_2d(self.standard_errors_)[0])] = np.nan
+        return found if np.ndim(self.noise_variance_) else found[0]
+
+    @within_memory(FEWER_ROWS)
+    def bootstrap(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        n_draws: int = 1000,
+        *,
+        sample_weight: ArrayLike | None = None,
+        random_state: Any = None,
+    ) -> NDArray[np.float64]:
+        """Return intercept and coefficients of fits to rows that are drawn with replacement.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The rows that the model was fitted to: drawn together, as many as there are.
+        n_draws : int
+            1 or more.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray of shape (n_draws, p) or (n_draws, n_targets, p)
+            In the order of `standard_errors_`: the intercept first, where there is one. nan, after
+            a warning, for draws whose rows do not determine the coefficients.
+
+        Raises
+        ------
+        DataError
+            For other rows than the model was fitted to.
+        ModelError
+            For another `n_draws`, or when the fit had fewer rows than coefficients.
+
+        Notes
+        -----
+        The same to 9 digits or more as a loop of `fit(X[i], y[i])` with i =
+        `rng.integers(n, size=n)`, at a fraction of its time: of rows that are made orthonormal
+        once, the sums of all draws are one product. The cost is O(n_draws n p^2).
+
+        References
+        ----------
+        Freedman (1981), Bootstrapping regression models, Annals of Statistics 9 (its correlation
+        model, which holds whatever the variances are).
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian, datasets
+        >>> X, y, _ = datasets.line()
+        >>> draws = LinearGaussian().fit(X, y).bootstrap(X, y, random_state=0)
+        >>> low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+        """
+        n_draws = check_integer(n_draws, "n_draws", minimum=1)
+        rng = as_generator(random_state)
+        _, whitened, residual = self._rows_of_fit(X, y, sample_weight)
+        if np.isnan(self.inverse_root_).any():
+            raise ModelError(
+                f"the {self.n_samples_} rows of the fit do not determine the coefficients: no draw "
+                "of them does. Drop columns or add rows."
+            )
+        moves = resampled(whitened, residual, n_draws, rng)
+        lost = int(np.isnan(moves).any(axis=(1, 2)).sum())
+        if lost:
+            warn(
+                f"{lost} of the {n_draws} draws hold too few different rows to determine the "
+                "coefficients: they are nan. Leave them out, drop columns or add rows."
+            )
+        found = np.atleast_2d(self._parameters) + np.moveaxis(self._coefficient_root @ moves, 1, 2)
+        return found if np.ndim(self.noise_variance_) else found[:, 0]
+
+    def _rows_of_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[Float, Float, Float]:
+        """Return the rows of the fit, the same made orthonormal, (n, r), and residuals, (n, k)."""
         self._check_fitted()
         extra = () if sample_weight is None else (sample_weight,)
         rows, target, *weights = self._check_chunk(X, y, *extra, reset=False)
@@ -233,9 +322,7 @@ class LineInference(Line):
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
         self._refuse_other_rows(rows, whitened, residual, float(root.max()))
-        found = hc3_standard_errors(whitened, residual, self._coefficient_root)
-        found[:, np.isnan(np.atleast_2d(self.standard_errors_)[0])] = np.nan
-        return found[0] if mean.ndim == 1 else found
+        return rows, whitened, residual
 
     def _refuse_other_rows(
         self, X: NDArray, whitened: Float, residual: Float, largest: float
@@ -340,6 +427,49 @@ def hc3_standard_errors(whitened: Float, residual: Float, root: Float) -> Float:
         square = np.einsum("pi,ij,pj->p", unit, spread.T @ spread, unit)
         errors[j] = np.sqrt(square) * size * largest
     return errors
+
+
+def resampled(Q: Float, residual: Float, n_draws: int, rng: np.random.Generator) -> Float:
+    """Return (Q^T C Q)^-1 Q^T C R for draws of rows, C their counts; shape (n_draws, r, k).
+
+    Parameters
+    ----------
+    Q : ndarray of shape (n, r)
+        Orthonormal columns, so that the systems of draws are well-conditioned.
+    residual : ndarray of shape (n, k)
+        R.
+    """
+    (n, r), k = Q.shape, residual.shape[1]
+    i, j = np.triu_indices(r)
+    width = len(i) + r * k
+    at_once = max(1, min(n_draws, DRAWN // n, DRAWN // width))
+    found = np.empty((n_draws, r, k))
+    for start in range(0, n_draws, at_once):
+        m = min(at_once, n_draws - start)
+        drawn = rng.integers(n, size=(m, n)) + n * np.arange(m)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=m * n).reshape(m, n).astype(np.float64)
+        sums = np.zeros((m, width))
+        for part in blocks_of(slice(0, n), max(64, DRAWN // (8 * width))):
+            A, R = Q[part], residual[part]
+            products = (A[:, :, None] * R[:, None, :]).reshape(len(A), r * k)
+            sums += counts[:, part] @ np.hstack([A[:, i] * A[:, j], products])
+        gram = np.empty((m, r, r))
+        gram[:, i, j] = gram[:, j, i] = sums[:, : len(i)]
+        found[start : start + m] = _solved(gram, sums[:, len(i) :].reshape(m, r, k))
+    return found
+
+
+def _solved(gram: Float, right: Float) -> Float:
+    """Return the solutions of systems, nan for those that are singular to rounding."""
+    try:
+        pivots = np.linalg.cholesky(gram).diagonal(axis1=1, axis2=2)
+    except np.linalg.LinAlgError:
+        if len(gram) > 1:
+            return np.concatenate([_solved(g[None], b[None]) for g, b in zip(gram, right)])
+        return np.full_like(right, np.nan)
+    found, whole = np.full_like(right, np.nan), pivots.min(axis=1) > SINGULAR
+    found[whole] = np.linalg.solve(gram[whole], right[whole])
+    return found
 
 
 # ---- the table --------------------------------------------------------------------------------

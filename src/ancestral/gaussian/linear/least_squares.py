@@ -2,260 +2,119 @@
 
     min over W of || A W - Y ||^2,   A the (centred) features, Y the (centred) targets
 
-The statistics are `Moments` of the columns [A, Y]. They are a scatter, which is fast, only where
-its scaled condition number allows squaring; otherwise a root R with R^T R the scatter, by
-Householder QR. Either way a root is solved: with R = [R_A  C; 0  E] in triangular form,
-W = R_A^-1 C and the residual's cross products are E^T E.
+The statistics are `Moments` of the columns [A, Y] (`sums`). A scatter is factored by Cholesky, so
+that a root is solved either way: with R = [R_A  C; 0  E] in triangular form, W = R_A^-1 C and the
+residual's cross products are E^T E.
 
 A column is *dependent* when what the earlier columns leave of it is no more than the rounding of
-the numbers that made it; it gets the coefficient 0 and is named. `refinement` carries the
-solution to full precision where the rows are at hand.
+the numbers that made it; it gets the coefficient 0 and is named. `digits` says what the solution
+may have lost, and `refinement` gives it back where the rows are at hand.
 
-Weights are held over a power of four, `exponent` times two, so that they have sums and roots
-whatever their size: all of `Solution` is for weights over that power.
+All of `Solution` is for weights over the power of four that the sums are held over.
 Symbols: T inverse_root, with T T^T = (A^T A)^-1, the intercept first where there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
+from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr, solve_triangular, svdvals
+from scipy.linalg import lapack, solve_triangular, svdvals
 
-from ancestral._checks.numbers import refuse_non_finite
 from ancestral._numerics import double_double as dd
-from ancestral._numerics.accumulation import scatter_of
 from ancestral.errors import DataError, UndeterminedError
+from ancestral.gaussian.linear.sums import (
+    HUGE,
+    TINY,
+    LineStatistics,
+    as_rooted,
+    inflation,
+    triangle_of,
+)
 from ancestral.statistics import Moments
 
 Float = NDArray[np.float64]
 
 EPS = float(np.finfo(np.float64).eps)
-# Squaring loses condition^2 * EPS: 1e-10 where nothing mends it, 1e-6 where a pass over the rows
-# follows.
-SAFE, MENDED = 1e3, 1e5
-SMALL = 100_000  # numbers: so few cost nothing by QR
 ROUNDING = 64 * EPS  # of a column that is made of others, and of the QR that shows it
-ROOT_BLOCK = 64 << 20  # bytes of rows for one QR: each merge costs a little of the last digit
+NEAR = 3e-14  # of its standard error: what rounding takes from an intercept that is not found anew
+REGULAR = 1e-10  # of all that was summed: a residual or a spread above it is no rounding
 
 
-@dataclass(frozen=True)
-class LineStatistics:
-    """Moments of [features, targets], merged by `+` without losing digits.
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """An orthonormal basis of few centred rows, over `scale`, a power of two for each feature."""
 
-    Parameters
-    ----------
-    moments : Moments
-        Weighted, where the rows were.
-    n_inputs : int
-        Leading columns that are features.
-    targets : tuple of int
-        () for a single column of targets, (k,) for a table of k.
-    exponent : int
-        The moments are of weights over 4**exponent.
-    log_weights : float
-        Sum of the logarithms of the weights as they were given.
-    """
+    scale: Float  # (p,)
+    rank: int
+    singular: Float  # (rank,), singular values of the rows
+    given: Float | None = None  # (p, rank)
+    reflections: tuple[Float, Float] | None = None  # else: a QR of the rows, transposed
 
-    moments: Moments
-    n_inputs: int
-    targets: tuple[int, ...]
-    exponent: int = 0
-    log_weights: float = 0.0
+    @cached_property
+    def span(self) -> Float:
+        """The basis, shape (p, rank)."""
+        if self.reflections is None:
+            return np.asarray(self.given)
+        Q, *_ = lapack.dorgqr(*self.reflections, lwork=32 * self.rank)
+        return np.ascontiguousarray(Q)
 
-    @classmethod
-    def of(
-        cls,
-        X: Float,
-        y: Float,
-        weights: Float | None,
-        features: Callable[[Float], Float],
-        *,
-        mended: bool = False,
-    ) -> LineStatistics:
-        """Return the statistics of rows.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-        y : ndarray of shape (n,) or (n, k)
-        weights : ndarray of shape (n,) or None
-        features : callable
-            From rows of X to their p columns.
-        mended : bool
-            Whether a pass over the rows will follow, so that more may be lost here.
-
-        Raises
-        ------
-        DataError
-            At the first NaN or infinity of X, which costs large data no pass of its own.
-        """
-        exponent, log_weights = 0, 0.0
-        if weights is not None and len(weights):
-            log_weights = float(np.log(weights).sum())
-            weights, exponent = over_power_of_four(weights)
-        table = _Table(X, y.reshape(len(y), -1), weights, features)
-        p, rest = table.n_inputs, (y.shape[1:], exponent, log_weights)
-        if len(X) * table.width > SMALL:
-            moments = table.scatter()
-            if not moments.are_finite:  # or sums overflow: then a root is taken
-                refuse_non_finite(X)
-            scatter = moments.as_scatter()
-            if condition_number(scatter[:p, :p] if mended else scatter) <= (
-                MENDED if mended else SAFE
-            ):
-                return cls(moments, p, *rest)
+    @cached_property
+    def condition(self) -> float:
+        """Largest over least singular value."""
+        if self.reflections is not None:
+            values = svdvals(np.triu(self.reflections[0][: self.rank]), check_finite=False)
         else:
-            refuse_non_finite(X)
-        return cls(table.root(), p, *rest)
-
-    def __add__(self, other: LineStatistics) -> LineStatistics:
-        if not isinstance(other, LineStatistics):
-            return NotImplemented
-        if self.targets != other.targets:
-            raise DataError(
-                f"y has shape {self.targets} per row in one chunk, {other.targets} in another."
-            )
-        exponent = max(self.exponent, other.exponent)
-        a, b = (_rescaled(part.moments, part.exponent - exponent) for part in (self, other))
-        rest = self.n_inputs, self.targets, exponent, self.log_weights + other.log_weights
-        if a.root is None and b.root is None:
-            merged = a + b
-            if condition_number(merged.as_scatter()) <= SAFE:
-                return LineStatistics(merged, *rest)
-        # Each scatter is well-conditioned by itself, so that its root is as good as one by QR.
-        return LineStatistics(as_rooted(a) + as_rooted(b), *rest)
-
-    @property
-    def count(self) -> int:
-        """Number of rows."""
-        return self.moments.count
+            values = self.singular
+        return float(values[0] / values[-1]) if len(values) else 1.0
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The rows of [features, targets], put together block by block: never whole."""
-
-    X: Float
-    Y: Float
-    weights: Float | None
-    features: Callable[[Float], Float]
-
-    @property
-    def n_inputs(self) -> int:
-        return int(self.features(self.X[:1]).shape[1])
-
-    @property
-    def width(self) -> int:
-        return self.n_inputs + self.Y.shape[1]
-
-    def root(self) -> Moments:
-        """Return the moments as a root."""
-        found = Moments.empty(self.width, root=True)
-        size = max(1024, 4 * self.width, ROOT_BLOCK // (8 * self.width))
-        for start in range(0, len(self.X), size):
-            part = slice(start, start + size)
-            rows = np.column_stack([self.features(self.X[part]), self.Y[part]])
-            w = None if self.weights is None else self.weights[part]
-            found += Moments.of(rows, weights=w, root=True)
-        return found
-
-    def scatter(self) -> Moments:
-        """Return the moments as a scatter."""
-        n, p = len(self.X), self.n_inputs
-        some = slice(None, None, max(1, n // 256))
-        pilot = np.column_stack([self.features(self.X[some]), self.Y[some]])
-        with np.errstate(over="ignore", invalid="ignore"):
-            shift = pilot[0] + (pilot - pilot[0]).mean(axis=0)
-
-        def centred(rows: slice, room: Float) -> None:
-            np.subtract(self.features(self.X[rows]), shift[:p], out=room[:, :p])
-            np.subtract(self.Y[rows], shift[p:], out=room[:, p:])
-
-        offset, scatter = scatter_of(centred, (n, self.width), self.weights)
-        weight = None if self.weights is None else float(self.weights.sum())
-        return Moments(n, shift + offset, scatter, weight=weight)
-
-
-def over_power_of_four(weights: Float) -> tuple[Float, int]:
-    """Return weights of which the largest is near one, and the exponent they are divided by.
-
-    No row is lost: a weight that would vanish beside the largest stays above zero.
-    """
-    exponent = int(np.frexp(weights.max())[1]) // 2
-    return np.maximum(np.ldexp(weights, -2 * exponent), np.finfo(np.float64).tiny), exponent
-
-
-def _rescaled(moments: Moments, exponent: int) -> Moments:
-    """Return the moments of weights times 4**exponent."""
-    if not exponent:
-        return moments
-    return replace(
-        moments,
-        weight=float(np.ldexp(moments.total_weight, 2 * exponent)),
-        scatter=None if moments.scatter is None else np.ldexp(moments.scatter, 2 * exponent),
-        root=None if moments.root is None else np.ldexp(moments.root, exponent),
-    )
-
-
-def condition_number(scatter: Float) -> float:
-    """Return the condition number of a root of a scatter, its columns scaled to one."""
-    variances = np.diag(scatter)
-    if not len(variances):
-        return 1.0
-    if not (np.isfinite(scatter).all() and (variances > 1e-290).all()):
-        return np.inf
-    size = np.sqrt(variances)
-    values = np.linalg.eigvalsh(scatter / np.outer(size, size))
-    return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else np.inf
-
-
-def as_rooted(moments: Moments) -> Moments:
-    """Return the same moments held as a root."""
-    if moments.root is not None:
-        return moments
-    scatter = moments.as_scatter()
-    size = np.sqrt(np.diag(scatter))
-    scale = np.where(size > 0, size, 1.0)
-    scaled = scatter / np.outer(scale, scale)
-    try:
-        root = np.linalg.cholesky(scaled).T
-    except np.linalg.LinAlgError:  # singular to rounding: targets that are fitted exactly
-        values, U = np.linalg.eigh(scaled)
-        root = np.sqrt(np.maximum(values, 0.0))[:, None] * U.T
-    return replace(moments, scatter=None, root=root * scale)
-
-
-# ---- the solution -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: that would cost small fits a tenth of their time
 class Solution:
     """What least squares found; p features, k targets, q = p plus the intercept, r + 1 kept."""
 
     coef: Float  # (p, k), 0 where dependent
     intercept: Float  # (k,)
     kept: NDArray[np.intp]  # features that are used
-    rank: int  # of the features
     residual: Float  # (k, k), weighted cross products of the residuals
     spread: Float  # (p + k,), roots of sums of squares of the (centred) features and targets
+    raw: Float  # (p + k,), the same before they were centred
+    triangle: Float  # (r, r): R of the kept features, each over a number
     inverse_root: Float  # (q, r + 1): T, zero rows where dependent
     at_zero: Float  # (r + 1,): T's first row for the height at x = 0, not at the means
     means: Float  # (p,), what the features are centred by
     target_means: Float  # (k,)
-    rms: Float  # (p + k,), root mean squares of features and targets
     weight: float  # of all rows together
     is_exact: NDArray[np.bool_]  # (k,), the residual is rounding alone
     moved: Float  # (k, k): what rounding coef and intercept adds to the residual
-    span: Float | None  # (p, r): of the centred rows over `scale`, orthonormal; where they are few
-    scale: Float  # (p,), powers of two near the features' spreads
     aliases: Float  # (p, m): centred features times these are 0, but for rounding of up to 1
-    condition: float  # of the centred features, columns scaled to one
-    lost: float  # relative error that float64 statistics may leave in a coefficient
     centred: bool
+    rounded_features: bool
+    is_regular: bool  # nothing is dependent, exact, constant or out of float64's reach
+    basis: Basis | None = None  # of the rows, where they are few
+    # Where no feature is dependent or out of reach:
+    own: Float | None = None  # (p,), squared lengths of the rows of T
+    kappa: float = np.inf  # at least 1 over the least singular value of columns of length one
+    share: float = 0.0  # of the residual's length in that of all that is summed, the least
+
+    @property
+    def rank(self) -> int:
+        """Of the features."""
+        return len(self.kept) if self.basis is None else self.basis.rank
+
+    @property
+    def rms(self) -> Float:
+        """Root mean squares of features and targets, shape (p + k,)."""
+        return self.raw / sqrt(self.weight)
+
+    @property
+    def sizes(self) -> Float:
+        """Lengths of the kept features that rounding is in proportion to, shape (r,)."""
+        sizes = self.raw if self.rounded_features else self.spread
+        return sizes[self.kept]
 
     @property
     def target_spread(self) -> Float:
@@ -268,11 +127,36 @@ class Solution:
         return sorted(set(range(len(self.coef))) - set(self.kept.tolist()))
 
     @property
+    def T(self) -> Float:
+        """R^-1 of the kept features, shape (r, r)."""
+        start = int(self.centred)
+        T = self.inverse_root[start:, start:]
+        return T if len(T) == len(self.kept) else T[self.kept]
+
+    @property
+    def lost(self) -> float:
+        """Relative error that float64 statistics may leave in a coefficient."""
+        return EPS * float((self.sizes @ np.abs(self.T)).max(initial=0.0))
+
+    @cached_property
+    def condition(self) -> float:
+        """Of the centred features, columns scaled to one."""
+        return _condition(self.triangle) if self.basis is None else self.basis.condition
+
+    @property
     def unit_errors(self) -> Float:
         """Standard errors over sigma of the intercept and the coefficients, nan if dependent."""
-        root, start = self.inverse_root, int(self.centred)
-        errors = lengths(np.vstack([self.at_zero, root[1:]] if self.centred else [root]).T)
-        errors[[start + j for j in self.dependent]] = np.nan
+        if self.own is not None:  # no square over- or underflows
+            if not self.centred:
+                return np.asarray(np.sqrt(self.own))
+            squares = np.empty(1 + len(self.own))
+            squares[0], squares[1:] = self.at_zero @ self.at_zero, self.own
+            return np.asarray(np.sqrt(squares))
+        errors = lengths(self.inverse_root.T)
+        if self.centred:
+            errors[0] = lengths(self.at_zero[:, None])[0]
+        if len(self.kept) < len(self.coef):
+            errors[[int(self.centred) + j for j in self.dependent]] = np.nan
         return errors
 
 
@@ -287,96 +171,82 @@ def solve(statistics: LineStatistics, *, centred: bool, rounded_features: bool) 
     rounded_features : bool
         True when features are not the data's own numbers but rounded powers of them.
     """
-    moments, p = as_rooted(statistics.moments), statistics.n_inputs
-    root, spread, raw = _sized(moments, centred=centred)
-    scale = power_of_two(spread[:p])
-    scaled = np.hstack([root[:, :p] / scale, root[:, p:]])
-    R = _padded(np.asarray(np.linalg.qr(scaled, mode="r")))
-    kept, R, T = _independent(R, raw[:p] / scale)
-    r = len(kept)
-    coef = np.zeros((p, R.shape[1] - p))
+    moments, p = statistics.moments, statistics.n_inputs
+    weight, mean = moments.total_weight, moments.mean
     with np.errstate(over="ignore", invalid="ignore"):  # `refuse_unheld` looks for what overflowed
-        coef[kept] = (T @ R[:r, p:]) / scale[kept, None]
-    misfit = R[r:, p:]
-    means, target_means = moments.mean[:p] * centred, moments.mean[p:] * centred
-    intercept, moved = _intercept(moments, coef, centred=centred)
-    sizes = (raw if rounded_features else spread)[:p] / scale
-    rms = raw / np.sqrt(moments.total_weight)
-    with np.errstate(over="ignore", invalid="ignore"):  # `refuse_constant_targets` looks, too
+        R, shift = statistics.triangle, sqrt(weight) * mean
+        if centred:
+            squares = np.einsum("ij,ij->j", R, R)
+            raw_squares = squares + shift * shift
+            spread, raw = np.sqrt(squares), np.sqrt(raw_squares)
+        else:
+            R = triangle_of(np.vstack([R, shift]))
+            statistics = replace(statistics)
+            vars(statistics)["triangle"] = R
+            squares = raw_squares = np.einsum("ij,ij->j", R, R)
+            spread = raw = np.sqrt(squares)
+        inverse = statistics.inverse
+        T = np.full((p, p), np.inf) if inverse is None else inverse[:p, :p]
+        own = np.einsum("ij,ij->i", T, T)
+        are_regular = bool(
+            p * (raw_squares[:p] @ own) < ROUNDING**-2  # so that no column is made of others
+            and np.minimum.reduce(squares) > TINY
+            and np.maximum.reduce(raw_squares) < HUGE
+        )
+        if are_regular:
+            kept, triangle, aliases = np.arange(p), R[:p, :p], np.zeros((p, 0))
+            coef = T @ R[:p, p:]
+        else:
+            root, spread, raw = sized(as_rooted(moments), centred=centred)
+            scale = power_of_two(spread[:p])
+            scaled = np.hstack([root[:, :p] / scale, root[:, p:]])
+            kept, R, T = _independent(triangle_of(scaled), raw[:p] / scale)
+            r = len(kept)
+            coef = np.zeros((p, R.shape[1] - p))
+            coef[kept] = (T @ R[:r, p:]) / scale[kept, None]
+            triangle, aliases = R[:r, kept], _aliases(R, T, kept, scale, raw[:p])
+            T = T / scale[kept, None]
+        misfit = R[len(kept) :, p:]
         residual = misfit.T @ misfit
-        inverse_root = _with_intercept(T / scale[kept, None], kept, p, moments, centred=centred)
-        at_zero = inverse_root[0] - means @ inverse_root[1:] if centred else np.zeros(r)
+        rest, terms = np.sqrt(residual.diagonal()), raw[p:] + raw[:p] @ np.abs(coef)
+        far = rest / terms  # nan of what overflowed
+        share = float(np.minimum.reduce(far))
+        is_regular = are_regular and share > REGULAR
+        inverse_root = _with_intercept(T, kept, p, weight, centred=centred)
+        if centred:
+            means, target_means = mean[:p], mean[p:]
+            at_zero = inverse_root[0] - means @ inverse_root[1:]
+            far = far * sqrt(at_zero @ at_zero)
+        else:
+            means, target_means, at_zero = np.zeros(p), np.zeros(len(rest)), np.zeros(len(kept))
+    kappa, exact = np.inf, np.zeros(len(rest), dtype=bool)
+    if are_regular:
+        kappa = inflation((raw_squares if rounded_features else squares)[:p], own)
+    if not is_regular:
+        exact = is_exact(residual, coef, raw / sqrt(weight), spread, weight, own=16.0)
+    intercept, moved = rounded_heights(moments, coef, far, centred=centred)
     return Solution(
         coef=coef,
         intercept=intercept,
         kept=kept,
-        rank=r,
         residual=residual,
         spread=spread,
+        raw=raw,
+        triangle=triangle,
         inverse_root=inverse_root,
         at_zero=at_zero,
         means=means,
         target_means=target_means,
-        rms=rms,
-        weight=moments.total_weight,
-        is_exact=is_exact(residual, coef, rms, spread, moments.total_weight, own=16.0),
+        weight=weight,
+        is_exact=exact,
         moved=moved,
-        span=None,
-        scale=scale,
-        aliases=_aliases(R, T, kept, scale, raw[:p]),
-        condition=_condition(R[:r, kept]),
-        lost=EPS * float((sizes[kept] @ np.abs(T)).max(initial=0.0)),
+        aliases=aliases,
         centred=centred,
-    )
-
-
-def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
-    """Return, of all coefficients that fit best, those of least norm: rows are too few for more.
-
-    Nothing is identified: the inverse root is nan. The rank is that of columns scaled to one size,
-    so that no unit counts.
-    """
-    moments, p = as_rooted(statistics.moments), statistics.n_inputs
-    root, spread, raw = _sized(moments, centred=centred)
-    scale = power_of_two(spread[:p])
-    U, singular, Vt = np.linalg.svd(root[:, :p] / scale, full_matrices=False)
-    rounding = max(root.shape) * EPS * singular.max(initial=0.0)
-    own = lengths((Vt * (EPS * raw[:p] / scale)).T)  # of the columns before centring
-    rank = int((singular > np.maximum(rounding, own)).sum())
-    U, singular, V = U[:, :rank], singular[:rank], Vt[:rank].T
-    # Rows sorted by size and columns pivoted: QR then keeps the digits of every row.
-    order = np.argsort(-scale, kind="stable")
-    Q, R, places = qr((V * scale[:, None])[order], mode="economic", pivoting=True)
-    with np.errstate(over="ignore"):
-        along = solve_triangular(R, ((U.T @ root[:, p:]) / singular[:, None])[places], trans="T")
-        coef = np.zeros((p, root.shape[1] - p))
-        coef[order] = Q @ along
-    misfit = root[:, p:] - U @ (U.T @ root[:, p:])
-    means, target_means = moments.mean[:p] * centred, moments.mean[p:] * centred
-    rms = raw / np.sqrt(moments.total_weight)
-    residual = misfit.T @ misfit
-    intercept, moved = _intercept(moments, coef, centred=centred)
-    return Solution(
-        coef=coef,
-        intercept=intercept,
-        kept=np.arange(p),
-        rank=rank,
-        residual=residual,
-        spread=spread,
-        inverse_root=np.full((int(centred) + p, int(centred) + rank), np.nan),
-        at_zero=np.full(int(centred) + rank, np.nan),
-        means=means,
-        target_means=target_means,
-        rms=rms,
-        weight=moments.total_weight,
-        is_exact=is_exact(residual, coef, rms, spread, moments.total_weight, own=16.0),
-        moved=moved,
-        span=V,
-        scale=scale,
-        aliases=np.zeros((p, 0)),
-        condition=float(singular[0] / singular[-1]) if rank else 1.0,
-        lost=0.0,
-        centred=centred,
+        rounded_features=rounded_features,
+        is_regular=is_regular,
+        own=own if are_regular else None,
+        kappa=kappa,
+        share=share,
     )
 
 
@@ -396,7 +266,7 @@ def is_exact(
     return seen <= EPS * np.maximum(data, ours)
 
 
-def _sized(moments: Moments, *, centred: bool) -> tuple[Float, Float, Float]:
+def sized(moments: Moments, *, centred: bool) -> tuple[Float, Float, Float]:
     """Return a root of the columns, its lengths, and theirs before the columns were centred."""
     with np.errstate(over="ignore", invalid="ignore"):
         shift = np.sqrt(moments.total_weight) * moments.mean
@@ -414,7 +284,7 @@ def _sized(moments: Moments, *, centred: bool) -> tuple[Float, Float, Float]:
 
 def refuse_unheld(found: Solution) -> None:
     """Raise DataError where a coefficient, or its standard error, is too large for float64."""
-    root = found.inverse_root[int(found.centred) :] if found.span is None else found.coef
+    root = found.inverse_root[int(found.centred) :] if found.basis is None else found.coef
     held = np.isfinite(np.hstack([found.coef, root])).all(axis=1)
     if not held.all():
         j = int(np.argmin(held))
@@ -424,32 +294,63 @@ def refuse_unheld(found: Solution) -> None:
         )
 
 
-def _intercept(moments: Moments, coef: Float, *, centred: bool) -> tuple[Float, Float]:
-    """Return the line's height at zero, and what its rounding adds to the residual."""
+def rounded_heights(
+    moments: Moments, coef: Float, far: Float | None, *, centred: bool
+) -> tuple[Float, Float]:
+    """Return the line's height at zero, and what its rounding adds to the residual.
+
+    `far`, (k,), is the intercept's standard error over what is summed: where it is not small,
+    rounding these sums takes nothing that the data determine.
+    """
     p, k = coef.shape
     if not centred:
         return np.zeros(k), np.zeros((k, k))
-    tail = 0.0 if moments.tail is None else moments.tail
-    mean = dd.Pair(moments.mean, np.broadcast_to(tail, moments.mean.shape))
+    mean = moments.mean
+    if far is not None and NEAR * np.minimum.reduce(far) > EPS:
+        return mean[p:] - mean[:p] @ coef, np.zeros((k, k))
+    tail = np.zeros_like(mean) if moments.tail is None else moments.tail
     return rounded_intercept(
-        dd.Pair(mean.hi[p:], mean.lo[p:]),
-        dd.Pair(mean.hi[:p, None], mean.lo[:p, None]),
-        coef,
-        moments.total_weight,
+        dd.Pair(mean[p:], tail[p:]), dd.Pair(mean[:p], tail[:p]), coef, moments.total_weight
     )
 
 
 def rounded_intercept(
     height: dd.Pair, means: dd.Pair, coef: Float, weight: float
 ) -> tuple[Float, Float]:
-    """Return the intercept whose line has this height at the means, and what rounding it adds."""
+    """Return `height_at_zero` rounded, and what rounding it adds to the residual, (k, k)."""
+    wanted = height_at_zero(height, means, coef)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return wanted.hi, weight * np.outer(wanted.lo, wanted.lo)
+
+
+def height_at_zero(height: dd.Pair, means: dd.Pair, coef: Float) -> dd.Pair:
+    """Return at 0 the lines of these heights at the means.
+
+    Parameters
+    ----------
+    height : Pair of shape (k,)
+    means : Pair of shape (p,)
+    coef : ndarray of shape (p, k)
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         scale = power_of_two(np.abs(means.hi))
-        slopes = dd.exact(coef * scale)
-        carried = dd.total(dd.multiply(slopes, dd.scaled(means, 1 / scale)))
-        wanted = dd.subtract(height, carried)
-        off = wanted.lo  # from the float that is kept
-        return wanted.hi, weight * np.outer(off, off)
+        slopes, means = (coef.T * scale).T, dd.scaled(means, 1 / scale)
+        terms = dd.two_product(slopes, means.hi[:, None])
+        small = terms.lo + slopes * means.lo[:, None]
+        found = np.empty((2, coef.shape[1]))
+        for j in range(coef.shape[1]):
+            parts = [height.hi[j], height.lo[j], *(-terms.hi[:, j]).tolist()]
+            found[:, j] = _rounded_sum([*parts, *(-small[:, j]).tolist()])
+        return dd.Pair(*found)
+
+
+def _rounded_sum(parts: list[float]) -> tuple[float, float]:
+    """Return a sum rounded once, and what rounding took; nan where float64 does not hold it."""
+    try:
+        total = fsum(parts)
+        return total, fsum([*parts, -total])
+    except (OverflowError, ValueError):
+        return np.nan, np.nan
 
 
 def _condition(R: Float) -> float:
@@ -495,6 +396,10 @@ def refuse_constant_targets(found: Solution, mean: NDArray[np.float64]) -> None:
 
 def lengths(root: Float) -> Float:
     """Return the lengths of columns of any size: squares neither overflow nor vanish."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->j", root, root)
+    if squares.min(initial=1.0) > TINY and squares.max(initial=1.0) < HUGE:
+        return np.asarray(np.sqrt(squares))
     scale = power_of_two(np.abs(root).max(axis=0, initial=0.0))
     return scale * np.sqrt(np.einsum("ij,ij->j", root / scale, root / scale))
 
@@ -507,21 +412,18 @@ def power_of_two(sizes: Float) -> Float:
     return np.ldexp(1.0, np.where(sizes > 0, np.clip(np.frexp(sizes)[1], -1021, 1023), 0))
 
 
-def _padded(R: Float) -> Float:
-    """Return R with zero rows until it is square."""
-    m, n = R.shape
-    return R if m >= n else np.vstack([R, np.zeros((n - m, n))])
-
-
 def _with_intercept(
-    T: Float, kept: NDArray[np.intp], p: int, moments: Moments, *, centred: bool
+    T: Float, kept: NDArray[np.intp], p: int, weight: float, *, centred: bool
 ) -> Float:
     """Return T over all columns: centring makes the intercept orthogonal to the features."""
     start = int(centred)
     full = np.zeros((start + p, start + len(kept)))
-    full[start + kept, start:] = T
+    if len(kept) == p:
+        full[start:, start:] = T
+    else:
+        full[start + kept, start:] = T
     if centred:
-        full[0, 0] = 1 / np.sqrt(moments.total_weight)
+        full[0, 0] = 1 / sqrt(weight)
     return full
 
 

@@ -4,9 +4,9 @@
 
 Maximum likelihood (Bishop PRML 3.1.1): (w, b) minimise the sum of squares, whatever sigma^2 is;
 then sigma^2 is the mean squared residual (divisor n). The sum of squares is solved from `Moments`
-of [X, y]: by Cholesky where the scaled condition number allows squaring, else by Householder QR
-(`least_squares`); `fit`, which has the rows, then refines the solution to the last digits
-(`refinement`). With several targets the noise is N(0, Sigma) and w, b solve each target alone.
+of [X, y] (`sums`, `least_squares`); `fit`, which has the rows, then takes the steps over them that
+the digits want (`digits`, `refinement`). Small and kind data take one QR alone (`plain`). With
+several targets the noise is N(0, Sigma) and w, b solve each target alone.
 Weights omega are precisions: the noise variance of row i is sigma^2 / omega_i, sigma^2 that of a
 row of weight 1 (as every row is that has no weight), and sums are weighted by omega.
 Symbols: w coef_, b intercept_, sigma^2 noise_variance_, Sigma noise_covariance_.
@@ -31,23 +31,26 @@ from ancestral._checks.numbers import (
 from ancestral._numerics import double_double as dd
 from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
+from ancestral.gaussian import costs
+from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squared_too_much
+from ancestral.gaussian.linear.fitted import DERIVED, Derived, Fit, PlainFit, log_determinant_of
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
+from ancestral.gaussian.linear.least_norm import solve_least_norm
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    SAFE,
-    LineStatistics,
     Solution,
-    condition_number,
     lengths,
-    over_power_of_four,
     refuse_constant_targets,
     refuse_unheld,
     solve,
-    solve_least_norm,
 )
+from ancestral.gaussian.linear.plain import Plain, plain
 from ancestral.gaussian.linear.refinement import Rows, polish, refine
+from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
 
+Float = NDArray[np.float64]
 LOST = 1e-8  # relative error of a coefficient from statistics that deserves a warning
+ONE = 1  # the degree of nearly all
 ROUGH = 1e-11  # of sigma: what rounding may take from a residual before it is found more exactly
 
 
@@ -138,6 +141,15 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         "standard_errors_",
     )  # fmt: skip
     _target_names: list[Any] | None = None  # of what partial_fit has seen
+    feature_means_: Any = Derived()
+    condition_number_: Any = Derived()
+    inverse_root_: Any = Derived()
+    log_likelihood_: Any = Derived()
+    r_squared_: Any = Derived()
+    residual_std_: Any = Derived()
+    span_: Any = Derived()
+    span_scale_: Any = Derived()
+    standard_errors_: Any = Derived()
 
     def __init__(self, fit_intercept: bool = True, degree: int = 1) -> None:  # noqa: FBT001, FBT002 - as scikit-learn spells it
         self.fit_intercept = fit_intercept
@@ -186,23 +198,42 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return LineStatistics.of(X, y, weights, self._features)
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
+        plainly = weights is None and y.ndim == 1 and self._checked_degree() == 1
+        with threads_of(X.size, X.shape[1]):
+            if plainly and costs.plain_pays(len(X), X.shape[1] + 2):
+                found = plain(X, y, centred=bool(self.fit_intercept))
+                if found is not None:
+                    self._set_plain(found)
+                    return
+            self._fit_closely(X, y, weights)
+
+    def _fit_closely(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
+        """Fit by statistics, and by the steps over the rows that their solution wants."""
         statistics = LineStatistics.of(X, y, weights, self._features, mended=True)
-        found = self._solution(statistics)
-        if weights is not None:
-            weights, _ = over_power_of_four(weights)
-        rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
-        if statistics.moments.root is None:
-            if condition_number(statistics.moments.as_scatter()) > SAFE:
-                found = polish(rows)
-        elif not np.isnan(found.inverse_root).any():
-            found, converged = refine(rows)
-            if not converged:
-                warn(
-                    "the columns are so nearly collinear (condition number "
-                    f"{found.condition:.1e}) that float64 cannot tell their coefficients apart. "
-                    "Drop some, or lower the degree."
-                )
+        found = self._solved(statistics)
+        if squared_too_much(found, statistics):
+            statistics = LineStatistics.of_rows(X, y, weights, self._features)
+            found = self._solved(statistics)
+        self._refuse_undetermined(found, statistics)
+        if found.basis is None and not has_digits(found, statistics):
+            if weights is not None:
+                weights, _ = over_power_of_four(weights)
+            rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
+            found = self._with_digits(rows)
         self._set(found, statistics)
+
+    def _with_digits(self, rows: Rows) -> Solution:
+        """Return the solution after the steps over the rows that its digits want."""
+        if one_step_is_enough(rows.found, rows.X.size * rows.degree):
+            return polish(rows)
+        found, converged = refine(rows)
+        if not converged:
+            warn(
+                "the columns are so nearly collinear (condition number "
+                f"{found.condition:.1e}) that float64 cannot tell their coefficients apart. "
+                "Drop some, or lower the degree."
+            )
+        return found
 
     @within_memory(FEWER_ROWS)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -241,7 +272,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return statistics.count > statistics.n_inputs + bool(self.fit_intercept)
 
     def _solve(self, statistics: LineStatistics) -> None:
-        found = self._solution(statistics)
+        found = self._solved(statistics)
+        self._refuse_undetermined(found, statistics)
         if found.lost > LOST and not found.is_exact.any():
             warn(
                 "sums of statistics leave about "
@@ -250,47 +282,43 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             )
         self._set(found, statistics)
 
-    def _solution(self, statistics: LineStatistics) -> Solution:
-        """Return the solution from statistics, after the checks that any fit makes."""
+    def _solved(self, statistics: LineStatistics) -> Solution:
+        """Return the solution from statistics."""
         n, p, centred = statistics.count, statistics.n_inputs, bool(self.fit_intercept)
         if n < 2:
             raise ModelError(
                 one_sample_message(n, 2, "one row leaves no scatter to learn") + " Add rows."
             )
         if n < p + centred:
-            found = solve_least_norm(statistics, centred=centred)
-        else:
-            found = solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
-        refuse_constant_targets(found, statistics.moments.mean[p:])
-        refuse_unheld(found)
-        self._warn_of_collinear(found.dependent)
-        return found
+            return solve_least_norm(statistics, centred=centred)
+        return solve(statistics, centred=centred, rounded_features=self._checked_degree() > 1)
+
+    def _refuse_undetermined(self, found: Solution, statistics: LineStatistics) -> None:
+        """Refuse, or warn of, what the data do not determine."""
+        if not found.is_regular:
+            refuse_constant_targets(found, statistics.moments.mean[statistics.n_inputs :])
+            refuse_unheld(found)
+            self._warn_of_collinear(found.dependent)
 
     def _set(self, found: Solution, statistics: LineStatistics) -> None:
-        """Set the fitted attributes."""
-        n, unit = statistics.count, statistics.exponent
-        intercepts = int(found.centred)
-        free = n - found.rank - intercepts
-        unbounded = found.is_exact | (free == 0)
-        residual = found.residual * np.outer(~unbounded, ~unbounded)
-        held = residual / n  # (k, k), for weights over 4^unit
-        std = np.sqrt(np.diag(residual) / free) if free else np.full(len(held), np.nan)
-        log_determinant = _log_determinant(held)
-        covariance = np.ldexp(held, 2 * unit)
-        _refuse_unheld_variance(np.diag(covariance), np.diag(held))
-        wanted = statistics.n_inputs + intercepts
+        """Set the fitted attributes; those that cost are found when they are read."""
+        fit = Fit(found, statistics)
+        n, wanted = statistics.count, statistics.n_inputs + int(found.centred)
+        variances = fit.covariance.diagonal()
+        if not found.is_regular or statistics.exponent:
+            _refuse_unheld_variance(variances, np.diag(fit.held))
         if n < wanted:
             exact = " The fit is exact: density, aic, bic and sample are refused."
             warn(
                 f"{n} rows cannot determine {wanted} coefficients: of all that fit best, those of "
                 "least norm are kept, without standard errors. Drop columns or add rows."
-                f"{exact * bool(unbounded.any())}"
+                f"{exact * bool(fit.unbounded.any())}"
             )
-        elif unbounded.any():
+        elif fit.unbounded.any():
             why = (
                 "what is left is no more than the rounding of the data, so sigma^2 cannot be told "
                 "from 0"
-                if free
+                if fit.free
                 else "there are as many coefficients as rows, so sigma^2 and standard errors do "
                 "not exist"
             )
@@ -298,36 +326,41 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
                 f"the fit is exact (zero residual): {why}. Density, aic, bic and sample are "
                 "refused; the coefficients stand."
             )
-        elif np.isinf(log_determinant):
+        elif len(variances) > 1 and np.isinf(fit.log_determinant):
             warn(
-                f"the residuals of the {len(covariance)} targets are linearly dependent: Sigma is "
+                f"the residuals of the {len(variances)} targets are linearly dependent: Sigma is "
                 "singular, so density, aic, bic and sample are refused; all else stands."
             )
-        k = len(covariance)
-        self.n_samples_, self.degrees_of_freedom_ = n, free
-        self.rank_ = found.rank
-        self.condition_number_ = found.condition
-        self.log_likelihood_ = -0.5 * n * (k * np.log(2 * np.pi) + log_determinant + k)
-        if np.isfinite(log_determinant):  # of the parameters as they are held, rounded
-            self.log_likelihood_ -= 0.5 * float(np.trace(np.linalg.solve(held, found.moved)))
-            self.log_likelihood_ += 0.5 * k * (statistics.log_weights - n * unit * np.log(4))
-        errors = np.outer(std, found.unit_errors)
-        std = np.ldexp(std, unit)
-        r_squared = 1 - np.diag(residual) / found.target_spread**2
-        self.feature_means_, self.aliases_ = found.means, found.aliases
-        self.inverse_root_ = np.ldexp(found.inverse_root, -unit)
-        if found.span is not None:
-            self.span_, self.span_scale_ = found.span, found.scale
-        if statistics.targets:
-            self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
-            self.noise_variance_, self.noise_covariance_ = np.diag(covariance).copy(), covariance
-            self.residual_std_, self.r_squared_ = std, r_squared
-            self.standard_errors_ = errors
-            return
-        self.coef_, self.intercept_ = found.coef[:, 0], float(found.intercept[0])
-        self.noise_variance_ = float(covariance[0, 0])
-        self.residual_std_, self.r_squared_ = float(std[0]), float(r_squared[0])
-        self.standard_errors_ = errors[0]
+        self._take(fit, found.coef, found.intercept, found.rank)
+        self.aliases_ = found.aliases
+
+    def _set_plain(self, found: Plain) -> None:
+        """Set the fitted attributes of a plain fit."""
+        W, p = found.parameters[:, None], len(found.own) - int(found.centred)
+        self._take(PlainFit(found), W[-p:], W[0] if found.centred else np.zeros(1), p)
+        self.aliases_ = np.zeros((p, 0))
+
+    def _take(self, fit: Fit, coef: Float, intercept: Float, rank: int) -> None:
+        """Set what any fit learns at once, (p, k) and (k,); what costs is found when it is read."""
+        self._kept_fit = fit
+        self.degrees_of_freedom_, self.rank_ = fit.free, rank
+        self.n_samples_ = fit.free + rank + bool(self.fit_intercept)
+        if fit.has_table:
+            self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
+            self.noise_variance_ = fit.covariance.diagonal().copy()
+            self.noise_covariance_ = fit.covariance
+        else:
+            self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
+            self.noise_variance_ = float(fit.covariance[0, 0])
+
+    def _fitted_state(self) -> dict[str, Any]:
+        held = vars(self)
+        derived = {name for name in DERIVED if hasattr(self, name)}
+        return {
+            name: getattr(self, name)
+            for name in self._declared()
+            if name in held or name in derived
+        }
 
     def _warn_of_collinear(self, dependent: list[int]) -> None:
         """Warn once, naming the columns that the others already hold."""
@@ -420,9 +453,11 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     @property
     def _noise_root(self) -> NDArray[np.float64]:
         """L with L L^T = Sigma, shape (n_targets, n_targets)."""
-        return np.linalg.cholesky(self.noise_covariance_)
+        return np.asarray(np.linalg.cholesky(self.noise_covariance_), np.float64)
 
     def _checked_degree(self) -> int:
+        if self.degree is ONE:
+            return ONE
         return check_integer(self.degree, "degree", minimum=1)
 
     def _features(self, X: NDArray) -> NDArray[np.float64]:
@@ -466,7 +501,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         if k and self.noise_covariance_.shape != k * 2:
             raise ValueError("the noise covariance must be square in the targets")
         covariance = self.noise_covariance_ if k else np.array([[self.noise_variance_]])
-        unbounded = bool(np.isneginf(_log_determinant(covariance)))
+        unbounded = bool(np.isneginf(log_determinant_of(covariance)))
         if not (np.isposinf if unbounded else np.isfinite)(self.log_likelihood_):
             raise ValueError("the log-likelihood must be infinite where sigma^2 is 0, only there")
 
@@ -479,15 +514,3 @@ def _refuse_unheld_variance(variance: NDArray, held: NDArray) -> None:
             f"sigma^2 of a row of weight 1 is {value:.3g}, which float64 does not hold. Divide "
             "sample_weight by a constant, or rescale y."
         )
-
-
-def _log_determinant(covariance: NDArray[np.float64]) -> float:
-    """Return log |Sigma|, -inf where it is singular to rounding."""
-    variances = np.diag(covariance)
-    if not variances.all():
-        return -np.inf
-    std = np.sqrt(variances)
-    values = np.linalg.eigvalsh(covariance / np.outer(std, std))
-    if values[0] <= 16 * EPS * len(std) and len(std) > 1:
-        return -np.inf
-    return float(np.log(values).sum() + np.log(variances).sum())

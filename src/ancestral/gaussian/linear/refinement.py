@@ -12,8 +12,8 @@ that the end is right to the last digit of float64 wherever the steps shrink at 
 
 The features are shifted by their means (any float64 shift is exact here), scaled by powers of
 two, and powers of a column are formed in double-double: their rounding alone would leave 7 digits
-on a polynomial of degree 10. `polish` is one such step in float64, for large data whose condition
-number is small.
+on a polynomial of degree 10. `polish` is one step with right residuals and a gradient in float64:
+all that a small condition number needs, whatever the residuals' size.
 
 References: Björck (1967), BIT 7; Golub & Wilkinson (1966), Numerische Mathematik 9.
 """
@@ -33,21 +33,25 @@ from scipy.linalg import solve_triangular
 from ancestral._numerics import double_double as dd
 from ancestral._numerics.accumulation import BLOCK_BYTES
 from ancestral._numerics.double_double import Pair
-from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
+from ancestral._numerics.threads import blocks_of, in_threads
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    SMALL,
     Solution,
+    height_at_zero,
     is_exact,
+    lengths,
     power_of_two,
-    rounded_intercept,
 )
+from ancestral.gaussian.linear.sums import fixed_parts
 
 Float = NDArray[np.float64]
 Sum = TypeVar("Sum")
 MOST_STEPS = 40
+AGAIN = 1e-8  # of the residuals: a step that leaves something to the next
+LEFT = 26  # bits of the leading half of a feature
 BURIED = 1e-8  # of the spread of what they come from: residuals that float64 shows too roughly
 ROWS = 2048  # at once, in cache
+FEW = 100_000  # numbers: so few are kept between the steps
 UNIT = 900  # binary digits of values whose halves (`double_double`) are on the way to overflow
 
 
@@ -101,8 +105,11 @@ class Rows:
     @cached_property
     def _whole(self) -> Pair | None:
         """The columns of all rows, where these are few enough to be kept; shape (n, q)."""
-        few = len(self.X) * self.X.shape[1] * self.degree <= SMALL and len(self.X) <= ROWS
-        return self._columns(slice(0, len(self.X))) if few else None
+        return self._columns(slice(0, len(self.X))) if self._are_few else None
+
+    @property
+    def _are_few(self) -> bool:
+        return self.X.size * self.degree <= FEW and len(self.X) <= ROWS
 
     @cached_property
     def _kept_pairs(self) -> tuple[Float, Pair] | None:
@@ -116,8 +123,7 @@ class Rows:
 
     def in_parts(self, task: Callable[[slice], Sum]) -> list[Sum]:
         """Return task(part) of parts that make up all rows, in their order."""
-        n_parts = 1 if self._whole is not None else n_threads()
-        return in_threads(task, even_parts(len(self.X), n_parts), self.X.size)
+        return in_threads(task, fixed_parts(len(self.X), self.X.size), self.X.size)
 
     def pairs(self, rows: slice) -> Iterator[tuple[Float, Pair]]:
         """Yield (A, Y): A scaled and in slices, Y in double-double; (m, 3, q), (m, k)."""
@@ -131,19 +137,14 @@ class Rows:
         Y = dd.two_sum(self.Y[part], -self.found.target_means)
         return dd.slices(dd.scaled(A, 1 / self.scale), dd.SLICE, 3), self._weighted(Y, part)
 
-    def floats(self, rows: slice) -> Iterator[tuple[Float, Float]]:
-        """Yield (A, Y) in float64, not scaled; shapes (m, q) and (m, k)."""
+    def floats(self, rows: slice) -> Iterator[tuple[Float, Float, Float | None]]:
+        """Yield kept features and targets in float64, as they are, and roots of weights (m, 1)."""
+        every = len(self.found.kept) == len(self.found.coef)
         for part in blocks_of(rows, max(1024, BLOCK_BYTES // (8 * (len(self.found.coef) + 1)))):
             X = self.X[part]
-            powers = [X, *(X**k for k in range(2, self.degree + 1))]
-            A = np.column_stack([*([np.ones(len(X))] * self.found.centred), *powers])
-            A[:, int(self.found.centred) :] -= self.found.means
-            A = A[:, self._used]
-            Y = self.Y[part] - self.found.target_means
-            if self.weights is not None:
-                root = np.sqrt(self.weights[part, None])
-                A, Y = A * root, Y * root
-            yield A, Y
+            F = X if self.degree == 1 else np.hstack([X**k for k in range(1, self.degree + 1)])
+            root = None if self.weights is None else np.sqrt(self.weights[part, None])
+            yield (F if every else F[:, self.found.kept]), self.Y[part], root
 
     def _columns(self, part: slice) -> Pair:
         """Return 1, x, x^2, ... less the features' means, times the roots of the weights.
@@ -199,14 +200,15 @@ def refine(rows: Rows) -> tuple[Solution, bool]:
     W = dd.exact(start * rows.scale[:, None])
     size_of_targets = np.where(found.target_spread > 0, found.target_spread, 1.0)
     previous, converged = np.inf, False
+    rate = min(0.25, 16 * EPS * found.kappa**2)  # each step leaves about so much of itself
     for _ in range(MOST_STEPS):
         products, gradient = _residual(rows, W)
         step = T.T @ gradient.hi  # by how much the fitted values move
         move = T @ step
         W = dd.add(W, dd.exact(move))
         size = float(np.linalg.norm(step / size_of_targets, axis=0).max())
-        converged = size <= 1e-13
-        if (np.abs(move) <= EPS / 64 * np.abs(W.hi)).all() or size >= 0.25 * previous:
+        converged = 4 * rate * size <= 1e-13
+        if (4 * rate * np.abs(move) <= EPS / 64 * np.abs(W.hi)).all() or size >= 0.25 * previous:
             break
         previous = size
     residual = products - step.T @ step  # what the last step took off
@@ -289,6 +291,7 @@ def _with(rows: Rows, W: Pair, root: tuple[Float, Float], residual: Float) -> So
         intercept=intercept.hi,
         inverse_root=inverse_root,
         at_zero=root[1],
+        own=None,
         residual=residual,
         moved=by.T @ by,
         is_exact=rows.is_exact(residual, coef, own=0.0),
@@ -296,35 +299,67 @@ def _with(rows: Rows, W: Pair, root: tuple[Float, Float], residual: Float) -> So
 
 
 def polish(rows: Rows) -> Solution:
-    """Return the solution after one step in float64: one pass over the rows.
+    """Return the solution after one step in float64, from residuals that are right: one pass.
 
-    Where the residuals are so small that their rounding would show, it is refined instead.
+    Features and slopes are split, x = x_h + x_l and w = w_h + w_l, in such halves that the BLAS
+    rounds nothing in x_h . w_h; the rest is so small that its rounding does not count. Where the
+    step is so large that it leaves something to another, or the residuals so small that the
+    rounding of the parameters would show, it is refined instead.
     """
     found, start = rows.found, int(rows.found.centred)
-    W = np.vstack([np.zeros((start, rows.Y.shape[1])), found.coef[found.kept]])
+    kept, k = found.kept, rows.Y.shape[1]
+    means, W = found.means[kept], found.coef[kept]
+    line = height_at_zero(dd.exact(found.target_means), dd.exact(means), W)
+    powers = np.multiply.outer(np.arange(1, rows.degree + 1), rows.exponents).ravel()[kept]
+    size = np.ldexp(1.0, powers)
+    sigma = 1.5 * 2.0 ** (52 - LEFT) * size  # rounds to a multiple of 2^-LEFT of the size
+    of_slopes = 1.5 * 2.0 ** (LEFT + np.ceil(np.log2(len(W) + 1)))
+    V = W * size[:, None]
+    unit = of_slopes * power_of_two(np.abs(V).max(axis=0, initial=0.0))
+    leading = ((V + unit) - unit) / size[:, None]
+    trailing = W - leading
 
     def summed(part: slice) -> tuple[Float, Float]:
-        products, gradient = np.zeros((rows.Y.shape[1],) * 2), np.zeros_like(W)
-        for A, Y in rows.floats(part):
-            r = Y - A @ W
+        products, gradient = np.zeros((k, k)), np.zeros((start + len(W), k))
+        for X, Y, root in rows.floats(part):
+            high = X + sigma
+            high -= sigma
+            left = dd.two_sum(Y, -(high @ leading))
+            less = dd.two_sum(left.hi, -line.hi)
+            np.subtract(X, high, out=high)
+            small = high @ leading
+            small += X @ trailing
+            r = less.hi + ((left.lo + less.lo) - (small + line.lo))
+            A = np.subtract(X, means, out=high)
+            if root is not None:
+                r *= root
+                A *= root
             products += r.T @ r
-            gradient += A.T @ r
+            gradient[start:] += A.T @ r
+            if start:
+                gradient[0] += np.add.reduce(r if root is None else r * root, axis=0)
         return products, gradient
 
     products, gradient = (reduce(add, s) for s in zip(*rows.in_parts(summed)))
     T = found.inverse_root[rows._used]
     step = T.T @ gradient
-    W += T @ step
+    move = T @ step
+    slopes = dd.two_sum(W, move[start:])
     coef = np.zeros_like(found.coef)
-    coef[found.kept] = W[start:]
+    coef[kept] = slopes.hi
     residual = products - step.T @ step
-    if rows.is_exact(residual, coef, own=BURIED / EPS).any():
+    size = lengths(step) > AGAIN * np.sqrt(residual.diagonal())
+    if (size | rows.is_exact(residual, coef, own=BURIED / EPS)).any():
         return refine(rows)[0]
-    intercept, moved = found.intercept, found.moved
-    if start:
-        height = dd.two_sum(found.target_means, W[0])
-        means = dd.exact(found.means[:, None])
-        intercept, moved = rounded_intercept(height, means, coef, found.weight)
+    # What rounding takes from each parameter moves the fitted values.
+    by, intercept = found.triangle @ slopes.lo, found.intercept
+    moved = by.T @ by
+    if start:  # the height at zero of the slopes before they are rounded
+        carried = means @ slopes.lo
+        height = dd.add(dd.two_sum(found.target_means, move[0]), dd.exact(-carried))
+        at_zero = height_at_zero(height, dd.exact(means), slopes.hi)
+        shift = carried - at_zero.lo
+        intercept, moved = at_zero.hi, moved + found.weight * np.outer(shift, shift)
     return replace(
         found,
         coef=coef,

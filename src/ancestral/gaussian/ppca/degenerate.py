@@ -9,6 +9,7 @@ from ancestral._checks.numbers import warn
 from ancestral.errors import UndeterminedError
 
 EPS = float(np.finfo(np.float64).eps)
+EPS_SINGLE = float(np.finfo(np.float32).eps)
 SQUARED_AWAY = 1e-140  # below such a mean, differences may be so small that squaring loses them
 LEAST_VARIANCE = float(np.finfo(np.float64).tiny) / EPS  # what is EPS of it is still normal
 SCALES_APART = 1e3  # largest over smallest standard deviation of a column
@@ -52,6 +53,9 @@ def warn_of_odd_columns(
     `spread` holds the standard deviation of each column.
     """
     dtype = np.dtype(np.float32 if single else np.float64)
+    most = max(float(mean.max()), -float(mean.min()))
+    if spread.min() > 2 * (EPS_SINGLE if single else EPS) * most:
+        return
     with np.errstate(over="ignore"):  # of float64 rows beside float32 ones
         apart = np.spacing(np.abs(mean).astype(dtype)).astype(np.float64)
     coarse = np.flatnonzero((spread > 0) & (spread < apart))
@@ -73,6 +77,8 @@ def warn_of_odd_columns(
 
 def warn_of_scales(spread: NDArray[np.float64]) -> None:
     """Warn when columns are scaled so far apart that one variance of noise cannot fit them all."""
+    if spread.max() <= SCALES_APART * spread.min():
+        return
     varying = np.flatnonzero(spread > 0)
     wide, narrow = (int(varying[f(spread[varying])]) for f in (np.argmax, np.argmin))
     if spread[wide] > SCALES_APART * spread[narrow]:

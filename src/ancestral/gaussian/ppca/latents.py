@@ -19,12 +19,9 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from ancestral import _arrays
 from ancestral._checks.columns import check_row
 from ancestral._checks.numbers import (
-    FEWER_DRAWS,
     FEWER_ROWS,
-    as_generator,
     as_numbers,
     check_integer,
-    check_n_samples,
     refuse_far,
     refuse_non_finite,
     within_memory,
@@ -32,14 +29,14 @@ from ancestral._checks.numbers import (
 from ancestral.base import of_one_state
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.ppca import array_api, missing_patterns, projections
-from ancestral.gaussian.ppca.frequencies import FrequencyDensity
+from ancestral.gaussian.ppca.imputation import GaussianConditions
 from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.gaussian.ppca.projections import Frame
 
 FEWER_COLUMNS = "Fit to fewer columns: a covariance has one entry for each pair of them."
 
 
-class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrequencyDensity):
+class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GaussianConditions):
     """What a model of this kind says of z given x, of x given z, and of unknown entries.
 
     An author sets `mean_`, `loadings_` (in the canonical rotation), `components_`,
@@ -64,39 +61,25 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         return self.n_components_
 
     @property
-    def explained_variance_(self) -> NDArray[np.float64]:
-        """Leading eigenvalues of the covariance (divisor n), shape (n_components,)."""
+    def _leading(self) -> NDArray[np.float64]:
+        """The eigenvalues along the components, shape (n_components,)."""
         return self.eigenvalues_[: self.n_components_]
-
-    @property
-    def explained_variance_ratio_(self) -> NDArray[np.float64]:
-        """Share of the total variance along each component, shape (n_components,)."""
-        return self.explained_variance_ / float(self.eigenvalues_.sum())
 
     @property
     def _scale(self) -> NDArray[np.float64] | None:
         """The scale of the columns, None where they have none of their own."""
-        return getattr(self, "scale_", None)
+        return vars(self).get("scale_")
 
     @property
     def _factors(self) -> Factors:
         """The parameters, in the units of each column."""
-        mean, W, scale = self.mean_, self.loadings_, self._scale
-        return Factors(
-            mean, W if scale is None else W / scale[:, None], self.noise_variance_, scale
-        )
+        return factors_of(self.mean_, self.loadings_, self.noise_variance_, self._scale)
 
     @property
     def _frame(self) -> Frame:
         """The parameters as complete rows meet them."""
-        found = self._factors
-        return Frame(found.mean, found.loadings, found.noise, found.scale)
-
-    def _known_rows(self, X: ArrayLike) -> NDArray:
-        """Return checked rows, infinity refused, NaN where unknown."""
-        rows = self._check_rows(X, reset=False)
-        refuse_non_finite(rows, missing=True)
-        return rows
+        values = self.mean_, self.loadings_, self.noise_variance_, self._scale
+        return self._made_of(values, frame_of)
 
     def _known_row(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return one row as a table, infinity refused, NaN where unknown."""
@@ -184,7 +167,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         """
         self._check_fitted()
         if X is None:
-            return np.diag(self.noise_variance_ / self.explained_variance_)
+            return np.diag(self.noise_variance_ / self._leading)
         return missing_patterns.covariances_of_rows(self._known_rows(X), self._factors)
 
     @within_memory(FEWER_ROWS)
@@ -299,40 +282,16 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
 
     # ---- unknown entries given known ones ---------------------------------------------------
 
-    @within_memory(FEWER_ROWS)
-    @_arrays.on_host
-    def impute(self, X: ArrayLike, *, return_std: bool = False) -> Any:
-        """Return the rows with the exact conditional mean in the place of each NaN.
+    def _means_of_entries(self, rows: NDArray) -> NDArray[np.float64]:
+        return missing_patterns.filled(rows, self._factors)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN where missing.
-        return_std : bool
-            True adds the standard deviation of each entry given the known ones of its row.
+    def _deviations(self, rows: NDArray) -> NDArray[np.float64]:
+        return missing_patterns.deviations(rows, self._factors)
 
-        Returns
-        -------
-        rows : ndarray of shape (n_samples, n_features)
-            What is known stays as it is.
-        std : ndarray of shape (n_samples, n_features)
-            Only with `return_std`; 0 where known. Plug-in: the parameters count as known.
-
-        Examples
-        --------
-        >>> from ancestral import PPCA
-        >>> z = np.random.default_rng(0).normal(size=(99, 1))
-        >>> X = z @ [[1.0, -1.0, 2.0]] + 0.01 * np.random.default_rng(1).normal(size=(99, 3))
-        >>> X[4, 0] = np.nan
-        >>> bool(abs(PPCA(1).fit(X).impute(X)[4, 0] - z[4, 0]) < 0.05)
-        True
-        """
-        self._check_fitted()
-        rows = self._known_rows(X)
-        mean = missing_patterns.filled(rows, self._factors)
-        if not return_std:
-            return mean
-        return mean, missing_patterns.deviations(rows, self._factors)
+    def _draw_unknown(
+        self, rows: NDArray, n_draws: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        return missing_patterns.draw_unknown(rows, n_draws, self._factors, rng)
 
     @within_memory(FEWER_COLUMNS)
     @_arrays.on_host
@@ -353,31 +312,21 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Frequenc
         row = self._known_row(x)[0]
         return missing_patterns.covariance_of_unknown(row, self._factors)
 
-    @within_memory(FEWER_DRAWS)
-    @_arrays.on_host
-    def impute_draws(
-        self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None
-    ) -> NDArray[np.float64]:
-        """Return independent draws of the unknown entries given the known ones of their row.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN where missing.
-        n_draws : int
-            How many completed tables.
-        random_state : None, int, RandomState or Generator
+def factors_of(
+    mean: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    noise: float,
+    scale: NDArray[np.float64] | None,
+) -> Factors:
+    """Return parameters in the units of each column, from loadings in those of X."""
+    return Factors(mean, loadings if scale is None else loadings / scale[:, None], noise, scale)
 
-        Returns
-        -------
-        ndarray of shape (n_draws, n_samples, n_features)
-            Multiple imputations: what is known repeats in each.
-        """
-        self._check_fitted()
-        rows = self._known_rows(X)
-        n_draws = check_n_samples(n_draws, row_bytes=8 * rows.size)
-        rng = as_generator(random_state)
-        return missing_patterns.draw_unknown(rows, n_draws, self._factors, rng)
+
+def frame_of(*parameters: Any) -> Frame:
+    """Return the same as complete rows meet them."""
+    found = factors_of(*parameters)
+    return Frame(found.mean, found.loadings, found.noise, found.scale)
 
 
 # scikit-learn's `set_output` wraps it after the class is made: columns and names are of one state.

@@ -283,7 +283,18 @@ def draw_unknown(
     X: NDArray, n_draws: int, factors: Factors, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return draws of the unknown entries given the known ones, shape (n_draws, n, d)."""
-    means, roots = posterior_of_rows(X, factors, root=True)
+    return draw_given(posterior_of_rows(X, factors, root=True), X, n_draws, factors, rng)
+
+
+def draw_given(
+    posterior: tuple[NDArray, NDArray],
+    X: NDArray,
+    n_draws: int,
+    factors: Factors,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return the same draws, from E[z | x_o] of the rows and roots of Cov[z | x_o]."""
+    means, roots = posterior
     e = rng.standard_normal((n_draws, *means.shape))
     z = means + np.einsum("nij,knj->kni", roots, e)
     rows = z @ factors.loadings.T

@@ -45,9 +45,10 @@ from ancestral._checks.numbers import (
 from ancestral._numerics.threads import LEAST_NUMBERS, one_thread
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.ppca import degenerate, missing_patterns, projections
-from ancestral.gaussian.ppca.frequencies import FrequencyDensity
+from ancestral.gaussian.ppca.imputation import GaussianConditions
+from ancestral.gaussian.ppca.latents import factors_of, frame_of
 from ancestral.gaussian.ppca.missing_patterns import Factors
-from ancestral.gaussian.ppca.model import closed_form
+from ancestral.gaussian.ppca.model import axes
 from ancestral.gaussian.ppca.projections import Frame
 from ancestral.gaussian.ppca.selection import checked_n_components, log_scale
 from ancestral.statistics import Moments, distinct_rows
@@ -60,7 +61,7 @@ LEAST_STARTS = 5  # that go on, where there are so many
 APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
 
 
-class PPCAMixture(FromPasses, FrequencyDensity):
+class PPCAMixture(FromPasses, GaussianConditions):
     """Several PPCA models, each row drawn from one of them, by maximum likelihood.
 
     Parameters
@@ -108,7 +109,7 @@ class PPCAMixture(FromPasses, FrequencyDensity):
 
     Notes
     -----
-    NaN means missing in `log_density`, `responsibilities` and `given`; `fit` refuses it.
+    NaN means missing in `log_density`, `responsibilities`, `impute` and `given`; `fit` refuses it.
     `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit.
 
     References
@@ -273,7 +274,7 @@ class PPCAMixture(FromPasses, FrequencyDensity):
     @property
     def _scale(self) -> NDArray[np.float64] | None:
         """The scale of the columns, None where they have none of their own."""
-        return self.scale_ if hasattr(self, "scale_") else None
+        return vars(self).get("scale_")
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
@@ -286,11 +287,15 @@ class PPCAMixture(FromPasses, FrequencyDensity):
 
     def _joint(self, X: NDArray) -> NDArray[np.float64]:
         """Return log p(c, known entries of x) of each row and model, shape (n, n_models)."""
-        gaps = np.isnan(X).any(axis=1)
+        whole = ~np.isnan(X).any(axis=1)
+        rows, others = (X, X[:0]) if whole.all() else (X[whole], X[~whole])
         joint = np.empty((len(X), len(self.weights_)))
-        for c, factors in enumerate(self._factors):
-            joint[~gaps, c] = projections.log_density(X[~gaps], _frame_of(factors))
-            joint[gaps, c] = missing_patterns.log_density(X[gaps], factors)
+        values = self.means_, self.loadings_, self.noise_variances_, self._scale
+        for c, (factors, frame) in enumerate(self._made_of(values, _parts_of)):
+            if len(rows):
+                joint[whole, c] = projections.log_density(rows, frame)
+            if len(others):
+                joint[~whole, c] = missing_patterns.log_density(others, factors)
         return joint + np.log(self.weights_)
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
@@ -331,16 +336,22 @@ class PPCAMixture(FromPasses, FrequencyDensity):
 
     @property
     def _factors(self) -> list[Factors]:
-        scale = np.ones(self.means_.shape[1]) if self._scale is None else self._scale
-        return [
-            Factors(mean, W / np.reshape(scale, (-1, 1)), float(noise), self._scale)
-            for mean, W, noise in zip(self.means_, self.loadings_, self.noise_variances_)
-        ]
+        values = self.means_, self.loadings_, self.noise_variances_, self._scale
+        return [factors for factors, _ in self._made_of(values, _parts_of)]
 
     # ---- sampling ---------------------------------------------------------------------------
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        return self._draw_given(n_samples, np.full(self.n_features_in_, np.nan), rng)
+        """Draw c, then z, then the values: as if given a row of which nothing is known."""
+        values = self.means_, self.loadings_, self.noise_variances_, self._scale
+        joint = np.log(self.weights_)
+        counts = rng.multinomial(n_samples, np.exp(joint - log_sum_exp(joint)))
+        row = np.full((1, self.n_features_in_), np.nan)
+        drawn = [
+            missing_patterns.draw_given(prior, row, count, factors, rng)[:, 0]
+            for count, factors, prior in zip(counts, self._factors, self._made_of(values, _priors))
+        ]
+        return rng.permutation(np.concatenate(drawn))
 
     def _draw_given(
         self, n_samples: int, given: NDArray, rng: np.random.Generator
@@ -354,6 +365,44 @@ class PPCAMixture(FromPasses, FrequencyDensity):
             for count, factors in zip(counts, self._factors)
         ]
         return rng.permutation(np.concatenate(drawn))
+
+    # ---- unknown entries given known ones ---------------------------------------------------
+
+    def _shares(self, X: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return which rows have gaps, and p(c | known entries) of those."""
+        gaps = np.flatnonzero(np.isnan(X).any(axis=1))
+        return gaps, self._responsibilities(X[gaps])
+
+    def _means_of_entries(self, rows: NDArray) -> NDArray[np.float64]:
+        gaps, share = self._shares(rows)
+        filled = rows.copy()
+        means = [missing_patterns.filled(rows[gaps], factors) for factors in self._factors]
+        mean = np.einsum("nc,cnd->nd", share, np.array(means))
+        filled[gaps] = np.where(np.isnan(rows[gaps]), mean, rows[gaps])
+        return filled
+
+    def _deviations(self, rows: NDArray) -> NDArray[np.float64]:
+        gaps, share = self._shares(rows)
+        holes, found = rows[gaps], np.zeros(rows.shape)
+        means = np.array([missing_patterns.filled(holes, factors) for factors in self._factors])
+        spreads = np.array([missing_patterns.deviations(holes, f) for f in self._factors])
+        apart = means - np.einsum("nc,cnd->nd", share, means)
+        squares = np.einsum("nc,cnd->nd", share, spreads**2 + apart**2)
+        found[gaps] = np.where(np.isnan(holes), np.sqrt(squares), 0.0)
+        return found
+
+    def _draw_unknown(
+        self, rows: NDArray, n_draws: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        gaps, share = self._shares(rows)
+        holes, draws = rows[gaps], np.repeat(rows[None], n_draws, axis=0)
+        ends = np.cumsum(share, axis=1)[:, :-1]  # (n_gaps, n_models - 1)
+        chosen = (rng.random((n_draws, len(gaps), 1)) >= ends).sum(axis=2)
+        for c, factors in enumerate(self._factors):
+            k, i = np.nonzero(chosen == c)
+            if len(i):
+                draws[k, gaps[i]] = missing_patterns.draw_unknown(holes[i], 1, factors, rng)[0]
+        return draws
 
     # ---- input and state --------------------------------------------------------------------
 
@@ -413,7 +462,8 @@ class Part:
         if moments.total_weight:
             eigenvalues, directions = moments.eigen(q)
             if len(directions) == q and eigenvalues[q:].any():
-                noise, _, W = closed_form(eigenvalues, directions, moments.n_features)
+                noise = float(eigenvalues[q:].sum() / (moments.n_features - q))
+                _, W = axes(eigenvalues[:q], directions, noise)
                 variances = moments.spreads[moments.spreads > 0] / moments.total_weight
                 if noise > COLLAPSED * variances.min():
                     return cls(moments.total_weight / n, Frame(moments.mean, W, noise))
@@ -473,6 +523,21 @@ def _higher(a: Fit | None, b: Fit | None) -> Fit | None:
     return b if b.history[-1] > a.history[-1] else a
 
 
-def _frame_of(factors: Factors) -> Frame:
-    """Return factors as complete rows meet them."""
-    return Frame(factors.mean, factors.loadings, factors.noise, factors.scale)
+def _priors(*parameters: Any) -> list[tuple[NDArray, NDArray]]:
+    """Return each model's posterior of z for a row of which nothing is known."""
+    row = np.full((1, parameters[0].shape[1]), np.nan)
+    return [
+        missing_patterns.posterior_of_rows(row, factors, root=True)
+        for factors, _ in _parts_of(*parameters)
+    ]
+
+
+def _parts_of(
+    means: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    noises: NDArray[np.float64],
+    scale: NDArray[np.float64] | None,
+) -> list[tuple[Factors, Frame]]:
+    """Return the parameters of each model, and the same as complete rows meet them."""
+    each = [(mean, W, float(noise), scale) for mean, W, noise in zip(means, loadings, noises)]
+    return [(factors_of(*own), frame_of(*own)) for own in each]

@@ -54,6 +54,7 @@ from ancestral.gaussian.ppca.frequencies import number_of_rows
 from ancestral.gaussian.ppca.latents import LatentGaussian
 from ancestral.gaussian.ppca.projections import each_block
 from ancestral.gaussian.ppca.selection import EveryD
+from ancestral.gaussian.ppca.spectrum import Spectrum
 from ancestral.statistics import Moments
 from ancestral.training.passes import passes_of
 
@@ -221,13 +222,17 @@ class PPCA(FromStatistics, LatentGaussian):
                 return
             self._fit_with_gaps(X, weights, **kept)
             return
-        self._solve(statistics)
+        self._solve_checked(statistics)
         if not self.standardize:
             total = statistics.total if isinstance(statistics, Folds) else statistics
             degenerate.warn_of_scales(total.standard_deviations)
 
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
+        self._solve_checked(statistics)
+
+    def _solve_checked(self, statistics: Moments | Folds) -> None:
+        """Set the maximum, with parameters that were checked."""
         dealt = statistics if isinstance(statistics, Folds) else None
         total = statistics.total if isinstance(statistics, Folds) else statistics
         total.refuse_overflow()
@@ -254,7 +259,7 @@ class PPCA(FromStatistics, LatentGaussian):
             rank = int((eigenvalues > 0).sum())
             selection.warn_of_rank(q, rank, d)
         else:
-            eigenvalues, directions = _eigen(moments, q)
+            eigenvalues, directions = _eigen(moments, q, leading=self._template is None)
         self._set_closed_form(moments, spread, scale, q, eigenvalues, directions)
 
     def _fitted_scale(self, spread: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -272,33 +277,42 @@ class PPCA(FromStatistics, LatentGaussian):
     ) -> None:
         """Set the maximum of the likelihood of complete rows, from moments of scaled columns."""
         n, d = number_of_rows(moments.total_weight), moments.n_features
-        rank = int((eigenvalues > 0).sum())
+        rank = int(np.count_nonzero(eigenvalues))
         if q >= rank and rank < d:
             raise UndeterminedError(
                 f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
                 f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
             )
-        eigenvalues = _all_of(eigenvalues, d)
         degenerate.warn_of_odd_columns(moments.mean, spread, single=moments.single)
-        degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
-        likelihoods = selection.log_likelihoods(eigenvalues, n, q)
-        self.log_likelihood_ = float(likelihoods[-1] - n * selection.log_scale(scale))
+        spectrum: Any
+        if moments.n_eigenvalues > len(eigenvalues):  # the rest is known by its sum
+            spectrum = Spectrum(eigenvalues[:q], moments)
+            left = spectrum.total - float(eigenvalues[:q].sum())
+        else:
+            spectrum = eigenvalues = _all_of(eigenvalues, d)
+            left = float(eigenvalues[q:].sum())
+            degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)
+        noise = left / (d - q)
+        density = selection.log_density_at_maximum(eigenvalues[:q], noise, d)
+        self.log_likelihood_ = n * (density - selection.log_scale(scale))
         self.n_samples_ = n
         self.n_missing_ = 0
         self.n_iter_ = 1
-        self._set(moments.mean.copy(), directions[:q], eigenvalues, scale)
+        self._set(moments.mean.copy(), noise, directions[:q], eigenvalues[:q], scale)
+        self.eigenvalues_ = _arrays.like(spectrum, self._template)
 
     def _set(
         self,
         mean: NDArray[np.float64],
+        noise: float,
         directions: NDArray[np.float64],
         eigenvalues: NDArray[np.float64],
         scale: NDArray[np.float64] | None,
     ) -> None:
-        """Set mean, loadings and noise from eigenpairs, in canonical signs and in their library."""
-        noise, U, W = closed_form(eigenvalues, directions, len(mean))
+        """Set mean, loadings and noise from leading eigenpairs, in canonical signs."""
         self.noise_variance_ = noise
-        found = {"mean_": mean, "components_": U, "eigenvalues_": eigenvalues, "loadings_": W}
+        U, W = axes(eigenvalues, directions, noise)
+        found = {"mean_": mean, "components_": U, "loadings_": W}
         if scale is not None:
             W *= scale[:, None]
             found["scale_"] = scale
@@ -342,7 +356,8 @@ class PPCA(FromStatistics, LatentGaussian):
         self.n_missing_ = int((~known).sum())
         self.n_iter_ = len(found.history)
         fitted_mean = found.factors.mean if scale is None else mean + scale * found.factors.mean
-        self._set(fitted_mean, directions, eigenvalues, scale)
+        self._set(fitted_mean, found.factors.noise, directions, eigenvalues[:q], scale)
+        self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
 
     # ---- how many components ----------------------------------------------------------------
 
@@ -418,6 +433,38 @@ class PPCA(FromStatistics, LatentGaussian):
         return statistics.count >= q + 2
 
     @property
+    def eigenvalues_(self) -> NDArray[np.float64]:
+        """All eigenvalues, falling, shape (n_features,): those beyond the fit's when asked for."""
+        if (held := vars(self).get("eigenvalues_")) is None:
+            raise AttributeError(f"{type(self).__name__} has no eigenvalues_ before fit.")
+        return held.values if isinstance(held, Spectrum) else held
+
+    @eigenvalues_.setter
+    def eigenvalues_(self, values: Any) -> None:
+        self.__dict__["eigenvalues_"] = values
+
+    @eigenvalues_.deleter
+    def eigenvalues_(self) -> None:
+        del self.__dict__["eigenvalues_"]
+
+    @property
+    def _leading(self) -> NDArray[np.float64]:
+        held = vars(self).get("eigenvalues_")
+        return held.leading if isinstance(held, Spectrum) else super()._leading
+
+    @property
+    def explained_variance_(self) -> NDArray[np.float64]:
+        """Leading eigenvalues of the covariance (divisor n), shape (n_components,)."""
+        return self._leading
+
+    @property
+    def explained_variance_ratio_(self) -> NDArray[np.float64]:
+        """Share of the total variance along each component, shape (n_components,)."""
+        held = vars(self).get("eigenvalues_")
+        total = held.total if isinstance(held, Spectrum) else float(self.eigenvalues_.sum())
+        return self._leading / total
+
+    @property
     def n_parameters_(self) -> int:  # type: ignore[override]
         """Free parameters: W counts up to rotation."""
         q, d = self.components_.shape
@@ -459,7 +506,17 @@ class PPCA(FromStatistics, LatentGaussian):
         return _arrays.checked_rows(self, X, reset=reset)
 
     def _fitted_state(self) -> dict[str, Any]:
-        return {name: _arrays.to_host(value) for name, value in super()._fitted_state().items()}
+        return {
+            name: value.values if isinstance(value, Spectrum) else _arrays.to_host(value)
+            for name, value in super()._fitted_state().items()
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: numbers, no moments to make them of."""
+        state = dict(super().__getstate__())
+        if isinstance(held := state.get("eigenvalues_"), Spectrum):
+            state["eigenvalues_"] = held.values
+        return state
 
     def _check_state(self) -> None:
         q, d = self.components_.shape
@@ -490,30 +547,30 @@ class PPCA(FromStatistics, LatentGaussian):
         return tags
 
 
-def closed_form(
-    eigenvalues: NDArray[np.float64], directions: NDArray[np.float64], d: int
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Return sigma^2, directions in canonical signs (q, d) and W (d, q), from eigenpairs.
-
-    `eigenvalues` may lack those that are zero; `directions` are the q leading ones.
-    """
-    q = len(directions)
-    noise = float(eigenvalues[q:].sum() / (d - q))
+def axes(
+    eigenvalues: NDArray[np.float64], directions: NDArray[np.float64], noise: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return directions in canonical signs (q, d) and W (d, q), from the q leading eigenpairs."""
     # In C order, as a saved model comes back: the same bits whatever made them.
     U = np.ascontiguousarray(directions * _signs(directions)[:, None])
-    W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues[:q] - noise, 0.0)))
-    return noise, U, W
+    W = np.ascontiguousarray(U.T * np.sqrt(np.maximum(eigenvalues - noise, 0.0)))
+    return U, W
 
 
-def _eigen(moments: Moments, q: int | None = None) -> tuple[NDArray, NDArray]:
+def _eigen(
+    moments: Moments, q: int | None = None, *, leading: bool = False
+) -> tuple[NDArray, NDArray]:
     """Return eigenvalues, 0 in place of those with few digits left, and the leading directions."""
-    eigenvalues, directions = moments.eigen(q)
-    return np.where(eigenvalues > degenerate.LEAST_VARIANCE, eigenvalues, 0.0), directions
+    eigenvalues, directions = moments.eigen(q, leading=leading)
+    if len(eigenvalues) and not eigenvalues[-1] > degenerate.LEAST_VARIANCE:
+        eigenvalues = np.where(eigenvalues > degenerate.LEAST_VARIANCE, eigenvalues, 0.0)
+    return eigenvalues, directions
 
 
 def _all_of(eigenvalues: NDArray[np.float64], d: int) -> NDArray[np.float64]:
     """Return d eigenvalues: the given ones and zeros."""
-    return np.concatenate([eigenvalues, np.zeros(d - len(eigenvalues))])
+    missing = d - len(eigenvalues)
+    return np.concatenate([eigenvalues, np.zeros(missing)]) if missing else eigenvalues.copy()
 
 
 def _signs(U: NDArray[np.float64]) -> NDArray[np.float64]:

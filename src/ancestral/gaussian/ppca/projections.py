@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
+from ancestral._numerics.threads import blocks_of, in_threads, parts_of
 from ancestral.gaussian.ppca.reflections import Reflections, reflections
 
 BLOCK_ROWS = 128
@@ -162,7 +162,7 @@ def each_block(X: NDArray, frame: Frame, use: Use) -> None:
             for rows in blocks_of(part, BLOCK_ROWS):
                 use(rows, frame.centred(X[rows], block[: rows.stop - rows.start]))
 
-    in_threads(run, even_parts(len(X), n_threads()), X.size)
+    in_threads(run, parts_of(len(X), X.size), X.size)
 
 
 def log_density(X: NDArray, frame: Frame) -> NDArray[np.float64]:
@@ -229,7 +229,7 @@ def _in_single(X: NDArray, frame: Frame, squares: NDArray[np.float64]) -> None:
                     found = frame.squares(np.subtract(X[rows], frame.mean))
                 squares[rows] = found
 
-    in_threads(run, even_parts(len(X), n_threads()), X.size)
+    in_threads(run, parts_of(len(X), X.size), X.size)
 
 
 def _squares(c: NDArray) -> NDArray:

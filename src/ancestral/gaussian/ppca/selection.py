@@ -14,6 +14,7 @@ held out and predicted from the known ones of their row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,7 @@ from ancestral.statistics import Moments
 from ancestral.training.passes import Passes
 
 LOOSE = 1e-6  # nats per known entry: fits that are only compared
+LOG_UNIT = math.log(2 * math.pi) + 1  # -2 times the log density of a unit normal, on average
 CRITERIA = ("bic", "minka", "cv")
 
 
@@ -107,10 +109,16 @@ def log_scale(scale: NDArray[np.float64] | None) -> float:
     return 0.0 if scale is None else float(np.log(scale).sum())
 
 
+def log_density_at_maximum(leading: NDArray[np.float64], noise: float, m: int) -> float:
+    """Return the mean log density of the rows at the maximum, in nats: L(d) / n."""
+    beside = m - len(leading)
+    return -0.5 * (m * LOG_UNIT + float(np.log(leading).sum()) + beside * math.log(noise))
+
+
 def log_likelihoods(eigenvalues: NDArray[np.float64], n: float, top: int) -> NDArray[np.float64]:
     """Return the maximised log-likelihood L(d) of d = 0 .. top, in nats."""
     m = len(eigenvalues)
-    return -0.5 * n * (m * (np.log(2 * np.pi) + 1) + log_determinants(eigenvalues, top))
+    return -0.5 * n * (m * LOG_UNIT + log_determinants(eigenvalues, top))
 
 
 def log_determinants(eigenvalues: NDArray[np.float64], top: int) -> NDArray[np.float64]:

@@ -26,16 +26,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
-from ancestral._numerics.double_double import lossless_sum
 from ancestral.errors import ModelError
-from ancestral.graph.pairs.grid import Cells, Layer, merged
-from ancestral.graph.pairs.logistic import FLAT, guarded_inverse, logistic, softplus
+from ancestral.graph.pairs.grid import COARSENED, INTERPOLATION, Cells, Layer, merged
+from ancestral.graph.pairs.logistic import FLAT, guarded_inverse, logistic
 from ancestral.graph.pairs.separation import Extremes, refuse_separated
+from ancestral.graph.pairs.terms import Sums, Terms
 
 Float = NDArray[np.float64]
+Scores = tuple[float, float, float, float, float, float]
 
 RELATIVE = 1e-8  # of sums over pairs, at the (a, b) they are asked for
-FINE = 0.015  # logits between nodes, so close that no bound need be summed: see `Layer.error_at`
+# Logits between nodes that are so close that no bound need be summed (see `Layer.error_at`), and
+# that they may be condensed.
+FINE = 0.015
+CUBIC = 1.25  # the most that the four weights of a pair sum to in size
+CENTRED = 0.01  # of the squares about 0: a spread that is taken from them, with two digits lost
 ROUNDED = 64 * np.finfo(np.float64).eps  # of a sum whose parts cancel
 TOLERANCE = 0.01  # standard errors, that compressed graphs may move the estimates by
 LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
@@ -112,6 +117,7 @@ class PairSums:
     source: Sources | None = None
     features: Any = None
     _anew: dict[str, PairSums] = field(default_factory=dict, repr=False, compare=False)
+    _last: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of_products(cls, edges: Float, unlinked: Float) -> PairSums:
@@ -207,6 +213,7 @@ class PairSums:
             unlinked_offsets=None,
             layers=merged(layers),
             _anew={},
+            _last={},
         )
 
     def _kinds(self) -> Iterator[tuple[float, Float, Float | None, Float | None]]:
@@ -230,6 +237,7 @@ class PairSums:
             sampling=tuple(_Shifted(part, offset) for part in self.sampling),
             apart=(count, total, held + count * offset),
             _anew={},
+            _last={},
         )
 
     def penalised(self, l2: float) -> PairSums:
@@ -247,9 +255,7 @@ class PairSums:
         close = self.at(a, b, maximised=maximised)
         if close.layers or close.apart[0]:
             return close.roughly(a, b)[0]
-        sign, signed, _, counts, shift = close._terms
-        soft = softplus(_logits(a, b, sign, signed, shift))
-        return -lossless_sum(soft if counts is None else soft * counts) - close._penalty(a, b)
+        return -close._terms.lossless_soft(a, b) - close._penalty(a, b)
 
     def gradient(self, a: float, b: float, *, maximised: bool = False) -> Float:
         """Return (dl/da, dl/db)."""
@@ -290,7 +296,9 @@ class PairSums:
         """
         if not self.layers:
             return np.zeros(2)
-        error, _, centre = self._grid_error(a, b)
+        error, _ = self._grid_error(a, b)
+        found = self._sums(a, b)
+        centre = found.w_s / found.w if found.w > 0 else 0.0
         off = error * np.array([abs(centre) + 4.0 / max(abs(a), 1e-300), 1.0])
         off = off + np.abs(_expected(self.doubt, a, b)) if self.doubt else off
         if not np.isfinite(off).all():
@@ -303,6 +311,12 @@ class PairSums:
         return shift
 
     @property
+    def has_offsets(self) -> bool:
+        """Tell whether logits of some pairs have an offset."""
+        kept = any(offsets is not None for *_, offsets in self._kinds())
+        return kept or any(layer.offset for layer in self.layers)
+
+    @property
     def rounding(self) -> float:
         """Two values of s that differ by less are equal: pairs and edges are summed apart."""
         if not self.layers:
@@ -313,9 +327,8 @@ class PairSums:
 
     def histogram(self, a: float, b: float) -> tuple[Float, Float]:
         """Return values of s and how many pairs have them, links first, right at (a, b)."""
-        close = self.at(a, b)
-        sign, signed, _, counts, _ = close._terms
-        return sign * signed, np.ones(len(sign)) if counts is None else counts
+        terms = self.at(a, b)._terms
+        return terms.s, terms.weights
 
     def check_maximum_exists(self) -> None:
         """Raise ModelError when l(a, b) has no finite maximum, saying in which direction."""
@@ -367,8 +380,8 @@ class PairSums:
             return True  # a sample's error is in its covariance
         if not math.isfinite(a) or not math.isfinite(b):
             return True  # and NaN comes out, whatever the sums
-        if max((abs(a) * layer.step for layer in self.layers), default=0.0) > FINE:
-            error, misses, _ = self._grid_error(a, b)
+        if not self._is_fine(a):
+            error, misses = self._grid_error(a, b)
             if not error <= RELATIVE / 2 * misses:
                 return False
         if maximised or not (self.apart[0] or self.doubt):
@@ -379,37 +392,40 @@ class PairSums:
         parts = abs(a * about) + abs(b * number) + abs(held) + abs(linear - value)
         return bool(ROUNDED * parts <= RELATIVE * abs(value)) and self.doubted(a, b) <= RELATIVE
 
-    def _grid_error(self, a: float, b: float) -> tuple[float, float, float]:
-        """Return a bound of the grids' error, the sum of |e - p|, and the mean s of p (1 - p).
+    def _grid_error(self, a: float, b: float) -> tuple[float, float]:
+        """Return a bound of the grids' error, and the sum of |e - p| where the bound may matter.
 
         Where links are not told from other pairs, the sum of p (1 - p) stands for that of |e - p|.
         """
-        sign, signed, _, counts, shift = self._terms
-        eta = _logits(a, b, sign, signed, shift)
-        _, r, w = logistic(eta)
-        weighted = w if counts is None else w * counts
-        spread = float(weighted.sum())
-        mean = float((weighted * sign) @ signed) / spread if spread > 0 else 0.0
-        if not self.apart[0]:
-            spread = float(r.sum() if counts is None else r @ counts)
-        error, place = 0.0, len(self.edges) + len(self.unlinked)
+        if self._is_fine(a):  # a node and the pairs around it weigh alike
+            x, spread = abs(a) * self._widest_step, self._sums(a, b).w
+            return CUBIC * COARSENED * INTERPOLATION * x**4 * math.exp(6 * x) * spread, math.inf
+        misses = self._sums(a, b).w if self.apart[0] else self._terms.misses(a, b)
+        error = 0.0
         for layer in self.layers:
-            part = slice(place, place + len(layer.weights))
-            error += layer.error_at(a, eta[part], w[part])
-            place = part.stop
-        return error, spread, mean
+            eta = a * layer.nodes + b + layer.offset
+            error += layer.error_at(a, eta, logistic(eta)[2])
+        return error, misses
+
+    @cached_property
+    def _widest_step(self) -> float:
+        """The largest distance of nodes."""
+        return max((layer.step for layer in self.layers), default=0.0)
+
+    def _is_fine(self, a: float) -> bool:
+        """Tell whether nodes are so close that the error is known without a look at them."""
+        return abs(a) * self._widest_step <= FINE
 
     def doubted(self, a: float, b: float) -> float:
         """Return the largest relative doubt of l(a, b), and of the sums of p and of p s."""
         if not self.doubt:
             return 0.0
-        sign, signed, _, counts, shift = self._terms
-        soft, p, _ = logistic(_logits(a, b, sign, signed, shift))
-        weight = np.ones(len(p)) if counts is None else counts
+        terms = self._terms
+        soft, p, _ = logistic(terms.logits(a, b))
         number, about, held = self.apart
-        value = abs(a * about + b * number + held - float(soft @ weight))
-        weighted = p * weight
-        size = math.sqrt(max(float(weighted.sum() * (weighted @ (signed * signed))), 0.0))
+        value = abs(a * about + b * number + held - float(soft @ terms.weights))
+        weighted = p * terms.weights
+        size = math.sqrt(max(float(weighted.sum() * (weighted @ (terms.s * terms.s))), 0.0))
         doubts = np.zeros(3)
         for layer in self.doubt:
             nodes = layer.nodes
@@ -421,43 +437,77 @@ class PairSums:
     # ---- the sums ----------------------------------------------------------------------------
 
     @cached_property
-    def _terms(self) -> tuple[Float, Float, Float, Float | None, Float | None]:
-        """Sign, sign times s, s squared, counts and sign times offset of pairs and nodes."""
-        sign = np.concatenate(
-            [np.full(len(self.edges), -1.0), np.ones(len(self.unlinked))]
-            + [np.full(len(layer.weights), layer.sign) for layer in self.layers]
+    def _terms(self) -> Terms:
+        """The pairs and nodes, those of links first."""
+        return self._listed([(layer.nodes, layer.weights) for layer in self.layers])
+
+    @cached_property
+    def _condensed(self) -> Terms:
+        """The same with the nodes of grids condensed: for slopes at which they are `FINE`."""
+        return self._listed([layer.condensed for layer in self.layers])
+
+    def _listed(self, grids: list[tuple[Float, Float]]) -> Terms:
+        """Return pairs that are kept, and nodes and weights of the layers, links first."""
+        kept, layers = tuple(self._kinds()), self.layers
+        no_counts = not layers and all(counts is None for _, _, counts, _ in kept)
+        no_shift = all(o is None for *_, o in kept) and not any(x.offset for x in layers)
+        s: list[Float] = []
+        counts: list[Float] = []
+        shift: list[Float] = []
+        linked = 0
+        for sign, own, own_counts, own_offsets in kept:
+            s.append(own)
+            counts.append(np.ones(len(own)) if own_counts is None else own_counts)
+            shift.append(np.zeros(len(own)) if own_offsets is None else own_offsets)
+            for layer, (nodes, weights) in zip(layers, grids, strict=True):
+                if layer.sign == sign:
+                    s.append(nodes)
+                    counts.append(weights)
+                    shift.append(np.full(len(nodes), layer.offset))
+            linked = linked or (sum(map(len, s)) if sign < 0 else 0)
+        return Terms(
+            np.concatenate(s),
+            linked,
+            None if no_counts else np.concatenate(counts),
+            None if no_shift else np.concatenate(shift),
         )
-        s = np.concatenate([self.edges, self.unlinked, *(layer.nodes for layer in self.layers)])
-        counts = shift = None
-        if self.layers or self.edge_counts is not None or self.unlinked_counts is not None:
-            own = [np.ones(len(x)) if c is None else c for _, x, c, _ in self._kinds()]
-            counts = np.concatenate([*own, *(layer.weights for layer in self.layers)])
-        if any(o is not None for *_, o in self._kinds()) or any(x.offset for x in self.layers):
-            own = [np.zeros(len(x)) if o is None else o for _, x, _, o in self._kinds()]
-            grids = [np.full(len(layer.weights), layer.offset) for layer in self.layers]
-            shift = sign * np.concatenate([*own, *grids])
-        signed = sign * s
-        return sign, signed, signed * signed, counts, shift
+
+    def _sums(self, a: float, b: float) -> Sums:
+        """Return the sums over terms as they are, unchecked; the last ones are remembered."""
+        last = self._last.get("sums")
+        if last is not None and last[:2] == (a, b):
+            return last[2]
+        terms = self._condensed if self.layers and self._is_fine(a) else self._terms
+        found = terms.sums(a, b)
+        self._last["sums"] = a, b, found
+        return found
 
     def roughly(self, a: float, b: float) -> tuple[float, Float, Float]:
         """Return log-likelihood, gradient and information of these sums as they are, unchecked."""
-        sign, signed, squared, counts, shift = self._terms
-        # with z = (a s + b + o) sign: log p = -softplus(z) and e - p = -sign sigmoid(z)
-        soft, r, w = logistic(_logits(a, b, sign, signed, shift))
-        if counts is not None:
-            soft *= counts
-            r *= counts
-            w *= counts
-        cross = w * sign
-        first = cross @ signed
+        value, ga, gb, aa, ab, bb = self.scores(a, b)
+        return value, np.array([ga, gb]), np.array([[aa, ab], [ab, bb]])
+
+    def scores(self, a: float, b: float) -> Scores:
+        """Return the same as numbers: l, dl/da, dl/db, and aa, ab and bb of the information."""
+        found, l2 = self._sums(a, b), self.l2
         number, about, held = self.apart
-        value = a * about + b * number + held - float(soft.sum()) - self._penalty(a, b)
-        gradient = np.array([about - r @ signed, number - r @ sign])
-        information = np.array([[w @ squared, first], [first, w.sum()]])
-        if self.l2:
-            gradient -= self.l2 * np.array([a, b])
-            information += self.l2 * np.eye(2)
-        return value, gradient, information
+        value = a * about + b * number + held - found.soft - self._penalty(a, b)
+        return (
+            value, about - found.off_s - l2 * a, number - found.off - l2 * b,
+            found.w_ss + l2, found.w_s, found.w + l2,
+        )  # fmt: skip
+
+    @cached_property
+    def moments(self) -> tuple[float, float, float]:
+        """Mean and variance of s over all pairs, and its mean over the links."""
+        terms = self._condensed if self.layers else self._terms
+        s, k, (number, linked, _) = terms.s, terms.linked, self.apart
+        weighted = s if terms.counts is None else s * terms.counts
+        mean = float(np.add.reduce(weighted)) / self.n_pairs
+        variance = float(weighted @ s) / self.n_pairs - mean * mean
+        if not number:
+            linked = float(np.add.reduce(weighted[:k]))
+        return mean, variance, linked / self.n_edges if self.n_edges else mean
 
     def _penalty(self, a: float, b: float) -> float:
         return self.l2 / 2 * (a * a + b * b) if self.l2 else 0.0
@@ -466,17 +516,15 @@ class PairSums:
         """Return I^-1, taken about the mean of s, so that a large mean loses no digits."""
         if self.l2:
             return guarded_inverse(self.roughly(a, b)[2])
-        sign, signed, _, counts, shift = self._terms
-        _, _, w = logistic(_logits(a, b, sign, signed, shift))
-        if counts is not None:
-            w *= counts
-        total = float(w.sum())
+        found = self._sums(a, b)
+        total = found.w
         if not total > 0:
             raise ModelError(FLAT)
-        s = sign * signed
-        mean = float(w @ s) / total
-        about = s - mean
-        spread = float(w @ (about * about))
+        mean = found.w_s / total
+        spread = found.w_ss - mean * found.w_s
+        if not spread > CENTRED * mean * found.w_s:  # digits were lost
+            first, spread = self._terms.spread_about(mean, a, b)
+            spread -= first * first / total
         if not spread > 1e-24 * total * mean * mean:
             raise ModelError(FLAT)
         return np.array([[1.0, -mean], [-mean, spread / total + mean * mean]]) / spread
@@ -535,14 +583,6 @@ def _joined(
             for values, s in ((one, of_one), (two, of_two))
         ]
     )
-
-
-def _logits(a: float, b: float, sign: Float, signed: Float, shift: Float | None) -> Float:
-    """Return sign (a s + b + offset)."""
-    z: Float = a * signed + b * sign
-    if shift is not None:
-        z += shift
-    return z
 
 
 def _expected(layers: tuple[Layer, ...], a: float, b: float) -> Float:

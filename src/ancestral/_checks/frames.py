@@ -1,0 +1,453 @@
+"""Frames in, frames out: what `fit` was given, remembered as plain values, and made again.
+
+A form is a dict of plain values and arrays, which a model file keeps as it is:
+
+    library, kind    "pandas", "polars" or "pyarrow", and its class
+    names            of the columns, where they are not text (text is in `feature_names_in_`)
+    dtypes, of       the distinct types, and which of them each column has
+
+A type is a dict too: its name under "is", and what else it takes to make it again. One that
+declares its levels (pandas categories, polars' Enum, Arrow's dictionaries) holds them, in their
+order, unused ones included. Types that hold no numbers or levels are not made again: a column of
+them comes back in whatever type its values have.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.errors import MissingExtraError
+
+Form = dict[str, Any]
+Type = dict[str, Any]
+
+_PLAIN = {  # types that their names make again
+    "pandas": re.compile(
+        r"bool|object|u?int(8|16|32|64)|float(16|32|64)|boolean|U?Int(8|16|32|64)|Float(32|64)|"
+        r"Sparse\[(bool|u?int(8|16|32|64)|float(32|64)), (\w|\.)+\]"
+    ),
+    "polars": re.compile(r"Boolean|String|U?Int(8|16|32|64|128)|Float(32|64)"),
+    "pyarrow": re.compile(
+        r"bool|u?int(8|16|32|64)|halffloat|float|double|(large_)?string(_view)?|decimal\w+\(.*\)"
+    ),
+}
+_KINDS = {"pandas": {"DataFrame"}, "polars": {"DataFrame"}, "pyarrow": {"Table", "RecordBatch"}}
+_FLOATS = re.compile(r"float(16|32|64)|Float(32|64)|Sparse\[float.*|halffloat|float|double")
+_WIDEST = {"pandas": "float64", "polars": "Float64", "pyarrow": "double"}
+
+
+# ---- in ------------------------------------------------------------------------------------------
+
+
+def form_of(X: Any) -> Form | None:
+    """Return the form of a dataframe of pandas, polars or Arrow; None for all else."""
+    if isinstance(X, np.ndarray | list | tuple):
+        return None
+    library = type(X).__module__.partition(".")[0]
+    if (pd := sys.modules.get("pandas")) is not None and isinstance(X, pd.DataFrame):
+        names, types = list(X.columns), _types_of_pandas(X)
+        return _form("pandas", "DataFrame", names, types)
+    if library == "polars" and hasattr(X, "schema"):
+        return _form("polars", "DataFrame", X.columns, [*map(_polars_type, X.schema.values())])
+    if library == "pyarrow" and type(X).__name__ in _KINDS["pyarrow"]:
+        fields = zip(X.schema, X.columns, strict=True)
+        types = [_arrow_type(field.type, column, field.nullable) for field, column in fields]
+        return _form("pyarrow", type(X).__name__, list(X.schema.names), types)
+    return None
+
+
+def _form(library: str, kind: str, names: list[Any], types: list[Type]) -> Form:
+    distinct: dict[int | str, int] = {}  # those with levels each stand for themselves
+    kept: list[Type] = []
+    of = np.empty(len(types), np.int64)
+    for j, one in enumerate(types):
+        key = repr(one) if "levels" not in one else j
+        if key not in distinct:
+            distinct[key] = len(kept)
+            kept.append(one)
+        of[j] = distinct[key]
+    form: Form = {"library": library, "kind": kind, "dtypes": kept, "of": of}
+    if not any(isinstance(name, str) for name in names) and list(names) != list(range(len(names))):
+        form["names"] = [_name(name, j) for j, name in enumerate(names)]
+    return form
+
+
+def _name(name: Any, j: int) -> Any:
+    """Return a name that a file can hold: a number, or a tuple of an index of several levels."""
+    if isinstance(name, tuple):
+        return tuple(_name(part, j) for part in name)
+    if isinstance(name, str):
+        return str(name)
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
+        return int(name)
+    return str(name)
+
+
+def _types_of_pandas(X: Any) -> list[Type]:
+    seen: dict[Any, Type] = {}
+    types = []
+    for j, dtype in enumerate(X.dtypes):
+        if getattr(dtype, "pyarrow_dtype", None) is not None:
+            types.append(_pandas_arrow_type(dtype, X.iloc[:, j]))
+            continue
+        if dtype not in seen:
+            seen[dtype] = _pandas_type(dtype)
+        types.append(seen[dtype])
+    return types
+
+
+def _pandas_type(dtype: Any) -> Type:
+    name = type(dtype).__name__
+    if name == "CategoricalDtype":
+        levels = _levels(dtype.categories.tolist())
+        if levels is None:
+            return {"is": "other"}
+        of = _pandas_type(dtype.categories.dtype)
+        return {"is": "category", "levels": levels, "of": of, "ordered": bool(dtype.ordered)}
+    if name == "StringDtype":
+        na = getattr(dtype, "na_value", None)
+        return {"is": "string", "storage": str(dtype.storage), "nan": isinstance(na, float)}
+    return _named("pandas", str(dtype))
+
+
+def _pandas_arrow_type(dtype: Any, series: Any) -> Type:
+    values = series.array.__arrow_array__() if hasattr(series.array, "__arrow_array__") else None
+    return {"is": "arrow", "type": _arrow_type(dtype.pyarrow_dtype, values, nullable=True)}
+
+
+def _polars_type(dtype: Any) -> Type:
+    name = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
+    if name == "Enum":
+        levels = _levels(dtype.categories.to_list())
+        return {"is": "other"} if levels is None else {"is": "Enum", "levels": levels}
+    if name == "Categorical":
+        own = getattr(dtype, "categories", None)
+        if own is None or not hasattr(own, "namespace") or not own.name():
+            return {"is": "Categorical"}
+        which = [str(part) for part in (own.name(), own.namespace(), own.physical())]
+        return {"is": "Categorical", "categories": which}
+    return _named("polars", str(dtype))
+
+
+def _arrow_type(dtype: Any, column: Any, nullable: bool) -> Type:  # noqa: FBT001 - of the field
+    import pyarrow as pa
+
+    found = _named("pyarrow", str(dtype))
+    if pa.types.is_dictionary(dtype):
+        found = {"is": "other"}
+        if (levels := _levels(_dictionary_of(column))) is not None:
+            found = {
+                "is": "dictionary",
+                "levels": levels,
+                "index": str(dtype.index_type),
+                "of": _arrow_type(dtype.value_type, None, nullable=True),
+                "ordered": bool(dtype.ordered),
+            }
+    return found if nullable else found | {"nullable": False}
+
+
+def _dictionary_of(column: Any) -> list[Any]:
+    """Return all that the dictionaries of a column hold, without what stands there twice."""
+    import pyarrow as pa
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    held = [chunk.dictionary.to_pylist() for chunk in chunks if chunk is not None]
+    return list(dict.fromkeys(value for values in held for value in values if value is not None))
+
+
+def _levels(values: list[Any]) -> NDArray | None:
+    """Return declared levels, all of a kind, as an array; None for what a file can't hold."""
+    kinds = set(map(type, values))
+    if not kinds or kinds <= {str, np.str_}:
+        return np.array([str(value) for value in values], dtype=object)
+    for kind, dtype in ((bool, np.bool_), (int, np.int64), (float, np.float64)):
+        if kinds <= {kind, dtype}:
+            try:
+                return np.array(values, dtype=dtype)
+            except OverflowError:
+                return None
+    return None
+
+
+def _named(library: str, name: str) -> Type:
+    return {"is": name if _PLAIN[library].fullmatch(name) else "other"}
+
+
+def declared_levels(form: Form | None, width: int) -> list[NDArray | None]:
+    """Return the levels that each column's type declares, None where it declares none."""
+    if form is None:
+        return [None] * width
+    types = [one["type"] if one["is"] == "arrow" else one for one in form["dtypes"]]
+    levels = [one.get("levels") for one in types]
+    return [levels[k] for k in form["of"]]
+
+
+def check_form(form: Any, width: int) -> None:
+    """Raise ValueError for what is no form of a frame with so many columns."""
+    try:
+        library = form["library"]
+        good = form["kind"] in _KINDS[library] and form["of"].shape == (width,)
+        good = (
+            good and form["of"].dtype.kind == "i" and len(form.get("names") or [0] * width) == width
+        )
+        good = good and bool(np.isin(form["of"], np.arange(len(form["dtypes"]))).all())
+        for one in form["dtypes"]:
+            good = good and _is_type(library, one)
+    except (TypeError, KeyError, AttributeError):
+        good = False
+    if not good:
+        raise ValueError("what it says of the frame of the fit is no form of one")
+
+
+def _is_type(library: str, one: Type) -> bool:
+    kind, levels = one["is"], one.get("levels")
+    if levels is not None and not (isinstance(levels, np.ndarray) and levels.ndim == 1):
+        return False
+    if kind == "arrow":
+        return (
+            library == "pandas"
+            and one["type"]["is"] != "arrow"
+            and _is_type("pyarrow", one["type"])
+        )
+    if kind in ("category", "Enum", "dictionary"):
+        inner = kind == "Enum" or _is_type(library, one["of"])
+        return levels is not None and inner and isinstance(one.get("index", ""), str)
+    known = kind in ("other", "string", "Categorical") or _PLAIN[library].fullmatch(kind)
+    return bool(known)
+
+
+# ---- out -----------------------------------------------------------------------------------------
+
+
+def labels_of(form: Form | None, names: Any, width: int) -> list[Any]:
+    """Return what the columns are called: their names, or else their numbers."""
+    if names is not None:
+        return [str(name) for name in names]
+    if form is not None and form.get("names"):
+        return list(form["names"])
+    return list(range(width))
+
+
+def framed(
+    form: Form, names: Any, rows: NDArray, *, levels: Any = None, like: Any = None, kept: Any = None
+) -> Any:
+    """Return rows as a frame of the form that `fit` was given.
+
+    Parameters
+    ----------
+    form : dict
+        As `form_of` returned it.
+    names : array of text, or None
+    rows : ndarray of shape (n, d)
+        None where missing, among objects.
+    levels : list of ndarray, optional
+        Those of each column of a discrete model. Without, columns of whole numbers become floats.
+    like : frame, optional
+        Whose index the rows keep, where both are of pandas.
+    kept : ndarray of shape (n, d), optional
+        Numbers among the rows that no narrower float may round; NaN where there are none.
+
+    Raises
+    ------
+    MissingExtraError
+        Where the library of the frame is not installed.
+    """
+    library = form["library"]
+    package = _import(library)
+    labels = labels_of(form, names, rows.shape[1])
+    types = [form["dtypes"][k] for k in form["of"]]
+    if levels is None:
+        types = [_as_float(library, one) for one in types]
+        if kept is not None:
+            types = [_wide_enough(library, *pair) for pair in zip(types, kept.T, strict=True)]
+    else:
+        types = [_with_levels(*pair) for pair in zip(types, levels, strict=True)]
+    if library == "pandas":
+        return _as_pandas(package, labels, rows, types, like)
+    columns = [_COLUMNS[library](package, rows[:, j], one) for j, one in enumerate(types)]
+    labels = [str(label) for label in labels]
+    if library == "polars":
+        series = [column.alias(label) for label, column in zip(labels, columns, strict=True)]
+        return package.DataFrame(series)
+    fields = [
+        package.field(label, column.type, nullable=one.get("nullable", True))
+        for label, column, one in zip(labels, columns, types, strict=True)
+    ]
+    schema = package.schema(fields)
+    return getattr(package, form["kind"]).from_arrays(columns, schema=schema)
+
+
+def _import(library: str) -> Any:
+    try:
+        return importlib.import_module(library)
+    except ImportError:
+        raise MissingExtraError(
+            f"this model was fitted on a dataframe of {library}, and gives its rows back as one; "
+            f"{library} is not installed. Install it: pip install {library}."
+        ) from None
+
+
+def _as_float(library: str, one: Type) -> Type:
+    """Return the type of floats that a column of this type becomes in a model of real numbers."""
+    if one["is"] == "arrow":
+        return {"is": "arrow", "type": _as_float("pyarrow", one["type"])}
+    if _FLOATS.fullmatch(one["is"]):
+        return one
+    nullable = library == "pandas" and re.match("U?Int|boolean", one["is"])
+    found = {"is": "Float64" if nullable else _WIDEST[library]}
+    return found | {"nullable": False} if one.get("nullable") is False else found
+
+
+def _wide_enough(library: str, one: Type, kept: NDArray) -> Type:
+    """Return a float's type, or the widest where it would round some of the numbers."""
+    found = re.search(r"(16|32)|(halffloat|^float$)", str(one.get("type", one)["is"]))
+    if found is None:
+        return one
+    narrow = np.float16 if found[0] in ("16", "halffloat") else np.float32
+    with np.errstate(over="ignore"):
+        same = np.isnan(kept) | (kept.astype(narrow) == kept)
+    return one if same.all() else {"is": _WIDEST[library]}
+
+
+def _with_levels(one: Type, levels: NDArray) -> Type:
+    """Return a type that declares all the levels of its column, which `categories=` may add to."""
+    if one["is"] == "arrow":
+        return {"is": "arrow", "type": _with_levels(one["type"], levels)}
+    own = one.get("levels")
+    known = [level for level in levels.tolist() if level is not None]
+    if own is None or set(known) <= set(own.tolist()):
+        return one
+    return one | {"levels": np.array(known, dtype=object if isinstance(known[0], str) else None)}
+
+
+# ---- pandas --------------------------------------------------------------------------------------
+
+
+def _as_pandas(pd: Any, labels: list[Any], rows: NDArray, types: list[Type], like: Any) -> Any:
+    same_length = isinstance(like, pd.DataFrame) and len(like) == len(rows)
+    index = like.index if same_length else pd.RangeIndex(len(rows))
+    columns: Any = labels
+    if labels == list(range(len(labels))):
+        columns = pd.RangeIndex(len(labels))
+    elif all(isinstance(label, tuple) for label in labels):
+        columns = pd.MultiIndex.from_tuples(labels)
+    kind = types[0]["is"] if types else "object"
+    numbers = rows.dtype.kind in "biuf" and re.fullmatch(r"bool|u?int\d+|float(32|64)", kind)
+    if numbers and all(one is types[0] or one == types[0] for one in types):
+        with np.errstate(over="ignore"):
+            return pd.DataFrame(rows.astype(kind), index=index, columns=columns)
+    made = {j: _pandas_column(pd, rows[:, j], one) for j, one in enumerate(types)}
+    frame = pd.DataFrame(made, index=pd.RangeIndex(len(rows)))
+    frame.index, frame.columns = index, columns
+    return frame
+
+
+def _pandas_column(pd: Any, values: NDArray, one: Type) -> Any:
+    """Return a column in its type, or in that of its values where it can't be made again here."""
+    values = _plain(values)
+    natural = pd.Series(values).infer_objects()
+    try:
+        if one["is"] == "arrow":
+            column = _arrow_column(_import("pyarrow"), values, one["type"])
+            return pd.Series(pd.array(column, dtype=pd.ArrowDtype(column.type)))
+        if one["is"] == "object":
+            return pd.Series(values.tolist(), dtype=object)
+        dtype = _pandas_dtype(pd, one)
+        return natural if dtype is None else _cast(pd, values, dtype)
+    except (TypeError, ValueError, OverflowError, ImportError, NotImplementedError):
+        return natural
+
+
+def _cast(pd: Any, values: NDArray, dtype: Any) -> Any:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return pd.Series(pd.Categorical(values.tolist(), dtype=dtype))
+    if values.dtype == object and isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return pd.Series(values.astype(np.float64)).astype(dtype)
+    with np.errstate(over="ignore"):
+        return pd.Series(values).astype(dtype)
+
+
+def _pandas_dtype(pd: Any, one: Type) -> Any:
+    if one["is"] == "category":
+        of = _pandas_dtype(pd, one["of"])
+        levels = one["levels"].tolist()
+        return pd.CategoricalDtype(pd.Index(levels, dtype=of), ordered=one["ordered"] is True)
+    if one["is"] == "string":
+        na = {"na_value": np.nan} if one["nan"] is True else {}
+        return pd.StringDtype(one["storage"], **na)
+    return None if one["is"] == "other" else pd.api.types.pandas_dtype(one["is"])
+
+
+# ---- polars and Arrow ----------------------------------------------------------------------------
+
+
+def _polars_column(pl: Any, values: NDArray, one: Type) -> Any:
+    values = _plain(values)
+    natural = pl.Series(values.tolist() if values.dtype == object else values)
+    try:
+        if one["is"] == "Enum":
+            dtype = pl.Enum(one["levels"].tolist())
+        elif one["is"] == "Categorical":
+            which = one.get("categories")
+            dtype = pl.Categorical
+            if which is not None:
+                name, namespace, physical = which
+                dtype = pl.Categorical(pl.Categories(name, namespace, getattr(pl, physical)))
+        elif one["is"] == "other":
+            return natural
+        else:
+            dtype = getattr(pl, one["is"])
+        return natural.cast(dtype)
+    except (TypeError, ValueError, AttributeError, pl.exceptions.PolarsError):
+        return natural
+
+
+def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
+    values = _plain(values)
+    natural = pa.array(values.tolist() if values.dtype == object else values)
+    try:
+        if one["is"] == "dictionary":
+            levels = one["levels"].tolist()
+            place: dict[Any, int | None] = {level: k for k, level in enumerate(levels)}
+            codes = [place[value] if value is not None else None for value in values.tolist()]
+            return pa.DictionaryArray.from_arrays(
+                pa.array(codes, pa.type_for_alias(one["index"])),
+                _arrow_column(pa, one["levels"], one["of"]),
+                ordered=one["ordered"] is True,
+            )
+        if one["is"] == "other":
+            return natural
+        if found := re.fullmatch(r"decimal(\d+)\((\d+), (-?\d+)\)", one["is"]):
+            dtype = getattr(pa, f"decimal{found[1]}")(int(found[2]), int(found[3]))
+            return pa.array([None if v is None else Decimal(v) for v in values.tolist()], dtype)
+        dtype = pa.type_for_alias(one["is"])
+        if one["is"] == "halffloat":
+            return pa.array(values.astype(np.float16))
+        return natural.cast(dtype, safe=not pa.types.is_floating(dtype))
+    except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError):
+        return natural
+
+
+_COLUMNS: dict[str, Callable[[Any, NDArray, Type], Any]] = {
+    "polars": _polars_column,
+    "pyarrow": _arrow_column,
+}
+
+
+def _plain(values: NDArray) -> NDArray:
+    """Return a column as numbers or booleans where it holds these alone, else as objects."""
+    if values.dtype.kind != "O":
+        return values.astype(object) if values.dtype.kind == "U" else values
+    kinds = set(map(type, values.tolist()))
+    for kind, dtype in ((bool, np.bool_), (int, np.int64), (float, np.float64)):
+        if kinds and kinds <= {kind, dtype}:
+            return values.astype(dtype)
+    return values
