@@ -662,7 +662,7 @@ def test_networks_are_right_in_any_unit(entry: Entry, units: Any) -> None:
 
 @CONDITIONAL
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore:max_steps=[0-9]+ ended the training")
 def test_inputs_whose_squares_have_no_float_do_no_harm(entry: Entry, size: float) -> None:
     X, y = entry.data
     if getattr(entry.make(), "degree", 1) > 1:

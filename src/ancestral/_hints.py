@@ -10,7 +10,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from types import FunctionType
 from typing import Any
 
 from ancestral.errors import UnknownKeywordError
@@ -210,12 +211,13 @@ def hint(name: str, kind: type, instance_names: Iterable[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def refuse_unknown_keywords(method: Callable[..., Any], kwargs: dict[str, Any]) -> None:
+def refuse_unknown_keywords(method: FunctionType, kwargs: dict[str, Any]) -> None:
     """Raise UnknownKeywordError for the first keyword that a method does not take, if any."""
-    taken = inspect.signature(method).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+    code = inspect.unwrap(method).__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
         return
-    names = [name for name in taken if name != "self"]
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    names = [name for name in names if name != "self"]
     for name in kwargs:
         if name in names:
             continue

@@ -183,6 +183,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     """What every model has: parameters, a fitted state, a file."""
 
     _fields: tuple[str, ...] = ("n_features_in_", "feature_names_in_")  # what files keep, by class
+    _all_fields: dict[str, None]  # those of its bases as well, in their order
     _where_memory_is_short: str = FEWER_ROWS  # what helps a fit
     _seen: Any = None  # statistics so far, between calls of partial_fit
     _said: Any = ()  # the warnings so far, between calls of partial_fit
@@ -190,6 +191,11 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     _data_fingerprint: str = ""
     _derived: dict[str, Any] | None = None  # what was made of fitted values, and of which
     _brought: tuple[str, ...] = ()  # the names of what the last fit learnt
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
+        cls._all_fields = dict.fromkeys(name for line in lines for name in line)
 
     @property
     def data_fingerprint_(self) -> str:
@@ -313,8 +319,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     @classmethod
     def _declared(cls) -> dict[str, None]:
         """Return the names of fitted values that its classes declare, in their order."""
-        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
-        return dict.fromkeys(name for line in lines for name in line)
+        return cls._all_fields
 
     def _made_of(self, values: tuple[Any, ...], make: Callable[..., T]) -> T:
         """Return make(*values) of fitted values, made once for values that are equal.

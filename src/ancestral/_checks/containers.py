@@ -235,7 +235,8 @@ def as_floats(found: Opened, name: str) -> NDArray:
     if not columns:
         return np.empty((found.n_rows, 0))
     kind = np.result_type(*(column.dtype for column in columns))
-    table = np.empty((found.n_rows, len(columns)), kind, order="F")  # as the columns lie
+    # In C order, as products want them: copied once, where fresh memory costs more than the copy.
+    table = np.empty((found.n_rows, len(columns)), kind)
     for j, column in enumerate(columns):
         table[:, j] = column
     return table

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral.errors import DataError
 
+FEW = 1 << 16  # values for which a call for each column costs more than another copy
 EXACT = 1 << 53  # beyond it float64 does not hold every whole number
 # Types of narwhals whose columns come as numpy's own, without nulls.
 _PLAIN = frozenset(f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64))
@@ -57,8 +58,8 @@ def _pandas(data: Any) -> tuple[list[Any], Any] | NDArray | None:
 
 
 def _pandas_mixed(data: Any, kinds: list[np.dtype]) -> NDArray | None:
-    """Return columns of several numeric types as one table; None where that may change a value."""
-    if any(kind.kind == "b" for kind in kinds):
+    """Return few values of several numeric types as one table; None where one may be changed."""
+    if data.size > FEW or any(kind.kind == "b" for kind in kinds):
         return None
     values: NDArray = data.to_numpy()
     large = [j for j, kind in enumerate(kinds) if kind.kind in "iu" and kind.itemsize == 8]

@@ -32,6 +32,11 @@ def tables_by_value(n_rows: int) -> bool:
     return VALUE * n_rows < CALLS + CELL * n_rows
 
 
+def lone_variables(n_rows: int) -> int:
+    """Return for how many variables at once the tables of rows that go on alone are written."""
+    return max(1, (1 << 14) // max(n_rows, 1))
+
+
 # ---- chains ---------------------------------------------------------------------------------
 
 MIXED_LEVELS = 8  # of a variable beside a mixture: more are scored by themselves

@@ -81,6 +81,18 @@ class Stepped(ABC):
         """Return all possible rows in lexicographic order and their probabilities, where few."""
         return None
 
+    def _told(self, levels: Levels) -> tuple[Any, Floats]:
+        """Return the state of rows that were told all values but the last, and log p of them all.
+
+        `levels`, of shape (n, k) with k above 0, are the known beginnings of rows.
+        """
+        state, log_p = self.step(self.start(len(levels)), None)
+        total = known_terms(log_p, levels[:, 0])
+        for previous, level in zip(levels.T[:-1], levels.T[1:]):
+            state, log_p = self.step(state, previous)
+            total += known_terms(log_p, level)
+        return state, total
+
     def _draw_on(self, rows: Levels, first: int, rng: np.random.Generator) -> bool:
         """Draw rows' levels from variable `first` on, given those before; False leaves it to steps.
 
@@ -98,6 +110,17 @@ class Stepped(ABC):
             total += known_terms(walk.conditionals(), level)
             walk.grow(level, None)
         return total
+
+
+def level_at(p: list[float], u: float) -> int:
+    """Return the level at which cumulative probabilities pass a share u below 1 of their sum."""
+    at, level, passed = u * sum(p), 0, p[0]
+    while passed <= at and level + 1 < len(p):
+        level += 1
+        passed += p[level]
+    while not p[level]:  # rounding has gone past the last that is possible
+        level -= 1
+    return level
 
 
 def known_columns(levels: Levels) -> Levels:
@@ -215,6 +238,20 @@ class Walk:
         joint[fixed] = -np.inf
         joint[fixed, wanted[fixed]] = values
         return joint
+
+    def follow(self) -> None:
+        """Grow a new walk as far as every row is known; drop those of probability 0."""
+        unknown = (self.known < 0).any(axis=0)
+        end = int(unknown.argmax()) if unknown.any() else len(unknown)
+        if not end or not len(self):
+            return
+        beginnings = self.known[:, :end]
+        self.state, self.log_p = self.model._told(beginnings)
+        self._previous = beginnings[:, -1]
+        self._trail += [_Grown(None, level) for level in beginnings.T]
+        self.depth = end
+        if not (self.log_p > -np.inf).all():
+            self.keep(np.flatnonzero(self.log_p > -np.inf))
 
     def branch(self, *, joined: bool = False) -> Levels | None:
         """Grow each prefix to every possible level, or to the row's own; return their parents."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 EVALUATIONS = 7  # of the likelihood, in a fit
 
-PRODUCT = 3e-9  # a pair's product, taken out of a matrix and told links from others
-TERM = 4e-9  # a pair that is kept, or a node, at each evaluation
-GRID = 2e-4  # a grid, filled or not: its cells, nodes, and evaluations
+PRODUCT = 6e-9  # a pair's product, taken out of a matrix and told links from others
+TERM = 5e-9  # a pair that is kept, or a node, at each evaluation
+GRID = 3.5e-4  # a grid, filled or not: its cells, nodes, and evaluations
 BLOCKED = 9e-9, 0.05e-9  # a pair's deposit on a grid in NumPy, and for each feature
 COMPILED = 2.4e-9, 0.12e-9  # the same in numba's loops
 WEIGHTED = 1.5  # times as much for pairs with weights
@@ -22,8 +22,11 @@ VALUE = 5e-9, 1.5e-9  # a deposit of a given value, in NumPy and in numba's loop
 CELLS = 8e-9  # a cell, emptied and added
 LOAD, FITS = 0.35, 2_000  # of numba and its loops from their cache, shared by so many fits
 
-BASIS = 2e-9  # a point of the basis at a node
-PILOT = 1.5e-2  # a pilot estimate and its grids
+BASIS = 1.4e-9  # a point of the basis at a node
+PILOT = 8e-3  # a pilot estimate, and a look at some pairs that are not linked
+# Chebyshev points of each axis, for one feature, two and three, as they mostly turn out: for a fit,
+# and where sums at a given (a, b) are wanted.
+FITTED, GIVEN = (37, 18, 13), (74, 36, 26)
 
 
 def kept(n_pairs: int, *, evaluations: int = EVALUATIONS) -> float:
@@ -42,9 +45,17 @@ def stacked(n_pairs: int) -> float:
 
 
 def compressed(n_nodes: int, n_points: int, width: int) -> float:
-    """Return what sums over pairs of so many Chebyshev points cost, twice: see `compression`."""
+    """Return what sums over pairs of Chebyshev points cost, of so many and of fewer: see `compression`."""
     points = WEIGHTED * _pass(COMPILED, n_points * n_points // 2, width)
-    return PILOT + n_nodes * n_points * BASIS + 2 * points
+    return PILOT + n_nodes * n_points * BASIS + 1.5 * points
+
+
+def pays_to_compress(n_nodes: int, width: int, *, given: bool) -> bool:
+    """Tell whether Chebyshev points are likely to be cheaper than a pass over pairs of nodes."""
+    if width > len(FITTED):
+        return False
+    points = int((GIVEN if given else FITTED)[width - 1] ** width)
+    return compressed(n_nodes, points, width) < visited(n_nodes * (n_nodes - 1) // 2, width)
 
 
 def _pass(pair: tuple[float, float], n_pairs: int, width: int) -> float:

@@ -29,6 +29,7 @@ from ancestral.autoregressive.chain.prefix_mixture import (
     PrefixMixture,
     one_hot_columns,
 )
+from ancestral.autoregressive.steps import level_at
 
 Floats = NDArray[np.float64]
 Levels = NDArray[np.intp]
@@ -193,11 +194,7 @@ class Linear:
     def _draw_one(self, row: Levels, first: int, z: Floats, noise: list[float]) -> None:
         """Draw the levels of one row."""
         for i, u in enumerate(noise, start=first):
-            p = self._few_probabilities(i, z)
-            at, level, passed = u * sum(p), 0, p[0]
-            while passed <= at and level + 1 < len(p):
-                level += 1
-                passed += p[level]
+            level = level_at(self._few_probabilities(i, z), u)
             row[i] = level
             if level and (after := self.output_after[i]) < len(z):
                 z[after:] += self.W[self.ends[i] + level - 1, after:]

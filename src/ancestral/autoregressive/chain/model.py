@@ -342,6 +342,18 @@ class ChainAutoregressive(Sequential):
             self._scored_by = held
         return held
 
+    def _told(self, levels: NDArray[np.intp]) -> tuple[ChainState, NDArray[np.float64]]:
+        n, k = levels.shape
+        state, mixture, before = self.start(n), self._mixture, levels[:, :-1]
+        state.features[:, : self._column_ends[k - 1]] = one_hot(before, self._n_levels[: k - 1])
+        joint = state.joint
+        if mixture:
+            for i, level in enumerate(before.T):
+                joint = mixture.told(joint, i, level)
+        rest = np.full((n, self.n_features_in_ - k), -1)
+        log_p = self._log_density_levels(np.concatenate([levels, rest], axis=1))
+        return ChainState(k, state.features, joint), log_p
+
     def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
         linear = self._linear
         if not linear.is_all:

@@ -267,7 +267,7 @@ class LineInference(Line):
         DataError
             For other rows than the model was fitted to.
         ModelError
-            When the fit had fewer rows than coefficients.
+            For another `n_draws`, or when the fit had fewer rows than coefficients.
 
         Notes
         -----
@@ -467,8 +467,8 @@ def _solved(gram: Float, right: Float) -> Float:
         if len(gram) > 1:
             return np.concatenate([_solved(g[None], b[None]) for g, b in zip(gram, right)])
         return np.full_like(right, np.nan)
-    found = np.linalg.solve(gram, right)
-    found[pivots.min(axis=1) < SINGULAR] = np.nan
+    found, whole = np.full_like(right, np.nan), pivots.min(axis=1) > SINGULAR
+    found[whole] = np.linalg.solve(gram[whole], right[whole])
     return found
 
 

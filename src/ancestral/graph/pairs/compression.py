@@ -30,18 +30,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._numerics.threads import one_thread
+from ancestral.graph import costs
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.grid import Cells, chebyshev_roots, lagrange_basis
 from ancestral.graph.pairs.passes import (
     GROUPS,
-    SEEN_GAPS,
     Edges,
     box_range,
     dealt,
     moments_of,
     pass_over,
     product_range,
-    products,
     some_products,
 )
 from ancestral.graph.pairs.separation import Extremes
@@ -59,7 +59,8 @@ SOME_ROWS = 1_000  # looked at to see whether rows are repeated
 START = 3.0  # the first level is this much below what the rates ask for: they are cautious
 START_GIVEN = 6.0  # the same, where sums at a given (a, b) are wanted
 STEP = 2.5  # to the next level: the error falls at least by e to this power
-PILOT_NODES = 3_000
+PILOT_NODES = 1_500
+SEEN_NODES = 450  # so many times as many pairs are looked at, where not all are visited
 
 
 # ---- distinct rows ---------------------------------------------------------------------------
@@ -196,10 +197,8 @@ class Tensor:
 
     def weights_of(self, X: Float, *, n_jobs: int | None = None) -> Float:
         """Return W, shape `sizes`: what the rows of X weigh at the points."""
-        from threadpoolctl import threadpool_limits
-
         bounds = np.linspace(0, len(X), GROUPS + 1).astype(int)
-        with threadpool_limits(1):  # the threads are ours: those of BLAS would wait on each other
+        with one_thread():  # the threads are ours: those of BLAS would wait on each other
             parts = dealt(lambda k: self._weights_of(X[bounds[k] : bounds[k + 1]]), GROUPS, n_jobs)
         return np.sum(parts, axis=0)
 
@@ -289,7 +288,9 @@ def _interpolated(
     cells = Cells.over(*box_range(low, high), some_products(graph.features), at)
     while True:
         tensor = Tensor(low, high, _sizes(low, high, at[0], level))
-        if tensor.count**2 > graph.n_nodes**2 / 2:
+        width = graph.features.shape[1]
+        cost = costs.compressed(graph.n_nodes, tensor.count, width)
+        if cost > max(costs.visited(graph.n_pairs, width), costs.PILOT):
             return None
         W = tensor.weights_of(graph.features, n_jobs=n_jobs)
         fewer = tuple(q - max(1, q // 5) if q > 1 else 1 for q in tensor.sizes)
@@ -346,15 +347,20 @@ def _estimate(pilot: PairSums) -> tuple[float, float]:
 
 
 def seen_extremes(graph: Graph, edges: Edges) -> Extremes:
-    """Return the range of s over edges, and over others: random ones, and at extreme edges."""
-    n, rng = graph.n_nodes, np.random.default_rng(0)
-    one, two = rng.integers(0, n, (2, SEEN_GAPS))
+    """Return the range of s over edges, and over others: of some nodes, and at extreme edges."""
+    n, X = graph.n_nodes, graph.features
+    some: Sequence[NDArray] = np.random.default_rng(0).integers(0, n, (2, SEEN_NODES))
+    squares = [(some[0], some[1])]
     if len(edges.s):
         extreme = np.array([edges.s.argmin(), edges.s.argmax()])
         rows = np.searchsorted(edges.starts, extreme, side="right") - 1
-        ends = np.unique(np.concatenate([rows, edges.ends[extreme]]))
-        one = np.concatenate([one, np.repeat(ends, n)])
-        two = np.concatenate([two, np.tile(np.arange(n), len(ends))])
-    i, j = np.minimum(one, two), np.maximum(one, two)
-    free = (i != j) & ~edges.hold(i, j)
-    return Extremes.of(edges.s, products(graph.features, i[free], j[free]))
+        squares.append((np.unique(np.concatenate([rows, edges.ends[extreme]])), np.arange(n)))
+    gaps = []
+    for one, two in squares:
+        if graph.is_sparse:
+            linked = graph.adjacency[one][:, two].toarray()
+        else:
+            linked = graph.adjacency[np.ix_(one, two)]
+        free = (linked == 0) & (one[:, None] != two)
+        gaps.append((X[one] @ X[two].T)[free])
+    return Extremes.of(edges.s, np.concatenate(gaps))

@@ -49,9 +49,6 @@ from ancestral.graph.pairs.sums import KEPT_PAIRS, PairSums
 
 Float = NDArray[np.float64]
 
-# A graph of up to so many pairs (20,000 nodes) is visited rather than compressed: that takes about
-# a second on two cores, and its grid then holds at every (a, b) but steep ones.
-VISITED_PAIRS = 200_000_000
 MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
 NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
 LOST = 15.0  # nanoseconds more per visited pair and core, without numba
@@ -197,10 +194,9 @@ def _cheapest(
     left: list[Graph] = []
     for graph in graphs:
         by_rows = by_distinct_rows(graph, at=at, n_jobs=n_jobs)
-        pays = graph.n_pairs > VISITED_PAIRS or (must_compress and graph.n_nodes >= FEWEST_NODES)
         if by_rows is not None:
             total = total + by_rows
-        elif pays and graph.features.shape[1] <= WIDEST:
+        elif _compresses(graph, at, must=must_compress):
             large.append(graph)
         else:
             left.append(graph)
@@ -216,6 +212,14 @@ def _cheapest(
         if sums is not None:
             total = total + sums
     return total + visit(left, at=at, n_jobs=n_jobs)
+
+
+def _compresses(graph: Graph, at: tuple[float, float] | None, *, must: bool) -> bool:
+    """Tell whether a graph is to be tried with Chebyshev points."""
+    n, width = graph.features.shape
+    if n < FEWEST_NODES or width > WIDEST:
+        return False
+    return must or costs.pays_to_compress(n, width, given=at is not None)
 
 
 def _refuse_incompressible(graphs: Sequence[Graph]) -> None:

@@ -27,7 +27,6 @@ from ancestral.graph.pairs.grid import Cells
 Float = NDArray[np.float64]
 T = TypeVar("T")
 
-SEEN_GAPS = 200_000  # unlinked pairs looked at where not all are visited
 GROUPS = 16  # of rows, summed apart and then in order: the same bits for any number of threads
 
 

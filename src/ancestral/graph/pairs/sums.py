@@ -393,15 +393,14 @@ class PairSums:
         return bool(ROUNDED * parts <= RELATIVE * abs(value)) and self.doubted(a, b) <= RELATIVE
 
     def _grid_error(self, a: float, b: float) -> tuple[float, float]:
-        """Return a bound of the grids' error, and the sum of |e - p|.
+        """Return a bound of the grids' error, and the sum of |e - p| where the bound may matter.
 
         Where links are not told from other pairs, the sum of p (1 - p) stands for that of |e - p|.
         """
-        found = self._sums(a, b)
-        misses = found.w if self.apart[0] else found.misses
         if self._is_fine(a):  # a node and the pairs around it weigh alike
-            x = abs(a) * self._widest_step
-            return CUBIC * COARSENED * INTERPOLATION * x**4 * math.exp(6 * x) * found.w, misses
+            x, spread = abs(a) * self._widest_step, self._sums(a, b).w
+            return CUBIC * COARSENED * INTERPOLATION * x**4 * math.exp(6 * x) * spread, math.inf
+        misses = self._sums(a, b).w if self.apart[0] else self._terms.misses(a, b)
         error = 0.0
         for layer in self.layers:
             eta = a * layer.nodes + b + layer.offset
