@@ -242,8 +242,8 @@ class Walk:
 
     def follow(self) -> None:
         """Grow a new walk as far as every row is known; drop those of probability 0."""
-        unknown = (self.known < 0).any(axis=0)
-        end = int(unknown.argmax()) if unknown.any() else len(unknown)
+        unknown = np.flatnonzero((self.known < 0).any(axis=0))
+        end = int(unknown[0]) if len(unknown) else self.known.shape[1]
         if not end or not len(self):
             return
         beginnings = self.known[:, :end]

@@ -178,7 +178,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         alpha = check_number(self.smoothing, "smoothing", minimum=0.0)
         group = np.zeros(len(rows), np.intp)  # each distinct row's context at this depth
         weights, total = counts.astype(np.float64), np.array([float(counts.sum())])
-        probabilities, children = [], []
+        probabilities, children = list[Any](), list[NDArray[np.intp]]()
         for i, known in enumerate(self.categories_):
             n_groups, k = len(total), len(known)
             if n_groups == len(rows):  # each row goes on alone
