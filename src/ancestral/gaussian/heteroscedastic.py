@@ -43,6 +43,7 @@ from ancestral._checks.numbers import (
     warn,
 )
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.triangles import solved
 from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
 from ancestral.gaussian import costs
@@ -58,7 +59,7 @@ from ancestral.gaussian.linear.least_squares import (
     solve,
 )
 from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four
-from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks, solved
+from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks
 from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
