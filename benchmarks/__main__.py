@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from benchmarks.timing import Row, Timer, as_amount
 
@@ -18,8 +19,9 @@ VERSIONS = ("ancestral", "numpy", "scipy", "scikit-learn", "statsmodels", "torch
 
 
 def names() -> list[str]:
-    """Return the benchmarks there are: every other module of this folder."""
-    files = Path(__file__).parent.glob("*.py")
+    """Return the benchmarks there are: every other module or package of this folder."""
+    folder = Path(__file__).parent
+    files = [*folder.glob("*.py"), *(path.parent for path in folder.glob("*/__init__.py"))]
     return sorted(path.stem for path in files if path.stem not in NOT_BENCHMARKS)
 
 
@@ -92,13 +94,63 @@ def print_markdown(title: str, rows: Iterable[Row]) -> None:
         print("\n" + "\n".join(f"({i}) {note}." for i, note in enumerate(notes, 1)))
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Return "20,70" as numbers."""
+    return tuple(int(float(word)) for word in text.split(","))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return "ppca,linear" as words."""
+    return tuple(text.split(","))
+
+
+# flag, what it takes, its metavar, its help
+OF_CURVES: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
+    ("--only", words, "WORD,...", "curves whose family, model or work has a word in it"),
+    ("--sizes", whole_numbers, "N,...", "another grid; each curve takes what is in its own range"),
+    ("--columns", whole_numbers, "D,...", "other widths, likewise"),
+    ("--budget", float, "SECONDS", "that a point may take; 0.6"),
+    ("--limit", float, "SECONDS", "that one call may last: what is slower is left out; 1.2"),
+    ("--json", Path, "FILE", "keep what was measured"),
+    ("--from", Path, "FILE", "measure nothing: use what was kept"),
+    ("--figures", Path, "FOLDER", "draw speed_curves_FAMILY.svg there"),
+)
+
+
+def _curves(asked: dict[str, Any], *, tiny: bool, as_markdown: bool) -> int:
+    """Run the curves with options of their own."""
+    from benchmarks import curves
+    from benchmarks.curves.measure import Plan
+
+    named = {"budget": "--budget", "limit": "--limit", "sizes": "--sizes", "widths": "--columns"}
+    given = {name: asked[flag] for name, flag in named.items() if asked[flag] is not None}
+    return curves.run(
+        Plan(tiny=tiny, **given),
+        asked["--only"] or (),
+        kept=asked["--json"],
+        source=asked["--from"],
+        figures=asked["--figures"],
+        as_markdown=as_markdown,
+        machine=list(machine()),
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run, print; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
     parser.add_argument("--tiny", action="store_true", help="small data, one repeat: a rehearsal")
     parser.add_argument("--markdown", action="store_true", help="tables for a page of the docs")
+    of_curves = parser.add_argument_group("of curves alone")
+    for flag, kind, metavar, words in OF_CURVES:
+        of_curves.add_argument(flag, type=kind, metavar=metavar, help=words)
     given = parser.parse_args(arguments)
+    asked = {flag: getattr(given, flag[2:]) for flag, *_ in OF_CURVES}
+    if given.names == ["curves"]:
+        return _curves(asked, tiny=given.tiny, as_markdown=given.markdown)
+    if alone := [flag for flag, value in asked.items() if value is not None]:
+        print(f"{alone[0]} goes with: python -m benchmarks curves", file=sys.stderr)
+        return 2
     unknown = sorted(set(given.names) - set(names()))
     if unknown:
         print(f"no benchmark {unknown[0]!r}; there are {', '.join(names())}.", file=sys.stderr)

@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,7 +57,14 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
-from ancestral.errors import AncestralError, DataError, ModelError, UndeterminedError
+from ancestral._hints import hint, refuse_unknown_keywords
+from ancestral.errors import (
+    AncestralError,
+    DataError,
+    ModelError,
+    UndeterminedError,
+    UnknownNameError,
+)
 from ancestral.model_file import fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -113,9 +120,27 @@ def of_one_state(method: F) -> F:
     def read(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         view = object.__new__(type(self))
         view.__dict__ = self.__dict__
-        return method(view, *args, **kwargs)
+        try:
+            return method(view, *args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
 
     return read  # type: ignore[return-value]
+
+
+def told_of_keywords(method: F) -> F:
+    """Let a method that is given a keyword it does not take say what is meant."""
+
+    @wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except TypeError:
+            refuse_unknown_keywords(method, kwargs)
+            raise
+
+    return run  # type: ignore[return-value]
 
 
 class ReadAtOnce:
@@ -129,6 +154,9 @@ class ReadAtOnce:
         own = cls.__module__.startswith(f"{__package__}.")
         for name, value in list(vars(cls).items()):
             if name.startswith(("_", "fit", "partial_fit", "set_")):
+                told = own and (name == "__init__" or not name.startswith("_"))
+                if told and isinstance(value, FunctionType):
+                    setattr(cls, name, told_of_keywords(value))
                 continue
             if not own and not hasattr(super(cls, cls), name):
                 continue
@@ -155,6 +183,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     """What every model has: parameters, a fitted state, a file."""
 
     _fields: tuple[str, ...] = ("n_features_in_", "feature_names_in_")  # what files keep, by class
+    _all_fields: dict[str, None]  # those of its bases as well, in their order
     _where_memory_is_short: str = FEWER_ROWS  # what helps a fit
     _seen: Any = None  # statistics so far, between calls of partial_fit
     _said: Any = ()  # the warnings so far, between calls of partial_fit
@@ -162,6 +191,11 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     _data_fingerprint: str = ""
     _derived: dict[str, Any] | None = None  # what was made of fitted values, and of which
     _brought: tuple[str, ...] = ()  # the names of what the last fit learnt
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
+        cls._all_fields = dict.fromkeys(name for line in lines for name in line)
 
     @property
     def data_fingerprint_(self) -> str:
@@ -172,6 +206,23 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         evenly spaced: that tells data sets apart, not one changed value in a large one.
         """
         return self._data_fingerprint
+
+    if not TYPE_CHECKING:  # which would take any name for known
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is meant by a name that is nowhere else."""
+            kind = type(self)
+            own = is_learnt(name) and name not in WIDTHS
+            if own and (name in self._declared() or hasattr(kind, name)) and not self._learnt():
+                self._check_fitted()
+
+            def say() -> str:
+                names = [*kind._declared(), *kind._get_param_names()]
+                return (
+                    f"{kind.__name__!r} object has no attribute {name!r}.{hint(name, kind, names)}"
+                )
+
+            raise UnknownNameError(say)
 
     # ---- the envelope -----------------------------------------------------------------------
 
@@ -268,8 +319,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     @classmethod
     def _declared(cls) -> dict[str, None]:
         """Return the names of fitted values that its classes declare, in their order."""
-        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
-        return dict.fromkeys(name for line in lines for name in line)
+        return cls._all_fields
 
     def _made_of(self, values: tuple[Any, ...], make: Callable[..., T]) -> T:
         """Return make(*values) of fitted values, made once for values that are equal.
@@ -569,7 +619,7 @@ class Density(DensityMixin, Model):
     def _check_given(self, given: Any) -> NDArray:
         """Return one partly known row, NaN where unknown; levels, in models of discrete data."""
         row = check_row(self, given)
-        names = getattr(self, "feature_names_in_", None)
+        names = vars(self).get("feature_names_in_")
         refuse_non_finite(row, name="given", missing=True, names=names)
         return row
 
@@ -585,7 +635,7 @@ class Density(DensityMixin, Model):
         rows = self._check_rows(X, reset=reset)
         if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
             gaps = np.isnan(_arrays.to_host(rows))
-            names = getattr(self, "feature_names_in_", None)
+            names = vars(self).get("feature_names_in_")
             place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]), names)
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "

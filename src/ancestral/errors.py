@@ -8,6 +8,7 @@ files are made safe to print here, since a name in a file must not steer a termi
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 # What terminals obey and no eye sees: control characters (but tab and newline), marks of direction,
 # separators of lines and paragraphs, tags, and halves of surrogate pairs, which cannot be encoded.
@@ -67,6 +68,24 @@ class ModelError(AncestralError):
 
 class UndeterminedError(ModelError):
     """What was seen leaves the model open or its likelihood unbounded; more rows may settle it."""
+
+
+class UnknownNameError(ModelError, AttributeError):
+    """A model was asked for something that it has not; also an `AttributeError`.
+
+    Its words are found when they are read: most who ask for what may not be there look at none.
+    """
+
+    def __init__(self, say: Callable[[], str]) -> None:
+        super().__init__()
+        self._say = say
+
+    def __str__(self) -> str:
+        return printable(self._say())
+
+
+class UnknownKeywordError(ModelError, TypeError):
+    """A model or method was given a keyword that it does not take; also a `TypeError`."""
 
 
 class SaveError(AncestralError):

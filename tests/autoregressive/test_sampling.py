@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from ancestral import TabularAutoregressive
-from ancestral.autoregressive import sampling
+from ancestral.autoregressive import costs, sampling
 from tests.test_contract import fits
 
 SPACE = np.indices((2, 3, 2)).reshape(3, -1).T
@@ -25,7 +25,7 @@ def test_rows_fit_the_density_wherever_the_switch_falls(
     model: TabularAutoregressive, monkeypatch: pytest.MonkeyPatch, crowded: float
 ) -> None:
     """400 repeats of 12 draws, pooled: stepped from the start, part of the way, or never."""
-    monkeypatch.setattr(sampling, "CROWDED", crowded)
+    monkeypatch.setattr(costs, "CROWDED", crowded)
     rng = np.random.default_rng(1)
     drawn = np.concatenate([model.sample(12, random_state=rng) for _ in range(400)])
     codes = [tuple(row) for row in SPACE.tolist()]
@@ -38,7 +38,7 @@ def test_draws_are_independent(
     model: TabularAutoregressive, monkeypatch: pytest.MonkeyPatch, crowded: float
 ) -> None:
     """How often one row comes in 12 draws is binomial, and so is whether it is the last."""
-    monkeypatch.setattr(sampling, "CROWDED", crowded)
+    monkeypatch.setattr(costs, "CROWDED", crowded)
     target = SPACE[np.argmax(model.log_density(SPACE))]
     p = float(np.exp(model.log_density(target[None])[0]))
     rng = np.random.default_rng(2)

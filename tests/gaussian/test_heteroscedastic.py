@@ -330,3 +330,25 @@ def test_other_bad_input_is_named() -> None:
         HeteroscedasticGaussian().fit(X[:2], y[:2])
     with pytest.raises(ModelError, match="level must be"):
         HeteroscedasticGaussian().fit(X, y).prediction_interval(X, level=95)
+
+
+def test_columns_that_say_nothing_leave_a_variance() -> None:
+    """Through the origin, of zeros alone: the mean is 0, and the variance is that of y."""
+    y = np.random.default_rng(0).normal(size=20)
+    with pytest.warns(AncestralWarning, match="collinear"):
+        model = HeteroscedasticGaussian(fit_intercept=False).fit(np.zeros((20, 1)), y)
+    assert model.coef_ == 0 and model.variance_intercept_ == pytest.approx(np.log((y**2).mean()))
+
+
+@pytest.mark.parametrize("apart", [4.0, 20.0, 40.0])
+def test_roots_keep_their_digits_where_precisions_are_far_apart(apart: float) -> None:
+    """By up to e^40: one sum of products would leave no digit."""
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.normal(size=(2000, 5)))[0]
+    S = np.column_stack([np.ones(2000), rng.uniform(-0.5, 0.5, 2000)])
+    at = Weights(np.zeros(5), np.array([1.0, apart]))
+    found = Rows(Q, S, rng.normal(size=2000)).slopes(at).root
+    wanted = np.linalg.qr(Q * np.exp(-0.5 * (S @ at.gamma))[:, None], mode="r")
+    signs = np.sign(np.diag(found) * np.diag(wanted))[:, None]
+    np.testing.assert_allclose(found, signs * wanted, rtol=1e-11, atol=1e-13)
+    assert not np.tril(found, -1).any()

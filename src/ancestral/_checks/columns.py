@@ -113,13 +113,13 @@ def _remember_columns(estimator: Any, width: int, names: list[str] | None) -> No
     estimator.n_features_in_ = width
     if names:
         estimator.feature_names_in_ = np.array(names, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
+    elif "feature_names_in_" in vars(estimator):
         del estimator.feature_names_in_
 
 
 def _check_names(estimator: Any, names: list[str] | None) -> None:
     """Raise DataError where columns are named otherwise than in `fit`; scikit-learn's wording."""
-    fitted = getattr(estimator, "feature_names_in_", None)
+    fitted = vars(estimator).get("feature_names_in_")
     kind = type(estimator).__name__
     if fitted is None:
         if names is not None:
@@ -198,7 +198,7 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
     -------
     ndarray of shape (n_features,)
     """
-    fitted = getattr(estimator, "feature_names_in_", None)
+    fitted = vars(estimator).get("feature_names_in_")
     named = _by_name(given, name)
     if named is None:
         row = _by_place(estimator, given, name)

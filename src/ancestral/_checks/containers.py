@@ -1,9 +1,8 @@
 """Whatever holds numbers or levels, as numpy arrays: no integer rounded, nothing missing lost.
 
-Arrays of numpy and of other libraries, nested lists, and dataframes (plain columns of pandas,
-polars and Arrow natively, all others by narwhals) are opened here, and here alone. A frame is
-opened by columns, since each has a type of its own. What is opened then becomes numbers
-(`as_floats`) or levels (`as_levels`) by one rule:
+Arrays of numpy and of other libraries, nested lists, and dataframes are opened here, and here
+alone. A frame is opened by columns (`frames`), since each has a type of its own. What is opened
+then becomes numbers (`as_floats`) or levels (`as_levels`) by one rule:
 
     numbers   booleans, integers up to 2**53, real floats, Decimal and Fraction; missing is NaN
     levels    booleans, integers of 64 bits, text; missing is NaN
@@ -11,9 +10,7 @@ opened by columns, since each has a type of its own. What is opened then becomes
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Integral, Rational, Real
 from typing import Any, NamedTuple
@@ -21,18 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.frame_reading import EXACT as EXACT
+from ancestral._checks.frame_reading import beyond, columns_of, rounds
 from ancestral._checks.missing import is_missing, missing_mask
 from ancestral.errors import AncestralError, DataError, DataTypeError
 
-EXACT = 1 << 53  # beyond it float64 does not hold every whole number
 WANTED = "real numbers are wanted: convert or encode it."
 _SCALARS = frozenset({bool, int, float, str, bytes, type(None), np.float64, np.int64, np.bool_})
 _REALS = frozenset({bool, int, float, type(None), np.float64, np.float32, np.int64, np.bool_})
 _WHOLE = frozenset({bool, int, np.bool_, np.int64, np.int32})
-# Types of narwhals whose columns come as numpy's own, without nulls.
-_PLAIN = frozenset(f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64))
-_PLAIN |= {"Float32", "Float64", "Boolean"}
-_ARROW_PLAIN = frozenset({kind.lower() for kind in _PLAIN} - {"boolean"}) | {"float", "double"}
 
 
 class Opened(NamedTuple):
@@ -104,7 +98,11 @@ def opened(data: Any, name: str) -> Opened:
     if isinstance(data, list | tuple):
         return _of_array(_sequence(data, name))
     try:
-        return _frame(data, name) or _of_array(_array(data, name))
+        found = columns_of(data, name)
+        if isinstance(found, tuple):
+            names, values = found
+            return Opened(values, names, len(data))
+        return _of_array(_array(data, name) if found is None else found)
     except (AncestralError, MemoryError):
         raise
     except Exception as error:  # of whatever library wrote the container
@@ -134,7 +132,7 @@ def _unmasked(array: Any) -> NDArray:
     if not mask.any():
         return data
     kind = data.dtype.kind
-    if (kind in "iu" and not _beyond(np.where(mask, 0, data))) or kind == "b":
+    if (kind in "iu" and not beyond(np.where(mask, 0, data))) or kind == "b":
         data = data.astype(np.float64)
     elif kind in "fcmM":
         data = data.copy()
@@ -154,7 +152,7 @@ def _sequence(rows: list[Any] | tuple[Any, ...], name: str) -> NDArray:
             array = np.asarray(rows)
             if array.dtype.kind in "biuc":
                 return array
-            if array.dtype.kind == "f" and not _rounds(array):
+            if array.dtype.kind == "f" and not rounds(array):
                 return array
             # numpy writes numbers as text beside text, and rounds integers beside floats.
             objects = np.array(rows, dtype=object)
@@ -213,136 +211,6 @@ def _array(data: Any, name: str) -> NDArray:
     return _plain(np.asarray(data))
 
 
-# ---- dataframes and their columns ---------------------------------------------------------------
-
-
-def _frame(data: Any, name: str) -> Opened | None:
-    """Return the columns of a dataframe, or the one of a series; None for what is neither."""
-    if (found := _pandas(data)) is None and (found := _other_frames(data, name)) is None:
-        return None
-    if isinstance(found, np.ndarray):
-        return _of_array(found)
-    names, values = found
-    if len(set(names)) < len(names):
-        twice = next(column for column in names if names.count(column) > 1)
-        raise DataError(f"{name} has more than one column named {twice!r}: rename or drop one.")
-    return Opened(values, names, len(data))
-
-
-def _pandas(data: Any) -> tuple[list[Any], Any] | NDArray | None:
-    """Return names and columns of a pandas frame, or the values of a series."""
-    pd = sys.modules.get("pandas")
-    if pd is None or not isinstance(data, pd.DataFrame | pd.Series | pd.Index):
-        return None
-    if not isinstance(data, pd.DataFrame):
-        return _pandas_column(data)
-    names, kinds = data.columns.tolist(), data.dtypes.tolist()
-    if kinds and all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds):
-        if len(set(kinds)) == 1:
-            return names, data.to_numpy()  # without a copy, where it is one block
-        if (values := _pandas_mixed(data, kinds)) is not None:
-            return names, values
-    return names, [_pandas_column(series) for _, series in data.items()]
-
-
-def _pandas_mixed(data: Any, kinds: list[np.dtype]) -> NDArray | None:
-    """Return columns of several numeric types as one table; None where that may change a value."""
-    if any(kind.kind == "b" for kind in kinds):
-        return None
-    values: NDArray = data.to_numpy()
-    large = [j for j, kind in enumerate(kinds) if kind.kind in "iu" and kind.itemsize == 8]
-    return None if values.dtype.kind == "O" or _rounds(values[:, large]) else values
-
-
-def _pandas_column(series: Any) -> NDArray:
-    """Return the values of a pandas series."""
-    kind = series.dtype
-    if isinstance(kind, np.dtype):
-        return np.asarray(series.to_numpy())
-    if type(kind).__module__.partition(".")[0] == "pandas" and str(kind) in _PLAIN:  # with a mask
-        if str(kind)[:5] == "Float":
-            return np.asarray(series.to_numpy(kind.numpy_dtype, na_value=np.nan))
-        if not series.hasnans:
-            return np.asarray(series.to_numpy(kind.numpy_dtype))
-    import narwhals as nw
-
-    try:
-        return _column(nw.from_native(series, series_only=True))
-    except TypeError:  # an index
-        return _objects(series.tolist())
-
-
-def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDArray | None:
-    """Return names and columns of any other dataframe, or the values of a series."""
-    module = type(data).__module__.partition(".")[0]
-    if module == "polars":
-        import polars as pl
-
-        if isinstance(data, pl.DataFrame):
-            return data.columns, [_polars_column(series) for series in data.get_columns()]
-    if module == "pyarrow":
-        import pyarrow as pa
-
-        if isinstance(data, pa.Table | pa.RecordBatch):
-            return list(data.schema.names), [_arrow_column(column) for column in data.columns]
-        if isinstance(data, pa.Array | pa.ChunkedArray):
-            return _arrow_column(data)
-    import narwhals as nw
-
-    native = nw.from_native(data, allow_series=True, pass_through=True)
-    if isinstance(native, nw.LazyFrame):
-        how = "collect" if module == "polars" else "compute"
-        raise DataError(
-            f"{name} is a {type(data).__module__.split('.')[0]} {type(data).__name__}, whose rows "
-            f"are not computed yet: give {name}.{how}()."
-        )
-    if isinstance(native, nw.Series):
-        return _column(native)
-    if not isinstance(native, nw.DataFrame):
-        return None
-    return list(native.columns), [_column(series) for series in native.iter_columns()]
-
-
-def _polars_column(series: Any) -> NDArray:
-    """Return the values of a polars series."""
-    kind = str(series.dtype)
-    if kind in _PLAIN and (kind[:5] == "Float" or not series.null_count()):
-        return np.asarray(series.to_numpy())
-    import narwhals as nw
-
-    return _column(nw.from_native(series, series_only=True))
-
-
-def _arrow_column(values: Any) -> NDArray:
-    """Return the values of an Arrow array."""
-    if str(values.type) in _ARROW_PLAIN and not values.null_count:
-        return np.asarray(values.to_numpy())
-    import narwhals as nw
-    import pyarrow as pa
-
-    chunked = pa.chunked_array([values]) if isinstance(values, pa.Array) else values
-    return _column(nw.from_native(chunked, series_only=True))
-
-
-def _column(series: Any) -> NDArray:
-    """Return the values of a narwhals series: numpy's own numbers, or objects."""
-    kind = str(series.dtype)
-    if kind in _PLAIN:
-        if not series.null_count():
-            return np.asarray(series.to_numpy())
-        if kind[:5] == "Float":
-            return np.asarray(series.to_numpy(), dtype=kind.lower())
-    return _objects(series.to_list())
-
-
-def _objects(values: Iterable[Any]) -> NDArray:
-    """Return values, whatever they are, as a 1-D array of objects."""
-    held = list(values)
-    array = np.empty(len(held), dtype=object)
-    array[:] = held
-    return array
-
-
 # ---- numbers ------------------------------------------------------------------------------------
 
 
@@ -367,7 +235,8 @@ def as_floats(found: Opened, name: str) -> NDArray:
     if not columns:
         return np.empty((found.n_rows, 0))
     kind = np.result_type(*(column.dtype for column in columns))
-    table = np.empty((found.n_rows, len(columns)), kind, order="F")  # as the columns lie
+    # In C order, as products want them: copied once, where fresh memory costs more than the copy.
+    table = np.empty((found.n_rows, len(columns)), kind)
     for j, column in enumerate(columns):
         table[:, j] = column
     return table
@@ -377,7 +246,7 @@ def _floats(values: NDArray, where: Where) -> NDArray:
     """Return an array of booleans, integers or floats."""
     kind = values.dtype.kind
     if kind in "iu":
-        if _beyond(values):
+        if beyond(values):
             place = _first(np.abs(values) > EXACT if kind == "u" else _outside(values))
             raise DataError(_rounded(values[place], where(place), where.name))
         return values
@@ -422,7 +291,7 @@ def _floats_of_objects(values: NDArray, where: Where) -> NDArray[np.float64]:
         except OverflowError:  # of an integer
             pass
         else:
-            if not _rounds(floats):
+            if not rounds(floats):
                 return floats
     floats = np.empty(values.shape)
     for place, value in np.ndenumerate(values):
@@ -460,21 +329,6 @@ def _rounded(value: Any, where: str, name: str) -> str:
         f"{name} holds {shown(value)} at {where}, beyond 2**53, where float64 rounds whole "
         "numbers: subtract an offset, or drop it if it is an identifier."
     )
-
-
-def _beyond(values: NDArray) -> bool:
-    """Tell whether any number is larger than 2**53 in size; NaN is not."""
-    if not values.size or (values.dtype.kind in "iu" and values.dtype.itemsize < 8):
-        return False
-    with np.errstate(invalid="ignore"):
-        return bool(np.fmax.reduce(values, axis=None) > EXACT) or bool(
-            np.fmin.reduce(values, axis=None) < -EXACT
-        )
-
-
-def _rounds(floats: NDArray) -> bool:
-    """Tell whether floats may have been integers beyond 2**53, which are rounded to it at least."""
-    return _beyond(floats) or bool((np.abs(floats) == EXACT).any())
 
 
 def _outside(values: NDArray) -> NDArray[np.bool_]:
@@ -552,7 +406,7 @@ def _side_by_side(columns: list[NDArray]) -> NDArray:
     common = np.dtype(object)
     if len(kinds) == 1 and kinds != {"O"}:
         common = np.result_type(*(column.dtype for column in columns))
-        if common.kind == "f" and any(c.dtype.kind in "iu" and _beyond(c) for c in columns):
+        if common.kind == "f" and any(c.dtype.kind in "iu" and beyond(c) for c in columns):
             common = np.dtype(object)
     table = np.empty((len(columns[0]), len(columns)), common)
     for j, column in enumerate(columns):

@@ -20,7 +20,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.autoregressive import sampling
+from ancestral.autoregressive import costs, sampling
 from ancestral.autoregressive.steps import Stepped, Walk
 from ancestral.errors import ModelError
 
@@ -103,9 +103,16 @@ def _log_marginals(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float
     result, ends = np.full(len(levels), -np.inf), ends_of_known(levels)
     visited = np.zeros(len(levels), np.intp)  # prefixes, row by row
     waiting = [Walk(model, levels)]
+    waiting[0].follow()
     while waiting:
         walk = waiting.pop()
-        while len(walk):
+        while True:
+            done = ends[walk.owner] == walk.depth
+            if done.any():
+                add_to(result, walk.owner[done], walk.log_p[done])
+                walk = walk.part(np.flatnonzero(~done))
+            if not len(walk):
+                break
             if len(walk) > HELD:  # each half adds to the same sums
                 waiting.append(walk.part(slice(HELD // 2, None)))
                 walk = walk.part(slice(0, HELD // 2))
@@ -114,10 +121,6 @@ def _log_marginals(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.float
                 visited += np.bincount(walk.owner, minlength=len(levels))
                 if visited.max() > MAX_COMPLETIONS * levels.shape[1]:
                     raise too_many(int(open_before(levels)[visited.argmax()].sum()))
-            done = ends[walk.owner] == walk.depth
-            if done.any():
-                add_to(result, walk.owner[done], walk.log_p[done])
-                walk = walk.part(np.flatnonzero(~done))
     return result
 
 
@@ -164,6 +167,7 @@ def completions(
         if math.prod(unknown) > MAX_COMPLETIONS:
             raise too_many(len(unknown))
     walk = Walk(model, levels[None])
+    walk.follow()
     while walk.depth < len(levels):
         walk.branch()
         if len(walk) > MAX_COMPLETIONS:
@@ -177,11 +181,16 @@ def sample_given(
     """Return draws from the exact conditional given the known levels, shape (n_samples, d)."""
     refuse_many(model, levels[None])
     walk, end = Walk(model, levels[None]), int(ends_of_known(levels[None])[0])
-    while walk.depth < end:
+    walk.follow()
+    while len(walk) and walk.depth < end:
         walk.branch(joined=True)
         if not model._forgets and len(walk) > MAX_COMPLETIONS:
             raise too_many(int(open_before(levels[None]).sum()))
     if not len(walk):
         raise ModelError(NOTHING_TO_DRAW)
+    if walk.depth == end and len(walk) == 1 and costs.draws_alone(n_samples):
+        rows = np.repeat(levels[None], n_samples, axis=0)
+        if model._draw_on(rows, end, rng):
+            return rows
     rows, row_of = sampling.sample_on(walk, n_samples, rng)
     return rows[row_of]

@@ -7,6 +7,8 @@ same, a size to either side costs about the same too.
 
 from __future__ import annotations
 
+from ancestral._numerics.products import BLOCK_ROWS
+
 # ---- levels ---------------------------------------------------------------------------------
 
 TABLE_CELLS = 1 << 16  # of a table of all numbers between the lowest and the highest level
@@ -30,13 +32,47 @@ def tables_by_value(n_rows: int) -> bool:
     return VALUE * n_rows < CALLS + CELL * n_rows
 
 
+def lone_variables(n_rows: int) -> int:
+    """Return for how many variables at once the tables of rows that go on alone are written."""
+    return max(1, (1 << 14) // max(n_rows, 1))
+
+
 # ---- chains ---------------------------------------------------------------------------------
 
 MIXED_LEVELS = 8  # of a variable beside a mixture: more are scored by themselves
 PRODUCT_COLUMNS = 128  # scores that one product makes: of a triangle, what is not 0
-CHAIN_VALUES = 1 << 18  # held at once, in the cache
+CHAIN_VALUES = 40_000  # of one array held at once: larger ones leave the cache
 
 
 def chain_rows(row_values: int) -> int:
-    """Return how many rows of a chain are scored at once."""
-    return min(max(CHAIN_VALUES // row_values, 64), 1 << 14)
+    """Return how many rows of a chain are scored at once, in whole blocks of a product."""
+    return max(CHAIN_VALUES // row_values // BLOCK_ROWS, 4) * BLOCK_ROWS
+
+
+def chain_draws_by_value(n_rows: int) -> bool:
+    """Tell whether rows are drawn value by value, not variable by variable."""
+    return DRAW * n_rows < DRAW_CALLS
+
+
+# ---- draws ----------------------------------------------------------------------------------
+
+CROWDED = 0.5  # distinct prefixes per row above which rows are stepped one by one
+MAX_LISTED = 1 << 12  # possible rows that draws are split among at once
+DRAW, DRAW_CALLS = 1_500.0, 25_000.0  # of a level: to draw one in Python; the calls for many
+FEW = 16  # draws, up to which splitting their number pays for no variable
+SEARCH, BINOMIAL = 60.0, 40.0  # to seek a draw among listed rows; to split a count once
+
+
+def table_draws_by_value(n_rows: int) -> bool:
+    """Tell whether rows of tables are drawn value by value, not column by column."""
+    return DRAW * n_rows < DRAW_CALLS
+
+
+def draws_alone(n_rows: int) -> bool:
+    """Tell whether so few rows are drawn that their number is never split."""
+    return 0 < n_rows <= FEW
+
+
+def draws_by_search(n_rows: int, n_listed: int) -> bool:
+    """Tell whether each draw is sought among listed rows, not their number split among them."""
+    return SEARCH * n_rows < BINOMIAL * n_listed

@@ -16,9 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.autoregressive import costs
 from ancestral.autoregressive.steps import Stepped, Walk
-
-CROWDED = 0.5  # distinct prefixes per row above which rows are stepped one by one
 
 
 def sample_level_counts(
@@ -64,8 +63,14 @@ def sample_levels(
         shuffling rows.
     """
     if n_samples and (listed := model._listed()) is not None:
+        if costs.draws_by_search(n_samples, len(listed[1])):
+            return listed[0], _draw_listed(listed[1], n_samples, rng)
         levels, counts = _split_listed(*listed, n_samples, rng)
         return levels, _shuffled(counts, rng)
+    if costs.draws_alone(n_samples):
+        rows = np.empty((n_samples, model.n_features_in_), np.intp)
+        if model._draw_on(rows, 0, rng):
+            return rows, np.arange(n_samples)
     return sample_on(Walk(model), n_samples, rng)
 
 
@@ -88,7 +93,7 @@ def sample_on(
         counts = counts[drawn]
     while walk.depth < d:
         log_p = walk.conditionals()
-        if walk.depth and len(counts) > CROWDED * n_samples:
+        if walk.depth and len(counts) > costs.CROWDED * n_samples:
             return _stepped(walk, log_p, _shuffled(counts, rng), rng), np.arange(n_samples)
         counts = _split_on(walk, log_p, counts, rng)
     row_of = _shuffled(counts, rng)
@@ -111,6 +116,8 @@ def _stepped(
     model, first = walk.model, walk.depth
     rows = np.empty((len(row_of), model.n_features_in_), np.intp)
     rows[:, :first] = walk.rows(row_of, rng) if walk.has_joined else walk.rows()[row_of]
+    if model._draw_on(rows, first, rng):
+        return rows
     state, log_p = model.take(walk.state, row_of), log_p[row_of]
     for i in range(first, rows.shape[1]):
         if i > first:
@@ -136,6 +143,15 @@ def _split_listed(
     counts = _split(np.array([n_samples]), p[None], rng)[0]
     drawn = np.flatnonzero(counts)
     return rows[drawn], counts[drawn]
+
+
+def _draw_listed(
+    p: NDArray[np.float64], n_samples: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Return which of the listed rows each of a few draws is."""
+    ends = np.cumsum(p)
+    ends /= ends[-1]  # the last is one exactly, and a uniform number is below it
+    return np.searchsorted(ends, rng.random(n_samples), side="right")
 
 
 def _shuffled(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.intp]:

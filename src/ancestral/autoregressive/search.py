@@ -76,6 +76,7 @@ def best_completions(model: Stepped, levels: NDArray[np.intp]) -> NDArray[np.int
     for i in range(0, len(few), MAX_PREFIXES // FEW // 16):
         part = few[i : i + MAX_PREFIXES // FEW // 16]
         walk = Walk(model, levels[part])
+        walk.follow()
         while walk.depth < model.n_features_in_:
             walk.branch()
         order = np.lexsort((-np.round(walk.log_p, 12), walk.owner))  # stable: the first of equals
@@ -101,6 +102,7 @@ def _walk(
     probability of everything set aside.
     """
     walk, dropped = Walk(model, None if known is None else known[None]), 0.0
+    walk.follow()
     bounded = width is not None or (model._forgets and k <= MAX_PREFIXES)
     while walk.depth < model.n_features_in_:
         joint = walk.joint(walk.conditionals())  # (prefixes, levels)

@@ -81,6 +81,25 @@ class Stepped(ABC):
         """Return all possible rows in lexicographic order and their probabilities, where few."""
         return None
 
+    def _told(self, levels: Levels) -> tuple[Any, Floats]:
+        """Return the state of rows that were told all values but the last, and log p of them all.
+
+        `levels`, of shape (n, k) with k above 0, are the known beginnings of rows.
+        """
+        state, log_p = self.step(self.start(len(levels)), None)
+        total = known_terms(log_p, levels[:, 0])
+        for previous, level in zip(levels.T[:-1], levels.T[1:]):
+            state, log_p = self.step(state, previous)
+            total += known_terms(log_p, level)
+        return state, total
+
+    def _draw_on(self, rows: Levels, first: int, rng: np.random.Generator) -> bool:
+        """Draw rows' levels from variable `first` on, given those before; False leaves it to steps.
+
+        Where steps would draw the same: one uniform number for each row, variable by variable.
+        """
+        return False
+
     def _log_density_levels(self, levels: Levels) -> Floats:
         """Return log p of rows of which a beginning is known: what follows it sums to one.
 
@@ -91,6 +110,17 @@ class Stepped(ABC):
             total += known_terms(walk.conditionals(), level)
             walk.grow(level, None)
         return total
+
+
+def level_at(p: list[float], u: float) -> int:
+    """Return the level at which cumulative probabilities pass a share u below 1 of their sum."""
+    at, level, passed = u * sum(p), 0, p[0]
+    while passed <= at and level + 1 < len(p):
+        level += 1
+        passed += p[level]
+    while not p[level]:  # rounding has gone past the last that is possible
+        level -= 1
+    return level
 
 
 def known_columns(levels: Levels) -> Levels:
@@ -112,6 +142,7 @@ class _Grown:
 
     parent: Levels | None
     level: Levels
+    owner: Levels
 
 
 @dataclass(frozen=True)
@@ -209,6 +240,20 @@ class Walk:
         joint[fixed, wanted[fixed]] = values
         return joint
 
+    def follow(self) -> None:
+        """Grow a new walk as far as every row is known; drop those of probability 0."""
+        unknown = np.flatnonzero((self.known < 0).any(axis=0))
+        end = int(unknown[0]) if len(unknown) else self.known.shape[1]
+        if not end or not len(self):
+            return
+        beginnings = self.known[:, :end]
+        self.state, self.log_p = self.model._told(beginnings)
+        self._previous = beginnings[:, -1]
+        self._trail += [_Grown(None, level, self.owner) for level in beginnings.T]
+        self.depth = end
+        if not (self.log_p > -np.inf).all():
+            self.keep(np.flatnonzero(self.log_p > -np.inf))
+
     def branch(self, *, joined: bool = False) -> Levels | None:
         """Grow each prefix to every possible level, or to the row's own; return their parents."""
         log_p = self.conditionals(joined=joined)
@@ -230,7 +275,7 @@ class Walk:
         if log_p is not None:
             self.log_p = log_p
         self._previous = level
-        self._trail.append(_Grown(parent, level))
+        self._trail.append(_Grown(parent, level, self.owner))
         self.depth += 1
 
     def keep(self, kept: Levels) -> None:
@@ -287,33 +332,28 @@ class Walk:
         list of ndarray of those shapes
         """
         sums: list[Floats] = [np.zeros(shape) for shape in shapes]
-        owner, column = self.owner, self.depth
+        column = self.depth
+        # Going back, what has no descendants has no weight; where it would stand last, no place.
         for step in reversed(self._trail):
+            size = len(weights)
             if isinstance(step, _Joined):
-                kept, group = step.kept[: len(weights)], step.group[: len(weights)]
+                kept, group = step.kept[:size], step.group[:size]
                 several = group >= 0
                 of_group = np.zeros(step.of[-1] + 1)
                 of_group[group[several]] = weights[several]
-                size = max(int(kept.max()), int(step.members.max())) + 1
-                before = _placed(size, kept[~several], weights[~several])
+                before = np.zeros(max(int(kept.max()), int(step.members.max())) + 1)
+                before[kept[~several]] = weights[~several]
                 before[step.members] = of_group[step.of] * step.shares
-                owners = _placed(int(step.of[-1]) + 1, group[several], owner[several])[step.of]
-                owner = _placed(size, kept, owner)
-                owner[step.members] = owners
                 weights = before
             elif isinstance(step, _Kept):
-                kept = step.kept[: len(weights)]
-                size = int(kept.max(initial=-1)) + 1
-                weights, owner = _placed(size, kept, weights), _placed(size, kept, owner)
+                weights = _summed(step.kept[:size], weights)
             else:
                 column -= 1
                 n, k = shapes[column]
-                cell = owner * k + step.level[: len(weights)]
-                sums[column] = np.asarray(np.bincount(cell, weights, n * k), float).reshape(n, k)
+                cell = step.owner[:size] * k + step.level[:size]
+                sums[column] = _summed(cell, weights, n * k).reshape(n, k)
                 if step.parent is not None:
-                    parent = step.parent[: len(weights)]
-                    weights = np.asarray(np.bincount(parent, weights), float)
-                    owner = _placed(len(weights), parent, owner)
+                    weights = _summed(step.parent[:size], weights)
         return sums
 
     def _join(self, forgotten: NDArray[np.bool_]) -> Levels | None:
@@ -339,11 +379,9 @@ class Walk:
         return kept
 
 
-def _placed(size: int, place: Levels, values: Any) -> Any:
-    """Return values at their places among others that are 0."""
-    found = np.zeros(size, values.dtype)
-    found[place] = values
-    return found
+def _summed(place: Levels, weights: Floats, size: int = 0) -> Floats:
+    """Return the sum of the weights at each place."""
+    return np.asarray(np.bincount(place, weights, size), np.float64)
 
 
 def ends_of_shares(shares: Floats, group: Levels) -> Floats:

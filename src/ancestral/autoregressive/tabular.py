@@ -13,7 +13,8 @@ was never seen is uniform from there on; without it, impossible.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from ancestral._checks.numbers import check_number
 from ancestral._numerics.threads import even_parts, in_threads
 from ancestral.autoregressive import costs
 from ancestral.autoregressive.sequential import Sequential
-from ancestral.autoregressive.steps import Walk
+from ancestral.autoregressive.steps import Walk, level_at
 from ancestral.autoregressive.tables import Tables
 from ancestral.base import FromStatistics, MaximumLikelihood
 from ancestral.errors import ModelError
@@ -33,7 +34,6 @@ from ancestral.statistics import Counts
 UNSEEN = -1  # child of a level that leads to no stored context
 MAX_SUPPORT = 1 << 20
 COLUMNS = 8  # of codes, that are read side by side
-MAX_LISTED = 1 << 12  # rows that draws are split among at once
 
 
 class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
@@ -177,18 +177,52 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         """Turn rows of level codes, each seen `counts` times, into conditionals."""
         alpha = check_number(self.smoothing, "smoothing", minimum=0.0)
         group = np.zeros(len(rows), np.intp)  # each distinct row's context at this depth
-        n_groups = 1
-        probabilities, children = [], []
+        weights, total = counts.astype(np.float64), np.array([float(counts.sum())])
+        probabilities, children = list[Any](), list[NDArray[np.intp]]()
         for i, known in enumerate(self.categories_):
-            k = len(known)
+            n_groups, k = len(total), len(known)
+            if n_groups == len(rows):  # each row goes on alone
+                break
             cell = group * k + rows[:, i]
-            count = np.bincount(cell, weights=counts, minlength=n_groups * k).reshape(n_groups, k)
-            probabilities.append((count + alpha) / (count.sum(axis=1, keepdims=True) + alpha * k))
-            seen = count.ravel() > 0
-            child = np.where(seen, np.cumsum(seen) - 1, UNSEEN)
+            count = np.bincount(cell, weights=weights, minlength=n_groups * k)
+            p = count.reshape(n_groups, k) + alpha
+            p /= (total + alpha * k)[:, None]
+            probabilities.append(p)
+            seen = np.flatnonzero(count)
+            child = np.full(n_groups * k, UNSEEN)
+            child[seen] = np.arange(len(seen))
             children.append(child.reshape(n_groups, k))
-            group, n_groups = child[cell], int(seen.sum())
+            group, total = child[cell], count[seen]
+        for one, other in self._lone(rows, group, total, alpha, len(children)):
+            probabilities.append(one)
+            children.append(other)
         self._set_trie(probabilities, children)
+
+    def _lone(
+        self,
+        rows: NDArray[np.intp],
+        group: NDArray[np.intp],
+        total: NDArray[np.float64],
+        alpha: float,
+        first: int,
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intp]]]:
+        """Yield the tables of variable `first` and on, each context of which one row has seen."""
+        n, sizes = len(total), [len(known) for known in self.categories_]
+        level = np.empty_like(rows[:, first:].T, order="C")  # (variables, contexts)
+        level[:, group] = rows[:, first:].T
+        start, most = first, costs.lone_variables(n)
+        while start < len(sizes):  # runs of variables of as many levels at once
+            k, end = sizes[start], start + 1
+            while end < len(sizes) and sizes[end] == k and end - start < most:
+                end += 1
+            own = level[start - first : end - first]
+            places = own + np.arange(own.size).reshape(own.shape) * k
+            p, child = np.empty((end - start, n, k)), np.full((end - start, n, k), UNSEEN)
+            p[:] = (alpha / (total + alpha * k))[:, None]
+            p.ravel()[places] = (total + alpha) / (total + alpha * k)
+            child.ravel()[places] = np.arange(n)
+            yield from zip(p, child)
+            start = end
 
     def _set_trie(
         self,
@@ -311,7 +345,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     def _listed(self) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         if self._few is False:
             few, last = None, self.probabilities_[-1]
-            if not self._unseen_is_possible and np.count_nonzero(last) <= MAX_LISTED:
+            if not self._unseen_is_possible and np.count_nonzero(last) <= costs.MAX_LISTED:
                 rows, log_p = self._possible_rows()
                 few = rows, np.exp(log_p)
             self._few = few  # at once: other threads look here too
@@ -333,6 +367,22 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         told = np.empty((len(context), 2), np.intp)
         told[:, 0], told[:, 1] = depth, context
         return told, trie.log_p[depth][context]
+
+    def _told(self, levels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        context = np.zeros(len(levels), np.intp)
+        for level, child in zip(levels.T[:-1], self._trie.child):
+            context = child[context, level]
+        told = np.empty((len(levels), 2), np.intp)
+        told[:, 0], told[:, 1] = levels.shape[1] - 1, context
+        return told, self._log_density_levels(levels)
+
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        if not costs.table_draws_by_value(len(rows)):
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows))).T.tolist()
+        for row, own in zip(rows, noise):
+            row[first:] = self._trie.drawn(row[:first].tolist(), own)
+        return True
 
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         if costs.tables_by_value(len(levels)):
@@ -408,7 +458,8 @@ class Trie:
         n = len(levels)
         total, term = np.zeros(n), np.empty(n)
         context, cell = np.zeros(n, np.int32), np.empty(n, np.intp)
-        for i, (log_p, child) in enumerate(zip(self.log_p, self.child)):
+        tables = zip(self.log_p[: levels.shape[1]], self.child)
+        for i, (log_p, child) in enumerate(tables):
             if i % COLUMNS == 0:
                 columns = np.ascontiguousarray(levels[:, i : i + COLUMNS].T)
             level = columns[i % COLUMNS]
@@ -430,6 +481,21 @@ class Trie:
             total += log_p.item(context, level)
             context = child.item(context, level)
         return total
+
+    def drawn(self, row: list[int], noise: list[float]) -> list[int]:
+        """Return what follows the beginning of one row, drawn by a uniform number for each level.
+
+        As `sampling` draws levels of many rows: the first whose cumulative probability is above.
+        """
+        context, first = 0, len(row)
+        for level, child in zip(row, self.child):
+            context = child.item(context, level)
+        levels = []
+        for u, log_p, child in zip(noise, self.log_p[first:], self.child[first:]):
+            level = level_at([math.exp(value) for value in log_p[context].tolist()], u)
+            levels.append(level)
+            context = child.item(context, level)
+        return levels
 
 
 def _children(p: NDArray[np.float64]) -> NDArray[np.intp]:

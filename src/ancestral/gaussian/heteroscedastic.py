@@ -13,12 +13,13 @@ and I_wv = 0: Fisher's scoring takes the steps of mean and variance side by side
 squares for (w, b), least squares of the squared standardised residuals for (v, c). With few rows
 for each column it takes hundreds. Where second derivatives cost less than the passes that they save
 (`costs`), steps are Newton's: the blocks above with what is observed, sum x_i x_i^T r_i exp(-h_i)
-between mean and variance and 1/2 sum x_i x_i^T r_i^2 exp(-h_i). Else they are those of
-limited-memory BFGS, which starts from Fisher's and learns the rest from the gradients alone. Each
-step is a pass of `training.passes`, halved until the likelihood rises. The columns are made
-orthonormal first (T of `least_squares`), so that I_vv is half the identity. Weights omega are
-precisions: row i has the variance exp(h_i) / omega_i, so that r_i and x_i above come times
-sqrt(omega_i) where the mean is concerned, and h_i is the log variance of a row of precision 1.
+between mean and variance and 1/2 sum x_i x_i^T r_i^2 exp(-h_i). Else they are Fisher's, and near
+the maximum those of limited-memory BFGS, which starts from Fisher's and learns the rest from the
+gradients alone. Each step is a pass of `training.passes`, halved until the likelihood rises. The
+columns are made orthonormal first (T of `least_squares`), so that I_vv is half the identity.
+Weights omega are precisions: row i has the variance exp(h_i) / omega_i, so that r_i and x_i above
+come times sqrt(omega_i) where the mean is concerned, and h_i is the log variance of a row of
+precision 1.
 Symbols: w coef_, b intercept_, v variance_coef_, c variance_intercept_; in orthonormal columns
 Q and S of mean and log variance, alpha and gamma.
 References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics 36(3); Nocedal
@@ -27,16 +28,10 @@ References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from enum import Enum
-from functools import cached_property, reduce
-from operator import add
-from typing import ClassVar, NamedTuple, TypeVar
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.special import ndtri
 
 from ancestral._checks.numbers import (
@@ -48,7 +43,6 @@ from ancestral._checks.numbers import (
     warn,
 )
 from ancestral._numerics import double_double as dd
-from ancestral._numerics.threads import blocks_of, even_parts, in_threads
 from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
 from ancestral.gaussian import costs
@@ -64,26 +58,13 @@ from ancestral.gaussian.linear.least_squares import (
     solve,
 )
 from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four
-from ancestral.training.passes import Fit, FromPasses, Passes, Sums
+from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks, solved
+from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
-V = TypeVar("V")
+HALVINGS = 25  # of a step that does not rise
 LONGEST = 6.0  # most that a log variance may change in one step
-FAR = 1e-3  # squared standard errors a row: as long as steps are longer, the information changes
-MEMORY = 20  # steps that one more is found from
-MILD = 16.0  # log variances so far apart leave 1e-9 of the information's root, from products
-QR_ROWS = 1 << 15
-LOG_2_PI = float(np.log(2 * np.pi))
-NONE = np.zeros((0, 0))
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
-
-
-class Vanishing(ModelError):
-    """The variance of a row runs to zero: the likelihood has no bound."""
-
-    def __init__(self, row: int) -> None:
-        super().__init__(f"the variance at row {row} runs to 0.")
-        self.row = row
 
 
 class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
@@ -221,13 +202,13 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         end = found.statistics
         if not len(end.root):
             end = self._statistics(rows, Weights(alpha, gamma))
-        M = _solve_triangular(end.root, np.eye(len(alpha)))  # M M^T is its covariance
+        M = solved(end.root, np.eye(len(alpha)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
         self._set_mean(mean, mean.inverse_root @ alpha, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
         height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
         self.variance_intercept_ = float(height + unit * np.log(4))
-        if self._may_move(variance, end, rows.floor, np.abs(y).max()):
+        if self._may_move(mean, variance, end, rows.floor, np.abs(y).max()):
             held = self._log_likelihood(X, y, log_weights, unit)
             if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
                 self.history_[-1] = held
@@ -245,54 +226,34 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         return Weights(rows.y @ rows.Q, log_variance * rows.S.sum(axis=0), look, came)
 
     def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
-        total = X.sums(parameters)
-        mean, both = len(parameters.alpha), total.products
-        of_mean, of_variance = total.gradient[:mean], total.gradient[mean:]
-        root, cross, observed = NONE, NONE, NONE
-        if parameters.look is Look.NEWTON:
-            cross, observed = both[:mean, mean:], both[mean:, mean:]
-        if parameters.look is not Look.GRADIENT:
-            mild = len(X.y) >= mean and total.range[1] - total.range[0] <= MILD
-            root = _cholesky(both[:mean, :mean]) if mild else NONE
-            root = root if len(root) else X.root_of(parameters)
-        return Slopes(
-            -0.5 * (len(X.y) * LOG_2_PI + total.sum),
-            float(len(X.y)),
-            of_mean,
-            root,
-            of_variance,
-            (total.least[0] - X.floor, X.first + total.least[1]),
-            X.longest,
-            cross,
-            observed,
-        )
+        return X.slopes(parameters)
 
     def _update(self, parameters: Weights, statistics: Slopes) -> Weights:
-        alpha = _solve_triangular(statistics.root, statistics.whitened)
+        alpha = solved(statistics.root, statistics.whitened)
         return Weights(parameters.alpha + alpha, parameters.gamma + statistics.of_variance)
 
     def _proposals(self, parameters: Weights, statistics: Slopes) -> Iterator[Weights]:
         """Yield the step, half of it, and so on: within `tol` of the maximum there is none."""
         statistics.refuse_vanishing()
-        way = parameters.way(statistics)
-        if way.size > self.tol:
-            mean = len(parameters.alpha)
-            longest = np.sqrt(statistics.longest) * np.linalg.norm(way.step[mean:])
+        mean, log_likelihood = len(parameters.alpha), abs(statistics.log_likelihood)
+        for number, way in enumerate(parameters.ways(statistics)):
+            least = FALL * max(log_likelihood, statistics.n_observations) if number else self.tol**2
+            if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
+                return
+            of_variance = way.step[mean:]
+            longest = np.sqrt(statistics.longest * float(of_variance @ of_variance))
             share = min(1.0, LONGEST / max(LONGEST, float(longest)))
-            seen = EPS * abs(statistics.log_likelihood) / way.size**2
+            seen = EPS * log_likelihood / way.size**2
             look = parameters.look
             if look is not Look.NEWTON:
-                far = way.size**2 > FAR * statistics.n_observations
-                look = Look.FISHER if far else Look.GRADIENT
-            for k in range(50):
+                look = Look.FISHER if way.far else Look.GRADIENT
+            for k in range(HALVINGS):
                 if k and share / 2**k < seen:  # so short that float64 shows no gain
-                    return
+                    break
                 step = share / 2**k * way.step
+                came = Way(step, way.gradient, way.root, way.size, way.steps)
                 yield Weights(
-                    parameters.alpha + step[:mean],
-                    parameters.gamma + step[mean:],
-                    look,
-                    replace(way, step=step),
+                    parameters.alpha + step[:mean], parameters.gamma + step[mean:], look, came
                 )
 
     def _to_gain(self, parameters: Weights, history: list[float]) -> float:
@@ -300,17 +261,24 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     def _short_of(self, fit: Fit) -> str:
         fit.statistics.refuse_vanishing()
-        return f", {fit.parameters.way(fit.statistics).size:.1g} standard errors from the maximum"
+        way = next(fit.parameters.ways(fit.statistics))
+        return f", {way.size:.1g} standard errors from the maximum"
 
-    def _may_move(self, columns: Solution, end: Slopes, floor: float, target: float) -> bool:
+    def _may_move(
+        self, mean: Solution, columns: Solution, end: Slopes, floor: float, target: float
+    ) -> bool:
         """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
-        p = len(self.coef_)
+        p, n = len(self.coef_), end.n_observations
         far = np.abs(columns.means) + np.sqrt(end.longest) * columns.spread[:p]  # of any row
         of_mean = far @ np.abs(self.coef_) + abs(self.intercept_) + target
         of_variance = far @ np.abs(self.variance_coef_) + abs(self.variance_intercept_)
         with np.errstate(over="ignore"):
-            lost = of_variance + of_mean * np.exp(-0.5 * (end.least[0] + floor))
-        return not EPS * (p + 2) * lost <= 1e-12
+            # The largest precision; where Q begins with a constant, their mean does by Cauchy and
+            # Schwarz, since the squared residuals times the precisions are 1 on average.
+            root = np.exp(-0.5 * (end.least[0] + floor))
+            if mean.centred:
+                root = min(root, np.sqrt(mean.weight / n) * np.linalg.norm(end.root[:, 0]))
+            return not EPS * (p + 2) * (of_variance + of_mean * root) <= 1e-12
 
     def _log_likelihood(
         self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
@@ -324,7 +292,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             residual = self._residual(X[block], y[block], mean, std) * root
             return float((self._log_normal(X[block], residual, std) + np.log(root)).sum())
 
-        return sum(_in_blocks(of, len(y), X.shape[1]))
+        return sum(in_blocks(of, len(y), X.shape[1]))
 
     def _set_mean(self, mean: Solution, values: Float, errors: Float) -> None:
         """Set what belongs to the mean; `values` are the centred target's height, and slopes."""
@@ -575,215 +543,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             raise ValueError("the number of parameters must be that of the identified ones")
 
 
-# ---- scoring -------------------------------------------------------------------------------------
-
-
-class Look(Enum):
-    """What a pass sums beside the gradient."""
-
-    GRADIENT = 0
-    FISHER = 1  # the information of the mean
-    NEWTON = 2  # and what is observed of it: the second derivatives
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows in orthonormal columns; those of mean and target times the roots of their precisions."""
-
-    Q: Float  # (n, r), of the mean
-    S: Float  # (n, s), of the log variance
-    y: Float  # (n,)
-    log_weights: Float | float = 0.0  # (n,), of the precisions
-    floor: float = -np.inf  # log variance at which nothing of a row is left but rounding
-    first: int = 0  # which row of the table is the first
-
-    @cached_property
-    def longest(self) -> float:
-        """Square of the longest row of S."""
-        return float(np.einsum("ij,ij->i", self.S, self.S).max())
-
-    @property
-    def width(self) -> int:
-        return int(self.Q.shape[1] + self.S.shape[1])
-
-    def sums(self, at: Weights) -> Looked:
-        """Return the plain sums of all rows."""
-        found = _in_blocks(lambda block: self._sums(block, at), len(self.y), self.width)
-        return reduce(add, found)
-
-    def _sums(self, block: slice, at: Weights) -> Looked:
-        Q, S = self.Q[block], self.S[block]
-        residual, h = self.y[block] - Q @ at.alpha, S @ at.gamma
-        own = h
-        if isinstance(self.log_weights, np.ndarray):
-            own = h - self.log_weights[block]
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
-            precision = np.exp(-h)
-            weighted = precision * residual
-            squares = weighted * residual
-            total = float(own.sum() + squares.sum())
-            gradient = np.concatenate([weighted @ Q, (squares - 1) @ S])
-            products = NONE
-            if at.look is not Look.GRADIENT:
-                root, r = np.sqrt(precision)[:, None], Q.shape[1]
-                if at.look is Look.NEWTON:
-                    B = np.empty((len(Q), self.width), order="F")
-                    np.multiply(Q, root, out=B[:, :r])
-                    np.multiply(S, root * residual[:, None], out=B[:, r:])
-                else:
-                    B = Q * root
-                products = B.T @ B
-        least = int(own.argmin())
-        low, high = (0.0, 0.0) if at.look is Look.GRADIENT else (float(h.min()), float(h.max()))
-        found = (float(own[least]), block.start + least)
-        return Looked(total, gradient, found, (low, high), products)
-
-    def root_of(self, at: Weights) -> Float:
-        """Return R with R^T R = I_ww by QR, which keeps the digits of precisions far apart."""
-        R = np.zeros((0, self.Q.shape[1]))
-        with np.errstate(over="ignore", invalid="ignore"):
-            for block in blocks_of(slice(0, len(self.y)), QR_ROWS):
-                root = np.exp(-0.5 * (self.S[block] @ at.gamma))
-                rows = np.vstack([R, self.Q[block] * root[:, None]])
-                R = np.asarray(np.linalg.qr(rows, mode="r"))
-        return R
-
-
-@dataclass(frozen=True)
-class Looked:
-    """The plain sums of some rows."""
-
-    sum: float  # of log variances and squares: the log-likelihood times -2, but for a constant
-    gradient: Float  # (r + s,): for the mean, and twice for the log variance
-    least: tuple[float, int]  # a row's own log variance, and which
-    range: tuple[float, float]  # of the log variances
-    products: Float  # (r, r), or (r + s, r + s) with the derivatives of the log variance, or none
-
-    def __add__(self, other: Looked) -> Looked:
-        return Looked(
-            self.sum + other.sum,
-            self.gradient + other.gradient,
-            min(self.least, other.least),
-            (min(self.range[0], other.range[0]), max(self.range[1], other.range[1])),
-            self.products + other.products,
-        )
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Mean Q alpha and log variance S gamma."""
-
-    alpha: Float  # (r,)
-    gamma: Float  # (s,)
-    look: Look = Look.FISHER  # what is summed there
-    came: Way | None = None
-
-    def way(self, statistics: Slopes) -> Way:
-        """Return where to go from here."""
-        gradient = np.concatenate([statistics.of_mean, 0.5 * statistics.of_variance])
-        root = statistics.root if len(statistics.root) or self.came is None else self.came.root
-        if self.look is Look.NEWTON and (step := statistics.newton_step()) is not None:
-            return Way(step, gradient, root, float(np.sqrt(gradient @ step)))
-        steps: tuple[Past, ...] = ()
-        if self.came is not None and self.look is not Look.NEWTON:
-            steps, change = self.came.steps, self.came.gradient - gradient
-            if (curvature := float(self.came.step @ change)) > 0:
-                steps = (*steps[-MEMORY:], Past(self.came.step, change, curvature))
-        step = _two_loops(gradient, root, steps)
-        return Way(step, gradient, root, float(np.sqrt(gradient @ step)), steps)
-
-
-class Past(NamedTuple):
-    """A step that was taken."""
-
-    step: Float  # (r + s,)
-    change: Float  # (r + s,), what the gradient lost by it
-    curvature: float  # step @ change
-
-
-@dataclass(frozen=True)
-class Way:
-    """A step from some weights, and what was known there."""
-
-    step: Float  # (r + s,)
-    gradient: Float  # (r + s,), at its start
-    root: Float  # (r, r), of the information of the mean there or before
-    size: float  # of the whole step, in standard errors
-    steps: tuple[Past, ...] = ()  # before it
-
-
-@dataclass(frozen=True)
-class Slopes(Sums):
-    """Gradient and information at some weights; I_vv is half the identity."""
-
-    of_mean: Float  # (r,): Q^T diag(precision) residual
-    root: Float  # (r, r): R^T R = I_ww
-    of_variance: Float  # (s,), twice: the step of gamma
-    least: tuple[float, int]  # a row's log variance over the floor, and which
-    longest: float  # square of the longest row of S
-    cross: Float  # (r, s): second derivatives between mean and log variance, or none
-    observed: Float  # (s, s), twice those of the log variance, or none
-    merged_by: ClassVar = {
-        "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r") if len(R) else R,
-        "least": min,
-        "longest": max,
-    }
-
-    @cached_property
-    def whitened(self) -> Float:
-        """The step of alpha in standard errors."""
-        return _solve_triangular(self.root, self.of_mean, transposed=True)
-
-    @property
-    def step_size(self) -> float:
-        """The whole step of Fisher's scoring in standard errors."""
-        return float(
-            np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance)
-        )
-
-    def newton_step(self) -> Float | None:
-        """Return Newton's step; None where the likelihood is not concave."""
-        if not len(self.cross):
-            return None
-        B = _solve_triangular(self.root, self.cross, transposed=True)
-        factor = _cholesky(0.5 * self.observed - B.T @ B)
-        if not len(factor):
-            return None
-        rest = 0.5 * self.of_variance - B.T @ self.whitened
-        gamma = _solve_triangular(factor, _solve_triangular(factor, rest, transposed=True))
-        return np.concatenate([_solve_triangular(self.root, self.whitened - B @ gamma), gamma])
-
-    def refuse_vanishing(self) -> None:
-        """Raise Vanishing where the variance of a row has run to zero."""
-        if self.least[0] <= 0:
-            raise Vanishing(self.least[1])
-
-
-def _two_loops(gradient: Float, root: Float, steps: tuple[Past, ...]) -> Float:
-    """Return the step of limited-memory BFGS from Fisher's: after no others, it is that."""
-    q, shares, r = gradient, [], len(root)
-    for past in reversed(steps):
-        shares.append(float(past.step @ q) / past.curvature)
-        q = q - shares[-1] * past.change
-    mean = _solve_triangular(root, _solve_triangular(root, q[:r], transposed=True))
-    q = np.concatenate([mean, 2 * q[r:]])
-    for past, share in zip(steps, reversed(shares)):
-        q += (share - float(past.change @ q) / past.curvature) * past.step
-    return q
-
-
-def _cholesky(A: Float) -> Float:
-    """Return upper triangular R with R^T R = A; none where A is not positive definite."""
-    R, info = dpotrf(A)
-    return NONE if info else R
-
-
-def _solve_triangular(R: Float, b: Float, *, transposed: bool = False) -> Float:
-    """Return R^-1 b, or R^-T b, for upper triangular R."""
-    x, info = dtrtrs(R, b, trans=int(transposed))
-    if info:
-        raise np.linalg.LinAlgError("a triangular matrix is singular")
-    return x
+# ---- helpers -------------------------------------------------------------------------------------
 
 
 def _quantile(level: float) -> float:
@@ -801,21 +561,8 @@ def _orthonormal(X: Float, found: Solution) -> Float:
         if start:
             columns[block] += T[0]
 
-    _in_blocks(fill, len(X), 2 * T.shape[1])
+    in_blocks(fill, len(X), 2 * T.shape[1])
     return columns
-
-
-def _in_blocks(task: Callable[[slice], V], n: int, n_columns: int) -> list[V]:
-    """Return task(block) for blocks of n rows that stay in cache, in order, maybe by threads."""
-    size = costs.block_rows(n_columns)
-    if n <= size:
-        return [task(slice(0, n))]
-
-    def of_part(part: slice) -> list[V]:
-        return [task(block) for block in blocks_of(part, size)]
-
-    found = in_threads(of_part, even_parts(n, min(costs.PARTS, -(-n // size))), n * n_columns)
-    return [value for part in found for value in part]
 
 
 def _height_at_zero(

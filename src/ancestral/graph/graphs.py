@@ -20,12 +20,22 @@ from scipy import sparse
 
 from ancestral._checks.columns import names_of
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_numbers, refuse_non_finite, warn
+from ancestral._numerics.threads import (
+    LEAST_NUMBERS,
+    blocks_of,
+    even_parts,
+    in_threads,
+    n_threads,
+)
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph.labels import aligned
 
 logger = logging.getLogger("ancestral")
 
 LARGEST_FEATURE = 1e70  # the information sums squares of inner products, fourth powers of features
+BLOCK_BYTES = 1 << 18  # of an adjacency, looked at at once
+SQUARE = 256  # rows and columns of a matrix of bytes, of which two squares fit the cache
+FEW = 128  # bytes for each link, above which links are sorted sooner than bytes are compared
 DENSE_NODES = 2_000  # up to here an adjacency is an array, whatever it was given as
 
 
@@ -110,7 +120,8 @@ class Graph:
         """Number of edges between different nodes."""
         if self.is_sparse:
             return int(self.adjacency.nnz - self.adjacency.diagonal().sum()) // 2
-        return int(np.triu(self.adjacency, 1).sum())
+        total, loops = np.count_nonzero(self.adjacency), np.count_nonzero(self.adjacency.diagonal())
+        return (total - loops) // 2
 
     @property
     def is_sparse(self) -> bool:
@@ -134,8 +145,11 @@ class Graph:
             upper = sparse.triu(self.adjacency, 1, format="csr")
             rows = np.repeat(np.arange(self.n_nodes), np.diff(upper.indptr))
             return rows, upper.indices.astype(np.int64)
-        i, j = np.nonzero(np.triu(self.adjacency, 1))
-        return i, j
+        places = np.flatnonzero(np.ravel(self.adjacency).view(np.bool_))
+        i = places // self.n_nodes
+        j = places - i * self.n_nodes
+        upper = i < j
+        return i[upper], j[upper]
 
     def to_dense(self) -> NDArray[np.int8]:
         """Return the adjacency as an array, refused where it would not fit in memory."""
@@ -180,7 +194,12 @@ def column_names(table: Any) -> list[str] | None:
 
 def checked_features(features: Any) -> NDArray[np.float64]:
     """Return features as float64, shape (n, m); DataError where inner products would overflow."""
-    X = as_numbers(features, name="features", ndim=2).astype(np.float64)
+    if type(features) is np.ndarray and features.dtype == np.float64 and features.ndim == 2:
+        X = features.astype(np.float64, order="C")
+    else:
+        X = as_numbers(features, name="features", ndim=2).astype(np.float64, order="C")
+    if np.abs(X).max(initial=0.0) <= LARGEST_FEATURE:  # and none is NaN
+        return X
     refuse_non_finite(X, name="features")
     if np.abs(X).max(initial=0.0) > LARGEST_FEATURE:
         i, j = (int(k) for k in np.argwhere(np.abs(X) > LARGEST_FEATURE)[0])
@@ -194,7 +213,7 @@ def checked_features(features: Any) -> NDArray[np.float64]:
 def _checked_adjacency(E: Any, X: NDArray[np.float64]) -> NDArray[np.int8] | sparse.csr_array:
     """Return E as int8, an array or sparse by its size; raise DataError if it is no adjacency."""
     n_nodes = len(X)
-    if type(E).__module__.startswith("networkx"):
+    if type(E) is not np.ndarray and type(E).__module__.startswith("networkx"):
         raise DataTypeError(
             "adjacency is a networkx graph, whose nodes have an order of their own: give a "
             "matrix in the order of the features, networkx.to_numpy_array(graph, nodelist)."
@@ -204,19 +223,64 @@ def _checked_adjacency(E: Any, X: NDArray[np.float64]) -> NDArray[np.int8] | spa
             _refuse_shape(E.shape, n_nodes)
         if n_nodes > DENSE_NODES:
             return _checked_sparse(E)
+        if E.format == "csr" and E.has_canonical_format and bool((E.data == 1).all()):
+            E = E.astype(np.int8)  # dense, it is of bytes
         E = E.toarray()
-    E = as_numbers(E, name="adjacency", ndim=2)
+    if type(E) is not np.ndarray or E.dtype.kind not in "biuf" or E.ndim != 2:
+        E = as_numbers(E, name="adjacency", ndim=2)
     if E.shape != (n_nodes, n_nodes):
         _refuse_shape(E.shape, n_nodes)
-    wrong = (E != 0) & (E != 1)
-    if wrong.any():
+    links = _links(E)
+    if links is None:
+        wrong = (E != 0) & (E != 1)
         i, j = (int(k) for k in np.argwhere(wrong)[0])
         _refuse_entry(E[i, j], i, j, is_swapped=_is_adjacency(X))
-    uneven = E != E.T
-    if uneven.any():
-        i, j = (int(k) for k in np.argwhere(uneven)[0])
+    if not _is_symmetric(links):
+        i, j = (int(k) for k in np.argwhere(links != links.T)[0])
         _refuse_uneven(i, j, E[i, j], E[j, i])
-    return E.astype(np.int8)
+    return links.view(np.int8)
+
+
+def _links(E: NDArray) -> NDArray[np.bool_] | None:
+    """Return where a matrix is 1; None where it is neither 0 nor 1 anywhere."""
+    links = np.empty(E.shape, np.bool_)
+    if E.dtype == np.bool_:
+        links[:] = E
+        return links
+
+    def is_binary(part: slice) -> bool:
+        for block in blocks_of(part, max(1, BLOCK_BYTES // (len(E) * E.itemsize))):  # in cache
+            ones = np.equal(E[block], 1, out=links[block])
+            if np.count_nonzero(ones) + np.count_nonzero(E[block] == 0) < ones.size:
+                return False
+        return True
+
+    parts = even_parts(len(E), n_threads() if E.size >= LEAST_NUMBERS else 1)
+    return links if all(in_threads(is_binary, parts, E.size)) else None
+
+
+def _is_symmetric(links: NDArray[np.bool_]) -> bool:
+    """Tell whether a square matrix of bytes is its own transpose.
+
+    Few links are sorted by their other end; many are compared, a pair of squares at a time.
+    """
+    n = len(links)
+    if n <= SQUARE:
+        return bool((links == links.T).all())
+    if FEW * np.count_nonzero(links) < links.size:
+        places = np.flatnonzero(links)
+        i = places // n
+        return np.array_equal(np.sort((places - i * n) * n + i), places)
+
+    def is_even(part: slice) -> bool:
+        return all(
+            np.array_equal(links[rows, columns], links[columns, rows].T)
+            for rows in blocks_of(part, SQUARE)
+            for columns in blocks_of(slice(rows.start, n), SQUARE)
+        )
+
+    parts = blocks_of(slice(0, n), SQUARE)
+    return all(in_threads(is_even, parts, links.size))
 
 
 def _checked_sparse(E: Any) -> sparse.csr_array:

@@ -265,7 +265,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self.history_, self.slope_, self.intercept_ = history, a, b
         self.log_likelihood_ = self._likelihood_at(objective.penalised(0.0), a, b)
         self.covariance_ = objective.covariance(a, b)
-        self.standard_errors_ = np.sqrt(np.diag(self.covariance_))
+        self.standard_errors_ = np.sqrt(self.covariance_.diagonal())
         self.approximation_error_ = tolerable_error(objective, a, b)
         self.n_pairs_ = statistics.n_pairs
         if statistics.features is not None:
@@ -287,7 +287,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
                 f"log_likelihood_ may be off by {statistics.doubted(a, b):.1g} of itself. Use "
                 "log_density, graph by graph, or fit all graphs in one call of fit."
             )
-        return statistics.log_likelihood(a, b, maximised=loose)
+        return statistics.evaluate(a, b, maximised=loose)[0]
 
     def _objective(self, statistics: PairSums) -> PairSums:
         """Return what is maximised: the log-likelihood, less the penalty where there is one."""

@@ -15,10 +15,15 @@ from ancestral._checks.numbers import check_integer
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
-from ancestral.graph.pairs.gather import VISITED_PAIRS, gather
+from ancestral.graph.pairs.gather import gather
 from ancestral.graph.pairs.passes import products
+from ancestral.graph.pairs.sums import KEPT_PAIRS
 
 Float = NDArray[np.float64]
+
+# Up to here pairs are visited where their distribution is asked for: Chebyshev points have the same
+# sums of smooth functions, but not the same numbers of pairs between two values of s.
+VISITED_PAIRS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,18 @@ def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Floa
     parts = []
     for n, some in sizes.items():
         at = model.slope_, model._intercept(max(n, 1))
-        s, weight = gather(some, pairs=model.pairs, at=at, n_jobs=model.n_jobs).histogram(*at)
+        s, weight = gather(some, pairs=_way(model, some), at=at, n_jobs=model.n_jobs).histogram(*at)
         parts.append((s, expit(model._logit(s, max(n, 1))), weight))
     s, p, weight = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return s, p, weight
+
+
+def _way(model: InnerProductGraph, graphs: Sequence[Graph]) -> str:
+    """Return how the distribution of s is found: as it is, where "auto" would only keep its sums."""
+    if model.pairs != "auto":
+        return model.pairs
+    pairs = sum(graph.n_pairs for graph in graphs)
+    return "products" if pairs <= KEPT_PAIRS else "visited" if pairs <= VISITED_PAIRS else "auto"
 
 
 # ---- held-out graphs -------------------------------------------------------------------------
@@ -167,7 +180,8 @@ def _auc(model: InnerProductGraph, graph: Graph) -> float:
     if graph.n_pairs > VISITED_PAIRS:
         s, _, weight = _pairs_by_s(model, [graph])
     else:  # the order of s hangs on no (a, b), and a grid about none holds ties of round numbers
-        s, weight = gather([graph], pairs=model.pairs, n_jobs=model.n_jobs).histogram(0.0, 0.0)
+        found = gather([graph], pairs=_way(model, [graph]), n_jobs=model.n_jobs)
+        s, weight = found.histogram(0.0, 0.0)
     if len(s) == graph.n_pairs:
         above = rankdata(s)[:edges].sum() - edges * (edges + 1) / 2  # edges stand first
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number
 from ancestral.errors import ModelError
-from ancestral.graph.pairs.sums import PairSums
+from ancestral.graph.pairs.sums import PairSums, Scores
 
 ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
-Evaluate = Callable[[float, float], tuple[float, NDArray[np.float64], NDArray[np.float64]]]
+Evaluate = Callable[[float, float], Scores]
 
 
 def climb(
@@ -40,29 +40,33 @@ def newton(
     The first iteration is that of independent edges, a = 0. The second is where the normal
     discriminant of links and others leads, if the likelihood is higher there.
 
-    `evaluate` is that of the statistics, which holds at every step, when not given.
+    `evaluate` gives what `PairSums.scores` does, and holds at every step when not given.
 
     Returns
     -------
     list of dict
         The iterations, the last at the maximum to the limit of float64.
     """
-    evaluate = partial(statistics.evaluate, maximised=True) if evaluate is None else evaluate
+    if evaluate is None:
+
+        def evaluate(a: float, b: float) -> Scores:
+            return statistics.at(a, b, maximised=True).scores(a, b)
+
     a, b, discriminant, first = _start(statistics)
     history = []
     if first is not None and discriminant is not None:
         found = evaluate(*discriminant)
         if found[0] > first["log_likelihood"]:
             best = found[0]
-            history = [first, _record(*discriminant, best, found[1], first["log_likelihood"])]
+            history = [first, _record(*discriminant, best, found[1:3], first["log_likelihood"])]
             a, b = discriminant
     if not history:
         found = evaluate(a, b)
         best = found[0]
-        history = [_record(a, b, best, found[1], None)]
+        history = [_record(a, b, best, found[1:3], None)]
     before = math.inf
     for _ in range(max_iter):
-        step_a, step_b = _newton_step(found[2], found[1])
+        step_a, step_b = _newton_step(*found[1:])
         if max(abs(step_a), abs(step_b)) <= 1e-15 * (1 + max(abs(a), abs(b))):
             break
         scale = 1.0
@@ -74,7 +78,7 @@ def newton(
             scale /= 2
             if scale < 1e-10:
                 return history
-        history.append(_record(*moved, found[0], found[1], best))
+        history.append(_record(*moved, found[0], found[1:3], best))
         (a, b), best = moved, found[0]
         size, length = max(abs(a), abs(b)), scale * max(abs(step_a), abs(step_b))
         follows = length * (length / before) ** 2  # lengths are squared from step to step
@@ -103,7 +107,7 @@ def _start(
     within = variance - share * (1 - share) * apart * apart
     value = edges * math.log(share) + (pairs - edges) * math.log1p(-share)
     value -= statistics.l2 / 2 * b * b
-    gradient = np.array([edges * (linked - mean), -statistics.l2 * b])
+    gradient = edges * (linked - mean), -statistics.l2 * b
     first = _record(0.0, b, value, gradient, None)
     if not within > 1e-12 * variance:
         return 0.0, b, None, first
@@ -111,12 +115,8 @@ def _start(
     return 0.0, b, (a, b - a * (linked - apart / 2)), first
 
 
-def _newton_step(
-    information: NDArray[np.float64], gradient: NDArray[np.float64]
-) -> tuple[float, float]:
+def _newton_step(ga: float, gb: float, aa: float, ab: float, bb: float) -> tuple[float, float]:
     """Return I^-1 gradient, with a ridge on I where it is not definite (every p is 0 or 1)."""
-    (aa, ab), (_, bb) = information.tolist()
-    ga, gb = gradient.tolist()
     ridge = 0.0
     for _ in range(60):
         up, right = aa + ridge, bb + ridge
@@ -172,7 +172,7 @@ def gradient_ascent(
     theta = np.asarray(start, dtype=np.float64)
     log_likelihood = partial(statistics.log_likelihood, maximised=True)
     gradient = statistics.gradient(*theta, maximised=True)
-    history = [_record(*theta, log_likelihood(*theta), gradient, None)]
+    history = [_record(*theta, log_likelihood(*theta), gradient.tolist(), None)]
     step = 1.0 / np.trace(statistics.information(0.0, 0.0))  # below 1/curvature anywhere
     for _ in range(max_iter):
         if np.abs(gradient).max() <= tol:
@@ -189,7 +189,7 @@ def gradient_ascent(
         moved = step * gradient
         theta = theta + moved
         fresh = statistics.gradient(*theta, maximised=True)
-        history.append(_record(*theta, value, fresh, best))
+        history.append(_record(*theta, value, fresh.tolist(), best))
         bend = moved @ (gradient - fresh)  # positive: l is concave
         step = (moved @ moved) / bend if bend > 0 else 2 * step
         gradient = fresh
@@ -197,7 +197,7 @@ def gradient_ascent(
 
 
 def _record(
-    a: float, b: float, value: float, gradient: NDArray[np.float64], before: float | None
+    a: float, b: float, value: float, gradient: Sequence[float], before: float | None
 ) -> dict[str, float]:
     """Return one row of `history_`."""
     return {
@@ -205,5 +205,5 @@ def _record(
         "b": float(b),
         "log_likelihood": value,
         "increase": float("nan") if before is None else value - before,
-        "gradient_norm": float(np.abs(gradient).max()),
+        "gradient_norm": max(map(abs, gradient)),
     }

@@ -231,7 +231,8 @@ class Passes:
             else:
                 fit = self._further(model, parts, fit)
                 self._note(number, fit, model._observation)
-        self.ended[number] = _plain(fit)
+        if self.held is not None:
+            self.ended[number] = _plain(fit)
         return self._looked_at(model, parts, fit)
 
     def sweep(

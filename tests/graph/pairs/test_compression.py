@@ -102,14 +102,16 @@ def test_points_carry_every_polynomial_of_their_degree() -> None:
 
 
 def test_the_cheaper_way_is_taken(monkeypatch: Any) -> None:
-    assert not gather([uniform_graph(1_000, 3, 5.0, -7.0)]).layers
+    assert not gather([uniform_graph(100, 3, 5.0, -3.0)]).layers
     line, wide = uniform_graph(12_000, 1, 5.0, -7.0), uniform_graph(3_000, 5, 2.0, -7.0)
     few = uniform_graph(3_000, 3, 5.0, -7.0)  # it would take more points than there are nodes
-    assert not gather([line]).doubt  # visited
-    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    short = uniform_graph(1_900, 1, 5.0, -7.0)
+    for visited in (wide, few, short):
+        assert gather([visited]).layers
+        assert not gather([visited]).doubt
     assert gather([line]).doubt
-    assert not gather([wide]).doubt
     assert by_chebyshev([few]) == [None]
+    compress_above(monkeypatch, 1_000_000)
     assert not gather([few]).doubt
 
 
@@ -123,11 +125,20 @@ def test_a_model_says_how_far_it_may_be_off() -> None:
     assert model.log_density([graph])[0] == pytest.approx(visited.log_likelihood_, rel=1e-8)
 
 
+def compress_above(monkeypatch: Any, most_visited: int) -> None:
+    """Let graphs of more pairs than that be compressed where they can be, and no others."""
+
+    def compresses(graph: Graph, at: Any, *, must: bool) -> bool:
+        return graph.features.shape[1] <= 3 and (must or graph.n_pairs > most_visited)
+
+    monkeypatch.setattr(gathering, "_compresses", compresses)
+
+
 # A graph is visited, or, where it has more pairs than that, compressed for the (a, b) in question.
 WAYS = pytest.mark.parametrize(
     ("most_visited", "n_features"),
     [
-        pytest.param(gathering.VISITED_PAIRS, 3, id="visited"),
+        pytest.param(10**9, 3, id="visited"),
         pytest.param(1_000_000, 2, id="compressed"),
     ],
 )
@@ -153,7 +164,7 @@ def test_a_large_graph_is_evaluated_where_the_model_is(
     monkeypatch: Any, most_visited: int, n_features: int
 ) -> None:
     """Not where the graph's own estimate is: a = 1, against the model's 5.3."""
-    monkeypatch.setattr(gathering, "VISITED_PAIRS", most_visited)
+    compress_above(monkeypatch, most_visited)
     model = InnerProductGraph().fit(datasets.classrooms())
     model.n_features_ = n_features
     graph = uniform_graph(7_100, n_features, 1.0, -6.0)
@@ -185,7 +196,7 @@ def unlike_graphs(m: int) -> list[Graph]:
 def test_unlike_graphs_fitted_together_move_by_less_than_a_hundredth_of_their_error(
     monkeypatch: Any, most_visited: int, n_features: int, offset: str | None
 ) -> None:
-    monkeypatch.setattr(gathering, "VISITED_PAIRS", most_visited)
+    compress_above(monkeypatch, most_visited)
     graphs = unlike_graphs(n_features)
     model = InnerProductGraph(offset=offset).fit(graphs)
     assert_like_visited(model, graphs)
@@ -207,7 +218,7 @@ def too_unlike() -> list[Graph]:
 def test_a_stream_of_compressed_graphs_is_compressed_anew_for_their_common_estimate(
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    compress_above(monkeypatch, 1_000_000)
     graphs = too_unlike()
     model = InnerProductGraph()
     for graph in graphs:
@@ -217,7 +228,7 @@ def test_a_stream_of_compressed_graphs_is_compressed_anew_for_their_common_estim
 
 
 def test_a_stream_too_large_to_be_kept_is_refused_with_the_right_mend(monkeypatch: Any) -> None:
-    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    compress_above(monkeypatch, 1_000_000)
     monkeypatch.setattr(gathering, "SOURCE_BYTES", 1_000)
     (one, two), near = too_unlike(), uniform_graph(7_200, 2, 0.6, -6.0, seed=2)
     with pytest.warns(AncestralWarning, match="log_likelihood_ may be off by"):
@@ -232,15 +243,16 @@ def test_compressed_graphs_of_their_own_intercepts_share_the_slope_of_visited_on
     monkeypatch: Any,
 ) -> None:
     graphs = unlike_graphs(2)
+    compress_above(monkeypatch, 10**9)
     visited = fit_graph_intercepts(graphs)
-    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    compress_above(monkeypatch, 1_000_000)
     found = fit_graph_intercepts(graphs)
     assert abs(found.slope - visited.slope) < 0.01 * visited.slope_error
     assert (np.abs(found.intercepts - visited.intercepts) < 0.01 * visited.intercept_errors).all()
 
 
 def test_a_stream_whose_parts_have_no_edges_is_fitted(monkeypatch: Any) -> None:
-    monkeypatch.setattr(gathering, "VISITED_PAIRS", 1_000_000)
+    compress_above(monkeypatch, 1_000_000)
     graph = uniform_graph(12_000, 2, 5.55, -8.0)
     bare = Graph(graph.features, 0 * graph.adjacency)
     model = InnerProductGraph()

@@ -13,20 +13,28 @@ row: no row's bits depend on the rows beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_expit
+from scipy.special import expit, log_expit
 
 from ancestral._checks.numbers import log_sum_exp
 from ancestral._numerics.products import by_rows
 from ancestral.autoregressive import costs
-from ancestral.autoregressive.chain.prefix_mixture import PrefixMixture, one_hot_columns
+from ancestral.autoregressive.chain.conditionals import as_logistic
+from ancestral.autoregressive.chain.prefix_mixture import (
+    PrefixFeatures,
+    PrefixMixture,
+    one_hot_columns,
+)
+from ancestral.autoregressive.steps import level_at
 
 Floats = NDArray[np.float64]
 Levels = NDArray[np.intp]
+NARROW = 8  # columns, below which they are added up one by one
 VANISHED = 1e-280  # a sum of probabilities below which they are normalised as logarithms
 
 
@@ -54,7 +62,12 @@ class Linear:
         floor: float,
         mixture: PrefixMixture | None,
     ) -> None:
-        self.conditionals, self.n_levels, self.mixture = conditionals, n_levels, mixture
+        self.of, self.n_levels = conditionals, n_levels
+        conditionals = [
+            as_logistic(one, k) if one["family"] == "estimator" else one
+            for one, k in zip(conditionals, n_levels)
+        ]
+        self.conditionals = conditionals
         self.variable_of, self.level_of, self.ends = one_hot_columns(n_levels)
         marginal, linear, others = list[int](), list[int](), list[int]()
         for i, (conditional, k) in enumerate(zip(conditionals, n_levels)):
@@ -66,52 +79,62 @@ class Linear:
                 linear.append(i)
             else:
                 others.append(i)
-        self.marginal = np.array(marginal, np.intp)
+        self.marginal = _few(np.array(marginal, np.intp))
+        self.n_marginal = len(marginal)
         self.linear = np.array(linear, np.intp)
         self.others = np.array(others, np.intp)
         self.least = np.array([min(floor, 0.5 / k) for k in n_levels])
         self.n_outputs = np.array([1 if n_levels[i] == 2 else n_levels[i] for i in linear], np.intp)
         self.first = np.cumsum([0, *self.n_outputs])[:-1]  # each linear variable's first score
-        self._set_marginals()
-        self._set_weights()
+        self._set_marginals(marginal)
+        self._set_weights(mixture)
 
-    def _set_marginals(self) -> None:
+    def _set_marginals(self, marginal: list[int]) -> None:
         """Keep the logarithms of floored marginals, one variable after another."""
-        sizes = [self.n_levels[i] for i in self.marginal]
+        sizes = [self.n_levels[i] for i in marginal]
         self.marginal_at = np.cumsum([0, *sizes])[:-1]
         terms = [
             np.log(least + (1 - k * least) * np.exp(self.conditionals[i]["log_p"])) if k > 1
             else np.zeros(1)
-            for i, k, least in zip(self.marginal, sizes, self.least[self.marginal])
+            for i, k, least in zip(marginal, sizes, self.least[marginal])
         ]  # fmt: skip
         self.marginal_terms = np.concatenate([np.zeros(0), *terms])
 
-    def _set_weights(self) -> None:
-        """Make one matrix of all weights on levels, and arrays of those on the mixture."""
+    def _set_weights(self, mixture: PrefixMixture | None) -> None:
+        """Make one matrix of all weights on levels, and one of those on the mixture."""
         n_outputs = int(self.n_outputs.sum())
         self.W, self.bias = np.zeros((self.ends[-1], n_outputs)), np.zeros(n_outputs)
-        n_components = 0 if self.mixture is None else len(self.mixture.log_weights)
-        most = max((self.n_levels[i] for i in self.linear), default=1)
-        self.W_mixture = np.zeros((n_components + most - 1, n_outputs))
-        self.sees_mixture = False
+        seen = [i for i in self.linear if self.conditionals[i]["sees_mixture"]]
+        self.mixed = None if mixture is None or not seen else PrefixFeatures(mixture, self.linear)
+        n_seen = 0 if self.mixed is None else self.mixed.n_components + self.mixed.most - 1
+        self.W_mixed = np.zeros((n_outputs, n_seen))
         for i, first, n in zip(self.linear, self.first, self.n_outputs):
             conditional, own = self.conditionals[i], slice(first, first + n)
             self.bias[own] = conditional["bias"]
             columns, weights = np.asarray(conditional["columns"]), conditional["weights"]
             plain = columns < self.ends[i]
             self.W[columns[plain], own] = weights[plain]
-            if not plain.all():
-                self.sees_mixture = True
-                self.W_mixture[columns[~plain] - self.ends[i], own] = weights[~plain]
+            self.W_mixed[own, columns[~plain] - self.ends[i]] = weights[~plain].T
         binary = self.n_outputs == 1
-        self.bits, self.many = self.linear[binary], self.linear[~binary]
-        self.bit_at = self.first[binary]
-        self.many_at = self.first[~binary]
-        self.of_many = np.concatenate(
-            [np.zeros(0, np.intp), *(np.arange(a, a + n) for a, n in zip(self.first, self.n_outputs) if n > 1)]
-        )  # fmt: skip
+        self.bits, self.bit_at = _few(self.linear[binary]), _few(self.first[binary])
+        self.bit_least = self.least[self.linear[binary]]
+        self.many = self.linear[~binary]
+        self.many_least, self.many_sizes = self.least[self.many], self.n_outputs[~binary]
+        many_at = [np.arange(a, a + n) for a, n in zip(self.first, self.n_outputs) if n > 1]
+        self.many_at = _few(np.concatenate([np.zeros(0, np.intp), *many_at]))
+        self.many_first = np.cumsum([0, *self.many_sizes])[:-1]
         self.variable_of_output = np.repeat(np.arange(len(self.linear)), self.n_outputs)
         self.parts = self._parts()
+        d = len(self.n_levels)
+        self.score_at, self.output_after = [0] * d, [n_outputs] * d
+        for i, at in zip(_numbers(self.marginal), self.marginal_at.tolist()):
+            self.score_at[i] = -1 - at  # where its terms are looked up
+        for i, at in zip(self.linear.tolist(), self.first.tolist()):
+            self.score_at[i] = at
+        ends = dict(zip(self.linear.tolist(), (self.first + self.n_outputs).tolist()))
+        passed = 0
+        for i in range(d):
+            passed = self.output_after[i] = ends.get(i, passed)
 
     def _parts(self) -> list[tuple[int, slice]]:
         """Return slices of the scores, and how many features each can need: a triangle's steps."""
@@ -122,30 +145,98 @@ class Linear:
                 start = int(end)
         return parts
 
+    @property
     def row_values(self) -> int:
-        """Return how many values are held for each row."""
-        n = len(self.W) + 2 * len(self.bias)
-        if self.sees_mixture and self.mixture is not None:
-            n += 3 * len(self.n_levels) * len(self.mixture.log_weights)
-        return max(n, 1)
+        """How many values the widest array holds for each row."""
+        return max(1, *self.W.shape, len(self.linear) * self.W_mixed.shape[1])
 
     def log_density(self, levels: Levels) -> Floats:
         """Return the sum of these conditionals' log p of each row; unknown levels say nothing."""
         total = np.zeros(len(levels))
         known = None if levels.min(initial=0) >= 0 else levels >= 0
-        if len(self.marginal):
-            own = levels[:, self.marginal]
-            terms = self.marginal_terms.take(own + self.marginal_at, mode="clip")
+        if self.n_marginal:
+            places = levels[:, self.marginal] + self.marginal_at
+            terms = self.marginal_terms.take(places, mode="clip")
             total += _summed(terms, known, self.marginal)
         if len(self.linear):
             scores = self.scores(levels)
-            if len(self.bits):
-                terms = self._bit_terms(scores, levels)
-                total += _summed(terms, known, self.bits)
+            if len(self.bit_least):
+                total += _summed(self._bit_terms(scores, levels), known, self.bits)
             if len(self.many):
-                terms = self._many_terms(scores, levels)
-                total += _summed(terms, known, self.many)
+                total += _summed(self._many_terms(scores, levels), known, self.many)
         return total
+
+    @property
+    def is_all(self) -> bool:
+        """Whether these are all conditionals, and what came before tells them by its levels."""
+        return not len(self.others) and self.mixed is None
+
+    def draw_on(self, rows: Levels, first: int, noise: Floats) -> None:
+        """Draw the levels of rows from variable `first` on, by uniform numbers of shape (d, n).
+
+        Each level that came adds its weights to the scores of all that follow: no product is made
+        anew. The conditionals are all here.
+        """
+        scores = np.tile(self.bias, (len(rows), 1))
+        if first:
+            known = np.where(np.arange(rows.shape[1]) < first, rows, -1)
+            scores = self.scores(known)
+        if costs.chain_draws_by_value(len(rows)):
+            for row, z, own in zip(rows, scores, noise.T.tolist()):
+                self._draw_one(row, first, z, own)
+            return
+        for i in range(first, rows.shape[1]):
+            level = rows[:, i] = _drawn(self._probabilities(i, scores), noise[i - first])
+            start, end = self.ends[i], self.ends[i + 1]
+            after = self.output_after[i]
+            if end > start and after < len(self.bias):
+                weights = self.W[start:end, after:]  # (levels - 1, outputs)
+                if end - start == 1:
+                    scores[:, after:] += level[:, None] * weights
+                else:
+                    came = np.flatnonzero(level)
+                    scores[came, after:] += weights[level[came] - 1]
+
+    def _draw_one(self, row: Levels, first: int, z: Floats, noise: list[float]) -> None:
+        """Draw the levels of one row."""
+        for i, u in enumerate(noise, start=first):
+            level = level_at(self._few_probabilities(i, z), u)
+            row[i] = level
+            if level and (after := self.output_after[i]) < len(z):
+                z[after:] += self.W[self.ends[i] + level - 1, after:]
+
+    def _few_probabilities(self, i: int, z: Floats) -> list[float]:
+        """Return p of each level of variable i, given one row's scores."""
+        k = self.n_levels[i]
+        if (at := self.score_at[i]) < 0:
+            start = -1 - at
+            return [math.exp(v) for v in self.marginal_terms[start : start + k].tolist()]
+        if k == 2:
+            q = _sigmoid(z.item(at))
+            odds = [1 - q, q]
+        else:
+            odds = [_sigmoid(value) for value in z[at : at + k].tolist()]
+        total = sum(odds)
+        if total < VANISHED:
+            log_p = log_expit(z[at : at + k])
+            odds, total = np.exp(log_p - log_sum_exp(log_p)).tolist(), 1.0
+        least = self.least.item(i)
+        return [least + (1 - k * least) * value / total for value in odds]
+
+    def _probabilities(self, i: int, z: Floats) -> Floats:
+        """Return p of each level of variable i, of shape (n, K_i)."""
+        k = self.n_levels[i]
+        if (at := self.score_at[i]) < 0:
+            start = -1 - at
+            return np.broadcast_to(np.exp(self.marginal_terms[start : start + k]), (len(z), k))
+        own = z[:, at : at + (k if k > 2 else 1)]
+        if k == 2:
+            q = expit(own)
+            p = np.concatenate([1 - q, q], axis=1)
+        else:
+            log_p = log_expit(own)
+            p = np.exp(log_p - log_sum_exp(log_p)[:, None])
+        return np.asarray(self.least[i] + (1 - k * self.least[i]) * p)
 
     def scores(self, levels: Levels) -> Floats:
         """Return z of each row, shape (n, n_outputs)."""
@@ -155,58 +246,45 @@ class Linear:
         for n_seen, part in self.parts:
             scores[:, part] = by_rows(X[:, :n_seen], self.W[:n_seen, part])
         scores += self.bias
-        if self.sees_mixture and self.mixture is not None:
-            self._add_mixture(scores, levels, self.mixture)
+        if self.mixed is not None:
+            seen = self.mixed.of(levels).astype(np.float64)
+            if len(self.bias) > len(self.linear):
+                seen = seen.take(self.variable_of_output, axis=1)
+            seen *= self.W_mixed
+            scores += seen.sum(axis=2)
         return scores
-
-    def _add_mixture(self, scores: Floats, levels: Levels, mixture: PrefixMixture) -> None:
-        """Add what the conditionals make of the mixture."""
-        joint = mixture.before(levels)[:, self.linear]  # (n, variables, components)
-        posterior, odds = mixture.features_of(joint, self.linear)
-        n_components = joint.shape[2]
-        for c in range(n_components):
-            seen = posterior[:, :, c].astype(np.float64)
-            scores += seen.take(self.variable_of_output, axis=1) * self.W_mixture[c]
-        for k in range(odds.shape[2]):
-            seen = odds[:, :, k].astype(np.float64)
-            scores += seen.take(self.variable_of_output, axis=1) * self.W_mixture[n_components + k]
 
     def _bit_terms(self, scores: Floats, levels: Levels) -> Floats:
         """Return log p of the levels of binary variables."""
-        own = scores if len(self.bits) == scores.shape[1] else scores[:, self.bit_at]
         signs = levels[:, self.bits] * -2.0
         signs += 1.0
-        terms = np.multiply(own, signs, out=signs)  # -z of the level that came
-        least = self.least[self.bits]
-        if not least.all():
-            return log_expit(-terms)  # type: ignore[no-any-return]
+        terms = np.multiply(scores[:, self.bit_at], signs, out=signs)  # -z of the level that came
+        if not self.bit_least[0]:  # no floor
+            return np.asarray(log_expit(-terms))
         with np.errstate(over="ignore"):  # of a probability that is 0 in float64
             np.exp(terms, out=terms)
         terms += 1.0
-        np.divide(1 - 2 * least, terms, out=terms)
-        terms += least
+        np.divide(1 - 2 * self.bit_least, terms, out=terms)
+        terms += self.bit_least
         return np.log(terms, out=terms)
 
     def _many_terms(self, scores: Floats, levels: Levels) -> Floats:
         """Return log p of the levels of variables of more than two."""
-        z = scores if len(self.of_many) == scores.shape[1] else scores[:, self.of_many]
-        sizes = np.array([self.n_levels[i] for i in self.many])
-        first = np.cumsum([0, *sizes])[:-1]
+        z, first = scores[:, self.many_at], self.many_first
+        sizes, least = self.many_sizes, self.many_least
         p = np.negative(z)
         with np.errstate(over="ignore"):
             np.exp(p, out=p)
         p += 1.0
         np.divide(1.0, p, out=p)  # sigmoid
         sums = np.add.reduceat(p, first, axis=1)
-        place = np.maximum(levels[:, self.many], 0) + first
-        rows = np.arange(len(levels))[:, None]
-        own = p.take(place + rows * p.shape[1])
-        least = self.least[self.many]
+        places = np.maximum(levels[:, self.many], 0) + first
+        places += (np.arange(len(levels)) * p.shape[1])[:, None]
+        own = p.take(places)
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = own / sums
-        terms *= 1 - sizes * least
-        terms += least
-        with np.errstate(divide="ignore", invalid="ignore"):
+            terms *= 1 - sizes * least
+            terms += least
             np.log(terms, out=terms)
         for i, j in np.argwhere(sums < VANISHED):
             log_p = log_expit(z[i, first[j] : first[j] + sizes[j]])
@@ -216,8 +294,41 @@ class Linear:
         return terms
 
 
-def _summed(terms: Floats, known: NDArray[np.bool_] | None, variables: Levels) -> Floats:
+def _sigmoid(z: float) -> float:
+    if z >= 0:
+        return 1 / (1 + math.exp(-z))
+    small = math.exp(z)
+    return small / (1 + small)
+
+
+def _drawn(p: Floats, noise: Floats) -> Levels:
+    """Return one level for each row of probabilities, none of them 0 where it is drawn."""
+    if p.shape[1] == 2:
+        return (noise >= p[:, 0]).astype(np.intp)
+    ends = np.cumsum(p, axis=1)
+    ends /= ends[:, -1:]  # the last is one exactly, and a uniform number is below it
+    return (noise[:, None] >= ends).sum(axis=1)
+
+
+def _numbers(index: Levels | slice) -> list[int]:
+    """Return the numbers of an index that `_few` gave."""
+    return list(range(index.start, index.stop)) if isinstance(index, slice) else index.tolist()
+
+
+def _few(numbers: Levels) -> Levels | slice:
+    """Return an index, as a slice where its numbers follow each other."""
+    if len(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return slice(int(numbers[0]), int(numbers[-1]) + 1)
+    return numbers
+
+
+def _summed(terms: Floats, known: NDArray[np.bool_] | None, variables: Levels | slice) -> Floats:
     """Return each row's sum of terms, those of unknown levels left out."""
     if known is not None:
         terms = np.where(known[:, variables], terms, 0.0)
-    return np.asarray(terms.sum(axis=1))
+    if terms.shape[1] >= NARROW:
+        return np.asarray(terms.sum(axis=1))
+    total = terms[:, 0].copy()
+    for j in range(1, terms.shape[1]):
+        total += terms[:, j]
+    return total

@@ -337,14 +337,35 @@ class ChainAutoregressive(Sequential):
     def _linear(self) -> Linear:
         """The linear conditionals as one; made once for each fit."""
         held: Linear | None = vars(self).get("_scored_by")
-        if held is None or held.conditionals is not self.conditionals_:
+        if held is None or held.of is not self.conditionals_:
             held = Linear(self.conditionals_, self._n_levels, self.floor_, self._mixture)
             self._scored_by = held
         return held
 
+    def _told(self, levels: NDArray[np.intp]) -> tuple[ChainState, NDArray[np.float64]]:
+        n, k = levels.shape
+        state, mixture, before = self.start(n), self._mixture, levels[:, :-1]
+        state.features[:, : self._column_ends[k - 1]] = one_hot(before, self._n_levels[: k - 1])
+        joint = state.joint
+        if mixture:
+            for i, level in enumerate(before.T):
+                joint = mixture.told(joint, i, level)
+        rest = np.full((n, self.n_features_in_ - k), -1)
+        log_p = self._log_density_levels(np.concatenate([levels, rest], axis=1))
+        return ChainState(k, state.features, joint), log_p
+
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        linear = self._linear
+        if not linear.is_all:
+            return False
+        noise = rng.random((rows.shape[1] - first, len(rows)))
+        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(linear.row_values)):
+            linear.draw_on(rows[part], first, noise[:, part])
+        return True
+
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         linear = self._linear
-        rows = costs.chain_rows(linear.row_values())
+        rows = costs.chain_rows(linear.row_values)
         parts = blocks_of(slice(0, len(levels)), rows)
         with one_thread():
             scores = in_threads(lambda part: linear.log_density(levels[part]), parts, levels.size)

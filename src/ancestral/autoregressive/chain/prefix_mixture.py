@@ -79,54 +79,60 @@ class PrefixMixture:
         odds = np.log(predicted[:, 1:] / predicted[:, :1])
         return np.concatenate([posterior, odds], axis=1).astype(np.float32)
 
-    def before(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return log p(c, prefix) before each variable, shape (n, d, n_components).
-
-        Unknown levels, negative, may only stand at the end.
-        """
-        n, d = levels.shape
-        joint = np.empty((n, d, len(self.log_weights)))
-        joint[:, :1] = self.log_weights
-        if d > 1:
-            of_level = np.concatenate(self.log_theta[:-1], axis=1).T  # (levels of all, components)
-            first = np.cumsum([0, *(theta.shape[1] for theta in self.log_theta[:-2])])
-            joint[:, 1:] = of_level.take(np.maximum(levels[:, :-1], 0) + first, axis=0)
-        return np.cumsum(joint, axis=1, out=joint)  # in order, as `told` adds
-
-    def features_of(
-        self, joint: NDArray[np.float64], variables: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return `features` of many variables at once, to the bit, in two parts.
-
-        Parameters
-        ----------
-        joint : ndarray of shape (n, n_variables, n_components)
-
-        Returns
-        -------
-        posterior : ndarray of shape (n, n_variables, n_components)
-        odds : ndarray of shape (n, n_variables, most levels - 1)
-            0 for levels that a variable has not.
-        """
-        posterior = np.exp(joint - log_sum_exp(joint)[..., None])
-        sizes = np.array([self.log_theta[i].shape[1] for i in variables])
-        odds = np.zeros((*joint.shape[:2], sizes.max(initial=1) - 1), np.float32)
-        for k in np.unique(sizes):
-            own = np.flatnonzero(sizes == k)
-            theta = np.exp(np.stack([self.log_theta[i] for i in variables[own]]))  # (own, c, k)
-            seen = posterior if len(own) == len(sizes) else posterior[:, own]
-            predicted = seen[:, :, 0, None] * theta[:, 0]
-            for c in range(1, theta.shape[1]):
-                predicted += seen[:, :, c, None] * theta[:, c]
-            odds[:, own, : k - 1] = np.log(predicted[:, :, 1:] / predicted[:, :, :1])
-        return posterior.astype(np.float32), odds
-
     def log_density(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return log p of complete rows of level codes, shape (n,)."""
         joint = self.start(len(levels))
         for i in range(levels.shape[1]):
             joint = self.told(joint, i, levels[:, i])
         return log_sum_exp(joint)
+
+
+class PrefixFeatures:
+    """The features of some variables, for whole rows at once: those of `PrefixMixture`, to the bit.
+
+    Parameters
+    ----------
+    mixture : PrefixMixture
+    variables : ndarray
+    """
+
+    def __init__(self, mixture: PrefixMixture, variables: NDArray[np.intp]) -> None:
+        self.variables, self.n_components = variables, len(mixture.log_weights)
+        self.log_weights = mixture.log_weights
+        last = int(variables.max(initial=0))
+        self.of_level = np.concatenate(mixture.log_theta[: max(last, 1)], axis=1).T
+        sizes = [theta.shape[1] for theta in mixture.log_theta]
+        self.first = np.cumsum([0, *sizes])[:last]
+        own_sizes = np.array(sizes, np.intp)[variables]
+        self.most = int(own_sizes.max(initial=1))
+        self.groups = []  # of variables with the same number of levels
+        for k in np.unique(own_sizes):
+            own = np.flatnonzero(own_sizes == k)
+            theta = np.exp(np.stack([mixture.log_theta[i] for i in variables[own]]))  # (own, c, k)
+            self.groups.append((own if len(own) < len(variables) else slice(None), theta))
+
+    def of(self, levels: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return posteriors and predictions, (n, n_variables, n_components + most levels - 1).
+
+        Unknown levels, negative, say nothing of what comes before them; predictions of levels that
+        a variable has not are 0.
+        """
+        n, n_before = len(levels), len(self.first)
+        joint = np.empty((n, n_before + 1, self.n_components))
+        joint[:, 0] = self.log_weights
+        places = np.maximum(levels[:, :n_before], 0) + self.first
+        joint[:, 1:] = self.of_level.take(places, axis=0)
+        np.cumsum(joint, axis=1, out=joint)  # in order, as `told` adds
+        joint = joint[:, self.variables]
+        posterior = np.exp(joint - log_sum_exp(joint)[..., None])
+        features = np.zeros((*posterior.shape[:2], self.n_components + self.most - 1), np.float32)
+        features[:, :, : self.n_components] = posterior
+        for own, theta in self.groups:
+            predicted = (posterior[:, own, :, None] * theta).sum(axis=2)  # (n, own, k)
+            end = self.n_components + theta.shape[2] - 1
+            odds = np.log(predicted[:, :, 1:] / predicted[:, :, :1])
+            features[:, own, self.n_components : end] = odds
+        return features
 
 
 def fit_mixture(

@@ -68,7 +68,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @property
     def _scale(self) -> NDArray[np.float64] | None:
         """The scale of the columns, None where they have none of their own."""
-        return getattr(self, "scale_", None)
+        return vars(self).get("scale_")
 
     @property
     def _factors(self) -> Factors:

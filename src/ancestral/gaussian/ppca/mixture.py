@@ -274,7 +274,7 @@ class PPCAMixture(FromPasses, GaussianConditions):
     @property
     def _scale(self) -> NDArray[np.float64] | None:
         """The scale of the columns, None where they have none of their own."""
-        return self.scale_ if hasattr(self, "scale_") else None
+        return vars(self).get("scale_")
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]

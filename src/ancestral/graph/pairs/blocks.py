@@ -10,6 +10,7 @@ Int = NDArray[np.int64]
 
 BLOCK = 128  # rows that share a chunk of columns, as in `kernels`
 CHUNK = 512  # columns whose features and products stay in the first-level cache
+AT_ONCE = 1 << 15  # pairs whose products stay in the cache
 SOME = 1 << 18  # pairs, where they are given one by one
 
 
@@ -29,33 +30,58 @@ def pair_moments(
     """Add the pairs of some blocks of rows to the moments of their cells."""
     n = XT.shape[1]
     X, weighted, tracking = np.ascontiguousarray(XT.T), len(weights) > 0, len(indptr) > 0
-    links = _codes(indptr, indices) if tracking else indices
+    height = max(BLOCK, AT_ONCE // n)
+    rows = np.zeros((4, len(moments)))
     chunk = max(CHUNK, len(moments) // BLOCK)  # sums of as many cells are worth as many pairs
-    for top in range(first * BLOCK, n, stride * BLOCK):
-        bottom = min(top + BLOCK, n)
+    for top in range(first * height, n, stride * height):
+        bottom = min(top + height, n)
         for left in range(top, n, chunk):
             right = min(left + chunk, n)
-            s, place = (X[top:bottom] @ XT[:, left:right]).ravel(), None
+            S = X[top:bottom] @ XT[:, left:right]
+            if tracking:
+                _widen(S, top, left, indptr, indices, gap_range)
+            s = S.ravel()
             w = np.outer(weights[top:bottom], weights[left:right]).ravel() if weighted else None
             if left < bottom:
-                place = np.flatnonzero(np.arange(top, bottom)[:, None] < np.arange(left, right))
-                s, w = s[place], None if w is None else w[place]
-            if not len(s):
-                continue
-            if tracking and (s.min() < gap_range[0] or s.max() > gap_range[1]):
-                beyond = np.flatnonzero((s < gap_range[0]) | (s > gap_range[1]))
-                i, j = np.divmod(beyond if place is None else place[beyond], right - left)
-                free = s[beyond[~_among(links, (i + top) * n + j + left)]]
-                gap_range[0] = min(gap_range[0], free.min(initial=np.inf))
-                gap_range[1] = max(gap_range[1], free.max(initial=-np.inf))
-            moments += cell_moments(s, w, origin, scale, further, len(moments))
+                upper = (np.arange(top, bottom)[:, None] < np.arange(left, right)).ravel()
+                s, w = s[upper], None if w is None else w[upper]
+            if len(s):
+                _add_cells(s, w, origin, scale, further, rows)
+    moments += rows.T
+
+
+def _widen(S: Float, top: int, left: int, indptr: Int, indices: Int, gap_range: Float) -> None:
+    """Widen gap_range to those of a block's products whose two nodes are not linked."""
+    rows, columns = S.shape
+    if S.min() >= gap_range[0] and S.max() <= gap_range[1]:
+        return
+    i = np.repeat(np.arange(rows), np.diff(indptr[top : top + rows + 1]))
+    j = indices[indptr[top] : indptr[top + rows]] - left
+    inside = (j >= 0) & (j < columns)
+    i, j = i[inside], j[inside]
+    flat, at = S.ravel(), i * columns + j
+    held = flat[at]
+    if left < top + rows:  # pairs of nodes of this block stand on both sides of its diagonal
+        d = np.arange(max(top, left), min(top + rows, left + columns))
+        i2, j2 = j + left - top, i + top - left
+        both = (i2 < rows) & (j2 >= 0)
+        mirrored = i2[both] * columns + j2[both]
+        hidden = np.concatenate([at, mirrored, (d - top) * columns + d - left])
+    else:
+        hidden = at
+    flat[hidden] = np.inf
+    gap_range[0] = min(gap_range[0], flat.min())
+    flat[hidden] = -np.inf
+    gap_range[1] = max(gap_range[1], flat.max())
+    flat[at] = held
 
 
 def value_moments(values: Float, origin: float, scale: float, further: int, moments: Float) -> None:
     """Add given values of s to the moments of their cells."""
-    for start in range(0, len(values), SOME):
-        some = values[start : start + SOME]
-        moments += cell_moments(some, None, origin, scale, further, len(moments))
+    rows = np.zeros((4, len(moments)))
+    for start in range(0, len(values), AT_ONCE):
+        _add_cells(values[start : start + AT_ONCE].copy(), None, origin, scale, further, rows)
+    moments += rows.T
 
 
 def cell_moments(
@@ -71,9 +97,20 @@ def cell_moments(
     size : int
         Cells of all layers.
     """
+    rows = np.zeros((4, size))
+    _add_cells(s.copy(), weights, origin, scale, further, rows)
+    return np.ascontiguousarray(rows.T)
+
+
+def _add_cells(
+    s: Float, weights: Float | None, origin: float, scale: float, further: int, rows: Float
+) -> None:
+    """Add the same sums to `rows`, (4, size); s is used up."""
+    size = rows.shape[1]
     count = size // (1 + further)
-    u = (s - origin) * scale
-    layer = None
+    u, layer = s, None
+    u -= origin
+    u *= scale
     for _ in range(further):
         beyond = (u < 0) | (u >= count)
         if not beyond.any():
@@ -83,16 +120,15 @@ def cell_moments(
         layer[beyond] += count
     cell = u.astype(np.int64)
     np.clip(cell, 0, count - 1, out=cell)  # rounding at the ends
-    t = np.subtract(u, cell, out=u)
+    u -= cell
     if layer is not None:
         cell += layer
-    moments = np.empty((size, 4))
-    moments[:, 0] = np.bincount(cell, weights, minlength=size)
-    power = weights
+    rows[0] += np.bincount(cell, weights, minlength=size)
+    power = u if weights is None else weights * u
     for k in (1, 2, 3):
-        power = t if power is None else power * t
-        moments[:, k] = np.bincount(cell, power, minlength=size)
-    return moments
+        rows[k] += np.bincount(cell, power, minlength=size)
+        if k < 3:
+            power = power * u
 
 
 def upper_edges(X: Float, indptr: Int, indices: Int) -> tuple[Int, Int, Float]:

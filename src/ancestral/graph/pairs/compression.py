@@ -30,18 +30,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._numerics.threads import one_thread
+from ancestral.graph import costs
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.grid import Cells, chebyshev_roots, lagrange_basis
 from ancestral.graph.pairs.passes import (
     GROUPS,
-    SEEN_GAPS,
     Edges,
     box_range,
     dealt,
     moments_of,
     pass_over,
     product_range,
-    products,
     some_products,
 )
 from ancestral.graph.pairs.separation import Extremes
@@ -51,14 +51,16 @@ from ancestral.graph.solvers import newton
 Float = NDArray[np.float64]
 AboutEdges = tuple[int, float, Extremes]
 
-FEWEST_NODES = 2_000  # below, a pass over all pairs is over at once
+FEWEST_NODES = 2_000  # below, points are not fewer than nodes
+FEWEST_ROWS = 200  # nodes among which equal rows are looked for
 WIDEST = 3  # features
 PRECISION = RELATIVE / 10  # of sums at a given (a, b), relative, so that they hold around it too
 SOME_ROWS = 1_000  # looked at to see whether rows are repeated
 START = 3.0  # the first level is this much below what the rates ask for: they are cautious
 START_GIVEN = 6.0  # the same, where sums at a given (a, b) are wanted
 STEP = 2.5  # to the next level: the error falls at least by e to this power
-PILOT_NODES = 3_000
+PILOT_NODES = 1_500
+SEEN_NODES = 450  # so many times as many pairs are looked at, where not all are visited
 
 
 # ---- distinct rows ---------------------------------------------------------------------------
@@ -72,7 +74,7 @@ def by_distinct_rows(
     Of few kinds of rows every s is kept, with how many pairs have it; of many, their distribution
     on a grid.
     """
-    if graph.n_nodes < FEWEST_NODES or not _repeats(graph.features):
+    if graph.n_nodes < FEWEST_ROWS or not _repeats(graph.features):
         return None
     rows, kind, counts = distinct_rows(graph.features)
     if len(rows) > graph.n_nodes // 4:
@@ -95,8 +97,18 @@ def by_distinct_rows(
 
 def _repeats(X: Float) -> bool:
     """Tell whether some of a thousand rows are equal: of n / 4 kinds or fewer, some mostly are."""
-    some = np.random.default_rng(0).choice(len(X), min(len(X), SOME_ROWS), replace=False)
-    return len(np.unique(X[some], axis=0)) < len(some)
+    some = X
+    if len(X) > SOME_ROWS:
+        some = X[np.unique(np.random.default_rng(0).integers(0, len(X), SOME_ROWS))]
+    ranked = np.sort(_mixture(some))
+    return bool((ranked[1:] == ranked[:-1]).any())
+
+
+def _mixture(X: Float) -> Float:
+    """Return one number for each row, the same for equal rows."""
+    shares: Float = np.random.default_rng(1).uniform(1, 2, size=(X.shape[1],))
+    mixture: Float = X @ (shares / np.maximum(np.abs(X).max(axis=0, initial=0.0), 1e-300))
+    return mixture
 
 
 def distinct_rows(X: Float) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]]:
@@ -105,13 +117,8 @@ def distinct_rows(X: Float) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]
     Rows are told apart by a mixture of their columns, which is sorted in place of them; where two
     mixtures were equal by chance, rows themselves are sorted.
     """
-    mixture = np.zeros(len(X))
-    shares: Float = np.random.default_rng(1).uniform(1, 2, size=(X.shape[1],))
-    for column, share in zip(X.T, shares):
-        scale = float(np.abs(column).max(initial=0.0)) or 1.0
-        mixture += share * (column / scale)
     _, first, kind, counts = np.unique(
-        mixture, return_index=True, return_inverse=True, return_counts=True
+        _mixture(X), return_index=True, return_inverse=True, return_counts=True
     )
     rows, kind = X[first], kind.reshape(-1)
     if not np.array_equal(rows[kind], X):
@@ -190,10 +197,8 @@ class Tensor:
 
     def weights_of(self, X: Float, *, n_jobs: int | None = None) -> Float:
         """Return W, shape `sizes`: what the rows of X weigh at the points."""
-        from threadpoolctl import threadpool_limits
-
         bounds = np.linspace(0, len(X), GROUPS + 1).astype(int)
-        with threadpool_limits(1):  # the threads are ours: those of BLAS would wait on each other
+        with one_thread():  # the threads are ours: those of BLAS would wait on each other
             parts = dealt(lambda k: self._weights_of(X[bounds[k] : bounds[k + 1]]), GROUPS, n_jobs)
         return np.sum(parts, axis=0)
 
@@ -283,7 +288,9 @@ def _interpolated(
     cells = Cells.over(*box_range(low, high), some_products(graph.features), at)
     while True:
         tensor = Tensor(low, high, _sizes(low, high, at[0], level))
-        if tensor.count**2 > graph.n_nodes**2 / 2:
+        width = graph.features.shape[1]
+        cost = costs.compressed(graph.n_nodes, tensor.count, width)
+        if cost > max(costs.visited(graph.n_pairs, width), costs.PILOT):
             return None
         W = tensor.weights_of(graph.features, n_jobs=n_jobs)
         fewer = tuple(q - max(1, q // 5) if q > 1 else 1 for q in tensor.sizes)
@@ -335,20 +342,25 @@ def _estimate(pilot: PairSums) -> tuple[float, float]:
     if not 0 < pilot.n_edges < pilot.n_pairs:  # part of a stream: fitted with other parts
         nodes = np.concatenate([layer.nodes for layer in pilot.layers])
         return 33.0 / max(float(np.ptp(nodes)), 1e-300), 0.0
-    last = newton(pilot, max_iter=50, evaluate=pilot.roughly)[-1]
+    last = newton(pilot, max_iter=50, evaluate=pilot.scores)[-1]
     return last["a"], last["b"]
 
 
 def seen_extremes(graph: Graph, edges: Edges) -> Extremes:
-    """Return the range of s over edges, and over others: random ones, and at extreme edges."""
-    n, rng = graph.n_nodes, np.random.default_rng(0)
-    one, two = rng.integers(0, n, (2, SEEN_GAPS))
+    """Return the range of s over edges, and over others: of some nodes, and at extreme edges."""
+    n, X = graph.n_nodes, graph.features
+    some: Sequence[NDArray] = np.random.default_rng(0).integers(0, n, (2, SEEN_NODES))
+    squares = [(some[0], some[1])]
     if len(edges.s):
         extreme = np.array([edges.s.argmin(), edges.s.argmax()])
         rows = np.searchsorted(edges.starts, extreme, side="right") - 1
-        ends = np.unique(np.concatenate([rows, edges.ends[extreme]]))
-        one = np.concatenate([one, np.repeat(ends, n)])
-        two = np.concatenate([two, np.tile(np.arange(n), len(ends))])
-    i, j = np.minimum(one, two), np.maximum(one, two)
-    free = (i != j) & ~edges.hold(i, j)
-    return Extremes.of(edges.s, products(graph.features, i[free], j[free]))
+        squares.append((np.unique(np.concatenate([rows, edges.ends[extreme]])), np.arange(n)))
+    gaps = []
+    for one, two in squares:
+        if graph.is_sparse:
+            linked = graph.adjacency[one][:, two].toarray()
+        else:
+            linked = graph.adjacency[np.ix_(one, two)]
+        free = (linked == 0) & (one[:, None] != two)
+        gaps.append((X[one] @ X[two].T)[free])
+    return Extremes.of(edges.s, np.concatenate(gaps))

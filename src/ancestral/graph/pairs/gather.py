@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_integer
 from ancestral.errors import ModelError
+from ancestral.graph import costs
 from ancestral.graph.compiled import numba, say_slower
 from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.compression import (
@@ -47,12 +49,10 @@ from ancestral.graph.pairs.sums import KEPT_PAIRS, PairSums
 
 Float = NDArray[np.float64]
 
-# A graph of up to so many pairs (20,000 nodes) is visited rather than compressed: that takes about
-# a second on two cores, and its grid then holds at every (a, b) but steep ones.
-VISITED_PAIRS = 200_000_000
 MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
 NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
 LOST = 15.0  # nanoseconds more per visited pair and core, without numba
+FEWEST_GROUPED, SOME = 1_000, 256  # pairs among which equal s are looked for, and how many are
 STACKED = 128  # nodes of graphs whose products are taken many graphs at a time
 SOURCE_BYTES = 256 << 20  # of graphs of several chunks that are kept beside their sums
 WAYS = ("auto", "products", "visited", "compressed", "sampled")
@@ -131,8 +131,7 @@ def gather(
         raise ModelError(f"pairs must be one of {', '.join(WAYS)}; got {pairs!r}.")
     if n_jobs is not None:
         n_jobs = check_integer(n_jobs, "n_jobs", minimum=1)
-    few = sum(graph.n_pairs for graph in graphs) <= KEPT_PAIRS
-    way = "products" if pairs == "auto" and few else pairs
+    way = "products" if pairs == "auto" and _keeps(graphs, at) else pairs
     if not by_size:
         total = _gathered(graphs, way, at, n_jobs, random_state)
     else:
@@ -146,6 +145,18 @@ def gather(
             total = total + _gathered(some, way, near, n_jobs, random_state).shifted(offset)
     settings = (("pairs", pairs), ("by_size", by_size), ("n_jobs", n_jobs))
     return replace(total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings))
+
+
+def _keeps(graphs: Sequence[Graph], at: tuple[float, float] | None) -> bool:
+    """Tell whether keeping every inner product is the cheapest."""
+    n_pairs = sum(graph.n_pairs for graph in graphs)
+    if n_pairs > KEPT_PAIRS:
+        return False
+    evaluations = costs.EVALUATIONS if at is None else 1
+    small = max(graph.n_nodes for graph in graphs) <= STACKED
+    width = graphs[0].features.shape[1]
+    grid = costs.stacked(n_pairs) if small else costs.visited(n_pairs, width)
+    return costs.kept(n_pairs, evaluations=evaluations) <= grid
 
 
 def _gathered(
@@ -183,10 +194,9 @@ def _cheapest(
     left: list[Graph] = []
     for graph in graphs:
         by_rows = by_distinct_rows(graph, at=at, n_jobs=n_jobs)
-        pays = graph.n_pairs > VISITED_PAIRS or (must_compress and graph.n_nodes >= FEWEST_NODES)
         if by_rows is not None:
             total = total + by_rows
-        elif pays and graph.features.shape[1] <= WIDEST:
+        elif _compresses(graph, at, must=must_compress):
             large.append(graph)
         else:
             left.append(graph)
@@ -202,6 +212,14 @@ def _cheapest(
         if sums is not None:
             total = total + sums
     return total + visit(left, at=at, n_jobs=n_jobs)
+
+
+def _compresses(graph: Graph, at: tuple[float, float] | None, *, must: bool) -> bool:
+    """Tell whether a graph is to be tried with Chebyshev points."""
+    n, width = graph.features.shape
+    if n < FEWEST_NODES or width > WIDEST:
+        return False
+    return must or costs.pays_to_compress(n, width, given=at is not None)
 
 
 def _refuse_incompressible(graphs: Sequence[Graph]) -> None:
@@ -245,18 +263,48 @@ def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
 
 def keep(graphs: Iterable[Graph]) -> PairSums:
     """Return the sums over the pairs i < j of graphs with every inner product kept."""
-    edges, unlinked = [np.zeros(0)], [np.zeros(0)]
+    edges, unlinked = [], []
     for stack in _stacks(graphs):
-        n = stack[0].n_nodes
-        i, j = np.triu_indices(n, 1)
-        place = i * n + j
-        X = np.stack([graph.features for graph in stack])  # (graphs, n, m)
-        E = np.stack([graph.to_dense() for graph in stack])
-        s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), -1).take(place, axis=1)
-        linked = E.reshape(len(stack), -1).take(place, axis=1) == 1
+        n, upper = stack[0].n_nodes, _upper(stack[0].n_nodes)
+        X = np.concatenate([graph.features for graph in stack]).reshape(len(stack), n, -1)
+        E = np.concatenate([graph.to_dense() for graph in stack]).reshape(len(stack), n * n)
+        s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), n * n).take(upper, axis=1)
+        linked = E.view(np.bool_).take(upper, axis=1)
         edges.append(s[linked])
         unlinked.append(s[~linked])
-    return PairSums.of_products(np.concatenate(edges), np.concatenate(unlinked))
+    none = np.zeros(0)
+    return _grouped(np.concatenate(edges or [none]), np.concatenate(unlinked or [none]))
+
+
+@lru_cache(maxsize=64)
+def _upper_of_few(n: int) -> NDArray[np.intp]:
+    """Return the places of the pairs i < j in a small matrix that is laid out in rows."""
+    return np.flatnonzero(np.less.outer(np.arange(n), np.arange(n)))
+
+
+def _upper(n: int) -> NDArray[np.intp]:
+    """Return the places of the pairs i < j in a matrix that is laid out in rows."""
+    return (_upper_of_few if n <= STACKED else _upper_of_few.__wrapped__)(n)
+
+
+def _grouped(edges: Float, unlinked: Float) -> PairSums:
+    """Return the sums of pairs; where few values occur, each value once, and how often."""
+    found = PairSums.of_products(edges, unlinked)
+    some = unlinked[:: 1 + len(unlinked) // SOME]
+    if found.n_pairs < FEWEST_GROUPED or len(np.unique(some)) > len(some) // 4:
+        return found
+    (one, one_counts), (two, two_counts) = (
+        np.unique(s, return_counts=True) for s in (edges, unlinked)
+    )
+    if 4 * (len(one) + len(two)) > found.n_pairs:
+        return found
+    return replace(
+        found,
+        edges=one,
+        unlinked=two,
+        edge_counts=one_counts.astype(np.float64),
+        unlinked_counts=two_counts.astype(np.float64),
+    )
 
 
 def _stacks(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
@@ -319,17 +367,24 @@ def _passed(
     ranges = np.array([product_range(graph.features) for graph in graphs])
     some = np.concatenate([some_products(graph.features) for graph in graphs])
     cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some, at)
-    moments, linked, extremes = cells.zeros(), cells.zeros(), Extremes()
-    n_edges, edge_sum = 0, 0.0
+    moments: Float | None = None
+    linked: Float | None = None
+    extremes, n_edges, edge_sum = Extremes(), 0, 0.0
     for graph in graphs:
         edges = Edges.of(graph)
         part, unlinked = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
-        moments += part
+        moments = _added(moments, part)
         if at is not None:
-            linked += moments_of(edges.s, cells)
+            linked = _added(linked, moments_of(edges.s, cells))
         n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
         extremes = extremes | Extremes.of(edges.s, unlinked[np.isfinite(unlinked)])
     about_edges = n_edges, edge_sum, extremes
-    return PairSums.of_cells(
-        cells, moments, about_edges, count, linked=None if at is None else linked
-    )
+    return PairSums.of_cells(cells, moments, about_edges, count, linked=linked)
+
+
+def _added(total: Float | None, part: Float) -> Float:
+    """Return the sum, into the first, where there is one."""
+    if total is None:
+        return part
+    total += part
+    return total

@@ -220,7 +220,7 @@ class Cells:
         step = spacing(low, high)
         if at is not None and abs(at[0]) * step > REACH:
             return cls._centred(low, high, some, *at)
-        bulk = 0.0 if some is None else float(np.subtract(*np.quantile(some, [0.9, 0.1])))
+        bulk = 0.0 if some is None else _bulk(some)
         if bulk / BULK_NODES < step and bulk > 0:
             step = max(2.0 ** math.floor(math.log2(bulk / BULK_NODES)), finest(low, high))
         start = math.floor(low / step)
@@ -243,14 +243,18 @@ class Cells:
         """The lower end of the first layer."""
         return self.centre + self.start * self.step
 
+    @property
+    def size(self) -> int:
+        """Cells of all layers."""
+        return self.count * (1 + self.further)
+
     def zeros(self) -> Float:
         """Return no moments yet: (cells of all layers, 4)."""
-        return np.zeros((self.count * (1 + self.further), 4))
+        return np.zeros((self.size, 4))
 
     def moments(self, s: Float, weights: Float | None = None) -> Float:
         """Return the sums of (1, t, t^2, t^3) in each cell over given s, optionally weighted."""
-        size = self.count * (1 + self.further)
-        return cell_moments(s, weights, self.origin, 1.0 / self.step, self.further, size)
+        return cell_moments(s, weights, self.origin, 1.0 / self.step, self.further, self.size)
 
     @cached_property
     def nodes(self) -> Float:
@@ -291,6 +295,13 @@ class Cells:
             Layer(self.step * 2.0**k, self.start - 1, none, self.centre)
             for k in range(1 + self.further)
         ]
+
+
+def _bulk(some: Float) -> float:
+    """Return the range of the middle 80 percent."""
+    tail = len(some) // 10
+    ranked = np.partition(some, (tail, len(some) - 1 - tail))
+    return float(ranked[len(some) - 1 - tail] - ranked[tail])
 
 
 def spacing(low: float, high: float) -> float:

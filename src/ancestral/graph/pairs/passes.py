@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import check_integer
 from ancestral._numerics.threads import in_order, one_thread
+from ancestral.graph import costs
 from ancestral.graph.compiled import numba
 from ancestral.graph.graphs import Graph
-from ancestral.graph.pairs.blocks import BLOCK, products
+from ancestral.graph.pairs import blocks
+from ancestral.graph.pairs.blocks import products
 from ancestral.graph.pairs.grid import Cells
 
 Float = NDArray[np.float64]
 T = TypeVar("T")
 
-SEEN_GAPS = 200_000  # unlinked pairs looked at where not all are visited
 GROUPS = 16  # of rows, summed apart and then in order: the same bits for any number of threads
 
 
@@ -47,12 +49,15 @@ class Edges:
     @classmethod
     def of(cls, graph: Graph) -> Edges:
         """Gather the edges of a graph."""
-        from ancestral.graph.pairs import kernels
-
-        adjacency = graph.adjacency if graph.is_sparse else graph.to_sparse()
-        X = np.ascontiguousarray(graph.features)
-        index = (adjacency.indptr, adjacency.indices)
-        return cls(*kernels.upper_edges(X, *(v.astype(np.int64, copy=False) for v in index)))
+        X = graph.features
+        if not graph.is_sparse:
+            i, j = graph.edges()
+            starts = np.searchsorted(i, np.arange(len(X) + 1))
+            return cls(starts, j, products(X, i, j))
+        index = graph.adjacency.indptr, graph.adjacency.indices
+        loops = loops_over(len(index[1]), X.shape[1])
+        X = np.ascontiguousarray(X)
+        return cls(*loops.upper_edges(X, *(v.astype(np.int64, copy=False) for v in index)))
 
     def rows(self) -> NDArray[np.int64]:
         """Return the end i < j of every edge."""
@@ -60,10 +65,18 @@ class Edges:
 
     def hold(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which of the pairs i < j are edges."""
-        from ancestral.graph.pairs import kernels
-
-        found: NDArray[np.bool_] = kernels.are_linked(self.starts, self.ends, i, j)
+        loops = loops_over(len(i))
+        found: NDArray[np.bool_] = loops.are_linked(self.starts, self.ends, i, j)
         return found
+
+
+def loops_over(n_pairs: int, width: int = 0) -> Any:
+    """Return the loops over so many pairs: numba's, where they are worth loading, or NumPy's."""
+    if not costs.pays_to_load(n_pairs, width):
+        return blocks
+    from ancestral.graph.pairs import kernels
+
+    return kernels
 
 
 def pass_over(
@@ -92,17 +105,18 @@ def pass_over(
     gaps : ndarray of shape (2,)
         (inf, -inf) without edges.
     """
-    from ancestral.graph.pairs import kernels
-
+    n, width = features.shape
+    n_pairs = n * (n - 1) // 2
+    loops = loops_over(n_pairs, width)
     XT = np.ascontiguousarray(features.T)
     nobody = np.zeros(0, np.int64)
     starts, ends = (nobody, nobody) if edges is None else (edges.starts, edges.ends)
     w = np.zeros(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-    groups = GROUPS if len(features) > 4 * BLOCK else 1
+    groups = costs.groups_of(n_pairs, cells.size, most=GROUPS)
 
     def one(group: int) -> tuple[Float, Float]:
         moments, gaps = cells.zeros(), np.array([np.inf, -np.inf])
-        kernels.pair_moments(
+        loops.pair_moments(
             XT,
             w,
             starts,
@@ -117,7 +131,8 @@ def pass_over(
         )
         return moments, gaps
 
-    with nullcontext() if numba() else one_thread():  # the threads are ours, not BLAS's
+    blocked = loops is blocks or numba() is None
+    with one_thread() if blocked else nullcontext():  # the threads are ours, not BLAS's
         parts = dealt(one, groups, n_jobs)
     gaps = np.array([min(part[1][0] for part in parts), max(part[1][1] for part in parts)])
     moments = parts[0][0]
@@ -128,19 +143,20 @@ def pass_over(
 
 def moments_of(s: Float, cells: Cells) -> Float:
     """Return moments in cells of many given s, by the loop that `pass_over` has."""
-    from ancestral.graph.pairs import kernels
-
     moments = cells.zeros()
-    kernels.value_moments(s, cells.origin, 1.0 / cells.step, cells.further, moments)
+    loops_over(len(s)).value_moments(s, cells.origin, 1.0 / cells.step, cells.further, moments)
     return moments
 
 
 def dealt(work: Callable[[int], T], count: int, n_jobs: int | None = None) -> list[T]:
     """Return work(0), ..., work(count - 1), in that order, done by `n_jobs` threads."""
+    if count == 1:
+        return [work(0)]
     jobs = cores() if n_jobs is None else check_integer(n_jobs, "n_jobs", minimum=1)
     return in_order(work, range(count), jobs)
 
 
+@cache
 def cores() -> int:
     """Return the number of cores this process may use."""
     import joblib

@@ -33,6 +33,7 @@ from ancestral.graph.pairs.separation import Extremes, refuse_separated
 from ancestral.graph.pairs.terms import Sums, Terms
 
 Float = NDArray[np.float64]
+Scores = tuple[float, float, float, float, float, float]
 
 RELATIVE = 1e-8  # of sums over pairs, at the (a, b) they are asked for
 # Logits between nodes that are so close that no bound need be summed (see `Layer.error_at`), and
@@ -392,15 +393,14 @@ class PairSums:
         return bool(ROUNDED * parts <= RELATIVE * abs(value)) and self.doubted(a, b) <= RELATIVE
 
     def _grid_error(self, a: float, b: float) -> tuple[float, float]:
-        """Return a bound of the grids' error, and the sum of |e - p|.
+        """Return a bound of the grids' error, and the sum of |e - p| where the bound may matter.
 
         Where links are not told from other pairs, the sum of p (1 - p) stands for that of |e - p|.
         """
-        found = self._sums(a, b)
-        misses = found.w if self.apart[0] else found.misses
         if self._is_fine(a):  # a node and the pairs around it weigh alike
-            x = abs(a) * self._widest_step
-            return CUBIC * COARSENED * INTERPOLATION * x**4 * math.exp(6 * x) * found.w, misses
+            x, spread = abs(a) * self._widest_step, self._sums(a, b).w
+            return CUBIC * COARSENED * INTERPOLATION * x**4 * math.exp(6 * x) * spread, math.inf
+        misses = self._sums(a, b).w if self.apart[0] else self._terms.misses(a, b)
         error = 0.0
         for layer in self.layers:
             eta = a * layer.nodes + b + layer.offset
@@ -484,25 +484,30 @@ class PairSums:
 
     def roughly(self, a: float, b: float) -> tuple[float, Float, Float]:
         """Return log-likelihood, gradient and information of these sums as they are, unchecked."""
-        found = self._sums(a, b)
+        value, ga, gb, aa, ab, bb = self.scores(a, b)
+        return value, np.array([ga, gb]), np.array([[aa, ab], [ab, bb]])
+
+    def scores(self, a: float, b: float) -> Scores:
+        """Return the same as numbers: l, dl/da, dl/db, and aa, ab and bb of the information."""
+        found, l2 = self._sums(a, b), self.l2
         number, about, held = self.apart
         value = a * about + b * number + held - found.soft - self._penalty(a, b)
-        l2 = self.l2
-        gradient = np.array([about - found.off_s - l2 * a, number - found.off - l2 * b])
-        information = np.array([[found.w_ss + l2, found.w_s], [found.w_s, found.w + l2]])
-        return value, gradient, information
+        return (
+            value, about - found.off_s - l2 * a, number - found.off - l2 * b,
+            found.w_ss + l2, found.w_s, found.w + l2,
+        )  # fmt: skip
 
     @cached_property
     def moments(self) -> tuple[float, float, float]:
         """Mean and variance of s over all pairs, and its mean over the links."""
         terms = self._condensed if self.layers else self._terms
-        weights = terms.weights
-        mean = float(weights @ terms.s) / self.n_pairs
-        about = terms.s - mean
-        variance = float(weights @ (about * about)) / self.n_pairs
-        k, (number, total, _) = terms.linked, self.apart
-        links = total if number else float(weights[:k] @ terms.s[:k])
-        return mean, variance, links / self.n_edges if self.n_edges else mean
+        s, k, (number, linked, _) = terms.s, terms.linked, self.apart
+        weighted = s if terms.counts is None else s * terms.counts
+        mean = float(np.add.reduce(weighted)) / self.n_pairs
+        variance = float(weighted @ s) / self.n_pairs - mean * mean
+        if not number:
+            linked = float(np.add.reduce(weighted[:k]))
+        return mean, variance, linked / self.n_edges if self.n_edges else mean
 
     def _penalty(self, a: float, b: float) -> float:
         return self.l2 / 2 * (a * a + b * b) if self.l2 else 0.0

@@ -1,0 +1,73 @@
+"""What each way to the sums over pairs, and each way to draw edges, would cost: seconds.
+
+Each way is as cheap as its pairs, nodes or edges are few; the cheapest is taken. Its numbers were
+measured once, on one core of a server, and are fixed: what is chosen, and so every digit of a
+result, depends on sizes alone, never on the machine or on what a process did before.
+
+Loading numba's loops, once in a process, takes as long as thousands of small fits. That is shared
+out among `FITS` fits.
+"""
+
+from __future__ import annotations
+
+EVALUATIONS = 7  # of the likelihood, in a fit
+
+PRODUCT = 6e-9  # a pair's product, taken out of a matrix and told links from others
+TERM = 5e-9  # a pair that is kept, or a node, at each evaluation
+GRID = 3.5e-4  # a grid, filled or not: its cells, nodes, and evaluations
+BLOCKED = 9e-9, 0.05e-9  # a pair's deposit on a grid in NumPy, and for each feature
+COMPILED = 2.4e-9, 0.12e-9  # the same in numba's loops
+WEIGHTED = 1.5  # times as much for pairs with weights
+VALUE = 5e-9, 1.5e-9  # a deposit of a given value, in NumPy and in numba's loops
+CELLS = 8e-9  # a cell, emptied and added
+LOAD, FITS = 0.35, 2_000  # of numba and its loops from their cache, shared by so many fits
+
+BASIS = 1.4e-9  # a point of the basis at a node
+PILOT = 8e-3  # a pilot estimate, and a look at some pairs that are not linked
+# Chebyshev points of each axis, for one feature, two and three, as they mostly turn out: for a fit,
+# and where sums at a given (a, b) are wanted.
+FITTED, GIVEN = (37, 18, 13), (74, 36, 26)
+
+
+def kept(n_pairs: int, *, evaluations: int = EVALUATIONS) -> float:
+    """Return what sums cost over inner products that are kept, one by one."""
+    return n_pairs * (PRODUCT + TERM * evaluations)
+
+
+def visited(n_pairs: int, width: int) -> float:
+    """Return what a pass over pairs costs that puts them on a grid, and the grid's evaluations."""
+    return GRID + min(_pass(BLOCKED, n_pairs, width), LOAD / FITS + _pass(COMPILED, n_pairs, width))
+
+
+def stacked(n_pairs: int) -> float:
+    """Return what the same costs for many small graphs: products, then their deposit."""
+    return GRID + n_pairs * PRODUCT + min(n_pairs * VALUE[0], LOAD / FITS + n_pairs * VALUE[1])
+
+
+def compressed(n_nodes: int, n_points: int, width: int) -> float:
+    """Return what sums over pairs of Chebyshev points cost, of so many and of fewer: see `compression`."""
+    points = WEIGHTED * _pass(COMPILED, n_points * n_points // 2, width)
+    return PILOT + n_nodes * n_points * BASIS + 1.5 * points
+
+
+def pays_to_compress(n_nodes: int, width: int, *, given: bool) -> bool:
+    """Tell whether Chebyshev points are likely to be cheaper than a pass over pairs of nodes."""
+    if width > len(FITTED):
+        return False
+    points = int((GIVEN if given else FITTED)[width - 1] ** width)
+    return compressed(n_nodes, points, width) < visited(n_nodes * (n_nodes - 1) // 2, width)
+
+
+def _pass(pair: tuple[float, float], n_pairs: int, width: int) -> float:
+    """Return what a pass costs."""
+    return n_pairs * (pair[0] + pair[1] * width)
+
+
+def pays_to_load(n_pairs: int, width: int = 0) -> bool:
+    """Tell whether a pass is worth loading numba's loops for."""
+    return LOAD / FITS + _pass(COMPILED, n_pairs, width) < _pass(BLOCKED, n_pairs, width)
+
+
+def groups_of(n_pairs: int, n_cells: int, *, most: int) -> int:
+    """Return in how many groups a pass is dealt, each with a grid of its own, which costs too."""
+    return max(1, min(most, int(n_pairs * COMPILED[0] / (10 * CELLS * n_cells))))
