@@ -253,7 +253,7 @@ def _sharpened(rows: Rows, T: Float) -> tuple[Float, Float]:
         L = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:  # nothing to go by: refine says that it did not converge
         return T, at_zero
-    sharp = solved(L, np.vstack([T, at_zero]).T, lower=True).T
+    sharp = solved(np.asarray(L, np.float64), np.vstack([T, at_zero]).T, lower=True).T
     return sharp[:-1], sharp[-1]
 
 
