@@ -368,7 +368,9 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         told[:, 0], told[:, 1] = depth, context
         return told, trie.log_p[depth][context]
 
-    def _told(self, levels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def _told(
+        self, levels: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         context = np.zeros(len(levels), np.intp)
         for level, child in zip(levels.T[:-1], self._trie.child):
             context = child[context, level]

@@ -633,7 +633,9 @@ def _of_independent_rows(
     return coef, Basis(np.ones(p), len(root), np.zeros(0), reflections=(reflections, tau))
 
 
-def _of_any_rows(root: Float, spread: Float, raw: Float, p: int) -> tuple[Float, Float, Basis]:
+def _of_any_rows(
+    root: Float, spread: Float, raw: Float, p: int
+) -> tuple[Float, Float, Basis]:
     """Return coefficients, what they leave of the targets, and the rows' basis, by SVD."""
     scale = power_of_two(spread)
     U, singular, Vt = np.linalg.svd(root[:, :p] / scale, full_matrices=False)

@@ -483,9 +483,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     def _set_plain(self, found: Plain) -> None:
         """Set the fitted attributes of a plain fit."""
         start, W = int(found.centred), found.parameters
-        self._take(
-            _PlainFit(found), W[start:], W[0] if start else np.zeros(len(W[0])), len(W) - start
-        )
+        self._take(_PlainFit(found), W[start:], W[0] if start else np.zeros(len(W[0])), len(W) - start)
         self.aliases_ = np.zeros((len(W) - start, 0))
 
     def _take(self, fit: _Fit, coef: Float, intercept: Float, rank: int) -> None:

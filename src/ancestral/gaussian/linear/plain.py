@@ -44,9 +44,7 @@ class Plain:
             mean = np.zeros(len(R))
             return LineStatistics(Moments(self.count, mean, root=R, pinned=True), q, self.targets)
         mean, root = R[0, 1:] / R[0, 0], R[1:, 1:]
-        return LineStatistics(
-            Moments(self.count, mean, root=root, pinned=True), q - 1, self.targets
-        )
+        return LineStatistics(Moments(self.count, mean, root=root, pinned=True), q - 1, self.targets)
 
 
 def plain(X: Float, y: Float, *, centred: bool) -> Plain | None:
