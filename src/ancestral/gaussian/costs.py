@@ -12,9 +12,16 @@ from __future__ import annotations
 
 REFLECTED, REFLECTED_AGAIN = 2.0e-9, 1.1e-10  # QR, per number, and per number and column
 SUMMED, SUMMED_AGAIN = 1.4e-9, 2.6e-11  # products, the same
+ROW = 5e-9  # of these, per row: blocks of few columns are short of work
 LOOP = 1.0e-4  # of the blocks that these are summed in
 STEP, STEPPED = 5e-5, 5e-10  # a step in float64, per call and per number
 CHOLESKY = 2e-10  # per column cubed
+LOOK = 2.5e-4  # a QR that takes longer is not tried as it is: what that spares no longer counts
+
+
+def plain_pays(n: int, m: int) -> bool:
+    """Tell whether a QR of columns as they are is worth trying first, the ones counted in m."""
+    return of_rows(n, m) < LOOK
 
 
 def of_rows(n: int, m: int) -> float:
@@ -25,7 +32,7 @@ def of_rows(n: int, m: int) -> float:
 def of_products(n: int, m: int, *, mended: bool) -> float:
     """Return the seconds of the products of the rows; `mended`: and of a step over these."""
     step = STEP + n * m * STEPPED if mended else 0.0
-    return LOOP + n * m * (SUMMED + m * SUMMED_AGAIN) + CHOLESKY * m**3 + step
+    return LOOP + n * ROW + n * m * (SUMMED + m * SUMMED_AGAIN) + CHOLESKY * m**3 + step
 
 
 # ---- HeteroscedasticGaussian ---------------------------------------------------------------------

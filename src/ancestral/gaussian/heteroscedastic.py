@@ -50,15 +50,14 @@ from ancestral.gaussian.linear import inference
 from ancestral.gaussian.linear.inference import Interval, Line
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    LineStatistics,
     Solution,
     lengths,
-    over_power_of_four,
     refuse_constant_targets,
     refuse_unheld,
     rounded_intercept,
     solve,
 )
+from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four
 from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks, solved
 from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 

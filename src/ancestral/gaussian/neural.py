@@ -42,7 +42,8 @@ from ancestral._numerics.products import by_rows
 from ancestral._numerics.threads import one_thread
 from ancestral.base import ConditionalDensity, not_counts
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.linear.least_squares import EPS, lengths, over_power_of_four
+from ancestral.gaussian.linear.least_squares import EPS, lengths
+from ancestral.gaussian.linear.sums import over_power_of_four
 from ancestral.training.descent import (
     Descent,
     Validation,

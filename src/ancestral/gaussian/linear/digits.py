@@ -1,7 +1,7 @@
 """How many digits a solution has, and so which steps over the rows it needs.
 
 A solution in float64 is that of data whose last digits were moved. With kappa at least 1 over the
-least singular value of the features scaled to length one (`least_squares.inflation`), |terms| the
+least singular value of the features scaled to length one (`sums.inflation`), |terms| the
 length of all that is summed and |r| that of the residuals, what is lost is, of a coefficient in
 standard errors, of sigma and of a standard error,
 
@@ -28,7 +28,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ancestral.gaussian.linear.least_squares import EPS, MENDED, LineStatistics, Solution
+from ancestral.gaussian.linear.least_squares import EPS, Solution
+from ancestral.gaussian.linear.sums import MENDED, LineStatistics
 
 WANTED = 1e-13  # what may be lost, by the rules above
 LEFT = 2.5e-13  # the same after `polish`, which leaves eps kappa alone
@@ -43,6 +44,8 @@ def squared_too_much(found: Solution, statistics: LineStatistics) -> bool:
 
 def has_digits(found: Solution, statistics: LineStatistics) -> bool:
     """Tell whether the solution can stay as it is."""
+    if statistics.count == found.rank + found.centred:  # met exactly: nothing is summed up
+        return EPS * found.kappa <= LEFT
     if not found.is_regular:
         return False
     if statistics.moments.root is None:

@@ -4,9 +4,9 @@
 
 Maximum likelihood (Bishop PRML 3.1.1): (w, b) minimise the sum of squares, whatever sigma^2 is;
 then sigma^2 is the mean squared residual (divisor n). The sum of squares is solved from `Moments`
-of [X, y]: by Cholesky where the scaled condition number allows squaring, else by Householder QR
-(`least_squares`); `fit`, which has the rows, then refines the solution to the last digits
-(`refinement`). With several targets the noise is N(0, Sigma) and w, b solve each target alone.
+of [X, y] (`sums`, `least_squares`); `fit`, which has the rows, then takes the steps over them that
+the digits want (`digits`, `refinement`). Small and kind data take one QR alone (`plain`). With
+several targets the noise is N(0, Sigma) and w, b solve each target alone.
 Weights omega are precisions: the noise variance of row i is sigma^2 / omega_i, sigma^2 that of a
 row of weight 1 (as every row is that has no weight), and sums are weighted by omega.
 Symbols: w coef_, b intercept_, sigma^2 noise_variance_, Sigma noise_covariance_.
@@ -14,9 +14,6 @@ Symbols: w coef_, b intercept_, sigma^2 noise_variance_, Sigma noise_covariance_
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cached_property
-from math import sqrt
 from typing import Any, Self
 
 import numpy as np
@@ -32,174 +29,29 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._numerics import double_double as dd
-from ancestral._numerics.costs import ALONE
 from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
+from ancestral.gaussian import costs
 from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squared_too_much
+from ancestral.gaussian.linear.fitted import DERIVED, Derived, Fit, PlainFit, log_determinant_of
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
+from ancestral.gaussian.linear.least_norm import solve_least_norm
 from ancestral.gaussian.linear.least_squares import (
     EPS,
-    LineStatistics,
     Solution,
     lengths,
-    over_power_of_four,
     refuse_constant_targets,
     refuse_unheld,
     solve,
-    solve_least_norm,
 )
 from ancestral.gaussian.linear.plain import Plain, plain
 from ancestral.gaussian.linear.refinement import Rows, polish, refine
+from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
 
 Float = NDArray[np.float64]
 LOST = 1e-8  # relative error of a coefficient from statistics that deserves a warning
 ONE = 1  # the degree of nearly all
 ROUGH = 1e-11  # of sigma: what rounding may take from a residual before it is found more exactly
-
-
-class Derived:
-    """A fitted value that is found when it is first read, of what the fit kept.
-
-    One that was set, or came from a file, stands before it.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, model: Any, owner: type | None = None) -> Any:
-        if model is None:
-            return self
-        state = vars(model)
-        if "coef_" in state and "_kept_fit" in state:
-            return getattr(state["_kept_fit"], self._name)
-        raise AttributeError(f"{type(model).__name__!r} has no {self._name!r}: call fit first.")
-
-
-class _Fit:
-    """What a fit kept, and what follows from it; k targets.
-
-    Each value is found once, and is the same whoever finds it.
-    """
-
-    def __init__(self, found: Solution, statistics: LineStatistics) -> None:
-        self.found, self.statistics = found, statistics
-        n, unit = statistics.count, statistics.exponent
-        self.free = n - found.rank - int(found.centred)
-        self.unbounded = found.is_exact if self.free else np.ones_like(found.is_exact)
-        residual = found.residual
-        if not found.is_regular or not self.free:
-            residual = residual * np.outer(~self.unbounded, ~self.unbounded)
-        self.residual = residual
-        self.held = residual / n  # (k, k), for weights over 4^unit
-        self.covariance = np.ldexp(self.held, 2 * unit) if unit else self.held
-
-    @property
-    def has_table(self) -> bool:
-        """Whether y was a table of targets."""
-        return bool(self.statistics.targets)
-
-    def of_targets(self, values: Float) -> Any:
-        """Return values of shape (k, ...), the first alone where there is no table of targets."""
-        if self.has_table:
-            return values
-        return float(values[0]) if values.ndim == 1 else values[0]
-
-    @cached_property
-    def log_determinant(self) -> float:
-        return _log_determinant(self.held)
-
-    @property
-    def _std(self) -> Float:
-        """Residual standard deviations, for weights over 4^unit; shape (k,)."""
-        if not self.free:
-            return np.full(len(self.residual), np.nan)
-        return np.asarray(np.sqrt(self.residual.diagonal() / self.free))
-
-    @property
-    def feature_means_(self) -> Float:
-        return self.found.means
-
-    @cached_property
-    def condition_number_(self) -> float:
-        return self.found.condition
-
-    @cached_property
-    def inverse_root_(self) -> Float:
-        return np.ldexp(self.found.inverse_root, -self.statistics.exponent)
-
-    @property
-    def span_(self) -> Float:
-        return self._basis.span
-
-    @property
-    def span_scale_(self) -> Float:
-        return self._basis.scale
-
-    @property
-    def _basis(self) -> Basis:
-        if self.found.basis is None:
-            raise AttributeError("rows were enough: no basis of them is kept")
-        return self.found.basis
-
-    @cached_property
-    def r_squared_(self) -> Any:
-        spread = self.found.target_spread
-        return self.of_targets(1 - (np.sqrt(self.residual.diagonal()) / spread) ** 2)
-
-    @cached_property
-    def residual_std_(self) -> Any:
-        return self.of_targets(np.ldexp(self._std, self.statistics.exponent))
-
-    @cached_property
-    def standard_errors_(self) -> Any:
-        return self.of_targets(self._std[:, None] * self.found.unit_errors)
-
-    @cached_property
-    def log_likelihood_(self) -> float:
-        """Of the parameters as they are held, rounded."""
-        n, k, unit = self.statistics.count, len(self.held), self.statistics.exponent
-        value = -0.5 * n * (k * np.log(2 * np.pi) + self.log_determinant + k)
-        if np.isfinite(self.log_determinant):
-            value -= 0.5 * float(np.trace(np.linalg.solve(self.held, self.found.moved)))
-            value += 0.5 * k * (self.statistics.log_weights - n * unit * np.log(4))
-        return float(value)
-
-
-class _PlainFit(_Fit):
-    """The same of a plain fit, which has yet to look closer at most of it."""
-
-    def __init__(self, plain: Plain) -> None:
-        self.plain, self.residual = plain, plain.residual
-        self.free = plain.count - len(plain.own)
-        self.covariance = self.held = plain.residual / plain.count
-
-    @property
-    def has_table(self) -> bool:
-        return bool(self.plain.targets)
-
-    @cached_property
-    def statistics(self) -> LineStatistics:  # type: ignore[override]
-        return self.plain.statistics
-
-    @cached_property
-    def found(self) -> Solution:  # type: ignore[override]
-        start, W = int(self.plain.centred), self.plain.parameters
-        found = solve(self.statistics, centred=self.plain.centred, rounded_features=False)
-        intercept = W[0] if start else found.intercept
-        return replace(found, coef=W[start:], intercept=intercept, residual=self.residual)
-
-    @cached_property
-    def standard_errors_(self) -> Any:
-        errors, plain = np.sqrt(self.plain.own), self.plain
-        if plain.targets:
-            return self._std[:, None] * errors
-        return errors * sqrt(float(self.residual[0, 0]) / self.free)
-
-
-DERIVED = (
-    "feature_means_", "condition_number_", "inverse_root_", "log_likelihood_", "r_squared_", "residual_std_",
-    "standard_errors_", "span_", "span_scale_",
-)  # fmt: skip
 
 
 class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
@@ -266,10 +118,11 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     warning; there are no standard errors, no density where the fit is exact, and a warning at rows
     that are no combination of those of the fit.
 
-    `fit` gives every digit that float64 can hold where the data are fewer than 100,000 numbers or
-    their scaled condition number is above 1e5, and 10 or more elsewhere. `partial_fit` and
-    `ancestral.streaming` keep statistics only: about 16 digits less the logarithm of the
-    condition number; they say so when fewer than 8 are left. The cost is O(n p^2).
+    `fit` gives 12 digits or more of all that the data determine where they are fewer than 100,000
+    numbers, or their scaled condition number is below 1e3 or above 1e5, and 10 or more elsewhere;
+    it looks at the rows again as often as that takes. `partial_fit` and `ancestral.streaming` keep
+    statistics only: about 16 digits less the logarithm of the condition number; they say so when
+    fewer than 8 are left. The cost is O(n p^2).
 
     References
     ----------
@@ -346,12 +199,14 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         return LineStatistics.of(X, y, weights, self._features)
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
-        small = weights is None and X.size * X.shape[1] < ALONE
-        if small and self._checked_degree() == 1:
-            found = plain(X, y, centred=bool(self.fit_intercept))
-            if found is not None:
-                return self._set_plain(found)
-        return self._fit_closely(X, y, weights)
+        plainly = weights is None and y.ndim == 1 and self._checked_degree() == 1
+        with threads_of(X.size, X.shape[1]):
+            if plainly and costs.plain_pays(len(X), X.shape[1] + 2):
+                found = plain(X, y, centred=bool(self.fit_intercept))
+                if found is not None:
+                    self._set_plain(found)
+                    return
+            self._fit_closely(X, y, weights)
 
     def _fit_closely(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
         """Fit by statistics, and by the steps over the rows that their solution wants."""
@@ -448,7 +303,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
 
     def _set(self, found: Solution, statistics: LineStatistics) -> None:
         """Set the fitted attributes; those that cost are found when they are read."""
-        fit = _Fit(found, statistics)
+        fit = Fit(found, statistics)
         n, wanted = statistics.count, statistics.n_inputs + int(found.centred)
         variances = fit.covariance.diagonal()
         if not found.is_regular or statistics.exponent:
@@ -482,11 +337,11 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
 
     def _set_plain(self, found: Plain) -> None:
         """Set the fitted attributes of a plain fit."""
-        start, W = int(found.centred), found.parameters
-        self._take(_PlainFit(found), W[start:], W[0] if start else np.zeros(len(W[0])), len(W) - start)
-        self.aliases_ = np.zeros((len(W) - start, 0))
+        W, p = found.parameters[:, None], len(found.own) - int(found.centred)
+        self._take(PlainFit(found), W[-p:], W[0] if found.centred else np.zeros(1), p)
+        self.aliases_ = np.zeros((p, 0))
 
-    def _take(self, fit: _Fit, coef: Float, intercept: Float, rank: int) -> None:
+    def _take(self, fit: Fit, coef: Float, intercept: Float, rank: int) -> None:
         """Set what any fit learns at once, (p, k) and (k,); what costs is found when it is read."""
         self._kept_fit = fit
         self.degrees_of_freedom_, self.rank_ = fit.free, rank
@@ -599,7 +454,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     @property
     def _noise_root(self) -> NDArray[np.float64]:
         """L with L L^T = Sigma, shape (n_targets, n_targets)."""
-        return np.linalg.cholesky(self.noise_covariance_)
+        return np.asarray(np.linalg.cholesky(self.noise_covariance_), np.float64)
 
     def _checked_degree(self) -> int:
         if self.degree is ONE:
@@ -647,7 +502,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         if k and self.noise_covariance_.shape != k * 2:
             raise ValueError("the noise covariance must be square in the targets")
         covariance = self.noise_covariance_ if k else np.array([[self.noise_variance_]])
-        unbounded = bool(np.isneginf(_log_determinant(covariance)))
+        unbounded = bool(np.isneginf(log_determinant_of(covariance)))
         if not (np.isposinf if unbounded else np.isfinite)(self.log_likelihood_):
             raise ValueError("the log-likelihood must be infinite where sigma^2 is 0, only there")
 
@@ -660,15 +515,3 @@ def _refuse_unheld_variance(variance: NDArray, held: NDArray) -> None:
             f"sigma^2 of a row of weight 1 is {value:.3g}, which float64 does not hold. Divide "
             "sample_weight by a constant, or rescale y."
         )
-
-
-def _log_determinant(covariance: NDArray[np.float64]) -> float:
-    """Return log |Sigma|, -inf where it is singular to rounding."""
-    variances = np.diag(covariance)
-    if not variances.all():
-        return -np.inf
-    std = np.sqrt(variances)
-    values = np.linalg.eigvalsh(covariance / np.outer(std, std))
-    if values[0] <= 16 * EPS * len(std) and len(std) > 1:
-        return -np.inf
-    return float(np.log(values).sum() + np.log(variances).sum())

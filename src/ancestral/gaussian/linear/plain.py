@@ -1,6 +1,6 @@
-"""The fit of small and kind data: one QR of [1, X, Y], as it is.
+"""The fit of small and kind data: one QR of [1, X, y], as it is.
 
-    [1, X, Y] = Q R,   R = [R_A  C; 0  E],   W = R_A^-1 C
+    [1, X, y] = Q R,   R = [R_A  c; 0  e],   w = R_A^-1 c
 
 What small fits take is the number of calls, so that this makes few. It is what `digits` says of a
 QR of the rows, with columns that are not centred: where these are far from zero, nearly collinear,
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from ancestral.gaussian.linear.digits import WANTED
-from ancestral.gaussian.linear.least_squares import EPS, HUGE, TINY, LineStatistics
+from ancestral.gaussian.linear.least_squares import EPS
+from ancestral.gaussian.linear.sums import HUGE, TINY, LineStatistics, inflation
 from ancestral.statistics import Moments
 
 Float = NDArray[np.float64]
@@ -26,66 +26,54 @@ Float = NDArray[np.float64]
 
 @dataclass(eq=False)
 class Plain:
-    """What a plain fit found; q parameters, the intercept first, and k targets."""
+    """What a plain fit found; q parameters, the intercept first, and one target."""
 
     count: int
     centred: bool  # has an intercept
-    triangle: Float  # (q + k, q + k): R
-    parameters: Float  # (q, k): W
+    triangle: Float  # (q + 1, q + 1): R
+    parameters: Float  # (q,): W
     own: Float  # (q,), squared lengths of the rows of R_A^-1
-    residual: Float  # (k, k), cross products of the residuals
-    targets: tuple[int, ...]
+    squares: float  # of the residuals, summed
 
     @property
     def statistics(self) -> LineStatistics:
         """The sums that the closer look takes: the first row of R holds the means."""
-        R, q = self.triangle, len(self.own)
+        R, n = self.triangle, self.count
         if not self.centred:
-            mean = np.zeros(len(R))
-            return LineStatistics(Moments(self.count, mean, root=R, pinned=True), q, self.targets)
+            return LineStatistics(Moments(n, np.zeros(len(R)), root=R, pinned=True), len(R) - 1, ())
         mean, root = R[0, 1:] / R[0, 0], R[1:, 1:]
-        return LineStatistics(Moments(self.count, mean, root=root, pinned=True), q - 1, self.targets)
+        return LineStatistics(Moments(n, mean, root=root, pinned=True), len(R) - 2, ())
 
 
 def plain(X: Float, y: Float, *, centred: bool) -> Plain | None:
-    """Return the plain fit of rows of shapes (n, p) and (n,) or (n, k); None where it is none."""
+    """Return the plain fit of rows of shapes (n, p) and (n,); None where it is none."""
     (n, p), start = X.shape, int(centred)
-    q, k = start + p, 1 if y.ndim == 1 else y.shape[1]
-    if n <= q + k:
+    q = start + p
+    if n <= q + 1:
         return None
-    rows = np.empty((n, q + k), order="F")
+    rows = np.empty((n, q + 1), order="F")
     if centred:
         rows[:, 0] = 1.0
     rows[:, start:q] = X
-    if k == 1:
-        rows[:, q] = y if y.ndim == 1 else y[:, 0]
-    else:
-        rows[:, q:] = y
+    rows[:, q] = y
     with np.errstate(over="ignore", invalid="ignore"):  # of what is then none
-        found, *_ = lapack.dgeqrf(rows, lwork=32 * (q + k), overwrite_a=True)
-        R = found[: q + k] * _upper(q + k)
+        found, *_ = lapack.dgeqrf(rows, lwork=32 * (q + 1), overwrite_a=True)
+        R = found[: q + 1] * _upper(q + 1)
         T, singular = lapack.dtrtri(R[:q, :q])
         if singular:
             return None
-        W = T @ R[:q, q:]
+        W = T @ R[:q, q]
         squares, own = np.einsum("ij,ij->j", R, R), np.einsum("ij,ij->i", T, T)
-        sizes = np.sqrt(squares)
-        terms = sizes[q:] + sizes[:q] @ np.abs(W)
-        if k == 1:
-            rest = R[q, q] ** 2
-            residual = np.array([[rest]])
-            ratio = float(terms[0]) / sqrt(rest) if rest > 0 else np.inf
-        else:
-            residual = R[q:, q:].T @ R[q:, q:]
-            ratio = float((terms / np.sqrt(residual.diagonal())).max())
-        kappa = sqrt(max(float(squares[:q] @ own) - q + 2, 1.0))
-        kind = (
-            EPS * (ratio + kappa) <= WANTED
+        sizes, rest = np.sqrt(squares), float(R[q, q])
+        terms = float(sizes[q] + sizes[:q] @ np.abs(W))
+        kappa = inflation(squares[:q], own)
+        if (
+            terms + kappa * abs(rest) <= WANTED / EPS * abs(rest)
             and np.minimum.reduce(squares) > TINY
             and np.maximum.reduce(squares) < HUGE
-        )
-    targets = y.shape[1:]
-    return Plain(n, centred, R, W, own, residual, targets) if kind else None
+        ):
+            return Plain(n, centred, R, W, own, rest * rest)
+    return None
 
 
 @cache

@@ -33,7 +33,7 @@ from scipy.linalg import solve_triangular
 from ancestral._numerics import double_double as dd
 from ancestral._numerics.accumulation import BLOCK_BYTES
 from ancestral._numerics.double_double import Pair
-from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
+from ancestral._numerics.threads import blocks_of, in_threads
 from ancestral.gaussian.linear.least_squares import (
     EPS,
     Solution,
@@ -42,6 +42,7 @@ from ancestral.gaussian.linear.least_squares import (
     lengths,
     power_of_two,
 )
+from ancestral.gaussian.linear.sums import fixed_parts
 
 Float = NDArray[np.float64]
 Sum = TypeVar("Sum")
@@ -122,8 +123,7 @@ class Rows:
 
     def in_parts(self, task: Callable[[slice], Sum]) -> list[Sum]:
         """Return task(part) of parts that make up all rows, in their order."""
-        n_parts = 1 if self._are_few else n_threads()
-        return in_threads(task, even_parts(len(self.X), n_parts), self.X.size)
+        return in_threads(task, fixed_parts(len(self.X), self.X.size), self.X.size)
 
     def pairs(self, rows: slice) -> Iterator[tuple[Float, Pair]]:
         """Yield (A, Y): A scaled and in slices, Y in double-double; (m, 3, q), (m, k)."""
