@@ -213,11 +213,11 @@ def hint(name: str, kind: type, instance_names: Iterable[str]) -> str:
 
 def refuse_unknown_keywords(method: Callable[..., Any], kwargs: dict[str, Any]) -> None:
     """Raise UnknownKeywordError for the first keyword that a method does not take, if any."""
-    code: CodeType = inspect.unwrap(method).__code__  # type: ignore[attr-defined]
+    code: CodeType = inspect.unwrap(method).__code__
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    names = [name for name in names if name != "self"]
+    taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    names = [name for name in taken if name != "self"]
     for name in kwargs:
         if name in names:
             continue

@@ -316,6 +316,11 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         held = vars(self)
         return {name: held[name] for name in self._declared() if name in held}
 
+    def _kept_params(self) -> dict[str, Any]:
+        """Return the parameters as a file keeps them."""
+        params: dict[str, Any] = self.get_params(deep=False)
+        return params
+
     @classmethod
     def _declared(cls) -> dict[str, None]:
         """Return the names of fitted values that its classes declare, in their order."""

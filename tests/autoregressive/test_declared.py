@@ -113,6 +113,27 @@ def space_of_numbers(model: Any) -> float:
     return float(np.exp(model.log_density(rows)).sum())
 
 
+def test_every_declaration_can_be_kept_in_a_file(tmp_path: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(WORDS, columns=["sky", "wet"])
+    for X, categories in (
+        (WORDS, {0: SKY}),
+        (WORDS, {0: pd.Index(SKY)}),
+        (WORDS, [np.array(SKY), None]),
+        (frame, {"sky": pd.CategoricalDtype(SKY)}),
+        (frame, {"sky": tuple(SKY), "wet": {"yes", "no"}}),
+        (NUMBERS, [range(3), np.arange(2)]),
+    ):
+        for model in (
+            TabularAutoregressive(0.5, categories),
+            OrderMixture(TabularAutoregressive(0.5, categories), 2, random_state=0),
+        ):
+            again = ancestral.load(model.fit(X).save(tmp_path / "model"))
+            np.testing.assert_array_equal(again.log_density(X), model.log_density(X))
+            refitted = again.fit(X)
+            assert all(map(np.array_equal, refitted.categories_, model.categories_))
+
+
 def test_levels_stay_declared_in_files_parts_and_draws(tmp_path: Any) -> None:
     frame = frames()[0]
     whole = TabularAutoregressive(smoothing=0.5).fit(frame)

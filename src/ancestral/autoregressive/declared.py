@@ -33,6 +33,8 @@ def declared(
     missing : bool
         Whether None may be among the levels.
     """
+    if categories is None and form is None:
+        return [None] * width
     labels = labels_of(form, names, width)
     found = [
         None if levels is None else _by_type(levels, label)
@@ -42,6 +44,26 @@ def declared(
         if levels is not None:
             found[j] = _checked(levels, f"of column {labels[j]!r}", missing=missing)
     return found
+
+
+def plain(categories: Any) -> Any:
+    """Return what `categories` says as plain lists and values, which a model file keeps."""
+    if isinstance(categories, Mapping):
+        return {name: _as_list(levels) for name, levels in categories.items()}
+    if isinstance(categories, Iterable) and not isinstance(categories, str):
+        return [_as_list(levels) for levels in categories]
+    return categories
+
+
+def _as_list(levels: Any) -> Any:
+    """Return the levels of one column as a list; what is none as it is."""
+    levels = getattr(levels, "categories", levels)  # of a pandas or polars type
+    if isinstance(levels, str) or not isinstance(levels, Iterable):
+        return levels
+    values = levels.tolist() if hasattr(levels, "tolist") else list(levels)
+    if isinstance(levels, set | frozenset):
+        values = sorted(values, key=lambda value: (str(type(value)), str(value)))
+    return values
 
 
 def _by_column(categories: Any, labels: list[Any]) -> dict[int, Any]:
@@ -77,12 +99,9 @@ def _by_type(levels: NDArray, label: Any) -> NDArray:
 
 def _checked(levels: Any, of: str, *, missing: bool) -> NDArray:
     """Return declared levels as an array of text, booleans or integers, None last."""
-    levels = getattr(levels, "categories", levels)  # of a pandas or polars type
-    if isinstance(levels, str) or not isinstance(levels, Iterable):
+    values = _as_list(levels)
+    if not isinstance(values, list):
         raise DataError(f"the levels {of} are {shown(levels)}: give a list of them.")
-    values = levels.tolist() if hasattr(levels, "tolist") else list(levels)
-    if isinstance(levels, set | frozenset):
-        values = sorted(values, key=lambda value: (str(type(value)), str(value)))
     gaps = [value for value in values if is_missing(value)]
     values = [value for value in values if not is_missing(value)]
     if gaps and not missing:

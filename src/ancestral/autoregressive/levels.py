@@ -25,7 +25,7 @@ from ancestral._checks.frames import labels_of
 from ancestral._checks.missing import is_missing, missing_mask, seen_missing
 from ancestral._numerics.packing import Packing
 from ancestral.autoregressive import costs
-from ancestral.autoregressive.declared import declared, with_missing
+from ancestral.autoregressive.declared import declared, plain, with_missing
 from ancestral.base import Density
 from ancestral.errors import DataError
 
@@ -164,6 +164,14 @@ class DiscreteDensity(Density):
             values[:, j] = known[levels[:, j]]
         return values
 
+    def _kept_params(self) -> dict[str, Any]:
+        params = super()._kept_params()
+        return (
+            params | {"categories": plain(params["categories"])}
+            if "categories" in params
+            else params
+        )
+
     def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
         if self._frame_in is None and self._counts_missing and rows.dtype == object:
             numbers = all(
@@ -184,6 +192,7 @@ class DiscreteDensity(Density):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         tags.input_tags.positive_only = False
+        tags.input_tags.allow_nan = self._counts_missing
         return tags
 
 

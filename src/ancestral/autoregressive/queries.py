@@ -134,7 +134,8 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         n_particles = particles_of(method, n_particles, random_state)
         levels, rng = self._levels_of(X), as_generator(random_state)
         gaps = np.flatnonzero((levels == MISSING).any(axis=1))
-        levels[gaps] = self._filled(levels[gaps], rng, n_particles)
+        if len(gaps):  # else the codes may be X itself
+            levels[gaps] = self._filled(levels[gaps], rng, n_particles)
         if (empty := np.flatnonzero((levels == MISSING).any(axis=1))).size:
             raise marginals.impossible(int(empty[0]))
         return self._framed(self._decode(levels), X)
