@@ -35,6 +35,7 @@ from ancestral.graph.pairs.compression import (
     by_distinct_rows,
 )
 from ancestral.graph.pairs.grid import Cells
+from ancestral.graph.pairs.logistic import softplus
 from ancestral.graph.pairs.passes import (
     Edges,
     cores,
@@ -152,10 +153,12 @@ def _keeps(graphs: Sequence[Graph], at: tuple[float, float] | None) -> bool:
     n_pairs = sum(graph.n_pairs for graph in graphs)
     if n_pairs > KEPT_PAIRS:
         return False
-    evaluations = costs.EVALUATIONS if at is None else 1
-    small = max(graph.n_nodes for graph in graphs) <= STACKED
-    width = graphs[0].features.shape[1]
-    grid = costs.stacked(n_pairs) if small else costs.visited(n_pairs, width)
+    given = at is not None
+    evaluations = 1 if given else costs.EVALUATIONS
+    if max(graph.n_nodes for graph in graphs) <= STACKED:
+        grid = costs.stacked(n_pairs)
+    else:
+        grid = costs.visited(n_pairs, graphs[0].features.shape[1], given=given)
     return costs.kept(n_pairs, evaluations=evaluations) <= grid
 
 
@@ -265,15 +268,36 @@ def keep(graphs: Iterable[Graph]) -> PairSums:
     """Return the sums over the pairs i < j of graphs with every inner product kept."""
     edges, unlinked = [], []
     for stack in _stacks(graphs):
-        n, upper = stack[0].n_nodes, _upper(stack[0].n_nodes)
-        X = np.concatenate([graph.features for graph in stack]).reshape(len(stack), n, -1)
-        E = np.concatenate([graph.to_dense() for graph in stack]).reshape(len(stack), n * n)
-        s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), n * n).take(upper, axis=1)
-        linked = E.view(np.bool_).take(upper, axis=1)
+        s, linked = _products(stack)
         edges.append(s[linked])
         unlinked.append(s[~linked])
     none = np.zeros(0)
     return _grouped(np.concatenate(edges or [none]), np.concatenate(unlinked or [none]))
+
+
+def likelihoods(graphs: Sequence[Graph], a: float, b: float, *, by_size: bool = False) -> Float:
+    """Return the log-likelihood of each of many small graphs, from every inner product."""
+    found = []
+    for stack in _stacks(graphs):
+        n = stack[0].n_nodes
+        s, linked = _products(stack)
+        z = a * s + (b - np.log(n) if by_size else b)
+        np.negative(z, out=z, where=linked)
+        found.append(-softplus(z).sum(axis=1))
+    values = np.zeros(len(graphs))
+    values[[k for k, graph in enumerate(graphs) if graph.n_nodes > 1]] = np.concatenate(
+        [*found, np.zeros(0)]
+    )
+    return values
+
+
+def _products(stack: Sequence[Graph]) -> tuple[Float, NDArray[np.bool_]]:
+    """Return s of the pairs of graphs of one size, and who is linked: (n_graphs, n_pairs) each."""
+    n, upper = stack[0].n_nodes, _upper(stack[0].n_nodes)
+    X = np.concatenate([graph.features for graph in stack]).reshape(len(stack), n, -1)
+    E = np.concatenate([graph.to_dense() for graph in stack]).reshape(len(stack), n * n)
+    s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), n * n).take(upper, axis=1)
+    return s, E.view(np.bool_).take(upper, axis=1)
 
 
 @lru_cache(maxsize=64)
@@ -363,28 +387,20 @@ def _passed(
 ) -> PairSums:
     """Return the sums of graphs that are large enough for a pass over each."""
     count = sum(graph.n_pairs for graph in graphs)
-    say_slower(LOST * 1e-9 * count / cores())
+    if costs.pays_to_load(count):
+        say_slower(LOST * 1e-9 * count / cores())
     ranges = np.array([product_range(graph.features) for graph in graphs])
     some = np.concatenate([some_products(graph.features) for graph in graphs])
     cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some, at)
-    moments: Float | None = None
-    linked: Float | None = None
+    moments, linked = cells.zeros(), None if at is None else cells.zeros()
     extremes, n_edges, edge_sum = Extremes(), 0, 0.0
     for graph in graphs:
         edges = Edges.of(graph)
         part, unlinked = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
-        moments = _added(moments, part)
-        if at is not None:
-            linked = _added(linked, moments_of(edges.s, cells))
+        moments += part
+        if linked is not None:
+            linked += moments_of(edges.s, cells)
         n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
         extremes = extremes | Extremes.of(edges.s, unlinked[np.isfinite(unlinked)])
     about_edges = n_edges, edge_sum, extremes
     return PairSums.of_cells(cells, moments, about_edges, count, linked=linked)
-
-
-def _added(total: Float | None, part: Float) -> Float:
-    """Return the sum, into the first, where there is one."""
-    if total is None:
-        return part
-    total += part
-    return total
