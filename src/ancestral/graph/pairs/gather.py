@@ -27,7 +27,7 @@ from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_inte
 from ancestral.errors import ModelError
 from ancestral.graph import costs
 from ancestral.graph.compiled import numba, say_slower
-from ancestral.graph.graphs import Graph
+from ancestral.graph.graphs import DENSE_NODES, Graph
 from ancestral.graph.pairs.compression import (
     FEWEST_NODES,
     WIDEST,
@@ -54,6 +54,7 @@ MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
 NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
 LOST = 15.0  # nanoseconds more per visited pair and core, without numba
 FEWEST_GROUPED, SOME = 1_000, 256  # pairs among which equal s are looked for, and how many are
+SPARSE = 64  # bytes of an array for each link, above which a sparse adjacency is the smaller
 STACKED = 128  # nodes of graphs whose products are taken many graphs at a time
 SOURCE_BYTES = 256 << 20  # of graphs of several chunks that are kept beside their sums
 WAYS = ("auto", "products", "visited", "compressed", "sampled")
@@ -132,6 +133,7 @@ def gather(
         raise ModelError(f"pairs must be one of {', '.join(WAYS)}; got {pairs!r}.")
     if n_jobs is not None:
         n_jobs = check_integer(n_jobs, "n_jobs", minimum=1)
+    graphs = [_thinned(graph) for graph in graphs]
     way = "products" if pairs == "auto" and _keeps(graphs, at) else pairs
     if not by_size:
         total = _gathered(graphs, way, at, n_jobs, random_state)
@@ -146,6 +148,15 @@ def gather(
             total = total + _gathered(some, way, near, n_jobs, random_state).shifted(offset)
     settings = (("pairs", pairs), ("by_size", by_size), ("n_jobs", n_jobs))
     return replace(total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings))
+
+
+def _thinned(graph: Graph) -> Graph:
+    """Return a large graph of few links, given as an array, with a sparse adjacency: read once."""
+    if graph.n_nodes <= DENSE_NODES or graph.is_sparse:
+        return graph
+    if SPARSE * np.count_nonzero(graph.adjacency) > graph.n_nodes**2:
+        return graph
+    return Graph.of_checked(graph.features, graph.to_sparse(), graph.feature_names)
 
 
 def _keeps(graphs: Sequence[Graph], at: tuple[float, float] | None) -> bool:
