@@ -23,7 +23,8 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral.autoregressive import marginals, smc
-from ancestral.autoregressive.levels import MISSING, DiscreteDensity
+from ancestral.autoregressive.codes import MISSING
+from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.conditions import Conditions
 from ancestral.errors import ModelError
 

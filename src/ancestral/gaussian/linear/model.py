@@ -299,7 +299,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         if not found.is_regular:
             refuse_constant_targets(found, statistics.moments.mean[statistics.n_inputs :])
             refuse_unheld(found)
-            self._warn_of_collinear(found.dependent)
+            if found.basis is None:
+                self._warn_of_collinear(found.dependent)
 
     def _set(self, found: Solution, statistics: LineStatistics) -> None:
         """Set the fitted attributes; those that cost are found when they are read."""
