@@ -147,6 +147,17 @@ def test_levels_stay_declared_in_files_parts_and_draws(tmp_path: Any) -> None:
     assert again.categories_[0].tolist() == SKY
 
 
+def test_a_type_speaks_for_its_part_alone() -> None:
+    """Levels of later parts come after those that the first declares; `categories=` is final."""
+    frame = frames()[0]
+    later = frame.assign(sky=["hail", *frame["sky"][1:]]).astype({"sky": "category"})
+    model = fit_chunks(TabularAutoregressive(smoothing=0.5), [frame, later])
+    assert model.categories_[0].tolist() == [*SKY, "hail"]
+    assert model.sample(3)["sky"].cat.categories.tolist() == [*SKY, "hail"]
+    with pytest.raises(DataError, match="'hail' at row 0"):
+        fit_chunks(TabularAutoregressive(categories={"sky": SKY}), [frame, later])
+
+
 def test_categories_go_before_the_types() -> None:
     frame = frames()[0]
     model = TabularAutoregressive(1.0, {"sky": ["hail", *SKY]}).fit(frame)

@@ -24,7 +24,7 @@ from ancestral._checks.missing import is_missing, missing_mask, seen_missing
 from ancestral._numerics.packing import Packing
 from ancestral.autoregressive import costs
 from ancestral.autoregressive.codes import LEVELS, MISSING, Coding, truncated
-from ancestral.autoregressive.declared import declared, plain, with_missing
+from ancestral.autoregressive.declared import Declared, declared, plain, with_missing
 from ancestral.base import Density
 from ancestral.errors import DataError
 
@@ -60,9 +60,10 @@ class DiscreteDensity(Density):
         """Return rows of a fit, whole floats made integers; refuse what is, or can be, no level."""
         names = getattr(self, "feature_names_in_", None)
         X = whole_numbers(X, names, None if self._counts_missing else self._mend_of_missing)
-        for j, levels in enumerate(self._declared_levels(X.shape[1])):
-            if levels is None:
+        for j, declaration in enumerate(self._declared_levels(X.shape[1])):
+            if declaration is None or declaration.by_type:  # a column holds what its type declares
                 continue
+            levels = declaration.levels
             codes, _ = Coding([levels]).codes(X[:, [j]])
             odd = np.flatnonzero(codes[:, 0] == MISSING)
             odd = odd[~missing_mask(X[odd, j])]
@@ -76,7 +77,7 @@ class DiscreteDensity(Density):
                 )
         return X
 
-    def _declared_levels(self, width: int) -> list[NDArray | None]:
+    def _declared_levels(self, width: int) -> list[Declared | None]:
         """Return the levels that are declared of each column, None where they are to be learnt."""
         return declared(
             getattr(self, "categories", None),
@@ -206,7 +207,7 @@ def whole_numbers(X: NDArray, names: Any = None, mend: str | None = "drop or rec
     return X if X.dtype.kind in "bUO" else X.astype(np.int64)
 
 
-def learn_categories(X: NDArray, declared: list[NDArray | None] | None = None) -> list[NDArray]:
+def learn_categories(X: NDArray, declared: list[Declared | None] | None = None) -> list[NDArray]:
     """Return each column's levels: as declared, or else sorted.
 
     A column of zeros and ones is binary, also where it is constant: a flag that is constant in the
@@ -216,7 +217,9 @@ def learn_categories(X: NDArray, declared: list[NDArray | None] | None = None) -
         return _learnt(X)
     open_ = [j for j, levels in enumerate(declared) if levels is None]
     learnt = iter(_learnt(X[:, open_]))
-    return [next(learnt) if levels is None else levels for levels in declared]
+    return [
+        next(learnt) if one is None else one.with_seen(X[:, j]) for j, one in enumerate(declared)
+    ]
 
 
 def _learnt(X: NDArray) -> list[NDArray]:

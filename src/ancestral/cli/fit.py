@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,8 @@ def _fit_command(entry: Entry) -> click.Command:
 
         settings = {name: given.pop(name) for name in parameters}
         reading = Reading.taken(given)
+        if settings.get("missing") == "level":  # to the file's reader as to the model
+            reading = replace(reading, missing=True)
         inputs = (data, reading.nodes)  # checked before the training, not after
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
         check_report(reading.rejects, output, inputs=inputs, force=force)
