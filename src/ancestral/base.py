@@ -224,6 +224,23 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
 
             raise UnknownNameError(say)
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of a model inside as `model__smoothing`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        UnknownKeywordError
+            For a parameter that the model has not.
+        """
+        own = {name.partition("__")[0]: value for name, value in params.items()}
+        refuse_unknown_keywords(type(self).__init__, own)
+        super().set_params(**params)
+        return self
+
     # ---- the envelope -----------------------------------------------------------------------
 
     @within_memory(mend_of_fit)
