@@ -62,7 +62,9 @@ def test_a_keyword_of_another_library_is_answered_with_ours(entry: Entry) -> Non
                 lambda name=name, method=method: method(*entry.data, **{name: 1}), TypeError
             )
             found = re.search(r"here it is (\w+)\.", text)
-            assert (found is None or found[1] in {*taken, "sample_weight"}) and (found or "it takes" in text), text
+            assert (found is None or found[1] in {*taken, "sample_weight"}) and (
+                found or "it takes" in text
+            ), text
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
-from types import FunctionType
+from collections.abc import Callable, Iterable
+from types import CodeType
 from typing import Any
 
 from ancestral.errors import UnknownKeywordError
@@ -211,9 +211,9 @@ def hint(name: str, kind: type, instance_names: Iterable[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def refuse_unknown_keywords(method: FunctionType, kwargs: dict[str, Any]) -> None:
+def refuse_unknown_keywords(method: Callable[..., Any], kwargs: dict[str, Any]) -> None:
     """Raise UnknownKeywordError for the first keyword that a method does not take, if any."""
-    code = inspect.unwrap(method).__code__
+    code: CodeType = inspect.unwrap(method).__code__  # type: ignore[attr-defined]
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]

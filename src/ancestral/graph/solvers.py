@@ -115,9 +115,7 @@ def _start(
     return 0.0, b, (a, b - a * (linked - apart / 2)), first
 
 
-def _newton_step(
-    ga: float, gb: float, aa: float, ab: float, bb: float
-) -> tuple[float, float]:
+def _newton_step(ga: float, gb: float, aa: float, ab: float, bb: float) -> tuple[float, float]:
     """Return I^-1 gradient, with a ridge on I where it is not definite (every p is 0 or 1)."""
     ridge = 0.0
     for _ in range(60):

@@ -337,7 +337,7 @@ class ChainAutoregressive(Sequential):
     def _linear(self) -> Linear:
         """The linear conditionals as one; made once for each fit."""
         held: Linear | None = vars(self).get("_scored_by")
-        if held is None or held.conditionals is not self.conditionals_:
+        if held is None or held.of is not self.conditionals_:
             held = Linear(self.conditionals_, self._n_levels, self.floor_, self._mixture)
             self._scored_by = held
         return held

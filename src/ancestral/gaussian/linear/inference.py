@@ -231,7 +231,7 @@ class LineInference(Line):
         ----------
         MacKinnon & White (1985), Journal of Econometrics 29, eq. 12 (HC3).
         """
-        _, whitened, residual = self._rows_of_fit(X, y, sample_weight)
+        whitened, residual = self._rows_of_fit(X, y, sample_weight)
         found = hc3_standard_errors(whitened, residual, self._coefficient_root)
         found[:, np.isnan(np.atleast_2d(self.standard_errors_)[0])] = np.nan
         return found if np.ndim(self.noise_variance_) else found[0]
@@ -289,12 +289,13 @@ class LineInference(Line):
         """
         n_draws = check_integer(n_draws, "n_draws", minimum=1)
         rng = as_generator(random_state)
-        _, whitened, residual = self._rows_of_fit(X, y, sample_weight)
+        self._check_fitted()
         if np.isnan(self.inverse_root_).any():
             raise ModelError(
                 f"the {self.n_samples_} rows of the fit do not determine the coefficients: no draw "
                 "of them does. Drop columns or add rows."
             )
+        whitened, residual = self._rows_of_fit(X, y, sample_weight)
         moves = resampled(whitened, residual, n_draws, rng)
         lost = int(np.isnan(moves).any(axis=(1, 2)).sum())
         if lost:
@@ -307,8 +308,8 @@ class LineInference(Line):
 
     def _rows_of_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[Float, Float, Float]:
-        """Return the rows of the fit, the same made orthonormal, (n, r), and residuals, (n, k)."""
+    ) -> tuple[Float, Float]:
+        """Return the rows of the fit, made orthonormal, (n, r), and their residuals, (n, k)."""
         self._check_fitted()
         extra = () if sample_weight is None else (sample_weight,)
         rows, target, *weights = self._check_chunk(X, y, *extra, reset=False)
@@ -322,7 +323,7 @@ class LineInference(Line):
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
         self._refuse_other_rows(rows, whitened, residual, float(root.max()))
-        return rows, whitened, residual
+        return whitened, residual
 
     def _refuse_other_rows(
         self, X: NDArray, whitened: Float, residual: Float, largest: float

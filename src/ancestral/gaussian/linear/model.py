@@ -118,10 +118,11 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     warning; there are no standard errors, no density where the fit is exact, and a warning at rows
     that are no combination of those of the fit.
 
-    `fit` gives every digit that float64 can hold where the data are fewer than 100,000 numbers or
-    their scaled condition number is above 1e5, and 10 or more elsewhere. `partial_fit` and
-    `ancestral.streaming` keep statistics only: about 16 digits less the logarithm of the
-    condition number; they say so when fewer than 8 are left. The cost is O(n p^2).
+    `fit` gives 12 digits or more of all that the data determine where they are fewer than 100,000
+    numbers, or their scaled condition number is below 1e3 or above 1e5, and 10 or more elsewhere;
+    it looks at the rows again as often as that takes. `partial_fit` and `ancestral.streaming` keep
+    statistics only: about 16 digits less the logarithm of the condition number; they say so when
+    fewer than 8 are left. The cost is O(n p^2).
 
     References
     ----------
