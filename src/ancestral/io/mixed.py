@@ -63,6 +63,21 @@ class Columns:
     names: list[str]
     columns: list[Column]
 
+    def chosen(self, places: list[int]) -> Columns:
+        """Return the columns at these places, in that order."""
+        return Columns([self.names[k] for k in places], [self.columns[k] for k in places])
+
+    def array(self) -> NDArray:
+        """Return one array: of numbers where all are numbers, else of objects."""
+        columns = [column.plain() for column in self.columns]
+        kinds = {column.dtype.kind for column in columns}
+        if kinds <= {"i", "f"}:
+            return np.column_stack(columns)
+        rows = np.empty((len(columns[0]), len(columns)), dtype=object)
+        for j, column in enumerate(columns):
+            rows[:, j] = column
+        return rows
+
     def frame(self, library: str | None = None) -> Any:
         """Return a dataframe of this library, or of the first that is installed; None without."""
         for name in LIBRARIES if library is None else [library]:
@@ -150,6 +165,7 @@ def read_mixed(
     *,
     missing: bool = False,
     text: Collection[str] = (),
+    levels: Collection[str] = (),
     max_bytes: int = MAX_BYTES,
     sep: str = ",",
     decimal: str = ".",
@@ -157,7 +173,10 @@ def read_mixed(
     encoding: str = "utf-8",
     rejects: PathLike | list[Reject] | None = None,
 ) -> Columns:
-    """Read what `read_table` does, without a dataframe's library."""
+    """Read what `read_table` does, without a dataframe's library.
+
+    Columns in `levels` are text as those in `text` are, and need not be there.
+    """
     dialect = Dialect(sep, decimal, thousands, encoding)
     report = None if rejects is None else Rejects(rejects)
     with Source(path, max_bytes=max_bytes) as source:
@@ -172,19 +191,21 @@ def read_mixed(
             names, values = read_parquet_columns(source, missing=missing)
             _refuse_unknown(text, names, source.name)
             columns = map(_arrow_column, values)
-            return Columns(names, [_as_text(*pair, text) for pair in zip(names, columns)])
+            as_text = {*text, *levels}
+            return Columns(names, [_as_text(*pair, as_text) for pair in zip(names, columns)])
         raw = dialect.as_utf8(source.read_all(), source.name)
         plain = Dialect(sep, decimal, thousands)
         cap = source.max_bytes if source.gzipped else None
         numbers = None
-        if report is None and not text and not _has_padded(raw, sep):
+        if report is None and not (text or levels) and not _has_padded(raw, sep):
             numbers = _numbers(raw, source.name, plain, cap, missing=missing)
         if numbers is not None:
             return numbers
+        named = (text, levels)
         if report is None:
-            return _of_cells(raw, source.name, plain, cap, text, None, missing=missing)
+            return _of_cells(raw, source.name, plain, cap, named, None, missing=missing)
         with report.report(source.path):
-            found = _of_cells(raw, source.name, plain, cap, text, report, missing=missing)
+            found = _of_cells(raw, source.name, plain, cap, named, report, missing=missing)
         report.warn_of(source.name)
         return found
 
@@ -248,7 +269,7 @@ def _of_cells(
     name: str,
     dialect: Dialect,
     cap: int | None,
-    text: Collection[str],
+    named: tuple[Collection[str], Collection[str]],
     rejects: Rejects | None,
     *,
     missing: bool,
@@ -260,7 +281,8 @@ def _of_cells(
             f"{name}: expands to {as_size(8 * n)} of cells > max_bytes {as_size(cap)}; pass "
             "max_bytes= if you trust it."
         )
-    _refuse_unknown(text, names, name)
+    _refuse_unknown(named[0], names, name)
+    text = {*named[0], *named[1]}
     held, lines = [_Cells(column) for column in names], array("q")
     for line, cells in _whole_rows(rows, names, name, dialect, rejects):
         lines.append(line)
