@@ -288,9 +288,7 @@ def _of_mixture(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
         for c in range(len(W))
     ]
     units = "units of the data" if np.ndim(scale) == 0 else "columns scaled to 1"
-    labels = [
-        f"direction {k + 1} of the mixture ({units})" for k in components
-    ]
+    labels = [f"direction {k + 1} of the mixture ({units})" for k in components]
     groups = _taken.Grouping("", names, from_each)
     return _Plane((rows - centre) @ P, (labels[0], labels[1]), spreads, groups, about_zero=False)
 

@@ -138,7 +138,9 @@ def _rows(rows: Any) -> tuple[NDArray[np.float64], list[str]]:
     elif missing_mask(found).any():
         place = tuple(int(k) for k in np.argwhere(missing_mask(found))[0])
         raise DataError(f"rows holds NaN at {describe_place(place)}; {MEND_OF_MISSING}.")
-    values, codes = np.unique(found, return_inverse=True) if found.dtype.kind != "O" else (None, None)
+    values, codes = (
+        np.unique(found, return_inverse=True) if found.dtype.kind != "O" else (None, None)
+    )
     if values is None:
         held = found.ravel().tolist()
         levels = sorted(set(held), key=lambda level: (isinstance(level, str), level))
