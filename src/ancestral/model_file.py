@@ -538,7 +538,7 @@ def _links_of(adjacency: Any) -> NDArray:
     if n > MOST_NODES and isinstance(adjacency, np.ndarray) and adjacency.dtype == np.int8:
         # 127 rows of 0 and 1 add up to a byte, ten times as fast as to a whole number
         parts = [adjacency[k : k + 127].sum(axis=0, dtype=np.int8) for k in range(0, n, 127)]
-        return np.sum(parts, axis=0, dtype=np.int64)
+        return np.asarray(np.sum(parts, axis=0, dtype=np.int64))
     if n > MOST_NODES:
         return np.asarray(adjacency.sum(axis=0)).ravel()
     return (adjacency.toarray() if hasattr(adjacency, "toarray") else adjacency).ravel()
