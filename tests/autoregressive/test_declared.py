@@ -220,7 +220,7 @@ def test_an_undeclared_level_says_what_to_do() -> None:
         lambda: model.log_density(frame.assign(sky="hail")),
         lambda: model.sample(given={"sky": "hail"}),
     ):
-        with pytest.raises(DataError, match=r"hail at row 0, column 'sky'.*categories="):
+        with pytest.raises(DataError, match=r"hail at .*column 'sky'.*categories="):
             call()
 
 
