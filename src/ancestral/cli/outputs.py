@@ -105,7 +105,9 @@ def give_rows(
         from ancestral.io.writing import as_text
 
         cells = [
-            np.array([in_one_line(v) if isinstance(v, str) else v for v in c.tolist()], dtype=object)
+            np.array(
+                [in_one_line(v) if isinstance(v, str) else v for v in c.tolist()], dtype=object
+            )
             if c.dtype.kind in "OUT"
             else c
             for c in columns
