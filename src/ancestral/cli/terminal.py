@@ -65,12 +65,13 @@ def in_words(content: Any) -> str:
 
 
 def print_table(columns: dict[str, list[Any]], *, err: bool = False) -> None:
-    """Print columns side by side: text to the left, numbers to the right, six digits at most."""
+    """Print columns side by side: a first one of names to the left, six digits at most."""
     cells = {
         name: [in_one_line(in_words(value)) for value in some] for name, some in columns.items()
     }
     widths = {name: max(map(len, [name, *some])) for name, some in cells.items()}
-    left = {name for name, some in columns.items() if all(isinstance(v, str) for v in some)}
+    first = next(iter(columns))
+    left = {first} if all(isinstance(value, str) for value in columns[first]) else set()
 
     def line(values: Iterable[str]) -> str:
         parts = zip(widths, values, strict=True)
