@@ -72,6 +72,7 @@ CALLS: dict[str, Read] = {
     "impute_draws": lambda m, e: m.impute_draws(with_gap(e), 2, **SEED),
     "inverse_transform": lambda m, e: m.inverse_transform(np.ones((2, e.fit().n_components_))),
     "log_evidence": lambda m, e: m.log_evidence(with_gap(e), n_particles=16, **SEED),
+    "marginals": lambda m, e: m.marginals(with_gap(e)),
     "most_probable": lambda m, e: m.most_probable(3),
     "pair_statistics": lambda m, e: m.pair_statistics(*e.data).gradient(0.5, -0.5),
     "posterior_covariance": lambda m, e: m.posterior_covariance(),
