@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ancestral.io.arrays import read_array, read_columns
 from ancestral.io.cpts import read_tables
+from ancestral.io.dates import dates_as_numbers
 from ancestral.io.edge_lists import from_frames, read_edge_list
 from ancestral.io.graphs import from_igraph, from_networkx, read_graphs
 from ancestral.io.targets import Pairs, read_pairs
@@ -11,6 +12,7 @@ from ancestral.io.writing import write_array, write_graphs
 
 __all__ = [
     "Pairs",
+    "dates_as_numbers",
     "from_frames",
     "from_igraph",
     "from_networkx",
