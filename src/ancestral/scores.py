@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral.autoregressive.codes import MISSING
 from ancestral.autoregressive.levels import (
-    MISSING,
     DiscreteDensity,
     learn_categories,
     whole_numbers,

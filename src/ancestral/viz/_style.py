@@ -199,6 +199,22 @@ def unit_ticks(reach: float) -> Any:
     return MultipleLocator(max(1.0, float(np.ceil(reach / 4))))
 
 
+def named_ticks(ax: Axes, names: list[str]) -> None:
+    """Write names at x = 1, 2, ...: upright where there is no room, each k-th where still none."""
+    width = 0.85 * figure_of(ax).get_size_inches()[0] / len(names)
+    size = TEXT_SIZE - 1
+    upright = max(text_width(name, size) for name in names) + 0.06 > width
+    step = max(1, int(np.ceil(0.16 / width))) if upright else 1
+    shown = range(0, len(names), step)
+    labels = [names[k] if len(names[k]) <= 28 else names[k][:27] + "…" for k in shown]
+    ax.set_xticks([k + 1 for k in shown], labels, rotation=90 if upright else 0)
+
+
+def subscript(k: int) -> str:
+    """Return a number in small figures below the line: ₁₂."""
+    return str(k).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
 def plain_ticks(axis: Any) -> None:
     """Write the ticks of a log axis as plain numbers: 16, not a power."""
     from matplotlib.ticker import FuncFormatter, NullLocator
