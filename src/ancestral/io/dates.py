@@ -137,9 +137,9 @@ def _moments(values: list[Any], name: str) -> NDArray:
             found[i] = np.datetime64("NaT")
             continue
         if isinstance(value, dt.datetime) and value.tzinfo is not None:
-            value = value.astimezone(dt.UTC).replace(tzinfo=None)  # noqa: PLW2901
+            value = value.astimezone(dt.UTC).replace(tzinfo=None)
         if isinstance(value, dt.datetime):  # pandas' own too, whose nanoseconds are cut
-            value = np.datetime64(value.isoformat()[:26])  # noqa: PLW2901
+            value = np.datetime64(value.isoformat()[:26])
         try:
             if not isinstance(value, str | dt.date | np.datetime64):
                 break

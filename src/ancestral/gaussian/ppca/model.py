@@ -209,7 +209,7 @@ class PPCA(FromStatistics, LatentGaussian):
         """What q is chosen by; None where it is given."""
         return selection.way_to_choose(self.n_components)
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 - as scikit-learn has it
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text = str(super().__repr__(N_CHAR_MAX))
         if self._chosen_by is None or "components_" not in vars(self):
             return text
