@@ -36,12 +36,12 @@ def spectrum(
 
     Parameters
     ----------
-    eigenvalues : array-like of shape (m,), or a fitted PPCA
+    eigenvalues : fitted PPCA, or array-like of shape (n_features,)
         Of the covariance (divisor n), in falling order. Zeros are counted, not drawn.
     noise_variance : float, optional
         sigma^2; needed unless a model is given.
     n_components : int, optional
-        d; needed unless a model is given.
+        Latent dimensions; needed unless a model is given.
     ax : Axes, optional
 
     Returns

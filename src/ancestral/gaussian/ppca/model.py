@@ -65,12 +65,12 @@ class PPCA(FromStatistics, LatentGaussian):
     Parameters
     ----------
     n_components : int or {"bic", "minka", "cv"}
-        Latent dimension q, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
+        Latent dimensions, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
         of the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded. Or how to
         choose it: by BIC, by Minka's evidence, or by the log density of rows held out in five
         folds. With missing values only "cv" chooses, by entries held out.
     max_components : int, optional
-        The largest q to choose from; only where n_components names a way to choose.
+        The largest n_components to choose from; only where n_components names a way to choose.
     standardize : bool
         Whether each column is divided by its standard deviation, which is kept as `scale_`: for
         columns in different units. The model has one variance of noise for all columns, so that
@@ -101,13 +101,15 @@ class PPCA(FromStatistics, LatentGaussian):
     components_ : ndarray of shape (n_components, n_features)
         The orthonormal directions, as in scikit-learn's PCA.
     noise_variance_ : float
-        sigma^2, divisor n and mean over d - q: the maximum of the likelihood, unlike PCA's.
+        sigma^2: divisor n, mean over n_features - n_components; unlike PCA's, the maximum of the
+        likelihood.
     eigenvalues_ : ndarray of shape (n_features,)
         Of the covariance with divisor n, falling; of the model's own, where values were missing.
     explained_variance_, explained_variance_ratio_ : ndarray of shape (n_components,)
     n_components_ : int
     n_parameters_ : int
-        d + d q - q (q - 1) / 2 + 1, and d more with standardize=True.
+        m + m d - d (d - 1) / 2 + 1 with m = n_features and d = n_components, and m more with
+        standardize=True.
     n_samples_ : int or float
         Training rows of which something is known, each counted as often as its weight says.
     n_missing_ : int
@@ -132,17 +134,17 @@ class PPCA(FromStatistics, LatentGaussian):
     transform                      projection U^T (x - mu)       posterior mean, which shrinks it
     inverse_transform(transform)   orthogonal projection         shrinks towards the mean
     explained_variance_            divisor n - 1                 divisor n
-    noise_variance_                mean over min(n, d) - q       mean over d - q
+    noise_variance_                mean over min(n, m) - d       mean over m - d
     score_samples                  a normal density, not the     the maximum of the likelihood
                                    maximum
     sign of a component            largest entry positive        the same
-    n_components                   fraction, "mle", None         "bic", "minka", "cv"; q < rank
+    n_components                   fraction, "mle", None         "bic", "minka", "cv"; d < rank
     NaN                            refused                       missing
     =============================  ============================  ================================
 
-    The fit costs n d^2 + d^3, or n^2 d where rows are fewer than columns, and never forms a (d, d)
-    matrix then; log densities cost n d q, by reflections that keep each column's digits. With
-    missing values an EM step costs n d q^2. Under `sklearn.config_context(array_api_dispatch=True)`
+    The fit costs n m^2 + m^3, or n^2 m where rows are fewer than columns, and never forms a (m, m)
+    matrix then; log densities cost n m d, by reflections that keep each column's digits. With
+    missing values an EM step costs n m d^2. Under `sklearn.config_context(array_api_dispatch=True)`
     arrays of other libraries (torch, CuPy) stay in their library and on their device.
 
     References
@@ -374,19 +376,20 @@ class PPCA(FromStatistics, LatentGaussian):
         Returns
         -------
         EveryD
-            Log-likelihood, BIC and Minka's evidence of d = 0, 1, ...: up to the rank of the
-            training rows without X, up to n_components_ with X.
+            Log-likelihood, BIC and Minka's evidence of n_components = 0, 1, ...: up to the rank of
+            the training rows without X, up to n_components_ with X.
 
         Raises
         ------
         ModelError
-            When the model was fitted to missing values: no decomposition holds every d then.
+            When the model was fitted to missing values: no decomposition holds them all then.
         DataError
             When X holds NaN.
 
         Notes
         -----
-        The curves cost d^2; held-out densities one product with the components, as one score.
+        The curves cost n_components_**2; held-out densities one product with the components, as
+        one score.
 
         Examples
         --------
