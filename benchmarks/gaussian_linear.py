@@ -70,12 +70,37 @@ def rows(timer: Timer) -> Iterator[Row]:
             lambda: sm.OLS(y[:m], A[:m]).fit().HC3_se,
             note=f"they differ by {gap:.1e} of themselves at most",
         )
+    if importlib.util.find_spec("statsmodels") is not None:
+        yield resampling(timer)
     yield timer.race(
         f"fit_chunks of {CHUNK:,} rows, {n:,} x {d}",
         lambda: streaming.fit_chunks(LinearGaussian(), chunks(X, y)),
         "SGDRegressor.partial_fit, one pass",
         lambda: descend(X, y),
         note="ours is the exact fit; the peer has not converged after one pass",
+    )
+
+
+def resampling(timer: Timer) -> Row:
+    """Race bootstrap against the loop that a user of statsmodels writes."""
+    import statsmodels.api as sm
+
+    n_draws, (n, d) = (10, (40, 2)) if timer.tiny else (1000, (200, 5))
+    X, y = data(n, d)
+    A = sm.add_constant(X)
+
+    def loop() -> np.ndarray:
+        rng = np.random.default_rng(0)
+        rows = (rng.integers(n, size=n) for _ in range(n_draws))
+        return np.array([sm.OLS(y[i], A[i]).fit().params for i in rows])
+
+    def ours() -> np.ndarray:
+        return LinearGaussian().fit(X, y).bootstrap(X, y, n_draws, random_state=0)
+
+    gap = np.abs(ours() - loop()).max()
+    note = f"the same draws; coefficients differ by {gap:.1e} at most"
+    return timer.race(
+        f"bootstrap, {n_draws:,} fits of {n} x {d}", ours, "OLS in a loop", loop, note=note
     )
 
 

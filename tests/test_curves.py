@@ -6,6 +6,7 @@ That every curve runs, and that its peers return what ours does, is the rehearsa
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -130,7 +131,8 @@ def test_slow_peers_are_left_out_and_grids_kept_to_their_range() -> None:
 
 
 def test_every_model_has_curves_of_fit_score_and_draws() -> None:
-    pytest.importorskip("torch")
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("models that are networks have no curves without torch")
     works = {
         (curve.model, curve.work.split(",")[0].split("(")[0])
         for family in ("fits", "gaussian", "autoregressive", "graphs")

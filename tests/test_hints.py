@@ -62,7 +62,9 @@ def test_a_keyword_of_another_library_is_answered_with_ours(entry: Entry) -> Non
                 lambda name=name, method=method: method(*entry.data, **{name: 1}), TypeError
             )
             found = re.search(r"here it is (\w+)\.", text)
-            assert (found is None or found[1] in {*taken, "sample_weight"}) and (found or "it takes" in text), text
+            assert (found is None or found[1] in {*taken, "sample_weight"}) and (
+                found or "it takes" in text
+            ), text
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,7 @@ def test_keywords() -> None:
         (lambda: PPCA(n_comps=2), "n_components"),
         (lambda: PPCA(seed=1), "random_state"),
         (lambda: TabularAutoregressive(alpha=1.0), "smoothing"),
+        (lambda: PPCA().set_params(n_latent=2), "n_components"),
         (lambda: tables.sample(n=3), "n_samples"),
         (lambda: tables.sample(3, seed=0), "random_state"),
         (lambda: tables.sample(evidence=[0, np.nan]), "given"),

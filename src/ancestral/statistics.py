@@ -155,7 +155,7 @@ class Moments:
                         form, shift = {"scatter": scatter}, about
                 if not form:
                     offset, form["root"] = root_about_mean(X, shift, w)
-        mean, tail = two_sum(shift, offset)
+            mean, tail = two_sum(shift, offset)
         weight = None if w is None else float(w.sum())
         single = X.dtype == np.float32
         return cls(n, mean, weight=weight, tail=tail, pinned=pinned, single=single, **form)
@@ -246,8 +246,8 @@ class Moments:
         n_vectors : int, optional
             How many leading eigenvectors are wanted; all when not given.
         leading : bool
-            True allows to stop at one eigenvalue more than vectors, where that is cheaper: those
-            left out are above zero then, and their sum is that of `spreads` less the leading ones.
+            True allows as few eigenvalues as vectors, where that is cheaper: the others are below
+            these then, and sum up, times the total weight, to what these leave of `spreads`.
 
         Returns
         -------
@@ -263,7 +263,9 @@ class Moments:
         """
         self.refuse_overflow()
         if self.root is not None:
-            eigenvalues, V = eigen_of_root(self.root, n_vectors, leading=leading)
+            eigenvalues, V = eigen_of_root(
+                self.root, n_vectors, leading=leading, squares=self.spreads
+            )
         else:
             eigenvalues, V = eigen_of_scatter(self.as_scatter(), n_vectors, leading=leading)
             rounding = EPS * (self.n_features + self.count**0.5)

@@ -17,7 +17,7 @@ from ancestral import datasets
     [
         ("tabular", "@icons", ["--smoothing", "0.5"]),
         ("PPCA", "@faces", ["--n-components", "3"]),
-        ("ppca", "@faces", ["--n_components=3"]),
+        ("ppca", "@faces", ["--n-components=3", "--no-standardize"]),
         ("linear", "@diabetes", ["--no-fit-intercept"]),
         ("graph", "@classrooms", ["--solver", "gradient_ascent", "--random-state", "0"]),
         ("lstm", "@icons", ["--hidden-size", "4", "--max-steps", "3", "--random-state", "0"]),

@@ -65,6 +65,7 @@ CALLS: dict[str, Read] = {
     "confidence_intervals": lambda m, e: m.confidence_intervals(*e.data),
     "decode": lambda m, e: m.decode(np.ones((2, e.fit().n_components_))),
     "decompress": lambda m, e: m.decompress(e.fit().compress(e.data[0])),
+    "bootstrap": lambda m, e: m.bootstrap(*e.data, 5, random_state=0),
     "every_d": lambda m, e: vars(m.every_d(np.nan_to_num(e.data[0]))),
     "impute": lambda m, e: m.impute(with_gap(e)),
     "impute_covariance": lambda m, e: m.impute_covariance(with_gap(e)[0]),

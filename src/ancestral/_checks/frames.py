@@ -41,6 +41,8 @@ _PLAIN = {  # types that their names make again
 }
 _KINDS = {"pandas": {"DataFrame"}, "polars": {"DataFrame"}, "pyarrow": {"Table", "RecordBatch"}}
 _FLOATS = re.compile(r"float(16|32|64)|Float(32|64)|Sparse\[float.*|halffloat|float|double")
+# What a library raises for a type, or for levels in it, that this version of it has not.
+_CANNOT = (TypeError, ValueError, KeyError, AttributeError, ImportError, NotImplementedError)
 _WIDEST = {"pandas": "float64", "polars": "Float64", "pyarrow": "double"}
 
 
@@ -199,6 +201,7 @@ def check_form(form: Any, width: int) -> None:
             good and form["of"].dtype.kind == "i" and len(form.get("names") or [0] * width) == width
         )
         good = good and bool(np.isin(form["of"], np.arange(len(form["dtypes"]))).all())
+        good = good and all(map(_is_name, form.get("names") or ()))
         for one in form["dtypes"]:
             good = good and _is_type(library, one)
     except (TypeError, KeyError, AttributeError):
@@ -207,21 +210,30 @@ def check_form(form: Any, width: int) -> None:
         raise ValueError("what it says of the frame of the fit is no form of one")
 
 
+def _is_name(name: Any) -> bool:
+    return type(name) in (int, str) or (type(name) is tuple and all(map(_is_name, name)))
+
+
 def _is_type(library: str, one: Type) -> bool:
     kind, levels = one["is"], one.get("levels")
-    if levels is not None and not (isinstance(levels, np.ndarray) and levels.ndim == 1):
+    if one.get("nullable", False) is not False:
         return False
     if kind == "arrow":
-        return (
-            library == "pandas"
-            and one["type"]["is"] != "arrow"
-            and _is_type("pyarrow", one["type"])
-        )
+        inner = one["type"]
+        return library == "pandas" and inner["is"] != "arrow" and _is_type("pyarrow", inner)
     if kind in ("category", "Enum", "dictionary"):
-        inner = kind == "Enum" or _is_type(library, one["of"])
-        return levels is not None and inner and isinstance(one.get("index", ""), str)
-    known = kind in ("other", "string", "Categorical") or _PLAIN[library].fullmatch(kind)
-    return bool(known)
+        if not (isinstance(levels, np.ndarray) and levels.ndim == 1):
+            return False
+        if kind == "Enum":
+            return True
+        index = kind == "category" or re.fullmatch(r"u?int(8|16|32|64)", one["index"])
+        return bool(index) and type(one["ordered"]) is bool and _is_type(library, one["of"])
+    if kind == "string" and library == "pandas":
+        return type(one["storage"]) is str and type(one["nan"]) is bool
+    if kind == "Categorical":
+        which = one.get("categories", ["", "", ""])
+        return len(which) == 3 and all(type(part) is str for part in which)
+    return levels is None and (kind == "other" or bool(_PLAIN[library].fullmatch(kind)))
 
 
 # ---- out -----------------------------------------------------------------------------------------
@@ -362,7 +374,7 @@ def _pandas_column(pd: Any, values: NDArray, one: Type) -> Any:
             return pd.Series(values.tolist(), dtype=object)
         dtype = _pandas_dtype(pd, one)
         return natural if dtype is None else _cast(pd, values, dtype)
-    except (TypeError, ValueError, OverflowError, ImportError, NotImplementedError):
+    except _CANNOT:
         return natural
 
 
@@ -406,7 +418,7 @@ def _polars_column(pl: Any, values: NDArray, one: Type) -> Any:
         else:
             dtype = getattr(pl, one["is"])
         return natural.cast(dtype)
-    except (TypeError, ValueError, AttributeError, pl.exceptions.PolarsError):
+    except (*_CANNOT, pl.exceptions.PolarsError):
         return natural
 
 
@@ -432,7 +444,7 @@ def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
         if one["is"] == "halffloat":
             return pa.array(values.astype(np.float16))
         return natural.cast(dtype, safe=not pa.types.is_floating(dtype))
-    except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError):
+    except _CANNOT:
         return natural
 
 

@@ -65,6 +65,12 @@ def is_steep(scatter: NDArray[np.float64], limit: float) -> bool:
 
 def _least_pivot(scatter: NDArray) -> float:
     """Return the least pivot of Cholesky's factor, -inf where there is none."""
+    if len(scatter) > SHORT:  # where its copies cost less than numpy's
+        from scipy.linalg import lapack
+
+        factor = lapack.spotrf if scatter.dtype == np.float32 else lapack.dpotrf
+        root, wrong = factor(scatter.T, lower=0, clean=0)
+        return -np.inf if wrong else float(root.diagonal().min()) ** 2
     try:
         return float(np.linalg.cholesky(scatter).diagonal().min()) ** 2
     except np.linalg.LinAlgError:
@@ -86,13 +92,10 @@ def centred_few(
     if costs.centring(n, d) > costs.PILOT:
         return None
     rows = np.ascontiguousarray(X, np.float64)  # the same bits from Fortran's order
-    if weights is None:
-        shift = np.add.reduce(rows) / n
-    else:
-        weight = weights.sum()
-        shift = weights @ rows / weight
+    w, weight = (np.ones(n), n) if weights is None else (weights, weights.sum())
+    shift = w @ rows / weight
     rows = rows - shift
-    offset = np.add.reduce(rows) / n if weights is None else weights @ rows / weight
+    offset = w @ rows / weight
     rows -= offset
     if weights is not None:
         rows *= np.sqrt(weights)[:, None]
@@ -230,7 +233,12 @@ def about_mean(
     """Return mean minus shift and the scatter from sums about the shift: a rank-one correction."""
     with np.errstate(over="ignore", invalid="ignore"):
         offset = total / weight
-        return offset, product - np.outer(offset * weight, offset)
+        if len(offset) < SHORT:
+            return offset, product - np.outer(offset * weight, offset)
+        scatter = np.array(product)
+        for rows in blocks_of(slice(0, len(offset)), SHORT):  # no (d, d) product of its own
+            scatter[rows] -= np.outer(offset[rows] * weight, offset)
+        return offset, scatter
 
 
 def _safe_in_single(X: NDArray, shift: NDArray[np.float64]) -> bool:

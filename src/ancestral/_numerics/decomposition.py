@@ -30,8 +30,8 @@ def eigen_of_scatter(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return eigenvalues (falling) and leading eigenvectors as rows; all vectors for None.
 
-    With `leading` the eigenvalues may stop at one more than vectors, if that is cheaper, and those
-    left out have a share of the trace that can be told from it.
+    With `leading` the eigenvalues may stop where the vectors do, if that is cheaper: those left out
+    are below these, and have a share of the trace that can be told from it.
     """
     m = len(scatter)
     with _threads(m):
@@ -39,7 +39,7 @@ def eigen_of_scatter(
             if leading and (found := _leading(scatter, n_vectors)):
                 return found
             if costs.few_vectors(m, n_vectors) < costs.all_vectors(m):
-                found = _few_vectors(scatter, n_vectors)
+                found = _few_vectors(scatter, n_vectors, leading=leading)
                 if found is not None:
                     return found
         eigenvalues, U = np.linalg.eigh(scatter)
@@ -52,12 +52,13 @@ def _threads(m: int) -> AbstractContextManager[None]:
 
 
 def _few_vectors(
-    scatter: NDArray[np.float64], q: int
+    scatter: NDArray[np.float64], q: int, *, leading: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return all eigenvalues and q leading vectors by way of a tridiagonal matrix; None if unsure.
 
     S = Q T Q^T by Householder reflections; T gives every eigenvalue at a cost of d^2, and the
-    vectors wanted by inverse iteration, to which Q is applied.
+    vectors wanted by inverse iteration, to which Q is applied. `leading` leaves the rest of the
+    eigenvalues out where bisection for the others is cheaper.
     """
     from scipy.linalg import lapack
 
@@ -65,7 +66,11 @@ def _few_vectors(
     packed, diagonal, beside, tau, wrong = lapack.dsytrd(scatter, lower=1, lwork=64 * d)
     if wrong or not np.isfinite(diagonal).all():
         return None
-    found = _of_tridiagonal(diagonal, beside, q)
+    found = None
+    if leading and costs.bisected(d, q + 1) < costs.all_values(d):
+        found = _last_of_tridiagonal(diagonal, beside, q, float(scatter.trace()))
+    if found is None:
+        found = _of_tridiagonal(diagonal, beside, q)
     if found is None:
         return None
     eigenvalues, V = found
@@ -92,6 +97,21 @@ def _of_tridiagonal(
     return None if wrong else (eigenvalues, V)
 
 
+def _last_of_tridiagonal(
+    diagonal: NDArray[np.float64], beside: NDArray[np.float64], q: int, trace: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the last q eigenvalues, rising, and their vectors; None where that is not enough."""
+    from scipy.linalg import lapack
+
+    d, by_index = len(diagonal), 2
+    _, values, V, wrong = lapack.dstemr(
+        diagonal, np.append(beside, 0.0), by_index, 0.0, 0.0, d - q, d
+    )
+    if wrong or not _are_told(values[q::-1], q, trace):
+        return None
+    return values[1 : q + 1], np.asfortranarray(V[:, 1 : q + 1])
+
+
 def _are_orthonormal(V: NDArray[np.float64]) -> bool:
     """Tell whether rows are orthonormal."""
     products = V @ V.T
@@ -105,7 +125,7 @@ def _are_orthonormal(V: NDArray[np.float64]) -> bool:
 def _leading(
     scatter: NDArray[np.float64], q: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return q + 1 leading eigenvalues and q vectors by Lanczos's iteration; None if unsure.
+    """Return q leading eigenvalues and their vectors by Lanczos's iteration; None if unsure.
 
     Sure are pairs whose residuals are rounding, and that leave a share of the trace; and of which
     none was missed: with D what is left of S without them, t I - D has a Cholesky factor for some t
@@ -117,14 +137,18 @@ def _leading(
         return None
     values, V = found
     kept, top = values[:q], values[0]
-    trace = float(scatter.trace())
-    apart = values[-2] - values[-1] > APART * top
-    if not apart or not trace - kept.sum() > LEFT * trace or not _are_orthonormal(V):
+    if not (_are_told(values, q, float(scatter.trace())) and _are_orthonormal(V)):
         return None
     residuals = V @ scatter - kept[:, None] * V
     if not sqrt(float(np.einsum("ij,ij->i", residuals, residuals).max())) < 8 * CONVERGED * top:
         return None
-    return (values, V) if _none_missed(scatter, values, V) else None
+    return (kept, V) if _none_missed(scatter, values, V) else None
+
+
+def _are_told(values: NDArray[np.float64], q: int, trace: float) -> bool:
+    """Tell whether q leading eigenvalues stand apart, and what they leave of the trace counts."""
+    left = trace - float(values[:q].sum())
+    return bool(q and values[q - 1] - values[q] > APART * values[0] and left > LEFT * trace)
 
 
 def _lanczos(
@@ -132,13 +156,13 @@ def _lanczos(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return q + 1 leading Ritz values (falling) and q vectors as rows; None where not converged.
 
-    Every step is made orthogonal to all earlier ones.
+    The last value is a guess from below. Every step is made orthogonal to all earlier ones.
     """
     m = len(scatter)
     basis = np.empty((most + 1, m))
     basis[0] = _start(m)
     diagonal, beside = np.empty(most), np.empty(most)
-    look, seen = min(q + 10, most), (0, 1.0)
+    look, seen = min(costs.first_look(q), most), (0, 0.0)
     for k in range(1, most + 1):
         before = basis[:k]
         step = scatter @ before[-1]
@@ -161,10 +185,10 @@ def _lanczos(
         if residual <= CONVERGED:
             return values[: -q - 2 : -1].copy(), V[:, ::-1].T @ before
         # Residuals fall by a factor for each step, or faster: is that enough?
-        since, was = seen
+        since, was = seen if seen[0] else (0, values[-q] / values[-1])
         fall = np.log(was / residual) / (k - since)
         wanted = np.log(residual / CONVERGED) / fall if fall > 0 else np.inf
-        if since and k + 0.5 * wanted > most:
+        if k + 0.5 * wanted > most:
             return None
         look, seen = min(k + max(2, int(min(wanted, 0.5 * k))), most), (k, residual)
     return None
@@ -203,15 +227,20 @@ def _none_missed(
 
 
 def eigen_of_root(
-    root: NDArray[np.float64], n_vectors: int | None, *, leading: bool = False
+    root: NDArray[np.float64],
+    n_vectors: int | None,
+    *,
+    leading: bool = False,
+    squares: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return eigenvalues of R^T R (falling, 0 beyond the rank), leading eigenvectors as rows.
 
     Columns of one scale go through the small side R R^T where that loses nothing, else through the
     SVD of R. Columns of different scales go through Jacobi's SVD, which keeps the digits of every
-    eigenvalue however the columns are scaled. `leading` is that of `eigen_of_scatter`.
+    eigenvalue however the columns are scaled. `leading` is that of `eigen_of_scatter`; `squares`
+    are those of the columns' lengths, where they are known.
     """
-    lengths = np.sqrt(np.einsum("ij,ij->j", root, root))
+    lengths = np.sqrt(np.einsum("ij,ij->j", root, root) if squares is None else squares)
     varying = lengths > 0
     if root.size and lengths.max() > MIXED * lengths[varying].min(initial=np.inf):
         return _by_jacobi(root, lengths, n_vectors)
@@ -233,15 +262,18 @@ def _by_products(
 
     Centred rows leave one eigenvalue that is 0.
     """
+    r, d = root.shape
     eigenvalues, U = eigen_of_scatter(root @ root.T, n_vectors, leading=leading)
     eigenvalues = np.maximum(eigenvalues, 0.0)
     q, least = len(U), SQUARED * eigenvalues[0]
-    # A square root was reduced, perhaps because its small values count: all of them must be there.
-    last = len(root) - 2 if len(root) == root.shape[1] else min(q, len(root) - 2)
-    if len(eigenvalues) == len(root) and not eigenvalues[last] > least:
-        return None
     if q and not eigenvalues[q - 1] > least:
         return None
+    # A square root was reduced, perhaps because its small values count: all of them must be there.
+    last = r - 2 if r == d else min(q, r - 2)
+    if len(eigenvalues) == r and not eigenvalues[last] > least:
+        if not (leading and q < r - 2 and _are_told(eigenvalues, q, float(eigenvalues.sum()))):
+            return None
+        eigenvalues = eigenvalues[:q]
     return eigenvalues, (U / np.sqrt(eigenvalues[:q, None])) @ root
 
 

@@ -58,8 +58,8 @@ def chain_draws_by_value(n_rows: int) -> bool:
 
 CROWDED = 0.5  # distinct prefixes per row above which rows are stepped one by one
 MAX_LISTED = 1 << 12  # possible rows that draws are split among at once
-DRAW, DRAW_CALLS = 1_500.0, 20_000.0  # of a level: to draw one in Python; the calls for many
-FEW = 8  # draws, up to which splitting their number pays for no variable
+DRAW, DRAW_CALLS = 1_500.0, 25_000.0  # of a level: to draw one in Python; the calls for many
+FEW = 16  # draws, up to which splitting their number pays for no variable
 SEARCH, BINOMIAL = 60.0, 40.0  # to seek a draw among listed rows; to split a count once
 
 

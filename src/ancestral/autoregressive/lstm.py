@@ -400,7 +400,8 @@ class LSTMAutoregressive(Sequential):
             gates = product(below, w[f"lstm.weight_ih_l{k}"].T)
             gates += product(state.h[k], w[f"lstm.weight_hh_l{k}"].T)
             gates += w[f"lstm.bias_ih_l{k}"] + w[f"lstm.bias_hh_l{k}"]
-            enter, keep, fresh, leave = np.split(gates, 4, axis=1)  # (n, hidden) each
+            n = gates.shape[1] // 4
+            enter, keep, fresh, leave = (gates[:, j * n : j * n + n] for j in range(4))
             c[k] = _sigmoid(keep) * state.c[k] + _sigmoid(enter) * np.tanh(fresh)
             h[k] = below = _sigmoid(leave) * np.tanh(c[k])
         logits = product(below, w["head.weight"].T) + w["head.bias"]

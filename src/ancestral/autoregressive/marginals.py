@@ -110,7 +110,8 @@ def _sums(
             continue
         highest = top.copy()
         np.maximum.at(highest, walk.owner, walk.log_p)
-        fade = np.exp(np.where(np.isneginf(top), 0.0, top - highest))
+        started, reached = ~np.isneginf(top), np.where(np.isneginf(highest), 0.0, highest)
+        fade = np.exp(np.where(started, top, reached) - reached)
         top = highest
         parts = walk.sums_by_level(np.exp(walk.log_p - top[walk.owner]), [s.shape for s in sums])
         sums = [fade[:, None] * one + part for one, part in zip(sums, parts, strict=True)]

@@ -142,6 +142,7 @@ class _Grown:
 
     parent: Levels | None
     level: Levels
+    owner: Levels
 
 
 @dataclass(frozen=True)
@@ -241,14 +242,14 @@ class Walk:
 
     def follow(self) -> None:
         """Grow a new walk as far as every row is known; drop those of probability 0."""
-        unknown = (self.known < 0).any(axis=0)
-        end = int(unknown.argmax()) if unknown.any() else len(unknown)
+        unknown = np.flatnonzero((self.known < 0).any(axis=0))
+        end = int(unknown[0]) if len(unknown) else self.known.shape[1]
         if not end or not len(self):
             return
         beginnings = self.known[:, :end]
         self.state, self.log_p = self.model._told(beginnings)
         self._previous = beginnings[:, -1]
-        self._trail += [_Grown(None, level) for level in beginnings.T]
+        self._trail += [_Grown(None, level, self.owner) for level in beginnings.T]
         self.depth = end
         if not (self.log_p > -np.inf).all():
             self.keep(np.flatnonzero(self.log_p > -np.inf))
@@ -274,7 +275,7 @@ class Walk:
         if log_p is not None:
             self.log_p = log_p
         self._previous = level
-        self._trail.append(_Grown(parent, level))
+        self._trail.append(_Grown(parent, level, self.owner))
         self.depth += 1
 
     def keep(self, kept: Levels) -> None:
@@ -331,33 +332,28 @@ class Walk:
         list of ndarray of those shapes
         """
         sums: list[Floats] = [np.zeros(shape) for shape in shapes]
-        owner, column = self.owner, self.depth
+        column = self.depth
+        # Going back, what has no descendants has no weight; where it would stand last, no place.
         for step in reversed(self._trail):
+            size = len(weights)
             if isinstance(step, _Joined):
-                kept, group = step.kept[: len(weights)], step.group[: len(weights)]
+                kept, group = step.kept[:size], step.group[:size]
                 several = group >= 0
                 of_group = np.zeros(step.of[-1] + 1)
                 of_group[group[several]] = weights[several]
-                size = max(int(kept.max()), int(step.members.max())) + 1
-                before = _placed(size, kept[~several], weights[~several])
+                before = np.zeros(max(int(kept.max()), int(step.members.max())) + 1)
+                before[kept[~several]] = weights[~several]
                 before[step.members] = of_group[step.of] * step.shares
-                owners = _placed(int(step.of[-1]) + 1, group[several], owner[several])[step.of]
-                owner = _placed(size, kept, owner)
-                owner[step.members] = owners
                 weights = before
             elif isinstance(step, _Kept):
-                kept = step.kept[: len(weights)]
-                size = int(kept.max(initial=-1)) + 1
-                weights, owner = _placed(size, kept, weights), _placed(size, kept, owner)
+                weights = _summed(step.kept[:size], weights)
             else:
                 column -= 1
                 n, k = shapes[column]
-                cell = owner * k + step.level[: len(weights)]
-                sums[column] = np.asarray(np.bincount(cell, weights, n * k), float).reshape(n, k)
+                cell = step.owner[:size] * k + step.level[:size]
+                sums[column] = _summed(cell, weights, n * k).reshape(n, k)
                 if step.parent is not None:
-                    parent = step.parent[: len(weights)]
-                    weights = np.asarray(np.bincount(parent, weights), float)
-                    owner = _placed(len(weights), parent, owner)
+                    weights = _summed(step.parent[:size], weights)
         return sums
 
     def _join(self, forgotten: NDArray[np.bool_]) -> Levels | None:
@@ -383,11 +379,9 @@ class Walk:
         return kept
 
 
-def _placed(size: int, place: Levels, values: Any) -> Any:
-    """Return values at their places among others that are 0."""
-    found = np.zeros(size, values.dtype)
-    found[place] = values
-    return found
+def _summed(place: Levels, weights: Floats, size: int = 0) -> Floats:
+    """Return the sum of the weights at each place."""
+    return np.asarray(np.bincount(place, weights, size), np.float64)
 
 
 def ends_of_shares(shares: Floats, group: Levels) -> Floats:

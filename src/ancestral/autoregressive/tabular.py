@@ -178,7 +178,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         alpha = check_number(self.smoothing, "smoothing", minimum=0.0)
         group = np.zeros(len(rows), np.intp)  # each distinct row's context at this depth
         weights, total = counts.astype(np.float64), np.array([float(counts.sum())])
-        probabilities, children = [], []
+        probabilities, children = list[Any](), list[NDArray[np.intp]]()
         for i, known in enumerate(self.categories_):
             n_groups, k = len(total), len(known)
             if n_groups == len(rows):  # each row goes on alone
@@ -368,9 +368,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         told[:, 0], told[:, 1] = depth, context
         return told, trie.log_p[depth][context]
 
-    def _told(
-        self, levels: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def _told(self, levels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         context = np.zeros(len(levels), np.intp)
         for level, child in zip(levels.T[:-1], self._trie.child):
             context = child[context, level]

@@ -3,6 +3,7 @@
 Each section holds the constants of one engine, measured on one core (AMD EPYC, AVX2, OpenBLAS),
 and plain functions of the sizes. Only the ratio of two ways matters, and so little of the machine.
 Shape: n rows of m columns, targets counted.
+Moments and their eigenpairs, which all families stand on, have theirs in `_numerics.costs`.
 """
 
 from __future__ import annotations

@@ -43,11 +43,12 @@ from ancestral._checks.numbers import (
     warn,
 )
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.triangles import solved
+from ancestral._printed import Block, Summary, Table
 from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
 from ancestral.gaussian import costs
-from ancestral.gaussian.linear import inference
-from ancestral.gaussian.linear.inference import Interval, Line
+from ancestral.gaussian.linear.inference import Interval, Line, feature_name
 from ancestral.gaussian.linear.least_squares import (
     EPS,
     Solution,
@@ -57,8 +58,15 @@ from ancestral.gaussian.linear.least_squares import (
     rounded_intercept,
     solve,
 )
-from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four
-from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks, solved
+from ancestral.gaussian.linear.summary import (
+    FORMATS,
+    coefficient_columns,
+    criteria,
+    p_values,
+    terms_of,
+)
+from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
+from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks
 from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
@@ -159,7 +167,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         if weights is not None:
             weights, unit = over_power_of_four(weights)
             root, log_weights = np.sqrt(weights), np.log(weights)
-        mean, variance = self._start(X, y, weights)
+        with threads_of(X.size, X.shape[1] + 1):
+            mean, variance = self._start(X, y, weights)
         self.aliases_, self.column_means_ = variance.aliases, variance.means
         self.n_samples_, self.rank_ = len(X), mean.rank
         self.n_parameters_ = mean.inverse_root.shape[1] + variance.inverse_root.shape[1]
@@ -354,7 +363,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         return self.column_means_
 
     def _column_name(self, j: int) -> str:
-        return inference.feature_name(self, j)
+        return feature_name(self, j)
 
     def _predict(self, X: NDArray) -> tuple[Float, Float]:
         mean = X @ self.coef_ + self.intercept_
@@ -482,7 +491,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         values = np.r_[self.variance_intercept_, self.variance_coef_]
         return values - half, values + half
 
-    def summary(self, level: float = 0.95) -> str:
+    def summary(self, level: float = 0.95) -> Summary:
         """Return two tables of the fit, of mean and log variance, to be printed.
 
         Parameters
@@ -492,35 +501,39 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
         Returns
         -------
-        str
+        Summary
+            Text, which a notebook shows as a table; `to_frame()` has all digits.
         """
         self._check_fitted()
-        names = [inference.feature_name(self, j) for j in range(self.n_features_in_)]
-        lines = [
+        names = terms_of(self)
+        mean = ["intercept"] * bool(self.fit_intercept) + names
+        height = [self.intercept_] * bool(self.fit_intercept)
+        blocks = [
+            Block(coefficient_columns(terms, values, errors, interval, p, level), title)
+            for title, terms, values, interval, errors in (
+                (
+                    "mean",
+                    mean,
+                    np.r_[height, self.coef_],
+                    self.coefficient_intervals(level),
+                    self.standard_errors_,
+                ),
+                (
+                    "log variance",
+                    ["intercept", *names],
+                    np.r_[self.variance_intercept_, self.variance_coef_],
+                    self.variance_intervals(level),
+                    self.variance_standard_errors_,
+                ),
+            )
+            for p in [p_values(values, errors, np.inf)]
+        ]
+        above = [
             "HeteroscedasticGaussian: y | x ~ N(w . x + b, exp(v . x + c))",
             f"{self.n_samples_} rows, {self.rank_} independent columns, {self.n_iter_} steps",
         ]
-        with_own = ["intercept"] * bool(self.fit_intercept) + names
-        for title, terms, values, interval, errors in (
-            (
-                "mean",
-                with_own,
-                np.r_[[self.intercept_] * bool(self.fit_intercept), self.coef_],
-                self.coefficient_intervals(level),
-                self.standard_errors_,
-            ),
-            (
-                "log variance",
-                ["intercept", *names],
-                np.r_[self.variance_intercept_, self.variance_coef_],
-                self.variance_intervals(level),
-                self.variance_standard_errors_,
-            ),
-        ):
-            p = inference.p_values(values, errors, np.inf)
-            lines += ["", title]
-            lines += inference.coefficient_table(terms, values, errors, interval, p, level)
-        return "\n".join([*lines, "", inference.criteria(self)])
+        below = ["", criteria(self)]
+        return Summary(Table(blocks, above, below, FORMATS, "of", ".6g"))
 
     def _check_state(self) -> None:
         d = (self.n_features_in_,)

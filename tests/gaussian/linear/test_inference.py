@@ -418,7 +418,7 @@ def test_the_summary_says_what_was_found() -> None:
     assert "442 rows, 10 independent columns, 431 degrees of freedom" in lines[1]
     head = lines[3].split()
     assert head == ["estimate", "std.", "error", "HC3", "t", "P(>|t|)", "95%", "from", "to"]
-    assert lines[4].startswith("intercept") and lines[5].startswith("'age'")
+    assert lines[4].startswith("intercept") and lines[5].startswith("age")
     cells = lines[6].split()  # sex: the published table of the data has -22.8596 and 5.8358
     assert cells[1:3] == [f"{model.coef_[1]:.6g}", f"{model.standard_errors_[2]:.6g}"]
     assert f"log-likelihood {model.log_likelihood_:.6g} nats" in lines[-1]

@@ -76,6 +76,9 @@ def log_probabilities(conditional: Conditional, features: NDArray) -> NDArray[np
         return _logistic_log_p(conditional, features)
     if family == "trees":
         return _trees_log_p(conditional, features)
+    logistic = as_logistic(conditional, conditional["n_levels"])
+    if logistic is not conditional:
+        return _logistic_log_p(logistic, features)
     return _estimator_log_p(conditional, features)
 
 
@@ -312,6 +315,24 @@ def fit_estimator(task: Task, estimator: Any) -> Conditional:
             'estimator="logistic".'
         ) from error
     return {"family": "estimator", "model": model, "n_levels": task.n_levels}
+
+
+def as_logistic(conditional: Conditional, n_levels: int) -> Conditional:
+    """Return a classifier that is one sigmoid of two levels as arrays; others as they are."""
+    from sklearn.linear_model import LogisticRegression
+
+    model: Any = conditional.get("model")
+    if type(model) is not LogisticRegression or n_levels != 2 or len(model.classes_) != 2:
+        return conditional
+    if getattr(model, "multi_class", None) == "multinomial":  # of an older scikit-learn
+        return conditional
+    return {
+        **conditional,
+        "family": "logistic",
+        "columns": np.arange(model.coef_.shape[1]),
+        "weights": model.coef_.T,
+        "bias": model.intercept_,
+    }
 
 
 def _estimator_log_p(conditional: Conditional, features: NDArray) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from scipy.special import expit, log_expit
 from ancestral._checks.numbers import log_sum_exp
 from ancestral._numerics.products import by_rows
 from ancestral.autoregressive import costs
+from ancestral.autoregressive.chain.conditionals import as_logistic
 from ancestral.autoregressive.chain.prefix_mixture import (
     PrefixFeatures,
     PrefixMixture,
@@ -61,7 +62,12 @@ class Linear:
         floor: float,
         mixture: PrefixMixture | None,
     ) -> None:
-        self.conditionals, self.n_levels = conditionals, n_levels
+        self.of, self.n_levels = conditionals, n_levels
+        conditionals = [
+            as_logistic(one, k) if one["family"] == "estimator" else one
+            for one, k in zip(conditionals, n_levels)
+        ]
+        self.conditionals = conditionals
         self.variable_of, self.level_of, self.ends = one_hot_columns(n_levels)
         marginal, linear, others = list[int](), list[int](), list[int]()
         for i, (conditional, k) in enumerate(zip(conditionals, n_levels)):

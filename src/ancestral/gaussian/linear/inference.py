@@ -1,4 +1,4 @@
-"""What a fit says of its parameters: quantiles, robust standard errors, a table to print."""
+"""What a fit says of its parameters: intervals, robust standard errors, bootstrap, a summary."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from ancestral._checks.numbers import (
     FEWER_ROWS,
     as_generator,
     check_integer,
-    check_level,
     check_weights,
     warn,
     within_memory,
 )
 from ancestral._numerics.threads import blocks_of
+from ancestral._printed import Summary
 from ancestral.base import ConditionalDensity, over_root
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian.linear.least_squares import EPS, lengths
+from ancestral.gaussian.linear.robust import COV_TYPES, Robust, homes_of, t_quantile
+from ancestral.gaussian.linear.summary import table_of_line
 
 Float = NDArray[np.float64]
 Interval = tuple[Float, Float]
@@ -204,37 +205,66 @@ class LineInference(Line):
             return self.coef_
         return np.concatenate([np.asarray(self.intercept_)[..., None], self.coef_], axis=-1)
 
+    @within_memory(FEWER_ROWS)
     def robust_standard_errors(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        cov_type: str = "HC3",
+        groups: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
-        """Return standard errors that hold when the noise variance differs between rows (HC3).
+        """Return standard errors that hold when the noise variance differs between rows.
 
         Parameters
         ----------
         X, y, sample_weight
             The rows that the model was fitted to.
+        cov_type : {"HC0", "HC1", "HC2", "HC3", "cluster"}
+            How squares of residuals stand in for variances; "cluster" also lets the noise of rows
+            of one group hang together.
+        groups : array-like of shape (n_samples,)
+            With "cluster", and only then: which group each row is of; integers, text or dates.
 
         Returns
         -------
         ndarray of shape (p,) or (n_targets, p)
-            As `standard_errors_`: the roots of the diagonal of
+            As `standard_errors_`. HC3: the roots of the diagonal of
             (A^T A)^-1 A^T diag(r_i / (1 - h_i))^2 A (A^T A)^-1.
 
         Raises
         ------
         DataError
-            For other rows than the model was fitted to.
+            For other rows than the model was fitted to, or a missing group.
         ModelError
-            When a row has leverage 1: a coefficient exists for it alone.
+            When a row has leverage 1, a coefficient existing for it alone (HC2, HC3); for one
+            group, or no degrees of freedom (HC1, cluster); for another `cov_type`.
 
         References
         ----------
         MacKinnon & White (1985), Journal of Econometrics 29, eq. 12 (HC3).
+        Cameron & Miller (2015), A practitioner's guide to cluster-robust inference, Journal of
+        Human Resources 50, eq. 10-12.
         """
-        _, whitened, residual = self._rows_of_fit(X, y, sample_weight)
-        found = hc3_standard_errors(whitened, residual, self._coefficient_root)
-        found[:, np.isnan(np.atleast_2d(self.standard_errors_)[0])] = np.nan
-        return found if np.ndim(self.noise_variance_) else found[0]
+        return self._robust(X, y, sample_weight, cov_type, groups).errors(self)
+
+    def _robust(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: Any, cov_type: str, groups: Any
+    ) -> Robust:
+        """Return what the rows of the fit say of the coefficients' covariance."""
+        if not isinstance(cov_type, str) or cov_type not in COV_TYPES[1:]:
+            names = ", ".join(map(repr, COV_TYPES[1:]))
+            raise ModelError(f"cov_type must be one of {names}; got {cov_type!r}.")
+        if (groups is None) == (cov_type == "cluster"):
+            raise ModelError(
+                'cov_type="cluster" needs groups=, one per row.'
+                if groups is None
+                else f'groups have no effect with cov_type={cov_type!r}: pass cov_type="cluster".'
+            )
+        whitened, residual = self._rows_of_fit(X, y, sample_weight)
+        home = None if groups is None else homes_of(groups, self.n_samples_, sample_weight)
+        return Robust(whitened, residual, cov_type, home, self.degrees_of_freedom_)
 
     @within_memory(FEWER_ROWS)
     def bootstrap(
@@ -289,12 +319,13 @@ class LineInference(Line):
         """
         n_draws = check_integer(n_draws, "n_draws", minimum=1)
         rng = as_generator(random_state)
-        _, whitened, residual = self._rows_of_fit(X, y, sample_weight)
+        self._check_fitted()
         if np.isnan(self.inverse_root_).any():
             raise ModelError(
                 f"the {self.n_samples_} rows of the fit do not determine the coefficients: no draw "
                 "of them does. Drop columns or add rows."
             )
+        whitened, residual = self._rows_of_fit(X, y, sample_weight)
         moves = resampled(whitened, residual, n_draws, rng)
         lost = int(np.isnan(moves).any(axis=(1, 2)).sum())
         if lost:
@@ -307,8 +338,8 @@ class LineInference(Line):
 
     def _rows_of_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[Float, Float, Float]:
-        """Return the rows of the fit, the same made orthonormal, (n, r), and residuals, (n, k)."""
+    ) -> tuple[Float, Float]:
+        """Return the rows of the fit, made orthonormal, (n, r), and their residuals, (n, k)."""
         self._check_fitted()
         extra = () if sample_weight is None else (sample_weight,)
         rows, target, *weights = self._check_chunk(X, y, *extra, reset=False)
@@ -322,7 +353,7 @@ class LineInference(Line):
         whitened = self._whitened(rows) * root[:, None]
         residual = (target.reshape(mean.shape) - mean).reshape(len(rows), -1) * root[:, None]
         self._refuse_other_rows(rows, whitened, residual, float(root.max()))
-        return rows, whitened, residual
+        return whitened, residual
 
     def _refuse_other_rows(
         self, X: NDArray, whitened: Float, residual: Float, largest: float
@@ -356,11 +387,28 @@ class LineInference(Line):
             G[0] -= self.feature_means_ @ G[1:]
         return G
 
-    def summary(self, level: float = 0.95, robust: ArrayLike | None = None) -> str:
+    def summary(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        *,
+        cov_type: str = "nonrobust",
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        level: float = 0.95,
+        robust: ArrayLike | None = None,
+    ) -> Summary:
         """Return a table of the fit, to be printed.
 
         Parameters
         ----------
+        X, y, sample_weight
+            The rows that the model was fitted to; only where `cov_type` is not "nonrobust".
+        cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}
+            Whose standard errors, tests and intervals are shown: those of one noise variance, or
+            those of `robust_standard_errors`.
+        groups : array-like of shape (n_samples,)
+            With cov_type="cluster": which group each row is of.
         level : float
             Of the intervals.
         robust : array-like, optional
@@ -368,7 +416,20 @@ class LineInference(Line):
 
         Returns
         -------
-        str
+        Summary
+            Text, which a notebook shows as a table; `to_frame()` has all digits.
+
+        Raises
+        ------
+        DataError, ModelError
+            As `robust_standard_errors`; for X without a robust `cov_type`, or one without X.
+
+        Notes
+        -----
+        t and F have n - p degrees of freedom, with "cluster" one less than there are groups. F is
+        of all coefficients but the intercept at once: by the covariance that `cov_type` names.
+        Adjusted R^2 is 1 - (1 - R^2) (n - 1) / (n - p), with n for n - 1 where there is no
+        intercept. AIC and BIC count sigma^2 as a parameter.
 
         Examples
         --------
@@ -380,53 +441,27 @@ class LineInference(Line):
         ...
         """
         self._check_fitted()
-        return summary_of_line(self, level, robust)
+        if cov_type == "nonrobust":
+            if not all(given is None for given in (X, y, groups, sample_weight)):
+                raise ModelError(
+                    "X, y, sample_weight and groups have no effect beside standard errors of one "
+                    'noise variance: pass cov_type="HC3" or another robust one too, or none of '
+                    "them. Another level is level=."
+                )
+            return Summary(table_of_line(self, level, robust, None))
+        if X is None or y is None:
+            raise ModelError(
+                f"cov_type={cov_type!r} looks at the residuals: pass the rows of the fit too, "
+                "summary(X, y, cov_type=...)."
+            )
+        found = self._robust(X, y, sample_weight, cov_type, groups)
+        return Summary(table_of_line(self, level, robust, found))
 
 
 def feature_name(model: Any, j: int) -> str:
-    """Return what to call column j of X."""
+    """Return what a message calls column j of X."""
     names = getattr(model, "feature_names_in_", None)
     return f"column {j}" if names is None else repr(str(names[j]))
-
-
-def t_quantile(level: float, degrees_of_freedom: int) -> float:
-    """Return the half width, in standard errors, of an interval of this probability."""
-    level = check_level(level)
-    if degrees_of_freedom < 1:
-        raise ModelError(
-            "there are as many coefficients as rows, or more: no degrees of freedom are left to "
-            "judge the noise by. Add rows or drop columns."
-        )
-    return float(stats.t.isf((1 - level) / 2, degrees_of_freedom))
-
-
-def hc3_standard_errors(whitened: Float, residual: Float, root: Float) -> Float:
-    """Return robust standard errors, shape (k, p).
-
-    Parameters
-    ----------
-    whitened : ndarray of shape (n, r)
-        Q = A T, whose rows' squared lengths are the leverages.
-    residual : ndarray of shape (n, k)
-    root : ndarray of shape (p, r)
-        G, with G G^T the parameters' covariance over sigma^2.
-    """
-    slack = 1 - (whitened**2).sum(axis=1)
-    lone = np.flatnonzero(slack <= 1e-10)
-    if len(lone):
-        raise ModelError(
-            f"row {lone[0]} has leverage 1: a coefficient exists for it alone, so that its "
-            "residual says nothing and HC3 is not defined. Drop the row or its column."
-        )
-    scaled, size = residual / slack[:, None], lengths(root.T)
-    unit = root / np.where(size > 0, size, 1.0)[:, None]  # squares neither over- nor underflow
-    errors = np.empty((residual.shape[1], len(root)))
-    for j, r in enumerate(scaled.T):
-        largest = np.abs(r).max() or 1.0
-        spread = whitened * (r / largest)[:, None]
-        square = np.einsum("pi,ij,pj->p", unit, spread.T @ spread, unit)
-        errors[j] = np.sqrt(square) * size * largest
-    return errors
 
 
 def resampled(Q: Float, residual: Float, n_draws: int, rng: np.random.Generator) -> Float:
@@ -470,101 +505,3 @@ def _solved(gram: Float, right: Float) -> Float:
     found, whole = np.full_like(right, np.nan), pivots.min(axis=1) > SINGULAR
     found[whole] = np.linalg.solve(gram[whole], right[whole])
     return found
-
-
-# ---- the table --------------------------------------------------------------------------------
-
-
-def summary_of_line(model: LineInference, level: float, robust: Any) -> str:
-    """Return the table of a linear fit, one block for each target."""
-    estimates, errors = np.atleast_2d(model._parameters), np.atleast_2d(model.standard_errors_)
-    low = high = np.full(errors.shape, np.nan)
-    if model.degrees_of_freedom_ > 0:
-        low, high = (np.atleast_2d(x) for x in model.coefficient_intervals(level))
-    hc3 = None if robust is None else np.atleast_2d(np.asarray(robust, dtype=np.float64))
-    if hc3 is not None and hc3.shape != errors.shape:
-        raise DataError(
-            f"robust must have shape {np.shape(model.standard_errors_)}; got {np.shape(robust)}. "
-            "Pass what robust_standard_errors returned."
-        )
-    names = ["intercept"] * bool(model.fit_intercept)
-    names += [model._column_name(j) for j in range(model.coef_.shape[-1])]
-    free = model.degrees_of_freedom_
-    lines = [
-        f"{type(model).__name__}: y | x ~ N(w . x + b, sigma^2)",
-        f"{model.n_samples_} rows, {model.rank_} independent columns, {free} degrees of freedom, "
-        f"condition number {model.condition_number_:.3g}",
-    ]
-    several = model.coef_.ndim == 2
-    sigma, std, fit = (
-        np.atleast_1d(v) for v in (model.noise_variance_, model.residual_std_, model.r_squared_)
-    )
-    for j in range(len(estimates)):
-        lines += ["", f"target {j}"] if several else [""]
-        lines += coefficient_table(
-            names,
-            estimates[j],
-            errors[j],
-            (low[j], high[j]),
-            p_values(estimates[j], errors[j], free),
-            level,
-            None if hc3 is None else hc3[j],
-        )
-        lines.append(
-            f"sigma {np.sqrt(sigma[j]):.6g} (divisor n), "
-            f"{_number(std[j]).replace('nan', '-')} (divisor n - p); "
-            f"R^2 {fit[j]:.6f}"
-        )
-    lines += ["", criteria(model)]
-    return "\n".join(lines)
-
-
-def criteria(model: Any) -> str:
-    """Return one line with the likelihood and the two criteria."""
-    log_likelihood, n_parameters = model.log_likelihood_, model.n_parameters_
-    if np.isinf(log_likelihood):
-        return "the fit is exact: the likelihood is unbounded"
-    aic = 2 * n_parameters - 2 * log_likelihood
-    bic = n_parameters * np.log(model.n_samples_) - 2 * log_likelihood
-    return f"log-likelihood {log_likelihood:.6g} nats, AIC {aic:.6g}, BIC {bic:.6g}"
-
-
-def p_values(estimates: Float, errors: Float, degrees_of_freedom: float) -> Float:
-    """Return two-sided probabilities of so large a ratio if the parameter were 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(2 * stats.t.sf(np.abs(estimates / errors), degrees_of_freedom))
-
-
-def coefficient_table(
-    names: list[str],
-    estimates: Float,
-    errors: Float,
-    interval: tuple[Float, Float],
-    p: Float,
-    level: float,
-    robust: Float | None = None,
-) -> list[str]:
-    """Return the lines of a table of parameters; "-" stands where nothing is identified."""
-    heads = ["", "estimate", "std. error", *(["HC3"] if robust is not None else []), "t"]
-    heads += ["P(>|t|)", f"{100 * level:g}% from", "to"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = estimates / errors
-    columns = [estimates, errors, *([robust] if robust is not None else [])]
-    rows = [
-        [name, *map(_number, [c[j] for c in columns]), f"{t[j]:.2f}", f"{p[j]:.2g}"]
-        + [_number(bound[j]) for bound in interval]
-        for j, name in enumerate(names)
-    ]
-    table = [heads, *([cell.replace("nan", "-") for cell in row] for row in rows)]
-    widths = [max(len(row[c]) for row in table) for c in range(len(heads))]
-    return [
-        "  ".join(
-            cell.ljust(width) if c == 0 else cell.rjust(width)
-            for c, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in table
-    ]
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"

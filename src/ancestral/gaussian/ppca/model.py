@@ -142,10 +142,13 @@ class PPCA(FromStatistics, LatentGaussian):
     NaN                            refused                       missing
     =============================  ============================  ================================
 
-    The fit costs n m^2 + m^3, or n^2 m where rows are fewer than columns, and never forms a (m, m)
-    matrix then; log densities cost n m d, by reflections that keep each column's digits. With
-    missing values an EM step costs n m d^2. Under `sklearn.config_context(array_api_dispatch=True)`
-    arrays of other libraries (torch, CuPy) stay in their library and on their device.
+    The fit costs n m^2, or n^2 m where rows are fewer than columns, and never forms a (m, m) matrix
+    then. It stops at the leading eigenpairs where that is cheaper and sure; the other eigenvalues
+    are computed, at min(n, m)^3, when `eigenvalues_` is first asked for or the model is saved, and
+    what they are computed of is held until then. Log densities cost n m d, by reflections that keep
+    each column's digits. With missing values an EM step costs n m d^2. Under
+    `sklearn.config_context(array_api_dispatch=True)` arrays of other libraries (torch, CuPy) stay
+    in their library and on their device.
 
     References
     ----------
@@ -279,18 +282,18 @@ class PPCA(FromStatistics, LatentGaussian):
     ) -> None:
         """Set the maximum of the likelihood of complete rows, from moments of scaled columns."""
         n, d = number_of_rows(moments.total_weight), moments.n_features
-        rank = int(np.count_nonzero(eigenvalues))
-        if q >= rank and rank < d:
-            raise UndeterminedError(
-                f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the centred "
-                f"data have rank {rank}. Pass n_components={rank - 1} or fewer."
-            )
         degenerate.warn_of_odd_columns(moments.mean, spread, single=moments.single)
         spectrum: Any
-        if moments.n_eigenvalues > len(eigenvalues):  # the rest is known by its sum
-            spectrum = Spectrum(eigenvalues[:q], moments)
-            left = spectrum.total - float(eigenvalues[:q].sum())
+        if len(eigenvalues) < moments.n_eigenvalues:  # the rest is known by its sum
+            spectrum = Spectrum(eigenvalues, moments)
+            left = spectrum.total - float(eigenvalues.sum())
         else:
+            rank = int(np.count_nonzero(eigenvalues))
+            if q >= rank and rank < d:
+                raise UndeterminedError(
+                    f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the "
+                    f"centred data have rank {rank}. Pass n_components={rank - 1} or fewer."
+                )
             spectrum = eigenvalues = _all_of(eigenvalues, d)
             left = float(eigenvalues[q:].sum())
             degenerate.warn_of_equal_eigenvalues(eigenvalues, q, n)

@@ -60,7 +60,7 @@ def _has_density(model: Any) -> bool:
 
 def _weights(model: Any, pairs: Pairs) -> list[dict[str, Any]]:
     """Return every weight with its errors and interval; None where there are none."""
-    from ancestral.gaussian.linear.inference import p_values
+    from ancestral.gaussian.linear.summary import p_values
 
     n_weights = len(pairs.names) + 1
     nothing = np.full(n_weights, math.nan)
