@@ -120,10 +120,10 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     Notes
     -----
-    A step costs O(n d), or O(n d^2) where the information is summed anew. The likelihood has no
-    bound where some rows can be fitted exactly while the variance vanishes there alone, as happens
-    with few rows for each column: once the fit runs that way it is given up with a warning, and the
-    density is refused. The standard errors are those of large samples.
+    A step costs O(n m), or O(n m^2) where the information is summed anew; m is n_features. The
+    likelihood has no bound where some rows can be fitted exactly while the variance vanishes there
+    alone, as happens with few rows for each column: once the fit runs that way it is given up with
+    a warning, and the density is refused. The standard errors are those of large samples.
 
     References
     ----------
