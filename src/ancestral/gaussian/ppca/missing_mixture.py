@@ -35,7 +35,8 @@ class Gaps(NamedTuple):
 
     @classmethod
     def of(cls, X: Float, shift: Float) -> Self:
-        place = np.isnan(X).any(axis=1)
+        """Group the rows with gaps of a table, (n, d), about a shift."""
+        place = np.asarray(np.isnan(X).any(axis=1))
         return cls(place, Patterns.of(X[place], shift), shift)
 
     def batches(self, factors: Factors) -> Iterator[tuple[Patterns, Posterior]]:

@@ -113,9 +113,10 @@ class PPCAMixture(FromPasses, GaussianConditions):
     Notes
     -----
     NaN means missing, everywhere; a row of which nothing is known counts for nothing.
-    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit; with missing values also
-    n_models times d q^2 and d^2 q for each set of known columns. `predict` and `predict_proba` are
-    scikit-learn's names for the model of the largest responsibility, and for all of these.
+    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit; with
+    missing values also n_models times d q^2 and d^2 q for each set of known columns. `predict` and
+    `predict_proba` are scikit-learn's names for the model of the largest responsibility, and for
+    all of these.
 
     References
     ----------

@@ -148,8 +148,9 @@ class PPCA(FromStatistics, LatentGaussian):
     then. It stops at the leading eigenpairs where that is cheaper and sure; the other eigenvalues
     are computed, at min(n, d)^3, when `eigenvalues_` is first asked for or the model is saved, and
     what they are computed of is held until then. Log densities cost n d q, by reflections that
-    keep each column's digits. With missing values an EM step costs n d q^2. Under `sklearn.config_context(array_api_dispatch=True)`
-    arrays of other libraries (torch, CuPy) stay in their library and on their device.
+    keep each column's digits. With missing values an EM step costs n d q^2. Under
+    `sklearn.config_context(array_api_dispatch=True)` arrays of other libraries (torch, CuPy) stay
+    in their library and on their device.
 
     References
     ----------
@@ -208,7 +209,7 @@ class PPCA(FromStatistics, LatentGaussian):
         """What q is chosen by; None where it is given."""
         return selection.way_to_choose(self.n_components)
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 - as scikit-learn has it
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text = str(super().__repr__(N_CHAR_MAX))
         if self._chosen_by is None or "components_" not in vars(self):
             return text
