@@ -110,6 +110,7 @@ def test_keywords() -> None:
         (lambda: PPCA(n_comps=2), "n_components"),
         (lambda: PPCA(seed=1), "random_state"),
         (lambda: TabularAutoregressive(alpha=1.0), "smoothing"),
+        (lambda: PPCA().set_params(n_latent=2), "n_components"),
         (lambda: tables.sample(n=3), "n_samples"),
         (lambda: tables.sample(3, seed=0), "random_state"),
         (lambda: tables.sample(evidence=[0, np.nan]), "given"),

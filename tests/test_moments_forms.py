@@ -106,6 +106,19 @@ def test_steepness_is_the_least_variance_left_by_earlier_columns() -> None:
     assert not is_steep(np.zeros((2, 2)), STEEP)
 
 
+@pytest.mark.parametrize("d", [40, 100, 300])
+@pytest.mark.parametrize("ratio", [1e1, 1e4, 1e8])
+@pytest.mark.parametrize("unit", [1.0, 1e-25, 1e25])
+def test_steepness_hangs_on_no_precision_and_no_unit(d: int, ratio: float, unit: float) -> None:
+    """Float32 may settle it only where float64 says the same."""
+    lower = np.tril(np.random.default_rng(0).normal(size=(d, d)) / d, -1) + np.eye(d)
+    pivots = np.logspace(0, -np.log10(ratio), d)
+    S = (lower * pivots) @ lower.T * unit
+    limit = S.diagonal().max() / (pivots[-1] * unit)
+    assert not is_steep(S, limit * 1.01)
+    assert is_steep(S, limit / 1.01)
+
+
 # ---- what is kept --------------------------------------------------------------------------------
 
 

@@ -150,7 +150,7 @@ def test_a_comparison_is_a_table_that_a_person_reads() -> None:
     models = {"isotropic": PPCA(0).fit(X[:200]), "one\x1b axis": PPCA(1).fit(X[:200])}
     found = scores.compare(models, X[200:])
     lines = repr(found).splitlines()
-    assert "nats per row" in lines[0]
+    assert "in nats" in lines[0]
     assert lines[2].split("  ")[0] == "model" and lines[4].startswith("isotropic ")
     assert "'" not in repr(found) and "\x1b" not in repr(found) and "array" not in repr(found)
     assert all(len(cell.strip("-.")) <= 7 for cell in lines[4].split()[1:])

@@ -22,6 +22,7 @@ _MODULE_OF = {entry.name: entry.module for entry in _catalogue.MODELS} | {
     "Counts": "ancestral.statistics",
     "load": "ancestral.model_file",
     "read_array": "ancestral.io",
+    "read_table": "ancestral.io",
     "read_tables": "ancestral.io",
     "read_graphs": "ancestral.io",
     "AncestralError": "ancestral.errors",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # for those who read without running; a test holds it to the 
     from ancestral.graph.latent.model import LatentPositionGraph as LatentPositionGraph
     from ancestral.io import read_array as read_array
     from ancestral.io import read_graphs as read_graphs
+    from ancestral.io import read_table as read_table
     from ancestral.io import read_tables as read_tables
     from ancestral.model_file import load as load
     from ancestral.statistics import Counts as Counts

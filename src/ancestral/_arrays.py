@@ -139,6 +139,8 @@ def to_host(values: Any) -> NDArray:
     """Return a numpy array of the same values; numpy's own, and all else, come back as they are."""
     if isinstance(values, np.ndarray) or not _lies_elsewhere(values):
         return values
+    if getattr(values, "is_sparse", False) is True:  # for the check to refuse
+        return values
     if hasattr(values, "detach"):  # torch: away from the graph and from the device
         return np.asarray(values.detach().cpu())
     return np.asarray(values.get() if hasattr(values, "get") else values)  # CuPy's by `get`

@@ -172,10 +172,10 @@ _called(KEYWORDS, "weights sample_weights w weight precisions", "sample_weight",
 _called(KEYWORDS, "frequency counts sample_weight freq_weights", "frequencies", "sample_weight")
 _called(KEYWORDS, "validation_data eval_set X_valid X_validation valid val", "X_val")
 _called(KEYWORDS, "val_fraction validation_split test_size", "validation_fraction")
-_called(KEYWORDS, "early_stopping_rounds n_iter_no_change", "patience")
+_called(KEYWORDS, "early_stopping_rounds n_iter_no_change patience", "n_iter_no_change", "patience")
 _called(KEYWORDS, "levels classes cardinalities n_categories vocabulary domains", "categories")
 _called(KEYWORDS, "na nan missing_values handle_missing dropna", "missing")
-_called(KEYWORDS, "standardise normalize normalise whiten scale", "standardize")
+_called(KEYWORDS, "standardise normalize normalise scale", "standardize")
 _called(KEYWORDS, "file filename filepath fname path_or_buf", "path")
 _called(KEYWORDS, "tolerance eps epsilon rtol", "tol")
 _called(KEYWORDS, "base_estimator classifier clf base_model estimator", "estimator", "model")
@@ -213,11 +213,11 @@ def hint(name: str, kind: type, instance_names: Iterable[str]) -> str:
 
 def refuse_unknown_keywords(method: Callable[..., Any], kwargs: dict[str, Any]) -> None:
     """Raise UnknownKeywordError for the first keyword that a method does not take, if any."""
-    code: CodeType = inspect.unwrap(method).__code__  # type: ignore[attr-defined]
+    code: CodeType = inspect.unwrap(method).__code__
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    names = [name for name in names if name != "self"]
+    taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    names = [name for name in taken if name != "self"]
     for name in kwargs:
         if name in names:
             continue

@@ -224,6 +224,23 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
 
             raise UnknownNameError(say)
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of a model inside as `model__smoothing`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        UnknownKeywordError
+            For a parameter that the model has not.
+        """
+        own = {name.partition("__")[0]: value for name, value in params.items()}
+        refuse_unknown_keywords(type(self).__init__, own)
+        super().set_params(**params)
+        return self
+
     # ---- the envelope -----------------------------------------------------------------------
 
     @within_memory(mend_of_fit)
@@ -315,6 +332,11 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         """Return what `fit` learnt, as arrays and plain values, by attribute name."""
         held = vars(self)
         return {name: held[name] for name in self._declared() if name in held}
+
+    def _kept_params(self) -> dict[str, Any]:
+        """Return the parameters as a file keeps them."""
+        params: dict[str, Any] = self.get_params(deep=False)
+        return params
 
     @classmethod
     def _declared(cls) -> dict[str, None]:

@@ -71,7 +71,7 @@ def save(model: Any, path: PathLike) -> Path:
         known = ", ".join(entry.name for entry in _catalogue.MODELS)
         raise SaveError(f"{name} has no saved form; models that have: {known}.")
     path = as_path(path)
-    params, state = model.get_params(deep=False), model._fitted_state()
+    params, state = model._kept_params(), model._fitted_state()
     write_atomically(path, pack(name, params, state, model.data_fingerprint_))
     return path
 
@@ -352,6 +352,13 @@ def _encode(value: Any, arrays: dict[str, NDArray], name: str) -> Any:
         return {"$tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, dict) and all(isinstance(k, str) and k[:1] != "$" for k in value):
         return {k: _encode(v, arrays, f"{name}.{k}") for k, v in value.items()}
+    if isinstance(value, dict) and name.endswith(".categories"):  # by the numbers of columns
+        return {
+            "$pairs": [
+                [_encode(v, arrays, f"{name}.{i}") for v in pair]
+                for i, pair in enumerate(value.items())
+            ]
+        }
     if _is_kept(value):
         return _encode_model(value, arrays, name)
     raise SaveError(f"{name}: a {type(value).__name__} has no saved form.")
@@ -365,7 +372,7 @@ def _is_kept(model: Any) -> bool:
 
 def _encode_model(model: Any, arrays: dict[str, NDArray], name: str) -> Any:
     """Return the form of a model inside a model: a parameter (not fitted) or a member (fitted)."""
-    params = _without_generators(model.get_params(deep=False))
+    params = _without_generators(model._kept_params())
     state = model._fitted_state() if model._learnt() else None
     return {
         "$model": type(model).__name__,
@@ -417,6 +424,8 @@ def _decode(value: Any, arrays: dict[str, NDArray]) -> Any:
         return tuple(_decode(v, arrays) for v in value["$tuple"])
     if "$model" in value:
         return _decode_model(value, arrays)
+    if "$pairs" in value:
+        return {_decode(k, arrays): _decode(v, arrays) for k, v in value["$pairs"]}
     if "$objects" in value:
         held = value["$objects"]
         if any(type(v) not in (type(None), bool, int, str) for v in held):
@@ -525,6 +534,11 @@ def _add_graphs(digest: Any, graphs: list[Any]) -> None:
 
 def _links_of(adjacency: Any) -> NDArray:
     """Return the entries of a small adjacency, the degrees of a large one."""
-    if adjacency.shape[0] > MOST_NODES:
+    n = adjacency.shape[0]
+    if n > MOST_NODES and isinstance(adjacency, np.ndarray) and adjacency.dtype == np.int8:
+        # 127 rows of 0 and 1 add up to a byte, ten times as fast as to a whole number
+        parts = [adjacency[k : k + 127].sum(axis=0, dtype=np.int8) for k in range(0, n, 127)]
+        return np.asarray(np.sum(parts, axis=0, dtype=np.int64))
+    if n > MOST_NODES:
         return np.asarray(adjacency.sum(axis=0)).ravel()
     return (adjacency.toarray() if hasattr(adjacency, "toarray") else adjacency).ravel()

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._printed import Printed, Table, one_table
+from ancestral.autoregressive.codes import MISSING
 from ancestral.autoregressive.levels import (
-    MISSING,
     DiscreteDensity,
     learn_categories,
     whole_numbers,
@@ -199,18 +199,20 @@ class Comparison(Printed):
             "behind": self.behind,
             "its std. error": self.behind_errors,
         }
-        above = "mean log density of held-out rows, in nats per row; the best first"
+        above = "mean log density in nats, of each row or graph held out; the best first"
         return one_table(columns, above)
 
 
-def compare(models: Mapping[str, Any], X: ArrayLike) -> Comparison:
+def compare(models: Mapping[str, Any], X: Any, y: ArrayLike | None = None) -> Comparison:
     """Score fitted models on the same held-out rows.
 
     Parameters
     ----------
-    models : dict of name to fitted density
-    X : array-like of shape (n_samples, n_features)
-        Rows that none of them was fitted to; two or more.
+    models : dict of name to fitted model
+    X : array-like of shape (n_samples, n_features), or list of graphs
+        What none of them was fitted to; two or more.
+    y : array-like of shape (n_samples,), optional
+        Targets, for models of y given X.
 
     Returns
     -------
@@ -226,7 +228,7 @@ def compare(models: Mapping[str, Any], X: ArrayLike) -> Comparison:
     >>> from ancestral import PPCA
     >>> X = np.random.default_rng(0).normal(size=(400, 3)) * [5.0, 1.0, 1.0]
     >>> compare({"no axis": PPCA(0).fit(X[:200]), "one axis": PPCA(1).fit(X[:200])}, X[200:])
-    mean log density of held-out rows, in nats per row; the best first
+    mean log density in nats, of each row or graph held out; the best first
     <BLANKLINE>
     model     log density  std. error  behind  its std. error
     one axis       -5.754    0.081596       0               0
@@ -234,7 +236,35 @@ def compare(models: Mapping[str, Any], X: ArrayLike) -> Comparison:
     """
     if not models:
         raise DataError("models is empty: give at least one fitted model by name.")
-    values = {name: np.asarray(model.log_density(X)) for name, model in models.items()}
+    data = (X,) if y is None else (X, y)
+    return compare_log_densities({name: m.log_density(*data) for name, m in models.items()})
+
+
+def compare_log_densities(log_densities: Mapping[str, ArrayLike]) -> Comparison:
+    """Compare models by their log densities of the same rows, as `compare` does.
+
+    Parameters
+    ----------
+    log_densities : dict of name to array-like of shape (n_samples,)
+        In nats.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    DataError
+        When they are of differing length, or of fewer than two rows.
+
+    Examples
+    --------
+    >>> compare_log_densities({"one": [-1.0, -2.0], "two": [-1.5, -3.0]}).behind
+    array([0.  , 0.75])
+    """
+    values = {name: np.asarray(held, dtype=np.float64) for name, held in log_densities.items()}
+    if len(lengths := {len(held) for held in values.values()}) > 1:
+        raise DataError(f"log densities of {sorted(lengths)} rows: score the same rows.")
     names = sorted(values, key=lambda name: -values[name].mean())
     table = np.stack([values[name] for name in names])  # (models, n)
     n = table.shape[1]

@@ -156,7 +156,7 @@ class Moments(Printed):
                         form, shift = {"scatter": scatter}, about
                 if not form:
                     offset, form["root"] = root_about_mean(X, shift, w)
-        mean, tail = two_sum(shift, offset)
+            mean, tail = two_sum(shift, offset)
         weight = None if w is None else float(w.sum())
         single = X.dtype == np.float32
         return cls(n, mean, weight=weight, tail=tail, pinned=pinned, single=single, **form)

@@ -113,6 +113,27 @@ def space_of_numbers(model: Any) -> float:
     return float(np.exp(model.log_density(rows)).sum())
 
 
+def test_every_declaration_can_be_kept_in_a_file(tmp_path: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(WORDS, columns=["sky", "wet"])
+    for X, categories in (
+        (WORDS, {0: SKY}),
+        (WORDS, {0: pd.Index(SKY)}),
+        (WORDS, [np.array(SKY), None]),
+        (frame, {"sky": pd.CategoricalDtype(SKY)}),
+        (frame, {"sky": tuple(SKY), "wet": {"yes", "no"}}),
+        (NUMBERS, [range(3), np.arange(2)]),
+    ):
+        for model in (
+            TabularAutoregressive(0.5, categories),
+            OrderMixture(TabularAutoregressive(0.5, categories), 2, random_state=0),
+        ):
+            again = ancestral.load(model.fit(X).save(tmp_path / "model"))
+            np.testing.assert_array_equal(again.log_density(X), model.log_density(X))
+            refitted = again.fit(X)
+            assert all(map(np.array_equal, refitted.categories_, model.categories_))
+
+
 def test_levels_stay_declared_in_files_parts_and_draws(tmp_path: Any) -> None:
     frame = frames()[0]
     whole = TabularAutoregressive(smoothing=0.5).fit(frame)
@@ -124,6 +145,17 @@ def test_levels_stay_declared_in_files_parts_and_draws(tmp_path: Any) -> None:
         assert model.sample(3)["sky"].dtype == frame["sky"].dtype
     again = whole.fit(whole.sample(50, random_state=0))
     assert again.categories_[0].tolist() == SKY
+
+
+def test_a_type_speaks_for_its_part_alone() -> None:
+    """Levels of later parts come after those that the first declares; `categories=` is final."""
+    frame = frames()[0]
+    later = frame.assign(sky=["hail", *frame["sky"][1:]]).astype({"sky": "category"})
+    model = fit_chunks(TabularAutoregressive(smoothing=0.5), [frame, later])
+    assert model.categories_[0].tolist() == [*SKY, "hail"]
+    assert model.sample(3)["sky"].cat.categories.tolist() == [*SKY, "hail"]
+    with pytest.raises(DataError, match="'hail' at row 0"):
+        fit_chunks(TabularAutoregressive(categories={"sky": SKY}), [frame, later])
 
 
 def test_categories_go_before_the_types() -> None:
@@ -188,7 +220,7 @@ def test_an_undeclared_level_says_what_to_do() -> None:
         lambda: model.log_density(frame.assign(sky="hail")),
         lambda: model.sample(given={"sky": "hail"}),
     ):
-        with pytest.raises(DataError, match=r"hail at row 0, column 'sky'.*categories="):
+        with pytest.raises(DataError, match=r"hail at .*column 'sky'.*categories="):
             call()
 
 

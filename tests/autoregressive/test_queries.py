@@ -54,6 +54,14 @@ def test_walks_in_parts_give_what_one_walk_gives(make: Any, held: int, monkeypat
     assert (np.abs(drawn - p) <= 5 * np.sqrt(p * (1 - p) / 40_000) + 1e-12).all()
 
 
+def test_complete_rows_come_back_and_are_not_written_to() -> None:
+    model, rows = chain(), BITS.copy()
+    rows.flags.writeable = False
+    np.testing.assert_array_equal(model.impute(rows), BITS)
+    np.testing.assert_array_equal(model.impute_draws(rows, 2), np.stack([BITS, BITS]))
+    assert set(np.unique(model.marginals(rows)[3])) == {0.0, 1.0}
+
+
 def test_too_much_is_refused_before_any_work() -> None:
     wide = ChainAutoregressive("marginal", n_components=0, random_state=0)
     wide.fit(np.random.default_rng(0).integers(0, 2, (50, 60)))

@@ -28,8 +28,10 @@ from ancestral import (
     PPCAMixture,
     TabularAutoregressive,
 )
+from ancestral._checks.frames import declared_levels, form_of
 from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.base import ConditionalDensity
+from ancestral.conditions import Conditions
 from tests.trust.frames import Frame, column, frame
 
 FEW, MANY, PARTS = 2_000, 20_000, 8
@@ -128,6 +130,11 @@ def verdict(found: Answer, wanted: list[Answer], *, must_take: bool) -> str | No
     return f"gave {str(value)[:150]}, where the plain array {wanted and str(wanted[0])[:150]}"
 
 
+def drawn_of(tables: Any) -> np.ndarray:
+    """Return the last of completed tables as an array."""
+    return np.asarray(tables[-1])
+
+
 class Trial:
     """What one seed's table becomes in one model.
 
@@ -189,15 +196,21 @@ class Trial:
         if self.rng.random() < 0.5:
 
             def fit(X: Any) -> Any:
-                return self.make().fit(X).log_density(self._complete(X))
+                model = self.make()
+                if self.levels and isinstance(X, np.ndarray):  # which has no type to declare them
+                    levels = declared_levels(form_of(held), len(self.table.columns))
+                    model.set_params(categories=levels if any(map(np.ndim, levels)) else None)
+                return model.fit(X).log_density(self._complete(X))
 
             self.ask("fit", fit, held, self.plain)
             return
         if (model := self._fitted(model)) is None:
             return
         calls: dict[str, Callable[[Any], Any]] = {"log_density": model.log_density}
-        if hasattr(model, "impute"):
+        if isinstance(model, Conditions):
             calls["impute"] = model.impute
+            calls["draws"] = lambda X: drawn_of(model.impute_draws(X, 2, random_state=0))
+            calls["marginals"] = lambda X: np.hstack(list(model.marginals(X).values()))
         what = str(self.rng.choice([*calls, "sample", "sample"]))
         if what != "sample":
             self.ask(what, calls[what], held, self.plain)
@@ -260,3 +273,69 @@ def test_tables_in_any_form_are_right_or_refused(
     assert not wrong, "\n".join(wrong[:20])
     # Neither a model that refuses all nor one that takes all would be tested by this.
     assert 0.25 * size < seen["answered"] < 0.75 * size, seen
+
+
+# ---- what comes out ------------------------------------------------------------------------------
+
+
+OUT: list[Callable[[], Any]] = [
+    lambda: TabularAutoregressive(smoothing=0.5),
+    lambda: TabularAutoregressive(smoothing=0.5, missing="level"),
+    lambda: OrderMixture(TabularAutoregressive(smoothing=0.5), n_orders=2, random_state=0),
+    lambda: PPCA(1),
+    lambda: PPCA(0),
+]
+
+
+def types_of(held: Any) -> list[Any]:
+    return list(held.dtypes) if hasattr(held, "dtypes") else list(held.schema)
+
+
+def labels_of(held: Any) -> list[str]:
+    return [str(name) for name in (held.columns if hasattr(held, "dtypes") else held.schema.names)]
+
+
+def wrongly_given_back(seed: int) -> tuple[list[str], int]:
+    """Say what is wrong with what a model of one table gives back; and how often it gave frames."""
+    table, wrong, n = frame(seed), [], 0
+    make = OUT[int(np.random.default_rng([5, seed]).integers(len(OUT)))]
+    word, model = answer(lambda: make().fit(table.held))
+    if word == "refused" or model._frame_in is None:
+        return [], 0
+    asked: dict[str, Callable[[], Any]] = {
+        "sample": lambda: model.sample(30, random_state=0),
+        "impute": lambda: model.impute(table.held),
+        "impute_draws": lambda: model.impute_draws(table.held, 1, random_state=0)[0],
+    }
+    for what, call in asked.items():
+        word, given = answer(call)
+        if word == "refused":
+            wrong.append(f"{what} is refused: {given}")
+            continue
+        n += 1
+        if type(given) is not type(table.held) or labels_of(given) != labels_of(table.held):
+            wrong.append(f"{what} gives {type(given).__name__} {labels_of(given)}")
+        if isinstance(model, DiscreteDensity) and types_of(given) != types_of(table.held):
+            wrong.append(f"{what} gives {types_of(given)}")
+        word, again = answer(lambda given=given: make().fit(given))
+        if word == "refused" and not re.search("rows|variance|rank|in every row", again):
+            wrong.append(f"what {what} gives is not fitted again: {again}")
+    word, found = answer(lambda: model.marginals(table.held))
+    if word == "refused" or len(found) != len(table.columns):
+        wrong.append(f"marginals: {found}")
+    return [f"seed {seed}, {type(model).__name__}, {table.form}: {text}" for text in wrong], n
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_frames_of_any_kind_come_back(
+    part: int, long: bool, note: Callable[[str, str], None]
+) -> None:
+    size = (MANY if long else FEW) // PARTS
+    wrong, n = [], 0
+    with threadpool_limits(1):
+        for seed in range(part * size, (part + 1) * size):
+            found, given = wrongly_given_back(seed)
+            wrong, n = wrong + found, n + given
+    note(f"frames given back, part {part}", f"{len(wrong)} wrong of {n:,}")
+    assert not wrong, "\n".join(wrong[:20])
+    assert n > 0.5 * size

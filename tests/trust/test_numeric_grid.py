@@ -153,6 +153,7 @@ PAIRS: dict[str, Ask] = {
     "prediction_interval": lambda m, f, X, y: m.prediction_interval(f(X)),
     "coefficient_intervals": lambda m, f, X, y: m.coefficient_intervals(),
     "variance_intervals": lambda m, f, X, y: m.variance_intervals(),
+    "bootstrap": lambda m, f, X, y: m.bootstrap(f(X), f(y), 5, random_state=0),
     "robust_standard_errors": lambda m, f, X, y: m.robust_standard_errors(f(X), f(y)),
     "summary": lambda m, f, X, y: words(m.summary()),
 }

@@ -201,12 +201,17 @@ def check_form(form: Any, width: int) -> None:
             good and form["of"].dtype.kind == "i" and len(form.get("names") or [0] * width) == width
         )
         good = good and bool(np.isin(form["of"], np.arange(len(form["dtypes"]))).all())
+        good = good and all(map(_is_name, form.get("names") or ()))
         for one in form["dtypes"]:
             good = good and _is_type(library, one)
     except (TypeError, KeyError, AttributeError):
         good = False
     if not good:
         raise ValueError("what it says of the frame of the fit is no form of one")
+
+
+def _is_name(name: Any) -> bool:
+    return type(name) in (int, str) or (type(name) is tuple and all(map(_is_name, name)))
 
 
 def _is_type(library: str, one: Type) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from math import sqrt
 
 # Multiply-adds of a product, below which the library takes one thread by itself, and from which a
-# second thread works longer than it waits; the side of a matrix to decompose, likewise.
+# second thread works longer than it waits; the numbers of a matrix times a vector, below which it
+# takes one; the side of a matrix to decompose, likewise.
 ALONE, SHARED = 200_000, 1 << 26
+ALONE_NUMBERS = 8_000
 ALONE_SIDE, SHARED_SIDE = 48, 800
 
 # ---- moments ------------------------------------------------------------------------------------

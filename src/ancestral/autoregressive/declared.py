@@ -8,7 +8,7 @@ may stand last among them, where missing answers count as a level.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,25 @@ from ancestral._checks.missing import is_missing
 from ancestral.errors import DataError
 
 
+class Declared(NamedTuple):
+    """The levels of one column, and who declares them: a type speaks for its own part alone."""
+
+    levels: NDArray
+    by_type: bool
+
+    def with_seen(self, column: NDArray) -> NDArray:
+        """Return the levels, and those that other parts of the data hold beside them."""
+        known = set(self.levels.tolist())
+        more = set(column.tolist()) - known - {None} if self.by_type else set()
+        if not more:
+            return self.levels
+        kind = object if self.levels.dtype == object else np.result_type(self.levels, column)
+        return np.array([*self.levels.tolist(), *sorted(more)], dtype=kind)
+
+
 def declared(
     categories: Any, form: Form | None, names: Any, width: int, *, missing: bool
-) -> list[NDArray | None]:
+) -> list[Declared | None]:
     """Return the levels that are declared of each column, None where they are to be learnt.
 
     Parameters
@@ -33,15 +49,38 @@ def declared(
     missing : bool
         Whether None may be among the levels.
     """
+    if categories is None and form is None:
+        return [None] * width
     labels = labels_of(form, names, width)
     found = [
-        None if levels is None else _by_type(levels, label)
+        None if levels is None else Declared(_by_type(levels, label), by_type=True)
         for levels, label in zip(declared_levels(form, width), labels, strict=True)
     ]
     for j, levels in _by_column(categories, labels).items():
         if levels is not None:
-            found[j] = _checked(levels, f"of column {labels[j]!r}", missing=missing)
+            own = _checked(levels, f"of column {labels[j]!r}", missing=missing)
+            found[j] = Declared(own, by_type=False)
     return found
+
+
+def plain(categories: Any) -> Any:
+    """Return what `categories` says as plain lists and values, which a model file keeps."""
+    if isinstance(categories, Mapping):
+        return {name: _as_list(levels) for name, levels in categories.items()}
+    if isinstance(categories, Iterable) and not isinstance(categories, str):
+        return [_as_list(levels) for levels in categories]
+    return categories
+
+
+def _as_list(levels: Any) -> Any:
+    """Return the levels of one column as a list; what is none as it is."""
+    levels = getattr(levels, "categories", levels)  # of a pandas or polars type
+    if isinstance(levels, str) or not isinstance(levels, Iterable):
+        return levels
+    values = levels.tolist() if hasattr(levels, "tolist") else list(levels)
+    if isinstance(levels, set | frozenset):
+        values = sorted(values, key=lambda value: (str(type(value)), str(value)))
+    return values
 
 
 def _by_column(categories: Any, labels: list[Any]) -> dict[int, Any]:
@@ -77,12 +116,9 @@ def _by_type(levels: NDArray, label: Any) -> NDArray:
 
 def _checked(levels: Any, of: str, *, missing: bool) -> NDArray:
     """Return declared levels as an array of text, booleans or integers, None last."""
-    levels = getattr(levels, "categories", levels)  # of a pandas or polars type
-    if isinstance(levels, str) or not isinstance(levels, Iterable):
+    values = _as_list(levels)
+    if not isinstance(values, list):
         raise DataError(f"the levels {of} are {shown(levels)}: give a list of them.")
-    values = levels.tolist() if hasattr(levels, "tolist") else list(levels)
-    if isinstance(levels, set | frozenset):
-        values = sorted(values, key=lambda value: (str(type(value)), str(value)))
     gaps = [value for value in values if is_missing(value)]
     values = [value for value in values if not is_missing(value)]
     if gaps and not missing:

@@ -24,7 +24,7 @@ from sklearn.base import clone
 
 from ancestral._checks.numbers import as_generator, as_numbers, check_integer, log_sum_exp
 from ancestral.autoregressive import conditioning, marginals, search, smc
-from ancestral.autoregressive.declared import declared
+from ancestral.autoregressive.declared import Declared, declared
 from ancestral.autoregressive.queries import DiscreteConditions
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError
@@ -135,7 +135,7 @@ class OrderMixture(DiscreteConditions):
     def _counts_missing(self) -> bool:  # type: ignore[override]
         return bool(getattr(self.model, "_counts_missing", False))
 
-    def _declared_levels(self, width: int) -> list[NDArray | None]:
+    def _declared_levels(self, width: int) -> list[Declared | None]:
         own = self.categories
         return declared(
             getattr(self.model, "categories", None) if own is None else own,

@@ -23,7 +23,8 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral.autoregressive import marginals, smc
-from ancestral.autoregressive.levels import MISSING, DiscreteDensity
+from ancestral.autoregressive.codes import MISSING
+from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.conditions import Conditions
 from ancestral.errors import ModelError
 
@@ -134,7 +135,8 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         n_particles = particles_of(method, n_particles, random_state)
         levels, rng = self._levels_of(X), as_generator(random_state)
         gaps = np.flatnonzero((levels == MISSING).any(axis=1))
-        levels[gaps] = self._filled(levels[gaps], rng, n_particles)
+        if len(gaps):  # else the codes may be X itself
+            levels[gaps] = self._filled(levels[gaps], rng, n_particles)
         if (empty := np.flatnonzero((levels == MISSING).any(axis=1))).size:
             raise marginals.impossible(int(empty[0]))
         return self._framed(self._decode(levels), X)

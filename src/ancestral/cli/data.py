@@ -23,6 +23,8 @@ from ancestral.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ancestral.io.mixed import Columns
+
 # What stands for data of each face where nothing is at hand.
 BUILT_IN: dict[Face, str] = {
     "discrete": "@icons",
@@ -43,10 +45,10 @@ _TABS = {"\\t": "\t", "tab": "\t"}  # as shells let it be written
 class Reading:
     """How files are read: which array of several, NaN allowed or not, the cap on expanding.
 
-    Of text: the marks between cells and within numbers, the encoding, and where rows are reported
-    that cannot be read. For pairs: the target's column. For graphs: the table of nodes that belongs
-    to an edge list, and which of their attributes are features, which of these are groups, and
-    whether the edges have names.
+    Of text: the marks between cells and within numbers, the encoding, where rows are reported that
+    cannot be read, and which columns are text whatever stands in them. For pairs: the target's
+    column. For graphs: the table of nodes that belongs to an edge list, and which of their
+    attributes are features, which of these are groups, and whether the edges have names.
     """
 
     target: str | None = None
@@ -58,6 +60,7 @@ class Reading:
     thousands: str | None = None
     encoding: str | None = None
     rejects: Path | None = None
+    text: str | None = None
     nodes: str | None = None
     attributes: str | None = None
     categorical: str | None = None
@@ -75,19 +78,19 @@ class Reading:
         return {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
 
     @property
-    def text(self) -> dict[str, Any]:
-        """What the user said of text."""
+    def dialect(self) -> dict[str, Any]:
+        """What the user said of how text is spelt."""
         names = ("sep", "decimal", "thousands", "encoding", "rejects")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def of_table(self) -> dict[str, Any]:
         """What readers of tables are told."""
-        return {**self.capped, **self.text}
+        return {**self.capped, **self.dialect}
 
     def refuse_text(self, seen: str) -> None:
         """Refuse options of text where there is none."""
-        for name in self.text:
+        for name in self.dialect:
             raise click.UsageError(f"--{name} has no use with {seen}.")
 
 
@@ -142,6 +145,11 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
                 "type": click.Path(path_type=Path),
                 "help": "Text: leave out rows that cannot be read, and list their cells in a .csv.",
             },
+        ),
+        (
+            "--text",
+            ("discrete",),
+            {"help": "Columns whose cells are text, even where they look like numbers: zip,code."},
         ),
         (
             "--nodes",
@@ -241,10 +249,25 @@ def observed_by(model: Any, data: str, reading: Reading) -> Observed:
 
 @dataclass(frozen=True)
 class NamedTable:
-    """Rows with column names."""
+    """Rows with column names: a dataframe where a library of them is installed, else an array."""
 
-    values: NDArray
+    values: Any
     names: list[str]
+
+    @classmethod
+    def of_numbers(cls, values: NDArray, names: list[str]) -> NamedTable:
+        """Return a table of numbers of one type."""
+        try:
+            import pandas as pd
+        except ImportError:  # only warnings of the fit go without the names then
+            return cls(values, names)
+        return cls(pd.DataFrame(values, columns=names), names)
+
+    @classmethod
+    def of_columns(cls, table: Columns) -> NamedTable:
+        """Return a table of columns of any kind."""
+        frame = table.frame()
+        return cls(table.array() if frame is None else frame, table.names)
 
 
 def fit_to(model: Any, X: Any, *y: Any, **kept: Any) -> Any:
@@ -253,13 +276,7 @@ def fit_to(model: Any, X: Any, *y: Any, **kept: Any) -> Any:
         return model.fit(X, *y, **kept)
     import numpy as np
 
-    try:
-        import pandas as pd
-    except ImportError:  # only warnings of the fit go without the names then
-        rows: Any = X.values
-    else:
-        rows = pd.DataFrame(X.values, columns=X.names)
-    model.fit(rows, *y, **kept)
+    model.fit(X.values, *y, **kept)
     model._remember(feature_names_in_=np.array(X.names, dtype=object))
     return model
 
@@ -283,31 +300,94 @@ def rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         return datasets.faces()
     if data == "@diabetes":
         X, _, names = datasets.diabetes()
-        return NamedTable(X, names) if model is None else X
+        return NamedTable.of_numbers(X, names) if model is None else X
     path = _path(data, "rows")
     if path.lower().endswith(TABLE_ENDINGS) and reading.key is None:
-        names, table = read_columns(path, missing=reading.missing, **reading.of_table)
+        wanted = None if model is None else getattr(model, "feature_names_in_", None)
+        try:
+            names, table = read_columns(path, missing=reading.missing, **reading.of_table)
+        except DataError:
+            if wanted is None or reading.rejects is not None:
+                raise
+            found = _beside_text(path, reading, list(wanted))
+            if found is None:
+                raise
+            return found
         if model is None:
-            return NamedTable(table, names)
-        wanted = getattr(model, "feature_names_in_", None)
+            return NamedTable.of_numbers(table, names)
         return table if wanted is None else _columns(path, names, table, wanted)
     array = ancestral.read_array(path, key=reading.key, missing=reading.missing, **reading.of_table)
     _refuse_colours(array, path)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
+def _beside_text(path: str, reading: Reading, wanted: list[str]) -> NDArray | None:
+    """Return the columns wanted of a table in which others hold text; None where they do not."""
+    import numpy as np
+
+    table = table_of(path, reading)
+    held = dict(zip(table.names, table.columns, strict=True))
+    if not all(name in held and held[name].values.dtype.kind in "if" for name in wanted):
+        return None
+    return np.column_stack([np.array(held[name].plain(), dtype=np.float64) for name in wanted])
+
+
 def discrete_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     """Return rows for a model of discrete values; 0 and 255 are refused where 0 and 1 are meant."""
+    if is_table(data) and reading.key is None:
+        table = table_of(_path(data, "rows"), reading, model=model)
+        wanted = None if model is None else getattr(model, "feature_names_in_", None)
+        table = table if wanted is None else chosen_of(data, table, wanted)
+        _refuse_grey(data, [column.values for column in table.columns], model)
+        named = NamedTable.of_columns(table)
+        return named if model is None else named.values if wanted is not None else table.array()
+    if reading.text is not None:
+        raise click.UsageError(f"--text has no use with {data}: it is for tables with names.")
     rows = rows_of(data, reading, model=model)
-    values = getattr(rows, "values", rows)
-    knows = model is not None and any(255 in set(levels) for levels in model.categories_)
-    if values.dtype.kind in "uif" and not knows and values.max() == 255:
-        i, j = (int(k[0]) for k in (values == 255).nonzero())
-        raise DataError(
-            f"{data}: holds 255 at row {i}, column {j}: grey values up to 255 would be taken for "
-            "256 unordered levels. Make them black and white first: X > 127."
-        )
+    _refuse_grey(data, [getattr(rows, "values", rows)], model)
     return rows
+
+
+def is_table(data: str) -> bool:
+    """Tell whether a name is that of a table with names."""
+    return data.lower().endswith(TABLE_ENDINGS)
+
+
+def table_of(path: str, reading: Reading, *, model: Any = None) -> Columns:
+    """Return a table of columns of any kind; those that are text to a fitted model are text."""
+    from ancestral.io.mixed import read_mixed
+
+    levels: list[str] = []
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None and hasattr(model, "categories_"):
+        pairs = zip(names, model.categories_, strict=True)
+        levels = [str(name) for name, known in pairs if _are_text(known)]
+    text = [] if reading.text is None else _listed(reading.text)
+    return read_mixed(path, missing=reading.missing, text=text, levels=levels, **reading.of_table)
+
+
+def _are_text(levels: NDArray) -> bool:
+    known = [level for level in levels.tolist() if level is not None]
+    return bool(known) and all(isinstance(level, str) for level in known)
+
+
+def chosen_of(data: str, table: Columns, wanted: Any) -> Columns:
+    """Return the model's own columns of a table, in the model's order."""
+    return table.chosen(_refuse_absent(data, table.names, wanted))
+
+
+def _refuse_grey(data: str, columns: list[NDArray], model: Any) -> None:
+    """Refuse grey pictures where levels are wanted."""
+    if model is not None and any(255 in set(levels) for levels in model.categories_):
+        return
+    for j, values in enumerate(columns):
+        if values.dtype.kind in "uif" and values.size and values.max() == 255:
+            place = [int(k[0]) for k in (values == 255).nonzero()]
+            i, column = place if len(place) == 2 else (place[0], j)
+            raise DataError(
+                f"{data}: holds 255 at row {i}, column {column}: grey values up to 255 would be "
+                "taken for 256 unordered levels. Make them black and white first: X > 127."
+            )
 
 
 def _refuse_colours(array: NDArray, path: str) -> None:
@@ -321,6 +401,11 @@ def _refuse_colours(array: NDArray, path: str) -> None:
 
 def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NDArray:
     """Return the model's own columns of a table, in the model's order."""
+    return table[:, _refuse_absent(path, names, wanted)]
+
+
+def _refuse_absent(path: str, names: list[str], wanted: Any) -> list[int]:
+    """Return the places of the model's columns; refuse a table without one of them."""
     wanted = [str(name) for name in wanted]
     place = {name: k for k, name in enumerate(names)}
     absent = [name for name in wanted if name not in place]
@@ -329,7 +414,7 @@ def _columns(path: str, names: list[str], table: NDArray, wanted: Any) -> NDArra
             f"{path}: has no column {', '.join(map(repr, absent[:5]))}, which the model was fitted "
             f"to; it has {', '.join(names[:20])}. Rename its columns, or take the right file."
         )
-    return table[:, [place[name] for name in wanted]]
+    return [place[name] for name in wanted]
 
 
 def pairs_of(data: str, reading: Reading, *, model: Any = None) -> Any:
@@ -344,7 +429,7 @@ def pairs_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         from ancestral import datasets
 
         inputs, y, names = datasets.diabetes()
-        rows: Any = NamedTable(inputs, names) if model is None else inputs
+        rows: Any = NamedTable.of_numbers(inputs, names) if model is None else inputs
         return Pairs(rows, y, names, "progression")
     path = _path(data, "a target")
     if not path.lower().endswith(TABLE_ENDINGS):
@@ -352,7 +437,7 @@ def pairs_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     wanted = getattr(model, "feature_names_in_", None)
     if wanted is None:
         pairs = read_pairs(path, reading.target, **reading.of_table)
-        X: Any = NamedTable(pairs.X, pairs.names) if model is None else pairs.X
+        X: Any = NamedTable.of_numbers(pairs.X, pairs.names) if model is None else pairs.X
         return Pairs(X, pairs.y, pairs.names, pairs.target)
     names, table = read_columns(path, **reading.of_table)
     X = _columns(path, names, table, wanted)
@@ -417,7 +502,7 @@ def graphs_of(data: str, reading: Reading) -> Any:
         chosen["categorical"] = _listed(reading.categorical)
     path = _path(data, "graphs")
     if reading.nodes is not None:
-        chosen |= {"header": reading.header, **reading.text}
+        chosen |= {"header": reading.header, **reading.dialect}
         return [read_edge_list(path, _path(reading.nodes, "nodes"), **chosen)]
     if path.lower().endswith(TABLE_ENDINGS):
         raise click.UsageError(f"{path} is an edge list: name the table of its nodes with --nodes.")

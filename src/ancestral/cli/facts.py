@@ -11,6 +11,8 @@ from ancestral.cli.terminal import plain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ancestral._catalogue import Face
+
 
 def facts_of(model: Any) -> dict[str, Any]:
     """Return class, parameters and headline numbers of a fitted model."""
@@ -59,15 +61,35 @@ def scores_of(values: NDArray) -> dict[str, Any]:
     }
 
 
+def units_of(face: Face) -> dict[str, str]:
+    """Return the units of what is said of scores."""
+    one = "graph" if face == "graphs" else "row"
+    per_row = f"nats per {one}"
+    return {
+        "n": f"{one}s",
+        "mean_log_density": per_row,
+        "total_log_density": "nats",
+        "n_impossible": f"{one}s",
+        "bits_per_dimension": "bits per known value",
+        "entropy_floor": per_row,
+        "kl_from_data": per_row,
+        "support_mass": "(probability)",
+        "left_out_bits": "bits per row",
+    }
+
+
 def scores_of_levels(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
     """Return what log densities of discrete rows X say beside that: bits, floor and distance."""
     import numpy as np
 
     from ancestral import scores
+    from ancestral._checks.missing import missing_mask
+    from ancestral.io.writing import columns_of
 
-    X = np.asarray(X)
-    known = ~np.isnan(X) if X.dtype.kind == "f" else np.ones(X.shape, bool)
-    facts = {"bits_per_dimension": scores.bits_per_value(values, int(known.sum()))}
+    known = ~np.stack([missing_mask(column) for column in columns_of(X)[1]], axis=1)
+    are_levels = model.get_params(deep=False).get("missing") == "level"  # and so known
+    n_known = known.size if are_levels else int(known.sum())
+    facts = {"bits_per_dimension": scores.bits_per_value(values, n_known)}
     if not known.all():
         return facts  # rows with gaps have no floor
     facts["entropy_floor"] = scores.entropy_floor(X)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import csv
 import inspect
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from ancestral.cli.data import (
 )
 from ancestral.cli.facts import facts_of
 from ancestral.cli.outputs import FORCE, check_places, check_report
-from ancestral.cli.terminal import CONTEXT, say, show
+from ancestral.cli.terminal import CONTEXT, print_table, say, show
 from ancestral.errors import AncestralError
 
 KINDS: dict[Face, str] = {
@@ -31,6 +33,8 @@ KINDS: dict[Face, str] = {
     "conditional": "a target given inputs",
     "graphs": "graphs",
 }
+_VALIDATION = "Rows held out, as DATA: they say when to stop, and which weights to keep."
+_MOST_STEPS = 20  # iterations that are shown
 _NOT_KEPT = "nothing was saved. With --checkpoint FOLDER a training can be stopped and resumed."
 
 
@@ -70,10 +74,11 @@ class _Models(click.Group):
 def command() -> None:
     """Fit a model to data by maximum likelihood and save it.
 
-    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .tsv, .parquet or .pkl (of inputs and
-    a target: the target is the column named y or target, or the second of two; else name it with
-    --target), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list
-    with --nodes; or built-in: @icons, @faces, @classrooms, @diabetes.
+    DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .tsv, .parquet or .pkl (columns of
+    text only for models of levels; of inputs and a target: the target is the column named y or
+    target, or the second of two; else name it with --target), tables in .pkl (tabular, lstm),
+    graphs in .pkl, .npz or .graphml, or an edge list with --nodes; or built-in: @icons, @faces,
+    @classrooms, @diabetes.
 
     Text is read as UTF-8, with commas between cells and points before decimals; --sep, --decimal,
     --thousands and --encoding say otherwise. None of them is guessed.
@@ -81,8 +86,9 @@ def command() -> None:
     `ancestral fit MODEL --help` lists the model's own parameters.
 
     \b
-    Example:
+    Examples:
       ancestral fit ppca @faces --n-components 16 -o faces.model
+      ancestral fit tabular weather.csv --smoothing 0.5 -o weather.model
     """
 
 
@@ -102,8 +108,13 @@ def _fit_command(entry: Entry) -> click.Command:
     resumable = "checkpoint" in inspect.signature(cls.fit).parameters
     if resumable:
         options += _checkpoint_options()
-    helps = _helps(cls)
-    options += [_option_of(entry, p, helps.get(name)) for name, p in parameters.items()]
+    helps, kinds = _helps(cls)
+    options += [_option_of(entry, p, helps, kinds) for p in parameters.values()]
+    if entry.inner is not None:
+        options.append(_inner_option(entry))
+    validated = "X_val" in inspect.signature(cls.fit).parameters
+    if validated:
+        options.append(click.Option(["--validation"], metavar="DATA", help=_VALIDATION))
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON on stdout."))
 
     def run(
@@ -114,13 +125,18 @@ def _fit_command(entry: Entry) -> click.Command:
         force: bool,
         checkpoint: Path | None = None,
         checkpoint_every: int | None = None,
+        validation: str | None = None,
         **given: Any,
     ) -> None:
         from ancestral.model_file import is_model_file
 
         settings = {name: given.pop(name) for name in parameters}
+        if entry.inner is not None:
+            _set_inner(settings[entry.inner], given.pop("with_"), entry.inner)
         reading = Reading.taken(given)
-        inputs = (data, reading.nodes)  # checked before the training, not after
+        if settings.get("missing") == "level":
+            reading = replace(reading, missing=True)
+        inputs = (data, validation, reading.nodes)  # checked before the training, not after
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
         check_report(reading.rejects, output, inputs=inputs, force=force)
         if "verbose" in settings and not as_json and settings["verbose"] is False:
@@ -130,13 +146,19 @@ def _fit_command(entry: Entry) -> click.Command:
         kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in kept.items() if value is not None}
         try:
-            model = _fitted(cls(**settings), entry.face, data, reading, kept)
+            model = cls(**settings)
+            model = _fitted(model, entry.face, data, reading, kept, validation)
         except KeyboardInterrupt as stopped:
             if resumable and not kept:
                 raise KeyboardInterrupt(_NOT_KEPT) from stopped
             raise
         model.save(output)
         facts = {"file": str(output), **facts_of(model)}
+        if not as_json:
+            _show_steps(model)
+            for name, value in settings.items():
+                if isinstance(value, str) and isinstance(found := facts.get(f"{name}_"), int):
+                    say(f"{name.replace('_', '-')}: {found}, chosen by {value}", err=True)
         show(facts, as_json=as_json)
 
     example = f"ancestral fit {entry.word} {entry.example or BUILT_IN[entry.face]}"
@@ -163,21 +185,42 @@ def _checkpoint_options() -> list[click.Parameter]:
     ]
 
 
-def _helps(cls: Any) -> dict[str, str]:
-    """Return the first sentence on each parameter, and the words it takes, from the docstring."""
+def _helps(cls: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the first sentence on each parameter, and its kind, from the docstring."""
     text = inspect.getdoc(cls) or ""
     section = re.search(r"Parameters\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", text, re.S)
-    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?|\n)*)", section[1] if section else "", re.M)
-    helps = {}
-    for name, kind, about in entries:
+    entries = re.findall(
+        r"^(\w+(?:, \w+)*) : (.*)\n((?:    .*\n?|\n)*)", section[1] if section else "", re.M
+    )
+    helps, kinds = {}, {}
+    for names, kind, about in entries:
         first = re.split(r"(?<=\.)\s", " ".join(about.split()), maxsplit=1)[0].replace("`", "")
-        words = re.findall('"(\\w+)"', kind)
-        helps[name] = f"{first} Words: {', '.join(words)}." if words else first
-    return helps
+        for name in names.split(", "):
+            helps[name], kinds[name] = first, kind
+    return helps, kinds
 
 
-def _option_of(entry: Entry, parameter: inspect.Parameter, about: str | None) -> click.Option:
+def _kind_in_words(kind: str, default: Any) -> str:
+    """Return what an option takes, for its help: [newton|gradient_ascent], INTEGER|bic|cv."""
+    words = re.findall(r'"(\w+)"', kind)
+    rest = re.sub(r"\{.*?\}", "", kind)
+    plain = [
+        word
+        for seen, word in (("int", "INTEGER"), ("float", "NUMBER"), ("bool", "BOOLEAN"))
+        if re.search(rf"\b{seen}\b", rest)
+    ]
+    if words and not plain:
+        return f"[{'|'.join(words)}]"
+    if not plain and isinstance(default, int | float):
+        plain = ["INTEGER" if isinstance(default, int) else "NUMBER"]
+    return "|".join([*plain, *words]) or "VALUE"
+
+
+def _option_of(
+    entry: Entry, parameter: inspect.Parameter, helps: dict[str, str], kinds: dict[str, str]
+) -> click.Option:
     """Return a model's parameter as an option, under scikit-learn's name."""
+    about = helps.get(parameter.name)
     flag = "--" + parameter.name.replace("_", "-")
     if parameter.name == entry.inner:
         return click.Option([flag], required=True, type=_Model(entry), help=about)
@@ -189,13 +232,80 @@ def _option_of(entry: Entry, parameter: inspect.Parameter, about: str | None) ->
             show_default=True,
             help=about,
         )
+    if parameter.name == "categories":
+        return click.Option(
+            [flag],
+            multiple=True,
+            metavar="COLUMN=LEVEL,LEVEL",
+            callback=_categories_of,
+            help="Levels declared before the fit, in their order: sky=rain,sun. Once for each "
+            "column; those of the others are learnt.",
+        )
     return click.Option(
-        [flag, f"--{parameter.name}"] if "_" in parameter.name else [flag],
+        [flag],
         default=default,
         show_default=default is not None,
         type=_Value(),
+        metavar=_kind_in_words(kinds.get(parameter.name, ""), default),
         help=about,
     )
+
+
+def _categories_of(_: Any, __: Any, given: tuple[str, ...]) -> Any:
+    """Return declared levels by column: numbers where all of a column are, else text."""
+    found: dict[Any, list[Any]] = {}
+    for pair in given:
+        name, mark, levels = pair.partition("=")
+        if not mark or not name.strip() or not levels:
+            raise click.UsageError(
+                f"--categories is COLUMN=LEVEL,LEVEL, as in sky=rain,sun; got {pair!r}."
+            )
+        if name.strip() in found:
+            raise click.UsageError(f"--categories names {name.strip()!r} more than once.")
+        texts = next(csv.reader([levels], skipinitialspace=True))
+        whole = all(re.fullmatch(r"[+-]?(0|[1-9]\d*)", text, re.ASCII) for text in texts)
+        truth = {"true": True, "false": False}
+        if {text.lower() for text in texts} <= set(truth):
+            found[name.strip()] = [truth[text.lower()] for text in texts]
+        else:
+            found[name.strip()] = [int(text) for text in texts] if whole else texts
+    return found or None
+
+
+def _inner_option(entry: Entry) -> click.Option:
+    """Return the option for the parameters of the model within a model."""
+    return click.Option(
+        [f"--{entry.inner}-with", "with_"],
+        multiple=True,
+        metavar="PARAMETER=VALUE",
+        help=f"A parameter of that model, as in --{entry.inner}-with smoothing=0.1; once for each.",
+    )
+
+
+def _set_inner(model: Any, given: tuple[str, ...], inner: str) -> None:
+    """Set parameters of the model within a model."""
+    known = model.get_params(deep=False)
+    for pair in given:
+        name, mark, value = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if not mark or name not in known:
+            names = ", ".join(known)
+            raise click.UsageError(f"--{inner}-with {pair}: PARAMETER=VALUE is wanted, of {names}.")
+        model.set_params(**{name: _Value().convert(value, None, None)})
+
+
+def _show_steps(model: Any) -> None:
+    """Print the iterations of a solver that does not show them while it climbs."""
+    steps = getattr(model, "history_", None)
+    watched = isinstance(steps, list) and "verbose" not in model.get_params(deep=False)
+    if not (watched and steps and all(isinstance(step, dict) for step in steps)):
+        return
+    every = -(-len(steps) // _MOST_STEPS)
+    shown = [*range(0, len(steps) - 1, every), len(steps) - 1]
+    columns: dict[str, list[Any]] = {"iteration": shown}
+    for name in steps[0]:
+        columns[name] = [steps[k][name] for k in shown]
+    print_table(columns, err=True)
 
 
 class _Model(click.Choice[str]):
@@ -228,8 +338,17 @@ class _Value(click.ParamType):
         return read if isinstance(read, int | float | list | tuple | None) else value
 
 
-def _fitted(model: Any, face: Face, data: str, reading: Reading, kept: dict[str, Any]) -> Any:
+def _fitted(
+    model: Any,
+    face: Face,
+    data: str,
+    reading: Reading,
+    kept: dict[str, Any],
+    validation: str | None,
+) -> Any:
     """Return the model fitted to a file or to built-in data; `kept` says where it is trained."""
+    if validation is not None:
+        kept = kept | _held_out(face, validation, reading)
     wanted = face == "discrete" and _is_pickle(data) and _takes_tables(model)
     tables = _tables_in(data, reading) if wanted else None
     if tables is not None:
@@ -242,6 +361,13 @@ def _fitted(model: Any, face: Face, data: str, reading: Reading, kept: dict[str,
         say(f"target: {seen.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
         model._remember(target_name_=seen.target)  # goes into the file, is looked for in others
     return model
+
+
+def _held_out(face: Face, validation: str, reading: Reading) -> dict[str, Any]:
+    """Return rows that stop a training, as `fit` takes them."""
+    seen = observed(face, validation, replace(reading, rejects=None))
+    rows, *targets = (getattr(part, "values", part) for part in seen.data)
+    return {"X_val": rows, "y_val": targets[0]} if targets else {"X_val": rows}
 
 
 def _takes_tables(model: Any) -> bool:

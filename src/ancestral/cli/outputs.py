@@ -1,15 +1,23 @@
-"""Where commands write: never over their own input, and over other files only when told to."""
+"""Where commands write, and how: never over their own input, over other files only when told to.
+
+Rows are written as the kind of table that they are: a dataframe, or an array whose columns have
+names, as .csv, .tsv or .parquet with these names; an array also as .npy or .npz.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ancestral._files import check_destination, refuse_same, shown
+from ancestral.cli.terminal import in_one_line, print_json, say
 from ancestral.errors import SaveError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FORCE: dict[str, Any] = {"is_flag": True, "help": "Replace a file that is there already."}
 force_option = click.option("--force", **FORCE)
@@ -45,6 +53,90 @@ def check_report(
     if report is not None:
         check_places(report, inputs=inputs, force=force)
         refuse_same((*outputs, report), ())
+
+
+def give_rows(
+    rows: Any,
+    names: Any,
+    output: Path | None,
+    *,
+    what: str,
+    as_json: bool,
+    quiet: bool = False,
+    key: str = "samples",
+) -> None:
+    """Write rows to a file, or print them: with a header line where several columns have names.
+
+    Parameters
+    ----------
+    rows : dataframe, or ndarray of shape (n,) or (n, d)
+    names : sequence of str, or None
+        Of an array's columns.
+    output : Path, optional
+    what : str
+        What the rows are, in words.
+    as_json : bool
+    quiet : bool
+        Nothing is printed where nothing else is asked for.
+    key : str
+        What the rows are called in JSON.
+    """
+    import numpy as np
+
+    from ancestral.io.writing import columns_of
+
+    names = None if names is None else [str(name) for name in names]
+    if output is not None:
+        write_rows(output, rows, names)
+        say(f"{len(rows)} {what} written to {output}", err=True)
+    if not as_json and (output is not None or quiet):
+        return
+    labels, columns = columns_of(rows, names)
+    if as_json:
+        table = _listed(columns)
+        flat = getattr(rows, "ndim", 2) == 1
+        said = {"n_samples": len(rows), key: [row[0] for row in table] if flat else table}
+        named = names is not None or hasattr(rows, "columns")
+        print_json(said | {"columns": labels} if named else said)
+    elif getattr(rows, "ndim", 2) == 1 or (names is None and not hasattr(rows, "columns")):
+        for row in _listed(columns):
+            say(" ".join(map(str, row)))
+    else:
+        from ancestral.io.writing import as_text
+
+        cells = [
+            np.array(
+                [in_one_line(v) if isinstance(v, str) else v for v in c.tolist()], dtype=object
+            )
+            if c.dtype.kind in "OUT"
+            else c
+            for c in columns
+        ]
+        say(as_text([*map(in_one_line, labels)], cells).rstrip("\n"))
+
+
+def write_rows(output: Path, rows: Any, names: list[str] | None) -> None:
+    """Write rows to a file of the kind that its name says."""
+    import numpy as np
+
+    from ancestral.io import write_array, write_table
+
+    numbers = isinstance(rows, np.ndarray) and rows.dtype.kind in "biuf"
+    if numbers and output.suffix in (".npy", ".npz", ".csv"):
+        write_array(output, rows, names)
+    else:
+        write_table(output, rows, names)
+
+
+def _listed(columns: list[NDArray]) -> list[list[Any]]:
+    """Return rows as lists, None in gaps."""
+    from ancestral._checks.missing import missing_mask
+
+    held = [
+        [None if gap else value for value, gap in zip(c.tolist(), missing_mask(c).tolist())]
+        for c in columns
+    ]
+    return [list(row) for row in zip(*held, strict=True)]
 
 
 def _files_of(inputs: Iterable[Any]) -> Iterator[Path]:

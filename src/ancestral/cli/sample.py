@@ -18,7 +18,8 @@ from ancestral.cli.data import (
     rows_of,
     take_rows_as_named,
 )
-from ancestral.cli.outputs import check_places, check_report, force_option
+from ancestral.cli.given import given_of, given_option, method_options
+from ancestral.cli.outputs import check_places, check_report, force_option, give_rows
 from ancestral.cli.terminal import CONTEXT, json_option, print_json, say
 from ancestral.errors import DataError
 
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 @click.command("sample", context_settings=CONTEXT)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-n", "--n-samples", type=int, help="How many draws.  [default: 1]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .npz or .csv file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A .csv, .tsv, .parquet, .npy or .npz file; .npz of graphs.",
+)
+@given_option
 @click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
 @click.option("--shape", metavar="HxW", help="Of the images in a collage. Default: square.")
 @click.option(
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
     help="Features of the nodes, or: uniform (graph models). Default: as in the fit.",
 )
 @click.option("--inputs", metavar="DATA", help="Inputs X to draw y for (regression models).")
+@method_options(n_particles="completions held at once by each of 16 runs.")
 @force_option
 @reading_options("conditional", but="--target")
 @click.option("--random-state", type=int, metavar="INT", help="Seed: the same one draws the same.")
@@ -50,67 +58,67 @@ def command(
     file: Path,
     *,
     output: Path | None,
+    given: tuple[str, ...],
     collage: Path | None,
     shape: str | None,
     inputs: str | None,
     force: bool,
     as_json: bool,
-    **given: Any,
+    **asked: Any,
 ) -> None:
     """Draw from the model in FILE, parents first. Without -o or --collage, draws are printed.
 
+    Draws are a table of the kind that the model was fitted to, with its names and levels.
+
     \b
-    Example:
+    Examples:
       ancestral sample letters.model -n 100 --collage letters.png
+      ancestral sample weather.model -n 5 --given sky=rain -o days.csv
     """
-    reading = Reading.taken(given)
-    files = (file, inputs, given["features"])
+    reading = Reading.taken(asked)
+    files = (file, inputs, asked["features"])
     check_places(output, collage, inputs=files, force=force)
     check_report(reading.rejects, output, collage, inputs=files, force=force)
-    if inputs is None and given["features"] is None and reading != Reading():
+    if inputs is None and asked["features"] is None and reading != Reading():
         raise click.UsageError("without --inputs, options on reading have no use.")
     model = ancestral.load(file)
     taken = inspect.signature(model.sample).parameters
-    refuse(model, **{name: value for name, value in given.items() if name not in taken})
-    options = {name: value for name, value in given.items() if value is not None}
+    refuse(model, **{name: value for name, value in asked.items() if name not in taken})
+    options = {name: value for name, value in asked.items() if value is not None}
     face = entry_of(model).face
     if face == "graphs":
-        refuse(model, shape=shape, inputs=inputs)
+        refuse(model, shape=shape, inputs=inputs, given=given or None)
         if options.get("features", "uniform") != "uniform":
             options["features"] = rows_of(options["features"], reading, model=model)
         give_graphs(model.sample(**options), output, collage, as_json=as_json)
         return
+    names: Any
     if face == "conditional":
-        refuse(model, collage=collage, shape=shape, n_samples=given["n_samples"])
+        refuse(model, collage=collage, shape=shape, given=given or None)
         if inputs is None:
             raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
         take_rows_as_named()
-        rows = model.sample(rows_of(inputs, reading, model=model), **options)
-        names = [getattr(model, "target_name_", "y")] if rows.ndim == 1 else None
+        X = rows_of(inputs, reading, model=model)
+        rows, names = _as_columns(model, model.sample(X, **options), options.get("n_samples", 1))
     else:
         refuse(model, inputs=inputs)
-        from ancestral._checks.containers import as_levels, opened
-
-        rows = as_levels(opened(model.sample(**options), "draws"), "draws")
-        names = getattr(model, "feature_names_in_", None)
+        if (known := given_of(model, given)) is not None:
+            options["given"] = known
+        rows, names = model.sample(**options), getattr(model, "feature_names_in_", None)
     if collage is not None:
         draw_collage(rows, shape, collage)
-    give_rows(rows, names, output, quiet=collage is not None, as_json=as_json)
+    quiet = collage is not None
+    give_rows(rows, names, output, what="draws", as_json=as_json, quiet=quiet)
 
 
-def give_rows(
-    rows: NDArray, names: Any, output: Path | None, *, quiet: bool, as_json: bool
-) -> None:
-    from ancestral.io import write_array
-
-    if output is not None:
-        write_array(output, rows, None if names is None else [str(name) for name in names])
-        say(f"{len(rows)} draws written to {output}", err=True)
-    if as_json:
-        print_json({"n_samples": len(rows), "samples": rows.tolist()})
-    elif output is None and not quiet:
-        for row in rows.tolist():
-            say(" ".join(map(str, row if isinstance(row, list) else [row])))
+def _as_columns(model: Any, drawn: NDArray, n_samples: int) -> tuple[NDArray, list[str] | None]:
+    """Return draws of y with a row for each row of X, and a column for each of several draws."""
+    target = str(getattr(model, "target_name_", None) or "y")
+    if n_samples == 1:
+        return drawn, [target] if drawn.ndim == 1 else None
+    if drawn.ndim != 2:
+        raise click.UsageError("-n above 1 has no use with a model of several targets.")
+    return drawn.T, [f"{target}_{k}" for k in range(1, n_samples + 1)]
 
 
 def give_graphs(
@@ -139,10 +147,12 @@ def give_graphs(
             say("  " + " ".join(f"{a}-{b}" for a, b in zip(i.tolist(), j.tolist())))
 
 
-def draw_collage(rows: NDArray, shape: str | None, path: Path) -> None:
+def draw_collage(drawn: Any, shape: str | None, path: Path) -> None:
     """Write draws as a collage of images."""
     from ancestral import viz
+    from ancestral._checks.containers import as_levels, opened
 
+    rows = as_levels(opened(drawn, "draws"), "draws")
     if len(rows) == 0:
         raise DataError("n_samples=0 leaves nothing to draw. Pass -n 1 or more.")
     _write_figure(viz.collage(rows, _image_shape(rows.shape[1], shape)), path)

@@ -16,8 +16,8 @@ from ancestral.cli.data import (
     refuse,
     take_rows_as_named,
 )
-from ancestral.cli.facts import left_out_of, scores_of, scores_of_levels
-from ancestral.cli.outputs import check_places, check_report, force_option
+from ancestral.cli.facts import left_out_of, scores_of, scores_of_levels, units_of
+from ancestral.cli.outputs import check_places, check_report, force_option, write_rows
 from ancestral.cli.terminal import CONTEXT, json_option, show
 from ancestral.errors import DataError
 
@@ -25,7 +25,12 @@ from ancestral.errors import DataError
 @click.command("score", context_settings=CONTEXT)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("data")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="One log density per row.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="One log density per row, in a .csv, .npy, .npz or .parquet file.",
+)
 @click.option(
     "--leave-one-out",
     is_flag=True,
@@ -58,7 +63,8 @@ def command(
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
-    discrete = entry_of(model).face == "discrete"
+    face = entry_of(model).face
+    discrete = face == "discrete"
     if not discrete:
         refuse(model, leave_one_out=leave_one_out or None)
     take_rows_as_named()
@@ -67,12 +73,10 @@ def command(
     if len(values) == 0:
         raise DataError(f"{data}: holds nothing to score.")
     if output is not None:
-        from ancestral.io import write_array
-
-        write_array(output, values, ["log_density"])
+        write_rows(output, values, ["log_density"])
     facts = scores_of(values)
     if discrete:
         facts |= scores_of_levels(model, seen.data[0], values)
     if leave_one_out:
         facts |= left_out_of(model, seen.data[0])
-    show(facts, as_json=as_json)
+    show(facts, as_json=as_json, units=units_of(face))

@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,31 +31,56 @@ def say(text: object, *, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
-def show(facts: dict[str, Any], *, as_json: bool) -> None:
-    """Print facts as JSON, or as lines of name and value."""
+def show(facts: dict[str, Any], *, as_json: bool, units: Mapping[str, str] | None = None) -> None:
+    """Print facts as JSON, or as lines of name, value and unit; six digits of a number at most."""
     if as_json:
         print_json(facts)
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
+        unit = f" {units[name]}" if units and name in units else ""
         if isinstance(value, dict):
-            say(f"{name}:")
+            say(f"{name}:" if not unit else f"{name},{unit}:")
             for inner, content in value.items():
-                say(f"  {_in_one_line(inner)} = {_in_one_line(_in_words(content))}")
+                say(f"  {in_one_line(inner)} = {in_one_line(in_words(content))}")
         else:
-            say(f"{name:{width}}  {_in_one_line(value)}")
+            say(f"{name:{width}}  {in_one_line(in_words(value))}{unit}")
 
 
-def _in_one_line(value: object) -> str:
+def in_one_line(value: object) -> str:
     """Return a name or value that cannot begin a line of its own."""
     return str(value).replace("\n", "\\n")
 
 
-def _in_words(content: Any) -> str:
-    """Return a value for a line; an estimate as value +- standard error."""
+def in_words(content: Any) -> str:
+    """Return a value for a line, six digits at most; an estimate as value +- standard error."""
     if isinstance(content, dict) and set(content) == {"value", "standard_error"}:
-        return f"{content['value']:.8g} +- {content['standard_error']:.3g}"
+        return f"{content['value']:.6g} +- {content['standard_error']:.3g}"
+    if isinstance(content, float):
+        return f"{content:.6g}"
+    if isinstance(content, list | tuple):
+        inner = ", ".join(map(in_words, content))
+        return f"[{inner}]" if isinstance(content, list) else f"({inner})"
     return str(content)
+
+
+def print_table(columns: dict[str, list[Any]], *, err: bool = False) -> None:
+    """Print columns side by side: a first one of names to the left, six digits at most."""
+    cells = {
+        name: [in_one_line(in_words(value)) for value in some] for name, some in columns.items()
+    }
+    widths = {name: max(map(len, [name, *some])) for name, some in cells.items()}
+    first = next(iter(columns))
+    left = {first} if all(isinstance(value, str) for value in columns[first]) else set()
+
+    def line(values: Iterable[str]) -> str:
+        parts = zip(widths, values, strict=True)
+        padded = [v.ljust(widths[n]) if n in left else v.rjust(widths[n]) for n, v in parts]
+        return "  ".join(padded).rstrip()
+
+    say(line(widths), err=err)
+    for row in zip(*cells.values(), strict=True):
+        say(line(row), err=err)
 
 
 def print_json(document: Any) -> None:
@@ -129,12 +154,15 @@ def _in_flags(message: str) -> str:
     """Return a message whose mends are the command line's: --key A, not key='A'."""
     flag = re.compile(r"""\b(key|checkpoint|sep|decimal|thousands|encoding)=(?:'([^']*)'|"(')")""")
     message = flag.sub(lambda m: f"--{m[1]} {shlex.quote(m[2] or m[3] or '')}", message)
+    message = re.sub(r"\btext=\['([^']*)'\]", lambda m: f"--text {shlex.quote(m[1])}", message)
+    message = re.sub(r'\bmethod="(\w+)"', r"--method \1", message)
     message = re.sub(r"\brejects=", "--rejects", message)
     message = message.replace("header=True", "--header").replace("header=False", "--no-header")
     message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
     message = message.replace('features="uniform"', "--features uniform")
     message = message.replace("features= ", "--features ")
+    message = re.sub(r"(?<!-)\bcategories=", "--categories", message)
     return re.sub(r"(?<!-)\bmax_bytes=", "--max-bytes", message)
 
 

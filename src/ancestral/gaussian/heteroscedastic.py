@@ -43,6 +43,7 @@ from ancestral._checks.numbers import (
     warn,
 )
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.triangles import solved
 from ancestral._printed import Block, Summary, Table
 from ancestral.base import ConditionalLikelihood, over_root
 from ancestral.errors import ModelError
@@ -64,8 +65,8 @@ from ancestral.gaussian.linear.summary import (
     p_values,
     terms_of,
 )
-from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four
-from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks, solved
+from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
+from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks
 from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
@@ -166,7 +167,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         if weights is not None:
             weights, unit = over_power_of_four(weights)
             root, log_weights = np.sqrt(weights), np.log(weights)
-        mean, variance = self._start(X, y, weights)
+        with threads_of(X.size, X.shape[1] + 1):
+            mean, variance = self._start(X, y, weights)
         self.aliases_, self.column_means_ = variance.aliases, variance.means
         self.n_samples_, self.rank_ = len(X), mean.rank
         self.n_parameters_ = mean.inverse_root.shape[1] + variance.inverse_root.shape[1]

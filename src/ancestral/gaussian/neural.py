@@ -94,6 +94,7 @@ class NeuralGaussian(ConditionalDensity):
     tol : float
         Training stops when the loss has not gained so many nats per row within `patience` steps.
     patience : int
+        Steps without such a gain after which training stops.
     early_stopping : bool
         Hold out a share of the rows of `fit`: the weights kept are those of the best validation
         score, and training stops once that gains no more. Rows given to `fit` as `X_val` do the

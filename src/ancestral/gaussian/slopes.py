@@ -20,9 +20,10 @@ from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dtrtrs
+from scipy.linalg.lapack import dpotrf
 
 from ancestral._numerics.threads import blocks_of, even_parts, in_threads
+from ancestral._numerics.triangles import solved
 from ancestral.errors import ModelError
 from ancestral.gaussian import costs
 from ancestral.training.passes import Sums
@@ -292,14 +293,6 @@ def cholesky(A: Float) -> Float:
     """Return upper triangular R with R^T R = A; none where A is not positive definite."""
     R, info = dpotrf(A) if len(A) else (A, 0)
     return NONE if info else R
-
-
-def solved(R: Float, b: Float, *, transposed: bool = False) -> Float:
-    """Return R^-1 b, or R^-T b, for upper triangular R."""
-    x, info = dtrtrs(R, b, trans=int(transposed)) if len(R) else (b, 0)
-    if info:
-        raise np.linalg.LinAlgError("a triangular matrix is singular")
-    return x
 
 
 def in_blocks(task: Callable[[slice], V], n: int, n_columns: int) -> list[V]:

@@ -7,7 +7,8 @@
     def _place(...): ...
 
 Both forms of an entrance give the same result: sums to 1e-12 of their size, whole numbers exactly,
-draws of the same law (not the same draw). Which of them runs is decided here, and nowhere else. The
+draws of the same law (not the same draw). Which of them runs is decided here; `costs` says for how
+many pairs the loops are worth loading, below which callers go to the blocks at once. The
 extra `large` brings numba; `NUMBA_DISABLE_JIT=1`, its own switch, turns it off.
 
 Files of loops are imported by functions only: numba takes half a second to load, and the first call

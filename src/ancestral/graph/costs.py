@@ -2,7 +2,8 @@
 
 Each way is as cheap as its pairs, nodes or edges are few; the cheapest is taken. Its numbers were
 measured once, on one core of a server, and are fixed: what is chosen, and so every digit of a
-result, depends on sizes alone, never on the machine or on what a process did before.
+result, depends on sizes and on whether numba is installed, never on the machine's speed or on what
+a process did before.
 
 Loading numba's loops, once in a process, takes as long as thousands of small fits. That is shared
 out among `FITS` fits.
@@ -10,11 +11,14 @@ out among `FITS` fits.
 
 from __future__ import annotations
 
+from ancestral.graph.compiled import numba
+
 EVALUATIONS = 7  # of the likelihood, in a fit
 
 PRODUCT = 6e-9  # a pair's product, taken out of a matrix and told links from others
 TERM = 5e-9  # a pair that is kept, or a node, at each evaluation
 GRID = 3.5e-4  # a grid, filled or not: its cells, nodes, and evaluations
+APART = 3e-4  # the nodes of links, apart from those of other pairs
 BLOCKED = 9e-9, 0.05e-9  # a pair's deposit on a grid in NumPy, and for each feature
 COMPILED = 2.4e-9, 0.12e-9  # the same in numba's loops
 WEIGHTED = 1.5  # times as much for pairs with weights
@@ -34,38 +38,61 @@ def kept(n_pairs: int, *, evaluations: int = EVALUATIONS) -> float:
     return n_pairs * (PRODUCT + TERM * evaluations)
 
 
-def visited(n_pairs: int, width: int) -> float:
-    """Return what a pass over pairs costs that puts them on a grid, and the grid's evaluations."""
-    return GRID + min(_pass(BLOCKED, n_pairs, width), LOAD / FITS + _pass(COMPILED, n_pairs, width))
+def visited(n_pairs: int, width: int, *, given: bool = False) -> float:
+    """Return what a pass over pairs costs that puts them on a grid, and the grid's evaluations.
+
+    Where sums at a given (a, b) are wanted, links have nodes of their own.
+    """
+    return GRID + APART * given + _cheaper_pass(n_pairs, width)
 
 
 def stacked(n_pairs: int) -> float:
     """Return what the same costs for many small graphs: products, then their deposit."""
-    return GRID + n_pairs * PRODUCT + min(n_pairs * VALUE[0], LOAD / FITS + n_pairs * VALUE[1])
+    blocked, compiled = n_pairs * VALUE[0], LOAD / FITS + n_pairs * VALUE[1]
+    return GRID + n_pairs * PRODUCT + (compiled if _pays(compiled, blocked) else blocked)
 
 
 def compressed(n_nodes: int, n_points: int, width: int) -> float:
-    """Return what sums over pairs of Chebyshev points cost, of so many and of fewer: see `compression`."""
-    points = WEIGHTED * _pass(COMPILED, n_points * n_points // 2, width)
+    """Return what sums over pairs of so many Chebyshev points cost, and of fewer to compare."""
+    points = WEIGHTED * _cheaper_pass(n_points * n_points // 2, width)
     return PILOT + n_nodes * n_points * BASIS + 1.5 * points
 
 
 def pays_to_compress(n_nodes: int, width: int, *, given: bool) -> bool:
-    """Tell whether Chebyshev points are likely to be cheaper than a pass over pairs of nodes."""
+    """Tell whether Chebyshev points are likely to be cheaper than a pass over pairs of nodes.
+
+    A fit needs them twice: its maximum, and then the likelihood there to more digits, which a pass
+    over all pairs would have given with it.
+    """
     if width > len(FITTED):
         return False
-    points = int((GIVEN if given else FITTED)[width - 1] ** width)
-    return compressed(n_nodes, points, width) < visited(n_nodes * (n_nodes - 1) // 2, width)
+    fitted, exact = (
+        compressed(n_nodes, int(points[width - 1] ** width), width) for points in (FITTED, GIVEN)
+    )
+    all_pairs = visited(n_nodes * (n_nodes - 1) // 2, width)
+    return (exact if given else fitted + exact) < all_pairs
+
+
+def pays_to_load(n_pairs: int, width: int = 0) -> bool:
+    """Tell whether a pass is worth loading numba's loops for, be they there or not."""
+    return LOAD / FITS + _pass(COMPILED, n_pairs, width) < _pass(BLOCKED, n_pairs, width)
+
+
+def _cheaper_pass(n_pairs: int, width: int) -> float:
+    """Return what a pass costs, by numba's loops where they are there and worth loading."""
+    blocked = _pass(BLOCKED, n_pairs, width)
+    compiled = LOAD / FITS + _pass(COMPILED, n_pairs, width)
+    return compiled if _pays(compiled, blocked) else blocked
+
+
+def _pays(compiled: float, blocked: float) -> bool:
+    """Tell whether numba's loops are the cheaper, and there: asked only then, as that loads it."""
+    return compiled < blocked and numba() is not None
 
 
 def _pass(pair: tuple[float, float], n_pairs: int, width: int) -> float:
     """Return what a pass costs."""
     return n_pairs * (pair[0] + pair[1] * width)
-
-
-def pays_to_load(n_pairs: int, width: int = 0) -> bool:
-    """Tell whether a pass is worth loading numba's loops for."""
-    return LOAD / FITS + _pass(COMPILED, n_pairs, width) < _pass(BLOCKED, n_pairs, width)
 
 
 def groups_of(n_pairs: int, n_cells: int, *, most: int) -> int:

@@ -121,7 +121,7 @@ class Graph:
         if self.is_sparse:
             return int(self.adjacency.nnz - self.adjacency.diagonal().sum()) // 2
         total, loops = np.count_nonzero(self.adjacency), np.count_nonzero(self.adjacency.diagonal())
-        return (total - loops) // 2
+        return int(total - loops) // 2
 
     @property
     def is_sparse(self) -> bool:
@@ -234,7 +234,7 @@ def _checked_adjacency(E: Any, X: NDArray[np.float64]) -> NDArray[np.int8] | spa
     if links is None:
         wrong = (E != 0) & (E != 1)
         i, j = (int(k) for k in np.argwhere(wrong)[0])
-        _refuse_entry(E[i, j], i, j, is_swapped=_is_adjacency(X))
+        raise _entry_error(E[i, j], i, j, is_swapped=_is_adjacency(X))
     if not _is_symmetric(links):
         i, j = (int(k) for k in np.argwhere(links != links.T)[0])
         _refuse_uneven(i, j, E[i, j], E[j, i])
@@ -294,7 +294,7 @@ def _checked_sparse(E: Any) -> sparse.csr_array:
     if wrong.any():
         place = int(np.argmax(wrong))
         i, j = _row_of(E, place), int(E.indices[place])
-        _refuse_entry(E.data[place], i, j)
+        raise _entry_error(E.data[place], i, j)
     across = E.T.tocsr()  # sorted, like E
     if not (np.array_equal(E.indptr, across.indptr) and np.array_equal(E.indices, across.indices)):
         one_way = (E - E.multiply(across)).tocsr()
@@ -309,8 +309,8 @@ def _is_adjacency(X: NDArray[np.float64]) -> bool:
     return X.shape[0] == X.shape[1] and bool(((X == 0) | (X == 1)).all() and (X == X.T).all())
 
 
-def _refuse_entry(value: Any, i: int, j: int, *, is_swapped: bool = False) -> None:
-    """Raise DataError for an entry that is neither 0 nor 1."""
+def _entry_error(value: Any, i: int, j: int, *, is_swapped: bool = False) -> DataError:
+    """Return the error for an entry that is neither 0 nor 1."""
     if is_swapped:
         mend = "The features look like an adjacency: are the two swapped?"
     elif value != value:
@@ -319,7 +319,7 @@ def _refuse_entry(value: Any, i: int, j: int, *, is_swapped: bool = False) -> No
         mend = "The diagonal is not modelled: set it to 0."
     else:
         mend = "Threshold weights, for example E >= 0.5."
-    raise DataError(f"adjacency holds {value} at ({i}, {j}); entries must be 0 or 1. {mend}")
+    return DataError(f"adjacency holds {value} at ({i}, {j}); entries must be 0 or 1. {mend}")
 
 
 def _row_of(E: sparse.csr_array, place: int) -> int:

@@ -51,7 +51,7 @@ from ancestral.graph.graphs import (
     warn_of_odd_graphs,
 )
 from ancestral.graph.inference import clustered_covariance, profile_intervals
-from ancestral.graph.pairs.gather import gather, keep
+from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
 from ancestral.graph.solvers import climb, gradient_ascent, newton
 from ancestral.model_file import fingerprint
@@ -90,7 +90,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         The ascent's start, and which pairs are sampled where pairs are.
     pairs : {"auto", "products", "visited", "compressed", "sampled"}
         How sums over all pairs are found. "auto" takes the cheapest of the first four that is
-        exact or nearly so (`approximation_error_`), and compresses no graph below 20,000 nodes;
+        exact or nearly so (`approximation_error_`), as `ancestral.graph.costs` foresees;
         "sampled" takes a stratified sample of the pairs, for many features and nodes, and its
         error is part of the standard errors.
     l2 : float
@@ -132,10 +132,11 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
 
     Notes
     -----
-    Pairs i < j only. Up to a million pairs in all are kept as inner products; beyond, a pass over
-    the pairs costs some nanoseconds each, and any (a, b) then less than a millisecond. With up to
-    three features and more than 20,000 nodes a pass over the nodes does, tuned to the (a, b) that
-    is asked about. Graphs are drawn exactly at a cost that goes with their edges.
+    Pairs i < j only. Some ten thousand pairs in all are kept as inner products; beyond, a pass over
+    the pairs puts them on a grid, at some nanoseconds each, and any (a, b) then costs some
+    microseconds. In graphs of many nodes (more than some 4,000 of one feature, 5,000 of two, 40,000
+    of three) a pass over the nodes does, tuned to the (a, b) that is asked about. Graphs are drawn
+    exactly at a cost that goes with their edges.
 
     See Also
     --------
@@ -308,7 +309,14 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         self._check_fitted()
         at = self.slope_, self.intercept_
         checked = self._check_graphs(graphs)
-        return np.array([self._gathered([graph], at).log_likelihood(*at) for graph in checked])
+        values = np.empty(len(checked))
+        kept = self.pairs in ("auto", "products")
+        small = [kept and graph.n_nodes <= STACKED for graph in checked]
+        some = [graph for graph, is_small in zip(checked, small, strict=True) if is_small]
+        values[small] = likelihoods(some, *at, by_size=self.offset is not None)
+        for k in np.flatnonzero(~np.array(small)):
+            values[k] = self._gathered([checked[k]], at).log_likelihood(*at)
+        return values
 
     def clustered_standard_errors(self, graphs: Any) -> NDArray[np.float64]:
         """Return standard errors of (a, b) that hold when pairs within a graph are dependent.

@@ -117,7 +117,7 @@ def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Floa
 
 
 def _way(model: InnerProductGraph, graphs: Sequence[Graph]) -> str:
-    """Return how the distribution of s is found: as it is, where "auto" would only keep its sums."""
+    """Return how the distribution of s is found: "auto" would keep its sums alone."""
     if model.pairs != "auto":
         return model.pairs
     pairs = sum(graph.n_pairs for graph in graphs)

@@ -172,7 +172,7 @@ def gradient_ascent(
     theta = np.asarray(start, dtype=np.float64)
     log_likelihood = partial(statistics.log_likelihood, maximised=True)
     gradient = statistics.gradient(*theta, maximised=True)
-    history = [_record(*theta, log_likelihood(*theta), gradient.tolist(), None)]
+    history = [_record(theta[0], theta[1], log_likelihood(*theta), gradient.tolist(), None)]
     step = 1.0 / np.trace(statistics.information(0.0, 0.0))  # below 1/curvature anywhere
     for _ in range(max_iter):
         if np.abs(gradient).max() <= tol:
@@ -189,7 +189,7 @@ def gradient_ascent(
         moved = step * gradient
         theta = theta + moved
         fresh = statistics.gradient(*theta, maximised=True)
-        history.append(_record(*theta, value, fresh.tolist(), best))
+        history.append(_record(theta[0], theta[1], value, fresh.tolist(), best))
         bend = moved @ (gradient - fresh)  # positive: l is concave
         step = (moved @ moved) / bend if bend > 0 else 2 * step
         gradient = fresh

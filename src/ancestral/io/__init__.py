@@ -7,8 +7,9 @@ from ancestral.io.cpts import read_tables
 from ancestral.io.dates import dates_as_numbers
 from ancestral.io.edge_lists import from_frames, read_edge_list
 from ancestral.io.graphs import from_igraph, from_networkx, read_graphs
+from ancestral.io.mixed import read_table
 from ancestral.io.targets import Pairs, read_pairs
-from ancestral.io.writing import write_array, write_graphs
+from ancestral.io.writing import write_array, write_graphs, write_table
 
 __all__ = [
     "Pairs",
@@ -21,7 +22,9 @@ __all__ = [
     "read_edge_list",
     "read_graphs",
     "read_pairs",
+    "read_table",
     "read_tables",
     "write_array",
     "write_graphs",
+    "write_table",
 ]

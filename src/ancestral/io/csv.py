@@ -80,7 +80,7 @@ def parse_csv(
         left = "no row that could be read" if rejects and rejects.rows else "no rows of numbers"
         raise DataError(f"{name}: holds {'a header line and ' * header}{left}.")
     if not header:
-        _warn_of_no_header(rows, name)
+        warn_of_no_header(rows, name)
         return names, rows
     return _drop_index(names, rows, name, gaps=bool(rejects and rejects.rows))
 
@@ -98,6 +98,31 @@ def parse_cells(raw: bytes, name: str, dialect: Dialect = _PLAIN) -> list[tuple[
     text = _Text(raw, name, dialect)
     _first_cells(text)
     return [(line, [cell.strip() for cell in cells]) for line, cells in text.rows()]
+
+
+def parse_named_cells(
+    raw: bytes, name: str, dialect: Dialect = _PLAIN
+) -> tuple[list[str], bool, Iterator[tuple[int, list[str]]]]:
+    """Return the names of a table of text, whether it has any, and line number and cells of rows.
+
+    Raises
+    ------
+    FormatError
+        When the bytes are not text of this dialect, or two columns have one name.
+    DataError
+        When the first line mixes text and numbers.
+    """
+    text = _Text(raw, name, dialect)
+    _, first = _first_cells(text)
+    header = _is_header(first, text)
+    if header:
+        refuse_duplicates(first, name)
+    rows = text.rows()
+    return (
+        first if header else [f"x{j}" for j in range(len(first))],
+        header,
+        islice(rows, 1, None) if header else rows,
+    )
 
 
 class _Text:
@@ -395,23 +420,34 @@ def _drop_index(
 
     Where rows were left out, the numbers have gaps.
     """
-    first = rows[:, 0]
-    counts = names[0] in _INDEX_NAMES and np.array_equal(first, np.arange(len(rows)))
-    if gaps and names[0] in _INDEX_NAMES:
-        counts = bool((first >= 0).all() and (first % 1 == 0).all() and (np.diff(first) > 0).all())
-    if counts and len(names) > 1:
-        message = (
-            f"{name}: dropped column {names[0]!r}, which only numbers the rows "
-            "(pandas writes it unless index=False)."
-        )
-        warn(message)
+    if counts_rows(names, rows[:, 0], name, gaps=gaps):
         names, rows = names[1:], np.ascontiguousarray(rows[:, 1:])
-    if "" in names:
-        raise FormatError(f"{name}: column {names.index('') + 1} has no name in the header.")
+    refuse_unnamed(names, name)
     return names, rows
 
 
-def _warn_of_no_header(rows: NDArray[np.float64], name: str) -> None:
+def counts_rows(names: list[str], first: NDArray, name: str, *, gaps: bool) -> bool:
+    """Tell whether the first column only numbers the rows, and is to be dropped: with a warning."""
+    if names[0] not in _INDEX_NAMES or len(names) == 1 or first.dtype.kind not in "iuf":
+        return False
+    counts = np.array_equal(first, np.arange(len(first)))
+    if gaps:
+        counts = bool((first >= 0).all() and (first % 1 == 0).all() and (np.diff(first) > 0).all())
+    if counts:
+        warn(
+            f"{name}: dropped column {names[0]!r}, which only numbers the rows "
+            "(pandas writes it unless index=False)."
+        )
+    return counts
+
+
+def refuse_unnamed(names: list[str], name: str) -> None:
+    """Raise FormatError for a column whose name in the header is empty."""
+    if "" in names:
+        raise FormatError(f"{name}: column {names.index('') + 1} has no name in the header.")
+
+
+def warn_of_no_header(rows: NDArray[np.float64], name: str) -> None:
     """Say that the first line was read as data: a column of numbers may be a lost header."""
     d = rows.shape[1]
     if d > 2 and np.array_equal(rows[0], np.arange(d)):

@@ -1,8 +1,9 @@
-"""Parquet tables of numbers, through pyarrow."""
+"""Parquet tables of numbers, or of numbers, text and levels, through pyarrow."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,48 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
     -----
     The index of a pandas frame is left out, with a warning that names it.
     """
+    names, columns = _read(source, _refuse_no_number)
+    held = [_column(*pair, source.name, missing=missing) for pair in zip(columns, names)]
+    if np.result_type(*held).kind == "f":
+        for name, column in zip(names, held):
+            _refuse_rounding(column, name, source.name)
+    return names, to_native(np.column_stack(held))
+
+
+def read_parquet_columns(source: Source, *, missing: bool) -> tuple[list[str], list[Any]]:
+    """Return the column names, and Arrow's columns of numbers, booleans, text or levels of these.
+
+    Raises
+    ------
+    MissingExtraError, FormatError
+        As `read_parquet`.
+    DataTypeError
+        When a column is nested, or holds dates or bytes, by name.
+    DataError
+        When a column has nulls and `missing` is False, or holds infinity.
+    """
+    names, columns = _read(source, _refuse_no_level)
+    for name, column in zip(names, columns):
+        values = column
+        if str(values.type) in ("halffloat", "float", "double"):
+            floats = values.drop_null().to_numpy()
+            if np.isinf(floats).any():
+                raise DataError(
+                    f"{source.name}: column {name!r} holds infinity, which cannot be modelled: "
+                    "drop or clip it."
+                )
+            if not missing and np.isnan(floats).any():
+                raise DataError(
+                    f"{source.name}: column {name!r} holds NaN; fill it, drop the rows, or pass "
+                    "missing=True."
+                )
+        if not missing:
+            _refuse_nulls(values, name, source.name)
+    return names, columns
+
+
+def _read(source: Source, refuse: Callable[[Any, Any], str | None]) -> tuple[list[str], list[Any]]:
+    """Return names and columns, all of the types that are not refused."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -51,7 +94,7 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
     try:
         # On this thread alone: arrow's own would call back into Python for each piece of the file.
         file = pq.ParquetFile(source.file, pre_buffer=False)
-        fields = _numeric_fields(file, source, pa.types)
+        fields = _fields(file, source, refuse, pa.types)
         table = file.read(columns=[field.name for field in fields], use_threads=False)
         table.validate(full=True)
     except AncestralError:
@@ -61,27 +104,35 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
         raise FormatError(f"{source.name}: damaged Parquet file ({why}); copy it again.") from None
     if table.num_rows == 0:
         raise DataError(f"{source.name}: holds columns and no rows.")
-    names = [field.name for field in fields]
     held = dict(zip(table.column_names, table.columns))
-    columns = [_column(held[column], column, source.name, missing=missing) for column in names]
-    if np.result_type(*columns).kind == "f":
-        for name, column in zip(names, columns):
-            _refuse_rounding(column, name, source.name)
-    return names, to_native(np.column_stack(columns))
+    names = [field.name for field in fields]
+    return names, [held[name] for name in names]
 
 
-def _numeric_fields(file: Any, source: Source, types: Any) -> list[Any]:
-    """Return the columns, all numeric; refuse more cells than `max_bytes` holds."""
+def _refuse_no_number(dtype: Any, types: Any) -> str | None:
+    """Return what a type is that holds no numbers, and the mend."""
+    if types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype):
+        return None
+    kind = "dictionary" if types.is_dictionary(dtype) else str(dtype)
+    return f"holds {kind[:60]} values: convert it to numbers, or leave it out."
+
+
+def _refuse_no_level(dtype: Any, types: Any) -> str | None:
+    """Return what a type is that holds neither numbers nor levels, and the mend."""
+    of = dtype.value_type if types.is_dictionary(dtype) else dtype
+    text = types.is_string(of) or types.is_large_string(of) or str(of) == "string_view"
+    if text or _refuse_no_number(of, types) is None:
+        return None
+    return f"holds {str(dtype)[:60]} values: convert it to numbers or text, or leave it out."
+
+
+def _fields(file: Any, source: Source, refuse: Callable[[Any, Any], str | None], types: Any) -> Any:
+    """Return the columns, of types that are not refused; no more cells than `max_bytes` holds."""
     fields = _without_index(list(file.schema_arrow), file.schema_arrow.metadata, source.name)
     seen = set()
     for field in fields:
-        numeric = types.is_integer(field.type) or types.is_floating(field.type)
-        if not numeric and not types.is_boolean(field.type):
-            kind = "dictionary" if types.is_dictionary(field.type) else str(field.type)
-            raise DataTypeError(
-                f"{source.name}: column {field.name!r} holds {kind[:60]} values: "
-                "convert it to numbers, or leave it out."
-            )
+        if (why := refuse(field.type, types)) is not None:
+            raise DataTypeError(f"{source.name}: column {field.name!r} {why}")
         if field.name in seen:
             raise FormatError(f"{source.name}: two columns are named {field.name!r}: rename one.")
         seen.add(field.name)
@@ -118,16 +169,21 @@ def _without_index(fields: list[Any], metadata: Any, name: str) -> list[Any]:
 
 def _column(values: Any, column: str, name: str, *, missing: bool) -> NDArray:
     """Return one column; nulls become NaN where missing values are allowed."""
-    if values.null_count and not missing:
+    if not missing:
+        _refuse_nulls(values, column, name)
+    if values.null_count:
+        _refuse_rounding(values.drop_null().to_numpy(), column, name)
+        return values.cast("float64").to_numpy(zero_copy_only=False).astype(np.float64)
+    return values.to_numpy(zero_copy_only=False)
+
+
+def _refuse_nulls(values: Any, column: str, name: str) -> None:
+    if values.null_count:
         row = values.is_null().to_pylist().index(True)
         raise DataError(
             f"{name}: column {column!r} is null at row {row} ({values.null_count} nulls); "
             "fill them, drop the rows, or pass missing=True."
         )
-    if values.null_count:
-        _refuse_rounding(values.drop_null().to_numpy(), column, name)
-        return values.cast("float64").to_numpy(zero_copy_only=False).astype(np.float64)
-    return values.to_numpy(zero_copy_only=False)
 
 
 def _refuse_rounding(column: NDArray, label: str, name: str) -> None:

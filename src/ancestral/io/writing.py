@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._files import as_path, write_atomically
-from ancestral.errors import DataTypeError, FormatError, SaveError
+from ancestral._checks.containers import as_levels, opened
+from ancestral._checks.missing import missing_mask
+from ancestral._files import as_path, shown, write_atomically
+from ancestral.errors import DataTypeError, FormatError, MissingExtraError, SaveError
 from ancestral.io.dtypes import parse_dtype
 from ancestral.io.sources import PathLike
+
+TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".npy", ".npz")
 
 
 def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = None) -> Path:
@@ -53,6 +57,101 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
         raise SaveError(f"{path}: end the name in .npy, .npz or .csv to say which is wanted.")
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def write_table(path: PathLike, table: Any, names: Sequence[str] | None = None) -> Path:
+    """Write a table of mixed columns, whole or not at all, so that `read_table` takes it back.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Ends in `.csv`, `.tsv` or `.parquet`; or in `.npy` or `.npz`, for numbers alone.
+    table : dataframe, or ndarray of shape (n,) or (n, d)
+        Of text files, gaps are empty cells, and booleans true and false.
+    names : sequence of str, optional
+        Of the columns of an array; x0, x1, ... by default.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    SaveError
+        For another ending, for text to `.npy` or `.npz`, or when the disk refuses; an old file
+        is then untouched.
+    MissingExtraError
+        For Parquet without pyarrow.
+    """
+    path = as_path(path)
+    if path.suffix not in TABLE_ENDINGS:
+        raise SaveError(
+            f"{shown(path)}: end the name in {', '.join(TABLE_ENDINGS[:-1])} or "
+            f"{TABLE_ENDINGS[-1]} to say which is wanted."
+        )
+    if path.suffix in (".npy", ".npz"):
+        return write_array(path, as_levels(opened(table, "table"), "table"))
+    labels, columns = columns_of(table, names)
+    if path.suffix == ".parquet":
+        write_atomically(path, _as_parquet(table, labels, columns, str(path)))
+    else:
+        sep = "\t" if path.suffix == ".tsv" else ","
+        write_atomically(path, as_text(labels, columns, sep).encode())
+    return path
+
+
+def columns_of(table: Any, names: Sequence[str] | None = None) -> tuple[list[str], list[NDArray]]:
+    """Return the names of a table's columns, x0, x1, ... by default, and their values."""
+    found = opened(table, "table")
+    values, held = found.values, found.names or names
+    if hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas' columns, each in its type
+        parts = [opened(table.iloc[:, [j]], "table").values for j in range(table.shape[1])]
+        values = [np.ravel(part[0] if isinstance(part, list) else part) for part in parts]
+    elif isinstance(values, np.ndarray):
+        values = [values] if values.ndim == 1 else list(values.T)
+    return [f"x{k}" for k in range(len(values))] if held is None else [*map(str, held)], values
+
+
+def as_text(labels: list[str], columns: list[NDArray], sep: str = ",") -> str:
+    """Return a header line and the rows, cells quoted where they must be, gaps empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=sep, lineterminator="\n")
+    writer.writerow(labels)
+    if columns:
+        writer.writerows(zip(*map(_cells, columns), strict=True))
+    return text.getvalue()
+
+
+def _cells(column: NDArray) -> list[Any]:
+    """Return what stands in the cells of a column."""
+    words = {True: "true", False: "false"}
+    return [
+        "" if gap else words[value] if isinstance(value, bool) else value
+        for value, gap in zip(column.tolist(), missing_mask(column).tolist(), strict=True)
+    ]
+
+
+def _as_parquet(table: Any, labels: list[str], columns: list[NDArray], name: str) -> bytes:
+    """Return a table in Parquet; a dataframe's types are kept."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtraError(
+            f'{name}: Parquet needs pyarrow: pip install "ancestral[tables]".'
+        ) from None
+    if isinstance(table, pa.Table):
+        held = table
+    elif hasattr(table, "to_arrow"):  # of polars
+        held = table.to_arrow()
+    elif hasattr(table, "iloc"):
+        held = pa.Table.from_pandas(table, preserve_index=False)
+    else:
+        plain = [c.tolist() if c.dtype.kind in "OU" else c for c in columns]
+        held = pa.table([pa.array(values) for values in plain], names=labels)
+    buffer = io.BytesIO()
+    pq.write_table(held, buffer)
+    return buffer.getvalue()
 
 
 def _refuse_unreadable(path: Path, array: NDArray) -> None:

@@ -142,12 +142,12 @@ def _autoregression(summary: Summary) -> Drawn:
                 names=[str(k + 1) for k in a["tree"]],
             ),
         ),
-        ("lstm-training", viz.training_curve(lstm, numbers["lstm_floor"])),
+        ("lstm-training", viz.training_curve(lstm, numbers["lstm_floor"], unit="image")),
         ("lstm-draws", viz.collage(a["lstm_draws"], shape, n_rows=10, n_cols=10)),
         ("step-entropies", viz.step_entropies(bits, shape if shape[0] > 1 else None)),
     ]
     if (found := a["certificate"]) is not None:
-        panel = viz.certificate(found["log_p"], found["rest"], found["valid"])
+        panel = viz.certificate(found["log_p"], found["rest"], found["valid"], unit="image")
         drawn.append(("certificate", panel))
         if len(found["others"]):
             others = viz.probability_collage(found["others"], found["others_p"], shape)
@@ -161,6 +161,7 @@ def _autoregression(summary: Summary) -> Drawn:
 
 def _ppca(summary: Summary) -> Drawn:
     from ancestral import viz
+    from ancestral.viz._style import subscript
 
     a, numbers = summary.arrays, summary.numbers
     faces, heldout = a["faces"], a["heldout"]
@@ -194,18 +195,14 @@ def _ppca(summary: Summary) -> Drawn:
     for name, (offsets, images) in a["walks"].items():
         digits = 3 if name == "small" else 1
         labels = [f"{o:+.{digits}f}".replace("-", "−") for o in offsets]
-        rows = [f"z{_subscript(k + 1)}" for k in range(numbers["n_traversed"])]
+        rows = [f"z{subscript(k + 1)}" for k in range(numbers["n_traversed"])]
         grid = {"n_rows": len(rows), "n_cols": len(offsets)}
         figure = faces_collage(images, row_labels=rows, column_labels=labels, **grid)
         drawn.append((f"traversal-{name}", figure))
-    titles = [f"w{_subscript(k + 1)}" for k in range(numbers["n_traversed"])]
+    titles = [f"w{subscript(k + 1)}" for k in range(numbers["n_traversed"])]
     label = "change of grey level for one unit of the latent"
     difference = viz.difference_images(a["differences"], faces.shape, titles=titles, label=label)
     return [*drawn, ("traversal-differences", difference)]
-
-
-def _subscript(k: int) -> str:
-    return str(k).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
 def _graphs(summary: Summary) -> Drawn:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral.errors import DataError
-from ancestral.viz import _style
+from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
+from ancestral.viz.images import LISTING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,15 +26,25 @@ if TYPE_CHECKING:
 
 
 @styled
-def training_curve(history: Any, floor: float, *, ax: Sequence[Axes] | None = None) -> Figure:
-    """Return two panels: the loss with its floor, and the excess over the floor on a log axis.
+def training_curve(
+    history: Any,
+    floor: float | None = None,
+    *,
+    unit: str = "row",
+    ax: Sequence[Axes] | None = None,
+) -> Figure:
+    """Return the loss by step; where its floor is known also the excess over it, on a log axis.
 
     Parameters
     ----------
-    history : sequence of dict, or a fitted model with `history_`
-        Each with "step" (optimiser step) and "loss" (nats per image).
-    floor : float
-        The entropy of the data, in nats per image.
+    history : fitted LSTMAutoregressive or NeuralGaussian, or sequence of dict
+        Each with "step" (optimiser step) and "loss" (nats per row); a "validation_loss" is drawn
+        beside it.
+    floor : float, optional
+        The entropy of the data, in nats per row; an LSTMAutoregressive knows it. Without, one panel
+        is drawn.
+    unit : str
+        What a row is called, such as "image".
     ax : pair of Axes, optional
         Where to draw the loss and the excess.
 
@@ -51,24 +62,34 @@ def training_curve(history: Any, floor: float, *, ax: Sequence[Axes] | None = No
     >>> len(training_curve(history, 3.258).axes)
     2
     """
+    if _taken.is_a(history, "LSTMAutoregressive"):
+        floor = history.floor_ if floor is None else floor
+        history = history.history_
+    elif _taken.is_a(history, "NeuralGaussian"):
+        history = history.history_
+    _taken.refuse_others("training_curve", "the history of a trained network", history)
     records = getattr(history, "history_", history)
     step = _style.column(records, "step")
     loss = _style.column(records, "loss")
-    if ax is None:
-        top, bottom = _style.new_figure(_style.TEXT_WIDTH, 4.0).subplots(
-            2, 1, sharex=True, height_ratios=(1.0, 1.0)
-        )
-    else:
-        top, bottom = ax
-    top.plot(step, loss, color=_style.BLUE)
+    top, bottom = _panels(ax, with_excess=floor is not None)
+    top.plot(step, loss, color=_style.BLUE, label="training rows")
+    checked = [record for record in records if record.get("validation_loss") is not None]
+    if checked:
+        top.plot(_style.column(checked, "step"), _style.column(checked, "validation_loss"),
+                 color=_style.ORANGE, linestyle=(0, (4, 1.5)), label="validation rows")  # fmt: skip
+        top.legend(loc="upper right")
+    top.set(ylabel=f"loss (nats per {unit})")
+    top.set_ylim(bottom=min(0.0, float(loss.min())))
+    if floor is None:
+        top.set(xlabel="optimiser step", ylim=(None, None))
+        top.autoscale(axis="y")
+        return _style.figure_of(top)
     top.axhline(floor, color=_style.VERMILLION, linestyle=(0, (4, 2)), linewidth=1.2)
     top.annotate(
         f"entropy floor {floor:.4f} nats", (1.0, floor), xycoords=("axes fraction", "data"),
         xytext=(-2, 4), textcoords="offset points", ha="right", va="bottom",
         color=_style.VERMILLION, fontsize=_style.TEXT_SIZE - 1,
     )  # fmt: skip
-    top.set(ylabel="loss (nats per image)")
-    top.set_ylim(bottom=min(0.0, float(loss.min())))
     excess = loss - floor
     above = excess > 0
     bottom.plot(step[above], excess[above], color=_style.BLUE)
@@ -78,6 +99,19 @@ def training_curve(history: Any, floor: float, *, ax: Sequence[Axes] | None = No
     if above.any():
         _mark_end(bottom, step[above], excess[above])
     return _style.figure_of(top)
+
+
+def _panels(ax: Sequence[Axes] | None, *, with_excess: bool) -> tuple[Axes, Any]:
+    """Return the axes of the loss, and those of its excess where there is one."""
+    if ax is not None:
+        given = list(np.ravel(np.asarray(ax, dtype=object)))
+        if len(given) != 1 + with_excess:
+            raise DataError(f"ax must be {1 + with_excess} Axes here; got {len(given)}.")
+        return given[0], given[-1]
+    if not with_excess:
+        return _style.new_figure(_style.TEXT_WIDTH, 2.6).subplots(), None
+    top, bottom = _style.new_figure(_style.TEXT_WIDTH, 4.0).subplots(2, 1, sharex=True)
+    return top, bottom
 
 
 def _mark_end(ax: Axes, step: NDArray[np.float64], excess: NDArray[np.float64]) -> None:
@@ -91,16 +125,22 @@ def _mark_end(ax: Axes, step: NDArray[np.float64], excess: NDArray[np.float64]) 
 
 @styled
 def step_entropies(
-    values: ArrayLike, shape: tuple[int, int] | None = None, *, ax: Axes | None = None
+    values: Any,
+    shape: tuple[int, int] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Return a heat map (given the image's shape) or bars of H(x_i | x_1 .. x_{i-1}).
 
     Parameters
     ----------
-    values : array-like of shape (d,)
-        Conditional entropies in bits, by step. Their sum, the entropy, stands in the title.
+    values : fitted TabularAutoregressive, or array-like of shape (n_features,)
+        Or conditional entropies in bits, by step. Their sum, the entropy, stands in the title.
     shape : (height, width), optional
         Draws the steps as pixels, row-major, with each value written in its pixel.
+    names : sequence of str, optional
+        Of the steps, below the bars; a model that was fitted to a dataframe knows its columns.
     ax : Axes, optional
 
     Returns
@@ -112,6 +152,10 @@ def step_entropies(
     >>> step_entropies([1.0, 0.5, 0.25]).get_title()
     'H(x) = 1.7500 bits = 1.2130 nats'
     """
+    if _taken.is_a(values, "TabularAutoregressive"):
+        names = names or _taken.column_names(values)
+        values = values.step_entropies_ / math.log(2)
+    _taken.refuse_others("step_entropies", "fitted tables, or entropies in bits", values)
     bits = _style.numbers(values, "values")
     if (bits < -1e-9).any():
         raise DataError(f"entropies cannot be negative; got {bits.min():g} at {bits.argmin()}.")
@@ -126,7 +170,12 @@ def step_entropies(
         ax = _style.axes_or_new(ax, width=_style.TEXT_WIDTH, height=2.6)
         ax.bar(np.arange(1, bits.size + 1), bits, color=_style.BLUE, width=0.8)
         ax.set(xlabel="step i", ylabel="H(xᵢ | x₁ … xᵢ₋₁)  (bits)", xlim=(0.3, bits.size + 0.7))
-        _style.whole_numbers(ax.xaxis)
+        if names is None:
+            _style.whole_numbers(ax.xaxis)
+        else:
+            _style.same_length(values=bits, names=names)
+            _style.named_ticks(ax, [str(name) for name in names])
+            ax.set(xlabel="column xᵢ, in the order of the model")
     ax.set_title(total)
     return ax
 
@@ -157,22 +206,29 @@ def _heat_map(ax: Axes, bits: NDArray[np.float64]) -> None:
 
 @styled
 def certificate(
-    log_probabilities: ArrayLike,
-    rest: float,
+    log_probabilities: Any,
+    rest: float | None = None,
     expected: ArrayLike | None = None,
     *,
+    k: int = 24,
+    unit: str = "row",
     ax: Axes | None = None,
 ) -> Axes:
     """Return the most probable rows by rank, and the proven probability of all that come after.
 
     Parameters
     ----------
-    log_probabilities : array-like of shape (k,)
-        Nats, falling; with `rest`, what `most_probable(k)` returned.
+    log_probabilities : fitted model with `most_probable`, or array-like of shape (k,)
+        Nats, falling: with `rest`, what `most_probable(k)` returned. Models are
+        TabularAutoregressive, LSTMAutoregressive and ChainAutoregressive.
     rest : float
-        Probability of everything not listed.
+        Probability of everything not listed; not wanted with a model.
     expected : array-like of bool, shape (k,), optional
         Which of the rows were to be learnt.
+    k : int
+        With a model: how many rows.
+    unit : str
+        What a row is called, such as "image".
     ax : Axes, optional
 
     Returns
@@ -181,27 +237,35 @@ def certificate(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> certificate(np.log([0.5, 0.3, 0.1]), 0.1).get_yscale()
+    >>> from ancestral import TabularAutoregressive
+    >>> certificate(TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1]])).get_yscale()
     'log'
     """
+    if _taken.is_a(log_probabilities, *LISTING):
+        _, log_probabilities, rest = log_probabilities.most_probable(k)
+    wants = "a model with most_probable, or the log probabilities and the rest that it returned"
+    _taken.refuse_others("certificate", wants, log_probabilities)
+    if rest is None:
+        raise DataError("rest is needed: the third of what model.most_probable(k) returns.")
     log_p = _style.numbers(log_probabilities, "log_probabilities")
     p = np.exp(log_p)
     known = np.ones(len(p), bool) if expected is None else np.asarray(expected, dtype=bool)
     _style.same_length(log_probabilities=p, expected=known)
     after = np.cumsum(np.append(p, max(float(rest), 0.0))[::-1])[::-1]  # k = 0, 1, ...: not listed
     rank = np.arange(1, len(p) + 1)
+    article = "an" if unit[:1] in "aeiou" else "a"
     ax = _style.axes_or_new(ax, width=_style.TEXT_WIDTH, height=2.9)
     ax.step(np.arange(len(after)), after, where="post", color=_style.ORANGE, linewidth=1.2,
-            label="all images that come later, together")  # fmt: skip
+            label=f"all {unit}s that come later, together")  # fmt: skip
     ax.plot(rank[known], p[known], "o", ms=4.5, color=_style.BLUE,
-            label="one image" if expected is None else "an image of the support")  # fmt: skip
+            label=f"one {unit}" if expected is None else f"{article} {unit} of the support",
+            )  # fmt: skip
     if not known.all():
         ax.plot(rank[~known], p[~known], "s", ms=4.5, mfc=_style.PAPER, mec=_style.VERMILLION,
-                mew=1.1, label="an image outside the support")  # fmt: skip
+                mew=1.1, label=f"{article} {unit} outside the support")  # fmt: skip
     ax.set_yscale("log")
     ax.grid(axis="y")
-    ax.set(xlabel="rank of the image, most probable first", ylabel="probability")
+    ax.set(xlabel=f"rank of the {unit}, most probable first", ylabel="probability")
     ax.set_xlim(0, len(p) + 1)
     _style.whole_numbers(ax.xaxis)
     ax.legend(loc="best")

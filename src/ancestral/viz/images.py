@@ -1,7 +1,8 @@
 """Images in even grids: samples, faces, signed differences.
 
-An image is a row of pixels, row-major, or a (height, width) array. Every image of one figure is
-drawn on one range of greys, so that brightness can be compared from tile to tile.
+An image is a row of pixels, row-major, or a (height, width) array; a dataframe of rows is as good
+as an array, and so is what `sample`, `impute` and `impute_draws` return. Every image of one figure
+is drawn on one range of greys, so that brightness can be compared from tile to tile.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import as_numbers, check_integer, refuse_non_finite
 from ancestral.errors import DataError
-from ancestral.viz import _style
+from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 LABEL_SIZE = 8.0  # points
 LINE = 0.17  # inches that one line of labels takes
 MARGIN = 0.06  # inches around the whole
+MOST_PROBABLE = 24  # rows of a model that are listed
+LISTING = ("TabularAutoregressive", "LSTMAutoregressive", "ChainAutoregressive")  # most_probable
+MEND_OF_UNKNOWN = (
+    "fill it by model.impute(images), or draw what is known and what it can be by "
+    "viz.inpainting(model, images)"
+)
+IMAGES = "images, rows of pixels or (n, height, width)"
 
 
 @styled
@@ -45,8 +53,10 @@ def collage(
 
     Parameters
     ----------
-    images : array-like of shape (n, height * width) or (n, height, width)
+    images : array-like or dataframe of shape (n, height * width), or array (n, height, width)
         Binary images (all values 0 or 1) are drawn as ink (1) on paper (0) in hairline frames.
+        What `impute_draws` gives, a list of dataframes or (n_draws, n, height * width) together
+        with `shape`, is drawn one draw after another.
     shape : (height, width), optional
         Wanted for flat images that are not square.
     n_rows, n_cols : int, optional
@@ -67,14 +77,19 @@ def collage(
     ------
     DataError
         When the images do not fit the grid or the shape, or hold NaN or infinity.
+    DataTypeError
+        For a model, a graph or a result, naming the function that draws it.
 
     Examples
     --------
+    >>> from ancestral import TabularAutoregressive
     >>> from ancestral.datasets import icons
-    >>> figure = collage(icons()[0], n_rows=4, n_cols=8)
+    >>> model = TabularAutoregressive().fit(icons()[0])
+    >>> figure = collage(model.sample(32, random_state=0), n_rows=4, n_cols=8)
     >>> len(figure.axes[0].images)
     32
     """
+    _taken.refuse_others("collage", IMAGES, images)
     stack = as_images(images, shape)
     n_rows, n_cols = grid_shape(len(stack), n_rows, n_cols)
     grid = _Grid(stack, n_rows, n_cols, titles, None, row_labels, column_labels)
@@ -88,20 +103,23 @@ def collage(
 
 @styled
 def probability_collage(
-    images: ArrayLike,
-    probabilities: ArrayLike,
+    images: Any,
+    probabilities: ArrayLike | None = None,
     shape: tuple[int, int] | None = None,
     *,
     n_cols: int | None = None,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Return the unique images, each with its probability beneath.
+    """Return images, each with its probability beneath.
 
     Parameters
     ----------
-    images : array-like of shape (n, height * width) or (n, height, width)
+    images : array-like or dataframe of shape (n, height * width), or array (n, height, width)
+        Or a fitted TabularAutoregressive, LSTMAutoregressive or ChainAutoregressive, whose 24 most
+        probable rows are drawn.
     probabilities : array-like of shape (n,)
-        In [0, 1]; written as a fraction such as 1/26 when that is what all of them are.
+        In [0, 1]; written as a fraction such as 1/26 when that is what all of them are. Not wanted
+        with a model.
     shape : (height, width), optional
     n_cols : int, optional
     names : sequence of str, optional
@@ -117,6 +135,15 @@ def probability_collage(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['1/2', '1/2']
     """
+    if _taken.is_a(images, *LISTING):
+        images, log_p, _ = images.most_probable(MOST_PROBABLE)
+        probabilities = np.exp(log_p)
+    _taken.refuse_others("probability_collage", f"{IMAGES}, with their probabilities", images)
+    if probabilities is None:
+        raise DataError(
+            "probabilities are needed beside images. Pass them, as in "
+            "numpy.exp(model.log_density(images)), or a fitted model alone."
+        )
     stack = as_images(images, shape)
     p = _style.numbers(probabilities, "probabilities")
     _style.same_length(images=stack, probabilities=p)
@@ -138,28 +165,29 @@ def probability_collage(
 
 @styled
 def difference_images(
-    differences: ArrayLike,
+    differences: Any,
     shape: tuple[int, int] | None = None,
     *,
     n_rows: int | None = 1,
     n_cols: int | None = None,
     limit: float | None = None,
     titles: Sequence[str] | None = None,
-    label: str = "change of grey level",
+    label: str | None = None,
 ) -> Figure:
     """Return signed differences in colour: vermillion brighter, blue darker, white unchanged.
 
     Parameters
     ----------
-    differences : array-like of shape (n, height * width) or (n, height, width)
+    differences : array-like or dataframe of shape (n, height * width), or array (n, height, width)
+        Or a fitted PPCA: what each latent, of the first eight, changes by one unit (columns of W).
     shape : (height, width), optional
     n_rows, n_cols : int, optional
         One row by default.
     limit : float, optional
         The colours run from -limit to +limit; by default the largest absolute difference.
     titles : sequence of str, optional
-    label : str
-        Under the colour bar.
+    label : str, optional
+        Under the colour bar; "change of grey level" by default.
 
     Returns
     -------
@@ -171,6 +199,11 @@ def difference_images(
     >>> figure.axes[0].images[0].get_clim()
     (-0.2, 0.2)
     """
+    if _taken.is_a(differences, "PPCA"):
+        differences = _loadings(differences)
+        titles = titles or [f"w{_style.subscript(k + 1)}" for k in range(len(differences))]
+        label = label or "change for one unit of the latent (units of the data)"
+    _taken.refuse_others("difference_images", "differences of images", differences)
     stack = as_images(differences, shape)
     n_rows, n_cols = grid_shape(len(stack), n_rows, n_cols)
     grid = _Grid(stack, n_rows, n_cols, titles, None, None, None, framed=True)
@@ -184,11 +217,20 @@ def difference_images(
     cax = figure.add_axes(
         ((width - length) / 2 / width, (bar - 0.1) / height, length / width, 0.09 / height)
     )
-    figure.colorbar(drawn, cax=cax, orientation="horizontal", label=label)
+    figure.colorbar(drawn, cax=cax, orientation="horizontal",
+                    label=label or "change of grey level")  # fmt: skip
     cax.tick_params(length=2, pad=2)
     cax.xaxis.labelpad = 1
     cax.locator_params(nbins=5)
     return figure
+
+
+def _loadings(model: Any) -> NDArray[np.float64]:
+    """Return the first columns of W as rows, (at most 8, m)."""
+    if not model.n_components_:
+        raise DataError("the PPCA has no latent: there is no change to draw. Fit n_components=1.")
+    W: NDArray[np.float64] = model.loadings_[:, :8].T
+    return W
 
 
 def ink_map(*, binary: bool) -> Any:
@@ -198,14 +240,19 @@ def ink_map(*, binary: bool) -> Any:
 
 def as_images(images: ArrayLike, shape: tuple[int, int] | None) -> NDArray[np.float64]:
     """Return images as (n, height, width), whatever way they came."""
+    if isinstance(images, list) and images and all(map(_taken.is_frame, images)):
+        images = np.concatenate([as_numbers(frame, name="images") for frame in images])
     array = as_numbers(images, name="images")
+    if array.ndim == 3 and shape is not None and tuple(shape) != array.shape[1:]:
+        is_draws = shape[0] * shape[1] == array.shape[2]  # of rows, (n_draws, n, m)
+        array = array.reshape(-1, array.shape[2]) if is_draws else array
     if array.ndim not in (2, 3):
         raise DataError(
             f"images must be (n, height * width) or (n, height, width); got shape {array.shape}."
         )
     if array.shape[0] == 0 or array.size == 0:
         raise DataError(f"images is empty (shape {array.shape}); there is nothing to draw.")
-    refuse_non_finite(array, name="images")
+    refuse_non_finite(array, name="images", mend=MEND_OF_UNKNOWN)
     array = array.astype(np.float64)
     if array.ndim == 3:
         if shape is not None and tuple(shape) != array.shape[1:]:

@@ -1,19 +1,21 @@
 """Figures of probabilistic PCA: spectrum, latent space, and quality by latent dimension.
 
-Written as the course writes it: x in R^m, z in R^d, eigenvalues lambda_1 >= ... >= lambda_m.
+Data x in R^m, latents z in R^d, eigenvalues lambda_1 >= ... >= lambda_m.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._checks.numbers import check_integer
+from ancestral._checks.numbers import as_numbers, check_integer, refuse_non_finite
 from ancestral.errors import DataError
-from ancestral.viz import _style
+from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
+from ancestral.viz.graph_colours import OTHER, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,13 +53,12 @@ def spectrum(
     >>> spectrum([4.0, 2.0, 1.1, 0.9], 1.0, 2).get_yscale()
     'log'
     """
-    from ancestral import PPCA
-
-    if isinstance(eigenvalues, PPCA):
+    if _taken.is_a(eigenvalues, "PPCA"):
         model = eigenvalues
         eigenvalues = model.eigenvalues_
         noise_variance = model.noise_variance_ if noise_variance is None else noise_variance
         n_components = model.n_components_ if n_components is None else n_components
+    _taken.refuse_others("spectrum", "a fitted PPCA, or eigenvalues", eigenvalues)
     if noise_variance is None or n_components is None:
         raise DataError(
             "noise_variance and n_components are needed beside eigenvalues. "
@@ -92,28 +93,150 @@ def spectrum(
 
 
 @styled
-def latent_scatter(Z: ArrayLike, covariance: ArrayLike, *, ax: Axes | None = None) -> Axes:
-    """Return the posterior means with the ellipses of their covariance and of the prior.
+def latent_scatter(
+    model: Any,
+    X: Any = None,
+    *,
+    colour_by: Any = None,
+    covariance: ArrayLike | None = None,
+    components: tuple[int, int] = (0, 1),
+    ax: Axes | None = None,
+) -> Axes:
+    """Return two latents of every row, with the spread that the model expects of them.
 
     Parameters
     ----------
-    Z : array-like of shape (n, 2)
-        E[z | x], one row per data point.
-    covariance : array-like of shape (2, 2)
-        Their exact covariance, I - sigma^2 diag(1 / lambda); drawn at 1 and 2 standard deviations
-        about the mean of Z. The identity's circles about 0 are dashed.
+    model : fitted PPCA or PPCAMixture, or array-like of shape (n, 2)
+        Of a PPCA the posterior means E[z | x] are drawn. The models of a mixture have latents of
+        their own: rows are drawn in the plane in which the mixture spreads most, each in the colour
+        of the model it most probably came from. An array holds means that were computed before.
+    X : array-like or dataframe of shape (n_samples, n_features)
+        Rows, perhaps with missing values; of a dataframe the model's columns are taken. After an
+        array of means: their covariance, as `covariance`.
+    colour_by : str or array-like of shape (n_samples,), optional
+        The name of a column of X, which may be one that the model does not have, or a label or
+        number for each row. Labels, and at most seven different whole numbers, are named in a
+        legend, the seven most frequent with a colour of their own; other numbers have a scale.
+    covariance : array-like of shape (2, 2), optional
+        With an array of means, their exact covariance, I - sigma^2 diag(1 / lambda); a model knows
+        it. It is drawn at 1 and 2 standard deviations about the mean of the rows, and the
+        identity's circles about 0 are dashed: the prior of z.
+    components : (int, int)
+        Which latents, from 0.
     ax : Axes, optional
 
     Returns
     -------
     matplotlib.axes.Axes
 
+    Raises
+    ------
+    DataError
+        When there are fewer than two latents, or labels and rows do not fit.
+    DataTypeError
+        For another model, a graph or a result, naming the function that draws it.
+
     Examples
     --------
-    >>> ax = latent_scatter([[0.0, 1.0], [1.0, -1.0], [-1.0, 0.0]], [[0.9, 0.0], [0.0, 0.8]])
-    >>> ax.get_xlabel()
-    'E[z₁ | x]'
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(50, 4)) * [4.0, 3.0, 1.0, 1.0]
+    >>> ax = latent_scatter(PPCA(2).fit(X), X, colour_by=X[:, 0] > 0)
+    >>> [text.get_text() for text in ax.artists[0].get_texts()]
+    ['False', 'True']
     """
+    wants = "a fitted PPCA or PPCAMixture and rows X, or means of two latents and their covariance"
+    rows = X
+    if _taken.is_a(model, "PPCA"):
+        found = _of_ppca(model, _rows_of(model, X), components)
+    elif _taken.is_a(model, "PPCAMixture"):
+        found = _of_mixture(model, _rows_of(model, X), components)
+    else:
+        _taken.refuse_others("latent_scatter", wants, model)
+        found = _of_means(model, X if covariance is None else covariance)
+        rows = None
+    groups = found.groups
+    if colour_by is not None:
+        groups = _taken.grouping_of(colour_by, rows, len(found.Z))
+    ax = _style.axes_or_new(ax, width=4.4 if groups is None else 5.4, height=4.4)
+    if groups is not None and groups.levels:
+        _name_groups(ax, groups.name, _draw_groups(ax, found.Z, groups))
+    else:
+        _draw_points(ax, found.Z, groups)
+    for k in (1, 2):
+        for ellipse in found.ellipses:
+            x, y = _ellipse(ellipse.covariance, ellipse.centre, k)
+            ax.plot(x, y, label=ellipse.label if k == 1 else None, **ellipse.look)
+    _set_limits(ax, found)
+    ax.set(xlabel=found.labels[0], ylabel=found.labels[1])
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, columnspacing=1.4,
+              borderaxespad=0.2)  # fmt: skip
+    return ax
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """A covariance drawn at one and two standard deviations about its centre."""
+
+    covariance: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    label: str | None
+    look: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Rows in two coordinates."""
+
+    Z: NDArray[np.float64]
+    labels: tuple[str, str]
+    ellipses: list[_Spread]
+    groups: _taken.Grouping | None = None
+    about_zero: bool = True
+
+
+_EXPECTED = {"color": _style.VERMILLION, "linewidth": 2.2, "zorder": 3}
+_PRIOR = {"color": _style.INK, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 4}
+
+
+def _rows_of(model: Any, X: Any) -> Any:
+    """Return the rows to draw, as the model takes them."""
+    if X is None:
+        raise DataError("X is needed beside a model: the rows to draw, as in (model, X).")
+    return _taken.columns_of_model(model, X)
+
+
+def _of_ppca(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
+    """Return posterior means of two latents, and the covariance that they have at the maximum."""
+    d = model.n_components_
+    if d < 2:
+        raise DataError(
+            f"the PPCA has {d} latent dimension{'s' * (d != 1)} and this figure needs two. Fit "
+            "n_components=2, or see viz.spectrum(model)."
+        )
+    pair = [check_integer(k, "components", maximum=d - 1) for k in components]
+    Z = np.asarray(model.posterior_mean(X), np.float64)[:, pair]
+    expected = (np.eye(d) - model.posterior_covariance())[np.ix_(pair, pair)]
+    share = 100 * model.explained_variance_ratio_[pair]
+    labels = [
+        f"E[z{_style.subscript(k + 1)} | x]  ({part:.3g}% of the variance)"
+        for k, part in zip(pair, share, strict=True)
+    ]
+    return _Plane(Z, (labels[0], labels[1]), _of_latents(Z, expected))
+
+
+def _of_latents(Z: NDArray[np.float64], covariance: NDArray[np.float64]) -> list[_Spread]:
+    return [
+        _Spread(np.eye(2), np.zeros(2), "prior, 1 and 2 sd", _PRIOR),
+        _Spread(covariance, Z.mean(axis=0), "covariance of E[z | x], 1 and 2 sd", _EXPECTED),
+    ]
+
+
+def _of_means(Z: ArrayLike, covariance: Any) -> _Plane:
+    """Return means that were computed before."""
+    if covariance is None:
+        raise DataError(
+            "covariance is needed beside means of latents. Pass it, or a fitted model and rows X."
+        )
     Z = _style.numbers(Z, "Z", 2)
     C = _style.numbers(covariance, "covariance", 2)
     if Z.shape[1] != 2 or C.shape != (2, 2):
@@ -125,33 +248,125 @@ def latent_scatter(Z: ArrayLike, covariance: ArrayLike, *, ax: Axes | None = Non
         raise DataError(
             f"covariance must be symmetric with no negative variance; got {C.tolist()}."
         )
-    ax = _style.axes_or_new(ax, width=4.4, height=4.4)
-    small = float(np.clip(4000 / len(Z), 6, 22))
-    ax.scatter(
-        Z[:, 0],
-        Z[:, 1],
-        s=small,
-        color=_style.SKY,
-        edgecolors=_style.BLUE,
-        linewidths=0.4,
-        alpha=0.8,
+    return _Plane(Z, ("E[z₁ | x]", "E[z₂ | x]"), _of_latents(Z, C))
+
+
+def _of_mixture(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
+    """Return rows in the plane in which the mixture spreads most, and the spread of its models.
+
+    With columns in units of their own, the plane is that of the scaled columns. Rows are filled by
+    their conditional means first.
+    """
+    scale = vars(model).get("scale_", 1.0)
+    weights, noise = model.weights_, model.noise_variances_
+    means = model.means_ / scale
+    W = [loadings / np.reshape(scale, (-1, 1)) for loadings in model.loadings_]  # each (m, d)
+    centre = weights @ means
+    root = np.sqrt(weights)
+    factor = np.hstack(
+        [root[c] * np.column_stack([W[c], means[c] - centre]) for c in range(len(W))]
     )
-    centre = Z.mean(axis=0)
-    for k in (1, 2):
-        x, y = _ellipse(np.eye(2), np.zeros(2), k)
-        ax.plot(x, y, color=_style.INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=4,
-                label="identity, 1 and 2 sd" if k == 1 else None)  # fmt: skip
-        x, y = _ellipse(C, centre, k)
-        ax.plot(x, y, color=_style.VERMILLION, linewidth=2.4, zorder=3,
-                label="covariance of E[z | x], 1 and 2 sd" if k == 1 else None)  # fmt: skip
-    reach = 1.06 * max(2.1, float(np.abs(Z).max()))
+    directions = np.linalg.svd(factor, full_matrices=False)[0]
+    most = directions.shape[1] - 1
+    if most < 1:
+        raise DataError(
+            "the mixture spreads in one direction and this figure needs two. Fit n_components=2, "
+            "or give rows of more columns."
+        )
+    P = directions[:, [check_integer(k, "components", maximum=most) for k in components]]
+    P = P * np.sign(P[np.abs(P).argmax(axis=0), [0, 1]])  # one sign, always
+    rows = as_numbers(model.impute(X), name="X", ndim=2) / scale
+    from_each = np.asarray(model.responsibilities(X)).argmax(axis=1).astype(np.float64)
+    names = [f"model {c + 1}" for c in range(len(W))]
+    spreads = [
+        _Spread(
+            (P.T @ W[c]) @ (P.T @ W[c]).T + noise[c] * np.eye(2),
+            (means[c] - centre) @ P,
+            "covariance of each model, 1 and 2 sd" if c == 0 else None,
+            {"color": _colour(c, len(W)), "linewidth": 2.0, "zorder": 3},
+        )
+        for c in range(len(W))
+    ]
+    units = "units of the data" if np.ndim(scale) == 0 else "columns scaled to 1"
+    labels = [f"direction {k + 1} of the mixture ({units})" for k in components]
+    groups = _taken.Grouping("", names, from_each)
+    return _Plane((rows - centre) @ P, (labels[0], labels[1]), spreads, groups, about_zero=False)
+
+
+def _colour(place: int, n_levels: int) -> str:
+    return PALETTE[place] if n_levels <= len(PALETTE) or place < len(PALETTE) else OTHER
+
+
+def _mark_size(Z: NDArray[np.float64]) -> float:
+    return float(np.clip(4000 / len(Z), 6, 22))
+
+
+def _draw_points(ax: Axes, Z: NDArray[np.float64], groups: _taken.Grouping | None) -> None:
+    """Draw the rows in one colour, or each by its number, which a bar explains."""
+    look: dict[str, Any] = {"s": _mark_size(Z), "linewidths": 0.4}
+    if groups is None:
+        ax.scatter(*Z.T, color=_style.SKY, edgecolors=_style.BLUE, alpha=0.8, **look)
+        return
+    missing = np.isnan(groups.values)
+    ax.scatter(*Z[missing].T, color=_style.PAPER, edgecolors=_style.GREY, **look)
+    drawn = ax.scatter(
+        Z[~missing, 0], Z[~missing, 1], c=groups.values[~missing], cmap="viridis", **look
+    )
+    ax.figure.colorbar(drawn, ax=ax, label=groups.name, shrink=0.8, aspect=22, pad=0.03)
+
+
+def _draw_groups(
+    ax: Axes, Z: NDArray[np.float64], groups: _taken.Grouping
+) -> list[tuple[Any, str]]:
+    """Draw the rows by their levels, in colour and shape; return the marks and their names."""
+    look: dict[str, Any] = {"s": _mark_size(Z), "linewidths": 0.4}
+    codes = np.where(np.isnan(groups.values), -1, groups.values).astype(int)
+    counts = np.bincount(codes[codes >= 0], minlength=len(groups.levels))
+    own = np.sort(np.argsort(-counts, kind="stable")[: len(PALETTE)])
+    handles: list[tuple[Any, str]] = []
+    for level, colour, shape in zip(own, PALETTE, MARKS, strict=False):
+        mark = ax.scatter(*Z[codes == level].T, color=colour, marker=shape,
+                          edgecolors=_style.INK, alpha=0.85, **look)  # fmt: skip
+        handles.append((mark, groups.levels[level]))
+    rest = (codes >= 0) & ~np.isin(codes, own)
+    for chosen, name, colour in (
+        (rest, f"{len(groups.levels) - len(own)} others", OTHER),
+        (codes < 0, "missing", _style.PAPER),
+    ):
+        if chosen.any():
+            mark = ax.scatter(*Z[chosen].T, color=colour, edgecolors=_style.GREY, **look)
+            handles.append((mark, name))
+    return handles
+
+
+def _name_groups(ax: Axes, title: str, handles: list[tuple[Any, str]]) -> None:
+    """Name the groups to the right of the axes."""
+    ax.add_artist(
+        ax.legend(
+            [mark for mark, _ in handles],
+            [name for _, name in handles],
+            title=title or None,
+            title_fontsize=_style.TEXT_SIZE - 1,
+            alignment="left",
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            handletextpad=0.2,
+        )
+    )
+
+
+MARKS = ("o", "s", "^", "D", "v", "P", "X")  # groups differ in shape too
+
+
+def _set_limits(ax: Axes, found: _Plane) -> None:
+    """One unit is as long in both directions; a latent's prior is seen whole."""
+    if not found.about_zero:
+        ax.set_aspect("equal", adjustable="datalim")
+        return
+    reach = 1.06 * max(2.1, float(np.abs(found.Z).max()))
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    ax.set(xlabel="E[z₁ | x]", ylabel="E[z₂ | x]")
     ax.xaxis.set_major_locator(_style.unit_ticks(reach))
     ax.yaxis.set_major_locator(_style.unit_ticks(reach))
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, columnspacing=1.4,
-              borderaxespad=0.2)  # fmt: skip
-    return ax
 
 
 def _ellipse(C: NDArray[np.float64], centre: NDArray[np.float64], k: float) -> NDArray[np.float64]:
@@ -164,18 +379,21 @@ def _ellipse(C: NDArray[np.float64], centre: NDArray[np.float64], k: float) -> N
 
 @styled
 def reconstruction_error(
-    n_components: ArrayLike,
-    errors: ArrayLike,
+    n_components: Any,
+    errors: Any,
     *,
-    label: str = "root mean squared error per pixel",
+    label: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Return the error of reconstruction by latent dimension, each value written beside its point.
 
     Parameters
     ----------
-    n_components, errors : array-like of shape (k,)
-    label : str
+    n_components : array-like of shape (k,), or sequence of fitted PPCA
+    errors : array-like of shape (k,), or rows of shape (n_samples, n_features)
+        With models: the rows that each reconstructs; drawn is the root mean squared error over all
+        their entries, in the units of the data.
+    label : str, optional
         What the error is, with its unit.
     ax : Axes, optional
 
@@ -185,9 +403,18 @@ def reconstruction_error(
 
     Examples
     --------
-    >>> reconstruction_error([16, 32, 64], [0.08, 0.06, 0.04]).get_ylabel()
-    'root mean squared error per pixel'
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(50, 4)) * [4.0, 3.0, 1.0, 1.0]
+    >>> reconstruction_error([PPCA(d).fit(X) for d in (1, 2)], X).get_xlabel()
+    'latent dimension d'
     """
+    models = n_components if isinstance(n_components, list | tuple) else [n_components]
+    if models and all(_taken.is_a(model, "PPCA") for model in models):
+        n_components = [model.n_components_ for model in models]
+        errors = [_rmse(model, errors) for model in models]
+        label = label or "root mean squared error (units of the data)"
+    wants = "fitted PPCA models and rows X, or latent dimensions and errors"
+    _taken.refuse_others("reconstruction_error", wants, n_components)
     d, error = _style.numbers(n_components, "n_components"), _style.numbers(errors, "errors")
     _style.same_length(n_components=d, errors=error)
     ax = _style.axes_or_new(ax)
@@ -199,17 +426,25 @@ def reconstruction_error(
         ax.set_xticks(d, [f"{x:g}" for x in d])
     ax.grid(axis="y")
     ax.margins(x=0.1)
-    ax.set(xlabel=D_LABEL, ylabel=label)
+    ax.set(xlabel=D_LABEL, ylabel=label or "root mean squared error per pixel")
     ax.set_ylim(0.0, 1.15 * float(error.max()) or 1.0)
     return ax
 
 
+def _rmse(model: Any, X: Any) -> float:
+    """Return the root mean squared error with which a model gives back complete rows."""
+    rows = as_numbers(_taken.columns_of_model(model, X), name="X", ndim=2)
+    refuse_non_finite(rows, name="X")
+    again = as_numbers(model.reconstruct(_taken.columns_of_model(model, X)), name="X", ndim=2)
+    return float(np.sqrt(np.mean((again - rows) ** 2)))
+
+
 @styled
 def heldout_curve(
-    n_components: ArrayLike,
-    train: ArrayLike,
-    heldout: ArrayLike,
-    chosen: int,
+    n_components: Any,
+    train: Any,
+    heldout: ArrayLike | None = None,
+    chosen: int | None = None,
     *,
     ax: Axes | None = None,
 ) -> Axes:
@@ -217,11 +452,15 @@ def heldout_curve(
 
     Parameters
     ----------
-    n_components : array-like of shape (k,)
-    train, heldout : array-like of shape (k,)
-        Mean log densities, nats per row.
-    chosen : int
-        One of `n_components`.
+    n_components : array-like of shape (k,), or a fitted PPCA
+        A model is shown at every latent dimension up to its own.
+    train : array-like of shape (k,)
+        Mean log densities, nats per row. With a model: held-out rows X instead, of shape
+        (n_samples, n_features).
+    heldout : array-like of shape (k,)
+        As `train`; not wanted with a model.
+    chosen : int, optional
+        One of `n_components`; by default that of the highest held-out density.
     ax : Axes, optional
 
     Returns
@@ -230,15 +469,27 @@ def heldout_curve(
 
     Examples
     --------
-    >>> heldout_curve([1, 2, 4], [1.0, 2.0, 3.0], [0.9, 1.5, 1.2], 2).get_xlabel()
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(90, 6)) * [4.0, 3.0, 1.0, 1.0, 1.0, 1.0]
+    >>> heldout_curve(PPCA(4).fit(X[:60]), X[60:]).get_xlabel()
     'latent dimension d'
     """
+    if _taken.is_a(n_components, "PPCA"):
+        model = n_components
+        curve = model.every_d(_taken.columns_of_model(model, train))
+        n_components, heldout = curve.n_components, curve.heldout
+        train = curve.log_likelihood / model.n_samples_
+    wants = "a fitted PPCA and held-out rows, or latent dimensions and densities"
+    _taken.refuse_others("heldout_curve", wants, n_components)
+    if heldout is None:
+        raise DataError("heldout is needed beside train. Pass it, or a fitted PPCA and rows X.")
     d = _style.numbers(n_components, "n_components")
     curves = {
         "train": _style.numbers(train, "train"),
         "heldout": _style.numbers(heldout, "heldout"),
     }
     _style.same_length(n_components=d, **curves)
+    chosen = int(d[curves["heldout"].argmax()]) if chosen is None else chosen
     place = np.flatnonzero(d == chosen)
     if place.size == 0:
         raise DataError(f"chosen must be one of n_components; got {chosen}.")
@@ -268,10 +519,11 @@ def every_d_panel(curve: Any, heldout: Any = None, *, chosen: int | None = None)
 
     Parameters
     ----------
-    curve : EveryD
-        From `PPCA.every_d()`: of all training rows.
-    heldout : EveryD, optional
-        From `PPCA.every_d(X)` on held-out rows, perhaps of a fit to fewer rows: a fourth panel.
+    curve : fitted PPCA, or EveryD
+        Or what `PPCA.every_d()` gives, of all training rows.
+    heldout : array-like or dataframe of shape (n_samples, n_features), or EveryD, optional
+        A fourth panel: with a model, held-out rows; or what `PPCA.every_d(X)` gives on them,
+        perhaps of a fit to fewer rows.
     chosen : int, optional
         A latent dimension to mark in every panel.
 
@@ -284,9 +536,21 @@ def every_d_panel(curve: Any, heldout: Any = None, *, chosen: int | None = None)
     >>> import numpy as np
     >>> from ancestral import PPCA
     >>> X = np.random.default_rng(0).normal(size=(50, 6))
-    >>> len(every_d_panel(PPCA(2).fit(X).every_d()).axes)
+    >>> len(every_d_panel(PPCA(2).fit(X)).axes)
     3
     """
+    from ancestral.gaussian.ppca.selection import EveryD
+
+    if _taken.is_a(curve, "PPCA"):
+        model, curve = curve, curve.every_d()
+        if heldout is not None and not isinstance(heldout, EveryD):
+            heldout = model.every_d(_taken.columns_of_model(model, heldout))
+    for one in (curve, heldout):
+        if one is not None and not isinstance(one, EveryD):
+            wants = "a fitted PPCA, perhaps with held-out rows, or what PPCA.every_d() gives"
+            _taken.refuse("every_d_panel", wants, one)
+    if heldout is not None and heldout.heldout is None:
+        raise DataError("heldout has no held-out densities: give model.every_d(X), with rows X.")
     panels: list[tuple[str, Any, Any, Any]] = [
         ("log-likelihood", curve.n_components, curve.log_likelihood, np.argmax),
         ("BIC (least is best)", curve.n_components, curve.bic, np.argmin),

@@ -9,17 +9,20 @@ the next value is certain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral._checks.numbers import as_numbers, refuse_non_finite
+from ancestral._checks.containers import as_levels, describe_place, opened
+from ancestral._checks.missing import missing_mask
+from ancestral._checks.numbers import MEND_OF_MISSING, refuse_non_finite
 from ancestral.errors import DataError
-from ancestral.viz import _style
+from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
-from ancestral.viz.images import LABEL_SIZE, ink_map
+from ancestral.viz.images import LABEL_SIZE, LISTING, ink_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,12 +35,14 @@ TILE = 0.165  # inches, the height of a leaf's image
 TALLEST = 8.2  # inches
 ROOT = 0.36  # inches, the width of the whole at the left
 CERTAIN = 0.35  # width of a column in which no branch parts, in those of one where some do
+MOST_KEYS = 6  # values whose colours are named below
+HEAD_SIZE = 6.5  # points, of what stands above a column
 SMOOTH = np.linspace(0.0, 1.0, 17)
 
 
 @styled
 def prefix_tree(
-    rows: ArrayLike,
+    rows: Any,
     counts: ArrayLike | None = None,
     shape: tuple[int, int] | None = None,
     *,
@@ -47,8 +52,11 @@ def prefix_tree(
 
     Parameters
     ----------
-    rows : array-like of shape (n, d)
-        Whole numbers; equal rows are counted together. At most 60 different ones of 200 values.
+    rows : array-like or dataframe of shape (n, n_features), or a fitted model
+        Levels: numbers, text or booleans; equal rows are counted together. At most 60 different
+        ones of 200 values. Columns of a dataframe are named above. Of a TabularAutoregressive,
+        LSTMAutoregressive or ChainAutoregressive the 60 most probable rows, each as wide as it is
+        probable.
     counts : array-like of shape (n,), optional
         How often each came; once by default.
     shape : (height, width), optional
@@ -71,10 +79,18 @@ def prefix_tree(
     >>> [text.get_text() for text in figure.axes[0].texts[:3]]  # two choices, three rows
     ['1', '2', '3']
     """
-    tree = _Tree(_rows(rows), _counts(rows, counts))
+    wide, columns = "number of rows", _taken.column_names(rows)
+    if _taken.is_a(rows, *LISTING):
+        wide = "probability"
+        rows, log_p, _ = rows.most_probable(MOST_ROWS)
+        counts = np.exp(log_p) if counts is None else counts
+    _taken.refuse_others("prefix_tree", "rows of levels, or a model of them", rows)
+    codes, labels_of_values = _rows(rows)
+    tree = _Tree(codes, labels_of_values, _counts(len(codes), counts))
     _check_labels(tree, shape, names)
     leaf = min(LEAF, TALLEST / tree.n)
-    top, bottom = 0.34, 0.42
+    heads = _heads(tree.d, columns, shape)
+    top, bottom = 0.34 + heads.height, 0.42
     height = top + bottom + leaf * tree.n
     figure = _style.new_figure(_style.TEXT_WIDTH, height, layout=None)
     ax = figure.add_axes((0, 0, 1, 1))
@@ -90,7 +106,10 @@ def prefix_tree(
     scale = min(ROOT, 0.9 * leaf * tree.n) / tree.counts.sum()
     _draw_rivers(ax, tree, x, y, scale, colours)
     _draw_choices(ax, tree, x, y, scale)
-    _draw_scale(ax, tree, x, top, top + leaf * tree.n, shape)
+    is_written = tree.n_values > MOST_KEYS and not all(map(_is_number, tree.values))
+    if is_written:
+        _write_values(ax, tree, x, y, scale, colours)
+    _draw_scale(ax, x, heads, top, top + leaf * tree.n, shape)
     leaves = y[tree.depth == tree.d]
     if shape is not None:
         for row, place in zip(tree.rows, leaves, strict=True):
@@ -104,20 +123,43 @@ def prefix_tree(
             fontsize=min(LABEL_SIZE, 62 * leaf),
             color=_style.INK,
         )
-    _draw_key(ax, tree, height - bottom + 0.24, colours)
+    what = ("images", "pixel") if shape is not None else ("rows", "column")
+    wide = wide.replace("rows", what[0])
+    key = f"width: {wide}      circle: the {what[1]} at which they part"
+    keys: Iterable[int] = range(tree.n_values)
+    if tree.n_values > MOST_KEYS:
+        keys = range(0) if is_written else (0, tree.n_values - 1)
+    _draw_key(ax, tree, height - bottom + 0.24, colours, keys, key)
     return figure
 
 
-def _rows(rows: ArrayLike) -> NDArray[np.float64]:
-    array = as_numbers(rows, name="rows", ndim=2).astype(np.float64)
-    refuse_non_finite(array, name="rows")
-    if array.size == 0:
-        raise DataError(f"rows is empty (shape {array.shape}); there is nothing to draw.")
-    return array
+def _rows(rows: Any) -> tuple[NDArray[np.float64], list[str]]:
+    """Return rows as places of their levels, and what the levels are called, the lowest first."""
+    found = as_levels(opened(rows, "rows"), "rows")
+    if found.ndim != 2:
+        raise DataError(f"rows must have 2 dimensions; got shape {found.shape}.")
+    if found.size == 0:
+        raise DataError(f"rows is empty (shape {found.shape}); there is nothing to draw.")
+    if found.dtype.kind == "f":
+        refuse_non_finite(found, name="rows")
+    elif missing_mask(found).any():
+        place = tuple(int(k) for k in np.argwhere(missing_mask(found))[0])
+        raise DataError(f"rows holds NaN at {describe_place(place)}; {MEND_OF_MISSING}.")
+    if found.dtype.kind != "O":
+        values, codes = np.unique(found, return_inverse=True)
+        return codes.reshape(found.shape).astype(np.float64), [_text(v) for v in values.tolist()]
+    by_text = {_text(value): value for value in found.ravel().tolist()}  # True is not 1
+    texts = sorted(by_text, key=lambda text: (isinstance(by_text[text], str), by_text[text]))
+    place_of = {text: float(k) for k, text in enumerate(texts)}
+    held = [place_of[_text(value)] for value in found.ravel().tolist()]
+    return np.array(held).reshape(found.shape), texts
 
 
-def _counts(rows: ArrayLike, counts: ArrayLike | None) -> NDArray[np.float64]:
-    n = len(np.asarray(rows))
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _counts(n: int, counts: ArrayLike | None) -> NDArray[np.float64]:
     if counts is None:
         return np.ones(n)
     checked = _style.numbers(counts, "counts")
@@ -127,6 +169,27 @@ def _counts(rows: ArrayLike, counts: ArrayLike | None) -> NDArray[np.float64]:
             f"the least {checked.min():g}."
         )
     return checked
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """What stands above the columns of the tree, and how high it is in inches."""
+
+    kind: str
+    names: list[str]
+    upright: bool
+    height: float
+
+
+def _heads(d: int, columns: list[str] | None, shape: tuple[int, int] | None) -> _Heads:
+    """Return the columns' names where they have any, else their numbers."""
+    if columns is None or shape is not None:
+        numbers = [str(i + 1) for i in range(d)]
+        return _Heads("pixel" if shape else "column", numbers, upright=False, height=0.0)
+    names = [name if len(name) <= 24 else name[:23] + "…" for name in columns]
+    widest = max(_style.text_width(name, HEAD_SIZE) for name in names)
+    upright = widest > 0.8 * _style.TEXT_WIDTH / d
+    return _Heads("", names, upright, widest if upright else 0.0)
 
 
 def _check_labels(tree: _Tree, shape: Any, names: Sequence[str] | None) -> None:
@@ -144,11 +207,12 @@ def _check_labels(tree: _Tree, shape: Any, names: Sequence[str] | None) -> None:
 class _Tree:
     """Nodes are distinct prefixes, in order of depth, then lexicographically."""
 
-    def __init__(self, rows: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
-        values, codes = np.unique(rows, return_inverse=True)
+    def __init__(
+        self, codes: NDArray[np.float64], values: list[str], counts: NDArray[np.float64]
+    ) -> None:
         self.values, self.n_values = values, len(values)
         self.rows, self.first, self.group = np.unique(
-            codes.reshape(rows.shape), axis=0, return_index=True, return_inverse=True
+            codes.astype(int), axis=0, return_index=True, return_inverse=True
         )
         self.group = self.group.reshape(-1)
         self.n, self.d = self.rows.shape
@@ -244,21 +308,24 @@ def _draw_choices(ax: Axes, tree: _Tree, x: NDArray, y: NDArray, scale: float) -
             },
             zorder=4,
         )
-    ax.text(x[0] - 0.12, y[0], f"{sizes[0]:g}", ha="right", va="center", fontsize=LABEL_SIZE + 1)
+    ax.text(x[0] - 0.12, y[0], f"{sizes[0]:.3g}", ha="right", va="center", fontsize=LABEL_SIZE + 1)
 
 
 def _draw_scale(
-    ax: Axes, tree: _Tree, x: NDArray, top: float, bottom: float, shape: tuple[int, int] | None
+    ax: Axes, x: NDArray, heads: _Heads, top: float, bottom: float, shape: tuple[int, int] | None
 ) -> None:
-    """Write the number of each pixel above its column; rule off the lines of the image."""
+    """Write the name or number of each step above its column; rule off the lines of the image."""
     last = -1.0
-    for i in range(tree.d):
+    for i, name in enumerate(heads.names):
         centre = (x[i] + x[i + 1]) / 2
-        if centre - last < _style.text_width(str(i + 1), 6.5) + 0.05:
+        room = 0.12 if heads.upright else _style.text_width(name, HEAD_SIZE) + 0.05
+        if centre - last < room:
             continue
-        ax.text(centre, top - 0.06, str(i + 1), ha="center", fontsize=6.5, color=_style.GREY)
+        ax.text(centre, top - 0.06, name, ha="center", va="bottom", fontsize=HEAD_SIZE,
+                color=_style.GREY, rotation=90 if heads.upright else 0)  # fmt: skip
         last = centre
-    ax.text(x[0] - 0.06, top - 0.06, "pixel", ha="right", fontsize=6.5, color=_style.GREY)
+    ax.text(x[0] - 0.06, top - 0.06, heads.kind, ha="right", va="bottom", fontsize=HEAD_SIZE,
+            color=_style.GREY)  # fmt: skip
     if shape is None or shape[0] == 1:
         return
     for row in range(1, shape[0]):
@@ -293,16 +360,40 @@ def _draw_tile(
     ax.set(xlim=limits[0], ylim=limits[1])
 
 
-def _draw_key(ax: Axes, tree: _Tree, y: float, colours: list[Any]) -> None:
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _write_values(
+    ax: Axes, tree: _Tree, x: NDArray, y: NDArray, scale: float, colours: list[Any]
+) -> None:
+    """Write the value of each branch where it ends: colours of many names tell nothing apart."""
+    sizes = tree.sizes()
+    for node in range(1, len(tree.parent)):
+        right, left = x[tree.depth[node]], x[tree.depth[tree.parent[node]]]
+        text = str(tree.values[tree.level[node]])
+        while text and _style.text_width(text, HEAD_SIZE) > right - left - 0.1:
+            text = text[:-2] + "…" if len(text) > 2 else ""
+        inside = 72 * scale * sizes[node] > HEAD_SIZE + 1
+        colour = _style.contrasting(colours[tree.level[node]]) if inside else _style.INK
+        ax.text(right - 0.05 - 0.09 * (right < x[-1]), y[node], text, ha="right", va="center",
+                fontsize=HEAD_SIZE, color=colour, zorder=5)  # fmt: skip
+
+
+def _draw_key(
+    ax: Axes, tree: _Tree, y: float, colours: list[Any], keys: Iterable[int], label: str
+) -> None:
     """Say under the tree what colour, width and circles are."""
     from matplotlib.patches import Rectangle
 
     x = 0.3
-    shown = range(tree.n_values) if tree.n_values <= 6 else (0, tree.n_values - 1)
-    for k in shown:
+    for k in keys:
         ax.add_patch(Rectangle((x, y - 0.07), 0.2, 0.1, facecolor=colours[k], linewidth=0))
-        label = f"value {tree.values[k]:g}"
-        ax.text(x + 0.26, y, label, fontsize=LABEL_SIZE, va="center")
-        x += 0.26 + _style.text_width(label, LABEL_SIZE) + 0.2
-    label = "width: number of images      circle: the pixel at which they part"
+        value = f"value {tree.values[k]}"
+        ax.text(x + 0.26, y, value, fontsize=LABEL_SIZE, va="center")
+        x += 0.26 + _style.text_width(value, LABEL_SIZE) + 0.2
     ax.text(x, y, label, fontsize=LABEL_SIZE, va="center")

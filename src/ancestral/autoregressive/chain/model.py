@@ -302,7 +302,7 @@ class ChainAutoregressive(Sequential):
     # ---- the step-state protocol: the features of each prefix ----------------------------------
 
     def start(self, n_samples: int) -> ChainState:
-        features = np.zeros((n_samples, self._column_ends[-1]), np.float32)
+        features = np.zeros((n_samples, self._linear.ends[-1]), np.float32)
         mixture = self._mixture
         joint = mixture.start(n_samples) if mixture else np.zeros((n_samples, 0))
         return ChainState(0, features, joint)
@@ -312,9 +312,9 @@ class ChainAutoregressive(Sequential):
     ) -> tuple[ChainState, NDArray[np.float64]]:
         i, features, joint = state.position, state.features, state.joint
         if previous is not None:
-            ends = self._column_ends
+            start, end = self._linear.ends[i - 1 : i + 1]
             features = features.copy()
-            features[:, ends[i - 1] : ends[i]] = one_hot(previous[:, None], [self._n_levels[i - 1]])
+            features[:, start:end] = previous[:, None] == np.arange(1, end - start + 1)
             if mixture := self._mixture:
                 joint = mixture.told(joint, i - 1, previous)
         return ChainState(i + 1, features, joint), self._log_conditional(i, features, joint)
@@ -327,7 +327,7 @@ class ChainAutoregressive(Sequential):
     ) -> NDArray[np.float64]:
         """Return log p(x_i = level | prefix) from whole-width features, shape (n, K_i)."""
         conditional = self.conditionals_[i]
-        seen = features[:, : self._column_ends[i]]
+        seen = features[:, : self._linear.ends[i]]
         if conditional["sees_mixture"] and (mixture := self._mixture):
             seen = np.concatenate([seen, mixture.features(joint, i)], axis=1)
         log_p = conditionals.log_probabilities(conditional, seen)
@@ -345,7 +345,7 @@ class ChainAutoregressive(Sequential):
     def _told(self, levels: NDArray[np.intp]) -> tuple[ChainState, NDArray[np.float64]]:
         n, k = levels.shape
         state, mixture, before = self.start(n), self._mixture, levels[:, :-1]
-        state.features[:, : self._column_ends[k - 1]] = one_hot(before, self._n_levels[: k - 1])
+        state.features[:, : self._linear.ends[k - 1]] = one_hot(before, self._n_levels[: k - 1])
         joint = state.joint
         if mixture:
             for i, level in enumerate(before.T):

@@ -15,6 +15,7 @@ standard errors, of sigma and of a standard error,
 for the rounding of n rows averages out as their noise does. A coefficient larger than its standard
 error is held to its own size. The first of these that leaves `WANTED` is taken. Powers of a column
 were rounded before anything was summed, and only `refine` forms them anew: they are held to less.
+So are fits in which a few heavy rows carry all, up to `FEW` numbers.
 
 Measured against arithmetic of 50 digits (`tests/gaussian/linear/test_digits.py`), over random
 tables of conditions from 1 to 1e12, columns of mixed units, weights, offsets of 1e8 spreads and few
@@ -27,6 +28,7 @@ digits up to 1e5; what is worse conditioned is refined at any size.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ancestral.gaussian.linear.least_squares import EPS, Solution
 from ancestral.gaussian.linear.sums import MENDED, LineStatistics
@@ -34,12 +36,21 @@ from ancestral.gaussian.linear.sums import MENDED, LineStatistics
 WANTED = 1e-13  # what may be lost, by the rules above
 LEFT = 2.5e-13  # the same after `polish`, which leaves eps kappa alone
 FEW, LEFT_OF_MANY = 100_000, 2.5e-11  # more numbers than this are refined at a high price
+UNEVEN = 1e6  # the largest weight over the least: a few rows may carry all
 POWERS = 32.0  # times this is what is expected of powers
 
 
 def squared_too_much(found: Solution, statistics: LineStatistics) -> bool:
     """Tell whether products of the rows have lost what only a QR of the rows keeps."""
     return statistics.moments.root is None and not found.kappa <= MENDED
+
+
+def few_carry_all(weights: NDArray[np.float64] | None, n_numbers: int) -> bool:
+    """Tell whether the rounding of a few heavy rows is all there is, and so does not average out.
+
+    Such fits take steps in twice the digits, up to `FEW` numbers.
+    """
+    return weights is not None and n_numbers <= FEW and weights.max() > UNEVEN * weights.min()
 
 
 def has_digits(found: Solution, statistics: LineStatistics) -> bool:

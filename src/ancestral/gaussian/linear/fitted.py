@@ -41,9 +41,10 @@ class Fit:
     """
 
     def __init__(self, found: Solution, statistics: LineStatistics) -> None:
-        self.found, self.statistics = found, statistics
+        self.found, self.count, self.unit = found, statistics.count, statistics.exponent
         self.has_table = bool(statistics.targets)  # of targets
-        n, unit = statistics.count, statistics.exponent
+        self.log_weights, self.of_few_rows = statistics.log_weights, found.basis is not None
+        n, unit = self.count, self.unit
         self.free = n - found.rank - int(found.centred)
         self.unbounded = found.is_exact if self.free else np.ones_like(found.is_exact)
         residual = found.residual
@@ -80,7 +81,7 @@ class Fit:
 
     @cached_property
     def inverse_root_(self) -> Float:
-        return np.ldexp(self.found.inverse_root, -self.statistics.exponent)
+        return np.ldexp(self.found.inverse_root, -self.unit)
 
     @property
     def span_(self) -> Float:
@@ -92,9 +93,10 @@ class Fit:
 
     @property
     def _basis(self) -> Basis:
-        if self.found.basis is None:
+        basis = self.of_few_rows and self.found.basis
+        if not basis:
             raise AttributeError("rows were enough: no basis of them is kept")
-        return self.found.basis
+        return basis
 
     @cached_property
     def r_squared_(self) -> Any:
@@ -103,7 +105,7 @@ class Fit:
 
     @cached_property
     def residual_std_(self) -> Any:
-        return self.of_targets(np.ldexp(self._std, self.statistics.exponent))
+        return self.of_targets(np.ldexp(self._std, self.unit))
 
     @cached_property
     def standard_errors_(self) -> Any:
@@ -112,32 +114,28 @@ class Fit:
     @cached_property
     def log_likelihood_(self) -> float:
         """Of the parameters as they are held, rounded."""
-        n, k, unit = self.statistics.count, len(self.held), self.statistics.exponent
+        n, k, unit = self.count, len(self.held), self.unit
         value = -0.5 * n * (k * np.log(2 * np.pi) + self.log_determinant + k)
         if np.isfinite(self.log_determinant):
             value -= 0.5 * float(np.trace(np.linalg.solve(self.held, self.found.moved)))
-            value += 0.5 * k * (self.statistics.log_weights - n * unit * np.log(4))
+            value += 0.5 * k * (self.log_weights - n * unit * np.log(4))
         return float(value)
 
 
 class PlainFit(Fit):
     """The same of a plain fit, which has yet to look closer at most of it."""
 
-    has_table = False
+    has_table, of_few_rows, unit, log_weights = False, False, 0, 0.0
 
     def __init__(self, plain: Plain) -> None:
-        self.plain, self.residual = plain, np.array([[plain.squares]])
+        self.plain, self.count, self.residual = plain, plain.count, np.array([[plain.squares]])
         self.free = plain.count - len(plain.own)
         self.covariance = self.held = self.residual / plain.count
 
     @cached_property
-    def statistics(self) -> LineStatistics:  # type: ignore[override]
-        return self.plain.statistics
-
-    @cached_property
     def found(self) -> Solution:  # type: ignore[override]
         start, W = int(self.plain.centred), self.plain.parameters
-        found = solve(self.statistics, centred=self.plain.centred, rounded_features=False)
+        found = solve(self.plain.statistics, centred=self.plain.centred, rounded_features=False)
         coef, intercept = W[start:, None], W[:1] if start else found.intercept
         return replace(found, coef=coef, intercept=intercept, residual=self.residual)
 

@@ -33,15 +33,16 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
     moments, p = as_rooted(statistics.moments), statistics.n_inputs
     root, spread, raw = sized(moments, centred=centred)
     weight, k = moments.total_weight, root.shape[1] - p
-    found = _of_independent_rows(root, spread[:p], raw[:p], p)
+    found, far = _of_independent_rows(root, spread[:p], raw[:p], p), None
     if found is not None:
         coef, basis = found
         residual, exact = np.zeros((k, k)), np.ones(k, dtype=bool)
+        far = spread[p:] / (raw[p:] + raw[:p] @ np.abs(coef))  # of what the line tells apart
     else:
         coef, misfit, basis = _of_any_rows(root, spread[:p], raw[:p], p)
         residual = misfit.T @ misfit
         exact = is_exact(residual, coef, raw / sqrt(weight), spread, weight, own=16.0)
-    intercept, moved = rounded_heights(moments, coef, None, centred=centred)
+    intercept, moved = rounded_heights(moments, coef, far, centred=centred)
     start = int(centred)
     return Solution(
         coef=coef,

@@ -32,7 +32,12 @@ from ancestral._numerics import double_double as dd
 from ancestral.base import ConditionalLikelihood, FromStatistics, lock_of
 from ancestral.errors import DataError, ModelError
 from ancestral.gaussian import costs
-from ancestral.gaussian.linear.digits import has_digits, one_step_is_enough, squared_too_much
+from ancestral.gaussian.linear.digits import (
+    few_carry_all,
+    has_digits,
+    one_step_is_enough,
+    squared_too_much,
+)
 from ancestral.gaussian.linear.fitted import DERIVED, Derived, Fit, PlainFit, log_determinant_of
 from ancestral.gaussian.linear.inference import FAR, LineInference, feature_name
 from ancestral.gaussian.linear.least_norm import solve_least_norm
@@ -216,16 +221,17 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             statistics = LineStatistics.of_rows(X, y, weights, self._features)
             found = self._solved(statistics)
         self._refuse_undetermined(found, statistics)
-        if found.basis is None and not has_digits(found, statistics):
+        uneven = few_carry_all(weights, X.size * self._checked_degree())
+        if found.basis is None and (uneven or not has_digits(found, statistics)):
             if weights is not None:
                 weights, _ = over_power_of_four(weights)
             rows = Rows(X, y.reshape(len(y), -1), weights, self._checked_degree(), found)
-            found = self._with_digits(rows)
+            found = self._with_digits(rows, sure=uneven)
         self._set(found, statistics)
 
-    def _with_digits(self, rows: Rows) -> Solution:
-        """Return the solution after the steps over the rows that its digits want."""
-        if one_step_is_enough(rows.found, rows.X.size * rows.degree):
+    def _with_digits(self, rows: Rows, *, sure: bool) -> Solution:
+        """Return the solution after as many steps over the rows as its digits want, or all."""
+        if not sure and one_step_is_enough(rows.found, rows.X.size * rows.degree):
             return polish(rows)
         found, converged = refine(rows)
         if not converged:
@@ -299,7 +305,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         if not found.is_regular:
             refuse_constant_targets(found, statistics.moments.mean[statistics.n_inputs :])
             refuse_unheld(found)
-            self._warn_of_collinear(found.dependent)
+            if found.basis is None:
+                self._warn_of_collinear(found.dependent)
 
     def _set(self, found: Solution, statistics: LineStatistics) -> None:
         """Set the fitted attributes; those that cost are found when they are read."""

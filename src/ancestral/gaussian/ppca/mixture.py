@@ -533,9 +533,12 @@ class Part:
     def of(cls, moments: Moments, n: float, q: int) -> Part:
         """Solve the PPCA of rows weighted by their share; Collapsed where they leave no noise."""
         if moments.total_weight:
-            eigenvalues, directions = moments.eigen(q)
-            if len(directions) == q and eigenvalues[q:].any():
-                noise = float(eigenvalues[q:].sum() / (moments.n_features - q))
+            eigenvalues, directions = moments.eigen(q, leading=True)
+            left = float(eigenvalues[q:].sum())
+            if len(eigenvalues) < moments.n_eigenvalues:
+                left = moments.spreads.sum() / moments.total_weight - float(eigenvalues.sum())
+            if len(directions) == q and left > 0:
+                noise = left / (moments.n_features - q)
                 _, W = axes(eigenvalues[:q], directions, noise)
                 variances = moments.spreads[moments.spreads > 0] / moments.total_weight
                 if noise > COLLAPSED * variances.min():

@@ -147,8 +147,8 @@ class PPCA(FromStatistics, LatentGaussian):
     The fit costs n d^2, or n^2 d where rows are fewer than columns, and never forms a (d, d) matrix
     then. It stops at the leading eigenpairs where that is cheaper and sure; the other eigenvalues
     are computed, at min(n, d)^3, when `eigenvalues_` is first asked for or the model is saved, and
-    what they are computed of is held until then. Log densities cost n d q, by reflections that
-    keep each column's digits. With missing values an EM step costs n d q^2. Under
+    what they are computed of is held until then. Log densities cost n d q, by reflections that keep
+    each column's digits. With missing values an EM step costs n d q^2. Under
     `sklearn.config_context(array_api_dispatch=True)` arrays of other libraries (torch, CuPy) stay
     in their library and on their device.
 

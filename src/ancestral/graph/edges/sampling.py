@@ -37,6 +37,7 @@ WASTE = 12.0  # candidates that may be refused in a pair of cells before splitti
 STREAMS = 64  # at most: pairs of cells are dealt to random streams, whatever the number of threads
 STREAM_PAIRS = 1_000_000  # pairs of nodes that deserve a stream of their own
 FRONTIER = 4_096  # pairs of cells to deal
+AT_ONCE = 1 << 15  # pairs of a small graph, whose numbers stay in the cache
 EDGE_BYTES = 48  # at the peak, while the sparse adjacency is made
 
 
@@ -54,11 +55,21 @@ def draw_graph(
     if n > DENSE_NODES:
         edges = sample_edges(features, slope, intercept, random_state=rng, n_jobs=n_jobs)
         return Graph.of_checked(features, edges, feature_names)
-    i, j = np.triu_indices(n, 1)
-    p = expit(slope * (features @ features.T)[i, j] + intercept)
-    adjacency = np.zeros((n, n), np.int8)
-    adjacency[i, j] = adjacency[j, i] = rng.random(len(p)) < p
-    return Graph(features, adjacency, feature_names)
+    adjacency = np.zeros((n, n), np.bool_)
+    height = max(1, AT_ONCE // n)
+    for top in range(0, n, height):  # row by row: the same draw, however many at once
+        rows = slice(top, top + height)
+        z = features[rows] @ features[top:].T
+        upper = np.less.outer(np.arange(len(z)), np.arange(z.shape[1]))
+        eta = z[upper]
+        eta *= -slope
+        eta -= intercept
+        with np.errstate(over="ignore"):  # to a probability of 0
+            p = 1.0 / (1.0 + np.exp(eta))
+        upper[upper] = rng.random(len(p)) < p
+        adjacency[rows, top:] = upper
+        adjacency[top:, rows] |= upper.T
+    return Graph.of_checked(features.copy(), adjacency.view(np.int8), feature_names)
 
 
 def drawn_shape(

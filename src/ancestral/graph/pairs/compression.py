@@ -349,7 +349,7 @@ def _estimate(pilot: PairSums) -> tuple[float, float]:
 def seen_extremes(graph: Graph, edges: Edges) -> Extremes:
     """Return the range of s over edges, and over others: of some nodes, and at extreme edges."""
     n, X = graph.n_nodes, graph.features
-    some: Sequence[NDArray] = np.random.default_rng(0).integers(0, n, (2, SEEN_NODES))
+    some = np.random.default_rng(0).integers(0, n, (2, SEEN_NODES))
     squares = [(some[0], some[1])]
     if len(edges.s):
         extreme = np.array([edges.s.argmin(), edges.s.argmax()])

@@ -27,7 +27,7 @@ from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_inte
 from ancestral.errors import ModelError
 from ancestral.graph import costs
 from ancestral.graph.compiled import numba, say_slower
-from ancestral.graph.graphs import Graph
+from ancestral.graph.graphs import DENSE_NODES, Graph
 from ancestral.graph.pairs.compression import (
     FEWEST_NODES,
     WIDEST,
@@ -35,6 +35,7 @@ from ancestral.graph.pairs.compression import (
     by_distinct_rows,
 )
 from ancestral.graph.pairs.grid import Cells
+from ancestral.graph.pairs.logistic import softplus
 from ancestral.graph.pairs.passes import (
     Edges,
     cores,
@@ -53,6 +54,7 @@ MOST_PAIRS = 200_000_000_000  # visited without being asked for: some minutes
 NANOSECONDS = 2.0, 0.2  # per visited pair and core, and for each feature: for messages
 LOST = 15.0  # nanoseconds more per visited pair and core, without numba
 FEWEST_GROUPED, SOME = 1_000, 256  # pairs among which equal s are looked for, and how many are
+SPARSE = 64  # bytes of an array for each link, above which a sparse adjacency is the smaller
 STACKED = 128  # nodes of graphs whose products are taken many graphs at a time
 SOURCE_BYTES = 256 << 20  # of graphs of several chunks that are kept beside their sums
 WAYS = ("auto", "products", "visited", "compressed", "sampled")
@@ -131,6 +133,7 @@ def gather(
         raise ModelError(f"pairs must be one of {', '.join(WAYS)}; got {pairs!r}.")
     if n_jobs is not None:
         n_jobs = check_integer(n_jobs, "n_jobs", minimum=1)
+    graphs = [_thinned(graph) for graph in graphs]
     way = "products" if pairs == "auto" and _keeps(graphs, at) else pairs
     if not by_size:
         total = _gathered(graphs, way, at, n_jobs, random_state)
@@ -147,15 +150,26 @@ def gather(
     return replace(total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings))
 
 
+def _thinned(graph: Graph) -> Graph:
+    """Return a large graph of few links, given as an array, with a sparse adjacency: read once."""
+    if graph.n_nodes <= DENSE_NODES or graph.is_sparse:
+        return graph
+    if SPARSE * np.count_nonzero(graph.adjacency) > graph.n_nodes**2:
+        return graph
+    return Graph.of_checked(graph.features, graph.to_sparse(), graph.feature_names)
+
+
 def _keeps(graphs: Sequence[Graph], at: tuple[float, float] | None) -> bool:
     """Tell whether keeping every inner product is the cheapest."""
     n_pairs = sum(graph.n_pairs for graph in graphs)
     if n_pairs > KEPT_PAIRS:
         return False
-    evaluations = costs.EVALUATIONS if at is None else 1
-    small = max(graph.n_nodes for graph in graphs) <= STACKED
-    width = graphs[0].features.shape[1]
-    grid = costs.stacked(n_pairs) if small else costs.visited(n_pairs, width)
+    given = at is not None
+    evaluations = 1 if given else costs.EVALUATIONS
+    if max(graph.n_nodes for graph in graphs) <= STACKED:
+        grid = costs.stacked(n_pairs)
+    else:
+        grid = costs.visited(n_pairs, graphs[0].features.shape[1], given=given)
     return costs.kept(n_pairs, evaluations=evaluations) <= grid
 
 
@@ -265,15 +279,36 @@ def keep(graphs: Iterable[Graph]) -> PairSums:
     """Return the sums over the pairs i < j of graphs with every inner product kept."""
     edges, unlinked = [], []
     for stack in _stacks(graphs):
-        n, upper = stack[0].n_nodes, _upper(stack[0].n_nodes)
-        X = np.concatenate([graph.features for graph in stack]).reshape(len(stack), n, -1)
-        E = np.concatenate([graph.to_dense() for graph in stack]).reshape(len(stack), n * n)
-        s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), n * n).take(upper, axis=1)
-        linked = E.view(np.bool_).take(upper, axis=1)
+        s, linked = _products(stack)
         edges.append(s[linked])
         unlinked.append(s[~linked])
     none = np.zeros(0)
     return _grouped(np.concatenate(edges or [none]), np.concatenate(unlinked or [none]))
+
+
+def likelihoods(graphs: Sequence[Graph], a: float, b: float, *, by_size: bool = False) -> Float:
+    """Return the log-likelihood of each of many small graphs, from every inner product."""
+    found = []
+    for stack in _stacks(graphs):
+        n = stack[0].n_nodes
+        s, linked = _products(stack)
+        z = a * s + (b - np.log(n) if by_size else b)
+        np.negative(z, out=z, where=linked)
+        found.append(-softplus(z).sum(axis=1))
+    values = np.zeros(len(graphs))
+    values[[k for k, graph in enumerate(graphs) if graph.n_nodes > 1]] = np.concatenate(
+        [*found, np.zeros(0)]
+    )
+    return values
+
+
+def _products(stack: Sequence[Graph]) -> tuple[Float, NDArray[np.bool_]]:
+    """Return s of the pairs of graphs of one size, and who is linked: (n_graphs, n_pairs) each."""
+    n, upper = stack[0].n_nodes, _upper(stack[0].n_nodes)
+    X = np.concatenate([graph.features for graph in stack]).reshape(len(stack), n, -1)
+    E = np.concatenate([graph.to_dense() for graph in stack]).reshape(len(stack), n * n)
+    s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), n * n).take(upper, axis=1)
+    return s, E.view(np.bool_).take(upper, axis=1)
 
 
 @lru_cache(maxsize=64)
@@ -363,28 +398,20 @@ def _passed(
 ) -> PairSums:
     """Return the sums of graphs that are large enough for a pass over each."""
     count = sum(graph.n_pairs for graph in graphs)
-    say_slower(LOST * 1e-9 * count / cores())
+    if costs.pays_to_load(count):
+        say_slower(LOST * 1e-9 * count / cores())
     ranges = np.array([product_range(graph.features) for graph in graphs])
     some = np.concatenate([some_products(graph.features) for graph in graphs])
     cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some, at)
-    moments: Float | None = None
-    linked: Float | None = None
+    moments, linked = cells.zeros(), None if at is None else cells.zeros()
     extremes, n_edges, edge_sum = Extremes(), 0, 0.0
     for graph in graphs:
         edges = Edges.of(graph)
         part, unlinked = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
-        moments = _added(moments, part)
-        if at is not None:
-            linked = _added(linked, moments_of(edges.s, cells))
+        moments += part
+        if linked is not None:
+            linked += moments_of(edges.s, cells)
         n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
         extremes = extremes | Extremes.of(edges.s, unlinked[np.isfinite(unlinked)])
     about_edges = n_edges, edge_sum, extremes
     return PairSums.of_cells(cells, moments, about_edges, count, linked=linked)
-
-
-def _added(total: Float | None, part: Float) -> Float:
-    """Return the sum, into the first, where there is one."""
-    if total is None:
-        return part
-    total += part
-    return total

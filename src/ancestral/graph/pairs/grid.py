@@ -32,7 +32,10 @@ Float = NDArray[np.float64]
 NODES = 4_096  # at least, over the range of s,
 BULK_NODES = 1_024  # and over the middle 80 percent of it
 MOST_NODES = 1 << 15  # of one layer
-REACH = 1.0 / 256.0  # of a node around a given (a, b), in logits
+REACH = 1.0 / 256.0  # of a node around a given (a, b), in logits, where the slope is steep
+# Logits between nodes that are so close that no bound need be summed (see `Layer.error_at`), and
+# that they may be condensed.
+FINE = 0.015
 INTERPOLATION = 3.0 / 128.0  # of h^4 |f''''|
 COARSENED = 2.0  # what doubling distances adds to the bound, and more
 
@@ -218,7 +221,7 @@ class Cells:
         With `at`, fine enough for sums at this (a, b) and near it.
         """
         step = spacing(low, high)
-        if at is not None and abs(at[0]) * step > REACH:
+        if at is not None and abs(at[0]) * step > FINE:
             return cls._centred(low, high, some, *at)
         bulk = 0.0 if some is None else _bulk(some)
         if bulk / BULK_NODES < step and bulk > 0:

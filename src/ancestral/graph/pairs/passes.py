@@ -150,9 +150,9 @@ def moments_of(s: Float, cells: Cells) -> Float:
 
 def dealt(work: Callable[[int], T], count: int, n_jobs: int | None = None) -> list[T]:
     """Return work(0), ..., work(count - 1), in that order, done by `n_jobs` threads."""
-    if count == 1:
-        return [work(0)]
-    jobs = cores() if n_jobs is None else check_integer(n_jobs, "n_jobs", minimum=1)
+    if n_jobs is not None:
+        n_jobs = check_integer(n_jobs, "n_jobs", minimum=1)
+    jobs = 1 if count == 1 else n_jobs or cores()
     return in_order(work, range(count), jobs)
 
 

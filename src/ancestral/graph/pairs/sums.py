@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
 from ancestral.errors import ModelError
-from ancestral.graph.pairs.grid import COARSENED, INTERPOLATION, Cells, Layer, merged
+from ancestral.graph.pairs.grid import COARSENED, FINE, INTERPOLATION, Cells, Layer, merged
 from ancestral.graph.pairs.logistic import FLAT, guarded_inverse, logistic
 from ancestral.graph.pairs.separation import Extremes, refuse_separated
 from ancestral.graph.pairs.terms import Sums, Terms
@@ -36,9 +36,6 @@ Float = NDArray[np.float64]
 Scores = tuple[float, float, float, float, float, float]
 
 RELATIVE = 1e-8  # of sums over pairs, at the (a, b) they are asked for
-# Logits between nodes that are so close that no bound need be summed (see `Layer.error_at`), and
-# that they may be condensed.
-FINE = 0.015
 CUBIC = 1.25  # the most that the four weights of a pair sum to in size
 CENTRED = 0.01  # of the squares about 0: a spread that is taken from them, with two digits lost
 ROUNDED = 64 * np.finfo(np.float64).eps  # of a sum whose parts cancel

@@ -1,9 +1,9 @@
 """Sums over values of s and how often each occurs, some thousand at a time.
 
-    sum_k c_k softplus(z_k),   sum_k c_k (p_k - e_k) [s_k, 1],   sum_k c_k p_k (1 - p_k) [1, s_k, s_k^2]
+    sum c softplus(z),   sum c (p - e) [1, s],   sum c p (1 - p) [1, s, s^2]
 
-with z_k = -+(a s_k + b + o_k), - for links. The sums hold at a chunk what fits the cache, and are
-added in order: the same bits for any number of threads of the linear algebra library.
+with z = a s + b + o, for links -(a s + b + o), and c how often s occurs. A chunk fits the cache;
+chunks are added in order: the same bits for any number of threads of the linear algebra library.
 """
 
 from __future__ import annotations

@@ -1,0 +1,129 @@
+"""`ancestral predict`: the mean of a target given inputs, or the probabilities of edges."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import ancestral
+from ancestral.cli.data import (
+    Reading,
+    entry_of,
+    observed_by,
+    reading_options,
+    refuse,
+    rows_of,
+    take_rows_as_named,
+)
+from ancestral.cli.outputs import check_places, check_report, force_option, give_rows
+from ancestral.cli.terminal import CONTEXT, json_option
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@click.command("predict", context_settings=CONTEXT)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("data", required=False)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A .csv, .tsv, .parquet, .npy or .npz file. Without it the rows are printed.",
+)
+@click.option(
+    "--std", is_flag=True, help="Add the standard deviation of y given x (regression models)."
+)
+@force_option
+@reading_options("conditional", "graphs", but="--target")
+@json_option
+def command(
+    file: Path,
+    data: str | None,
+    *,
+    output: Path | None,
+    std: bool,
+    force: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Predict from the model in FILE for each row of DATA.
+
+    Regression models give the mean of y given the inputs in DATA, whose other columns count for
+    nothing. Models of graphs give the probability of an edge for each pair of nodes i < j: of the
+    graphs in DATA, or of the nodes of the fit where the model has learnt their positions.
+
+    \b
+    Examples:
+      ancestral predict price.model houses.csv --std -o prices.csv
+      ancestral predict friends.model school.npz
+    """
+    reading = Reading.taken(asked)
+    inputs = (file, data, reading.nodes)
+    check_places(output, inputs=inputs, force=force)
+    check_report(reading.rejects, output, inputs=inputs, force=force)
+    model = ancestral.load(file)
+    face = entry_of(model).face
+    if face == "conditional":
+        for name in ("nodes", "attributes", "categorical", "header"):
+            refuse(model, **{name: getattr(reading, name)})
+        if data is None:
+            raise click.UsageError(f"{type(model).__name__} predicts y given X: name DATA.")
+        take_rows_as_named()
+        rows, names = _of_rows(model, rows_of(data, reading, model=model), std=std)
+        what = "predictions"
+    elif face == "graphs":
+        refuse(model, std=std or None)
+        rows, names = _of_graphs(model, data, reading)
+        what = "pairs"
+    else:
+        raise click.UsageError(
+            f"{type(model).__name__} has no target to predict: fill gaps with impute, or draw with "
+            "sample --given NAME=VALUE."
+        )
+    give_rows(rows, names, output, what=what, as_json=as_json, key="predictions")
+
+
+def _of_rows(model: Any, X: Any, *, std: bool) -> tuple[NDArray, list[str]]:
+    """Return the mean of y for each row, and on request its standard deviation."""
+    import numpy as np
+
+    mean, deviation = model.predict(X, return_std=True)
+    target = str(getattr(model, "target_name_", None) or "y")
+    several = [] if mean.ndim == 1 else [str(k) for k in range(mean.shape[1])]
+    names = [f"{target}_{k}" for k in several] or [target]
+    columns = [mean, deviation] if std else [mean]
+    if std:
+        names += [f"std_{k}" for k in several] or ["std"]
+    return np.column_stack(columns), names
+
+
+def _of_graphs(model: Any, data: str | None, reading: Reading) -> tuple[NDArray, list[str]]:
+    """Return each pair of nodes with the probability of its edge."""
+    import numpy as np
+
+    if not inspect.signature(model.probabilities).parameters:  # the nodes are those of the fit
+        if data is not None:
+            raise click.UsageError(
+                f"DATA has no use with {type(model).__name__}: its nodes are those of the fit."
+            )
+        tables = [model.probabilities()]
+    else:
+        if data is None:
+            raise click.UsageError(f"{type(model).__name__} predicts edges of graphs: name DATA.")
+        from ancestral.graph.graphs import as_graphs
+
+        (graphs,) = observed_by(model, data, reading).data
+        names_in = getattr(model, "feature_names_in_", None)
+        known = as_graphs(graphs, n_features=model.n_features_, feature_names=names_in)
+        tables = [model.probabilities(graph.features) for graph in known]
+    parts = []
+    for k, p in enumerate(tables):
+        i, j = np.triu_indices(len(p), 1)
+        columns = [i, j, p[i, j]] if len(tables) == 1 else [np.full(len(i), k), i, j, p[i, j]]
+        parts.append(np.column_stack([column.astype(object) for column in columns]))
+    names = ["i", "j", "probability"]
+    return np.concatenate(parts), names if len(tables) == 1 else ["graph", *names]

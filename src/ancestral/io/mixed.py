@@ -1,0 +1,545 @@
+"""Tables of mixed columns: numbers, whole numbers, booleans and text, with gaps, as a dataframe.
+
+Every column has one kind, which its cells show; a column of numbers and text is refused unless it
+is said to be text. Nothing else is guessed: "NA" and the empty cell are gaps, "01" is text (its
+zero would be lost), "yes" is text. Text is read as a set of distinct cells and their places, so
+that columns of few levels take little memory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._checks.missing import is_missing_text
+from ancestral._checks.numbers import SMALLER_FILE, within_memory
+from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError
+from ancestral.io.arrays import MAX_BYTES
+from ancestral.io.csv import counts_rows, parse_csv, parse_named_cells, refuse_unnamed
+from ancestral.io.dialect import Dialect, spellings_of
+from ancestral.io.kinds import in_words, recognise
+from ancestral.io.numbers import is_infinite
+from ancestral.io.parquet import read_parquet_columns
+from ancestral.io.rejects import Reject, Rejects
+from ancestral.io.sources import PathLike, Source, as_size
+
+LIBRARIES = ("pandas", "polars", "pyarrow")
+_BOOLEANS = {"true": True, "false": False}
+_WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
+_PADDED = re.compile(r"[+-]?0\d+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's values, and where it has gaps: None where it has none.
+
+    Values are int64, float64 (NaN in gaps), bool, or objects: text, None in gaps.
+    """
+
+    values: NDArray
+    gaps: NDArray[np.bool_] | None = None
+    levels: list[Any] | None = None  # declared by the file's own type
+
+    def plain(self) -> NDArray:
+        """Return one array, None or NaN in gaps."""
+        if self.gaps is None or self.values.dtype.kind in "fO":
+            return self.values
+        values = self.values.astype(object)
+        values[self.gaps] = None
+        return values
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table that needs no dataframe's library."""
+
+    names: list[str]
+    columns: list[Column]
+
+    def chosen(self, places: list[int]) -> Columns:
+        """Return the columns at these places, in that order."""
+        return Columns([self.names[k] for k in places], [self.columns[k] for k in places])
+
+    def array(self) -> NDArray:
+        """Return one array: of numbers where all are numbers, else of objects."""
+        columns = [column.plain() for column in self.columns]
+        kinds = {column.dtype.kind for column in columns}
+        if kinds <= {"i", "f"}:
+            return np.column_stack(columns)
+        rows = np.empty((len(columns[0]), len(columns)), dtype=object)
+        for j, column in enumerate(columns):
+            rows[:, j] = column
+        return rows
+
+    def frame(self, library: str | None = None) -> Any:
+        """Return a dataframe of this library, or of the first that is installed; None without."""
+        for name in LIBRARIES if library is None else [library]:
+            try:
+                package = importlib.import_module(name)
+            except ImportError:
+                continue
+            return _FRAMES[name](package, self)
+        return None
+
+
+@within_memory(SMALLER_FILE)
+def read_table(
+    path: PathLike,
+    *,
+    missing: bool = False,
+    text: Collection[str] = (),
+    max_bytes: int = MAX_BYTES,
+    sep: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
+    rejects: PathLike | list[Reject] | None = None,
+) -> Any:
+    """Read a table of mixed columns as a dataframe.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A `.csv` (gzipped or not) or `.parquet` file. Text columns need a header line.
+    missing : bool
+        True lets empty cells, NA, NaN and nulls stand for missing values; False refuses them.
+    text : collection of str
+        Columns whose cells are text, whatever they look like.
+    max_bytes : int
+        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+    sep, decimal, thousands, encoding, rejects
+        Of a `.csv`, as for `read_array`.
+
+    Returns
+    -------
+    dataframe
+        Of pandas, or else of polars or Arrow, whichever is installed. Of text files, columns of
+        whole numbers are integers, other numbers float64, "true" and "false" booleans, all else
+        text; Parquet keeps its types.
+
+    Raises
+    ------
+    FormatError, DataError, DataTypeError, SaveError, MissingExtraError
+        As `read_array`; MissingExtraError also where no dataframe's library is installed. DataError
+        for a column that holds both numbers and text and is not named in `text`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "days.csv"
+    >>> _ = path.write_text("sky,wind,zip\\nrain,3,01234\\nsun,,98765\\n")
+    >>> read_table(path, missing=True)
+        sky  wind    zip
+    0  rain     3  01234
+    1   sun  <NA>  98765
+    """
+    found = read_mixed(
+        path,
+        missing=missing,
+        text=text,
+        max_bytes=max_bytes,
+        sep=sep,
+        decimal=decimal,
+        thousands=thousands,
+        encoding=encoding,
+        rejects=rejects,
+    )
+    frame = found.frame()
+    if frame is None:
+        raise MissingExtraError(
+            "a table of mixed columns is read as a dataframe, and no library of them is installed: "
+            'pip install "ancestral[tables]".'
+        )
+    return frame
+
+
+def read_mixed(
+    path: PathLike,
+    *,
+    missing: bool = False,
+    text: Collection[str] = (),
+    levels: Collection[str] = (),
+    max_bytes: int = MAX_BYTES,
+    sep: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
+    rejects: PathLike | list[Reject] | None = None,
+) -> Columns:
+    """Read what `read_table` does, without a dataframe's library.
+
+    Columns in `levels` are text as those in `text` are, and need not be there.
+    """
+    dialect = Dialect(sep, decimal, thousands, encoding)
+    report = None if rejects is None else Rejects(rejects)
+    with Source(path, max_bytes=max_bytes) as source:
+        kind = recognise(source, ("text", "parquet"), is_text="encoding" in dialect.chosen)
+        if kind == "parquet":
+            options = [*dialect.chosen, *(["rejects"] if rejects is not None else [])]
+            if options:
+                raise FormatError(
+                    f"{source.name}: is {in_words(kind)}, and {options[0]}= is of text alone "
+                    "(.csv, .tsv): it means nothing here. Leave it out."
+                )
+            names, values = read_parquet_columns(source, missing=missing)
+            _refuse_unknown(text, names, source.name)
+            columns = map(_arrow_column, values)
+            as_text = {*text, *levels}
+            return Columns(names, [_as_text(*pair, as_text) for pair in zip(names, columns)])
+        raw = dialect.as_utf8(source.read_all(), source.name)
+        plain = Dialect(sep, decimal, thousands)
+        cap = source.max_bytes if source.gzipped else None
+        numbers = None
+        if report is None and not (text or levels) and not _has_padded(raw, sep):
+            numbers = _numbers(raw, source.name, plain, cap, missing=missing)
+        if numbers is not None:
+            return numbers
+        named = (text, levels)
+        if report is None:
+            return _of_cells(raw, source.name, plain, cap, named, None, missing=missing)
+        with report.report(source.path):
+            found = _of_cells(raw, source.name, plain, cap, named, report, missing=missing)
+        report.warn_of(source.name)
+        return found
+
+
+def _refuse_unknown(text: Collection[str], names: list[str], name: str) -> None:
+    odd = [column for column in text if column not in names]
+    if odd:
+        raise DataError(
+            f"{name}: text names {odd[0]!r}, which is no column of it: those are "
+            f"{', '.join(map(repr, names[:20]))}."
+        )
+
+
+# ---- text ----------------------------------------------------------------------------------------
+
+
+def _has_padded(raw: bytes, sep: str) -> bool:
+    """Tell whether a cell may hold a number that begins with a zero too many."""
+    mark = re.escape(sep.encode())
+    return re.search(rb"(?:^|[\r\n\"]|" + mark + rb")[ +-]*0[0-9]", raw) is not None
+
+
+def _numbers(
+    raw: bytes, name: str, dialect: Dialect, cap: int | None, *, missing: bool
+) -> Columns | None:
+    """Return a table of numbers alone, read the fast way; None for any other."""
+    try:
+        names, rows = parse_csv(raw, name, missing=missing, max_bytes=cap, dialect=dialect)
+    except DataError:
+        return None
+    return Columns(names, [_whole(column) for column in rows.T])
+
+
+def _whole(values: NDArray[np.float64]) -> Column:
+    """Return numbers as integers, where all are whole."""
+    gaps = np.isnan(values)
+    known = values[~gaps]
+    if not len(known) or (known % 1 != 0).any() or np.abs(known).max() > 1 << 53:
+        return Column(np.ascontiguousarray(values), gaps if gaps.any() else None)
+    return Column(np.where(gaps, 0, values).astype(np.int64), gaps if gaps.any() else None)
+
+
+class _Cells:
+    """The distinct cells of a column, where each first stood, and which row has which."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.codes = array("q")
+        self.seen: dict[str, int] = {}
+        self.first: list[int] = []
+
+    def add(self, cell: str, line: int) -> None:
+        code = self.seen.setdefault(cell, len(self.seen))
+        if code == len(self.first):
+            self.first.append(line)
+        self.codes.append(code)
+
+
+def _of_cells(
+    raw: bytes,
+    name: str,
+    dialect: Dialect,
+    cap: int | None,
+    named: tuple[Collection[str], Collection[str]],
+    rejects: Rejects | None,
+    *,
+    missing: bool,
+) -> Columns:
+    """Return a table cell by cell; what cannot be read is left out, or raises."""
+    names, header, rows = parse_named_cells(raw, name, dialect)
+    if cap is not None and 8 * (n := raw.count(dialect.sep.encode()) + raw.count(b"\n")) > cap:
+        raise FormatError(
+            f"{name}: expands to {as_size(8 * n)} of cells > max_bytes {as_size(cap)}; pass "
+            "max_bytes= if you trust it."
+        )
+    _refuse_unknown(named[0], names, name)
+    text = {*named[0], *named[1]}
+    held, lines = [_Cells(column) for column in names], array("q")
+    for line, cells in _whole_rows(rows, names, name, dialect, rejects):
+        lines.append(line)
+        for column, cell in zip(held, cells, strict=True):
+            column.add(cell.strip(), line)
+    kinds = [
+        _Kind.of(column, dialect, column.name in text, missing, name, rejects is not None)
+        for column in held
+    ]
+    left = np.ones(len(lines), dtype=bool)
+    for column, kind in zip(held, kinds, strict=True):
+        if kind.refused and rejects is not None:
+            _reject(column, kind, lines, left, rejects)
+    if rejects is not None:
+        rejects.rows += int((~left).sum())
+    if not left.any():
+        seen = "no row that could be read" if rejects and rejects.rows else "no rows"
+        raise DataError(f"{name}: holds {'a header line and ' * header}{seen}.")
+    columns = [
+        kind.column(np.frombuffer(column.codes, dtype=np.int64)[left])
+        for column, kind in zip(held, kinds, strict=True)
+    ]
+    if not header:
+        raise DataError(
+            f"{name}: its first line holds numbers, and text stands below: give every column a "
+            "name, in a first line."
+        )
+    if counts_rows(names, columns[0].plain(), name, gaps=bool(rejects and rejects.rows)):
+        names, columns = names[1:], columns[1:]
+    refuse_unnamed(names, name)
+    return Columns(names, columns)
+
+
+def _whole_rows(
+    rows: Iterable[tuple[int, list[str]]],
+    names: list[str],
+    name: str,
+    dialect: Dialect,
+    rejects: Rejects | None,
+) -> Iterator[tuple[int, list[str]]]:
+    """Give the rows that have a cell for each column."""
+    for line, cells in rows:
+        if len(cells) == len(names):
+            yield line, cells
+        elif rejects is None:
+            raise FormatError(
+                f"{name}: line {line} has {len(cells)} cells, line 1 has {len(names)}: "
+                "the file is ragged. Give every line as many cells."
+            )
+        else:
+            why = f"{len(cells)} cells where {len(names)} are wanted"
+            rejects.add(line, "", dialect.sep.join(cells), why)
+            rejects.rows += 1
+
+
+def _reject(
+    column: _Cells, kind: _Kind, lines: array[int], left: NDArray[np.bool_], rejects: Rejects
+) -> None:
+    """Report the cells of a column that cannot be read, and leave their rows out."""
+    codes = np.frombuffer(column.codes, dtype=np.int64)
+    cells = list(column.seen)
+    for i in np.flatnonzero(np.isin(codes, list(kind.refused))).tolist():
+        rejects.add(lines[i], column.name, cells[codes[i]], kind.refused[int(codes[i])])
+        left[i] = False
+
+
+@dataclass
+class _Kind:
+    """What the distinct cells of a column stand for."""
+
+    values: NDArray
+    gaps: NDArray[np.bool_]
+    refused: dict[int, str]
+
+    @classmethod
+    def of(
+        cls,
+        column: _Cells,
+        dialect: Dialect,
+        is_text: bool,  # noqa: FBT001
+        missing: bool,  # noqa: FBT001
+        name: str,
+        rejecting: bool,  # noqa: FBT001
+    ) -> _Kind:
+        """Return the kind of a column; DataError for one of two kinds, or with a gap unasked."""
+        cells = list(column.seen)
+        gaps = np.fromiter(map(is_missing_text, cells), bool, len(cells))
+        refused: dict[int, str] = {}
+
+        def refuse(code: int, seen: str, mend: str) -> None:
+            if not rejecting:
+                where = f"{name}: line {column.first[code]}, column {column.name!r}"
+                raise DataError(f"{where}: {seen}; {mend}")
+            refused[code] = seen
+
+        if not missing:
+            for code in np.flatnonzero(gaps).tolist():
+                seen = f"missing value {cells[code]!r}" if cells[code] else "empty cell"
+                refuse(code, seen, "fill it, drop the row, or pass missing=True.")
+        known = [code for code in range(len(cells)) if not gaps[code]]
+        spelt = {code: dialect.spelt(cells[code]) for code in known}
+        numbers = [code for code in known if spelt[code] is not None]
+        padded = any(_PADDED.fullmatch(spelt[code] or "") for code in numbers)
+        if is_text or not numbers or (padded and len(numbers) == len(known)):
+            odd = next((code for code in known if is_infinite(cells[code])), None)
+            if odd is not None and not is_text:
+                refuse(
+                    odd, f"{cells[odd]!r} is infinite and cannot be modelled", "drop or clip it."
+                )
+            foreign = next((code for code in known if spellings_of(cells[code])), None)
+            if foreign is not None and not (is_text or numbers):
+                seen = f"{cells[foreign][:40]!r} may be a number ({spellings_of(cells[foreign])})"
+                refuse(foreign, seen, f"pass what it is, or {_mend_as_text(column.name)}")
+            return cls._of_words(cells, gaps, refused, is_text=is_text)
+        for code in known:
+            if spelt[code] is None:
+                refuse(code, *_no_number(cells[code], column.name))
+        values = np.full(len(cells), np.nan)
+        whole = all(_WHOLE.fullmatch(spelt[code] or "") for code in numbers)
+        if whole:
+            exact = {code: int((spelt[code] or "").partition(".")[0]) for code in numbers}
+            for code, value in exact.items():
+                if not -(1 << 63) <= value < 1 << 63:
+                    refuse(
+                        code, f"{cells[code][:40]} is beyond 64 bits", _mend_as_text(column.name)
+                    )
+            integers = np.zeros(len(cells), dtype=np.int64)
+            for code, value in exact.items():
+                integers[code] = value if code not in refused else 0
+            return cls(integers, gaps, refused)
+        for code in numbers:
+            values[code] = float(spelt[code] or "nan")
+            if not np.isfinite(values[code]):
+                refuse(code, f"{cells[code][:40]!r} is too large for a float64", "rescale it.")
+        return cls(values, gaps, refused)
+
+    @classmethod
+    def _of_words(
+        cls,
+        cells: list[str],
+        gaps: NDArray[np.bool_],
+        refused: dict[int, str],
+        *,
+        is_text: bool,
+    ) -> _Kind:
+        """Return the kind of a column without numbers: booleans, or text."""
+        known = [cell for cell, gap in zip(cells, gaps.tolist(), strict=True) if not gap]
+        if not known:
+            return cls(np.full(len(cells), np.nan), gaps, refused)
+        if not is_text and all(cell.lower() in _BOOLEANS for cell in known):
+            held = [_BOOLEANS.get(cell.lower(), False) for cell in cells]
+            return cls(np.array(held), gaps, refused)
+        values = np.array(cells, dtype=object)
+        values[gaps] = None
+        return cls(values, gaps, refused)
+
+    def column(self, codes: NDArray[np.int64]) -> Column:
+        gaps = self.gaps[codes]
+        values = self.values[codes]
+        if values.dtype.kind == "f" and not gaps.all():
+            return _whole(values)
+        return Column(values, gaps if gaps.any() else None)
+
+
+def _mend_as_text(column: str) -> str:
+    return f"leave the column out, or take it as text, text=[{column!r}]."
+
+
+def _no_number(cell: str, column: str) -> tuple[str, str]:
+    """Say what a cell is that stands among numbers."""
+    if is_infinite(cell):
+        return f"{cell!r} is infinite and cannot be modelled", "drop or clip it."
+    hint = f" (a number by {found}?)" if (found := spellings_of(cell)) else ""
+    return (
+        f"{cell[:40]!r} is text{hint}, and the column holds numbers, too",
+        f"mend it, leave it empty or write NA where a value is missing, or {_mend_as_text(column)}",
+    )
+
+
+# ---- Parquet -------------------------------------------------------------------------------------
+
+
+def _arrow_column(values: Any) -> Column:
+    """Return a column of Arrow's as it is held here."""
+    import pyarrow as pa
+
+    levels = None
+    gaps = values.is_null().to_numpy() if values.null_count else None
+    if pa.types.is_dictionary(values.type):
+        parts = [part.dictionary.to_pylist() for part in values.chunks]
+        levels = list(dict.fromkeys(level for part in parts for level in part if level is not None))
+        values = values.cast(values.type.value_type)
+    if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
+        held = values.fill_null(0 if pa.types.is_integer(values.type) else False)
+        return Column(held.to_numpy(), gaps, levels)
+    if pa.types.is_floating(values.type):
+        held = values.to_numpy()
+        nan = np.isnan(held)
+        return Column(held, nan if nan.any() else None, levels)
+    return Column(np.array(values.to_pylist(), dtype=object), gaps, levels)
+
+
+def _as_text(name: str, column: Column, text: Collection[str]) -> Column:
+    if name not in text or column.values.dtype.kind == "O":
+        return column
+    if column.values.dtype.kind == "f":
+        raise DataTypeError(f"column {name!r} holds floats, which are no text: leave it out of it.")
+    values = np.array([str(value) for value in column.values.tolist()], dtype=object)
+    if column.gaps is not None:
+        values[column.gaps] = None
+    return Column(values, column.gaps, None)
+
+
+# ---- frames --------------------------------------------------------------------------------------
+
+
+def _pandas(pd: Any, table: Columns) -> Any:
+    made = {}
+    for name, column in zip(table.names, table.columns, strict=True):
+        values: Any = column.values
+        if column.levels is not None:
+            values = pd.Categorical(column.plain().tolist(), categories=column.levels)
+        elif column.gaps is not None and values.dtype.kind == "i":
+            values = pd.arrays.IntegerArray(values, column.gaps)
+        elif column.gaps is not None and values.dtype.kind == "b":
+            values = pd.arrays.BooleanArray(values, column.gaps)
+        made[name] = values
+    return pd.DataFrame(made)
+
+
+def _polars(pl: Any, table: Columns) -> Any:
+    made = []
+    for name, column in zip(table.names, table.columns, strict=True):
+        dtype = None if column.levels is None else pl.Enum(column.levels)
+        values = column.plain()
+        series = pl.Series(name, values.tolist() if values.dtype == object else values, dtype=dtype)
+        made.append(series.fill_nan(None) if series.dtype.is_float() else series)
+    return pl.DataFrame(made)
+
+
+def _arrow(pa: Any, table: Columns) -> Any:
+    made = []
+    for column in table.columns:
+        values = column.plain()
+        if column.levels is not None:
+            place: dict[Any, int | None] = {level: k for k, level in enumerate(column.levels)}
+            codes = [None if value is None else place[value] for value in values.tolist()]
+            made.append(
+                pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(column.levels))
+            )
+        else:
+            made.append(pa.array(values.tolist() if values.dtype == object else values))
+    return pa.table(made, names=table.names)
+
+
+_FRAMES: dict[str, Callable[[Any, Columns], Any]] = {
+    "pandas": _pandas,
+    "polars": _polars,
+    "pyarrow": _arrow,
+}
