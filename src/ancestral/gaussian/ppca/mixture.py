@@ -505,7 +505,7 @@ class Rows(NamedTuple):
         if self.gaps is None:
             return projections.log_density(self.values, frame)
         gaps, found = self.gaps.place, np.empty(len(self.values))
-        found[gaps] = self.gaps.log_density(Factors(frame.mean, frame.loadings, frame.noise))
+        found[gaps] = self.gaps.log_density(frame)
         if not gaps.all():
             found[~gaps] = projections.log_density(self.values[~gaps], frame)
         return found
@@ -517,9 +517,7 @@ class Rows(NamedTuple):
             return Moments.of(self.values, weights=weights)
         if part is None:
             return self.gaps.first(self.values, weights)
-        frame = part.frame
-        factors = Factors(frame.mean, frame.loadings, frame.noise)
-        return self.gaps.expected(self.values, weights, factors)
+        return self.gaps.expected(self.values, weights, part.frame)
 
 
 @dataclass(frozen=True)
