@@ -139,3 +139,25 @@ def test_equal_rows_are_left_out_by_one_fit() -> None:
 def test_the_floor_is_that_of_a_table(X: object) -> None:
     with pytest.raises(DataError, match=r"Expected 2D array, got 1D array instead"):
         scores.entropy_floor(X)
+
+
+# ---- on screen ---------------------------------------------------------------------------------
+
+
+def test_a_comparison_is_a_table_that_a_person_reads() -> None:
+    pd = pytest.importorskip("pandas")
+    X = np.random.default_rng(0).normal(size=(400, 3)) * [5.0, 1.0, 1.0]
+    models = {"isotropic": PPCA(0).fit(X[:200]), "one\x1b axis": PPCA(1).fit(X[:200])}
+    found = scores.compare(models, X[200:])
+    lines = repr(found).splitlines()
+    assert "in nats" in lines[0]
+    assert lines[2].split("  ")[0] == "model" and lines[4].startswith("isotropic ")
+    assert "'" not in repr(found) and "\x1b" not in repr(found) and "array" not in repr(found)
+    assert all(len(cell.strip("-.")) <= 7 for cell in lines[4].split()[1:])
+    frame = found.to_frame()
+    assert isinstance(frame, pd.DataFrame) and list(frame["model"]) == found.names
+    np.testing.assert_array_equal(frame["log density"], found.means)
+    assert "<table>" in found._repr_html_() and "\x1b" not in found._repr_html_()
+    left_out = scores.leave_one_out({}, np.eye(8, dtype=int))
+    assert left_out.verdict in repr(left_out)
+    np.testing.assert_array_equal(left_out.to_frame()["bits"], left_out.bits)

@@ -24,7 +24,7 @@ DIGITS = ".5g"
 class Block:
     """One table: its columns by their heads, the first one words; and lines around it."""
 
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Any]
     title: str = ""
     below: Sequence[str] = ()
 
@@ -179,7 +179,7 @@ def aligned(rows: list[list[str]]) -> list[str]:
 
 
 def one_table(
-    columns: Mapping[str, Sequence[Any]],
+    columns: Mapping[str, Any],
     above: str = "",
     below: str = "",
     **formats: str,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._printed import Printed, Table, one_table
 from ancestral.autoregressive.codes import MISSING
 from ancestral.autoregressive.levels import (
     DiscreteDensity,
@@ -164,9 +165,11 @@ def _refuse_continuous(model: Any, why: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Printed):
     """Held-out mean log densities of several models, and differences to the best.
+
+    Shown as a table; `to_frame()` gives it as a dataframe of pandas.
 
     Parameters
     ----------
@@ -188,6 +191,17 @@ class Comparison:
     behind: NDArray[np.float64]
     behind_errors: NDArray[np.float64]
 
+    def _table(self) -> Table:
+        columns = {
+            "model": self.names,
+            "log density": self.means,
+            "std. error": self.standard_errors,
+            "behind": self.behind,
+            "its std. error": self.behind_errors,
+        }
+        above = "mean log density in nats, of each row or graph held out; the best first"
+        return one_table(columns, above)
+
 
 def compare(models: Mapping[str, Any], X: Any, y: ArrayLike | None = None) -> Comparison:
     """Score fitted models on the same held-out rows.
@@ -208,6 +222,17 @@ def compare(models: Mapping[str, Any], X: Any, y: ArrayLike | None = None) -> Co
     ------
     DataError
         When there is no model or fewer than two rows.
+
+    Examples
+    --------
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(400, 3)) * [5.0, 1.0, 1.0]
+    >>> compare({"no axis": PPCA(0).fit(X[:200]), "one axis": PPCA(1).fit(X[:200])}, X[200:])
+    mean log density in nats, of each row or graph held out; the best first
+    <BLANKLINE>
+    model     log density  std. error  behind  its std. error
+    one axis       -5.754    0.081596       0               0
+    no axis       -7.4194     0.14169  1.6654         0.11145
     """
     if not models:
         raise DataError("models is empty: give at least one fitted model by name.")
@@ -257,8 +282,8 @@ def compare_log_densities(log_densities: Mapping[str, ArrayLike]) -> Comparison:
         )
 
 
-@dataclass(frozen=True)
-class LeaveOneOut:
+@dataclass(frozen=True, repr=False)
+class LeaveOneOut(Printed):
     """Bits needed for a row that was left out, by model and by baseline.
 
     Parameters
@@ -276,6 +301,10 @@ class LeaveOneOut:
     bits: NDArray[np.float64]
     standard_errors: NDArray[np.float64]
     rows: NDArray[np.float64]
+
+    def _table(self) -> Table:
+        columns = {"model": self.names, "bits": self.bits, "std. error": self.standard_errors}
+        return one_table(columns, "mean code length of a row that was left out", self.verdict)
 
     @property
     def verdict(self) -> str:

@@ -27,13 +27,14 @@ from ancestral._numerics.decomposition import EPS, eigen_of_root, eigen_of_scatt
 from ancestral._numerics.double_double import two_sum
 from ancestral._numerics.packing import Packing, packed_rows
 from ancestral._numerics.threads import threads_for
+from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import DataError
 
 CELLS_PER_ROW = 4  # numbers that rows may be packed into, at most, for these to be counted
 
 
-@dataclass(frozen=True, eq=False)
-class Moments:
+@dataclass(frozen=True, eq=False, repr=False)
+class Moments(Printed):
     """Count, mean and spread of rows in R^m, as a centred scatter or a centred root.
 
     Parameters
@@ -186,6 +187,14 @@ class Moments:
             **_merged_form(self, other, between),
         )
 
+    def _table(self) -> Table:
+        d, some = self.n_features, self.total_weight > 0
+        std = self.standard_deviations if some else np.full(d, np.nan)
+        columns = {"column": range(d), "mean": self.mean, "std. deviation": std}
+        return one_table(
+            columns, f"Moments of {self.count} rows, {self.total_weight:.6g} by weight"
+        )
+
     @property
     def n_features(self) -> int:
         """Number of columns."""
@@ -321,7 +330,7 @@ def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[
     return {"root": reduced(np.vstack([a.as_root(), b.as_root(), between]))}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Counts:
     """Distinct rows of discrete data, in lexicographic order, and how often each was seen.
 
@@ -339,6 +348,10 @@ class Counts:
 
     rows: NDArray
     counts: NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        n, d = self.rows.shape
+        return f"Counts({n} distinct rows of {d} columns, {int(self.counts.sum())} rows in all)"
 
     @classmethod
     def empty(cls, n_features: int) -> Counts:

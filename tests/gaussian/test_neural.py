@@ -258,3 +258,29 @@ def test_a_damaged_file_is_no_network(fitted: NeuralGaussian, tmp_path: Path) ->
         setattr(broken, name, getattr(fitted, name))
         with pytest.raises(FormatError, match="not a whole NeuralGaussian"):
             ancestral.load(path)
+
+
+# ---- intervals -----------------------------------------------------------------------------------
+
+
+def test_prediction_intervals_hold_their_share_of_the_fitted_density() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, size=(300, 1))
+    y = np.sin(x[:, 0]) + 0.2 * rng.normal(size=300)
+    model = NeuralGaussian(max_steps=200, random_state=0).fit(x, y)
+    mean, std = model.predict(x, return_std=True)
+    low, high = model.prediction_interval(x, level=0.9)
+    np.testing.assert_allclose(
+        stats.norm.cdf(high, mean, std) - stats.norm.cdf(low, mean, std), 0.9, rtol=1e-9
+    )
+    draws = model.sample(x, 400, random_state=1)
+    inside = int(((low < draws) & (draws < high)).sum())
+    assert stats.binomtest(inside, draws.size, 0.9).pvalue > 1e-4  # of seeds, a right method fails
+    w = np.full(300, 4.0)
+    w[0] = 0
+    narrow = model.prediction_interval(x, 0.9, sample_weight=w)
+    np.testing.assert_allclose((narrow[1] - narrow[0])[1:], (high - low)[1:] / 2, rtol=1e-9)
+    assert narrow[0][0] == -np.inf and narrow[1][0] == np.inf
+    for bad in (0, 1, 95, "a", np.nan):
+        with pytest.raises(ModelError, match="level must be"):
+            model.prediction_interval(x, bad)

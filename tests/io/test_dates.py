@@ -86,7 +86,7 @@ def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ModelError, match="unit must be one of seconds"):
         dates_as_numbers(DAYS, unit="months")
     for since in ("yesterday", None, 3, "NaT", np.datetime64("NaT")):
-        with pytest.raises(DataError, match="since is .* no date"):
+        with pytest.raises(DataError, match=r"since is .* no date"):
             dates_as_numbers(DAYS, since=since)
     with pytest.raises(DataError, match="too far off"):
         dates_as_numbers(np.array([10**6], "M8[Y]"))

@@ -207,10 +207,11 @@ def _array(data: Any, name: str) -> NDArray:
         dense = "toarray" if hasattr(data, "toarray") else "to_dense"
         shape = tuple(data.shape)
         size = 8 * math.prod(shape) / 1e6
+        held = f"{size:,.1f}" if size < 100 else f"{size:,.0f}"
         raise DataTypeError(
             f"{name} is a sparse matrix, and zeros count like any other number here. Dense, its "
-            f"shape {shape} takes {size:,.{1 if size < 100 else 0}f} MB of float64: if memory holds "
-            f"that, give {name}.{dense}(); else select columns first, or give parts of the rows, "
+            f"shape {shape} takes {held} MB of float64: if memory holds that, "
+            f"give {name}.{dense}(); else select columns first, or give parts of the rows, "
             "dense, to ancestral.streaming."
         )
     if hasattr(data, "detach"):  # torch: away from the graph and from the device

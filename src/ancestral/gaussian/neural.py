@@ -30,10 +30,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from ancestral._checks.numbers import (
     as_generator,
     check_integer,
+    check_level,
     check_number,
     one_sample_message,
     refuse_far,
@@ -374,6 +376,38 @@ class NeuralGaussian(ConditionalDensity):
     def n_parameters_(self) -> int:
         """Number of stored weights."""
         return sum(value.size for value in self.weights_.values())
+
+    def prediction_interval(
+        self, X: ArrayLike, level: float = 0.95, sample_weight: ArrayLike | None = None
+    ) -> tuple[Float, Float]:
+        """Return an interval for one new y given each row, the fitted network taken as true.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+        level : float
+            Probability, above 0 and below 1, that the fitted density gives to the interval.
+        sample_weight : array-like of shape (n_samples,), optional
+            Precisions of the new y, as `fit` takes them; 1 when not given. A weight of 0 has no
+            bounds.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n_samples,)
+            In the units of y: predict(X) -+ z * s(x) / sqrt(weight). Plug-in: what the rows of the
+            fit leave open of the network widens nothing, so that new rows fall outside somewhat
+            more often than 1 - level, the more the fewer rows there were.
+
+        Raises
+        ------
+        ModelError
+            For another level.
+        """
+        z = float(ndtri(0.5 + check_level(level) / 2))
+        mean, std = self.predict(X, return_std=True, sample_weight=sample_weight)
+        if sample_weight is None:
+            refuse_far(std, "its standard deviation")
+        return mean - z * std, mean + z * std
 
     def _predict(self, X: NDArray) -> tuple[Float, Float]:
         height, std = self._standardised(X)

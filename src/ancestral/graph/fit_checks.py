@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ancestral._checks.numbers import as_generator, check_integer, check_level
+from ancestral._printed import Printed, Table, one_table
 from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, calibrate
@@ -39,8 +40,8 @@ CLUSTERING_BINS = 11  # zero, then tenths
 NAMES = ("degree", "shared partners", "clustering", "distance")
 
 
-@dataclass(frozen=True)
-class StatisticCheck:
+@dataclass(frozen=True, repr=False)
+class StatisticCheck(Printed):
     """One distribution of the data beside those of draws.
 
     Parameters
@@ -67,6 +68,18 @@ class StatisticCheck:
     widths: NDArray[np.int64]
     p_value: float
 
+    def _table(self) -> Table:
+        low, high = self.band()
+        columns = {
+            self.name: self.labels,
+            "data": self.observed,
+            "draws": self.draws.mean(axis=0),
+            "95% from": low,
+            "to": high,
+        }
+        below = f"P(a draw lies as far off) {self.p_value:.3g}"
+        return one_table(columns, f"shares in the data and in {len(self.draws)} draws", below)
+
     def band(self, level: float = 0.95) -> Float:
         """Return the ends, (2, n_values), between which that share of draws lies at each value.
 
@@ -76,14 +89,19 @@ class StatisticCheck:
         return np.quantile(self.draws, [tail, 1 - tail], axis=0)
 
 
-@dataclass(frozen=True)
-class FitCheck:
+@dataclass(frozen=True, repr=False)
+class FitCheck(Printed):
     """What `check_fit` found: four comparisons by name, and the calibration."""
 
     comparisons: dict[str, StatisticCheck]
     calibration: Calibration
     n_graphs: int
     n_draws: int
+
+    def _table(self) -> Table:
+        p_values = [check.p_value for check in self.comparisons.values()]
+        columns = {"statistic": list(self.comparisons), "P(a draw lies as far off)": p_values}
+        return one_table(columns, f"{self.n_graphs} graphs beside {self.n_draws} draws of them all")
 
 
 def check_fit(

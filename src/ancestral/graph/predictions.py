@@ -12,6 +12,7 @@ from scipy.special import expit
 from scipy.stats import rankdata
 
 from ancestral._checks.numbers import check_integer
+from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
@@ -26,8 +27,8 @@ Float = NDArray[np.float64]
 VISITED_PAIRS = 200_000_000
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, repr=False)
+class Calibration(Printed):
     """How often pairs of like s are linked, beside what the model says.
 
     Parameters
@@ -45,6 +46,16 @@ class Calibration:
     observed: Float
     standard_errors: Float
     n_pairs: Float
+
+    def _table(self) -> Table:
+        columns = {
+            "s": self.s,
+            "predicted": self.predicted,
+            "observed": self.observed,
+            "std. error": self.standard_errors,
+            "pairs": self.n_pairs,
+        }
+        return one_table(columns, "share of linked pairs, by s")
 
 
 def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Calibration:
@@ -116,8 +127,8 @@ def _way(model: InnerProductGraph, graphs: Sequence[Graph]) -> str:
 # ---- held-out graphs -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class HeldOut:
+@dataclass(frozen=True, repr=False)
+class HeldOut(Printed):
     """How well a model foretells the edges of graphs it has not seen.
 
     Parameters
@@ -138,6 +149,17 @@ class HeldOut:
     per_pair: Float
     gain: Float
     auc: Float
+
+    def _table(self) -> Table:
+        columns: dict[str, Any] = {
+            "graph": range(len(self.log_density)),
+            "log density": self.log_density,
+            "per pair": self.per_pair,
+            "gain": self.gain,
+            "AUC": self.auc,
+        }
+        above = "nats; gain: nats per pair above a model that knows each density alone"
+        return one_table(columns, above)
 
 
 def held_out(model: InnerProductGraph, graphs: Any) -> HeldOut:

@@ -58,7 +58,8 @@ def dates_as_numbers(table: Any, *, unit: str = "days", since: Any = "1970-01-01
     >>> dates_as_numbers(np.array(["2024-01-31", "NaT"], "M8[D]"), since="2024-01-01")
     array([30., nan])
     >>> import pandas as pd
-    >>> visits = pd.DataFrame({"seen": pd.to_datetime(["2024-01-02", None]), "weight": [61.5, 70.0]})
+    >>> seen = pd.to_datetime(["2024-01-02", None])
+    >>> visits = pd.DataFrame({"seen": seen, "weight": [61.5, 70.0]})
     >>> dates_as_numbers(visits, unit="hours", since="2024-01-01")
        seen  weight
     0  24.0    61.5
@@ -106,10 +107,9 @@ def _of_array(values: NDArray, zero: int, size: int) -> NDArray:
     if values.dtype.kind == "m":
         found = values.astype("m8[us]").astype(np.int64) / size
         return np.where(np.isnat(values), np.nan, found)
-    if values.dtype.kind == "O" and _are_dates(values.ravel().tolist()):
-        return _numbers(_moments(values.ravel().tolist(), "table"), zero, size).reshape(
-            values.shape
-        )
+    held = values.ravel().tolist() if values.dtype.kind == "O" else []
+    if _are_dates(held):
+        return _numbers(_moments(held, "table"), zero, size).reshape(values.shape)
     if values.dtype.kind != "M":
         raise DataError(
             f"table is an array of {values.dtype}, and holds no dates: give datetime64 or "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.containers import Opened, as_floats
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
-from ancestral.errors import DataError
+from ancestral.errors import DataError, printable
 from ancestral.io.arrays import MAX_BYTES, read_columns
 from ancestral.io.rejects import Reject
 from ancestral.io.sources import PathLike, shown
@@ -17,7 +17,7 @@ from ancestral.io.sources import PathLike, shown
 TARGETS = ("y", "target", "label", "response")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pairs:
     """Inputs X (n, k) with their names, and a target y (n,) with its name."""
 
@@ -25,6 +25,11 @@ class Pairs:
     y: NDArray[np.float64]
     names: list[str]
     target: str
+
+    def __repr__(self) -> str:
+        n, k = self.X.shape
+        shown = ", ".join(self.names[:8]) + ", ..." * (k > 8)
+        return printable(f"Pairs({n} rows; X: {shown}; y: {self.target})")
 
 
 @within_memory(SMALLER_FILE)

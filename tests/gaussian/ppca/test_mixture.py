@@ -260,5 +260,5 @@ def test_rows_of_which_nothing_is_known_count_for_nothing() -> None:
     one, other = (PPCAMixture(2, 1, n_starts=3, random_state=0).fit(X) for X in (gappy, more))
     np.testing.assert_array_equal(one.loadings_, other.loadings_)
     assert one.log_likelihood_ == other.log_likelihood_
-    with pytest.raises(DataError, match="nothing is known|no known|all missing"):
+    with pytest.raises(DataError, match=r"nothing is known|no known|all missing"):
         PPCAMixture(2, 1).fit(np.column_stack([gappy, np.full(len(gappy), np.nan)]))

@@ -333,5 +333,5 @@ def test_a_share_that_leaves_no_noise_is_said() -> None:
     with pytest.raises(ModelError, match="max_components=2 has no effect"):
         PPCA(0.9, max_components=2).fit(X)
     for bad in (1.5, -0.5, np.nan, "pca"):
-        with pytest.raises(ModelError, match='share of the variance.*"mle" is "minka"'):
+        with pytest.raises(ModelError, match=r'share of the variance.*"mle" is "minka"'):
             PPCA(bad).fit(X)

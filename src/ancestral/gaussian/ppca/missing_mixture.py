@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ancestral._numerics.accumulation import reduced
 from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns, Posterior, constants
 from ancestral.gaussian.ppca.missing_patterns import posterior as posterior_of
+from ancestral.gaussian.ppca.projections import Frame
 from ancestral.statistics import Moments
 
 Float = NDArray[np.float64]
@@ -35,33 +36,34 @@ class Gaps(NamedTuple):
 
     @classmethod
     def of(cls, X: Float, shift: Float) -> Self:
-        place = np.isnan(X).any(axis=1)
+        """Group the rows with gaps of a table, (n, d), about a shift."""
+        place = np.asarray(np.isnan(X).any(axis=1))
         return cls(place, Patterns.of(X[place], shift), shift)
 
-    def batches(self, factors: Factors) -> Iterator[tuple[Patterns, Posterior]]:
-        """Yield the rows batch by batch, with what their known entries say of z."""
-        about = Factors(factors.mean - self.shift, factors.loadings, factors.noise)
-        for batch in self.patterns.batches(factors.n_components):
-            yield batch, posterior_of(batch, about)
+    def batches(self, frame: Frame) -> Iterator[tuple[Patterns, Posterior, Float]]:
+        """Yield the rows batch by batch, what their known entries say of z, and of log p."""
+        about = Factors(frame.mean - self.shift, frame.loadings, frame.noise)
+        for batch in self.patterns.batches(about.n_components):
+            found = posterior_of(batch, about)
+            yield batch, found, constants(batch, about, found.log_determinant)
 
-    def log_density(self, factors: Factors) -> Float:
+    def log_density(self, frame: Frame) -> Float:
         """Return log p of the known entries of these rows."""
         result = np.empty(int(self.place.sum()))
-        for batch, found in self.batches(factors):
-            fixed = constants(batch, factors, found.log_determinant)
-            result[batch.order] = batch.each(fixed) - 0.5 * found.squares / factors.noise
+        for batch, found, fixed in self.batches(frame):
+            result[batch.order] = batch.each(fixed) - 0.5 * found.squares / frame.noise
         return result
 
-    def expected(self, X: Float, weights: Float, factors: Factors) -> Moments:
+    def expected(self, X: Float, weights: Float, frame: Frame) -> Moments:
         """Return the expected moments of all rows of the table under one model."""
         own, filled = weights[self.place], X[self.place]
         roots, alone = [np.zeros((0, X.shape[1]))], np.zeros(X.shape[1])
-        for batch, found in self.batches(factors):
+        for batch, found, _ in self.batches(frame):
             unknown = 1 - batch.known
-            means = found.mean @ factors.loadings.T + factors.mean
+            means = found.mean @ frame.loadings.T + frame.mean
             filled[batch.order] = np.where(batch.each(unknown) > 0, means, filled[batch.order])
-            share = factors.noise * np.add.reduceat(own[batch.order], batch.start[:-1])
-            along = np.sqrt(share)[:, None, None] * np.matmul(factors.loadings, found.root)
+            share = frame.noise * np.add.reduceat(own[batch.order], batch.start[:-1])
+            along = np.sqrt(share)[:, None, None] * np.matmul(frame.loadings, found.root)
             along *= unknown[:, :, None]  # (p, d, q)
             roots.append(reduced(np.swapaxes(along, 1, 2).reshape(-1, X.shape[1])))
             alone += share @ unknown

@@ -113,9 +113,10 @@ class PPCAMixture(FromPasses, GaussianConditions):
     Notes
     -----
     NaN means missing, everywhere; a row of which nothing is known counts for nothing.
-    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit; with missing values also
-    n_models times d q^2 and d^2 q for each set of known columns. `predict` and `predict_proba` are
-    scikit-learn's names for the model of the largest responsibility, and for all of these.
+    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit; with
+    missing values also n_models times d q^2 and d^2 q for each set of known columns. `predict` and
+    `predict_proba` are scikit-learn's names for the model of the largest responsibility, and for
+    all of these.
 
     References
     ----------
@@ -504,7 +505,7 @@ class Rows(NamedTuple):
         if self.gaps is None:
             return projections.log_density(self.values, frame)
         gaps, found = self.gaps.place, np.empty(len(self.values))
-        found[gaps] = self.gaps.log_density(Factors(frame.mean, frame.loadings, frame.noise))
+        found[gaps] = self.gaps.log_density(frame)
         if not gaps.all():
             found[~gaps] = projections.log_density(self.values[~gaps], frame)
         return found
@@ -516,9 +517,7 @@ class Rows(NamedTuple):
             return Moments.of(self.values, weights=weights)
         if part is None:
             return self.gaps.first(self.values, weights)
-        frame = part.frame
-        factors = Factors(frame.mean, frame.loadings, frame.noise)
-        return self.gaps.expected(self.values, weights, factors)
+        return self.gaps.expected(self.values, weights, part.frame)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from ancestral._checks.numbers import check_integer, one_sample_message, warn
+from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import ModelError
 from ancestral.gaussian.ppca import missing_em, missing_patterns
 from ancestral.gaussian.ppca.folds import FOLDS, Folds
@@ -38,9 +39,11 @@ CRITERIA = ("bic", "minka", "cv")
 SAME = {None: "cv", "mle": "minka"}  # scikit-learn's spellings
 
 
-@dataclass(frozen=True)
-class EveryD:
+@dataclass(frozen=True, repr=False)
+class EveryD(Printed):
     """What each latent dimension would give, from one decomposition.
+
+    Shown as a table; `to_frame()` gives it as a dataframe of pandas.
 
     Parameters
     ----------
@@ -64,6 +67,17 @@ class EveryD:
     evidence: NDArray[np.float64]
     heldout: NDArray[np.float64] | None = None
     heldout_errors: NDArray[np.float64] | None = None
+
+    def _table(self) -> Table:
+        columns: dict[str, Any] = {
+            "n_components": self.n_components,
+            "log-likelihood": self.log_likelihood,
+            "BIC": self.bic,
+            "log evidence": self.evidence,
+        }
+        if self.heldout is not None:
+            columns |= {"held out": self.heldout, "std. error": self.heldout_errors}
+        return one_table(columns, "nats; of BIC, twice as many; held out, per row")
 
     def best(self, criterion: str) -> int:
         """Return the n_components of the least BIC ("bic"), of the most evidence ("minka"), or of
