@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, reduce
+from math import isfinite, sqrt
 from operator import add
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -81,10 +82,8 @@ class Rows:
         total = self.sums(at)
         mean, both = len(at.alpha), total.products
         of_mean, of_variance = total.gradient[:mean], total.gradient[mean:]
-        root, cross, observed = NONE, NONE, NONE
-        if at.look is Look.NEWTON:
-            cross, observed = both[:mean, mean:], both[mean:, mean:]
-        if at.look is not Look.GRADIENT and np.isfinite(total.sum):
+        root = NONE
+        if at.look is not Look.GRADIENT and isfinite(total.sum):
             apart = total.range[1] - total.range[0]
             if len(self.y) >= mean and apart <= WIDE:
                 root = cholesky(both[:mean, :mean])
@@ -98,8 +97,8 @@ class Rows:
             of_variance,
             (total.least[0] - self.floor, self.first + total.least[1]),
             self.longest,
-            cross,
-            observed,
+            both if at.look is Look.NEWTON else NONE,
+            total.range,
         )
 
     def sums(self, at: Weights) -> Looked:
@@ -113,28 +112,41 @@ class Rows:
         own = h
         if isinstance(self.log_weights, np.ndarray):
             own = h - self.log_weights[block]
+        least = int(own.argmin())
+        found = (float(own[least]), block.start + least)
+        total, ends, products = float(np.add.reduce(own)), (0.0, 0.0), NONE
         with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
+            if at.look is Look.NEWTON:
+                return self._derivatives(Q, S, residual, h, total, found)
             precision = np.exp(-h)
             weighted = precision * residual
             squares = weighted * residual
-            total = float(np.add.reduce(own) + np.add.reduce(squares))
+            total += float(np.add.reduce(squares))
             gradient = np.concatenate([weighted @ Q, (squares - 1) @ S])
-            products = NONE
-            if at.look is not Look.GRADIENT:
-                root, r = np.sqrt(precision)[:, None], Q.shape[1]
-                if at.look is Look.NEWTON:
-                    B = np.empty((len(Q), self.width), order="F")
-                    np.multiply(Q, root, out=B[:, :r])
-                    np.multiply(S, root * residual[:, None], out=B[:, r:])
-                else:
-                    B = Q * root
+            if at.look is Look.FISHER:
+                B = Q * np.sqrt(precision)[:, None]
                 products = B.T @ B
-        least = int(own.argmin())
-        ends = (0.0, 0.0)
-        if at.look is not Look.GRADIENT:
-            ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
-        found = (float(own[least]), block.start + least)
+                ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
         return Looked(total, gradient, found, ends, products)
+
+    @staticmethod
+    def _derivatives(
+        Q: Float, S: Float, residual: Float, h: Float, total: float, found: tuple[float, int]
+    ) -> Looked:
+        """Return the sums with the second derivatives: all products of these columns at once."""
+        r, s = Q.shape[1], S.shape[1]
+        root = np.exp(-0.5 * h)
+        standardised = root * residual
+        B = np.empty((len(Q), r + s + 1), order="F")
+        np.multiply(Q, root[:, None], out=B[:, :r])
+        np.multiply(S, standardised[:, None], out=B[:, r:-1])
+        B[:, -1] = standardised
+        products = B.T @ B
+        gradient, curvature = products[-1, :-1].copy(), products[:-1, :-1]
+        gradient[r:] -= np.add.reduce(S, axis=0)
+        curvature[r:, r:] *= 0.5
+        ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
+        return Looked(total + float(products[-1, -1]), gradient, found, ends, curvature)
 
     def root_of(self, at: Weights, rough: Float) -> Float:
         """Return R with R^T R = I_ww, of precisions far apart.
@@ -170,7 +182,7 @@ class Looked:
     gradient: Float  # (r + s,): for the mean, and twice for the log variance
     least: tuple[float, int]  # a row's own log variance, and which
     range: tuple[float, float]  # of the log variances
-    products: Float  # (r, r), or (r + s, r + s) with the derivatives of the log variance, or none
+    products: Float  # (r, r), or (r + s, r + s) of all second derivatives, or none
 
     def __add__(self, other: Looked) -> Looked:
         return Looked(
@@ -195,17 +207,18 @@ class Weights:
         """Yield where to go from here: Newton's way or BFGS's, and Fisher's should it fail."""
         gradient = np.concatenate([statistics.of_mean, 0.5 * statistics.of_variance])
         root = statistics.root if len(statistics.root) or self.came is None else self.came.root
-        if self.look is Look.NEWTON and (step := statistics.newton_step()) is not None:
-            yield Way(step, gradient, root, float(np.sqrt(gradient @ step)))
+        if len(factor := statistics.newton_factor()):
+            whitened = solved(factor, gradient, transposed=True)
+            yield Way(solved(factor, whitened), gradient, root, sqrt(whitened @ whitened))
         step = two_loops(gradient, root, ())
-        size = float(np.sqrt(gradient @ step))
+        size = sqrt(gradient @ step)
         near = size**2 <= FAR * statistics.n_observations
         if self.came is not None and self.look is not Look.NEWTON and near:
             steps, change = self.came.steps, self.came.gradient - gradient
             if (curvature := float(self.came.step @ change)) > 0:
                 steps = (*steps[-MEMORY:], Past(self.came.step, change, curvature))
             bent = two_loops(gradient, root, steps)
-            yield Way(bent, gradient, root, float(np.sqrt(gradient @ bent)), steps, far=False)
+            yield Way(bent, gradient, root, sqrt(gradient @ bent), steps, far=False)
         yield Way(step, gradient, root, size)
 
 
@@ -238,12 +251,13 @@ class Slopes(Sums):
     of_variance: Float  # (s,), twice: the step of gamma
     least: tuple[float, int]  # a row's log variance over the floor, and which
     longest: float  # square of the longest row of S
-    cross: Float  # (r, s): second derivatives between mean and log variance, or none
-    observed: Float  # (s, s), twice those of the log variance, or none
+    curvature: Float  # (r + s, r + s): second derivatives, less their sign, or none
+    range: tuple[float, float]  # of the log variances, where there are information or derivatives
     merged_by: ClassVar = {
         "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r") if len(R) else R,
         "least": min,
         "longest": max,
+        "range": lambda own, more: (min(own[0], more[0]), max(own[1], more[1])),
     }
 
     @cached_property
@@ -258,17 +272,15 @@ class Slopes(Sums):
             np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance)
         )
 
-    def newton_step(self) -> Float | None:
-        """Return Newton's step; None where the likelihood is not concave."""
-        if not len(self.cross):
-            return None
-        B = solved(self.root, self.cross, transposed=True)
-        factor = cholesky(0.5 * self.observed - B.T @ B)
-        if not len(factor):
-            return None
-        rest = 0.5 * self.of_variance - B.T @ self.whitened
-        gamma = solved(factor, solved(factor, rest, transposed=True))
-        return np.concatenate([solved(self.root, self.whitened - B @ gamma), gamma])
+    def newton_factor(self) -> Float:
+        """Return the root of the second derivatives; none where the likelihood is not concave."""
+        if not len(self.curvature) or self.range[1] - self.range[0] <= MILD:
+            return cholesky(self.curvature)
+        r = len(self.of_mean)
+        B = solved(self.root, self.curvature[:r, r:], transposed=True)
+        if not len(rest := cholesky(self.curvature[r:, r:] - B.T @ B)):
+            return NONE
+        return np.block([[self.root, B], [np.zeros_like(B.T), rest]])
 
     def refuse_vanishing(self) -> None:
         """Raise Vanishing where the variance of a row has run to zero."""
