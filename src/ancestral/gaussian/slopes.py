@@ -38,6 +38,7 @@ MEMORY = 20  # steps that one more is found from
 MILD, WIDE = 8.0, 30.0
 QR_ROWS = 1 << 15
 LOG_2_PI = float(np.log(2 * np.pi))
+LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean log of a normal's square
 NONE = np.zeros((0, 0))
 
 
@@ -53,8 +54,9 @@ class Look(Enum):
     """What a pass sums beside the gradient."""
 
     GRADIENT = 0
-    FISHER = 1  # the information of the mean
-    NEWTON = 2  # and what is observed of it: the second derivatives
+    FISHER = 1  # the information of the mean, with the digits that a step wants
+    EXACT = 2  # the same with those that standard errors want
+    NEWTON = 3  # and what is observed of it: the second derivatives
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,24 @@ class Rows:
         """Square of the longest row of S."""
         return float(np.einsum("ij,ij->i", self.S, self.S).max())
 
+    @cached_property
+    def heights(self) -> Float:
+        """Sums of the columns of S."""
+        return np.asarray(np.add.reduce(self.S, axis=0))
+
     @property
     def width(self) -> int:
         return int(self.Q.shape[1] + self.S.shape[1])
+
+    def regressed(self, alpha: Float, least: float) -> Float:
+        """Return gamma by least squares of the log squared residuals, `least` the least of them."""
+
+        def of(block: slice) -> Float:
+            residual = self.y[block] - self.Q[block] @ alpha
+            return np.asarray(np.log(np.maximum(residual * residual, least)) @ self.S[block])
+
+        found: Float = reduce(add, in_blocks(of, len(self.y), self.width))
+        return found + LOG_OF_SQUARE * self.heights
 
     def slopes(self, at: Weights) -> Slopes:
         """Return the likelihood and its slopes, summed over all rows."""
@@ -87,7 +104,7 @@ class Rows:
             apart = total.range[1] - total.range[0]
             if len(self.y) >= mean and apart <= WIDE:
                 root = cholesky(both[:mean, :mean])
-            if not (len(root) and apart <= MILD):
+            if not len(root) or (at.look is Look.EXACT and apart > MILD):
                 root = self.root_of(at, root)
         return Slopes(
             -0.5 * (len(self.y) * LOG_2_PI + total.sum),
@@ -123,7 +140,7 @@ class Rows:
             squares = weighted * residual
             total += float(np.add.reduce(squares))
             gradient = np.concatenate([weighted @ Q, (squares - 1) @ S])
-            if at.look is Look.FISHER:
+            if at.look is not Look.GRADIENT:
                 B = Q * np.sqrt(precision)[:, None]
                 products = B.T @ B
                 ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
@@ -200,7 +217,7 @@ class Weights:
 
     alpha: Float  # (r,)
     gamma: Float  # (s,)
-    look: Look = Look.FISHER  # what is summed there
+    look: Look = Look.EXACT  # what is summed there
     came: Way | None = None
 
     def ways(self, statistics: Slopes) -> Iterator[Way]:
@@ -266,6 +283,11 @@ class Slopes(Sums):
         return solved(self.root, self.of_mean, transposed=True)
 
     @property
+    def root_is_exact(self) -> bool:
+        """Tell whether the root has the digits that standard errors want."""
+        return len(self.root) > 0 and self.range[1] - self.range[0] <= MILD
+
+    @property
     def step_size(self) -> float:
         """The whole step of Fisher's scoring in standard errors."""
         return float(
@@ -274,7 +296,7 @@ class Slopes(Sums):
 
     def newton_factor(self) -> Float:
         """Return the root of the second derivatives; none where the likelihood is not concave."""
-        if not len(self.curvature) or self.range[1] - self.range[0] <= MILD:
+        if not len(self.curvature) or self.range[1] - self.range[0] <= WIDE:
             return cholesky(self.curvature)
         r = len(self.of_mean)
         B = solved(self.root, self.curvature[:r, r:], transposed=True)
