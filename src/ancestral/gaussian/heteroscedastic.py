@@ -67,14 +67,23 @@ from ancestral.gaussian.linear.summary import (
     terms_of,
 )
 from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
-from ancestral.gaussian.slopes import LOG_2_PI, Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks
+from ancestral.gaussian.slopes import (
+    LOG_2_PI,
+    Look,
+    Rows,
+    Slopes,
+    Vanishing,
+    Way,
+    Weights,
+    in_blocks,
+)
 from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
 HALVINGS = 25  # of a step that does not rise
 LONGEST = 6.0  # most that a log variance may change in one step
 SMALL = 1e-8  # of the variance of least squares: squared residuals below it are taken for it
-LOG_4 = log(4.0)
+LOG_4, LARGEST_LOG = log(4.0), 709.0
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
@@ -195,7 +204,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         if weights is not None:
             Q *= root[:, None]
             target_of = target * root
-        floor = 2 * np.log(16 * EPS * np.abs(target).max())
+        far = max(float(np.maximum.reduce(target)), -float(np.minimum.reduce(target)))
+        floor = 2 * log(16 * EPS * far)
         rows = Rows(Q, S, target if weights is None else target_of, log_weights, floor)
         start = float(mean.residual[0, 0] / len(X))
         try:
@@ -212,31 +222,32 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         found.warn_if_cut_short(max_iter)
         alpha, gamma = found.parameters.alpha, found.parameters.gamma
         end = found.statistics
-        if not end.root_is_exact:
-            end = self._statistics(rows, Weights(alpha, gamma))
-        M = solved(end.root, np.eye(len(alpha)))  # M M^T is its covariance
+        root = end.root if end.root_is_exact else rows.root(gamma)
+        M = solved(root, np.eye(len(alpha)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
         of_mean, of_variance = mean.inverse_root @ alpha, variance.inverse_root @ gamma
         self._set_lines(mean, of_mean, variance, of_variance, unit, _height_at_zero)
         self._set_errors(mean, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
-        if self._may_move(mean, variance, end, rows.floor, float(np.abs(y).max())):
+        largest = max(float(np.maximum.reduce(y)), -float(np.minimum.reduce(y)))
+        if self._may_move(mean, variance, end, root, rows.floor, largest):
             self._set_lines(mean, of_mean, variance, of_variance, unit, _exact_height_at_zero)
             held = self._log_likelihood(X, y, log_weights, unit)
             if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
                 self.history_[-1] = held
         self.log_likelihood_ = self.history_[-1]
-        errors = np.sqrt(2.0) * lengths(_back(variance).T)
-        self.variance_standard_errors_ = _unless_dependent(errors, variance)
+        self.variance_standard_errors_ = sqrt(2.0) * variance.unit_errors
 
     def _first(self, rows: Rows, log_variance: float) -> Fit:
         """Return the fit after its first step, from least squares to Harvey's log variance.
 
-        What least squares have not gained is known without a look; where that is more than Harvey's
-        regression of log squared residuals brings, the climb begins at them.
+        The likelihood of least squares is known without a look; where Harvey's regression of log
+        squared residuals brings less, the climb begins at them.
         """
         n, begun = len(rows.y), self._begin((rows, log_variance))
-        value = float(-0.5 * (n * (LOG_2_PI + log_variance + 1) - np.sum(rows.log_weights)))
+        value = -0.5 * n * (LOG_2_PI + log_variance + 1)
+        if isinstance(rows.log_weights, np.ndarray):
+            value += 0.5 * float(rows.log_weights.sum())
         least = SMALL * exp(log_variance)
         look = Look.NEWTON if begun.look is Look.NEWTON else Look.FISHER
         gamma = rows.regressed(begun.alpha, least)
@@ -295,20 +306,26 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         return f", {way.size:.1g} standard errors from the maximum"
 
     def _may_move(
-        self, mean: Solution, columns: Solution, end: Slopes, floor: float, target: float
+        self,
+        mean: Solution,
+        columns: Solution,
+        end: Slopes,
+        root: Float,
+        floor: float,
+        target: float,
     ) -> bool:
         """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
         p, n = len(self.coef_), end.n_observations
-        far = np.abs(columns.means) + np.sqrt(end.longest) * columns.spread[:p]  # of any row
-        of_mean = far @ np.abs(self.coef_) + abs(self.intercept_) + target
-        of_variance = far @ np.abs(self.variance_coef_) + abs(self.variance_intercept_)
-        with np.errstate(over="ignore"):
-            # The largest precision; where Q begins with a constant, their mean does by Cauchy and
-            # Schwarz, since the squared residuals times the precisions are 1 on average.
-            root = np.exp(-0.5 * (end.least[0] + floor))
-            if mean.centred:
-                root = min(root, np.sqrt(mean.weight / n) * np.linalg.norm(end.root[:, 0]))
-            return not EPS * (p + 2) * (of_variance + of_mean * root) <= 1e-12
+        far = np.abs(columns.means) + sqrt(end.longest) * columns.spread[:p]  # of any row
+        of_mean = float(far @ np.abs(self.coef_)) + abs(self.intercept_) + target
+        of_variance = float(far @ np.abs(self.variance_coef_)) + abs(self.variance_intercept_)
+        # The largest precision; where Q begins with a constant, their mean does by Cauchy and
+        # Schwarz, since the squared residuals times the precisions are 1 on average.
+        most = -0.5 * (end.least[0] + floor)
+        largest = exp(most) if most < LARGEST_LOG else np.inf
+        if mean.centred:
+            largest = min(largest, sqrt(mean.weight / n * float(root[:, 0] @ root[:, 0])))
+        return not EPS * (p + 2) * (of_variance + of_mean * largest) <= 1e-12
 
     def _log_likelihood(
         self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
@@ -638,5 +655,6 @@ def _back(found: Solution) -> Float:
 
 def _unless_dependent(errors: Float, found: Solution) -> Float:
     """Return standard errors, nan where a coefficient is not identified."""
-    errors[[int(found.centred) + j for j in found.dependent]] = np.nan
+    if found.rank < len(found.coef):
+        errors[[int(found.centred) + j for j in found.dependent]] = np.nan
     return errors

@@ -38,7 +38,8 @@ MEMORY = 20  # steps that one more is found from
 MILD, WIDE = 8.0, 30.0
 QR_ROWS = 1 << 15
 LOG_2_PI = float(np.log(2 * np.pi))
-LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean log of a normal's square
+LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean log of chi-square
+
 NONE = np.zeros((0, 0))
 
 
@@ -54,9 +55,8 @@ class Look(Enum):
     """What a pass sums beside the gradient."""
 
     GRADIENT = 0
-    FISHER = 1  # the information of the mean, with the digits that a step wants
-    EXACT = 2  # the same with those that standard errors want
-    NEWTON = 3  # and what is observed of it: the second derivatives
+    FISHER = 1  # the information of the mean
+    NEWTON = 2  # and what is observed of it: the second derivatives
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,13 @@ class Rows:
         """Return the likelihood and its slopes, summed over all rows."""
         total = self.sums(at)
         mean, both = len(at.alpha), total.products
-        of_mean, of_variance = total.gradient[:mean], total.gradient[mean:]
+        of_mean, of_variance = total.gradient[:mean], total.gradient[mean:] - self.heights
         root = NONE
         if at.look is not Look.GRADIENT and isfinite(total.sum):
-            apart = total.range[1] - total.range[0]
-            if len(self.y) >= mean and apart <= WIDE:
+            if total.range[1] - total.range[0] <= WIDE:  # digits enough for a step
                 root = cholesky(both[:mean, :mean])
-            if not len(root) or (at.look is Look.EXACT and apart > MILD):
-                root = self.root_of(at, root)
+            if not len(root):
+                root = self.root(at.gamma)
         return Slopes(
             -0.5 * (len(self.y) * LOG_2_PI + total.sum),
             float(len(self.y)),
@@ -139,7 +138,7 @@ class Rows:
             weighted = precision * residual
             squares = weighted * residual
             total += float(np.add.reduce(squares))
-            gradient = np.concatenate([weighted @ Q, (squares - 1) @ S])
+            gradient = np.concatenate([weighted @ Q, squares @ S])
             if at.look is not Look.GRADIENT:
                 B = Q * np.sqrt(precision)[:, None]
                 products = B.T @ B
@@ -160,35 +159,49 @@ class Rows:
         B[:, -1] = standardised
         products = B.T @ B
         gradient, curvature = products[-1, :-1].copy(), products[:-1, :-1]
-        gradient[r:] -= np.add.reduce(S, axis=0)
         curvature[r:, r:] *= 0.5
         ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
         return Looked(total + float(products[-1, -1]), gradient, found, ends, curvature)
 
-    def root_of(self, at: Weights, rough: Float) -> Float:
-        """Return R with R^T R = I_ww, of precisions far apart.
+    def root(self, gamma: Float) -> Float:
+        """Return R with R^T R = I_ww, with all its digits however far apart precisions are.
 
-        From a root with fewer digits by a second sum of products, of the rows that it makes nearly
-        orthonormal; by QR where there is none.
+        From a sum of products; where that has too few digits, from a second one, of the rows that
+        it makes nearly orthonormal; by QR where there is no other way.
         """
-        inverse = solved(rough, np.eye(len(rough))) if len(rough) else rough
 
         def weighted(block: slice) -> Float:
-            return self.Q[block] * np.exp(-0.5 * (self.S[block] @ at.gamma))[:, None]
+            return self._weighted(block, gamma)[0]
+
+        def products(block: slice) -> tuple[Float, float, float]:
+            B, h = self._weighted(block, gamma)
+            return B.T @ B, float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
 
         def again(block: slice) -> Float:
             B = weighted(block) @ inverse
             return B.T @ B
 
         with np.errstate(over="ignore", invalid="ignore"):
+            found, least, most = zip(*in_blocks(products, len(self.y), self.width))
+            apart, rough = max(most) - min(least), NONE
+            if len(self.y) >= self.Q.shape[1] and apart <= WIDE:
+                rough = cholesky(reduce(add, found))
             if len(rough):
-                products = in_blocks(again, len(self.y), self.width)
-                if len(finer := cholesky(reduce(add, products))):
+                if apart <= MILD:
+                    return rough
+                inverse = solved(rough, np.eye(len(rough)))
+                finer = cholesky(reduce(add, in_blocks(again, len(self.y), self.width)))
+                if len(finer):
                     return finer @ rough
             R = np.zeros((0, self.Q.shape[1]))
             for block in blocks_of(slice(0, len(self.y)), QR_ROWS):
                 R = np.asarray(np.linalg.qr(np.vstack([R, weighted(block)]), mode="r"))
         return R
+
+    def _weighted(self, block: slice, gamma: Float) -> tuple[Float, Float]:
+        """Return rows of the mean over their standard deviations, and their log variances."""
+        h = self.S[block] @ gamma
+        return self.Q[block] * np.exp(-0.5 * h)[:, None], h
 
 
 @dataclass(frozen=True)
@@ -196,7 +209,7 @@ class Looked:
     """The plain sums of some rows."""
 
     sum: float  # of log variances and squares: the log-likelihood times -2, but for a constant
-    gradient: Float  # (r + s,): for the mean, and twice for the log variance
+    gradient: Float  # (r + s,): for the mean, and twice for the log variance, but for `heights`
     least: tuple[float, int]  # a row's own log variance, and which
     range: tuple[float, float]  # of the log variances
     products: Float  # (r, r), or (r + s, r + s) of all second derivatives, or none
@@ -217,7 +230,7 @@ class Weights:
 
     alpha: Float  # (r,)
     gamma: Float  # (s,)
-    look: Look = Look.EXACT  # what is summed there
+    look: Look = Look.FISHER  # what is summed there
     came: Way | None = None
 
     def ways(self, statistics: Slopes) -> Iterator[Way]:
