@@ -4,7 +4,7 @@
 
 f(x_j) has one column for each level of x_j but the first, so the scores of all variables are one
 product of the rows' features with a triangular matrix. g_i is what the mixture says of the prefix,
-where a conditional sees it. Marginals are looked up. What is left (trees, other classifiers, many
+where a conditional sees it. A marginal of two levels has w = 0, and others are looked up. What is left (trees, other classifiers, many
 levels beside a mixture) is scored one by one by whoever asks.
 
 Blocks of rows of one shape go through the product, and all else is done value by value or row by
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,11 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from ancestral._checks.numbers import log_sum_exp
-from ancestral._numerics.products import by_rows
+from ancestral._numerics.costs import ALONE
+from ancestral._numerics.products import BLOCK_ROWS
+from ancestral._numerics.threads import one_thread
 from ancestral.autoregressive import costs
-from ancestral.autoregressive.chain.conditionals import as_logistic
+from ancestral.autoregressive.chain.conditionals import Conditional, as_logistic
 from ancestral.autoregressive.chain.prefix_mixture import (
     PrefixFeatures,
     PrefixMixture,
@@ -34,7 +38,8 @@ from ancestral.autoregressive.steps import level_at
 
 Floats = NDArray[np.float64]
 Levels = NDArray[np.intp]
-NARROW = 8  # columns, below which they are added up one by one
+NARROW, FEW = 8, 64  # columns of more rows than few, below which they are added up one by one
+LARGE = 700.0  # exp of it is finite, and a probability of exp(-LARGE) is 0 beside a floor
 VANISHED = 1e-280  # a sum of probabilities below which they are normalised as logarithms
 
 
@@ -63,15 +68,13 @@ class Linear:
         mixture: PrefixMixture | None,
     ) -> None:
         self.of, self.n_levels = conditionals, n_levels
-        conditionals = [
-            as_logistic(one, k) if one["family"] == "estimator" else one
-            for one, k in zip(conditionals, n_levels)
-        ]
+        conditionals = [_as_linear(one, k) for one, k in zip(conditionals, n_levels)]
         self.conditionals = conditionals
         self.variable_of, self.level_of, self.ends = one_hot_columns(n_levels)
+        self.is_binary = set(n_levels) == {2}
         marginal, linear, others = list[int](), list[int](), list[int]()
         for i, (conditional, k) in enumerate(zip(conditionals, n_levels)):
-            if conditional["family"] == "marginal":
+            if conditional["family"] == "marginal":  # of one level, or more than two
                 marginal.append(i)
             elif conditional["family"] == "logistic" and (
                 not conditional["sees_mixture"] or k <= costs.MIXED_LEVELS
@@ -103,28 +106,37 @@ class Linear:
     def _set_weights(self, mixture: PrefixMixture | None) -> None:
         """Make one matrix of all weights on levels, and one of those on the mixture."""
         n_outputs = int(self.n_outputs.sum())
-        self.W, self.bias = np.zeros((self.ends[-1], n_outputs)), np.zeros(n_outputs)
-        seen = [i for i in self.linear if self.conditionals[i]["sees_mixture"]]
-        self.mixed = None if mixture is None or not seen else PrefixFeatures(mixture, self.linear)
-        n_seen = 0 if self.mixed is None else self.mixed.n_components + self.mixed.most - 1
-        self.W_mixed = np.zeros((n_outputs, n_seen))
+        self.weights = np.zeros((1 + self.ends[-1], n_outputs))
+        self.bias, self.W = self.weights[0], self.weights[1:]
+        sees = np.array([self.conditionals[i]["sees_mixture"] for i in self.linear], bool)
+        self.mixed = None
+        if mixture is not None and sees.any():
+            self.mixed = PrefixFeatures(mixture, self.linear[sees])
+            self.mixed_at = _few(np.flatnonzero(np.repeat(sees, self.n_outputs)))
+            self.mixed_of = np.repeat(np.arange(sees.sum()), self.n_outputs[sees])
+        n_seen = 0 if self.mixed is None else self.mixed.n_features
+        W_mixed = np.zeros((n_seen, n_outputs))
         for i, first, n in zip(self.linear, self.first, self.n_outputs):
             conditional, own = self.conditionals[i], slice(first, first + n)
             self.bias[own] = conditional["bias"]
             columns, weights = np.asarray(conditional["columns"]), conditional["weights"]
             plain = columns < self.ends[i]
             self.W[columns[plain], own] = weights[plain]
-            self.W_mixed[own, columns[~plain] - self.ends[i]] = weights[~plain].T
+            W_mixed[columns[~plain] - self.ends[i], own] = weights[~plain]
+        self.W_mixed = W_mixed[:, np.repeat(sees, self.n_outputs)]
         binary = self.n_outputs == 1
         self.bits, self.bit_at = _few(self.linear[binary]), _few(self.first[binary])
-        self.bit_least = self.least[self.linear[binary]]
+        self.n_bits = int(binary.sum())
+        self.bit_least = self.least[self.linear[binary]].min(initial=0.5)  # one for them all
         self.many = self.linear[~binary]
         self.many_least, self.many_sizes = self.least[self.many], self.n_outputs[~binary]
         many_at = [np.arange(a, a + n) for a, n in zip(self.first, self.n_outputs) if n > 1]
         self.many_at = _few(np.concatenate([np.zeros(0, np.intp), *many_at]))
         self.many_first = np.cumsum([0, *self.many_sizes])[:-1]
-        self.variable_of_output = np.repeat(np.arange(len(self.linear)), self.n_outputs)
         self.parts = self._parts()
+        # A product so small takes one thread by itself.
+        largest = max((n * (part.stop - part.start) for n, part in self.parts), default=0)
+        self.threads = one_thread() if BLOCK_ROWS * largest > ALONE else nullcontext()
         d = len(self.n_levels)
         self.score_at, self.output_after = [0] * d, [n_outputs] * d
         for i, at in zip(_numbers(self.marginal), self.marginal_at.tolist()):
@@ -141,30 +153,30 @@ class Linear:
         parts, start = list[tuple[int, slice]](), 0
         for i, end in zip(self.linear, self.first + self.n_outputs):
             if end - start >= costs.PRODUCT_COLUMNS or i == self.linear[-1]:
-                parts.append((int(self.ends[i]), slice(start, int(end))))
+                parts.append((1 + int(self.ends[i]), slice(start, int(end))))
                 start = int(end)
         return parts
 
     @property
     def row_values(self) -> int:
         """How many values the widest array holds for each row."""
-        return max(1, *self.W.shape, len(self.linear) * self.W_mixed.shape[1])
+        return max(*self.weights.shape, self.W_mixed.size)
 
     def log_density(self, levels: Levels) -> Floats:
         """Return the sum of these conditionals' log p of each row; unknown levels say nothing."""
-        total = np.zeros(len(levels))
-        known = None if levels.min(initial=0) >= 0 else levels >= 0
+        sums = []
+        known = None if np.minimum.reduce(levels, axis=None, initial=0) >= 0 else levels >= 0
         if self.n_marginal:
             places = levels[:, self.marginal] + self.marginal_at
             terms = self.marginal_terms.take(places, mode="clip")
-            total += _summed(terms, known, self.marginal)
+            sums.append(_summed(terms, known, self.marginal))
         if len(self.linear):
             scores = self.scores(levels)
-            if len(self.bit_least):
-                total += _summed(self._bit_terms(scores, levels), known, self.bits)
+            if self.n_bits:
+                sums.append(_summed(self._bit_terms(scores, levels), known, self.bits))
             if len(self.many):
-                total += _summed(self._many_terms(scores, levels), known, self.many)
-        return total
+                sums.append(_summed(self._many_terms(scores, levels), known, self.many))
+        return reduce(np.add, sums) if sums else np.zeros(len(levels))
 
     @property
     def is_all(self) -> bool:
@@ -240,18 +252,28 @@ class Linear:
 
     def scores(self, levels: Levels) -> Floats:
         """Return z of each row, shape (n, n_outputs)."""
-        n = len(levels)
-        X = np.equal(levels.take(self.variable_of, axis=1), self.level_of).astype(np.float64)
-        scores = np.empty((n, len(self.bias)))
-        for n_seen, part in self.parts:
-            scores[:, part] = by_rows(X[:, :n_seen], self.W[:n_seen, part])
-        scores += self.bias
+        n, blocks = len(levels), -(-len(levels) // BLOCK_ROWS)
+        X = np.ones((blocks * BLOCK_ROWS, len(self.weights)))  # a column of ones for the bias
+        if self.is_binary:
+            np.maximum(levels, 0, out=X[:n, 1:])
+        else:
+            X[:n, 1:] = np.equal(levels.take(self.variable_of, axis=1), self.level_of)
+        whole = X.reshape(blocks, BLOCK_ROWS, len(self.weights))
+        with self.threads:
+            if len(self.parts) == 1:
+                scores = np.matmul(whole, self.weights)
+            else:
+                scores = np.empty((blocks, BLOCK_ROWS, len(self.bias)))
+                for n_seen, part in self.parts:
+                    np.matmul(
+                        whole[:, :, :n_seen], self.weights[:n_seen, part], out=scores[:, :, part]
+                    )
+        scores = scores.reshape(blocks * BLOCK_ROWS, len(self.bias))[:n]
         if self.mixed is not None:
-            seen = self.mixed.of(levels).astype(np.float64)
-            if len(self.bias) > len(self.linear):
-                seen = seen.take(self.variable_of_output, axis=1)
-            seen *= self.W_mixed
-            scores += seen.sum(axis=2)
+            seen = self.mixed.of(levels)  # (features, n, variables)
+            if len(self.mixed_of) > seen.shape[2]:
+                seen = seen.take(self.mixed_of, axis=2)
+            scores[:, self.mixed_at] += np.add.reduce(seen * self.W_mixed[:, None], axis=0)
         return scores
 
     def _bit_terms(self, scores: Floats, levels: Levels) -> Floats:
@@ -259,14 +281,14 @@ class Linear:
         signs = levels[:, self.bits] * -2.0
         signs += 1.0
         terms = np.multiply(scores[:, self.bit_at], signs, out=signs)  # -z of the level that came
-        if not self.bit_least[0]:  # no floor
+        if not self.bit_least:  # no floor
             return np.asarray(log_expit(-terms))
-        with np.errstate(over="ignore"):  # of a probability that is 0 in float64
-            np.exp(terms, out=terms)
+        np.minimum(terms, LARGE, out=terms)
+        np.exp(terms, out=terms)
         terms += 1.0
         np.divide(1 - 2 * self.bit_least, terms, out=terms)
         terms += self.bit_least
-        return np.log(terms, out=terms)
+        return np.asarray(np.log(terms, out=terms))
 
     def _many_terms(self, scores: Floats, levels: Levels) -> Floats:
         """Return log p of the levels of variables of more than two."""
@@ -292,6 +314,17 @@ class Linear:
             with np.errstate(divide="ignore"):
                 terms[i, j] = np.log(least[j] + (1 - sizes[j] * least[j]) * q)
         return terms
+
+
+def _as_linear(conditional: Conditional, n_levels: int) -> Conditional:
+    """Return a conditional as a logistic one, where it is one sigmoid of two levels."""
+    if conditional["family"] == "estimator":
+        return as_logistic(conditional, n_levels)
+    if conditional["family"] != "marginal" or n_levels != 2:
+        return conditional
+    odds = conditional["log_p"][1:] - conditional["log_p"][:1]
+    none = {"columns": np.zeros(0, np.intp), "weights": np.zeros((0, 1)), "bias": odds}
+    return {"family": "logistic", "sees_mixture": False, **none}
 
 
 def _sigmoid(z: float) -> float:
@@ -326,8 +359,8 @@ def _summed(terms: Floats, known: NDArray[np.bool_] | None, variables: Levels | 
     """Return each row's sum of terms, those of unknown levels left out."""
     if known is not None:
         terms = np.where(known[:, variables], terms, 0.0)
-    if terms.shape[1] >= NARROW:
-        return np.asarray(terms.sum(axis=1))
+    if terms.shape[1] >= NARROW or len(terms) < FEW:
+        return np.asarray(np.add.reduce(terms, axis=1))
     total = terms[:, 0].copy()
     for j in range(1, terms.shape[1]):
         total += terms[:, j]
