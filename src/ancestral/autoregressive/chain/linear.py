@@ -4,8 +4,8 @@
 
 f(x_j) has one column for each level of x_j but the first, so the scores of all variables are one
 product of the rows' features with a triangular matrix. g_i is what the mixture says of the prefix,
-where a conditional sees it. A marginal of two levels has w = 0, and others are looked up. What is left (trees, other classifiers, many
-levels beside a mixture) is scored one by one by whoever asks.
+where a conditional sees it. A marginal of two levels has w = 0, and others are looked up. What is
+left (trees, other classifiers, many levels beside a mixture) is scored one by one by whoever asks.
 
 Blocks of rows of one shape go through the product, and all else is done value by value or row by
 row: no row's bits depend on the rows beside it.
@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import reduce
+from functools import cached_property, reduce
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ Floats = NDArray[np.float64]
 Levels = NDArray[np.intp]
 NARROW, FEW = 8, 64  # columns of more rows than few, below which they are added up one by one
 LARGE = 700.0  # exp of it is finite, and a probability of exp(-LARGE) is 0 beside a floor
+VANISHING = 1e-100  # a sum of components' weights below which they are made anew from logarithms
 VANISHED = 1e-280  # a sum of probabilities below which they are normalised as logarithms
 
 
@@ -180,25 +182,31 @@ class Linear:
 
     @property
     def is_all(self) -> bool:
-        """Whether these are all conditionals, and what came before tells them by its levels."""
-        return not len(self.others) and self.mixed is None
+        """Whether these are all conditionals."""
+        return not len(self.others)
 
     def draw_on(self, rows: Levels, first: int, noise: Floats) -> None:
         """Draw the levels of rows from variable `first` on, by uniform numbers of shape (d, n).
 
-        Each level that came adds its weights to the scores of all that follow: no product is made
-        anew. The conditionals are all here.
+        Each level that came adds its weights to the scores of all that follow, and multiplies the
+        mixture's: no product is made anew. The conditionals are all here. What the mixture says is
+        not rounded to float32 here, as it is in scores, which moves them by 1e-7 of themselves.
         """
-        scores = np.tile(self.bias, (len(rows), 1))
+        scores, w = np.tile(self.bias, (len(rows), 1)), None
         if first:
-            known = np.where(np.arange(rows.shape[1]) < first, rows, -1)
-            scores = self.scores(known)
-        if costs.chain_draws_by_value(len(rows)):
-            for row, z, own in zip(rows, scores, noise.T.tolist()):
-                self._draw_one(row, first, z, own)
+            scores = self._plain(np.where(np.arange(rows.shape[1]) < first, rows, -1))
+        if self.mixed is not None:
+            w = self.mixed.weights(rows[:, :first])
+        if costs.chain_draws_by_value(len(rows), mixed=w is not None):
+            for j, own in enumerate(noise.T.tolist()):
+                self._draw_one(rows[j], first, scores[j], None if w is None else w[j], own)
             return
         for i in range(first, rows.shape[1]):
+            if w is not None and (step := self._mixed_steps[i]):
+                w = self._add_mixed(step, i, rows, scores, w)
             level = rows[:, i] = _drawn(self._probabilities(i, scores), noise[i - first])
+            if w is not None and i < len(self._told):
+                w = w * self._told[i][level]
             start, end = self.ends[i], self.ends[i + 1]
             after = self.output_after[i]
             if end > start and after < len(self.bias):
@@ -209,13 +217,66 @@ class Linear:
                     came = np.flatnonzero(level)
                     scores[came, after:] += weights[level[came] - 1]
 
-    def _draw_one(self, row: Levels, first: int, z: Floats, noise: list[float]) -> None:
+    def _draw_one(
+        self, row: Levels, first: int, z: Floats, w: Floats | None, noise: list[float]
+    ) -> None:
         """Draw the levels of one row."""
+        told = [] if w is None else self._told
         for i, u in enumerate(noise, start=first):
+            if w is not None and (step := self._mixed_steps[i]):
+                w = self._add_mixed_to_one(step, i, row, z, w)
             level = level_at(self._few_probabilities(i, z), u)
             row[i] = level
+            if w is not None and i < len(told):
+                w = w * told[i][level]
             if level and (after := self.output_after[i]) < len(z):
                 z[after:] += self.W[self.ends[i] + level - 1, after:]
+
+    @cached_property
+    def _told(self) -> list[Floats]:
+        """What each level makes of the components' weights, (K_i, c) each."""
+        return [] if self.mixed is None else self.mixed.told()
+
+    @cached_property
+    def _mixed_steps(self) -> list[tuple[Floats, list[list[float]]] | None]:
+        """What the components' weights say of each variable, None where it does not see them.
+
+        By a product they make p of each level, their sum, and what they add to the scores, (c, ...)
+        in all; beside it are the weights of the log odds, score by score.
+        """
+        steps: list[tuple[Floats, list[list[float]]] | None] = [None] * len(self.n_levels)
+        if self.mixed is not None:
+            first, c = 0, self.mixed.n_components
+            for i, theta in self.mixed.of_variable():
+                k = theta.shape[1]
+                own = self.W_mixed[:, first : (first := first + (k if k > 2 else 1))]
+                product = np.concatenate([theta, np.ones((c, 1)), own[:c]], axis=1)
+                steps[i] = product, own[c : c + k - 1].T.tolist()
+        return steps
+
+    def _add_mixed(self, step: Any, i: int, rows: Levels, scores: Floats, w: Floats) -> Floats:
+        """Add what the mixture says of variable i to its scores; return the weights, (n, c)."""
+        (product, odds), k, at = step, self.n_levels[i], self.score_at[i]
+        seen = w @ product
+        if seen[:, k].min() < VANISHING and self.mixed is not None:
+            w = self.mixed.weights(rows[:, :i])
+            seen = w @ product
+        own = seen[:, k + 1 :] / seen[:, k : k + 1]
+        own += np.log(seen[:, 1:k] / seen[:, :1]) @ np.transpose(odds)
+        scores[:, at : at + own.shape[1]] += own
+        return w
+
+    def _add_mixed_to_one(self, step: Any, i: int, row: Levels, z: Floats, w: Floats) -> Floats:
+        """Add what the mixture says of variable i to one row's scores; return the weights, (c,)."""
+        (product, odds), k = step, self.n_levels[i]
+        seen = w.dot(product).tolist()
+        if seen[k] < VANISHING and self.mixed is not None:
+            w = self.mixed.weights(row[None, :i])[0]
+            seen = w.dot(product).tolist()
+        logs = [math.log(p / seen[0]) for p in seen[1:k]]
+        for at, own, weights in zip(range(self.score_at[i], len(z)), seen[k + 1 :], odds):
+            z[at] += own / seen[k] + sum(map(mul, logs, weights))
+        return w
 
     def _few_probabilities(self, i: int, z: Floats) -> list[float]:
         """Return p of each level of variable i, given one row's scores."""
@@ -252,6 +313,16 @@ class Linear:
 
     def scores(self, levels: Levels) -> Floats:
         """Return z of each row, shape (n, n_outputs)."""
+        scores = self._plain(levels)
+        if self.mixed is not None:
+            seen = self.mixed.of(levels)  # (features, n, variables)
+            if len(self.mixed_of) > seen.shape[2]:
+                seen = seen.take(self.mixed_of, axis=2)
+            scores[:, self.mixed_at] += np.add.reduce(seen * self.W_mixed[:, None], axis=0)
+        return scores
+
+    def _plain(self, levels: Levels) -> Floats:
+        """Return z of each row without what the mixture says, shape (n, n_outputs)."""
         n, blocks = len(levels), -(-len(levels) // BLOCK_ROWS)
         X = np.ones((blocks * BLOCK_ROWS, len(self.weights)))  # a column of ones for the bias
         if self.is_binary:
@@ -268,13 +339,7 @@ class Linear:
                     np.matmul(
                         whole[:, :, :n_seen], self.weights[:n_seen, part], out=scores[:, :, part]
                     )
-        scores = scores.reshape(blocks * BLOCK_ROWS, len(self.bias))[:n]
-        if self.mixed is not None:
-            seen = self.mixed.of(levels)  # (features, n, variables)
-            if len(self.mixed_of) > seen.shape[2]:
-                seen = seen.take(self.mixed_of, axis=2)
-            scores[:, self.mixed_at] += np.add.reduce(seen * self.W_mixed[:, None], axis=0)
-        return scores
+        return scores.reshape(blocks * BLOCK_ROWS, len(self.bias))[:n]
 
     def _bit_terms(self, scores: Floats, levels: Levels) -> Floats:
         """Return log p of the levels of binary variables."""

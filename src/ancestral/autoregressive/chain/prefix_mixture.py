@@ -103,6 +103,7 @@ class PrefixFeatures:
         told = [mixture.log_weights[:, None], *mixture.log_theta[:last]]
         self.first = np.cumsum([0, *(theta.shape[1] for theta in told)])[:-1]
         self.of_level = np.concatenate(told, axis=1)
+        self.each, self.log_theta = variables, mixture.log_theta
         all_seen = len(variables) == last + 1
         self.variables = slice(None) if all_seen else variables
         own_sizes = np.array([mixture.log_theta[i].shape[1] for i in variables])
@@ -138,6 +139,23 @@ class PrefixFeatures:
             for k, level in enumerate(predicted[1:], start=self.n_components):
                 features[k][:, own] = np.log(level / predicted[0])
         return features
+
+    def weights(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return w_c p_c of beginnings of rows, the largest 1 in each, shape (n, n_components)."""
+        n_told = min(levels.shape[1], len(self.first) - 1)
+        joint = np.tile(self.of_level[:, 0], (len(levels), 1))
+        for first, level in zip(self.first[1:], levels[:, :n_told].T):
+            joint += self.of_level.T[first + level]
+        joint -= joint.max(axis=1, keepdims=True)
+        return np.asarray(np.exp(joint, out=joint))
+
+    def told(self) -> list[NDArray[np.float64]]:
+        """Return theta of the levels of each variable before the last one seen, (K_i, c) each."""
+        return [np.exp(theta.T) for theta in self.log_theta[: len(self.first) - 1]]
+
+    def of_variable(self) -> list[tuple[int, NDArray[np.float64]]]:
+        """Return each of the variables, and its theta, (c, K_i)."""
+        return [(i, np.exp(self.log_theta[i])) for i in self.each.tolist()]
 
 
 def _summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
