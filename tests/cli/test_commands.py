@@ -11,7 +11,7 @@ import types
 import click
 import pytest
 
-from ancestral.cli.commands import COMMANDS, main
+from ancestral.cli.commands import COMMANDS, cli, main
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,13 @@ from ancestral.cli.commands import COMMANDS, main
         (("fit", "ppca", "@faces", "-o", "absent/m"), 1, "no such folder"),
         (("inspect", "absent.model"), 1, "absent.model"),
         (("report", "absent"), 1, "no such folder"),
+        (("impute", "absent.model", "@icons"), 1, "absent.model"),
+        (("predict", "absent.model", "@diabetes"), 1, "absent.model"),
+        (("compare", "a.model", "b.model", "@icons"), 1, "a.model"),
+        (("sample", "absent.model", "--given", "a=1"), 1, "absent.model"),
+        (("impute", "absent.model"), 2, "DATA"),
+        (("compare",), 2, "Missing argument"),
+        (("fit", "ppca", "@faces", "--n_components", "3", "-o", "m"), 2, "--n-components"),
     ],
 )
 def test_errors_are_one_line_with_the_right_code(
@@ -45,6 +52,27 @@ def test_errors_are_one_line_with_the_right_code(
 def test_help_has_an_example(run, command):
     code, out, _ = run(*command, "--help")
     assert code == 0 and "Example" in out
+
+
+def _every_command():
+    group = click.Context(cli)
+    for name in COMMANDS:
+        found = cli.get_command(group, name)
+        yield name, found
+        if isinstance(found, click.Group):
+            inner = click.Context(found)
+            for word in found.list_commands(inner):
+                yield f"{name} {word}", found.get_command(inner, word)
+
+
+@pytest.mark.parametrize(("name", "command"), list(_every_command()), ids=lambda x: str(x)[:30])
+def test_every_option_is_explained_and_spelt_once(name, command):
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help and option.help.strip(), (name, option.opts)
+            assert not any("_" in flag for flag in option.opts), (name, option.opts)
+            long = [flag for flag in option.opts if flag.startswith("--")]
+            assert len(long) == 1, (name, option.opts)
 
 
 HEAVY = ("numpy", "sklearn", "torch", "matplotlib", "rich.console", "jinja2", "starlette")

@@ -68,7 +68,9 @@ def test_a_saved_line_knows_its_columns_and_its_target(run, prices, tmp_path):
     assert said["coefficients"]["age"]["standard_error"] == fitted.standard_errors_[2]
     assert run("sample", model, "--inputs", path, "-o", tmp_path / "drawn.csv")[0] == 0
     assert (tmp_path / "drawn.csv").read_text().startswith("price\n")
-    assert run("sample", model, "--inputs", path, "-n", 3)[0] == 2
+    assert run("sample", model, "--inputs", path, "-n", 3, "-o", tmp_path / "three.csv")[0] == 0
+    three = (tmp_path / "three.csv").read_text().splitlines()
+    assert three[0] == "price_1,price_2,price_3" and len(three) == 1 + 30
 
 
 def test_a_target_is_asked_for_and_what_was_taken_is_said(run, prices, tmp_path):

@@ -172,8 +172,8 @@ def test_help_names_each_parameter_and_an_example_that_is_understood(
     assert ("--checkpoint" in out) == (
         "checkpoint" in inspect.signature(entry.load().fit).parameters
     )
-    has = "missing" in inspect.signature(entry.load()).parameters
-    assert ("--missing" in out) == (entry.gaps or has)
+    takes = "missing" in inspect.signature(entry.load()).parameters
+    assert ("--missing" in out) == (entry.gaps or takes)
     assert ("--target" in out) == (entry.face == "conditional")
     assert ("--nodes" in out) == (entry.face == "graphs")
 

@@ -91,3 +91,63 @@ def test_a_pickle_of_rows_is_read_as_rows(run, tmp_path, model):
     path.write_bytes(pickle.dumps([np.array([0.5, 0.6])]))
     code, _, err = run("fit", "tabular", path, "-o", tmp_path / "m")
     assert code == 1 and "table 0" in err
+
+
+def test_help_shows_the_words_and_numbers_that_options_take(run):
+    said = {word: " ".join(run("fit", word, "--help")[1].split()) for word in ("graph", "ppca")}
+    assert "--solver [newton|gradient_ascent]" in said["graph"]
+    assert "--l2 NUMBER" in said["graph"] and "--max-iter INTEGER" in said["graph"]
+    assert "bic" in said["ppca"] and "n_components" not in said["ppca"].partition("Options")[0]
+    assert "--missing [refuse|level]" in " ".join(run("fit", "tabular", "--help")[1].split())
+
+
+def test_what_was_chosen_is_said(run, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 5)) + 0.1 * rng.normal(size=(200, 5))
+    np.save(tmp_path / "x.npy", X)
+    fit = ("fit", "ppca", tmp_path / "x.npy", "-o", tmp_path / "m")
+    code, out, err = run(*fit, "--n-components", "bic")
+    assert code == 0 and "n-components: 2, chosen by bic" in err and "n_components_" in out
+    assert "chosen" not in run(*fit, "--n-components", 1)[2]
+
+
+def test_the_iterations_of_an_ascent_are_shown(run, tmp_path):
+    fit = ("fit", "graph", "@classrooms", "--random-state", 0, "-o", tmp_path / "m")
+    err = run(*fit, "--solver", "gradient_ascent")[2].splitlines()
+    assert err[0].split()[:3] == ["iteration", "a", "b"]
+    steps = ancestral.load(tmp_path / "m").history_
+    assert err[-1].split()[0] == str(len(steps) - 1) and 10 <= len(err) <= 23
+    likelihoods = [float(line.split()[3]) for line in err[1:]]
+    assert likelihoods == sorted(likelihoods)
+    assert run(*fit, "--solver", "gradient_ascent", "--json")[2] == ""
+
+
+def test_parameters_of_a_model_within_a_model_are_set(run, tmp_path):
+    model = tmp_path / "m"
+    fit = ("fit", "orders", "@icons", "--model", "tabular", "--n-orders", 2, "--random-state", 0)
+    assert run(*fit, "--model-with", "smoothing=0.25", "-o", model)[0] == 0
+    assert ancestral.load(model).model.smoothing == 0.25
+    for wrong in ("smooth=1", "smoothing"):
+        code, _, err = run(*fit, "--model-with", wrong, "-o", model)
+        assert code == 2 and "smoothing" in err
+
+
+def test_rows_held_out_reach_the_training(run, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 2, size=(90, 3))
+    for name, some in (("fit", rows[:60]), ("held", rows[60:])):
+        lines = ["a,b,c", *(",".join(map(str, row)) for row in some.tolist())]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    model = tmp_path / "m"
+    fit = ("fit", "chain", tmp_path / "fit.csv", "--estimator", "auto", "--n-components", 2)
+    fit = (*fit, "--random-state", 0, "-o", model)
+    pytest.importorskip("lightgbm", reason="an extra")
+    held = ("--validation", tmp_path / "held.csv")
+    assert run(*fit, *held)[0] == 0
+    python = ancestral.ChainAutoregressive("auto", n_components=2, random_state=0)
+    python.fit(rows[:60], X_val=rows[60:])
+    assert ancestral.load(model).validation_score_ == pytest.approx(python.validation_score_)
+    code, _, err = run("fit", "chain", *held, "--validation", tmp_path / "absent.csv")
+    assert code in (1, 2)
+    code, _, err = run(*fit, "--validation", tmp_path / "absent.csv")
+    assert code == 1 and "absent.csv" in err

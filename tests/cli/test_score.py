@@ -30,3 +30,18 @@ def test_what_was_learnt_by_heart_is_told_from_what_generalises(run, icons_model
     assert "uniform = 25 +- 0" in run("score", icons_model, "@icons", "--leave-one-out")[1]
     run("fit", "ppca", "@faces", "--n-components", 2, "-o", tmp_path / "p")
     assert run("score", tmp_path / "p", "@faces", "--leave-one-out")[0] == 2
+
+
+def test_numbers_have_units_and_six_digits_at_most(run, icons_model, tmp_path):
+    said = json.loads(run("score", icons_model, "@icons", "--json")[1])
+    out = run("score", icons_model, "@icons")[1]
+    lines = dict(line.split(None, 1) for line in out.splitlines())
+    assert lines["mean_log_density"] == "-3.46574 nats per row"
+    assert said["mean_log_density"] == pytest.approx(-np.log(32), rel=1e-14)
+    assert lines["total_log_density"].endswith(" nats") and lines["n"] == "32 rows"
+    assert lines["bits_per_dimension"] == "0.2 bits per known value"
+    for line in lines.values():
+        number = line.split()[0]
+        assert len(number.lstrip("-").replace(".", "").split("e")[0].lstrip("0")) <= 6
+    run("fit", "graph", "@classrooms", "-o", tmp_path / "g")
+    assert "nats per graph" in run("score", tmp_path / "g", "@classrooms")[1]

@@ -281,7 +281,7 @@ def test_b63_what_is_no_graph_is_named() -> None:
     refused(lambda: fit([sparse.csr_matrix(E)]), f"graph 0 is a csr_matrix; {give}")
     refused(lambda: fit([np.eye(3)]), f"graph 0 is a ndarray; {give}")
     refuses(X, path, "adjacency is a networkx graph", "to_numpy_array", kind=DataTypeError)
-    refuses(sparse.csr_matrix(X), E, r"features is a sparse matrix.*features.toarray\(\)")
+    refuses(sparse.csr_matrix(X), E, r"features is a sparse matrix.*MB.*features.toarray\(\)")
     refuses([["a"], ["b"], ["c"]], E, "features holds 'a' at row 0, column 0", kind=DataTypeError)
     refuses(np.zeros((3, 2), complex), E, "features holds complex128 values", kind=DataTypeError)
 

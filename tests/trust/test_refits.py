@@ -31,6 +31,7 @@ from ancestral import (
     InnerProductGraph,
     LatentPositionGraph,
     LinearGaussian,
+    PPCAMixture,
     TabularAutoregressive,
     model_file,
 )
@@ -72,11 +73,15 @@ CALLS: dict[str, Read] = {
     "impute_draws": lambda m, e: m.impute_draws(with_gap(e), 2, **SEED),
     "inverse_transform": lambda m, e: m.inverse_transform(np.ones((2, e.fit().n_components_))),
     "log_evidence": lambda m, e: m.log_evidence(with_gap(e), n_particles=16, **SEED),
+    "marginals": lambda m, e: m.marginals(with_gap(e)),
+    "mahalanobis": lambda m, e: m.mahalanobis(with_gap(e)),
     "most_probable": lambda m, e: m.most_probable(3),
+    "outliers": lambda m, e: m.outliers(with_gap(e), 0.5),
     "pair_statistics": lambda m, e: m.pair_statistics(*e.data).gradient(0.5, -0.5),
     "posterior_covariance": lambda m, e: m.posterior_covariance(),
     "posterior_mean": lambda m, e: m.posterior_mean(e.data[0]),
     "predict": lambda m, e: m.predict(e.data[0], return_std=True),
+    "predict_proba": lambda m, e: m.predict_proba(e.data[0]),
     "prediction_interval": lambda m, e: m.prediction_interval(e.data[0]),
     "reconstruct": lambda m, e: m.reconstruct(e.data[0]),
     "responsibilities": lambda m, e: m.responsibilities(e.data[0]),
@@ -92,6 +97,7 @@ CALLS: dict[str, Read] = {
     "traverse": lambda m, e: m.traverse(np.nan_to_num(e.data[0][0]), 0, [0.0, 1.0]),
 }
 BY_FACE: dict[tuple[str, type], Read] = {
+    ("predict", PPCAMixture): lambda m, e: m.predict(e.data[0]),
     ("probabilities", InnerProductGraph): lambda m, e: m.probabilities(features(e)),
     ("probabilities", LatentPositionGraph): lambda m, e: m.probabilities(),
     ("sample", ConditionalDensity): lambda m, e: m.sample(e.data[0], **SEED),

@@ -14,7 +14,7 @@ HISTORY = [{"step": k, "loss": 3.258 + 14 * np.exp(-k / 25)} for k in range(1, 2
 
 
 def test_training_curve_draws_the_loss_its_floor_and_the_excess(draw):
-    loss, excess = draw(viz.training_curve(HISTORY, 3.258)).axes
+    loss, excess = draw(viz.training_curve(HISTORY, 3.258, unit="image")).axes
     assert "nats per image" in loss.get_ylabel() and excess.get_xlabel() == "optimiser step"
     assert excess.get_yscale() == "log"
     np.testing.assert_allclose(

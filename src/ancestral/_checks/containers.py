@@ -10,6 +10,8 @@ then becomes numbers (`as_floats`) or levels (`as_levels`) by one rule:
 
 from __future__ import annotations
 
+import datetime
+import math
 import warnings
 from decimal import Decimal
 from numbers import Integral, Rational, Real
@@ -24,6 +26,7 @@ from ancestral._checks.missing import is_missing, missing_mask
 from ancestral.errors import AncestralError, DataError, DataTypeError
 
 WANTED = "real numbers are wanted: convert or encode it."
+OF_DATES = "real numbers are wanted: ancestral.io.dates_as_numbers turns dates into days or years."
 _SCALARS = frozenset({bool, int, float, str, bytes, type(None), np.float64, np.int64, np.bool_})
 _REALS = frozenset({bool, int, float, type(None), np.float64, np.float32, np.int64, np.bool_})
 _WHOLE = frozenset({bool, int, np.bool_, np.int64, np.int32})
@@ -202,7 +205,14 @@ def _array(data: Any, name: str) -> NDArray:
     """Return an array of another library, or of anything that numpy can read."""
     if hasattr(data, "toarray") or getattr(data, "is_sparse", False) is True:
         dense = "toarray" if hasattr(data, "toarray") else "to_dense"
-        raise DataTypeError(f"{name} is a sparse matrix: give it dense, {name}.{dense}().")
+        shape = tuple(data.shape)
+        size = 8 * math.prod(shape) / 1e6
+        raise DataTypeError(
+            f"{name} is a sparse matrix, and zeros count like any other number here. Dense, its "
+            f"shape {shape} takes {size:,.{1 if size < 100 else 0}f} MB of float64: if memory holds "
+            f"that, give {name}.{dense}(); else select columns first, or give parts of the rows, "
+            "dense, to ancestral.streaming."
+        )
     if hasattr(data, "detach"):  # torch: away from the graph and from the device
         data = data.detach().cpu()
         if data.is_floating_point() and data.element_size() < 4:
@@ -260,7 +270,7 @@ def _floats(values: NDArray, where: Where) -> NDArray:
             seen = _first_text(values, where)
         elif kind in "mM" and values.size:
             seen += f" ({values.flat[0]} at {where((0,) * values.ndim)})"
-        raise DataTypeError(f"{where.name} holds {seen}; {WANTED}")
+        raise DataTypeError(f"{where.name} holds {seen}; {OF_DATES if kind in 'mM' else WANTED}")
     return values
 
 
@@ -317,8 +327,10 @@ def _float(value: Any, place: tuple[int, ...], where: Where) -> float:
         if abs(exact) > EXACT:
             raise DataError(_rounded(value, where(place), where.name))
         return number
+    is_date = isinstance(value, datetime.date | datetime.timedelta | np.datetime64 | np.timedelta64)
+    wanted = OF_DATES if is_date else WANTED
     raise DataTypeError(
-        f"{where.name} holds {shown(value)} at {where(place)}; {WANTED} (The argument must be a "
+        f"{where.name} holds {shown(value)} at {where(place)}; {wanted} (The argument must be a "
         f"string or a real number for float(); not a {type(value).__name__}.)"
     )
 

@@ -92,6 +92,7 @@ class LSTMAutoregressive(Sequential):
     hidden_size : int
         Units of each layer.
     num_layers : int
+        Layers, each reading the one below it.
     learning_rate : float
         Adam's, after a short linear warm-up; from there it falls along a cosine.
     max_steps : int

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ancestral._files import check_destination, refuse_same, shown
-from ancestral.cli.terminal import print_json, say
+from ancestral.cli.terminal import in_one_line, print_json, say
 from ancestral.errors import SaveError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def give_rows(
     quiet: bool = False,
     key: str = "samples",
 ) -> None:
-    """Write rows to a file, or print them: with a header line where their columns have names.
+    """Write rows to a file, or print them: with a header line where several columns have names.
 
     Parameters
     ----------
@@ -81,6 +81,8 @@ def give_rows(
     key : str
         What the rows are called in JSON.
     """
+    import numpy as np
+
     from ancestral.io.writing import columns_of
 
     names = None if names is None else [str(name) for name in names]
@@ -96,13 +98,21 @@ def give_rows(
         said = {"n_samples": len(rows), key: [row[0] for row in table] if flat else table}
         named = names is not None or hasattr(rows, "columns")
         print_json(said | {"columns": labels} if named else said)
-    elif names is None and not hasattr(rows, "columns"):
+    elif getattr(rows, "ndim", 2) == 1 or (names is None and not hasattr(rows, "columns")):
         for row in _listed(columns):
             say(" ".join(map(str, row)))
     else:
         from ancestral.io.writing import as_text
 
-        say(as_text(labels, columns).rstrip("\n"))
+        cells = [
+            np.array(
+                [in_one_line(v) if isinstance(v, str) else v for v in c.tolist()], dtype=object
+            )
+            if c.dtype.kind in "OUT"
+            else c
+            for c in columns
+        ]
+        say(as_text([*map(in_one_line, labels)], cells).rstrip("\n"))
 
 
 def write_rows(output: Path, rows: Any, names: list[str] | None) -> None:

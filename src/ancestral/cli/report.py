@@ -24,7 +24,13 @@ from ancestral.cli.terminal import CONTEXT, console, json_option, print_json, sa
 @click.option("--author", "authors", multiple=True, help="Who hands it in; once for each.")
 @click.option("--title", help="The report's title.")
 @click.option("--course", help="The course's name.")
-@click.option("--paper", type=click.Choice(["a4", "letter"]), default="a4", show_default=True)
+@click.option(
+    "--paper",
+    type=click.Choice(["a4", "letter"]),
+    default="a4",
+    show_default=True,
+    help="The size of the pages.",
+)
 @click.option("--full", is_flag=True, help="Add an appendix with all beyond the assignment.")
 @click.option("--target", help="The target's column of the .csv.")
 @json_option

@@ -42,12 +42,12 @@ def show(facts: dict[str, Any], *, as_json: bool, units: Mapping[str, str] | Non
         if isinstance(value, dict):
             say(f"{name}:" if not unit else f"{name},{unit}:")
             for inner, content in value.items():
-                say(f"  {_in_one_line(inner)} = {_in_one_line(in_words(content))}")
+                say(f"  {in_one_line(inner)} = {in_one_line(in_words(content))}")
         else:
-            say(f"{name:{width}}  {_in_one_line(in_words(value))}{unit}")
+            say(f"{name:{width}}  {in_one_line(in_words(value))}{unit}")
 
 
-def _in_one_line(value: object) -> str:
+def in_one_line(value: object) -> str:
     """Return a name or value that cannot begin a line of its own."""
     return str(value).replace("\n", "\\n")
 
@@ -65,12 +65,13 @@ def in_words(content: Any) -> str:
 
 
 def print_table(columns: dict[str, list[Any]], *, err: bool = False) -> None:
-    """Print columns side by side: text to the left, numbers to the right, six digits at most."""
+    """Print columns side by side: a first one of names to the left, six digits at most."""
     cells = {
-        name: [_in_one_line(in_words(value)) for value in some] for name, some in columns.items()
+        name: [in_one_line(in_words(value)) for value in some] for name, some in columns.items()
     }
     widths = {name: max(map(len, [name, *some])) for name, some in cells.items()}
-    left = {name for name, some in columns.items() if all(isinstance(v, str) for v in some)}
+    first = next(iter(columns))
+    left = {first} if all(isinstance(value, str) for value in columns[first]) else set()
 
     def line(values: Iterable[str]) -> str:
         parts = zip(widths, values, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ancestral.io.arrays import read_array, read_columns
 from ancestral.io.cpts import read_tables
+from ancestral.io.dates import dates_as_numbers
 from ancestral.io.edge_lists import from_frames, read_edge_list
 from ancestral.io.graphs import from_igraph, from_networkx, read_graphs
 from ancestral.io.mixed import read_table
@@ -12,6 +13,7 @@ from ancestral.io.writing import write_array, write_graphs, write_table
 
 __all__ = [
     "Pairs",
+    "dates_as_numbers",
     "from_frames",
     "from_igraph",
     "from_networkx",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -104,12 +104,7 @@ def without_missing_text(held: Mapping[str, Any]) -> dict[str, Any]:
 
 def _chosen(found: list[Any], groups: Sequence[str], name: str) -> list[Any]:
     """Return the attributes that are features where nobody chose; warn of those that are not."""
-    low = {str(key).lower() for key in found}
-    drawn = set(_DRAWN)
-    for together, other in _DRAWN_TOGETHER:
-        if low >= set(together):
-            drawn |= {*together, other}
-    left = [k for k in found if str(k).lower() in _IDS | drawn and k not in groups]
+    left = [key for key in ids_and_drawing(found) if key not in groups]
     if not left:
         return found
     kept = [key for key in found if key not in left]
@@ -125,6 +120,17 @@ def _chosen(found: list[Any], groups: Sequence[str], name: str) -> list[Any]:
         "Choose features with attributes=[...] to take them."
     )
     return kept
+
+
+def ids_and_drawing(found: Iterable[Any]) -> list[Any]:
+    """Return those of some attributes that look like ids, or like what a program writes to draw."""
+    found = list(found)
+    low = {str(key).lower() for key in found}
+    drawn = set(_DRAWN)
+    for together, other in _DRAWN_TOGETHER:
+        if low >= set(together):
+            drawn |= {*together, other}
+    return [key for key in found if str(key).lower() in _IDS | drawn]
 
 
 def _values(nodes: Nodes, key: str, name: str) -> dict[Any, Any]:

@@ -160,6 +160,23 @@ def text_width(text: str, size: float) -> float:
     return float(TextPath((0, 0), text, size=size, prop=FontProperties()).get_extents().width) / 72
 
 
+def shortened(text: str, most: int = 40) -> str:
+    """Return a text, its end left out where it is longer than `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def broken(text: str, size: float, width: float) -> str:
+    """Return a text in lines of at most so many inches, broken between words."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
 def contrasting(colour: Any) -> str:
     """Return ink or paper, whichever reads better on `colour`."""
     from matplotlib.colors import to_rgb
@@ -206,8 +223,11 @@ def named_ticks(ax: Axes, names: list[str]) -> None:
     upright = max(text_width(name, size) for name in names) + 0.06 > width
     step = max(1, int(np.ceil(0.16 / width))) if upright else 1
     shown = range(0, len(names), step)
-    labels = [names[k] if len(names[k]) <= 28 else names[k][:27] + "…" for k in shown]
-    ax.set_xticks([k + 1 for k in shown], labels, rotation=90 if upright else 0)
+    ax.set_xticks(
+        [k + 1 for k in shown],
+        [shortened(names[k], 28) for k in shown],
+        rotation=90 if upright else 0,
+    )
 
 
 def subscript(k: int) -> str:

@@ -193,11 +193,11 @@ def _grouped(name: str, values: NDArray) -> Grouping:
     held = values[~gaps]
     kinds = set(map(type, held.tolist()))
     distinct = sorted(set(held.tolist()), key=lambda level: (isinstance(level, str), level))
-    if kinds <= {int, float} and (float in kinds or len(distinct) > MOST_LEVELS):
-        if not all(float(v).is_integer() for v in distinct) or len(distinct) > MOST_LEVELS:
-            numbers = np.full(values.shape, np.nan)
-            numbers[~gaps] = held.astype(np.float64)
-            return Grouping(name, [], numbers)
+    are_numbers = kinds <= {int, float}
+    if are_numbers and (len(distinct) > MOST_LEVELS or any(v % 1 for v in distinct)):
+        numbers = np.full(values.shape, np.nan)
+        numbers[~gaps] = held.astype(np.float64)
+        return Grouping(name, [], numbers)
     places = {level: k for k, level in enumerate(distinct)}
     codes = np.full(values.shape, np.nan)
     codes[~gaps] = [places[level] for level in held.tolist()]

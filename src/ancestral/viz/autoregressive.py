@@ -258,7 +258,8 @@ def certificate(
     ax.step(np.arange(len(after)), after, where="post", color=_style.ORANGE, linewidth=1.2,
             label=f"all {unit}s that come later, together")  # fmt: skip
     ax.plot(rank[known], p[known], "o", ms=4.5, color=_style.BLUE,
-            label=f"{article} {unit} of the support" if expected is not None else f"one {unit}")  # fmt: skip
+            label=f"one {unit}" if expected is None else f"{article} {unit} of the support",
+            )  # fmt: skip
     if not known.all():
         ax.plot(rank[~known], p[~known], "s", ms=4.5, mfc=_style.PAPER, mec=_style.VERMILLION,
                 mew=1.1, label=f"{article} {unit} outside the support")  # fmt: skip

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ancestral._checks.numbers import check_integer
-from ancestral.errors import DataError, DataTypeError
-from ancestral.viz import _style
+from ancestral.errors import DataError
+from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
+from ancestral.viz.graphs_taken import graphs_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ancestral.graph.fit_checks import FitCheck, StatisticCheck
-    from ancestral.graph.predictions import Calibration, HeldOut
+    from ancestral.graph.predictions import Calibration
 
 TITLES = {
     "degree": ("degree (edges of a node)", "share of nodes"),
@@ -28,15 +29,28 @@ MOST_TICKS = 8
 
 
 @styled
-def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
+def fit_panel(
+    check: Any,
+    graphs: Any = None,
+    *,
+    level: float = 0.95,
+    n_draws: int = 100,
+    random_state: Any = None,
+) -> Figure:
     """Return five panels: four distributions of the data inside bands of draws, and calibration.
 
     Parameters
     ----------
-    check : FitCheck
-        From `ancestral.graph.fit_checks.check_fit(model, graphs)`.
+    check : fitted InnerProductGraph, or FitCheck
+        Or what `ancestral.graph.fit_checks.check_fit(model, graphs)` returned.
+    graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
+        With a model: the graphs to compare with its draws.
     level : float
         Share of the draws inside a band, value by value.
+    n_draws : int
+        With a model: draws of the whole set of graphs, 20 or more.
+    random_state : None, int, RandomState or Generator
+        With a model.
 
     Returns
     -------
@@ -45,18 +59,19 @@ def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
     Examples
     --------
     >>> from ancestral import InnerProductGraph, datasets
-    >>> from ancestral.graph.fit_checks import check_fit
     >>> graphs = datasets.classrooms(10, random_state=0)
-    >>> check = check_fit(InnerProductGraph().fit(graphs), graphs, n_draws=20, random_state=0)
-    >>> len(fit_panel(check).axes)
+    >>> model = InnerProductGraph().fit(graphs)
+    >>> len(fit_panel(model, graphs, n_draws=20, random_state=0).axes)
     6
     """
-    from ancestral.graph.fit_checks import FitCheck
+    from ancestral.graph.fit_checks import FitCheck, check_fit
 
+    if _taken.is_a(check, "InnerProductGraph"):
+        seen = _graphs_beside(graphs)
+        check = check_fit(check, seen, n_draws=n_draws, random_state=random_state)
     if not isinstance(check, FitCheck):
-        raise DataTypeError(
-            f"fit_panel draws what check_fit(model, graphs) returns; got a {type(check).__name__}."
-        )
+        wants = "a fitted InnerProductGraph and graphs, or what check_fit(model, graphs) returns"
+        _taken.refuse("fit_panel", wants, check)
     figure = _style.new_figure(_style.TEXT_WIDTH * 1.15, 4.7)
     axes = np.ravel(figure.subplots(2, 3))
     for ax, comparison in zip(axes, check.comparisons.values(), strict=False):
@@ -64,6 +79,13 @@ def fit_panel(check: FitCheck, *, level: float = 0.95) -> Figure:
     _draw_calibration(axes[4], check.calibration)
     _draw_legend(axes[5], check, level)
     return figure
+
+
+def _graphs_beside(graphs: Any) -> list[Any]:
+    """Return the graphs that were given beside a model."""
+    if graphs is None:
+        raise DataError("graphs are needed beside a model, as in (model, graphs).")
+    return [one.graph for one in graphs_of(graphs)]
 
 
 def _draw_comparison(ax: Axes, comparison: StatisticCheck, level: float) -> None:
@@ -154,7 +176,7 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
 
     Parameters
     ----------
-    graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+    graphs : list of Graph, of (features, adjacency), of networkx or igraph graphs, or one
     n_bins : int
     ax : Axes, optional
 
@@ -168,11 +190,12 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
     >>> inner_product_histogram(datasets.classrooms(5, random_state=0)).get_ylabel()
     'density'
     """
-    from ancestral.graph.graphs import as_graphs
     from ancestral.graph.pairs.gather import gather
     from ancestral.graph.pairs.passes import products
 
-    checked = as_graphs(graphs)
+    if _taken.how_drawn(graphs) not in (None, "viz.draw_graph(graph)", "viz.draw_graphs(graphs)"):
+        _taken.refuse("inner_product_histogram", "graphs", graphs)
+    checked = [one.graph for one in graphs_of(graphs)]
     linked = np.concatenate([products(g.features, *g.edges()) for g in checked])
     s, weights = gather(checked).histogram(0.0, 0.0)
     held = s[np.abs(weights) > 1e-9]
@@ -199,13 +222,15 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
 
 
 @styled
-def heldout_by_graph(found: HeldOut, *, ax: Axes | None = None) -> Axes:
+def heldout_by_graph(found: Any, graphs: Any = None, *, ax: Axes | None = None) -> Axes:
     """Return each held-out graph as a point: what the model gains on it, and how well it ranks.
 
     Parameters
     ----------
-    found : HeldOut
-        From `ancestral.graph.predictions.held_out(model, graphs)`.
+    found : fitted InnerProductGraph, or HeldOut
+        Or what `ancestral.graph.predictions.held_out(model, graphs)` returned.
+    graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
+        With a model: graphs that it was not fitted to.
     ax : Axes, optional
 
     Returns
@@ -215,12 +240,18 @@ def heldout_by_graph(found: HeldOut, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> from ancestral import InnerProductGraph, datasets
-    >>> from ancestral.graph.predictions import held_out
     >>> graphs = datasets.classrooms(10, random_state=0)
     >>> model = InnerProductGraph().fit(graphs[:8])
-    >>> heldout_by_graph(held_out(model, graphs[8:])).get_ylabel()
+    >>> heldout_by_graph(model, graphs[8:]).get_ylabel()
     'AUC'
     """
+    from ancestral.graph.predictions import HeldOut, held_out
+
+    if _taken.is_a(found, "InnerProductGraph"):
+        found = held_out(found, _graphs_beside(graphs))
+    if not isinstance(found, HeldOut):
+        wants = "a fitted InnerProductGraph and other graphs, or what held_out(model, graphs) gives"
+        _taken.refuse("heldout_by_graph", wants, found)
     ax = _style.axes_or_new(ax, width=_style.TEXT_WIDTH * 0.75, height=2.9)
     known = np.isfinite(found.auc)
     ax.axhline(0.5, color=_style.GREY, linewidth=0.8, linestyle=(0, (2, 2)))

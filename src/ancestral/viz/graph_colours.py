@@ -108,32 +108,39 @@ def _split(tones: NDArray[np.float64], sizes: list[int]) -> Tones:
     return list(np.split(tones, np.cumsum(sizes)[:-1]))
 
 
-def add_legend(figure: Any, colouring: Colouring, size: float) -> None:
-    """Name the colours below a figure."""
+def write_legend(where: Any, colouring: Colouring, note: str, size: float) -> None:
+    """Name the colours below a figure, or below axes."""
     from matplotlib.lines import Line2D
 
+    is_figure = hasattr(where, "supxlabel")
+    figure = where if is_figure else _style.figure_of(where)
     if not colouring.levels:
-        low, high = colouring.span
-        figure.supxlabel(
-            f"node colour: {colouring.name}, dark ({low:g}) to light ({high:g})", fontsize=size
-        )
+        if is_figure:
+            where.supxlabel(note, fontsize=size)
+        else:
+            width = 0.95 * figure.get_size_inches()[0]
+            whole = note.replace(" + ", "\u00a0+\u00a0").replace(" = ", "\u00a0=\u00a0")
+            where.set_xlabel(_style.broken(whole, size, width), fontsize=size)
         return
     marks = [
         Line2D([], [], marker="o", ms=0.8 * size, linestyle="none", markerfacecolor=colour,
                markeredgecolor=_style.INK, markeredgewidth=0.7)
         for _, colour in colouring.levels
     ]  # fmt: skip
-    names = [label for label, _ in colouring.levels]
+    names = [_style.shortened(label) for label, _ in colouring.levels]
     room = figure.get_size_inches()[0] * 72 - 8 * size  # points
-    widest = max(_style.text_width(label, size) for label in names) + 3.5 * size
-    figure.legend(
+    widest = max(_style.text_width(label, size) for label in names) * 72 + 3.5 * size
+    place: dict[str, Any] = {"loc": "outside lower center"}
+    if not is_figure:
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0)}
+    where.legend(
         marks,
         names,
-        title=colouring.name,
-        loc="outside lower center",
+        title=_style.shortened(colouring.name),
         ncols=max(1, min(len(names), int(room // widest))),
         fontsize=size,
         title_fontsize=size,
         handletextpad=0.2,
         columnspacing=1.2,
+        **place,
     )

@@ -244,8 +244,8 @@ def as_images(images: ArrayLike, shape: tuple[int, int] | None) -> NDArray[np.fl
         images = np.concatenate([as_numbers(frame, name="images") for frame in images])
     array = as_numbers(images, name="images")
     if array.ndim == 3 and shape is not None and tuple(shape) != array.shape[1:]:
-        if shape[0] * shape[1] == array.shape[2]:  # draws of rows
-            array = array.reshape(-1, array.shape[2])
+        is_draws = shape[0] * shape[1] == array.shape[2]  # of rows, (n_draws, n, m)
+        array = array.reshape(-1, array.shape[2]) if is_draws else array
     if array.ndim not in (2, 3):
         raise DataError(
             f"images must be (n, height * width) or (n, height, width); got shape {array.shape}."

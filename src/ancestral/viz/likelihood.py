@@ -14,23 +14,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral.errors import DataError
-from ancestral.viz import _style
+from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
+from ancestral.viz.graphs_taken import graphs_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # -log(1 - p) is half the chi-square quantile with two degrees of freedom: the drop in nats
 CONFIDENCE = (0.5, 0.9, 0.99)
+CLIMBING = (
+    "InnerProductGraph", "LatentPositionGraph", "PPCAMixture", "HeteroscedasticGaussian"
+)  # fmt: skip
 DROPS = tuple(-math.log1p(-p) for p in CONFIDENCE)
 
 
 @styled
 def likelihood_contour(
-    log_likelihood: Callable[[float, float], float] | ArrayLike,
-    a_range: ArrayLike,
-    b_range: ArrayLike,
+    log_likelihood: Any,
+    a_range: Any = None,
+    b_range: ArrayLike | None = None,
     *,
+    graphs: Any = None,
     path: Any = None,
     maximum: tuple[float, float] | None = None,
     standard_errors: tuple[float, float] | None = None,
@@ -41,10 +46,14 @@ def likelihood_contour(
 
     Parameters
     ----------
-    log_likelihood : callable or array-like of shape (n_b, n_a)
-        A function of (a, b) in nats, or its values on the grid of the two ranges.
+    log_likelihood : fitted InnerProductGraph, callable or array-like of shape (n_b, n_a)
+        A function of (a, b) in nats, or its values on the grid of the two ranges. A model brings
+        its maximum and its standard errors.
     a_range, b_range : array-like
-        (low, high), or the grid's own values.
+        (low, high), or the grid's own values. With a model they may be left out (4 standard errors
+        to either side of the maximum), and the graphs may stand second.
+    graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
+        With a model: the graphs whose likelihood it is.
     path : array-like of shape (n, 2), sequence of dict, or a fitted model, optional
         (a, b) by iteration, or dicts with "a" and "b", or a model with such a `history_`; drawn
         from its start, a square, to its end.
@@ -66,6 +75,20 @@ def likelihood_contour(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('slope a', 'intercept b')
     """
+    if _taken.is_a(log_likelihood, "InnerProductGraph"):
+        model = log_likelihood
+        if graphs is None:
+            a_range, graphs = None, a_range
+        log_likelihood = _likelihood_of(model, graphs)
+        maximum = maximum or (float(model.slope_), float(model.intercept_))
+        if standard_errors is None:
+            standard_errors = float(model.standard_errors_[0]), float(model.standard_errors_[1])
+        a_range = _about(maximum[0], standard_errors[0]) if a_range is None else a_range
+        b_range = _about(maximum[1], standard_errors[1]) if b_range is None else b_range
+    wants = "a fitted InnerProductGraph and its graphs, or a log-likelihood of (a, b)"
+    _taken.refuse_others("likelihood_contour", wants, log_likelihood)
+    if a_range is None or b_range is None:
+        raise DataError("a_range and b_range are needed, as (low, high), unless a model is given.")
     a, b = _axis(a_range, "a_range", n_grid), _axis(b_range, "b_range", n_grid)
     top: float | None = None
     if callable(log_likelihood):
@@ -92,6 +115,27 @@ def likelihood_contour(
     ax.set(xlabel="slope a", ylabel="intercept b", xlim=(a[0], a[-1]), ylim=(b[0], b[-1]))
     ax.legend(loc="upper right", frameon=True, framealpha=0.9, edgecolor="none", borderaxespad=0.3)
     return ax
+
+
+N_ERRORS = 4.0  # standard errors that are shown to either side of a maximum
+
+
+def _likelihood_of(model: Any, graphs: Any) -> Callable[[float, float], float]:
+    """Return the log-likelihood of graphs as a function of (a, b)."""
+    if graphs is None:
+        raise DataError("graphs are needed beside a model, as in (model, graphs).")
+    statistics = model.pair_statistics([one.graph for one in graphs_of(graphs)])
+    value: Callable[[float, float], float] = statistics.log_likelihood
+    return value
+
+
+def _about(centre: float, error: float) -> tuple[float, float]:
+    if not (np.isfinite(error) and error > 0):
+        raise DataError(
+            f"the standard error at the maximum is {error:g}, which gives no range: pass a_range "
+            "and b_range as (low, high)."
+        )
+    return centre - N_ERRORS * error, centre + N_ERRORS * error
 
 
 def _axis(values: ArrayLike, name: str, n_grid: int) -> NDArray[np.float64]:
@@ -173,8 +217,9 @@ def ascent_curve(history: Any, *, final: float | None = None, ax: Axes | None = 
 
     Parameters
     ----------
-    history : array-like of shape (n,), sequence of dict, or a fitted model with `history_`
-        Log-likelihoods in nats by iteration, or dicts with "log_likelihood".
+    history : fitted model, array-like of shape (n,), or sequence of dict
+        InnerProductGraph, LatentPositionGraph, PPCAMixture or HeteroscedasticGaussian; or
+        log-likelihoods in nats by iteration, or dicts with "log_likelihood".
     final : float, optional
         The value to measure from; by default the largest of the history (that point, whose gap
         is 0, is not drawn).
@@ -189,6 +234,9 @@ def ascent_curve(history: Any, *, final: float | None = None, ax: Axes | None = 
     >>> ascent_curve([-10.0, -4.0, -3.1, -3.0]).get_yscale()
     'log'
     """
+    if _taken.is_a(history, *CLIMBING):
+        history = history.history_
+    _taken.refuse_others("ascent_curve", "the history of a climb", history)
     records = getattr(history, "history_", history)
     if len(records) and isinstance(records[0], dict):
         log_likelihood = _style.column(records, "log_likelihood")

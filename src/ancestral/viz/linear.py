@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._catalogue import entry_of
 from ancestral.errors import DataError
-from ancestral.viz import _style
+from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
 
 if TYPE_CHECKING:
@@ -17,27 +20,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+WITH_INTERVALS = ("LinearGaussian", "HeteroscedasticGaussian")
+
+
 @styled
 def density_shade(
     predict: Any,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: Any,
+    y: Any,
     *,
-    x_label: str = "x",
-    y_label: str = "y",
+    x_label: str | None = None,
+    y_label: str | None = None,
     n_grid: int = 300,
 ) -> Figure:
     """Return two panels on shared axes: p(y | x) as shade left, the line and its points right.
 
     Parameters
     ----------
-    predict : callable or fitted model
-        A model with `predict(X, return_std=True)`, or a function of X (n, 1) that returns the
-        means (n,) and standard deviations (n,, or one number).
-    X : array-like of shape (n, 1) or (n,)
-    y : array-like of shape (n,)
-    x_label, y_label : str
-        With units.
+    predict : fitted model or callable
+        LinearGaussian, HeteroscedasticGaussian, NeuralGaussian or any other model with
+        `predict(X, return_std=True)`, or a function of X (n, 1) that returns the means (n,) and
+        standard deviations (n,, or one number).
+    X : array-like or dataframe of shape (n, 1), or (n,)
+    y : array-like, series or dataframe of shape (n,) or (n, 1)
+    x_label, y_label : str, optional
+        With units; by default the names of the columns of X and y, else "x" and "y".
     n_grid : int
         Points along each axis of the shade.
 
@@ -47,15 +54,20 @@ def density_shade(
 
     Examples
     --------
-    >>> figure = density_shade(lambda X: (2 * X[:, 0], 1.0), [0.0, 1.0, 2.0], [0.5, 1.5, 4.5])
+    >>> from ancestral import LinearGaussian
+    >>> x, y = [[0.0], [1.0], [2.0]], [0.5, 1.5, 4.5]
+    >>> figure = density_shade(LinearGaussian().fit(x, y), x, y)
     >>> [ax.get_title() for ax in figure.axes[::2]]
     ['conditional density p(y | x)', 'the line E[y | x] and the data']
     """
-    x, y = one_input(X), _style.numbers(y, "y")
-    _style.same_length(X=x, y=y)
+    if not _taken.has_face(predict, "conditional"):
+        wants = "a fitted conditional model such as LinearGaussian, or a function"
+        _taken.refuse_others("density_shade", wants, predict)
+    pairs = _Pairs.of(predict, X, y, x_label, y_label)
+    x, y, x_label, y_label = pairs.x, pairs.y, pairs.x_label, pairs.y_label
     padding = 0.04 * (np.ptp(x) or 1.0)
     grid_x = np.linspace(x.min() - padding, x.max() + padding, n_grid)
-    mean, std = _mean_and_std(predict, grid_x)
+    mean, std = _mean_and_std(predict, pairs, grid_x)
     low = min(y.min(), (mean - 3 * std).min())
     high = max(y.max(), (mean + 3 * std).max())
     grid_y = np.linspace(low, high, n_grid)
@@ -85,6 +97,39 @@ def density_shade(
     return figure
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """One input and its target, what they are called, and inputs as the model takes them."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    x_label: str
+    y_label: str
+    inputs: Callable[[NDArray[np.float64]], Any]
+
+    @classmethod
+    def of(cls, model: Any, X: Any, y: Any, x_label: str | None, y_label: str | None) -> _Pairs:
+        """Return checked pairs; of a frame the only column the model was fitted to."""
+        known = _taken.column_names(model) if entry_of(model) is not None else None
+        if known is not None:
+            X = _taken.columns_of_model(model, X)
+        x, target = one_input(X), _style.numbers(y, "y", None)
+        if target.ndim == 2 and target.shape[1] == 1:
+            target = target[:, 0]
+        if target.ndim != 1:
+            raise DataError(f"y must have one value for each row; got shape {target.shape}.")
+        _style.same_length(X=x, y=target)
+        names = known or _taken.column_names(X) or ["x"]
+        said = _taken.column_names(y) or ["y"]
+        return cls(
+            x,
+            target,
+            x_label or _style.shortened(names[0], 60),
+            y_label or _style.shortened(said[0], 60),
+            lambda grid: _taken.grid_like(model, X, grid[:, None]),
+        )
+
+
 def one_input(X: ArrayLike) -> NDArray[np.float64]:
     """Return the single column of X, (n,)."""
     array = _style.numbers(X, "X", None)
@@ -99,13 +144,13 @@ def one_input(X: ArrayLike) -> NDArray[np.float64]:
 
 
 def _mean_and_std(
-    predict: Any, x: NDArray[np.float64]
+    predict: Any, pairs: _Pairs, x: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ask for mean and standard deviation along x, both (n,)."""
     if callable(predict):
         mean, std = predict(x[:, None])
     else:
-        mean, std = predict.predict(x[:, None], return_std=True)
+        mean, std = predict.predict(pairs.inputs(x), return_std=True)
     mean = np.broadcast_to(np.asarray(mean, dtype=np.float64), x.shape)
     std = np.broadcast_to(np.asarray(std, dtype=np.float64), x.shape)
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
@@ -119,12 +164,12 @@ def _mean_and_std(
 @styled
 def interval_bands(
     model: Any,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: Any,
+    y: Any,
     *,
     level: float = 0.95,
-    x_label: str = "x",
-    y_label: str = "y",
+    x_label: str | None = None,
+    y_label: str | None = None,
     n_grid: int = 200,
     ax: Axes | None = None,
 ) -> Axes:
@@ -132,14 +177,13 @@ def interval_bands(
 
     Parameters
     ----------
-    model : fitted LinearGaussian
-        With `confidence_interval` and `prediction_interval`.
-    X : array-like of shape (n, 1) or (n,)
-    y : array-like of shape (n,)
+    model : fitted LinearGaussian or HeteroscedasticGaussian
+    X : array-like or dataframe of shape (n, 1), or (n,)
+    y : array-like, series or dataframe of shape (n,) or (n, 1)
     level : float
         Of both bands, point by point.
-    x_label, y_label : str
-        With units.
+    x_label, y_label : str, optional
+        With units; by default the names of the columns of X and y, else "x" and "y".
     n_grid : int
         Points along the line.
     ax : Axes, optional
@@ -156,8 +200,11 @@ def interval_bands(
     >>> len(interval_bands(LinearGaussian().fit(x, y), x, y).collections)
     3
     """
-    x, y = one_input(X), _style.numbers(y, "y")
-    _style.same_length(X=x, y=y)
+    if not _taken.is_a(model, *WITH_INTERVALS):
+        wants = f"a fitted {' or '.join(WITH_INTERVALS)}"
+        _taken.refuse("interval_bands", wants, model)
+    pairs = _Pairs.of(model, X, y, x_label, y_label)
+    x, y, x_label, y_label = pairs.x, pairs.y, pairs.x_label, pairs.y_label
     padding = 0.04 * (np.ptp(x) or 1.0)
     grid = np.linspace(x.min() - padding, x.max() + padding, n_grid)
     ax = _style.axes_or_new(ax, width=_style.TEXT_WIDTH, height=3.0)
@@ -165,11 +212,11 @@ def interval_bands(
         (model.prediction_interval, "#DCEAF4", "a new point"),
         (model.confidence_interval, _style.SKY, "the mean"),
     ):
-        low, high = interval(grid[:, None], level)
+        low, high = interval(pairs.inputs(grid), level)
         ax.fill_between(grid, low, high, color=colour, linewidth=0, label=f"{level:.0%}: {name}")
     size = float(np.clip(2500 / len(x), 5, 26))
     ax.scatter(x, y, s=size, color=_style.GREY, edgecolors="none", alpha=0.7, zorder=1.5)
-    ax.plot(grid, model.predict(grid[:, None]), color=_style.VERMILLION, label="E[y | x]")
+    ax.plot(grid, model.predict(pairs.inputs(grid)), color=_style.VERMILLION, label="E[y | x]")
     ax.set(xlabel=x_label, ylabel=y_label, xlim=(grid[0], grid[-1]))
     ax.legend(loc="upper left", borderaxespad=0.2)
     return ax

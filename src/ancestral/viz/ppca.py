@@ -141,7 +141,7 @@ def latent_scatter(
     >>> from ancestral import PPCA
     >>> X = np.random.default_rng(0).normal(size=(50, 4)) * [4.0, 3.0, 1.0, 1.0]
     >>> ax = latent_scatter(PPCA(2).fit(X), X, colour_by=X[:, 0] > 0)
-    >>> [text.get_text() for text in ax.get_legend().get_texts()[:2]]
+    >>> [text.get_text() for text in ax.artists[0].get_texts()]
     ['False', 'True']
     """
     wants = "a fitted PPCA or PPCAMixture and rows X, or means of two latents and their covariance"
@@ -162,8 +162,8 @@ def latent_scatter(
         _name_groups(ax, groups.name, _draw_groups(ax, found.Z, groups))
     else:
         _draw_points(ax, found.Z, groups)
-    for ellipse in found.ellipses:
-        for k in (1, 2):
+    for k in (1, 2):
+        for ellipse in found.ellipses:
             x, y = _ellipse(ellipse.covariance, ellipse.centre, k)
             ax.plot(x, y, label=ellipse.label if k == 1 else None, **ellipse.look)
     _set_limits(ax, found)
@@ -309,7 +309,9 @@ def _draw_points(ax: Axes, Z: NDArray[np.float64], groups: _taken.Grouping | Non
         return
     missing = np.isnan(groups.values)
     ax.scatter(*Z[missing].T, color=_style.PAPER, edgecolors=_style.GREY, **look)
-    drawn = ax.scatter(*Z[~missing].T, c=groups.values[~missing], cmap="viridis", **look)
+    drawn = ax.scatter(
+        Z[~missing, 0], Z[~missing, 1], c=groups.values[~missing], cmap="viridis", **look
+    )
     ax.figure.colorbar(drawn, ax=ax, label=groups.name, shrink=0.8, aspect=22, pad=0.03)
 
 

@@ -9,7 +9,7 @@ the next value is certain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ TILE = 0.165  # inches, the height of a leaf's image
 TALLEST = 8.2  # inches
 ROOT = 0.36  # inches, the width of the whole at the left
 CERTAIN = 0.35  # width of a column in which no branch parts, in those of one where some do
+MOST_KEYS = 6  # values whose colours are named below
 HEAD_SIZE = 6.5  # points, of what stands above a column
 SMOOTH = np.linspace(0.0, 1.0, 17)
 
@@ -105,6 +106,9 @@ def prefix_tree(
     scale = min(ROOT, 0.9 * leaf * tree.n) / tree.counts.sum()
     _draw_rivers(ax, tree, x, y, scale, colours)
     _draw_choices(ax, tree, x, y, scale)
+    is_written = tree.n_values > MOST_KEYS and not all(map(_is_number, tree.values))
+    if is_written:
+        _write_values(ax, tree, x, y, scale, colours)
     _draw_scale(ax, x, heads, top, top + leaf * tree.n, shape)
     leaves = y[tree.depth == tree.d]
     if shape is not None:
@@ -122,7 +126,10 @@ def prefix_tree(
     what = ("images", "pixel") if shape is not None else ("rows", "column")
     wide = wide.replace("rows", what[0])
     key = f"width: {wide}      circle: the {what[1]} at which they part"
-    _draw_key(ax, tree, height - bottom + 0.24, colours, key)
+    keys: Iterable[int] = range(tree.n_values)
+    if tree.n_values > MOST_KEYS:
+        keys = range(0) if is_written else (0, tree.n_values - 1)
+    _draw_key(ax, tree, height - bottom + 0.24, colours, keys, key)
     return figure
 
 
@@ -138,18 +145,18 @@ def _rows(rows: Any) -> tuple[NDArray[np.float64], list[str]]:
     elif missing_mask(found).any():
         place = tuple(int(k) for k in np.argwhere(missing_mask(found))[0])
         raise DataError(f"rows holds NaN at {describe_place(place)}; {MEND_OF_MISSING}.")
-    values, codes = (
-        np.unique(found, return_inverse=True) if found.dtype.kind != "O" else (None, None)
-    )
-    if values is None:
-        held = found.ravel().tolist()
-        levels = sorted(set(held), key=lambda level: (isinstance(level, str), level))
-        place_of = {level: k for k, level in enumerate(levels)}
-        codes = np.array([place_of[level] for level in held])
-    else:
-        levels = values.tolist()
-    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in levels]
-    return np.reshape(codes, found.shape).astype(np.float64), texts
+    if found.dtype.kind != "O":
+        values, codes = np.unique(found, return_inverse=True)
+        return codes.reshape(found.shape).astype(np.float64), [_text(v) for v in values.tolist()]
+    by_text = {_text(value): value for value in found.ravel().tolist()}  # True is not 1
+    texts = sorted(by_text, key=lambda text: (isinstance(by_text[text], str), by_text[text]))
+    place_of = {text: float(k) for k, text in enumerate(texts)}
+    held = [place_of[_text(value)] for value in found.ravel().tolist()]
+    return np.array(held).reshape(found.shape), texts
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _counts(n: int, counts: ArrayLike | None) -> NDArray[np.float64]:
@@ -177,7 +184,8 @@ class _Heads:
 def _heads(d: int, columns: list[str] | None, shape: tuple[int, int] | None) -> _Heads:
     """Return the columns' names where they have any, else their numbers."""
     if columns is None or shape is not None:
-        return _Heads("pixel" if shape else "column", [str(i + 1) for i in range(d)], False, 0.0)
+        numbers = [str(i + 1) for i in range(d)]
+        return _Heads("pixel" if shape else "column", numbers, upright=False, height=0.0)
     names = [name if len(name) <= 24 else name[:23] + "…" for name in columns]
     widest = max(_style.text_width(name, HEAD_SIZE) for name in names)
     upright = widest > 0.8 * _style.TEXT_WIDTH / d
@@ -352,13 +360,38 @@ def _draw_tile(
     ax.set(xlim=limits[0], ylim=limits[1])
 
 
-def _draw_key(ax: Axes, tree: _Tree, y: float, colours: list[Any], label: str) -> None:
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _write_values(
+    ax: Axes, tree: _Tree, x: NDArray, y: NDArray, scale: float, colours: list[Any]
+) -> None:
+    """Write the value of each branch where it ends: colours of many names tell nothing apart."""
+    sizes = tree.sizes()
+    for node in range(1, len(tree.parent)):
+        right, left = x[tree.depth[node]], x[tree.depth[tree.parent[node]]]
+        text = str(tree.values[tree.level[node]])
+        while text and _style.text_width(text, HEAD_SIZE) > right - left - 0.1:
+            text = text[:-2] + "…" if len(text) > 2 else ""
+        inside = 72 * scale * sizes[node] > HEAD_SIZE + 1
+        colour = _style.contrasting(colours[tree.level[node]]) if inside else _style.INK
+        ax.text(right - 0.05 - 0.09 * (right < x[-1]), y[node], text, ha="right", va="center",
+                fontsize=HEAD_SIZE, color=colour, zorder=5)  # fmt: skip
+
+
+def _draw_key(
+    ax: Axes, tree: _Tree, y: float, colours: list[Any], keys: Iterable[int], label: str
+) -> None:
     """Say under the tree what colour, width and circles are."""
     from matplotlib.patches import Rectangle
 
     x = 0.3
-    shown = range(tree.n_values) if tree.n_values <= 6 else (0, tree.n_values - 1)
-    for k in shown:
+    for k in keys:
         ax.add_patch(Rectangle((x, y - 0.07), 0.2, 0.1, facecolor=colours[k], linewidth=0))
         value = f"value {tree.values[k]}"
         ax.text(x + 0.26, y, value, fontsize=LABEL_SIZE, va="center")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,8 +163,8 @@ def test_what_is_wrong_is_named() -> None:
         PPCAMixture(2, 4).fit(X)
     with pytest.raises(ModelError, match="n_models"):
         PPCAMixture(0).fit(X)
-    X[3, 2] = np.nan
-    with pytest.raises(DataError, match="NaN at row 3, column 2"):
+    X[3, 2] = np.inf
+    with pytest.raises(DataError, match="row 3, column 2"):
         PPCAMixture(2).fit(X)
 
 
@@ -192,3 +194,71 @@ def test_names_of_columns_are_no_reason_to_warn_when_drawing() -> None:
             pd.DataFrame(simulated(200, 8), columns=list("abcd"))
         )
         assert model.sample(3, random_state=0).shape == (3, 4)
+
+
+# ---- rows with gaps ------------------------------------------------------------------------------
+
+
+def two_clouds(seed: int = 0, share: float = 0.2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows of two clouds, the same with gaps, and which cloud each is of."""
+    rng = np.random.default_rng(seed)
+    W = rng.normal(size=(2, 2, 6)) * 2
+    X = np.concatenate([rng.normal(size=(400, 2)) @ W[0] + 5, rng.normal(size=(200, 2)) @ W[1] - 3])
+    X += 0.3 * rng.normal(size=X.shape)
+    gappy = np.where(rng.random(X.shape) < share, np.nan, X)
+    return X, gappy, np.repeat([0, 1], [400, 200])
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_one_model_of_rows_with_gaps_is_ppca(standardize: Any) -> None:
+    """Two roads to one maximum: EM over z as well, and EM over the gaps alone."""
+    _, gappy, _ = two_clouds()
+    weights = np.random.default_rng(1).integers(0, 3, len(gappy))
+    for w in (None, weights):
+        one = PPCAMixture(1, 2, standardize=standardize, tol=1e-11).fit(gappy, sample_weight=w)
+        other = PPCA(2, standardize=standardize, tol=1e-12).fit(gappy, sample_weight=w)
+        assert one.log_likelihood_ == pytest.approx(other.log_likelihood_, rel=1e-9)
+        np.testing.assert_allclose(one.loadings_[0], other.loadings_, atol=1e-3)
+
+
+def test_the_likelihood_of_known_entries_never_falls_and_is_the_score() -> None:
+    _, gappy, _ = two_clouds()
+    model = PPCAMixture(2, 2, random_state=0).fit(gappy)
+    assert min(step["increase"] for step in model.history_[1:]) > -1e-9
+    assert model.log_likelihood_ == pytest.approx(model.log_density(gappy).sum(), rel=1e-12)
+    rng = np.random.default_rng(2)
+    for name in ("means_", "loadings_", "noise_variances_"):
+        for size in (1e-3, -1e-3):
+            other = copy.deepcopy(model)
+            value = getattr(model, name)
+            setattr(other, name, value * (1 + size * rng.choice([-1, 1], value.shape)))
+            assert other.log_density(gappy).sum() < model.log_likelihood_
+
+
+def test_gaps_neither_hide_the_clouds_nor_depend_on_units() -> None:
+    X, gappy, cloud = two_clouds()
+    whole = PPCAMixture(2, 2, random_state=0).fit(X)
+    model = PPCAMixture(2, 2, random_state=0).fit(gappy)
+    assert (model.predict(gappy) == cloud).mean() > 0.99
+    np.testing.assert_array_equal(whole.predict(X), cloud)
+    np.testing.assert_array_equal(model.predict_proba(X), model.responsibilities(X))
+    np.testing.assert_allclose(model.means_, whole.means_, atol=0.5)
+    filled = model.impute(gappy)
+    gaps = np.isnan(gappy) & (np.isnan(gappy).sum(axis=1) <= 3)[:, None]
+    assert np.sqrt(np.mean((filled - X)[gaps] ** 2)) < 1.2
+    units = 10.0 ** np.array([-8, 0, 0, 6, 0, 2])
+    one = PPCAMixture(2, 2, standardize=True, random_state=0).fit(gappy)
+    other = PPCAMixture(2, 2, standardize=True, random_state=0).fit(gappy * units)
+    shift = (~np.isnan(gappy) @ np.log(units)).sum()
+    assert other.log_likelihood_ + shift == pytest.approx(one.log_likelihood_, rel=1e-6)
+    np.testing.assert_array_equal(one.predict(X), other.predict(X * units))
+
+
+def test_rows_of_which_nothing_is_known_count_for_nothing() -> None:
+    _, gappy, _ = two_clouds()
+    more = np.insert(gappy, [0, 100], np.nan, axis=0)
+    one, other = (PPCAMixture(2, 1, n_starts=3, random_state=0).fit(X) for X in (gappy, more))
+    np.testing.assert_array_equal(one.loadings_, other.loadings_)
+    assert one.log_likelihood_ == other.log_likelihood_
+    with pytest.raises(DataError, match="nothing is known|no known|all missing"):
+        PPCAMixture(2, 1).fit(np.column_stack([gappy, np.full(len(gappy), np.nan)]))

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.decomposition._pca import _assess_dimension
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ancestral import PPCA, Moments, streaming
 from ancestral.errors import AncestralWarning, DataError, ModelError
@@ -275,3 +278,60 @@ def test_too_few_rows_to_hold_some_out_are_refused() -> None:
         PPCA("cv", random_state=0).fit(twice)
     with pytest.raises(ModelError, match="n_samples = 3 is too few"):
         PPCA("cv").fit(rows(3, 4, 1))
+
+
+# ---- as a user of PCA types it -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, np.float32(0.8)])
+@pytest.mark.parametrize(("n", "d"), [(200, 6), (40, 7), (9, 30)])
+def test_a_share_of_the_variance_takes_as_many_components_as_pca(
+    share: float, n: int, d: int
+) -> None:
+    X = rows(n, d, 2)
+    model = PPCA(share).fit(X)
+    assert model.n_components_ == PCA(float(share), svd_solver="full").fit(X).n_components_
+    given = PPCA(model.n_components_).fit(X)
+    np.testing.assert_allclose(model.loadings_, given.loadings_, atol=1e-12)
+    held = model.explained_variance_ratio_
+    assert held.sum() > share >= held[:-1].sum()
+    parts = streaming.fit_chunks(PPCA(share), np.array_split(X, 3))
+    assert parts.n_components_ == model.n_components_
+
+
+def test_other_spellings_are_the_same_choice() -> None:
+    X = rows(200, 8, 3)
+    gappy = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
+    for one, other, data in (("mle", "minka", X), (None, "cv", X), (None, "cv", gappy)):
+        a, b = PPCA(one).fit(data), PPCA(other).fit(data)
+        assert a.n_components_ == b.n_components_ == 3
+        np.testing.assert_array_equal(a.loadings_, b.loadings_)
+    assert PPCA().fit(X).n_components_ == 1
+    assert PPCA(None, max_components=2).fit(X).n_components_ == 2
+    with pytest.warns(AncestralWarning, match="no variance is known before the fit"):
+        assert PPCA(0.9).fit(gappy).n_components_ == 3
+
+
+def test_what_was_chosen_is_in_the_repr_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    X = rows(200, 8, 3)
+    assert repr(PPCA("bic")) == "PPCA(n_components='bic')"
+    chosen = PPCA("bic", verbose=True).fit(X)
+    assert repr(chosen) == "PPCA(n_components='bic', verbose=True)  # 3 of 8 components"
+    assert "n_components='bic': 3 of 8, which hold " in capsys.readouterr().err
+    assert repr(PPCA(2).fit(X)) == "PPCA(n_components=2)"
+    inside = make_pipeline(StandardScaler(), PPCA(None)).fit(X)
+    names = {"Pipeline": Pipeline, "PPCA": PPCA, "StandardScaler": StandardScaler}
+    for whole in (chosen, inside):
+        again = eval(repr(whole), names)
+        assert repr(again).split("  #")[0] == repr(whole).split("  #")[0]
+
+
+def test_a_share_that_leaves_no_noise_is_said() -> None:
+    X = rows(200, 4, 0)
+    with pytest.warns(AncestralWarning, match="takes all that the data have.* n_components_=3"):
+        assert PPCA(0.9).fit(X).n_components_ == 3
+    with pytest.raises(ModelError, match="max_components=2 has no effect"):
+        PPCA(0.9, max_components=2).fit(X)
+    for bad in (1.5, -0.5, np.nan, "pca"):
+        with pytest.raises(ModelError, match='share of the variance.*"mle" is "minka"'):
+            PPCA(bad).fit(X)

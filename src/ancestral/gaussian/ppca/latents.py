@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import chdtri
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ancestral import _arrays
@@ -22,6 +23,7 @@ from ancestral._checks.numbers import (
     FEWER_ROWS,
     as_numbers,
     check_integer,
+    check_level,
     refuse_far,
     refuse_non_finite,
     within_memory,
@@ -115,6 +117,81 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
                 "Fit to larger units."
             )
         return precision
+
+    # ---- how far out a row is ---------------------------------------------------------------
+
+    @within_memory(FEWER_ROWS)
+    @_arrays.on_host
+    def mahalanobis(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the squared Mahalanobis distance of each row, by its known entries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            (x - mu)^T C^-1 (x - mu), of the known entries o with C_oo in place of C: of a row that
+            the model draws, chi^2 with as many degrees of freedom as entries are known. 0 where
+            none is; inf where float64 does not hold it.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> model = PPCA(0).fit([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+        >>> model.mahalanobis([[0.0, 3.0], [3.0, np.nan]])
+        array([9., 9.])
+        """
+        self._check_fitted()
+        rows = self._known_rows(X)
+        return missing_patterns.distances(np.asarray(rows, np.float64), self._factors)
+
+    @within_memory(FEWER_ROWS)
+    @_arrays.on_host
+    def outliers(self, X: ArrayLike, level: float = 0.001) -> NDArray[np.bool_]:
+        """Tell which rows lie farther out than all but a share of what the model draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+        level : float
+            The share of rows of the model's own that are called outliers; above 0 and below 1.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            True where `mahalanobis` is above the quantile 1 - level of chi^2 with as many degrees
+            of freedom as entries of the row are known; False where none is.
+
+        Raises
+        ------
+        ModelError
+            For another level.
+
+        Notes
+        -----
+        The same rows as those whose `log_density` is below its quantile `level` among draws with
+        the same known entries, without the draws: both fall with the distance. It is exact for
+        rows that the model was not fitted to. Outliers among the rows of the fit pull it towards
+        them, and hide: fit without those that are found, and look again.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> X = np.random.default_rng(0).normal(size=(500, 3)) @ [[1, 2, 0], [0, 1, 0], [0, 0, 1]]
+        >>> X[7] = [-3.0, 3.0, 0.0]
+        >>> np.flatnonzero(PPCA(1).fit(X).outliers(X))
+        array([7])
+        """
+        level = check_level(level)
+        self._check_fitted()
+        rows = np.asarray(self._known_rows(X), np.float64)
+        known = (~np.isnan(rows)).sum(axis=1)
+        limit = chdtri(np.maximum(known, 1), level)
+        return (missing_patterns.distances(rows, self._factors) > limit) & (known > 0)
 
     # ---- z given x --------------------------------------------------------------------------
 

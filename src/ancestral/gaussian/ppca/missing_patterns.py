@@ -226,6 +226,15 @@ def log_density(X: NDArray, factors: Factors) -> NDArray[np.float64]:
     return result
 
 
+def distances(X: NDArray, factors: Factors) -> NDArray[np.float64]:
+    """Return (x_o - mu_o)^T C_oo^-1 (x_o - mu_o) of each row; 0 for a row without known entries."""
+    result = np.empty(len(X))
+    for batch, found in _batches_of_rows(X, factors):
+        squares = np.where(np.isnan(found.squares), np.inf, found.squares)  # they overflowed
+        result[batch.order] = squares / factors.noise
+    return result
+
+
 def _batches_of_rows(X: NDArray, factors: Factors) -> Iterator[tuple[Patterns, Posterior]]:
     """Yield the rows of a table batch by batch, with what their known entries say of z."""
     for batch in Patterns.of(X, factors.mean, factors.scale).batches(factors.n_components):

@@ -12,6 +12,7 @@ z being integrated out in both steps, which makes each step as large as it can b
 of `training.passes`: moments of rows weighted by r_nc are summed, and solved. The likelihood never
 falls. It has several maxima, so that several starts (k-means) are climbed from and the highest
 kept; and it has no bound where one component closes in on too few rows, which is refused.
+Of rows with missing values the known entries count, and their expected moments (`missing_mixture`).
 With standardize=True all this is said of x / s, s the columns' standard deviations.
 Symbols: pi weights_, mu_c means_, W_c loadings_, sigma_c^2 noise_variances_, falling in weight;
 s scale_.
@@ -29,6 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
 
 from ancestral._checks.columns import check_table
 from ancestral._checks.numbers import (
@@ -44,9 +46,10 @@ from ancestral._checks.numbers import (
 )
 from ancestral._numerics.threads import LEAST_NUMBERS, one_thread
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.ppca import degenerate, missing_patterns, projections
+from ancestral.gaussian.ppca import degenerate, missing_em, missing_patterns, projections
 from ancestral.gaussian.ppca.imputation import GaussianConditions
 from ancestral.gaussian.ppca.latents import factors_of, frame_of
+from ancestral.gaussian.ppca.missing_mixture import Gaps
 from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.gaussian.ppca.model import axes
 from ancestral.gaussian.ppca.projections import Frame
@@ -109,8 +112,10 @@ class PPCAMixture(FromPasses, GaussianConditions):
 
     Notes
     -----
-    NaN means missing in `log_density`, `responsibilities`, `impute` and `given`; `fit` refuses it.
-    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit.
+    NaN means missing, everywhere; a row of which nothing is known counts for nothing.
+    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit; with missing values also
+    n_models times d q^2 and d^2 q for each set of known columns. `predict` and `predict_proba` are
+    scikit-learn's names for the model of the largest responsibility, and for all of these.
 
     References
     ----------
@@ -136,6 +141,7 @@ class PPCAMixture(FromPasses, GaussianConditions):
     loadings_: NDArray[np.float64]
     noise_variances_: NDArray[np.float64]
     scale_: NDArray[np.float64]  # absent unless standardised
+    _gappy: bool = False  # whether the rows of the fit had gaps
 
     def __init__(
         self,
@@ -162,8 +168,11 @@ class PPCAMixture(FromPasses, GaussianConditions):
 
     def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None:
         n_models = check_integer(self.n_models, "n_models", minimum=1)
+        counts = ~np.isnan(X).all(axis=1)
         if weights is not None:
-            X, weights = X[weights > 0], weights[weights > 0]
+            counts &= weights > 0
+        if not counts.all() and counts.any():
+            X, weights = X[counts], None if weights is None else weights[counts]
         q = checked_n_components(self.n_components, len(X), X.shape[1])
         check_number(self.tol, "tol", minimum=0.0)
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
@@ -173,23 +182,29 @@ class PPCAMixture(FromPasses, GaussianConditions):
                 f"{n_models} models of {q} components need at least {n_models * (q + 2)} rows; "
                 f"got {len(X)}. Pass fewer models or components."
             )
-        moments = Moments.of(X, weights=weights)
-        moments.refuse_overflow()
-        spread = moments.standard_deviations
-        degenerate.refuse_no_variance(moments.mean, spread, single=False)
+        gappy = bool(np.isnan(X).any())
+        if gappy:
+            mean, spread = missing_em.checked_columns(X, weights)
+        else:
+            moments = Moments.of(X, weights=weights)
+            moments.refuse_overflow()
+            mean, spread = moments.mean, moments.standard_deviations
+            degenerate.refuse_no_variance(mean, spread, single=False)
         scale = np.where(spread > 0, spread, 1.0)
         if self.standardize:
-            X, self.scale_ = X / scale, scale
+            X, mean, self.scale_ = X / scale, mean / scale, scale
             scale = np.ones_like(scale)
         else:
             degenerate.warn_of_scales(spread)
-        rows = Rows(X, np.ones(len(X)) if weights is None else weights)
+        gaps = Gaps.of(X, mean) if gappy else None
+        rows = Rows(X, np.ones(len(X)) if weights is None else weights, gaps)
+        self._gappy = gappy
         rng = as_generator(self.random_state)
         few = one_thread() if X.size < LEAST_NUMBERS else nullcontext()  # once, not at each step
         with passes_of(self, X, weights, rng=rng, **kept) as run, few:
             starts = _starts(rows, scale, n_models, n_starts, rng)
             best = reduce(_higher, [self._highest(run, rows, kind) for kind in starts])
-            if best is None and len(distinct_rows(X)[0]) < n_models * (q + 2):
+            if best is None and not gappy and len(distinct_rows(X)[0]) < n_models * (q + 2):
                 alike = np.full((len(X), n_models), 1 / n_models)
                 best = self._climb(run, rows, alike, max_iter)
                 if best is not None:
@@ -205,7 +220,10 @@ class PPCAMixture(FromPasses, GaussianConditions):
                 "or more rows."
             )
         best.warn_if_cut_short(max_iter)
-        self._set(best, float(rows.weights.sum()))
+        shift = float(rows.weights.sum()) * log_scale(self._scale)
+        if gappy and self._scale is not None:
+            shift = float(rows.weights @ (~np.isnan(X) @ np.log(self._scale)))
+        self._set(best, shift)
 
     def _highest(self, run: Passes, rows: Rows, starts: list[NDArray]) -> Fit | None:
         """Return the highest maximum from starts of a kind; None where a model collapses from each.
@@ -240,26 +258,24 @@ class PPCAMixture(FromPasses, GaussianConditions):
         return self._update((), summary)
 
     def _statistics(self, X: Rows, parameters: tuple[Part, ...]) -> Shares:
-        joint = np.stack(
-            [np.log(p.weight) + projections.log_density(X.values, p.frame) for p in parameters],
-            axis=1,
-        )
+        joint = np.stack([np.log(p.weight) + X.log_density(p.frame) for p in parameters], axis=1)
         log_p = log_sum_exp(joint)
-        return Shares.of(X, np.exp(joint - log_p[:, None]), float(X.weights @ log_p))
+        share = np.exp(joint - log_p[:, None])
+        return Shares.of(X, share, float(X.weights @ log_p), parameters)
 
     def _update(self, parameters: tuple[Part, ...], statistics: Shares) -> tuple[Part, ...]:
         n, q = statistics.n_observations, self.n_components
         return tuple(Part.of(moments, n, q) for moments in statistics.moments)
 
     def _to_gain(self, parameters: tuple[Part, ...], history: list[float]) -> float:
-        """One model is at its maximum at once."""
-        return 0.0 if len(parameters) == 1 else super()._to_gain(parameters, history)
+        """One model of complete rows is at its maximum at once."""
+        at_once = len(parameters) == 1 and not self._gappy
+        return 0.0 if at_once else super()._to_gain(parameters, history)
 
-    def _set(self, found: Fit, n: float) -> None:
-        """Set the fitted attributes in the units of X, the largest weight first."""
+    def _set(self, found: Fit, shift: float) -> None:
+        """Set the fitted attributes in the units of X, which take `shift` from log likelihoods."""
         parts = sorted(found.parameters, key=lambda part: -part.weight)
         scale = 1.0 if self._scale is None else self._scale
-        shift = n * log_scale(self._scale)
         self.weights_ = np.array([part.weight for part in parts])
         self.means_ = np.array([part.frame.mean for part in parts]) * scale
         self.loadings_ = np.array([part.frame.loadings.T * scale for part in parts]).swapaxes(1, 2)
@@ -322,6 +338,35 @@ class PPCAMixture(FromPasses, GaussianConditions):
         """
         self._check_fitted()
         return self._responsibilities(self._check_rows(X, reset=False))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return `responsibilities(X)`: scikit-learn's name for it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_models)
+        """
+        return self.responsibilities(X)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Return which model each row most probably was drawn from.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            0 for the model of the largest weight, and so on, as `weights_` has them.
+        """
+        return self.responsibilities(X).argmax(axis=1)
 
     def _responsibilities(self, X: NDArray) -> NDArray[np.float64]:
         joint = self._joint(X)
@@ -407,7 +452,12 @@ class PPCAMixture(FromPasses, GaussianConditions):
     # ---- input and state --------------------------------------------------------------------
 
     def _check_rows(self, X: ArrayLike, *, reset: bool) -> NDArray:
-        return check_table(self, X, reset=reset, missing=not reset).astype(np.float64, copy=False)
+        return check_table(self, X, reset=reset, missing=True).astype(np.float64, copy=False)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _check_state(self) -> None:
         if self.loadings_.ndim != 3:
@@ -445,8 +495,30 @@ class Collapsed(ModelError):
 class Rows(NamedTuple):
     """What a pass looks at: rows, and how often each counts."""
 
-    values: NDArray[np.float64]  # (n, d)
+    values: NDArray[np.float64]  # (n, d), NaN where unknown
     weights: NDArray[np.float64]  # (n,)
+    gaps: Gaps | None = None
+
+    def log_density(self, frame: Frame) -> NDArray[np.float64]:
+        """Return log p of the known entries of each row."""
+        if self.gaps is None:
+            return projections.log_density(self.values, frame)
+        gaps, found = self.gaps.place, np.empty(len(self.values))
+        found[gaps] = self.gaps.log_density(Factors(frame.mean, frame.loadings, frame.noise))
+        if not gaps.all():
+            found[~gaps] = projections.log_density(self.values[~gaps], frame)
+        return found
+
+    def moments(self, share: NDArray[np.float64], part: Part | None) -> Moments:
+        """Return the moments of the rows by their shares, expected of what is unknown."""
+        weights = self.weights * share
+        if self.gaps is None or not weights.any():
+            return Moments.of(self.values, weights=weights)
+        if part is None:
+            return self.gaps.first(self.values, weights)
+        frame = part.frame
+        factors = Factors(frame.mean, frame.loadings, frame.noise)
+        return self.gaps.expected(self.values, weights, factors)
 
 
 @dataclass(frozen=True)
@@ -481,11 +553,16 @@ class Shares(Sums):
     merged_by: ClassVar = {"moments": lambda one, other: tuple(map(add, one, other))}
 
     @classmethod
-    def of(cls, rows: Rows, share: NDArray[np.float64], log_likelihood: float) -> Shares:
-        """Sum rows by their shares, (n, n_models)."""
-        X, weights = rows
-        moments = tuple(Moments.of(X, weights=weights * column) for column in share.T)
-        return cls(log_likelihood, float(weights.sum()), moments)
+    def of(
+        cls,
+        rows: Rows,
+        share: NDArray[np.float64],
+        log_likelihood: float,
+        parts: tuple[Part, ...] = (),
+    ) -> Shares:
+        """Sum rows by their shares, (n, n_models), under these models where there are some yet."""
+        moments = tuple(map(rows.moments, share.T, parts or [None] * share.shape[1]))
+        return cls(log_likelihood, float(rows.weights.sum()), moments)
 
 
 def _starts(
@@ -499,10 +576,11 @@ def _starts(
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    X, weights = rows
+    X, weights = rows.values, rows.weights
     if n_models == 1:
         return [[np.zeros(len(X), np.intp)]]
-    tables = [X - X.mean(axis=0)]
+    centre = X.mean(axis=0) if rows.gaps is None else rows.gaps.shift
+    tables = [np.nan_to_num(X - centre, nan=0.0)]
     if scale.max() > APART * scale.min():
         tables.append(tables[0] / scale)
     seeds = rng.integers(2**31, size=TRIED * n_starts)

@@ -20,6 +20,7 @@ s scale_.
 
 from __future__ import annotations
 
+import sys
 from numbers import Integral
 from typing import Any
 
@@ -64,11 +65,13 @@ class PPCA(FromStatistics, LatentGaussian):
 
     Parameters
     ----------
-    n_components : int or {"bic", "minka", "cv"}
+    n_components : int, float, {"bic", "minka", "mle", "cv"} or None
         Latent dimension q, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
         of the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded. Or how to
-        choose it: by BIC, by Minka's evidence, or by the log density of rows held out in five
-        folds. With missing values only "cv" chooses, by entries held out.
+        choose it: above 0 and below 1, the fewest components that hold more than this share of
+        the variance; by BIC; by Minka's evidence, which "mle" names as well; or by the log density
+        of rows held out in five folds, "cv" or None. With missing values only "cv" chooses, by
+        entries held out. `repr` of the fitted model says how many it came to.
     max_components : int, optional
         The largest q to choose from; only where n_components names a way to choose.
     standardize : bool
@@ -84,7 +87,8 @@ class PPCA(FromStatistics, LatentGaussian):
         Deals rows or entries to the folds of "cv". Rows are dealt by one seed in all the parts
         of a fit: None is a fixed one, a RandomState or Generator is asked once.
     verbose : bool
-        Show the passes of EM on stderr, with the log-likelihood in nats per known entry.
+        Show the passes of EM on stderr, with the log-likelihood in nats per known entry, and how
+        many components were chosen.
 
     Attributes
     ----------
@@ -136,7 +140,7 @@ class PPCA(FromStatistics, LatentGaussian):
     score_samples                  a normal density, not the     the maximum of the likelihood
                                    maximum
     sign of a component            largest entry positive        the same
-    n_components                   fraction, "mle", None         "bic", "minka", "cv"; q < rank
+    n_components                   fraction, "mle"; None: all    these, "bic", "cv"; None: "cv"
     NaN                            refused                       missing
     =============================  ============================  ================================
 
@@ -174,7 +178,7 @@ class PPCA(FromStatistics, LatentGaussian):
 
     def __init__(
         self,
-        n_components: int | str = 1,
+        n_components: int | float | str | None = 1,
         *,
         max_components: int | None = None,
         standardize: bool = False,
@@ -196,9 +200,26 @@ class PPCA(FromStatistics, LatentGaussian):
     def _statistics(
         self, X: NDArray, weights: NDArray[np.float64] | None = None
     ) -> Moments | Folds:
-        if self.n_components == "cv":
+        if self._chosen_by == "cv":
             return Folds.of(_arrays.to_host(X), self._seed_of_folds(), weights)
         return _arrays.moments_of(X, weights)
+
+    @property
+    def _chosen_by(self) -> str | float | None:
+        """What q is chosen by; None where it is given."""
+        return selection.way_to_choose(self.n_components)
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 - as scikit-learn has it
+        text = str(super().__repr__(N_CHAR_MAX))
+        if self._chosen_by is None or "components_" not in vars(self):
+            return text
+        return f"{text}  # {self.n_components_} of {self.n_features_in_} components"
+
+    def _say_how_many(self, q: int, d: int, held: float) -> None:
+        """Say on stderr what was chosen."""
+        if self.verbose:
+            share = f", which hold {100 * held:.4g}% of the variance"
+            sys.stderr.write(f"n_components={self.n_components!r}: {q} of {d}{share}\n")
 
     def _seed_of_folds(self) -> int:
         """Return one seed for all parts of a fit, also where each is dealt by another worker."""
@@ -240,18 +261,20 @@ class PPCA(FromStatistics, LatentGaussian):
         total = statistics.total if isinstance(statistics, Folds) else statistics
         total.refuse_overflow()
         d, n = total.n_features, number_of_rows(total.total_weight)
-        chosen_by = self.n_components
+        chosen_by = self._chosen_by
         q = selection.checked_n_components(
-            0 if isinstance(chosen_by, str) else chosen_by, total.count, d
+            self.n_components if chosen_by is None else 0, total.count, d
         )
         spread = total.standard_deviations
         degenerate.refuse_no_variance(total.mean, spread, single=total.single)
         scale = self._fitted_scale(spread)
         moments = total if scale is None else total.scaled(scale)
-        if isinstance(chosen_by, str):
+        if chosen_by is not None:
             eigenvalues, directions = _eigen(moments)
             top = selection.largest(eigenvalues, self.max_components)
-            if dealt is None:
+            if not isinstance(chosen_by, str):
+                q = selection.by_share(eigenvalues, chosen_by)
+            elif dealt is None:
                 curve = selection.every_d(_all_of(eigenvalues, d), n, top, scale)
                 q = curve.best(chosen_by)
             else:
@@ -259,8 +282,9 @@ class PPCA(FromStatistics, LatentGaussian):
                 scores = selection.by_folds(folds, self.max_components)
                 self.cv_scores_ = scores - selection.log_scale(scale)
                 self.cv_components_, q = np.arange(len(scores)), int(np.argmax(scores))
-            rank = int((eigenvalues > 0).sum())
-            selection.warn_of_rank(q, rank, d)
+            if isinstance(chosen_by, str):
+                selection.warn_of_rank(q, int((eigenvalues > 0).sum()), d)
+            self._say_how_many(q, d, float(eigenvalues[:q].sum() / eigenvalues.sum()))
         else:
             eigenvalues, directions = _eigen(moments, q, leading=self._template is None)
         self._set_closed_form(moments, spread, scale, q, eigenvalues, directions)
@@ -334,8 +358,8 @@ class PPCA(FromStatistics, LatentGaussian):
             counts = known if weights is None else known * weights[:, None]
             log_scale = float(counts.sum(axis=0) @ np.log(scale))
         rng = None
-        if isinstance(self.n_components, str):
-            selection.warn_unless_by_entries(self.n_components)
+        if (chosen_by := self._chosen_by) is not None:
+            selection.warn_unless_by_entries(chosen_by)
             limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
             rng = as_generator(self.random_state)
         else:
@@ -354,6 +378,8 @@ class PPCA(FromStatistics, LatentGaussian):
         squares, directions = eigen_of_root(found.factors.loadings.T, None)
         eigenvalues = np.full(d, found.factors.noise)
         eigenvalues[:q] += squares
+        if chosen_by is not None:
+            self._say_how_many(q, d, float(eigenvalues[:q].sum() / eigenvalues.sum()))
         self.log_likelihood_ = float(found.history[-1]) - log_scale
         self.n_samples_ = number_of_rows(n if weights is None else weights)
         self.n_missing_ = int((~known).sum())

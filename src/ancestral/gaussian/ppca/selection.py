@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from ancestral.training.passes import Passes
 LOOSE = 1e-6  # nats per known entry: fits that are only compared
 LOG_UNIT = math.log(2 * math.pi) + 1  # -2 times the log density of a unit normal, on average
 CRITERIA = ("bic", "minka", "cv")
+SAME = {None: "cv", "mle": "minka"}  # scikit-learn's spellings
 
 
 @dataclass(frozen=True)
@@ -220,22 +222,57 @@ def with_heldout(curve: EveryD, table: NDArray[np.float64]) -> EveryD:
 # ---- choosing ----------------------------------------------------------------------------------
 
 
+def way_to_choose(n_components: Any) -> str | float | None:
+    """Return the criterion or the share of variance that q is chosen by; None where it is given."""
+    if n_components is None or isinstance(n_components, str):
+        return SAME.get(n_components, n_components)
+    if isinstance(n_components, Real) and not isinstance(n_components, Integral):
+        share = float(n_components)
+        return share if 0 < share < 1 else None
+    return None
+
+
 def check_how(n_components: Any, max_components: Any) -> None:
     """Raise ModelError for an unknown way to choose, or a bound without effect."""
-    if not isinstance(n_components, str):
+    way = way_to_choose(n_components)
+    if not isinstance(way, str):
         if max_components is not None:
             raise ModelError(
                 f"max_components={max_components!r} has no effect beside "
                 f"n_components={n_components!r}. Drop it, or let the data choose."
             )
+        is_real = isinstance(n_components, Real) and not isinstance(n_components, Integral)
+        if way is None and is_real and not float(n_components).is_integer():
+            raise ModelError(_wanted(n_components))
         return
-    if n_components not in CRITERIA:
-        names = ", ".join(repr(name) for name in CRITERIA)
-        raise ModelError(
-            f"n_components must be an integer or one of {names}; got {n_components!r}."
-        )
+    if way not in CRITERIA:
+        raise ModelError(_wanted(n_components))
     if max_components is not None:
         check_integer(max_components, "max_components")
+
+
+def _wanted(n_components: Any) -> str:
+    names = ", ".join(repr(name) for name in CRITERIA)
+    return (
+        "n_components must be an integer, a share of the variance above 0 and below 1, or one of "
+        f'{names} ("mle" is "minka", None is "cv"); got {n_components!r}.'
+    )
+
+
+def by_share(eigenvalues: NDArray[np.float64], share: float) -> int:
+    """Return the fewest components that hold more than a share of the variance; noise is left."""
+    held = np.cumsum(eigenvalues) / eigenvalues.sum()
+    q, top = int(np.searchsorted(held, share, side="right")) + 1, largest(eigenvalues, None)
+    if q <= top:
+        return q
+    if top < 0:  # refused by who asks for as many as that
+        return 0
+    warn(
+        f"n_components={share!r} of the variance takes all that the data have, and sigma^2 would "
+        f"be 0: n_components_={top} hold {100 * held[top - 1] if top else 0.0:.4g}%. Pass a "
+        'smaller share, or "bic", "minka" or "cv".'
+    )
+    return top
 
 
 def checked_n_components(n_components: Any, n: int, d: int) -> int:
@@ -256,12 +293,15 @@ def checked_n_components(n_components: Any, n: int, d: int) -> int:
     return q
 
 
-def warn_unless_by_entries(criterion: str) -> None:
+def warn_unless_by_entries(criterion: str | float) -> None:
     """Warn where another way was asked for than missing values allow."""
     if criterion != "cv":
+        why = "the likelihood flatters many components"
+        if not isinstance(criterion, str):
+            why = "no variance is known before the fit"
         warn(
-            f"n_components={criterion!r} needs complete rows: with missing values the likelihood "
-            'flatters many components. It was chosen by entries held out, as with "cv".'
+            f"n_components={criterion!r} needs complete rows: with missing values {why}. It was "
+            'chosen by entries held out, as with "cv".'
         )
 
 
