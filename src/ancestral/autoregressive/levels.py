@@ -137,10 +137,7 @@ class DiscreteDensity(Density):
             i = int(np.flatnonzero(wrong[:, j])[0])
             pixel = _pixel(j, X.shape[1])
             names = getattr(self, "feature_names_in_", None)
-            place = describe_place((i, j), names)
-            if name == "given":  # of one row
-                place = f"column {j if names is None else repr(names[j])}"
-            where = f"{place}{pixel}"
+            where = f"{describe_place((i, j), names)}{pixel}"
             known = self.categories_[j]
             raise DataError(_unknown_level(X[i, j], where, known, name, image=bool(pixel)))
         return codes
