@@ -37,7 +37,7 @@ from sklearn.utils import Tags
 
 from ancestral import _arrays, model_file
 from ancestral._checks.columns import check_row, check_table
-from ancestral._checks.frames import check_form, framed
+from ancestral._checks.frames import check_form, check_names, framed
 from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -373,6 +373,8 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
             if name == "n_features_in_" and type(value) is not int:
                 raise ValueError(f"{name!r} is no whole number")
             setattr(self, name, value)
+        if (names := state.get("feature_names_in_")) is not None:
+            check_names(names, state.get("n_features_in_"))
         if "_frame_in" in state:
             check_form(state["_frame_in"], self.n_features_in_)
         self._check_state()

@@ -101,7 +101,7 @@ def test_numbers_are_no_levels_of_text(dtype: type) -> None:
     model = TabularAutoregressive().fit(np.array([["no", "red"], ["yes", "blue"]], dtype=dtype))
     with pytest.raises(DataError, match="X holds 1 at row 0, column 0, a level not seen in fit"):
         model.log_density([[1, 2]])
-    with pytest.raises(DataError, match=r"given holds 1\.0 at column 0, a level not seen"):
+    with pytest.raises(DataError, match=r"given holds 1\.0 at row 0, column 0, a level not seen"):
         model.sample(given=[1, np.nan])
 
 

@@ -25,6 +25,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -258,9 +259,23 @@ def _models() -> Iterator[bytes]:
     for entry in ZOO:
         if entry.extra and find_spec(entry.extra) is None:
             continue
-        model = entry.fit()
-        parts = type(model).__name__, model.get_params(deep=False), model._fitted_state()
-        yield model_file.pack(*parts, model.data_fingerprint_)
+        yield _packed(entry.fit())
+    rows = [["sun", 1, True], [None, 0, False], ["rain", 1, True]]
+    yield _packed(ancestral.TabularAutoregressive(0.5, {1: [1, 0, 2]}, "level").fit(rows))
+    for library in ("pandas", "polars", "pyarrow"):  # whose frames a model remembers
+        with suppress(ImportError):
+            package = import_module(library)
+            columns = {"a": ["x", "y", "x", "x"], "b": [0, 1, 1, 0], "c": [0.5, 1.0, 0.0, 2.0]}
+            made = package.table if library == "pyarrow" else package.DataFrame
+            whole = made({name: columns[name] for name in ("a", "b")})
+            yield _packed(ancestral.TabularAutoregressive(0.5).fit(whole))
+            yield _packed(ancestral.PPCA(0).fit(made({name: columns[name] for name in ("b", "c")})))
+
+
+def _packed(model: Any) -> bytes:
+    """Return the file of a model, its class listed or not."""
+    parts = type(model).__name__, model._kept_params(), model._fitted_state()
+    return model_file.pack(*parts, model.data_fingerprint_)
 
 
 def _parquets(X: np.ndarray) -> list[bytes]:

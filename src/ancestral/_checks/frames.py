@@ -192,6 +192,14 @@ def declared_levels(form: Form | None, width: int) -> list[NDArray | None]:
     return [levels[k] for k in form["of"]]
 
 
+def check_names(names: Any, width: int | None) -> None:
+    """Raise ValueError for what are no names of so many columns."""
+    if not (isinstance(names, np.ndarray) and names.ndim == 1 and names.dtype.kind in "OU"):
+        raise ValueError("names of columns are a list of texts")
+    if width is not None and len(names) != width:
+        raise ValueError(f"there are {len(names)} names for {width} columns")
+
+
 def check_form(form: Any, width: int) -> None:
     """Raise ValueError for what is no form of a frame with so many columns."""
     try:

@@ -137,10 +137,7 @@ class DiscreteDensity(Density):
             i = int(np.flatnonzero(wrong[:, j])[0])
             pixel = _pixel(j, X.shape[1])
             names = getattr(self, "feature_names_in_", None)
-            place = describe_place((i, j), names)
-            if name == "given":  # of one row
-                place = f"column {j if names is None else repr(names[j])}"
-            where = f"{place}{pixel}"
+            where = f"{describe_place((i, j), names)}{pixel}"
             known = self.categories_[j]
             raise DataError(_unknown_level(X[i, j], where, known, name, image=bool(pixel)))
         return codes
@@ -185,8 +182,12 @@ class DiscreteDensity(Density):
         if len(self.categories_) != self.n_features_in_:
             raise ValueError("one set of categories per variable is wanted")
         for known in self.categories_:
-            if known.ndim != 1 or not len(known) or len(set(known.tolist())) < len(known):
+            levels = known.tolist()
+            if known.ndim != 1 or not levels or len(set(levels)) < len(levels):
                 raise ValueError("categories must be one or more, and distinct")
+            whole = levels[:-1] if levels[-1] is None else levels
+            if None in whole or len({isinstance(level, str) for level in whole}) > 1:
+                raise ValueError("categories are of one kind, and None is the last of them")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
