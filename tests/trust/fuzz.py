@@ -37,6 +37,7 @@ import ancestral
 from ancestral import model_file
 from ancestral.errors import AncestralError
 from ancestral.io import read_array, read_columns, read_graphs, read_tables
+from ancestral.io.mixed import read_mixed
 from tests.io import hostile_files as hostile
 from tests.trust import mutations
 from tests.zoo import ZOO
@@ -84,6 +85,18 @@ def _is_graph(graph: Any) -> bool:
     X = graph.features
     same = E.shape == (len(X), len(X)) and (E == E.T).all() and np.isin(E, (0, 1)).all()
     return bool(same and np.isfinite(X).all())
+
+
+def is_a_table(value: Any) -> bool:
+    """Tell whether a value is a table of mixed columns, which every kind of frame can hold."""
+    n_rows = {len(column.values) for column in value.columns}
+    finite = all(
+        np.isfinite(column.values[~np.isnan(column.values)]).all()
+        for column in value.columns
+        if column.values.dtype.kind == "f"
+    )
+    value.frame()
+    return len(n_rows) == 1 and finite and len(set(value.names)) == len(value.names)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -170,6 +183,14 @@ def as_python_reads_it(raw: bytes, values: np.ndarray) -> bool:
     return False
 
 
+TABLES = [
+    b"sky,n\nrain,2\nsun,01\n,3\n",
+    b"a,b,ok\n1,2.5,true\n3,x,false\n4,y,\n",
+    b',x\n0,"r,s"\n1,"6"\n',
+    "é,z\r\nü,1\r\n".encode(),
+]
+
+
 # ---- the formats ---------------------------------------------------------------------------------
 
 
@@ -179,6 +200,10 @@ def arrays(path: Path) -> Any:
 
 def columns(path: Path) -> Any:
     return read_columns(path, max_bytes=CAP)
+
+
+def mixed(path: Path) -> Any:
+    return read_mixed(path, missing=True, max_bytes=CAP)
 
 
 def tables(path: Path) -> Any:
@@ -222,6 +247,7 @@ def formats() -> dict[str, Format]:
             True,
         ),
         "csv": Format("a.csv", csvs, mutations.of_csv, (columns, arrays), well_formed),
+        "table": Format("a.csv", TABLES, mutations.of_csv, (mixed,), is_a_table),
         "model": Format(
             "a.model",
             [file.read_bytes() for file in sorted(FORMAT_1.iterdir())],
@@ -242,6 +268,9 @@ def formats() -> dict[str, Format]:
         whole = [hostile.png_bytes(face) for face in faces]
         found["png"] = Format("a.png", whole, mutations.of_png, (pictures,), well_formed, True)
     with suppress(ImportError):
+        found["table.parquet"] = Format(
+            "a.parquet", _mixed_parquets(), mutations.damaged, (mixed,), is_a_table
+        )
         found["parquet"] = Format(
             "a.parquet", _parquets(X), mutations.damaged, (columns, arrays), well_formed
         )
@@ -294,6 +323,22 @@ def _parquets(X: np.ndarray) -> list[bytes]:
     ):
         stream = io.BytesIO()
         pq.write_table(table, stream, **how)
+        files.append(stream.getvalue())
+    return files
+
+
+def _mixed_parquets() -> list[bytes]:
+    """Return tables of text, levels, booleans and gaps."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = []
+    for table in (
+        pa.table({"s": ["a", "b", None], "n": [1, None, 3], "ok": [True, None, False]}),
+        pa.table({"d": pa.array(["x", "y", "x"]).dictionary_encode(), "f": [1.5, None, 2.0]}),
+    ):
+        stream = io.BytesIO()
+        pq.write_table(table, stream)
         files.append(stream.getvalue())
     return files
 

@@ -222,6 +222,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of saved models and of a set to score."""
     folder = tmp_path_factory.mktemp("models")
     ancestral.TabularAutoregressive().fit(datasets.icons()[0]).save(folder / "tabular")
+    ancestral.TabularAutoregressive(0.5).fit(datasets.icons()[0]).save(folder / "smooth")
     ancestral.InnerProductGraph().fit(datasets.classrooms()).save(folder / "graph")
     X = (np.random.default_rng(0).random((60, 3)) < 0.3).astype(np.uint8)
     np.savez(folder / "tiny.npz", train=X[:40], valid=X[40:50], test=X[50:])
@@ -238,6 +239,9 @@ COMMANDS = {
     "sample as JSON": ["sample", "{saved}/tabular", "-n", "20000", "--json"],
     "sample graphs": ["sample", "{saved}/graph", "-n", "2000"],
     "score": ["score", "{saved}/tabular", "@icons"],
+    "impute": ["impute", "{saved}/tabular", "@icons"],
+    "predict": ["predict", "{saved}/graph", "@classrooms"],
+    "compare": ["compare", "{saved}/tabular", "{saved}/smooth", "@icons"],
     "inspect": ["inspect", "{saved}/graph"],
     "inspect as JSON": ["inspect", "{saved}/tabular", "--json"],
     "bench": ["bench", "debd", "{saved}/tiny.npz"],
@@ -320,6 +324,8 @@ def guarded(folder: Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
         ["report", "-o", "out"],
         ["sample", "{saved}/tabular", "-n", 10**6, "-o", "draws.npy"],
         ["score", "{saved}/tabular", "@icons", "-o", "scores.npy"],
+        ["impute", "{saved}/tabular", "@icons", "-o", "filled.npy"],
+        ["predict", "{saved}/graph", "@classrooms", "-o", "edges.csv"],
         ["studio", "--export", "page.html"],
     ],
     ids=lambda arguments: " ".join(map(str, arguments[:3])),

@@ -403,7 +403,8 @@ class _Kind:
         values = np.full(len(cells), np.nan)
         whole = all(_WHOLE.fullmatch(spelt[code] or "") for code in numbers)
         if whole:
-            exact = {code: int((spelt[code] or "").partition(".")[0]) for code in numbers}
+            digits = {code: (spelt[code] or "").partition(".")[0].strip() for code in numbers}
+            exact = {c: int(text) if len(text) < 25 else 1 << 64 for c, text in digits.items()}
             for code, value in exact.items():
                 if not -(1 << 63) <= value < 1 << 63:
                     refuse(
