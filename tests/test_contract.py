@@ -978,6 +978,11 @@ def test_a_condition_is_read_by_name_in_every_form(entry: Entry) -> None:
     assert wanted["c1"].tolist() == [row[1]] * 5
     for form in forms[1:]:
         assert model.sample(5, given=form, random_state=0).equals(wanted)
-    for odd, seen in (({"none": 0}, "'none'"), ({"c1": (0, 1)}, r"\(0, 1\)")):
+    oddities = (
+        ({"none": 0}, "'none'"),
+        ({"c1": (0, 1)}, r"\(0, 1\)"),
+        ({"c1": [[1], [2, 3]]}, "2, 3"),
+    )
+    for odd, seen in oddities:
         with pytest.raises(ancestral.errors.DataError, match=f"{seen}.*c1|{seen}.*give one of"):
             model.sample(given=odd)

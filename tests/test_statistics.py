@@ -296,7 +296,7 @@ def test_a_root_keeps_the_small_eigenvalues_that_squaring_loses() -> None:
 
 def test_moments_refuse_what_they_cannot_hold() -> None:
     X = np.zeros((3, 2))
-    with pytest.raises(DataError, match=r"table of shape \(n, d\); got shape \(3,\)"):
+    with pytest.raises(DataError, match=r"shape \(n_samples, n_features\); got shape \(3,\)"):
         Moments.of(np.zeros(3))
     for text in ([["1", "2"]], np.array([["a", 1]], dtype=object)):
         with pytest.raises(DataError, match=r"numbers in a table .* dtype (<U1|object)"):

@@ -76,8 +76,8 @@ def bits_per_dimension(model: Any, X: ArrayLike) -> float:
     Returns
     -------
     float
-        -sum log p / (n_known ln 2), where complete rows have n d known values; inf when a row is
-        impossible.
+        -sum log p / (n_known ln 2), where complete rows have n_features known values each; inf
+        when a row is impossible.
 
     Raises
     ------

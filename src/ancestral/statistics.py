@@ -35,22 +35,22 @@ CELLS_PER_ROW = 4  # numbers that rows may be packed into, at most, for these to
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Moments(Printed):
-    """Count, mean and spread of rows in R^d, as a centred scatter or a centred root.
+    """Count, mean and spread of rows in R^m, as a centred scatter or a centred root.
 
     Parameters
     ----------
     count : int
         Number of rows.
-    mean : ndarray of shape (d,)
+    mean : ndarray of shape (n_features,)
         Weighted, where the rows were.
-    scatter : ndarray of shape (d, d) or None
+    scatter : ndarray of shape (n_features, n_features) or None
         sum w (x - mean)(x - mean)^T.
-    root : ndarray of shape (r, d), r <= d, or None
+    root : ndarray of shape (r, n_features), r <= n_features, or None
         R with R^T R equal to the scatter: it keeps the digits that squaring loses, and for
         fewer rows than columns it is the smaller of the two.
     weight : float, optional
         Sum of the rows' weights; `count` when not given.
-    tail : ndarray of shape (d,), optional
+    tail : ndarray of shape (n_features,), optional
         What rounding took from the mean: mean + tail is right to twice the digits, so that
         moments of parts far from zero merge without loss.
     pinned : bool
@@ -62,10 +62,10 @@ class Moments(Printed):
     -----
     Exactly one of `scatter` and `root` is held. Two of a kind merge by the formula of Chan,
     Golub & LeVeque (1983): scatters add, with a rank-one term for the distance of the means;
-    roots are stacked with that term as one more row and reduced by QR once they exceed d rows.
+    roots are stacked with that term as one more row and reduced by QR once they exceed m rows.
 
     The form is chosen in one place, `is_steep`, beside the shape: fewer rows than columns are
-    held as a root, so that wide data never form a (d, d) matrix; more rows as a scatter, unless
+    held as a root, so that wide data never form a (m, m) matrix; more rows as a scatter, unless
     some direction varies so little beside the largest that squaring would lose its digits.
 
     Examples
@@ -112,8 +112,8 @@ class Moments(Printed):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
-        weights : array-like of shape (n,), optional
+        X : array-like of shape (n_samples, n_features)
+        weights : array-like of shape (n_samples,), optional
             Not negative.
         root : bool or None
             True for a root, False for a scatter, kept by `+`; None chooses by shape and
@@ -127,7 +127,7 @@ class Moments(Printed):
         X = np.asarray(X)
         if X.ndim != 2 or X.dtype.kind not in "biuf":
             raise DataError(
-                "moments are of numbers in a table of shape (n, d); "
+                "moments are of numbers in a table of shape (n_samples, n_features); "
                 f"got shape {X.shape}, dtype {X.dtype}."
             )
         n, d = X.shape
@@ -197,7 +197,7 @@ class Moments(Printed):
 
     @property
     def n_features(self) -> int:
-        """Number of columns, d."""
+        """Number of columns."""
         return int(self.mean.size)
 
     @property
@@ -216,14 +216,14 @@ class Moments(Printed):
         return bool(np.isfinite(self.mean).all())
 
     def as_scatter(self) -> NDArray[np.float64]:
-        """Return the centred scatter, of shape (d, d)."""
+        """Return the centred scatter, of shape (n_features, n_features)."""
         if self.scatter is not None:
             return self.scatter
         root = np.asarray(self.root)  # one of the two is held
         return root.T @ root
 
     def as_root(self) -> NDArray[np.float64]:
-        """Return a root R with R^T R the centred scatter, of shape (r, d), r <= d."""
+        """Return a root R with R^T R the centred scatter, of shape (r, n_features)."""
         if self.root is not None:
             return self.root
         try:
@@ -234,7 +234,7 @@ class Moments(Printed):
 
     @cached_property
     def spreads(self) -> NDArray[np.float64]:
-        """Centred sum of squares of each column, of shape (d,)."""
+        """Centred sum of squares of each column, of shape (n_features,)."""
         if self.root is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 return np.einsum("ij,ij->j", self.root, self.root)
@@ -242,7 +242,7 @@ class Moments(Printed):
 
     @cached_property
     def standard_deviations(self) -> NDArray[np.float64]:
-        """Standard deviation of each column, divisor the total weight, of shape (d,)."""
+        """Standard deviation of each column, divisor the total weight, (n_features,)."""
         return np.sqrt(self.spreads / self.total_weight)
 
     def eigen(
@@ -261,9 +261,9 @@ class Moments(Printed):
         Returns
         -------
         eigenvalues : ndarray of shape (r,)
-            Of scatter / total weight; the remaining d - r are exactly zero, and so are those
-            here that rounding alone could have made.
-        eigenvectors : ndarray of shape (n_vectors, d)
+            Of scatter / total weight; the remaining n_features - r are exactly zero, and so are
+            those here that rounding alone could have made.
+        eigenvectors : ndarray of shape (n_vectors, n_features)
 
         Raises
         ------
@@ -336,7 +336,7 @@ class Counts:
 
     Parameters
     ----------
-    rows : ndarray of shape (n_distinct, d)
+    rows : ndarray of shape (n_distinct, n_features)
         Integers, booleans or text; distinct and sorted.
     counts : ndarray of shape (n_distinct,)
 
@@ -360,7 +360,7 @@ class Counts:
 
     @classmethod
     def of(cls, X: ArrayLike) -> Counts:
-        """Count the distinct rows of a table of shape (n, d) of integers, booleans or text."""
+        """Count the distinct rows of a table of integers, booleans or text."""
         X = np.asarray(X)
         if X.ndim != 2 or X.dtype.kind not in "biuUSO":
             raise DataError(

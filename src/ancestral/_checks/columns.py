@@ -205,10 +205,25 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
     else:
         row = np.full(estimator.n_features_in_, np.nan, dtype=object)
         for place, value in _placed(named, fitted, len(row), name).items():
-            row[place] = value if np.ndim(value) == 0 else _held(value)
+            single = _is_single(value)
+            if numeric and not single:
+                column = place if fitted is None else repr(fitted[place])
+                raise DataTypeError(
+                    f"{name} holds {shown(value)} for column {column}: a single number is wanted, "
+                    "no range and no list."
+                )
+            row[place] = value if single else _held(value)
     if not numeric:
         return as_levels(Opened(row[None], fitted, 1), name)[0]
     return as_floats(Opened(row, fitted, len(row)), name)
+
+
+def _is_single(value: Any) -> bool:
+    """Tell whether a value is no list, tuple or array."""
+    try:
+        return np.ndim(value) == 0
+    except ValueError:  # a ragged list
+        return False
 
 
 def _held(value: Any) -> NDArray:

@@ -245,5 +245,7 @@ def _found_in(place_of: dict[Any, int], values: list[Any]) -> NDArray[np.intp]:
 
 def truncated(X: NDArray) -> NDArray[np.int64]:
     """Return numbers without their fractions; what 64 bits do not hold becomes another number."""
+    if X.dtype.kind != "f":
+        return X.astype(np.int64, copy=False)
     with np.errstate(invalid="ignore"):
         return X.astype(np.int64, copy=False)

@@ -40,6 +40,7 @@ def lone_variables(n_rows: int) -> int:
 # ---- chains ---------------------------------------------------------------------------------
 
 MIXED_LEVELS = 8  # of a variable beside a mixture: more are scored by themselves
+MIXED = 3  # times as long as without a mixture takes a value that is drawn beside it
 PRODUCT_COLUMNS = 128  # scores that one product makes: of a triangle, what is not 0
 CHAIN_VALUES = 40_000  # of one array held at once: larger ones leave the cache
 
@@ -49,9 +50,9 @@ def chain_rows(row_values: int) -> int:
     return max(CHAIN_VALUES // row_values // BLOCK_ROWS, 4) * BLOCK_ROWS
 
 
-def chain_draws_by_value(n_rows: int) -> bool:
+def chain_draws_by_value(n_rows: int, *, mixed: bool) -> bool:
     """Tell whether rows are drawn value by value, not variable by variable."""
-    return DRAW * n_rows < DRAW_CALLS
+    return DRAW * (MIXED if mixed else 1) * n_rows < DRAW_CALLS
 
 
 # ---- draws ----------------------------------------------------------------------------------

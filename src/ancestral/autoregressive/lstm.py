@@ -149,7 +149,7 @@ class LSTMAutoregressive(Sequential):
     Notes
     -----
     Equal rows are trained on once, with their count as weight. A step costs
-    O(rows * d * num_layers * hidden_size^2).
+    O(rows * n_features * num_layers * hidden_size^2).
 
     References
     ----------

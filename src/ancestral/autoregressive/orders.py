@@ -63,9 +63,11 @@ class OrderMixture(DiscreteConditions):
     Notes
     -----
     Fitting and scoring cost `n_orders` times the model's own. A row with NaN is scored exactly,
-    by each member's exact marginal, and draws `given` values come from a member chosen by how well
-    it explains them. Members that are tables always can; where another's order leaves too many
-    completions to sum over, both are refused before any member is walked.
+    by each member's exact marginal; draws `given` values, completions and marginals weigh each
+    member by how well it explains what is known. Members that are tables always can; where
+    another's order leaves too many completions to sum over, this is refused before any member is
+    walked. There is no `compress`: a mixture has no conditionals of its own to code by, and its
+    members have.
 
     References
     ----------

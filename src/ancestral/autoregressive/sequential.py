@@ -38,6 +38,7 @@ class Sequential(Stepped, DiscreteConditions):
     `_log_density_levels(levels)`.
     """
 
+    @within_memory(FEWER_ROWS)
     def log_density(
         self,
         X: ArrayLike,
@@ -78,7 +79,8 @@ class Sequential(Stepped, DiscreteConditions):
             When enumeration is too large, or an option is given that "exact" has no use for.
         """
         if particles_of(method, n_particles, random_state) is None:
-            return super().log_density(X)
+            self._check_fitted()
+            return self._log_density(self._check_rows(X, reset=False))
         return self.log_evidence(X, n_particles=n_particles, random_state=random_state)[0]
 
     @within_memory(FEWER_PARTICLES)

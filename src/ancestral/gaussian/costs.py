@@ -37,7 +37,7 @@ def of_products(n: int, m: int, *, mended: bool) -> float:
 
 # ---- HeteroscedasticGaussian ---------------------------------------------------------------------
 
-OVERHEAD = 5e-5  # seconds: what second derivatives may add to a pass, for a third fewer of them
+OVERHEAD = 7e-5  # seconds: what second derivatives may add to a pass, for a third fewer of them
 PRODUCTS = (1e-8, 1e-9, 4e-11)  # seconds they add for a row, a row and column, and two columns
 BLOCK = 3 << 19  # bytes of a block of rows: what stays in cache from product to product
 PARTS = 16  # what threads share out: a number of its own, so that no bit depends on theirs

@@ -28,7 +28,8 @@ References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import exp, log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,12 +67,23 @@ from ancestral.gaussian.linear.summary import (
     terms_of,
 )
 from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
-from ancestral.gaussian.slopes import Look, Rows, Slopes, Vanishing, Way, Weights, in_blocks
+from ancestral.gaussian.slopes import (
+    LOG_2_PI,
+    Look,
+    Rows,
+    Slopes,
+    Vanishing,
+    Way,
+    Weights,
+    in_blocks,
+)
 from ancestral.training.passes import FALL, Fit, FromPasses, Passes
 
 Float = NDArray[np.float64]
 HALVINGS = 25  # of a step that does not rise
 LONGEST = 6.0  # most that a log variance may change in one step
+SMALL = 1e-8  # of the variance of least squares: squared residuals below it are taken for it
+LOG_4, LARGEST_LOG = log(4.0), 709.0
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
@@ -120,10 +132,10 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     Notes
     -----
-    A step costs O(n d), or O(n d^2) where the information is summed anew. The likelihood has no
-    bound where some rows can be fitted exactly while the variance vanishes there alone, as happens
-    with few rows for each column: once the fit runs that way it is given up with a warning, and the
-    density is refused. The standard errors are those of large samples.
+    A step costs O(n m), or O(n m^2) where the information is summed anew; m is n_features. The
+    likelihood has no bound where some rows can be fitted exactly while the variance vanishes there
+    alone, as happens with few rows for each column: once the fit runs that way it is given up with
+    a warning, and the density is refused. The standard errors are those of large samples.
 
     References
     ----------
@@ -192,11 +204,12 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         if weights is not None:
             Q *= root[:, None]
             target_of = target * root
-        floor = 2 * np.log(16 * EPS * np.abs(target).max())
+        far = max(float(np.maximum.reduce(target)), -float(np.minimum.reduce(target)))
+        floor = 2 * log(16 * EPS * far)
         rows = Rows(Q, S, target if weights is None else target_of, log_weights, floor)
         start = float(mean.residual[0, 0] / len(X))
         try:
-            first = Fit(self._begin((rows, np.log(start))))
+            first = self._first(rows, log(start))
             found = Passes().climb(self, [rows], first, tol=0.0, max_iter=max_iter + 1)
         except Vanishing as vanishing:
             warn(
@@ -209,30 +222,49 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         found.warn_if_cut_short(max_iter)
         alpha, gamma = found.parameters.alpha, found.parameters.gamma
         end = found.statistics
-        if not len(end.root):
-            end = self._statistics(rows, Weights(alpha, gamma))
-        M = solved(end.root, np.eye(len(alpha)))  # M M^T is its covariance
+        root = end.root if end.root_is_exact else rows.root(gamma)
+        M = solved(root, np.eye(len(alpha)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
-        self._set_mean(mean, mean.inverse_root @ alpha, lengths((_back(mean) @ M).T))
+        of_mean, of_variance = mean.inverse_root @ alpha, variance.inverse_root @ gamma
+        self._set_lines(mean, of_mean, variance, of_variance, unit, _height_at_zero)
+        self._set_errors(mean, lengths((_back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
-        height, self.variance_coef_ = _height_at_zero(variance, variance.inverse_root @ gamma)
-        self.variance_intercept_ = float(height + unit * np.log(4))
-        if self._may_move(mean, variance, end, rows.floor, np.abs(y).max()):
+        largest = max(float(np.maximum.reduce(y)), -float(np.minimum.reduce(y)))
+        if self._may_move(mean, variance, end, root, rows.floor, largest):
+            self._set_lines(mean, of_mean, variance, of_variance, unit, _exact_height_at_zero)
             held = self._log_likelihood(X, y, log_weights, unit)
             if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
                 self.history_[-1] = held
         self.log_likelihood_ = self.history_[-1]
-        errors = np.sqrt(2.0) * lengths(_back(variance).T)
-        self.variance_standard_errors_ = _unless_dependent(errors, variance)
+        self.variance_standard_errors_ = sqrt(2.0) * variance.unit_errors
+
+    def _first(self, rows: Rows, log_variance: float) -> Fit:
+        """Return the fit after its first step, from least squares to Harvey's log variance.
+
+        The likelihood of least squares is known without a look; where Harvey's regression of log
+        squared residuals brings less, the climb begins at them.
+        """
+        n, begun = len(rows.y), self._begin((rows, log_variance))
+        value = -0.5 * n * (LOG_2_PI + log_variance + 1)
+        if isinstance(rows.log_weights, np.ndarray):
+            value += 0.5 * float(rows.log_weights.sum())
+        least = SMALL * exp(log_variance)
+        look = Look.NEWTON if begun.look is Look.NEWTON else Look.FISHER
+        gamma = rows.regressed(begun.alpha, least)
+        regressed = Weights(begun.alpha, gamma, look, begun.came)
+        found = self._statistics(rows, regressed)
+        if found.log_likelihood > value and found.least[0] > 0:
+            return Fit(regressed, [value, found.log_likelihood], statistics=found)
+        return Fit(begun)
 
     def _begin(self, summary: tuple[Rows, float]) -> Weights:
         """Begin at least squares with one log variance."""
         rows, log_variance = summary
         look = Look.NEWTON if costs.newton_pays(len(rows.y), rows.width) else Look.GRADIENT
         r, s = rows.Q.shape[1], rows.S.shape[1]
-        nowhere, root = np.zeros(r + s), np.exp(-0.5 * log_variance) * np.eye(r)
+        nowhere, root = np.zeros(r + s), exp(-0.5 * log_variance) * np.eye(r)
         came = Way(nowhere, nowhere, root, np.inf)
-        return Weights(rows.y @ rows.Q, log_variance * rows.S.sum(axis=0), look, came)
+        return Weights(rows.y @ rows.Q, log_variance * rows.heights, look, came)
 
     def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
         return X.slopes(parameters)
@@ -250,8 +282,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
                 return
             of_variance = way.step[mean:]
-            longest = np.sqrt(statistics.longest * float(of_variance @ of_variance))
-            share = min(1.0, LONGEST / max(LONGEST, float(longest)))
+            longest = sqrt(statistics.longest * float(of_variance @ of_variance))
+            share = LONGEST / max(LONGEST, longest)
             seen = EPS * log_likelihood / way.size**2
             look = parameters.look
             if look is not Look.NEWTON:
@@ -274,20 +306,26 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         return f", {way.size:.1g} standard errors from the maximum"
 
     def _may_move(
-        self, mean: Solution, columns: Solution, end: Slopes, floor: float, target: float
+        self,
+        mean: Solution,
+        columns: Solution,
+        end: Slopes,
+        root: Float,
+        floor: float,
+        target: float,
     ) -> bool:
         """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
         p, n = len(self.coef_), end.n_observations
-        far = np.abs(columns.means) + np.sqrt(end.longest) * columns.spread[:p]  # of any row
-        of_mean = far @ np.abs(self.coef_) + abs(self.intercept_) + target
-        of_variance = far @ np.abs(self.variance_coef_) + abs(self.variance_intercept_)
-        with np.errstate(over="ignore"):
-            # The largest precision; where Q begins with a constant, their mean does by Cauchy and
-            # Schwarz, since the squared residuals times the precisions are 1 on average.
-            root = np.exp(-0.5 * (end.least[0] + floor))
-            if mean.centred:
-                root = min(root, np.sqrt(mean.weight / n) * np.linalg.norm(end.root[:, 0]))
-            return not EPS * (p + 2) * (of_variance + of_mean * root) <= 1e-12
+        far = np.abs(columns.means) + sqrt(end.longest) * columns.spread[:p]  # of any row
+        of_mean = float(far @ np.abs(self.coef_)) + abs(self.intercept_) + target
+        of_variance = float(far @ np.abs(self.variance_coef_)) + abs(self.variance_intercept_)
+        # The largest precision; where Q begins with a constant, their mean does by Cauchy and
+        # Schwarz, since the squared residuals times the precisions are 1 on average.
+        most = -0.5 * (end.least[0] + floor)
+        largest = exp(most) if most < LARGEST_LOG else np.inf
+        if mean.centred:
+            largest = min(largest, sqrt(mean.weight / n * float(root[:, 0] @ root[:, 0])))
+        return not EPS * (p + 2) * (of_variance + of_mean * largest) <= 1e-12
 
     def _log_likelihood(
         self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
@@ -303,9 +341,21 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
         return sum(in_blocks(of, len(y), X.shape[1]))
 
-    def _set_mean(self, mean: Solution, values: Float, errors: Float) -> None:
-        """Set what belongs to the mean; `values` are the centred target's height, and slopes."""
-        self.intercept_, self.coef_ = _height_at_zero(mean, values, mean.target_means)
+    def _set_lines(
+        self,
+        mean: Solution,
+        of_mean: Float,
+        variance: Solution,
+        of_variance: Float,
+        unit: int,
+        at_zero: Callable[[Solution, Float, Float | float], tuple[float, Float]],
+    ) -> None:
+        """Set the coefficients, of slopes and of the heights at the columns' means."""
+        self.intercept_, self.coef_ = at_zero(mean, of_mean, mean.target_means)
+        height, self.variance_coef_ = at_zero(variance, of_variance, 0.0)
+        self.variance_intercept_ = height + unit * LOG_4
+
+    def _set_errors(self, mean: Solution, errors: Float) -> None:
         self.standard_errors_ = _unless_dependent(errors, mean)
         self.feature_means_ = mean.means
 
@@ -317,7 +367,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         std = np.sqrt(variance) if errors is None else errors
         root = np.ldexp(mean.inverse_root, -unit)
         own = std * lengths(np.ldexp(_back(mean), -unit).T)
-        self._set_mean(mean, np.zeros(len(root)), own)
+        self._set_errors(mean, own)
         self.intercept_, self.coef_ = float(mean.intercept[0]), mean.coef[:, 0]
         self.inverse_root_ = std * root
         self.variance_coef_ = np.zeros(p)
@@ -578,10 +628,17 @@ def _orthonormal(X: Float, found: Solution) -> Float:
     return columns
 
 
-def _height_at_zero(
-    found: Solution, values: Float, base: Float | float = 0.0
-) -> tuple[float, Float]:
+def _height_at_zero(found: Solution, values: Float, base: Float | float) -> tuple[float, Float]:
     """Return intercept and coefficients, given the height at the means over a base, and slopes."""
+    if not found.centred:
+        return 0.0, values
+    return float((values[:1] + base)[0] - found.means @ values[1:]), values[1:]
+
+
+def _exact_height_at_zero(
+    found: Solution, values: Float, base: Float | float
+) -> tuple[float, Float]:
+    """Return the same, the intercept rounded once."""
     if not found.centred:
         return 0.0, values
     height, slopes = dd.two_sum(values[:1], np.full(1, base)), values[1:]
@@ -598,5 +655,6 @@ def _back(found: Solution) -> Float:
 
 def _unless_dependent(errors: Float, found: Solution) -> Float:
     """Return standard errors, nan where a coefficient is not identified."""
-    errors[[int(found.centred) + j for j in found.dependent]] = np.nan
+    if found.rank < len(found.coef):
+        errors[[int(found.centred) + j for j in found.dependent]] = np.nan
     return errors

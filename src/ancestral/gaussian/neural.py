@@ -134,7 +134,7 @@ class NeuralGaussian(ConditionalDensity):
 
     Notes
     -----
-    A step costs O(n * hidden_size * (d + num_layers * hidden_size)).
+    A step costs O(n * hidden_size * (n_features + num_layers * hidden_size)).
 
     References
     ----------

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, reduce
+from math import isfinite, sqrt
 from operator import add
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -37,6 +38,8 @@ MEMORY = 20  # steps that one more is found from
 MILD, WIDE = 8.0, 30.0
 QR_ROWS = 1 << 15
 LOG_2_PI = float(np.log(2 * np.pi))
+LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean log of chi-square
+
 NONE = np.zeros((0, 0))
 
 
@@ -72,24 +75,36 @@ class Rows:
         """Square of the longest row of S."""
         return float(np.einsum("ij,ij->i", self.S, self.S).max())
 
+    @cached_property
+    def heights(self) -> Float:
+        """Sums of the columns of S."""
+        return np.asarray(np.add.reduce(self.S, axis=0))
+
     @property
     def width(self) -> int:
         return int(self.Q.shape[1] + self.S.shape[1])
+
+    def regressed(self, alpha: Float, least: float) -> Float:
+        """Return gamma by least squares of the log squared residuals, `least` the least of them."""
+
+        def of(block: slice) -> Float:
+            residual = self.y[block] - self.Q[block] @ alpha
+            return np.asarray(np.log(np.maximum(residual * residual, least)) @ self.S[block])
+
+        found: Float = reduce(add, in_blocks(of, len(self.y), self.width))
+        return found + LOG_OF_SQUARE * self.heights
 
     def slopes(self, at: Weights) -> Slopes:
         """Return the likelihood and its slopes, summed over all rows."""
         total = self.sums(at)
         mean, both = len(at.alpha), total.products
-        of_mean, of_variance = total.gradient[:mean], total.gradient[mean:]
-        root, cross, observed = NONE, NONE, NONE
-        if at.look is Look.NEWTON:
-            cross, observed = both[:mean, mean:], both[mean:, mean:]
-        if at.look is not Look.GRADIENT and np.isfinite(total.sum):
-            apart = total.range[1] - total.range[0]
-            if len(self.y) >= mean and apart <= WIDE:
+        of_mean, of_variance = total.gradient[:mean], total.gradient[mean:] - self.heights
+        root = NONE
+        if at.look is not Look.GRADIENT and isfinite(total.sum):
+            if total.range[1] - total.range[0] <= WIDE:  # digits enough for a step
                 root = cholesky(both[:mean, :mean])
-            if not (len(root) and apart <= MILD):
-                root = self.root_of(at, root)
+            if not len(root):
+                root = self.root(at.gamma)
         return Slopes(
             -0.5 * (len(self.y) * LOG_2_PI + total.sum),
             float(len(self.y)),
@@ -98,8 +113,8 @@ class Rows:
             of_variance,
             (total.least[0] - self.floor, self.first + total.least[1]),
             self.longest,
-            cross,
-            observed,
+            both if at.look is Look.NEWTON else NONE,
+            total.range,
         )
 
     def sums(self, at: Weights) -> Looked:
@@ -113,53 +128,80 @@ class Rows:
         own = h
         if isinstance(self.log_weights, np.ndarray):
             own = h - self.log_weights[block]
+        least = int(own.argmin())
+        found = (float(own[least]), block.start + least)
+        total, ends, products = float(np.add.reduce(own)), (0.0, 0.0), NONE
         with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
+            if at.look is Look.NEWTON:
+                return self._derivatives(Q, S, residual, h, total, found)
             precision = np.exp(-h)
             weighted = precision * residual
             squares = weighted * residual
-            total = float(np.add.reduce(own) + np.add.reduce(squares))
-            gradient = np.concatenate([weighted @ Q, (squares - 1) @ S])
-            products = NONE
+            total += float(np.add.reduce(squares))
+            gradient = np.concatenate([weighted @ Q, squares @ S])
             if at.look is not Look.GRADIENT:
-                root, r = np.sqrt(precision)[:, None], Q.shape[1]
-                if at.look is Look.NEWTON:
-                    B = np.empty((len(Q), self.width), order="F")
-                    np.multiply(Q, root, out=B[:, :r])
-                    np.multiply(S, root * residual[:, None], out=B[:, r:])
-                else:
-                    B = Q * root
+                B = Q * np.sqrt(precision)[:, None]
                 products = B.T @ B
-        least = int(own.argmin())
-        ends = (0.0, 0.0)
-        if at.look is not Look.GRADIENT:
-            ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
-        found = (float(own[least]), block.start + least)
+                ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
         return Looked(total, gradient, found, ends, products)
 
-    def root_of(self, at: Weights, rough: Float) -> Float:
-        """Return R with R^T R = I_ww, of precisions far apart.
+    @staticmethod
+    def _derivatives(
+        Q: Float, S: Float, residual: Float, h: Float, total: float, found: tuple[float, int]
+    ) -> Looked:
+        """Return the sums with the second derivatives: all products of these columns at once."""
+        r, s = Q.shape[1], S.shape[1]
+        root = np.exp(-0.5 * h)
+        standardised = root * residual
+        B = np.empty((len(Q), r + s + 1), order="F")
+        np.multiply(Q, root[:, None], out=B[:, :r])
+        np.multiply(S, standardised[:, None], out=B[:, r:-1])
+        B[:, -1] = standardised
+        products = B.T @ B
+        gradient, curvature = products[-1, :-1].copy(), products[:-1, :-1]
+        curvature[r:, r:] *= 0.5
+        ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
+        return Looked(total + float(products[-1, -1]), gradient, found, ends, curvature)
 
-        From a root with fewer digits by a second sum of products, of the rows that it makes nearly
-        orthonormal; by QR where there is none.
+    def root(self, gamma: Float) -> Float:
+        """Return R with R^T R = I_ww, with all its digits however far apart precisions are.
+
+        From a sum of products; where that has too few digits, from a second one, of the rows that
+        it makes nearly orthonormal; by QR where there is no other way.
         """
-        inverse = solved(rough, np.eye(len(rough))) if len(rough) else rough
 
         def weighted(block: slice) -> Float:
-            return self.Q[block] * np.exp(-0.5 * (self.S[block] @ at.gamma))[:, None]
+            return self._weighted(block, gamma)[0]
+
+        def products(block: slice) -> tuple[Float, float, float]:
+            B, h = self._weighted(block, gamma)
+            return B.T @ B, float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
 
         def again(block: slice) -> Float:
             B = weighted(block) @ inverse
             return B.T @ B
 
         with np.errstate(over="ignore", invalid="ignore"):
+            found, least, most = zip(*in_blocks(products, len(self.y), self.width))
+            apart, rough = max(most) - min(least), NONE
+            if len(self.y) >= self.Q.shape[1] and apart <= WIDE:
+                rough = cholesky(reduce(add, found))
             if len(rough):
-                products = in_blocks(again, len(self.y), self.width)
-                if len(finer := cholesky(reduce(add, products))):
+                if apart <= MILD:
+                    return rough
+                inverse = solved(rough, np.eye(len(rough)))
+                finer = cholesky(reduce(add, in_blocks(again, len(self.y), self.width)))
+                if len(finer):
                     return finer @ rough
             R = np.zeros((0, self.Q.shape[1]))
             for block in blocks_of(slice(0, len(self.y)), QR_ROWS):
                 R = np.asarray(np.linalg.qr(np.vstack([R, weighted(block)]), mode="r"))
         return R
+
+    def _weighted(self, block: slice, gamma: Float) -> tuple[Float, Float]:
+        """Return rows of the mean over their standard deviations, and their log variances."""
+        h = self.S[block] @ gamma
+        return self.Q[block] * np.exp(-0.5 * h)[:, None], h
 
 
 @dataclass(frozen=True)
@@ -167,10 +209,10 @@ class Looked:
     """The plain sums of some rows."""
 
     sum: float  # of log variances and squares: the log-likelihood times -2, but for a constant
-    gradient: Float  # (r + s,): for the mean, and twice for the log variance
+    gradient: Float  # (r + s,): for the mean, and twice for the log variance, but for `heights`
     least: tuple[float, int]  # a row's own log variance, and which
     range: tuple[float, float]  # of the log variances
-    products: Float  # (r, r), or (r + s, r + s) with the derivatives of the log variance, or none
+    products: Float  # (r, r), or (r + s, r + s) of all second derivatives, or none
 
     def __add__(self, other: Looked) -> Looked:
         return Looked(
@@ -195,17 +237,18 @@ class Weights:
         """Yield where to go from here: Newton's way or BFGS's, and Fisher's should it fail."""
         gradient = np.concatenate([statistics.of_mean, 0.5 * statistics.of_variance])
         root = statistics.root if len(statistics.root) or self.came is None else self.came.root
-        if self.look is Look.NEWTON and (step := statistics.newton_step()) is not None:
-            yield Way(step, gradient, root, float(np.sqrt(gradient @ step)))
+        if len(factor := statistics.newton_factor()):
+            whitened = solved(factor, gradient, transposed=True)
+            yield Way(solved(factor, whitened), gradient, root, sqrt(whitened @ whitened))
         step = two_loops(gradient, root, ())
-        size = float(np.sqrt(gradient @ step))
+        size = sqrt(gradient @ step)
         near = size**2 <= FAR * statistics.n_observations
         if self.came is not None and self.look is not Look.NEWTON and near:
             steps, change = self.came.steps, self.came.gradient - gradient
             if (curvature := float(self.came.step @ change)) > 0:
                 steps = (*steps[-MEMORY:], Past(self.came.step, change, curvature))
             bent = two_loops(gradient, root, steps)
-            yield Way(bent, gradient, root, float(np.sqrt(gradient @ bent)), steps, far=False)
+            yield Way(bent, gradient, root, sqrt(gradient @ bent), steps, far=False)
         yield Way(step, gradient, root, size)
 
 
@@ -238,12 +281,13 @@ class Slopes(Sums):
     of_variance: Float  # (s,), twice: the step of gamma
     least: tuple[float, int]  # a row's log variance over the floor, and which
     longest: float  # square of the longest row of S
-    cross: Float  # (r, s): second derivatives between mean and log variance, or none
-    observed: Float  # (s, s), twice those of the log variance, or none
+    curvature: Float  # (r + s, r + s): second derivatives, less their sign, or none
+    range: tuple[float, float]  # of the log variances, where there are information or derivatives
     merged_by: ClassVar = {
         "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r") if len(R) else R,
         "least": min,
         "longest": max,
+        "range": lambda own, more: (min(own[0], more[0]), max(own[1], more[1])),
     }
 
     @cached_property
@@ -252,23 +296,26 @@ class Slopes(Sums):
         return solved(self.root, self.of_mean, transposed=True)
 
     @property
+    def root_is_exact(self) -> bool:
+        """Tell whether the root has the digits that standard errors want."""
+        return len(self.root) > 0 and self.range[1] - self.range[0] <= MILD
+
+    @property
     def step_size(self) -> float:
         """The whole step of Fisher's scoring in standard errors."""
         return float(
             np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance)
         )
 
-    def newton_step(self) -> Float | None:
-        """Return Newton's step; None where the likelihood is not concave."""
-        if not len(self.cross):
-            return None
-        B = solved(self.root, self.cross, transposed=True)
-        factor = cholesky(0.5 * self.observed - B.T @ B)
-        if not len(factor):
-            return None
-        rest = 0.5 * self.of_variance - B.T @ self.whitened
-        gamma = solved(factor, solved(factor, rest, transposed=True))
-        return np.concatenate([solved(self.root, self.whitened - B @ gamma), gamma])
+    def newton_factor(self) -> Float:
+        """Return the root of the second derivatives; none where the likelihood is not concave."""
+        if not len(self.curvature) or self.range[1] - self.range[0] <= WIDE:
+            return cholesky(self.curvature)
+        r = len(self.of_mean)
+        B = solved(self.root, self.curvature[:r, r:], transposed=True)
+        if not len(rest := cholesky(self.curvature[r:, r:] - B.T @ B)):
+            return NONE
+        return np.block([[self.root, B], [np.zeros_like(B.T), rest]])
 
     def refuse_vanishing(self) -> None:
         """Raise Vanishing where the variance of a row has run to zero."""

@@ -18,7 +18,6 @@ Symbols: a slope_, b intercept_.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -221,7 +220,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             statistics.check_maximum_exists()
 
     def _statistics(self, graphs: Sequence[Graph]) -> PairSums:
-        return replace(self._gathered(graphs), features=FeatureRows.of(graphs))
+        return self._gathered(graphs).beside(features=FeatureRows.of(graphs))
 
     def _gathered(self, graphs: Sequence[Graph], at: tuple[float, float] | None = None) -> PairSums:
         """Return the sums over pairs of graphs, which hold at (a, b) or near their maximum."""
@@ -260,7 +259,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         for _ in range(ROUNDS):
             history = climb(objective, self.solver, **settings)
             a, b = history[-1]["a"], history[-1]["b"]
-            if objective.source is None or objective.approximation_error(a, b).max() <= TOLERANCE:
+            if objective.source is None or objective.holds_everywhere:
+                break
+            if objective.approximation_error(a, b).max() <= TOLERANCE:
                 break
             objective = self._objective(objective.source.gathered((a, b)))
         self.history_, self.slope_, self.intercept_ = history, a, b
@@ -288,7 +289,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
                 f"log_likelihood_ may be off by {statistics.doubted(a, b):.1g} of itself. Use "
                 "log_density, graph by graph, or fit all graphs in one call of fit."
             )
-        return statistics.evaluate(a, b, maximised=loose)[0]
+        return statistics.at(a, b, maximised=loose).scores(a, b)[0]
 
     def _objective(self, statistics: PairSums) -> PairSums:
         """Return what is maximised: the log-likelihood, less the penalty where there is one."""

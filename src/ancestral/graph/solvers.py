@@ -47,7 +47,9 @@ def newton(
     list of dict
         The iterations, the last at the maximum to the limit of float64.
     """
-    if evaluate is None:
+    if evaluate is None and statistics.holds_everywhere:
+        evaluate = statistics.scores
+    elif evaluate is None:
 
         def evaluate(a: float, b: float) -> Scores:
             return statistics.at(a, b, maximised=True).scores(a, b)

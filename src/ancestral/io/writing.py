@@ -28,7 +28,7 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     ----------
     path : str or path-like
         Ends in `.npy`, `.npz` or `.csv`.
-    array : ndarray of shape (n,) or (n, d)
+    array : ndarray of shape (n_rows,) or (n_rows, n_columns)
         Text only to `.csv`, where booleans are written as 0 and 1.
     names : sequence of str, optional
         The header of a `.csv`; x0, x1, ... by default.

@@ -1,5 +1,7 @@
-"""Figures: arrays or fitted models in, matplotlib axes out.
+"""Figures: fitted models, data and graphs in, matplotlib axes out.
 
+Data are arrays or dataframes, what `sample` or `impute` returned among them; columns, nodes and
+groups keep their names. What a function does not draw is refused by the name of the one that does.
 A function that draws one panel takes `ax=None` (made if absent) and returns the Axes; one that
 draws several returns the Figure. Nothing is shown and pyplot is not used: save with
 `figure.savefig(path)` (an Axes has its `figure`). matplotlib is imported at the first call.

@@ -40,11 +40,11 @@ class Condition:
     ----------
     name : str
         What is known, in words.
-    given : ndarray of shape (d,)
+    given : ndarray of shape (n_features,)
         NaN where unknown; values between 0 and 1 elsewhere.
-    mean : ndarray of shape (d,)
+    mean : ndarray of shape (n_features,)
         Of each pixel given all known ones.
-    images : ndarray of shape (k, d)
+    images : ndarray of shape (k, n_features)
         The most probable completions, most probable first.
     probabilities : dict of str to sequence of k floats
         Of these completions, by model.

@@ -466,10 +466,11 @@ def _of_both(
     for side, name in ((data, "data_graphs"), (sampled, "sampled_graphs")):
         if name == "sampled_graphs" and _taken.has_face(side, "graphs"):
             rng = as_generator(random_state)
-            drawn = [
-                side.sample(features=graph.features, random_state=rng)[0] for graph in found[0]
-            ]
-            found.append(drawn)
+            if _taken.is_a(side, "LatentPositionGraph"):  # which has nodes of its own
+                found.append(side.sample(len(found[0]), random_state=rng))
+                continue
+            like = [g.features for g in found[0]]
+            found.append([side.sample(features=X, random_state=rng)[0] for X in like])
             continue
         if _taken.how_drawn(side) not in (None, "viz.draw_graph(graph)", "viz.draw_graphs(graphs)"):
             _taken.refuse(function, wants, side)

@@ -238,7 +238,7 @@ def ascent_curve(history: Any, *, final: float | None = None, ax: Axes | None = 
         history = history.history_
     _taken.refuse_others("ascent_curve", "the history of a climb", history)
     records = getattr(history, "history_", history)
-    if len(records) and isinstance(records[0], dict):
+    if isinstance(records, list | tuple) and len(records) and isinstance(records[0], dict):
         log_likelihood = _style.column(records, "log_likelihood")
         number = _style.column(records, "iteration") if "iteration" in records[0] else None
     else:

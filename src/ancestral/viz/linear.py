@@ -63,6 +63,8 @@ def density_shade(
     if not _taken.has_face(predict, "conditional"):
         wants = "a fitted conditional model such as LinearGaussian, or a function"
         _taken.refuse_others("density_shade", wants, predict)
+        if not callable(predict) and not hasattr(predict, "predict"):  # no model of this package
+            _taken.refuse("density_shade", wants, predict)
     pairs = _Pairs.of(predict, X, y, x_label, y_label)
     x, y, x_label, y_label = pairs.x, pairs.y, pairs.x_label, pairs.y_label
     padding = 0.04 * (np.ptp(x) or 1.0)

@@ -36,12 +36,12 @@ def spectrum(
 
     Parameters
     ----------
-    eigenvalues : array-like of shape (m,), or a fitted PPCA
+    eigenvalues : fitted PPCA, or array-like of shape (n_features,)
         Of the covariance (divisor n), in falling order. Zeros are counted, not drawn.
     noise_variance : float, optional
         sigma^2; needed unless a model is given.
     n_components : int, optional
-        d; needed unless a model is given.
+        Latent dimensions; needed unless a model is given.
     ax : Axes, optional
 
     Returns
@@ -213,7 +213,7 @@ def _of_ppca(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
             f"the PPCA has {d} latent dimension{'s' * (d != 1)} and this figure needs two. Fit "
             "n_components=2, or see viz.spectrum(model)."
         )
-    pair = [check_integer(k, "components", maximum=d - 1) for k in components]
+    pair = _two_of(components, d - 1)
     Z = np.asarray(model.posterior_mean(X), np.float64)[:, pair]
     expected = (np.eye(d) - model.posterior_covariance())[np.ix_(pair, pair)]
     share = 100 * model.explained_variance_ratio_[pair]
@@ -222,6 +222,13 @@ def _of_ppca(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
         for k, part in zip(pair, share, strict=True)
     ]
     return _Plane(Z, (labels[0], labels[1]), _of_latents(Z, expected))
+
+
+def _two_of(components: Any, most: int) -> list[int]:
+    """Return the places of two latents, checked."""
+    if not isinstance(components, list | tuple) or len(components) != 2:
+        raise DataError(f"components must be two places from 0 to {most}; got {components!r}.")
+    return [check_integer(k, "components", maximum=most) for k in components]
 
 
 def _of_latents(Z: NDArray[np.float64], covariance: NDArray[np.float64]) -> list[_Spread]:
@@ -273,7 +280,8 @@ def _of_mixture(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
             "the mixture spreads in one direction and this figure needs two. Fit n_components=2, "
             "or give rows of more columns."
         )
-    P = directions[:, [check_integer(k, "components", maximum=most) for k in components]]
+    pair = _two_of(components, most)
+    P = directions[:, pair]
     P = P * np.sign(P[np.abs(P).argmax(axis=0), [0, 1]])  # one sign, always
     rows = as_numbers(model.impute(X), name="X", ndim=2) / scale
     from_each = np.asarray(model.responsibilities(X)).argmax(axis=1).astype(np.float64)
@@ -288,7 +296,7 @@ def _of_mixture(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
         for c in range(len(W))
     ]
     units = "units of the data" if np.ndim(scale) == 0 else "columns scaled to 1"
-    labels = [f"direction {k + 1} of the mixture ({units})" for k in components]
+    labels = [f"direction {k + 1} of the mixture ({units})" for k in pair]
     groups = _taken.Grouping("", names, from_each)
     return _Plane((rows - centre) @ P, (labels[0], labels[1]), spreads, groups, about_zero=False)
 

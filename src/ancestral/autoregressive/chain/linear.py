@@ -4,8 +4,8 @@
 
 f(x_j) has one column for each level of x_j but the first, so the scores of all variables are one
 product of the rows' features with a triangular matrix. g_i is what the mixture says of the prefix,
-where a conditional sees it. Marginals are looked up. What is left (trees, other classifiers, many
-levels beside a mixture) is scored one by one by whoever asks.
+where a conditional sees it. A marginal of two levels has w = 0, and others are looked up. What is
+left (trees, other classifiers, many levels beside a mixture) is scored one by one by whoever asks.
 
 Blocks of rows of one shape go through the product, and all else is done value by value or row by
 row: no row's bits depend on the rows beside it.
@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cached_property, reduce
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -22,9 +25,11 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from ancestral._checks.numbers import log_sum_exp
-from ancestral._numerics.products import by_rows
+from ancestral._numerics.costs import ALONE
+from ancestral._numerics.products import BLOCK_ROWS
+from ancestral._numerics.threads import one_thread
 from ancestral.autoregressive import costs
-from ancestral.autoregressive.chain.conditionals import as_logistic
+from ancestral.autoregressive.chain.conditionals import Conditional, as_logistic
 from ancestral.autoregressive.chain.prefix_mixture import (
     PrefixFeatures,
     PrefixMixture,
@@ -34,7 +39,9 @@ from ancestral.autoregressive.steps import level_at
 
 Floats = NDArray[np.float64]
 Levels = NDArray[np.intp]
-NARROW = 8  # columns, below which they are added up one by one
+NARROW, FEW = 8, 64  # columns of more rows than few, below which they are added up one by one
+LARGE = 700.0  # exp of it is finite, and a probability of exp(-LARGE) is 0 beside a floor
+VANISHING = 1e-100  # a sum of components' weights below which they are made anew from logarithms
 VANISHED = 1e-280  # a sum of probabilities below which they are normalised as logarithms
 
 
@@ -63,15 +70,13 @@ class Linear:
         mixture: PrefixMixture | None,
     ) -> None:
         self.of, self.n_levels = conditionals, n_levels
-        conditionals = [
-            as_logistic(one, k) if one["family"] == "estimator" else one
-            for one, k in zip(conditionals, n_levels)
-        ]
+        conditionals = [_as_linear(one, k) for one, k in zip(conditionals, n_levels)]
         self.conditionals = conditionals
         self.variable_of, self.level_of, self.ends = one_hot_columns(n_levels)
+        self.is_binary = set(n_levels) == {2}
         marginal, linear, others = list[int](), list[int](), list[int]()
         for i, (conditional, k) in enumerate(zip(conditionals, n_levels)):
-            if conditional["family"] == "marginal":
+            if conditional["family"] == "marginal":  # of one level, or more than two
                 marginal.append(i)
             elif conditional["family"] == "logistic" and (
                 not conditional["sees_mixture"] or k <= costs.MIXED_LEVELS
@@ -103,28 +108,37 @@ class Linear:
     def _set_weights(self, mixture: PrefixMixture | None) -> None:
         """Make one matrix of all weights on levels, and one of those on the mixture."""
         n_outputs = int(self.n_outputs.sum())
-        self.W, self.bias = np.zeros((self.ends[-1], n_outputs)), np.zeros(n_outputs)
-        seen = [i for i in self.linear if self.conditionals[i]["sees_mixture"]]
-        self.mixed = None if mixture is None or not seen else PrefixFeatures(mixture, self.linear)
-        n_seen = 0 if self.mixed is None else self.mixed.n_components + self.mixed.most - 1
-        self.W_mixed = np.zeros((n_outputs, n_seen))
+        self.weights = np.zeros((1 + self.ends[-1], n_outputs))
+        self.bias, self.W = self.weights[0], self.weights[1:]
+        sees = np.array([self.conditionals[i]["sees_mixture"] for i in self.linear], bool)
+        self.mixed = None
+        if mixture is not None and sees.any():
+            self.mixed = PrefixFeatures(mixture, self.linear[sees])
+            self.mixed_at = _few(np.flatnonzero(np.repeat(sees, self.n_outputs)))
+            self.mixed_of = np.repeat(np.arange(sees.sum()), self.n_outputs[sees])
+        n_seen = 0 if self.mixed is None else self.mixed.n_features
+        W_mixed = np.zeros((n_seen, n_outputs))
         for i, first, n in zip(self.linear, self.first, self.n_outputs):
             conditional, own = self.conditionals[i], slice(first, first + n)
             self.bias[own] = conditional["bias"]
             columns, weights = np.asarray(conditional["columns"]), conditional["weights"]
             plain = columns < self.ends[i]
             self.W[columns[plain], own] = weights[plain]
-            self.W_mixed[own, columns[~plain] - self.ends[i]] = weights[~plain].T
+            W_mixed[columns[~plain] - self.ends[i], own] = weights[~plain]
+        self.W_mixed = W_mixed[:, np.repeat(sees, self.n_outputs)]
         binary = self.n_outputs == 1
         self.bits, self.bit_at = _few(self.linear[binary]), _few(self.first[binary])
-        self.bit_least = self.least[self.linear[binary]]
+        self.n_bits = int(binary.sum())
+        self.bit_least = self.least[self.linear[binary]].min(initial=0.5)  # one for them all
         self.many = self.linear[~binary]
         self.many_least, self.many_sizes = self.least[self.many], self.n_outputs[~binary]
         many_at = [np.arange(a, a + n) for a, n in zip(self.first, self.n_outputs) if n > 1]
         self.many_at = _few(np.concatenate([np.zeros(0, np.intp), *many_at]))
         self.many_first = np.cumsum([0, *self.many_sizes])[:-1]
-        self.variable_of_output = np.repeat(np.arange(len(self.linear)), self.n_outputs)
         self.parts = self._parts()
+        # A product so small takes one thread by itself.
+        largest = max((n * (part.stop - part.start) for n, part in self.parts), default=0)
+        self.threads = one_thread() if BLOCK_ROWS * largest > ALONE else nullcontext()
         d = len(self.n_levels)
         self.score_at, self.output_after = [0] * d, [n_outputs] * d
         for i, at in zip(_numbers(self.marginal), self.marginal_at.tolist()):
@@ -141,52 +155,58 @@ class Linear:
         parts, start = list[tuple[int, slice]](), 0
         for i, end in zip(self.linear, self.first + self.n_outputs):
             if end - start >= costs.PRODUCT_COLUMNS or i == self.linear[-1]:
-                parts.append((int(self.ends[i]), slice(start, int(end))))
+                parts.append((1 + int(self.ends[i]), slice(start, int(end))))
                 start = int(end)
         return parts
 
     @property
     def row_values(self) -> int:
         """How many values the widest array holds for each row."""
-        return max(1, *self.W.shape, len(self.linear) * self.W_mixed.shape[1])
+        return max(*self.weights.shape, self.W_mixed.size)
 
     def log_density(self, levels: Levels) -> Floats:
         """Return the sum of these conditionals' log p of each row; unknown levels say nothing."""
-        total = np.zeros(len(levels))
-        known = None if levels.min(initial=0) >= 0 else levels >= 0
+        sums = []
+        known = None if np.minimum.reduce(levels, axis=None, initial=0) >= 0 else levels >= 0
         if self.n_marginal:
             places = levels[:, self.marginal] + self.marginal_at
             terms = self.marginal_terms.take(places, mode="clip")
-            total += _summed(terms, known, self.marginal)
+            sums.append(_summed(terms, known, self.marginal))
         if len(self.linear):
             scores = self.scores(levels)
-            if len(self.bit_least):
-                total += _summed(self._bit_terms(scores, levels), known, self.bits)
+            if self.n_bits:
+                sums.append(_summed(self._bit_terms(scores, levels), known, self.bits))
             if len(self.many):
-                total += _summed(self._many_terms(scores, levels), known, self.many)
-        return total
+                sums.append(_summed(self._many_terms(scores, levels), known, self.many))
+        return reduce(np.add, sums) if sums else np.zeros(len(levels))
 
     @property
     def is_all(self) -> bool:
-        """Whether these are all conditionals, and what came before tells them by its levels."""
-        return not len(self.others) and self.mixed is None
+        """Whether these are all conditionals."""
+        return not len(self.others)
 
     def draw_on(self, rows: Levels, first: int, noise: Floats) -> None:
         """Draw the levels of rows from variable `first` on, by uniform numbers of shape (d, n).
 
-        Each level that came adds its weights to the scores of all that follow: no product is made
-        anew. The conditionals are all here.
+        Each level that came adds its weights to the scores of all that follow, and multiplies the
+        mixture's: no product is made anew. The conditionals are all here. What the mixture says is
+        not rounded to float32 here, as it is in scores, which moves them by 1e-7 of themselves.
         """
-        scores = np.tile(self.bias, (len(rows), 1))
+        scores, w = np.tile(self.bias, (len(rows), 1)), None
         if first:
-            known = np.where(np.arange(rows.shape[1]) < first, rows, -1)
-            scores = self.scores(known)
-        if costs.chain_draws_by_value(len(rows)):
-            for row, z, own in zip(rows, scores, noise.T.tolist()):
-                self._draw_one(row, first, z, own)
+            scores = self._plain(np.where(np.arange(rows.shape[1]) < first, rows, -1))
+        if self.mixed is not None:
+            w = self.mixed.weights(rows[:, :first])
+        if costs.chain_draws_by_value(len(rows), mixed=w is not None):
+            for j, own in enumerate(noise.T.tolist()):
+                self._draw_one(rows[j], first, scores[j], None if w is None else w[j], own)
             return
         for i in range(first, rows.shape[1]):
+            if w is not None and (step := self._mixed_steps[i]):
+                w = self._add_mixed(step, i, rows, scores, w)
             level = rows[:, i] = _drawn(self._probabilities(i, scores), noise[i - first])
+            if w is not None and i < len(self._told):
+                w = w * self._told[i][level]
             start, end = self.ends[i], self.ends[i + 1]
             after = self.output_after[i]
             if end > start and after < len(self.bias):
@@ -197,13 +217,66 @@ class Linear:
                     came = np.flatnonzero(level)
                     scores[came, after:] += weights[level[came] - 1]
 
-    def _draw_one(self, row: Levels, first: int, z: Floats, noise: list[float]) -> None:
+    def _draw_one(
+        self, row: Levels, first: int, z: Floats, w: Floats | None, noise: list[float]
+    ) -> None:
         """Draw the levels of one row."""
+        told = [] if w is None else self._told
         for i, u in enumerate(noise, start=first):
+            if w is not None and (step := self._mixed_steps[i]):
+                w = self._add_mixed_to_one(step, i, row, z, w)
             level = level_at(self._few_probabilities(i, z), u)
             row[i] = level
+            if w is not None and i < len(told):
+                w = w * told[i][level]
             if level and (after := self.output_after[i]) < len(z):
                 z[after:] += self.W[self.ends[i] + level - 1, after:]
+
+    @cached_property
+    def _told(self) -> list[Floats]:
+        """What each level makes of the components' weights, (K_i, c) each."""
+        return [] if self.mixed is None else self.mixed.told()
+
+    @cached_property
+    def _mixed_steps(self) -> list[tuple[Floats, list[list[float]]] | None]:
+        """What the components' weights say of each variable, None where it does not see them.
+
+        By a product they make p of each level, their sum, and what they add to the scores, (c, ...)
+        in all; beside it are the weights of the log odds, score by score.
+        """
+        steps: list[tuple[Floats, list[list[float]]] | None] = [None] * len(self.n_levels)
+        if self.mixed is not None:
+            first, c = 0, self.mixed.n_components
+            for i, theta in self.mixed.of_variable():
+                k = theta.shape[1]
+                own = self.W_mixed[:, first : (first := first + (k if k > 2 else 1))]
+                product = np.concatenate([theta, np.ones((c, 1)), own[:c]], axis=1)
+                steps[i] = product, own[c : c + k - 1].T.tolist()
+        return steps
+
+    def _add_mixed(self, step: Any, i: int, rows: Levels, scores: Floats, w: Floats) -> Floats:
+        """Add what the mixture says of variable i to its scores; return the weights, (n, c)."""
+        (product, odds), k, at = step, self.n_levels[i], self.score_at[i]
+        seen = w @ product
+        if seen[:, k].min() < VANISHING and self.mixed is not None:
+            w = self.mixed.weights(rows[:, :i])
+            seen = w @ product
+        own = seen[:, k + 1 :] / seen[:, k : k + 1]
+        own += np.log(seen[:, 1:k] / seen[:, :1]) @ np.transpose(odds)
+        scores[:, at : at + own.shape[1]] += own
+        return w
+
+    def _add_mixed_to_one(self, step: Any, i: int, row: Levels, z: Floats, w: Floats) -> Floats:
+        """Add what the mixture says of variable i to one row's scores; return the weights, (c,)."""
+        (product, odds), k = step, self.n_levels[i]
+        seen = w.dot(product).tolist()
+        if seen[k] < VANISHING and self.mixed is not None:
+            w = self.mixed.weights(row[None, :i])[0]
+            seen = w.dot(product).tolist()
+        logs = [math.log(p / seen[0]) for p in seen[1:k]]
+        for at, own, weights in zip(range(self.score_at[i], len(z)), seen[k + 1 :], odds):
+            z[at] += own / seen[k] + sum(map(mul, logs, weights))
+        return w
 
     def _few_probabilities(self, i: int, z: Floats) -> list[float]:
         """Return p of each level of variable i, given one row's scores."""
@@ -240,33 +313,47 @@ class Linear:
 
     def scores(self, levels: Levels) -> Floats:
         """Return z of each row, shape (n, n_outputs)."""
-        n = len(levels)
-        X = np.equal(levels.take(self.variable_of, axis=1), self.level_of).astype(np.float64)
-        scores = np.empty((n, len(self.bias)))
-        for n_seen, part in self.parts:
-            scores[:, part] = by_rows(X[:, :n_seen], self.W[:n_seen, part])
-        scores += self.bias
+        scores = self._plain(levels)
         if self.mixed is not None:
-            seen = self.mixed.of(levels).astype(np.float64)
-            if len(self.bias) > len(self.linear):
-                seen = seen.take(self.variable_of_output, axis=1)
-            seen *= self.W_mixed
-            scores += seen.sum(axis=2)
+            seen = self.mixed.of(levels)  # (features, n, variables)
+            if len(self.mixed_of) > seen.shape[2]:
+                seen = seen.take(self.mixed_of, axis=2)
+            scores[:, self.mixed_at] += np.add.reduce(seen * self.W_mixed[:, None], axis=0)
         return scores
+
+    def _plain(self, levels: Levels) -> Floats:
+        """Return z of each row without what the mixture says, shape (n, n_outputs)."""
+        n, blocks = len(levels), -(-len(levels) // BLOCK_ROWS)
+        X = np.ones((blocks * BLOCK_ROWS, len(self.weights)))  # a column of ones for the bias
+        if self.is_binary:
+            np.maximum(levels, 0, out=X[:n, 1:])
+        else:
+            X[:n, 1:] = np.equal(levels.take(self.variable_of, axis=1), self.level_of)
+        whole = X.reshape(blocks, BLOCK_ROWS, len(self.weights))
+        with self.threads:
+            if len(self.parts) == 1:
+                scores = np.matmul(whole, self.weights)
+            else:
+                scores = np.empty((blocks, BLOCK_ROWS, len(self.bias)))
+                for n_seen, part in self.parts:
+                    np.matmul(
+                        whole[:, :, :n_seen], self.weights[:n_seen, part], out=scores[:, :, part]
+                    )
+        return scores.reshape(blocks * BLOCK_ROWS, len(self.bias))[:n]
 
     def _bit_terms(self, scores: Floats, levels: Levels) -> Floats:
         """Return log p of the levels of binary variables."""
         signs = levels[:, self.bits] * -2.0
         signs += 1.0
         terms = np.multiply(scores[:, self.bit_at], signs, out=signs)  # -z of the level that came
-        if not self.bit_least[0]:  # no floor
+        if not self.bit_least:  # no floor
             return np.asarray(log_expit(-terms))
-        with np.errstate(over="ignore"):  # of a probability that is 0 in float64
-            np.exp(terms, out=terms)
+        np.minimum(terms, LARGE, out=terms)
+        np.exp(terms, out=terms)
         terms += 1.0
         np.divide(1 - 2 * self.bit_least, terms, out=terms)
         terms += self.bit_least
-        return np.log(terms, out=terms)
+        return np.asarray(np.log(terms, out=terms))
 
     def _many_terms(self, scores: Floats, levels: Levels) -> Floats:
         """Return log p of the levels of variables of more than two."""
@@ -292,6 +379,17 @@ class Linear:
             with np.errstate(divide="ignore"):
                 terms[i, j] = np.log(least[j] + (1 - sizes[j] * least[j]) * q)
         return terms
+
+
+def _as_linear(conditional: Conditional, n_levels: int) -> Conditional:
+    """Return a conditional as a logistic one, where it is one sigmoid of two levels."""
+    if conditional["family"] == "estimator":
+        return as_logistic(conditional, n_levels)
+    if conditional["family"] != "marginal" or n_levels != 2:
+        return conditional
+    odds = conditional["log_p"][1:] - conditional["log_p"][:1]
+    none = {"columns": np.zeros(0, np.intp), "weights": np.zeros((0, 1)), "bias": odds}
+    return {"family": "logistic", "sees_mixture": False, **none}
 
 
 def _sigmoid(z: float) -> float:
@@ -326,8 +424,8 @@ def _summed(terms: Floats, known: NDArray[np.bool_] | None, variables: Levels | 
     """Return each row's sum of terms, those of unknown levels left out."""
     if known is not None:
         terms = np.where(known[:, variables], terms, 0.0)
-    if terms.shape[1] >= NARROW:
-        return np.asarray(terms.sum(axis=1))
+    if terms.shape[1] >= NARROW or len(terms) < FEW:
+        return np.asarray(np.add.reduce(terms, axis=1))
     total = terms[:, 0].copy()
     for j in range(1, terms.shape[1]):
         total += terms[:, j]

@@ -366,12 +366,15 @@ class ChainAutoregressive(Sequential):
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         linear = self._linear
         rows = costs.chain_rows(linear.row_values)
-        parts = blocks_of(slice(0, len(levels)), rows)
-        with one_thread():
+        if len(levels) <= rows:
+            total = linear.log_density(levels)
+        else:
+            parts = blocks_of(slice(0, len(levels)), rows)
             scores = in_threads(lambda part: linear.log_density(levels[part]), parts, levels.size)
-            total = np.concatenate([np.zeros(0), *scores])
-            if len(linear.others):
-                total += self._log_density_of(linear.others, levels)
+            total = np.concatenate(scores)
+        if len(linear.others):
+            with one_thread():
+                total = total + self._log_density_of(linear.others, levels)
         return total
 
     def _log_density_of(

@@ -72,10 +72,11 @@ class PrefixMixture:
         ndarray of shape (n, n_components + n_levels - 1)
             The predictions as log odds against level 0.
         """
-        posterior = np.exp(joint - log_sum_exp(joint)[:, None])  # (n, c)
+        posterior = np.exp(joint - joint.max(axis=1, keepdims=True))  # (n, c)
+        posterior /= _summed(posterior.T)[:, None]
         # Summed by components, not by a matrix product: a row's bits must not depend on how many
         # rows there are, or a threshold could fall between them.
-        predicted = (posterior[:, :, None] * np.exp(self.log_theta[i])).sum(axis=1)  # (n, K)
+        predicted = _summed(posterior.T[:, :, None] * np.exp(self.log_theta[i])[:, None])  # (n, K)
         odds = np.log(predicted[:, 1:] / predicted[:, :1])
         return np.concatenate([posterior, odds], axis=1).astype(np.float32)
 
@@ -97,42 +98,71 @@ class PrefixFeatures:
     """
 
     def __init__(self, mixture: PrefixMixture, variables: NDArray[np.intp]) -> None:
-        self.variables, self.n_components = variables, len(mixture.log_weights)
-        self.log_weights = mixture.log_weights
-        last = int(variables.max(initial=0))
-        self.of_level = np.concatenate(mixture.log_theta[: max(last, 1)], axis=1).T
-        sizes = [theta.shape[1] for theta in mixture.log_theta]
-        self.first = np.cumsum([0, *sizes])[:last]
-        own_sizes = np.array(sizes, np.intp)[variables]
-        self.most = int(own_sizes.max(initial=1))
+        self.n_components, last = len(mixture.log_weights), int(variables[-1])
+        # The weights stand as if they were the one level of a variable before all others.
+        told = [mixture.log_weights[:, None], *mixture.log_theta[:last]]
+        self.first = np.cumsum([0, *(theta.shape[1] for theta in told)])[:-1]
+        self.of_level = np.concatenate(told, axis=1)
+        self.each, self.log_theta = variables, mixture.log_theta
+        all_seen = len(variables) == last + 1
+        self.variables = slice(None) if all_seen else variables
+        own_sizes = np.array([mixture.log_theta[i].shape[1] for i in variables])
+        self.n_features = self.n_components + int(own_sizes.max()) - 1
         self.groups = []  # of variables with the same number of levels
         for k in np.unique(own_sizes):
             own = np.flatnonzero(own_sizes == k)
             theta = np.exp(np.stack([mixture.log_theta[i] for i in variables[own]]))  # (own, c, k)
+            theta = np.ascontiguousarray(theta.transpose(2, 1, 0))[:, :, None]  # (k, c, 1, own)
             self.groups.append((own if len(own) < len(variables) else slice(None), theta))
 
     def of(self, levels: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return posteriors and predictions, (n, n_variables, n_components + most levels - 1).
+        """Return posteriors and predictions, (n_components + most levels - 1, n, n_variables).
 
         Unknown levels, negative, say nothing of what comes before them; predictions of levels that
         a variable has not are 0.
         """
-        n, n_before = len(levels), len(self.first)
-        joint = np.empty((n, n_before + 1, self.n_components))
-        joint[:, 0] = self.log_weights
-        places = np.maximum(levels[:, :n_before], 0) + self.first
-        joint[:, 1:] = self.of_level.take(places, axis=0)
-        np.cumsum(joint, axis=1, out=joint)  # in order, as `told` adds
-        joint = joint[:, self.variables]
-        posterior = np.exp(joint - log_sum_exp(joint)[..., None])
-        features = np.zeros((*posterior.shape[:2], self.n_components + self.most - 1), np.float32)
-        features[:, :, : self.n_components] = posterior
+        n, n_told = len(levels), len(self.first)
+        places = np.zeros((n, n_told), np.intp)
+        np.maximum(levels[:, : n_told - 1], 0, out=places[:, 1:])
+        places += self.first
+        joint = self.of_level.take(places, axis=1)  # (c, n, n_told)
+        np.add.accumulate(joint, axis=2, out=joint)  # in order, as `told` adds
+        joint = joint[:, :, self.variables]
+        joint -= np.maximum.reduce(joint, axis=0)
+        posterior = np.exp(joint, out=joint)
+        posterior /= _summed(posterior)
+        features = np.zeros((self.n_features, *posterior.shape[1:]), np.float32)
+        features[: self.n_components] = posterior
         for own, theta in self.groups:
-            predicted = (posterior[:, own, :, None] * theta).sum(axis=2)  # (n, own, k)
-            end = self.n_components + theta.shape[2] - 1
-            odds = np.log(predicted[:, :, 1:] / predicted[:, :, :1])
-            features[:, own, self.n_components : end] = odds
+            part = posterior[:, :, own]
+            predicted = [_summed(part * level) for level in theta]  # (n, own), level by level
+            for k, level in enumerate(predicted[1:], start=self.n_components):
+                features[k][:, own] = np.log(level / predicted[0])
         return features
+
+    def weights(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return w_c p_c of beginnings of rows, the largest 1 in each, shape (n, n_components)."""
+        n_told = min(levels.shape[1], len(self.first) - 1)
+        joint = np.tile(self.of_level[:, 0], (len(levels), 1))
+        for first, level in zip(self.first[1:], levels[:, :n_told].T):
+            joint += self.of_level.T[first + level]
+        joint -= joint.max(axis=1, keepdims=True)
+        return np.asarray(np.exp(joint, out=joint))
+
+    def told(self) -> list[NDArray[np.float64]]:
+        """Return theta of the levels of each variable before the last one seen, (K_i, c) each."""
+        return [np.exp(theta.T) for theta in self.log_theta[: len(self.first) - 1]]
+
+    def of_variable(self) -> list[tuple[int, NDArray[np.float64]]]:
+        """Return each of the variables, and its theta, (c, K_i)."""
+        return [(i, np.exp(self.log_theta[i])) for i in self.each.tolist()]
+
+
+def _summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a sum over the first axis, in order: NumPy adds a lone row of numbers in pairs."""
+    if values.size > len(values):
+        return np.asarray(np.add.reduce(values, axis=0))
+    return np.asarray(sum(values[1:], start=values[0]))
 
 
 def fit_mixture(

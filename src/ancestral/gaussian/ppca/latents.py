@@ -55,7 +55,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
 
     @property
     def n_components_(self) -> int:
-        """Number of latent dimensions, q."""
+        """Number of latent dimensions."""
         return int(self.components_.shape[0])
 
     @property

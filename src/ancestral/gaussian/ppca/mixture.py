@@ -72,7 +72,7 @@ class PPCAMixture(FromPasses, GaussianConditions):
     n_models : int
         How many PPCA models are mixed.
     n_components : int
-        Latent dimension q of each, from 0 to n_features - 1.
+        Latent dimensions of each, from 0 to n_features - 1.
     n_starts : int
         Twice so many k-means partitions are tried for some steps of EM, the best half of n_starts
         are climbed from, and the highest maximum is kept. Where columns are scaled apart, as many

@@ -66,14 +66,14 @@ class PPCA(FromStatistics, LatentGaussian):
     Parameters
     ----------
     n_components : int, float, {"bic", "minka", "mle", "cv"} or None
-        Latent dimension q, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
+        Latent dimensions, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
         of the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded. Or how to
         choose it: above 0 and below 1, the fewest components that hold more than this share of
         the variance; by BIC; by Minka's evidence, which "mle" names as well; or by the log density
         of rows held out in five folds, "cv" or None. With missing values only "cv" chooses, by
         entries held out. `repr` of the fitted model says how many it came to.
     max_components : int, optional
-        The largest q to choose from; only where n_components names a way to choose.
+        The largest n_components to choose from; only where n_components names a way to choose.
     standardize : bool
         Whether each column is divided by its standard deviation, which is kept as `scale_`: for
         columns in different units. The model has one variance of noise for all columns, so that
@@ -105,13 +105,15 @@ class PPCA(FromStatistics, LatentGaussian):
     components_ : ndarray of shape (n_components, n_features)
         The orthonormal directions, as in scikit-learn's PCA.
     noise_variance_ : float
-        sigma^2, divisor n and mean over d - q: the maximum of the likelihood, unlike PCA's.
+        sigma^2: divisor n, mean over n_features - n_components; unlike PCA's, the maximum of the
+        likelihood.
     eigenvalues_ : ndarray of shape (n_features,)
         Of the covariance with divisor n, falling; of the model's own, where values were missing.
     explained_variance_, explained_variance_ratio_ : ndarray of shape (n_components,)
     n_components_ : int
     n_parameters_ : int
-        d + d q - q (q - 1) / 2 + 1, and d more with standardize=True.
+        m + m d - d (d - 1) / 2 + 1 with m = n_features and d = n_components, and m more with
+        standardize=True.
     n_samples_ : int or float
         Training rows of which something is known, each counted as often as its weight says.
     n_missing_ : int
@@ -136,7 +138,7 @@ class PPCA(FromStatistics, LatentGaussian):
     transform                      projection U^T (x - mu)       posterior mean, which shrinks it
     inverse_transform(transform)   orthogonal projection         shrinks towards the mean
     explained_variance_            divisor n - 1                 divisor n
-    noise_variance_                mean over min(n, d) - q       mean over d - q
+    noise_variance_                mean over min(n, m) - d       mean over m - d
     score_samples                  a normal density, not the     the maximum of the likelihood
                                    maximum
     sign of a component            largest entry positive        the same
@@ -144,11 +146,11 @@ class PPCA(FromStatistics, LatentGaussian):
     NaN                            refused                       missing
     =============================  ============================  ================================
 
-    The fit costs n d^2, or n^2 d where rows are fewer than columns, and never forms a (d, d) matrix
+    The fit costs n m^2, or n^2 m where rows are fewer than columns, and never forms a (m, m) matrix
     then. It stops at the leading eigenpairs where that is cheaper and sure; the other eigenvalues
-    are computed, at min(n, d)^3, when `eigenvalues_` is first asked for or the model is saved, and
-    what they are computed of is held until then. Log densities cost n d q, by reflections that keep
-    each column's digits. With missing values an EM step costs n d q^2. Under
+    are computed, at min(n, m)^3, when `eigenvalues_` is first asked for or the model is saved, and
+    what they are computed of is held until then. Log densities cost n m d, by reflections that keep
+    each column's digits. With missing values an EM step costs n m d^2. Under
     `sklearn.config_context(array_api_dispatch=True)` arrays of other libraries (torch, CuPy) stay
     in their library and on their device.
 
@@ -403,19 +405,20 @@ class PPCA(FromStatistics, LatentGaussian):
         Returns
         -------
         EveryD
-            Log-likelihood, BIC and Minka's evidence of d = 0, 1, ...: up to the rank of the
-            training rows without X, up to n_components_ with X.
+            Log-likelihood, BIC and Minka's evidence of n_components = 0, 1, ...: up to the rank of
+            the training rows without X, up to n_components_ with X.
 
         Raises
         ------
         ModelError
-            When the model was fitted to missing values: no decomposition holds every d then.
+            When the model was fitted to missing values: no decomposition holds them all then.
         DataError
             When X holds NaN.
 
         Notes
         -----
-        The curves cost d^2; held-out densities one product with the components, as one score.
+        The curves cost n_components_**2; held-out densities one product with the components, as
+        one score.
 
         Examples
         --------

@@ -80,8 +80,8 @@ class EveryD(Printed):
         return one_table(columns, "nats; of BIC, twice as many; held out, per row")
 
     def best(self, criterion: str) -> int:
-        """Return the d of the least BIC ("bic"), of the most evidence ("minka"), or of the highest
-        held-out density ("heldout").
+        """Return the n_components of the least BIC ("bic"), of the most evidence ("minka"), or of
+        the highest held-out density ("heldout").
         """
         curves = {"bic": -self.bic, "minka": self.evidence, "heldout": self.heldout}
         curve = curves.get(criterion)

@@ -2,7 +2,7 @@
 
     p(e_ij = 1 | x_i, x_j) = sigmoid(x_i . x_j + b),   pairs i < j independent
 
-The positions x_i in R^m are learnt from who is linked with whom. A slope a > 0 would only stretch
+The positions x_i in R^d are learnt from who is linked with whom. A slope a > 0 would only stretch
 them (a x_i . x_j = sqrt(a) x_i . sqrt(a) x_j), so it is 1: part of the positions. With
 eta = X X^T + b and P = sigmoid(eta), diagonals left out,
 
@@ -61,7 +61,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
     Parameters
     ----------
     n_components : int
-        Dimension m of the positions, below the number of nodes.
+        Dimensions of the positions, below the number of nodes.
     l2 : float
         Penalty: (l2 / 2)(|X|^2 + b^2) is taken off the log-likelihood, as if positions came from
         a normal distribution of variance 1 / l2. Small and sparse graphs often have no maximum
@@ -94,7 +94,7 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
     node_labels_ : list of str, or None
         The nodes, in their order: a dataframe's row labels, networkx's nodes, igraph's names.
     n_parameters_ : int
-        n m - m (m - 1) / 2 + 1: positions up to rotation, and b.
+        n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b.
 
     Notes
     -----

@@ -147,7 +147,7 @@ def gather(
             near = None if at is None else (at[0], at[1] + offset)
             total = total + _gathered(some, way, near, n_jobs, random_state).shifted(offset)
     settings = (("pairs", pairs), ("by_size", by_size), ("n_jobs", n_jobs))
-    return replace(total, source=None if pairs == "sampled" else Graphs(tuple(graphs), settings))
+    return total.beside(source=None if pairs == "sampled" else Graphs(tuple(graphs), settings))
 
 
 def _thinned(graph: Graph) -> Graph:

@@ -241,6 +241,12 @@ class PairSums:
         """Return the sums less the penalty (l2 / 2)(a^2 + b^2), to be maximised in their place."""
         return self if l2 == self.l2 else replace(self, l2=l2, _anew={})
 
+    def beside(self, **parts: Any) -> PairSums:
+        """Return the same sums with other graphs or features beside them."""
+        other = object.__new__(PairSums)
+        vars(other).update(vars(self), **parts)
+        return other
+
     # ---- what is asked of them ---------------------------------------------------------------
 
     def log_likelihood(self, a: float, b: float, *, maximised: bool = False) -> float:
@@ -250,7 +256,7 @@ class PairSums:
         that of `at`.
         """
         close = self.at(a, b, maximised=maximised)
-        if close.layers or close.apart[0]:
+        if not close.holds_everywhere:
             return close.roughly(a, b)[0]
         return -close._terms.lossless_soft(a, b) - close._penalty(a, b)
 
@@ -276,6 +282,8 @@ class PairSums:
         """
         close = self.at(a, b, maximised=True)
         model = close._inverse(a, b)
+        if not close.sampling:
+            return model
         sampled = np.zeros((2, 2))
         for part in close.sampling:
             sampled = sampled + part.covariance(a, b)
@@ -306,6 +314,11 @@ class PairSums:
             return np.full(2, np.inf)
         shift: Float = np.abs(covariance) @ off / np.sqrt(np.diag(covariance))
         return shift
+
+    @property
+    def holds_everywhere(self) -> bool:
+        """Tell whether every inner product is kept, so that sums are exact at every (a, b)."""
+        return not self.layers and not self.apart[0]
 
     @property
     def has_offsets(self) -> bool:
@@ -373,7 +386,7 @@ class PairSums:
 
     def _holds_at(self, a: float, b: float, *, maximised: bool) -> bool:
         """Tell whether sums at (a, b) are within `RELATIVE` of those over all pairs."""
-        if self.sampling or not (self.layers or self.apart[0]):
+        if self.sampling or self.holds_everywhere:
             return True  # a sample's error is in its covariance
         if not math.isfinite(a) or not math.isfinite(b):
             return True  # and NaN comes out, whatever the sums
@@ -446,6 +459,8 @@ class PairSums:
     def _listed(self, grids: list[tuple[Float, Float]]) -> Terms:
         """Return pairs that are kept, and nodes and weights of the layers, links first."""
         kept, layers = tuple(self._kinds()), self.layers
+        if not layers and all(part is None for kind in kept for part in kind[2:]):
+            return Terms(np.concatenate([self.edges, self.unlinked]), len(self.edges))
         no_counts = not layers and all(counts is None for _, _, counts, _ in kept)
         no_shift = all(o is None for *_, o in kept) and not any(x.offset for x in layers)
         s: list[Float] = []
@@ -542,6 +557,8 @@ class _Shifted:
 def tolerable_error(sums: PairSums, a: float, b: float) -> Float:
     """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
     error = sums.approximation_error(a, b)
+    if sums.holds_everywhere:
+        return error
     mend = 'Fit all graphs in one call of fit, or pass pairs="visited" to visit every pair.'
     if error.max() > 1:
         raise ModelError(

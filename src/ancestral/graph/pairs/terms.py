@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ancestral._numerics.double_double import lossless_sum
-from ancestral.graph.pairs.logistic import softplus
+from ancestral.graph.pairs.logistic import logistic, softplus
 
 Float = NDArray[np.float64]
 
 CHUNK = 8_192  # values at a time: in cache, and so few that the library sums them on one thread
-FEW = 3_000  # so few that it also multiplies three rows by them on one thread
+FEW = 512  # so few that one product of matrices is sooner than sums one by one
+STEEP = 700.0  # logits from which on exponentials may overflow
 
 
 class Sums(NamedTuple):
@@ -73,12 +74,18 @@ class Terms:
 
     @cached_property
     def powers(self) -> Float:
-        """(1, s, s^2) times the counts, (3, n)."""
-        powers = np.empty((3, len(self.s)))
+        """(1, s, s^2, sign, sign s) times the counts, (5, n)."""
+        powers = np.empty((5, len(self.s)))
         powers[0] = 1.0 if self.counts is None else self.counts
         np.multiply(powers[0], self.s, out=powers[1])
         np.multiply(powers[1], self.s, out=powers[2])
+        np.multiply(powers[:2], self.sign, out=powers[3:])
         return powers
+
+    @cached_property
+    def reach(self) -> tuple[float, float]:
+        """The largest sizes of s and of o."""
+        return _largest(self.s), 0.0 if self.shift is None else _largest(self.shift)
 
     @cached_property
     def chunks(self) -> tuple[Terms, ...]:
@@ -113,26 +120,25 @@ class Terms:
 
     def _sums(self, a: float, b: float) -> Sums:
         """Return the sums of one chunk."""
+        (s, o), powers = self.reach, self.powers
         z = self.logits(a, b)
-        t = np.abs(z)
-        np.exp(np.negative(t, out=t), out=t)
-        soft = np.log1p(t)
-        q = t + 1.0
-        np.reciprocal(q, out=q)  # sigmoid(|z|)
-        t *= q  # 1 - q, without loss
-        w = t * q
-        off = np.where(z > 0, q, t)  # sigmoid(z)
-        off *= self.sign
-        soft += np.maximum(z, 0.0, out=z)
+        found = np.empty((3, len(z)))
+        soft, p, w = found
+        if abs(a) * s + abs(b) + o < STEEP:
+            np.exp(z, out=z)
+            np.log1p(z, out=soft)
+            np.add(z, 1.0, out=w)
+            np.divide(z, w, out=p)  # sigmoid(z), without loss on either side
+            np.divide(p, w, out=w)
+        else:
+            soft[:], p[:], w[:] = logistic(z)
+        if len(z) <= FEW:
+            every = (powers @ found.T).ravel().tolist()  # (5, 3)
+            return Sums(every[0], every[13], every[10], every[2], every[5], every[8])
         value = np.add.reduce(soft) if self.counts is None else soft @ self.counts
-        off_1, off_s, _ = self._moments(off)
-        return Sums(float(value), off_s, off_1, *self._moments(w))
-
-    def _moments(self, values: Float) -> list[float]:
-        """Return the sums of values, of values times s, and of values times s^2."""
-        if len(values) <= FEW:
-            return (self.powers @ values).tolist()
-        return [float(row @ values) for row in self.powers]
+        weights, about, squares, off, off_s = powers
+        parts = value, off_s @ p, off @ p, weights @ w, about @ w, squares @ w
+        return Sums(*map(float, parts))
 
     def misses(self, a: float, b: float) -> float:
         """Return the sum of |p - e|."""
@@ -159,3 +165,8 @@ class Terms:
             w *= about
             first, second = first + float(np.add.reduce(w)), second + float(w @ about)
         return first, second
+
+
+def _largest(values: Float) -> float:
+    """Return the largest size of values, 0 of none; NaN where there is any."""
+    return max(float(values.max()), -float(values.min())) if len(values) else 0.0
