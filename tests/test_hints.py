@@ -95,9 +95,10 @@ def test_names_of_other_models() -> None:
     orders = OrderMixture(TabularAutoregressive(0.5), n_orders=2, random_state=0).fit(BITS)
     for model, name, ours in (
         (mixture, "n_components_", "n_components"),
-        (mixture, "predict_proba", "responsibilities"),
+        (mixture, "posterior_probs", "responsibilities"),
         (line, "bse", "standard_errors_"),
         (line, "params", "coef_"),
+        (line, "rsquared_adj", "summary()"),
         (orders, "compress", "members_"),
         (orders, "predict_proba", "marginals"),
     ):

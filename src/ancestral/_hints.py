@@ -103,9 +103,13 @@ _called(
 )
 _called(ATTRIBUTES, "nobs n_obs n_samples", "n_samples_")
 _called(ATTRIBUTES, "bse std_err_ se_ stderr_ standard_errors", "standard_errors_")
-_called(ATTRIBUTES, "pvalues pvalues_ tvalues tvalues_ summary2", "summary()")
+_called(
+    ATTRIBUTES,
+    "pvalues pvalues_ tvalues tvalues_ summary2 fvalue f_pvalue rsquared_adj",
+    "summary()",
+)
 _called(ATTRIBUTES, "conf_int confint", "coefficient_intervals()", "confidence_intervals")
-_called(ATTRIBUTES, "rsquared r2_ r2 r2_score rsquared_adj", "score(X, y)")
+_called(ATTRIBUTES, "rsquared r2_ r2 r2_score", "score(X, y)")
 _called(ATTRIBUTES, "fittedvalues predict_mean predict_dist pred_dist", "predict(X)")
 _called(
     ATTRIBUTES,

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array
 from ancestral import PPCA, AncestralError, LinearGaussian
 from ancestral._checks.columns import check_table
 from ancestral._checks.containers import as_floats, as_levels, opened
+from ancestral.errors import DataTypeError
 
 Make = Callable[[], Any]
 X = np.random.default_rng(0).normal(size=(6, 4))
@@ -121,3 +122,11 @@ def test_what_is_not_finite_is_named_with_its_place_in_tables_of_any_size() -> N
             with pytest.raises(AncestralError, match=f"X holds {word} at row {n - 1}, column 1"):
                 check_table(Plain(), table, reset=True)
     assert (check_table(Plain(), np.full((70_000, 2), 1e308), reset=True) == 1e308).all()
+
+
+def test_a_sparse_table_is_refused_with_its_size_when_dense() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.random(20_000, 2_000, density=1e-4, format="csr", random_state=0)
+    for fit in (PPCA(2).fit, lambda X: LinearGaussian().fit(X, np.zeros(20_000))):
+        with pytest.raises(DataTypeError, match=r"sparse matrix.* 320 MB .*X\.toarray\(\)"):
+            fit(X)
