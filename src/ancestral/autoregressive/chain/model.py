@@ -359,7 +359,7 @@ class ChainAutoregressive(Sequential):
         if not linear.is_all:
             return False
         noise = rng.random((rows.shape[1] - first, len(rows)))
-        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(linear.row_values)):
+        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(max(linear.weights.shape))):
             linear.draw_on(rows[part], first, noise[:, part])
         return True
 
