@@ -197,7 +197,8 @@ class ChainAutoregressive(Sequential):
         n_components = check_integer(self.n_components, "n_components")
         if n_components and any(c.parents == "mixture" for c in candidates):
             late = budget.late_after(MIXTURE_SHARE * budget.seconds) if budget else never
-            fitted = fit_mixture(training, self._n_levels, n_components, rng, validation, late)
+            with one_thread():  # products so narrow are no faster on more, and keep their bits
+                fitted = fit_mixture(training, self._n_levels, n_components, rng, validation, late)
             self.mixture_ = {
                 "log_weights": fitted.log_weights,
                 "log_theta": list(fitted.log_theta),
