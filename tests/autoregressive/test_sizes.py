@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ancestral import ChainAutoregressive, TabularAutoregressive
 from ancestral.autoregressive import costs
+from ancestral.autoregressive.chain import linear as linear_module
 from ancestral.autoregressive.steps import Stepped, Walk
 from tests.test_contract import fits
 
@@ -103,6 +104,30 @@ def test_by_value_and_by_column_give_the_same(monkeypatch: pytest.MonkeyPatch) -
             patch.setattr(costs, "CHAIN_VALUES", 1)
             assert np.array_equal(model.log_density(X[:30]), wanted[0])
             assert np.array_equal(model.sample(9, random_state=3), wanted[1])
+
+
+def test_draws_beside_a_mixture_are_those_of_its_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By value, by column, and with components' weights that are always made anew."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, 400)[:, None]  # rows of three kinds, which the mixture tells apart
+    X = np.column_stack([kind == rng.integers(0, 4, (400, 4)), kind + rng.integers(0, 2, (400, 2))])
+    model = ChainAutoregressive("logistic", n_components=3, n_raced=1, random_state=0).fit(X)
+    linear = model._linear
+    assert linear.is_all and linear.mixed is not None and set(model._n_levels) > {2}
+    space = np.indices(model._n_levels).reshape(6, -1).T
+    p = np.exp(model._log_density_levels(space))
+    for vanishing in (linear_module.VANISHING, 2.0 * model.n_components):
+        monkeypatch.setattr(linear_module, "VANISHING", vanishing)
+        drawn = []
+        for mixed in (0, 1e9):
+            monkeypatch.setattr(costs, "MIXED", mixed)
+            rows = np.tile(space[-1], (20_000, 1))
+            assert model._draw_on(rows, 0, np.random.default_rng(1))
+            drawn.append(rows)
+        # The product of one row rounds in another way than that of many, in the last bits.
+        assert (drawn[0] != drawn[1]).any(axis=1).mean() < 1e-3
+        place = np.ravel_multi_index(tuple(drawn[0].T), model._n_levels)
+        assert fits(np.bincount(place, minlength=len(p)), p / p.sum())
 
 
 def test_reading_rows_changes_none_of_them() -> None:

@@ -179,8 +179,14 @@ def sample_given(
     model: Stepped, levels: NDArray[np.intp], n_samples: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Return draws from the exact conditional given the known levels, shape (n_samples, d)."""
+    end = int(ends_of_known(levels[None])[0])
+    alone = costs.draws_alone(n_samples)
+    if alone and model._rules_nothing_out and levels[:end].min(initial=0) >= 0:
+        rows = np.repeat(levels[None], n_samples, axis=0)
+        if model._draw_on(rows, end, rng):  # what is given needs no walk: it is possible
+            return rows
     refuse_many(model, levels[None])
-    walk, end = Walk(model, levels[None]), int(ends_of_known(levels[None])[0])
+    walk = Walk(model, levels[None])
     walk.follow()
     while len(walk) and walk.depth < end:
         walk.branch(joined=True)
@@ -188,7 +194,7 @@ def sample_given(
             raise too_many(int(open_before(levels[None]).sum()))
     if not len(walk):
         raise ModelError(NOTHING_TO_DRAW)
-    if walk.depth == end and len(walk) == 1 and costs.draws_alone(n_samples):
+    if alone and walk.depth == end and len(walk) == 1:
         rows = np.repeat(levels[None], n_samples, axis=0)
         if model._draw_on(rows, end, rng):
             return rows

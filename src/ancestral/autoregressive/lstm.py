@@ -21,14 +21,14 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_expit, log_softmax
+from scipy.special import expit, log_expit, log_softmax
 
 from ancestral._checks.numbers import (
     as_generator,
@@ -37,8 +37,9 @@ from ancestral._checks.numbers import (
     check_weights,
     within_memory,
 )
-from ancestral._numerics.products import by_rows
-from ancestral._numerics.threads import one_thread
+from ancestral._numerics.costs import ALONE
+from ancestral._numerics.products import BLOCK_ROWS
+from ancestral._numerics.threads import blocks_of, in_threads, one_thread
 from ancestral.autoregressive.levels import whole_numbers
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import known_columns, known_terms
@@ -59,7 +60,8 @@ if TYPE_CHECKING:
     import torch
     from rich.progress import Progress
 
-SCORED_AT_ONCE = 8192  # rows
+SCORED_AT_ONCE = 8192  # rows, in PyTorch
+GATES_AT_ONCE = 1 << 16  # values of all gates of a layer: more leave the cache
 FAR = 0.25  # nats per row above the floor at which an end at max_steps is said
 SMALLER = (
     "Pass batch_size= (distinct rows per step, all of them by default), or a smaller network: "
@@ -72,7 +74,98 @@ LAST_RATE = 0.02  # of the full rate, reached at the last step
 ROUNDING = 2e-6  # of the loss in float32, which is summed over variables and rows: 16 last places
 SMALL = 100_000  # weights: below, a second thread only costs
 Shares = tuple[NDArray[np.intp], NDArray[np.float64]]  # distinct rows, each one's share of all
-Product = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The fitted weights as they are multiplied: each layer's by [x, 1, h], the head's by [1, h].
+
+    The gates stand in the order input, forget, output, cell; those that are sigmoids are halved, as
+    sigmoid(z) = (1 + tanh(z / 2)) / 2, so that one tanh serves all four.
+    """
+
+    layers: list[Floats]  # (n_inputs + 1 + hidden, 4 hidden)
+    head: Floats  # (1 + hidden, n_inputs)
+
+    @classmethod
+    def of(cls, w: dict[str, Floats], n_layers: int) -> Network:
+        layers = []
+        for k in range(n_layers):
+            bias = w[f"lstm.bias_ih_l{k}"] + w[f"lstm.bias_hh_l{k}"]
+            weights = [w[f"lstm.weight_ih_l{k}"], bias[:, None], w[f"lstm.weight_hh_l{k}"]]
+            gates = np.concatenate(weights, axis=1).reshape(4, len(bias) // 4, -1)
+            gates = gates[[0, 1, 3, 2]]  # input, forget, output, cell
+            gates[:3] *= 0.5
+            layers.append(np.ascontiguousarray(gates.reshape(len(bias), -1).T))
+        head = np.concatenate([w["head.bias"][None], w["head.weight"].T])
+        return cls(layers, np.ascontiguousarray(head))
+
+    @property
+    def threads(self) -> AbstractContextManager[None]:
+        """What keeps its products to one thread: those so small take one by themselves."""
+        largest = max(weights.size for weights in self.layers)
+        return one_thread() if BLOCK_ROWS * largest > ALONE else nullcontext()
+
+    @property
+    def hidden(self) -> int:
+        return len(self.head) - 1
+
+
+class Forward:
+    """The network stepped for some rows, all in place: one array of [x, 1, h] for each layer.
+
+    Rows go through the products in blocks of one shape, and all else is done value by value: no
+    row's bits depend on the rows beside it.
+    """
+
+    def __init__(self, network: Network, n: int, h: Floats | None = None, c: Floats | None = None):
+        blocks, hidden = -(-n // BLOCK_ROWS), network.hidden
+        whole = blocks * BLOCK_ROWS
+        self.n, self.h, self.c, self._steps = n, list[Floats](), list[Floats](), list[Any]()
+        gates = np.empty((whole, 4 * hidden))
+        enter, keep, leave, fresh = (gates[:n, j * hidden : (j + 1) * hidden] for j in range(4))
+        sigmoids, spare = gates[:n, : 3 * hidden], np.empty((n, hidden))
+        below: Floats = np.empty((0, 0))
+        for k, weights in enumerate(network.layers):
+            n_inputs = len(weights) - 1 - hidden
+            values = np.zeros((whole, len(weights)))
+            values[:, n_inputs] = 1.0
+            own, cell = values[:n, n_inputs + 1 :], np.zeros((n, hidden))
+            if h is not None and c is not None:
+                own[...], cell[...] = h[k], c[k]
+            inputs = values[:n, :n_inputs]
+            self.h.append(own)
+            self.c.append(cell)
+            product = values.reshape(blocks, BLOCK_ROWS, -1), weights
+            self._steps.append((below if k else None, inputs, product, cell, own))
+            below = own
+            if not k:
+                self.inputs = inputs
+            top = values[:, n_inputs:]
+        self._gates = gates.reshape(blocks, BLOCK_ROWS, -1), gates[:n], sigmoids
+        self._parts = enter, keep, leave, fresh, spare
+        self._top, self._head = top.reshape(blocks, BLOCK_ROWS, -1), network.head
+        self._logits = np.empty((blocks, BLOCK_ROWS, network.head.shape[1]))
+        self._own_logits = self._logits.reshape(whole, -1)[:n]
+
+    def step(self) -> Floats:
+        """Read `inputs`, and return the next value's logits, which the next step overwrites."""
+        (blocks, gates, sigmoids), (enter, keep, leave, fresh, spare) = self._gates, self._parts
+        for below, inputs, (values, weights), cell, own in self._steps:
+            if below is not None:
+                inputs[...] = below
+            np.matmul(values, weights, out=blocks)
+            np.tanh(gates, out=gates)
+            sigmoids += 1.0
+            sigmoids *= 0.5
+            cell *= keep
+            enter *= fresh
+            cell += enter
+            np.tanh(cell, out=spare)
+            np.multiply(leave, spare, out=own)
+        np.matmul(self._top, self._head, out=self._logits)
+        return self._own_logits
 
 
 @dataclass(frozen=True)
@@ -80,8 +173,9 @@ class LSTMState:
     """Where each row stands: hidden and cell values, each of shape (num_layers, n, hidden)."""
 
     position: int
-    h: NDArray[np.float64]
-    c: NDArray[np.float64]
+    h: Floats
+    c: Floats
+    network: Network
 
 
 class LSTMAutoregressive(Sequential):
@@ -318,6 +412,7 @@ class LSTMAutoregressive(Sequential):
         self._letters = [
             np.searchsorted(self._alphabet, known.astype(kind)) for known in self.categories_
         ]
+        self._spelt = all((own == np.arange(len(own))).all() for own in self._letters)
         self._is_binary = all(len(known) == 2 for known in self.categories_) and (
             len(self._alphabet) == 2
         )
@@ -383,69 +478,115 @@ class LSTMAutoregressive(Sequential):
     def start(self, n_samples: int) -> LSTMState:
         layers, hidden = self._sizes
         zeros = np.zeros((layers, n_samples, hidden))
-        return LSTMState(0, zeros, zeros)
+        return LSTMState(0, zeros, zeros, self._network)
 
     def step(
         self, state: LSTMState, previous: NDArray[np.intp] | None
     ) -> tuple[LSTMState, NDArray[np.float64]]:
-        return self._advance(state, previous, np.matmul)
-
-    def _advance(
-        self, state: LSTMState, previous: NDArray[np.intp] | None, product: Product
-    ) -> tuple[LSTMState, NDArray[np.float64]]:
-        """Take a step with one way of multiplying matrices."""
-        i, w = state.position, self.weights_
-        below = self._input(i, previous, state.h.shape[1])  # (n, n_inputs)
-        h, c = np.empty_like(state.h), np.empty_like(state.c)
-        for k in range(len(h)):
-            gates = product(below, w[f"lstm.weight_ih_l{k}"].T)
-            gates += product(state.h[k], w[f"lstm.weight_hh_l{k}"].T)
-            gates += w[f"lstm.bias_ih_l{k}"] + w[f"lstm.bias_hh_l{k}"]
-            n = gates.shape[1] // 4
-            enter, keep, fresh, leave = (gates[:, j * n : j * n + n] for j in range(4))
-            c[k] = _sigmoid(keep) * state.c[k] + _sigmoid(enter) * np.tanh(fresh)
-            h[k] = below = _sigmoid(leave) * np.tanh(c[k])
-        logits = product(below, w["head.weight"].T) + w["head.bias"]
-        return LSTMState(i + 1, h, c), self._log_probabilities(i, logits)
+        i, network = state.position, state.network
+        forward = Forward(network, state.h.shape[1], state.h, state.c)
+        if previous is not None:
+            forward.inputs[...] = self._read(self._letters[i - 1][previous])
+        with network.threads:
+            log_p = self._log_probabilities(i, forward.step())
+        return LSTMState(i + 1, np.stack(forward.h), np.stack(forward.c), network), log_p
 
     def take(self, state: LSTMState, index: NDArray[np.intp]) -> LSTMState:
-        return LSTMState(state.position, state.h[:, index], state.c[:, index])
-
-    def _input(self, i: int, previous: NDArray[np.intp] | None, n: int) -> NDArray[np.float64]:
-        """Return what the network reads before variable i, of shape (n, n_inputs)."""
-        if previous is None:
-            return np.zeros((n, self._n_inputs))  # the start symbol
-        letters = self._letters[i - 1][previous]
-        return letters[:, None].astype(float) if self._is_binary else self._one_hot[letters]
+        return LSTMState(state.position, state.h[:, index], state.c[:, index], state.network)
 
     @property
-    def _one_hot(self) -> NDArray[np.float64]:
-        return np.eye(len(self._alphabet))
+    def _network(self) -> Network:
+        return Network.of(self.weights_, self._sizes[0])
+
+    def _read(self, letters: NDArray[np.intp]) -> Any:
+        """Return letters as the network reads them, of shape (n, n_inputs)."""
+        return letters[:, None] if self._is_binary else letters[:, None] == self._numbers
+
+    @property
+    def _numbers(self) -> NDArray[np.intp]:
+        return np.arange(len(self._alphabet))
 
     def _log_probabilities(self, i: int, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log probabilities of variable i's own levels, shape (n, n_levels)."""
         if self._is_binary:
-            return np.concatenate([log_expit(-logits), log_expit(logits)], axis=1)
+            both = np.concatenate([log_expit(-logits), log_expit(logits)], axis=1)
+            return both if self._spelt else both[:, self._letters[i]]
         own = np.ascontiguousarray(logits[:, self._letters[i]])  # sums in one order, for any n
         values: NDArray[np.float64] = log_softmax(own, axis=1)
         return values
 
-    def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-        rows, inverse = distinct_rows(levels)  # equal rows are scored once
-        parts = [rows[i : i + SCORED_AT_ONCE] for i in range(0, len(rows), SCORED_AT_ONCE)]
-        with one_thread():
-            scores = [self._scores(part) for part in parts]
-        return np.concatenate([np.zeros(0), *scores])[inverse]
+    def _blocks(self, n: int, network: Network) -> list[slice]:
+        """Return slices of as many rows as are stepped at once."""
+        rows = max(1, GATES_AT_ONCE // (4 * network.hidden * BLOCK_ROWS)) * BLOCK_ROWS
+        return blocks_of(slice(0, n), rows)
 
-    def _scores(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return log p of complete rows, to the bit whatever rows stand beside them."""
-        total = np.zeros(len(levels))
-        state, previous = self.start(len(levels)), None
-        for column in known_columns(levels):
-            state, log_p = self._advance(state, previous, by_rows)
-            previous = column
-            total += known_terms(log_p, column)
-        return total
+    def _draw_on(self, rows: NDArray[np.intp], first: int, rng: np.random.Generator) -> bool:
+        network, noise = self._network, rng.random((rows.shape[1] - first, len(rows)))
+        parts, work = self._blocks(len(rows), network), rows.size * 4 * network.hidden
+        with network.threads:
+            in_threads(
+                lambda part: self._draw_rows(rows[part], first, noise[:, part], network),
+                parts,
+                work,
+            )
+        return True
+
+    def _draw_rows(
+        self, rows: NDArray[np.intp], first: int, noise: NDArray[np.float64], network: Network
+    ) -> None:
+        """Draw the levels of rows from variable `first` on, by uniform numbers of shape (d, n)."""
+        forward = Forward(network, len(rows))
+        for i in range(rows.shape[1]):
+            if i:
+                previous = rows[:, i - 1]
+                letters = previous if self._spelt else self._letters[i - 1][previous]
+                forward.inputs[...] = self._read(letters)
+            logits = forward.step()
+            if i < first:
+                continue
+            if self._is_binary:
+                letters = (noise[i - first] < expit(logits[:, 0])).astype(np.intp)
+                rows[:, i] = (
+                    letters if self._spelt else self._letters[i][letters]
+                )  # a swap, or none
+            else:
+                ends = np.cumsum(np.exp(self._log_probabilities(i, logits)), axis=1)
+                ends /= ends[:, -1:]
+                rows[:, i] = (noise[i - first][:, None] >= ends).sum(axis=1)
+
+    def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
+        if len(levels) < 2:
+            rows, inverse = levels, None
+        else:
+            rows, inverse = distinct_rows(levels)  # equal rows are scored once
+        network = self._network
+        parts, work = self._blocks(len(rows), network), rows.size * 4 * network.hidden
+        with network.threads:
+            scores = in_threads(lambda part: self._scores(rows[part], network), parts, work)
+        total = np.concatenate([np.zeros(0), *scores])
+        return total if inverse is None else total[inverse]
+
+    def _scores(self, levels: NDArray[np.intp], network: Network) -> NDArray[np.float64]:
+        """Return log p of rows, to the bit whatever rows stand beside them."""
+        columns = known_columns(levels)  # (k, n)
+        letters = np.maximum(columns, 0)
+        if not self._spelt:
+            letters = np.stack([own[row] for own, row in zip(self._letters, letters)])
+        forward, terms = Forward(network, len(levels)), np.empty(columns.T.shape)
+        if self._is_binary:
+            for i in range(len(columns)):
+                if i:
+                    forward.inputs[:, 0] = letters[i - 1]
+                terms[:, i] = forward.step()[:, 0]
+            terms *= 2.0 * letters.T - 1.0
+            log_expit(terms, out=terms)
+            terms[columns.T < 0] = 0.0
+        else:
+            for i, column in enumerate(columns):
+                if i:
+                    forward.inputs[...] = self._read(letters[i - 1])
+                terms[:, i] = known_terms(self._log_probabilities(i, forward.step()), column)
+        return np.asarray(np.add.reduce(terms, axis=1))
 
     # ---- a saved model ------------------------------------------------------------------------
 
@@ -484,14 +625,6 @@ def _weighted(levels: NDArray[np.intp], counts: NDArray[np.float64] | None) -> S
 def _letters_of(model: LSTMAutoregressive, levels: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return level codes as letters of the common alphabet."""
     return np.stack([model._letters[i][levels[:, i]] for i in range(levels.shape[1])], axis=1)
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-x)); NumPy's tanh is vectorised and twice as fast as SciPy's expit."""
-    y = np.tanh(0.5 * x)
-    y += 1.0
-    y *= 0.5
-    return y
 
 
 # ---- the training ----------------------------------------------------------------------------

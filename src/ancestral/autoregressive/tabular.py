@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -386,7 +387,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
 
     def _log_density_levels(self, levels: NDArray[np.intp]) -> NDArray[np.float64]:
         if costs.tables_by_value(len(levels)):
-            return np.array([self._trie.log_density_of(row) for row in levels.tolist()], float)
+            return np.array(list(map(self._trie.log_density_of, levels.tolist())), float)
         parts = even_parts(len(levels), -(-len(levels) // costs.TABLE_ROWS))
         trie, some = self._trie, bool(levels.min(initial=0) < 0)
         scores = in_threads(
@@ -475,12 +476,17 @@ class Trie:
     def log_density_of(self, row: list[int]) -> float:
         """Return log p of the known beginning of one row."""
         total, context = 0.0, 0
-        for level, log_p, child in zip(row, self.log_p, self.child):
+        for level, (log_p, child) in zip(row, self._items):
             if level < 0:
                 break
-            total += log_p.item(context, level)
-            context = child.item(context, level)
+            total += log_p(context, level)
+            context = child(context, level)
         return total
+
+    @cached_property
+    def _items(self) -> list[tuple[Any, Any]]:
+        """How one value of each table is looked up."""
+        return [(log_p.item, child.item) for log_p, child in zip(self.log_p, self.child)]
 
     def drawn(self, row: list[int], noise: list[float]) -> list[int]:
         """Return what follows the beginning of one row, drawn by a uniform number for each level.

@@ -197,7 +197,8 @@ class ChainAutoregressive(Sequential):
         n_components = check_integer(self.n_components, "n_components")
         if n_components and any(c.parents == "mixture" for c in candidates):
             late = budget.late_after(MIXTURE_SHARE * budget.seconds) if budget else never
-            fitted = fit_mixture(training, self._n_levels, n_components, rng, validation, late)
+            with one_thread():  # products so narrow are no faster on more, and keep their bits
+                fitted = fit_mixture(training, self._n_levels, n_components, rng, validation, late)
             self.mixture_ = {
                 "log_weights": fitted.log_weights,
                 "log_theta": list(fitted.log_theta),
@@ -359,7 +360,7 @@ class ChainAutoregressive(Sequential):
         if not linear.is_all:
             return False
         noise = rng.random((rows.shape[1] - first, len(rows)))
-        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(linear.row_values)):
+        for part in blocks_of(slice(0, len(rows)), costs.chain_rows(max(linear.weights.shape))):
             linear.draw_on(rows[part], first, noise[:, part])
         return True
 
