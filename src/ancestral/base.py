@@ -1052,7 +1052,7 @@ def _plain_floats(values: NDArray) -> NDArray[np.float64]:
     """Return values as float64 in C order: products then give the same bits whatever came in."""
     if values.dtype == np.float64 and values.flags.c_contiguous and values.flags.aligned:
         return values
-    return np.require(values, np.float64, ["C", "ALIGNED"])
+    return np.array(values, np.float64, order="C")
 
 
 class GraphDensity(Model):

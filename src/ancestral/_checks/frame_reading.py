@@ -48,13 +48,25 @@ def _pandas(data: Any) -> tuple[list[Any], Any] | NDArray | None:
         return None
     if not isinstance(data, pd.DataFrame):
         return _pandas_column(data)
-    names, kinds = data.columns.tolist(), data.dtypes.tolist()
-    if kinds and all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds):
-        if len(set(kinds)) == 1:
+    names, kinds = data.columns.tolist(), pandas_types(data)
+    distinct = set(kinds)
+    if kinds and all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in distinct):
+        if len(distinct) == 1:
             return names, data.to_numpy()  # without a copy, where it is one block
         if (values := _pandas_mixed(data, kinds)) is not None:
             return names, values
     return names, [_pandas_column(series) for _, series in data.items()]
+
+
+def pandas_types(data: Any) -> list[Any]:
+    """Return the types of a pandas frame's columns.
+
+    From where `dtypes` has them, which makes a series of them: for few rows that is most of the
+    work of reading a frame.
+    """
+    held = getattr(getattr(data, "_mgr", None), "get_dtypes", None)
+    found: list[Any] = (data.dtypes if held is None else held()).tolist()
+    return found
 
 
 def _pandas_mixed(data: Any, kinds: list[np.dtype]) -> NDArray | None:
