@@ -108,6 +108,8 @@ def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDA
         import polars as pl
 
         if isinstance(data, pl.DataFrame):
+            if data.width * data.height <= FEW and _is_plain_polars(data):
+                return data.columns, data.to_numpy(order="c")
             return data.columns, [_polars_column(series) for series in data.get_columns()]
     if module == "pyarrow":
         import pyarrow as pa
@@ -130,6 +132,16 @@ def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDA
     if not isinstance(native, nw.DataFrame):
         return None
     return list(native.columns), [_column(series) for series in native.iter_columns()]
+
+
+def _is_plain_polars(data: Any) -> bool:
+    """Tell whether all columns are numbers of one type, none of them changed in one table."""
+    kinds = set(map(str, data.dtypes))
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    if kind in ("Float32", "Float64"):
+        return True
+    whole = kind in _PLAIN and kind != "Boolean"
+    return whole and not any(series.null_count() for series in data.get_columns())
 
 
 def _polars_column(series: Any) -> NDArray:
