@@ -16,8 +16,9 @@ for each column it takes hundreds. Where second derivatives cost less than the p
 between mean and variance and 1/2 sum x_i x_i^T r_i^2 exp(-h_i). Else they are Fisher's, and near
 the maximum those of limited-memory BFGS, which starts from Fisher's and learns the rest from the
 gradients alone. The first step leads from least squares to Harvey's regression of the log squared
-residuals, where that is likelier. Each step is a pass of `training.passes`, halved until the likelihood rises. The
-columns are made orthonormal first (T of `least_squares`), so that I_vv is half the identity.
+residuals, where that is likelier. Each step is a pass of `training.passes`, halved until the
+likelihood rises. The columns are made orthonormal first (T of `least_squares`), so that I_vv is
+half the identity.
 Weights omega are precisions: row i has the variance exp(h_i) / omega_i, so that r_i and x_i above
 come times sqrt(omega_i) where the mean is concerned, and h_i is the log variance of a row of
 precision 1.
