@@ -101,7 +101,7 @@ def _pandas_column(series: Any) -> NDArray:
         return objects(series.tolist())
 
 
-def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDArray | None:
+def _other_frames(data: Any, name: str) -> tuple[list[Any], Any] | NDArray | None:
     """Return names and columns of any other dataframe, or the values of a series."""
     module = type(data).__module__.partition(".")[0]
     if module == "polars":
