@@ -1021,8 +1021,9 @@ class ConditionalLikelihood(WeightedLikelihood):
         """Return log L in nats and the number of rows that count."""
         values = self.log_density(X, y, sample_weight)  # type: ignore[attr-defined]
         weights = check_weights(sample_weight, len(values))
-        n = len(values) if weights is None else np.count_nonzero(weights)
-        return float(np.sum(values)), int(n)
+        if weights is not None:  # rows of weight 0 are as good as absent, for the sum's order too
+            values = values[weights > 0]
+        return float(np.sum(values)), len(values)
 
 
 def over_root(
