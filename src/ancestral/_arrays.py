@@ -123,7 +123,9 @@ def as_narrow_as(given: Any, values: Any) -> Any:
 
 def is_foreign(X: Any) -> bool:
     """Tell whether X is an array of another library that dispatch is asked to keep."""
-    return _lies_elsewhere(X) and bool(get_config()["array_api_dispatch"])
+    if isinstance(X, np.ndarray) or not get_config()["array_api_dispatch"]:
+        return False
+    return _lies_elsewhere(X)
 
 
 def _lies_elsewhere(value: Any) -> bool:

@@ -1023,8 +1023,9 @@ class ConditionalLikelihood(WeightedLikelihood):
         """Return log L in nats and the number of rows that count."""
         values = self.log_density(X, y, sample_weight)  # type: ignore[attr-defined]
         weights = check_weights(sample_weight, len(values))
-        n = len(values) if weights is None else np.count_nonzero(weights)
-        return float(np.sum(values)), int(n)
+        if weights is not None:  # rows of weight 0 are as good as absent, for the sum's order too
+            values = values[weights > 0]
+        return float(np.sum(values)), len(values)
 
 
 def over_root(
@@ -1054,7 +1055,7 @@ def _plain_floats(values: NDArray) -> NDArray[np.float64]:
     """Return values as float64 in C order: products then give the same bits whatever came in."""
     if values.dtype == np.float64 and values.flags.c_contiguous and values.flags.aligned:
         return values
-    return np.require(values, np.float64, ["C", "ALIGNED"])
+    return np.array(values, np.float64, order="C")
 
 
 class GraphDensity(Model):

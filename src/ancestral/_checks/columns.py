@@ -78,7 +78,7 @@ def check_table(
         _refuse_no_table(checked, estimator)
     if reset:
         _remember_columns(estimator, checked.shape[1], names)
-        if hasattr(estimator, "_frame_in") and (form := form_of(X)) is not None:
+        if hasattr(estimator, "_frame_in") and (form := form_of(X, found.names)) is not None:
             estimator._frame_in = form
     elif checked.shape[1] != estimator.n_features_in_:
         raise DataError(
@@ -98,9 +98,9 @@ def _text_names(names: list[Any] | None) -> list[str] | None:
     if names is None:
         return None
     texts = [isinstance(name, str) for name in names]
-    if not any(texts):
+    if True not in texts:
         return None
-    if not all(texts):
+    if False in texts:
         other = names[texts.index(False)]
         raise DataTypeError(
             f"X names some columns by text and others not, such as {other!r}: name all by text, "

@@ -240,7 +240,9 @@ def as_floats(found: Opened, name: str) -> NDArray:
             return found.values
         return _floats(found.values, Where(name, found.names))
     columns = [
-        _floats(column, Where.in_column(name, found.names, j))
+        column
+        if column.dtype.kind == "f"
+        else _floats(column, Where.in_column(name, found.names, j))
         for j, column in enumerate(found.values)
     ]
     if not columns:

@@ -48,13 +48,25 @@ def _pandas(data: Any) -> tuple[list[Any], Any] | NDArray | None:
         return None
     if not isinstance(data, pd.DataFrame):
         return _pandas_column(data)
-    names, kinds = data.columns.tolist(), data.dtypes.tolist()
-    if kinds and all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds):
-        if len(set(kinds)) == 1:
+    names, kinds = data.columns.tolist(), pandas_types(data)
+    distinct = set(kinds)
+    if kinds and all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in distinct):
+        if len(distinct) == 1:
             return names, data.to_numpy()  # without a copy, where it is one block
         if (values := _pandas_mixed(data, kinds)) is not None:
             return names, values
     return names, [_pandas_column(series) for _, series in data.items()]
+
+
+def pandas_types(data: Any) -> list[Any]:
+    """Return the types of a pandas frame's columns.
+
+    From where `dtypes` has them, which makes a series of them: for few rows that is most of the
+    work of reading a frame.
+    """
+    held = getattr(getattr(data, "_mgr", None), "get_dtypes", None)
+    found: list[Any] = (data.dtypes if held is None else held()).tolist()
+    return found
 
 
 def _pandas_mixed(data: Any, kinds: list[np.dtype]) -> NDArray | None:
@@ -89,13 +101,15 @@ def _pandas_column(series: Any) -> NDArray:
         return objects(series.tolist())
 
 
-def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDArray | None:
+def _other_frames(data: Any, name: str) -> tuple[list[Any], Any] | NDArray | None:
     """Return names and columns of any other dataframe, or the values of a series."""
     module = type(data).__module__.partition(".")[0]
     if module == "polars":
         import polars as pl
 
         if isinstance(data, pl.DataFrame):
+            if data.width * data.height <= FEW and _is_plain_polars(data):
+                return data.columns, data.to_numpy(order="c")
             return data.columns, [_polars_column(series) for series in data.get_columns()]
     if module == "pyarrow":
         import pyarrow as pa
@@ -118,6 +132,16 @@ def _other_frames(data: Any, name: str) -> tuple[list[Any], list[NDArray]] | NDA
     if not isinstance(native, nw.DataFrame):
         return None
     return list(native.columns), [_column(series) for series in native.iter_columns()]
+
+
+def _is_plain_polars(data: Any) -> bool:
+    """Tell whether all columns are numbers of one type, none of them changed in one table."""
+    kinds = set(map(str, data.dtypes))
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    if kind in ("Float32", "Float64"):
+        return True
+    whole = kind in _PLAIN and kind != "Boolean"
+    return whole and not any(series.null_count() for series in data.get_columns())
 
 
 def _polars_column(series: Any) -> NDArray:

@@ -19,11 +19,13 @@ import re
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.frame_reading import pandas_types
 from ancestral.errors import MissingExtraError
 
 Form = dict[str, Any]
@@ -49,16 +51,19 @@ _WIDEST = {"pandas": "float64", "polars": "Float64", "pyarrow": "double"}
 # ---- in ------------------------------------------------------------------------------------------
 
 
-def form_of(X: Any) -> Form | None:
-    """Return the form of a dataframe of pandas, polars or Arrow; None for all else."""
+def form_of(X: Any, names: list[Any] | None = None) -> Form | None:
+    """Return the form of a dataframe of pandas, polars or Arrow; None for all else.
+
+    `names` are those of its columns, where they were read before.
+    """
     if isinstance(X, np.ndarray | list | tuple):
         return None
     library = type(X).__module__.partition(".")[0]
     if (pd := sys.modules.get("pandas")) is not None and isinstance(X, pd.DataFrame):
-        names, types = list(X.columns), _types_of_pandas(X)
-        return _form("pandas", "DataFrame", names, types)
-    if library == "polars" and hasattr(X, "schema"):
-        return _form("polars", "DataFrame", X.columns, [*map(_polars_type, X.schema.values())])
+        names = X.columns.tolist() if names is None else names
+        return _form("pandas", "DataFrame", names, _types_of_pandas(X))
+    if library == "polars" and hasattr(X, "dtypes"):
+        return _form("polars", "DataFrame", X.columns, [*map(_polars_type, X.dtypes)])
     if library == "pyarrow" and type(X).__name__ in _KINDS["pyarrow"]:
         fields = zip(X.schema, X.columns, strict=True)
         types = [_arrow_type(field.type, column, field.nullable) for field, column in fields]
@@ -71,7 +76,7 @@ def _form(library: str, kind: str, names: list[Any], types: list[Type]) -> Form:
     kept: list[Type] = []
     of = np.empty(len(types), np.int64)
     for j, one in enumerate(types):
-        key = repr(one) if "levels" not in one else j
+        key = j if "levels" in one else one["is"] if len(one) == 1 else repr(one)
         if key not in distinct:
             distinct[key] = len(kept)
             kept.append(one)
@@ -96,11 +101,11 @@ def _name(name: Any, j: int) -> Any:
 def _types_of_pandas(X: Any) -> list[Type]:
     seen: dict[Any, Type] = {}
     types = []
-    for j, dtype in enumerate(X.dtypes):
-        if getattr(dtype, "pyarrow_dtype", None) is not None:
-            types.append(_pandas_arrow_type(dtype, X.iloc[:, j]))
-            continue
+    for j, dtype in enumerate(pandas_types(X)):
         if dtype not in seen:
+            if getattr(dtype, "pyarrow_dtype", None) is not None:
+                types.append(_pandas_arrow_type(dtype, X.iloc[:, j]))
+                continue
             seen[dtype] = _pandas_type(dtype)
         types.append(seen[dtype])
     return types
@@ -180,7 +185,13 @@ def _levels(values: list[Any]) -> NDArray | None:
 
 
 def _named(library: str, name: str) -> Type:
-    return {"is": name if _PLAIN[library].fullmatch(name) else "other"}
+    return {"is": name if _is_plain(library, name) else "other"}
+
+
+@lru_cache(1024)
+def _is_plain(library: str, name: str) -> bool:
+    """Tell whether a type is made again by its name."""
+    return _PLAIN[library].fullmatch(name) is not None
 
 
 def declared_levels(form: Form | None, width: int) -> list[NDArray | None]:

@@ -15,8 +15,10 @@ for each column it takes hundreds. Where second derivatives cost less than the p
 (`costs`), steps are Newton's: the blocks above with what is observed, sum x_i x_i^T r_i exp(-h_i)
 between mean and variance and 1/2 sum x_i x_i^T r_i^2 exp(-h_i). Else they are Fisher's, and near
 the maximum those of limited-memory BFGS, which starts from Fisher's and learns the rest from the
-gradients alone. Each step is a pass of `training.passes`, halved until the likelihood rises. The
-columns are made orthonormal first (T of `least_squares`), so that I_vv is half the identity.
+gradients alone. The first step leads from least squares to Harvey's regression of the log squared
+residuals, where that is likelier. Each step is a pass of `training.passes`, halved until the
+likelihood rises. The columns are made orthonormal first (T of `least_squares`), so that I_vv is
+half the identity.
 Weights omega are precisions: row i has the variance exp(h_i) / omega_i, so that r_i and x_i above
 come times sqrt(omega_i) where the mean is concerned, and h_i is the log variance of a row of
 precision 1.
@@ -56,7 +58,6 @@ from ancestral.gaussian.linear.least_squares import (
     lengths,
     refuse_constant_targets,
     refuse_unheld,
-    rounded_intercept,
     solve,
 )
 from ancestral.gaussian.linear.summary import (
@@ -67,6 +68,7 @@ from ancestral.gaussian.linear.summary import (
     terms_of,
 )
 from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
+from ancestral.gaussian.orthonormal import back, exact_height_at_zero, height_at_zero, orthonormal
 from ancestral.gaussian.slopes import (
     LOG_2_PI,
     Look,
@@ -199,8 +201,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             )
             self._set_unbounded(mean, 0.0, errors=0.0 if free else np.nan)
             return
-        S, target = _orthonormal(X, variance), y - mean.target_means
-        Q = S if mean is variance else _orthonormal(X, mean)
+        S, target = orthonormal(X, variance), y - mean.target_means
+        Q = S if mean is variance else orthonormal(X, mean)
         if weights is not None:
             Q *= root[:, None]
             target_of = target * root
@@ -226,12 +228,12 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         M = solved(root, np.eye(len(alpha)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
         of_mean, of_variance = mean.inverse_root @ alpha, variance.inverse_root @ gamma
-        self._set_lines(mean, of_mean, variance, of_variance, unit, _height_at_zero)
-        self._set_errors(mean, lengths((_back(mean) @ M).T))
+        self._set_lines(mean, of_mean, variance, of_variance, unit, height_at_zero)
+        self._set_errors(mean, lengths((back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
         largest = max(float(np.maximum.reduce(y)), -float(np.minimum.reduce(y)))
         if self._may_move(mean, variance, end, root, rows.floor, largest):
-            self._set_lines(mean, of_mean, variance, of_variance, unit, _exact_height_at_zero)
+            self._set_lines(mean, of_mean, variance, of_variance, unit, exact_height_at_zero)
             held = self._log_likelihood(X, y, log_weights, unit)
             if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
                 self.history_[-1] = held
@@ -366,7 +368,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         p = len(mean.coef)
         std = np.sqrt(variance) if errors is None else errors
         root = np.ldexp(mean.inverse_root, -unit)
-        own = std * lengths(np.ldexp(_back(mean), -unit).T)
+        own = std * lengths(np.ldexp(back(mean), -unit).T)
         self._set_errors(mean, own)
         self.intercept_, self.coef_ = float(mean.intercept[0]), mean.coef[:, 0]
         self.inverse_root_ = std * root
@@ -612,45 +614,6 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 def _quantile(level: float) -> float:
     """Return the normal's half width, in standard errors."""
     return float(ndtri(0.5 + check_level(level) / 2))
-
-
-def _orthonormal(X: Float, found: Solution) -> Float:
-    """Return orthonormal columns that span the kept features, shape (n, r)."""
-    T, start = found.inverse_root, int(found.centred)
-    columns = np.empty((len(X), T.shape[1]), order="F")  # a column at a time is fastest
-
-    def fill(block: slice) -> None:
-        np.matmul(X[block] - found.means, T[start:], out=columns[block])
-        if start:
-            columns[block] += T[0]
-
-    in_blocks(fill, len(X), 2 * T.shape[1])
-    return columns
-
-
-def _height_at_zero(found: Solution, values: Float, base: Float | float) -> tuple[float, Float]:
-    """Return intercept and coefficients, given the height at the means over a base, and slopes."""
-    if not found.centred:
-        return 0.0, values
-    return float((values[:1] + base)[0] - found.means @ values[1:]), values[1:]
-
-
-def _exact_height_at_zero(
-    found: Solution, values: Float, base: Float | float
-) -> tuple[float, Float]:
-    """Return the same, the intercept rounded once."""
-    if not found.centred:
-        return 0.0, values
-    height, slopes = dd.two_sum(values[:1], np.full(1, base)), values[1:]
-    intercept, _ = rounded_intercept(height, dd.exact(found.means), slopes[:, None], 1.0)
-    return float(intercept[0]), slopes
-
-
-def _back(found: Solution) -> Float:
-    """Return the matrix from orthonormal columns' weights to intercept and coefficients."""
-    if not found.centred:
-        return found.inverse_root
-    return np.vstack([found.at_zero, found.inverse_root[1:]])
 
 
 def _unless_dependent(errors: Float, found: Solution) -> Float:
