@@ -33,11 +33,13 @@ def solve_least_norm(statistics: LineStatistics, *, centred: bool) -> Solution:
     moments, p = as_rooted(statistics.moments), statistics.n_inputs
     root, spread, raw = sized(moments, centred=centred)
     weight, k = moments.total_weight, root.shape[1] - p
-    found, far = _of_independent_rows(root, spread[:p], raw[:p], p), None
+    with np.errstate(over="ignore", invalid="ignore"):  # of sizes whose squares are out of reach
+        found, far = _of_independent_rows(root, spread[:p], raw[:p], p), None
     if found is not None:
         coef, basis = found
         residual, exact = np.zeros((k, k)), np.ones(k, dtype=bool)
-        far = spread[p:] / (raw[p:] + raw[:p] @ np.abs(coef))  # of what the line tells apart
+        with np.errstate(invalid="ignore"):  # targets that are all 0: not far, by any measure
+            far = spread[p:] / (raw[p:] + raw[:p] @ np.abs(coef))  # of what the line tells apart
     else:
         coef, misfit, basis = _of_any_rows(root, spread[:p], raw[:p], p)
         residual = misfit.T @ misfit
