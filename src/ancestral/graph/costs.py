@@ -37,6 +37,9 @@ FITTED, GIVEN = (37, 18, 13), (74, 36, 26)
 DRAWN, CANDIDATE, TREE, NODE = 6.4e-9, 45e-9, 3e-4, 0.5e-6
 
 
+EMBEDDED = 80  # nodes up to which all eigenvectors cost less than a few, found by iteration
+
+
 def pays_to_draw_by_cells(n_nodes: int, share: float = 0.0) -> bool:
     """Tell whether cells of nodes, in which this share of pairs are candidates, save time."""
     n_pairs = n_nodes * (n_nodes - 1) // 2
