@@ -485,6 +485,8 @@ def _add(digest: Any, values: Any, most: int = MOST_NUMBERS) -> None:
 
 def _some_of(values: Any, most: int) -> NDArray:
     """Return an array, or some stretches of its rows, of wide ones some columns, as numpy's."""
+    if type(values) is np.ndarray and values.size <= min(most, MOST_TEXTS):
+        return values
     from ancestral import _arrays  # scikit-learn's: reading a model file does without
 
     n, *columns = values.shape
@@ -505,6 +507,8 @@ def _some_of(values: Any, most: int) -> NDArray:
 def _bytes_of(values: NDArray) -> bytes:
     if values.dtype.kind in "OUS":
         return "\x1f".join(map(str, values.ravel().tolist())).encode("utf-8", "surrogatepass")
+    if values.dtype.kind in "biu" and values.dtype.itemsize < 8:
+        return np.asarray(values, "<f8").tobytes()
     numbers = np.ascontiguousarray(values, "<f8") + 0.0  # one zero
     if values.dtype.kind in "iu" and values.size and np.abs(numbers).max() > 1 << 53:
         return str(values.ravel().tolist()).encode()  # what float64 would round

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from ancestral.graph.compiled import numba
 
-EVALUATIONS = 7  # of the likelihood, in a fit
+EVALUATIONS = 5  # of the likelihood, in a fit
 
 PRODUCT = 6e-9  # a pair's product, taken out of a matrix and told links from others
-TERM = 5e-9  # a pair that is kept, or a node, at each evaluation
+TERM = 3e-9  # a pair that is kept, or a node, at each evaluation
 GRID = 3.5e-4  # a grid, filled or not: its cells, nodes, and evaluations
 APART = 3e-4  # the nodes of links, apart from those of other pairs
 BLOCKED = 9e-9, 0.05e-9  # a pair's deposit on a grid in NumPy, and for each feature
@@ -31,6 +31,19 @@ PILOT = 8e-3  # a pilot estimate, and a look at some pairs that are not linked
 # Chebyshev points of each axis, for one feature, two and three, as they mostly turn out: for a fit,
 # and where sums at a given (a, b) are wanted.
 FITTED, GIVEN = (37, 18, 13), (74, 36, 26)
+
+
+# Edges: a pair's draw; a candidate's among cells; and the cells, to begin with and for each node.
+DRAWN, CANDIDATE, TREE, NODE = 6.4e-9, 45e-9, 3e-4, 0.5e-6
+
+
+EMBEDDED = 80  # nodes up to which all eigenvectors cost less than a few, found by iteration
+
+
+def pays_to_draw_by_cells(n_nodes: int, share: float = 0.0) -> bool:
+    """Tell whether cells of nodes, in which this share of pairs are candidates, save time."""
+    n_pairs = n_nodes * (n_nodes - 1) // 2
+    return TREE + NODE * n_nodes + CANDIDATE * share * n_pairs < DRAWN * n_pairs
 
 
 def kept(n_pairs: int, *, evaluations: int = EVALUATIONS) -> float:

@@ -18,6 +18,7 @@ Float = NDArray[np.float64]
 
 MOST_ROWS = 2_000
 _ODD = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+_SHIFTS = np.array([29, 32], np.uint64)
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,17 @@ class FeatureRows:
     @classmethod
     def _kept(cls, X: Float, counts: NDArray[np.int64]) -> FeatureRows:
         hashes = _hashes(X)
-        some = np.arange(len(hashes))
         if len(hashes) > 4 * MOST_ROWS:  # the smallest hashes, unless they repeat
             few = np.flatnonzero(hashes <= np.partition(hashes, 2 * MOST_ROWS)[2 * MOST_ROWS])
-            some = few if len(np.unique(hashes[few])) > MOST_ROWS else some
-        order = some[np.argsort(hashes[some], kind="stable")]
-        ranked = hashes[order]
-        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-        total = np.add.reduceat(counts[order], starts)
-        return cls(X[order[starts]][:MOST_ROWS], total[:MOST_ROWS])
+            if len(np.unique(hashes[few])) > MOST_ROWS:
+                X, counts, hashes = X[few], counts[few], hashes[few]
+        order = hashes.argsort(kind="stable")
+        ranked, counts = hashes[order], counts[order]
+        is_fresh = ranked[1:] != ranked[:-1]
+        if not is_fresh.all():
+            starts = np.flatnonzero(np.concatenate([[True], is_fresh]))
+            order, counts = order[starts], np.add.reduceat(counts, starts)
+        return cls(X[order[:MOST_ROWS]], counts[:MOST_ROWS])
 
     def draw(self, n_nodes: int, rng: np.random.Generator) -> Float:
         """Return features of so many nodes, each those of a node of the fit."""
@@ -71,9 +74,10 @@ class FeatureRows:
 def _hashes(X: Float) -> NDArray[np.uint64]:
     """Return a hash of each row's values."""
     found = np.full(len(X), _ODD[0])
-    for column in X.T:
-        found ^= np.ascontiguousarray(column + 0.0).view(np.uint64)  # one zero
+    for column in np.add(X.T, 0.0, order="C").view(np.uint64):  # one zero
+        found ^= column
         found *= _ODD[1]
-        found ^= found >> np.uint64(29)
+        found ^= found >> _SHIFTS[0]
     found *= _ODD[2]
-    return found ^ (found >> np.uint64(32))
+    found ^= found >> _SHIFTS[1]
+    return found

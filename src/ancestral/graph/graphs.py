@@ -76,8 +76,7 @@ class Graph:
             raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
         E = _checked_adjacency(aligned(self.features, self.adjacency), X)
         named = column_names(self.features) if self.feature_names is None else self.feature_names
-        object.__setattr__(self, "features", X)
-        object.__setattr__(self, "adjacency", E)
+        vars(self).update(features=X, adjacency=E)
         if named is not None:
             names = tuple(str(name) for name in named)
             if len(names) != X.shape[1]:
@@ -100,9 +99,7 @@ class Graph:
     ) -> Graph:
         """Return a graph of parts made by this package, unchecked: checks of millions add up."""
         graph = object.__new__(cls)
-        for name, value in (("features", features), ("adjacency", adjacency)):
-            object.__setattr__(graph, name, value)
-        object.__setattr__(graph, "feature_names", feature_names)
+        vars(graph).update(features=features, adjacency=adjacency, feature_names=feature_names)
         return graph
 
     @property
@@ -185,8 +182,7 @@ def repeated_edge(i: NDArray, j: NDArray, n_nodes: int) -> tuple[int, int] | Non
 
 def column_names(table: Any) -> list[str] | None:
     """Return the names of a dataframe's columns; None where it has none, or they are numbers."""
-    columns = getattr(table, "columns", None)
-    if columns is None or isinstance(table, np.ndarray):
+    if isinstance(table, np.ndarray) or getattr(table, "columns", None) is None:
         return None
     names = names_of(table)
     return names if names and all(isinstance(name, str) for name in names) else None
@@ -195,7 +191,7 @@ def column_names(table: Any) -> list[str] | None:
 def checked_features(features: Any) -> NDArray[np.float64]:
     """Return features as float64, shape (n, m); DataError where inner products would overflow."""
     if type(features) is np.ndarray and features.dtype == np.float64 and features.ndim == 2:
-        X = features.astype(np.float64, order="C")
+        X = features.copy()
     else:
         X = as_numbers(features, name="features", ndim=2).astype(np.float64, order="C")
     if np.abs(X).max(initial=0.0) <= LARGEST_FEATURE:  # and none is NaN
@@ -248,12 +244,18 @@ def _links(E: NDArray) -> NDArray[np.bool_] | None:
         links[:] = E
         return links
 
+    def is_one_or_zero(block: slice) -> bool:
+        ones = np.equal(E[block], 1, out=links[block])
+        if E.itemsize == 1:
+            return bool(np.count_nonzero(E[block]) == np.count_nonzero(ones))
+        return bool(np.count_nonzero(E[block] == 0) + np.count_nonzero(ones) == ones.size)
+
+    if E.nbytes <= BLOCK_BYTES:
+        return links if is_one_or_zero(slice(None)) else None
+
     def is_binary(part: slice) -> bool:
-        for block in blocks_of(part, max(1, BLOCK_BYTES // (len(E) * E.itemsize))):  # in cache
-            ones = np.equal(E[block], 1, out=links[block])
-            if np.count_nonzero(ones) + np.count_nonzero(E[block] == 0) < ones.size:
-                return False
-        return True
+        rows = max(1, BLOCK_BYTES // (len(E) * E.itemsize))
+        return all(map(is_one_or_zero, blocks_of(part, rows)))  # in cache
 
     parts = even_parts(len(E), n_threads() if E.size >= LEAST_NUMBERS else 1)
     return links if all(in_threads(is_binary, parts, E.size)) else None
@@ -266,7 +268,7 @@ def _is_symmetric(links: NDArray[np.bool_]) -> bool:
     """
     n = len(links)
     if n <= SQUARE:
-        return bool((links == links.T).all())
+        return links.tobytes() == links.T.tobytes()
     if FEW * np.count_nonzero(links) < links.size:
         places = np.flatnonzero(links)
         i = places // n
@@ -445,14 +447,16 @@ def library_of(item: Any) -> str:
 def _ndim(part: Any) -> int:
     """Return the number of dimensions, of sparse matrices and ragged lists too."""
     try:
-        return part.ndim if sparse.issparse(part) else np.ndim(part)
+        return len(_shape(part))
     except ValueError:  # ragged
         return 1 + max(_ndim(row) for row in part)
 
 
 def _shape(part: Any) -> tuple[int, ...]:
     """Return the shape, of sparse matrices too."""
-    return part.shape if sparse.issparse(part) else np.shape(part)
+    if type(part) is np.ndarray or sparse.issparse(part):
+        return part.shape
+    return np.shape(part)
 
 
 def _as_graph(item: Any, index: int) -> Graph:

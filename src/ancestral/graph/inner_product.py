@@ -455,7 +455,8 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         Returns
         -------
         list of Graph
-            Of more than 2,000 nodes with a sparse adjacency, drawn without visiting every pair.
+            Of more than 2,000 nodes with a sparse adjacency; every pair is visited only
+            where that is the cheaper.
             Their features are named as those of the fit.
 
         Raises

@@ -38,7 +38,7 @@ def aligned(features: Any, adjacency: Any) -> Any:
 
 def is_labelled(table: Any) -> bool:
     """Tell whether a table has labels on rows and columns, as pandas' dataframes do."""
-    return all(hasattr(table, name) for name in ("index", "columns", "loc"))
+    return hasattr(table, "loc") and hasattr(table, "index") and hasattr(table, "columns")
 
 
 def _in_another_order(labels: list[Any], wanted: list[Any], one: str, other: str) -> bool:

@@ -206,6 +206,6 @@ def _record(
         "a": float(a),
         "b": float(b),
         "log_likelihood": value,
-        "increase": float("nan") if before is None else value - before,
-        "gradient_norm": max(map(abs, gradient)),
+        "increase": math.nan if before is None else value - before,
+        "gradient_norm": max(abs(gradient[0]), abs(gradient[1])),
     }

@@ -204,3 +204,38 @@ def test_what_is_not_finite_is_refused(bad: float) -> None:
 def test_too_many_edges_are_refused_before_they_are_drawn() -> None:
     with pytest.raises(ModelError, match=r"n_nodes=700000 .* edges, which need \d+ GiB.*intercept"):
         sample_edges(huge(700_000, 2).features, 1.0, 0.0, random_state=0)
+
+
+@pytest.mark.parametrize("most_dense", [10, 1_000])
+@pytest.mark.parametrize("by_cells", [False, True])
+def test_draws_by_pairs_and_by_cells_are_of_one_law(
+    monkeypatch: Any, by_cells: bool, most_dense: int
+) -> None:
+    """400 draws: the edges' number, and each pair's frequency by chi-square (alarms: 1e-4)."""
+    monkeypatch.setattr(sampling, "DENSE_NODES", most_dense)
+    monkeypatch.setattr(sampling.costs, "pays_to_draw_by_cells", lambda *sizes: by_cells)
+    X = np.random.default_rng(0).uniform(-1, 1, (40, 2))
+    i, j = np.triu_indices(40, 1)
+    p = probabilities(X, 2.0, -1.0)
+    rng, count = np.random.default_rng(1), 400
+    seen = np.zeros(len(p))
+    for _ in range(count):
+        graph = sampling.draw_graph(X, 2.0, -1.0, rng)
+        assert graph.is_sparse == (most_dense < 40)
+        A = graph.to_dense()
+        assert (A == A.T).all() and not A.diagonal().any()
+        seen += A[i, j]
+    z = (seen - count * p) / np.sqrt(count * p * (1 - p))
+    assert two_sided(z.sum() / np.sqrt(len(z))) > 1e-4
+    assert stats.chi2.sf((z**2).sum(), len(z)) > 1e-4
+
+
+@pytest.mark.parametrize(("a", "b", "m"), [(2.0, -1.0, 2), (1.0, -5.0, 2), (1.0, -1.0, 10)])
+def test_candidates_are_foreseen(a: float, b: float, m: int) -> None:
+    """Within a third of how many are tried, where they are many enough to matter."""
+    X = np.random.default_rng(m).uniform(-1, 1, (1_500, m))
+    cells = sampling.CellTree.of(X)
+    parts = sampling._draw(cells, X[cells.order], a, b, np.random.default_rng(0), 1)
+    tried = sum(part[2] for part in parts)
+    foreseen = sampling._candidates(X, a, b) * len(X) * (len(X) - 1) / 2
+    assert tried / 1.34 < foreseen < 1.34 * tried

@@ -21,8 +21,10 @@ from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.pairs import sums as pair_sums
 from ancestral.graph.pairs.gather import gather, keep, visit
 from ancestral.graph.pairs.grid import Cells, spacing
+from ancestral.graph.pairs.logistic import logistic
 from ancestral.graph.pairs.passes import product_range
 from ancestral.graph.pairs.sums import PairSums
+from ancestral.graph.pairs.terms import Terms
 
 pytestmark = pytest.mark.usefixtures("loops")
 
@@ -352,3 +354,22 @@ def test_unknown_ways_are_named() -> None:
         InnerProductGraph(offset="log").fit(make_graph(30))
     with pytest.raises(ModelError, match=r"n_jobs must be"):
         InnerProductGraph(n_jobs=0, pairs="visited").fit(make_graph(30))
+
+
+@pytest.mark.parametrize("n", [7, 512, 513, 25_000])
+@pytest.mark.parametrize(("a", "b"), [(1.5, -0.7), (90.0, 60.0), (400.0, -900.0)])
+def test_terms_are_summed_as_one_by_one(n: int, a: float, b: float) -> None:
+    """Few at once, many in turn, and logits beyond the range of exponentials."""
+    rng = np.random.default_rng(n)
+    s, k = rng.normal(size=n), n // 3
+    sign = np.where(np.arange(n) < k, -1.0, 1.0)
+    for counts in (None, rng.integers(1, 9, n).astype(float)):
+        terms = Terms(s, k, counts)
+        c = 1.0 if counts is None else counts
+        soft, p, w = (c * part for part in logistic(sign * (a * s + b)))
+        parts = (soft, sign * p * s, sign * p, w, w * s, w * s * s)
+        for found, part in zip(terms.sums(a, b), parts, strict=True):
+            assert abs(found - part.sum()) <= 1e-12 * np.abs(part).sum()
+        parts = (c * s, c * s * s, (c * s)[:k])
+        for found, part in zip(terms.powers_of_s(), parts, strict=True):
+            assert abs(found - part.sum()) <= 1e-12 * np.abs(part).sum()

@@ -36,7 +36,7 @@ def split_pairs(
     while len(u):
         size_u, size_v = end[u] - start[u], end[v] - start[v]
         pairs = np.where(u == v, 0.5 * size_u * (size_u - 1.0), 1.0 * size_u * size_v)
-        bound, typical = _bounds(u, v, low, high, reach, a, b)
+        bound, typical = bounds(u, v, low, high, reach, a, b)
         leaf_u, leaf_v = child[u] == 0, child[v] == 0
         whole = (pairs * (bound - typical) < waste) | (leaf_u & leaf_v)
         if count + len(u) >= most:
@@ -55,7 +55,7 @@ def split_pairs(
     return found[0], found[1]
 
 
-def _bounds(
+def bounds(
     u: Int, v: Int, low: Float, high: Float, reach: Float, a: float, b: float
 ) -> tuple[Float, Float]:
     """Return the largest p between cells, a little rounded up, and p halfway down to the least."""
@@ -91,7 +91,7 @@ def draw_edges(
     probability p, independently of all others. Where the bound is near one, every dyad is a
     candidate instead, and is an edge with probability p.
     """
-    bound, _ = _bounds(one, two, low, high, reach, a, b)
+    bound, _ = bounds(one, two, low, high, reach, a, b)
     size, width = end[one] - start[one], end[two] - start[two]
     total = np.where(one == two, width * (width - 1) // 2, size * width)
     sure = bound > SURE

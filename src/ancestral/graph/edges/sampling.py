@@ -16,6 +16,7 @@ Brandes (2005), Physical Review E 71, 036113.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ from scipy.special import expit
 
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_integer, check_number
 from ancestral.errors import ModelError
+from ancestral.graph import costs
+from ancestral.graph.edges import blocks
 from ancestral.graph.graphs import DENSE_NODES, Graph, checked_features, symmetric
 from ancestral.graph.pairs.passes import dealt, products
 
@@ -37,6 +40,7 @@ WASTE = 12.0  # candidates that may be refused in a pair of cells before splitti
 STREAMS = 64  # at most: pairs of cells are dealt to random streams, whatever the number of threads
 STREAM_PAIRS = 1_000_000  # pairs of nodes that deserve a stream of their own
 FRONTIER = 4_096  # pairs of cells to deal
+SOME_PAIRS = 512  # of leaves, whose bounds tell what cells would cost
 AT_ONCE = 1 << 15  # pairs of a small graph, whose numbers stay in the cache
 EDGE_BYTES = 48  # at the peak, while the sparse adjacency is made
 
@@ -50,12 +54,58 @@ def draw_graph(
     n_jobs: int | None = None,
     feature_names: tuple[str, ...] | None = None,
 ) -> Graph:
-    """Draw a graph given its features: small ones pair by pair, large ones by `sample_edges`."""
+    """Draw a graph given its features: by cells of nodes where that is cheaper, or by pairs."""
     n = len(features)
-    if n > DENSE_NODES:
+    edges: Any
+    if costs.pays_to_draw_by_cells(n) and costs.pays_to_draw_by_cells(
+        n, _candidates(features, slope, intercept)
+    ):
         edges = sample_edges(features, slope, intercept, random_state=rng, n_jobs=n_jobs)
-        return Graph.of_checked(features, edges, feature_names)
-    adjacency = np.zeros((n, n), np.bool_)
+        edges = edges if n > DENSE_NODES else edges.toarray()
+    elif n > DENSE_NODES:
+        _refuse_many_edges(features, slope, intercept)
+        edges = _by_pairs(features, slope, intercept, rng)
+    else:
+        adjacency = np.zeros((n, n), np.bool_)
+        for rows, upper in _drawn_pairs(features, slope, intercept, rng):
+            adjacency[rows, rows.start :] = upper
+            adjacency[rows.start :, rows] |= upper.T
+        edges = adjacency.view(np.int8)
+    return Graph.of_checked(features if n > DENSE_NODES else features.copy(), edges, feature_names)
+
+
+def _candidates(X: Float, a: float, b: float) -> float:
+    """Return about which share of pairs are candidates, from the bounds of some pairs of leaves."""
+    if not X.shape[1]:
+        return float(expit(b))
+    cells = CellTree.of(np.ascontiguousarray(X))
+    leaf = np.flatnonzero(cells.child == 0)
+    one, two = leaf[np.random.default_rng(0).integers(0, len(leaf), (2, SOME_PAIRS))]
+    bound, _ = blocks.bounds(one, two, cells.low, cells.high, cells.reach, a, b)
+    sizes = cells.end - cells.start
+    return float(np.average(bound, weights=sizes[one] * sizes[two]))
+
+
+def _by_pairs(X: Float, a: float, b: float, rng: np.random.Generator) -> sparse.csr_array:
+    """Draw the edges of many nodes pair by pair."""
+    from ancestral.graph.edges import kernels
+
+    first, second = [], []
+    for rows, upper in _drawn_pairs(X, a, b, rng):
+        places = np.flatnonzero(upper).astype(np.uint32 if upper.size < 1 << 32 else np.int64)
+        i, j = np.divmod(places, places.dtype.type(upper.shape[1]))
+        first.append(i.astype(np.int32) + np.int32(rows.start))
+        second.append(j.astype(np.int32) + np.int32(rows.start))
+    i, j = np.concatenate(first), np.concatenate(second)
+    indptr, indices = kernels.neighbour_lists(i, j, len(X))
+    return sparse.csr_array((np.ones(len(indices), np.int8), indices, indptr), shape=(len(X),) * 2)
+
+
+def _drawn_pairs(
+    features: Float, slope: float, intercept: float, rng: np.random.Generator
+) -> Iterator[tuple[slice, NDArray[np.bool_]]]:
+    """Draw pair by pair; yield some rows, and which later nodes these are linked to."""
+    n = len(features)
     height = max(1, AT_ONCE // n)
     for top in range(0, n, height):  # row by row: the same draw, however many at once
         rows = slice(top, top + height)
@@ -67,9 +117,7 @@ def draw_graph(
         with np.errstate(over="ignore"):  # to a probability of 0
             p = 1.0 / (1.0 + np.exp(eta))
         upper[upper] = rng.random(len(p)) < p
-        adjacency[rows, top:] = upper
-        adjacency[top:, rows] |= upper.T
-    return Graph.of_checked(features.copy(), adjacency.view(np.int8), feature_names)
+        yield slice(top, top + len(z)), upper
 
 
 def drawn_shape(

@@ -337,8 +337,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         Returns
         -------
         list of Graph
-            Their features are the positions. Of more than 2,000 nodes with a sparse adjacency,
-            drawn without visiting every pair.
+            Their features are the positions. Of more than 2,000 nodes with a sparse adjacency;
+            every pair is visited only where that is the cheaper.
         """
         self._check_fitted()
         rng = as_generator(random_state)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+from ancestral.graph import costs
+
 Float = NDArray[np.float64]
 
-DENSE = 200  # nodes up to which all eigenvectors are found
 TIED = 1e-6  # entries that differ by less, relatively, are equally large
 LEAST = 1e-3  # of the largest eigenvalue: no dimension starts at zero, from where it cannot move
 
@@ -45,7 +46,7 @@ def spectral_embedding(adjacency: sparse.csr_array, share: float, n_components: 
         product: Float = adjacency @ v - p * (v.sum() - v)
         return product
 
-    if n <= DENSE or n_components >= n // 2:
+    if n <= costs.EMBEDDED or n_components >= n // 2:
         dense = adjacency.toarray() - p * (1.0 - np.eye(n))
         values, vectors = linalg.eigh(dense)
     else:

@@ -280,10 +280,15 @@ def keep(graphs: Iterable[Graph]) -> PairSums:
     edges, unlinked = [], []
     for stack in _stacks(graphs):
         s, linked = _products(stack)
-        edges.append(s[linked])
-        unlinked.append(s[~linked])
-    none = np.zeros(0)
-    return _grouped(np.concatenate(edges or [none]), np.concatenate(unlinked or [none]))
+        s, linked = s.ravel(), linked.ravel()
+        edges.append(s.take(np.flatnonzero(linked)))
+        unlinked.append(s.take(np.flatnonzero(~linked)))
+    return _grouped(_in_line(edges), _in_line(unlinked))
+
+
+def _in_line(parts: list[Float]) -> Float:
+    """Return parts one after the other."""
+    return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.zeros(0)])
 
 
 def likelihoods(graphs: Sequence[Graph], a: float, b: float, *, by_size: bool = False) -> Float:

@@ -323,6 +323,8 @@ class PairSums:
     @property
     def has_offsets(self) -> bool:
         """Tell whether logits of some pairs have an offset."""
+        if self.edge_offsets is None is self.unlinked_offsets and not self.layers:
+            return False
         kept = any(offsets is not None for *_, offsets in self._kinds())
         return kept or any(layer.offset for layer in self.layers)
 
@@ -513,12 +515,11 @@ class PairSums:
     def moments(self) -> tuple[float, float, float]:
         """Mean and variance of s over all pairs, and its mean over the links."""
         terms = self._condensed if self.layers else self._terms
-        s, k, (number, linked, _) = terms.s, terms.linked, self.apart
-        weighted = s if terms.counts is None else s * terms.counts
-        mean = float(np.add.reduce(weighted)) / self.n_pairs
-        variance = float(weighted @ s) / self.n_pairs - mean * mean
-        if not number:
-            linked = float(np.add.reduce(weighted[:k]))
+        total, squares, linked = terms.powers_of_s()
+        mean = total / self.n_pairs
+        if self.apart[0]:
+            linked = self.apart[1]
+        variance = squares / self.n_pairs - mean * mean
         return mean, variance, linked / self.n_edges if self.n_edges else mean
 
     def _penalty(self, a: float, b: float) -> float:

@@ -21,7 +21,7 @@ from ancestral.graph.pairs.logistic import logistic, softplus
 
 Float = NDArray[np.float64]
 
-CHUNK = 8_192  # values at a time: in cache, and so few that the library sums them on one thread
+CHUNK = 9_984  # values at a time: in cache, and so few that the library sums them on one thread
 FEW = 512  # so few that one product of matrices is sooner than sums one by one
 STEEP = 700.0  # logits from which on exponentials may overflow
 
@@ -103,9 +103,9 @@ class Terms:
             for part in parts
         )
 
-    def logits(self, a: float, b: float) -> Float:
+    def logits(self, a: float, b: float, out: Float | None = None) -> Float:
         """Return z."""
-        z: Float = self.s * a
+        z: Float = np.multiply(self.s, a, out=out)
         z += b
         if self.shift is not None:
             z += self.shift
@@ -114,15 +114,19 @@ class Terms:
 
     def sums(self, a: float, b: float) -> Sums:
         """Return all sums, from one exponential and one logarithm of each term."""
-        if len(self.s) <= CHUNK:
-            return self._sums(a, b)
-        return Sums(*np.sum([part._sums(a, b) for part in self.chunks], axis=0).tolist())
+        # taken, so that no other thread has it: memory is dearer than what is done in it
+        room = vars(self).pop("_room", None)
+        if room is None:
+            room = np.empty((4, min(len(self.s), CHUNK)))
+        parts = [part._sums(a, b, room) for part in self.chunks]
+        vars(self)["_room"] = room
+        return parts[0] if len(parts) == 1 else Sums(*map(sum, zip(*parts, strict=True)))
 
-    def _sums(self, a: float, b: float) -> Sums:
-        """Return the sums of one chunk."""
+    def _sums(self, a: float, b: float, room: Float) -> Sums:
+        """Return the sums of one chunk, computed in this room."""
         (s, o), powers = self.reach, self.powers
-        z = self.logits(a, b)
-        found = np.empty((3, len(z)))
+        room = room[:, : len(self.s)]
+        z, found = self.logits(a, b, out=room[3]), room[:3]
         soft, p, w = found
         if abs(a) * s + abs(b) + o < STEEP:
             np.exp(z, out=z)
@@ -139,6 +143,16 @@ class Terms:
         weights, about, squares, off, off_s = powers
         parts = value, off_s @ p, off @ p, weights @ w, about @ w, squares @ w
         return Sums(*map(float, parts))
+
+    def powers_of_s(self) -> tuple[float, float, float]:
+        """Return the sums of s and of s^2, and that of the links' s."""
+        first = second = linked = 0.0
+        for part in self.chunks:
+            about = part.powers[1]
+            first += float(np.add.reduce(about))
+            second += float(about @ part.s)
+            linked += float(np.add.reduce(about[: part.linked]))
+        return first, second, linked
 
     def misses(self, a: float, b: float) -> float:
         """Return the sum of |p - e|."""
