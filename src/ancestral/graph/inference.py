@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from ancestral._checks.numbers import check_level
+from ancestral._checks.numbers import check_level, warn
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.graphs import as_graphs
 from ancestral.graph.pairs.gather import gather
@@ -29,6 +29,7 @@ from ancestral.graph.pairs.sums import PairSums
 
 Float = NDArray[np.float64]
 
+LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
 MOST_STEPS = 60  # an end further out than 1.5^60 standard errors is none
 
 
@@ -278,3 +279,22 @@ def _arrow_step(parts: Sequence[PairSums], a: float, b: Float) -> tuple[float, F
     step_a = (scores[:, 0].sum() - (cross / own * scores[:, 1]).sum()) / left
     step_b = (scores[:, 1] - cross * step_a) / own
     return float(step_a), step_b, float(1 / left), 1 / own + (cross / own) ** 2 / left
+
+
+def tolerable_error(sums: PairSums, a: float, b: float) -> Float:
+    """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
+    error = sums.approximation_error(a, b)
+    if sums.holds_everywhere:
+        return error
+    mend = 'Fit all graphs in one call of fit, or pass pairs="visited" to visit every pair.'
+    if error.max() > 1:
+        raise ModelError(
+            f"graphs were compressed, each near its own estimates, which a slope of {a:.2g} and an "
+            f"intercept of {b:.2g} are too far from. {mend}"
+        )
+    if error.max() > LARGEST_ERROR:
+        warn(
+            "the sums over pairs are approximate: slope and intercept may be off by "
+            f"{error.max():.2g} standard errors. {mend}"
+        )
+    return error

@@ -49,9 +49,9 @@ from ancestral.graph.graphs import (
     say_ignored_loops,
     warn_of_odd_graphs,
 )
-from ancestral.graph.inference import clustered_covariance, profile_intervals
+from ancestral.graph.inference import clustered_covariance, profile_intervals, tolerable_error
 from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
-from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums, tolerable_error
+from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums
 from ancestral.graph.solvers import climb, gradient_ascent, newton
 from ancestral.model_file import fingerprint
 

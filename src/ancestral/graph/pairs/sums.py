@@ -25,7 +25,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.numbers import warn
 from ancestral.errors import ModelError
 from ancestral.graph.pairs.grid import COARSENED, FINE, INTERPOLATION, Cells, Layer, merged
 from ancestral.graph.pairs.logistic import FLAT, guarded_inverse, logistic
@@ -40,7 +39,6 @@ CUBIC = 1.25  # the most that the four weights of a pair sum to in size
 CENTRED = 0.01  # of the squares about 0: a spread that is taken from them, with two digits lost
 ROUNDED = 64 * np.finfo(np.float64).eps  # of a sum whose parts cancel
 TOLERANCE = 0.01  # standard errors, that compressed graphs may move the estimates by
-LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
 KEPT_PAIRS = 1_000_000  # up to here every s is kept; beyond, their distribution on a grid
 
 
@@ -553,25 +551,6 @@ class _Shifted:
     def covariance(self, a: float, b: float) -> Float:
         """Return the sampling covariance of the sums of (p s, p)."""
         return self.part.covariance(a, b + self.offset)
-
-
-def tolerable_error(sums: PairSums, a: float, b: float) -> Float:
-    """Return how far (a, b) may be off, in standard errors: warned of, or refused, if far."""
-    error = sums.approximation_error(a, b)
-    if sums.holds_everywhere:
-        return error
-    mend = 'Fit all graphs in one call of fit, or pass pairs="visited" to visit every pair.'
-    if error.max() > 1:
-        raise ModelError(
-            f"graphs were compressed, each near its own estimates, which a slope of {a:.2g} and an "
-            f"intercept of {b:.2g} are too far from. {mend}"
-        )
-    if error.max() > LARGEST_ERROR:
-        warn(
-            "the sums over pairs are approximate: slope and intercept may be off by "
-            f"{error.max():.2g} standard errors. {mend}"
-        )
-    return error
 
 
 def _total(
