@@ -274,7 +274,17 @@ def _by_products(
         if not (leading and q < r - 2 and _are_told(eigenvalues, q, float(eigenvalues.sum()))):
             return None
         eigenvalues = eigenvalues[:q]
-    return eigenvalues, (U / np.sqrt(eigenvalues[:q, None])) @ root
+    return eigenvalues, _straightened((U / np.sqrt(eigenvalues[:q, None])) @ root)
+
+
+def _straightened(V: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows that are nearly orthonormal, the later the less, as orthonormal ones.
+
+    One step of Gram and Schmidt for all rows: what is left is the square of what was wrong.
+    """
+    wrong = V @ V.T
+    wrong.flat[:: len(V) + 1] = 0.5 * (wrong.diagonal() - 1.0)
+    return V - np.tril(wrong) @ V
 
 
 def _above(values: NDArray, rounding: float) -> NDArray[np.float64]:

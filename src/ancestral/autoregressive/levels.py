@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Real
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -144,10 +145,12 @@ class DiscreteDensity(Density):
 
     @property
     def _coding(self) -> Coding:
-        """How values become codes; made once for each set of categories."""
-        held: Coding | None = vars(self).get("_coded_by")
-        if held is None or held.categories is not self.categories_:
-            held = self._coded_by = Coding(self.categories_)
+        """How values become codes; made once for each set of categories, as it stands now."""
+        kept, now = {} if self._derived is None else self._derived, self.categories_
+        held: Coding | None = kept.get("coding")
+        same = held is not None and len(held.categories) == len(now)
+        if held is None or not (same and all(map(is_, held.categories, now))):
+            held = kept["coding"] = Coding(list(now))
         return held
 
     def _decode(self, levels: NDArray[np.intp]) -> NDArray:

@@ -240,9 +240,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     @property
     def _trie(self) -> Trie:
         """The conditionals as they are walked; made once for each fit."""
-        held: Trie | None = vars(self).get("_walked")
+        kept = {} if self._derived is None else self._derived
+        held: Trie | None = kept.get("trie")
         if held is None or held.of is not self.children_:
-            held = self._walked = Trie.made(self.probabilities_, self.children_)
+            held = kept["trie"] = Trie.made(self.probabilities_, self.children_)
         return held
 
     @property

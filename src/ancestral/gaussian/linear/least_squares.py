@@ -64,12 +64,17 @@ class Basis:
 
     @cached_property
     def condition(self) -> float:
-        """Largest over least singular value."""
+        """Largest over least singular value of the features, each scaled to length one."""
+        if not self.rank:
+            return 1.0
         if self.reflections is not None:
-            values = svdvals(np.triu(self.reflections[0][: self.rank]), check_finite=False)
+            features = self.span @ np.triu(self.reflections[0][: self.rank])
         else:
-            values = self.singular
-        return float(values[0] / values[-1]) if len(values) else 1.0
+            features = self.span * self.singular
+        sizes = lengths(features.T)
+        scaled = features / np.where(sizes > 0, sizes, 1.0)[:, None]
+        values = svdvals(scaled, check_finite=False)[: self.rank]
+        return float(values[0] / values[-1])
 
 
 @dataclass(eq=False)  # not frozen: that would cost small fits a tenth of their time

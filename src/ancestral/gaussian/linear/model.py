@@ -356,7 +356,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         if fit.has_table:
             self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
             self.noise_variance_ = fit.covariance.diagonal().copy()
-            self.noise_covariance_ = fit.covariance
+            self.noise_covariance_ = fit.covariance.copy()
         else:
             self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
             self.noise_variance_ = float(fit.covariance[0, 0])

@@ -149,8 +149,9 @@ class PPCA(FromStatistics, LatentGaussian):
     The fit costs n m^2, or n^2 m where rows are fewer than columns, and never forms a (m, m) matrix
     then. It stops at the leading eigenpairs where that is cheaper and sure; the other eigenvalues
     are computed, at min(n, m)^3, when `eigenvalues_` is first asked for or the model is saved, and
-    what they are computed of is held until then. Log densities cost n m d, by reflections that keep
-    each column's digits. With missing values an EM step costs n m d^2. Under
+    what they are computed of is held until then: an (m, m) matrix, or the n centred rows where
+    these are fewer than columns. Log densities cost n m d, by reflections that keep each column's
+    digits. With missing values an EM step costs n m d^2. Under
     `sklearn.config_context(array_api_dispatch=True)` arrays of other libraries (torch, CuPy) stay
     in their library and on their device.
 
