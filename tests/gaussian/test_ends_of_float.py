@@ -35,6 +35,7 @@ MAY_BE_INFINITE = {
     "log_density",
     "score",
     "score_samples",
+    "mahalanobis",
     "aic",
     "bic",
     "every_d",
