@@ -155,8 +155,10 @@ def _naming_ours(error: click.NoSuchOption) -> click.NoSuchOption:
     ours = [f"--{word.replace('_', '-')}" for word in KEYWORDS.get(name, ())]
     named = [option for option in ours if option in options]
     within = [f"{option} {name}=..." for option in options if option.endswith("-with")]
-    found = (named or within)[:1] or error.possibilities
-    return click.NoSuchOption(error.option_name, possibilities=found, ctx=error.ctx)
+    if not (found := named or within):
+        return error
+    said = f"No such option {error.option_name!r}. Did you mean {found[0]!r}?"
+    return click.NoSuchOption(error.option_name, said, ctx=error.ctx)
 
 
 def _fail(message: str) -> int:
