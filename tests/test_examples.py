@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +13,21 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+TASKS = sorted((EXAMPLES / "tasks").iterdir())
+PROGRAMS = [path for path in TASKS if path.suffix == ".py"]
+SCRIPTS = [path for path in TASKS if path.suffix == ".sh"]
+
+# What stands in a program, and the optional package that it is for.
+NEEDS = {
+    "LSTM": "torch",
+    "faces()": "skimage",
+    "viz": "matplotlib",
+    "parquet": "pyarrow",
+    "as pa": "pyarrow",
+    "polars": "polars",
+    "pandas": "pandas",
+    "as_frame": "pandas",
+}
 
 
 def output_of(name: str) -> str:
@@ -72,3 +90,50 @@ def test_the_line_says_how_sure_it_is() -> None:
 def test_no_example_is_left_out() -> None:
     source = Path(__file__).read_text("utf-8")
     assert {p.name for p in EXAMPLES.glob("*.py")} == set(re.findall(r'output_of\("(.+?)"', source))
+
+
+# ---- ordinary tasks ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_a_task_runs_as_it_was_typed(
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In an empty folder, without a warning: they are errors here."""
+    text = path.read_text("utf-8")
+    for word, module in NEEDS.items():
+        if word in text:
+            pytest.importorskip(module)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(path), run_name="__main__")
+    said = capsys.readouterr()
+    assert said.out.strip() and not said.err
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_task_runs_from_the_shell(path: Path, tmp_path: Path) -> None:
+    """In an empty folder, with the commands of this environment and the code of this tree."""
+    commands = str(Path(sys.executable).parent)
+    if shutil.which("sh") is None or shutil.which("ancestral", path=commands) is None:
+        pytest.skip("no shell, or `ancestral` is not installed as a command")
+    source = os.pathsep.join([str(EXAMPLES.parent / "src"), os.environ.get("PYTHONPATH", "")])
+    found = os.pathsep.join([commands, os.environ["PATH"]])
+    done = subprocess.run(
+        ["sh", "-eu", str(path)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": found, "PYTHONPATH": source},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout and "warning:" not in done.stderr
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.name)
+def test_a_task_says_what_it_is_for_in_its_first_line(path: Path) -> None:
+    assert path in PROGRAMS + SCRIPTS
+    assert re.match(r"# [A-Z].*[.?]$", path.read_text("utf-8").splitlines()[0])

@@ -148,3 +148,15 @@ def test_copies_need_no_names() -> None:
         assert other.noise_variance_ == model.noise_variance_
     assert not hasattr(clone(model), "noise_variance_")
     assert not hasattr(model, "__array__") and not hasattr(model, "_repr_png_")
+
+
+def test_a_row_by_name_and_a_frame_of_other_columns_are_told_what_to_give() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(BITS, columns=["a", "b"])
+    wider = frame.assign(c=0)
+    model = TabularAutoregressive().fit(frame)
+    for method in (model.log_density, model.marginals, model.impute):
+        assert "a dataframe of one row" in says(lambda m=method: m({"a": 1}), AncestralError)
+        assert "may hold None alone" in says(lambda m=method: m(frame[["a"]]), AncestralError)
+        assert "X[list(model.feature_names_in_)]" in says(lambda m=method: m(wider), AncestralError)
+    assert np.isfinite(model.log_density(frame[["a"]].assign(b=None))).all()  # as it says

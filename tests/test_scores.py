@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ancestral import PPCA, ChainAutoregressive, TabularAutoregressive, scores
-from ancestral.errors import DataError, ModelError
+from ancestral.errors import DataError, DataTypeError, ModelError
 
 
 def test_the_floor_is_the_loss_of_the_best_model() -> None:
@@ -73,6 +73,16 @@ def test_comparison_is_paired_and_best_first() -> None:
 
 
 # ---- leaving one out ---------------------------------------------------------------------------
+
+
+def test_what_cannot_be_compared_is_refused_before_it_is_scored() -> None:
+    X = np.random.default_rng(0).integers(0, 2, (30, 3))  # which either model takes
+    tables, ppca = TabularAutoregressive(1.0).fit(X), PPCA(1).fit(X)
+    with pytest.raises(ModelError, match="tables gives probabilities of levels, ppca gives dens"):
+        scores.compare({"tables": tables, "ppca": ppca}, X)
+    for models in (tables, [tables, tables]):
+        with pytest.raises(DataTypeError, match="give fitted models by name"):
+            scores.compare(models, X)  # type: ignore[arg-type]
 
 
 def test_each_baseline_is_the_fit_to_the_other_rows() -> None:

@@ -42,14 +42,19 @@ _called(
     "responsibilities(X)",
     "marginals(X)",
     "predict(X, return_std=True)",
-    "predict_edges(graph)",
+    "probabilities, of each pair of nodes",
 )
 _called(
     ATTRIBUTES,
     "predict fit_predict labels_",
     "responsibilities(X).argmax(axis=1)",
     "impute(X), which fills what is unknown",
-    "predict_edges(graph)",
+    "probabilities, of each pair of nodes",
+)
+_called(
+    ATTRIBUTES,
+    "predict_edges predict_links edge_probabilities",
+    "probabilities, of each pair of nodes",
 )
 _called(
     ATTRIBUTES,

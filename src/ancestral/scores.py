@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ancestral._catalogue import Face, entry_of
 from ancestral._printed import Printed, Table, one_table
 from ancestral.autoregressive.codes import MISSING
 from ancestral.autoregressive.levels import (
@@ -29,8 +30,15 @@ from ancestral.autoregressive.levels import (
     whole_numbers,
 )
 from ancestral.autoregressive.tabular import TabularAutoregressive
-from ancestral.errors import DataError, ModelError
+from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.statistics import Counts, distinct_rows
+
+MEASURES: dict[Face, str] = {
+    "discrete": "probabilities of levels",
+    "continuous": "densities of real numbers",
+    "conditional": "densities of a target given inputs",
+    "graphs": "probabilities of graphs",
+}
 
 
 def entropy_floor(X: ArrayLike) -> float:
@@ -222,6 +230,10 @@ def compare(models: Mapping[str, Any], X: Any, y: ArrayLike | None = None) -> Co
     ------
     DataError
         When there is no model or fewer than two rows.
+    DataTypeError
+        When `models` has no names.
+    ModelError
+        When the models give values of several units: probabilities of levels, densities.
 
     Examples
     --------
@@ -234,10 +246,46 @@ def compare(models: Mapping[str, Any], X: Any, y: ArrayLike | None = None) -> Co
     one axis       -5.754    0.081596       0               0
     no axis       -7.4194     0.14169  1.6654         0.11145
     """
+    if not isinstance(models, Mapping):
+        raise DataTypeError(
+            f"models is of type {type(models).__name__}: give fitted models by name, as in "
+            '{"one": model, "two": other}.'
+        )
     if not models:
         raise DataError("models is empty: give at least one fitted model by name.")
+    if (unlike := unlike_measures(models)) is not None:
+        raise ModelError(unlike)
     data = (X,) if y is None else (X, y)
     return compare_log_densities({name: m.log_density(*data) for name, m in models.items()})
+
+
+def unlike_measures(models: Mapping[str, Any]) -> str | None:
+    """Say which two models give values of several units; None where all can be compared.
+
+    Parameters
+    ----------
+    models : dict of name to fitted model
+        Of those that are not this package's own nothing is known.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> from ancestral import PPCA
+    >>> unlike_measures({"tables": TabularAutoregressive(), "ppca": PPCA(1)}).split(":")[0]
+    'tables gives probabilities of levels, ppca gives densities of real numbers'
+    """
+    faces = {name: entry.face for name, m in models.items() if (entry := entry_of(m)) is not None}
+    first = next(iter(faces), None)
+    for other in faces:
+        if first is not None and faces[other] != faces[first]:
+            return (
+                f"{first} gives {MEASURES[faces[first]]}, {other} gives {MEASURES[faces[other]]}: "
+                "their sizes have nothing to do with one another, and are not compared."
+            )
+    return None
 
 
 def compare_log_densities(log_densities: Mapping[str, ArrayLike]) -> Comparison:

@@ -71,6 +71,30 @@ def test_n11_an_lstm_is_fitted_to_the_probabilities_of_tables(run, tmp_path):
     np.testing.assert_allclose(np.exp(model.log_density(rows)), [0.81, 0.09, 0.01, 0.09], atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("command", "first_guess", "ours"),
+    [
+        ("fit tabular @icons -o m", "--alpha", "--smoothing"),
+        ("fit orders @icons -o m --model tabular", "--smoothing", "--model-with smoothing=..."),
+        ("fit lstm @icons -o m", "--epochs", "--max-steps"),
+        ("sample m", "--seed", "--random-state"),
+        ("sample m", "--evidence", "--given"),
+    ],
+)
+def test_an_option_of_another_library_is_answered_with_ours(run, command, first_guess, ours):
+    code, _, err = run(*command.split(), first_guess, "1")
+    assert code == 2
+    assert f"No such option '{first_guess}'. Did you mean '{ours}'?" in " ".join(err.split())
+
+
+def test_a_gap_in_a_table_of_levels_names_the_option_that_takes_it(run, tmp_path):
+    data = tmp_path / "gaps.csv"
+    data.write_text("sky,wind\nrain,1\n,2\nsun,1\n")
+    code, _, err = run("fit", "tabular", data, "-o", tmp_path / "m")
+    assert code == 1 and err.rstrip().endswith("drop the row, or pass --missing level.")
+    assert run("fit", "tabular", data, "--missing", "level", "-o", tmp_path / "m")[0] == 0
+
+
 def test_options_of_a_model_are_explained(run):
     out = " ".join(run("fit", "linear", "--help")[1].split())
     assert "False forces the line through the origin." in out

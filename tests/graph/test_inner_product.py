@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ancestral import Graph, InnerProductGraph
+from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import AncestralWarning, DataError, ModelError
 from ancestral.graph.pairs.gather import keep
 from ancestral.graph.pairs.sums import PairSums
@@ -271,3 +271,22 @@ def test_sizes_that_contradict_given_features_are_refused(fitted: InnerProductGr
         with pytest.raises(ModelError, match=r"contradicts the features given, of shape \(4, 3\)"):
             fitted.sample(features=features, **sizes)
     assert fitted.sample(features=features, n_nodes=4, n_features=3)[0].n_nodes == 4
+
+
+def test_probabilities_are_of_the_features_of_the_fit_by_name() -> None:
+    pd = pytest.importorskip("pandas")
+    graphs = [
+        Graph(pd.DataFrame(g.features, columns=list("abc")), g.adjacency)
+        for g in datasets.classrooms(10)
+    ]
+    model, frame = InnerProductGraph().fit(graphs), pd.DataFrame(graphs[0].features)
+    frame.columns = list("abc")
+    p = model.probabilities(graphs[0])
+    np.testing.assert_array_equal(model.probabilities(graphs[0].features), p)
+    np.testing.assert_allclose(model.probabilities(frame[list("cab")]), p, rtol=1e-12)
+    with pytest.raises(DataError, match="'z' is another"):
+        model.probabilities(frame.rename(columns={"a": "z"}))
+    with pytest.raises(DataError, match="2 features per node where 3"):
+        model.probabilities(graphs[0].features[:, :2])
+    with pytest.raises(AttributeError, match="Here it is probabilities"):
+        _ = model.predict_edges

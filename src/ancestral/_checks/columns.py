@@ -132,8 +132,16 @@ def _check_names(estimator: Any, names: list[str] | None) -> None:
         )
         return
     if (mend := unlike_names(fitted, names)) is not None:
+        wanted = ""
+        if not set(fitted) <= set(names):
+            wanted = (
+                "\nGive every column of fit; to a model that takes missing values, one of which "
+                "nothing is known may hold None alone."
+            )
+        elif len(names) > len(fitted):
+            wanted = "\nGive X[list(model.feature_names_in_)]."
         raise DataError(
-            f"The feature names should match those that were passed during fit.\n{mend}"
+            f"The feature names should match those that were passed during fit.\n{mend}{wanted}"
         )
 
 
@@ -341,9 +349,10 @@ def _width_mend(X: NDArray, estimator: Any) -> str:
 def _refuse_odd_shapes(X: NDArray) -> None:
     """Say how to make a table of what is none: a single row, rows of lists, a stack of pictures."""
     if X.ndim == 0:
+        by_name = " A row by name is a dataframe of one row: every column, None where unknown."
         raise DataError(
             f"Expected 2D array, got scalar array instead: X is {shown(X[()])}. Give rows of a "
-            "table, of shape (n_samples, n_features)."
+            "table, of shape (n_samples, n_features)." + by_name * isinstance(X[()], Mapping)
         )
     if X.ndim == 1:
         if X.dtype.kind == "O" and len({shape_of(row) for row in X}) > 1:

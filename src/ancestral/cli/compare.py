@@ -21,13 +21,6 @@ from ancestral.errors import DataError, ModelError
 if TYPE_CHECKING:
     from ancestral._catalogue import Face
 
-MEASURES: dict[Face, str] = {
-    "discrete": "probabilities of levels",
-    "continuous": "densities of real numbers",
-    "conditional": "densities of a target given inputs",
-    "graphs": "probabilities of graphs",
-}
-
 
 @click.command("compare", context_settings=CONTEXT)
 @click.argument("files", metavar="MODEL MODEL...", nargs=-1, type=click.Path(path_type=Path))
@@ -98,15 +91,11 @@ def _named(files: tuple[Path, ...]) -> dict[str, Path]:
 
 def _same_face(models: dict[str, Any]) -> Face:
     """Return what all models are densities of; refuse several kinds."""
-    faces = {name: entry_of(model).face for name, model in models.items()}
-    first, *others = faces
-    for other in others:
-        if faces[other] != faces[first]:
-            raise click.UsageError(
-                f"{first} gives {MEASURES[faces[first]]}, {other} gives {MEASURES[faces[other]]}: "
-                "their sizes have nothing to do with one another, and are not compared."
-            )
-    return faces[first]
+    from ancestral.scores import unlike_measures
+
+    if (unlike := unlike_measures(models)) is not None:
+        raise click.UsageError(unlike)
+    return entry_of(next(iter(models.values()))).face
 
 
 def _refuse_other_columns(models: dict[str, Any], face: Face) -> None:

@@ -25,7 +25,7 @@ from ancestral.cli.data import (
 from ancestral.cli.facts import facts_of
 from ancestral.cli.outputs import FORCE, check_places, check_report
 from ancestral.cli.terminal import CONTEXT, print_table, say, show
-from ancestral.errors import AncestralError
+from ancestral.errors import AncestralError, DataError
 
 KINDS: dict[Face, str] = {
     "discrete": "rows of levels",
@@ -152,6 +152,11 @@ def _fit_command(entry: Entry) -> click.Command:
             if resumable and not kept:
                 raise KeyboardInterrupt(_NOT_KEPT) from stopped
             raise
+        except DataError as error:
+            if "missing" not in settings:
+                raise
+            said = str(error).replace("missing=True", "--missing level")
+            raise type(error)(said) from error
         model.save(output)
         facts = {"file": str(output), **facts_of(model)}
         if not as_json:

@@ -119,7 +119,7 @@ def exit_code_of(command: Callable[[], Any], *, ends_process: bool = False) -> i
             sys.stdout.flush()
     except click.ClickException as error:
         told = io.StringIO()
-        error.show(told)
+        (_naming_ours(error) if isinstance(error, click.NoSuchOption) else error).show(told)
         click.echo(printable(told.getvalue()), err=True, nl=False)
         return error.exit_code
     except click.exceptions.Exit as end:
@@ -143,6 +143,22 @@ def exit_code_of(command: Callable[[], Any], *, ends_process: bool = False) -> i
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
     return code if isinstance(code, int) else 0
+
+
+def _naming_ours(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Return an error that recommends the option that other libraries call so, or that holds it."""
+    from ancestral._hints import KEYWORDS
+
+    parameters = [] if error.ctx is None else error.ctx.command.params
+    options = [option for parameter in parameters for option in parameter.opts]
+    name = error.option_name.lstrip("-").replace("-", "_")
+    ours = [f"--{word.replace('_', '-')}" for word in KEYWORDS.get(name, ())]
+    named = [option for option in ours if option in options]
+    within = [f"{option} {name}=..." for option in options if option.endswith("-with")]
+    if not (found := named or within):
+        return error
+    said = f"No such option {error.option_name!r}. Did you mean {found[0]!r}?"
+    return click.NoSuchOption(error.option_name, said, ctx=error.ctx)
 
 
 def _fail(message: str) -> int:

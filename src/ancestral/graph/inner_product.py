@@ -404,20 +404,30 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
     def _intercept(self, n_nodes: int) -> float:
         return self.intercept_ - (np.log(n_nodes) if self.offset == "log_nodes" else 0.0)
 
-    def probabilities(self, features: ArrayLike) -> NDArray[np.float64]:
+    def probabilities(self, features: ArrayLike | Graph) -> NDArray[np.float64]:
         """Return p_ij of every pair of nodes.
 
         Parameters
         ----------
-        features : array-like of shape (n_nodes, n_features)
+        features : array-like of shape (n_nodes, n_features), or Graph
+            Those of a dataframe are matched by name; of a graph, its features alone count.
 
         Returns
         -------
         ndarray of shape (n_nodes, n_nodes)
             Symmetric; zero on the diagonal.
+
+        Raises
+        ------
+        DataError
+            When the features are others than those of the fit.
         """
         self._check_fitted()
-        X = checked_features(features)
+        nodes: Any = features
+        if not isinstance(nodes, Graph):
+            n_nodes = len(checked_features(nodes))
+            nodes = Graph(nodes, sparse.csr_array((n_nodes, n_nodes)))
+        X = self._check_graphs(nodes)[0].features
         refuse_large(
             len(X),
             matrices=3,

@@ -167,6 +167,19 @@ def test_units_far_apart_are_said_and_standardising_them_is_not() -> None:
             model.set_params(standardize=False)
 
 
+@pytest.mark.filterwarnings("default:column .* spreads")
+def test_warnings_call_columns_by_their_names() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(table(100), columns=[f"c{j}" for j in range(table(100).shape[1])])
+    spread = frame.std()
+    for model in (PPCA(2), PPCAMixture(1, 2)):
+        with pytest.warns(AncestralWarning, match=f"column '{spread.idxmax()}' spreads") as said:
+            model.fit(frame)
+        assert f"as far as column '{spread.idxmin()}'" in str(said[0].message)
+    with pytest.warns(AncestralWarning, match=r"columns are constant \('c0'\)"):
+        PPCA(2, standardize=True).fit(frame.assign(c0=1.0))
+
+
 @pytest.mark.parametrize("how", ["bic", "minka", "cv"])
 def test_a_rank_that_bounds_the_choice_is_said(how: str) -> None:
     rng = np.random.default_rng(0)

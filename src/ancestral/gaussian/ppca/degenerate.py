@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,11 +48,11 @@ def _no_variance_message(mean: NDArray[np.float64], *, single: bool) -> str:
 
 
 def warn_of_odd_columns(
-    mean: NDArray[np.float64], spread: NDArray[np.float64], *, single: bool
+    mean: NDArray[np.float64], spread: NDArray[np.float64], *, single: bool, names: Any
 ) -> None:
     """Warn once when columns vary by less than the distance of neighbouring floats, or never.
 
-    `spread` holds the standard deviation of each column.
+    `spread` holds the standard deviation of each column, `names` their names, or None.
     """
     dtype = np.dtype(np.float32 if single else np.float64)
     most = max(float(mean.max()), -float(mean.min()))
@@ -64,27 +66,36 @@ def warn_of_odd_columns(
         j = int(coarse[0])
         warn(
             f"{dtype} values near {mean[j]:g} stand {apart[j]:g} apart, further than "
-            f"column {j} spreads ({spread[j]:g}): most of its variance is rounding, and the rest "
-            "is gone. Subtract the mean before storing as float32, or give float64."
+            f"column {_called(j, names)} spreads ({spread[j]:g}): most of its variance is "
+            "rounding, and the rest is gone. Subtract the mean before storing as float32, or give "
+            "float64."
         )
     elif len(constant):
-        shown = ", ".join(str(j) for j in constant[:5]) + (", ..." if len(constant) > 5 else "")
+        shown = ", ".join(_called(j, names) for j in constant[:5]) + (
+            ", ..." if len(constant) > 5 else ""
+        )
         warn(
             f"{len(constant)} of {len(mean)} columns are constant ({shown}); the fit "
             "is right, but they carry no information and lower sigma^2. Consider dropping them."
         )
 
 
-def warn_of_scales(spread: NDArray[np.float64]) -> None:
+def _called(j: int, names: Any) -> str:
+    """Return what a warning calls column j: its name, or its number where there are no names."""
+    return str(j) if names is None else repr(names[j])
+
+
+def warn_of_scales(spread: NDArray[np.float64], names: Any) -> None:
     """Warn when columns are scaled so far apart that one variance of noise cannot fit them all."""
     if spread.max() <= SCALES_APART * spread.min():
         return
     varying = np.flatnonzero(spread > 0)
     wide, narrow = (int(varying[f(spread[varying])]) for f in (np.argmax, np.argmin))
-    if spread[wide] > SCALES_APART * spread[narrow]:
+    far, near = spread[wide], spread[narrow]
+    if far > SCALES_APART * near:
         warn(
-            f"column {wide} spreads {spread[wide] / spread[narrow]:.2g} times as far as column "
-            f"{narrow} ({spread[wide]:g} and {spread[narrow]:g}): the model has one variance of "
+            f"column {_called(wide, names)} spreads {far / near:.2g} times as far as column "
+            f"{_called(narrow, names)} ({far:g} and {near:g}): the model has one variance of "
             "noise for all columns, which follows the far ones. Pass standardize=True where their "
             "units differ."
         )

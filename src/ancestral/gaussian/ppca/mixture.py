@@ -196,7 +196,7 @@ class PPCAMixture(FromPasses, GaussianConditions):
             X, mean, self.scale_ = X / scale, mean / scale, scale
             scale = np.ones_like(scale)
         else:
-            degenerate.warn_of_scales(spread)
+            degenerate.warn_of_scales(spread, getattr(self, "feature_names_in_", None))
         gaps = Gaps.of(X, mean) if gappy else None
         rows = Rows(X, np.ones(len(X)) if weights is None else weights, gaps)
         self._gappy = gappy

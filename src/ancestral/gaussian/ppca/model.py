@@ -252,7 +252,9 @@ class PPCA(FromStatistics, LatentGaussian):
         self._solve_checked(statistics)
         if not self.standardize:
             total = statistics.total if isinstance(statistics, Folds) else statistics
-            degenerate.warn_of_scales(total.standard_deviations)
+            degenerate.warn_of_scales(
+                total.standard_deviations, getattr(self, "feature_names_in_", None)
+            )
 
     def _solve(self, statistics: Moments | Folds) -> None:
         self._check_parameters()
@@ -307,7 +309,12 @@ class PPCA(FromStatistics, LatentGaussian):
     ) -> None:
         """Set the maximum of the likelihood of complete rows, from moments of scaled columns."""
         n, d = number_of_rows(moments.total_weight), moments.n_features
-        degenerate.warn_of_odd_columns(moments.mean, spread, single=moments.single)
+        degenerate.warn_of_odd_columns(
+            moments.mean,
+            spread,
+            single=moments.single,
+            names=getattr(self, "feature_names_in_", None),
+        )
         spectrum: Any
         if len(eigenvalues) < moments.n_eigenvalues:  # the rest is known by its sum
             spectrum = Spectrum(eigenvalues, moments)
@@ -375,9 +382,11 @@ class PPCA(FromStatistics, LatentGaussian):
                 q = int(tried[np.argmax(scores)])
             found = missing_em.fit(X, q, tol=self.tol, n_starts=missing_em.STARTS, **shared)
         found.warn_if_cut_short(self.max_iter, "Raise max_iter, or pass fewer components.")
-        degenerate.warn_of_odd_columns(mean, spread, single=single)
+        degenerate.warn_of_odd_columns(
+            mean, spread, single=single, names=getattr(self, "feature_names_in_", None)
+        )
         if scale is None:
-            degenerate.warn_of_scales(spread)
+            degenerate.warn_of_scales(spread, getattr(self, "feature_names_in_", None))
         squares, directions = eigen_of_root(found.factors.loadings.T, None)
         eigenvalues = np.full(d, found.factors.noise)
         eigenvalues[:q] += squares
