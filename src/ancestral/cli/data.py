@@ -23,7 +23,7 @@ from ancestral.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ancestral.io.mixed import Columns
+    from ancestral.io.columns import Columns
 
 # What stands for data of each face where nothing is at hand.
 BUILT_IN: dict[Face, str] = {

@@ -28,7 +28,7 @@ from ancestral.cli.terminal import CONTEXT, json_option, say
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ancestral.io.mixed import Columns
+    from ancestral.io.columns import Columns
 
 
 @click.command("impute", context_settings=CONTEXT)
@@ -140,7 +140,7 @@ def _of_table(
     """Return a table with the model's columns filled, the others as they are."""
     import numpy as np
 
-    from ancestral.io.mixed import Column, Columns
+    from ancestral.io.columns import Column, Columns
 
     table = table_of(data, reading, model=model)
     wanted = getattr(model, "feature_names_in_", None)
@@ -178,7 +178,7 @@ def _numbered(draws: NDArray, names: Any) -> tuple[NDArray, list[str]]:
 
 def _with_filled(table: Columns, own: Columns, filled: Any) -> Columns:
     """Return a table in which some columns are what a model gave."""
-    from ancestral.io.mixed import Column, Columns
+    from ancestral.io.columns import Column, Columns
     from ancestral.io.writing import columns_of
 
     values = dict(zip(own.names, columns_of(filled)[1], strict=True))
