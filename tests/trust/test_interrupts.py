@@ -46,6 +46,9 @@ COMMANDS = {
     "fit": Command(["fit", "tabular", "@icons", "-o", "a.model"]),
     "sample": Command(["sample", "m.model", "-n", "9", "--random-state", "0", "-o", "a.npy"]),
     "score": Command(["score", "m.model", "rows.npy", "-o", "a.csv"]),
+    "impute": Command(["impute", "m.model", "rows.npy", "-o", "a.npy"]),
+    "predict": Command(["predict", "line.model", "x.npy", "-o", "a.csv"]),
+    "compare": Command(["compare", "m.model", "other.model", "rows.npy"]),
     "bench": Command(["bench", "debd", "tiny.npz", "--json"], "lightgbm", ends=False),
     "studio": Command(["studio", "m.model", "--export", "a.html"], "starlette"),
     "studio, serving": Command(
@@ -70,7 +73,11 @@ def place(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     rows = datasets.icons()[0]
     ancestral.TabularAutoregressive().fit(rows).save(tmp_path / "m.model")
+    ancestral.TabularAutoregressive(smoothing=1.0).fit(rows).save(tmp_path / "other.model")
     np.save(tmp_path / "rows.npy", rows)
+    x = np.arange(9.0)[:, None]
+    ancestral.LinearGaussian().fit(x, x[:, 0] ** 2).save(tmp_path / "line.model")
+    np.save(tmp_path / "x.npy", x)
     sets = {
         name: rng.integers(0, 2, (n, 3)) for name, n in (("train", 40), ("valid", 9), ("test", 9))
     }

@@ -137,7 +137,8 @@ ROWS: dict[str, Ask] = {
     "inverse_transform": lambda m, f, X: m.inverse_transform(f(latents(m))),
     "reconstruct": lambda m, f, X: m.reconstruct(f(X)),
     "traverse": lambda m, f, X: m.n_components_ and m.traverse(f(X[0]), 0, f(np.arange(3.0))),
-    "impute_draws": lambda m, f, X: m.impute_draws(f(gapped(X)), 2, random_state=0),
+    "marginals": lambda m, f, X: list(m.marginals(f(gapped(X))).values()),
+    "impute_draws": lambda m, f, X: stacked(m.impute_draws(f(gapped(X)), 2, random_state=0)),
     "impute_covariance": lambda m, f, X: m.impute_covariance(f(gapped(X)[1])),
     "responsibilities": lambda m, f, X: m.responsibilities(f(X)),
     "predict": lambda m, f, X: m.predict(f(X)),
@@ -217,6 +218,15 @@ def test_every_public_method_is_in_the_grid(entry: Entry) -> None:
 # ---- answers ----------------------------------------------------------------------------------
 
 
+def stacked(draws: Any) -> Array:
+    """Return completions, arrays or dataframes, as one array."""
+    rows = np.stack([np.asarray(draw) for draw in draws])
+    return rows.astype(np.float64) if rows.dtype.kind == "f" else rows
+
+
+OF_THE_FORM = {"feature_names_in_", "_frame_in"}  # what a fit keeps of the container
+
+
 def parts(answer: Any) -> Iterator[Any]:
     """Yield the arrays and plain values of an answer, in a fixed order."""
     if isinstance(answer, PairSums):
@@ -228,7 +238,10 @@ def parts(answer: Any) -> Iterator[Any]:
     elif dataclasses.is_dataclass(answer):
         answer = [getattr(answer, f.name) for f in dataclasses.fields(answer)]
     if isinstance(answer, dict):
-        answer = [value for name, value in sorted(answer.items()) if name != "feature_names_in_"]
+        answer = [value for name, value in sorted(answer.items()) if name not in OF_THE_FORM]
+    elif hasattr(answer, "to_numpy"):  # a dataframe, in the form of the fit
+        answer = answer.to_numpy()
+        answer = answer.astype(np.float64) if answer.dtype.kind == "f" else answer
     if isinstance(answer, list | tuple):
         for part in answer:
             yield from parts(part)

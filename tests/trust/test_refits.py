@@ -135,7 +135,7 @@ def plain(value: Any) -> Any:
     """Return an object's values by name."""
     if isinstance(value, Graph):
         return [value.features, value.adjacency]
-    return vars(value) if hasattr(value, "__dict__") else value
+    return {k: plain(v) for k, v in vars(value).items()} if hasattr(value, "__dict__") else value
 
 
 def public(cls: type) -> Iterator[str]:

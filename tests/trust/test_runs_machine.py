@@ -106,7 +106,7 @@ def test_c21_closed_forms_are_the_same_on_one_thread_and_two(note: Any) -> None:
 
 LSTM_SCORE = """
 import warnings
-warnings.filterwarnings("ignore", "the LSTM stopped")  # few steps, on purpose
+warnings.filterwarnings("ignore", "the LSTM stopped|max_steps=")  # few steps, on purpose
 import numpy as np
 from ancestral import LSTMAutoregressive, datasets
 icons = datasets.icons()[0]
@@ -290,7 +290,7 @@ def test_c23_a_file_of_two_gib_is_fitted_in_chunks(tmp_path: Path, long: bool) -
 EVERY_MODEL = """
 import json, pathlib
 import warnings
-warnings.filterwarnings("ignore", "the LSTM stopped")  # few steps, on purpose
+warnings.filterwarnings("ignore", "the LSTM stopped|max_steps=")  # few steps, on purpose
 import numpy as np
 import ancestral
 from tests.conftest import PATIENCE
