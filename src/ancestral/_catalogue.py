@@ -107,6 +107,7 @@ MODELS = [
         "mixture",
         "several PPCAs, each for a part of the rows",
         headlines=("weights_", "noise_variances_"),
+        gaps=True,
         example="@faces --n-models 2 --n-components 4",
     ),
     Entry(

@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
-from ancestral import PPCA, Graph, LinearGaussian, TabularAutoregressive
+from ancestral import PPCA, Graph, LinearGaussian, PPCAMixture, TabularAutoregressive
 from ancestral.autoregressive.levels import DiscreteDensity
 from ancestral.base import ConditionalDensity, Density, GraphDensity
 from ancestral.errors import AncestralError, DataError, ModelError
@@ -59,7 +59,7 @@ def test_b1_nan_in_what_is_fitted(entry: Entry) -> None:
     model, rest = entry.make(), entry.data[1:]
     says = rf"X holds NaN at {place}", "[Dd]rop or (impute|recode) it"
     if get_tags(model).input_tags.allow_nan:
-        assert isinstance(model, PPCA)
+        assert isinstance(model, PPCA | PPCAMixture)
         says = (says[0], "only for complete rows. Give rows with missing values to fit")
     else:
         refused(lambda: model.fit(X, *rest), *says, kind=DataError)
