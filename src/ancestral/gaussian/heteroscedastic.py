@@ -174,6 +174,11 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
     # ---- fit --------------------------------------------------------------------------------
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
+        with threads_of(X.size, X.shape[1] + 1):
+            self._climb_from_least_squares(X, y, weights)
+
+    def _climb_from_least_squares(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
+        """Set what is learnt: least squares first, then the climb."""
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         check_number(self.tol, "tol", minimum=0.0)
         log_weights: Float | float = 0.0
@@ -181,8 +186,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         if weights is not None:
             weights, unit = over_power_of_four(weights)
             root, log_weights = np.sqrt(weights), np.log(weights)
-        with threads_of(X.size, X.shape[1] + 1):
-            mean, variance = self._start(X, y, weights)
+        mean, variance = self._start(X, y, weights)
         self.aliases_, self.column_means_ = variance.aliases, variance.means
         self.n_samples_, self.rank_ = len(X), mean.rank
         self.n_parameters_ = mean.inverse_root.shape[1] + variance.inverse_root.shape[1]

@@ -6,8 +6,9 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, qr, solve_triangular
+from scipy.linalg import lapack, qr
 
+from ancestral._numerics.triangles import solved
 from ancestral.gaussian.linear.least_squares import (
     EPS,
     Basis,
@@ -88,7 +89,7 @@ def _of_independent_rows(
     if not inflation(sizes, own) * raw.max() < ALIKE**2 * most:
         return None
     along = np.zeros((p, root.shape[1] - p), order="F")
-    along[: len(root)], _ = lapack.dtrtrs(U, root[:, p:], trans=1)
+    along[: len(root)] = solved(U, root[:, p:], transposed=True)
     coef, *_ = lapack.dormqr("L", "N", reflections, tau, along, lwork=32 * p)
     return coef, Basis(np.ones(p), len(root), np.zeros(0), reflections=(reflections, tau))
 
@@ -105,7 +106,7 @@ def _of_any_rows(root: Float, spread: Float, raw: Float, p: int) -> tuple[Float,
     order = np.argsort(-scale, kind="stable")
     Q, R, places = qr((V * scale[:, None])[order], mode="economic", pivoting=True)
     with np.errstate(over="ignore"):
-        along = solve_triangular(R, ((U.T @ root[:, p:]) / singular[:, None])[places], trans="T")
+        along = solved(R, ((U.T @ root[:, p:]) / singular[:, None])[places], transposed=True)
         coef = np.zeros((p, root.shape[1] - p))
         coef[order] = Q @ along
     misfit = root[:, p:] - U @ (U.T @ root[:, p:])

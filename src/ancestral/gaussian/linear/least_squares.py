@@ -22,9 +22,10 @@ from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, solve_triangular, svdvals
+from scipy.linalg import lapack, svdvals
 
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.triangles import solved
 from ancestral.errors import DataError, UndeterminedError
 from ancestral.gaussian.linear.sums import (
     HUGE,
@@ -441,7 +442,7 @@ def _independent(R: Float, raw: Float) -> tuple[NDArray[np.intp], Float, Float]:
     R, p = R.copy(), len(raw)
     heights = np.diag(R)[:p]
     if heights.all():  # as nearly always: all at once
-        T = solve_triangular(R[:p, :p], np.eye(p), check_finite=False)
+        T = solved(R[:p, :p], np.eye(p))
         made_of = np.abs(np.triu(T, 1) * heights)
         if (np.abs(heights) > ROUNDING * (raw + raw @ made_of)).all():
             return np.arange(p), R, T
@@ -449,7 +450,7 @@ def _independent(R: Float, raw: Float) -> tuple[NDArray[np.intp], Float, Float]:
     for j in range(p):
         r = len(kept)
         height = float(np.linalg.norm(R[r:, j]))
-        made_of = solve_triangular(R[:r, kept], R[:r, j]) if r else np.zeros(0)
+        made_of = solved(R[:r, kept], R[:r, j])
         if height <= ROUNDING * (raw[j] + np.abs(made_of) @ raw[kept]):
             continue
         if R[r + 1 :, j].any():  # rows moved up where a column was left out: reflect
@@ -460,4 +461,4 @@ def _independent(R: Float, raw: Float) -> tuple[NDArray[np.intp], Float, Float]:
             R[r + 1 :, j] = 0.0
         kept.append(j)
     r = len(kept)
-    return np.array(kept, dtype=np.intp), R, solve_triangular(R[:r, kept], np.eye(r))
+    return np.array(kept, dtype=np.intp), R, solved(R[:r, kept], np.eye(r))

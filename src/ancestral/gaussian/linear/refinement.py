@@ -28,12 +28,12 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from ancestral._numerics import double_double as dd
 from ancestral._numerics.accumulation import BLOCK_BYTES
 from ancestral._numerics.double_double import Pair
 from ancestral._numerics.threads import blocks_of, in_threads
+from ancestral._numerics.triangles import solved
 from ancestral.gaussian.linear.least_squares import (
     EPS,
     Solution,
@@ -253,7 +253,7 @@ def _sharpened(rows: Rows, T: Float) -> tuple[Float, Float]:
         L = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:  # nothing to go by: refine says that it did not converge
         return T, at_zero
-    sharp = np.asarray(solve_triangular(L, np.vstack([T, at_zero]).T, lower=True).T)
+    sharp = solved(np.asarray(L, np.float64), np.vstack([T, at_zero]).T, lower=True).T
     return sharp[:-1], sharp[-1]
 
 

@@ -24,7 +24,7 @@ from scipy.linalg import lapack
 from ancestral._checks.numbers import refuse_non_finite
 from ancestral._numerics import double_double as dd
 from ancestral._numerics.accumulation import scatter_of
-from ancestral._numerics.costs import ALONE
+from ancestral._numerics.costs import ALONE, ALONE_NUMBERS
 from ancestral._numerics.threads import (
     LEAST_NUMBERS,
     blocks_of,
@@ -282,8 +282,8 @@ class _Table:
 
 def threads_of(n_numbers: int, width: int) -> AbstractContextManager[None]:
     """Keep the library to one thread where rows are not dealt to threads: bits stay the same."""
-    alone = n_numbers < LEAST_NUMBERS and n_numbers * width > ALONE
-    return one_thread() if alone else nullcontext()
+    small = n_numbers * width <= ALONE and n_numbers <= ALONE_NUMBERS  # it keeps to one by itself
+    return nullcontext() if small or n_numbers >= LEAST_NUMBERS else one_thread()
 
 
 def fixed_parts(n_rows: int, n_numbers: int) -> list[slice]:
