@@ -82,7 +82,8 @@ class Verdict:
         """Return why it is not met, as someone wrote it."""
         curve = f"{self.line.model}: {self.line.work}"
         against = f"{curve}, against {self.aim.peer or 'a time'}"
-        return REASONS.get(against) or REASONS.get(curve) or "reason to be written"
+        names = against, curve, self.aim.together
+        return next((REASONS[name] for name in names if name in REASONS), "reason to be written")
 
     @property
     def amount(self) -> str:
