@@ -20,7 +20,7 @@ import ancestral  # noqa: E402
 
 project = "ancestral"
 author = "The ancestral developers"
-copyright = author  # noqa: A001
+copyright = author
 release = version = ancestral.__version__
 
 extensions = [
