@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.manager import KernelManager
 from pygments.lexers.special import TextLexer
 
 DOCS = Path(__file__).resolve().parent
@@ -40,12 +41,15 @@ nitpicky = False
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]
-# A page of figures is run once, at each build; what it costs is a part of the build.
-nb_execution_mode = "cache"
+# Cells run at every build, so that no figure is older than the code.
+nb_execution_mode = "force"
+nb_execution_in_temp = True  # pages write files as their readers would
+nb_output_stderr = "warn"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
-nb_execution_excludepatterns: list[str] = []
 nb_merge_streams = True
+if hasattr(KernelManager, "transport_encryption"):  # a kernel warns of sockets that are plain
+    KernelManager.transport_encryption.default_value = "auto"
 nb_render_image_options = {"loading": "lazy"}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -76,7 +76,8 @@ def owner_of(cls: type, method: str) -> type:
 
 def reference() -> Reference:
     """Return what the package has."""
-    models = {entry.name: entry.load() for entry in _catalogue.MODELS}
+    ours = [entry for entry in _catalogue.MODELS if entry.module.startswith("ancestral.")]
+    models = {entry.name: entry.load() for entry in ours}
     others: dict[str, tuple[str, Any]] = {}
     for name in MODULES:
         module = importlib.import_module(f"ancestral.{name}")
@@ -213,7 +214,7 @@ def contents(ref: Reference) -> Iterator[str]:
     ]
     yield from title("By class", "-")
     faces: dict[str, list[tuple[str, str]]] = {}
-    for entry in _catalogue.MODELS:
+    for entry in (e for e in _catalogue.MODELS if e.name in ref.models):
         about = in_words(summary_of(entry_doc(ref.models[entry.name])))
         row = (ref.place(entry.name).link(entry.name, kind="class"), about)
         faces.setdefault(entry.face, []).append(row)
