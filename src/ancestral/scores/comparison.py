@@ -19,6 +19,7 @@ from ancestral.errors import DataError, DataTypeError, ModelError
 MEASURES: dict[Face, str] = {
     "discrete": "probabilities of levels",
     "continuous": "densities of real numbers",
+    "mixed": "densities of mixed columns",
     "conditional": "densities of a target given inputs",
     "graphs": "probabilities of graphs",
 }
