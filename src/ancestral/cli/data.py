@@ -396,7 +396,7 @@ def _text_columns(model: Any) -> list[str]:
     if names is None:
         return []
     if entry_of(model).face == "mixed":
-        return [str(column.name) for column in model.columns_ if column.of == "text"]
+        return [str(one["name"]) for one in model.columns_ if one["of"] == "text"]
     if not hasattr(model, "categories_"):
         return []
     pairs = zip(names, model.categories_, strict=True)

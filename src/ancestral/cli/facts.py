@@ -31,7 +31,8 @@ def facts_of(model: Any) -> dict[str, Any]:
     if entry.face == "conditional":
         facts |= _of_a_regression(model)
     if entry.face == "mixed":
-        facts["columns"] = {str(column.name): str(column) for column in model.columns_}
+        facts["columns"] = {str(one["name"]): _of_a_column(one) for one in model.columns_}
+        facts["left_out"] = [str(name) for name in model.left_out_]
     if model.data_fingerprint_:
         facts["data_fingerprint"] = model.data_fingerprint_
     return facts
@@ -98,6 +99,18 @@ def scores_of_levels(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
     facts["kl_from_data"] = max(0.0, -float(values.mean()) - facts["entropy_floor"])
     facts["support_mass"] = scores.support_mass(model, X)
     return facts
+
+
+def _of_a_column(column: dict[str, Any]) -> str:
+    """Return what was found of a column, in words."""
+    kind, of = column["kind"], column["of"]
+    if kind in ("categorical", "binary"):
+        levels = column["levels"].tolist()
+        return f"{kind}: {', '.join(map(str, levels[:5]))}" + ", ..." * (len(levels) > 5)
+    words = [kind if of == "number" else f"{kind} ({of}s)"]
+    if len(atoms := column["atoms"]):
+        words.append(f"{len(atoms)} value{'s' * (len(atoms) > 1)} with a probability of their own")
+    return "; ".join(words)
 
 
 MOST_ODD = 20  # cells that are shown

@@ -118,18 +118,23 @@ def _only_value(model: Any, conditions: list[Said]) -> tuple[str, str]:
 # ---- values, sets and ranges of mixed columns ----------------------------------------------------
 
 
-def _column_of(model: Any, place: int, pair: str) -> Any:
+def _column_of(model: Any, place: int, pair: str) -> dict[str, Any]:
     """Return what a model of mixed columns knows of one; refuse one that it leaves out."""
     for column in model.columns_:
-        if column.place == place:
-            return column
+        if column["place"] == place:
+            found: dict[str, Any] = column
+            return found
     raise DataError(
         f"--given {pair}: that column was left out of the model, as names or ids: nothing depends "
         "on it."
     )
 
 
-def _condition(column: Any, conditions: list[Said]) -> Any:
+def _has_levels(column: dict[str, Any]) -> bool:
+    return column["kind"] in ("categorical", "binary")
+
+
+def _condition(column: dict[str, Any], conditions: list[Said]) -> Any:
     """Return a value, a set of values, or a range (low, high) with None where it has no end."""
     ends = [one for one in conditions if one.mark not in ("=", "in")]
     first = conditions[0]
@@ -150,17 +155,17 @@ def _condition(column: Any, conditions: list[Said]) -> Any:
     for one in ends:
         end = _end(column, one)
         low, high = (end, high) if one.mark[0] == ">" else (low, end)
-    if not column.has_levels:
+    if not _has_levels(column):
         return low, high
     within = {
         level
-        for level in column.levels.tolist()
+        for level in column["levels"].tolist()
         if (low is None or level >= low) and (high is None or level <= high)
     }
     if not within:
         raise DataError(
             f"--given {' and '.join(one.pair for one in ends)}: no level of that column lies "
-            f"there; it has {_some(column.levels.tolist())}."
+            f"there; it has {_some(column['levels'].tolist())}."
         )
     return within
 
@@ -178,19 +183,19 @@ def _listed(one: Said) -> list[str]:
     return texts
 
 
-def _end(column: Any, one: Said) -> Any:
+def _end(column: dict[str, Any], one: Said) -> Any:
     """Return an end of a range, which belongs to it: the next value beside one that does not."""
-    if column.has_levels and column.of != "number":
+    if _has_levels(column) and column["of"] != "number":
         raise DataError(
             f"--given {one.pair}: the levels of that column have no order: give some of them, as "
-            f"in {one.name} in {_some(column.levels.tolist())}."
+            f"in {one.name} in {_some(column['levels'].tolist())}."
         )
-    value = _plain(column.of, one.text, one.pair)
+    value = _plain(column["of"], one.text, one.pair)
     if one.mark in (">=", "<="):
         return value
     up = one.mark == ">"
-    if column.of == "number":
-        if column.kind == "count":
+    if column["of"] == "number":
+        if column["kind"] == "count":
             return math.floor(value) + 1 if up else math.ceil(value) - 1
         return math.nextafter(value, math.inf if up else -math.inf)
     import datetime as dt
@@ -198,11 +203,11 @@ def _end(column: Any, one: Said) -> Any:
     return value + dt.timedelta(microseconds=1 if up else -1)
 
 
-def _mixed_value(column: Any, text: str, pair: str) -> Any:
+def _mixed_value(column: dict[str, Any], text: str, pair: str) -> Any:
     """Return a value as a mixed column has it."""
-    if column.has_levels:
-        return _level(column.levels.tolist(), text, pair)
-    return _plain(column.of, text, pair)
+    if _has_levels(column):
+        return _level(column["levels"].tolist(), text, pair)
+    return _plain(column["of"], text, pair)
 
 
 def _plain(of: str, text: str, pair: str) -> Any:
