@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command("compare", context_settings=CONTEXT)
 @click.argument("files", metavar="MODEL MODEL...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("data")
-@reading_options("discrete", "continuous", "conditional", "graphs", but="--rejects")
+@reading_options("discrete", "continuous", "mixed", "conditional", "graphs", but="--rejects")
 @json_option
 def command(files: tuple[Path, ...], data: str, *, as_json: bool, **asked: Any) -> None:
     """Compare models by their exact log density of DATA, which none of them was fitted to.

@@ -130,13 +130,9 @@ def write_rows(output: Path, rows: Any, names: list[str] | None) -> None:
 
 def _listed(columns: list[NDArray]) -> list[list[Any]]:
     """Return rows as lists, None in gaps."""
-    from ancestral._checks.missing import missing_mask
+    from ancestral.io.writing import plain_values
 
-    held = [
-        [None if gap else value for value, gap in zip(c.tolist(), missing_mask(c).tolist())]
-        for c in columns
-    ]
-    return [list(row) for row in zip(*held, strict=True)]
+    return [list(row) for row in zip(*map(plain_values, columns), strict=True)]
 
 
 def _files_of(inputs: Iterable[Any]) -> Iterator[Path]:
