@@ -30,6 +30,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "mathml",
+    "reference",
 ]
 exclude_patterns = ["_build", "_ext", "conftest.py"]
 nitpicky = False
@@ -52,6 +53,8 @@ copybutton_prompt_is_regexp = True
 
 # ---- reference -----------------------------------------------------------------------------------
 
+smartquotes = False  # a text in quotes is what one types
+default_role = "py:obj"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
