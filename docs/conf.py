@@ -44,6 +44,7 @@ suppress_warnings = ["myst.header"]
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_execution_in_temp = True  # pages write files
 nb_execution_excludepatterns: list[str] = []
 nb_merge_streams = True
 nb_render_image_options = {"loading": "lazy"}

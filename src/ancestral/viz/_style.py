@@ -2,11 +2,13 @@
 
 matplotlib is imported when a figure is drawn, never when this package is imported. Figures are
 plain `matplotlib.figure.Figure` objects: pyplot's global state is not used and nothing is shown.
+A notebook shows what the last line of a cell returns, axes too.
 """
 
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -90,9 +92,21 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
                 'Install it: pip install "ancestral[report]".'
             ) from None
         with matplotlib.rc_context(RC):  # type: ignore[arg-type]
-            return function(*args, **kwargs)
+            drawn: Any = function(*args, **kwargs)
+        figure = figure_of(drawn)
+        if figure.canvas.manager is None:  # pyplot's figures are shown by pyplot
+            drawn._repr_png_ = functools.partial(_png, figure)
+        return drawn
 
     return draw
+
+
+def _png(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """Return a figure as a notebook shows it, and its size there: two dots to a pixel."""
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=DPI)
+    width, height = (round(inches * DPI / 2) for inches in figure.get_size_inches())
+    return written.getvalue(), {"width": width, "height": height}
 
 
 def new_figure(width: float, height: float, *, layout: str | None = "constrained") -> Figure:
