@@ -17,7 +17,7 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.facts import left_out_of, scores_of, scores_of_levels, units_of
-from ancestral.cli.outputs import check_places, check_report, force_option, write_rows
+from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, write_rows
 from ancestral.cli.terminal import CONTEXT, json_option, show
 from ancestral.errors import DataError
 
@@ -60,6 +60,7 @@ def command(
     """
     reading = Reading.taken(read)
     inputs = (file, data, reading.nodes)
+    ask_for(files=(*inputs, output))
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
@@ -67,6 +68,8 @@ def command(
     discrete = face == "discrete"
     if not discrete:
         refuse(model, leave_one_out=leave_one_out or None)
+    if leave_one_out:
+        ask_for(*model._wants(), files=())
     take_rows_as_named()
     seen = observed_by(model, data, reading)
     values = model.log_density(*seen.data)
