@@ -24,7 +24,7 @@ from ancestral._moved import MOVED
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "circuit", "graph")
 FLOORS = (
-    ("_moved", "errors", "_extras", "_hints", "_printed", "_catalogue"),
+    ("_moved", "errors", "_extras", "_hints", "_printed", "_catalogue", "_methods"),
     ("_numerics", "_files"),
     ("_checks",),
     ("statistics",),

@@ -28,12 +28,13 @@ _MODULE_OF = {entry.name: entry.module for entry in _catalogue.MODELS} | {
     "AncestralError": "ancestral.errors",
     "AncestralWarning": "ancestral.errors",
 }
-_MODULES = ("datasets", "scores", "streaming", "viz")
+_MODULES = ("datasets", "io", "scores", "streaming", "viz")
 
 __all__ = [*_MODULE_OF, *_MODULES]
 
 if TYPE_CHECKING:  # for those who read without running; a test holds it to the catalogue
     from ancestral import datasets as datasets
+    from ancestral import io as io
     from ancestral import scores as scores
     from ancestral import streaming as streaming
     from ancestral import viz as viz

@@ -36,6 +36,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
 
 from ancestral import _arrays, model_file
+from ancestral._catalogue import entry_named
 from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.frames import check_form, check_names, framed
 from ancestral._checks.numbers import (
@@ -59,6 +60,7 @@ from ancestral._checks.numbers import (
 )
 from ancestral._extras import need
 from ancestral._hints import hint, refuse_unknown_keywords
+from ancestral._methods import with_index
 from ancestral.errors import (
     AncestralError,
     DataError,
@@ -197,6 +199,8 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         super().__init_subclass__(**kwargs)
         lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
         cls._all_fields = dict.fromkeys(name for line in lines for name in line)
+        if entry_named(cls.__name__) is not None:
+            cls.__doc__ = with_index(cls)
 
     @property
     def data_fingerprint_(self) -> str:

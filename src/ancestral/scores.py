@@ -33,6 +33,18 @@ from ancestral.autoregressive.tabular import TabularAutoregressive
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.statistics import Counts, distinct_rows
 
+__all__ = [
+    "Comparison",
+    "LeaveOneOut",
+    "bits_per_dimension",
+    "compare",
+    "compare_log_densities",
+    "entropy_floor",
+    "kl_from_data",
+    "leave_one_out",
+    "support_mass",
+]
+
 MEASURES: dict[Face, str] = {
     "discrete": "probabilities of levels",
     "continuous": "densities of real numbers",

@@ -13,7 +13,7 @@ import pytest
 from ancestral.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "command_line.md"
+PAGE = ROOT / "docs" / "start" / "command_line.md"
 BLOCK = re.compile(r"^```(csv|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

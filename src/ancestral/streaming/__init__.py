@@ -29,6 +29,8 @@ from ancestral.io.npy import read_header, rows_at
 from ancestral.streaming.dask_workers import STATISTICS, computed
 from ancestral.streaming.parts import Columns, Place, in_part
 
+__all__ = ["fit_chunks", "fit_dask", "read_chunks"]
+
 CHUNK_BYTES = 32 << 20
 NO_CHUNKS = "there are no chunks with rows: give at least one array of rows."
 SMALLER_CHUNKS = "Give smaller chunks, or fewer columns."
