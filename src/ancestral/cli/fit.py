@@ -23,7 +23,7 @@ from ancestral.cli.data import (
     reading_options_of,
 )
 from ancestral.cli.facts import facts_of
-from ancestral.cli.outputs import FORCE, check_places, check_report
+from ancestral.cli.outputs import FORCE, ask_for, check_places, check_report
 from ancestral.cli.terminal import CONTEXT, print_table, say, show
 from ancestral.errors import AncestralError, DataError
 
@@ -138,7 +138,10 @@ def _fit_command(entry: Entry) -> click.Command:
         reading = Reading.taken(given)
         if settings.get("missing") == "level":
             reading = replace(reading, missing=True)
+        model = cls(**settings)
         inputs = (data, validation, reading.nodes)  # checked before the training, not after
+        in_flags = re.sub(r'(\w+)="(\w+)".*', r"--\1 \2", model._instead)
+        ask_for(*model._wants(), files=inputs, otherwise=in_flags)
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
         check_report(reading.rejects, output, inputs=inputs, force=force)
         if "verbose" in settings and not as_json and settings["verbose"] is False:
@@ -148,7 +151,6 @@ def _fit_command(entry: Entry) -> click.Command:
         kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in kept.items() if value is not None}
         try:
-            model = cls(**settings)
             model = _fitted(model, entry.face, data, reading, kept, validation)
         except KeyboardInterrupt as stopped:
             if resumable and not kept:
