@@ -529,11 +529,16 @@ def _crc32(data: bytes) -> int:
 def _add_graphs(digest: Any, graphs: list[Any]) -> None:
     """Hash how many graphs there are, and the features and links of some of them."""
     chosen = graphs[:: -(-len(graphs) // MOST_GRAPHS)]
-    digest.update(f"{len(graphs)} graphs;{[len(graph.features) for graph in chosen]};".encode())
-    features = np.concatenate([graph.features.ravel() for graph in chosen])
+    digest.update(f"{len(graphs)} graphs;{[graph.n_nodes for graph in chosen]};".encode())
+    features = np.concatenate([graph.numbers.ravel() for graph in chosen])
     links = np.concatenate([_links_of(graph.adjacency) for graph in chosen])
     _add(digest, features, MOST_OF_GRAPHS)
     _add(digest, links, MOST_OF_GRAPHS)
+    for k, graph in enumerate(chosen):
+        if graph.directed or graph.unknown is not None:
+            digest.update(f"{k};{graph.directed};".encode())
+            for ends in graph.unknown_dyads():
+                _add(digest, ends, MOST_OF_GRAPHS)
 
 
 def _links_of(adjacency: Any) -> NDArray:
