@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ancestral import _catalogue
 from ancestral import _moved as _moved
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULE_OF = {entry.name: entry.module for entry in _catalogue.MODELS} | {
     "Tables": "ancestral.autoregressive.tables",

@@ -11,8 +11,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# What a model takes: rows of levels, rows of real numbers, y given X, or graphs.
-Face = Literal["discrete", "continuous", "conditional", "graphs"]
+# What a model takes: rows of levels, of real numbers, of columns of any kind, y given X, or graphs.
+Face = Literal["discrete", "continuous", "mixed", "conditional", "graphs"]
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
+from ancestral._extras import need
 from ancestral._hints import hint, refuse_unknown_keywords
 from ancestral._methods import with_index
 from ancestral.errors import (
@@ -250,11 +251,20 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     @within_memory(mend_of_fit)
     def _fit_anew(self, *data: Any, **options: Any) -> Self:
         """Fit to data, which `_checked` sees first, with the options of `_fit`."""
+        if wants := self._wants():
+            need(f"fitting {type(self).__name__}", *wants, otherwise=self._instead)
         with fitting(self) as new:
             checked = new._checked(*data)
             new._fit(*checked, **options)
             new._data_fingerprint = new._fingerprint_of(*checked)
         return self
+
+    # What needs no package of `_wants`, at the end of the error that names them.
+    _instead = ""
+
+    def _wants(self) -> tuple[str, ...]:
+        """Return the optional packages that a fit with these parameters takes, for `need`."""
+        return ()
 
     @abstractmethod
     def _checked(self, *data: Any) -> tuple[Any, ...]:

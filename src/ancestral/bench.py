@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number, log_sum_exp
+from ancestral._extras import need
 from ancestral.autoregressive.chain.model import ChainAutoregressive
 from ancestral.errors import printable
 from ancestral.io.splits import Published, Splits, find_all, published, read_splits
@@ -112,9 +113,12 @@ def bench_debd(
         When a name is not found, or a file or folder holds no benchmark set.
     DataError
         When the three parts differ in width, or hold other values than 0 and 1.
+    MissingExtraError
+        Without LightGBM.
     """
     max_orders = check_integer(max_orders, "max_orders", minimum=1)
     cpu_seconds = check_number(cpu_seconds, "cpu_seconds", minimum=0.0, inclusive=False)
+    need("the benchmark, which grows trees,", "boost")
     for paths in find_all(sources):
         rng, others = as_generator(random_state), published(paths)
         splits = read_splits(paths)

@@ -37,10 +37,10 @@ from ancestral._checks.numbers import (
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
+from ancestral.graph.adjacency import DENSE_NODES
 from ancestral.graph.edges.sampling import draw_graph, drawn_shape
 from ancestral.graph.features import FeatureRows
 from ancestral.graph.graphs import (
-    DENSE_NODES,
     Graph,
     as_graphs,
     checked_features,

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import as_numbers, refuse_non_finite
-from ancestral.errors import DataError, MissingExtraError
+from ancestral._extras import import_extra
+from ancestral.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,14 +85,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def draw(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            import matplotlib
-        except ImportError:
-            raise MissingExtraError(
-                "figures need matplotlib, which is not installed. "
-                'Install it: pip install "ancestral[report]".'
-            ) from None
-        with matplotlib.rc_context(RC):  # type: ignore[arg-type]
+        with import_extra("matplotlib", "a figure", "report").rc_context(RC):
             drawn: Any = function(*args, **kwargs)
         figure = figure_of(drawn)
         if figure.canvas.manager is None:  # pyplot's figures are shown by pyplot
