@@ -35,6 +35,7 @@ NOT_RUN = {
     "docs/models/autoregression.md": 2,  # hours of training, users' files
     "docs/models/speed.md": 1,  # an hour of timing
     "docs/models/studio.md": 1,  # a server
+    "docs/start/index.md": 1,  # pip
 }
 # What is shown, or laid out, and no code.
 SHOWN = ("text", "{toctree}", "{include}", "{image}", "{figure}", "{math}", "{note}", "{tip}")

@@ -118,7 +118,7 @@ def _of_graphs(model: Any, data: str | None, reading: Reading) -> tuple[NDArray,
         from ancestral.graph.graphs import as_graphs
 
         (graphs,) = observed_by(model, data, reading).data
-        names_in = getattr(model, "feature_names_in_", None)
+        names_in = list(getattr(model, "feature_names_in_", ()))
         known = as_graphs(graphs, n_features=model.n_features_, feature_names=names_in)
         tables = [model.probabilities(graph.features) for graph in known]
     parts = []
