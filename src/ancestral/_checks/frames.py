@@ -33,14 +33,17 @@ Type = dict[str, Any]
 
 _PLAIN = {  # types that their names make again
     "pandas": re.compile(
-        r"datetime64\[\w+(, .+)?\]|timedelta64\[\w+\]|bool|object|u?int(8|16|32|64)|float(16|32|64)|boolean|U?Int(8|16|32|64)|Float(32|64)|"
+        r"datetime64\[\w+(, .+)?\]|timedelta64\[\w+\]|"
+        r"bool|object|u?int(8|16|32|64)|float(16|32|64)|boolean|U?Int(8|16|32|64)|Float(32|64)|"
         r"Sparse\[(bool|u?int(8|16|32|64)|float(32|64)), (\w|\.)+\]"
     ),
     "polars": re.compile(
-        r"Date|Datetime\(time_unit='\w+', time_zone=(None|'.+')\)|Duration\(time_unit='\w+'\)|Boolean|String|U?Int(8|16|32|64|128)|Float(32|64)"
+        r"Date|Datetime\(time_unit='\w+', time_zone=(None|'.+')\)|Duration\(time_unit='\w+'\)|"
+        r"Boolean|String|U?Int(8|16|32|64|128)|Float(32|64)"
     ),
     "pyarrow": re.compile(
-        r"date(32|64)\[\w+\]|timestamp\[\w+(, tz=.+)?\]|duration\[\w+\]|bool|u?int(8|16|32|64)|halffloat|float|double|(large_)?string(_view)?|decimal\w+\(.*\)"
+        r"date(32|64)\[\w+\]|timestamp\[\w+(, tz=.+)?\]|duration\[\w+\]|"
+        r"bool|u?int(8|16|32|64)|halffloat|float|double|(large_)?string(_view)?|decimal\w+\(.*\)"
     ),
 }
 _KINDS = {"pandas": {"DataFrame"}, "polars": {"DataFrame"}, "pyarrow": {"Table", "RecordBatch"}}
@@ -454,20 +457,23 @@ def _polars_column(pl: Any, values: NDArray, one: Type) -> Any:
                 dtype = pl.Categorical(pl.Categories(name, namespace, getattr(pl, physical)))
         elif one["is"] == "other":
             return natural
-        elif found := re.fullmatch(
-            r"Datetime\(time_unit='(\w+)', time_zone=(None|'.+')\)", one["is"]
-        ):
-            dates = pl.Series(values.tolist(), dtype=pl.Datetime("us")).dt.cast_time_unit(found[1])
-            if found[2] == "None":
-                return dates
-            return dates.dt.replace_time_zone("UTC").dt.convert_time_zone(found[2].strip("'"))
-        elif found := re.fullmatch(r"Duration\(time_unit='(\w+)'\)", one["is"]):
-            return pl.Series(values.tolist(), dtype=pl.Duration("us")).dt.cast_time_unit(found[1])
+        elif one["is"].startswith(("Datetime", "Duration")):
+            return _polars_dates(pl, values, one["is"])
         else:
             dtype = getattr(pl, one["is"])
         return natural.cast(dtype)
     except (*_CANNOT, pl.exceptions.PolarsError):
         return natural
+
+
+def _polars_dates(pl: Any, values: NDArray, kind: str) -> Any:
+    """Return dates, in UTC, or durations in their type."""
+    unit, zone = re.findall(r"'(.+?)'", kind)[0], re.search(r"time_zone='(.+)'", kind)
+    own = pl.Duration("us") if kind.startswith("Duration") else pl.Datetime("us")
+    found = pl.Series(values.tolist(), dtype=own).dt.cast_time_unit(unit)
+    if zone is None:
+        return found
+    return found.dt.replace_time_zone("UTC").dt.convert_time_zone(zone[1])
 
 
 def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:

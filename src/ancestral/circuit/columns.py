@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.containers import Opened, Where, as_floats, describe_place, shown
+from ancestral._checks.containers import Opened, Where, as_floats, shown
 from ancestral._checks.dates import are_dates, as_microseconds, moments
 from ancestral._checks.declared import Declared, declared
 from ancestral._checks.frames import Form, labels_of
@@ -32,7 +32,6 @@ from ancestral.errors import DataError, DataTypeError, ModelError
 KINDS = ("continuous", "categorical", "binary", "count")
 MOST_LEVELS = 16  # different numbers that are levels; with more a column is continuous
 DAY = 86_400 * 10**6  # microseconds
-LEVELS_OF = ("number", "text", "boolean")
 MOST_COUNT = 1 << 31  # the largest count
 
 
@@ -244,7 +243,7 @@ def learn(
         if column.kind == "continuous":
             known = ~np.isnan(codes) & (counts > 0)
             distinct, inverse = np.unique(codes[known], return_inverse=True)
-            held = np.bincount(inverse, counts[known], len(distinct))
+            held = np.bincount(inverse, counts[known], len(distinct)).astype(np.float64)
             scale, grid, atoms = scales.learn(distinct, held)
             column = replace(column, scale=scale, grid=grid, atoms=atoms)
         found.append(column)
@@ -396,9 +395,9 @@ def _plain(values: NDArray, where: Where) -> tuple[str, NDArray]:
     if not kinds:
         return "number", np.full(len(values), np.nan)
     if all(issubclass(one, str) for one in kinds):
-        return "text", np.where(gaps, None, values)
+        return "text", _with_none(values, gaps)
     if kinds <= {bool, np.bool_}:
-        return "boolean", np.where(gaps, None, values)
+        return "boolean", _with_none(values, gaps)
     if all(issubclass(one, dt.timedelta | np.timedelta64) for one in kinds):
         found = np.full(len(values), np.timedelta64("NaT"), "m8[us]")
         found[~gaps] = np.array(known, dtype="m8[us]")
@@ -413,6 +412,13 @@ def _plain(values: NDArray, where: Where) -> tuple[str, NDArray]:
             "text and other values in one column. Make each column of one kind."
         )
     return "number", _floats(values, where)
+
+
+def _with_none(values: NDArray, gaps: NDArray[np.bool_]) -> NDArray:
+    """Return objects with None where missing."""
+    found = values.copy()
+    found[gaps] = None
+    return found
 
 
 def _floats(values: NDArray, where: Where) -> NDArray[np.float64]:
@@ -471,6 +477,3 @@ def _codes_among(plain: NDArray, levels: NDArray) -> NDArray[np.float64]:
         if is_missing(held[i]):
             codes[i] = np.nan
     return codes
-
-
-__all__ = ["KINDS", "Column", "describe_place", "learn"]

@@ -146,10 +146,10 @@ class Rows:
 
     def parts(self, size: int) -> list[Rows]:
         """Return the rows in parts of so many, as views."""
-        held = self.codes, self.y, self.numbers, self.shift, self.weights
+        cuts = [slice(start, start + size) for start in range(0, len(self), size)]
         return [
-            Rows(*(one[start : start + size] for one in held))
-            for start in range(0, len(self), size)
+            Rows(self.codes[c], self.y[c], self.numbers[c], self.shift[c], self.weights[c])
+            for c in cuts
         ]
 
 
@@ -180,8 +180,8 @@ class Parameters:
 
     def astype(self, kind: Any) -> Parameters:
         """Return them in another precision."""
-        parts = self.root, self.transitions, self.tables, self.means, self.spreads
-        return Parameters(*(part.astype(kind) for part in parts), self.counts)
+        names = ("root", "transitions", "tables", "means", "spreads")
+        return replace(self, **{name: getattr(self, name).astype(kind) for name in names})
 
 
 @dataclass(frozen=True)
@@ -193,15 +193,6 @@ class TreeSums(Sums):
     tables: Any
     moments: Any  # (3, continuous columns, k): 1, y and y^2 of a state's own normal
     counts: Any
-
-    def blended(self, fresh: TreeSums, rate: float, scale: float) -> TreeSums:
-        """Return (1 - rate) of these and rate of scale times others; these are changed."""
-        for name in ("root", "pairs", "tables", "moments", "counts"):
-            own, new = getattr(self, name), getattr(fresh, name)
-            own *= 1 - rate
-            new *= rate * scale
-            own += new
-        return self
 
 
 @dataclass(frozen=True)
@@ -464,7 +455,7 @@ class TreeEM(FromPasses):
     def log_prior(self, parameters: Parameters) -> float:
         """Return the logarithm of the prior that the pseudo-counts stand for, up to a constant."""
         k, priors = self.n_states, self.priors
-        nodes = np.array([node for node in self.tree.order[1:]], np.intp)
+        nodes = np.array(self.tree.order[1:], np.intp)
         total = priors.transitions / k * float(np.log(parameters.root).sum())
         total += priors.transitions / k * float(np.log(parameters.transitions[nodes]).sum())
         real = np.ones(len(self.marginals), bool)

@@ -6,8 +6,8 @@ Each column x_i hangs on a hidden state z_i, one of k, and the states form a tre
 mutual information of pairs of columns (Chow & Liu 1968; Liu & Van den Broeck 2021). A column's leaf
 p(x_i | z_i) is a table of levels, a negative binomial of counts, or for real numbers a normal on a
 monotone scale, beside atoms: values that repeat (0, caps) and have a probability of their own. A
-density is then one with respect to counting, on levels, counts and atoms, plus Lebesgue's measure in
-the column's own unit; densities of models with other atoms are no more comparable than those in
+density is then one with respect to counting, on levels, counts and atoms, plus Lebesgue's measure
+in the column's own unit; densities of models with other atoms are no more comparable than those in
 other units. What is missing is summed out, which costs nothing: it is missing at random.
 
 Fitted by expectation-maximisation: by batches first, then over all rows, with pseudo-counts; what
@@ -141,7 +141,7 @@ class LatentTree(Density):
         """
         return self._fit_anew(X, sample_weight)
 
-    def _checked(self, X: Any, sample_weight: Any) -> tuple[Any, ...]:
+    def _checked(self, X: Any, sample_weight: Any = None) -> tuple[Any, ...]:
         columns = check_columns(self, X, reset=True)
         weights = check_weights(sample_weight, len(columns[0]))
         found, table, left_out = schema.learn(
@@ -230,7 +230,7 @@ class LatentTree(Density):
         return table
 
     def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
-        """Return encoded rows as what `fit` was given; columns left out as in `like`, or missing."""
+        """Return encoded rows as `fit` had them; what is left out as in `like`, or missing."""
         columns = self._columns_learnt
         held: list[Any] = [None] * self.n_features_in_
         levels: list[Any] = [None] * self.n_features_in_

@@ -1,6 +1,6 @@
 """The tree of the columns: which of them hang together, by their mutual information.
 
-    I(i, j) = sum over a, b of p(a, b) log p(a, b) / (p(a) p(b)),   tree = argmax sum of I over edges
+    I(i, j) = sum over a, b of p(a, b) log p(a, b) / (p(a) p(b)),   tree = argmax of its sum
 
 (Chow & Liu 1968). Continuous columns are cut at quantiles for this only. Each pair counts the rows
 where both are known: its information is corrected for bias (Miller & Madow) and multiplied by the
@@ -67,7 +67,7 @@ def codes_of(
     table: NDArray[np.float64], are_levels: list[bool], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
     """Return few codes for the values of each column, -1 where missing, and how many there are."""
-    n, d = table.shape
+    d = table.shape[1]
     most = int(np.clip(MOST_CELLS // d, 3, MOST_CODES))
     n_bins = int(np.clip(min(np.cbrt(weights.sum()), MOST_CELLS / d), 3, 12))
     codes = np.full(table.shape, -1, np.int16)
