@@ -40,7 +40,8 @@ from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.adjacency import DENSE_NODES, one_way, symmetric
 from ancestral.graph.edges.dyads import blocks, draw_links
-from ancestral.graph.graphs import Graph, as_graphs, refuse_large, say_ignored_loops
+from ancestral.graph.graph import Graph, refuse_large
+from ancestral.graph.graphs import as_graphs, say_ignored_loops
 from ancestral.graph.identification import refuse_dependent, refuse_empty, refuse_separated
 from ancestral.graph.inference import (
     LikelihoodRatio,

@@ -49,11 +49,15 @@ from ancestral.graph.graphs import (
     say_ignored_loops,
     warn_of_odd_graphs,
 )
-from ancestral.graph.inference import clustered_covariance, profile_intervals, tolerable_error
+from ancestral.graph.inference import (
+    clustered_covariance,
+    profile_intervals,
+    refuse_other_graphs,
+    tolerable_error,
+)
 from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums
 from ancestral.graph.solvers import climb, gradient_ascent, newton
-from ancestral.model_file import fingerprint
 
 __all__ = [
     "Graph",
@@ -66,9 +70,6 @@ __all__ = [
 ]
 
 ROUNDS = 3  # of gathering sums anew, for the estimates that the last ones gave
-SAME = (
-    1e-4  # standard errors from the maximum, and relative to the likelihood: the fit's own graphs
-)
 UNIFORM = "uniform"
 
 
@@ -345,26 +346,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         return np.sqrt(np.diag(clustered_covariance(parts, a, b)))
 
     def _refuse_other_graphs(self, graphs: list[Graph], statistics: PairSums) -> None:
-        """Raise DataError for graphs that are not those of the fit.
-
-        Told by the fit's fingerprint; where it differs (graphs in another order) or there is none
-        (streams), by the sums: their number of pairs, likelihood and maximum.
-        """
-        if self.data_fingerprint_ and fingerprint(graphs) == self.data_fingerprint_:
-            return
-        a, b = self.slope_, self.intercept_
-        value = statistics.log_likelihood(a, b)
-        off = np.abs(self.covariance_ @ self._objective(statistics).gradient(a, b))
-        if (
-            statistics.n_pairs != self.n_pairs_
-            or abs(value - self.log_likelihood_) > SAME * abs(self.log_likelihood_)
-            or (off > SAME * self.standard_errors_).any()
-        ):
-            raise DataError(
-                f"these graphs, of {statistics.n_pairs} pairs and log-likelihood {value:.6g}, are "
-                f"not those of the fit, of {self.n_pairs_} pairs and {self.log_likelihood_:.6g}: "
-                "its errors and intervals are about its own graphs. Give those, or fit these first."
-            )
+        """Raise DataError for graphs that are not those of the fit."""
+        theta = self.slope_, self.intercept_
+        refuse_other_graphs(self, graphs, statistics, self._objective(statistics), theta)
 
     def confidence_intervals(self, graphs: Any, *, level: float = 0.95) -> NDArray[np.float64]:
         """Return profile-likelihood intervals of a and of b.

@@ -33,7 +33,7 @@ from scipy import sparse
 
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.attributes import Attribute, indicated
-from ancestral.graph.graphs import Graph
+from ancestral.graph.graph import Graph
 
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -126,6 +126,8 @@ class Nodes:
         """Return an attribute, also one whose indicators are the features; None for no such."""
         if (found := self.held.get(name)) is not None:
             return found
+        if self.graph._columns is not None:
+            return None
         return indicated(name, self.graph.feature_names or (), self.graph.features)
 
     def number(self, name: str, text: str) -> Float:
@@ -479,8 +481,16 @@ def _matches(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:
 
 
 def _same(attribute: Attribute, held: dict[str, NDArray[np.int32]]) -> Same:
-    found = held.setdefault(attribute.name, attribute.codes())
+    found = held.setdefault(attribute.name, _codes(attribute))
     return Same(0.0, found, list(held).index(attribute.name))
+
+
+def _codes(attribute: Attribute) -> NDArray[np.int32]:
+    """Return a whole number for each node, equal where values are."""
+    if attribute.levels is not None:
+        return attribute.values.astype(np.int32)
+    _, codes = np.unique(attribute.values, return_inverse=True)
+    return codes.reshape(-1).astype(np.int32)
 
 
 def _of_numbers(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.graph.graphs import Graph
+from ancestral.graph.graph import Graph
 from ancestral.graph.pairs.dyads import KEPT, Chunk, Listed, Part, Rows, Sums, part_of, visit
 from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
 from ancestral.graph.terms import Evaluation, Term, evaluations
