@@ -156,21 +156,16 @@ class Nodes:
 
     def _indicator(self, base: Attribute, level: str, name: str, text: str) -> Attribute:
         """Return 1 for the nodes of one level."""
-        if base.levels is None:
-            try:
-                chosen = base.values == float(level)
-            except ValueError:
-                chosen = np.zeros(len(base.values), bool)
-            known: Sequence[Any] = np.unique(base.values)[:7].tolist()
-        else:
-            known = base.levels
-            places = [k for k, one in enumerate(base.levels) if str(one) == level]
-            chosen = np.isin(base.values, places)
-        if base.levels is None and not chosen.any():
+        if base.levels is not None:
+            places = [k for k, one in enumerate(base.levels) if one == level]
+            return Attribute(name, np.isin(base.values, places).astype(np.float64))
+        try:
+            chosen = base.values == float(level)
+        except ValueError:
             raise DataError(
-                f"the term {text!r} names the level {level!r}, which no node has in "
-                f"{base.name!r}. It holds {listed(known)}."
-            )
+                f"the term {text!r} names the level {level!r} of {base.name!r}, which holds "
+                f"numbers, such as {base.values[0]:g}: name one of them."
+            ) from None
         return Attribute(name, chosen.astype(np.float64))
 
     def _complete(self, attribute: Attribute, text: str) -> Attribute:
