@@ -38,6 +38,7 @@ from ancestral._checks.numbers import (
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.adjacency import DENSE_NODES
+from ancestral.graph.edge_predictions import PredictsEdges
 from ancestral.graph.edges.sampling import draw_graph, drawn_shape
 from ancestral.graph.features import FeatureRows
 from ancestral.graph.graphs import (
@@ -56,6 +57,7 @@ from ancestral.graph.inference import (
     tolerable_error,
 )
 from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
+from ancestral.graph.pairs.passes import products
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums
 from ancestral.graph.solvers import climb, gradient_ascent, newton
 
@@ -73,7 +75,7 @@ ROUNDS = 3  # of gathering sums anew, for the estimates that the last ones gave
 UNIFORM = "uniform"
 
 
-class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
+class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity):
     """Edges between nodes with probability sigmoid(a x_i . x_j + b), by maximum likelihood.
 
     Parameters
@@ -421,6 +423,20 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         p = expit(self._logit(X @ X.T, len(X)))
         np.fill_diagonal(p, 0.0)
         return p
+
+    def _one_graph(self, graph: Any) -> Graph:
+        checked = self._check_graphs(graph)
+        if len(checked) != 1:
+            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+        return checked[0]
+
+    def _pair_probabilities(
+        self, graph: Graph, i: NDArray[np.int64], j: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = expit(
+            self._logit(products(graph.features, i, j), graph.n_nodes)
+        )
+        return found
 
     @within_memory(FEWER_GRAPHS)
     def sample(
