@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,12 +83,16 @@ def _term(text: Any) -> Term:
         raise ModelError(f"a term is a text, one of {FORMS}; got {text!r}.")
     kind, colon, name = (part.strip() for part in text.partition(":"))
     if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, 1)
-        mend = f"Did you mean {near[0]!r}? " * bool(near)
-        raise ModelError(f"{text!r} is no term. {mend}Terms are {FORMS}.")
+        raise ModelError(f"{text!r} is no term. {_meant(kind, KINDS)}Terms are {FORMS}.")
     if not name and (colon or kind != INNER):
         raise ModelError(f'{text!r} names nothing: write, for example, "{kind}:age".')
     return Term(f"{kind}:{name}" if name else kind, kind, name)
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Return a question after the known name that is nearest; "" where none is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 # ---- the attributes of one graph ---------------------------------------------------------------
@@ -115,11 +119,9 @@ class Nodes:
         base, _, level = name.partition("=")
         if level and (found := self._held(base)) is not None:
             return self._indicator(self._complete(found, text), level, name, text)
-        near = difflib.get_close_matches(name, self.held, 1)
-        mend = f"Did you mean {near[0]!r}? " * bool(near)
         raise DataError(
             f"the term {text!r} names the attribute {name!r}, which graph {self.index} does not "
-            f"have. {mend}It has {listed(self.held)}."
+            f"have. {_meant(name, self.held)}It has {listed(self.held)}."
         )
 
     def _held(self, name: str) -> Attribute | None:
@@ -470,8 +472,7 @@ def _centre(columns: Sequence[Float]) -> float:
 
 def _matches(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:
     return [
-        _same(one.named(term.name, term.text), held)
-        for one, held in zip(nodes, codes, strict=True)
+        _same(one.named(term.name, term.text), held) for one, held in zip(nodes, codes, strict=True)
     ]
 
 
