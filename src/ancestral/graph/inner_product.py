@@ -445,7 +445,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         *,
         n_nodes: int | None = None,
         n_features: int | None = None,
-        features: ArrayLike | None = None,
+        features: ArrayLike | Graph | None = None,
         random_state: Any = None,
     ) -> list[Graph]:
         """Draw graphs ancestrally: features first (unless given), then edges.
@@ -457,8 +457,8 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             Nodes of each graph; 15 when neither it nor features are given.
         n_features : int, optional
             Width of the features drawn; as in `fit` when not given.
-        features : array-like of shape (n_nodes, n_features), or "uniform", optional
-            Fixed features for every graph, or uniform ones on [-1, 1]. Without it, each node gets
+        features : array-like of shape (n_nodes, n_features), Graph, or "uniform", optional
+            Fixed features for every graph, those of a graph, or uniform ones on [-1, 1]. Without it, each node gets
             the features of a node of the fit, drawn with replacement.
         random_state : None, int, RandomState or Generator
 
@@ -502,7 +502,9 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         return graphs
 
     def _fixed_features(self, features: Any) -> NDArray[np.float64]:
-        """Return checked features, those of a dataframe in the order of the fit's names."""
+        """Return checked features, those of a frame or graph in the order of the fit's names."""
+        if isinstance(features, Graph):
+            return self._one_graph(features).features
         X = checked_features(features)
         if not len(X) or column_names(features) is None or X.shape[1] != self.n_features_:
             return X

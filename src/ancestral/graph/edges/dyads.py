@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES
 from ancestral.errors import ModelError
-from ancestral.graph.pairs.dyads import AT_ONCE, numbers_of, kinds_of
+from ancestral.graph.pairs.dyads import AT_ONCE, kinds_of, numbers_of
 from ancestral.graph.terms import Evaluation
 
 Float = NDArray[np.float64]
