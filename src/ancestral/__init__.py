@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # for those who read without running; a test holds it to the 
     from ancestral.gaussian.neural import NeuralGaussian as NeuralGaussian
     from ancestral.gaussian.ppca.mixture import PPCAMixture as PPCAMixture
     from ancestral.gaussian.ppca.model import PPCA as PPCA
+    from ancestral.graph.dyadic import DyadicGraph as DyadicGraph
     from ancestral.graph.graphs import Graph as Graph
     from ancestral.graph.inner_product import InnerProductGraph as InnerProductGraph
     from ancestral.graph.latent.model import LatentPositionGraph as LatentPositionGraph
