@@ -35,7 +35,7 @@ FLOORS = (
     ("streaming", "bench"),
     ("inputs",),
     ("report", "studio"),
-    ("cli",),
+    ("cli", "__main__"),
 )  # each floor ordered within itself
 PLACE = {name: place for place, name in enumerate(name for names in FLOORS for name in names)}
 TORCH_FILES = (

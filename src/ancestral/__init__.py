@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # for those who read without running; a test holds it to the 
     from ancestral.autoregressive.orders import OrderMixture as OrderMixture
     from ancestral.autoregressive.tables import Tables as Tables
     from ancestral.autoregressive.tabular import TabularAutoregressive as TabularAutoregressive
+    from ancestral.circuit.latent_tree import LatentTree as LatentTree
     from ancestral.errors import AncestralError as AncestralError
     from ancestral.errors import AncestralWarning as AncestralWarning
     from ancestral.gaussian.heteroscedastic import (

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from ancestral._checks.declared import Declared, declared
 from ancestral._checks.numbers import as_generator, as_numbers, check_integer, log_sum_exp
 from ancestral.autoregressive import conditioning, marginals, search, smc
-from ancestral.autoregressive.declared import Declared, declared
 from ancestral.autoregressive.queries import DiscreteConditions
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError

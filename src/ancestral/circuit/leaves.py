@@ -196,7 +196,8 @@ class LevelsLeaf(Leaf):
     def updated(self, statistics: Floats, prior: Prior) -> LevelsLeaf:
         return LevelsLeaf(_shares(statistics + prior.pseudo_count * prior.marginal, self.p))
 
-    def _kept(self, allowed: Allowed) -> NDArray[np.bool_]:
+    def kept(self, allowed: Allowed) -> NDArray[np.bool_]:
+        """Return which levels a condition allows, (L,)."""
         codes = np.arange(self.n_levels)
         if allowed.values is not None:
             return np.isin(codes, allowed.values)
@@ -204,17 +205,17 @@ class LevelsLeaf(Leaf):
 
     def log_mass(self, allowed: Allowed) -> Floats:
         with np.errstate(divide="ignore"):
-            return np.log(self.p[:, self._kept(allowed)].sum(axis=1))
+            return np.log(self.p[:, self.kept(allowed)].sum(axis=1))
 
     def draw(
         self, states: NDArray[np.intp], rng: np.random.Generator, allowed: Allowed | None = None
     ) -> Floats:
-        p = self.p if allowed is None else self.p * self._kept(allowed)
+        p = self.p if allowed is None else self.p * self.kept(allowed)
         return choose(p, states, rng).astype(np.float64)
 
     def moments(self, allowed: Allowed | None = None) -> tuple[Floats, Floats]:
         """Return those of the codes."""
-        p = _shares(self.p if allowed is None else self.p * self._kept(allowed), self.p)
+        p = _shares(self.p if allowed is None else self.p * self.kept(allowed), self.p)
         codes = np.arange(self.n_levels)
         mean = p @ codes
         return mean, np.sqrt((p * (codes - mean[:, None]) ** 2).sum(axis=1))
@@ -301,35 +302,33 @@ class CountsLeaf(Leaf):
         size = np.where(rate > 0, number / n / np.maximum(rate, 1e-300), POISSON)
         return CountsLeaf(total / n, np.clip(size, 1e-3, POISSON))
 
-    def _below(self, x: Any) -> Floats:
-        """Return p(X <= x) for one number, (k,)."""
-        x = np.floor(x)
-        if x < 0:
-            return np.zeros(self.n_states)
-        if np.isinf(x):
-            return np.ones(self.n_states)
-        return np.asarray(special.betainc(self.size, x + 1, self.size / (self.mean + self.size)))
+    def _sides(self, x: Any, states: Any = slice(None)) -> tuple[Floats, Floats]:
+        """Return p(X <= x) and p(X > x) of a whole number, or one for each of some states."""
+        m, r = self.mean[states], self.size[states]
+        x, share = np.maximum(x, -1.0), r / (m + r)
+        ends = np.isinf(x), x < 0
+        with np.errstate(invalid="ignore"):
+            below = np.select(ends, [1.0, 0.0], special.betainc(r, np.maximum(x, 0) + 1, share))
+            above = np.select(ends, [0.0, 1.0], special.betaincc(r, np.maximum(x, 0) + 1, share))
+        return below, above
 
-    def _above(self, x: Any) -> Floats:
-        """Return p(X > x) for one number, (k,): of a far tail, too."""
-        x = np.floor(x)
-        if x < 0:
-            return np.ones(self.n_states)
-        if np.isinf(x):
-            return np.zeros(self.n_states)
-        return np.asarray(special.betainc(x + 1, self.size, self.mean / (self.mean + self.size)))
+    def _between(self, low: Any, high: Any, states: Any = slice(None)) -> Floats:
+        """Return p(low <= X <= high), from the side on which the numbers are small."""
+        (a, over_a), (b, over_b) = self._sides(low - 1, states), self._sides(high, states)
+        return np.where(over_a < 0.5, over_a - over_b, b - a)
+
+    def _is_short(self, allowed: Allowed) -> bool:
+        """Tell whether the counts under a condition are few, or so far off that few count."""
+        if allowed.values is not None or allowed.high - allowed.low < MOST_SUMMED:
+            return True
+        low = max(np.ceil(allowed.low), 0.0)
+        return self.last(low) - low < MOST_SUMMED or not self._between(low, allowed.high).all()
 
     def log_mass(self, allowed: Allowed) -> Floats:
-        if allowed.values is not None:
-            return _log_sum(self._log_p(allowed.values), axis=0)
-        low, high = np.ceil(allowed.low), np.floor(allowed.high)
-        if high - low < MOST_SUMMED:
-            return _log_sum(self._log_p(np.arange(max(low, 0.0), high + 1)), axis=0)
+        if self._is_short(allowed):
+            return _log_sum(self._listed(allowed)[1], axis=0)
         with np.errstate(divide="ignore"):
-            upper = self._above(low - 1) - self._above(high)
-            lower = self._below(high) - self._below(low - 1)
-            # From the side on which the numbers are small, their difference keeps its digits.
-            return np.log(np.where(self._above(low - 1) < 0.5, upper, lower))
+            return np.log(self._between(np.ceil(allowed.low), np.floor(allowed.high)))
 
     def draw(
         self, states: NDArray[np.intp], rng: np.random.Generator, allowed: Allowed | None = None
@@ -337,8 +336,39 @@ class CountsLeaf(Leaf):
         m, r = self.mean[states], self.size[states]
         if allowed is None:
             return rng.poisson(rng.gamma(r, m / r)).astype(np.float64)
-        x, log_p = self._listed(allowed)
-        return x[choose(np.exp(log_p - log_p.max(axis=0)).T, states, rng)]
+        if self._is_short(allowed):
+            x, log_p = self._listed(allowed)
+            top = log_p.max(axis=0)
+            p = np.exp(log_p - np.where(np.isfinite(top), top, 0.0))
+            return x[choose(p.T, states, rng)]
+        first = max(np.ceil(allowed.low), 0.0)
+        last = min(np.floor(allowed.high), 2 * self.last(first))
+        aim = rng.random(len(states)) * self._between(first, last, states)
+        low, high = np.full(len(states), first - 1), np.full(len(states), last)
+        while (high - low > 1).any():
+            middle = np.floor((low + high) / 2)
+            enough = self._between(first, middle, states) > aim
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        return high
+
+    def modes(self, allowed: Allowed | None = None) -> Floats:
+        """Return the most probable count of each state, (k,), under a condition."""
+        if allowed is not None and allowed.values is not None:
+            return np.asarray(allowed.values)[self._log_p(allowed.values).argmax(axis=0)]
+        found = np.floor(np.maximum(self.size - 1, 0) * self.mean / self.size)
+        if allowed is None:
+            return found
+        return np.clip(found, max(np.ceil(allowed.low), 0.0), np.floor(allowed.high))
+
+    def last(self, low: float = 0.0) -> float:
+        """Return the count beyond which there is no more than e-40 of what there is from `low` on.
+
+        Beyond the mean, each count is at most (m + (r - 1)+ m / x) / (m + r) times the one before.
+        """
+        start = np.maximum(low, self.mean + 12 * self.moments()[1])
+        ratio = self.mean / (self.mean + self.size)
+        ratio = ratio * (1 + np.maximum(self.size - 1, 0.0) / np.maximum(start, 1.0))
+        return float(np.ceil((start + 40 / -np.log(np.minimum(ratio, 1 - 1e-9))).max()))
 
     def _listed(self, allowed: Allowed) -> tuple[Floats, Floats]:
         """Return the counts under a condition that have probability, and log p, (n, k)."""
@@ -346,26 +376,30 @@ class CountsLeaf(Leaf):
             x = np.asarray(allowed.values, np.float64)
         else:
             low = max(np.ceil(allowed.low), 0.0)
-            # Beyond the mean, each count is at most (m + (r - 1)+ m / x) / (m + r) times the one
-            # before it: from `start` on the tail falls by `fall` nats a count.
-            start = np.maximum(low, self.mean + 12 * self.moments()[1])
-            ratio = self.mean / (self.mean + self.size)
-            ratio = ratio * (1 + np.maximum(self.size - 1, 0.0) / np.maximum(start, 1.0))
-            last = start + 40 / -np.log(np.minimum(ratio, 1 - 1e-9))
-            high = min(np.floor(allowed.high), float(np.ceil(last.max())))
+            high = min(np.floor(allowed.high), self.last(low), low + MOST_LISTED)
             x = np.arange(low, high + 1)
         return x, self._log_p(x)
 
     def moments(self, allowed: Allowed | None = None) -> tuple[Floats, Floats]:
         if allowed is None:
             return self.mean, np.sqrt(self.mean + self.mean**2 / self.size)
-        x, log_p = self._listed(allowed)
-        p = _shares(np.exp(log_p - np.maximum(log_p.max(axis=0), -1e300)).T, None)
-        mean = p @ x
-        return mean, np.sqrt((p * (x - mean[:, None]) ** 2).sum(axis=1))
+        if self._is_short(allowed):
+            x, log_p = self._listed(allowed)
+            p = _shares(np.exp(log_p - np.maximum(log_p.max(axis=0), -1e300)).T, None)
+            return mixed_moments(p, x, 0 * x)
+        # x p(x | r) = m p(x - 1 | r + 1), of the same q.
+        low, high = np.ceil(allowed.low), np.floor(allowed.high)
+        total = self._between(low, high)
+        found = self.mean * self._larger(1)._between(low - 1, high - 1) / total
+        twice = self.mean**2 * (1 + 1 / self.size) * self._larger(2)._between(low - 2, high - 2)
+        return found, np.sqrt(np.maximum(twice / total + found - found**2, 0.0))
+
+    def _larger(self, by: int) -> CountsLeaf:
+        """Return the leaf of sizes larger by a number, of the same q."""
+        return CountsLeaf(self.mean * (1 + by / self.size), self.size + by)
 
     def cdf(self, values: Floats) -> Floats:
-        return np.stack([self._below(x) for x in values]).reshape(len(values), self.n_states)
+        return self._sides(np.floor(values)[:, None])[0]
 
     def n_free(self) -> int:
         return 2 * self.n_states
@@ -375,6 +409,7 @@ class CountsLeaf(Leaf):
 
 
 MOST_SUMMED = 1 << 12  # counts of an interval that are summed one by one
+MOST_LISTED = 1 << 16  # of a tail that float64 does not hold: its first ones are nearly all of it
 
 
 # ---- continuous ----------------------------------------------------------------------------------
@@ -788,7 +823,7 @@ def log_normal_between(a: Floats, b: Floats) -> Floats:
         flat = np.log(width) - 0.5 * (middle**2 + _LOG_2PI)
         flat = flat + np.log1p((middle**2 - 1) * width**2 / 24)
         found = np.where(width * np.maximum(np.abs(middle), 1) < 1e-3, flat, found)
-        return np.where(~(a < b) | (b == -np.inf), -np.inf, found)
+        return np.where(~(a < b) | np.isnan(found), -np.inf, found)
 
 
 def normal_between(a: Floats, b: Floats, u: Floats) -> Floats:

@@ -126,9 +126,10 @@ class _Linear:
     def scaled(self, b: NDArray[Any]) -> tuple[NDArray[Any], Floats, Any]:
         """Return b over the sum of each row, its log, and where some of a row is next to 0."""
         total = self._sums(b)
-        total = np.where(total > 0, total, 1)
         low = b.min(axis=1) < self.tiny if b.min() < self.tiny else np.zeros(len(b), bool)
-        return b / total[:, None], np.log(total.astype(np.float64)), low
+        with np.errstate(divide="ignore"):
+            log_total = np.log(total.astype(np.float64))
+        return b / np.where(total > 0, total, 1)[:, None], log_total, low
 
     def _sums(self, b: NDArray[Any]) -> NDArray[Any]:
         """Return the sums of rows: by a product, which is much faster than a sum of short rows."""
@@ -351,10 +352,10 @@ class Upward:
             yield i, self.algebra.shares(self._product(outside, self.inner[i]))
 
     def draw_states(
-        self, rng: np.random.Generator, n: int
+        self, rng: np.random.Generator, rows: NDArray[np.intp]
     ) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """Yield columns with states drawn given the rows: one for each, or n for a single row."""
-        circuit, way = self.circuit, self.algebra
+        """Yield columns with one state drawn for each of some rows, which may stand there twice."""
+        circuit, way, n = self.circuit, self.algebra, len(rows)
         drawn: list[Any] = [None] * circuit.n_columns
         left = [len(children) for children in circuit.children]
         for i in circuit.order:
@@ -365,14 +366,26 @@ class Upward:
                 given, z = way.transitions[i], drawn[parent]
                 left[parent] -= 1
             if below is not None and len(below) > 1:
-                p = way.shares(way.times(given[z], below))
-                z = choose(p, np.arange(n), rng)
+                z = _chosen(way.shares(way.times(given[z], below[rows])), rng)
             else:
                 z = choose(way.shares(self._product(given, below)), z, rng)
             drawn[i] = z
             if parent >= 0 and not left[parent]:
                 drawn[parent] = None
             yield i, z
+
+
+def _chosen(p: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw one of k by each row of p, (n, k), whose rows sum to 1; never one of p = 0."""
+    columns = np.ascontiguousarray(p.T)
+    u = rng.random(len(p)) * p.sum(axis=1)
+    below, found = np.zeros(len(p)), np.zeros(len(p), np.intp)
+    for column in columns:
+        below += column
+        found += below <= u
+    if (over := found == len(columns)).any():  # by rounding
+        found[over] = p[over].argmax(axis=1)
+    return found
 
 
 def sweeps(

@@ -1,0 +1,415 @@
+"""From a table to a mixture of trees: the start, the steps by batches, and what rows held out say.
+
+Rows that are equal are one row of their joint weight, and stand in an order that depends on neither
+their order in the table nor the units of its columns: a row of weight 2 is a row twice, to the last
+bit. A weight is split into *units* of 1, which fall into batches, and into the rows held out, by
+chance: as repeated rows would.
+
+    S <- (1 - eta) S + eta n / b sum over a batch,   theta <- update(S)
+
+with eta falling linearly, and all rows looked at so many times as those held out gain by it. The
+number of states, and the start, are those that the rows held out prefer in a race; the trees of the
+mixture are then fitted to all rows. All that bounds the work is a count, never the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._checks.numbers import warn
+from ancestral.circuit import tree as trees
+from ancestral.circuit.columns import Column
+from ancestral.circuit.em import Layout, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.starts import from_clusters, from_noise
+from ancestral.circuit.tree import Tree
+from ancestral.training.passes import Fit, Passes
+
+HELD_OUT = 0.15  # of the rows, in the race
+FEWEST = 40  # rows from which some are held out
+FIRST_RATE, LAST_RATE = 0.6, 0.03
+PATIENCE = 6  # looks at the rows held out without a gain
+LOOKED = 2  # sweeps between two looks
+PART = 512  # rows of a pass at once
+ROOM = 64 << 20  # bytes of a batch's messages
+
+Show = Callable[[str], None] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done."""
+
+    n_states: tuple[int, ...]
+    n_trees: int
+    n_sweeps: int
+    race_sweeps: int
+    noise: float
+    max_iter: int
+    priors: Priors
+    batch: int
+
+
+@dataclass
+class Member:
+    """One tree of the mixture, as it was fitted."""
+
+    em: TreeEM
+    parameters: Parameters
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return what a model keeps of it, in float64: shares sum to 1 there."""
+        found, layout = self.parameters, self.em.layout
+        real = np.ones(int(layout.starts[-1]), bool)
+        real[layout.gaps] = False
+        for node in layout.counts:
+            real[layout.starts[node]] = False
+        tables, columns = found.tables.astype(np.float64)[real], self.em.columns
+        sizes = np.array([column.n_rows for column in columns], np.intp)
+        sizes = sizes[sizes > 0]
+        if len(sizes):
+            starts = np.r_[0, np.cumsum(sizes)[:-1]]
+            tables /= np.repeat(np.add.reduceat(tables, starts, axis=0), sizes, axis=0)
+        transitions = found.transitions.astype(np.float64)
+        root = found.root.astype(np.float64)
+        counts = [[leaf.mean, leaf.size] for leaf in found.counts]
+        return {
+            "parent": self.em.tree.parent,
+            "root": root / root.sum(),
+            "transitions": transitions / transitions.sum(axis=2, keepdims=True),
+            "tables": tables,
+            "means": found.means.astype(np.float64),
+            "spreads": found.spreads.astype(np.float64),
+            "counts": np.array(counts).reshape(len(counts), 2, self.em.n_states),
+        }
+
+
+@dataclass
+class Found:
+    """What came of it."""
+
+    members: list[Member]
+    weights: NDArray[np.float64]
+    information: NDArray[np.float64]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+
+
+# ---- rows, once each -----------------------------------------------------------------------------
+
+
+def distinct(
+    table: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return which rows to keep, one of each that are equal, in an order of their own; their
+    weights.
+
+    The order hangs on the ranks of values within columns alone.
+    """
+    n = len(table)
+    keys = np.zeros(n, np.uint64)
+    for j in range(table.shape[1]):
+        _, ranks = np.unique(table[:, j], return_inverse=True)
+        keys = _mixed(keys, ranks.reshape(-1).astype(np.uint64))
+    order = np.argsort(keys, kind="stable")
+    order = order[weights[order] > 0]
+    keys = keys[order]
+    first = np.r_[True, keys[1:] != keys[:-1]]
+    starts = np.flatnonzero(first)
+    return order[starts], np.add.reduceat(weights[order], starts)
+
+
+def _mixed(keys: NDArray[np.uint64], more: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return keys of 64 bits that differ where either differs, but once in 2^64 pairs."""
+    with np.errstate(over="ignore"):
+        keys = (keys ^ more) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(32)
+        keys = (keys + np.uint64(0x632BE59BD9B4E019)) * np.uint64(0xD6E8FEB86659FD93)
+        return keys ^ (keys >> np.uint64(29))
+
+
+def split(
+    weights: NDArray[np.float64], share: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return how much of each row's weight is held out: of its units, each by chance."""
+    whole = np.floor(weights)
+    held = rng.binomial(whole.astype(np.int64), share).astype(np.float64)
+    return held + (rng.random(len(weights)) < share) * (weights - whole)
+
+
+class Batches:
+    """The rows in batches, drawn anew for each sweep.
+
+    Parameters
+    ----------
+    rows : Rows
+    weights : ndarray
+        Those of the rows that count here.
+    size : int
+        Units in a batch, about.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(
+        self, rows: Rows, weights: NDArray[np.float64], size: int, rng: np.random.Generator
+    ) -> None:
+        self.rows, self.rng = rows, rng
+        there = np.flatnonzero(weights > 0)
+        held = weights[there]
+        self.total = float(held.sum())
+        most = min(self.total, 4.0 * len(there))
+        self.n_batches = max(1, round(most / size))
+        # What a row has for every batch, and its units beyond that.
+        each = np.floor(held / self.n_batches)
+        self.always, self.of_always = there[each > 0], each[each > 0]
+        rest = held - each * self.n_batches
+        n_units = np.ceil(rest).astype(np.intp)
+        self.unit = np.repeat(there, n_units)
+        last = np.cumsum(n_units)[n_units > 0] - 1
+        self.of_unit = np.ones(len(self.unit))
+        self.of_unit[last] = (rest - (n_units - 1))[n_units > 0]
+
+    def __call__(self, sweep: int) -> Iterator[Rows]:
+        order = self.rng.permutation(len(self.unit))
+        for some in np.array_split(order, self.n_batches):
+            which = np.concatenate([self.always, self.unit[some]])
+            if len(which):
+                yield self.rows.take(which, np.concatenate([self.of_always, self.of_unit[some]]))
+
+
+# ---- one tree ------------------------------------------------------------------------------------
+
+
+class Learner:
+    """Fits trees to one table.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n, d)
+        Encoded, each row once.
+    columns : list of Column
+    weights : ndarray of shape (n,)
+    priors : Priors
+    batch : int
+    rng : numpy.random.Generator
+    show : callable
+        Shows a line of progress.
+    """
+
+    def __init__(
+        self,
+        table: NDArray[np.float64],
+        columns: list[Column],
+        weights: NDArray[np.float64],
+        priors: Priors,
+        batch: int,
+        rng: np.random.Generator,
+        show: Show,
+    ) -> None:
+        self.columns, self.weights, self.priors = columns, weights, priors
+        self.batch, self.rng = batch, rng
+        self.show = show or (lambda line: None)
+        self.layout = Layout.of(columns)
+        self.rows = Rows.of(table, columns, self.layout, weights)
+        codes, sizes = trees.codes_of(table, [c.has_levels for c in columns], weights)
+        some = slice(None)
+        if len(table) > trees.MOST_ROWS:
+            some = slice(0, trees.MOST_ROWS)  # of an order that is as good as chance
+        self.information = trees.information(codes[some], sizes, weights[some])
+        self.marginals, self.mean_counts = _marginals(self.rows, self.layout)
+
+    def em(self, tree: Tree, n_states: int) -> TreeEM:
+        return TreeEM(
+            tree,
+            self.columns,
+            self.layout,
+            self.marginals,
+            self.mean_counts,
+            n_states,
+            self.priors,
+        )
+
+    def tree(self, noise: float) -> Tree:
+        """Return the tree of the information, each pair's times 1 and some noise."""
+        if not noise:
+            return trees.spanning(self.information)
+        d = len(self.information)
+        drawn = np.triu(self.rng.exponential(size=(2, d, d)).mean(axis=0), 1)
+        return trees.spanning(self.information * (1 - noise + noise * (drawn + drawn.T)))
+
+    def started(self, em: TreeEM, kind: str, weights: NDArray[np.float64]) -> Fit:
+        if kind == "noise":
+            return Fit(from_noise(em, self.rng))
+        sums = from_clusters(em, self.rows, weights, self.rng)
+        return Fit(em._begin(sums).astype(np.float32), statistics=sums)
+
+    def climb(
+        self,
+        em: TreeEM,
+        start: Fit,
+        weights: NDArray[np.float64],
+        n_sweeps: int,
+        *,
+        held_out: NDArray[np.float64] | None = None,
+        n_done: int | None = None,
+        name: str = "",
+    ) -> tuple[Parameters, float, int]:
+        """Return the parameters after sweeps of a falling rate, those of the best look at the rows
+        held out where there are any, what these gave, and after how many sweeps.
+
+        `n_done` ends a schedule of `n_sweeps` early.
+        """
+        batches = Batches(self.rows, weights, self._batch_of(em), self.rng)
+        steps = max(1, n_sweeps * batches.n_batches - 1)
+        best: list[Any] = [start.parameters, -np.inf, 0]
+        looks = 0
+
+        def after(sweep: int, parameters: Parameters) -> bool:
+            nonlocal looks
+            if held_out is None:
+                best[:] = [parameters, np.nan, sweep + 1]
+                self.show(f"{name}: sweep {sweep + 1} of {n_done or n_sweeps}")
+                return sweep + 1 >= (n_done or n_sweeps)
+            if (sweep + 1) % LOOKED and sweep + 1 < n_sweeps:
+                return False
+            value = self.mean_log_density(em, parameters, held_out)
+            self.show(f"{name}: sweep {sweep + 1} of {n_sweeps}, {value:.4f} nats per row held out")
+            looks = 0 if value > best[1] else looks + 1
+            if value > best[1]:
+                best[:] = [parameters, value, sweep + 1]
+            return looks >= PATIENCE
+
+        Passes().sweep(
+            em,
+            batches,
+            start,
+            n_observations=batches.total,
+            n_sweeps=n_sweeps,
+            rate=lambda step: FIRST_RATE + (LAST_RATE - FIRST_RATE) * step / steps,
+            after=after,
+        )
+        return best[0], best[1], best[2]
+
+    def _batch_of(self, em: TreeEM) -> int:
+        """Return how many rows a batch has: fewer, where their messages take much room."""
+        per_row = 8 * len(self.columns) * em.n_states
+        return max(16, min(self.batch, ROOM // per_row))
+
+    def mean_log_density(
+        self, em: TreeEM, parameters: Parameters, weights: NDArray[np.float64]
+    ) -> float:
+        """Return the mean log density of rows, in nats."""
+        there = np.flatnonzero(weights > 0)
+        size = min(PART, self._batch_of(em) * 2)
+        total = 0.0
+        for start in range(0, len(there), size):
+            some = there[start : start + size]
+            total += float(
+                weights[some] @ em.log_density(self.rows.take(some, weights[some]), parameters)
+            )
+        return total / float(weights[there].sum())
+
+
+def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the shares of levels and atoms, one column above the other, and means of counts."""
+    found = np.zeros(int(layout.starts[-1]))
+    for j, size in enumerate(layout.sizes.tolist()):
+        counts = np.bincount(rows.codes[:, j], rows.weights, size + 1)[:size] + 1e-9
+        if size > 1:  # what was never seen, but declared, may come
+            counts = counts + 0.5 / size
+        found[layout.starts[j] : layout.starts[j] + size] = counts / counts.sum()
+    known = ~np.isnan(rows.numbers)
+    sums = (np.where(known, rows.numbers, 0) * rows.weights[:, None]).sum(axis=0)
+    return found, sums / np.maximum((known * rows.weights[:, None]).sum(axis=0), 1e-9)
+
+
+# ---- the race, and the mixture -------------------------------------------------------------------
+
+
+def plan_for(
+    columns: list[Column],
+    weights: NDArray[np.float64],
+    *,
+    n_states: int | None,
+    n_trees: int | None,
+    n_sweeps: int | None,
+    max_iter: int,
+) -> Plan:
+    """Return how much is done for a table, by its size and what the caller asks."""
+    binary = all(column.kind == "binary" for column in columns)
+    states = (8, 16, 32) if n_states is None else (n_states,)
+    return Plan(
+        n_states=states,
+        n_trees=n_trees or 4,
+        n_sweeps=n_sweeps or 30,
+        race_sweeps=20,
+        noise=0.2,
+        max_iter=max_iter,
+        priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
+        batch=int(np.clip(weights.sum() / 10, 50, 200)),
+    )
+
+
+def learn(
+    table: NDArray[np.float64],
+    columns: list[Column],
+    weights: NDArray[np.float64],
+    plan: Plan,
+    rng: np.random.Generator,
+    show: Show = None,
+) -> Found:
+    """Return a mixture of trees of distinct rows, by a plan."""
+    learner = Learner(table, columns, weights, plan.priors, plan.batch, rng, show)
+    found = Found([], np.ones(1), learner.information)
+    total = float(learner.weights.sum())
+    tree = learner.tree(0.0)
+    n_states, kind, n_done = plan.n_states[0], "clusters", plan.n_sweeps
+    best: tuple[float, Member] | None = None
+    try:
+        if total >= FEWEST:
+            held_out = split(learner.weights, HELD_OUT, learner.rng)
+            rest = learner.weights - held_out
+            if held_out.any() and rest.any():
+                for k in plan.n_states:
+                    for start in ("clusters", "noise"):
+                        em = learner.em(tree, k)
+                        parameters, value, n = learner.climb(
+                            em,
+                            learner.started(em, start, rest),
+                            rest,
+                            plan.race_sweeps,
+                            held_out=held_out,
+                            name=f"{k} states, {start}",
+                        )
+                        found.history.append(
+                            {"n_states": k, "start": start, "held_out": value, "sweeps": n}
+                        )
+                        if best is None or value > best[0]:
+                            best = value, Member(em, parameters)
+                            n_states, kind, n_done = k, start, n
+        n_done = max(1, round(n_done * plan.n_sweeps / plan.race_sweeps))
+        for m in range(plan.n_trees):
+            em = learner.em(tree if not m else learner.tree(plan.noise), n_states)
+            parameters, _, _ = learner.climb(
+                em,
+                learner.started(em, kind, learner.weights),
+                learner.weights,
+                plan.n_sweeps,
+                n_done=n_done,
+                name=f"tree {m + 1} of {plan.n_trees}, {n_states} states",
+            )
+            found.members.append(Member(em, parameters))
+    except KeyboardInterrupt:
+        if not found.members:
+            if best is None:
+                raise
+            found.members.append(best[1])
+        found.interrupted = True
+        warn("the fit was interrupted: the best model so far is kept.")
+    n = len(found.members)
+    found.weights = np.full(n, 1 / n)
+    return found
