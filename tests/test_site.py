@@ -40,6 +40,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"needs {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("site")
     options = ["-W", "--keep-going", "-q", "-b", "html", "-D", "nb_execution_mode=off"]
+    # Which language a cell is in is known from running it.
+    options += ["-D", "suppress_warnings=myst.header,myst-nb.lexer"]
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(folder)],
         capture_output=True,

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx import addnodes
+
 import ancestral
 from ancestral import _catalogue
 from ancestral._methods import methods_of, summary_of, tasks_of
@@ -349,9 +352,41 @@ def as_written(app: Any, what: str, name: str, obj: Any, options: Any, lines: li
     lines[:] = done
 
 
+# ---- links ---------------------------------------------------------------------------------------
+
+
+def names_of(ref: Reference) -> dict[str, Place]:
+    """Return where everything is described that a page may name in code."""
+    found = {name: ref.place(name) for name in (*ref.models, *ref.others)}
+    for name, cls in ref.models.items():
+        found |= {f"{name}.{method}": ref.place(name, method) for method in methods_of(cls)}
+    for name, (module, _) in ref.others.items():
+        if (short := module.partition(".")[2]) and name not in ancestral.__all__:
+            found[f"{short}.{name}"] = found.pop(name)
+    return found | {f"ancestral.{name}": place for name, place in found.items()}
+
+
+def link_names(app: Any, doctree: nodes.document) -> None:
+    """Make links of the public names that stand as code in sentences: `PPCA`, `viz.spectrum`."""
+    here = app.env.docname.rpartition("/")[2]
+    for literal in [*doctree.findall(nodes.literal)]:
+        kept = (addnodes.pending_xref, nodes.reference, nodes.title, nodes.term)
+        place = app.places.get(literal.astext().partition("(")[0])
+        if place is None or place.page == here or isinstance(literal.parent, kept):
+            continue
+        link = addnodes.pending_xref(
+            "", refdomain="py", reftype="obj", reftarget=place.target, refexplicit=True
+        )
+        link["refdoc"] = app.env.docname
+        literal.replace_self(link)
+        link += literal
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Write the pages before Sphinx reads any."""
+    app.places = names_of(reference())
     app.connect("builder-inited", write)
+    app.connect("doctree-read", link_names)
     app.connect("autodoc-process-docstring", without_index, priority=100)
     app.connect("autodoc-process-docstring", as_written, priority=200)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
