@@ -265,6 +265,21 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
     return as_floats(Opened(row, fitted, len(row)), name)
 
 
+def values_by_place(estimator: Any, given: Any, *, name: str = "given") -> dict[int, Any]:
+    """Return what is said of columns of one row, by their places: values of any kind, or sets of
+    values and ranges, as they came.
+
+    `given` is as `check_row` takes it.
+    """
+    fitted, d = vars(estimator).get("feature_names_in_"), estimator.n_features_in_
+    named = _by_name(given, name)
+    if named is not None:
+        return _placed(named, fitted, d, name)
+    if isinstance(given, list | tuple) and len(given) == d and not all(map(_is_single, given)):
+        return dict(enumerate(given))
+    return dict(enumerate(_by_place(estimator, given, name)))
+
+
 def _is_single(value: Any) -> bool:
     """Tell whether a value is no list, tuple or array."""
     try:

@@ -51,7 +51,7 @@ _DATES = re.compile(r"date|timestamp|timedelta|duration", re.IGNORECASE)
 _FLOATS = re.compile(r"float(16|32|64)|Float(32|64)|Sparse\[float.*|halffloat|float|double")
 # What a library raises for a type, or for levels in it, that this version of it has not.
 _CANNOT = (TypeError, ValueError, KeyError, AttributeError, ImportError, NotImplementedError)
-_WIDEST = {"pandas": "float64", "polars": "Float64", "pyarrow": "double"}
+WIDEST = {"pandas": "float64", "polars": "Float64", "pyarrow": "double"}
 
 
 # ---- in ------------------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ def _as_float(library: str, one: Type) -> Type:
     if _FLOATS.fullmatch(one["is"]) or _DATES.match(one["is"]):
         return one
     nullable = library == "pandas" and re.match("U?Int|boolean", one["is"])
-    found = {"is": "Float64" if nullable else _WIDEST[library]}
+    found = {"is": "Float64" if nullable else WIDEST[library]}
     return found | {"nullable": False} if one.get("nullable") is False else found
 
 
@@ -355,7 +355,7 @@ def _wide_enough(library: str, one: Type, kept: NDArray) -> Type:
     narrow = np.float16 if found[0] in ("16", "halffloat") else np.float32
     with np.errstate(over="ignore"):
         same = np.isnan(kept) | (kept.astype(narrow) == kept)
-    return one if same.all() else {"is": _WIDEST[library]}
+    return one if same.all() else {"is": WIDEST[library]}
 
 
 def _with_levels(one: Type, levels: NDArray) -> Type:

@@ -27,17 +27,17 @@ from sklearn.utils import Tags
 from ancestral._checks.columns import check_columns
 from ancestral._checks.declared import plain
 from ancestral._checks.frames import framed
-from ancestral._checks.numbers import as_generator, check_integer, check_weights, log_sum_exp
-from ancestral.base import Density
+from ancestral._checks.numbers import as_generator, check_integer, check_weights
 from ancestral.circuit import columns as schema
-from ancestral.circuit import learning, messages
+from ancestral.circuit import learning
+from ancestral.circuit.answers import TreeAnswers
 from ancestral.circuit.columns import Column
 from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf
 from ancestral.circuit.messages import Circuit, Mixture
 from ancestral.training.passes import progress
 
 
-class LatentTree(Density):
+class LatentTree(TreeAnswers):
     """A hidden tree of states over the columns of a table, of any kinds, with missing values.
 
     Parameters
@@ -254,23 +254,6 @@ class LatentTree(Density):
             return table
         names = getattr(self, "feature_names_in_", None)
         return framed(self._frame_in, names, table, levels=levels, like=like)
-
-    # ---- density and draws ------------------------------------------------------------------
-
-    def _log_density(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        return log_sum_exp(messages.member_log_densities(self._mixture, X))
-
-    def _draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        mixture = self._mixture
-        which = rng.choice(len(mixture.weights), size=n_samples, p=mixture.weights)
-        drawn = np.empty((n_samples, len(self.columns_)))
-        for m, circuit in enumerate(mixture.circuits):
-            rows = np.flatnonzero(which == m)
-            nothing = np.full((1, circuit.n_columns), np.nan)
-            up = messages.Upward(circuit, nothing)
-            for node, states in up.draw_states(rng, len(rows)):
-                drawn[rows, node] = circuit.leaves[node].draw(states, rng)
-        return drawn
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
