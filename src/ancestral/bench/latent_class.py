@@ -82,7 +82,7 @@ def _fitted(
     mixture: Mixture, rows: NDArray[np.float64], k: int, rng: np.random.Generator
 ) -> LatentClass:
     """Return the best of some climbs with k classes."""
-    n_starts = STARTS if 1 < k and len(rows) <= MANY else 1
+    n_starts = STARTS if k > 1 and len(rows) <= MANY else 1
     found = [_climbed(mixture, rows, k, rng) for _ in range(n_starts)]
     return max(found, key=lambda model: float(model.log_density(rows).mean()))
 

@@ -183,7 +183,7 @@ def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> Mixed
 
 
 def _schema(probe: LatentTree) -> dict[str, Any]:
-    """Return kinds and levels of all columns, which are a table's own and no part of the contest."""
+    """Return kinds and levels of all columns, which are the table's own, not the contest's."""
     kinds: list[str] = ["auto"] * probe.n_features_in_
     levels: list[Any] = [None] * probe.n_features_in_
     for column in probe.columns_:
@@ -225,7 +225,8 @@ def print_mixed(results: Iterable[MixedResult], console: Any = None) -> list[Mix
         tree = f"{r.log_density:.3f} ({r.n_trees} x {r.n_states})"
         console.print(
             f"{printable(r.name):12s} {r.n_train:7d} {r.n_columns:5d} {r.independent:11.3f} "
-            f"{classes:>14s} {tree:>14s} {r.gain:7.3f} {r.standard_error:6.3f} {r.cpu_seconds:6.1f}",
+            f"{classes:>14s} {tree:>14s} {r.gain:7.3f} {r.standard_error:6.3f} "
+            f"{r.cpu_seconds:6.1f}",
             soft_wrap=True,
             markup=False,
         )

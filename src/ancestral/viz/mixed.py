@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.circuit import queries
-from ancestral.circuit.leaves import Allowed, ContinuousLeaf, CountsLeaf, LevelsLeaf
+from ancestral.circuit.given import condition_of
+from ancestral.circuit.leaves import Allowed, CountsLeaf, LevelsLeaf
 from ancestral.errors import DataError
 from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LINE = 0.2  # inches from one column's line to the next
 INDENT = 0.26  # inches from a parent to its children, less where the tree is deep
@@ -70,15 +72,13 @@ def latent_tree(model: Any, ax: Axes | None = None) -> Axes:
     order, depth = _outline(parent, strength)
     kinds = [one["kind"] for one in model.columns_]
     seen = [kind for kind in DOT if kind in kinds]
-    height = LINE * (len(names) + 0.6) + 0.5
+    height = LINE * (len(names) + 0.6) + 0.6
     texts = [_style.shortened(name, LONGEST) for name in names]
     widest = max(_style.text_width(text, _style.TEXT_SIZE - 1) for text in texts) + 0.75
     step = min(INDENT, (_style.TEXT_WIDTH - 0.3 - widest) / max(1, int(depth.max())))
+    width = max(3.6, 0.3 + step * int(depth.max()) + widest)
     if ax is None:
-        figure = _style.new_figure(
-            0.3 + step * int(depth.max()) + widest + 0.25, height, layout=None
-        )
-        ax = figure.add_axes((0, 0, 1, 1))
+        ax = _style.new_figure(width, height, layout=None).add_axes((0, 0, 1, 1))
     line = np.empty(len(names))
     line[order] = np.arange(len(names))
     x, y = 0.15 + step * depth, LINE * (line + 0.8)
@@ -100,6 +100,8 @@ def latent_tree(model: Any, ax: Axes | None = None) -> Axes:
                     fontsize=_style.TEXT_SIZE - 2, color=_style.GREY)  # fmt: skip
     ax.set(xlim=(0, width), ylim=(height, 0))
     ax.axis("off")
+    ax.text(0.1, height - 0.36, "numbers: information about the column above, in nats",
+            fontsize=_style.TEXT_SIZE - 2, color=_style.GREY)  # fmt: skip
     handles = [ax.plot([], [], "o", color=DOT[kind], markersize=6, label=kind)[0] for kind in seen]
     ax.legend(handles=handles, loc="lower left", ncols=len(seen), columnspacing=1.0,
               handletextpad=0.1, borderaxespad=0.2)  # fmt: skip
@@ -109,7 +111,7 @@ def latent_tree(model: Any, ax: Axes | None = None) -> Axes:
 def _outline(
     parent: NDArray[np.intp], strength: NDArray[np.float64]
 ) -> tuple[list[int], NDArray[np.intp]]:
-    """Return the columns line by line, children below their parent, small subtrees first; depths."""
+    """Return the columns line by line, small subtrees before large ones, and how deep each is."""
     d = len(parent)
     children: list[list[int]] = [[] for _ in range(d)]
     root = 0
@@ -188,11 +190,14 @@ def marginals(model: Any, given: Any = None, *, columns: Sequence[Any] | None = 
     chosen = _chosen(model, columns)
     mixture = model._mixture
     plain = queries.Condition(np.full(len(model.columns_), np.nan))
-    conditions = [plain] if given is None else [plain, model._condition(given)]
-    shares = [queries.states_given(mixture, condition) for condition in conditions]
+    conditions = [plain]
+    if given is not None:
+        conditions.append(condition_of(model, model._columns_learnt, given))
+    with model._possible(conditions[-1]):
+        shares = [queries.states_given(mixture, condition) for condition in conditions]
     n_lines = -(-len(chosen) // ACROSS)
     across = min(ACROSS, len(chosen))
-    figure = _style.new_figure(PANEL[0] * across + 0.2, (PANEL[1] + 0.45) * n_lines)
+    figure = _style.new_figure(PANEL[0] * across + 0.2, (PANEL[1] + 0.45) * n_lines + 0.3)
     panels = figure.subplots(n_lines, across, squeeze=False).ravel()
     for ax in panels[len(chosen) :]:
         ax.remove()
@@ -211,6 +216,12 @@ def marginals(model: Any, given: Any = None, *, columns: Sequence[Any] | None = 
             _draw_counts(ax, said)
         else:
             _draw_numbers(ax, column, said)
+    if given is not None:
+        from matplotlib.patches import Patch
+
+        words = ("without the condition", "given the condition")
+        handles = [Patch(color=c, label=w) for c, w in zip(COLOURS, words, strict=True)]
+        figure.legend(handles=handles, loc="outside lower left", ncols=2)
     return figure
 
 
@@ -280,8 +291,8 @@ class _Column:
         if self.allowed is not None:
             low, high = below[0], below[-1]
             below = (below - low) / (high - low) if high > low else below
-        low = x[max(np.searchsorted(below, TAIL) - 1, 0)]
-        high = x[min(np.searchsorted(below, 1 - TAIL), len(x) - 1)]
+        low = x[max(int(np.searchsorted(below, TAIL)) - 1, 0)]
+        high = x[min(int(np.searchsorted(below, 1 - TAIL)), len(x) - 1)]
         return float(low), float(high)
 
     def _places(self) -> Iterator[NDArray[np.float64]]:
@@ -347,7 +358,7 @@ def _draw_numbers(ax: Axes, column: dict[str, Any], said: Said) -> None:
                 ax.plot([atom, atom], [0, share * top], color=colour, linewidth=1.6)
                 ax.plot(atom, share * top, "o", color=colour, markersize=3.5)
         largest = int(mass.argmax()) if len(mass) else -1
-        if largest >= 0 and mass[largest] >= 0.005:
+        if largest >= 0 and mass[largest] >= 0.05:
             ax.annotate(f"{100 * mass[largest]:.0f}%", (atoms[largest], mass[largest] * top),
                         (3, 0), textcoords="offset points", va="center", color=colour,
                         fontsize=_style.TEXT_SIZE - 2)  # fmt: skip
