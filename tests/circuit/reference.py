@@ -15,7 +15,12 @@ from scipy import integrate, stats
 from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, LevelsLeaf, Scale
 from ancestral.circuit.messages import Circuit, Mixture
 
-TAIL, TAU = 0.01, 2.5
+TAIL = 0.01
+
+
+def tau(leaf: dict[str, Any]) -> float:
+    """Return the spread of the part that all states share: 2.5, or a factor e where a scale bends."""
+    return 2.5 if leaf["kind"] == "identity" else float(np.clip(1 / leaf["width"], 1, 2.5))
 
 
 def random_tree(rng: Any, kinds: str, k: int = 3) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def density(leaf: dict[str, Any], z: int, x: float) -> float:
         h, slope = np.arcsinh(x / unit), 1 / np.sqrt(x**2 + unit**2)
     y = (h - centre) / width
     smooth = (1 - TAIL) * stats.norm.pdf(y, leaf["mu"][z], leaf["sigma"][z])
-    smooth += TAIL * stats.norm.pdf(y, 0, TAU)
+    smooth += TAIL * stats.norm.pdf(y, 0, tau(leaf))
     return float(leaf["choice"][z, -1] * smooth * slope / width)
 
 
@@ -153,7 +158,7 @@ def leaf_integral(leaf: dict[str, Any], z: int, f: Any, low: float, high: float)
 
     for weight, mu, sigma in (
         (1 - TAIL, leaf["mu"][z], leaf["sigma"][z]),
-        (TAIL, 0.0, TAU),
+        (TAIL, 0.0, tau(leaf)),
     ):
         shift = 2 * leaf["width"] * sigma**2  # of x^2 times a Gaussian, on scales that bend
         a = max(y_of(low), mu - shift - 12 * sigma)

@@ -494,20 +494,17 @@ def _nodes(leaves: list[Any], fine: int) -> list[Floats]:
             return [np.exp(leaf.log_density(ends)).T for leaf in leaves]
         return [np.diff(leaf.cdf(np.r_[-1.0, ends]), axis=0).T for leaf in leaves]
     assert isinstance(first, ContinuousLeaf)
-    scale, cuts = first.scale, [np.array([-9.0, 9.0]) * first.tail]
+    cuts = [np.array([-9.0, 9.0]) * first.scale.tail]
     for leaf in leaves:
         cuts += [leaf.mean + by * leaf.spread for by in (-8, -4, -2, 0, 2, 4, 8)]
     at = np.unique(np.concatenate(cuts))
     x, w = np.polynomial.legendre.leggauss(fine)
     half = 0.5 * np.diff(at)
-    y = (at[:-1] + half)[:, None] + half[:, None] * x
+    y = ((at[:-1] + half)[:, None] + half[:, None] * x).ravel()
     weights = (half[:, None] * w).ravel()
-    y = y.ravel()
     found = []
     for leaf in leaves:
-        own = replace(leaf, scale=replace(scale, kind="identity", unit=1.0, centre=0.0, spread=1.0))
-        own = replace(own, atoms=np.empty(0), choice=leaf.choice[:, -1:])
-        smooth = np.exp(own.log_density(y)).T * weights
+        smooth = np.exp(leaf.log_density_on_scale(y)).T * weights * leaf.choice[:, -1:]
         found.append(np.concatenate([leaf.choice[:, :-1], smooth], axis=1))
     return found
 
