@@ -6,6 +6,7 @@ from ancestral.io.arrays import read_array, read_columns
 from ancestral.io.cpts import read_tables
 from ancestral.io.dates import dates_as_numbers
 from ancestral.io.edge_lists import from_frames, read_edge_list
+from ancestral.io.graph_texts import read_adjacency
 from ancestral.io.graphs import from_igraph, from_networkx, read_graphs
 from ancestral.io.mixed import read_table
 from ancestral.io.targets import Pairs, read_pairs
@@ -17,6 +18,7 @@ __all__ = [
     "from_frames",
     "from_igraph",
     "from_networkx",
+    "read_adjacency",
     "read_array",
     "read_columns",
     "read_edge_list",

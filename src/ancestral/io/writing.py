@@ -226,21 +226,12 @@ def write_graphs(path: PathLike, graphs: Any) -> Path:
         For another ending, or when the disk refuses; an old file is then untouched.
     """
     from ancestral.graph.graphs import as_graphs
+    from ancestral.io.graph_archives import arrays_of
 
-    path, graphs = as_path(path), as_graphs(graphs)
+    path, graphs = as_path(path), as_graphs(graphs, directed=True, missing=True)
     if path.suffix != ".npz":
         raise SaveError(f"{path}: graphs are written as .npz; end the name so.")
-    arrays: dict[str, NDArray] = {}
-    names = next((graph.feature_names for graph in graphs if graph.feature_names), None)
-    if names is not None:
-        arrays["feature_names"] = np.array(names)
-    for k, graph in enumerate(graphs):
-        arrays[f"features_{k}"] = np.asarray(graph.features)
-        if graph.is_sparse:
-            arrays[f"edges_{k}"] = np.stack(graph.edges(), axis=1)
-        else:
-            arrays[f"adjacency_{k}"] = np.asarray(graph.adjacency)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays_of(graphs))  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
     return path
