@@ -92,26 +92,26 @@ def _own_information(at: Places, likelihood: PositionLikelihood) -> Float:
     return information
 
 
-def shared_covariance(at: Places, likelihood: PositionLikelihood) -> Float:
-    """Return the covariance of b and of the coefficients, positions and effects unknown too.
+def coefficient_covariance(at: Places, likelihood: PositionLikelihood) -> Float:
+    """Return the covariance of the coefficients; positions, effects and b unknown too.
 
-    Shape (1 + n_terms, 1 + n_terms), b first.
+    Shape (n_terms, n_terms).
     """
     V = _values(at)
-    n, width = V.shape
-    rows = list(_blocks(n))
+    rows = list(_blocks(len(V)))
+    # effects that no penalty holds can do all that b does, which then is none of its own
+    is_free = at.effects is not None and not likelihood.l2
 
     def shared(k: int) -> tuple[Float, Float]:
         w, T = _weights(at, likelihood, rows[k])
-        G = np.ones((1, *w.shape)) if T is None else T
+        assert T is not None
+        G = T[1:] if is_free else T
         weighted = w * G
         return np.tensordot(weighted, G, ([1, 2], [1, 2])) / 2, weighted @ V
 
     parts = dealt(shared, len(rows), likelihood.n_jobs)
     I_gg = np.sum([part[0] for part in parts], axis=0)
     I_gz = np.concatenate([part[1] for part in parts], axis=1)  # (shared, n, width)
-    # effects may move against b for ever where no penalty holds them: their sum is 0 then
-    gauge = float(np.trace(I_gg)) if at.effects is not None and not likelihood.l2 else 0.0
 
     def times(Z: Float) -> Float:
         def one(k: int) -> Float:
@@ -119,13 +119,11 @@ def shared_covariance(at: Places, likelihood: PositionLikelihood) -> Float:
             w *= Z[rows[k]] @ V.T + V[rows[k]] @ Z.T
             return w @ V
 
-        found = np.concatenate(dealt(one, len(rows), likelihood.n_jobs)) + likelihood.l2 * Z
-        if gauge:
-            found[:, -1] += gauge * Z[:, -1].sum() / n**2
-        return found
+        found = np.concatenate(dealt(one, len(rows), likelihood.n_jobs))
+        return found + likelihood.l2 * Z
 
     own = _own_information(at, likelihood)
-    own += 1e-12 * np.trace(own, axis1=1, axis2=2)[:, None, None] * np.eye(width)
+    own += 1e-12 * np.trace(own, axis1=1, axis2=2)[:, None, None] * np.eye(V.shape[1])
     inverse = np.linalg.inv(own)
 
     def about(Z: Float) -> Float:
@@ -133,11 +131,15 @@ def shared_covariance(at: Places, likelihood: PositionLikelihood) -> Float:
 
     less = np.array([np.sum(I_gz * _solved(times, column, about), axis=(1, 2)) for column in I_gz])
     left = I_gg - (less + less.T) / 2
+    if is_free:
+        return guarded_inverse(left, FLAT_TERMS)
     left[0, 0] += likelihood.l2
-    return guarded_inverse(left, FLAT_TERMS)
+    return guarded_inverse(left, FLAT_TERMS)[1:, 1:]
 
 
-def _solved(times: Callable[[Float], Float], right: Float, about: Callable[[Float], Float]) -> Float:
+def _solved(
+    times: Callable[[Float], Float], right: Float, about: Callable[[Float], Float]
+) -> Float:
     """Return what a positive matrix sends to a right side, by conjugate gradients.
 
     Where the matrix sends some directions to nothing (rotations of all positions), the right side

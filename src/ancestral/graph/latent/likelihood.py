@@ -165,7 +165,7 @@ class PositionLikelihood:
         soft, PV, expected, PT = _pass(at, V, self.terms, self.n_jobs)
         soft, WV, expected, WT = K * soft, K * PV, K * expected, K * PT
         if self.unknown is not None:
-            less = self._of_unknown(at, V)
+            less = self._of_unknown(self.unknown, at, V)
             soft, WV, expected, WT = soft - less[0], WV - less[1], expected - less[2], WT - less[3]
         TX = self.links @ X
         value = float((TX * X).sum()) / 2 + at.b * self.n_edges - soft
@@ -182,9 +182,10 @@ class PositionLikelihood:
             by_terms = self._linked_terms - WT
         return value, Places(by_X, by_b, by_a, by_terms)
 
-    def _of_unknown(self, at: Places, V: Float) -> tuple[float, Float, float, Float]:
+    def _of_unknown(
+        self, U: sparse.csr_array, at: Places, V: Float
+    ) -> tuple[float, Float, float, Float]:
         """Return what unknown pairs add to a pass over all of them, K graphs counted."""
-        U = self.unknown
         i, j = ends_of(U, directed=False)
         counts = np.asarray(U[i, j]).reshape(-1)
         eta = logits_at(at, self.terms, i, j)

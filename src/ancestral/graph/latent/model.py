@@ -55,7 +55,7 @@ from ancestral.graph.edges.sampling import draw_graph
 from ancestral.graph.graph import Graph, refuse_large
 from ancestral.graph.identification import refuse_dependent
 from ancestral.graph.latent.adjacencies import as_networks
-from ancestral.graph.latent.errors import position_errors, shared_covariance
+from ancestral.graph.latent.errors import coefficient_covariance, position_errors
 from ancestral.graph.latent.likelihood import NO_TERMS, Places, PositionLikelihood, pair_pass
 from ancestral.graph.latent.placing import NewNodes, links_to, place_nodes, placed_by_name, stacked
 from ancestral.graph.latent.spectral import canonical, spectral_embedding
@@ -208,7 +208,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
-        """Number of free parameters: positions up to rotation, the intercept, and what is beside."""
+        """Number of free parameters: positions up to rotation, intercept, and what is beside."""
         n, m = self.positions_.shape
         effects = 0 if self.node_effects_ is None else n - 1
         return n * m - m * (m - 1) // 2 + 1 + effects + len(self.coef_)
@@ -261,7 +261,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             terms=terms,
         )
         if not likelihood.n_pairs:
-            raise ModelError("no dyad is known: give a graph some of whose pairs were observed.")
+            raise DataError("no dyad is known: give a graph some of whose pairs were observed.")
         if not self.l2:
             refuse_empty_or_complete(likelihood)
         start = Places(
@@ -281,7 +281,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         self.standard_errors_ = position_errors(found, likelihood)[:, :m]
         self.coef_errors_ = np.zeros(0)
         if terms is not None:
-            self.coef_errors_ = np.sqrt(shared_covariance(found, likelihood).diagonal()[1:])
+            self.coef_errors_ = np.sqrt(coefficient_covariance(found, likelihood).diagonal())
         self.n_pairs_, self.node_labels_ = likelihood.n_pairs, labels
 
     def _take_terms(self, graph: Graph) -> Evaluation | None:
@@ -438,7 +438,9 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             return Graph(None, empty)
         graph = Graph(self.node_values_, empty, self.node_attributes_)
         columns = tuple(
-            Attribute(name, v if levels is None else v.astype(np.int64), levels and tuple(levels))
+            Attribute(name, v)
+            if levels is None
+            else Attribute(name, v.astype(np.int64), tuple(levels))
             for name, v, levels in zip(
                 self.node_attributes_, self.node_values_.T, self.node_levels_, strict=True
             )

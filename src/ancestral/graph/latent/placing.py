@@ -145,9 +145,7 @@ def links_to(links: Any, labels: Sequence[str] | None, n_nodes: int) -> Float:
     return E
 
 
-def placed_by_name(
-    reference: Any, labels: Sequence[str] | None, shape: tuple[int, ...]
-) -> Float:
+def placed_by_name(reference: Any, labels: Sequence[str] | None, shape: tuple[int, ...]) -> Float:
     """Return given positions in the order of the fitted nodes, NaN where they say nothing."""
     found = as_numbers(reference, name="reference", ndim=2).astype(np.float64)
     own = [str(label) for label in reference.index] if is_labelled(reference) else None
@@ -163,9 +161,7 @@ def placed_by_name(
         moved[[place[label] for label in own]] = found
         found = moved
     if found.shape != shape:
-        raise DataError(
-            f"reference must have the shape of positions_, {shape}; got {found.shape}."
-        )
+        raise DataError(f"reference must have the shape of positions_, {shape}; got {found.shape}.")
     if np.isnan(found).any(axis=1).all() or np.isinf(found).any():
         raise DataError("reference must hold finite numbers, for one node at least.")
     return found
@@ -191,9 +187,7 @@ def stacked(one: Graph, other: Graph) -> Graph:
             levels = (*held.levels, *(one for one in more.levels or () if one not in held.levels))
             held = held.with_levels(levels)
             values = more.with_levels(levels).values
-        columns.append(
-            Attribute(held.name, np.concatenate([held.values, values]), held.levels)
-        )
+        columns.append(Attribute(held.name, np.concatenate([held.values, values]), held.levels))
     n = one.n_nodes + other.n_nodes
     empty = sparse.csr_array((n, n), dtype=np.int8)
     return Graph(None, empty).replaced(_columns=tuple(columns))
