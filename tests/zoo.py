@@ -22,6 +22,7 @@ from ancestral import (
     HeteroscedasticGaussian,
     InnerProductGraph,
     LatentPositionGraph,
+    LatentTree,
     LinearGaussian,
     LSTMAutoregressive,
     NeuralGaussian,
@@ -158,6 +159,17 @@ def _tiny_lstm(**parameters: Any) -> Any:
     return LSTMAutoregressive(**{**settings, **parameters})
 
 
+def _tiny_tree(**parameters: Any) -> Any:
+    return LatentTree(
+        **{"n_states": 2, "n_trees": 1, "n_sweeps": 4, "random_state": 0, **parameters}
+    )
+
+
+def _tree_weights(d: int, k: int, free: int) -> int:
+    """The root's shares, a row of a transition for each state of a parent, and the leaves'."""
+    return (k - 1) + (d - 1) * k * (k - 1) + k * free
+
+
 def _tiny_network(**parameters: Any) -> Any:
     settings = {"hidden_size": 4, "max_steps": 20, "random_state": 0}
     return NeuralGaussian(**{**settings, **parameters})
@@ -215,6 +227,16 @@ GAPS += _gaps_rng.normal(size=GAPS.shape) + np.arange(6.0)
 GAPS[_gaps_rng.random(GAPS.shape) < 0.2] = np.nan
 INPUTS = _rng.normal(size=(120, 3))
 TARGET = INPUTS @ [1.0, -2.0, 0.5] + 0.3 + 0.7 * _rng.normal(size=120)
+MIXED = np.column_stack(
+    [
+        np.where(_gaps_rng.random(150) < 0.2, 0.0, np.exp(_gaps_rng.normal(size=150))),  # an atom
+        _gaps_rng.normal(size=150) + 3.0,
+        _gaps_rng.integers(0, 3, size=150),
+        _gaps_rng.integers(0, 2, size=150),
+    ]
+)
+MIXED[:, 1] += MIXED[:, 2]
+MIXED[_gaps_rng.random(MIXED.shape) < 0.1] = np.nan
 
 
 def _all_rows(*levels: Any) -> np.ndarray:
@@ -385,6 +407,21 @@ ZOO = [
         n_parameters=1 + 2 * (2 + 2 + 1),
         nudges=_nudged_mixture,
         checks=(PPCAMixture(random_state=0), PPCAMixture(1, 0)),
+    ),
+    Entry(
+        "tree of levels",
+        _tiny_tree,
+        (BITS.astype(float),),
+        n_parameters=_tree_weights(5, 2, 5 * 1),
+        space=_all_rows(*[(0.0, 1.0)] * 5),
+    ),
+    Entry(
+        "two trees of mixed columns with gaps",
+        lambda: _tiny_tree(n_trees=2, n_states=3),
+        (MIXED,),
+        n_parameters=2 * _tree_weights(4, 3, (1 + 2) + 2 + 2 + 1) + 1,
+        streamed=False,
+        checks=(_tiny_tree(n_sweeps=2),),
     ),
     Entry(
         "toy",

@@ -11,8 +11,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# What a model takes: rows of levels, rows of real numbers, y given X, or graphs.
-Face = Literal["discrete", "continuous", "conditional", "graphs"]
+# What a model takes: rows of levels, of real numbers or of both, y given X, or graphs.
+Face = Literal["discrete", "continuous", "mixed", "conditional", "graphs"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,15 @@ MODELS = [
         headlines=("weights_", "noise_variances_"),
         gaps=True,
         example="@faces --n-models 2 --n-components 4",
+    ),
+    Entry(
+        "LatentTree",
+        "ancestral.circuit.latent_tree",
+        "mixed",
+        "tree",
+        "a hidden tree over a table of any columns, with missing values",
+        headlines=("n_states_", "n_trees_", "n_parameters_"),
+        gaps=True,
     ),
     Entry(
         "LinearGaussian",
