@@ -11,8 +11,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# What a model takes: rows of levels, rows of real numbers, y given X, or graphs.
-Face = Literal["discrete", "continuous", "conditional", "graphs"]
+# What a model takes: rows of levels, of real numbers or of both, y given X, or graphs.
+Face = Literal["discrete", "continuous", "mixed", "conditional", "graphs"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,15 @@ MODELS = [
         example="@faces --n-models 2 --n-components 4",
     ),
     Entry(
+        "LatentTree",
+        "ancestral.circuit.latent_tree",
+        "mixed",
+        "tree",
+        "a hidden tree over a table of any columns, with missing values",
+        headlines=("n_states_", "n_trees_", "n_parameters_"),
+        gaps=True,
+    ),
+    Entry(
         "LinearGaussian",
         f"{_REAL}.linear.model",
         "conditional",
@@ -143,6 +152,15 @@ MODELS = [
         "graphs whose edges follow node features",
         "classroom",
         headlines=("slope_", "intercept_", "standard_errors_"),
+    ),
+    Entry(
+        "DyadicGraph",
+        "ancestral.graph.dyadic",
+        "graphs",
+        "dyadic",
+        "graphs whose edges follow terms of pairs: same house, difference of age, ...",
+        headlines=("terms_", "coef_", "intercept_", "standard_errors_"),
+        example="@classrooms --terms inner_product",
     ),
     Entry(
         "LatentPositionGraph",

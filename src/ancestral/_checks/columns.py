@@ -65,29 +65,68 @@ def check_table(
     ndarray of shape (n_samples, n_features)
         float64 where `numeric` unless the input was float32.
     """
+    found, names = _opened_table(estimator, X, reset=reset)
+    checked = _usual_float((as_floats if numeric else as_levels)(found, "X"))
+    if numeric and checked.dtype.kind != "f":
+        checked = checked.astype(np.float64)
+    if checked.ndim != 2 or not checked.size:
+        _refuse_no_table(checked, estimator)
+    _hold_to(estimator, X, found, checked.shape[1], reset=reset)
+    if finite:
+        refuse_non_finite(checked, missing=missing, names=names, mend=mend)
+    return checked
+
+
+def check_columns(estimator: Any, X: Any, *, reset: bool) -> list[NDArray]:
+    """Return the columns of a table of mixed kinds, each as it came, for models that read these.
+
+    Parameters
+    ----------
+    estimator, X, reset
+        As `check_table` takes them.
+
+    Returns
+    -------
+    list of ndarray of shape (n_samples,)
+        Of any kind of numpy's, dates and objects included.
+    """
+    found, _ = _opened_table(estimator, X, reset=reset)
+    table = found.values
+    if isinstance(table, np.ndarray):
+        if table.dtype.kind == "V":
+            raise DataTypeError("X is an array of records: give a dataframe of their columns.")
+        if table.ndim != 2 or not table.size:
+            _refuse_no_table(table, estimator)
+    elif not (table and found.n_rows):
+        _refuse_no_table(np.empty((found.n_rows, len(table))), estimator)
+    columns = list(table.T) if isinstance(table, np.ndarray) else table
+    _hold_to(estimator, X, found, len(columns), reset=reset)
+    return columns
+
+
+def _opened_table(estimator: Any, X: Any, *, reset: bool) -> tuple[Opened, list[str] | None]:
+    """Return the values of a table and the names of its columns, which are those of fit."""
     found = opened(X, "X")
     if isinstance(found.values, np.ndarray):
         _refuse_odd_shapes(found.values)
     names = _text_names(found.names)
     if not reset:
         _check_names(estimator, names)
-    checked = _usual_float((as_floats if numeric else as_levels)(found, "X"))
-    if numeric and checked.dtype.kind != "f":
-        checked = checked.astype(np.float64)
-    if checked.ndim != 2 or not checked.size:
-        _refuse_no_table(checked, estimator)
+    return found, names
+
+
+def _hold_to(estimator: Any, X: Any, found: Opened, width: int, *, reset: bool) -> None:
+    """Remember the columns of a fit, or refuse another number of them."""
     if reset:
-        _remember_columns(estimator, checked.shape[1], names)
+        _remember_columns(estimator, width, _text_names(found.names))
         if hasattr(estimator, "_frame_in") and (form := form_of(X, found.names)) is not None:
             estimator._frame_in = form
-    elif checked.shape[1] != estimator.n_features_in_:
+    elif width != estimator.n_features_in_:
         raise DataError(
-            f"X has {checked.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input. {_width_mend(checked, estimator)}"
+            f"X has {width} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input. "
+            f"{_width_mend(width, found.n_rows, estimator)}"
         )
-    if finite:
-        refuse_non_finite(checked, missing=missing, names=names, mend=mend)
-    return checked
 
 
 # ---- names --------------------------------------------------------------------------------------
@@ -226,6 +265,21 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
     return as_floats(Opened(row, fitted, len(row)), name)
 
 
+def values_by_place(estimator: Any, given: Any, *, name: str = "given") -> dict[int, Any]:
+    """Return what is said of columns of one row, by their places: values of any kind, or sets of
+    values and ranges, as they came.
+
+    `given` is as `check_row` takes it.
+    """
+    fitted, d = vars(estimator).get("feature_names_in_"), estimator.n_features_in_
+    named = _by_name(given, name)
+    if named is not None:
+        return _placed(named, fitted, d, name)
+    if isinstance(given, list | tuple) and len(given) == d and not all(map(_is_single, given)):
+        return dict(enumerate(given))
+    return dict(enumerate(_by_place(estimator, given, name)))
+
+
 def _is_single(value: Any) -> bool:
     """Tell whether a value is no list, tuple or array."""
     try:
@@ -333,12 +387,12 @@ def _usual_float(X: NDArray) -> NDArray:
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
-def _width_mend(X: NDArray, estimator: Any) -> str:
+def _width_mend(found: int, rows: int, estimator: Any) -> str:
     """Say what to do about another number of columns."""
     wanted = estimator.n_features_in_
-    sides = [math.isqrt(width) for width in (X.shape[1], wanted)]
-    if [side * side for side in sides] == [X.shape[1], wanted] and min(sides) > 2:
-        (side, own), rows = sides, len(X)
+    sides = [math.isqrt(width) for width in (found, wanted)]
+    if [side * side for side in sides] == [found, wanted] and min(sides) > 2:
+        side, own = sides
         return (
             f"Are these images of {side} x {side} pixels? The model's are {own} x {own}: "
             f"resize them, X.reshape({rows}, {side}, {side}) first."

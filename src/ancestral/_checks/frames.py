@@ -33,19 +33,25 @@ Type = dict[str, Any]
 
 _PLAIN = {  # types that their names make again
     "pandas": re.compile(
+        r"datetime64\[\w+(, .+)?\]|timedelta64\[\w+\]|"
         r"bool|object|u?int(8|16|32|64)|float(16|32|64)|boolean|U?Int(8|16|32|64)|Float(32|64)|"
         r"Sparse\[(bool|u?int(8|16|32|64)|float(32|64)), (\w|\.)+\]"
     ),
-    "polars": re.compile(r"Boolean|String|U?Int(8|16|32|64|128)|Float(32|64)"),
+    "polars": re.compile(
+        r"Date|Datetime\(time_unit='\w+', time_zone=(None|'.+')\)|Duration\(time_unit='\w+'\)|"
+        r"Boolean|String|U?Int(8|16|32|64|128)|Float(32|64)"
+    ),
     "pyarrow": re.compile(
+        r"date(32|64)\[\w+\]|timestamp\[\w+(, tz=.+)?\]|duration\[\w+\]|"
         r"bool|u?int(8|16|32|64)|halffloat|float|double|(large_)?string(_view)?|decimal\w+\(.*\)"
     ),
 }
 _KINDS = {"pandas": {"DataFrame"}, "polars": {"DataFrame"}, "pyarrow": {"Table", "RecordBatch"}}
+_DATES = re.compile(r"date|timestamp|timedelta|duration", re.IGNORECASE)
 _FLOATS = re.compile(r"float(16|32|64)|Float(32|64)|Sparse\[float.*|halffloat|float|double")
 # What a library raises for a type, or for levels in it, that this version of it has not.
 _CANNOT = (TypeError, ValueError, KeyError, AttributeError, ImportError, NotImplementedError)
-_WIDEST = {"pandas": "float64", "polars": "Float64", "pyarrow": "double"}
+WIDEST = {"pandas": "float64", "polars": "Float64", "pyarrow": "double"}
 
 
 # ---- in ------------------------------------------------------------------------------------------
@@ -280,7 +286,8 @@ def framed(
     rows : ndarray of shape (n, d)
         None where missing, among objects.
     levels : list of ndarray, optional
-        Those of each column of a discrete model. Without, columns of whole numbers become floats.
+        Those of each column of a discrete model, None for a column of real numbers: where it holds
+        whole numbers, it becomes one of floats. Without, all columns are of real numbers.
     like : frame, optional
         Whose index the rows keep, where both are of pandas.
     kept : ndarray of shape (n, d), optional
@@ -300,7 +307,10 @@ def framed(
         if kept is not None:
             types = [_wide_enough(library, *pair) for pair in zip(types, kept.T, strict=True)]
     else:
-        types = [_with_levels(*pair) for pair in zip(types, levels, strict=True)]
+        types = [
+            _as_float(library, one) if known is None else _with_levels(one, known)
+            for one, known in zip(types, levels, strict=True)
+        ]
     if library == "pandas":
         return _as_pandas(package, labels, rows, types, like)
     columns = [_COLUMNS[library](package, rows[:, j], one) for j, one in enumerate(types)]
@@ -330,10 +340,10 @@ def _as_float(library: str, one: Type) -> Type:
     """Return the type of floats that a column of this type becomes in a model of real numbers."""
     if one["is"] == "arrow":
         return {"is": "arrow", "type": _as_float("pyarrow", one["type"])}
-    if _FLOATS.fullmatch(one["is"]):
+    if _FLOATS.fullmatch(one["is"]) or _DATES.match(one["is"]):
         return one
     nullable = library == "pandas" and re.match("U?Int|boolean", one["is"])
-    found = {"is": "Float64" if nullable else _WIDEST[library]}
+    found = {"is": "Float64" if nullable else WIDEST[library]}
     return found | {"nullable": False} if one.get("nullable") is False else found
 
 
@@ -345,7 +355,7 @@ def _wide_enough(library: str, one: Type, kept: NDArray) -> Type:
     narrow = np.float16 if found[0] in ("16", "halffloat") else np.float32
     with np.errstate(over="ignore"):
         same = np.isnan(kept) | (kept.astype(narrow) == kept)
-    return one if same.all() else {"is": _WIDEST[library]}
+    return one if same.all() else {"is": WIDEST[library]}
 
 
 def _with_levels(one: Type, levels: NDArray) -> Type:
@@ -391,10 +401,23 @@ def _pandas_column(pd: Any, values: NDArray, one: Type) -> Any:
             return pd.Series(pd.array(column, dtype=pd.ArrowDtype(column.type)))
         if one["is"] == "object":
             return pd.Series(values.tolist(), dtype=object)
+        if _DATES.match(one["is"]):
+            return _pandas_dates(pd, values, one["is"])
         dtype = _pandas_dtype(pd, one)
         return natural if dtype is None else _cast(pd, values, dtype)
     except _CANNOT:
         return natural
+
+
+def _pandas_dates(pd: Any, values: NDArray, kind: str) -> Any:
+    """Return dates, in UTC, or durations in their type."""
+    dtype = pd.api.types.pandas_dtype(kind)
+    if kind.startswith("timedelta"):
+        return pd.Series(pd.to_timedelta(values.tolist())).astype(dtype)
+    utc = pd.Series(np.array(values, dtype="M8[us]"))
+    if getattr(dtype, "tz", None) is not None:
+        return utc.dt.tz_localize("UTC").dt.tz_convert(dtype.tz).astype(dtype)
+    return utc.astype(dtype)
 
 
 def _cast(pd: Any, values: NDArray, dtype: Any) -> Any:
@@ -434,11 +457,23 @@ def _polars_column(pl: Any, values: NDArray, one: Type) -> Any:
                 dtype = pl.Categorical(pl.Categories(name, namespace, getattr(pl, physical)))
         elif one["is"] == "other":
             return natural
+        elif one["is"].startswith(("Datetime", "Duration")):
+            return _polars_dates(pl, values, one["is"])
         else:
             dtype = getattr(pl, one["is"])
         return natural.cast(dtype)
     except (*_CANNOT, pl.exceptions.PolarsError):
         return natural
+
+
+def _polars_dates(pl: Any, values: NDArray, kind: str) -> Any:
+    """Return dates, in UTC, or durations in their type."""
+    unit, zone = re.findall(r"'(.+?)'", kind)[0], re.search(r"time_zone='(.+)'", kind)
+    own = pl.Duration("us") if kind.startswith("Duration") else pl.Datetime("us")
+    found = pl.Series(values.tolist(), dtype=own).dt.cast_time_unit(unit)
+    if zone is None:
+        return found
+    return found.dt.replace_time_zone("UTC").dt.convert_time_zone(zone[1])
 
 
 def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
@@ -459,6 +494,12 @@ def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
         if found := re.fullmatch(r"decimal(\d+)\((\d+), (-?\d+)\)", one["is"]):
             dtype = getattr(pa, f"decimal{found[1]}")(int(found[2]), int(found[3]))
             return pa.array([None if v is None else Decimal(v) for v in values.tolist()], dtype)
+        if found := re.fullmatch(r"(timestamp|duration)\[(\w+)(, tz=(.+))?\]", one["is"]):
+            zone = {"tz": found[4]} if found[1] == "timestamp" else {}
+            return pa.array(values.tolist(), getattr(pa, found[1])(found[2], **zone))
+        if found := re.fullmatch(r"(date(32|64))\[\w+\]", one["is"]):
+            dates = pa.array(values.tolist(), pa.timestamp("us"))
+            return dates.cast(getattr(pa, found[1])(), safe=False)
         dtype = pa.type_for_alias(one["is"])
         if one["is"] == "halffloat":
             return pa.array(values.astype(np.float16))

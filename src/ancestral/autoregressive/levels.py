@@ -20,12 +20,12 @@ from sklearn.utils import Tags
 
 from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.containers import describe_place, shown
+from ancestral._checks.declared import Declared, declared, plain, with_missing
 from ancestral._checks.frames import labels_of
 from ancestral._checks.missing import is_missing, missing_mask, seen_missing
 from ancestral._numerics.packing import Packing
 from ancestral.autoregressive import costs
 from ancestral.autoregressive.codes import LEVELS, MISSING, Coding, truncated
-from ancestral.autoregressive.declared import Declared, declared, plain, with_missing
 from ancestral.base import Density
 from ancestral.errors import DataError
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from ancestral._checks.declared import Declared, declared
 from ancestral._checks.numbers import as_generator, as_numbers, check_integer, log_sum_exp
 from ancestral.autoregressive import conditioning, marginals, search, smc
-from ancestral.autoregressive.declared import Declared, declared
 from ancestral.autoregressive.queries import DiscreteConditions
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.errors import ModelError
@@ -124,6 +124,9 @@ class OrderMixture(DiscreteConditions):
         if validation:
             raise ModelError(f"fit takes X and X_val; got {', '.join(sorted(validation))} as well.")
         return self._fit_anew(X, X_val=given)
+
+    def _wants(self) -> tuple[str, ...]:
+        return tuple(getattr(self.model, "_wants", tuple)())
 
     def _fit_levels(self, levels: NDArray[np.intp], *, X_val: ArrayLike | None = None) -> None:
         rng = as_generator(self.random_state)

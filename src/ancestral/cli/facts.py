@@ -30,6 +30,9 @@ def facts_of(model: Any) -> dict[str, Any]:
         facts["n_parameters" if name == "n_parameters_" else name] = plain(getattr(model, name))
     if entry.face == "conditional":
         facts |= _of_a_regression(model)
+    if entry.face == "mixed":
+        facts["columns"] = {str(one["name"]): _of_a_column(one) for one in model.columns_}
+        facts["left_out"] = [str(name) for name in model.left_out_]
     if model.data_fingerprint_:
         facts["data_fingerprint"] = model.data_fingerprint_
     return facts
@@ -96,6 +99,44 @@ def scores_of_levels(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
     facts["kl_from_data"] = max(0.0, -float(values.mean()) - facts["entropy_floor"])
     facts["support_mass"] = scores.support_mass(model, X)
     return facts
+
+
+def _of_a_column(column: dict[str, Any]) -> str:
+    """Return what was found of a column, in words."""
+    kind, of = column["kind"], column["of"]
+    if kind in ("categorical", "binary"):
+        levels = column["levels"].tolist()
+        return f"{kind}: {', '.join(map(str, levels[:5]))}" + ", ..." * (len(levels) > 5)
+    words = [kind if of == "number" else f"{kind} ({of}s)"]
+    if len(atoms := column["atoms"]):
+        words.append(f"{len(atoms)} value{'s' * (len(atoms) > 1)} with a probability of their own")
+    return "; ".join(words)
+
+
+MOST_ODD = 20  # cells that are shown
+
+
+def odd_cells(model: Any, X: Any, surprise: Any) -> list[dict[str, Any]]:
+    """Return the most surprising cells: row (from 0), column, value, and nats; the oddest first."""
+    import numpy as np
+
+    from ancestral.io.writing import columns_of, plain_values
+
+    labels, columns = columns_of(X, getattr(model, "feature_names_in_", None))
+    names, nats = columns_of(surprise, labels)
+    table = np.column_stack([np.asarray(column, dtype=np.float64) for column in nats])
+    size = np.where(np.isnan(table), -np.inf, table)
+    order = np.argsort(-size, axis=None, kind="stable")[:MOST_ODD]
+    held = dict(zip(labels, columns, strict=True))
+    found = []
+    for row, place in zip(*(k.tolist() for k in np.unravel_index(order, table.shape))):
+        if np.isnan(table[row, place]):
+            break
+        value = plain_values(held[names[place]][row : row + 1])[0]
+        found.append(
+            {"row": row, "column": names[place], "value": value, "nats": table[row, place]}
+        )
+    return found
 
 
 def left_out_of(model: Any, X: Any) -> dict[str, Any]:

@@ -50,12 +50,16 @@ from ancestral.graph.graphs import (
     say_ignored_loops,
     warn_of_odd_graphs,
 )
-from ancestral.graph.inference import clustered_covariance, profile_intervals, tolerable_error
+from ancestral.graph.inference import (
+    clustered_covariance,
+    profile_intervals,
+    refuse_other_graphs,
+    tolerable_error,
+)
 from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
 from ancestral.graph.pairs.passes import products
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums
 from ancestral.graph.solvers import climb, gradient_ascent, newton
-from ancestral.model_file import fingerprint
 
 __all__ = [
     "Graph",
@@ -68,9 +72,6 @@ __all__ = [
 ]
 
 ROUNDS = 3  # of gathering sums anew, for the estimates that the last ones gave
-SAME = (
-    1e-4  # standard errors from the maximum, and relative to the likelihood: the fit's own graphs
-)
 UNIFORM = "uniform"
 
 
@@ -347,26 +348,9 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         return np.sqrt(np.diag(clustered_covariance(parts, a, b)))
 
     def _refuse_other_graphs(self, graphs: list[Graph], statistics: PairSums) -> None:
-        """Raise DataError for graphs that are not those of the fit.
-
-        Told by the fit's fingerprint; where it differs (graphs in another order) or there is none
-        (streams), by the sums: their number of pairs, likelihood and maximum.
-        """
-        if self.data_fingerprint_ and fingerprint(graphs) == self.data_fingerprint_:
-            return
-        a, b = self.slope_, self.intercept_
-        value = statistics.log_likelihood(a, b)
-        off = np.abs(self.covariance_ @ self._objective(statistics).gradient(a, b))
-        if (
-            statistics.n_pairs != self.n_pairs_
-            or abs(value - self.log_likelihood_) > SAME * abs(self.log_likelihood_)
-            or (off > SAME * self.standard_errors_).any()
-        ):
-            raise DataError(
-                f"these graphs, of {statistics.n_pairs} pairs and log-likelihood {value:.6g}, are "
-                f"not those of the fit, of {self.n_pairs_} pairs and {self.log_likelihood_:.6g}: "
-                "its errors and intervals are about its own graphs. Give those, or fit these first."
-            )
+        """Raise DataError for graphs that are not those of the fit."""
+        theta = self.slope_, self.intercept_
+        refuse_other_graphs(self, graphs, statistics, self._objective(statistics), theta)
 
     def confidence_intervals(self, graphs: Any, *, level: float = 0.95) -> NDArray[np.float64]:
         """Return profile-likelihood intervals of a and of b.
@@ -461,7 +445,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         *,
         n_nodes: int | None = None,
         n_features: int | None = None,
-        features: ArrayLike | None = None,
+        features: ArrayLike | Graph | None = None,
         random_state: Any = None,
     ) -> list[Graph]:
         """Draw graphs ancestrally: features first (unless given), then edges.
@@ -473,9 +457,9 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             Nodes of each graph; 15 when neither it nor features are given.
         n_features : int, optional
             Width of the features drawn; as in `fit` when not given.
-        features : array-like of shape (n_nodes, n_features), or "uniform", optional
-            Fixed features for every graph, or uniform ones on [-1, 1]. Without it, each node gets
-            the features of a node of the fit, drawn with replacement.
+        features : array-like of shape (n_nodes, n_features), Graph, or "uniform", optional
+            Fixed features for every graph, those of a graph, or uniform ones on [-1, 1]. Without
+            it, each node gets the features of a node of the fit, drawn with replacement.
         random_state : None, int, RandomState or Generator
 
         Returns
@@ -518,7 +502,9 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         return graphs
 
     def _fixed_features(self, features: Any) -> NDArray[np.float64]:
-        """Return checked features, those of a dataframe in the order of the fit's names."""
+        """Return checked features, those of a frame or graph in the order of the fit's names."""
+        if isinstance(features, Graph):
+            return self._one_graph(features).features
         X = checked_features(features)
         if not len(X) or column_names(features) is None or X.shape[1] != self.n_features_:
             return X

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.missing import is_missing
+from ancestral._checks.dates import are_dates, as_microseconds, moments
 from ancestral.errors import DataError, DataTypeError, ModelError
 
 MICROSECONDS = {
@@ -25,7 +25,6 @@ MICROSECONDS = {
     "weeks": 7 * 86_400 * 10**6,
     "years": 31_556_952 * 10**6,  # 365.2425 days, the mean of the calendar
 }
-FARTHEST = 290_000  # years from 1970 that 64 bits of microseconds hold
 
 
 def dates_as_numbers(table: Any, *, unit: str = "days", since: Any = "1970-01-01") -> Any:
@@ -67,7 +66,7 @@ def dates_as_numbers(table: Any, *, unit: str = "days", since: Any = "1970-01-01
     """
     if unit not in MICROSECONDS:
         raise ModelError(f"unit must be one of {', '.join(MICROSECONDS)}; got {unit!r}.")
-    zero, size = int(_moments([since], "since")[0].astype(np.int64)), MICROSECONDS[unit]
+    zero, size = int(moments([since], "since")[0].astype(np.int64)), MICROSECONDS[unit]
     if isinstance(table, np.ndarray | list | tuple | dt.date | np.datetime64):
         return _of_array(np.asarray(table), zero, size)
     import narwhals as nw
@@ -96,8 +95,8 @@ def _of_series(series: Any, zero: int, size: int) -> Any:
         return (series.dt.total_microseconds() / size).cast(nw.Float64)
     if isinstance(series.dtype, nw.Object):
         values = series.to_list()
-        if _are_dates(values):
-            found = _numbers(_moments(values, f"column {series.name!r}"), zero, size)
+        if are_dates(values):
+            found = _numbers(moments(values, f"column {series.name!r}"), zero, size)
             return nw.new_series(series.name, found, nw.Float64, backend=series.implementation)
     return series
 
@@ -108,58 +107,15 @@ def _of_array(values: NDArray, zero: int, size: int) -> NDArray:
         found = values.astype("m8[us]").astype(np.int64) / size
         return np.where(np.isnat(values), np.nan, found)
     held = values.ravel().tolist() if values.dtype.kind == "O" else []
-    if _are_dates(held):
-        return _numbers(_moments(held, "table"), zero, size).reshape(values.shape)
+    if are_dates(held):
+        return _numbers(moments(held, "table"), zero, size).reshape(values.shape)
     if values.dtype.kind != "M":
         raise DataError(
             f"table is an array of {values.dtype}, and holds no dates: give datetime64 or "
             "timedelta64, or a dataframe."
         )
-    return _numbers(_as_microseconds(values, "table"), zero, size)
+    return _numbers(as_microseconds(values, "table"), zero, size)
 
 
-def _are_dates(values: list[Any]) -> bool:
-    known = [value for value in values if not is_missing(value)]
-    return bool(known) and all(isinstance(value, dt.date | np.datetime64) for value in known)
-
-
-def _numbers(moments: NDArray, zero: int, size: int) -> NDArray[np.float64]:
-    return np.where(np.isnat(moments), np.nan, (moments.astype(np.int64) - zero) / size)
-
-
-def _moments(values: list[Any], name: str) -> NDArray:
-    """Return dates of any kind as datetime64 in microseconds, in UTC."""
-    found = np.empty(len(values), "M8[us]")
-    for i, value in enumerate(values):
-        if is_missing(value):
-            if name == "since":
-                break
-            found[i] = np.datetime64("NaT")
-            continue
-        if isinstance(value, dt.datetime) and value.tzinfo is not None:
-            value = value.astimezone(dt.UTC).replace(tzinfo=None)
-        if isinstance(value, dt.datetime):  # pandas' own too, whose nanoseconds are cut
-            value = np.datetime64(value.isoformat()[:26])
-        try:
-            if not isinstance(value, str | dt.date | np.datetime64):
-                break
-            found[i] = _as_microseconds(np.array([np.datetime64(value)]), name)[0]
-        except ValueError as error:
-            if isinstance(error, DataError):
-                raise
-            break
-    else:
-        if name != "since" or not np.isnat(found).any():
-            return found
-    raise DataError(f'{name} is {value!r}, which is no date: give one as in "2024-01-31".')
-
-
-def _as_microseconds(values: NDArray, name: str) -> NDArray:
-    years = values.astype("M8[Y]").astype(np.int64)
-    far = ~np.isnat(values) & (np.abs(years) > FARTHEST)
-    if far.any():
-        raise DataError(
-            f"{name} holds {values[far].flat[0]}, too far off to be counted in microseconds: drop "
-            "it, or mark it as missing."
-        )
-    return values.astype("M8[us]")
+def _numbers(found: NDArray, zero: int, size: int) -> NDArray[np.float64]:
+    return np.where(np.isnat(found), np.nan, (found.astype(np.int64) - zero) / size)

@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ancestral._checks.missing import is_missing_text
-from ancestral.errors import DataError, FormatError, MissingExtraError
+from ancestral._extras import need
+from ancestral.errors import DataError, FormatError
 from ancestral.io.links import AS_THEY_ARE, Links, say
 from ancestral.io.numbers import number_in
 from ancestral.io.parsed import Parsed
@@ -111,13 +112,10 @@ def _refuse_long_texts(raw: bytes, name: str) -> None:
 
 def _parse(raw: bytes, name: str) -> Any:
     """Return the root element."""
-    try:
-        from defusedxml import DefusedXmlException
-        from defusedxml.ElementTree import ParseError, fromstring
-    except ImportError:
-        raise MissingExtraError(
-            f'{name}: GraphML needs defusedxml: pip install "ancestral[graphs]".'
-        ) from None
+    need(f"{name}: GraphML", "graphs:defusedxml")
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
     try:
         return fromstring(raw, forbid_dtd=True)
     except DefusedXmlException:

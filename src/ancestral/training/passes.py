@@ -238,12 +238,13 @@ class Passes:
     def sweep(
         self,
         model: FromPasses,
-        batches: Sequence[Any],
+        batches: Sequence[Any] | Callable[[int], Iterable[Any]],
         start: F,
         *,
         n_observations: float,
         n_sweeps: int = 1,
-        forgetting: float = 0.7,
+        rate: Callable[[int], float] = lambda step: (step + 1) ** -0.7,
+        after: Callable[[int, Any], bool] = lambda sweep, parameters: False,
     ) -> F:
         """Update after every batch, before the first pass over all rows.
 
@@ -251,16 +252,20 @@ class Passes:
         ----------
         model : FromPasses
             Whose sums are plain ones.
-        batches : sequence
-            Parts that together are all rows, in an order drawn beforehand.
+        batches : sequence, or callable
+            Parts that together are all rows, in an order drawn beforehand; or those of each sweep,
+            given its number.
         start : Fit
+            Its statistics, where it has any, are those before the first step.
         n_observations : float
             Of all batches.
         n_sweeps : int
             How often all are looked at.
-        forgetting : float
-            Above 1/2, at most 1: step t takes t^-forgetting of its batch's sums, scaled up to all
-            observations, and what is left to 1 of those before it.
+        rate : callable
+            Step t takes rate(t) of its batch's sums, scaled up to all observations, and what is
+            left to 1 of those before it. Without statistics at the start the first is taken whole.
+        after : callable
+            Given the number of a sweep and the parameters after it; True ends the sweeps.
 
         Returns
         -------
@@ -276,15 +281,21 @@ class Passes:
         self.n_climbs += 1
         if number in self.ended:
             return _alike(start, self.ended[number])
-        parameters, blended = start.parameters, None
-        for step in range(n_sweeps * len(batches)):
-            found = model._statistics(batches[step % len(batches)], parameters)
-            share = (step + 1) ** -forgetting
-            found = found.times(share * n_observations / found.n_observations)
-            blended = found if blended is None else blended.times(1 - share) + found
-            parameters = model._update(parameters, blended)
-            self.end_if_signalled()
-        fit = replace(start, parameters=parameters)
+        parameters, blended, step = start.parameters, start.statistics, 0
+        for sweep in range(n_sweeps):
+            for batch in batches(sweep) if callable(batches) else batches:
+                found = model._statistics(batch, parameters)
+                share, step = rate(step), step + 1
+                whole = n_observations / found.n_observations
+                if blended is None:
+                    blended = found.times(whole)
+                else:
+                    blended = blended.times(1 - share) + found.times(share * whole)
+                parameters = model._update(parameters, blended)
+                self.end_if_signalled()
+            if after(sweep, parameters):
+                break
+        fit = replace(start, parameters=parameters, statistics=None)
         self.ended[number] = _plain(fit)
         return fit
 
@@ -381,7 +392,7 @@ def passes_of(
     """
     every = check_integer(every, "checkpoint_every", minimum=1)
     generator = None if rng is None else rng.bit_generator.state
-    with _progress(type(model).__name__, shown=getattr(model, "verbose", False)) as show:
+    with progress(type(model).__name__, shown=getattr(model, "verbose", False)) as show:
         if checkpoint is None:
             yield Passes(show=show)
             return
@@ -418,7 +429,7 @@ def _settings(model: Any, data: tuple[Any, ...]) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(name: str, *, shown: bool) -> Iterator[Callable[[str], None] | None]:
+def progress(name: str, *, shown: bool) -> Iterator[Callable[[str], None] | None]:
     """Give a function that shows a line on stderr, None where nothing is to be shown."""
     if not shown:
         yield None

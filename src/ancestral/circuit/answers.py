@@ -1,0 +1,443 @@
+"""What is asked of a tree over a table: queries in the table's own terms, each of them exact.
+
+Rows and conditions come in any container and by name, answers go out likewise. What is computed,
+and how, stands in `queries.py`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ancestral._checks.frames import WIDEST, framed
+from ancestral._checks.numbers import (
+    DRAWN_BYTES,
+    FEWER_DRAWS,
+    FEWER_ROWS,
+    as_generator,
+    check_level,
+    check_n_samples,
+    within_memory,
+)
+from ancestral.circuit import queries
+from ancestral.circuit.columns import Column
+from ancestral.circuit.given import condition_of, refuse_impossible, refuse_row
+from ancestral.circuit.messages import Mixture
+from ancestral.circuit.queries import Condition
+from ancestral.conditions import Conditions
+
+Floats = NDArray[np.float64]
+
+
+class ConditionalMoments(NamedTuple):
+    """Mean and covariance of columns of numbers, given a condition.
+
+    Attributes
+    ----------
+    columns : list
+        Their names, or numbers.
+    mean : ndarray of shape (q,)
+        In the columns' units; dates as days since 1970, durations as days.
+    covariance : ndarray of shape (q, q)
+    """
+
+    columns: list[Any]
+    mean: Floats
+    covariance: Floats
+
+
+class MostProbable(NamedTuple):
+    """A completion of what a condition leaves open.
+
+    Attributes
+    ----------
+    row : ndarray or dataframe of one row
+    log_probability : float
+        Of its levels and counts given the condition, in nats: at most 0.
+    upper_bound : float
+        No completion has a larger one. Equal to `log_probability` where the completion is proven to
+        be the most probable.
+    """
+
+    row: Any
+    log_probability: float
+    upper_bound: float
+
+
+class TreeAnswers(Conditions):
+    """The queries of a model whose columns and circuits its class tells."""
+
+    @property
+    @abstractmethod
+    def _mixture(self) -> Mixture: ...
+
+    @property
+    @abstractmethod
+    def _columns_learnt(self) -> list[Column]: ...
+
+    # ---- densities ----------------------------------------------------------------------------
+
+    def _log_density(self, X: Floats) -> Floats:
+        return queries.log_density(self._mixture, X)
+
+    @within_memory(FEWER_ROWS)
+    def log_evidence(self, given: Any = None) -> float:
+        """Return the log probability of a condition, in nats.
+
+        Parameters
+        ----------
+        given : mapping, Series, one-row dataframe, or array-like of shape (n_features,), optional
+            As `sample` takes it: values, sets of levels, and ranges.
+
+        Returns
+        -------
+        float
+            Nats; 0 for no condition, -inf for one that is impossible. Of sets and ranges it is a
+            probability. A single value of a continuous column that is no atom counts with its
+            density, per unit of the column.
+
+        Raises
+        ------
+        DataError
+            For unknown columns, values that a column cannot have, and empty sets and ranges.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ancestral import LatentTree
+        >>> rows = np.repeat([[0, 0], [0, 1], [1, 1]], 40, axis=0)
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(rows)
+        >>> model.log_evidence({0: {0, 1}})
+        0.0
+        """
+        self._check_fitted()
+        condition = condition_of(self, self._columns_learnt, given)
+        found = queries.log_evidence(self._mixture, condition)
+        sets_alone = np.isnan(condition.row).all()
+        return min(found, 0.0) + 0.0 if sets_alone else found
+
+    @within_memory(FEWER_ROWS)
+    def surprise(self, X: ArrayLike) -> Any:
+        """Return how odd each cell is given the rest of its row: -log p(x_i | the rest), in nats.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+
+        Returns
+        -------
+        ndarray or dataframe of floats of shape (n_samples, n_features)
+            The difference of two log densities: of the row without the cell, less that of the
+            row. NaN where the cell is unknown, or its column was left out of the fit; inf for a
+            value that no state allows, which then says nothing about the rest of its row. In a
+            continuous column it is of a density, per unit of the column, and may be negative:
+            compare cells of a column with each other.
+
+        Raises
+        ------
+        ModelError
+            For a row of which the values are possible each by itself and not together.
+        """
+        self._check_fitted()
+        rows = self._check_rows(X, reset=False)
+        with self._each_possible(rows):
+            found = queries.surprise(self._mixture, rows)
+        whole = np.full((len(rows), self.n_features_in_), np.nan)
+        whole[:, [column.place for column in self._columns_learnt]] = found
+        return self._framed_numbers(whole, X)
+
+    # ---- draws --------------------------------------------------------------------------------
+
+    @within_memory(FEWER_DRAWS)
+    def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> Any:
+        """Draw rows ancestrally: states along the tree, then what hangs on them.
+
+        Parameters
+        ----------
+        n_samples : int
+            0 or more.
+        given : mapping, Series, one-row dataframe, or array-like of shape (n_features,), optional
+            What is known, by name, as in {"age": 40}, or one row with NaN where unknown. Instead of
+            a value, a set of levels, {"sex": {"female"}}, or a range of numbers or dates with its
+            ends included, {"age": (40, None)}. The draws come from the exact distribution given all
+            of it, however improbable it is.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray or dataframe of shape (n_samples, n_features)
+            A dataframe of the library, columns, types and levels that `fit` was given, where it was
+            given one of pandas, polars or Arrow. Columns that were left out of the fit are missing.
+
+        Raises
+        ------
+        ModelError
+            For a negative count, or a condition of probability 0.
+        DataError
+            For unknown columns, values that a column cannot have, and empty sets and ranges.
+        MissingExtraError
+            Where the library of the dataframe is not installed.
+
+        Notes
+        -----
+        Time O(d k^2) for the condition and O(d k) a row.
+        """
+        self._check_fitted()
+        n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
+        rng = as_generator(random_state)
+        condition = condition_of(self, self._columns_learnt, given)
+        with self._possible(condition):
+            return self._framed(queries.drawn(self._mixture, condition, n_samples, rng))
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> Floats:
+        nothing = Condition(np.full(len(self._columns_learnt), np.nan))
+        return queries.drawn(self._mixture, nothing, n_samples, rng)
+
+    # ---- what is unknown ----------------------------------------------------------------------
+
+    @within_memory(FEWER_ROWS)
+    def impute(self, X: ArrayLike) -> Any:
+        """Return the rows with their unknown cells filled by one value each.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+
+        Returns
+        -------
+        ndarray or dataframe of shape (n_samples, n_features)
+            Continuous cells by their mean given what is known of the row, counts by the whole
+            number next to it, levels by the most probable one. Each by itself: for values that go
+            together see `impute_draws`. A dataframe where `fit` was given one, with the index of X
+            where both are of pandas; integer columns become floats.
+
+        Raises
+        ------
+        ModelError
+            When a row's known values have probability 0.
+        """
+        self._check_fitted()
+        rows = self._check_rows(X, reset=False)
+        with self._each_possible(rows):
+            return self._framed(queries.imputed(self._mixture, rows), X)
+
+    @within_memory(FEWER_DRAWS)
+    def impute_draws(self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None) -> Any:
+        """Return independent draws of the unknown cells given the known ones of their row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+        n_draws : int
+            How many completed tables.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray of shape (n_draws, n_samples, n_features), or list of n_draws dataframes
+            Multiple imputations: what is known repeats in each. Dataframes where `fit` was given
+            one.
+
+        Raises
+        ------
+        ModelError
+            When a row's known values have probability 0.
+        """
+        self._check_fitted()
+        rows, rng = self._check_rows(X, reset=False), as_generator(random_state)
+        n_draws = check_n_samples(n_draws, row_bytes=DRAWN_BYTES * rows.size)
+        with self._each_possible(rows):
+            draws = queries.completed(self._mixture, rows, n_draws, rng)
+        tables = [self._framed(table, X) for table in draws]
+        if self._frame_in is not None:
+            return tables
+        shape = n_draws, len(rows), self.n_features_in_
+        return np.stack(tables) if tables else np.empty(shape)
+
+    @within_memory(FEWER_ROWS)
+    def marginals(self, X: ArrayLike) -> dict[Any, Floats]:
+        """Return the distribution of each cell given what is known of its row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+
+        Returns
+        -------
+        dict of ndarray
+            By the name of the column, or its number where `fit` was given no names. Of levels
+            (n_samples, n_levels): the probability of each, in the order of `columns_`. Of numbers
+            and counts (n_samples, 2): mean and standard deviation, in the column's unit; dates as
+            days since 1970, durations as days. Known cells are degenerate: probability 1, or
+            standard deviation 0. Columns that were left out of the fit have none.
+
+        Raises
+        ------
+        ModelError
+            When a row's known values have probability 0.
+        """
+        self._check_fitted()
+        rows = self._check_rows(X, reset=False)
+        with self._each_possible(rows):
+            found = queries.marginals(self._mixture, rows)
+        columns = self._columns_learnt
+        return {column.name: held for column, held in zip(columns, found, strict=True)}
+
+    @within_memory(FEWER_ROWS)
+    def intervals(self, X: ArrayLike, level: float = 0.9) -> dict[Any, NDArray]:
+        """Return the central interval of each cell of numbers given what is known of its row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+        level : float
+            Probability between the ends, 0.9 for nine in ten.
+
+        Returns
+        -------
+        dict of ndarray of shape (n_samples, 2)
+            Quantiles (1 - level) / 2 and (1 + level) / 2 of continuous columns and counts, by name;
+            dates and durations as numpy's own. Both ends of a known cell are its value.
+
+        Raises
+        ------
+        ModelError
+            When a row's known values have probability 0, or for another level.
+        """
+        self._check_fitted()
+        level = check_level(level)
+        rows = self._check_rows(X, reset=False)
+        ends = np.array([(1 - level) / 2, (1 + level) / 2])
+        with self._each_possible(rows):
+            found = queries.quantiles(self._mixture, rows, ends)
+        columns = self._columns_learnt
+        return {
+            columns[i].name: np.stack([columns[i].decode(end) for end in held.T], axis=1)
+            for i, held in found.items()
+        }
+
+    @within_memory(FEWER_ROWS)
+    def mean_and_covariance(self, given: Any = None) -> ConditionalMoments:
+        """Return mean and covariance of the columns of numbers given a condition.
+
+        Parameters
+        ----------
+        given : mapping, Series, one-row dataframe, or array-like of shape (n_features,), optional
+            As `sample` takes it: values, sets of levels, and ranges.
+
+        Returns
+        -------
+        ConditionalMoments
+            `columns`, `mean` and `covariance` of continuous columns and counts, in their units.
+
+        Raises
+        ------
+        ModelError
+            For a condition of probability 0.
+        DataError
+            For unknown columns, values that a column cannot have, and empty sets and ranges.
+        """
+        self._check_fitted()
+        columns = self._columns_learnt
+        condition = condition_of(self, columns, given)
+        numbers = [i for i, column in enumerate(columns) if not column.has_levels]
+        with self._possible(condition):
+            found = queries.mean_and_covariance(self._mixture, condition, numbers)
+        return ConditionalMoments([columns[i].name for i in numbers], *found)
+
+    @within_memory(FEWER_ROWS)
+    def most_probable(self, given: Any = None) -> MostProbable:
+        """Return the most probable levels and counts given a condition, with an upper bound.
+
+        Parameters
+        ----------
+        given : mapping, Series, one-row dataframe, or array-like of shape (n_features,), optional
+            As `sample` takes it: values, sets of levels, and ranges.
+
+        Returns
+        -------
+        MostProbable
+            `row`, with all levels and counts filled together, and continuous cells by their mean
+            given these; `log_probability` of its levels and counts given the condition; and
+            `upper_bound`, which no completion exceeds.
+
+        Raises
+        ------
+        ModelError
+            For a condition of probability 0.
+        DataError
+            For unknown columns, values that a column cannot have, and empty sets and ranges.
+
+        Notes
+        -----
+        With hidden states summed out the problem is hard in general. A branch-and-bound search
+        looks into 400 partial completions at most; where that proves the completion to be the best,
+        the two numbers are equal.
+        """
+        self._check_fitted()
+        condition = condition_of(self, self._columns_learnt, given)
+        with self._possible(condition):
+            found = queries.most_probable(self._mixture, condition)
+        row = self._framed(found.row[None])
+        return MostProbable(row, found.log_probability, found.upper_bound)
+
+    @within_memory(FEWER_ROWS)
+    def mutual_information(self) -> list[tuple[Any, Any, float]]:
+        """Return the mutual information of the pairs of columns that the first tree joins.
+
+        Returns
+        -------
+        list of tuple (column, column, float)
+            In nats, under the model, the largest first. Sums over levels; quadrature over numbers,
+            refined until it changes by less than 1e-6.
+        """
+        self._check_fitted()
+        mixture, columns = self._mixture, self._columns_learnt
+        found = [
+            (
+                columns[int(parent)].name,
+                columns[i].name,
+                queries.mutual_information(mixture, int(parent), i),
+            )
+            for i, parent in enumerate(mixture.circuits[0].parent)
+            if parent >= 0
+        ]
+        return sorted(found, key=lambda edge: -edge[2])
+
+    # ---- errors and frames --------------------------------------------------------------------
+
+    @contextmanager
+    def _possible(self, condition: Condition) -> Iterator[None]:
+        """Refuse a condition that turns out to be impossible."""
+        try:
+            yield
+        except queries.Impossible:
+            columns = self._columns_learnt
+            raise refuse_impossible(self._mixture, columns, condition) from None
+
+    @contextmanager
+    def _each_possible(self, rows: Floats) -> Iterator[None]:
+        """Refuse a row that turns out to be impossible."""
+        try:
+            yield
+        except queries.Impossible as error:
+            columns = self._columns_learnt
+            raise refuse_row(self._mixture, columns, rows, error.row) from None
+
+    def _framed_numbers(self, values: Floats, like: Any) -> Any:
+        """Return numbers of the cells of a table, as a frame of floats where `fit` had one."""
+        if self._frame_in is None:
+            return values
+        kind = {"is": WIDEST[self._frame_in["library"]]}
+        form = self._frame_in | {"dtypes": [kind], "of": np.zeros(values.shape[1], np.int64)}
+        return framed(form, getattr(self, "feature_names_in_", None), values, like=like)

@@ -1,0 +1,574 @@
+"""One tree's expectation-maximisation: sums over rows, and the parameters that they make likeliest.
+
+Up the tree and down again, for each row and with all k states at once,
+
+    B_i[c]  = p(x_i | c) prod over children j of M_j[c],     M_i[a] = sum_c T_i[a, c] B_i[c]
+    p(a, c | x) = p(a | x) / M_i[a]  T_i[a, c]  B_i[c]
+
+(a the state of the parent of i, c that of i). B is divided by its largest entry in each row, so
+that no product over many columns vanishes. States stand on the first axis and rows on the last:
+each line above is then one matrix product, or runs along memory. The leaves are those of
+`leaves.py`, stacked: codes of levels or atoms with their tables one above the other, and normals on
+the columns' scales. What is maximised is the log-likelihood plus the logarithm of the prior:
+Dirichlet on the transitions and tables, inverse-gamma on the variances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from ancestral._checks.numbers import log_sum_exp
+from ancestral.circuit.columns import Column
+from ancestral.circuit.leaves import (
+    FLOOR,
+    FLOOR_IN_GRIDS,
+    TAIL,
+    CountsLeaf,
+    Prior,
+)
+from ancestral.circuit.tree import Tree
+from ancestral.training.passes import FromPasses, Sums
+
+WIDE = 64  # levels above which a table's rows are picked one by one
+RESCALED = 16  # messages after which a product is rescaled: each may fall to 1/1000
+TINY = {np.dtype(np.float32): 1e-30, np.dtype(np.float64): 1e-280}
+FARTHEST = 80.0  # largest exponent of a normal over the tail that all states share
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+# ---- rows ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each column's table stands among the stacked ones.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (d,)
+        Levels, or atoms and all else, or 1 for counts; a table has one row more, for a gap.
+    starts : ndarray of shape (d + 1,)
+    smooth, counts : ndarray
+        Numbers of the columns that have normals, and of those of counts.
+    """
+
+    sizes: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    smooth: NDArray[np.intp]
+    counts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, columns: list[Column]) -> Layout:
+        sizes = [len(c.levels) if c.has_levels else len(c.atoms) + 1 for c in columns]
+        kinds = np.array([column.kind for column in columns])
+        starts = np.r_[0, np.cumsum(np.array(sizes) + 1)]
+        smooth, counts = np.flatnonzero(kinds == "continuous"), np.flatnonzero(kinds == "count")
+        return cls(np.array(sizes), starts, smooth, counts)
+
+    @property
+    def gaps(self) -> NDArray[np.intp]:
+        """The rows of the stacked tables that stand for gaps."""
+        return self.starts[1:] - 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as training reads them, each as often as its weight says.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, d)
+        Of levels; of atoms, or their number for any other value; the column's size for a gap.
+    y : ndarray of shape (n, number of continuous columns)
+        On the columns' scales; 0 for atoms and gaps.
+    numbers : ndarray of shape (n, number of counts)
+    shift : ndarray of shape (n,)
+        What the log density has beside that of y over the shared tail.
+    weights : ndarray of shape (n,)
+    """
+
+    codes: NDArray[Any]
+    y: NDArray[np.float32]
+    numbers: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        table: NDArray[np.float64],
+        columns: list[Column],
+        layout: Layout,
+        weights: NDArray[np.float64],
+    ) -> Rows:
+        n, d = table.shape
+        kind = np.int16 if layout.sizes.max() < 1 << 15 else np.int32
+        codes = np.empty((n, d), kind)
+        y = np.zeros((n, len(layout.smooth)), np.float32)
+        shift = np.zeros(n)
+        k = 0
+        for j, column in enumerate(columns):
+            values = table[:, j]
+            gaps = np.isnan(values)
+            if column.has_levels:
+                codes[:, j] = np.where(gaps, layout.sizes[j], values)
+                continue
+            if column.kind == "count":
+                codes[:, j] = gaps
+                continue
+            assert column.scale is not None
+            place = np.searchsorted(column.atoms, values)
+            found = np.zeros(n, bool)
+            if len(column.atoms):
+                found = column.atoms[np.minimum(place, len(column.atoms) - 1)] == values
+            smooth = ~found & ~gaps
+            codes[:, j] = np.where(found, place, len(column.atoms) + gaps)
+            own = column.scale.forward(values[smooth])
+            y[smooth, k] = own
+            shift[smooth] += column.scale.log_slope(values[smooth]) - 0.5 * _LOG_2PI
+            tail = column.scale.tail
+            shift[smooth] -= 0.5 * (own / tail) ** 2 + np.log(tail)
+            k += 1
+        return cls(codes, y, table[:, layout.counts], shift, weights)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, which: NDArray[np.intp], weights: NDArray[np.float64]) -> Rows:
+        """Return some of the rows, weighed anew."""
+        return Rows(
+            self.codes[which], self.y[which], self.numbers[which], self.shift[which], weights
+        )
+
+    def parts(self, size: int) -> list[Rows]:
+        """Return the rows in parts of so many, as views."""
+        cuts = [slice(start, start + size) for start in range(0, len(self), size)]
+        return [
+            Rows(self.codes[c], self.y[c], self.numbers[c], self.shift[c], self.weights[c])
+            for c in cuts
+        ]
+
+
+# ---- parameters ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Those of one tree.
+
+    Parameters
+    ----------
+    root : ndarray of shape (k,)
+    transitions : ndarray of shape (d, k, k)
+        T_i[a, c]; that of the root is not used.
+    tables : ndarray of shape (rows of all tables, k)
+        One above the other; 1 for gaps.
+    means, spreads : ndarray of shape (number of continuous columns, k)
+    counts : tuple of CountsLeaf
+    """
+
+    root: NDArray[Any]
+    transitions: NDArray[Any]
+    tables: NDArray[Any]
+    means: NDArray[Any]
+    spreads: NDArray[Any]
+    counts: tuple[CountsLeaf, ...]
+
+    def astype(self, kind: Any) -> Parameters:
+        """Return them in another precision."""
+        names = ("root", "transitions", "tables", "means", "spreads")
+        return replace(self, **{name: getattr(self, name).astype(kind) for name in names})
+
+
+@dataclass(frozen=True)
+class TreeSums(Sums):
+    """What EM sums: expected counts of states, of pairs of states, and of values by state."""
+
+    root: Any
+    pairs: Any
+    tables: Any
+    moments: Any  # (3, continuous columns, k): 1, y and y^2 of a state's own normal
+    counts: Any
+
+
+@dataclass(frozen=True)
+class Priors:
+    """What is added to the sums, as `leaves.Prior` says.
+
+    Parameters
+    ----------
+    transitions : float
+        Rows that are added to each state of a parent, evenly.
+    emissions : float
+        Rows of the column's marginal that are added to each state.
+    variance, strength : float
+    """
+
+    transitions: float
+    emissions: float
+    variance: float = 0.1
+    strength: float = 2.0
+
+
+@dataclass(frozen=True)
+class Upward:
+    """A sweep up over some rows.
+
+    Parameters
+    ----------
+    log_p : ndarray of shape (n,)
+    root : ndarray of shape (k, n)
+        p(z_root | x).
+    below, messages : ndarray of shape (d, k, n)
+        B and M.
+    hot : ndarray
+        Indicators of the codes, one row for each row of the stacked tables that are not wide.
+    own : dict of ndarray (k, n)
+        By column, the share of a state's own normal in its density.
+    """
+
+    log_p: NDArray[np.float64]
+    root: NDArray[Any]
+    below: NDArray[Any]
+    messages: NDArray[Any]
+    hot: NDArray[Any]
+    own: dict[int, NDArray[Any]]
+
+
+class TreeEM(FromPasses):
+    """The EM of one tree with k states.
+
+    Parameters
+    ----------
+    tree : Tree
+    columns : list of Column
+    layout : Layout
+    marginals : ndarray of shape (rows of all tables,)
+        Shares of levels in each column.
+    mean_counts : ndarray of shape (number of counts,)
+    n_states : int
+    priors : Priors
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        columns: list[Column],
+        layout: Layout,
+        marginals: NDArray[np.float64],
+        mean_counts: NDArray[np.float64],
+        n_states: int,
+        priors: Priors,
+    ) -> None:
+        self.tree, self.columns, self.layout = tree, columns, layout
+        self.marginals, self.mean_counts = marginals, mean_counts
+        self.n_states, self.priors = n_states, priors
+        d = len(columns)
+        self.tails = [columns[node].scale.tail for node in layout.smooth.tolist()]
+        self._smooth_of = dict(zip(layout.smooth.tolist(), range(d)))
+        self._count_of = dict(zip(layout.counts.tolist(), range(d)))
+        narrow = np.repeat(layout.sizes <= WIDE, layout.sizes + 1)
+        self._column_of = np.repeat(np.arange(d), layout.sizes + 1)[narrow]
+        self._level_of = np.concatenate([np.arange(size + 1) for size in layout.sizes])[narrow]
+        place = np.cumsum(narrow) - 1
+        self._hot_at = [
+            slice(int(place[a]), int(place[a]) + int(b - a)) if size <= WIDE else None
+            for a, b, size in zip(layout.starts, layout.starts[1:], layout.sizes)
+        ]
+        self._room: dict[Any, NDArray[Any]] = {}
+
+    # ---- expectation ------------------------------------------------------------------------
+
+    def _begin(self, summary: TreeSums) -> Parameters:
+        return self._update(None, summary)
+
+    def log_density(self, rows: Rows, parameters: Parameters) -> NDArray[np.float64]:
+        """Return log p of each row, in nats."""
+        return self.upward(rows, parameters).log_p
+
+    def _statistics(self, X: Rows, parameters: Parameters) -> TreeSums:
+        return self.sums(X, parameters, self.upward(X, parameters), X.weights)
+
+    def sums(
+        self, X: Rows, parameters: Parameters, up: Upward, row_weights: NDArray[np.float64]
+    ) -> TreeSums:
+        """Return the sums of rows, with these weights, from the sweep up over them."""
+        kind, k, tree = parameters.root.dtype, self.n_states, self.tree
+        B, M = up.below, up.messages
+        weights = row_weights.astype(kind)
+        root = tree.order[0]
+        pairs = np.zeros(parameters.transitions.shape, kind)
+        tables = np.zeros(parameters.tables.shape, kind)
+        moments = np.zeros((3, *parameters.means.shape), kind)
+        counts = np.zeros((len(parameters.counts), k, 3))
+        D = self._buffer("D", (k, len(X)), kind)
+        at = {root: up.root * weights}
+        totals = at[root].sum(axis=1)
+        for node in tree.order:
+            if node != root:
+                above = at[int(tree.parent[node])]
+                np.divide(above, M[node], out=D)
+                T = parameters.transitions[node]
+                np.multiply(D @ B[node].T, T, out=pairs[node])
+                found = T.T @ D
+                found *= B[node]
+                at[node] = found
+            self._add_leaf(node, X, at[node], up, parameters, tables, moments, counts)
+        total = float(row_weights.sum())
+        return TreeSums(
+            float(row_weights @ up.log_p), total, totals, pairs, tables, moments, counts
+        )
+
+    def upward(self, X: Rows, parameters: Parameters) -> Upward:
+        """Return the sweep up over rows; the next one takes its room."""
+        kind, k, n, d = parameters.root.dtype, self.n_states, len(X), len(self.columns)
+        codes = np.ascontiguousarray(X.codes.T)
+        hot = (codes[self._column_of] == self._level_of[:, None]).astype(kind)
+        B, M = self._buffer("B", (d, k, n), kind), self._buffer("M", (d, k, n), kind)
+        top = self._buffer("top", (d, n), kind)
+        own: dict[int, NDArray[Any]] = {}
+        starts, tiny = self.layout.starts, kind.type(TINY[kind])
+        root = self.tree.order[0]
+        log_p = X.shift.copy()
+        for node in reversed(self.tree.order):
+            table = parameters.tables[starts[node] : starts[node + 1]]
+            here = B[node]
+            if (at := self._hot_at[node]) is not None:
+                np.dot(table.T, hot[at], out=here)
+            else:
+                np.take(table.T, codes[node], axis=1, out=here)
+            if node in self._smooth_of:
+                own[node] = self._times_normals(node, X, codes[node], parameters, here)
+            elif node in self._count_of:
+                j = self._count_of[node]
+                likelihood, scale = parameters.counts[j].likelihood(X.numbers[:, j])
+                here *= likelihood.T.astype(kind)
+                if scale is not None:
+                    log_p += scale
+            for number, child in enumerate(self.tree.children[node], start=1):
+                here *= M[child]
+                if number % RESCALED == 0:
+                    largest = np.maximum(here.max(axis=0), tiny)
+                    here /= largest
+                    log_p += np.log(largest)
+            np.max(here, axis=0, out=top[node])
+            np.maximum(top[node], tiny, out=top[node])
+            here /= top[node]
+            if node != root:
+                np.dot(parameters.transitions[node], here, out=M[node])
+                np.maximum(M[node], tiny, out=M[node])
+        post = parameters.root[:, None] * B[root]
+        p = post.sum(axis=0)
+        post /= p
+        log_p += np.log(top, dtype=np.float64).sum(axis=0)
+        log_p += np.log(p)
+        return Upward(log_p, post, B, M, hot, own)
+
+    def _times_normals(
+        self,
+        node: int,
+        X: Rows,
+        codes: NDArray[Any],
+        parameters: Parameters,
+        here: NDArray[Any],
+    ) -> NDArray[Any]:
+        """Multiply by the density over the shared tail; return the share of the state's own."""
+        j = self._smooth_of[node]
+        kind = here.dtype
+        y = X.y[:, j].astype(kind, copy=False)
+        mean, spread = parameters.means[j][:, None], parameters.spreads[j][:, None]
+        factor = y - mean
+        factor *= np.sqrt(kind.type(0.5)) / spread
+        factor *= factor
+        tail = kind.type(self.tails[j])
+        np.subtract(0.5 * (y / tail) ** 2, factor, out=factor)
+        np.minimum(factor, FARTHEST, out=factor)
+        np.exp(factor, out=factor)
+        factor *= kind.type(1 - TAIL) * tail / spread
+        share = factor / (factor + kind.type(TAIL))
+        factor += kind.type(TAIL)
+        atoms = codes != self.layout.sizes[node] - 1
+        if atoms.any():
+            factor[:, atoms], share[:, atoms] = 1, 0
+        here *= factor
+        return share
+
+    def _add_leaf(
+        self,
+        node: int,
+        X: Rows,
+        share: NDArray[Any],
+        up: Upward,
+        parameters: Parameters,
+        tables: NDArray[Any],
+        moments: NDArray[Any],
+        counts: NDArray[Any],
+    ) -> None:
+        """Put the sums of one column where they belong, given p(z | x), (k, n), of its node."""
+        starts, kind = self.layout.starts, share.dtype
+        rows = slice(starts[node], starts[node + 1])
+        if (at := self._hot_at[node]) is not None:
+            np.dot(up.hot[at], share.T, out=tables[rows])
+        else:
+            n, size = len(X), int(self.layout.sizes[node]) + 1
+            held = np.ones(n, kind), X.codes[:, node].astype(np.int32), np.arange(n + 1)
+            tables[rows] = csr_array(held, shape=(n, size)).T @ share.T
+        if node in up.own:
+            j = self._smooth_of[node]
+            r = up.own[node]
+            r *= share
+            y = X.y[:, j].astype(kind, copy=False)
+            powers = np.stack([np.ones_like(y), y, y * y])
+            moments[:, j] = powers @ r.T
+        elif node in self._count_of:
+            j = self._count_of[node]
+            counts[j] = parameters.counts[j].statistics(X.numbers[:, j], share.T)
+
+    def _buffer(self, name: str, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
+        """Return room for an array, kept from one batch to the next."""
+        size = int(np.prod(shape))
+        held = self._room.get((name, kind))
+        if held is None or held.size < size:
+            held = self._room[name, kind] = np.empty(size, kind)
+        return held[:size].reshape(shape)
+
+    # ---- maximisation -----------------------------------------------------------------------
+
+    def _update(self, parameters: Any, statistics: TreeSums) -> Parameters:
+        k, priors, layout = self.n_states, self.priors, self.layout
+        kind = statistics.pairs.dtype
+        root = statistics.root + priors.transitions / k
+        transitions = statistics.pairs + kind.type(priors.transitions / k)
+        transitions /= transitions.sum(axis=2, keepdims=True)
+        tables = statistics.tables + (priors.emissions * self.marginals)[:, None].astype(kind)
+        tables[layout.gaps] = 0
+        tables /= np.repeat(
+            np.add.reduceat(tables, layout.starts[:-1], axis=0), layout.sizes + 1, axis=0
+        )
+        tables[layout.gaps] = 1
+        n, first, second = statistics.moments
+        means = first / np.maximum(n, 1e-6)
+        squares = np.maximum(second - n * means**2, 0)
+        variances = (squares + priors.strength * priors.variance) / (n + priors.strength)
+        spreads = np.maximum(np.sqrt(variances), self.floors(means)).astype(kind)
+        prior = Prior(np.empty(0), priors.emissions)
+        counts = tuple(
+            CountsLeaf(np.ones(k), np.ones(k)).updated(
+                sums, replace(prior, marginal=np.array([mean]))
+            )
+            for sums, mean in zip(statistics.counts, self.mean_counts)
+        )
+        return Parameters(
+            (root / root.sum()).astype(kind), transitions, tables, means, spreads, counts
+        )
+
+    def floors(self, means: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the least spread of states of these means."""
+        found = np.full(means.shape, FLOOR)
+        for j, node in enumerate(self.layout.smooth.tolist()):
+            column = self.columns[node]
+            if column.grid and column.scale is not None:
+                at = column.scale.inverse(means[j].astype(np.float64))
+                with np.errstate(over="ignore"):
+                    slope = np.exp(column.scale.log_slope(at))
+                found[j] = np.minimum(
+                    np.maximum(FLOOR, FLOOR_IN_GRIDS * column.grid * slope), column.scale.tail
+                )
+        return found
+
+    def _objective(self, parameters: Parameters, statistics: TreeSums) -> float:
+        return statistics.log_likelihood + self.log_prior(parameters)
+
+    def log_prior(self, parameters: Parameters) -> float:
+        """Return the logarithm of the prior that the pseudo-counts stand for, up to a constant."""
+        k, priors = self.n_states, self.priors
+        nodes = np.array(self.tree.order[1:], np.intp)
+        total = priors.transitions / k * float(np.log(parameters.root).sum())
+        total += priors.transitions / k * float(np.log(parameters.transitions[nodes]).sum())
+        real = np.ones(len(self.marginals), bool)
+        real[self.layout.gaps] = False
+        with np.errstate(divide="ignore"):
+            logs = np.log(parameters.tables[real])
+        shares = self.marginals[real][:, None]
+        total += priors.emissions * float(np.where(shares > 0, shares * logs, 0.0).sum())
+        variances = parameters.spreads.astype(np.float64) ** 2
+        total -= (
+            priors.strength / 2 * float((np.log(variances) + priors.variance / variances).sum())
+        )
+        return total
+
+
+# ---- several trees -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Parameters of a mixture: those of each tree, and its weight."""
+
+    weights: NDArray[np.float64]
+    trees: tuple[Parameters, ...]
+
+
+@dataclass(frozen=True)
+class JointSums(Sums):
+    """Sums of each tree over all rows, each weighed by how likely the tree made it."""
+
+    trees: Any
+
+    merged_by: ClassVar[dict[str, Callable[[Any, Any], Any]]] = {
+        "trees": lambda one, two: tuple(a + b for a, b in zip(one, two, strict=True))
+    }
+
+    def times(self, factor: float) -> JointSums:
+        return JointSums(
+            factor * self.log_likelihood,
+            factor * self.n_observations,
+            tuple(sums.times(factor) for sums in self.trees),
+        )
+
+
+class MixtureEM(FromPasses):
+    """The EM of a mixture of trees.
+
+    Parameters
+    ----------
+    trees : list of TreeEM
+    """
+
+    def __init__(self, trees: list[TreeEM]) -> None:
+        self.trees = trees
+
+    def _begin(self, summary: Any) -> Joint:
+        raise NotImplementedError
+
+    def log_density(self, rows: Rows, parameters: Joint) -> NDArray[np.float64]:
+        """Return log p of each row, in nats."""
+        found = [tree.log_density(rows, own) for tree, own in zip(self.trees, parameters.trees)]
+        return log_sum_exp(np.stack(found) + np.log(parameters.weights)[:, None], axis=0)
+
+    def _statistics(self, X: Rows, parameters: Joint) -> JointSums:
+        ups = [tree.upward(X, own) for tree, own in zip(self.trees, parameters.trees)]
+        joint = np.stack([up.log_p for up in ups]) + np.log(parameters.weights)[:, None]
+        log_p = log_sum_exp(joint, axis=0)
+        shares = np.exp(joint - log_p) * X.weights
+        found = tuple(
+            tree.sums(X, own, up, share)
+            for tree, own, up, share in zip(self.trees, parameters.trees, ups, shares)
+        )
+        return JointSums(float(X.weights @ log_p), float(X.weights.sum()), found)
+
+    def _update(self, parameters: Any, statistics: JointSums) -> Joint:
+        weights = np.array([sums.n_observations for sums in statistics.trees])
+        found = tuple(tree._update(None, sums) for tree, sums in zip(self.trees, statistics.trees))
+        weights = np.maximum(weights, 1e-12 * weights.sum())
+        return Joint(weights / weights.sum(), found)
+
+    def _objective(self, parameters: Joint, statistics: JointSums) -> float:
+        priors = [tree.log_prior(own) for tree, own in zip(self.trees, parameters.trees)]
+        return statistics.log_likelihood + sum(priors)

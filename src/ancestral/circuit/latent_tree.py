@@ -1,0 +1,316 @@
+"""A hidden Chow-Liu tree over a table of mixed columns, with holes.
+
+    p(x) = sum over z of p(z_root) prod_i p(z_i | z_parent(i)) prod_i p(x_i | z_i)
+
+Each column x_i hangs on a hidden state z_i, one of k, and the states form a tree, learnt from the
+mutual information of pairs of columns (Chow & Liu 1968; Liu & Van den Broeck 2021). A column's leaf
+p(x_i | z_i) is a table of levels, a negative binomial of counts, or for real numbers a normal on a
+monotone scale, beside atoms: values that repeat (0, caps) and have a probability of their own. A
+density is then one with respect to counting, on levels, counts and atoms, plus Lebesgue's measure
+in the column's own unit; densities of models with other atoms are no more comparable than those in
+other units. What is missing is summed out, which costs nothing: it is missing at random.
+
+Fitted by expectation-maximisation: by batches first, then over all rows, with pseudo-counts; what
+rows held out say decides how long, and how many states, unless these are given. Several trees, from
+information with some noise, are mixed.
+Symbols: the tree tree_ (the parent of each column), k n_states_, weights of the trees weights_.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+
+from ancestral._checks.columns import check_columns
+from ancestral._checks.declared import plain
+from ancestral._checks.frames import framed
+from ancestral._checks.numbers import as_generator, check_integer, check_weights
+from ancestral.circuit import columns as schema
+from ancestral.circuit import learning
+from ancestral.circuit.answers import TreeAnswers
+from ancestral.circuit.columns import Column
+from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf
+from ancestral.circuit.messages import Circuit, Mixture
+from ancestral.training.passes import progress
+
+
+class LatentTree(TreeAnswers):
+    """A hidden tree of states over the columns of a table, of any kinds, with missing values.
+
+    Parameters
+    ----------
+    n_states : int, optional
+        States k of each column. Chosen by held-out likelihood unless given.
+    n_trees : int, optional
+        Trees of the mixture. By the size of the table unless given.
+    column_types : "auto", mapping or list
+        "continuous", "categorical", "binary" or "count" by column, where the type that is found is
+        not what is meant. Numbers are continuous where a column holds more than 16 different ones.
+    categories : mapping or list, optional
+        Levels of columns, by name or for each column (None: to be learnt), those that no row holds
+        among them. A dataframe's categorical types declare theirs.
+    n_sweeps : int, optional
+        How often all rows are looked at in batches, at most.
+    max_iter : int
+        Passes over all rows after these.
+    random_state : None, int, RandomState or Generator
+        The starts, the batches, the rows held out and the trees.
+    verbose : bool
+        Show the progress on stderr.
+
+    Attributes
+    ----------
+    columns_ : list of dict
+        What was found of each column that is modelled: "name", "place" in the table, "kind", "of"
+        (what its values are), "levels", "scale", "grid" and "atoms".
+    left_out_ : list
+        Names of columns that are not modelled: text of which nearly every row has its own.
+    tree_ : ndarray of shape (n_columns,)
+        The parent of each column in the first tree; -1 for the root.
+    information_ : ndarray of shape (n_columns, n_columns)
+        Mutual information of each pair of columns, in nats, by which the trees were chosen.
+    n_states_, n_trees_ : int
+    weights_ : ndarray of shape (n_trees_,)
+    n_parameters_ : int
+        Free parameters of all trees, and the weights.
+    history_ : list of dict
+        What was tried, and the nats per row held out.
+    """
+
+    _fields: tuple[str, ...] = (
+        "columns_", "left_out_", "tree_", "information_", "weights_", "members_", "n_states_",
+        "n_trees_", "history_",
+    )  # fmt: skip
+
+    columns_: list[dict[str, Any]]
+    left_out_: list[Any]
+    tree_: NDArray[np.int64]
+    information_: NDArray[np.float64]
+    weights_: NDArray[np.float64]
+    members_: list[dict[str, Any]]
+    n_states_: int
+    n_trees_: int
+
+    def __init__(
+        self,
+        n_states: int | None = None,
+        n_trees: int | None = None,
+        *,
+        column_types: Any = "auto",
+        categories: Any = None,
+        n_sweeps: int | None = None,
+        max_iter: int = 3,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_states = n_states
+        self.n_trees = n_trees
+        self.column_types = column_types
+        self.categories = categories
+        self.n_sweeps = n_sweeps
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ---- fit --------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the model to the rows of a table.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Numbers, booleans, text, categories, dates and durations; missing anywhere.
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            How often each row counts: a row of weight 2 is a row twice, and one of 0 is absent.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            For a column all missing or of mixed kinds, and infinite numbers.
+        ModelError
+            For parameters out of bounds, or a model that memory does not hold.
+        """
+        return self._fit_anew(X, sample_weight)
+
+    def _checked(self, X: Any, sample_weight: Any = None) -> tuple[Any, ...]:
+        columns = check_columns(self, X, reset=True)
+        weights = check_weights(sample_weight, len(columns[0]))
+        found, table, left_out = schema.learn(
+            columns,
+            names=getattr(self, "feature_names_in_", None),
+            form=self._frame_in,
+            column_types=self.column_types,
+            categories=self.categories,
+            weights=weights,
+        )
+        self.columns_ = [column.as_plain() for column in found]
+        self.left_out_ = left_out
+        return (table,) if weights is None else (table, weights)
+
+    def _fit(self, table: NDArray[np.float64], weights: Any = None, **options: Any) -> None:
+        counts = np.ones(len(table)) if weights is None else weights
+        rows, counts = learning.distinct(table, counts)
+        plan = learning.plan_for(
+            self._columns_learnt,
+            counts,
+            n_states=self.n_states,
+            n_trees=self.n_trees,
+            n_sweeps=self.n_sweeps,
+            max_iter=check_integer(self.max_iter, "max_iter"),
+        )
+        rng = as_generator(self.random_state)
+        with progress(type(self).__name__, shown=self.verbose) as show:
+            found = learning.learn(table[rows], self._columns_learnt, counts, plan, rng, show)
+        self.tree_ = found.members[0].em.tree.parent
+        self.information_ = found.information
+        self.weights_ = found.weights
+        self.members_ = [member.as_plain() for member in found.members]
+        self.n_states_, self.n_trees_ = found.members[0].em.n_states, len(found.members)
+        self.history_ = found.history
+
+    # ---- what was learnt --------------------------------------------------------------------
+
+    @property
+    def _columns_learnt(self) -> list[Column]:
+        """What is known of the columns that are modelled."""
+        return [Column.of_plain(held) for held in self.columns_]
+
+    @property
+    def _mixture(self) -> Mixture:
+        """The circuits, made once for what was learnt."""
+        kept: dict[str, Any] = {} if self._derived is None else self._derived
+        held = kept.get("mixture")
+        if held is None or held[0] is not self.members_ or held[1] is not self.weights_:
+            columns = self._columns_learnt
+            circuits = tuple(_circuit(member, columns) for member in self.members_)
+            held = kept["mixture"] = self.members_, self.weights_, Mixture(self.weights_, circuits)
+        found: Mixture = held[2]
+        return found
+
+    @property
+    def n_parameters_(self) -> int:
+        """Free parameters of all trees, and the weights."""
+        mixture = self._mixture
+        return sum(circuit.n_free() for circuit in mixture.circuits) + len(mixture.weights) - 1
+
+    def _kept_params(self) -> dict[str, Any]:
+        params = super()._kept_params()
+        return params | {"categories": plain(params["categories"])}
+
+    def _check_state(self) -> None:
+        columns = self._columns_learnt
+        d, k = len(columns), self.n_states_
+        if not columns or {column.place for column in columns} - set(range(self.n_features_in_)):
+            raise ValueError("its columns are not those of a table")
+        if len(self.members_) != self.n_trees_ or self.weights_.shape != (self.n_trees_,):
+            raise ValueError("one weight for each tree is wanted")
+        if not (self.weights_ >= 0).all() or abs(self.weights_.sum() - 1) > 1e-9:
+            raise ValueError("weights of trees are shares")
+        for member in self.members_:
+            _check_member(member, columns, d, k)
+
+    # ---- rows and tables --------------------------------------------------------------------
+
+    def _check_rows(self, X: Any, *, reset: bool = False) -> NDArray[np.float64]:
+        """Return rows of the columns that are modelled, encoded; NaN where missing."""
+        values = check_columns(self, X, reset=reset)
+        columns = self._columns_learnt
+        table = np.empty((len(values[0]), len(columns)))
+        for j, column in enumerate(columns):
+            table[:, j] = column.encode(values[column.place])
+        return table
+
+    def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
+        """Return encoded rows as `fit` had them; what is left out as in `like`, or missing."""
+        columns = self._columns_learnt
+        held: list[Any] = [None] * self.n_features_in_
+        levels: list[Any] = [None] * self.n_features_in_
+        for j, column in enumerate(columns):
+            held[column.place] = column.decode(rows[:, j])
+            levels[column.place] = column.levels if column.has_levels else None
+        if self.left_out_:
+            given = None if like is None else check_columns(self, like, reset=False)
+            for place in set(range(self.n_features_in_)) - {column.place for column in columns}:
+                if given is not None and len(given[place]) == len(rows):
+                    held[place] = given[place]
+                else:
+                    held[place] = np.full(len(rows), None, dtype=object)
+                levels[place] = np.empty(0, dtype=object)
+        if self._frame_in is None and all(values.dtype.kind == "f" for values in held):
+            return np.stack(held, axis=1)
+        table = np.empty((len(rows), len(held)), dtype=object)
+        for j, values in enumerate(held):
+            table[:, j] = values
+        if self._frame_in is None:
+            return table
+        names = getattr(self, "feature_names_in_", None)
+        return framed(self._frame_in, names, table, levels=levels, like=like)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _circuit(member: dict[str, Any], columns: list[Column]) -> Circuit:
+    """Return one tree as queries read it."""
+    leaves: list[Leaf] = []
+    start = smooth = number = 0
+    for column in columns:
+        size = column.n_rows
+        p = np.ascontiguousarray(member["tables"][start : start + size].T)
+        start += size
+        if column.has_levels:
+            leaves.append(LevelsLeaf(p))
+        elif column.kind == "count":
+            leaves.append(CountsLeaf(member["counts"][number, 0], member["counts"][number, 1]))
+            number += 1
+        else:
+            mean, spread = member["means"][smooth], member["spreads"][smooth]
+            assert column.scale is not None
+            leaves.append(ContinuousLeaf(column.scale, column.atoms, p, mean, spread, column.grid))
+            smooth += 1
+    return Circuit(member["parent"], member["root"], member["transitions"], tuple(leaves))
+
+
+def _check_member(member: dict[str, Any], columns: list[Column], d: int, k: int) -> None:
+    """Raise ValueError for what is no tree over the columns."""
+    n_smooth = sum(column.kind == "continuous" for column in columns)
+    n_counts = sum(column.kind == "count" for column in columns)
+    shapes = {
+        "parent": (d,),
+        "root": (k,),
+        "transitions": (d, k, k),
+        "tables": (sum(column.n_rows for column in columns), k),
+        "means": (n_smooth, k),
+        "spreads": (n_smooth, k),
+        "counts": (n_counts, 2, k),
+    }
+    if set(member) != set(shapes) or any(member[name].shape != shapes[name] for name in shapes):
+        raise ValueError("a tree does not fit its columns")
+    if not all(np.isfinite(values).all() for values in member.values()):
+        raise ValueError("a tree holds what is no number")
+    parent = member["parent"]
+    if parent.dtype.kind != "i" or (parent < 0).sum() != 1 or (parent >= d).any():
+        raise ValueError("a tree has one root")
+    depth, at = 0, parent.copy()
+    while (at >= 0).any():
+        at, depth = np.where(at >= 0, parent[at], -1), depth + 1
+        if depth > d:
+            raise ValueError("a tree has no circle")
+    shares = [member["root"], member["transitions"], member["tables"]]
+    if any((part < 0).any() for part in shares) or abs(member["root"].sum() - 1) > 1e-6:
+        raise ValueError("probabilities of a tree are none")
+    if (member["spreads"] <= 0).any() or (member["counts"] <= 0).any():
+        raise ValueError("spreads of a tree are above 0")

@@ -1,0 +1,632 @@
+"""From a table to a mixture of trees: the start, the steps by batches, and what rows held out say.
+
+Rows that are equal are one row of their joint weight, and stand in an order that depends on neither
+their order in the table nor the units of its columns: a row of weight 2 is a row twice, to the last
+bit. A weight is split into *units* of 1, which fall into batches, and into the rows held out, by
+chance: as repeated rows would.
+
+    S <- (1 - eta) S + eta n / b sum over a batch,   theta <- update(S)
+
+with eta falling linearly, and all rows looked at so many times as those held out gain by it. The
+number of states, and the start, are those that the rows held out prefer in a race; the trees of the
+mixture are then fitted to all rows. All that bounds the work is a count, never the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._checks.numbers import warn
+from ancestral.circuit import tree as trees
+from ancestral.circuit.columns import Column
+from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.starts import from_clusters, from_noise
+from ancestral.circuit.tree import Tree
+from ancestral.training.passes import Fit, Passes
+
+HELD_OUT = 0.15  # of the rows, in the race
+FEWEST = 40  # rows from which some are held out
+FIRST_RATE, LAST_RATE = 0.6, 0.03
+JOINT_RATE = 0.06  # of the first step of all trees at once
+FEWEST_JOINT = 2  # sweeps over all trees at once, where no rows are held out
+PATIENCE = 4  # looks at the rows held out without a gain
+LOOKED = 2  # sweeps between two looks
+PART = 512  # rows of a pass at once
+ROOM = 64 << 20  # bytes of a batch's messages
+
+STATES = (8, 16, 32, 64, 96, 128)
+STARTS = ("clusters", "noise")
+VARIANCES = (0.03, 0.01)
+LEAST_GAIN = 1e-3  # nats per row that count as a gain
+N_SWEEPS, RACE_SWEEPS, JOINT_SWEEPS = 30, 20, 8
+RACE_SHARE = 0.4  # of the work
+NOISE = 0.2  # of the information of other trees than the first
+MOST_TREES = 12
+REFIT_CELLS = 2e5  # up to which the mixture is fitted twice, the second time to all rows
+SPLIT_ROWS = 4000.0  # over all splits of the race
+MOST_HELD_OUT = 2000.0  # rows, where there is no second fit
+
+Show = Callable[[str], None] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done.
+
+    Parameters
+    ----------
+    states : tuple of int
+        Numbers of states to try, rising.
+    n_trees : int or None
+        None: as many as the work allows.
+    n_sweeps : int
+        Over all rows, of each tree, at most.
+    max_iter : int
+        Passes over all rows at the end, at most.
+    priors : Priors
+    batch : int
+        Rows of a batch.
+    work : float
+        All of it, as `work_of` counts it.
+    refit : bool
+        Whether the mixture is fitted once more, to all rows.
+    """
+
+    states: tuple[int, ...]
+    n_trees: int | None
+    n_sweeps: int
+    max_iter: int
+    priors: Priors
+    batch: int
+    work: float
+    refit: bool
+
+
+@dataclass
+class Member:
+    """One tree of the mixture, as it was fitted."""
+
+    em: TreeEM
+    parameters: Parameters
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return what a model keeps of it, in float64: shares sum to 1 there."""
+        found, layout = self.parameters, self.em.layout
+        real = np.ones(int(layout.starts[-1]), bool)
+        real[layout.gaps] = False
+        for node in layout.counts:
+            real[layout.starts[node]] = False
+        tables, columns = found.tables.astype(np.float64)[real], self.em.columns
+        sizes = np.array([column.n_rows for column in columns], np.intp)
+        sizes = sizes[sizes > 0]
+        if len(sizes):
+            starts = np.r_[0, np.cumsum(sizes)[:-1]]
+            tables /= np.repeat(np.add.reduceat(tables, starts, axis=0), sizes, axis=0)
+        transitions = found.transitions.astype(np.float64)
+        root = found.root.astype(np.float64)
+        counts = [[leaf.mean, leaf.size] for leaf in found.counts]
+        return {
+            "parent": self.em.tree.parent,
+            "root": root / root.sum(),
+            "transitions": transitions / transitions.sum(axis=2, keepdims=True),
+            "tables": tables,
+            "means": found.means.astype(np.float64),
+            "spreads": found.spreads.astype(np.float64),
+            "counts": np.array(counts).reshape(len(counts), 2, self.em.n_states),
+        }
+
+
+@dataclass
+class Found:
+    """What came of it so far."""
+
+    members: list[Member]
+    weights: NDArray[np.float64]
+    information: NDArray[np.float64]
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def keep(self, em: MixtureEM, parameters: Joint) -> None:
+        """Take a mixture in the place of what was there, unless it has fewer trees."""
+        if len(em.trees) >= len(self.members):
+            self.members = [Member(*pair) for pair in zip(em.trees, parameters.trees, strict=True)]
+            self.weights = parameters.weights
+
+
+# ---- rows, once each -----------------------------------------------------------------------------
+
+
+def distinct(
+    table: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return which rows to keep, one of each that are equal, in an order of their own; their
+    weights.
+
+    The order hangs on the ranks of values within columns alone.
+    """
+    n = len(table)
+    keys = np.zeros(n, np.uint64)
+    for j in range(table.shape[1]):
+        _, ranks = np.unique(table[:, j], return_inverse=True)
+        keys = _mixed(keys, ranks.reshape(-1).astype(np.uint64))
+    order = np.argsort(keys, kind="stable")
+    order = order[weights[order] > 0]
+    keys = keys[order]
+    first = np.r_[True, keys[1:] != keys[:-1]]
+    starts = np.flatnonzero(first)
+    return order[starts], np.add.reduceat(weights[order], starts)
+
+
+def _mixed(keys: NDArray[np.uint64], more: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return keys of 64 bits that differ where either differs, but once in 2^64 pairs."""
+    with np.errstate(over="ignore"):
+        keys = (keys ^ more) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(32)
+        keys = (keys + np.uint64(0x632BE59BD9B4E019)) * np.uint64(0xD6E8FEB86659FD93)
+        return keys ^ (keys >> np.uint64(29))
+
+
+def split(
+    weights: NDArray[np.float64], share: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return how much of each row's weight is held out: of its units, each by chance."""
+    whole = np.floor(weights)
+    held = rng.binomial(whole.astype(np.int64), share).astype(np.float64)
+    return held + (rng.random(len(weights)) < share) * (weights - whole)
+
+
+class Batches:
+    """The rows in batches, drawn anew for each sweep.
+
+    Parameters
+    ----------
+    rows : Rows
+    weights : ndarray
+        Those of the rows that count here.
+    size : int
+        Units in a batch, about.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(
+        self, rows: Rows, weights: NDArray[np.float64], size: int, rng: np.random.Generator
+    ) -> None:
+        self.rows, self.rng = rows, rng
+        there = np.flatnonzero(weights > 0)
+        held = weights[there]
+        self.total = float(held.sum())
+        most = min(self.total, 4.0 * len(there))
+        self.n_batches = max(1, round(most / size))
+        # What a row has for every batch, and its units beyond that.
+        each = np.floor(held / self.n_batches)
+        self.always, self.of_always = there[each > 0], each[each > 0]
+        rest = held - each * self.n_batches
+        n_units = np.ceil(rest).astype(np.intp)
+        self.unit = np.repeat(there, n_units)
+        last = np.cumsum(n_units)[n_units > 0] - 1
+        self.of_unit = np.ones(len(self.unit))
+        self.of_unit[last] = (rest - (n_units - 1))[n_units > 0]
+
+    def __call__(self, sweep: int) -> Iterator[Rows]:
+        order = self.rng.permutation(len(self.unit))
+        for some in np.array_split(order, self.n_batches):
+            which = np.concatenate([self.always, self.unit[some]])
+            if len(which):
+                yield self.rows.take(which, np.concatenate([self.of_always, self.of_unit[some]]))
+
+
+# ---- one tree ------------------------------------------------------------------------------------
+
+
+class Learner:
+    """Fits trees to one table.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n, d)
+        Encoded, each row once.
+    columns : list of Column
+    weights : ndarray of shape (n,)
+    priors : Priors
+    batch : int
+    rng : numpy.random.Generator
+    show : callable
+        Shows a line of progress.
+    """
+
+    def __init__(
+        self,
+        table: NDArray[np.float64],
+        columns: list[Column],
+        weights: NDArray[np.float64],
+        priors: Priors,
+        batch: int,
+        rng: np.random.Generator,
+        show: Show,
+    ) -> None:
+        self.columns, self.weights, self.priors = columns, weights, priors
+        self.batch, self.rng = batch, rng
+        self.show = show or (lambda line: None)
+        self.layout = Layout.of(columns)
+        self.rows = Rows.of(table, columns, self.layout, weights)
+        codes, sizes = trees.codes_of(table, [c.has_levels for c in columns], weights)
+        some = slice(None)
+        if len(table) > trees.MOST_ROWS:
+            some = slice(0, trees.MOST_ROWS)  # of an order that is as good as chance
+        self.information = trees.information(codes[some], sizes, weights[some])
+        self.marginals, self.mean_counts = _marginals(self.rows, self.layout)
+
+    def em(self, tree: Tree, n_states: int, variance: float) -> TreeEM:
+        return TreeEM(
+            tree,
+            self.columns,
+            self.layout,
+            self.marginals,
+            self.mean_counts,
+            n_states,
+            replace(self.priors, variance=variance),
+        )
+
+    def tree(self, noise: float) -> Tree:
+        """Return the tree of the information, each pair's times 1 and some noise."""
+        if not noise:
+            return trees.spanning(self.information)
+        d = len(self.information)
+        drawn = np.triu(self.rng.exponential(size=(2, d, d)).mean(axis=0), 1)
+        return trees.spanning(self.information * (1 - noise + noise * (drawn + drawn.T)))
+
+    def started(self, em: TreeEM, kind: str, weights: NDArray[np.float64]) -> Fit:
+        if kind == "noise":
+            return Fit(from_noise(em, self.rng))
+        sums = from_clusters(em, self.rows, weights, self.rng)
+        return Fit(em._begin(sums).astype(np.float32), statistics=sums)
+
+    def climb(
+        self,
+        em: TreeEM,
+        start: Fit,
+        weights: NDArray[np.float64],
+        n_sweeps: int,
+        *,
+        held_out: NDArray[np.float64] | None = None,
+        name: str = "",
+    ) -> tuple[Parameters, float, int]:
+        """Return the parameters after sweeps of a falling rate, those of the best look at the rows
+        held out where there are any, what these gave, and after how many sweeps.
+        """
+        batches = Batches(self.rows, weights, self._batch_of(em), self.rng)
+        steps = max(1, n_sweeps * batches.n_batches - 1)
+        best: list[Any] = [start.parameters, -np.inf, 0]
+        looks = 0
+
+        def after(sweep: int, parameters: Parameters) -> bool:
+            nonlocal looks
+            if held_out is None:
+                best[:] = [parameters, np.nan, sweep + 1]
+                self.show(f"{name}: sweep {sweep + 1} of {n_sweeps}")
+                return False
+            if (sweep + 1) % LOOKED and sweep + 1 < n_sweeps:
+                return False
+            value = self.mean_log_density(em, parameters, held_out)
+            self.show(f"{name}: sweep {sweep + 1} of {n_sweeps}, {value:.4f} nats per row held out")
+            looks = 0 if value > best[1] else looks + 1
+            if value > best[1]:
+                best[:] = [parameters, value, sweep + 1]
+            return looks >= PATIENCE
+
+        Passes().sweep(
+            em,
+            batches,
+            start,
+            n_observations=batches.total,
+            n_sweeps=n_sweeps,
+            rate=lambda step: FIRST_RATE + (LAST_RATE - FIRST_RATE) * step / steps,
+            after=after,
+        )
+        return best[0], best[1], best[2]
+
+    def _batch_of(self, em: TreeEM) -> int:
+        """Return how many rows a batch has: fewer, where their messages take much room."""
+        per_row = 8 * len(self.columns) * em.n_states
+        return max(16, min(self.batch, ROOM // per_row))
+
+    def parts(self, em: TreeEM, weights: NDArray[np.float64]) -> Iterator[Rows]:
+        """Yield the rows that count, in parts that take little room."""
+        there = np.flatnonzero(weights > 0)
+        size = min(PART, 2 * self._batch_of(em))
+        for start in range(0, len(there), size):
+            some = there[start : start + size]
+            yield self.rows.take(some, weights[some])
+
+    def mean_log_density(
+        self, em: TreeEM | MixtureEM, parameters: Any, weights: NDArray[np.float64]
+    ) -> float:
+        """Return the mean log density of rows, in nats."""
+        first = em.trees[0] if isinstance(em, MixtureEM) else em
+        parts = self.parts(first, weights)
+        total = sum(float(part.weights @ em.log_density(part, parameters)) for part in parts)
+        return total / float(weights.sum())
+
+    def joint(
+        self,
+        em: MixtureEM,
+        start: Joint,
+        weights: NDArray[np.float64],
+        n_sweeps: int,
+        held_out: NDArray[np.float64] | None = None,
+    ) -> tuple[Joint, int]:
+        """Return the parameters of a mixture after sweeps over all trees at once, and how many.
+
+        They begin at the sums of all rows, and go on while rows held out gain by it.
+        """
+        sums = reduce(
+            add, (em._statistics(part, start) for part in self.parts(em.trees[0], weights))
+        )
+        batches = Batches(self.rows, weights, self._batch_of(em.trees[0]), self.rng)
+        steps = max(1, n_sweeps * batches.n_batches - 1)
+        best: list[Any] = [start, -np.inf, 0]
+        if held_out is not None:
+            best[1] = self.mean_log_density(em, start, held_out)
+        worse = 0
+
+        def after(sweep: int, parameters: Joint) -> bool:
+            nonlocal worse
+            line = f"all trees: sweep {sweep + 1} of {n_sweeps}"
+            if held_out is None:
+                best[:] = [parameters, np.nan, sweep + 1]
+                self.show(line)
+                return False
+            value = self.mean_log_density(em, parameters, held_out)
+            self.show(f"{line}, {value:.4f} nats per row held out")
+            worse = 0 if value > best[1] else worse + 1
+            if value > best[1]:
+                best[:] = [parameters, value, sweep + 1]
+            return worse >= 2
+
+        Passes().sweep(
+            em,
+            batches,
+            Fit(start, statistics=sums),
+            n_observations=batches.total,
+            n_sweeps=n_sweeps,
+            rate=lambda step: JOINT_RATE + (LAST_RATE - JOINT_RATE) * step / steps,
+            after=after,
+        )
+        return best[0], best[2]
+
+
+def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the shares of levels and atoms, one column above the other, and means of counts."""
+    found = np.zeros(int(layout.starts[-1]))
+    for j, size in enumerate(layout.sizes.tolist()):
+        counts = np.bincount(rows.codes[:, j], rows.weights, size + 1)[:size] + 1e-9
+        if size > 1:  # what was never seen, but declared, may come
+            counts = counts + 0.5 / size
+        found[layout.starts[j] : layout.starts[j] + size] = counts / counts.sum()
+    known = ~np.isnan(rows.numbers)
+    sums = (np.where(known, rows.numbers, 0) * rows.weights[:, None]).sum(axis=0)
+    return found, sums / np.maximum((known * rows.weights[:, None]).sum(axis=0), 1e-9)
+
+
+# ---- the race ------------------------------------------------------------------------------------
+
+
+def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float) -> float:
+    """Return about how many microseconds of one core so many sweeps take: a count, for a plan."""
+    return n_rows * n_columns * n_sweeps * (0.07 + 0.0035 * n_states + 5.2e-5 * n_states**2)
+
+
+def plan_for(
+    columns: list[Column],
+    weights: NDArray[np.float64],
+    *,
+    n_states: int | None,
+    n_trees: int | None,
+    n_sweeps: int | None,
+    max_iter: int,
+) -> Plan:
+    """Return how much is done for a table, by its size and what the caller asks."""
+    n = min(float(weights.sum()), 4.0 * len(weights))
+    cells = n * len(columns)
+    binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
+    work = 1e6 * (35 + 60 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
+    return Plan(
+        states=STATES if n_states is None else (n_states,),
+        n_trees=n_trees,
+        n_sweeps=n_sweeps or N_SWEEPS,
+        max_iter=max_iter,
+        priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
+        batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
+        work=work,
+        refit=cells <= REFIT_CELLS,
+    )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a race is about."""
+
+    n_states: int
+    start: str
+    variance: float
+
+
+class Race:
+    """Tries what one tree should be, on rows held out; stops where the work is done.
+
+    Parameters
+    ----------
+    learner : Learner
+    plan : Plan
+    rest, held_out : list of ndarray
+        Weights of the rows fitted to and of those held out, in each of some splits.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        plan: Plan,
+        rest: list[NDArray[np.float64]],
+        held_out: list[NDArray[np.float64]],
+    ) -> None:
+        self.learner, self.plan, self.rest, self.held_out = learner, plan, rest, held_out
+        self.tree = learner.tree(0.0)
+        self.history: list[dict[str, Any]] = []
+        self.best: tuple[float, Candidate, int] | None = None
+        self.kept: Member | None = None
+        self.spent = 0.0
+
+    def run(self) -> tuple[Candidate, int]:
+        """Return the candidate that does best, and for how many sweeps."""
+        starts, variance, since = list(STARTS), self.plan.priors.variance, 0
+        for number, k in enumerate(self.plan.states if self.held_out else ()):
+            gained = False
+            for start in starts:
+                gained |= self.tried(Candidate(k, start, variance))
+            since = 0 if gained else since + 1
+            if self.best is None or since >= 2:
+                break
+            if number == 1 and not self.plan.refit:
+                starts = [self.best[1].start]
+            if number == min(2, len(self.plan.states) - 1):
+                variance = self.narrower()
+        if self.best is None:
+            return Candidate(self.plan.states[0], STARTS[0], variance), self.plan.n_sweeps
+        return self.best[1], self.best[2]
+
+    def narrower(self) -> float:
+        """Return the prior variance of normals that does best."""
+        assert self.best is not None
+        if len(self.learner.layout.smooth):
+            for variance in VARIANCES:
+                if not self.tried(replace(self.best[1], variance=variance)):
+                    break
+        return self.best[1].variance
+
+    def tried(self, candidate: Candidate) -> bool:
+        """Fit one tree to each split; tell whether it is the best so far."""
+        plan, learner, d = self.plan, self.learner, len(self.learner.columns)
+        n_sweeps = min(RACE_SWEEPS, plan.n_sweeps)
+        each = work_of(float(self.rest[0].sum()), d, candidate.n_states, n_sweeps)
+        work = each * len(self.rest)
+        if self.best is not None and self.spent + work > RACE_SHARE * plan.work:
+            return False
+        self.spent += work
+        found = []
+        for rest, held_out in zip(self.rest, self.held_out):
+            em = learner.em(self.tree, candidate.n_states, candidate.variance)
+            start = learner.started(em, candidate.start, rest)
+            name = f"{candidate.n_states} states from {candidate.start}"
+            found.append(learner.climb(em, start, rest, n_sweeps, held_out=held_out, name=name))
+            if self.kept is None:
+                self.kept = Member(em, found[-1][0])
+        value = float(np.mean([one[1] for one in found]))
+        done = float(np.median([one[2] for one in found])) / n_sweeps
+        tried = {"n_states": candidate.n_states, "start": candidate.start}
+        tried |= {"variance": candidate.variance, "held_out": value, "done": done}
+        self.history.append(tried)
+        if self.best is not None and value <= self.best[0] + LEAST_GAIN:
+            return False
+        # Where it was best before the end, a whole schedule of about that length is better still.
+        share = 1.0 if done >= 0.7 else 1.25 * done
+        self.best = value, candidate, max(2, round(share * plan.n_sweeps))
+        self.kept = Member(em, found[-1][0])
+        return True
+
+
+# ---- the mixture ---------------------------------------------------------------------------------
+
+
+def learn(
+    table: NDArray[np.float64],
+    columns: list[Column],
+    weights: NDArray[np.float64],
+    plan: Plan,
+    rng: np.random.Generator,
+    show: Show = None,
+) -> Found:
+    """Return a mixture of trees of distinct rows, by a plan."""
+    learner = Learner(table, columns, weights, plan.priors, plan.batch, rng, show)
+    found = Found([], np.ones(1), learner.information)
+    total = float(weights.sum())
+    n_splits = int(np.clip(SPLIT_ROWS / total, 1, 5)) if plan.refit else 1
+    share = HELD_OUT if plan.refit else min(HELD_OUT, MOST_HELD_OUT / total)
+    splits = [split(weights, share, rng) for _ in range(n_splits)] if total >= FEWEST else []
+    splits = [held for held in splits if held.any() and (weights - held).any()]
+    race = Race(learner, plan, [weights - held for held in splits], splits)
+    try:
+        candidate, n_sweeps = race.run()
+        found.history = race.history
+        mixing = Mixing(learner, candidate, n_sweeps, found)
+        n_trees = plan.n_trees or _trees_for(plan, candidate, n_sweeps, total, race)
+        if not splits:
+            mixing.fit(weights, n_trees, FEWEST_JOINT)
+        else:
+            n_joint = mixing.fit(weights - splits[0], n_trees, JOINT_SWEEPS, splits[0])
+            if plan.refit:
+                mixing.fit(weights, n_trees, n_joint)
+    except KeyboardInterrupt:
+        if not found.members:
+            if race.kept is None:
+                raise
+            found.members, found.weights = [race.kept], np.ones(1)
+        warn("the fit was interrupted: the best model so far is kept.")
+    return found
+
+
+def _trees_for(plan: Plan, candidate: Candidate, n_sweeps: int, n_rows: float, race: Race) -> int:
+    """Return how many trees the work that is left allows."""
+    times = 2 if plan.refit and race.held_out else 1
+    d = len(race.learner.columns)
+    each = times * work_of(n_rows, d, candidate.n_states, n_sweeps + JOINT_SWEEPS)
+    return int(np.clip((plan.work - race.spent) / each, 1, MOST_TREES))
+
+
+class Mixing:
+    """Fits a mixture of trees, each by itself and then all at once.
+
+    Parameters
+    ----------
+    learner : Learner
+    candidate : Candidate
+    n_sweeps : int
+        Of each tree by itself.
+    found : Found
+        Is given what there is so far.
+    """
+
+    def __init__(self, learner: Learner, candidate: Candidate, n_sweeps: int, found: Found) -> None:
+        self.learner, self.candidate = learner, candidate
+        self.n_sweeps, self.found = n_sweeps, found
+
+    def fit(
+        self,
+        weights: NDArray[np.float64],
+        n_trees: int,
+        n_joint: int,
+        held_out: NDArray[np.float64] | None = None,
+    ) -> int:
+        """Fit to rows; return how many sweeps over all trees at once the rows held out gain by."""
+        learner, candidate, k = self.learner, self.candidate, self.candidate.n_states
+        ems: list[TreeEM] = []
+        parameters: list[Parameters] = []
+        for m in range(n_trees):
+            em = learner.em(learner.tree(NOISE if m else 0.0), k, candidate.variance)
+            start = learner.started(em, candidate.start, weights)
+            name = f"tree {m + 1} of {n_trees}, {k} states"
+            parameters.append(learner.climb(em, start, weights, self.n_sweeps, name=name)[0])
+            ems.append(em)
+            whole = Joint(np.full(m + 1, 1 / (m + 1)), tuple(parameters))
+            self.found.keep(MixtureEM(list(ems)), whole)
+        if n_trees == 1 or not n_joint:
+            return 0
+        em_of_all = MixtureEM(ems)
+        whole, n_done = learner.joint(em_of_all, whole, weights, n_joint, held_out)
+        self.found.keep(em_of_all, whole)
+        return n_done

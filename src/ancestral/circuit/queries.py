@@ -1,0 +1,736 @@
+"""What is asked of a mixture of trees, on encoded rows: each answer exact, from sweeps of messages.
+
+    p(condition)         every column's evidence is a vector over its states: p(value | z), or the
+                         mass of a set or an interval given z; what is unknown drops out
+    p(x_i | the rest)    the sweep down, without the column's own evidence
+    p_m | row  ~  w_m p_m(row)     the members of a mixture weigh in each answer by what they say of
+                                   what is known
+
+Rows are (n, d) of floats as the leaves read them, NaN where unknown. A `Condition` is one such row,
+and sets and intervals for some of the columns that it leaves unknown.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral._checks.numbers import log_sum_exp
+from ancestral.circuit.leaves import (
+    Allowed,
+    ContinuousLeaf,
+    CountsLeaf,
+    Leaf,
+    LevelsLeaf,
+    choose,
+    mixed_moments,
+)
+from ancestral.circuit.messages import (
+    Circuit,
+    Mixture,
+    Upward,
+    member_log_densities,
+    sweeps,
+)
+
+Floats = NDArray[np.float64]
+
+MOST_EXPANDED = 400  # partial completions that the search for the most probable one looks into
+MOST_CELLS = 4_000_000  # values in the partial completions whose bounds it takes
+MOST_CANDIDATES = 256  # counts of a column that it tries one by one
+CLOSE = 1e-9  # nats by which a completion may fall short of the best and be called so
+BISECTIONS = 100
+MOST_PAIRS = 1 << 13  # of rows and draws that are drawn at once
+
+
+class Impossible(Exception):
+    """What is known of a row has probability 0."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is known of one row.
+
+    Parameters
+    ----------
+    row : ndarray of shape (d,)
+        NaN where no value is given.
+    allowed : mapping of int to Allowed
+        Sets and intervals, by column.
+    """
+
+    row: Floats
+    allowed: Mapping[int, Allowed] = field(default_factory=dict)
+
+    def held(self, circuit: Circuit) -> dict[int, Floats]:
+        """Return log p(condition | z) of the sets and intervals, by column."""
+        return {i: circuit.leaves[i].log_mass(what) for i, what in self.allowed.items()}
+
+
+# ---- densities -----------------------------------------------------------------------------------
+
+
+def log_density(mixture: Mixture, rows: Floats) -> Floats:
+    """Return log p of what is known of each row, (n,), in nats."""
+    return log_sum_exp(member_log_densities(mixture, rows))
+
+
+def log_evidence(mixture: Mixture, condition: Condition) -> float:
+    """Return log p of a condition; a density where it gives values of continuous columns."""
+    return float(log_sum_exp(_member_evidence(mixture, condition)))
+
+
+def _member_evidence(mixture: Mixture, condition: Condition) -> Floats:
+    held = [condition.held(circuit) for circuit in mixture.circuits]
+    return member_log_densities(mixture, condition.row[None], held)[0]
+
+
+def _weights_of(log_p: Floats) -> Floats:
+    """Return the members' probabilities given each row, (n, M); raise Impossible where none has."""
+    total = log_sum_exp(log_p)
+    if (bad := np.flatnonzero(np.isneginf(total))).size:
+        raise Impossible(int(bad[0]))
+    return np.asarray(np.exp(log_p - total[:, None]))
+
+
+def states_given(mixture: Mixture, condition: Condition) -> list[tuple[float, list[Floats]]]:
+    """Return each member's probability given a condition, and its p(z_i | condition), (k,) each.
+
+    Raises
+    ------
+    Impossible
+        For a condition of probability 0.
+    """
+    weights = _weights_of(_member_evidence(mixture, condition)[None])[0]
+    found = []
+    for weight, circuit in zip(weights.tolist(), mixture.circuits, strict=True):
+        states = dict(_one_sweep(circuit, condition).states())
+        found.append((weight, [states[i][0] for i in range(circuit.n_columns)]))
+    return found
+
+
+def surprise(mixture: Mixture, rows: Floats) -> Floats:
+    """Return -log p(x_i | all else that is known of the row), (n, d), in nats; NaN where unknown.
+
+    A value that no state allows has the surprise inf, and says nothing about the rest of its row.
+
+    Raises
+    ------
+    Impossible
+        For a row whose values are possible each by itself, and the rest of one is not.
+    """
+    rows = rows.copy()
+    found = np.full(rows.shape, np.nan)
+    never = np.zeros(rows.shape, bool)
+    for i in range(rows.shape[1]):
+        best = [c.leaves[i].log_density(rows[:, i]).max(axis=1) for c in mixture.circuits]
+        never[:, i] = np.isneginf(np.max(best, axis=0))
+    rows[never] = np.nan
+    joint, rests = [], []
+    for circuit, weight in zip(mixture.circuits, mixture.weights, strict=True):
+        cells, total = _log_cells(circuit, rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            joint.append(np.log(weight) + total)
+            rest = np.log(weight) + total[:, None] - cells
+        # Where a row has no probability, that of its rest is not a difference.
+        for row in np.flatnonzero(np.isneginf(total)):
+            known = np.flatnonzero(~np.isnan(rows[row]))
+            without = np.repeat(rows[row][None], len(known), axis=0)
+            without[np.arange(len(known)), known] = np.nan
+            with np.errstate(divide="ignore"):
+                rest[row, known] = np.log(weight) + _log_density_of(circuit, without)
+        rests.append(rest)
+    whole = log_sum_exp(np.stack(joint), axis=0)
+    rest = log_sum_exp(np.stack(rests), axis=0)
+    known = ~np.isnan(rows)
+    if (bad := np.flatnonzero((np.isneginf(rest) & known).any(axis=1))).size:
+        raise Impossible(int(bad[0]))
+    found[known] = (rest - whole[:, None])[known]
+    found[never] = np.inf
+    return found
+
+
+def _log_density_of(circuit: Circuit, rows: Floats) -> Floats:
+    return member_log_densities(Mixture(np.ones(1), (circuit,)), rows)[:, 0]
+
+
+def _log_cells(circuit: Circuit, rows: Floats) -> tuple[Floats, Floats]:
+    """Return log p(x_i | the rest), (n, d), and log p of the rows, (n,)."""
+    cells, total = np.zeros(rows.shape), np.empty(len(rows))
+    for part, up in sweeps(circuit, rows):
+        total[part] = up.log_p
+        for i, rest in up.rests():
+            if np.isnan(up.rows[:, i]).all():
+                continue
+            log_p = circuit.leaves[i].log_density(up.rows[:, i])
+            top = log_p.max(axis=1, keepdims=True)
+            top = np.where(np.isfinite(top), top, 0.0)
+            with np.errstate(divide="ignore", under="ignore"):
+                cells[part, i] = np.log((rest * np.exp(log_p - top)).sum(axis=1)) + top[:, 0]
+    return cells, total
+
+
+# ---- marginals -----------------------------------------------------------------------------------
+
+
+def marginals(mixture: Mixture, rows: Floats) -> list[Floats]:
+    """Return the distribution of each cell given its row: levels (n, L), others (n, 2).
+
+    Mean and standard deviation of numbers; known cells are degenerate.
+    """
+    found = [_known(leaf, rows[:, i]) for i, leaf in enumerate(mixture.circuits[0].leaves)]
+    for i, where, weights, states in _unknown_states(mixture, rows):
+        leaves = [circuit.leaves[i] for circuit in mixture.circuits]
+        if isinstance(leaves[0], LevelsLeaf):
+            p = sum(w[:, None] * (z @ leaf.p) for w, z, leaf in _members(weights, states, leaves))
+            found[i][where] = p / p.sum(axis=1, keepdims=True)
+            continue
+        parts = [mixed_moments(z, *leaf.moments()) for z, leaf in zip(states, leaves, strict=True)]
+        mean, sd = (np.stack(part, axis=1) for part in zip(*parts, strict=True))
+        found[i][where] = np.stack(mixed_moments(weights, mean, sd), axis=1)
+    return found
+
+
+def _members(weights: Floats, states: list[Floats], leaves: list[Any]) -> Iterator[Any]:
+    return zip(weights.T, states, leaves, strict=True)
+
+
+def _known(leaf: Leaf, values: Floats) -> Floats:
+    """Return the marginals of known cells."""
+    if isinstance(leaf, LevelsLeaf):
+        return np.asarray(values[:, None] == np.arange(leaf.n_levels), np.float64)
+    return np.stack([values, np.zeros(len(values))], axis=1)
+
+
+def _unknown_states(
+    mixture: Mixture, rows: Floats
+) -> Iterator[tuple[int, NDArray[np.intp], Floats, list[Floats]]]:
+    """Yield columns with the rows that do not know them, the members' weights there (n, M) and,
+    by member, p(z_i | row), (n, k).
+    """
+    gaps = np.isnan(rows)
+    some = np.flatnonzero(gaps.any(axis=1))
+    width = sum(circuit.n_columns * circuit.n_states for circuit in mixture.circuits)
+    step = int(np.clip((16 << 20) // (8 * width), 1, 1 << 12))
+    weights_of_all = None
+    if len(mixture.circuits) > 1 or len(some):
+        try:
+            weights_of_all = _weights_of(member_log_densities(mixture, rows[some]))
+        except Impossible as error:
+            raise Impossible(int(some[error.row])) from None
+    for start in range(0, len(some), step):
+        part = some[start : start + step]
+        held = [_states_where_unknown(circuit, rows[part]) for circuit in mixture.circuits]
+        assert weights_of_all is not None
+        weights = weights_of_all[start : start + step]
+        for i in np.flatnonzero(gaps[part].any(axis=0)).tolist():
+            at = np.flatnonzero(gaps[part, i])
+            yield i, part[at], weights[at], [states[i] for states in held]
+
+
+def _states_where_unknown(circuit: Circuit, rows: Floats) -> list[Any]:
+    """Return by column p(z_i | row) of the rows that do not know it, (n_i, k)."""
+    gaps = np.isnan(rows)
+    found: list[Any] = [
+        np.empty((n, circuit.n_states)) if n else None for n in gaps.sum(axis=0).tolist()
+    ]
+    place = np.cumsum(gaps, axis=0) - 1  # of a row among those that do not know a column
+    for part, up in sweeps(circuit, rows):
+        for i, states in up.states():
+            at = np.flatnonzero(gaps[part, i])
+            if len(at):
+                found[i][place[part[at], i]] = states[at] if len(states) > 1 else states
+    return found
+
+
+def quantiles(mixture: Mixture, rows: Floats, probabilities: Floats) -> dict[int, Floats]:
+    """Return quantiles of each cell of numbers given its row, (n, m), by column.
+
+    The least value up to which at least this probability lies.
+    """
+    first = mixture.circuits[0].leaves
+    found = {
+        i: np.repeat(rows[:, [i]], len(probabilities), axis=1)
+        for i, leaf in enumerate(first)
+        if not isinstance(leaf, LevelsLeaf)
+    }
+    for i, where, weights, states in _unknown_states(mixture, rows):
+        if i not in found:
+            continue
+        leaves = [circuit.leaves[i] for circuit in mixture.circuits]
+        p = [w[:, None] * z for w, z, _ in _members(weights, states, leaves)]
+
+        def below(x: Floats, p: list[Floats] = p, leaves: list[Any] = leaves) -> Floats:
+            """Return p(X <= x | row) at one number a row."""
+            parts = [np.einsum("nk,nk->n", q, f.cdf(x)) for q, f in zip(p, leaves, strict=True)]
+            return np.asarray(np.sum(parts, axis=0))
+
+        for m, q in enumerate(probabilities.tolist()):
+            found[i][where, m] = _quantile(leaves[0], below, q, len(where))
+    return found
+
+
+def _quantile(leaf: Any, below: Callable[[Floats], Floats], q: float, n: int) -> Floats:
+    """Return the least x with below(x) >= q, for n rows."""
+    if isinstance(leaf, CountsLeaf):
+        low, high = np.full(n, -1.0), np.full(n, 1.0)
+        while (short := below(high) < q).any():
+            high = np.where(short, 2 * high, high)
+        while (high - low > 1).any():
+            middle = np.floor((low + high) / 2)
+            enough = below(middle) >= q
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        return high
+    scale = leaf.scale
+    low, high = np.full(n, -8.0), np.full(n, 8.0)  # on the scale
+    for _ in range(60):
+        high = np.where(below(scale.inverse(high)) < q, 2 * high, high)
+        low = np.where(below(scale.inverse(low)) >= q, 2 * low, low)
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        enough = below(scale.inverse(middle)) >= q
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        if (high - low <= 1e-13 * np.maximum(np.abs(high), 1e-3)).all():
+            break
+    x = scale.inverse(high)
+    for atom in leaf.atoms:  # one of them, where the probability jumps over q at it
+        at = np.full(n, atom)
+        jumps = (below(at) >= q) & (below(np.nextafter(at, -np.inf)) < q)
+        x = np.where(jumps, atom, x)
+    return np.asarray(x)
+
+
+def imputed(mixture: Mixture, rows: Floats) -> Floats:
+    """Return rows filled: levels by the most probable, numbers by their mean, counts by the whole
+    number next to it.
+    """
+    filled = rows.copy()
+    leaves = mixture.circuits[0].leaves
+    for i, found in enumerate(marginals(mixture, rows)):
+        gaps = np.isnan(rows[:, i])
+        if isinstance(leaves[i], LevelsLeaf):
+            filled[gaps, i] = found[gaps].argmax(axis=1)
+        elif isinstance(leaves[i], CountsLeaf):
+            filled[gaps, i] = np.rint(found[gaps, 0])
+        else:
+            filled[gaps, i] = found[gaps, 0]
+    return filled
+
+
+# ---- draws ---------------------------------------------------------------------------------------
+
+
+def drawn(mixture: Mixture, condition: Condition, n: int, rng: np.random.Generator) -> Floats:
+    """Return n rows drawn given a condition, (n, d)."""
+    weights = _weights_of(_member_evidence(mixture, condition)[None])
+    member = choose(weights, np.zeros(n, np.intp), rng)
+    found = np.repeat(condition.row[None], n, axis=0)
+    for m, circuit in enumerate(mixture.circuits):
+        at = np.flatnonzero(member == m)
+        if not len(at):
+            continue
+        up = _one_sweep(circuit, condition)
+        for i, z in up.draw_states(rng, np.zeros(len(at), np.intp)):
+            if np.isnan(condition.row[i]):
+                found[at, i] = circuit.leaves[i].draw(z, rng, condition.allowed.get(i))
+    return found
+
+
+def _one_sweep(circuit: Circuit, condition: Condition) -> Upward:
+    """Return the sweep up over a condition."""
+    ((_, up),) = sweeps(circuit, condition.row[None], condition.held(circuit))
+    return up
+
+
+def completed(mixture: Mixture, rows: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    """Return rows with their unknown values drawn given the known ones, (n_draws, n, d)."""
+    found = np.repeat(rows[None], n_draws, axis=0)
+    gaps = np.isnan(rows)
+    some = np.flatnonzero(gaps.any(axis=1))
+    if not len(some) or not n_draws:
+        return found
+    try:
+        weights = _weights_of(member_log_densities(mixture, rows[some]))
+    except Impossible as error:
+        raise Impossible(int(some[error.row])) from None
+    # The member of each draw of each row: a row is swept once for all of its draws.
+    repeated = np.repeat(np.arange(len(some)), n_draws)
+    member = choose(weights, repeated, rng).reshape(len(some), n_draws)
+    for m, circuit in enumerate(mixture.circuits):
+        mine = np.flatnonzero((member == m).any(axis=1))
+        for part, up in sweeps(circuit, rows[some[mine]]):
+            pairs = np.argwhere(member[mine[part]] == m)  # of a row of the block and a draw
+            for start in range(0, len(pairs), MOST_PAIRS):
+                at, draw = pairs[start : start + MOST_PAIRS].T
+                where = some[mine[part[at]]]
+                for i, z in up.draw_states(rng, at):
+                    here = np.flatnonzero(gaps[where, i])
+                    if len(here):
+                        values = circuit.leaves[i].draw(z[here], rng)
+                        found[draw[here], where[here], i] = values
+    return found
+
+
+# ---- mean and covariance -------------------------------------------------------------------------
+
+
+def mean_and_covariance(
+    mixture: Mixture, condition: Condition, columns: list[int]
+) -> tuple[Floats, Floats]:
+    """Return mean (q,) and covariance (q, q) of some columns' numbers given a condition."""
+    weights = _weights_of(_member_evidence(mixture, condition)[None])[0]
+    parts = [
+        _moments_of_tree(circuit, condition, columns)
+        for circuit, weight in zip(mixture.circuits, weights, strict=True)
+        if weight > 0
+    ]
+    w = weights[weights > 0]
+    means = np.stack([mean for mean, _ in parts])
+    mean, _ = mixed_moments(np.broadcast_to(w, means.T.shape), means.T, 0 * means.T)
+    off = means - mean
+    covariance = np.einsum("m,mij->ij", w, np.stack([found for _, found in parts]))
+    return mean, covariance + (w * off.T) @ off
+
+
+def _moments_of_tree(
+    circuit: Circuit, condition: Condition, columns: list[int]
+) -> tuple[Floats, Floats]:
+    """Return mean and covariance under one tree.
+
+    Two columns hang together by the state where their branches meet: given it they are independent,
+    each with its conditional mean.
+    """
+    up = _one_sweep(circuit, condition)
+    k, place = circuit.n_states, {i: a for a, i in enumerate(columns)}
+    states = {i: np.broadcast_to(p[0], (k,)) for i, p in up.states()}
+    mean, covariance = np.empty(len(columns)), np.zeros((len(columns), len(columns)))
+    off: dict[int, Floats] = {}  # E[x_i | z_i] - E[x_i]
+    for i, a in place.items():
+        value = condition.row[i]
+        if not np.isnan(value):
+            mean[a], off[i] = value, np.zeros(k)
+            continue
+        m, s = circuit.leaves[i].moments(condition.allowed.get(i))
+        found, sd = mixed_moments(states[i], m, s)
+        off[i] = np.where(states[i] > 0, m - found, 0.0)
+        with np.errstate(over="ignore"):
+            mean[a], covariance[a, a] = found, sd**2
+    # By node: the columns of its subtree so far, and their means given its state, (k, .)
+    held: list[tuple[list[int], Floats] | None] = [None] * circuit.n_columns
+    for i in reversed(circuit.order):
+        branches = [] if i not in place else [([place[i]], off[i][:, None])]
+        for child in circuit.children[i]:
+            if (branch := held[child]) is not None:
+                branches.append((branch[0], _given_parent(up, child) @ branch[1]))
+                held[child] = None
+        if not branches:
+            continue
+        met, values = branches[0]
+        for more, others in branches[1:]:
+            cross = (values * states[i][:, None]).T @ others
+            covariance[np.ix_(met, more)] = cross
+            covariance[np.ix_(more, met)] = cross.T
+            met, values = met + more, np.concatenate([values, others], axis=1)
+        held[i] = met, values
+    return mean, covariance
+
+
+def _given_parent(up: Upward, i: int) -> Floats:
+    """Return p(z_i | z_parent, condition), (k, k); zeros where the parent's is impossible."""
+    way, below = up.algebra, up.below[i]
+    return np.asarray(way.shares(up._product(way.transitions[i], below)), np.float64)
+
+
+# ---- information ---------------------------------------------------------------------------------
+
+
+def mutual_information(mixture: Mixture, one: int, other: int, *, tol: float = 1e-6) -> float:
+    """Return the mutual information of two columns under the model, in nats.
+
+    Sums over levels and counts; over continuous columns by a quadrature that is refined until two
+    of its results are within `tol` of each other.
+    """
+    joints = [_joint_states(circuit, one, other) for circuit in mixture.circuits]
+    before, fine = np.inf, 4
+    while True:
+        f = [_nodes([c.leaves[i] for c in mixture.circuits], fine) for i in (one, other)]
+        p = sum(
+            w * (a.T @ joint @ b)
+            for w, joint, a, b in zip(mixture.weights, joints, f[0], f[1], strict=True)
+        )
+        p = p / p.sum()
+        apart = p.sum(axis=1)[:, None] * p.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = float(np.where(p > 0, p * np.log(p / apart), 0.0).sum())
+        leaves = [mixture.circuits[0].leaves[i] for i in (one, other)]
+        exact = all(isinstance(leaf, LevelsLeaf) for leaf in leaves)
+        if exact or abs(found - before) <= tol or fine >= 64:
+            return max(found, 0.0)
+        before, fine = found, 2 * fine
+
+
+def _joint_states(circuit: Circuit, one: int, other: int) -> Floats:
+    """Return p(z_one, z_other), (k, k)."""
+    marginal: list[Any] = [None] * circuit.n_columns
+    for i in circuit.order:
+        parent = int(circuit.parent[i])
+        marginal[i] = circuit.root if parent < 0 else marginal[parent] @ circuit.transitions[i]
+    lines = []
+    for i in (one, other):
+        line = [i]
+        while circuit.parent[line[-1]] >= 0:
+            line.append(int(circuit.parent[line[-1]]))
+        lines.append(line)
+    met = next(i for i in lines[0] if i in set(lines[1]))
+    given = []
+    for line in lines:
+        found = np.eye(circuit.n_states)
+        for i in reversed(line[: line.index(met)]):
+            found = found @ circuit.transitions[i]
+        given.append(found)  # p(z_end | z_met)
+    return np.asarray((given[0] * marginal[met][:, None]).T @ given[1])
+
+
+def _nodes(leaves: list[Any], fine: int) -> list[Floats]:
+    """Return by member p of a column's values, or of the nodes of a quadrature, (k, m)."""
+    first = leaves[0]
+    if isinstance(first, LevelsLeaf):
+        return [leaf.p for leaf in leaves]
+    if isinstance(first, CountsLeaf):
+        last = max(leaf.last() for leaf in leaves)
+        ends = np.unique(np.rint(np.linspace(0, last, min(int(last), 500 * fine) + 1)))
+        if len(ends) == last + 1:
+            return [np.exp(leaf.log_density(ends)).T for leaf in leaves]
+        return [np.diff(leaf.cdf(np.r_[-1.0, ends]), axis=0).T for leaf in leaves]
+    assert isinstance(first, ContinuousLeaf)
+    cuts = [np.array([-9.0, 9.0]) * first.scale.tail]
+    for leaf in leaves:
+        cuts += [leaf.mean + by * leaf.spread for by in (-8, -4, -2, 0, 2, 4, 8)]
+    at = np.unique(np.concatenate(cuts))
+    x, w = np.polynomial.legendre.leggauss(fine)
+    half = 0.5 * np.diff(at)
+    y = ((at[:-1] + half)[:, None] + half[:, None] * x).ravel()
+    weights = (half[:, None] * w).ravel()
+    found = []
+    for leaf in leaves:
+        smooth = np.exp(leaf.log_density_on_scale(y)).T * weights * leaf.choice[:, -1:]
+        found.append(np.concatenate([leaf.choice[:, :-1], smooth], axis=1))
+    return found
+
+
+# ---- the most probable completion ----------------------------------------------------------------
+
+
+class MostProbable(NamedTuple):
+    """A completion, log p of its levels and counts given the condition, and a bound on any's."""
+
+    row: Floats
+    log_probability: float
+    upper_bound: float
+
+
+def most_probable(mixture: Mixture, condition: Condition) -> MostProbable:
+    """Return the most probable levels and counts given a condition, found by branch and bound.
+
+    The bound of a partial completion lets each state have the value that it likes best in the
+    columns that are left: sum_z p(z) prod_i max_x p(x | z_i). The search looks into the partial
+    completion of the largest bound, until none is above the best completion found, or
+    `MOST_EXPANDED` were looked into: the largest bound left is then the upper bound. Continuous
+    columns are summed out, and given their mean under the completion.
+    """
+    evidence = log_evidence(mixture, condition)
+    if np.isneginf(evidence):
+        raise Impossible(0)
+    search = _Search(mixture, condition)
+    row, log_p, bound = search.run()
+    left = {i: what for i, what in condition.allowed.items() if i not in search.candidates}
+    full = Condition(row, left)
+    numbers = [
+        i
+        for i, leaf in enumerate(mixture.circuits[0].leaves)
+        if np.isnan(row[i]) and isinstance(leaf, ContinuousLeaf)
+    ]
+    if numbers:
+        row = row.copy()
+        row[numbers] = mean_and_covariance(mixture, full, numbers)[0]
+    bound = max(bound, log_p)
+    if bound - log_p <= CLOSE:
+        bound = log_p
+    return MostProbable(row, min(log_p - evidence, 0.0), min(bound - evidence, 0.0))
+
+
+class _Search:
+    """A search over the levels and counts that a condition leaves open.
+
+    Each such column becomes one of levels, its candidates, and a last one that stands for "still
+    open": the likelihood that each state has at best.
+    """
+
+    def __init__(self, mixture: Mixture, condition: Condition) -> None:
+        self.condition = condition
+        self.candidates: dict[int, Floats] = {}
+        self.whole: dict[int, bool] = {}  # whether no other value can be the best
+        rest = {}
+        members: list[list[Leaf]] = [list(circuit.leaves) for circuit in mixture.circuits]
+        for i in np.flatnonzero(np.isnan(condition.row)).tolist():
+            leaves = [circuit.leaves[i] for circuit in mixture.circuits]
+            what = condition.allowed.get(i)
+            if isinstance(leaves[0], ContinuousLeaf):
+                if what is not None:
+                    rest[i] = what
+                continue
+            values, whole = _candidates(leaves, what)
+            self.candidates[i], self.whole[i] = values, whole
+            for m, leaf in enumerate(leaves):
+                p = np.exp(leaf.log_density(values)).T
+                best = p.max(axis=1, keepdims=True)
+                if not whole:
+                    assert isinstance(leaf, CountsLeaf)
+                    best = np.exp(leaf.log_density(leaf.modes(what)).max(axis=0))[:, None]
+                members[m][i] = LevelsLeaf(np.concatenate([p, best], axis=1))
+        circuits = tuple(
+            replace(circuit, leaves=tuple(leaves), _as=circuit._as)
+            for circuit, leaves in zip(mixture.circuits, members, strict=True)
+        )
+        self.mixture = Mixture(mixture.weights, circuits)
+        self.held = [Condition(condition.row, rest).held(circuit) for circuit in circuits]
+        self.open = {i: float(len(values)) for i, values in self.candidates.items()}
+        self.columns = sorted(self.candidates)
+
+    def bounds(self, rows: Floats) -> Floats:
+        """Return the bound on log p of each partial completion; of a whole one, log p itself."""
+        return log_sum_exp(member_log_densities(self.mixture, rows, self.held))
+
+    def start(self) -> Floats:
+        row = self.condition.row.copy()
+        for i, code in self.open.items():
+            row[i] = code
+        return row
+
+    def decoded(self, row: Floats) -> Floats:
+        row = row.copy()
+        for i, values in self.candidates.items():
+            row[i] = values[int(row[i])]
+        return row
+
+    def shares(self, row: Floats, *, relative: bool = False) -> dict[int, Floats]:
+        """Return p(candidate of a column | what is known, what is open summed out).
+
+        With `relative`, over that of the column's own value in a whole row.
+        """
+        codes = row.copy()
+        for i, code in self.open.items():
+            if codes[i] == code:
+                codes[i] = np.nan
+        found: dict[int, Any] = dict.fromkeys(self.columns, 0.0)
+        log_p = member_log_densities(self.mixture, codes[None], self.held)
+        weights = _weights_of(log_p)[0]
+        for weight, circuit, held in zip(weights, self.mixture.circuits, self.held, strict=True):
+            if not weight:
+                continue
+            ((_, up),) = sweeps(circuit, codes[None], held)
+            for i, rest in up.rests():
+                if i in found:
+                    leaf = circuit.leaves[i]
+                    assert isinstance(leaf, LevelsLeaf)
+                    p = rest[0] @ leaf.p[:, :-1]
+                    found[i] = found[i] + weight * p / (p[int(row[i])] if relative else 1.0)
+        return found
+
+    def climbed(self, row: Floats) -> tuple[Floats, float]:
+        """Return a completion that no change of one value makes more probable, and its log p."""
+        best = float(self.bounds(row[None])[0])
+        while True:
+            gains = self.shares(row, relative=True)
+            i = max(self.columns, key=lambda i: float(gains[i].max()))
+            changed = row.copy()
+            changed[i] = float(np.argmax(gains[i]))
+            value = float(self.bounds(changed[None])[0])
+            if not value > best + 1e-12:
+                return row, best
+            row, best = changed, value
+
+    def greedy(self) -> Floats:
+        """Return a completion: the surest columns first, then again those given them."""
+        row = self.start()
+        while left := [i for i in self.columns if row[i] == self.open[i]]:
+            shares = self.shares(row)
+            sure = {i: _surety(shares[i]) for i in left}
+            left.sort(key=sure.__getitem__, reverse=True)
+            n = max(len(left) // 8, sum(found >= 0.99 for found in sure.values()), 1)
+            for some in (left[:n], left[:1]):
+                tried = row.copy()
+                tried[some] = [float(np.argmax(shares[i])) for i in some]
+                if np.isfinite(self.bounds(tried[None])[0]):
+                    break
+            row = tried
+        return row
+
+    def run(self) -> tuple[Floats, float, float]:
+        """Return the best completion found, its log p and the bound on all others'."""
+        if not self.columns:
+            row = self.condition.row
+            found = float(self.bounds(row[None])[0])
+            return row, found, found
+        best, value = self.climbed(self.greedy())
+        first = self.start()
+        counter = itertools.count()
+        queue = [(-float(self.bounds(first[None])[0]), next(counter), first)]
+        closed = -np.inf  # the largest bound of what is not looked into any further
+        work = 0
+        for _ in range(MOST_EXPANDED):
+            if not queue or -queue[0][0] <= value + CLOSE or work > MOST_CELLS:
+                break
+            _, _, row = heapq.heappop(queue)
+            left = [i for i in self.columns if row[i] == self.open[i]]
+            i = self._branching(row, left)
+            codes = np.arange(len(self.candidates[i]) + (not self.whole[i]), dtype=np.float64)
+            rows = np.repeat(row[None], len(codes), axis=0)
+            rows[:, i] = codes
+            work += rows.size + 20 * row.size  # with what it takes to choose the column
+            for bound, one in zip(self.bounds(rows).tolist(), rows, strict=True):
+                if bound <= value + CLOSE:
+                    continue
+                if one[i] == self.open[i]:  # values that are no candidates
+                    closed = max(closed, bound)
+                elif len(left) == 1:
+                    best, value = self.climbed(one)
+                else:
+                    heapq.heappush(queue, (-bound, next(counter), one))
+        bound = max(closed, -queue[0][0] if queue else -np.inf, value)
+        return self.decoded(best), value, bound
+
+    def _branching(self, row: Floats, left: list[int]) -> int:
+        """Return the open column whose best value is the least sure."""
+        shares = self.shares(row)
+        return min(left, key=lambda i: _surety(shares[i]))
+
+
+def _surety(shares: Floats) -> float:
+    """Return the share of the largest."""
+    return float(shares.max() / max(float(shares.sum()), 1e-300))
+
+
+def _candidates(leaves: list[Any], what: Allowed | None) -> tuple[Floats, bool]:
+    """Return the values that may be the best of a column, and whether none other may."""
+    if isinstance(leaves[0], LevelsLeaf):
+        codes = np.arange(leaves[0].n_levels)
+        return (codes if what is None else codes[leaves[0].kept(what)]).astype(np.float64), True
+    # Below all states' modes each of them rises, and above all it falls.
+    modes = np.unique(np.concatenate([leaf.modes(what) for leaf in leaves]))
+    if what is not None and what.values is not None:
+        return np.asarray(what.values, np.float64), len(what.values) <= MOST_CANDIDATES
+    if modes[-1] - modes[0] < MOST_CANDIDATES:
+        return np.arange(modes[0], modes[-1] + 1), True
+    between = np.rint(np.linspace(modes[0], modes[-1], MOST_CANDIDATES - len(modes)))
+    return np.unique(np.concatenate([modes, between])), False
