@@ -248,7 +248,7 @@ def graphml_of(graphs: Sequence[Graph]) -> bytes:
     odd = _NO_XML.search(text)
     if odd is not None:
         raise DataError(
-            f"a name or a text of these graphs holds the character {ascii(odd[0])}, which XML has "
+            f"a name or a text of these graphs holds the character {odd[0]!a}, which XML has "
             "not: rename it, or write an .npz."
         )
     return text.encode("utf-8")
