@@ -241,6 +241,11 @@ class Graph:
             return tuple(one.name for one in self._columns)
         return self.feature_names or ()
 
+    @property
+    def has_levels(self) -> bool:
+        """Tell whether some attribute was given as text."""
+        return self._columns is not None
+
     def attribute(self, name: str) -> Attribute:
         """Return an attribute of the nodes by its name.
 

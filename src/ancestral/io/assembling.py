@@ -67,8 +67,8 @@ def assemble(
     links = links if isinstance(links, Links) else Links(list(links), directed=False)
     place = {node: i for i, node in enumerate(nodes)}
     made = joined(links, place, choices, name)
-    names, key = names_for(nodes)
-    columns = attributes_of(nodes, attributes, categorical, name, kinds=kinds, quiet={key})
+    names, same = names_for(nodes)
+    columns = attributes_of(nodes, attributes, categorical, name, kinds=kinds, quiet=same)
     if levels:
         columns = _in_order(columns, levels)
     graph = Graph(columns or None, made.adjacency, node_names=names, directed=made.directed)
@@ -92,22 +92,27 @@ def _in_order(columns: Sequence[Attribute], levels: Any) -> tuple[Attribute, ...
 
 def names_for(
     nodes: Mapping[Any, Mapping[str, Any]],
-) -> tuple[tuple[str, ...] | None, str | None]:
-    """Return the names of nodes, and the attribute that they stand in, if it is one.
+) -> tuple[tuple[str, ...] | None, set[str]]:
+    """Return the names of nodes, and the attributes that say no more than they do.
 
     Their ids, or, where these are numbers, their labels; None where ids only count from 0, and
     there are no labels.
     """
     ids = [str(node) for node in nodes]
-    if all(_NUMBER_ONLY.fullmatch(one) for one in ids):
-        for key in next(iter(nodes.values())):
-            if str(key).lower() in LABELS:
-                found = [held.get(key) for held in nodes.values()]
-                texts = [str(value).strip() for value in found if not is_missing(value)]
-                if len({*texts} - {""}) == len(ids) and not all(map(is_plain, texts)):
-                    return tuple(texts), key
+    names, same = ids, set()
+    are_numbers = all(_NUMBER_ONLY.fullmatch(one) for one in ids)
+    for key in next(iter(nodes.values())):
+        if str(key).lower() in LABELS:
+            found = [held.get(key) for held in nodes.values()]
+            texts = [str(value).strip() for value in found if not is_missing(value)]
+            told_apart = len({*texts} - {""}) == len(ids) and not all(map(is_plain, texts))
+            if are_numbers and names is ids and told_apart:
+                names = texts
+            if texts in (ids, names):
+                same.add(key)
     counted = [str(k) for k in range(len(ids))]
-    return None if ids in (counted, [f"n{k}" for k in counted]) else tuple(ids), None
+    says_nothing = names in (counted, [f"n{k}" for k in counted])
+    return None if says_nothing else tuple(names), same
 
 
 def _places_of_pairs(

@@ -273,7 +273,7 @@ def _levels(
         if not gap
     ]
     known = texts if given is None else [_level(level, "given", key, name) for level in given]
-    levels = sorted(set(known), key=_numbers_first)
+    levels = levels_in_order(known)
     odd = next((k for k, text in enumerate(texts) if text not in {*levels}), None)
     if odd is not None:
         node = [one for one, gap in zip(ids, gaps, strict=True) if not gap][odd]
@@ -303,6 +303,11 @@ def _level(value: Any, node: Any, key: str, name: str) -> str:
         return str(int(value))
     text = str(value).strip()
     return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
+
+
+def levels_in_order(levels: Iterable[str]) -> list[str]:
+    """Return distinct levels, numbers by their size, then words."""
+    return sorted({*levels}, key=_numbers_first)
 
 
 def _numbers_first(level: str) -> tuple[bool, float, str]:

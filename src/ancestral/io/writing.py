@@ -203,15 +203,14 @@ def _as_csv(array: NDArray, names: Sequence[str] | None) -> str:
 
 
 def write_graphs(path: PathLike, graphs: Any) -> Path:
-    """Write graphs to an `.npz` that `read_graphs` takes back, whole or not at all.
-
-    Those with a sparse adjacency are written as edges, two ends in a row; the features' names, if
-    they have any, once.
+    """Write graphs to a file that `read_graphs` takes back, whole or not at all.
 
     Parameters
     ----------
     path : str or path-like
-        Ends in `.npz`.
+        Ends in `.npz`, which holds all that a Graph does, or in `.graphml`, for other programs
+        (Gephi, igraph, networkx, Cytoscape): names, attributes with their types, links, and the
+        unknown dyads as a list that others pass over.
     graphs : list of Graph, or of (features, adjacency) tuples, or one of either
 
     Returns
@@ -229,8 +228,17 @@ def write_graphs(path: PathLike, graphs: Any) -> Path:
     from ancestral.io.graph_archives import arrays_of
 
     path, graphs = as_path(path), as_graphs(graphs, directed=True, missing=True)
+    if path.suffix.lower() == ".graphml":
+        from ancestral.io.graph_writing import graphml_of, say_left_out
+
+        say_left_out(graphs)
+        write_atomically(path, graphml_of(graphs))
+        return path
     if path.suffix != ".npz":
-        raise SaveError(f"{path}: graphs are written as .npz; end the name so.")
+        raise SaveError(
+            f"{path}: graphs are written as .npz or .graphml; end the name so. Two tables for "
+            "other programs are written by write_edge_list."
+        )
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays_of(graphs))  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
