@@ -1,8 +1,8 @@
 """The density estimation benchmark: fit, select on validation rows, score the test rows.
 
 The data are those of Lowd & Davis (2010) and Van Haaren & Davis (2012), and sets in the same
-layout: binary tables in three parts. One recipe with one set of defaults serves them all, for either
-of two models: a mixture over random orders of chains of classifiers (`OrderMixture` of
+layout: binary tables in three parts. One recipe with one set of defaults serves them all, for
+either of two models: a mixture over random orders of chains of classifiers (`OrderMixture` of
 `ChainAutoregressive`), to which orders are added while the processor time allows, or hidden trees
 (`LatentTree` with its defaults), whose work is counted and not timed.
 """

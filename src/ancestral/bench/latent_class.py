@@ -20,9 +20,10 @@ from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLea
 from ancestral.circuit.messages import Mixture
 
 CLASSES = (2, 4, 8, 16, 32, 64)
-STARTS = 3
-STEPS = 200
-TOL = 1e-4  # nats per row by which a step must gain
+STARTS = 3  # of small tables; one where more rows than MANY tell the classes apart
+MANY = 2000
+STEPS = 150
+TOL = 2e-4  # nats per row by which a step must gain
 HELD_OUT = 0.15
 
 
@@ -81,7 +82,8 @@ def _fitted(
     mixture: Mixture, rows: NDArray[np.float64], k: int, rng: np.random.Generator
 ) -> LatentClass:
     """Return the best of some climbs with k classes."""
-    found = [_climbed(mixture, rows, k, rng) for _ in range(STARTS if k > 1 else 1)]
+    n_starts = STARTS if k > 1 and len(rows) <= MANY else 1
+    found = [_climbed(mixture, rows, k, rng) for _ in range(n_starts)]
     return max(found, key=lambda model: float(model.log_density(rows).mean()))
 
 

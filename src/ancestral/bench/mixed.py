@@ -157,9 +157,9 @@ def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> Mixed
     order = np.random.default_rng(random_state).permutation(len(rows))
     cut = round(TRAINED * len(rows))
     train, test = rows[order[:cut]], rows[order[cut:]]
-    test = test[_known_levels(train, test)]
+    probe = LatentTree(n_states=1, n_trees=1, n_sweeps=1, max_iter=0).fit(rows)
     began = time.process_time()
-    model = LatentTree(random_state=random_state).fit(train)
+    model = LatentTree(random_state=random_state, **_schema(probe)).fit(train)
     values = model.log_density(test)
     spent = time.process_time() - began
     tell(f"{name}: {model.n_trees_} trees of {model.n_states_} states, {spent:.0f} CPU s")
@@ -182,16 +182,16 @@ def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> Mixed
     )
 
 
-def _known_levels(train: Any, test: Any) -> Any:
-    """Return which test rows hold no text that no training row has."""
-    known = np.ones(len(test), dtype=bool)
-    if train.dtype != object:
-        return known
-    for own, new in zip(train.T, test.T, strict=True):
-        held = {value for value in own if isinstance(value, str)}
-        if len(held) <= len(own) / 2:  # else names, which are left out
-            known &= [not isinstance(value, str) or value in held for value in new]
-    return known
+def _schema(probe: LatentTree) -> dict[str, Any]:
+    """Return kinds and levels of all columns, which are the table's own, not the contest's."""
+    kinds: list[str] = ["auto"] * probe.n_features_in_
+    levels: list[Any] = [None] * probe.n_features_in_
+    for column in probe.columns_:
+        is_fraction = column["levels"].dtype.kind == "f"  # of which another may come
+        kinds[column["place"]] = "continuous" if is_fraction else column["kind"]
+        if len(column["levels"]) and not is_fraction:
+            levels[column["place"]] = column["levels"]
+    return {"column_types": kinds, "categories": levels}
 
 
 # ---- printing ------------------------------------------------------------------------------------
@@ -225,7 +225,8 @@ def print_mixed(results: Iterable[MixedResult], console: Any = None) -> list[Mix
         tree = f"{r.log_density:.3f} ({r.n_trees} x {r.n_states})"
         console.print(
             f"{printable(r.name):12s} {r.n_train:7d} {r.n_columns:5d} {r.independent:11.3f} "
-            f"{classes:>14s} {tree:>14s} {r.gain:7.3f} {r.standard_error:6.3f} {r.cpu_seconds:6.1f}",
+            f"{classes:>14s} {tree:>14s} {r.gain:7.3f} {r.standard_error:6.3f} "
+            f"{r.cpu_seconds:6.1f}",
             soft_wrap=True,
             markup=False,
         )

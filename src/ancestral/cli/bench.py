@@ -60,10 +60,10 @@ def bench_debd(sources: tuple[str, ...], *, model: Any, as_json: bool) -> None:
 def bench_mixed(sources: tuple[str, ...], *, as_json: bool) -> None:
     """Fit LatentTree to four fifths of each table's rows, score the rest.
 
-    NAMES, such as penguins, are looked for in $ANCESTRAL_DATA/mixed and the usual places beside this
-    folder (none: all that are there). FILES are .csv, .tsv or .parquet, with gaps and dates.
+    NAMES, such as penguins, are looked for in $ANCESTRAL_DATA/mixed and the usual places beside
+    this folder (none: all that are there). FILES are .csv, .tsv or .parquet, with gaps and dates.
 
-    Beside it stand independent columns and latent classes, of the same columns and the same measure.
+    Beside it stand independent columns and latent classes, of the same columns and measure.
 
     \b
     Example:

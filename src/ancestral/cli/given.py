@@ -155,19 +155,7 @@ def _condition(column: dict[str, Any], conditions: list[Said]) -> Any:
     for one in ends:
         end = _end(column, one)
         low, high = (end, high) if one.mark[0] == ">" else (low, end)
-    if not _has_levels(column):
-        return low, high
-    within = {
-        level
-        for level in column["levels"].tolist()
-        if (low is None or level >= low) and (high is None or level <= high)
-    }
-    if not within:
-        raise DataError(
-            f"--given {' and '.join(one.pair for one in ends)}: no level of that column lies "
-            f"there; it has {_some(column['levels'].tolist())}."
-        )
-    return within
+    return low, high
 
 
 def _listed(one: Said) -> list[str]:

@@ -131,14 +131,69 @@ def unlike_measures(models: Mapping[str, Any]) -> str | None:
     'tables gives probabilities of levels, ppca gives densities of real numbers'
     """
     faces = {name: entry.face for name, m in models.items() if (entry := entry_of(m)) is not None}
-    first = next(iter(faces), None)
-    for other in faces:
-        if first is not None and faces[other] != faces[first]:
+    first, *others = faces or [""]
+    for other in others:
+        own, its = (_measures(models[name], faces[name]) for name in (first, other))
+        if own is not None and its is not None and "mixed" in (faces[first], faces[other]):
+            if (said := _unlike_columns((first, other), own, its)) is not None:
+                return said
+        elif faces[other] != faces[first]:
             return (
                 f"{first} gives {MEASURES[faces[first]]}, {other} gives {MEASURES[faces[other]]}: "
                 "their sizes have nothing to do with one another, and are not compared."
             )
     return None
+
+
+Measure = tuple[str, tuple[float, ...]]  # of a column: what is said of it, and of which values
+
+
+def _measures(model: Any, face: Face) -> dict[int, Measure] | None:
+    """Return what a model's density of each column is with respect to; None where it is unknown."""
+    width = vars(model).get("n_features_in_")
+    if width is None or face not in ("discrete", "continuous", "mixed"):
+        return None
+    if face != "mixed":
+        counting = face == "discrete"
+        return dict.fromkeys(range(width), (_COUNTING if counting else _LEBESGUE, ()))
+    found: dict[int, Measure] = dict.fromkeys(range(width), (_NOTHING, ()))
+    for column in model.columns_:
+        is_real = column["kind"] == "continuous"
+        atoms = tuple(column["atoms"].tolist())
+        found[column["place"]] = (_LEBESGUE if is_real else _COUNTING, atoms if is_real else ())
+    return found
+
+
+_COUNTING, _LEBESGUE, _NOTHING = "probabilities", "a density", "nothing"
+
+
+def _unlike_columns(
+    names: tuple[str, str], one: dict[int, Measure], other: dict[int, Measure]
+) -> str | None:
+    """Say of which column two models give values of several units; None of none."""
+    for j in sorted(one.keys() & other.keys()):
+        if one[j] == other[j]:
+            continue
+        first, second = (
+            f"{name} gives {_in_words(held[j])}"
+            for name, held in zip(names, (one, other), strict=True)
+        )
+        return (
+            f"of column {j} {first}, {second}: these are densities with respect to different "
+            "measures, and their sizes are not compared. Leave that column out of both, or compare "
+            "models that see the same in it: LatentTree fitted to the same rows does, with any "
+            "n_states (one state is a model of independent columns)."
+        )
+    return None
+
+
+def _in_words(measure: Measure) -> str:
+    """Return what a model gives of a column."""
+    kind, atoms = measure
+    if not atoms:
+        return kind
+    some = ", ".join(f"{atom:g}" for atom in atoms[:3]) + (", ..." if len(atoms) > 3 else "")
+    return f"{kind} beside probabilities of {some}"
 
 
 def compare_log_densities(log_densities: Mapping[str, ArrayLike]) -> Comparison:
