@@ -80,6 +80,15 @@ def read_graphs(
         loops, multiple edges, or nodes without attributes.
     MissingExtraError
         For GraphML without the packages of the extra `graphs`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import datasets, io
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rooms.npz"
+    >>> _ = io.write_graphs(path, datasets.classrooms(3))
+    >>> len(read_graphs(path))
+    3
     """
     with Source(path, max_bytes=max_bytes) as source:
         kind = recognise(source, ("pickle", "zip", "xml"))
