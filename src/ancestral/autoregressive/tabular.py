@@ -125,6 +125,17 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         ------
         DataError
             When a table has the wrong shape, or a reachable row is no distribution.
+
+        Returns
+        -------
+        TabularAutoregressive
+            Fitted: its parameters are the tables.
+
+        Examples
+        --------
+        >>> model = TabularAutoregressive.from_tables([[0.9, 0.1], [[0.9, 0.1], [0.1, 0.9]]])
+        >>> np.exp(model.log_density([[0, 0], [0, 1]]))
+        array([0.81, 0.09])
         """
         if not isinstance(tables, Tables):
             tables = Tables.from_dense(tables)
@@ -146,6 +157,12 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         ------
         ModelError
             When they would take more than 4 GiB.
+
+        Examples
+        --------
+        >>> TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]]).to_tables()[1]
+        array([[0.5, 0.5],
+               [0. , 1. ]])
         """
         dense = self.tables_.to_dense()
         if not self._unseen_is_possible:

@@ -78,6 +78,16 @@ class LatentTree(TreeAnswers):
         Free parameters of all trees, and the weights.
     history_ : list of dict
         What was tried, and the nats per row held out.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> age = rng.integers(20, 60, 300).astype(float)
+    >>> X = np.column_stack([age, 2 * age + rng.normal(size=300), rng.integers(0, 2, 300)])
+    >>> X[::7, 1] = np.nan
+    >>> model = LatentTree(n_states=4, n_trees=1, random_state=0).fit(X)
+    >>> model.impute(X[:1]).shape
+    (1, 3)
     """
 
     _fields: tuple[str, ...] = (
@@ -138,6 +148,14 @@ class LatentTree(TreeAnswers):
             For a column all missing or of mixed kinds, and infinite numbers.
         ModelError
             For parameters out of bounds, or a model that memory does not hold.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> [column["kind"] for column in model.columns_]
+        ['continuous', 'binary']
         """
         return self._fit_anew(X, sample_weight)
 
