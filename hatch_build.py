@@ -1,8 +1,8 @@
 """README as the package page shows it: its links made whole from the one place of addresses.
 
 README's links and pictures are paths within the repository. On a package page they need the
-repository's address, which stands in `[project.urls]` of pyproject.toml and nowhere else. Where it is
-not filled in yet, a picture is left out and a link is its text: nothing on the page is broken.
+repository's address, which stands in `[project.urls]` of pyproject.toml and nowhere else. Where it
+is not filled in yet, a picture is left out and a link is its text: nothing there is broken.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -782,6 +782,22 @@ class ConditionalDensity(RegressorMixin, Model):
         log_p[counts] += 0.5 * (mean.size // max(1, len(mean))) * np.log(weights[counts])
         log_p[~counts] = 0.0
         return log_p
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: Literal[False] = False,  # noqa: FBT002
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[np.float64]: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: Literal[True],
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
     @within_memory(FEWER_ROWS)
     def predict(

@@ -259,6 +259,15 @@ def _option_of(
             help="Levels declared before the fit, in their order: sky=rain,sun. Once for each "
             "column; those of the others are learnt.",
         )
+    if parameter.name == "terms":
+        return click.Option(
+            [flag],
+            required=parameter.default is parameter.empty,
+            metavar="TERM,TERM",
+            callback=_terms_of,
+            help="What tells pairs of nodes apart, with commas between: "
+            '"match:house,absdiff:age,inner_product".',
+        )
     return click.Option(
         [flag],
         default=default,
@@ -267,6 +276,13 @@ def _option_of(
         metavar=_kind_in_words(kinds.get(parameter.name, ""), default),
         help=about,
     )
+
+
+def _terms_of(_: Any, __: Any, given: str | None) -> list[str] | None:
+    """Return terms that stand between commas; those in quotes may hold commas."""
+    if given is None:
+        return None
+    return [text.strip() for text in next(csv.reader([given], skipinitialspace=True), [])]
 
 
 def _categories_of(_: Any, __: Any, given: tuple[str, ...]) -> Any:

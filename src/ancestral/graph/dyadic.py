@@ -39,8 +39,10 @@ from ancestral._printed import Summary, Table, one_table
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.adjacency import DENSE_NODES, one_way, symmetric
+from ancestral.graph.edge_predictions import PredictsEdges
 from ancestral.graph.edges.dyads import blocks, draw_links
-from ancestral.graph.graphs import Graph, as_graphs, refuse_large, say_ignored_loops
+from ancestral.graph.graph import Graph, refuse_large
+from ancestral.graph.graphs import as_graphs, say_ignored_loops
 from ancestral.graph.identification import refuse_dependent, refuse_empty, refuse_separated
 from ancestral.graph.inference import (
     LikelihoodRatio,
@@ -51,6 +53,7 @@ from ancestral.graph.inference import (
 )
 from ancestral.graph.nodes import NodeRows
 from ancestral.graph.pairs.dyad_sums import DyadSums, dyad_sums
+from ancestral.graph.pairs.dyads import AT_ONCE
 from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
 from ancestral.graph.solvers import MOST_STEPS, maximise
 from ancestral.graph.terms import Evaluation, Term, evaluations, parsed
@@ -62,7 +65,7 @@ VISIT = 4e-9  # seconds of a dyad and term, at each evaluation
 LONG = 120.0  # seconds that are worth a warning
 
 
-class DyadicGraph(MaximumLikelihood, FromStatistics, GraphDensity):
+class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity):
     """Edges with probability sigmoid(b + sum of terms of the pair), by maximum likelihood.
 
     Parameters
@@ -180,21 +183,26 @@ class DyadicGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         """Return graphs, whose attributes the terms will look up by their names."""
         checked = as_graphs(graphs, directed=True, with_features=False)
         say_ignored_loops(checked)
-        return (checked,)
+        names = next((graph.attribute_names for graph in checked if graph.attribute_names), ())
+        return ([_named(graph, names) for graph in checked],)
 
     def _check_graphs(self, graphs: Any) -> list[Graph]:
-        """Return graphs of the kind of the fit."""
+        """Return graphs of the kind of the fit, attributes without names called as there."""
         checked = as_graphs(graphs, directed=True, with_features=False)
         for index, graph in enumerate(checked):
             if graph.directed != self.directed_:
-                kinds = [
-                    "directed" if one else "undirected" for one in (graph.directed, self.directed_)
-                ]
-                raise DataError(
-                    f"graph {index} is {kinds[0]}, and the model was fitted to {kinds[1]} ones: "
-                    "give graphs of one kind, for example by graph.undirected('union')."
+                one, other = (
+                    "directed" if kind else "undirected"
+                    for kind in (graph.directed, self.directed_)
                 )
-        return checked
+                raise DataError(
+                    f"graph {index} is {one}, and the model was fitted to {other} ones: give "
+                    "graphs of one kind, for example by graph.undirected('union')."
+                )
+        names = self.node_attributes_ or ()
+        if any(levels is not None for levels in self.node_levels_):
+            names = ()  # places say nothing where columns are spread to levels
+        return [_named(graph, names) for graph in checked]
 
     def _statistics(self, graphs: Sequence[Graph]) -> DyadSums:
         sums = dyad_sums(parsed(self.terms), graphs, n_jobs=self.n_jobs)
@@ -346,17 +354,23 @@ class DyadicGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         np.fill_diagonal(p, 0.0)
         return p
 
-    def _probabilities_at(self, graph: Graph, i: Index, j: Index) -> Float:
-        """Return p_ij of listed pairs."""
-        return expit(self._logits_at(graph, i, j))
+    def _one_graph(self, graph: Any) -> Graph:
+        checked = self._check_graphs(graph)
+        if len(checked) != 1:
+            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+        return checked[0]
 
-    def _logits_at(self, graph: Graph, i: Index, j: Index) -> Float:
+    def _pair_probabilities(self, graph: Graph, i: Index, j: Index) -> Float:
+        found: Float = expit(self._logits(graph, i, j))
+        return found
+
+    def _logits(self, graph: Graph, i: Index, j: Index) -> Float:
         """Return the logits of listed pairs."""
         (terms,) = evaluations(self._terms(), [graph])
         theta = self._local(terms)
-        step = 1 << 16
         parts = [
-            theta @ terms.at(i[k : k + step], j[k : k + step]) for k in range(0, len(i), step)
+            theta @ terms.at(i[k : k + AT_ONCE], j[k : k + AT_ONCE])
+            for k in range(0, len(i), AT_ONCE)
         ]
         return np.concatenate([np.zeros(0), *parts])
 
@@ -365,10 +379,7 @@ class DyadicGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         if not isinstance(given, Graph | tuple | list):
             n_nodes = len(given)
             given = Graph(given, symmetric(NOBODY, NOBODY, n_nodes), directed=self.directed_)
-        checked = self._check_graphs(given)
-        if len(checked) > 1:
-            raise DataError(f"one graph is wanted; got {len(checked)}. Give them one by one.")
-        return checked[0]
+        return self._one_graph(given)
 
     # ---- inference ---------------------------------------------------------------------------
 
@@ -636,6 +647,13 @@ class DyadicGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         for column, held in zip(rows.T, levels, strict=True):
             if held is not None and not np.isin(column, np.arange(-1, len(held))).all():
                 raise ValueError("levels of nodes must be places among their names")
+
+
+def _named(graph: Graph, names: Sequence[str]) -> Graph:
+    """Return a graph whose features, if they have no names, are named by their places."""
+    if graph.attribute_names or graph.n_features != len(names):
+        return graph
+    return graph.replaced(feature_names=tuple(names))
 
 
 NOBODY = np.zeros(0, np.int64)

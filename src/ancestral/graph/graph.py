@@ -351,12 +351,7 @@ class Graph:
         DataError
             For a node that is not there, and a node paired with itself.
         """
-        pairs = [tuple(pair) for pair in dyads] if not isinstance(dyads, np.ndarray) else dyads
-        i, j = places_of(pairs, self.node_names, self.n_nodes)
-        return self._hidden(i, j)
-
-    def _hidden(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> Graph:
-        """Return the graph with these dyads unknown."""
+        i, j = self.ends_of_dyads(dyads)
         made = (one_way if self.directed else symmetric)(i, j, self.n_nodes)
         unknown = made if self.unknown is None else made + self.unknown
         unknown = without_loops((unknown != 0).astype(np.int8))
@@ -370,6 +365,20 @@ class Graph:
             E = self.adjacency.copy()
             E[np.repeat(np.arange(self.n_nodes), np.diff(unknown.indptr)), unknown.indices] = 0
         return self.replaced(adjacency=E, unknown=unknown)
+
+    def ends_of_dyads(self, dyads: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the two ends of dyads given by names or numbers, each once, as `edges` does.
+
+        Raises
+        ------
+        DataError
+            For a node that is not there, and a node paired with itself.
+        """
+        i, j = places_of(list(dyads), self.node_names, self.n_nodes)
+        if not self.directed:
+            i, j = np.minimum(i, j), np.maximum(i, j)
+        codes = np.unique(i * self.n_nodes + j)
+        return codes // self.n_nodes, codes % self.n_nodes
 
     def undirected(self, how: str = "union") -> Graph:
         """Return the graph without directions.

@@ -21,6 +21,7 @@ Float = NDArray[np.float64]
 
 DEPENDENT = 1e-11  # of a term's variance, that other terms leave
 TINY = 1e-6  # of the spread of values, or of the largest part: none
+SLACK = 1e-5  # of the range of values along a step, which is not the direction to all digits
 PENALTY = "pass l2=1 for a penalised fit"
 
 
@@ -115,19 +116,16 @@ def refuse_separated(sums: DyadSums, step: Float, terms: Sequence[str]) -> None:
         Of Newton's method.
     terms : sequence of str
     """
-    if sums.l2:
+    if sums.l2 or not _separates(sums, step):
         return
-    low, high = sums.along(step)
-    spread = high - low
-    if not spread > 0:
-        return
-    slack = 1e-5 * spread
-    threshold, _ = sums.along(step, links=True)
-    above = sums.count_above(step, threshold + slack)
-    if above - sums.count_above(step, threshold + slack, links=True) > 0.5:
-        return
+    direction = step.copy()
     sizes = np.abs(step[1:]) * _spreads(sums)
-    named = [(name, d) for name, d, size in zip(terms, step[1:], sizes) if size > 1e-3 * sizes.max()]
+    for k in np.argsort(sizes):  # what separates without a term is told without it
+        fewer = direction.copy()
+        fewer[k + 1] = 0.0
+        if fewer[1:].any() and _separates(sums, fewer):
+            direction = fewer
+    named = [(name, d) for name, d in zip(terms, direction[1:]) if d]
     ways = ", ".join(f"{name} -> {'+' if d > 0 else '-'}inf" for name, d in named)
     many = len(named) > 1
     raise ModelError(
@@ -136,6 +134,17 @@ def refuse_separated(sums: DyadSums, step: Float, terms: Sequence[str]) -> None:
         f"Leave {'one of them' if many else 'it'} out, give graphs in which links and other dyads "
         f"overlap in {'them' if many else 'it'}, or {PENALTY}."
     )
+
+
+def _separates(sums: DyadSums, direction: Float) -> bool:
+    """Tell whether all links lie at a threshold along a direction or above, and no other above."""
+    low, high = sums.along(direction)
+    if not high > low:
+        return False
+    threshold, _ = sums.along(direction, links=True)
+    level = threshold + SLACK * (high - low)
+    others = sums.count_above(direction, level) - sums.count_above(direction, level, links=True)
+    return others < 0.5
 
 
 def _spreads(sums: DyadSums) -> Float:

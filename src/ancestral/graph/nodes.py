@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral.graph.attributes import Attribute
 from ancestral.graph.features import FeatureRows
-from ancestral.graph.graphs import Graph
+from ancestral.graph.graph import Graph
 from ancestral.graph.terms import attributes_of
 
 Float = NDArray[np.float64]

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from scipy import sparse
 
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.attributes import Attribute, indicated
-from ancestral.graph.graphs import Graph
+from ancestral.graph.graph import Graph
 
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -83,12 +83,16 @@ def _term(text: Any) -> Term:
         raise ModelError(f"a term is a text, one of {FORMS}; got {text!r}.")
     kind, colon, name = (part.strip() for part in text.partition(":"))
     if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, 1)
-        mend = f"Did you mean {near[0]!r}? " * bool(near)
-        raise ModelError(f"{text!r} is no term. {mend}Terms are {FORMS}.")
+        raise ModelError(f"{text!r} is no term. {_meant(kind, KINDS)}Terms are {FORMS}.")
     if not name and (colon or kind != INNER):
         raise ModelError(f'{text!r} names nothing: write, for example, "{kind}:age".')
     return Term(f"{kind}:{name}" if name else kind, kind, name)
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Return a question after the known name that is nearest; "" where none is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 # ---- the attributes of one graph ---------------------------------------------------------------
@@ -115,17 +119,17 @@ class Nodes:
         base, _, level = name.partition("=")
         if level and (found := self._held(base)) is not None:
             return self._indicator(self._complete(found, text), level, name, text)
-        near = difflib.get_close_matches(name, self.held, 1)
-        mend = f"Did you mean {near[0]!r}? " * bool(near)
         raise DataError(
             f"the term {text!r} names the attribute {name!r}, which graph {self.index} does not "
-            f"have. {mend}It has {listed(self.held)}."
+            f"have. {_meant(name, self.held)}It has {listed(self.held)}."
         )
 
     def _held(self, name: str) -> Attribute | None:
         """Return an attribute, also one whose indicators are the features; None for no such."""
         if (found := self.held.get(name)) is not None:
             return found
+        if self.graph._columns is not None:
+            return None
         return indicated(name, self.graph.feature_names or (), self.graph.features)
 
     def number(self, name: str, text: str) -> Float:
@@ -154,21 +158,16 @@ class Nodes:
 
     def _indicator(self, base: Attribute, level: str, name: str, text: str) -> Attribute:
         """Return 1 for the nodes of one level."""
-        if base.levels is None:
-            try:
-                chosen = base.values == float(level)
-            except ValueError:
-                chosen = np.zeros(len(base.values), bool)
-            known: Sequence[Any] = np.unique(base.values)[:7].tolist()
-        else:
-            known = base.levels
-            places = [k for k, one in enumerate(base.levels) if str(one) == level]
-            chosen = np.isin(base.values, places)
-        if base.levels is None and not chosen.any():
+        if base.levels is not None:
+            places = [k for k, one in enumerate(base.levels) if one == level]
+            return Attribute(name, np.isin(base.values, places).astype(np.float64))
+        try:
+            chosen = base.values == float(level)
+        except ValueError:
             raise DataError(
-                f"the term {text!r} names the level {level!r}, which no node has in "
-                f"{base.name!r}. It holds {listed(known)}."
-            )
+                f"the term {text!r} names the level {level!r} of {base.name!r}, which holds "
+                f"numbers, such as {base.values[0]:g}: name one of them."
+            ) from None
         return Attribute(name, chosen.astype(np.float64))
 
     def _complete(self, attribute: Attribute, text: str) -> Attribute:
@@ -473,14 +472,21 @@ def _centre(columns: Sequence[Float]) -> float:
 
 def _matches(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:
     return [
-        _same(one.named(term.name, term.text), held)
-        for one, held in zip(nodes, codes, strict=True)
+        _same(one.named(term.name, term.text), held) for one, held in zip(nodes, codes, strict=True)
     ]
 
 
 def _same(attribute: Attribute, held: dict[str, NDArray[np.int32]]) -> Same:
-    found = held.setdefault(attribute.name, attribute.codes())
+    found = held.setdefault(attribute.name, _codes(attribute))
     return Same(0.0, found, list(held).index(attribute.name))
+
+
+def _codes(attribute: Attribute) -> NDArray[np.int32]:
+    """Return a whole number for each node, equal where values are."""
+    if attribute.levels is not None:
+        return attribute.values.astype(np.int32)
+    _, codes = np.unique(attribute.values, return_inverse=True)
+    return codes.reshape(-1).astype(np.int32)
 
 
 def _of_numbers(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:

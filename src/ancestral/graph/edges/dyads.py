@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES
 from ancestral.errors import ModelError
-from ancestral.graph.pairs.dyads import AT_ONCE, numbers_of, kinds_of
+from ancestral.graph.pairs.dyads import AT_ONCE, kinds_of, numbers_of
 from ancestral.graph.terms import Evaluation
 
 Float = NDArray[np.float64]
@@ -100,9 +100,7 @@ def _by_kinds(
     return (i, j) if terms.directed else (np.minimum(i, j), np.maximum(i, j))
 
 
-def _some_cells(
-    of: Index, count: Index, rng: np.random.Generator
-) -> tuple[Index, Index]:
+def _some_cells(of: Index, count: Index, rng: np.random.Generator) -> tuple[Index, Index]:
     """Draw `count` of the numbers below `of`, without replacement, for each of several such pairs.
 
     Return which pair, and the number. Numbers that come twice are drawn anew, which leaves every

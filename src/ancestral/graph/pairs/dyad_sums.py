@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.graph.graphs import Graph
+from ancestral.graph.graph import Graph
 from ancestral.graph.pairs.dyads import KEPT, Chunk, Listed, Part, Rows, Sums, part_of, visit
 from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
 from ancestral.graph.terms import Evaluation, Term, evaluations
@@ -44,7 +44,7 @@ class Pile:
     """
 
     parts: Sequence[Part]
-    links: Sequence[Part]
+    links: Sequence[Listed]
     shift: Float
     linked: Float
 
@@ -166,7 +166,7 @@ class DyadSums:
         """Return the inverse information."""
         return guarded_inverse(self.information(*theta), FLAT_TERMS)
 
-    # ---- what a direction of coefficients tells dyads apart by ------------------------------------
+    # ---- what a direction of coefficients tells dyads apart by --------------------------------
 
     def chunks(self, *, links: bool = False) -> Iterator[Chunk]:
         """Yield 1 and the terms at dyads, or at links; unknown ones count -1 where all come."""
@@ -196,7 +196,7 @@ class DyadSums:
             total += float(above.sum() if counts is None else counts[above].sum())
         return total
 
-    # ---- some dyads, for a start ------------------------------------------------------------------
+    # ---- some dyads, for a start --------------------------------------------------------------
 
     def pilot(self) -> DyadSums | None:
         """Return about the same sums over some of the dyads; None where they are few anyway."""
@@ -212,7 +212,8 @@ class DyadSums:
             counts = np.concatenate([others[1] * (1 - share), linked[1]])
             rows.append((away @ values, counts, away @ pile.linked))
         values, counts = (np.concatenate([row[k] for row in rows], axis=-1) for k in range(2))
-        pile = Pile([Rows(values, counts)], [], self.shift, sum(row[2] for row in rows))
+        linked = np.sum([row[2] for row in rows], axis=0)
+        pile = Pile([Rows(values, counts)], [], self.shift, linked)
         return replace(self, piles=[pile])
 
 

@@ -52,6 +52,14 @@ class Sums(NamedTuple):
     gradient: Float
     information: Float
 
+    def plus(self, other: Sums) -> Sums:
+        """Return the sums over both."""
+        return Sums(
+            self.value + other.value,
+            self.gradient + other.gradient,
+            self.information + other.information,
+        )
+
 
 class Chunk(NamedTuple):
     """Some dyads: 1 and their values, (1 + n_terms, n), and how often each occurs (None: once)."""
@@ -226,7 +234,7 @@ def part_of(terms: Evaluation) -> Part:
         return counted
     if terms.n_pairs <= KEPT:
         return all_rows(terms)
-    kinds, first, counts = kinds_of([*numbers_of(terms), *terms.codes], terms.n_nodes)
+    _, first, counts = kinds_of([*numbers_of(terms), *terms.codes], terms.n_nodes)
     if len(first) < 0.7 * terms.n_nodes:
         return Grid(terms.of(first), counts.astype(np.float64))
     return Grid(terms)
@@ -261,7 +269,7 @@ def _counted(terms: Evaluation) -> Rows | None:
     """Return kinds of dyads and how often each occurs; None where there are too many."""
     q, n = len(terms.codes), terms.n_nodes
     numbers = numbers_of(terms)
-    if q > MOST_MATCHES or any(len(np.unique(x[: KEPT])) ** 2 > 4 * KEPT for x in numbers):
+    if q > MOST_MATCHES or any(len(np.unique(x[:KEPT])) ** 2 > 4 * KEPT for x in numbers):
         return None
     kinds, first, _ = kinds_of(numbers, n)
     K = len(first)
@@ -297,7 +305,7 @@ def _agreeing(kinds: Index, n_kinds: int, codes: Sequence[NDArray]) -> NDArray[n
     return found
 
 
-# ---- sums over parts ------------------------------------------------------------------------------
+# ---- sums over parts --------------------------------------------------------------------------
 
 
 def visit(parts: Sequence[Part], theta: Float, n_jobs: int | None = None) -> Sums:
@@ -326,7 +334,7 @@ def visit(parts: Sequence[Part], theta: Float, n_jobs: int | None = None) -> Sum
 
         with one_thread():  # the threads are ours, not BLAS's
             for found in dealt(one, groups, n_jobs):  # in order: the same bits
-                total = Sums(*(a + b for a, b in zip(total, found, strict=True)))
+                total = total.plus(found)
     return total
 
 
