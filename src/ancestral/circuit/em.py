@@ -15,13 +15,15 @@ Dirichlet on the transitions and tables, inverse-gamma on the variances.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from ancestral._checks.numbers import log_sum_exp
 from ancestral.circuit.columns import Column
 from ancestral.circuit.leaves import (
     FLOOR,
@@ -214,6 +216,31 @@ class Priors:
     strength: float = 2.0
 
 
+@dataclass(frozen=True)
+class Upward:
+    """A sweep up over some rows.
+
+    Parameters
+    ----------
+    log_p : ndarray of shape (n,)
+    root : ndarray of shape (k, n)
+        p(z_root | x).
+    below, messages : ndarray of shape (d, k, n)
+        B and M.
+    hot : ndarray
+        Indicators of the codes, one row for each row of the stacked tables that are not wide.
+    own : dict of ndarray (k, n)
+        By column, the share of a state's own normal in its density.
+    """
+
+    log_p: NDArray[np.float64]
+    root: NDArray[Any]
+    below: NDArray[Any]
+    messages: NDArray[Any]
+    hot: NDArray[Any]
+    own: dict[int, NDArray[Any]]
+
+
 class TreeEM(FromPasses):
     """The EM of one tree with k states.
 
@@ -262,19 +289,25 @@ class TreeEM(FromPasses):
 
     def log_density(self, rows: Rows, parameters: Parameters) -> NDArray[np.float64]:
         """Return log p of each row, in nats."""
-        return self._upward(rows, parameters)[0]
+        return self.upward(rows, parameters).log_p
 
     def _statistics(self, X: Rows, parameters: Parameters) -> TreeSums:
+        return self.sums(X, parameters, self.upward(X, parameters), X.weights)
+
+    def sums(
+        self, X: Rows, parameters: Parameters, up: Upward, row_weights: NDArray[np.float64]
+    ) -> TreeSums:
+        """Return the sums of rows, with these weights, from the sweep up over them."""
         kind, k, tree = parameters.root.dtype, self.n_states, self.tree
-        log_p, post, B, M, hot, own = self._upward(X, parameters)
-        weights = X.weights.astype(kind)
+        B, M = up.below, up.messages
+        weights = row_weights.astype(kind)
         root = tree.order[0]
         pairs = np.zeros(parameters.transitions.shape, kind)
         tables = np.zeros(parameters.tables.shape, kind)
         moments = np.zeros((3, *parameters.means.shape), kind)
         counts = np.zeros((len(parameters.counts), k, 3))
         D = self._buffer("D", (k, len(X)), kind)
-        at = {root: post * weights}
+        at = {root: up.root * weights}
         totals = at[root].sum(axis=1)
         for node in tree.order:
             if node != root:
@@ -285,15 +318,14 @@ class TreeEM(FromPasses):
                 found = T.T @ D
                 found *= B[node]
                 at[node] = found
-            share = at[node]
-            self._add_leaf(node, X, share, hot, own, parameters, tables, moments, counts)
-        for node in tree.order:
-            at.pop(node)
-        total = float(X.weights.sum())
-        return TreeSums(float(X.weights @ log_p), total, totals, pairs, tables, moments, counts)
+            self._add_leaf(node, X, at[node], up, parameters, tables, moments, counts)
+        total = float(row_weights.sum())
+        return TreeSums(
+            float(row_weights @ up.log_p), total, totals, pairs, tables, moments, counts
+        )
 
-    def _upward(self, X: Rows, parameters: Parameters) -> Any:
-        """Return log p, p(root | x), B, M, the codes' indicators and the normals' own shares."""
+    def upward(self, X: Rows, parameters: Parameters) -> Upward:
+        """Return the sweep up over rows; the next one takes its room."""
         kind, k, n, d = parameters.root.dtype, self.n_states, len(X), len(self.columns)
         codes = np.ascontiguousarray(X.codes.T)
         hot = (codes[self._column_of] == self._level_of[:, None]).astype(kind)
@@ -335,7 +367,7 @@ class TreeEM(FromPasses):
         post /= p
         log_p += np.log(top, dtype=np.float64).sum(axis=0)
         log_p += np.log(p)
-        return log_p, post, B, M, hot, own
+        return Upward(log_p, post, B, M, hot, own)
 
     def _times_normals(
         self,
@@ -370,8 +402,7 @@ class TreeEM(FromPasses):
         node: int,
         X: Rows,
         share: NDArray[Any],
-        hot: NDArray[Any],
-        own: dict[int, NDArray[Any]],
+        up: Upward,
         parameters: Parameters,
         tables: NDArray[Any],
         moments: NDArray[Any],
@@ -381,14 +412,14 @@ class TreeEM(FromPasses):
         starts, kind = self.layout.starts, share.dtype
         rows = slice(starts[node], starts[node + 1])
         if (at := self._hot_at[node]) is not None:
-            np.dot(hot[at], share.T, out=tables[rows])
+            np.dot(up.hot[at], share.T, out=tables[rows])
         else:
             n, size = len(X), int(self.layout.sizes[node]) + 1
             held = np.ones(n, kind), X.codes[:, node].astype(np.int32), np.arange(n + 1)
             tables[rows] = csr_array(held, shape=(n, size)).T @ share.T
-        if node in own:
+        if node in up.own:
             j = self._smooth_of[node]
-            r = own[node]
+            r = up.own[node]
             r *= share
             y = X.y[:, j].astype(kind, copy=False)
             powers = np.stack([np.ones_like(y), y, y * y])
@@ -469,3 +500,73 @@ class TreeEM(FromPasses):
             priors.strength / 2 * float((np.log(variances) + priors.variance / variances).sum())
         )
         return total
+
+
+# ---- several trees -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Parameters of a mixture: those of each tree, and its weight."""
+
+    weights: NDArray[np.float64]
+    trees: tuple[Parameters, ...]
+
+
+@dataclass(frozen=True)
+class JointSums(Sums):
+    """Sums of each tree over all rows, each weighed by how likely the tree made it."""
+
+    trees: Any
+
+    merged_by: ClassVar[dict[str, Callable[[Any, Any], Any]]] = {
+        "trees": lambda one, two: tuple(a + b for a, b in zip(one, two, strict=True))
+    }
+
+    def times(self, factor: float) -> JointSums:
+        return JointSums(
+            factor * self.log_likelihood,
+            factor * self.n_observations,
+            tuple(sums.times(factor) for sums in self.trees),
+        )
+
+
+class MixtureEM(FromPasses):
+    """The EM of a mixture of trees.
+
+    Parameters
+    ----------
+    trees : list of TreeEM
+    """
+
+    def __init__(self, trees: list[TreeEM]) -> None:
+        self.trees = trees
+
+    def _begin(self, summary: Any) -> Joint:
+        raise NotImplementedError
+
+    def log_density(self, rows: Rows, parameters: Joint) -> NDArray[np.float64]:
+        """Return log p of each row, in nats."""
+        found = [tree.log_density(rows, own) for tree, own in zip(self.trees, parameters.trees)]
+        return log_sum_exp(np.stack(found) + np.log(parameters.weights)[:, None], axis=0)
+
+    def _statistics(self, X: Rows, parameters: Joint) -> JointSums:
+        ups = [tree.upward(X, own) for tree, own in zip(self.trees, parameters.trees)]
+        joint = np.stack([up.log_p for up in ups]) + np.log(parameters.weights)[:, None]
+        log_p = log_sum_exp(joint, axis=0)
+        shares = np.exp(joint - log_p) * X.weights
+        found = tuple(
+            tree.sums(X, own, up, share)
+            for tree, own, up, share in zip(self.trees, parameters.trees, ups, shares)
+        )
+        return JointSums(float(X.weights @ log_p), float(X.weights.sum()), found)
+
+    def _update(self, parameters: Any, statistics: JointSums) -> Joint:
+        weights = np.array([sums.n_observations for sums in statistics.trees])
+        found = tuple(tree._update(None, sums) for tree, sums in zip(self.trees, statistics.trees))
+        weights = np.maximum(weights, 1e-12 * weights.sum())
+        return Joint(weights / weights.sum(), found)
+
+    def _objective(self, parameters: Joint, statistics: JointSums) -> float:
+        priors = [tree.log_prior(own) for tree, own in zip(self.trees, parameters.trees)]
+        return statistics.log_likelihood + sum(priors)

@@ -15,7 +15,9 @@ mixture are then fitted to all rows. All that bounds the work is a count, never 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import warn
 from ancestral.circuit import tree as trees
 from ancestral.circuit.columns import Column
-from ancestral.circuit.em import Layout, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
 from ancestral.circuit.starts import from_clusters, from_noise
 from ancestral.circuit.tree import Tree
 from ancestral.training.passes import Fit, Passes
@@ -32,26 +34,59 @@ from ancestral.training.passes import Fit, Passes
 HELD_OUT = 0.15  # of the rows, in the race
 FEWEST = 40  # rows from which some are held out
 FIRST_RATE, LAST_RATE = 0.6, 0.03
-PATIENCE = 6  # looks at the rows held out without a gain
+JOINT_RATE = 0.06  # of the first step of all trees at once
+FEWEST_JOINT = 2  # sweeps over all trees at once, where no rows are held out
+PATIENCE = 4  # looks at the rows held out without a gain
 LOOKED = 2  # sweeps between two looks
 PART = 512  # rows of a pass at once
 ROOM = 64 << 20  # bytes of a batch's messages
+
+STATES = (8, 16, 32, 64, 96, 128)
+STARTS = ("clusters", "noise")
+VARIANCES = (0.03, 0.01)
+LEAST_GAIN = 1e-3  # nats per row that count as a gain
+N_SWEEPS, RACE_SWEEPS, JOINT_SWEEPS = 30, 20, 8
+RACE_SHARE = 0.4  # of the work
+NOISE = 0.2  # of the information of other trees than the first
+MOST_TREES = 12
+REFIT_CELLS = 2e5  # up to which the mixture is fitted twice, the second time to all rows
+SPLIT_ROWS = 4000.0  # over all splits of the race
+MOST_HELD_OUT = 2000.0  # rows, where there is no second fit
 
 Show = Callable[[str], None] | None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is done."""
+    """How much is done.
 
-    n_states: tuple[int, ...]
-    n_trees: int
+    Parameters
+    ----------
+    states : tuple of int
+        Numbers of states to try, rising.
+    n_trees : int or None
+        None: as many as the work allows.
+    n_sweeps : int
+        Over all rows, of each tree, at most.
+    max_iter : int
+        Passes over all rows at the end, at most.
+    priors : Priors
+    batch : int
+        Rows of a batch.
+    work : float
+        All of it, as `work_of` counts it.
+    refit : bool
+        Whether the mixture is fitted once more, to all rows.
+    """
+
+    states: tuple[int, ...]
+    n_trees: int | None
     n_sweeps: int
-    race_sweeps: int
-    noise: float
     max_iter: int
     priors: Priors
     batch: int
+    work: float
+    refit: bool
 
 
 @dataclass
@@ -90,13 +125,18 @@ class Member:
 
 @dataclass
 class Found:
-    """What came of it."""
+    """What came of it so far."""
 
     members: list[Member]
     weights: NDArray[np.float64]
     information: NDArray[np.float64]
     history: list[dict[str, Any]] = field(default_factory=list)
-    interrupted: bool = False
+
+    def keep(self, em: MixtureEM, parameters: Joint) -> None:
+        """Take a mixture in the place of what was there, unless it has fewer trees."""
+        if len(em.trees) >= len(self.members):
+            self.members = [Member(*pair) for pair in zip(em.trees, parameters.trees, strict=True)]
+            self.weights = parameters.weights
 
 
 # ---- rows, once each -----------------------------------------------------------------------------
@@ -222,7 +262,7 @@ class Learner:
         self.information = trees.information(codes[some], sizes, weights[some])
         self.marginals, self.mean_counts = _marginals(self.rows, self.layout)
 
-    def em(self, tree: Tree, n_states: int) -> TreeEM:
+    def em(self, tree: Tree, n_states: int, variance: float) -> TreeEM:
         return TreeEM(
             tree,
             self.columns,
@@ -230,7 +270,7 @@ class Learner:
             self.marginals,
             self.mean_counts,
             n_states,
-            self.priors,
+            replace(self.priors, variance=variance),
         )
 
     def tree(self, noise: float) -> Tree:
@@ -255,13 +295,10 @@ class Learner:
         n_sweeps: int,
         *,
         held_out: NDArray[np.float64] | None = None,
-        n_done: int | None = None,
         name: str = "",
     ) -> tuple[Parameters, float, int]:
         """Return the parameters after sweeps of a falling rate, those of the best look at the rows
         held out where there are any, what these gave, and after how many sweeps.
-
-        `n_done` ends a schedule of `n_sweeps` early.
         """
         batches = Batches(self.rows, weights, self._batch_of(em), self.rng)
         steps = max(1, n_sweeps * batches.n_batches - 1)
@@ -272,8 +309,8 @@ class Learner:
             nonlocal looks
             if held_out is None:
                 best[:] = [parameters, np.nan, sweep + 1]
-                self.show(f"{name}: sweep {sweep + 1} of {n_done or n_sweeps}")
-                return sweep + 1 >= (n_done or n_sweeps)
+                self.show(f"{name}: sweep {sweep + 1} of {n_sweeps}")
+                return False
             if (sweep + 1) % LOOKED and sweep + 1 < n_sweeps:
                 return False
             value = self.mean_log_density(em, parameters, held_out)
@@ -299,19 +336,69 @@ class Learner:
         per_row = 8 * len(self.columns) * em.n_states
         return max(16, min(self.batch, ROOM // per_row))
 
-    def mean_log_density(
-        self, em: TreeEM, parameters: Parameters, weights: NDArray[np.float64]
-    ) -> float:
-        """Return the mean log density of rows, in nats."""
+    def parts(self, em: TreeEM, weights: NDArray[np.float64]) -> Iterator[Rows]:
+        """Yield the rows that count, in parts that take little room."""
         there = np.flatnonzero(weights > 0)
-        size = min(PART, self._batch_of(em) * 2)
-        total = 0.0
+        size = min(PART, 2 * self._batch_of(em))
         for start in range(0, len(there), size):
             some = there[start : start + size]
-            total += float(
-                weights[some] @ em.log_density(self.rows.take(some, weights[some]), parameters)
-            )
-        return total / float(weights[there].sum())
+            yield self.rows.take(some, weights[some])
+
+    def mean_log_density(
+        self, em: TreeEM | MixtureEM, parameters: Any, weights: NDArray[np.float64]
+    ) -> float:
+        """Return the mean log density of rows, in nats."""
+        first = em.trees[0] if isinstance(em, MixtureEM) else em
+        parts = self.parts(first, weights)
+        total = sum(float(part.weights @ em.log_density(part, parameters)) for part in parts)
+        return total / float(weights.sum())
+
+    def joint(
+        self,
+        em: MixtureEM,
+        start: Joint,
+        weights: NDArray[np.float64],
+        n_sweeps: int,
+        held_out: NDArray[np.float64] | None = None,
+    ) -> tuple[Joint, int]:
+        """Return the parameters of a mixture after sweeps over all trees at once, and how many.
+
+        They begin at the sums of all rows, and go on while rows held out gain by it.
+        """
+        sums = reduce(
+            add, (em._statistics(part, start) for part in self.parts(em.trees[0], weights))
+        )
+        batches = Batches(self.rows, weights, self._batch_of(em.trees[0]), self.rng)
+        steps = max(1, n_sweeps * batches.n_batches - 1)
+        best: list[Any] = [start, -np.inf, 0]
+        if held_out is not None:
+            best[1] = self.mean_log_density(em, start, held_out)
+        worse = 0
+
+        def after(sweep: int, parameters: Joint) -> bool:
+            nonlocal worse
+            line = f"all trees: sweep {sweep + 1} of {n_sweeps}"
+            if held_out is None:
+                best[:] = [parameters, np.nan, sweep + 1]
+                self.show(line)
+                return False
+            value = self.mean_log_density(em, parameters, held_out)
+            self.show(f"{line}, {value:.4f} nats per row held out")
+            worse = 0 if value > best[1] else worse + 1
+            if value > best[1]:
+                best[:] = [parameters, value, sweep + 1]
+            return worse >= 2
+
+        Passes().sweep(
+            em,
+            batches,
+            Fit(start, statistics=sums),
+            n_observations=batches.total,
+            n_sweeps=n_sweeps,
+            rate=lambda step: JOINT_RATE + (LAST_RATE - JOINT_RATE) * step / steps,
+            after=after,
+        )
+        return best[0], best[2]
 
 
 def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -327,7 +414,12 @@ def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray
     return found, sums / np.maximum((known * rows.weights[:, None]).sum(axis=0), 1e-9)
 
 
-# ---- the race, and the mixture -------------------------------------------------------------------
+# ---- the race ------------------------------------------------------------------------------------
+
+
+def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float) -> float:
+    """Return about how many microseconds of one core so many sweeps take: a count, for a plan."""
+    return n_rows * n_columns * n_sweeps * (0.07 + 0.0035 * n_states + 5.2e-5 * n_states**2)
 
 
 def plan_for(
@@ -340,18 +432,115 @@ def plan_for(
     max_iter: int,
 ) -> Plan:
     """Return how much is done for a table, by its size and what the caller asks."""
-    binary = all(column.kind == "binary" for column in columns)
-    states = (8, 16, 32) if n_states is None else (n_states,)
+    n = min(float(weights.sum()), 4.0 * len(weights))
+    cells = n * len(columns)
+    binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
+    work = 1e6 * (35 + 60 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
-        n_states=states,
-        n_trees=n_trees or 4,
-        n_sweeps=n_sweeps or 30,
-        race_sweeps=20,
-        noise=0.2,
+        states=STATES if n_states is None else (n_states,),
+        n_trees=n_trees,
+        n_sweeps=n_sweeps or N_SWEEPS,
         max_iter=max_iter,
         priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
-        batch=int(np.clip(weights.sum() / 10, 50, 200)),
+        batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
+        work=work,
+        refit=cells <= REFIT_CELLS,
     )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a race is about."""
+
+    n_states: int
+    start: str
+    variance: float
+
+
+class Race:
+    """Tries what one tree should be, on rows held out; stops where the work is done.
+
+    Parameters
+    ----------
+    learner : Learner
+    plan : Plan
+    rest, held_out : list of ndarray
+        Weights of the rows fitted to and of those held out, in each of some splits.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        plan: Plan,
+        rest: list[NDArray[np.float64]],
+        held_out: list[NDArray[np.float64]],
+    ) -> None:
+        self.learner, self.plan, self.rest, self.held_out = learner, plan, rest, held_out
+        self.tree = learner.tree(0.0)
+        self.history: list[dict[str, Any]] = []
+        self.best: tuple[float, Candidate, int] | None = None
+        self.kept: Member | None = None
+        self.spent = 0.0
+
+    def run(self) -> tuple[Candidate, int]:
+        """Return the candidate that does best, and for how many sweeps."""
+        starts, variance, since = list(STARTS), self.plan.priors.variance, 0
+        for number, k in enumerate(self.plan.states if self.held_out else ()):
+            gained = False
+            for start in starts:
+                gained |= self.tried(Candidate(k, start, variance))
+            since = 0 if gained else since + 1
+            if self.best is None or since >= 2:
+                break
+            if number == 1 and not self.plan.refit:
+                starts = [self.best[1].start]
+            if number == min(2, len(self.plan.states) - 1):
+                variance = self.narrower()
+        if self.best is None:
+            return Candidate(self.plan.states[0], STARTS[0], variance), self.plan.n_sweeps
+        return self.best[1], self.best[2]
+
+    def narrower(self) -> float:
+        """Return the prior variance of normals that does best."""
+        assert self.best is not None
+        if len(self.learner.layout.smooth):
+            for variance in VARIANCES:
+                if not self.tried(replace(self.best[1], variance=variance)):
+                    break
+        return self.best[1].variance
+
+    def tried(self, candidate: Candidate) -> bool:
+        """Fit one tree to each split; tell whether it is the best so far."""
+        plan, learner, d = self.plan, self.learner, len(self.learner.columns)
+        n_sweeps = min(RACE_SWEEPS, plan.n_sweeps)
+        each = work_of(float(self.rest[0].sum()), d, candidate.n_states, n_sweeps)
+        work = each * len(self.rest)
+        if self.best is not None and self.spent + work > RACE_SHARE * plan.work:
+            return False
+        self.spent += work
+        found = []
+        for rest, held_out in zip(self.rest, self.held_out):
+            em = learner.em(self.tree, candidate.n_states, candidate.variance)
+            start = learner.started(em, candidate.start, rest)
+            name = f"{candidate.n_states} states from {candidate.start}"
+            found.append(learner.climb(em, start, rest, n_sweeps, held_out=held_out, name=name))
+            if self.kept is None:
+                self.kept = Member(em, found[-1][0])
+        value = float(np.mean([one[1] for one in found]))
+        done = float(np.median([one[2] for one in found])) / n_sweeps
+        tried = {"n_states": candidate.n_states, "start": candidate.start}
+        tried |= {"variance": candidate.variance, "held_out": value, "done": done}
+        self.history.append(tried)
+        if self.best is not None and value <= self.best[0] + LEAST_GAIN:
+            return False
+        # Where it was best before the end, a whole schedule of about that length is better still.
+        share = 1.0 if done >= 0.7 else 1.25 * done
+        self.best = value, candidate, max(2, round(share * plan.n_sweeps))
+        self.kept = Member(em, found[-1][0])
+        return True
+
+
+# ---- the mixture ---------------------------------------------------------------------------------
 
 
 def learn(
@@ -365,51 +554,79 @@ def learn(
     """Return a mixture of trees of distinct rows, by a plan."""
     learner = Learner(table, columns, weights, plan.priors, plan.batch, rng, show)
     found = Found([], np.ones(1), learner.information)
-    total = float(learner.weights.sum())
-    tree = learner.tree(0.0)
-    n_states, kind, n_done = plan.n_states[0], "clusters", plan.n_sweeps
-    best: tuple[float, Member] | None = None
+    total = float(weights.sum())
+    n_splits = int(np.clip(SPLIT_ROWS / total, 1, 5)) if plan.refit else 1
+    share = HELD_OUT if plan.refit else min(HELD_OUT, MOST_HELD_OUT / total)
+    splits = [split(weights, share, rng) for _ in range(n_splits)] if total >= FEWEST else []
+    splits = [held for held in splits if held.any() and (weights - held).any()]
+    race = Race(learner, plan, [weights - held for held in splits], splits)
     try:
-        if total >= FEWEST:
-            held_out = split(learner.weights, HELD_OUT, learner.rng)
-            rest = learner.weights - held_out
-            if held_out.any() and rest.any():
-                for k in plan.n_states:
-                    for start in ("clusters", "noise"):
-                        em = learner.em(tree, k)
-                        parameters, value, n = learner.climb(
-                            em,
-                            learner.started(em, start, rest),
-                            rest,
-                            plan.race_sweeps,
-                            held_out=held_out,
-                            name=f"{k} states, {start}",
-                        )
-                        found.history.append(
-                            {"n_states": k, "start": start, "held_out": value, "sweeps": n}
-                        )
-                        if best is None or value > best[0]:
-                            best = value, Member(em, parameters)
-                            n_states, kind, n_done = k, start, n
-        n_done = max(1, round(n_done * plan.n_sweeps / plan.race_sweeps))
-        for m in range(plan.n_trees):
-            em = learner.em(tree if not m else learner.tree(plan.noise), n_states)
-            parameters, _, _ = learner.climb(
-                em,
-                learner.started(em, kind, learner.weights),
-                learner.weights,
-                plan.n_sweeps,
-                n_done=n_done,
-                name=f"tree {m + 1} of {plan.n_trees}, {n_states} states",
-            )
-            found.members.append(Member(em, parameters))
+        candidate, n_sweeps = race.run()
+        found.history = race.history
+        mixing = Mixing(learner, candidate, n_sweeps, found)
+        n_trees = plan.n_trees or _trees_for(plan, candidate, n_sweeps, total, race)
+        if not splits:
+            mixing.fit(weights, n_trees, FEWEST_JOINT)
+        else:
+            n_joint = mixing.fit(weights - splits[0], n_trees, JOINT_SWEEPS, splits[0])
+            if plan.refit:
+                mixing.fit(weights, n_trees, n_joint)
     except KeyboardInterrupt:
         if not found.members:
-            if best is None:
+            if race.kept is None:
                 raise
-            found.members.append(best[1])
-        found.interrupted = True
+            found.members, found.weights = [race.kept], np.ones(1)
         warn("the fit was interrupted: the best model so far is kept.")
-    n = len(found.members)
-    found.weights = np.full(n, 1 / n)
     return found
+
+
+def _trees_for(plan: Plan, candidate: Candidate, n_sweeps: int, n_rows: float, race: Race) -> int:
+    """Return how many trees the work that is left allows."""
+    times = 2 if plan.refit and race.held_out else 1
+    d = len(race.learner.columns)
+    each = times * work_of(n_rows, d, candidate.n_states, n_sweeps + JOINT_SWEEPS)
+    return int(np.clip((plan.work - race.spent) / each, 1, MOST_TREES))
+
+
+class Mixing:
+    """Fits a mixture of trees, each by itself and then all at once.
+
+    Parameters
+    ----------
+    learner : Learner
+    candidate : Candidate
+    n_sweeps : int
+        Of each tree by itself.
+    found : Found
+        Is given what there is so far.
+    """
+
+    def __init__(self, learner: Learner, candidate: Candidate, n_sweeps: int, found: Found) -> None:
+        self.learner, self.candidate = learner, candidate
+        self.n_sweeps, self.found = n_sweeps, found
+
+    def fit(
+        self,
+        weights: NDArray[np.float64],
+        n_trees: int,
+        n_joint: int,
+        held_out: NDArray[np.float64] | None = None,
+    ) -> int:
+        """Fit to rows; return how many sweeps over all trees at once the rows held out gain by."""
+        learner, candidate, k = self.learner, self.candidate, self.candidate.n_states
+        ems: list[TreeEM] = []
+        parameters: list[Parameters] = []
+        for m in range(n_trees):
+            em = learner.em(learner.tree(NOISE if m else 0.0), k, candidate.variance)
+            start = learner.started(em, candidate.start, weights)
+            name = f"tree {m + 1} of {n_trees}, {k} states"
+            parameters.append(learner.climb(em, start, weights, self.n_sweeps, name=name)[0])
+            ems.append(em)
+            whole = Joint(np.full(m + 1, 1 / (m + 1)), tuple(parameters))
+            self.found.keep(MixtureEM(list(ems)), whole)
+        if n_trees == 1 or not n_joint:
+            return 0
+        em_of_all = MixtureEM(ems)
+        whole, n_done = learner.joint(em_of_all, whole, weights, n_joint, held_out)
+        self.found.keep(em_of_all, whole)
+        return n_done
