@@ -17,6 +17,7 @@ import numpy as np
 from ancestral import (
     PPCA,
     ChainAutoregressive,
+    DyadicGraph,
     Graph,
     HeteroscedasticGaussian,
     InnerProductGraph,
@@ -140,6 +141,12 @@ def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
         yield _changed(model, slope_=model.slope_ + step[0], intercept_=model.intercept_ + step[1])
 
 
+def _nudged_dyadic(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        coef = model.coef_ + 0.01 * rng.normal(size=model.coef_.shape)
+        yield _changed(model, coef_=coef, intercept_=model.intercept_ + 0.01 * rng.normal())
+
+
 def _nudged_positions(model: Any, rng: np.random.Generator) -> Iterator[Any]:
     for _ in range(20):
         step = 0.01 * rng.normal(size=model.positions_.shape)
@@ -182,6 +189,18 @@ def _graphs(n_graphs: int, n_nodes: int, n_features: int) -> list[Graph]:
         p = 1 / (1 + np.exp(-(2.0 * X @ X.T - 0.5)))
         upper = np.triu(rng.random((n_nodes, n_nodes)) < p, 1)
         graphs.append(Graph(X, upper + upper.T))
+    return graphs
+
+
+def _networks(n_graphs: int, n_nodes: int) -> list[Graph]:
+    """Graphs of people with an age and a house, who know who is like them."""
+    rng = np.random.default_rng(9)
+    graphs = []
+    for _ in range(n_graphs):
+        age, house = rng.integers(20, 60, n_nodes), rng.integers(0, 3, n_nodes)
+        eta = 0.2 - 0.05 * np.abs(age[:, None] - age) + (house[:, None] == house)
+        upper = np.triu(rng.random((n_nodes, n_nodes)) < 1 / (1 + np.exp(-eta)), 1)
+        graphs.append(Graph(np.c_[age, house], upper + upper.T, ["age", "house"]))
     return graphs
 
 
@@ -449,6 +468,13 @@ ZOO = [
         (_graphs(30, 8, 2),),
         n_parameters=2,
         nudges=_nudged_graph,
+    ),
+    Entry(
+        "dyadic",
+        lambda: DyadicGraph(["absdiff:age", "match:house"]),
+        (_networks(20, 12),),
+        n_parameters=3,
+        nudges=_nudged_dyadic,
     ),
     Entry(
         "graph without features",

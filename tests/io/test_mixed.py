@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError, SaveError
-from ancestral.io import columns, mixed, read_array, read_table, write_table
+from ancestral.io import mixed, read_array, read_table, write_table
 
 pd = pytest.importorskip("pandas", reason="dataframes are an extra")
 TEXT = "sky,wind,ok,zip,rate\nrain,3,true,01234,0.5\nsun,,False,98765,2\n,4,true,00501,1.25\n"
@@ -161,8 +161,7 @@ def test_endings_and_text_that_cannot_be_written(tmp_path):
         assert not (tmp_path / name).exists()
 
 
-def test_without_a_library_of_dataframes_the_extra_is_named(table, monkeypatch):
-    monkeypatch.setattr(columns, "LIBRARIES", ("no_such_library",))
+def test_without_a_library_of_dataframes_the_extra_is_named(table, core_only):
     with pytest.raises(MissingExtraError, match="tables"):
         read_table(table, missing=True)
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number, log_sum_exp
+from ancestral._extras import need
 from ancestral.autoregressive.chain.model import ChainAutoregressive
 from ancestral.circuit.latent_tree import LatentTree
 from ancestral.errors import ModelError, printable
@@ -120,11 +121,15 @@ def bench_debd(
         When the three parts differ in width, or hold other values than 0 and 1.
     ModelError
         For another model.
+    MissingExtraError
+        Without LightGBM, for ``"orders"``.
     """
     if model not in ("orders", "tree"):
         raise ModelError(f'model must be "orders" or "tree"; got {model!r}.')
     max_orders = check_integer(max_orders, "max_orders", minimum=1)
     cpu_seconds = check_number(cpu_seconds, "cpu_seconds", minimum=0.0, inclusive=False)
+    if model == "orders":
+        need("the benchmark, which grows trees,", "boost")
     for paths in find_all(sources):
         rng, others = as_generator(random_state), published(paths)
         splits = read_splits(paths)

@@ -23,7 +23,7 @@ from ancestral.cli.data import (
     reading_options_of,
 )
 from ancestral.cli.facts import facts_of
-from ancestral.cli.outputs import FORCE, check_places, check_report
+from ancestral.cli.outputs import FORCE, ask_for, check_places, check_report
 from ancestral.cli.terminal import CONTEXT, print_table, say, show
 from ancestral.errors import AncestralError, DataError
 
@@ -138,7 +138,10 @@ def _fit_command(entry: Entry) -> click.Command:
         reading = Reading.taken(given)
         if settings.get("missing") == "level":
             reading = replace(reading, missing=True)
+        model = cls(**settings)
         inputs = (data, validation, reading.nodes)  # checked before the training, not after
+        in_flags = re.sub(r'(\w+)="(\w+)".*', r"--\1 \2", model._instead)
+        ask_for(*model._wants(), files=inputs, otherwise=in_flags)
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
         check_report(reading.rejects, output, inputs=inputs, force=force)
         if "verbose" in settings and not as_json and settings["verbose"] is False:
@@ -148,7 +151,6 @@ def _fit_command(entry: Entry) -> click.Command:
         kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in kept.items() if value is not None}
         try:
-            model = cls(**settings)
             model = _fitted(model, entry.face, data, reading, kept, validation)
         except KeyboardInterrupt as stopped:
             if resumable and not kept:
@@ -257,6 +259,15 @@ def _option_of(
             help="Levels declared before the fit, in their order: sky=rain,sun. Once for each "
             "column; those of the others are learnt.",
         )
+    if parameter.name == "terms":
+        return click.Option(
+            [flag],
+            required=parameter.default is parameter.empty,
+            metavar="TERM,TERM",
+            callback=_terms_of,
+            help="What tells pairs of nodes apart, with commas between: "
+            '"match:house,absdiff:age,inner_product".',
+        )
     return click.Option(
         [flag],
         default=default,
@@ -265,6 +276,13 @@ def _option_of(
         metavar=_kind_in_words(kinds.get(parameter.name, ""), default),
         help=about,
     )
+
+
+def _terms_of(_: Any, __: Any, given: str | None) -> list[str] | None:
+    """Return terms that stand between commas; those in quotes may hold commas."""
+    if given is None:
+        return None
+    return [text.strip() for text in next(csv.reader([given], skipinitialspace=True), [])]
 
 
 def _categories_of(_: Any, __: Any, given: tuple[str, ...]) -> Any:

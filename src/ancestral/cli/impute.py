@@ -23,7 +23,7 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.given import method_options
-from ancestral.cli.outputs import check_places, check_report, force_option, give_rows
+from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
 from ancestral.cli.terminal import CONTEXT, json_option, say
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def command(
     """
     reading = replace(Reading.taken(asked), missing=True)
     inputs = (file, data)
+    ask_for(files=(*inputs, output))
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)

@@ -23,7 +23,7 @@ from ancestral.cli.facts import (
     scores_of_levels,
     units_of,
 )
-from ancestral.cli.outputs import check_places, check_report, force_option, write_rows
+from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, write_rows
 from ancestral.cli.terminal import CONTEXT, json_option, print_table, show
 from ancestral.errors import DataError
 
@@ -74,6 +74,7 @@ def command(
     """
     reading = Reading.taken(read)
     inputs = (file, data, reading.nodes)
+    ask_for(files=(*inputs, output))
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
@@ -86,6 +87,8 @@ def command(
             f"--surprise has no use with {type(model).__name__}: it is for LatentTree "
             "(ancestral fit tree)."
         )
+    if leave_one_out:
+        ask_for(*model._wants(), files=())
     take_rows_as_named()
     seen = observed_by(model, data, reading)
     values = model.log_density(*seen.data)

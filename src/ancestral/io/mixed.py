@@ -13,6 +13,7 @@ import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 
 from ancestral._checks.missing import is_missing_text
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
-from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError
+from ancestral._extras import need
+from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.arrays import MAX_BYTES
-from ancestral.io.columns import Column, Columns
+from ancestral.io.columns import LIBRARIES, Column, Columns
 from ancestral.io.csv import counts_rows, parse_csv, parse_named_cells, refuse_unnamed
 from ancestral.io.dialect import Dialect, spellings_of
 from ancestral.io.kinds import in_words, recognise
@@ -95,6 +97,8 @@ def read_table(
     0  rain     3  01234
     1   sun  <NA>  98765
     """
+    if not any(map(find_spec, LIBRARIES)):
+        need("a dataframe of a table's columns", "tables", otherwise=", or polars")
     found = read_mixed(
         path,
         missing=missing,
@@ -107,13 +111,7 @@ def read_table(
         encoding=encoding,
         rejects=rejects,
     )
-    frame = found.frame()
-    if frame is None:
-        raise MissingExtraError(
-            "a table of mixed columns is read as a dataframe, and no library of them is installed: "
-            'pip install "ancestral[tables]".'
-        )
-    return frame
+    return found.frame()
 
 
 def read_mixed(

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
+from ancestral._extras import import_extra
 from ancestral.errors import (
     AncestralError,
     DataError,
     DataTypeError,
     FormatError,
-    MissingExtraError,
 )
 from ancestral.io.dtypes import to_native
 from ancestral.io.sources import Source, as_size
@@ -83,15 +83,16 @@ def read_parquet_columns(
     return names, columns
 
 
+def pyarrow_for(name: str) -> tuple[Any, Any]:
+    """Return pyarrow and its module of Parquet, for a file of this name."""
+    modules = ("pyarrow", "pyarrow.parquet")
+    arrow, parquet = (import_extra(each, f"{name}: Parquet", "tables") for each in modules)
+    return arrow, parquet
+
+
 def _read(source: Source, refuse: Callable[[Any, Any], str | None]) -> tuple[list[str], list[Any]]:
     """Return names and columns, all of the types that are not refused."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingExtraError(
-            f'{source.name}: Parquet needs pyarrow: pip install "ancestral[tables]".'
-        ) from None
+    pa, pq = pyarrow_for(source.name)
     if source.gzipped:
         raise FormatError(f"{source.name}: a gzipped Parquet file: gunzip it first.")
     source.file.seek(0)

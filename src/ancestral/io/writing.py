@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from ancestral._checks.containers import as_levels, opened
 from ancestral._checks.missing import missing_mask
 from ancestral._files import as_path, shown, write_atomically
-from ancestral.errors import DataTypeError, FormatError, MissingExtraError, SaveError
+from ancestral.errors import DataTypeError, FormatError, SaveError
 from ancestral.io.dtypes import parse_dtype
+from ancestral.io.parquet import pyarrow_for
 from ancestral.io.sources import PathLike
 
 DAY = 86_400 * 10**6  # microseconds
@@ -163,13 +164,7 @@ def _iso(moments: NDArray) -> NDArray:
 
 def _as_parquet(table: Any, labels: list[str], columns: list[NDArray], name: str) -> bytes:
     """Return a table in Parquet; a dataframe's types are kept."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingExtraError(
-            f'{name}: Parquet needs pyarrow: pip install "ancestral[tables]".'
-        ) from None
+    pa, pq = pyarrow_for(name)
     if isinstance(table, pa.Table):
         held = table
     elif hasattr(table, "to_arrow"):  # of polars

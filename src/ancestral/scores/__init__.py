@@ -12,6 +12,7 @@ table are held beside those it was learnt from.
     floors          entropy_floor, bits_per_dimension, kl_from_data, support_mass
     comparison      compare, compare_log_densities
     leave_one_out   leave_one_out
+    dyads           hidden_dyads
     pooling         pool
     nearest         nearest_rows
 """
@@ -21,6 +22,7 @@ from ancestral.scores.comparison import Comparison as Comparison
 from ancestral.scores.comparison import compare as compare
 from ancestral.scores.comparison import compare_log_densities as compare_log_densities
 from ancestral.scores.comparison import unlike_measures as unlike_measures
+from ancestral.scores.dyads import hidden_dyads as hidden_dyads
 from ancestral.scores.floors import bits_per_dimension as bits_per_dimension
 from ancestral.scores.floors import bits_per_value as bits_per_value
 from ancestral.scores.floors import entropy_floor as entropy_floor
@@ -32,3 +34,21 @@ from ancestral.scores.nearest import NearestRows as NearestRows
 from ancestral.scores.nearest import nearest_rows as nearest_rows
 from ancestral.scores.pooling import Pooled as Pooled
 from ancestral.scores.pooling import pool as pool
+
+__all__ = [
+    "Comparison",
+    "LeaveOneOut",
+    "NearestRows",
+    "Pooled",
+    "bits_per_dimension",
+    "bits_per_value",
+    "compare",
+    "compare_log_densities",
+    "entropy_floor",
+    "hidden_dyads",
+    "kl_from_data",
+    "leave_one_out",
+    "nearest_rows",
+    "pool",
+    "support_mass",
+]
