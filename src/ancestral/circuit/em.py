@@ -29,7 +29,6 @@ from ancestral.circuit.leaves import (
     FLOOR,
     FLOOR_IN_GRIDS,
     TAIL,
-    TAIL_SPREAD,
     CountsLeaf,
     Prior,
 )
@@ -133,7 +132,8 @@ class Rows:
             own = column.scale.forward(values[smooth])
             y[smooth, k] = own
             shift[smooth] += column.scale.log_slope(values[smooth]) - 0.5 * _LOG_2PI
-            shift[smooth] -= 0.5 * (own / TAIL_SPREAD) ** 2 + np.log(TAIL_SPREAD)
+            tail = column.scale.tail
+            shift[smooth] -= 0.5 * (own / tail) ** 2 + np.log(tail)
             k += 1
         return cls(codes, y, table[:, layout.counts], shift, weights)
 
@@ -270,6 +270,7 @@ class TreeEM(FromPasses):
         self.marginals, self.mean_counts = marginals, mean_counts
         self.n_states, self.priors = n_states, priors
         d = len(columns)
+        self.tails = [columns[node].scale.tail for node in layout.smooth.tolist()]
         self._smooth_of = dict(zip(layout.smooth.tolist(), range(d)))
         self._count_of = dict(zip(layout.counts.tolist(), range(d)))
         narrow = np.repeat(layout.sizes <= WIDE, layout.sizes + 1)
@@ -385,10 +386,11 @@ class TreeEM(FromPasses):
         factor = y - mean
         factor *= np.sqrt(kind.type(0.5)) / spread
         factor *= factor
-        np.subtract(0.5 * (y / kind.type(TAIL_SPREAD)) ** 2, factor, out=factor)
+        tail = kind.type(self.tails[j])
+        np.subtract(0.5 * (y / tail) ** 2, factor, out=factor)
         np.minimum(factor, FARTHEST, out=factor)
         np.exp(factor, out=factor)
-        factor *= kind.type((1 - TAIL) * TAIL_SPREAD) / spread
+        factor *= kind.type(1 - TAIL) * tail / spread
         share = factor / (factor + kind.type(TAIL))
         factor += kind.type(TAIL)
         atoms = codes != self.layout.sizes[node] - 1
@@ -476,7 +478,7 @@ class TreeEM(FromPasses):
                 with np.errstate(over="ignore"):
                     slope = np.exp(column.scale.log_slope(at))
                 found[j] = np.minimum(
-                    np.maximum(FLOOR, FLOOR_IN_GRIDS * column.grid * slope), TAIL_SPREAD
+                    np.maximum(FLOOR, FLOOR_IN_GRIDS * column.grid * slope), column.scale.tail
                 )
         return found
 

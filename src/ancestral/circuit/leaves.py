@@ -12,7 +12,6 @@ the same for all states: by it, no value is far from all of them. Every leaf hol
 axis 0, is never changed, and answers the same questions:
 
     likelihood, log_density   of values, NaN where missing: there the leaf says 1, or 0 nats
-    statistics, updated       the sums of an EM step, an array (k, m) of plain sums, and its maximum
     log_mass, draw            of a condition (`Allowed`), and values drawn under it
     moments, cdf              mean and standard deviation by state, in the column's unit
 
@@ -25,9 +24,9 @@ as floats.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,10 +35,10 @@ from scipy import special
 from ancestral._checks.numbers import log_sum_exp
 
 TAIL = 0.01  # t: the share of a continuous leaf that all its states have in common
-TAIL_SPREAD = 2.5  # tau, of a column standardised on its scale
+TAIL_SPREAD = 2.5  # tau, of a column standardised on a straight scale; see `Scale.tail`
 FLOOR = 0.03  # of sigma_z, on that scale
 FLOOR_IN_GRIDS = 0.4  # sigma_z in steps of the column's grid: no peak exceeds 1/grid
-MOST_ONE_HOT = 32  # levels up to which a product with indicators is faster than a sparse one
+MOST_COMPARED = 32  # choices up to which comparing with each is faster than a search
 POISSON = 1e7  # a size r at which a negative binomial is a Poisson to seven digits
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -68,18 +67,14 @@ class Prior:
 
     Parameters
     ----------
-    marginal : ndarray
-        Of levels, (L,); of atoms and, last, all else, (A + 1,); of counts their mean, (1,).
+    marginal : ndarray of shape (1,)
+        Mean of a column of counts.
     pseudo_count : float
         Rows of the marginal that are added to each state.
-    variance, strength : float
-        Of a continuous column on its scale: `strength` rows of this variance for each state.
     """
 
     marginal: Floats
     pseudo_count: float = 0.5
-    variance: float = 0.1
-    strength: float = 2.0
 
 
 class Leaf(ABC):
@@ -90,9 +85,7 @@ class Leaf(ABC):
     def n_states(self) -> int: ...
 
     @abstractmethod
-    def likelihood(
-        self, values: Floats, dtype: type = np.float64
-    ) -> tuple[NDArray[Any], Floats | None]:
+    def likelihood(self, values: Floats) -> tuple[Floats, Floats | None]:
         """Return p(x | z) of each value as scaled numbers (n, k) and the log of their scale (n,).
 
         None stands for a scale of 1.
@@ -101,14 +94,6 @@ class Leaf(ABC):
     @abstractmethod
     def log_density(self, values: Floats) -> Floats:
         """Return log p(x | z) of each value, (n, k), in nats; 0 where it is missing."""
-
-    @abstractmethod
-    def statistics(self, values: Floats, responsibilities: NDArray[Any]) -> Floats:
-        """Return the sums of an EM step over rows, (k, m), given p(z | row), (n, k)."""
-
-    @abstractmethod
-    def updated(self, statistics: Floats, prior: Prior) -> Self:
-        """Return the leaf that such sums make the most probable."""
 
     @abstractmethod
     def log_mass(self, allowed: Allowed) -> Floats:
@@ -132,10 +117,6 @@ class Leaf(ABC):
     def n_free(self) -> int:
         """Return the number of free parameters."""
 
-    @abstractmethod
-    def arrays(self) -> dict[str, Any]:
-        """Return what a file keeps of the leaf: its fields, as numbers, texts and arrays."""
-
 
 # ---- levels --------------------------------------------------------------------------------------
 
@@ -151,7 +132,6 @@ class LevelsLeaf(Leaf):
     """
 
     p: Floats
-    _tables: dict[Any, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def n_states(self) -> int:
@@ -161,40 +141,24 @@ class LevelsLeaf(Leaf):
     def n_levels(self) -> int:
         return self.p.shape[1]
 
-    def _rows(self, kind: Any) -> NDArray[Any]:
-        """Return P, or log P, by levels, (L + 1, k): the last row is what is said of a gap."""
-        if kind not in self._tables:
-            table = np.ones((self.n_levels + 1, self.n_states), np.float64)
-            table[:-1] = self.p.T
-            if kind == "log":
-                with np.errstate(divide="ignore"):
-                    table = np.log(table)
-            self._tables[kind] = table if kind == "log" else table.astype(kind, copy=False)
-        return self._tables[kind]
+    @cached_property
+    def _rows(self) -> Floats:
+        """P by levels, (L + 1, k): the last row is what is said of a gap."""
+        return np.concatenate([self.p.T, np.ones((1, self.n_states))])
+
+    @cached_property
+    def _log_rows(self) -> Floats:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self._rows))
 
     def _codes(self, values: Floats) -> NDArray[np.intp]:
         return np.where(np.isnan(values), self.n_levels, values).astype(np.intp)
 
-    def likelihood(self, values: Floats, dtype: type = np.float64) -> tuple[NDArray[Any], None]:
-        return self._rows(dtype).take(self._codes(values), axis=0), None
+    def likelihood(self, values: Floats) -> tuple[Floats, None]:
+        return self._rows.take(self._codes(values), axis=0), None
 
     def log_density(self, values: Floats) -> Floats:
-        return self._rows("log").take(self._codes(values), axis=0)
-
-    def statistics(self, values: Floats, responsibilities: NDArray[Any]) -> Floats:
-        """Return the counts of levels by state, (k, L)."""
-        if self.n_levels <= MOST_ONE_HOT:
-            hot = values[:, None] == np.arange(self.n_levels)
-            return np.asarray(responsibilities.T @ hot.astype(responsibilities.dtype), np.float64)
-        from scipy.sparse import csr_array
-
-        n, codes = len(values), self._codes(values)
-        held = np.ones(n, responsibilities.dtype), codes, np.arange(n + 1)
-        hot = csr_array(held, shape=(n, self.n_levels + 1))
-        return np.asarray((hot.T @ responsibilities)[:-1].T, np.float64)
-
-    def updated(self, statistics: Floats, prior: Prior) -> LevelsLeaf:
-        return LevelsLeaf(_shares(statistics + prior.pseudo_count * prior.marginal, self.p))
+        return self._log_rows.take(self._codes(values), axis=0)
 
     def kept(self, allowed: Allowed) -> NDArray[np.bool_]:
         """Return which levels a condition allows, (L,)."""
@@ -228,9 +192,6 @@ class LevelsLeaf(Leaf):
 
     def n_free(self) -> int:
         return self.n_states * (self.n_levels - 1)
-
-    def arrays(self) -> dict[str, Any]:
-        return {"p": self.p}
 
 
 # ---- counts --------------------------------------------------------------------------------------
@@ -276,8 +237,8 @@ class CountsLeaf(Leaf):
         found[np.isnan(distinct)] = 0.0
         return found[place.reshape(-1)]
 
-    def likelihood(self, values: Floats, dtype: type = np.float64) -> tuple[NDArray[Any], Floats]:
-        return _scaled(self.log_density(values), dtype)
+    def likelihood(self, values: Floats) -> tuple[Floats, Floats]:
+        return _scaled(self.log_density(values))
 
     def _number(self, x: Floats) -> Floats:
         """Return E[N | x], (n, k)."""
@@ -404,9 +365,6 @@ class CountsLeaf(Leaf):
     def n_free(self) -> int:
         return 2 * self.n_states
 
-    def arrays(self) -> dict[str, Any]:
-        return {"mean": self.mean, "size": self.size}
-
 
 MOST_SUMMED = 1 << 12  # counts of an interval that are summed one by one
 MOST_LISTED = 1 << 16  # of a tail that float64 does not hold: its first ones are nearly all of it
@@ -434,6 +392,17 @@ class Scale:
     unit: float = 1.0
     centre: float = 0.0
     spread: float = 1.0
+
+    @property
+    def tail(self) -> float:
+        """The spread tau on the scale of the part that all states have in common.
+
+        On a scale that bends, numbers are exponentials of it: a tail of more than e there would
+        govern the mean of a column, though it holds a hundredth of its rows.
+        """
+        if self.kind == "identity":
+            return TAIL_SPREAD
+        return float(np.clip(1 / self.spread, 1.0, TAIL_SPREAD))
 
     def forward(self, x: ArrayLike) -> Floats:
         """Return y; -inf for what lies below a log scale."""
@@ -507,8 +476,6 @@ class ContinuousLeaf(Leaf):
         mu_z and sigma_z on the scale.
     grid : float
         Step of the column's numbers, in its unit; 0 for none.
-    tail : float
-        tau: the spread of the part that the states have in common.
     """
 
     scale: Scale
@@ -517,7 +484,6 @@ class ContinuousLeaf(Leaf):
     mean: Floats
     spread: Floats
     grid: float = 0.0
-    tail: float = TAIL_SPREAD
 
     @property
     def n_states(self) -> int:
@@ -528,7 +494,7 @@ class ContinuousLeaf(Leaf):
         """Return weight, mean and spread of the Gaussians by state and part, (k, 2)."""
         weights = np.broadcast_to([1 - TAIL, TAIL], (self.n_states, 2))
         means = np.stack([self.mean, np.zeros(self.n_states)], axis=1)
-        spreads = np.stack([self.spread, np.full(self.n_states, self.tail)], axis=1)
+        spreads = np.stack([self.spread, np.full(self.n_states, self.scale.tail)], axis=1)
         return weights, means, spreads
 
     def _atom_of(self, values: Floats) -> NDArray[np.intp]:
@@ -540,30 +506,27 @@ class ContinuousLeaf(Leaf):
         same = self.atoms[np.minimum(place, n_atoms - 1)] == values
         return np.where(same, place, n_atoms)
 
-    def _exponents(self, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def _exponents(self, y: Floats) -> tuple[Floats, Floats, Floats]:
         """Return logs of the two parts, (n, k) and (n, 1), and the larger of them in a row, (n, 1).
 
         Without the factor that all have, 1 / sqrt(2 pi).
         """
-        kind = y.dtype
-        mean, spread = self.mean.astype(kind), self.spread.astype(kind)
-        own = (y[:, None] - mean) * (1 / spread)
+        own = (y[:, None] - self.mean) * (1 / self.spread)
         own *= own
         own *= -0.5
-        own += np.log((1 - TAIL) / spread)
-        common = -0.5 * (y[:, None] / kind.type(self.tail)) ** 2
-        common += kind.type(np.log(TAIL / self.tail))
+        own += np.log((1 - TAIL) / self.spread)
+        common = -0.5 * (y[:, None] / self.scale.tail) ** 2 + np.log(TAIL / self.scale.tail)
         return own, common, np.maximum(own.max(axis=1, keepdims=True), common)
 
-    def likelihood(self, values: Floats, dtype: type = np.float64) -> tuple[NDArray[Any], Floats]:
+    def likelihood(self, values: Floats) -> tuple[Floats, Floats]:
         with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
             y = self.scale.forward(values)
-            own, common, top = self._exponents(y.astype(dtype))
-            top = np.where(np.isfinite(top), top, 0.0).astype(dtype)
+            own, common, top = self._exponents(y)
+            top = np.where(np.isfinite(top), top, 0.0)
             own -= top
             np.exp(own, out=own)
             own += np.exp(common - top)
-            own *= self.choice[:, -1].astype(dtype)
+            own *= self.choice[:, -1]
             scale = top[:, 0] + self.scale.log_slope(values) - 0.5 * _LOG_2PI
         odd = ~np.isfinite(y)
         if odd.any():
@@ -577,12 +540,16 @@ class ContinuousLeaf(Leaf):
             own[at], scale[at] = self.choice.T[place[at]], 0.0
         return own, scale
 
+    def log_density_on_scale(self, y: Floats) -> Floats:
+        """Return log p(y | z, no atom), (n, k)."""
+        own, common, _ = self._exponents(y)
+        return np.asarray(np.logaddexp(own, common) - 0.5 * _LOG_2PI)
+
     def log_density(self, values: Floats) -> Floats:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             y = self.scale.forward(values)
-            own, common, _ = self._exponents(y)
-            log_p = np.logaddexp(own, common) + np.log(self.choice[:, -1])
-            log_p += (self.scale.log_slope(values) - 0.5 * _LOG_2PI)[:, None]
+            log_p = self.log_density_on_scale(y) + np.log(self.choice[:, -1])
+            log_p += self.scale.log_slope(values)[:, None]
             log_p[~np.isfinite(y)] = -np.inf
             log_p[np.isnan(values)] = 0.0
             if len(self.atoms):
@@ -590,48 +557,6 @@ class ContinuousLeaf(Leaf):
                 at = place < len(self.atoms)
                 log_p[at] = np.log(self.choice.T[place[at]])
         return log_p
-
-    def statistics(self, values: Floats, responsibilities: NDArray[Any]) -> Floats:
-        """Return sums by state, (k, A + 4): of atoms and all else; of the state's own part of all
-        else, its y and its y^2.
-        """
-        place, n_atoms = self._atom_of(values), len(self.atoms)
-        y = self.scale.forward(values)
-        smooth = (place == n_atoms) & np.isfinite(y)
-        y = np.where(smooth, y, 0.0)
-        sums = np.zeros((self.n_states, n_atoms + 4))
-        for a in range(n_atoms):
-            sums[:, a] = responsibilities[place == a].sum(axis=0, dtype=np.float64)
-        sums[:, n_atoms] = responsibilities[smooth].sum(axis=0, dtype=np.float64)
-        with np.errstate(over="ignore", under="ignore"):
-            own, common, _ = self._exponents(y.astype(responsibilities.dtype))
-            common = common - own
-            np.exp(np.minimum(common, 80.0, out=common), out=common)
-            common += 1
-            share = responsibilities / common
-        share[~smooth] = 0.0
-        powers = np.stack([np.ones_like(y), y, y * y], axis=1)
-        sums[:, n_atoms + 1 :] = share.T.astype(np.float64) @ powers
-        return sums
-
-    def updated(self, statistics: Floats, prior: Prior) -> ContinuousLeaf:
-        n_atoms = len(self.atoms)
-        counts, (n, first, second) = statistics[:, : n_atoms + 1], statistics[:, n_atoms + 1 :].T
-        choice = _shares(counts + prior.pseudo_count * prior.marginal, self.choice)
-        mean = np.where(n > 1e-9, first / np.maximum(n, 1e-9), self.mean)
-        squares = np.maximum(second - n * mean**2, 0.0)
-        rows = np.maximum(n + prior.strength, 1e-9)
-        spread = np.sqrt((squares + prior.strength * prior.variance) / rows)
-        return replace(
-            self, choice=choice, mean=mean, spread=np.maximum(spread, self.floor_at(mean))
-        )
-
-    def floor_at(self, mean: Floats) -> Floats:
-        """Return the least spread of states of these means, on the scale."""
-        with np.errstate(over="ignore"):
-            slope = np.exp(self.scale.log_slope(self.scale.inverse(mean)))
-        steps = FLOOR_IN_GRIDS * self.grid * slope if self.grid else np.zeros(len(mean))
-        return np.minimum(np.maximum(FLOOR, steps), self.tail)
 
     # ---- conditions ---------------------------------------------------------------------------
 
@@ -739,42 +664,6 @@ class ContinuousLeaf(Leaf):
     def n_free(self) -> int:
         return self.n_states * (len(self.atoms) + 2)
 
-    def arrays(self) -> dict[str, Any]:
-        scale = self.scale
-        return {
-            "scale": {
-                "kind": scale.kind,
-                "unit": scale.unit,
-                "centre": scale.centre,
-                "spread": scale.spread,
-            },
-            "atoms": self.atoms,
-            "choice": self.choice,
-            "mean": self.mean,
-            "spread": self.spread,
-            "grid": self.grid,
-            "tail": self.tail,
-        }
-
-
-def leaf_from(arrays: dict[str, Any]) -> Leaf:
-    """Return the leaf of which a file kept these.
-
-    Raises
-    ------
-    ValueError
-        For what is no leaf.
-    """
-    held = dict(arrays)
-    try:
-        if "p" in held:
-            return LevelsLeaf(**held)
-        if "size" in held:
-            return CountsLeaf(**held)
-        return ContinuousLeaf(**(held | {"scale": Scale(**held["scale"])}))
-    except (TypeError, KeyError):
-        raise ValueError("a column's leaf lacks something, or has too much") from None
-
 
 # ---- helpers -------------------------------------------------------------------------------------
 
@@ -786,7 +675,7 @@ def choose(p: Floats, states: NDArray[np.intp], rng: np.random.Generator) -> NDA
         below /= below[:, -1:]
     u = rng.random(len(states))
     k, m = below.shape
-    if m <= MOST_ONE_HOT:
+    if m <= MOST_COMPARED:
         found = np.zeros(len(states), np.intp)
         for column in below.T[:-1]:
             found += column[states] <= u
@@ -885,11 +774,11 @@ def _shares(counts: Floats, else_: Floats | None) -> Floats:
     return found if else_ is None else np.where(total > 0, found, else_)
 
 
-def _scaled(log_p: Floats, dtype: type) -> tuple[NDArray[Any], Floats]:
+def _scaled(log_p: Floats) -> tuple[Floats, Floats]:
     """Return exp(log_p - scale) and the scale, the largest of each row."""
     top = log_p.max(axis=1)
     top = np.where(np.isfinite(top), top, 0.0)
-    return np.exp(log_p - top[:, None]).astype(dtype), top
+    return np.asarray(np.exp(log_p - top[:, None])), top
 
 
 def _log_sum(log_p: Floats, axis: int) -> Floats:

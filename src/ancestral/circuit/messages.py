@@ -29,7 +29,8 @@ Held = Mapping[int, Floats]  # log p(condition | z) of columns, (k,): the same f
 
 BLOCK_BYTES = 4 << 20  # of the messages of a block of rows; of all that is kept, four times it
 AT_ONCE = 8  # children whose messages are multiplied before the product is scaled again
-LOST = {np.dtype(np.float64): 600.0, np.dtype(np.float32): 55.0}  # nats, see `_Linear.is_lost`
+LOST = 600.0  # nats, see `_Linear.is_lost`
+TINY = float(np.finfo(np.float64).tiny / np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -102,23 +103,17 @@ class Mixture:
 class _Linear:
     """Numbers, scaled so that those of each row add up to 1."""
 
-    def __init__(self, circuit: Circuit, dtype: type = np.float64) -> None:
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in circuit._as:
-            circuit._as[self.dtype] = tuple(
-                held.astype(dtype) for held in (circuit.root, circuit.transitions)
-            )
-        self.root, self.transitions = circuit._as[self.dtype]
-        self.ones: NDArray[Any] = np.ones(circuit.n_states, dtype)
-        self.tiny = np.finfo(dtype).tiny / np.finfo(dtype).eps
+    def __init__(self, circuit: Circuit) -> None:
+        self.root, self.transitions = circuit.root, circuit.transitions
+        self.ones = np.ones(circuit.n_states)
 
     def likelihood(self, leaf: Leaf, values: Floats) -> tuple[NDArray[Any], Floats | None]:
-        return leaf.likelihood(values, self.dtype.type)
+        return leaf.likelihood(values)
 
     def held(self, log_p: Floats) -> tuple[NDArray[Any], Floats]:
         top = log_p.max()
         top = top if np.isfinite(top) else 0.0
-        return np.exp(log_p - top)[None].astype(self.dtype), np.array([top])
+        return np.exp(log_p - top)[None], np.array([top])
 
     def times(self, a: Any, b: Any) -> Any:
         return a * b
@@ -126,9 +121,9 @@ class _Linear:
     def scaled(self, b: NDArray[Any]) -> tuple[NDArray[Any], Floats, Any]:
         """Return b over the sum of each row, its log, and where some of a row is next to 0."""
         total = self._sums(b)
-        low = b.min(axis=1) < self.tiny if b.min() < self.tiny else np.zeros(len(b), bool)
+        low = b.min(axis=1) < TINY if b.min() < TINY else np.zeros(len(b), bool)
         with np.errstate(divide="ignore"):
-            log_total = np.log(total.astype(np.float64))
+            log_total = np.log(total)
         return b / np.where(total > 0, total, 1)[:, None], log_total, low
 
     def _sums(self, b: NDArray[Any]) -> NDArray[Any]:
@@ -140,7 +135,7 @@ class _Linear:
 
         All scales together magnify it by exp(-log_scale) at most.
         """
-        return low & (log_scale < -LOST[self.dtype])
+        return low & (log_scale < -LOST)
 
     def up(self, i: int, b: NDArray[Any]) -> NDArray[Any]:
         return b @ self.transitions[i].T
@@ -150,27 +145,16 @@ class _Linear:
 
     def log_sum(self, b: NDArray[Any]) -> Floats:
         with np.errstate(divide="ignore"):
-            return np.log(np.asarray(b @ self.root, np.float64))
+            return np.log(np.asarray(b @ self.root))
 
     def shares(self, b: NDArray[Any]) -> NDArray[Any]:
         """Return rows over their sums."""
         total = self._sums(b)
         return b / np.where(total > 0, total, 1)[:, None]
 
-    def pairs(
-        self, i: int, a: NDArray[Any], b: NDArray[Any], weights: NDArray[Any]
-    ) -> tuple[Floats, NDArray[Any]]:
-        """Return sums over rows of p(z', z | row), (k, k), and p(z | row) times weights, (n, k)."""
-        below = self.down(i, a) * b
-        share = weights / np.maximum(self._sums(below), self.tiny)
-        counts = self.transitions[i] * ((a * share[:, None]).T @ b)
-        return counts.astype(np.float64), below * share[:, None]
-
 
 class _Logs:
     """Logarithms: for rows in which scaled numbers vanish."""
-
-    dtype = np.dtype(np.float64)
 
     def __init__(self, circuit: Circuit) -> None:
         if "log" not in circuit._as:
@@ -215,17 +199,6 @@ class _Logs:
     def shares(self, b: Floats) -> Floats:
         total = log_sum_exp(b, axis=1)[:, None]
         return np.exp(b - np.where(np.isfinite(total), total, 0.0))
-
-    def pairs(self, i: int, a: Floats, b: Floats, weights: Floats) -> tuple[Floats, NDArray[Any]]:
-        counts, below = np.zeros(self.transitions[i].shape), np.empty(b.shape)
-        for n in range(len(b)):
-            log_p = a[n % len(a), :, None] + self.transitions[i] + b[n]
-            top = log_p.max()
-            p = np.exp(log_p - (top if np.isfinite(top) else 0.0))
-            p *= weights[n] / max(p.sum(), 1e-300)
-            counts += p
-            below[n] = p.sum(axis=0)
-        return counts, below
 
 
 # ---- sweeps --------------------------------------------------------------------------------------
@@ -392,14 +365,13 @@ def sweeps(
     circuit: Circuit,
     rows: Floats,
     held: Held | None = None,
-    dtype: type = np.float64,
     *,
     keep: bool = True,
 ) -> Iterator[tuple[NDArray[np.intp], Upward]]:
     """Yield numbers of rows, in blocks, with the sweep up over them."""
     width = circuit.n_columns * circuit.n_states if keep else 16 * circuit.n_states
     size = int(np.clip(BLOCK_BYTES // (2 * width if keep else 8 * width), 16, 1 << 12))
-    way = _Linear(circuit, dtype)
+    way = _Linear(circuit)
     for start in range(0, len(rows), size):
         part = np.arange(start, min(start + size, len(rows)))
         with np.errstate(under="ignore"):
@@ -412,12 +384,10 @@ def sweeps(
                 yield some, Upward(circuit, rows[some], held, how, keep=keep)
 
 
-def log_density(
-    circuit: Circuit, rows: Floats, held: Held | None = None, dtype: type = np.float64
-) -> Floats:
+def log_density(circuit: Circuit, rows: Floats, held: Held | None = None) -> Floats:
     """Return log p of what is known of each row, and of the conditions, (n,), in nats."""
     found = np.empty(len(rows))
-    for part, up in sweeps(circuit, rows, held, dtype, keep=False):
+    for part, up in sweeps(circuit, rows, held, keep=False):
         found[part] = up.log_p
     return found
 
@@ -432,77 +402,3 @@ def member_log_densities(mixture: Mixture, rows: Floats, held: Any = None) -> Fl
         found[:, m] = log_density(circuit, rows, None if held is None else held[m])
     with np.errstate(divide="ignore"):
         return found + np.log(mixture.weights)
-
-
-@dataclass(frozen=True)
-class Expectations:
-    """The sums of an EM step over some rows, each times its weight; `+` merges parts.
-
-    Parameters
-    ----------
-    log_likelihood, n : float
-        In nats; the sum of the weights.
-    root : ndarray of shape (k,)
-    pairs : ndarray of shape (d, k, k)
-        Expected numbers of rows by the states of parent and column.
-    leaves : list of ndarray (k, m)
-        As the leaves' `statistics`.
-    """
-
-    log_likelihood: float
-    n: float
-    root: Floats
-    pairs: Floats
-    leaves: list[Floats]
-
-    def __add__(self, other: Expectations) -> Expectations:
-        return Expectations(
-            self.log_likelihood + other.log_likelihood,
-            self.n + other.n,
-            self.root + other.root,
-            self.pairs + other.pairs,
-            [one + two for one, two in zip(self.leaves, other.leaves, strict=True)],
-        )
-
-    def times(self, factor: float) -> Expectations:
-        """Return the sums of as many times the rows."""
-        return Expectations(
-            self.log_likelihood * factor,
-            self.n * factor,
-            self.root * factor,
-            self.pairs * factor,
-            [one * factor for one in self.leaves],
-        )
-
-
-def expectations(
-    circuit: Circuit,
-    rows: Floats,
-    weights: Floats | None = None,
-    dtype: type = np.float32,
-) -> Expectations:
-    """Return the sums of an EM step over rows, (n, d), NaN where unknown."""
-    weights = np.ones(len(rows)) if weights is None else weights
-    k = circuit.n_states
-    root, pairs = np.zeros(k), np.zeros(circuit.transitions.shape)
-    leaves: list[Any] = [0.0] * circuit.n_columns
-    total = 0.0
-    for part, up in sweeps(circuit, rows, None, dtype):
-        way, n = up.algebra, len(part)
-        w = weights[part].astype(way.dtype)
-        total += float(weights[part] @ up.log_p)
-        ones = np.ones((1, k), way.dtype) if isinstance(way, _Linear) else np.zeros((1, k))
-        for i, above, outside in up.downward():
-            below = np.broadcast_to(ones if up.below[i] is None else up.below[i], (n, k))
-            if above is None:
-                states = way.shares(up._product(outside, below)) * w[:, None]
-                root += states.sum(axis=0, dtype=np.float64)
-            else:
-                counts, states = way.pairs(i, np.broadcast_to(above, (n, k)), below, w)
-                pairs[i] += counts
-            if up.own[i] is not None:
-                leaves[i] = leaves[i] + circuit.leaves[i].statistics(up.rows[:, i], states)
-    for i, leaf in enumerate(circuit.leaves):
-        if isinstance(leaves[i], float):  # nothing is known of the column
-            leaves[i] = leaf.statistics(np.full(1, np.nan), np.zeros((1, k)))
-    return Expectations(total, float(weights.sum()), root, pairs, leaves)

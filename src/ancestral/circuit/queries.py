@@ -46,6 +46,7 @@ MOST_CELLS = 4_000_000  # values in the partial completions whose bounds it take
 MOST_CANDIDATES = 256  # counts of a column that it tries one by one
 CLOSE = 1e-9  # nats by which a completion may fall short of the best and be called so
 BISECTIONS = 100
+MOST_PAIRS = 1 << 13  # of rows and draws that are drawn at once
 
 
 class Impossible(Exception):
@@ -352,14 +353,15 @@ def completed(mixture: Mixture, rows: Floats, n_draws: int, rng: np.random.Gener
     for m, circuit in enumerate(mixture.circuits):
         mine = np.flatnonzero((member == m).any(axis=1))
         for part, up in sweeps(circuit, rows[some[mine]]):
-            which = member[mine[part]] == m  # (rows of the block, n_draws)
-            for draw in np.flatnonzero(which.any(axis=0)).tolist():
-                at = np.flatnonzero(which[:, draw])
+            pairs = np.argwhere(member[mine[part]] == m)  # of a row of the block and a draw
+            for start in range(0, len(pairs), MOST_PAIRS):
+                at, draw = pairs[start : start + MOST_PAIRS].T
                 where = some[mine[part[at]]]
                 for i, z in up.draw_states(rng, at):
                     here = np.flatnonzero(gaps[where, i])
                     if len(here):
-                        found[draw, where[here], i] = circuit.leaves[i].draw(z[here], rng)
+                        values = circuit.leaves[i].draw(z[here], rng)
+                        found[draw[here], where[here], i] = values
     return found
 
 
@@ -405,7 +407,8 @@ def _moments_of_tree(
         m, s = circuit.leaves[i].moments(condition.allowed.get(i))
         found, sd = mixed_moments(states[i], m, s)
         off[i] = np.where(states[i] > 0, m - found, 0.0)
-        mean[a], covariance[a, a] = found, sd**2
+        with np.errstate(over="ignore"):
+            mean[a], covariance[a, a] = found, sd**2
     # By node: the columns of its subtree so far, and their means given its state, (k, .)
     held: list[tuple[list[int], Floats] | None] = [None] * circuit.n_columns
     for i in reversed(circuit.order):
@@ -494,20 +497,17 @@ def _nodes(leaves: list[Any], fine: int) -> list[Floats]:
             return [np.exp(leaf.log_density(ends)).T for leaf in leaves]
         return [np.diff(leaf.cdf(np.r_[-1.0, ends]), axis=0).T for leaf in leaves]
     assert isinstance(first, ContinuousLeaf)
-    scale, cuts = first.scale, [np.array([-9.0, 9.0]) * first.tail]
+    cuts = [np.array([-9.0, 9.0]) * first.scale.tail]
     for leaf in leaves:
         cuts += [leaf.mean + by * leaf.spread for by in (-8, -4, -2, 0, 2, 4, 8)]
     at = np.unique(np.concatenate(cuts))
     x, w = np.polynomial.legendre.leggauss(fine)
     half = 0.5 * np.diff(at)
-    y = (at[:-1] + half)[:, None] + half[:, None] * x
+    y = ((at[:-1] + half)[:, None] + half[:, None] * x).ravel()
     weights = (half[:, None] * w).ravel()
-    y = y.ravel()
     found = []
     for leaf in leaves:
-        own = replace(leaf, scale=replace(scale, kind="identity", unit=1.0, centre=0.0, spread=1.0))
-        own = replace(own, atoms=np.empty(0), choice=leaf.choice[:, -1:])
-        smooth = np.exp(own.log_density(y)).T * weights
+        smooth = np.exp(leaf.log_density_on_scale(y)).T * weights * leaf.choice[:, -1:]
         found.append(np.concatenate([leaf.choice[:, :-1], smooth], axis=1))
     return found
 
