@@ -54,8 +54,9 @@ class LatentTree(TreeAnswers):
         among them. A dataframe's categorical types declare theirs.
     n_sweeps : int, optional
         How often all rows are looked at in batches, at most.
-    max_iter : int
-        Passes over all rows at the end, in which the likelihood rises.
+    max_iter : int, optional
+        Passes over all rows at the end, in which the likelihood rises. One at most, where the rows
+        held out gained by the like, unless given.
     random_state : None, int, RandomState or Generator
         The starts, the batches, the rows held out and the trees.
     verbose : bool
@@ -134,7 +135,7 @@ class LatentTree(TreeAnswers):
         column_types: Any = "auto",
         categories: Any = None,
         n_sweeps: int | None = None,
-        max_iter: int = 3,
+        max_iter: int | None = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -200,7 +201,7 @@ class LatentTree(TreeAnswers):
                 ("n_sweeps", self.n_sweeps),
             )
         }
-        max_iter = check_integer(self.max_iter, "max_iter")
+        max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         counts = np.ones(len(table)) if weights is None else weights
         rng, columns = as_generator(self.random_state), self._columns_learnt
         learning.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
@@ -215,7 +216,7 @@ class LatentTree(TreeAnswers):
         self.members_ = [member.as_plain() for member in found.members]
         self.n_states_, self.n_trees_ = found.members[0].em.n_states, len(found.members)
         self.log_likelihood_, self.history_ = found.log_likelihood, found.penalised
-        self.tried_ = found.history
+        self.tried_ = found.tried
 
     # ---- what was learnt --------------------------------------------------------------------
 
