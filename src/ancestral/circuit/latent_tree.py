@@ -48,7 +48,8 @@ class LatentTree(TreeAnswers):
         Trees of the mixture. By the size of the table unless given.
     column_types : "auto", mapping or list
         "continuous", "categorical", "binary" or "count" by column, where the type that is found is
-        not what is meant. Numbers are continuous where a column holds more than 16 different ones.
+        not what is meant. Numbers are continuous where a column holds more than 16 different ones,
+        or more than two that are not all whole.
     categories : mapping or list, optional
         Levels of columns, by name or for each column (None: to be learnt), those that no row holds
         among them. A dataframe's categorical types declare theirs.
