@@ -97,8 +97,10 @@ def _seconds(task: Task, calls: int) -> float:
 
 
 def as_amount(value: float, unit: str) -> str:
-    """Return a time or a size of memory in the unit that suits it: "3.21 ms", "35 MB"."""
-    return as_time(value) if unit == "s" else f"{value / 1e6:.3g} MB"
+    """Return a time, a size of memory or another amount: "3.21 ms", "35 MB", "0.41 sd"."""
+    if unit == "s":
+        return as_time(value)
+    return f"{value / 1e6:.3g} MB" if unit == "B" else f"{value:.3g} {unit}"
 
 
 def as_time(seconds: float) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,30 @@ def long(pytestconfig: pytest.Config) -> bool:
 def note(record_property: Callable[[str, Any], None]) -> Callable[[str, str], None]:
     """Note a measured figure under a name, for the table that `make trust` prints."""
     return lambda name, value: record_property(FIGURE, [name, value])
+
+
+@pytest.fixture
+def core_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide every optional package, as where none is installed."""
+    from ancestral._extras import EXTRAS
+
+    hidden = {"polars", *(name for packages in EXTRAS.values() for name in packages)}
+    find = PathFinder.find_spec
+    for name in [name for name in sys.modules if name.partition(".")[0] in hidden]:
+        monkeypatch.delitem(sys.modules, name)
+
+    def found(name: str, *where: Any) -> Any:
+        return None if name in hidden else find(name, *where)
+
+    monkeypatch.setattr(PathFinder, "find_spec", found)
+
+
+def asked_for(said: str) -> set[str]:
+    """Return the extras that a message asks for, by its one command."""
+    (found,) = re.findall(r'pip install "ancestral\[([a-z,]+)\]"', said)
+    extras = found.split(",")
+    assert len(extras) == len(set(extras))
+    return set(extras)
 
 
 @pytest.fixture

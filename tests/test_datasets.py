@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -61,10 +59,9 @@ def test_a_failed_download_names_the_mend(monkeypatch):
         datasets.faces(source="olivetti")
 
 
-def test_an_unknown_source_and_a_missing_extra_are_named(monkeypatch):
+def test_an_unknown_source_and_a_missing_extra_are_named(core_only):
     with pytest.raises(DataError, match="got 'mnist'"):
         datasets.faces(source="mnist")
-    monkeypatch.setitem(sys.modules, "skimage.data", None)
     with pytest.raises(MissingExtraError, match=r"pip install \"ancestral\[report\]\""):
         datasets.faces()
 

@@ -1,6 +1,6 @@
 """The pages hold together: links lead somewhere, examples run, nothing public goes unmentioned.
 
-The examples themselves are collected by pytest as doctests of README.md and docs/*.md.
+The examples themselves are collected by pytest as doctests of README.md and the pages under docs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import pytest
 import ancestral
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+SITE = ROOT / "docs"
+DOCS = sorted(p for p in SITE.rglob("*.md") if "_build" not in p.parts)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
-EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+FENCED = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def links(text: str) -> list[str]:
@@ -56,9 +57,17 @@ def test_pytest_collects_the_pages(pytestconfig: pytest.Config) -> None:
     assert "*.md" in pytestconfig.getoption("doctestglob")
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = ROOT / "docs" / "index.md"
-    assert {page.name for page in DOCS} - {"index.md"} <= set(links(index.read_text("utf-8")))
+def test_every_page_is_reached_from_the_landing_page() -> None:
+    waiting, reached = [SITE / "index.md"], set[Path]()
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        for kind, block in FENCED.findall(page.read_text("utf-8")):
+            if kind == "{toctree}":
+                names = [line for line in block.split() if not line.startswith(":")]
+                pages = (page.parent / f"{name}.md" for name in names)
+                waiting += [p for p in pages if p.exists() and p not in reached]
+    assert set(DOCS) == reached
 
 
 def test_every_public_name_is_mentioned() -> None:

@@ -24,7 +24,7 @@ from ancestral._moved import MOVED
 PACKAGE = Path(ancestral.__file__).parent
 FAMILIES = ("autoregressive", "gaussian", "circuit", "graph")
 FLOORS = (
-    ("_moved", "errors", "_hints", "_printed", "_catalogue"),
+    ("_moved", "errors", "_extras", "_hints", "_printed", "_catalogue", "_methods"),
     ("_numerics", "_files"),
     ("_checks",),
     ("statistics",),
@@ -35,7 +35,7 @@ FLOORS = (
     ("streaming", "bench"),
     ("inputs",),
     ("report", "studio"),
-    ("cli",),
+    ("cli", "__main__"),
 )  # each floor ordered within itself
 PLACE = {name: place for place, name in enumerate(name for names in FLOORS for name in names)}
 TORCH_FILES = (
@@ -104,7 +104,7 @@ def why_forbidden(name: str, target: str) -> str | None:
         return "numba is for the one file that compiles, and its cache"
     if own in FAMILIES and top in ("matplotlib", "dask"):
         return "models neither draw nor distribute"
-    if top != "ancestral":
+    if top != "ancestral" or target == "ancestral.__version__":
         return None
     other = part(target)
     if other not in PLACE:  # the package itself: its public names reach up to viz

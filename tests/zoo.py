@@ -17,10 +17,12 @@ import numpy as np
 from ancestral import (
     PPCA,
     ChainAutoregressive,
+    DyadicGraph,
     Graph,
     HeteroscedasticGaussian,
     InnerProductGraph,
     LatentPositionGraph,
+    LatentTree,
     LinearGaussian,
     LSTMAutoregressive,
     NeuralGaussian,
@@ -139,6 +141,12 @@ def _nudged_graph(model: Any, rng: np.random.Generator) -> Iterator[Any]:
         yield _changed(model, slope_=model.slope_ + step[0], intercept_=model.intercept_ + step[1])
 
 
+def _nudged_dyadic(model: Any, rng: np.random.Generator) -> Iterator[Any]:
+    for _ in range(20):
+        coef = model.coef_ + 0.01 * rng.normal(size=model.coef_.shape)
+        yield _changed(model, coef_=coef, intercept_=model.intercept_ + 0.01 * rng.normal())
+
+
 def _nudged_positions(model: Any, rng: np.random.Generator) -> Iterator[Any]:
     for _ in range(20):
         step = 0.01 * rng.normal(size=model.positions_.shape)
@@ -149,6 +157,17 @@ def _nudged_positions(model: Any, rng: np.random.Generator) -> Iterator[Any]:
 def _tiny_lstm(**parameters: Any) -> Any:
     settings = {"hidden_size": 4, "num_layers": 1, "max_steps": 5, "random_state": 0}
     return LSTMAutoregressive(**{**settings, **parameters})
+
+
+def _tiny_tree(**parameters: Any) -> Any:
+    return LatentTree(
+        **{"n_states": 2, "n_trees": 1, "n_sweeps": 4, "random_state": 0, **parameters}
+    )
+
+
+def _tree_weights(d: int, k: int, free: int) -> int:
+    """The root's shares, a row of a transition for each state of a parent, and the leaves'."""
+    return (k - 1) + (d - 1) * k * (k - 1) + k * free
 
 
 def _tiny_network(**parameters: Any) -> Any:
@@ -170,6 +189,18 @@ def _graphs(n_graphs: int, n_nodes: int, n_features: int) -> list[Graph]:
         p = 1 / (1 + np.exp(-(2.0 * X @ X.T - 0.5)))
         upper = np.triu(rng.random((n_nodes, n_nodes)) < p, 1)
         graphs.append(Graph(X, upper + upper.T))
+    return graphs
+
+
+def _networks(n_graphs: int, n_nodes: int) -> list[Graph]:
+    """Graphs of people with an age and a house, who know who is like them."""
+    rng = np.random.default_rng(9)
+    graphs = []
+    for _ in range(n_graphs):
+        age, house = rng.integers(20, 60, n_nodes), rng.integers(0, 3, n_nodes)
+        eta = 0.2 - 0.05 * np.abs(age[:, None] - age) + (house[:, None] == house)
+        upper = np.triu(rng.random((n_nodes, n_nodes)) < 1 / (1 + np.exp(-eta)), 1)
+        graphs.append(Graph(np.c_[age, house], upper + upper.T, ["age", "house"]))
     return graphs
 
 
@@ -196,6 +227,16 @@ GAPS += _gaps_rng.normal(size=GAPS.shape) + np.arange(6.0)
 GAPS[_gaps_rng.random(GAPS.shape) < 0.2] = np.nan
 INPUTS = _rng.normal(size=(120, 3))
 TARGET = INPUTS @ [1.0, -2.0, 0.5] + 0.3 + 0.7 * _rng.normal(size=120)
+MIXED = np.column_stack(
+    [
+        np.where(_gaps_rng.random(150) < 0.2, 0.0, np.exp(_gaps_rng.normal(size=150))),  # an atom
+        _gaps_rng.normal(size=150) + 3.0,
+        _gaps_rng.integers(0, 3, size=150),
+        _gaps_rng.integers(0, 2, size=150),
+    ]
+)
+MIXED[:, 1] += MIXED[:, 2]
+MIXED[_gaps_rng.random(MIXED.shape) < 0.1] = np.nan
 
 
 def _all_rows(*levels: Any) -> np.ndarray:
@@ -368,6 +409,21 @@ ZOO = [
         checks=(PPCAMixture(random_state=0), PPCAMixture(1, 0)),
     ),
     Entry(
+        "tree of levels",
+        _tiny_tree,
+        (BITS.astype(float),),
+        n_parameters=_tree_weights(5, 2, 5 * 1),
+        space=_all_rows(*[(0.0, 1.0)] * 5),
+    ),
+    Entry(
+        "two trees of mixed columns with gaps",
+        lambda: _tiny_tree(n_trees=2, n_states=3),
+        (MIXED,),
+        n_parameters=2 * _tree_weights(4, 3, (1 + 2) + 2 + 2 + 1) + 1,
+        streamed=False,
+        checks=(_tiny_tree(n_sweeps=2),),
+    ),
+    Entry(
         "toy",
         toy.DiagonalGaussian,
         (CLOUD,),
@@ -412,6 +468,13 @@ ZOO = [
         (_graphs(30, 8, 2),),
         n_parameters=2,
         nudges=_nudged_graph,
+    ),
+    Entry(
+        "dyadic",
+        lambda: DyadicGraph(["absdiff:age", "match:house"]),
+        (_networks(20, 12),),
+        n_parameters=3,
+        nudges=_nudged_dyadic,
     ),
     Entry(
         "graph without features",

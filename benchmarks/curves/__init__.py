@@ -8,7 +8,7 @@
     --json FILE        keep what was measured
     --from FILE        measure nothing: tables and figures of what was kept
     --figures FOLDER   draw a sheet for each family
-    --markdown         the tables of docs/speed.md
+    --markdown         the tables of docs/models/speed.md
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def _is_meant(aim: Aim, line: Line, point: Point) -> bool:
 
 
 def markdown(lines: list[Line]) -> Iterator[str]:
-    """Yield the tables of docs/speed.md, as lines of text."""
+    """Yield the tables of docs/models/speed.md, as lines of text."""
     yield "| work | against | at least | lowest | at | |"
     yield "|---|---|---|---|---|---|"
     rows: dict[tuple[str, ...], list[Verdict]] = {}

@@ -2,7 +2,7 @@
 
 A key is "MODEL: WORK", "MODEL: WORK, against PEER" (PEER "a time" where the aim is one of
 seconds), or the name of an aim that curves share. The sentence stands beside the verdict in the
-table of docs/speed.md, without full stop. An aim that is met prints none.
+table of docs/models/speed.md, without full stop. An aim that is met prints none.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ancestral import _catalogue
 from ancestral import _moved as _moved
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULE_OF = {entry.name: entry.module for entry in _catalogue.MODELS} | {
     "Tables": "ancestral.autoregressive.tables",
@@ -28,12 +28,14 @@ _MODULE_OF = {entry.name: entry.module for entry in _catalogue.MODELS} | {
     "AncestralError": "ancestral.errors",
     "AncestralWarning": "ancestral.errors",
 }
-_MODULES = ("datasets", "scores", "streaming", "viz")
+_MODULES = ("datasets", "errors", "io", "scores", "streaming", "viz")
 
 __all__ = [*_MODULE_OF, *_MODULES]
 
 if TYPE_CHECKING:  # for those who read without running; a test holds it to the catalogue
     from ancestral import datasets as datasets
+    from ancestral import errors as errors
+    from ancestral import io as io
     from ancestral import scores as scores
     from ancestral import streaming as streaming
     from ancestral import viz as viz
@@ -52,6 +54,7 @@ if TYPE_CHECKING:  # for those who read without running; a test holds it to the 
     from ancestral.gaussian.neural import NeuralGaussian as NeuralGaussian
     from ancestral.gaussian.ppca.mixture import PPCAMixture as PPCAMixture
     from ancestral.gaussian.ppca.model import PPCA as PPCA
+    from ancestral.graph.dyadic import DyadicGraph as DyadicGraph
     from ancestral.graph.graphs import Graph as Graph
     from ancestral.graph.inner_product import InnerProductGraph as InnerProductGraph
     from ancestral.graph.latent.model import LatentPositionGraph as LatentPositionGraph
@@ -64,14 +67,16 @@ if TYPE_CHECKING:  # for those who read without running; a test holds it to the 
     from ancestral.statistics import Moments as Moments
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"ancestral.{name}")
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'ancestral' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # who reads without running is told of a name that is not there
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return importlib.import_module(f"ancestral.{name}")
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'ancestral' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -154,6 +154,15 @@ MODELS = [
         headlines=("slope_", "intercept_", "standard_errors_"),
     ),
     Entry(
+        "DyadicGraph",
+        "ancestral.graph.dyadic",
+        "graphs",
+        "dyadic",
+        "graphs whose edges follow terms of pairs: same house, difference of age, ...",
+        headlines=("terms_", "coef_", "intercept_", "standard_errors_"),
+        example="@classrooms --terms inner_product",
+    ),
+    Entry(
         "LatentPositionGraph",
         "ancestral.graph.latent.model",
         "graphs",

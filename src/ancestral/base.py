@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +36,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
 
 from ancestral import _arrays, model_file
+from ancestral._catalogue import entry_named
 from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.frames import check_form, check_names, framed
 from ancestral._checks.numbers import (
@@ -57,7 +58,9 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
+from ancestral._extras import need
 from ancestral._hints import hint, refuse_unknown_keywords
+from ancestral._methods import with_index
 from ancestral.errors import (
     AncestralError,
     DataError,
@@ -196,6 +199,8 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         super().__init_subclass__(**kwargs)
         lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
         cls._all_fields = dict.fromkeys(name for line in lines for name in line)
+        if entry_named(cls.__name__) is not None:
+            cls.__doc__ = with_index(cls)
 
     @property
     def data_fingerprint_(self) -> str:
@@ -246,11 +251,20 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     @within_memory(mend_of_fit)
     def _fit_anew(self, *data: Any, **options: Any) -> Self:
         """Fit to data, which `_checked` sees first, with the options of `_fit`."""
+        if wants := self._wants():
+            need(f"fitting {type(self).__name__}", *wants, otherwise=self._instead)
         with fitting(self) as new:
             checked = new._checked(*data)
             new._fit(*checked, **options)
             new._data_fingerprint = new._fingerprint_of(*checked)
         return self
+
+    # What needs no package of `_wants`, at the end of the error that names them.
+    _instead = ""
+
+    def _wants(self) -> tuple[str, ...]:
+        """Return the optional packages that a fit with these parameters takes, for `need`."""
+        return ()
 
     @abstractmethod
     def _checked(self, *data: Any) -> tuple[Any, ...]:
@@ -768,6 +782,22 @@ class ConditionalDensity(RegressorMixin, Model):
         log_p[counts] += 0.5 * (mean.size // max(1, len(mean))) * np.log(weights[counts])
         log_p[~counts] = 0.0
         return log_p
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: Literal[False] = False,  # noqa: FBT002
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[np.float64]: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: Literal[True],
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
     @within_memory(FEWER_ROWS)
     def predict(

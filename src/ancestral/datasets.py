@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number
-from ancestral.errors import AncestralError, DataError, MissingExtraError
+from ancestral._extras import import_extra
+from ancestral.errors import AncestralError, DataError
 
 if TYPE_CHECKING:
     from ancestral.graph.inner_product import Graph
@@ -137,13 +138,7 @@ def faces(*, source: str = "lfw") -> NDArray[np.float64]:
 
 def _lfw_faces() -> NDArray[np.float64]:
     """The 100 faces of scikit-image's subset, (100, 24, 24)."""
-    try:
-        from skimage.data import lfw_subset
-    except ImportError:
-        raise MissingExtraError(
-            "the built-in faces come with scikit-image, which is not installed. "
-            'Install it: pip install "ancestral[report]".'
-        ) from None
+    lfw_subset = import_extra("skimage.data", "the built-in set of faces", "report").lfw_subset
     return np.ascontiguousarray(lfw_subset()[:100, :FACE_SIDE, :FACE_SIDE], dtype=np.float64)
 
 

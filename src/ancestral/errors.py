@@ -10,6 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+__all__ = [
+    "AncestralError",
+    "AncestralWarning",
+    "DataError",
+    "DataTypeError",
+    "FormatError",
+    "MissingExtraError",
+    "ModelError",
+    "SaveError",
+    "UndeterminedError",
+    "UnknownKeywordError",
+    "UnknownNameError",
+]
+
 # What terminals obey and no eye sees: control characters (but tab and newline), marks of direction,
 # separators of lines and paragraphs, tags, and halves of surrogate pairs, which cannot be encoded.
 _UNSEEN = re.compile(

@@ -1,10 +1,10 @@
 """The saved format: one file, no code in it, checksummed, written atomically.
 
-A model file is a safetensors file. Its metadata hold the format's name and version, the class,
-a JSON document (parameters, and fitted values in which arrays are named), a fingerprint of the data
-that it was fitted to, and a SHA-256 of the whole file with the digest's own 64 characters read as
-zeros. Loading checks the digest before it
-builds anything, and builds only classes of the catalogue.
+A model file is a safetensors file. Its metadata hold the format's name and version, the version of
+the package that wrote it, the class, a JSON document (parameters, and fitted values in which arrays
+are named), a fingerprint of the data that it was fitted to, and a SHA-256 of the whole file with
+the digest's own 64 characters read as zeros. Loading checks the digest before it builds anything,
+and builds only classes of the catalogue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral import _catalogue
+from ancestral import __version__, _catalogue
 from ancestral._files import PathLike, as_path, open_regular, shown, write_atomically
 from ancestral.errors import AncestralError, FormatError, SaveError
 
@@ -98,8 +98,8 @@ def load(path: PathLike) -> Any:
     entry = _catalogue.entry_named(name)
     if entry is None:
         raise FormatError(
-            f"{path}: holds a {name!r}, which this version does not know. "
-            "Update ancestral if a newer one wrote it."
+            f"{path}: holds a {name!r}, which this version does not know. Update ancestral: "
+            f"{_written_by(packed.writer)}."
         )
     with _whole(path, name):
         model = entry.load()(**packed.params)
@@ -114,6 +114,7 @@ class Packed(NamedTuple):
     params: dict[str, Any]
     state: dict[str, Any]
     data_fingerprint: str
+    writer: str = ""  # the version of the package; none in files of 0.1.0
 
 
 def pack(
@@ -142,6 +143,7 @@ def pack(
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
+        "writer": f"ancestral {__version__}",
         "class": kind,
         "document": json.dumps(document, allow_nan=False),
         "data_fingerprint": data_fingerprint,
@@ -170,7 +172,7 @@ def unpack(path: PathLike) -> Packed:
         params, state = (_decode(document[part], arrays) for part in ("params", "state"))
         if not (isinstance(params, dict) and isinstance(state, dict)):
             raise ValueError("its parameters or values have no names")
-    return Packed(kind, params, state, header.get("data_fingerprint", ""))
+    return Packed(kind, params, state, header.get("data_fingerprint", ""), header.get("writer", ""))
 
 
 @contextmanager
@@ -283,7 +285,7 @@ def _read_checked(path: PathLike) -> tuple[dict[str, str], dict[str, NDArray]]:
             if version > FORMAT_VERSION:
                 raise FormatError(
                     f"{name}: is of format {version}; this version reads up to {FORMAT_VERSION}. "
-                    "Update ancestral."
+                    f"Update ancestral: {_written_by(header.get('writer', ''))}."
                 )
             body = _read_exactly(file, size - len(head))
         except FormatError:
@@ -302,6 +304,11 @@ def _read_checked(path: PathLike) -> tuple[dict[str, str], dict[str, NDArray]]:
         return header, from_safetensors(head + body)
     except SafetensorError:
         raise FormatError(not_a_model) from None
+
+
+def _written_by(writer: str) -> str:
+    """Return who wrote a file, for messages."""
+    return f"{writer or 'another version'} wrote it, and this is {__version__}"
 
 
 def _digest_place(data: bytes, digest: str) -> int:
@@ -529,11 +536,16 @@ def _crc32(data: bytes) -> int:
 def _add_graphs(digest: Any, graphs: list[Any]) -> None:
     """Hash how many graphs there are, and the features and links of some of them."""
     chosen = graphs[:: -(-len(graphs) // MOST_GRAPHS)]
-    digest.update(f"{len(graphs)} graphs;{[len(graph.features) for graph in chosen]};".encode())
-    features = np.concatenate([graph.features.ravel() for graph in chosen])
+    digest.update(f"{len(graphs)} graphs;{[graph.n_nodes for graph in chosen]};".encode())
+    features = np.concatenate([graph.numbers.ravel() for graph in chosen])
     links = np.concatenate([_links_of(graph.adjacency) for graph in chosen])
     _add(digest, features, MOST_OF_GRAPHS)
     _add(digest, links, MOST_OF_GRAPHS)
+    for k, graph in enumerate(chosen):
+        if graph.directed or graph.unknown is not None:
+            digest.update(f"{k};{graph.directed};".encode())
+            for ends in graph.unknown_dyads():
+                _add(digest, ends, MOST_OF_GRAPHS)
 
 
 def _links_of(adjacency: Any) -> NDArray:

@@ -43,6 +43,18 @@ def test_probabilities_of_edges_are_pythons(run, tmp_path):
     assert len(rows) == sum(k * (k - 1) // 2 for k in n)
 
 
+def test_features_that_have_names_are_predicted_from(run, tmp_path):
+    nodes, edges, model = (tmp_path / name for name in ("nodes.csv", "edges.csv", "g.model"))
+    nodes.write_text("id,house\n" + "".join(f"p{k},{'ab'[k % 2]}\n" for k in range(6)))
+    edges.write_text("from,to\np0,p2\np1,p3\np0,p1\np4,p5\n")
+    data = (edges, "--nodes", nodes, "--categorical", "house")
+    assert run("fit", "graph", *data, "-o", model)[0] == 0
+    said = json.loads(run("predict", model, *data, "--json")[1])
+    graph = ancestral.io.read_edge_list(edges, nodes, categorical=["house"])
+    p = ancestral.load(model).probabilities(graph)
+    assert said["predictions"] == [[i, j, p[i, j]] for i in range(6) for j in range(i + 1, 6)]
+
+
 def test_learnt_positions_need_no_data(run, tmp_path):
     links = np.triu(np.random.default_rng(0).random((12, 12)) < 0.3, 1)
     fitted = ancestral.LatentPositionGraph(1, l2=1).fit(links | links.T)

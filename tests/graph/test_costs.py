@@ -9,7 +9,7 @@ import pytest
 
 from ancestral import Graph, InnerProductGraph
 from ancestral.graph import compiled, costs
-from ancestral.graph.graphs import _is_symmetric, _links
+from ancestral.graph.adjacency import _is_symmetric, _links
 from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.pairs.gather import gather, keep, likelihoods
 from ancestral.graph.pairs.grid import PANEL, Layer

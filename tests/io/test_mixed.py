@@ -7,8 +7,8 @@ import gzip
 import numpy as np
 import pytest
 
-from ancestral.errors import DataError, FormatError, MissingExtraError, SaveError
-from ancestral.io import columns, mixed, read_array, read_table, write_table
+from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError, SaveError
+from ancestral.io import mixed, read_array, read_table, write_table
 
 pd = pytest.importorskip("pandas", reason="dataframes are an extra")
 TEXT = "sky,wind,ok,zip,rate\nrain,3,true,01234,0.5\nsun,,False,98765,2\n,4,true,00501,1.25\n"
@@ -161,7 +161,63 @@ def test_endings_and_text_that_cannot_be_written(tmp_path):
         assert not (tmp_path / name).exists()
 
 
-def test_without_a_library_of_dataframes_the_extra_is_named(table, monkeypatch):
-    monkeypatch.setattr(columns, "LIBRARIES", ("no_such_library",))
+def test_without_a_library_of_dataframes_the_extra_is_named(table, core_only):
     with pytest.raises(MissingExtraError, match="tables"):
         read_table(table, missing=True)
+
+
+# ---- dates ---------------------------------------------------------------------------------------
+
+
+DAYS = (
+    "day,seen,note,n\n"
+    "2024-01-31,2024-01-31 18:30:00,2024-01-01,1\n"
+    ",2024-02-01T00:00:01Z,soon,2\n"
+    "2024-02-03,NA,,3\n"
+)
+
+
+def test_dates_are_read_where_they_are_asked_for_and_every_cell_is_one(tmp_path):
+    path = tmp_path / "days.csv"
+    path.write_text(DAYS)
+    found = read_table(path, missing=True, dates=True)
+    assert [str(kind)[:10] for kind in found.dtypes[:2]] == ["datetime64"] * 2
+    assert found["day"].tolist() == [pd.Timestamp(2024, 1, 31), pd.NaT, pd.Timestamp(2024, 2, 3)]
+    assert found["seen"][1] == pd.Timestamp(2024, 2, 1, 0, 0, 1)
+    assert found["note"][0] == "2024-01-01" and found["n"].tolist() == [1, 2, 3]
+    plain = read_table(path, missing=True)
+    assert plain["day"][0] == "2024-01-31"
+    kept = read_table(path, missing=True, dates=True, text=["day"])
+    assert kept["day"][0] == "2024-01-31" and str(kept["seen"].dtype)[:10] == "datetime64"
+
+
+@pytest.mark.parametrize("cell", ["31.1.2024", "2024-13-01", "2024-1-31", "20240131", "2024-02-30"])
+def test_no_other_spelling_is_taken_for_a_date(tmp_path, cell):
+    path = tmp_path / "days.csv"
+    path.write_text(f"day,x\n2024-01-31,a\n{cell},b\n")
+    if cell.isdigit():
+        with pytest.raises(DataError, match="is text, and the column holds numbers, too"):
+            read_table(path, dates=True)
+    else:
+        assert read_table(path, dates=True)["day"].tolist() == ["2024-01-31", cell]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_dates_come_back_from_what_was_written(tmp_path, library, ending):
+    pytest.importorskip(library)
+    pytest.importorskip("pyarrow")
+    path, again = tmp_path / "days.csv", tmp_path / f"again.{ending}"
+    path.write_text(DAYS)
+    table = mixed.read_mixed(path, missing=True, dates=True)
+    write_table(again, table.frame(library))
+    found = mixed.read_mixed(again, missing=True, dates=True)
+    assert found.names == table.names
+    if ending == "csv":
+        assert again.read_text().splitlines()[1].startswith("2024-01-31,2024-01-31T18:30:00,")
+    for one, other in zip(found.columns[:2], table.columns[:2], strict=True):
+        assert one.values.dtype == other.values.dtype == np.dtype("M8[us]")
+        np.testing.assert_array_equal(one.values, other.values)
+    if ending == "parquet":
+        with pytest.raises(DataTypeError, match=r"column 'day' holds .*pass dates=True"):
+            read_table(again, missing=True)

@@ -137,8 +137,10 @@ def test_a57_a_newer_format_names_both_versions(
     newer = model_file.FORMAT_VERSION + 1
     with monkeypatch.context() as patch:
         patch.setattr(model_file, "FORMAT_VERSION", newer)
+        patch.setattr(model_file, "__version__", "9.8.7")
         PPCA(1).fit(CLOUD).save(path)
     refuse_model(path, rf"format {newer}; this version reads up to {newer - 1}. Update ancestral")
+    refuse_model(path, f"ancestral 9.8.7 wrote it, and this is {ancestral.__version__}")
 
 
 def test_a57_another_class_is_refused(path: Path) -> None:

@@ -165,6 +165,7 @@ PAIRS: dict[str, Ask] = {
 GRAPHS: dict[str, Ask] = {
     "sample": lambda m, f, graphs: m.sample(2, features=f(graphs[0].features), random_state=0),
     "probabilities": lambda m, f, graphs: m.probabilities(f(graphs[0].features)),
+    "predict_edges": lambda m, f, graphs: m.predict_edges(f(graphs[:1]), pairs="all").to_numpy(),
     "pair_statistics": lambda m, f, graphs: m.pair_statistics(f(graphs)),
     "clustered_standard_errors": lambda m, f, graphs: m.clustered_standard_errors(f(graphs)),
     "confidence_intervals": lambda m, f, graphs: m.confidence_intervals(f(graphs)),

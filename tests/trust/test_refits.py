@@ -98,6 +98,9 @@ CALLS: dict[str, Read] = {
 }
 BY_FACE: dict[tuple[str, type], Read] = {
     ("predict", PPCAMixture): lambda m, e: m.predict(e.data[0]),
+    ("predict_edges", InnerProductGraph): lambda m, e: m.predict_edges(
+        e.data[0][0], pairs="all"
+    ).to_numpy(),
     ("probabilities", InnerProductGraph): lambda m, e: m.probabilities(features(e)),
     ("probabilities", LatentPositionGraph): lambda m, e: m.probabilities(),
     ("sample", ConditionalDensity): lambda m, e: m.sample(e.data[0], **SEED),

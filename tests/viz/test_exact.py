@@ -39,6 +39,13 @@ def test_the_tree_marks_exactly_the_contexts_that_branch(draw):
     assert len(figure.axes[0].images) == len(icons)
 
 
+@pytest.mark.parametrize("shape", [None, (2, 2)])
+def test_what_stands_above_a_tree_is_not_cut(shape, draw):
+    figure = draw(viz.prefix_tree(np.eye(4, dtype=int), shape=shape))
+    kind = next(t for t in figure.axes[0].texts if t.get_text() == ("pixel" if shape else "column"))
+    assert kind.get_window_extent().x0 >= 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -50,6 +50,22 @@ def test_a_missing_matplotlib_names_the_extra(monkeypatch):
         viz.collage([[0, 1, 1, 0]])
 
 
+def test_a_notebook_shows_figures_and_axes_that_pyplot_does_not_show():
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+
+    own = [viz.collage([[0, 1, 1, 0]]), viz.spectrum([2.0, 1.0], 1.0, 1)]
+    own.append(viz.spectrum([2.0, 1.0], 1.0, 1, ax=Figure().subplots()))
+    for drawn in own:
+        picture, size = drawn._repr_png_()
+        assert picture.startswith(b"\x89PNG\r\n")
+        width, height = (int.from_bytes(picture[at : at + 4]) for at in (16, 20))
+        assert (abs(width - 2 * size["width"]) <= 2) and (abs(height - 2 * size["height"]) <= 2)
+    figure, ax = plt.subplots()
+    assert not hasattr(viz.spectrum([2.0, 1.0], 1.0, 1, ax=ax), "_repr_png_")
+    plt.close(figure)
+
+
 def test_numbers_on_a_colour_are_readable():
     def luminance(colour):
         from matplotlib.colors import to_rgb

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import check_n_samples
+from ancestral._extras import import_extra
 from ancestral.autoregressive.steps import Stepped, Walk
-from ancestral.errors import DataError, FormatError, MissingExtraError
+from ancestral.errors import DataError, FormatError
 
 MAGIC = b"ancz"
 HEADER = struct.Struct("<4sIQII")  # magic, columns, rows, checksum of rows, of what follows
@@ -132,10 +133,5 @@ def _checksum(levels: NDArray[np.intp]) -> int:
 
 def _coder() -> tuple[Any, Any]:
     """Return the range coder and the family of categorical distributions it codes by."""
-    try:
-        import constriction
-    except ImportError:
-        raise MissingExtraError(
-            'compressing needs constriction. Install it: pip install "ancestral[coding]".'
-        ) from None
+    constriction = import_extra("constriction", "compressing", "coding")
     return constriction.stream.queue, constriction.stream.model.Categorical(perfect=False)

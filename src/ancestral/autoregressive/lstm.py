@@ -351,6 +351,9 @@ class LSTMAutoregressive(Sequential):
         )
 
     @within_memory(SMALLER)
+    def _wants(self) -> tuple[str, ...]:
+        return ("neural",)
+
     def _fit_levels(
         self,
         levels: NDArray[np.intp],

@@ -125,6 +125,9 @@ class OrderMixture(DiscreteConditions):
             raise ModelError(f"fit takes X and X_val; got {', '.join(sorted(validation))} as well.")
         return self._fit_anew(X, X_val=given)
 
+    def _wants(self) -> tuple[str, ...]:
+        return tuple(getattr(self.model, "_wants", tuple)())
+
     def _fit_levels(self, levels: NDArray[np.intp], *, X_val: ArrayLike | None = None) -> None:
         rng = as_generator(self.random_state)
         rows, more = self._decode(levels), self._checked_validation(X_val)

@@ -97,7 +97,7 @@ class Column:
             self._refuse(found, infinite, name, "infinity cannot be modelled: drop or clip it")
         if self.kind == "count":
             with np.errstate(invalid="ignore"):
-                odd = (found < 0) | (found != np.floor(found)) | (found > MOST_COUNT)
+                odd = (found < 0) | (found > np.floor(found)) | (found > MOST_COUNT)
             if odd.any():
                 self._refuse(found, odd, name, _NO_COUNT)
         return found

@@ -104,6 +104,22 @@ def _weights_of(log_p: Floats) -> Floats:
     return np.asarray(np.exp(log_p - total[:, None]))
 
 
+def states_given(mixture: Mixture, condition: Condition) -> list[tuple[float, list[Floats]]]:
+    """Return each member's probability given a condition, and its p(z_i | condition), (k,) each.
+
+    Raises
+    ------
+    Impossible
+        For a condition of probability 0.
+    """
+    weights = _weights_of(_member_evidence(mixture, condition)[None])[0]
+    found = []
+    for weight, circuit in zip(weights.tolist(), mixture.circuits, strict=True):
+        states = dict(_one_sweep(circuit, condition).states())
+        found.append((weight, [states[i][0] for i in range(circuit.n_columns)]))
+    return found
+
+
 def surprise(mixture: Mixture, rows: Floats) -> Floats:
     """Return -log p(x_i | all else that is known of the row), (n, d), in nats; NaN where unknown.
 

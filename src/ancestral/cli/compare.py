@@ -15,6 +15,7 @@ from ancestral.cli.data import (
     reading_options,
     take_rows_as_named,
 )
+from ancestral.cli.outputs import ask_for
 from ancestral.cli.terminal import CONTEXT, json_option, print_json, print_table, say
 from ancestral.errors import DataError, ModelError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.command("compare", context_settings=CONTEXT)
 @click.argument("files", metavar="MODEL MODEL...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("data")
-@reading_options("discrete", "continuous", "conditional", "graphs", but="--rejects")
+@reading_options("discrete", "continuous", "mixed", "conditional", "graphs", but="--rejects")
 @json_option
 def command(files: tuple[Path, ...], data: str, *, as_json: bool, **asked: Any) -> None:
     """Compare models by their exact log density of DATA, which none of them was fitted to.
@@ -43,6 +44,7 @@ def command(files: tuple[Path, ...], data: str, *, as_json: bool, **asked: Any) 
     from ancestral.scores import compare_log_densities
 
     reading = Reading.taken(asked)
+    ask_for(files=(data, reading.nodes))
     models = {name: ancestral.load(file) for name, file in _named(files).items()}
     face = _same_face(models)
     _refuse_other_columns(models, face)

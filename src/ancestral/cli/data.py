@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BUILT_IN: dict[Face, str] = {
     "discrete": "@icons",
     "continuous": "@faces",
+    "mixed": "@diabetes",
     "graphs": "@classrooms",
     "conditional": "@diabetes",
 }
@@ -97,7 +98,7 @@ class Reading:
 def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
     """Return each option of `Reading`: its flag, the faces it is for, and its settings."""
     rows: tuple[Face, ...] = ("discrete", "continuous")
-    files: tuple[Face, ...] = (*rows, "conditional")
+    files: tuple[Face, ...] = (*rows, "mixed", "conditional")
     return [
         (
             "--target",
@@ -148,7 +149,7 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         ),
         (
             "--text",
-            ("discrete",),
+            ("discrete", "mixed"),
             {"help": "Columns whose cells are text, even where they look like numbers: zip,code."},
         ),
         (
@@ -233,7 +234,7 @@ def observed(face: Face, data: str, reading: Reading, *, model: Any = None) -> O
     if face == "conditional":
         pairs = pairs_of(data, reading, model=model)
         return Observed((pairs.X, pairs.y), pairs.names, pairs.target)
-    rows = discrete_rows_of if face == "discrete" else rows_of
+    rows = {"discrete": discrete_rows_of, "mixed": mixed_rows_of}.get(face, rows_of)
     return Observed((rows(data, reading, model=model),))
 
 
@@ -348,22 +349,58 @@ def discrete_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
     return rows
 
 
+def mixed_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
+    """Return rows of columns of any kind, gaps and dates among them."""
+    from ancestral import datasets
+
+    reading = replace(reading, missing=True)
+    if data == "@diabetes":
+        import numpy as np
+
+        X, y, names = datasets.diabetes()
+        rows = NamedTable.of_numbers(np.column_stack([X, y]), [*names, "progression"])
+        return rows if model is None else rows.values
+    if not is_table(data) or reading.key is not None:
+        if reading.text is not None:
+            raise click.UsageError(f"--text has no use with {data}: it is for tables with names.")
+        return rows_of(data, reading, model=model)
+    table = table_of(_path(data, "rows"), reading, model=model, dates=True)
+    wanted = None if model is None else getattr(model, "feature_names_in_", None)
+    named = NamedTable.of_columns(table if wanted is None else chosen_of(data, table, wanted))
+    return named if model is None else named.values if wanted is not None else table.array()
+
+
 def is_table(data: str) -> bool:
     """Tell whether a name is that of a table with names."""
     return data.lower().endswith(TABLE_ENDINGS)
 
 
-def table_of(path: str, reading: Reading, *, model: Any = None) -> Columns:
+def table_of(path: str, reading: Reading, *, model: Any = None, dates: bool = False) -> Columns:
     """Return a table of columns of any kind; those that are text to a fitted model are text."""
     from ancestral.io.mixed import read_mixed
 
-    levels: list[str] = []
-    names = getattr(model, "feature_names_in_", None)
-    if names is not None and hasattr(model, "categories_"):
-        pairs = zip(names, model.categories_, strict=True)
-        levels = [str(name) for name, known in pairs if _are_text(known)]
     text = [] if reading.text is None else _listed(reading.text)
-    return read_mixed(path, missing=reading.missing, text=text, levels=levels, **reading.of_table)
+    return read_mixed(
+        path,
+        missing=reading.missing,
+        text=text,
+        levels=_text_columns(model),
+        dates=dates,
+        **reading.of_table,
+    )
+
+
+def _text_columns(model: Any) -> list[str]:
+    """Return the names of the columns that are text to a fitted model of levels, or of a table."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return []
+    if entry_of(model).face == "mixed":
+        return [str(one["name"]) for one in model.columns_ if one["of"] == "text"]
+    if not hasattr(model, "categories_"):
+        return []
+    pairs = zip(names, model.categories_, strict=True)
+    return [str(name) for name, known in pairs if _are_text(known)]
 
 
 def _are_text(levels: NDArray) -> bool:

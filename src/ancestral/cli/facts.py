@@ -30,6 +30,9 @@ def facts_of(model: Any) -> dict[str, Any]:
         facts["n_parameters" if name == "n_parameters_" else name] = plain(getattr(model, name))
     if entry.face == "conditional":
         facts |= _of_a_regression(model)
+    if entry.face == "mixed":
+        facts["columns"] = {str(one["name"]): _of_a_column(one) for one in model.columns_}
+        facts["left_out"] = [str(name) for name in model.left_out_]
     if model.data_fingerprint_:
         facts["data_fingerprint"] = model.data_fingerprint_
     return facts
@@ -96,6 +99,50 @@ def scores_of_levels(model: Any, X: Any, values: NDArray) -> dict[str, Any]:
     facts["kl_from_data"] = max(0.0, -float(values.mean()) - facts["entropy_floor"])
     facts["support_mass"] = scores.support_mass(model, X)
     return facts
+
+
+def _of_a_column(column: dict[str, Any]) -> str:
+    """Return what was found of a column, in words."""
+    kind, of = column["kind"], column["of"]
+    if kind in ("categorical", "binary"):
+        levels = column["levels"].tolist()
+        return f"{kind}: {', '.join(map(str, levels[:5]))}" + ", ..." * (len(levels) > 5)
+    words = [kind if of == "number" else f"{kind} ({of}s)"]
+    if len(atoms := column["atoms"]):
+        words.append(f"{len(atoms)} value{'s' * (len(atoms) > 1)} with a probability of their own")
+    return "; ".join(words)
+
+
+MOST_ODD = 20  # cells that are shown
+
+
+def odd_cells(model: Any, X: Any, surprise: Any) -> list[dict[str, Any]]:
+    """Return the oddest cells: row (from 0), column, value, and nats, the oddest first.
+
+    They stand in the order of their nats above the median of their column, since the nats of a
+    column of numbers hang on its unit.
+    """
+    import numpy as np
+
+    from ancestral.io.writing import columns_of, plain_values
+
+    labels, columns = columns_of(X, getattr(model, "feature_names_in_", None))
+    _, nats = columns_of(surprise, labels)
+    table = np.column_stack([np.asarray(column, dtype=np.float64) for column in nats])
+    known = ~np.isnan(table)
+    middle = [np.median(c[k]) if k.any() else 0.0 for c, k in zip(table.T, known.T, strict=True)]
+    above = np.where(known, table - np.array(middle), -np.inf)
+    order = np.argsort(-above, axis=None, kind="stable")[: min(MOST_ODD, int(known.sum()))]
+    return [
+        {
+            "row": row,
+            "column": labels[j],
+            "value": plain_values(columns[j][row : row + 1])[0],
+            "nats": float(table[row, j]),
+            "above_median": float(above[row, j]),
+        }
+        for row, j in zip(*(k.tolist() for k in np.unravel_index(order, table.shape)), strict=True)
+    ]
 
 
 def left_out_of(model: Any, X: Any) -> dict[str, Any]:

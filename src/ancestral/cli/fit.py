@@ -23,13 +23,14 @@ from ancestral.cli.data import (
     reading_options_of,
 )
 from ancestral.cli.facts import facts_of
-from ancestral.cli.outputs import FORCE, check_places, check_report
+from ancestral.cli.outputs import FORCE, ask_for, check_places, check_report
 from ancestral.cli.terminal import CONTEXT, print_table, say, show
 from ancestral.errors import AncestralError, DataError
 
 KINDS: dict[Face, str] = {
     "discrete": "rows of levels",
     "continuous": "rows of real numbers",
+    "mixed": "tables of mixed columns, with gaps",
     "conditional": "a target given inputs",
     "graphs": "graphs",
 }
@@ -60,8 +61,9 @@ class _Models(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for face, kind in KINDS.items():
             entries = [entry for entry in _catalogue.MODELS if entry.face == face]
-            with formatter.section(f"Models of {kind}, e.g. {BUILT_IN[face]}"):
-                formatter.write_dl([(entry.word, entry.about) for entry in entries])
+            if entries:
+                with formatter.section(f"Models of {kind}, e.g. {BUILT_IN[face]}"):
+                    formatter.write_dl([(entry.word, entry.about) for entry in entries])
 
 
 @click.group(
@@ -75,10 +77,10 @@ def command() -> None:
     """Fit a model to data by maximum likelihood and save it.
 
     DATA is a file, gzipped or not: rows in .npy, .npz, .csv, .tsv, .parquet or .pkl (columns of
-    text only for models of levels; of inputs and a target: the target is the column named y or
-    target, or the second of two; else name it with --target), tables in .pkl (tabular, lstm),
-    graphs in .pkl, .npz or .graphml, or an edge list with --nodes; or built-in: @icons, @faces,
-    @classrooms, @diabetes.
+    text only for models of levels and for tree, which also takes dates and gaps; of inputs and a
+    target: the target is the column named y or target, or the second of two; else name it with
+    --target), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list
+    with --nodes; or built-in: @icons, @faces, @classrooms, @diabetes.
 
     Text is read as UTF-8, with commas between cells and points before decimals; --sep, --decimal,
     --thousands and --encoding say otherwise. None of them is guessed.
@@ -136,7 +138,10 @@ def _fit_command(entry: Entry) -> click.Command:
         reading = Reading.taken(given)
         if settings.get("missing") == "level":
             reading = replace(reading, missing=True)
+        model = cls(**settings)
         inputs = (data, validation, reading.nodes)  # checked before the training, not after
+        in_flags = re.sub(r'(\w+)="(\w+)".*', r"--\1 \2", model._instead)
+        ask_for(*model._wants(), files=inputs, otherwise=in_flags)
         check_places(output, inputs=inputs, force=force, replaces=is_model_file)
         check_report(reading.rejects, output, inputs=inputs, force=force)
         if "verbose" in settings and not as_json and settings["verbose"] is False:
@@ -146,7 +151,6 @@ def _fit_command(entry: Entry) -> click.Command:
         kept = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in kept.items() if value is not None}
         try:
-            model = cls(**settings)
             model = _fitted(model, entry.face, data, reading, kept, validation)
         except KeyboardInterrupt as stopped:
             if resumable and not kept:
@@ -237,6 +241,15 @@ def _option_of(
             show_default=True,
             help=about,
         )
+    if parameter.name == "column_types":
+        return click.Option(
+            [flag],
+            multiple=True,
+            metavar="COLUMN=TYPE",
+            callback=_types_of,
+            help="What a column is, where it is not found: continuous, categorical, binary or "
+            "count. Once for each column.",
+        )
     if parameter.name == "categories":
         return click.Option(
             [flag],
@@ -246,6 +259,15 @@ def _option_of(
             help="Levels declared before the fit, in their order: sky=rain,sun. Once for each "
             "column; those of the others are learnt.",
         )
+    if parameter.name == "terms":
+        return click.Option(
+            [flag],
+            required=parameter.default is parameter.empty,
+            metavar="TERM,TERM",
+            callback=_terms_of,
+            help="What tells pairs of nodes apart, with commas between: "
+            '"match:house,absdiff:age,inner_product".',
+        )
     return click.Option(
         [flag],
         default=default,
@@ -254,6 +276,13 @@ def _option_of(
         metavar=_kind_in_words(kinds.get(parameter.name, ""), default),
         help=about,
     )
+
+
+def _terms_of(_: Any, __: Any, given: str | None) -> list[str] | None:
+    """Return terms that stand between commas; those in quotes may hold commas."""
+    if given is None:
+        return None
+    return [text.strip() for text in next(csv.reader([given], skipinitialspace=True), [])]
 
 
 def _categories_of(_: Any, __: Any, given: tuple[str, ...]) -> Any:
@@ -275,6 +304,21 @@ def _categories_of(_: Any, __: Any, given: tuple[str, ...]) -> Any:
         else:
             found[name.strip()] = [int(text) for text in texts] if whole else texts
     return found or None
+
+
+def _types_of(_: Any, __: Any, given: tuple[str, ...]) -> Any:
+    """Return the types of columns by name."""
+    found: dict[Any, str] = {}
+    for pair in given:
+        name, mark, kind = (part.strip() for part in pair.rpartition("="))
+        if not mark or not name or not kind:
+            raise click.UsageError(
+                f"--column-types is COLUMN=TYPE, as in age=continuous; got {pair!r}."
+            )
+        if name in found:
+            raise click.UsageError(f"--column-types names {name!r} more than once.")
+        found[name] = kind
+    return found or "auto"
 
 
 def _inner_option(entry: Entry) -> click.Option:

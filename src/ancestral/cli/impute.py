@@ -14,6 +14,7 @@ from ancestral.cli.data import (
     BUILT_IN,
     Reading,
     chosen_of,
+    entry_of,
     is_table,
     reading_options,
     refuse,
@@ -22,7 +23,7 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.given import method_options
-from ancestral.cli.outputs import check_places, check_report, force_option, give_rows
+from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
 from ancestral.cli.terminal import CONTEXT, json_option, say
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 )
 @method_options(n_particles="completions held at once by each of 16 runs.")
 @force_option
-@reading_options("discrete", "continuous", but="--missing")
+@reading_options("discrete", "continuous", "mixed", but="--missing")
 @click.option("--random-state", type=int, metavar="INT", help="Seed: the same one draws the same.")
 @json_option
 def command(
@@ -65,8 +66,8 @@ def command(
     """Fill the gaps of DATA by the model in FILE, and write a table of the same kind.
 
     Empty cells, NA and NaN are gaps. Models of levels fill in the most probable completion of each
-    row, models of real numbers the exact conditional mean. Columns that the model does not know
-    stay as they are.
+    row, models of real numbers the exact conditional mean, a tree the mean of numbers and dates and
+    the most probable level. Columns that the model does not know stay as they are.
 
     \b
     Examples:
@@ -75,6 +76,7 @@ def command(
     """
     reading = replace(Reading.taken(asked), missing=True)
     inputs = (file, data)
+    ask_for(files=(*inputs, output))
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
@@ -142,7 +144,7 @@ def _of_table(
 
     from ancestral.io.columns import Column, Columns
 
-    table = table_of(data, reading, model=model)
+    table = table_of(data, reading, model=model, dates=entry_of(model).face == "mixed")
     wanted = getattr(model, "feature_names_in_", None)
     own = table if wanted is None else chosen_of(data, table, wanted)
     gaps = np.zeros(len(own.columns[0].values), dtype=np.intp)
@@ -181,7 +183,7 @@ def _with_filled(table: Columns, own: Columns, filled: Any) -> Columns:
     from ancestral.io.columns import Column, Columns
     from ancestral.io.writing import columns_of
 
-    values = dict(zip(own.names, columns_of(filled)[1], strict=True))
+    values = dict(zip(*columns_of(filled, own.names), strict=True))
     columns = [
         Column(values[name], levels=column.levels) if name in values else column
         for name, column in zip(table.names, table.columns, strict=True)

@@ -7,11 +7,13 @@ names, as .csv, .tsv or .parquet with these names; an array also as .npy or .npz
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ancestral._extras import need
 from ancestral._files import check_destination, refuse_same, shown
 from ancestral.cli.terminal import in_one_line, print_json, say
 from ancestral.errors import SaveError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORCE: dict[str, Any] = {"is_flag": True, "help": "Replace a file that is there already."}
+# Built-in sets that come with a package.
+_BUILT_IN = {"@faces": ("report:skimage",)}
 force_option = click.option("--force", **FORCE)
 
 
@@ -44,6 +48,24 @@ def check_places(
                 f"{shown(path)}: is there already. Pass --force to replace it, or name another "
                 "file."
             )
+
+
+def ask_for(*wants: str, files: Iterable[Any], otherwise: str = "") -> None:
+    """Refuse a command some of whose packages are not installed, all at once and before any work.
+
+    Parameters
+    ----------
+    *wants : str
+        As `need` takes them.
+    files : iterable of path-like or None
+        What is read and written, built-in sets among them.
+    otherwise : str
+        What else mends it.
+    """
+    from ancestral.io.kinds import wants_of
+
+    read = [_BUILT_IN.get(str(file)) or wants_of(file) for file in files if file is not None]
+    need("this command", *wants, *chain.from_iterable(read), otherwise=otherwise)
 
 
 def check_report(
@@ -130,13 +152,9 @@ def write_rows(output: Path, rows: Any, names: list[str] | None) -> None:
 
 def _listed(columns: list[NDArray]) -> list[list[Any]]:
     """Return rows as lists, None in gaps."""
-    from ancestral._checks.missing import missing_mask
+    from ancestral.io.writing import plain_values
 
-    held = [
-        [None if gap else value for value, gap in zip(c.tolist(), missing_mask(c).tolist())]
-        for c in columns
-    ]
-    return [list(row) for row in zip(*held, strict=True)]
+    return [list(row) for row in zip(*map(plain_values, columns), strict=True)]
 
 
 def _files_of(inputs: Iterable[Any]) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from ancestral.cli.data import (
     rows_of,
     take_rows_as_named,
 )
-from ancestral.cli.outputs import check_places, check_report, force_option, give_rows
+from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
 from ancestral.cli.terminal import CONTEXT, json_option
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def command(
     """
     reading = Reading.taken(asked)
     inputs = (file, data, reading.nodes)
+    ask_for(files=(*inputs, output))
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
@@ -117,7 +118,7 @@ def _of_graphs(model: Any, data: str | None, reading: Reading) -> tuple[NDArray,
         from ancestral.graph.graphs import as_graphs
 
         (graphs,) = observed_by(model, data, reading).data
-        names_in = getattr(model, "feature_names_in_", None)
+        names_in = list(getattr(model, "feature_names_in_", ()))
         known = as_graphs(graphs, n_features=model.n_features_, feature_names=names_in)
         tables = [model.probabilities(graph.features) for graph in known]
     parts = []

@@ -19,7 +19,7 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.given import given_of, given_option, method_options
-from ancestral.cli.outputs import check_places, check_report, force_option, give_rows
+from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
 from ancestral.cli.terminal import CONTEXT, json_option, print_json, say
 from ancestral.errors import DataError
 
@@ -77,6 +77,7 @@ def command(
     """
     reading = Reading.taken(asked)
     files = (file, inputs, asked["features"])
+    ask_for(*(["report:matplotlib"] if collage else []), files=(*files, output))
     check_places(output, collage, inputs=files, force=force)
     check_report(reading.rejects, output, collage, inputs=files, force=force)
     if inputs is None and asked["features"] is None and reading != Reading():
@@ -88,6 +89,7 @@ def command(
     face = entry_of(model).face
     if face == "graphs":
         refuse(model, shape=shape, inputs=inputs, given=given or None)
+        ask_for(*(["report:networkx"] if collage else []), files=())
         if options.get("features", "uniform") != "uniform":
             options["features"] = rows_of(options["features"], reading, model=model)
         give_graphs(model.sample(**options), output, collage, as_json=as_json)

@@ -16,9 +16,15 @@ from ancestral.cli.data import (
     refuse,
     take_rows_as_named,
 )
-from ancestral.cli.facts import left_out_of, scores_of, scores_of_levels, units_of
-from ancestral.cli.outputs import check_places, check_report, force_option, write_rows
-from ancestral.cli.terminal import CONTEXT, json_option, show
+from ancestral.cli.facts import (
+    left_out_of,
+    odd_cells,
+    scores_of,
+    scores_of_levels,
+    units_of,
+)
+from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, write_rows
+from ancestral.cli.terminal import CONTEXT, json_option, print_table, show
 from ancestral.errors import DataError
 
 
@@ -29,15 +35,21 @@ from ancestral.errors import DataError
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="One log density per row, in a .csv, .npy, .npz or .parquet file.",
+    help="One log density per row, in a .csv, .npy, .npz or .parquet file; with --surprise one "
+    "surprise per cell.",
 )
 @click.option(
     "--leave-one-out",
     is_flag=True,
     help="Fit the model anew without each row in turn, and say whether it generalises.",
 )
+@click.option(
+    "--surprise",
+    is_flag=True,
+    help="Say which cells are odd given the rest of their row: -log p of each, in nats.",
+)
 @force_option
-@reading_options("discrete", "continuous", "conditional", "graphs")
+@reading_options("discrete", "continuous", "mixed", "conditional", "graphs")
 @json_option
 def command(
     file: Path,
@@ -45,6 +57,7 @@ def command(
     *,
     output: Path | None,
     leave_one_out: bool,
+    surprise: bool,
     force: bool,
     as_json: bool,
     **read: Any,
@@ -55,11 +68,13 @@ def command(
     below it), the distance to it (KL), and the probability the model gives to the rows of DATA.
 
     \b
-    Example:
+    Examples:
       ancestral score letters.model images.npy
+      ancestral score houses.model houses.csv --surprise
     """
     reading = Reading.taken(read)
     inputs = (file, data, reading.nodes)
+    ask_for(files=(*inputs, output))
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
@@ -67,16 +82,31 @@ def command(
     discrete = face == "discrete"
     if not discrete:
         refuse(model, leave_one_out=leave_one_out or None)
+    if surprise and face != "mixed":
+        raise click.UsageError(
+            f"--surprise has no use with {type(model).__name__}: it is for LatentTree "
+            "(ancestral fit tree)."
+        )
+    if leave_one_out:
+        ask_for(*model._wants(), files=())
     take_rows_as_named()
     seen = observed_by(model, data, reading)
     values = model.log_density(*seen.data)
     if len(values) == 0:
         raise DataError(f"{data}: holds nothing to score.")
-    if output is not None:
-        write_rows(output, values, ["log_density"])
     facts = scores_of(values)
+    if surprise:
+        found = model.surprise(seen.data[0])
+        if output is not None:
+            write_rows(output, found, getattr(model, "feature_names_in_", None))
+        facts["odd_cells"] = odd_cells(model, seen.data[0], found)
+    elif output is not None:
+        write_rows(output, values, ["log_density"])
     if discrete:
         facts |= scores_of_levels(model, seen.data[0], values)
     if leave_one_out:
         facts |= left_out_of(model, seen.data[0])
+    cells = [] if as_json else facts.pop("odd_cells", [])
     show(facts, as_json=as_json, units=units_of(face))
+    if cells:
+        print_table({name: [cell[name] for cell in cells] for name in cells[0]})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ancestral.cli.outputs import check_places, force_option
+from ancestral.cli.outputs import ask_for, check_places, force_option
 from ancestral.cli.terminal import CONTEXT, say
 
 
@@ -36,8 +36,9 @@ def command(
     Example:
       ancestral studio letters.model --no-browser
     """
-    from ancestral.studio.shelf import Shelf
+    from ancestral.studio.shelf import Shelf, data_in
 
+    ask_for(*([] if export else ["studio"]), files=data_in(paths) if paths else ["@faces"])
     check_places(export, inputs=paths, force=force)
     shelf = Shelf.of(paths)
     if export is not None:

@@ -244,6 +244,9 @@ class NeuralGaussian(ConditionalDensity):
             X, y, sample_weight, held_out=held_out, checkpoint=checkpoint, every=every
         )
 
+    def _wants(self) -> tuple[str, ...]:
+        return ("neural",)
+
     def _fit(
         self,
         X: NDArray,

@@ -39,7 +39,11 @@ class FeatureRows:
     @classmethod
     def of(cls, graphs: Sequence[Graph]) -> FeatureRows:
         """Return the features of the nodes of graphs."""
-        X = np.concatenate([graph.features for graph in graphs])
+        return cls.of_rows(np.concatenate([graph.features for graph in graphs]))
+
+    @classmethod
+    def of_rows(cls, X: Float) -> FeatureRows:
+        """Return the rows of a table, which may hold NaN."""
         return cls._kept(X, np.ones(len(X), np.int64))
 
     def __add__(self, other: FeatureRows) -> FeatureRows:

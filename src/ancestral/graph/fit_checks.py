@@ -27,8 +27,7 @@ from scipy import sparse
 from ancestral._checks.numbers import as_generator, check_integer, check_level
 from ancestral._printed import Printed, Table, one_table
 from ancestral.graph.graphs import Graph
-from ancestral.graph.inner_product import InnerProductGraph
-from ancestral.graph.predictions import Calibration, calibrate
+from ancestral.graph.predictions import Calibration, GraphModel, calibrate
 
 Float = NDArray[np.float64]
 Labelled = tuple[list[str], NDArray[np.int64], Float]  # labels, widths, counts
@@ -105,13 +104,13 @@ class FitCheck(Printed):
 
 
 def check_fit(
-    model: InnerProductGraph, graphs: Any, *, n_draws: int = 100, random_state: Any = None
+    model: GraphModel, graphs: Any, *, n_draws: int = 100, random_state: Any = None
 ) -> FitCheck:
     """Compare graphs with exact draws of a fitted model, given the same features.
 
     Parameters
     ----------
-    model : InnerProductGraph
+    model : InnerProductGraph or DyadicGraph
         Fitted.
     graphs : list of Graph, or of (features, adjacency) tuples, or one of either
     n_draws : int
@@ -180,18 +179,18 @@ def measure(graph: Graph) -> Counts:
 
 
 def _measure_draws(
-    model: InnerProductGraph, graph: Graph, n_draws: int, rng: np.random.Generator
+    model: GraphModel, graph: Graph, n_draws: int, rng: np.random.Generator
 ) -> Counts:
     """Return the counts of new edges for a graph's features."""
     n = graph.n_nodes
     if n <= DENSE_STACK:
         i, j = np.triu_indices(n, 1)
         A = np.zeros((n_draws, n, n), bool)
-        A[:, i, j] = rng.random((n_draws, len(i))) < model.probabilities(graph.features)[i, j]
+        A[:, i, j] = rng.random((n_draws, len(i))) < model.probabilities(graph)[i, j]
         return _measure_stack(A | A.transpose(0, 2, 1))
     parts = []
     for _ in range(n_draws):
-        (draw,) = model.sample(1, features=graph.features, random_state=rng)
+        (draw,) = model.sample(1, features=graph, random_state=rng)
         parts.append(_measure_sparse(draw.to_sparse()))
     return {name: _stacked([part[name][0] for part in parts]) for name in NAMES}
 

@@ -1,8 +1,12 @@
-"""What many graphs tell beyond one: errors clustered by graph, intervals, own intercepts.
+"""What a fit says beyond its estimates: clustered errors, intervals, tests, own intercepts.
 
     clustered   V = I^-1 (G / (G - 1)) (sum_g u_g u_g^T) I^-1,   u_g the gradient of graph g
     profile     { a : 2 (l(a^, b^) - max_b l(a, b)) <= chi-square quantile, 1 degree }
+    ratio       2 (l(larger) - l(smaller)) ~ chi-square, as many degrees as terms more
     intercepts  logit = a s + b_g
+
+The first two take any sums with a likelihood, gradient and information: of slope and intercept, or
+of the coefficients of any terms.
 
 References: Liang & Zeger (1986), Biometrika 73; Venzon & Moolgavkar (1988), Applied Statistics 37.
 """
@@ -21,31 +25,34 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from ancestral._checks.numbers import check_level, warn
+from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.graphs import as_graphs
 from ancestral.graph.pairs.gather import gather
 from ancestral.graph.pairs.logistic import FLAT, guarded_inverse
 from ancestral.graph.pairs.sums import PairSums
+from ancestral.model_file import fingerprint
 
 Float = NDArray[np.float64]
 
 LARGEST_ERROR = 0.02  # standard errors: an approximation beyond that is warned of
+SAME = 1e-4  # standard errors from the maximum, and relative to the likelihood: the fit's graphs
 MOST_STEPS = 60  # an end further out than 1.5^60 standard errors is none
 
 
-def clustered_covariance(parts: Sequence[PairSums], a: float, b: float) -> Float:
-    """Return the covariance of (a, b) that allows for dependence within graphs.
+def clustered_covariance(parts: Sequence[Any], *theta: float) -> Float:
+    """Return the covariance of coefficients that allows for dependence within graphs.
 
     Parameters
     ----------
-    parts : sequence of PairSums
+    parts : sequence of PairSums or DyadSums
         One for each graph; two or more.
-    a, b : float
-        At the maximum of their sum.
+    *theta : float
+        At the maximum of their sum: slope and intercept, or intercept and coefficients.
 
     Returns
     -------
-    ndarray of shape (2, 2)
+    ndarray of shape (n_coefficients, n_coefficients)
 
     Raises
     ------
@@ -56,7 +63,8 @@ def clustered_covariance(parts: Sequence[PairSums], a: float, b: float) -> Float
     -----
     The sandwich of Liang & Zeger (1986) with the factor G / (G - 1) for G graphs: right when
     graphs are independent, however pairs within one depend on each other. It rests on the number
-    of graphs: with fewer than some 20 it is itself uncertain.
+    of graphs: with fewer than some 20 it is itself uncertain, and with fewer than there are
+    coefficients it is singular.
     """
     parts = [part for part in parts if part.n_pairs]  # a graph without a pair tells nothing
     if len(parts) < 2:
@@ -64,32 +72,67 @@ def clustered_covariance(parts: Sequence[PairSums], a: float, b: float) -> Float
             f"clustered standard errors compare graphs; got {len(parts)} graph. "
             "Use standard_errors_, or give two graphs or more."
         )
-    scores = np.array([part.gradient(a, b) for part in parts])  # (G, 2)
-    information = np.sum([part.information(a, b) for part in parts], axis=0)
+    scores = np.array([part.gradient(*theta) for part in parts])  # (G, coefficients)
+    information = np.sum([part.information(*theta) for part in parts], axis=0)
     bread = guarded_inverse(information)
     middle = scores.T @ scores * (len(parts) / (len(parts) - 1))
     covariance: Float = bread @ middle @ bread
     return covariance
 
 
-# ---- profile likelihood ----------------------------------------------------------------------
+def refuse_other_graphs(model: Any, graphs: Any, plain: Any, objective: Any, theta: Any) -> None:
+    """Raise DataError for graphs that are not those of a fit.
 
-
-def profile_intervals(statistics: PairSums, a: float, b: float, *, level: float = 0.95) -> Float:
-    """Return profile-likelihood intervals of a and of b about their maximum.
+    Told by the fit's fingerprint; where it differs (graphs in another order) or there is none
+    (streams), by the sums: their number of pairs, likelihood and maximum.
 
     Parameters
     ----------
-    statistics : PairSums
-    a, b : float
-        At the maximum.
+    model : InnerProductGraph or DyadicGraph
+    graphs : list of Graph
+    plain, objective : PairSums or DyadSums
+        Their log-likelihood, and what the fit maximised.
+    theta : sequence of float
+        The fitted coefficients, in the order of `covariance_`.
+    """
+    if model.data_fingerprint_ and fingerprint(graphs) == model.data_fingerprint_:
+        return
+    value = plain.log_likelihood(*theta)
+    off = np.abs(model.covariance_ @ objective.gradient(*theta))
+    if (
+        plain.n_pairs != model.n_pairs_
+        or abs(value - model.log_likelihood_) > SAME * abs(model.log_likelihood_)
+        or (off > SAME * model.standard_errors_).any()
+    ):
+        raise DataError(
+            f"these graphs, of {plain.n_pairs} pairs and log-likelihood {value:.6g}, are not "
+            f"those of the fit, of {model.n_pairs_} pairs and {model.log_likelihood_:.6g}: its "
+            "errors and intervals are about its own graphs. Give those, or fit these first."
+        )
+
+
+# ---- profile likelihood ----------------------------------------------------------------------
+
+
+def profile_intervals(
+    statistics: Any, *top: float, level: float = 0.95, of: Sequence[int] | None = None
+) -> Float:
+    """Return profile-likelihood intervals of coefficients about their maximum.
+
+    Parameters
+    ----------
+    statistics : PairSums or DyadSums
+    *top : float
+        The maximum.
     level : float
         Between 0 and 1.
+    of : sequence of int, optional
+        The coefficients whose intervals are wanted, by their places; all of them by default.
 
     Returns
     -------
-    ndarray of shape (2, 2)
-        A row (low, high) for a, then for b.
+    ndarray of shape (n_coefficients, 2)
+        A row (low, high) for each.
 
     Raises
     ------
@@ -97,21 +140,22 @@ def profile_intervals(statistics: PairSums, a: float, b: float, *, level: float 
         For another level, or when the likelihood does not drop far enough on one side.
     """
     level = check_level(level)
-    top = np.array([a, b])
+    best_at = np.array(top)
     drop = chi2.ppf(level, 1) / 2  # nats
-    best = statistics.log_likelihood(a, b)
-    errors = np.sqrt(np.diag(statistics.covariance(a, b)))
+    best = statistics.log_likelihood(*top)
+    errors = np.sqrt(np.diag(statistics.covariance(*top)))
+    wanted = range(len(top)) if of is None else of
 
-    ends = np.empty((2, 2))
-    for k in range(2):
+    ends = np.empty((len(wanted), 2))
+    for row, k in enumerate(wanted):
 
         def lack(value: float, k: int = k) -> float:
-            return best - _profile(statistics, top, k, value) - drop
+            return best - _profile(statistics, best_at, k, value) - drop
 
         for side, sign in enumerate((-1.0, 1.0)):
             step = sign * np.sqrt(2 * drop) * errors[k]
-            outside = _beyond(lack, top[k], step)
-            ends[k, side] = brentq(lack, top[k], outside, rtol=1e-10)
+            outside = _beyond(lack, best_at[k], step)
+            ends[row, side] = brentq(lack, best_at[k], outside, rtol=1e-10)
     return ends
 
 
@@ -127,36 +171,138 @@ def _beyond(lack: Callable[[float], float], top: float, step: float) -> float:
     )
 
 
-def _profile(statistics: PairSums, top: Float, k: int, value: float) -> float:
-    """Return l at its maximum over the other parameter, with parameter k held at a value.
+def _profile(statistics: Any, top: Float, k: int, value: float) -> float:
+    """Return l at its maximum over the other coefficients, with the k-th held at a value.
 
     NaN where no maximum is found: so far out the curvature may vanish.
     """
-    other = 1 - k
-    information = statistics.information(*top)
+    others = np.delete(np.arange(len(top)), k)
     theta = top.copy()
     theta[k] = value
-    theta[other] -= information[other, k] / information[other, other] * (value - top[k])
+    theta[others] -= _solved(statistics.information(*top), others, k) * (value - top[k])
     best = statistics.log_likelihood(*theta)
     for _ in range(50):
-        slope = statistics.gradient(*theta)[other]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            step = slope / statistics.information(*theta)[other, other]
-        if not np.isfinite(step):
+        slope = statistics.gradient(*theta)
+        step = _solved(statistics.information(*theta), others, slope)
+        size = 1 + np.abs(theta[others])
+        if not np.isfinite(step).all():
             return np.nan
-        if abs(step) <= 1e-12 * (1 + abs(theta[other])):
+        if (np.abs(step) <= 1e-12 * size).all():
             break
         moved = theta.copy()
-        moved[other] += step
+        moved[others] += step
         found = statistics.log_likelihood(*moved)
-        while found < best and abs(step) > 1e-14 * (1 + abs(theta[other])):
-            step /= 2
-            moved[other] = theta[other] + step
+        while found < best and (np.abs(step) > 1e-14 * size).any():
+            step = step / 2
+            moved[others] = theta[others] + step
             found = statistics.log_likelihood(*moved)
         if found < best:
             break
         theta, best = moved, found
     return best
+
+
+def _solved(information: Float, others: NDArray[np.int64], to: Any) -> Float:
+    """Return what solves the information of some coefficients: for a gradient, or a column of it.
+
+    In units of its diagonal; NaN where it is singular.
+    """
+    right = information[others, to] if isinstance(to, int) else to[others]
+    own = information[np.ix_(others, others)]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = np.sqrt(np.diag(own))
+        scaled = own / np.outer(scale, scale)
+        if not np.isfinite(scaled).all():
+            return np.full(len(others), np.nan)
+        try:
+            found: Float = np.linalg.solve(scaled, right / scale) / scale
+        except np.linalg.LinAlgError:
+            return np.full(len(others), np.nan)
+        return found
+
+
+# ---- nested models ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class LikelihoodRatio(Printed):
+    """Two nested models of the same graphs.
+
+    Parameters
+    ----------
+    terms : list of str
+        What the larger model has and the smaller has not.
+    log_likelihoods : tuple of float
+        Of the smaller and of the larger, in nats.
+    statistic : float
+        Twice their difference.
+    degrees : int
+        How many coefficients the larger has more.
+    p_value : float
+        The chance of a statistic as large, were the smaller model right: chi-square.
+    """
+
+    terms: list[str]
+    log_likelihoods: tuple[float, float]
+    statistic: float
+    degrees: int
+    p_value: float
+
+    def _table(self) -> Table:
+        smaller, larger = self.log_likelihoods
+        columns = {
+            "": ["without", "with"],
+            "log-likelihood": [smaller, larger],
+            "chi-square": [float("nan"), self.statistic],
+            "degrees": [None, self.degrees],
+            "p": [float("nan"), self.p_value],
+        }
+        return one_table(columns, f"likelihood-ratio test of {', '.join(self.terms)}")
+
+
+def likelihood_ratio(smaller: Any, larger: Any) -> LikelihoodRatio:
+    """Compare two fitted models of terms, the smaller of which lacks some terms of the larger.
+
+    Parameters
+    ----------
+    smaller, larger : DyadicGraph
+        Fitted to the same graphs, without a penalty.
+
+    Returns
+    -------
+    LikelihoodRatio
+
+    Raises
+    ------
+    ModelError
+        For models that are not nested, that have a penalty, or that were fitted to other graphs.
+    """
+    few, many = smaller.terms_, larger.terms_
+    odd = next((term for term in few if term not in many), None)
+    if odd is not None or len(few) == len(many):
+        lack = f"{odd!r} is not in the other" if odd is not None else "they have the same terms"
+        raise ModelError(
+            f"a likelihood-ratio test compares nested models, and {lack}: give first the model "
+            "that lacks some terms, then the one that has them and all others."
+        )
+    if smaller.l2 or larger.l2:
+        raise ModelError(
+            "a likelihood-ratio test compares maxima of the likelihood, and l2 shifts them: fit "
+            "both models with l2=0."
+        )
+    prints = smaller.data_fingerprint_, larger.data_fingerprint_
+    sizes = [(model.n_pairs_, model.n_edges_) for model in (smaller, larger)]
+    if sizes[0] != sizes[1] or (all(prints) and prints[0] != prints[1]):
+        raise ModelError(
+            f"the models were fitted to other graphs, one to {sizes[0][0]} known dyads and one to "
+            f"{sizes[1][0]}: fit both to the same. Where a term's attribute has gaps, leave the "
+            "same nodes out of both."
+        )
+    values = smaller.log_likelihood_, larger.log_likelihood_
+    statistic, degrees = 2 * (values[1] - values[0]), len(many) - len(few)
+    p_value = float(chi2.sf(max(statistic, 0.0), degrees))
+    more = [term for term in many if term not in few]
+    return LikelihoodRatio(more, values, statistic, degrees, p_value)
 
 
 # ---- an intercept for each graph -------------------------------------------------------------

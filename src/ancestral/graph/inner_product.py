@@ -37,10 +37,11 @@ from ancestral._checks.numbers import (
 )
 from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
 from ancestral.errors import DataError, ModelError
+from ancestral.graph.adjacency import DENSE_NODES
+from ancestral.graph.edge_predictions import PredictsEdges
 from ancestral.graph.edges.sampling import draw_graph, drawn_shape
 from ancestral.graph.features import FeatureRows
 from ancestral.graph.graphs import (
-    DENSE_NODES,
     Graph,
     as_graphs,
     checked_features,
@@ -49,11 +50,16 @@ from ancestral.graph.graphs import (
     say_ignored_loops,
     warn_of_odd_graphs,
 )
-from ancestral.graph.inference import clustered_covariance, profile_intervals, tolerable_error
+from ancestral.graph.inference import (
+    clustered_covariance,
+    profile_intervals,
+    refuse_other_graphs,
+    tolerable_error,
+)
 from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
+from ancestral.graph.pairs.passes import products
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums
 from ancestral.graph.solvers import climb, gradient_ascent, newton
-from ancestral.model_file import fingerprint
 
 __all__ = [
     "Graph",
@@ -66,13 +72,10 @@ __all__ = [
 ]
 
 ROUNDS = 3  # of gathering sums anew, for the estimates that the last ones gave
-SAME = (
-    1e-4  # standard errors from the maximum, and relative to the likelihood: the fit's own graphs
-)
 UNIFORM = "uniform"
 
 
-class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
+class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity):
     """Edges between nodes with probability sigmoid(a x_i . x_j + b), by maximum likelihood.
 
     Parameters
@@ -345,26 +348,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         return np.sqrt(np.diag(clustered_covariance(parts, a, b)))
 
     def _refuse_other_graphs(self, graphs: list[Graph], statistics: PairSums) -> None:
-        """Raise DataError for graphs that are not those of the fit.
-
-        Told by the fit's fingerprint; where it differs (graphs in another order) or there is none
-        (streams), by the sums: their number of pairs, likelihood and maximum.
-        """
-        if self.data_fingerprint_ and fingerprint(graphs) == self.data_fingerprint_:
-            return
-        a, b = self.slope_, self.intercept_
-        value = statistics.log_likelihood(a, b)
-        off = np.abs(self.covariance_ @ self._objective(statistics).gradient(a, b))
-        if (
-            statistics.n_pairs != self.n_pairs_
-            or abs(value - self.log_likelihood_) > SAME * abs(self.log_likelihood_)
-            or (off > SAME * self.standard_errors_).any()
-        ):
-            raise DataError(
-                f"these graphs, of {statistics.n_pairs} pairs and log-likelihood {value:.6g}, are "
-                f"not those of the fit, of {self.n_pairs_} pairs and {self.log_likelihood_:.6g}: "
-                "its errors and intervals are about its own graphs. Give those, or fit these first."
-            )
+        """Raise DataError for graphs that are not those of the fit."""
+        theta = self.slope_, self.intercept_
+        refuse_other_graphs(self, graphs, statistics, self._objective(statistics), theta)
 
     def confidence_intervals(self, graphs: Any, *, level: float = 0.95) -> NDArray[np.float64]:
         """Return profile-likelihood intervals of a and of b.
@@ -438,6 +424,20 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         np.fill_diagonal(p, 0.0)
         return p
 
+    def _one_graph(self, graph: Any) -> Graph:
+        checked = self._check_graphs(graph)
+        if len(checked) != 1:
+            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+        return checked[0]
+
+    def _pair_probabilities(
+        self, graph: Graph, i: NDArray[np.int64], j: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = expit(
+            self._logit(products(graph.features, i, j), graph.n_nodes)
+        )
+        return found
+
     @within_memory(FEWER_GRAPHS)
     def sample(
         self,
@@ -445,7 +445,7 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         *,
         n_nodes: int | None = None,
         n_features: int | None = None,
-        features: ArrayLike | None = None,
+        features: ArrayLike | Graph | None = None,
         random_state: Any = None,
     ) -> list[Graph]:
         """Draw graphs ancestrally: features first (unless given), then edges.
@@ -457,8 +457,8 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
             Nodes of each graph; 15 when neither it nor features are given.
         n_features : int, optional
             Width of the features drawn; as in `fit` when not given.
-        features : array-like of shape (n_nodes, n_features), or "uniform", optional
-            Fixed features for every graph, or uniform ones on [-1, 1]. Without it, each node gets
+        features : array-like of shape (n_nodes, n_features), Graph, or "uniform", optional
+            Fixed features for every graph, those of a graph, or uniform ones on [-1, 1]. Without it, each node gets
             the features of a node of the fit, drawn with replacement.
         random_state : None, int, RandomState or Generator
 
@@ -502,7 +502,9 @@ class InnerProductGraph(MaximumLikelihood, FromStatistics, GraphDensity):
         return graphs
 
     def _fixed_features(self, features: Any) -> NDArray[np.float64]:
-        """Return checked features, those of a dataframe in the order of the fit's names."""
+        """Return checked features, those of a frame or graph in the order of the fit's names."""
+        if isinstance(features, Graph):
+            return self._one_graph(features).features
         X = checked_features(features)
         if not len(X) or column_names(features) is None or X.shape[1] != self.n_features_:
             return X

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from ancestral._checks.numbers import check_integer
 from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import ModelError
 from ancestral.graph.graphs import Graph
+from ancestral.graph.dyadic import DyadicGraph
 from ancestral.graph.inner_product import InnerProductGraph
+from ancestral.graph.pairs.dyad_sums import dyad_sums
 from ancestral.graph.pairs.gather import gather
 from ancestral.graph.pairs.passes import products
 from ancestral.graph.pairs.sums import KEPT_PAIRS
@@ -25,6 +28,9 @@ Float = NDArray[np.float64]
 # Up to here pairs are visited where their distribution is asked for: Chebyshev points have the same
 # sums of smooth functions, but not the same numbers of pairs between two values of s.
 VISITED_PAIRS = 200_000_000
+KEPT_VISITS = 4_000_000  # logits of dyads that are kept one by one
+LOGIT_CELLS = 100_000  # between the least and the largest, beyond that
+DIGITS = 12  # of a logit, so that dyads alike in all terms tie
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,13 +64,16 @@ class Calibration(Printed):
         return one_table(columns, "share of linked pairs, by s")
 
 
-def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Calibration:
+GraphModel = InnerProductGraph | DyadicGraph
+
+
+def calibrate(model: GraphModel, graphs: Any, *, n_bins: int = 15) -> Calibration:
     """Return how often pairs of like s are linked, beside the model's probability.
 
     Parameters
     ----------
-    model : InnerProductGraph
-        Fitted.
+    model : InnerProductGraph or DyadicGraph
+        Fitted. Of a DyadicGraph s is the logit.
     graphs : list of Graph, or of (features, adjacency) tuples, or one of either
     n_bins : int
 
@@ -83,7 +92,7 @@ def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Cal
     if not any(graph.n_pairs for graph in checked):
         raise ModelError("there is no pair of nodes: give a graph with two nodes or more.")
     s, p, weight = _pairs_by_s(model, checked)
-    edges = np.concatenate([products(g.features, *g.edges()) for g in checked])
+    edges = np.concatenate([_values_of_links(model, graph) for graph in checked])
     order = np.argsort(s, kind="stable")
     s, p, weight = s[order], p[order], weight[order]
     expected = np.cumsum(np.abs(p * weight))
@@ -102,8 +111,9 @@ def calibrate(model: InnerProductGraph, graphs: Any, *, n_bins: int = 15) -> Cal
     return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep])
 
 
+@singledispatch
 def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Float, Float, Float]:
-    """Return s, p and weight of all pairs, or of the nodes of their grid."""
+    """Return s, p and weight of all known pairs, or of the nodes of their grid."""
     sizes: dict[int, list[Graph]] = {}
     for graph in graphs:
         sizes.setdefault(graph.n_nodes if model.offset else 0, []).append(graph)
@@ -114,6 +124,41 @@ def _pairs_by_s(model: InnerProductGraph, graphs: Sequence[Graph]) -> tuple[Floa
         parts.append((s, expit(model._logit(s, max(n, 1))), weight))
     s, p, weight = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return s, p, weight
+
+
+@_pairs_by_s.register
+def _pairs_by_logit(model: DyadicGraph, graphs: Sequence[Graph]) -> tuple[Float, Float, Float]:
+    """Return logits, p and weight of all known dyads, or of cells where there are too many."""
+    sums = dyad_sums(model._terms(), graphs, n_jobs=model.n_jobs)
+    theta = model._theta
+    if sums.n_visits <= KEPT_VISITS:
+        values = [theta @ chunk.values for chunk in sums.chunks()]
+        counts = [
+            np.ones(chunk.values.shape[1]) if chunk.counts is None else chunk.counts
+            for chunk in sums.chunks()
+        ]
+        eta, weight = np.round(np.concatenate(values), DIGITS), np.concatenate(counts)
+        return eta, expit(eta), weight
+    low, high = sums.along(theta)
+    step = (high - low) / LOGIT_CELLS or 1.0
+    weight = np.zeros(LOGIT_CELLS + 1)
+    for values, counts in sums.chunks():
+        cells = ((theta @ values - low) / step).astype(np.int64)
+        weight += np.bincount(cells, counts, minlength=len(weight))
+    eta = low + step * (np.arange(len(weight)) + 0.5)
+    return eta, expit(eta), weight
+
+
+@singledispatch
+def _values_of_links(model: InnerProductGraph, graph: Graph) -> Float:
+    """Return s of every link."""
+    return products(graph.features, *graph.edges())
+
+
+@_values_of_links.register
+def _logits_of_links(model: DyadicGraph, graph: Graph) -> Float:
+    """Return the logit of every link."""
+    return np.round(model._logits(graph, *graph.edges()), DIGITS)
 
 
 def _way(model: InnerProductGraph, graphs: Sequence[Graph]) -> str:
@@ -162,12 +207,12 @@ class HeldOut(Printed):
         return one_table(columns, above)
 
 
-def held_out(model: InnerProductGraph, graphs: Any) -> HeldOut:
-    """Score graphs that a model was not fitted to.
+def held_out(model: GraphModel, graphs: Any) -> HeldOut:
+    """Score graphs that a model was not fitted to, on their known dyads.
 
     Parameters
     ----------
-    model : InnerProductGraph
+    model : InnerProductGraph or DyadicGraph
         Fitted to other graphs.
     graphs : list of Graph, or of (features, adjacency) tuples, or one of either
 
@@ -194,11 +239,28 @@ def held_out(model: InnerProductGraph, graphs: Any) -> HeldOut:
     return HeldOut(total, total / pairs, total / pairs + entropy, auc)
 
 
-def _auc(model: InnerProductGraph, graph: Graph) -> float:
-    """Return the area under the curve of a s + b: by ranks, or by the grid of a large graph."""
+def _auc(model: GraphModel, graph: Graph) -> float:
+    """Return the area under the curve of the logits; nan without two kinds of dyads."""
     edges, unlinked = graph.n_edges, graph.n_pairs - graph.n_edges
     if not edges or not unlinked:
         return float("nan")
+    if isinstance(model, DyadicGraph):
+        eta, _, weight = _pairs_by_s(model, [graph])
+        return _auc_by_weights(eta, weight, _values_of_links(model, graph), unlinked)
+    return _auc_of_slope(model, graph, edges, unlinked)
+
+
+def _auc_by_weights(s: Float, weight: Float, linked: Float, unlinked: int) -> float:
+    """Return the area, of values and how often each occurs, and those of links."""
+    edges = len(linked)
+    values, place = np.unique(s, return_inverse=True)
+    weights = np.bincount(place.reshape(-1), weight)
+    above = np.interp(linked, values, np.cumsum(weights) - weights / 2).sum() - edges**2 / 2
+    return min(max(float(above / (edges * unlinked)), 0.0), 1.0)  # a grid rounds
+
+
+def _auc_of_slope(model: InnerProductGraph, graph: Graph, edges: int, unlinked: int) -> float:
+    """Return the area under the curve of a s + b: by ranks, or by the grid of a large graph."""
     if graph.n_pairs > VISITED_PAIRS:
         s, _, weight = _pairs_by_s(model, [graph])
     else:  # the order of s hangs on no (a, b), and a grid about none holds ties of round numbers
@@ -206,10 +268,7 @@ def _auc(model: InnerProductGraph, graph: Graph) -> float:
         s, weight = found.histogram(0.0, 0.0)
     if len(s) == graph.n_pairs:
         above = rankdata(s)[:edges].sum() - edges * (edges + 1) / 2  # edges stand first
+        auc = min(max(float(above / (edges * unlinked)), 0.0), 1.0)
     else:
-        linked = products(graph.features, *graph.edges())
-        values, place = np.unique(s, return_inverse=True)
-        weights = np.bincount(place.reshape(-1), weight)
-        above = np.interp(linked, values, np.cumsum(weights) - weights / 2).sum() - edges**2 / 2
-    auc = min(max(float(above / (edges * unlinked)), 0.0), 1.0)  # a grid rounds
+        auc = _auc_by_weights(s, weight, products(graph.features, *graph.edges()), unlinked)
     return {1: auc, 0: 0.5, -1: 1 - auc}[int(np.sign(model.slope_))]

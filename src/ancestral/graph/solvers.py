@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number
 from ancestral.errors import ModelError
+from ancestral.graph.pairs.dyads import Sums
+from ancestral.graph.pairs.logistic import FLAT_TERMS
 from ancestral.graph.pairs.sums import PairSums, Scores
 
 ROUNDING = 1e-13  # of the log-likelihood: a decrease by less is none
 Evaluate = Callable[[float, float], Scores]
+Float = NDArray[np.float64]
 
 
 def climb(
@@ -208,4 +211,85 @@ def _record(
         "log_likelihood": value,
         "increase": math.nan if before is None else value - before,
         "gradient_norm": max(abs(gradient[0]), abs(gradient[1])),
+    }
+
+
+# ---- many coefficients -------------------------------------------------------------------------
+
+MOST_STEPS = 60
+SETTLED = 1e-8  # standard errors: a last step as short squares to nothing
+SLOW = 0.3  # of the step before: a maximum halves them at least, and then squares them
+
+
+def maximise(
+    evaluate: Callable[[Float], Sums],
+    start: Float,
+    *,
+    refuse: Callable[[Float], None],
+    max_iter: int = MOST_STEPS,
+) -> tuple[Float, Sums, list[dict[str, float]]]:
+    """Maximise a concave log-likelihood by damped Newton steps.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Gives the value, gradient and information at some coefficients.
+    start : ndarray of shape (n_coefficients,)
+    refuse : callable
+        Given a step, raises where the likelihood rises for ever along it. Asked where steps keep
+        their length, as they then do.
+    max_iter : int
+
+    Returns
+    -------
+    theta : ndarray of shape (n_coefficients,)
+    sums : Sums
+        At theta.
+    history : list of dict
+        log_likelihood, increase and gradient_norm (largest component) of each iteration.
+    """
+    theta, found = start, evaluate(start)
+    history = [_row(found, None)]
+    before, slow = math.inf, 0
+    for _ in range(max_iter):
+        step = newton_step(found)
+        length = math.sqrt(max(float(step @ found.gradient), 0.0))  # in standard errors
+        slow = slow + 1 if length > SLOW * before else 0
+        if slow >= 3 and length > SETTLED:
+            refuse(step)
+        scale, fresh = 1.0, evaluate(theta + step)
+        # where one step settles, rounding alone moves the value
+        while not fresh.value >= found.value - ROUNDING * abs(found.value) and scale > 1e-10:
+            scale /= 2
+            fresh = evaluate(theta + scale * step)
+        if scale <= 1e-10:
+            break
+        theta = theta + scale * step
+        history.append(_row(fresh, found.value))
+        found = fresh
+        if length <= SETTLED or (length < 1e-5 and length > before / 2):
+            break
+        before = length
+    else:
+        refuse(step)
+    return theta, found, history
+
+
+def newton_step(found: Sums) -> Float:
+    """Return I^-1 gradient, with a ridge on I, in units of its diagonal, where it is singular."""
+    scale = np.sqrt(np.maximum(np.diag(found.information), 1e-300))
+    values, vectors = np.linalg.eigh(found.information / np.outer(scale, scale))
+    values = np.maximum(values, 1e-14 * max(float(values[-1]), 1e-14))
+    step: Float = vectors @ ((vectors.T @ (found.gradient / scale)) / values) / scale
+    if not np.isfinite(step).all():
+        raise ModelError(FLAT_TERMS)
+    return step
+
+
+def _row(found: Sums, before: float | None) -> dict[str, float]:
+    """Return one row of a history."""
+    return {
+        "log_likelihood": found.value,
+        "increase": math.nan if before is None else found.value - before,
+        "gradient_norm": float(np.abs(found.gradient).max()),
     }

@@ -17,7 +17,8 @@ LIBRARIES = ("pandas", "polars", "pyarrow")
 class Column:
     """A column's values, and where it has gaps: None where it has none.
 
-    Values are int64, float64 (NaN in gaps), bool, or objects: text, None in gaps.
+    Values are int64, float64 (NaN in gaps), bool, datetime64 in microseconds (NaT in gaps), or
+    objects: text, None in gaps.
     """
 
     values: NDArray
@@ -26,7 +27,7 @@ class Column:
 
     def plain(self) -> NDArray:
         """Return one array, None or NaN in gaps."""
-        if self.gaps is None or self.values.dtype.kind in "fO":
+        if self.gaps is None or self.values.dtype.kind in "fMO":
             return self.values
         values = self.values.astype(object)
         values[self.gaps] = None

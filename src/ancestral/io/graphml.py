@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ancestral.errors import DataError, FormatError, MissingExtraError
+from ancestral._extras import need
+from ancestral.errors import DataError, FormatError
 
 # Elements and attributes of a document, or one for so many bytes of the file as it lies there.
 _MAX_MARKS, _BYTES_A_MARK = 500_000, 8
@@ -97,13 +98,10 @@ def _refuse_long_texts(raw: bytes, name: str) -> None:
 
 def _parse(raw: bytes, name: str) -> Any:
     """Return the root element."""
-    try:
-        from defusedxml import DefusedXmlException
-        from defusedxml.ElementTree import ParseError, fromstring
-    except ImportError:
-        raise MissingExtraError(
-            f'{name}: GraphML needs defusedxml: pip install "ancestral[graphs]".'
-        ) from None
+    need(f"{name}: GraphML", "graphs:defusedxml")
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
     try:
         return fromstring(raw, forbid_dtd=True)
     except DefusedXmlException:

@@ -207,7 +207,7 @@ def assemble(
     categorical: Categorical = (),
 ) -> Graph:
     """Return the graph of nodes (id to attributes) and edges between ids."""
-    from ancestral.graph.graphs import repeated_edge, symmetric
+    from ancestral.graph.adjacency import repeated_edge, symmetric
 
     if not nodes:
         raise DataError(f"{name}: has no nodes.")
@@ -370,7 +370,7 @@ def _stacks(archive: Archive) -> list[tuple[NDArray, Any]]:
 
 def _adjacency_of(edges: NDArray, n_nodes: int, name: str) -> Any:
     """Return the sparse adjacency of rows of two node numbers, each edge once."""
-    from ancestral.graph.graphs import repeated_edge, symmetric
+    from ancestral.graph.adjacency import repeated_edge, symmetric
 
     i, j = _checked_ends(edges, n_nodes, name).T
     twice = repeated_edge(i, j, n_nodes)

@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._extras import import_extra
 from ancestral._files import as_path, entries_of, is_folder
-from ancestral.errors import AncestralError, DataError, FormatError, MissingExtraError
+from ancestral.errors import AncestralError, DataError, FormatError
 from ancestral.io.kinds import recognise
 from ancestral.io.npy import natural_order
 from ancestral.io.sources import PathLike, Source, as_size, shown
@@ -139,13 +140,7 @@ def _files(folder: Path, name: str) -> list[Path]:
 
 def _pillow(name: str) -> Any:
     """Return the module that decodes."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise MissingExtraError(
-            f'{name}: pictures need Pillow: pip install "ancestral[images]".'
-        ) from None
-    return Image
+    return import_extra("PIL.Image", f"{name}: a folder of pictures", "images")
 
 
 def _checked_content(source: Source) -> tuple[bytes, _Form, _Probes]:

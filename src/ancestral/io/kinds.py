@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 
+from ancestral._files import entries_of, is_folder
 from ancestral.errors import FormatError
-from ancestral.io.sources import Source
+from ancestral.io.sources import PathLike, Source
 
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
@@ -83,6 +85,21 @@ _EXTENSIONS = {
 _OLD_PICKLE = re.compile(
     rb"\((?:lp|dp|l\.|d\.|S')|[(\]}]*(?:q.)?\(*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|[\]}]q"
 )
+
+
+# What reads these kinds: an optional package. Pictures are read from folders of them.
+_WANTS = {"parquet": "tables:pyarrow", "xml": "graphs:defusedxml"}
+_PICTURES = {ending for ending, kind in _EXTENSIONS.items() if kind in ("png", "jpeg")}
+
+
+def wants_of(path: PathLike) -> tuple[str, ...]:
+    """Return what a file of this name, or a folder of pictures, takes to be read or written."""
+    if is_folder(path):
+        endings = {entry.suffix.lower() for entry in entries_of(path)}
+        return ("images:PIL",) if endings & _PICTURES else ()
+    name = os.fspath(path).lower().removesuffix(".gz")
+    want = _WANTS.get(_EXTENSIONS.get(os.path.splitext(name)[1], ""))
+    return () if want is None else (want,)
 
 
 def sniff(head: bytes) -> str:

@@ -8,10 +8,12 @@ that columns of few levels take little memory.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,10 @@ from numpy.typing import NDArray
 
 from ancestral._checks.missing import is_missing_text
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
-from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError
+from ancestral._extras import need
+from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.arrays import MAX_BYTES
-from ancestral.io.columns import Column, Columns
+from ancestral.io.columns import LIBRARIES, Column, Columns
 from ancestral.io.csv import counts_rows, parse_csv, parse_named_cells, refuse_unnamed
 from ancestral.io.dialect import Dialect, spellings_of
 from ancestral.io.kinds import in_words, recognise
@@ -32,6 +35,9 @@ from ancestral.io.sources import PathLike, Source, as_size
 
 _BOOLEANS = {"true": True, "false": False}
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
 _PADDED = re.compile(r"[+-]?0\d+", re.ASCII)
 
 
@@ -41,6 +47,7 @@ def read_table(
     *,
     missing: bool = False,
     text: Collection[str] = (),
+    dates: bool = False,
     max_bytes: int = MAX_BYTES,
     sep: str = ",",
     decimal: str = ".",
@@ -58,6 +65,10 @@ def read_table(
         True lets empty cells, NA, NaN and nulls stand for missing values; False refuses them.
     text : collection of str
         Columns whose cells are text, whatever they look like.
+    dates : bool
+        True reads columns of which every cell is a date by ISO 8601, such as 2024-01-31 or
+        2024-01-31 18:30:00, as dates (in UTC, where cells have a time zone); False as text. Dates
+        in Parquet are read with True alone.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
     sep, decimal, thousands, encoding, rejects
@@ -86,10 +97,13 @@ def read_table(
     0  rain     3  01234
     1   sun  <NA>  98765
     """
+    if not any(map(find_spec, LIBRARIES)):
+        need("a dataframe of a table's columns", "tables", otherwise=", or polars")
     found = read_mixed(
         path,
         missing=missing,
         text=text,
+        dates=dates,
         max_bytes=max_bytes,
         sep=sep,
         decimal=decimal,
@@ -97,13 +111,7 @@ def read_table(
         encoding=encoding,
         rejects=rejects,
     )
-    frame = found.frame()
-    if frame is None:
-        raise MissingExtraError(
-            "a table of mixed columns is read as a dataframe, and no library of them is installed: "
-            'pip install "ancestral[tables]".'
-        )
-    return frame
+    return found.frame()
 
 
 def read_mixed(
@@ -112,6 +120,7 @@ def read_mixed(
     missing: bool = False,
     text: Collection[str] = (),
     levels: Collection[str] = (),
+    dates: bool = False,
     max_bytes: int = MAX_BYTES,
     sep: str = ",",
     decimal: str = ".",
@@ -134,7 +143,7 @@ def read_mixed(
                     f"{source.name}: is {in_words(kind)}, and {options[0]}= is of text alone "
                     "(.csv, .tsv): it means nothing here. Leave it out."
                 )
-            names, values = read_parquet_columns(source, missing=missing)
+            names, values = read_parquet_columns(source, missing=missing, dates=dates)
             _refuse_unknown(text, names, source.name)
             columns = map(_arrow_column, values)
             as_text = {*text, *levels}
@@ -148,10 +157,11 @@ def read_mixed(
         if numbers is not None:
             return numbers
         named = (text, levels)
+        asked = {"missing": missing, "dates": dates}
         if report is None:
-            return _of_cells(raw, source.name, plain, cap, named, None, missing=missing)
+            return _of_cells(raw, source.name, plain, cap, named, None, **asked)
         with report.report(source.path):
-            found = _of_cells(raw, source.name, plain, cap, named, report, missing=missing)
+            found = _of_cells(raw, source.name, plain, cap, named, report, **asked)
         report.warn_of(source.name)
         return found
 
@@ -219,6 +229,7 @@ def _of_cells(
     rejects: Rejects | None,
     *,
     missing: bool,
+    dates: bool,
 ) -> Columns:
     """Return a table cell by cell; what cannot be read is left out, or raises."""
     names, header, rows = parse_named_cells(raw, name, dialect)
@@ -251,6 +262,11 @@ def _of_cells(
         kind.column(np.frombuffer(column.codes, dtype=np.int64)[left])
         for column, kind in zip(held, kinds, strict=True)
     ]
+    if dates:
+        columns = [
+            column if name in text else _as_dates(column)
+            for name, column in zip(names, columns, strict=True)
+        ]
     if not header:
         raise DataError(
             f"{name}: its first line holds numbers, and text stands below: give every column a "
@@ -394,6 +410,37 @@ class _Kind:
         return Column(values, gaps if gaps.any() else None)
 
 
+def _as_dates(column: Column) -> Column:
+    """Return a column of text as dates where every cell is one; else as it is."""
+    if column.values.dtype.kind != "O":
+        return column
+    moments: dict[Any, dt.datetime | None] = {None: None}
+    for cell in column.values.tolist():
+        if cell not in moments:
+            if (found := date_in(cell)) is None:
+                return column
+            moments[cell] = found
+    values = np.array([moments[cell] for cell in column.values.tolist()], dtype="M8[us]")
+    return Column(values, column.gaps, column.levels)
+
+
+def date_in(cell: str) -> dt.datetime | None:
+    """Return the moment that a cell stands for by ISO 8601, in UTC; None where it is none.
+
+    Examples
+    --------
+    >>> date_in("2024-01-31T18:30+02:00"), date_in("31.1.2024"), date_in("20240131")
+    (datetime.datetime(2024, 1, 31, 16, 30), None, None)
+    """
+    if _ISO.fullmatch(cell.strip()) is None:
+        return None
+    try:
+        found = dt.datetime.fromisoformat(cell.strip())
+        return found if found.tzinfo is None else found.astimezone(dt.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _mend_as_text(column: str) -> str:
     return f"leave the column out, or take it as text, text=[{column!r}]."
 
@@ -429,6 +476,8 @@ def _arrow_column(values: Any) -> Column:
         held = values.to_numpy()
         nan = np.isnan(held)
         return Column(held, nan if nan.any() else None, levels)
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):  # of UTC
+        return Column(values.cast(pa.timestamp("us"), safe=False).to_numpy(), gaps)
     return Column(np.array(values.to_pylist(), dtype=object), gaps, levels)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
+from ancestral._extras import import_extra
 from ancestral.errors import (
     AncestralError,
     DataError,
     DataTypeError,
     FormatError,
-    MissingExtraError,
 )
 from ancestral.io.dtypes import to_native
 from ancestral.io.sources import Source, as_size
@@ -47,8 +47,12 @@ def read_parquet(source: Source, *, missing: bool) -> tuple[list[str], NDArray]:
     return names, to_native(np.column_stack(held))
 
 
-def read_parquet_columns(source: Source, *, missing: bool) -> tuple[list[str], list[Any]]:
+def read_parquet_columns(
+    source: Source, *, missing: bool, dates: bool = False
+) -> tuple[list[str], list[Any]]:
     """Return the column names, and Arrow's columns of numbers, booleans, text or levels of these.
+
+    With `dates` also columns of dates.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def read_parquet_columns(source: Source, *, missing: bool) -> tuple[list[str], l
     DataError
         When a column has nulls and `missing` is False, or holds infinity.
     """
-    names, columns = _read(source, _refuse_no_level)
+    names, columns = _read(source, _refuse_no_level_or_date if dates else _refuse_no_level)
     for name, column in zip(names, columns):
         values = column
         if str(values.type) in ("halffloat", "float", "double"):
@@ -79,15 +83,16 @@ def read_parquet_columns(source: Source, *, missing: bool) -> tuple[list[str], l
     return names, columns
 
 
+def pyarrow_for(name: str) -> tuple[Any, Any]:
+    """Return pyarrow and its module of Parquet, for a file of this name."""
+    modules = ("pyarrow", "pyarrow.parquet")
+    arrow, parquet = (import_extra(each, f"{name}: Parquet", "tables") for each in modules)
+    return arrow, parquet
+
+
 def _read(source: Source, refuse: Callable[[Any, Any], str | None]) -> tuple[list[str], list[Any]]:
     """Return names and columns, all of the types that are not refused."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingExtraError(
-            f'{source.name}: Parquet needs pyarrow: pip install "ancestral[tables]".'
-        ) from None
+    pa, pq = pyarrow_for(source.name)
     if source.gzipped:
         raise FormatError(f"{source.name}: a gzipped Parquet file: gunzip it first.")
     source.file.seek(0)
@@ -123,7 +128,17 @@ def _refuse_no_level(dtype: Any, types: Any) -> str | None:
     text = types.is_string(of) or types.is_large_string(of) or str(of) == "string_view"
     if text or _refuse_no_number(of, types) is None:
         return None
-    return f"holds {str(dtype)[:60]} values: convert it to numbers or text, or leave it out."
+    mend = "pass dates=True, convert it" if _is_date(dtype, types) else "convert it"
+    return f"holds {str(dtype)[:60]} values: {mend} to numbers or text, or leave it out."
+
+
+def _is_date(dtype: Any, types: Any) -> bool:
+    return bool(types.is_timestamp(dtype) or types.is_date(dtype))
+
+
+def _refuse_no_level_or_date(dtype: Any, types: Any) -> str | None:
+    """Return what a type is that holds neither numbers, levels nor dates, and the mend."""
+    return None if _is_date(dtype, types) else _refuse_no_level(dtype, types)
 
 
 def _fields(file: Any, source: Source, refuse: Callable[[Any, Any], str | None], types: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from ancestral._checks.containers import as_levels, opened
 from ancestral._checks.missing import missing_mask
 from ancestral._files import as_path, shown, write_atomically
-from ancestral.errors import DataTypeError, FormatError, MissingExtraError, SaveError
+from ancestral.errors import DataTypeError, FormatError, SaveError
 from ancestral.io.dtypes import parse_dtype
+from ancestral.io.parquet import pyarrow_for
 from ancestral.io.sources import PathLike
 
+DAY = 86_400 * 10**6  # microseconds
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".npy", ".npz")
 
 
@@ -126,20 +129,42 @@ def _cells(column: NDArray) -> list[Any]:
     """Return what stands in the cells of a column."""
     words = {True: "true", False: "false"}
     return [
-        "" if gap else words[value] if isinstance(value, bool) else value
-        for value, gap in zip(column.tolist(), missing_mask(column).tolist(), strict=True)
+        "" if value is None else words[value] if isinstance(value, bool) else value
+        for value in plain_values(column)
     ]
+
+
+def plain_values(column: NDArray) -> list[Any]:
+    """Return a column's values as text and JSON have them: None in gaps, dates by ISO 8601."""
+    gaps = missing_mask(column)
+    known = column[~gaps].tolist() if column.dtype.kind == "O" else []
+    if known and all(isinstance(value, dt.date) and not _zone(value) for value in known):
+        held = column.copy()
+        held[gaps] = None
+        column = held.astype("M8[us]")
+    if column.dtype.kind == "M":
+        column = _iso(column)
+    return [
+        None if gap else value.isoformat() if isinstance(value, dt.date) else value
+        for value, gap in zip(column.tolist(), gaps.tolist(), strict=True)
+    ]
+
+
+def _zone(value: dt.date) -> Any:
+    return getattr(value, "tzinfo", None)
+
+
+def _iso(moments: NDArray) -> NDArray:
+    """Return dates as text, as short as they are exact: days, seconds or microseconds."""
+    held = moments.astype("M8[us]")
+    known = held[~np.isnat(held)].astype(np.int64)
+    unit = "D" if not (known % DAY).any() else "s" if not (known % 10**6).any() else "us"
+    return held.astype(f"M8[{unit}]").astype(str).astype(object)
 
 
 def _as_parquet(table: Any, labels: list[str], columns: list[NDArray], name: str) -> bytes:
     """Return a table in Parquet; a dataframe's types are kept."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingExtraError(
-            f'{name}: Parquet needs pyarrow: pip install "ancestral[tables]".'
-        ) from None
+    pa, pq = pyarrow_for(name)
     if isinstance(table, pa.Table):
         held = table
     elif hasattr(table, "to_arrow"):  # of polars

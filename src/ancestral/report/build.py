@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ancestral._checks.numbers import finite
+from ancestral._extras import need
 from ancestral._files import as_path, same_file, shown
 from ancestral.errors import SaveError
 from ancestral.report.folder import folder_in_place
@@ -67,13 +68,19 @@ def build_report(
 
     Raises
     ------
+    MissingExtraError
+        Without the packages of the extras `report` and `neural`, before anything is read.
     AncestralError
         For a folder without usable files, a damaged file, or a place that cannot be written.
     """
-    from ancestral.inputs import find_sources
+    from ancestral.inputs import find_files, find_sources
+    from ancestral.io.kinds import wants_of
     from ancestral.report import figures, render, solutions, submission, summarise
 
     source, out = None if source is None else as_path(source), as_path(out)
+    files = {} if source is None else find_files(source)
+    wants = [want for file in files.values() for want in wants_of(file)]
+    need("the report, whose problem 1(b) trains a network,", "report", "neural", *wants)
     if source is not None and same_file(source, out):
         raise SaveError(f"{shown(out)}: is where the data are. Name another folder with -o.")
     document = (heading or render.Heading()).described(full=full)

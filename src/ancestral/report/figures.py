@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ancestral.report.render import ON_WHITE, PARTS, import_extra
+from ancestral._extras import import_extra
+from ancestral.report.render import ON_WHITE, PARTS
 from ancestral.report.summarise.summary import Summary
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def draw_figures(
     list of str
         The names; each is written as NAME.png and NAME.svg.
     """
-    import_extra("matplotlib")
+    import_extra("matplotlib", "the report", "report")
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     drawers = {

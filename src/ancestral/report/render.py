@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ancestral.errors import DataError, MissingExtraError
+from ancestral._extras import import_extra
+from ancestral.errors import DataError
 
 PARTS = resources.files("ancestral.report")
 PAGE_FONTS = (  # file, family, weight, style
@@ -113,7 +114,7 @@ def write_html(folder: Path, rooms: Mapping[str, str] | None = None) -> Path:
     -------
     Path
     """
-    jinja2 = import_extra("jinja2")
+    jinja2 = import_extra("jinja2", "the report", "report")
     markup = jinja2.utils.markupsafe.Markup
     page = _compile(folder, "html", format="html").decode()
     body, sections = number_headings(_between(page, "<body>", "</body>"))
@@ -211,7 +212,7 @@ def _with_rooms(body: str, rooms: Mapping[str, str]) -> str:
 
 def _compile(folder: Path, target: str, **options: Any) -> bytes:
     """Run Typst on the laid-out sources; fonts are those inside the wheel, on every machine."""
-    typst = import_extra("typst")
+    typst = import_extra("typst", "the report", "report")
     main = lay_out_sources(folder)
     try:
         return bytes(
@@ -242,19 +243,6 @@ def number_headings(body: str) -> tuple[str, list[tuple[int, str, str]]]:
         return f'<h{level} id="{slug}">{inner}</h{level}>'
 
     return re.sub(r"<h([23])>(.*?)</h\1>", name, body, flags=re.DOTALL), sections
-
-
-def import_extra(name: str) -> Any:
-    """Import a package of the extra `report`, or say how to get it."""
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise MissingExtraError(
-            f"the report needs {name}, which is not installed. "
-            'Install it: pip install "ancestral[report]".'
-        ) from None
 
 
 def _between(text: str, start: str, end: str) -> str:

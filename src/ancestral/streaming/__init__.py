@@ -20,13 +20,16 @@ from numpy.typing import NDArray
 
 from ancestral._checks.containers import shown as in_short
 from ancestral._checks.numbers import check_integer, within_memory
+from ancestral._extras import import_extra
 from ancestral._files import as_path, open_regular, shown
 from ancestral._numerics.threads import summed
 from ancestral.base import ConditionalDensity, FromStatistics, GraphDensity
-from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
+from ancestral.errors import DataError, FormatError, ModelError
 from ancestral.io.npy import read_header, rows_at
 from ancestral.streaming.dask_workers import STATISTICS, computed
 from ancestral.streaming.parts import Columns, Place, in_part
+
+__all__ = ["fit_chunks", "fit_dask", "read_chunks"]
 
 CHUNK_BYTES = 32 << 20
 NO_CHUNKS = "there are no chunks with rows: give at least one array of rows."
@@ -350,10 +353,7 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     second time, in that order. Ctrl-C cancels the work.
     """
     _refuse_without_statistics(model)
-    try:
-        from dask import delayed
-    except ImportError:
-        raise MissingExtraError('fit_dask needs dask: pip install "ancestral[dask]".') from None
+    delayed = import_extra("dask", "fit_dask", "dask").delayed
     from sklearn.base import clone
 
     parts = _delayed_chunks(model, source, rows)

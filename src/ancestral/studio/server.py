@@ -29,7 +29,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ancestral.errors import AncestralError, MissingExtraError
+from ancestral._extras import need
+from ancestral.errors import AncestralError
 from ancestral.studio import rooms as making
 from ancestral.studio.payload import to_json
 from ancestral.studio.security import LOOPBACK, SESSION, Guard
@@ -132,24 +133,15 @@ def make_app(rooms: Rooms, *, port: int, hosts: tuple[str, ...] = ()) -> Guard:
 
 
 def _starlette() -> tuple[Any, Any, Any]:
-    try:
-        from starlette.applications import Starlette
-        from starlette.middleware.gzip import GZipMiddleware
-        from starlette.routing import Route
-    except ImportError:
-        raise MissingExtraError(_missing()) from None
+    need("the studio", "studio")
+    from starlette.applications import Starlette
+    from starlette.middleware.gzip import GZipMiddleware
+    from starlette.routing import Route
 
     def route(path: str, endpoint: Callable[..., Any], method: str = "GET") -> Any:
         return Route(path, endpoint, methods=[method])
 
     return Starlette, GZipMiddleware, route
-
-
-def _missing() -> str:
-    return (
-        "the studio needs starlette and uvicorn, which are not installed. "
-        'Install them: pip install "ancestral[studio]".'
-    )
 
 
 def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
@@ -280,10 +272,9 @@ def run(
     AncestralError
         When the address cannot be listened on.
     """
-    try:
-        import uvicorn
-    except ImportError:
-        raise MissingExtraError(_missing()) from None
+    need("the studio", "studio")
+    import uvicorn
+
     host = host or "0.0.0.0"  # an empty name means every address
     listening = _listen(host, port)
     number = listening.getsockname()[1]

@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -33,6 +34,18 @@ EXPECTED = (
     ".pkl.gz, .graphml."
 )
 LEAST_IMAGE = 64  # values: a shorter square row is a table's more often than a photograph's
+
+
+def data_in(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files among these, and those that folders among them have of any kind."""
+    found: list[Path] = []
+    for path in map(as_path, paths):
+        if is_folder(path):
+            with suppress(DataError):  # only models
+                found += find_files(path).values()
+        else:
+            found.append(path)
+    return found
 
 
 @dataclass

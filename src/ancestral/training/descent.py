@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import check_integer, check_number, warn
-from ancestral.errors import DataError, MissingExtraError, ModelError
+from ancestral._extras import import_extra
+from ancestral.errors import DataError, ModelError
 from ancestral.training.checkpoints import KEPT, Checkpoints, end_by, interruptible
 
 if TYPE_CHECKING:
@@ -355,13 +356,7 @@ def of_validation() -> Iterator[None]:
 
 def import_torch() -> Any:
     """Return the torch module, or say which extra brings it."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(
-            'training a network needs PyTorch. Install it: pip install "ancestral[neural]".'
-        ) from None
-    return torch
+    return import_extra("torch", "training a network", "neural")
 
 
 def as_device(name: Any) -> torch.device:

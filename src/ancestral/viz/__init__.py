@@ -9,6 +9,7 @@ draws several returns the Figure. Nothing is shown and pyplot is not used: save 
     images          collage, probability_collage, difference_images
     autoregressive  training_curve, step_entropies, certificate
     tree            prefix_tree
+    mixed           latent_tree, marginals
     conditions      inpainting
     ppca            spectrum, latent_scatter, reconstruction_error, heldout_curve, every_d_panel
     graph           draw_graph, draw_graphs, degree_distribution, clustering_distribution
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ancestral.viz.images import collage, difference_images, probability_collage
     from ancestral.viz.likelihood import ascent_curve, likelihood_contour
     from ancestral.viz.linear import density_shade, interval_bands
+    from ancestral.viz.mixed import latent_tree, marginals
     from ancestral.viz.ppca import (
         every_d_panel,
         heldout_curve,
@@ -62,7 +64,9 @@ _HOMES = {
     "inpainting": "conditions",
     "interval_bands": "linear",
     "latent_scatter": "ppca",
+    "latent_tree": "mixed",
     "likelihood_contour": "likelihood",
+    "marginals": "mixed",
     "prefix_tree": "tree",
     "probability_collage": "images",
     "reconstruction_error": "ppca",
@@ -89,7 +93,9 @@ __all__ = [
     "inpainting",
     "interval_bands",
     "latent_scatter",
+    "latent_tree",
     "likelihood_contour",
+    "marginals",
     "prefix_tree",
     "probability_collage",
     "reconstruction_error",

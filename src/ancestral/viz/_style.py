@@ -2,11 +2,13 @@
 
 matplotlib is imported when a figure is drawn, never when this package is imported. Figures are
 plain `matplotlib.figure.Figure` objects: pyplot's global state is not used and nothing is shown.
+A notebook shows what the last line of a cell returns, axes too.
 """
 
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -14,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import as_numbers, refuse_non_finite
-from ancestral.errors import DataError, MissingExtraError
+from ancestral._extras import import_extra
+from ancestral.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,17 +85,22 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def draw(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            import matplotlib
-        except ImportError:
-            raise MissingExtraError(
-                "figures need matplotlib, which is not installed. "
-                'Install it: pip install "ancestral[report]".'
-            ) from None
-        with matplotlib.rc_context(RC):  # type: ignore[arg-type]
-            return function(*args, **kwargs)
+        with import_extra("matplotlib", "a figure", "report").rc_context(RC):
+            drawn: Any = function(*args, **kwargs)
+        figure = figure_of(drawn)
+        if figure.canvas.manager is None:  # pyplot's figures are shown by pyplot
+            drawn._repr_png_ = functools.partial(_png, figure)
+        return drawn
 
     return draw
+
+
+def _png(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """Return a figure as a notebook shows it, and its size there: two dots to a pixel."""
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=DPI)
+    width, height = (round(inches * DPI / 2) for inches in figure.get_size_inches())
+    return written.getvalue(), {"width": width, "height": height}
 
 
 def new_figure(width: float, height: float, *, layout: str | None = "constrained") -> Figure:

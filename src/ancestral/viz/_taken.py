@@ -39,6 +39,7 @@ _MODELS = {
 _FACES = {
     "discrete": _IMAGES,
     "continuous": _IMAGES,
+    "mixed": "viz.latent_tree(model), viz.marginals(model)",
     "conditional": _LINE,
     "graphs": "viz.draw_graphs(model.sample())",
 }

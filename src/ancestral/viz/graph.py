@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer
-from ancestral.errors import DataError, MissingExtraError
+from ancestral._extras import import_extra
+from ancestral.errors import DataError
 from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
 from ancestral.viz.graph_colours import Colouring, colour_by_feature, only_group, write_legend
@@ -299,13 +300,7 @@ def _write_names(
 
 def layout(A: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return positions (n, 2) in [-1, 1]^2: springs, a pull to the middle, no two touching."""
-    try:
-        import networkx
-    except ImportError:
-        raise MissingExtraError(
-            "drawing graphs needs networkx, which is not installed. "
-            'Install it: pip install "ancestral[report]".'
-        ) from None
+    networkx = import_extra("networkx", "drawing graphs", "report")
     n = len(A)
     if n == 1:
         return np.zeros((1, 2))

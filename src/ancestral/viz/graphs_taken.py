@@ -106,7 +106,8 @@ def _assembled(
     names: list[str] | None, nodes: Nodes, edges: Edges, name: str, colour_by: str | None
 ) -> Drawable:
     """Return a graph of the attributes that can colour it; loops and repeated edges say nothing."""
-    from ancestral.graph.graphs import Graph, symmetric
+    from ancestral.graph.adjacency import symmetric
+    from ancestral.graph.graphs import Graph
     from ancestral.io.attributes import features_of, ids_and_drawing
 
     if not nodes:

@@ -100,7 +100,8 @@ def prefix_tree(
     room = max((_style.text_width(label, LABEL_SIZE) for label in labels), default=0.0)
     tile = 0.0 if shape is None else TILE * shape[1] / shape[0] * leaf / LEAF
     right = _style.TEXT_WIDTH - 0.06 - (room + 0.08 if room else 0.0) - (tile + 0.08)
-    x = 0.3 + (right - 0.3) * tree.columns()
+    left = max(0.3, _style.text_width(heads.kind, HEAD_SIZE) + 0.12)
+    x = left + (right - left) * tree.columns()
     y = top + leaf * (tree.places() + 0.5)
     colours = _value_colours(tree.n_values)
     scale = min(ROOT, 0.9 * leaf * tree.n) / tree.counts.sum()

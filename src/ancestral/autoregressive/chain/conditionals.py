@@ -27,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit, log_softmax
 
+from ancestral._extras import import_extra
 from ancestral._numerics.products import by_rows
 from ancestral.autoregressive.chain.budget import never
-from ancestral.errors import MissingExtraError, ModelError
+from ancestral.errors import ModelError
 
 LEARNING_RATE = 0.1
 MAX_TREES = 2000
@@ -156,7 +157,7 @@ def _logistic_log_p(conditional: Conditional, features: NDArray) -> NDArray[np.f
 
 def fit_trees(task: Task, leaves: int) -> Conditional:
     """Return boosted trees, as many as the validation rows ask for."""
-    lightgbm = import_lightgbm()
+    lightgbm = import_extra("lightgbm", "a chain of boosted trees", "boost")
     k = task.n_levels
     settings = {
         "objective": "binary" if k == 2 else "multiclass",
@@ -190,18 +191,6 @@ def fit_trees(task: Task, leaves: int) -> Conditional:
     )
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     return {"family": "trees", **_tree_arrays(text, n_scores=1 if k == 2 else k)}
-
-
-def import_lightgbm() -> Any:
-    """Return the lightgbm module, or say which extra brings it."""
-    try:
-        import lightgbm
-    except ImportError:
-        raise MissingExtraError(
-            'boosted trees need LightGBM. Install it: pip install "ancestral[boost]", or pass '
-            'estimator="logistic" or a scikit-learn classifier.'
-        ) from None
-    return lightgbm
 
 
 def _tree_arrays(text: str, n_scores: int) -> dict[str, Any]:

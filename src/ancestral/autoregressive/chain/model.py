@@ -186,6 +186,12 @@ class ChainAutoregressive(Sequential):
         """
         return self._fit_anew(X, X_val=X_val)
 
+    _instead = ', or pass estimator="logistic" or a scikit-learn classifier'
+
+    def _wants(self) -> tuple[str, ...]:
+        chosen = "auto" if self.estimator is None else self.estimator
+        return ("boost",) if isinstance(chosen, str) and chosen in ("auto", "trees") else ()
+
     @within_memory("Give fewer rows, or a smaller n_components or max_parents.")
     def _fit_levels(self, levels: NDArray[np.intp], *, X_val: ArrayLike | None = None) -> None:
         rng, budget = as_generator(self.random_state), self._budget()
@@ -249,8 +255,6 @@ class ChainAutoregressive(Sequential):
                     f"estimator={chosen!r} is no family; take one of "
                     f"{', '.join(race.CANDIDATES)}, or a scikit-learn classifier."
                 )
-            if chosen in ("auto", "trees"):
-                conditionals.import_lightgbm()
             return race.CANDIDATES[chosen]
         if isinstance(chosen, type) or not hasattr(chosen, "fit"):
             raise ModelError(

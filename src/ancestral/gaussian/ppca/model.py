@@ -137,8 +137,8 @@ class PPCA(FromStatistics, LatentGaussian):
     =============================  ============================  ================================
     transform                      projection U^T (x - mu)       posterior mean, which shrinks it
     inverse_transform(transform)   orthogonal projection         shrinks towards the mean
-    explained_variance_            divisor n - 1                 divisor n
-    noise_variance_                mean over min(n, m) - d       mean over m - d
+    `explained_variance_`          divisor n - 1                 divisor n
+    `noise_variance_`              mean over min(n, m) - d       mean over m - d
     score_samples                  a normal density, not the     the maximum of the likelihood
                                    maximum
     sign of a component            largest entry positive        the same

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ancestral.graph.graphs import symmetric
+from ancestral.graph.adjacency import symmetric
 from ancestral.graph.pairs.blocks import products
 
 Float = NDArray[np.float64]

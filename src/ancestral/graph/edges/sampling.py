@@ -29,8 +29,9 @@ from scipy.special import expit
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_integer, check_number
 from ancestral.errors import ModelError
 from ancestral.graph import costs
+from ancestral.graph.adjacency import DENSE_NODES, symmetric
 from ancestral.graph.edges import blocks
-from ancestral.graph.graphs import DENSE_NODES, Graph, checked_features, symmetric
+from ancestral.graph.graphs import Graph, checked_features
 from ancestral.graph.pairs.passes import dealt, products
 
 Float = NDArray[np.float64]

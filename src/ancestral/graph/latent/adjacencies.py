@@ -9,7 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from ancestral.errors import DataError, DataTypeError
-from ancestral.graph.graphs import Graph, library_of, repeated_edge, say_ignored_loops, symmetric
+from ancestral.graph.adjacency import repeated_edge, symmetric
+from ancestral.graph.graphs import Graph, library_of, refuse_directed, say_ignored_loops
 from ancestral.graph.labels import aligned, is_labelled, labels_of
 
 ACCEPTED = "an adjacency (array or sparse), a networkx or igraph graph, or a Graph"
@@ -54,7 +55,14 @@ def as_adjacencies(
     alone = len(items) == 1
     checked = [_graph(item, "" if alone else f"graph {k}: ") for k, item in enumerate(items)]
     wanted = checked[0].n_nodes if n_nodes is None else n_nodes
+    refuse_directed(checked)
     for k, graph in enumerate(checked):
+        if graph.unknown is not None:
+            i, j = (int(end[0]) for end in graph.unknown_dyads())
+            raise DataError(
+                f"graph {k}: adjacency holds nan at ({i}, {j}), a dyad that nobody observed: "
+                "decide whether that pair is linked, or drop a node."
+            )
         if graph.n_nodes != wanted:
             raise DataError(
                 f"graph {k} has {graph.n_nodes} nodes where {wanted} are expected: positions "

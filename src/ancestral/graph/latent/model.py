@@ -36,8 +36,9 @@ from ancestral._checks.numbers import (
 )
 from ancestral.base import GraphDensity, MaximumLikelihood
 from ancestral.errors import ModelError
+from ancestral.graph.adjacency import DENSE_NODES
 from ancestral.graph.edges.sampling import draw_graph
-from ancestral.graph.graphs import DENSE_NODES, Graph, refuse_large
+from ancestral.graph.graphs import Graph, refuse_large
 from ancestral.graph.latent.adjacencies import as_adjacencies
 from ancestral.graph.latent.likelihood import PositionLikelihood, pair_pass, position_errors
 from ancestral.graph.latent.spectral import canonical, spectral_embedding

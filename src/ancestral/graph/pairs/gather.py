@@ -22,12 +22,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ancestral._checks.numbers import MAX_SAMPLE_BYTES, as_generator, check_integer
 from ancestral.errors import ModelError
 from ancestral.graph import costs
+from ancestral.graph.adjacency import DENSE_NODES
 from ancestral.graph.compiled import numba, say_slower
-from ancestral.graph.graphs import DENSE_NODES, Graph
+from ancestral.graph.graphs import Graph
 from ancestral.graph.pairs.compression import (
     FEWEST_NODES,
     WIDEST,
@@ -42,6 +44,7 @@ from ancestral.graph.pairs.passes import (
     moments_of,
     pass_over,
     product_range,
+    products,
     some_products,
 )
 from ancestral.graph.pairs.separation import Extremes
@@ -156,7 +159,7 @@ def _thinned(graph: Graph) -> Graph:
         return graph
     if SPARSE * np.count_nonzero(graph.adjacency) > graph.n_nodes**2:
         return graph
-    return Graph.of_checked(graph.features, graph.to_sparse(), graph.feature_names)
+    return graph.replaced(adjacency=graph.to_sparse())
 
 
 def _keeps(graphs: Sequence[Graph], at: tuple[float, float] | None) -> bool:
@@ -185,7 +188,9 @@ def _gathered(
         rng = as_generator(random_state)
         total = visit([graph for graph in graphs if graph.n_pairs <= SAMPLED], n_jobs=n_jobs)
         large = [graph for graph in graphs if graph.n_pairs > SAMPLED]
-        return sum((sampled(graph, rng) for graph in large), total)
+        for graph in large:
+            total = total + less_unknown(sampled(unknown_as_links(graph), rng), [graph])
+        return total
     if way == "products":
         _refuse_many_products(sum(graph.n_pairs for graph in graphs))
         return keep(graphs)
@@ -207,9 +212,9 @@ def _cheapest(
     large: list[Graph] = []
     left: list[Graph] = []
     for graph in graphs:
-        by_rows = by_distinct_rows(graph, at=at, n_jobs=n_jobs)
+        by_rows = by_distinct_rows(unknown_as_links(graph), at=at, n_jobs=n_jobs)
         if by_rows is not None:
-            total = total + by_rows
+            total = total + less_unknown(by_rows, [graph])
         elif _compresses(graph, at, must=must_compress):
             large.append(graph)
         else:
@@ -219,12 +224,12 @@ def _cheapest(
     total = total + visit(left, at=at, n_jobs=n_jobs)
     if not large:
         return total
-    found = by_chebyshev(large, total, at=at, n_jobs=n_jobs)
+    found = by_chebyshev([*map(unknown_as_links, large)], total, at=at, n_jobs=n_jobs)
     left = [graph for graph, sums in zip(large, found) if sums is None]
     refuse(left)
-    for sums in found:
+    for graph, sums in zip(large, found):
         if sums is not None:
-            total = total + sums
+            total = total + less_unknown(sums, [graph])
     return total + visit(left, at=at, n_jobs=n_jobs)
 
 
@@ -234,6 +239,45 @@ def _compresses(graph: Graph, at: tuple[float, float] | None, *, must: bool) -> 
     if n < FEWEST_NODES or width > WIDEST:
         return False
     return must or costs.pays_to_compress(n, width, given=at is not None)
+
+
+# ---- dyads that nobody observed ----------------------------------------------------------------
+
+
+def unknown_as_links(graph: Graph) -> Graph:
+    """Return a graph whose unknown dyads are links: what is gathered, before they are taken off.
+
+    As links they are visited one by one, and bound nothing about the pairs that are not linked.
+    """
+    if graph.unknown is None:
+        return graph
+    both = graph.adjacency + graph.unknown  # no dyad is in both
+    E = both if sparse.issparse(both) else np.asarray(both)
+    return graph.replaced(adjacency=E.astype(np.int8), unknown=None)
+
+
+def less_unknown(sums: PairSums, graphs: Sequence[Graph]) -> PairSums:
+    """Return the sums of graphs that were gathered with their unknown dyads as links, without them.
+
+    Their terms are the same with the weight -1.
+    """
+    if all(graph.unknown is None for graph in graphs):
+        return sums
+    s = np.concatenate([products(g.features, *g.unknown_dyads()) for g in graphs])
+    linked = np.concatenate([products(g.features, *g.edges()) for g in graphs])
+    off, number = -np.ones(len(s)), len(s)
+    told_apart = not sums.apart[0]  # links are not among the terms of sign 1
+    taken = PairSums(
+        edges=s if told_apart else s[:0],
+        unlinked=s[:0] if told_apart else s,
+        edge_counts=off if told_apart else None,
+        unlinked_counts=None if told_apart else off,
+        apart=(0.0, 0.0, 0.0) if told_apart else (-float(number), -float(s.sum()), 0.0),
+        n_pairs=-number,
+        n_edges=-number,
+    )
+    seen = Extremes.of(linked, sums.extremes.unlinked)
+    return (sums + taken).beside(extremes=seen)
 
 
 def _refuse_incompressible(graphs: Sequence[Graph]) -> None:
@@ -276,13 +320,14 @@ def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
 
 
 def keep(graphs: Iterable[Graph]) -> PairSums:
-    """Return the sums over the pairs i < j of graphs with every inner product kept."""
+    """Return the sums over the known pairs i < j of graphs with every inner product kept."""
     edges, unlinked = [], []
     for stack in _stacks(graphs):
-        s, linked = _products(stack)
+        s, linked, known = _products(stack)
         s, linked = s.ravel(), linked.ravel()
         edges.append(s.take(np.flatnonzero(linked)))
-        unlinked.append(s.take(np.flatnonzero(~linked)))
+        others = ~linked if known is None else ~linked & known.ravel()
+        unlinked.append(s.take(np.flatnonzero(others)))
     return _grouped(_in_line(edges), _in_line(unlinked))
 
 
@@ -296,10 +341,11 @@ def likelihoods(graphs: Sequence[Graph], a: float, b: float, *, by_size: bool = 
     found = []
     for stack in _stacks(graphs):
         n = stack[0].n_nodes
-        s, linked = _products(stack)
+        s, linked, known = _products(stack)
         z = a * s + (b - np.log(n) if by_size else b)
         np.negative(z, out=z, where=linked)
-        found.append(-softplus(z).sum(axis=1))
+        z = softplus(z)
+        found.append(-(z if known is None else np.where(known, z, 0.0)).sum(axis=1))
     values = np.zeros(len(graphs))
     values[[k for k, graph in enumerate(graphs) if graph.n_nodes > 1]] = np.concatenate(
         [*found, np.zeros(0)]
@@ -307,13 +353,25 @@ def likelihoods(graphs: Sequence[Graph], a: float, b: float, *, by_size: bool = 
     return values
 
 
-def _products(stack: Sequence[Graph]) -> tuple[Float, NDArray[np.bool_]]:
-    """Return s of the pairs of graphs of one size, and who is linked: (n_graphs, n_pairs) each."""
+def _products(
+    stack: Sequence[Graph],
+) -> tuple[Float, NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Return s of the pairs of graphs of one size, who is linked, and which pairs are known.
+
+    (n_graphs, n_pairs) each; None where all are known.
+    """
     n, upper = stack[0].n_nodes, _upper(stack[0].n_nodes)
     X = np.concatenate([graph.features for graph in stack]).reshape(len(stack), n, -1)
     E = np.concatenate([graph.to_dense() for graph in stack]).reshape(len(stack), n * n)
     s = (X @ X.transpose(0, 2, 1)).reshape(len(stack), n * n).take(upper, axis=1)
-    return s, E.view(np.bool_).take(upper, axis=1)
+    linked = E.view(np.bool_).take(upper, axis=1)
+    if all(graph.unknown is None for graph in stack):
+        return s, linked, None
+    known = np.ones((len(stack), n * n), np.bool_)
+    for row, graph in zip(known, stack, strict=True):
+        i, j = graph.unknown_dyads()
+        row[i * n + j] = False
+    return s, linked, known.take(upper, axis=1)
 
 
 @lru_cache(maxsize=64)
@@ -402,7 +460,7 @@ def _passed(
     graphs: Sequence[Graph], at: tuple[float, float] | None, n_jobs: int | None
 ) -> PairSums:
     """Return the sums of graphs that are large enough for a pass over each."""
-    count = sum(graph.n_pairs for graph in graphs)
+    count = sum(graph.n_dyads for graph in graphs)
     if costs.pays_to_load(count):
         say_slower(LOST * 1e-9 * count / cores())
     ranges = np.array([product_range(graph.features) for graph in graphs])
@@ -410,7 +468,7 @@ def _passed(
     cells = Cells.over(ranges[:, 0].min(), ranges[:, 1].max(), some, at)
     moments, linked = cells.zeros(), None if at is None else cells.zeros()
     extremes, n_edges, edge_sum = Extremes(), 0, 0.0
-    for graph in graphs:
+    for graph in map(unknown_as_links, graphs):
         edges = Edges.of(graph)
         part, unlinked = pass_over(graph.features, cells, edges=edges, n_jobs=n_jobs)
         moments += part
@@ -419,4 +477,5 @@ def _passed(
         n_edges, edge_sum = n_edges + len(edges.s), edge_sum + float(edges.s.sum())
         extremes = extremes | Extremes.of(edges.s, unlinked[np.isfinite(unlinked)])
     about_edges = n_edges, edge_sum, extremes
-    return PairSums.of_cells(cells, moments, about_edges, count, linked=linked)
+    sums = PairSums.of_cells(cells, moments, about_edges, count, linked=linked)
+    return less_unknown(sums, graphs)

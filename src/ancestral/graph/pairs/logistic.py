@@ -15,6 +15,11 @@ FLAT = (
     "x_i.x_j is of the order of one, give graphs whose linked and unlinked pairs overlap in "
     "x_i.x_j, or pass l2=1 for a penalised fit."
 )
+FLAT_TERMS = (
+    "the likelihood is flat to float64 in some direction: probabilities of 0 or 1, or terms that "
+    "almost depend on each other, so that errors of the coefficients do not exist. Leave a term "
+    "out, give more graphs, or pass l2=1 for a penalised fit."
+)
 
 
 def softplus(eta: Float) -> Float:
@@ -36,14 +41,25 @@ def logistic(eta: Float) -> tuple[Float, Float, Float]:
     return soft, np.where(eta > 0, q, t), t * q
 
 
-def guarded_inverse(information: Float) -> Float:
-    """Return the inverse of a 2 x 2 information; ModelError where it has none to float64."""
+def guarded_inverse(information: Float, message: str = FLAT) -> Float:
+    """Return the inverse of an information matrix; ModelError where it has none to float64."""
     scale = np.sqrt(np.diag(information))
     if not (np.isfinite(scale).all() and (scale > 0).all()):
-        raise ModelError(FLAT)
+        raise ModelError(message)
+    if len(scale) > 2:
+        return _inverse_of_many(information / np.outer(scale, scale), scale, message)
     rest = 1.0 - (information[0, 1] / (scale[0] * scale[1])) ** 2
     if not rest > 1e-15:
-        raise ModelError(FLAT)
+        raise ModelError(message)
     off = -information[0, 1] / (scale[0] * scale[1])
     inverse: Float = np.array([[1.0, off], [off, 1.0]]) / rest / np.outer(scale, scale)
     return inverse
+
+
+def _inverse_of_many(scaled: Float, scale: Float, message: str) -> Float:
+    """Return the inverse of a matrix of ones on the diagonal, in units of its rows."""
+    values, vectors = np.linalg.eigh(scaled)
+    if not values[0] > 1e-15 * len(scale):
+        raise ModelError(message)
+    inverse: Float = (vectors / values) @ vectors.T / np.outer(scale, scale)
+    return (inverse + inverse.T) / 2

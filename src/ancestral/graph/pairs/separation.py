@@ -37,6 +37,12 @@ class Extremes:
         ]
         return cls(*ends[0], *ends[1])
 
+    @property
+    def unlinked(self) -> Float:
+        """The two ends of the range over the other pairs; nothing where it is empty."""
+        ends = np.array([self.low_unlinked, self.high_unlinked])
+        return ends[np.isfinite(ends)]
+
     def __or__(self, other: Extremes) -> Extremes:
         """Return the ranges over both sets of graphs."""
         return Extremes(

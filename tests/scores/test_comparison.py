@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ancestral import PPCA, ChainAutoregressive, TabularAutoregressive, scores
+from ancestral import PPCA, ChainAutoregressive, LatentTree, TabularAutoregressive, scores
 from ancestral.errors import DataError, DataTypeError, ModelError
 
 
@@ -171,3 +171,45 @@ def test_a_comparison_is_a_table_that_a_person_reads() -> None:
     left_out = scores.leave_one_out({}, np.eye(8, dtype=int))
     assert left_out.verdict in repr(left_out)
     np.testing.assert_array_equal(left_out.to_frame()["bits"], left_out.bits)
+
+
+# ---- measures ----------------------------------------------------------------------------------
+
+
+def with_zeros(n: int, seed: int = 0) -> np.ndarray:
+    """Two columns of numbers that go together, a third of the second exactly 0."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal([3.0, 5.0], 1.0, size=(n, 2))
+    X[:, 1] += X[:, 0]
+    X[rng.random(n) < 0.3, 1] = 0.0
+    return X
+
+
+def test_a_tree_with_atoms_is_not_compared_with_a_density_of_numbers() -> None:
+    X = with_zeros(200)
+    tree, ppca = LatentTree(2, 1, random_state=0).fit(X), PPCA(1).fit(X)
+    assert tree.columns_[1]["atoms"].tolist() == [0.0]
+    with pytest.raises(ModelError, match=r"of column 1 tree gives .* of 0, ppca gives a density:"):
+        scores.compare({"tree": tree, "ppca": ppca}, X)
+    other = LatentTree(1, 1, random_state=0).fit(with_zeros(200, 1) + np.array([0.0, 1.0]))
+    with pytest.raises(ModelError, match=r"probabilities of 0, other gives .* probabilities of 1:"):
+        scores.compare({"tree": tree, "other": other}, X)
+
+
+def test_models_of_one_measure_are_compared_whatever_their_kind() -> None:
+    """Numbers without atoms beside PPCA, levels beside tables, trees of the same rows."""
+    X = np.delete(with_zeros(300), 1, axis=1)
+    X = np.column_stack([X, X[:, 0] + np.random.default_rng(1).normal(size=300)])
+    tree = LatentTree(2, 1, random_state=0).fit(X)
+    assert set(scores.compare({"tree": tree, "ppca": PPCA(1).fit(X)}, X).names) == {"tree", "ppca"}
+    bits = (with_zeros(200)[:, :1] > [[2.0, 3.0, 4.0]]).astype(int)
+    levels = {"tree": LatentTree(2, 1, random_state=0).fit(bits)}
+    levels["tables"] = TabularAutoregressive(1.0).fit(bits)
+    assert len(scores.compare(levels, bits).names) == 2
+    zeros = with_zeros(200)
+    trees = {str(k): LatentTree(k, 1, random_state=0).fit(zeros) for k in (1, 3)}
+    assert scores.compare(trees, with_zeros(200, 2)).names[0] == "3"
+    with pytest.raises(ModelError, match="of column 0 tables gives probabilities, tree gives a d"):
+        scores.compare(
+            {"tables": levels["tables"], "tree": LatentTree(2, 1).fit(X[:, [0, 1, 1]])}, X
+        )

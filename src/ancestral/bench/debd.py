@@ -1,9 +1,10 @@
 """The density estimation benchmark: fit, select on validation rows, score the test rows.
 
 The data are those of Lowd & Davis (2010) and Van Haaren & Davis (2012), and sets in the same
-layout: binary tables in three parts. One recipe with one set of defaults serves them all, a
-mixture over random orders of chains of classifiers (`OrderMixture` of `ChainAutoregressive`):
-orders are added while the processor time allows.
+layout: binary tables in three parts. One recipe with one set of defaults serves them all, for
+either of two models: a mixture over random orders of chains of classifiers (`OrderMixture` of
+`ChainAutoregressive`), to which orders are added while the processor time allows, or hidden trees
+(`LatentTree` with its defaults), whose work is counted and not timed.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer, check_number, log_sum_exp
+from ancestral._extras import need
 from ancestral.autoregressive.chain.model import ChainAutoregressive
-from ancestral.errors import printable
+from ancestral.circuit.latent_tree import LatentTree
+from ancestral.errors import ModelError, printable
 from ancestral.io.splits import Published, Splits, find_all, published, read_splits
 
 MAX_ORDERS = 8
@@ -47,8 +50,9 @@ class Result:
     cpu_seconds : float
         Of fitting, selection and scoring, all threads of this process.
     n_orders : int
+        Members of the mixture: orders, or trees.
     chosen : tuple of str
-        Each order's winner on the validation rows.
+        What each is: an order's winner on the validation rows, or a tree's states.
     published : float or None
         Another model's mean test log-likelihood on the same rows.
     published_by, published_source : str or None
@@ -76,6 +80,7 @@ class Result:
 def bench_debd(
     sources: Sequence[str | Path],
     *,
+    model: Literal["orders", "tree"] = "orders",
     max_orders: int = MAX_ORDERS,
     cpu_seconds: float = CPU_SECONDS,
     random_state: Any = 0,
@@ -91,6 +96,8 @@ def bench_debd(
         file of the original layout (`NAME.train.data` or `NAME.ts.data`, commas between zeros and
         ones) whose `NAME.valid.data` and `NAME.test.data` lie beside it; or a folder of either.
         None at all: every set in the first of those places that has any.
+    model : {"orders", "tree"}
+        Chains of classifiers in several orders, or hidden trees fitted to the training rows.
     max_orders : int
         Orders mixed at most.
     cpu_seconds : float
@@ -112,23 +119,47 @@ def bench_debd(
         When a name is not found, or a file or folder holds no benchmark set.
     DataError
         When the three parts differ in width, or hold other values than 0 and 1.
+    ModelError
+        For another model.
+    MissingExtraError
+        Without LightGBM, for ``"orders"``.
     """
+    if model not in ("orders", "tree"):
+        raise ModelError(f'model must be "orders" or "tree"; got {model!r}.')
     max_orders = check_integer(max_orders, "max_orders", minimum=1)
     cpu_seconds = check_number(cpu_seconds, "cpu_seconds", minimum=0.0, inclusive=False)
+    if model == "orders":
+        need("the benchmark, which grows trees,", "boost")
     for paths in find_all(sources):
         rng, others = as_generator(random_state), published(paths)
         splits = read_splits(paths)
-        yield _scored(splits, others, max_orders, cpu_seconds, rng, tell or (lambda line: None))
+        began = time.process_time()
+        if model == "tree":
+            values, chosen = _by_trees(splits, rng)
+        else:
+            values, chosen = _by_orders(
+                splits, max_orders, cpu_seconds, rng, tell or (lambda line: None)
+            )
+        yield _result(splits, others, values, chosen, time.process_time() - began)
 
 
-def _scored(
+def _by_trees(
+    splits: Splits, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return log densities of the test rows by the default model, and what its members are."""
+    width = splits.train.shape[1]
+    model = LatentTree(categories=[[0, 1]] * width, random_state=int(rng.integers(2**31 - 1)))
+    values = model.fit(splits.train).log_density(splits.test)
+    return values, (f"tree of {model.n_states_} states",) * model.n_trees_
+
+
+def _by_orders(
     splits: Splits,
-    others: Published | None,
     max_orders: int,
     cpu_seconds: float,
     rng: np.random.Generator,
     tell: Callable[[str], None],
-) -> Result:
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Add orders while time allows; the mixture's density is the mean of the members'."""
     began = time.process_time()
     scores: list[NDArray[np.float64]] = []
@@ -156,7 +187,16 @@ def _scored(
             f"{splits.name}: order {len(scores)}, {member.chosen_}: {scores[-1].mean():.4f} nats, "
             f"{now - began:.0f} CPU s so far"
         )
-    values = log_sum_exp(np.stack(scores), axis=0) - np.log(len(scores))
+    return log_sum_exp(np.stack(scores), axis=0) - np.log(len(scores)), tuple(chosen)
+
+
+def _result(
+    splits: Splits,
+    others: Published | None,
+    values: NDArray[np.float64],
+    chosen: tuple[str, ...],
+    cpu_seconds: float,
+) -> Result:
     return Result(
         name=splits.name,
         n_train=len(splits.train),
@@ -164,9 +204,9 @@ def _scored(
         n_test=len(splits.test),
         log_density=float(values.mean()),
         standard_error=float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0,
-        cpu_seconds=time.process_time() - began,
-        n_orders=len(scores),
-        chosen=tuple(chosen),
+        cpu_seconds=cpu_seconds,
+        n_orders=len(chosen),
+        chosen=chosen,
         published=others.log_density if others else None,
         published_by=others.method if others else None,
         published_source=others.source if others else None,

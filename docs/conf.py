@@ -1,0 +1,94 @@
+"""The site: what `make docs` writes to docs/_build/html, from this tree and without a network."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+from pygments.lexers.special import TextLexer
+
+DOCS = Path(__file__).resolve().parent
+sys.path[:0] = [str(DOCS.parent / "src"), str(DOCS / "_ext")]
+# Cells of the pages run in another process, on the same code.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(DOCS.parent / "src"), os.environ.get("PYTHONPATH", "")])
+)
+
+import ancestral  # noqa: E402
+
+project = "ancestral"
+author = "The ancestral developers"
+copyright = author
+release = version = ancestral.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_design",
+    "sphinx_copybutton",
+    "mathml",
+    "reference",
+]
+exclude_patterns = ["_build", "_ext", "conftest.py"]
+nitpicky = False
+
+# ---- pages ---------------------------------------------------------------------------------------
+
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist", "attrs_inline", "attrs_block"]
+myst_heading_anchors = 4
+suppress_warnings = ["myst.header"]
+# Cells run at every build, so that no figure is older than the code.
+nb_execution_mode = "force"
+nb_execution_in_temp = True  # pages write files as their readers would
+nb_output_stderr = "warn"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+if hasattr(KernelManager, "transport_encryption"):  # a kernel warns of sockets that are plain
+    KernelManager.transport_encryption.default_value = "auto"
+nb_render_image_options = {"loading": "lazy"}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# ---- reference -----------------------------------------------------------------------------------
+
+smartquotes = False  # a text in quotes is what one types
+default_role = "py:obj"
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+# ---- looks ---------------------------------------------------------------------------------------
+
+html_theme = "pydata_sphinx_theme"
+html_title = "ancestral"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "ancestral"},
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "show_nav_level": 1,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "back_to_top_button": True,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_sidebars = {"index": [], "changelog": []}
+
+
+def setup(app: Any) -> None:
+    """CSV is shown as it is typed."""
+    app.add_lexer("csv", TextLexer)

@@ -1,0 +1,663 @@
+"""Graphs whose edges follow terms of pairs of nodes.
+
+    logit p(e_ij = 1) = b + sum_k theta_k t_k(x_i, x_j),   dyads independent
+
+over unordered pairs, or ordered ones of directed graphs. With t_0 = 1, theta_0 = b and sums over
+the known dyads of all graphs,
+
+    l(theta)    = sum e_ij eta_ij - log(1 + exp(eta_ij))
+    dl/dtheta_k = sum (e_ij - p_ij) t_k(i, j)
+    I_kl        = sum p_ij (1 - p_ij) t_k(i, j) t_l(i, j)        (minus the Hessian)
+
+l is concave: Newton's method climbs it, from the maximum over a sample of the dyads where they are
+many. Standard errors are the roots of the diagonal of I^-1. The inner product is one term of many
+here; `InnerProductGraph` is the model of that term alone, with faster ways to its sums.
+Symbols: theta_k coef_, b intercept_.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import norm
+
+from ancestral._checks.numbers import (
+    FEWER_GRAPHS,
+    as_generator,
+    check_integer,
+    check_level,
+    check_n_samples,
+    check_number,
+    warn,
+    within_memory,
+)
+from ancestral._printed import Summary, Table, one_table
+from ancestral.base import FromStatistics, GraphDensity, MaximumLikelihood
+from ancestral.errors import DataError, ModelError
+from ancestral.graph.adjacency import DENSE_NODES, one_way, symmetric
+from ancestral.graph.edge_predictions import PredictsEdges
+from ancestral.graph.edges.dyads import blocks, draw_links
+from ancestral.graph.graph import Graph, refuse_large
+from ancestral.graph.graphs import as_graphs, say_ignored_loops
+from ancestral.graph.identification import refuse_dependent, refuse_empty, refuse_separated
+from ancestral.graph.inference import (
+    LikelihoodRatio,
+    clustered_covariance,
+    likelihood_ratio,
+    profile_intervals,
+    refuse_other_graphs,
+)
+from ancestral.graph.nodes import NodeRows
+from ancestral.graph.pairs.dyad_sums import DyadSums, dyad_sums
+from ancestral.graph.pairs.dyads import AT_ONCE
+from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
+from ancestral.graph.solvers import MOST_STEPS, maximise
+from ancestral.graph.terms import Evaluation, Term, evaluations, parsed
+
+Float = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+VISIT = 4e-9  # seconds of a dyad and term, at each evaluation
+LONG = 120.0  # seconds that are worth a warning
+
+
+class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity):
+    """Edges with probability sigmoid(b + sum of terms of the pair), by maximum likelihood.
+
+    Parameters
+    ----------
+    terms : list of str
+        What tells pairs of nodes apart, each with a coefficient of its own:
+
+        - "inner_product": the sum over features of x_i x_j, where a level that both nodes have
+          counts 1; "inner_product:age+house" over some of them;
+        - "match:house": 1 where both have the same value;
+        - "absdiff:age", "sum:age", "product:age": of numbers;
+        - "sender:age", "receiver:age": of the node that a link leads from, and to (directed
+          graphs);
+        - "pair:distance": the entry of a matrix, `Graph(..., pair_features={"distance": M})`.
+
+        NAME=LEVEL, as in "sum:sex=female", is an attribute that is 1 for that level. Features
+        without names are called 0, 1, and so on.
+    l2 : float
+        Penalty: (l2 / 2)(b^2 + sum theta_k^2) is taken off the log-likelihood. Above 0 there is a
+        maximum whatever the data; it is then no maximum likelihood, and depends on the terms'
+        units.
+    max_iter : int
+        Most steps of Newton's method.
+    n_jobs : int, optional
+        Threads for large graphs; by default one for each core. Results do not depend on it.
+
+    Attributes
+    ----------
+    terms_ : list of str
+        The terms, in the order of `coef_`.
+    coef_ : ndarray of shape (n_terms,)
+        theta, in logits per unit of each term.
+    intercept_ : float
+        b: the logit of a pair whose terms are all 0.
+    standard_errors_ : ndarray of shape (1 + n_terms,)
+        Of b, then of each coefficient; see `clustered_standard_errors`.
+    covariance_ : ndarray of shape (1 + n_terms, 1 + n_terms)
+        The inverse Fisher information, in the same order.
+    log_likelihood_ : float
+        At the maximum, in nats, without the penalty.
+    history_ : list of dict
+        Each iteration's log_likelihood (less the penalty), increase and gradient_norm.
+    n_pairs_, n_edges_ : int
+        Known dyads seen in `fit`, and linked ones.
+    directed_ : bool
+        Whether dyads are ordered.
+    n_parameters_ : int
+        1 + n_terms.
+
+    Notes
+    -----
+    Sums over dyads are taken some thousand at a time, at some 3 ns a dyad and term: five such
+    passes fit 10,000 nodes. Where nodes have few different values, kinds of dyads are counted
+    instead, and a million nodes cost what their edges do. Memory goes with nodes, edges and
+    unknown dyads. Attributes are centred before terms are formed, so that units and offsets cost
+    no digits.
+
+    See Also
+    --------
+    InnerProductGraph : the term "inner_product" alone, for many nodes of few features.
+
+    References
+    ----------
+    Holland & Leinhardt (1981), JASA 76: exponential families of directed graphs.
+    Handcock, Hunter, Butts, Goodreau & Morris (2008), Journal of Statistical Software 24: the
+    terms, and models of independent dyads as logistic regressions.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> age, house = rng.integers(20, 60, 80), rng.integers(0, 3, 80)
+    >>> eta = -1 - 0.1 * abs(age[:, None] - age) + 1.5 * (house[:, None] == house)
+    >>> links = np.triu(rng.random((80, 80)) < expit(eta), 1)
+    >>> graph = Graph(np.c_[age, house], links | links.T, ["age", "house"])
+    >>> model = DyadicGraph(["absdiff:age", "match:house"]).fit(graph)
+    >>> bool((abs(model.coef_ - [-0.1, 1.5]) < 4 * model.standard_errors_[1:]).all())
+    True
+    """
+
+    _fields: tuple[str, ...] = (
+        "terms_", "coef_", "intercept_", "standard_errors_", "covariance_", "log_likelihood_",
+        "history_", "n_pairs_", "n_edges_", "directed_", "node_attributes_", "node_levels_",
+        "node_rows_", "node_counts_",
+    )  # fmt: skip
+
+    _where_memory_is_short = FEWER_GRAPHS
+    terms_: list[str]
+    coef_: Float
+    intercept_: float
+
+    def __init__(
+        self,
+        terms: Sequence[str],
+        *,
+        l2: float = 0.0,
+        max_iter: int = MOST_STEPS,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.terms = terms
+        self.l2 = l2
+        self.max_iter = max_iter
+        self.n_jobs = n_jobs
+
+    @property
+    def n_parameters_(self) -> int:  # type: ignore[override]
+        """Number of coefficients, the intercept among them."""
+        return 1 + len(self.coef_)
+
+    # ---- fitting -----------------------------------------------------------------------------
+
+    def _checked(self, graphs: Any) -> tuple[list[Graph]]:
+        return self._check_chunk(graphs, None, reset=True)
+
+    def _check_chunk(self, graphs: Any, y: Any, *, reset: bool) -> tuple[list[Graph]]:
+        """Return graphs, whose attributes the terms will look up by their names."""
+        checked = as_graphs(graphs, directed=True, with_features=False)
+        say_ignored_loops(checked)
+        names = next((graph.attribute_names for graph in checked if graph.attribute_names), ())
+        return ([_named(graph, names) for graph in checked],)
+
+    def _check_graphs(self, graphs: Any) -> list[Graph]:
+        """Return graphs of the kind of the fit, attributes without names called as there."""
+        checked = as_graphs(graphs, directed=True, with_features=False)
+        for index, graph in enumerate(checked):
+            if graph.directed != self.directed_:
+                one, other = (
+                    "directed" if kind else "undirected"
+                    for kind in (graph.directed, self.directed_)
+                )
+                raise DataError(
+                    f"graph {index} is {one}, and the model was fitted to {other} ones: give "
+                    "graphs of one kind, for example by graph.undirected('union')."
+                )
+        names = self.node_attributes_ or ()
+        if any(levels is not None for levels in self.node_levels_):
+            names = ()  # places say nothing where columns are spread to levels
+        return [_named(graph, names) for graph in checked]
+
+    def _statistics(self, graphs: Sequence[Graph]) -> DyadSums:
+        sums = dyad_sums(parsed(self.terms), graphs, n_jobs=self.n_jobs)
+        return sums.beside(NodeRows.of(graphs))
+
+    def _is_enough(self, statistics: DyadSums) -> bool:
+        if check_number(self.l2, "l2", minimum=0.0):
+            return statistics.n_pairs > 0
+        try:
+            sums = statistics.centred()
+            refuse_empty(sums)
+            refuse_dependent(sums, sums, [term.text for term in parsed(self.terms)])
+        except ModelError:
+            return False
+        return True
+
+    def _fit(self, graphs: list[Graph]) -> None:
+        self._solve(self._statistics(graphs))
+
+    def _solve(self, statistics: DyadSums) -> None:
+        l2 = check_number(self.l2, "l2", minimum=0.0)
+        max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
+        names = [term.text for term in parsed(self.terms)]
+        sums = statistics.penalised(l2).centred()
+        refuse_empty(sums)
+        seconds = 5 * VISIT * sums.n_visits * (1 + len(names))
+        if seconds > LONG:
+            warn(
+                f"the fit visits {sums.n_visits:.2g} dyads at each of some five steps: about "
+                f"{seconds / 60:.0f} minutes of a core. Terms of few different values (round "
+                'numbers, levels) take no visits, and InnerProductGraph is faster for "inner_'
+                'product" alone.'
+            )
+
+        def refuse(step: Float) -> None:
+            refuse_separated(sums, step, names)
+
+        theta, found, self.history_ = maximise(
+            sums.evaluate, self._start(sums, names), refuse=refuse, max_iter=max_iter
+        )
+        own = sums.own(theta)
+        self.terms_, self.intercept_, self.coef_ = names, float(own[0]), own[1:].copy()
+        covariance = guarded_inverse(found.information, FLAT_TERMS)
+        self.covariance_ = sums.own_covariance(covariance)
+        self.standard_errors_ = np.sqrt(self.covariance_.diagonal())
+        self.log_likelihood_ = found.value + l2 / 2 * float(own @ own)
+        self.n_pairs_, self.n_edges_ = sums.n_pairs, sums.n_edges
+        self.directed_ = sums.directed
+        nodes: NodeRows = sums.features
+        self.node_attributes_ = list(nodes.names) if nodes.are_named else None
+        self.node_levels_ = [None if held is None else list(held) for held in nodes.levels]
+        self.node_rows_, self.node_counts_ = nodes.rows.rows, nodes.rows.counts
+        left = float(found.gradient @ covariance @ found.gradient) ** 0.5
+        if len(self.history_) > max_iter and left > 1e-4:
+            warn(
+                f"max_iter={max_iter} steps ended {left:.2g} standard errors short of the maximum: "
+                "not converged. Raise max_iter."
+            )
+
+    def _start(self, sums: DyadSums, names: Sequence[str]) -> Float:
+        """Return coefficients to climb from: of a sample of dyads, or of links without terms."""
+        share = min(max(sums.n_edges, 0.5), sums.n_pairs - 0.5) / sums.n_pairs
+        start = np.zeros(1 + len(names))
+        start[0] = np.log(share / (1 - share))
+        pilot = sums.pilot()
+        sampled = sums if pilot is None else pilot
+        told = bool(sums.l2) or refuse_dependent(sums, sampled, names)
+        if pilot is None or not told:
+            return start
+
+        def refuse(step: Float) -> None:
+            refuse_separated(sums, step, names)
+            raise _UnfitSample
+
+        try:
+            return maximise(pilot.evaluate, start, refuse=refuse)[0]
+        except _UnfitSample:
+            return start
+
+    # ---- scoring -----------------------------------------------------------------------------
+
+    def _terms(self) -> list[Term]:
+        return parsed(self.terms_)
+
+    @property
+    def _theta(self) -> Float:
+        """b, then the coefficients."""
+        return np.append(self.intercept_, self.coef_)
+
+    def _local(self, terms: Evaluation) -> Float:
+        """Return the coefficients of 1 and of terms less their constants."""
+        theta = self._theta
+        theta[0] += self.coef_ @ terms.shift
+        return theta
+
+    @within_memory(FEWER_GRAPHS)
+    def log_density(self, graphs: Any) -> Float:
+        """Return log p(E | X) of the known dyads of each graph, in nats.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+
+        Returns
+        -------
+        ndarray of shape (n_graphs,)
+        """
+        self._check_fitted()
+        checked = self._check_graphs(graphs)
+        terms, theta = self._terms(), self._theta
+        sums = (dyad_sums(terms, [graph], n_jobs=self.n_jobs) for graph in checked)
+        return np.array([one.log_likelihood(*theta) for one in sums])
+
+    def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
+        self._check_fitted()
+        graphs = self._check_graphs(X)
+        pairs = sum(graph.n_pairs for graph in graphs)
+        if not pairs:
+            raise DataError("no dyad is known: give a graph with two nodes or more.")
+        return float(np.sum(self.log_density(graphs))), pairs
+
+    def _n_pairs_of(self, graphs: Any) -> list[int]:
+        return [graph.n_pairs for graph in self._check_graphs(graphs)]
+
+    def probabilities(self, graph: Any) -> Float:
+        """Return p_ij of every pair of nodes of a graph, known or not.
+
+        Parameters
+        ----------
+        graph : Graph, or (features, adjacency)
+            Its attributes count, not its edges.
+
+        Returns
+        -------
+        ndarray of shape (n_nodes, n_nodes)
+            Of a link from i to j; zero on the diagonal, and symmetric unless directed.
+        """
+        self._check_fitted()
+        found = self._nodes_of(graph)
+        refuse_large(
+            found.n_nodes,
+            matrices=3,
+            what="the matrix of probabilities",
+            mend="Ask predict_edges for some pairs, or draw edges with sample.",
+        )
+        (terms,) = evaluations(self._terms(), [found])
+        rows = [expit(eta) for _, eta in blocks(terms, self._local(terms))]
+        p: Float = np.concatenate(rows)
+        np.fill_diagonal(p, 0.0)
+        return p
+
+    def _one_graph(self, graph: Any) -> Graph:
+        checked = self._check_graphs(graph)
+        if len(checked) != 1:
+            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+        return checked[0]
+
+    def _pair_probabilities(self, graph: Graph, i: Index, j: Index) -> Float:
+        found: Float = expit(self._logits(graph, i, j))
+        return found
+
+    def _logits(self, graph: Graph, i: Index, j: Index) -> Float:
+        """Return the logits of listed pairs."""
+        (terms,) = evaluations(self._terms(), [graph])
+        theta = self._local(terms)
+        parts = [
+            theta @ terms.at(i[k : k + AT_ONCE], j[k : k + AT_ONCE])
+            for k in range(0, len(i), AT_ONCE)
+        ]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def _nodes_of(self, given: Any) -> Graph:
+        """Return a graph of given nodes: a graph, or attributes alone."""
+        if not isinstance(given, Graph | tuple | list):
+            n_nodes = len(given)
+            given = Graph(given, symmetric(NOBODY, NOBODY, n_nodes), directed=self.directed_)
+        return self._one_graph(given)
+
+    # ---- inference ---------------------------------------------------------------------------
+
+    def summary(self, *, level: float = 0.95) -> Summary:
+        """Return a table of the fit, to be printed.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals, by the normal law (Wald); `confidence_intervals` has those of the
+            profile likelihood.
+
+        Returns
+        -------
+        Summary
+            Text, which a notebook shows as a table; `to_frame()` has all digits.
+        """
+        self._check_fitted()
+        level = check_level(level)
+        theta, errors = self._theta, self.standard_errors_
+        z = theta / errors
+        reach = norm.ppf((1 + level) / 2) * errors
+        columns = {
+            "term": ["intercept", *self.terms_],
+            "estimate": theta,
+            "std. error": errors,
+            "z": z,
+            "p": 2 * norm.sf(np.abs(z)),
+            f"{level:.0%} from": theta - reach,
+            "to": theta + reach,
+        }
+        kind = "directed" if self.directed_ else "undirected"
+        k, value = self.n_parameters_, self.log_likelihood_
+        above = f"DyadicGraph: {self.n_pairs_} known dyads ({kind}), {self.n_edges_} linked"
+        below = f"log-likelihood {value:.6f}"
+        if not self.l2:
+            bic = k * np.log(self.n_pairs_) - 2 * value
+            below += f", AIC {2 * k - 2 * value:.6g}, BIC {bic:.6g}"
+        else:
+            below += f", with the penalty l2={self.l2:g}"
+        table: Table = one_table(columns, above, below, p=".3g", z=".3f")
+        return Summary(table)
+
+    def confidence_intervals(
+        self, graphs: Any = None, *, level: float = 0.95, method: str = "profile"
+    ) -> Float:
+        """Return intervals of the intercept and of each coefficient.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples, or one of either
+            What the model was fitted to; only the profile likelihood needs them.
+        level : float
+            Between 0 and 1.
+        method : {"profile", "wald"}
+            Where twice the drop of the log-likelihood, maximised over the other coefficients, is
+            the chi-square quantile; or as many standard errors as the normal law says.
+
+        Returns
+        -------
+        ndarray of shape (1 + n_terms, 2)
+            A row (low, high) for the intercept, then for each term.
+
+        Raises
+        ------
+        DataError
+            For other graphs than the fit's, or none where they are needed.
+        ModelError
+            For another level or method, or when the likelihood does not end an interval.
+        """
+        self._check_fitted()
+        level = check_level(level)
+        if method not in ("profile", "wald"):
+            raise ModelError(f'method must be "profile" or "wald"; got {method!r}.')
+        if method == "wald":
+            reach = norm.ppf((1 + level) / 2) * self.standard_errors_
+            return np.column_stack([self._theta - reach, self._theta + reach])
+        if graphs is None:
+            raise DataError(
+                "the profile likelihood is one of the graphs of the fit: give them, or pass "
+                'method="wald".'
+            )
+        sums = self._sums_of_the_fit(self._check_graphs(graphs))
+        theta = self._theta
+        first = profile_intervals(sums, *theta, level=level, of=[0])
+        about = sums.centred()  # coefficients of terms are the same there, and better determined
+        theta[0] += self.coef_ @ about.shift
+        rest = profile_intervals(about, *theta, level=level, of=range(1, len(theta)))
+        return np.concatenate([first, rest])
+
+    def clustered_standard_errors(self, graphs: Any) -> Float:
+        """Return standard errors that hold when dyads within a graph are dependent.
+
+        Parameters
+        ----------
+        graphs : list of Graph, or of (features, adjacency) tuples
+            What the model was fitted to; two graphs or more.
+
+        Returns
+        -------
+        ndarray of shape (1 + n_terms,)
+            Of the intercept, then of each coefficient; see `inference.clustered_covariance`.
+
+        Raises
+        ------
+        DataError
+            For fewer than two graphs with a known dyad, and for other graphs than the fit's.
+        """
+        self._check_fitted()
+        checked = self._check_graphs(graphs)
+        whole = self._sums_of_the_fit(checked).centred()
+        theta = self._theta
+        theta[0] += self.coef_ @ whole.shift
+        terms = self._terms()
+        parts = [
+            dyad_sums(terms, [graph], n_jobs=self.n_jobs).about(whole.shift) for graph in checked
+        ]
+        covariance = whole.own_covariance(clustered_covariance(parts, *theta))
+        return np.sqrt(covariance.diagonal())
+
+    def _sums_of_the_fit(self, graphs: list[Graph]) -> DyadSums:
+        """Return the sums over graphs of the fit; DataError for others."""
+        sums = dyad_sums(self._terms(), graphs, n_jobs=self.n_jobs).penalised(self.l2)
+        plain = sums.penalised(0.0)
+        refuse_other_graphs(self, graphs, plain, sums, self._theta)
+        return sums
+
+    def likelihood_ratio_test(self, smaller: DyadicGraph) -> LikelihoodRatio:
+        """Test whether the terms that a smaller model lacks are needed.
+
+        Parameters
+        ----------
+        smaller : DyadicGraph
+            Fitted to the same graphs, with some of the terms.
+
+        Returns
+        -------
+        LikelihoodRatio
+            With statistic, degrees and p_value; see `inference.likelihood_ratio`.
+
+        Raises
+        ------
+        ModelError
+            For models that are not nested, that have a penalty, or that were fitted to other
+            graphs.
+        """
+        self._check_fitted()
+        if not isinstance(smaller, DyadicGraph):
+            raise ModelError(
+                f"a fitted DyadicGraph is wanted to compare with; got {type(smaller).__name__}."
+            )
+        smaller._check_fitted()
+        return likelihood_ratio(smaller, self)
+
+    # ---- sampling ----------------------------------------------------------------------------
+
+    @within_memory(FEWER_GRAPHS)
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_nodes: int | None = None,
+        features: Any = None,
+        random_state: Any = None,
+    ) -> list[Graph]:
+        """Draw graphs ancestrally: nodes first (unless given), then edges.
+
+        Parameters
+        ----------
+        n_samples : int
+        n_nodes : int, optional
+            Nodes of each graph; 15 when neither it nor features are given.
+        features : Graph, dataframe or array-like of shape (n_nodes, n_features), optional
+            Fixed nodes for every graph; a Graph brings its pair features and names too. Without
+            it, each node has the attributes of a node of the fit, drawn with replacement.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        list of Graph
+            Of more than 2,000 nodes with a sparse adjacency.
+
+        Raises
+        ------
+        DataError
+            Where the nodes lack what a term names: with "pair:" terms a Graph is needed.
+        ModelError
+            When `features` are of another number of nodes than `n_nodes` says.
+        """
+        self._check_fitted()
+        rng = as_generator(random_state)
+        fixed = None if features is None else self._nodes_of(features)
+        if n_nodes is not None:
+            n_nodes = check_integer(n_nodes, "n_nodes", minimum=1)
+        if fixed is not None and n_nodes not in (None, fixed.n_nodes):
+            raise ModelError(
+                f"n_nodes={n_nodes} contradicts the features given, of {fixed.n_nodes} nodes: "
+                "leave it out."
+            )
+        nodes = 15 if n_nodes is None else n_nodes
+        nodes = nodes if fixed is None else fixed.n_nodes
+        row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else 1 + len(self.node_levels_))
+        n_samples = check_n_samples(n_samples, row_bytes=row_bytes)
+        graphs = []
+        for _ in range(n_samples):
+            empty = self._drawn_nodes(nodes, rng) if fixed is None else fixed
+            graphs.append(self._redrawn(empty, rng))
+        return graphs
+
+    def _drawn_nodes(self, n_nodes: int, rng: np.random.Generator) -> Graph:
+        """Return nodes of the fit, drawn with replacement, without links."""
+        attributes = self._node_rows().draw(n_nodes, rng)
+        features: Any = np.zeros((n_nodes, 0))
+        if attributes:
+            features = np.column_stack([one.values for one in attributes.values()])
+        links = symmetric(NOBODY, NOBODY, n_nodes)
+        names = self.node_attributes_
+        graph = Graph(features.astype(np.float64), links, names, directed=self.directed_)
+        if any(held is not None for held in self.node_levels_):
+            graph = graph.replaced(_columns=tuple(attributes.values()))
+        return graph
+
+    def _redrawn(self, graph: Graph, rng: np.random.Generator) -> Graph:
+        """Return a graph with new edges in place of its own."""
+        (terms,) = evaluations(self._terms(), [graph])
+        i, j = draw_links(terms, self._local(terms), rng)
+        links = (one_way if graph.directed else symmetric)(i, j, graph.n_nodes)
+        dense = graph.n_nodes <= DENSE_NODES
+        return graph.replaced(adjacency=links.toarray() if dense else links, unknown=None)
+
+    def _node_rows(self) -> NodeRows:
+        from ancestral.graph.features import FeatureRows
+
+        levels = tuple(None if held is None else tuple(held) for held in self.node_levels_)
+        names = self.node_attributes_ or [str(k) for k in range(len(levels))]
+        rows = FeatureRows(self.node_rows_, self.node_counts_)
+        return NodeRows(tuple(names), levels, rows, self.node_attributes_ is not None)
+
+    # ---- files -------------------------------------------------------------------------------
+
+    def _kept_params(self) -> dict[str, Any]:
+        params = super()._kept_params()
+        return {**params, "terms": [str(text) for text in params["terms"]]}
+
+    def _check_state(self) -> None:
+        k = len(self.terms_)
+        parsed(self.terms_)
+        finite = np.isfinite([self.intercept_, self.log_likelihood_]).all()
+        shapes = {"coef_": (k,), "standard_errors_": (k + 1,), "covariance_": (k + 1, k + 1)}
+        for name, shape in shapes.items():
+            held = getattr(self, name)
+            if np.shape(held) != shape or not np.isfinite(held).all():
+                raise ValueError(f"{name} must be finite, of shape {shape}")
+        if not finite:
+            raise ValueError("intercept and log-likelihood must be finite")
+        rows, counts, levels = self.node_rows_, self.node_counts_, self.node_levels_
+        whole = isinstance(counts, np.ndarray) and counts.dtype.kind in "iu" and counts.ndim == 1
+        if not whole or not len(counts) or not (counts > 0).all():
+            raise ValueError("nodes must be counted, one count above 0 for each row")
+        if np.shape(rows) != (len(counts), len(levels)) or rows.dtype != np.float64:
+            raise ValueError("rows of nodes must have one number for each attribute")
+        names = self.node_attributes_
+        if names is not None and len(names) != len(levels):
+            raise ValueError("attributes must have one name each")
+        for column, held in zip(rows.T, levels, strict=True):
+            if held is not None and not np.isin(column, np.arange(-1, len(held))).all():
+                raise ValueError("levels of nodes must be places among their names")
+
+
+def _named(graph: Graph, names: Sequence[str]) -> Graph:
+    """Return a graph whose features, if they have no names, are named by their places."""
+    if graph.attribute_names or graph.n_features != len(names):
+        return graph
+    return graph.replaced(feature_names=tuple(names))
+
+
+NOBODY = np.zeros(0, np.int64)
+
+
+class _UnfitSample(Exception):
+    """A sample of the dyads has no maximum, though all of them may."""

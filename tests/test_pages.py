@@ -1,0 +1,193 @@
+"""Every block of code on every page runs, in the order of the page; what does not is marked.
+
+Blocks with prompts (`>>>`) are doctests, which pytest collects by itself. Here run the cells, which
+draw the figures of the site, and the commands: those of one page in one namespace and one folder,
+as a reader would who types them in. A block that cannot run here stands below a comment,
+
+    <!-- not run: why -->
+
+and is counted.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib.util
+import re
+import shlex
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ancestral.cli import commands as cli
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [page for page in PAGES if "_build" not in page.parts]
+NOT_RUN = {
+    "CONTRIBUTING.md": 1,  # make
+    "docs/models/autoregression.md": 2,  # hours of training, users' files
+    "docs/models/speed.md": 1,  # an hour of timing
+    "docs/models/studio.md": 1,  # a server
+    "docs/start/index.md": 1,  # pip
+}
+# What is shown, or laid out, and no code.
+SHOWN = ("text", "{toctree}", "{include}", "{image}", "{figure}", "{math}", "{note}", "{tip}")
+SHOWN += ("{warning}", "{important}", "{dropdown}", "{seealso}", "{glue:figure}", "{admonition}")
+FENCE = re.compile(
+    r"^(?P<marked><!-- not run: [^\n]+ -->\n\n?)?"
+    r"^(?P<fence>`{3,})(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
+)
+INDENTED = re.compile(r"(?:\A|\n\n)((?:    .*\n|\n)+)")
+COMMAND = re.compile(r"    (\$|make|pip|python3?|apt|git|conda|uv|ancestral)\b")
+EXTRAS = ("torch", "matplotlib", "pandas", "pyarrow", "PIL", "networkx", "skimage", "igraph")
+
+
+@dataclass
+class Block:
+    """A block between fences: what it is, its text, its first line, and whether it is marked."""
+
+    kind: str
+    text: str
+    line: int
+    start: int
+    marked: bool
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page, in order."""
+    text = page.read_text("utf-8")
+    return [
+        Block(
+            found["kind"].strip(),
+            found["text"],
+            text.count("\n", 0, found.start("text")) + 1,
+            found.start("fence"),
+            found["marked"] is not None,
+        )
+        for found in FENCE.finditer(text)
+    ]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def runs(block: Block) -> bool:
+    """Tell whether something runs this block."""
+    if block.kind == "python":
+        return bool(doctest.DocTestParser().get_examples(block.text))
+    if block.kind == "console":
+        commands = [command for command, _ in commands_of(block.text)]
+        return bool(commands) and all(command[0] == "ancestral" for command in commands)
+    return block.kind in ("csv", "{code-cell} python")
+
+
+def commands_of(text: str) -> Iterator[tuple[list[str], str]]:
+    """Yield each command of a console, as its words, with what it printed."""
+    for example in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, printed = example.replace("\\\n", "").partition("\n")
+        yield shlex.split(command), printed
+
+
+def run_cell(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Run a cell as a notebook does: what its last line gives is shown."""
+    lines = block.text.split("\n")
+    if lines[0] == "---":
+        options = lines.index("---", 1) + 1
+    else:
+        options = next((i for i, line in enumerate(lines) if not line.startswith(":")), len(lines))
+    tags = " ".join(lines[:options])
+    code = "\n" * (block.line - 1 + options) + "\n".join(lines[options:])
+    tree = ast.parse(code, str(page))
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
+    try:
+        exec(compile(tree, str(page), "exec"), names)
+        if last is not None:
+            repr(eval(compile(last, str(page), "eval"), names))
+    except Exception:
+        if "raises-exception" not in tags:
+            raise
+    else:
+        assert "raises-exception" not in tags, f"{page}:{block.line} raises nothing"
+
+
+def run_console(block: Block, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the commands of a console in this process, and compare what they print."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    for (program, *arguments), wanted in commands_of(block.text):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        out, err = capsys.readouterr()
+        place = f"{page}:{block.line}: {program} {shlex.join(arguments)}\n{err}{out}"
+        assert (end.value.code or 0) == (1 if wanted.startswith("ancestral: ") else 0), place
+        if wanted.strip():  # some pages show the command alone
+            assert doctest.OutputChecker().check_output(wanted, err + out, flags), place
+
+
+RUN_HERE = [
+    page
+    for page in PAGES
+    if any(b.kind in ("console", "{code-cell} python") and runs(b) for b in blocks(page))
+]
+
+
+@pytest.mark.parametrize("page", RUN_HERE, ids=name_of)
+def test_a_page_runs_from_its_first_block_to_its_last(
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In an empty folder, without a warning: they are errors here."""
+    missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the pages need {', '.join(missing)}")
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    monkeypatch.chdir(tmp_path)
+    text, names = page.read_text("utf-8"), {"__name__": "__main__"}
+    with warnings.catch_warnings(), mpl.rc_context():
+        warnings.simplefilter("error")
+        plt.switch_backend("agg")
+        for block in blocks(page):
+            if block.marked or not runs(block):
+                continue
+            if block.kind == "{code-cell} python":
+                run_cell(block, page, names)
+            elif block.kind == "console":
+                run_console(block, page, capsys)
+            elif block.kind == "csv":
+                name = re.findall(r"`([\w-]+\.csv)`", text[: block.start])[-1]
+                Path(name).write_text(block.text, "utf-8")
+        plt.close("all")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_does_not_run_is_marked_and_counted(page: Path) -> None:
+    for block in blocks(page):
+        place = f"{name_of(page)}:{block.line}"
+        assert not (block.marked and block.kind in ("csv", "python")), f"{place} runs"
+        if not (block.marked or runs(block)):
+            assert block.kind.split(" ")[0] in SHOWN, f"{place}: mark it, <!-- not run: why -->"
+    n_marked = sum(block.marked for block in blocks(page))
+    assert n_marked == NOT_RUN.get(name_of(page), 0)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_stand_between_fences(page: Path) -> None:
+    """A block that is only indented is a formula, or code that a test of its own reads."""
+    text = FENCE.sub("", page.read_text("utf-8"))
+    stray = [block for block in INDENTED.findall(text) if COMMAND.match(block)]
+    assert not stray, stray
