@@ -204,6 +204,17 @@ def test_what_is_public_says_what_it_takes_and_gives(name: str) -> None:
         assert given, f"{name} does not say what it returns"
 
 
+@pytest.mark.parametrize("entry", MODELS, ids=lambda entry: entry.name)
+def test_what_a_fit_learns_is_described(entry: _catalogue.Entry) -> None:
+    cls = entry.load()
+    learnt = {n for n in [*cls._all_fields, *dir(cls)] if n.endswith("_") and n[0] != "_"}
+    learnt -= {"n_features_in_", "feature_names_in_", "data_fingerprint_", "target_name_"}
+    entries = section(inspect.getdoc(cls) or "", "Attributes") or ""
+    lines = re.findall(r"^\S.*$", entries, re.MULTILINE)
+    described = {word for line in lines for word in re.findall(r"\w+", line.split(" : ")[0])}
+    assert not learnt - described
+
+
 def is_simple(value: object) -> bool:
     """Tell whether a class only holds what a function returned, or names a kind of error."""
     if not inspect.isclass(value):

@@ -60,6 +60,14 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     categories_ : list of ndarray
         The levels of each variable: integers, booleans or text, declared or learnt in `fit`. A
         column of zeros and ones (or booleans) is binary, also where it is constant.
+    tables_ : Tables
+        The conditional probability tables: reachable prefixes, and p(x_i | prefix) of each.
+    probabilities_, log_probabilities_ : list of ndarray
+        The i-th, of shape (n_i, K_i): p(x_i = level | prefix) of each stored prefix, in
+        lexicographic order, and its logarithm in nats.
+    children_ : list of ndarray
+        Of the same shapes: the number of the prefix that each level leads to; below 0 where none
+        was seen.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int

@@ -76,6 +76,8 @@ class LatentTree(TreeAnswers):
         Mutual information of each pair of columns, in nats, by which the trees were chosen.
     n_states_, n_trees_ : int
     weights_ : ndarray of shape (n_trees_,)
+    members_ : list of dict
+        What each tree learnt, as plain arrays.
     n_parameters_ : int
         Free parameters of all trees, and the weights.
     log_likelihood_ : float

@@ -112,6 +112,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Known dyads seen in `fit`, and linked ones.
     directed_ : bool
         Whether dyads are ordered.
+    node_attributes_ : list of str or None
+        Names of the nodes' attributes, in the order of the columns of `node_rows_`.
+    node_levels_ : list
+        Of each attribute the levels that stand for its numbers; None for a number.
+    node_rows_, node_counts_ : ndarray
+        The distinct rows of attributes seen in `fit`, and how many nodes had each: what `sample`
+        draws nodes from.
     n_parameters_ : int
         1 + n_terms.
 
