@@ -30,7 +30,13 @@ from ancestral.graph.adjacency import (
     symmetric,
     without_loops,
 )
-from ancestral.graph.attributes import Attribute, attributes_of, indicated, refuse_absent
+from ancestral.graph.attributes import (
+    Attribute,
+    attributes_of,
+    indicated,
+    refuse_absent,
+    replace_name,
+)
 from ancestral.graph.labels import aligned, named, names_of_nodes, places_of
 
 LARGEST_FEATURE = 1e70  # the information sums squares of inner products, fourth powers of features
@@ -131,31 +137,32 @@ class Graph:
 
     def _take_features(self, features: Any, adjacency: Any, names: Any) -> None:
         """Store checked features and their names."""
-        columns = None
+        columns: tuple[Attribute, ...] | None = None
         if features is None:
             features = np.zeros((_rows_of(adjacency), 0))
+        elif isinstance(features, tuple) and features and isinstance(features[0], Attribute):
+            columns = features
         elif type(features) is not np.ndarray:
             columns = attributes_of(features)
         held = column_names(features) if names is None else names
+        named_so = None if held is None else tuple(str(name) for name in held)
         if columns is not None:
-            own = tuple(str(name) for name in held or ())
-            if len(own) != len(columns):
-                _refuse_names(len(own), len(columns))
-            columns = tuple(
-                Attribute(name, one.values, one.levels)
-                for name, one in zip(own, columns, strict=True)
-            )
+            if named_so is not None:
+                if len(named_so) != len(columns):
+                    _refuse_names(len(named_so), len(columns))
+                columns = tuple(map(replace_name, columns, named_so))
             for one in columns:
                 if one.levels is None:
                     checked_features(one.values[:, None], [one.name], missing=True)
-            of_columns = tuple(name for one in columns for name in one.columns)
-            gaps = any(one.missing.any() for one in columns)
-            n_nodes = len(columns[0].values)
-            vars(self).update(n_nodes=n_nodes, n_features=len(of_columns), feature_names=of_columns)
-            vars(self).update(_columns=columns, _has_gaps=gaps)
-            return
-        X = checked_features(features, held, missing=held is not None)
-        named_so = None if held is None else tuple(str(name) for name in held)
+            if any(one.levels is not None for one in columns):
+                of_columns = tuple(name for one in columns for name in one.columns)
+                vars(self).update(n_nodes=len(columns[0].values), n_features=len(of_columns))
+                vars(self).update(feature_names=of_columns, _columns=columns)
+                vars(self).update(_has_gaps=any(one.missing.any() for one in columns))
+                return
+            named_so = tuple(one.name for one in columns)
+            features = np.stack([one.values for one in columns], axis=1)
+        X = checked_features(features, named_so, missing=named_so is not None)
         if named_so is not None and len(named_so) != X.shape[1]:
             _refuse_names(len(named_so), X.shape[1])
         vars(self).update(features=X, n_nodes=len(X), n_features=X.shape[1])
@@ -264,6 +271,11 @@ class Graph:
         if self._columns is not None:
             return tuple(one.name for one in self._columns)
         return self.feature_names or ()
+
+    @property
+    def has_levels(self) -> bool:
+        """Tell whether some attribute was given as text."""
+        return self._columns is not None
 
     def attribute(self, name: str) -> Attribute:
         """Return an attribute of the nodes by its name.

@@ -530,7 +530,8 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         self._check_fitted()
         rng = as_generator(random_state)
         is_drawn = features is None or (isinstance(features, str) and features == UNIFORM)
-        fixed = None if is_drawn else self._fixed_features(features)
+        given = None if is_drawn else self._given_nodes(features)
+        fixed = None if given is None else given.features
         shape = (15, self.n_features_) if fixed is None else fixed.shape
         nodes, width = drawn_shape(shape, n_nodes, n_features, is_fixed=fixed is not None)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
@@ -548,17 +549,23 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             else:
                 X = rng.uniform(-1.0, 1.0, size=(nodes, width))
             intercept = self._intercept(len(X))
-            graphs.append(draw_graph(X, self.slope_, intercept, rng, **settings))
+            drawn = draw_graph(X, self.slope_, intercept, rng, **settings)
+            graphs.append(drawn if given is None else given.replaced(adjacency=drawn.adjacency))
         return graphs
 
-    def _fixed_features(self, features: Any) -> NDArray[np.float64]:
-        """Return checked features, those of a frame or graph in the order of the fit's names."""
+    def _given_nodes(self, features: Any) -> Graph:
+        """Return a graph without links of nodes that are given, features in the fit's order."""
         if isinstance(features, Graph):
-            return self._one_graph(features).features
-        X = checked_features(features)
-        if not len(X) or column_names(features) is None or X.shape[1] != self.n_features_:
-            return X
-        return self._check_graphs(Graph(features, sparse.csr_array((len(X), len(X)))))[0].features
+            one = self._one_graph(features)
+            return one.replaced(unknown=None, pair_features={})
+        is_named = column_names(features) is not None
+        held = features if is_named else checked_features(features)
+        if not len(held):
+            return Graph.of_checked(checked_features(features), sparse.csr_array((0, 0)))
+        nodes = Graph(held, sparse.csr_array((len(held), len(held))))
+        if is_named and (nodes.n_features == self.n_features_ or nodes.has_levels):
+            return self._check_graphs(nodes)[0]
+        return nodes
 
     def _seen_features(self, width: int) -> FeatureRows:
         """Return the features that draws are made from; ModelError where they are not known."""

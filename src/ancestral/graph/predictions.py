@@ -15,8 +15,8 @@ from scipy.stats import rankdata
 from ancestral._checks.numbers import check_integer
 from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import ModelError
-from ancestral.graph.graphs import Graph
 from ancestral.graph.dyadic import DyadicGraph
+from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.pairs.dyad_sums import dyad_sums
 from ancestral.graph.pairs.gather import gather
