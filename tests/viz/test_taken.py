@@ -12,6 +12,7 @@ from ancestral import (
     HeteroscedasticGaussian,
     InnerProductGraph,
     LatentPositionGraph,
+    LatentTree,
     LinearGaussian,
     OrderMixture,
     PPCAMixture,
@@ -385,6 +386,7 @@ FITTED = {
     "PPCAMixture": lambda: PPCAMixture(2, 1, random_state=0).fit(flowers()[COLUMNS]),
     "LinearGaussian": lambda: LinearGaussian().fit(*areas()),
     "InnerProductGraph": lambda: InnerProductGraph().fit(classrooms()),
+    "LatentTree": lambda: LatentTree(2, 1, n_sweeps=2, random_state=0).fit(flowers()),
 }
 TAKES = {
     "ascent_curve": ("PPCAMixture", "InnerProductGraph"),
@@ -404,7 +406,9 @@ TAKES = {
     "inpainting": ("TabularAutoregressive", "PPCA", "PPCAMixture"),
     "interval_bands": ("LinearGaussian",),
     "latent_scatter": ("PPCA", "PPCAMixture"),
+    "latent_tree": ("LatentTree",),
     "likelihood_contour": ("InnerProductGraph",),
+    "marginals": ("LatentTree",),
     "prefix_tree": ("TabularAutoregressive",),
     "probability_collage": ("TabularAutoregressive",),
     "reconstruction_error": ("PPCA",),
