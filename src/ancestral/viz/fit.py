@@ -41,7 +41,7 @@ def fit_panel(
 
     Parameters
     ----------
-    check : fitted InnerProductGraph, or FitCheck
+    check : fitted InnerProductGraph or DyadicGraph, or FitCheck
         Or what `ancestral.graph.fit_checks.check_fit(model, graphs)` returned.
     graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
         With a model: the graphs to compare with its draws.
@@ -66,11 +66,11 @@ def fit_panel(
     """
     from ancestral.graph.fit_checks import FitCheck, check_fit
 
-    if _taken.is_a(check, "InnerProductGraph"):
+    if _taken.is_a(check, "InnerProductGraph", "DyadicGraph"):
         seen = _graphs_beside(graphs)
         check = check_fit(check, seen, n_draws=n_draws, random_state=random_state)
     if not isinstance(check, FitCheck):
-        wants = "a fitted InnerProductGraph and graphs, or what check_fit(model, graphs) returns"
+        wants = "a fitted model of graphs and these, or what check_fit(model, graphs) returns"
         _taken.refuse("fit_panel", wants, check)
     figure = _style.new_figure(_style.TEXT_WIDTH * 1.15, 4.7)
     axes = np.ravel(figure.subplots(2, 3))
@@ -123,6 +123,13 @@ def _draw_comparison(ax: Axes, comparison: StatisticCheck, level: float) -> None
     ax.set_title(f"p = {comparison.p_value:.2g}", fontsize=_style.TEXT_SIZE - 1, loc="right")
 
 
+# What links are counted by.
+ACROSS = {
+    "inner product": "inner product $x_i \\cdot x_j$",
+    "logit": "logit of the model's probability",
+}
+
+
 def _draw_calibration(ax: Axes, calibration: Calibration) -> None:
     """Draw the model's curve, and the frequency of links with two standard errors."""
     order = np.argsort(calibration.s)
@@ -138,7 +145,7 @@ def _draw_calibration(ax: Axes, calibration: Calibration) -> None:
         elinewidth=0.9,
         capsize=1.5,
     )
-    ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="share of linked pairs")
+    ax.set(xlabel=ACROSS[calibration.of], ylabel="share of linked pairs")
     ax.set_ylim(bottom=0.0)
 
 
@@ -215,7 +222,7 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
         share = counts / (max(total, 1.0) * np.diff(edges))
         ax.stairs(share, edges, color=colour, fill=True, alpha=0.25)
         ax.stairs(share, edges, color=colour, linewidth=1.2, label=f"{name}: {total:,.0f}")
-    ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="density")
+    ax.set(xlabel=ACROSS["inner product"], ylabel="density")
     ax.set_ylim(bottom=0.0)
     ax.legend(loc="upper right")
     return ax
