@@ -25,6 +25,7 @@ import pytest
 
 import ancestral
 from ancestral._extras import EXTRAS
+from tests.ready import faults
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -140,7 +141,23 @@ def test_the_version_is_one() -> None:
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "src/ancestral/__init__.py"
     assert re.search(rf"(?m)^version: {version}$", (ROOT / "CITATION.cff").read_text("utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    assert re.findall(r"(?m)^## (\S+)", changelog)[0].rstrip(",") == ancestral.__version__
+    assert re.findall(r"(?m)^## ([\d.]+)", changelog)[0] == ancestral.__version__
+
+
+def test_a_release_says_what_is_still_to_be_done(tmp_path: Path) -> None:
+    version = ancestral.__version__
+    for name in ("CHANGELOG.md", "pyproject.toml", "src/ancestral/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    changes, project = tmp_path / "CHANGELOG.md", tmp_path / "pyproject.toml"
+    changes.write_text(f"# Changelog\n\n## {version}, not yet released\n\n## 0.0.1\n")
+    project.write_text("[project]\n[project.urls]\n")
+    assert [fault.split()[0] for fault in faults("v0", tmp_path)] == [
+        "The", "CHANGELOG.md", "[project.urls]"
+    ]  # fmt: skip
+    changes.write_text(f"# Changelog\n\n## {version} - 2026-12-01\n")
+    project.write_text('[project.urls]\nRepository = "https://host/us/it"\n')
+    assert not faults(f"v{version}", tmp_path)
 
 
 def test_the_citation_has_what_its_schema_wants() -> None:
