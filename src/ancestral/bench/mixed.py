@@ -163,9 +163,10 @@ def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> Mixed
     values = model.log_density(test)
     spent = time.process_time() - began
     tell(f"{name}: {model.n_trees_} trees of {model.n_states_} states, {spent:.0f} CPU s")
-    mixture, encoded, held = model._mixture, model._check_rows(train), model._check_rows(test)
-    apart = latent_class.independent(mixture, encoded).log_density(held)
-    classes = latent_class.chosen(mixture, encoded, np.random.default_rng(random_state))
+    rng, held = np.random.default_rng(random_state), model._check_rows(test)
+    seen = latent_class.Table.of(model, train)
+    apart = seen.fitted(1, rng).log_density(held)
+    classes = seen.chosen(rng)
     return MixedResult(
         name=name,
         n_train=len(train),
@@ -175,7 +176,7 @@ def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> Mixed
         standard_error=float((values - apart).std(ddof=1) / np.sqrt(len(values))),
         independent=float(apart.mean()),
         latent_class=float(classes.log_density(held).mean()),
-        n_classes=len(classes.weights),
+        n_classes=classes.n_classes,
         n_states=model.n_states_,
         n_trees=model.n_trees_,
         cpu_seconds=spent,

@@ -48,14 +48,16 @@ class LatentTree(TreeAnswers):
         Trees of the mixture. By the size of the table unless given.
     column_types : "auto", mapping or list
         "continuous", "categorical", "binary" or "count" by column, where the type that is found is
-        not what is meant. Numbers are continuous where a column holds more than 16 different ones.
+        not what is meant. Numbers are continuous where a column holds more than 16 different ones,
+        or more than two that are not all whole.
     categories : mapping or list, optional
         Levels of columns, by name or for each column (None: to be learnt), those that no row holds
         among them. A dataframe's categorical types declare theirs.
     n_sweeps : int, optional
         How often all rows are looked at in batches, at most.
-    max_iter : int
-        Passes over all rows at the end, in which the likelihood rises.
+    max_iter : int, optional
+        Passes over all rows at the end, in which the likelihood rises. One at most, where the rows
+        held out gained by the like, unless given.
     random_state : None, int, RandomState or Generator
         The starts, the batches, the rows held out and the trees.
     verbose : bool
@@ -134,7 +136,7 @@ class LatentTree(TreeAnswers):
         column_types: Any = "auto",
         categories: Any = None,
         n_sweeps: int | None = None,
-        max_iter: int = 3,
+        max_iter: int | None = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -200,7 +202,7 @@ class LatentTree(TreeAnswers):
                 ("n_sweeps", self.n_sweeps),
             )
         }
-        max_iter = check_integer(self.max_iter, "max_iter")
+        max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         counts = np.ones(len(table)) if weights is None else weights
         rng, columns = as_generator(self.random_state), self._columns_learnt
         learning.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
@@ -215,7 +217,7 @@ class LatentTree(TreeAnswers):
         self.members_ = [member.as_plain() for member in found.members]
         self.n_states_, self.n_trees_ = found.members[0].em.n_states, len(found.members)
         self.log_likelihood_, self.history_ = found.log_likelihood, found.penalised
-        self.tried_ = found.history
+        self.tried_ = found.tried
 
     # ---- what was learnt --------------------------------------------------------------------
 

@@ -35,8 +35,7 @@ from ancestral.training.passes import Fit, Passes
 HELD_OUT = 0.15  # of the rows, in the race
 FEWEST = 40  # rows from which some are held out
 FIRST_RATE, LAST_RATE = 0.6, 0.03
-JOINT_RATE = 0.06  # of the first step of all trees at once
-FEWEST_JOINT = 2  # sweeps over all trees at once, where no rows are held out
+JOINT_RATE = 0.1  # of the first step of all trees at once
 PATIENCE = 4  # looks at the rows held out without a gain
 LOOKED = 2  # sweeps between two looks
 PART = 512  # rows of a pass at once
@@ -46,12 +45,13 @@ STATES = (8, 16, 32, 64, 96, 128)
 STARTS = ("clusters", "noise")
 VARIANCES = (0.03, 0.01)
 LEAST_GAIN = 1e-3  # nats per row that count as a gain
-N_SWEEPS, RACE_SWEEPS, JOINT_SWEEPS = 30, 20, 8
+JOINT_SWEEPS = 10  # over all trees at once, at most
 RACE_SHARE = 0.4  # of the work
 NOISE = 0.2  # of the information of other trees than the first
 MOST_TREES = 12
 TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
-REFIT_CELLS = 2e5  # up to which the mixture is fitted twice, the second time to all rows
+LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
+LONG, SHORT = (30, 20), (12, 8)  # sweeps of the mixture's trees, and of the race's
 SPLIT_ROWS = 4000.0  # over all splits of the race
 MOST_HELD_OUT = 2000.0  # rows, where there is no second fit
 
@@ -73,10 +73,10 @@ class Plan:
         Numbers of states to try, rising.
     n_trees : int or None
         None: as many as the work allows.
-    n_sweeps : int
-        Over all rows, of each tree, at most.
-    max_iter : int
-        Passes over all rows at the end, at most.
+    n_sweeps, race_sweeps : int
+        Over all rows, of each tree of the mixture and of the race, at most.
+    max_iter : int or None
+        Passes over all rows at the end; None: as the rows held out say.
     priors : Priors
     batch : int
         Rows of a batch.
@@ -89,7 +89,8 @@ class Plan:
     states: tuple[int, ...]
     n_trees: int | None
     n_sweeps: int
-    max_iter: int
+    race_sweeps: int
+    max_iter: int | None
     priors: Priors
     batch: int
     work: float
@@ -137,15 +138,14 @@ class Found:
     members: list[Member]
     weights: NDArray[np.float64]
     information: NDArray[np.float64]
-    history: list[dict[str, Any]] = field(default_factory=list)
+    tried: list[dict[str, Any]] = field(default_factory=list)
     log_likelihood: float = np.nan
     penalised: list[float] = field(default_factory=list)
 
     def keep(self, em: MixtureEM, parameters: Joint) -> None:
-        """Take a mixture in the place of what was there, unless it has fewer trees."""
-        if len(em.trees) >= len(self.members):
-            self.members = [Member(*pair) for pair in zip(em.trees, parameters.trees, strict=True)]
-            self.weights = parameters.weights
+        """Take a mixture in the place of what was there."""
+        self.members = [Member(*pair) for pair in zip(em.trees, parameters.trees, strict=True)]
+        self.weights = parameters.weights
 
 
 # ---- rows, once each -----------------------------------------------------------------------------
@@ -369,11 +369,15 @@ class Learner:
         weights: NDArray[np.float64],
         n_sweeps: int,
         held_out: NDArray[np.float64] | None = None,
-    ) -> tuple[Joint, int]:
-        """Return the parameters of a mixture after sweeps over all trees at once, and how many.
+    ) -> tuple[Joint, int, float]:
+        """Return the parameters of a mixture after sweeps over all trees at once, how many, and
+        what the rows held out give.
 
         They begin at the sums of all rows, and go on while rows held out gain by it.
         """
+        if len(em.trees) == 1 or not n_sweeps:
+            value = np.nan if held_out is None else self.mean_log_density(em, start, held_out)
+            return start, 0, value
         sums = reduce(
             add, (em._statistics(part, start) for part in self.parts(em.trees[0], weights))
         )
@@ -407,7 +411,7 @@ class Learner:
             rate=lambda step: JOINT_RATE + (LAST_RATE - JOINT_RATE) * step / steps,
             after=after,
         )
-        return best[0], best[2]
+        return best[0], best[2], best[1]
 
 
 def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -438,23 +442,28 @@ def plan_for(
     n_states: int | None,
     n_trees: int | None,
     n_sweeps: int | None,
-    max_iter: int,
+    max_iter: int | None,
 ) -> Plan:
     """Return how much is done for a table, by its size and what the caller asks."""
     n, d = min(float(weights.sum()), 4.0 * len(weights)), len(columns)
     states = [k for k in STATES if TREE_BYTES * d * k**2 <= MOST_BYTES] or [STATES[0]]
+    if n * d > 2 * LARGE:
+        states = states[1:] or states
     cells = n * len(columns)
     binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
+    large = cells > LARGE
+    most = n_sweeps or (LONG if not large else SHORT)[0]
     work = 1e6 * (35 + 60 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
         states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
-        n_sweeps=n_sweeps or N_SWEEPS,
+        n_sweeps=most,
+        race_sweeps=min(most, (LONG if not large else SHORT)[1]),
         max_iter=max_iter,
         priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
         batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
         work=work,
-        refit=cells <= REFIT_CELLS,
+        refit=not large and work_of(n, d, 32, 2 * LONG[0]) < 0.1 * work,
     )
 
 
@@ -508,6 +517,7 @@ class Race:
         self.best: tuple[float, Candidate, int] | None = None
         self.kept: Member | None = None
         self.spent = 0.0
+        self.largest = 0  # number of states that was tried
 
     def run(self) -> tuple[Candidate, int]:
         """Return the candidate that does best, and for how many sweeps."""
@@ -539,12 +549,13 @@ class Race:
     def tried(self, candidate: Candidate) -> bool:
         """Fit one tree to each split; tell whether it is the best so far."""
         plan, learner, d = self.plan, self.learner, len(self.learner.columns)
-        n_sweeps = min(RACE_SWEEPS, plan.n_sweeps)
+        n_sweeps = plan.race_sweeps
         each = work_of(float(self.rest[0].sum()), d, candidate.n_states, n_sweeps)
         work = each * len(self.rest)
         if self.best is not None and self.spent + work > RACE_SHARE * plan.work:
             return False
         self.spent += work
+        self.largest = max(self.largest, candidate.n_states)
         found = []
         for rest, held_out in zip(self.rest, self.held_out):
             em = learner.em(self.tree, candidate.n_states, candidate.variance)
@@ -589,16 +600,10 @@ def learn(
     race = Race(learner, plan, [weights - held for held in splits], splits)
     try:
         candidate, n_sweeps = race.run()
-        found.history = race.history
-        mixing = Mixing(learner, candidate, n_sweeps, found)
-        n_trees = plan.n_trees or _trees_for(plan, candidate, n_sweeps, total, race)
-        if not splits:
-            mixing.fit(weights, n_trees, FEWEST_JOINT)
-        else:
-            n_joint = mixing.fit(weights - splits[0], n_trees, JOINT_SWEEPS, splits[0])
-            if plan.refit:
-                mixing.fit(weights, n_trees, n_joint)
-        mixing.passes(weights, plan.max_iter, Passes(show=show))
+        found.tried = race.history
+        mixing = Mixing(learner, plan, race, found)
+        mixing.choose(candidate, n_sweeps, weights, splits[0] if splits else None)
+        mixing.passes(weights, Passes(show=show))
     except KeyboardInterrupt:
         if not found.members:
             if race.kept is None:
@@ -606,16 +611,6 @@ def learn(
             found.members, found.weights = [race.kept], np.ones(1)
         warn("the fit was interrupted: the best model so far is kept.")
     return found
-
-
-def _trees_for(plan: Plan, candidate: Candidate, n_sweeps: int, n_rows: float, race: Race) -> int:
-    """Return how many trees the work that is left allows."""
-    times = 2 if plan.refit and race.held_out else 1
-    d, k = len(race.learner.columns), candidate.n_states
-    each = times * work_of(n_rows, d, k, n_sweeps + JOINT_SWEEPS)
-    each += 2 * work_of(n_rows, d, k, plan.max_iter + 1)  # in float64
-    room = MOST_BYTES // (TREE_BYTES * d * k**2)
-    return int(np.clip((plan.work - race.spent) / each, 1, max(1, min(MOST_TREES, room))))
 
 
 class Parts:
@@ -635,46 +630,103 @@ class Mixing:
     Parameters
     ----------
     learner : Learner
-    candidate : Candidate
-    n_sweeps : int
-        Of each tree by itself.
+    plan : Plan
+    race : Race
+        That chose one tree.
     found : Found
         Is given what there is so far.
     """
 
-    def __init__(self, learner: Learner, candidate: Candidate, n_sweeps: int, found: Found) -> None:
-        self.learner, self.candidate = learner, candidate
-        self.n_sweeps, self.found = n_sweeps, found
+    def __init__(self, learner: Learner, plan: Plan, race: Race, found: Found) -> None:
+        self.learner, self.plan, self.found = learner, plan, found
+        self.left = plan.work - race.spent
+        self.largest, self.n_joint = race.largest, 0
+
+    def choose(
+        self,
+        candidate: Candidate,
+        n_sweeps: int,
+        weights: NDArray[np.float64],
+        held_out: NDArray[np.float64] | None,
+    ) -> None:
+        """Fit the mixture of the candidate, and of fewer states where these may do better.
+
+        Trees that share the rows among them need fewer states each than one alone: but not where
+        the work, and not the rows, bound these.
+        """
+        plan = self.plan
+        if held_out is None:
+            self.fit(candidate, n_sweeps, self.n_trees(candidate, n_sweeps, 1.0), weights, 2)
+            return
+        rest, best = weights - held_out, -np.inf
+        bound = candidate.n_states >= self.largest
+        fewer = [k for k in plan.states if k < candidate.n_states][::-1]
+        tries = [candidate.n_states] if bound else [candidate.n_states, *fewer]
+        share = (0.5 if len(tries) > 1 else 1.0) / (2.0 if plan.refit else 1.0)
+        chosen = None
+        for k in tries:
+            one = replace(candidate, n_states=k)
+            n_trees = self.n_trees(one, n_sweeps, share)
+            so_far = self.found.members, self.found.weights
+            n_joint, value = self.fit(one, n_sweeps, n_trees, rest, JOINT_SWEEPS, held_out)
+            self.found.tried.append({"n_states": k, "n_trees": n_trees, "held_out": value})
+            if value <= best:
+                self.found.members, self.found.weights = so_far
+                break
+            chosen, best, self.n_joint = (one, n_sweeps, n_trees, n_joint), value, n_joint
+        if plan.refit and chosen is not None:
+            one, n_sweeps, n_trees, n_joint = chosen
+            self.fit(one, n_sweeps, n_trees, weights, n_joint)
+
+    def n_trees(self, candidate: Candidate, n_sweeps: int, share: float) -> int:
+        """Return how many trees a share of the work that is left allows."""
+        if self.plan.n_trees is not None:
+            return self.plan.n_trees
+        n = min(float(self.learner.weights.sum()), 4.0 * len(self.learner.weights))
+        d, k = len(self.learner.columns), candidate.n_states
+        each = work_of(n, d, k, n_sweeps + JOINT_SWEEPS)
+        each += 2 * work_of(n, d, k, (self.plan.max_iter or 1) + 1)  # in float64
+        room = MOST_BYTES // (TREE_BYTES * d * k**2)
+        found = int(np.clip(share * self.left / each, 1, max(1, min(MOST_TREES, room))))
+        self.left -= found * each
+        return found
 
     def fit(
         self,
-        weights: NDArray[np.float64],
+        candidate: Candidate,
+        n_sweeps: int,
         n_trees: int,
+        weights: NDArray[np.float64],
         n_joint: int,
         held_out: NDArray[np.float64] | None = None,
-    ) -> int:
-        """Fit to rows; return how many sweeps over all trees at once the rows held out gain by."""
-        learner, candidate, k = self.learner, self.candidate, self.candidate.n_states
+    ) -> tuple[int, float]:
+        """Fit to rows; return how many sweeps over all trees at once the rows held out gain by,
+        and what they give.
+        """
+        learner, k = self.learner, candidate.n_states
         ems: list[TreeEM] = []
         parameters: list[Parameters] = []
         for m in range(n_trees):
             em = learner.em(learner.tree(NOISE if m else 0.0), k, candidate.variance)
             start = learner.started(em, candidate.start, weights)
             name = f"tree {m + 1} of {n_trees}, {k} states"
-            parameters.append(learner.climb(em, start, weights, self.n_sweeps, name=name)[0])
+            parameters.append(learner.climb(em, start, weights, n_sweeps, name=name)[0])
             ems.append(em)
             whole = Joint(np.full(m + 1, 1 / (m + 1)), tuple(parameters))
-            self.found.keep(MixtureEM(list(ems)), whole)
-        if n_trees == 1 or not n_joint:
-            return 0
-        em_of_all = MixtureEM(ems)
-        whole, n_done = learner.joint(em_of_all, whole, weights, n_joint, held_out)
-        self.found.keep(em_of_all, whole)
-        return n_done
+            if not self.found.members or n_trees == m + 1:
+                self.found.keep(MixtureEM(list(ems)), whole)
+        whole, n_done, value = learner.joint(MixtureEM(ems), whole, weights, n_joint, held_out)
+        self.found.keep(MixtureEM(ems), whole)
+        return n_done, value
 
-    def passes(self, weights: NDArray[np.float64], max_iter: int, run: Passes) -> None:
-        """Look at all rows at once so many times more, in float64: the likelihood rises."""
-        found = self.found
+    def passes(self, weights: NDArray[np.float64], run: Passes) -> None:
+        """Look at all rows at once some times more, in float64: the likelihood rises.
+
+        Unless the plan says how often, once where the trees gained by sharing the rows, else never.
+        """
+        found, max_iter = self.found, self.plan.max_iter
+        if max_iter is None:
+            max_iter = int(self.n_joint > 0)
         em = MixtureEM([member.em for member in found.members])
         trees = tuple(member.parameters.astype(np.float64) for member in found.members)
         parts = Parts(self.learner, em.trees[0], weights)
