@@ -31,6 +31,7 @@ from scipy import sparse
 from ancestral._checks.numbers import as_generator, check_integer, check_level
 from ancestral._printed import Printed, Table, one_table
 from ancestral.graph.graphs import Graph
+from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, GraphModel, calibrate
 
 Float = NDArray[np.float64]
@@ -100,6 +101,7 @@ class FitCheck(Printed):
     calibration: Calibration
     n_graphs: int
     n_draws: int
+    scale: str = "inner product"
 
     def _table(self) -> Table:
         p_values = [check.p_value for check in self.comparisons.values()]
@@ -154,7 +156,8 @@ def check_fit(
         _add(seen, measure(graph))
         _add(drawn, _measure_draws(model, graph, n_draws, rng))
     comparisons = {name: _compare(name, seen[name], drawn[name]) for name in seen}
-    return FitCheck(comparisons, calibrate(model, checked), len(checked), n_draws)
+    scale = "inner product" if isinstance(model, InnerProductGraph) else "logit of the model"
+    return FitCheck(comparisons, calibrate(model, checked), len(checked), n_draws, scale)
 
 
 def _add(total: Counts, part: Counts) -> None:
@@ -218,9 +221,7 @@ def _measure_stack(A: NDArray[np.bool_], *, directed: bool = False) -> Counts:
     if directed:
         across = A.transpose(0, 2, 1)
         both, either = (A & across).sum(axis=(1, 2)) / 2, (A | across).sum(axis=(1, 2)) / 2
-        return _of_directed(
-            _measure_stack(A | across), A.sum(axis=2), A.sum(axis=1), both, either
-        )
+        return _of_directed(_measure_stack(A | across), A.sum(axis=2), A.sum(axis=1), both, either)
     B = A.astype(np.float32)  # counts below 2^24: exact
     common = B @ B
     degree = A.sum(axis=2)
@@ -321,9 +322,12 @@ def _measure_sparse(adjacency: sparse.csr_array, *, directed: bool = False) -> C
     if directed:
         whole = sparse.csr_array((adjacency + adjacency.T) > 0)
         whole.sort_indices()
-        ways = [np.asarray(adjacency.sum(axis=k, dtype=np.int64)).ravel()[None] for k in (1, 0)]
-        both = np.array([adjacency.multiply(adjacency.T).nnz / 2])
-        return _of_directed(_measure_sparse(whole), *ways, both, np.array([whole.nnz / 2]))
+        leaving, coming = (
+            np.asarray(adjacency.sum(axis=k, dtype=np.int64)).reshape(1, -1) for k in (1, 0)
+        )
+        both, either = adjacency.multiply(adjacency.T).nnz / 2, whole.nnz / 2
+        without = _measure_sparse(whole)
+        return _of_directed(without, leaving, coming, np.array([both]), np.array([either]))
     n = adjacency.shape[0]
     indptr, indices = (v.astype(np.int64) for v in (adjacency.indptr, adjacency.indices))
     degree = np.diff(indptr)
