@@ -190,10 +190,21 @@ POSITIONS: dict[str, Ask] = {
     "sample": lambda m, f, graphs: m.sample(2, random_state=0),
     "probabilities": lambda m, f, graphs: m.probabilities(),
 }
+def of_a_tree(m: LatentTree) -> dict[str, Any]:
+    """Return what a tree learnt, but for names of columns and whether its levels are booleans."""
+    state = m._fitted_state()
+    columns = [dict(column) for column in state["columns_"]]
+    for column in columns:
+        column["levels"] = column["levels"].astype(float)
+        del column["name"], column["of"]
+    return state | {"columns_": columns}
+
+
 TREES: dict[str, Ask] = {
+    "fit": lambda m, f, X: of_a_tree(m),
     "log_evidence": lambda m, f, X: m.log_evidence(f(gapped(X)[1])),
     "most_probable": lambda m, f, X: m.most_probable(f(gapped(X)[1])),
-    "mean_and_covariance": lambda m, f, X: m.mean_and_covariance(f(gapped(X)[1])),
+    "mean_and_covariance": lambda m, f, X: m.mean_and_covariance(f(gapped(X)[1]))[1:],
     "intervals": lambda m, f, X: list(m.intervals(f(gapped(X)), 0.5).values()),
     "surprise": lambda m, f, X: m.surprise(f(gapped(X))),
     "transform": lambda m, f, X: m.transform(f(gapped(X))),

@@ -76,6 +76,8 @@ class LatentTree(TreeAnswers):
         Mutual information of each pair of columns, in nats, by which the trees were chosen.
     n_states_, n_trees_ : int
     weights_ : ndarray of shape (n_trees_,)
+    members_ : list of dict
+        What each tree learnt, as plain arrays.
     n_parameters_ : int
         Free parameters of all trees, and the weights.
     log_likelihood_ : float
@@ -104,11 +106,12 @@ class LatentTree(TreeAnswers):
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> kind = rng.choice(["cat", "dog"], size=300)
-    >>> weight = np.where(kind == "cat", 4.0, 20.0) * np.exp(0.1 * rng.standard_normal(300))
-    >>> pets = pd.DataFrame({"kind": kind, "weight": weight})
-    >>> model = LatentTree(2, 1, random_state=0).fit(pets)
-    >>> model.marginals({"kind": [None], "weight": [18.0]})["kind"].round(2)
+    >>> age = rng.integers(20, 60, 300).astype(float)
+    >>> X = np.column_stack([age, 2 * age + rng.normal(size=300), rng.integers(0, 2, 300)])
+    >>> X[::7, 1] = np.nan
+    >>> model = LatentTree(n_states=4, n_trees=1, random_state=0).fit(X)
+    >>> model.impute(X[:1]).shape
+    (1, 3)
     """
 
     _fields: tuple[str, ...] = (
@@ -172,6 +175,14 @@ class LatentTree(TreeAnswers):
             For a column all missing or of mixed kinds, and infinite numbers.
         ModelError
             For parameters out of bounds, or a model that memory does not hold.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> [column["kind"] for column in model.columns_]
+        ['continuous', 'binary']
         """
         return self._fit_anew(X, sample_weight)
 

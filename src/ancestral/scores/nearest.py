@@ -45,6 +45,13 @@ class NearestRows(Printed):
         where synthetic rows are as near as new ones, 1 where they are copies.
     nearer_error : float
         Its standard error.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> train, held_out = rng.normal(size=(2, 100, 3))
+    >>> nearest_rows(train, train, held_out).nearer > 0.9  # copies lie nearer than new rows
+    True
     """
 
     synthetic: NDArray[np.float64]
