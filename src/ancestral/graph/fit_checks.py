@@ -31,7 +31,6 @@ from scipy import sparse
 from ancestral._checks.numbers import as_generator, check_integer, check_level
 from ancestral._printed import Printed, Table, one_table
 from ancestral.graph.graphs import Graph
-from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, GraphModel, calibrate
 
 Float = NDArray[np.float64]
