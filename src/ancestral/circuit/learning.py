@@ -27,7 +27,7 @@ from ancestral._checks.numbers import warn
 from ancestral.circuit import tree as trees
 from ancestral.circuit.columns import Column
 from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
-from ancestral.circuit.starts import from_clusters, from_noise
+from ancestral.circuit.starts import MOST_ROWS, MOST_WORK, from_clusters, from_noise
 from ancestral.circuit.tree import Tree
 from ancestral.errors import ModelError
 from ancestral.training.passes import Fit, Passes
@@ -48,7 +48,8 @@ LEAST_GAIN = 1e-3  # nats per row that count as a gain
 JOINT_SWEEPS = 10  # over all trees at once, at most
 RACE_SHARE = 0.4  # of the work
 NOISE = 0.2  # of the information of other trees than the first
-MOST_TREES = 12
+MOST_TREES, FEWEST_TREES = 12, 2.5  # with fewer states several trees do better than one
+USUAL_JOINT = 6  # sweeps over all trees at once
 TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
 LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
 LONG, SHORT = (30, 20), (12, 8)  # sweeps of the mixture's trees, and of the race's
@@ -430,9 +431,21 @@ def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray
 # ---- the race ------------------------------------------------------------------------------------
 
 
-def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float) -> float:
-    """Return about how many microseconds of one core so many sweeps take: a count, for a plan."""
-    return n_rows * n_columns * n_sweeps * (0.07 + 0.0035 * n_states + 5.2e-5 * n_states**2)
+def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float, batch: int) -> float:
+    """Return about how many microseconds of one core a tree takes: a count, for a plan.
+
+    Its start from clusters, and sweeps of so many batches.
+    """
+    k = n_states
+    started = min(n_rows, MOST_ROWS, max(MOST_WORK / n_columns, 4.0 * k)) * k * 0.06
+    row = 0.07 + 0.0035 * k + 5.2e-5 * k**2
+    of_batch = 40 + 0.02 * k**2
+    return n_columns * (started + n_sweeps * (n_rows * row + n_rows / batch * of_batch))
+
+
+def units_of(weights: NDArray[np.float64]) -> float:
+    """Return how many rows a sweep looks at."""
+    return min(float(weights.sum()), 4.0 * len(weights))
 
 
 def plan_for(
@@ -445,7 +458,8 @@ def plan_for(
     max_iter: int | None,
 ) -> Plan:
     """Return how much is done for a table, by its size and what the caller asks."""
-    n, d = min(float(weights.sum()), 4.0 * len(weights)), len(columns)
+    n, d = units_of(weights), len(columns)
+    batch = int(np.clip(n / 10, 50, 200))
     states = [k for k in STATES if TREE_BYTES * d * k**2 <= MOST_BYTES] or [STATES[0]]
     if n * d > 2 * LARGE:
         states = states[1:] or states
@@ -453,7 +467,7 @@ def plan_for(
     binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
     large = cells > LARGE
     most = n_sweeps or (LONG if not large else SHORT)[0]
-    work = 1e6 * (35 + 60 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
+    work = 1e6 * (35 + 70 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
         states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
@@ -463,7 +477,7 @@ def plan_for(
         priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
         batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
         work=work,
-        refit=not large and work_of(n, d, 32, 2 * LONG[0]) < 0.1 * work,
+        refit=not large and work_of(n, d, 32, 2 * LONG[0], batch) < 0.1 * work,
     )
 
 
@@ -482,6 +496,13 @@ def refuse_too_large(n_columns: int, n_states: int, n_trees: int) -> None:
             f"{needed / 2**30:.1f} GiB, over the limit of {LARGEST >> 30} GiB. Pass n_states="
             f"{max(1, most)} or fewer, or fewer trees."
         )
+
+
+def work_of_tree(plan: Plan, n_rows: float, n_columns: int, n_states: int, n_sweeps: int) -> float:
+    """Return what a tree of a mixture takes: its own sweeps, those over all, and passes."""
+    in_float64 = 2 * (plan.max_iter or 1)
+    n_sweeps += USUAL_JOINT + in_float64
+    return work_of(n_rows, n_columns, n_states, n_sweeps, plan.batch)
 
 
 @dataclass(frozen=True)
@@ -550,10 +571,15 @@ class Race:
         """Fit one tree to each split; tell whether it is the best so far."""
         plan, learner, d = self.plan, self.learner, len(self.learner.columns)
         n_sweeps = plan.race_sweeps
-        each = work_of(float(self.rest[0].sum()), d, candidate.n_states, n_sweeps)
+        n = units_of(self.rest[0])
+        each = work_of(n, d, candidate.n_states, n_sweeps, plan.batch)
         work = each * len(self.rest)
-        if self.best is not None and self.spent + work > RACE_SHARE * plan.work:
-            return False
+        if self.best is not None:
+            if self.spent + work > RACE_SHARE * plan.work:
+                return False
+            left = (1 - RACE_SHARE) * plan.work
+            if FEWEST_TREES * work_of_tree(plan, n, d, candidate.n_states, plan.n_sweeps) > left:
+                return False
         self.spent += work
         self.largest = max(self.largest, candidate.n_states)
         found = []
@@ -682,10 +708,8 @@ class Mixing:
         """Return how many trees a share of the work that is left allows."""
         if self.plan.n_trees is not None:
             return self.plan.n_trees
-        n = min(float(self.learner.weights.sum()), 4.0 * len(self.learner.weights))
         d, k = len(self.learner.columns), candidate.n_states
-        each = work_of(n, d, k, n_sweeps + JOINT_SWEEPS)
-        each += 2 * work_of(n, d, k, (self.plan.max_iter or 1) + 1)  # in float64
+        each = work_of_tree(self.plan, units_of(self.learner.weights), d, k, n_sweeps)
         room = MOST_BYTES // (TREE_BYTES * d * k**2)
         found = int(np.clip(share * self.left / each, 1, max(1, min(MOST_TREES, room))))
         self.left -= found * each

@@ -149,7 +149,8 @@ def _pairs_by_logit(model: DyadicGraph, graphs: Sequence[Graph]) -> tuple[Float,
     for values, counts in sums.chunks():
         cells = ((theta @ values - low) / step).astype(np.int64)
         weight += np.bincount(cells, counts, minlength=len(weight))
-    middles: Float = low + step * (np.arange(len(weight)) + 0.5)
+    middles = np.arange(len(weight), dtype=np.float64)
+    middles = low + step * (middles + 0.5)
     return middles, expit(middles), weight
 
 

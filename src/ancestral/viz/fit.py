@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 TITLES = {
     "degree": ("degree (edges of a node)", "share of nodes"),
-    "shared partners": ("neighbours shared by two linked nodes", "share of edges"),
+    "out-degree": ("out-degree (links from a node)", "share of nodes"),
+    "in-degree": ("in-degree (links to a node)", "share of nodes"),
+    "mutual dyads": ("links between two nodes", "share of pairs"),
+    "shared partners": ("neighbours that two ends share", "share of edges"),
     "clustering": ("clustering of a node, up to", "share of nodes"),
     "distance": ("edges between two nodes", "share of pairs"),
 }
@@ -37,7 +40,7 @@ def fit_panel(
     n_draws: int = 100,
     random_state: Any = None,
 ) -> Figure:
-    """Return five panels: four distributions of the data inside bands of draws, and calibration.
+    """Return panels of distributions of the data inside bands of draws, and of the calibration.
 
     Parameters
     ----------
@@ -72,12 +75,14 @@ def fit_panel(
     if not isinstance(check, FitCheck):
         wants = "a fitted model of graphs and these, or what check_fit(model, graphs) returns"
         _taken.refuse("fit_panel", wants, check)
-    figure = _style.new_figure(_style.TEXT_WIDTH * 1.15, 4.7)
-    axes = np.ravel(figure.subplots(2, 3))
+    panels = len(check.comparisons) + 2
+    n_cols = -(-panels // 2)
+    figure = _style.new_figure(_style.TEXT_WIDTH * 1.15 * max(1.0, n_cols / 3), 4.7)
+    axes = np.ravel(figure.subplots(2, n_cols))
     for ax, comparison in zip(axes, check.comparisons.values(), strict=False):
         _draw_comparison(ax, comparison, level)
-    _draw_calibration(axes[4], check.calibration)
-    _draw_legend(axes[5], check, level)
+    _draw_calibration(axes[panels - 2], check.calibration)
+    _draw_legend(axes[panels - 1], check, level)
     return figure
 
 
