@@ -356,8 +356,8 @@ class OrderMixture(DiscreteConditions):
             k *= 16
         raise ModelError(
             f"{len(unknown)} unknown variables leave more completions, of up to {most}, than can "
-            "be told apart: none is proven to be the most probable. Give more of the row, or take "
-            'the best of particles: method="smc".'
+            "be told apart: none is proven to be the most probable. Give more of the row, fit "
+            'LatentTree, or take the best of particles: method="smc".'
         )
 
     def _highest(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp] | None, float]:

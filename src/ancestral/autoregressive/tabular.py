@@ -111,7 +111,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         self.categories = categories
         self.missing = missing
 
-    _mend_of_missing = 'drop or impute it, or count it as a level of its own: missing="level"'
+    _mend_of_missing = (
+        'drop or impute it, count it as a level of its own (missing="level"), or fit LatentTree, '
+        "which takes missing values"
+    )
 
     @property
     def _counts_missing(self) -> bool:  # type: ignore[override]

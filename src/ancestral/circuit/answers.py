@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from ancestral._checks.frames import WIDEST, framed
 from ancestral._checks.numbers import (
@@ -69,7 +70,7 @@ class MostProbable(NamedTuple):
     upper_bound: float
 
 
-class TreeAnswers(Conditions):
+class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
     """The queries of a model whose columns and circuits its class tells."""
 
     @property
@@ -257,6 +258,27 @@ class TreeAnswers(Conditions):
         rows = self._check_rows(X, reset=False)
         with self._each_possible(rows):
             return self._framed(queries.imputed(self._mixture, rows), X)
+
+    def transform(self, X: ArrayLike) -> Any:
+        """Return the rows with their unknown cells filled: as a step of a pipeline, it imputes.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+
+        Returns
+        -------
+        ndarray or dataframe of shape (n_samples, n_features)
+            What `impute` returns, in the same columns; scikit-learn's `set_output` says in what
+            container.
+
+        Raises
+        ------
+        ModelError
+            When a row's known values have probability 0.
+        """
+        return self.impute(X)
 
     @within_memory(FEWER_DRAWS)
     def impute_draws(self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None) -> Any:

@@ -45,6 +45,8 @@ class Calibration(Printed):
     standard_errors : ndarray of shape (n_bins,)
         Of `observed`, were the model right.
     n_pairs : ndarray of shape (n_bins,)
+    of : str
+        What s is: "inner product", or the "logit" of a DyadicGraph.
     """
 
     s: Float
@@ -52,6 +54,7 @@ class Calibration(Printed):
     observed: Float
     standard_errors: Float
     n_pairs: Float
+    of: str = "inner product"
 
     def _table(self) -> Table:
         columns = {
@@ -61,7 +64,7 @@ class Calibration(Printed):
             "std. error": self.standard_errors,
             "pairs": self.n_pairs,
         }
-        return one_table(columns, "share of linked pairs, by s")
+        return one_table(columns, f"share of linked pairs, by s, the {self.of}")
 
 
 GraphModel = InnerProductGraph | DyadicGraph
@@ -108,7 +111,8 @@ def calibrate(model: GraphModel, graphs: Any, *, n_bins: int = 15) -> Calibratio
     )
     mean_p = np.clip(mean_p, 0.0, 1.0)
     errors = np.sqrt(np.maximum(variance, 0) / n[keep])
-    return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep])
+    of = "logit" if isinstance(model, DyadicGraph) else "inner product"
+    return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep], of)
 
 
 @singledispatch
@@ -132,12 +136,12 @@ def _pairs_by_logit(model: DyadicGraph, graphs: Sequence[Graph]) -> tuple[Float,
     sums = dyad_sums(model._terms(), graphs, n_jobs=model.n_jobs)
     theta = model._theta
     if sums.n_visits <= KEPT_VISITS:
-        values = [theta @ chunk.values for chunk in sums.chunks()]
-        counts = [
-            np.ones(chunk.values.shape[1]) if chunk.counts is None else chunk.counts
-            for chunk in sums.chunks()
+        parts = [
+            (theta @ values, np.ones(values.shape[1]) if counts is None else counts)
+            for values, counts in sums.chunks()
         ]
-        eta, weight = np.round(np.concatenate(values), DIGITS), np.concatenate(counts)
+        eta, weight = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        eta = eta.round(DIGITS)
         return eta, expit(eta), weight
     low, high = sums.along(theta)
     step = (high - low) / LOGIT_CELLS or 1.0
@@ -145,8 +149,9 @@ def _pairs_by_logit(model: DyadicGraph, graphs: Sequence[Graph]) -> tuple[Float,
     for values, counts in sums.chunks():
         cells = ((theta @ values - low) / step).astype(np.int64)
         weight += np.bincount(cells, counts, minlength=len(weight))
-    eta = low + step * (np.arange(len(weight)) + 0.5)
-    return eta, expit(eta), weight
+    middles = np.arange(len(weight), dtype=np.float64)
+    middles = low + step * (middles + 0.5)
+    return middles, expit(middles), weight
 
 
 @singledispatch
@@ -158,7 +163,7 @@ def _values_of_links(model: InnerProductGraph, graph: Graph) -> Float:
 @_values_of_links.register
 def _logits_of_links(model: DyadicGraph, graph: Graph) -> Float:
     """Return the logit of every link."""
-    return np.round(model._logits(graph, *graph.edges()), DIGITS)
+    return model._logits(graph, *graph.edges()).round(DIGITS)
 
 
 def _way(model: InnerProductGraph, graphs: Sequence[Graph]) -> str:
