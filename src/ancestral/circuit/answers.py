@@ -277,6 +277,15 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         ------
         ModelError
             When a row's known values have probability 0.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> bool(np.isnan(model.transform([[np.nan, 1], [0.5, np.nan]])).any())
+        False
         """
         return self.impute(X)
 

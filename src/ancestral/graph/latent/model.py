@@ -130,6 +130,11 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         Known dyads seen in `fit`.
     node_labels_ : list of str, or None
         The nodes, in their order: a dataframe's row labels, networkx's nodes, igraph's names.
+    node_attributes_, node_levels_, node_values_
+        Of the attributes that terms name: their names, the levels that stand for numbers (None for
+        numbers), and the values, of shape (n_nodes, n_attributes).
+    pair_features_ : dict
+        What `pair:` terms name, of shape (n_nodes, n_nodes) each.
     n_parameters_ : int
         n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b; n - 1 more
         for node effects, and one for each term.
@@ -510,6 +515,16 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         -------
         Summary
             Text, which a notebook shows as a table; `to_frame()` has all digits.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> age = rng.uniform(20, 60, 12)
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> graph = Graph(age[:, None], ring + ring.T, feature_names=["age"])
+        >>> model = LatentPositionGraph(1, terms=["absdiff:age"], l2=1.0).fit(graph)
+        >>> len(model.summary().to_frame())  # b and one term
+        2
         """
         self._check_fitted()
         errors = self.coef_errors_ if len(self.coef_) else NO_TERMS
@@ -550,6 +565,14 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         References
         ----------
         Schönemann (1966), Psychometrika 31.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> mirrored = model.positions_ * [1, -1]
+        >>> bool(np.allclose(model.aligned_positions(mirrored), mirrored))
+        True
         """
         self._check_fitted()
         X = self.positions_
@@ -584,6 +607,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         ModelError
             When a node's likelihood has no finite maximum: its links are separated from its other
             pairs, as few links often are. l2=1 mends that.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> model.place((ring + ring.T)[:1]).positions.shape  # one more node, linked as the first
+        (1, 2)
         """
         self._check_fitted()
         penalty = self.l2 if l2 is None else check_number(l2, "l2", minimum=0.0)
