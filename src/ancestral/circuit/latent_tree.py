@@ -36,6 +36,8 @@ from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLea
 from ancestral.circuit.messages import Circuit, Mixture
 from ancestral.training.passes import progress
 
+MOST_SHOWN = 30  # columns in a repr
+
 
 class LatentTree(TreeAnswers):
     """A hidden tree of states over the columns of a table, of any kinds, with missing values.
@@ -103,12 +105,15 @@ class LatentTree(TreeAnswers):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> rng = np.random.default_rng(0)
     >>> kind = rng.choice(["cat", "dog"], size=300)
     >>> weight = np.where(kind == "cat", 4.0, 20.0) * np.exp(0.1 * rng.standard_normal(300))
-    >>> pets = pd.DataFrame({"kind": kind, "weight": weight})
-    >>> model = LatentTree(2, 1, random_state=0).fit(pets)
-    >>> model.marginals({"kind": [None], "weight": [18.0]})["kind"].round(2)
+    >>> model = LatentTree(2, 1, random_state=0)
+    >>> model = model.fit(pd.DataFrame({"kind": kind, "weight": weight}))
+    >>> heavy = pd.DataFrame({"kind": [None], "weight": [18.0]})
+    >>> [str(name) for name in model.impute(heavy)["kind"]]
+    ['dog']
     """
 
     _fields: tuple[str, ...] = (
@@ -225,6 +230,17 @@ class LatentTree(TreeAnswers):
     def _columns_learnt(self) -> list[Column]:
         """What is known of the columns that are modelled."""
         return [Column.of_plain(held) for held in self.columns_]
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Return the parameters and, of a fitted model, what was found of the columns."""
+        text = str(super().__repr__(N_CHAR_MAX))
+        if not self.__sklearn_is_fitted__():
+            return text
+        columns = self._columns_learnt
+        lines = [f"  {column.name}: {column}" for column in columns[:MOST_SHOWN]]
+        lines += [f"  ... and {len(columns) - MOST_SHOWN} more"] * (len(columns) > MOST_SHOWN)
+        lines += [f"  {name}: left out" for name in self.left_out_[:MOST_SHOWN]]
+        return "\n".join([text, *lines])
 
     @property
     def _mixture(self) -> Mixture:
