@@ -20,6 +20,7 @@ from ancestral import datasets
         ("ppca", "@faces", ["--n-components=3", "--no-standardize"]),
         ("linear", "@diabetes", ["--no-fit-intercept"]),
         ("graph", "@classrooms", ["--solver", "gradient_ascent", "--random-state", "0"]),
+        ("dyadic", "@classrooms", ["--terms", "inner_product"]),
         ("lstm", "@icons", ["--hidden-size", "4", "--max-steps", "3", "--random-state", "0"]),
     ],
 )

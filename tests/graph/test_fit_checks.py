@@ -18,7 +18,7 @@ from ancestral.graph.edges.sampling import sample_edges
 from ancestral.graph.fit_checks import NAMES, check_fit, mean_clustering, measure
 from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.predictions import calibrate, held_out
-from ancestral.io.graphs import assemble
+from ancestral.io.assembling import assemble
 from tests.graph.pairs.test_sums import dense, make_graph
 
 pytestmark = pytest.mark.usefixtures("loops")

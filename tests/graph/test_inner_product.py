@@ -288,5 +288,3 @@ def test_probabilities_are_of_the_features_of_the_fit_by_name() -> None:
         model.probabilities(frame.rename(columns={"a": "z"}))
     with pytest.raises(DataError, match="2 features per node where 3"):
         model.probabilities(graphs[0].features[:, :2])
-    with pytest.raises(AttributeError, match="Here it is probabilities"):
-        _ = model.predict_edges

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ancestral import Graph, InnerProductGraph
 from ancestral.errors import AncestralWarning, DataError
 from ancestral.io import from_frames, from_igraph, from_networkx, read_edge_list, read_graphs
 
@@ -27,10 +28,12 @@ def people(**columns: Any) -> Any:
 )
 def test_a_missing_value_is_no_level_no_number_and_no_end(gap: Any) -> None:
     house = np.array(["red", gap, "red"], object)
-    with pytest.raises(DataError, match="node 'b' has no value for 'house'"):
-        from_frames(EDGES, people(house=house), categorical=["house"])
-    with pytest.raises(DataError, match="node 'b' has no value for 'height'"):
-        from_frames(EDGES, people(height=np.array([1.0, gap, 2.0], object)))
+    graph = from_frames(EDGES, people(house=house), categorical=["house"])
+    assert graph.attribute("house").to_list() == ["red", None, "red"]
+    refused_where_used(graph, "house", "b")
+    graph = from_frames(EDGES, people(height=np.array([1.0, gap, 2.0], object)))
+    assert graph.attribute("height").to_list() == [1.0, None, 2.0]
+    refused_where_used(graph, "height", "b")
     ends = pandas.DataFrame({"from": ["a", "b"], "to": np.array(["b", gap], object)})
     with pytest.raises(DataError, match="edges: row 1 has no id"):
         from_frames(ends, people())
@@ -39,13 +42,17 @@ def test_a_missing_value_is_no_level_no_number_and_no_end(gap: Any) -> None:
         from_frames(EDGES, nodes)
 
 
-def test_nullable_columns_with_a_gap_are_refused() -> None:
+def refused_where_used(graph: Graph, attribute: str, node: str) -> None:
+    """A model of all features refuses a missing one by its name and node's."""
+    with pytest.raises(DataError, match=f"the attribute '{attribute}' of node '{node}' is missing"):
+        InnerProductGraph().fit(graph)
+
+
+def test_nullable_columns_may_have_a_gap() -> None:
     nodes = people(grade=pandas.array([1, None, 3], dtype="Int64"))
-    with pytest.raises(DataError, match="node 'b' has no value for 'grade'"):
-        from_frames(EDGES, nodes)
+    refused_where_used(from_frames(EDGES, nodes), "grade", "b")
     words = people(house=pandas.array(["x", None, "y"], dtype="string"))
-    with pytest.raises(DataError, match="node 'b' has no value for 'house'"):
-        from_frames(EDGES, words, categorical=["house"])
+    refused_where_used(from_frames(EDGES, words, categorical=["house"]), "house", "b")
 
 
 @pytest.mark.parametrize("text", ["NA", "NaN", "null", "N/A", "", "nan"])
@@ -53,11 +60,9 @@ def test_what_files_write_for_missing_is_missing(tmp_path: Path, text: str) -> N
     edges, nodes = tmp_path / "e.csv", tmp_path / "n.csv"
     edges.write_text("from,to\na,b\n")
     nodes.write_text(f"id,house,age\na,red,1\nb,{text},2\nc,red,3\n")
-    with pytest.raises(DataError, match="node 'b' has no value for 'house'"):
-        read_edge_list(edges, nodes, categorical=["house"])
+    refused_where_used(read_edge_list(edges, nodes, categorical=["house"]), "house", "b")
     nodes.write_text(f"id,age\na,1\nb,{text}\n")
-    with pytest.raises(DataError, match="node 'b' has no value for 'age'"):
-        read_edge_list(edges, nodes)
+    refused_where_used(read_edge_list(edges, nodes), "age", "b")
     nodes.write_text("id,age\na,1\nb,2\n")
     edges.write_text(f"from,to\na,b\na,{text}\n")
     with pytest.raises(DataError, match=r"line 3 joins .*an id is missing"):
@@ -82,11 +87,12 @@ def test_ids_and_drawings_are_left_out_and_named() -> None:
     for k in graph:
         drawn = {"x": k * 1.0, "y": 2.0, "size": 10.0, "r": 255, "g": 0, "b": k}
         graph.nodes[k].update(id=k, label=str(k), _nx_name=k, age=7.0 + k, **drawn)
-    with pytest.warns(AncestralWarning, match="left out.*'_nx_name'") as said:
+    with pytest.warns(AncestralWarning, match="left out.*'id'") as said:
         found = from_networkx(graph)
     assert found.feature_names == ("age",)
     text = str(said[0].message)
-    assert all(f"'{name}'" in text for name in ("x", "y", "size", "r", "g", "b", "id", "label"))
+    assert all(f"'{name}'" in text for name in ("x", "y", "size", "r", "g", "b"))
+    assert "label" not in text and "_nx_name" not in text  # they are the ids of the nodes
     chosen = from_networkx(graph, attributes=["age", "size"])
     assert chosen.feature_names == ("age", "size")
 
@@ -94,19 +100,18 @@ def test_ids_and_drawings_are_left_out_and_named() -> None:
 def test_a_graph_through_igraph_gains_no_feature() -> None:
     networkx, igraph = pytest.importorskip("networkx"), pytest.importorskip("igraph")
     graph = networkx.karate_club_graph()
-    club = from_networkx(graph, categorical=["club"])
-    with pytest.warns(AncestralWarning, match="'_nx_name'"):
-        back = from_igraph(igraph.Graph.from_networkx(graph), categorical=["club"])
+    club = from_networkx(graph, weights="binarise")
+    back = from_igraph(igraph.Graph.from_networkx(graph), weights="binarise")
     assert back.feature_names == club.feature_names
     np.testing.assert_array_equal(back.features, club.features)
 
 
-def test_nothing_but_ids_and_drawings_is_asked_about() -> None:
+def test_nothing_but_ids_and_drawings_is_said() -> None:
     networkx = pytest.importorskip("networkx")
     graph = networkx.path_graph(3)
     networkx.set_node_attributes(graph, {k: {"x": 1.0, "y": k, "id": k} for k in graph})
-    with pytest.raises(DataError, match=r"look like ids.*attributes=\[...\]"):
-        from_networkx(graph)
+    with pytest.warns(AncestralWarning, match=r"left out as ids.*attributes=\[...\]"):
+        assert from_networkx(graph).features.shape == (3, 0)
     networkx.set_node_attributes(graph, {k: {"x": 1.0, "y": k, "x1": 0.5} for k in graph})
     alone = networkx.path_graph(3)
     networkx.set_node_attributes(alone, {k: 0.5 * k for k in alone}, "x")
@@ -123,10 +128,14 @@ def test_ends_are_told_by_their_names(tmp_path: Path, names: tuple[str, str]) ->
     one, two = names
     edges = pandas.DataFrame({"weight": [1, 2], two: ["b", "c"], one: ["a", "b"]})
     wanted = [(0, 1), (1, 2)]
-    assert list(zip(*from_frames(edges, people()).edges(), strict=True)) == wanted
+    graph = from_frames(edges, people(), weights="binarise")
+    assert list(zip(*graph.edges(), strict=True)) == wanted
     edges.to_csv(tmp_path / "e.csv", index=False)
     people().to_csv(tmp_path / "n.csv", index=False)
-    read = read_edge_list(tmp_path / "e.csv", tmp_path / "n.csv")
+    with pytest.warns(AncestralWarning, match="weights are not kept: any but 0 is a link"):
+        read = read_edge_list(tmp_path / "e.csv", tmp_path / "n.csv")
+    with pytest.raises(DataError, match='has the weight 2, and weights="refuse"'):
+        read_edge_list(tmp_path / "e.csv", tmp_path / "n.csv", weights="refuse")
     assert list(zip(*read.edges(), strict=True)) == wanted
 
 
@@ -219,8 +228,8 @@ def test_graphml_of_a_drawing_program(tmp_path: Path) -> None:
         (graph,) = read_graphs(path)
     assert graph.feature_names == ("age",)
     path.write_text(text.replace(">8<", ">NA<"))
-    with pytest.warns(AncestralWarning), pytest.raises(DataError, match="node 'b' has no value"):
-        read_graphs(path)
+    with pytest.warns(AncestralWarning):
+        refused_where_used(read_graphs(path)[0], "age", "b")
 
 
 @pytest.mark.parametrize("text", ["1_000", "\uff11\uff12", "9007199254740993.0"])

@@ -119,6 +119,14 @@ class OrderMixture(DiscreteConditions):
         ------
         ModelError
             When the model is not autoregressive, or takes no validation rows and is given some.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> X = [[0, 0], [0, 1], [1, 1], [1, 1]]
+        >>> model = OrderMixture(TabularAutoregressive(), n_orders=2, random_state=0).fit(X)
+        >>> np.exp(model.log_density(X)).round(3)
+        array([0.25, 0.25, 0.5 , 0.5 ])
         """
         given = validation.pop("X_val", None)
         if validation:

@@ -78,6 +78,8 @@ class LatentTree(TreeAnswers):
         Mutual information of each pair of columns, in nats, by which the trees were chosen.
     n_states_, n_trees_ : int
     weights_ : ndarray of shape (n_trees_,)
+    members_ : list of dict
+        What each tree learnt, as plain arrays.
     n_parameters_ : int
         Free parameters of all trees, and the weights.
     log_likelihood_ : float
@@ -177,6 +179,14 @@ class LatentTree(TreeAnswers):
             For a column all missing or of mixed kinds, and infinite numbers.
         ModelError
             For parameters out of bounds, or a model that memory does not hold.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> [column["kind"] for column in model.columns_]
+        ['continuous', 'binary']
         """
         return self._fit_anew(X, sample_weight)
 

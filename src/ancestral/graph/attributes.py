@@ -8,7 +8,7 @@ An attribute of text has levels, and stands in the features as an indicator of e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -119,6 +119,11 @@ def _attribute(name: str, column: NDArray, declared: Any = None) -> Attribute:
     words = [word_of(value) for value in column[~gaps].tolist()]
     levels = sorted({*words}) if declared is None else [word_of(v) for v in declared.tolist()]
     return Attribute(name, *coded(words, levels, gaps))
+
+
+def replace_name(one: Attribute, name: str) -> Attribute:
+    """Return the same attribute by another name."""
+    return one if one.name == name else replace(one, name=name)
 
 
 def word_of(value: Any) -> str:

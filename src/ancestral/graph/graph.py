@@ -30,7 +30,13 @@ from ancestral.graph.adjacency import (
     symmetric,
     without_loops,
 )
-from ancestral.graph.attributes import Attribute, attributes_of, indicated, refuse_absent
+from ancestral.graph.attributes import (
+    Attribute,
+    attributes_of,
+    indicated,
+    refuse_absent,
+    replace_name,
+)
 from ancestral.graph.labels import aligned, named, names_of_nodes, places_of
 
 LARGEST_FEATURE = 1e70  # the information sums squares of inner products, fourth powers of features
@@ -131,31 +137,32 @@ class Graph:
 
     def _take_features(self, features: Any, adjacency: Any, names: Any) -> None:
         """Store checked features and their names."""
-        columns = None
+        columns: tuple[Attribute, ...] | None = None
         if features is None:
             features = np.zeros((_rows_of(adjacency), 0))
+        elif isinstance(features, tuple) and features and isinstance(features[0], Attribute):
+            columns = features
         elif type(features) is not np.ndarray:
             columns = attributes_of(features)
         held = column_names(features) if names is None else names
+        named_so = None if held is None else tuple(str(name) for name in held)
         if columns is not None:
-            own = tuple(str(name) for name in held or ())
-            if len(own) != len(columns):
-                _refuse_names(len(own), len(columns))
-            columns = tuple(
-                Attribute(name, one.values, one.levels)
-                for name, one in zip(own, columns, strict=True)
-            )
+            if named_so is not None:
+                if len(named_so) != len(columns):
+                    _refuse_names(len(named_so), len(columns))
+                columns = tuple(map(replace_name, columns, named_so))
             for one in columns:
                 if one.levels is None:
                     checked_features(one.values[:, None], [one.name], missing=True)
-            of_columns = tuple(name for one in columns for name in one.columns)
-            gaps = any(one.missing.any() for one in columns)
-            n_nodes = len(columns[0].values)
-            vars(self).update(n_nodes=n_nodes, n_features=len(of_columns), feature_names=of_columns)
-            vars(self).update(_columns=columns, _has_gaps=gaps)
-            return
-        X = checked_features(features, held, missing=held is not None)
-        named_so = None if held is None else tuple(str(name) for name in held)
+            if any(one.levels is not None for one in columns):
+                of_columns = tuple(name for one in columns for name in one.columns)
+                vars(self).update(n_nodes=len(columns[0].values), n_features=len(of_columns))
+                vars(self).update(feature_names=of_columns, _columns=columns)
+                vars(self).update(_has_gaps=any(one.missing.any() for one in columns))
+                return
+            named_so = tuple(one.name for one in columns)
+            features = np.stack([one.values for one in columns], axis=1)
+        X = checked_features(features, named_so, missing=named_so is not None)
         if named_so is not None and len(named_so) != X.shape[1]:
             _refuse_names(len(named_so), X.shape[1])
         vars(self).update(features=X, n_nodes=len(X), n_features=X.shape[1])
@@ -182,7 +189,23 @@ class Graph:
         node_names: tuple[str, ...] | None = None,
         directed: bool = False,
     ) -> Graph:
-        """Return a graph of parts made by this package, unchecked: checks of millions add up."""
+        """Return a graph of parts made by this package, unchecked: checks of millions add up.
+
+        Parameters
+        ----------
+        features, adjacency, feature_names, unknown, node_names, directed
+            As a Graph keeps them.
+
+        Returns
+        -------
+        Graph
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((2, 1)), [[0, 1], [1, 0]])
+        >>> Graph.of_checked(graph.features, graph.to_sparse()).n_edges
+        1
+        """
         graph = object.__new__(cls)
         vars(graph).update(
             features=features,
@@ -200,7 +223,22 @@ class Graph:
         return graph
 
     def replaced(self, **parts: Any) -> Graph:
-        """Return the same graph with other parts, by the names of its attributes, unchecked."""
+        """Return the same graph with other parts, by the names of its attributes, unchecked.
+
+        Parameters
+        ----------
+        **parts : parts by the names of attributes
+
+        Returns
+        -------
+        Graph
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((2, 1)), [[0, 1], [1, 0]])
+        >>> graph.replaced(node_names=("ann", "bob")).node_names
+        ('ann', 'bob')
+        """
         graph = object.__new__(Graph)
         vars(graph).update(vars(self))
         if "_columns" in parts:
@@ -234,6 +272,11 @@ class Graph:
             return tuple(one.name for one in self._columns)
         return self.feature_names or ()
 
+    @property
+    def has_levels(self) -> bool:
+        """Tell whether some attribute was given as text."""
+        return self._columns is not None
+
     def attribute(self, name: str) -> Attribute:
         """Return an attribute of the nodes by its name.
 
@@ -251,6 +294,12 @@ class Graph:
         ------
         DataError
             When there is none of this name.
+
+        Examples
+        --------
+        >>> graph = Graph([[0.0], [1.0], [2.0]], np.zeros((3, 3)), feature_names=["age"])
+        >>> graph.attribute("age")
+        Attribute(name='age', values=array([0., 1., 2.]), levels=None)
         """
         for one in self._columns or ():
             if one.name == name:
@@ -324,11 +373,34 @@ class Graph:
         """Return the two ends of every link, ordered by the first, then the second.
 
         i < j where links have no direction; else they lead from i to j.
+
+        Returns
+        -------
+        i, j : ndarray of shape (n_edges,)
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+        >>> i, j = graph.edges()
+        >>> list(zip(i.tolist(), j.tolist()))
+        [(0, 1), (1, 2)]
         """
         return ends_of(self.adjacency, directed=self.directed)
 
     def unknown_dyads(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the two ends of every unknown dyad, as `edges` does those of links."""
+        """Return the two ends of every unknown dyad, as `edges` does those of links.
+
+        Returns
+        -------
+        i, j : ndarray of shape (n_unknown,)
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), [[0, 1, np.nan], [1, 0, 1], [np.nan, 1, 0]])
+        >>> i, j = graph.unknown_dyads()
+        >>> list(zip(i.tolist(), j.tolist()))
+        [(0, 2)]
+        """
         if self.unknown is None:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return ends_of(self.unknown, directed=self.directed)
@@ -350,6 +422,14 @@ class Graph:
         ------
         DataError
             For a node that is not there, and a node paired with itself.
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+        >>> graph.with_unknown([(0, 2)]).to_dense(unknown=np.nan)
+        array([[ 0.,  1., nan],
+               [ 1.,  0.,  1.],
+               [nan,  1.,  0.]])
         """
         i, j = self.ends_of_dyads(dyads)
         made = (one_way if self.directed else symmetric)(i, j, self.n_nodes)
@@ -373,6 +453,22 @@ class Graph:
         ------
         DataError
             For a node that is not there, and a node paired with itself.
+
+        Parameters
+        ----------
+        dyads : sequence of pairs of nodes
+            By their names, or their numbers from 0.
+
+        Returns
+        -------
+        i, j : ndarray of shape (n_dyads,)
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), np.zeros((3, 3)), node_names=["ann", "bob", "cid"])
+        >>> i, j = graph.ends_of_dyads([("cid", "ann")])
+        >>> i.tolist(), j.tolist()
+        ([0], [2])
         """
         i, j = places_of(list(dyads), self.node_names, self.n_nodes)
         if not self.directed:
@@ -392,6 +488,12 @@ class Graph:
         Returns
         -------
         Graph
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((2, 1)), [[0, 1], [0, 0]], directed=True)
+        >>> graph.undirected().n_edges, graph.undirected("intersection").n_edges
+        (1, 0)
         """
         if how not in ("union", "intersection"):
             raise ModelError(f'how must be "union" or "intersection"; got {how!r}.')
@@ -427,6 +529,16 @@ class Graph:
         unknown : float, optional
             What stands for unknown dyads, such as NaN, in an array of float64. By default 0, in
             one of int8.
+
+        Returns
+        -------
+        ndarray of shape (n_nodes, n_nodes)
+
+        Examples
+        --------
+        >>> Graph(np.zeros((2, 1)), [[0, 1], [1, 0]]).to_dense()
+        array([[0, 1],
+               [1, 0]], dtype=int8)
         """
         if self.is_sparse:
             mend = "Keep it sparse: see Graph.adjacency and Graph.edges."
@@ -441,7 +553,17 @@ class Graph:
         return array
 
     def to_sparse(self) -> sparse.csr_array:
-        """Return the adjacency as a sorted CSR array with an empty diagonal."""
+        """Return the adjacency as a sorted CSR array with an empty diagonal.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of shape (n_nodes, n_nodes)
+
+        Examples
+        --------
+        >>> Graph(np.zeros((2, 1)), [[0, 1], [1, 0]]).to_sparse().nnz
+        2
+        """
         i, j = self.edges()
         return (one_way if self.directed else symmetric)(i, j, self.n_nodes)
 

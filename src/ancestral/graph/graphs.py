@@ -37,6 +37,7 @@ def as_graphs(
     n_features: int | None = None,
     feature_names: Sequence[str] | None = None,
     directed: bool = False,
+    missing: bool = False,
     with_features: bool = True,
 ) -> list[Graph]:
     """Return a list of `Graph` from graphs, (features, adjacency) tuples, or one of either.
@@ -52,6 +53,8 @@ def as_graphs(
         they are.
     directed : bool
         Take graphs whose links have a direction.
+    missing : bool
+        Take features that are missing for some nodes.
     with_features : bool
         False leaves attributes as they are: they are neither compared nor spread to features, and
         may be missing.
@@ -80,7 +83,7 @@ def as_graphs(
     if not with_features:
         return result
     for index, graph in enumerate(result):
-        if graph._has_gaps:
+        if graph._has_gaps and not missing:
             _refuse_gap(graph, index)
     if any(graph._columns is not None for graph in result):
         result = _of_common_levels(result, feature_names)

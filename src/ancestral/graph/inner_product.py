@@ -250,6 +250,15 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         PairSums
             With log_likelihood(a, b), gradient(a, b) and information(a, b), each within 1e-8 of
             the sums over all pairs (of sampled pairs: with their error), and merged by `+`.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> sums = model.pair_statistics(graphs)
+        >>> bool(np.allclose(sums.gradient(model.slope_, model.intercept_), 0, atol=1e-6))
+        True
         """
         if not hasattr(self, "slope_"):
             return self._gathered(as_graphs(graphs))
@@ -309,6 +318,14 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Returns
         -------
         ndarray of shape (n_graphs,)
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> bool(np.isclose(model.log_density(graphs).sum(), model.log_likelihood_))
+        True
         """
         self._check_fitted()
         at = self.slope_, self.intercept_
@@ -339,6 +356,13 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         ------
         DataError
             For fewer than two graphs with a pair of nodes, and for other graphs than the fit's.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> InnerProductGraph().fit(graphs).clustered_standard_errors(graphs).shape
+        (2,)
         """
         self._check_fitted()
         checked = self._check_graphs(graphs)
@@ -374,6 +398,15 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             For other graphs than the fit's.
         ModelError
             For another level, or when the likelihood does not end an interval.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> (low, high), _ = model.confidence_intervals(graphs)
+        >>> bool(low < model.slope_ < high)
+        True
         """
         self._check_fitted()
         check_level(level)
@@ -407,6 +440,14 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         ------
         DataError
             When the features are others than those of the fit.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> p = InnerProductGraph().fit(graphs).probabilities(graphs[0])
+        >>> p.shape, bool((p == p.T).all())
+        ((15, 15), True)
         """
         self._check_fitted()
         nodes: Any = features
@@ -458,8 +499,8 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         n_features : int, optional
             Width of the features drawn; as in `fit` when not given.
         features : array-like of shape (n_nodes, n_features), Graph, or "uniform", optional
-            Fixed features for every graph, those of a graph, or uniform ones on [-1, 1]. Without it, each node gets
-            the features of a node of the fit, drawn with replacement.
+            Fixed features for every graph, those of a graph, or uniform ones on [-1, 1]. Without
+            it, each node gets the features of a node of the fit, drawn with replacement.
         random_state : None, int, RandomState or Generator
 
         Returns
@@ -476,11 +517,21 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         ModelError
             When `features` are of another shape than `n_nodes` and `n_features` say; when none
             are given and the model holds none, or has another width than `n_features`.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> drawn = model.sample(2, features=graphs[0].features, random_state=0)
+        >>> [graph.n_nodes for graph in drawn]
+        [15, 15]
         """
         self._check_fitted()
         rng = as_generator(random_state)
         is_drawn = features is None or (isinstance(features, str) and features == UNIFORM)
-        fixed = None if is_drawn else self._fixed_features(features)
+        given = None if is_drawn else self._given_nodes(features)
+        fixed = None if given is None else given.features
         shape = (15, self.n_features_) if fixed is None else fixed.shape
         nodes, width = drawn_shape(shape, n_nodes, n_features, is_fixed=fixed is not None)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
@@ -498,17 +549,23 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             else:
                 X = rng.uniform(-1.0, 1.0, size=(nodes, width))
             intercept = self._intercept(len(X))
-            graphs.append(draw_graph(X, self.slope_, intercept, rng, **settings))
+            drawn = draw_graph(X, self.slope_, intercept, rng, **settings)
+            graphs.append(drawn if given is None else given.replaced(adjacency=drawn.adjacency))
         return graphs
 
-    def _fixed_features(self, features: Any) -> NDArray[np.float64]:
-        """Return checked features, those of a frame or graph in the order of the fit's names."""
+    def _given_nodes(self, features: Any) -> Graph:
+        """Return a graph without links of nodes that are given, features in the fit's order."""
         if isinstance(features, Graph):
-            return self._one_graph(features).features
-        X = checked_features(features)
-        if not len(X) or column_names(features) is None or X.shape[1] != self.n_features_:
-            return X
-        return self._check_graphs(Graph(features, sparse.csr_array((len(X), len(X)))))[0].features
+            one = self._one_graph(features)
+            return one.replaced(unknown=None, pair_features={})
+        is_named = column_names(features) is not None
+        held = features if is_named else checked_features(features)
+        if not len(held):
+            return Graph.of_checked(checked_features(features), sparse.csr_array((0, 0)))
+        nodes = Graph(held, sparse.csr_array((len(held), len(held))))
+        if is_named and (nodes.n_features == self.n_features_ or nodes.has_levels):
+            return self._check_graphs(nodes)[0]
+        return nodes
 
     def _seen_features(self, width: int) -> FeatureRows:
         """Return the features that draws are made from; ModelError where they are not known."""

@@ -15,8 +15,8 @@ from scipy.stats import rankdata
 from ancestral._checks.numbers import check_integer
 from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import ModelError
-from ancestral.graph.graphs import Graph
 from ancestral.graph.dyadic import DyadicGraph
+from ancestral.graph.graphs import Graph
 from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.pairs.dyad_sums import dyad_sums
 from ancestral.graph.pairs.gather import gather
@@ -132,12 +132,12 @@ def _pairs_by_logit(model: DyadicGraph, graphs: Sequence[Graph]) -> tuple[Float,
     sums = dyad_sums(model._terms(), graphs, n_jobs=model.n_jobs)
     theta = model._theta
     if sums.n_visits <= KEPT_VISITS:
-        values = [theta @ chunk.values for chunk in sums.chunks()]
-        counts = [
-            np.ones(chunk.values.shape[1]) if chunk.counts is None else chunk.counts
-            for chunk in sums.chunks()
+        parts = [
+            (theta @ values, np.ones(values.shape[1]) if counts is None else counts)
+            for values, counts in sums.chunks()
         ]
-        eta, weight = np.round(np.concatenate(values), DIGITS), np.concatenate(counts)
+        eta, weight = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        eta = eta.round(DIGITS)
         return eta, expit(eta), weight
     low, high = sums.along(theta)
     step = (high - low) / LOGIT_CELLS or 1.0
@@ -145,8 +145,8 @@ def _pairs_by_logit(model: DyadicGraph, graphs: Sequence[Graph]) -> tuple[Float,
     for values, counts in sums.chunks():
         cells = ((theta @ values - low) / step).astype(np.int64)
         weight += np.bincount(cells, counts, minlength=len(weight))
-    eta = low + step * (np.arange(len(weight)) + 0.5)
-    return eta, expit(eta), weight
+    middles: Float = low + step * (np.arange(len(weight)) + 0.5)
+    return middles, expit(middles), weight
 
 
 @singledispatch
@@ -158,7 +158,7 @@ def _values_of_links(model: InnerProductGraph, graph: Graph) -> Float:
 @_values_of_links.register
 def _logits_of_links(model: DyadicGraph, graph: Graph) -> Float:
     """Return the logit of every link."""
-    return np.round(model._logits(graph, *graph.edges()), DIGITS)
+    return model._logits(graph, *graph.edges()).round(DIGITS)
 
 
 def _way(model: InnerProductGraph, graphs: Sequence[Graph]) -> str:

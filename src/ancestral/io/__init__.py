@@ -6,6 +6,8 @@ from ancestral.io.arrays import read_array, read_columns
 from ancestral.io.cpts import read_tables
 from ancestral.io.dates import dates_as_numbers
 from ancestral.io.edge_lists import from_frames, read_edge_list
+from ancestral.io.graph_texts import read_adjacency
+from ancestral.io.graph_writing import to_frames, to_igraph, to_networkx, write_edge_list
 from ancestral.io.graphs import from_igraph, from_networkx, read_graphs
 from ancestral.io.mixed import read_table
 from ancestral.io.targets import Pairs, read_pairs
@@ -17,6 +19,7 @@ __all__ = [
     "from_frames",
     "from_igraph",
     "from_networkx",
+    "read_adjacency",
     "read_array",
     "read_columns",
     "read_edge_list",
@@ -24,7 +27,11 @@ __all__ = [
     "read_pairs",
     "read_table",
     "read_tables",
+    "to_frames",
+    "to_igraph",
+    "to_networkx",
     "write_array",
+    "write_edge_list",
     "write_graphs",
     "write_table",
 ]

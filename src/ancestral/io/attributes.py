@@ -1,33 +1,36 @@
-"""Features from the attributes of nodes: numbers as they are, named categories as indicators.
+"""Attributes of nodes as files have them: numbers as they are, words and named groups by levels.
 
-A categorical attribute of k levels becomes k columns of 0 and 1, one for each level, named
-"Race=White" and so on, levels in sorted order. With indicators, x_i . x_j counts the attributes in
-which two nodes agree. No attribute is guessed to be categorical: grades 7 to 12 may be meant as
-numbers or as groups, and only the caller knows. Nor is an id a feature, nor what programs write to
-draw a node: where nobody chose, these are left out and named.
+An attribute of k levels becomes k features of 0 and 1, one for each level, named "Race=White" and
+so on, levels in sorted order. With indicators, x_i . x_j counts the attributes in which two nodes
+agree. No number is guessed to be a group: grades 7 to 12 may be meant as either, and only the
+caller knows. Nor is an id a feature, nor a text that differs for every node, nor what programs
+write to draw a node: where nobody chose, these are left out and named. A value may be missing.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ancestral._checks.containers import EXACT
 from ancestral._checks.missing import is_missing, is_missing_text
 from ancestral._checks.numbers import warn
 from ancestral.errors import DataError
+from ancestral.graph.attributes import Attribute, coded
 from ancestral.io.numbers import is_infinite, is_rounded, number_in
 
 Nodes = Mapping[Any, Mapping[str, Any]]
 Categorical = Sequence[str] | Mapping[str, Sequence[Any]]
 MOST_LEVELS = 1_000
+FEWEST_NAMED = 10  # nodes, from which on texts that all differ are names
+_TRUTH = {"true": 1.0, "false": 0.0}  # as R and others write them
+_MISSPELT = re.compile(r"[\W\d_]*\d[\W\d_]*")  # digits, and no letter
 _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 
 ROW_NAMES = frozenset(
@@ -35,7 +38,15 @@ ROW_NAMES = frozenset(
 )
 _IDS = frozenset(
     {"id", "_id", "node_id", "nodeid", "label", "name", "uid", "uuid"}
-    | {"_nx_name", "_igraph_index", "vertex.names", "vertex_name", *ROW_NAMES}
+    | {
+        "_nx_name",
+        "_igraph_index",
+        "igraphnxname",
+        "nxname",
+        "vertex.names",
+        "vertex_name",
+        *ROW_NAMES,
+    }
 )
 _DRAWN = frozenset(
     {"size", "color", "colour", "shape", "pos", "opacity"}
@@ -45,53 +56,86 @@ _DRAWN = frozenset(
 _DRAWN_TOGETHER = ((("x", "y"), "z"), (("r", "g", "b"), "a"), (("width", "height"), "depth"))
 
 
-def features_of(
+def attributes_of(
     nodes: Nodes,
     attributes: Sequence[str] | None,
     categorical: Categorical,
     name: str,
-) -> tuple[NDArray[np.float64], list[str]]:
-    """Return features (n_nodes, n_features) and the names of their columns.
+    *,
+    kinds: Mapping[str, str] | None = None,
+    quiet: Collection[Any] = (),
+) -> tuple[Attribute, ...]:
+    """Return the attributes of nodes: numbers as they are, text and groups by their levels.
 
     Parameters
     ----------
     nodes : mapping of id to attributes
+        What a node has not is missing.
     attributes : sequence of str, optional
-        Which are features, in this order; all in the order in which they first occur when None,
+        Which are taken, in this order; all in the order in which they first occur when None,
         but ids and what programs write to draw a node.
     categorical : sequence of str, or mapping of str to levels
-        Which of them are groups, and of which levels: those that occur, where none are given.
+        Which of them are groups though they may look like numbers, and of which levels: those
+        that occur, where none are given.
     name : str
         Of the graph, for messages.
+    kinds : mapping of str to "text" or "number", optional
+        What the source declares attributes to be; the others are what they look like.
+    quiet : collection
+        Attributes whose values are the names of nodes: not said where they are left out.
 
     Raises
     ------
     DataError
-        Naming the node: an attribute is missing, not a number, not finite, or of no given level.
+        Naming the node: an attribute is not finite, is rounded, or of no given level.
     """
     attributes = [attributes] if isinstance(attributes, str) else attributes
     groups = [categorical] if isinstance(categorical, str) else list(categorical)
     given = categorical if isinstance(categorical, Mapping) else {}
+    found = list(dict.fromkeys(key for values in nodes.values() for key in values))
+    held = {key: [values.get(key) for values in nodes.values()] for key in found}
+    for key in attributes or ():
+        if key not in held:
+            node = next(iter(nodes))
+            raise DataError(f"{name}: node {node!r} has no attribute {key!r}.")
     if attributes is None:
-        found = list(dict.fromkeys(key for values in nodes.values() for key in values))
-        attributes = _chosen(found, groups, name)
-    if not attributes:
-        raise DataError(f"{name}: its nodes have no attributes; each needs at least one number.")
+        attributes = _chosen(held, groups, name, quiet)
     unknown = [key for key in groups if key not in attributes]
     if unknown:
         raise DataError(
             f"{name}: categorical attribute {unknown[0]!r} is none of {', '.join(attributes)}."
         )
-    blocks, names = [], []
+    ids = list(nodes)
+    made: list[Attribute] = []
     for key in attributes:
-        values = _values(nodes, key, name)
-        if key in groups:
-            block, labels = _indicators(values, key, name, given.get(key))
+        values = held[key]
+        kind = (kinds or {}).get(key)
+        if key in groups or kind == "text" or (kind is None and _is_text(values, key, name, ids)):
+            made.append(_levels(values, key, name, ids, given.get(key)))
         else:
-            block, labels = _numbers(values, key, name)
-        blocks.append(block)
-        names.extend(labels)
-    return np.column_stack(blocks), names
+            truth = _TRUTH if kind is None else {}
+            made += _numbers(dict(zip(ids, values, strict=True)), key, name, truth)
+    return tuple(made)
+
+
+def _is_text(values: Sequence[Any], key: str, name: str, ids: Sequence[Any]) -> bool:
+    """Tell whether an attribute holds words; warn where it holds numbers too."""
+    known = [value for value in values if not is_missing(value)]
+    texts = [value for value in known if isinstance(value, str) and value.strip()]
+    odd = [value for value in texts if number_in(value) is None and not is_infinite(value)]
+    if not odd or {value.strip().lower() for value in texts} <= {*_TRUTH}:
+        return False
+    misspelt = next((value for value in odd if _MISSPELT.fullmatch(value)), None)
+    if len(odd) < len(known) and misspelt is not None:
+        return False  # refused where it is read
+    if len(odd) < len(known):
+        node = ids[next(k for k, value in enumerate(values) if value is odd[0])]
+        warn(
+            f"{name}: {key!r} holds words beside numbers ({str(odd[0])[:40]!r} of node {node!r}), "
+            "and is read as text, each value a level of its own. Correct the cell if these are "
+            "numbers, or leave it empty if it is missing."
+        )
+    return True
 
 
 def without_missing_text(held: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,24 +146,35 @@ def without_missing_text(held: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _chosen(found: list[Any], groups: Sequence[str], name: str) -> list[Any]:
-    """Return the attributes that are features where nobody chose; warn of those that are not."""
-    left = [key for key in ids_and_drawing(found) if key not in groups]
-    if not left:
-        return found
-    kept = [key for key in found if key not in left]
-    listed = ", ".join(repr(key) for key in left)
-    if not kept:
-        raise DataError(
-            f"{name}: its nodes have {listed}, which look like ids or like what a program writes "
-            f"to draw them. Choose features with attributes=[...], for example "
-            f"attributes=[{left[-1]!r}]."
+def _chosen(
+    held: Mapping[Any, Sequence[Any]], groups: Sequence[str], name: str, quiet: Collection[Any]
+) -> list[Any]:
+    """Return the attributes that are taken where nobody chose; warn of those that are not."""
+    left = [key for key in ids_and_drawing(held) if key not in groups]
+    left += [
+        key
+        for key, values in held.items()
+        if key not in left and key not in groups and (_all_differ(values) or _is_empty(values))
+    ]
+    if said := [key for key in left if key not in quiet]:
+        listed = ", ".join(repr(key) for key in said)
+        warn(
+            f"{name}: left out as ids, as empty, or as what a program writes to draw nodes: "
+            f"{listed}. Choose features with attributes=[...] to take them."
         )
-    warn(
-        f"{name}: left out as ids, or as what a program writes to draw nodes: {listed}. "
-        "Choose features with attributes=[...] to take them."
-    )
-    return kept
+    return [key for key in held if key not in left]
+
+
+def _is_empty(values: Sequence[Any]) -> bool:
+    """Tell whether no node has a value."""
+    return all(map(_is_gap, values))
+
+
+def _all_differ(values: Sequence[Any]) -> bool:
+    """Tell whether these are texts, a new one for every node: names, not groups."""
+    known = [value for value in values if not is_missing(value)]
+    texts = {value for value in known if isinstance(value, str) and number_in(value) is None}
+    return len(known) >= FEWEST_NAMED and len(texts) == len(known)
 
 
 def ids_and_drawing(found: Iterable[Any]) -> list[Any]:
@@ -133,22 +188,18 @@ def ids_and_drawing(found: Iterable[Any]) -> list[Any]:
     return [key for key in found if str(key).lower() in _IDS | drawn]
 
 
-def _values(nodes: Nodes, key: str, name: str) -> dict[Any, Any]:
-    """Return an attribute of every node."""
-    values = {}
-    for node, held in nodes.items():
-        if key not in held:
-            raise DataError(f"{name}: node {node!r} has no attribute {key!r}.")
-        values[node] = held[key]
-    return values
-
-
-def _numbers(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, list[str]]:
-    """Return a numeric attribute, vectors laid end to end."""
-    rows = []
+def _numbers(
+    values: Mapping[Any, Any], key: str, name: str, truth: Mapping[str, float]
+) -> list[Attribute]:
+    """Return a numeric attribute, NaN where it is missing; of vectors, one for each place."""
+    rows: list[list[float] | None] = []
     for node, value in values.items():
         if is_missing(value) or (isinstance(value, str) and not value.strip()):
-            raise DataError(f"{name}: node {node!r} has no value for {key!r}: drop or impute it.")
+            rows.append(None)
+            continue
+        if isinstance(value, str) and value.strip().lower() in truth:
+            rows.append([truth[value.strip().lower()]])
+            continue
         held = np.ravel(np.asarray(value, dtype=object))  # numpy rounds integers beside floats
         for v in held:
             _refuse_rounded(v, node, key, name)
@@ -160,18 +211,19 @@ def _numbers(values: Mapping[Any, Any], key: str, name: str) -> tuple[NDArray, l
                 f"pass categorical=[{key!r}] if it is a group, or attributes=[...] to choose the "
                 "numeric ones."
             ) from None
-        if not all(math.isfinite(v) for v in row):
+        if any(math.isinf(v) for v in row):
             raise DataError(f"{name}: node {node!r} has {key!r} = {row}: drop or impute it.")
         rows.append(row)
-    widths = {len(row) for row in rows}
+    widths = {len(row) for row in rows if row is not None}
     if len(widths) > 1:
         raise DataError(
             f"{name}: nodes differ in their number of features: {key!r} has {sorted(widths)} "
             "values. Give every node the same."
         )
-    width = widths.pop()
+    width = widths.pop() if widths else 1
+    table = np.array([[math.nan] * width if row is None else row for row in rows], np.float64)
     names = [key] if width == 1 else [f"{key}[{k}]" for k in range(width)]
-    return np.array(rows, np.float64), names
+    return [Attribute(str(one), table[:, k].copy()) for k, one in enumerate(names)]
 
 
 def _number(value: Any) -> float:
@@ -216,35 +268,42 @@ def common_levels(graphs: Sequence[tuple[str, Nodes]], categorical: Categorical)
                 _level(held[key], node, key, name)
                 for name, nodes in graphs
                 for node, held in nodes.items()
-                if key in held
+                if not _is_gap(held.get(key))
             )
         )
         for key in ([categorical] if isinstance(categorical, str) else categorical)
     }
 
 
-def _indicators(
-    values: Mapping[Any, Any], key: str, name: str, given: Sequence[Any] | None
-) -> tuple[NDArray, list[str]]:
-    """Return a column of 0 and 1 for each level of a categorical attribute."""
-    texts = [_level(value, node, key, name) for node, value in values.items()]
+def _levels(
+    values: Sequence[Any], key: str, name: str, ids: Sequence[Any], given: Sequence[Any] | None
+) -> Attribute:
+    """Return an attribute by its levels; -1 where it is missing."""
+    gaps = np.array([_is_gap(value) for value in values], bool)
+    texts = [
+        _level(value, node, key, name)
+        for value, node, gap in zip(values, ids, gaps, strict=True)
+        if not gap
+    ]
     known = texts if given is None else [_level(level, "given", key, name) for level in given]
-    levels = sorted(set(known), key=_numbers_first)
-    place = {level: k for k, level in enumerate(levels)}
-    odd = next((k for k, text in enumerate(texts) if text not in place), None)
+    levels = levels_in_order(known)
+    odd = next((k for k, text in enumerate(texts) if text not in {*levels}), None)
     if odd is not None:
+        node = [one for one, gap in zip(ids, gaps, strict=True) if not gap][odd]
         raise DataError(
-            f"{name}: node {list(values)[odd]!r} has {key!r} = {texts[odd]!r}, none of the levels "
+            f"{name}: node {node!r} has {key!r} = {texts[odd]!r}, none of the levels "
             f"given: {', '.join(levels[:8])}. Add it to them."
         )
     if len(levels) > MOST_LEVELS:
         raise DataError(
             f"{name}: {key!r} has {len(levels)} levels, over the limit of {MOST_LEVELS}: "
-            "group them."
+            "group them, or leave it out with attributes=[...]."
         )
-    block = np.zeros((len(texts), len(levels)))
-    block[np.arange(len(texts)), [place[text] for text in texts]] = 1.0
-    return block, [f"{key}={level}" for level in levels]
+    return Attribute(str(key), *coded(texts, levels, gaps))
+
+
+def _is_gap(value: Any) -> bool:
+    return is_missing(value) or not str(value).strip()
 
 
 def _level(value: Any, node: Any, key: str, name: str) -> str:
@@ -257,6 +316,11 @@ def _level(value: Any, node: Any, key: str, name: str) -> str:
         return str(int(value))
     text = str(value).strip()
     return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
+
+
+def levels_in_order(levels: Iterable[str]) -> list[str]:
+    """Return distinct levels, numbers by their size, then words."""
+    return sorted({*levels}, key=_numbers_first)
 
 
 def _numbers_first(level: str) -> tuple[bool, float, str]:

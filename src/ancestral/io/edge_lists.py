@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ancestral._checks.containers import EXACT
 from ancestral._checks.missing import is_missing, is_missing_text
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
-from ancestral.io.attributes import (
-    ROW_NAMES,
-    Categorical,
-    without_missing_text,
-)
-from ancestral.io.csv import parse_cells, refuse_duplicates
+from ancestral.graph.attributes import word_of
+from ancestral.io.assembling import MAX_BYTES, assemble
+from ancestral.io.attributes import ROW_NAMES, Categorical
+from ancestral.io.csv import refuse_duplicates
 from ancestral.io.dialect import Dialect, spellings_of
-from ancestral.io.graphs import MAX_BYTES, assemble
-from ancestral.io.kinds import recognise
+from ancestral.io.graph_tables import Marks, table_of
+from ancestral.io.links import BINARISE, DROP, KEEP, MERGE, Choices, Links
 from ancestral.io.numbers import number_in
-from ancestral.io.sources import PathLike, Source
+from ancestral.io.sources import PathLike
 
 if TYPE_CHECKING:
     from ancestral.graph.graphs import Graph
@@ -43,73 +43,107 @@ ENDS = (
     ("one", "two"),
     ("u", "v"),
     ("i", "j"),
+    ("nominator", "nominee"),
+    ("citing", "cited"),
+    ("follower", "followed"),
+    ("person1", "person2"),
+    ("actor1", "actor2"),
+    ("origin", "destination"),
+    ("von", "nach"),
+    ("von", "zu"),
+    ("de", "à"),
+    ("origen", "destino"),
+    ("origine", "destination"),
 )
+WEIGHTS = frozenset({"weight", "weights", "value", "count", "strength", "frequency", "tie"})
+# What stands beside the ends of links in tables of theirs.
+BESIDE_ENDS = WEIGHTS | {"type", "id", "label", "kind", "year", "date", "time", "timeset"}
+# What programs write where there is no id; "Nan" and "Na" are names.
+NO_ID = frozenset({"", "NA", "NaN", "nan", "NAN", "N/A", "n/a", "null", "NULL"})
+_WHOLE = re.compile(r"\d+\.0+", re.ASCII)
 _log = logging.getLogger(__name__)
 
 # Beside these, where two columns are all there are, and words that say no more than "id" does.
 _LETTERS = (("a", "b"), ("p", "q"), ("s", "t"), ("u", "v"), ("x", "y"), ("i", "j"))
-_FILLERS = frozenset({"id", "node", "vertex", "name"})
+_FILLERS = frozenset({"id", "node", "vertex", "name", "key"})
 KEYS = ("id", "node", "node_id", "name", "vertex", "key", "label")
 
 
 @within_memory(SMALLER_FILE)
 def read_edge_list(
     edges: PathLike,
-    nodes: PathLike,
+    nodes: PathLike | None = None,
     *,
     key: str | None = None,
     ends: tuple[str, str] | None = None,
     attributes: Sequence[str] | None = None,
     categorical: Categorical = (),
     header: bool | None = None,
+    unknown: Any = None,
+    directed: str | bool = KEEP,
+    multiple: str = MERGE,
+    loops: str = DROP,
+    weights: str = BINARISE,
     max_bytes: int = MAX_BYTES,
-    sep: str = ",",
-    decimal: str = ".",
+    sep: str | None = None,
+    decimal: str | None = None,
     thousands: str | None = None,
     encoding: str = "utf-8",
 ) -> Graph:
-    """Read a graph from a `.csv` of edges and a `.csv` of nodes, gzipped or not.
+    """Read a graph from a table of its links, and a table of its nodes, gzipped or not.
 
     Parameters
     ----------
     edges : str or path-like
-        Two columns: the ids of the two ends of each edge, each edge once, in any order. Of more
-        columns, those named source and target, from and to, or alike.
-    nodes : str or path-like
-        A line of names, then one line for each node: its id and its attributes.
+        The ids of the two ends of each link, in two columns: the only two, or those named source
+        and target, from and to, or alike. A column named weight, and one named type that holds
+        "Directed" and "Undirected" alone, say what they say; others are passed over.
+    nodes : str or path-like, optional
+        A line of names, then one line for each node: its id and its attributes. Without it, the
+        nodes are those that have a link, in the order in which they first occur.
     key : str, optional
-        The column of ids in `nodes`; the first when not given, row numbers aside.
+        The column of ids in `nodes`; when not given, the first, row numbers aside, or the one
+        column that holds the ids of all ends.
     ends : tuple of str, optional
         The two columns of `edges` that hold the ids of the ends, where names do not tell.
     attributes : sequence of str, optional
-        Which columns are the features, in this order; all but ids and what programs write to draw
-        nodes when not given.
+        Which columns are taken, in this order; all but ids and what programs write to draw nodes
+        when not given. Text keeps its levels; empty cells and NA are missing.
     categorical : sequence of str, or mapping of str to levels
-        Which of these are groups: each level becomes a feature of 0 and 1.
+        Which of these are groups though they are numbers: each level becomes a feature of 0 and 1.
     header : bool, optional
         Whether the first line of `edges` holds names. When not given, it is an edge if it holds the
         id of a node, and names if they are known ones (source and target, from and to, or alike) or
         if its words stand over columns of numbers; whichever it is gets logged (INFO). A line that
         may be either is refused. `nodes` always has names in its first line; with True, they may be
         numbers.
+    unknown : str, path-like, or sequence of pairs of ids, optional
+        Dyads that nobody observed; of a file, as `edges`.
+    directed, multiple, loops, weights
+        As for `read_graphs`. Lines that say nothing of a direction have none, whichever way they
+        are written, unless `directed` is True.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
     sep, decimal, thousands, encoding : str
-        How both files spell their cells, as for `read_array`. Ids are text, and stay as they are.
+        How both files spell their cells, as for `read_array`. When not given, cells stand between
+        tabs, semicolons or commas, whichever the first lines have, or between blanks, and decimals
+        after a comma where cells stand between semicolons and no number has a point. Lines that
+        begin with # or % before the table are comments. Ids are text, and stay as they are.
 
     Returns
     -------
     Graph
-        Nodes in the order of their table; `feature_names` as "age" or "Race=White". More than
-        2,000 nodes make the adjacency sparse.
+        Nodes in the order of their table, named by their ids, or, where these are numbers and
+        there is a column of labels, by their labels. More than 2,000 nodes make the adjacency
+        sparse.
 
     Raises
     ------
     FormatError
         When a file is no such table.
     DataError
-        When an edge leads nowhere, to its own start, or comes twice, or an id or an attribute is
-        missing, naming the line or the node; when it is not clear whether a first line holds names.
+        When a link leads nowhere, or an id is missing, naming the line or the node; when it is not
+        clear whether a first line holds names; when an option refuses what there is.
 
     Examples
     --------
@@ -120,77 +154,69 @@ def read_edge_list(
     >>> read_edge_list(folder / "edges.csv", folder / "nodes.csv").n_edges
     2
     """
-    dialect = Dialect(sep, decimal, thousands, encoding)
     if header not in (None, True, False):
         raise DataError(f"header={header!r} must be True, False or None.")
-    names, rows = _cells(nodes, max_bytes, dialect)
-    if not header:
-        _refuse_data(names, str(nodes), dialect)
-    refuse_duplicates(names, str(nodes))
-    at = _column(names, key, str(nodes))
-    table: dict[str, dict[str, Any]] = {}
-    for line, cells in rows:
-        node = cells[at]
-        if is_missing_text(node):
-            raise DataError(
-                f"{nodes}: line {line} has no id in column {names[at]!r}, but {node!r}. "
-                "Give it one."
-            )
-        if node in table:
-            raise DataError(f"{nodes}: line {line} gives node {node!r} a second time.")
-        held = {name: cell for k, (name, cell) in enumerate(zip(names, cells)) if k != at}
-        table[node] = without_missing_text(_spelt(held, dialect))
-    first, pairs = _cells(edges, max_bytes, dialect)
+    choices = Choices(directed, multiple, loops, weights)
+    marks = sep, decimal, thousands, encoding
     named = header or ends is not None
     if named and header is False:
         raise DataError(
             f"{edges}: ends={ends!r} names columns, and header=False says that there are no names: "
             "leave one out."
         )
-    if header is None and not named:
-        named = _is_named(first, [cells for _, cells in pairs], table, str(edges))
-        taken = "names (header=False: an edge)" if named else "an edge (header=True: names)"
-        _log.info("%s: its first line, %s, was taken for %s", edges, _listed(first), taken)
-    if named:
-        one, two = _ends(first, ends, str(edges))
-    elif len(first) == 2:
-        one, two = 0, 1
-        pairs.insert(0, (1, first))
-    else:
-        raise DataError(
-            f"{edges}: has {len(first)} columns without names, and which two hold the ids of the "
-            "ends is not clear: give it a line of names, or leave two columns."
-        )
-    for line, cells in pairs:
-        if is_missing_text(cells[one]) or is_missing_text(cells[two]):
-            raise DataError(
-                f"{edges}: line {line} joins {cells[one]!r} and {cells[two]!r}: an id is missing. "
-                "Drop the line."
-            )
-    joined = [(cells[one], cells[two]) for _, cells in pairs]
-    return assemble(table, joined, attributes, str(edges), categorical=categorical)
+    columns = None if nodes is None else _node_table(nodes, max_bytes, marks, header=header)
+    first, rows, _ = table_of(edges, max_bytes, marks, blanks=True)
+    known = None if columns is None else {cell for column in columns.values() for cell in column}
+    links, where = links_of(first, rows, str(edges), known, ends=ends, header=header)
+    hidden: Any = list(unknown) if _is_pairs(unknown) else None
+    if unknown is not None and hidden is None:
+        one, lines, _ = table_of(unknown, max_bytes, marks, blanks=True)
+        hidden = links_of(one, lines, str(unknown), known, header=header)[0].ends
+    table = _keyed(columns, key, links, hidden, str(nodes), where)
+    return assemble(
+        table,
+        links,
+        attributes,
+        str(edges),
+        categorical=categorical,
+        choices=choices,
+        unknown=hidden,
+    )
+
+
+def _is_pairs(unknown: Any) -> bool:
+    """Tell pairs of ids from the name of a file."""
+    return unknown is not None and not isinstance(unknown, str | os.PathLike)
 
 
 def from_frames(
     edges: Any,
-    nodes: Any,
+    nodes: Any = None,
     *,
     key: str | None = None,
     ends: tuple[str, str] | None = None,
     attributes: Sequence[str] | None = None,
     categorical: Categorical = (),
+    unknown: Any = None,
+    directed: str | bool = KEEP,
+    multiple: str = MERGE,
+    loops: str = DROP,
+    weights: str = BINARISE,
 ) -> Graph:
-    """Return a graph from a dataframe of edges and a dataframe of nodes.
+    """Return a graph from a dataframe of links and a dataframe of nodes.
 
     Parameters
     ----------
     edges : dataframe
-        Two of its columns hold the ids of the two ends of each edge: its only two, or those named
-        source and target, from and to, or alike.
-    nodes : dataframe
+        Two of its columns hold the ids of the two ends of each link: its only two, or those named
+        source and target, from and to, or alike. Columns named weight and type as for
+        `read_edge_list`.
+    nodes : dataframe, optional
         A row for each node.
-    key, ends, attributes, categorical
+    key, ends, attributes, categorical, directed, multiple, loops, weights
         As for `read_edge_list`.
+    unknown : sequence of pairs of ids, optional
+        Dyads that nobody observed.
 
     Returns
     -------
@@ -200,32 +226,224 @@ def from_frames(
     ------
     DataError
         When columns of ids are not told by their names, an id is missing, comes twice or leads
-        nowhere, or an attribute is missing.
+        nowhere; when an option refuses what there is.
 
     Examples
     --------
     >>> import pandas
     >>> nodes = pandas.DataFrame({"id": ["a", "b"], "grade": [7, 8], "sex": ["F", "M"]})
     >>> edges = pandas.DataFrame({"one": ["b"], "two": ["a"]})
-    >>> from_frames(edges, nodes, categorical=["sex"]).feature_names
+    >>> from_frames(edges, nodes).feature_names
     ('grade', 'sex=F', 'sex=M')
     """
-    columns = _columns(nodes, "nodes")
-    names = list(columns)
-    ids = columns.pop(names[_column(names, key, "nodes")])
-    table: dict[Any, dict[str, Any]] = {}
-    for k, node in enumerate(ids):
-        _refuse_id(node, f"nodes: row {k}")
-        if node in table:
-            raise DataError(f"nodes: {node!r} stands there a second time: ids must differ.")
-        table[node] = {name: values[k] for name, values in columns.items()}
+    choices = Choices(directed, multiple, loops, weights)
     held = _columns(edges, "edges")
     one, two = _ends(list(held), ends, "edges")
-    joined = list(zip(*(list(held.values())[k] for k in (one, two)), strict=True))
+    columns = list(held.values())
+    joined = list(zip(columns[one], columns[two], strict=True))
     for k, pair in enumerate(joined):
         for node in pair:
             _refuse_id(node, f"edges: row {k}")
-    return assemble(table, joined, attributes, "graph", categorical=categorical)
+    links = Links(joined)
+    _beside(links, {name: values for k, (name, values) in enumerate(held.items())
+                    if k not in (one, two)}, "edges")  # fmt: skip
+    of_nodes = None
+    if nodes is not None:
+        of_nodes = _columns(nodes, "nodes")
+        names = list(of_nodes)
+        for k, node in enumerate(of_nodes[names[_column(names, key, "nodes")]]):
+            _refuse_id(node, f"nodes: row {k}")
+    hidden = None if unknown is None else [tuple(pair) for pair in unknown]
+    table = _keyed(of_nodes, key, links, hidden, "nodes", "edges")
+    return assemble(
+        table,
+        links,
+        attributes,
+        "graph",
+        categorical=categorical,
+        choices=choices,
+        unknown=hidden,
+    )
+
+
+# ---- tables of text ----------------------------------------------------------------------------
+
+
+def _node_table(
+    path: PathLike, max_bytes: int, marks: Marks, *, header: bool | None
+) -> dict[str, list[Any]]:
+    """Return the columns of a table of nodes, numbers as Python spells them but for ids."""
+    names, rows, dialect = table_of(path, max_bytes, marks)
+    name = str(path)
+    if not header:
+        _refuse_data(names, name, dialect)
+    refuse_duplicates(names, name)
+    columns: dict[str, list[Any]] = {one: [] for one in names}
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise FormatError(
+                f"{name}: line {line} has {len(cells)} cells where the first has {len(names)}."
+            )
+        for one, cell in zip(names, cells, strict=True):
+            columns[one].append(_Cell(cell, line, dialect))
+    return columns
+
+
+class _Cell(str):
+    """A cell of a file, with its line and how it spells numbers."""
+
+    __slots__ = ("dialect", "line")
+    line: int
+    dialect: Dialect
+
+    def __new__(cls, text: str, line: int, dialect: Dialect) -> _Cell:
+        made = super().__new__(cls, text)
+        made.line, made.dialect = line, dialect
+        return made
+
+
+def links_of(
+    first: list[str],
+    rows: list[tuple[int, list[str]]],
+    name: str,
+    known: set[str] | None = None,
+    *,
+    ends: tuple[str, str] | None = None,
+    header: bool | None = None,
+) -> tuple[Links, str]:
+    """Return the links that a table of text lists, and how its lines are told in messages."""
+    named = header or ends is not None
+    if header is None and not named:
+        named = _is_named(first, [cells for _, cells in rows], known, name)
+        taken = "names (header=False: an edge)" if named else "an edge (header=True: names)"
+        _log.info("%s: its first line, %s, was taken for %s", name, _listed(first), taken)
+    heads = first
+    if named:
+        one, two = _ends(first, ends, name)
+    elif len(first) == 2 or _weighs([first, *(cells for _, cells in rows)]):
+        one, two = 0, 1
+        heads = ["", "", "weight", *[""] * len(first)][: len(first)]
+        rows = [(1, first), *rows]
+    else:
+        raise DataError(
+            f"{name}: has {len(first)} columns without names, and which two hold the ids of the "
+            "ends is not clear: give it a line of names, or leave two columns."
+        )
+    for line, cells in rows:
+        if cells[one] in NO_ID or cells[two] in NO_ID:
+            raise DataError(
+                f"{name}: line {line} joins {cells[one]!r} and {cells[two]!r}: an id is missing. "
+                "Drop the line."
+            )
+    links = Links([(cells[one], cells[two]) for _, cells in rows])
+    others = {
+        head: [None if is_missing_text(cells[k]) else cells[k] for _, cells in rows]
+        for k, head in enumerate(heads)
+        if k not in (one, two)
+    }
+    _beside(links, others, name)
+    return links, name
+
+
+def _weighs(lines: list[list[str]]) -> bool:
+    """Tell whether lines without names are two ids and a number."""
+    if len(lines[0]) != 3:
+        return False
+    weights = [cells[2] for cells in lines]
+    ids = {cell for cells in lines for cell in cells[:2]}
+    return all(number_in(w) is not None for w in weights) and len(ids) > 1 and len(lines) > 2
+
+
+def _beside(links: Links, columns: dict[str, list[Any]], name: str) -> None:
+    """Set the directions and weights of links from the columns that say them."""
+    for head, values in columns.items():
+        low = head.strip().lower()
+        known = [value for value in values if not is_missing(value)]
+        if low == "type" and known:
+            words = {str(value).strip().lower() for value in known}
+            if words <= {"directed", "undirected"}:
+                links.directed = [str(v).strip().lower() == "directed" for v in values]
+        elif low in WEIGHTS and links.weights is None and known:
+            found = [_weight(value) for value in values]
+            if all(v is not None for v in found):
+                links.weights = found
+
+
+def _weight(value: Any) -> float | None:
+    """Return a weight as a number, NaN where it is missing; None for what is no number."""
+    if is_missing(value):
+        return float("nan")
+    if isinstance(value, str):
+        return number_in(value if number_in(value) is not None else value.replace(",", "."))
+    return float(value) if isinstance(value, Real) else None
+
+
+# ---- ids ---------------------------------------------------------------------------------------
+
+
+def _keyed(
+    columns: dict[str, list[Any]] | None,
+    key: str | None,
+    links: Links,
+    hidden: list[Any] | None,
+    name: str,
+    edges: str,
+) -> dict[Any, dict[str, Any]]:
+    """Return nodes by their ids, which links and unknown pairs are brought to."""
+    pairs = [*links.ends, *(hidden or ())]
+    if columns is None:
+        return {node: {} for pair in pairs for node in pair}
+    names = list(columns)
+    at = _column(names, key, name)
+    wanted = {node for pair in links.ends for node in pair}
+    if key is None and not wanted <= {*columns[names[at]]}:
+        others = [k for k, one in enumerate(names) if k != at and wanted <= {*columns[one]}]
+        if len(others) == 1 and len({*columns[names[others[0]]]}) == len(columns[names[at]]):
+            at = others[0]
+            _log.info("%s: the column %r holds the ids of all links", name, names[at])
+    ids = columns[names[at]]
+    table: dict[Any, dict[str, Any]] = {}
+    others_of = {one: values for k, (one, values) in enumerate(columns.items()) if k != at}
+    for k, node in enumerate(ids):
+        where = f"line {node.line}" if isinstance(node, _Cell) else f"row {k}"
+        if is_missing(node) or (isinstance(node, _Cell) and node in NO_ID):
+            raise DataError(
+                f"{name}: {where} has no id in column {names[at]!r}, but {node!r}. Give it one."
+            )
+        if node in table:
+            raise DataError(
+                f"{name}: {where} gives node {str(node)!r} a second time: ids must differ."
+            )
+        table[str(node) if isinstance(node, _Cell) else node] = {
+            one: _spelt(values[k]) for one, values in others_of.items()
+        }
+    if not wanted <= {*table}:
+        _as_text(table, links)
+    return table
+
+
+def _as_text(table: dict[Any, dict[str, Any]], links: Links) -> None:
+    """Bring the ids of links to those of nodes where both are the same but for their types."""
+    texts = {word_of(node): node for node in table}
+    if len(texts) < len(table):
+        return
+
+    def found(node: Any) -> Any:
+        text = word_of(node)
+        return texts.get(text.partition(".")[0] if _WHOLE.fullmatch(text) else text, node)
+
+    links.ends = [(found(u), found(v)) for u, v in links.ends]
+
+
+def _spelt(cell: Any) -> Any:
+    """Return an attribute, its number as Python spells it; None where it is missing."""
+    if not isinstance(cell, _Cell):
+        return cell
+    if is_missing_text(cell):
+        return None
+    if cell.dialect.is_plain:
+        return str(cell)
+    return cell.dialect.spelt(str(cell)) or _not_plain(str(cell))
 
 
 def _refuse_id(node: Any, place: str) -> None:
@@ -256,12 +474,17 @@ def _ends(names: list[str], ends: tuple[str, str] | None, name: str) -> tuple[in
             )
         return names.index(wanted[0]), names.index(wanted[1])
     low = [column.strip().lower() for column in names]
+    bare = [_bare(column) for column in names]
     left = [k for k, column in enumerate(low) if column not in ROW_NAMES]
     if len(left) == 2:
         return left[0], left[1]
-    found = [pair for pair in ENDS if low.count(pair[0]) == low.count(pair[1]) == 1]
-    if len(found) == 1:
-        return low.index(found[0][0]), low.index(found[0][1])
+    for words in (low, bare):
+        found = [pair for pair in ENDS if words.count(pair[0]) == words.count(pair[1]) == 1]
+        if len(found) == 1:
+            return words.index(found[0][0]), words.index(found[0][1])
+    left = [k for k in left if low[k] not in BESIDE_ENDS]
+    if len(left) == 2:
+        return left[0], left[1]
     raise DataError(
         f"{name}: has the columns {', '.join(map(repr, names))}, and which two hold the ids of the "
         "ends of each edge is not clear. Two columns are wanted, or two named source and target, "
@@ -269,21 +492,38 @@ def _ends(names: list[str], ends: tuple[str, str] | None, name: str) -> tuple[in
     )
 
 
-def _is_named(first: list[str], rows: list[list[str]], table: dict[str, Any], name: str) -> bool:
+def _bare(column: str) -> str:
+    """Return a name of ends without words that say no more than "id" does: FromNodeId is from."""
+    words = re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column.strip()))
+    return " ".join(word.lower() for word in words if word.lower() not in _FILLERS)
+
+
+def _is_named(
+    first: list[str], rows: list[list[str]], known_ids: set[str] | None, name: str
+) -> bool:
     """Tell a first line of names from an edge; DataError where it may be either."""
-    if len(first) != 2:
+    if len(first) != 2 and not _weighs([first, *rows]):
         return True  # which columns hold the ends, names alone can tell
+    first, rows = first[:2], [cells[:2] for cells in rows]
     low = [cell.lower() for cell in first]
-    bare = [" ".join(w for w in re.split(r"[\W_]+", cell) if w not in _FILLERS) for cell in low]
+    bare = tuple(map(_bare, first))
     letters = tuple(low) in _LETTERS
-    known = letters or tuple(low) in ENDS or tuple(bare) in (*ENDS, *_LETTERS)
+    known = letters or tuple(low) in ENDS or bare in (*ENDS, *_LETTERS)
+    table = known_ids if known_ids is not None else {cell for cells in rows for cell in cells}
     ids = [cell in table for cell in first]
     if any(ids) and (letters or not (all(ids) and known)):
         return False
-    numbers = rows and all(cell.isdecimal() for cells in rows for cell in cells)
+    numbers = bool(rows) and all(cell.isdecimal() for cells in rows for cell in cells)
     words = not any(cell.isdecimal() or is_missing_text(cell) for cell in first)
     if not any(ids) and (known or (numbers and words)):
         return True
+    if known_ids is None and (numbers or not rows) and not words:
+        return False  # numbers among numbers, without a table to look them up in
+    if known_ids is None:
+        raise DataError(
+            f"{name}: its first line, {first[0]!r}, {first[1]!r}, may hold names or an edge. Pass "
+            "header=True if they are names, header=False if they are an edge."
+        )
     which = "ids of nodes, and names of ends, too" if all(ids) else "no ids of nodes"
     raise DataError(
         f"{name}: its first line, {first[0]!r}, {first[1]!r}, may hold names or an edge; they are "
@@ -305,32 +545,9 @@ def _refuse_data(names: list[str], name: str, dialect: Dialect) -> None:
         )
 
 
-def _spelt(held: dict[str, str], dialect: Dialect) -> dict[str, str]:
-    """Return a node's attributes with their numbers as Python spells them."""
-    if dialect.is_plain:
-        return held
-    return {key: dialect.spelt(cell) or _not_plain(cell) for key, cell in held.items()}
-
-
 def _not_plain(cell: str) -> str:
     """Return a cell that is no number in its dialect so that it is none in any."""
     return cell if number_in(cell) is None else repr(cell)
-
-
-def _cells(
-    path: PathLike, max_bytes: int, dialect: Dialect
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the first line of a CSV, and number and cells of the others."""
-    with Source(path, max_bytes=max_bytes) as source:
-        recognise(source, ("text",), is_text="encoding" in dialect.chosen)
-        raw, name = source.read_all(), source.name
-    (_, first), *rows = parse_cells(raw, name, dialect)
-    for line, cells in rows:
-        if len(cells) != len(first):
-            raise FormatError(
-                f"{name}: line {line} has {len(cells)} cells where the first has {len(first)}."
-            )
-    return first, rows
 
 
 def _column(names: list[str], key: str | None, name: str) -> int:

@@ -1,20 +1,25 @@
-"""GraphML: nodes with numeric attributes, undirected edges.
+"""GraphML: nodes with attributes of declared types, and links with or without a direction.
 
 Parsed by defusedxml, which refuses document type definitions and entities: the ways in which XML
 reads other files or grows without end. Only what a plain graph needs is taken: keys, nodes,
-edges, of one graph or of several that follow one another. What the format knows besides (directed
-edges, graphs within nodes or edges, hyperedges, ports, places elsewhere) is refused, and so is what
-it does not know: a value of `edgedefault` or `directed`, or an element, that is none of its own.
+edges, of one graph or of several that follow one another. What the format knows besides (graphs
+within nodes or edges, hyperedges, ports, places elsewhere) is refused, and so is what it does not
+know: a value of `edgedefault` or `directed`, or an element, that is none of its own.
 Elements of other namespaces, which programs add for themselves, are passed over.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ancestral._checks.missing import is_missing_text
 from ancestral._extras import need
 from ancestral.errors import DataError, FormatError
+from ancestral.io.links import AS_THEY_ARE, Links, say
+from ancestral.io.numbers import number_in
+from ancestral.io.parsed import Parsed
 
 # Elements and attributes of a document, or one for so many bytes of the file as it lies there.
 _MAX_MARKS, _BYTES_A_MARK = 500_000, 8
@@ -35,11 +40,11 @@ _KNOWN = frozenset({"graphml", "key", "default", "desc", "data", "node", "edge",
 _KNOWN |= {"endpoint"}
 
 Nodes = dict[str, dict[str, Any]]
-Edges = list[tuple[str, str]]
+UNKNOWN, LEVELS = "ancestral.unknown", "ancestral.levels"  # JSON, beside a graph
 
 
-def parse_graphml(raw: bytes, name: str, size: int) -> list[tuple[str, Nodes, Edges]]:
-    """Return name, nodes (id to attributes) and edges of every graph in the document.
+def parse_graphml(raw: bytes, name: str, size: int) -> list[Parsed]:
+    """Return every graph in the document.
 
     Parameters
     ----------
@@ -56,7 +61,7 @@ def parse_graphml(raw: bytes, name: str, size: int) -> list[tuple[str, Nodes, Ed
         When the XML is malformed, has a document type definition, or has far more elements than
         a file of its size would.
     DataError
-        When a graph is directed or says so in no way that the format has, is nested, has
+        When a graph says in no way that the format has whether it is directed, is nested, has
         hyperedges or ports; when two keys have one id, or one name among nodes; when a node has
         one attribute twice.
     """
@@ -68,6 +73,11 @@ def parse_graphml(raw: bytes, name: str, size: int) -> list[tuple[str, Nodes, Ed
         )
     _refuse_long_texts(raw, name)
     root = _parse(raw, name)
+    if _tag(root) == "gexf":
+        raise FormatError(
+            f"{name}: is GEXF, which is not read here. networkx reads it: "
+            f"ancestral.io.from_networkx(networkx.read_gexf({name!r}))."
+        )
     if _tag(root) != "graphml":
         raise FormatError(f"{name}: is XML, but its root is <{_tag(root)}>, not <graphml>.")
     children = list(_children(root, name, ("desc", "key", "graph", "data")))
@@ -76,7 +86,11 @@ def parse_graphml(raw: bytes, name: str, size: int) -> list[tuple[str, Nodes, Ed
     if not graphs:
         raise DataError(f"{name}: holds no <graph>.")
     names = [name if len(graphs) == 1 else f"{name}: graph {i}" for i in range(len(graphs))]
-    return [(n, *_read_graph(graph, keys, n)) for n, graph in zip(names, graphs)]
+    found = [_read_graph(graph, keys, n) for n, graph in zip(names, graphs)]
+    for one in found:
+        say(one.links.said, AS_THEY_ARE, one.name)
+        one.links.said.clear()
+    return found
 
 
 def _refuse_long_texts(raw: bytes, name: str) -> None:
@@ -153,15 +167,25 @@ class _Key(NamedTuple):
     kind: str
     default: str | None
     named: bool
+    is_typed: bool = False  # its kind was declared, and not left to be text
+
+    def value(self, text: str | None) -> Any:
+        """Return a text as what it declares; text that is none of the kind stays as it is."""
+        if text is None or is_missing_text(text):
+            return None
+        truth = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
+        if self.kind == "boolean":
+            return truth.get(text.strip().lower(), text)
+        return text
 
 
-def _node_keys(declared: Iterable[Any], name: str) -> dict[str, _Key | None]:
-    """Return the keys by id, those of other domains than nodes as None.
+def _node_keys(declared: Iterable[Any], name: str) -> dict[str, _Key]:
+    """Return the keys by id.
 
     Two keys of one name among nodes are one attribute only where they differ in type and neither
     has a default: networkx writes whole numbers and others so.
     """
-    keys: dict[str, _Key | None] = {}
+    keys: dict[str, _Key] = {}
     of_name: dict[str, list[_Key]] = {}
     for key in declared:
         label = key.get("id")
@@ -187,6 +211,7 @@ def _node_keys(declared: Iterable[Any], name: str) -> dict[str, _Key | None]:
             key.get("attr.type", "string"),
             default or None,
             named=bool(attribute),
+            is_typed=key.get("attr.type") is not None,
         )
         for other in of_name.setdefault(here.attribute, []):
             meet = domain == other.domain or "all" in (domain, other.domain)
@@ -197,7 +222,7 @@ def _node_keys(declared: Iterable[Any], name: str) -> dict[str, _Key | None]:
                     "that neither takes the other's place."
                 )
         of_name[here.attribute].append(here)
-        keys[label] = here if domain in ("node", "all") else None
+        keys[label] = here
     return keys
 
 
@@ -208,23 +233,57 @@ def _text(element: Any, place: str) -> str | None:
     return None if len(element) else (element.text or "").strip()
 
 
-def _read_graph(graph: Any, keys: dict[str, _Key | None], name: str) -> tuple[Nodes, Edges]:
-    """Return the nodes and edges of one graph, none of them directed."""
-    directed = _default_of(graph, name)
+def _read_graph(graph: Any, keys: dict[str, _Key], name: str) -> Parsed:
+    """Return one graph."""
+    default = _default_of(graph, name)
     nodes: Nodes = {}
-    edges: Edges = []
-    defaults = {k.attribute: k.default for k in keys.values() if k and k.default is not None}
+    ends: list[tuple[str, str]] = []
+    directed: list[bool] = []
+    weights: list[float] = []
+    said: set[str] = set()
+    for_nodes = [key for key in keys.values() if key.domain in ("node", "all")]
+    defaults = {key.attribute: key.value(key.default) for key in for_nodes if key.default}
+    weighing = {
+        label: key
+        for label, key in keys.items()
+        if key.domain in ("edge", "all") and key.attribute.lower() == "weight"
+    }
+    beside: dict[str, Any] = {}
     for tag, element in _children(graph, name, ("desc", "data", "node", "edge")):
         if tag == "node":
             node = element.get("id")
             if not node or node in nodes:
                 raise DataError(f"{name}: node id {node!r} is missing or used twice.")
-            nodes[node] = defaults | _attributes(element, keys, f"{name}: node {node!r}")
+            nodes[node] = defaults | _attributes(element, keys, f"{name}: node {node!r}", said)
         elif tag == "edge":
-            edges.append(_edge(element, name, directed=directed))
-    if directed and not edges:
-        _refuse_directed(name, "is directed (edgedefault='directed')")
-    return nodes, edges
+            u, v, own, weight = _edge(element, name, weighing, directed=default)
+            ends.append((u, v))
+            directed.append(own)
+            weights.append(weight)
+        elif tag == "data":
+            key = keys.get(element.get("key", ""))
+            if key is not None and key.attribute in (UNKNOWN, LEVELS):
+                beside[key.attribute] = _json(element, f"{name}: {key.attribute}")
+    whole = directed or [default]
+    ways: Any = whole[0] if len({*whole}) == 1 else directed
+    links = Links(ends, ways, weights)
+    if said:
+        listed = ", ".join(map(repr, sorted(said)))
+        links.said.append(f"data of nodes for keys that others have, {listed}, are left out")
+    kinds = {
+        key.attribute: "text" if key.kind == "string" else "number"
+        for key in for_nodes
+        if key.is_typed
+    }
+    return Parsed(name, nodes, links, kinds, beside.get(UNKNOWN), beside.get(LEVELS))
+
+
+def _json(element: Any, place: str) -> Any:
+    """Return what stands beside a graph as JSON, refused where it is none."""
+    try:
+        return json.loads(_text(element, place) or "null")
+    except (ValueError, RecursionError):
+        raise DataError(f"{place} is no JSON, as this package writes it: remove it.") from None
 
 
 def _default_of(graph: Any, name: str) -> bool:
@@ -240,8 +299,10 @@ def _default_of(graph: Any, name: str) -> bool:
     return wanted[value.strip(_BLANKS)]
 
 
-def _edge(edge: Any, name: str, *, directed: bool) -> tuple[str, str]:
-    """Return the two ends of an undirected edge."""
+def _edge(
+    edge: Any, name: str, weighing: dict[str, _Key], *, directed: bool
+) -> tuple[str, str, bool, float]:
+    """Return the two ends of an edge, whether it has a direction, and its weight."""
     u, v = edge.get("source"), edge.get("target")
     place = f"{name}: the edge {u!r} to {v!r}"
     if not u or not v:
@@ -255,23 +316,21 @@ def _edge(edge: Any, name: str, *, directed: bool) -> tuple[str, str]:
             'alone: write directed="false", or leave it out, if it has no direction.'
         )
     own = directed if value is None else _DIRECTED[value.strip(_BLANKS)]
-    if own:
-        said = "edgedefault='directed'" if value is None else f"directed={value!r}"
-        _refuse_directed(place, f"is directed ({said})")
     if edge.get("sourceport") is not None or edge.get("targetport") is not None:
         raise DataError(f"{place} holds {_NOT_READ['port']}.")
-    for _ in _children(edge, place, ("desc", "data")):
-        pass  # an edge's own attributes are not kept
-    return u, v
+    weight = next((key.default for key in weighing.values() if key.default), "1")
+    for tag, data in _children(edge, place, ("desc", "data")):
+        if tag == "data" and data.get("key") in weighing:
+            weight = _text(data, f"{place}: its weight") or ""
+    number = number_in(weight)
+    if number is None and not is_missing_text(weight):
+        raise DataError(f"{place} has the weight {weight[:40]!r}, where a number is wanted.")
+    return u, v, own, float("nan") if number is None else number
 
 
-def _refuse_directed(place: str, what: str) -> None:
-    raise DataError(f"{place} {what}; make it undirected: networkx's graph.to_undirected().")
-
-
-def _attributes(node: Any, keys: dict[str, _Key | None], place: str) -> dict[str, str]:
-    """Return the attributes of one node, as text."""
-    held: dict[str, str] = {}
+def _attributes(node: Any, keys: dict[str, _Key], place: str, said: set[str]) -> dict[str, Any]:
+    """Return the attributes of one node; keys that are declared for others go to `said`."""
+    held: dict[str, Any] = {}
     for tag, data in _children(node, place, ("desc", "data")):
         if tag != "data":
             continue
@@ -279,13 +338,14 @@ def _attributes(node: Any, keys: dict[str, _Key | None], place: str) -> dict[str
         if label not in keys:
             raise DataError(f"{place} has data for key {label!r}, which is not declared.")
         key = keys[label]
-        if key is None:
-            raise DataError(f"{place} has data for key {label!r}, which is not declared for nodes.")
+        if key.domain not in ("node", "all"):
+            said.add(label)
+            continue
         if key.attribute in held:
             raise DataError(f"{place} has {key.attribute!r} twice: keep one.")
         text = _text(data, f"{place}: {key.attribute!r}")
         if text is not None:
-            held[key.attribute] = text
+            held[key.attribute] = key.value(text)
         elif key.named:
             raise DataError(
                 f"{place} has elements for {key.attribute!r}, where a number or text is wanted: "

@@ -6,33 +6,27 @@ to the same node, whatever its id.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
-from ancestral.errors import DataError, DataTypeError, FormatError
-from ancestral.io.attributes import (
-    Categorical,
-    common_levels,
-    features_of,
-    without_missing_text,
-)
+from ancestral.errors import DataError, DataTypeError
+from ancestral.io.assembling import LEVELS, MAX_BYTES, UNKNOWN, assemble, weights_of
+from ancestral.io.attributes import Categorical, common_levels, without_missing_text
+from ancestral.io.graph_archives import checked_ends, make_graph, read_archive
 from ancestral.io.kinds import recognise
+from ancestral.io.links import BINARISE, DROP, KEEP, MERGE, Choices, Links
 from ancestral.io.npy import Archive
+from ancestral.io.parsed import Parsed
 from ancestral.io.pickles import read_pickle
 from ancestral.io.sources import PathLike, Source
 
 if TYPE_CHECKING:
-    from ancestral.graph.inner_product import Graph
+    from ancestral.graph.graph import Graph
 
-MAX_BYTES = 512 << 20
 R_NETWORK = ("na", "vertex.names")
-NAMES = "feature_names"  # of an .npz of graphs: one text for each feature, of them all
-_NUMBERED = re.compile(r"(features|adjacency|edges)_(\d+)", re.ASCII)
 
 
 @within_memory(SMALLER_FILE)
@@ -42,29 +36,47 @@ def read_graphs(
     attributes: Sequence[str] | None = None,
     categorical: Categorical = (),
     max_bytes: int = MAX_BYTES,
+    directed: str | bool = KEEP,
+    multiple: str = MERGE,
+    loops: str = DROP,
+    weights: str = BINARISE,
 ) -> list[Graph]:
-    """Read graphs with node features.
+    """Read graphs, with what their nodes carry.
 
     Parameters
     ----------
     path : str or path-like
-        One of: a pickled list of tuples (features, adjacency), or one such tuple; an `.npz` with
-        arrays `features` and `adjacency`, either of one graph or stacked, (n_graphs, n, m) and
-        (n_graphs, n, n), or numbered `features_0`, `adjacency_0`, ..., where a large graph has
-        `edges_0` (two node numbers from 0 in a row, each edge once) in place of its adjacency, and
-        `feature_names` may name the columns; an `.npz` with one array `edges` and, beside it,
-        `features` or an array of numbers or text for each node attribute; GraphML, undirected, with
-        node attributes. Gzipped or not (an .npz not).
+        One of: GraphML; GML; an adjacency as Matrix Market, or as a table of text with or without
+        names; links as a table of text (see `read_edge_list`, which also takes a table of nodes); a
+        pickled list of tuples (features, adjacency), or one such tuple; an `.npz` that
+        `write_graphs` wrote, or one with arrays `features` and `adjacency`, either of one graph or
+        stacked, (n_graphs, n, m) and (n_graphs, n, n), or numbered `features_0`, `adjacency_0`,
+        ..., where a large graph has `edges_0` (two node numbers from 0 in a row, each edge once) in
+        place of its adjacency, and `feature_names` may name the columns; an `.npz` with one array
+        `edges` and, beside it, `features` or an array of numbers or text for each node attribute.
+        Gzipped or not (an .npz not). Other kinds are refused with the line that reads them by
+        networkx or igraph.
     attributes : sequence of str, optional
-        Which node attributes (of GraphML, or beside `edges`) are the features, in this order.
+        Which node attributes (of GraphML and GML, or beside `edges`) are taken, in this order.
         Default: all, in the order in which they first occur, but ids and what programs write to
         draw nodes (size, x and y, r, g and b, ...), which are named in a warning.
     categorical : sequence of str, or mapping of str to levels
-        Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
-        The levels are those that occur in any graph of the file; give them, as in
-        {"Race": ["Black", "White"]}, where files are read one by one and fitted together.
+        Which of these are groups though they are numbers: each level becomes a feature of 0 and 1,
+        named "Grade=7". Text always is. The levels are those that occur in any graph of the file;
+        give them, as in {"Race": ["Black", "White"]}, where files are read one by one and fitted
+        together.
     max_bytes : int
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
+    directed : {"keep", "union", "intersection", "refuse"}, or bool
+        Keep directions where a file says them; link two nodes where a link leads either way, or
+        both ways; or refuse them. True takes links that are said to have no direction, or of which
+        nothing is said, from their first end to their second.
+    multiple : {"merge", "refuse"}
+        Links that stand more than once are one.
+    loops : {"drop", "refuse"}
+        Links of a node with itself are left out.
+    weights : {"binarise", "refuse"}
+        Any weight but 0 is a link; a missing one an unknown dyad.
 
     Returns
     -------
@@ -75,73 +87,127 @@ def read_graphs(
     FormatError
         When the file is missing, truncated, damaged, of another kind, or would run code.
     DataError
-        When a graph is not one (asymmetric, not 0/1, sizes that differ, NaN), naming which; when
-        features and adjacency are the wrong way round; when a GraphML graph is directed or has
-        loops, multiple edges, or nodes without attributes.
+        When a graph is not one (not 0/1 in a pickle or an .npz, sizes that differ), naming which;
+        when features and adjacency are the wrong way round; when an option refuses what there is.
     MissingExtraError
         For GraphML without the packages of the extra `graphs`.
+
+    Notes
+    -----
+    What the four last options do without being asked for is said once for each file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import datasets, io
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rooms.npz"
+    >>> _ = io.write_graphs(path, datasets.classrooms(3))
+    >>> len(read_graphs(path))
+    3
     """
+    choices = Choices(directed, multiple, loops, weights)
     with Source(path, max_bytes=max_bytes) as source:
-        kind = recognise(source, ("pickle", "zip", "xml"))
+        kind = recognise(source, ("pickle", "zip", "xml", "text"))
         if kind == "xml":
             from ancestral.io.graphml import parse_graphml
 
-            parts = [
-                (name, {k: without_missing_text(held) for k, held in nodes.items()}, edges)
-                for name, nodes, edges in parse_graphml(source.read_all(), source.name, source.size)
-            ]
-            categorical = common_levels([part[:2] for part in parts], categorical)
-            return [
-                assemble(nodes, edges, attributes, name, categorical=categorical)
-                for name, nodes, edges in parts
-            ]
+            parts = parse_graphml(source.read_all(), source.name, source.size)
+            return _of_parsed(parts, attributes, categorical, choices)
+        if kind == "text":
+            from ancestral.io.graph_texts import read_text
+
+            found = read_text(source, choices)
+            if isinstance(found, list):
+                return _of_parsed(found, attributes, categorical, choices)
+            _refuse_choosing(source.name, attributes, categorical)
+            return [found]
         archive = Archive(source) if kind == "zip" else None
         if archive is not None and "edges" in archive.keys and "features" not in archive.keys:
-            return [_attributed(archive, attributes, categorical)]
-        if attributes is not None or len(categorical):
-            word = "categorical" if attributes is None else "attributes"
-            raise DataError(
-                f"{source.name}: {word}= chooses among named attributes of nodes, and here are "
-                "none: features are the array of that name."
-            )
-        pairs = _stacks(archive) if archive else _pairs_of(read_pickle(source), source.name)
-        names = _names_in(archive) if archive else None
+            return [_attributed(archive, attributes, categorical, choices)]
+        _refuse_choosing(source.name, attributes, categorical)
+        if archive is not None:
+            return read_archive(archive, choices)
+        pairs = _pairs_of(read_pickle(source), source.name)
         alone = len(pairs) == 1
         return [
-            make_graph(X, E, source.name if alone else f"{source.name}: graph {i}", names)
+            make_graph(X, E, source.name if alone else f"{source.name}: graph {i}", choices=choices)
             for i, (X, E) in enumerate(pairs)
         ]
 
 
+def _refuse_choosing(name: str, attributes: Sequence[str] | None, categorical: Categorical) -> None:
+    """Raise DataError for a choice among attributes where there are none with a name."""
+    if attributes is not None or len(categorical):
+        word = "categorical" if attributes is None else "attributes"
+        raise DataError(
+            f"{name}: {word}= chooses among named attributes of nodes, and here are "
+            "none: features are the array of that name."
+        )
+
+
+def _of_parsed(
+    parts: Sequence[Parsed],
+    attributes: Sequence[str] | None,
+    categorical: Categorical,
+    choices: Choices,
+) -> list[Graph]:
+    """Return the graphs that a reader found."""
+    for part in parts:
+        part.nodes = {k: without_missing_text(held) for k, held in part.nodes.items()}
+    categorical = common_levels([(part.name, part.nodes) for part in parts], categorical)
+    return [
+        assemble(
+            part.nodes,
+            part.links,
+            attributes,
+            part.name,
+            categorical=categorical,
+            choices=choices,
+            kinds=part.kinds,
+            unknown=part.unknown,
+            levels=part.levels,
+        )
+        for part in parts
+    ]
+
+
 def from_networkx(
-    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Categorical = ()
+    graph: Any,
+    attributes: Sequence[str] | None = None,
+    *,
+    categorical: Categorical = (),
+    directed: str | bool = KEEP,
+    multiple: str = MERGE,
+    loops: str = DROP,
+    weights: str = BINARISE,
 ) -> Graph:
-    """Return a networkx graph as features and adjacency.
+    """Return a networkx graph as a Graph, names and attributes of its nodes kept.
 
     Parameters
     ----------
-    graph : networkx.Graph
-        Undirected, without loops or multiple edges; every node with the same numeric attributes.
+    graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
     attributes : sequence of str, optional
-        Which node attributes are the features, in this order. Default: all, in the order in
-        which they first occur, but ids and what programs write to draw nodes (size, x and y, r, g
-        and b, ...), which are named in a warning. An attribute may be a number or a vector of
-        numbers.
+        Which node attributes are taken, in this order. Default: all, in the order in which they
+        first occur, but ids and what programs write to draw nodes (size, x and y, r, g and b,
+        ...), which are named in a warning. An attribute may be a number, a text, or a vector of
+        numbers; it is missing for nodes that do not have it.
     categorical : sequence of str, or mapping of str to levels
-        Which of these are groups: each level becomes a feature of 0 and 1, named "Race=White".
-        The levels are those that occur; give them, as in {"Race": ["Black", "White"]}, where
-        graphs are fitted together.
+        Which of these are groups though they are numbers. The levels are those that occur; give
+        them, as in {"Race": ["Black", "White"]}, where graphs are fitted together.
+    directed, multiple, loops, weights
+        As for `read_graphs`. The edge attribute "weight" is the weight.
 
     Returns
     -------
     Graph
-        Nodes in the order of `graph.nodes`; edge weights are not kept.
+        Nodes in the order of `graph.nodes`. Pairs of nodes in `graph.graph["unknown"]`, as
+        `to_networkx` writes them, are unknown dyads.
 
     Raises
     ------
     DataError
-        When the graph is directed or has loops or multiple edges, or an attribute is missing,
-        not a number, or not finite, naming the node.
+        When an option refuses what there is, or an attribute is no number or text, or is not
+        finite, naming the node.
 
     Examples
     --------
@@ -154,28 +220,38 @@ def from_networkx(
     """
     if not all(hasattr(graph, part) for part in ("nodes", "edges", "is_directed")):
         raise DataTypeError(f"a networkx graph is wanted; got a {type(graph).__name__}.")
-    if graph.is_directed():
-        raise DataError("the graph is directed; make it undirected: graph.to_undirected().")
-    nodes, edges = dict(graph.nodes(data=True)), list(graph.edges())
-    return assemble(nodes, edges, attributes, "graph", categorical=categorical)
+    choices = Choices(directed, multiple, loops, weights)
+    nodes, ends = dict(graph.nodes(data=True)), list(graph.edges())
+    held = [data.get("weight", 1) for _, _, data in graph.edges(data=True)]
+    links = Links(ends, graph.is_directed(), weights_of(held))
+    beside: Any = {key: graph.graph.get(key) for key in (UNKNOWN, LEVELS)}
+    return assemble(
+        nodes, links, attributes, "graph", categorical=categorical, choices=choices, **beside
+    )
 
 
 def from_igraph(
-    graph: Any, attributes: Sequence[str] | None = None, *, categorical: Categorical = ()
+    graph: Any,
+    attributes: Sequence[str] | None = None,
+    *,
+    categorical: Categorical = (),
+    directed: str | bool = KEEP,
+    multiple: str = MERGE,
+    loops: str = DROP,
+    weights: str = BINARISE,
 ) -> Graph:
-    """Return an igraph graph as features and adjacency.
+    """Return an igraph graph as a Graph, names and attributes of its vertices kept.
 
     Parameters
     ----------
     graph : igraph.Graph
-        Undirected, without loops or multiple edges; every vertex with the same attributes.
-    attributes, categorical
+    attributes, categorical, directed, multiple, loops, weights
         As for `from_networkx`.
 
     Returns
     -------
     Graph
-        Vertices in their order; edge weights are not kept.
+        Vertices in their order, named by their attribute "name" or "label".
 
     Raises
     ------
@@ -186,83 +262,22 @@ def from_igraph(
     --------
     >>> import igraph
     >>> g = igraph.Graph(edges=[(0, 1)], vertex_attrs={"sex": ["F", "M"]})
-    >>> from_igraph(g, categorical=["sex"]).feature_names
+    >>> from_igraph(g).feature_names
     ('sex=F', 'sex=M')
     """
     if not all(hasattr(graph, part) for part in ("vs", "get_edgelist", "is_directed")):
         raise DataTypeError(f"an igraph graph is wanted; got a {type(graph).__name__}.")
-    if graph.is_directed():
-        raise DataError("the graph is directed; make it undirected: graph.as_undirected().")
+    choices = Choices(directed, multiple, loops, weights)
     columns = {key: graph.vs[key] for key in graph.vs.attributes()}
     nodes = {k: {key: held[k] for key, held in columns.items()} for k in range(graph.vcount())}
-    return assemble(nodes, graph.get_edgelist(), attributes, "graph", categorical=categorical)
-
-
-def assemble(
-    nodes: Mapping[Any, Mapping[str, Any]],
-    edges: Iterable[tuple[Any, Any]],
-    attributes: Sequence[str] | None,
-    name: str,
-    *,
-    categorical: Categorical = (),
-) -> Graph:
-    """Return the graph of nodes (id to attributes) and edges between ids."""
-    from ancestral.graph.adjacency import repeated_edge, symmetric
-
-    if not nodes:
-        raise DataError(f"{name}: has no nodes.")
-    X, names = features_of(nodes, attributes, categorical, name)
-    place = {node: i for i, node in enumerate(nodes)}
-    ends = np.array([_ends(u, v, place, name) for u, v in edges], np.int64).reshape(-1, 2)
-    i, j = ends.T
-    twice = repeated_edge(i, j, len(nodes))
-    if twice is not None:
-        ids = list(nodes)
-        u, v = (ids[k] for k in twice)
-        raise DataError(f"{name}: nodes {u!r} and {v!r} are linked more than once: keep one edge.")
-    return make_graph(X, symmetric(i, j, len(nodes)), name, names)
-
-
-def _ends(u: Any, v: Any, place: Mapping[Any, int], name: str) -> tuple[int, int]:
-    """Return the places of an edge's ends, the lower first."""
-    if u not in place or v not in place:
-        raise DataError(f"{name}: an edge leads to node {v if u in place else u!r}, not there.")
-    if u == v:
-        raise DataError(f"{name}: node {u!r} has an edge to itself: drop it.")
-    i, j = place[u], place[v]
-    return (i, j) if i < j else (j, i)
-
-
-def make_graph(X: Any, E: Any, name: str, names: Sequence[str] | None = None) -> Graph:
-    """Return the checked graph, its features named; errors carry the name."""
-    from scipy import sparse
-
-    from ancestral.graph.graphs import Graph
-
-    for part, array in (("features", X), ("adjacency", E)):
-        if not isinstance(array, np.ndarray) and not (part == "adjacency" and sparse.issparse(E)):
-            raise DataTypeError(f"{name}: {part} is a {type(array).__name__}, not an array.")
-    if isinstance(E, np.ndarray) and _swapped(X, E):
-        raise DataError(
-            f"{name}: features and adjacency are swapped: got shapes {X.shape} and {E.shape}, "
-            "(adjacency, features). Give (features, adjacency)."
-        )
-    if len(X.shape) == 2 and 0 in X.shape:
-        raise DataError(f"{name}: has features of shape {X.shape}: nothing to model.")
-    try:
-        return Graph(X, E, None if names is None else tuple(names))
-    except DataError as error:
-        raise type(error)(f"{name}: {error}") from None
-
-
-def _swapped(X: NDArray, E: NDArray) -> bool:
-    """Tell whether the first is an adjacency and the second is not."""
-    return _is_adjacency(X) and len(E) == len(X) and E.ndim == 2 and not _is_adjacency(E)
-
-
-def _is_adjacency(A: NDArray) -> bool:
-    square = A.ndim == 2 and A.shape[0] == A.shape[1]
-    return square and bool(np.isin(A, (0, 1)).all() and (A == A.T).all())
+    held = graph.es["weight"] if "weight" in graph.es.attributes() else None
+    links = Links(graph.get_edgelist(), graph.is_directed(), weights_of(held))
+    beside: Any = {
+        key: graph[key] if key in graph.attributes() else None for key in (UNKNOWN, LEVELS)
+    }
+    return assemble(
+        nodes, links, attributes, "graph", categorical=categorical, choices=choices, **beside
+    )
 
 
 def _pairs_of(value: Any, name: str) -> list[tuple[Any, Any]]:
@@ -291,7 +306,10 @@ def _is_pair(value: Any) -> bool:
 
 
 def _attributed(
-    archive: Archive, attributes: Sequence[str] | None, categorical: Categorical
+    archive: Archive,
+    attributes: Sequence[str] | None,
+    categorical: Categorical,
+    choices: Choices,
 ) -> Graph:
     """Return the graph of an .npz of edges and an array for each node attribute.
 
@@ -318,82 +336,6 @@ def _attributed(
         k: without_missing_text({key: values[k] for key, values in columns.items()})
         for k in range(n)
     }
-    ends = _checked_ends(archive.read("edges"), n, f"{name}: edges")
-    return assemble(nodes, ends.tolist(), attributes, name, categorical=categorical)
-
-
-def _names_in(archive: Archive) -> list[str] | None:
-    """Return the features' names that an .npz of graphs holds, if any."""
-    if NAMES not in archive.keys:
-        return None
-    names = archive.read_values(NAMES)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise FormatError(f"{archive.name}: {NAMES!r} must hold one text for each feature.")
-    return names
-
-
-def _stacks(archive: Archive) -> list[tuple[NDArray, Any]]:
-    """Return the pairs of an .npz: single, stacked or numbered."""
-    keys = set(archive.keys) - {NAMES}
-    if keys == {"features", "edges"}:
-        X = archive.read("features")
-        return [(X, _adjacency_of(archive.read("edges"), len(X), f"{archive.name}: edges"))]
-    if keys == {"features", "adjacency"}:
-        X, E = archive.read("features"), archive.read("adjacency")
-        if X.ndim == 3 or E.ndim == 3:
-            if X.ndim != E.ndim or len(X) != len(E) or len(X) == 0:
-                raise DataError(
-                    f"{archive.name}: stacked features {X.shape} and adjacency {E.shape} do not "
-                    "go together; (n_graphs, n, m) and (n_graphs, n, n) are wanted."
-                )
-            return list(zip(X, E))
-        return [(X, E)]
-    matches = [_NUMBERED.fullmatch(key) for key in keys]
-    numbers = sorted({int(match[2]) for match in matches if match})
-    second = {i: f"edges_{i}" if f"edges_{i}" in keys else f"adjacency_{i}" for i in numbers}
-    wanted = {f"features_{i}" for i in numbers} | set(second.values())
-    if not keys or keys != wanted:
-        odd = sorted(keys ^ wanted)[:6]
-        raise FormatError(
-            f"{archive.name}: arrays named features and adjacency (or edges), features_0 and "
-            "adjacency_0 (or edges_0) and so on, or edges and node attributes, are wanted; look at "
-            f"{', '.join(odd) if odd else 'its lack of arrays'}."
-        )
-    pairs = []
-    for i in numbers:
-        X, E = archive.read(f"features_{i}"), archive.read(second[i])
-        if second[i].startswith("edges"):
-            E = _adjacency_of(E, len(X), f"{archive.name}: edges_{i}")
-        pairs.append((X, E))
-    return pairs
-
-
-def _adjacency_of(edges: NDArray, n_nodes: int, name: str) -> Any:
-    """Return the sparse adjacency of rows of two node numbers, each edge once."""
-    from ancestral.graph.adjacency import repeated_edge, symmetric
-
-    i, j = _checked_ends(edges, n_nodes, name).T
-    twice = repeated_edge(i, j, n_nodes)
-    if twice is not None:
-        u, v = twice
-        raise DataError(f"{name}: nodes {u} and {v} are linked more than once: keep one edge.")
-    return symmetric(i, j, n_nodes)
-
-
-def _checked_ends(edges: NDArray, n_nodes: int, name: str) -> NDArray[np.int64]:
-    """Return rows of two node numbers, the lower first; refuse what is no edge, naming its row."""
-    if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
-        raise DataError(
-            f"{name}: whole numbers of shape (n_edges, 2) are wanted; got {edges.dtype} "
-            f"{edges.shape}."
-        )
-    ends = np.sort(edges.astype(np.int64), axis=1)
-    i, j = ends.T
-    wrong = (i < 0) | (j >= n_nodes) | (i == j)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"{name}: row {row} joins {edges[row, 0]} and {edges[row, 1]}; two different nodes of "
-            f"0 to {n_nodes - 1} are wanted."
-        )
-    return ends
+    ends = checked_ends(archive.read("edges"), n, f"{name}: edges")
+    links = Links(ends.tolist(), directed=None)
+    return assemble(nodes, links, attributes, name, categorical=categorical, choices=choices)

@@ -72,6 +72,9 @@ _EXTENSIONS = {
     ".csv": "text",
     ".tsv": "text",
     ".txt": "text",
+    ".gml": "text",
+    ".mtx": "text",
+    ".net": "text",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".graphml": "xml",
@@ -114,7 +117,7 @@ def sniff(head: bytes) -> str:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "html"
-    if start.startswith((b"<?xml", b"<graphml", b"<!doctype", b"<!--")):
+    if start.startswith((b"<?xml", b"<graphml", b"<gexf", b"<!doctype", b"<!--")):
         return "xml"
     if _OLD_PICKLE.match(head):
         return "pickle"

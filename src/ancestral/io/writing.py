@@ -45,6 +45,13 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     SaveError
         For another ending, for text to `.npy` or `.npz`, or when the disk refuses; an old file
         is then untouched.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = write_array(pathlib.Path(tempfile.mkdtemp()) / "rows.csv", np.eye(2), ["a", "b"])
+    >>> path.read_text().split()
+    ['a,b', '1.0,0.0', '0.0,1.0']
     """
     path = as_path(path)
     buffer = io.BytesIO()
@@ -85,6 +92,13 @@ def write_table(path: PathLike, table: Any, names: Sequence[str] | None = None) 
         is then untouched.
     MissingExtraError
         For Parquet without pyarrow.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = write_table(pathlib.Path(tempfile.mkdtemp()) / "rows.csv", np.eye(2), ["a", "b"])
+    >>> path.read_text().split()
+    ['a,b', '1.0,0.0', '0.0,1.0']
     """
     path = as_path(path)
     if path.suffix not in TABLE_ENDINGS:
@@ -203,15 +217,14 @@ def _as_csv(array: NDArray, names: Sequence[str] | None) -> str:
 
 
 def write_graphs(path: PathLike, graphs: Any) -> Path:
-    """Write graphs to an `.npz` that `read_graphs` takes back, whole or not at all.
-
-    Those with a sparse adjacency are written as edges, two ends in a row; the features' names, if
-    they have any, once.
+    """Write graphs to a file that `read_graphs` takes back, whole or not at all.
 
     Parameters
     ----------
     path : str or path-like
-        Ends in `.npz`.
+        Ends in `.npz`, which holds all that a Graph does, or in `.graphml`, for other programs
+        (Gephi, igraph, networkx, Cytoscape): names, attributes with their types, links, and the
+        unknown dyads as a list that others pass over.
     graphs : list of Graph, or of (features, adjacency) tuples, or one of either
 
     Returns
@@ -224,23 +237,31 @@ def write_graphs(path: PathLike, graphs: Any) -> Path:
         For what is no graph.
     SaveError
         For another ending, or when the disk refuses; an old file is then untouched.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import datasets, read_graphs
+    >>> path = write_graphs(pathlib.Path(tempfile.mkdtemp()) / "rooms.npz", datasets.classrooms(3))
+    >>> len(read_graphs(path))
+    3
     """
     from ancestral.graph.graphs import as_graphs
+    from ancestral.io.graph_archives import arrays_of
 
-    path, graphs = as_path(path), as_graphs(graphs)
+    path, graphs = as_path(path), as_graphs(graphs, directed=True, missing=True)
+    if path.suffix.lower() == ".graphml":
+        from ancestral.io.graph_writing import graphml_of, say_left_out
+
+        say_left_out(graphs)
+        write_atomically(path, graphml_of(graphs))
+        return path
     if path.suffix != ".npz":
-        raise SaveError(f"{path}: graphs are written as .npz; end the name so.")
-    arrays: dict[str, NDArray] = {}
-    names = next((graph.feature_names for graph in graphs if graph.feature_names), None)
-    if names is not None:
-        arrays["feature_names"] = np.array(names)
-    for k, graph in enumerate(graphs):
-        arrays[f"features_{k}"] = np.asarray(graph.features)
-        if graph.is_sparse:
-            arrays[f"edges_{k}"] = np.stack(graph.edges(), axis=1)
-        else:
-            arrays[f"adjacency_{k}"] = np.asarray(graph.adjacency)
+        raise SaveError(
+            f"{path}: graphs are written as .npz or .graphml; end the name so. Two tables for "
+            "other programs are written by write_edge_list."
+        )
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays_of(graphs))  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
     return path

@@ -108,7 +108,7 @@ def _assembled(
     """Return a graph of the attributes that can colour it; loops and repeated edges say nothing."""
     from ancestral.graph.adjacency import symmetric
     from ancestral.graph.graphs import Graph
-    from ancestral.io.attributes import features_of, ids_and_drawing
+    from ancestral.io.attributes import attributes_of, ids_and_drawing
 
     if not nodes:
         raise DataError(f"{name} has no nodes; there is nothing to draw.")
@@ -127,8 +127,8 @@ def _assembled(
         node: {k: str(held[k]) if k in groups else held[k] for k in kinds}
         for node, held in nodes.items()
     }
-    X, columns = features_of(texts, list(kinds), groups, name)
-    return Drawable(Graph(X, adjacency, tuple(columns)), names)
+    columns = attributes_of(texts, list(kinds), groups, name)
+    return Drawable(Graph(columns, adjacency), names)
 
 
 def _kinds(nodes: Nodes) -> dict[str, str]:

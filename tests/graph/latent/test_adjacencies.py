@@ -50,7 +50,7 @@ def test_nodes_of_a_library_keep_their_order() -> None:
         (np.ones((5, 3)), r"got a ndarray of shape \(5, 3\), which is no square matrix"),
         (np.triu(np.ones((4, 4)), 1), "not symmetric"),
         (2 * (1 - np.eye(3)), "entries must be 0 or 1"),
-        (np.full((3, 3), np.nan), "holds nan"),
+        (np.full((3, 3), np.nan), "no dyad is known"),
         ([[0, 1], [1]], "ragged"),
         ([], "empty"),
         (None, "got NoneType"),

@@ -1,4 +1,4 @@
-"""Graphs on the same nodes, from whatever holds them: only who is linked with whom is read."""
+"""Graphs on the same nodes, from whatever holds them, matched by the nodes' labels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from ancestral.errors import DataError, DataTypeError
 from ancestral.graph.adjacency import repeated_edge, symmetric
+from ancestral.graph.attributes import Attribute
 from ancestral.graph.graphs import Graph, library_of, refuse_directed, say_ignored_loops
 from ancestral.graph.labels import aligned, is_labelled, labels_of
 
@@ -21,22 +23,39 @@ def as_adjacencies(
 ) -> tuple[list[sparse.csr_array], list[str] | None]:
     """Return the sparse adjacency of each graph, all on the same nodes, and the nodes' labels.
 
+    As `as_networks`, of whose graphs these are the links.
+    """
+    found, held = as_networks(graphs, n_nodes=n_nodes, labels=labels)
+    return [graph.to_sparse() for graph in found], held
+
+
+def as_networks(
+    graphs: Any,
+    *,
+    n_nodes: int | None = None,
+    labels: Sequence[Any] | None = None,
+    with_features: bool = False,
+) -> tuple[list[Graph], list[str] | None]:
+    """Return graphs on the same nodes, in one order, and the nodes' labels.
+
     Parameters
     ----------
     graphs : one graph or a list of them
         Each an adjacency of shape (n_nodes, n_nodes) (array-like, dataframe, scipy sparse), a
-        networkx or igraph graph, a Graph or a tuple (features, adjacency), whose features are not
-        looked at. An array of shape (n_graphs, n_nodes, n_nodes) is a list. Graphs that label
-        their nodes (dataframes, networkx, igraph with a vertex attribute "name") are read in the
-        order of the labels given, or else of the first such graph.
+        networkx or igraph graph, a Graph or a tuple (features, adjacency). An array of shape
+        (n_graphs, n_nodes, n_nodes) is a list. Graphs that label their nodes (node names,
+        dataframes, networkx, igraph with a vertex attribute "name") are read in the order of the
+        labels given, or else of the first such graph.
     n_nodes : int, optional
         Of the model that asks.
     labels : sequence of str, optional
         The model's nodes, in their order.
+    with_features : bool
+        Read the features of tuples too: else they are not looked at.
 
     Returns
     -------
-    adjacencies : list of scipy.sparse.csr_array, int8, symmetric, with an empty diagonal
+    graphs : list of Graph
     labels : list of str, or None
         None where no graph has any, or they only count.
 
@@ -53,34 +72,28 @@ def as_adjacencies(
     own = [labels_of(item) for item in items]
     wanted_labels = list(labels) if labels else next((texts for texts in own if texts), None)
     alone = len(items) == 1
-    checked = [_graph(item, "" if alone else f"graph {k}: ") for k, item in enumerate(items)]
+    checked = [
+        _graph(item, "" if alone else f"graph {k}: ", with_features=with_features)
+        for k, item in enumerate(items)
+    ]
     wanted = checked[0].n_nodes if n_nodes is None else n_nodes
     refuse_directed(checked)
     for k, graph in enumerate(checked):
-        if graph.unknown is not None:
-            i, j = (int(end[0]) for end in graph.unknown_dyads())
-            raise DataError(
-                f"graph {k}: adjacency holds nan at ({i}, {j}), a dyad that nobody observed: "
-                "decide whether that pair is linked, or drop a node."
-            )
         if graph.n_nodes != wanted:
             raise DataError(
                 f"graph {k} has {graph.n_nodes} nodes where {wanted} are expected: positions "
                 "belong to nodes, so every graph needs the same nodes in the same order."
             )
     say_ignored_loops(checked)
-    found = [graph.to_sparse() for graph in checked]
     if wanted_labels is None:
-        return found, None
-    return [_in_order(E, texts, wanted_labels) for E, texts in zip(found, own)], wanted_labels
+        return checked, None
+    return [_in_order(E, texts, wanted_labels) for E, texts in zip(checked, own)], wanted_labels
 
 
-def _in_order(
-    adjacency: sparse.csr_array, own: list[str] | None, wanted: list[str]
-) -> sparse.csr_array:
-    """Return the adjacency with its nodes in the order wanted; DataError for other nodes."""
+def _in_order(graph: Graph, own: list[str] | None, wanted: list[str]) -> Graph:
+    """Return the graph with its nodes in the order wanted; DataError for other nodes."""
     if own is None or own == wanted:
-        return adjacency
+        return graph
     place = {text: k for k, text in enumerate(own)}
     odd = next((text for text in wanted if text not in place), None)
     if odd is not None or len(place) < len(own):
@@ -90,10 +103,35 @@ def _in_order(
             + ": positions belong to the nodes of the fit. Give a graph of the same nodes, or an "
             "array in their order."
         )
-    order = np.array([place[text] for text in wanted])
-    moved = adjacency[order][:, order]
-    moved.sort_indices()
-    return sparse.csr_array(moved)
+    return _taken(graph, np.array([place[text] for text in wanted]))
+
+
+def _taken(graph: Graph, order: NDArray[np.int64]) -> Graph:
+    """Return the graph with its nodes in another order."""
+
+    def moved(matrix: Any) -> Any:
+        if matrix is None:
+            return None
+        found = matrix[order][:, order]
+        if sparse.issparse(found):
+            found = sparse.csr_array(found)
+            found.sort_indices()
+        return found
+
+    parts: dict[str, Any] = {
+        "adjacency": moved(graph.adjacency),
+        "unknown": moved(graph.unknown),
+        "pair_features": {name: moved(M) for name, M in graph.pair_features.items()},
+    }
+    if graph.node_names is not None:
+        parts["node_names"] = tuple(graph.node_names[k] for k in order)
+    if graph._columns is None:
+        parts["features"] = graph.features[order]
+    else:
+        parts["_columns"] = tuple(
+            Attribute(one.name, one.values[order], one.levels) for one in graph._columns
+        )
+    return graph.replaced(**parts)
 
 
 def _is_one(graphs: Any) -> bool:
@@ -123,10 +161,11 @@ def _listed(graphs: Any) -> Sequence[Any]:
     return list(graphs)
 
 
-def _graph(item: Any, name: str) -> Graph:
-    """Return one checked graph with nothing for features, its name in any error."""
+def _graph(item: Any, name: str, *, with_features: bool) -> Graph:
+    """Return one checked graph, its name in any error."""
     if isinstance(item, Graph):
         return item
+    features = None
     try:
         if library_of(item):
             if item.is_directed():
@@ -135,14 +174,14 @@ def _graph(item: Any, name: str) -> Graph:
         elif isinstance(item, tuple):
             if len(item) != 2:
                 raise DataError(f"a tuple of {len(item)} is no (features, adjacency).")
-            item = item[1]
+            features, item = item
         shape = item.shape if sparse.issparse(item) else np.shape(item)
         if len(shape) != 2 or shape[0] != shape[1]:
             raise DataError(
                 f"{ACCEPTED} is wanted; got a {type(item).__name__} of shape {shape}, which is no "
                 "square matrix. Features are not asked for: positions are what is learnt."
             )
-        return Graph(np.zeros((shape[0], 1)), item)
+        return Graph(features if with_features else None, item)
     except DataTypeError as error:
         raise DataTypeError(f"{name}{error}") from None
     except DataError as error:

@@ -9,14 +9,23 @@ eta = X X^T + b and P = sigmoid(eta), diagonals left out,
     l(X, b) = sum_{i<j} e_ij eta_ij - log(1 + exp(eta_ij))
     dl/dX   = (E - P) X,     dl/db = sum_{i<j} e_ij - p_ij
 
+Where they are asked for, a node's own effect and terms of what is known of pairs stand beside,
+
+    logit p(e_ij = 1) = x_i . x_j + a_i + a_j + sum_k theta_k t_k(i, j) + b
+
+and dyads that nobody observed are left out of the sums.
+
 Fitted from the adjacency spectral embedding (`spectral`) by L-BFGS on l, less a penalty when one
 is asked for (`position_likelihood` has the sums). l depends on X only through X X^T: of all
 rotations and reflections of X the one is kept that makes X^T X diagonal with falling entries, and
-the largest entry of each column positive. Symbols: X positions_, b intercept_.
+the largest entry of each column positive.
+Symbols: X positions_, b intercept_, a node_effects_, theta coef_.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +33,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import norm
 
 from ancestral._checks.numbers import (
     FEWER_GRAPHS,
@@ -34,20 +44,32 @@ from ancestral._checks.numbers import (
     warn,
     within_memory,
 )
+from ancestral._printed import Summary, one_table
 from ancestral.base import GraphDensity, MaximumLikelihood
-from ancestral.errors import ModelError
-from ancestral.graph.adjacency import DENSE_NODES
+from ancestral.errors import DataError, ModelError
+from ancestral.graph.adjacency import DENSE_NODES, symmetric
+from ancestral.graph.attributes import Attribute
+from ancestral.graph.edge_predictions import PredictsEdges
+from ancestral.graph.edges.dyads import blocks, draw_links
 from ancestral.graph.edges.sampling import draw_graph
-from ancestral.graph.graphs import Graph, refuse_large
-from ancestral.graph.latent.adjacencies import as_adjacencies
-from ancestral.graph.latent.likelihood import PositionLikelihood, pair_pass, position_errors
+from ancestral.graph.graph import Graph, refuse_large
+from ancestral.graph.identification import refuse_dependent
+from ancestral.graph.latent.adjacencies import as_networks
+from ancestral.graph.latent.errors import coefficient_covariance, position_errors
+from ancestral.graph.latent.likelihood import NO_TERMS, Places, PositionLikelihood, pair_pass
+from ancestral.graph.latent.placing import NewNodes, links_to, place_nodes, placed_by_name, stacked
 from ancestral.graph.latent.spectral import canonical, spectral_embedding
 from ancestral.graph.latent.unbounded import (
     FAR,
     longest,
     refuse_empty_or_complete,
+    refuse_far_terms,
     refuse_unbounded,
 )
+from ancestral.graph.pairs.dyad_sums import dyad_sums
+from ancestral.graph.pairs.dyads import Grid, visit
+from ancestral.graph.pairs.logistic import logistic
+from ancestral.graph.terms import Evaluation, Inner, Term, attributes_of, evaluations, parsed
 from ancestral.model_file import fingerprint
 
 Float = NDArray[np.float64]
@@ -56,17 +78,24 @@ MEMORY = 20  # pairs of (gradient, step) that L-BFGS keeps
 ROUNDING = 1e-15  # of the likelihood: a gain by less is none
 
 
-class LatentPositionGraph(MaximumLikelihood, GraphDensity):
+class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     """Edges with probability sigmoid(x_i . x_j + b), the positions x_i learnt from the edges.
 
     Parameters
     ----------
     n_components : int
         Dimensions of the positions, below the number of nodes.
+    terms : list of str, optional
+        What is known of pairs, such as ["match:house", "absdiff:age"]: as in `DyadicGraph`, each
+        with a coefficient beside the positions. The nodes' attributes are those of the first graph.
+    node_effect : bool
+        Give each node an effect of its own, a_i: how readily it links, wherever it stands.
     l2 : float
-        Penalty: (l2 / 2)(|X|^2 + b^2) is taken off the log-likelihood, as if positions came from
-        a normal distribution of variance 1 / l2. Small and sparse graphs often have no maximum
-        without it (see Notes); l2=1 is a gentle choice. Above 0 there is one whatever the graph.
+        Penalty: (l2 / 2)(|X|^2 + |a|^2 + b^2) is taken off the log-likelihood, as if positions and
+        effects came from normal distributions of variance 1 / l2; coefficients of terms are left
+        alone, and b is the logit where terms are about their mean. Small and sparse graphs often
+        have no maximum without it (see Notes); l2=1 is a gentle choice. Above 0, and without terms,
+        there is one whatever the graph.
     max_iter : int
         Most iterations of L-BFGS.
     tol : float
@@ -86,16 +115,24 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         1: it is part of the positions.
     standard_errors_ : ndarray of shape (n_nodes, n_components)
         Of each position, from its own Fisher information, the others and b taken as known.
+    node_effects_ : ndarray of shape (n_nodes,), or None
+        a; without a penalty they sum to 0.
+    terms_ : list of str
+    coef_ : ndarray of shape (n_terms,)
+        theta.
+    coef_errors_ : ndarray of shape (n_terms,)
+        Their standard errors, positions and effects unknown too.
     log_likelihood_ : float
         At the maximum, in nats, without the penalty.
     history_ : list of dict
         Each iteration's intercept, log_likelihood (less the penalty) and increase.
     n_pairs_ : int
-        Dyads seen in `fit`.
+        Known dyads seen in `fit`.
     node_labels_ : list of str, or None
         The nodes, in their order: a dataframe's row labels, networkx's nodes, igraph's names.
     n_parameters_ : int
-        n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b.
+        n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b; n - 1 more
+        for node effects, and one for each term.
 
     Notes
     -----
@@ -104,7 +141,10 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
 
     l has no finite maximum when some node can move away for ever, its links on one side of a plane
     through the origin and its other pairs on the other. Such a fit is refused, the node named, and
-    l2= offered.
+    l2= offered: LatentPositionGraph(2, l2=1) fits any graph.
+
+    Coefficients are found beside as many positions as there are nodes, which biases them away from
+    0 by some of their standard errors; a penalty, and more nodes, make that less.
 
     An iteration visits every pair once, at about 10 ns a core. Some 30 are needed, so 10,000
     nodes take half a minute of one core; with fewer than some five links a node the likelihood is
@@ -135,23 +175,32 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
 
     _fields: tuple[str, ...] = (
         "positions_", "intercept_", "standard_errors_", "log_likelihood_", "history_", "n_pairs_",
-        "node_labels_",
+        "node_labels_", "node_effects_", "terms_", "coef_", "coef_errors_", "node_attributes_",
+        "node_levels_", "node_values_", "pair_features_",
     )  # fmt: skip
 
     slope_ = 1.0
     positions_: Float
     intercept_: float
+    # what models without terms, and files of older versions, have
+    node_effects_: Float | None = None
+    terms_: Sequence[str] = ()
+    coef_: Float = NO_TERMS
 
     def __init__(
         self,
         n_components: int = 2,
         *,
+        terms: Sequence[str] | None = None,
+        node_effect: bool = False,
         l2: float = 0.0,
         max_iter: int = 1000,
         tol: float = 1e-4,
         n_jobs: int | None = None,
     ) -> None:
         self.n_components = n_components
+        self.terms = terms
+        self.node_effect = node_effect
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
@@ -159,9 +208,10 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
 
     @property
     def n_parameters_(self) -> int:  # type: ignore[override]
-        """Number of free parameters: positions up to rotation, and the intercept."""
+        """Number of free parameters: positions up to rotation, intercept, and what is beside."""
         n, m = self.positions_.shape
-        return n * m - m * (m - 1) // 2 + 1
+        effects = 0 if self.node_effects_ is None else n - 1
+        return n * m - m * (m - 1) // 2 + 1 + effects + len(self.coef_)
 
     def fit(self, graphs: Any, y: Any = None) -> Self:
         """Learn the positions of the nodes of a graph.
@@ -185,29 +235,83 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
             When a graph is not one, or graphs differ in their number of nodes.
         ModelError
             When the likelihood has no finite maximum, naming a node that moves away for ever.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> model.positions_.shape
+        (12, 2)
         """
         return self._fit_anew(graphs)
 
-    def _checked(self, graphs: Any) -> tuple[sparse.csr_array, int, list[str] | None]:
-        """Return the sum of the graphs' adjacencies, how many there are, and the nodes' labels."""
-        adjacencies, labels = as_adjacencies(graphs)
-        links = sparse.csr_array(sum(adjacencies[1:], adjacencies[0].astype(np.float64)))
-        return links, len(adjacencies), labels
+    def _checked(self, graphs: Any) -> tuple[list[Graph], list[str] | None]:
+        """Return the graphs, their nodes in one order, and the nodes' labels."""
+        return as_networks(graphs, with_features=bool(self.terms))
 
-    def _fingerprint_of(self, links: sparse.csr_array, *more: Any) -> str:
+    def _fingerprint_of(self, graphs: list[Graph], *more: Any) -> str:
+        if self.terms or any(graph.unknown is not None for graph in graphs):
+            return fingerprint(graphs)
+        links = _sum_of([graph.to_sparse() for graph in graphs])
         return fingerprint(links.data, links.indices, links.indptr)
 
-    def _fit(self, links: sparse.csr_array, n_graphs: int, labels: list[str] | None) -> None:
-        m = self._check_parameters(links.shape[0])
-        likelihood = PositionLikelihood(links, n_graphs, self.l2, self.n_jobs)
+    def _fit(self, graphs: list[Graph], labels: list[str] | None) -> None:
+        m = self._check_parameters(graphs[0].n_nodes)
+        terms = self._take_terms(graphs[0])
+        gaps = [graph.unknown for graph in graphs if graph.unknown is not None]
+        likelihood = PositionLikelihood(
+            _sum_of([graph.to_sparse() for graph in graphs]),
+            len(graphs),
+            self.l2,
+            self.n_jobs,
+            unknown=_sum_of(gaps) if gaps else None,
+            terms=terms,
+        )
+        if not likelihood.n_pairs:
+            raise DataError("no dyad is known: give a graph some of whose pairs were observed.")
         if not self.l2:
             refuse_empty_or_complete(likelihood)
-        start = spectral_embedding(links / n_graphs, likelihood.share, m)
-        X, b, self.history_ = self._climb(likelihood, start)
-        self.positions_, self.intercept_ = canonical(X), b
-        self.standard_errors_ = position_errors(self.positions_, b, likelihood)
-        self.log_likelihood_ = likelihood.log_likelihood(X, b)
+        start = Places(
+            spectral_embedding(likelihood.completed, likelihood.share, m),
+            float(np.log(likelihood.share / (1 - likelihood.share))),
+            np.zeros(graphs[0].n_nodes) if self.node_effect else None,
+            np.zeros(len(self.terms_)),
+        )
+        found, self.history_ = self._climb(likelihood, start)
+        self.log_likelihood_ = likelihood.log_likelihood_at(found)
+        found = replace(found, X=canonical(found.X))
+        if found.effects is not None and not self.l2:
+            mean = float(found.effects.mean())  # they and b may move against each other
+            found = replace(found, effects=found.effects - mean, b=found.b + 2 * mean)
+        self.positions_, self.node_effects_, self.coef_ = found.X, found.effects, found.coef
+        self.intercept_ = found.b - (float(found.coef @ terms.shift) if terms else 0.0)
+        self.standard_errors_ = position_errors(found, likelihood)[:, :m]
+        self.coef_errors_ = np.zeros(0)
+        if terms is not None:
+            self.coef_errors_ = np.sqrt(coefficient_covariance(found, likelihood).diagonal())
         self.n_pairs_, self.node_labels_ = likelihood.n_pairs, labels
+
+    def _take_terms(self, graph: Graph) -> Evaluation | None:
+        """Remember what the terms need of the nodes, and return their values."""
+        parsed_terms = parsed(self.terms) if self.terms is not None else []
+        self.terms_ = [term.text for term in parsed_terms]
+        attributes = attributes_of(graph) if self.terms_ else []
+        self.node_attributes_ = [one.name for one in attributes]
+        self.node_levels_ = [None if a.levels is None else list(a.levels) for a in attributes]
+        values = [a.values.astype(np.float64) for a in attributes]
+        self.node_values_ = np.column_stack(values) if values else np.zeros((graph.n_nodes, 0))
+        wanted = {term.name for term in parsed_terms if term.kind == "pair"}
+        self.pair_features_ = {
+            name: M.toarray() if sparse.issparse(M) else M
+            for name, M in graph.pair_features.items()
+            if name in wanted
+        }
+        if not parsed_terms:
+            return None
+        (terms,) = evaluations(parsed_terms, [graph])
+        sums = dyad_sums(parsed_terms, [graph]).centred()
+        refuse_dependent(sums, sums, self.terms_)
+        return terms
 
     def _check_parameters(self, n_nodes: int) -> int:
         """Return the dimension; raise ModelError for parameters that cannot be."""
@@ -224,35 +328,40 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         return m
 
     def _climb(
-        self, likelihood: PositionLikelihood, start: Float
-    ) -> tuple[Float, float, list[dict[str, float]]]:
-        """Return positions and intercept at the maximum, and every iteration on the way."""
-        n, m = start.shape
+        self, likelihood: PositionLikelihood, start: Places
+    ) -> tuple[Places, list[dict[str, float]]]:
+        """Return the places at the maximum, and every iteration on the way."""
+        n, m = start.X.shape
         share = likelihood.share
         # scaled by the root of about its information, every parameter is known alike: 3 to 4
         # times fewer iterations than without
+        own = 1.0 + likelihood.l2
         scale = np.sqrt(
-            1.0
-            + likelihood.l2
-            + np.append(np.repeat(likelihood.spread, m), likelihood.n_pairs * share * (1 - share))
+            np.concatenate(
+                [
+                    own + np.repeat(likelihood.spread, m),
+                    own + likelihood.spread[: 0 if start.effects is None else n],
+                    np.maximum(likelihood.term_spread * share * (1 - share), 1e-300),
+                    [own + likelihood.n_pairs * share * (1 - share)],
+                ]
+            )
         )
-        theta = np.append(start.ravel(), np.log(share / (1 - share))) * scale
-        history = [{"intercept": float(theta[-1] / scale[-1])}]
+        theta = _packed(start) * scale
+        history = [{"intercept": start.b}]
 
-        def parts(theta: Float) -> tuple[Float, float]:
-            plain = theta / scale
-            return plain[:-1].reshape(n, m), float(plain[-1])
+        def parts(theta: Float) -> Places:
+            return _unpacked(theta / scale, start)
 
         def descent(theta: Float) -> tuple[float, Float]:
-            value, by_position, by_intercept = likelihood.evaluate(*parts(theta))
+            value, slopes = likelihood.slopes(parts(theta))
             history[0].setdefault("log_likelihood", value)
-            return -value, -np.append(by_position.ravel(), by_intercept) / scale
+            return -value, -_packed(slopes) / scale
 
         def record(intermediate_result: Any) -> None:
-            (X, b), value = parts(intermediate_result.x), -float(intermediate_result.fun)
+            at, value = parts(intermediate_result.x), -float(intermediate_result.fun)
             increase = value - history[-1]["log_likelihood"]
-            history.append({"intercept": b, "log_likelihood": value, "increase": increase})
-            if not likelihood.l2 and longest(X) > FAR:
+            history.append({"intercept": at.b, "log_likelihood": value, "increase": increase})
+            if not likelihood.l2 and longest(at.X) > FAR:
                 raise StopIteration  # to be refused: the rest of the way has no end
 
         found = minimize(
@@ -269,16 +378,17 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
                 "ftol": ROUNDING,
             },
         )
-        X, b = parts(found.x)
+        at = parts(found.x)
         if not likelihood.l2:
-            refuse_unbounded(likelihood, X, history[-1]["log_likelihood"])
+            refuse_unbounded(likelihood, at, history[-1]["log_likelihood"])
+        refuse_far_terms(likelihood, at.coef, self.terms_)
         last = float(np.abs(found.jac).max())
         if found.nit >= self.max_iter and last > self.tol:
             warn(
                 f"max_iter={self.max_iter} iterations ended about {last:.2g} standard errors short "
                 "of the maximum: not converged. Raise max_iter."
             )
-        return X, b, history
+        return at, history
 
     @within_memory(FEWER_GRAPHS)
     def log_density(self, graphs: Any) -> Float:
@@ -293,14 +403,63 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         Returns
         -------
         ndarray of shape (n_graphs,)
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> model.log_density(ring + ring.T).shape
+        (1,)
         """
         self._check_fitted()
-        X, b = self.positions_, self.intercept_
-        adjacencies = self._adjacencies_of(graphs)
-        soft, _, _ = pair_pass(X, b, n_jobs=self.n_jobs)  # the same for every graph
-        return np.array(
-            [float(((E @ X) * X).sum()) / 2 + b * (E.nnz // 2) - soft for E in adjacencies]
+        found = self._networks_of(graphs)
+        terms, theta = self._evaluation()
+        soft = self._soft_total(terms)  # the same for every graph
+        values = []
+        for graph in found:
+            eta = [theta @ terms.at(*ends) for ends in (graph.edges(), graph.unknown_dyads())]
+            values.append(float(eta[0].sum() - soft + logistic(eta[1])[0].sum()))
+        return np.array(values)
+
+    def _soft_total(self, terms: Evaluation) -> float:
+        """Return the sum of log(1 + exp(eta)) over all pairs of the fitted nodes."""
+        at = self._places()
+        if at.effects is None and not len(at.coef):
+            return pair_pass(at.X, at.b, n_jobs=self.n_jobs)[0]
+        grid = Grid(terms)
+        return visit([grid], np.array([self.intercept_, *self.coef_, 1.0]), self.n_jobs).value
+
+    def _places(self) -> Places:
+        """Return where the nodes are."""
+        return Places(self.positions_, self.intercept_, self.node_effects_, self.coef_)
+
+    def _evaluation(self) -> tuple[Evaluation, Float]:
+        """Return the logits of pairs as terms, the last of which is of places, and coefficients."""
+        graph = self._nodes()
+        (terms,) = evaluations(self._parsed(), [graph])
+        theta = np.array([self.intercept_ + self.coef_ @ terms.shift, *self.coef_, 1.0])
+        places = Inner(0.0, *self._places().sides())
+        return replace(terms, pieces=[*terms.pieces, places]), theta
+
+    def _parsed(self) -> list[Term]:
+        return parsed(self.terms_) if len(self.terms_) else []
+
+    def _nodes(self) -> Graph:
+        """Return the fitted nodes and what their terms need, without links."""
+        n = len(self.positions_)
+        empty = sparse.csr_array((n, n), dtype=np.int8)
+        if not len(self.terms_):
+            return Graph(None, empty)
+        graph = Graph(self.node_values_, empty, self.node_attributes_)
+        columns = tuple(
+            Attribute(name, v)
+            if levels is None
+            else Attribute(name, v.astype(np.int64), tuple(levels))
+            for name, v, levels in zip(
+                self.node_attributes_, self.node_values_.T, self.node_levels_, strict=True
+            )
         )
+        return graph.replaced(_columns=columns, pair_features=self.pair_features_)
 
     def probabilities(self) -> Float:
         """Return p_ij of every pair of the fitted nodes.
@@ -309,6 +468,13 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         -------
         ndarray of shape (n_nodes, n_nodes)
             Symmetric; zero on the diagonal.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> p = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T).probabilities()
+        >>> p.shape, bool((np.diag(p) == 0).all())
+        ((12, 12), True)
         """
         self._check_fitted()
         refuse_large(
@@ -317,9 +483,141 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
             what="the matrix of probabilities",
             mend="Use positions_ and intercept_ for some of the nodes.",
         )
-        p = expit(self.positions_ @ self.positions_.T + self.intercept_)
+        terms, theta = self._evaluation()
+        p: Float = expit(np.concatenate([eta for _, eta in blocks(terms, theta)]))
+        p = (p + p.T) / 2  # rounding apart, it is symmetric
         np.fill_diagonal(p, 0.0)
         return p
+
+    def _one_graph(self, graph: Any) -> Graph:
+        found = self._networks_of(graph)
+        if len(found) != 1:
+            raise DataError(f"one graph is wanted; got {len(found)}. Give each by itself.")
+        labels = getattr(self, "node_labels_", None)
+        return found[0].replaced(node_names=None if labels is None else tuple(labels))
+
+    def _pair_probabilities(
+        self, graph: Graph, i: NDArray[np.int64], j: NDArray[np.int64]
+    ) -> Float:
+        terms, theta = self._evaluation()
+        p: Float = expit(theta @ terms.at(i, j))
+        return p
+
+    def summary(self) -> Summary:
+        """Return a table of the terms' coefficients, to be printed.
+
+        Returns
+        -------
+        Summary
+            Text, which a notebook shows as a table; `to_frame()` has all digits.
+        """
+        self._check_fitted()
+        errors = self.coef_errors_ if len(self.coef_) else NO_TERMS
+        z = self.coef_ / errors
+        columns = {
+            "term": ["intercept", *self.terms_],
+            "estimate": np.append(self.intercept_, self.coef_),
+            "std. error": np.append(np.nan, errors),
+            "z": np.append(np.nan, z),
+            "p": np.append(np.nan, 2 * norm.sf(np.abs(z))),
+        }
+        n, m = self.positions_.shape
+        beside = " and an effect each" if self.node_effects_ is not None else ""
+        above = f"LatentPositionGraph: {n} nodes in {m} dimensions{beside}, {self.n_pairs_} dyads"
+        below = f"log-likelihood {self.log_likelihood_:.6f}"
+        return Summary(one_table(columns, above, below, p=".3g", z=".3f"))
+
+    def aligned_positions(self, reference: Any) -> Float:
+        """Return the positions turned as near as can be to given ones.
+
+        Parameters
+        ----------
+        reference : array-like or dataframe of shape (n_nodes, n_components)
+            Where nodes are elsewhere: on a map, or in another fit. NaN in the rows of nodes that
+            it says nothing of; a dataframe is matched by its labels, and may lack some nodes.
+
+        Returns
+        -------
+        ndarray of shape (n_nodes, n_components)
+            X Q, with the rotation or reflection Q that makes the squared distances to the known
+            rows least (orthogonal Procrustes); probabilities are the same.
+
+        Raises
+        ------
+        DataError
+            For another shape, or labels that no node has.
+
+        References
+        ----------
+        Schönemann (1966), Psychometrika 31.
+        """
+        self._check_fitted()
+        X = self.positions_
+        given = placed_by_name(reference, getattr(self, "node_labels_", None), X.shape)
+        known = ~np.isnan(given).any(axis=1)
+        U, _, V = np.linalg.svd(X[known].T @ given[known])
+        turned: Float = X @ (U @ V)
+        return turned
+
+    def place(self, links: Any, features: Any = None, *, l2: float | None = None) -> NewNodes:
+        """Find the positions of new nodes by their links to the fitted ones, which stay.
+
+        Parameters
+        ----------
+        links : array-like or dataframe of shape (n_new, n_nodes)
+            0 or 1: whom each new node is linked with; NaN where nobody looked. The columns of a
+            dataframe are matched by the nodes' labels.
+        features : dataframe or array-like of shape (n_new, n_attributes), optional
+            The attributes of the new nodes, where the model has terms.
+        l2 : float, optional
+            Penalty on each new position (and effect); that of the fit when not given.
+
+        Returns
+        -------
+        NewNodes
+            With `positions`, `effects` and `probabilities` of links to the fitted nodes.
+
+        Raises
+        ------
+        DataError
+            For links or features that do not fit the nodes.
+        ModelError
+            When a node's likelihood has no finite maximum: its links are separated from its other
+            pairs, as few links often are. l2=1 mends that.
+        """
+        self._check_fitted()
+        penalty = self.l2 if l2 is None else check_number(l2, "l2", minimum=0.0)
+        labels = getattr(self, "node_labels_", None)
+        E = links_to(links, labels, len(self.positions_))
+        offset = np.full(E.shape, self.intercept_)
+        if len(self.terms_):
+            offset += self._terms_between(features, len(E))
+        elif features is not None:
+            raise DataError("features are of no use to a model without terms: leave them out.")
+        if self.node_effects_ is not None:
+            offset = offset + self.node_effects_
+        return place_nodes(E, offset, self.positions_, penalty, self.node_effects_ is not None)
+
+    def _terms_between(self, features: Any, n_new: int) -> Float:
+        """Return what terms add to the logits of new nodes and fitted ones, (n_new, n_nodes)."""
+        if features is None:
+            raise DataError(
+                f"the model has the terms {', '.join(self.terms_)}: give features= of the new "
+                "nodes too."
+            )
+        if self.pair_features_:
+            raise DataError(
+                f"the term 'pair:{next(iter(self.pair_features_))}' is of pairs, and new nodes "
+                "have none: fit without it to place new nodes."
+            )
+        new = Graph(features, sparse.csr_array((n_new, n_new), dtype=np.int8))
+        graph = stacked(self._nodes(), new)
+        (terms,) = evaluations(self._parsed(), [graph])
+        n = len(self.positions_)
+        i, j = np.repeat(np.arange(n, n + n_new), n), np.tile(np.arange(n), n_new)
+        T = terms.at(i, j)[1:]
+        found: Float = (self.coef_ @ T + self.coef_ @ terms.shift).reshape(n_new, n)
+        return found
 
     @within_memory(FEWER_GRAPHS)
     def sample(
@@ -332,7 +630,8 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         n_samples : int
         n_nodes : int, optional
             Draw so many new nodes, each at the position of a fitted node drawn with replacement
-            (Levin & Levina 2019, arXiv:1907.10821). By default the fitted nodes keep their places.
+            (Levin & Levina 2019, arXiv:1907.10821), with its effect and attributes. By default the
+            fitted nodes keep their places, and their names.
         random_state : None, int, RandomState or Generator
 
         Returns
@@ -340,30 +639,45 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
         list of Graph
             Their features are the positions. Of more than 2,000 nodes with a sparse adjacency;
             every pair is visited only where that is the cheaper.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> [graph.n_nodes for graph in model.sample(2, random_state=0)]
+        [12, 12]
         """
         self._check_fitted()
         rng = as_generator(random_state)
         X, m = self.positions_, self.positions_.shape[1]
         count = len(X) if n_nodes is None else check_integer(n_nodes, "n_nodes", minimum=1)
         row_bytes = 16 * count * (count if count <= DENSE_NODES else m)
+        labels = getattr(self, "node_labels_", None) if n_nodes is None else None
+        names = None if labels is None else tuple(labels)
+        is_plain = self.node_effects_ is None and not len(self.terms_)
         graphs = []
         for _ in range(check_n_samples(n_samples, row_bytes=row_bytes)):
-            places = X if n_nodes is None else X[rng.integers(0, len(X), count)]
-            graphs.append(draw_graph(places, 1.0, self.intercept_, rng, n_jobs=self.n_jobs))
+            chosen = np.arange(len(X)) if n_nodes is None else rng.integers(0, len(X), count)
+            if is_plain:
+                drawn = draw_graph(X[chosen], 1.0, self.intercept_, rng, n_jobs=self.n_jobs)
+            else:
+                terms, theta = self._evaluation()
+                links = symmetric(*draw_links(terms.of(chosen), theta, rng), count)
+                E = links.toarray() if count <= DENSE_NODES else links
+                drawn = Graph.of_checked(X[chosen], E)
+            graphs.append(drawn.replaced(node_names=names))
         return graphs
 
     def _total_log_density(self, X: Any, y: Any) -> tuple[float, int]:
-        values = self.log_density(X)
-        n = len(self.positions_)
-        return float(values.sum()), len(values) * n * (n - 1) // 2
+        return float(self.log_density(X).sum()), sum(self._n_pairs_of(X))
 
     def _n_pairs_of(self, graphs: Any) -> list[int]:
-        return [E.shape[0] * (E.shape[0] - 1) // 2 for E in self._adjacencies_of(graphs)]
+        return [graph.n_pairs for graph in self._networks_of(graphs)]
 
-    def _adjacencies_of(self, graphs: Any) -> list[sparse.csr_array]:
-        """Return adjacencies on the fitted nodes, matched by their labels where both have any."""
+    def _networks_of(self, graphs: Any) -> list[Graph]:
+        """Return graphs on the fitted nodes, matched by their labels where both have any."""
         labels = getattr(self, "node_labels_", None)
-        return as_adjacencies(graphs, n_nodes=len(self.positions_), labels=labels)[0]
+        return as_networks(graphs, n_nodes=len(self.positions_), labels=labels)[0]
 
     def _check_state(self) -> None:
         X, errors = self.positions_, self.standard_errors_
@@ -377,3 +691,33 @@ class LatentPositionGraph(MaximumLikelihood, GraphDensity):
             raise ValueError("labels must be one text for each node")
         if not (finite and np.isfinite(self.intercept_)):
             raise ValueError("positions, standard errors and intercept must be finite")
+        effects, k = self.node_effects_, len(self.terms_)
+        if effects is not None and (
+            np.shape(effects) != (len(X),) or not np.isfinite(effects).all()
+        ):
+            raise ValueError("effects must be finite, one for each node")
+        if np.shape(self.coef_) != (k,) or not np.isfinite(self.coef_).all():
+            raise ValueError("coefficients must be finite, one for each term")
+        if k and np.shape(self.node_values_) != (len(X), len(self.node_attributes_)):
+            raise ValueError("attributes must have a value for each node")
+        if k:  # the terms must be found again
+            self._evaluation()
+
+
+def _sum_of(matrices: list[sparse.csr_array]) -> sparse.csr_array:
+    """Return the sum of sparse matrices, as float64."""
+    return sparse.csr_array(sum(matrices[1:], matrices[0].astype(np.float64)))
+
+
+def _packed(at: Places) -> Float:
+    """Return positions, effects, coefficients and intercept as one array."""
+    effects = NO_TERMS if at.effects is None else at.effects
+    return np.concatenate([at.X.ravel(), effects, at.coef, [at.b]])
+
+
+def _unpacked(theta: Float, like: Places) -> Places:
+    """Return places from such an array."""
+    n, m = like.X.shape
+    end = n * m + (0 if like.effects is None else n)
+    effects = None if like.effects is None else theta[n * m : end]
+    return Places(theta[: n * m].reshape(n, m), float(theta[-1]), effects, theta[end:-1])

@@ -13,13 +13,15 @@ away from all others while they shrink to nothing, its products with them stayin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import linprog
 
 from ancestral.errors import ModelError
-from ancestral.graph.latent.likelihood import PositionLikelihood
+from ancestral.graph.latent.likelihood import Places, PositionLikelihood
 
 Float = NDArray[np.float64]
 
@@ -37,14 +39,14 @@ def refuse_empty_or_complete(likelihood: PositionLikelihood) -> None:
         )
 
 
-def refuse_unbounded(likelihood: PositionLikelihood, X: Float, reached: float) -> None:
+def refuse_unbounded(likelihood: PositionLikelihood, at: Places, reached: float) -> None:
     """Raise ModelError when the likelihood rises for ever from where a fit has come to.
 
     Parameters
     ----------
     likelihood : PositionLikelihood
         Without a penalty.
-    X : ndarray of shape (n_nodes, n_components)
+    at : Places
     reached : float
         Log-likelihood in nats.
     """
@@ -54,7 +56,14 @@ def refuse_unbounded(likelihood: PositionLikelihood, X: Float, reached: float) -
     )
     if reached > -np.log(2):
         raise ModelError(f"the positions foresee every link: they grow without end, {mend}")
-    leaving = separated_nodes(X, likelihood.links, likelihood.n_graphs)
+    X = at.X
+    leaving = separated_nodes(
+        X,
+        likelihood.links,
+        likelihood.n_graphs,
+        unknown=likelihood.unknown,
+        with_effects=at.effects is not None,
+    )
     if leaving:
         i = min(leaving, key=lambda node: likelihood.spread[node])  # the plainest case: no links
         links = round(float(likelihood.links[[i]].sum()))
@@ -76,7 +85,28 @@ def longest(X: Float) -> float:
     return float(np.sqrt((X * X).sum(axis=1).max()))
 
 
-def separated_nodes(X: Float, links: sparse.csr_array, n_graphs: int) -> list[int]:
+def refuse_far_terms(likelihood: PositionLikelihood, coef: Float, terms: Sequence[str]) -> None:
+    """Raise ModelError where a coefficient has grown until its term alone decides on links."""
+    if likelihood.terms is None:
+        return
+    typical = np.sqrt(likelihood.term_spread / max(1, likelihood.n_pairs)) * np.abs(coef)
+    if typical.max() > FAR * FAR / 4:
+        k = int(typical.argmax())
+        raise ModelError(
+            f"the coefficient of {terms[k]!r} grows without end: beside the positions it foresees "
+            "every link, so the likelihood has no finite maximum. Leave the term out, or fit "
+            "DyadicGraph with l2=1."
+        )
+
+
+def separated_nodes(
+    X: Float,
+    links: sparse.csr_array,
+    n_graphs: int,
+    *,
+    unknown: sparse.csr_array | None = None,
+    with_effects: bool = False,
+) -> list[int]:
     """Return nodes that may move away without end, among those farthest out.
 
     Parameters
@@ -86,15 +116,29 @@ def separated_nodes(X: Float, links: sparse.csr_array, n_graphs: int) -> list[in
     links : scipy.sparse.csr_array of shape (n_nodes, n_nodes)
         Sum of the adjacencies of `n_graphs` graphs.
     n_graphs : int
+    unknown : scipy.sparse.csr_array of the same shape, optional
+        In how many graphs a pair is unknown.
+    with_effects : bool
+        Nodes have an effect, which moves all their logits at once.
     """
     farthest = np.argsort(-(X * X).sum(axis=1), kind="stable")[:SUSPECTS]
-    return [int(i) for i in farthest if _may_leave(int(i), X, links, n_graphs)]
+    if with_effects:  # nodes of all or no links first
+        degrees = np.asarray(links.sum(axis=1)).ravel()
+        odd = np.flatnonzero((degrees == 0) | (degrees == n_graphs * (len(X) - 1)))
+        farthest = np.unique(np.concatenate([odd[:SUSPECTS], farthest]))
+        X = np.column_stack([X, np.ones(len(X))])
+    return [int(i) for i in farthest if _may_leave(int(i), X, links, n_graphs, unknown)]
 
 
-def _may_leave(i: int, X: Float, links: sparse.csr_array, n_graphs: int) -> bool:
+def _may_leave(
+    i: int, X: Float, links: sparse.csr_array, n_graphs: int, unknown: sparse.csr_array | None
+) -> bool:
     """Tell whether the links of node i are separated from its others, given other positions."""
-    others = np.arange(len(X)) != i
-    linked = links[[i]].toarray()[0][others] / n_graphs  # the share of graphs
+    known = np.full(len(X), float(n_graphs))
+    if unknown is not None:
+        known -= unknown[[i]].toarray()[0]
+    others = (np.arange(len(X)) != i) & (known > 0)
+    linked = links[[i]].toarray()[0][others] / known[others]  # the share of graphs
     divided = (linked > 0) & (linked < 1)  # u must be at right angles to these
     ahead = X[others] * np.where(linked == 1, 1.0, -1.0)[:, None]
     found = linprog(

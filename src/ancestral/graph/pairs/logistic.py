@@ -43,9 +43,11 @@ def logistic(eta: Float) -> tuple[Float, Float, Float]:
 
 def guarded_inverse(information: Float, message: str = FLAT) -> Float:
     """Return the inverse of an information matrix; ModelError where it has none to float64."""
-    scale = np.sqrt(np.diag(information))
+    scale = np.sqrt(np.maximum(np.diag(information), 0.0))
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise ModelError(message)
+    if len(scale) == 1:
+        return np.array(1.0 / information)
     if len(scale) > 2:
         return _inverse_of_many(information / np.outer(scale, scale), scale, message)
     rest = 1.0 - (information[0, 1] / (scale[0] * scale[1])) ** 2
