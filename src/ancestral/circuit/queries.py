@@ -510,10 +510,6 @@ def _information(
 
 def _joint_states(circuit: Circuit, one: int, other: int) -> Floats:
     """Return p(z_one, z_other), (k, k)."""
-    marginal: list[Any] = [None] * circuit.n_columns
-    for i in circuit.order:
-        parent = int(circuit.parent[i])
-        marginal[i] = circuit.root if parent < 0 else marginal[parent] @ circuit.transitions[i]
     lines = []
     for i in (one, other):
         line = [i]
@@ -527,7 +523,7 @@ def _joint_states(circuit: Circuit, one: int, other: int) -> Floats:
         for i in reversed(line[: line.index(met)]):
             found = found @ circuit.transitions[i]
         given.append(found)  # p(z_end | z_met)
-    return np.asarray((given[0] * marginal[met][:, None]).T @ given[1])
+    return np.asarray((given[0] * circuit.marginals[met][:, None]).T @ given[1])
 
 
 def _nodes(leaves: list[Any], fine: int) -> list[Floats]:
@@ -700,7 +696,7 @@ class _Search:
             shares = self.shares(row)
             sure = {i: _surety(shares[i]) for i in left}
             left.sort(key=sure.__getitem__, reverse=True)
-            n = max(len(left) // 8, sum(found >= 0.99 for found in sure.values()), 1)
+            n = max(len(left) // 4, sum(found >= 0.99 for found in sure.values()), 1)
             for some in (left[:n], left[:1]):
                 tried = row.copy()
                 tried[some] = [float(np.argmax(shares[i])) for i in some]
