@@ -171,8 +171,10 @@ GRAPHS: dict[str, Ask] = {
     "pair_statistics": lambda m, f, graphs: m.pair_statistics(f(graphs)),
     "clustered_standard_errors": lambda m, f, graphs: m.clustered_standard_errors(f(graphs)),
     "confidence_intervals": lambda m, f, graphs: m.confidence_intervals(f(graphs)),
+    "summary": lambda m, f, graphs: words(m.summary()),
 }
 EXEMPT = {
+    "likelihood_ratio_test": "takes another model",
     "save": "writes the fitted state, which is compared",
     "to_torch": "the fitted weights, which are compared, as modules of another library",
     "start": "takes a number of rows",
@@ -189,6 +191,8 @@ EXEMPT = {
 POSITIONS: dict[str, Ask] = {
     "sample": lambda m, f, graphs: m.sample(2, random_state=0),
     "probabilities": lambda m, f, graphs: m.probabilities(),
+    "aligned_positions": lambda m, f, graphs: m.aligned_positions(f(graphs[0].features)),
+    "place": lambda m, f, graphs: m.place(f(graphs[0].to_dense()[:2]), l2=1.0).positions,
 }
 def of_a_tree(m: LatentTree) -> dict[str, Any]:
     """Return what a tree learnt, but for names of columns and whether its levels are booleans."""

@@ -36,6 +36,8 @@ from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLea
 from ancestral.circuit.messages import Circuit, Mixture
 from ancestral.training.passes import progress
 
+MOST_SHOWN = 30  # columns in a repr
+
 
 class LatentTree(TreeAnswers):
     """A hidden tree of states over the columns of a table, of any kinds, with missing values.
@@ -105,13 +107,15 @@ class LatentTree(TreeAnswers):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> rng = np.random.default_rng(0)
-    >>> age = rng.integers(20, 60, 300).astype(float)
-    >>> X = np.column_stack([age, 2 * age + rng.normal(size=300), rng.integers(0, 2, 300)])
-    >>> X[::7, 1] = np.nan
-    >>> model = LatentTree(n_states=4, n_trees=1, random_state=0).fit(X)
-    >>> model.impute(X[:1]).shape
-    (1, 3)
+    >>> kind = rng.choice(["cat", "dog"], size=300)
+    >>> weight = np.where(kind == "cat", 4.0, 20.0) * np.exp(0.1 * rng.standard_normal(300))
+    >>> model = LatentTree(2, 1, random_state=0)
+    >>> model = model.fit(pd.DataFrame({"kind": kind, "weight": weight}))
+    >>> heavy = pd.DataFrame({"kind": [None], "weight": [18.0]})
+    >>> [str(name) for name in model.impute(heavy)["kind"]]
+    ['dog']
     """
 
     _fields: tuple[str, ...] = (
@@ -236,6 +240,17 @@ class LatentTree(TreeAnswers):
     def _columns_learnt(self) -> list[Column]:
         """What is known of the columns that are modelled."""
         return [Column.of_plain(held) for held in self.columns_]
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Return the parameters and, of a fitted model, what was found of the columns."""
+        text = str(super().__repr__(N_CHAR_MAX))
+        if not self.__sklearn_is_fitted__():
+            return text
+        columns = self._columns_learnt
+        lines = [f"  {column.name}: {column}" for column in columns[:MOST_SHOWN]]
+        lines += [f"  ... and {len(columns) - MOST_SHOWN} more"] * (len(columns) > MOST_SHOWN)
+        lines += [f"  {name}: left out" for name in self.left_out_[:MOST_SHOWN]]
+        return "\n".join([text, *lines])
 
     @property
     def _mixture(self) -> Mixture:

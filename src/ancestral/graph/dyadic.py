@@ -22,9 +22,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import expit
 from scipy.stats import norm
 
+from ancestral._checks.containers import opened
 from ancestral._checks.numbers import (
     FEWER_GRAPHS,
     as_generator,
@@ -398,9 +400,10 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
 
     def _nodes_of(self, given: Any) -> Graph:
         """Return a graph of given nodes: a graph, or attributes alone."""
-        if not isinstance(given, Graph | tuple | list):
-            n_nodes = len(given)
-            given = Graph(given, symmetric(NOBODY, NOBODY, n_nodes), directed=self.directed_)
+        if not isinstance(given, Graph) and not (isinstance(given, tuple) and len(given) == 2):
+            n_nodes = opened(given, "features").n_rows
+            links = sparse.csr_array((n_nodes, n_nodes), dtype=np.int8)
+            given = Graph(given, links, directed=self.directed_)
         return self._one_graph(given)
 
     # ---- inference ---------------------------------------------------------------------------
@@ -660,7 +663,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         features: Any = np.zeros((n_nodes, 0))
         if attributes:
             features = np.column_stack([one.values for one in attributes.values()])
-        links = symmetric(NOBODY, NOBODY, n_nodes)
+        links = sparse.csr_array((n_nodes, n_nodes), dtype=np.int8)
         names = self.node_attributes_
         graph = Graph(features.astype(np.float64), links, names, directed=self.directed_)
         if any(held is not None for held in self.node_levels_):
@@ -719,9 +722,6 @@ def _named(graph: Graph, names: Sequence[str]) -> Graph:
     if graph.attribute_names or graph.n_features != len(names):
         return graph
     return graph.replaced(feature_names=tuple(names))
-
-
-NOBODY = np.zeros(0, np.int64)
 
 
 class _UnfitSample(Exception):

@@ -199,7 +199,12 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         checked = as_graphs(graphs) if reset else self._check_graphs(graphs)
         say_ignored_loops(checked)
         if reset:
-            self.n_features_ = checked[0].features.shape[1]
+            self.n_features_ = checked[0].n_features
+            if not self.n_features_:
+                raise DataError(
+                    "the nodes have no features, which x_i . x_j is made of: give a table of their "
+                    "attributes, or fit LatentPositionGraph, which learns positions from the links."
+                )
         names = next((graph.feature_names for graph in checked if graph.feature_names), None)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)

@@ -156,7 +156,7 @@ def matrix_as_links(matrix: Matrix, choices: Choices, name: str) -> Joined:
     from scipy import sparse
 
     said: list[str] = []
-    E = sparse.csr_array(matrix.values) if sparse.issparse(matrix.values) else matrix.values
+    E: Any = sparse.csr_array(matrix.values) if sparse.issparse(matrix.values) else matrix.values
     E = E if sparse.issparse(E) else _whole(E)
     values = E.data if sparse.issparse(E) else E[~np.eye(len(E), dtype=bool)]
     if np.isinf(values).any():
