@@ -321,7 +321,13 @@ class LatentTree(TreeAnswers):
         if self._frame_in is None:
             return table
         names = getattr(self, "feature_names_in_", None)
-        return framed(self._frame_in, names, table, levels=levels, like=like)
+        whole = None
+        if kept is not None:
+            whole = np.full(table.shape, np.nan)
+            for j, column in enumerate(columns):
+                if not column.has_levels and column.of == "number":
+                    whole[:, column.place] = kept[:, j]
+        return framed(self._frame_in, names, table, levels=levels, like=like, kept=whole)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
