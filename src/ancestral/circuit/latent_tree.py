@@ -36,6 +36,8 @@ from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLea
 from ancestral.circuit.messages import Circuit, Mixture
 from ancestral.training.passes import progress
 
+MOST_SHOWN = 30  # columns in a repr
+
 
 class LatentTree(TreeAnswers):
     """A hidden tree of states over the columns of a table, of any kinds, with missing values.
@@ -82,6 +84,8 @@ class LatentTree(TreeAnswers):
         Free parameters of all trees, and the weights.
     log_likelihood_ : float
         Of the rows of the fit, in nats.
+    n_iter_ : int
+        Passes over all rows, after the sweeps by batches.
     history_ : list of float
         What the passes at the end maximise, before and after each: the log-likelihood and the
         logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
@@ -105,13 +109,15 @@ class LatentTree(TreeAnswers):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> rng = np.random.default_rng(0)
-    >>> age = rng.integers(20, 60, 300).astype(float)
-    >>> X = np.column_stack([age, 2 * age + rng.normal(size=300), rng.integers(0, 2, 300)])
-    >>> X[::7, 1] = np.nan
-    >>> model = LatentTree(n_states=4, n_trees=1, random_state=0).fit(X)
-    >>> model.impute(X[:1]).shape
-    (1, 3)
+    >>> kind = rng.choice(["cat", "dog"], size=300)
+    >>> weight = np.where(kind == "cat", 4.0, 20.0) * np.exp(0.1 * rng.standard_normal(300))
+    >>> model = LatentTree(2, 1, random_state=0)
+    >>> model = model.fit(pd.DataFrame({"kind": kind, "weight": weight}))
+    >>> heavy = pd.DataFrame({"kind": [None], "weight": [18.0]})
+    >>> [str(name) for name in model.impute(heavy)["kind"]]
+    ['dog']
     """
 
     _fields: tuple[str, ...] = (
@@ -237,6 +243,17 @@ class LatentTree(TreeAnswers):
         """What is known of the columns that are modelled."""
         return [Column.of_plain(held) for held in self.columns_]
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Return the parameters and, of a fitted model, what was found of the columns."""
+        text = str(super().__repr__(N_CHAR_MAX))
+        if not self.__sklearn_is_fitted__():
+            return text
+        columns = self._columns_learnt
+        lines = [f"  {column.name}: {column}" for column in columns[:MOST_SHOWN]]
+        lines += [f"  ... and {len(columns) - MOST_SHOWN} more"] * (len(columns) > MOST_SHOWN)
+        lines += [f"  {name}: left out" for name in self.left_out_[:MOST_SHOWN]]
+        return "\n".join([text, *lines])
+
     @property
     def _mixture(self) -> Mixture:
         """The circuits, made once for what was learnt."""
@@ -248,6 +265,11 @@ class LatentTree(TreeAnswers):
             held = kept["mixture"] = self.members_, self.weights_, Mixture(self.weights_, circuits)
         found: Mixture = held[2]
         return found
+
+    @property
+    def n_iter_(self) -> int:
+        """Passes over all rows, at least 1."""
+        return max(1, len(self.history_) - 1)
 
     @property
     def n_parameters_(self) -> int:
@@ -306,7 +328,13 @@ class LatentTree(TreeAnswers):
         if self._frame_in is None:
             return table
         names = getattr(self, "feature_names_in_", None)
-        return framed(self._frame_in, names, table, levels=levels, like=like)
+        whole = None
+        if kept is not None:
+            whole = np.full(table.shape, np.nan)
+            for j, column in enumerate(columns):
+                if not column.has_levels and column.of == "number":
+                    whole[:, column.place] = kept[:, j]
+        return framed(self._frame_in, names, table, levels=levels, like=like, kept=whole)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
