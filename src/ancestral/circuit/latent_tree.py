@@ -221,6 +221,7 @@ class LatentTree(TreeAnswers):
         }
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         counts = np.ones(len(table)) if weights is None else weights
+        counts = counts * ~np.isnan(table).all(axis=1)  # of other rows nothing is known
         rng, columns = as_generator(self.random_state), self._columns_learnt
         race.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
         rows, counts = learning.distinct(table, counts)
