@@ -84,6 +84,8 @@ class LatentTree(TreeAnswers):
         Free parameters of all trees, and the weights.
     log_likelihood_ : float
         Of the rows of the fit, in nats.
+    n_iter_ : int
+        Passes over all rows, after the sweeps by batches.
     history_ : list of float
         What the passes at the end maximise, before and after each: the log-likelihood and the
         logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
@@ -268,6 +270,11 @@ class LatentTree(TreeAnswers):
         return found
 
     @property
+    def n_iter_(self) -> int:
+        """Passes over all rows, at least 1."""
+        return max(1, len(self.history_) - 1)
+
+    @property
     def n_parameters_(self) -> int:
         """Free parameters of all trees, and the weights."""
         mixture = self._mixture
@@ -324,7 +331,13 @@ class LatentTree(TreeAnswers):
         if self._frame_in is None:
             return table
         names = getattr(self, "feature_names_in_", None)
-        return framed(self._frame_in, names, table, levels=levels, like=like)
+        whole = None
+        if kept is not None:
+            whole = np.full(table.shape, np.nan)
+            for j, column in enumerate(columns):
+                if not column.has_levels and column.of == "number":
+                    whole[:, column.place] = kept[:, j]
+        return framed(self._frame_in, names, table, levels=levels, like=like, kept=whole)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
