@@ -85,12 +85,10 @@ class LatentTree(TreeAnswers):
     log_likelihood_ : float
         Of the rows of the fit, in nats.
     n_iter_ : int
-        Passes over all rows, after the sweeps by batches.
+        How often all rows were looked at in the end: the last look changes nothing.
     history_ : list of float
         What the passes at the end maximise, before and after each: the log-likelihood and the
         logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
-    n_iter_ : int
-        How often all rows were looked at in the end: the last look changes nothing.
     tried_ : list of dict
         Numbers of states, starts and prior variances that were tried, and what they gave in nats
         per row held out.
@@ -268,11 +266,6 @@ class LatentTree(TreeAnswers):
             held = kept["mixture"] = self.members_, self.weights_, Mixture(self.weights_, circuits)
         found: Mixture = held[2]
         return found
-
-    @property
-    def n_iter_(self) -> int:
-        """Passes over all rows, at least 1."""
-        return max(1, len(self.history_) - 1)
 
     @property
     def n_parameters_(self) -> int:
