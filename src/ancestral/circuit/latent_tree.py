@@ -29,7 +29,7 @@ from ancestral._checks.declared import plain
 from ancestral._checks.frames import framed
 from ancestral._checks.numbers import as_generator, check_integer, check_weights
 from ancestral.circuit import columns as schema
-from ancestral.circuit import learning
+from ancestral.circuit import learning, race
 from ancestral.circuit.answers import TreeAnswers
 from ancestral.circuit.columns import Column
 from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf
@@ -85,7 +85,7 @@ class LatentTree(TreeAnswers):
     log_likelihood_ : float
         Of the rows of the fit, in nats.
     n_iter_ : int
-        Passes over all rows, after the sweeps by batches.
+        How often all rows were looked at in the end: the last look changes nothing.
     history_ : list of float
         What the passes at the end maximise, before and after each: the log-likelihood and the
         logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
@@ -122,7 +122,7 @@ class LatentTree(TreeAnswers):
 
     _fields: tuple[str, ...] = (
         "columns_", "left_out_", "tree_", "information_", "weights_", "members_", "n_states_",
-        "n_trees_", "log_likelihood_", "history_", "tried_",
+        "n_trees_", "log_likelihood_", "history_", "n_iter_", "tried_",
     )  # fmt: skip
 
     columns_: list[dict[str, Any]]
@@ -221,20 +221,21 @@ class LatentTree(TreeAnswers):
         }
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         counts = np.ones(len(table)) if weights is None else weights
+        counts = counts * ~np.isnan(table).all(axis=1)  # of other rows nothing is known
         rng, columns = as_generator(self.random_state), self._columns_learnt
-        learning.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
+        race.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
         rows, counts = learning.distinct(table, counts)
         table = table[rows]
-        plan = learning.plan_for(columns, counts, **asked, max_iter=max_iter)
+        plan = race.plan_for(columns, counts, **asked, max_iter=max_iter)
         with progress(type(self).__name__, shown=self.verbose) as show:
-            found = learning.learn(table, columns, counts, plan, rng, show)
+            found = race.learn(table, columns, counts, plan, rng, show)
         self.tree_ = found.members[0].em.tree.parent
         self.information_ = found.information
         self.weights_ = found.weights
         self.members_ = [member.as_plain() for member in found.members]
         self.n_states_, self.n_trees_ = found.members[0].em.n_states, len(found.members)
         self.log_likelihood_, self.history_ = found.log_likelihood, found.penalised
-        self.tried_ = found.tried
+        self.tried_, self.n_iter_ = found.tried, len(found.penalised)
 
     # ---- what was learnt --------------------------------------------------------------------
 
@@ -265,11 +266,6 @@ class LatentTree(TreeAnswers):
             held = kept["mixture"] = self.members_, self.weights_, Mixture(self.weights_, circuits)
         found: Mixture = held[2]
         return found
-
-    @property
-    def n_iter_(self) -> int:
-        """Passes over all rows, at least 1."""
-        return max(1, len(self.history_) - 1)
 
     @property
     def n_parameters_(self) -> int:
