@@ -29,7 +29,7 @@ from ancestral._checks.declared import plain
 from ancestral._checks.frames import framed
 from ancestral._checks.numbers import as_generator, check_integer, check_weights
 from ancestral.circuit import columns as schema
-from ancestral.circuit import learning
+from ancestral.circuit import learning, race
 from ancestral.circuit.answers import TreeAnswers
 from ancestral.circuit.columns import Column
 from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf
@@ -87,6 +87,8 @@ class LatentTree(TreeAnswers):
     history_ : list of float
         What the passes at the end maximise, before and after each: the log-likelihood and the
         logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
+    n_iter_ : int
+        How often all rows were looked at in the end: the last look changes nothing.
     tried_ : list of dict
         Numbers of states, starts and prior variances that were tried, and what they gave in nats
         per row held out.
@@ -120,7 +122,7 @@ class LatentTree(TreeAnswers):
 
     _fields: tuple[str, ...] = (
         "columns_", "left_out_", "tree_", "information_", "weights_", "members_", "n_states_",
-        "n_trees_", "log_likelihood_", "history_", "tried_",
+        "n_trees_", "log_likelihood_", "history_", "n_iter_", "tried_",
     )  # fmt: skip
 
     columns_: list[dict[str, Any]]
@@ -220,19 +222,19 @@ class LatentTree(TreeAnswers):
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         counts = np.ones(len(table)) if weights is None else weights
         rng, columns = as_generator(self.random_state), self._columns_learnt
-        learning.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
+        race.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
         rows, counts = learning.distinct(table, counts)
         table = table[rows]
-        plan = learning.plan_for(columns, counts, **asked, max_iter=max_iter)
+        plan = race.plan_for(columns, counts, **asked, max_iter=max_iter)
         with progress(type(self).__name__, shown=self.verbose) as show:
-            found = learning.learn(table, columns, counts, plan, rng, show)
+            found = race.learn(table, columns, counts, plan, rng, show)
         self.tree_ = found.members[0].em.tree.parent
         self.information_ = found.information
         self.weights_ = found.weights
         self.members_ = [member.as_plain() for member in found.members]
         self.n_states_, self.n_trees_ = found.members[0].em.n_states, len(found.members)
         self.log_likelihood_, self.history_ = found.log_likelihood, found.penalised
-        self.tried_ = found.tried
+        self.tried_, self.n_iter_ = found.tried, len(found.penalised)
 
     # ---- what was learnt --------------------------------------------------------------------
 
