@@ -420,7 +420,6 @@ ZOO = [
         lambda: _tiny_tree(n_trees=2, n_states=3),
         (MIXED,),
         n_parameters=2 * _tree_weights(4, 3, (1 + 2) + 2 + 2 + 1) + 1,
-        streamed=False,
         checks=(_tiny_tree(n_sweeps=2),),
     ),
     Entry(

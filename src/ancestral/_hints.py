@@ -53,7 +53,8 @@ _called(
 )
 _called(
     ATTRIBUTES,
-    "predict_edges predict_links edge_probabilities",
+    "predict_links edge_probabilities link_prediction",
+    "predict_edges(graph), a ranked table",
     "probabilities, of each pair of nodes",
 )
 _called(

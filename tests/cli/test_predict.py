@@ -34,9 +34,10 @@ def test_probabilities_of_edges_are_pythons(run, tmp_path):
     model, found = tmp_path / "g.model", tmp_path / "e.csv"
     assert run("fit", "graph", "@classrooms", "-o", model)[0] == 0
     assert run("predict", model, "@classrooms", "-o", found)[0] == 0
-    assert found.read_text().splitlines()[0] == "graph,i,j,probability"
+    assert found.read_text().splitlines()[0] == "graph,source,target,probability,linked"
     rows, graphs = ancestral.read_array(found), datasets.classrooms()
     k, i, j = (int(v) for v in rows[777, :3])
+    assert rows[777, 4] == graphs[k].adjacency[i, j]
     expected = ancestral.load(model).probabilities(graphs[k].features)[i, j]
     assert rows[777, 3] == pytest.approx(expected, rel=1e-12)
     n = [graph.n_nodes for graph in graphs]
@@ -52,7 +53,29 @@ def test_features_that_have_names_are_predicted_from(run, tmp_path):
     said = json.loads(run("predict", model, *data, "--json")[1])
     graph = ancestral.io.read_edge_list(edges, nodes, categorical=["house"])
     p = ancestral.load(model).probabilities(graph)
-    assert said["predictions"] == [[i, j, p[i, j]] for i in range(6) for j in range(i + 1, 6)]
+    found = {(u, v): q for u, v, q, _ in said["predictions"]}
+    wanted = {(f"p{i}", f"p{j}"): p[i, j] for i in range(6) for j in range(i + 1, 6)}
+    assert found == pytest.approx(wanted)
+    ranked = [row[2] for row in said["predictions"]]
+    assert ranked == sorted(ranked, reverse=True)
+
+
+def test_unknown_dyads_are_predicted_by_name(run, tmp_path):
+    nodes, edges, absent, model = (tmp_path / n for n in ("n.csv", "e.csv", "u.csv", "g.model"))
+    nodes.write_text("id,house\n" + "".join(f"p{k},{'ab'[k % 2]}\n" for k in range(6)))
+    edges.write_text("from,to\np0,p2\np1,p3\np0,p1\np4,p5\n")
+    absent.write_text("from,to\np5,p0\np2,p4\n")
+    data = (edges, "--nodes", nodes, "--unknown", absent)
+    assert run("fit", "dyadic", *data, "--terms", "match:house", "-o", model)[0] == 0
+    code, out, _ = run("predict", model, *data)
+    assert code == 0 and out.splitlines()[0] == "source,target,probability"
+    assert {tuple(line.split(",")[:2]) for line in out.splitlines()[1:]} == {
+        ("p0", "p5"), ("p2", "p4")
+    }  # fmt: skip
+    code, out, _ = run("predict", model, *data, "--pairs", "unlinked", "--top", 3)
+    assert code == 0 and len(out.splitlines()) == 4
+    code, _, err = run("predict", model, edges, "--nodes", nodes, "--pairs", "unknown")
+    assert code == 1 and "every dyad of this graph is known" in err
 
 
 def test_learnt_positions_need_no_data(run, tmp_path):
@@ -61,11 +84,12 @@ def test_learnt_positions_need_no_data(run, tmp_path):
     model = tmp_path / "p.model"
     fitted.save(model)
     said = json.loads(run("predict", model, "--json")[1])
-    assert said["columns"] == ["i", "j", "probability"] and len(said["predictions"]) == 66
-    i, j, p = said["predictions"][5]
+    assert said["columns"] == ["source", "target", "probability", "linked"]
+    assert len(said["predictions"]) == 66
+    i, j, p, _ = said["predictions"][5]
     assert p == pytest.approx(fitted.probabilities()[i, j])
     code, _, err = run("predict", model, "@classrooms")
-    assert code == 2 and "DATA has no use" in err
+    assert code == 1 and "positions belong to nodes" in err
 
 
 def test_what_has_nothing_to_predict_says_what_does(run, icons_model, tmp_path):
@@ -80,3 +104,34 @@ def test_what_has_nothing_to_predict_says_what_does(run, icons_model, tmp_path):
     code, _, err = run("predict", tmp_path / "l", "@diabetes", "--nodes", "a.csv")
     assert code == 2 and "--nodes has no use" in err
     assert run("predict", tmp_path / "l", tmp_path / "absent.csv")[0] == 1
+
+
+def test_draws_of_graphs_are_opened_elsewhere(run, tmp_path):
+    networkx = pytest.importorskip("networkx")
+    pytest.importorskip("defusedxml")
+    nodes, edges, model = (tmp_path / n for n in ("n.csv", "e.csv", "g.model"))
+    names = [f"p{k}" for k in range(12)]
+    nodes.write_text("id,house,age\n" + "".join(f"p{k},{'ab'[k % 2]},{k}\n" for k in range(12)))
+    rng = np.random.default_rng(0)
+    links = [(u, v) for u in names for v in names if u != v and rng.random() < 0.3]
+    edges.write_text("from,to\n" + "".join(f"{u},{v}\n" for u, v in links))
+    data = (edges, "--nodes", nodes, "--directed", "yes")
+    terms = ("--terms", "match:house,absdiff:age,sender:age")
+    assert run("fit", "dyadic", *data, *terms, "-o", model)[0] == 0
+    drawn = tmp_path / "d.graphml"
+    given = ("--features", tmp_path / "whole.graphml")
+    ancestral.io.write_graphs(given[1], ancestral.io.read_edge_list(edges, nodes, directed=True))
+    code, _, err = run("sample", model, *given, "-n", 2, "-o", drawn, "--random-state", 0)
+    assert code == 0 and "2 graphs written" in err
+    theirs = networkx.read_graphml(drawn)
+    assert theirs.is_directed() and list(theirs) == names
+    assert theirs.nodes["p3"]["house"] == "b" and theirs.nodes["p3"]["age"] == 3
+    table = tmp_path / "d.csv"
+    assert run("sample", model, *given, "-n", 2, "-o", table)[0] == 2
+    assert run("sample", model, *given, "-o", table, "--random-state", 0)[0] == 0
+    back = ancestral.io.read_edge_list(table, tmp_path / "d-nodes.csv")
+    first = ancestral.read_graphs(drawn)[0]
+    assert back.directed and np.array_equal(back.adjacency, first.adjacency)
+    assert run("sample", model, *given, "-o", table)[0] == 1  # it is there
+    code, out, _ = run("sample", model, *given, "--random-state", 0)
+    assert code == 0 and "->" in out

@@ -15,7 +15,7 @@ from ancestral import Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, DataTypeError, ModelError
 from ancestral.graph import fit_checks, predictions
 from ancestral.graph.edges.sampling import sample_edges
-from ancestral.graph.fit_checks import NAMES, check_fit, mean_clustering, measure
+from ancestral.graph.fit_checks import check_fit, mean_clustering, measure
 from ancestral.graph.pairs import gather as gathering
 from ancestral.graph.predictions import calibrate, held_out
 from ancestral.io.assembling import assemble
@@ -24,6 +24,8 @@ from tests.graph.pairs.test_sums import dense, make_graph
 pytestmark = pytest.mark.usefixtures("loops")
 
 FALSE_ALARM = 1e-4
+
+NAMES = ("degree", "shared partners", "clustering", "distance")
 
 
 def by_networkx(graph: Graph) -> dict[str, dict[Any, int]]:

@@ -28,11 +28,16 @@ def test_three_features_are_the_colour(draw):
     assert [t.get_text() for t in ax.texts] == [str(k + 1) for k in range(15)]
 
 
+def placed(A, layout="springs"):
+    """Return the places of nodes, and the diameter that is drawn, in units of the square."""
+    return graph_figures._with_room(graph_figures.layout_of(A, layout), A, 0.188, apart=1.3)
+
+
 def test_layout_repeats_stays_in_the_square_and_keeps_nodes_apart():
     for seed in range(6):
         A = random_graph(seed, density=0.08)[1].astype(bool)
-        xy = graph_figures.layout(A)
-        np.testing.assert_array_equal(xy, graph_figures.layout(A))
+        xy, again = (placed(A)[0] for _ in range(2))
+        np.testing.assert_array_equal(xy, again)
         assert np.abs(xy).max() <= 1 + 1e-12
         gap = np.linalg.norm(xy[:, None] - xy[None], axis=-1) + 9 * np.eye(15)
         assert gap.min() > 0.2  # a node's drawn radius is below 0.1
@@ -42,7 +47,7 @@ def test_unlinked_nodes_stay_near():
     A = np.zeros((15, 15), bool)
     A[:12, :12] = True  # one clique and three loners
     np.fill_diagonal(A, False)
-    xy = graph_figures.layout(A)
+    xy, _ = placed(A)
     clique = xy[:12].max(axis=0) - xy[:12].min(axis=0)
     assert clique.max() > 0.8  # the clique is not squeezed to a blot by far loners
 
@@ -187,7 +192,7 @@ def test_clustering_agrees_with_networkx(draw):
         (np.zeros((2, 3)), np.zeros((3, 3)), "must have shape"),
         (np.zeros((2, 3)), [[0, 1], [0, 0]], "not symmetric"),
         (np.zeros((2, 3)), [[0, 2], [2, 0]], "holds 2 at .* must be 0 or 1"),
-        (np.zeros((2, 3)), [[0, np.nan], [np.nan, 0]], "holds nan at"),
+        (np.zeros((2, 3)), [[0, np.nan], [0, 0]], "known or unknown on both sides"),
     ],
 )
 def test_bad_graphs_are_refused(features, adjacency, words):
@@ -203,3 +208,93 @@ def test_no_graphs_mixed_widths_and_a_missing_networkx_are_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "networkx", None)
     with pytest.raises(MissingExtraError, match=r"ancestral\[report\]"):
         viz.draw_graph(*random_graph(0))
+
+
+# ---- networks of any size ---------------------------------------------------------------------
+
+
+def network(n, *, directed=False, seed=0):
+    """Some five links a node among near ones, text with gaps, and numbers of unlike scales."""
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(seed)
+    place = rng.normal(size=(n, 2))
+    near = np.exp(-1.5 * ((place[:, None] - place[None]) ** 2).sum(axis=-1))
+    E = (rng.random((n, n)) < 5 * n * near / near.sum() / 2).astype(float)
+    E = E if directed else np.triu(E, 1) + np.triu(E, 1).T
+    house = [None if k % 7 == 0 else "abc"[k % 3] for k in range(n)]
+    table = pandas.DataFrame(
+        {"income": rng.lognormal(10, 1, n), "house": house, "age": rng.random(n)}
+    )
+    return Graph(table, E, node_names=[f"p{k}" for k in range(n)], directed=directed)
+
+
+@pytest.mark.parametrize("n", [15, 100, 300])
+def test_links_are_as_long_as_nodes_and_drawn(draw, n):
+    graph = network(n)
+    ax = viz.draw_graph(graph)
+    figure = draw(ax)
+    lines, nodes = ax.collections
+    assert len(lines.get_segments()) == graph.n_edges
+    ends = ax.transData.transform(np.concatenate(lines.get_segments())).reshape(-1, 2, 2)
+    lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+    diameter = np.sqrt(nodes.get_sizes()[0]) * figure.dpi / 72
+    assert np.quantile(lengths, 0.01) > 1.25 * diameter and lengths.min() > diameter
+    assert len(ax.texts) == (15 if n == 15 else 0)
+
+
+def test_names_are_written_or_not_as_asked(draw):
+    for n, given, count in ((15, False, 0), (100, True, 100), (100, None, 0), (60, False, 0)):
+        ax = viz.draw_graph(network(n), node_names=given)
+        assert len(ax.texts) == count
+        draw(ax)
+    with pytest.raises(DataError, match="node_names must have 15 entries; got 2"):
+        viz.draw_graph(network(15), node_names=["a", "b"])
+
+
+@pytest.mark.parametrize("n", [15, 100])
+def test_directions_are_shown(draw, n):
+    graph = network(n, directed=True)
+    ax = viz.draw_graph(graph)
+    lines, heads, _ = ax.collections
+    A = graph.to_dense()
+    assert len(heads.get_paths()) == graph.n_edges
+    assert len(lines.get_segments()) == np.triu(A | A.T, 1).sum()
+    draw(ax)
+
+
+def test_unknown_dyads_are_dashed_on_request(draw):
+    graph = network(20).with_unknown([(0, 1), (2, 9), (5, 6)])
+    assert len(viz.draw_graph(graph).collections) == 2
+    ax = viz.draw_graph(graph, unknown=True)
+    dashed = ax.collections[0]
+    assert len(dashed.get_segments()) == 3 and dashed.get_linestyle()[0][1] is not None
+    draw(ax)
+    assert len(viz.draw_graphs([graph], unknown=True).axes[0].collections) == 3
+
+
+def test_layouts_have_names_or_places(draw):
+    graph = network(30)
+    for layout in ("springs", "circle", "distances", np.random.default_rng(0).random((30, 2))):
+        draw(viz.draw_graph(graph, layout=layout))
+    with pytest.raises(DataError, match="layout must be one of springs, circle, distances"):
+        viz.draw_graph(graph, layout="star")
+    with pytest.raises(DataError, match=r"shape \(30, 2\), a place for each node; got \(3, 2\)"):
+        viz.draw_graph(graph, layout=np.zeros((3, 2)))
+
+
+def test_text_is_the_colour_and_gaps_are_white(draw):
+    graph = network(15)
+    figure = draw(viz.draw_graph(graph))
+    ax = figure.axes[0]
+    tones = ax.collections[1].get_facecolors()[:, :3]
+    assert (tones[[0, 7, 14]] == 1).all() and len(np.unique(tones, axis=0)) == 4
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c", "missing"]
+    ages = viz.draw_graph(graph, colour_by="income").collections[1].get_facecolors()
+    assert len(np.unique(ages, axis=0)) == 15
+
+
+def test_features_of_unlike_scales_share_a_colour(draw):
+    rng = np.random.default_rng(0)
+    X = np.c_[1e6 * np.arange(8), rng.random(8), rng.random(8), np.arange(8) % 2]
+    tones = graph_figures.node_colours([X])
+    np.testing.assert_allclose(tones, graph_figures.node_colours([X * [1e-9, 5, 1e3, 1]]))

@@ -49,7 +49,8 @@ class Reading:
     Of text: the marks between cells and within numbers, the encoding, where rows are reported that
     cannot be read, and which columns are text whatever stands in them. For pairs: the target's
     column. For graphs: the table of nodes that belongs to an edge list, and which of their
-    attributes are features, which of these are groups, and whether the edges have names.
+    attributes are features, which of these are groups, whether the edges have names, what is done
+    with their directions, and a table of unknown dyads.
     """
 
     target: str | None = None
@@ -66,6 +67,8 @@ class Reading:
     attributes: str | None = None
     categorical: str | None = None
     header: bool | None = None
+    directed: str | None = None
+    unknown: str | None = None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> Reading:
@@ -155,7 +158,7 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         (
             "--nodes",
             ("graphs",),
-            {"help": "Graphs: DATA is an edge list (.csv), and this the .csv of its nodes."},
+            {"help": "Graphs: DATA is a table of links, and this the table of their nodes."},
         ),
         (
             "--attributes",
@@ -165,7 +168,7 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         (
             "--categorical",
             ("graphs",),
-            {"help": "Graphs: which of these are groups, as in Race,Sex."},
+            {"help": "Graphs: which numbers are groups, as in Grade,Year. Text always is."},
         ),
         (
             "--header/--no-header",
@@ -175,6 +178,21 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
                 "help": "Graphs: the first line of an edge list holds names, or is an edge.  "
                 "[default: whichever is clear]",
             },
+        ),
+        (
+            "--directed",
+            ("graphs",),
+            {
+                "type": click.Choice(["keep", "union", "intersection", "refuse", "yes"]),
+                "help": "Graphs: keep directions where the file says them, link nodes where a link "
+                "leads either way or both ways, refuse them; yes: a table's links have one.  "
+                "[default: keep]",
+            },
+        ),
+        (
+            "--unknown",
+            ("graphs",),
+            {"help": "Graphs: a table of pairs of nodes that nobody observed."},
         ),
     ]
 
@@ -537,15 +555,21 @@ def graphs_of(data: str, reading: Reading) -> Any:
         chosen["attributes"] = _listed(reading.attributes)
     if reading.categorical is not None:
         chosen["categorical"] = _listed(reading.categorical)
+    if reading.directed is not None:
+        chosen["directed"] = True if reading.directed == "yes" else reading.directed
     path = _path(data, "graphs")
-    if reading.nodes is not None:
-        chosen |= {"header": reading.header, **reading.dialect}
-        return [read_edge_list(path, _path(reading.nodes, "nodes"), **chosen)]
-    if path.lower().endswith(TABLE_ENDINGS):
-        raise click.UsageError(f"{path} is an edge list: name the table of its nodes with --nodes.")
+    of_tables = reading.header is not None or reading.unknown is not None or reading.dialect
+    if reading.nodes is not None or (of_tables and path.lower().endswith(TABLE_ENDINGS)):
+        nodes = None if reading.nodes is None else _path(reading.nodes, "nodes")
+        unknown = None if reading.unknown is None else _path(reading.unknown, "unknown pairs")
+        chosen |= {"header": reading.header, "unknown": unknown, **reading.dialect}
+        return [read_edge_list(path, nodes, **chosen)]
     reading.refuse_text("a file of graphs: it is for edge lists")
-    if reading.header is not None:
-        raise click.UsageError("--header has no use with a file of graphs: it is for edge lists.")
+    for name in ("header", "unknown"):
+        if getattr(reading, name) is not None:
+            raise click.UsageError(
+                f"--{name} has no use with a file of graphs: it is for edge lists."
+            )
     return ancestral.read_graphs(path, **chosen)
 
 

@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 @click.option(
     "--std", is_flag=True, help="Add the standard deviation of y given x (regression models)."
 )
+@click.option(
+    "--pairs",
+    type=click.Choice(["unknown", "unlinked", "all"]),
+    help="Of graphs: dyads that nobody observed, these and those without a link, or all.  "
+    "[default: unknown, where there are any]",
+)
+@click.option("--top", type=click.IntRange(min=1), help="Of graphs: so many pairs at most.")
 @force_option
 @reading_options("conditional", "graphs", but="--target")
 @json_option
@@ -53,14 +60,16 @@ def command(
     """Predict from the model in FILE for each row of DATA.
 
     Regression models give the mean of y given the inputs in DATA, whose other columns count for
-    nothing. Models of graphs give the probability of an edge for each pair of nodes i < j: of the
-    graphs in DATA, or of the nodes of the fit where the model has learnt their positions.
+    nothing. Models of graphs give pairs of nodes with the probability of their link, the most
+    probable first: of the graphs in DATA, or of the nodes of the fit where the model has learnt
+    their positions.
 
     \b
     Examples:
       ancestral predict price.model houses.csv --std -o prices.csv
-      ancestral predict friends.model school.npz
+      ancestral predict friends.model ties.csv --nodes pupils.csv --unknown absent.csv
     """
+    of_pairs = {name: asked.pop(name) for name in ("pairs", "top")}
     reading = Reading.taken(asked)
     inputs = (file, data, reading.nodes)
     ask_for(files=(*inputs, output))
@@ -69,8 +78,9 @@ def command(
     model = ancestral.load(file)
     face = entry_of(model).face
     if face == "conditional":
-        for name in ("nodes", "attributes", "categorical", "header"):
+        for name in ("nodes", "attributes", "categorical", "header", "directed", "unknown"):
             refuse(model, **{name: getattr(reading, name)})
+        refuse(model, **of_pairs)
         if data is None:
             raise click.UsageError(f"{type(model).__name__} predicts y given X: name DATA.")
         take_rows_as_named()
@@ -78,7 +88,7 @@ def command(
         what = "predictions"
     elif face == "graphs":
         refuse(model, std=std or None)
-        rows, names = _of_graphs(model, data, reading)
+        rows, names = _of_graphs(model, data, reading, of_pairs)
         what = "pairs"
     else:
         raise click.UsageError(
@@ -102,29 +112,41 @@ def _of_rows(model: Any, X: Any, *, std: bool) -> tuple[NDArray, list[str]]:
     return np.column_stack(columns), names
 
 
-def _of_graphs(model: Any, data: str | None, reading: Reading) -> tuple[NDArray, list[str]]:
-    """Return each pair of nodes with the probability of its edge."""
+def _of_graphs(
+    model: Any, data: str | None, reading: Reading, asked: dict[str, Any]
+) -> tuple[NDArray, list[str]]:
+    """Return pairs of nodes with the probability of their link, the most probable first."""
     import numpy as np
 
-    if not inspect.signature(model.probabilities).parameters:  # the nodes are those of the fit
-        if data is not None:
-            raise click.UsageError(
-                f"DATA has no use with {type(model).__name__}: its nodes are those of the fit."
-            )
-        tables = [model.probabilities()]
+    if not inspect.signature(model.probabilities).parameters and data is None:
+        graphs = [_of_fit(model)]  # the nodes are those of the fit
+    elif data is None:
+        raise click.UsageError(f"{type(model).__name__} predicts edges of graphs: name DATA.")
     else:
-        if data is None:
-            raise click.UsageError(f"{type(model).__name__} predicts edges of graphs: name DATA.")
-        from ancestral.graph.graphs import as_graphs
-
         (graphs,) = observed_by(model, data, reading).data
-        names_in = list(getattr(model, "feature_names_in_", ()))
-        known = as_graphs(graphs, n_features=model.n_features_, feature_names=names_in)
-        tables = [model.probabilities(graph.features) for graph in known]
-    parts = []
-    for k, p in enumerate(tables):
-        i, j = np.triu_indices(len(p), 1)
-        columns = [i, j, p[i, j]] if len(tables) == 1 else [np.full(len(i), k), i, j, p[i, j]]
-        parts.append(np.column_stack([column.astype(object) for column in columns]))
-    names = ["i", "j", "probability"]
-    return np.concatenate(parts), names if len(tables) == 1 else ["graph", *names]
+    pairs, top = asked["pairs"], asked["top"]
+    if pairs is None:
+        pairs = "unknown" if any(graph.n_unknown for graph in graphs) else "all"
+    if pairs == "unknown" and len(graphs) > 1:
+        graphs_with = [(k, graph) for k, graph in enumerate(graphs) if graph.n_unknown]
+    else:
+        graphs_with = list(enumerate(graphs))
+    parts, names = [], ["graph"] * (len(graphs) > 1)
+    for k, graph in graphs_with:
+        found = model._predicted_edges(graph, pairs, top)
+        columns = [column.astype(object) for column in found.values()]
+        if len(graphs) > 1:
+            columns.insert(0, np.full(len(columns[0]), k, dtype=object))
+        parts.append(np.column_stack(columns))
+    names += list(found)
+    return np.concatenate(parts), names
+
+
+def _of_fit(model: Any) -> Any:
+    """Return the nodes of a fit that has learnt their positions, as a graph without links."""
+    from scipy import sparse
+
+    from ancestral import Graph
+
+    n = len(model.positions_)
+    return Graph(None, sparse.csr_array((n, n)), node_names=getattr(model, "node_labels_", None))

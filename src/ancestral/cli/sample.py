@@ -13,6 +13,7 @@ import ancestral
 from ancestral.cli.data import (
     Reading,
     entry_of,
+    observed_by,
     reading_options,
     refuse,
     rows_of,
@@ -20,7 +21,7 @@ from ancestral.cli.data import (
 )
 from ancestral.cli.given import given_of, given_option, method_options
 from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
-from ancestral.cli.terminal import CONTEXT, json_option, print_json, say
+from ancestral.cli.terminal import CONTEXT, in_one_line, json_option, print_json, say
 from ancestral.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="A .csv, .tsv, .parquet, .npy or .npz file; .npz of graphs.",
+    help="A .csv, .tsv, .parquet, .npy or .npz file; of graphs .npz or .graphml, or of one graph "
+    "x.csv: its links, and its nodes in x-nodes.csv.",
 )
 @given_option
 @click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
@@ -91,7 +93,8 @@ def command(
         refuse(model, shape=shape, inputs=inputs, given=given or None)
         ask_for(*(["report:networkx"] if collage else []), files=())
         if options.get("features", "uniform") != "uniform":
-            options["features"] = rows_of(options["features"], reading, model=model)
+            options["features"] = nodes_of(options["features"], reading, model)
+        check_places(nodes_beside(output), inputs=files, force=force)
         give_graphs(model.sample(**options), output, collage, as_json=as_json)
         return
     names: Any
@@ -123,12 +126,30 @@ def _as_columns(model: Any, drawn: NDArray, n_samples: int) -> tuple[NDArray, li
     return drawn.T, [f"{target}_{k}" for k in range(1, n_samples + 1)]
 
 
+def nodes_of(data: str, reading: Reading, model: Any) -> Any:
+    """Return nodes to draw links among: of a table of numbers, or of a file of one graph."""
+    if not data.lower().endswith((".graphml", ".gml")):
+        return rows_of(data, reading, model=model)
+    (graphs,) = observed_by(model, data, reading).data
+    if len(graphs) != 1:
+        raise click.UsageError(f"{data} holds {len(graphs)} graphs: give the nodes of one.")
+    return graphs[0]
+
+
 def give_graphs(
     graphs: list[Any], output: Path | None, collage: Path | None, *, as_json: bool
 ) -> None:
-    from ancestral.io import write_graphs
+    from ancestral.io import write_edge_list, write_graphs
 
-    if output is not None:
+    if output is not None and (nodes := nodes_beside(output)) is not None:
+        if len(graphs) > 1:
+            raise click.UsageError(
+                f"{output} holds one graph; {len(graphs)} are drawn: end the name in .npz or "
+                ".graphml, or pass -n 1."
+            )
+        write_edge_list(output, nodes, graphs[0])
+        say(f"1 graph written to {output} and {nodes}", err=True)
+    elif output is not None:
         write_graphs(output, graphs)
         say(f"{len(graphs)} graphs written to {output}", err=True)
     if collage is not None:
@@ -146,7 +167,17 @@ def give_graphs(
         for k, graph in enumerate(graphs):
             say(f"graph {k}: {graph.n_nodes} nodes, {graph.n_edges} edges")
             i, j = graph.edges()
-            say("  " + " ".join(f"{a}-{b}" for a, b in zip(i.tolist(), j.tolist())))
+            names = graph.node_names or range(graph.n_nodes)
+            ends = zip(i.tolist(), j.tolist())
+            mark = "->" if graph.directed else "-"
+            say("  " + " ".join(in_one_line(f"{names[a]}{mark}{names[b]}") for a, b in ends))
+
+
+def nodes_beside(output: Path | None) -> Path | None:
+    """Return where the table of nodes goes that belongs to a table of links."""
+    if output is None or output.suffix.lower() not in (".csv", ".tsv"):
+        return None
+    return output.with_name(f"{output.stem}-nodes{output.suffix}")
 
 
 def draw_collage(drawn: Any, shape: str | None, path: Path) -> None:
@@ -193,7 +224,11 @@ def _write_figure(figure: Any, path: Path) -> None:
 
 def _as_json(graph: Any) -> dict[str, Any]:
     """Return a graph as lists; a large one by its edges."""
+    held: dict[str, Any] = {"features": graph.features.tolist()}
+    if graph.node_names is not None:
+        held["nodes"] = list(graph.node_names)
+    if graph.directed:
+        held["directed"] = True
     if graph.is_sparse:
-        edges = [[int(i), int(j)] for i, j in zip(*graph.edges(), strict=True)]
-        return {"features": graph.features.tolist(), "edges": edges}
-    return {"features": graph.features.tolist(), "adjacency": graph.adjacency.tolist()}
+        return held | {"edges": [[int(i), int(j)] for i, j in zip(*graph.edges(), strict=True)]}
+    return held | {"adjacency": graph.adjacency.tolist()}

@@ -318,6 +318,14 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Returns
         -------
         ndarray of shape (n_graphs,)
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = DyadicGraph(["inner_product"]).fit(graphs)
+        >>> bool(np.isclose(model.log_density(graphs).sum(), model.log_likelihood_))
+        True
         """
         self._check_fitted()
         checked = self._check_graphs(graphs)
@@ -348,6 +356,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         -------
         ndarray of shape (n_nodes, n_nodes)
             Of a link from i to j; zero on the diagonal, and symmetric unless directed.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> DyadicGraph(["inner_product"]).fit(graphs).probabilities(graphs[0]).shape
+        (15, 15)
         """
         self._check_fitted()
         found = self._nodes_of(graph)
@@ -406,6 +421,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         -------
         Summary
             Text, which a notebook shows as a table; `to_frame()` has all digits.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> model = DyadicGraph(["inner_product"]).fit(datasets.classrooms(20))
+        >>> len(model.summary().to_frame())  # intercept and one term
+        2
         """
         self._check_fitted()
         level = check_level(level)
@@ -459,6 +481,15 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             For other graphs than the fit's, or none where they are needed.
         ModelError
             For another level or method, or when the likelihood does not end an interval.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = DyadicGraph(["inner_product"]).fit(graphs)
+        >>> low, high = model.confidence_intervals(graphs)[1]
+        >>> bool(low < model.coef_[0] < high)
+        True
         """
         self._check_fitted()
         level = check_level(level)
@@ -497,6 +528,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         ------
         DataError
             For fewer than two graphs with a known dyad, and for other graphs than the fit's.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> DyadicGraph(["inner_product"]).fit(graphs).clustered_standard_errors(graphs).shape
+        (2,)
         """
         self._check_fitted()
         checked = self._check_graphs(graphs)
@@ -535,6 +573,18 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         ModelError
             For models that are not nested, that have a penalty, or that were fitted to other
             graphs.
+
+        Examples
+        --------
+        >>> from ancestral import Graph
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(40, 2))
+        >>> links = np.triu(rng.random((40, 40)) < np.exp(-np.abs(x[:, :1] - x[:, 0])), 1)
+        >>> graph = Graph(x, (links | links.T).astype(int), feature_names=["age", "score"])
+        >>> smaller = DyadicGraph(["sum:score"]).fit(graph)
+        >>> larger = DyadicGraph(["sum:score", "absdiff:age"]).fit(graph)
+        >>> bool(larger.likelihood_ratio_test(smaller).p_value < 0.01)  # age is needed
+        True
         """
         self._check_fitted()
         if not isinstance(smaller, DyadicGraph):
@@ -578,6 +628,14 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             Where the nodes lack what a term names: with "pair:" terms a Graph is needed.
         ModelError
             When `features` are of another number of nodes than `n_nodes` says.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> drawn = DyadicGraph(["inner_product"]).fit(graphs).sample(2, random_state=0)
+        >>> len(drawn)
+        2
         """
         self._check_fitted()
         rng = as_generator(random_state)

@@ -8,7 +8,11 @@ same in data and draws. Four distributions that likelihood never looked at:
     clustering       share of nodes by the share of linked pairs among their neighbours
     distance         share of pairs by the edges on a shortest path between them
 
-and the calibration: the frequency of edges against s, beside the model's probability.
+Where links have a direction, out-degree and in-degree stand for degree, the others are those of the
+links without it, and "mutual dyads" are shares of pairs by the links between them, none, one or
+both: dyads that are drawn apart from each other make no more mutual ones than chance. Dyads that
+nobody observed are without a link in data and draws. Beside all this stands the calibration: the
+frequency of edges against s, beside the model's probability.
 
 References: Hunter, Goodreau & Handcock (2008), Goodness of fit of social network models, JASA 103;
 Besag & Clifford (1989), Generalized Monte Carlo significance tests, Biometrika 76.
@@ -36,7 +40,6 @@ Counts = dict[str, NDArray[np.float64]]  # by statistic: (n_draws, values)
 DENSE_STACK = 150  # nodes up to which all draws of a graph are made and measured at once
 SOURCES = 1_000  # nodes from which distances are measured; all of them in smaller graphs
 CLUSTERING_BINS = 11  # zero, then tenths
-NAMES = ("degree", "shared partners", "clustering", "distance")
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +49,8 @@ class StatisticCheck(Printed):
     Parameters
     ----------
     name : str
-        "degree", "shared partners", "clustering" or "distance".
+        "degree" ("out-degree" and "in-degree"), "shared partners", "clustering", "distance", and of
+        directed graphs "mutual dyads".
     labels : list of str
         What each entry stands for.
     observed : ndarray of shape (n_values,)
@@ -149,7 +153,7 @@ def check_fit(
     for graph in checked:
         _add(seen, measure(graph))
         _add(drawn, _measure_draws(model, graph, n_draws, rng))
-    comparisons = {name: _compare(name, seen[name], drawn[name]) for name in NAMES}
+    comparisons = {name: _compare(name, seen[name], drawn[name]) for name in seen}
     return FitCheck(comparisons, calibrate(model, checked), len(checked), n_draws)
 
 
@@ -170,12 +174,12 @@ def _widened(counts: Float, size: int) -> Float:
 
 
 def measure(graph: Graph) -> Counts:
-    """Return the counts of the four statistics of one graph, (1, values) each."""
+    """Return the counts of the statistics of one graph, (1, values) each."""
     if graph.n_nodes <= DENSE_STACK:
         A = graph.to_dense()[None] != 0
         A[:, np.arange(graph.n_nodes), np.arange(graph.n_nodes)] = False
-        return _measure_stack(A)
-    return _measure_sparse(graph.to_sparse())
+        return _measure_stack(A, directed=graph.directed)
+    return _measure_sparse(graph.to_sparse(), directed=graph.directed)
 
 
 def _measure_draws(
@@ -184,15 +188,22 @@ def _measure_draws(
     """Return the counts of new edges for a graph's features."""
     n = graph.n_nodes
     if n <= DENSE_STACK:
-        i, j = np.triu_indices(n, 1)
+        known = ~np.eye(n, dtype=bool)
+        known[graph.unknown_dyads()] = False
+        i, j = np.nonzero(known if graph.directed else np.triu(known))
         A = np.zeros((n_draws, n, n), bool)
         A[:, i, j] = rng.random((n_draws, len(i))) < model.probabilities(graph)[i, j]
-        return _measure_stack(A | A.transpose(0, 2, 1))
+        A = A if graph.directed else A | A.transpose(0, 2, 1)
+        return _measure_stack(A, directed=graph.directed)
     parts = []
     for _ in range(n_draws):
         (draw,) = model.sample(1, features=graph, random_state=rng)
-        parts.append(_measure_sparse(draw.to_sparse()))
-    return {name: _stacked([part[name][0] for part in parts]) for name in NAMES}
+        E = draw.to_sparse()
+        if graph.unknown is not None:
+            E = sparse.csr_array(E - E.multiply(graph.unknown))
+            E.eliminate_zeros()
+        parts.append(_measure_sparse(E, directed=graph.directed))
+    return {name: _stacked([part[name][0] for part in parts]) for name in parts[0]}
 
 
 def _stacked(rows: Sequence[Float]) -> Float:
@@ -201,9 +212,13 @@ def _stacked(rows: Sequence[Float]) -> Float:
     return np.array([np.pad(row, (0, size - len(row))) for row in rows])
 
 
-def _measure_stack(A: NDArray[np.bool_]) -> Counts:
+def _measure_stack(A: NDArray[np.bool_], *, directed: bool = False) -> Counts:
     """Return counts for each of a stack of small graphs, (draws, n, n)."""
     draws, n, _ = A.shape
+    if directed:
+        across = A.transpose(0, 2, 1)
+        both, either = (A & across).sum(axis=(1, 2)) / 2, (A | across).sum(axis=(1, 2)) / 2
+        return _of_directed(_measure_stack(A | across), A.sum(axis=2), A.sum(axis=1), both, either)
     B = A.astype(np.float32)  # counts below 2^24: exact
     common = B @ B
     degree = A.sum(axis=2)
@@ -218,6 +233,24 @@ def _measure_stack(A: NDArray[np.bool_]) -> Counts:
         "shared partners": _table(edge_rows, partners[linked], draws),
         "clustering": _clustering_table(degree, triangles),
         "distance": _table(np.repeat(rows, len(i)), distance.ravel(), draws),
+    }
+
+
+def _of_directed(
+    without: Counts, leaving: NDArray, coming: NDArray, both: NDArray, either: NDArray
+) -> Counts:
+    """Return the counts of directed graphs from those of the same without their directions.
+
+    Degrees are (draws, n); both and either count pairs with two links, and with any, (draws,).
+    """
+    draws, n = leaving.shape
+    rows = np.repeat(np.arange(draws), n)
+    census = np.stack([n * (n - 1) / 2 - either, either - both, both], axis=1)
+    return {
+        "out-degree": _table(rows, leaving.ravel(), draws),
+        "in-degree": _table(rows, coming.ravel(), draws),
+        "mutual dyads": census,
+        **{name: counts for name, counts in without.items() if name != "degree"},
     }
 
 
@@ -279,10 +312,19 @@ def _table(rows: NDArray, values: NDArray, n_rows: int, size: int = 0) -> Float:
     return flat.reshape(n_rows, size).astype(np.float64)
 
 
-def _measure_sparse(adjacency: sparse.csr_array) -> Counts:
+def _measure_sparse(adjacency: sparse.csr_array, *, directed: bool = False) -> Counts:
     """Return the counts of one large graph."""
     from ancestral.graph.edges import walks
 
+    if directed:
+        whole = sparse.csr_array((adjacency + adjacency.T) > 0)
+        whole.sort_indices()
+        leaving, coming = (
+            np.asarray(adjacency.sum(axis=k, dtype=np.int64)).reshape(1, -1) for k in (1, 0)
+        )
+        both, either = adjacency.multiply(adjacency.T).nnz / 2, whole.nnz / 2
+        without = _measure_sparse(whole)
+        return _of_directed(without, leaving, coming, np.array([both]), np.array([either]))
     n = adjacency.shape[0]
     indptr, indices = (v.astype(np.int64) for v in (adjacency.indptr, adjacency.indices))
     degree = np.diff(indptr)
@@ -346,8 +388,16 @@ def _path_lengths(counts: Float) -> Labelled:
     return [*labels[1:], "∞"], np.append(widths[1:], 1), grouped
 
 
+def _ways(counts: Float) -> Labelled:
+    """Label pairs by the links between them."""
+    return ["none", "one way", "both ways"], np.ones(3, np.int64), counts
+
+
 _LABELLED: dict[str, Callable[[Float], Labelled]] = {
     "degree": _whole_numbers,
+    "out-degree": _whole_numbers,
+    "in-degree": _whole_numbers,
+    "mutual dyads": _ways,
     "shared partners": _whole_numbers,
     "clustering": _tenths,
     "distance": _path_lengths,

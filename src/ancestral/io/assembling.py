@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 512 << 20
 UNKNOWN, LEVELS = "unknown", "levels"  # beside a graph: pairs nobody observed, levels in order
-LABELS = frozenset({"label", "name", "vertex.names", "_nx_name", "title"})
-_NUMBER_ONLY = re.compile(r"n?\d+", re.ASCII)
+LABELS = frozenset({"label", "name", "vertex.names", "_nx_name", "igraphnxname", "title"})
+_NUMBER_ONLY = re.compile(r"n?-?\d+", re.ASCII)
 
 
 def weights_of(held: Sequence[Any] | None) -> NDArray[np.float64] | None:

@@ -38,7 +38,15 @@ ROW_NAMES = frozenset(
 )
 _IDS = frozenset(
     {"id", "_id", "node_id", "nodeid", "label", "name", "uid", "uuid"}
-    | {"_nx_name", "_igraph_index", "vertex.names", "vertex_name", *ROW_NAMES}
+    | {
+        "_nx_name",
+        "_igraph_index",
+        "igraphnxname",
+        "nxname",
+        "vertex.names",
+        "vertex_name",
+        *ROW_NAMES,
+    }
 )
 _DRAWN = frozenset(
     {"size", "color", "colour", "shape", "pos", "opacity"}
@@ -146,15 +154,20 @@ def _chosen(
     left += [
         key
         for key, values in held.items()
-        if key not in left and key not in groups and _all_differ(values)
+        if key not in left and key not in groups and (_all_differ(values) or _is_empty(values))
     ]
     if said := [key for key in left if key not in quiet]:
         listed = ", ".join(repr(key) for key in said)
         warn(
-            f"{name}: left out as ids, or as what a program writes to draw nodes: {listed}. "
-            "Choose features with attributes=[...] to take them."
+            f"{name}: left out as ids, as empty, or as what a program writes to draw nodes: "
+            f"{listed}. Choose features with attributes=[...] to take them."
         )
     return [key for key in held if key not in left]
+
+
+def _is_empty(values: Sequence[Any]) -> bool:
+    """Tell whether no node has a value."""
+    return all(map(_is_gap, values))
 
 
 def _all_differ(values: Sequence[Any]) -> bool:

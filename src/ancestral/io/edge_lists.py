@@ -48,6 +48,12 @@ ENDS = (
     ("follower", "followed"),
     ("person1", "person2"),
     ("actor1", "actor2"),
+    ("origin", "destination"),
+    ("von", "nach"),
+    ("von", "zu"),
+    ("de", "à"),
+    ("origen", "destino"),
+    ("origine", "destination"),
 )
 WEIGHTS = frozenset({"weight", "weights", "value", "count", "strength", "frequency", "tie"})
 # What stands beside the ends of links in tables of theirs.

@@ -39,6 +39,7 @@ def table_in(
     if sep is None:
         sep = _mark_between(raw, blanks=blanks)
         if sep == " ":
+            raw = re.sub(rb"(?m)[ \t]*\{[^\r\n]*\}[ \t]*$", b"", raw)  # as networkx writes data
             raw = re.sub(rb"(?m)^ +| +$", b"", re.sub(rb"[ \t]+", b" ", raw))
     (_, first), *rows = parse_cells(raw, name, Dialect(sep, decimal or _other(sep), None))
     if decimal is None:
@@ -69,15 +70,20 @@ def _mark_between(raw: bytes, *, blanks: bool) -> str:
     """Return the mark that stands equally often in the first lines, or a comma."""
     text = raw[:LOOKED_AT].decode("utf-8", "replace")
     lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
-    lines = [re.sub(r'"[^"]*"', "", line) for line in lines[:20]]
     if len(raw) > LOOKED_AT:
         lines = lines[:-1] or lines  # the last may be cut
+    lines = [re.sub(r'"[^"]*"', "x", line) for line in lines]
     for mark in "\t;,|":
         counts = {line.count(mark) for line in lines}
         if len(counts) == 1 and counts != {0}:
             return mark
-    if blanks and len(counts := {len(line.split()) for line in lines}) == 1 and counts != {1}:
-        return " "
+    if blanks:
+        plain = [re.sub(r"\{.*\}\s*$", "", line) for line in lines]
+        words = [len(line.split()) for line in plain]
+        if len({*words}) == 1 and words[0] > 1:
+            return " "
+        if len({*words[1:]}) == 1 and words[1] == words[0] + 1 == len(words):  # as R writes
+            return " "
     return max("\t;,", key=lambda mark: (sum(line.count(mark) for line in lines), mark == ","))
 
 

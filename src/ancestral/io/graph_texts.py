@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, FormatError
-from ancestral.io.assembling import MAX_BYTES
+from ancestral.io.assembling import MAX_BYTES, names_for
 from ancestral.io.edge_lists import links_of
 from ancestral.io.gml import is_gml, parse_gml
 from ancestral.io.graph_tables import table_in
@@ -138,7 +138,8 @@ def graph_of(matrix: Matrix, choices: Choices, name: str) -> Graph:
 
     made = matrix_as_links(matrix, choices, name)
     try:
-        graph = Graph(None, made.adjacency, node_names=matrix.names, directed=made.directed)
+        names = None if matrix.names is None else names_for({one: {} for one in matrix.names})[0]
+        graph = Graph(None, made.adjacency, node_names=names, directed=made.directed)
     except DataError as error:
         raise type(error)(f"{name}: {error}") from None
     graph = graph if made.unknown is None else graph.replaced(unknown=made.unknown)

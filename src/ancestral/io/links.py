@@ -110,7 +110,8 @@ def joined(links: Links, place: Mapping[Any, int], choices: Choices, name: str) 
     ids: list[Any] = list(place)
     if has_way and one_way is not None and not one_way.all():
         both = ~one_way
-        said.append(f"{int(both.sum())} links without a direction lead both ways")
+        if choices.directed == "keep":
+            said.append(f"{int(both.sum())} links without a direction lead both ways")
         i, j = np.concatenate([i, j[both]]), np.concatenate([j, i[both]])
         state = np.concatenate([state, state[both]])
     low, high = (i, j) if has_way else (np.minimum(i, j), np.maximum(i, j))

@@ -40,7 +40,8 @@ def table_as_matrix(first: list[str], rows: Sequence[list[str]], dialect: Dialec
         return None
     (width,) = widths
     numbers = [_number(cell, dialect) is not None for cell in first]
-    if width == n + 1 and len(first) in (n, n + 1):  # names on both sides
+    is_corner = len(first) == n + 1 and dialect.number_in(first[0]) is None
+    if width == n + 1 and (is_corner or len(first) == n):  # names on both sides
         heads = first[-n:]
         labels = [cells[0] for cells in rows]
         if {*labels} == {*heads} and len({*labels}) == n:
@@ -155,7 +156,8 @@ def matrix_as_links(matrix: Matrix, choices: Choices, name: str) -> Joined:
     from scipy import sparse
 
     said: list[str] = []
-    E = sparse.csr_array(matrix.values) if sparse.issparse(matrix.values) else matrix.values
+    E: Any = sparse.csr_array(matrix.values) if sparse.issparse(matrix.values) else matrix.values
+    E = E if sparse.issparse(E) else _whole(E)
     values = E.data if sparse.issparse(E) else E[~np.eye(len(E), dtype=bool)]
     if np.isinf(values).any():
         raise DataError(f"{name}: holds infinity, which is no weight of a link.")
@@ -191,6 +193,17 @@ def matrix_as_links(matrix: Matrix, choices: Choices, name: str) -> Joined:
         else None
     )
     return Joined(E, unknown if unknown.nnz else None, directed or choices.directed is True, how)
+
+
+def _whole(E: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a matrix with the triangle that is empty filled from the other one."""
+    upper = np.triu_indices(len(E), 1)
+    for half, other in ((E, E.T), (E.T, E)):
+        if np.isnan(half[upper]).all() and not np.isnan(other[upper]).all():
+            filled = E.copy()
+            (filled if half is E else filled.T)[upper] = other[upper]
+            return filled
+    return E
 
 
 def _ones(E: Any, test: Any) -> Any:

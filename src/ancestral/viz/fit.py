@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 TITLES = {
     "degree": ("degree (edges of a node)", "share of nodes"),
-    "shared partners": ("neighbours shared by two linked nodes", "share of edges"),
+    "out-degree": ("out-degree (links from a node)", "share of nodes"),
+    "in-degree": ("in-degree (links to a node)", "share of nodes"),
+    "mutual dyads": ("links between two nodes", "share of pairs"),
+    "shared partners": ("neighbours that two ends share", "share of edges"),
     "clustering": ("clustering of a node, up to", "share of nodes"),
     "distance": ("edges between two nodes", "share of pairs"),
 }
@@ -37,11 +40,11 @@ def fit_panel(
     n_draws: int = 100,
     random_state: Any = None,
 ) -> Figure:
-    """Return five panels: four distributions of the data inside bands of draws, and calibration.
+    """Return panels of distributions of the data inside bands of draws, and of the calibration.
 
     Parameters
     ----------
-    check : fitted InnerProductGraph, or FitCheck
+    check : fitted InnerProductGraph or DyadicGraph, or FitCheck
         Or what `ancestral.graph.fit_checks.check_fit(model, graphs)` returned.
     graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
         With a model: the graphs to compare with its draws.
@@ -66,18 +69,20 @@ def fit_panel(
     """
     from ancestral.graph.fit_checks import FitCheck, check_fit
 
-    if _taken.is_a(check, "InnerProductGraph"):
+    if _taken.is_a(check, "InnerProductGraph", "DyadicGraph"):
         seen = _graphs_beside(graphs)
         check = check_fit(check, seen, n_draws=n_draws, random_state=random_state)
     if not isinstance(check, FitCheck):
-        wants = "a fitted InnerProductGraph and graphs, or what check_fit(model, graphs) returns"
+        wants = "a fitted model of graphs and these, or what check_fit(model, graphs) returns"
         _taken.refuse("fit_panel", wants, check)
-    figure = _style.new_figure(_style.TEXT_WIDTH * 1.15, 4.7)
-    axes = np.ravel(figure.subplots(2, 3))
+    panels = len(check.comparisons) + 2
+    n_cols = -(-panels // 2)
+    figure = _style.new_figure(_style.TEXT_WIDTH * 1.15 * max(1.0, n_cols / 3), 4.7)
+    axes = np.ravel(figure.subplots(2, n_cols))
     for ax, comparison in zip(axes, check.comparisons.values(), strict=False):
         _draw_comparison(ax, comparison, level)
-    _draw_calibration(axes[4], check.calibration)
-    _draw_legend(axes[5], check, level)
+    _draw_calibration(axes[panels - 2], check.calibration)
+    _draw_legend(axes[panels - 1], check, level)
     return figure
 
 
@@ -123,6 +128,13 @@ def _draw_comparison(ax: Axes, comparison: StatisticCheck, level: float) -> None
     ax.set_title(f"p = {comparison.p_value:.2g}", fontsize=_style.TEXT_SIZE - 1, loc="right")
 
 
+# What links are counted by.
+ACROSS = {
+    "inner product": "inner product $x_i \\cdot x_j$",
+    "logit": "logit of the model's probability",
+}
+
+
 def _draw_calibration(ax: Axes, calibration: Calibration) -> None:
     """Draw the model's curve, and the frequency of links with two standard errors."""
     order = np.argsort(calibration.s)
@@ -138,7 +150,7 @@ def _draw_calibration(ax: Axes, calibration: Calibration) -> None:
         elinewidth=0.9,
         capsize=1.5,
     )
-    ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="share of linked pairs")
+    ax.set(xlabel=ACROSS[calibration.of], ylabel="share of linked pairs")
     ax.set_ylim(bottom=0.0)
 
 
@@ -215,7 +227,7 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
         share = counts / (max(total, 1.0) * np.diff(edges))
         ax.stairs(share, edges, color=colour, fill=True, alpha=0.25)
         ax.stairs(share, edges, color=colour, linewidth=1.2, label=f"{name}: {total:,.0f}")
-    ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="density")
+    ax.set(xlabel=ACROSS["inner product"], ylabel="density")
     ax.set_ylim(bottom=0.0)
     ax.legend(loc="upper right")
     return ax

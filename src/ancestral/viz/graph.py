@@ -32,6 +32,9 @@ LONGEST_NAME = 18  # characters; longer ones are cut
 LABELLED = 40  # graphs of more nodes are drawn without numbers
 MOST_DRAWN = 2_000  # nodes; larger graphs are shown by their distributions
 COMPONENT_MAP = "viridis"
+WIDEST = 14.0  # inches of a drawing with many names
+SPREAD = 600  # nodes up to which they are moved apart
+LAYOUTS = ("springs", "circle", "distances")
 
 
 @styled
@@ -40,10 +43,12 @@ def draw_graph(
     adjacency: ArrayLike | None = None,
     *,
     colour_by: str | None = None,
-    node_names: Sequence[str] | None = None,
+    node_names: Sequence[str] | bool | None = None,
+    layout: Any = "springs",
+    unknown: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return a spring layout of one graph, nodes named and coloured by their features.
+    """Return a drawing of one graph, nodes named and coloured by their features.
 
     Parameters
     ----------
@@ -54,9 +59,15 @@ def draw_graph(
         After features: symmetric, 0 or 1; the diagonal is ignored.
     colour_by : str, optional
         As in `draw_graphs`.
-    node_names : sequence of str, optional
-        One for each node; by default the graph's own: the labels of a dataframe's rows, the nodes
-        of networkx, the vertex attribute "name" of igraph. Nodes without names are numbered from 1.
+    node_names : sequence of str, or bool, optional
+        One for each node; by default the graph's own, where there are at most 40 nodes: the labels
+        of a dataframe's rows, the nodes of networkx, the vertex attribute "name" of igraph. Nodes
+        without names are numbered from 1. True writes them for any number of nodes, False for none.
+    layout : {"springs", "circle", "distances"}, or array-like of shape (n_nodes, 2)
+        Where nodes stand: pulled together by their links, on a circle in their order, as far apart
+        as the links on a shortest path between them, or at given places.
+    unknown : bool
+        Draw the dyads that nobody observed, dashed.
     ax : Axes, optional
 
     Returns
@@ -70,8 +81,10 @@ def draw_graph(
 
     Notes
     -----
-    The layout is networkx's (Fruchterman & Reingold 1991) from a fixed start, with a weak pull to
-    the middle so that unlinked nodes stay near.
+    Springs are networkx's (Fruchterman & Reingold 1991) from a fixed start, with a weak pull to
+    the middle so that unlinked nodes stay near; distances are those of Kamada & Kawai (1989). Nodes
+    are so small that the part of a link between two of them is as long as one, where there is room.
+    Directed links have a head at the node they lead to.
 
     Examples
     --------
@@ -83,14 +96,17 @@ def draw_graph(
     if _taken.how_drawn(graph) not in (None, "viz.draw_graph(graph)"):
         _taken.refuse("draw_graph", "one graph", graph)
     one = drawable(graph, colour_by=colour_by) if adjacency is None else of_pair(graph, adjacency)
-    names = one.names if node_names is None else [str(name) for name in node_names]
     A = links_to_draw(one.graph)
-    if names is not None and len(names) != len(A):
-        raise DataError(f"node_names must have {len(A)} entries; got {len(names)}.")
-    side = 3.6 if names is None else 4.6
+    names, is_written = _names_to_write(node_names, one.names, len(A))
+    side = 3.6 if names is None or is_written is False else 4.6
+    if is_written and len(A) > LABELLED:
+        side = min(4.6 * math.sqrt(len(A) / LABELLED), WIDEST)
     ax = _style.axes_or_new(ax, width=side, height=side)
     colouring, note = _colours([one], colour_by)
-    _draw(ax, A, colouring.tones[0], side / 3.6, names)
+    gaps = one.graph.unknown_dyads() if unknown else None
+    places = layout_of(A, layout)
+    how = places, one.graph.directed, gaps
+    _draw(ax, A, colouring.tones[0], side / 3.6, names, how, is_written=is_written)
     if note or colouring.levels:
         write_legend(ax, colouring, note, _style.TEXT_SIZE - 1)
     return ax
@@ -103,6 +119,8 @@ def draw_graphs(
     *,
     titles: Sequence[str] | None = None,
     colour_by: str | None = None,
+    layout: str = "springs",
+    unknown: bool = False,
 ) -> Figure:
     """Return several graphs in a grid, their nodes coloured on one scale, which is explained below.
 
@@ -118,6 +136,8 @@ def draw_graphs(
         names, or a numeric feature, of graphs with `feature_names`. By default the only
         categorical attribute, where graphs have nothing else; then three features as red, green
         and blue; then the first principal component.
+    layout, unknown
+        As in `draw_graph`.
 
     Returns
     -------
@@ -153,7 +173,10 @@ def draw_graphs(
         if k >= len(drawn):
             ax.axis("off")
             continue
-        _draw(ax, links[k], colouring.tones[k], side / 3.6, drawn[k].names)
+        graph = drawn[k].graph
+        gaps = graph.unknown_dyads() if unknown else None
+        how = layout_of(links[k], layout), graph.directed, gaps
+        _draw(ax, links[k], colouring.tones[k], side / 3.6, drawn[k].names, how)
         ax.set_title(_count(drawn[k].graph) if titles is None else titles[k], fontsize=size)
     write_legend(figure, colouring, note, size)
     return figure
@@ -221,16 +244,25 @@ def links_to_draw(graph: Graph, name: str = "") -> NDArray[np.bool_]:
 
 def node_colours(features: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     """Return RGB colours (n, 3) for the nodes of every graph, on one scale."""
+    stacked = np.concatenate(features)
+    gaps = np.isnan(stacked).any(axis=1)
+    if gaps.any():  # nodes of which something is missing are white
+        sizes = np.cumsum([len(X) for X in features])[:-1]
+        some = [X[~gap] for X, gap in zip(features, np.split(gaps, sizes), strict=True)]
+        tones = np.ones((len(stacked), 3))
+        if not gaps.all():
+            tones[~gaps] = np.concatenate(node_colours(some))
+        return np.split(tones, sizes)
     if features[0].shape[1] == 3 and _in_range(features):
         return [(X + 1.0) / 2.0 for X in features]
+    low, high = stacked.min(axis=0), stacked.max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
     if features[0].shape[1] == 3:
-        whole = np.concatenate(features)
-        low, high = whole.min(axis=0), whole.max(axis=0)
-        span = np.where(high > low, high - low, 1.0)
         return [(X - low) / span for X in features]
     import matplotlib
 
-    stacked = np.concatenate(features)
+    if not _in_range(features):
+        stacked = (stacked - low) / span  # each feature by its own range
     centred = stacked - stacked.mean(axis=0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     direction = direction * np.sign(direction[np.abs(direction).argmax()])  # one sign, always
@@ -240,45 +272,134 @@ def node_colours(features: Sequence[NDArray[np.float64]]) -> list[NDArray[np.flo
     return np.split(tones, np.cumsum([len(X) for X in features])[:-1])
 
 
+def _names_to_write(
+    given: Any, own: list[str] | None, n: int
+) -> tuple[list[str] | None, bool | None]:
+    """Return the names of nodes, and whether they are written: None where their number decides."""
+    if given is None or isinstance(given, bool):
+        return own, given
+    names = [str(name) for name in given]
+    if len(names) != n:
+        raise DataError(f"node_names must have {n} entries; got {len(names)}.")
+    return names, None if n <= LABELLED else True
+
+
+How = tuple[NDArray[np.float64], bool, Any]  # places, whether links are directed, unknown dyads
+
+
 def _draw(
     ax: Axes,
     A: NDArray[np.bool_],
     tones: NDArray[np.float64],
     scale: float,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] | None,
+    how: How,
+    *,
+    is_written: bool | None = None,
 ) -> None:
     """Draw edges, nodes and their names or numbers in a thin frame; scale is 1 at 3.6 inches."""
-    from matplotlib.collections import LineCollection
-
     n = len(A)
-    xy = layout(A)
-    rows, columns = np.nonzero(np.triu(A, 1))
-    thin = 0.9 if n <= LABELLED else 0.4
-    ax.add_collection(
-        LineCollection(
-            list(np.stack([xy[rows], xy[columns]], axis=1)),
-            colors=_style.GREY,
-            linewidths=thin,
-            zorder=1,
-        )
-    )
-    diameter = 110 / n**0.5 * min(scale, 1.0)
+    xy, directed, gaps = how
+    is_written = n <= LABELLED if is_written is None else is_written
     widest = 0 if names is None else max(map(len, names))
-    is_beside = widest > 3  # else they stand inside
-    if n <= LABELLED:
-        diameter = (10 if is_beside else 19 if n <= 20 else 15) * scale**0.5
+    is_beside = is_written and (widest > 3 or n > LABELLED)  # else they stand inside
+    size = _size_of(n, scale, is_beside=is_beside, is_written=is_written)
+    unit = 3.6 * scale * 72 * 0.92 / 2.36  # points of a unit of the layout
+    xy, size = _with_room(xy, A | A.T, size / unit, apart=2.6 if is_beside else 1.3)
+    size *= unit
+    if gaps is not None:
+        _draw_lines(ax, xy, *gaps, width=0.6, style=(0, (2.2, 2.2)), colour=_style.VERMILLION)
+    thin = 0.9 if n <= LABELLED else 0.5
+    if directed:
+        _draw_arrows(ax, xy, A, size / 2 / unit, min(5.5, 0.45 * size + 1.6) / unit, thin)
+    else:
+        _draw_lines(ax, xy, *np.nonzero(np.triu(A, 1)), width=thin)
+    edge = 0.9 if n <= LABELLED else max(0.3, 0.05 * size)
     ax.scatter(
-        xy[:, 0], xy[:, 1], s=diameter**2, c=tones, edgecolors=_style.INK, linewidths=0.9, zorder=2
+        xy[:, 0], xy[:, 1], s=size**2, c=tones, edgecolors=_style.INK, linewidths=edge, zorder=2
     )
-    if n <= LABELLED and is_beside:
-        _write_names(ax, xy, names or (), diameter, scale)
-    elif n <= LABELLED:
+    if is_beside:
+        _write_names(ax, xy, names or [str(k + 1) for k in range(n)], size, scale)
+    elif is_written:
         for k, (x, y) in enumerate(xy):
             ax.text(x, y, names[k] if names else str(k + 1), ha="center", va="center_baseline",
-                    zorder=3, fontsize=(0.54 if widest < 3 else 0.42) * diameter,
+                    zorder=3, fontsize=(0.54 if widest < 3 else 0.42) * size,
                     color=_style.contrasting(tones[k]))  # fmt: skip
     ax.set(xlim=(-1.18, 1.18), ylim=(-1.18, 1.18), aspect="equal", xticks=(), yticks=())
     ax.spines[:].set(visible=True, color=_style.HAIRLINE)
+
+
+def _size_of(n: int, scale: float, *, is_beside: bool, is_written: bool) -> float:
+    """Return the diameter of nodes in points, where there is room."""
+    if is_written and n <= LABELLED:
+        return (10 if is_beside else 19 if n <= 20 else 15) * scale**0.5
+    return float(max(2.4, 62 / n**0.5) * (scale if is_written else min(scale, 1.0)))
+
+
+def _with_room(
+    xy: NDArray[np.float64], linked: NDArray[np.bool_], size: float, *, apart: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return places, and a diameter of nodes, that leave each link as long as a node.
+
+    Nodes are moved apart, any two to so many diameters, and made smaller, at most by half, where
+    that does not do.
+    """
+    n = len(xy)
+    if n < 2:
+        return xy, size
+    if n <= SPREAD:
+        least = np.where(linked, max(2.05, apart), apart) * size
+        for _ in range(120):
+            xy = _fit(_spread(xy, least))
+    i, j = np.nonzero(np.triu(linked, 1))
+    if not len(i):
+        return xy, size
+    lengths = np.sqrt(((xy[i] - xy[j]) ** 2).sum(axis=1))
+    return xy, float(np.clip(lengths.min() / 2, 0.5 * size, size))
+
+
+def _draw_lines(
+    ax: Axes,
+    xy: NDArray[np.float64],
+    i: NDArray[np.int64],
+    j: NDArray[np.int64],
+    *,
+    width: float,
+    style: Any = "solid",
+    colour: str = _style.GREY,
+) -> None:
+    """Draw straight lines between nodes, below them."""
+    from matplotlib.collections import LineCollection
+
+    ends = list(np.stack([xy[i], xy[j]], axis=1))
+    ax.add_collection(
+        LineCollection(ends, colors=colour, linewidths=width, linestyles=style, zorder=1)
+    )
+
+
+def _draw_arrows(
+    ax: Axes,
+    xy: NDArray[np.float64],
+    A: NDArray[np.bool_],
+    radius: float,
+    head: float,
+    width: float,
+) -> None:
+    """Draw directed links: a line for two nodes, and a head at each end that one leads to."""
+    from matplotlib.collections import PolyCollection
+
+    either = np.triu(A | A.T, 1)
+    _draw_lines(ax, xy, *np.nonzero(either), width=width)
+    i, j = np.nonzero(A)
+    along = xy[j] - xy[i]
+    along /= np.maximum(np.sqrt((along**2).sum(axis=1, keepdims=True)), 1e-12)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    tip = xy[j] - radius * along
+    base = tip - head * along
+    corners = np.stack([tip, base + 0.42 * head * across, base - 0.42 * head * across], axis=1)
+    ax.add_collection(
+        PolyCollection(list(corners), facecolors=_style.INK, edgecolors="none", zorder=1.5)
+    )
 
 
 def _write_names(
@@ -298,8 +419,27 @@ def _write_names(
         )  # fmt: skip
 
 
-def layout(A: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return positions (n, 2) in [-1, 1]^2: springs, a pull to the middle, no two touching."""
+def layout_of(A: NDArray[np.bool_], layout: Any) -> NDArray[np.float64]:
+    """Return positions (n, 2) in [-1, 1]^2, by the name of a layout or as they are given."""
+    n = len(A)
+    if not isinstance(layout, str):
+        places = _style.numbers(layout, "layout", 2)
+        if places.shape != (n, 2):
+            raise DataError(
+                f"layout must name a layout, or have shape ({n}, 2), a place for each node; got "
+                f"{places.shape}."
+            )
+        return _fit(places)
+    if layout not in LAYOUTS:
+        raise DataError(f"layout must be one of {', '.join(LAYOUTS)}, or places; got {layout!r}.")
+    if layout == "circle":
+        angle = np.pi / 2 - 2 * np.pi * np.arange(n) / n
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return _springs(A | A.T, by_distance=layout == "distances")
+
+
+def _springs(A: NDArray[np.bool_], *, by_distance: bool) -> NDArray[np.float64]:
+    """Return positions of springs, with a pull to the middle; or by the lengths of paths."""
     networkx = import_extra("networkx", "drawing graphs", "report")
     n = len(A)
     if n == 1:
@@ -311,14 +451,25 @@ def layout(A: NDArray[np.bool_]) -> NDArray[np.float64]:
     else:  # a pull on every node would leave a hole in the middle
         parts = list(networkx.connected_components(graph))
         pull = {max(part, key=lambda k: A[k].sum()): 0.45 for part in parts}
+    if by_distance:
+        parts = list(networkx.connected_components(graph))
+        if len(parts) > 1:
+            graph.add_edges_from((hub, max(part, key=lambda k: A[k].sum())) for part in parts)
+        found = networkx.kamada_kawai_layout(graph, weight=None)
+        return _fit(np.array([found[k] for k in range(n)]))
     graph.add_weighted_edges_from((hub, k, weight) for k, weight in pull.items())
-    steps = 200 if n <= 200 else 50
+    steps = 200 if n <= 200 else 80
     places = networkx.spring_layout(graph, seed=4, iterations=steps, k=1.7 / math.sqrt(n))
-    xy = _fit(np.array([places[k] for k in range(n)]))
-    if n <= 200:
-        for _ in range(60):
-            xy = _fit(_spread(xy, 0.30 if n <= 20 else 1.3 / math.sqrt(n)))
-    return xy
+    xy = np.array([places[k] for k in range(n)])
+    return _fit(xy if n <= LABELLED else _opened(xy))
+
+
+def _opened(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move places along their rays, half way to an even disc: a few far ones leave room for all."""
+    away = xy - np.median(xy, axis=0)
+    far = np.maximum(np.sqrt((away**2).sum(axis=1)), 1e-9)
+    even = np.sqrt((1 + np.argsort(np.argsort(far))) / len(xy))
+    return away * ((0.6 * even + 0.4 * far / far.max()) / far)[:, None]
 
 
 def _fit(xy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -327,8 +478,8 @@ def _fit(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * (xy - low) / np.where(high > low, high - low, 1.0) - np.where(high > low, 1.0, 0.0)
 
 
-def _spread(xy: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Move apart every two nodes nearer than `least`, half of the lack each."""
+def _spread(xy: NDArray[np.float64], least: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move apart every two nodes nearer than `least`, (n, n), half of the lack each."""
     gap = xy[:, None] - xy[None]  # (n, n, 2)
     distance = np.sqrt((gap**2).sum(axis=-1))
     np.fill_diagonal(distance, np.inf)

@@ -19,7 +19,7 @@ from ancestral.viz import _style
 Tones = list[NDArray[np.float64]]
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-OTHER = "#999999"
+OTHER, MISSING = "#999999", "#FFFFFF"
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,14 @@ def colour_by_feature(graphs: Sequence[Any], name: str, colour_map: str) -> Colo
         return Colouring(_split(colours, sizes), name, levels)
     if name in known:
         import matplotlib
+        from matplotlib.colors import to_rgb
 
         values = np.concatenate([g.features[:, known.index(name)] for g in graphs])
-        low, high = float(values.min()), float(values.max())
+        seen = values[~np.isnan(values)]
+        low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 0.0)
         share = (values - low) / ((high - low) or 1.0)
         tones = matplotlib.colormaps[colour_map](share)[:, :3]
+        tones[np.isnan(values)] = to_rgb(MISSING)
         return Colouring(_split(tones, sizes), name, [], (low, high))
     groups = list(dict.fromkeys(column.split("=")[0] for column in known))
     seen = f"there are {', '.join(groups)}" if groups else "these graphs do not name their features"
@@ -76,11 +79,14 @@ def colour_by_feature(graphs: Sequence[Any], name: str, colour_map: str) -> Colo
 
 
 def only_group(graphs: Sequence[Any]) -> str | None:
-    """Return the attribute whose levels are all the features there are, if it is one."""
+    """Return the attribute whose levels are all the features there are, or the first of text."""
     known = getattr(graphs[0], "feature_names", None) or ()
     keys = {column.split("=")[0] for column in known if "=" in column}
     grouped = all("=" in column for column in known)
-    return keys.pop() if len(keys) == 1 and grouped and len(known) > 1 else None
+    if len(keys) == 1 and grouped and len(known) > 1:
+        return keys.pop()
+    columns = getattr(graphs[0], "_columns", None) or ()
+    return next((one.name for one in columns if one.levels is not None), None)
 
 
 def _by_level(
@@ -89,8 +95,9 @@ def _by_level(
     """Return a colour for each row, and the levels by colour; rare ones share one."""
     from matplotlib.colors import to_rgb
 
-    level = indicators.argmax(axis=1)
-    counts = np.bincount(level, minlength=len(labels))
+    gaps = np.isnan(indicators).any(axis=1)
+    level = np.nan_to_num(indicators).argmax(axis=1)
+    counts = np.bincount(level[~gaps], minlength=len(labels))
     own = np.arange(len(labels))
     if len(labels) > len(PALETTE):
         own = np.sort(np.argsort(-counts, kind="stable")[: len(PALETTE)])
@@ -100,8 +107,11 @@ def _by_level(
     levels = [(labels[k], colours[k]) for k in own]
     if len(own) < len(labels):
         levels.append((f"{len(labels) - len(own)} others", OTHER))
-    rgb = np.array([to_rgb(colour) for colour in colours])
-    return rgb[level], levels
+    rgb = np.array([to_rgb(colour) for colour in colours])[level]
+    if gaps.any():
+        rgb[gaps] = to_rgb(MISSING)
+        levels.append(("missing", MISSING))
+    return rgb, levels
 
 
 def _split(tones: NDArray[np.float64], sizes: list[int]) -> Tones:

@@ -40,11 +40,14 @@ def graphs_of(graphs: Any, colour_by: str | None = None) -> list[Drawable]:
         if len({one.graph.features.shape[1] for one in found}) > 1:
             found = [Drawable(one.graph, one.names, has_features=False) for one in found]
         return found
-    checked = as_graphs(graphs)
+    checked = as_graphs(graphs, directed=True, missing=True)
     items = [graphs] if isinstance(graphs, tuple) and len(checked) == 1 else list(graphs)
     if len(items) != len(checked):
         items = list(checked)
-    return [Drawable(one, _names(item)) for one, item in zip(checked, items, strict=True)]
+    return [
+        Drawable(one, _names(item), has_features=one.n_features > 0)
+        for one, item in zip(checked, items, strict=True)
+    ]
 
 
 def drawable(graph: Any, name: str = "the graph", colour_by: str | None = None) -> Drawable:
@@ -54,13 +57,15 @@ def drawable(graph: Any, name: str = "the graph", colour_by: str | None = None) 
 
     library = library_of(graph)
     if not library:
-        checked = as_graphs(graph)
+        checked = as_graphs(graph, directed=True, missing=True)
         if len(checked) != 1:
             raise DataError(f"one graph is drawn; got {len(checked)}. See viz.draw_graphs.")
-        return Drawable(checked[0], _names(graph[0] if isinstance(graph, list) else graph))
+        one = checked[0]
+        names = _names(graph[0] if isinstance(graph, list) else graph)
+        return Drawable(one, names, has_features=one.n_features > 0)
     nodes, edges = _of_networkx(graph) if library == "networkx" else _of_igraph(graph)
     names = [str(node) for node in nodes] if library == "networkx" else labels_of(graph)
-    return _assembled(names, nodes, edges, name, colour_by)
+    return _assembled(names, nodes, edges, name, colour_by, directed=bool(graph.is_directed()))
 
 
 def of_pair(features: Any, adjacency: Any) -> Drawable:
@@ -86,49 +91,53 @@ Edges = list[tuple[Any, Any]]
 
 
 def _of_networkx(graph: Any) -> tuple[Nodes, Edges]:
-    _refuse_directed(graph.is_directed(), "graph.to_undirected()")
     nodes = {node: dict(held) for node, held in graph.nodes(data=True)}
     return nodes, [(u, v) for u, v in graph.edges()]
 
 
 def _of_igraph(graph: Any) -> tuple[Nodes, Edges]:
-    _refuse_directed(graph.is_directed(), "graph.as_undirected()")
     nodes = {vertex.index: vertex.attributes() for vertex in graph.vs}
     return nodes, list(graph.get_edgelist())
 
 
-def _refuse_directed(is_directed: Any, mend: str) -> None:
-    if is_directed:
-        raise DataError(f"the graph is directed, and links are drawn without arrows: give {mend}.")
-
-
 def _assembled(
-    names: list[str] | None, nodes: Nodes, edges: Edges, name: str, colour_by: str | None
+    names: list[str] | None,
+    nodes: Nodes,
+    edges: Edges,
+    name: str,
+    colour_by: str | None,
+    *,
+    directed: bool,
 ) -> Drawable:
     """Return a graph of the attributes that can colour it; loops and repeated edges say nothing."""
-    from ancestral.graph.adjacency import symmetric
+    from ancestral.graph.adjacency import one_way, symmetric
     from ancestral.graph.graphs import Graph
     from ancestral.io.attributes import attributes_of, ids_and_drawing
 
     if not nodes:
         raise DataError(f"{name} has no nodes; there is nothing to draw.")
     place = {node: k for k, node in enumerate(nodes)}
-    pairs = {tuple(sorted((place[u], place[v]))) for u, v in edges if u != v}
+    pairs = {(place[u], place[v]) for u, v in edges if u != v}
+    pairs = pairs if directed else {(min(pair), max(pair)) for pair in pairs}
     ends = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    adjacency = symmetric(ends[:, 0], ends[:, 1], len(nodes))
+    adjacency = (one_way if directed else symmetric)(ends[:, 0], ends[:, 1], len(nodes))
     kinds = _kinds(nodes)
     if colour_by is None:
         left = ids_and_drawing(kinds)
         kinds = {key: kind for key, kind in kinds.items() if key not in left}
     if not kinds:
-        return Drawable(Graph(np.zeros((len(nodes), 1)), adjacency), names, has_features=False)
+        return Drawable(
+            Graph(None, adjacency, directed=directed),
+            names,
+            has_features=False,
+        )
     groups = [key for key, kind in kinds.items() if kind == "group"]
     texts: Nodes = {
         node: {k: str(held[k]) if k in groups else held[k] for k in kinds}
         for node, held in nodes.items()
     }
     columns = attributes_of(texts, list(kinds), groups, name)
-    return Drawable(Graph(columns, adjacency), names)
+    return Drawable(Graph(columns, adjacency, directed=directed), names)
 
 
 def _kinds(nodes: Nodes) -> dict[str, str]:
