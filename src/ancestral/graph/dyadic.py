@@ -259,7 +259,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         self.n_pairs_, self.n_edges_ = sums.n_pairs, sums.n_edges
         self.directed_ = sums.directed
         nodes: NodeRows = sums.features
-        vars(self).pop("feature_names_in_", None)
+        self.__dict__.pop("feature_names_in_", None)
         if nodes.are_named:
             self.feature_names_in_ = np.array(nodes.names, dtype=object)
         self.node_levels_ = [None if held is None else list(held) for held in nodes.levels]
