@@ -279,9 +279,6 @@ def formats() -> dict[str, Format]:
             True,
         ),
         "csv": Format("a.csv", csvs, mutations.of_csv, (columns, arrays), well_formed),
-        "links": Format("a.csv", LINKS, mutations.of_csv, (graphs,), well_formed),
-        "gml": Format("a.gml", GMLS, mutations.of_csv, (graphs,), well_formed),
-        "mtx": Format("a.mtx", MATRICES, mutations.of_csv, (graphs,), well_formed),
         "table": Format("a.csv", TABLES, mutations.of_csv, (mixed,), is_a_table),
         "model": Format(
             "a.model",
@@ -310,6 +307,15 @@ def formats() -> dict[str, Format]:
             "a.parquet", _parquets(X), mutations.damaged, (columns, arrays), well_formed
         )
     return found
+
+
+def networks() -> dict[str, Format]:
+    """Return the formats of networks as text, which are named where they are wanted."""
+    return {
+        "links": Format("a.csv", LINKS, mutations.of_csv, (graphs,), well_formed),
+        "gml": Format("a.gml", GMLS, mutations.of_csv, (graphs,), well_formed),
+        "mtx": Format("a.mtx", MATRICES, mutations.of_csv, (graphs,), well_formed),
+    }
 
 
 def _npz(*unnamed: np.ndarray, **named: np.ndarray) -> bytes:
@@ -469,6 +475,7 @@ def of_models() -> Format:
 def main(n: int, kinds: list[str]) -> None:
     """Fuzz the formats named, or all but that of models, which are fitted first."""
     forms = {"re-signed model": of_models()} if kinds == ["re-signed model"] else formats()
+    forms |= networks() if kinds else {}
     signal.signal(signal.SIGPROF, ring)
     warnings.simplefilter("ignore")
     for kind in kinds or forms:  # once without a limit: imports map memory
