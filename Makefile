@@ -57,11 +57,18 @@ coverage: .venv/.installed-dev chromium
 	$(BIN)/coverage report --skip-covered --fail-under=90
 	$(BIN)/coverage report --skip-covered --include='*/ancestral/io/*' --fail-under=95
 
-# Strict: a package that the service does not know fails the audit instead of passing unseen.
+# Strict: a package that the service does not know fails the audit instead of passing unseen. First a
+# version with a known advisory is asked about: a mirror without advisories must not look clean.
+# The recipe ends with 0: none known; 1: some found, or a package unknown; 3: no service answered.
+# (make itself then ends with 2, and prints the recipe's code.)
+AUDIT = .venv/audit/bin/pip-audit --no-deps --disable-pip --progress-spinner off
+KNOWN := PYSEC-2023-228|CVE-2023-5752|GHSA-mq26-g339-26xf
 audit: .venv/.installed-dev
 	@test -x .venv/audit/bin/pip-audit || { $(BIN)/python -m venv .venv/audit && .venv/audit/bin/pip install -q pip-audit; }
+	@echo 'pip==23.0' > .venv/audit/known.txt
+	@$(AUDIT) -r .venv/audit/known.txt 2>&1 | grep -qE '$(KNOWN)' || { echo "Nothing was audited: no service of PyPI's advisories could be reached from here. Run make audit on a machine that reaches it."; exit 3; }
 	$(BIN)/pip list --disable-pip-version-check --format=freeze --exclude-editable | sed 's/+.*//' > .venv/audit/installed.txt
-	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .venv/audit/installed.txt
+	$(AUDIT) --strict -r .venv/audit/installed.txt
 
 # The studio's page is tested in the system's browser: installed where that takes no question.
 chromium:

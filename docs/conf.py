@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from jupyter_client.manager import KernelManager
 from pygments.lexers.special import TextLexer
 
@@ -70,6 +71,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "ancestral"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -89,6 +91,15 @@ html_theme_options = {
 html_sidebars = {"index": [], "changelog": []}
 
 
+def end_blocks(app: Any, doctree: nodes.document) -> None:
+    """Leave out the empty lines at the ends of blocks."""
+    for block in doctree.findall(nodes.literal_block):
+        if len(block) == 1 and block.rawsource == block.astext():
+            text = block.astext().rstrip()
+            block.rawsource, block[0] = text, nodes.Text(text)
+
+
 def setup(app: Any) -> None:
-    """CSV is shown as it is typed."""
+    """CSV is shown as it is typed, and a doctest without the empty line that ends it."""
     app.add_lexer("csv", TextLexer)
+    app.connect("doctree-read", end_blocks)

@@ -135,7 +135,7 @@ def test_every_model_has_curves_of_fit_score_and_draws() -> None:
         pytest.skip("models that are networks have no curves without torch")
     works = {
         (curve.model, curve.work.split(",")[0].split("(")[0])
-        for family in ("fits", "gaussian", "autoregressive", "graphs")
+        for family in ("fits", "gaussian", "autoregressive", "circuit", "graphs")
         for curve in FAMILIES[family]
     }
     for entry in _catalogue.MODELS:

@@ -36,6 +36,7 @@ NOT_RUN = {
     "docs/models/speed.md": 1,  # an hour of timing
     "docs/models/studio.md": 1,  # a server
     "docs/start/index.md": 1,  # pip
+    "docs/start/report.md": 4,  # minutes, make, apt
 }
 # What is shown, or laid out, and no code.
 SHOWN = ("text", "{toctree}", "{include}", "{image}", "{figure}", "{math}", "{note}", "{tip}")

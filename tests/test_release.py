@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,6 +25,7 @@ import pytest
 
 import ancestral
 from ancestral._extras import EXTRAS
+from tests.ready import faults
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -139,7 +141,23 @@ def test_the_version_is_one() -> None:
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "src/ancestral/__init__.py"
     assert re.search(rf"(?m)^version: {version}$", (ROOT / "CITATION.cff").read_text("utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    assert re.findall(r"(?m)^## (\S+)", changelog)[0].rstrip(",") == ancestral.__version__
+    assert re.findall(r"(?m)^## ([\d.]+)", changelog)[0] == ancestral.__version__
+
+
+def test_a_release_says_what_is_still_to_be_done(tmp_path: Path) -> None:
+    version = ancestral.__version__
+    for name in ("CHANGELOG.md", "pyproject.toml", "src/ancestral/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    changes, project = tmp_path / "CHANGELOG.md", tmp_path / "pyproject.toml"
+    changes.write_text(f"# Changelog\n\n## {version}, not yet released\n\n## 0.0.1\n")
+    project.write_text("[project]\n[project.urls]\n")
+    assert [fault.split()[0] for fault in faults("v0", tmp_path)] == [
+        "The", "CHANGELOG.md", "[project.urls]"
+    ]  # fmt: skip
+    changes.write_text(f"# Changelog\n\n## {version} - 2026-12-01\n")
+    project.write_text('[project.urls]\nRepository = "https://host/us/it"\n')
+    assert not faults(f"v{version}", tmp_path)
 
 
 def test_the_citation_has_what_its_schema_wants() -> None:
@@ -152,6 +170,43 @@ def test_the_citation_has_what_its_schema_wants() -> None:
         author["name"] for author in PROJECT["project"]["authors"]
     ]
     assert set(held["keywords"]) <= set(PROJECT["project"]["keywords"])
+
+
+# ---- the audit -----------------------------------------------------------------------------------
+
+KNOWN = "pip 23.0 PYSEC-2023-228 23.3"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.parametrize(
+    ("service", "code", "says"),
+    [
+        ("exit 1", 3, "Nothing was audited"),  # no network
+        ("echo 'ERROR: pip: not found'; exit 1", 3, "Nothing was audited"),  # a mirror
+        ("echo 'No known vulnerabilities found'", 3, "Nothing was audited"),
+        (f"case $* in *known.txt) echo {KNOWN}; exit 1;; *) echo clean;; esac", 0, "clean"),
+        (f"case $* in *known.txt) echo {KNOWN};; *) echo CVE-1;; esac; exit 1", 1, "CVE-1"),
+    ],
+)
+def test_an_audit_that_reaches_no_service_says_so(
+    service: str, code: int, says: str, tmp_path: Path
+) -> None:
+    programs = {"bin/pip": "echo numpy==2.4.6", "audit/bin/pip-audit": service}
+    for name, line in programs.items():
+        program = tmp_path / ".venv" / name
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\n{line}\n")
+        program.chmod(0o755)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in (".installed", ".installed-dev"):
+        (tmp_path / ".venv" / name).touch()
+    done = subprocess.run(
+        ["make", "audit"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert says in done.stdout
+    assert done.returncode == (2 if code else 0)
+    assert not code or re.search(rf"\bError {code}\b", done.stderr)
 
 
 # ---- installed -----------------------------------------------------------------------------------

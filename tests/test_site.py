@@ -7,6 +7,7 @@ figures. Skipped without Sphinx.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import re
@@ -17,6 +18,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from sklearn.base import BaseEstimator
 
 import ancestral
 from ancestral import _catalogue
@@ -24,6 +26,7 @@ from ancestral._methods import TASKS, methods_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("sphinx", "myst_nb", "pydata_sphinx_theme", "numpydoc", "math_core")
+MODULES = ("datasets", "io", "scores", "streaming", "viz", "errors")
 MODELS = [entry for entry in _catalogue.MODELS if entry.module.startswith("ancestral.")]
 # What a page loads by itself, without a click of its reader.
 LOADED = {("link", "href"), *((tag, "src") for tag in ("script", "img", "iframe", "source"))}
@@ -109,7 +112,7 @@ def targets(site: Path) -> set[str]:
 def test_every_public_name_and_method_is_described(site: Path) -> None:
     sys.path.insert(0, str(ROOT / "docs" / "_ext"))
     try:
-        from reference import MODULES, reference
+        from reference import reference
     finally:
         sys.path.pop(0)
     ref, there = reference(), targets(site)
@@ -154,3 +157,66 @@ def test_help_lists_the_methods_before_the_parameters(entry: _catalogue.Entry) -
     assert starts == sorted(starts)
     first, *_ = methods_of(cls)
     assert first == "fit"
+
+
+def public() -> dict[str, object]:
+    """Return every public class, function and method of the package, by its place."""
+    found: dict[str, object] = {}
+    homes = [ancestral, *(importlib.import_module(f"ancestral.{name}") for name in MODULES)]
+    for home in homes:
+        for name in home.__all__:
+            value = getattr(home, name)
+            if inspect.ismodule(value) or not value.__module__.startswith("ancestral."):
+                continue
+            found[f"{value.__module__}.{value.__qualname__}"] = value
+            for method in methods_of(value).values() if inspect.isclass(value) else ():
+                written = inspect.unwrap(getattr(method, "__func__", method))
+                found[f"{written.__module__}.{written.__qualname__}"] = method
+    return found
+
+
+PUBLIC = public()
+
+
+def section(doc: str, title: str) -> str | None:
+    """Return what stands below a title of a docstring."""
+    found = re.search(rf"^{title}\n-+\n(.*?)(?=^\w[\w ]*\n-+$|\Z)", doc, re.MULTILINE | re.DOTALL)
+    return found and found[1]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_public_says_what_it_takes_and_gives(name: str) -> None:
+    value = PUBLIC[name]
+    doc = inspect.getdoc(value) or ""
+    assert doc, name
+    assert section(doc, "Examples") or is_simple(value), f"{name} has no example"
+    if inspect.isclass(value):
+        return
+    signature = inspect.signature(value)
+    taken = [p for p in signature.parameters if p not in ("self", "cls")]
+    entries = re.findall(r"^\S.*$", section(doc, "Parameters") or "", re.MULTILINE)
+    described = {word for line in entries for word in re.findall(r"\w+", line.split(" : ")[0])}
+    # One entry may stand for the options that a method hands on.
+    named = {p for p in taken if signature.parameters[p].kind is not inspect.Parameter.VAR_KEYWORD}
+    assert named <= described, f"{name} says nothing of {named - described}"
+    if signature.return_annotation not in (None, "None", inspect.Signature.empty):
+        given = section(doc, "Returns") or section(doc, "Yields")
+        assert given, f"{name} does not say what it returns"
+
+
+@pytest.mark.parametrize("entry", MODELS, ids=lambda entry: entry.name)
+def test_what_a_fit_learns_is_described(entry: _catalogue.Entry) -> None:
+    cls = entry.load()
+    learnt = {n for n in [*cls._all_fields, *dir(cls)] if n.endswith("_") and n[0] != "_"}
+    learnt -= {"n_features_in_", "feature_names_in_", "data_fingerprint_", "target_name_"}
+    entries = section(inspect.getdoc(cls) or "", "Attributes") or ""
+    lines = re.findall(r"^\S.*$", entries, re.MULTILINE)
+    described = {word for line in lines for word in re.findall(r"\w+", line.split(" : ")[0])}
+    assert not learnt - described
+
+
+def is_simple(value: object) -> bool:
+    """Tell whether a class only holds what a function returned, or names a kind of error."""
+    if not inspect.isclass(value):
+        return False
+    return issubclass(value, Exception | Warning) or not issubclass(value, BaseEstimator)

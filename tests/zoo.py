@@ -200,7 +200,7 @@ def _networks(n_graphs: int, n_nodes: int) -> list[Graph]:
         age, house = rng.integers(20, 60, n_nodes), rng.integers(0, 3, n_nodes)
         eta = 0.2 - 0.05 * np.abs(age[:, None] - age) + (house[:, None] == house)
         upper = np.triu(rng.random((n_nodes, n_nodes)) < 1 / (1 + np.exp(-eta)), 1)
-        graphs.append(Graph(np.c_[age, house], upper + upper.T, ["age", "house"]))
+        graphs.append(Graph(np.c_[age, house], upper + upper.T))
     return graphs
 
 
@@ -420,7 +420,6 @@ ZOO = [
         lambda: _tiny_tree(n_trees=2, n_states=3),
         (MIXED,),
         n_parameters=2 * _tree_weights(4, 3, (1 + 2) + 2 + 2 + 1) + 1,
-        streamed=False,
         checks=(_tiny_tree(n_sweeps=2),),
     ),
     Entry(
@@ -471,7 +470,7 @@ ZOO = [
     ),
     Entry(
         "dyadic",
-        lambda: DyadicGraph(["absdiff:age", "match:house"]),
+        lambda: DyadicGraph(["absdiff:0", "match:1"]),
         (_networks(20, 12),),
         n_parameters=3,
         nudges=_nudged_dyadic,

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.curves import autoregressive, everyday, gaussian, graphs
+from benchmarks.curves import autoregressive, circuit, everyday, gaussian, graphs
 from benchmarks.curves.curve import FLOOR, Curve, Line, Point, finite
 from benchmarks.curves.judge import markdown, progress
 from benchmarks.curves.measure import Plan, lines
@@ -33,6 +33,7 @@ FAMILIES: dict[str, list[Curve]] = {
     "fits": gaussian.FITS,
     "gaussian": [*everyday.RESAMPLING, *gaussian.CALLS],
     "autoregressive": autoregressive.CURVES,
+    "circuit": circuit.CURVES,
     "graphs": graphs.CURVES,
     "everyday": everyday.CURVES,
 }

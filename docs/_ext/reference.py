@@ -32,6 +32,14 @@ FACES = {
 MODULES = ("io", "datasets", "scores", "streaming", "viz", "errors")
 
 
+# Fitted values that every model has.
+COMMON = (
+    "Every fitted model also has ``n_features_in_`` and, where the columns had names, "
+    "``feature_names_in_``, as in scikit-learn; ``data_fingerprint_``, which tells what it was "
+    "fitted to; and, fitted by the command line, ``target_name_``.",
+)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a name is described: its page, and the name that it has there."""
@@ -127,7 +135,7 @@ def model_page(ref: Reference, name: str) -> Iterator[str]:
         for task, names in tasks_of({*methods})
     ]
     yield from table(rows)
-    yield from [f".. autoclass:: ancestral.{name}", ""]
+    yield from [f".. autoclass:: ancestral.{name}", "", *COMMON, ""]
     yield from title("Methods", "-")
     for task, names in tasks_of({*methods}):
         yield from [f".. rubric:: {task.capitalize()}", ""]

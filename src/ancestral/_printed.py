@@ -134,6 +134,17 @@ class Printed:
         ------
         MissingExtraError
             Where pandas is not installed.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> model = LinearGaussian().fit([[0.0], [1.0], [2.0], [3.0]], [1.1, 2.9, 5.1, 6.9])
+        >>> len(model.summary().to_frame())
+        2
         """
         return self._table().frame()
 

@@ -240,6 +240,17 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         ------
         UnknownKeywordError
             For a parameter that the model has not.
+
+        Parameters
+        ----------
+        **params : values by the names of parameters
+
+        Examples
+        --------
+        >>> from ancestral import OrderMixture, TabularAutoregressive
+        >>> model = OrderMixture(TabularAutoregressive(), n_orders=2)
+        >>> model.set_params(model__smoothing=0.5).model
+        TabularAutoregressive(smoothing=0.5)
         """
         own = {name.partition("__")[0]: value for name, value in params.items()}
         refuse_unknown_keywords(type(self).__init__, own)
@@ -303,6 +314,14 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         ------
         SaveError
             When the disk refuses; the old file, if any, is untouched.
+
+        Examples
+        --------
+        >>> import ancestral, pathlib, tempfile
+        >>> model = ancestral.PPCA(1).fit(np.random.default_rng(0).normal(size=(50, 3)))
+        >>> path = model.save(pathlib.Path(tempfile.mkdtemp()) / "rows.model")
+        >>> bool((ancestral.load(path).loadings_ == model.loadings_).all())
+        True
         """
         self._check_fitted()
         return model_file.save(self, path)
@@ -415,6 +434,13 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         -------
         float
             2 k - 2 log L, with k = `n_parameters_`.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> X = [[0, 0], [0, 1], [1, 1], [1, 1]]
+        >>> float(round(TabularAutoregressive().fit(X).aic(X), 3))
+        14.318
         """
         total, _ = self._total_log_density(X, y)
         return float(2 * self.n_parameters_ - 2 * total)
@@ -430,6 +456,13 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         -------
         float
             k log n - 2 log L, with n the number of rows (graphs: of dyads).
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> X = [[0, 0], [0, 1], [1, 1], [1, 1]]
+        >>> float(round(TabularAutoregressive().fit(X).bic(X), 3))
+        12.477
         """
         total, n = self._total_log_density(X, y)
         return float(self.n_parameters_ * np.log(n) - 2 * total)
@@ -489,6 +522,15 @@ class FromStatistics(Model):
         counts for nothing, and each kind of warning is given once. Calls from several threads wait
         for each other: each chunk counts, in the order in which they come. Other threads may read
         the model meanwhile.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive()
+        >>> for chunk in ([[0, 0], [0, 1]], [[1, 1], [1, 1]]):
+        ...     model = model.partial_fit(chunk)
+        >>> np.exp(model.log_density([[1, 1]]))
+        array([0.5])
         """
         return self._add(X, y)
 
@@ -553,6 +595,12 @@ class Density(DensityMixin, Model):
         -----
         Other threads may read the model meanwhile: they see the old one until the new one is whole.
         Of fits at one time, the last to end stays.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]]).n_parameters_
+        3
         """
         return self._fit_anew(X)
 
@@ -575,6 +623,14 @@ class Density(DensityMixin, Model):
             Before `fit`.
         DataError
             For another number of columns, or values the model cannot take.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> model = PPCA(1).fit([[0.0, 0.0], [1.0, 1.1], [2.0, 1.9], [3.0, 3.0]])
+        >>> likely, unlikely = model.log_density([[1.5, 1.5], [1.5, 0.0]])
+        >>> bool(likely > unlikely)
+        True
         """
         self._check_fitted()
         return self._log_density(self._check_rows(X, reset=False))
@@ -590,6 +646,13 @@ class Density(DensityMixin, Model):
         -------
         ndarray of shape (n_samples,)
             Nats.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> np.exp(model.score_samples([[1, 1], [0, 1]]))
+        array([0.5 , 0.25])
         """
         return self.log_density(X)
 
@@ -605,6 +668,13 @@ class Density(DensityMixin, Model):
         -------
         float
             Nats per row.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> round(model.score([[1, 1], [1, 1]]), 4)  # log 1/2
+        -0.6931
         """
         return float(np.mean(_arrays.to_host(self.log_density(X))))
 
@@ -636,6 +706,16 @@ class Density(DensityMixin, Model):
             For a `given` of another length, with other names or with impossible values.
         MissingExtraError
             Where the library of the dataframe is not installed.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> model = PPCA(1).fit(X)
+        >>> model.sample(5, random_state=0).shape
+        (5, 3)
+        >>> bool((model.sample(5, given=[1.0, np.nan, np.nan], random_state=0)[:, 0] == 1).all())
+        True
         """
         self._check_fitted()
         n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
@@ -735,6 +815,15 @@ class ConditionalDensity(RegressorMixin, Model):
         -----
         Other threads may read the model meanwhile: they see the old one until the new one is whole.
         Of fits at one time, the last to end stays.
+
+        Examples
+        --------
+        >>> from ancestral import HeteroscedasticGaussian
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 400)
+        >>> y = 2 * x + rng.normal(size=400) * np.exp(x - 1)
+        >>> HeteroscedasticGaussian().fit(x[:, None], y).coef_.shape
+        (1,)
         """
         return self._fit_anew(X, y, sample_weight)
 
@@ -760,6 +849,14 @@ class ConditionalDensity(RegressorMixin, Model):
         ------
         ModelError
             When the fitted variance is zero: the density is unbounded.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> model = LinearGaussian().fit([[0.0], [1.0], [2.0], [3.0]], [0.1, 0.9, 2.1, 2.9])
+        >>> on_the_line, off_it = model.log_density([[4.0], [4.0]], [4.0, 9.0])
+        >>> bool(on_the_line > off_it)
+        True
         """
         rows = self._check_inputs(X)
         y = self._check_target(y, len(rows))
@@ -823,6 +920,14 @@ class ConditionalDensity(RegressorMixin, Model):
         mean : ndarray of shape (n_samples,)
         std : ndarray of shape (n_samples,)
             Only with `return_std`; in the units of y.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> model = LinearGaussian().fit([[0.0], [1.0], [2.0], [3.0]], [0.1, 0.9, 2.1, 2.9])
+        >>> mean, std = model.predict([[4.0], [5.0]], return_std=True)
+        >>> mean.round(2), std.round(2)
+        (array([3.9 , 4.86]), array([0.09, 0.09]))
         """
         rows = self._check_inputs(X)
         weights = check_weights(sample_weight, len(rows))
@@ -860,6 +965,13 @@ class ConditionalDensity(RegressorMixin, Model):
             When the fitted variance is zero.
         DataError
             For a weight of 0, whose variance is infinite.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> model = LinearGaussian().fit([[0.0], [1.0], [2.0], [3.0]], [0.1, 0.9, 2.1, 2.9])
+        >>> model.sample([[4.0], [5.0]], 3, random_state=0).shape
+        (3, 2)
         """
         rows = self._check_inputs(X)
         n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * len(rows))
@@ -890,6 +1002,13 @@ class ConditionalDensity(RegressorMixin, Model):
         -------
         float
             1 at best; the mean over targets, where there are several.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.1, 0.9, 2.1, 2.9]
+        >>> round(LinearGaussian().fit(X, y).score(X, y), 3)
+        0.993
         """
         from sklearn.metrics import r2_score  # loads much
 
@@ -1021,6 +1140,13 @@ class WeightedLikelihood(MaximumLikelihood):
         -------
         float
             2 k - 2 log L, with k = `n_parameters_`.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA, datasets
+        >>> faces = datasets.faces()
+        >>> PPCA(10).fit(faces).aic(faces) < PPCA(2).fit(faces).aic(faces)
+        True
         """
         total, _ = self._weighted_log_density(X, y, sample_weight)
         return float(2 * self.n_parameters_ - 2 * total)
@@ -1037,6 +1163,13 @@ class WeightedLikelihood(MaximumLikelihood):
         -------
         float
             k log n - 2 log L, with n the number of rows that count.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> X = np.random.default_rng(0).normal(size=(200, 4)) * [9.0, 1.0, 1.0, 1.0]
+        >>> min(range(4), key=lambda q: PPCA(q).fit(X).bic(X))  # one direction stands out
+        1
         """
         total, n = self._weighted_log_density(X, y, sample_weight)
         return float(self.n_parameters_ * np.log(n) - 2 * total)
@@ -1122,6 +1255,13 @@ class GraphDensity(Model):
         -----
         Other threads may read the model meanwhile: they see the old one until the new one is whole.
         Of fits at one time, the last to end stays.
+
+        Examples
+        --------
+        >>> from ancestral import InnerProductGraph, datasets
+        >>> model = InnerProductGraph().fit(datasets.classrooms(20))
+        >>> model.slope_ > 0  # who is alike is linked
+        True
         """
         return self._fit_anew(graphs)
 
@@ -1146,6 +1286,14 @@ class GraphDensity(Model):
         ------
         DataError
             When no graph has a pair of nodes.
+
+        Examples
+        --------
+        >>> from ancestral import InnerProductGraph, datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> bool(np.isclose(model.score(graphs), model.log_density(graphs).mean()))
+        True
         """
         values = self.log_density(graphs)
         known = np.array(self._n_pairs_of(graphs)) > 0

@@ -58,6 +58,15 @@ class AncestralError(ValueError):
     """Base of every error this package raises on purpose.
 
     Names that a message takes from a file are shown with their control characters spelt out.
+
+    Examples
+    --------
+    >>> import ancestral
+    >>> try:
+    ...     ancestral.PPCA(9).fit([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]])
+    ... except ancestral.AncestralError as error:
+    ...     print(type(error).__name__)
+    ModelError
     """
 
     def __init__(self, *message: object) -> None:
@@ -111,7 +120,15 @@ class MissingExtraError(AncestralError, ImportError):
 
 
 class AncestralWarning(UserWarning):
-    """The result is right, but something about the data deserves a look."""
+    """The result is right, but something about the data deserves a look.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import ancestral
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ancestral.AncestralWarning)  # it then stops the program
+    """
 
     def __init__(self, *message: object) -> None:
         super().__init__(*map(printable, message))

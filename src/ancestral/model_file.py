@@ -92,6 +92,14 @@ def load(path: PathLike) -> Any:
     ------
     FormatError
         When the file is missing, is no model file, is damaged, or is of a newer format.
+
+    Examples
+    --------
+    >>> import ancestral, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.model"
+    >>> _ = ancestral.PPCA(1).fit(np.random.default_rng(0).normal(size=(50, 3))).save(path)
+    >>> ancestral.load(path)
+    PPCA()
     """
     packed = unpack(path)
     name, path = packed.kind, shown(path)

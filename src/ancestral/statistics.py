@@ -98,7 +98,24 @@ class Moments(Printed):
 
     @classmethod
     def empty(cls, n_features: int, *, root: bool = False) -> Moments:
-        """Return the statistics of no rows: the identity of `+`."""
+        """Return the statistics of no rows: the identity of `+`.
+
+        Parameters
+        ----------
+        n_features : int
+        root : bool
+            Whether it is held as a root, else as a scatter.
+
+        Returns
+        -------
+        Moments
+
+        Examples
+        --------
+        >>> some = Moments.of([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]])
+        >>> (Moments.empty(2) + some).mean
+        array([2., 2.])
+        """
         mean = np.zeros(check_integer(n_features, "n_features"))
         if root:
             return cls(0, mean, root=np.zeros((0, n_features)))
@@ -123,6 +140,15 @@ class Moments(Printed):
         ------
         DataError
             When X is no table of numbers, or weights are negative or of another length.
+
+        Returns
+        -------
+        Moments
+
+        Examples
+        --------
+        >>> Moments.of([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]]).mean
+        array([2., 2.])
         """
         X = np.asarray(X)
         if X.ndim != 2 or X.dtype.kind not in "biuf":
@@ -216,14 +242,37 @@ class Moments(Printed):
         return bool(np.isfinite(self.mean).all())
 
     def as_scatter(self) -> NDArray[np.float64]:
-        """Return the centred scatter, of shape (n_features, n_features)."""
+        """Return the centred scatter, of shape (n_features, n_features).
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+
+        Examples
+        --------
+        >>> Moments.of([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]]).as_scatter()
+        array([[ 8., -2.],
+               [-2., 14.]])
+        """
         if self.scatter is not None:
             return self.scatter
         root = np.asarray(self.root)  # one of the two is held
         return root.T @ root
 
     def as_root(self) -> NDArray[np.float64]:
-        """Return a root R with R^T R the centred scatter, of shape (r, n_features)."""
+        """Return a root R with R^T R the centred scatter, of shape (r, n_features).
+
+        Returns
+        -------
+        ndarray of shape (r, n_features)
+
+        Examples
+        --------
+        >>> root = Moments.of([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]]).as_root()
+        >>> root.T @ root
+        array([[ 8., -2.],
+               [-2., 14.]])
+        """
         if self.root is not None:
             return self.root
         try:
@@ -269,6 +318,13 @@ class Moments(Printed):
         ------
         DataError
             When the squares of the values are too large for float64.
+
+        Examples
+        --------
+        >>> moments = Moments.of(np.random.default_rng(0).normal(size=(100, 3)) * [9.0, 1.0, 1.0])
+        >>> eigenvalues, eigenvectors = moments.eigen(1)
+        >>> len(eigenvalues), eigenvectors.shape
+        (3, (1, 3))
         """
         self.refuse_overflow()
         if self.root is not None:
@@ -285,13 +341,34 @@ class Moments(Printed):
         """Return the moments of the same rows with each column's spread divided by its scale.
 
         The mean stays as it is.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (n_features,)
+            Above 0.
+
+        Returns
+        -------
+        Moments
+
+        Examples
+        --------
+        >>> moments = Moments.of([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]])
+        >>> moments.scaled(np.array([2.0, 1.0])).as_scatter()
+        array([[ 2., -1.],
+               [-1., 14.]])
         """
         root = None if self.root is None else self.root / scale
         scatter = None if self.scatter is None else self.scatter / scale / scale[:, None]
         return replace(self, root=root, scatter=scatter)
 
     def refuse_overflow(self) -> None:
-        """Raise DataError when the scatter is, or would be, infinite."""
+        """Raise DataError when the scatter is, or would be, infinite.
+
+        Examples
+        --------
+        >>> Moments.of([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]]).refuse_overflow()  # raises nothing
+        """
         # No entry of a scatter is above its diagonal's largest, and no value above the root of it.
         if self.spreads.max(initial=0.0) < LARGEST_SPREAD**2:
             return
@@ -355,12 +432,45 @@ class Counts:
 
     @classmethod
     def empty(cls, n_features: int) -> Counts:
-        """Return the statistics of no rows: the identity of `+`."""
+        """Return the statistics of no rows: the identity of `+`.
+
+        Parameters
+        ----------
+        n_features : int
+
+        Returns
+        -------
+        Counts
+
+        Examples
+        --------
+        >>> (Counts.empty(2) + Counts.of([[0, 1], [0, 1]])).counts
+        array([2])
+        """
         return cls(np.zeros((0, n_features), np.int64), np.zeros(0, np.int64))
 
     @classmethod
     def of(cls, X: ArrayLike) -> Counts:
-        """Count the distinct rows of a table of integers, booleans or text."""
+        """Count the distinct rows of a table of integers, booleans or text.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Counts
+
+        Raises
+        ------
+        DataError
+            For real numbers, and what is no table.
+
+        Examples
+        --------
+        >>> Counts.of([["a", "b"], ["a", "b"], ["b", "b"]])
+        Counts(2 distinct rows of 2 columns, 3 rows in all)
+        """
         X = np.asarray(X)
         if X.ndim != 2 or X.dtype.kind not in "biuUSO":
             raise DataError(

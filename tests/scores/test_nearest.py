@@ -27,36 +27,53 @@ def mixed(n: int, rng: np.random.Generator) -> pd.DataFrame:
     return frame.mask(rng.random(frame.shape) < 0.1)
 
 
-def distance(a: dict, b: dict, training: pd.DataFrame) -> float:
+def apart(name: str, a: object, b: object, column: pd.Series) -> float:
+    """How far two known values of a column are from each other."""
+    if name in ("town", "let"):
+        return float(a != b)
+    held = column.dropna()
+    places = [((held < v).sum() + (held <= v).sum()) / (2 * len(held)) for v in (a, b)]
+    return abs(places[0] - places[1])
+
+
+def distance(a: dict, b: dict, training: pd.DataFrame, typical: dict[str, float]) -> float:
     """The definition, one pair at a time."""
-    total = known = 0.0
+    total = 0.0
     for name, column in training.items():
-        if pd.isna(a[name]) or pd.isna(b[name]):
-            continue
-        known += 1
-        if name in ("town", "let"):
-            total += a[name] != b[name]
-            continue
-        held = column.dropna()
-        places = [
-            ((held < v).sum() + (held <= v).sum()) / (2 * len(held)) for v in (a[name], b[name])
-        ]
-        total += abs(places[0] - places[1])
-    return total / known if known else 1.0
+        unknown = pd.isna(a[name]), pd.isna(b[name])
+        if not any(unknown):
+            total += apart(name, a[name], b[name], column)
+        elif not all(unknown):
+            total += typical[name]
+    return total / training.shape[1]
 
 
 def test_distances_are_those_of_the_definition() -> None:
     rng = np.random.default_rng(0)
-    training, held, drawn = (mixed(n, rng) for n in (23, 11, 9))
+    training, held, drawn = (mixed(n, rng) for n in (17, 7, 6))
     drawn.iloc[0] = np.nan
     found = scores.nearest_rows(drawn, training, held)
-    rows = training.to_dict("records")
+    rows, typical = training.to_dict("records"), {}
+    for name, column in training.items():
+        known = column.dropna().tolist()
+        typical[name] = np.mean([apart(name, v, w, column) for v in known for w in known])
     for table, distances in ((drawn, found.synthetic), (held, found.held_out)):
-        wanted = [min(distance(a, b, training) for b in rows) for a in table.to_dict("records")]
+        each = [[distance(a, b, training, typical) for b in rows] for a in table.to_dict("records")]
+        wanted = np.min(each, axis=1)
         np.testing.assert_allclose(distances, wanted, rtol=1e-12, atol=1e-15)
-    assert found.synthetic[0] == 1.0
     less = [(a < b) + 0.5 * (a == b) for a in found.synthetic for b in found.held_out]
     assert found.nearer == pytest.approx(np.mean(less), rel=1e-12)
+
+
+def test_gaps_make_no_copies_but_of_rows_with_the_same_gaps() -> None:
+    """A training row of which little is known is near to none; its copy is one."""
+    rng = np.random.default_rng(6)
+    training, held = mixed(40, rng), mixed(30, rng)
+    training.iloc[0, 1:] = None
+    found = scores.nearest_rows(training[:3], training, held)
+    assert (found.synthetic == 0).all() and found.copies[1] == 0
+    full = training[:3].fillna(training.iloc[5])
+    assert (scores.nearest_rows(full, training, held).synthetic > 0)[0]
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,11 +45,14 @@ COMMANDS = {
     "inspect": Command(["inspect", "m.model"]),
     "fit": Command(["fit", "tabular", "@icons", "-o", "a.model"]),
     "sample": Command(["sample", "m.model", "-n", "9", "--random-state", "0", "-o", "a.npy"]),
+    "fit, a tree": Command(["fit", "tree", "rows.npy", "-o", "b.model"], ends=False),
+    "score, odd cells": Command(["score", "tree.model", "rows.npy", "--surprise"]),
     "score": Command(["score", "m.model", "rows.npy", "-o", "a.csv"]),
     "impute": Command(["impute", "m.model", "rows.npy", "-o", "a.npy"]),
     "predict": Command(["predict", "line.model", "x.npy", "-o", "a.csv"]),
     "compare": Command(["compare", "m.model", "other.model", "rows.npy"]),
     "bench": Command(["bench", "debd", "tiny.npz", "--json"], "lightgbm", ends=False),
+    "bench, mixed": Command(["bench", "mixed", "tiny.csv", "--json"], ends=False),
     "studio": Command(["studio", "m.model", "--export", "a.html"], "starlette"),
     "studio, serving": Command(
         ["studio", "m.model", "--no-browser", "--port", "0"], "starlette", ends=False, serves=True
@@ -75,6 +78,10 @@ def place(tmp_path: Path) -> Path:
     ancestral.TabularAutoregressive().fit(rows).save(tmp_path / "m.model")
     ancestral.TabularAutoregressive(smoothing=1.0).fit(rows).save(tmp_path / "other.model")
     np.save(tmp_path / "rows.npy", rows)
+    tree = ancestral.LatentTree(2, 1, n_sweeps=2, random_state=0).fit(rows)
+    tree.save(tmp_path / "tree.model")
+    lines = [f"{k % 7},{'ab'[k % 2]}" for k in range(60)]
+    (tmp_path / "tiny.csv").write_text("\n".join(["x,y", *lines]) + "\n")
     x = np.arange(9.0)[:, None]
     ancestral.LinearGaussian().fit(x, x[:, 0] ** 2).save(tmp_path / "line.model")
     np.save(tmp_path / "x.npy", x)

@@ -32,6 +32,7 @@ from ancestral import (
     AncestralError,
     Graph,
     LatentPositionGraph,
+    LatentTree,
     LinearGaussian,
     OrderMixture,
     TabularAutoregressive,
@@ -72,7 +73,8 @@ def words(text: str) -> list[str]:
 def drawn(m: Any, given: Any) -> list[Array]:
     """Return rows drawn freely, and given known values where the model can."""
     rows = [m.sample(6, random_state=0)]
-    refuses = isinstance(m, OrderMixture) or type(m)._draw_given is Density._draw_given
+    own = isinstance(m, LatentTree) or type(m)._draw_given is not Density._draw_given
+    refuses = isinstance(m, OrderMixture) or not own
     if not refuses:
         rows.append(m.sample(6, given=given, random_state=0))
     if isinstance(m, Sequential):
@@ -169,8 +171,10 @@ GRAPHS: dict[str, Ask] = {
     "pair_statistics": lambda m, f, graphs: m.pair_statistics(f(graphs)),
     "clustered_standard_errors": lambda m, f, graphs: m.clustered_standard_errors(f(graphs)),
     "confidence_intervals": lambda m, f, graphs: m.confidence_intervals(f(graphs)),
+    "summary": lambda m, f, graphs: words(m.summary()),
 }
 EXEMPT = {
+    "likelihood_ratio_test": "takes another model",
     "save": "writes the fitted state, which is compared",
     "to_torch": "the fitted weights, which are compared, as modules of another library",
     "start": "takes a number of rows",
@@ -187,6 +191,28 @@ EXEMPT = {
 POSITIONS: dict[str, Ask] = {
     "sample": lambda m, f, graphs: m.sample(2, random_state=0),
     "probabilities": lambda m, f, graphs: m.probabilities(),
+    "aligned_positions": lambda m, f, graphs: m.aligned_positions(f(graphs[0].features)),
+    "place": lambda m, f, graphs: m.place(f(graphs[0].to_dense()[:2]), l2=1.0).positions,
+}
+def of_a_tree(m: LatentTree) -> dict[str, Any]:
+    """Return what a tree learnt, but for names of columns and whether its levels are booleans."""
+    state = m._fitted_state()
+    columns = [dict(column) for column in state["columns_"]]
+    for column in columns:
+        column["levels"] = column["levels"].astype(float)
+        del column["name"], column["of"]
+    return state | {"columns_": columns}
+
+
+TREES: dict[str, Ask] = {
+    "fit": lambda m, f, X: of_a_tree(m),
+    "log_evidence": lambda m, f, X: m.log_evidence(f(gapped(X)[1])),
+    "most_probable": lambda m, f, X: m.most_probable(f(gapped(X)[1])),
+    "mean_and_covariance": lambda m, f, X: m.mean_and_covariance(f(gapped(X)[1]))[1:],
+    "intervals": lambda m, f, X: list(m.intervals(f(gapped(X)), 0.5).values()),
+    "surprise": lambda m, f, X: m.surprise(f(gapped(X))),
+    "transform": lambda m, f, X: m.transform(f(gapped(X))),
+    "mutual_information": lambda m, f, X: [value for *_, value in m.mutual_information()],
 }
 
 
@@ -197,6 +223,8 @@ def asks_of(model: Any) -> dict[str, Ask]:
         face = PAIRS
     elif isinstance(model, GraphDensity):
         face = GRAPHS
+    if isinstance(model, LatentTree):
+        face = {**ROWS, **TREES}
     if isinstance(model, LatentPositionGraph):  # whose nodes are those of the fit
         face = {**GRAPHS, **POSITIONS}
     return {name: ask for name, ask in {**ANY, **face}.items() if hasattr(model, name)}

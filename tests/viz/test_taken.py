@@ -8,10 +8,12 @@ import pytest
 from ancestral import (
     PPCA,
     AncestralError,
+    DyadicGraph,
     Graph,
     HeteroscedasticGaussian,
     InnerProductGraph,
     LatentPositionGraph,
+    LatentTree,
     LinearGaussian,
     OrderMixture,
     PPCAMixture,
@@ -367,7 +369,11 @@ def test_graph_figures_take_models(draw):
     draw(ax)
     assert "samples: 8 graphs" in ax.get_legend().get_texts()[1].get_text()
     draw(viz.clustering_distribution(graphs, model, random_state=0))
-    draw(viz.fit_panel(model, graphs, n_draws=20, random_state=0))
+    panel = draw(viz.fit_panel(model, graphs, n_draws=20, random_state=0))
+    assert "x_i" in panel.axes[4].get_xlabel()
+    terms = DyadicGraph(["inner_product"]).fit(graphs)
+    panel = draw(viz.fit_panel(terms, graphs, n_draws=20, random_state=0))
+    assert "logit" in panel.axes[4].get_xlabel()
     draw(viz.heldout_by_graph(model, classrooms(4, 1)))
     draw(viz.ascent_curve(model))
     ax = viz.likelihood_contour(model, graphs)
@@ -386,6 +392,8 @@ FITTED = {
     "PPCAMixture": lambda: PPCAMixture(2, 1, random_state=0).fit(flowers()[COLUMNS]),
     "LinearGaussian": lambda: LinearGaussian().fit(*areas()),
     "InnerProductGraph": lambda: InnerProductGraph().fit(classrooms()),
+    "DyadicGraph": lambda: DyadicGraph(["inner_product"]).fit(classrooms()),
+    "LatentTree": lambda: LatentTree(2, 1, n_sweeps=2, random_state=0).fit(flowers()),
 }
 TAKES = {
     "ascent_curve": ("PPCAMixture", "InnerProductGraph"),
@@ -398,14 +406,16 @@ TAKES = {
     "draw_graph": (),
     "draw_graphs": (),
     "every_d_panel": ("PPCA",),
-    "fit_panel": ("InnerProductGraph",),
+    "fit_panel": ("InnerProductGraph", "DyadicGraph"),
     "heldout_by_graph": ("InnerProductGraph",),
     "heldout_curve": ("PPCA",),
     "inner_product_histogram": (),
     "inpainting": ("TabularAutoregressive", "PPCA", "PPCAMixture"),
     "interval_bands": ("LinearGaussian",),
     "latent_scatter": ("PPCA", "PPCAMixture"),
+    "latent_tree": ("LatentTree",),
     "likelihood_contour": ("InnerProductGraph",),
+    "marginals": ("LatentTree",),
     "prefix_tree": ("TabularAutoregressive",),
     "probability_collage": ("TabularAutoregressive",),
     "reconstruction_error": ("PPCA",),

@@ -28,7 +28,10 @@ MAX_COMPLETIONS = 1 << 20
 HELD = 1 << 16  # prefixes held at once: a walk over more goes on in two halves
 ROWS_AT_ONCE = 1 << 13
 NOTHING_TO_DRAW = "the given values have probability 0 under this model: nothing to draw."
-ESTIMATE = 'Give more of the row, or take an estimate: method="smc".'
+ESTIMATE = (
+    "Give more of the row, fit LatentTree, which answers exactly at any width, or take an "
+    'estimate: method="smc".'
+)
 
 
 def ends_of_known(levels: NDArray[np.intp]) -> NDArray[np.intp]:

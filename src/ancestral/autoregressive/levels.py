@@ -49,7 +49,7 @@ class DiscreteDensity(Density):
     n_features_in_: int
     _fields: tuple[str, ...] = ("categories_",)
     _counts_missing = False  # whether a missing answer is a level
-    _mend_of_missing = "drop or impute it"
+    _mend_of_missing = "drop or impute it, or fit LatentTree, which takes missing values"
 
     def _fit(self, X: NDArray, **options: Any) -> None:
         """Learn the levels, then the model."""

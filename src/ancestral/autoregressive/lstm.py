@@ -344,6 +344,13 @@ class LSTMAutoregressive(Sequential):
             When the folder cannot be written: said before training.
         KeyboardInterrupt
             After Ctrl-C, once the checkpoint is written.
+
+        Examples
+        --------
+        >>> X = [[0, 0, 1], [0, 1, 1], [1, 1, 0]]
+        >>> model = LSTMAutoregressive(random_state=0).fit(X)
+        >>> bool(model.floor_ - 1e-9 <= -model.score(X))  # no loss goes below the rows' entropy
+        True
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
         return self._fit_anew(
@@ -463,6 +470,12 @@ class LSTMAutoregressive(Sequential):
         -------
         torch.nn.ModuleDict
             "lstm", an `nn.LSTM` with `batch_first=True`, and "head", an `nn.Linear`; float32.
+
+        Examples
+        --------
+        >>> model = LSTMAutoregressive(random_state=0).fit([[0, 0, 1], [0, 1, 1], [1, 1, 0]])
+        >>> sorted(model.to_torch())
+        ['head', 'lstm']
         """
         self._check_fitted()
         layers, hidden = self._sizes

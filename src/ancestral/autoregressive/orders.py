@@ -119,6 +119,14 @@ class OrderMixture(DiscreteConditions):
         ------
         ModelError
             When the model is not autoregressive, or takes no validation rows and is given some.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> X = [[0, 0], [0, 1], [1, 1], [1, 1]]
+        >>> model = OrderMixture(TabularAutoregressive(), n_orders=2, random_state=0).fit(X)
+        >>> np.exp(model.log_density(X)).round(3)
+        array([0.25, 0.25, 0.5 , 0.5 ])
         """
         given = validation.pop("X_val", None)
         if validation:
@@ -348,8 +356,8 @@ class OrderMixture(DiscreteConditions):
             k *= 16
         raise ModelError(
             f"{len(unknown)} unknown variables leave more completions, of up to {most}, than can "
-            "be told apart: none is proven to be the most probable. Give more of the row, or take "
-            'the best of particles: method="smc".'
+            "be told apart: none is proven to be the most probable. Give more of the row, fit "
+            'LatentTree, or take the best of particles: method="smc".'
         )
 
     def _highest(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp] | None, float]:

@@ -82,6 +82,15 @@ class DiscreteConditions(DiscreteDensity, Conditions):
             For a `given` of another length, with other names or with levels that are not known.
         MissingExtraError
             Where the library of the dataframe is not installed.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> model.sample(3, given=[1, np.nan], random_state=0)
+        array([[1, 1],
+               [1, 1],
+               [1, 1]])
         """
         n_particles = particles_of(method, n_particles, None)
         if given is None and n_particles is not None:
@@ -131,6 +140,14 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         ------
         ModelError
             When a row's known values have probability 0, or the search is too large.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> model.impute([[np.nan, 1], [0, 0]])
+        array([[1, 1],
+               [0, 0]])
         """
         n_particles = particles_of(method, n_particles, random_state)
         levels, rng = self._levels_of(X), as_generator(random_state)
@@ -173,6 +190,14 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         ------
         ModelError
             When a row's known values have probability 0, or there is too much to sum over.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> draws = model.impute_draws([[np.nan, 1]], 900, random_state=0)
+        >>> draws.shape, bool(abs(draws[:, 0, 0].mean() - 2 / 3) < 0.1)  # p(x1 = 1 | x2 = 1) = 2/3
+        ((900, 1, 2), True)
         """
         n_particles = particles_of(method, n_particles, None)
         levels, rng = self._levels_of(X), as_generator(random_state)

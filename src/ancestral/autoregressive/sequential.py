@@ -77,6 +77,13 @@ class Sequential(Stepped, DiscreteConditions):
             For another number of columns, or a level not seen in `fit`.
         ModelError
             When enumeration is too large, or an option is given that "exact" has no use for.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> np.exp(model.log_density([[1, 1], [1, 0], [np.nan, 1]]))
+        array([0.5 , 0.  , 0.75])
         """
         if particles_of(method, n_particles, random_state) is None:
             self._check_fitted()
@@ -117,6 +124,14 @@ class Sequential(Stepped, DiscreteConditions):
         References
         ----------
         Fearnhead & Clifford (2003), JRSS B 65(4). Whiteley & Lee (2014), Annals of Statistics 42.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> log_p, error = model.log_evidence([[np.nan, 1]])
+        >>> np.exp(log_p), error
+        (array([0.75]), array([0.]))
         """
         self._check_fitted()
         levels = self._encode(self._check_rows(X, reset=False), missing=True)
@@ -184,6 +199,14 @@ class Sequential(Stepped, DiscreteConditions):
             In lexicographic order. A dataframe where `fit` was given one.
         counts : ndarray of shape (n_distinct,)
             They sum to `n_samples`.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> rows, counts = model.sample_counts(10**9, random_state=0)
+        >>> rows.tolist(), (counts / counts.sum()).round(3)
+        ([[0, 0], [0, 1], [1, 1]], array([0.25, 0.25, 0.5 ]))
         """
         self._check_fitted()
         n_samples = check_integer(n_samples, "n_samples", maximum=2**62)
@@ -214,6 +237,14 @@ class Sequential(Stepped, DiscreteConditions):
         ------
         ModelError
             When the distribution is too flat to prove the list.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> rows, log_probabilities, rest = model.most_probable(1)
+        >>> rows, np.exp(log_probabilities), round(rest, 3)
+        (array([[1, 1]]), array([0.5]), 0.5)
         """
         self._check_fitted()
         k = check_integer(k, "k", minimum=1)
@@ -245,6 +276,14 @@ class Sequential(Stepped, DiscreteConditions):
         -----
         `decompress` steps the same model, so both must round alike: the same fitted model, saved
         and loaded perhaps, on the same kind of machine. A file that does not decode says so.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive, datasets
+        >>> images, _ = datasets.icons()
+        >>> model = TabularAutoregressive().fit(images)
+        >>> len(model.compress(images)), images.size
+        (48, 800)
         """
         self._check_fitted()
         return coding.compress_levels(self, self._encode(self._check_rows(X, reset=False)))
@@ -266,6 +305,14 @@ class Sequential(Stepped, DiscreteConditions):
         ------
         FormatError
             When the bytes are damaged or were made with another model.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive, datasets
+        >>> images, _ = datasets.icons()
+        >>> model = TabularAutoregressive().fit(images)
+        >>> bool((model.decompress(model.compress(images)) == images).all())
+        True
         """
         self._check_fitted()
         return self._framed(self._decode(coding.decompress_levels(self, data)))

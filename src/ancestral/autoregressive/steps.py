@@ -46,7 +46,25 @@ class Stepped(ABC):
 
     @abstractmethod
     def start(self, n_samples: int) -> Any:
-        """Return the state of `n_samples` rows of which nothing is known yet."""
+        """Return the state of `n_samples` rows of which nothing is known yet.
+
+        Parameters
+        ----------
+        n_samples : int
+
+        Returns
+        -------
+        state
+            What `step` and `take` take; of tables an array, of other models their own.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> state, log_p = model.step(model.start(1), None)
+        >>> np.exp(log_p)  # p(x_1 = 0), p(x_1 = 1)
+        array([[0.5, 0.5]])
+        """
 
     @abstractmethod
     def step(self, state: Any, previous: Levels | None) -> tuple[Any, Floats]:
@@ -62,11 +80,42 @@ class Stepped(ABC):
         state
         log_probabilities : ndarray of shape (n, n_levels)
             Nats; float64; each row's exponentials sum to one.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> state, _ = model.step(model.start(2), None)
+        >>> state, log_p = model.step(state, np.array([0, 1]))
+        >>> np.exp(log_p)  # p(x_2 | x_1 = 0), p(x_2 | x_1 = 1)
+        array([[0.5, 0.5],
+               [0. , 1. ]])
         """
 
     @abstractmethod
     def take(self, state: Any, index: Levels) -> Any:
-        """Return the state of the rows at `index`, repeats allowed."""
+        """Return the state of the rows at `index`, repeats allowed.
+
+        Parameters
+        ----------
+        state : as returned by `start`, `step` or `take`
+        index : ndarray of shape (m,) of int
+
+        Returns
+        -------
+        state
+            Of m rows.
+
+        Examples
+        --------
+        >>> from ancestral import TabularAutoregressive
+        >>> model = TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]])
+        >>> state, _ = model.step(model.start(1), None)
+        >>> _, log_p = model.step(model.take(state, np.array([0, 0])), np.array([0, 1]))
+        >>> np.exp(log_p)  # one prefix, continued in two ways
+        array([[0.5, 0.5],
+               [0. , 1. ]])
+        """
 
     def _forgotten(self, state: Any) -> NDArray[np.bool_] | None:
         """Return which rows are alike in all that may still come; None where none ever are."""

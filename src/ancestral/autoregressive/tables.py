@@ -35,6 +35,11 @@ class Tables:
         order, as levels 0, 1, ...; the first has shape (1, 0).
     probabilities : tuple of ndarray
         The i-th, of shape (n_i, K_i): row r is p(x_{i+1} = level | contexts[i][r]).
+
+    Examples
+    --------
+    >>> Tables.from_dense([[0.9, 0.1], [[0.9, 0.1], [0.1, 0.9]]])
+    Tables(2 variables, 3 reachable contexts)
     """
 
     contexts: tuple[NDArray[np.intp], ...]
@@ -59,6 +64,16 @@ class Tables:
         DataError
             For a table of the wrong shape, or a reachable row that holds NaN, a negative or a
             sum other than one (beyond 1e-6; smaller differences are scaled away).
+
+        Returns
+        -------
+        Tables
+
+        Examples
+        --------
+        >>> tables = Tables.from_dense([[1.0, 0.0], [[0.5, 0.5], [np.nan, np.nan]]])
+        >>> tables.n_contexts, tables.n_dense_cells  # the prefix x_1 = 1 cannot occur
+        (2, 6)
         """
         if not isinstance(tables, Sequence | np.ndarray) or isinstance(tables, str):
             raise DataTypeError(
@@ -103,6 +118,17 @@ class Tables:
         ------
         ModelError
             When they would take more than 4 GiB.
+
+        Returns
+        -------
+        list of ndarray
+            The i-th of shape (K_1, ..., K_i).
+
+        Examples
+        --------
+        >>> Tables.from_dense([[1.0, 0.0], [[0.5, 0.5], [np.nan, np.nan]]]).to_dense()[1]
+        array([[0.5, 0.5],
+               [nan, nan]])
         """
         if 8 * self.n_dense_cells > MAX_DENSE_BYTES:
             raise ModelError(

@@ -60,6 +60,14 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     categories_ : list of ndarray
         The levels of each variable: integers, booleans or text, declared or learnt in `fit`. A
         column of zeros and ones (or booleans) is binary, also where it is constant.
+    tables_ : Tables
+        The conditional probability tables: reachable prefixes, and p(x_i | prefix) of each.
+    probabilities_, log_probabilities_ : list of ndarray
+        The i-th, of shape (n_i, K_i): p(x_i = level | prefix) of each stored prefix, in
+        lexicographic order, and its logarithm in nats.
+    children_ : list of ndarray
+        Of the same shapes: the number of the prefix that each level leads to; below 0 where none
+        was seen.
     n_parameters_ : int
         Stored contexts times (levels - 1).
     n_contexts_, n_branching_contexts_ : int
@@ -103,7 +111,10 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         self.categories = categories
         self.missing = missing
 
-    _mend_of_missing = 'drop or impute it, or count it as a level of its own: missing="level"'
+    _mend_of_missing = (
+        'drop or impute it, count it as a level of its own (missing="level"), or fit LatentTree, '
+        "which takes missing values"
+    )
 
     @property
     def _counts_missing(self) -> bool:  # type: ignore[override]
@@ -125,6 +136,17 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         ------
         DataError
             When a table has the wrong shape, or a reachable row is no distribution.
+
+        Returns
+        -------
+        TabularAutoregressive
+            Fitted: its parameters are the tables.
+
+        Examples
+        --------
+        >>> model = TabularAutoregressive.from_tables([[0.9, 0.1], [[0.9, 0.1], [0.1, 0.9]]])
+        >>> np.exp(model.log_density([[0, 0], [0, 1]]))
+        array([0.81, 0.09])
         """
         if not isinstance(tables, Tables):
             tables = Tables.from_dense(tables)
@@ -146,6 +168,12 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         ------
         ModelError
             When they would take more than 4 GiB.
+
+        Examples
+        --------
+        >>> TabularAutoregressive().fit([[0, 0], [0, 1], [1, 1], [1, 1]]).to_tables()[1]
+        array([[0.5, 0.5],
+               [0. , 1. ]])
         """
         dense = self.tables_.to_dense()
         if not self._unseen_is_possible:

@@ -3,21 +3,29 @@
     p(x) = sum over c of w_c prod_i p(x_i | c)
 
 It is a hidden tree whose states all equal that of the root: every transition is the identity. The
-columns, scales, atoms and priors are those of a fitted `LatentTree`, so that only the tree makes a
+columns, scales, atoms and priors are those of a `LatentTree`, so that only the tree makes a
 difference; one class is a table of independent columns. Fitted by EM over all rows, from several
-starts of random classes, the number of classes by rows held out.
+starts, the number of classes and the start by rows held out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.numbers import log_sum_exp
-from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf, Prior
+from ancestral.circuit import learning, queries
+from ancestral.circuit.columns import Column
+from ancestral.circuit.em import Layout, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.latent_tree import LatentTree, _circuit
 from ancestral.circuit.messages import Mixture
+from ancestral.circuit.starts import from_noise
+from ancestral.circuit.tree import Tree
 
 CLASSES = (2, 4, 8, 16, 32, 64)
 STARTS = 3  # of small tables; one where more rows than MANY tell the classes apart
@@ -25,108 +33,89 @@ MANY = 2000
 STEPS = 150
 TOL = 2e-4  # nats per row by which a step must gain
 HELD_OUT = 0.15
+PART = 512  # rows at once
+
+
+class OneStateForAll(TreeEM):
+    """The EM of a tree whose transitions stay the identity."""
+
+    def _update(self, parameters: Any, statistics: Any) -> Parameters:
+        return with_identity(super()._update(parameters, statistics))
+
+
+def with_identity(found: Parameters) -> Parameters:
+    """Return parameters whose states all equal that of the root."""
+    same = np.broadcast_to(np.eye(len(found.root)), found.transitions.shape)
+    return replace(found, transitions=same.astype(found.transitions.dtype))
 
 
 @dataclass(frozen=True)
 class LatentClass:
-    """Shares of classes, and a leaf of as many states for each column."""
+    """A fitted model of so many classes."""
 
-    weights: NDArray[np.float64]
-    leaves: tuple[Leaf, ...]
+    n_classes: int
+    mixture: Mixture
 
     def log_density(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log p of encoded rows, in nats; what is missing is summed out."""
-        return log_sum_exp(self._joint(rows))
-
-    def _joint(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return log p(class, row), (n, k)."""
-        with np.errstate(divide="ignore"):
-            total = np.tile(np.log(self.weights), (len(rows), 1))
-        for j, leaf in enumerate(self.leaves):
-            total += leaf.log_density(rows[:, j])
-        return total
-
-    def responsibilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        joint = self._joint(rows)
-        return np.asarray(np.exp(joint - log_sum_exp(joint)[:, None]))
-
-    def stepped(
-        self, rows: NDArray[np.float64], shares: NDArray[np.float64], priors: list[Prior]
-    ) -> LatentClass:
-        """Return the model that responsibilities make the most probable."""
-        weights = shares.sum(axis=0) + 1.0 / shares.shape[1]
-        leaves = [
-            leaf.updated(leaf.statistics(rows[:, j], shares), prior)
-            for j, (leaf, prior) in enumerate(zip(self.leaves, priors, strict=True))
-        ]
-        return LatentClass(weights / weights.sum(), tuple(leaves))
+        return queries.log_density(self.mixture, rows)
 
 
-def independent(mixture: Mixture, rows: NDArray[np.float64]) -> LatentClass:
-    """Return the model of one class, with the columns of a mixture of trees."""
-    return _fitted(mixture, rows, 1, np.random.default_rng(0))
+@dataclass(frozen=True)
+class Table:
+    """Encoded rows, their columns, and the priors of the trees that they are compared with."""
 
+    rows: NDArray[np.float64]
+    columns: list[Column]
+    priors: Priors
 
-def chosen(mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Generator) -> LatentClass:
-    """Return the model whose number of classes rows held out prefer, fitted to all rows."""
-    held = rng.random(len(rows)) < HELD_OUT
-    scores = {
-        k: float(_fitted(mixture, rows[~held], k, rng).log_density(rows[held]).mean())
-        for k in CLASSES
-        if k < len(rows)
-    }
-    return _fitted(mixture, rows, max(scores, key=lambda k: scores[k]), rng)
+    @classmethod
+    def of(cls, model: LatentTree, X: Any) -> Table:
+        """Return the rows of a table as a fitted tree sees them."""
+        columns = model._columns_learnt
+        binary = all(column.kind == "binary" for column in columns)
+        return cls(model._check_rows(X), columns, Priors(0.3, 0.3) if binary else Priors(1.0, 0.5))
 
+    def chosen(self, rng: np.random.Generator) -> LatentClass:
+        """Return the model whose number of classes rows held out prefer, fitted to all rows."""
+        held = rng.random(len(self.rows)) < HELD_OUT
+        part, rest = replace(self, rows=self.rows[~held]), self.rows[held]
+        scores = {
+            k: float(part.fitted(k, rng).log_density(rest).mean())
+            for k in CLASSES
+            if k < len(self.rows)
+        }
+        return self.fitted(max(scores, key=lambda k: scores[k]), rng)
 
-def _fitted(
-    mixture: Mixture, rows: NDArray[np.float64], k: int, rng: np.random.Generator
-) -> LatentClass:
-    """Return the best of some climbs with k classes."""
-    n_starts = STARTS if k > 1 and len(rows) <= MANY else 1
-    found = [_climbed(mixture, rows, k, rng) for _ in range(n_starts)]
-    return max(found, key=lambda model: float(model.log_density(rows).mean()))
+    def fitted(self, n_classes: int, rng: np.random.Generator) -> LatentClass:
+        """Return the best of some climbs."""
+        em = self._em(n_classes)
+        n_starts = STARTS if n_classes > 1 and len(self.rows) <= MANY else 1
+        climbs = [self._climbed(em, rng) for _ in range(n_starts)]
+        _, best = max(climbs, key=lambda climb: climb[0])
+        circuit = _circuit(learning.Member(em, best).as_plain(), self.columns)
+        return LatentClass(n_classes, Mixture(np.ones(1), (circuit,)))
 
+    def _em(self, n_classes: int) -> OneStateForAll:
+        layout, d = Layout.of(self.columns), len(self.columns)
+        rows = Rows.of(self.rows, self.columns, layout, np.ones(len(self.rows)))
+        marginals = learning._marginals(rows, layout)
+        chain = Tree(np.arange(d) - 1)
+        return OneStateForAll(chain, self.columns, layout, *marginals, n_classes, self.priors)
 
-def _climbed(
-    mixture: Mixture, rows: NDArray[np.float64], k: int, rng: np.random.Generator
-) -> LatentClass:
-    leaves = tuple(_of_states(leaf, k) for leaf in mixture.circuits[0].leaves)
-    priors = [_prior_of(leaf, rows[:, j]) for j, leaf in enumerate(leaves)]
-    model = LatentClass(np.full(k, 1 / k), leaves)
-    shares = 0.9 * np.eye(k)[rng.integers(0, k, len(rows))] + 0.1 / k
-    last = -np.inf
-    for _ in range(STEPS):
-        model = model.stepped(rows, shares, priors)
-        value = float(model.log_density(rows).mean())
-        if value < last + TOL:
-            break
-        last, shares = value, model.responsibilities(rows)
-    return model
+    def _climbed(self, em: TreeEM, rng: np.random.Generator) -> tuple[float, Parameters]:
+        """Return the log-likelihood and the parameters of one climb."""
+        parameters, last = with_identity(from_noise(em, rng)).astype(np.float64), -np.inf
+        for _ in range(STEPS):
+            sums = reduce(add, (em._statistics(part, parameters) for part in self._parts(em)))
+            if sums.log_likelihood < last + TOL * len(self.rows):
+                break
+            last, parameters = sums.log_likelihood, em._update(parameters, sums)
+        return last, parameters
 
-
-def _of_states(leaf: Leaf, k: int) -> Leaf:
-    """Return a leaf of the same column with k states that are alike."""
-    if isinstance(leaf, LevelsLeaf):
-        return LevelsLeaf(np.repeat(leaf.p[:1], k, axis=0))
-    if isinstance(leaf, CountsLeaf):
-        return CountsLeaf(np.full(k, leaf.mean.mean()), np.full(k, 1.0))
-    assert isinstance(leaf, ContinuousLeaf)
-    return replace(
-        leaf,
-        choice=np.repeat(leaf.choice[:1], k, axis=0),
-        mean=np.zeros(k),
-        spread=np.ones(k),
-    )
-
-
-def _prior_of(leaf: Leaf, values: NDArray[np.float64]) -> Prior:
-    """Return the prior that trees give a column: half a row of its marginal for each state."""
-    known = values[~np.isnan(values)]
-    if isinstance(leaf, LevelsLeaf):
-        counts = np.bincount(known.astype(np.intp), minlength=leaf.p.shape[1]) + 0.5
-        return Prior(counts / counts.sum())
-    if isinstance(leaf, ContinuousLeaf):
-        atoms = np.array([(known == atom).sum() for atom in leaf.atoms], dtype=np.float64)
-        counts = np.append(atoms, len(known) - atoms.sum()) + 1e-3
-        return Prior(counts / counts.sum())
-    return Prior(np.array([max(float(known.mean()), 1e-3)]))
+    def _parts(self, em: TreeEM) -> Iterator[Rows]:
+        ones = np.ones(len(self.rows))
+        rows = Rows.of(self.rows, self.columns, em.layout, ones)
+        for start in range(0, len(self.rows), PART):
+            some = np.arange(start, min(start + PART, len(self.rows)))
+            yield rows.take(some, ones[some])

@@ -106,7 +106,13 @@ def bench_mixed(
         For a table of fewer than twenty rows.
     """
     for path in find_tables(sources):
-        yield _scored(path, random_state, tell or (lambda line: None))
+        found = scored(cut_of(path, random_state), random_state)
+        if tell is not None:
+            tell(
+                f"{found.name}: {found.n_trees} trees of {found.n_states} states, "
+                f"{found.cpu_seconds:.0f} CPU s"
+            )
+        yield found
 
 
 def find_tables(sources: Sequence[str | Path]) -> list[Path]:
@@ -146,8 +152,18 @@ def _looked(places: list[Path]) -> str:
     )
 
 
-def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> MixedResult:
-    """Fit to four fifths of a table's rows, and score the rest."""
+@dataclass(frozen=True)
+class Cut:
+    """A table's rows to fit and to score, and the kinds and levels of its columns."""
+
+    name: str
+    train: Any
+    test: Any
+    schema: dict[str, Any]
+
+
+def cut_of(path: Path, random_state: int) -> Cut:
+    """Return four fifths of a table's rows, and the rest."""
     name = path.name.partition(".")[0]
     table = read_mixed(path, missing=True, dates=True)
     kept = [j for j, label in enumerate(table.names) if label not in LEFT_OUT.get(name, ())]
@@ -156,18 +172,23 @@ def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> Mixed
         raise DataError(f"{path}: has {len(rows)} rows; {FEWEST} or more are wanted for a cut.")
     order = np.random.default_rng(random_state).permutation(len(rows))
     cut = round(TRAINED * len(rows))
-    train, test = rows[order[:cut]], rows[order[cut:]]
     probe = LatentTree(n_states=1, n_trees=1, n_sweeps=1, max_iter=0).fit(rows)
+    return Cut(name, rows[order[:cut]], rows[order[cut:]], _schema(probe))
+
+
+def scored(cut: Cut, random_state: int) -> MixedResult:
+    """Fit to a table's training rows, and score the others."""
+    train, test = cut.train, cut.test
     began = time.process_time()
-    model = LatentTree(random_state=random_state, **_schema(probe)).fit(train)
+    model = LatentTree(random_state=random_state, **cut.schema).fit(train)
     values = model.log_density(test)
     spent = time.process_time() - began
-    tell(f"{name}: {model.n_trees_} trees of {model.n_states_} states, {spent:.0f} CPU s")
-    mixture, encoded, held = model._mixture, model._check_rows(train), model._check_rows(test)
-    apart = latent_class.independent(mixture, encoded).log_density(held)
-    classes = latent_class.chosen(mixture, encoded, np.random.default_rng(random_state))
+    rng, held = np.random.default_rng(random_state), model._check_rows(test)
+    seen = latent_class.Table.of(model, train)
+    apart = seen.fitted(1, rng).log_density(held)
+    classes = seen.chosen(rng)
     return MixedResult(
-        name=name,
+        name=cut.name,
         n_train=len(train),
         n_columns=len(model.columns_),
         n_test=len(test),
@@ -175,7 +196,7 @@ def _scored(path: Path, random_state: int, tell: Callable[[str], None]) -> Mixed
         standard_error=float((values - apart).std(ddof=1) / np.sqrt(len(values))),
         independent=float(apart.mean()),
         latent_class=float(classes.log_density(held).mean()),
-        n_classes=len(classes.weights),
+        n_classes=classes.n_classes,
         n_states=model.n_states_,
         n_trees=model.n_trees_,
         cpu_seconds=spent,
@@ -187,9 +208,8 @@ def _schema(probe: LatentTree) -> dict[str, Any]:
     kinds: list[str] = ["auto"] * probe.n_features_in_
     levels: list[Any] = [None] * probe.n_features_in_
     for column in probe.columns_:
-        is_fraction = column["levels"].dtype.kind == "f"  # of which another may come
-        kinds[column["place"]] = "continuous" if is_fraction else column["kind"]
-        if len(column["levels"]) and not is_fraction:
+        kinds[column["place"]] = column["kind"]
+        if len(column["levels"]) and column["levels"].dtype.kind != "f":
             levels[column["place"]] = column["levels"]
     return {"column_types": kinds, "categories": levels}
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from ancestral._checks.frames import WIDEST, framed
 from ancestral._checks.numbers import (
@@ -69,7 +70,7 @@ class MostProbable(NamedTuple):
     upper_bound: float
 
 
-class TreeAnswers(Conditions):
+class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
     """The queries of a model whose columns and circuits its class tells."""
 
     @property
@@ -143,6 +144,17 @@ class TreeAnswers(Conditions):
         ------
         ModelError
             For a row of which the values are possible each by itself and not together.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> size = rng.uniform(40, 90, 200)
+        >>> X = np.column_stack([size, 15 * size + rng.normal(0, 30, 200)])
+        >>> model = LatentTree(n_states=4, n_trees=1, random_state=0).fit(X)
+        >>> usual, odd = model.surprise([[50.0, 750.0], [50.0, 1350.0]])[:, 1]
+        >>> bool(odd > usual)  # the rent of a large flat, in a small one
+        True
         """
         self._check_fitted()
         rows = self._check_rows(X, reset=False)
@@ -187,6 +199,16 @@ class TreeAnswers(Conditions):
         Notes
         -----
         Time O(d k^2) for the condition and O(d k) a row.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> rows = model.sample(50, given={0: (0.0, None), 1: 1}, random_state=0)
+        >>> bool((rows[:, 0] >= 0).all() and (rows[:, 1] == 1).all())
+        True
         """
         self._check_fitted()
         n_samples = check_n_samples(n_samples, row_bytes=DRAWN_BYTES * self.n_features_in_)
@@ -222,11 +244,41 @@ class TreeAnswers(Conditions):
         ------
         ModelError
             When a row's known values have probability 0.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> bool(np.isnan(model.impute([[np.nan, 1], [0.5, np.nan]])).any())
+        False
         """
         self._check_fitted()
         rows = self._check_rows(X, reset=False)
         with self._each_possible(rows):
             return self._framed(queries.imputed(self._mixture, rows), X)
+
+    def transform(self, X: ArrayLike) -> Any:
+        """Return the rows with their unknown cells filled: as a step of a pipeline, it imputes.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            NaN (or None) where unknown.
+
+        Returns
+        -------
+        ndarray or dataframe of shape (n_samples, n_features)
+            What `impute` returns, in the same columns; scikit-learn's `set_output` says in what
+            container.
+
+        Raises
+        ------
+        ModelError
+            When a row's known values have probability 0.
+        """
+        return self.impute(X)
 
     @within_memory(FEWER_DRAWS)
     def impute_draws(self, X: ArrayLike, n_draws: int = 1, *, random_state: Any = None) -> Any:
@@ -250,6 +302,15 @@ class TreeAnswers(Conditions):
         ------
         ModelError
             When a row's known values have probability 0.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> model.impute_draws([[np.nan, 1]], 5, random_state=0).shape
+        (5, 1, 2)
         """
         self._check_fitted()
         rows, rng = self._check_rows(X, reset=False), as_generator(random_state)
@@ -284,6 +345,15 @@ class TreeAnswers(Conditions):
         ------
         ModelError
             When a row's known values have probability 0.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> bool(np.isclose(model.marginals([[0.5, np.nan]])[1].sum(), 1))  # p(0) + p(1)
+        True
         """
         self._check_fitted()
         rows = self._check_rows(X, reset=False)
@@ -313,6 +383,16 @@ class TreeAnswers(Conditions):
         ------
         ModelError
             When a row's known values have probability 0, or for another level.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> low, high = model.intervals([[np.nan, 1]], 0.9)[0][0]
+        >>> bool(low < 0 < high)
+        True
         """
         self._check_fitted()
         level = check_level(level)
@@ -346,6 +426,15 @@ class TreeAnswers(Conditions):
             For a condition of probability 0.
         DataError
             For unknown columns, values that a column cannot have, and empty sets and ranges.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=(200, 2)), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> model.mean_and_covariance({2: 1}).covariance.shape
+        (2, 2)
         """
         self._check_fitted()
         columns = self._columns_learnt
@@ -383,6 +472,16 @@ class TreeAnswers(Conditions):
         With hidden states summed out the problem is hard in general. A branch-and-bound search
         looks into 400 partial completions at most; where that proves the completion to be the best,
         the two numbers are equal.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> found = model.most_probable({0: 0.5})
+        >>> bool(found.log_probability <= found.upper_bound)
+        True
         """
         self._check_fitted()
         condition = condition_of(self, self._columns_learnt, given)
@@ -400,6 +499,15 @@ class TreeAnswers(Conditions):
         list of tuple (column, column, float)
             In nats, under the model, the largest first. Sums over levels; quadrature over numbers,
             refined until it changes by less than 1e-6.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> len(model.mutual_information())  # the one pair
+        1
         """
         self._check_fitted()
         mixture, columns = self._mixture, self._columns_learnt

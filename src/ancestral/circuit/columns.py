@@ -4,9 +4,9 @@
     categorical    levels, as their codes 0, 1, ...; binary: two of them
     count          whole numbers from 0
 
-NaN is missing in each. A number is continuous where a column holds more than `MOST_LEVELS`
-different ones; text of which nearly every row has its own (names, ids) says nothing about other
-rows, and is left out.
+NaN is missing in each. Numbers are continuous where a column holds more than `MOST_LEVELS`
+different ones, or more than two that are not all whole. Text of which nearly every row has its own
+(names, ids) says nothing about other rows, and is left out.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ def _column(
     distinct = np.unique(numbers[known])
     refuse_non_finite(distinct, name=f"column {label!r}")
     whole = bool((distinct == np.floor(distinct)).all())
-    if asked is None and not _are_levels(len(distinct), float(counts[known].sum()), whole=whole):
+    if asked is None and not _are_levels(len(distinct), whole=whole):
         return made
     if np.isin(distinct, (0.0, 1.0)).all():
         distinct = np.array([0.0, 1.0])
@@ -359,9 +359,9 @@ def _are_names(n_distinct: int, n: float) -> bool:
     )
 
 
-def _are_levels(n_distinct: int, n: float, *, whole: bool) -> bool:
-    """Tell whether so many different numbers among n are levels."""
-    return n_distinct <= MOST_LEVELS and (whole or n_distinct <= max(2.0, 0.5 * n))
+def _are_levels(n_distinct: int, *, whole: bool) -> bool:
+    """Tell whether so many different numbers are levels."""
+    return n_distinct <= (MOST_LEVELS if whole else 2)  # of fractions there may be others
 
 
 def _with_levels(column: Column, levels: NDArray, asked: str | None) -> Column:

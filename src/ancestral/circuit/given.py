@@ -160,6 +160,11 @@ def _end(column: Column, end: Any, sign: int) -> float:
     """Return one end of a range, infinite where there is none."""
     if is_missing(end) or (isinstance(end, float) and end == sign * np.inf):
         return sign * np.inf
+    if isinstance(end, float) and np.isinf(end):
+        raise DataError(
+            f"given holds {end} as the {'low' if sign < 0 else 'high'} end of a range of column "
+            f"{column.name!r}: nothing lies beyond it. Give a number, or None."
+        )
     if column.of in ("date", "duration"):
         return float(_encoded(column, [end])[0])
     if isinstance(end, str | bytes | bool | np.bool_) or not np.isscalar(end):

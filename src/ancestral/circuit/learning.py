@@ -27,15 +27,15 @@ from ancestral._checks.numbers import warn
 from ancestral.circuit import tree as trees
 from ancestral.circuit.columns import Column
 from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
-from ancestral.circuit.starts import from_clusters, from_noise
+from ancestral.circuit.starts import MOST_ROWS, MOST_WORK, from_clusters, from_noise
 from ancestral.circuit.tree import Tree
+from ancestral.errors import ModelError
 from ancestral.training.passes import Fit, Passes
 
 HELD_OUT = 0.15  # of the rows, in the race
 FEWEST = 40  # rows from which some are held out
 FIRST_RATE, LAST_RATE = 0.6, 0.03
-JOINT_RATE = 0.06  # of the first step of all trees at once
-FEWEST_JOINT = 2  # sweeps over all trees at once, where no rows are held out
+JOINT_RATE = 0.1  # of the first step of all trees at once
 PATIENCE = 4  # looks at the rows held out without a gain
 LOOKED = 2  # sweeps between two looks
 PART = 512  # rows of a pass at once
@@ -45,13 +45,21 @@ STATES = (8, 16, 32, 64, 96, 128)
 STARTS = ("clusters", "noise")
 VARIANCES = (0.03, 0.01)
 LEAST_GAIN = 1e-3  # nats per row that count as a gain
-N_SWEEPS, RACE_SWEEPS, JOINT_SWEEPS = 30, 20, 8
+JOINT_SWEEPS = 10  # over all trees at once, at most
 RACE_SHARE = 0.4  # of the work
 NOISE = 0.2  # of the information of other trees than the first
-MOST_TREES = 12
-REFIT_CELLS = 2e5  # up to which the mixture is fitted twice, the second time to all rows
+MOST_TREES, FEWEST_TREES = 12, 2.5  # with fewer states several trees do better than one
+USUAL_JOINT = 6  # sweeps over all trees at once
+TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
+LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
+LONG, SHORT = (30, 20), (12, 8)  # sweeps of the mixture's trees, and of the race's
 SPLIT_ROWS = 4000.0  # over all splits of the race
 MOST_HELD_OUT = 2000.0  # rows, where there is no second fit
+
+MOST_BYTES = 1 << 30  # of the transitions of all trees that the plan chooses
+LARGEST = 8 << 30  # of those that a caller asks for
+TREE_BYTES = 32  # for each entry of a transition, in the steps of a fit
+MOST_COLUMNS = 10_000
 
 Show = Callable[[str], None] | None
 
@@ -66,10 +74,10 @@ class Plan:
         Numbers of states to try, rising.
     n_trees : int or None
         None: as many as the work allows.
-    n_sweeps : int
-        Over all rows, of each tree, at most.
-    max_iter : int
-        Passes over all rows at the end, at most.
+    n_sweeps, race_sweeps : int
+        Over all rows, of each tree of the mixture and of the race, at most.
+    max_iter : int or None
+        Passes over all rows at the end; None: as the rows held out say.
     priors : Priors
     batch : int
         Rows of a batch.
@@ -82,7 +90,8 @@ class Plan:
     states: tuple[int, ...]
     n_trees: int | None
     n_sweeps: int
-    max_iter: int
+    race_sweeps: int
+    max_iter: int | None
     priors: Priors
     batch: int
     work: float
@@ -130,13 +139,14 @@ class Found:
     members: list[Member]
     weights: NDArray[np.float64]
     information: NDArray[np.float64]
-    history: list[dict[str, Any]] = field(default_factory=list)
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    log_likelihood: float = np.nan
+    penalised: list[float] = field(default_factory=list)
 
     def keep(self, em: MixtureEM, parameters: Joint) -> None:
-        """Take a mixture in the place of what was there, unless it has fewer trees."""
-        if len(em.trees) >= len(self.members):
-            self.members = [Member(*pair) for pair in zip(em.trees, parameters.trees, strict=True)]
-            self.weights = parameters.weights
+        """Take a mixture in the place of what was there."""
+        self.members = [Member(*pair) for pair in zip(em.trees, parameters.trees, strict=True)]
+        self.weights = parameters.weights
 
 
 # ---- rows, once each -----------------------------------------------------------------------------
@@ -360,11 +370,15 @@ class Learner:
         weights: NDArray[np.float64],
         n_sweeps: int,
         held_out: NDArray[np.float64] | None = None,
-    ) -> tuple[Joint, int]:
-        """Return the parameters of a mixture after sweeps over all trees at once, and how many.
+    ) -> tuple[Joint, int, float]:
+        """Return the parameters of a mixture after sweeps over all trees at once, how many, and
+        what the rows held out give.
 
         They begin at the sums of all rows, and go on while rows held out gain by it.
         """
+        if len(em.trees) == 1 or not n_sweeps:
+            value = np.nan if held_out is None else self.mean_log_density(em, start, held_out)
+            return start, 0, value
         sums = reduce(
             add, (em._statistics(part, start) for part in self.parts(em.trees[0], weights))
         )
@@ -398,7 +412,7 @@ class Learner:
             rate=lambda step: JOINT_RATE + (LAST_RATE - JOINT_RATE) * step / steps,
             after=after,
         )
-        return best[0], best[2]
+        return best[0], best[2], best[1]
 
 
 def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -417,9 +431,21 @@ def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray
 # ---- the race ------------------------------------------------------------------------------------
 
 
-def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float) -> float:
-    """Return about how many microseconds of one core so many sweeps take: a count, for a plan."""
-    return n_rows * n_columns * n_sweeps * (0.07 + 0.0035 * n_states + 5.2e-5 * n_states**2)
+def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float, batch: int) -> float:
+    """Return about how many microseconds of one core a tree takes: a count, for a plan.
+
+    Its start from clusters, and sweeps of so many batches.
+    """
+    k = n_states
+    started = min(n_rows, MOST_ROWS, max(MOST_WORK / n_columns, 4.0 * k)) * k * 0.06
+    row = 0.07 + 0.0035 * k + 5.2e-5 * k**2
+    of_batch = 40 + 0.02 * k**2
+    return n_columns * (started + n_sweeps * (n_rows * row + n_rows / batch * of_batch))
+
+
+def units_of(weights: NDArray[np.float64]) -> float:
+    """Return how many rows a sweep looks at."""
+    return min(float(weights.sum()), 4.0 * len(weights))
 
 
 def plan_for(
@@ -429,23 +455,54 @@ def plan_for(
     n_states: int | None,
     n_trees: int | None,
     n_sweeps: int | None,
-    max_iter: int,
+    max_iter: int | None,
 ) -> Plan:
     """Return how much is done for a table, by its size and what the caller asks."""
-    n = min(float(weights.sum()), 4.0 * len(weights))
+    n, d = units_of(weights), len(columns)
+    batch = int(np.clip(n / 10, 50, 200))
+    states = [k for k in STATES if TREE_BYTES * d * k**2 <= MOST_BYTES] or [STATES[0]]
+    if n * d > 2 * LARGE:
+        states = states[1:] or states
     cells = n * len(columns)
     binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
-    work = 1e6 * (35 + 60 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
+    large = cells > LARGE
+    most = n_sweeps or (LONG if not large else SHORT)[0]
+    work = 1e6 * (35 + 70 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
-        states=STATES if n_states is None else (n_states,),
+        states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
-        n_sweeps=n_sweeps or N_SWEEPS,
+        n_sweeps=most,
+        race_sweeps=min(most, (LONG if not large else SHORT)[1]),
         max_iter=max_iter,
         priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
         batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
         work=work,
-        refit=cells <= REFIT_CELLS,
+        refit=not large and work_of(n, d, 32, 2 * LONG[0], batch) < 0.1 * work,
     )
+
+
+def refuse_too_large(n_columns: int, n_states: int, n_trees: int) -> None:
+    """Raise ModelError for what memory does not hold, before it is taken."""
+    if n_columns > MOST_COLUMNS:
+        raise ModelError(
+            f"{n_columns} columns are more than the {MOST_COLUMNS} whose pairs are compared. "
+            "Select columns, or fit parts of them."
+        )
+    needed = TREE_BYTES * n_columns * n_states**2 * n_trees
+    if needed > LARGEST:
+        most = int(np.sqrt(LARGEST / (TREE_BYTES * n_columns * n_trees)))
+        raise ModelError(
+            f"n_states={n_states} with {n_trees} trees over {n_columns} columns need "
+            f"{needed / 2**30:.1f} GiB, over the limit of {LARGEST >> 30} GiB. Pass n_states="
+            f"{max(1, most)} or fewer, or fewer trees."
+        )
+
+
+def work_of_tree(plan: Plan, n_rows: float, n_columns: int, n_states: int, n_sweeps: int) -> float:
+    """Return what a tree of a mixture takes: its own sweeps, those over all, and passes."""
+    in_float64 = 2 * (plan.max_iter or 1)
+    n_sweeps += USUAL_JOINT + in_float64
+    return work_of(n_rows, n_columns, n_states, n_sweeps, plan.batch)
 
 
 @dataclass(frozen=True)
@@ -481,6 +538,7 @@ class Race:
         self.best: tuple[float, Candidate, int] | None = None
         self.kept: Member | None = None
         self.spent = 0.0
+        self.largest = 0  # number of states that was tried
 
     def run(self) -> tuple[Candidate, int]:
         """Return the candidate that does best, and for how many sweeps."""
@@ -512,12 +570,18 @@ class Race:
     def tried(self, candidate: Candidate) -> bool:
         """Fit one tree to each split; tell whether it is the best so far."""
         plan, learner, d = self.plan, self.learner, len(self.learner.columns)
-        n_sweeps = min(RACE_SWEEPS, plan.n_sweeps)
-        each = work_of(float(self.rest[0].sum()), d, candidate.n_states, n_sweeps)
+        n_sweeps = plan.race_sweeps
+        n = units_of(self.rest[0])
+        each = work_of(n, d, candidate.n_states, n_sweeps, plan.batch)
         work = each * len(self.rest)
-        if self.best is not None and self.spent + work > RACE_SHARE * plan.work:
-            return False
+        if self.best is not None:
+            if self.spent + work > RACE_SHARE * plan.work:
+                return False
+            left = (1 - RACE_SHARE) * plan.work
+            if FEWEST_TREES * work_of_tree(plan, n, d, candidate.n_states, plan.n_sweeps) > left:
+                return False
         self.spent += work
+        self.largest = max(self.largest, candidate.n_states)
         found = []
         for rest, held_out in zip(self.rest, self.held_out):
             em = learner.em(self.tree, candidate.n_states, candidate.variance)
@@ -562,15 +626,10 @@ def learn(
     race = Race(learner, plan, [weights - held for held in splits], splits)
     try:
         candidate, n_sweeps = race.run()
-        found.history = race.history
-        mixing = Mixing(learner, candidate, n_sweeps, found)
-        n_trees = plan.n_trees or _trees_for(plan, candidate, n_sweeps, total, race)
-        if not splits:
-            mixing.fit(weights, n_trees, FEWEST_JOINT)
-        else:
-            n_joint = mixing.fit(weights - splits[0], n_trees, JOINT_SWEEPS, splits[0])
-            if plan.refit:
-                mixing.fit(weights, n_trees, n_joint)
+        found.tried = race.history
+        mixing = Mixing(learner, plan, race, found)
+        mixing.choose(candidate, n_sweeps, weights, splits[0] if splits else None)
+        mixing.passes(weights, Passes(show=show))
     except KeyboardInterrupt:
         if not found.members:
             if race.kept is None:
@@ -580,12 +639,15 @@ def learn(
     return found
 
 
-def _trees_for(plan: Plan, candidate: Candidate, n_sweeps: int, n_rows: float, race: Race) -> int:
-    """Return how many trees the work that is left allows."""
-    times = 2 if plan.refit and race.held_out else 1
-    d = len(race.learner.columns)
-    each = times * work_of(n_rows, d, candidate.n_states, n_sweeps + JOINT_SWEEPS)
-    return int(np.clip((plan.work - race.spent) / each, 1, MOST_TREES))
+class Parts:
+    """The rows that count, in parts, as often as they are asked for."""
+
+    def __init__(self, learner: Learner, em: TreeEM, weights: NDArray[np.float64]) -> None:
+        self.made = learner.parts, em, weights
+
+    def __iter__(self) -> Iterator[Rows]:
+        parts, em, weights = self.made
+        return parts(em, weights)
 
 
 class Mixing:
@@ -594,39 +656,107 @@ class Mixing:
     Parameters
     ----------
     learner : Learner
-    candidate : Candidate
-    n_sweeps : int
-        Of each tree by itself.
+    plan : Plan
+    race : Race
+        That chose one tree.
     found : Found
         Is given what there is so far.
     """
 
-    def __init__(self, learner: Learner, candidate: Candidate, n_sweeps: int, found: Found) -> None:
-        self.learner, self.candidate = learner, candidate
-        self.n_sweeps, self.found = n_sweeps, found
+    def __init__(self, learner: Learner, plan: Plan, race: Race, found: Found) -> None:
+        self.learner, self.plan, self.found = learner, plan, found
+        self.left = plan.work - race.spent
+        self.largest, self.n_joint = race.largest, 0
+
+    def choose(
+        self,
+        candidate: Candidate,
+        n_sweeps: int,
+        weights: NDArray[np.float64],
+        held_out: NDArray[np.float64] | None,
+    ) -> None:
+        """Fit the mixture of the candidate, and of fewer states where these may do better.
+
+        Trees that share the rows among them need fewer states each than one alone: but not where
+        the work, and not the rows, bound these.
+        """
+        plan = self.plan
+        if held_out is None:
+            self.fit(candidate, n_sweeps, self.n_trees(candidate, n_sweeps, 1.0), weights, 2)
+            return
+        rest, best = weights - held_out, -np.inf
+        bound = candidate.n_states >= self.largest
+        fewer = [k for k in plan.states if k < candidate.n_states][::-1]
+        tries = [candidate.n_states] if bound else [candidate.n_states, *fewer]
+        share = (0.5 if len(tries) > 1 else 1.0) / (2.0 if plan.refit else 1.0)
+        chosen = None
+        for k in tries:
+            one = replace(candidate, n_states=k)
+            n_trees = self.n_trees(one, n_sweeps, share)
+            so_far = self.found.members, self.found.weights
+            n_joint, value = self.fit(one, n_sweeps, n_trees, rest, JOINT_SWEEPS, held_out)
+            self.found.tried.append({"n_states": k, "n_trees": n_trees, "held_out": value})
+            if value <= best:
+                self.found.members, self.found.weights = so_far
+                break
+            chosen, best, self.n_joint = (one, n_sweeps, n_trees, n_joint), value, n_joint
+        if plan.refit and chosen is not None:
+            one, n_sweeps, n_trees, n_joint = chosen
+            self.fit(one, n_sweeps, n_trees, weights, n_joint)
+
+    def n_trees(self, candidate: Candidate, n_sweeps: int, share: float) -> int:
+        """Return how many trees a share of the work that is left allows."""
+        if self.plan.n_trees is not None:
+            return self.plan.n_trees
+        d, k = len(self.learner.columns), candidate.n_states
+        each = work_of_tree(self.plan, units_of(self.learner.weights), d, k, n_sweeps)
+        room = MOST_BYTES // (TREE_BYTES * d * k**2)
+        found = int(np.clip(share * self.left / each, 1, max(1, min(MOST_TREES, room))))
+        self.left -= found * each
+        return found
 
     def fit(
         self,
-        weights: NDArray[np.float64],
+        candidate: Candidate,
+        n_sweeps: int,
         n_trees: int,
+        weights: NDArray[np.float64],
         n_joint: int,
         held_out: NDArray[np.float64] | None = None,
-    ) -> int:
-        """Fit to rows; return how many sweeps over all trees at once the rows held out gain by."""
-        learner, candidate, k = self.learner, self.candidate, self.candidate.n_states
+    ) -> tuple[int, float]:
+        """Fit to rows; return how many sweeps over all trees at once the rows held out gain by,
+        and what they give.
+        """
+        learner, k = self.learner, candidate.n_states
         ems: list[TreeEM] = []
         parameters: list[Parameters] = []
         for m in range(n_trees):
             em = learner.em(learner.tree(NOISE if m else 0.0), k, candidate.variance)
             start = learner.started(em, candidate.start, weights)
             name = f"tree {m + 1} of {n_trees}, {k} states"
-            parameters.append(learner.climb(em, start, weights, self.n_sweeps, name=name)[0])
+            parameters.append(learner.climb(em, start, weights, n_sweeps, name=name)[0])
             ems.append(em)
             whole = Joint(np.full(m + 1, 1 / (m + 1)), tuple(parameters))
-            self.found.keep(MixtureEM(list(ems)), whole)
-        if n_trees == 1 or not n_joint:
-            return 0
-        em_of_all = MixtureEM(ems)
-        whole, n_done = learner.joint(em_of_all, whole, weights, n_joint, held_out)
-        self.found.keep(em_of_all, whole)
-        return n_done
+            if not self.found.members or n_trees == m + 1:
+                self.found.keep(MixtureEM(list(ems)), whole)
+        whole, n_done, value = learner.joint(MixtureEM(ems), whole, weights, n_joint, held_out)
+        self.found.keep(MixtureEM(ems), whole)
+        return n_done, value
+
+    def passes(self, weights: NDArray[np.float64], run: Passes) -> None:
+        """Look at all rows at once some times more, in float64: the likelihood rises.
+
+        Unless the plan says how often, once where the trees gained by sharing the rows, else never.
+        """
+        found, max_iter = self.found, self.plan.max_iter
+        if max_iter is None:
+            max_iter = int(self.n_joint > 0)
+        em = MixtureEM([member.em for member in found.members])
+        trees = tuple(member.parameters.astype(np.float64) for member in found.members)
+        parts = Parts(self.learner, em.trees[0], weights)
+        start = Fit(Joint(found.weights, trees))
+        fit = run.climb(em, parts, start, tol=TOL, max_iter=max_iter + 1)
+        found.keep(em, fit.parameters)
+        shift = em._objective(fit.parameters, fit.statistics) - fit.statistics.log_likelihood
+        found.log_likelihood = fit.history[-1] - shift
+        found.penalised = fit.history

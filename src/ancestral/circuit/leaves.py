@@ -652,10 +652,10 @@ class ContinuousLeaf(Leaf):
         return mixed_moments(w, x, np.zeros_like(x))
 
     def cdf(self, values: Floats) -> Floats:
-        weights, means, spreads = self._parts
         with np.errstate(over="ignore", invalid="ignore"):
-            y = self.scale.forward(values)[:, None, None]
-            smooth = (weights * special.ndtr((y - means) / spreads)).sum(axis=-1)
+            y = self.scale.forward(values)[:, None]
+            smooth = (1 - TAIL) * special.ndtr((y - self.mean) / self.spread)
+            smooth += TAIL * special.ndtr(y / self.scale.tail)
         below = np.zeros((self.n_states, len(self.atoms) + 1))
         np.cumsum(self.choice[:, :-1], axis=1, out=below[:, 1:])
         place = np.searchsorted(self.atoms, values, side="right")

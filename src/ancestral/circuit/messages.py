@@ -81,6 +81,14 @@ class Circuit:
             waiting += self.children[i]
         return found
 
+    @cached_property
+    def marginals(self) -> list[Floats]:
+        """p(z_i) of each column, (k,), with nothing known."""
+        found = [self.root] * self.n_columns
+        for i in self.order[1:]:
+            found[i] = found[int(self.parent[i])] @ self.transitions[i]
+        return found
+
     def n_free(self) -> int:
         """Return the number of free parameters."""
         k = self.n_states

@@ -41,11 +41,12 @@ from ancestral.circuit.messages import (
 
 Floats = NDArray[np.float64]
 
-MOST_EXPANDED = 400  # partial completions that the search for the most probable one looks into
-MOST_CELLS = 4_000_000  # values in the partial completions whose bounds it takes
+MOST_EXPANDED = 300  # partial completions that the search for the most probable one looks into
+MOST_CELLS = 1_000_000  # values in the partial completions whose bounds it takes
 MOST_CANDIDATES = 256  # counts of a column that it tries one by one
 CLOSE = 1e-9  # nats by which a completion may fall short of the best and be called so
-BISECTIONS = 100
+BISECTIONS = 150
+FARTHEST = 1e4  # on a column's scale, beyond which no quantile is looked for
 MOST_PAIRS = 1 << 13  # of rows and draws that are drawn at once
 
 
@@ -270,17 +271,18 @@ def quantiles(mixture: Mixture, rows: Floats, probabilities: Floats) -> dict[int
         leaves = [circuit.leaves[i] for circuit in mixture.circuits]
         p = [w[:, None] * z for w, z, _ in _members(weights, states, leaves)]
 
-        def below(x: Floats, p: list[Floats] = p, leaves: list[Any] = leaves) -> Floats:
-            """Return p(X <= x | row) at one number a row."""
-            parts = [np.einsum("nk,nk->n", q, f.cdf(x)) for q, f in zip(p, leaves, strict=True)]
-            return np.asarray(np.sum(parts, axis=0))
+        def below(
+            x: Floats, at: Any = slice(None), p: list[Floats] = p, leaves: list[Any] = leaves
+        ) -> Floats:
+            """Return p(X <= x | row) at one number for each of some rows."""
+            return np.sum([(q[at] * f.cdf(x)).sum(axis=1) for q, f in zip(p, leaves)], axis=0)
 
         for m, q in enumerate(probabilities.tolist()):
             found[i][where, m] = _quantile(leaves[0], below, q, len(where))
     return found
 
 
-def _quantile(leaf: Any, below: Callable[[Floats], Floats], q: float, n: int) -> Floats:
+def _quantile(leaf: Any, below: Callable[..., Floats], q: float, n: int) -> Floats:
     """Return the least x with below(x) >= q, for n rows."""
     if isinstance(leaf, CountsLeaf):
         low, high = np.full(n, -1.0), np.full(n, 1.0)
@@ -292,16 +294,34 @@ def _quantile(leaf: Any, below: Callable[[Floats], Floats], q: float, n: int) ->
             low, high = np.where(enough, low, middle), np.where(enough, middle, high)
         return high
     scale = leaf.scale
-    low, high = np.full(n, -8.0), np.full(n, 8.0)  # on the scale
-    for _ in range(60):
-        high = np.where(below(scale.inverse(high)) < q, 2 * high, high)
-        low = np.where(below(scale.inverse(low)) >= q, 2 * low, low)
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        enough = below(scale.inverse(middle)) >= q
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        if (high - low <= 1e-13 * np.maximum(np.abs(high), 1e-3)).all():
+
+    def over(y: Floats) -> Floats:
+        return below(scale.inverse(y)) - q
+
+    low, high = np.full(n, -8.0), np.full(n, 8.0)
+    at_low, at_high = over(low), over(high)
+    while (short := (at_low >= 0) & (low > -FARTHEST)).any():
+        low = np.where(short, 2 * low, low)
+        at_low = over(low)
+    while (short := (at_high < 0) & (high < FARTHEST)).any():
+        high = np.where(short, 2 * high, high)
+        at_high = over(high)
+    for step in range(BISECTIONS):
+        at = np.flatnonzero(high - low > 1e-13 * np.maximum(np.abs(high), 1e-3))
+        if not len(at):
             break
+        a, b, at_a, at_b = low[at], high[at], at_low[at], at_high[at]
+        # The secant's point, a hair beyond it so that the ends close from both sides; every third
+        # time the middle.
+        share = np.full(len(at), 0.5)
+        if step % 3 < 2:
+            share = np.clip(at_a / np.minimum(at_a - at_b, -1e-300), 1e-6, 1 - 1e-6)
+            share += (1e-3 if step % 2 else -1e-3) * np.minimum(share, 1 - share)
+        middle = a + share * (b - a)
+        value = below(scale.inverse(middle), at) - q
+        enough = value >= 0
+        low[at], at_low[at] = np.where(enough, a, middle), np.where(enough, at_a, value)
+        high[at], at_high[at] = np.where(enough, middle, b), np.where(enough, value, at_b)
     x = scale.inverse(high)
     for atom in leaf.atoms:  # one of them, where the probability jumps over q at it
         at = np.full(n, atom)
@@ -464,14 +484,7 @@ def mutual_information(mixture: Mixture, one: int, other: int, *, tol: float = 1
     before, fine = np.inf, 4
     while True:
         f = [_nodes([c.leaves[i] for c in mixture.circuits], fine) for i in (one, other)]
-        p = sum(
-            w * (a.T @ joint @ b)
-            for w, joint, a, b in zip(mixture.weights, joints, f[0], f[1], strict=True)
-        )
-        p = p / p.sum()
-        apart = p.sum(axis=1)[:, None] * p.sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = float(np.where(p > 0, p * np.log(p / apart), 0.0).sum())
+        found = _information(mixture.weights, joints, *f)
         leaves = [mixture.circuits[0].leaves[i] for i in (one, other)]
         exact = all(isinstance(leaf, LevelsLeaf) for leaf in leaves)
         if exact or abs(found - before) <= tol or fine >= 64:
@@ -479,12 +492,24 @@ def mutual_information(mixture: Mixture, one: int, other: int, *, tol: float = 1
         before, fine = found, 2 * fine
 
 
+def _information(
+    weights: Floats, joints: list[Floats], rows: list[Floats], columns: list[Floats]
+) -> float:
+    """Return the sum of p log p / (p_a p_b), p = sum_m w_m a_m' J_m b_m, in blocks of rows."""
+    given = [w * (joint @ b) for w, joint, b in zip(weights, joints, columns, strict=True)]
+    p_b = np.sum([a.sum(axis=1) @ g for a, g in zip(rows, given, strict=True)], axis=0)
+    step, total, found = max(1, (1 << 20) // len(p_b)), p_b.sum(), 0.0
+    for start in range(0, rows[0].shape[1], step):
+        part = slice(start, start + step)
+        p = np.sum([a[:, part].T @ g for a, g in zip(rows, given, strict=True)], axis=0)
+        apart = p.sum(axis=1)[:, None] * (p_b / total)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found += float(np.where(p > 0, p * np.log(p / apart), 0.0).sum())
+    return found / float(total)
+
+
 def _joint_states(circuit: Circuit, one: int, other: int) -> Floats:
     """Return p(z_one, z_other), (k, k)."""
-    marginal: list[Any] = [None] * circuit.n_columns
-    for i in circuit.order:
-        parent = int(circuit.parent[i])
-        marginal[i] = circuit.root if parent < 0 else marginal[parent] @ circuit.transitions[i]
     lines = []
     for i in (one, other):
         line = [i]
@@ -498,7 +523,7 @@ def _joint_states(circuit: Circuit, one: int, other: int) -> Floats:
         for i in reversed(line[: line.index(met)]):
             found = found @ circuit.transitions[i]
         given.append(found)  # p(z_end | z_met)
-    return np.asarray((given[0] * marginal[met][:, None]).T @ given[1])
+    return np.asarray((given[0] * circuit.marginals[met][:, None]).T @ given[1])
 
 
 def _nodes(leaves: list[Any], fine: int) -> list[Floats]:
@@ -652,11 +677,15 @@ class _Search:
         best = float(self.bounds(row[None])[0])
         while True:
             gains = self.shares(row, relative=True)
-            i = max(self.columns, key=lambda i: float(gains[i].max()))
-            changed = row.copy()
-            changed[i] = float(np.argmax(gains[i]))
-            value = float(self.bounds(changed[None])[0])
-            if not value > best + 1e-12:
+            better = sorted(self.columns, key=lambda i: -float(gains[i].max()))
+            better = [i for i in better if gains[i].max() > 1 + 1e-12]
+            for some in (better, better[:1]):  # all at once, or else the best alone
+                changed = row.copy()
+                changed[some] = [float(np.argmax(gains[i])) for i in some]
+                value = float(self.bounds(changed[None])[0])
+                if value > best + 1e-12:
+                    break
+            else:
                 return row, best
             row, best = changed, value
 
@@ -667,7 +696,7 @@ class _Search:
             shares = self.shares(row)
             sure = {i: _surety(shares[i]) for i in left}
             left.sort(key=sure.__getitem__, reverse=True)
-            n = max(len(left) // 8, sum(found >= 0.99 for found in sure.values()), 1)
+            n = max(len(left) // 4, sum(found >= 0.99 for found in sure.values()), 1)
             for some in (left[:n], left[:1]):
                 tried = row.copy()
                 tried[some] = [float(np.argmax(shares[i])) for i in some]

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.circuit.em import Parameters, Rows, TreeEM, TreeSums
+from ancestral.circuit.leaves import CountsLeaf
 
 NOISE = 1.5  # standard deviation of a table's logarithms around those of the marginals
 PEAKED = 0.3  # of the Dirichlet that half of each transition comes from
 NEAREST = 12  # columns by which rows are clustered for one of them
 OWN, FALLING = 2.0, 0.7  # weight of the column itself, and of the others by their distance
 SOFTENED = 0.1  # of the counts that are spread by the marginals
-MOST_ROWS = 10_000  # that are clustered
+MOST_ROWS, MOST_WORK = 4000, 400_000  # rows that are clustered, and rows times columns
 LLOYD = 10  # steps of k-means
 
 
@@ -25,8 +26,6 @@ def from_noise(em: TreeEM, rng: np.random.Generator) -> Parameters:
     tables[layout.gaps] = 1
     transitions = 0.5 * np.eye(k) + 0.5 * rng.dirichlet(np.full(k, PEAKED), size=(d, k))
     means = rng.standard_normal((len(layout.smooth), k))
-    from ancestral.circuit.leaves import CountsLeaf
-
     counts = tuple(
         CountsLeaf(np.maximum(mean, 0.1) * np.exp(rng.standard_normal(k)), np.full(k, 1.0))
         for mean in em.mean_counts.tolist()
@@ -43,9 +42,9 @@ def from_clusters(
     k, layout, d = em.n_states, em.layout, len(em.columns)
     there = np.flatnonzero(weights > 0)
     total = float(weights[there].sum())
-    if len(there) > MOST_ROWS:
-        there = np.sort(rng.permutation(len(there))[:MOST_ROWS])
-        there = np.flatnonzero(weights > 0)[there]
+    most = int(np.clip(MOST_WORK // d, 4 * k, MOST_ROWS))
+    if len(there) > most:
+        there = there[np.sort(rng.permutation(len(there))[:most])]
     some = rows.take(there, weights[there])
     w = some.weights * (total / some.weights.sum())
     features = [_features(em, some, j) for j in range(d)]
@@ -91,8 +90,6 @@ def _count_sums(
     em: TreeEM, some: Rows, node: int, own: NDArray, w: NDArray, shares: NDArray
 ) -> NDArray[np.float64]:
     """Return the sums of a column of counts, as its leaf takes them."""
-    from ancestral.circuit.leaves import CountsLeaf
-
     k, j = em.n_states, em._count_of[node]
     mean = max(float(em.mean_counts[j]), 0.1)
     leaf = CountsLeaf(np.full(k, mean), np.ones(k))

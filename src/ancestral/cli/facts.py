@@ -117,26 +117,32 @@ MOST_ODD = 20  # cells that are shown
 
 
 def odd_cells(model: Any, X: Any, surprise: Any) -> list[dict[str, Any]]:
-    """Return the most surprising cells: row (from 0), column, value, and nats; the oddest first."""
+    """Return the oddest cells: row (from 0), column, value, and nats, the oddest first.
+
+    They stand in the order of their nats above the median of their column, since the nats of a
+    column of numbers hang on its unit.
+    """
     import numpy as np
 
     from ancestral.io.writing import columns_of, plain_values
 
     labels, columns = columns_of(X, getattr(model, "feature_names_in_", None))
-    names, nats = columns_of(surprise, labels)
+    _, nats = columns_of(surprise, labels)
     table = np.column_stack([np.asarray(column, dtype=np.float64) for column in nats])
-    size = np.where(np.isnan(table), -np.inf, table)
-    order = np.argsort(-size, axis=None, kind="stable")[:MOST_ODD]
-    held = dict(zip(labels, columns, strict=True))
-    found = []
-    for row, place in zip(*(k.tolist() for k in np.unravel_index(order, table.shape))):
-        if np.isnan(table[row, place]):
-            break
-        value = plain_values(held[names[place]][row : row + 1])[0]
-        found.append(
-            {"row": row, "column": names[place], "value": value, "nats": table[row, place]}
-        )
-    return found
+    known = ~np.isnan(table)
+    middle = [np.median(c[k]) if k.any() else 0.0 for c, k in zip(table.T, known.T, strict=True)]
+    above = np.where(known, table - np.array(middle), -np.inf)
+    order = np.argsort(-above, axis=None, kind="stable")[: min(MOST_ODD, int(known.sum()))]
+    return [
+        {
+            "row": row,
+            "column": labels[j],
+            "value": plain_values(columns[j][row : row + 1])[0],
+            "nats": float(table[row, j]),
+            "above_median": float(above[row, j]),
+        }
+        for row, j in zip(*(k.tolist() for k in np.unravel_index(order, table.shape)), strict=True)
+    ]
 
 
 def left_out_of(model: Any, X: Any) -> dict[str, Any]:

@@ -470,6 +470,16 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         -------
         low, high : ndarray of shape (n_samples,)
             In the units of y.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 400)
+        >>> y = 2 * x + rng.normal(size=400) * np.exp(x - 1)
+        >>> model = HeteroscedasticGaussian().fit(x[:, None], y)
+        >>> low, high = model.confidence_interval([[0.0], [3.0]])
+        >>> bool(high[0] - low[0] < high[1] - low[1])  # less sure where the noise is wide
+        True
         """
         return self._interval(X, level, own_noise=False)
 
@@ -491,6 +501,16 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         low, high : ndarray of shape (n_samples,)
             In the units of y: predict(X) -+ z * sqrt(sigma(x)^2 / weight + the mean's own
             variance). nan, after a warning, where the data do not determine the mean.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 400)
+        >>> y = 2 * x + rng.normal(size=400) * np.exp(x - 1)
+        >>> model = HeteroscedasticGaussian().fit(x[:, None], y)
+        >>> low, high = model.prediction_interval([[0.0], [3.0]])
+        >>> bool(high[0] - low[0] < high[1] - low[1])
+        True
         """
         return self._interval(X, level, own_noise=True, sample_weight=sample_weight)
 
@@ -523,6 +543,16 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         -------
         low, high : ndarray of shape (p,)
             nan where not identified.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 400)
+        >>> y = 2 * x + rng.normal(size=400) * np.exp(x - 1)
+        >>> model = HeteroscedasticGaussian().fit(x[:, None], y)
+        >>> low, high = model.coefficient_intervals()
+        >>> bool(low[1] < 2 < high[1])
+        True
         """
         self._check_fitted()
         half = _quantile(level) * self.standard_errors_
@@ -541,6 +571,16 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         -------
         low, high : ndarray of shape (n_features + 1,)
             nan where not identified.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 400)
+        >>> y = 2 * x + rng.normal(size=400) * np.exp(x - 1)
+        >>> model = HeteroscedasticGaussian().fit(x[:, None], y)
+        >>> low, high = model.variance_intervals()
+        >>> bool(low[1] < 2 < high[1])  # log variance 2 x - 2
+        True
         """
         self._check_fitted()
         half = _quantile(level) * self.variance_standard_errors_
@@ -559,6 +599,15 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         -------
         Summary
             Text, which a notebook shows as a table; `to_frame()` has all digits.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 400)
+        >>> y = 2 * x + rng.normal(size=400) * np.exp(x - 1)
+        >>> model = HeteroscedasticGaussian().fit(x[:, None], y)
+        >>> len(model.summary().to_frame())  # intercept and slope, of mean and log variance
+        4
         """
         self._check_fitted()
         names = terms_of(self)

@@ -235,6 +235,15 @@ class NeuralGaussian(ConditionalDensity):
             When the folder cannot be written: said before training.
         KeyboardInterrupt
             After Ctrl-C, once the checkpoint is written.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(-1, 1, size=(100, 1))
+        >>> y = np.sin(3 * x[:, 0]) + 0.1 * rng.normal(size=100)
+        >>> model = NeuralGaussian(max_steps=20, random_state=0).fit(x, y)
+        >>> model.predict(x).shape
+        (100,)
         """
         every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
         if (X_val is None) != (y_val is None):
@@ -405,6 +414,16 @@ class NeuralGaussian(ConditionalDensity):
         ------
         ModelError
             For another level.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(-1, 1, size=(100, 1))
+        >>> y = np.sin(3 * x[:, 0]) + 0.1 * rng.normal(size=100)
+        >>> model = NeuralGaussian(max_steps=20, random_state=0).fit(x, y)
+        >>> low, high = model.prediction_interval(x)
+        >>> bool((low < high).all())
+        True
         """
         z = float(ndtri(0.5 + check_level(level) / 2))
         mean, std = self.predict(X, return_std=True, sample_weight=sample_weight)

@@ -22,9 +22,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import expit
 from scipy.stats import norm
 
+from ancestral._checks.containers import opened
 from ancestral._checks.numbers import (
     FEWER_GRAPHS,
     as_generator,
@@ -112,6 +114,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Known dyads seen in `fit`, and linked ones.
     directed_ : bool
         Whether dyads are ordered.
+    node_attributes_ : list of str or None
+        Names of the nodes' attributes, in the order of the columns of `node_rows_`.
+    node_levels_ : list
+        Of each attribute the levels that stand for its numbers; None for a number.
+    node_rows_, node_counts_ : ndarray
+        The distinct rows of attributes seen in `fit`, and how many nodes had each: what `sample`
+        draws nodes from.
     n_parameters_ : int
         1 + n_terms.
 
@@ -309,6 +318,14 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Returns
         -------
         ndarray of shape (n_graphs,)
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = DyadicGraph(["inner_product"]).fit(graphs)
+        >>> bool(np.isclose(model.log_density(graphs).sum(), model.log_likelihood_))
+        True
         """
         self._check_fitted()
         checked = self._check_graphs(graphs)
@@ -339,6 +356,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         -------
         ndarray of shape (n_nodes, n_nodes)
             Of a link from i to j; zero on the diagonal, and symmetric unless directed.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> DyadicGraph(["inner_product"]).fit(graphs).probabilities(graphs[0]).shape
+        (15, 15)
         """
         self._check_fitted()
         found = self._nodes_of(graph)
@@ -376,9 +400,10 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
 
     def _nodes_of(self, given: Any) -> Graph:
         """Return a graph of given nodes: a graph, or attributes alone."""
-        if not isinstance(given, Graph | tuple | list):
-            n_nodes = len(given)
-            given = Graph(given, symmetric(NOBODY, NOBODY, n_nodes), directed=self.directed_)
+        if not isinstance(given, Graph) and not (isinstance(given, tuple) and len(given) == 2):
+            n_nodes = opened(given, "features").n_rows
+            links = sparse.csr_array((n_nodes, n_nodes), dtype=np.int8)
+            given = Graph(given, links, directed=self.directed_)
         return self._one_graph(given)
 
     # ---- inference ---------------------------------------------------------------------------
@@ -396,6 +421,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         -------
         Summary
             Text, which a notebook shows as a table; `to_frame()` has all digits.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> model = DyadicGraph(["inner_product"]).fit(datasets.classrooms(20))
+        >>> len(model.summary().to_frame())  # intercept and one term
+        2
         """
         self._check_fitted()
         level = check_level(level)
@@ -449,6 +481,15 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             For other graphs than the fit's, or none where they are needed.
         ModelError
             For another level or method, or when the likelihood does not end an interval.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = DyadicGraph(["inner_product"]).fit(graphs)
+        >>> low, high = model.confidence_intervals(graphs)[1]
+        >>> bool(low < model.coef_[0] < high)
+        True
         """
         self._check_fitted()
         level = check_level(level)
@@ -487,6 +528,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         ------
         DataError
             For fewer than two graphs with a known dyad, and for other graphs than the fit's.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> DyadicGraph(["inner_product"]).fit(graphs).clustered_standard_errors(graphs).shape
+        (2,)
         """
         self._check_fitted()
         checked = self._check_graphs(graphs)
@@ -525,6 +573,18 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         ModelError
             For models that are not nested, that have a penalty, or that were fitted to other
             graphs.
+
+        Examples
+        --------
+        >>> from ancestral import Graph
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(40, 2))
+        >>> links = np.triu(rng.random((40, 40)) < np.exp(-np.abs(x[:, :1] - x[:, 0])), 1)
+        >>> graph = Graph(x, (links | links.T).astype(int), feature_names=["age", "score"])
+        >>> smaller = DyadicGraph(["sum:score"]).fit(graph)
+        >>> larger = DyadicGraph(["sum:score", "absdiff:age"]).fit(graph)
+        >>> bool(larger.likelihood_ratio_test(smaller).p_value < 0.01)  # age is needed
+        True
         """
         self._check_fitted()
         if not isinstance(smaller, DyadicGraph):
@@ -568,6 +628,14 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             Where the nodes lack what a term names: with "pair:" terms a Graph is needed.
         ModelError
             When `features` are of another number of nodes than `n_nodes` says.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> drawn = DyadicGraph(["inner_product"]).fit(graphs).sample(2, random_state=0)
+        >>> len(drawn)
+        2
         """
         self._check_fitted()
         rng = as_generator(random_state)
@@ -595,7 +663,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         features: Any = np.zeros((n_nodes, 0))
         if attributes:
             features = np.column_stack([one.values for one in attributes.values()])
-        links = symmetric(NOBODY, NOBODY, n_nodes)
+        links = sparse.csr_array((n_nodes, n_nodes), dtype=np.int8)
         names = self.node_attributes_
         graph = Graph(features.astype(np.float64), links, names, directed=self.directed_)
         if any(held is not None for held in self.node_levels_):
@@ -654,9 +722,6 @@ def _named(graph: Graph, names: Sequence[str]) -> Graph:
     if graph.attribute_names or graph.n_features != len(names):
         return graph
     return graph.replaced(feature_names=tuple(names))
-
-
-NOBODY = np.zeros(0, np.int64)
 
 
 class _UnfitSample(Exception):

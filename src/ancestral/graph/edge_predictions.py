@@ -72,6 +72,15 @@ class PredictsEdges(ReadAtOnce, ABC):
             memory, and `top` is not given.
         MissingExtraError
             Where pandas is not installed.
+
+        Examples
+        --------
+        >>> from ancestral import InnerProductGraph, datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> hidden = graphs[0].with_unknown([(0, 1), (2, 5)])
+        >>> found = InnerProductGraph().fit([hidden, *graphs[1:]]).predict_edges(hidden)
+        >>> sorted(zip(found["source"], found["target"]))
+        [(0, 1), (2, 5)]
         """
         columns = self._predicted_edges(graph, pairs, top)
         return one_table(columns).frame()

@@ -31,7 +31,6 @@ from scipy import sparse
 from ancestral._checks.numbers import as_generator, check_integer, check_level
 from ancestral._printed import Printed, Table, one_table
 from ancestral.graph.graphs import Graph
-from ancestral.graph.inner_product import InnerProductGraph
 from ancestral.graph.predictions import Calibration, GraphModel, calibrate
 
 Float = NDArray[np.float64]
@@ -101,7 +100,6 @@ class FitCheck(Printed):
     calibration: Calibration
     n_graphs: int
     n_draws: int
-    scale: str = "inner product"
 
     def _table(self) -> Table:
         p_values = [check.p_value for check in self.comparisons.values()]
@@ -156,8 +154,7 @@ def check_fit(
         _add(seen, measure(graph))
         _add(drawn, _measure_draws(model, graph, n_draws, rng))
     comparisons = {name: _compare(name, seen[name], drawn[name]) for name in seen}
-    scale = "inner product" if isinstance(model, InnerProductGraph) else "logit of the model"
-    return FitCheck(comparisons, calibrate(model, checked), len(checked), n_draws, scale)
+    return FitCheck(comparisons, calibrate(model, checked), len(checked), n_draws)
 
 
 def _add(total: Counts, part: Counts) -> None:

@@ -189,7 +189,23 @@ class Graph:
         node_names: tuple[str, ...] | None = None,
         directed: bool = False,
     ) -> Graph:
-        """Return a graph of parts made by this package, unchecked: checks of millions add up."""
+        """Return a graph of parts made by this package, unchecked: checks of millions add up.
+
+        Parameters
+        ----------
+        features, adjacency, feature_names, unknown, node_names, directed
+            As a Graph keeps them.
+
+        Returns
+        -------
+        Graph
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((2, 1)), [[0, 1], [1, 0]])
+        >>> Graph.of_checked(graph.features, graph.to_sparse()).n_edges
+        1
+        """
         graph = object.__new__(cls)
         vars(graph).update(
             features=features,
@@ -207,7 +223,22 @@ class Graph:
         return graph
 
     def replaced(self, **parts: Any) -> Graph:
-        """Return the same graph with other parts, by the names of its attributes, unchecked."""
+        """Return the same graph with other parts, by the names of its attributes, unchecked.
+
+        Parameters
+        ----------
+        **parts : parts by the names of attributes
+
+        Returns
+        -------
+        Graph
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((2, 1)), [[0, 1], [1, 0]])
+        >>> graph.replaced(node_names=("ann", "bob")).node_names
+        ('ann', 'bob')
+        """
         graph = object.__new__(Graph)
         vars(graph).update(vars(self))
         if "_columns" in parts:
@@ -263,6 +294,12 @@ class Graph:
         ------
         DataError
             When there is none of this name.
+
+        Examples
+        --------
+        >>> graph = Graph([[0.0], [1.0], [2.0]], np.zeros((3, 3)), feature_names=["age"])
+        >>> graph.attribute("age")
+        Attribute(name='age', values=array([0., 1., 2.]), levels=None)
         """
         for one in self._columns or ():
             if one.name == name:
@@ -336,11 +373,34 @@ class Graph:
         """Return the two ends of every link, ordered by the first, then the second.
 
         i < j where links have no direction; else they lead from i to j.
+
+        Returns
+        -------
+        i, j : ndarray of shape (n_edges,)
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+        >>> i, j = graph.edges()
+        >>> list(zip(i.tolist(), j.tolist()))
+        [(0, 1), (1, 2)]
         """
         return ends_of(self.adjacency, directed=self.directed)
 
     def unknown_dyads(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the two ends of every unknown dyad, as `edges` does those of links."""
+        """Return the two ends of every unknown dyad, as `edges` does those of links.
+
+        Returns
+        -------
+        i, j : ndarray of shape (n_unknown,)
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), [[0, 1, np.nan], [1, 0, 1], [np.nan, 1, 0]])
+        >>> i, j = graph.unknown_dyads()
+        >>> list(zip(i.tolist(), j.tolist()))
+        [(0, 2)]
+        """
         if self.unknown is None:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return ends_of(self.unknown, directed=self.directed)
@@ -362,6 +422,14 @@ class Graph:
         ------
         DataError
             For a node that is not there, and a node paired with itself.
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+        >>> graph.with_unknown([(0, 2)]).to_dense(unknown=np.nan)
+        array([[ 0.,  1., nan],
+               [ 1.,  0.,  1.],
+               [nan,  1.,  0.]])
         """
         i, j = self.ends_of_dyads(dyads)
         made = (one_way if self.directed else symmetric)(i, j, self.n_nodes)
@@ -385,6 +453,22 @@ class Graph:
         ------
         DataError
             For a node that is not there, and a node paired with itself.
+
+        Parameters
+        ----------
+        dyads : sequence of pairs of nodes
+            By their names, or their numbers from 0.
+
+        Returns
+        -------
+        i, j : ndarray of shape (n_dyads,)
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((3, 1)), np.zeros((3, 3)), node_names=["ann", "bob", "cid"])
+        >>> i, j = graph.ends_of_dyads([("cid", "ann")])
+        >>> i.tolist(), j.tolist()
+        ([0], [2])
         """
         i, j = places_of(list(dyads), self.node_names, self.n_nodes)
         if not self.directed:
@@ -404,6 +488,12 @@ class Graph:
         Returns
         -------
         Graph
+
+        Examples
+        --------
+        >>> graph = Graph(np.zeros((2, 1)), [[0, 1], [0, 0]], directed=True)
+        >>> graph.undirected().n_edges, graph.undirected("intersection").n_edges
+        (1, 0)
         """
         if how not in ("union", "intersection"):
             raise ModelError(f'how must be "union" or "intersection"; got {how!r}.')
@@ -439,6 +529,16 @@ class Graph:
         unknown : float, optional
             What stands for unknown dyads, such as NaN, in an array of float64. By default 0, in
             one of int8.
+
+        Returns
+        -------
+        ndarray of shape (n_nodes, n_nodes)
+
+        Examples
+        --------
+        >>> Graph(np.zeros((2, 1)), [[0, 1], [1, 0]]).to_dense()
+        array([[0, 1],
+               [1, 0]], dtype=int8)
         """
         if self.is_sparse:
             mend = "Keep it sparse: see Graph.adjacency and Graph.edges."
@@ -453,7 +553,17 @@ class Graph:
         return array
 
     def to_sparse(self) -> sparse.csr_array:
-        """Return the adjacency as a sorted CSR array with an empty diagonal."""
+        """Return the adjacency as a sorted CSR array with an empty diagonal.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of shape (n_nodes, n_nodes)
+
+        Examples
+        --------
+        >>> Graph(np.zeros((2, 1)), [[0, 1], [1, 0]]).to_sparse().nnz
+        2
+        """
         i, j = self.edges()
         return (one_way if self.directed else symmetric)(i, j, self.n_nodes)
 

@@ -255,6 +255,15 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         PairSums
             With log_likelihood(a, b), gradient(a, b) and information(a, b), each within 1e-8 of
             the sums over all pairs (of sampled pairs: with their error), and merged by `+`.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> sums = model.pair_statistics(graphs)
+        >>> bool(np.allclose(sums.gradient(model.slope_, model.intercept_), 0, atol=1e-6))
+        True
         """
         if not hasattr(self, "slope_"):
             return self._gathered(as_graphs(graphs))
@@ -314,6 +323,14 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Returns
         -------
         ndarray of shape (n_graphs,)
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> bool(np.isclose(model.log_density(graphs).sum(), model.log_likelihood_))
+        True
         """
         self._check_fitted()
         at = self.slope_, self.intercept_
@@ -344,6 +361,13 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         ------
         DataError
             For fewer than two graphs with a pair of nodes, and for other graphs than the fit's.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> InnerProductGraph().fit(graphs).clustered_standard_errors(graphs).shape
+        (2,)
         """
         self._check_fitted()
         checked = self._check_graphs(graphs)
@@ -379,6 +403,15 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             For other graphs than the fit's.
         ModelError
             For another level, or when the likelihood does not end an interval.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> (low, high), _ = model.confidence_intervals(graphs)
+        >>> bool(low < model.slope_ < high)
+        True
         """
         self._check_fitted()
         check_level(level)
@@ -412,6 +445,14 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         ------
         DataError
             When the features are others than those of the fit.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> p = InnerProductGraph().fit(graphs).probabilities(graphs[0])
+        >>> p.shape, bool((p == p.T).all())
+        ((15, 15), True)
         """
         self._check_fitted()
         nodes: Any = features
@@ -481,6 +522,15 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         ModelError
             When `features` are of another shape than `n_nodes` and `n_features` say; when none
             are given and the model holds none, or has another width than `n_features`.
+
+        Examples
+        --------
+        >>> from ancestral import datasets
+        >>> graphs = datasets.classrooms(20)
+        >>> model = InnerProductGraph().fit(graphs)
+        >>> drawn = model.sample(2, features=graphs[0].features, random_state=0)
+        >>> [graph.n_nodes for graph in drawn]
+        [15, 15]
         """
         self._check_fitted()
         rng = as_generator(random_state)

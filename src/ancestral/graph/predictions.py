@@ -45,6 +45,8 @@ class Calibration(Printed):
     standard_errors : ndarray of shape (n_bins,)
         Of `observed`, were the model right.
     n_pairs : ndarray of shape (n_bins,)
+    of : str
+        What s is: "inner product", or the "logit" of a DyadicGraph.
     """
 
     s: Float
@@ -52,6 +54,7 @@ class Calibration(Printed):
     observed: Float
     standard_errors: Float
     n_pairs: Float
+    of: str = "inner product"
 
     def _table(self) -> Table:
         columns = {
@@ -61,7 +64,7 @@ class Calibration(Printed):
             "std. error": self.standard_errors,
             "pairs": self.n_pairs,
         }
-        return one_table(columns, "share of linked pairs, by s")
+        return one_table(columns, f"share of linked pairs, by s, the {self.of}")
 
 
 GraphModel = InnerProductGraph | DyadicGraph
@@ -108,7 +111,8 @@ def calibrate(model: GraphModel, graphs: Any, *, n_bins: int = 15) -> Calibratio
     )
     mean_p = np.clip(mean_p, 0.0, 1.0)
     errors = np.sqrt(np.maximum(variance, 0) / n[keep])
-    return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep])
+    of = "logit" if isinstance(model, DyadicGraph) else "inner product"
+    return Calibration(mean_s, mean_p, linked[keep] / n[keep], errors, n[keep], of)
 
 
 @singledispatch
@@ -145,7 +149,8 @@ def _pairs_by_logit(model: DyadicGraph, graphs: Sequence[Graph]) -> tuple[Float,
     for values, counts in sums.chunks():
         cells = ((theta @ values - low) / step).astype(np.int64)
         weight += np.bincount(cells, counts, minlength=len(weight))
-    middles: Float = low + step * (np.arange(len(weight)) + 0.5)
+    middles = np.arange(len(weight), dtype=np.float64)
+    middles = low + step * (middles + 0.5)
     return middles, expit(middles), weight
 
 

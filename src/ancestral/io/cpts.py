@@ -62,6 +62,14 @@ def read_tables(path: PathLike, *, max_bytes: int = 1 << 30) -> Tables:
     -----
     Time is that of expanding the file. Arrays in Fortran order, and all arrays of protocols 0
     to 2, are built one after another instead, under the same cap.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "tables.npz"
+    >>> np.savez(path, [0.9, 0.1], [[0.9, 0.1], [0.1, 0.9]])
+    >>> read_tables(path)
+    Tables(2 variables, 3 reachable contexts)
     """
     with Source(path, max_bytes=max_bytes) as source:
         if recognise(source, ("pickle", "zip")) == "zip":

@@ -95,6 +95,15 @@ def read_graphs(
     Notes
     -----
     What the four last options do without being asked for is said once for each file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import datasets, io
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rooms.npz"
+    >>> _ = io.write_graphs(path, datasets.classrooms(3))
+    >>> len(read_graphs(path))
+    3
     """
     choices = Choices(directed, multiple, loops, weights)
     with Source(path, max_bytes=max_bytes) as source:

@@ -19,7 +19,16 @@ TARGETS = ("y", "target", "label", "response")
 
 @dataclass(frozen=True, repr=False)
 class Pairs:
-    """Inputs X (n, k) with their names, and a target y (n,) with its name."""
+    """Inputs X (n, k) with their names, and a target y (n,) with its name.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "flats.csv"
+    >>> _ = path.write_text("size,rent\\n40,700\\n50,810\\n")
+    >>> read_pairs(path, "rent").X.shape
+    (2, 1)
+    """
 
     X: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -69,6 +78,14 @@ def read_pairs(
         column is the target.
     FormatError, DataTypeError, SaveError, MissingExtraError
         As `read_array`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "flats.csv"
+    >>> _ = path.write_text("size,rent\\n40,700\\n50,810\\n")
+    >>> read_pairs(path, "rent")
+    Pairs(2 rows; X: size; y: rent)
     """
     names, table = read_columns(
         path,

@@ -45,6 +45,13 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     SaveError
         For another ending, for text to `.npy` or `.npz`, or when the disk refuses; an old file
         is then untouched.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = write_array(pathlib.Path(tempfile.mkdtemp()) / "rows.csv", np.eye(2), ["a", "b"])
+    >>> path.read_text().split()
+    ['a,b', '1.0,0.0', '0.0,1.0']
     """
     path = as_path(path)
     buffer = io.BytesIO()
@@ -85,6 +92,13 @@ def write_table(path: PathLike, table: Any, names: Sequence[str] | None = None) 
         is then untouched.
     MissingExtraError
         For Parquet without pyarrow.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = write_table(pathlib.Path(tempfile.mkdtemp()) / "rows.csv", np.eye(2), ["a", "b"])
+    >>> path.read_text().split()
+    ['a,b', '1.0,0.0', '0.0,1.0']
     """
     path = as_path(path)
     if path.suffix not in TABLE_ENDINGS:
@@ -223,6 +237,14 @@ def write_graphs(path: PathLike, graphs: Any) -> Path:
         For what is no graph.
     SaveError
         For another ending, or when the disk refuses; an old file is then untouched.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import datasets, read_graphs
+    >>> path = write_graphs(pathlib.Path(tempfile.mkdtemp()) / "rooms.npz", datasets.classrooms(3))
+    >>> len(read_graphs(path))
+    3
     """
     from ancestral.graph.graphs import as_graphs
     from ancestral.io.graph_archives import arrays_of

@@ -43,6 +43,14 @@ class Comparison(Printed):
         Mean difference to the best model, row by row; 0 for the best.
     behind_errors : ndarray of shape (n_models,)
         Standard error of that difference: paired, so much smaller than of the means.
+
+    Examples
+    --------
+    >>> from ancestral import PPCA, datasets
+    >>> faces = datasets.faces()
+    >>> models = {str(q): PPCA(q).fit(faces[:80]) for q in (2, 10)}
+    >>> compare(models, faces[80:]).names
+    ['10', '2']
     """
 
     names: list[str]

@@ -1,7 +1,7 @@
 """How well does a graph model tell links from absent ones, in dyads that its fit did not see?
 
-    AUC         the share of (link, absent link) pairs in which the link is held more probable
-    log score   mean log p(e_ij) over the hidden dyads, in nats
+AUC         the share of (link, absent link) pairs in which the link is held more probable
+log score   mean log p(e_ij) over the hidden dyads, in nats
 """
 
 from __future__ import annotations

@@ -34,6 +34,12 @@ class LeaveOneOut(Printed):
     standard_errors : ndarray of shape (n_names,)
     rows : ndarray of shape (n_names, n_samples)
         The code length of each row, in bits.
+
+    Examples
+    --------
+    >>> found = leave_one_out({}, np.eye(8, dtype=int))
+    >>> len(found.to_frame()) > 0
+    True
     """
 
     names: list[str]

@@ -50,6 +50,12 @@ class Pooled(Printed):
     level : float
         The probability of the intervals.
     n_tables : int
+
+    Examples
+    --------
+    >>> pooled = pool([[1.0], [1.2]], [[0.1], [0.1]])
+    >>> pooled.estimates
+    array([1.1])
     """
 
     names: list[str]

@@ -122,6 +122,14 @@ def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterat
         When it holds what `read_array` refuses: text, objects, complex numbers, long doubles.
     ModelError
         When `rows` is no integer of 1 or more.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.npy"
+    >>> np.save(path, np.ones((5, 2)))
+    >>> sum(len(chunk) for chunk in read_chunks(path))
+    5
     """
     for _, chunk in _read(_slices((NpyTable.of(path),), rows)):
         yield chunk
@@ -351,6 +359,15 @@ def fit_dask(model: M, source: Any, *, rows: int | None = None, client: Any = No
     -----
     Where a part has its columns in another order than the first, all parts are made and summed a
     second time, in that order. Ctrl-C cancels the work.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(200, 3)) * [3.0, 1.0, 1.0]
+    >>> model = fit_dask(PPCA(1), da.from_array(X, chunks=(50, 3)))
+    >>> bool(np.isclose(model.noise_variance_, PPCA(1).fit(X).noise_variance_))
+    True
     """
     _refuse_without_statistics(model)
     delayed = import_extra("dask", "fit_dask", "dask").delayed

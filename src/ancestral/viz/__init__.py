@@ -3,8 +3,9 @@
 Data are arrays or dataframes, what `sample` or `impute` returned among them; columns, nodes and
 groups keep their names. What a function does not draw is refused by the name of the one that does.
 A function that draws one panel takes `ax=None` (made if absent) and returns the Axes; one that
-draws several returns the Figure. Nothing is shown and pyplot is not used: save with
-`figure.savefig(path)` (an Axes has its `figure`). matplotlib is imported at the first call.
+draws several returns the Figure. pyplot is not used: a notebook shows what the last line of a cell
+returns, and elsewhere `figure.savefig(path)` keeps it (an Axes has its `figure`). matplotlib is
+imported at the first call.
 
     images          collage, probability_collage, difference_images
     autoregressive  training_curve, step_entropies, certificate

@@ -96,11 +96,10 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _png(figure: Figure) -> tuple[bytes, dict[str, int]]:
-    """Return a figure as a notebook shows it, and its size there: two dots to a pixel."""
+    """Return a figure as a notebook shows it, and how wide it is there: two dots to a pixel."""
     written = io.BytesIO()
     figure.savefig(written, format="png", dpi=DPI)
-    width, height = (round(inches * DPI / 2) for inches in figure.get_size_inches())
-    return written.getvalue(), {"width": width, "height": height}
+    return written.getvalue(), {"width": round(figure.get_size_inches()[0] * DPI / 2)}
 
 
 def new_figure(width: float, height: float, *, layout: str | None = "constrained") -> Figure:

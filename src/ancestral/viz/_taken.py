@@ -35,6 +35,8 @@ _MODELS = {
     "NeuralGaussian": f"viz.training_curve(model), {_LINE}",
     "InnerProductGraph": "viz.draw_graphs(model.sample(4)), viz.fit_panel(model, graphs), "
     "viz.likelihood_contour(model, graphs), viz.degree_distribution(graphs, model)",
+    "DyadicGraph": "viz.draw_graphs(model.sample(4)), viz.fit_panel(model, graphs), "
+    "viz.degree_distribution(graphs, model)",
 }
 _FACES = {
     "discrete": _IMAGES,
@@ -44,7 +46,7 @@ _FACES = {
     "graphs": "viz.draw_graphs(model.sample())",
 }
 _RESULTS = {
-    "ancestral.graph.graphs.Graph": "viz.draw_graph(graph)",
+    "ancestral.graph.graph.Graph": "viz.draw_graph(graph)",
     "ancestral.graph.fit_checks.FitCheck": "viz.fit_panel(check)",
     "ancestral.graph.predictions.HeldOut": "viz.heldout_by_graph(found)",
     "ancestral.gaussian.ppca.selection.EveryD": "viz.every_d_panel(curve)",

@@ -69,11 +69,11 @@ def fit_panel(
     """
     from ancestral.graph.fit_checks import FitCheck, check_fit
 
-    if _taken.is_a(check, "InnerProductGraph") or _taken.is_a(check, "DyadicGraph"):
+    if _taken.is_a(check, "InnerProductGraph", "DyadicGraph"):
         seen = _graphs_beside(graphs)
         check = check_fit(check, seen, n_draws=n_draws, random_state=random_state)
     if not isinstance(check, FitCheck):
-        wants = "a fitted InnerProductGraph and graphs, or what check_fit(model, graphs) returns"
+        wants = "a fitted model of graphs and these, or what check_fit(model, graphs) returns"
         _taken.refuse("fit_panel", wants, check)
     panels = len(check.comparisons) + 2
     n_cols = -(-panels // 2)
@@ -81,7 +81,7 @@ def fit_panel(
     axes = np.ravel(figure.subplots(2, n_cols))
     for ax, comparison in zip(axes, check.comparisons.values(), strict=False):
         _draw_comparison(ax, comparison, level)
-    _draw_calibration(axes[panels - 2], check.calibration, check.scale)
+    _draw_calibration(axes[panels - 2], check.calibration)
     _draw_legend(axes[panels - 1], check, level)
     return figure
 
@@ -128,7 +128,14 @@ def _draw_comparison(ax: Axes, comparison: StatisticCheck, level: float) -> None
     ax.set_title(f"p = {comparison.p_value:.2g}", fontsize=_style.TEXT_SIZE - 1, loc="right")
 
 
-def _draw_calibration(ax: Axes, calibration: Calibration, scale: str) -> None:
+# What links are counted by.
+ACROSS = {
+    "inner product": "inner product $x_i \\cdot x_j$",
+    "logit": "logit of the model's probability",
+}
+
+
+def _draw_calibration(ax: Axes, calibration: Calibration) -> None:
     """Draw the model's curve, and the frequency of links with two standard errors."""
     order = np.argsort(calibration.s)
     s, p = calibration.s[order], calibration.predicted[order]
@@ -143,8 +150,7 @@ def _draw_calibration(ax: Axes, calibration: Calibration, scale: str) -> None:
         elinewidth=0.9,
         capsize=1.5,
     )
-    across = "inner product $x_i \\cdot x_j$" if scale == "inner product" else scale
-    ax.set(xlabel=across, ylabel="share of linked pairs")
+    ax.set(xlabel=ACROSS[calibration.of], ylabel="share of linked pairs")
     ax.set_ylim(bottom=0.0)
 
 
@@ -221,7 +227,7 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
         share = counts / (max(total, 1.0) * np.diff(edges))
         ax.stairs(share, edges, color=colour, fill=True, alpha=0.25)
         ax.stairs(share, edges, color=colour, linewidth=1.2, label=f"{name}: {total:,.0f}")
-    ax.set(xlabel="inner product $x_i \\cdot x_j$", ylabel="density")
+    ax.set(xlabel=ACROSS["inner product"], ylabel="density")
     ax.set_ylim(bottom=0.0)
     ax.legend(loc="upper right")
     return ax

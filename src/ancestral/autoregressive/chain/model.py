@@ -183,6 +183,13 @@ class ChainAutoregressive(Sequential):
             cannot be fitted to a variable's rows.
         MissingExtraError
             For boosted trees without LightGBM.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).integers(0, 2, size=(200, 3))
+        >>> model = ChainAutoregressive("logistic", random_state=0).fit(X[:150], X_val=X[150:])
+        >>> bool(model.score(X) < 0)
+        True
         """
         return self._fit_anew(X, X_val=X_val)
 

@@ -121,6 +121,16 @@ class LineInference(Line):
         ------
         ModelError
             For another level, or when there are no degrees of freedom.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 50)
+        >>> model = LinearGaussian().fit(x[:, None], 2 * x + rng.normal(size=50))
+        >>> low, high = model.confidence_interval([[1.5]])
+        >>> bool(low[0] < model.predict([[1.5]])[0] < high[0])
+        True
         """
         return self._interval(X, level, own_noise=0.0)
 
@@ -148,6 +158,16 @@ class LineInference(Line):
         ------
         ModelError
             For another level, or when there are no degrees of freedom.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 50)
+        >>> model = LinearGaussian().fit(x[:, None], 2 * x + rng.normal(size=50))
+        >>> mean, new = model.confidence_interval([[1.5]]), model.prediction_interval([[1.5]])
+        >>> bool(new[1] - new[0] > mean[1] - mean[0])  # a new y varies about its mean
+        True
         """
         return self._interval(X, level, own_noise=1.0, sample_weight=sample_weight)
 
@@ -193,6 +213,16 @@ class LineInference(Line):
         ------
         ModelError
             For another level, or when there are no degrees of freedom.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 50)
+        >>> model = LinearGaussian().fit(x[:, None], 2 * x + rng.normal(size=50))
+        >>> low, high = model.coefficient_intervals()
+        >>> bool(low[1] < 2 < high[1])  # intercept first
+        True
         """
         self._check_fitted()
         half = t_quantile(level, self.degrees_of_freedom_) * self.standard_errors_
@@ -246,6 +276,15 @@ class LineInference(Line):
         MacKinnon & White (1985), Journal of Econometrics 29, eq. 12 (HC3).
         Cameron & Miller (2015), A practitioner's guide to cluster-robust inference, Journal of
         Human Resources 50, eq. 10-12.
+
+        Examples
+        --------
+        >>> from ancestral import LinearGaussian
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(0, 3, 50)
+        >>> y = 2 * x + x * rng.normal(size=50)
+        >>> LinearGaussian().fit(x[:, None], y).robust_standard_errors(x[:, None], y).shape
+        (2,)
         """
         return self._robust(X, y, sample_weight, cov_type, groups).errors(self)
 

@@ -191,6 +191,12 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             For text, NaN or infinity, rows that do not match, negative weights.
         ModelError
             When y is constant: the likelihood is unbounded.
+
+        Examples
+        --------
+        >>> model = LinearGaussian().fit([[0.0], [1.0], [2.0], [3.0]], [1.1, 2.9, 5.1, 6.9])
+        >>> model.coef_.round(2), round(model.intercept_, 2)
+        (array([1.96]), 1.06)
         """
         return self._fit_anew(X, y, sample_weight)
 
@@ -263,6 +269,12 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
         logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
         Calls from several threads wait for each other, and each chunk counts.
+
+        Examples
+        --------
+        >>> model = LinearGaussian().partial_fit([[0.0], [1.0]], [1.1, 2.9])
+        >>> model.partial_fit([[2.0], [3.0]], [5.1, 6.9]).coef_.round(2)
+        array([1.96])
         """
         with lock_of(self):
             names, known = names_of(y), self._target_names if self._seen is not None else None

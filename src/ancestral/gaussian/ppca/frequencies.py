@@ -65,6 +65,13 @@ class FrequencyDensity(WeightedLikelihood, Density):
         Notes
         -----
         Other threads may read the model meanwhile: they see the old one until the new one is whole.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> X = [[0.0, 0.1], [1.0, 1.1], [2.0, np.nan], [3.0, 2.9]]
+        >>> PPCA(1).fit(X, sample_weight=[2, 1, 1, 2]).n_samples_
+        6
         """
         return self._fit_anew(X, sample_weight, checkpoint=checkpoint, every=checkpoint_every)
 
@@ -92,6 +99,14 @@ class FrequencyDensity(WeightedLikelihood, Density):
         ------
         DataError
             When nothing is known of any row that counts.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> model = PPCA(1).fit(X)
+        >>> bool(np.isclose(model.score(X), model.log_density(X).mean()))
+        True
         """
         total, n = self._weighted_log_density(X, y, sample_weight)
         return total / n

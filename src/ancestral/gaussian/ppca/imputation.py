@@ -105,6 +105,13 @@ class GaussianConditions(Conditions, FrequencyDensity):
         ndarray of shape (n_draws, n_samples, n_features), or list of n_draws dataframes
             Multiple imputations: what is known repeats in each. Dataframes where `fit` was given
             one.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> model = PPCA(1).fit(np.random.default_rng(0).normal(size=(500, 3)))
+        >>> model.impute_draws([[2.0, np.nan, 1.0]], 4, random_state=0).shape
+        (4, 1, 3)
         """
         self._check_fitted()
         rows = self._known_rows(X)

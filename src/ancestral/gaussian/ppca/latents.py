@@ -95,6 +95,20 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features).
 
         In the units of X: with a scale, sigma^2 scale_^2 stands on the diagonal.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+            In the squared units of X.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> X = np.random.default_rng(0).normal(size=(500, 3)) * [3.0, 1.0, 1.0]
+        >>> model = PPCA(1).fit(X)
+        >>> W = model.loadings_
+        >>> bool(np.allclose(model.get_covariance(), W @ W.T + model.noise_variance_ * np.eye(3)))
+        True
         """
         self._check_fitted()
         W, scale = self.loadings_, 1.0 if self._scale is None else self._scale
@@ -103,7 +117,19 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @within_memory(FEWER_COLUMNS)
     @_arrays.on_host
     def get_precision(self) -> NDArray[np.float64]:
-        """Return the inverse of the covariance, from its root, of the same shape."""
+        """Return the inverse of the covariance, from its root, of the same shape.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> model = PPCA(1).fit(np.random.default_rng(0).normal(size=(500, 3)) * [3.0, 1.0, 1.0])
+        >>> bool(np.allclose(model.get_precision() @ model.get_covariance(), np.eye(3)))
+        True
+        """
         self._check_fitted()
         frame = self._frame
         root = frame.precision_root()
@@ -208,6 +234,14 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         -------
         ndarray of shape (n_samples, n_components)
             In prior standard deviations; 0 for a row of which nothing is known.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> model = PPCA(1).fit([[0.0, 0.0], [1.0, 1.1], [2.0, 1.9], [3.0, 3.0]])
+        >>> model.posterior_mean([[3.0, 3.0], [3.0, np.nan]]).round(2)
+        array([[1.35],
+               [1.34]])
         """
         return self._means_of(self._rows_to_transform(X))
 
@@ -241,6 +275,14 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
             Of any complete row, without X; diagonal.
         ndarray of shape (n_samples, n_components, n_components)
             Of each row's z given its known entries, with X.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> model = PPCA(1).fit([[0.0, 0.0], [1.0, 1.1], [2.0, 1.9], [3.0, 3.0]])
+        >>> known, half = model.posterior_covariance([[3.0, 3.0], [3.0, np.nan]])
+        >>> bool(known[0, 0] < half[0, 0])  # what is unknown leaves z less certain
+        True
         """
         self._check_fitted()
         if X is None:
@@ -260,6 +302,12 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         -------
         ndarray of shape (n_samples, n_components)
             float32 where X is, as scikit-learn's transformers have it.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA, datasets
+        >>> PPCA(5).fit(datasets.faces()).transform(datasets.faces()[:2]).shape
+        (2, 5)
         """
         rows = self._rows_to_transform(X)
         return _arrays.as_narrow_as(rows, self._means_of(rows))
@@ -277,6 +325,13 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+
+        Examples
+        --------
+        >>> from ancestral import PPCA, datasets
+        >>> model = PPCA(5).fit(datasets.faces())
+        >>> bool(np.allclose(model.decode([[0, 0, 0, 0, 0]]), model.mean_))
+        True
         """
         self._check_fitted()
         z = _arrays.numbers(Z, name="Z")
@@ -306,6 +361,13 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         -------
         ndarray of shape (n_samples, n_features)
             float32 where Z is.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA, datasets
+        >>> model = PPCA(5).fit(datasets.faces())
+        >>> model.inverse_transform(model.transform(datasets.faces()[:2])).shape
+        (2, 576)
         """
         Z = _arrays.numbers(Z, name="Z")
         return _arrays.as_narrow_as(Z, self.decode(Z))
@@ -321,6 +383,14 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+
+        Examples
+        --------
+        >>> from ancestral import PPCA, datasets
+        >>> faces = datasets.faces()
+        >>> coarse, fine = (PPCA(q).fit(faces).reconstruct(faces) for q in (2, 20))
+        >>> bool(((fine - faces) ** 2).mean() < ((coarse - faces) ** 2).mean())
+        True
         """
         return self.decode(self.posterior_mean(X))
 
@@ -341,6 +411,13 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         -------
         ndarray of shape (n_offsets, n_features)
             Affine in the offset: each row is the reconstruction plus offset times a loading.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA, datasets
+        >>> faces = datasets.faces()
+        >>> PPCA(5).fit(faces).traverse(faces[0], 0, [-2, 0, 2]).shape
+        (3, 576)
         """
         self._check_fitted()
         if self.n_components_ == 0:
@@ -384,6 +461,13 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         -------
         ndarray of shape (n_features, n_features)
             Zero in the rows and columns of known entries.
+
+        Examples
+        --------
+        >>> from ancestral import PPCA
+        >>> model = PPCA(1).fit(np.random.default_rng(0).normal(size=(500, 3)) * [3.0, 1.0, 1.0])
+        >>> model.impute_covariance([2.0, np.nan, np.nan]).shape
+        (3, 3)
         """
         self._check_fitted()
         row = self._known_row(x)[0]

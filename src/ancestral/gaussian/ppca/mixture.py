@@ -336,6 +336,14 @@ class PPCAMixture(FromPasses, GaussianConditions):
         ------
         DataError
             For a row so far out that its density under every model is 0 in float64.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.concatenate([rng.normal(m, 1, size=(50, 3)) for m in (-5, 5)])
+        >>> model = PPCAMixture(2, 1, random_state=0).fit(X)
+        >>> bool((model.responsibilities(X).max(axis=1) > 0.99).all())
+        True
         """
         self._check_fitted()
         return self._responsibilities(self._check_rows(X, reset=False))
@@ -351,6 +359,13 @@ class PPCAMixture(FromPasses, GaussianConditions):
         Returns
         -------
         ndarray of shape (n_samples, n_models)
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.concatenate([rng.normal(m, 1, size=(50, 3)) for m in (-5, 5)])
+        >>> PPCAMixture(2, 1, random_state=0).fit(X).predict_proba(X).shape
+        (100, 2)
         """
         return self.responsibilities(X)
 
@@ -366,6 +381,14 @@ class PPCAMixture(FromPasses, GaussianConditions):
         -------
         ndarray of shape (n_samples,)
             0 for the model of the largest weight, and so on, as `weights_` has them.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.concatenate([rng.normal(m, 1, size=(50, 3)) for m in (-5, 5)])
+        >>> parts = PPCAMixture(2, 1, random_state=0).fit(X).predict(X)
+        >>> len(set(parts[:50])), len(set(parts[50:]))
+        (1, 1)
         """
         return self.responsibilities(X).argmax(axis=1)
 

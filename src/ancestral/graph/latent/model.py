@@ -235,6 +235,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             When a graph is not one, or graphs differ in their number of nodes.
         ModelError
             When the likelihood has no finite maximum, naming a node that moves away for ever.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> model.positions_.shape
+        (12, 2)
         """
         return self._fit_anew(graphs)
 
@@ -396,6 +403,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         Returns
         -------
         ndarray of shape (n_graphs,)
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> model.log_density(ring + ring.T).shape
+        (1,)
         """
         self._check_fitted()
         found = self._networks_of(graphs)
@@ -454,6 +468,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         -------
         ndarray of shape (n_nodes, n_nodes)
             Symmetric; zero on the diagonal.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> p = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T).probabilities()
+        >>> p.shape, bool((np.diag(p) == 0).all())
+        ((12, 12), True)
         """
         self._check_fitted()
         refuse_large(
@@ -618,6 +639,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         list of Graph
             Their features are the positions. Of more than 2,000 nodes with a sparse adjacency;
             every pair is visited only where that is the cheaper.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> [graph.n_nodes for graph in model.sample(2, random_state=0)]
+        [12, 12]
         """
         self._check_fitted()
         rng = as_generator(random_state)
