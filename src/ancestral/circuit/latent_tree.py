@@ -84,11 +84,11 @@ class LatentTree(TreeAnswers):
         Free parameters of all trees, and the weights.
     log_likelihood_ : float
         Of the rows of the fit, in nats.
+    n_iter_ : int
+        How often all rows were looked at in the end: the last look changes nothing.
     history_ : list of float
         What the passes at the end maximise, before and after each: the log-likelihood and the
         logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
-    n_iter_ : int
-        How often all rows were looked at in the end: the last look changes nothing.
     tried_ : list of dict
         Numbers of states, starts and prior variances that were tried, and what they gave in nats
         per row held out.
@@ -221,6 +221,7 @@ class LatentTree(TreeAnswers):
         }
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         counts = np.ones(len(table)) if weights is None else weights
+        counts = counts * ~np.isnan(table).all(axis=1)  # of other rows nothing is known
         rng, columns = as_generator(self.random_state), self._columns_learnt
         race.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
         rows, counts = learning.distinct(table, counts)

@@ -189,11 +189,9 @@ class Learner:
         self.show = show or (lambda line: None)
         self.layout = Layout.of(columns)
         self.rows = Rows.of(table, columns, self.layout, weights)
-        codes, sizes = trees.codes_of(table, [c.has_levels for c in columns], weights)
-        some = slice(None)
-        if len(table) > trees.MOST_ROWS:
-            some = slice(0, trees.MOST_ROWS)  # of an order that is as good as chance
-        self.information = trees.information(codes[some], sizes, weights[some])
+        some = slice(0, trees.MOST_ROWS)  # of an order that is as good as chance
+        codes, sizes = trees.codes_of(table[some], [c.has_levels for c in columns], weights[some])
+        self.information = trees.information(codes, sizes, weights[some])
         self.marginals, self.mean_counts = _marginals(self.rows, self.layout)
 
     def em(self, tree: Tree, n_states: int, variance: float) -> TreeEM:

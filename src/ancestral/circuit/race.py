@@ -33,11 +33,13 @@ LEAST_GAIN = 1e-3  # nats per row that count as a gain
 JOINT_SWEEPS = 10  # over all trees at once, at most
 RACE_SHARE = 0.4  # of the work
 NOISE = 0.2  # of the information of other trees than the first
-MOST_TREES, FEWEST_TREES = 12, 2.5  # with fewer states several trees do better than one
+MOST_TREES, FEWEST_TREES = 12, 3.5  # several trees do better than one of more states
 USUAL_JOINT = 6  # sweeps over all trees at once
 TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
 LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
 LONG, SHORT = (30, 20), (12, 8)  # sweeps of the mixture's trees, and of the race's
+RACE_CELLS = 1.5e6  # that the race looks at, where there are more than twice as many
+FULL_CELLS = 6e6  # from which the mixture's sweeps are fewer: their batches are as many
 SPLIT_ROWS = 4000.0  # over all splits of the race
 MOST_HELD_OUT = 2000.0  # rows, where there is no second fit
 MOST_BYTES = 1 << 30  # of the transitions of all trees that the plan chooses
@@ -134,13 +136,14 @@ def plan_for(
     cells = n * len(columns)
     binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
     large = cells > LARGE
-    most = n_sweeps or (LONG if not large else SHORT)[0]
+    fewer = min(1.0, FULL_CELLS / cells)
+    most = n_sweeps or max(2, round(fewer * (LONG if not large else SHORT)[0]))
     work = 1e6 * (35 + 70 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
         states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
         n_sweeps=most,
-        race_sweeps=min(most, (LONG if not large else SHORT)[1]),
+        race_sweeps=min(n_sweeps or LONG[1], (LONG if not large else SHORT)[1]),
         max_iter=max_iter,
         priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
         batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
@@ -291,7 +294,10 @@ def learn(
     share = HELD_OUT if plan.refit else min(HELD_OUT, MOST_HELD_OUT / total)
     splits = [split(weights, share, rng) for _ in range(n_splits)] if total >= FEWEST else []
     splits = [held for held in splits if held.any() and (weights - held).any()]
-    race = Race(learner, plan, [weights - held for held in splits], splits)
+    rests = [weights - held for held in splits]
+    if (cells := units_of(weights) * len(columns)) > 2 * RACE_CELLS:
+        rests = [split(rest, RACE_CELLS / cells, rng) for rest in rests]
+    race = Race(learner, plan, rests, splits)
     try:
         candidate, n_sweeps = race.run()
         found.tried = race.history
