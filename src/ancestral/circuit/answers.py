@@ -25,7 +25,7 @@ from ancestral._checks.numbers import (
     check_n_samples,
     within_memory,
 )
-from ancestral.circuit import queries
+from ancestral.circuit import queries, search
 from ancestral.circuit.columns import Column
 from ancestral.circuit.given import condition_of, refuse_impossible, refuse_row
 from ancestral.circuit.messages import Mixture
@@ -487,7 +487,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         self._check_fitted()
         condition = condition_of(self, self._columns_learnt, given)
         with self._possible(condition):
-            found = queries.most_probable(self._mixture, condition)
+            found = search.most_probable(self._mixture, condition)
         row = self._framed(found.row[None], kept=condition.row[None])
         return MostProbable(row, found.log_probability, found.upper_bound)
 

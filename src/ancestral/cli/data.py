@@ -261,7 +261,7 @@ def observed_by(model: Any, data: str, reading: Reading) -> Observed:
 
 @dataclass(frozen=True)
 class NamedTable:
-    """Rows with column names: a dataframe where a library of them is installed, else an array."""
+    """Rows with column names: a dataframe, or where no library of them is installed an array."""
 
     values: Any
     names: list[str]
@@ -269,17 +269,23 @@ class NamedTable:
     @classmethod
     def of_numbers(cls, values: NDArray, names: list[str]) -> NamedTable:
         """Return a table of numbers of one type."""
+        from ancestral._checks.containers import NamedArray
+
         try:
             import pandas as pd
-        except ImportError:  # only warnings of the fit go without the names then
-            return cls(values, names)
+        except ImportError:
+            return cls(NamedArray.of(values, names), names)
         return cls(pd.DataFrame(values, columns=names), names)
 
     @classmethod
     def of_columns(cls, table: Columns) -> NamedTable:
         """Return a table of columns of any kind."""
-        frame = table.frame()
-        return cls(table.array() if frame is None else frame, table.names)
+        from ancestral._checks.containers import NamedArray
+
+        values = table.frame()
+        if values is None:
+            values = NamedArray.of(table.array(), table.names)
+        return cls(values, table.names)
 
 
 def fit_to(model: Any, X: Any, *y: Any, **kept: Any) -> Any:

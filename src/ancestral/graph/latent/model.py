@@ -510,6 +510,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         -------
         Summary
             Text, which a notebook shows as a table; `to_frame()` has all digits.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> list(model.summary().to_frame()["term"])
+        ['intercept']
         """
         self._check_fitted()
         errors = self.coef_errors_ if len(self.coef_) else NO_TERMS
@@ -550,6 +557,15 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         References
         ----------
         Schönemann (1966), Psychometrika 31.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> angle = np.arange(12) * np.pi / 6
+        >>> turned = model.aligned_positions(np.c_[np.cos(angle), np.sin(angle)])
+        >>> bool(np.allclose(turned @ turned.T, model.positions_ @ model.positions_.T))
+        True
         """
         self._check_fitted()
         X = self.positions_
@@ -584,6 +600,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         ModelError
             When a node's likelihood has no finite maximum: its links are separated from its other
             pairs, as few links often are. l2=1 mends that.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> model.place([[1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]).positions.shape
+        (1, 2)
         """
         self._check_fitted()
         penalty = self.l2 if l2 is None else check_number(l2, "l2", minimum=0.0)
