@@ -138,7 +138,7 @@ def plan_for(
     large = cells > LARGE
     fewer = min(1.0, FULL_CELLS / cells)
     most = n_sweeps or max(2, round(fewer * (LONG if not large else SHORT)[0]))
-    work = 1e6 * (35 + 70 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
+    work = 1e6 * (30 + 75 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
         states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
