@@ -412,8 +412,9 @@ def mean_and_covariance(
     means = np.stack([mean for mean, _ in parts])
     mean, _ = mixed_moments(np.broadcast_to(w, means.T.shape), means.T, 0 * means.T)
     off = means - mean
-    covariance = np.einsum("m,mij->ij", w, np.stack([found for _, found in parts]))
-    return mean, covariance + (w * off.T) @ off
+    with np.errstate(over="ignore", under="ignore"):
+        covariance = np.einsum("m,mij->ij", w, np.stack([found for _, found in parts]))
+        return mean, covariance + (w * off.T) @ off
 
 
 def _moments_of_tree(
@@ -451,7 +452,8 @@ def _moments_of_tree(
             continue
         met, values = branches[0]
         for more, others in branches[1:]:
-            cross = (values * states[i][:, None]).T @ others
+            with np.errstate(over="ignore", under="ignore"):
+                cross = (values * states[i][:, None]).T @ others
             covariance[np.ix_(met, more)] = cross
             covariance[np.ix_(more, met)] = cross.T
             met, values = met + more, np.concatenate([values, others], axis=1)
@@ -496,9 +498,10 @@ def _information(
     for start in range(0, rows[0].shape[1], step):
         part = slice(start, start + step)
         p = np.sum([a[:, part].T @ g for a, g in zip(rows, given, strict=True)], axis=0)
-        apart = p.sum(axis=1)[:, None] * (p_b / total)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found += float(np.where(p > 0, p * np.log(p / apart), 0.0).sum())
+        with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+            # By logarithms: a product of two small marginals may be none that float64 holds.
+            ratio = np.log(p) - np.log(p.sum(axis=1))[:, None] - np.log(p_b / total)
+            found += float(np.where(p > 0, p * ratio, 0.0).sum())
     return found / float(total)
 
 

@@ -33,7 +33,7 @@ LEAST_GAIN = 1e-3  # nats per row that count as a gain
 JOINT_SWEEPS = 10  # over all trees at once, at most
 RACE_SHARE = 0.4  # of the work
 NOISE = 0.2  # of the information of other trees than the first
-MOST_TREES, FEWEST_TREES = 12, 2.5  # with fewer states several trees do better than one
+MOST_TREES, FEWEST_TREES = 12, 3.5  # several trees do better than one of more states
 USUAL_JOINT = 6  # sweeps over all trees at once
 TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
 LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
@@ -138,7 +138,7 @@ def plan_for(
     large = cells > LARGE
     fewer = min(1.0, FULL_CELLS / cells)
     most = n_sweeps or max(2, round(fewer * (LONG if not large else SHORT)[0]))
-    work = 1e6 * (35 + 70 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
+    work = 1e6 * (30 + 75 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
         states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
