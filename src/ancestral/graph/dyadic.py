@@ -55,9 +55,9 @@ from ancestral.graph.inference import (
 )
 from ancestral.graph.nodes import NodeRows
 from ancestral.graph.pairs.dyad_sums import DyadSums, dyad_sums
-from ancestral.graph.pairs.dyads import AT_ONCE
+from ancestral.graph.pairs.dyads import AT_ONCE, KEPT
 from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
-from ancestral.graph.solvers import MOST_STEPS, maximise
+from ancestral.graph.solvers import MOST_STEPS, SAME, maximise
 from ancestral.graph.terms import Evaluation, Term, evaluations, parsed
 
 Float = NDArray[np.float64]
@@ -248,7 +248,11 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             refuse_separated(sums, step, names)
 
         theta, found, self.history_ = maximise(
-            sums.evaluate, self._start(sums, names), refuse=refuse, max_iter=max_iter
+            sums.evaluate,
+            self._start(sums, names),
+            refuse=refuse,
+            max_iter=max_iter,
+            same=SAME if sums.n_visits > KEPT else 0.0,
         )
         own = sums.own(theta)
         self.terms_, self.intercept_, self.coef_ = names, float(own[0]), own[1:].copy()

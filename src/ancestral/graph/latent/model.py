@@ -351,16 +351,16 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
                 ]
             )
         )
-        theta = _packed(start) * scale
+        theta = start.packed() * scale
         history = [{"intercept": start.b}]
 
         def parts(theta: Float) -> Places:
-            return _unpacked(theta / scale, start)
+            return start.unpacked(theta / scale)
 
         def descent(theta: Float) -> tuple[float, Float]:
             value, slopes = likelihood.slopes(parts(theta))
             history[0].setdefault("log_likelihood", value)
-            return -value, -_packed(slopes) / scale
+            return -value, -slopes.packed() / scale
 
         def record(intermediate_result: Any) -> None:
             at, value = parts(intermediate_result.x), -float(intermediate_result.fun)
@@ -735,17 +735,3 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
 def _sum_of(matrices: list[sparse.csr_array]) -> sparse.csr_array:
     """Return the sum of sparse matrices, as float64."""
     return sparse.csr_array(sum(matrices[1:], matrices[0].astype(np.float64)))
-
-
-def _packed(at: Places) -> Float:
-    """Return positions, effects, coefficients and intercept as one array."""
-    effects = NO_TERMS if at.effects is None else at.effects
-    return np.concatenate([at.X.ravel(), effects, at.coef, [at.b]])
-
-
-def _unpacked(theta: Float, like: Places) -> Places:
-    """Return places from such an array."""
-    n, m = like.X.shape
-    end = n * m + (0 if like.effects is None else n)
-    effects = None if like.effects is None else theta[n * m : end]
-    return Places(theta[: n * m].reshape(n, m), float(theta[-1]), effects, theta[end:-1])
