@@ -75,6 +75,7 @@ def test_commands_that_need_no_extra_ask_for_none(
         "impute icons.model rows.csv -o whole.csv",
         "predict line.model @diabetes -o means.csv",
         "inspect graph.model",
+        "sample graph.model -n 2 -o drawn.graphml",
     ):
         code, _, err = run(*line.split())
         assert code == 0, err

@@ -76,7 +76,7 @@ def command(
     """
     reading = replace(Reading.taken(asked), missing=True)
     inputs = (file, data)
-    ask_for(files=(*inputs, output))
+    ask_for(files=inputs, output=output)
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)

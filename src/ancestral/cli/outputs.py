@@ -50,7 +50,9 @@ def check_places(
             )
 
 
-def ask_for(*wants: str, files: Iterable[Any], otherwise: str = "") -> None:
+def ask_for(
+    *wants: str, files: Iterable[Any], output: Path | None = None, otherwise: str = ""
+) -> None:
     """Refuse a command some of whose packages are not installed, all at once and before any work.
 
     Parameters
@@ -58,14 +60,17 @@ def ask_for(*wants: str, files: Iterable[Any], otherwise: str = "") -> None:
     *wants : str
         As `need` takes them.
     files : iterable of path-like or None
-        What is read and written, built-in sets among them.
+        What is read, built-in sets among it.
+    output : Path, optional
+        What is written: of all kinds, only Parquet takes a package.
     otherwise : str
         What else mends it.
     """
     from ancestral.io.kinds import wants_of
 
     read = [_BUILT_IN.get(str(file)) or wants_of(file) for file in files if file is not None]
-    need("this command", *wants, *chain.from_iterable(read), otherwise=otherwise)
+    written = () if output is None or output.suffix != ".parquet" else wants_of(output)
+    need("this command", *wants, *chain(*read, written), otherwise=otherwise)
 
 
 def check_report(

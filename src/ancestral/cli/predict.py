@@ -72,7 +72,7 @@ def command(
     of_pairs = {name: asked.pop(name) for name in ("pairs", "top")}
     reading = Reading.taken(asked)
     inputs = (file, data, reading.nodes)
-    ask_for(files=(*inputs, output))
+    ask_for(files=inputs, output=output)
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)

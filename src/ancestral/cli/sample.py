@@ -79,7 +79,7 @@ def command(
     """
     reading = Reading.taken(asked)
     files = (file, inputs, asked["features"])
-    ask_for(*(["report:matplotlib"] if collage else []), files=(*files, output))
+    ask_for(*(["report:matplotlib"] if collage else []), files=files, output=output)
     check_places(output, collage, inputs=files, force=force)
     check_report(reading.rejects, output, collage, inputs=files, force=force)
     if inputs is None and asked["features"] is None and reading != Reading():

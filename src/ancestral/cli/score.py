@@ -74,7 +74,7 @@ def command(
     """
     reading = Reading.taken(read)
     inputs = (file, data, reading.nodes)
-    ask_for(files=(*inputs, output))
+    ask_for(files=inputs, output=output)
     check_places(output, inputs=inputs, force=force)
     check_report(reading.rejects, output, inputs=inputs, force=force)
     model = ancestral.load(file)
