@@ -80,6 +80,29 @@ def test_commands_that_need_no_extra_ask_for_none(
         assert code == 0, err
 
 
+def test_columns_keep_their_names_without_a_library_of_dataframes(
+    core_only: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any
+) -> None:
+    """A table's names are parameters' and conditions' names, whatever holds it."""
+    monkeypatch.chdir(tmp_path)
+    days = [f"{('rain', 'sun')[k % 2]},{k % 7 + 0.5},{k % 3}" for k in range(42)]
+    Path("days.csv").write_text("\n".join(["sky,wind,ships", *days]))
+    fit = "fit tree days.csv --column-types ships=count --categories sky=rain,sun,fog -o t.model"
+    for line, wanted in (
+        (fit, "ships = count"),
+        ("inspect t.model", "wind = continuous"),
+        ("sample t.model -n 2 --given sky=fog", "sky,wind,ships\nfog,"),
+        ("score t.model days.csv", "42 rows"),
+        ("fit tabular days.csv --text wind --categories sky=rain,sun,fog -o l.model", "l.model"),
+        ("inspect l.model", "sky"),
+        ("fit ppca days.csv -o p.model", ""),
+    ):
+        code, out, err = run(*line.split())
+        assert wanted in out + err, f"{line}\n{out}{err}"
+        assert code == (line.startswith("fit ppca")), err
+    assert "column 'sky'" in err
+
+
 def test_the_mend_is_in_the_words_of_the_command_line(core_only: None, run: Any) -> None:
     _, _, err = run("fit", "chain", "@icons", "-o", "m.model")
     assert "or pass --estimator logistic." in err

@@ -40,6 +40,19 @@ class Opened(NamedTuple):
     n_rows: int
 
 
+class NamedArray(np.ndarray):
+    """An array whose columns have names: a table where no library of dataframes is installed."""
+
+    names: list[str]
+
+    @classmethod
+    def of(cls, values: NDArray, names: list[str]) -> NamedArray:
+        """Return the array, its columns named."""
+        named = values.view(cls)
+        named.names = names
+        return named
+
+
 class Where(NamedTuple):
     """Says where a value stands: in what, and its column by name where there are names."""
 
@@ -96,6 +109,8 @@ def opened(data: Any, name: str) -> Opened:
     DataError
         For rows of differing lengths, frames that are not computed, columns of one name.
     """
+    if isinstance(data, NamedArray) and hasattr(data, "names"):  # a part of one has none
+        return Opened(np.asarray(data), data.names, len(data))
     if isinstance(data, np.ndarray):
         return _of_array(_plain(data))
     if isinstance(data, list | tuple):

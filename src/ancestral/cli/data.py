@@ -104,6 +104,7 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
     """Return each option of `Reading`: its flag, the faces it is for, and its settings."""
     rows: tuple[Face, ...] = ("discrete", "continuous")
     files: tuple[Face, ...] = (*rows, "mixed", "conditional")
+    texts: tuple[Face, ...] = (*files, "graphs")
     return [
         (
             "--target",
@@ -118,32 +119,24 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         ),
         (
             "--max-bytes",
-            (*files, "graphs"),
+            texts,
             {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
         ),
         (
             "--sep",
-            (*files, "graphs"),
+            texts,
             {
                 "callback": lambda _, __, mark: _TABS.get(mark, mark),
                 "help": "Text: the character between cells, as in ';' or tab.  [default: ,]",
             },
         ),
-        (
-            "--decimal",
-            (*files, "graphs"),
-            {"help": "Text: the character before decimals.  [default: .]"},
-        ),
+        ("--decimal", texts, {"help": "Text: the character before decimals.  [default: .]"}),
         (
             "--thousands",
-            (*files, "graphs"),
+            texts,
             {"help": "Text: the character between thousands, as in 1,000.  [default: none]"},
         ),
-        (
-            "--encoding",
-            (*files, "graphs"),
-            {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"},
-        ),
+        ("--encoding", texts, {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"}),
         (
             "--rejects",
             files,
@@ -270,7 +263,7 @@ def observed_by(model: Any, data: str, reading: Reading) -> Observed:
 
 @dataclass(frozen=True)
 class NamedTable:
-    """Rows with column names: a dataframe where a library of them is installed, else an array."""
+    """Rows with column names: a dataframe, or where no library of them is installed an array."""
 
     values: Any
     names: list[str]
@@ -278,17 +271,23 @@ class NamedTable:
     @classmethod
     def of_numbers(cls, values: NDArray, names: list[str]) -> NamedTable:
         """Return a table of numbers of one type."""
+        from ancestral._checks.containers import NamedArray
+
         try:
             import pandas as pd
-        except ImportError:  # only warnings of the fit go without the names then
-            return cls(values, names)
+        except ImportError:
+            return cls(NamedArray.of(values, names), names)
         return cls(pd.DataFrame(values, columns=names), names)
 
     @classmethod
     def of_columns(cls, table: Columns) -> NamedTable:
         """Return a table of columns of any kind."""
-        frame = table.frame()
-        return cls(table.array() if frame is None else frame, table.names)
+        from ancestral._checks.containers import NamedArray
+
+        values = table.frame()
+        if values is None:
+            values = NamedArray.of(table.array(), table.names)
+        return cls(values, table.names)
 
 
 def fit_to(model: Any, X: Any, *y: Any, **kept: Any) -> Any:
@@ -375,10 +374,7 @@ def mixed_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
 
     reading = replace(reading, missing=True)
     if data == "@diabetes":
-        import numpy as np
-
-        X, y, names = datasets.diabetes()
-        rows = NamedTable.of_numbers(np.column_stack([X, y]), [*names, "progression"])
+        rows = NamedTable.of_numbers(*datasets.diabetes()[::2])
         return rows if model is None else rows.values
     if not is_table(data) or reading.key is not None:
         if reading.text is not None:
