@@ -18,7 +18,8 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from ancestral import Graph, InnerProductGraph, datasets
+from ancestral import DyadicGraph, Graph, InnerProductGraph, datasets
+from ancestral.graph.adjacency import symmetric
 from ancestral.graph.edges.sampling import sample_edges
 from ancestral.graph.pairs.gather import visit
 from benchmarks.timing import Row, Timer
@@ -35,6 +36,8 @@ def rows(timer: Timer) -> Iterator[Row]:
     yield from against_one_evaluation(timer, 80 if timer.tiny else 10_000)
     yield from draws(timer, 100 if timer.tiny else 10_000)
     yield from million(timer, 2_500 if timer.tiny else 1_000_000)
+    yield from terms(timer, 100 if timer.tiny else 2_000)
+    yield from kinds(timer, 3_000 if timer.tiny else 1_000_000)
 
 
 # ---- fits ------------------------------------------------------------------------------------
@@ -208,6 +211,95 @@ def squared_distance(model: InnerProductGraph, b: float) -> float:
     """Return how far an estimate is from the truth, in units of its covariance."""
     off = np.array([model.slope_ - SLOPE, model.intercept_ - b])
     return float(off @ np.linalg.solve(model.covariance_, off))
+
+
+# ---- terms of pairs --------------------------------------------------------------------------
+
+TERMS = ["match:house", "absdiff:age", "sum:income", "product:rank", "absdiff:rank"]
+SAMPLED = 1_000_000  # dyads
+
+
+def terms(timer: Timer, n: int) -> Iterator[Row]:
+    """Five terms of numbers and levels, against a logistic regression on a table of all dyads."""
+    graph = a_town(n)
+    own = peak_megabytes(lambda: DyadicGraph(TERMS).fit(graph))
+    if importlib.util.find_spec("statsmodels") is not None:
+        theirs = lambda: logit_of_terms(graph)  # noqa: E731 - timed as it stands
+        yield timer.race(
+            f"DyadicGraph fit, n = {n:,}, {len(TERMS)} terms",
+            lambda: DyadicGraph(TERMS).fit(graph),
+            "statsmodels Logit",
+            theirs,
+            note=f"at most {own:.0f} MB more held, against {peak_megabytes(theirs):.0f} MB",
+        )
+
+
+def kinds(timer: Timer, n: int) -> Iterator[Row]:
+    """Two terms of levels: kinds of dyads are counted, where a peer takes a sample of them."""
+    graph = a_city(n)
+    yield timer.race(
+        f"DyadicGraph fit, n = {n:,}, {graph.n_edges:,} edges, 2 terms of levels",
+        lambda: DyadicGraph(["match:street", "match:trade"]).fit(graph),
+        f"one pass over {SAMPLED:,} sampled dyads",
+        lambda: one_pass_over_some(graph),
+        note="the peer: values, likelihood, gradient and information of a sample, once",
+    )
+
+
+def a_town(n: int) -> Graph:
+    """A network of people in dollars, years and text."""
+    rng = np.random.default_rng(0)
+    columns = {
+        "house": rng.integers(0, 5, n).astype(float),
+        "age": rng.normal(40, 10, n),
+        "income": np.exp(rng.normal(10.5, 0.6, n)),
+        "rank": rng.normal(size=n),
+    }
+    X = np.column_stack(list(columns.values()))
+    first, second = [], []
+    for i in range(n):
+        j = np.arange(i + 1, n)
+        eta = -4 + 1.0 * (X[i, 0] == X[j, 0]) - 0.05 * np.abs(X[i, 1] - X[j, 1])
+        eta += 1e-5 * (X[i, 2] + X[j, 2])
+        linked = j[rng.random(len(j)) < expit(eta)]
+        first.append(np.full(len(linked), i))
+        second.append(linked)
+    return Graph(X, symmetric(np.concatenate(first), np.concatenate(second), n), list(columns))
+
+
+def logit_of_terms(graph: Graph) -> Any:
+    """Return statsmodels' fit on a table of all dyads, built in the time that is taken."""
+    import statsmodels.api as sm
+
+    i, j = np.triu_indices(graph.n_nodes, 1)
+    house, age, income, rank = graph.features.T
+    T = [house[i] == house[j], np.abs(age[i] - age[j]), income[i] + income[j]]
+    T += [rank[i] * rank[j], np.abs(rank[i] - rank[j]), np.ones(len(i))]
+    result = sm.Logit(graph.to_dense()[i, j], np.column_stack(T)).fit(disp=0, tol=1e-10)
+    return result.params, result.bse
+
+
+def a_city(n: int) -> Graph:
+    """A sparse network in which half of the links are within a street."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(0, 100, n), rng.integers(0, 8, n)]).astype(float)
+    order = np.argsort(X[:, 0], kind="stable")
+    i, near = rng.integers(0, n, 5 * n), rng.integers(1, 40, 5 * n)
+    j = np.where(rng.random(5 * n) < 0.5, (i + near) % n, rng.integers(0, n, 5 * n))
+    i, j = order[i[i != j]], order[j[i != j]]
+    codes = np.unique(np.minimum(i, j) * n + np.maximum(i, j))
+    return Graph(X, symmetric(codes // n, codes % n, n), ["street", "trade"])
+
+
+def one_pass_over_some(graph: Graph) -> tuple[Any, ...]:
+    """Return likelihood, gradient and information of sampled dyads at some coefficients."""
+    rng = np.random.default_rng(0)
+    i, j = rng.integers(0, graph.n_nodes, (2, SAMPLED))
+    T = np.column_stack([np.ones(SAMPLED), graph.features[i] == graph.features[j]])
+    eta = T @ [-10.0, 3.0, 0.1]
+    p = expit(eta)
+    w = p * (1 - p)
+    return np.logaddexp(0, eta).sum(), T.T @ p, (T.T * w) @ T
 
 
 # ---- helpers ---------------------------------------------------------------------------------

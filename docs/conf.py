@@ -47,7 +47,7 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True  # pages write files as their readers would
 nb_output_stderr = "warn"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 1800  # against hanging, on a machine that does other things as well
 nb_merge_streams = True
 if hasattr(KernelManager, "transport_encryption"):  # a kernel warns of sockets that are plain
     KernelManager.transport_encryption.default_value = "auto"

@@ -137,3 +137,23 @@ def test_a_task_runs_from_the_shell(path: Path, tmp_path: Path) -> None:
 def test_a_task_says_what_it_is_for_in_its_first_line(path: Path) -> None:
     assert path in PROGRAMS + SCRIPTS
     assert re.match(r"# [A-Z].*[.?]$", path.read_text("utf-8").splitlines()[0])
+
+
+def test_four_tables_are_asked_filled_and_drawn(data: Path) -> None:
+    """One of the four; each is shown by the same functions."""
+    folder = data / "mixed"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "mixed_tables.py"), str(folder), "penguins"],
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    assert text.startswith("\npenguins: 344 rows, 19 gaps; ")
+    tree, apart = (numbers_after(text, name)[0] for name in ("tree  ", "independent columns  "))
+    assert tree > apart + 2  # nats a row
+    assert "gaps filled, with 90% intervals:\n  row 3, bill_length_mm: " in text
+    assert "2,000 rows drawn given {'species': 'Chinstrap'" in text
+    assert "the share of copies" in text

@@ -136,10 +136,11 @@ def run_console(block: Block, page: Path, capsys: pytest.CaptureFixture[str]) ->
             assert doctest.OutputChecker().check_output(wanted, err + out, flags), place
 
 
+COMMANDS_AND_CELLS = ("console", "{code-cell} python")
 RUN_HERE = [
     page
     for page in PAGES
-    if any(b.kind in ("console", "{code-cell} python") and runs(b) for b in blocks(page))
+    if any(b.kind in COMMANDS_AND_CELLS and runs(b) and not b.marked for b in blocks(page))
 ]
 
 

@@ -13,15 +13,20 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import eigsh
 from scipy.special import expit
 
-from ancestral import Graph, InnerProductGraph, LatentPositionGraph, datasets
+from ancestral import DyadicGraph, Graph, InnerProductGraph, LatentPositionGraph, datasets
 from ancestral.graph.edges.sampling import sample_edges
 from benchmarks.curves.curve import Aim, Curve, Tasks
 from benchmarks.graphs import (
     SLOPE,
+    TERMS,
+    a_city,
+    a_town,
     draw_in_blocks,
     dyads,
     evaluate_in_blocks,
     logit,
+    logit_of_terms,
+    one_pass_over_some,
     sparse_intercept,
     uniform,
 )
@@ -33,6 +38,7 @@ DEGREE = 10.0  # mean
 BLOCK = 500  # rows of pairs
 NODES = (20, 50, 150, 300, 700, 1_400, 1_500, 3_000, 10_000, 30_000, 100_000)
 L2 = 1.0
+TOWNS = (20, 50, 150, 300, 1_000, 2_000)
 
 
 @cache
@@ -130,6 +136,59 @@ def fit_many(n: int, _: int) -> Tasks:
     return Tasks(ours, peers, lambda: [expit(X @ X.T).sum() for X, _ in pairs])
 
 
+# ---- terms of pairs --------------------------------------------------------------------------
+
+
+@cache
+def town(n: int) -> Graph:
+    return a_town(n)
+
+
+@cache
+def city(n: int) -> Graph:
+    return a_city(n)
+
+
+@cache
+def fitted_terms(n: int) -> DyadicGraph:
+    return DyadicGraph(TERMS).fit(town(n))
+
+
+def fit_terms(n: int, _: int) -> Tasks:
+    graph = town(n)
+
+    def ours() -> Any:
+        model = DyadicGraph(TERMS).fit(graph)
+        return np.r_[model.coef_, model.intercept_, np.roll(model.standard_errors_, -1)]
+
+    peers: dict[str, Task] = {}
+    if importlib.util.find_spec("statsmodels") is not None:
+        peers[LOGIT] = lambda: np.concatenate(logit_of_terms(graph))
+    return Tasks(ours, peers, all_pairs(graph.features))
+
+
+def fit_kinds(n: int, _: int) -> Tasks:
+    graph = city(n)
+    terms = ["match:street", "match:trade"]
+    return Tasks(
+        lambda: DyadicGraph(terms).fit(graph).coef_,
+        {"one pass over sampled dyads": lambda: one_pass_over_some(graph)[1]},
+        lambda: np.bincount(graph.edges()[0]).sum(),
+    )
+
+
+def terms_log_density(n: int, _: int) -> Tasks:
+    graph, model = town(n), fitted_terms(300)
+    return Tasks(lambda: model.log_density(graph)[0], {}, all_pairs(graph.features))
+
+
+def terms_sample(n: int, _: int) -> Tasks:
+    graph, model, rng = town(n), fitted_terms(300), np.random.default_rng(0)
+    return Tasks(
+        lambda: model.sample(features=graph, random_state=rng), {}, all_pairs(graph.features)
+    )
+
+
 # ---- positions that nobody observed ----------------------------------------------------------
 
 
@@ -222,6 +281,23 @@ CURVES = [
     ),
     curve("InnerProductGraph", "log_density", log_density, NODES),
     curve("InnerProductGraph", "sample", draw, NODES, same=False),
+    curve(
+        "DyadicGraph",
+        "fit, 5 terms",
+        fit_terms,
+        TOWNS,
+        aims=(Aim(LOGIT, 1.0, since=300), Aim(LOGIT, 20.0, since=2_000)),
+    ),
+    curve(
+        "DyadicGraph",
+        "fit, 2 terms of levels",
+        fit_kinds,
+        (1_000, 10_000, 100_000, 1_000_000),
+        power=1.0,
+        same=False,
+    ),
+    curve("DyadicGraph", "log_density, 5 terms", terms_log_density, TOWNS),
+    curve("DyadicGraph", "sample, 5 terms", terms_sample, TOWNS, same=False),
     curve(
         "LatentPositionGraph", "fit", fit_positions, (20, 50, 150, 500, 1_500, 3_000), same=False
     ),

@@ -21,6 +21,7 @@ TASKS = {
         "mahalanobis",
         "outliers",
         "surprise",
+        "mutual_information",
     ),
     "draw": ("sample", "sample_counts", "most_probable"),
     "condition": (
@@ -29,6 +30,8 @@ TASKS = {
         "impute_covariance",
         "marginals",
         "log_evidence",
+        "intervals",
+        "mean_and_covariance",
     ),
     "predict": (
         "predict",
@@ -46,6 +49,7 @@ TASKS = {
         "confidence_intervals",
         "robust_standard_errors",
         "clustered_standard_errors",
+        "likelihood_ratio_test",
         "bootstrap",
         "pair_statistics",
     ),
@@ -57,6 +61,8 @@ TASKS = {
         "reconstruct",
         "decode",
         "traverse",
+        "aligned_positions",
+        "place",
         "get_covariance",
         "get_precision",
         "get_feature_names_out",

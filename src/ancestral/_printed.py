@@ -90,7 +90,9 @@ class Table:
             body = "".join(
                 f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows
             )
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+            rows_of = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+            # The class by which notebooks and pages know a table of data, on dark ground too.
+            parts.append(f'<table class="dataframe">{rows_of}</table>')
             parts.append(lines(block.below))
         return "".join([*parts, lines(self.below)])
 

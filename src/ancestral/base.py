@@ -185,7 +185,8 @@ def lock_of(model: Any) -> threading.RLock:
 class Model(BaseEstimator, ReadAtOnce, ABC):
     """What every model has: parameters, a fitted state, a file."""
 
-    _fields: tuple[str, ...] = ("n_features_in_", "feature_names_in_")  # what files keep, by class
+    # What files keep: a class declares its own as `_fields`.
+    _own_fields: tuple[str, ...] = ("n_features_in_", "feature_names_in_")
     _all_fields: dict[str, None]  # those of its bases as well, in their order
     _where_memory_is_short: str = FEWER_ROWS  # what helps a fit
     _seen: Any = None  # statistics so far, between calls of partial_fit
@@ -197,7 +198,10 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        lines = [vars(kind).get("_fields", ()) for kind in reversed(cls.__mro__)]
+        if "_fields" in vars(cls):  # put away: `help` takes what has it for a named tuple
+            cls._own_fields = cls._fields
+            del cls._fields
+        lines = [vars(kind).get("_own_fields", ()) for kind in reversed(cls.__mro__)]
         cls._all_fields = dict.fromkeys(name for line in lines for name in line)
         if entry_named(cls.__name__) is not None:
             cls.__doc__ = with_index(cls)

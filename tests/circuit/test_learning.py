@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import ancestral
 from ancestral import AncestralError, LatentTree
-from ancestral.circuit import learning
+from ancestral.circuit import race
 from ancestral.circuit.columns import Column, learn
 from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
 from ancestral.circuit.latent_tree import _circuit
@@ -279,7 +279,7 @@ def test_the_work_of_a_plan_is_bounded_by_counts() -> None:
         weights=None,
     )
     asked = {"n_states": None, "n_trees": None, "n_sweeps": None, "max_iter": None}
-    small, large = (learning.plan_for(columns, np.ones(n), **asked) for n in (300, 30_000))
+    small, large = (race.plan_for(columns, np.ones(n), **asked) for n in (300, 30_000))
     assert small.work <= large.work < 90e6
     assert large.race_sweeps <= large.n_sweeps
 

@@ -205,6 +205,8 @@ def test_options_that_are_none_are_refused(tmp_path: Path, options: dict) -> Non
     for read in (read_array, read_columns, read_pairs):
         with pytest.raises(DataError, match=next(iter(options))):
             read(path, **options)
+    if options in ({"sep": None}, {"decimal": None}):
+        return  # of links: whichever the first lines have
     with pytest.raises(DataError, match=next(iter(options))):
         read_edge_list(path, path, **options)
 

@@ -167,7 +167,7 @@ def test_a_comparison_is_a_table_that_a_person_reads() -> None:
     frame = found.to_frame()
     assert isinstance(frame, pd.DataFrame) and list(frame["model"]) == found.names
     np.testing.assert_array_equal(frame["log density"], found.means)
-    assert "<table>" in found._repr_html_() and "\x1b" not in found._repr_html_()
+    assert "<table" in found._repr_html_() and "\x1b" not in found._repr_html_()
     left_out = scores.leave_one_out({}, np.eye(8, dtype=int))
     assert left_out.verdict in repr(left_out)
     np.testing.assert_array_equal(left_out.to_frame()["bits"], left_out.bits)

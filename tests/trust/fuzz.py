@@ -51,6 +51,25 @@ class TooSlow(BaseException):
     """Raised by the alarm; no reader that turns other errors into its own may catch it."""
 
 
+LINKS = [
+    b"from,to,weight\na,b,1\nb,c,2\nc,a,0\n",
+    b"Source;Target;Type\n1;2;Directed\n2;3;Directed\n",
+    b",a,b,c\na,0,1,NA\nb,1,0,0\nc,NA,0,0\n",
+    b"# a\n1 2\n2 3\n3 1\n",
+]
+GMLS = [
+    b'graph [ directed 1 node [ id 1 label "a" x 1.5 ] node [ id 2 label "b" ] '
+    b"edge [ source 1 target 2 weight 2 ] ]\n",
+    b'Creator "x"\ngraph\n[\nnode\n[\nid 0\nhouse "red"\n]\nnode\n[\nid 1\n]\n'
+    b"edge\n[\nsource 0\ntarget 1\n]\n]\n",
+]
+MATRICES = [
+    b"%%MatrixMarket matrix coordinate pattern symmetric\n3 3 2\n2 1\n3 2\n",
+    b"%%MatrixMarket matrix coordinate real general\n3 3 2\n2 1 0.5\n3 2 1\n",
+    b"%%MatrixMarket matrix array integer general\n2 2\n0\n1\n1\n0\n",
+]
+
+
 class Format(NamedTuple):
     """Whole files of a format, how they are damaged and read, and when a reading is right."""
 
@@ -83,8 +102,11 @@ def well_formed(value: Any) -> bool:
 def _is_graph(graph: Any) -> bool:
     E = graph.adjacency.toarray() if graph.is_sparse else np.asarray(graph.adjacency)
     X = graph.features
-    same = E.shape == (len(X), len(X)) and (E == E.T).all() and np.isin(E, (0, 1)).all()
-    return bool(same and np.isfinite(X).all())
+    U = np.zeros(E.shape, int) if graph.unknown is None else graph.unknown.toarray()
+    even = graph.directed or ((E == E.T).all() and (U == U.T).all())
+    same = E.shape == (len(X), len(X)) and even and np.isin(E, (0, 1)).all()
+    named = graph.node_names is None or len({*graph.node_names}) == len(X)
+    return bool(same and named and not (E * U).any() and not np.isinf(X).any())
 
 
 def is_a_table(value: Any) -> bool:
@@ -106,12 +128,22 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, tuple | list) and isinstance(b, tuple | list):
         return len(a) == len(b) and all(map(same, a, b))
     if hasattr(a, "adjacency") and hasattr(b, "adjacency"):
-        return same(a.features, b.features) and same(a.adjacency, b.adjacency)
+        held = ("features", "adjacency", "node_names", "directed", "feature_names")
+        sides = [[getattr(one, name) for name in held] for one in (a, b)]
+        return all(map(_alike, *sides))
     if hasattr(a, "contexts") and hasattr(b, "contexts"):
         return same(a.contexts, b.contexts) and same(a.probabilities, b.probabilities)
     if hasattr(a, "get_params"):
         return type(a) is type(b) and repr(a._fitted_state()) == repr(b._fitted_state())
     return False
+
+
+def _alike(one: Any, two: Any) -> bool:
+    """Tell whether two parts of graphs are equal, NaN equal to NaN."""
+    if isinstance(one, np.ndarray) and isinstance(two, np.ndarray):
+        floats = one.dtype.kind == "f"
+        return one.dtype == two.dtype and np.array_equal(one, two, equal_nan=floats)
+    return bool(np.all(one == two))
 
 
 def is_a_model(model: Any) -> bool:
@@ -277,6 +309,15 @@ def formats() -> dict[str, Format]:
     return found
 
 
+def networks() -> dict[str, Format]:
+    """Return the formats of networks as text, which are named where they are wanted."""
+    return {
+        "links": Format("a.csv", LINKS, mutations.of_csv, (graphs,), well_formed),
+        "gml": Format("a.gml", GMLS, mutations.of_csv, (graphs,), well_formed),
+        "mtx": Format("a.mtx", MATRICES, mutations.of_csv, (graphs,), well_formed),
+    }
+
+
 def _npz(*unnamed: np.ndarray, **named: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(stream, *unnamed, **named)  # type: ignore[arg-type]
@@ -434,6 +475,7 @@ def of_models() -> Format:
 def main(n: int, kinds: list[str]) -> None:
     """Fuzz the formats named, or all but that of models, which are fitted first."""
     forms = {"re-signed model": of_models()} if kinds == ["re-signed model"] else formats()
+    forms |= networks() if kinds else {}
     signal.signal(signal.SIGPROF, ring)
     warnings.simplefilter("ignore")
     for kind in kinds or forms:  # once without a limit: imports map memory

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import ancestral
+from ancestral._checks.missing import MISSING_TEXT
 from ancestral.io import read_array, read_columns, read_edge_list, read_graphs, read_pairs
 from tests.io.hostile_files import png_bytes
 
@@ -173,6 +174,8 @@ def numbers_as_text(rng: Random, folder: Path) -> Case:
         expected = np.array(rows) if value is not None else None
         return Case("number as text", lambda: read_columns(path)[1], expected, says)
     path = put(folder, "a.graphml", graphml([text, "2"], [(0, 1)]))
+    if text.strip().lower() in MISSING_TEXT:
+        value = np.nan
     expected = np.array([[value], [2.0]]) if value is not None else None
     call = lambda: read_graphs(path)[0].features  # noqa: E731
     return Case("number as text", call, expected, (r"a\.graphml", "n0"))

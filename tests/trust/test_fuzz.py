@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FILES = 20_000  # of each format: all together take two minutes
 FORMATS = ("npy", "npz", "pkl", "pkl.gz", "csv", "model", "graphml", "png", "parquet")
+NETWORKS, FEWER = ("links", "gml", "mtx"), 4_000  # each takes some milliseconds
 # Of every model, with other parameters, values, arrays or header, under a right digest.
 RESIGNED, MODELS = "re-signed model", 1_080
 
@@ -49,6 +50,13 @@ def test_broken_files_are_refused_or_read_rightly(
     if name not in outcomes:
         pytest.skip(f"{name} needs an extra")
     judge(name, outcomes[name], FILES, note)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_broken_networks_are_refused_or_read_rightly(
+    name: str, note: Callable[[str, str], None]
+) -> None:
+    judge(name, fuzzed(FEWER, name)[name], FEWER, note)
 
 
 def test_t11_models_that_others_have_altered_and_signed_anew(

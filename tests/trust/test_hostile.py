@@ -22,7 +22,9 @@ def same(found: Any, expected: Any) -> bool:
         return len(found) == len(expected) and all(map(same, found, expected))
     if isinstance(expected, set):
         return bool(found == expected)
-    return np.shape(found) == np.shape(expected) and np.allclose(found, expected, rtol=1e-15)
+    return np.shape(found) == np.shape(expected) and np.allclose(
+        found, expected, rtol=1e-15, equal_nan=True
+    )
 
 
 def judged(case: Case) -> str:

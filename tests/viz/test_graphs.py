@@ -10,6 +10,7 @@ from ancestral import Graph, viz
 from ancestral.errors import DataError, MissingExtraError
 from ancestral.graph.fit_checks import mean_clustering
 from ancestral.viz import graph as graph_figures
+from ancestral.viz import graph_layout
 
 
 def random_graph(seed: int, n: int = 15, m: int = 3, density: float = 0.12):
@@ -30,7 +31,7 @@ def test_three_features_are_the_colour(draw):
 
 def placed(A, layout="springs"):
     """Return the places of nodes, and the diameter that is drawn, in units of the square."""
-    return graph_figures._with_room(graph_figures.layout_of(A, layout), A, 0.188, apart=1.3)
+    return graph_layout.with_room(graph_layout.layout_of(A, layout), A, 0.188, apart=1.3)
 
 
 def test_layout_repeats_stays_in_the_square_and_keeps_nodes_apart():

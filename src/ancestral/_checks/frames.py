@@ -304,13 +304,13 @@ def framed(
     types = [form["dtypes"][k] for k in form["of"]]
     if levels is None:
         types = [_as_float(library, one) for one in types]
-        if kept is not None:
-            types = [_wide_enough(library, *pair) for pair in zip(types, kept.T, strict=True)]
     else:
         types = [
             _as_float(library, one) if known is None else _with_levels(one, known)
             for one, known in zip(types, levels, strict=True)
         ]
+    if kept is not None:
+        types = [_wide_enough(library, *pair) for pair in zip(types, kept.T, strict=True)]
     if library == "pandas":
         return _as_pandas(package, labels, rows, types, like)
     columns = [_COLUMNS[library](package, rows[:, j], one) for j, one in enumerate(types)]

@@ -25,7 +25,7 @@ from ancestral._checks.numbers import (
     check_n_samples,
     within_memory,
 )
-from ancestral.circuit import queries
+from ancestral.circuit import queries, search
 from ancestral.circuit.columns import Column
 from ancestral.circuit.given import condition_of, refuse_impossible, refuse_row
 from ancestral.circuit.messages import Mixture
@@ -215,7 +215,8 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         rng = as_generator(random_state)
         condition = condition_of(self, self._columns_learnt, given)
         with self._possible(condition):
-            return self._framed(queries.drawn(self._mixture, condition, n_samples, rng))
+            rows = queries.drawn(self._mixture, condition, n_samples, rng)
+        return self._framed(rows, kept=np.broadcast_to(condition.row, rows.shape))
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> Floats:
         nothing = Condition(np.full(len(self._columns_learnt), np.nan))
@@ -257,7 +258,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         self._check_fitted()
         rows = self._check_rows(X, reset=False)
         with self._each_possible(rows):
-            return self._framed(queries.imputed(self._mixture, rows), X)
+            return self._framed(queries.imputed(self._mixture, rows), X, rows)
 
     def transform(self, X: ArrayLike) -> Any:
         """Return the rows with their unknown cells filled: as a step of a pipeline, it imputes.
@@ -277,6 +278,15 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         ------
         ModelError
             When a row's known values have probability 0.
+
+        Examples
+        --------
+        >>> from ancestral import LatentTree
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+        >>> model = LatentTree(n_states=2, n_trees=1, random_state=0).fit(X)
+        >>> bool(np.isnan(model.transform([[np.nan, 1], [0.5, np.nan]])).any())
+        False
         """
         return self.impute(X)
 
@@ -317,7 +327,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         n_draws = check_n_samples(n_draws, row_bytes=DRAWN_BYTES * rows.size)
         with self._each_possible(rows):
             draws = queries.completed(self._mixture, rows, n_draws, rng)
-        tables = [self._framed(table, X) for table in draws]
+        tables = [self._framed(table, X, rows) for table in draws]
         if self._frame_in is not None:
             return tables
         shape = n_draws, len(rows), self.n_features_in_
@@ -486,8 +496,8 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         self._check_fitted()
         condition = condition_of(self, self._columns_learnt, given)
         with self._possible(condition):
-            found = queries.most_probable(self._mixture, condition)
-        row = self._framed(found.row[None])
+            found = search.most_probable(self._mixture, condition)
+        row = self._framed(found.row[None], kept=condition.row[None])
         return MostProbable(row, found.log_probability, found.upper_bound)
 
     @within_memory(FEWER_ROWS)

@@ -24,7 +24,7 @@ from ancestral._checks.dates import are_dates, as_microseconds, moments
 from ancestral._checks.declared import Declared, declared
 from ancestral._checks.frames import Form, labels_of
 from ancestral._checks.missing import is_missing, missing_mask
-from ancestral._checks.numbers import refuse_non_finite, warn
+from ancestral._checks.numbers import warn
 from ancestral.circuit import scales
 from ancestral.circuit.leaves import Scale
 from ancestral.errors import DataError, DataTypeError, ModelError
@@ -92,9 +92,7 @@ class Column:
         if self.has_levels:
             return self._codes(plain, name)
         found = _numbers(plain, self.of, self._where(name))
-        infinite = np.isinf(found)
-        if infinite.any():
-            self._refuse(found, infinite, name, "infinity cannot be modelled: drop or clip it")
+        self._refuse_infinite(found, name)
         if self.kind == "count":
             with np.errstate(invalid="ignore"):
                 odd = (found < 0) | (found > np.floor(found)) | (found > MOST_COUNT)
@@ -156,6 +154,11 @@ class Column:
 
     def _place(self, row: int) -> str:
         return f"row {row}, column {self.name!r}"
+
+    def _refuse_infinite(self, found: NDArray, name: str) -> None:
+        infinite = np.isinf(found)
+        if infinite.any():
+            self._refuse(found, infinite, name, "infinity cannot be modelled: drop or clip it")
 
     def _refuse(self, found: NDArray, odd: NDArray, name: str, mend: str) -> None:
         i = int(np.argmax(odd))
@@ -343,7 +346,7 @@ def _column(
         return _with_levels(made, seen, asked)
     numbers = _floats(plain, where)
     distinct = np.unique(numbers[known])
-    refuse_non_finite(distinct, name=f"column {label!r}")
+    made._refuse_infinite(numbers, "X")
     whole = bool((distinct == np.floor(distinct)).all())
     if asked is None and not _are_levels(len(distinct), whole=whole):
         return made

@@ -544,8 +544,8 @@ class MixtureEM(FromPasses):
     def __init__(self, trees: list[TreeEM]) -> None:
         self.trees = trees
 
-    def _begin(self, summary: Any) -> Joint:
-        raise NotImplementedError
+    def _begin(self, summary: JointSums) -> Joint:
+        return self._update(None, summary)
 
     def log_density(self, rows: Rows, parameters: Joint) -> NDArray[np.float64]:
         """Return log p of each row, in nats."""

@@ -111,6 +111,10 @@ def _set(column: Column, value: Iterable[Any]) -> Allowed:
             f"given allows column {column.name!r} no value: its set is empty. Name some, or leave "
             "the column out."
         )
+    if any(_is_several(one) for one in values):
+        raise DataTypeError(
+            f"given holds {shown(value)} for column {column.name!r}: a set is of single values."
+        )
     if any(map(is_missing, values)):
         raise DataError(
             f"given holds a missing value in the set of column {column.name!r}: a condition is on "

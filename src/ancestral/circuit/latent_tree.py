@@ -29,12 +29,14 @@ from ancestral._checks.declared import plain
 from ancestral._checks.frames import framed
 from ancestral._checks.numbers import as_generator, check_integer, check_weights
 from ancestral.circuit import columns as schema
-from ancestral.circuit import learning
+from ancestral.circuit import learning, race
 from ancestral.circuit.answers import TreeAnswers
 from ancestral.circuit.columns import Column
 from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf
 from ancestral.circuit.messages import Circuit, Mixture
 from ancestral.training.passes import progress
+
+MOST_SHOWN = 30  # columns in a repr
 
 
 class LatentTree(TreeAnswers):
@@ -82,6 +84,8 @@ class LatentTree(TreeAnswers):
         Free parameters of all trees, and the weights.
     log_likelihood_ : float
         Of the rows of the fit, in nats.
+    n_iter_ : int
+        How often all rows were looked at in the end: the last look changes nothing.
     history_ : list of float
         What the passes at the end maximise, before and after each: the log-likelihood and the
         logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
@@ -105,18 +109,20 @@ class LatentTree(TreeAnswers):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> rng = np.random.default_rng(0)
-    >>> age = rng.integers(20, 60, 300).astype(float)
-    >>> X = np.column_stack([age, 2 * age + rng.normal(size=300), rng.integers(0, 2, 300)])
-    >>> X[::7, 1] = np.nan
-    >>> model = LatentTree(n_states=4, n_trees=1, random_state=0).fit(X)
-    >>> model.impute(X[:1]).shape
-    (1, 3)
+    >>> kind = rng.choice(["cat", "dog"], size=300)
+    >>> weight = np.where(kind == "cat", 4.0, 20.0) * np.exp(0.1 * rng.standard_normal(300))
+    >>> model = LatentTree(2, 1, random_state=0)
+    >>> model = model.fit(pd.DataFrame({"kind": kind, "weight": weight}))
+    >>> heavy = pd.DataFrame({"kind": [None], "weight": [18.0]})
+    >>> [str(name) for name in model.impute(heavy)["kind"]]
+    ['dog']
     """
 
     _fields: tuple[str, ...] = (
         "columns_", "left_out_", "tree_", "information_", "weights_", "members_", "n_states_",
-        "n_trees_", "log_likelihood_", "history_", "tried_",
+        "n_trees_", "log_likelihood_", "history_", "n_iter_", "tried_",
     )  # fmt: skip
 
     columns_: list[dict[str, Any]]
@@ -215,20 +221,21 @@ class LatentTree(TreeAnswers):
         }
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         counts = np.ones(len(table)) if weights is None else weights
+        counts = counts * ~np.isnan(table).all(axis=1)  # of other rows nothing is known
         rng, columns = as_generator(self.random_state), self._columns_learnt
-        learning.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
+        race.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
         rows, counts = learning.distinct(table, counts)
         table = table[rows]
-        plan = learning.plan_for(columns, counts, **asked, max_iter=max_iter)
+        plan = race.plan_for(columns, counts, **asked, max_iter=max_iter)
         with progress(type(self).__name__, shown=self.verbose) as show:
-            found = learning.learn(table, columns, counts, plan, rng, show)
+            found = race.learn(table, columns, counts, plan, rng, show)
         self.tree_ = found.members[0].em.tree.parent
         self.information_ = found.information
         self.weights_ = found.weights
         self.members_ = [member.as_plain() for member in found.members]
         self.n_states_, self.n_trees_ = found.members[0].em.n_states, len(found.members)
         self.log_likelihood_, self.history_ = found.log_likelihood, found.penalised
-        self.tried_ = found.tried
+        self.tried_, self.n_iter_ = found.tried, len(found.penalised)
 
     # ---- what was learnt --------------------------------------------------------------------
 
@@ -236,6 +243,17 @@ class LatentTree(TreeAnswers):
     def _columns_learnt(self) -> list[Column]:
         """What is known of the columns that are modelled."""
         return [Column.of_plain(held) for held in self.columns_]
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Return the parameters and, of a fitted model, what was found of the columns."""
+        text = str(super().__repr__(N_CHAR_MAX))
+        if not self.__sklearn_is_fitted__():
+            return text
+        columns = self._columns_learnt
+        lines = [f"  {column.name}: {column}" for column in columns[:MOST_SHOWN]]
+        lines += [f"  ... and {len(columns) - MOST_SHOWN} more"] * (len(columns) > MOST_SHOWN)
+        lines += [f"  {name}: left out" for name in self.left_out_[:MOST_SHOWN]]
+        return "\n".join([text, *lines])
 
     @property
     def _mixture(self) -> Mixture:
@@ -306,7 +324,13 @@ class LatentTree(TreeAnswers):
         if self._frame_in is None:
             return table
         names = getattr(self, "feature_names_in_", None)
-        return framed(self._frame_in, names, table, levels=levels, like=like)
+        whole = None
+        if kept is not None:
+            whole = np.full(table.shape, np.nan)
+            for j, column in enumerate(columns):
+                if not column.has_levels and column.of == "number":
+                    whole[:, column.place] = kept[:, j]
+        return framed(self._frame_in, names, table, levels=levels, like=like, kept=whole)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""From a table to a mixture of trees: the start, the steps by batches, and what rows held out say.
+"""Rows and batches, and one tree or several fitted to them.
 
 Rows that are equal are one row of their joint weight, and stand in an order that depends on neither
 their order in the table nor the units of its columns: a row of weight 2 is a row twice, to the last
@@ -7,15 +7,13 @@ chance: as repeated rows would.
 
     S <- (1 - eta) S + eta n / b sum over a batch,   theta <- update(S)
 
-with eta falling linearly, and all rows looked at so many times as those held out gain by it. The
-number of states, and the start, are those that the rows held out prefer in a race; the trees of the
-mixture are then fitted to all rows. All that bounds the work is a count, never the clock.
+with eta falling linearly (Cappe & Moulines 2009), for one tree or for all of a mixture at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -23,17 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.numbers import warn
 from ancestral.circuit import tree as trees
 from ancestral.circuit.columns import Column
 from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
-from ancestral.circuit.starts import MOST_ROWS, MOST_WORK, from_clusters, from_noise
+from ancestral.circuit.starts import from_clusters, from_noise
 from ancestral.circuit.tree import Tree
-from ancestral.errors import ModelError
 from ancestral.training.passes import Fit, Passes
 
-HELD_OUT = 0.15  # of the rows, in the race
-FEWEST = 40  # rows from which some are held out
 FIRST_RATE, LAST_RATE = 0.6, 0.03
 JOINT_RATE = 0.1  # of the first step of all trees at once
 PATIENCE = 4  # looks at the rows held out without a gain
@@ -41,61 +35,8 @@ LOOKED = 2  # sweeps between two looks
 PART = 512  # rows of a pass at once
 ROOM = 64 << 20  # bytes of a batch's messages
 
-STATES = (8, 16, 32, 64, 96, 128)
-STARTS = ("clusters", "noise")
-VARIANCES = (0.03, 0.01)
-LEAST_GAIN = 1e-3  # nats per row that count as a gain
-JOINT_SWEEPS = 10  # over all trees at once, at most
-RACE_SHARE = 0.4  # of the work
-NOISE = 0.2  # of the information of other trees than the first
-MOST_TREES, FEWEST_TREES = 12, 2.5  # with fewer states several trees do better than one
-USUAL_JOINT = 6  # sweeps over all trees at once
-TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
-LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
-LONG, SHORT = (30, 20), (12, 8)  # sweeps of the mixture's trees, and of the race's
-SPLIT_ROWS = 4000.0  # over all splits of the race
-MOST_HELD_OUT = 2000.0  # rows, where there is no second fit
-
-MOST_BYTES = 1 << 30  # of the transitions of all trees that the plan chooses
-LARGEST = 8 << 30  # of those that a caller asks for
-TREE_BYTES = 32  # for each entry of a transition, in the steps of a fit
-MOST_COLUMNS = 10_000
 
 Show = Callable[[str], None] | None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is done.
-
-    Parameters
-    ----------
-    states : tuple of int
-        Numbers of states to try, rising.
-    n_trees : int or None
-        None: as many as the work allows.
-    n_sweeps, race_sweeps : int
-        Over all rows, of each tree of the mixture and of the race, at most.
-    max_iter : int or None
-        Passes over all rows at the end; None: as the rows held out say.
-    priors : Priors
-    batch : int
-        Rows of a batch.
-    work : float
-        All of it, as `work_of` counts it.
-    refit : bool
-        Whether the mixture is fitted once more, to all rows.
-    """
-
-    states: tuple[int, ...]
-    n_trees: int | None
-    n_sweeps: int
-    race_sweeps: int
-    max_iter: int | None
-    priors: Priors
-    batch: int
-    work: float
-    refit: bool
 
 
 @dataclass
@@ -130,23 +71,6 @@ class Member:
             "spreads": found.spreads.astype(np.float64),
             "counts": np.array(counts).reshape(len(counts), 2, self.em.n_states),
         }
-
-
-@dataclass
-class Found:
-    """What came of it so far."""
-
-    members: list[Member]
-    weights: NDArray[np.float64]
-    information: NDArray[np.float64]
-    tried: list[dict[str, Any]] = field(default_factory=list)
-    log_likelihood: float = np.nan
-    penalised: list[float] = field(default_factory=list)
-
-    def keep(self, em: MixtureEM, parameters: Joint) -> None:
-        """Take a mixture in the place of what was there."""
-        self.members = [Member(*pair) for pair in zip(em.trees, parameters.trees, strict=True)]
-        self.weights = parameters.weights
 
 
 # ---- rows, once each -----------------------------------------------------------------------------
@@ -265,11 +189,9 @@ class Learner:
         self.show = show or (lambda line: None)
         self.layout = Layout.of(columns)
         self.rows = Rows.of(table, columns, self.layout, weights)
-        codes, sizes = trees.codes_of(table, [c.has_levels for c in columns], weights)
-        some = slice(None)
-        if len(table) > trees.MOST_ROWS:
-            some = slice(0, trees.MOST_ROWS)  # of an order that is as good as chance
-        self.information = trees.information(codes[some], sizes, weights[some])
+        some = slice(0, trees.MOST_ROWS)  # of an order that is as good as chance
+        codes, sizes = trees.codes_of(table[some], [c.has_levels for c in columns], weights[some])
+        self.information = trees.information(codes, sizes, weights[some])
         self.marginals, self.mean_counts = _marginals(self.rows, self.layout)
 
     def em(self, tree: Tree, n_states: int, variance: float) -> TreeEM:
@@ -426,337 +348,3 @@ def _marginals(rows: Rows, layout: Layout) -> tuple[NDArray[np.float64], NDArray
     known = ~np.isnan(rows.numbers)
     sums = (np.where(known, rows.numbers, 0) * rows.weights[:, None]).sum(axis=0)
     return found, sums / np.maximum((known * rows.weights[:, None]).sum(axis=0), 1e-9)
-
-
-# ---- the race ------------------------------------------------------------------------------------
-
-
-def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float, batch: int) -> float:
-    """Return about how many microseconds of one core a tree takes: a count, for a plan.
-
-    Its start from clusters, and sweeps of so many batches.
-    """
-    k = n_states
-    started = min(n_rows, MOST_ROWS, max(MOST_WORK / n_columns, 4.0 * k)) * k * 0.06
-    row = 0.07 + 0.0035 * k + 5.2e-5 * k**2
-    of_batch = 40 + 0.02 * k**2
-    return n_columns * (started + n_sweeps * (n_rows * row + n_rows / batch * of_batch))
-
-
-def units_of(weights: NDArray[np.float64]) -> float:
-    """Return how many rows a sweep looks at."""
-    return min(float(weights.sum()), 4.0 * len(weights))
-
-
-def plan_for(
-    columns: list[Column],
-    weights: NDArray[np.float64],
-    *,
-    n_states: int | None,
-    n_trees: int | None,
-    n_sweeps: int | None,
-    max_iter: int | None,
-) -> Plan:
-    """Return how much is done for a table, by its size and what the caller asks."""
-    n, d = units_of(weights), len(columns)
-    batch = int(np.clip(n / 10, 50, 200))
-    states = [k for k in STATES if TREE_BYTES * d * k**2 <= MOST_BYTES] or [STATES[0]]
-    if n * d > 2 * LARGE:
-        states = states[1:] or states
-    cells = n * len(columns)
-    binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
-    large = cells > LARGE
-    most = n_sweeps or (LONG if not large else SHORT)[0]
-    work = 1e6 * (35 + 70 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
-    return Plan(
-        states=tuple(states) if n_states is None else (n_states,),
-        n_trees=n_trees,
-        n_sweeps=most,
-        race_sweeps=min(most, (LONG if not large else SHORT)[1]),
-        max_iter=max_iter,
-        priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
-        batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
-        work=work,
-        refit=not large and work_of(n, d, 32, 2 * LONG[0], batch) < 0.1 * work,
-    )
-
-
-def refuse_too_large(n_columns: int, n_states: int, n_trees: int) -> None:
-    """Raise ModelError for what memory does not hold, before it is taken."""
-    if n_columns > MOST_COLUMNS:
-        raise ModelError(
-            f"{n_columns} columns are more than the {MOST_COLUMNS} whose pairs are compared. "
-            "Select columns, or fit parts of them."
-        )
-    needed = TREE_BYTES * n_columns * n_states**2 * n_trees
-    if needed > LARGEST:
-        most = int(np.sqrt(LARGEST / (TREE_BYTES * n_columns * n_trees)))
-        raise ModelError(
-            f"n_states={n_states} with {n_trees} trees over {n_columns} columns need "
-            f"{needed / 2**30:.1f} GiB, over the limit of {LARGEST >> 30} GiB. Pass n_states="
-            f"{max(1, most)} or fewer, or fewer trees."
-        )
-
-
-def work_of_tree(plan: Plan, n_rows: float, n_columns: int, n_states: int, n_sweeps: int) -> float:
-    """Return what a tree of a mixture takes: its own sweeps, those over all, and passes."""
-    in_float64 = 2 * (plan.max_iter or 1)
-    n_sweeps += USUAL_JOINT + in_float64
-    return work_of(n_rows, n_columns, n_states, n_sweeps, plan.batch)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What a race is about."""
-
-    n_states: int
-    start: str
-    variance: float
-
-
-class Race:
-    """Tries what one tree should be, on rows held out; stops where the work is done.
-
-    Parameters
-    ----------
-    learner : Learner
-    plan : Plan
-    rest, held_out : list of ndarray
-        Weights of the rows fitted to and of those held out, in each of some splits.
-    """
-
-    def __init__(
-        self,
-        learner: Learner,
-        plan: Plan,
-        rest: list[NDArray[np.float64]],
-        held_out: list[NDArray[np.float64]],
-    ) -> None:
-        self.learner, self.plan, self.rest, self.held_out = learner, plan, rest, held_out
-        self.tree = learner.tree(0.0)
-        self.history: list[dict[str, Any]] = []
-        self.best: tuple[float, Candidate, int] | None = None
-        self.kept: Member | None = None
-        self.spent = 0.0
-        self.largest = 0  # number of states that was tried
-
-    def run(self) -> tuple[Candidate, int]:
-        """Return the candidate that does best, and for how many sweeps."""
-        starts, variance, since = list(STARTS), self.plan.priors.variance, 0
-        for number, k in enumerate(self.plan.states if self.held_out else ()):
-            gained = False
-            for start in starts:
-                gained |= self.tried(Candidate(k, start, variance))
-            since = 0 if gained else since + 1
-            if self.best is None or since >= 2:
-                break
-            if number == 1 and not self.plan.refit:
-                starts = [self.best[1].start]
-            if number == min(2, len(self.plan.states) - 1):
-                variance = self.narrower()
-        if self.best is None:
-            return Candidate(self.plan.states[0], STARTS[0], variance), self.plan.n_sweeps
-        return self.best[1], self.best[2]
-
-    def narrower(self) -> float:
-        """Return the prior variance of normals that does best."""
-        assert self.best is not None
-        if len(self.learner.layout.smooth):
-            for variance in VARIANCES:
-                if not self.tried(replace(self.best[1], variance=variance)):
-                    break
-        return self.best[1].variance
-
-    def tried(self, candidate: Candidate) -> bool:
-        """Fit one tree to each split; tell whether it is the best so far."""
-        plan, learner, d = self.plan, self.learner, len(self.learner.columns)
-        n_sweeps = plan.race_sweeps
-        n = units_of(self.rest[0])
-        each = work_of(n, d, candidate.n_states, n_sweeps, plan.batch)
-        work = each * len(self.rest)
-        if self.best is not None:
-            if self.spent + work > RACE_SHARE * plan.work:
-                return False
-            left = (1 - RACE_SHARE) * plan.work
-            if FEWEST_TREES * work_of_tree(plan, n, d, candidate.n_states, plan.n_sweeps) > left:
-                return False
-        self.spent += work
-        self.largest = max(self.largest, candidate.n_states)
-        found = []
-        for rest, held_out in zip(self.rest, self.held_out):
-            em = learner.em(self.tree, candidate.n_states, candidate.variance)
-            start = learner.started(em, candidate.start, rest)
-            name = f"{candidate.n_states} states from {candidate.start}"
-            found.append(learner.climb(em, start, rest, n_sweeps, held_out=held_out, name=name))
-            if self.kept is None:
-                self.kept = Member(em, found[-1][0])
-        value = float(np.mean([one[1] for one in found]))
-        done = float(np.median([one[2] for one in found])) / n_sweeps
-        tried = {"n_states": candidate.n_states, "start": candidate.start}
-        tried |= {"variance": candidate.variance, "held_out": value, "done": done}
-        self.history.append(tried)
-        if self.best is not None and value <= self.best[0] + LEAST_GAIN:
-            return False
-        # Where it was best before the end, a whole schedule of about that length is better still.
-        share = 1.0 if done >= 0.7 else 1.25 * done
-        self.best = value, candidate, max(2, round(share * plan.n_sweeps))
-        self.kept = Member(em, found[-1][0])
-        return True
-
-
-# ---- the mixture ---------------------------------------------------------------------------------
-
-
-def learn(
-    table: NDArray[np.float64],
-    columns: list[Column],
-    weights: NDArray[np.float64],
-    plan: Plan,
-    rng: np.random.Generator,
-    show: Show = None,
-) -> Found:
-    """Return a mixture of trees of distinct rows, by a plan."""
-    learner = Learner(table, columns, weights, plan.priors, plan.batch, rng, show)
-    found = Found([], np.ones(1), learner.information)
-    total = float(weights.sum())
-    n_splits = int(np.clip(SPLIT_ROWS / total, 1, 5)) if plan.refit else 1
-    share = HELD_OUT if plan.refit else min(HELD_OUT, MOST_HELD_OUT / total)
-    splits = [split(weights, share, rng) for _ in range(n_splits)] if total >= FEWEST else []
-    splits = [held for held in splits if held.any() and (weights - held).any()]
-    race = Race(learner, plan, [weights - held for held in splits], splits)
-    try:
-        candidate, n_sweeps = race.run()
-        found.tried = race.history
-        mixing = Mixing(learner, plan, race, found)
-        mixing.choose(candidate, n_sweeps, weights, splits[0] if splits else None)
-        mixing.passes(weights, Passes(show=show))
-    except KeyboardInterrupt:
-        if not found.members:
-            if race.kept is None:
-                raise
-            found.members, found.weights = [race.kept], np.ones(1)
-        warn("the fit was interrupted: the best model so far is kept.")
-    return found
-
-
-class Parts:
-    """The rows that count, in parts, as often as they are asked for."""
-
-    def __init__(self, learner: Learner, em: TreeEM, weights: NDArray[np.float64]) -> None:
-        self.made = learner.parts, em, weights
-
-    def __iter__(self) -> Iterator[Rows]:
-        parts, em, weights = self.made
-        return parts(em, weights)
-
-
-class Mixing:
-    """Fits a mixture of trees, each by itself and then all at once.
-
-    Parameters
-    ----------
-    learner : Learner
-    plan : Plan
-    race : Race
-        That chose one tree.
-    found : Found
-        Is given what there is so far.
-    """
-
-    def __init__(self, learner: Learner, plan: Plan, race: Race, found: Found) -> None:
-        self.learner, self.plan, self.found = learner, plan, found
-        self.left = plan.work - race.spent
-        self.largest, self.n_joint = race.largest, 0
-
-    def choose(
-        self,
-        candidate: Candidate,
-        n_sweeps: int,
-        weights: NDArray[np.float64],
-        held_out: NDArray[np.float64] | None,
-    ) -> None:
-        """Fit the mixture of the candidate, and of fewer states where these may do better.
-
-        Trees that share the rows among them need fewer states each than one alone: but not where
-        the work, and not the rows, bound these.
-        """
-        plan = self.plan
-        if held_out is None:
-            self.fit(candidate, n_sweeps, self.n_trees(candidate, n_sweeps, 1.0), weights, 2)
-            return
-        rest, best = weights - held_out, -np.inf
-        bound = candidate.n_states >= self.largest
-        fewer = [k for k in plan.states if k < candidate.n_states][::-1]
-        tries = [candidate.n_states] if bound else [candidate.n_states, *fewer]
-        share = (0.5 if len(tries) > 1 else 1.0) / (2.0 if plan.refit else 1.0)
-        chosen = None
-        for k in tries:
-            one = replace(candidate, n_states=k)
-            n_trees = self.n_trees(one, n_sweeps, share)
-            so_far = self.found.members, self.found.weights
-            n_joint, value = self.fit(one, n_sweeps, n_trees, rest, JOINT_SWEEPS, held_out)
-            self.found.tried.append({"n_states": k, "n_trees": n_trees, "held_out": value})
-            if value <= best:
-                self.found.members, self.found.weights = so_far
-                break
-            chosen, best, self.n_joint = (one, n_sweeps, n_trees, n_joint), value, n_joint
-        if plan.refit and chosen is not None:
-            one, n_sweeps, n_trees, n_joint = chosen
-            self.fit(one, n_sweeps, n_trees, weights, n_joint)
-
-    def n_trees(self, candidate: Candidate, n_sweeps: int, share: float) -> int:
-        """Return how many trees a share of the work that is left allows."""
-        if self.plan.n_trees is not None:
-            return self.plan.n_trees
-        d, k = len(self.learner.columns), candidate.n_states
-        each = work_of_tree(self.plan, units_of(self.learner.weights), d, k, n_sweeps)
-        room = MOST_BYTES // (TREE_BYTES * d * k**2)
-        found = int(np.clip(share * self.left / each, 1, max(1, min(MOST_TREES, room))))
-        self.left -= found * each
-        return found
-
-    def fit(
-        self,
-        candidate: Candidate,
-        n_sweeps: int,
-        n_trees: int,
-        weights: NDArray[np.float64],
-        n_joint: int,
-        held_out: NDArray[np.float64] | None = None,
-    ) -> tuple[int, float]:
-        """Fit to rows; return how many sweeps over all trees at once the rows held out gain by,
-        and what they give.
-        """
-        learner, k = self.learner, candidate.n_states
-        ems: list[TreeEM] = []
-        parameters: list[Parameters] = []
-        for m in range(n_trees):
-            em = learner.em(learner.tree(NOISE if m else 0.0), k, candidate.variance)
-            start = learner.started(em, candidate.start, weights)
-            name = f"tree {m + 1} of {n_trees}, {k} states"
-            parameters.append(learner.climb(em, start, weights, n_sweeps, name=name)[0])
-            ems.append(em)
-            whole = Joint(np.full(m + 1, 1 / (m + 1)), tuple(parameters))
-            if not self.found.members or n_trees == m + 1:
-                self.found.keep(MixtureEM(list(ems)), whole)
-        whole, n_done, value = learner.joint(MixtureEM(ems), whole, weights, n_joint, held_out)
-        self.found.keep(MixtureEM(ems), whole)
-        return n_done, value
-
-    def passes(self, weights: NDArray[np.float64], run: Passes) -> None:
-        """Look at all rows at once some times more, in float64: the likelihood rises.
-
-        Unless the plan says how often, once where the trees gained by sharing the rows, else never.
-        """
-        found, max_iter = self.found, self.plan.max_iter
-        if max_iter is None:
-            max_iter = int(self.n_joint > 0)
-        em = MixtureEM([member.em for member in found.members])
-        trees = tuple(member.parameters.astype(np.float64) for member in found.members)
-        parts = Parts(self.learner, em.trees[0], weights)
-        start = Fit(Joint(found.weights, trees))
-        fit = run.climb(em, parts, start, tol=TOL, max_iter=max_iter + 1)
-        found.keep(em, fit.parameters)
-        shift = em._objective(fit.parameters, fit.statistics) - fit.statistics.log_likelihood
-        found.log_likelihood = fit.history[-1] - shift
-        found.penalised = fit.history

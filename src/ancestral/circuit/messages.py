@@ -269,9 +269,8 @@ class Upward:
             below = self._product(own, self.inner[i])
             if below is None:
                 continue
-            if circuit.children[i] or own is None or not known[i]:
-                below, top, few = way.scaled(below)
-                log_scale, low = log_scale + top, np.logical_or(low, few)
+            below, top, few = way.scaled(below)
+            log_scale, low = log_scale + top, np.logical_or(low, few)
             parent = int(circuit.parent[i])
             if keep:
                 self.own[i], self.below[i] = own, below

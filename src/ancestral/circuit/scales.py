@@ -22,7 +22,7 @@ MOST_ATOMS = 20
 MOST_VALUES = 2000  # of a column, at quantiles, by which its scale is chosen
 ON_GRID = 0.98  # of the distinct values
 STEPS = (1000, 500, 250, 200, 100, 50, 25, 20, 10, 5, 4, 2, 1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10)
-GAIN = 0.01  # nats per value that another scale than the values' own must gain
+GAIN = 0.01  # nats per value that a scale must gain over a plainer one
 NARROWEST = 0.05  # spread of a normal in the choice of a scale, of the spread of all
 
 
@@ -129,9 +129,8 @@ def _chosen(values: NDArray[np.float64], counts: NDArray[np.float64], grid: floa
     if deviation == 0.0:
         deviation = float(np.mean(np.abs(picked - middle))) or abs(middle) or 1.0
     unit = max(0.1 * deviation, grid)
-    kinds: list[str] = ["identity", "asinh"]
-    if values[0] > 0:
-        kinds.append("log")
+    # The plainer first: a logarithm keeps draws positive, asinh takes numbers of either sign.
+    kinds = ["identity", "log", "asinh"] if values[0] > 0 else ["identity", "asinh"]
     scores = []
     for kind in kinds:
         z = picked / unit
@@ -145,7 +144,7 @@ def _chosen(values: NDArray[np.float64], counts: NDArray[np.float64], grid: floa
         folds = [g[0::2], g[1::2]]
         score = sum(_held_out(a, b, floor) for a, b in (folds, folds[::-1])) / len(g)
         scores.append(score + float(slope.mean()))
-    best = int(np.argmax(np.array(scores) - GAIN * (np.arange(len(kinds)) > 0)))
+    best = int(np.argmax(np.array(scores) - GAIN * np.arange(len(kinds))))
     h = _bent(kinds[best], values / unit)
     share = counts / counts.sum()
     location = float(share @ h)

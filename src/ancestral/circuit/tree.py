@@ -102,8 +102,8 @@ def information(
             part = _of_blocks(codes, sizes, weights, some, others)
             found[np.ix_(some, others)] = part
             found[np.ix_(others, some)] = part.T
-    np.fill_diagonal(found, 0.0)
-    return found
+    found = np.triu(found, 1)
+    return found + found.T
 
 
 def _blocks(sizes: NDArray[np.intp]) -> list[NDArray[np.intp]]:

@@ -4,6 +4,8 @@ A table's column names travel with it, so that a model fitted to a file knows it
 files are then read by those names, in whatever order they stand.
 """
 
+# Length: what each face reads, and the options that say how, which every command shares.
+
 from __future__ import annotations
 
 import os
@@ -102,6 +104,7 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
     """Return each option of `Reading`: its flag, the faces it is for, and its settings."""
     rows: tuple[Face, ...] = ("discrete", "continuous")
     files: tuple[Face, ...] = (*rows, "mixed", "conditional")
+    texts: tuple[Face, ...] = (*files, "graphs")
     return [
         (
             "--target",
@@ -116,32 +119,24 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         ),
         (
             "--max-bytes",
-            (*files, "graphs"),
+            texts,
             {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
         ),
         (
             "--sep",
-            (*files, "graphs"),
+            texts,
             {
                 "callback": lambda _, __, mark: _TABS.get(mark, mark),
                 "help": "Text: the character between cells, as in ';' or tab.  [default: ,]",
             },
         ),
-        (
-            "--decimal",
-            (*files, "graphs"),
-            {"help": "Text: the character before decimals.  [default: .]"},
-        ),
+        ("--decimal", texts, {"help": "Text: the character before decimals.  [default: .]"}),
         (
             "--thousands",
-            (*files, "graphs"),
+            texts,
             {"help": "Text: the character between thousands, as in 1,000.  [default: none]"},
         ),
-        (
-            "--encoding",
-            (*files, "graphs"),
-            {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"},
-        ),
+        ("--encoding", texts, {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"}),
         (
             "--rejects",
             files,
@@ -379,10 +374,7 @@ def mixed_rows_of(data: str, reading: Reading, *, model: Any = None) -> Any:
 
     reading = replace(reading, missing=True)
     if data == "@diabetes":
-        import numpy as np
-
-        X, y, names = datasets.diabetes()
-        rows = NamedTable.of_numbers(np.column_stack([X, y]), [*names, "progression"])
+        rows = NamedTable.of_numbers(*datasets.diabetes()[::2])
         return rows if model is None else rows.values
     if not is_table(data) or reading.key is not None:
         if reading.text is not None:

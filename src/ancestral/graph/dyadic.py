@@ -55,9 +55,9 @@ from ancestral.graph.inference import (
 )
 from ancestral.graph.nodes import NodeRows
 from ancestral.graph.pairs.dyad_sums import DyadSums, dyad_sums
-from ancestral.graph.pairs.dyads import AT_ONCE
+from ancestral.graph.pairs.dyads import AT_ONCE, KEPT
 from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
-from ancestral.graph.solvers import MOST_STEPS, maximise
+from ancestral.graph.solvers import MOST_STEPS, SAME, maximise
 from ancestral.graph.terms import Evaluation, Term, evaluations, parsed
 
 Float = NDArray[np.float64]
@@ -83,8 +83,8 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
           graphs);
         - "pair:distance": the entry of a matrix, `Graph(..., pair_features={"distance": M})`.
 
-        NAME=LEVEL, as in "sum:sex=female", is an attribute that is 1 for that level. Features
-        without names are called 0, 1, and so on.
+        NAME=LEVEL, as in "sum:sex=female", is an attribute that is 1 for that level. Features,
+        with names or without, are also called by their places: 0, 1, and so on.
     l2 : float
         Penalty: (l2 / 2)(b^2 + sum theta_k^2) is taken off the log-likelihood. Above 0 there is a
         maximum whatever the data; it is then no maximum likelihood, and depends on the terms'
@@ -114,13 +114,11 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Known dyads seen in `fit`, and linked ones.
     directed_ : bool
         Whether dyads are ordered.
-    node_attributes_ : list of str or None
-        Names of the nodes' attributes, in the order of the columns of `node_rows_`.
-    node_levels_ : list
-        Of each attribute the levels that stand for its numbers; None for a number.
-    node_rows_, node_counts_ : ndarray
-        The distinct rows of attributes seen in `fit`, and how many nodes had each: what `sample`
-        draws nodes from.
+    feature_names_in_ : ndarray of str of shape (n_attributes,)
+        The nodes' attributes, where they have names.
+    node_rows_, node_counts_, node_levels_
+        Distinct rows of attributes (levels as their places among `node_levels_`), up to 2,000 of
+        them, and how many nodes had each, for `sample`.
     n_parameters_ : int
         1 + n_terms.
 
@@ -156,8 +154,8 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
 
     _fields: tuple[str, ...] = (
         "terms_", "coef_", "intercept_", "standard_errors_", "covariance_", "log_likelihood_",
-        "history_", "n_pairs_", "n_edges_", "directed_", "node_attributes_", "node_levels_",
-        "node_rows_", "node_counts_",
+        "history_", "n_pairs_", "n_edges_", "directed_", "node_levels_", "node_rows_",
+        "node_counts_",
     )  # fmt: skip
 
     _where_memory_is_short = FEWER_GRAPHS
@@ -208,7 +206,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
                     f"graph {index} is {one}, and the model was fitted to {other} ones: give "
                     "graphs of one kind, for example by graph.undirected('union')."
                 )
-        names = self.node_attributes_ or ()
+        names = self._names() or ()
         if any(levels is not None for levels in self.node_levels_):
             names = ()  # places say nothing where columns are spread to levels
         return [_named(graph, names) for graph in checked]
@@ -250,7 +248,11 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             refuse_separated(sums, step, names)
 
         theta, found, self.history_ = maximise(
-            sums.evaluate, self._start(sums, names), refuse=refuse, max_iter=max_iter
+            sums.evaluate,
+            self._start(sums, names),
+            refuse=refuse,
+            max_iter=max_iter,
+            same=SAME if sums.n_visits > KEPT else 0.0,
         )
         own = sums.own(theta)
         self.terms_, self.intercept_, self.coef_ = names, float(own[0]), own[1:].copy()
@@ -261,7 +263,9 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         self.n_pairs_, self.n_edges_ = sums.n_pairs, sums.n_edges
         self.directed_ = sums.directed
         nodes: NodeRows = sums.features
-        self.node_attributes_ = list(nodes.names) if nodes.are_named else None
+        self.__dict__.pop("feature_names_in_", None)
+        if nodes.are_named:
+            self.feature_names_in_ = np.array(nodes.names, dtype=object)
         self.node_levels_ = [None if held is None else list(held) for held in nodes.levels]
         self.node_rows_, self.node_counts_ = nodes.rows.rows, nodes.rows.counts
         left = float(found.gradient @ covariance @ found.gradient) ** 0.5
@@ -664,7 +668,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         if attributes:
             features = np.column_stack([one.values for one in attributes.values()])
         links = sparse.csr_array((n_nodes, n_nodes), dtype=np.int8)
-        names = self.node_attributes_
+        names = self._names()
         graph = Graph(features.astype(np.float64), links, names, directed=self.directed_)
         if any(held is not None for held in self.node_levels_):
             graph = graph.replaced(_columns=tuple(attributes.values()))
@@ -678,13 +682,19 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         dense = graph.n_nodes <= DENSE_NODES
         return graph.replaced(adjacency=links.toarray() if dense else links, unknown=None)
 
+    def _names(self) -> list[str] | None:
+        """Return the names of the nodes' attributes, None where they have none."""
+        held = vars(self).get("feature_names_in_")
+        return None if held is None else [str(name) for name in held]
+
     def _node_rows(self) -> NodeRows:
         from ancestral.graph.features import FeatureRows
 
         levels = tuple(None if held is None else tuple(held) for held in self.node_levels_)
-        names = self.node_attributes_ or [str(k) for k in range(len(levels))]
+        own = self._names()
+        names = own or [str(k) for k in range(len(levels))]
         rows = FeatureRows(self.node_rows_, self.node_counts_)
-        return NodeRows(tuple(names), levels, rows, self.node_attributes_ is not None)
+        return NodeRows(tuple(names), levels, rows, own is not None)
 
     # ---- files -------------------------------------------------------------------------------
 
@@ -709,7 +719,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             raise ValueError("nodes must be counted, one count above 0 for each row")
         if np.shape(rows) != (len(counts), len(levels)) or rows.dtype != np.float64:
             raise ValueError("rows of nodes must have one number for each attribute")
-        names = self.node_attributes_
+        names = self._names()
         if names is not None and len(names) != len(levels):
             raise ValueError("attributes must have one name each")
         for column, held in zip(rows.T, levels, strict=True):

@@ -218,6 +218,7 @@ def _record(
 
 MOST_STEPS = 60
 SETTLED = 1e-8  # standard errors: a last step as short squares to nothing
+SAME = 4e-9
 SLOW = 0.3  # of the step before: a maximum halves them at least, and then squares them
 
 
@@ -227,6 +228,7 @@ def maximise(
     *,
     refuse: Callable[[Float], None],
     max_iter: int = MOST_STEPS,
+    same: float = 0.0,
 ) -> tuple[Float, Sums, list[dict[str, float]]]:
     """Maximise a concave log-likelihood by damped Newton steps.
 
@@ -239,6 +241,9 @@ def maximise(
         Given a step, raises where the likelihood rises for ever along it. Asked where steps keep
         their length, as they then do.
     max_iter : int
+    same : float
+        A last step that changes the information by less than this, relatively, is not looked at
+        again: `SAME` where evaluations are dear.
 
     Returns
     -------
@@ -254,6 +259,10 @@ def maximise(
     for _ in range(max_iter):
         step = newton_step(found)
         length = math.sqrt(max(float(step @ found.gradient), 0.0))  # in standard errors
+        # the information changes by about the logits' change, which a step of many pairs spreads
+        spread = math.sqrt(len(theta) / max(float(found.information[0, 0]), 1e-300))
+        if length * spread <= same and length < 1e-6:
+            return theta + step, found._replace(value=found.value + length**2 / 2), history
         slow = slow + 1 if length > SLOW * before else 0
         if slow >= 3 and length > SETTLED:
             refuse(step)

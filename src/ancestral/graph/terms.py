@@ -10,6 +10,7 @@
     receiver:NAME           x_j, likewise
     pair:NAME               the entry (i, j) of a matrix that comes with the graph
 
+NAME may be the place of an attribute, from 0, where no attribute is called so.
 NAME=LEVEL stands for an attribute that is 1 where NAME is LEVEL and 0 elsewhere, so that
 "sender:sex=female" is a term of a text attribute.
 
@@ -128,6 +129,8 @@ class Nodes:
         """Return an attribute, also one whose indicators are the features; None for no such."""
         if (found := self.held.get(name)) is not None:
             return found
+        if name.isdigit() and int(name) < len(self.held):
+            return list(self.held.values())[int(name)]
         if self.graph._columns is not None:
             return None
         return indicated(name, self.graph.feature_names or (), self.graph.features)

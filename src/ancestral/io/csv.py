@@ -201,7 +201,9 @@ def _first_cells(text: _Text) -> tuple[int, list[str]]:
                 f"{text.name}: looks {words}-separated (sep={mark!r}{decimal}): "
                 "save it comma-separated, with a point for the decimals, or pass that."
             )
-    line, cells = next(text.rows())
+    line, cells = next(text.rows(), (0, []))
+    if not cells:
+        raise DataError(f"{text.name}: holds blank lines and cells alone.")
     if len(cells) == 1 and all(len(line.split()) > 1 for line in head):
         raise FormatError(
             f"{text.name}: looks separated by spaces, or of fixed width, which is never guessed: "

@@ -49,6 +49,7 @@ ENDS = (
     ("person1", "person2"),
     ("actor1", "actor2"),
     ("origin", "destination"),
+    ("v1", "v2"),
     ("von", "nach"),
     ("von", "zu"),
     ("de", "à"),

@@ -23,8 +23,10 @@ def table_of(
     path: PathLike, max_bytes: int, marks: Marks, *, blanks: bool = False
 ) -> tuple[list[str], list[tuple[int, list[str]]], Dialect]:
     """Return the first line of a table of text, number and cells of the others, and its dialect."""
+    sep, decimal, thousands, encoding = marks
+    chosen = Dialect(sep or ",", decimal or ("." if sep != "." else ","), thousands, encoding)
     with Source(path, max_bytes=max_bytes) as source:
-        recognise(source, ("text",), is_text=marks[3].lower() not in ("utf-8", "utf8"))
+        recognise(source, ("text",), is_text="encoding" in chosen.chosen)
         raw, name = source.read_all(), source.name
     return table_in(raw, name, marks, blanks=blanks)
 
@@ -34,7 +36,7 @@ def table_in(
 ) -> tuple[list[str], list[tuple[int, list[str]]], Dialect]:
     """Return the same of bytes; with `blanks`, cells may stand between blanks."""
     sep, decimal, thousands, encoding = marks
-    plain = Dialect(sep or ",", decimal or ".", thousands, encoding)
+    plain = Dialect(sep or ",", decimal or ("." if sep != "." else ","), thousands, encoding)
     raw = _without_comments(plain.as_utf8(raw, name))
     if sep is None:
         sep = _mark_between(raw, blanks=blanks)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, FormatError
 from ancestral.io.assembling import MAX_BYTES, names_for
+from ancestral.io.dialect import Dialect
 from ancestral.io.edge_lists import links_of
 from ancestral.io.gml import is_gml, parse_gml
 from ancestral.io.graph_tables import table_in
@@ -115,8 +116,9 @@ def read_adjacency(
     (('ann', 'bob', 'eve'), 1, 1)
     """
     choices = Choices(directed, MERGE, loops, weights)
+    chosen = Dialect(sep or ",", decimal or ("." if sep != "." else ","), None, encoding)
     with Source(path, max_bytes=max_bytes) as source:
-        recognise(source, ("text",), is_text=encoding.lower() not in ("utf-8", "utf8"))
+        recognise(source, ("text",), is_text="encoding" in chosen.chosen)
         raw, name = source.read_all(), source.name
     if raw.startswith(b"%%MatrixMarket"):
         return graph_of(parse_matrix_market(raw, name), choices, name)

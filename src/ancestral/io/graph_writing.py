@@ -174,6 +174,16 @@ def write_edge_list(edges: PathLike, nodes: PathLike, graph: Any) -> tuple[Path,
     ------
     SaveError
         When the disk refuses; old files are then untouched, or the second one is.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import datasets
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> graph = datasets.classrooms(1)[0]
+    >>> tables = write_edge_list(folder / "edges.csv", folder / "nodes.csv", graph)
+    >>> [path.name for path in tables]
+    ['edges.csv', 'nodes.csv']
     """
     one = _one(graph)
     paths = as_path(edges), as_path(nodes)

@@ -181,8 +181,8 @@ def _states(
         parts = ["weights are not kept: any but 0 is a link"]
         parts += [f"{zeros} of 0 are none"] * bool(zeros)
         said.append(", ".join(parts))
-    if gaps:
-        said.append(f"{gaps} dyads without a weight are unknown")
+        if gaps:
+            said.append(f"{gaps} dyads without a weight are unknown")
     state = (held != 0).astype(np.float64)
     state[np.isnan(held)] = np.nan
     return state

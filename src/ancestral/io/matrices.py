@@ -93,9 +93,9 @@ def parse_matrix_market(raw: bytes, name: str) -> Matrix:
         if value not in wanted:
             raise FormatError(f"{name}: {what} is {value!r}; one of {', '.join(wanted)} is wanted.")
     body = [line for line in lines[1:] if line.strip() and not line.lstrip().startswith("%")]
+    wanted_sizes = 3 if form == "coordinate" else 2
     try:
         sizes = [int(word) for word in body[0].split()] if body else []
-        wanted_sizes = 3 if form == "coordinate" else 2
         if len(sizes) != wanted_sizes or min(sizes) < 0:
             raise ValueError
     except ValueError:

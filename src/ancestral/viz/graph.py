@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ancestral._checks.numbers import as_generator, check_integer
-from ancestral._extras import import_extra
 from ancestral.errors import DataError
 from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
 from ancestral.viz.graph_colours import Colouring, colour_by_feature, only_group, write_legend
+from ancestral.viz.graph_layout import LABELLED, layout_of, with_room
 from ancestral.viz.graphs_taken import Drawable, drawable, graphs_of, of_pair
 
 if TYPE_CHECKING:
@@ -29,12 +29,9 @@ if TYPE_CHECKING:
     from ancestral.graph.graphs import Graph
 
 LONGEST_NAME = 18  # characters; longer ones are cut
-LABELLED = 40  # graphs of more nodes are drawn without numbers
 MOST_DRAWN = 2_000  # nodes; larger graphs are shown by their distributions
 COMPONENT_MAP = "viridis"
 WIDEST = 14.0  # inches of a drawing with many names
-SPREAD = 600  # nodes up to which they are moved apart
-LAYOUTS = ("springs", "circle", "distances")
 
 
 @styled
@@ -305,7 +302,7 @@ def _draw(
     is_beside = is_written and (widest > 3 or n > LABELLED)  # else they stand inside
     size = _size_of(n, scale, is_beside=is_beside, is_written=is_written)
     unit = 3.6 * scale * 72 * 0.92 / 2.36  # points of a unit of the layout
-    xy, size = _with_room(xy, A | A.T, size / unit, apart=2.6 if is_beside else 1.3)
+    xy, size = with_room(xy, A | A.T, size / unit, apart=2.6 if is_beside else 1.3)
     size *= unit
     if gaps is not None:
         _draw_lines(ax, xy, *gaps, width=0.6, style=(0, (2.2, 2.2)), colour=_style.VERMILLION)
@@ -334,28 +331,6 @@ def _size_of(n: int, scale: float, *, is_beside: bool, is_written: bool) -> floa
     if is_written and n <= LABELLED:
         return (10 if is_beside else 19 if n <= 20 else 15) * scale**0.5
     return float(max(2.4, 62 / n**0.5) * (scale if is_written else min(scale, 1.0)))
-
-
-def _with_room(
-    xy: NDArray[np.float64], linked: NDArray[np.bool_], size: float, *, apart: float
-) -> tuple[NDArray[np.float64], float]:
-    """Return places, and a diameter of nodes, that leave each link as long as a node.
-
-    Nodes are moved apart, any two to so many diameters, and made smaller, at most by half, where
-    that does not do.
-    """
-    n = len(xy)
-    if n < 2:
-        return xy, size
-    if n <= SPREAD:
-        least = np.where(linked, max(2.05, apart), apart) * size
-        for _ in range(120):
-            xy = _fit(_spread(xy, least))
-    i, j = np.nonzero(np.triu(linked, 1))
-    if not len(i):
-        return xy, size
-    lengths = np.sqrt(((xy[i] - xy[j]) ** 2).sum(axis=1))
-    return xy, float(np.clip(lengths.min() / 2, 0.5 * size, size))
 
 
 def _draw_lines(
@@ -417,75 +392,6 @@ def _write_names(
             ha=edge, va="top", fontsize=size, color=_style.INK, zorder=4,
             path_effects=[withStroke(linewidth=1.8, foreground=_style.PAPER)],
         )  # fmt: skip
-
-
-def layout_of(A: NDArray[np.bool_], layout: Any) -> NDArray[np.float64]:
-    """Return positions (n, 2) in [-1, 1]^2, by the name of a layout or as they are given."""
-    n = len(A)
-    if not isinstance(layout, str):
-        places = _style.numbers(layout, "layout", 2)
-        if places.shape != (n, 2):
-            raise DataError(
-                f"layout must name a layout, or have shape ({n}, 2), a place for each node; got "
-                f"{places.shape}."
-            )
-        return _fit(places)
-    if layout not in LAYOUTS:
-        raise DataError(f"layout must be one of {', '.join(LAYOUTS)}, or places; got {layout!r}.")
-    if layout == "circle":
-        angle = np.pi / 2 - 2 * np.pi * np.arange(n) / n
-        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return _springs(A | A.T, by_distance=layout == "distances")
-
-
-def _springs(A: NDArray[np.bool_], *, by_distance: bool) -> NDArray[np.float64]:
-    """Return positions of springs, with a pull to the middle; or by the lengths of paths."""
-    networkx = import_extra("networkx", "drawing graphs", "report")
-    n = len(A)
-    if n == 1:
-        return np.zeros((1, 2))
-    graph = networkx.from_numpy_array(A.astype(float))
-    hub = n  # an unseen node that holds the parts together; unlinked nodes hang on it alone
-    if n <= LABELLED:
-        pull = {k: 0.12 if A[k].any() else 0.45 for k in range(n)}
-    else:  # a pull on every node would leave a hole in the middle
-        parts = list(networkx.connected_components(graph))
-        pull = {max(part, key=lambda k: A[k].sum()): 0.45 for part in parts}
-    if by_distance:
-        parts = list(networkx.connected_components(graph))
-        if len(parts) > 1:
-            graph.add_edges_from((hub, max(part, key=lambda k: A[k].sum())) for part in parts)
-        found = networkx.kamada_kawai_layout(graph, weight=None)
-        return _fit(np.array([found[k] for k in range(n)]))
-    graph.add_weighted_edges_from((hub, k, weight) for k, weight in pull.items())
-    steps = 200 if n <= 200 else 80
-    places = networkx.spring_layout(graph, seed=4, iterations=steps, k=1.7 / math.sqrt(n))
-    xy = np.array([places[k] for k in range(n)])
-    return _fit(xy if n <= LABELLED else _opened(xy))
-
-
-def _opened(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Move places along their rays, half way to an even disc: a few far ones leave room for all."""
-    away = xy - np.median(xy, axis=0)
-    far = np.maximum(np.sqrt((away**2).sum(axis=1)), 1e-9)
-    even = np.sqrt((1 + np.argsort(np.argsort(far))) / len(xy))
-    return away * ((0.6 * even + 0.4 * far / far.max()) / far)[:, None]
-
-
-def _fit(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Stretch positions to fill [-1, 1]^2, each axis by itself."""
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    return 2 * (xy - low) / np.where(high > low, high - low, 1.0) - np.where(high > low, 1.0, 0.0)
-
-
-def _spread(xy: NDArray[np.float64], least: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Move apart every two nodes nearer than `least`, (n, n), half of the lack each."""
-    gap = xy[:, None] - xy[None]  # (n, n, 2)
-    distance = np.sqrt((gap**2).sum(axis=-1))
-    np.fill_diagonal(distance, np.inf)
-    lack = np.clip(least - distance, 0.0, None)
-    push = gap / np.maximum(distance, 1e-9)[..., None] * (0.5 * lack)[..., None]
-    return xy + push.sum(axis=1)
 
 
 @styled

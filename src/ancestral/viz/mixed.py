@@ -358,7 +358,7 @@ def _draw_numbers(ax: Axes, column: dict[str, Any], said: Said) -> None:
                 ax.plot([atom, atom], [0, share * top], color=colour, linewidth=1.6)
                 ax.plot(atom, share * top, "o", color=colour, markersize=3.5)
         largest = int(mass.argmax()) if len(mass) else -1
-        if largest >= 0 and mass[largest] >= 0.05:
+        if k == len(said) - 1 and largest >= 0 and mass[largest] >= 0.05:
             ax.annotate(f"{100 * mass[largest]:.0f}%", (atoms[largest], mass[largest] * top),
                         (3, 0), textcoords="offset points", va="center", color=colour,
                         fontsize=_style.TEXT_SIZE - 2)  # fmt: skip

@@ -60,6 +60,18 @@ class Places:
         ones = np.ones(len(X))
         return np.column_stack([X, a, ones]), np.column_stack([X, ones, a])
 
+    def packed(self) -> Float:
+        """Return positions, effects, coefficients and intercept as one array."""
+        effects = NO_TERMS if self.effects is None else self.effects
+        return np.concatenate([self.X.ravel(), effects, self.coef, [self.b]])
+
+    def unpacked(self, theta: Float) -> Places:
+        """Return places of the same shape from such an array."""
+        n, m = self.X.shape
+        end = n * m + (0 if self.effects is None else n)
+        effects = None if self.effects is None else theta[n * m : end]
+        return Places(theta[: n * m].reshape(n, m), float(theta[-1]), effects, theta[end:-1])
+
 
 @dataclass(frozen=True)
 class PositionLikelihood:

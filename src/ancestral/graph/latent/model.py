@@ -130,6 +130,11 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         Known dyads seen in `fit`.
     node_labels_ : list of str, or None
         The nodes, in their order: a dataframe's row labels, networkx's nodes, igraph's names.
+    node_attributes_, node_levels_, node_values_
+        Of the attributes that terms name: their names, the levels that stand for numbers (None for
+        numbers), and the values, of shape (n_nodes, n_attributes).
+    pair_features_ : dict
+        What `pair:` terms name, of shape (n_nodes, n_nodes) each.
     n_parameters_ : int
         n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b; n - 1 more
         for node effects, and one for each term.
@@ -346,16 +351,16 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
                 ]
             )
         )
-        theta = _packed(start) * scale
+        theta = start.packed() * scale
         history = [{"intercept": start.b}]
 
         def parts(theta: Float) -> Places:
-            return _unpacked(theta / scale, start)
+            return start.unpacked(theta / scale)
 
         def descent(theta: Float) -> tuple[float, Float]:
             value, slopes = likelihood.slopes(parts(theta))
             history[0].setdefault("log_likelihood", value)
-            return -value, -_packed(slopes) / scale
+            return -value, -slopes.packed() / scale
 
         def record(intermediate_result: Any) -> None:
             at, value = parts(intermediate_result.x), -float(intermediate_result.fun)
@@ -510,6 +515,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         -------
         Summary
             Text, which a notebook shows as a table; `to_frame()` has all digits.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> list(model.summary().to_frame()["term"])
+        ['intercept']
         """
         self._check_fitted()
         errors = self.coef_errors_ if len(self.coef_) else NO_TERMS
@@ -550,6 +562,15 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         References
         ----------
         Schönemann (1966), Psychometrika 31.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> angle = np.arange(12) * np.pi / 6
+        >>> turned = model.aligned_positions(np.c_[np.cos(angle), np.sin(angle)])
+        >>> bool(np.allclose(turned @ turned.T, model.positions_ @ model.positions_.T))
+        True
         """
         self._check_fitted()
         X = self.positions_
@@ -584,6 +605,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         ModelError
             When a node's likelihood has no finite maximum: its links are separated from its other
             pairs, as few links often are. l2=1 mends that.
+
+        Examples
+        --------
+        >>> ring = np.roll(np.eye(12, dtype=int), 1, axis=1)
+        >>> model = LatentPositionGraph(2, l2=1.0).fit(ring + ring.T)
+        >>> model.place([[1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]).positions.shape
+        (1, 2)
         """
         self._check_fitted()
         penalty = self.l2 if l2 is None else check_number(l2, "l2", minimum=0.0)
@@ -707,17 +735,3 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
 def _sum_of(matrices: list[sparse.csr_array]) -> sparse.csr_array:
     """Return the sum of sparse matrices, as float64."""
     return sparse.csr_array(sum(matrices[1:], matrices[0].astype(np.float64)))
-
-
-def _packed(at: Places) -> Float:
-    """Return positions, effects, coefficients and intercept as one array."""
-    effects = NO_TERMS if at.effects is None else at.effects
-    return np.concatenate([at.X.ravel(), effects, at.coef, [at.b]])
-
-
-def _unpacked(theta: Float, like: Places) -> Places:
-    """Return places from such an array."""
-    n, m = like.X.shape
-    end = n * m + (0 if like.effects is None else n)
-    effects = None if like.effects is None else theta[n * m : end]
-    return Places(theta[: n * m].reshape(n, m), float(theta[-1]), effects, theta[end:-1])

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.graph.graph import Graph
-from ancestral.graph.pairs.dyads import KEPT, Chunk, Listed, Part, Rows, Sums, part_of, visit
+from ancestral.graph.pairs.dyads import KEPT, Chunk, Grid, Listed, Part, Rows, Sums, part_of, visit
 from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
 from ancestral.graph.terms import Evaluation, Term, evaluations
 
@@ -250,7 +250,10 @@ def dyad_sums(
     for terms_of, graph in zip(evaluations(terms, graphs), graphs, strict=True):
         links.append(Listed(terms_of, *graph.edges()))
         for part in _known(terms_of, graph):
-            if isinstance(part, Rows) and part.counts is None:
+            if isinstance(part, Grid) and part.n_alike is None:
+                codes = links[-1].i * terms_of.n_nodes + links[-1].j
+                parts.append(replace(part, linked=codes))
+            elif isinstance(part, Rows) and part.counts is None:
                 kept.append(part.values)
             else:
                 parts.append(part)

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ancestral._numerics.threads import one_thread
+from ancestral.graph.pairs.logistic import logistic
 from ancestral.graph.pairs.passes import dealt
 from ancestral.graph.terms import Evaluation
 
@@ -39,8 +40,9 @@ Float = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 KEPT = 300_000  # dyads, or kinds of dyads, whose values are kept
-AT_ONCE = 1 << 14  # dyads at a time: their values stay in the cache
+AT_ONCE = 16384  # dyads at a time: their values stay in the cache
 ROWS = 16  # of a block
+LOW, TOGETHER = 5.0, 128  # a product of so many factors below exp(5) + 1 does not overflow
 GROUPS = 16  # of blocks, summed apart and then in order: the same bits for any number of threads
 MOST_MATCHES = 6  # levels that are compared, of which every subset is counted
 
@@ -153,6 +155,7 @@ class Grid(Part):
 
     terms: Evaluation
     n_alike: NDArray[np.float64] | None = None
+    linked: Index | None = None  # i * n_nodes + j of links, rising: `some` leaves them out
 
     @property
     def n_dyads(self) -> float:
@@ -169,7 +172,12 @@ class Grid(Part):
         i, j = rng.integers(0, self.terms.n_nodes, (2, n))
         if not self.terms.directed:
             i, j = np.minimum(i, j), np.maximum(i, j)
-        i, j = i[i != j], j[i != j]
+        kept = i != j
+        if self.linked is not None and len(self.linked):
+            codes = i * self.terms.n_nodes + j
+            place = np.minimum(np.searchsorted(self.linked, codes), len(self.linked) - 1)
+            kept &= self.linked[place] != codes
+        i, j = i[kept], j[kept]
         counts = np.ones(len(i)) if self.n_alike is None else self.n_alike[i] * self.n_alike[j]
         return _as_all(self.terms.at(i, j), counts, self.n_dyads)
 
@@ -342,24 +350,22 @@ def _sums_of(chunk: Chunk, theta: Float) -> tuple[float, Float, Float]:
     """Return the sums over some dyads."""
     T, counts = chunk
     eta = theta @ T
-    t = np.abs(eta)
-    np.negative(t, out=t)
-    np.exp(t, out=t)
-    q = t + 1.0
-    above = eta > 0
-    np.maximum(eta, 0.0, out=eta)
-    if counts is None:
-        # one logarithm for many: factors lie in [1, 2]
-        whole = len(q) // 512 * 512
-        soft = float(np.log(q[:whole].reshape(-1, 512).prod(axis=1)).sum() + eta.sum())
-        soft += float(np.log1p(t[whole:]).sum())
+    if counts is None and eta.max(initial=-np.inf) < LOW:
+        t = np.exp(eta, out=eta)
+        q = t + 1.0
+        soft = _log_of_product(q)
+        t /= q  # p, and p (1 - p)
+        p, w = t, t / q
     else:
-        soft = float(counts @ (np.log1p(t) + eta))
-    np.reciprocal(q, out=q)  # sigmoid(|eta|)
-    t *= q  # 1 - q, without loss
-    p = np.where(above, q, t)
-    t *= q  # p (1 - p)
-    if counts is not None:
-        p *= counts
-        t *= counts
-    return soft, T @ p, (T * t) @ T.T
+        terms, p, w = logistic(eta)
+        soft = float(terms.sum() if counts is None else counts @ terms)
+        if counts is not None:
+            p, w = p * counts, w * counts
+    return soft, T @ p, (T * w) @ T.T
+
+
+def _log_of_product(q: Float) -> float:
+    """Return the sum of logarithms of numbers below exp(LOW) + 1: one for many of them."""
+    whole = len(q) // TOGETHER * TOGETHER
+    products = q[:whole].reshape(-1, TOGETHER).prod(axis=1)
+    return float(np.log(products).sum() + np.log(q[whole:]).sum())
