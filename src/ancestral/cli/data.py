@@ -4,6 +4,8 @@ A table's column names travel with it, so that a model fitted to a file knows it
 files are then read by those names, in whatever order they stand.
 """
 
+# Length: the options on reading stand beside what each kind of model reads by them.
+
 from __future__ import annotations
 
 import os
