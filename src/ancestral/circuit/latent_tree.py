@@ -28,6 +28,7 @@ from ancestral._checks.columns import check_columns
 from ancestral._checks.declared import plain
 from ancestral._checks.frames import framed
 from ancestral._checks.numbers import as_generator, check_integer, check_weights
+from ancestral._numerics.threads import one_thread
 from ancestral.circuit import columns as schema
 from ancestral.circuit import learning, race
 from ancestral.circuit.answers import TreeAnswers
@@ -227,7 +228,8 @@ class LatentTree(TreeAnswers):
         rows, counts = learning.distinct(table, counts)
         table = table[rows]
         plan = race.plan_for(columns, counts, **asked, max_iter=max_iter)
-        with progress(type(self).__name__, shown=self.verbose) as show:
+        # Products of a batch are short: a second thread would wait more than it works.
+        with one_thread(), progress(type(self).__name__, shown=self.verbose) as show:
             found = race.learn(table, columns, counts, plan, rng, show)
         self.tree_ = found.members[0].em.tree.parent
         self.information_ = found.information

@@ -14,6 +14,7 @@ sums, whatever the evidence. Rows are taken in blocks, whose messages fit in a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import log_sum_exp
+from ancestral._numerics import costs
+from ancestral._numerics.threads import one_thread
 from ancestral.circuit.leaves import Leaf, choose
 
 Floats = NDArray[np.float64]
@@ -31,6 +34,11 @@ BLOCK_BYTES = 4 << 20  # of the messages of a block of rows; of all that is kept
 AT_ONCE = 8  # children whose messages are multiplied before the product is scaled again
 LOST = 600.0  # nats, see `_Linear.is_lost`
 TINY = float(np.finfo(np.float64).tiny / np.finfo(np.float64).eps)
+
+
+def _alone(n_numbers: int) -> AbstractContextManager[None]:
+    """Keep products of a block to one thread: a second would wait more than it works."""
+    return one_thread() if n_numbers >= costs.ALONE_NUMBERS else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,8 @@ class _Linear:
 
     def _sums(self, b: NDArray[Any]) -> NDArray[Any]:
         """Return the sums of rows: by a product, which is much faster than a sum of short rows."""
-        return np.asarray(b @ self.ones)
+        with _alone(b.size):
+            return np.asarray(b @ self.ones)
 
     def is_lost(self, log_scale: Floats, low: NDArray[np.bool_]) -> Any:
         """Tell where what fell below the smallest float may count.
@@ -146,10 +155,12 @@ class _Linear:
         return low & (log_scale < -LOST)
 
     def up(self, i: int, b: NDArray[Any]) -> NDArray[Any]:
-        return b @ self.transitions[i].T
+        with _alone(b.size):
+            return b @ self.transitions[i].T
 
     def down(self, i: int, a: NDArray[Any]) -> NDArray[Any]:
-        return a @ self.transitions[i]
+        with _alone(a.size):
+            return a @ self.transitions[i]
 
     def log_sum(self, b: NDArray[Any]) -> Floats:
         with np.errstate(divide="ignore"):
@@ -381,7 +392,7 @@ def sweeps(
     way = _Linear(circuit)
     for start in range(0, len(rows), size):
         part = np.arange(start, min(start + size, len(rows)))
-        with np.errstate(under="ignore"):
+        with _alone(len(part) * circuit.n_states), np.errstate(under="ignore"):
             up = Upward(circuit, rows[part], held, way, keep=keep)
         if not up.lost.any():
             yield part, up
