@@ -476,10 +476,8 @@ class TreeEM(FromPasses):
             if column.grid and column.scale is not None:
                 at = column.scale.inverse(means[j].astype(np.float64))
                 with np.errstate(over="ignore"):
-                    slope = np.exp(column.scale.log_slope(at))
-                found[j] = np.minimum(
-                    np.maximum(FLOOR, FLOOR_IN_GRIDS * column.grid * slope), column.scale.tail
-                )
+                    step = np.exp(column.scale.log_slope(at) + np.log(column.grid))
+                found[j] = np.minimum(np.maximum(FLOOR, FLOOR_IN_GRIDS * step), column.scale.tail)
         return found
 
     def _objective(self, parameters: Parameters, statistics: TreeSums) -> float:
