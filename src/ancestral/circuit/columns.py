@@ -5,8 +5,9 @@
     count          whole numbers from 0
 
 NaN is missing in each. Numbers are continuous where a column holds more than `MOST_LEVELS`
-different ones, or more than two that are not all whole. Text of which nearly every row has its own
-(names, ids) says nothing about other rows, and is left out.
+different ones, or more than two that are not all whole, or that do not repeat twice on average.
+Text of which nearly every row has its own (names, ids) says nothing about other rows, and is left
+out.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class Column:
         i = int(np.argmin(gaps))
         mend = "Give it as fit was given it, or name it in column_types and fit again."
         if self.has_levels and self.of != "text":
-            mend = f"Its levels are numbers, such as {self.levels[0]}. Give a number."
+            mend = f"Its levels are {self.of}s, such as {self.levels[0]}. Give one of them."
         raise DataTypeError(
             f"{name} holds {shown(values[i])} at {self._place(i)}, which is {of}, where fit was "
             f"given {self.of}s. {mend}"
@@ -348,7 +349,7 @@ def _column(
     distinct = np.unique(numbers[known])
     made._refuse_infinite(numbers, "X")
     whole = bool((distinct == np.floor(distinct)).all())
-    if asked is None and not _are_levels(len(distinct), whole=whole):
+    if asked is None and not _are_levels(len(distinct), float(counts[known].sum()), whole=whole):
         return made
     if np.isin(distinct, (0.0, 1.0)).all():
         distinct = np.array([0.0, 1.0])
@@ -362,9 +363,12 @@ def _are_names(n_distinct: int, n: float) -> bool:
     )
 
 
-def _are_levels(n_distinct: int, *, whole: bool) -> bool:
-    """Tell whether so many different numbers are levels."""
-    return n_distinct <= (MOST_LEVELS if whole else 2)  # of fractions there may be others
+def _are_levels(n_distinct: int, n: float, *, whole: bool) -> bool:
+    """Tell whether so many different numbers among n are levels."""
+    if n_distinct <= 2:
+        return True
+    # Of fractions there may be others, and of whole numbers that hardly repeat.
+    return whole and n_distinct <= min(MOST_LEVELS, n / 2)
 
 
 def _with_levels(column: Column, levels: NDArray, asked: str | None) -> Column:
