@@ -217,6 +217,48 @@ def test_numbers_of_no_grid_have_none() -> None:
     assert scales.grid_of(np.sort(np.random.default_rng(0).normal(size=500))) == 0.0
 
 
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e12, 1e200])
+def test_one_value_far_off_makes_no_grid(far: float) -> None:
+    """Beside it all others are multiples of a large step: 0 times."""
+    values = np.sort(np.random.default_rng(0).normal(size=300))
+    assert scales.grid_of(np.r_[values, far]) == 0.0
+    rounded = np.unique(values.round(2))
+    assert scales.grid_of(np.r_[rounded, min(far, 1e9)]) == pytest.approx(0.01)
+
+
+def test_a_code_for_missing_does_not_blur_the_other_numbers() -> None:
+    """Their log density falls by what the code's share costs, and little more."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(170, 9, 400)
+    coded = np.where(np.arange(400) % 20 == 0, 999_999_999_999.0, x)[:, None]
+    known = np.flatnonzero(np.arange(400) % 20)
+    options: dict[str, Any] = {"n_states": 1, "n_trees": 1, "random_state": 0}
+    plain = LatentTree(**options).fit(x[known, None]).log_density(x[known, None])
+    found = LatentTree(**options).fit(coded).log_density(coded)[known]
+    assert found.mean() == pytest.approx(plain.mean() + np.log(0.95), abs=0.1)
+
+
+def test_whole_numbers_that_hardly_repeat_are_continuous() -> None:
+    """A level seen once says nothing of the next row's; new values can be scored."""
+    ages = pd.DataFrame(
+        {"age": [31, 45, 22, 67, 50, 38, 29, 71, 45, 60], "sex": list("fmfmfmfmfm")}
+    )
+    assert columns_of(ages)["age"].kind == "continuous"
+    assert columns_of(pd.concat([ages] * 2))["age"].kind == "categorical"
+    model = LatentTree(2, 1, random_state=0).fit(ages)
+    assert np.isfinite(model.log_density(ages.assign(age=40))).all()
+
+
+def test_numbers_at_the_ends_of_what_floats_hold_are_modelled() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(80, 1))
+    for factor in (1e-320, 1e-300, 1e300, 5e307):
+        X = values * factor
+        model = LatentTree(2, 1, random_state=0).fit(X)
+        assert np.isfinite(model.log_density(X)).all()
+        assert np.isfinite(model.sample(20, random_state=0)).all()
+
+
 def test_atoms_stand_out_of_their_neighbours() -> None:
     """0 of three in ten is one; no rounded number of a smooth column is."""
     rng = np.random.default_rng(0)
