@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,32 @@ def test_numbers_at_the_ends_of_what_floats_hold_are_modelled() -> None:
         model = LatentTree(2, 1, random_state=0).fit(X)
         assert np.isfinite(model.log_density(X)).all()
         assert np.isfinite(model.sample(20, random_state=0)).all()
+
+
+def test_dates_that_a_draw_could_not_be_are_refused() -> None:
+    far = np.array(["2024-01-01", "20000-01-01"] * 20, dtype="M8[s]")
+    near = np.array(["0001-01-01", "9999-12-31T23:59:59"] * 20, dtype="M8[s]")
+    with pytest.raises(AncestralError, match=r"'day' holds .*row 1"):
+        LatentTree(2, 1).fit(pd.DataFrame({"day": far}))
+    table = pd.DataFrame({"day": near})
+    model = LatentTree(2, 1, random_state=0).fit(table)
+    assert np.isfinite(model.log_density(table)).all()
+    assert model.impute(table).equals(table)
+    with pytest.raises(AncestralError, match="1 to 9999"):
+        model.sample(1, given={"day": "20000-01-01"})
+
+
+def test_an_enumeration_of_text_is_its_text() -> None:
+    class Ward(enum.StrEnum):
+        NORTH = "n"
+        SOUTH = "s"
+
+    wards = pd.DataFrame({"ward": pd.Series([Ward.NORTH, Ward.SOUTH, None] * 10, dtype=object)})
+    model = LatentTree(2, 1, random_state=0).fit(wards)
+    assert model.columns_[0]["levels"].tolist() == ["n", "s"]
+    assert set(model.sample(50, random_state=0)["ward"]) == {"n", "s"}
+    assert model.log_density(wards)[0] == model.log_evidence({"ward": "n"})
+    assert model.log_evidence({"ward": Ward.NORTH}) == model.log_evidence({"ward": "n"})
 
 
 def test_atoms_stand_out_of_their_neighbours() -> None:

@@ -34,6 +34,8 @@ KINDS = ("continuous", "categorical", "binary", "count")
 MOST_LEVELS = 16  # different numbers that are levels; with more a column is continuous
 DAY = 86_400 * 10**6  # microseconds
 MOST_COUNT = 1 << 31  # the largest count
+# The least and the most days: years 1 to 9999 of the calendar, which every library holds.
+DAYS = {"date": (-719_162.0, 2_932_897.0 - 1 / 86_400), "duration": (-1e8, 1e8)}
 
 
 @dataclass(frozen=True)
@@ -402,7 +404,10 @@ def _plain(values: NDArray, where: Where) -> tuple[str, NDArray]:
     if not kinds:
         return "number", np.full(len(values), np.nan)
     if all(issubclass(one, str) for one in kinds):
-        return "text", _with_none(values, gaps)
+        held = _with_none(values, gaps)
+        for i in np.flatnonzero([type(one) not in (str, type(None)) for one in held]).tolist():
+            held[i] = str.__str__(held[i])  # members of an enumeration of text are their text
+        return "text", held
     if kinds <= {bool, np.bool_}:
         return "boolean", _with_none(values, gaps)
     if all(issubclass(one, dt.timedelta | np.timedelta64) for one in kinds):
@@ -442,14 +447,21 @@ def _numbers(plain: NDArray, of: str, where: Where) -> NDArray[np.float64]:
     if plain.dtype.kind not in "Mm":  # all missing
         return np.full(len(plain), np.nan)
     whole = as_microseconds(plain, where.name) if of == "date" else plain.astype("m8[us]")
-    return np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / DAY)
+    days = np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / DAY)
+    low, high = DAYS[of]
+    if (odd := (days < low) | (days > high)).any():
+        i = int(np.argmax(odd))
+        raise DataError(
+            f"{where.name} holds {shown(plain[i])} at row {i}: dates of the years 1 to 9999 and "
+            "durations up to 100 million days are modelled. Mark it as missing."
+        )
+    return days
 
 
 def _moments_of(days: NDArray[np.float64], of: str) -> NDArray:
     """Return days as dates or durations, to the microsecond."""
     gaps = np.isnan(days)
-    # Within the calendar's years 1 to 9999, which every library holds.
-    days = np.clip(days, -719_162.0, 2_932_896.0) if of == "date" else np.clip(days, -1e8, 1e8)
+    days = np.clip(days, *DAYS[of])
     whole = np.rint(np.where(gaps, 0.0, days) * DAY).astype(np.int64)
     found = whole.astype("M8[us]" if of == "date" else "m8[us]")
     found[gaps] = "NaT"

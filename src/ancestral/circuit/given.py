@@ -183,7 +183,7 @@ def _end(column: Column, end: Any, sign: int) -> float:
         ) from None
     if found == -sign * np.inf:
         raise DataError(
-            f"given holds {end} as the {'low' if sign < 0 else 'high'} end of a range of column "
+            f"given holds {found} as the {'low' if sign < 0 else 'high'} end of a range of column "
             f"{column.name!r}: nothing lies beyond it. Give a number, or None."
         )
     return found
