@@ -260,6 +260,16 @@ def test_numbers_at_the_ends_of_what_floats_hold_are_modelled() -> None:
         assert np.isfinite(model.sample(20, random_state=0)).all()
 
 
+def test_an_unseen_number_is_refused_with_the_types_that_would_take_it() -> None:
+    table = pd.DataFrame({"parch": [0, 1, 2] * 20})
+    odd = pd.DataFrame({"parch": [0, 9]})
+    with pytest.raises(AncestralError, match=r'9.*row 1.*"count" or "continuous" in column_types'):
+        LatentTree(2, 1, random_state=0).fit(table).log_density(odd)
+    for kind in ("count", "continuous"):
+        model = LatentTree(2, 1, column_types={"parch": kind}, random_state=0).fit(table)
+        assert np.isfinite(model.log_density(odd)).all()
+
+
 def test_dates_that_a_draw_could_not_be_are_refused() -> None:
     far = np.array(["2024-01-01", "20000-01-01"] * 20, dtype="M8[s]")
     near = np.array(["0001-01-01", "9999-12-31T23:59:59"] * 20, dtype="M8[s]")

@@ -148,10 +148,14 @@ class Column:
         if (codes < 0).any():
             i = int(np.argmax(codes < 0))
             some = ", ".join(str(k) for k in self.levels[:6]) + ", ..." * (len(self.levels) > 6)
+            more = ""
+            if self.of == "number":
+                more = ', or name it "count" or "continuous" in column_types where new values come'
             raise DataError(
                 f"{name} holds {shown(plain[i])} at {self._place(i)}, a level not seen in fit; "
                 f"that column has the levels {some}. Recode it, fit to rows that hold it, or "
-                "declare it before: in categories=, or as a category of the column's type."
+                "declare it before: in categories=, or as a category of the column's type"
+                f"{more}."
             )
         return codes
 
