@@ -62,7 +62,7 @@ def test_rows_come_back_as_the_frame_they_were(model, frame):
         assert found["stay"].dtype == frame["stay"].dtype
         assert found["member"].dtype == bool
         assert set(found["colour"]) <= {"red", "green", "blue"}
-        assert (found["visits"] == np.floor(found["visits"])).all()
+        assert found["visits"].dtype == frame["visits"].dtype
     for found in (filled, *tables):
         assert found.index.equals(frame.index)
         known = frame.notna()
@@ -187,6 +187,11 @@ REFUSED = [
     ({"day": "yesterday"}, "yesterday"),
     ({"day": 7}, "day"),
     ({"size": (np.inf, None)}, "inf"),
+    ({"size": (None, np.float32(-np.inf))}, "inf"),
+    ({"size": (0, 10**400)}, "no number"),
+    ({"day": "now"}, "now"),
+    ({"day": "NaT"}, "NaT"),
+    ({"member": "True"}, "booleans"),
 ]
 
 
@@ -219,6 +224,25 @@ def test_a_column_that_fit_left_out_is_named(frame):
     assert (filled["name"] == named["name"]).all()
     assert model.surprise(named)["name"].isna().all()
     assert "name" not in model.marginals(named)
+
+
+def test_counts_that_a_narrow_type_does_not_hold_come_back_wider():
+    """A draw of 128 or more is no int8: the column becomes one of floats, and loses nothing."""
+    some = np.minimum(np.random.default_rng(0).poisson(100, 400), 127)
+    counts = pd.DataFrame({"n": some.astype("int8")})
+    model = LatentTree(1, 1, column_types={"n": "count"}, random_state=0).fit(counts)
+    drawn = model.sample(2000, random_state=0)["n"]
+    assert drawn.max() >= 128
+    assert (drawn >= 0).all()
+
+
+def test_what_is_known_has_no_variance(model):
+    """Not even by rounding, where several trees weigh a large number."""
+    found = model.mean_and_covariance({"size": 1e17, "colour": "red"})
+    at = found.columns.index("size")
+    assert found.mean[at] == 1e17
+    assert not found.covariance[at].any()
+    assert not found.covariance[:, at].any()
 
 
 def test_marginals_are_by_name_and_known_cells_are_sure(model, frame):

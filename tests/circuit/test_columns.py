@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,84 @@ def test_the_grid_is_found_in_any_unit(grid: float) -> None:
 
 def test_numbers_of_no_grid_have_none() -> None:
     assert scales.grid_of(np.sort(np.random.default_rng(0).normal(size=500))) == 0.0
+
+
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e12, 1e200])
+def test_one_value_far_off_makes_no_grid(far: float) -> None:
+    """Beside it all others are multiples of a large step: 0 times."""
+    values = np.sort(np.random.default_rng(0).normal(size=300))
+    assert scales.grid_of(np.r_[values, far]) == 0.0
+    rounded = np.unique(values.round(2))
+    assert scales.grid_of(np.r_[rounded, min(far, 1e9)]) == pytest.approx(0.01)
+
+
+def test_a_code_for_missing_does_not_blur_the_other_numbers() -> None:
+    """Their log density falls by what the code's share costs, and little more."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(170, 9, 400)
+    coded = np.where(np.arange(400) % 20 == 0, 999_999_999_999.0, x)[:, None]
+    known = np.flatnonzero(np.arange(400) % 20)
+    options: dict[str, Any] = {"n_states": 1, "n_trees": 1, "random_state": 0}
+    plain = LatentTree(**options).fit(x[known, None]).log_density(x[known, None])
+    found = LatentTree(**options).fit(coded).log_density(coded)[known]
+    assert found.mean() == pytest.approx(plain.mean() + np.log(0.95), abs=0.1)
+
+
+def test_whole_numbers_that_hardly_repeat_are_continuous() -> None:
+    """A level seen once says nothing of the next row's; new values can be scored."""
+    ages = pd.DataFrame(
+        {"age": [31, 45, 22, 67, 50, 38, 29, 71, 45, 60], "sex": list("fmfmfmfmfm")}
+    )
+    assert columns_of(ages)["age"].kind == "continuous"
+    assert columns_of(pd.concat([ages] * 2))["age"].kind == "categorical"
+    model = LatentTree(2, 1, random_state=0).fit(ages)
+    assert np.isfinite(model.log_density(ages.assign(age=40))).all()
+
+
+def test_numbers_at_the_ends_of_what_floats_hold_are_modelled() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(80, 1))
+    for factor in (1e-320, 1e-300, 1e300, 5e307):
+        X = values * factor
+        model = LatentTree(2, 1, random_state=0).fit(X)
+        assert np.isfinite(model.log_density(X)).all()
+        assert np.isfinite(model.sample(20, random_state=0)).all()
+
+
+def test_an_unseen_number_is_refused_with_the_types_that_would_take_it() -> None:
+    table = pd.DataFrame({"parch": [0, 1, 2] * 20})
+    odd = pd.DataFrame({"parch": [0, 9]})
+    with pytest.raises(AncestralError, match=r'9.*row 1.*"count" or "continuous" in column_types'):
+        LatentTree(2, 1, random_state=0).fit(table).log_density(odd)
+    for kind in ("count", "continuous"):
+        model = LatentTree(2, 1, column_types={"parch": kind}, random_state=0).fit(table)
+        assert np.isfinite(model.log_density(odd)).all()
+
+
+def test_dates_that_a_draw_could_not_be_are_refused() -> None:
+    far = np.array(["2024-01-01", "20000-01-01"] * 20, dtype="M8[s]")
+    near = np.array(["0001-01-01", "9999-12-31T23:59:59"] * 20, dtype="M8[s]")
+    with pytest.raises(AncestralError, match=r"'day' holds .*row 1"):
+        LatentTree(2, 1).fit(pd.DataFrame({"day": far}))
+    table = pd.DataFrame({"day": near})
+    model = LatentTree(2, 1, random_state=0).fit(table)
+    assert np.isfinite(model.log_density(table)).all()
+    assert model.impute(table).equals(table)
+    with pytest.raises(AncestralError, match="1 to 9999"):
+        model.sample(1, given={"day": "20000-01-01"})
+
+
+def test_an_enumeration_of_text_is_its_text() -> None:
+    class Ward(enum.StrEnum):
+        NORTH = "n"
+        SOUTH = "s"
+
+    wards = pd.DataFrame({"ward": pd.Series([Ward.NORTH, Ward.SOUTH, None] * 10, dtype=object)})
+    model = LatentTree(2, 1, random_state=0).fit(wards)
+    assert model.columns_[0]["levels"].tolist() == ["n", "s"]
+    assert set(model.sample(50, random_state=0)["ward"]) == {"n", "s"}
+    assert model.log_density(wards)[0] == model.log_evidence({"ward": "n"})
+    assert model.log_evidence({"ward": Ward.NORTH}) == model.log_evidence({"ward": "n"})
 
 
 def test_atoms_stand_out_of_their_neighbours() -> None:

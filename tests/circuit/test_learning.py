@@ -297,3 +297,10 @@ def test_a_layout_has_a_row_for_each_level_and_one_for_gaps() -> None:
     assert layout.sizes.tolist()[0] == 3  # kinds of trees
     assert layout.sizes.tolist()[3] == 1  # counts
     assert (np.diff(layout.starts) == layout.sizes + 1).all()
+
+
+@pytest.mark.parametrize("weight", [1e20, 1e300, 1.7e308])
+def test_weights_that_no_count_is_are_refused(weight):
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    with pytest.raises(AncestralError, match="Divide the weights"):
+        LatentTree(2, 1, random_state=0).fit(X, sample_weight=np.full(30, weight))

@@ -239,7 +239,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
             Continuous cells by their mean given what is known of the row, counts by the whole
             number next to it, levels by the most probable one. Each by itself: for values that go
             together see `impute_draws`. A dataframe where `fit` was given one, with the index of X
-            where both are of pandas; integer columns become floats.
+            where both are of pandas; integer columns become floats, but those of counts.
 
         Raises
         ------

@@ -5,8 +5,9 @@
     count          whole numbers from 0
 
 NaN is missing in each. Numbers are continuous where a column holds more than `MOST_LEVELS`
-different ones, or more than two that are not all whole. Text of which nearly every row has its own
-(names, ids) says nothing about other rows, and is left out.
+different ones, or more than two that are not all whole, or that do not repeat twice on average.
+Text of which nearly every row has its own (names, ids) says nothing about other rows, and is left
+out.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ KINDS = ("continuous", "categorical", "binary", "count")
 MOST_LEVELS = 16  # different numbers that are levels; with more a column is continuous
 DAY = 86_400 * 10**6  # microseconds
 MOST_COUNT = 1 << 31  # the largest count
+# The least and the most days: years 1 to 9999 of the calendar, which every library holds.
+DAYS = {"date": (-719_162.0, 2_932_897.0 - 1 / 86_400), "duration": (-1e8, 1e8)}
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class Column:
         i = int(np.argmin(gaps))
         mend = "Give it as fit was given it, or name it in column_types and fit again."
         if self.has_levels and self.of != "text":
-            mend = f"Its levels are numbers, such as {self.levels[0]}. Give a number."
+            mend = f"Its levels are {self.of}s, such as {self.levels[0]}. Give one of them."
         raise DataTypeError(
             f"{name} holds {shown(values[i])} at {self._place(i)}, which is {of}, where fit was "
             f"given {self.of}s. {mend}"
@@ -145,10 +148,14 @@ class Column:
         if (codes < 0).any():
             i = int(np.argmax(codes < 0))
             some = ", ".join(str(k) for k in self.levels[:6]) + ", ..." * (len(self.levels) > 6)
+            more = ""
+            if self.of == "number":
+                more = ', or name it "count" or "continuous" in column_types where new values come'
             raise DataError(
                 f"{name} holds {shown(plain[i])} at {self._place(i)}, a level not seen in fit; "
                 f"that column has the levels {some}. Recode it, fit to rows that hold it, or "
-                "declare it before: in categories=, or as a category of the column's type."
+                "declare it before: in categories=, or as a category of the column's type"
+                f"{more}."
             )
         return codes
 
@@ -348,7 +355,7 @@ def _column(
     distinct = np.unique(numbers[known])
     made._refuse_infinite(numbers, "X")
     whole = bool((distinct == np.floor(distinct)).all())
-    if asked is None and not _are_levels(len(distinct), whole=whole):
+    if asked is None and not _are_levels(len(distinct), float(counts[known].sum()), whole=whole):
         return made
     if np.isin(distinct, (0.0, 1.0)).all():
         distinct = np.array([0.0, 1.0])
@@ -362,9 +369,12 @@ def _are_names(n_distinct: int, n: float) -> bool:
     )
 
 
-def _are_levels(n_distinct: int, *, whole: bool) -> bool:
-    """Tell whether so many different numbers are levels."""
-    return n_distinct <= (MOST_LEVELS if whole else 2)  # of fractions there may be others
+def _are_levels(n_distinct: int, n: float, *, whole: bool) -> bool:
+    """Tell whether so many different numbers among n are levels."""
+    if n_distinct <= 2:
+        return True
+    # Of fractions there may be others, and of whole numbers that hardly repeat.
+    return whole and n_distinct <= min(MOST_LEVELS, n / 2)
 
 
 def _with_levels(column: Column, levels: NDArray, asked: str | None) -> Column:
@@ -398,7 +408,10 @@ def _plain(values: NDArray, where: Where) -> tuple[str, NDArray]:
     if not kinds:
         return "number", np.full(len(values), np.nan)
     if all(issubclass(one, str) for one in kinds):
-        return "text", _with_none(values, gaps)
+        held = _with_none(values, gaps)
+        for i in np.flatnonzero([type(one) not in (str, type(None)) for one in held]).tolist():
+            held[i] = str.__str__(held[i])  # members of an enumeration of text are their text
+        return "text", held
     if kinds <= {bool, np.bool_}:
         return "boolean", _with_none(values, gaps)
     if all(issubclass(one, dt.timedelta | np.timedelta64) for one in kinds):
@@ -438,14 +451,21 @@ def _numbers(plain: NDArray, of: str, where: Where) -> NDArray[np.float64]:
     if plain.dtype.kind not in "Mm":  # all missing
         return np.full(len(plain), np.nan)
     whole = as_microseconds(plain, where.name) if of == "date" else plain.astype("m8[us]")
-    return np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / DAY)
+    days = np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / DAY)
+    low, high = DAYS[of]
+    if (odd := (days < low) | (days > high)).any():
+        i = int(np.argmax(odd))
+        raise DataError(
+            f"{where.name} holds {shown(plain[i])} at row {i}: dates of the years 1 to 9999 and "
+            "durations up to 100 million days are modelled. Mark it as missing."
+        )
+    return days
 
 
 def _moments_of(days: NDArray[np.float64], of: str) -> NDArray:
     """Return days as dates or durations, to the microsecond."""
     gaps = np.isnan(days)
-    # Within the calendar's years 1 to 9999, which every library holds.
-    days = np.clip(days, -719_162.0, 2_932_896.0) if of == "date" else np.clip(days, -1e8, 1e8)
+    days = np.clip(days, *DAYS[of])
     whole = np.rint(np.where(gaps, 0.0, days) * DAY).astype(np.int64)
     found = whole.astype("M8[us]" if of == "date" else "m8[us]")
     found[gaps] = "NaT"

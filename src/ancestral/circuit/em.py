@@ -475,11 +475,12 @@ class TreeEM(FromPasses):
             column = self.columns[node]
             if column.grid and column.scale is not None:
                 at = column.scale.inverse(means[j].astype(np.float64))
-                with np.errstate(over="ignore"):
-                    slope = np.exp(column.scale.log_slope(at))
-                found[j] = np.minimum(
-                    np.maximum(FLOOR, FLOOR_IN_GRIDS * column.grid * slope), column.scale.tail
-                )
+                log_slope = column.scale.log_slope(at)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    step = column.grid * np.exp(log_slope)
+                    far = np.exp(log_slope + np.log(column.grid))  # in units near no number
+                step = np.where(np.isfinite(step), step, far)
+                found[j] = np.minimum(np.maximum(FLOOR, FLOOR_IN_GRIDS * step), column.scale.tail)
         return found
 
     def _objective(self, parameters: Parameters, statistics: TreeSums) -> float:

@@ -95,8 +95,11 @@ def _encoded(column: Column, values: list[Any]) -> Floats:
 
 
 def _date(column: Column, text: str) -> Any:
+    text = text.strip()
     try:
-        return np.datetime64(text.strip())
+        if not text[:1].isdecimal():  # numpy also reads "now", "today" and "NaT"
+            raise ValueError(text)
+        return np.datetime64(text)
     except ValueError:
         raise DataError(
             f"given holds {shown(text)} for column {column.name!r}, which is no date: give one as "
@@ -162,13 +165,8 @@ def _range(column: Column, ends: tuple[Any, ...]) -> Allowed:
 
 def _end(column: Column, end: Any, sign: int) -> float:
     """Return one end of a range, infinite where there is none."""
-    if is_missing(end) or (isinstance(end, float) and end == sign * np.inf):
+    if is_missing(end):
         return sign * np.inf
-    if isinstance(end, float) and np.isinf(end):
-        raise DataError(
-            f"given holds {end} as the {'low' if sign < 0 else 'high'} end of a range of column "
-            f"{column.name!r}: nothing lies beyond it. Give a number, or None."
-        )
     if column.of in ("date", "duration"):
         return float(_encoded(column, [end])[0])
     if isinstance(end, str | bytes | bool | np.bool_) or not np.isscalar(end):
@@ -176,7 +174,19 @@ def _end(column: Column, end: Any, sign: int) -> float:
             f"given holds {shown(end)} as an end of a range of column {column.name!r}: give a "
             "number, or None."
         )
-    return float(end)  # type: ignore[arg-type]
+    try:
+        found = float(end)  # type: ignore[arg-type]
+    except (OverflowError, TypeError, ValueError):
+        raise DataTypeError(
+            f"given holds {shown(end)} as an end of a range of column {column.name!r}, which is no "
+            "number that float64 holds: give another, or None."
+        ) from None
+    if found == -sign * np.inf:
+        raise DataError(
+            f"given holds {found} as the {'low' if sign < 0 else 'high'} end of a range of column "
+            f"{column.name!r}: nothing lies beyond it. Give a number, or None."
+        )
+    return found
 
 
 def refuse_impossible(mixture: Mixture, columns: list[Column], condition: Condition) -> ModelError:

@@ -18,6 +18,7 @@ Symbols: the tree tree_ (the parent of each column), k n_states_, weights of the
 
 from __future__ import annotations
 
+import re
 from typing import Any, Self
 
 import numpy as np
@@ -35,9 +36,11 @@ from ancestral.circuit.answers import TreeAnswers
 from ancestral.circuit.columns import Column
 from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf
 from ancestral.circuit.messages import Circuit, Mixture
+from ancestral.errors import DataError
 from ancestral.training.passes import progress
 
 MOST_SHOWN = 30  # columns in a repr
+MOST_WEIGHT = 2.0**53  # of all rows
 
 
 class LatentTree(TreeAnswers):
@@ -52,7 +55,7 @@ class LatentTree(TreeAnswers):
     column_types : "auto", mapping or list
         "continuous", "categorical", "binary" or "count" by column, where the type that is found is
         not what is meant. Numbers are continuous where a column holds more than 16 different ones,
-        or more than two that are not all whole.
+        or more than two that are not all whole, or that do not repeat twice on average.
     categories : mapping or list, optional
         Levels of columns, by name or for each column (None: to be learnt), those that no row holds
         among them. A dataframe's categorical types declare theirs.
@@ -196,6 +199,11 @@ class LatentTree(TreeAnswers):
     def _checked(self, X: Any, sample_weight: Any = None) -> tuple[Any, ...]:
         columns = check_columns(self, X, reset=True)
         weights = check_weights(sample_weight, len(columns[0]))
+        if weights is not None and (weights / MOST_WEIGHT).sum() > 1:
+            raise DataError(
+                f"sample_weight holds up to {weights.max():.3g}, and a weight is how often a row "
+                "counts: in all, more than 2**53 rows are not counted exactly. Divide the weights."
+            )
         if weights is not None and not weights.all():  # a row of weight 0 is as good as absent
             columns = [values[weights > 0] for values in columns]
             weights = weights[weights > 0]
@@ -309,7 +317,8 @@ class LatentTree(TreeAnswers):
         levels: list[Any] = [None] * self.n_features_in_
         for j, column in enumerate(columns):
             held[column.place] = column.decode(rows[:, j])
-            levels[column.place] = column.levels if column.has_levels else None
+            if column.has_levels or (column.kind == "count" and self._holds(column, held)):
+                levels[column.place] = column.levels
         if self.left_out_:
             given = None if like is None else check_columns(self, like, reset=False)
             for place in set(range(self.n_features_in_)) - {column.place for column in columns}:
@@ -333,6 +342,15 @@ class LatentTree(TreeAnswers):
                 if not column.has_levels and column.of == "number":
                     whole[:, column.place] = kept[:, j]
         return framed(self._frame_in, names, table, levels=levels, like=like, kept=whole)
+
+    def _holds(self, column: Column, held: list[Any]) -> bool:
+        """Tell whether the frame's own type of a column of counts holds these."""
+        if self._frame_in is None:
+            return False
+        one = self._frame_in["dtypes"][self._frame_in["of"][column.place]]
+        bits = re.fullmatch(r"u?int(\d+)", str(one.get("type", one)["is"]), re.IGNORECASE)
+        counts = held[column.place]
+        return bits is not None and bool((counts < 2.0 ** (int(bits[1]) - 1)).all())
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

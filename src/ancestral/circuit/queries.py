@@ -414,7 +414,12 @@ def mean_and_covariance(
     off = means - mean
     with np.errstate(over="ignore", under="ignore"):
         covariance = np.einsum("m,mij->ij", w, np.stack([found for _, found in parts]))
-        return mean, covariance + (w * off.T) @ off
+        covariance = covariance + (w * off.T) @ off
+    # What is known is itself, to the last bit.
+    row = condition.row[columns]
+    known = ~np.isnan(row)
+    covariance[known] = covariance[:, known] = 0.0
+    return np.where(known, row, mean), covariance
 
 
 def _moments_of_tree(

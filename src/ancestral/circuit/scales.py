@@ -21,6 +21,7 @@ from ancestral.circuit.leaves import Scale
 MOST_ATOMS = 20
 MOST_VALUES = 2000  # of a column, at quantiles, by which its scale is chosen
 ON_GRID = 0.98  # of the distinct values
+DIFFERENT = 0.5  # of the gaps between them, that lie between two multiples
 STEPS = (1000, 500, 250, 200, 100, 50, 25, 20, 10, 5, 4, 2, 1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10)
 GAIN = 0.01  # nats per value that a scale must gain over a plainer one
 NARROWEST = 0.05  # spread of a normal in the choice of a scale, of the spread of all
@@ -70,11 +71,18 @@ def learn(
 
 
 def grid_of(values: NDArray[np.float64]) -> float:
-    """Return the largest step that nearly all of distinct, rising values are multiples of, or 0."""
+    """Return the largest step that nearly all of distinct, rising values are multiples of, or 0.
+
+    Nearly all are different multiples: beside one value far off, all others are 0 times a large
+    step.
+    """
     if len(values) < 3:
         return 0.0
     gaps = np.diff(values)
-    gaps = gaps[gaps > 1e-9 * (values[-1] - values[0])]
+    # What rounding leaves between two sums that are one number is no gap.
+    middle = values[[len(values) // 10, -1 - len(values) // 10]]
+    rounding = 4 * np.spacing(np.maximum(np.abs(values[1:]), np.abs(values[:-1])))
+    gaps = gaps[gaps > np.maximum(1e-9 * (middle[1] - middle[0]), rounding)]
     if not len(gaps):
         return 0.0
     least = float(gaps.min())
@@ -83,7 +91,10 @@ def grid_of(values: NDArray[np.float64]) -> float:
         for start in starts:
             grid = _refined(values - start, least * step)
             multiples = (values - start) / grid
-            if np.mean(np.abs(multiples - np.rint(multiples)) < 1e-3) >= ON_GRID:
+            whole = np.rint(multiples)
+            if np.mean(np.abs(multiples - whole) < 1e-3) < ON_GRID:
+                continue
+            if (np.diff(whole) > 0).sum() >= DIFFERENT * len(gaps):
                 return grid
     return 0.0
 
