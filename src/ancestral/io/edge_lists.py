@@ -67,6 +67,7 @@ _log = logging.getLogger(__name__)
 # Beside these, where two columns are all there are, and words that say no more than "id" does.
 _LETTERS = (("a", "b"), ("p", "q"), ("s", "t"), ("u", "v"), ("x", "y"), ("i", "j"))
 _FILLERS = frozenset({"id", "node", "vertex", "name", "key"})
+_KEYS_ALONE = ("id", "node_id", "nodeid")  # wherever they stand
 KEYS = ("id", "node", "node_id", "name", "vertex", "key", "label")
 
 
@@ -251,6 +252,9 @@ def from_frames(
     of_nodes = None
     if nodes is not None:
         of_nodes = _columns(nodes, "nodes")
+        if key is None and (labels := _labels(nodes, joined, of_nodes)) is not None:
+            of_nodes = {"": labels, **of_nodes}
+            key = ""
         names = list(of_nodes)
         for k, node in enumerate(of_nodes[names[_column(names, key, "nodes")]]):
             _refuse_id(node, f"nodes: row {k}")
@@ -397,7 +401,12 @@ def _keyed(
     names = list(columns)
     at = _column(names, key, name)
     wanted = {node for pair in links.ends for node in pair}
-    if key is None and not wanted <= {*columns[names[at]]}:
+    is_id = names[at].strip().lower() in (*KEYS, *ROW_NAMES)
+    of_ids = [k for k, one in enumerate(names) if one.strip().lower() in _KEYS_ALONE]
+    if key is None and not is_id and len(of_ids) == 1 and wanted <= {*columns[names[of_ids[0]]]}:
+        at = of_ids[0]
+        _log.info("%s: the column %r holds the ids of all links", name, names[at])
+    elif key is None and not wanted <= {*columns[names[at]]}:
         others = [k for k, one in enumerate(names) if k != at and wanted <= {*columns[one]}]
         if len(others) == 1 and len({*columns[names[others[0]]]}) == len(columns[names[at]]):
             at = others[0]
@@ -425,13 +434,17 @@ def _keyed(
 
 def _as_text(table: dict[Any, dict[str, Any]], links: Links) -> None:
     """Bring the ids of links to those of nodes where both are the same but for their types."""
-    texts = {word_of(node): node for node in table}
+
+    def text_of(node: Any) -> str:
+        text = word_of(node)
+        return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
+
+    texts = {text_of(node): node for node in table}
     if len(texts) < len(table):
         return
 
     def found(node: Any) -> Any:
-        text = word_of(node)
-        return texts.get(text.partition(".")[0] if _WHOLE.fullmatch(text) else text, node)
+        return texts.get(text_of(node), node)
 
     links.ends = [(found(u), found(v)) for u, v in links.ends]
 
@@ -504,7 +517,9 @@ def _is_named(
 ) -> bool:
     """Tell a first line of names from an edge; DataError where it may be either."""
     if len(first) != 2 and not _weighs([first, *rows]):
-        return True  # which columns hold the ends, names alone can tell
+        return not all(
+            cell.isdecimal() for cell in first
+        )  # which columns hold the ends, names alone can tell
     first, rows = first[:2], [cells[:2] for cells in rows]
     low = [cell.lower() for cell in first]
     bare = tuple(map(_bare, first))
@@ -566,6 +581,15 @@ def _column(names: list[str], key: str | None, name: str) -> int:
     if key not in names:
         raise DataError(f"{name}: has no column {key!r}; it has {', '.join(names)}.")
     return names.index(key)
+
+
+def _labels(frame: Any, pairs: Sequence[Any], columns: dict[str, list[Any]]) -> list[Any] | None:
+    """Return the labels of a frame's rows where they, and no column, hold the ids of all ends."""
+    labels = list(getattr(frame, "index", ())) if hasattr(frame, "loc") else []
+    wanted = {node for pair in pairs for node in pair}
+    if not labels or "" in columns or not wanted <= {*labels}:
+        return None
+    return None if any(wanted <= {*values} for values in columns.values()) else labels
 
 
 def _columns(frame: Any, name: str) -> dict[str, list[Any]]:
