@@ -58,7 +58,7 @@ def table_in(
 
 def _has_row_names(first: list[str], rows: Sequence[tuple[int, list[str]]]) -> bool:
     """Tell whether lines but the first begin with their number or a column's name, as R writes."""
-    if not all(len(cells) == len(first) + 1 for _, cells in rows):
+    if not rows or any(len(cells) != len(first) + 1 for _, cells in rows):
         return False
     names = [cells[0] for _, cells in rows]
     return names == [str(k + 1) for k in range(len(rows))] or {*names} == {*first}
