@@ -24,8 +24,10 @@ from ancestral.cli.terminal import CONTEXT, json_option
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-OF_GRAPHS = ("nodes", "attributes", "categorical", "header", "directed", "unknown")
-OF_GRAPHS += ("multiple", "loops", "weights")
+OF_GRAPHS = (
+    *("nodes", "attributes", "categorical", "header", "directed", "unknown"),
+    *("multiple", "loops", "weights"),
+)
 
 
 @click.command("predict", context_settings=CONTEXT)

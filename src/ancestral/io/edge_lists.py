@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from ancestral._checks.containers import EXACT
+from ancestral._checks.containers import EXACT, opened
+from ancestral._checks.frames import declared_levels, form_of
 from ancestral._checks.missing import is_missing, is_missing_text
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.graph.attributes import word_of
-from ancestral.io.assembling import MAX_BYTES, assemble
+from ancestral.io.assembling import LEVELS, MAX_BYTES, assemble
 from ancestral.io.attributes import ROW_NAMES, Categorical
 from ancestral.io.csv import refuse_duplicates
 from ancestral.io.dialect import Dialect, spellings_of
@@ -268,7 +269,24 @@ def from_frames(
         categorical=categorical,
         choices=choices,
         unknown=hidden,
+        levels=_declared(nodes),
     )
+
+
+def _declared(nodes: Any) -> dict[str, Any] | None:
+    """Return the levels of a frame's categorical columns, or what `to_frames` noted of all."""
+    if nodes is None:
+        return None
+    if noted := getattr(nodes, "attrs", {}).get(LEVELS):
+        return dict(noted)
+    found = opened(nodes, "nodes")
+    names = [str(name) for name in found.names or ()]
+    declared = declared_levels(form_of(nodes, names), len(names))
+    return {
+        name: [word_of(level) for level in levels.tolist()]
+        for name, levels in zip(names, declared, strict=True)
+        if levels is not None
+    }
 
 
 # ---- tables of text ----------------------------------------------------------------------------
