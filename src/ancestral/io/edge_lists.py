@@ -19,6 +19,16 @@ from ancestral.io.assembling import LEVELS, MAX_BYTES, assemble
 from ancestral.io.attributes import ROW_NAMES, Categorical
 from ancestral.io.csv import refuse_duplicates
 from ancestral.io.dialect import Dialect, spellings_of
+from ancestral.io.edge_heads import (
+    KEYS,
+    KEYS_ALONE,
+    WEIGHTS,
+    column_of_ids,
+    ends_among,
+    is_named,
+    listed,
+    weighs,
+)
 from ancestral.io.graph_tables import Marks, table_of
 from ancestral.io.links import BINARISE, DROP, KEEP, MERGE, Choices, Links
 from ancestral.io.numbers import number_in
@@ -27,49 +37,10 @@ from ancestral.io.sources import PathLike
 if TYPE_CHECKING:
     from ancestral.graph.graphs import Graph
 
-# Names of the two columns of ids, in small letters.
-ENDS = (
-    ("source", "target"),
-    ("from", "to"),
-    ("src", "dst"),
-    ("src", "tgt"),
-    ("sender", "receiver"),
-    ("tail", "head"),
-    ("ego", "alter"),
-    ("start", "end"),
-    ("node1", "node2"),
-    ("node_1", "node_2"),
-    ("id1", "id2"),
-    ("id_1", "id_2"),
-    ("one", "two"),
-    ("u", "v"),
-    ("i", "j"),
-    ("nominator", "nominee"),
-    ("citing", "cited"),
-    ("follower", "followed"),
-    ("person1", "person2"),
-    ("actor1", "actor2"),
-    ("origin", "destination"),
-    ("v1", "v2"),
-    ("von", "nach"),
-    ("von", "zu"),
-    ("de", "à"),
-    ("origen", "destino"),
-    ("origine", "destination"),
-)
-WEIGHTS = frozenset({"weight", "weights", "value", "count", "strength", "frequency", "tie"})
-# What stands beside the ends of links in tables of theirs.
-BESIDE_ENDS = WEIGHTS | {"type", "id", "label", "kind", "year", "date", "time", "timeset"}
 # What programs write where there is no id; "Nan" and "Na" are names.
 NO_ID = frozenset({"", "NA", "NaN", "nan", "NAN", "N/A", "n/a", "null", "NULL"})
 _WHOLE = re.compile(r"\d+\.0+", re.ASCII)
 _log = logging.getLogger(__name__)
-
-# Beside these, where two columns are all there are, and words that say no more than "id" does.
-_LETTERS = (("a", "b"), ("p", "q"), ("s", "t"), ("u", "v"), ("x", "y"), ("i", "j"))
-_FILLERS = frozenset({"id", "node", "vertex", "name", "key"})
-_KEYS_ALONE = ("id", "node_id", "nodeid")  # wherever they stand
-KEYS = ("id", "node", "node_id", "name", "vertex", "key", "label")
 
 
 @within_memory(SMALLER_FILE)
@@ -241,7 +212,7 @@ def from_frames(
     """
     choices = Choices(directed, multiple, loops, weights)
     held = _columns(edges, "edges")
-    one, two = _ends(list(held), ends, "edges")
+    one, two = ends_among(list(held), ends, "edges")
     columns = list(held.values())
     joined = list(zip(columns[one], columns[two], strict=True))
     for k, pair in enumerate(joined):
@@ -257,7 +228,7 @@ def from_frames(
             of_nodes = {"": labels, **of_nodes}
             key = ""
         names = list(of_nodes)
-        for k, node in enumerate(of_nodes[names[_column(names, key, "nodes")]]):
+        for k, node in enumerate(of_nodes[names[column_of_ids(names, key, "nodes")]]):
             _refuse_id(node, f"nodes: row {k}")
     hidden = None if unknown is None else [tuple(pair) for pair in unknown]
     table = _keyed(of_nodes, key, links, hidden, "nodes", "edges")
@@ -337,13 +308,13 @@ def links_of(
     """Return the links that a table of text lists, and how its lines are told in messages."""
     named = header or ends is not None
     if header is None and not named:
-        named = _is_named(first, [cells for _, cells in rows], known, name)
+        named = is_named(first, [cells for _, cells in rows], known, name)
         taken = "names (header=False: an edge)" if named else "an edge (header=True: names)"
-        _log.info("%s: its first line, %s, was taken for %s", name, _listed(first), taken)
+        _log.info("%s: its first line, %s, was taken for %s", name, listed(first), taken)
     heads = first
     if named:
-        one, two = _ends(first, ends, name)
-    elif len(first) == 2 or _weighs([first, *(cells for _, cells in rows)]):
+        one, two = ends_among(first, ends, name)
+    elif len(first) == 2 or weighs([first, *(cells for _, cells in rows)]):
         one, two = 0, 1
         heads = ["", "", "weight", *[""] * len(first)][: len(first)]
         rows = [(1, first), *rows]
@@ -366,15 +337,6 @@ def links_of(
     }
     _beside(links, others, name)
     return links, name
-
-
-def _weighs(lines: list[list[str]]) -> bool:
-    """Tell whether lines without names are two ids and a number."""
-    if len(lines[0]) != 3:
-        return False
-    weights = [cells[2] for cells in lines]
-    ids = {cell for cells in lines for cell in cells[:2]}
-    return all(number_in(w) is not None for w in weights) and len(ids) > 1 and len(lines) > 2
 
 
 def _beside(links: Links, columns: dict[str, list[Any]], name: str) -> None:
@@ -417,10 +379,10 @@ def _keyed(
     if columns is None:
         return {node: {} for pair in pairs for node in pair}
     names = list(columns)
-    at = _column(names, key, name)
+    at = column_of_ids(names, key, name)
     wanted = {node for pair in links.ends for node in pair}
     is_id = names[at].strip().lower() in (*KEYS, *ROW_NAMES)
-    of_ids = [k for k, one in enumerate(names) if one.strip().lower() in _KEYS_ALONE]
+    of_ids = [k for k, one in enumerate(names) if one.strip().lower() in KEYS_ALONE]
     if key is None and not is_id and len(of_ids) == 1 and wanted <= {*columns[names[of_ids[0]]]}:
         at = of_ids[0]
         _log.info("%s: the column %r holds the ids of all links", name, names[at])
@@ -495,80 +457,6 @@ def _refuse_id(node: Any, place: str) -> None:
         ) from None
 
 
-def _ends(names: list[str], ends: tuple[str, str] | None, name: str) -> tuple[int, int]:
-    """Return which two columns hold the ids of the ends; DataError where names do not tell."""
-    if ends is not None:
-        wanted = [ends] if isinstance(ends, str) else list(ends)
-        absent = [key for key in wanted if key not in names]
-        if len(wanted) != 2 or absent:
-            raise DataError(
-                f"{name}: ends must name two of its columns {', '.join(names)}; got {ends!r}."
-            )
-        return names.index(wanted[0]), names.index(wanted[1])
-    low = [column.strip().lower() for column in names]
-    bare = [_bare(column) for column in names]
-    left = [k for k, column in enumerate(low) if column not in ROW_NAMES]
-    if len(left) == 2:
-        return left[0], left[1]
-    for words in (low, bare):
-        found = [pair for pair in ENDS if words.count(pair[0]) == words.count(pair[1]) == 1]
-        if len(found) == 1:
-            return words.index(found[0][0]), words.index(found[0][1])
-    left = [k for k in left if low[k] not in BESIDE_ENDS]
-    if len(left) == 2:
-        return left[0], left[1]
-    raise DataError(
-        f"{name}: has the columns {', '.join(map(repr, names))}, and which two hold the ids of the "
-        "ends of each edge is not clear. Two columns are wanted, or two named source and target, "
-        'or from and to; else pass ends=("...", "...").'
-    )
-
-
-def _bare(column: str) -> str:
-    """Return a name of ends without words that say no more than "id" does: FromNodeId is from."""
-    words = re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column.strip()))
-    return " ".join(word.lower() for word in words if word.lower() not in _FILLERS)
-
-
-def _is_named(
-    first: list[str], rows: list[list[str]], known_ids: set[str] | None, name: str
-) -> bool:
-    """Tell a first line of names from an edge; DataError where it may be either."""
-    if len(first) != 2 and not _weighs([first, *rows]):
-        return not all(
-            cell.isdecimal() for cell in first
-        )  # which columns hold the ends, names alone can tell
-    first, rows = first[:2], [cells[:2] for cells in rows]
-    low = [cell.lower() for cell in first]
-    bare = tuple(map(_bare, first))
-    letters = tuple(low) in _LETTERS
-    known = letters or tuple(low) in ENDS or bare in (*ENDS, *_LETTERS)
-    table = known_ids if known_ids is not None else {cell for cells in rows for cell in cells}
-    ids = [cell in table for cell in first]
-    if any(ids) and (letters or not (all(ids) and known)):
-        return False
-    numbers = bool(rows) and all(cell.isdecimal() for cells in rows for cell in cells)
-    words = not any(cell.isdecimal() or is_missing_text(cell) for cell in first)
-    if not any(ids) and (known or (numbers and words)):
-        return True
-    if known_ids is None and (numbers or not rows) and not words:
-        return False  # numbers among numbers, without a table to look them up in
-    if known_ids is None:
-        raise DataError(
-            f"{name}: its first line, {first[0]!r}, {first[1]!r}, may hold names or an edge. Pass "
-            "header=True if they are names, header=False if they are an edge."
-        )
-    which = "ids of nodes, and names of ends, too" if all(ids) else "no ids of nodes"
-    raise DataError(
-        f"{name}: its first line, {first[0]!r}, {first[1]!r}, may hold names or an edge; they are "
-        f"{which}. Pass header=True if they are names, header=False if they are an edge."
-    )
-
-
-def _listed(cells: list[str]) -> str:
-    return ", ".join(map(repr, cells[:20])) + ", ..." * (len(cells) > 20)
-
-
 def _refuse_data(names: list[str], name: str, dialect: Dialect) -> None:
     """Refuse a first line of nodes that holds numbers, but for those that only count columns."""
     numbers = [n for n in names if dialect.number_in(n) is not None or spellings_of(n)]
@@ -582,23 +470,6 @@ def _refuse_data(names: list[str], name: str, dialect: Dialect) -> None:
 def _not_plain(cell: str) -> str:
     """Return a cell that is no number in its dialect so that it is none in any."""
     return cell if number_in(cell) is None else repr(cell)
-
-
-def _column(names: list[str], key: str | None, name: str) -> int:
-    """Return which column holds the ids."""
-    if key is None:
-        if names[0].strip().lower() not in ROW_NAMES:
-            return 0
-        ids = [k for k, column in enumerate(names) if column.strip().lower() in KEYS]
-        if len(ids) == 1:
-            return ids[0]
-        raise DataError(
-            f"{name}: its first column, {names[0]!r}, numbers the rows, and which of "
-            f"{', '.join(names[1:])} holds the ids is not clear: pass key=..."
-        )
-    if key not in names:
-        raise DataError(f"{name}: has no column {key!r}; it has {', '.join(names)}.")
-    return names.index(key)
 
 
 def _labels(frame: Any, pairs: Sequence[Any], columns: dict[str, list[Any]]) -> list[Any] | None:
