@@ -400,3 +400,25 @@ def test_kinds_of_igraph_are_named(text: str, mend: str, tmp_path: Path) -> None
     (tmp_path / "graph").write_text(text)
     with pytest.raises(FormatError, match=mend):
         read_graphs(tmp_path / "graph")
+
+
+def test_unknown_pairs_are_ids_of_whatever_type(tmp_path: Path) -> None:
+    edges = put(tmp_path, "e.csv", "from,to\n1,2\n2,3\n")
+    nodes = put(tmp_path, "n.csv", "id,age\n1,5\n2,6\n3,8\n")
+    for unknown in ([(1, 3)], [("3", 1.0)], put(tmp_path, "u.csv", "from,to\n1.0,3.0\n")):
+        for table in (nodes, None):
+            graph = read_edge_list(edges, table, unknown=unknown)
+            assert graph.n_nodes == 3
+            assert [ends.tolist() for ends in graph.unknown_dyads()] == [[0], [2]]
+    for wrong in ([3], [("1",)], ["13"], [(["1"], "3")], 7):
+        with pytest.raises(DataError, match="unknown must be"):
+            read_edge_list(edges, nodes, unknown=wrong)
+
+
+@pytest.mark.parametrize("directed", ["keep", True])
+def test_links_said_to_have_no_direction_lead_both_ways(tmp_path: Path, directed: Any) -> None:
+    path = put(tmp_path, "e.csv", "Source,Target,Type\na,b,Undirected\nb,c,Directed\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AncestralWarning)
+        graph = read_edge_list(path, directed=directed)
+    assert links(graph) == {("a", "b"), ("b", "a"), ("b", "c")}

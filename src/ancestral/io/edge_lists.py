@@ -142,7 +142,7 @@ def read_edge_list(
     first, rows, _ = table_of(edges, max_bytes, marks, blanks=True)
     known = None if columns is None else {cell for column in columns.values() for cell in column}
     links, where = links_of(first, rows, str(edges), known, ends=ends, header=header)
-    hidden: Any = list(unknown) if _is_pairs(unknown) else None
+    hidden: Any = _pairs_in(unknown) if _is_pairs(unknown) else None
     if unknown is not None and hidden is None:
         one, lines, _ = table_of(unknown, max_bytes, marks, blanks=True)
         hidden = links_of(one, lines, str(unknown), known, header=header)[0].ends
@@ -156,6 +156,23 @@ def read_edge_list(
         choices=choices,
         unknown=hidden,
     )
+
+
+def _pairs_in(unknown: Any) -> list[tuple[Any, Any]]:
+    """Return pairs of ids as tuples; refuse what is none."""
+    try:
+        listed_so = list(unknown)
+        pairs = [tuple(pair) for pair in listed_so]
+        is_known = all(len(pair) == 2 for pair in {*pairs})  # and their ids can be looked up
+        is_known &= not any(isinstance(pair, str) for pair in listed_so)
+    except TypeError:
+        is_known = False
+    if not is_known:
+        raise DataError(
+            "unknown must be the name of a file, or pairs of ids such as [('ann', 'bob')]; got "
+            f"{str(unknown)[:60]!r}."
+        )
+    return pairs
 
 
 def _is_pairs(unknown: Any) -> bool:
@@ -230,7 +247,7 @@ def from_frames(
         names = list(of_nodes)
         for k, node in enumerate(of_nodes[names[column_of_ids(names, key, "nodes")]]):
             _refuse_id(node, f"nodes: row {k}")
-    hidden = None if unknown is None else [tuple(pair) for pair in unknown]
+    hidden = None if unknown is None else _pairs_in(unknown)
     table = _keyed(of_nodes, key, links, hidden, "nodes", "edges")
     return assemble(
         table,
@@ -375,9 +392,10 @@ def _keyed(
     edges: str,
 ) -> dict[Any, dict[str, Any]]:
     """Return nodes by their ids, which links and unknown pairs are brought to."""
-    pairs = [*links.ends, *(hidden or ())]
     if columns is None:
-        return {node: {} for pair in pairs for node in pair}
+        table: dict[Any, dict[str, Any]] = {node: {} for pair in links.ends for node in pair}
+        _as_text(table, links, hidden)
+        return table | {node: {} for pair in hidden or () for node in pair}
     names = list(columns)
     at = column_of_ids(names, key, name)
     wanted = {node for pair in links.ends for node in pair}
@@ -392,7 +410,7 @@ def _keyed(
             at = others[0]
             _log.info("%s: the column %r holds the ids of all links", name, names[at])
     ids = columns[names[at]]
-    table: dict[Any, dict[str, Any]] = {}
+    table = {}
     others_of = {one: values for k, (one, values) in enumerate(columns.items()) if k != at}
     for k, node in enumerate(ids):
         where = f"line {node.line}" if isinstance(node, _Cell) else f"row {k}"
@@ -407,13 +425,13 @@ def _keyed(
         table[str(node) if isinstance(node, _Cell) else node] = {
             one: _spelt(values[k]) for one, values in others_of.items()
         }
-    if not wanted <= {*table}:
-        _as_text(table, links)
+    if not {node for pair in [*links.ends, *(hidden or ())] for node in pair} <= {*table}:
+        _as_text(table, links, hidden)
     return table
 
 
-def _as_text(table: dict[Any, dict[str, Any]], links: Links) -> None:
-    """Bring the ids of links to those of nodes where both are the same but for their types."""
+def _as_text(table: dict[Any, dict[str, Any]], links: Links, hidden: list[Any] | None) -> None:
+    """Bring ids of links and unknown pairs to those of nodes, the same but for their types."""
 
     def text_of(node: Any) -> str:
         text = word_of(node)
@@ -424,9 +442,11 @@ def _as_text(table: dict[Any, dict[str, Any]], links: Links) -> None:
         return
 
     def found(node: Any) -> Any:
-        return texts.get(text_of(node), node)
+        return node if node in table else texts.get(text_of(node), node)
 
     links.ends = [(found(u), found(v)) for u, v in links.ends]
+    if hidden is not None:
+        hidden[:] = [tuple(map(found, pair)) for pair in hidden]
 
 
 def _spelt(cell: Any) -> Any:

@@ -70,8 +70,8 @@ def read_graphs(
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
     directed : {"keep", "union", "intersection", "refuse"}, or bool
         Keep directions where a file says them; link two nodes where a link leads either way, or
-        both ways; or refuse them. True takes links that are said to have no direction, or of which
-        nothing is said, from their first end to their second.
+        both ways; or refuse them. True takes links of which nothing is said from their first end
+        to their second; those that are said to have no direction lead both ways.
     multiple : {"merge", "refuse"}
         Links that stand more than once are one.
     loops : {"drop", "refuse"}
