@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import asked_for
@@ -86,14 +87,17 @@ def test_columns_keep_their_names_without_a_library_of_dataframes(
 ) -> None:
     """A table's names are parameters' and conditions' names, whatever holds it."""
     monkeypatch.chdir(tmp_path)
-    days = [f"{('rain', 'sun')[k % 2]},{k % 7 + 0.5},{k % 3}" for k in range(42)]
+    rng = np.random.default_rng(0)
+    n = 200
+    skies, winds, ships = rng.choice(["rain", "sun"], n), rng.normal(5, 2, n), rng.poisson(2, n)
+    days = [f"{sky},{wind:.2f},{ship}" for sky, wind, ship in zip(skies, winds, ships, strict=True)]
     Path("days.csv").write_text("\n".join(["sky,wind,ships", *days]))
     fit = "fit tree days.csv --column-types ships=count --categories sky=rain,sun,fog -o t.model"
     for line, wanted in (
         (fit, "ships = count"),
         ("inspect t.model", "wind = continuous"),
         ("sample t.model -n 2 --given sky=fog", "sky,wind,ships\nfog,"),
-        ("score t.model days.csv", "42 rows"),
+        ("score t.model days.csv", "200 rows"),
         ("fit tabular days.csv --text wind --categories sky=rain,sun,fog -o l.model", "l.model"),
         ("inspect l.model", "sky"),
         ("fit ppca days.csv -o p.model", ""),

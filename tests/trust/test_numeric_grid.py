@@ -194,6 +194,8 @@ POSITIONS: dict[str, Ask] = {
     "aligned_positions": lambda m, f, graphs: m.aligned_positions(f(graphs[0].features)),
     "place": lambda m, f, graphs: m.place(f(graphs[0].to_dense()[:2]), l2=1.0).positions,
 }
+
+
 def of_a_tree(m: LatentTree) -> dict[str, Any]:
     """Return what a tree learnt, but for names of columns and whether its levels are booleans."""
     state = m._fitted_state()
