@@ -135,3 +135,17 @@ def test_draws_of_graphs_are_opened_elsewhere(run, tmp_path):
     assert run("sample", model, *given, "-o", table)[0] == 1  # it is there
     code, out, _ = run("sample", model, *given, "--random-state", 0)
     assert code == 0 and "->" in out
+
+
+def test_what_becomes_of_weights_and_repeated_links_is_chosen(run, tmp_path):
+    edges, nodes = tmp_path / "e.csv", tmp_path / "n.csv"
+    nodes.write_text("id,age\n" + "".join(f"p{k},{k * k % 7}\n" for k in range(8)))
+    links = [(0, 1), (1, 2), (2, 6), (3, 4), (5, 7), (0, 1), (6, 6)]
+    edges.write_text("from,to,weight\n" + "".join(f"p{u},p{v},2\n" for u, v in links))
+    fit = ("fit", "dyadic", edges, "--nodes", nodes, "--terms", "absdiff:age", "-o")
+    chosen = ("--weights", "binarise", "--multiple", "merge", "--loops", "drop")
+    code, _, err = run(*fit, tmp_path / "a", *chosen)  # said nothing, since all was asked for
+    assert code == 0 and "not kept" not in err
+    for flag in ("weights", "multiple", "loops"):
+        code, _, err = run(*fit, tmp_path / "b", *chosen, f"--{flag}", "refuse")
+        assert code == 1 and f'{flag}="refuse"' in err

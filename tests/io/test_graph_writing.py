@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ancestral import Graph, read_graphs
+from ancestral import Graph, io, read_graphs
 from ancestral.errors import AncestralWarning, DataError, SaveError
 from ancestral.io import (
     from_frames,
@@ -174,3 +174,63 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     taken = Graph(pandas.DataFrame({"Label": [1.0, 2.0]}), np.zeros((2, 2)))
     with pytest.raises(DataError, match="an attribute is named 'Label'"):
         to_frames(taken)
+
+
+KEPT = {
+    "a column of coordinates": {"x": [0.5, 1.5, 2.0], "y": [1.0, 0.0, 3.0]},
+    "what programs draw with": {"size": [1.0, 2.0, 2.0], "color": ["red", "blue", "red"]},
+    "words that look like numbers": {"room": ["1", "3", "1"], "is": ["true", "false", "true"]},
+    "gaps in the first row": {"a": [None, 1.0, 2.0], "b": ["u", "v", None], "c": [1.0, 2.0, 3.0]},
+    "nothing but gaps": {"void": [float("nan")] * 3, "age": [1.0, 2.0, 4.0]},
+    "labels": {"title": ["p", "q", "r"]},
+}
+WAYS = {
+    "networkx": lambda g, _: io.from_networkx(io.to_networkx(g)),
+    "igraph": lambda g, _: io.from_igraph(io.to_igraph(g)),
+    "frames": lambda g, _: io.from_frames(*io.to_frames(g)),
+    "graphml": lambda g, path: read_graphs(io.write_graphs(path / "g.graphml", [g]))[0],
+}
+
+
+@pytest.mark.parametrize("names", [None, ["n0", "n1", "n2"], ["07", "11", "13"]])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("what", KEPT)
+def test_whatever_attributes_are_called_they_come_back(
+    what: str, way: str, names: list[str] | None, tmp_path: Path
+) -> None:
+    for module in ("pandas", way.replace("frames", "pandas").replace("graphml", "defusedxml")):
+        pytest.importorskip(module)
+    import pandas as pd
+
+    E = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0]])
+    graph = Graph(pd.DataFrame(KEPT[what]), E, node_names=names, directed=True)
+    back = WAYS[way](graph, tmp_path)
+    assert back.attribute_names == graph.attribute_names
+    assert back.feature_names == graph.feature_names
+    assert back.node_names == graph.node_names
+    for name in graph.attribute_names:
+        assert back.attribute(name).to_list() == graph.attribute(name).to_list()
+    np.testing.assert_array_equal(back.to_dense(), E)
+
+
+def test_a_table_says_which_attributes_it_does_not_keep(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    features = pd.DataFrame({"room": ["1", "3"], "size": [1.0, 2.0], "age": [3.0, 4.0]})
+    graph = Graph(features, [[0, 1], [1, 0]])
+    paths = tmp_path / "e.csv", tmp_path / "n.csv"
+    with pytest.warns(AncestralWarning, match="'room', 'size' will be left out"):
+        io.write_edge_list(*paths, graph)
+    chosen = {"attributes": ["room", "size", "age"], "categorical": ["room"]}
+    assert io.read_edge_list(*paths, **chosen).feature_names == graph.feature_names
+
+
+def test_a_graph_without_features_is_kept_by_an_npz(tmp_path: Path) -> None:
+    graph = Graph(None, [[0, 1], [1, 0]])
+    assert read_graphs(io.write_graphs(tmp_path / "g.npz", [graph]))[0].n_features == 0
+
+
+def test_igraph_has_one_place_for_names() -> None:
+    pytest.importorskip("igraph")
+    graph = Graph([[1.0], [2.0]], [[0, 1], [1, 0]], ["name"], node_names=["a", "b"])
+    with pytest.raises(DataError, match="rename it"):
+        io.to_igraph(graph)

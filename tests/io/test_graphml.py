@@ -340,3 +340,24 @@ def test_igraphs_own_example_is_read_as_igraph_reads_it(data: Path) -> None:
     assert "'d3'" in texts and "'color'" in texts and "weights are not kept" in texts
     assert graph.attribute("gender").to_list() == [1, 1, 0, 1, 0, 0]
     assert graph.n_edges == 7
+
+
+def test_names_that_yed_draws_are_names_of_nodes(tmp_path: Path) -> None:
+    node = (
+        '<node id="n{0}"><data key="d0"><y:ShapeNode><y:Geometry x="0"/>'
+        "<y:NodeLabel>{1}</y:NodeLabel></y:ShapeNode></data></node>"
+    )
+    text = (
+        '<graphml xmlns="http://graphml.graphdrawing.org/xmlns" '
+        'xmlns:y="http://www.yworks.com/xml/graphml">'
+        '<key for="node" id="d0" yfiles.type="nodegraphics"/><graph edgedefault="directed">'
+        + node.format(0, " Ann ")
+        + node.format(1, "Bob")
+        + '<edge source="n1" target="n0"/></graph></graphml>'
+    )
+    path = tmp_path / "yed.graphml"
+    path.write_text(text)
+    (graph,) = read_graphs(path)
+    assert graph.node_names == ("Ann", "Bob")
+    assert graph.n_features == 0
+    np.testing.assert_array_equal(graph.to_dense(), [[0, 0], [1, 0]])

@@ -263,10 +263,10 @@ def test_ids_are_found_in_their_column_and_whatever_their_type(tmp_path: Path) -
     graph = read_edge_list(edges, nodes)
     assert graph.node_names == ("ann", "bob", "eve")
     assert graph.attribute("age").to_list() == [1.5, 2.5, None]
-    pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame({"id": ["1", "2", "3"], "g": ["x", None, "x"]})
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"id": ["1", "2", "3"], "g": ["x", None, "x"]})
     for ends in ([1, 2], [1.0, 2.0], ["1", "2.0"]):
-        frame = pandas.DataFrame({"from": ends, "to": ["2", "3"] if ends[0] == "1" else [2, 3]})
+        frame = pd.DataFrame({"from": ends, "to": ["2", "3"] if ends[0] == "1" else [2, 3]})
         graph = from_frames(frame, table)
         assert links(graph) == {("1", "2"), ("2", "3")}
         assert graph.attribute("g").to_list() == ["x", None, "x"]
@@ -337,3 +337,88 @@ def test_graphs_in_memory_keep_directions_names_and_gaps() -> None:
     with pytest.warns(AncestralWarning, match="1 of 0 are none; 1 dyads without"):
         graph = from_networkx(weighted)
     assert {frozenset(pair) for pair in links(graph)} == {frozenset("ac")}
+
+
+TABLES_OF_OTHERS = {
+    "numbers of nodes as R and pandas spell floats": (
+        "from,to\n1,2\n2,3\n", "id,sex\n1.0,F\n2.0,M\n3.0,F\n", ["1.0", "2.0", "3.0"],
+    ),
+    "a column of ids beside one that holds the same numbers": (
+        "from,to\n1,2\n2,3\n", "age,id\n3,1\n2,2\n1,3\n", ["1", "2", "3"],
+    ),
+    "names of rows without a head, as write.table of R has them": (
+        '"from" "to" "weight"\n"1" "a" "b" 1\n"2" "b" "c" 1\n', None, ["a", "b", "c"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("edges", "nodes", "names"), TABLES_OF_OTHERS.values(), ids=list(TABLES_OF_OTHERS)
+)
+def test_tables_as_other_programs_write_them(
+    edges: str, nodes: str | None, names: list[str], tmp_path: Path
+) -> None:
+    one, two = tmp_path / "edges.txt", tmp_path / "nodes.txt"
+    one.write_text(edges)
+    two.write_text(nodes or "")
+    graph = read_edge_list(one, two if nodes else None)
+    assert graph.node_names == tuple(names)
+    np.testing.assert_array_equal(graph.to_dense(), [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+
+
+def test_a_line_with_a_cell_too_many_is_no_row_name(tmp_path: Path) -> None:
+    path = tmp_path / "edges.csv"
+    for text in ("from,to\na,b\na,b,c\n", "from,to\na,b,c\n", "from,to\na,b,3\nc,d,4\n"):
+        path.write_text(text)
+        with pytest.raises(FormatError, match="3 cells where the first has 2"):
+            read_edge_list(path)
+
+
+def test_an_adjacency_whose_columns_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "ties.csv"
+    path.write_text("0,1,2\n0,1,0\n1,0,1\n0,1,0\n")  # pandas, index=False
+    assert read_adjacency(path).n_edges == 2
+
+
+def test_rows_of_a_frame_are_named_by_their_index() -> None:
+    pd = pytest.importorskip("pandas")
+    people = pd.DataFrame({"sex": ["F", "M", "F"]}, index=["a", "b", "c"])
+    graph = from_frames(pd.DataFrame({"from": ["a", "c"], "to": ["b", "b"]}), people)
+    assert graph.node_names == ("a", "b", "c")
+    assert graph.attribute_names == ("sex",)
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("# x\ny 1\n# y\nz 1\n", "from_igraph"),
+        ("/* Created by igraph */\ngraph {\n  0 -- 1;\n}\n", "read_dot"),
+    ],
+    ids=["LGL", "DOT"],
+)
+def test_kinds_of_igraph_are_named(text: str, mend: str, tmp_path: Path) -> None:
+    (tmp_path / "graph").write_text(text)
+    with pytest.raises(FormatError, match=mend):
+        read_graphs(tmp_path / "graph")
+
+
+def test_unknown_pairs_are_ids_of_whatever_type(tmp_path: Path) -> None:
+    edges = put(tmp_path, "e.csv", "from,to\n1,2\n2,3\n")
+    nodes = put(tmp_path, "n.csv", "id,age\n1,5\n2,6\n3,8\n")
+    for unknown in ([(1, 3)], [("3", 1.0)], put(tmp_path, "u.csv", "from,to\n1.0,3.0\n")):
+        for table in (nodes, None):
+            graph = read_edge_list(edges, table, unknown=unknown)
+            assert graph.n_nodes == 3
+            assert [ends.tolist() for ends in graph.unknown_dyads()] == [[0], [2]]
+    for wrong in ([3], [("1",)], ["13"], [(["1"], "3")], 7):
+        with pytest.raises(DataError, match="unknown must be"):
+            read_edge_list(edges, nodes, unknown=wrong)
+
+
+@pytest.mark.parametrize("directed", ["keep", True])
+def test_links_said_to_have_no_direction_lead_both_ways(tmp_path: Path, directed: Any) -> None:
+    path = put(tmp_path, "e.csv", "Source,Target,Type\na,b,Undirected\nb,c,Directed\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AncestralWarning)
+        graph = read_edge_list(path, directed=directed)
+    assert links(graph) == {("a", "b"), ("b", "a"), ("b", "c")}

@@ -70,6 +70,9 @@ class Reading:
     categorical: str | None = None
     header: bool | None = None
     directed: str | None = None
+    multiple: str | None = None
+    loops: str | None = None
+    weights: str | None = None
     unknown: str | None = None
 
     @classmethod
@@ -184,6 +187,21 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
                 "[default: keep]",
             },
         ),
+        *[
+            (
+                f"--{name}",
+                ("graphs",),
+                {
+                    "type": click.Choice([first, "refuse"]),
+                    "help": f"Graphs: {text}, or refuse them.  [default: {first}, and say so]",
+                },
+            )
+            for name, first, text in (
+                ("multiple", "merge", "links that stand more than once are one"),
+                ("loops", "drop", "leave out links of a node with itself"),
+                ("weights", "binarise", "any weight but 0 is a link, a missing one unknown"),
+            )
+        ],
         (
             "--unknown",
             ("graphs",),
@@ -555,6 +573,9 @@ def graphs_of(data: str, reading: Reading) -> Any:
         chosen["categorical"] = _listed(reading.categorical)
     if reading.directed is not None:
         chosen["directed"] = True if reading.directed == "yes" else reading.directed
+    for name in ("multiple", "loops", "weights"):
+        if getattr(reading, name) is not None:
+            chosen[name] = getattr(reading, name)
     path = _path(data, "graphs")
     of_tables = reading.header is not None or reading.unknown is not None or reading.dialect
     if reading.nodes is not None or (of_tables and path.lower().endswith(TABLE_ENDINGS)):

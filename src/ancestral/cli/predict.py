@@ -24,6 +24,11 @@ from ancestral.cli.terminal import CONTEXT, json_option
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+OF_GRAPHS = (
+    *("nodes", "attributes", "categorical", "header", "directed", "unknown"),
+    *("multiple", "loops", "weights"),
+)
+
 
 @click.command("predict", context_settings=CONTEXT)
 @click.argument("file", type=click.Path(path_type=Path))
@@ -78,7 +83,7 @@ def command(
     model = ancestral.load(file)
     face = entry_of(model).face
     if face == "conditional":
-        for name in ("nodes", "attributes", "categorical", "header", "directed", "unknown"):
+        for name in OF_GRAPHS:
             refuse(model, **{name: getattr(reading, name)})
         refuse(model, **of_pairs)
         if data is None:

@@ -66,7 +66,7 @@ def as_graphs(
     DataTypeError
         When `graphs` is no list of graphs.
     """
-    if isinstance(graphs, Graph) or _is_pair(graphs):
+    if isinstance(graphs, Graph) or _is_pair(graphs) or library_of(graphs):
         graphs = [graphs]
     try:
         items = list(graphs)

@@ -42,7 +42,9 @@ Index = NDArray[np.int64]
 INNER = "inner_product"
 KINDS = (INNER, "match", "absdiff", "sum", "product", "sender", "receiver", "pair")
 DIRECTED = ("sender", "receiver")
-FORMS = '"inner_product", ' + ", ".join(f'"{kind}:NAME"' for kind in KINDS[1:])
+FORMS = ", ".join(
+    ['"inner_product"', '"inner_product:NAME+NAME"', *(f'"{kind}:NAME"' for kind in KINDS[1:])]
+)
 
 
 # ---- texts -----------------------------------------------------------------------------------

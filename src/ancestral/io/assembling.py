@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ancestral.graph.graph import Graph
 
 MAX_BYTES = 512 << 20
-UNKNOWN, LEVELS = "unknown", "levels"  # beside a graph: pairs nobody observed, levels in order
+# Beside a graph: pairs nobody observed, and, of every attribute, its levels, or None for numbers.
+UNKNOWN, LEVELS = "unknown", "levels"
 LABELS = frozenset({"label", "name", "vertex.names", "_nx_name", "igraphnxname", "title"})
 _NUMBER_ONLY = re.compile(r"n?-?\d+", re.ASCII)
 
@@ -54,11 +55,15 @@ def assemble(
     kinds: Mapping[str, str] | None = None,
     unknown: Any = None,
     levels: Any = None,
+    named: Sequence[Any] | None = None,
+    only_numbered: bool = False,
 ) -> Graph:
     """Return the graph of nodes (id to attributes) and links between ids.
 
     `kinds` says which attributes the source declares to be "text" or "number"; `unknown` pairs of
-    ids that nobody observed; `levels` those of attributes whose order is not the readers' own.
+    ids that nobody observed; `levels` those of attributes in their order, and where it has all
+    attributes, which are taken; `named` names of the nodes; `only_numbered` says that ids such as
+    n0, n1, ... are no names.
     """
     from ancestral.graph.graph import Graph
 
@@ -67,7 +72,14 @@ def assemble(
     links = links if isinstance(links, Links) else Links(list(links), directed=False)
     place = {node: i for i, node in enumerate(nodes)}
     made = joined(links, place, choices, name)
-    names, same = names_for(nodes)
+    noted = _noted(nodes, levels) if attributes is None and not len(categorical) else {}
+    names, same = names_for(nodes, but=noted, only_numbered=only_numbered)
+    if named is not None and len({*named}) == len(nodes):
+        names = tuple(map(str, named))
+    if noted:
+        nodes = {node: {**dict.fromkeys(noted), **held} for node, held in nodes.items()}
+        attributes = list(noted)
+        kinds = {key: "number" if held is None else "text" for key, held in noted.items()}
     columns = attributes_of(nodes, attributes, categorical, name, kinds=kinds, quiet=same)
     if levels:
         columns = _in_order(columns, levels)
@@ -79,12 +91,23 @@ def assemble(
     return graph if made.how is None else graph.undirected(made.how)
 
 
+def _noted(nodes: Mapping[Any, Mapping[str, Any]], levels: Any) -> dict[str, Any]:
+    """Return the levels of all attributes, where they were noted beside a graph; else none."""
+    if not isinstance(levels, Mapping) or not all(
+        isinstance(key, str) and (held is None or isinstance(held, list | tuple))
+        for key, held in levels.items()
+    ):
+        return {}
+    found = {key for held in nodes.values() for key in held}
+    return dict(levels) if all(key in levels or str(key).lower() in LABELS for key in found) else {}
+
+
 def _in_order(columns: Sequence[Attribute], levels: Any) -> tuple[Attribute, ...]:
     """Return attributes with their levels as a writer of this package noted them."""
     held = levels if isinstance(levels, Mapping) else {}
     return tuple(
         one.with_levels([str(level) for level in held[one.name]])
-        if one.levels is not None and {*map(str, held.get(one.name, ()))} >= {*one.levels}
+        if one.levels is not None and {*map(str, held.get(one.name) or ())} >= {*one.levels}
         else one
         for one in columns
     )
@@ -92,17 +115,21 @@ def _in_order(columns: Sequence[Attribute], levels: Any) -> tuple[Attribute, ...
 
 def names_for(
     nodes: Mapping[Any, Mapping[str, Any]],
+    *,
+    but: Collection[str] = (),
+    only_numbered: bool = False,
 ) -> tuple[tuple[str, ...] | None, set[str]]:
     """Return the names of nodes, and the attributes that say no more than they do.
 
     Their ids, or, where these are numbers, their labels; None where ids only count from 0, and
-    there are no labels.
+    there are no labels. `but` are attributes that are no labels, whatever they are called; with
+    `only_numbered` ids n0, n1, ... count too, unless labels say the same.
     """
     ids = [str(node) for node in nodes]
     names, same = ids, set()
     are_numbers = all(_NUMBER_ONLY.fullmatch(one) for one in ids)
     for key in next(iter(nodes.values())):
-        if str(key).lower() in LABELS:
+        if str(key).lower() in LABELS and key not in but:
             found = [held.get(key) for held in nodes.values()]
             texts = [str(value).strip() for value in found if not is_missing(value)]
             told_apart = len({*texts} - {""}) == len(ids) and not all(map(is_plain, texts))
@@ -111,7 +138,9 @@ def names_for(
             if texts in (ids, names):
                 same.add(key)
     counted = [str(k) for k in range(len(ids))]
-    says_nothing = names in (counted, [f"n{k}" for k in counted])
+    says_nothing = names == counted or (
+        only_numbered and not same and names == [f"n{k}" for k in counted]
+    )
     return None if says_nothing else tuple(names), same
 
 

@@ -9,15 +9,26 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from ancestral._checks.containers import EXACT
+from ancestral._checks.containers import EXACT, opened
+from ancestral._checks.frames import declared_levels, form_of
 from ancestral._checks.missing import is_missing, is_missing_text
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.graph.attributes import word_of
-from ancestral.io.assembling import MAX_BYTES, assemble
+from ancestral.io.assembling import LEVELS, MAX_BYTES, assemble
 from ancestral.io.attributes import ROW_NAMES, Categorical
 from ancestral.io.csv import refuse_duplicates
 from ancestral.io.dialect import Dialect, spellings_of
+from ancestral.io.edge_heads import (
+    KEYS,
+    KEYS_ALONE,
+    WEIGHTS,
+    column_of_ids,
+    ends_among,
+    is_named,
+    listed,
+    weighs,
+)
 from ancestral.io.graph_tables import Marks, table_of
 from ancestral.io.links import BINARISE, DROP, KEEP, MERGE, Choices, Links
 from ancestral.io.numbers import number_in
@@ -26,48 +37,10 @@ from ancestral.io.sources import PathLike
 if TYPE_CHECKING:
     from ancestral.graph.graphs import Graph
 
-# Names of the two columns of ids, in small letters.
-ENDS = (
-    ("source", "target"),
-    ("from", "to"),
-    ("src", "dst"),
-    ("src", "tgt"),
-    ("sender", "receiver"),
-    ("tail", "head"),
-    ("ego", "alter"),
-    ("start", "end"),
-    ("node1", "node2"),
-    ("node_1", "node_2"),
-    ("id1", "id2"),
-    ("id_1", "id_2"),
-    ("one", "two"),
-    ("u", "v"),
-    ("i", "j"),
-    ("nominator", "nominee"),
-    ("citing", "cited"),
-    ("follower", "followed"),
-    ("person1", "person2"),
-    ("actor1", "actor2"),
-    ("origin", "destination"),
-    ("v1", "v2"),
-    ("von", "nach"),
-    ("von", "zu"),
-    ("de", "à"),
-    ("origen", "destino"),
-    ("origine", "destination"),
-)
-WEIGHTS = frozenset({"weight", "weights", "value", "count", "strength", "frequency", "tie"})
-# What stands beside the ends of links in tables of theirs.
-BESIDE_ENDS = WEIGHTS | {"type", "id", "label", "kind", "year", "date", "time", "timeset"}
 # What programs write where there is no id; "Nan" and "Na" are names.
 NO_ID = frozenset({"", "NA", "NaN", "nan", "NAN", "N/A", "n/a", "null", "NULL"})
 _WHOLE = re.compile(r"\d+\.0+", re.ASCII)
 _log = logging.getLogger(__name__)
-
-# Beside these, where two columns are all there are, and words that say no more than "id" does.
-_LETTERS = (("a", "b"), ("p", "q"), ("s", "t"), ("u", "v"), ("x", "y"), ("i", "j"))
-_FILLERS = frozenset({"id", "node", "vertex", "name", "key"})
-KEYS = ("id", "node", "node_id", "name", "vertex", "key", "label")
 
 
 @within_memory(SMALLER_FILE)
@@ -169,7 +142,7 @@ def read_edge_list(
     first, rows, _ = table_of(edges, max_bytes, marks, blanks=True)
     known = None if columns is None else {cell for column in columns.values() for cell in column}
     links, where = links_of(first, rows, str(edges), known, ends=ends, header=header)
-    hidden: Any = list(unknown) if _is_pairs(unknown) else None
+    hidden: Any = _pairs_in(unknown) if _is_pairs(unknown) else None
     if unknown is not None and hidden is None:
         one, lines, _ = table_of(unknown, max_bytes, marks, blanks=True)
         hidden = links_of(one, lines, str(unknown), known, header=header)[0].ends
@@ -183,6 +156,23 @@ def read_edge_list(
         choices=choices,
         unknown=hidden,
     )
+
+
+def _pairs_in(unknown: Any) -> list[tuple[Any, Any]]:
+    """Return pairs of ids as tuples; refuse what is none."""
+    try:
+        listed_so = list(unknown)
+        pairs = [tuple(pair) for pair in listed_so]
+        is_known = all(len(pair) == 2 for pair in {*pairs})  # and their ids can be looked up
+        is_known &= not any(isinstance(pair, str) for pair in listed_so)
+    except TypeError:
+        is_known = False
+    if not is_known:
+        raise DataError(
+            "unknown must be the name of a file, or pairs of ids such as [('ann', 'bob')]; got "
+            f"{str(unknown)[:60]!r}."
+        )
+    return pairs
 
 
 def _is_pairs(unknown: Any) -> bool:
@@ -239,7 +229,7 @@ def from_frames(
     """
     choices = Choices(directed, multiple, loops, weights)
     held = _columns(edges, "edges")
-    one, two = _ends(list(held), ends, "edges")
+    one, two = ends_among(list(held), ends, "edges")
     columns = list(held.values())
     joined = list(zip(columns[one], columns[two], strict=True))
     for k, pair in enumerate(joined):
@@ -251,10 +241,13 @@ def from_frames(
     of_nodes = None
     if nodes is not None:
         of_nodes = _columns(nodes, "nodes")
+        if key is None and (labels := _labels(nodes, joined, of_nodes)) is not None:
+            of_nodes = {"": labels, **of_nodes}
+            key = ""
         names = list(of_nodes)
-        for k, node in enumerate(of_nodes[names[_column(names, key, "nodes")]]):
+        for k, node in enumerate(of_nodes[names[column_of_ids(names, key, "nodes")]]):
             _refuse_id(node, f"nodes: row {k}")
-    hidden = None if unknown is None else [tuple(pair) for pair in unknown]
+    hidden = None if unknown is None else _pairs_in(unknown)
     table = _keyed(of_nodes, key, links, hidden, "nodes", "edges")
     return assemble(
         table,
@@ -264,7 +257,24 @@ def from_frames(
         categorical=categorical,
         choices=choices,
         unknown=hidden,
+        levels=_declared(nodes),
     )
+
+
+def _declared(nodes: Any) -> dict[str, Any] | None:
+    """Return the levels of a frame's categorical columns, or what `to_frames` noted of all."""
+    if nodes is None:
+        return None
+    if noted := getattr(nodes, "attrs", {}).get(LEVELS):
+        return dict(noted)
+    found = opened(nodes, "nodes")
+    names = [str(name) for name in found.names or ()]
+    declared = declared_levels(form_of(nodes, names), len(names))
+    return {
+        name: [word_of(level) for level in levels.tolist()]
+        for name, levels in zip(names, declared, strict=True)
+        if levels is not None
+    }
 
 
 # ---- tables of text ----------------------------------------------------------------------------
@@ -315,13 +325,13 @@ def links_of(
     """Return the links that a table of text lists, and how its lines are told in messages."""
     named = header or ends is not None
     if header is None and not named:
-        named = _is_named(first, [cells for _, cells in rows], known, name)
+        named = is_named(first, [cells for _, cells in rows], known, name)
         taken = "names (header=False: an edge)" if named else "an edge (header=True: names)"
-        _log.info("%s: its first line, %s, was taken for %s", name, _listed(first), taken)
+        _log.info("%s: its first line, %s, was taken for %s", name, listed(first), taken)
     heads = first
     if named:
-        one, two = _ends(first, ends, name)
-    elif len(first) == 2 or _weighs([first, *(cells for _, cells in rows)]):
+        one, two = ends_among(first, ends, name)
+    elif len(first) == 2 or weighs([first, *(cells for _, cells in rows)]):
         one, two = 0, 1
         heads = ["", "", "weight", *[""] * len(first)][: len(first)]
         rows = [(1, first), *rows]
@@ -344,15 +354,6 @@ def links_of(
     }
     _beside(links, others, name)
     return links, name
-
-
-def _weighs(lines: list[list[str]]) -> bool:
-    """Tell whether lines without names are two ids and a number."""
-    if len(lines[0]) != 3:
-        return False
-    weights = [cells[2] for cells in lines]
-    ids = {cell for cells in lines for cell in cells[:2]}
-    return all(number_in(w) is not None for w in weights) and len(ids) > 1 and len(lines) > 2
 
 
 def _beside(links: Links, columns: dict[str, list[Any]], name: str) -> None:
@@ -391,19 +392,25 @@ def _keyed(
     edges: str,
 ) -> dict[Any, dict[str, Any]]:
     """Return nodes by their ids, which links and unknown pairs are brought to."""
-    pairs = [*links.ends, *(hidden or ())]
     if columns is None:
-        return {node: {} for pair in pairs for node in pair}
+        table: dict[Any, dict[str, Any]] = {node: {} for pair in links.ends for node in pair}
+        _as_text(table, links, hidden)
+        return table | {node: {} for pair in hidden or () for node in pair}
     names = list(columns)
-    at = _column(names, key, name)
+    at = column_of_ids(names, key, name)
     wanted = {node for pair in links.ends for node in pair}
-    if key is None and not wanted <= {*columns[names[at]]}:
+    is_id = names[at].strip().lower() in (*KEYS, *ROW_NAMES)
+    of_ids = [k for k, one in enumerate(names) if one.strip().lower() in KEYS_ALONE]
+    if key is None and not is_id and len(of_ids) == 1 and wanted <= {*columns[names[of_ids[0]]]}:
+        at = of_ids[0]
+        _log.info("%s: the column %r holds the ids of all links", name, names[at])
+    elif key is None and not wanted <= {*columns[names[at]]}:
         others = [k for k, one in enumerate(names) if k != at and wanted <= {*columns[one]}]
         if len(others) == 1 and len({*columns[names[others[0]]]}) == len(columns[names[at]]):
             at = others[0]
             _log.info("%s: the column %r holds the ids of all links", name, names[at])
     ids = columns[names[at]]
-    table: dict[Any, dict[str, Any]] = {}
+    table = {}
     others_of = {one: values for k, (one, values) in enumerate(columns.items()) if k != at}
     for k, node in enumerate(ids):
         where = f"line {node.line}" if isinstance(node, _Cell) else f"row {k}"
@@ -418,22 +425,28 @@ def _keyed(
         table[str(node) if isinstance(node, _Cell) else node] = {
             one: _spelt(values[k]) for one, values in others_of.items()
         }
-    if not wanted <= {*table}:
-        _as_text(table, links)
+    if not {node for pair in [*links.ends, *(hidden or ())] for node in pair} <= {*table}:
+        _as_text(table, links, hidden)
     return table
 
 
-def _as_text(table: dict[Any, dict[str, Any]], links: Links) -> None:
-    """Bring the ids of links to those of nodes where both are the same but for their types."""
-    texts = {word_of(node): node for node in table}
+def _as_text(table: dict[Any, dict[str, Any]], links: Links, hidden: list[Any] | None) -> None:
+    """Bring ids of links and unknown pairs to those of nodes, the same but for their types."""
+
+    def text_of(node: Any) -> str:
+        text = word_of(node)
+        return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
+
+    texts = {text_of(node): node for node in table}
     if len(texts) < len(table):
         return
 
     def found(node: Any) -> Any:
-        text = word_of(node)
-        return texts.get(text.partition(".")[0] if _WHOLE.fullmatch(text) else text, node)
+        return node if node in table else texts.get(text_of(node), node)
 
     links.ends = [(found(u), found(v)) for u, v in links.ends]
+    if hidden is not None:
+        hidden[:] = [tuple(map(found, pair)) for pair in hidden]
 
 
 def _spelt(cell: Any) -> Any:
@@ -464,78 +477,6 @@ def _refuse_id(node: Any, place: str) -> None:
         ) from None
 
 
-def _ends(names: list[str], ends: tuple[str, str] | None, name: str) -> tuple[int, int]:
-    """Return which two columns hold the ids of the ends; DataError where names do not tell."""
-    if ends is not None:
-        wanted = [ends] if isinstance(ends, str) else list(ends)
-        absent = [key for key in wanted if key not in names]
-        if len(wanted) != 2 or absent:
-            raise DataError(
-                f"{name}: ends must name two of its columns {', '.join(names)}; got {ends!r}."
-            )
-        return names.index(wanted[0]), names.index(wanted[1])
-    low = [column.strip().lower() for column in names]
-    bare = [_bare(column) for column in names]
-    left = [k for k, column in enumerate(low) if column not in ROW_NAMES]
-    if len(left) == 2:
-        return left[0], left[1]
-    for words in (low, bare):
-        found = [pair for pair in ENDS if words.count(pair[0]) == words.count(pair[1]) == 1]
-        if len(found) == 1:
-            return words.index(found[0][0]), words.index(found[0][1])
-    left = [k for k in left if low[k] not in BESIDE_ENDS]
-    if len(left) == 2:
-        return left[0], left[1]
-    raise DataError(
-        f"{name}: has the columns {', '.join(map(repr, names))}, and which two hold the ids of the "
-        "ends of each edge is not clear. Two columns are wanted, or two named source and target, "
-        'or from and to; else pass ends=("...", "...").'
-    )
-
-
-def _bare(column: str) -> str:
-    """Return a name of ends without words that say no more than "id" does: FromNodeId is from."""
-    words = re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column.strip()))
-    return " ".join(word.lower() for word in words if word.lower() not in _FILLERS)
-
-
-def _is_named(
-    first: list[str], rows: list[list[str]], known_ids: set[str] | None, name: str
-) -> bool:
-    """Tell a first line of names from an edge; DataError where it may be either."""
-    if len(first) != 2 and not _weighs([first, *rows]):
-        return True  # which columns hold the ends, names alone can tell
-    first, rows = first[:2], [cells[:2] for cells in rows]
-    low = [cell.lower() for cell in first]
-    bare = tuple(map(_bare, first))
-    letters = tuple(low) in _LETTERS
-    known = letters or tuple(low) in ENDS or bare in (*ENDS, *_LETTERS)
-    table = known_ids if known_ids is not None else {cell for cells in rows for cell in cells}
-    ids = [cell in table for cell in first]
-    if any(ids) and (letters or not (all(ids) and known)):
-        return False
-    numbers = bool(rows) and all(cell.isdecimal() for cells in rows for cell in cells)
-    words = not any(cell.isdecimal() or is_missing_text(cell) for cell in first)
-    if not any(ids) and (known or (numbers and words)):
-        return True
-    if known_ids is None and (numbers or not rows) and not words:
-        return False  # numbers among numbers, without a table to look them up in
-    if known_ids is None:
-        raise DataError(
-            f"{name}: its first line, {first[0]!r}, {first[1]!r}, may hold names or an edge. Pass "
-            "header=True if they are names, header=False if they are an edge."
-        )
-    which = "ids of nodes, and names of ends, too" if all(ids) else "no ids of nodes"
-    raise DataError(
-        f"{name}: its first line, {first[0]!r}, {first[1]!r}, may hold names or an edge; they are "
-        f"{which}. Pass header=True if they are names, header=False if they are an edge."
-    )
-
-
-def _listed(cells: list[str]) -> str:
-    return ", ".join(map(repr, cells[:20])) + ", ..." * (len(cells) > 20)
-
-
 def _refuse_data(names: list[str], name: str, dialect: Dialect) -> None:
     """Refuse a first line of nodes that holds numbers, but for those that only count columns."""
     numbers = [n for n in names if dialect.number_in(n) is not None or spellings_of(n)]
@@ -551,21 +492,13 @@ def _not_plain(cell: str) -> str:
     return cell if number_in(cell) is None else repr(cell)
 
 
-def _column(names: list[str], key: str | None, name: str) -> int:
-    """Return which column holds the ids."""
-    if key is None:
-        if names[0].strip().lower() not in ROW_NAMES:
-            return 0
-        ids = [k for k, column in enumerate(names) if column.strip().lower() in KEYS]
-        if len(ids) == 1:
-            return ids[0]
-        raise DataError(
-            f"{name}: its first column, {names[0]!r}, numbers the rows, and which of "
-            f"{', '.join(names[1:])} holds the ids is not clear: pass key=..."
-        )
-    if key not in names:
-        raise DataError(f"{name}: has no column {key!r}; it has {', '.join(names)}.")
-    return names.index(key)
+def _labels(frame: Any, pairs: Sequence[Any], columns: dict[str, list[Any]]) -> list[Any] | None:
+    """Return the labels of a frame's rows where they, and no column, hold the ids of all ends."""
+    labels = list(getattr(frame, "index", ())) if hasattr(frame, "loc") else []
+    wanted = {node for pair in pairs for node in pair}
+    if not labels or "" in columns or not wanted <= {*labels}:
+        return None
+    return None if any(wanted <= {*values} for values in columns.values()) else labels
 
 
 def _columns(frame: Any, name: str) -> dict[str, list[Any]]:

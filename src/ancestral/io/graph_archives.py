@@ -46,7 +46,8 @@ def read_archive(archive: Archive, choices: Choices) -> list[Graph]:
                 f"{name}: edges",
                 directed=bool(beside.get("directed", False)),
             )
-        graph = make_graph(X, E, name, names, choices=choices, **beside)
+        is_own = f"features_{i}" in archive.keys
+        graph = make_graph(X, E, name, names, choices=choices, is_own=is_own, **beside)
         if texts:
             graph = _with_texts(graph, texts, name)
         made.append(graph if unknown is None else graph.with_unknown(unknown))
@@ -95,6 +96,7 @@ def make_graph(
     names: Sequence[str] | None = None,
     *,
     choices: Choices = AS_THEY_ARE,
+    is_own: bool = False,
     **beside: Any,
 ) -> Graph:
     """Return the checked graph, its features named; errors carry the name."""
@@ -110,7 +112,7 @@ def make_graph(
             f"{name}: features and adjacency are swapped: got shapes {X.shape} and {E.shape}, "
             "(adjacency, features). Give (features, adjacency)."
         )
-    if len(X.shape) == 2 and 0 in X.shape and "node_names" not in beside:
+    if len(X.shape) == 2 and (len(X) == 0 or (0 in X.shape and not is_own)):
         raise DataError(f"{name}: has features of shape {X.shape}: nothing to model.")
     how = choices.directed if choices.directed in ("union", "intersection") else None
     has_way = beside.pop("directed", False) or choices.directed is True or how is not None

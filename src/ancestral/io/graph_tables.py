@@ -46,12 +46,22 @@ def table_in(
     (_, first), *rows = parse_cells(raw, name, Dialect(sep, decimal or _other(sep), None))
     if decimal is None:
         decimal = "," if sep == ";" and _has_commas(rows) else "."
+    if _has_row_names(first, rows):
+        first = ["", *first]
     for line, cells in rows:
-        if len(cells) != len(first) and not (len(cells) == len(first) + 1 == len(rows) + 1):
+        if len(cells) != len(first):
             raise FormatError(
                 f"{name}: line {line} has {len(cells)} cells where the first has {len(first)}."
             )
     return first, rows, Dialect(sep, decimal, thousands)
+
+
+def _has_row_names(first: list[str], rows: Sequence[tuple[int, list[str]]]) -> bool:
+    """Tell whether lines but the first begin with their number or a column's name, as R writes."""
+    if not rows or any(len(cells) != len(first) + 1 for _, cells in rows):
+        return False
+    names = [cells[0] for _, cells in rows]
+    return names == [str(k + 1) for k in range(len(rows))] or {*names} == {*first}
 
 
 def _other(sep: str) -> str:
@@ -84,7 +94,7 @@ def _mark_between(raw: bytes, *, blanks: bool) -> str:
         words = [len(line.split()) for line in plain]
         if len({*words}) == 1 and words[0] > 1:
             return " "
-        if len({*words[1:]}) == 1 and words[1] == words[0] + 1 == len(words):  # as R writes
+        if len({*words[1:]}) == 1 and words[1] == words[0] + 1:  # as R writes
             return " "
     return max("\t;,", key=lambda mark: (sum(line.count(mark) for line in lines), mark == ","))
 

@@ -37,6 +37,7 @@ _OTHERS = (
         "networkx",
         "networkx.nx_pydot.read_dot({})",
     ),
+    (r"# \S+\n(?:[^#\n]+\n)+# ", "LGL", "igraph", "igraph.Graph.Read_Lgl({})"),
     (r"[\[{]", "JSON", "networkx", "networkx.node_link_graph(json.load(open({})))"),
     (r"nodedef\s*>", "GDF", "networkx", "(after saving it as GraphML in Gephi)"),
 )
@@ -124,7 +125,7 @@ def read_adjacency(
         return graph_of(parse_matrix_market(raw, name), choices, name)
     refuse_others(_decoded(raw), name)
     first, rows, dialect = table_in(raw, name, (sep, decimal, None, encoding), blanks=True)
-    matrix = table_as_matrix(first, [line for _, line in rows], dialect)
+    matrix = table_as_matrix(first, [line for _, line in rows], dialect, fewest_counted=2)
     if matrix is None:
         raise DataError(
             f"{name}: is no square table of numbers: it has {len(first)} columns and "
@@ -150,7 +151,8 @@ def graph_of(matrix: Matrix, choices: Choices, name: str) -> Graph:
 
 def refuse_others(text: str, name: str) -> None:
     """Raise FormatError for a kind that is read elsewhere, with the line that reads it."""
-    head = re.sub(r"(?m)^\s*(%|//).*$", "", text[:20_000]).lstrip("\ufeff \t\r\n").lower()
+    head = re.sub(r"(?m)^\s*(%|//).*$|(?s:^\s*/\*.*?\*/)", "", text[:20_000])
+    head = head.lstrip("\ufeff \t\r\n").lower().replace("\r\n", "\n")
     for pattern, kind, library, line in _OTHERS:
         if re.match(pattern, head):
             call = line.format(repr(name))

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,9 @@ import numpy as np
 from ancestral._checks.numbers import warn
 from ancestral._extras import need
 from ancestral._files import as_path, write_atomically
-from ancestral.errors import DataError, SaveError
-from ancestral.io.assembling import LEVELS, UNKNOWN
-from ancestral.io.attributes import levels_in_order
+from ancestral.errors import AncestralWarning, DataError, SaveError
+from ancestral.io.assembling import LABELS, LEVELS, UNKNOWN
+from ancestral.io.attributes import attributes_of
 from ancestral.io.sources import PathLike
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def to_igraph(graph: Any) -> Any:
     ends = np.stack(one.edges(), axis=1).tolist()
     made = igraph.Graph(n=one.n_nodes, edges=ends, directed=one.directed)
     if one.node_names is not None:
+        if any(attribute.name == "name" for attribute in _attributes(one)):
+            raise DataError("an attribute is named 'name', as are the nodes in igraph: rename it.")
         made.vs["name"] = list(one.node_names)
     for name, values in _columns(one).items():
         made.vs[name] = values
@@ -153,6 +156,8 @@ def to_frames(graph: Any) -> tuple[Any, Any]:
             of_nodes[attribute.name] = pd.Categorical(nodes[attribute.name], dtype=kinds)
         else:
             of_nodes[attribute.name] = attribute.values
+    if LEVELS in (beside := _beside(one, _ids(one))):
+        of_nodes.attrs[LEVELS] = beside[LEVELS]
     return pd.DataFrame(edges), of_nodes
 
 
@@ -194,6 +199,13 @@ def write_edge_list(edges: PathLike, nodes: PathLike, graph: Any) -> tuple[Path,
         warn(
             f"{paths[0]}: {one.n_unknown} unknown dyads are rows without a weight, which other "
             "programs may take for links: leave these rows out there."
+        )
+    cells = [_as_cells(attribute) for attribute in _attributes(one)]
+    if changed := _changed(cells, _attributes(one), in_order=False):
+        warn(
+            f"{paths[1]}: tables say no types, and {', '.join(map(repr, changed))} will be left "
+            "out or taken for numbers where nobody says more: read it with attributes=[...] and "
+            "categorical=[...], or write GraphML or an .npz."
         )
     for path, table in zip(paths, (_edge_rows(one), _node_rows(one)), strict=True):
         write_atomically(path, _as_text(table, "\t" if path.suffix == ".tsv" else ",").encode())
@@ -312,18 +324,50 @@ def _texts_of_ids(graph: Graph) -> list[str]:
 
 
 def _beside(graph: Graph, ids: Sequence[Any]) -> dict[str, Any]:
-    """Return unknown dyads, and levels whose order readers would not find."""
+    """Return unknown dyads, and what attributes are, where readers would not find it."""
     found: dict[str, Any] = {}
     if graph.unknown is not None:
         i, j = graph.unknown_dyads()
         found[UNKNOWN] = [[ids[a], ids[b]] for a, b in zip(i.tolist(), j.tolist(), strict=True)]
-    levels = {}
-    for one in _attributes(graph):
-        if one.levels is not None:
-            occur = [one.levels[k] for k in np.unique(one.values[one.values >= 0])]
-            if list(one.levels) != levels_in_order(occur):
-                levels[one.name] = list(one.levels)
-    return found | ({LEVELS: levels} if levels else {})
+    held = _attributes(graph)
+    if _changed([one.to_list() for one in held], held):
+        found[LEVELS] = {one.name: None if one.levels is None else list(one.levels) for one in held}
+    return found
+
+
+def _changed(
+    columns: Sequence[Sequence[Any]], held: Sequence[Attribute], *, in_order: bool = True
+) -> list[str]:
+    """Return the attributes that readers, who know values alone, would not take as they are.
+
+    Levels in their order count `in_order`, else only whether there are any.
+    """
+    nodes = {
+        k: {one.name: value for one, value in zip(held, row, strict=True) if value is not None}
+        for k, row in enumerate(zip(*columns, strict=True))
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AncestralWarning)
+        try:
+            read = attributes_of(nodes, None, (), "graph")
+        except DataError:
+            read = ()
+    found = {one.name: one.levels for one in read}
+
+    def is_kept(one: Attribute) -> bool:
+        if one.name not in found or one.name.lower() in LABELS:
+            return False
+        levels = found[one.name]
+        return levels == one.levels if in_order else (levels is None) == (one.levels is None)
+
+    wrong = [one.name for one in held if not is_kept(one)]
+    names = [one.name for one in held]
+    return wrong if wrong or not in_order or list(found) == names else names
+
+
+def _as_cells(attribute: Attribute) -> list[str | None]:
+    """Return the values of an attribute as the cells of a table have them; None if missing."""
+    return [None if value is None else _cell(value) for value in attribute.to_list()]
 
 
 def _edge_rows(graph: Graph) -> dict[str, list[Any]]:

@@ -331,6 +331,7 @@ def _edge(
 def _attributes(node: Any, keys: dict[str, _Key], place: str, said: set[str]) -> dict[str, Any]:
     """Return the attributes of one node; keys that are declared for others go to `said`."""
     held: dict[str, Any] = {}
+    drawn = ""
     for tag, data in _children(node, place, ("desc", "data")):
         if tag != "data":
             continue
@@ -346,9 +347,14 @@ def _attributes(node: Any, keys: dict[str, _Key], place: str, said: set[str]) ->
         text = _text(data, f"{place}: {key.attribute!r}")
         if text is not None:
             held[key.attribute] = key.value(text)
-        elif key.named:
+        elif not key.named:  # what a program draws with; of yEd the name stands in it
+            label = next((e for e in data.iter() if _tag(e) == "NodeLabel"), None)
+            drawn = drawn or ((label is not None and label.text) or "").strip()
+        else:
             raise DataError(
                 f"{place} has elements for {key.attribute!r}, where a number or text is wanted: "
                 "export the graph again."
-            )  # without a name, it is what a program draws with
+            )
+    if drawn:
+        held.setdefault("label", drawn)
     return held

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ancestral._checks.missing import is_missing
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError
 from ancestral.io.assembling import LEVELS, MAX_BYTES, UNKNOWN, assemble, weights_of
@@ -69,8 +70,8 @@ def read_graphs(
         Refuse a compressed file that expands further, in bytes (default 512 MiB).
     directed : {"keep", "union", "intersection", "refuse"}, or bool
         Keep directions where a file says them; link two nodes where a link leads either way, or
-        both ways; or refuse them. True takes links that are said to have no direction, or of which
-        nothing is said, from their first end to their second.
+        both ways; or refuse them. True takes links of which nothing is said from their first end
+        to their second; those that are said to have no direction lead both ways.
     multiple : {"merge", "refuse"}
         Links that stand more than once are one.
     loops : {"drop", "refuse"}
@@ -166,6 +167,7 @@ def _of_parsed(
             kinds=part.kinds,
             unknown=part.unknown,
             levels=part.levels,
+            only_numbered=True,
         )
         for part in parts
     ]
@@ -275,6 +277,10 @@ def from_igraph(
     beside: Any = {
         key: graph[key] if key in graph.attributes() else None for key in (UNKNOWN, LEVELS)
     }
+    own = columns.get("name", [])
+    if own and "name" not in (beside[LEVELS] or {}) and not any(map(is_missing, own)):
+        counted = [str(k) for k in range(len(own))]
+        beside["named"] = own if [str(one) for one in own] != counted else None
     return assemble(
         nodes, links, attributes, "graph", categorical=categorical, choices=choices, **beside
     )

@@ -31,8 +31,13 @@ class Matrix:
     names: list[str] | None
 
 
-def table_as_matrix(first: list[str], rows: Sequence[list[str]], dialect: Dialect) -> Matrix | None:
-    """Return the matrix that the cells of a table are; None where they are none."""
+def table_as_matrix(
+    first: list[str], rows: Sequence[list[str]], dialect: Dialect, *, fewest_counted: int = 4
+) -> Matrix | None:
+    """Return the matrix that the cells of a table are; None where they are none.
+
+    A first line that counts the nodes is a line of names, of so many nodes and more.
+    """
     lines = [first, *rows]
     n = len(rows)
     widths = {len(cells) for cells in rows}
@@ -49,7 +54,8 @@ def table_as_matrix(first: list[str], rows: Sequence[list[str]], dialect: Dialec
             order = [place[label] for label in labels]
             body = _body([cells[1:] for cells in rows], dialect)
             return None if body is None else Matrix(body[:, order], labels)
-    if width == n and len(first) == n and not all(numbers) and len({*first}) == n:
+    counts = n >= fewest_counted and first in ([str(k + i) for k in range(n)] for i in (0, 1))
+    if width == n and len({*first}) == len(first) == n and (counts or not all(numbers)):
         body = _body(rows, dialect)  # names above alone
         return None if body is None else Matrix(body, list(first))
     if len(first) == len(lines) == width:

@@ -20,6 +20,7 @@ from ancestral.viz import _style, _taken
 from ancestral.viz._style import styled
 from ancestral.viz.graph_colours import Colouring, colour_by_feature, only_group, write_legend
 from ancestral.viz.graph_layout import LABELLED, layout_of, with_room
+from ancestral.viz.graph_names import places_of_names
 from ancestral.viz.graphs_taken import Drawable, drawable, graphs_of, of_pair
 
 if TYPE_CHECKING:
@@ -380,16 +381,18 @@ def _draw_arrows(
 def _write_names(
     ax: Axes, xy: NDArray[np.float64], names: Sequence[str], diameter: float, scale: float
 ) -> None:
-    """Write names under their nodes, on paper, so that edges do not cross them."""
+    """Write names beside their nodes, on paper, so that edges do not cross them."""
     from matplotlib.patheffects import withStroke
 
     size = float(np.clip(8.0 * scale**0.5 - 0.05 * len(names), 5.5, 8.5))
-    for (x, y), name in zip(xy, names, strict=True):
-        edge = "left" if x < -0.9 else "right" if x > 0.9 else "center"
-        shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    cut = LONGEST_NAME - 1
+    shown = [name if len(name) <= LONGEST_NAME else name[:cut] + "…" for name in names]
+    side = 3.6 * scale * 72 * 0.8  # a legend takes some of it
+    moved = places_of_names((xy + 1.18) * side / 2.36, shown, diameter, size, side)
+    for place, by, name in zip(xy, moved, shown, strict=True):
         ax.annotate(
-            shown, (x, y), xytext=(0, -0.5 * diameter - 1.5), textcoords="offset points",
-            ha=edge, va="top", fontsize=size, color=_style.INK, zorder=4,
+            name, tuple(place), xytext=tuple(by), textcoords="offset points",
+            ha="center", va="center", fontsize=size, color=_style.INK, zorder=4,
             path_effects=[withStroke(linewidth=1.8, foreground=_style.PAPER)],
         )  # fmt: skip
 

@@ -64,7 +64,10 @@ def refuse_separated(n_pairs: int, n_edges: int, seen: Extremes, slack: float) -
         Two values of s that differ by less are equal.
     """
     if n_pairs == 0:
-        raise ModelError("there are no pairs of nodes: give a graph with two nodes or more.")
+        raise ModelError(
+            "no dyad is known: give a graph of two nodes or more, "
+            "some of whose pairs were observed."
+        )
     if n_edges in (0, n_pairs):
         side = "no pair is linked: b -> -inf" if n_edges == 0 else "every pair is linked: b -> +inf"
         raise ModelError(f"{side}, so the likelihood has no finite maximum. {_MEND}")
