@@ -32,6 +32,7 @@ SMALL = {  # what keeps the fit short, and its outcome the same
     "neural": "--hidden-size 4 --max-steps 20 --random-state 0",
     "positions": "--n-components 1 --l2 1",
     "tree": "--n-states 2 --n-trees 1 --n-sweeps 4 --random-state 0",
+    "dyadic": "--terms inner_product",
     "diagonal": "--same-variance",
 }
 FACES = {
