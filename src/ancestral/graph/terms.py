@@ -155,8 +155,8 @@ class Nodes:
         names = list(self.held) if not term.name else self._split(term)
         if not names:
             raise DataError(
-                f"the term {term.text!r} multiplies attributes of nodes, and a graph has none: give "
-                "features, or leave the term out."
+                f"the term {term.text!r} multiplies attributes of nodes, and a graph has none: "
+                "give features, or leave the term out."
             )
         return [self.named(name, term.text) for name in names]
 
