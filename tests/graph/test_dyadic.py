@@ -504,3 +504,13 @@ def test_a_saved_model_is_the_same(tmp_path) -> None:
     one, two = (held.sample(random_state=0)[0] for held in (model, again))
     np.testing.assert_array_equal(one.adjacency, two.adjacency)
     assert one.attribute("house").levels == two.attribute("house").levels
+
+
+def test_an_inner_product_of_no_attributes_is_refused() -> None:
+    bare = Graph(None, [[0, 1], [1, 0]])
+    rng = np.random.default_rng(0)
+    E = np.triu(rng.random((12, 12)) < 0.4, 1).astype(int)
+    model = DyadicGraph(["inner_product"]).fit(Graph(rng.normal(size=(12, 2)), E + E.T))
+    for ask in (model.log_density, DyadicGraph(["inner_product"]).fit):
+        with pytest.raises(DataError, match="multiplies attributes of nodes"):
+            ask(bare)

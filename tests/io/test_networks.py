@@ -422,3 +422,11 @@ def test_links_said_to_have_no_direction_lead_both_ways(tmp_path: Path, directed
         warnings.simplefilter("ignore", AncestralWarning)
         graph = read_edge_list(path, directed=directed)
     assert links(graph) == {("a", "b"), ("b", "a"), ("b", "c")}
+
+
+def test_measurements_are_no_links(tmp_path: Path) -> None:
+    path = put(tmp_path, "people.csv", "height,weight,age\n1.5,60.5,30\n1.75,81,41\n")
+    for read in (read_graphs, read_edge_list):
+        with pytest.raises(DataError, match="lists no links"):
+            read(path)
+    assert read_edge_list(path, ends=("height", "age"), weights="binarise").n_edges == 2

@@ -94,6 +94,8 @@ def plain(value: Any) -> Any:
     """Return a number, list or text that JSON can hold."""
     if hasattr(value, "tolist"):
         return value.tolist()
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value  # names, such as those of terms
     return value if isinstance(value, int | float | str | type(None)) else str(value)
 
 

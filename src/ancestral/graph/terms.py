@@ -153,6 +153,11 @@ class Nodes:
     def of_inner_product(self, term: Term) -> list[Attribute]:
         """Return the attributes of an inner product: all of them, or those that it names."""
         names = list(self.held) if not term.name else self._split(term)
+        if not names:
+            raise DataError(
+                f"the term {term.text!r} multiplies attributes of nodes, and a graph has none: "
+                "give features, or leave the term out."
+            )
         return [self.named(name, term.text) for name in names]
 
     def _split(self, term: Term) -> list[str]:

@@ -324,10 +324,9 @@ def links_of(
 ) -> tuple[Links, str]:
     """Return the links that a table of text lists, and how its lines are told in messages."""
     named = header or ends is not None
-    if header is None and not named:
+    guessed = header is None and not named
+    if guessed:
         named = is_named(first, [cells for _, cells in rows], known, name)
-        taken = "names (header=False: an edge)" if named else "an edge (header=True: names)"
-        _log.info("%s: its first line, %s, was taken for %s", name, listed(first), taken)
     heads = first
     if named:
         one, two = ends_among(first, ends, name)
@@ -346,6 +345,11 @@ def links_of(
                 f"{name}: line {line} joins {cells[one]!r} and {cells[two]!r}: an id is missing. "
                 "Drop the line."
             )
+    if ends is None:
+        _refuse_decimals([(line, cells[k]) for line, cells in rows for k in (one, two)], name)
+    if guessed:
+        taken = "names (header=False: an edge)" if named else "an edge (header=True: names)"
+        _log.info("%s: its first line, %s, was taken for %s", name, listed(first), taken)
     links = Links([(cells[one], cells[two]) for _, cells in rows])
     others = {
         head: [None if is_missing_text(cells[k]) else cells[k] for _, cells in rows]
@@ -354,6 +358,22 @@ def links_of(
     }
     _beside(links, others, name)
     return links, name
+
+
+def _refuse_decimals(cells: list[tuple[int, str]], name: str) -> None:
+    """Raise DataError where ids are numbers, and one has a fraction: they measure something."""
+    odd = None
+    for line, cell in cells:
+        number = number_in(cell)
+        if number is None:
+            return
+        if odd is None and not float(number).is_integer():
+            odd = line, cell
+    if odd is not None:
+        raise DataError(
+            f"{name}: line {odd[0]} has the id {odd[1]!r}, and all ids are numbers: a table of "
+            'measurements lists no links. Pass ends=("...", "...") if these are ids.'
+        )
 
 
 def _beside(links: Links, columns: dict[str, list[Any]], name: str) -> None:
