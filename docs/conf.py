@@ -74,6 +74,7 @@ html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # a page of file:// may not fetch others
 html_theme_options = {
     "logo": {"text": "ancestral"},
     "navbar_align": "left",

@@ -35,6 +35,7 @@ KINDS: dict[Face, str] = {
     "graphs": "graphs",
 }
 _VALIDATION = "Rows held out, as DATA: they say when to stop, and which weights to keep."
+_FORCE = "Replace a file that is there already; a model is replaced by a model without it."
 _MOST_STEPS = 20  # iterations that are shown
 _NOT_KEPT = "nothing was saved. With --checkpoint FOLDER a training can be stopped and resumed."
 
@@ -103,7 +104,7 @@ def _fit_command(entry: Entry) -> click.Command:
         click.Option(
             ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Model file."
         ),
-        click.Option(["--force"], **FORCE),
+        click.Option(["--force"], **FORCE | {"help": _FORCE}),
     ]
     # A parameter of the model goes before an option on reading of the same name.
     options += [o for o in reading_options_of(entry) if o.name not in parameters]
