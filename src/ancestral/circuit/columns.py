@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,8 +206,8 @@ class Column:
 
     def __str__(self) -> str:
         if self.kind == "continuous":
-            assert self.scale is not None
-            more = "" if self.scale.kind == "identity" else f", {self.scale.kind}"
+            kind = cast(Scale, self.scale).kind
+            more = "" if kind == "identity" else f", {kind}"
             more += f", {len(self.atoms)} atoms" if len(self.atoms) > 1 else ""
             more += f", {self.atoms[0]:.6g} an atom" if len(self.atoms) == 1 else ""
             of = "" if self.of == "number" else f" {self.of}"

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from ancestral.circuit.leaves import (
     TAIL,
     CountsLeaf,
     Prior,
+    Scale,
 )
 from ancestral.circuit.tree import Tree
 from ancestral.training.passes import FromPasses, Sums
@@ -122,17 +123,17 @@ class Rows:
             if column.kind == "count":
                 codes[:, j] = gaps
                 continue
-            assert column.scale is not None
+            scale = cast(Scale, column.scale)
             place = np.searchsorted(column.atoms, values)
             found = np.zeros(n, bool)
             if len(column.atoms):
                 found = column.atoms[np.minimum(place, len(column.atoms) - 1)] == values
             smooth = ~found & ~gaps
             codes[:, j] = np.where(found, place, len(column.atoms) + gaps)
-            own = column.scale.forward(values[smooth])
+            own = scale.forward(values[smooth])
             y[smooth, k] = own
-            shift[smooth] += column.scale.log_slope(values[smooth]) - 0.5 * _LOG_2PI
-            tail = column.scale.tail
+            shift[smooth] += scale.log_slope(values[smooth]) - 0.5 * _LOG_2PI
+            tail = scale.tail
             shift[smooth] -= 0.5 * (own / tail) ** 2 + np.log(tail)
             k += 1
         return cls(codes, y, table[:, layout.counts], shift, weights)

@@ -19,7 +19,7 @@ Symbols: the tree tree_ (the parent of each column), k n_states_, weights of the
 from __future__ import annotations
 
 import re
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,7 @@ from ancestral.circuit import columns as schema
 from ancestral.circuit import learning, race
 from ancestral.circuit.answers import TreeAnswers
 from ancestral.circuit.columns import Column
-from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf
+from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf, Scale
 from ancestral.circuit.messages import Circuit, Mixture
 from ancestral.errors import DataError
 from ancestral.training.passes import progress
@@ -375,8 +375,8 @@ def _circuit(member: dict[str, Any], columns: list[Column]) -> Circuit:
             number += 1
         else:
             mean, spread = member["means"][smooth], member["spreads"][smooth]
-            assert column.scale is not None
-            leaves.append(ContinuousLeaf(column.scale, column.atoms, p, mean, spread, column.grid))
+            scale = cast(Scale, column.scale)
+            leaves.append(ContinuousLeaf(scale, column.atoms, p, mean, spread, column.grid))
             smooth += 1
     return Circuit(member["parent"], member["root"], member["transitions"], tuple(leaves))
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,8 +226,7 @@ def _unknown_states(
     for start in range(0, len(some), step):
         part = some[start : start + step]
         held = [_states_where_unknown(circuit, rows[part]) for circuit in mixture.circuits]
-        assert weights_of_all is not None
-        weights = weights_of_all[start : start + step]
+        weights = cast(Floats, weights_of_all)[start : start + step]
         for i in np.flatnonzero(gaps[part].any(axis=0)).tolist():
             at = np.flatnonzero(gaps[part, i])
             yield i, part[at], weights[at], [states[i] for states in held]
@@ -539,8 +538,7 @@ def _nodes(leaves: list[Any], fine: int) -> list[Floats]:
         if len(ends) == last + 1:
             return [np.exp(leaf.log_density(ends)).T for leaf in leaves]
         return [np.diff(leaf.cdf(np.r_[-1.0, ends]), axis=0).T for leaf in leaves]
-    assert isinstance(first, ContinuousLeaf)
-    cuts = [np.array([-9.0, 9.0]) * first.scale.tail]
+    cuts = [np.array([-9.0, 9.0]) * cast(ContinuousLeaf, first).scale.tail]
     for leaf in leaves:
         cuts += [leaf.mean + by * leaf.spread for by in (-8, -4, -2, 0, 2, 4, 8)]
     at = np.unique(np.concatenate(cuts))

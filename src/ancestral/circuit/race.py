@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,12 +231,15 @@ class Race:
 
     def narrower(self) -> float:
         """Return the prior variance of normals that does best."""
-        assert self.best is not None
         if len(self.learner.layout.smooth):
             for variance in VARIANCES:
-                if not self.tried(replace(self.best[1], variance=variance)):
+                if not self.tried(replace(self._best, variance=variance)):
                     break
-        return self.best[1].variance
+        return self._best.variance
+
+    @property
+    def _best(self) -> Candidate:
+        return cast(tuple[float, Candidate, int], self.best)[1]
 
     def tried(self, candidate: Candidate) -> bool:
         """Fit one tree to each split; tell whether it is the best so far."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +100,8 @@ class _Search:
                 p = np.exp(leaf.log_density(values)).T
                 best = p.max(axis=1, keepdims=True)
                 if not whole:
-                    assert isinstance(leaf, CountsLeaf)
-                    best = np.exp(leaf.log_density(leaf.modes(what)).max(axis=0))[:, None]
+                    modes = cast(CountsLeaf, leaf).modes(what)
+                    best = np.exp(leaf.log_density(modes).max(axis=0))[:, None]
                 members[m][i] = LevelsLeaf(np.concatenate([p, best], axis=1))
         circuits = tuple(
             replace(circuit, leaves=tuple(leaves), _as=circuit._as)
@@ -146,8 +146,7 @@ class _Search:
             ((_, up),) = sweeps(circuit, codes[None], held)
             for i, rest in up.rests():
                 if i in found:
-                    leaf = circuit.leaves[i]
-                    assert isinstance(leaf, LevelsLeaf)
+                    leaf = cast(LevelsLeaf, circuit.leaves[i])
                     p = rest[0] @ leaf.p[:, :-1]
                     found[i] = found[i] + weight * p / (p[int(row[i])] if relative else 1.0)
         return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.circuit.em import Parameters, Rows, TreeEM, TreeSums
-from ancestral.circuit.leaves import CountsLeaf
+from ancestral.circuit.leaves import CountsLeaf, Scale
 
 NOISE = 1.5  # standard deviation of a table's logarithms around those of the marginals
 PEAKED = 0.3  # of the Dirichlet that half of each transition comes from
@@ -109,10 +111,9 @@ def _features(em: TreeEM, rows: Rows, node: int) -> NDArray[np.float32]:
         return np.where(codes == 1, 0.0, x)[:, None].astype(np.float32)
     if node in em._smooth_of:
         column = em.columns[node]
-        assert column.scale is not None
         y = np.clip(rows.y[:, em._smooth_of[node]], -3, 3)
         if len(column.atoms):
-            at = np.r_[np.clip(column.scale.forward(column.atoms), -3, 3), 0.0, 0.0]
+            at = np.r_[np.clip(cast(Scale, column.scale).forward(column.atoms), -3, 3), 0.0, 0.0]
             y = np.where(codes < size - 1, at[codes], y)
         return y[:, None].astype(np.float32)
     p = em.marginals[layout.starts[node] : layout.starts[node] + size]

@@ -14,6 +14,7 @@ where I_zz^-1 comes by conjugate gradients, each step of them a pass over the pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +105,7 @@ def coefficient_covariance(at: Places, likelihood: PositionLikelihood) -> Float:
 
     def shared(k: int) -> tuple[Float, Float]:
         w, T = _weights(at, likelihood, rows[k])
-        assert T is not None
-        G = T[1:] if is_free else T
+        G = cast(Float, T)[1:] if is_free else cast(Float, T)
         weighted = w * G
         return np.tensordot(weighted, G, ([1, 2], [1, 2])) / 2, weighted @ V
 
