@@ -359,8 +359,15 @@ def test_graphs_of_two_kinds_do_not_mix() -> None:
     one, two = Graph(people(), links()), Graph(people(), links(), directed=True)
     with pytest.raises(DataError, match=r'some graphs are directed.*directed="union"'):
         DyadicGraph(["match:house"]).fit([one, two])
-    with pytest.raises(DataError, match="graph 0 is directed, and the model was fitted to undir"):
+    says = r'graph 0 is directed, and the model was fitted to undirected.*undirected\("union"\)'
+    with pytest.raises(DataError, match=says):
         DyadicGraph(["match:house"]).fit(one).log_density(two)
+    of_links = DyadicGraph(["match:house"]).fit(two)
+    says = r"graph 0 is undirected, and the model was fitted to directed.*directed=True\)"
+    with pytest.raises(DataError, match=says):
+        of_links.log_density(one)
+    both_ways = Graph(people(), links(), directed=True)
+    np.testing.assert_array_equal(of_links.log_density(both_ways), of_links.log_density(two))
     unnamed = Graph(people()[["age", "sex"]].to_numpy(), links())
     model = DyadicGraph(["match:sex"]).fit(Graph(people()[["age", "sex"]], links()))
     np.testing.assert_array_equal(model.log_density(unnamed), [model.log_likelihood_])
