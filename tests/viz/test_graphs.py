@@ -26,7 +26,7 @@ def test_three_features_are_the_colour(draw):
     nodes = ax.collections[1]
     np.testing.assert_allclose(nodes.get_facecolors()[:, :3], (X + 1) / 2)
     assert len(ax.collections[0].get_segments()) == A.sum() // 2
-    assert [t.get_text() for t in ax.texts] == [str(k + 1) for k in range(15)]
+    assert [t.get_text() for t in ax.texts] == [str(k) for k in range(15)]  # as rows are
 
 
 def placed(A, layout="springs"):
