@@ -64,7 +64,7 @@ def draw_graph(
         False for none.
     layout : {"springs", "circle", "distances"}, or array-like of shape (n_nodes, 2)
         Where nodes stand: pulled together by their links, on a circle in their order, as far apart
-        as the links on a shortest path between them, or at given places.
+        as the links on a shortest path between them, or at given places, both axes by one scale.
     unknown : bool
         Draw the dyads that nobody observed, dashed.
     ax : Axes, optional
