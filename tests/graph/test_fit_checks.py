@@ -282,6 +282,19 @@ def test_the_panel_draws_data_inside_bands(draw: Any) -> None:
         viz.fit_panel([])
 
 
+def test_a_model_of_other_graphs_is_refused_by_the_names_of_those_taken() -> None:
+    from ancestral import LatentPositionGraph, viz
+
+    graph = datasets.classrooms(1, random_state=0)[0]
+    model = LatentPositionGraph(1, l2=1.0).fit(graph)
+    for ask in (check_fit, calibrate, held_out):
+        says = rf"{ask.__name__} takes a fitted InnerProductGraph or DyadicGraph; got a LatentPos"
+        with pytest.raises(ModelError, match=says):
+            ask(model, graph)
+    with pytest.raises(DataTypeError, match="a fitted InnerProductGraph or DyadicGraph"):
+        viz.fit_panel(model, graph)
+
+
 def test_large_graphs_are_drawn_by_their_distributions(draw: Any, monkeypatch: Any) -> None:
     from ancestral import viz
 

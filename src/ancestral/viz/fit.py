@@ -73,7 +73,7 @@ def fit_panel(
         seen = _graphs_beside(graphs)
         check = check_fit(check, seen, n_draws=n_draws, random_state=random_state)
     if not isinstance(check, FitCheck):
-        wants = "a fitted model of graphs and these, or what check_fit(model, graphs) returns"
+        wants = "a fitted InnerProductGraph or DyadicGraph and graphs, or what check_fit() returns"
         _taken.refuse("fit_panel", wants, check)
     panels = len(check.comparisons) + 2
     n_cols = -(-panels // 2)
