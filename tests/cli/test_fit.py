@@ -96,6 +96,15 @@ def test_a_gap_in_a_table_of_levels_names_the_option_that_takes_it(run, tmp_path
     assert run("fit", "tabular", data, "--missing", "level", "-o", tmp_path / "m")[0] == 0
 
 
+def test_a_gap_is_not_mended_by_an_option_that_the_command_lacks(run, tmp_path):
+    data = tmp_path / "gaps.csv"
+    data.write_text("size,price\n1,2\n,3\n3,5\n4,4\n")
+    code, _, err = run("fit", "linear", data, "-o", tmp_path / "m")
+    assert code == 1 and err.rstrip().endswith("empty cell; fill it or drop the row.")
+    code, _, err = run("fit", "ppca", data, "--n-components", "1", "-o", tmp_path / "m")
+    assert code == 1 and err.rstrip().endswith("drop the row, or pass --missing.")
+
+
 def test_options_of_a_model_are_explained(run):
     out = " ".join(run("fit", "linear", "--help")[1].split())
     assert "False forces the line through the origin." in out

@@ -282,6 +282,35 @@ def test_the_panel_draws_data_inside_bands(draw: Any) -> None:
         viz.fit_panel([])
 
 
+def test_bars_of_the_calibration_stay_within_shares(draw: Any) -> None:
+    from ancestral import viz
+
+    graph = datasets.classrooms(1, random_state=0)[0]  # few pairs: errors are large
+    check = check_fit(InnerProductGraph(l2=0.1).fit(graph), graph, n_draws=20, random_state=0)
+    found = check.calibration
+    ends = found.observed + 2 * np.outer([-1, 1], found.standard_errors)
+    assert ends.min() < 0 and ends.max() > 1
+    figure = draw(viz.fit_panel(check))
+    (bars,) = figure.axes[4].containers
+    (lines,) = bars.lines[2]
+    drawn = np.array([line[:, 1] for line in lines.get_segments()]).T
+    order = np.argsort(found.s)
+    np.testing.assert_allclose(drawn, np.clip(ends[:, order], 0, 1), atol=1e-12)
+
+
+def test_a_model_of_other_graphs_is_refused_by_the_names_of_those_taken() -> None:
+    from ancestral import LatentPositionGraph, viz
+
+    graph = datasets.classrooms(1, random_state=0)[0]
+    model = LatentPositionGraph(1, l2=1.0).fit(graph)
+    for ask in (check_fit, calibrate, held_out):
+        says = rf"{ask.__name__} takes a fitted InnerProductGraph or DyadicGraph; got a LatentPos"
+        with pytest.raises(ModelError, match=says):
+            ask(model, graph)
+    with pytest.raises(DataTypeError, match="a fitted InnerProductGraph or DyadicGraph"):
+        viz.fit_panel(model, graph)
+
+
 def test_large_graphs_are_drawn_by_their_distributions(draw: Any, monkeypatch: Any) -> None:
     from ancestral import viz
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ancestral import InnerProductGraph
-from ancestral.errors import AncestralError, DataError
+from ancestral import Graph, InnerProductGraph
+from ancestral.errors import AncestralError, DataError, DataTypeError
 from ancestral.graph.inner_product import as_graphs
 from tests.graph.simulated import some_graphs
 
@@ -57,6 +57,18 @@ EDGES = [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
 def test_what_is_no_list_of_graphs_is_named(graphs: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         InnerProductGraph().fit(graphs)
+
+
+def test_a_graph_as_adjacency_is_told_how_to_give_its_matrix() -> None:
+    pandas = pytest.importorskip("pandas")
+    graph = Graph(None, EDGES, node_names=["ann", "bob", "cyd"])
+    people = pandas.DataFrame({"age": [3.0, 1.0, 2.0]}, index=["cyd", "ann", "bob"])
+    for features in (people, None):
+        with pytest.raises(DataTypeError, match=r"to_dense.*frame\.loc\[list\(graph.node_names"):
+            Graph(features, graph)
+    mended = Graph(people.loc[list(graph.node_names or ())], graph.to_dense(unknown=np.nan))
+    assert mended.node_names == graph.node_names and mended.features.ravel().tolist() == [1, 2, 3]
+    assert mended.edges()[0].tolist() == [0] and mended.edges()[1].tolist() == [1]
 
 
 @pytest.mark.parametrize(

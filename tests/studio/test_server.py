@@ -171,6 +171,13 @@ def test_a_target_that_the_names_do_not_tell_is_the_models_own(tmp_path):
     found = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "compare")
     expected = regression.log_density(table[:, 1:], table[:, 0])
     np.testing.assert_array_equal(scores(found)["target"], expected)
+    drawn = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "line")
+    assert drawn["y_name"] == "price" and drawn["x_name"] in ("b", "c")
+    other = ancestral.LinearGaussian().fit(table[:, 1:2], table[:, 0])  # of other columns
+    other.target_name_ = "price"
+    other.save(tmp_path / "target.model")
+    refused = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "line")
+    assert "which column is the target is not clear" in refused["problem"]
 
 
 def test_a_table_without_models_is_split_and_fitted(tmp_path):

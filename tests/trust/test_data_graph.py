@@ -277,7 +277,9 @@ def test_b63_what_is_no_graph_is_named() -> None:
     nx = pytest.importorskip("networkx")
     path = nx.path_graph(3)
     give = "give a Graph or \\(features, adjacency\\)"
-    refused(lambda: fit([path]), f"graph 0 is a networkx Graph; {give}", kind=DataError)
+    for graphs in (path, [path]):
+        says = f"graph 0 is a networkx Graph; {give}: ancestral.io.from_networkx"
+        refused(lambda graphs=graphs: fit(graphs), says, kind=DataError)
     refused(lambda: fit([sparse.csr_matrix(E)]), f"graph 0 is a csr_matrix; {give}")
     refused(lambda: fit([np.eye(3)]), f"graph 0 is a ndarray; {give}")
     refuses(X, path, "adjacency is a networkx graph", "to_numpy_array", kind=DataTypeError)

@@ -26,7 +26,7 @@ def test_three_features_are_the_colour(draw):
     nodes = ax.collections[1]
     np.testing.assert_allclose(nodes.get_facecolors()[:, :3], (X + 1) / 2)
     assert len(ax.collections[0].get_segments()) == A.sum() // 2
-    assert [t.get_text() for t in ax.texts] == [str(k + 1) for k in range(15)]
+    assert [t.get_text() for t in ax.texts] == [str(k) for k in range(15)]  # as rows are
 
 
 def placed(A, layout="springs"):
@@ -281,6 +281,23 @@ def test_layouts_have_names_or_places(draw):
         viz.draw_graph(graph, layout="star")
     with pytest.raises(DataError, match=r"shape \(30, 2\), a place for each node; got \(3, 2\)"):
         viz.draw_graph(graph, layout=np.zeros((3, 2)))
+
+
+def test_given_places_keep_their_distances(draw):
+    places = np.array([[10.0, 5.0], [14.0, 5.0], [14.0, 6.0], [10.0, 6.0]])  # 4 by 1
+    A = np.zeros((4, 4))
+    A[[0, 1, 2, 3], [1, 0, 3, 2]] = 1
+    ax = viz.draw_graph(np.zeros((4, 1)), A, layout=places)
+    draw(ax)
+    drawn = np.asarray(ax.collections[1].get_offsets())
+    np.testing.assert_allclose(drawn, (places - [12, 5.5]) / 2, atol=1e-12)
+    assert ax.get_aspect() == 1
+    line = viz.draw_graph(np.zeros((4, 1)), A, layout=places * [1, 0]).collections[1]
+    assert np.ptp(np.asarray(line.get_offsets())[:, 1]) == 0
+    circle = viz.draw_graph(np.zeros((5, 1)), np.zeros((5, 5)), layout="circle").collections[1]
+    five = np.asarray(circle.get_offsets())
+    sides = np.linalg.norm(five - np.roll(five, 1, axis=0), axis=1)
+    np.testing.assert_allclose(sides, sides[0])
 
 
 def test_text_is_the_colour_and_gaps_are_white(draw):

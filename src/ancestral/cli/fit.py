@@ -136,6 +136,7 @@ def _fit_command(entry: Entry) -> click.Command:
         settings = {name: given.pop(name) for name in parameters}
         if entry.inner is not None:
             _set_inner(settings[entry.inner], given.pop("with_"), entry.inner)
+        has_missing = "missing" in given  # an option of this command, not of its model
         reading = Reading.taken(given)
         if settings.get("missing") == "level":
             reading = replace(reading, missing=True)
@@ -158,9 +159,13 @@ def _fit_command(entry: Entry) -> click.Command:
                 raise KeyboardInterrupt(_NOT_KEPT) from stopped
             raise
         except DataError as error:
-            if "missing" not in settings:
+            said = str(error)
+            if "missing" in settings:
+                said = said.replace("missing=True", "--missing level")
+            elif not has_missing:
+                said = re.sub(r", (drop the rows?), or pass missing=True", r" or \1", said)
+            if said == str(error):
                 raise
-            said = str(error).replace("missing=True", "--missing level")
             raise type(error)(said) from error
         model.save(output)
         facts = {"file": str(output), **facts_of(model)}

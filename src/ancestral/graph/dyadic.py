@@ -197,14 +197,16 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         """Return graphs of the kind of the fit, attributes without names called as there."""
         checked = as_graphs(graphs, directed=True, with_features=False)
         for index, graph in enumerate(checked):
-            if graph.directed != self.directed_:
-                one, other = (
-                    "directed" if kind else "undirected"
-                    for kind in (graph.directed, self.directed_)
-                )
+            if graph.directed and not self.directed_:
                 raise DataError(
-                    f"graph {index} is {one}, and the model was fitted to {other} ones: give "
-                    "graphs of one kind, for example by graph.undirected('union')."
+                    f"graph {index} is directed, and the model was fitted to undirected ones: give "
+                    'graph.undirected("union"), or fit a model to directed graphs.'
+                )
+            if self.directed_ and not graph.directed:
+                raise DataError(
+                    f"graph {index} is undirected, and the model was fitted to directed ones: make "
+                    "it Graph(features, adjacency, directed=True), each of whose edges leads both "
+                    "ways, or fit another model to undirected graphs."
                 )
         names = self._names() or ()
         if any(levels is not None for levels in self.node_levels_):

@@ -31,7 +31,7 @@ from scipy import sparse
 from ancestral._checks.numbers import as_generator, check_integer, check_level
 from ancestral._printed import Printed, Table, one_table
 from ancestral.graph.graphs import Graph
-from ancestral.graph.predictions import Calibration, GraphModel, calibrate
+from ancestral.graph.predictions import Calibration, GraphModel, calibrate, refuse_other_models
 
 Float = NDArray[np.float64]
 Labelled = tuple[list[str], NDArray[np.int64], Float]  # labels, widths, counts
@@ -129,7 +129,7 @@ def check_fit(
     Raises
     ------
     ModelError
-        When no graph has a pair of nodes.
+        For another model, or when no graph has a pair of nodes.
 
     Notes
     -----
@@ -144,6 +144,7 @@ def check_fit(
     >>> bool(check.comparisons["degree"].p_value > 0.01)
     True
     """
+    refuse_other_models(model, "check_fit")
     model._check_fitted()
     checked = model._check_graphs(graphs)
     n_draws = check_integer(n_draws, "n_draws", minimum=20)

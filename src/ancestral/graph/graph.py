@@ -118,6 +118,13 @@ class Graph:
     ) -> None:
         if not isinstance(directed, bool | np.bool_):
             raise DataTypeError(f"directed must be True or False; got {directed!r}.")
+        if isinstance(adjacency, Graph):
+            raise DataTypeError(
+                f"adjacency is a {adjacency!r}, whose nodes have an order of their own: give a "
+                "matrix, graph.to_dense(unknown=numpy.nan), with features whose rows stand in the "
+                "order of graph.node_names: frame.loc[list(graph.node_names)], where its index "
+                "holds the names."
+            )
         self._take_features(features, adjacency, feature_names)
         n_nodes = self.n_nodes
         if not n_nodes:

@@ -280,10 +280,11 @@ def likelihood_ratio(smaller: Any, larger: Any) -> LikelihoodRatio:
     few, many = smaller.terms_, larger.terms_
     odd = next((term for term in few if term not in many), None)
     if odd is not None or len(few) == len(many):
-        lack = f"{odd!r} is not in the other" if odd is not None else "they have the same terms"
+        lack = f"{odd!r} is not in both" if odd is not None else "they have the same terms"
         raise ModelError(
-            f"a likelihood-ratio test compares nested models, and {lack}: give first the model "
-            "that lacks some terms, then the one that has them and all others."
+            f"a likelihood-ratio test compares nested models, and {lack}: call "
+            "larger.likelihood_ratio_test(smaller), where the larger model has all terms of the "
+            "smaller and others beside them."
         )
     if smaller.l2 or larger.l2:
         raise ModelError(

@@ -70,6 +70,15 @@ class Calibration(Printed):
 GraphModel = InnerProductGraph | DyadicGraph
 
 
+def refuse_other_models(model: Any, function: str) -> None:
+    """Raise ModelError for a model whose links are not given by attributes of nodes."""
+    if not isinstance(model, GraphModel):
+        raise ModelError(
+            f"{function} takes a fitted InnerProductGraph or DyadicGraph; got a "
+            f"{type(model).__name__}. Fit one of these, to attributes of the nodes."
+        )
+
+
 def calibrate(model: GraphModel, graphs: Any, *, n_bins: int = 15) -> Calibration:
     """Return how often pairs of like s are linked, beside the model's probability.
 
@@ -87,8 +96,9 @@ def calibrate(model: GraphModel, graphs: Any, *, n_bins: int = 15) -> Calibratio
     Raises
     ------
     ModelError
-        When no graph has a pair of nodes.
+        For another model, or when no graph has a pair of nodes.
     """
+    refuse_other_models(model, "calibrate")
     model._check_fitted()
     checked = model._check_graphs(graphs)
     n_bins = check_integer(n_bins, "n_bins", minimum=2)
@@ -228,8 +238,9 @@ def held_out(model: GraphModel, graphs: Any) -> HeldOut:
     Raises
     ------
     ModelError
-        When a graph has no pair of nodes.
+        For another model, or when a graph has no pair of nodes.
     """
+    refuse_other_models(model, "held_out")
     model._check_fitted()
     checked = model._check_graphs(graphs)
     pairs = np.array([graph.n_pairs for graph in checked], np.float64)

@@ -98,7 +98,10 @@ def read_adjacency(
     Returns
     -------
     Graph
-        Without features: `Graph(nodes, graph.to_dense(unknown=numpy.nan))` adds them.
+        Without features: `Graph(nodes, graph.to_dense(unknown=numpy.nan),
+        directed=graph.directed)` adds them. The rows of `nodes` must stand in the order of the
+        matrix, which is that of `node_names`: of a dataframe whose index holds the names, give
+        `nodes.loc[list(graph.node_names)]`.
 
     Raises
     ------

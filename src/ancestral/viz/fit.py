@@ -73,7 +73,7 @@ def fit_panel(
         seen = _graphs_beside(graphs)
         check = check_fit(check, seen, n_draws=n_draws, random_state=random_state)
     if not isinstance(check, FitCheck):
-        wants = "a fitted model of graphs and these, or what check_fit(model, graphs) returns"
+        wants = "a fitted InnerProductGraph or DyadicGraph and graphs, or what check_fit() returns"
         _taken.refuse("fit_panel", wants, check)
     panels = len(check.comparisons) + 2
     n_cols = -(-panels // 2)
@@ -136,14 +136,15 @@ ACROSS = {
 
 
 def _draw_calibration(ax: Axes, calibration: Calibration) -> None:
-    """Draw the model's curve, and the frequency of links with two standard errors."""
+    """Draw the model's curve, and the frequency of links with two standard errors, in [0, 1]."""
     order = np.argsort(calibration.s)
     s, p = calibration.s[order], calibration.predicted[order]
+    share, reach = calibration.observed[order], 2 * calibration.standard_errors[order]
     ax.plot(s, p, "-", color=_style.BLUE, linewidth=1.2)
     ax.errorbar(
         s,
-        calibration.observed[order],
-        yerr=2 * calibration.standard_errors[order],
+        share,
+        yerr=np.maximum(np.minimum(reach, [share, 1 - share]), 0.0),
         fmt="o",
         ms=3.4,
         color=_style.VERMILLION,

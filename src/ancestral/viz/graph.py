@@ -60,10 +60,11 @@ def draw_graph(
     node_names : sequence of str, or bool, optional
         One for each node; by default the graph's own, where there are at most 40 nodes: the labels
         of a dataframe's rows, the nodes of networkx, the vertex attribute "name" of igraph. Nodes
-        without names are numbered from 1. True writes them for any number of nodes, False for none.
+        without names are numbered from 0, as rows are. True writes them for any number of nodes,
+        False for none.
     layout : {"springs", "circle", "distances"}, or array-like of shape (n_nodes, 2)
         Where nodes stand: pulled together by their links, on a circle in their order, as far apart
-        as the links on a shortest path between them, or at given places.
+        as the links on a shortest path between them, or at given places, both axes by one scale.
     unknown : bool
         Draw the dyads that nobody observed, dashed.
     ax : Axes, optional
@@ -317,10 +318,10 @@ def _draw(
         xy[:, 0], xy[:, 1], s=size**2, c=tones, edgecolors=_style.INK, linewidths=edge, zorder=2
     )
     if is_beside:
-        _write_names(ax, xy, names or [str(k + 1) for k in range(n)], size, scale)
+        _write_names(ax, xy, names or [str(k) for k in range(n)], size, scale)
     elif is_written:
         for k, (x, y) in enumerate(xy):
-            ax.text(x, y, names[k] if names else str(k + 1), ha="center", va="center_baseline",
+            ax.text(x, y, names[k] if names else str(k), ha="center", va="center_baseline",
                     zorder=3, fontsize=(0.54 if widest < 3 else 0.42) * size,
                     color=_style.contrasting(tones[k]))  # fmt: skip
     ax.set(xlim=(-1.18, 1.18), ylim=(-1.18, 1.18), aspect="equal", xticks=(), yticks=())

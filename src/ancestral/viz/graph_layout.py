@@ -27,7 +27,7 @@ def layout_of(A: NDArray[np.bool_], layout: Any) -> NDArray[np.float64]:
                 f"layout must name a layout, or have shape ({n}, 2), a place for each node; got "
                 f"{places.shape}."
             )
-        return _fit(places)
+        return _fit_equally(places)
     if layout not in LAYOUTS:
         raise DataError(f"layout must be one of {', '.join(LAYOUTS)}, or places; got {layout!r}.")
     if layout == "circle":
@@ -76,6 +76,12 @@ def _fit(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * (xy - low) / np.where(high > low, high - low, 1.0) - np.where(high > low, 1.0, 0.0)
 
 
+def _fit_equally(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move given positions into [-1, 1]^2, both axes by one scale, so that distances keep."""
+    fitted, span = _fit(xy), np.ptp(xy, axis=0)
+    return fitted * (span / (span.max() or 1.0))
+
+
 def _spread(xy: NDArray[np.float64], least: NDArray[np.float64]) -> NDArray[np.float64]:
     """Move apart every two nodes nearer than `least`, (n, n), half of the lack each."""
     gap = xy[:, None] - xy[None]  # (n, n, 2)
@@ -99,8 +105,9 @@ def with_room(
         return xy, size
     if n <= SPREAD:
         least = np.where(linked, max(2.05, apart), apart) * size
+        reach = np.ptp(xy, axis=0) / 2  # of given places one axis is shorter, and stays so
         for _ in range(120):
-            xy = _fit(_spread(xy, least))
+            xy = _fit(_spread(xy, least)) * reach
     i, j = np.nonzero(np.triu(linked, 1))
     if not len(i):
         return xy, size

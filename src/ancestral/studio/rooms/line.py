@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from ancestral import HeteroscedasticGaussian, LinearGaussian
+from ancestral.base import ConditionalDensity
+from ancestral.errors import DataError
 from ancestral.gaussian.linear.inference import Line
 from ancestral.inputs import find_source
+from ancestral.io import read_pairs
 from ancestral.studio.payload import packed
 from ancestral.studio.shelf import Shelf
 
@@ -17,7 +20,7 @@ MOST_POINTS = 600
 
 def line(shelf: Shelf) -> dict[str, Any]:
     """Points, and saved lines with one input."""
-    source = find_source("line", shelf.files)
+    source = find_source("line", shelf.files, target=_target_of(shelf))
     pairs = source.data
     chosen = np.arange(len(pairs.y))
     if len(chosen) > MOST_POINTS:
@@ -36,6 +39,20 @@ def line(shelf: Shelf) -> dict[str, Any]:
         "y_name": pairs.target,
         "models": saved,
     }
+
+
+def _target_of(shelf: Shelf) -> str | None:
+    """Return the target that saved regressions agree on, where the CSV has it and their width."""
+    models = [model for model in shelf.models.values() if isinstance(model, ConditionalDensity)]
+    learnt = {getattr(model, "target_name_", None) for model in models}
+    target = learnt.pop() if len(learnt) == 1 else None
+    if target is None or "regression" not in shelf.files:
+        return None
+    try:
+        inputs = read_pairs(shelf.files["regression"], target).names
+    except DataError:  # of other columns, or for the room's own reader to refuse
+        return None
+    return target if any(model.n_features_in_ == len(inputs) for model in models) else None
 
 
 def _is_line(model: Any) -> bool:
