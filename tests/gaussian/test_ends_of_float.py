@@ -21,6 +21,7 @@ EVERY = pytest.mark.parametrize("entry", CONTINUOUS + LINES, ids=lambda e: e.nam
 SIZES = [1e-323, 1e-310, 1e-307, 1e-300, 1e-160, 1e160, 1e300, 1e306]
 # Not a number where nothing is identified, and infinite where that is the rounded answer.
 MAY_BE_NAN = {
+    "surprise",  # of an unknown cell
     "fit",
     "partial_fit",
     "confidence_interval",

@@ -359,7 +359,8 @@ def _column(
         return made
     if np.isin(distinct, (0.0, 1.0)).all():
         distinct = np.array([0.0, 1.0])
-    return _with_levels(made, distinct.astype(np.int64) if whole else distinct, asked)
+    held = whole and bool((np.abs(distinct) < 2.0**63).all())  # by an integer of 64 bits
+    return _with_levels(made, distinct.astype(np.int64) if held else distinct, asked)
 
 
 def _are_names(n_distinct: int, n: float) -> bool:
