@@ -13,6 +13,7 @@ out.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -34,6 +35,9 @@ KINDS = ("continuous", "categorical", "binary", "count")
 MOST_LEVELS = 16  # different numbers that are levels; with more a column is continuous
 DAY = 86_400 * 10**6  # microseconds
 MOST_COUNT = 1 << 31  # the largest count
+_ISO = re.compile(  # what `read_table` takes as dates
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
 # The least and the most days: years 1 to 9999 of the calendar, which every library holds.
 DAYS = {"date": (-719_162.0, 2_932_897.0 - 1 / 86_400), "duration": (-1e8, 1e8)}
 
@@ -243,9 +247,11 @@ def learn(
     counts = np.ones(len(columns[0])) if weights is None else weights
     found: list[Column] = []
     encoded: list[NDArray[np.float64]] = []
-    left_out = []
+    left_out, texts_of_dates = [], []
     for j, (values, label) in enumerate(zip(columns, labels, strict=True)):
         column = _column(values, j, label, asked.get(j), levels[j], counts)
+        if j not in asked and levels[j] is None and _are_texts_of_dates(values):
+            texts_of_dates.append(label)
         if column is None:
             left_out.append(label)
             continue
@@ -259,12 +265,21 @@ def learn(
         found.append(column)
         encoded.append(codes)
     if left_out:
-        told = ", ".join(map(repr, left_out[:5])) + ", ..." * (len(left_out) > 5)
-        many = "columns" if len(left_out) > 1 else "column"
+        told, many = _told(left_out), len(left_out) > 1
         warn(
-            f"{many} {told} {'are' if len(left_out) > 1 else 'is'} left out: nearly every row has "
-            "a text of its own there, which says nothing about other rows. Drop it before, or "
-            'keep it by column_types={name: "categorical"}.'
+            f"{told} {'are' if many else 'is'} left out: nearly every row has a text of its own "
+            f"there, which says nothing about other rows. Drop {'them' if many else 'it'} before, "
+            f"or keep {'them' if many else 'it'} by "
+            f"column_types={_as_categorical(left_out)}."
+        )
+    if texts_of_dates:
+        told, many = _told(texts_of_dates), len(texts_of_dates) > 1
+        warn(
+            f"{told} {'hold' if many else 'holds'} dates written as text, which "
+            f"{'have' if many else 'has'} no order and no distance here. Read "
+            f"{'them' if many else 'it'} as dates: by ancestral.io.read_table(..., dates=True), or "
+            f"parse_dates of pandas. If levels are meant, pass "
+            f"column_types={_as_categorical(texts_of_dates)}."
         )
     if not found:
         raise DataError("every column is left out as names or ids: give others beside them.")
@@ -272,6 +287,36 @@ def learn(
     for j, codes in enumerate(encoded):
         table[:, j] = codes
     return found, table, left_out
+
+
+def _told(labels: list[Any]) -> str:
+    """Return columns by name, the first of many."""
+    some = ", ".join(map(repr, labels[:5])) + ", ..." * (len(labels) > 5)
+    return f"column{'s' * (len(labels) > 1)} {some}"
+
+
+def _as_categorical(labels: list[Any]) -> str:
+    """Return what column_types says of columns that are categorical."""
+    pairs = ", ".join(f'{label!r}: "categorical"' for label in labels[:5])
+    return f"{{{pairs}{', ...' * (len(labels) > 5)}}}"
+
+
+def _are_texts_of_dates(values: NDArray) -> bool:
+    """Tell whether all that is known is text of a date by ISO 8601."""
+    if values.dtype.kind not in "OU":
+        return False
+    known = set(values[~missing_mask(values)].tolist())
+    return bool(known) and all(isinstance(one, str) and _is_a_date(one.strip()) for one in known)
+
+
+def _is_a_date(text: str) -> bool:
+    if _ISO.fullmatch(text) is None:
+        return False
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _asked(column_types: Any, labels: list[Any]) -> dict[int, str]:
