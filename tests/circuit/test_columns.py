@@ -73,6 +73,26 @@ def test_column_types_go_before_what_is_found() -> None:
         columns_of(visits(), column_types={"ward": "continuous"})
 
 
+def test_levels_of_a_column_that_has_none_are_refused() -> None:
+    with pytest.raises(AncestralError, match=r"levels of column 'seen', which holds dates"):
+        columns_of(visits(), categories={"seen": ["2024-01-31"]})
+    for kind in ("continuous", "count"):
+        asked = {"column_types": {"visits": kind}, "categories": {"visits": [0, 1, 2]}}
+        with pytest.raises(AncestralError, match=rf"levels of column 'visits', .*'{kind}'"):
+            columns_of(visits(), **asked)
+    table = visits()
+    table["visits"] = table["visits"].astype("category")  # a type is no order
+    assert columns_of(table, column_types={"visits": "count"})["visits"].kind == "count"
+
+
+def test_a_boolean_is_asked_for_by_its_values() -> None:
+    column = columns_of(visits())["urgent"]
+    for odd in ("yes", 2):
+        with pytest.raises(AncestralError, match="True or False"):
+            column.encode(np.array([odd], dtype=object), name="given")
+    assert column.encode(np.array([1], dtype=object), name="given").tolist() == [1.0]
+
+
 def test_declared_levels_are_levels_that_no_row_holds() -> None:
     table = visits()
     table["ward"] = pd.Categorical(table["ward"], categories=["C", "B", "A", "D"])

@@ -139,7 +139,9 @@ class Column:
         gaps = missing_mask(values)
         i = int(np.argmin(gaps))
         mend = "Give it as fit was given it, or name it in column_types and fit again."
-        if self.has_levels and self.of != "text":
+        if self.of == "boolean":
+            mend = "Give True or False."
+        elif self.has_levels and self.of != "text":
             mend = f"Its levels are {self.of}s, such as {self.levels[0]}. Give one of them."
         raise DataTypeError(
             f"{name} holds {shown(values[i])} at {self._place(i)}, which is {of}, where fit was "
@@ -153,6 +155,11 @@ class Column:
             i = int(np.argmax(codes < 0))
             some = ", ".join(str(k) for k in self.levels[:6]) + ", ..." * (len(self.levels) > 6)
             more = ""
+            if self.of == "boolean" and len(self.levels) == 2:
+                raise DataError(
+                    f"{name} holds {shown(plain[i])} at {self._place(i)}, which has booleans: give "
+                    "True or False."
+                )
             if self.of == "number":
                 more = ', or name it "count" or "continuous" in column_types where new values come'
             raise DataError(
@@ -376,7 +383,17 @@ def _column(
                 f'column {label!r} holds {of}s, and column_types says {asked!r}: only "continuous" '
                 "takes these. Turn it into text or numbers first."
             )
+        if levels is not None and not levels.by_type:
+            raise ModelError(
+                f"categories names levels of column {label!r}, which holds {of}s: these have none. "
+                "Leave it out of categories, or turn the column into text first."
+            )
         return made
+    if asked in ("continuous", "count") and levels is not None and not levels.by_type:
+        raise ModelError(
+            f"categories names levels of column {label!r}, and column_types says {asked!r}, which "
+            'has none. Leave it out of one of them, or say "categorical".'
+        )
     if asked in ("continuous", "count"):
         if of == "text":
             raise DataTypeError(
