@@ -13,7 +13,6 @@ out.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -22,12 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.containers import Opened, Where, as_floats, shown
-from ancestral._checks.dates import are_dates, as_microseconds, moments
+from ancestral._checks.dates import are_dates, are_texts_of_dates, as_microseconds, moments
 from ancestral._checks.declared import Declared, declared
 from ancestral._checks.frames import Form, labels_of
 from ancestral._checks.missing import is_missing, missing_mask
-from ancestral._checks.numbers import warn
-from ancestral.circuit import scales
+from ancestral.circuit import notes, scales
 from ancestral.circuit.leaves import Scale
 from ancestral.errors import DataError, DataTypeError, ModelError
 
@@ -35,9 +33,6 @@ KINDS = ("continuous", "categorical", "binary", "count")
 MOST_LEVELS = 16  # different numbers that are levels; with more a column is continuous
 DAY = 86_400 * 10**6  # microseconds
 MOST_COUNT = 1 << 31  # the largest count
-_ISO = re.compile(  # what `read_table` takes as dates
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
-)
 # The least and the most days: years 1 to 9999 of the calendar, which every library holds.
 DAYS = {"date": (-719_162.0, 2_932_897.0 - 1 / 86_400), "duration": (-1e8, 1e8)}
 
@@ -257,7 +252,7 @@ def learn(
     left_out, texts_of_dates = [], []
     for j, (values, label) in enumerate(zip(columns, labels, strict=True)):
         column = _column(values, j, label, asked.get(j), levels[j], counts)
-        if j not in asked and levels[j] is None and _are_texts_of_dates(values):
+        if j not in asked and levels[j] is None and are_texts_of_dates(values):
             texts_of_dates.append(label)
         if column is None:
             left_out.append(label)
@@ -271,59 +266,14 @@ def learn(
             column = replace(column, scale=scale, grid=grid, atoms=atoms)
         found.append(column)
         encoded.append(codes)
-    if left_out:
-        told, many = _told(left_out), len(left_out) > 1
-        warn(
-            f"{told} {'are' if many else 'is'} left out: nearly every row has a text of its own "
-            f"there, which says nothing about other rows. Drop {'them' if many else 'it'} before, "
-            f"or keep {'them' if many else 'it'} by "
-            f"column_types={_as_categorical(left_out)}."
-        )
-    if texts_of_dates:
-        told, many = _told(texts_of_dates), len(texts_of_dates) > 1
-        warn(
-            f"{told} {'hold' if many else 'holds'} dates written as text, which "
-            f"{'have' if many else 'has'} no order and no distance here. Read "
-            f"{'them' if many else 'it'} as dates: by ancestral.io.read_table(..., dates=True), or "
-            f"parse_dates of pandas. If levels are meant, pass "
-            f"column_types={_as_categorical(texts_of_dates)}."
-        )
+    notes.of_left_out(left_out)
+    notes.of_texts_of_dates(texts_of_dates)
     if not found:
         raise DataError("every column is left out as names or ids: give others beside them.")
     table = np.empty((len(counts), len(found)))
     for j, codes in enumerate(encoded):
         table[:, j] = codes
     return found, table, left_out
-
-
-def _told(labels: list[Any]) -> str:
-    """Return columns by name, the first of many."""
-    some = ", ".join(map(repr, labels[:5])) + ", ..." * (len(labels) > 5)
-    return f"column{'s' * (len(labels) > 1)} {some}"
-
-
-def _as_categorical(labels: list[Any]) -> str:
-    """Return what column_types says of columns that are categorical."""
-    pairs = ", ".join(f'{label!r}: "categorical"' for label in labels[:5])
-    return f"{{{pairs}{', ...' * (len(labels) > 5)}}}"
-
-
-def _are_texts_of_dates(values: NDArray) -> bool:
-    """Tell whether all that is known is text of a date by ISO 8601."""
-    if values.dtype.kind not in "OU":
-        return False
-    known = set(values[~missing_mask(values)].tolist())
-    return bool(known) and all(isinstance(one, str) and _is_a_date(one.strip()) for one in known)
-
-
-def _is_a_date(text: str) -> bool:
-    if _ISO.fullmatch(text) is None:
-        return False
-    try:
-        dt.datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _asked(column_types: Any, labels: list[Any]) -> dict[int, str]:
