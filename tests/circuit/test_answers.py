@@ -220,6 +220,9 @@ def test_a_column_that_fit_left_out_is_named(frame):
     with pytest.raises(DataError, match=r"'name'.*left out"):
         model.sample(1, given={"name": "person 3"})
     assert model.log_evidence({"name": None}) == 0
+    known = named.assign(name=None)[:1].dropna(axis=1).to_dict("records")[0]
+    for row in (named[:1], named.iloc[0], named.iloc[0].to_list(), named.iloc[0].to_dict()):
+        assert model.log_evidence(row) == model.log_evidence(known) < 0  # as log_density ignores it
     filled = model.impute(named)
     assert (filled["name"] == named["name"]).all()
     assert model.surprise(named)["name"].isna().all()

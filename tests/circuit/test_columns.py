@@ -73,6 +73,26 @@ def test_column_types_go_before_what_is_found() -> None:
         columns_of(visits(), column_types={"ward": "continuous"})
 
 
+def test_levels_of_a_column_that_has_none_are_refused() -> None:
+    with pytest.raises(AncestralError, match=r"levels of column 'seen', which holds dates"):
+        columns_of(visits(), categories={"seen": ["2024-01-31"]})
+    for kind in ("continuous", "count"):
+        asked = {"column_types": {"visits": kind}, "categories": {"visits": [0, 1, 2]}}
+        with pytest.raises(AncestralError, match=rf"levels of column 'visits', .*'{kind}'"):
+            columns_of(visits(), **asked)
+    table = visits()
+    table["visits"] = table["visits"].astype("category")  # a type is no order
+    assert columns_of(table, column_types={"visits": "count"})["visits"].kind == "count"
+
+
+def test_a_boolean_is_asked_for_by_its_values() -> None:
+    column = columns_of(visits())["urgent"]
+    for odd in ("yes", 2):
+        with pytest.raises(AncestralError, match="True or False"):
+            column.encode(np.array([odd], dtype=object), name="given")
+    assert column.encode(np.array([1], dtype=object), name="given").tolist() == [1.0]
+
+
 def test_declared_levels_are_levels_that_no_row_holds() -> None:
     table = visits()
     table["ward"] = pd.Categorical(table["ward"], categories=["C", "B", "A", "D"])
@@ -140,6 +160,30 @@ def test_names_are_left_out_and_named() -> None:
         pytest.raises(AncestralError, match="every column is left out"),
     ):
         LatentTree().fit(table[["patient"]])
+    table = table.assign(ward=[f"w{i:03d}" for i in range(60)])
+    with pytest.warns(AncestralWarning, match=r"columns 'ward', 'patient' are .* Drop them before"):
+        LatentTree(1, 1, n_sweeps=1, random_state=0).fit(table)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "numpy"])
+def test_dates_written_as_text_are_told_once(library: str) -> None:
+    days = np.datetime64("2024-02-01") + np.arange(60) % 9
+    table = pd.DataFrame({"day": days.astype(str), "at": "2024-02-01T09:30+01:00", "x": days})
+    table["at"] = table["at"].where(np.arange(60) % 7 > 0, None)
+    data: Any = table
+    if library == "polars":
+        data = pytest.importorskip("polars").from_pandas(table)
+    if library == "numpy":
+        data = table[["day", "at"]].to_numpy(object)
+    model = LatentTree(1, 1, n_sweeps=1, random_state=0)
+    names = "0, 1" if library == "numpy" else "'day', 'at'"
+    with pytest.warns(AncestralWarning, match=rf"columns {names} hold .*dates=True") as caught:
+        model.fit(data)
+    assert len(caught) == 1
+    other = table[["day", "x"]].assign(day=["2024-02-30", *table["day"][1:]])  # no such day
+    model.fit(other)  # and no warning, nor where levels are asked for or declared by a type
+    LatentTree(1, 1, n_sweeps=1, column_types={"day": "categorical"}).fit(table[["day", "x"]])
+    model.fit(table[["day", "x"]].astype({"day": "category"}))
 
 
 @pytest.mark.parametrize(

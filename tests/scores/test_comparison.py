@@ -213,3 +213,17 @@ def test_models_of_one_measure_are_compared_whatever_their_kind() -> None:
         scores.compare(
             {"tables": levels["tables"], "tree": LatentTree(2, 1).fit(X[:, [0, 1, 1]])}, X
         )
+
+
+def test_models_of_different_columns_are_told_by_name() -> None:
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(with_zeros(200), columns=["size", "rent"]).assign(rooms=[1, 2, 3, 4] * 50)
+    trees = {
+        name: LatentTree(1, 1, n_sweeps=1, random_state=0).fit(X[columns])
+        for name, columns in (("one", ["size", "rent"]), ("other", ["size", "rooms"]))
+    }
+    with pytest.raises(ModelError, match=r"different columns: one alone knows 'rent'.*'rooms'"):
+        scores.compare(trees, X[["size", "rent"]])
+    whole = LatentTree(1, 1, n_sweeps=1, random_state=0).fit(X[["size", "rent"]] + 1.0)
+    with pytest.raises(ModelError, match="of column 'rent' one gives"):
+        scores.compare({"one": trees["one"], "whole": whole}, X[["size", "rent"]])

@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.missing import is_missing
+from ancestral._checks.missing import is_missing, missing_mask
 from ancestral.errors import DataError
 
 FARTHEST = 290_000  # years from 1970 that 64 bits of microseconds hold
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
 
 
 def are_dates(values: list[Any]) -> bool:
     """Tell whether all that is known is dates."""
     known = [value for value in values if not is_missing(value)]
     return bool(known) and all(isinstance(value, dt.date | np.datetime64) for value in known)
+
+
+def are_texts_of_dates(values: NDArray) -> bool:
+    """Tell whether all that is known is text of a date by ISO 8601."""
+    if values.dtype.kind not in "OU":
+        return False
+    known = set(values[~missing_mask(values)].tolist())
+    return bool(known) and all(isinstance(one, str) and date_in(one) is not None for one in known)
+
+
+def date_in(cell: str) -> dt.datetime | None:
+    """Return the moment that a cell stands for by ISO 8601, in UTC; None where it is none.
+
+    Examples
+    --------
+    >>> date_in("2024-01-31T18:30+02:00"), date_in("31.1.2024"), date_in("20240131")
+    (datetime.datetime(2024, 1, 31, 16, 30), None, None)
+    """
+    if _ISO.fullmatch(cell.strip()) is None:
+        return None
+    try:
+        found = dt.datetime.fromisoformat(cell.strip())
+        return found if found.tzinfo is None else found.astimezone(dt.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
 
 
 def moments(values: list[Any], name: str) -> NDArray:

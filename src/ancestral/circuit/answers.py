@@ -178,7 +178,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
             What is known, by name, as in {"age": 40}, or one row with NaN where unknown. Instead of
             a value, a set of levels, {"sex": {"female"}}, or a range of numbers or dates with its
             ends included, {"age": (40, None)}. The draws come from the exact distribution given all
-            of it, however improbable it is.
+            of it, however improbable it is. Of a whole row, columns that fit left out say nothing.
         random_state : None, int, RandomState or Generator
 
         Returns

@@ -21,12 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.containers import Opened, Where, as_floats, shown
-from ancestral._checks.dates import are_dates, as_microseconds, moments
+from ancestral._checks.dates import are_dates, are_texts_of_dates, as_microseconds, moments
 from ancestral._checks.declared import Declared, declared
 from ancestral._checks.frames import Form, labels_of
 from ancestral._checks.missing import is_missing, missing_mask
-from ancestral._checks.numbers import warn
-from ancestral.circuit import scales
+from ancestral.circuit import notes, scales
 from ancestral.circuit.leaves import Scale
 from ancestral.errors import DataError, DataTypeError, ModelError
 
@@ -135,7 +134,9 @@ class Column:
         gaps = missing_mask(values)
         i = int(np.argmin(gaps))
         mend = "Give it as fit was given it, or name it in column_types and fit again."
-        if self.has_levels and self.of != "text":
+        if self.of == "boolean":
+            mend = "Give True or False."
+        elif self.has_levels and self.of != "text":
             mend = f"Its levels are {self.of}s, such as {self.levels[0]}. Give one of them."
         raise DataTypeError(
             f"{name} holds {shown(values[i])} at {self._place(i)}, which is {of}, where fit was "
@@ -149,6 +150,11 @@ class Column:
             i = int(np.argmax(codes < 0))
             some = ", ".join(str(k) for k in self.levels[:6]) + ", ..." * (len(self.levels) > 6)
             more = ""
+            if self.of == "boolean" and len(self.levels) == 2:
+                raise DataError(
+                    f"{name} holds {shown(plain[i])} at {self._place(i)}, which has booleans: give "
+                    "True or False."
+                )
             if self.of == "number":
                 more = ', or name it "count" or "continuous" in column_types where new values come'
             raise DataError(
@@ -243,9 +249,11 @@ def learn(
     counts = np.ones(len(columns[0])) if weights is None else weights
     found: list[Column] = []
     encoded: list[NDArray[np.float64]] = []
-    left_out = []
+    left_out, texts_of_dates = [], []
     for j, (values, label) in enumerate(zip(columns, labels, strict=True)):
         column = _column(values, j, label, asked.get(j), levels[j], counts)
+        if j not in asked and levels[j] is None and are_texts_of_dates(values):
+            texts_of_dates.append(label)
         if column is None:
             left_out.append(label)
             continue
@@ -258,14 +266,8 @@ def learn(
             column = replace(column, scale=scale, grid=grid, atoms=atoms)
         found.append(column)
         encoded.append(codes)
-    if left_out:
-        told = ", ".join(map(repr, left_out[:5])) + ", ..." * (len(left_out) > 5)
-        many = "columns" if len(left_out) > 1 else "column"
-        warn(
-            f"{many} {told} {'are' if len(left_out) > 1 else 'is'} left out: nearly every row has "
-            "a text of its own there, which says nothing about other rows. Drop it before, or "
-            'keep it by column_types={name: "categorical"}.'
-        )
+    notes.of_left_out(left_out)
+    notes.of_texts_of_dates(texts_of_dates)
     if not found:
         raise DataError("every column is left out as names or ids: give others beside them.")
     table = np.empty((len(counts), len(found)))
@@ -331,7 +333,17 @@ def _column(
                 f'column {label!r} holds {of}s, and column_types says {asked!r}: only "continuous" '
                 "takes these. Turn it into text or numbers first."
             )
+        if levels is not None and not levels.by_type:
+            raise ModelError(
+                f"categories names levels of column {label!r}, which holds {of}s: these have none. "
+                "Leave it out of categories, or turn the column into text first."
+            )
         return made
+    if asked in ("continuous", "count") and levels is not None and not levels.by_type:
+        raise ModelError(
+            f"categories names levels of column {label!r}, and column_types says {asked!r}, which "
+            'has none. Leave it out of one of them, or say "categorical".'
+        )
     if asked in ("continuous", "count"):
         if of == "text":
             raise DataTypeError(

@@ -46,9 +46,13 @@ def condition_of(model: Any, columns: list[Column], given: Any) -> Condition:
     if given is None:
         return Condition(row)
     number = {column.place: i for i, column in enumerate(columns)}
-    for place, value in values_by_place(model, given).items():
+    said = values_by_place(model, given)
+    is_row = len(said) == model.n_features_in_  # and so names no column in particular
+    for place, value in said.items():
         if _says_nothing(value):
             continue
+        if place not in number and is_row:
+            continue  # as in log_density
         if place not in number:
             names = vars(model).get("feature_names_in_")
             label = place if names is None else names[place]

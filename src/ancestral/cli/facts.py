@@ -109,18 +109,21 @@ def _of_a_column(column: dict[str, Any]) -> str:
         return f"{kind}: {', '.join(map(str, levels[:5]))}" + ", ..." * (len(levels) > 5)
     words = [kind if of == "number" else f"{kind} ({of}s)"]
     if len(atoms := column["atoms"]):
-        words.append(f"{len(atoms)} value{'s' * (len(atoms) > 1)} with a probability of their own")
+        values, their = ("values", "their") if len(atoms) > 1 else ("value", "its")
+        words.append(f"{len(atoms)} {values} with a probability of {their} own")
     return "; ".join(words)
 
 
 MOST_ODD = 20  # cells that are shown
+FEWEST_ALIKE = 5  # cells with a median of their own; fewer have that of the column
 
 
 def odd_cells(model: Any, X: Any, surprise: Any) -> list[dict[str, Any]]:
     """Return the oddest cells: row (from 0), column, value, and nats, the oddest first.
 
     They stand in the order of their nats above the median of their column, since the nats of a
-    column of numbers hang on its unit.
+    column of numbers hang on its unit. Values that have a probability of their own have a median
+    of their own too: their nats are of a probability, and those of other numbers of a density.
     """
     import numpy as np
 
@@ -130,8 +133,16 @@ def odd_cells(model: Any, X: Any, surprise: Any) -> list[dict[str, Any]]:
     _, nats = columns_of(surprise, labels)
     table = np.column_stack([np.asarray(column, dtype=np.float64) for column in nats])
     known = ~np.isnan(table)
-    middle = [np.median(c[k]) if k.any() else 0.0 for c, k in zip(table.T, known.T, strict=True)]
-    above = np.where(known, table - np.array(middle), -np.inf)
+    atoms = np.zeros(table.shape, dtype=bool)
+    for codes, column in zip(model._check_rows(X).T, model.columns_, strict=True):
+        atoms[:, column["place"]] = np.isin(codes, column["atoms"])
+    above = np.full(table.shape, -np.inf)
+    for j in range(table.shape[1]):
+        whole = known[:, j]
+        for part in (whole & atoms[:, j], whole & ~atoms[:, j]):
+            if part.any():
+                alike = part if part.sum() >= FEWEST_ALIKE else whole
+                above[part, j] = table[part, j] - np.median(table[alike, j])
     order = np.argsort(-above, axis=None, kind="stable")[: min(MOST_ODD, int(known.sum()))]
     return [
         {

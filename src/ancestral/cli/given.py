@@ -200,7 +200,7 @@ def _mixed_value(column: dict[str, Any], text: str, pair: str) -> Any:
 
 def _plain(of: str, text: str, pair: str) -> Any:
     """Return a number, a date, or a duration in days."""
-    from ancestral.io.mixed import date_in
+    from ancestral._checks.dates import date_in
     from ancestral.io.numbers import number_in
 
     if of == "date":

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral._checks.dates import date_in
 from ancestral._checks.missing import is_missing_text
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral._extras import need
@@ -35,9 +36,6 @@ from ancestral.io.sources import PathLike, Source, as_size
 
 _BOOLEANS = {"true": True, "false": False}
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
-_ISO = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
-)
 _PADDED = re.compile(r"[+-]?0\d+", re.ASCII)
 
 
@@ -422,23 +420,6 @@ def _as_dates(column: Column) -> Column:
             moments[cell] = found
     values = np.array([moments[cell] for cell in column.values.tolist()], dtype="M8[us]")
     return Column(values, column.gaps, column.levels)
-
-
-def date_in(cell: str) -> dt.datetime | None:
-    """Return the moment that a cell stands for by ISO 8601, in UTC; None where it is none.
-
-    Examples
-    --------
-    >>> date_in("2024-01-31T18:30+02:00"), date_in("31.1.2024"), date_in("20240131")
-    (datetime.datetime(2024, 1, 31, 16, 30), None, None)
-    """
-    if _ISO.fullmatch(cell.strip()) is None:
-        return None
-    try:
-        found = dt.datetime.fromisoformat(cell.strip())
-        return found if found.tzinfo is None else found.astimezone(dt.UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _mend_as_text(column: str) -> str:

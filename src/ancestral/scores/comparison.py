@@ -143,7 +143,10 @@ def unlike_measures(models: Mapping[str, Any]) -> str | None:
     for other in others:
         own, its = (_measures(models[name], faces[name]) for name in (first, other))
         if own is not None and its is not None and "mixed" in (faces[first], faces[other]):
-            if (said := _unlike_columns((first, other), own, its)) is not None:
+            names = [vars(models[name]).get("feature_names_in_") for name in (first, other)]
+            if (said := _unlike_names((first, other), *names)) is not None:
+                return said
+            if (said := _unlike_columns((first, other), own, its, names[0])) is not None:
                 return said
         elif faces[other] != faces[first]:
             return (
@@ -175,8 +178,23 @@ def _measures(model: Any, face: Face) -> dict[int, Measure] | None:
 _COUNTING, _LEBESGUE, _NOTHING = "probabilities", "a density", "nothing"
 
 
+def _unlike_names(models: tuple[str, str], one: Any, other: Any) -> str | None:
+    """Say which columns one of two models was fitted to, and the other not; None of none."""
+    if one is None or other is None or set(one) == set(other):
+        return None
+    said = []
+    for name, its, others in ((models[0], one, other), (models[1], other, one)):
+        own = [str(column) for column in its if column not in set(others)]
+        some = ", ".join(map(repr, own[:5])) + ", ..." * (len(own) > 5)
+        said += [f"{name} alone knows {some}"] if own else []
+    return (
+        f"{models[0]} and {models[1]} were fitted to different columns: {', and '.join(said)}. "
+        "Fit both to the same columns."
+    )
+
+
 def _unlike_columns(
-    names: tuple[str, str], one: dict[int, Measure], other: dict[int, Measure]
+    names: tuple[str, str], one: dict[int, Measure], other: dict[int, Measure], columns: Any
 ) -> str | None:
     """Say of which column two models give values of several units; None of none."""
     for j in sorted(one.keys() & other.keys()):
@@ -186,8 +204,9 @@ def _unlike_columns(
             f"{name} gives {_in_words(held[j])}"
             for name, held in zip(names, (one, other), strict=True)
         )
+        label = j if columns is None else repr(str(columns[j]))
         return (
-            f"of column {j} {first}, {second}: these are densities with respect to different "
+            f"of column {label} {first}, {second}: these are densities with respect to different "
             "measures, and their sizes are not compared. Leave that column out of both, or compare "
             "models that see the same in it: LatentTree fitted to the same rows does, with any "
             "n_states (one state is a model of independent columns)."

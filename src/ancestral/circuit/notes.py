@@ -1,0 +1,45 @@
+"""What a fit tells of columns that it takes otherwise than a caller may mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ancestral._checks.numbers import warn
+
+MOST_TOLD = 5  # columns by name
+
+
+def of_left_out(labels: list[Any]) -> None:
+    """Warn of columns that are left out as names or ids, if there are any."""
+    if not labels:
+        return
+    are, them = ("are", "them") if len(labels) > 1 else ("is", "it")
+    warn(
+        f"{_named(labels)} {are} left out: nearly every row has a text of its own there, which "
+        f"says nothing about other rows. Drop {them} before, or keep {them} by "
+        f"column_types={_as_categorical(labels)}."
+    )
+
+
+def of_texts_of_dates(labels: list[Any]) -> None:
+    """Warn of columns whose dates are text, if there are any."""
+    if not labels:
+        return
+    hold, have, them = ("hold", "have", "them") if len(labels) > 1 else ("holds", "has", "it")
+    warn(
+        f"{_named(labels)} {hold} dates written as text, which {have} no order and no distance "
+        f"here. Read {them} as dates: by ancestral.io.read_table(..., dates=True), or parse_dates "
+        f"of pandas. If levels are meant, pass column_types={_as_categorical(labels)}."
+    )
+
+
+def _named(labels: list[Any]) -> str:
+    """Return columns by name, the first of many."""
+    some = ", ".join(map(repr, labels[:MOST_TOLD])) + ", ..." * (len(labels) > MOST_TOLD)
+    return f"column{'s' * (len(labels) > 1)} {some}"
+
+
+def _as_categorical(labels: list[Any]) -> str:
+    """Return what column_types says of columns that are categorical."""
+    pairs = ", ".join(f'{label!r}: "categorical"' for label in labels[:MOST_TOLD])
+    return f"{{{pairs}{', ...' * (len(labels) > MOST_TOLD)}}}"
