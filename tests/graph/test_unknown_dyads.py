@@ -95,7 +95,7 @@ def test_fit_and_criteria_count_known_dyads(n):
 def test_a_graph_of_unknown_dyads_alone_says_nothing():
     X, E = _graph(30)
     nothing = np.full((30, 30), np.nan)
-    with pytest.raises(ModelError, match="no pairs"):
+    with pytest.raises(ModelError, match="no dyad is known"):
         InnerProductGraph().fit([(X, nothing)])
     both = InnerProductGraph().fit([(X, E), (X, nothing)])
     assert both.slope_ == pytest.approx(InnerProductGraph().fit([(X, E)]).slope_)

@@ -398,7 +398,7 @@ def test_t14_streaming_is_named_only_where_it_helps(monkeypatch: pytest.MonkeyPa
             pytest.importorskip(entry.extra, reason=f"{entry.name} needs {entry.extra}")
         model = entry.make()
         with monkeypatch.context() as patched:
-            for step in ("_check_rows", "_check_chunk"):
+            for step in ("_check_rows", "_check_chunk", "_checked"):
                 if hasattr(model, step):
                     patched.setattr(type(model), step, ask_for_too_much)
             if not any(hasattr(model, step) for step in ("_check_rows", "_check_chunk")):
