@@ -30,10 +30,10 @@ NEEDS = {
 }
 
 
-def output_of(name: str) -> str:
+def output_of(name: str, *arguments: str) -> str:
     """Run one example in a new process and return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -141,16 +141,7 @@ def test_a_task_says_what_it_is_for_in_its_first_line(path: Path) -> None:
 
 def test_four_tables_are_asked_filled_and_drawn(data: Path) -> None:
     """One of the four; each is shown by the same functions."""
-    folder = data / "mixed"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / "mixed_tables.py"), str(folder), "penguins"],
-        capture_output=True,
-        text=True,
-        check=False,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
-    text = done.stdout
+    text = output_of("mixed_tables.py", str(data / "mixed"), "penguins")
     assert text.startswith("\npenguins: 344 rows, 19 gaps; ")
     tree, apart = (numbers_after(text, name)[0] for name in ("tree  ", "independent columns  "))
     assert tree > apart + 2  # nats a row
