@@ -188,7 +188,7 @@ def test_b57_graphs_of_one_node_and_of_none() -> None:
     assert model.slope_ == fit(graphs).slope_
     assert accepted(lambda: model.log_density(single))[0] == 0.0
     refused(
-        lambda: fit([single]), "no pairs of nodes: give a graph with two nodes", kind=ModelError
+        lambda: fit([single]), "no dyad is known: give a graph of two nodes", kind=ModelError
     )
     refuses(np.zeros((0, 2)), np.zeros((0, 0)), "features have no rows", "Drop it")
 

@@ -206,6 +206,9 @@ class Column:
             good = good and bool(np.isfinite(held_numbers).all())
             good = good and column.scale.unit > 0 and column.scale.spread > 0
             good = good and column.scale.kind in ("identity", "log", "asinh")
+        atoms = np.asarray(column.atoms)
+        good = good and atoms.ndim == 1 and atoms.dtype.kind == "f"
+        good = good and bool(np.isfinite(atoms).all() and (np.diff(atoms) > 0).all())
         if not good:
             raise ValueError(f"column {column.name!r} is none")
         return column

@@ -707,6 +707,8 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
     def _check_state(self) -> None:
         k = len(self.terms_)
         parsed(self.terms_)
+        if not isinstance(self.directed_, bool | np.bool_):
+            raise ValueError("directed must be true or false")
         finite = np.isfinite([self.intercept_, self.log_likelihood_]).all()
         shapes = {"coef_": (k,), "standard_errors_": (k + 1,), "covariance_": (k + 1, k + 1)}
         for name, shape in shapes.items():

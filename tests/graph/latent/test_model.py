@@ -125,7 +125,7 @@ def test_parameters_are_as_many_as_the_directions_in_which_the_logits_move() -> 
             derivative[row, i * m : (i + 1) * m] = X[j]
             derivative[row, j * m : (j + 1) * m] = X[i]
         model = Latent(m)
-        model.positions_ = X
+        model.positions_, model.node_effects_, model.coef_ = X, None, np.zeros(0)
         assert np.linalg.matrix_rank(derivative) == model.n_parameters_
 
 

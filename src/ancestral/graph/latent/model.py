@@ -187,10 +187,9 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     slope_ = 1.0
     positions_: Float
     intercept_: float
-    # what models without terms, and files of older versions, have
-    node_effects_: Float | None = None
-    terms_: Sequence[str] = ()
-    coef_: Float = NO_TERMS
+    node_effects_: Float | None
+    terms_: Sequence[str]
+    coef_: Float
 
     def __init__(
         self,
@@ -708,6 +707,8 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         return as_networks(graphs, n_nodes=len(self.positions_), labels=labels)[0]
 
     def _check_state(self) -> None:
+        # Files of 0.1.0 know nothing beside positions.
+        self.__dict__ = {"node_effects_": None, "terms_": (), "coef_": NO_TERMS} | vars(self)
         X, errors = self.positions_, self.standard_errors_
         if np.ndim(X) != 2 or np.shape(errors) != np.shape(X) or not X.shape[1]:
             raise ValueError("positions and standard errors must be tables of one shape")
