@@ -187,9 +187,7 @@ def test_b57_graphs_of_one_node_and_of_none() -> None:
     model = warned(lambda: fit(many), "2 of 14 graphs have a single node and so no pair")
     assert model.slope_ == fit(graphs).slope_
     assert accepted(lambda: model.log_density(single))[0] == 0.0
-    refused(
-        lambda: fit([single]), "no dyad is known: give a graph of two nodes", kind=ModelError
-    )
+    refused(lambda: fit([single]), "no dyad is known: give a graph of two nodes", kind=ModelError)
     refuses(np.zeros((0, 2)), np.zeros((0, 0)), "features have no rows", "Drop it")
 
 

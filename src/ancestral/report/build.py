@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from time import perf_counter
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ancestral._checks.numbers import finite
 from ancestral._extras import need
 from ancestral._files import as_path, same_file, shown
-from ancestral.errors import SaveError
+from ancestral.errors import AncestralError, SaveError
 from ancestral.report.folder import folder_in_place
 
 if TYPE_CHECKING:
@@ -78,7 +78,10 @@ def build_report(
     from ancestral.report import figures, render, solutions, submission, summarise
 
     source, out = None if source is None else as_path(source), as_path(out)
-    files = {} if source is None else find_files(source)
+    files: dict[str, Any] = {}
+    if source is not None:
+        with suppress(AncestralError):  # said below, once the report has a place
+            files = find_files(source)
     wants = [want for file in files.values() for want in wants_of(file)]
     need("the report, whose problem 1(b) trains a network,", "report", "neural", *wants)
     if source is not None and same_file(source, out):
