@@ -197,15 +197,11 @@ class Column:
         good = good and (column.has_levels == (len(column.levels) > 0))
         good = good and (column.scale is not None) == (column.kind == "continuous")
         if column.scale is not None:
-            held_numbers = (
-                column.scale.unit,
-                column.scale.centre,
-                column.scale.spread,
-                column.grid,
-            )
+            one = column.scale
+            held_numbers = (one.unit, one.centre, one.spread, column.grid)
             good = good and bool(np.isfinite(held_numbers).all())
-            good = good and column.scale.unit > 0 and column.scale.spread > 0
-            good = good and column.scale.kind in ("identity", "log", "asinh")
+            good = good and one.unit > 0 and one.spread > 0
+            good = good and one.kind in ("identity", "log", "asinh")
         atoms = np.asarray(column.atoms)
         good = good and atoms.ndim == 1 and atoms.dtype.kind == "f"
         good = good and bool(np.isfinite(atoms).all() and (np.diff(atoms) > 0).all())
