@@ -9,13 +9,12 @@ import click
 
 import ancestral
 from ancestral.cli.data import (
-    Reading,
     entry_of,
     observed_by,
-    reading_options,
     take_rows_as_named,
 )
 from ancestral.cli.outputs import ask_for
+from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, json_option, print_json, print_table, say
 from ancestral.errors import DataError, ModelError
 

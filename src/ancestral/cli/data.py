@@ -4,15 +4,11 @@ A table's column names travel with it, so that a model fitted to a file knows it
 files are then read by those names, in whatever order they stand.
 """
 
-# Length: what each face reads, and the options that say how, which every command shares.
-
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -20,6 +16,7 @@ import click
 import ancestral
 from ancestral import _catalogue
 from ancestral._catalogue import Face
+from ancestral.cli.reading import Reading, reading_parameters
 from ancestral.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,200 +32,8 @@ BUILT_IN: dict[Face, str] = {
     "graphs": "@classrooms",
     "conditional": "@diabetes",
 }
-Command = Callable[..., Any]
 TEXT_ENDINGS = tuple(f"{text}{gz}" for text in (".csv", ".tsv", ".txt") for gz in ("", ".gz"))
 TABLE_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".pq")
-_TABS = {"\\t": "\t", "tab": "\t"}  # as shells let it be written
-
-
-# ---- options -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How files are read: which array of several, NaN allowed or not, the cap on expanding.
-
-    Of text: the marks between cells and within numbers, the encoding, where rows are reported that
-    cannot be read, and which columns are text whatever stands in them. For pairs: the target's
-    column. For graphs: the table of nodes that belongs to an edge list, and which of their
-    attributes are features, which of these are groups, whether the edges have names, what is done
-    with their directions, and a table of unknown dyads.
-    """
-
-    target: str | None = None
-    key: str | None = None
-    missing: bool = False
-    max_bytes: int | None = None
-    sep: str | None = None
-    decimal: str | None = None
-    thousands: str | None = None
-    encoding: str | None = None
-    rejects: Path | None = None
-    text: str | None = None
-    nodes: str | None = None
-    attributes: str | None = None
-    categorical: str | None = None
-    header: bool | None = None
-    directed: str | None = None
-    multiple: str | None = None
-    loops: str | None = None
-    weights: str | None = None
-    unknown: str | None = None
-
-    @classmethod
-    def taken(cls, options: dict[str, Any]) -> Reading:
-        """Return how files are read, its options taken out of a command's."""
-        held = [field.name for field in fields(cls) if field.name in options]
-        return cls(**{name: options.pop(name) for name in held})
-
-    @property
-    def capped(self) -> dict[str, Any]:
-        """The cap, where the user gave one."""
-        return {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
-
-    @property
-    def dialect(self) -> dict[str, Any]:
-        """What the user said of how text is spelt."""
-        names = ("sep", "decimal", "thousands", "encoding", "rejects")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-    @property
-    def of_table(self) -> dict[str, Any]:
-        """What readers of tables are told."""
-        return {**self.capped, **self.dialect}
-
-    def refuse_text(self, seen: str) -> None:
-        """Refuse options of text where there is none."""
-        for name in self.dialect:
-            raise click.UsageError(f"--{name} has no use with {seen}.")
-
-
-def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
-    """Return each option of `Reading`: its flag, the faces it is for, and its settings."""
-    rows: tuple[Face, ...] = ("discrete", "continuous")
-    files: tuple[Face, ...] = (*rows, "mixed", "conditional")
-    texts: tuple[Face, ...] = (*files, "graphs")
-    return [
-        (
-            "--target",
-            ("conditional",),
-            {"help": "The target's column. Default: y or target, or the second of two."},
-        ),
-        ("--key", files, {"help": "Which array, where an .npz or pickle holds several."}),
-        (
-            "--missing",
-            rows,
-            {"is_flag": True, "help": "NaN and empty cells stand for missing values."},
-        ),
-        (
-            "--max-bytes",
-            texts,
-            {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
-        ),
-        (
-            "--sep",
-            texts,
-            {
-                "callback": lambda _, __, mark: _TABS.get(mark, mark),
-                "help": "Text: the character between cells, as in ';' or tab.  [default: ,]",
-            },
-        ),
-        ("--decimal", texts, {"help": "Text: the character before decimals.  [default: .]"}),
-        (
-            "--thousands",
-            texts,
-            {"help": "Text: the character between thousands, as in 1,000.  [default: none]"},
-        ),
-        ("--encoding", texts, {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"}),
-        (
-            "--rejects",
-            files,
-            {
-                "type": click.Path(path_type=Path),
-                "help": "Text: leave out rows that cannot be read, and list their cells in a .csv.",
-            },
-        ),
-        (
-            "--text",
-            ("discrete", "mixed"),
-            {"help": "Columns whose cells are text, even where they look like numbers: zip,code."},
-        ),
-        (
-            "--nodes",
-            ("graphs",),
-            {"help": "Graphs: DATA is a table of links, and this the table of their nodes."},
-        ),
-        (
-            "--attributes",
-            ("graphs",),
-            {"help": "Graphs: which node attributes are features, as in age,Sex. Default: all."},
-        ),
-        (
-            "--categorical",
-            ("graphs",),
-            {"help": "Graphs: which numbers are groups, as in Grade,Year. Text always is."},
-        ),
-        (
-            "--header/--no-header",
-            ("graphs",),
-            {
-                "default": None,
-                "help": "Graphs: the first line of an edge list holds names, or is an edge.  "
-                "[default: whichever is clear]",
-            },
-        ),
-        (
-            "--directed",
-            ("graphs",),
-            {
-                "type": click.Choice(["keep", "union", "intersection", "refuse", "yes"]),
-                "help": "Graphs: keep directions where the file says them, link nodes where a link "
-                "leads either way or both ways, refuse them; yes: a table's links have one.  "
-                "[default: keep]",
-            },
-        ),
-        *[
-            (
-                f"--{name}",
-                ("graphs",),
-                {
-                    "type": click.Choice([first, "refuse"]),
-                    "help": f"Graphs: {text}, or refuse them.  [default: {first}, and say so]",
-                },
-            )
-            for name, first, text in (
-                ("multiple", "merge", "links that stand more than once are one"),
-                ("loops", "drop", "leave out links of a node with itself"),
-                ("weights", "binarise", "any weight but 0 is a link, a missing one unknown"),
-            )
-        ],
-        (
-            "--unknown",
-            ("graphs",),
-            {"help": "Graphs: a table of pairs of nodes that nobody observed."},
-        ),
-    ]
-
-
-def reading_options(*faces: Face, but: str = "") -> Callable[[Command], Command]:
-    """Return what adds the options of `Reading` that models of any of these faces have."""
-
-    def add(command: Command) -> Command:
-        for flag, its, settings in reversed(reading_parameters()):
-            if flag != but and {*its} & {*faces}:
-                command = click.option(flag, **settings)(command)
-        return command
-
-    return add
-
-
-def reading_options_of(entry: _catalogue.Entry) -> list[click.Option]:
-    """Return the options of `Reading` that a fit of this model has."""
-    return [
-        click.Option([flag], **settings)
-        for flag, faces, settings in reading_parameters()
-        if entry.face in faces and (flag != "--missing" or entry.gaps)
-    ]
 
 
 def entry_of(model: Any) -> _catalogue.Entry:

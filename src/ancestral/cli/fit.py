@@ -17,13 +17,12 @@ from ancestral import _catalogue
 from ancestral._catalogue import Entry, Face
 from ancestral.cli.data import (
     BUILT_IN,
-    Reading,
     fit_to,
     observed,
-    reading_options_of,
 )
 from ancestral.cli.facts import facts_of
 from ancestral.cli.outputs import FORCE, ask_for, check_places, check_report
+from ancestral.cli.reading import Reading, reading_options_of
 from ancestral.cli.terminal import CONTEXT, print_table, say, show
 from ancestral.errors import AncestralError, DataError
 

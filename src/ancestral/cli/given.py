@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from ancestral.cli.data import Command, entry_of
+from ancestral.cli.data import (
+    entry_of,
+)
+from ancestral.cli.reading import Command
 from ancestral.errors import DataError
 
 given_option = click.option(

@@ -12,11 +12,9 @@ import click
 import ancestral
 from ancestral.cli.data import (
     BUILT_IN,
-    Reading,
     chosen_of,
     entry_of,
     is_table,
-    reading_options,
     refuse,
     rows_of,
     table_of,
@@ -24,6 +22,7 @@ from ancestral.cli.data import (
 )
 from ancestral.cli.given import method_options
 from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
+from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, json_option, say
 
 if TYPE_CHECKING:

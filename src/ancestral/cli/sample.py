@@ -11,16 +11,15 @@ import click
 
 import ancestral
 from ancestral.cli.data import (
-    Reading,
     entry_of,
     observed_by,
-    reading_options,
     refuse,
     rows_of,
     take_rows_as_named,
 )
 from ancestral.cli.given import given_of, given_option, method_options
 from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
+from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, in_one_line, json_option, print_json, say
 from ancestral.errors import DataError
 

@@ -9,10 +9,8 @@ import click
 
 import ancestral
 from ancestral.cli.data import (
-    Reading,
     entry_of,
     observed_by,
-    reading_options,
     refuse,
     take_rows_as_named,
 )
@@ -24,6 +22,7 @@ from ancestral.cli.facts import (
     units_of,
 )
 from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, write_rows
+from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, json_option, print_table, show
 from ancestral.errors import DataError
 
