@@ -19,7 +19,8 @@ Symbols: the tree tree_ (the parent of each column), k n_states_, weights of the
 from __future__ import annotations
 
 import re
-from typing import Any, Self, cast
+from collections.abc import Callable
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +40,7 @@ from ancestral.circuit.messages import Circuit, Mixture
 from ancestral.errors import DataError
 from ancestral.training.passes import progress
 
+T = TypeVar("T")
 MOST_SHOWN = 30  # columns in a repr
 MOST_WEIGHT = 2.0**53  # of all rows
 
@@ -252,7 +254,20 @@ class LatentTree(TreeAnswers):
     @property
     def _columns_learnt(self) -> list[Column]:
         """What is known of the columns that are modelled."""
-        return [Column.of_plain(held) for held in self.columns_]
+
+        def make() -> list[Column]:
+            return [Column.of_plain(held) for held in self.columns_]
+
+        return self._once("columns", (self.columns_,), make)
+
+    def _once(self, name: str, of: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """Return what is made of fitted values, made once for these very ones."""
+        kept: dict[str, Any] = {} if self._derived is None else self._derived
+        held = kept.get(name)
+        if held is None or any(one is not other for one, other in zip(held[0], of, strict=True)):
+            held = kept[name] = of, make()
+        found: T = held[1]
+        return found
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Return the parameters and, of a fitted model, what was found of the columns."""
@@ -268,14 +283,12 @@ class LatentTree(TreeAnswers):
     @property
     def _mixture(self) -> Mixture:
         """The circuits, made once for what was learnt."""
-        kept: dict[str, Any] = {} if self._derived is None else self._derived
-        held = kept.get("mixture")
-        if held is None or held[0] is not self.members_ or held[1] is not self.weights_:
+
+        def make() -> Mixture:
             columns = self._columns_learnt
-            circuits = tuple(_circuit(member, columns) for member in self.members_)
-            held = kept["mixture"] = self.members_, self.weights_, Mixture(self.weights_, circuits)
-        found: Mixture = held[2]
-        return found
+            return Mixture(self.weights_, tuple(_circuit(one, columns) for one in self.members_))
+
+        return self._once("mixture", (self.columns_, self.members_, self.weights_), make)
 
     @property
     def n_parameters_(self) -> int:

@@ -217,34 +217,39 @@ def _unknown_states(
     some = np.flatnonzero(gaps.any(axis=1))
     width = sum(circuit.n_columns * circuit.n_states for circuit in mixture.circuits)
     step = int(np.clip((16 << 20) // (8 * width), 1, 1 << 12))
-    weights_of_all = None
-    if len(mixture.circuits) > 1 or len(some):
-        try:
-            weights_of_all = weights_of(member_log_densities(mixture, rows[some]))
-        except Impossible as error:
-            raise Impossible(int(some[error.row])) from None
     for start in range(0, len(some), step):
         part = some[start : start + step]
-        held = [_states_where_unknown(circuit, rows[part]) for circuit in mixture.circuits]
-        weights = cast(Floats, weights_of_all)[start : start + step]
+        log_p = np.empty((len(part), len(mixture.circuits)))
+        held = []
+        for m, circuit in enumerate(mixture.circuits):
+            log_p[:, m], states = _states_where_unknown(circuit, rows[part])
+            held.append(states)
+        with np.errstate(divide="ignore"):
+            log_p += np.log(mixture.weights)
+        try:
+            weights = weights_of(log_p)
+        except Impossible as error:
+            raise Impossible(int(part[error.row])) from None
         for i in np.flatnonzero(gaps[part].any(axis=0)).tolist():
             at = np.flatnonzero(gaps[part, i])
             yield i, part[at], weights[at], [states[i] for states in held]
 
 
-def _states_where_unknown(circuit: Circuit, rows: Floats) -> list[Any]:
-    """Return by column p(z_i | row) of the rows that do not know it, (n_i, k)."""
+def _states_where_unknown(circuit: Circuit, rows: Floats) -> tuple[Floats, list[Any]]:
+    """Return log p of the rows, and by column p(z_i | row) of those with a gap there, (n_i, k)."""
     gaps = np.isnan(rows)
+    log_p = np.empty(len(rows))
     found: list[Any] = [
         np.empty((n, circuit.n_states)) if n else None for n in gaps.sum(axis=0).tolist()
     ]
     place = np.cumsum(gaps, axis=0) - 1  # of a row among those that do not know a column
     for part, up in sweeps(circuit, rows):
+        log_p[part] = up.log_p
         for i, states in up.states():
             at = np.flatnonzero(gaps[part, i])
             if len(at):
                 found[i][place[part[at], i]] = states[at] if len(states) > 1 else states
-    return found
+    return log_p, found
 
 
 def quantiles(mixture: Mixture, rows: Floats, probabilities: Floats) -> dict[int, Floats]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,24 +129,24 @@ def plan_for(
 ) -> Plan:
     """Return how much is done for a table, by its size and what the caller asks."""
     n, d = units_of(weights), len(columns)
-    batch = int(np.clip(n / 10, 50, 200))
+    cells = n * d
     states = [k for k in STATES if TREE_BYTES * d * k**2 <= MOST_BYTES] or [STATES[0]]
-    if n * d > 2 * LARGE:
+    if cells > 2 * LARGE:
         states = states[1:] or states
-    cells = n * len(columns)
     binary = all(column.has_levels and len(column.levels) <= 2 for column in columns)
+    batch = int(np.clip(n / 10, 50, 200 if binary else 500))
     large = cells > LARGE
+    sweeps, race_sweeps = SHORT if large else LONG
     fewer = min(1.0, FULL_CELLS / cells)
-    most = n_sweeps or max(2, round(fewer * (LONG if not large else SHORT)[0]))
     work = 1e6 * (30 + 75 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
     return Plan(
         states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
-        n_sweeps=most,
-        race_sweeps=min(n_sweeps or LONG[1], (LONG if not large else SHORT)[1]),
+        n_sweeps=n_sweeps or max(2, round(fewer * sweeps)),
+        race_sweeps=min(n_sweeps or race_sweeps, race_sweeps),
         max_iter=max_iter,
         priors=Priors(0.3, 0.3) if binary else Priors(1.0, 0.5),
-        batch=int(np.clip(n / 10, 50, 200 if binary else 500)),
+        batch=batch,
         work=work,
         refit=not large and work_of(n, d, 32, 2 * LONG[0], batch) < 0.1 * work,
     )
@@ -224,22 +224,19 @@ class Race:
             if number == 1 and not self.plan.refit:
                 starts = [self.best[1].start]
             if number == min(2, len(self.plan.states) - 1):
-                variance = self.narrower()
+                variance = self.narrower(self.best[1])
         if self.best is None:
             return Candidate(self.plan.states[0], STARTS[0], variance), self.plan.n_sweeps
         return self.best[1], self.best[2]
 
-    def narrower(self) -> float:
-        """Return the prior variance of normals that does best."""
-        if len(self.learner.layout.smooth):
-            for variance in VARIANCES:
-                if not self.tried(replace(self._best, variance=variance)):
-                    break
-        return self._best.variance
-
-    @property
-    def _best(self) -> Candidate:
-        return cast(tuple[float, Candidate, int], self.best)[1]
+    def narrower(self, best: Candidate) -> float:
+        """Return the prior variance of normals that does best, tried with the best so far."""
+        found = best.variance
+        for variance in VARIANCES if len(self.learner.layout.smooth) else ():
+            if not self.tried(replace(best, variance=variance)):
+                break
+            found = variance
+        return found
 
     def tried(self, candidate: Candidate) -> bool:
         """Fit one tree to each split; tell whether it is the best so far."""
