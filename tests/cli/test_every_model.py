@@ -158,7 +158,9 @@ def test_what_is_wrong_is_said_in_one_line(
         code, out, err = run(*command)
         assert code in (1, 2) and out == "", (command, out, err)
         assert "Traceback" not in err
-        said = [line for line in err.splitlines() if not line.startswith("note: ")]
+        said = err.splitlines()
+        if entry.face == "graphs":  # what a reader did with links is said as it reads them
+            said = [line for line in said if not line.startswith("note: ")]
         assert code == 2 or (len(said) == 1 and said[0].startswith("ancestral: ")), err
     assert model.read_bytes() == before
 

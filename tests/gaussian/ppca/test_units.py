@@ -223,8 +223,6 @@ def test_choosing_by_folds_after_another_choice_is_refused() -> None:
 )
 @pytest.mark.parametrize("gaps", [False, True])
 def test_weights_are_frequencies(model: Any, gaps: bool) -> None:
-    if gaps and isinstance(model, PPCAMixture):
-        pytest.skip("fit refuses gaps")
     if gaps and model.n_components == "cv":
         model = PPCA(1)  # entries are dealt to folds by place
     X = table(0.05, gap=gaps)
