@@ -71,12 +71,14 @@ def ask(model: LatentTree, given: dict) -> None:
 
 
 def fill(model: LatentTree, table: pd.DataFrame) -> None:
-    """The first rows with gaps, filled, and 90% intervals of their numbers."""
-    gaps = table.isna()
-    rows = table[gaps.any(axis=1)].head(3)
+    """The first rows with gaps, filled, and 90% intervals of their numbers.
+
+    Of a table without gaps, the first row, whose first cell is hidden.
+    """
+    rows = table[table.isna().any(axis=1)].head(3)
     if rows.empty:
-        rows = table.head(1).mask(table.columns == table.columns[0])
-        gaps = rows.isna()
+        rows = table.head(1).assign(**{table.columns[0]: None})
+    gaps = rows.isna()
     filled, ends = model.impute(rows), model.intervals(rows, 0.9)
     print("\ngaps filled, with 90% intervals:")
     for place, row in enumerate(rows.index):

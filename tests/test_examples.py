@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import ancestral
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 TASKS = sorted((EXAMPLES / "tasks").iterdir())
@@ -148,3 +151,13 @@ def test_four_tables_are_asked_filled_and_drawn(data: Path) -> None:
     assert "gaps filled, with 90% intervals:\n  row 3, bill_length_mm: " in text
     assert "2,000 rows drawn given {'species': 'Chinstrap'" in text
     assert "the share of copies" in text
+
+
+def test_a_table_without_gaps_has_a_cell_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    pd = pytest.importorskip("pandas")
+    example = runpy.run_path(str(EXAMPLES / "mixed_tables.py"))
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=80), "b": rng.choice(["x", "y"], 80)})
+    model = ancestral.LatentTree(2, 1, n_sweeps=3, random_state=0).fit(table)
+    example["fill"](model, table)
+    assert re.search(r"  row 0, a: -?[\d.]+, \[.+ .+\]\n$", capsys.readouterr().out)
