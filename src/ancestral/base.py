@@ -477,7 +477,39 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         return float(np.sum(_arrays.to_host(values))), len(values)
 
 
-class FromStatistics(Model):
+class FromParts(Model):
+    """A model that can be trained from parts of its data: sums over parts, as often as it asks.
+
+    An author writes `_fit_parts(parts)`, given `training.parts.Parts` of `training.parts.Part`,
+    and `_check_chunk(...)`, which checks one part as `fit` checks all rows.
+    """
+
+    @abstractmethod
+    def _fit_parts(self, parts: Any, **options: Any) -> None:
+        """Set what is learnt of checked parts: on a model that has learnt nothing before."""
+
+    def _check_part(self, *given: Any, reset: bool) -> tuple[Any, ...]:
+        """Return a part as `_fit` takes it; its columns are remembered where `reset`."""
+        checked: tuple[Any, ...] = self._check_chunk(*given, reset=reset)
+        return checked
+
+    def _fit_from(self, parts_of: Callable[[Self], Any], **options: Any) -> Self:
+        """Fit to what `parts_of` gives, handed the model that checks parts and knows of columns."""
+        with fitting(self) as new:
+            new._fit_parts(parts_of(new), **options)
+        return self
+
+
+class FromBatches(FromParts):
+    """A model that is trained by steps, one after another: from files, but never by workers."""
+
+
+def _statistics_of(part: Any) -> Any:
+    """Return the statistics of a part, by the model that checked it."""
+    return part.model._statistics(*part.data)
+
+
+class FromStatistics(FromParts):
     """A model solved in closed form from a sum of sufficient statistics.
 
     Its fit is `_solve(_statistics(data))`; statistics of parts merge by `+`, so that
@@ -496,6 +528,9 @@ class FromStatistics(Model):
 
     def _fit(self, *data: Any, **options: Any) -> None:
         self._solve(self._statistics(*data, **options))
+
+    def _fit_parts(self, parts: Any, **options: Any) -> None:
+        self._solve(parts.total(_statistics_of))
 
     def _is_enough(self, statistics: Any) -> bool:
         """Tell whether the statistics determine the parameters yet."""
@@ -560,15 +595,6 @@ class FromStatistics(Model):
                         for name in set(new._learnt()) - kept:
                             delattr(new, name)
                         new._undetermined = f"partial_fit has yet to see more. {error}"
-        return self
-
-    def _fit_sum(self, sum_of: Callable[[Self], Any]) -> Self:
-        """Fit to the sum of the statistics of parts.
-
-        `sum_of` returns it; the model that it is given checks parts, and remembers their columns.
-        """
-        with fitting(self) as new:
-            new._solve(sum_of(new))
         return self
 
 

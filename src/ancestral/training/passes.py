@@ -17,13 +17,11 @@ one that is killed goes on from the last of them to the same bits.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import reduce
 from operator import add
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -33,6 +31,7 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import check_integer, warn
 from ancestral.training.checkpoints import Checkpoints, end_by, interruptible
 from ancestral.training.descent import seed_in_words
+from ancestral.training.parts import Look, Parts, added, digest_of
 
 FALL = 1e-9  # of the log-likelihood, or nats per observation: rounding explains no larger fall
 ROOM = 1 << 20  # bytes of the parameters that checkpoints keep
@@ -188,15 +187,21 @@ class Passes:
         self.now: dict[str, Any] = state.get("now", {})  # the one under way, likewise
 
     def climb(
-        self, model: FromPasses, parts: Iterable[Any], start: F, *, tol: float, max_iter: int
+        self,
+        model: FromPasses,
+        parts: Parts[Any] | Iterable[Any],
+        start: F,
+        *,
+        tol: float,
+        max_iter: int,
     ) -> F:
         """Repeat passes until they gain no more.
 
         Parameters
         ----------
         model : FromPasses
-        parts : iterable
-            Looked at in order, in each pass.
+        parts : Parts, or iterable
+            Looked at in each pass.
         start : Fit
             Of the first parameters, or of an earlier climb to go on from.
         tol : float
@@ -299,7 +304,7 @@ class Passes:
         self.ended[number] = _plain(fit)
         return fit
 
-    def _looked_at(self, model: FromPasses, parts: Iterable[Any], fit: F) -> F:
+    def _looked_at(self, model: FromPasses, parts: Parts[Any] | Iterable[Any], fit: F) -> F:
         """Return a fit with the sums of its parameters."""
         if fit.statistics is not None:
             return fit
@@ -307,7 +312,7 @@ class Passes:
         history = fit.history or [model._objective(fit.parameters, statistics)]
         return replace(fit, statistics=statistics, history=history)
 
-    def _further(self, model: FromPasses, parts: Iterable[Any], fit: F) -> F:
+    def _further(self, model: FromPasses, parts: Parts[Any] | Iterable[Any], fit: F) -> F:
         """Return the fit after the first proposal that rises; the same one, converged, if none."""
         before, value = fit.history[-1], None
         for parameters in model._proposals(fit.parameters, fit.statistics):
@@ -365,7 +370,7 @@ class _Stopped(BaseException):
 @contextmanager
 def passes_of(
     model: Any,
-    *data: NDArray | None,
+    *data: NDArray | Parts[Any] | None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = 50,
     rng: np.random.Generator | None = None,
@@ -376,7 +381,7 @@ def passes_of(
     ----------
     model : scikit-learn estimator
         Its parameters are what a fit must share with another to go on from its checkpoints.
-    *data : ndarray or None
+    *data : Parts, ndarray or None
         And so are these.
     checkpoint : path-like, optional
         A folder, held meanwhile. Ctrl-C then ends the pass under way, saves and stops.
@@ -417,15 +422,12 @@ def passes_of(
 
 def _settings(model: Any, data: tuple[Any, ...]) -> dict[str, Any]:
     """Return what a fit must share with another to be the same: parameters, and the data's bits."""
-    digest = hashlib.sha256()
-    for part in data:
-        if part is not None:
-            digest.update(f"{part.shape} {part.dtype};".encode())
-            digest.update(np.ascontiguousarray(part).data)
+    of_parts = [part.identity for part in data if isinstance(part, Parts)]
+    digest = of_parts[0] if of_parts else digest_of(data)
     settings = {k: v for k, v in model.get_params(deep=False).items() if k != "verbose"}
     if "random_state" in settings:
         settings["random_state"] = seed_in_words(settings["random_state"])
-    return {**settings, "data": digest.hexdigest()}
+    return {**settings, "data": digest}
 
 
 @contextmanager
@@ -443,9 +445,10 @@ def progress(name: str, *, shown: bool) -> Iterator[Callable[[str], None] | None
         yield lambda line: bar.update(task, description=f"{name} {line}")
 
 
-def _total(model: FromPasses, parts: Iterable[Any], parameters: Any) -> Any:
+def _total(model: FromPasses, parts: Parts[Any] | Iterable[Any], parameters: Any) -> Any:
     """Return the sums of all parts at some parameters."""
-    return reduce(add, (model._statistics(part, parameters) for part in parts))
+    look = Look(model, parameters)
+    return parts.total(look) if isinstance(parts, Parts) else added(map(look, parts))
 
 
 def _plain(value: Any) -> Any:
