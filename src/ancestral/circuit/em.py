@@ -15,7 +15,8 @@ Dirichlet on the transitions and tables, inverse-gamma on the variances.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
@@ -34,8 +35,11 @@ from ancestral.circuit.leaves import (
     Scale,
 )
 from ancestral.circuit.tree import Tree
+from ancestral.training.parts import added
 from ancestral.training.passes import FromPasses, Sums
 
+PART = 512  # rows of a pass at once
+ROOM = 64 << 20  # bytes of a batch's messages
 WIDE = 64  # levels above which a table's rows are picked one by one
 RESCALED = 16  # messages after which a product is rescaled: each may fall to 1/1000
 TINY = {np.dtype(np.float32): 1e-30, np.dtype(np.float64): 1e-280}
@@ -108,20 +112,34 @@ class Rows:
         layout: Layout,
         weights: NDArray[np.float64],
     ) -> Rows:
-        n, d = table.shape
+        """Return encoded rows, (n, d), as training reads them."""
+        return cls.of_columns(table.T, columns, layout, weights)
+
+    @classmethod
+    def of_columns(
+        cls,
+        encoded: Iterable[NDArray[np.float64]],
+        columns: list[Column],
+        layout: Layout,
+        weights: NDArray[np.float64],
+    ) -> Rows:
+        """Return rows whose columns come one at a time; of weight 0 where nothing is known."""
+        n, d = len(weights), len(columns)
         kind = np.int16 if layout.sizes.max() < 1 << 15 else np.int32
         codes = np.empty((n, d), kind)
         y = np.zeros((n, len(layout.smooth)), np.float32)
-        shift = np.zeros(n)
+        numbers = np.zeros((n, len(layout.counts)))
+        shift, known = np.zeros(n), np.zeros(n, bool)
         k = 0
-        for j, column in enumerate(columns):
-            values = table[:, j]
+        for j, (column, values) in enumerate(zip(columns, encoded, strict=True)):
             gaps = np.isnan(values)
+            known |= ~gaps
             if column.has_levels:
                 codes[:, j] = np.where(gaps, layout.sizes[j], values)
                 continue
             if column.kind == "count":
                 codes[:, j] = gaps
+                numbers[:, np.searchsorted(layout.counts, j)] = values
                 continue
             scale = cast(Scale, column.scale)
             place = np.searchsorted(column.atoms, values)
@@ -136,7 +154,7 @@ class Rows:
             tail = scale.tail
             shift[smooth] -= 0.5 * (own / tail) ** 2 + np.log(tail)
             k += 1
-        return cls(codes, y, table[:, layout.counts], shift, weights)
+        return cls(codes, y, numbers, shift, weights * known)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -149,7 +167,7 @@ class Rows:
 
     def parts(self, size: int) -> list[Rows]:
         """Return the rows in parts of so many, as views."""
-        cuts = [slice(start, start + size) for start in range(0, len(self), size)]
+        cuts = [slice(start, start + size) for start in range(0, max(1, len(self)), size)]
         return [
             Rows(self.codes[c], self.y[c], self.numbers[c], self.shift[c], self.weights[c])
             for c in cuts
@@ -196,6 +214,11 @@ class TreeSums(Sums):
     tables: Any
     moments: Any  # (3, continuous columns, k): 1, y and y^2 of a state's own normal
     counts: Any
+
+    def astype(self, kind: Any) -> TreeSums:
+        """Return them in another precision."""
+        names = ("root", "pairs", "tables", "moments")
+        return replace(self, **{name: getattr(self, name).astype(kind) for name in names})
 
 
 @dataclass(frozen=True)
@@ -282,19 +305,35 @@ class TreeEM(FromPasses):
             slice(int(place[a]), int(place[a]) + int(b - a)) if size <= WIDE else None
             for a, b, size in zip(layout.starts, layout.starts[1:], layout.sizes)
         ]
-        self._room: dict[Any, NDArray[Any]] = {}
+        self._room = threading.local()  # of each thread, since several may look at parts
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels: all but the room."""
+        return {name: held for name, held in vars(self).items() if name != "_room"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"_room": threading.local()}
 
     # ---- expectation ------------------------------------------------------------------------
 
     def _begin(self, summary: TreeSums) -> Parameters:
         return self._update(None, summary)
 
+    @property
+    def at_once(self) -> int:
+        """Rows whose messages take little room."""
+        return int(np.clip(ROOM // (4 * len(self.columns) * self.n_states), 32, PART))
+
     def log_density(self, rows: Rows, parameters: Parameters) -> NDArray[np.float64]:
         """Return log p of each row, in nats."""
-        return self.upward(rows, parameters).log_p
+        parts = rows.parts(self.at_once)
+        return np.concatenate([self.upward(some, parameters).log_p for some in parts])
 
     def _statistics(self, X: Rows, parameters: Parameters) -> TreeSums:
-        return self.sums(X, parameters, self.upward(X, parameters), X.weights)
+        return added(
+            self.sums(some, parameters, self.upward(some, parameters), some.weights)
+            for some in X.parts(self.at_once)
+        )
 
     def sums(
         self, X: Rows, parameters: Parameters, up: Upward, row_weights: NDArray[np.float64]
@@ -434,9 +473,10 @@ class TreeEM(FromPasses):
     def _buffer(self, name: str, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
         """Return room for an array, kept from one batch to the next."""
         size = int(np.prod(shape))
-        held = self._room.get((name, kind))
+        rooms: dict[Any, Any] = self._room.__dict__
+        held = rooms.get((name, kind))
         if held is None or held.size < size:
-            held = self._room[name, kind] = np.empty(size, kind)
+            held = rooms[name, kind] = np.empty(size, kind)
         return held[:size].reshape(shape)
 
     # ---- maximisation -----------------------------------------------------------------------
@@ -541,10 +581,12 @@ class MixtureEM(FromPasses):
     Parameters
     ----------
     trees : list of TreeEM
+    kind : type, optional
+        Precision in which rows are looked at, if not that of the parameters; sums are of float64.
     """
 
-    def __init__(self, trees: list[TreeEM]) -> None:
-        self.trees = trees
+    def __init__(self, trees: list[TreeEM], kind: Any = None) -> None:
+        self.trees, self.kind = trees, kind
 
     def _begin(self, summary: JointSums) -> Joint:
         return self._update(None, summary)
@@ -555,14 +597,25 @@ class MixtureEM(FromPasses):
         return log_sum_exp(np.stack(found) + np.log(parameters.weights)[:, None], axis=0)
 
     def _statistics(self, X: Rows, parameters: Joint) -> JointSums:
-        ups = [tree.upward(X, own) for tree, own in zip(self.trees, parameters.trees)]
-        joint = np.stack([up.log_p for up in ups]) + np.log(parameters.weights)[:, None]
+        own = parameters.trees
+        if self.kind is not None:
+            own = tuple(one.astype(self.kind) for one in own)
+        with np.errstate(divide="ignore"):
+            weights = np.log(parameters.weights)[:, None]
+        return added(self._sums(some, own, weights) for some in X.parts(self.trees[0].at_once))
+
+    def _sums(self, X: Rows, parameters: tuple[Parameters, ...], log_weights: NDArray) -> JointSums:
+        """Return the sums of few rows."""
+        ups = [tree.upward(X, own) for tree, own in zip(self.trees, parameters)]
+        joint = np.stack([up.log_p for up in ups]) + log_weights
         log_p = log_sum_exp(joint, axis=0)
         shares = np.exp(joint - log_p) * X.weights
         found = tuple(
             tree.sums(X, own, up, share)
-            for tree, own, up, share in zip(self.trees, parameters.trees, ups, shares)
+            for tree, own, up, share in zip(self.trees, parameters, ups, shares)
         )
+        if self.kind is not None:
+            found = tuple(sums.astype(np.float64) for sums in found)
         return JointSums(float(X.weights @ log_p), float(X.weights.sum()), found)
 
     def _update(self, parameters: Any, statistics: JointSums) -> Joint:
