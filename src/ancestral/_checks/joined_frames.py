@@ -16,9 +16,9 @@ import numpy as np
 
 from ancestral._checks.frames import Form, Type
 
-_NUMBER = re.compile(r"([uU]?[iI]nt|[fF]loat)\d+|double|float|halffloat")
+_NUMBER = re.compile(r"([uU]?[iI]nt|[fF]loat)\d+|double|float|halffloat|bool")
 _ARROW = {"double": "float64", "float": "float32", "halffloat": "float16"}
-OTHER: Type = {"is": "other"}
+_MIXED = {"pandas": "object"}  # what a column of both is where no type holds the values of both
 
 
 def joined_form(
@@ -66,21 +66,27 @@ def _joined(library: str, one: Type, two: Type, known: tuple[bool, bool]) -> Typ
     if one["is"] == two["is"] == "arrow":
         return {"is": "arrow", "type": _joined("pyarrow", one["type"], two["type"], known)}
     if one["is"] == two["is"] and one["is"] in ("category", "Enum", "dictionary"):
-        return _with_levels_of_both(one, two)
+        return _with_levels_of_both(library, one, two, known)
     pair = [_numpy_name(kind["is"]) for kind in (one, two)]
     if None not in pair:
         return one | {"is": _named(library, np.result_type(*map(str, pair)).name, one, two)}
-    return one if _equal(one, two) else OTHER
+    return one if _equal(one, two) else _mixed(library)
 
 
-def _with_levels_of_both(one: Type, two: Type) -> Type:
+def _mixed(library: str) -> Type:
+    return {"is": _MIXED.get(library, "other")}
+
+
+def _with_levels_of_both(
+    library: str, one: Type, two: Type, known: tuple[bool, bool]
+) -> Type:
     """Return a type of levels that holds those of two."""
     first, second = one["levels"].tolist(), two["levels"].tolist()
     if one["is"] == "category":
         alike = first == second if one["ordered"] else set(first) == set(second)
         if alike and one["ordered"] == two["ordered"]:
             return one
-        return OTHER
+        return _joined(library, one["of"], two["of"], known)
     levels = list(dict.fromkeys([*first, *second]))
     found = one | {"levels": np.array(levels, dtype=object if isinstance(levels[0], str) else None)}
     if "index" in one and len(levels) > np.iinfo(one["index"]).max:

@@ -2,13 +2,13 @@
 
     columns   what kind of values, how many are known, the least and the largest number, the
               distinct values (of numbers no more than could be levels), whether texts are dates
-    rows      all, where they are few; else a sample in which a row of weight w is with probability
-              min(1, w t), and weighs max(1, w t): those with the smallest u / w, u a hash of the
-              row's values, which is uniform on (0, 1)
+    rows      all, where they are few; else a sample: those with the smallest u / max(1, w / 8),
+              u a hash of the row's values, which is uniform on (0, 1), and w its weight
 
-(Duffield, Lund & Thorup 2007, priority sampling.) The hash knows neither the place of a row nor the
-part that it came in, so that parts give the sample of the whole, in whatever order they come; rows
-that differ in nothing are one of their joint weight.
+Rows that differ in nothing are one of their joint weight, and none that is heavy is left out
+(Duffield, Lund & Thorup 2007, priority sampling). The hash knows neither the place of a row nor its
+part: the sample is that of the whole table, in whatever parts and order this comes, but for rows
+that stand in several parts with a weight above 8, of which some may count for less.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ancestral.training.parts import added
 
 MOST_TEXTS = 100_000  # distinct values of a column that may be levels
 SAMPLE_CELLS = 6_000_000  # of the rows of a sample
+LIGHT = 8.0  # weight up to which chance alone says whether a row is in the sample
 SAMPLE_ROWS = 20_000  # of a sample, where there are so many columns that it has more cells
 BLOCK_CELLS = 1 << 22  # that are looked at at once
 
@@ -188,7 +189,7 @@ class Sample:
     keys : ndarray of uint64, optional
         Hashes of the rows, where some were left out or merged.
     bound : float
-        1 / t: u / w of the rows that are in the sample is below it; inf where all are.
+        u / max(1, w / 8) of all rows of the sample is below it, of no other; inf where all are in.
     """
 
     table: NDArray[np.float64]
@@ -203,8 +204,11 @@ class Sample:
 
     @property
     def standing(self) -> NDArray[np.float64]:
-        """The weights by which it stands for all rows: 1 of those that chance alone let in."""
-        return self.weights if self.is_whole else np.maximum(self.weights * self.bound, 1.0)
+        """The weights by which it stands for all rows, as if these were no more."""
+        if self.is_whole:
+            return self.weights
+        found = np.maximum(np.minimum(self.weights, LIGHT), self.weights * self.bound)
+        return found * max(1.0, len(found) / found.sum())
 
     def keyed(self, of_texts: Sequence[NDArray[np.uint64] | None]) -> Sample:
         """Return the sample with its keys, given hashes of the texts of each column."""
@@ -224,7 +228,7 @@ class Sample:
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
         weights = np.add.reduceat(self.weights[order], starts)
         order, keys, bound = order[starts], keys[starts], self.bound
-        chance = (keys.astype(np.float64) + 0.5) * 2.0**-64 / weights
+        chance = (keys.astype(np.float64) + 0.5) * 2.0**-64 / np.maximum(weights / LIGHT, 1.0)
         if len(keys) > most:
             bound = min(bound, float(np.partition(chance, most)[most]))
         kept = chance < bound
@@ -258,12 +262,15 @@ def _hashed(values: NDArray[np.float64], of_texts: NDArray[np.uint64] | None) ->
     return np.where(gaps, np.uint64(0x7FF8000000000000), found)
 
 
+def _hashes_of_texts(columns: Sequence[SeenColumn]) -> list[NDArray[np.uint64] | None]:
+    """Return a hash of each text of each column, the same on every machine."""
+    return [_hashes_of(one.levels or ("",)) if one.of == "text" else None for one in columns]
+
+
 def _hashes_of(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """Return a hash of each text, the same on every machine."""
-    found = [
-        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8) for text in texts
-    ]
-    return np.frombuffer(b"".join(one.digest() for one in found), "<u8").astype(np.uint64)
+    held = [text.encode("utf-8", "surrogatepass") for text in texts]
+    found = b"".join(hashlib.blake2b(one, digest_size=8).digest() for one in held)
+    return np.frombuffer(found, "<u8").astype(np.uint64)
 
 
 # ---- both ----------------------------------------------------------------------------------------
@@ -296,14 +303,13 @@ class Seen:
         pairs = list(zip(self.columns, other.columns, strict=True))
         columns = tuple(one + two for one, two in pairs)
         one, two = self._recoded(columns), other._recoded(columns)
-        cut = not (one.keys is two.keys is None)
-        if cut or len(one.table) + len(two.table) > self.most:
-            hashes = [_hashes_of(c.levels or ("",)) if c.of == "text" else None for c in columns]
-            one, two = one.keyed(hashes), two.keyed(hashes)
+        if one.keys is None or two.keys is None:
+            if not (one.keys is two.keys and len(one.table) + len(two.table) <= self.most):
+                hashes = _hashes_of_texts(columns)
+                one, two = one.keyed(hashes), two.keyed(hashes)
         form = joined_form(self.form, other.form, [(bool(a.of), bool(b.of)) for a, b in pairs])
-        return Seen(
-            columns, (one + two).cut(self.most), self.weight + other.weight, form, self.most
-        )
+        sample = (one + two).cut(self.most)
+        return Seen(columns, sample, self.weight + other.weight, form, self.most)
 
     def _recoded(self, columns: tuple[SeenColumn, ...]) -> Sample:
         """Return the sample with texts as their places among the levels of more rows."""
@@ -352,7 +358,10 @@ def look(
             place = start, part
             columns.append(_seen_column(label, held, found, some, most_levels[j], place))
         sample = Sample(table, np.ones(stop - start) if some is None else some)
-        return Seen(tuple(columns), sample, float(sample.weights.sum()), given.form, most)
+        weight = float(sample.weights.sum())
+        if stop - start > most:
+            sample = sample.keyed(_hashes_of_texts(columns)).cut(most)
+        return Seen(tuple(columns), sample, weight, given.form, most)
 
     if n <= size:
         return of(0, n)
