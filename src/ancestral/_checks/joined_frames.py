@@ -77,9 +77,7 @@ def _mixed(library: str) -> Type:
     return {"is": _MIXED.get(library, "other")}
 
 
-def _with_levels_of_both(
-    library: str, one: Type, two: Type, known: tuple[bool, bool]
-) -> Type:
+def _with_levels_of_both(library: str, one: Type, two: Type, known: tuple[bool, bool]) -> Type:
     """Return a type of levels that holds those of two."""
     first, second = one["levels"].tolist(), two["levels"].tolist()
     if one["is"] == "category":

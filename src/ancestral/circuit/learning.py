@@ -24,13 +24,12 @@ from ancestral.circuit.columns import Column
 from ancestral.circuit.em import (
     ROOM,
     Joint,
-    Layout,
     MixtureEM,
     Parameters,
     Priors,
-    Rows,
     TreeEM,
 )
+from ancestral.circuit.rows import Layout, Rows
 from ancestral.circuit.seen import mixed
 from ancestral.circuit.starts import from_clusters, from_noise
 from ancestral.circuit.tree import Tree

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
 from ancestral.circuit.columns import Column
-from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.em import Joint, MixtureEM, Parameters, Priors, TreeEM
 from ancestral.circuit.learning import Learner, Member, split
+from ancestral.circuit.rows import Encode, Rows
 from ancestral.circuit.starts import MOST_ROWS, MOST_WORK
 from ancestral.errors import ModelError
 from ancestral.training.parts import Held, Part, Parts
@@ -330,20 +331,6 @@ def learn(
             found.members, found.weights = [race.kept], np.ones(1)
         warn("the fit was interrupted: the best model so far is kept.")
     return found
-
-
-@dataclass(frozen=True)
-class Encode:
-    """Makes rows of a part as training reads them."""
-
-    columns: list[Column]
-    layout: Layout
-
-    def __call__(self, part: Part) -> Rows:
-        given, *weights = part.data
-        counts = weights[0] if weights else np.ones(len(given))
-        values = (column.encode(given.columns[column.place]) for column in self.columns)
-        return Rows.of_columns(values, self.columns, self.layout, counts)
 
 
 class Mixing:

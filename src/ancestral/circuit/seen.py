@@ -303,10 +303,10 @@ class Seen:
         pairs = list(zip(self.columns, other.columns, strict=True))
         columns = tuple(one + two for one, two in pairs)
         one, two = self._recoded(columns), other._recoded(columns)
-        if one.keys is None or two.keys is None:
-            if not (one.keys is two.keys and len(one.table) + len(two.table) <= self.most):
-                hashes = _hashes_of_texts(columns)
-                one, two = one.keyed(hashes), two.keyed(hashes)
+        is_short = one.keys is two.keys is None and len(one.table) + len(two.table) <= self.most
+        if not is_short and (one.keys is None or two.keys is None):
+            hashes = _hashes_of_texts(columns)
+            one, two = one.keyed(hashes), two.keyed(hashes)
         form = joined_form(self.form, other.form, [(bool(a.of), bool(b.of)) for a, b in pairs])
         sample = (one + two).cut(self.most)
         return Seen(columns, sample, self.weight + other.weight, form, self.most)
