@@ -44,6 +44,7 @@ class RowFile(ABC):
     def write(self, table: Any, names: Sequence[str] | None = None) -> None:
         """Add the rows of a table; an array's columns have these names, or x0, x1, ..."""
 
+    @abstractmethod
     def end(self) -> None:
         """Write what is left; the file is its opener's to close."""
 
@@ -90,6 +91,9 @@ class _Text(RowFile):
             _refuse_other_names(labels, self.labels)
             text = text[len(as_text(labels, [], self.sep)) :]
         self.file.write(text.encode())
+
+    def end(self) -> None:
+        """Every line is there."""
 
 
 class _Tabs(_Text):

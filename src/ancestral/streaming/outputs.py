@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ancestral._extras import import_extra
-from ancestral._files import check_destination, replacing, shown
+from ancestral._files import as_path, check_destination, replacing, shown
 from ancestral.errors import MissingExtraError, SaveError
 from ancestral.io.row_files import ending_of, row_file
 from ancestral.streaming.columns import Place, in_part
@@ -67,7 +67,7 @@ def check_out(out: PathLike) -> PathLike:
     ------
     SaveError
     """
-    ending_of(os.fspath(out))
+    ending_of(str(as_path(out)))
     if not is_address(out):
         check_destination(out)
     elif (path := _local(os.fspath(out))) is not None:
