@@ -1,4 +1,4 @@
-"""Fit from chunks, from files larger than memory, and on a cluster.
+"""Fit from chunks, from files larger than memory, and on a cluster; answers written as they come.
 
 A fit is a sum of statistics over parts, once or several times: each part is read, looked at and
 forgotten, and the sums are worked on as `fit` works on those of all rows. Parts may be chunks in
@@ -23,8 +23,20 @@ from ancestral.streaming.npy import NpyTable, read_chunks
 from ancestral.streaming.opening import Opening
 from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.streaming.workers import There, Work
+from ancestral.streaming.writing import impute, log_density, predict, sample
 
-__all__ = ["NpyTable", "Piece", "Source", "fit_chunks", "fit_dask", "read_chunks"]
+__all__ = [
+    "NpyTable",
+    "Piece",
+    "Source",
+    "fit_chunks",
+    "fit_dask",
+    "impute",
+    "log_density",
+    "predict",
+    "read_chunks",
+    "sample",
+]
 
 M = TypeVar("M", bound=FromParts)
 
