@@ -38,7 +38,7 @@ def computed(root: Any, client: Any) -> Any:
     AncestralError
         For whatever goes wrong there.
     """
-    client = _cluster() if client is None else client
+    client = cluster_of(client)
     if client is None:
         return _computed_here(root)
     if not hasattr(client, "compute") or getattr(client, "asynchronous", False):
@@ -65,8 +65,10 @@ def computed(root: Any, client: Any) -> Any:
         raise
 
 
-def _cluster() -> Any:
-    """Return the client that `dask.compute` would use now; None where it uses none."""
+def cluster_of(client: Any) -> Any:
+    """Return a client, or that which `dask.compute` would use now; None where it uses none."""
+    if client is not None:
+        return client
     from dask.base import get_scheduler
 
     with suppress(Exception):  # a scheduler that no longer is
@@ -116,7 +118,7 @@ def _told(error: Exception, root: Any, keys: set[Any]) -> AncestralError:
     part, (kind, why) = _in_words(_parts_behind(root, keys)), _seen(error)
     if isinstance(error, BrokenExecutor) or kind == "KilledWorker":
         return ModelError(
-            f"the process that worked on {part} ended, by too little memory or a crash ({kind}). "
+            f"the process that had {part} in hand ended, by too little memory or a crash ({kind}). "
             f"{SMALLER_PARTS}"
         )
     told = DataTypeError if isinstance(error, TypeError) else DataError
