@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from operator import add
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -65,6 +66,14 @@ class Parts(ABC, Generic[P]):
     def __iter__(self) -> Iterator[P]:
         """Yield the parts in their order, each here and one at a time."""
 
+    def in_order(self, places: Sequence[int]) -> Iterator[P]:
+        """Yield parts, here and one at a time, given by their places among those of `iter`.
+
+        What can reach a part without those before it does so.
+        """
+        for place in places:
+            yield next(islice(iter(self), place, None))
+
     @abstractmethod
     def prepared(self, make: Callable[[P], Q]) -> Parts[Q]:
         """Return the same parts, each as what is made of it: once in memory, else at each look."""
@@ -99,6 +108,10 @@ class Held(Parts[P]):
 
     def __iter__(self) -> Iterator[P]:
         return iter(self.parts)
+
+    def in_order(self, places: Sequence[int]) -> Iterator[P]:
+        """Yield parts by their places."""
+        return (self.parts[place] for place in places)
 
     def prepared(self, make: Callable[[P], Q]) -> Held[Q]:
         """Return what is made of each part."""
