@@ -412,9 +412,11 @@ class LSTMAutoregressive(FromBatches, Sequential):
 
     # ---- from parts ---------------------------------------------------------------------------
 
-    def _check_part(self, *given: Any, reset: bool) -> tuple[NDArray, NDArray[np.float64]]:
-        rows = self._rows_of_levels(self._check_rows(given[0], reset=reset))
-        counts = _counts(given[2] if len(given) > 2 else None, len(rows), may_be_zero=True)
+    def _check_part(  # type: ignore[override]
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, reset: bool
+    ) -> tuple[NDArray, NDArray[np.float64]]:
+        rows = self._rows_of_levels(self._check_rows(X, reset=reset))
+        counts = _counts(sample_weight, len(rows), may_be_zero=True)
         return rows, np.ones(len(rows)) if counts is None else counts
 
     def _fit_parts(  # type: ignore[override]
@@ -448,7 +450,7 @@ class LSTMAutoregressive(FromBatches, Sequential):
             held_out = self._shares_of(seen.held_out.data)
         self.floor_ = 0.0
         self.weights_ = self._random_weights(rng)
-        feed = Feed(parts.prepared(Encoded(self, draw)), seen.n_parts, seen.n_rows)
+        feed = Feed(parts.prepared(Encoded(self, draw)), seen.numbers, seen.n_rows)
         judged = self._shares_of(seen.sample.data)
         training = LSTMDescent(self, judged, held_out, settings, rng, feed)
         self._train(training, checkpoint, every)

@@ -19,6 +19,7 @@ Symbols: A, a `hidden.k.weight`, `hidden.k.bias`, B, b `head.weight`, `head.bias
 all in `weights_`. Nix & Weigend (1994), Estimating the mean and variance of the target probability
 distribution, IEEE ICNN; Bishop (2006), section 5.6.
 """
+# Length: the network stands here twice, in NumPy for predictions and in PyTorch for training.
 
 from __future__ import annotations
 
@@ -140,6 +141,13 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
     Notes
     -----
     A step costs O(n * hidden_size * (n_features + num_layers * hidden_size)).
+
+    From parts (`ancestral.streaming.fit_chunks`) rows that take up to 64 MiB are gathered, and
+    trained on as by `fit`; where one step over all of them would take more than 1 GiB, by 1,024 at
+    a time if `batch_size` is None. Of more rows, each part is one pass, in an order drawn anew for
+    each pass over all, and its rows are shuffled; losses are then those of a sample of 16,384 rows
+    (and as many of those held out), and the ridge line at the start is that of the sample. A batch
+    is of one part: shuffle rows that are sorted before.
 
     References
     ----------
@@ -354,7 +362,7 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         mean = seen.own.mean_weight
         self.noise_scale_ = self.target_scale_ * math.sqrt(mean)
         make = Standardised(self, draw, mean)
-        feed = Feed(parts.prepared(make), seen.n_parts, seen.n_rows)
+        feed = Feed(parts.prepared(make), seen.numbers, seen.n_rows)
         rows = make.rows(*seen.sample.data)
         start = self._start(*rows, rng)
         self._train(rows, out, start, settings, rng, checkpoint, every, feed)

@@ -1,6 +1,7 @@
 """What standardises inputs and a target: means and lengths of columns, of rows in parts.
 
-    n = n_1 + n_2,   m = m_1 + (n_2 / n) s,   l^2 = l_1^2 + l_2^2 + (n_1 n_2 / n) s^2,   s = m_2 - m_1
+    s = m_2 - m_1,   n = n_1 + n_2,
+    m = m_1 + (n_2 / n) s,   l^2 = l_1^2 + l_2^2 + (n_1 n_2 / n) s^2
 
 Lengths, not squares, are held and merged: these would overflow or vanish sooner.
 Symbols: m `mean`, l `length`, the root of the sum of squares of what is left of a column.

@@ -11,7 +11,7 @@ Where all rows fit in a bounded memory they are gathered, and the fit is that of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -43,7 +43,7 @@ def gathered(
     """
     kept, size = list[Data](), 0
     for part in parts:
-        kept.append(tuple(map(_narrow, part.data)))
+        kept.append(tuple(map(_narrow, part.data)))  # copies: the next part may overwrite this
         size += _n_bytes(kept[-1])
         if size > most and condensed is not None:
             kept = [tuple(map(_narrow, condensed(_joined(kept))))]
@@ -61,11 +61,11 @@ def _joined(kept: list[Data]) -> Data:
 
 
 def _narrow(values: NDArray) -> NDArray:
-    """Return integers of the fewest bytes that hold them; other values as they are."""
+    """Return a copy of integers in the fewest bytes that hold them; of other values as they are."""
     if values.dtype.kind != "i" or not values.size:
-        return values
+        return values.copy()
     farthest = max(int(values.max()), ~int(values.min()))
-    return values.astype(np.min_scalar_type(~farthest), copy=False)
+    return values.astype(np.min_scalar_type(~farthest))
 
 
 def _n_bytes(data: Data) -> int:
@@ -126,15 +126,17 @@ class Seen(Generic[T]):
 
     Parameters
     ----------
-    n_parts, n_rows : int
-        Parts, and rows that are trained on.
+    numbers : tuple of int
+        Of the parts.
+    n_rows : int
+        That are trained on.
     sample, held_out : Sample
         Of these, and of the others.
     own : object
         What else the model looks for.
     """
 
-    n_parts: int
+    numbers: tuple[int, ...]
     n_rows: int
     sample: Sample
     held_out: Sample
@@ -142,7 +144,7 @@ class Seen(Generic[T]):
 
     def __add__(self, other: Seen[T]) -> Seen[T]:
         return Seen(
-            self.n_parts + other.n_parts,
+            self.numbers + other.numbers,
             self.n_rows + other.n_rows,
             self.sample + other.sample,
             self.held_out + other.held_out,
@@ -172,7 +174,7 @@ class FirstLook(Generic[T]):
         held = tuple(a[out] for a in part.data)
         rest = self.draw.trained(part)
         return Seen(
-            1,
+            (part.number,),
             len(rest[0]),
             Sample.of(1 - keys[~out], rest, JUDGED),
             Sample.of(keys[out], held, JUDGED),
@@ -186,16 +188,20 @@ class FirstLook(Generic[T]):
 class Feed:
     """Parts to train on, one after another, in an order drawn anew for each pass over all.
 
+    It is their own order where parts are not reached at random, as what a callable yields.
+
     Parameters
     ----------
     parts : Parts
         Each as the arrays that are trained on.
-    n_parts, n_rows : int
-        How many there are, and how many rows these hold.
+    numbers : sequence of int
+        Of the parts.
+    n_rows : int
+        Of all.
     """
 
-    def __init__(self, parts: Parts[Data], n_parts: int, n_rows: int) -> None:
-        self.parts, self.n_parts, self.n_rows = parts, n_parts, n_rows
+    def __init__(self, parts: Parts[Data], numbers: Sequence[int], n_rows: int) -> None:
+        self.parts, self.numbers, self.n_rows = parts, list(numbers), n_rows
         self._coming: Iterator[Data] | None = None
 
     def next(self, left: list[int], rng: np.random.Generator) -> tuple[Data, list[int]]:
@@ -206,7 +212,10 @@ class Feed:
         while True:
             left = left[1:]
             if not left:
-                left, self._coming = rng.permutation(self.n_parts).tolist(), None
+                self._coming = None
+                left = (
+                    rng.permutation(self.numbers).tolist() if self.parts.at_random else self.numbers
+                )
             data = self.resumed(left) if self._coming is None else next(self._coming)
             if len(data[0]):
                 return data, left

@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import islice
 from operator import add
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -54,6 +53,11 @@ class Parts(ABC, Generic[P]):
 
     again: bool = True
 
+    @property
+    def at_random(self) -> bool:
+        """Whether any part is reached without those before it."""
+        return False
+
     @abstractmethod
     def total(self, look: Callable[[P], S]) -> S:
         """Return the sum of what a look gives for each part.
@@ -66,13 +70,11 @@ class Parts(ABC, Generic[P]):
     def __iter__(self) -> Iterator[P]:
         """Yield the parts in their order, each here and one at a time."""
 
-    def in_order(self, places: Sequence[int]) -> Iterator[P]:
-        """Yield parts, here and one at a time, given by their places among those of `iter`.
-
-        What can reach a part without those before it does so.
+    @abstractmethod
+    def in_order(self, numbers: Sequence[int]) -> Iterator[P]:
+        """Yield parts, here and one at a time, given by their numbers: rising ones where parts
+        are not reached at random.
         """
-        for place in places:
-            yield next(islice(iter(self), place, None))
 
     @abstractmethod
     def prepared(self, make: Callable[[P], Q]) -> Parts[Q]:
@@ -90,6 +92,7 @@ class Held(Parts[P]):
     Parameters
     ----------
     parts : sequence
+        Each at the place of its number.
     identity : callable, optional
         Gives that of the data.
     """
@@ -109,9 +112,14 @@ class Held(Parts[P]):
     def __iter__(self) -> Iterator[P]:
         return iter(self.parts)
 
-    def in_order(self, places: Sequence[int]) -> Iterator[P]:
-        """Yield parts by their places."""
-        return (self.parts[place] for place in places)
+    @property
+    def at_random(self) -> bool:
+        """Whether any part is reached without those before it."""
+        return True
+
+    def in_order(self, numbers: Sequence[int]) -> Iterator[P]:
+        """Yield parts by their numbers."""
+        return (self.parts[number] for number in numbers)
 
     def prepared(self, make: Callable[[P], Q]) -> Held[Q]:
         """Return what is made of each part."""
