@@ -65,14 +65,6 @@ def test_files_lists_and_callables_give_the_same_parts(
         fitted(network(), iter(chunks))
 
 
-def test_few_rows_of_an_iterator_are_enough_though_they_come_once() -> None:
-    chunks = ((X[i : i + 70], Y[i : i + 70]) for i in range(0, 500, 70))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AncestralWarning)
-        plain = network().fit(X, Y)
-    assert same(fitted(network(), chunks), plain)
-
-
 @pytest.mark.parametrize("most", [0, 64 << 20])
 def test_a_column_of_frames_says_how_often_rows_count(
     most: int, monkeypatch: pytest.MonkeyPatch

@@ -68,7 +68,7 @@ GATES_AT_ONCE = 1 << 16  # values of all gates of a layer: more leave the cache
 FAR = 0.25  # nats per row above the floor at which an end at max_steps is said
 SMALLER = (
     "Pass batch_size= (distinct rows per step, all of them by default), or a smaller network: "
-    "hidden_size=, num_layers=."
+    "hidden_size=, num_layers=. ancestral.streaming trains on more rows than memory holds."
 )
 # Of the training:
 WARM_UP = 30  # steps over which the learning rate rises

@@ -76,7 +76,7 @@ ROUGH = 1e-11  # of the least s(x): what rounding may take from a residual
 
 SMALLER = (
     "Pass batch_size= (rows per step, all of them by default), or a smaller network: "
-    "hidden_size=, num_layers=."
+    "hidden_size=, num_layers=. ancestral.streaming trains on more rows than memory holds."
 )
 
 

@@ -15,6 +15,7 @@ from ancestral.streaming.checking import (
     checked,
     is_empty,
     n_rows,
+    read,
 )
 from ancestral.streaming.columns import Columns, Place, in_part
 from ancestral.streaming.source import Piece, Source, needs_again
@@ -80,8 +81,7 @@ class Reading:
     ) -> tuple[Place, Part | None, int | None]:
         """Return where a part is, the part where it has rows, and how many."""
         place = Place.of_piece(number, piece)
-        with in_part(place):
-            chunk = within_memory(SMALLER_CHUNKS)(piece.read)()
+        chunk = read(piece, place)
         with in_part(place):
             given = self.roles.given(self.model, chunk)
         n = n_rows(given[0])
