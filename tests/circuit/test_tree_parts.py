@@ -223,8 +223,8 @@ def test_dictionaries_of_arrow_are_one() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (["a"] * 60, "part 1: column 'a' holds texts, such as 'a'; in part 0 it holds numbers"),
-        (pd.date_range("2024", periods=60), "part 1: column 'a' holds dates"),
+        (["a"] * 60, "column 'a' holds texts in part 1, such as 'a', and numbers in part 0"),
+        (pd.date_range("2024", periods=60), "column 'a' holds dates in part 1"),
     ],
 )
 def test_kinds_that_clash_are_refused_with_part_and_column(values: Any, says: str) -> None:

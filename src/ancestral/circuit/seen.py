@@ -120,8 +120,8 @@ class SeenColumn:
             return "number"
         part, before = other.first[2], self.first[2]
         raise DataTypeError(
-            f"part {part}: column {self.label!r} holds {other.of}s, such as "
-            f"{shown(other.first[0])}; in part {before} it holds {self.of}s, such as "
+            f"column {self.label!r} holds {other.of}s in part {part}, such as "
+            f"{shown(other.first[0])}, and {self.of}s in part {before}, such as "
             f"{shown(self.first[0])}. Make it of one kind in every part."
         )
 
