@@ -22,9 +22,18 @@ from ancestral.streaming.local import Here, Reading
 from ancestral.streaming.npy import NpyTable, read_chunks
 from ancestral.streaming.opening import Opening
 from ancestral.streaming.source import Piece, Source
+from ancestral.streaming.sources.links import graph_by_blocks
 from ancestral.streaming.workers import There, Work
 
-__all__ = ["NpyTable", "Piece", "Source", "fit_chunks", "fit_dask", "read_chunks"]
+__all__ = [
+    "NpyTable",
+    "Piece",
+    "Source",
+    "fit_chunks",
+    "fit_dask",
+    "graph_by_blocks",
+    "read_chunks",
+]
 
 M = TypeVar("M", bound=FromParts)
 
@@ -192,6 +201,7 @@ def _refuse_whole(model: Any) -> None:
     """Raise ModelError for a model whose fit needs all rows at once."""
     if not isinstance(model, FromParts):
         raise ModelError(
-            f"{type(model).__name__} has no sufficient statistics: its fit needs all rows at once. "
+            f"{type(model).__name__} has no sufficient statistics: its fit needs all "
+            f"{getattr(model, '_needs_whole', 'rows at once.')} "
             f"{getattr(model, '_where_memory_is_short', 'Give a model that has them.')}"
         )

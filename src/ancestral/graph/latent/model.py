@@ -178,6 +178,12 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     True
     """
 
+    _needs_whole = (
+        "dyads at once, as each node has a position of its own, which all its dyads move. Call fit "
+        "with the whole graph, or with some of its nodes; where nodes have attributes, "
+        "InnerProductGraph and DyadicGraph are trained from parts, of one graph by "
+        "streaming.graph_by_blocks."
+    )
     _fields: tuple[str, ...] = (
         "positions_", "intercept_", "standard_errors_", "log_likelihood_", "history_", "n_pairs_",
         "node_labels_", "node_effects_", "terms_", "coef_", "coef_errors_", "node_attributes_",
