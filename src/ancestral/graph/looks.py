@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ancestral.graph.link_blocks import Count, LinkBlock, count_of, counted, put_together
-from ancestral.graph.one_graph import dyads_of_one, pairs_of_one
+from ancestral.graph.link_sums import dyads_of_one, pairs_of_one
 from ancestral.graph.pairs.dyad_sums import DyadSums
 from ancestral.graph.pairs.sums import PairSums
 from ancestral.training.parts import Part, Parts

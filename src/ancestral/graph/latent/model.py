@@ -179,10 +179,9 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     """
 
     _needs_whole = (
-        "dyads at once, as each node has a position of its own, which all its dyads move. Call fit "
-        "with the whole graph, or with some of its nodes; where nodes have attributes, "
-        "InnerProductGraph and DyadicGraph are trained from parts, of one graph by "
-        "streaming.graph_by_blocks."
+        "dyads at once, as each node has a position of its own, which all its dyads move. Where "
+        "nodes have attributes, DyadicGraph is trained from parts (streaming.graph_by_blocks). Else"
+        " give all of a graph to fit, or some of its nodes."
     )
     _fields: tuple[str, ...] = (
         "positions_", "intercept_", "standard_errors_", "log_likelihood_", "history_", "n_pairs_",
