@@ -140,6 +140,28 @@ def test_heavy_rows_are_in_every_sample_by_their_weight() -> None:
 
 
 @pytest.mark.usefixtures("small_samples")
+@pytest.mark.parametrize("n_distinct", [20, 8000])
+def test_parts_of_very_many_rows_give_few(n_distinct: int) -> None:
+    """Each its share by chance, of rows that are all different or hardly so."""
+    X = np.random.default_rng(0).normal(size=(n_distinct, 3))[np.arange(40_000) % n_distinct]
+    weights = 1.0 + np.arange(40_000) % 2
+    parts = cut(np.column_stack([X, weights]), 9)
+    found = [
+        seen.look(seen.Given(list(one[:, :3].T)), one[:, 3], "abc", [16] * 3, i, 40_000)
+        for i, one in enumerate(parts)
+    ]
+    assert sum(len(one.sample.table) for one in found) == pytest.approx(4000, rel=0.1)
+    total = found[0]
+    for one in found[1:]:
+        total = total + one
+    assert not total.sample.is_whole
+    assert total.weight == weights.sum()
+    assert len(total.sample.table) == min(n_distinct, 2000)
+    mean = np.average(total.sample.table, axis=0, weights=total.sample.standing)
+    assert mean == pytest.approx(np.average(X, axis=0, weights=weights), abs=0.12)
+
+
+@pytest.mark.usefixtures("small_samples")
 def test_a_number_out_of_the_sample_has_a_density() -> None:
     """One 0 among positive numbers: no logarithm is taken of it, though the sample lacks it."""
     rng = np.random.default_rng(0)

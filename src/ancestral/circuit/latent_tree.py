@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
@@ -222,7 +223,7 @@ class LatentTree(TreeAnswers, FromParts):
     def _fit(self, *data: Any, **options: Any) -> None:
         self._fit_parts(Held.whole(self, data), **options)
 
-    def _fit_parts(
+    def _fit_parts(  # type: ignore[override]
         self,
         parts: Any,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -237,7 +238,7 @@ class LatentTree(TreeAnswers, FromParts):
             )
         }
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
-        rng, seen = as_generator(self.random_state), parts.total(_seen_in)
+        rng, seen = as_generator(self.random_state), parts.total(_FirstLook(parts.n_rows))
         _refuse_uncounted(np.array([seen.weight]))
         if seen.form is not None:
             self._frame_in = seen.form
@@ -407,13 +408,17 @@ class _Encoded:
         return np.stack([one.encode(self.given.columns[one.place][rows]) for one in some], axis=1)
 
 
-def _seen_in(part: Part) -> schema.Seen:
-    """Return what is seen of the columns and rows of a part."""
-    given, *weights = part.data
-    model = part.model
-    names = getattr(model, "feature_names_in_", None)
-    how = model.column_types, model.categories
-    return schema.look(given, weights[0] if weights else None, names, *how, part.number)
+@dataclass(frozen=True)
+class _FirstLook:
+    """Sees the columns and rows of a part, of so many rows in all."""
+
+    n_rows: int | None
+
+    def __call__(self, part: Part) -> schema.Seen:
+        given, *weights = part.data
+        names = getattr(part.model, "feature_names_in_", None)
+        how = part.model.column_types, part.model.categories, part.number, self.n_rows
+        return schema.look(given, weights[0] if weights else None, names, *how)
 
 
 def _refuse_uncounted(weights: NDArray[np.float64]) -> None:
