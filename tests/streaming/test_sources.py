@@ -460,6 +460,25 @@ def test_options_that_mean_nothing_are_refused(
         source_of_paths(tmp_path / name, rows=0)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sep": "ab"},
+        {"sep": 3},
+        {"columns": 3},
+        {"columns": [1]},
+        {"types": 3},
+        {"storage_options": "key"},
+        {"graphs": 3},
+    ],
+)
+def test_options_that_are_none_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError):
+        source_of_paths(tmp_path, **options)
+    assert together(source_of_paths(tmp_path, columns="b")).to_pydict() == {"b": [2]}
+
+
 # ---- elsewhere -----------------------------------------------------------------------------------
 
 
