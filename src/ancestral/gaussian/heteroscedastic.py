@@ -98,6 +98,7 @@ HALVINGS = 25  # of a step that does not rise
 LONGEST = 6.0  # most that a log variance may change in one step
 SMALL = 1e-8  # of the variance of least squares: squared residuals below it are taken for it
 LOG_4, LARGEST_LOG = log(4.0), 709.0
+DIGITS = 1e-12  # of the likelihood, that rounding the parameters may take
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
@@ -244,11 +245,14 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
         self.inverse_root_ = mean.inverse_root @ M
         highest = -0.5 * (end.least[0] + floor)  # half the log of the largest precision
         largest = max(summed.high, -summed.low)
-        if self._may_move(mean, variance, at, root, highest, largest):
+        moved = self._most_moved(mean, variance, at, root, highest, largest)
+        if not moved <= DIGITS:
             self._set_lines(mean, of_mean, variance, of_variance, unit, exact_height_at_zero)
-            total = parts.total(partial(self._log_likelihood, unit=unit))
-            if abs(total - self.history_[-1]) > 1e-12 * abs(total):  # rounding c and b moved it
-                self.history_[-1] = total
+            # To first order by the slope that is left at the maximum, and to second.
+            if not moved * (moved + next(at.ways(end)).size / sqrt(n)) <= DIGITS:
+                total = parts.total(partial(self._log_likelihood, unit=unit))
+                if abs(total - self.history_[-1]) > DIGITS * abs(total):
+                    self.history_[-1] = total
         self.log_likelihood_ = self.history_[-1]
         self.variance_standard_errors_ = sqrt(2.0) * variance.unit_errors
 
@@ -317,7 +321,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
         way = next(fit.parameters.ways(fit.statistics))
         return f", {way.size:.1g} standard errors from the maximum"
 
-    def _may_move(
+    def _most_moved(
         self,
         mean: Solution,
         columns: Solution,
@@ -325,8 +329,8 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
         root: Float,
         highest: float,
         target: float,
-    ) -> bool:
-        """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
+    ) -> float:
+        """Return by how much rounding the parameters may move a row, in standard deviations."""
         p = len(self.coef_)
         far = np.abs(columns.means) + sqrt(at.longest) * columns.spread[:p]  # of any row
         of_mean = float(far @ np.abs(self.coef_)) + abs(self.intercept_) + target
@@ -337,7 +341,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
         if mean.centred:
             share = mean.weight / self.n_samples_
             largest = min(largest, sqrt(share * float(root[:, 0] @ root[:, 0])))
-        return not EPS * (p + 2) * (of_variance + of_mean * largest) <= 1e-12
+        return EPS * (p + 2) * (of_variance + of_mean * largest)
 
     def _log_likelihood(self, part: Part, unit: int) -> float:
         """Return that of a part at the parameters as they are held."""

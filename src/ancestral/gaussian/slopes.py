@@ -97,7 +97,7 @@ class Rows:
             weights = self.log_weights
             return Regressed(
                 logs @ S,
-                np.asarray(np.add.reduce(S, axis=0)),
+                np.ones(len(S)) @ S,
                 float(np.einsum("ij,ij->i", S, S).max()),
                 float(np.add.reduce(weights[block])) if isinstance(weights, np.ndarray) else 0.0,
             )
@@ -164,7 +164,7 @@ class Rows:
         B[:, -1] = standardised
         products = B.T @ B
         gradient, curvature = products[-1, :-1].copy(), products[:-1, :-1]
-        gradient[r:] -= np.add.reduce(S, axis=0)
+        gradient[r:] -= np.ones(len(S)) @ S
         curvature[r:, r:] *= 0.5
         ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
         return Looked(total + float(products[-1, -1]), gradient, found, ends, curvature)
