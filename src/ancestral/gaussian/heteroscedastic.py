@@ -235,7 +235,7 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
             self._set_unbounded(mean, float(np.ldexp(start, 2 * unit)), unit=unit)
             return
         found.warn_if_cut_short(max_iter)
-        at, end = found.parameters, found.statistics
+        at, end = self._polished(found)
         root = exact_root(rows, at, end)
         M = solved(root, np.eye(len(root)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
@@ -295,7 +295,9 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
         statistics.refuse_vanishing()
         mean, log_likelihood = len(parameters.alpha), abs(statistics.log_likelihood)
         for number, way in enumerate(parameters.ways(statistics)):
-            least = FALL * max(log_likelihood, statistics.n_observations) if number else self.tol**2
+            least = FALL * max(log_likelihood, statistics.n_observations)
+            if not number:
+                least = max(self.tol**2, statistics.unseen)
             if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
                 return
             of_variance = way.step[mean:]
@@ -312,6 +314,20 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
                 came = Way(step, way.gradient, way.root, way.size, way.steps)
                 alpha, gamma = parameters.alpha + step[:mean], parameters.gamma + step[mean:]
                 yield Weights(alpha, gamma, look, came, parameters.longest)
+
+    def _polished(self, found: Fit) -> tuple[Weights, Slopes]:
+        """Return where a climb ends, and the slopes there: what is left to gain, float64 has shown.
+
+        Where `tol` asks for more, one step is left to take: its gain is lost in the rounding of the
+        likelihood, but the gradient tells it.
+        """
+        at, end = found.parameters, found.statistics
+        way = next(at.ways(end))
+        if not self.tol**2 < way.size**2 <= end.unseen:
+            return at, end
+        mean = len(at.alpha)
+        alpha, gamma = at.alpha + way.step[:mean], at.gamma + way.step[mean:]
+        return replace(at, alpha=alpha, gamma=gamma), replace(end, is_exact=False)
 
     def _to_gain(self, parameters: Weights, history: list[float]) -> float:
         return np.inf  # the size of the next step tells

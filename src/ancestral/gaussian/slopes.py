@@ -36,6 +36,7 @@ MEMORY = 20  # steps that one more is found from
 # Log variances so far apart leave 12 of 16 digits of the information's root to one sum of products,
 # and so far apart to two.
 MILD, WIDE = 8.0, 30.0
+UNSEEN = 128 * float(np.finfo(np.float64).eps)  # of the likelihood: its rounding hides less than half
 QR_ROWS = 1 << 15
 LOG_2_PI = float(np.log(2 * np.pi))
 LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean log of chi-square
@@ -266,7 +267,7 @@ class Weights:
         gradient = np.concatenate([statistics.of_mean, 0.5 * statistics.of_variance])
         root = statistics.root if len(statistics.root) or self.came is None else self.came.root
         none = np.zeros((0, 2, len(gradient)))
-        if len(factor := statistics.newton_factor()):
+        if len(factor := statistics.newton_factor):
             whitened = solved(factor, gradient, transposed=True)
             yield Way(solved(factor, whitened), gradient, root, sqrt(whitened @ whitened), none)
         step = two_loops(gradient, root, none)
@@ -328,6 +329,12 @@ class Slopes(Sums):
             np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance)
         )
 
+    @property
+    def unseen(self) -> float:
+        """Square of the size of steps whose gain the likelihood's rounding may hide."""
+        return UNSEEN * max(abs(self.log_likelihood), self.n_observations)
+
+    @cached_property
     def newton_factor(self) -> Float:
         """Return the root of the second derivatives; none where the likelihood is not concave."""
         if not len(self.curvature) or self.range[1] - self.range[0] <= WIDE:
