@@ -319,11 +319,11 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
         """Return where a climb ends, and the slopes there: what is left to gain, float64 has shown.
 
         Where `tol` asks for more, one step is left to take: its gain is lost in the rounding of the
-        likelihood, but the gradient tells it.
+        likelihood (some lose more than most), but the gradient tells it.
         """
         at, end = found.parameters, found.statistics
         way = next(at.ways(end))
-        if not self.tol**2 < way.size**2 <= end.unseen:
+        if not (found.converged and self.tol**2 < way.size**2 <= 16 * end.unseen):
             return at, end
         mean = len(at.alpha)
         alpha, gamma = at.alpha + way.step[:mean], at.gamma + way.step[mean:]
