@@ -12,8 +12,7 @@ from ancestral import HeteroscedasticGaussian, LinearGaussian
 from ancestral._numerics import threads
 from ancestral.errors import AncestralWarning, ModelError
 from ancestral.gaussian import costs
-from ancestral.gaussian.heteroscedastic import Rows, Slopes, Weights
-from ancestral.gaussian.slopes import exact_root
+from ancestral.gaussian.slopes import Rows, Slopes, Weights, exact_root
 from ancestral.training.parts import Held
 
 # A right interval fails a coverage test by chance once in 10,000 runs; the seeds are fixed.

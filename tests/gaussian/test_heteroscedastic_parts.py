@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,7 @@ import pytest
 
 from ancestral import HeteroscedasticGaussian, LinearGaussian
 from ancestral.errors import AncestralWarning, ModelError, UndeterminedError
-from ancestral.gaussian.heteroscedastic import Rows, Weights
-from ancestral.gaussian.slopes import exact_root
+from ancestral.gaussian.slopes import Rows, Weights, exact_root
 from ancestral.streaming import fit_chunks
 from ancestral.training.parts import Held, Part, Parts, added
 
@@ -38,10 +38,11 @@ class Anew(Parts[Any]):
         return added(map(look, self))
 
     def __iter__(self) -> Iterator[Any]:
-        for part in self.parts:
-            for make in self.makes:
-                part = make(part)
-            yield part
+        return self.in_order(range(len(self.parts)))
+
+    def in_order(self, numbers: Sequence[int]) -> Iterator[Any]:
+        for number in numbers:
+            yield reduce(lambda part, make: make(part), self.makes, self.parts[number])
 
     def prepared(self, make: Callable[[Any], Any]) -> Anew:
         return Anew(self.parts, (*self.makes, make))

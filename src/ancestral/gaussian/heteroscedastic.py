@@ -30,8 +30,8 @@ References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import exp, log, sqrt
 from typing import Any
@@ -53,7 +53,7 @@ from ancestral._numerics.triangles import solved
 from ancestral._printed import Block, Summary, Table
 from ancestral.base import ConditionalLikelihood, FromParts, over_root
 from ancestral.errors import ModelError
-from ancestral.gaussian import costs
+from ancestral.gaussian.climb import FromSlopes
 from ancestral.gaussian.linear.inference import Interval, Line, feature_name
 from ancestral.gaussian.linear.least_squares import (
     EPS,
@@ -78,31 +78,17 @@ from ancestral.gaussian.orthonormal import (
     of_least_squares,
     rows_of,
 )
-from ancestral.gaussian.slopes import (
-    LOG_2_PI,
-    Kind,
-    Regressed,
-    Rows,
-    Slopes,
-    Vanishing,
-    Way,
-    Weights,
-    exact_root,
-    in_blocks,
-)
-from ancestral.training.parts import Held, Look, Part, Parts
-from ancestral.training.passes import FALL, Fit, FromPasses, passes_of
+from ancestral.gaussian.slopes import Vanishing, Weights, exact_root, in_blocks
+from ancestral.training.parts import Held, Part, Parts
+from ancestral.training.passes import passes_of
 
 Float = NDArray[np.float64]
-HALVINGS = 25  # of a step that does not rise
-LONGEST = 6.0  # most that a log variance may change in one step
-SMALL = 1e-8  # of the variance of least squares: squared residuals below it are taken for it
 LOG_4, LARGEST_LOG = log(4.0), 709.0
 DIGITS = 1e-12  # of the likelihood, that rounding the parameters may take
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
-class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line):
+class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line):
     """Linear regression with normal noise whose log variance is linear too.
 
     Parameters
@@ -255,87 +241,6 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, FromParts, Line
                     self.history_[-1] = total
         self.log_likelihood_ = self.history_[-1]
         self.variance_standard_errors_ = sqrt(2.0) * variance.unit_errors
-
-    def _first(self, rows: Parts[Rows], n: int, alpha: Float, log_variance: float) -> Fit:
-        """Return the fit after its first step, from least squares to Harvey's log variance.
-
-        The likelihood of least squares is known without a look; where Harvey's regression of log
-        squared residuals brings less, the climb begins at them.
-        """
-        least = SMALL * exp(log_variance)
-        harvey = rows.total(partial(Rows.regressed, alpha=alpha, least=least))
-        value = 0.5 * (harvey.log_weights - n * (LOG_2_PI + log_variance + 1))
-        begun = self._begin((n, alpha, log_variance, harvey))
-        look: Kind = "newton" if begun.look == "newton" else "fisher"
-        regressed = replace(begun, gamma=harvey.gamma, look=look)
-        found = rows.total(Look(self, regressed))
-        if found.log_likelihood > value and found.least[0] > 0:
-            return Fit(regressed, [value, found.log_likelihood], statistics=found)
-        return Fit(begun)
-
-    def _begin(self, summary: tuple[int, Float, float, Regressed]) -> Weights:
-        """Begin at least squares with one log variance."""
-        n, alpha, log_variance, harvey = summary
-        r, s = len(alpha), len(harvey.heights)
-        look: Kind = "newton" if costs.newton_pays(n, r + s) else "gradient"
-        nowhere, root = np.zeros(r + s), exp(-0.5 * log_variance) * np.eye(r)
-        came = Way(nowhere, nowhere, root, np.inf, np.zeros((0, 2, r + s)))
-        return Weights(alpha, log_variance * harvey.heights, look, came, harvey.longest)
-
-    def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
-        return X.slopes(parameters)
-
-    def _update(self, parameters: Weights, statistics: Slopes) -> Weights:
-        alpha = solved(statistics.root, statistics.whitened)
-        gamma = parameters.gamma + statistics.of_variance
-        return replace(parameters, alpha=parameters.alpha + alpha, gamma=gamma)
-
-    def _proposals(self, parameters: Weights, statistics: Slopes) -> Iterator[Weights]:
-        """Yield the step, half of it, and so on: within `tol` of the maximum there is none."""
-        statistics.refuse_vanishing()
-        mean, log_likelihood = len(parameters.alpha), abs(statistics.log_likelihood)
-        for number, way in enumerate(parameters.ways(statistics)):
-            least = FALL * max(log_likelihood, statistics.n_observations)
-            if not number:
-                least = max(self.tol**2, statistics.unseen)
-            if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
-                return
-            of_variance = way.step[mean:]
-            longest = sqrt(parameters.longest * float(of_variance @ of_variance))
-            share = LONGEST / max(LONGEST, longest)
-            seen = EPS * log_likelihood / way.size**2
-            look = parameters.look
-            if look != "newton":
-                look = "fisher" if way.far else "gradient"
-            for k in range(HALVINGS):
-                if k and share / 2**k < seen:  # so short that float64 shows no gain
-                    break
-                step = share / 2**k * way.step
-                came = Way(step, way.gradient, way.root, way.size, way.steps)
-                alpha, gamma = parameters.alpha + step[:mean], parameters.gamma + step[mean:]
-                yield Weights(alpha, gamma, look, came, parameters.longest)
-
-    def _polished(self, found: Fit) -> tuple[Weights, Slopes]:
-        """Return where a climb ends, and the slopes there: what is left to gain, float64 has shown.
-
-        Where `tol` asks for more, one step is left to take: its gain is lost in the rounding of the
-        likelihood (some lose more than most), but the gradient tells it.
-        """
-        at, end = found.parameters, found.statistics
-        way = next(at.ways(end))
-        if not (found.converged and self.tol**2 < way.size**2 <= 16 * end.unseen):
-            return at, end
-        mean = len(at.alpha)
-        alpha, gamma = at.alpha + way.step[:mean], at.gamma + way.step[mean:]
-        return replace(at, alpha=alpha, gamma=gamma), replace(end, is_exact=False)
-
-    def _to_gain(self, parameters: Weights, history: list[float]) -> float:
-        return np.inf  # the size of the next step tells
-
-    def _short_of(self, fit: Fit) -> str:
-        fit.statistics.refuse_vanishing()
-        way = next(fit.parameters.ways(fit.statistics))
-        return f", {way.size:.1g} standard errors from the maximum"
 
     def _most_moved(
         self,

@@ -31,12 +31,13 @@ from ancestral.training.passes import Sums
 
 Float = NDArray[np.float64]
 V = TypeVar("V")
+EPS = float(np.finfo(np.float64).eps)
 FAR = 1e-3  # squared standard errors a row: longer steps say little of the next, and are Fisher's
 MEMORY = 20  # steps that one more is found from
 # Log variances so far apart leave 12 of 16 digits of the information's root to one sum of products,
 # and so far apart to two.
 MILD, WIDE = 8.0, 30.0
-UNSEEN = 128 * float(np.finfo(np.float64).eps)  # of the likelihood: its rounding hides less than half
+UNSEEN = 128 * EPS  # of the likelihood: its rounding hides less than half
 QR_ROWS = 1 << 15
 LOG_2_PI = float(np.log(2 * np.pi))
 LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean log of chi-square
