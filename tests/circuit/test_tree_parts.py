@@ -242,6 +242,36 @@ def test_dictionaries_of_arrow_are_one() -> None:
     assert drawn.schema == one.sample(5, random_state=0).schema
 
 
+def test_types_of_other_libraries_are_those_of_the_concatenation() -> None:
+    """Numbers of two widths, gaps, texts, and a column that one part knows nothing of."""
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    x = np.random.default_rng(0).normal(size=50)
+    one, two = (
+        pl.DataFrame(
+            {
+                "x": x.astype(kind),
+                "whole": (np.arange(50) % 4).astype(whole),
+                "text": ["q", gap] * 25,
+                "flag": [flag, None] * 25,
+                "late": late,
+            }
+        )
+        for kind, whole, gap, flag, late in (
+            (np.float64, np.int32, "r", True, [None] * 50),
+            (np.float32, np.int64, None, False, ["u", "v"] * 25),
+        )
+    )
+    arrow = [one.to_arrow(), two.to_arrow()]
+    for parts, whole in (
+        ([one, two], pl.concat([one, two], how="vertical_relaxed")),
+        (arrow, pa.concat_tables(arrow, promote_options="permissive")),
+    ):
+        model, other = (LatentTree(2, 1, n_sweeps=1, random_state=0) for _ in range(2))
+        same(model.fit(whole), fitted(other, parts))
+        drawn, wanted = (tree.sample(2, random_state=0) for tree in (other, model))
+        assert drawn.schema == wanted.schema
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
