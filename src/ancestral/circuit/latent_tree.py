@@ -113,7 +113,7 @@ class LatentTree(TreeAnswers, FromParts):
     is bounded by counts of rows, columns, states and sweeps, never by the clock: a seed gives the
     same model. Ctrl-C keeps the best so far. A sweep costs n d k^2.
 
-    Of a table of more than 6 million values, and 20,000 rows, the trees are fitted to a sample of
+    Of a table of more than 8 million values, and 20,000 rows, the trees are fitted to a sample of
     the rows that has about as many, and then to all rows by a pass over them: a source is read
     three times. The levels, the least and the largest number of each column are those of all rows.
     The sample hangs on the values of its rows alone, and so on the units of columns, but neither on
