@@ -14,7 +14,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -263,38 +263,54 @@ def write_atomically(path: PathLike, data: bytes | IO[bytes]) -> None:
     A link to a file is followed: the file it names is replaced, the link stays. A file that is
     replaced keeps its permissions, and at no moment is its successor open to more.
     """
+    size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
+    with replacing(path, size) as file:
+        for piece in _pieces(data):
+            _write_all(file, piece)
+
+
+@contextmanager
+def replacing(path: PathLike, size: int | None = None) -> Iterator[IO[bytes]]:
+    """Give an open file that takes the place of `path` at the end: whole, or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+    size : int, optional
+        Bytes that are wanted, where that is known.
+
+    Raises
+    ------
+    SaveError
+        As `write_atomically`, for any error of the system on the way.
+    """
     path = check_destination(path, wanted=0)  # stale files may be what fills the disk
     sweep(path)
     try:
         kept = mode_of(path)
-        while not _written(path, data, kept):
-            pass
+        written = False
+        while not written:
+            temporary = path.with_name(hidden_name(path))
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+            try:  # named before it is there: an interrupt at any moment leaves none
+                descriptor = os.open(temporary, flags, 0o666 if kept is None else 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    if not (hold(descriptor) and os.fstat(descriptor).st_nlink):
+                        continue  # another swept it before it was held
+                    yield file
+                    file.flush()
+                    os.fsync(descriptor)
+                    if kept is not None:  # a private model stays private
+                        os.chmod(temporary, stat.S_IMODE(kept))
+                    if not HOLDS:  # Windows renames no open file
+                        file.close()
+                    os.replace(temporary, path)
+                    written = True
+            finally:
+                temporary.unlink(missing_ok=True)
     except OSError as error:
-        size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
         raise SaveError(_why_not_written(path, size, error)) from None
     _sync_parent(path)
-
-
-def _written(path: Path, data: bytes | IO[bytes], kept: int | None) -> bool:
-    """Write a temporary file and rename it; False where another swept it before it was held."""
-    temporary = path.with_name(hidden_name(path))
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
-    try:  # named before it is there: an interrupt at any moment leaves none
-        descriptor = os.open(temporary, flags, 0o666 if kept is None else 0o600)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            if not (hold(descriptor) and os.fstat(descriptor).st_nlink):
-                return False
-            for piece in _pieces(data):
-                _write_all(file, piece)
-            os.fsync(descriptor)
-            if kept is not None:  # a private model stays private
-                os.chmod(temporary, stat.S_IMODE(kept))
-            if not HOLDS:  # Windows renames no open file
-                file.close()
-            os.replace(temporary, path)
-        return True
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _pieces(data: bytes | IO[bytes]) -> Iterator[bytes]:
@@ -308,19 +324,18 @@ def _pieces(data: bytes | IO[bytes]) -> Iterator[bytes]:
 
 
 def _write_all(file: IO[bytes], data: bytes) -> None:
-    """Write all of `data` to an unbuffered file."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+    """Write all of `data` to a file."""
+    file.write(data)
 
 
-def _why_not_written(path: Path, wanted: int, error: OSError) -> str:
+def _why_not_written(path: Path, wanted: int | None, error: OSError) -> str:
     """Word a failed write; a full disk says what is free and what is wanted."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         with suppress(OSError):
             free = shutil.disk_usage(path.parent).free
+            asked = "more" if wanted is None else f"{wanted} bytes"
             return (
-                f"{shown(path)}: no room: {wanted} bytes wanted, {free} free ({error.strerror}). "
+                f"{shown(path)}: no room: {asked} wanted, {free} free ({error.strerror}). "
                 "Free some space or save elsewhere; nothing was changed."
             )
     return f"{shown(path)}: cannot be written ({error.strerror}). Nothing was changed."

@@ -362,7 +362,7 @@ def test_a_file_of_many_parts_is_fitted_as_a_whole(
 
     X = np.random.default_rng(0).normal(size=(5_000, 40)) * np.linspace(3, 1, 40) + 7
     np.save(tmp_path / "x.npy", X)
-    monkeypatch.setattr(streaming, "CHUNK_BYTES", 40 * 8 * 300)
+    monkeypatch.setattr(streaming.npy, "PART_BYTES", 40 * 8 * 300)
     with threadpool_limits(threads):
         model = streaming.fit_chunks(PPCA(3), tmp_path / "x.npy")
     assert model.score(X) == pytest.approx(PPCA(3).fit(X).score(X), rel=1e-12)

@@ -16,7 +16,7 @@ def test_terms_that_come_one_by_one_are_added_as_levels_of_a_tree_are(n: int) ->
 
     class Bracketed(str):
         def __add__(self, other: str) -> Bracketed:
-            return Bracketed(f"[{str(self)}{str(other)}]")
+            return Bracketed(f"[{self!s}{other!s}]")
 
     level = [Bracketed(one) for one in rest]
     one_by_one = added(iter(level))

@@ -97,6 +97,7 @@ WRITERS: dict[str, Entrance] = {
     "save": PPCA.save,
     "write_array": lambda path: io.write_array(path, X),
     "write_graphs": lambda path: io.write_graphs(path, GRAPHS),
+    "part by part": lambda path: streaming.sample(PPCA, 3, path),
     "checkpoints": _enter,
     "the studio's page": _page,
 }

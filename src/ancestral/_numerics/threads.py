@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache, reduce
+from functools import cache
 from itertools import pairwise
-from operator import add
 from typing import Any, TypeVar
 
 from ancestral._numerics import costs
@@ -57,8 +56,8 @@ def in_order(task: Callable[[S], T], items: Sequence[S], workers: int) -> list[T
         return list(pool.map(task, items))
 
 
-def summed(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
-    """Return start + task(item) + ..., in order, some items ahead on threads of their own.
+def ahead(task: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield task(item) for each item, in order, some items ahead on threads of their own.
 
     Parameters
     ----------
@@ -67,20 +66,20 @@ def summed(task: Callable[[S], T], items: Iterable[S], start: T) -> T:
     items : iterable
         Drawn from on the calling thread, so that the next is read while others are worked on.
         Each must stay as it is when the next is drawn; up to `MOST_AHEAD` are held at once.
-    start : any
-        What the first is added to.
     """
     workers = min(n_threads(), MOST_AHEAD - 1)
     if workers < 2 or not _busy.acquire(blocking=False):
-        return reduce(add, map(task, items), start)
-    total, waiting = start, deque[Future[T]]()
+        yield from map(task, items)
+        return
+    waiting = deque[Future[T]]()
     try:
         with one_thread(), ThreadPoolExecutor(workers) as pool:
             for item in items:
                 waiting.append(pool.submit(task, item))
                 if len(waiting) > workers:
-                    total = add(total, waiting.popleft().result())
-            return reduce(add, (result.result() for result in waiting), total)
+                    yield waiting.popleft().result()
+            for result in waiting:
+                yield result.result()
     finally:
         _busy.release()
 

@@ -53,6 +53,7 @@ from ancestral.graph.inference import (
     profile_intervals,
     refuse_other_graphs,
 )
+from ancestral.graph.looks import dyads_of
 from ancestral.graph.nodes import NodeRows
 from ancestral.graph.pairs.dyad_sums import DyadSums, dyad_sums
 from ancestral.graph.pairs.dyads import AT_ONCE, KEPT
@@ -214,8 +215,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         return [_named(graph, names) for graph in checked]
 
     def _statistics(self, graphs: Sequence[Graph]) -> DyadSums:
-        sums = dyad_sums(parsed(self.terms), graphs, n_jobs=self.n_jobs)
-        return sums.beside(NodeRows.of(graphs))
+        return self._sums(graphs).beside(NodeRows.of(graphs))
+
+    def _sums(self, graphs: Sequence[Graph]) -> DyadSums:
+        return dyad_sums(parsed(self.terms), graphs, n_jobs=self.n_jobs)
+
+    def _fit_parts(self, parts: Any, **options: Any) -> None:
+        self._solve(dyads_of(parts))
 
     def _is_enough(self, statistics: DyadSums) -> bool:
         if check_number(self.l2, "l2", minimum=0.0):

@@ -55,13 +55,13 @@ class FeatureRows:
 
     @classmethod
     def _kept(cls, X: Float, counts: NDArray[np.int64]) -> FeatureRows:
-        hashes = _hashes(X)
-        if len(hashes) > 4 * MOST_ROWS:  # the smallest hashes, unless they repeat
-            few = np.flatnonzero(hashes <= np.partition(hashes, 2 * MOST_ROWS)[2 * MOST_ROWS])
-            if len(np.unique(hashes[few])) > MOST_ROWS:
-                X, counts, hashes = X[few], counts[few], hashes[few]
-        order = hashes.argsort(kind="stable")
-        ranked, counts = hashes[order], counts[order]
+        found = hashes(X)
+        if len(found) > 4 * MOST_ROWS:  # the smallest hashes, unless they repeat
+            few = np.flatnonzero(found <= np.partition(found, 2 * MOST_ROWS)[2 * MOST_ROWS])
+            if len(np.unique(found[few])) > MOST_ROWS:
+                X, counts, found = X[few], counts[few], found[few]
+        order = found.argsort(kind="stable")
+        ranked, counts = found[order], counts[order]
         is_fresh = ranked[1:] != ranked[:-1]
         if not is_fresh.all():
             starts = np.flatnonzero(np.concatenate([[True], is_fresh]))
@@ -75,7 +75,7 @@ class FeatureRows:
         return found
 
 
-def _hashes(X: Float) -> NDArray[np.uint64]:
+def hashes(X: Float) -> NDArray[np.uint64]:
     """Return a hash of each row's values."""
     found = np.full(len(X), _ODD[0])
     for column in np.add(X.T, 0.0, order="C").view(np.uint64):  # one zero

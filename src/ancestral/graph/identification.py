@@ -56,7 +56,7 @@ def refuse_dependent(sums: DyadSums, some: DyadSums, terms: Sequence[str]) -> bo
     bool
         Whether the terms are independent over `some` of the dyads too.
     """
-    G = _moments(some)
+    G = some.moments()
     scale = np.sqrt(np.diag(G))
     scale[scale == 0] = 1.0
     R = G / np.outer(scale, scale)
@@ -86,21 +86,9 @@ def refuse_dependent(sums: DyadSums, some: DyadSums, terms: Sequence[str]) -> bo
     return determined
 
 
-def _moments(sums: DyadSums) -> Float:
-    """Return the sum of t t^T over dyads, unknown ones taken off."""
-    total = np.zeros((1 + len(sums.shift),) * 2)
-    for values, counts in sums.chunks():
-        total += (values if counts is None else values * counts) @ values.T
-    return total
-
-
 def _varies(sums: DyadSums, direction: Float) -> bool:
     """Tell whether known dyads differ along a direction, of values of the order of 1 / root n."""
-    total = sum(
-        float(direction @ (values.sum(axis=1) if counts is None else values @ counts))
-        for values, counts in sums.chunks()
-    )
-    mean, slack = total / sums.n_pairs, TINY / np.sqrt(sums.n_pairs)
+    mean, slack = sums.sum_along(direction) / sums.n_pairs, TINY / np.sqrt(sums.n_pairs)
     alike = sums.count_above(direction, mean - slack) - sums.count_above(direction, mean + slack)
     return abs(alike - sums.n_pairs) > 0.5
 

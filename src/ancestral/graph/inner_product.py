@@ -56,6 +56,7 @@ from ancestral.graph.inference import (
     refuse_other_graphs,
     tolerable_error,
 )
+from ancestral.graph.looks import pairs_of
 from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
 from ancestral.graph.pairs.passes import products
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums
@@ -230,13 +231,21 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
     def _statistics(self, graphs: Sequence[Graph]) -> PairSums:
         return self._gathered(graphs).beside(features=FeatureRows.of(graphs))
 
-    def _gathered(self, graphs: Sequence[Graph], at: tuple[float, float] | None = None) -> PairSums:
+    def _fit_parts(self, parts: Any, **options: Any) -> None:
+        self._solve(pairs_of(parts))
+
+    def _gathered(
+        self,
+        graphs: Sequence[Graph],
+        at: tuple[float, float] | None = None,
+        pairs: str | None = None,
+    ) -> PairSums:
         """Return the sums over pairs of graphs, which hold at (a, b) or near their maximum."""
         if self.offset not in (None, "log_nodes"):
             raise ModelError(f'offset must be None or "log_nodes"; got {self.offset!r}.')
         return gather(
             graphs,
-            pairs=self.pairs,
+            pairs=pairs or self.pairs,
             at=at,
             by_size=self.offset is not None,
             n_jobs=self.n_jobs,

@@ -23,10 +23,11 @@ pairs or at listed pairs.
 from __future__ import annotations
 
 import difflib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,6 +270,11 @@ class Piece(ABC):
         """Return what tells nodes apart, beside their levels."""
         return []
 
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory it takes."""
+        return sum(x.nbytes for x in self.numbers())
+
     @abstractmethod
     def of(self, nodes: Index) -> Piece:
         """Return the same over some of the nodes."""
@@ -378,6 +384,12 @@ class Given(Piece):
     def of(self, nodes: Index) -> Piece:
         return replace(self, M=self.M[nodes][:, nodes])
 
+    @property
+    def n_bytes(self) -> int:
+        if not sparse.issparse(self.M):
+            return int(self.M.nbytes)
+        return int(self.M.data.nbytes + self.M.indices.nbytes + self.M.indptr.nbytes)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -402,6 +414,11 @@ class Evaluation:
     def shift(self) -> Float:
         """The constant that was taken off each term, shape (n_terms,)."""
         return np.array([piece.shift for piece in self.pieces])
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory they take."""
+        return sum(p.n_bytes for p in self.pieces) + sum(codes.nbytes for codes in self.codes)
 
     @property
     def n_pairs(self) -> int:
@@ -448,10 +465,7 @@ def evaluations(terms: Sequence[Term], graphs: Sequence[Graph]) -> list[Evaluati
     nodes = [Nodes(graph, index) for index, graph in enumerate(graphs)]
     directed = graphs[0].directed
     if any(graph.directed != directed for graph in graphs):
-        raise DataError(
-            "some graphs are directed and others are not: read all of them alike, for example with "
-            'directed="union".'
-        )
+        refuse_mixed()
     for term in terms:
         if term.kind in DIRECTED and not directed:
             raise ModelError(
@@ -470,6 +484,14 @@ def evaluations(terms: Sequence[Term], graphs: Sequence[Graph]) -> list[Evaluati
     ]
 
 
+def refuse_mixed() -> NoReturn:
+    """Raise DataError for graphs of which some are directed."""
+    raise DataError(
+        "some graphs are directed and others are not: read all of them alike, for example with "
+        'directed="union".'
+    )
+
+
 Codes = list[dict[str, NDArray[np.int32]]]
 
 
@@ -477,7 +499,17 @@ def _centre(columns: Sequence[Float]) -> float:
     """Return about the mean of an attribute over all graphs."""
     n = sum(map(len, columns))
     scale = max((float(np.abs(x).max(initial=0.0)) for x in columns), default=0.0) or 1.0
-    return scale * (sum(float((x / scale).sum()) for x in columns) / n)
+    m = scale * (sum(float((x / scale).sum()) for x in columns) / n)
+    return rounded(m, max(float(np.abs(x - m).max(initial=0.0)) for x in columns))
+
+
+def rounded(m: float, spread: float) -> float:
+    """Return about m, of so few bits that values of few bits, less it, have few.
+
+    Dyads with the same values then have the same values less the constants of other graphs.
+    """
+    step = 2.0 ** math.floor(math.log2(spread / 4)) if spread > 0 and math.isfinite(spread) else 0.0
+    return round(m / step) * step if step > abs(m) * 2.0**-50 else m
 
 
 def _matches(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:
@@ -548,7 +580,10 @@ def _matrices(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:
     matrices = [one.pair_matrix(term) for one in nodes]
     sums = sum(float(M.sum() - M.diagonal().sum()) for M in matrices)
     shift = sums / max(1, sum(M.shape[0] * (M.shape[0] - 1) for M in matrices))
-    return [Given(shift if np.isfinite(shift) else 0.0, M) for M in matrices]
+    shift = shift if np.isfinite(shift) else 0.0
+    held = [M.data if sparse.issparse(M) else M for M in matrices]
+    shift = rounded(shift, max(float(np.abs(M - shift).max(initial=0.0)) for M in held))
+    return [Given(shift, M) for M in matrices]
 
 
 _MAKERS: dict[str, Callable[[Term, Sequence[Nodes], Codes], list[Piece]]] = {

@@ -38,7 +38,7 @@ def computed(root: Any, client: Any) -> Any:
     AncestralError
         For whatever goes wrong there.
     """
-    client = _cluster() if client is None else client
+    client = cluster_of(client)
     if client is None:
         return _computed_here(root)
     if not hasattr(client, "compute") or getattr(client, "asynchronous", False):
@@ -65,8 +65,10 @@ def computed(root: Any, client: Any) -> Any:
         raise
 
 
-def _cluster() -> Any:
-    """Return the client that `dask.compute` would use now; None where it uses none."""
+def cluster_of(client: Any) -> Any:
+    """Return a client, or that which `dask.compute` would use now; None where it uses none."""
+    if client is not None:
+        return client
     from dask.base import get_scheduler
 
     with suppress(Exception):  # a scheduler that no longer is

@@ -141,7 +141,7 @@ class Adding(Generic[S]):
             level.append(term)
             if len(level) < BRANCHES:
                 return
-            term = reduce(add, level)  # type: ignore[arg-type]
+            term = reduce(add, level)
             level.clear()
         self.levels.append([term])
 
@@ -150,7 +150,7 @@ class Adding(Generic[S]):
         rest: list[S] = []
         for level in self.levels:
             if terms := [*level, *rest]:
-                rest = [reduce(add, terms)]  # type: ignore[arg-type]
+                rest = [reduce(add, terms)]
         if not rest:
             raise ValueError("a sum of no parts")
         return rest[0]

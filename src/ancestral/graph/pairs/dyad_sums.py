@@ -9,20 +9,35 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial, reduce
+from operator import add
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.graph.graph import Graph
-from ancestral.graph.pairs.dyads import KEPT, Chunk, Grid, Listed, Part, Rows, Sums, part_of, visit
+from ancestral.graph.pairs.dyads import (
+    AT_ONCE,
+    KEPT,
+    Chunk,
+    Grid,
+    Listed,
+    Part,
+    Rows,
+    Sums,
+    grouped,
+    part_of,
+    visit,
+)
 from ancestral.graph.pairs.logistic import FLAT_TERMS, guarded_inverse
-from ancestral.graph.terms import Evaluation, Term, evaluations
+from ancestral.graph.terms import Evaluation, Term, evaluations, refuse_mixed
 
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
+S = TypeVar("S")
 
 SOME = 50_000  # dyads, and links, that a start is found from
 
@@ -35,7 +50,7 @@ class Pile:
     ----------
     parts : list of Part
         All known dyads.
-    links : list of Listed
+    links : list of Part
         Those that are linked.
     shift : ndarray of shape (n_terms,)
         What was taken off each term.
@@ -44,9 +59,28 @@ class Pile:
     """
 
     parts: Sequence[Part]
-    links: Sequence[Listed]
+    links: Sequence[Part]
     shift: Float
     linked: Float
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory they take."""
+        return sum(part.n_bytes for part in [*self.parts, *self.links])
+
+    def taking(self, other: Pile) -> list[Pile]:
+        """Return the dyads of both: those whose values are kept as one, about these constants."""
+        away = _moved(self.shift - other.shift).T
+        moved = bool((self.shift != other.shift).any())
+        parts, rest_of_parts = _divided(other.parts, away if moved else None)
+        links, rest_of_links = _divided(other.links, away if moved else None)
+        linked = self.linked + (away @ other.linked if moved else other.linked)
+        parts, links = _joined([*self.parts, *parts]), _joined([*self.links, *links])
+        found = [Pile(parts, links, self.shift, linked)]
+        if rest_of_parts or rest_of_links:
+            none = np.zeros(len(linked))
+            found.append(Pile(rest_of_parts, rest_of_links, other.shift, none))
+        return found
 
 
 @dataclass(frozen=True)
@@ -61,32 +95,71 @@ class DyadSums:
     shift : ndarray of shape (n_terms,)
         Coefficients are those of the terms less these constants, so that the intercept is b plus
         coefficients times constants. Zeros for the model's own.
+    directed : bool
+        Whether dyads are ordered.
     l2 : float
         (l2 / 2)(b^2 + sum theta_k^2) is taken off, of the model's own coefficients.
     n_jobs : int, optional
     features : NodeRows, optional
         What the nodes of the graphs carry.
+    visits : int
+        Dyads, or kinds of them, whose piles are left out, beyond `most`.
+    most : float
+        Bytes and visits of piles that are held: what has more is left with none.
+    elsewhere : Parts of DyadSums, optional
+        Where there are none: what is asked of them is asked of these, and summed.
     """
 
     piles: Sequence[Pile]
     n_pairs: int
     n_edges: int
     shift: Float
+    directed: bool
     l2: float = 0.0
     n_jobs: int | None = None
     features: Any = None
+    visits: int = 0
+    most: tuple[float, float] = (np.inf, np.inf)
+    elsewhere: Any = None
 
     def __add__(self, other: DyadSums) -> DyadSums:
         if not isinstance(other, DyadSums):
             return NotImplemented
+        if self.directed != other.directed:
+            refuse_mixed()
         none = self.features is None or other.features is None
+        piles = list(self.piles)
+        for pile in other.piles:
+            piles[:1] = piles[0].taking(pile)
         return replace(
             self,
-            piles=[*self.piles, *other.piles],
+            piles=piles,
             n_pairs=self.n_pairs + other.n_pairs,
             n_edges=self.n_edges + other.n_edges,
             features=None if none else self.features + other.features,
-        )
+            visits=self.visits + other.visits,
+        ).within(self.most)
+
+    def within(self, most: tuple[float, float]) -> DyadSums:
+        """Return the same where piles have no more bytes and visits, else without piles.
+
+        The constants of the first one stay.
+        """
+        found = replace(self, most=most)
+        n_bytes = sum(pile.n_bytes for pile in self.piles)
+        if not self.visits and n_bytes <= most[0] and self.n_visits <= most[1]:
+            return found
+        first = replace(self.piles[0], parts=[], links=[])
+        return replace(found, piles=[first], visits=self.n_visits)
+
+    def asked_of(self, parts: Any) -> DyadSums:
+        """Return the same sums, of dyads that stand elsewhere."""
+        return replace(self, elsewhere=parts)
+
+    @property
+    def holds_all(self) -> bool:
+        """Tell whether no dyads were left out."""
+        return not self.visits or self.elsewhere is not None
 
     @property
     def parts(self) -> list[Part]:
@@ -96,7 +169,7 @@ class DyadSums:
     @property
     def n_visits(self) -> int:
         """Dyads, or kinds of them, that are visited at each evaluation."""
-        return sum(part.n_visits for part in self.parts)
+        return self.visits + sum(part.n_visits for part in self.parts)
 
     def centred(self) -> DyadSums:
         """Return the same about the constants that were taken off the terms of the first graphs."""
@@ -109,11 +182,6 @@ class DyadSums:
     def beside(self, features: Any) -> DyadSums:
         """Return the same with what the nodes carry."""
         return replace(self, features=features)
-
-    @property
-    def directed(self) -> bool:
-        """Whether dyads are ordered."""
-        return bool(self.piles[0].links[0].terms.directed)
 
     def penalised(self, l2: float) -> DyadSums:
         """Return the same with a penalty."""
@@ -133,15 +201,7 @@ class DyadSums:
 
     def evaluate(self, theta: Float) -> Sums:
         """Return the log-likelihood, less the penalty, and its derivatives."""
-        value, gradient = 0.0, np.zeros(len(theta))
-        information = np.zeros((len(theta), len(theta)))
-        for pile in self.piles:
-            away = _moved(self.shift - pile.shift)  # coefficients here, to those of the pile
-            local = away @ theta
-            soft, expected, curved = visit(pile.parts, local, self.n_jobs)
-            value += float(pile.linked @ local) - soft
-            gradient += away.T @ (pile.linked - expected)
-            information += away.T @ curved @ away
+        value, gradient, information = self._total(partial(_evaluated, theta=theta))
         if self.l2:
             J = _moved(self.shift)
             own = J @ theta
@@ -177,24 +237,31 @@ class DyadSums:
                 for values, counts in part.chunks(0, 1):
                     yield Chunk(away @ values if moved else values, counts)
 
-    def along(self, direction: Float, *, links: bool = False) -> tuple[float, float]:
+    def along(self, direction: Float, *, links: bool = False) -> Ends:
         """Return the least and the largest value along a direction, over dyads or over links.
 
         Unknown dyads that are taken off count too.
         """
-        low, high = np.inf, -np.inf
-        for values, _ in self.chunks(links=links):
-            s = direction @ values
-            low, high = min(low, float(s.min())), max(high, float(s.max()))
-        return low, high
+        return self._total(partial(_ends, direction=direction, links=links))
 
     def count_above(self, direction: Float, level: float, *, links: bool = False) -> float:
         """Return how many dyads, or links, have more than this along a direction."""
-        total = 0.0
-        for values, counts in self.chunks(links=links):
-            above = direction @ values > level
-            total += float(above.sum() if counts is None else counts[above].sum())
-        return total
+        return self._total(partial(_count_above, direction=direction, level=level, links=links))
+
+    def sum_along(self, direction: Float) -> float:
+        """Return the sum of a direction's values over dyads."""
+        return self._total(partial(_sum_along, direction=direction))
+
+    def moments(self) -> Float:
+        """Return the sum of t t^T over dyads, unknown ones taken off."""
+        return self._total(_moments)
+
+    def _total(self, question: Callable[[DyadSums], S]) -> S:
+        """Return what is asked of these dyads, wherever they are."""
+        if self.elsewhere is None:
+            return question(self)
+        found: S = self.elsewhere.total(Asked(question, self.shift))
+        return found
 
     # ---- some dyads, for a start --------------------------------------------------------------
 
@@ -202,19 +269,111 @@ class DyadSums:
         """Return about the same sums over some of the dyads; None where they are few anyway."""
         if self.n_visits <= 4 * SOME:
             return None
-        rng = np.random.default_rng(0)  # fixed: the fit has no chance in it
-        rows = []
-        share = self.n_edges / self.n_pairs
-        for pile in self.piles:
-            away = _moved(self.shift - pile.shift).T  # values about the constants of the pile
-            others, linked = _some(pile.parts, rng), _some(pile.links, rng)
-            values = np.concatenate([others[0], linked[0]], axis=1)
-            counts = np.concatenate([others[1] * (1 - share), linked[1]])
-            rows.append((away @ values, counts, away @ pile.linked))
-        values, counts = (np.concatenate([row[k] for row in rows], axis=-1) for k in range(2))
-        linked = np.sum([row[2] for row in rows], axis=0)
-        pile = Pile([Rows(values, counts)], [], self.shift, linked)
-        return replace(self, piles=[pile])
+        some = self._total(
+            partial(_pilot, n_visits=self.n_visits, share=self.n_edges / self.n_pairs)
+        )
+        pile = Pile([Rows(some.values, some.counts)], [], self.shift, some.linked)
+        return replace(self, piles=[pile], visits=0, elsewhere=None)
+
+
+# ---- what is asked of dyads -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question to dyads, about constants of one's own."""
+
+    question: Callable[[DyadSums], Any]
+    shift: Float
+
+    def __call__(self, sums: DyadSums) -> Any:
+        return self.question(sums.about(self.shift))
+
+
+class Ends(NamedTuple):
+    """The least and the largest of some values."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Any) -> Ends:
+        """Return those of both."""
+        return Ends(min(self.low, other.low), max(self.high, other.high))
+
+
+@dataclass(frozen=True)
+class Few:
+    """Some dyads, how many each stands for, and the sums over all links."""
+
+    values: Float
+    counts: Float
+    linked: Float
+
+    def __add__(self, other: Few) -> Few:
+        return Few(
+            np.concatenate([self.values, other.values], axis=1),
+            np.concatenate([self.counts, other.counts]),
+            self.linked + other.linked,
+        )
+
+
+def _evaluated(sums: DyadSums, theta: Float) -> Sums:
+    """Return the log-likelihood, without a penalty, and its derivatives."""
+    width = len(theta)
+    total = Sums(0.0, np.zeros(width), np.zeros((width, width)))
+    for pile in sums.piles:
+        away = _moved(sums.shift - pile.shift)  # coefficients here, to those of the pile
+        local = away @ theta
+        soft, expected, curved = visit(pile.parts, local, sums.n_jobs)
+        value = float(pile.linked @ local) - soft
+        total += Sums(value, away.T @ (pile.linked - expected), away.T @ curved @ away)
+    return total
+
+
+def _ends(sums: DyadSums, direction: Float, *, links: bool) -> Ends:
+    low, high = np.inf, -np.inf
+    for values, _ in sums.chunks(links=links):
+        s = direction @ values
+        low, high = min(low, float(s.min())), max(high, float(s.max()))
+    return Ends(low, high)
+
+
+def _count_above(sums: DyadSums, direction: Float, level: float, *, links: bool) -> float:
+    total = 0.0
+    for values, counts in sums.chunks(links=links):
+        above = direction @ values > level
+        total += float(above.sum() if counts is None else counts[above].sum())
+    return total
+
+
+def _sum_along(sums: DyadSums, direction: Float) -> float:
+    return sum(
+        float(direction @ (values.sum(axis=1) if counts is None else values @ counts))
+        for values, counts in sums.chunks()
+    )
+
+
+def _moments(sums: DyadSums) -> Float:
+    total = np.zeros((1 + len(sums.shift),) * 2)
+    for values, counts in sums.chunks():
+        total += (values if counts is None else values * counts) @ values.T
+    return total
+
+
+def _pilot(sums: DyadSums, n_visits: int, share: float) -> Few:
+    """Return some dyads and links: as many as these are of all visits and links."""
+    rng = np.random.default_rng(0)  # fixed: the fit has no chance in it
+    of_all = sums.n_visits / n_visits
+    found: list[Few] = []
+    for pile in sums.piles:
+        away = _moved(sums.shift - pile.shift).T  # values about the constants of the pile
+        others, linked = (
+            _some(held, SOME * of_all, len(away), rng) for held in (pile.parts, pile.links)
+        )
+        values = np.concatenate([others[0], linked[0]], axis=1)
+        counts = np.concatenate([others[1] * (1 - share), linked[1]])
+        found.append(Few(away @ values, counts, away @ pile.linked))
+    return reduce(add, found)
 
 
 def _moved(shift: Float) -> Float:
@@ -224,12 +383,38 @@ def _moved(shift: Float) -> Float:
     return J
 
 
-def _some(parts: Sequence[Part], rng: np.random.Generator) -> tuple[Float, Float]:
-    """Return 1 and the terms at some of the dyads of parts, and how many each stands for."""
+def _divided(parts: Sequence[Part], away: Float | None) -> tuple[list[Part], list[Part]]:
+    """Return parts about other constants, and those that can't be brought there."""
+    if away is None:
+        return list(parts), []
+    rows = [part for part in parts if isinstance(part, Rows)]
+    rest = [part for part in parts if not isinstance(part, Rows)]
+    return [replace(part, values=away @ part.values) for part in rows], rest
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Return parts with all rows as one, kinds of dyads each once."""
+    rest = [part for part in parts if not isinstance(part, Rows)]
+    rows = [part for part in parts if isinstance(part, Rows)]
+    if len(rows) < 2:
+        return [*rest, *rows]
+    values = np.concatenate([part.values for part in rows], axis=1)
+    if all(part.counts is None for part in rows):
+        return [*rest, grouped(values)]
+    counts = [np.ones(part.n_visits) if part.counts is None else part.counts for part in rows]
+    return [*rest, grouped(values, np.concatenate(counts))]
+
+
+def _some(
+    parts: Sequence[Part], n: float, width: int, rng: np.random.Generator
+) -> tuple[Float, Float]:
+    """Return 1 and the terms at about n of the dyads of parts, and how many each stands for."""
     total = sum(abs(part.n_dyads) for part in parts)
     chunks = [
-        part.some(1 + int(SOME * part.n_dyads / total), rng) for part in parts if part.n_dyads > 0
+        part.some(1 + int(n * part.n_dyads / total), rng) for part in parts if part.n_dyads > 0
     ]
+    if not chunks:
+        return np.zeros((width, 0)), np.zeros(0)
     values = np.concatenate([chunk.values for chunk in chunks], axis=1)
     return values, np.concatenate([np.asarray(chunk.counts) for chunk in chunks])
 
@@ -245,28 +430,34 @@ def dyad_sums(
         As `terms.evaluations` does.
     """
     parts: list[Part] = []
-    links: list[Listed] = []
-    kept: list[Float] = []  # of small graphs
-    for terms_of, graph in zip(evaluations(terms, graphs), graphs, strict=True):
-        links.append(Listed(terms_of, *graph.edges()))
-        for part in _known(terms_of, graph):
+    links: list[Part] = []
+    held = evaluations(terms, graphs)
+    for terms_of, graph in zip(held, graphs, strict=True):
+        i, j = graph.edges()
+        known = _known(terms_of, graph)
+        for part in known:
             if isinstance(part, Grid) and part.n_alike is None:
-                codes = links[-1].i * terms_of.n_nodes + links[-1].j
-                parts.append(replace(part, linked=codes))
-            elif isinstance(part, Rows) and part.counts is None:
-                kept.append(part.values)
-            else:
-                parts.append(part)
-    if kept:
-        parts.append(Rows(np.concatenate(kept, axis=1)))
-    width = len(terms) + 1
-    linked = np.zeros(width)
+                part = replace(part, linked=i * terms_of.n_nodes + j)
+            parts.append(part)
+        listed = Listed(terms_of, i, j)
+        links.append(_as_rows(listed) if all(isinstance(x, Rows) for x in known) else listed)
+    parts, links = _joined(parts), _joined(links)
+    linked = np.zeros(len(terms) + 1)
     for part in links:
-        for chunk in part.chunks(0, 1):
-            linked += chunk.values.sum(axis=1)
-    pile = Pile(parts, links, links[0].terms.shift, linked)
+        for values, counts in part.chunks(0, 1):
+            linked += values.sum(axis=1) if counts is None else values @ counts
+    pile = Pile(parts, links, held[0].shift, linked)
     n_pairs, n_edges = sum(g.n_pairs for g in graphs), sum(g.n_edges for g in graphs)
-    return DyadSums([pile], n_pairs, n_edges, np.zeros(width - 1), n_jobs=n_jobs)
+    none, directed = np.zeros(len(terms)), held[0].directed
+    return DyadSums([pile], n_pairs, n_edges, none, directed, n_jobs=n_jobs)
+
+
+def _as_rows(listed: Listed) -> Rows:
+    """Return links with their values kept, kinds of them each once where they are many."""
+    if listed.n_visits <= AT_ONCE:
+        return Rows(listed.terms.at(listed.i, listed.j))
+    (rows,) = _joined([grouped(chunk.values) for chunk in listed.chunks(0, 1)])
+    return rows  # type: ignore[return-value]
 
 
 def _known(terms: Evaluation, graph: Graph) -> list[Part]:

@@ -25,13 +25,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from ancestral._numerics.threads import one_thread
+from ancestral.graph.features import hashes
 from ancestral.graph.pairs.logistic import logistic
 from ancestral.graph.pairs.passes import dealt
 from ancestral.graph.terms import Evaluation
@@ -44,6 +45,7 @@ AT_ONCE = 16384  # dyads at a time: their values stay in the cache
 ROWS = 16  # of a block
 LOW, TOGETHER = 5.0, 128  # a product of so many factors below exp(5) + 1 does not overflow
 GROUPS = 16  # of blocks, summed apart and then in order: the same bits for any number of threads
+FEWEST_GROUPED, LOOKED_AT = 256, 1_000  # dyads among which equal ones are sought, and how many are
 MOST_MATCHES = 6  # levels that are compared, of which every subset is counted
 
 
@@ -54,7 +56,7 @@ class Sums(NamedTuple):
     gradient: Float
     information: Float
 
-    def plus(self, other: Sums) -> Sums:
+    def __add__(self, other: Any) -> Sums:
         """Return the sums over both."""
         return Sums(
             self.value + other.value,
@@ -83,6 +85,11 @@ class Part(ABC):
     def n_visits(self) -> int:
         """How many are visited."""
 
+    @property
+    @abstractmethod
+    def n_bytes(self) -> int:
+        """About how much memory they take."""
+
     @abstractmethod
     def chunks(self, group: int, groups: int) -> Iterator[Chunk]:
         """Yield the dyads of one group of as many."""
@@ -106,6 +113,10 @@ class Rows(Part):
     @property
     def n_visits(self) -> int:
         return int(self.values.shape[1])
+
+    @property
+    def n_bytes(self) -> int:
+        return self.values.nbytes + (0 if self.counts is None else self.counts.nbytes)
 
     def some(self, n: int, rng: np.random.Generator) -> Chunk:
         counts = np.ones(self.n_visits) if self.counts is None else self.counts
@@ -137,6 +148,10 @@ class Listed(Part):
     def n_visits(self) -> int:
         return len(self.i)
 
+    @property
+    def n_bytes(self) -> int:
+        return self.i.nbytes + self.j.nbytes + self.terms.n_bytes
+
     def some(self, n: int, rng: np.random.Generator) -> Chunk:
         few = slice(None) if len(self.i) <= n else rng.choice(len(self.i), n, replace=False)
         values = self.terms.at(self.i[few], self.j[few])
@@ -167,6 +182,10 @@ class Grid(Part):
     @property
     def n_visits(self) -> int:
         return self.terms.n_pairs
+
+    @property
+    def n_bytes(self) -> int:
+        return self.terms.n_bytes
 
     def some(self, n: int, rng: np.random.Generator) -> Chunk:
         i, j = rng.integers(0, self.terms.n_nodes, (2, n))
@@ -253,6 +272,22 @@ def all_rows(terms: Evaluation) -> Rows:
     n = terms.n_nodes
     i, j = np.nonzero(~np.eye(n, dtype=bool)) if terms.directed else np.triu_indices(n, 1)
     return Rows(terms.at(i, j))
+
+
+def grouped(values: Float, counts: Float | None = None) -> Rows:
+    """Return dyads as kinds of them, in an order of values; as they are where that saves nothing.
+
+    Equal values are told by a hash, and compared.
+    """
+    n = values.shape[1]
+    some = hashes(values[:, :: 1 + n // LOOKED_AT].T)
+    if n < FEWEST_GROUPED or len(np.unique(some)) == len(some):
+        return Rows(values, counts)
+    _, first, kind = np.unique(hashes(values.T), return_index=True, return_inverse=True)
+    found, kind = values[:, first], kind.reshape(-1)
+    if 2 * len(first) > n or not np.array_equal(found[:, kind], values):
+        return Rows(values, counts)
+    return Rows(found, np.bincount(kind, counts).astype(np.float64))
 
 
 def numbers_of(terms: Evaluation) -> list[Float]:
@@ -342,7 +377,7 @@ def visit(parts: Sequence[Part], theta: Float, n_jobs: int | None = None) -> Sum
 
         with one_thread():  # the threads are ours, not BLAS's
             for found in dealt(one, groups, n_jobs):  # in order: the same bits
-                total = total.plus(found)
+                total = total + found
     return total
 
 

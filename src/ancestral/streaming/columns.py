@@ -33,6 +33,11 @@ class Place(NamedTuple):
     start: int | None = None
     of: str = "all"
 
+    @classmethod
+    def of_piece(cls, part: int, piece: Any) -> Place:
+        """Return that of a part of a source."""
+        return cls(part, piece.start, piece.of)
+
     def within(self, message: str) -> str:
         """Return a message about this part; the first row it names is also told among all."""
         if self.start is not None and (self.start or self.of != "all"):
@@ -79,8 +84,8 @@ class Columns(NamedTuple):
         """Return what another part gives, its columns in this order; DataError for others."""
         X, y, *rest = given
         if not self._are_of_graphs:  # whose check takes names in any order
-            X = _in_order(X, self._order_of(part, names_of(X)))
-        return X, _in_order(y, self._order_of_targets(part, names_of(y))), *rest
+            X = in_order(X, self._order_of(part, names_of(X)))
+        return X, in_order(y, self._order_of_targets(part, names_of(y))), *rest
 
     def same_order(self, other: Columns) -> bool:
         """Tell whether another part has these columns in this order; DataError for others."""
@@ -167,7 +172,7 @@ def _are_numbers(names: list[Any] | None) -> bool:
     return names == list(range(len(names or ())))
 
 
-def _in_order(table: Any, places: list[int] | None) -> Any:
+def in_order(table: Any, places: list[int] | None) -> Any:
     """Return a dataframe with its columns in the order of these places."""
     if places is None:
         return table

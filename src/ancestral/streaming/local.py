@@ -1,0 +1,158 @@
+"""Parts that are read and looked at on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from ancestral._checks.numbers import within_memory
+from ancestral._numerics.threads import ahead
+from ancestral.errors import DataError
+from ancestral.streaming.checking import (
+    NO_CHUNKS,
+    SMALLER_CHUNKS,
+    Roles,
+    checked,
+    is_empty,
+    n_rows,
+)
+from ancestral.streaming.columns import Columns, Place, in_part
+from ancestral.streaming.source import Source, needs_again
+from ancestral.training.parts import Adding, Part, Parts
+
+Q = TypeVar("Q")
+KEPT_BYTES = 64 << 20  # what is looked at twice stays in memory, where its rows take no more
+
+
+class Reading:
+    """Reads and checks the parts of a source for one fit; what it saw the first time must be there
+    again the next.
+
+    Parameters
+    ----------
+    model : Model
+        Checks the parts, and remembers their columns.
+    source : Source
+    roles : Roles
+    """
+
+    def __init__(self, model: Any, source: Source, roles: Roles) -> None:
+        self.model, self.source, self.roles = model, source, roles
+        self.columns: Columns | None = None
+        self.seen: list[int | None] | None = None  # rows in each part, after a first look
+        self.began = False
+
+    def __iter__(self) -> Iterator[tuple[Place, Part]]:
+        """Yield the parts that have rows, checked."""
+        if self.began and not self.source.again:
+            raise needs_again(type(self.model).__name__)
+        self.began = True
+        sizes: list[int | None] = []
+        start: int | None = 0
+        for number, piece in enumerate(self.source.parts()):
+            place = Place.of_piece(number, piece)
+            with in_part(place):
+                chunk = within_memory(SMALLER_CHUNKS)(piece.read)()
+            with in_part(place):
+                given = self.roles.given(self.model, chunk)
+            n = n_rows(given[0])
+            sizes.append(n)
+            self._refuse_other(number, n)
+            if not is_empty(given):
+                data, columns = checked(self.model, given, place, self.columns)
+                if self.columns is None:
+                    self.columns = columns
+                yield place, Part(data, self.model, number, start)
+            start = None if start is None or n is None else start + n
+        if self.columns is None:
+            raise DataError(NO_CHUNKS)
+        if self.seen is not None and len(sizes) != len(self.seen):
+            raise other_rows(f"{len(self.seen)} parts", f"{len(sizes)}")
+        self.seen = sizes
+
+    def _refuse_other(self, number: int, n: int | None) -> None:
+        """Raise DataError where a part has more or fewer rows than it had the first time."""
+        if self.seen is None:
+            return
+        if number >= len(self.seen):
+            raise other_rows(f"{len(self.seen)} parts", "more")
+        if n != self.seen[number]:
+            raise other_rows(f"{self.seen[number]} rows in part {number}", f"{n}")
+
+
+def other_rows(before: str, now: str) -> DataError:
+    """Return the error for data that change between two passes."""
+    return DataError(
+        f"the data changed between two passes: {before} before, {now} now. Give the same rows in "
+        "the same parts each time they are read."
+    )
+
+
+class Here(Parts[Any]):
+    """Parts that are read here, some ahead of the looks at them.
+
+    Parameters
+    ----------
+    reading : Reading
+    makes : tuple of callable
+        What is made of a checked part, one after the other.
+    """
+
+    def __init__(self, reading: Reading, makes: tuple[Callable[[Any], Any], ...] = ()) -> None:
+        self.reading, self.makes = reading, makes
+        self.again = reading.source.again
+        self.kept: list[tuple[Place, Any]] | None = None
+        self.n_looks = 0
+
+    def total(self, look: Callable[[Any], Any]) -> Any:
+        """Return the sum of what a look gives for each part."""
+        self.n_looks += 1
+        if self.n_looks == 2 and self._may_be_kept():
+            self.kept = list(self._made())
+
+        def task(item: tuple[Place, Any]) -> tuple[Place, Any]:
+            place, part = item
+            with in_part(place):
+                if self.kept is None:
+                    part = self._make(part)
+                return place, within_memory(SMALLER_CHUNKS)(look)(part)
+
+        items = iter(self.reading) if self.kept is None else iter(self.kept)
+        # What reuses its memory for the next chunk has them looked at one at a time.
+        fresh = self.reading.source.fresh or self.kept is not None
+        adding: Adding[Any] = Adding()
+        for place, found in ahead(task, items) if fresh else map(task, items):
+            with in_part(place):
+                adding.take(found)
+        return adding.total()
+
+    def __iter__(self) -> Iterator[Any]:
+        for _, part in self._made() if self.kept is None else self.kept:
+            yield part
+
+    def prepared(self, make: Callable[[Any], Any]) -> Here:
+        """Return the same parts, each as what is made of it."""
+        if not self.again:
+            raise needs_again(type(self.reading.model).__name__)
+        return Here(self.reading, (*self.makes, make))
+
+    @property
+    def identity(self) -> str:
+        """What tells these data from others."""
+        return f"{self.reading.source.identity} {self.reading.seen}"
+
+    def _make(self, part: Any) -> Any:
+        for make in self.makes:
+            part = make(part)
+        return part
+
+    def _made(self) -> Iterator[tuple[Place, Any]]:
+        for place, part in self.reading:
+            with in_part(place):
+                made = within_memory(SMALLER_CHUNKS)(self._make)(part)
+            yield place, made
+
+    def _may_be_kept(self) -> bool:
+        """Tell whether all parts may stay in memory."""
+        n_bytes = self.reading.source.n_bytes
+        return n_bytes is not None and n_bytes <= KEPT_BYTES

@@ -1,0 +1,182 @@
+"""What data can be read from: parts with a cheap description, read when they are asked for.
+
+A *source* lists its parts, as often as it is asked, and each part can be read at any time, here or
+on a worker: to that end a part is a small description (a path and a range of rows) and not the rows
+themselves. A generator, which yields its chunks but once, is a source that says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from ancestral.errors import DataError
+
+PART_BYTES = 32 << 20  # of the rows of a part, about
+
+
+@runtime_checkable
+class Piece(Protocol):
+    """One part of a source: a description that travels, and reads its rows where it is.
+
+    Parameters
+    ----------
+    n_rows, n_bytes : int or None
+        How many there are and about how much memory they take, where that is known.
+    start : int or None
+        Number of the first row among those of `of`, where that is known.
+    of : str
+        What holds the rows, in words: "all", or a path.
+    """
+
+    @property
+    def n_rows(self) -> int | None: ...
+    @property
+    def n_bytes(self) -> int | None: ...
+    @property
+    def start(self) -> int | None: ...
+    @property
+    def of(self) -> str: ...
+
+    def read(self) -> Any:
+        """Return an array, a dataframe, a tuple (X, y) or (X, y, weights), or a list of graphs."""
+
+
+class Source(ABC):
+    """Parts of data, each with a cheap description and read when it is asked for.
+
+    A source of one's own writes `parts()`, and is then taken by everything in
+    `ancestral.streaming`. `again` is False where the parts can be had but once; `fresh` is False
+    where reading a part may overwrite the one before it. `identity` tells these data from others:
+    a fit goes on from its checkpoints only with data of the same identity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ancestral import PPCA
+    >>> from ancestral.streaming import Source, fit_chunks
+    >>> class Drawn:  # one part: anything with these five, that can be pickled
+    ...     n_rows, n_bytes, start, of = 1000, 24_000, None, "all"
+    ...     def __init__(self, seed):
+    ...         self.seed = seed
+    ...     def read(self):
+    ...         return np.random.default_rng(self.seed).normal(size=(1000, 3)) * [2.0, 1.0, 1.0]
+    >>> class Draws(Source):
+    ...     def parts(self):
+    ...         return [Drawn(seed) for seed in range(5)]
+    >>> fit_chunks(PPCA(1), Draws()).n_samples_
+    5000
+    """
+
+    again: bool = True
+    fresh: bool = True
+
+    @abstractmethod
+    def parts(self) -> Iterable[Piece]:
+        """Return the parts, in the same order each time."""
+
+    @property
+    def identity(self) -> str:
+        """What tells these data from others."""
+        return ""
+
+    @property
+    def n_bytes(self) -> int | None:
+        """About how much memory all parts take, where each tells."""
+        sizes = [part.n_bytes for part in self.parts()] if self.again and self.fresh else [None]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part that is in memory already, or what makes it: a delayed value of Dask."""
+
+    value: Any
+    start: int | None = None
+    of: str = "all"
+    n_rows: int | None = None
+    n_bytes: int | None = None
+
+    def read(self) -> Any:
+        """Return the rows."""
+        return self.value
+
+
+class Chunks(Source):
+    """Chunks in memory, in a sequence; what is a file among them is read by its parts.
+
+    Parameters
+    ----------
+    pieces : sequence
+    identity : callable, optional
+    """
+
+    def __init__(self, pieces: Sequence[Piece], identity: Callable[[], str] | None = None) -> None:
+        self.pieces, self._identity = pieces, identity
+
+    def parts(self) -> Sequence[Piece]:
+        """Return the chunks."""
+        return self.pieces
+
+    @property
+    def identity(self) -> str:
+        """What tells these chunks from others, where that is known."""
+        return "" if self._identity is None else self._identity()
+
+
+class Once(Source):
+    """Chunks of an iterator, which are there but once."""
+
+    again = fresh = False
+
+    def __init__(self, pieces: Iterator[Piece]) -> None:
+        self.pieces = pieces
+
+    def parts(self) -> Iterator[Piece]:
+        """Return the chunks that are left."""
+        return self.pieces
+
+
+class Anew(Source):
+    """Chunks that a callable yields anew each time."""
+
+    fresh = False
+
+    def __init__(self, make: Callable[[], Iterator[Piece]]) -> None:
+        self.make = make
+
+    def parts(self) -> Iterator[Piece]:
+        """Return the chunks of another call."""
+        return self.make()
+
+
+class Joined(Source):
+    """Several sources, one after the other."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = sources
+
+    def parts(self) -> list[Piece]:
+        """Return the parts of each."""
+        return [part for source in self.sources for part in source.parts()]
+
+    @property
+    def identity(self) -> str:
+        """What tells these data from others."""
+        digest = hashlib.sha256()
+        for source in self.sources:
+            digest.update(f"{source.identity};".encode())
+        return digest.hexdigest()
+
+
+def needs_again(name: str) -> DataError:
+    """Return the error for chunks that are there but once, and a fit that looks several times."""
+    return DataError(
+        f"{name} looks at its data several times, and these chunks can be read only once: an "
+        "iterator is empty after its first pass. Give a list of chunks, a path, or a callable that "
+        "yields the chunks anew, such as `lambda: chunks(path)`."
+    )

@@ -1,0 +1,512 @@
+"""What a fitted model says of data larger than memory, written part by part as it comes.
+
+Each part is read, answered and written, and then forgotten. The file stands under a hidden name
+until its last row is in it: an error or Ctrl-C leaves the file that was there before, or none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ancestral._arrays import to_host
+from ancestral._checks.columns import names_of
+from ancestral._checks.numbers import as_generator, check_integer, within_memory
+from ancestral._numerics.threads import ahead
+from ancestral.base import ConditionalDensity, Density
+from ancestral.conditions import Conditions
+from ancestral.errors import DataError, ModelError
+from ancestral.io.row_files import as_arrow
+from ancestral.streaming.checking import NO_CHUNKS, SMALLER_CHUNKS, Roles, n_rows
+from ancestral.streaming.columns import Place, in_order, in_part
+from ancestral.streaming.filling import filled, gaps_of, numbered, numbered_names, real_columns
+from ancestral.streaming.opening import Opening
+from ancestral.streaming.outputs import Answer, write
+from ancestral.streaming.progress import rows_shown
+from ancestral.streaming.source import Source
+
+PathLike = str | os.PathLike[str]
+Ask = Callable[[Any, Place], Answer]
+BLOCK_VALUES = 1 << 20  # that are drawn at once
+
+
+# ---- scores --------------------------------------------------------------------------------------
+
+
+def log_density(
+    model: Any,
+    source: Any,
+    out: PathLike | None = None,
+    *,
+    target: str | Sequence[str] | None = None,
+    weight: str | None = None,
+    rows: int | None = None,
+    verbose: bool = False,
+) -> Any:
+    """Return the log density of each row of a source, or write it to a file as it comes.
+
+    Parameters
+    ----------
+    model : Model
+        Fitted.
+    source : path-like, iterable, callable or Source
+        As `fit_chunks` takes it. Of columns with names those of the model are taken, whatever
+        others there are.
+    out : path-like, optional
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to, for one column
+        named log_density.
+    target : str or list of str, optional
+        The column of y, for conditional models. Default: that of the fit, or else y.
+    weight : str, optional
+        The column of weights, for conditional models.
+    rows : int, optional
+        Rows read at a time of files; about 32 MiB of them when not given.
+    verbose : bool
+        Show rows, rows a second and the time left on stderr.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), or path-like
+        Nats; `out` where that is given.
+
+    Raises
+    ------
+    NotFittedError
+        Before `fit`.
+    DataError
+        For rows that the model cannot take, with their part.
+    SaveError
+        When the file cannot be written; an old one is then untouched.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(300, 4))
+    >>> model = PPCA(2).fit(X)
+    >>> bool(np.allclose(log_density(model, [X[:100], X[100:]]), model.log_density(X)))
+    True
+    >>> out = log_density(model, [X], pathlib.Path(tempfile.mkdtemp()) / "nats.npy")
+    >>> np.load(out).shape
+    (300,)
+    """
+    found = scored(model, source, target=target, weight=weight, rows=rows, verbose=verbose)
+    if out is None:
+        return np.concatenate([answer.rows for answer in found])
+    return write(out, found)
+
+
+def scored(
+    model: Any,
+    source: Any,
+    *,
+    target: str | Sequence[str] | None = None,
+    weight: str | None = None,
+    rows: int | None = None,
+    verbose: bool = False,
+) -> Iterator[Answer]:
+    """Yield the log densities of each part, as `log_density` says."""
+    model._check_fitted()
+    conditional = isinstance(model, ConditionalDensity)
+    if target is None:
+        target = _target(model)
+
+    def ask(given: Any, place: Place) -> Answer:
+        X, y, *weights = given
+        told = (y, *weights) if conditional else ()
+        found = np.asarray(to_host(model.log_density(_own(model, X), *told)))
+        return Answer(found, place, ["log_density"])
+
+    parts = _Parts(model, Opening(model, rows=rows).source(source), Roles(target, weight))
+    return parts.answers(ask, _shown(model, "scored", verbose))
+
+
+# ---- a target ------------------------------------------------------------------------------------
+
+
+def predict(
+    model: Any,
+    source: Any,
+    out: PathLike,
+    *,
+    return_std: bool = False,
+    rows: int | None = None,
+    verbose: bool = False,
+) -> PathLike:
+    """Write the mean of y given each row of a source, part by part.
+
+    Parameters
+    ----------
+    model : ConditionalDensity
+        Fitted.
+    source : path-like, iterable, callable or Source
+        Inputs, as `fit_chunks` takes rows of a density. Other columns with names count for nothing.
+    out : path-like
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
+    return_std : bool
+        Add the standard deviation of y given x.
+    rows : int, optional
+        Rows read at a time of files; about 32 MiB of them when not given.
+    verbose : bool
+        Show rows, rows a second and the time left on stderr.
+
+    Returns
+    -------
+    path-like
+        `out`. Its columns are the target, or y, and std.
+
+    Raises
+    ------
+    ModelError
+        For a model that has no target.
+    NotFittedError, DataError, SaveError
+        As `log_density`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import LinearGaussian
+    >>> X = np.random.default_rng(0).normal(size=(30, 2))
+    >>> model = LinearGaussian().fit(X, X @ [1.0, 2.0] + X[::-1, 0])
+    >>> out = predict(model, [X[:14], X[14:]], pathlib.Path(tempfile.mkdtemp()) / "y.npy")
+    >>> bool(np.allclose(np.load(out), model.predict(X)))
+    True
+    """
+    return write(out, predicted(model, source, return_std=return_std, rows=rows, verbose=verbose))
+
+
+def predicted(
+    model: Any, source: Any, *, return_std: bool, rows: int | None = None, verbose: bool = False
+) -> Iterator[Answer]:
+    """Yield the predictions for each part, as `predict` says."""
+    if not isinstance(model, ConditionalDensity):
+        raise ModelError(
+            f"{type(model).__name__} has no target to predict: fill gaps with impute, or draw with "
+            "sample(given=...)."
+        )
+    model._check_fitted()
+
+    def ask(given: Any, place: Place) -> Answer:
+        mean, deviation = model.predict(_own(model, given[0]), return_std=True)
+        several = [] if mean.ndim == 1 else [str(k) for k in range(mean.shape[1])]
+        target = _target(model)
+        names = [f"{target}_{k}" for k in several] or [target]
+        if return_std:
+            names += [f"std_{k}" for k in several] or ["std"]
+        found = np.column_stack([mean, deviation]) if return_std else mean
+        return Answer(found, place, names)
+
+    return _Parts(model, _inputs(source, rows)).answers(ask, _shown(model, "predicted", verbose))
+
+
+# ---- gaps ----------------------------------------------------------------------------------------
+
+
+def impute(
+    model: Any,
+    source: Any,
+    out: PathLike,
+    *,
+    n_draws: int | None = None,
+    rows: int | None = None,
+    verbose: bool = False,
+    **options: Any,
+) -> PathLike:
+    """Write the rows of a source with their gaps filled, part by part.
+
+    Parameters
+    ----------
+    model : Conditions
+        Fitted; fills as its `impute` does.
+    source : path-like, iterable, callable or Source
+        As `fit_chunks` takes it. Columns that the model does not know stay as they are.
+    out : path-like
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
+    n_draws : int, optional
+        Write so many independent draws instead, as `impute_draws` makes them: for each part one
+        table below the other, numbered in two first columns, draw (from 1) and row (from 0).
+    rows : int, optional
+        Rows read at a time of files; about 32 MiB of them when not given.
+    verbose : bool
+        Show rows, rows a second and the time left on stderr.
+    **options
+        Of the model's `impute` or `impute_draws`, such as random_state.
+
+    Returns
+    -------
+    path-like
+        `out`. Columns of a table have the names, types and levels of the source; those of whole
+        numbers hold floats where the model takes them for real ones.
+
+    Raises
+    ------
+    ModelError
+        For a model that fills no gaps.
+    NotFittedError, DataError, SaveError
+        As `log_density`.
+    MissingExtraError
+        For dataframes, without pyarrow.
+
+    Notes
+    -----
+    A `random_state` fixes the draws for parts of the same rows: they are made part by part.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import PPCA
+    >>> X = np.random.default_rng(0).normal(size=(300, 4))
+    >>> model, X[::7, 1] = PPCA(2).fit(X), np.nan
+    >>> out = impute(model, [X[:100], X[100:]], pathlib.Path(tempfile.mkdtemp()) / "whole.npy")
+    >>> bool(np.allclose(np.load(out), model.impute(X)))
+    True
+    """
+    return write(
+        out, imputed(model, source, n_draws=n_draws, rows=rows, verbose=verbose, **options)
+    )
+
+
+def imputed(
+    model: Any,
+    source: Any,
+    *,
+    n_draws: int | None = None,
+    rows: int | None = None,
+    verbose: bool = False,
+    **options: Any,
+) -> Iterator[Answer]:
+    """Yield each part filled, as `impute` says."""
+    if not isinstance(model, Conditions):
+        raise ModelError(
+            f"{type(model).__name__} fills no gaps: impute takes models of rows. For a target "
+            "given inputs use predict."
+        )
+    if "return_std" in options:
+        raise ModelError("return_std has no use here: one table is written. Leave it out.")
+    model._check_fitted()
+    if "random_state" in options:  # one generator for all parts
+        options["random_state"] = as_generator(options["random_state"])
+    real, names = real_columns(model), _names(model)
+    first = 0  # row of a part of draws, which are made in turn
+
+    def ask(given: Any, place: Place) -> Answer:
+        nonlocal first
+        table, X = None, given[0]
+        if names_of(X) is not None:
+            table = as_arrow(X)
+            X = _own(model, table)
+        if n_draws is None:
+            found = [model.impute(X, **options)]
+        else:
+            found = list(model.impute_draws(X, n_draws, **options))
+        if table is not None:
+            found = [filled(table, names_of(X) or [], one, real) for one in found]
+        gaps, own = gaps_of(X), names
+        if n_draws is not None:
+            whole = numbered(found, first, names)
+            if isinstance(whole, np.ndarray):
+                own = numbered_names(names, whole.shape[1] - 2)
+            first += len(found[0])
+        return Answer(found[0] if n_draws is None else whole, place, own, *gaps)
+
+    parts = _Parts(model, Opening(model, rows=rows).source(source))
+    in_turn = n_draws is not None or "random_state" in options
+    return parts.answers(ask, _shown(model, "filled", verbose), in_turn=in_turn)
+
+
+# ---- draws ---------------------------------------------------------------------------------------
+
+
+def sample(
+    model: Any,
+    n_samples: int,
+    out: PathLike,
+    *,
+    inputs: Any = None,
+    random_state: Any = None,
+    rows: int | None = None,
+    verbose: bool = False,
+    **options: Any,
+) -> PathLike:
+    """Write draws of a model, block by block.
+
+    Parameters
+    ----------
+    model : Density or ConditionalDensity
+        Fitted.
+    n_samples : int
+        How many rows; of a conditional model, how many draws of y for each row of inputs.
+    out : path-like
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
+    inputs : path-like, iterable, callable or Source
+        X to draw y for, as `predict` takes it: for conditional models alone.
+    random_state : None, int, RandomState or Generator
+        The same one draws the same rows; of y, for parts of the same rows.
+    rows : int, optional
+        Rows of inputs read at a time of files; about 32 MiB of them when not given.
+    verbose : bool
+        Show rows, rows a second and the time left on stderr.
+    **options
+        Of the model's `sample`, such as given.
+
+    Returns
+    -------
+    path-like
+        `out`. Names and types are those of the model's `sample`; of y there is one column for each
+        draw.
+
+    Raises
+    ------
+    ModelError
+        For a count below 0, a model of graphs, or a conditional one without inputs.
+    NotFittedError, DataError, SaveError
+        As `log_density`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from ancestral import PPCA
+    >>> model = PPCA(2).fit(np.random.default_rng(0).normal(size=(300, 4)))
+    >>> out = sample(model, 1000, pathlib.Path(tempfile.mkdtemp()) / "x.npy", random_state=0)
+    >>> bool(np.array_equal(np.load(out), model.sample(1000, random_state=0)))
+    True
+    """
+    given = {"inputs": inputs, "random_state": random_state, "rows": rows, "verbose": verbose}
+    return write(out, drawn(model, n_samples, **given, **options))
+
+
+def drawn(
+    model: Any,
+    n_samples: int,
+    *,
+    inputs: Any = None,
+    random_state: Any = None,
+    rows: int | None = None,
+    verbose: bool = False,
+    **options: Any,
+) -> Iterator[Answer]:
+    """Yield blocks of draws, as `sample` says."""
+    if not isinstance(model, Density | ConditionalDensity):
+        raise ModelError(
+            f"{type(model).__name__} draws graphs, which are no rows of a table: call its own "
+            "sample, and ancestral.io.write_graphs."
+        )
+    model._check_fitted()
+    n_samples = check_integer(n_samples, "n_samples", minimum=0)
+    options["random_state"] = as_generator(random_state)
+    shown = _shown(model, "drawn", verbose)
+    if isinstance(model, Density):
+        if inputs is not None:
+            raise ModelError(f"inputs= has no use with {type(model).__name__}: leave it out.")
+        return _blocks(model, n_samples, shown, options)
+    if inputs is None:
+        raise ModelError(f"{type(model).__name__} draws y given X: pass inputs=X.")
+    target = _target(model)
+
+    def ask(given: Any, place: Place) -> Answer:
+        found = model.sample(_own(model, given[0]), n_samples, **options)
+        if n_samples == 1:
+            return Answer(found, place, [target] if found.ndim == 1 else None)
+        if found.ndim != 2:
+            raise ModelError("n_samples above 1 has no use with a model of several targets.")
+        return Answer(found.T, place, [f"{target}_{k}" for k in range(1, n_samples + 1)])
+
+    return _Parts(model, _inputs(inputs, rows)).answers(ask, shown, in_turn=True)
+
+
+def _blocks(model: Any, n: int, shown: Any, options: dict[str, Any]) -> Iterator[Answer]:
+    """Yield so many rows, in blocks whose size is the model's alone."""
+    block, names = max(1, BLOCK_VALUES // model.n_features_in_), _names(model)
+    with shown(n) as show:
+        for number, start in enumerate(range(0, max(n, 1), block)):
+            size = min(block, n - start)
+            yield Answer(model.sample(size, **options), Place(number, start), names)
+            show(size)
+
+
+# ---- parts ---------------------------------------------------------------------------------------
+
+
+class _Parts:
+    """The parts of a source, read one after the other."""
+
+    def __init__(self, model: Any, source: Source, roles: Roles | None = None) -> None:
+        roles = Roles(None) if roles is None else roles
+        self.model, self.source, self.roles = model, source, roles
+
+    def answers(self, ask: Ask, shown: Any, *, in_turn: bool = False) -> Iterator[Answer]:
+        """Yield the answer to each part that has rows, in order.
+
+        Some are found ahead, on threads of their own, unless they must be found in turn.
+        """
+
+        def task(item: tuple[Place, Any]) -> tuple[int | None, Answer]:
+            place, given = item
+            with in_part(place):
+                return n_rows(given[0]), within_memory(SMALLER_CHUNKS)(ask)(given, place)
+
+        run = map if in_turn or not self.source.fresh else ahead
+        n = 0
+        with shown(self._n_rows()) as show:
+            for size, answer in run(task, self):
+                yield answer
+                show(size or 0)
+                n += 1
+        if not n:
+            raise DataError(NO_CHUNKS)
+
+    def __iter__(self) -> Iterator[tuple[Place, Any]]:
+        for number, piece in enumerate(self.source.parts()):
+            place = Place.of_piece(number, piece)
+            with in_part(place):
+                chunk = within_memory(SMALLER_CHUNKS)(piece.read)()
+                given = self.roles.given(self.model, chunk)
+            if n_rows(given[0]) != 0:
+                yield place, given
+
+    def _n_rows(self) -> int | None:
+        """Return the number of all rows, where the parts tell."""
+        if not (self.source.again and self.source.fresh):
+            return None
+        n = 0
+        for piece in self.source.parts():
+            if piece.n_rows is None:
+                return None
+            n += piece.n_rows
+        return n
+
+
+def _shown(model: Any, done: str, verbose: bool) -> Any:  # noqa: FBT001 - of the caller
+    """Return what shows rows, given their number."""
+    return partial(rows_shown, f"{type(model).__name__} {done}", shown=verbose)
+
+
+def _inputs(source: Any, rows: int | None) -> Source:
+    """Return a source of rows without targets."""
+    return Opening(None, rows=rows).source(source)
+
+
+def _names(model: Any) -> list[str] | None:
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def _target(model: Any) -> str:
+    return str(getattr(model, "target_name_", None) or "y")
+
+
+def _own(model: Any, X: Any) -> Any:
+    """Return the model's own columns of a table with names, in its order."""
+    wanted, own = _names(model), names_of(X)
+    if wanted is None or own is None or own == wanted or not set(own) & set(wanted):
+        return X  # the model says what is wrong
+    if absent := [name for name in wanted if name not in own]:
+        raise DataError(
+            f"there is no column {', '.join(map(repr, absent[:5]))}, which the model was fitted "
+            f"to; there are {', '.join(map(str, own[:20]))}. Rename columns, or give other rows."
+        )
+    return in_order(X, [own.index(name) for name in wanted])
