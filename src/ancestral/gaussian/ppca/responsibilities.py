@@ -16,16 +16,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._numerics.accumulation import NEAR, STEEP, about_mean, is_steep
+from ancestral._numerics.accumulation import STEEP, about_mean, is_steep
 from ancestral._numerics.double_double import two_sum
 from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
 from ancestral.gaussian.ppca.projections import MOST_DOUBT, Frame, squares_of
 from ancestral.gaussian.ppca.reflections import reflections
 from ancestral.statistics import Moments
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 19
 LEAST_ROWS = 256
 UNSEEN = 1e-30  # a share below it: less than the rounding of a sum of squares that leave no doubt
+FAR = 1e4  # squared distance of means over a variance, up to which sums about one lose four digits
+PAIRED = 24  # columns up to which products of all pairs cost less than one model after another
 GATHERED = 0.8  # share of a block's rows up to which those seen are copied out
 
 Float = NDArray[np.float64]
@@ -49,7 +51,9 @@ class Several(NamedTuple):
         means = np.array([frame.mean for frame in frames])
         loadings = np.array([frame.loadings for frame in frames])
         noises = np.array([frame.noise for frame in frames])
-        centre = np.average(means, axis=0, weights=weights)
+        centre = means[0] + np.average(
+            means - means[0], axis=0, weights=weights
+        )  # a constant stays
         steps = means - centre
         k, d, q = loadings.shape
         log_determinants = reflections(loadings, noises).log_determinant
@@ -67,15 +71,14 @@ class Several(NamedTuple):
             noises,
         )
 
-    def joint(self, X: Float, room: Float) -> Float:
-        """Return log p(c, x) of a block of rows, (k, n); overwrites the room, (n, d)."""
+    def joint(self, X: Float, c: Float) -> Float:
+        """Return log p(c, x) of a block of rows, (k, n), given them about the centre, (d, n)."""
         d, k, q = *self.steps.shape, self.frames[0].loadings.shape[1]
-        np.subtract(X, self.centre, out=room)
-        length = np.square(room) @ np.ones(d)
-        along = self.directions @ room.T  # (k q, n)
+        length = np.ones(d) @ np.square(c)
+        along = self.directions @ c  # (k q, n)
         along -= self.offsets[:, None]
         found = np.einsum("kqn,kqn->kn", *[along.reshape(k, q, len(X))] * 2)
-        found += 2 * (self.steps.T @ room.T)
+        found += 2 * (self.steps.T @ c)
         found -= length
         found -= self.lengths[:, None]
         found /= 2 * self.noises[:, None]
@@ -85,10 +88,15 @@ class Several(NamedTuple):
         if doubt * (length.max() + self.lengths.max()) > MOST_DOUBT * self.noises.min():
             doubts = doubt * (length + self.lengths[:, None]) / self.noises[:, None]
             if not (doubts <= MOST_DOUBT * np.maximum(1.0, np.abs(found))).all():
-                for c, frame in enumerate(self.frames):
-                    squares = frame.squares(frame.centred(X, room))
-                    found[c] = self.fixed[c] - 0.5 * (squares / frame.noise)
+                for i, frame in enumerate(self.frames):
+                    squares = frame.squares(frame.centred(X, np.empty(X.shape)))
+                    found[i] = self.fixed[i] - 0.5 * (squares / frame.noise)
         return found
+
+    @property
+    def are_near(self) -> bool:
+        """Whether sums about the centre keep the digits of those about each mean."""
+        return bool(self.lengths.max() < FAR * self.noises.min())
 
 
 def shared_out(X: Float, weights: Float, models: Several) -> tuple[float, list[Moments]]:
@@ -96,42 +104,84 @@ def shared_out(X: Float, weights: Float, models: Several) -> tuple[float, list[M
     n, d = X.shape
     k, width = len(models.frames), d + 2 - d % 2  # odd widths are slow in BLAS
     means = [frame.mean for frame in models.frames]
+    in_pairs = d <= PAIRED and models.are_near
+    if in_pairs:
+        means = [models.centre] * k
     size = max(LEAST_ROWS, BLOCK_BYTES // (8 * width))
     shares = np.empty((k, n))
 
     def look(part: slice) -> tuple[float, Float]:
-        total, products = 0.0, np.zeros((k, width, width))
         rows = min(part.stop - part.start, size)
-        room, seen = np.zeros((rows, width)), np.empty((rows, d))
+        c, total = np.ones((d + 1, rows)), 0.0
+        sums = _Pairs(k, d, rows) if in_pairs else _Squares(means, rows)
         for block in blocks_of(part, size):
             values, share = X[block], shares[:, block]
-            share[:] = models.joint(values, seen[: len(values)])
-            log_p = _to_shares(share)
-            total += float(weights[block] @ log_p)
+            about = c[:, : len(values)]
+            np.subtract(values.T, models.centre[:, None], out=about[:d])
+            share[:] = models.joint(values, about[:d])
+            total += float(weights[block] @ _to_shares(share))
             share *= weights[block]
-            for c in range(k):
-                some, some_share = values, share[c]
-                shown = some_share > UNSEEN
-                n_shown = int(np.count_nonzero(shown))
-                if n_shown < GATHERED * len(values):
-                    some_share = some_share[shown]
-                    some = np.compress(shown, values, axis=0, out=seen[:n_shown])
-                B = room[: len(some)]
-                np.subtract(some, means[c], out=B[:, :d])
-                B[:, d] = 1.0
-                B *= np.sqrt(some_share)[:, None]
-                products[c] += B.T @ B
-        return total, products
+            sums.add(values, about, share)
+        return total, sums.products
 
     n_parts = min(n_threads(), max(1, n // (4 * width)))
     found = in_threads(look, even_parts(n, n_parts), n * d)
-    log_likelihood = sum(total for total, _ in found)
     products = found[0][1]
     for _, more in found[1:]:
         products += more
-    return log_likelihood, [
-        _moments(X, share, mean, product) for share, mean, product in zip(shares, means, products)
-    ]
+    if in_pairs:
+        products = _unfolded(products, d + 1)
+    moments = [_moments(X, *own) for own in zip(shares, means, products)]
+    return sum(total for total, _ in found), moments
+
+
+class _Squares:
+    """Sums of squares of rows about each model's mean, one model after another."""
+
+    def __init__(self, means: Sequence[Float], rows: int) -> None:
+        d = len(means[0])
+        width = d + 2 - d % 2  # odd widths are slow in BLAS
+        self.means, self.products = means, np.zeros((len(means), width, width))
+        self.room, self.seen = np.zeros((rows, width)), np.empty((rows, d))
+
+    def add(self, X: Float, c: Float, shares: Float) -> None:
+        """Add a block of rows."""
+        d = X.shape[1]
+        for mean, product, share in zip(self.means, self.products, shares):
+            rows, shown = X, share > UNSEEN
+            n_shown = int(np.count_nonzero(shown))
+            if n_shown < GATHERED * len(X):
+                share = share[shown]
+                rows = np.compress(shown, X, axis=0, out=self.seen[:n_shown])
+            B = self.room[: len(rows)]
+            np.subtract(rows, mean, out=B[:, :d])
+            B[:, d] = 1.0
+            B *= np.sqrt(share)[:, None]
+            product += B.T @ B
+
+
+class _Pairs:
+    """Sums of products of pairs of few columns about the centre, for all models by one product."""
+
+    def __init__(self, k: int, d: int, rows: int) -> None:
+        n_pairs = (d + 1) * (d + 2) // 2
+        self.products, self.room = np.zeros((k, n_pairs)), np.empty((n_pairs, rows))
+
+    def add(self, X: Float, c: Float, shares: Float) -> None:
+        """Add a block of rows, given about the centre, a one below each."""
+        pairs, first = self.room[:, : len(X)], 0
+        for i in range(len(c)):
+            np.multiply(c[i], c[i:], out=pairs[first : first + len(c) - i])
+            first += len(c) - i
+        self.products += shares @ pairs.T
+
+
+def _unfolded(pairs: Float, m: int) -> Float:
+    """Return symmetric matrices, (k, m, m), from the rows of their upper triangles."""
+    i, j = np.triu_indices(m)
+    found = np.empty((len(pairs), m, m))
+    found[:, i, j] = found[:, j, i] = pairs
+    return found
 
 
 def _to_shares(joint: Float) -> Float:
@@ -144,19 +194,19 @@ def _to_shares(joint: Float) -> Float:
     return np.asarray(np.log(total) + top)
 
 
-def _moments(X: Float, share: Float, mean: Float, product: Float) -> Moments:
-    """Return moments of rows by their shares, from sums about a mean where these keep the digits.
+def _moments(X: Float, share: Float, about: Float, product: Float) -> Moments:
+    """Return moments of rows by their shares, from sums about a point where these keep the digits.
 
-    They do where the new mean is near that mean and no direction varies too little, as for
-    `Moments.of`, which else is asked.
+    They do where no direction varies too little beside them, as for `Moments.of`, which else is
+    asked.
     """
     d = X.shape[1]
     weight = float(product[d, d])
     if not weight > 0:
         return Moments.empty(d)
     offset, scatter = about_mean(product[:d, :d], product[d, :d], weight)
-    variances = scatter.diagonal() / weight
-    if (offset**2 > NEAR**2 * variances).any() or is_steep(scatter, STEEP):
+    far = (offset**2 > FAR * scatter.diagonal() / weight).any()
+    if far or is_steep(scatter, STEEP):
         return Moments.of(X, weights=share)
-    mean, tail = two_sum(mean, offset)
+    mean, tail = two_sum(about, offset)
     return Moments(len(X), mean, scatter, weight=weight, tail=tail)
