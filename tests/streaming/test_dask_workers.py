@@ -155,7 +155,7 @@ if __name__ == "__main__":
             print(type(error).__name__, error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("ModelError the process that worked on")
+    assert done.stdout.startswith("ModelError the process that had")
     assert "smaller parts" in done.stdout and "BrokenProcessPool" in done.stdout
 
 
@@ -219,7 +219,7 @@ def test_a_part_that_ends_its_workers_is_one_error_with_the_mend() -> None:
     with cluster() as client:
         refused(
             lambda: fit_dask(model, [dask.delayed(end)()], client=client),
-            "worked on part 0 ended, by too little memory or a crash",
+            "that had part 0 in hand ended, by too little memory or a crash",
             "smaller parts",
             "more memory",
             kind=ModelError,

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 from ancestral._checks.numbers import within_memory
 from ancestral._extras import import_extra
-from ancestral.base import FromBatches, FromParts
+from ancestral.base import FromBatches, FromParts, FromStatistics
 from ancestral.errors import ModelError
 from ancestral.streaming import npy as npy
 from ancestral.streaming.checking import SMALLER_CHUNKS, Roles
 from ancestral.streaming.local import Here, Reading
 from ancestral.streaming.npy import NpyTable, read_chunks
 from ancestral.streaming.opening import Opening
-from ancestral.streaming.source import Piece, Source
+from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.streaming.workers import There, Work
 from ancestral.streaming.writing import impute, log_density, predict, sample
 
@@ -111,6 +111,8 @@ def fit_chunks(
     """
     _refuse_whole(model)
     opened = Opening(model, rows=rows, columns=columns).source(source)
+    if not (opened.again or isinstance(model, FromStatistics)):
+        raise needs_again(type(model).__name__)
     roles = Roles(target, weight)
     return model._fit_from(
         lambda new: Here(Reading(new, opened, roles)), **_kept(checkpoint, checkpoint_every)

@@ -12,7 +12,7 @@ import numpy as np
 from ancestral._checks.columns import names_of
 from ancestral._checks.numbers import within_memory
 from ancestral.base import ConditionalDensity, FromParts
-from ancestral.errors import DataError, ModelError
+from ancestral.errors import AncestralError, DataError, ModelError
 from ancestral.streaming.columns import Columns, Place, in_order, in_part
 
 NO_CHUNKS = "there are no chunks with rows: give at least one array of rows."
@@ -109,6 +109,21 @@ def is_empty(given: Given) -> bool:
     return n_rows(X) == 0 or any(
         w is not None and np.size(w) and not np.any(np.asarray(w)) for w in weights
     )
+
+
+def read(piece: Any, place: Place) -> Any:
+    """Return what a part holds, with one error for whatever goes wrong."""
+    with in_part(place):
+        try:
+            return within_memory(SMALLER_CHUNKS)(piece.read)()
+        except AncestralError:
+            raise
+        except Exception as error:
+            lines = str(error).strip().splitlines() or ["no reason given"]
+            raise DataError(
+                f"{piece.of} could not be read: {type(error).__name__}: "
+                f"{lines[0].rstrip('.')[:300]}. Mend it, or leave it out."
+            ) from error
 
 
 def checked(model: Any, given: Given, place: Place, like: Columns | None) -> tuple[Given, Columns]:

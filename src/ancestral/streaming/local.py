@@ -15,6 +15,7 @@ from ancestral.streaming.checking import (
     checked,
     is_empty,
     n_rows,
+    read,
 )
 from ancestral.streaming.columns import Columns, Place, in_part
 from ancestral.streaming.source import Source, needs_again
@@ -51,8 +52,7 @@ class Reading:
         start: int | None = 0
         for number, piece in enumerate(self.source.parts()):
             place = Place.of_piece(number, piece)
-            with in_part(place):
-                chunk = within_memory(SMALLER_CHUNKS)(piece.read)()
+            chunk = read(piece, place)
             with in_part(place):
                 given = self.roles.given(self.model, chunk)
             n = n_rows(given[0])

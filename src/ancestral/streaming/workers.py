@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 from ancestral._checks.numbers import within_memory
 from ancestral._extras import import_extra
 from ancestral.errors import DataError
-from ancestral.streaming.checking import NO_CHUNKS, SMALLER_CHUNKS, Roles, checked, is_empty, n_rows
+from ancestral.streaming.checking import (
+    NO_CHUNKS,
+    SMALLER_CHUNKS,
+    Roles,
+    checked,
+    is_empty,
+    n_rows,
+    read,
+)
 from ancestral.streaming.columns import Columns, Place, in_part
 from ancestral.streaming.dask_workers import STATISTICS, cluster_of, computed
 from ancestral.streaming.local import other_rows
@@ -51,12 +59,12 @@ class Work:
         self.columns: Columns | None = None
         self.seen: dict[int, int | None] | None = None  # rows of each part
 
-    def total(self, look: Callable[[Any], Any], parts: Sequence[Any], *, read: bool) -> Any:
+    def total(self, look: Callable[[Any], Any], parts: Sequence[Any], *, anew: bool) -> Any:
         """Return the sum of a look over parts: descriptions, or what was made of them."""
-        found = computed(self._tree(look, parts, read=read), self.client)
+        found = computed(self._tree(look, parts, anew=anew), self.client)
         if isinstance(found, Columns):  # some part has them in another order: once more, in this
             self.columns = found
-            found = computed(self._tree(look, parts, read=read), self.client)
+            found = computed(self._tree(look, parts, anew=anew), self.client)
         if found is None:
             raise DataError(NO_CHUNKS)
         total, columns, sizes = found
@@ -64,14 +72,14 @@ class Work:
             self.columns = self.columns or columns
             self.model._take_columns(self.columns.width)
             self.seen = sizes
-        elif read and sizes != self.seen:
+        elif anew and sizes != self.seen:
             number = next(k for k in {**sizes, **self.seen} if sizes.get(k) != self.seen.get(k))
             raise other_rows(
                 f"{self.seen.get(number)} rows in part {number}", f"{sizes.get(number)}"
             )
         return total
 
-    def _tree(self, look: Callable[[Any], Any], parts: Sequence[Any], *, read: bool) -> Any:
+    def _tree(self, look: Callable[[Any], Any], parts: Sequence[Any], *, anew: bool) -> Any:
         """Return the delayed sum."""
         delayed = import_extra("dask", "fit_dask", "dask").delayed
         work, merge = (delayed(task, pure=False) for task in (looked, merged))
@@ -80,9 +88,9 @@ class Work:
         level = []
         for number, (piece, part) in enumerate(zip(self.pieces, parts)):
             place = Place.of_piece(number, piece)
-            what = _description(part) if read else part
+            what = _description(part) if anew else part
             level.append(
-                work(how, what, place, read, dask_key_name=f"{STATISTICS}-{number}-{token}")
+                work(how, what, place, anew, dask_key_name=f"{STATISTICS}-{number}-{token}")
             )
         while len(level) > 1:
             level = [merge(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
@@ -147,8 +155,7 @@ def read_part(
         model._take_columns(how.columns.width)
     chunk, is_read = what
     if not is_read:
-        with in_part(place):
-            chunk = within_memory(SMALLER_CHUNKS)(chunk.read)()
+        chunk = read(chunk, place)
     with in_part(place):
         given = how.roles.given(model, chunk)
     n = n_rows(given[0])
@@ -158,7 +165,7 @@ def read_part(
     return Part(data, model, place.part, how.starts.get(place.part)), columns, n
 
 
-def looked(how: How, what: Any, place: Place, read: bool) -> Found | None:  # noqa: FBT001
+def looked(how: How, what: Any, place: Place, anew: bool) -> Found | None:  # noqa: FBT001
     """Return what a look at one part gives, on one BLAS thread: workers are the parallelism.
 
     None where it has no rows.
@@ -168,7 +175,7 @@ def looked(how: How, what: Any, place: Place, read: bool) -> Found | None:  # no
     with threadpool_limits(1):
         columns, sizes = None, {}
         part = what
-        if read:
+        if anew:
             part, columns, n = read_part(how, what, place)
             sizes = {place.part: n}
         if part is None:
@@ -236,9 +243,9 @@ class There(Parts[Any]):
         if self.n_looks == 2:
             self.held = self.work.kept(self.makes)
         if self.held is not None:
-            return self.work.total(look, self.held, read=False)
+            return self.work.total(look, self.held, anew=False)
         look = After(self.makes, look) if self.makes else look
-        return self.work.total(look, self.work.pieces, read=True)
+        return self.work.total(look, self.work.pieces, anew=True)
 
     def __iter__(self) -> Iterator[Any]:
         raise DataError("parts on workers have no order here: they are summed, not walked.")

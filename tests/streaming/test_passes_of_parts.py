@@ -1,0 +1,187 @@
+"""Fits of several looks: the same from memory, chunks, files, callables and workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ancestral import PPCA
+from ancestral.errors import DataError, ModelError
+from ancestral.streaming import Source, fit_chunks, fit_dask
+from ancestral.streaming import local as local_parts
+from tests.streaming.passing import TwoNormals
+from tests.trust.guard import refused
+
+RNG = np.random.default_rng(3)
+X = np.concatenate([RNG.normal(-1, 1, (400, 3)), RNG.normal(1, [1, 2, 0.8], (600, 3))])
+X = RNG.permutation(X)
+
+
+def chunks() -> Iterator[np.ndarray]:
+    """Yield parts that each overwrite the one before."""
+    room = np.empty((170, 3))
+    for start in range(0, 1000, 170):
+        part = X[start : start + 170]
+        room[: len(part)] = part
+        yield room[: len(part)]
+
+
+def same(one: TwoNormals, other: TwoNormals) -> bool:
+    names = ("weights_", "means_", "variances_", "log_likelihood_", "n_iter_")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def test_every_way_of_giving_the_same_parts_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = TwoNormals().fit(X)
+    listed = fit_chunks(TwoNormals(), [X[a : a + 170] for a in range(0, 1000, 170)])
+    np.testing.assert_allclose(listed.means_, whole.means_, rtol=1e-8)
+    np.testing.assert_allclose(listed.log_likelihood_, whole.log_likelihood_, rtol=1e-10)
+    assert listed.n_iter_ == whole.n_iter_ > 10
+    np.save(tmp_path / "x.npy", X)
+    assert same(listed, fit_chunks(TwoNormals(), chunks))
+    assert same(listed, fit_chunks(TwoNormals(), tmp_path / "x.npy", rows=170))
+    monkeypatch.setattr(local_parts, "KEPT_BYTES", 0)  # read anew at each look
+    assert same(listed, fit_chunks(TwoNormals(), tmp_path / "x.npy", rows=170))
+    dask = pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
+    import dask.array as da
+
+    for scheduler in ("synchronous", "threads"):
+        with dask.config.set(scheduler=scheduler):
+            assert same(listed, fit_dask(TwoNormals(), da.from_array(X, chunks=(170, 3))))
+            assert same(listed, fit_dask(TwoNormals(), tmp_path / "x.npy", rows=170))
+            assert same(listed, fit_dask(TwoNormals(), chunks_copied))
+
+
+def chunks_copied() -> list[np.ndarray]:
+    return [chunk.copy() for chunk in chunks()]
+
+
+def test_an_iterator_is_refused_before_the_first_pass_with_the_mend() -> None:
+    stream = iter([X[:500], X[500:]])
+    refused(
+        lambda: fit_chunks(TwoNormals(), stream),
+        "TwoNormals looks at its data several times",
+        "read only once",
+        "list of chunks, a path, or a callable",
+        kind=DataError,
+    )
+    assert len(list(stream)) == 2  # none was drawn
+    pytest.importorskip("dask", reason="dask is an extra")
+    refused(lambda: fit_dask(PPCA(1), iter([X])), "read only once", kind=DataError)
+
+
+@pytest.mark.parametrize(
+    ("later", "says"),
+    [
+        ([X[:500], X[500:900]], "500 rows in part 1 before, 400 now"),
+        ([X], "500 rows in part 0 before, 1000 now"),
+        ([X[:500]], "2 parts before, 1 now"),
+        ([X[:500], X[500:], X[:10]], "2 parts before, more now"),
+    ],
+)
+def test_data_that_change_between_passes_are_refused(later: Any, says: str) -> None:
+    calls = []
+
+    def make() -> Any:
+        calls.append(1)
+        return [X[:500], X[500:]] if len(calls) < 4 else later
+
+    model = TwoNormals().fit(X)
+    before = model.means_
+    refused(lambda: fit_chunks(model, make), "changed between two passes", says, kind=DataError)
+    assert model.means_ is before
+
+
+def test_a_part_that_changes_in_a_later_pass_is_named(tmp_path: Path) -> None:
+    class Odd:
+        n_rows = n_bytes = start = None
+        of = "odd rows"
+        looks = 0
+
+        def read(self) -> np.ndarray:
+            Odd.looks += 1
+            if Odd.looks > 3:
+                raise OSError("the disk is gone")
+            return X[:300]
+
+    class Sometimes(Source):
+        def parts(self) -> list[Any]:
+            return [Odd()]
+
+    with pytest.raises(DataError, match="part 0: odd rows could not be read: OSError: the disk is"):
+        fit_chunks(TwoNormals(), Sometimes())
+
+
+def test_checkpoints_of_parts_go_on_to_the_same_bits(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    wanted = fit_chunks(TwoNormals(), tmp_path / "x.npy", rows=300)
+    code = f"""
+import os, signal
+from ancestral.streaming import fit_chunks
+from tests.streaming.passing import TwoNormals
+looks = 0
+class Killed(TwoNormals):
+    def _update(self, parameters, statistics):
+        global looks
+        looks += 1
+        if looks == 9:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._update(parameters, statistics)
+Killed.__name__ = "TwoNormals"
+fit_chunks(Killed(), {str(tmp_path / "x.npy")!r}, rows=300, checkpoint={str(tmp_path / "c")!r})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert os.listdir(tmp_path / "c")
+    counted = Counting()
+    found = fit_chunks(counted, tmp_path / "x.npy", rows=300, checkpoint=tmp_path / "c")
+    assert same(found, wanted)
+    assert 0 < Counting.updates <= wanted.n_iter_ - 8
+    with pytest.raises(ModelError):  # other data are no continuation
+        fit_chunks(TwoNormals(), [X[:500], X[500:]], checkpoint=tmp_path / "c")
+
+
+class Counting(TwoNormals):
+    updates = 0
+
+    def _update(self, parameters: Any, statistics: Any) -> Any:
+        Counting.updates += 1
+        return super()._update(parameters, statistics)
+
+
+def test_targets_and_weights_are_columns_by_name() -> None:
+    pd = pytest.importorskip("pandas", reason="pandas is an extra")
+    from ancestral import LinearGaussian
+
+    frame = pd.DataFrame(X, columns=["a", "price", "w"]).abs()
+    wanted = LinearGaussian().fit(frame[["a"]], frame["price"], sample_weight=frame["w"])
+    parts = [frame.iloc[:300], frame.iloc[300:][["price", "w", "a"]]]
+    found = fit_chunks(LinearGaussian(), parts, "price", "w")
+    np.testing.assert_allclose(found.coef_, wanted.coef_, rtol=1e-12)
+    assert list(found.feature_names_in_) == ["a"]
+    renamed = [part.rename(columns={"price": "y"}) for part in parts]
+    found = fit_chunks(LinearGaussian(), renamed, weight="w")
+    np.testing.assert_allclose(found.coef_, wanted.coef_, rtol=1e-12)
+    refused(lambda: fit_chunks(LinearGaussian(), parts), "target='y' is no column", "'price'")
+    refused(lambda: fit_chunks(LinearGaussian(), parts, "price", "v"), "weight='v' is no column")
+    refused(lambda: fit_chunks(LinearGaussian(), [X], weight="w"), "no names|brings no targets")
+    refused(lambda: fit_chunks(PPCA(1), [X], weight="w"), "weight='w' names a column", "no names")
+    two = fit_chunks(LinearGaussian(), parts, ["price", "w"])
+    assert two.coef_.shape == (2, 1)
+    pytest.importorskip("dask", reason="dask is an extra")
+    import dask
+    import dask.dataframe as dd
+
+    with dask.config.set(scheduler="synchronous"):
+        found = fit_dask(LinearGaussian(), dd.from_pandas(frame, npartitions=3), "price", "w")
+    np.testing.assert_allclose(found.coef_, wanted.coef_, rtol=1e-12)
