@@ -31,6 +31,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "graphs": {"networkx": "NetworkX", "defusedxml": "defusedxml", "igraph": "igraph"},
     "studio": {"starlette": "Starlette", "uvicorn": "uvicorn"},
     "dask": {"dask": "Dask", "distributed": "distributed"},
+    "remote": {"fsspec": "fsspec"},
 }
 
 

@@ -499,7 +499,7 @@ class Counts:
             raise DataError(
                 f"counts of {self.rows.shape[1]} and {other.rows.shape[1]} columns do not merge."
             )
-        _refuse_text_beside_numbers(self.rows, other.rows)
+        refuse_text_beside_numbers(self.rows, other.rows)
         return self._merged(
             np.concatenate([self.rows, other.rows]), np.concatenate([self.counts, other.counts])
         )
@@ -516,7 +516,7 @@ class Counts:
         return float(-(p * np.log(p)).sum())
 
 
-def _refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
+def refuse_text_beside_numbers(a: NDArray, b: NDArray) -> None:
     """Raise DataError for a column of numbers in one table and of text in the other."""
     if not {a.dtype.kind, b.dtype.kind} & set("USO"):
         return

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ancestral import PPCA, InnerProductGraph, LinearGaussian, TabularAutoregressive, streaming
-from ancestral.base import FromStatistics
+from ancestral.base import FromParts
 from ancestral.errors import DataError, FormatError, ModelError
 from ancestral.graph.graphs import Graph
 from tests.trust.guard import refused
@@ -410,6 +410,6 @@ def test_t14_streaming_is_named_only_where_it_helps(monkeypatch: pytest.MonkeyPa
         if "streaming" in text:
             with pytest.raises(DataError, match="no chunks"):
                 streaming.fit_chunks(entry.make(), [])
-        elif not isinstance(model, FromStatistics):
+        elif not isinstance(model, FromParts):
             with pytest.raises(ModelError, match="no sufficient statistics"):
                 streaming.fit_chunks(entry.make(), [])

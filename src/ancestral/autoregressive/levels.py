@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Real
 from operator import is_
 from typing import Any
@@ -28,6 +29,7 @@ from ancestral.autoregressive import costs
 from ancestral.autoregressive.codes import LEVELS, MISSING, Coding, truncated
 from ancestral.base import Density
 from ancestral.errors import DataError
+from ancestral.statistics import refuse_text_beside_numbers
 
 _BINARISE = "Binarise grey pixels with X >= 0.5."
 
@@ -201,6 +203,37 @@ class DiscreteDensity(Density):
         return tags
 
 
+@dataclass(frozen=True)
+class SeenLevels:
+    """The distinct values of each column of some rows: merged by `+`.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n, d)
+        Each column's, of which the first is repeated where others have more.
+    """
+
+    table: NDArray
+
+    @classmethod
+    def of(cls, X: NDArray) -> SeenLevels:
+        """Return those of rows of levels."""
+        columns: list[Any] = (
+            [list(dict.fromkeys(column)) for column in X.T.tolist()]
+            if X.dtype.kind == "O"
+            else _distinct(X)
+        )
+        table = np.empty((max(map(len, columns)), X.shape[1]), X.dtype)
+        for j, known in enumerate(columns):
+            table[:, j] = known[0]
+            table[: len(known), j] = known
+        return cls(table)
+
+    def __add__(self, other: SeenLevels) -> SeenLevels:
+        refuse_text_beside_numbers(self.table, other.table)
+        return SeenLevels.of(np.concatenate([self.table, other.table]))
+
+
 def whole_numbers(X: NDArray, names: Any = None, mend: str | None = "drop or recode it") -> NDArray:
     """Return X with whole floats made integers; DataError at the first value that is no level.
 
@@ -233,9 +266,18 @@ def _learnt(X: NDArray) -> list[NDArray]:
     """Return each column's sorted levels."""
     if X.dtype.kind in "biu":
         return _levels_of_numbers(X)
-    if X.dtype.kind == "U" and (packing := Packing.of([X])) and len(X):
-        return [packing.unpacked(known) for known in _found(packing.packed(X))]
+    if X.dtype.kind == "U" and len(X):
+        return _distinct(X)
     return [_levels_of(X[:, j]) for j in range(X.shape[1])]
+
+
+def _distinct(X: NDArray) -> list[NDArray]:
+    """Return the sorted distinct values of columns of text, of integers or of booleans."""
+    if X.dtype.kind in "iu":
+        return _found(X)
+    if X.dtype.kind == "U" and (packing := Packing.of([X])):
+        return [packing.unpacked(known) for known in _found(packing.packed(X))]
+    return [np.unique(column) for column in X.T]
 
 
 def _missing_as_none(X: NDArray) -> NDArray:

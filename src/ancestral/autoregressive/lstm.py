@@ -35,16 +35,17 @@ from ancestral._checks.numbers import (
     check_integer,
     check_number,
     check_weights,
-    within_memory,
 )
 from ancestral._numerics.costs import ALONE
 from ancestral._numerics.products import BLOCK_ROWS
 from ancestral._numerics.threads import blocks_of, in_threads, one_thread
-from ancestral.autoregressive.levels import whole_numbers
+from ancestral.autoregressive.levels import SeenLevels, whole_numbers
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import known_columns, known_terms
+from ancestral.base import FromBatches
 from ancestral.errors import DataError
 from ancestral.statistics import distinct_rows
+from ancestral.training.batches import BATCH, GATHERED, STEP_BYTES, Draw, Feed, gathered
 from ancestral.training.descent import (
     Descent,
     Validation,
@@ -55,17 +56,19 @@ from ancestral.training.descent import (
     repeatable,
     seed_in_words,
 )
+from ancestral.training.parts import Part, Parts
 
 if TYPE_CHECKING:
     import torch
     from rich.progress import Progress
 
 SCORED_AT_ONCE = 8192  # rows, in PyTorch
+KEPT_BYTES = 48  # of a step for its gradient, for each unit, layer, variable and row
 GATES_AT_ONCE = 1 << 16  # values of all gates of a layer: more leave the cache
 FAR = 0.25  # nats per row above the floor at which an end at max_steps is said
 SMALLER = (
     "Pass batch_size= (distinct rows per step, all of them by default), or a smaller network: "
-    "hidden_size=, num_layers=."
+    "hidden_size=, num_layers=. ancestral.streaming trains on more rows than memory holds."
 )
 # Of the training:
 WARM_UP = 30  # steps over which the learning rate rises
@@ -178,7 +181,7 @@ class LSTMState:
     network: Network
 
 
-class LSTMAutoregressive(Sequential):
+class LSTMAutoregressive(FromBatches, Sequential):
     """An LSTM that reads one value at a time and writes down the next one's probability.
 
     Parameters
@@ -244,6 +247,13 @@ class LSTMAutoregressive(Sequential):
     -----
     Equal rows are trained on once, with their count as weight. A step costs
     O(rows * n_features * num_layers * hidden_size^2).
+
+    From parts (`ancestral.streaming.fit_chunks`) rows that take up to 64 MiB, equal ones counted
+    where they would take more, are gathered, and trained on as by `fit`; where one step over all of
+    them would take more than 1 GiB, by 1,024 at a time if `batch_size` is None. Of more rows, each
+    part is one pass, in an order drawn anew for each pass over all, and its rows are shuffled;
+    losses are then those of a sample of 16,384 rows (and as many of those held out), and the floor
+    is 0. A batch is of one part: shuffle rows that are sorted before.
 
     References
     ----------
@@ -357,7 +367,6 @@ class LSTMAutoregressive(Sequential):
             X, frequencies=frequencies, X_val=X_val, checkpoint=checkpoint, every=every
         )
 
-    @within_memory(SMALLER)
     def _wants(self) -> tuple[str, ...]:
         return ("neural",)
 
@@ -369,9 +378,11 @@ class LSTMAutoregressive(Sequential):
         X_val: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int = 50,
+        batch_size: int | None = None,
     ) -> None:
         rng = as_generator(self.random_state)
         settings, validation = self._checked_settings(), Validation.of(self)
+        settings["batch_size"] = settings["batch_size"] or batch_size
         self._set_alphabet()
         counts, held_out = _counts(frequencies, len(levels)), None
         if X_val is not None:
@@ -385,14 +396,69 @@ class LSTMAutoregressive(Sequential):
             levels, counts = levels[kept], None if counts is None else counts[kept]
         if held_out is not None:
             settings["n_iter_no_change"] = validation.n_iter_no_change
-        rows, share = _weighted(levels, counts)
-        self.floor_ = float(-(share * np.log(share)).sum())
+        trained = _weighted(levels, counts)
+        self.floor_ = float(-(trained[1] * np.log(trained[1])).sum())
         self.weights_ = self._random_weights(rng)
-        training = LSTMDescent(self, (rows, share), held_out, settings, rng)
+        self._train(LSTMDescent(self, trained, held_out, settings, rng), checkpoint, every)
+
+    def _train(self, training: LSTMDescent, checkpoint: Any, every: int) -> None:
+        """Take the weights that a training finds, and what it says of them."""
         self.weights_, self.history_ = training.run(checkpoint, every)
+        rows, share = training.judged
         self.loss_ = float(-(share @ self._log_density_levels(rows)))
-        if held_out is not None:
-            self.best_validation_score_ = float(held_out[1] @ self._log_density_levels(held_out[0]))
+        if training.judged_out is not None:
+            rows, share = training.judged_out
+            self.best_validation_score_ = float(share @ self._log_density_levels(rows))
+
+    # ---- from parts ---------------------------------------------------------------------------
+
+    def _check_part(  # type: ignore[override]
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, reset: bool
+    ) -> tuple[NDArray, NDArray[np.float64]]:
+        rows = self._rows_of_levels(self._check_rows(X, reset=reset))
+        counts = _counts(sample_weight, len(rows), may_be_zero=True)
+        return rows, np.ones(len(rows)) if counts is None else counts
+
+    def _fit_parts(  # type: ignore[override]
+        self,
+        parts: Parts[Part],
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 50,
+    ) -> None:
+        condensed = None if self.early_stopping else _condensed
+        if (whole := gathered(parts, GATHERED, condensed)) is not None:
+            X, counts = whole
+            step = X.size * self.num_layers * self.hidden_size * KEPT_BYTES
+            self._fit(
+                X,
+                frequencies=counts,
+                checkpoint=checkpoint,
+                every=every,
+                batch_size=None if step <= STEP_BYTES else BATCH,
+            )
+            return
+        rng = as_generator(self.random_state)
+        settings, validation = self._checked_settings(), Validation.of(self)
+        settings["batch_size"] = settings["batch_size"] or BATCH
+        seen, draw = validation.seen_in(parts, _levels_of, rng, self.random_state, checkpoint)
+        self.categories_ = self._categories_of(seen.own.table)
+        self._set_alphabet()
+        held_out = None
+        if validation.early_stopping:
+            settings["n_iter_no_change"] = validation.n_iter_no_change
+            held_out = self._shares_of(seen.held_out.data)
+        self.floor_ = 0.0
+        self.weights_ = self._random_weights(rng)
+        feed = Feed(parts.prepared(Encoded(self, draw)), seen.numbers, seen.n_rows)
+        judged = self._shares_of(seen.sample.data)
+        training = LSTMDescent(self, judged, held_out, settings, rng, feed)
+        self._train(training, checkpoint, every)
+
+    def _shares_of(self, data: tuple[NDArray, ...]) -> Shares:
+        """Return the distinct rows of some data, and their shares."""
+        rows, counts = data
+        return _weighted(self._encode(rows), counts)
 
     def _checked_settings(self) -> dict[str, Any]:
         """Return the checked parameters of the training."""
@@ -620,10 +686,12 @@ class LSTMAutoregressive(Sequential):
             raise ValueError("a weight is not finite")
 
 
-def _counts(frequencies: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
-    """Return how often each row counts."""
+def _counts(
+    frequencies: ArrayLike | None, n: int, *, may_be_zero: bool = False
+) -> NDArray[np.float64] | None:
+    """Return how often each row counts; all may be 0 of a part."""
     try:
-        return check_weights(frequencies, n)
+        return check_weights(frequencies, n, may_be_zero=may_be_zero)
     except DataError as error:
         raise DataError(str(error).replace("sample_weight", "frequencies")) from None
 
@@ -636,6 +704,31 @@ def _weighted(levels: NDArray[np.intp], counts: NDArray[np.float64] | None) -> S
     if not counted.any():
         raise DataError("rows held out, or those left, all have the frequency 0. Pass X_val=.")
     return rows[counted], weights[counted] / weights.sum()
+
+
+def _condensed(data: tuple[NDArray, ...]) -> tuple[NDArray, ...]:
+    """Return distinct rows and how often each counts, of rows and how often these do."""
+    rows, place = distinct_rows(data[0])
+    return rows, np.bincount(place, data[1], minlength=len(rows))
+
+
+def _levels_of(part: Part, trained: tuple[NDArray, ...]) -> SeenLevels:
+    """Return the levels of a part, of rows that are held out, too."""
+    return SeenLevels.of(part.data[0])
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Makes letters, and how often they count, of the rows of a part that are trained on."""
+
+    model: LSTMAutoregressive
+    draw: Draw
+
+    def __call__(self, part: Part) -> tuple[NDArray, ...]:
+        rows, counts = self.draw.trained(part)
+        counted = counts > 0
+        levels = self.model._encode(rows[counted])
+        return _letters_of(self.model, levels), counts[counted]
 
 
 def _letters_of(model: LSTMAutoregressive, levels: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -664,8 +757,9 @@ class LSTMDescent(Descent):
         held_out: Shares | None,
         settings: dict[str, Any],
         rng: np.random.Generator,
+        feed: Feed | None = None,
     ) -> None:
-        torch = import_torch()
+        self.judged, self.judged_out = rows, held_out
         self.model, self.device = model, as_device(model.device)
         self.network = network_of(model._n_inputs, model.hidden_size, model.num_layers)
         set_weights(self.network, model.weights_)
@@ -673,21 +767,28 @@ class LSTMDescent(Descent):
         parts = [
             (_letters_of(model, part), share) for part, share in filter(None, (rows, held_out))
         ]
-        data = hashlib.sha256(b"".join(a.tobytes() for part in parts for a in part)).hexdigest()
+        digest = hashlib.sha256(b"".join(a.tobytes() for part in parts for a in part))
+        if feed is not None:
+            digest.update(feed.parts.identity.encode())
         seed = seed_in_words(model.random_state)
-        settings = {**settings, "data": data, "random_state": seed}
-        super().__init__(self.network.parameters(), model.weights_, settings, rng)
-        (self.letters, self.share), *rest = (
-            (
-                torch.as_tensor(letters, device=self.device),  # (n, d)
-                torch.as_tensor(share, dtype=torch.float32, device=self.device),
-            )
-            for letters, share in parts
-        )
+        settings = {**settings, "data": digest.hexdigest(), "random_state": seed}
+        super().__init__(self.network.parameters(), model.weights_, settings, rng, feed)
+        self.whole, *rest = map(self._tensors, parts)
         self.held_out = rest[0] if rest else None
         self.barred = self._barred()
-        n = len(self.letters)
-        self.n_batches = math.ceil(n / (settings["batch_size"] or n))
+        self.letters, self.share = self.whole
+
+    def _tensors(self, rows: Shares) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return letters, of shape (n, d), and their shares where PyTorch trains."""
+        torch, (letters, share) = import_torch(), rows
+        return (
+            torch.as_tensor(letters, device=self.device),
+            torch.as_tensor(share, dtype=torch.float32, device=self.device),
+        )
+
+    def _take(self, part: tuple[NDArray, ...]) -> None:
+        letters, counts = part
+        self.letters, self.share = self._tensors((letters, counts / counts.max()))
 
     def run(
         self, folder: str | os.PathLike[str] | None, every: int
@@ -712,6 +813,12 @@ class LSTMDescent(Descent):
         way = (step - held) / max(1, most - held)
         return float(full * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * way)) / 2))
 
+    @property
+    def n_batches(self) -> int:
+        """Steps of one pass."""
+        n = len(self.letters)
+        return math.ceil(n / (self.settings["batch_size"] or n))
+
     def _batches(self) -> list[NDArray[np.intp]]:
         """Return which rows each step of one pass takes."""
         if self.n_batches == 1:
@@ -725,9 +832,9 @@ class LSTMDescent(Descent):
 
     def _whole_loss(self) -> torch.Tensor:
         """Return the loss of all rows; many batches need no gradient of it."""
-        if self.n_batches == 1:
+        if self.n_batches == 1 and self.feed is None:
             return self._loss(slice(None))
-        return self._scored(self.letters, self.share)
+        return self._scored(*self.whole)
 
     def _scored(self, letters: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
         """Return the weighted mean of -log p of rows, in nats, without its gradient."""
@@ -793,7 +900,8 @@ class LSTMDescent(Descent):
                 f"({losses[0]:g}): the weights are the random start. Change learning_rate="
                 f"{self.settings['learning_rate']:g}."
             )
-        if self.held_out is None and at.best_loss > floor + max(FAR, self.settings["tol"]):
+        far = at.best_loss > floor + max(FAR, self.settings["tol"])
+        if far and self.held_out is None and self.feed is None:
             patient = at.step < most
             why = f"patience={self.settings['patience']}" if patient else f"max_steps={most}"
             return (

@@ -19,12 +19,14 @@ Symbols: A, a `hidden.k.weight`, `hidden.k.bias`, B, b `head.weight`, `head.bias
 all in `weights_`. Nix & Weigend (1994), Estimating the mean and variance of the target probability
 distribution, IEEE ICNN; Bishop (2006), section 5.6.
 """
+# Length: the network stands here twice, in NumPy for predictions and in PyTorch for training.
 
 from __future__ import annotations
 
 import hashlib
 import math
 import os
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,10 +44,12 @@ from ancestral._checks.numbers import (
 )
 from ancestral._numerics.products import by_rows
 from ancestral._numerics.threads import one_thread
-from ancestral.base import ConditionalDensity, not_counts
+from ancestral.base import ConditionalDensity, FromBatches, not_counts
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.linear.least_squares import EPS, lengths
+from ancestral.gaussian.linear.least_squares import EPS
 from ancestral.gaussian.linear.sums import over_power_of_four
+from ancestral.gaussian.spreads import Spreads
+from ancestral.training.batches import BATCH, GATHERED, STEP_BYTES, Draw, Feed, gathered
 from ancestral.training.descent import (
     Descent,
     Validation,
@@ -56,6 +60,7 @@ from ancestral.training.descent import (
     repeatable,
     seed_in_words,
 )
+from ancestral.training.parts import Part, Parts
 
 if TYPE_CHECKING:
     import torch
@@ -65,16 +70,17 @@ Triple = tuple[Float, Float, Float]  # inputs, target and precision, standardise
 FLOOR = 1e-3  # of s(x), in standard deviations of y
 WARM_UP = 20  # steps over which the learning rate rises
 LAST_RATE = 0.01  # of the full rate, reached at the last step along a cosine
+KEPT_BYTES = 48  # of a step for its gradient, for each unit and row
 SMALL = 4_000_000  # numbers held by a layer of all rows: below, a second thread only costs
 ROUGH = 1e-11  # of the least s(x): what rounding may take from a residual
 
 SMALLER = (
     "Pass batch_size= (rows per step, all of them by default), or a smaller network: "
-    "hidden_size=, num_layers=."
+    "hidden_size=, num_layers=. ancestral.streaming trains on more rows than memory holds."
 )
 
 
-class NeuralGaussian(ConditionalDensity):
+class NeuralGaussian(FromBatches, ConditionalDensity):
     """Mean and variance of y by a small network, behind the face of the linear model.
 
     Parameters
@@ -135,6 +141,13 @@ class NeuralGaussian(ConditionalDensity):
     Notes
     -----
     A step costs O(n * hidden_size * (n_features + num_layers * hidden_size)).
+
+    From parts (`ancestral.streaming.fit_chunks`) rows that take up to 64 MiB are gathered, and
+    trained on as by `fit`; where one step over all of them would take more than 1 GiB, by 1,024 at
+    a time if `batch_size` is None. Of more rows, each part is one pass, in an order drawn anew for
+    each pass over all, and its rows are shuffled; losses are then those of a sample of 16,384 rows
+    (and as many of those held out), and the ridge line at the start is that of the sample. A batch
+    is of one part: shuffle rows that are sorted before.
 
     References
     ----------
@@ -265,9 +278,11 @@ class NeuralGaussian(ConditionalDensity):
         held_out: tuple[Any, Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int = 50,
+        batch_size: int | None = None,
     ) -> None:
         rng = as_generator(self.random_state)
         settings, validation = self._checked_settings(), Validation.of(self)
+        settings["batch_size"] = settings["batch_size"] or batch_size
         out: tuple[NDArray, ...] | None = None
         if held_out is not None:
             with of_validation():
@@ -280,33 +295,77 @@ class NeuralGaussian(ConditionalDensity):
             weights = own[0] if own else None
         if out is not None:
             settings["n_iter_no_change"] = validation.n_iter_no_change
-        if len(X) < 2:
-            raise ModelError(
-                one_sample_message(len(X), 2, "one row leaves no scatter to learn") + " Add rows."
-            )
-        self._standardise(X, y)
-        Z, t = self._inputs(X), (y - self.target_mean_) / self.target_scale_
-        precision, self.noise_scale_ = np.ones(len(X)), self.target_scale_
+        spreads = Spreads.of(X, y)
+        self._standardise(spreads)
+        self.noise_scale_ = self.target_scale_
         if weights is not None:
             weights, unit = over_power_of_four(weights)
-            precision = weights / weights.mean()
-            self.noise_scale_ *= float(np.ldexp(np.sqrt(weights.mean()), unit))
-        start = self._start(Z, t, precision, rng)
+            mean = float(weights.mean())
+            weights = weights / mean
+            self.noise_scale_ *= float(np.ldexp(np.sqrt(mean), unit))
+        rows = self._standardised_rows(X, y, weights)
+        start = self._start(*rows, rng)
+        self._train(rows, out, start, settings, rng, checkpoint, every)
+
+    def _train(
+        self,
+        rows: Triple,
+        out: tuple[NDArray, ...] | None,
+        start: Weights,
+        settings: dict[str, Any],
+        rng: np.random.Generator,
+        checkpoint: str | os.PathLike[str] | None,
+        every: int,
+        feed: Feed | None = None,
+    ) -> None:
+        """Train on standardised rows, or on a feed, judged by these and by those held out."""
         judged = None
         if out is not None:
             scale = (self.target_scale_ / self.noise_scale_) ** 2  # of a row of weight 1
-            target = (out[1] - self.target_mean_) / self.target_scale_
-            judged = (
-                self._inputs(out[0]),
-                target,
-                out[2] * scale if len(out) > 2 else np.full(len(target), scale),
-            )
-        training = NeuralDescent(self, (Z, t, precision), judged, start, settings, rng)
+            precision = out[2] * scale if len(out) > 2 else np.full(len(out[1]), scale)
+            judged = self._standardised_rows(out[0], out[1], precision)
+        training = NeuralDescent(self, rows, judged, start, settings, rng, feed)
         self.weights_, self.history_ = training.run(checkpoint, every)
         best = min(self.history_, key=lambda row: row.get("validation_loss", row["loss"]))
         self.loss_ = best["loss"]
         if out is not None:
             self.best_validation_score_ = self._mean_log_density(*out)
+
+    def _standardised_rows(self, X: Float, y: Float, precision: Float | None) -> Triple:
+        """Return rows as they are trained on; without precisions these are 1."""
+        target = (y - self.target_mean_) / self.target_scale_
+        return self._inputs(X), target, np.ones(len(X)) if precision is None else precision
+
+    # ---- from parts ---------------------------------------------------------------------------
+
+    def _fit_parts(  # type: ignore[override]
+        self,
+        parts: Parts[Part],
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 50,
+    ) -> None:
+        if (whole := gathered(parts, GATHERED)) is not None:
+            step = len(whole[0]) * (self.num_layers * self.hidden_size + 1) * KEPT_BYTES
+            batch_size = None if step <= STEP_BYTES else BATCH
+            self._fit(*whole, checkpoint=checkpoint, every=every, batch_size=batch_size)
+            return
+        rng = as_generator(self.random_state)
+        settings, validation = self._checked_settings(), Validation.of(self)
+        settings["batch_size"] = settings["batch_size"] or BATCH
+        seen, draw = validation.seen_in(parts, _spreads_of, rng, self.random_state, checkpoint)
+        out = None
+        if validation.early_stopping:
+            settings["n_iter_no_change"] = validation.n_iter_no_change
+            out = seen.held_out.data
+        self._standardise(seen.own)
+        mean = seen.own.mean_weight
+        self.noise_scale_ = self.target_scale_ * math.sqrt(mean)
+        make = Standardised(self, draw, mean)
+        feed = Feed(parts.prepared(make), seen.numbers, seen.n_rows)
+        rows = make.rows(*seen.sample.data)
+        start = self._start(*rows, rng)
+        self._train(rows, out, start, settings, rng, checkpoint, every, feed)
 
     def _mean_log_density(self, X: Float, y: Float, weights: Float | None = None) -> float:
         """Return the mean of log p(y | x) of checked rows of weight above 0."""
@@ -331,14 +390,16 @@ class NeuralGaussian(ConditionalDensity):
             "patience": check_integer(self.patience, "patience", minimum=1),
         }
 
-    def _standardise(self, X: Float, y: Float) -> None:
-        """Learn the means and scales of inputs and target; a constant input has the scale 1."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.input_mean_ = X[0] + (X - X[0]).mean(axis=0)
-            spread = lengths(X - self.input_mean_) / math.sqrt(len(X))
-            self.target_mean_ = float(y[0] + (y - y[0]).mean())
-            deviation = (y - self.target_mean_)[:, None]
-            self.target_scale_ = float(lengths(deviation)[0]) / math.sqrt(len(y))
+    def _standardise(self, spreads: Spreads) -> None:
+        """Take the means and scales of inputs and target; a constant input has the scale 1."""
+        X, y, n = spreads.inputs, spreads.target, spreads.inputs.n
+        if n < 2:
+            raise ModelError(
+                one_sample_message(n, 2, "one row leaves no scatter to learn") + " Add rows."
+            )
+        self.input_mean_, self.target_mean_ = X.mean, float(y.mean)
+        spread = X.length / math.sqrt(n)
+        self.target_scale_ = float(y.length) / math.sqrt(n)
         if not (np.isfinite(spread).all() and np.isfinite(self.target_scale_)):
             raise ModelError(
                 "X or y spread over more than float64 holds. Rescale them, for example by "
@@ -479,6 +540,27 @@ class NeuralGaussian(ConditionalDensity):
             raise ValueError("a weight is not finite")
 
 
+def _spreads_of(part: Part, trained: tuple[NDArray, ...]) -> Spreads:
+    """Return what standardises the rows of a part that are trained on."""
+    return Spreads.of(*trained)
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Makes standardised rows of those of a part that are trained on."""
+
+    model: NeuralGaussian
+    draw: Draw
+    mean_weight: float
+
+    def __call__(self, part: Part) -> Triple:
+        return self.rows(*self.draw.trained(part))
+
+    def rows(self, X: Float, y: Float, weights: Float | None = None) -> Triple:
+        precision = None if weights is None else weights / self.mean_weight
+        return self.model._standardised_rows(X, y, precision)
+
+
 def _n_layers(weights: dict[str, Float]) -> int:
     """Return how many hidden layers there are."""
     return sum(name.startswith("hidden.") and name.endswith(".bias") for name in weights)
@@ -504,33 +586,41 @@ class NeuralDescent(Descent):
         start: Weights,
         settings: dict[str, Any],
         rng: np.random.Generator,
+        feed: Feed | None = None,
     ) -> None:
         torch = import_torch()
         self.model, self.device = model, as_device(model.device)
         # Apple's devices have no float64.
-        kind = torch.float32 if self.device.type == "mps" else torch.float64
-        self.rows, *rest = (
-            tuple(torch.tensor(a, dtype=kind, device=self.device) for a in part)
-            for part in (rows, held_out)
-            if part is not None
-        )
-        self.held_out = rest[0] if rest else None
+        self.kind = kind = torch.float32 if self.device.type == "mps" else torch.float64
+        self.whole = self.rows = self._tensors(rows)
+        self.held_out = None if held_out is None else self._tensors(held_out)
         self.weights = {
             name: torch.tensor(value, dtype=kind, device=self.device, requires_grad=True)
             for name, value in start.items()
         }
         given = rows[: 2 if (rows[2] == 1).all() else 3] + (held_out or ())
-        data = hashlib.sha256(b"".join(a.tobytes() for a in given)).hexdigest()
+        digest = hashlib.sha256(b"".join(a.tobytes() for a in given))
+        if feed is not None:
+            digest.update(feed.parts.identity.encode())
         seed = seed_in_words(model.random_state)
-        settings = {**settings, "data": data, "random_state": seed}
-        super().__init__(self.weights.values(), start, settings, rng)
-        n = len(rows[0])
-        self.size = min(settings["batch_size"] or n, n)
+        settings = {**settings, "data": digest.hexdigest(), "random_state": seed}
+        super().__init__(self.weights.values(), start, settings, rng, feed)
+        self.n = len(rows[0]) if feed is None else feed.n_rows
+        self.size = min(settings["batch_size"] or self.n, self.n)
+
+    def _tensors(self, rows: Triple) -> tuple[torch.Tensor, ...]:
+        """Return rows where PyTorch trains."""
+        torch = import_torch()
+        return tuple(torch.tensor(a, dtype=self.kind, device=self.device) for a in rows)
+
+    def _take(self, part: tuple[NDArray, ...]) -> None:
+        Z, t, precision = part
+        self.rows = self._tensors((Z, t, precision))
 
     def run(
         self, folder: str | os.PathLike[str] | None, every: int
     ) -> tuple[Weights, list[dict[str, float]]]:
-        n, d = self.rows[0].shape
+        n, d = (self.whole[0] if self.feed is None else self.whole[0][: self.size]).shape
         work = n * (d + self.model.hidden_size)
         with repeatable(self.device, one_thread=work < SMALL):
             return super().run(folder, every)
@@ -551,14 +641,16 @@ class NeuralDescent(Descent):
 
     def _batches(self) -> list[NDArray[np.intp]]:
         n = len(self.rows[0])
-        order = np.arange(n) if self.size == n else self.rng.permutation(n)
+        order = np.arange(n) if self.size >= n else self.rng.permutation(n)
         return [order[i : i + self.size] for i in range(0, n, self.size)]
 
     def _loss(self, rows: Any) -> torch.Tensor:
-        """Return the mean of -log p over some rows and the penalty's share, differentiable."""
+        return self._penalised(*(a[rows] for a in self.rows))
+
+    def _penalised(self, *rows: torch.Tensor) -> torch.Tensor:
+        """Return the mean of -log p over rows and the penalty's share, differentiable."""
         squares = sum((v**2).sum() for name, v in self.weights.items() if name.endswith("weight"))
-        share = 0.5 * self.model.penalty / len(self.rows[0])
-        return self._misfit(*(a[rows] for a in self.rows)) + share * squares
+        return self._misfit(*rows) + 0.5 * self.model.penalty / self.n * squares
 
     def _misfit(self, Z: torch.Tensor, t: torch.Tensor, precision: torch.Tensor) -> torch.Tensor:
         """Return the mean of -log p over rows, differentiable."""
@@ -580,8 +672,8 @@ class NeuralDescent(Descent):
 
     def _whole_loss(self) -> torch.Tensor:
         torch = import_torch()
-        with torch.set_grad_enabled(self.size == len(self.rows[0])):
-            return self._loss(slice(None))
+        with torch.set_grad_enabled(self.feed is None and self.size == self.n):
+            return self._penalised(*self.whole)
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step: a linear warm-up, then half a cosine."""

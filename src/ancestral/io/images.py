@@ -43,7 +43,7 @@ _PIECE = 1 << 18
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
     """What all pictures of a folder must share."""
 
     height: int
@@ -92,24 +92,37 @@ def read_images(path: PathLike, *, max_bytes: int) -> NDArray:
     """
     name = shown(as_path(path))
     files = _files(Path(path), name)
-    image = _pillow(name)
+    first: tuple[Form, str] | None = None
     for k, file in enumerate(files):
-        with Source(file, max_bytes=max_bytes) as source:
-            content, form, probes = _checked_content(source)
-            if k == 0:
-                stack, first = _room(name, len(files), form, max_bytes), form
-            if form != first:
-                raise DataError(
-                    f"{source.name}: is {form}, but {shown(files[0].name)} is {first}: "
-                    "give every picture one size and depth."
-                )
-            stack[k] = _decoded(image, content, form, source.name)
-            decode = partial(_decoded, image, form=form, name=source.name)
-            _check_probes(probes, stack[k], decode, source.name)
+        form, pixels = read_image(file, max_bytes=max_bytes, like=first)
+        if first is None:
+            stack, first = _room(name, len(files), form, max_bytes), (form, shown(file.name))
+        stack[k] = pixels
     return stack
 
 
-def _room(name: str, n: int, form: _Form, max_bytes: int) -> NDArray:
+def read_image(
+    path: PathLike, *, max_bytes: int, like: tuple[Form, str] | None = None
+) -> tuple[Form, NDArray]:
+    """Return the size and depth of a picture, and its pixels as they are stored.
+
+    `like` is the form that it must have, and which picture has it. Raises as `read_images`.
+    """
+    image = _pillow(shown(path))
+    with Source(path, max_bytes=max_bytes) as source:
+        content, form, probes = _checked_content(source)
+        if like is not None and form != like[0]:
+            raise DataError(
+                f"{source.name}: is {form}, but {like[1]} is {like[0]}: "
+                "give every picture one size and depth."
+            )
+        pixels = _decoded(image, content, form, source.name)
+        decode = partial(_decoded, image, form=form, name=source.name)
+        _check_probes(probes, pixels, decode, source.name)
+    return form, pixels
+
+
+def _room(name: str, n: int, form: Form, max_bytes: int) -> NDArray:
     """Return the array that the pictures will fill, unless it is too large."""
     expanded = n * form.height * form.width * form.dtype.itemsize
     if expanded > max_bytes:
@@ -143,7 +156,7 @@ def _pillow(name: str) -> Any:
     return import_extra("PIL.Image", f"{name}: a folder of pictures", "images")
 
 
-def _checked_content(source: Source) -> tuple[bytes, _Form, _Probes]:
+def _checked_content(source: Source) -> tuple[bytes, Form, _Probes]:
     """Return a picture's file, what its header says, and probes, once the whole file is checked."""
     if source.gzipped:
         raise FormatError(f"{source.name}: a gzipped picture: gunzip it first.")
@@ -173,7 +186,7 @@ def _damaged(name: str, why: str) -> FormatError:
     return FormatError(f"{name}: damaged picture ({why}); copy it again.")
 
 
-def _check_form(form: _Form, source: Source) -> _Form:
+def _check_form(form: Form, source: Source) -> Form:
     """Refuse a size that is none, or whose pixels take too much memory."""
     if not (form.height and form.width):
         raise _DamageError(f"its size is {form.height} x {form.width}")
@@ -188,7 +201,7 @@ def _check_form(form: _Form, source: Source) -> _Form:
 # ---- PNG --------------------------------------------------------------------------------------
 
 
-def _check_png(content: bytes, source: Source) -> _Form:
+def _check_png(content: bytes, source: Source) -> Form:
     """Check a grey PNG: every checksum, its end, and that all its rows are there."""
     form, interlaced, data = None, False, []
     for name, chunk in _chunks(content):
@@ -196,7 +209,7 @@ def _check_png(content: bytes, source: Source) -> _Form:
             raise _DamageError("it does not begin with one header")
         if name == b"IHDR":
             width, height = (int.from_bytes(chunk[k : k + 4], "big") for k in (0, 4))
-            form, interlaced = _Form(height, width, chunk[8]), bool(chunk[12])
+            form, interlaced = Form(height, width, chunk[8]), bool(chunk[12])
             if chunk[9]:
                 _refuse_colour(source.name, {2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}.get(chunk[9]))
         elif name == b"tRNS":
@@ -230,7 +243,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
         raise _DamageError(f"more bytes follow after its end, at byte {at}")
 
 
-def _check_rows(data: list[memoryview], form: _Form, *, interlaced: bool) -> None:
+def _check_rows(data: list[memoryview], form: Form, *, interlaced: bool) -> None:
     """Check that the compressed data end properly, after as many bytes as the rows take."""
     wanted = 0
     for x, y, dx, dy in _ADAM7 if interlaced else ((0, 0, 1, 1),):
@@ -275,7 +288,7 @@ _PROGRESSIVE = 0xC2
 _OTHER_DATA = (b"\x5b\xd2" * 8, b"\xa9\x2d" * 8)
 
 
-def _check_jpeg(content: bytes, source: Source) -> tuple[_Form, _Probes]:
+def _check_jpeg(content: bytes, source: Source) -> tuple[Form, _Probes]:
     """Check a grey JPEG: every marker to the last, the number of restarts, one size."""
     form, interval, pieces, at, progressive = None, 0, [], 2, False
     while True:
@@ -293,7 +306,7 @@ def _check_jpeg(content: bytes, source: Source) -> tuple[_Form, _Probes]:
             if body[5] != 1:
                 _refuse_colour(source.name, {3: "RGB", 4: "CMYK"}.get(body[5]))
             height, width = (int.from_bytes(body[k : k + 2], "big") for k in (1, 3))
-            form = _check_form(_Form(height, width, body[0]), source)
+            form = _check_form(Form(height, width, body[0]), source)
             progressive = marker == _PROGRESSIVE
             if form.bits != 8:
                 raise DataError(f"{source.name}: has {form.bits} bits for a pixel: save a PNG.")
@@ -340,7 +353,7 @@ def _marker(content: bytes, at: int) -> tuple[int, int]:
     return found[1][0], found.end()
 
 
-def _check_scan(content: bytes, at: int, form: _Form, interval: int) -> list[tuple[int, int]]:
+def _check_scan(content: bytes, at: int, form: Form, interval: int) -> list[tuple[int, int]]:
     """Check that a scan's restarts are counted through; return where its pieces begin and end."""
     blocks, restarts, pieces = -(-form.height // 8) * -(-form.width // 8), 0, []
     while True:
@@ -363,7 +376,7 @@ def _check_scan(content: bytes, at: int, form: _Form, interval: int) -> list[tup
 # ---- decoding ---------------------------------------------------------------------------------
 
 
-def _decoded(image: Any, content: bytes, form: _Form, name: str) -> NDArray:
+def _decoded(image: Any, content: bytes, form: Form, name: str) -> NDArray:
     """Return the pixels of a picture whose file has been checked, as they are stored."""
     try:
         with _strictly(), image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:

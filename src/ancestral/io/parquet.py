@@ -143,7 +143,7 @@ def _refuse_no_level_or_date(dtype: Any, types: Any) -> str | None:
 
 def _fields(file: Any, source: Source, refuse: Callable[[Any, Any], str | None], types: Any) -> Any:
     """Return the columns, of types that are not refused; no more cells than `max_bytes` holds."""
-    fields = _without_index(list(file.schema_arrow), file.schema_arrow.metadata, source.name)
+    fields = without_index(list(file.schema_arrow), file.schema_arrow.metadata, source.name)
     seen = set()
     for field in fields:
         if (why := refuse(field.type, types)) is not None:
@@ -160,7 +160,7 @@ def _fields(file: Any, source: Source, refuse: Callable[[Any, Any], str | None],
     return fields
 
 
-def _without_index(fields: list[Any], metadata: Any, name: str) -> list[Any]:
+def without_index(fields: list[Any], metadata: Any, name: str, *, say: bool = True) -> list[Any]:
     """Return the columns but the index of a pandas frame, which is named in a warning."""
     try:
         held = json.loads((metadata or {})[b"pandas"])["index_columns"]
@@ -173,7 +173,7 @@ def _without_index(fields: list[Any], metadata: Any, name: str) -> list[Any]:
             f" besides {', '.join(map(repr, left))}, the index of a pandas frame" if left else ""
         )
         raise DataError(f"{name}: has no columns{besides}.")
-    if left:
+    if left and say:
         warn(
             f"{name}: left out {', '.join(map(repr, left))}, the index of the pandas frame that "
             "was saved. To take it as a column, save frame.reset_index()."

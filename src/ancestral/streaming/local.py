@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from ancestral._checks.numbers import within_memory
@@ -18,7 +18,7 @@ from ancestral.streaming.checking import (
     read,
 )
 from ancestral.streaming.columns import Columns, Place, in_part
-from ancestral.streaming.source import Source, needs_again
+from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.training.parts import Adding, Part, Parts
 
 Q = TypeVar("Q")
@@ -51,24 +51,47 @@ class Reading:
         sizes: list[int | None] = []
         start: int | None = 0
         for number, piece in enumerate(self.source.parts()):
-            place = Place.of_piece(number, piece)
-            chunk = read(piece, place)
-            with in_part(place):
-                given = self.roles.given(self.model, chunk)
-            n = n_rows(given[0])
+            place, part, n = self._read(number, piece, start)
             sizes.append(n)
-            self._refuse_other(number, n)
-            if not is_empty(given):
-                data, columns = checked(self.model, given, place, self.columns)
-                if self.columns is None:
-                    self.columns = columns
-                yield place, Part(data, self.model, number, start)
+            if part is not None:
+                yield place, part
             start = None if start is None or n is None else start + n
         if self.columns is None:
             raise DataError(NO_CHUNKS)
         if self.seen is not None and len(sizes) != len(self.seen):
             raise other_rows(f"{len(self.seen)} parts", f"{len(sizes)}")
         self.seen = sizes
+
+    def in_order(self, numbers: Sequence[int]) -> Iterator[tuple[Place, Part]]:
+        """Yield parts that have rows by their numbers, which rise where they are passed over."""
+        pieces = self.source.parts()
+        if not isinstance(pieces, Sequence):
+            coming = iter(self)
+            for number in numbers:
+                yield next(one for one in coming if one[1].number == number)
+            return
+        for number in numbers:
+            place, part, _ = self._read(number, pieces[number], None)
+            if part is None:
+                raise other_rows(f"rows in part {number}", "none")
+            yield place, part
+
+    def _read(
+        self, number: int, piece: Piece, start: int | None
+    ) -> tuple[Place, Part | None, int | None]:
+        """Return where a part is, the part where it has rows, and how many."""
+        place = Place.of_piece(number, piece)
+        chunk = read(piece, place)
+        with in_part(place):
+            given = self.roles.given(self.model, chunk)
+        n = n_rows(given[0])
+        self._refuse_other(number, n)
+        if is_empty(given):
+            return place, None, n
+        data, columns = checked(self.model, given, place, self.columns)
+        if self.columns is None:
+            self.columns = columns
+        return place, Part(data, self.model, number, start), n
 
     def _refuse_other(self, number: int, n: int | None) -> None:
         """Raise DataError where a part has more or fewer rows than it had the first time."""
@@ -108,7 +131,7 @@ class Here(Parts[Any]):
         """Return the sum of what a look gives for each part."""
         self.n_looks += 1
         if self.n_looks == 2 and self._may_be_kept():
-            self.kept = list(self._made())
+            self.kept = list(self._made(self.reading))
 
         def task(item: tuple[Place, Any]) -> tuple[Place, Any]:
             place, part = item
@@ -127,7 +150,17 @@ class Here(Parts[Any]):
         return adding.total()
 
     def __iter__(self) -> Iterator[Any]:
-        for _, part in self._made() if self.kept is None else self.kept:
+        for _, part in self._made(self.reading) if self.kept is None else self.kept:
+            yield part
+
+    @property
+    def at_random(self) -> bool:
+        """Whether any part is reached without those before it."""
+        return self.again and isinstance(self.reading.source.parts(), Sequence)
+
+    def in_order(self, numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield parts by their numbers."""
+        for _, part in self._made(self.reading.in_order(numbers)):
             yield part
 
     def prepared(self, make: Callable[[Any], Any]) -> Here:
@@ -146,8 +179,8 @@ class Here(Parts[Any]):
             part = make(part)
         return part
 
-    def _made(self) -> Iterator[tuple[Place, Any]]:
-        for place, part in self.reading:
+    def _made(self, read: Iterable[tuple[Place, Part]]) -> Iterator[tuple[Place, Any]]:
+        for place, part in read:
             with in_part(place):
                 made = within_memory(SMALLER_CHUNKS)(self._make)(part)
             yield place, made

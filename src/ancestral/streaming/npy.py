@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import check_integer
 from ancestral._files import as_path, open_regular, shown
 from ancestral.errors import DataError, FormatError
-from ancestral.io.npy import read_header, rows_at
+from ancestral.io.npy import Header, read_header, rows_at
 from ancestral.streaming.columns import Place, in_part
 from ancestral.streaming.source import PART_BYTES, Source
 
@@ -119,27 +119,14 @@ class NpyTable:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             try:
-                dtype, fortran, shape = read_header(file.read, name)
+                header = read_header(file.read, name)
                 offset = file.tell()
                 seen = Identity.of(file)
                 path = os.path.abspath(path)  # workers have another folder
             except OSError as error:
                 raise FormatError(f"{name}: cannot be read ({error.strerror}).") from None
-        fortran = fortran and len(shape) > 1
-        if len(shape) not in (1, 2) or fortran:
-            mend = "numpy.ascontiguousarray(X)" if fortran else "one row of numbers per sample"
-            raise FormatError(
-                f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
-                f"1-D or 2-D, C-ordered array of numbers are wanted. Save {mend}."
-            )
-        if 0 in shape[1:]:
-            raise FormatError(f"{name}: holds shape {shape}: rows without columns are no data.")
-        promised = offset + math.prod(shape) * dtype.itemsize
-        if size < promised:
-            raise FormatError(
-                f"{name}: its header promises {promised} bytes, the file has {size}: copy it again."
-            )
-        return cls(path, dtype.str, shape[0], shape[1:], offset, seen)
+        refuse_no_rows(name, header, offset, size)
+        return cls(path, header.dtype.str, header.shape[0], header.shape[1:], offset, seen)
 
     @property
     def default_rows(self) -> int:
@@ -160,6 +147,25 @@ class NpyTable:
                 raise FormatError(f"{shown(self.path)}: {why}")
             flat = rows_at(file, shown(self.path), offset, np.dtype(self.dtype), count)
         return flat.reshape(stop - start, *self.width)
+
+
+def refuse_no_rows(name: str, header: Header, offset: int, size: int) -> None:
+    """Raise FormatError for an array that is no table of rows, or longer than its file."""
+    dtype, fortran, shape = header
+    fortran = fortran and len(shape) > 1
+    if len(shape) not in (1, 2) or fortran:
+        mend = "numpy.ascontiguousarray(X)" if fortran else "one row of numbers per sample"
+        raise FormatError(
+            f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
+            f"1-D or 2-D, C-ordered array of numbers are wanted. Save {mend}."
+        )
+    if 0 in shape[1:]:
+        raise FormatError(f"{name}: holds shape {shape}: rows without columns are no data.")
+    promised = offset + math.prod(shape) * dtype.itemsize
+    if size < promised:
+        raise FormatError(
+            f"{name}: its header promises {promised} bytes, the file has {size}: copy it again."
+        )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ancestral.streaming.blocks import blocks_of, is_collection
 from ancestral.streaming.checking import n_rows, without_targets
 from ancestral.streaming.npy import NpyRows
 from ancestral.streaming.source import Anew, Chunk, Chunks, Joined, Once, Piece, Source
+from ancestral.streaming.sources.paths import source_of_paths
 from ancestral.training.parts import digest_of
 
 
@@ -72,7 +73,7 @@ class Opening:
             raise DataError(without_targets(self.model, f"the path {os.fspath(paths[0])!r}"))
         if all(map(_is_npy, paths)):
             return Joined([NpyRows.of_paths([path], self.rows) for path in paths])
-        return Joined([NpyRows.of_paths([path], self.rows) for path in paths])
+        return source_of_paths(paths, columns=self.columns, rows=self.rows, graphs=self.of_graphs)
 
     def _of_paths(self, data: Any) -> Source | None:
         """Return the source of a path, or of one each for X, y and weights; None for others."""

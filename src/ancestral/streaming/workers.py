@@ -250,6 +250,10 @@ class There(Parts[Any]):
     def __iter__(self) -> Iterator[Any]:
         raise DataError("parts on workers have no order here: they are summed, not walked.")
 
+    def in_order(self, numbers: Sequence[int]) -> Iterator[Any]:
+        """Raise DataError: who walks parts has them here."""
+        return iter(self)
+
     def prepared(self, make: Callable[[Any], Any]) -> There:
         """Return the same parts, each as what is made of it."""
         return There(self.work, (*self.makes, make))

@@ -6,6 +6,9 @@ are held out, the best weights are those of the lowest loss of these, and traini
 has not fallen for `n_iter_no_change` passes. A training that its steps ended while the loss still
 fell says so.
 
+Of parts larger than memory each is a pass of its own: `ancestral.training.batches` says in which
+order, and by which rows training is judged.
+
 With a folder for checkpoints, all that the next step depends on is saved every so many steps:
 weights, Adam's moments, the generator, what is left of the pass. A run resumed from there takes
 the same steps to the bit as one that was never stopped. This and what derives from it is where
@@ -29,7 +32,9 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import check_integer, check_number, warn
 from ancestral._extras import import_extra
 from ancestral.errors import DataError, ModelError
+from ancestral.training.batches import Draw, Feed, FirstLook, Seen
 from ancestral.training.checkpoints import KEPT, Checkpoints, end_by, interruptible
+from ancestral.training.parts import Part, Parts
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +56,7 @@ class Progressed:
     last: float = math.nan  # what was judged last; no number where the loss is lost
     history: list[dict[str, float]] = field(default_factory=list)
     pending: list[NDArray[np.intp]] = field(default_factory=list)  # batches left of this pass
+    left: list[int] = field(default_factory=list)  # parts of this pass over all, this one first
 
 
 class Descent(ABC):
@@ -68,6 +74,9 @@ class Descent(ABC):
         "n_iter_no_change" where rows are held out.
     rng : numpy.random.Generator
         Draws the batches.
+    feed : Feed, optional
+        Gives the parts that are trained on, where memory does not hold them: "batch_size" is then
+        a number.
     """
 
     betas = (0.9, 0.999)
@@ -79,9 +88,10 @@ class Descent(ABC):
         start: Weights,
         settings: dict[str, Any],
         rng: np.random.Generator,
+        feed: Feed | None = None,
     ) -> None:
         torch = import_torch()
-        self.tensors, self.settings, self.rng = list(tensors), settings, rng
+        self.tensors, self.settings, self.rng, self.feed = list(tensors), settings, rng, feed
         self.optimiser = torch.optim.Adam(self.tensors, lr=1.0, betas=self.betas)
         self.at = Progressed(0, start)
 
@@ -96,6 +106,10 @@ class Descent(ABC):
         """Put weights into the network."""
 
     @abstractmethod
+    def _take(self, part: tuple[NDArray, ...]) -> None:
+        """Train on the rows of this part from here on: a feed gave it."""
+
+    @abstractmethod
     def _batches(self) -> list[NDArray[np.intp]]:
         """Return which rows each step of one pass takes."""
 
@@ -105,7 +119,10 @@ class Descent(ABC):
 
     @abstractmethod
     def _whole_loss(self) -> torch.Tensor:
-        """Return the loss of all rows, differentiable where one batch holds them all."""
+        """Return the loss of all rows, differentiable where one batch holds them all.
+
+        With a feed, of those by which the training is judged.
+        """
 
     def _held_out_loss(self) -> float | None:
         """Return the loss of the rows held out, None where there are none."""
@@ -178,7 +195,8 @@ class Descent(ABC):
                 self._resume(state)
             with self._progress() as show:
                 stopped = self._run(show, held, every, signalled)
-        if stopped is None and math.isfinite(self.at.last) and (short := self._fell_short()):
+        ended = stopped is None and math.isfinite(self.at.last)
+        if ended and (short := self._unseen() or self._fell_short()):
             warn(short)
         if stopped is not None and held:
             end_by(
@@ -200,6 +218,9 @@ class Descent(ABC):
                 show(at.step, at.history[-1]["loss"])
                 if at.step >= most or self._is_over():
                     return None
+                if self.feed is not None:
+                    part, at.left = self.feed.next(at.left, self.rng)
+                    self._take(part)
                 at.pending = self._batches()[: most - at.step]
             batch = at.pending.pop(0)
             # With one batch the loss that was noted is also the one that is descended.
@@ -244,6 +265,16 @@ class Descent(ABC):
             at.best_loss, at.best = judged, self._weights()
         return True
 
+    def _unseen(self) -> str:
+        """Say that a training ended before it had seen all rows, and the mend; "" if not so."""
+        most, size = self.settings["max_steps"], self.settings["batch_size"]
+        if self.feed is None or not most or (seen := self.at.step * size) >= self.feed.n_rows:
+            return ""
+        return (
+            f"the training ended at step {self.at.step} of {most}, of {size} rows each: it saw "
+            f"some {seen} of {self.feed.n_rows} rows. Pass a larger max_steps= or batch_size=."
+        )
+
     @property
     def _judged(self) -> str:
         """What of the history tells which weights are the best."""
@@ -273,6 +304,7 @@ class Descent(ABC):
             "gained_at": self.at.gained_at,
             "history": self.at.history,
             "pending": list(self.at.pending),
+            "left": list(self.at.left),
         }
 
     def _resume(self, state: dict[str, Any]) -> None:
@@ -286,8 +318,10 @@ class Descent(ABC):
         }
         self.optimiser.load_state_dict(whole)
         self.rng.bit_generator.state = state["generator"]
-        names = ("step", "best", "best_loss", "gained_at", "history", "pending")
-        self.at = Progressed(**{name: state[name] for name in names})
+        names = ("step", "best", "best_loss", "gained_at", "history", "pending", "left")
+        self.at = Progressed(**{name: state[name] for name in names if name in state})
+        if self.feed is not None and self.at.pending:
+            self._take(self.feed.resumed(self.at.left))
 
     def _room(self) -> int:
         """Return the bytes that checkpoints take at once: weights, best ones, two moments each."""
@@ -334,6 +368,23 @@ class Validation:
             )
         order = rng.permutation(n)
         return np.sort(order[n_out:]), np.sort(order[:n_out])
+
+    def seen_in(
+        self,
+        parts: Parts[Part],
+        own: Callable[[Part, tuple[NDArray, ...]], Any],
+        rng: np.random.Generator,
+        random_state: Any,
+        checkpoint: Any,
+    ) -> tuple[Seen[Any], Draw]:
+        """Return what a first look at parts finds, and which of their rows it held out."""
+        draw = Draw(0, 0.0)
+        if self.early_stopping:
+            self.refuse_other_rows(random_state, checkpoint)
+            draw = Draw(int(rng.integers(1 << 62)), self.validation_fraction)
+        seen = parts.total(FirstLook(draw, own))
+        seen.refuse_too_few(draw.share)
+        return seen, draw
 
     def refuse_other_rows(self, random_state: Any, checkpoint: Any) -> None:
         """Raise ModelError where a run that is resumed would hold out other rows."""

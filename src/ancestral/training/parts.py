@@ -53,6 +53,11 @@ class Parts(ABC, Generic[P]):
 
     again: bool = True
 
+    @property
+    def at_random(self) -> bool:
+        """Whether any part is reached without those before it."""
+        return False
+
     @abstractmethod
     def total(self, look: Callable[[P], S]) -> S:
         """Return the sum of what a look gives for each part.
@@ -64,6 +69,12 @@ class Parts(ABC, Generic[P]):
     @abstractmethod
     def __iter__(self) -> Iterator[P]:
         """Yield the parts in their order, each here and one at a time."""
+
+    @abstractmethod
+    def in_order(self, numbers: Sequence[int]) -> Iterator[P]:
+        """Yield parts, here and one at a time, given by their numbers: rising ones where parts
+        are not reached at random.
+        """
 
     @abstractmethod
     def prepared(self, make: Callable[[P], Q]) -> Parts[Q]:
@@ -81,6 +92,7 @@ class Held(Parts[P]):
     Parameters
     ----------
     parts : sequence
+        Each at the place of its number.
     identity : callable, optional
         Gives that of the data.
     """
@@ -99,6 +111,15 @@ class Held(Parts[P]):
 
     def __iter__(self) -> Iterator[P]:
         return iter(self.parts)
+
+    @property
+    def at_random(self) -> bool:
+        """Whether any part is reached without those before it."""
+        return True
+
+    def in_order(self, numbers: Sequence[int]) -> Iterator[P]:
+        """Yield parts by their numbers."""
+        return (self.parts[number] for number in numbers)
 
     def prepared(self, make: Callable[[P], Q]) -> Held[Q]:
         """Return what is made of each part."""

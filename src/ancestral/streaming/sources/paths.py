@@ -1,0 +1,163 @@
+"""Paths of files, folders and globs, here or at addresses, as one source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from ancestral._checks.containers import shown as in_short
+from ancestral._checks.numbers import check_integer
+from ancestral.errors import DataTypeError, FormatError, ModelError
+from ancestral.io.dialect import Dialect
+from ancestral.io.kinds import in_words, sniff
+from ancestral.streaming.source import Source
+from ancestral.streaming.sources.arrays import Arrays
+from ancestral.streaming.sources.csv import csv_source
+from ancestral.streaming.sources.files import File, found
+from ancestral.streaming.sources.graphs import Graphs
+from ancestral.streaming.sources.images import Images
+from ancestral.streaming.sources.parquet import parquet_source
+
+_KINDS = {
+    "parquet": "Parquet",
+    "text": "CSV",
+    "npy": ".npy files",
+    "png": "pictures",
+    "zip": "graphs",
+}
+_NAMED = {
+    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
+    **dict.fromkeys((".csv", ".tsv", ".txt"), "text"),
+    ".npy": "npy",
+    **dict.fromkeys((".png", ".jpg", ".jpeg"), "png"),
+    **dict.fromkeys((".npz", ".pkl", ".pickle", ".graphml", ".gml", ".mtx", ".net"), "zip"),
+}
+_ALIKE = {"jpeg": "png", "pickle": "zip", "xml": "zip"}
+HEAD = 4096
+
+
+def source_of_paths(
+    paths: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    rows: int | None = None,
+    types: Mapping[str, str] | None = None,
+    sep: str | None = None,
+    decimal: str | None = None,
+    graphs: bool | Mapping[str, Any] = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Source:
+    """Return the source of what files hold, read in parts of some 32 MiB.
+
+    Parameters
+    ----------
+    paths : path-like, or list of path-like
+        Files, folders (with the folders in them), globs, or addresses of these that fsspec knows,
+        such as s3://bucket/folder: of Parquet, CSV, .npy, grey pictures or graphs, all of one kind.
+        Hidden files, and those whose names begin with _, count for nothing.
+    columns : sequence of str, optional
+        Which columns of Parquet and CSV are read, in this order.
+    rows : int, optional
+        In each part, about.
+    types : mapping of str to {"whole", "number", "boolean", "text"}, optional
+        What columns of CSV hold, where it is not what the first cells of the parts show.
+    sep, decimal : str, optional
+        Of CSV: a comma (in a .tsv a tab) between cells and a point before decimals, when not given.
+    graphs : bool or mapping
+        Whether the files hold graphs, whatever their names; or options of
+        `ancestral.io.read_graphs`, for files that do.
+    storage_options : mapping, optional
+        For fsspec: an endpoint, credentials. Never printed.
+
+    Returns
+    -------
+    Source
+        Whose parts are Arrow tables, arrays, or lists of graphs.
+
+    Raises
+    ------
+    FormatError
+        Where nothing is there, files are of several kinds, or one is damaged.
+    DataError
+        For an option of another kind; where columns or their types differ between files, or a
+        column holds both numbers and text.
+    MissingExtraError
+        Without a package that the files or their address need.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for k in range(2):
+    ...     _ = (folder / f"part-{k}.csv").write_text("x,sky\\n1.5,sun\\n,rain\\n")
+    >>> [part.read().to_pydict() for part in source_of_paths(folder, rows=2).parts()][0]
+    {'x': [1.5, None], 'sky': ['sun', 'rain']}
+    """
+    if rows is not None:
+        rows = check_integer(rows, "rows", minimum=1)
+    Dialect(sep or ",", decimal or ".")
+    columns = [columns] if isinstance(columns, str) else columns
+    if columns is not None and not _are_names(columns):
+        raise DataTypeError(f"columns= is a list of names; got {in_short(columns)}.")
+    for option, value in {"types": types, "storage_options": storage_options}.items():
+        if not (value is None or isinstance(value, Mapping)):
+            raise DataTypeError(f"{option}= is a mapping; got a {type(value).__name__}.")
+    if not isinstance(graphs, bool | Mapping):
+        raise DataTypeError(f"graphs= is true, false or a mapping; got {in_short(graphs)}.")
+    files = found(paths, storage_options)
+    kind = "zip" if graphs or isinstance(graphs, Mapping) else _kind_of_all(files)
+    if kind != "text":
+        _refuse(kind, types=types, sep=sep, decimal=decimal)
+    if kind not in ("text", "parquet"):
+        _refuse(kind, columns=columns)
+    if kind == "text":
+        return csv_source(
+            files, columns=columns, rows=rows, types=types, sep=sep, decimal=decimal or "."
+        )
+    if kind == "parquet":
+        return parquet_source(files, columns=columns, rows=rows)
+    if kind == "npy":
+        return Arrays(files, rows)
+    if kind == "png":
+        return Images(files, rows)
+    return Graphs(files, graphs if isinstance(graphs, Mapping) else None)
+
+
+def _kind_of_all(files: Sequence[File]) -> str:
+    """Return the kind of all files; FormatError for several, or one that is not read."""
+    kind = _kind_of(files[0])
+    for file in files[1:]:
+        if (other := _kind_of(file)) != kind:
+            raise FormatError(
+                f"{file.name}: holds {_KINDS[other]}, and {files[0].name} holds {_KINDS[kind]}: "
+                "give files of one kind, such as folder/*.parquet."
+            )
+    return kind
+
+
+def _kind_of(file: File) -> str:
+    """Return what a file holds, by its name or else by its first bytes."""
+    name = PurePath(file.path.lower().partition("?")[0].removesuffix(".gz"))
+    if (named := _NAMED.get(name.suffix)) is not None:
+        return named
+    kind = sniff(file.read(0, min(file.size, HEAD)))
+    kind = _ALIKE.get(kind, kind)
+    if kind not in _KINDS:
+        raise FormatError(
+            f"{file.name}: looks like {in_words(kind)}; what is read here: Parquet, CSV, .npy "
+            "files, pictures and graphs."
+        )
+    return kind
+
+
+def _are_names(columns: Any) -> bool:
+    is_list = isinstance(columns, Sequence) and not isinstance(columns, bytes)
+    return is_list and all(isinstance(name, str) for name in columns)
+
+
+def _refuse(kind: str, **options: Any) -> None:
+    """Raise ModelError for an option that means nothing for these files."""
+    for option, value in options.items():
+        if value is not None:
+            raise ModelError(f"{option}= means nothing for {_KINDS[kind]}. Leave it out.")
