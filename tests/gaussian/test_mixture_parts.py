@@ -11,8 +11,8 @@ import pytest
 
 from ancestral import PPCAMixture
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.ppca import mixture, responsibilities, sampled
-from ancestral.gaussian.ppca.sampled import FirstLook, Known, Sample
+from ancestral.gaussian.ppca import mixture, responsibilities
+from ancestral.gaussian.ppca.sampled import Known, Sample, Sampling, columns_of
 from ancestral.statistics import Moments
 from ancestral.training.parts import Held, Look, Part
 
@@ -85,8 +85,8 @@ def test_weights_are_repeated_rows_in_parts(gaps: Any) -> None:
 
 @pytest.fixture
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampled, "LEAST_ROWS", 300)
-    monkeypatch.setattr(sampled, "ROWS_EACH", 20)
+    monkeypatch.setattr(mixture, "LEAST_ROWS", 300)
+    monkeypatch.setattr(mixture, "ROWS_EACH", 20)
 
 
 @pytest.mark.parametrize("kind", ["complete", "gaps", "weights"])
@@ -105,7 +105,7 @@ def test_starts_from_a_sample_end_where_all_rows_lead(
     total = one.log_density(X) @ (np.ones(1_500) if weights is None else weights)
     assert one.log_likelihood_ == pytest.approx(total, rel=1e-11)
     assert min(step["increase"] for step in one.history_[1:]) > 0
-    monkeypatch.setattr(sampled, "LEAST_ROWS", 1_500)
+    monkeypatch.setattr(mixture, "LEAST_ROWS", 1_500)
     whole = PPCAMixture(3, 2, random_state=0, n_starts=3).fit(X, sample_weight=weights)
     assert abs(one.score(held_out) - whole.score(held_out)) < 0.02
 
@@ -137,7 +137,7 @@ def test_looks_can_be_sent() -> None:
         look = Look(model, parameters)
         before = look(rows).log_likelihood
         assert pickle.loads(pickle.dumps(look))(rows).log_likelihood == before
-    for look in (make, FirstLook(2, 1), Known.of):
+    for look in (make, Sampling(5), columns_of, Known.of):
         pickle.loads(pickle.dumps(look))
     assert len(pickle.dumps(Look(model, parameters))) < 20_000
 

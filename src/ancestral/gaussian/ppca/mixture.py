@@ -52,12 +52,13 @@ from ancestral.gaussian.ppca.latents import factors_of, frame_of
 from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.gaussian.ppca.mixture_sums import Collapsed, Making, Part, Rows, Shares
 from ancestral.gaussian.ppca.projections import Frame
-from ancestral.gaussian.ppca.sampled import FirstLook, Known
+from ancestral.gaussian.ppca.sampled import Known, Sampling, columns_of
 from ancestral.gaussian.ppca.selection import checked_n_components
 from ancestral.statistics import distinct_rows
 from ancestral.training.parts import Held, Parts
 from ancestral.training.passes import Fit, FromPasses, Passes, passes_of
 
+LEAST_ROWS, ROWS_EACH = 10_000, 100  # of a sample: in all, and for each latent of each model
 TRIED = 2  # partitions for each start that is asked for
 TRIAL = 10  # steps from every partition, after which the best half of the starts asked for go on
 LEAST_STARTS = 5  # that go on, where there are so many
@@ -175,7 +176,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         n_models = check_integer(self.n_models, "n_models", minimum=1)
         q = check_integer(self.n_components, "n_components")
         known = parts.prepared(Known.of)
-        columns, sample = known.total(FirstLook(n_models, q))
+        columns = known.total(columns_of)
         if not columns.n_rows:
             columns.refuse_what_cannot_be_fitted()
         n, least = columns.n_rows, n_models * (q + 2)
@@ -197,7 +198,8 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         else:
             degenerate.warn_of_scales(columns.spread, getattr(self, "feature_names_in_", None))
         make = Making(columns.mean, units)
-        some = make(sample.known)
+        size = max(LEAST_ROWS, ROWS_EACH * n_models * (q + 2))
+        some = make(known.total(Sampling(size)).known)
         rows = Held([some]) if n == len(some.values) else known.prepared(make)
         rng = as_generator(self.random_state)
         small = n * columns.n_features < LEAST_NUMBERS

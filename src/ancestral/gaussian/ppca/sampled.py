@@ -1,8 +1,8 @@
-"""A sample of the rows of a table in parts, and what is known of its columns: one first look.
+"""A sample of the rows of a table in parts, which merges by `+`.
 
 Each row has a key, a hash of its place among all rows; the sample are the rows of the smallest
-keys, so that samples of parts merge by `+` to that of all, in any order. Where the rows are few the
-sample is the table itself, in its order.
+keys, so that samples of parts merge to that of all, in any order and however rows are cut. Where
+they are few the sample is the table itself, in its order.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.gaussian.ppca import missing_columns
-from ancestral.gaussian.ppca.missing_columns import Columns
+from ancestral.gaussian.ppca.missing_columns import Columns, Rows
 from ancestral.training.parts import Part
 
-LEAST_ROWS, ROWS_EACH = 10_000, 100  # of a sample: in all, and for each latent of each model
 UNNUMBERED = 1 << 40  # more rows than a part has, where it does not know how many stand before it
 
 
@@ -44,6 +42,11 @@ class Known(NamedTuple):
         return cls(
             X[counts], weights if weights is None else weights[counts], part.number, place[counts]
         )
+
+
+def columns_of(rows: Known) -> Columns:
+    """Return what is known of the columns of a part."""
+    return Columns.of(Rows(rows.X, rows.weights))
 
 
 @dataclass(frozen=True)
@@ -91,33 +94,14 @@ class Sample:
         return Known(self.X, self.weights, 0, self.place[:, 1])
 
 
-class Seen(NamedTuple):
-    """What a first look gave."""
-
-    columns: Columns
-    sample: Sample
-
-    def __add__(self, other: Self) -> Seen:  # type: ignore[override]
-        return Seen(self.columns + other.columns, self.sample + other.sample)
-
-
 @dataclass(frozen=True)
-class FirstLook:
-    """What is known of the columns, and a sample of the rows of known parts.
+class Sampling:
+    """Draws a sample of so many rows, given `Known` ones."""
 
-    Parameters
-    ----------
-    n_models, n_components : int
-        The sample has rows enough to fit so many models to.
-    """
+    size: int
 
-    n_models: int
-    n_components: int
-
-    def __call__(self, rows: Known) -> Seen:
-        size = max(LEAST_ROWS, ROWS_EACH * self.n_models * (self.n_components + 2))
-        columns = Columns.of(missing_columns.Rows(rows.X, rows.weights))
-        return Seen(columns, Sample.of(rows, size))
+    def __call__(self, rows: Known) -> Sample:
+        return Sample.of(rows, self.size)
 
 
 def scattered(numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
