@@ -14,10 +14,11 @@ import ancestral
 from ancestral import AncestralError, LatentTree
 from ancestral.circuit import race
 from ancestral.circuit.columns import Column, learn
-from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.em import Joint, MixtureEM, Parameters, Priors, TreeEM
 from ancestral.circuit.latent_tree import _circuit
 from ancestral.circuit.learning import Batches, Learner, Member, distinct
 from ancestral.circuit.messages import Mixture, member_log_densities
+from ancestral.circuit.rows import Layout, Rows
 from ancestral.circuit.starts import from_clusters, from_noise
 
 

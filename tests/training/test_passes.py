@@ -22,6 +22,7 @@ from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
 from ancestral.training.passes import Fit, FromPasses, Passes, Sums
 
 # ---- a model in ten lines ------------------------------------------------------------------------
+from tests.gaussian.ppca.gaps import table_of
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def test_the_likelihood_rises_from_pass_to_pass(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_likelihood_of_known_entries_rises(seed: int) -> None:
-    found = missing_em.fit(with_gaps(seed=seed), 2, tol=1e-12, max_iter=2000)
+    found = missing_em.fit(table_of(with_gaps(seed=seed)), 2, tol=1e-12, max_iter=2000)
     assert found.converged and len(found.history) > 5
     assert (np.diff(found.history) > 0).all()
 
@@ -211,8 +212,8 @@ def test_the_stop_does_not_hang_on_the_number_of_rows() -> None:
 
 def test_ppca_with_gaps_stops_at_the_same_pass_for_eight_times_the_rows() -> None:
     X = with_gaps()
-    once = missing_em.fit(X, 2, tol=1e-7, max_iter=500)
-    often = missing_em.fit(np.tile(X, (8, 1)), 2, tol=1e-7, max_iter=500)
+    once = missing_em.fit(table_of(X), 2, tol=1e-7, max_iter=500)
+    often = missing_em.fit(table_of(np.tile(X, (8, 1))), 2, tol=1e-7, max_iter=500)
     assert len(once.history) == len(often.history)
     np.testing.assert_allclose(often.factors.noise, once.factors.noise, rtol=1e-8)
 
@@ -221,7 +222,8 @@ def test_the_stop_does_not_hang_on_units() -> None:
     """Units a power of two apart change no digit of what a pass gains."""
     for factor in (2.0**-30, 2.0**20):
         one, other = (
-            missing_em.fit(with_gaps() * size, 2, tol=1e-7, max_iter=500) for size in (1, factor)
+            missing_em.fit(table_of(with_gaps() * size), 2, tol=1e-7, max_iter=500)
+            for size in (1, factor)
         )
         assert len(one.history) == len(other.history)
         np.testing.assert_allclose(other.factors.noise, one.factors.noise * factor**2, rtol=1e-8)

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from ancestral.circuit import learning, queries
 from ancestral.circuit.columns import Column
-from ancestral.circuit.em import Layout, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.em import Parameters, Priors, TreeEM
 from ancestral.circuit.latent_tree import LatentTree, _circuit
 from ancestral.circuit.messages import Mixture
+from ancestral.circuit.rows import Layout, Rows
 from ancestral.circuit.starts import from_noise
 from ancestral.circuit.tree import Tree
 

@@ -12,29 +12,33 @@ out.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.containers import Opened, Where, as_floats, shown
-from ancestral._checks.dates import are_dates, are_texts_of_dates, as_microseconds, moments
+from ancestral._checks.containers import Where, shown
 from ancestral._checks.declared import Declared, declared
 from ancestral._checks.frames import Form, labels_of
-from ancestral._checks.missing import is_missing, missing_mask
-from ancestral.circuit import notes, scales
+from ancestral._checks.missing import missing_mask
+from ancestral.circuit import notes, scales, seen
 from ancestral.circuit.leaves import Scale
+from ancestral.circuit.seen import MOST_TEXTS, Given, Seen, SeenColumn
+from ancestral.circuit.values import (
+    codes_among,
+    floats_of,
+    kind_of,
+    moments_of,
+    numbers_of,
+    objects_of,
+)
 from ancestral.errors import DataError, DataTypeError, ModelError
 
 KINDS = ("continuous", "categorical", "binary", "count")
 MOST_LEVELS = 16  # different numbers that are levels; with more a column is continuous
-DAY = 86_400 * 10**6  # microseconds
 MOST_COUNT = 1 << 31  # the largest count
-# The least and the most days: years 1 to 9999 of the calendar, which every library holds.
-DAYS = {"date": (-719_162.0, 2_932_897.0 - 1 / 86_400), "duration": (-1e8, 1e8)}
 
 
 @dataclass(frozen=True)
@@ -88,24 +92,51 @@ class Column:
         DataError
             For a value that the column cannot hold, with its place.
         """
-        of, plain = _plain(values, self._where(name))
+        of, plain = kind_of(values, self._where(name))
         if self.of != of and len(plain) and not missing_mask(plain).all():
             plain = self._as_own_kind(values, plain, of, name)
         if self.has_levels:
             return self._codes(plain, name)
-        found = _numbers(plain, self.of, self._where(name))
+        found = numbers_of(plain, self.of, self._where(name))
         self._refuse_infinite(found, name)
         if self.kind == "count":
-            with np.errstate(invalid="ignore"):
-                odd = (found < 0) | (found > np.floor(found)) | (found > MOST_COUNT)
+            odd = self._are_no_counts(found)
             if odd.any():
                 self._refuse(found, odd, name, _NO_COUNT)
         return found
 
+    def encode_seen(
+        self, seen: SeenColumn, numbers: NDArray[np.float64], *, in_order: bool
+    ) -> NDArray[np.float64]:
+        """Return what a first look saw of values as `encode` gives it.
+
+        `in_order` tells whether the places among them are the numbers of rows.
+        """
+        if not self.has_levels:
+            odd = self._are_no_counts(numbers) if self.kind == "count" else np.zeros(0, bool)
+            if in_order and odd.any():
+                self._refuse(numbers, odd, "X", _NO_COUNT)
+            return numbers if not odd.any() else np.where(odd, np.nan, numbers)
+        pair = {seen.of, self.of}
+        if len(pair) > 1 and pair != {"number", "boolean"}:
+            self._refuse_kind(seen.first[0], seen.place, seen.of, "X")
+        held = objects_of(seen.levels or (), seen.of)
+        levels = self.levels.astype(np.int64) if self.of == "boolean" else self.levels
+        is_text = seen.of == "text"
+        codes = codes_among(held if is_text else held.astype(np.float64), levels)
+        if (codes < 0).any():
+            k = int(np.argmax(codes < 0))
+            at = np.flatnonzero(numbers == (k if is_text else float(held[k])))
+            self._refuse_unseen(held[k], int(at[0]) if in_order and len(at) else None, "X")
+        if is_text:
+            codes = np.r_[codes, np.nan]
+            return codes[np.where(np.isnan(numbers), len(held), numbers).astype(np.intp)]
+        return codes_among(numbers, levels)
+
     def decode(self, codes: NDArray[np.float64]) -> NDArray:
         """Return what codes stand for: numbers, or objects with None where missing."""
         if self.of in ("date", "duration"):
-            return _moments_of(codes, self.of)
+            return moments_of(codes, self.of)
         if not self.has_levels:
             return codes
         gaps = np.isnan(codes)
@@ -122,48 +153,59 @@ class Column:
 
     def _as_own_kind(self, values: NDArray, plain: NDArray, of: str, name: str) -> NDArray:
         """Return values of another kind than those of the fit as these, where that is the same."""
-        pair = {of, self.of}
-        if pair == {"number", "boolean"}:
-            if self.of == "number":
-                return _floats(plain, self._where(name))
-            whole = _floats(plain, self._where(name))
-            found = np.full(len(whole), None, dtype=object)
-            for i, value in enumerate(whole.tolist()):
-                found[i] = bool(value) if value in (0.0, 1.0) else value if value == value else None
-            return found
-        gaps = missing_mask(values)
-        i = int(np.argmin(gaps))
+        if {of, self.of} != {"number", "boolean"}:
+            i = int(np.argmin(missing_mask(values)))
+            self._refuse_kind(values[i], f"row {i}", of, name)
+        whole = floats_of(plain, self._where(name))
+        if self.of == "number":
+            return whole
+        found = np.full(len(whole), None, dtype=object)
+        for i, value in enumerate(whole.tolist()):
+            found[i] = bool(value) if value in (0.0, 1.0) else value if value == value else None
+        return found
+
+    def _refuse_kind(self, value: Any, place: str, of: str, name: str) -> NoReturn:
+        """Raise DataTypeError for a value of another kind than those of the column."""
         mend = "Give it as fit was given it, or name it in column_types and fit again."
         if self.of == "boolean":
             mend = "Give True or False."
         elif self.has_levels and self.of != "text":
             mend = f"Its levels are {self.of}s, such as {self.levels[0]}. Give one of them."
         raise DataTypeError(
-            f"{name} holds {shown(values[i])} at {self._place(i)}, which is {of}, where fit was "
-            f"given {self.of}s. {mend}"
+            f"{name} holds {shown(value)} at {place}, column {self.name!r}, which is {of}, where "
+            f"fit was given {self.of}s. {mend}"
         )
 
     def _codes(self, plain: NDArray, name: str) -> NDArray[np.float64]:
         """Return the codes of levels."""
-        codes = _codes_among(plain, self.levels)
+        codes = codes_among(plain, self.levels)
         if (codes < 0).any():
             i = int(np.argmax(codes < 0))
-            some = ", ".join(str(k) for k in self.levels[:6]) + ", ..." * (len(self.levels) > 6)
-            more = ""
-            if self.of == "boolean" and len(self.levels) == 2:
-                raise DataError(
-                    f"{name} holds {shown(plain[i])} at {self._place(i)}, which has booleans: give "
-                    "True or False."
-                )
-            if self.of == "number":
-                more = ', or name it "count" or "continuous" in column_types where new values come'
-            raise DataError(
-                f"{name} holds {shown(plain[i])} at {self._place(i)}, a level not seen in fit; "
-                f"that column has the levels {some}. Recode it, fit to rows that hold it, or "
-                "declare it before: in categories=, or as a category of the column's type"
-                f"{more}."
-            )
+            self._refuse_unseen(plain[i], i, name)
         return codes
+
+    def _refuse_unseen(self, value: Any, row: int | None, name: str) -> NoReturn:
+        """Raise DataError for a value that is no level."""
+        place = f"column {self.name!r}" if row is None else self._place(row)
+        some = ", ".join(str(k) for k in self.levels[:6]) + ", ..." * (len(self.levels) > 6)
+        if self.of == "boolean" and len(self.levels) == 2:
+            raise DataError(
+                f"{name} holds {shown(value)} at {place}, which has booleans: give True or False."
+            )
+        more = ""
+        if self.of == "number":
+            more = ', or name it "count" or "continuous" in column_types where new values come'
+        raise DataError(
+            f"{name} holds {shown(value)} at {place}, a level not seen in fit; "
+            f"that column has the levels {some}. Recode it, fit to rows that hold it, or "
+            "declare it before: in categories=, or as a category of the column's type"
+            f"{more}."
+        )
+
+    @staticmethod
+    def _are_no_counts(found: NDArray[np.float64]) -> NDArray[np.bool_]:
+        with np.errstate(invalid="ignore"):
+            return (found < 0) | (found > np.floor(found)) | (found > MOST_COUNT)
 
     def _place(self, row: int) -> str:
         return f"row {row}, column {self.name!r}"
@@ -242,37 +284,77 @@ def learn(
     weights: NDArray[np.float64] | None,
 ) -> tuple[list[Column], NDArray[np.float64], list[Any]]:
     """Return the columns of a table, its encoded rows (n, d) and the names of those left out."""
-    labels = labels_of(form, names, len(columns))
+    found = look(Given(columns, form), weights, names, column_types, categories)
+    learnt, left_out = settled(found, names, column_types, categories)
+    return learnt, encoded(found, learnt), left_out
+
+
+def look(
+    given: Given,
+    weights: NDArray[np.float64] | None,
+    names: Any,
+    column_types: Any,
+    categories: Any,
+    part: int = 0,
+) -> Seen:
+    """Return what is seen of some rows, as far as `settled` wants it."""
+    d = len(given.columns)
+    labels = labels_of(given.form, names, d)
     asked = _asked(column_types, labels)
-    levels = declared(categories, form, names, len(columns), missing=False)
-    counts = np.ones(len(columns[0])) if weights is None else weights
-    found: list[Column] = []
-    encoded: list[NDArray[np.float64]] = []
+    levels = declared(categories, given.form, names, d, missing=False)
+    most = [
+        MOST_TEXTS
+        if asked.get(j) in ("categorical", "binary") or levels[j] is not None
+        else MOST_LEVELS
+        for j in range(d)
+    ]
+    return seen.look(given, weights, labels, most, part)
+
+
+def settled(
+    found: Seen, names: Any, column_types: Any, categories: Any
+) -> tuple[list[Column], list[Any]]:
+    """Return the columns that are modelled, and the names of those left out, given all parts."""
+    labels = [one.label for one in found.columns]
+    asked = _asked(column_types, labels)
+    levels = declared(categories, found.form, names, len(labels), missing=False)
+    columns: list[Column] = []
     left_out, texts_of_dates = [], []
-    for j, (values, label) in enumerate(zip(columns, labels, strict=True)):
-        column = _column(values, j, label, asked.get(j), levels[j], counts)
-        if j not in asked and levels[j] is None and are_texts_of_dates(values):
-            texts_of_dates.append(label)
+    weights = found.sample.standing
+    for j, one in enumerate(found.columns):
+        column = _column(one, j, asked.get(j), levels[j])
+        if j not in asked and levels[j] is None and one.of == "text" and one.are_dates:
+            texts_of_dates.append(one.label)
         if column is None:
-            left_out.append(label)
+            left_out.append(one.label)
             continue
-        codes = column.encode(values)
         if column.kind == "continuous":
-            known = ~np.isnan(codes) & (counts > 0)
-            distinct, inverse = np.unique(codes[known], return_inverse=True)
-            held = np.bincount(inverse, counts[known], len(distinct)).astype(np.float64)
+            values = found.sample.table[:, j]
+            known = ~np.isnan(values) & (weights > 0)
+            distinct, inverse = np.unique(
+                np.r_[one.low, values[known], one.high], return_inverse=True
+            )
+            held = np.bincount(inverse[1:-1], weights[known], len(distinct)).astype(np.float64)
             scale, grid, atoms = scales.learn(distinct, held)
             column = replace(column, scale=scale, grid=grid, atoms=atoms)
-        found.append(column)
-        encoded.append(codes)
+        columns.append(column)
     notes.of_left_out(left_out)
     notes.of_texts_of_dates(texts_of_dates)
-    if not found:
+    if not columns:
         raise DataError("every column is left out as names or ids: give others beside them.")
-    table = np.empty((len(counts), len(found)))
-    for j, codes in enumerate(encoded):
-        table[:, j] = codes
-    return found, table, left_out
+    return columns, left_out
+
+
+def encoded(found: Seen, columns: list[Column]) -> NDArray[np.float64]:
+    """Return the rows of the sample as `Column.encode` gives them, (m, d)."""
+    table = np.empty((len(found.sample.table), len(columns)))
+    in_order = found.sample.keys is None
+    for j, column in enumerate(columns):
+        one = found.columns[column.place]
+        table[:, j] = column.encode_seen(
+            one, found.sample.table[:, column.place], in_order=in_order
+        )
+    return table
 
 
 def _asked(column_types: Any, labels: list[Any]) -> dict[int, str]:
@@ -310,19 +392,10 @@ def _asked(column_types: Any, labels: list[Any]) -> dict[int, str]:
     return {j: kind for j, kind in pairs.items() if kind not in ("auto", None)}
 
 
-def _column(
-    values: NDArray,
-    j: int,
-    label: Any,
-    asked: str | None,
-    levels: Declared | None,
-    counts: NDArray[np.float64],
-) -> Column | None:
+def _column(seen: SeenColumn, j: int, asked: str | None, levels: Declared | None) -> Column | None:
     """Return a column without its scale; None for one to leave out."""
-    where = Where(f"column {label!r}")
-    of, plain = _plain(values, where)
-    known = ~missing_mask(plain) & (counts > 0)
-    if not known.any():
+    label, of = seen.label, seen.of
+    if not of:
         raise DataError(f"column {label!r} is all missing: nothing can be learnt of it. Drop it.")
     nothing = np.empty(0)
     made = Column(label, j, "continuous", of, nothing, None, 0.0, nothing)
@@ -346,27 +419,29 @@ def _column(
     if asked in ("continuous", "count"):
         if of == "text":
             raise DataTypeError(
-                f"column {label!r} holds text ({shown(plain[np.argmax(known)])} at row "
-                f"{int(np.argmax(known))}), and column_types says {asked!r}: give numbers, or say "
+                f"column {label!r} holds text ({shown(seen.first[0])} at {seen.place}), and "
+                f"column_types says {asked!r}: give numbers, or say "
                 '"categorical".'
             )
         return replace(made, kind=asked, of="number")
+    if seen.levels is None and (asked is not None or levels is not None):
+        raise DataError(
+            f"column {label!r} has more than {MOST_TEXTS:,} different values, which are no levels: "
+            "leave it out, or group them."
+        )
     if levels is not None:
-        seen = levels.with_seen(_objects_of(plain[known], of))
-        return _with_levels(made, seen, asked)
+        return _with_levels(made, levels.with_seen(objects_of(seen.levels or (), of)), asked)
     if of == "boolean":
         return _with_levels(made, np.array([False, True]), asked)
     if of == "text":
-        seen = np.array(sorted(set(plain[known].tolist())), dtype=object)
-        n = float(counts[known].sum())
-        if asked is None and _are_names(len(seen), n):
+        if seen.levels is None or (asked is None and _are_names(len(seen.levels), seen.weight)):
             return None
-        return _with_levels(made, seen, asked)
-    numbers = _floats(plain, where)
-    distinct = np.unique(numbers[known])
-    made._refuse_infinite(numbers, "X")
+        return _with_levels(made, np.array(seen.levels, dtype=object), asked)
+    distinct = np.array(seen.levels or (), np.float64)
     whole = bool((distinct == np.floor(distinct)).all())
-    if asked is None and not _are_levels(len(distinct), float(counts[known].sum()), whole=whole):
+    if asked is None and not (
+        seen.levels is not None and _are_levels(len(distinct), seen.weight, whole=whole)
+    ):
         return made
     if np.isin(distinct, (0.0, 1.0)).all():
         distinct = np.array([0.0, 1.0])
@@ -398,117 +473,3 @@ def _with_levels(column: Column, levels: NDArray, asked: str | None) -> Column:
     kind = asked or ("binary" if len(levels) == 2 else "categorical")
     of = {"b": "boolean", "O": "text", "U": "text"}.get(levels.dtype.kind, "number")
     return replace(column, kind=kind, of=of, levels=levels)
-
-
-# ---- values of any container ---------------------------------------------------------------------
-
-
-def _plain(values: NDArray, where: Where) -> tuple[str, NDArray]:
-    """Return what kind of values a column holds, and these as numpy holds that kind."""
-    kind = values.dtype.kind
-    if kind in "iuf":
-        return "number", values
-    if kind in "bU":
-        return ("boolean" if kind == "b" else "text"), values
-    if kind in "Mm":
-        return ("date" if kind == "M" else "duration"), values
-    if kind != "O":
-        return "number", as_floats(Opened(values, None, len(values)), where.name)  # refuses it
-    gaps = missing_mask(values)
-    known = values[~gaps].tolist()
-    kinds = set(map(type, known))
-    if not kinds:
-        return "number", np.full(len(values), np.nan)
-    if all(issubclass(one, str) for one in kinds):
-        held = _with_none(values, gaps)
-        for i in np.flatnonzero([type(one) not in (str, type(None)) for one in held]).tolist():
-            held[i] = str.__str__(held[i])  # members of an enumeration of text are their text
-        return "text", held
-    if kinds <= {bool, np.bool_}:
-        return "boolean", _with_none(values, gaps)
-    if all(issubclass(one, dt.timedelta | np.timedelta64) for one in kinds):
-        found = np.full(len(values), np.timedelta64("NaT"), "m8[us]")
-        found[~gaps] = np.array(known, dtype="m8[us]")
-        return "duration", found
-    if are_dates(known):
-        return "date", moments(values.tolist(), where.name)
-    texts = np.array([isinstance(value, str) for value in values])
-    if texts.any() and not (texts | gaps).all():
-        i, k = int(np.argmax(texts)), int(np.argmin(texts | gaps))
-        raise DataError(
-            f"{where.name} holds {shown(values[i])} at row {i} and {shown(values[k])} at row {k}: "
-            "text and other values in one column. Make each column of one kind."
-        )
-    return "number", _floats(values, where)
-
-
-def _with_none(values: NDArray, gaps: NDArray[np.bool_]) -> NDArray:
-    """Return objects with None where missing."""
-    found = values.copy()
-    found[gaps] = None
-    return found
-
-
-def _floats(values: NDArray, where: Where) -> NDArray[np.float64]:
-    if values.dtype.kind == "O":
-        values = np.where(missing_mask(values), np.nan, values)
-    found = as_floats(Opened(values, None, len(values)), where.name)
-    return found.astype(np.float64) + 0.0  # no -0
-
-
-def _numbers(plain: NDArray, of: str, where: Where) -> NDArray[np.float64]:
-    """Return numbers, or days of dates and durations."""
-    if of not in ("date", "duration"):
-        return _floats(plain, where)
-    if plain.dtype.kind not in "Mm":  # all missing
-        return np.full(len(plain), np.nan)
-    whole = as_microseconds(plain, where.name) if of == "date" else plain.astype("m8[us]")
-    days = np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / DAY)
-    low, high = DAYS[of]
-    if (odd := (days < low) | (days > high)).any():
-        i = int(np.argmax(odd))
-        raise DataError(
-            f"{where.name} holds {shown(plain[i])} at row {i}: dates of the years 1 to 9999 and "
-            "durations up to 100 million days are modelled. Mark it as missing."
-        )
-    return days
-
-
-def _moments_of(days: NDArray[np.float64], of: str) -> NDArray:
-    """Return days as dates or durations, to the microsecond."""
-    gaps = np.isnan(days)
-    days = np.clip(days, *DAYS[of])
-    whole = np.rint(np.where(gaps, 0.0, days) * DAY).astype(np.int64)
-    found = whole.astype("M8[us]" if of == "date" else "m8[us]")
-    found[gaps] = "NaT"
-    return found
-
-
-def _objects_of(known: NDArray, of: str) -> NDArray:
-    """Return known values as levels are held: text, booleans or whole numbers."""
-    if of == "text":
-        return known.astype(object)
-    if of == "boolean":
-        return known.astype(bool)
-    numbers = known.astype(np.float64)
-    return numbers.astype(np.int64) if (numbers == np.floor(numbers)).all() else numbers
-
-
-def _codes_among(plain: NDArray, levels: NDArray) -> NDArray[np.float64]:
-    """Return the code of each value, NaN where missing and -1 where it is no level."""
-    if levels.dtype.kind in "if" and plain.dtype.kind in "iuf":
-        order = np.argsort(levels, kind="stable")
-        rising = levels[order].astype(np.float64)
-        values = plain.astype(np.float64)
-        place = np.minimum(np.searchsorted(rising, values), len(rising) - 1)
-        codes = np.where(rising[place] == values, order[place].astype(np.float64), -1.0)
-        return np.where(np.isnan(values), np.nan, codes)
-    if plain.dtype.kind == "b" and levels.dtype.kind == "b" and levels.tolist() == [False, True]:
-        return plain.astype(np.float64)
-    codes_of: dict[Any, float] = {level: float(k) for k, level in enumerate(levels.tolist())}
-    held = plain.tolist()
-    codes = np.array([codes_of.get(value, -1.0) for value in held])
-    for i in np.flatnonzero(codes < 0).tolist():
-        if is_missing(held[i]):
-            codes[i] = np.nan
-    return codes

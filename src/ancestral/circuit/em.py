@@ -15,9 +15,10 @@ Dirichlet on the transitions and tables, inverse-gamma on the variances.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,129 +32,18 @@ from ancestral.circuit.leaves import (
     TAIL,
     CountsLeaf,
     Prior,
-    Scale,
 )
+from ancestral.circuit.rows import Layout, Rows
 from ancestral.circuit.tree import Tree
+from ancestral.training.parts import added
 from ancestral.training.passes import FromPasses, Sums
 
+PART = 512  # rows of a pass at once
+ROOM = 64 << 20  # bytes of a batch's messages
 WIDE = 64  # levels above which a table's rows are picked one by one
 RESCALED = 16  # messages after which a product is rescaled: each may fall to 1/1000
 TINY = {np.dtype(np.float32): 1e-30, np.dtype(np.float64): 1e-280}
 FARTHEST = 80.0  # largest exponent of a normal over the tail that all states share
-_LOG_2PI = float(np.log(2 * np.pi))
-
-
-# ---- rows ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where each column's table stands among the stacked ones.
-
-    Parameters
-    ----------
-    sizes : ndarray of shape (d,)
-        Levels, or atoms and all else, or 1 for counts; a table has one row more, for a gap.
-    starts : ndarray of shape (d + 1,)
-    smooth, counts : ndarray
-        Numbers of the columns that have normals, and of those of counts.
-    """
-
-    sizes: NDArray[np.intp]
-    starts: NDArray[np.intp]
-    smooth: NDArray[np.intp]
-    counts: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, columns: list[Column]) -> Layout:
-        sizes = [len(c.levels) if c.has_levels else len(c.atoms) + 1 for c in columns]
-        kinds = np.array([column.kind for column in columns])
-        starts = np.r_[0, np.cumsum(np.array(sizes) + 1)]
-        smooth, counts = np.flatnonzero(kinds == "continuous"), np.flatnonzero(kinds == "count")
-        return cls(np.array(sizes), starts, smooth, counts)
-
-    @property
-    def gaps(self) -> NDArray[np.intp]:
-        """The rows of the stacked tables that stand for gaps."""
-        return self.starts[1:] - 1
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows as training reads them, each as often as its weight says.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, d)
-        Of levels; of atoms, or their number for any other value; the column's size for a gap.
-    y : ndarray of shape (n, number of continuous columns)
-        On the columns' scales; 0 for atoms and gaps.
-    numbers : ndarray of shape (n, number of counts)
-    shift : ndarray of shape (n,)
-        What the log density has beside that of y over the shared tail.
-    weights : ndarray of shape (n,)
-    """
-
-    codes: NDArray[Any]
-    y: NDArray[np.float32]
-    numbers: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    weights: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        table: NDArray[np.float64],
-        columns: list[Column],
-        layout: Layout,
-        weights: NDArray[np.float64],
-    ) -> Rows:
-        n, d = table.shape
-        kind = np.int16 if layout.sizes.max() < 1 << 15 else np.int32
-        codes = np.empty((n, d), kind)
-        y = np.zeros((n, len(layout.smooth)), np.float32)
-        shift = np.zeros(n)
-        k = 0
-        for j, column in enumerate(columns):
-            values = table[:, j]
-            gaps = np.isnan(values)
-            if column.has_levels:
-                codes[:, j] = np.where(gaps, layout.sizes[j], values)
-                continue
-            if column.kind == "count":
-                codes[:, j] = gaps
-                continue
-            scale = cast(Scale, column.scale)
-            place = np.searchsorted(column.atoms, values)
-            found = np.zeros(n, bool)
-            if len(column.atoms):
-                found = column.atoms[np.minimum(place, len(column.atoms) - 1)] == values
-            smooth = ~found & ~gaps
-            codes[:, j] = np.where(found, place, len(column.atoms) + gaps)
-            own = scale.forward(values[smooth])
-            y[smooth, k] = own
-            shift[smooth] += scale.log_slope(values[smooth]) - 0.5 * _LOG_2PI
-            tail = scale.tail
-            shift[smooth] -= 0.5 * (own / tail) ** 2 + np.log(tail)
-            k += 1
-        return cls(codes, y, table[:, layout.counts], shift, weights)
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def take(self, which: NDArray[np.intp], weights: NDArray[np.float64]) -> Rows:
-        """Return some of the rows, weighed anew."""
-        return Rows(
-            self.codes[which], self.y[which], self.numbers[which], self.shift[which], weights
-        )
-
-    def parts(self, size: int) -> list[Rows]:
-        """Return the rows in parts of so many, as views."""
-        cuts = [slice(start, start + size) for start in range(0, len(self), size)]
-        return [
-            Rows(self.codes[c], self.y[c], self.numbers[c], self.shift[c], self.weights[c])
-            for c in cuts
-        ]
 
 
 # ---- parameters ----------------------------------------------------------------------------------
@@ -196,6 +86,11 @@ class TreeSums(Sums):
     tables: Any
     moments: Any  # (3, continuous columns, k): 1, y and y^2 of a state's own normal
     counts: Any
+
+    def astype(self, kind: Any) -> TreeSums:
+        """Return them in another precision."""
+        names = ("root", "pairs", "tables", "moments")
+        return replace(self, **{name: getattr(self, name).astype(kind) for name in names})
 
 
 @dataclass(frozen=True)
@@ -282,19 +177,35 @@ class TreeEM(FromPasses):
             slice(int(place[a]), int(place[a]) + int(b - a)) if size <= WIDE else None
             for a, b, size in zip(layout.starts, layout.starts[1:], layout.sizes)
         ]
-        self._room: dict[Any, NDArray[Any]] = {}
+        self._room = threading.local()  # of each thread, since several may look at parts
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels: all but the room."""
+        return {name: held for name, held in vars(self).items() if name != "_room"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"_room": threading.local()}
 
     # ---- expectation ------------------------------------------------------------------------
 
     def _begin(self, summary: TreeSums) -> Parameters:
         return self._update(None, summary)
 
+    @property
+    def at_once(self) -> int:
+        """Rows whose messages take little room."""
+        return int(np.clip(ROOM // (4 * len(self.columns) * self.n_states), 32, PART))
+
     def log_density(self, rows: Rows, parameters: Parameters) -> NDArray[np.float64]:
         """Return log p of each row, in nats."""
-        return self.upward(rows, parameters).log_p
+        parts = rows.parts(self.at_once)
+        return np.concatenate([self.upward(some, parameters).log_p for some in parts])
 
     def _statistics(self, X: Rows, parameters: Parameters) -> TreeSums:
-        return self.sums(X, parameters, self.upward(X, parameters), X.weights)
+        return added(
+            self.sums(some, parameters, self.upward(some, parameters), some.weights)
+            for some in X.parts(self.at_once)
+        )
 
     def sums(
         self, X: Rows, parameters: Parameters, up: Upward, row_weights: NDArray[np.float64]
@@ -434,9 +345,10 @@ class TreeEM(FromPasses):
     def _buffer(self, name: str, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
         """Return room for an array, kept from one batch to the next."""
         size = int(np.prod(shape))
-        held = self._room.get((name, kind))
+        rooms: dict[Any, Any] = self._room.__dict__
+        held = rooms.get((name, kind))
         if held is None or held.size < size:
-            held = self._room[name, kind] = np.empty(size, kind)
+            held = rooms[name, kind] = np.empty(size, kind)
         return held[:size].reshape(shape)
 
     # ---- maximisation -----------------------------------------------------------------------
@@ -541,10 +453,12 @@ class MixtureEM(FromPasses):
     Parameters
     ----------
     trees : list of TreeEM
+    kind : type, optional
+        Precision in which rows are looked at, if not that of the parameters; sums are of float64.
     """
 
-    def __init__(self, trees: list[TreeEM]) -> None:
-        self.trees = trees
+    def __init__(self, trees: list[TreeEM], kind: Any = None) -> None:
+        self.trees, self.kind = trees, kind
 
     def _begin(self, summary: JointSums) -> Joint:
         return self._update(None, summary)
@@ -555,14 +469,25 @@ class MixtureEM(FromPasses):
         return log_sum_exp(np.stack(found) + np.log(parameters.weights)[:, None], axis=0)
 
     def _statistics(self, X: Rows, parameters: Joint) -> JointSums:
-        ups = [tree.upward(X, own) for tree, own in zip(self.trees, parameters.trees)]
-        joint = np.stack([up.log_p for up in ups]) + np.log(parameters.weights)[:, None]
+        own = parameters.trees
+        if self.kind is not None:
+            own = tuple(one.astype(self.kind) for one in own)
+        with np.errstate(divide="ignore"):
+            weights = np.log(parameters.weights)[:, None]
+        return added(self._sums(some, own, weights) for some in X.parts(self.trees[0].at_once))
+
+    def _sums(self, X: Rows, parameters: tuple[Parameters, ...], log_weights: NDArray) -> JointSums:
+        """Return the sums of few rows."""
+        ups = [tree.upward(X, own) for tree, own in zip(self.trees, parameters)]
+        joint = np.stack([up.log_p for up in ups]) + log_weights
         log_p = log_sum_exp(joint, axis=0)
         shares = np.exp(joint - log_p) * X.weights
         found = tuple(
             tree.sums(X, own, up, share)
-            for tree, own, up, share in zip(self.trees, parameters.trees, ups, shares)
+            for tree, own, up, share in zip(self.trees, parameters, ups, shares)
         )
+        if self.kind is not None:
+            found = tuple(sums.astype(np.float64) for sums in found)
         return JointSums(float(X.weights @ log_p), float(X.weights.sum()), found)
 
     def _update(self, parameters: Any, statistics: JointSums) -> Joint:

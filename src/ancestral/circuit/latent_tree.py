@@ -18,6 +18,7 @@ Symbols: the tree tree_ (the parent of each column), k n_states_, weights of the
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
@@ -28,24 +29,28 @@ from sklearn.utils import Tags
 
 from ancestral._checks.columns import check_columns
 from ancestral._checks.declared import plain
-from ancestral._checks.frames import framed
+from ancestral._checks.frames import form_of, framed
 from ancestral._checks.numbers import as_generator, check_integer, check_weights
 from ancestral._numerics.threads import one_thread
+from ancestral.base import FromParts
 from ancestral.circuit import columns as schema
 from ancestral.circuit import learning, race
 from ancestral.circuit.answers import TreeAnswers
 from ancestral.circuit.columns import Column
 from ancestral.circuit.leaves import ContinuousLeaf, CountsLeaf, Leaf, LevelsLeaf, Scale
 from ancestral.circuit.messages import Circuit, Mixture
+from ancestral.circuit.seen import Given
 from ancestral.errors import DataError
-from ancestral.training.passes import progress
+from ancestral.model_file import MOST_NUMBERS, fingerprint
+from ancestral.training.parts import Held, Part
+from ancestral.training.passes import passes_of
 
 T = TypeVar("T")
 MOST_SHOWN = 30  # columns in a repr
 MOST_WEIGHT = 2.0**53  # of all rows
 
 
-class LatentTree(TreeAnswers):
+class LatentTree(TreeAnswers, FromParts):
     """A hidden tree of states over the columns of a table, of any kinds, with missing values.
 
     Parameters
@@ -199,29 +204,30 @@ class LatentTree(TreeAnswers):
         return self._fit_anew(X, sample_weight)
 
     def _checked(self, X: Any, sample_weight: Any = None) -> tuple[Any, ...]:
-        columns = check_columns(self, X, reset=True)
-        weights = check_weights(sample_weight, len(columns[0]))
-        if weights is not None and (weights / MOST_WEIGHT).sum() > 1:
-            raise DataError(
-                f"sample_weight holds up to {weights.max():.3g}, and a weight is how often a row "
-                "counts: in all, more than 2**53 rows are not counted exactly. Divide the weights."
-            )
-        if weights is not None and not weights.all():  # a row of weight 0 is as good as absent
-            columns = [values[weights > 0] for values in columns]
-            weights = weights[weights > 0]
-        found, table, left_out = schema.learn(
-            columns,
-            names=getattr(self, "feature_names_in_", None),
-            form=self._frame_in,
-            column_types=self.column_types,
-            categories=self.categories,
-            weights=weights,
-        )
-        self.columns_ = [column.as_plain() for column in found]
-        self.left_out_ = left_out
-        return (table,) if weights is None else (table, weights)
+        return self._check_part(X, None, sample_weight, reset=True)
 
-    def _fit(self, table: NDArray[np.float64], weights: Any = None, **options: Any) -> None:
+    def _check_part(self, *part: Any, reset: bool) -> tuple[Any, ...]:
+        """Return the columns as they came, and the weights: of rows of weight above 0."""
+        X, _, sample_weight = (*part, None, None)[:3]
+        given = Given(check_columns(self, X, reset=reset), form_of(X))
+        weights = check_weights(sample_weight, len(given))
+        if weights is None:
+            return (given,)
+        _refuse_uncounted(weights)
+        return (
+            (given, weights) if weights.all() else (given.take(weights > 0), weights[weights > 0])
+        )
+
+    def _fit(self, *data: Any, **options: Any) -> None:
+        self._fit_parts(Held.whole(self, data), **options)
+
+    def _fit_parts(
+        self,
+        parts: Any,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        **options: Any,
+    ) -> None:
         asked = {
             name: None if value is None else check_integer(value, name, minimum=1)
             for name, value in (
@@ -231,16 +237,26 @@ class LatentTree(TreeAnswers):
             )
         }
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
-        counts = np.ones(len(table)) if weights is None else weights
-        counts = counts * ~np.isnan(table).all(axis=1)  # of other rows nothing is known
-        rng, columns = as_generator(self.random_state), self._columns_learnt
+        rng, seen = as_generator(self.random_state), parts.total(_seen_in)
+        _refuse_uncounted(np.array([seen.weight]))
+        if self._frame_in is not None:
+            self._frame_in = seen.form
+        names = getattr(self, "feature_names_in_", None)
+        columns, self.left_out_ = schema.settled(seen, names, self.column_types, self.categories)
+        self.columns_ = [column.as_plain() for column in columns]
         race.refuse_too_large(len(columns), asked["n_states"] or 1, asked["n_trees"] or 1)
+        table = schema.encoded(seen, columns)
+        # Of rows of which nothing is known there is nothing to learn.
+        counts = seen.sample.standing * ~np.isnan(table).all(axis=1)
         rows, counts = learning.distinct(table, counts)
-        table = table[rows]
-        plan = race.plan_for(columns, counts, **asked, max_iter=max_iter)
-        # Products of a batch are short: a second thread would wait more than it works.
-        with one_thread(), progress(type(self).__name__, shown=self.verbose) as show:
-            found = race.learn(table, columns, counts, plan, rng, show)
+        rest = None if seen.sample.is_whole else parts
+        n_rows = None if rest is None else seen.weight
+        plan = race.plan_for(columns, counts, **asked, max_iter=max_iter, n_rows=n_rows)
+        with (
+            one_thread(),  # a batch's products are short: a second would wait more than it works
+            passes_of(self, parts, checkpoint=checkpoint, every=checkpoint_every, rng=rng) as run,
+        ):
+            found = race.learn(table[rows], columns, counts, plan, rng, run, rest)
         self.tree_ = found.members[0].em.tree.parent
         self.information_ = found.information
         self.weights_ = found.weights
@@ -248,6 +264,11 @@ class LatentTree(TreeAnswers):
         self.n_states_, self.n_trees_ = found.members[0].em.n_states, len(found.members)
         self.log_likelihood_, self.history_ = found.log_likelihood, found.penalised
         self.tried_, self.n_iter_ = found.tried, len(found.penalised)
+
+    def _fingerprint_of(self, *checked: Any) -> str:
+        given, *weights = checked
+        rows = _Encoded(given, self._columns_learnt)
+        return fingerprint(rows[:, :] if rows.size <= MOST_NUMBERS else rows, *weights)
 
     # ---- what was learnt --------------------------------------------------------------------
 
@@ -371,6 +392,37 @@ class LatentTree(TreeAnswers):
         tags.input_tags.string = True
         tags.input_tags.allow_nan = True
         return tags
+
+
+class _Encoded:
+    """Rows of a table that are encoded when they are asked for: what a fingerprint looks at."""
+
+    def __init__(self, given: Given, columns: list[Column]) -> None:
+        self.given, self.columns = given, columns
+        self.shape, self.size = (len(given), len(columns)), len(given) * len(columns)
+
+    def __getitem__(self, which: tuple[slice, slice]) -> NDArray[np.float64]:
+        rows, columns = which
+        some = self.columns[columns]
+        return np.stack([one.encode(self.given.columns[one.place][rows]) for one in some], axis=1)
+
+
+def _seen_in(part: Part) -> schema.Seen:
+    """Return what is seen of the columns and rows of a part."""
+    given, *weights = part.data
+    model = part.model
+    names = getattr(model, "feature_names_in_", None)
+    how = model.column_types, model.categories
+    return schema.look(given, weights[0] if weights else None, names, *how, part.number)
+
+
+def _refuse_uncounted(weights: NDArray[np.float64]) -> None:
+    """Raise DataError for weights that in all are no count."""
+    if (weights / MOST_WEIGHT).sum() > 1:
+        raise DataError(
+            f"sample_weight holds up to {weights.max():.3g}, and a weight is how often a row "
+            "counts: in all, more than 2**53 rows are not counted exactly. Divide the weights."
+        )
 
 
 def _circuit(member: dict[str, Any], columns: list[Column]) -> Circuit:

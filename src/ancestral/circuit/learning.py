@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,16 @@ from numpy.typing import NDArray
 
 from ancestral.circuit import tree as trees
 from ancestral.circuit.columns import Column
-from ancestral.circuit.em import Joint, Layout, MixtureEM, Parameters, Priors, Rows, TreeEM
+from ancestral.circuit.em import (
+    ROOM,
+    Joint,
+    MixtureEM,
+    Parameters,
+    Priors,
+    TreeEM,
+)
+from ancestral.circuit.rows import Layout, Rows
+from ancestral.circuit.seen import mixed
 from ancestral.circuit.starts import from_clusters, from_noise
 from ancestral.circuit.tree import Tree
 from ancestral.training.passes import Fit, Passes
@@ -32,8 +39,6 @@ FIRST_RATE, LAST_RATE = 0.6, 0.03
 JOINT_RATE = 0.1  # of the first step of all trees at once
 PATIENCE = 4  # looks at the rows held out without a gain
 LOOKED = 2  # sweeps between two looks
-PART = 512  # rows of a pass at once
-ROOM = 64 << 20  # bytes of a batch's messages
 
 
 Show = Callable[[str], None] | None
@@ -88,22 +93,13 @@ def distinct(
     keys = np.zeros(n, np.uint64)
     for j in range(table.shape[1]):
         _, ranks = np.unique(table[:, j], return_inverse=True)
-        keys = _mixed(keys, ranks.reshape(-1).astype(np.uint64))
+        keys = mixed(keys, ranks.reshape(-1).astype(np.uint64))
     order = np.argsort(keys, kind="stable")
     order = order[weights[order] > 0]
     keys = keys[order]
     first = np.r_[True, keys[1:] != keys[:-1]]
     starts = np.flatnonzero(first)
     return order[starts], np.add.reduceat(weights[order], starts)
-
-
-def _mixed(keys: NDArray[np.uint64], more: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return keys of 64 bits that differ where either differs, but once in 2^64 pairs."""
-    with np.errstate(over="ignore"):
-        keys = (keys ^ more) * np.uint64(0x9E3779B97F4A7C15)
-        keys ^= keys >> np.uint64(32)
-        keys = (keys + np.uint64(0x632BE59BD9B4E019)) * np.uint64(0xD6E8FEB86659FD93)
-        return keys ^ (keys >> np.uint64(29))
 
 
 def split(
@@ -268,22 +264,19 @@ class Learner:
         per_row = 8 * len(self.columns) * em.n_states
         return max(16, min(self.batch, ROOM // per_row))
 
-    def parts(self, em: TreeEM, weights: NDArray[np.float64]) -> Iterator[Rows]:
-        """Yield the rows that count, in parts that take little room."""
+    def rows_of(self, weights: NDArray[np.float64]) -> Rows:
+        """Return the rows that count."""
+        if (weights > 0).all():
+            return replace(self.rows, weights=weights)
         there = np.flatnonzero(weights > 0)
-        size = min(PART, 2 * self._batch_of(em))
-        for start in range(0, len(there), size):
-            some = there[start : start + size]
-            yield self.rows.take(some, weights[some])
+        return self.rows.take(there, weights[there])
 
     def mean_log_density(
         self, em: TreeEM | MixtureEM, parameters: Any, weights: NDArray[np.float64]
     ) -> float:
         """Return the mean log density of rows, in nats."""
-        first = em.trees[0] if isinstance(em, MixtureEM) else em
-        parts = self.parts(first, weights)
-        total = sum(float(part.weights @ em.log_density(part, parameters)) for part in parts)
-        return total / float(weights.sum())
+        rows = self.rows_of(weights)
+        return float(rows.weights @ em.log_density(rows, parameters)) / float(weights.sum())
 
     def joint(
         self,
@@ -301,9 +294,7 @@ class Learner:
         if len(em.trees) == 1 or not n_sweeps:
             value = np.nan if held_out is None else self.mean_log_density(em, start, held_out)
             return start, 0, value
-        sums = reduce(
-            add, (em._statistics(part, start) for part in self.parts(em.trees[0], weights))
-        )
+        sums = em._statistics(self.rows_of(weights), start)
         batches = Batches(self.rows, weights, self._batch_of(em.trees[0]), self.rng)
         steps = max(1, n_sweeps * batches.n_batches - 1)
         best: list[Any] = [start, -np.inf, 0]

@@ -9,7 +9,6 @@ states each. Small tables are then fitted once more to all rows. All that bounds
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,10 +17,12 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
 from ancestral.circuit.columns import Column
-from ancestral.circuit.em import Joint, MixtureEM, Parameters, Priors, Rows, TreeEM
-from ancestral.circuit.learning import Learner, Member, Show, split
+from ancestral.circuit.em import Joint, MixtureEM, Parameters, Priors, TreeEM
+from ancestral.circuit.learning import Learner, Member, split
+from ancestral.circuit.rows import Encode, Rows
 from ancestral.circuit.starts import MOST_ROWS, MOST_WORK
 from ancestral.errors import ModelError
+from ancestral.training.parts import Held, Part, Parts
 from ancestral.training.passes import Fit, Passes
 
 HELD_OUT = 0.15  # of the rows, in the race
@@ -35,6 +36,7 @@ RACE_SHARE = 0.4  # of the work
 NOISE = 0.2  # of the information of other trees than the first
 MOST_TREES, FEWEST_TREES = 12, 3.5  # several trees do better than one of more states
 USUAL_JOINT = 6  # sweeps over all trees at once
+FURTHER = 1  # updates by all rows, where the trees were fitted to a sample of them
 TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
 LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
 LONG, SHORT = (30, 20), (12, 8)  # sweeps of the mixture's trees, and of the race's
@@ -69,6 +71,8 @@ class Plan:
         All of it, as `work_of` counts it.
     refit : bool
         Whether the mixture is fitted once more, to all rows.
+    further : float
+        Rows that are looked at in the end, where all others are a sample of them.
     """
 
     states: tuple[int, ...]
@@ -80,6 +84,7 @@ class Plan:
     batch: int
     work: float
     refit: bool
+    further: float = 0.0
 
 
 @dataclass
@@ -109,8 +114,13 @@ def work_of(n_rows: float, n_columns: int, n_states: int, n_sweeps: float, batch
     """
     k = n_states
     started = min(n_rows, MOST_ROWS, max(MOST_WORK / n_columns, 4.0 * k)) * k * 0.06
-    row, of_batch = 0.01 + 0.0032 * k + 3.2e-5 * k**2, 12 + 0.004 * k**2
+    row, of_batch = work_of_row(k), 12 + 0.004 * k**2
     return n_columns * (started + n_sweeps * (n_rows * row + n_rows / batch * of_batch))
+
+
+def work_of_row(n_states: int) -> float:
+    """Return about how many microseconds a look at one value takes."""
+    return 0.01 + 0.0032 * n_states + 3.2e-5 * n_states**2
 
 
 def units_of(weights: NDArray[np.float64]) -> float:
@@ -126,8 +136,12 @@ def plan_for(
     n_trees: int | None,
     n_sweeps: int | None,
     max_iter: int | None,
+    n_rows: float | None = None,
 ) -> Plan:
-    """Return how much is done for a table, by its size and what the caller asks."""
+    """Return how much is done for a table, by its size and what the caller asks.
+
+    `n_rows` are all rows, where these are a sample of them.
+    """
     n, d = units_of(weights), len(columns)
     cells = n * d
     states = [k for k in STATES if TREE_BYTES * d * k**2 <= MOST_BYTES] or [STATES[0]]
@@ -138,7 +152,9 @@ def plan_for(
     large = cells > LARGE
     sweeps, race_sweeps = SHORT if large else LONG
     fewer = min(1.0, FULL_CELLS / cells)
-    work = 1e6 * (30 + 75 * min(1.0, cells / 1.2e6)) + 2.0 * max(0.0, cells - 1.2e6)
+    work = 1e6 * (30 + 75 * min(1.0, cells / 1.2e6))
+    work += 2.0 * max(0.0, (n_rows or n) * d - 1.2e6)
+    n_looks = 1 + (FURTHER if max_iter is None else max_iter)
     return Plan(
         states=tuple(states) if n_states is None else (n_states,),
         n_trees=n_trees,
@@ -149,6 +165,7 @@ def plan_for(
         batch=batch,
         work=work,
         refit=not large and work_of(n, d, 32, 2 * LONG[0], batch) < 0.1 * work,
+        further=n_looks * (n_rows or 0.0),
     )
 
 
@@ -171,9 +188,10 @@ def refuse_too_large(n_columns: int, n_states: int, n_trees: int) -> None:
 
 def work_of_tree(plan: Plan, n_rows: float, n_columns: int, n_states: int, n_sweeps: int) -> float:
     """Return what a tree of a mixture takes: its own sweeps, those over all, and passes."""
-    in_float64 = 2 * (plan.max_iter or 1)
+    in_float64 = 0 if plan.further else 2 * (plan.max_iter or 1)
     n_sweeps += USUAL_JOINT + in_float64
-    return work_of(n_rows, n_columns, n_states, n_sweeps, plan.batch)
+    found = work_of(n_rows, n_columns, n_states, n_sweeps, plan.batch)
+    return found + plan.further * n_columns * work_of_row(n_states)
 
 
 @dataclass(frozen=True)
@@ -284,9 +302,11 @@ def learn(
     weights: NDArray[np.float64],
     plan: Plan,
     rng: np.random.Generator,
-    show: Show = None,
+    run: Passes,
+    parts: Parts[Part] | None = None,
 ) -> Found:
-    """Return a mixture of trees of distinct rows, by a plan."""
+    """Return a mixture of trees of distinct rows, by a plan; `parts` are all, if these are some."""
+    show = run.show
     learner = Learner(table, columns, weights, plan.priors, plan.batch, rng, show)
     found = Found([], np.ones(1), learner.information)
     total = float(weights.sum())
@@ -303,7 +323,7 @@ def learn(
         found.tried = race.history
         mixing = Mixing(learner, plan, race, found)
         mixing.choose(candidate, n_sweeps, weights, splits[0] if splits else None)
-        mixing.passes(weights, Passes(show=show))
+        mixing.passes(weights, run, parts)
     except KeyboardInterrupt:
         if not found.members:
             if race.kept is None:
@@ -311,17 +331,6 @@ def learn(
             found.members, found.weights = [race.kept], np.ones(1)
         warn("the fit was interrupted: the best model so far is kept.")
     return found
-
-
-class Parts:
-    """The rows that count, in parts, as often as they are asked for."""
-
-    def __init__(self, learner: Learner, em: TreeEM, weights: NDArray[np.float64]) -> None:
-        self.made = learner.parts, em, weights
-
-    def __iter__(self) -> Iterator[Rows]:
-        parts, em, weights = self.made
-        return parts(em, weights)
 
 
 class Mixing:
@@ -417,19 +426,25 @@ class Mixing:
         self.found.keep(MixtureEM(ems), whole)
         return n_done, value
 
-    def passes(self, weights: NDArray[np.float64], run: Passes) -> None:
-        """Look at all rows at once some times more, in float64: the likelihood rises.
+    def passes(self, weights: NDArray[np.float64], run: Passes, parts: Parts[Part] | None) -> None:
+        """Look at all rows at once some times more: the likelihood rises.
 
-        Unless the plan says how often, once where the trees gained by sharing the rows, else never.
+        Unless the plan says how often, once where the trees gained by sharing the rows, else never;
+        and always where others than these rows are to be looked at. Those are looked at in float32,
+        since they are many, and summed in float64.
         """
         found, max_iter = self.found, self.plan.max_iter
         if max_iter is None:
-            max_iter = int(self.n_joint > 0)
-        em = MixtureEM([member.em for member in found.members])
+            max_iter = int(self.n_joint > 0) if parts is None else FURTHER
+        em = MixtureEM(
+            [member.em for member in found.members], None if parts is None else np.float32
+        )
         trees = tuple(member.parameters.astype(np.float64) for member in found.members)
-        parts = Parts(self.learner, em.trees[0], weights)
+        rows: Parts[Rows] = Held([self.learner.rows_of(weights)])
+        if parts is not None:
+            rows = parts.prepared(Encode(self.learner.columns, self.learner.layout))
         start = Fit(Joint(found.weights, trees))
-        fit = run.climb(em, parts, start, tol=TOL, max_iter=max_iter + 1)
+        fit = run.climb(em, rows, start, tol=TOL, max_iter=max_iter + 1)
         found.keep(em, fit.parameters)
         shift = em._objective(fit.parameters, fit.statistics) - fit.statistics.log_likelihood
         found.log_likelihood = fit.history[-1] - shift

@@ -7,8 +7,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.circuit.em import Parameters, Rows, TreeEM, TreeSums
+from ancestral.circuit.em import Parameters, TreeEM, TreeSums
 from ancestral.circuit.leaves import CountsLeaf, Scale
+from ancestral.circuit.rows import Rows
 
 NOISE = 1.5  # standard deviation of a table's logarithms around those of the marginals
 PEAKED = 0.3  # of the Dirichlet that half of each transition comes from

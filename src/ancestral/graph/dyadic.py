@@ -53,7 +53,7 @@ from ancestral.graph.inference import (
     profile_intervals,
     refuse_other_graphs,
 )
-from ancestral.graph.looks import dyads_of
+from ancestral.graph.looks import checked_part, dyads_of
 from ancestral.graph.nodes import NodeRows
 from ancestral.graph.pairs.dyad_sums import DyadSums, dyad_sums
 from ancestral.graph.pairs.dyads import AT_ONCE, KEPT
@@ -220,8 +220,11 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
     def _sums(self, graphs: Sequence[Graph]) -> DyadSums:
         return dyad_sums(parsed(self.terms), graphs, n_jobs=self.n_jobs)
 
+    def _check_part(self, *given: Any, reset: bool) -> tuple[Any, ...]:
+        return checked_part(self._check_chunk, *given, reset=reset)
+
     def _fit_parts(self, parts: Any, **options: Any) -> None:
-        self._solve(dyads_of(parts))
+        self._solve(dyads_of(parts, self))
 
     def _is_enough(self, statistics: DyadSums) -> bool:
         if check_number(self.l2, "l2", minimum=0.0):

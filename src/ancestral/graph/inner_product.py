@@ -56,7 +56,7 @@ from ancestral.graph.inference import (
     refuse_other_graphs,
     tolerable_error,
 )
-from ancestral.graph.looks import pairs_of
+from ancestral.graph.looks import checked_part, pairs_of
 from ancestral.graph.pairs.gather import STACKED, gather, keep, likelihoods
 from ancestral.graph.pairs.passes import products
 from ancestral.graph.pairs.sums import RELATIVE, TOLERANCE, PairSums
@@ -231,8 +231,11 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
     def _statistics(self, graphs: Sequence[Graph]) -> PairSums:
         return self._gathered(graphs).beside(features=FeatureRows.of(graphs))
 
+    def _check_part(self, *given: Any, reset: bool) -> tuple[Any, ...]:
+        return checked_part(self._check_chunk, *given, reset=reset)
+
     def _fit_parts(self, parts: Any, **options: Any) -> None:
-        self._solve(pairs_of(parts))
+        self._solve(pairs_of(parts, self))
 
     def _gathered(
         self,

@@ -8,9 +8,12 @@ sums at each step of Newton's method, where they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ancestral.graph.link_blocks import Count, LinkBlock, count_of, counted, put_together
+from ancestral.graph.link_sums import dyads_of_one, pairs_of_one
 from ancestral.graph.pairs.dyad_sums import DyadSums
 from ancestral.graph.pairs.sums import PairSums
 from ancestral.training.parts import Part, Parts
@@ -18,26 +21,46 @@ from ancestral.training.parts import Part, Parts
 HELD = 64 << 20, 1e9  # bytes and visits, of dyads that are held beside their sums
 
 
+# Of one graph whose links are in parts the first look counts the links: see `link_blocks`.
+
+
+def checked_part(
+    check: Callable[..., tuple[Any, ...]], *given: Any, reset: bool
+) -> tuple[Any, ...]:
+    """Return graphs, or some links of one and its nodes, as `check` checks graphs."""
+    block, *rest = given
+    if not isinstance(block, LinkBlock):
+        return check(*given, reset=reset)
+    ((nodes,),) = check([block.nodes], *rest, reset=reset)
+    return (replace(block.checked(), nodes=nodes),)
+
+
 # ---- dyads -------------------------------------------------------------------------------------
 
 
-def dyads_of(parts: Parts[Part]) -> DyadSums:
-    """Return the sums over the known dyads of all parts."""
-    if not parts.again:
-        return parts.total(_all_of)
-    sums = parts.total(_few_of)
+def dyads_of(parts: Parts[Part], model: Any) -> DyadSums:
+    """Return the sums over the known dyads of all parts, of graphs or of one."""
+    sums: DyadSums | Count = parts.total(_few_of if parts.again else _all_of)
+    if isinstance(sums, Count):
+        count = counted(parts, sums)
+        if count.codes is None:
+            return dyads_of_one(parts, count, model)
+        whole: DyadSums = model._statistics([put_together(count)])
+        return whole
     return sums if sums.holds_all else sums.asked_of(parts.prepared(_sums_of))
 
 
-def _all_of(part: Part) -> DyadSums:
-    """Return the statistics of a part."""
-    found: DyadSums = part.model._statistics(*part.data)
-    return found
+def _all_of(part: Part) -> Any:
+    """Return the statistics of a part, or how many links of one graph it has."""
+    if isinstance(part.data[0], LinkBlock):
+        return count_of(part)
+    return part.model._statistics(*part.data)
 
 
-def _few_of(part: Part) -> DyadSums:
-    """Return the statistics of a part, with its dyads where they are few enough to be sent."""
-    return _all_of(part).within(HELD)
+def _few_of(part: Part) -> DyadSums | Count:
+    """Return the same, with dyads where they are few enough to be sent."""
+    found: DyadSums | Count = _all_of(part)
+    return found.within(HELD) if isinstance(found, DyadSums) else found
 
 
 def _sums_of(part: Part) -> DyadSums:
@@ -49,25 +72,25 @@ def _sums_of(part: Part) -> DyadSums:
 # ---- pairs by their inner products -------------------------------------------------------------
 
 
-def pairs_of(parts: Parts[Part]) -> PairSums:
+def pairs_of(parts: Parts[Part], model: Any) -> PairSums:
     """Return the sums over the pairs of all parts, which are gathered anew where they must be.
 
     Graphs that come but once are kept beside their sums, where they are not large.
     """
-    if not parts.again:
-        return parts.total(_pairs_and_graphs_of)
-    return parts.total(_pairs_of).beside(source=InParts(parts))
+    sums: PairSums | Count = parts.total(_pairs_of if parts.again else _all_of)
+    if isinstance(sums, Count):
+        count = counted(parts, sums)
+        if count.codes is None:
+            return pairs_of_one(parts, count, model)
+        whole: PairSums = model._statistics([put_together(count)])
+        return whole
+    return sums.beside(source=InParts(parts)) if parts.again else sums
 
 
-def _pairs_and_graphs_of(part: Part) -> PairSums:
-    """Return the statistics of a part."""
-    found: PairSums = part.model._statistics(*part.data)
-    return found
-
-
-def _pairs_of(part: Part) -> PairSums:
+def _pairs_of(part: Part) -> PairSums | Count:
     """Return the statistics of a part, whose graphs stay where they are."""
-    return _pairs_and_graphs_of(part).beside(source=None)
+    found: PairSums | Count = _all_of(part)
+    return found.beside(source=None) if isinstance(found, PairSums) else found
 
 
 @dataclass(frozen=True)

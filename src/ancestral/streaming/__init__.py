@@ -22,6 +22,8 @@ from ancestral.streaming.local import Here, Reading
 from ancestral.streaming.npy import NpyTable, read_chunks
 from ancestral.streaming.opening import Opening
 from ancestral.streaming.source import Piece, Source, needs_again
+from ancestral.streaming.sources.links import graph_by_blocks
+from ancestral.streaming.sources.paths import source_of_paths
 from ancestral.streaming.workers import There, Work
 from ancestral.streaming.writing import impute, log_density, predict, sample
 
@@ -31,11 +33,13 @@ __all__ = [
     "Source",
     "fit_chunks",
     "fit_dask",
+    "graph_by_blocks",
     "impute",
     "log_density",
     "predict",
     "read_chunks",
     "sample",
+    "source_of_paths",
 ]
 
 M = TypeVar("M", bound=FromParts)
@@ -206,6 +210,7 @@ def _refuse_whole(model: Any) -> None:
     """Raise ModelError for a model whose fit needs all rows at once."""
     if not isinstance(model, FromParts):
         raise ModelError(
-            f"{type(model).__name__} has no sufficient statistics: its fit needs all rows at once. "
+            f"{type(model).__name__} has no sufficient statistics: its fit needs all "
+            f"{getattr(model, '_needs_whole', 'rows at once.')} "
             f"{getattr(model, '_where_memory_is_short', 'Give a model that has them.')}"
         )

@@ -74,12 +74,12 @@ class Roles:
             y = (
                 in_order(chunk, list(map(names.index, targets)))
                 if several
-                else _column(chunk, targets[0])
+                else column_of(chunk, targets[0])
             )
-        return (X, y) if self.weight is None else (X, y, _column(chunk, self.weight))
+        return (X, y) if self.weight is None else (X, y, column_of(chunk, self.weight))
 
 
-def _column(frame: Any, name: Any) -> Any:
+def column_of(frame: Any, name: Any) -> Any:
     """Return the values of a column of numbers."""
     if hasattr(frame, "iloc"):
         return frame[name]

@@ -12,6 +12,7 @@ from ancestral import PPCA
 from ancestral.errors import AncestralWarning, DataError, ModelError
 from ancestral.gaussian.ppca import missing_em
 from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
+from tests.gaussian.ppca.gaps import table_of
 
 # A right sampler fails one of these tests by chance once in 10,000 runs; the seeds are fixed.
 FALSE_ALARM = 1e-4
@@ -57,7 +58,7 @@ def conditional(row: np.ndarray, model: PPCA) -> tuple[np.ndarray, np.ndarray]:
 @EACH
 def test_no_step_lowers_the_likelihood(n: int, d: int, q: int, share: float) -> None:
     _, X = table(n, d, q, share=share)
-    found = missing_em.fit(X, q, tol=1e-12, max_iter=5000)
+    found = missing_em.fit(table_of(X), q, tol=1e-12, max_iter=5000)
     steps = np.diff(found.history)
     assert found.converged
     assert steps.min(initial=0.0) >= -1e-12 * abs(found.history[-1])
@@ -68,7 +69,7 @@ def test_no_step_lowers_the_likelihood(n: int, d: int, q: int, share: float) -> 
 def test_the_gradient_vanishes_at_the_maximum(n: int, d: int, q: int, share: float) -> None:
     """Finite differences along every parameter, by scipy's marginals; curvature sets the scale."""
     _, X = table(n, d, q, share=share)
-    at = missing_em.fit(X, q, tol=1e-13, max_iter=5000).factors
+    at = missing_em.fit(table_of(X), q, tol=1e-13, max_iter=5000).factors
     rng, h = np.random.default_rng(1), 1e-4
     for _ in range(6):
         step = Factors(rng.normal(size=d), rng.normal(size=(d, q)), float(rng.normal()))
@@ -94,7 +95,7 @@ def test_the_gradient_vanishes_at_the_maximum(n: int, d: int, q: int, share: flo
 def test_em_of_complete_rows_is_the_closed_form(n: int, d: int, q: int) -> None:
     X, _ = table(n, d, q, share=0.0, offset=1e4)
     closed = PPCA(q).fit(X)
-    found = missing_em.fit(X, q, tol=1e-10, max_iter=100)
+    found = missing_em.fit(table_of(X), q, tol=1e-10, max_iter=100)
     C = found.factors.loadings @ found.factors.loadings.T + found.factors.noise * np.eye(d)
     np.testing.assert_allclose(C, closed.get_covariance(), rtol=0, atol=1e-9 * np.trace(C))
     np.testing.assert_allclose(found.factors.mean, closed.mean_, rtol=1e-12)

@@ -16,6 +16,8 @@ from ancestral import PPCA, Moments, streaming
 from ancestral.errors import AncestralWarning, DataError, ModelError
 from ancestral.gaussian.ppca import selection
 from ancestral.gaussian.ppca.folds import FOLDS, Folds
+from ancestral.gaussian.ppca.missing_columns import Rows
+from ancestral.training.parts import Held
 
 HOW = pytest.mark.parametrize("how", ["bic", "minka", "cv"])
 
@@ -221,17 +223,16 @@ def test_held_out_entries_find_the_dimension(q: int) -> None:
 
 def test_the_score_of_entries_is_their_density_given_the_rest_of_the_row() -> None:
     X = with_gaps(rows(60, 5, 1))
-    tried, scores = selection.by_entries(X, 2, max_iter=500, rng=np.random.default_rng(0))
-    folds = selection._entries_held_out(X, np.random.default_rng(0))
+    held = Held([Rows.known(X)])
+    tried, scores = selection.by_entries(held, 2, max_iter=500, seed=0)
+    folds = [fold.without(X) for fold, _ in selection._entries_held_out(held, 0)]
     assert tried.tolist() == [0, 1, 2]
-    assert sum(len(r) for r, _ in folds) == np.isfinite(X).sum()
+    assert sum(np.isnan(train) & ~np.isnan(X) for train in folds).sum() == np.isfinite(X).sum()
     total = 0.0
-    for held_rows, columns in folds:
-        train = X.copy()
-        train[held_rows, columns] = np.nan
+    for train in folds:
         model = PPCA(1, tol=selection.LOOSE).fit(train)
         C = model.get_covariance()
-        for i in np.unique(held_rows):
+        for i in np.flatnonzero((np.isnan(train) & ~np.isnan(X)).any(axis=1)):
             h = np.isnan(train[i]) & ~np.isnan(X[i])
             k = ~np.isnan(train[i])
             gain = np.linalg.solve(C[np.ix_(k, k)], C[np.ix_(k, h)]).T
@@ -258,10 +259,10 @@ def test_a_column_known_once_is_never_held_out_whole() -> None:
     X = with_gaps(rows(60, 5, 1))
     X[:, 2] = np.nan
     X[7, 2] = 1.0
-    for held_rows, columns in selection._entries_held_out(X, np.random.default_rng(0)):
-        train = X.copy()
-        train[held_rows, columns] = np.nan
+    for fold, columns in selection._entries_held_out(Held([Rows.known(X)]), 0):
+        train = fold.without(X)
         assert not np.isnan(train).all(axis=0).any()
+        np.testing.assert_array_equal(columns.count, (~np.isnan(train)).sum(axis=0))
 
 
 def test_every_d_of_gaps_is_refused_with_the_mend() -> None:

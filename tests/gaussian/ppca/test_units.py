@@ -12,10 +12,11 @@ import ancestral
 from ancestral import PPCA, PPCAMixture
 from ancestral.errors import AncestralWarning, DataError, ModelError, UndeterminedError
 from ancestral.gaussian.ppca import missing_em
-from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
+from ancestral.gaussian.ppca.missing_patterns import Factors
 from ancestral.statistics import Moments
 from ancestral.streaming import fit_chunks
 from tests.gaussian.exact import normal_log_density
+from tests.gaussian.ppca.gaps import table_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:column .* spreads")
 
@@ -103,14 +104,9 @@ def test_rates_are_imputed_beside_dollars() -> None:
 
 def climbed(X: np.ndarray, factors: Factors) -> float:
     """Return the log-likelihood that EM reaches from given factors."""
-    known = ~np.isnan(X)
-    shift = missing_em.weighted_means(X, known, None)
-    patterns = Patterns.of(X, shift)
-    variances = (patterns.values**2).sum(axis=0) / known.sum(axis=0)
-    start = Factors(factors.mean - shift, factors.loadings, factors.noise)
-    found = missing_em._ascend(
-        missing_em.compressed(patterns), variances, start, least=1e-10 * known.sum(), max_iter=3000
-    )
+    rows = table_of(X)
+    start = Factors(factors.mean - rows.columns.mean, factors.loadings, factors.noise)
+    found = missing_em._ascend(rows, start, tol=1e-10, max_iter=3000)
     return float(found.history[-1])
 
 
@@ -140,12 +136,9 @@ def test_a_column_of_loadings_that_vanished_is_filled_again() -> None:
     X = table(100, gap=True)
     whole = PPCA(2).fit(table(100))
     saddle = Factors(whole.mean_, whole.loadings_ * [1.0, 1e-10], 9.5e-5)
-    known = ~np.isnan(X)
-    shift = missing_em.weighted_means(X, known, None)
-    patterns = Patterns.of(X, shift)
-    variances = (patterns.values**2).sum(axis=0) / known.sum(axis=0)
-    start = Factors(saddle.mean - shift, saddle.loadings, saddle.noise)
-    found = missing_em._climb(patterns, variances, start, tol=1e-9, max_iter=1000)
+    rows = table_of(X)
+    start = Factors(saddle.mean - rows.columns.mean, saddle.loadings, saddle.noise)
+    found = missing_em._climb(rows, start, tol=1e-9, max_iter=1000)
     assert found.history[-1] == pytest.approx(1258.84, abs=0.005)
 
 

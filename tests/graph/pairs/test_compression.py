@@ -131,7 +131,7 @@ def compress_above(monkeypatch: Any, most_visited: int) -> None:
     def compresses(graph: Graph, at: Any, *, must: bool) -> bool:
         return graph.features.shape[1] <= 3 and (must or graph.n_pairs > most_visited)
 
-    monkeypatch.setattr(gathering, "_compresses", compresses)
+    monkeypatch.setattr(gathering, "compresses", compresses)
 
 
 # A graph is visited, or, where it has more pairs than that, compressed for the (a, b) in question.

@@ -76,8 +76,24 @@ class FrequencyDensity(WeightedLikelihood, Density):
         return self._fit_anew(X, sample_weight, checkpoint=checkpoint, every=checkpoint_every)
 
     def _checked(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[NDArray, ...]:  # type: ignore[override]
-        rows = self._check_rows(X, reset=True)
-        weights = check_weights(_arrays.to_host(sample_weight), rows.shape[0])
+        return self._weighed(X, sample_weight, reset=True)
+
+    def _check_part(self, *given: Any, reset: bool) -> tuple[NDArray, ...]:
+        X, _, sample_weight = (*given, None, None)[:3]
+        return self._weighed(X, sample_weight, reset=reset, may_be_zero=True)
+
+    def _weighed(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        *,
+        reset: bool,
+        may_be_zero: bool = False,
+    ) -> tuple[NDArray, ...]:
+        """Return checked rows, and their weights where there are some."""
+        rows = self._check_rows(X, reset=reset)
+        given = _arrays.to_host(sample_weight)
+        weights = check_weights(given, rows.shape[0], may_be_zero=may_be_zero)
         return (rows,) if weights is None else (rows, weights)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:

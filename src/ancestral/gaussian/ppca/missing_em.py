@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._numerics.decomposition import eigen_of_root
-from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.ppca import degenerate
+from ancestral.errors import ModelError
+from ancestral.gaussian.ppca.missing_columns import Columns, Rows
 from ancestral.gaussian.ppca.missing_patterns import (
     Factors,
     Patterns,
@@ -44,8 +44,9 @@ from ancestral.gaussian.ppca.missing_patterns import (
     symmetric_sums,
 )
 from ancestral.gaussian.ppca.projections import Frame
-from ancestral.statistics import Moments, refuse_overflow
+from ancestral.statistics import Moments
 from ancestral.training import passes
+from ancestral.training.parts import Parts
 from ancestral.training.passes import FromPasses, Passes
 
 LEAST_NOISE = 1e-12  # of the variance of the columns that vary least: below it, rounding is left
@@ -73,29 +74,72 @@ class Fit(passes.Fit):
         return last
 
 
+@dataclass(frozen=True)
+class Table:
+    """All rows, as an E step takes them, and what is known of their columns.
+
+    Parameters
+    ----------
+    parts : Parts
+        Of `Patterns`, each about the columns' means and in units of the scale.
+    columns : Columns
+    scale : ndarray of shape (d,), optional
+        What columns are divided by.
+    """
+
+    parts: Parts[Patterns]
+    columns: Columns
+    scale: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        rows: Parts[Rows],
+        columns: Columns | None = None,
+        scale: NDArray[np.float64] | None = None,
+    ) -> Table:
+        """Return the table of some rows, NaN where unknown."""
+        columns = rows.total(Columns.of) if columns is None else columns
+        return cls(rows.prepared(_Grouping(columns.mean, scale)), columns, scale)
+
+    @property
+    def variances(self) -> NDArray[np.float64]:
+        """Of the columns, in units of the scale, shape (d,)."""
+        found = self.columns.variances
+        return found if self.scale is None else found / self.scale**2
+
+
+@dataclass(frozen=True)
+class _Grouping:
+    """Makes patterns of rows, about a shift and in units of a scale."""
+
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64] | None
+
+    def __call__(self, rows: Rows) -> Patterns:
+        return compressed(Patterns.of(rows.X, self.shift, self.scale, rows.weights))
+
+
 def fit(
-    X: NDArray,
+    table: Table,
     n_components: int,
     *,
     tol: float,
     max_iter: int,
-    weights: NDArray[np.float64] | None = None,
     n_starts: int = 1,
     run: Passes | None = None,
 ) -> Fit:
-    """Return the factors that maximise the likelihood of the known entries of X.
+    """Return the factors that maximise the likelihood of the known entries of a table.
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-        NaN where missing; every column has a known value.
+    table : Table
+        Every column has a known value.
     n_components : int
     tol : float
         Stop once a step gains less than this, in nats per known entry.
     max_iter : int
         E steps at most.
-    weights : ndarray of shape (n,), optional
-        How often each row counts.
     n_starts : int
         Where there are few known entries for each parameter, so many starts, the highest of
         which is kept.
@@ -107,49 +151,35 @@ def fit(
     ModelError
         When the known entries are too few, so that sigma^2 = 0 and the likelihood is unbounded.
     """
-    known = ~np.isnan(X)
-    counted = known.any(axis=1) if weights is None else known.any(axis=1) & (weights > 0)
-    X, known = X[counted], known[counted]
-    weights = None if weights is None else weights[counted]
-    _refuse_too_few(known, n_components)
-    shift = weighted_means(X, known, weights)
-    patterns = Patterns.of(X, shift, weights=weights)
-    entries = patterns.count @ patterns.known
-    variances = (patterns.values**2).sum(axis=0) / entries
-    first = _start(patterns, variances, n_components)
-    short, run = compressed(patterns), run or Passes()
-    found = _climb(short, variances, first, tol=tol, max_iter=max_iter, run=run)
-    d = X.shape[1]
-    if n_components and entries.sum() < FEW_ENTRIES * d * (n_components + 1):
-        for factors in _other_starts(first, variances, n_starts - 1):
+    columns = table.columns
+    _refuse_too_few(columns.sizes, n_components)
+    first, run = _start(table, n_components), run or Passes()
+    found = _climb(table, first, tol=tol, max_iter=max_iter, run=run)
+    d = columns.n_features
+    if n_components and columns.n_known < FEW_ENTRIES * d * (n_components + 1):
+        for factors in _other_starts(first, table.variances, n_starts - 1):
             try:
-                other = _climb(short, variances, factors, tol=tol, max_iter=max_iter, run=run)
+                other = _climb(table, factors, tol=tol, max_iter=max_iter, run=run)
             except (ModelError, np.linalg.LinAlgError):  # this one runs to where nothing is left
                 continue
-            if other.history[-1] > found.history[-1] + tol * entries.sum():
+            if other.history[-1] > found.history[-1] + tol * columns.n_known:
                 found = other
-    moved = replace(found.factors, mean=found.factors.mean + shift)
+    moved = found.factors.about(columns.mean, table.scale)
     return replace(found, parameters=Path((moved,)))
 
 
 def _climb(
-    patterns: Patterns,
-    variances: NDArray,
-    factors: Factors,
-    *,
-    tol: float,
-    max_iter: int,
-    run: Passes | None = None,
+    table: Table, factors: Factors, *, tol: float, max_iter: int, run: Passes | None = None
 ) -> Fit:
     """Ascend, and leave what is no maximum, until neither gains `tol` nats for a known entry."""
-    least, run = tol * patterns.n_known, run or Passes()
-    found = _ascend(patterns, variances, factors, least=least, max_iter=max_iter, run=run)
+    least, run = tol * table.columns.n_known, run or Passes()
+    found = _ascend(table, factors, tol=tol, max_iter=max_iter, run=run)
     for _ in range(MOST_ESCAPES):
         left = max_iter - len(found.history)
-        escape = _escape(patterns, found.factors, least) if found.converged and left > 0 else None
+        escape = _escape(table, found.factors, least) if found.converged and left > 0 else None
         if escape is None:
             return found
-        further = _ascend(patterns, variances, escape, least=least, max_iter=left, run=run)
+        further = _ascend(table, escape, tol=tol, max_iter=left, run=run)
         if not further.history[-1] > found.history[-1] + least:
             return found
         higher = [value for value in further.history if value > found.history[-1]]
@@ -158,21 +188,16 @@ def _climb(
 
 
 def _ascend(
-    patterns: Patterns,
-    variances: NDArray,
-    factors: Factors,
-    *,
-    least: float,
-    max_iter: int,
-    run: Passes | None = None,
+    table: Table, factors: Factors, *, tol: float, max_iter: int, run: Passes | None = None
 ) -> Fit:
-    """Repeat steps and extrapolations until a plain step gains less than `least` nats."""
+    """Repeat steps and extrapolations until a plain step gains `tol` nats for a known entry."""
+    variances = table.variances
     varying = variances > 0
     d, q = factors.loadings.shape
     floor = LEAST_NOISE * float(np.sort(variances[varying])[: d - q].mean())
     em = WithGaps(np.sqrt(np.where(varying, variances, 1.0)), floor)
-    start, tol = Fit(em._begin(factors)), least / patterns.n_known
-    return (run or Passes()).climb(em, [patterns], start, tol=tol, max_iter=max_iter)
+    start = Fit(em._begin(factors))
+    return (run or Passes()).climb(em, table.parts, start, tol=tol, max_iter=max_iter)
 
 
 @dataclass(frozen=True)
@@ -315,25 +340,20 @@ def _packed(factors: Factors, units: NDArray[np.float64]) -> NDArray[np.float64]
 # ---- where the steps gain nothing ---------------------------------------------------------------
 
 
-def _escape(patterns: Patterns, factors: Factors, least: float) -> Factors | None:
+def _escape(table: Table, factors: Factors, least: float) -> Factors | None:
     """Return what closed-form PPCA makes of the completed rows, or None where it gains too little.
 
     At a stationary point, S* has the columns of W for eigenvectors. Its other ones are looked for
     in the rows' rest beside W, so that large columns do not blur them.
     """
     d, q = factors.loadings.shape
-    n = float(patterns.count.sum())
+    n = table.columns.n_samples
     lengths, U = eigen_of_root(factors.loadings.T, None)
     held = int((lengths > VANISHED * factors.noise).sum())
     W = U[:held].T * np.sqrt(lengths[:held])
     frame = Frame(factors.mean, W, 0.0)
     beside = np.delete(np.eye(d), frame.pivots, axis=0) if held else np.eye(d)
-    rest = np.zeros((len(beside), len(beside)))
-    for rows in _completed(patterns, factors):
-        frame.reflect(rows)
-        kept = np.delete(rows, frame.pivots, axis=1)
-        rest += kept.T @ kept
-    variances, V = np.linalg.eigh(rest / n)
+    variances, V = np.linalg.eigh(table.parts.total(_Beside(factors, frame)) / n)
     found = np.concatenate([lengths[:held] + factors.noise, variances[::-1]])
     chosen = np.sort(np.argsort(-found, kind="stable")[:q])
     noise = (found.sum() - found[chosen].sum()) / (d - q)
@@ -347,6 +367,23 @@ def _escape(patterns: Patterns, factors: Factors, least: float) -> Factors | Non
     directions = np.concatenate([U[chosen[chosen < held]], frame.reflected_back(new)])
     scale = np.sqrt(np.maximum(found[chosen] - noise, 0.0))
     return Factors(factors.mean, directions.T * scale, float(noise))
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A look at completed rows: their scatter beside the directions of a frame."""
+
+    factors: Factors
+    frame: Frame
+
+    def __call__(self, patterns: Patterns) -> NDArray[np.float64]:
+        left = len(self.factors.mean) - len(self.frame.pivots)
+        rest = np.zeros((left, left))
+        for rows in _completed(patterns, self.factors):
+            self.frame.reflect(rows)
+            kept = np.delete(rows, self.frame.pivots, axis=1)
+            rest += kept.T @ kept
+        return rest
 
 
 def _completed(patterns: Patterns, factors: Factors) -> Iterator[NDArray[np.float64]]:
@@ -404,10 +441,10 @@ def compressed(patterns: Patterns) -> Patterns:
     )
 
 
-def _start(patterns: Patterns, variances: NDArray[np.float64], q: int) -> Factors:
+def _start(table: Table, q: int) -> Factors:
     """Return the closed-form solution of the covariance of pairs that are known together."""
-    d = patterns.known.shape[1]
-    eigenvalues, U = _pairwise_eigen(patterns, variances, q)
+    d, variances = table.columns.n_features, table.variances
+    eigenvalues, U = _pairwise_eigen(table, q)
     # Unequal counts can make the tail vanish: sigma^2 starts above it, and a column of W is never
     # started at 0, where it would stay. The tail is at most the least variances of the columns.
     noise = max(eigenvalues[q:].sum(), 1e-3 * np.sort(variances)[: d - q].sum()) / (d - q)
@@ -430,22 +467,50 @@ def _other_starts(
             yield replace(first, loadings=W, noise=first.noise * 10.0 ** rng.uniform(-1, 2))
 
 
-def _pairwise_eigen(
-    patterns: Patterns, variances: NDArray[np.float64], q: int
-) -> tuple[NDArray, NDArray]:
+def _pairwise_eigen(table: Table, q: int) -> tuple[NDArray, NDArray]:
     """Return eigenvalues (falling, (r,)) and q eigenvectors or more of the pairwise covariance."""
-    n, d = patterns.values.shape
-    known = patterns.known
-    counts = patterns.count @ known  # (d,)
-    if n < d:  # never a (d, d) matrix: the zero-filled rows, scaled up for their gaps
-        return _filled_up(*eigen_of_root(patterns.values * np.sqrt(1 / counts), None), q)
-    pairs = (known * patterns.count[:, None]).T @ known  # rows that know both columns
+    columns, variances = table.columns, table.variances
+    if columns.n_rows < columns.n_features:  # never a (d, d) matrix: rows scaled up for their gaps
+        root = table.parts.total(_filled_rows).rows * np.sqrt(1 / columns.count)
+        return _filled_up(*eigen_of_root(root, None), q)
     units = np.sqrt(np.where(variances > 0, variances, 1.0))
-    scaled = patterns.values / units
+    products, pairs = table.parts.total(_Pairs(units))
     # What unequal counts turn negative is dropped among columns of one scale.
-    correlations, V = np.linalg.eigh(scaled.T @ scaled / np.maximum(pairs, 1))
+    correlations, V = np.linalg.eigh(products / np.maximum(pairs, 1))
     root = (np.sqrt(np.maximum(correlations, 0.0))[:, None] * V.T) * units
     return _filled_up(*eigen_of_root(root, None), q)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """A look at pairs of columns: their products, and how often both are known, (2, d, d)."""
+
+    units: NDArray[np.float64]
+
+    def __call__(self, patterns: Patterns) -> NDArray[np.float64]:
+        d = len(self.units)
+        sums = np.zeros((2, d, d))
+        for batch in patterns.batches(0):
+            scaled = batch.values / self.units
+            sums[0] += scaled.T @ scaled
+            sums[1] += (batch.known * batch.count[:, None]).T @ batch.known
+        return sums
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Rows, which `+` puts below each other."""
+
+    rows: NDArray[np.float64]
+
+    def __add__(self, other: _Stack) -> _Stack:
+        return _Stack(np.concatenate([self.rows, other.rows]))
+
+
+def _filled_rows(patterns: Patterns) -> _Stack:
+    """Return the rows of a part about their shift, 0 where nothing is known."""
+    none = np.zeros((0, patterns.known.shape[1]))
+    return _Stack(np.concatenate([none, *(batch.values for batch in patterns.batches(0))]))
 
 
 def _filled_up(eigenvalues: NDArray, U: NDArray, q: int) -> tuple[NDArray, NDArray]:
@@ -460,62 +525,26 @@ def checked_columns(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and standard deviation of the known values of each column of X.
 
-    Raises
-    ------
-    DataError
-        For a column of which nothing is known, and for values too large to be squared.
-    ModelError
-        When every column is constant, or only rounding makes it vary.
+    Raises as `Columns.refuse_what_cannot_be_fitted` does.
     """
-    known = ~np.isnan(X)
-    _refuse_empty_columns(known)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = weighted_means(X, known, weights)
-        values = np.where(known, X - mean, 0.0)
-    refuse_overflow(values)
-    squares = values**2 if weights is None else values**2 * weights[:, None]
-    spread = np.sqrt(squares.sum(axis=0) / _counts(known, weights))
-    degenerate.refuse_no_variance(mean, spread, single=X.dtype == np.float32)
-    return mean, spread
+    columns = Columns.of(Rows(X, weights))
+    columns.refuse_what_cannot_be_fitted()
+    return columns.mean, columns.spread
 
 
-def weighted_means(
-    X: NDArray, known: NDArray[np.bool_], weights: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
-    """Return each column's mean about its first known value: exact where it is constant."""
-    first = X[known.argmax(axis=0), np.arange(X.shape[1])].astype(np.float64)
-    steps = np.where(known, X - first, 0.0)
-    total = steps.sum(axis=0) if weights is None else weights @ steps
-    return first + total / _counts(known, weights)
-
-
-def _counts(known: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Return how often each column is known."""
-    return known.sum(axis=0).astype(np.float64) if weights is None else weights @ known
-
-
-def _refuse_empty_columns(known: NDArray[np.bool_]) -> None:
-    """Raise DataError naming the first column of which nothing is known."""
-    empty = np.flatnonzero(~known.any(axis=0))
-    if len(empty):
-        raise DataError(
-            f"column {empty[0]} holds no known value ({len(empty)} such column(s)): nothing can "
-            "be learnt of it. Drop it."
-        )
-
-
-def _refuse_too_few(known: NDArray[np.bool_], q: int) -> None:
+def _refuse_too_few(sizes: NDArray[np.int64], q: int) -> None:
     """Raise ModelError when z and W alone can meet every known entry.
 
     A row of d_o known entries has d_o - q left after its own z; W and mu have
-    (q + 1) (d - q) free numbers that are not a mere change of z.
+    (q + 1) (d - q) free numbers that are not a mere change of z. `sizes` counts the rows of
+    0, 1, ..., d known entries.
     """
-    d = known.shape[1]
-    left = int(np.maximum(known.sum(axis=1) - q, 0).sum())
+    each = np.arange(len(sizes))
+    d, left = len(sizes) - 1, int(sizes @ np.maximum(each - q, 0))
     if left <= (q + 1) * (d - q):
         raise ModelError(
             f"n_components={q} leaves sigma^2 = 0 and the likelihood unbounded: the "
-            f"{int(known.sum())} known entries can be met exactly ({left} equations beyond z for "
+            f"{int(sizes @ each)} known entries can be met exactly ({left} equations beyond z for "
             f"{(q + 1) * (d - q)} free parameters). Pass fewer components or give more values."
         )
 

@@ -49,6 +49,12 @@ class Factors:
         """The factors of scaled rows minus the mean."""
         return Factors(np.zeros(len(self.mean)), self.loadings, self.noise)
 
+    def about(self, shift: NDArray[np.float64], scale: NDArray[np.float64] | None) -> Factors:
+        """Return the factors of the rows that were shifted, and divided by the scale after that."""
+        return Factors(
+            shift + (1.0 if scale is None else scale) * self.mean, self.loadings, self.noise, scale
+        )
+
     def in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return differences, (..., d), in the units of x."""
         return values if self.scale is None else values * self.scale

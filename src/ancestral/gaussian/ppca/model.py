@@ -50,17 +50,20 @@ from ancestral.gaussian.ppca import (
     projections,
     selection,
 )
+from ancestral.gaussian.ppca.first_look import FirstLook
 from ancestral.gaussian.ppca.folds import Folds
 from ancestral.gaussian.ppca.frequencies import number_of_rows
 from ancestral.gaussian.ppca.latents import LatentGaussian
+from ancestral.gaussian.ppca.missing_columns import Columns, known_rows
 from ancestral.gaussian.ppca.projections import each_block
 from ancestral.gaussian.ppca.selection import EveryD
 from ancestral.gaussian.ppca.spectrum import Spectrum
 from ancestral.statistics import Moments
+from ancestral.training.parts import Held, Part, Parts
 from ancestral.training.passes import passes_of
 
 
-class PPCA(FromStatistics, LatentGaussian):
+class PPCA(LatentGaussian, FromStatistics):
     """Probabilistic principal component analysis, by maximum likelihood.
 
     Parameters
@@ -203,9 +206,8 @@ class PPCA(FromStatistics, LatentGaussian):
     def _statistics(
         self, X: NDArray, weights: NDArray[np.float64] | None = None
     ) -> Moments | Folds:
-        if self._chosen_by == "cv":
-            return Folds.of(_arrays.to_host(X), self._seed_of_folds(), weights)
-        return _arrays.moments_of(X, weights)
+        seed = self._seed_of_folds() if self._chosen_by == "cv" else None
+        return FirstLook(seed, again=True).moments_of(X, weights)
 
     @property
     def _chosen_by(self) -> str | float | None:
@@ -235,23 +237,21 @@ class PPCA(FromStatistics, LatentGaussian):
             self._drawn = source, int(as_generator(source).integers(2**63))
         return self._drawn[1]
 
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None:
+    def _fit(self, *data: Any, **kept: Any) -> None:
+        self._fit_parts(Held.whole(self, data), **kept)
+
+    def _fit_parts(self, parts: Parts[Part], **kept: Any) -> None:
         self._check_parameters()
         self._drawn = None
-        if weights is not None and not weights.all():
-            X, weights = _arrays.to_host(X)[weights > 0], weights[weights > 0]
-        statistics = self._statistics(X, weights)
-        if not statistics.are_finite and _arrays.has_gaps(X):
-            X = _arrays.to_host(X)
-            known = ~np.isnan(X).all(axis=1)
-            if not known.all() and known.any():
-                self._fit(X[known], None if weights is None else weights[known], **kept)
-                return
-            self._fit_with_gaps(X, weights, **kept)
+        seed = self._seed_of_folds() if self._chosen_by == "cv" else None
+        seen = parts.total(FirstLook(seed, again=parts.again))
+        if seen.gaps:
+            self._fit_with_gaps(parts, **kept)
             return
-        self._solve_checked(statistics)
+        moments = seen.of_complete_rows(self.n_features_in_)
+        self._solve_checked(moments)
         if not self.standardize:
-            total = statistics.total if isinstance(statistics, Folds) else statistics
+            total = moments.total if isinstance(moments, Folds) else moments
             degenerate.warn_of_scales(
                 total.standard_deviations, getattr(self, "feature_names_in_", None)
             )
@@ -356,48 +356,44 @@ class PPCA(FromStatistics, LatentGaussian):
         for name, values in found.items():
             setattr(self, name, _arrays.like(values, self._template))
 
-    def _fit_with_gaps(self, X: NDArray, weights: NDArray[np.float64] | None, **kept: Any) -> None:
+    def _fit_with_gaps(self, parts: Parts[Part], **kept: Any) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
-        n, d = X.shape
-        mean, spread = missing_em.checked_columns(X, weights)
-        single = X.dtype == np.float32
-        scale, log_scale = self._fitted_scale(spread), 0.0
-        known = ~np.isnan(X)
-        if scale is not None:
-            X = (X - mean) / scale
-            counts = known if weights is None else known * weights[:, None]
-            log_scale = float(counts.sum(axis=0) @ np.log(scale))
-        rng = None
+        rows = parts.prepared(known_rows)
+        columns = rows.total(Columns.of)
+        columns.refuse_what_cannot_be_fitted()
+        d, spread = columns.n_features, columns.spread
+        scale, rng = self._fitted_scale(spread), None
         if (chosen_by := self._chosen_by) is not None:
             selection.warn_unless_by_entries(chosen_by)
             limit = d - 1 if self.max_components is None else min(self.max_components, d - 1)
-            rng = as_generator(self.random_state)
+            rng = as_generator(0 if self.random_state is None else self.random_state)
         else:
-            q = selection.checked_n_components(self.n_components, n, d)
-        with passes_of(self, X, weights, rng=rng, **kept) as run:
-            shared: dict[str, Any] = {"max_iter": self.max_iter, "weights": weights, "run": run}
+            q = selection.checked_n_components(self.n_components, columns.n_rows, d)
+        with passes_of(self, parts, rng=rng, **kept) as run:
+            shared: dict[str, Any] = {"max_iter": self.max_iter, "run": run}
             if rng is not None:
-                tried, scores = selection.by_entries(X, limit, rng=rng, **shared)
-                self.cv_components_, self.cv_scores_ = tried, scores - log_scale / known.sum()
+                seed = int(rng.integers(2**63))
+                tried, scores = selection.by_entries(rows, limit, seed=seed, scale=scale, **shared)
+                self.cv_components_, self.cv_scores_ = tried, scores
                 q = int(tried[np.argmax(scores)])
-            found = missing_em.fit(X, q, tol=self.tol, n_starts=missing_em.STARTS, **shared)
+            table = missing_em.Table.of(rows, columns, scale)
+            found = missing_em.fit(table, q, tol=self.tol, n_starts=missing_em.STARTS, **shared)
         found.warn_if_cut_short(self.max_iter, "Raise max_iter, or pass fewer components.")
-        degenerate.warn_of_odd_columns(
-            mean, spread, single=single, names=getattr(self, "feature_names_in_", None)
-        )
+        names = getattr(self, "feature_names_in_", None)
+        degenerate.warn_of_odd_columns(columns.mean, spread, single=columns.single, names=names)
         if scale is None:
-            degenerate.warn_of_scales(spread, getattr(self, "feature_names_in_", None))
+            degenerate.warn_of_scales(spread, names)
         squares, directions = eigen_of_root(found.factors.loadings.T, None)
         eigenvalues = np.full(d, found.factors.noise)
         eigenvalues[:q] += squares
         if chosen_by is not None:
             self._say_how_many(q, d, float(eigenvalues[:q].sum() / eigenvalues.sum()))
+        log_scale = 0.0 if scale is None else float(columns.count @ np.log(scale))
         self.log_likelihood_ = float(found.history[-1]) - log_scale
-        self.n_samples_ = number_of_rows(n if weights is None else weights)
-        self.n_missing_ = int((~known).sum())
+        self.n_samples_ = number_of_rows(columns.n_samples)
+        self.n_missing_ = columns.n_missing
         self.n_iter_ = len(found.history)
-        fitted_mean = found.factors.mean if scale is None else mean + scale * found.factors.mean
-        self._set(fitted_mean, found.factors.noise, directions, eigenvalues[:q], scale)
+        self._set(found.factors.mean, found.factors.noise, directions, eigenvalues[:q], scale)
         self.eigenvalues_ = _arrays.like(eigenvalues, self._template)
 
     # ---- how many components ----------------------------------------------------------------

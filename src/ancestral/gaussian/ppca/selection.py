@@ -28,9 +28,11 @@ from ancestral._checks.numbers import check_integer, one_sample_message, warn
 from ancestral._printed import Printed, Table, one_table
 from ancestral.errors import ModelError
 from ancestral.gaussian.ppca import missing_em, missing_patterns
-from ancestral.gaussian.ppca.folds import FOLDS, Folds
+from ancestral.gaussian.ppca.folds import FOLDS, Folds, folds_of_entries
+from ancestral.gaussian.ppca.missing_columns import Columns, Rows
 from ancestral.gaussian.ppca.projections import Frame
 from ancestral.statistics import Moments
+from ancestral.training.parts import Parts
 from ancestral.training.passes import Passes
 
 LOOSE = 1e-6  # nats per known entry: fits that are only compared
@@ -374,18 +376,18 @@ def _mean_density(test: Moments, train: Moments, cap: int | None) -> NDArray[np.
 
 
 def by_entries(
-    X: NDArray,
+    rows: Parts[Rows],
     limit: int,
     *,
     max_iter: int,
-    rng: np.random.Generator,
-    weights: NDArray[np.float64] | None = None,
+    seed: int,
+    scale: NDArray[np.float64] | None = None,
     run: Passes | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Score d by known entries held out and predicted from the others of their row.
 
     Tries d = 0, 1, 2, 4, 8, ... until the score has fallen, then every d between the neighbours
-    of the best, halving the gaps.
+    of the best, halving the gaps. `scale` is what columns are divided by, and `seed` deals entries.
 
     Returns
     -------
@@ -394,12 +396,12 @@ def by_entries(
     scores : ndarray of shape (k,)
         Mean log density of the held-out entries given the rest, in nats per entry.
     """
-    folds = _entries_held_out(X, rng)
+    folds = _entries_held_out(rows, seed)
     scores: dict[int, float] = {}
 
     def score(d: int) -> float:
         if d not in scores:
-            scores[d] = _entry_score(X, folds, d, max_iter, weights, run)
+            scores[d] = _entry_score(rows, folds, d, max_iter, scale, run)
         return scores[d]
 
     d = 0
@@ -433,40 +435,98 @@ def _refine(score: Callable[[int], float], scores: dict[int, float]) -> None:
             score(d)
 
 
-def _entries_held_out(X: NDArray, rng: np.random.Generator) -> list[tuple[NDArray, NDArray]]:
-    """Deal the known entries into folds; return each one's (rows, columns).
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows without the entries of one fold.
+
+    Parameters
+    ----------
+    seed : int
+        Deals entries to folds.
+    fold : int
+    columns : ndarray of shape (d,)
+        Which columns entries are taken from: not from one that all would be taken of.
+    """
+
+    seed: int
+    fold: int
+    columns: NDArray[np.bool_]
+
+    def __call__(self, rows: Rows) -> Rows:
+        return Rows.known(self.without(rows.X), rows.weights)
+
+    def without(self, X: NDArray) -> NDArray:
+        """Return a table with NaN in the place of what is held out."""
+        taken = (folds_of_entries(X, self.seed) == self.fold) & self.columns
+        return np.where(taken, X.dtype.type(np.nan), X)
+
+
+@dataclass(frozen=True)
+class _ByFold:
+    """What is known of the columns without each fold's entries, merged by `+`."""
+
+    left: tuple[Columns, ...]
+
+    def __add__(self, other: _ByFold) -> _ByFold:
+        return _ByFold(tuple(a + b for a, b in zip(self.left, other.left, strict=True)))
+
+
+@dataclass(frozen=True)
+class _EachFold:
+    """A look at what is left of the columns without each fold."""
+
+    folds: tuple[HeldOut, ...]
+
+    def __call__(self, rows: Rows) -> _ByFold:
+        return _ByFold(tuple(Columns.of(fold(rows)) for fold in self.folds))
+
+
+def _entries_held_out(rows: Parts[Rows], seed: int) -> list[tuple[HeldOut, Columns]]:
+    """Deal the known entries into folds; return each, and what is known of the columns without it.
 
     A fold that would take all a column has leaves that column alone.
     """
-    known = ~np.isnan(X)
-    rows, columns = np.nonzero(known)
-    folds = []
-    for part in np.array_split(rng.permutation(len(rows)), FOLDS):
-        taken = np.bincount(columns[part], minlength=X.shape[1])
-        kept = part[(taken < known.sum(axis=0))[columns[part]]]
-        folds.append((rows[kept], columns[kept]))
-    return folds
+    folds = tuple(HeldOut(seed, fold, np.ones(1, bool)) for fold in range(FOLDS))
+    found = rows.total(_EachFold(folds)).left
+    kept = [columns.count > 0 for columns in found]
+    if not np.all(kept):
+        folds = tuple(replace(fold, columns=some) for fold, some in zip(folds, kept, strict=True))
+        found = rows.total(_EachFold(folds)).left
+    return list(zip(folds, found, strict=True))
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """A look at held-out entries: their log density given the others, and how many there are."""
+
+    fold: HeldOut
+    factors: missing_patterns.Factors
+
+    def __call__(self, rows: Rows) -> NDArray[np.float64]:
+        sums = np.zeros(2)
+        for X, weights in rows.blocks():
+            w, rest = np.ones(len(X)) if weights is None else weights, self.fold.without(X)
+            both = missing_patterns.log_density(X, self.factors)
+            sums[0] += w @ (both - missing_patterns.log_density(rest, self.factors))
+            sums[1] += w @ (np.isnan(rest) & ~np.isnan(X)).sum(axis=1)
+        return sums
 
 
 def _entry_score(
-    X: NDArray,
-    folds: list[tuple[NDArray, NDArray]],
+    rows: Parts[Rows],
+    folds: list[tuple[HeldOut, Columns]],
     d: int,
     max_iter: int,
-    weights: NDArray[np.float64] | None,
+    scale: NDArray[np.float64] | None,
     run: Passes | None,
 ) -> float:
     """Return the mean log density of held-out entries given the others; -inf if d does not fit."""
-    w = np.ones(len(X)) if weights is None else weights
-    total = count = 0.0
-    for rows, columns in folds:
-        train = X.copy()
-        train[rows, columns] = np.nan
+    sums = np.zeros(2)
+    for fold, columns in folds:
+        table = missing_em.Table.of(rows.prepared(fold), columns, scale)
         try:
-            found = missing_em.fit(train, d, tol=LOOSE, max_iter=max_iter, weights=weights, run=run)
+            found = missing_em.fit(table, d, tol=LOOSE, max_iter=max_iter, run=run)
         except ModelError:  # sigma^2 = 0: too many components for what is left
             return -np.inf
-        both = missing_patterns.log_density(X, found.factors)
-        total += float(w @ (both - missing_patterns.log_density(train, found.factors)))
-        count += float(w[rows].sum())
-    return total / count
+        sums += rows.total(_Predicted(fold, found.factors))
+    return float(sums[0] / sums[1])

@@ -178,6 +178,11 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     True
     """
 
+    _needs_whole = (
+        "dyads at once, as each node has a position of its own, which all its dyads move. Where "
+        "nodes have attributes, DyadicGraph is trained from parts (streaming.graph_by_blocks). Else"
+        " give all of a graph to fit, or some of its nodes."
+    )
     _fields: tuple[str, ...] = (
         "positions_", "intercept_", "standard_errors_", "log_likelihood_", "history_", "n_pairs_",
         "node_labels_", "node_effects_", "terms_", "coef_", "coef_errors_", "node_attributes_",

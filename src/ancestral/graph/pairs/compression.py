@@ -258,8 +258,8 @@ def by_chebyshev(
             )
             for graph, about in zip(graphs, known)
         ]
-    pilots = [_pilot(graph, about) for graph, about in zip(graphs, known)]
-    a, b = _estimate(sum(pilots, PairSums() if others is None else others))
+    pilots = [pilot(graph, about) for graph, about in zip(graphs, known)]
+    a, b = estimate(sum(pilots, PairSums() if others is None else others))
     tolerance = TOLERANCE / math.sqrt(len(graphs))  # shifts add up, errors by their squares
     spreads = [math.sqrt(max(1.0, pilot.roughly(a, b)[2][1, 1])) for pilot in pilots]
     return [
@@ -325,7 +325,7 @@ def _about_edges(graph: Graph) -> AboutEdges:
     return len(edges.s), float(edges.s.sum()), seen_extremes(graph, edges)
 
 
-def _pilot(graph: Graph, about_edges: AboutEdges) -> PairSums:
+def pilot(graph: Graph, about_edges: AboutEdges) -> PairSums:
     """Return rough sums, from the pairs of some nodes."""
     some = np.random.default_rng(0).choice(
         graph.n_nodes, min(PILOT_NODES, graph.n_nodes), replace=False
@@ -337,7 +337,7 @@ def _pilot(graph: Graph, about_edges: AboutEdges) -> PairSums:
     return PairSums.of_cells(cells, moments, about_edges, graph.n_pairs)
 
 
-def _estimate(pilot: PairSums) -> tuple[float, float]:
+def estimate(pilot: PairSums) -> tuple[float, float]:
     """Return (a, b) at the maximum, or steep ones where no pair or every pair is linked."""
     if not 0 < pilot.n_edges < pilot.n_pairs:  # part of a stream: fitted with other parts
         nodes = np.concatenate([layer.nodes for layer in pilot.layers])

@@ -215,7 +215,7 @@ def _cheapest(
         by_rows = by_distinct_rows(unknown_as_links(graph), at=at, n_jobs=n_jobs)
         if by_rows is not None:
             total = total + less_unknown(by_rows, [graph])
-        elif _compresses(graph, at, must=must_compress):
+        elif compresses(graph, at, must=must_compress):
             large.append(graph)
         else:
             left.append(graph)
@@ -233,7 +233,7 @@ def _cheapest(
     return total + visit(left, at=at, n_jobs=n_jobs)
 
 
-def _compresses(graph: Graph, at: tuple[float, float] | None, *, must: bool) -> bool:
+def compresses(graph: Graph, at: tuple[float, float] | None = None, *, must: bool = False) -> bool:
     """Tell whether a graph is to be tried with Chebyshev points."""
     n, width = graph.features.shape
     if n < FEWEST_NODES or width > WIDEST:

@@ -1,0 +1,312 @@
+"""One graph by blocks of its links: nodes in memory, links in files that are read part by part."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ancestral._arrays import to_host
+from ancestral._checks.columns import names_of
+from ancestral._checks.containers import shown
+from ancestral.errors import DataError, DataTypeError
+from ancestral.graph.graph import Graph
+from ancestral.graph.link_blocks import LinkBlock
+from ancestral.io.edge_heads import ENDS
+from ancestral.streaming.checking import column_of
+from ancestral.streaming.columns import in_order
+from ancestral.streaming.opening import Opening
+from ancestral.streaming.source import Piece, Source
+
+Index = NDArray[np.int64]
+
+
+class Nodes:
+    """The nodes of a graph, and their numbers by their names.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without links.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"graph": self.graph}  # not what is made of it
+
+    @cached_property
+    def by_name(self) -> dict[Any, int]:
+        """Numbers of nodes by their names."""
+        return {name: k for k, name in enumerate(self.graph.node_names or ())}
+
+    @cached_property
+    def by_number(self) -> dict[Any, int] | None:
+        """The same by whole numbers that are names; None where some name is none."""
+        names = self.graph.node_names
+        if names is None or not all(name.lstrip("-").isdecimal() for name in names):
+            return None
+        return {int(name): k for k, name in enumerate(names)}
+
+    def places(self, values: NDArray[Any], what: str) -> Index:
+        """Return the numbers of nodes that a column names; DataError for what is none."""
+        n = self.graph.n_nodes
+        if values.dtype.kind == "f":
+            whole = np.isfinite(values) & (values == np.floor(values))
+            if not whole.all():
+                self._refuse(values, ~whole, what)
+            values = values.astype(np.int64)
+        if values.dtype.kind in "iu" and self.by_number is None:
+            wrong = (values < 0) | (values >= n)
+            if wrong.any():
+                self._refuse(values, wrong, what)
+            return values.astype(np.int64)
+        held = self.by_name if values.dtype.kind not in "iu" else self.by_number or {}
+        try:
+            found = np.fromiter(
+                map(held.get, values.tolist(), repeat(-1)), np.int64, count=len(values)
+            )
+        except TypeError:
+            raise DataTypeError(
+                f"{what} holds {shown(values[0])}, and numbers or names of nodes are wanted."
+            ) from None
+        if (found < 0).any():
+            self._refuse(values, found < 0, what)
+        return found
+
+    def _refuse(self, values: NDArray[Any], wrong: NDArray[np.bool_], what: str) -> None:
+        """Raise DataError for the first of some values, which names no node."""
+        row, names = int(np.argmax(wrong)), self.graph.node_names
+        value = values[row].item() if hasattr(values[row], "item") else values[row]
+        if value is None or value != value:
+            raise DataError(f"{what} is missing at row {row}: a link has two ends.")
+        if names is None:
+            known = f"they are numbered from 0 to {self.graph.n_nodes - 1}, and have no names"
+        else:
+            known = f"they are {', '.join(map(repr, names[:6]))}{', ...' * (len(names) > 6)}"
+        raise DataError(f"{what} holds {shown(value)} at row {row}, which is no node: {known}.")
+
+
+@dataclass(frozen=True)
+class Links:
+    """Some links of a graph, read when they are asked for.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    piece : Piece
+        Rows that begin with, or have by name, the two ends of links.
+    ends : tuple of str, optional
+        Names of these columns.
+    """
+
+    nodes: Nodes
+    piece: Piece
+    ends: tuple[str, str] | None
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many links there are."""
+        return self.piece.n_rows
+
+    @property
+    def n_bytes(self) -> int | None:
+        """About how much memory they take."""
+        return None if self.n_rows is None else 16 * self.n_rows
+
+    @property
+    def start(self) -> int | None:
+        """Number of the first in what holds them."""
+        return self.piece.start
+
+    @property
+    def of(self) -> str:
+        """What holds them."""
+        return self.piece.of
+
+    def read(self) -> LinkBlock:
+        """Return the links by the numbers of their nodes."""
+        i, j = (
+            self.nodes.places(column, what)
+            for what, column in _columns(self.piece.read(), self.ends)
+        )
+        return LinkBlock(self.nodes.graph, i, j, self.start, self.of)
+
+
+class GraphByBlocks(Source):
+    """A graph whose links are read in parts.
+
+    Parameters
+    ----------
+    nodes : Graph
+        Without links.
+    links : Source
+    ends : tuple of str, optional
+    """
+
+    def __init__(self, nodes: Graph, links: Source, ends: tuple[str, str] | None) -> None:
+        self.nodes, self.links, self.ends = Nodes(nodes), links, ends
+        self.again, self.fresh = links.again, links.fresh
+
+    def parts(self) -> Iterable[Piece]:
+        """Return the links in parts."""
+        made = (Links(self.nodes, piece, self.ends) for piece in self.links.parts())
+        return list(made) if self.again and self.fresh else made
+
+    @property
+    def identity(self) -> str:
+        """What tells this graph from others."""
+        digest = hashlib.sha256(self.links.identity.encode())
+        digest.update(repr((self.ends, self.nodes.graph.directed)).encode())
+        digest.update(repr(self.nodes.graph.node_names).encode())
+        digest.update(np.ascontiguousarray(self.nodes.graph.numbers).data)
+        return digest.hexdigest()
+
+
+def graph_by_blocks(
+    nodes: Any,
+    links: Any,
+    *,
+    directed: bool = False,
+    key: str | None = None,
+    ends: Sequence[str] | None = None,
+    block: int | None = None,
+) -> Source:
+    """Return one graph whose links are read in parts, to be fitted by `fit_chunks` or `fit_dask`.
+
+    Parameters
+    ----------
+    nodes : array-like or dataframe of shape (n_nodes, n_features), path-like, or Graph
+        Attributes of all nodes, which stay in memory. The labels of a dataframe's rows are names
+        of nodes; of a `Graph` its own links are left out.
+    links : path-like, list of path-like, Source, or chunks
+        Parquet or CSV files of links, a folder of them, or whatever `fit_chunks` takes: tables in
+        which each row is a link, or arrays of shape (n_links, 2). Ends are names of nodes, or
+        numbers: their names where all names are whole numbers, else their places from 0.
+    directed : bool
+        Whether links lead from the first end to the second. Without a direction each stands once,
+        either way.
+    key : str, optional
+        The column of `nodes` that holds their names.
+    ends : pair of str, optional
+        The two columns of `links` that hold ends. By default source and target, from and to, or
+        alike, else the first two.
+    block : int, optional
+        Links read at a time of files; about 32 MiB of them when not given.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    DataError
+        When `nodes` is no table of attributes, or has no column `key`. While it is read: for a
+        link that stands twice or joins a node with itself, and for an end that is no node, with
+        its part and row.
+
+    Notes
+    -----
+    `DyadicGraph` and `InnerProductGraph` fitted to it are those of the whole graph. Memory goes
+    with the nodes, and with some four million links; of more, as many as are held at once are
+    looked at again for links that stand twice. Sums over all pairs of nodes are taken here, also
+    where workers read the links.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ancestral import DyadicGraph, streaming
+    >>> rng = np.random.default_rng(0)
+    >>> age = rng.integers(20, 60, 100)
+    >>> i, j = np.triu_indices(100, 1)
+    >>> linked = rng.random(len(i)) < np.exp(-abs(age[i] - age[j]) / 20)
+    >>> links = np.c_[i, j][linked]
+    >>> graph = streaming.graph_by_blocks(age[:, None], np.array_split(links, 3))
+    >>> model = streaming.fit_chunks(DyadicGraph(["absdiff:0"]), graph)
+    >>> model.n_edges_ == len(links), bool(model.coef_[0] < 0)
+    (True, True)
+    """
+    if ends is not None:
+        named = [ends] if isinstance(ends, str) else list(ends)
+        if len(named) != 2:
+            raise DataError(f"ends={ends!r} must be two names: of the columns of both ends.")
+        ends = named[0], named[1]
+    if names_of(links) is not None or isinstance(links, np.ndarray):
+        links = [links]
+    opened = Opening(None, rows=block, columns=ends).source(links)
+    return GraphByBlocks(_nodes_of(nodes, key, directed=directed), opened, ends)
+
+
+def _nodes_of(nodes: Any, key: str | None, *, directed: bool) -> Graph:
+    """Return a graph without links."""
+    if isinstance(nodes, Graph):
+        if key is not None:
+            raise DataError(f"key={key!r} names a column of a table, and nodes is a Graph.")
+        n = nodes.n_nodes
+        return nodes.replaced(adjacency=_no_links(n), unknown=None, directed=directed)
+    if isinstance(nodes, str | os.PathLike):
+        nodes = _read(nodes)
+    names = None
+    if key is not None:
+        columns = names_of(nodes) or []
+        if key not in columns:
+            known = ", ".join(map(repr, columns[:8])) if columns else "no names of columns"
+            raise DataError(f"key={key!r} is no column of nodes, which has {known}.")
+        names = np.asarray(column_of(nodes, key)).tolist()
+        nodes = in_order(nodes, [k for k, name in enumerate(columns) if name != key])
+    n = len(nodes) if hasattr(nodes, "__len__") else np.shape(nodes)[0]
+    graph = Graph(nodes, _no_links(n), node_names=names, directed=directed)
+    return graph.replaced(adjacency=_no_links(n))
+
+
+def _no_links(n: int) -> sparse.csr_array:
+    return sparse.csr_array((n, n), dtype=np.int8)
+
+
+def _read(path: Any) -> Any:
+    """Return the table of a file or a folder, all of it."""
+    parts = [part.read() for part in Opening(None).source(path).parts()]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pyarrow as pa
+
+    return pa.concat_tables(parts)
+
+
+def _columns(chunk: Any, ends: tuple[str, str] | None) -> list[tuple[str, NDArray[Any]]]:
+    """Return the two columns of ends of some links, and what they are called."""
+    names = names_of(chunk)
+    if names is None:
+        table = np.asarray(to_host(chunk))
+        if table.ndim != 2 or table.shape[1] != 2:
+            raise DataError(
+                f"links come as an array of shape {table.shape}: two columns are wanted, the ends "
+                "of each link."
+            )
+        return [(f"column {k}", table[:, k]) for k in range(2)]
+    chosen = ends or _ends_among(names)
+    for name in chosen:
+        if name not in names:
+            known = ", ".join(map(repr, names[:8]))
+            raise DataError(f"ends={ends!r}: links have no column {name!r}; they have {known}.")
+    return [(f"column {name!r}", np.asarray(column_of(chunk, name))) for name in chosen]
+
+
+def _ends_among(names: Sequence[Any]) -> tuple[Any, Any]:
+    """Return the names of the columns of ends, by what they are called or by their place."""
+    small = {str(name).lower(): name for name in names}
+    for one, two in ENDS:
+        if one in small and two in small:
+            return small[one], small[two]
+    if len(names) < 2:
+        raise DataError(f"links have the column {names[0]!r} alone: a link has two ends.")
+    return names[0], names[1]
