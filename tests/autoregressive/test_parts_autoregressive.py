@@ -143,32 +143,32 @@ def test_a_chain_is_that_of_all_rows(name: str, edges: tuple[int, ...]) -> None:
 
 def test_workers_fit_conditionals_to_rows_that_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed", reason="Dask is an extra")
+    from sklearn.naive_bayes import BernoulliNB
+
     from ancestral.autoregressive.chain import race
 
-    sent, seen = list[int](), set[int]()
-    pickled, fit_at = race.Rows.__getstate__, race._fit_at
+    sent = list[int]()
+    pickled = race.Rows.__getstate__
 
     def counted(self: race.Rows) -> dict[str, Any]:
         sent.append(len(self))
         return pickled(self)
 
-    def watched(rows: race.Rows, *args: Any) -> Any:
-        seen.add(id(rows))
-        return fit_at(rows, *args)
-
     X = np.tile(RNG.integers(0, 2, (150, 12)), (20, 1))
     monkeypatch.setattr(race.Rows, "__getstate__", counted)
-    monkeypatch.setattr(race, "_fit_at", watched)
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        there = fit_dask(chain(n_components=0), pieces(X, (1000, 2000)), client=client)
-    n_calls = 1 + sum(n for n, _ in there.race_.values())
-    assert len(sent) <= 2 * n_calls  # once for each call and worker, not for each task
-    here = chain(n_components=0).fit(X)
+        there = fit_dask(
+            ChainAutoregressive(BernoulliNB(), random_state=0),
+            pieces(X, (1000, 2000)),
+            client=client,
+        )
+    assert len(sent) <= 2  # for each worker, not for each of the 11 conditionals
+    here = ChainAutoregressive(BernoulliNB(), random_state=0).fit(X)
     np.testing.assert_array_equal(here.log_density(X), there.log_density(X))
 
 
