@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,12 @@ def test_too_many_rows_for_a_chain_are_refused_with_their_size(
     said = r"fitted to all rows at once, and 90 of them are .*LSTMAutoregressive"
     with pytest.raises(ModelError, match=said):
         fit_chunks(chain(), pieces(BITS, (60, 90)))
+
+
+def test_a_chain_keeps_no_checkpoints(tmp_path: Path) -> None:
+    for model in (chain(), OrderMixture(chain(), 2)):
+        with pytest.raises(ModelError, match=r"keeps nothing\. Leave checkpoint= out"):
+            fit_chunks(model, [BITS], checkpoint=tmp_path / "run")
 
 
 # ---- the parts -----------------------------------------------------------------------------------

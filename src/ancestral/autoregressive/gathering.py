@@ -25,12 +25,17 @@ MEND = (
 Codes = NDArray[Any]  # of integers
 
 
-def codes_of(model: DiscreteDensity, parts: Parts[Part]) -> Codes:
+def codes_of(model: DiscreteDensity, parts: Parts[Part], **options: Any) -> Codes:
     """Return the codes of all rows, in as few bytes as hold them; the model learns its levels.
 
-    Raises ModelError where they take more than 256 MiB.
+    Raises ModelError where they take more than 256 MiB, and for a checkpoint.
     """
-    coded = parts.total(Code(type(model).__name__, MOST))
+    name = type(model).__name__
+    if options:
+        raise ModelError(
+            f"{name} looks at its data once, and keeps nothing. Leave checkpoint= out."
+        )
+    coded = parts.total(Code(name, MOST))
     model.categories_ = model._categories_of(coded.seen.table)
     kind = _kind_of(max(map(len, model.categories_)))
     found = []

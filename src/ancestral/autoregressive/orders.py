@@ -161,7 +161,7 @@ class OrderMixture(FromParts, DiscreteConditions):
     def _fit_parts(self, parts: Parts[Part], **options: Any) -> None:
         """Fit tables to one count of all rows; other members to rows that are gathered."""
         if not isinstance(self.model, TabularAutoregressive):
-            levels = codes_of(self, parts)
+            levels = codes_of(self, parts, **options)
             with parts.spread():
                 self._fit_levels(levels)
             return

@@ -249,7 +249,7 @@ class ChainAutoregressive(FromParts, Sequential):
             self.mixture_ = None
 
     def _fit_parts(self, parts: Parts[Part], **options: Any) -> None:
-        levels = codes_of(self, parts)
+        levels = codes_of(self, parts, **options)
         with parts.spread() if self.cpu_seconds is None else nullcontext():  # counted in here
             self._fit_levels(levels)
 
