@@ -326,8 +326,7 @@ def _taken(span: ParquetSpan, names: tuple[str, ...]) -> Any:
     with _RUNS_LOCK:
         before = [one for one in _RUNS if one[0] == key and one[1].at <= span.skip]
         nearest = max(before, key=lambda one: one[1].at, default=None)
-        if nearest is not None:
-            _RUNS.remove(nearest)
+        _RUNS[:] = [one for one in _RUNS if one[0] == key and one is not nearest]
     run = _Run(span, names) if nearest is None else nearest[1]
     run.over(span.skip - run.at)
     batches = run.rows(span.n_rows)
