@@ -263,6 +263,14 @@ def test_a_file_cut_short_or_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FormatError, match=r"x\.parquet: damaged Parquet file"):
         source_of_paths(tmp_path)
+    table = pa.table({"x": np.arange(10_000.0)})
+    pq.write_table(table, tmp_path / "y.parquet", compression="none", write_page_checksum=True)
+    damaged = bytearray((tmp_path / "y.parquet").read_bytes())
+    damaged[20_000] ^= 1
+    (tmp_path / "y.parquet").write_bytes(damaged)
+    with pytest.raises(FormatError, match=r"y\.parquet: damaged Parquet file"):
+        together(source_of_paths(tmp_path / "y.parquet"))
+    (tmp_path / "y.parquet").unlink()
     damaged = bytearray(whole)
     damaged[4 : len(whole) // 2] = bytes(len(whole) // 2 - 4)
     (tmp_path / "x.parquet").write_bytes(damaged)

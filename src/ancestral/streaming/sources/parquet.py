@@ -258,7 +258,10 @@ def _reader(file: File, stream: Any, *, whole: bool) -> Any:
     how: dict[str, Any] = {"pre_buffer": False, "buffer_size": BUFFER}
     if not file.is_here:
         how = {"pre_buffer": True} if whole else {**how, "buffer_size": REMOTE_BUFFER}
-    return pyarrow_for(file.name)[1].ParquetFile(stream, metadata=_metadata(file), **how)
+    parquet = pyarrow_for(file.name)[1]
+    return parquet.ParquetFile(
+        stream, metadata=_metadata(file), page_checksum_verification=True, **how
+    )
 
 
 @contextmanager
