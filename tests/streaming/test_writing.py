@@ -347,6 +347,13 @@ def test_places_are_refused_before_the_work(cloud: Any, tmp_path: Path) -> None:
             writing.log_density(model, never, out)
     with pytest.raises(NotFittedError):
         writing.log_density(PPCA(2), never)
+    with pytest.raises(ModelError, match="model must be a model"):
+        writing.log_density("ppca", never)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="n_draws must be an integer, 1 or more"):
+        writing.impute(model, never, tmp_path / "x.csv", n_draws=0)
+    line = LinearGaussian().fit(cloud[:, :4], cloud[:, 4])
+    with pytest.raises(DataError, match="target=9"):
+        writing.log_density(line, [pd.DataFrame(cloud)], target=9)
     with pytest.raises(ModelError, match="fills no gaps"):
         writing.impute(LinearGaussian(), never, tmp_path / "x.csv")
     with pytest.raises(ModelError, match="no target"):
@@ -387,7 +394,7 @@ def test_a_service_is_written_to_whole_or_not(cloud: Any, monkeypatch: Any) -> N
         options = {
             "key": "known-only-here",
             "secret": "secret-only-here",
-            "client_kwargs": {"endpoint_url": f"http://{host}:{port}", "region_name": "us-east-1"},
+            "client_kwargs": {"endpoint_url": f"http://{host}:{port}"},
         }
         monkeypatch.setitem(fsspec.config.conf, "s3", options)
         monkeypatch.setattr(row_files, "GROUP_BYTES", 1)
