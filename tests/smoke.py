@@ -200,8 +200,18 @@ def dask() -> None:
     assert np.allclose(model.mean_, X.mean(axis=0))
 
 
+def remote() -> None:
+    import fsspec
+
+    X, _, _ = datasets.diabetes()
+    with fsspec.open("memory://X.npy", "wb") as file:
+        np.save(file, X)
+    model = ancestral.streaming.fit_chunks(ancestral.PPCA(1), "memory://X.npy")
+    assert np.allclose(model.mean_, X.mean(axis=0))
+
+
 EXTRAS: tuple[Callable[[], None], ...] = (
-    neural, large, boost, coding, report, tables, images, graphs, studio, dask,
+    neural, large, boost, coding, report, tables, images, graphs, studio, dask, remote,
 )  # fmt: skip
 
 

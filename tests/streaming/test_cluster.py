@@ -141,9 +141,7 @@ def test_a_file_that_goes_between_passes_is_named(path: Path, client: Any) -> No
             return super()._update(parameters, statistics)
 
     with dask.config.set(scheduler="synchronous"):
-        refused(
-            lambda: fit_dask(Going(), path, rows=ROWS), r"part \d+: .*x\.npy", kind=FormatError
-        )
+        refused(lambda: fit_dask(Going(), path, rows=ROWS), r"part \d+: .*x\.npy", kind=FormatError)
 
 
 def test_a_scheduler_that_goes_is_one_error(path: Path) -> None:

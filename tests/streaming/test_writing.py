@@ -124,6 +124,30 @@ def test_graphs_have_a_log_density_each() -> None:
     assert np.allclose(found, model.log_density(rooms), rtol=1e-12)
 
 
+def test_progress_is_shown_with_its_rate(cloud: Any, capsys: Any) -> None:
+    model = PPCA(2).fit(cloud)
+    writing.log_density(model, [cloud] * 3, verbose=True)
+    out, err = capsys.readouterr()
+    assert not out
+    assert "PPCA scored 1,500 rows" in err
+    assert "rows/s" in err
+    assert "left" in err
+    writing.log_density(model, lambda: [cloud] * 3, verbose=True)
+    assert "left" not in capsys.readouterr().err  # their number is not known
+
+
+def test_of_a_folder_only_the_columns_of_the_model_are_read(people: Any, tmp_path: Path) -> None:
+    numbers = people[["age", "size"]].dropna()
+    model = PPCA(1).fit(numbers)
+    for k in range(2):
+        rows = numbers[150 * k : 150 * k + 150]
+        rows.assign(odd=[[1]] * len(rows))[["odd", "size", "age"]].to_parquet(
+            tmp_path / f"{k}.parquet", index=False
+        )
+    found = writing.log_density(model, tmp_path)  # lists are no column of a table elsewhere
+    assert np.allclose(found, model.log_density(numbers), rtol=1e-12)
+
+
 # ---- gaps ----------------------------------------------------------------------------------------
 
 

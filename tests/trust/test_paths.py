@@ -82,6 +82,8 @@ READERS: dict[str, Entrance] = {
     "read_edge_list, edges": lambda path: io.read_edge_list(path, path),
     "read_edge_list, nodes": _nodes,
     "read_chunks": lambda path: list(streaming.read_chunks(path)),
+    "source_of_paths": streaming.source_of_paths,
+    "source_of_paths, a list": lambda path: streaming.source_of_paths([path]),
     "fit_chunks": lambda path: streaming.fit_chunks(ancestral.PPCA(1), path),
     "fit_dask": _dask,
     "fit_dask, a list": lambda path: _dask([path]),

@@ -167,8 +167,11 @@ def _arrow_column(values: Any) -> NDArray:
         return np.asarray(values.to_numpy())
     import narwhals as nw
     import pyarrow as pa
+    from pyarrow import compute
 
     kind = values.type
+    if kind in (pa.float32(), pa.float64()):
+        return np.asarray(compute.fill_null(values, float("nan")).to_numpy())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
         coded = values if pa.types.is_dictionary(kind) else values.dictionary_encode()
         if isinstance(coded, pa.ChunkedArray):  # of one dictionary

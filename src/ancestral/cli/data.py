@@ -317,13 +317,13 @@ def pairs_of(data: str, reading: Reading, *, model: Any = None) -> Any:
         return Pairs(X, pairs.y, pairs.names, pairs.target)
     names, table = read_columns(path, **reading.of_table)
     X = _columns(path, names, table, wanted)
-    chosen = _target(
+    chosen = target_among(
         path, reading.target, getattr(model, "target_name_", None), names, list(wanted)
     )
     return Pairs(X, table[:, names.index(chosen)], list(wanted), chosen)
 
 
-def _target(
+def target_among(
     path: str, asked: str | None, learnt: str | None, names: list[str], inputs: list[str]
 ) -> str:
     """Return the target's column: the one asked for, the model's own, or the only one left."""
@@ -371,16 +371,7 @@ def graphs_of(data: str, reading: Reading) -> Any:
         from ancestral import datasets
 
         return datasets.classrooms()
-    chosen: dict[str, Any] = dict(reading.capped)
-    if reading.attributes is not None:
-        chosen["attributes"] = _listed(reading.attributes)
-    if reading.categorical is not None:
-        chosen["categorical"] = _listed(reading.categorical)
-    if reading.directed is not None:
-        chosen["directed"] = True if reading.directed == "yes" else reading.directed
-    for name in ("multiple", "loops", "weights"):
-        if getattr(reading, name) is not None:
-            chosen[name] = getattr(reading, name)
+    chosen: dict[str, Any] = {**reading.capped, **graph_options(reading)}
     path = _path(data, "graphs")
     of_tables = reading.header is not None or reading.unknown is not None or reading.dialect
     if reading.nodes is not None or (of_tables and path.lower().endswith(TABLE_ENDINGS)):
@@ -395,6 +386,21 @@ def graphs_of(data: str, reading: Reading) -> Any:
                 f"--{name} has no use with a file of graphs: it is for edge lists."
             )
     return ancestral.read_graphs(path, **chosen)
+
+
+def graph_options(reading: Reading) -> dict[str, Any]:
+    """Return what the user said of how graphs are read, as readers of graphs take it."""
+    chosen: dict[str, Any] = {}
+    if reading.attributes is not None:
+        chosen["attributes"] = _listed(reading.attributes)
+    if reading.categorical is not None:
+        chosen["categorical"] = _listed(reading.categorical)
+    if reading.directed is not None:
+        chosen["directed"] = True if reading.directed == "yes" else reading.directed
+    for name in ("multiple", "loops", "weights"):
+        if getattr(reading, name) is not None:
+            chosen[name] = getattr(reading, name)
+    return chosen
 
 
 def _listed(names: str) -> list[str]:

@@ -21,6 +21,7 @@ from ancestral.cli.data import (
     observed,
 )
 from ancestral.cli.facts import facts_of
+from ancestral.cli.large import fitted_in_parts, is_large, own_names, refuse_of_parts
 from ancestral.cli.outputs import FORCE, ask_for, check_places, check_report
 from ancestral.cli.reading import Reading, reading_options_of
 from ancestral.cli.terminal import CONTEXT, print_table, say, show
@@ -81,6 +82,9 @@ def command() -> None:
     target: the target is the column named y or target, or the second of two; else name it with
     --target), tables in .pkl (tabular, lstm), graphs in .pkl, .npz or .graphml, or an edge list
     with --nodes; or built-in: @icons, @faces, @classrooms, @diabetes.
+
+    A folder of tables, a pattern such as 'rows/*.parquet', an address such as s3://bucket/rows and
+    a file beyond memory are read part by part, as often as the fit asks.
 
     Text is read as UTF-8, with commas between cells and points before decimals; --sep, --decimal,
     --thousands and --encoding say otherwise. None of them is guessed.
@@ -401,6 +405,12 @@ def _fitted(
     validation: str | None,
 ) -> Any:
     """Return the model fitted to a file or to built-in data; `kept` says where it is trained."""
+    if is_large(data):
+        refuse_of_parts(data, validation=validation)
+        target = fitted_in_parts(model, face, data, reading, kept)
+        if target is not None:
+            _tell_of_target(model, target, own_names(model))
+        return model
     if validation is not None:
         kept = kept | _held_out(face, validation, reading)
     wanted = face == "discrete" and _is_pickle(data) and _takes_tables(model)
@@ -410,11 +420,16 @@ def _fitted(
     seen = observed(face, data, reading)
     fit_to(model, *seen.data, **kept)
     if seen.target is not None:
-        inputs = seen.names or [f"column {j}" for j in range(model.n_features_in_)]
-        more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
-        say(f"target: {seen.target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
-        model._remember(target_name_=seen.target)  # goes into the file, is looked for in others
+        _tell_of_target(model, seen.target, seen.names)
     return model
+
+
+def _tell_of_target(model: Any, target: str, names: list[str] | None) -> None:
+    """Say what was learnt from what, and keep the target's name."""
+    inputs = names or [f"column {j}" for j in range(model.n_features_in_)]
+    more = f", ... ({len(inputs)} in all)" if len(inputs) > 20 else ""
+    say(f"target: {target}; inputs: {', '.join(inputs[:20])}{more}", err=True)
+    model._remember(target_name_=target)  # goes into the file, is looked for in others
 
 
 def _held_out(face: Face, validation: str, reading: Reading) -> dict[str, Any]:

@@ -21,7 +21,16 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.given import method_options
-from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
+from ancestral.cli.large import is_large, shows, source_of, write_answers
+from ancestral.cli.outputs import (
+    Address,
+    RowsPlace,
+    ask_for,
+    check_places,
+    check_report,
+    force_option,
+    give_rows,
+)
 from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, json_option, say
 
@@ -37,8 +46,9 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="A .csv, .tsv, .parquet, .npy or .npz file. Without it the rows are printed.",
+    type=RowsPlace(),
+    help="A .csv, .tsv, .parquet, .npy or .npz file, or an address. Without it the rows are "
+    "printed.",
 )
 @click.option(
     "--draws",
@@ -55,7 +65,7 @@ def command(
     file: Path,
     data: str,
     *,
-    output: Path | None,
+    output: Path | Address | None,
     draws: int | None,
     force: bool,
     as_json: bool,
@@ -67,6 +77,10 @@ def command(
     Empty cells, NA and NaN are gaps. Models of levels fill in the most probable completion of each
     row, models of real numbers the exact conditional mean, a tree the mean of numbers and dates and
     the most probable level. Columns that the model does not know stay as they are.
+
+    A folder of tables, a pattern such as 'rows/*.parquet', an address such as s3://bucket/rows and
+    a file beyond memory are read, filled and written part by part. Draws then come part by part
+    too, numbered by draw and row.
 
     \b
     Examples:
@@ -88,9 +102,19 @@ def command(
     options = {name: value for name, value in asked.items() if value is not None}
     if random_state is not None:
         options["random_state"] = random_state
+    ways = "filled" if draws is None else f"drawn {draws} times"
+    take_rows_as_named()
+    if is_large(data):
+        from ancestral.streaming import writing
+
+        source = source_of(data, reading, entry_of(model).face)
+        options |= {"n_draws": draws, "verbose": shows(as_json=as_json)}
+        answers = writing.imputed(model, source, **options)
+        n_gaps, n_rows = write_answers(output, answers, data=data, what="rows", as_json=as_json)
+        say(f"{n_gaps} gaps in {n_rows} rows {ways}", err=True)
+        return
     if draws is not None:
         options["n_draws"] = draws
-    take_rows_as_named()
     names: Any = getattr(model, "feature_names_in_", None)
     if is_table(data) and reading.key is None:
         whole, n_gaps, n_rows = _of_table(model, data, reading, fill, options)
@@ -98,7 +122,6 @@ def command(
         rows = whole.array() if frame is None else frame
     else:
         rows, n_gaps, n_rows = _of_array(model, data, reading, fill, options)
-    ways = "filled" if draws is None else f"drawn {draws} times"
     say(f"{n_gaps} gaps in {n_rows} rows {ways}", err=True)
     if getattr(rows, "ndim", 2) == 3 and (output is None or output.suffix not in (".npy", ".npz")):
         rows, names = _numbered(rows, names)

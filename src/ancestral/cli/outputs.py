@@ -6,9 +6,10 @@ names, as .csv, .tsv or .parquet with these names; an array also as .npy or .npz
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,11 +25,33 @@ if TYPE_CHECKING:
 FORCE: dict[str, Any] = {"is_flag": True, "help": "Replace a file that is there already."}
 # Built-in sets that come with a package.
 _BUILT_IN = {"@faces": ("report:skimage",)}
+
+
+class Address(str):
+    """An address of fsspec, such as s3://bucket/x.parquet, where a path may stand."""
+
+    @property
+    def suffix(self) -> str:
+        """How it ends, as of a path."""
+        return PurePosixPath(self).suffix
+
+
+class RowsPlace(click.ParamType):
+    """A path, or an address, to write rows to."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return Address(value) if "://" in value else Path(value)
+
+
 force_option = click.option("--force", **FORCE)
 
 
 def check_places(
-    *outputs: Path | None,
+    *outputs: Path | Address | None,
     inputs: Iterable[Any],
     force: bool,
     replaces: Callable[[Path], bool] = lambda path: False,
@@ -38,9 +61,12 @@ def check_places(
     An input is never written over; another file that is there only with `force`, or where
     `replaces` says that this command may.
     """
-    refuse_same(outputs, _files_of(inputs))
+    refuse_same([path for path in outputs if isinstance(path, Path)], _files_of(inputs))
     for path in outputs:
         if path is None:
+            continue
+        if isinstance(path, Address):
+            _check_address(path, force=force)
             continue
         place = check_destination(path)
         if place.exists() and not force and not replaces(place):
@@ -50,8 +76,18 @@ def check_places(
             )
 
 
+def _check_address(place: Address, *, force: bool) -> None:
+    from ancestral.streaming.outputs import check_out, is_there
+
+    check_out(place)
+    if not force and is_there(place):
+        raise SaveError(
+            f"{shown(place)}: is there already. Pass --force to replace it, or name another."
+        )
+
+
 def ask_for(
-    *wants: str, files: Iterable[Any], output: Path | None = None, otherwise: str = ""
+    *wants: str, files: Iterable[Any], output: Path | Address | None = None, otherwise: str = ""
 ) -> None:
     """Refuse a command some of whose packages are not installed, all at once and before any work.
 
@@ -74,18 +110,18 @@ def ask_for(
 
 
 def check_report(
-    report: Path | None, *outputs: Path | None, inputs: Iterable[Any], force: bool
+    report: Path | None, *outputs: Path | Address | None, inputs: Iterable[Any], force: bool
 ) -> None:
     """Refuse a report of rejects that would take the place of an input, or of another file."""
     if report is not None:
         check_places(report, inputs=inputs, force=force)
-        refuse_same((*outputs, report), ())
+        refuse_same([*(path for path in outputs if isinstance(path, Path)), report], ())
 
 
 def give_rows(
     rows: Any,
     names: Any,
-    output: Path | None,
+    output: Path | Address | None,
     *,
     what: str,
     as_json: bool,
@@ -99,7 +135,7 @@ def give_rows(
     rows : dataframe, or ndarray of shape (n,) or (n, d)
     names : sequence of str, or None
         Of an array's columns.
-    output : Path, optional
+    output : Path or Address, optional
     what : str
         What the rows are, in words.
     as_json : bool
@@ -142,9 +178,16 @@ def give_rows(
         say(as_text([*map(in_one_line, labels)], cells).rstrip("\n"))
 
 
-def write_rows(output: Path, rows: Any, names: list[str] | None) -> None:
+def write_rows(output: Path | Address, rows: Any, names: list[str] | None) -> None:
     """Write rows to a file of the kind that its name says."""
     import numpy as np
+
+    if isinstance(output, Address):
+        from ancestral.streaming.columns import Place
+        from ancestral.streaming.outputs import Answer, write
+
+        write(output, [Answer(rows, Place(0), names)])
+        return
 
     from ancestral.io import write_array, write_table
 
@@ -169,5 +212,5 @@ def _files_of(inputs: Iterable[Any]) -> Iterator[Path]:
             yield Path(name)
             try:
                 yield from Path(name).iterdir()
-            except (OSError, ValueError):  # a file, or nothing
-                continue
+            except (OSError, ValueError):  # a file, a pattern, or nothing
+                yield from map(Path, glob.glob(str(name), recursive=True))

@@ -16,7 +16,16 @@ from ancestral.cli.data import (
     rows_of,
     take_rows_as_named,
 )
-from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
+from ancestral.cli.large import is_large, own_names, shows, source_of, write_answers
+from ancestral.cli.outputs import (
+    Address,
+    RowsPlace,
+    ask_for,
+    check_places,
+    check_report,
+    force_option,
+    give_rows,
+)
 from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, json_option
 
@@ -35,8 +44,9 @@ OF_GRAPHS = (
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="A .csv, .tsv, .parquet, .npy or .npz file. Without it the rows are printed.",
+    type=RowsPlace(),
+    help="A .csv, .tsv, .parquet, .npy or .npz file, or an address. Without it the rows are "
+    "printed.",
 )
 @click.option(
     "--std", is_flag=True, help="Add the standard deviation of y given x (regression models)."
@@ -55,7 +65,7 @@ def command(
     file: Path,
     data: str | None,
     *,
-    output: Path | None,
+    output: Path | Address | None,
     std: bool,
     force: bool,
     as_json: bool,
@@ -67,6 +77,9 @@ def command(
     nothing. Models of graphs give pairs of nodes with the probability of their link, the most
     probable first: of the graphs in DATA, or of the nodes of the fit where the model has learnt
     their positions.
+
+    Inputs in a folder of tables, at a pattern such as 'rows/*.parquet' or an address such as
+    s3://bucket/rows, or in a file beyond memory are read, and answered in a file, part by part.
 
     \b
     Examples:
@@ -88,6 +101,14 @@ def command(
         if data is None:
             raise click.UsageError(f"{type(model).__name__} predicts y given X: name DATA.")
         take_rows_as_named()
+        if is_large(data):
+            from ancestral.streaming import writing
+
+            source = source_of(data, reading, face, own_names(model))
+            show = shows(as_json=as_json)
+            answers = writing.predicted(model, source, return_std=std, verbose=show)
+            write_answers(output, answers, data=data, what="predictions", as_json=as_json)
+            return
         rows, names = _of_rows(model, rows_of(data, reading, model=model), std=std)
         what = "predictions"
     elif face == "graphs":

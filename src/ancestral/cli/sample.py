@@ -18,7 +18,16 @@ from ancestral.cli.data import (
     take_rows_as_named,
 )
 from ancestral.cli.given import given_of, given_option, method_options
-from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, give_rows
+from ancestral.cli.large import is_large, own_names, shows, source_of, write_answers
+from ancestral.cli.outputs import (
+    Address,
+    RowsPlace,
+    ask_for,
+    check_places,
+    check_report,
+    force_option,
+    give_rows,
+)
 from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, in_one_line, json_option, print_json, say
 from ancestral.errors import DataError
@@ -33,9 +42,9 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="A .csv, .tsv, .parquet, .npy or .npz file; of graphs .npz or .graphml, or of one graph "
-    "x.csv: its links, and its nodes in x-nodes.csv.",
+    type=RowsPlace(),
+    help="A .csv, .tsv, .parquet, .npy or .npz file, or an address; of graphs .npz or .graphml, or "
+    "of one graph x.csv: its links, and its nodes in x-nodes.csv.",
 )
 @given_option
 @click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
@@ -58,7 +67,7 @@ if TYPE_CHECKING:
 def command(
     file: Path,
     *,
-    output: Path | None,
+    output: Path | Address | None,
     given: tuple[str, ...],
     collage: Path | None,
     shape: str | None,
@@ -69,7 +78,8 @@ def command(
 ) -> None:
     """Draw from the model in FILE, parents first. Without -o or --collage, draws are printed.
 
-    Draws are a table of the kind that the model was fitted to, with its names and levels.
+    Draws are a table of the kind that the model was fitted to, with its names and levels. Those
+    that memory would not hold are written to a .csv, .tsv, .parquet or .npy file block by block.
 
     \b
     Examples:
@@ -90,6 +100,8 @@ def command(
     face = entry_of(model).face
     if face == "graphs":
         refuse(model, shape=shape, inputs=inputs, given=given or None)
+        if isinstance(output, Address):
+            raise click.UsageError(f"graphs are written to files of this machine, not to {output}.")
         ask_for(*(["report:networkx"] if collage else []), files=())
         if options.get("features", "uniform") != "uniform":
             options["features"] = nodes_of(options["features"], reading, model)
@@ -102,17 +114,48 @@ def command(
         if inputs is None:
             raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
         take_rows_as_named()
+        if is_large(inputs):
+            source = source_of(inputs, reading, face, own_names(model))
+            _in_blocks(model, output, inputs, options | {"inputs": source}, as_json=as_json)
+            return
         X = rows_of(inputs, reading, model=model)
         rows, names = _as_columns(model, model.sample(X, **options), options.get("n_samples", 1))
     else:
         refuse(model, inputs=inputs)
         if (known := given_of(model, given)) is not None:
             options["given"] = known
+        if _fills_memory(model, output, options) and collage is None and not as_json:
+            _in_blocks(model, output, "", options, as_json=as_json)
+            return
         rows, names = model.sample(**options), getattr(model, "feature_names_in_", None)
     if collage is not None:
         draw_collage(rows, shape, collage)
     quiet = collage is not None
     give_rows(rows, names, output, what="draws", as_json=as_json, quiet=quiet)
+
+
+def _fills_memory(model: Any, output: Path | Address | None, options: dict[str, Any]) -> bool:
+    """Tell whether draws are so many that they are written block by block."""
+    from ancestral.io.row_files import ENDINGS
+    from ancestral.streaming.writing import BLOCK_VALUES
+
+    n_values = options.get("n_samples", 1) * model.n_features_in_
+    return output is not None and output.suffix in ENDINGS and n_values > BLOCK_VALUES
+
+
+def _in_blocks(
+    model: Any,
+    output: Path | Address | None,
+    data: str,
+    options: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Write draws as they come."""
+    from ancestral.streaming import writing
+
+    answers = writing.drawn(model, **{"n_samples": 1} | options, verbose=shows(as_json=as_json))
+    write_answers(output, answers, data=data, what="draws", as_json=as_json)
 
 
 def _as_columns(model: Any, drawn: NDArray, n_samples: int) -> tuple[NDArray, list[str] | None]:

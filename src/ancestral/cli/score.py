@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,16 @@ from ancestral.cli.facts import (
     scores_of_levels,
     units_of,
 )
-from ancestral.cli.outputs import ask_for, check_places, check_report, force_option, write_rows
+from ancestral.cli.large import Tally, is_large, refuse_of_parts, scored, shows, write_answers
+from ancestral.cli.outputs import (
+    Address,
+    RowsPlace,
+    ask_for,
+    check_places,
+    check_report,
+    force_option,
+    write_rows,
+)
 from ancestral.cli.reading import Reading, reading_options
 from ancestral.cli.terminal import CONTEXT, json_option, print_table, show
 from ancestral.errors import DataError
@@ -33,9 +43,9 @@ from ancestral.errors import DataError
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="One log density per row, in a .csv, .npy, .npz or .parquet file; with --surprise one "
-    "surprise per cell.",
+    type=RowsPlace(),
+    help="One log density per row, in a .csv, .npy, .npz or .parquet file, or at an address; with "
+    "--surprise one surprise per cell.",
 )
 @click.option(
     "--leave-one-out",
@@ -54,7 +64,7 @@ def command(
     file: Path,
     data: str,
     *,
-    output: Path | None,
+    output: Path | Address | None,
     leave_one_out: bool,
     surprise: bool,
     force: bool,
@@ -65,6 +75,10 @@ def command(
 
     For discrete models beside it: bits per dimension, the entropy of DATA (no model's mean loss is
     below it), the distance to it (KL), and the probability the model gives to the rows of DATA.
+
+    A folder of tables, a pattern such as 'rows/*.parquet', an address such as s3://bucket/rows and
+    a file beyond memory are read part by part: their log densities alone are said, and written as
+    they come.
 
     \b
     Examples:
@@ -89,6 +103,16 @@ def command(
     if leave_one_out:
         ask_for(*model._wants(), files=())
     take_rows_as_named()
+    if is_large(data):
+        refuse_of_parts(data, surprise=surprise, leave_one_out=leave_one_out)
+        tally = Tally()
+        answers = tally.of(scored(model, data, reading, verbose=shows(as_json=as_json)))
+        if output is None:
+            deque(answers, 0)
+        else:
+            write_answers(output, answers, data=data)
+        show(tally.facts(), as_json=as_json, units=units_of(face))
+        return
     seen = observed_by(model, data, reading)
     values = model.log_density(*seen.data)
     if len(values) == 0:

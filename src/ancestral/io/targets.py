@@ -98,7 +98,7 @@ def read_pairs(
     )
     if len(names) < 2:
         raise DataError(f"{path}: has {len(names)} column; an input and a target are wanted.")
-    place = _place_of(target, names, path)
+    place = place_of_target(target, names, path)
     floats = as_floats(Opened(table, names, len(table)), str(path)).astype(np.float64)
     return Pairs(
         X=np.delete(floats, place, axis=1),
@@ -108,7 +108,7 @@ def read_pairs(
     )
 
 
-def _place_of(target: str | None, names: list[str], path: PathLike) -> int:
+def place_of_target(target: str | None, names: list[str], path: PathLike) -> int:
     """Return which column is the target."""
     if target is not None:
         if target not in names:

@@ -23,6 +23,7 @@ from ancestral.streaming.npy import NpyTable, read_chunks
 from ancestral.streaming.opening import Opening
 from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.streaming.sources.links import graph_by_blocks
+from ancestral.streaming.sources.paths import source_of_paths
 from ancestral.streaming.workers import There, Work
 from ancestral.streaming.writing import impute, log_density, predict, sample
 
@@ -38,6 +39,7 @@ __all__ = [
     "predict",
     "read_chunks",
     "sample",
+    "source_of_paths",
 ]
 
 M = TypeVar("M", bound=FromParts)

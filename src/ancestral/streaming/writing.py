@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -112,8 +113,8 @@ def scored(
     """Yield the log densities of each part, as `log_density` says."""
     model._check_fitted()
     conditional = isinstance(model, ConditionalDensity)
-    if target is None:
-        target = _target(model)
+    target = _target(model) if target is None else target
+    more = [*([target] if isinstance(target, str) else target), *([weight] if weight else [])]
 
     def ask(given: Any, place: Place) -> Answer:
         X, y, *weights = given
@@ -121,7 +122,8 @@ def scored(
         found = np.asarray(to_host(model.log_density(_own(model, X), *told)))
         return Answer(found, place, ["log_density"])
 
-    parts = _Parts(model, Opening(model, rows=rows).source(source), Roles(target, weight))
+    opened = _opened(model, source, rows, more if conditional else [])
+    parts = _Parts(model, opened, Roles(target, weight))
     return parts.answers(ask, _shown(model, "scored", verbose))
 
 
@@ -200,7 +202,8 @@ def predicted(
         found = np.column_stack([mean, deviation]) if return_std else mean
         return Answer(found, place, names)
 
-    return _Parts(model, _inputs(source, rows)).answers(ask, _shown(model, "predicted", verbose))
+    parts = _Parts(model, _opened(model, source, rows))
+    return parts.answers(ask, _shown(model, "predicted", verbose))
 
 
 # ---- gaps ----------------------------------------------------------------------------------------
@@ -415,7 +418,7 @@ def drawn(
             raise ModelError("n_samples above 1 has no use with a model of several targets.")
         return Answer(found.T, place, [f"{target}_{k}" for k in range(1, n_samples + 1)])
 
-    return _Parts(model, _inputs(inputs, rows)).answers(ask, shown, in_turn=True)
+    return _Parts(model, _opened(model, inputs, rows)).answers(ask, shown, in_turn=True)
 
 
 def _blocks(model: Any, n: int, shown: Any, options: dict[str, Any]) -> Iterator[Answer]:
@@ -485,9 +488,20 @@ def _shown(model: Any, done: str, verbose: bool) -> Any:  # noqa: FBT001 - of th
     return partial(rows_shown, f"{type(model).__name__} {done}", shown=verbose)
 
 
-def _inputs(source: Any, rows: int | None) -> Source:
-    """Return a source of rows without targets."""
-    return Opening(None, rows=rows).source(source)
+def _opened(
+    model: Any, source: Any, rows: int | None, targets: Sequence[str] | None = None
+) -> Source:
+    """Return a source of rows, or where there are targets of these too.
+
+    Of files with names, the model's columns alone are read.
+    """
+    of = None if targets is None else model
+    names = _names(model)
+    if names is not None and isinstance(source, str | os.PathLike):
+        columns = [*names, *(targets or [])]
+        with suppress(DataError, ModelError):  # of files without names, or without these
+            return Opening(of, rows=rows, columns=columns).source(source)
+    return Opening(of, rows=rows).source(source)
 
 
 def _names(model: Any) -> list[str] | None:

@@ -452,7 +452,7 @@ def _kinds_of(cells: Any, compute: Any) -> dict[str, str]:
 def _mend(name: str, kind: str) -> str:
     return (
         "Mend it, leave it empty or write NA where a value is missing, or say what the column "
-        f"holds: types={{{name!r}: {kind!r}}}."
+        f"holds: ancestral.streaming.source_of_paths(..., types={{{name!r}: {kind!r}}})."
     )
 
 

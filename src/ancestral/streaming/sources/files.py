@@ -151,7 +151,7 @@ def found(paths: Any, options: Mapping[str, Any] | None = None) -> list[File]:
         For addresses without fsspec, or without what it needs for them.
     """
     options = dict(options or {})
-    several = isinstance(paths, Sequence) and not isinstance(paths, str)
+    several = isinstance(paths, Sequence) and not isinstance(paths, str | bytes)
     files = [file for path in (paths if several else [paths]) for file in _named(path, options)]
     if not files:
         raise DataError("there are no paths: give at least one file, folder or glob.")
@@ -197,14 +197,13 @@ def _here(text: str) -> list[File]:
         ]
         empty = f"matches no file (looked from {shown(os.getcwd())})"
     else:
-        with open_regular(text) as file:
-            return [_of_status(text, os.fstat(file.fileno()), "")]
+        return [_on_disk(text, "")]
     if not names:
         raise FormatError(
             f"{shown(text)}: {empty}; names that begin with a point or with _ count for nothing. "
             "Give the folder or the pattern of the files."
         )
-    return [_of_status(name, os.stat(name), os.path.relpath(name, root)) for name in names]
+    return [_on_disk(name, os.path.relpath(name, root)) for name in names]
 
 
 def _walked(folder: str) -> list[str]:
@@ -254,7 +253,10 @@ def _is_hidden(name: str) -> bool:
     return name.startswith((".", "_")) or name.lower() in _LEFT_BY_SYSTEMS
 
 
-def _of_status(path: str, status: os.stat_result, below: str) -> File:
+def _on_disk(path: str, below: str) -> File:
+    """Return a file of this machine; FormatError for what is none, a pipe say."""
+    with open_regular(path) as file:
+        status = os.fstat(file.fileno())
     return File(os.path.abspath(path), status.st_size, str(status.st_mtime_ns), below)
 
 

@@ -8,7 +8,6 @@ last were read, and who asks for others reads over those before them.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -314,26 +313,27 @@ class _Run:
             n -= sum(batch.num_rows for batch in self.rows(min(n, 1 << 16)))
 
 
-_RUNS: OrderedDict[Any, _Run] = OrderedDict()
+_RUNS: list[tuple[Any, _Run]] = []  # that nobody reads now, the last used at the end
 _RUNS_LOCK = threading.Lock()
 _MOST_RUNS = 2
 
 
 def _taken(span: ParquetSpan, names: tuple[str, ...]) -> Any:
-    """Return some rows of a large row group, from the reading that stands there or a new one."""
+    """Return some rows of a large row group, from a reading that stands before them."""
     pa, _ = pyarrow_for(span.file.name)
     span.file.refuse_changed()
     key = span.file, span.groups, names
     with _RUNS_LOCK:
-        run = _RUNS.pop((*key, span.skip), None)
-    if run is None:
-        run = _Run(span, names)
-        run.over(span.skip)
+        before = [one for one in _RUNS if one[0] == key and one[1].at <= span.skip]
+        nearest = max(before, key=lambda one: one[1].at, default=None)
+        if nearest is not None:
+            _RUNS.remove(nearest)
+    run = _Run(span, names) if nearest is None else nearest[1]
+    run.over(span.skip - run.at)
     batches = run.rows(span.n_rows)
     span.file.refuse_changed()
     with _RUNS_LOCK:
-        if span.skip + span.n_rows < _metadata(span.file).row_group(span.groups[0]).num_rows:
-            _RUNS[(*key, run.at)] = run
-        while len(_RUNS) > _MOST_RUNS:
-            _RUNS.popitem(last=False)
+        if run.at < _metadata(span.file).row_group(span.groups[0]).num_rows:
+            _RUNS.append((key, run))
+        del _RUNS[:-_MOST_RUNS]
     return pa.Table.from_batches(batches)

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from ancestral._checks.containers import shown as in_short
 from ancestral._checks.numbers import check_integer
-from ancestral.errors import FormatError, ModelError
+from ancestral.errors import DataTypeError, FormatError, ModelError
+from ancestral.io.dialect import Dialect
 from ancestral.io.kinds import in_words, sniff
 from ancestral.streaming.source import Source
 from ancestral.streaming.sources.arrays import Arrays
@@ -78,7 +80,8 @@ def source_of_paths(
     FormatError
         Where nothing is there, files are of several kinds, or one is damaged.
     DataError
-        Where columns or their types differ between files, or a column holds both numbers and text.
+        For an option of another kind; where columns or their types differ between files, or a
+        column holds both numbers and text.
     MissingExtraError
         Without a package that the files or their address need.
 
@@ -93,6 +96,15 @@ def source_of_paths(
     """
     if rows is not None:
         rows = check_integer(rows, "rows", minimum=1)
+    Dialect(sep or ",", decimal or ".")
+    columns = [columns] if isinstance(columns, str) else columns
+    if columns is not None and not _are_names(columns):
+        raise DataTypeError(f"columns= is a list of names; got {in_short(columns)}.")
+    for option, value in {"types": types, "storage_options": storage_options}.items():
+        if not (value is None or isinstance(value, Mapping)):
+            raise DataTypeError(f"{option}= is a mapping; got a {type(value).__name__}.")
+    if not isinstance(graphs, bool | Mapping):
+        raise DataTypeError(f"graphs= is true, false or a mapping; got {in_short(graphs)}.")
     files = found(paths, storage_options)
     kind = "zip" if graphs or isinstance(graphs, Mapping) else _kind_of_all(files)
     if kind != "text":
@@ -137,6 +149,11 @@ def _kind_of(file: File) -> str:
             "files, pictures and graphs."
         )
     return kind
+
+
+def _are_names(columns: Any) -> bool:
+    is_list = isinstance(columns, Sequence) and not isinstance(columns, bytes)
+    return is_list and all(isinstance(name, str) for name in columns)
 
 
 def _refuse(kind: str, **options: Any) -> None:
