@@ -43,7 +43,7 @@ from ancestral.gaussian.ppca.missing_patterns import (
     Patterns,
     constants,
     expected,
-    groups_of,
+    number_of_masks,
     over_batches,
     posterior,
     triangles,
@@ -124,10 +124,9 @@ class _Grouping:
     scale: NDArray[np.float64] | None
 
     def __call__(self, rows: Rows) -> Patterns | Apart:
-        group = groups_of(rows.X)
-        if 2 * int(group.max(initial=-1)) + 2 > len(group):  # to sort them costs more than it saves
+        if 2 * number_of_masks(rows.X) > len(rows.X):  # to sort them costs more than it saves
             return Apart(rows.X, rows.weights, self.shift, self.scale)
-        return compressed(Patterns.of(rows.X, self.shift, self.scale, rows.weights, group))
+        return compressed(Patterns.of(rows.X, self.shift, self.scale, rows.weights))
 
 
 def fit(
@@ -239,12 +238,14 @@ class WithGaps(FromPasses):
 
     def _update(self, parameters: Path, statistics: ExpectedSums) -> Path:
         old, sums = parameters.steps[-1], statistics
+        q, slope = old.n_components, sums.slope.copy()
+        slope[:, :q] -= np.einsum("jkl,jl->jk", unfolded(sums.spread, q), old.loadings)
         # Solved for the change, from misfits: its share of sigma^2 then vanishes at the maximum
         # with all its rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
-        change = np.linalg.solve(sums.left, sums.slope[:, :, None])[:, :, 0]  # (d, q + 1)
-        noise = (sums.squares - float((change * sums.slope).sum())) / sums.n_observations
-        solution = np.column_stack([old.loadings, old.mean]) + change
-        following = _absorbed(solution, sums.second, noise)
+        change = np.linalg.solve(unfolded(sums.left, q + 1), slope[:, :, None])[:, :, 0]
+        noise = (sums.squares - float((change * slope).sum())) / sums.n_observations
+        solution = np.column_stack([old.loadings, old.mean]) + change  # (d, q + 1)
+        following = _absorbed(solution, unfolded(sums.second, q + 1)[0], noise)
         _refuse_vanishing_noise(following, self.floor)
         return Path((*parameters.steps, following))
 
@@ -267,17 +268,21 @@ class WithGaps(FromPasses):
 class ExpectedSums(passes.Sums):
     """The sums of an E step."""
 
-    left: NDArray[np.float64]  # (d, q + 1, q + 1), per column: of E[(z, 1) (z, 1)^T]
-    slope: NDArray[np.float64]  # (d, q + 1), per column: of E[(x - E[x | z]) (z, 1)]
-    second: NDArray[np.float64]  # (q + 1, q + 1): of E[(z, 1) (z, 1)^T]
+    # Of symmetric matrices the lower triangles; t = (q + 1) (q + 2) / 2.
+    left: NDArray[np.float64]  # (d, t), per column: of E[(z, 1) (z, 1)^T]
+    spread: NDArray[np.float64]  # (d, q (q + 1) / 2), per column: of Cov[z]
+    slope: NDArray[np.float64]  # (d, q + 1), per column: of (x - mu - W E[z]) (E[z], 1)
+    second: NDArray[np.float64]  # (1, t): of E[(z, 1) (z, 1)^T]
     squares: float  # of E|x_o - mu_o - W_o z|^2
 
     @classmethod
     def none(cls, factors: Factors) -> ExpectedSums:
         """Return the sums of no rows."""
         d, q = factors.loadings.shape
-        left, slope, second = (d, q + 1, q + 1), (d, q + 1), (q + 1, q + 1)
-        return cls(0.0, 0.0, np.zeros(left), np.zeros(slope), np.zeros(second), 0.0)
+        t, with_one = q * (q + 1) // 2, (q + 1) * (q + 2) // 2
+        sizes = (d, with_one), (d, t), (d, q + 1), (1, with_one)
+        left, spread, slope, second = map(np.zeros, sizes)
+        return cls(0.0, 0.0, left, spread, slope, second, 0.0)
 
 
 def _expected(batch: Patterns, factors: Factors) -> ExpectedSums:
@@ -297,11 +302,11 @@ def _expected(batch: Patterns, factors: Factors) -> ExpectedSums:
     np.multiply(found.inverse, noise * count, out=each[:size])
     each[size:] = batch.summed(triangles(z.T))
     each[size : 2 * size] += each[:size]
-    sums = unfolded((each[:size] @ known).T, q), unfolded((each[size:] @ known).T, q + 1)
+    sums = (each @ known).T
+    left, second = sums[:, size:], each[size:].sum(axis=1)[None]
     slope = found.misfit.T @ z
-    slope[:, :q] -= np.einsum("jkl,jl->jk", sums[0], factors.loadings)
-    second = unfolded(each[size:].sum(axis=1)[None], q + 1)[0]
-    return ExpectedSums(log_likelihood, batch.n_known, sums[1], slope, second, squares)
+    n_known = float(count @ known.sum(axis=1))
+    return ExpectedSums(log_likelihood, n_known, left, sums[:, :size], slope, second, squares)
 
 
 def _absorbed(solution: NDArray, second: NDArray, noise: float) -> Factors:

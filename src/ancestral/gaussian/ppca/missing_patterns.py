@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from operator import add
 from typing import TypeVar
 
@@ -103,10 +103,10 @@ class Patterns:
         shift: NDArray[np.float64],
         scale: NDArray[np.float64] | None = None,
         weights: NDArray[np.float64] | None = None,
-        group: NDArray[np.intp] | None = None,
     ) -> Patterns:
         """Group the rows of X, of shape (n, d), NaN where unknown."""
-        group, known = groups_of(X) if group is None else group, ~np.isnan(X)
+        known = ~np.isnan(X)
+        _, group = distinct_rows(np.packbits(known, axis=1))
         order = np.argsort(group, kind="stable")
         count = np.bincount(group)
         start = np.concatenate([[0], np.cumsum(count)])
@@ -227,9 +227,16 @@ class Apart:
         return len(self.X)
 
 
-def groups_of(X: NDArray) -> NDArray[np.intp]:
-    """Return a number for each row of X that rows of the same mask share, from 0."""
-    return distinct_rows(np.packbits(~np.isnan(X), axis=1))[1]
+def number_of_masks(X: NDArray) -> int:
+    """Return how many masks the rows of X have, but for two that share a hash of 64 bits."""
+    if not len(X):
+        return 0
+    bits = np.packbits(np.isnan(X), axis=1)
+    words = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+    words ^= words >> np.uint64(32)
+    odd = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64)
+    mixed = np.sort((words * (2 * odd + np.uint64(1))).sum(axis=1))
+    return 1 + int(np.count_nonzero(mixed[1:] != mixed[:-1]))
 
 
 def over_batches(
@@ -299,7 +306,7 @@ def expected(patterns: Patterns, factors: Factors) -> Expected:
     """Return what EM sums of one batch; `factors.mean` counts from the patterns' shift."""
     W, noise = factors.loadings, factors.noise
     q, n = W.shape[1], len(patterns.values)
-    i, j = np.tril_indices(q)
+    i, j = _places(q)
     if noise < STEEP * (W * W).sum() or q > MOST_SWEPT:
         found = posterior(patterns, factors)
         inverse = found.inverse[:, i, j].T
@@ -467,10 +474,10 @@ def draw_given(
 # ---- batches of small matrices -----------------------------------------------------------------
 
 
-def _triangle(q: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Return the places of a lower triangle, and how often each stands in the whole matrix."""
-    i, j = np.tril_indices(q)
-    return i, j, np.where(i == j, 1.0, 2.0)
+@cache
+def _places(q: int) -> tuple[NDArray, NDArray]:
+    """Return the places of the lower triangle of a matrix (q, q)."""
+    return np.tril_indices(q)
 
 
 def triangles(columns: NDArray) -> NDArray[np.float64]:
@@ -485,13 +492,13 @@ def triangles(columns: NDArray) -> NDArray[np.float64]:
 
 def _gram_of_known(known: NDArray, W: NDArray) -> NDArray[np.float64]:
     """Return W_o^T W_o of each mask, shape (n_patterns, q, q)."""
-    i, j, _ = _triangle(W.shape[1])
+    i, j = _places(W.shape[1])
     return unfolded(known @ (W[:, i] * W[:, j]), W.shape[1])
 
 
 def unfolded(triangles: NDArray, q: int) -> NDArray[np.float64]:
     """Return whole symmetric matrices from their lower triangles."""
-    i, j, _ = _triangle(q)
+    i, j = _places(q)
     whole = np.empty((len(triangles), q, q))
     whole[:, i, j] = triangles
     whole[:, j, i] = triangles
