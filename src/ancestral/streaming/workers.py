@@ -238,6 +238,11 @@ class There(Parts[Any]):
         self.held: list[Any] | None = None
         self.n_looks = 0
 
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows there are, where the source tells."""
+        return self.work.source.n_rows
+
     def total(self, look: Callable[[Any], Any]) -> Any:
         """Return the sum of what a look gives for each part."""
         self.n_looks += 1

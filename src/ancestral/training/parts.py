@@ -55,6 +55,11 @@ class Parts(ABC, Generic[P]):
     again: bool = True
 
     @property
+    def n_rows(self) -> int | None:
+        """How many rows there are, where that is known before any is looked at."""
+        return None
+
+    @property
     def at_random(self) -> bool:
         """Whether any part is reached without those before it."""
         return False
