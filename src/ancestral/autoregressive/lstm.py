@@ -442,7 +442,7 @@ class LSTMAutoregressive(FromBatches, Sequential):
         settings, validation = self._checked_settings(), Validation.of(self)
         settings["batch_size"] = settings["batch_size"] or BATCH
         seen, draw = validation.seen_in(parts, _levels_of, rng, self.random_state, checkpoint)
-        self.categories_ = self._categories_of(seen.own.table)
+        self.categories_ = self._categories_of(self._rows_of_levels(seen.own.table))
         self._set_alphabet()
         held_out = None
         if validation.early_stopping:

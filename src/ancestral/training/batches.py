@@ -47,7 +47,7 @@ def gathered(
         kept.append(tuple(map(narrow, part.data)))  # copies: the next part may overwrite this
         size += _n_bytes(kept[-1])
         if size > most and condensed is not None:
-            kept = [condensed(block) for data in kept for block in _blocks(data)]
+            kept = list(map(condensed, _blocks(_joined(kept))))
             if sum(map(_n_bytes, kept)) <= most // 2:
                 kept = [condensed(_joined(kept))]
             size = sum(map(_n_bytes, kept))
