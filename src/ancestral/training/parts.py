@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -84,6 +85,10 @@ class Parts(ABC, Generic[P]):
     @abstractmethod
     def prepared(self, make: Callable[[P], Q]) -> Parts[Q]:
         """Return the same parts, each as what is made of it: once in memory, else at each look."""
+
+    def spread(self) -> AbstractContextManager[Any]:
+        """Let what joblib does at once be done where the parts are, meanwhile."""
+        return nullcontext()
 
     @property
     @abstractmethod
