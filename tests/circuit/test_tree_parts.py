@@ -101,7 +101,8 @@ def test_a_sample_is_the_same_however_the_rows_are_cut() -> None:
 @pytest.mark.usefixtures("small_samples")
 def test_what_a_fit_tells_is_of_all_rows() -> None:
     table = mixed_table(4000)
-    model = LatentTree(3, 2, column_types=COUNTS, n_sweeps=3, random_state=0).fit(table)
+    model = LatentTree(3, 2, column_types=COUNTS, n_sweeps=3, random_state=0)
+    fitted(model, cut(table))
     assert model.log_likelihood_ == pytest.approx(float(model.log_density(table).sum()), rel=1e-5)
     assert model.n_iter_ == len(model.history_) == 2
     assert model.history_[1] > model.history_[0]

@@ -343,10 +343,11 @@ def look(
     most_levels: Sequence[int],
     part: int = 0,
     n_rows: int | None = None,
+    most_cells: int | None = None,
 ) -> Seen:
     """Return what is seen of the columns of a table, so many levels of each and a sample of rows.
 
-    `n_rows` are those of all parts, where that is known.
+    `n_rows` are those of all parts, where that is known; `most_cells` of the sample.
 
     Raises
     ------
@@ -354,7 +355,7 @@ def look(
         For a column of mixed kinds and infinite numbers, with their rows.
     """
     n, d = len(given), len(labels)
-    most = max(SAMPLE_ROWS, SAMPLE_CELLS // d)
+    most = max(SAMPLE_ROWS, (most_cells or SAMPLE_CELLS) // d)
     size = max(1, BLOCK_CELLS // d)
     share = 1.0 if (n_rows or 0) < MANY * most else TAKEN * most / (n_rows or 1)
 
