@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from ancestral import DyadicGraph, Graph, InnerProductGraph, datasets
 from ancestral.errors import DataError, ModelError
-from ancestral.graph import link_blocks, looks
+from ancestral.graph import link_blocks, link_sums, looks
 from ancestral.graph.link_blocks import LinkBlock
 from ancestral.graph.looks import Gathered, InParts
 from ancestral.graph.pairs import dyad_sums as sums_module
@@ -258,6 +258,22 @@ def test_terms_of_one_graph_by_blocks(monkeypatch: Any, most: int, n: int, kind:
     assert_same(found, whole, rtol=1e-10, errors=4e-9)  # a last short step is not looked at again
     assert (found.n_edges_, found.directed_) == (whole.n_edges_, whole.directed_)
     assert (parts.looks == 1) == (most > 3_000)
+
+
+@pytest.mark.parametrize("most", [1_000, 1 << 22])
+@pytest.mark.parametrize("kind", ["plain", "directed"])
+def test_parts_share_the_dyads_of_one_graph(monkeypatch: Any, kind: str, most: int) -> None:
+    graph = town(900, directed=kind == "directed")
+    terms = ["match:house", "absdiff:age", *["receiver:age"] * (kind == "directed")]
+    whole = DyadicGraph(terms).fit(graph)
+    monkeypatch.setattr(link_blocks, "MOST_LINKS", most)
+    monkeypatch.setattr(link_sums, "DEAR", 1_000)
+    monkeypatch.setattr(link_sums, "SHARED", 1)
+    for some in (50_000, 5_000):  # with and without a start from some of them
+        monkeypatch.setattr(sums_module, "SOME", some)
+        found, parts = fitted(DyadicGraph(terms), blocks_of(graph, 7))
+        assert_same(found, whole, rtol=1e-10, errors=4e-9)
+        assert parts.looks > 6
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,7 @@ def test_a_graph_by_blocks_is_read_again_and_travels() -> None:
     assert [piece.n_rows for piece in pieces] == [len(part) for part in np.array_split(links, 4)]
     sent = pickle.loads(pickle.dumps(pieces[1]))
     np.testing.assert_array_equal(sent.read().codes, pieces[1].read().codes)
+    assert sent.nodes is pieces[1].nodes is pieces[2].nodes  # a process has them once
     once = graph_by_blocks(frame.reset_index(drop=True), iter(np.array_split(links, 4)))
     assert_same(fit_chunks(DyadicGraph(TERMS), once), fit_chunks(DyadicGraph(TERMS), source))
 
@@ -162,6 +165,11 @@ def test_parquet_folders_of_links(tmp_path: Path) -> None:
     frame.reset_index(names="who").to_parquet(tmp_path / "nodes.parquet")
     source = graph_by_blocks(tmp_path / "nodes.parquet", tmp_path / "links", key="who", block=1_000)
     assert len(list(source.parts())) > 3
+    assert len(pickle.dumps(source.parts()[0])) < 5_000  # the path of the nodes travels
+    code = "import pickle, sys; print(len(pickle.load(sys.stdin.buffer).read().codes))"
+    sent = pickle.dumps(source.parts()[0])
+    run = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
+    assert int(run.stdout) == source.parts()[0].n_rows
     found = fit_chunks(DyadicGraph(TERMS), source)
     assert_same(found, DyadicGraph(TERMS).fit(whole(frame, links)))
 

@@ -16,7 +16,7 @@ import pytest
 
 from ancestral import PPCA, HeteroscedasticGaussian, PPCAMixture
 from ancestral.errors import AncestralWarning, ModelError
-from ancestral.gaussian import heteroscedastic
+from ancestral.gaussian import slopes
 from ancestral.gaussian.ppca import missing_em, mixture
 from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
 from ancestral.training.passes import Fit, FromPasses, Passes, Sums
@@ -124,10 +124,8 @@ def looks_of(name: str) -> tuple[FromPasses, list[Any], Any]:
         return model, parts, model._begin(begun)
     X, y = pairs(60)
     Q = np.linalg.qr(np.column_stack([np.ones(60), X]))[0]
-    parts = [
-        heteroscedastic.Rows(Q[i : i + 1], Q[i : i + 1], y[i : i + 1], first=i) for i in range(60)
-    ]
-    return HeteroscedasticGaussian(), parts, heteroscedastic.Weights(Q.T @ y, Q.sum(axis=0))
+    parts = [slopes.Rows(Q[i : i + 1], Q[i : i + 1], y[i : i + 1], first=i) for i in range(60)]
+    return HeteroscedasticGaussian(), parts, slopes.Weights(Q.T @ y, Q.sum(axis=0))
 
 
 def numbers_of(value: Any) -> np.ndarray:

@@ -30,8 +30,11 @@ References: Harvey (1976), Econometrica 44(3); Aitkin (1987), Applied Statistics
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from math import exp, log, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,9 +51,9 @@ from ancestral._checks.numbers import (
 from ancestral._numerics import double_double as dd
 from ancestral._numerics.triangles import solved
 from ancestral._printed import Block, Summary, Table
-from ancestral.base import ConditionalLikelihood, over_root
+from ancestral.base import ConditionalLikelihood, FromParts, over_root
 from ancestral.errors import ModelError
-from ancestral.gaussian import costs
+from ancestral.gaussian.climb import FromSlopes
 from ancestral.gaussian.linear.inference import Interval, Line, feature_name
 from ancestral.gaussian.linear.least_squares import (
     EPS,
@@ -67,29 +70,25 @@ from ancestral.gaussian.linear.summary import (
     p_values,
     terms_of,
 )
-from ancestral.gaussian.linear.sums import LineStatistics, over_power_of_four, threads_of
-from ancestral.gaussian.orthonormal import back, exact_height_at_zero, height_at_zero, orthonormal
-from ancestral.gaussian.slopes import (
-    LOG_2_PI,
-    Look,
-    Rows,
-    Slopes,
-    Vanishing,
-    Way,
-    Weights,
-    in_blocks,
+from ancestral.gaussian.linear.sums import LineStatistics, over_four_to, threads_of
+from ancestral.gaussian.orthonormal import (
+    back,
+    exact_height_at_zero,
+    height_at_zero,
+    of_least_squares,
+    rows_of,
 )
-from ancestral.training.passes import FALL, Fit, FromPasses, Passes
+from ancestral.gaussian.slopes import Vanishing, Weights, exact_root, in_blocks
+from ancestral.training.parts import Held, Part, Parts
+from ancestral.training.passes import passes_of
 
 Float = NDArray[np.float64]
-HALVINGS = 25  # of a step that does not rise
-LONGEST = 6.0  # most that a log variance may change in one step
-SMALL = 1e-8  # of the variance of least squares: squared residuals below it are taken for it
 LOG_4, LARGEST_LOG = log(4.0), 709.0
+DIGITS = 1e-12  # of the likelihood, that rounding the parameters may take
 ROUGH = 1e-11  # of sigma, or of a log variance: more lost to rounding is found more exactly
 
 
-class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
+class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line):
     """Linear regression with normal noise whose log variance is linear too.
 
     Parameters
@@ -173,24 +172,22 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
+    def _fit(self, *data: NDArray) -> None:
+        X = data[0]
         with threads_of(X.size, X.shape[1] + 1):
-            self._climb_from_least_squares(X, y, weights)
+            self._fit_parts(Held.whole(self, data))
 
-    def _climb_from_least_squares(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
-        """Set what is learnt: least squares first, then the climb."""
+    def _fit_parts(self, parts: Parts[Part], **options: Any) -> None:
+        """Set what is learnt: least squares first, then the climb, with options of `passes_of`."""
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         check_number(self.tol, "tol", minimum=0.0)
-        log_weights: Float | float = 0.0
-        unit = 0
-        if weights is not None:
-            weights, unit = over_power_of_four(weights)
-            root, log_weights = np.sqrt(weights), np.log(weights)
-        mean, variance = self._start(X, y, weights)
+        summed = parts.total(Summed.of)
+        n, unit = summed.plain.count, summed.weighted.exponent
+        mean, variance = self._start(summed)
         self.aliases_, self.column_means_ = variance.aliases, variance.means
-        self.n_samples_, self.rank_ = len(X), mean.rank
+        self.n_samples_, self.rank_ = n, mean.rank
         self.n_parameters_ = mean.inverse_root.shape[1] + variance.inverse_root.shape[1]
-        free = len(X) - mean.inverse_root.shape[1]
+        free = n - mean.inverse_root.shape[1]
         if mean.is_exact[0] or not free:
             why = (
                 "what is left is no more than the rounding of the data, so the variance cannot be "
@@ -205,18 +202,16 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             )
             self._set_unbounded(mean, 0.0, errors=0.0 if free else np.nan)
             return
-        S, target = orthonormal(X, variance), y - mean.target_means
-        Q = S if mean is variance else orthonormal(X, mean)
-        if weights is not None:
-            Q *= root[:, None]
-            target_of = target * root
-        far = max(float(np.maximum.reduce(target)), -float(np.minimum.reduce(target)))
-        floor = 2 * log(16 * EPS * far)
-        rows = Rows(Q, S, target if weights is None else target_of, log_weights, floor)
-        start = float(mean.residual[0, 0] / len(X))
+        centre = float(mean.target_means[0])
+        floor = 2 * log(16 * EPS * max(summed.high - centre, centre - summed.low))
+        held = isinstance(parts, Held)  # else they are formed from files at each look
+        form = partial(rows_of, mean=mean, variance=variance, unit=unit, floor=floor, held=held)
+        rows = parts.prepared(form)
+        start = float(mean.residual[0, 0] / n)
         try:
-            first = self._first(rows, log(start))
-            found = Passes().climb(self, [rows], first, tol=0.0, max_iter=max_iter + 1)
+            with passes_of(self, parts, **options) as run:
+                first = self._first(rows, n, of_least_squares(mean), log(start))
+                found = run.climb(self, rows, first, tol=0.0, max_iter=max_iter + 1)
         except Vanishing as vanishing:
             warn(
                 f"the likelihood is unbounded: the variance at row {vanishing.row} runs to 0 "
@@ -226,122 +221,57 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
             self._set_unbounded(mean, float(np.ldexp(start, 2 * unit)), unit=unit)
             return
         found.warn_if_cut_short(max_iter)
-        alpha, gamma = found.parameters.alpha, found.parameters.gamma
-        end = found.statistics
-        root = end.root if end.root_is_exact else rows.root(gamma)
-        M = solved(root, np.eye(len(alpha)))  # M M^T is its covariance
+        at, end = self._polished(found)
+        root = exact_root(rows, at, end)
+        M = solved(root, np.eye(len(root)))  # M M^T is its covariance
         self.history_, self.n_iter_ = found.history, len(found.history) - 1
-        of_mean, of_variance = mean.inverse_root @ alpha, variance.inverse_root @ gamma
+        of_mean, of_variance = mean.inverse_root @ at.alpha, variance.inverse_root @ at.gamma
         self._set_lines(mean, of_mean, variance, of_variance, unit, height_at_zero)
         self._set_errors(mean, lengths((back(mean) @ M).T))
         self.inverse_root_ = mean.inverse_root @ M
-        largest = max(float(np.maximum.reduce(y)), -float(np.minimum.reduce(y)))
-        if self._may_move(mean, variance, end, root, rows.floor, largest):
+        highest = -0.5 * (end.least[0] + floor)  # half the log of the largest precision
+        largest = max(summed.high, -summed.low)
+        moved = self._most_moved(mean, variance, at, root, highest, largest)
+        if not moved <= DIGITS:
             self._set_lines(mean, of_mean, variance, of_variance, unit, exact_height_at_zero)
-            held = self._log_likelihood(X, y, log_weights, unit)
-            if abs(held - self.history_[-1]) > 1e-12 * abs(held):  # rounding c and b moved it
-                self.history_[-1] = held
+            # To first order by the slope that is left at the maximum, and to second.
+            if not moved * (moved + next(at.ways(end)).size / sqrt(n)) <= DIGITS:
+                total = parts.total(partial(self._log_likelihood, unit=unit))
+                if abs(total - self.history_[-1]) > DIGITS * abs(total):
+                    self.history_[-1] = total
         self.log_likelihood_ = self.history_[-1]
         self.variance_standard_errors_ = sqrt(2.0) * variance.unit_errors
 
-    def _first(self, rows: Rows, log_variance: float) -> Fit:
-        """Return the fit after its first step, from least squares to Harvey's log variance.
-
-        The likelihood of least squares is known without a look; where Harvey's regression of log
-        squared residuals brings less, the climb begins at them.
-        """
-        n, begun = len(rows.y), self._begin((rows, log_variance))
-        value = -0.5 * n * (LOG_2_PI + log_variance + 1)
-        if isinstance(rows.log_weights, np.ndarray):
-            value += 0.5 * float(rows.log_weights.sum())
-        least = SMALL * exp(log_variance)
-        look = Look.NEWTON if begun.look is Look.NEWTON else Look.FISHER
-        gamma = rows.regressed(begun.alpha, least)
-        regressed = Weights(begun.alpha, gamma, look, begun.came)
-        found = self._statistics(rows, regressed)
-        if found.log_likelihood > value and found.least[0] > 0:
-            return Fit(regressed, [value, found.log_likelihood], statistics=found)
-        return Fit(begun)
-
-    def _begin(self, summary: tuple[Rows, float]) -> Weights:
-        """Begin at least squares with one log variance."""
-        rows, log_variance = summary
-        look = Look.NEWTON if costs.newton_pays(len(rows.y), rows.width) else Look.GRADIENT
-        r, s = rows.Q.shape[1], rows.S.shape[1]
-        nowhere, root = np.zeros(r + s), exp(-0.5 * log_variance) * np.eye(r)
-        came = Way(nowhere, nowhere, root, np.inf)
-        return Weights(rows.y @ rows.Q, log_variance * rows.heights, look, came)
-
-    def _statistics(self, X: Rows, parameters: Weights) -> Slopes:
-        return X.slopes(parameters)
-
-    def _update(self, parameters: Weights, statistics: Slopes) -> Weights:
-        alpha = solved(statistics.root, statistics.whitened)
-        return Weights(parameters.alpha + alpha, parameters.gamma + statistics.of_variance)
-
-    def _proposals(self, parameters: Weights, statistics: Slopes) -> Iterator[Weights]:
-        """Yield the step, half of it, and so on: within `tol` of the maximum there is none."""
-        statistics.refuse_vanishing()
-        mean, log_likelihood = len(parameters.alpha), abs(statistics.log_likelihood)
-        for number, way in enumerate(parameters.ways(statistics)):
-            least = FALL * max(log_likelihood, statistics.n_observations) if number else self.tol**2
-            if not way.size**2 > least:  # nothing to gain, or the way before has failed at rounding
-                return
-            of_variance = way.step[mean:]
-            longest = sqrt(statistics.longest * float(of_variance @ of_variance))
-            share = LONGEST / max(LONGEST, longest)
-            seen = EPS * log_likelihood / way.size**2
-            look = parameters.look
-            if look is not Look.NEWTON:
-                look = Look.FISHER if way.far else Look.GRADIENT
-            for k in range(HALVINGS):
-                if k and share / 2**k < seen:  # so short that float64 shows no gain
-                    break
-                step = share / 2**k * way.step
-                came = Way(step, way.gradient, way.root, way.size, way.steps)
-                yield Weights(
-                    parameters.alpha + step[:mean], parameters.gamma + step[mean:], look, came
-                )
-
-    def _to_gain(self, parameters: Weights, history: list[float]) -> float:
-        return np.inf  # the size of the next step tells
-
-    def _short_of(self, fit: Fit) -> str:
-        fit.statistics.refuse_vanishing()
-        way = next(fit.parameters.ways(fit.statistics))
-        return f", {way.size:.1g} standard errors from the maximum"
-
-    def _may_move(
+    def _most_moved(
         self,
         mean: Solution,
         columns: Solution,
-        end: Slopes,
+        at: Weights,
         root: Float,
-        floor: float,
+        highest: float,
         target: float,
-    ) -> bool:
-        """Tell whether rounding the parameters may change the likelihood's first 12 digits."""
-        p, n = len(self.coef_), end.n_observations
-        far = np.abs(columns.means) + sqrt(end.longest) * columns.spread[:p]  # of any row
+    ) -> float:
+        """Return by how much rounding the parameters may move a row, in standard deviations."""
+        p = len(self.coef_)
+        far = np.abs(columns.means) + sqrt(at.longest) * columns.spread[:p]  # of any row
         of_mean = float(far @ np.abs(self.coef_)) + abs(self.intercept_) + target
         of_variance = float(far @ np.abs(self.variance_coef_)) + abs(self.variance_intercept_)
-        # The largest precision; where Q begins with a constant, their mean does by Cauchy and
-        # Schwarz, since the squared residuals times the precisions are 1 on average.
-        most = -0.5 * (end.least[0] + floor)
-        largest = exp(most) if most < LARGEST_LOG else np.inf
+        # Where Q begins with a constant, the mean precision says as much by Cauchy and Schwarz,
+        # since the squared residuals times the precisions are 1 on average.
+        largest = exp(highest) if highest < LARGEST_LOG else np.inf
         if mean.centred:
-            largest = min(largest, sqrt(mean.weight / n * float(root[:, 0] @ root[:, 0])))
-        return not EPS * (p + 2) * (of_variance + of_mean * largest) <= 1e-12
+            share = mean.weight / self.n_samples_
+            largest = min(largest, sqrt(share * float(root[:, 0] @ root[:, 0])))
+        return EPS * (p + 2) * (of_variance + of_mean * largest)
 
-    def _log_likelihood(
-        self, X: NDArray, y: NDArray, log_weights: Float | float, unit: int
-    ) -> float:
-        """Return that of the parameters as they are held, for weights over 4^unit."""
+    def _log_likelihood(self, part: Part, unit: int) -> float:
+        """Return that of a part at the parameters as they are held."""
+        X, y, *rest = part.data
+        weights = over_four_to(unit, rest[0]) if rest else np.ones(len(y))
 
         def of(block: slice) -> float:
             mean, std = self._predict(X[block])
-            own = log_weights[block] if isinstance(log_weights, np.ndarray) else log_weights
-            root = np.exp(0.5 * np.broadcast_to(own, len(mean)) + unit * np.log(2))
+            root = np.ldexp(np.sqrt(weights[block]), unit)
             residual = self._residual(X[block], y[block], mean, std) * root
             return float((self._log_normal(X[block], residual, std) + np.log(root)).sum())
 
@@ -382,22 +312,20 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
         self.variance_standard_errors_ = np.full(1 + p, np.nan)
         self.history_, self.n_iter_, self.log_likelihood_ = [np.inf], 0, np.inf
 
-    def _start(self, X: NDArray, y: NDArray, weights: NDArray | None) -> tuple[Solution, Solution]:
+    def _start(self, summed: Summed) -> tuple[Solution, Solution]:
         """Return least squares of y, and the same with an intercept for the log variance."""
-        n, p = X.shape
+        n, p = summed.plain.count, summed.plain.n_inputs
         least = max(2, p + bool(self.fit_intercept))
         if n < least:
             raise ModelError(
                 one_sample_message(n, least, f"the mean has {least} coefficients to find")
                 + " Drop columns or add rows."
             )
-        plain = statistics = LineStatistics.of(X, y, None, self._features)
-        if weights is not None:
-            statistics = LineStatistics.of(X, y, weights, self._features)
-        mean = variance = solve(plain, centred=True, rounded_features=False)
-        if weights is not None or not self.fit_intercept:
-            mean = solve(statistics, centred=bool(self.fit_intercept), rounded_features=False)
-        refuse_constant_targets(mean, statistics.moments.mean[p:])
+        mean = variance = solve(summed.plain, centred=True, rounded_features=False)
+        if summed.weighted is not summed.plain or not self.fit_intercept:
+            centred = bool(self.fit_intercept)
+            mean = solve(summed.weighted, centred=centred, rounded_features=False)
+        refuse_constant_targets(mean, summed.weighted.moments.mean[p:])
         dependent = sorted({*mean.dependent, *variance.dependent})
         if dependent:
             warn(
@@ -662,6 +590,35 @@ class HeteroscedasticGaussian(FromPasses, ConditionalLikelihood, Line):
 
 
 # ---- helpers -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Summed:
+    """What least squares wants of some rows, and the extremes of their targets."""
+
+    plain: LineStatistics
+    weighted: LineStatistics  # the same object where there are no weights
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, part: Part) -> Summed:
+        """Return that of a part."""
+        X, y, *rest = part.data
+        weighted = plain = LineStatistics.of(X, y, None, _same)
+        if rest:
+            weighted = LineStatistics.of(X, y, rest[0], _same)
+        return cls(plain, weighted, float(np.minimum.reduce(y)), float(np.maximum.reduce(y)))
+
+    def __add__(self, other: Summed) -> Summed:
+        weighted = plain = self.plain + other.plain
+        if self.weighted is not self.plain:
+            weighted = self.weighted + other.weighted
+        return Summed(plain, weighted, min(self.low, other.low), max(self.high, other.high))
+
+
+def _same(X: Float) -> Float:
+    return X
 
 
 def _quantile(level: float) -> float:

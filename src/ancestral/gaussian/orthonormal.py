@@ -7,28 +7,75 @@ T is `inverse_root` of a `Solution`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._numerics import double_double as dd
+from ancestral._numerics.triangles import solved
 from ancestral.gaussian.linear.least_squares import Solution, rounded_intercept
-from ancestral.gaussian.slopes import in_blocks
+from ancestral.gaussian.linear.sums import over_four_to
+from ancestral.gaussian.slopes import Rows, in_blocks
+from ancestral.training.parts import Part
 
 Float = NDArray[np.float64]
 
 
-def orthonormal(X: Float, found: Solution) -> Float:
-    """Return orthonormal columns that span the kept features, shape (n, r)."""
-    T, start = found.inverse_root, int(found.centred)
-    columns = np.empty((len(X), T.shape[1]), order="F")  # a column at a time is fastest
+@dataclass(frozen=True)
+class Orthonormal:
+    """Orthonormal columns that span the kept features, of the rows that are asked for."""
 
-    def fill(block: slice) -> None:
-        np.matmul(X[block] - found.means, T[start:], out=columns[block])
+    X: Float
+    found: Solution
+    roots: Float | None = None  # (n,), of the weights that rows are to be multiplied by
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.X), self.found.inverse_root.shape[1]
+
+    def __getitem__(self, rows: slice) -> Float:
+        return self._into(np.empty((len(self.X[rows]), self.shape[1]), order="F"), rows)
+
+    def held(self) -> Float:
+        """Return the columns of all rows, shape (n, r)."""
+        columns = np.empty(self.shape, order="F")  # a column at a time is fastest
+        in_blocks(lambda block: self._into(columns[block], block), len(columns), 2 * self.shape[1])
+        return columns
+
+    def _into(self, room: Float, rows: slice) -> Float:
+        T, start = self.found.inverse_root, int(self.found.centred)
+        np.matmul(self.X[rows] - self.found.means, T[start:], out=room)
         if start:
-            columns[block] += T[0]
+            room += T[0]
+        if self.roots is not None:
+            room *= self.roots[rows, None]
+        return room
 
-    in_blocks(fill, len(X), 2 * T.shape[1])
-    return columns
+
+def rows_of(
+    part: Part, mean: Solution, variance: Solution, unit: int, floor: float, *, held: bool
+) -> Rows:
+    """Return a part in orthonormal columns, weights over 4^unit: held, or formed at each look."""
+    X, y, *rest = part.data
+    target = y - mean.target_means
+    log_weights: Float | float = 0.0
+    roots = None
+    if rest:
+        weights = over_four_to(unit, rest[0])
+        roots, log_weights = np.sqrt(weights), np.log(weights)
+        target *= roots
+    S = Orthonormal(X, variance)
+    columns = [S] if mean is variance else [S, Orthonormal(X, mean, roots)]
+    formed = [one.held() if held else one for one in columns]
+    where = (0, part.number) if part.start is None else (part.start, -1)
+    return Rows(formed[-1], formed[0], target, log_weights, floor, *where)
+
+
+def of_least_squares(found: Solution) -> Float:
+    """Return alpha of the line that was found, over the target's mean."""
+    slopes = solved(found.T, found.coef[found.kept, 0])
+    return np.concatenate([[0.0], slopes]) if found.centred else slopes
 
 
 def height_at_zero(found: Solution, values: Float, base: Float | float) -> tuple[float, Float]:

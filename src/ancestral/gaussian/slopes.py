@@ -4,7 +4,7 @@
 
 of rows in orthonormal columns Q and S, as `heteroscedastic` has them: there are the derivatives.
 Rows are summed in blocks that stay in cache, the blocks in order, so that no bit depends on how
-many threads there are.
+many threads there are; the sums of parts of the rows merge by `+`.
 References: Nocedal (1980), Mathematics of Computation 35, on limited-memory BFGS; Yamamoto et al.
 (2015), Electronic Transactions on Numerical Analysis 44, on roots from two sums of products.
 """
@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
-from functools import cached_property, reduce
-from math import isfinite, sqrt
-from operator import add
-from typing import ClassVar, NamedTuple, TypeVar
+from functools import cached_property, partial, reduce
+from math import exp, isfinite, sqrt
+from operator import add, and_
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +26,18 @@ from ancestral._numerics.threads import blocks_of, even_parts, in_threads
 from ancestral._numerics.triangles import solved
 from ancestral.errors import ModelError
 from ancestral.gaussian import costs
+from ancestral.training.parts import Parts
 from ancestral.training.passes import Sums
 
 Float = NDArray[np.float64]
 V = TypeVar("V")
+EPS = float(np.finfo(np.float64).eps)
 FAR = 1e-3  # squared standard errors a row: longer steps say little of the next, and are Fisher's
 MEMORY = 20  # steps that one more is found from
 # Log variances so far apart leave 12 of 16 digits of the information's root to one sum of products,
 # and so far apart to two.
 MILD, WIDE = 8.0, 30.0
+UNSEEN = 128 * EPS  # of the likelihood: its rounding hides less than half
 QR_ROWS = 1 << 15
 LOG_2_PI = float(np.log(2 * np.pi))
 LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean log of chi-square
@@ -43,87 +45,91 @@ LOG_OF_SQUARE = 1.2703628454614782  # Euler's constant + log 2: less the mean lo
 NONE = np.zeros((0, 0))
 
 
+# What a pass sums beside the gradient: nothing, the information of the mean, or what is observed of
+# all information: the second derivatives.
+Kind = Literal["gradient", "fisher", "newton"]
+
+
 class Vanishing(ModelError):
     """The variance of a row runs to zero: the likelihood has no bound."""
 
-    def __init__(self, row: int) -> None:
-        super().__init__(f"the variance at row {row} runs to 0.")
-        self.row = row
+    def __init__(self, part: int, row: int) -> None:
+        self.row = f"{row}" if part < 0 else f"{row} of part {part}"
+        super().__init__(f"the variance at row {self.row} runs to 0.")
 
 
-class Look(Enum):
-    """What a pass sums beside the gradient."""
+class Columns(Protocol):
+    """Columns of rows: an array, or what forms the rows that are asked for."""
 
-    GRADIENT = 0
-    FISHER = 1  # the information of the mean
-    NEWTON = 2  # and what is observed of it: the second derivatives
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: slice, /) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Rows:
     """Rows in orthonormal columns; those of mean and target times the roots of their precisions."""
 
-    Q: Float  # (n, r), of the mean
-    S: Float  # (n, s), of the log variance
+    Q: Columns  # (n, r), of the mean
+    S: Columns  # (n, s), of the log variance; the same object where they are the same
     y: Float  # (n,)
     log_weights: Float | float = 0.0  # (n,), of the precisions
     floor: float = -np.inf  # log variance at which nothing of a row is left but rounding
     first: int = 0  # which row of the table is the first
-
-    @cached_property
-    def longest(self) -> float:
-        """Square of the longest row of S."""
-        return float(np.einsum("ij,ij->i", self.S, self.S).max())
-
-    @cached_property
-    def heights(self) -> Float:
-        """Sums of the columns of S."""
-        return np.asarray(np.add.reduce(self.S, axis=0))
+    part: int = -1  # or of which part of it, where that is all that is known
 
     @property
     def width(self) -> int:
         return int(self.Q.shape[1] + self.S.shape[1])
 
-    def regressed(self, alpha: Float, least: float) -> Float:
-        """Return gamma by least squares of the log squared residuals, `least` the least of them."""
+    def _columns(self, block: slice) -> tuple[Float, Float]:
+        """Return Q and S of a block."""
+        S = self.S[block]
+        return S if self.Q is self.S else self.Q[block], S
 
-        def of(block: slice) -> Float:
-            residual = self.y[block] - self.Q[block] @ alpha
-            return np.asarray(np.log(np.maximum(residual * residual, least)) @ self.S[block])
+    def regressed(self, alpha: Float, least: float) -> Regressed:
+        """Return what regresses the log squared residuals, `least` the least of them, on S."""
 
-        found: Float = reduce(add, in_blocks(of, len(self.y), self.width))
-        return found + LOG_OF_SQUARE * self.heights
+        def of(block: slice) -> Regressed:
+            Q, S = self._columns(block)
+            residual = self.y[block] - Q @ alpha
+            logs = np.log(np.maximum(residual * residual, least))
+            logs += LOG_OF_SQUARE
+            weights = self.log_weights
+            return Regressed(
+                logs @ S,
+                np.ones(len(S)) @ S,
+                float(np.einsum("ij,ij->i", S, S).max()),
+                float(np.add.reduce(weights[block])) if isinstance(weights, np.ndarray) else 0.0,
+            )
+
+        return reduce(add, in_blocks(of, len(self.y), self.width))
 
     def slopes(self, at: Weights) -> Slopes:
         """Return the likelihood and its slopes, summed over all rows."""
-        total = self.sums(at)
-        mean, both = len(at.alpha), total.products
-        of_mean, of_variance = total.gradient[:mean], total.gradient[mean:] - self.heights
-        root = NONE
-        if at.look is not Look.GRADIENT and isfinite(total.sum):
-            if total.range[1] - total.range[0] <= WIDE:  # digits enough for a step
-                root = cholesky(both[:mean, :mean])
+        total = reduce(add, in_blocks(lambda block: self._sums(block, at), len(self.y), self.width))
+        r, apart = len(at.alpha), total.range[1] - total.range[0]
+        root, exact = NONE, False
+        if at.look != "gradient" and isfinite(total.sum):
+            if apart <= WIDE:  # digits enough for a step
+                root, exact = cholesky(total.products[:r, :r]), apart <= MILD
             if not len(root):
-                root = self.root(at.gamma)
+                root, exact = self.triangle(at.gamma), True
         return Slopes(
             -0.5 * (len(self.y) * LOG_2_PI + total.sum),
             float(len(self.y)),
-            of_mean,
+            total.gradient[:r],
             root,
-            of_variance,
-            (total.least[0] - self.floor, self.first + total.least[1]),
-            self.longest,
-            both if at.look is Look.NEWTON else NONE,
+            total.gradient[r:],
+            (total.least[0] - self.floor, self.part, self.first + total.least[1]),
+            total.products if at.look == "newton" else NONE,
             total.range,
+            exact,
         )
 
-    def sums(self, at: Weights) -> Looked:
-        """Return the plain sums of all rows."""
-        found = in_blocks(lambda block: self._sums(block, at), len(self.y), self.width)
-        return reduce(add, found)
-
     def _sums(self, block: slice, at: Weights) -> Looked:
-        Q, S = self.Q[block], self.S[block]
+        Q, S = self._columns(block)
         residual, h = self.y[block] - Q @ at.alpha, S @ at.gamma
         own = h
         if isinstance(self.log_weights, np.ndarray):
@@ -132,14 +138,15 @@ class Rows:
         found = (float(own[least]), block.start + least)
         total, ends, products = float(np.add.reduce(own)), (0.0, 0.0), NONE
         with np.errstate(over="ignore", invalid="ignore"):  # a step too far: its likelihood is 0
-            if at.look is Look.NEWTON:
+            if at.look == "newton":
                 return self._derivatives(Q, S, residual, h, total, found)
             precision = np.exp(-h)
             weighted = precision * residual
             squares = weighted * residual
             total += float(np.add.reduce(squares))
+            squares -= 1.0
             gradient = np.concatenate([weighted @ Q, squares @ S])
-            if at.look is not Look.GRADIENT:
+            if at.look == "fisher":
                 B = Q * np.sqrt(precision)[:, None]
                 products = B.T @ B
                 ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
@@ -159,49 +166,71 @@ class Rows:
         B[:, -1] = standardised
         products = B.T @ B
         gradient, curvature = products[-1, :-1].copy(), products[:-1, :-1]
+        gradient[r:] -= np.ones(len(S)) @ S
         curvature[r:, r:] *= 0.5
         ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
         return Looked(total + float(products[-1, -1]), gradient, found, ends, curvature)
 
-    def root(self, gamma: Float) -> Float:
-        """Return R with R^T R = I_ww, with all its digits however far apart precisions are.
-
-        From a sum of products; where that has too few digits, from a second one, of the rows that
-        it makes nearly orthonormal; by QR where there is no other way.
-        """
-
-        def weighted(block: slice) -> Float:
-            return self._weighted(block, gamma)[0]
-
-        def products(block: slice) -> tuple[Float, float, float]:
-            B, h = self._weighted(block, gamma)
-            return B.T @ B, float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
-
-        def again(block: slice) -> Float:
-            B = weighted(block) @ inverse
-            return B.T @ B
-
+    def triangle(self, gamma: Float) -> Float:
+        """Return R with R^T R = I_ww by QR: all its digits, however far apart precisions are."""
+        R = np.zeros((0, self.Q.shape[1]))
         with np.errstate(over="ignore", invalid="ignore"):
-            found, least, most = zip(*in_blocks(products, len(self.y), self.width))
-            apart, rough = max(most) - min(least), NONE
-            if len(self.y) >= self.Q.shape[1] and apart <= WIDE:
-                rough = cholesky(reduce(add, found))
-            if len(rough):
-                if apart <= MILD:
-                    return rough
-                inverse = solved(rough, np.eye(len(rough)))
-                finer = cholesky(reduce(add, in_blocks(again, len(self.y), self.width)))
-                if len(finer):
-                    return finer @ rough
-            R = np.zeros((0, self.Q.shape[1]))
             for block in blocks_of(slice(0, len(self.y)), QR_ROWS):
-                R = np.asarray(np.linalg.qr(np.vstack([R, weighted(block)]), mode="r"))
+                R = stacked(R, self._weighted(block, gamma))
         return R
 
-    def _weighted(self, block: slice, gamma: Float) -> tuple[Float, Float]:
-        """Return rows of the mean over their standard deviations, and their log variances."""
-        h = self.S[block] @ gamma
-        return self.Q[block] * np.exp(-0.5 * h)[:, None], h
+    def products(self, gamma: Float, inverse: Float) -> Float:
+        """Return the products of the rows of I_ww, which an inverse makes nearly orthonormal."""
+
+        def of(block: slice) -> Float:
+            B = self._weighted(block, gamma) @ inverse
+            return np.asarray(B.T @ B)
+
+        return reduce(add, in_blocks(of, len(self.y), self.width))
+
+    def _weighted(self, block: slice, gamma: Float) -> Float:
+        """Return rows of the mean over their standard deviations."""
+        Q, S = self._columns(block)
+        return np.asarray(Q * np.exp(-0.5 * (S @ gamma))[:, None])
+
+
+def exact_root(rows: Parts[Rows], at: Weights, found: Slopes) -> Float:
+    """Return R with R^T R = I_ww, with all its digits however far apart precisions are.
+
+    That which was found there, if it has them; else from the products of the rows that a root of
+    before makes nearly orthonormal; by QR where there is no other way.
+    """
+    if found.root_is_exact:
+        return found.root
+    root = found.root if len(found.root) == len(found.of_mean) or at.came is None else at.came.root
+    for _ in range(2):  # the second time it is a root of here that makes them so
+        inverse = solved(root, np.eye(len(root)))
+        finer = cholesky(rows.total(partial(Rows.products, gamma=at.gamma, inverse=inverse)))
+        if not len(finer):
+            break
+        root = finer @ root
+        rest = solved(finer, np.eye(len(finer)))
+        if np.vdot(finer, finer) * np.vdot(rest, rest) <= exp(MILD) * len(root):
+            return root
+    return rows.total(partial(Rows.triangle, gamma=at.gamma))
+
+
+@dataclass(frozen=True)
+class Regressed:
+    """Least squares of the log squared residuals, and what is known of S and of the weights."""
+
+    gamma: Float  # (s,)
+    heights: Float  # (s,), sums of the columns of S
+    longest: float  # square of the longest row of S
+    log_weights: float  # sum
+
+    def __add__(self, other: Regressed) -> Regressed:
+        return Regressed(
+            self.gamma + other.gamma,
+            self.heights + other.heights,
+            max(self.longest, other.longest),
+            self.log_weights + other.log_weights,
+        )
 
 
 @dataclass(frozen=True)
@@ -209,7 +238,7 @@ class Looked:
     """The plain sums of some rows."""
 
     sum: float  # of log variances and squares: the log-likelihood times -2, but for a constant
-    gradient: Float  # (r + s,): for the mean, and twice for the log variance, but for `heights`
+    gradient: Float  # (r + s,): for the mean, and twice for the log variance
     least: tuple[float, int]  # a row's own log variance, and which
     range: tuple[float, float]  # of the log variances
     products: Float  # (r, r), or (r + s, r + s) of all second derivatives, or none
@@ -230,34 +259,28 @@ class Weights:
 
     alpha: Float  # (r,)
     gamma: Float  # (s,)
-    look: Look = Look.FISHER  # what is summed there
+    look: Kind = "fisher"  # what is summed there
     came: Way | None = None
+    longest: float = 0.0  # square of the longest row of S
 
     def ways(self, statistics: Slopes) -> Iterator[Way]:
         """Yield where to go from here: Newton's way or BFGS's, and Fisher's should it fail."""
         gradient = np.concatenate([statistics.of_mean, 0.5 * statistics.of_variance])
         root = statistics.root if len(statistics.root) or self.came is None else self.came.root
-        if len(factor := statistics.newton_factor()):
+        none = np.zeros((0, 2, len(gradient)))
+        if len(factor := statistics.newton_factor):
             whitened = solved(factor, gradient, transposed=True)
-            yield Way(solved(factor, whitened), gradient, root, sqrt(whitened @ whitened))
-        step = two_loops(gradient, root, ())
+            yield Way(solved(factor, whitened), gradient, root, sqrt(whitened @ whitened), none)
+        step = two_loops(gradient, root, none)
         size = sqrt(gradient @ step)
         near = size**2 <= FAR * statistics.n_observations
-        if self.came is not None and self.look is not Look.NEWTON and near:
-            steps, change = self.came.steps, self.came.gradient - gradient
-            if (curvature := float(self.came.step @ change)) > 0:
-                steps = (*steps[-MEMORY:], Past(self.came.step, change, curvature))
+        if self.came is not None and self.look != "newton" and near:
+            steps, last = self.came.steps, np.stack([self.came.step, self.came.gradient - gradient])
+            if last[0] @ last[1] > 0:
+                steps = np.concatenate([steps[-MEMORY:], last[None]])
             bent = two_loops(gradient, root, steps)
             yield Way(bent, gradient, root, sqrt(gradient @ bent), steps, far=False)
-        yield Way(step, gradient, root, size)
-
-
-class Past(NamedTuple):
-    """A step that was taken."""
-
-    step: Float  # (r + s,)
-    change: Float  # (r + s,), what the gradient lost by it
-    curvature: float  # step @ change
+        yield Way(step, gradient, root, size, none)
 
 
 @dataclass(frozen=True)
@@ -268,7 +291,7 @@ class Way:
     gradient: Float  # (r + s,), at its start
     root: Float  # (r, r), of the information of the mean there or before
     size: float  # of the whole step, in standard errors
-    steps: tuple[Past, ...] = ()  # before it
+    steps: Float  # (k, 2, r + s): those taken before it, and what the gradient lost by each
     far: bool = True  # so that the information will be another after it
 
 
@@ -279,15 +302,15 @@ class Slopes(Sums):
     of_mean: Float  # (r,): Q^T diag(precision) residual
     root: Float  # (r, r): R^T R = I_ww
     of_variance: Float  # (s,), twice: the step of gamma
-    least: tuple[float, int]  # a row's log variance over the floor, and which
-    longest: float  # square of the longest row of S
+    least: tuple[float, int, int]  # a row's log variance over the floor, and which: part, row
     curvature: Float  # (r + s, r + s): second derivatives, less their sign, or none
     range: tuple[float, float]  # of the log variances, where there are information or derivatives
+    is_exact: bool  # whether the root has the digits that standard errors want
     merged_by: ClassVar = {
-        "root": lambda R, more: np.linalg.qr(np.vstack([R, more]), mode="r") if len(R) else R,
+        "root": lambda R, more: stacked(R, more) if len(R) and len(more) else NONE,
         "least": min,
-        "longest": max,
         "range": lambda own, more: (min(own[0], more[0]), max(own[1], more[1])),
+        "is_exact": and_,
     }
 
     @cached_property
@@ -297,8 +320,8 @@ class Slopes(Sums):
 
     @property
     def root_is_exact(self) -> bool:
-        """Tell whether the root has the digits that standard errors want."""
-        return len(self.root) > 0 and self.range[1] - self.range[0] <= MILD
+        """Tell whether there is a root, with the digits that standard errors want."""
+        return len(self.root) == len(self.of_mean) and self.is_exact
 
     @property
     def step_size(self) -> float:
@@ -307,6 +330,12 @@ class Slopes(Sums):
             np.sqrt(self.whitened @ self.whitened + 0.5 * self.of_variance @ self.of_variance)
         )
 
+    @property
+    def unseen(self) -> float:
+        """Square of the size of steps whose gain the likelihood's rounding may hide."""
+        return UNSEEN * max(abs(self.log_likelihood), self.n_observations)
+
+    @cached_property
     def newton_factor(self) -> Float:
         """Return the root of the second derivatives; none where the likelihood is not concave."""
         if not len(self.curvature) or self.range[1] - self.range[0] <= WIDE:
@@ -320,20 +349,26 @@ class Slopes(Sums):
     def refuse_vanishing(self) -> None:
         """Raise Vanishing where the variance of a row has run to zero."""
         if self.least[0] <= 0:
-            raise Vanishing(self.least[1])
+            raise Vanishing(*self.least[1:])
 
 
-def two_loops(gradient: Float, root: Float, steps: tuple[Past, ...]) -> Float:
+def two_loops(gradient: Float, root: Float, steps: Float) -> Float:
     """Return the step of limited-memory BFGS from Fisher's: after no others, it is that."""
     q, shares, r = gradient, [], len(root)
-    for past in reversed(steps):
-        shares.append(float(past.step @ q) / past.curvature)
-        q = q - shares[-1] * past.change
+    for step, change in steps[::-1]:
+        shares.append(float(step @ q) / float(step @ change))
+        q = q - shares[-1] * change
     mean = solved(root, solved(root, q[:r], transposed=True))
     q = np.concatenate([mean, 2 * q[r:]])
-    for past, share in zip(steps, reversed(shares)):
-        q += (share - float(past.change @ q) / past.curvature) * past.step
+    for (step, change), share in zip(steps, reversed(shares)):
+        q += (share - float(change @ q) / float(step @ change)) * step
     return q
+
+
+def stacked(R: Float, more: Float) -> Float:
+    """Return upper triangular R, its diagonal above 0, with R^T R that of these rows together."""
+    found = np.asarray(np.linalg.qr(np.vstack([R, more]), mode="r"))
+    return np.where(found.diagonal() < 0, -1.0, 1.0)[:, None] * found
 
 
 def cholesky(A: Float) -> Float:

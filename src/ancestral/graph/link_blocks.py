@@ -104,12 +104,15 @@ class Count:
     codes : ndarray of shape (n_links,), or None
     nodes : Graph, or None
         Those of the first part.
+    numbers : tuple of int
+        Of the parts.
     """
 
     n_links: int
     leading: Index
     codes: Index | None
     nodes: Graph | None
+    numbers: tuple[int, ...]
 
     def __add__(self, other: Any) -> Count:
         if not isinstance(other, Count):
@@ -122,7 +125,8 @@ class Count:
         few = self.codes is not None and other.codes is not None and n_links <= MOST_LINKS
         codes = np.concatenate([self.codes, other.codes]) if few else None
         nodes = self.nodes if self.nodes is not None else other.nodes
-        return Count(n_links, self.leading + other.leading, codes, nodes)
+        numbers = self.numbers + other.numbers
+        return Count(n_links, self.leading + other.leading, codes, nodes, numbers)
 
     __radd__ = __add__
 
@@ -148,8 +152,8 @@ def count_of(part: Part) -> Count:
     block: LinkBlock = part.data[0]
     n, codes = block.nodes.n_nodes, block.codes
     leading = np.bincount(codes // n, minlength=n).astype(np.int64)
-    few = len(codes) <= MOST_LINKS
-    return Count(len(codes), leading, codes if few else None, None if part.number else block.nodes)
+    few = codes if len(codes) <= MOST_LINKS else None
+    return Count(len(codes), leading, few, None if part.number else block.nodes, (part.number,))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,7 +23,7 @@ from ancestral.graph.link_blocks import Among, Count, LinkBlock
 from ancestral.graph.nodes import NodeRows
 from ancestral.graph.pairs import compression
 from ancestral.graph.pairs.dyad_sums import SOME, DyadSums, Pile
-from ancestral.graph.pairs.dyads import Chunk, Listed, Rows, part_of
+from ancestral.graph.pairs.dyads import Chunk, Grid, Listed, Rows, part_of
 from ancestral.graph.pairs.dyads import Part as Dyads
 from ancestral.graph.pairs.gather import compresses, gather
 from ancestral.graph.pairs.grid import Cells
@@ -41,26 +42,49 @@ from ancestral.training.parts import Part, Parts
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+DEAR, SHARED = 1e9, 20  # dyads, in all and for each link, that parts share
+
 
 # ---- by terms ----------------------------------------------------------------------------------
 
 
-_terms_of: WeakKeyDictionary[Graph, tuple[list[Term], Evaluation]] = WeakKeyDictionary()
+class OverNodes:
+    """Terms over the nodes of a graph, and all its dyads."""
+
+    def __init__(self, nodes: Graph, terms: list[Term]) -> None:
+        self.terms = terms
+        (self.evaluation,) = evaluations(terms, [nodes])
+
+    @cached_property
+    def dyads(self) -> Dyads:
+        """All dyads, in the way that visits fewest."""
+        return part_of(self.evaluation)
 
 
-def _terms_over(nodes: Graph, terms: list[Term]) -> Evaluation:
-    """Return the terms over nodes, made once for parts that come one after the other."""
-    held = _terms_of.get(nodes)
-    if held is None or held[0] != terms:
-        held = _terms_of[nodes] = terms, evaluations(terms, [nodes])[0]
-    return held[1]
+_made: WeakKeyDictionary[Graph, OverNodes] = WeakKeyDictionary()
+
+
+def _over(nodes: Graph, model: Any) -> OverNodes:
+    """Return a model's terms over nodes, made once for parts that come one after the other."""
+    terms, held = parsed(model.terms), _made.get(nodes)
+    if held is None or held.terms != terms:
+        held = _made[nodes] = OverNodes(nodes, terms)
+    return held
 
 
 def _listed(part: Part) -> Listed:
     """Return the links of a part, with their terms."""
     block: LinkBlock = part.data[0]
-    terms = _terms_over(block.nodes, parsed(part.model.terms))
+    terms = _over(block.nodes, part.model).evaluation
     return Listed(terms, *np.divmod(block.codes, block.nodes.n_nodes))
+
+
+def _sum_of(listed: Listed) -> Float:
+    """Return the sums of 1 and of the terms over links."""
+    total = np.zeros(1 + len(listed.terms.pieces))
+    for chunk in listed.chunks(0, 1):
+        total += chunk.values.sum(axis=1)
+    return total
 
 
 @dataclass(frozen=True)
@@ -82,12 +106,9 @@ class SumsOfLinks:
 
     def __call__(self, part: Part) -> Linked:
         listed = _listed(part)
-        total = np.zeros(1 + len(listed.terms.pieces))
-        for chunk in listed.chunks(0, 1):
-            total += chunk.values.sum(axis=1)
         n = len(listed.i)
         few = np.arange(0, n, 1 + self.n_links // SOME)
-        return Linked(total, listed.terms.at(listed.i[few], listed.j[few]))
+        return Linked(_sum_of(listed), listed.terms.at(listed.i[few], listed.j[few]))
 
 
 @dataclass(frozen=True)
@@ -128,18 +149,46 @@ class Afar(Dyads):
                 yield from part.chunks(0, 1)
 
 
-def dyads_of_one(parts: Parts[Part], count: Count, model: Any) -> DyadSums:
-    """Return the sums over the dyads of one graph, as a `DyadicGraph` solves them."""
-    nodes: Graph = count.nodes  # type: ignore[assignment]
-    terms = _terms_over(nodes, parsed(model.terms))
-    found = parts.total(SumsOfLinks(count.n_links))
-    links = Afar(parts.prepared(_listed), count.n_links, found.some)
-    pile = Pile([part_of(terms)], [links], terms.shift, found.total)
+@dataclass(frozen=True)
+class Shared:
+    """Gives each part a share of all dyads of the graph, beside the links that it has."""
+
+    numbers: tuple[int, ...]
+
+    def __call__(self, part: Part) -> DyadSums:
+        listed = _listed(part)
+        dyads = _over(part.data[0].nodes, part.model).dyads
+        share = sorted(self.numbers).index(part.number), len(self.numbers)
+        own: Dyads = replace(dyads, share=share)  # type: ignore[type-var]
+        pile = Pile([own], [listed], listed.terms.shift, _sum_of(listed))
+        return _sums(pile, listed.terms, own.n_dyads, len(listed.i), part.model)
+
+
+def _sums(pile: Pile, terms: Evaluation, n_pairs: float, n_edges: int, model: Any) -> DyadSums:
     none = np.zeros(len(terms.pieces))
-    return DyadSums(
-        [pile], nodes.n_dyads, count.n_links, none, nodes.directed, n_jobs=model.n_jobs,
-        features=NodeRows.of([nodes]),
-    )  # fmt: skip
+    return DyadSums([pile], int(n_pairs), n_edges, none, terms.directed, n_jobs=model.n_jobs)
+
+
+def are_dear(count: Count) -> bool:
+    """Tell whether the dyads of a graph would cost far more than its links."""
+    n_dyads: int = count.nodes.n_dyads  # type: ignore[union-attr]
+    return n_dyads > max(DEAR, SHARED * count.n_links)
+
+
+def dyads_of_one(parts: Parts[Part], count: Count, model: Any) -> DyadSums:
+    """Return the sums over the dyads of one graph, as a `DyadicGraph` solves them.
+
+    Where its dyads cost far more than its links, both are asked of parts.
+    """
+    nodes: Graph = count.nodes  # type: ignore[assignment]
+    over, found = _over(nodes, model), parts.total(SumsOfLinks(count.n_links))
+    terms, dyads = over.evaluation, over.dyads
+    links = Afar(parts.prepared(_listed), count.n_links, found.some)
+    pile = Pile([dyads], [links], terms.shift, found.total)
+    sums = _sums(pile, terms, nodes.n_dyads, count.n_links, model).beside(NodeRows.of([nodes]))
+    if isinstance(dyads, Grid) and are_dear(count):
+        return sums.within((0, 0)).asked_of(parts.prepared(Shared(count.numbers)))
+    return sums
 
 
 # ---- by inner products -------------------------------------------------------------------------

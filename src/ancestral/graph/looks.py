@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ancestral.graph.link_blocks import Count, LinkBlock, count_of, counted, put_together
-from ancestral.graph.link_sums import dyads_of_one, pairs_of_one
+from ancestral.graph.link_sums import are_dear, dyads_of_one, pairs_of_one
 from ancestral.graph.pairs.dyad_sums import DyadSums
 from ancestral.graph.pairs.sums import PairSums
 from ancestral.training.parts import Part, Parts
@@ -43,7 +43,7 @@ def dyads_of(parts: Parts[Part], model: Any) -> DyadSums:
     sums: DyadSums | Count = parts.total(_few_of if parts.again else _all_of)
     if isinstance(sums, Count):
         count = counted(parts, sums)
-        if count.codes is None:
+        if count.codes is None or (parts.again and are_dear(count)):
             return dyads_of_one(parts, count, model)
         whole: DyadSums = model._statistics([put_together(count)])
         return whole

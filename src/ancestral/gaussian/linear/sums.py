@@ -292,12 +292,17 @@ def fixed_parts(n_rows: int, n_numbers: int) -> list[slice]:
 
 
 def over_power_of_four(weights: Float) -> tuple[Float, int]:
-    """Return weights of which the largest is near one, and the exponent they are divided by.
+    """Return weights of which the largest is near one, and the exponent they are divided by."""
+    exponent = int(np.frexp(weights.max())[1]) // 2
+    return over_four_to(exponent, weights), exponent
+
+
+def over_four_to(exponent: int, weights: Float) -> Float:
+    """Return weights over a power of four, that of the largest of all rows.
 
     No row is lost: a weight that would vanish beside the largest stays above zero.
     """
-    exponent = int(np.frexp(weights.max())[1]) // 2
-    return np.maximum(np.ldexp(weights, -2 * exponent), np.finfo(np.float64).tiny), exponent
+    return np.maximum(np.ldexp(weights, -2 * exponent), np.finfo(np.float64).tiny)
 
 
 def _rescaled(moments: Moments, exponent: int) -> Moments:

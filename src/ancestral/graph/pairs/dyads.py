@@ -171,23 +171,24 @@ class Grid(Part):
     terms: Evaluation
     n_alike: NDArray[np.float64] | None = None
     linked: Index | None = None  # i * n_nodes + j of links, rising: `some` leaves them out
+    share: tuple[int, int] = (0, 1)  # which of as many shares of the blocks these are
 
     @property
     def n_dyads(self) -> float:
-        if self.n_alike is None:
-            return float(self.terms.n_pairs)
-        n = self.n_alike.sum()
-        return float(n * (n - 1)) / (1 if self.terms.directed else 2)
+        n = self.terms.n_nodes if self.n_alike is None else self.n_alike.sum()
+        return float(n * (n - 1)) / (1 if self.terms.directed else 2) / self.share[1]
 
     @property
     def n_visits(self) -> int:
-        return self.terms.n_pairs
+        return self.terms.n_pairs // self.share[1]
 
     @property
     def n_bytes(self) -> int:
         return self.terms.n_bytes
 
     def some(self, n: int, rng: np.random.Generator) -> Chunk:
+        if self.share[1] > 1:
+            rng = np.random.default_rng(self.share)  # others than another share's
         i, j = rng.integers(0, self.terms.n_nodes, (2, n))
         if not self.terms.directed:
             i, j = np.minimum(i, j), np.maximum(i, j)
@@ -203,6 +204,8 @@ class Grid(Part):
     def chunks(self, group: int, groups: int) -> Iterator[Chunk]:
         n, w, width = self.terms.n_nodes, self.n_alike, len(self.terms.pieces) + 1
         held = np.empty(width * AT_ONCE)
+        own, shares = self.share
+        group, groups = own + shares * group, shares * groups
         tops = range(group * ROWS, n, groups * ROWS)
         for top in tops:
             rows = slice(top, min(top + ROWS, n))

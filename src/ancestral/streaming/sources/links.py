@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import repeat
+from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,17 +34,23 @@ Index = NDArray[np.int64]
 class Nodes:
     """The nodes of a graph, and their numbers by their names.
 
+    A process that is sent them with several parts has them but once; where they come of a file,
+    what travels is how they are read.
+
     Parameters
     ----------
     graph : Graph
         Without links.
+    read : callable, optional
+        Gives the graph anew.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, read: Callable[[], Graph] | None = None) -> None:
+        self.graph, self.read, self.token = graph, read, os.urandom(16)
+        _here[self.token] = self
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"graph": self.graph}  # not what is made of it
+    def __reduce__(self) -> Any:
+        return _nodes_here, (self.token, self.read, self.graph if self.read is None else None)
 
     @cached_property
     def by_name(self) -> dict[Any, int]:
@@ -96,6 +104,51 @@ class Nodes:
         raise DataError(f"{what} holds {shown(value)} at row {row}, which is no node: {known}.")
 
 
+_here: WeakValueDictionary[bytes, Nodes] = WeakValueDictionary()
+_lock = Lock()
+
+
+@lru_cache(2)  # so that they stay between two parts
+def _held(nodes: Nodes) -> Nodes:
+    return nodes
+
+
+def _nodes_here(token: bytes, read: Callable[[], Graph] | None, graph: Graph | None) -> Nodes:
+    """Return the nodes that this process has, or now gets."""
+    with _lock:
+        found = _here.get(token)
+        if found is None:
+            found = Nodes(graph if read is None else read(), read)  # type: ignore[arg-type]
+            found.token = token
+            _here[token] = found
+    return _held(found)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Nodes in files: how they are read.
+
+    Parameters
+    ----------
+    pieces : tuple of Piece
+    key : str or None
+    directed : bool
+    """
+
+    pieces: tuple[Piece, ...]
+    key: str | None
+    directed: bool
+
+    def __call__(self) -> Graph:
+        """Return a graph without links."""
+        parts = [piece.read() for piece in self.pieces]
+        if isinstance(parts[0], np.ndarray):
+            return _graph_of(np.concatenate(parts), self.key, directed=self.directed)
+        import pyarrow as pa
+
+        return _graph_of(pa.concat_tables(parts), self.key, directed=self.directed)
+
+
 @dataclass(frozen=True)
 class Links:
     """Some links of a graph, read when they are asked for.
@@ -147,14 +200,13 @@ class GraphByBlocks(Source):
 
     Parameters
     ----------
-    nodes : Graph
-        Without links.
+    nodes : Nodes
     links : Source
     ends : tuple of str, optional
     """
 
-    def __init__(self, nodes: Graph, links: Source, ends: tuple[str, str] | None) -> None:
-        self.nodes, self.links, self.ends = Nodes(nodes), links, ends
+    def __init__(self, nodes: Nodes, links: Source, ends: tuple[str, str] | None) -> None:
+        self.nodes, self.links, self.ends = nodes, links, ends
         self.again, self.fresh = links.again, links.fresh
 
     def parts(self) -> Iterable[Piece]:
@@ -186,8 +238,8 @@ def graph_by_blocks(
     Parameters
     ----------
     nodes : array-like or dataframe of shape (n_nodes, n_features), path-like, or Graph
-        Attributes of all nodes, which stay in memory. The labels of a dataframe's rows are names
-        of nodes; of a `Graph` its own links are left out.
+        Attributes of all nodes, which stay in memory; workers read those of a path themselves. The
+        labels of a dataframe's rows are names of nodes; of a `Graph` its own links are left out.
     links : path-like, list of path-like, Source, or chunks
         Parquet or CSV files of links, a folder of them, or whatever `fit_chunks` takes: tables in
         which each row is a link, or arrays of shape (n_links, 2). Ends are names of nodes, or
@@ -219,7 +271,8 @@ def graph_by_blocks(
     `DyadicGraph` and `InnerProductGraph` fitted to it are those of the whole graph. Memory goes
     with the nodes, and with some four million links; of more, as many as are held at once are
     looked at again for links that stand twice. Sums over all pairs of nodes are taken here, also
-    where workers read the links.
+    where workers read the links; but where the dyads of a `DyadicGraph` are more than a billion
+    kinds, each part has its share of them, so that as many workers as there are parts share them.
 
     Examples
     --------
@@ -246,15 +299,21 @@ def graph_by_blocks(
     return GraphByBlocks(_nodes_of(nodes, key, directed=directed), opened, ends)
 
 
-def _nodes_of(nodes: Any, key: str | None, *, directed: bool) -> Graph:
+def _nodes_of(nodes: Any, key: str | None, *, directed: bool) -> Nodes:
+    """Return nodes in memory, or of a file."""
+    if isinstance(nodes, str | os.PathLike):
+        read = Table(tuple(Opening(None).source(nodes).parts()), key, directed)
+        return Nodes(read(), read)
+    return Nodes(_graph_of(nodes, key, directed=directed))
+
+
+def _graph_of(nodes: Any, key: str | None, *, directed: bool) -> Graph:
     """Return a graph without links."""
     if isinstance(nodes, Graph):
         if key is not None:
             raise DataError(f"key={key!r} names a column of a table, and nodes is a Graph.")
         n = nodes.n_nodes
         return nodes.replaced(adjacency=_no_links(n), unknown=None, directed=directed)
-    if isinstance(nodes, str | os.PathLike):
-        nodes = _read(nodes)
     names = None
     if key is not None:
         columns = names_of(nodes) or []
@@ -270,16 +329,6 @@ def _nodes_of(nodes: Any, key: str | None, *, directed: bool) -> Graph:
 
 def _no_links(n: int) -> sparse.csr_array:
     return sparse.csr_array((n, n), dtype=np.int8)
-
-
-def _read(path: Any) -> Any:
-    """Return the table of a file or a folder, all of it."""
-    parts = [part.read() for part in Opening(None).source(path).parts()]
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    import pyarrow as pa
-
-    return pa.concat_tables(parts)
 
 
 def _columns(chunk: Any, ends: tuple[str, str] | None) -> list[tuple[str, NDArray[Any]]]:
