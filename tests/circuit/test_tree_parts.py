@@ -140,6 +140,28 @@ def test_heavy_rows_are_in_every_sample_by_their_weight() -> None:
 
 
 @pytest.mark.usefixtures("small_samples")
+@pytest.mark.parametrize("n_distinct", [20, 8000])
+def test_parts_of_very_many_rows_give_few(n_distinct: int) -> None:
+    """Each its share by chance, of rows that are all different or hardly so."""
+    X = np.random.default_rng(0).normal(size=(n_distinct, 3))[np.arange(40_000) % n_distinct]
+    weights = 1.0 + np.arange(40_000) % 2
+    parts = cut(np.column_stack([X, weights]), 9)
+    found = [
+        seen.look(seen.Given(list(one[:, :3].T)), one[:, 3], "abc", [16] * 3, i, 40_000)
+        for i, one in enumerate(parts)
+    ]
+    assert sum(len(one.sample.table) for one in found) == pytest.approx(4000, rel=0.1)
+    total = found[0]
+    for one in found[1:]:
+        total = total + one
+    assert not total.sample.is_whole
+    assert total.weight == weights.sum()
+    assert len(total.sample.table) == min(n_distinct, 2000)
+    mean = np.average(total.sample.table, axis=0, weights=total.sample.standing)
+    assert mean == pytest.approx(np.average(X, axis=0, weights=weights), abs=0.12)
+
+
+@pytest.mark.usefixtures("small_samples")
 def test_a_number_out_of_the_sample_has_a_density() -> None:
     """One 0 among positive numbers: no logarithm is taken of it, though the sample lacks it."""
     rng = np.random.default_rng(0)
@@ -223,8 +245,8 @@ def test_dictionaries_of_arrow_are_one() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (["a"] * 60, "part 1: column 'a' holds texts, such as 'a'; in part 0 it holds numbers"),
-        (pd.date_range("2024", periods=60), "part 1: column 'a' holds dates"),
+        (["a"] * 60, "column 'a' holds texts in part 1, such as 'a', and numbers in part 0"),
+        (pd.date_range("2024", periods=60), "column 'a' holds dates in part 1"),
     ],
 )
 def test_kinds_that_clash_are_refused_with_part_and_column(values: Any, says: str) -> None:

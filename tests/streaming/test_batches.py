@@ -13,7 +13,7 @@ import pytest
 
 from ancestral import LSTMAutoregressive, NeuralGaussian
 from ancestral.autoregressive import lstm
-from ancestral.errors import AncestralWarning, DataError
+from ancestral.errors import AncestralWarning, DataError, ModelError
 from ancestral.gaussian import neural
 from ancestral.streaming import fit_chunks
 
@@ -60,6 +60,12 @@ def test_files_lists_and_callables_give_the_same_parts(
 
     in_their_order = fitted(network(), anew)
     again = fitted(network(), anew, checkpoint=tmp_path / "run", checkpoint_every=6)
+    assert {path.name for path in (tmp_path / "run").glob("step*")} == {
+        "step-000000012",
+        "step-000000018",
+    }
+    with pytest.raises(ModelError, match="checkpoint_every must be"):
+        fitted(network(), anew, checkpoint=tmp_path / "run", checkpoint_every=0)
     assert same(again, in_their_order)
     with pytest.raises(DataError, match="looks at its data several times"):
         fitted(network(), iter(chunks))

@@ -263,6 +263,14 @@ def test_a_file_cut_short_or_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FormatError, match=r"x\.parquet: damaged Parquet file"):
         source_of_paths(tmp_path)
+    table = pa.table({"x": np.arange(10_000.0)})
+    pq.write_table(table, tmp_path / "y.parquet", compression="none", write_page_checksum=True)
+    damaged = bytearray((tmp_path / "y.parquet").read_bytes())
+    damaged[20_000] ^= 1
+    (tmp_path / "y.parquet").write_bytes(damaged)
+    with pytest.raises(FormatError, match=r"y\.parquet: damaged Parquet file"):
+        together(source_of_paths(tmp_path / "y.parquet"))
+    (tmp_path / "y.parquet").unlink()
     damaged = bytearray(whole)
     damaged[4 : len(whole) // 2] = bytes(len(whole) // 2 - 4)
     (tmp_path / "x.parquet").write_bytes(damaged)
@@ -392,6 +400,27 @@ def test_bad_csv_is_named_with_its_place(tmp_path: Path, one: str, two: str, mes
         (tmp_path / "2.csv").write_text(two)
     with pytest.raises(AncestralError, match=message):
         together(source_of_paths(tmp_path))
+
+
+def test_wide_files_and_long_lines_are_cut_where_lines_end(tmp_path: Path) -> None:
+    table = pd.DataFrame(np.arange(30_000.0).reshape(6, 5_000)).add_prefix(
+        "a_column_of_a_wide_table_"
+    )
+    table.to_csv(tmp_path / "x.csv", index=False)
+    source = source_of_paths(tmp_path, rows=2)
+    assert len(source.parts()) >= 3
+    got = np.column_stack([column.to_numpy() for column in together(source).columns])
+    np.testing.assert_array_equal(got, table)
+    (tmp_path / "x.csv").write_text("a" * (20 << 20))
+    with pytest.raises(FormatError, match="its first line does not end within"):
+        source_of_paths(tmp_path)
+
+
+def test_columns_that_are_not_read_may_hold_anything(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n3,no\n")
+    with pytest.raises(DataError, match="column 'b' holds 'no', and numbers, too"):
+        source_of_paths(tmp_path)
+    assert together(source_of_paths(tmp_path, columns=["a"])).to_pydict() == {"a": [1, 3]}
 
 
 def test_types_may_be_said(tmp_path: Path) -> None:

@@ -359,6 +359,8 @@ def _refuse_fractions(X: NDArray, names: Any, mend: str | None) -> None:
         if wrong.any():
             i, j = (int(k) for k in np.argwhere(wrong)[0])
             where = f"{describe_place((i, j), names)}{_pixel(j, X.shape[1])}"
+            if mend is not None and np.isnan(X[i, j]):
+                raise DataError(f"X holds NaN at {where}; {mend}.")
             raise DataError(
                 f"X holds {X[i, j]:g} at {where}, which is no whole number: levels are integers, "
                 f"booleans or text. {_BINARISE}"

@@ -68,7 +68,7 @@ GATES_AT_ONCE = 1 << 16  # values of all gates of a layer: more leave the cache
 FAR = 0.25  # nats per row above the floor at which an end at max_steps is said
 SMALLER = (
     "Pass batch_size= (distinct rows per step, all of them by default), or a smaller network: "
-    "hidden_size=, num_layers=. ancestral.streaming trains on more rows than memory holds."
+    "hidden_size=, num_layers=."
 )
 # Of the training:
 WARM_UP = 30  # steps over which the learning rate rises
@@ -362,9 +362,8 @@ class LSTMAutoregressive(FromBatches, Sequential):
         >>> bool(model.floor_ - 1e-9 <= -model.score(X))  # no loss goes below the rows' entropy
         True
         """
-        every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
         return self._fit_anew(
-            X, frequencies=frequencies, X_val=X_val, checkpoint=checkpoint, every=every
+            X, frequencies=frequencies, X_val=X_val, checkpoint=checkpoint, every=checkpoint_every
         )
 
     def _wants(self) -> tuple[str, ...]:

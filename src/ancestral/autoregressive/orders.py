@@ -25,15 +25,25 @@ from sklearn.base import clone
 from ancestral._checks.declared import Declared, declared
 from ancestral._checks.numbers import as_generator, as_numbers, check_integer, log_sum_exp
 from ancestral.autoregressive import conditioning, marginals, search, smc
+from ancestral.autoregressive.gathering import codes_of
 from ancestral.autoregressive.queries import DiscreteConditions
 from ancestral.autoregressive.sequential import Sequential
+from ancestral.autoregressive.tabular import TabularAutoregressive
+from ancestral.base import FromParts, fitting
 from ancestral.errors import ModelError
+from ancestral.statistics import Counts
+from ancestral.training.parts import Part, Parts
 
 FEW = 1 << 12  # completions of a row that are all scored
 MOST_LISTED = 1 << 12  # by each member, in search of the most probable
 
 
-class OrderMixture(DiscreteConditions):
+def _counts_of(part: Part) -> Counts:
+    """Return the distinct rows of a part, and how often each was seen."""
+    return Counts.of(part.model._rows_of_levels(part.data[0]))
+
+
+class OrderMixture(FromParts, DiscreteConditions):
     """The mean of one autoregressive model over random orders of the variables.
 
     Parameters
@@ -62,7 +72,9 @@ class OrderMixture(DiscreteConditions):
 
     Notes
     -----
-    Fitting and scoring cost `n_orders` times the model's own. A row with NaN is scored exactly,
+    Fitting and scoring cost `n_orders` times the model's own. From parts (`ancestral.streaming`)
+    tables are fitted to one count of all rows; for other members the rows are gathered as codes, up
+    to 256 MiB of them. A row with NaN is scored exactly,
     by each member's exact marginal; draws `given` values, completions and marginals weigh each
     member by how well it explains what is known. Members that are tables always can; where
     another's order leaves too many completions to sum over, this is refused before any member is
@@ -142,7 +154,28 @@ class OrderMixture(DiscreteConditions):
         self.orders_ = self._chosen_orders(levels.shape[1], rng)
         self.members_ = []
         for order in self.orders_:
-            self.members_.append(self._fit_member(rows, order, more, rng))
+            member = self._member(order, rng)
+            val = {} if more is None else {"X_val": more[:, order]}
+            self.members_.append(member.fit(rows[:, order], **val))
+
+    def _fit_parts(self, parts: Parts[Part], **options: Any) -> None:
+        """Fit tables to one count of all rows; other members to rows that are gathered."""
+        if not isinstance(self.model, TabularAutoregressive):
+            levels = codes_of(self, parts, **options)
+            with parts.spread():
+                self._fit_levels(levels)
+            return
+        total = parts.total(_counts_of)
+        self.categories_ = self._categories_of(total.rows)
+        rng, rows = as_generator(self.random_state), self._decode(self._encode(total.rows))
+        self.orders_ = self._chosen_orders(rows.shape[1], rng)
+        self.members_ = []
+        for order in self.orders_:
+            member = self._member(order, rng)
+            with fitting(member) as new:
+                new._check_rows(rows[:, order], reset=True)
+                new._solve(Counts._merged(rows[:, order], total.counts))
+            self.members_.append(member)
 
     @property
     def _counts_missing(self) -> bool:  # type: ignore[override]
@@ -194,19 +227,15 @@ class OrderMixture(DiscreteConditions):
             )
         return self._decode(self._encode(self._check_rows(X_val, reset=False), name="X_val"))
 
-    def _fit_member(
-        self, rows: NDArray, order: NDArray, X_val: NDArray | None, rng: np.random.Generator
-    ) -> Any:
-        """Return a clone of the model fitted to the columns in one order."""
+    def _member(self, order: NDArray, rng: np.random.Generator) -> Any:
+        """Return a clone of the model, for the columns in one order."""
         member = clone(self.model)
         if "categories" in member.get_params(deep=False):
             known = any(levels is not None for levels in self._declared_levels(len(order)))
             member.set_params(categories=[self.categories_[j] for j in order] if known else None)
         if "random_state" in member.get_params(deep=False):
             member.set_params(random_state=int(rng.integers(0, 2**31 - 1)))
-        if X_val is None:
-            return member.fit(rows[:, order])
-        return member.fit(rows[:, order], X_val=X_val[:, order])
+        return member
 
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         levels = self._encode(X, missing=True)

@@ -296,6 +296,7 @@ def look(
     column_types: Any,
     categories: Any,
     part: int = 0,
+    n_rows: int | None = None,
 ) -> Seen:
     """Return what is seen of some rows, as far as `settled` wants it."""
     d = len(given.columns)
@@ -308,7 +309,7 @@ def look(
         else MOST_LEVELS
         for j in range(d)
     ]
-    return seen.look(given, weights, labels, most, part)
+    return seen.look(given, weights, labels, most, part, n_rows)
 
 
 def settled(

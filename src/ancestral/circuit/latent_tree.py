@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
@@ -206,9 +207,10 @@ class LatentTree(TreeAnswers, FromParts):
     def _checked(self, X: Any, sample_weight: Any = None) -> tuple[Any, ...]:
         return self._check_part(X, None, sample_weight, reset=True)
 
-    def _check_part(self, *part: Any, reset: bool) -> tuple[Any, ...]:
+    def _check_part(  # type: ignore[override]
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, reset: bool
+    ) -> tuple[Any, ...]:
         """Return the columns as they came, and the weights: of rows of weight above 0."""
-        X, _, sample_weight = (*part, None, None)[:3]
         given = Given(check_columns(self, X, reset=reset), form_of(X))
         weights = check_weights(sample_weight, len(given))
         if weights is None:
@@ -221,12 +223,11 @@ class LatentTree(TreeAnswers, FromParts):
     def _fit(self, *data: Any, **options: Any) -> None:
         self._fit_parts(Held.whole(self, data), **options)
 
-    def _fit_parts(
+    def _fit_parts(  # type: ignore[override]
         self,
         parts: Any,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-        **options: Any,
+        every: int = 1,
     ) -> None:
         asked = {
             name: None if value is None else check_integer(value, name, minimum=1)
@@ -237,9 +238,9 @@ class LatentTree(TreeAnswers, FromParts):
             )
         }
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
-        rng, seen = as_generator(self.random_state), parts.total(_seen_in)
+        rng, seen = as_generator(self.random_state), parts.total(_FirstLook(parts.n_rows))
         _refuse_uncounted(np.array([seen.weight]))
-        if self._frame_in is not None:
+        if seen.form is not None:
             self._frame_in = seen.form
         names = getattr(self, "feature_names_in_", None)
         columns, self.left_out_ = schema.settled(seen, names, self.column_types, self.categories)
@@ -254,7 +255,7 @@ class LatentTree(TreeAnswers, FromParts):
         plan = race.plan_for(columns, counts, **asked, max_iter=max_iter, n_rows=n_rows)
         with (
             one_thread(),  # a batch's products are short: a second would wait more than it works
-            passes_of(self, parts, checkpoint=checkpoint, every=checkpoint_every, rng=rng) as run,
+            passes_of(self, parts, checkpoint=checkpoint, every=every, rng=rng) as run,
         ):
             found = race.learn(table[rows], columns, counts, plan, rng, run, rest)
         self.tree_ = found.members[0].em.tree.parent
@@ -407,13 +408,17 @@ class _Encoded:
         return np.stack([one.encode(self.given.columns[one.place][rows]) for one in some], axis=1)
 
 
-def _seen_in(part: Part) -> schema.Seen:
-    """Return what is seen of the columns and rows of a part."""
-    given, *weights = part.data
-    model = part.model
-    names = getattr(model, "feature_names_in_", None)
-    how = model.column_types, model.categories
-    return schema.look(given, weights[0] if weights else None, names, *how, part.number)
+@dataclass(frozen=True)
+class _FirstLook:
+    """Sees the columns and rows of a part, of so many rows in all."""
+
+    n_rows: int | None
+
+    def __call__(self, part: Part) -> schema.Seen:
+        given, *weights = part.data
+        names = getattr(part.model, "feature_names_in_", None)
+        how = part.model.column_types, part.model.categories, part.number, self.n_rows
+        return schema.look(given, weights[0] if weights else None, names, *how)
 
 
 def _refuse_uncounted(weights: NDArray[np.float64]) -> None:

@@ -8,7 +8,9 @@
 Rows that differ in nothing are one of their joint weight, and none that is heavy is left out
 (Duffield, Lund & Thorup 2007, priority sampling). The hash knows neither the place of a row nor its
 part: the sample is that of the whole table, in whatever parts and order this comes, but for rows
-that stand in several parts with a weight above 8, of which some may count for less.
+that stand in several parts with a weight above 8, of which some may count for less. Of a source
+that tells beforehand that its rows are very many, each part takes its own by chance first, so that
+little travels.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ MOST_TEXTS = 100_000  # distinct values of a column that may be levels
 SAMPLE_CELLS = 6_000_000  # of the rows of a sample
 LIGHT = 8.0  # weight up to which chance alone says whether a row is in the sample
 SAMPLE_ROWS = 20_000  # of a sample, where there are so many columns that it has more cells
+MANY = 4  # samples whose rows are so many that a part gives only what it may have in one
 BLOCK_CELLS = 1 << 22  # that are looked at at once
 
 
@@ -120,8 +123,8 @@ class SeenColumn:
             return "number"
         part, before = other.first[2], self.first[2]
         raise DataTypeError(
-            f"part {part}: column {self.label!r} holds {other.of}s, such as "
-            f"{shown(other.first[0])}; in part {before} it holds {self.of}s, such as "
+            f"column {self.label!r} holds {other.of}s in part {part}, such as "
+            f"{shown(other.first[0])}, and {self.of}s in part {before}, such as "
             f"{shown(self.first[0])}. Make it of one kind in every part."
         )
 
@@ -190,22 +193,25 @@ class Sample:
         Hashes of the rows, where some were left out or merged.
     bound : float
         u / max(1, w / 8) of all rows of the sample is below it, of no other; inf where all are in.
+    share : float
+        Of all rows, that were looked at for the sample: drawn by chance, where these are many.
     """
 
     table: NDArray[np.float64]
     weights: NDArray[np.float64]
     keys: NDArray[np.uint64] | None = None
     bound: float = np.inf
+    share: float = 1.0
 
     @property
     def is_whole(self) -> bool:
         """Whether it holds all rows."""
-        return self.bound == np.inf
+        return self.bound == np.inf and self.share == 1.0
 
     @property
     def standing(self) -> NDArray[np.float64]:
         """The weights by which it stands for all rows, as if these were no more."""
-        if self.is_whole:
+        if self.bound == np.inf:
             return self.weights
         found = np.maximum(np.minimum(self.weights, LIGHT), self.weights * self.bound)
         return found * max(1.0, len(found) / found.sum())
@@ -225,14 +231,14 @@ class Sample:
             return self
         order = np.argsort(self.keys, kind="stable")
         keys = self.keys[order]
-        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
         weights = np.add.reduceat(self.weights[order], starts)
         order, keys, bound = order[starts], keys[starts], self.bound
         chance = (keys.astype(np.float64) + 0.5) * 2.0**-64 / np.maximum(weights / LIGHT, 1.0)
         if len(keys) > most:
             bound = min(bound, float(np.partition(chance, most)[most]))
         kept = chance < bound
-        return Sample(self.table[order[kept]], weights[kept], keys[kept], bound)
+        return Sample(self.table[order[kept]], weights[kept], keys[kept], bound, self.share)
 
     def __add__(self, other: Sample) -> Sample:
         table = np.concatenate([self.table, other.table])
@@ -240,7 +246,7 @@ class Sample:
         keys = None
         if self.keys is not None and other.keys is not None:
             keys = np.concatenate([self.keys, other.keys])
-        return Sample(table, weights, keys, min(self.bound, other.bound))
+        return Sample(table, weights, keys, min(self.bound, other.bound), self.share)
 
 
 def mixed(keys: NDArray[np.uint64], more: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -335,8 +341,11 @@ def look(
     labels: Sequence[Any],
     most_levels: Sequence[int],
     part: int = 0,
+    n_rows: int | None = None,
 ) -> Seen:
     """Return what is seen of the columns of a table, so many levels of each and a sample of rows.
+
+    `n_rows` are those of all parts, where that is known.
 
     Raises
     ------
@@ -346,6 +355,7 @@ def look(
     n, d = len(given), len(labels)
     most = max(SAMPLE_ROWS, SAMPLE_CELLS // d)
     size = max(1, BLOCK_CELLS // d)
+    share = 1.0 if (n_rows or 0) < MANY * most else 2 * most / (n_rows or 1)
 
     def of(start: int, stop: int) -> Seen:
         some = None if weights is None else weights[start:stop]
@@ -357,9 +367,13 @@ def look(
             table[:, j] = found.numbers
             place = start, part
             columns.append(_seen_column(label, held, found, some, most_levels[j], place))
-        sample = Sample(table, np.ones(stop - start) if some is None else some)
-        weight = float(sample.weights.sum())
-        if stop - start > most:
+        counts = np.ones(stop - start) if some is None else some
+        weight = float(counts.sum())
+        if share < 1:
+            kept = np.random.default_rng([part, start]).random(len(counts)) < share
+            table, counts = table[kept], counts[kept]
+        sample = Sample(table, counts, share=share)
+        if len(table) > most:
             sample = sample.keyed(_hashes_of_texts(columns)).cut(most)
         return Seen(tuple(columns), sample, weight, given.form, most)
 

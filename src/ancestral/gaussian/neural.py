@@ -76,7 +76,7 @@ ROUGH = 1e-11  # of the least s(x): what rounding may take from a residual
 
 SMALLER = (
     "Pass batch_size= (rows per step, all of them by default), or a smaller network: "
-    "hidden_size=, num_layers=. ancestral.streaming trains on more rows than memory holds."
+    "hidden_size=, num_layers=."
 )
 
 
@@ -258,12 +258,11 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         >>> model.predict(x).shape
         (100,)
         """
-        every = check_integer(checkpoint_every, "checkpoint_every", minimum=1)
         if (X_val is None) != (y_val is None):
             raise DataError("X_val and y_val go together: pass both, or neither.")
         held_out = None if X_val is None else (X_val, y_val)
         return self._fit_anew(
-            X, y, sample_weight, held_out=held_out, checkpoint=checkpoint, every=every
+            X, y, sample_weight, held_out=held_out, checkpoint=checkpoint, every=checkpoint_every
         )
 
     def _wants(self) -> tuple[str, ...]:

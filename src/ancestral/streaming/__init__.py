@@ -55,7 +55,7 @@ def fit_chunks(
     columns: Sequence[str] | None = None,
     rows: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int = 1,
+    checkpoint_every: int | None = None,
 ) -> M:
     """Fit a model to data that come in parts.
 
@@ -84,8 +84,8 @@ def fit_chunks(
     checkpoint : path-like, optional
         A folder that keeps the passes of a fit that looks several times: one that was killed goes
         on from there, to the same bits.
-    checkpoint_every : int
-        Passes between two checkpoints.
+    checkpoint_every : int, optional
+        Passes between two checkpoints, 1 when not given; of networks steps, 50 when not given.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def fit_chunks(
         raise needs_again(type(model).__name__)
     roles = Roles(target, weight)
     return model._fit_from(
-        lambda new: Here(Reading(new, opened, roles)), **_kept(checkpoint, checkpoint_every)
+        lambda new: Here(Reading(new, opened, roles)), **_kept(model, checkpoint, checkpoint_every)
     )
 
 
@@ -134,7 +134,7 @@ def fit_dask(
     rows: int | None = None,
     client: Any = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int = 1,
+    checkpoint_every: int | None = None,
 ) -> M:
     """Fit a model with Dask: parts are read and looked at by the workers, sums worked on here.
 
@@ -197,12 +197,17 @@ def fit_dask(
     opened = Opening(model, rows=rows, columns=columns, delayed=True).source(source)
     roles = Roles(target, weight)
     return model._fit_from(
-        lambda new: There(Work(new, opened, roles, client)), **_kept(checkpoint, checkpoint_every)
+        lambda new: There(Work(new, opened, roles, client)),
+        **_kept(model, checkpoint, checkpoint_every),
     )
 
 
-def _kept(checkpoint: str | os.PathLike[str] | None, every: int) -> dict[str, Any]:
+def _kept(
+    model: FromParts, checkpoint: str | os.PathLike[str] | None, every: int | None
+) -> dict[str, Any]:
     """Return what a fit is told of checkpoints."""
+    if every is None:
+        every = 50 if isinstance(model, FromBatches) else 1
     return {} if checkpoint is None else {"checkpoint": checkpoint, "every": every}
 
 

@@ -154,6 +154,11 @@ class Here(Parts[Any]):
             yield part
 
     @property
+    def n_rows(self) -> int | None:
+        """How many rows there are, where the source tells."""
+        return self.reading.source.n_rows
+
+    @property
     def at_random(self) -> bool:
         """Whether any part is reached without those before it."""
         return self.again and isinstance(self.reading.source.parts(), Sequence)

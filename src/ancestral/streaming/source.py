@@ -86,7 +86,15 @@ class Source(ABC):
     @property
     def n_bytes(self) -> int | None:
         """About how much memory all parts take, where each tells."""
-        sizes = [part.n_bytes for part in self.parts()] if self.again and self.fresh else [None]
+        return self._sum(lambda part: part.n_bytes)
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows all parts have, where each tells."""
+        return self._sum(lambda part: part.n_rows)
+
+    def _sum(self, of: Callable[[Piece], int | None]) -> int | None:
+        sizes = [of(part) for part in self.parts()] if self.again and self.fresh else [None]
         known = [size for size in sizes if size is not None]
         return sum(known) if len(known) == len(sizes) else None
 

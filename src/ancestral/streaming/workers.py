@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from ancestral._checks.numbers import within_memory
@@ -237,6 +238,11 @@ class There(Parts[Any]):
         self.held: list[Any] | None = None
         self.n_looks = 0
 
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows there are, where the source tells."""
+        return self.work.source.n_rows
+
     def total(self, look: Callable[[Any], Any]) -> Any:
         """Return the sum of what a look gives for each part."""
         self.n_looks += 1
@@ -253,6 +259,13 @@ class There(Parts[Any]):
     def in_order(self, numbers: Sequence[int]) -> Iterator[Any]:
         """Raise DataError: who walks parts has them here."""
         return iter(self)
+
+    def spread(self) -> AbstractContextManager[Any]:
+        """Let what joblib does at once be done by the workers, where there is a cluster."""
+        import joblib
+
+        client = cluster_of(self.work.client)
+        return nullcontext() if client is None else joblib.parallel_config("dask", client=client)
 
     def prepared(self, make: Callable[[Any], Any]) -> There:
         """Return the same parts, each as what is made of it."""

@@ -454,7 +454,7 @@ class _Parts:
 
         run = map if in_turn or not self.source.fresh else ahead
         n = 0
-        with shown(self._n_rows()) as show:
+        with shown(self.source.n_rows) as show:
             for size, answer in run(task, self):
                 yield answer
                 show(size or 0)
@@ -470,17 +470,6 @@ class _Parts:
                 given = self.roles.given(self.model, chunk)
             if n_rows(given[0]) != 0:
                 yield place, given
-
-    def _n_rows(self) -> int | None:
-        """Return the number of all rows, where the parts tell."""
-        if not (self.source.again and self.source.fresh):
-            return None
-        n = 0
-        for piece in self.source.parts():
-            if piece.n_rows is None:
-                return None
-            n += piece.n_rows
-        return n
 
 
 def _shown(model: Any, done: str, verbose: bool) -> Any:  # noqa: FBT001 - of the caller

@@ -188,6 +188,7 @@ class Descent(ABC):
             After Ctrl-C, with a folder: the step is finished and saved, and the message says how
             to resume.
         """
+        every = check_integer(every, "checkpoint_every", minimum=1)
         held = None if folder is None else Checkpoints(folder, self.settings, self._room())
         catch = interruptible() if held else nullcontext(lambda: None)
         with held or nullcontext(), catch as signalled:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -54,6 +55,11 @@ class Parts(ABC, Generic[P]):
     again: bool = True
 
     @property
+    def n_rows(self) -> int | None:
+        """How many rows there are, where that is known before any is looked at."""
+        return None
+
+    @property
     def at_random(self) -> bool:
         """Whether any part is reached without those before it."""
         return False
@@ -79,6 +85,10 @@ class Parts(ABC, Generic[P]):
     @abstractmethod
     def prepared(self, make: Callable[[P], Q]) -> Parts[Q]:
         """Return the same parts, each as what is made of it: once in memory, else at each look."""
+
+    def spread(self) -> AbstractContextManager[Any]:
+        """Let what joblib does at once be done where the parts are, meanwhile."""
+        return nullcontext()
 
     @property
     @abstractmethod

@@ -18,6 +18,7 @@ Frey (1998), Graphical models for machine learning, for chains of logistic regre
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -36,9 +37,12 @@ from ancestral.autoregressive.chain.prefix_mixture import (
     fit_mixture,
     one_hot,
 )
+from ancestral.autoregressive.gathering import codes_of
 from ancestral.autoregressive.sequential import Sequential
 from ancestral.autoregressive.steps import known_columns, known_terms
+from ancestral.base import FromParts
 from ancestral.errors import ModelError, SaveError
+from ancestral.training.parts import Part, Parts
 
 MIXTURE_SHARE = 0.1  # of a budget, for the mixture
 BUDGETED_ROWS = 10_000  # validation rows looked at, at most, where time is bounded
@@ -53,7 +57,7 @@ class ChainState:
     joint: NDArray[np.float64]
 
 
-class ChainAutoregressive(Sequential):
+class ChainAutoregressive(FromParts, Sequential):
     """A chain of classifiers, each predicting one variable from those before it.
 
     Parameters
@@ -109,7 +113,10 @@ class ChainAutoregressive(Sequential):
 
     Notes
     -----
-    Fitting costs one classifier per variable and candidate still in the race. The model has no
+    Fitting costs one classifier per variable and candidate still in the race. From parts
+    (`ancestral.streaming`) all rows are gathered as codes, up to 256 MiB of them; with `fit_dask`
+    the parts are read and coded by the workers, each then gets all codes once, and the conditionals
+    are spread over them. The model has no
     `aic`: a boosted tree's parameters cannot be counted. Columns that are constant cost nothing.
 
     References
@@ -240,6 +247,11 @@ class ChainAutoregressive(Sequential):
         self.floor_, self.validation_score_ = found.floor, found.score
         if not any(conditional["sees_mixture"] for conditional in self.conditionals_):
             self.mixture_ = None
+
+    def _fit_parts(self, parts: Parts[Part], **options: Any) -> None:
+        levels = codes_of(self, parts, **options)
+        with parts.spread() if self.cpu_seconds is None else nullcontext():  # counted in here
+            self._fit_levels(levels)
 
     def _budget(self) -> Budget | None:
         """Return the budget of this fit, which begins now."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from time import process_time
 from typing import Any
 
@@ -25,10 +25,15 @@ from ancestral._checks.numbers import check_integer
 from ancestral.autoregressive.chain import conditionals
 from ancestral.autoregressive.chain.budget import LEAST_ROWS, Budget, never
 from ancestral.autoregressive.chain.conditionals import Conditional, Task
-from ancestral.autoregressive.chain.prefix_mixture import PrefixMixture, column_ends, one_hot
+from ancestral.autoregressive.chain.prefix_mixture import (
+    PrefixMixture,
+    column_ends,
+    one_hot_columns,
+)
 
 FLOORS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
 RACED_FLOOR = 1e-4  # under every candidate while they are compared
+COUNTED_AT_ONCE = 1 << 14  # rows
 BEHIND = 2.5  # standard errors at which a candidate leaves the race
 LEAST_RACED = 3  # variables that every candidate is given
 # Under a budget:
@@ -140,6 +145,102 @@ def floored(log_p: NDArray[np.float64], floor: float, n_levels: int) -> NDArray[
     return values
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What conditionals are fitted to: codes in as few bytes as hold them, for every variable.
+
+    It is what a task is given, wherever that runs: features are made there.
+    """
+
+    training: NDArray[np.integer]  # (n, d)
+    validation: NDArray[np.integer]
+    n_levels: list[int]
+    mixture: PrefixMixture | None
+    max_parents: int | None
+    _before: dict[str, Any] = field(default_factory=dict)  # joint densities of the last prefix
+
+    @classmethod
+    def of(
+        cls,
+        training: NDArray[np.intp],
+        validation: NDArray[np.intp],
+        n_levels: list[int],
+        mixture: PrefixMixture | None,
+        max_parents: int | None,
+    ) -> Rows:
+        """Return those of level codes."""
+        kind = np.min_scalar_type(max(n_levels, default=1))
+        return cls(training.astype(kind), validation.astype(kind), n_levels, mixture, max_parents)
+
+    def __len__(self) -> int:
+        return len(self.training)
+
+    def __sizeof__(self) -> int:  # by which Dask tells what is worth sending once
+        return self.training.nbytes + self.validation.nbytes
+
+    def __post_init__(self) -> None:
+        if self._before:  # of other rows
+            object.__setattr__(self, "_before", {})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_before": {}}
+
+    def column(self, i: int) -> tuple[NDArray[np.intp], ...]:
+        """Return the codes of one variable, of training and validation rows."""
+        return tuple(rows[:, i].astype(np.intp) for rows in (self.training, self.validation))
+
+    def task(
+        self, i: int, parents: str, seed: int, is_late: Callable[[], bool]
+    ) -> tuple[Task, NDArray[np.intp]]:
+        """Return the task of one variable, and what its feature columns are."""
+        end = int(column_ends(self.n_levels)[i])
+        columns: NDArray[np.intp] = np.arange(end)
+        if parents != "all" and self.max_parents is not None and end > self.max_parents:
+            columns = self._most_informative(i, self.max_parents)
+        seen = [self._one_hot(rows, columns) for rows in (self.training, self.validation)]
+        if parents == "mixture" and self.mixture is not None:
+            extra = [self.mixture.features(joint, i) for joint in self._joints_before(i)]
+            seen = [np.concatenate(parts, axis=1) for parts in zip(seen, extra)]
+            columns = np.concatenate([columns, end + np.arange(extra[0].shape[1])])
+        training, validation = self.column(i)
+        k = self.n_levels[i]
+        return Task(seen[0], training, seen[1], validation, k, seed, i, is_late), columns
+
+    def _one_hot(self, rows: NDArray[np.integer], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return some columns of `one_hot` of rows."""
+        variable_of, level_of, _ = one_hot_columns(self.n_levels)
+        level = level_of[columns].astype(rows.dtype)
+        return np.equal(rows.take(variable_of[columns], axis=1), level).astype(np.float32)
+
+    def _joints_before(self, i: int) -> list[NDArray[np.float64]]:
+        """Return log p(component, prefix) of training and validation rows before variable i."""
+        if self.mixture is None:
+            return []
+        position, joints = self._before.get("last", (0, None))  # in one: several threads may ask
+        if joints is None or position > i:
+            position = 0
+            joints = [self.mixture.start(len(rows)) for rows in (self.training, self.validation)]
+        for j in range(position, i):
+            joints = [
+                self.mixture.told(joint, j, levels) for joint, levels in zip(joints, self.column(j))
+            ]
+        self._before["last"] = i, joints
+        return list(joints)
+
+    def _most_informative(self, i: int, most: int) -> NDArray[np.intp]:
+        """Return the earlier columns with the largest mutual information with variable i."""
+        columns = np.arange(column_ends(self.n_levels)[i])
+        levels = np.arange(self.n_levels[i])
+        both, counts = np.zeros((len(columns), len(levels))), np.zeros(len(levels), np.intp)
+        for start in range(0, len(self.training), COUNTED_AT_ONCE):
+            rows = self.training[start : start + COUNTED_AT_ONCE]
+            target = rows[:, i, None] == levels
+            both += self._one_hot(rows, columns).T @ target.astype(np.float32)  # counts: exact
+            counts += target.sum(axis=0)
+        best = np.argsort(-_mutual_information(both, counts), kind="stable")[:most]
+        return np.sort(best)
+
+
 class Race:
     """One fit of all variables of a chain; the chain's own parameters are told by their names."""
 
@@ -159,16 +260,14 @@ class Race:
         verbose: bool,
     ) -> None:
         self.candidates, self.mixture, self.budget = candidates, mixture, budget
-        self.levels = training, validation
         self.n_levels, self.ends = n_levels, column_ends(n_levels)
         self.seeds = rng.integers(0, 2**31 - 1, size=len(n_levels))
         if max_parents is not None:
             max_parents = check_integer(max_parents, "max_parents", minimum=1)
         self.max_parents, self.n_jobs, self.verbose = max_parents, n_jobs, verbose
+        self.rows = self.whole = Rows.of(training, validation, n_levels, mixture, max_parents)
         self.n_raced = check_integer(n_raced, "n_raced", minimum=1)
-        self.X = tuple(one_hot(rows, n_levels) for rows in self.levels)
-        self.whole, self.rng = (training, self.X[0]), rng
-        self._position, self._joints = 0, list[NDArray[np.float64]]()
+        self.rng = rng
 
     def run(self) -> Found:
         """Fit every variable."""
@@ -181,7 +280,7 @@ class Race:
                 self._take_rows(min(RACED_ROWS, max(LEAST_ROWS, 2 * RACED_ROWS // most_levels)))
             chosen, standing, raced = self._race(varying)
             # Those fitted to some of the rows only stand in until there is time for more rows.
-            whole = set(raced) if len(self.levels[0]) == len(self.whole[0]) else set()
+            whole = set(raced) if len(self.rows) == len(self.whole) else set()
             show(len(whole))
             jobs = [(i, chosen) for i in varying if i not in whole and chosen]
             if self.budget:
@@ -207,11 +306,11 @@ class Race:
 
     def _is_open(self, i: int) -> bool:
         """Tell whether variable i varies and anything is known before it."""
-        target = self.levels[0][:, i]
+        target = self.rows.training[:, i]
         return bool(self.ends[i] > 0 and (target != target[0]).any())
 
     def _marginal(self, i: int) -> _Fitted:
-        training, validation = (rows[:, i] for rows in self.levels)
+        training, validation = self.rows.column(i)
         empty = np.zeros((len(training), 0), np.float32)
         task = Task(empty, training, empty, validation, self.n_levels[i], 0)
         conditional = {**conditionals.fit_marginal(task), "sees_mixture": False}
@@ -226,7 +325,7 @@ class Race:
         variables = self._raced(variables)
         spread = np.linspace(0.1 * len(variables), len(variables) - 1, self.n_raced)
         places = sorted({int(place) for place in spread})
-        totals = {c.name: np.zeros(len(self.levels[1])) for c in self.candidates}
+        totals = {c.name: np.zeros(len(self.rows.validation)) for c in self.candidates}
         standing: dict[str, tuple[int, float]] = {}
         kept: dict[str, dict[int, _Fitted]] = {c.name: {} for c in self.candidates}
         running = list(self.candidates)
@@ -273,16 +372,16 @@ class Race:
         """
         fitted: list[_Fitted] = []
         work = [self._work(i) for i, _ in jobs]
-        n = len(self.levels[0])
+        n = len(self.rows)
         while len(fitted) < len(work):
             i, candidate = jobs[len(fitted)]
             left_over = sum(work[len(fitted) :])
-            most = min(int(GROW * n), len(self.whole[0]))
+            most = min(int(GROW * n), len(self.whole))
             affordable = budget.rows_for(candidate.name, left_over, most)
             if not affordable:
                 work.pop()
                 continue
-            if affordable == len(self.whole[0]) > n or abs(affordable - n) > NEAR * n:
+            if affordable == len(self.whole) > n or abs(affordable - n) > NEAR * n:
                 self._take_rows(affordable)
                 n = affordable
             left = budget.left
@@ -292,11 +391,10 @@ class Race:
 
     def _take_rows(self, n: int) -> None:
         """Fit from here on to n random rows of the training part, or to all if it has fewer."""
-        levels, X = self.whole
-        if n < len(levels):
-            kept = np.sort(self.rng.choice(len(levels), n, replace=False))
-            levels, X = levels[kept], X[kept]
-        self.levels, self.X, self._joints = (levels, self.levels[1]), (X, self.X[1]), []
+        self.rows = self.whole
+        if n < len(self.whole):
+            kept = np.sort(self.rng.choice(len(self.whole), n, replace=False))
+            self.rows = replace(self.whole, training=self.whole.training[kept])
 
     def _work(self, i: int) -> float:
         """Return what fitting variable i costs, in columns looked at."""
@@ -321,11 +419,18 @@ class Race:
 
         results: list[_Fitted] = []
         parallel = joblib.Parallel(n_jobs=self.n_jobs)
-        block = 4 * max(1, parallel._effective_n_jobs())  # features of a few at a time in memory
+        block = max(1, len(jobs))  # at once: what all share is sent once for each call
+        if show:  # what is done is told now and then
+            block = 4 * max(1, parallel._effective_n_jobs()) if self.verbose else block
         block = 1 if self.budget else block  # each is timed
         for start in range(0, len(jobs), block):
             part = jobs[start : start + block]
-            tasks = (joblib.delayed(_fit_one)(*self._prepared(i, c, seconds), c) for i, c in part)
+            tasks = (
+                joblib.delayed(_fit_at)(
+                    self.rows, i, c, int(self.seeds[i]), self._lateness(i, seconds)
+                )
+                for i, c in part
+            )
             began = process_time()
             for (_, candidate), fit in zip(part, parallel(tasks)):
                 sees_mixture = candidate.parents == "mixture" and self.mixture is not None
@@ -333,54 +438,26 @@ class Race:
                 results.append(fit)
             if self.budget:
                 i, candidate = part[0]
-                seconds, rows = process_time() - began, len(self.levels[0])
-                self.budget.note(candidate.name, seconds, rows, self._work(i))
+                seconds = process_time() - began
+                self.budget.note(candidate.name, seconds, len(self.rows), self._work(i))
             if show:
                 show(len(part))
         return results
 
-    def _prepared(
-        self, i: int, candidate: Candidate, seconds: float
-    ) -> tuple[Task, NDArray[np.intp]]:
-        """Return the task of one variable, and what its feature columns are."""
-        is_late = never
-        if self.budget:
-            part = TRAINED if self.n_levels[i] == 2 else TRAINED_MANY
-            is_late = self.budget.late_after(part * seconds)
-        columns: NDArray[np.intp] = np.arange(self.ends[i])
-        if candidate.parents != "all" and self.max_parents is not None:
-            columns = self._most_informative(i, self.max_parents)
-        seen = [X[:, columns] for X in self.X]
-        if candidate.parents == "mixture" and self.mixture is not None:
-            extra = [self.mixture.features(joint, i) for joint in self._joints_before(i)]
-            seen = [np.concatenate(parts, axis=1) for parts in zip(seen, extra)]
-            columns = np.concatenate([columns, self.ends[i] + np.arange(extra[0].shape[1])])
-        training, validation = (rows[:, i] for rows in self.levels)
-        k, seed = self.n_levels[i], int(self.seeds[i])
-        return Task(seen[0], training, seen[1], validation, k, seed, i, is_late), columns
+    def _lateness(self, i: int, seconds: float) -> Callable[[], bool]:
+        """Return what tells the fit of variable i to end."""
+        if not self.budget:
+            return never
+        return self.budget.late_after(
+            seconds * (TRAINED if self.n_levels[i] == 2 else TRAINED_MANY)
+        )
 
-    def _joints_before(self, i: int) -> list[NDArray[np.float64]]:
-        """Return log p(component, prefix) of training and validation rows before variable i."""
-        if self.mixture is None:
-            return []
-        if self._position > i or not self._joints:
-            self._position, self._joints = 0, [self.mixture.start(len(r)) for r in self.levels]
-        for j in range(self._position, i):
-            pairs = zip(self._joints, self.levels)
-            self._joints = [self.mixture.told(joint, j, rows[:, j]) for joint, rows in pairs]
-        self._position = i
-        return self._joints
 
-    def _most_informative(self, i: int, most: int) -> NDArray[np.intp]:
-        """Return the earlier columns with the largest mutual information with variable i."""
-        n_columns = int(self.ends[i])
-        if n_columns <= most:
-            return np.arange(n_columns)
-        target = self.levels[0][:, i, None] == np.arange(self.n_levels[i])
-        both = self.X[0][:, :n_columns].T @ target.astype(np.float32)  # counts of (1, level)
-        information = _mutual_information(both.astype(np.float64), target.sum(axis=0))
-        best = np.argsort(-information, kind="stable")[:most]
-        return np.sort(best)
+def _fit_at(
+    rows: Rows, i: int, candidate: Candidate, seed: int, is_late: Callable[[], bool]
+) -> _Fitted:
+    """Fit a candidate to variable i; runs in any process."""
+    return _fit_one(*rows.task(i, candidate.parents, seed, is_late), candidate)
 
 
 def _fit_one(task: Task, columns: NDArray[np.intp], candidate: Candidate) -> _Fitted:

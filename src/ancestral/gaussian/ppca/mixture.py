@@ -12,6 +12,7 @@ z being integrated out in both steps, which makes each step as large as it can b
 of `training.passes`: moments of rows weighted by r_nc are summed, and solved. The likelihood never
 falls. It has several maxima, so that several starts (k-means) are climbed from and the highest
 kept; and it has no bound where one component closes in on too few rows, which is refused.
+Of many rows a sample decides where to start: its highest maximum is where all rows climb from.
 Of rows with missing values the known entries count, and their expected moments (`missing_mixture`).
 With standardize=True all this is said of x / s, s the columns' standard deviations.
 Symbols: pi weights_, mu_c means_, W_c loadings_, sigma_c^2 noise_variances_, falling in weight;
@@ -22,11 +23,9 @@ from __future__ import annotations
 
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import replace
 from itertools import pairwise
-from operator import add
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,26 +44,28 @@ from ancestral._checks.numbers import (
     within_memory,
 )
 from ancestral._numerics.threads import LEAST_NUMBERS, one_thread
+from ancestral.base import FromParts
 from ancestral.errors import DataError, ModelError
-from ancestral.gaussian.ppca import degenerate, missing_em, missing_patterns, projections
+from ancestral.gaussian.ppca import degenerate, missing_patterns, projections
 from ancestral.gaussian.ppca.imputation import GaussianConditions
 from ancestral.gaussian.ppca.latents import factors_of, frame_of
-from ancestral.gaussian.ppca.missing_mixture import Gaps
 from ancestral.gaussian.ppca.missing_patterns import Factors
-from ancestral.gaussian.ppca.model import axes
+from ancestral.gaussian.ppca.mixture_sums import Collapsed, Making, Part, Rows, Shares
 from ancestral.gaussian.ppca.projections import Frame
-from ancestral.gaussian.ppca.selection import checked_n_components, log_scale
-from ancestral.statistics import Moments, distinct_rows
-from ancestral.training.passes import Fit, FromPasses, Passes, Sums, passes_of
+from ancestral.gaussian.ppca.sampled import Known, Sampling, columns_of
+from ancestral.gaussian.ppca.selection import checked_n_components
+from ancestral.statistics import distinct_rows
+from ancestral.training.parts import Held, Parts
+from ancestral.training.passes import Fit, FromPasses, Passes, passes_of
 
-COLLAPSED = 1e-18  # sigma_c^2 below this share of the least variance of a column among its rows
+LEAST_ROWS, ROWS_EACH = 10_000, 100  # of a sample: in all, and for each latent of each model
 TRIED = 2  # partitions for each start that is asked for
 TRIAL = 10  # steps from every partition, after which the best half of the starts asked for go on
 LEAST_STARTS = 5  # that go on, where there are so many
 APART = 10.0  # largest over smallest spread of a column, from which k-means sees only the largest
 
 
-class PPCAMixture(FromPasses, GaussianConditions):
+class PPCAMixture(FromPasses, GaussianConditions, FromParts):
     """Several PPCA models, each row drawn from one of them, by maximum likelihood.
 
     Parameters
@@ -76,7 +77,8 @@ class PPCAMixture(FromPasses, GaussianConditions):
     n_starts : int
         Twice so many k-means partitions are tried for some steps of EM, the best half of n_starts
         are climbed from, and the highest maximum is kept. Where columns are scaled apart, as many
-        of scaled columns are added.
+        of scaled columns are added. Of more than 10,000 rows, and more than 100 for each latent of
+        each model, a sample of so many is climbed with, then all rows from its highest maximum.
     standardize : bool
         Whether each column is divided by its standard deviation, which is kept as `scale_`: for
         columns in different units. Otherwise those that spread far decide what is noise.
@@ -167,47 +169,47 @@ class PPCAMixture(FromPasses, GaussianConditions):
 
     # ---- fit --------------------------------------------------------------------------------
 
-    def _fit(self, X: NDArray, weights: NDArray[np.float64] | None = None, **kept: Any) -> None:
+    def _fit(self, *data: Any, **kept: Any) -> None:
+        self._fit_parts(Held.whole(self, data), **kept)
+
+    def _fit_parts(self, parts: Parts[Any], **kept: Any) -> None:
         n_models = check_integer(self.n_models, "n_models", minimum=1)
-        counts = ~np.isnan(X).all(axis=1)
-        if weights is not None:
-            counts &= weights > 0
-        if not counts.all() and counts.any():
-            X, weights = X[counts], None if weights is None else weights[counts]
-        q = checked_n_components(self.n_components, len(X), X.shape[1])
+        q = check_integer(self.n_components, "n_components")
+        known = parts.prepared(Known.of)
+        columns = known.total(columns_of)
+        if not columns.n_rows:
+            columns.refuse_what_cannot_be_fitted()
+        n, least = columns.n_rows, n_models * (q + 2)
+        checked_n_components(q, n, columns.n_features)
         check_number(self.tol, "tol", minimum=0.0)
         max_iter = check_integer(self.max_iter, "max_iter", minimum=1)
         n_starts = check_integer(self.n_starts, "n_starts", minimum=1)
-        if len(X) < n_models * (q + 2):
+        if n < least:
             raise ModelError(
-                f"{n_models} models of {q} components need at least {n_models * (q + 2)} rows; "
-                f"got {len(X)}. Pass fewer models or components."
+                f"{n_models} models of {q} components need at least {least} rows; got {n}. "
+                "Pass fewer models or components."
             )
-        gappy = bool(np.isnan(X).any())
-        if gappy:
-            mean, spread = missing_em.checked_columns(X, weights)
-        else:
-            moments = Moments.of(X, weights=weights)
-            moments.refuse_overflow()
-            mean, spread = moments.mean, moments.standard_deviations
-            degenerate.refuse_no_variance(mean, spread, single=False)
-        scale = np.where(spread > 0, spread, 1.0)
+        columns.refuse_what_cannot_be_fitted()
+        self._gappy = columns.n_missing > 0
+        scale, units = np.where(columns.spread > 0, columns.spread, 1.0), None
         if self.standardize:
-            X, mean, self.scale_ = X / scale, mean / scale, scale
-            scale = np.ones_like(scale)
+            self.scale_ = units = scale
+            scale = np.ones_like(units)
         else:
-            degenerate.warn_of_scales(spread, getattr(self, "feature_names_in_", None))
-        gaps = Gaps.of(X, mean) if gappy else None
-        rows = Rows(X, np.ones(len(X)) if weights is None else weights, gaps)
-        self._gappy = gappy
+            degenerate.warn_of_scales(columns.spread, getattr(self, "feature_names_in_", None))
+        make = Making(columns.mean, units)
+        size = max(LEAST_ROWS, ROWS_EACH * n_models * (q + 2))
+        some = make(known.total(Sampling(size)).known)
+        rows = Held([some]) if n == len(some.values) else known.prepared(make)
         rng = as_generator(self.random_state)
-        few = one_thread() if X.size < LEAST_NUMBERS else nullcontext()  # once, not at each step
-        with passes_of(self, X, weights, rng=rng, **kept) as run, few:
-            starts = _starts(rows, scale, n_models, n_starts, rng)
-            best = reduce(_higher, [self._highest(run, rows, kind) for kind in starts])
-            if best is None and not gappy and len(distinct_rows(X)[0]) < n_models * (q + 2):
-                alike = np.full((len(X), n_models), 1 / n_models)
-                best = self._climb(run, rows, alike, max_iter)
+        small = n * columns.n_features < LEAST_NUMBERS
+        few = one_thread() if small else nullcontext()  # once, not at each step
+        with passes_of(self, parts, rng=rng, **kept) as run, few:
+            starts = _starts(some, scale, n_models, n_starts, rng)
+            best = self._highest(run, rows, some, starts)
+            if best is None and not self._gappy and len(distinct_rows(some.values)[0]) < least:
+                alike = np.full((len(some.values), n_models), 1 / n_models)
+                best = self._climb(run, rows, Shares.of(some, alike, -np.inf), max_iter)
                 if best is not None:
                     warn(
                         f"too few rows differ for {n_models} models of {q} components, each of "
@@ -221,36 +223,49 @@ class PPCAMixture(FromPasses, GaussianConditions):
                 "or more rows."
             )
         best.warn_if_cut_short(max_iter)
-        shift = float(rows.weights.sum()) * log_scale(self._scale)
-        if gappy and self._scale is not None:
-            shift = float(rows.weights @ (~np.isnan(X) @ np.log(self._scale)))
-        self._set(best, shift)
+        self._set(best, 0.0 if units is None else float(columns.count @ np.log(units)))
 
-    def _highest(self, run: Passes, rows: Rows, starts: list[NDArray]) -> Fit | None:
-        """Return the highest maximum from starts of a kind; None where a model collapses from each.
+    def _highest(
+        self, run: Passes, parts: Parts[Rows], some: Rows, starts: list[list[NDArray]]
+    ) -> Fit | None:
+        """Return the highest maximum from all starts; None where a model collapses from each.
+
+        Where there are more rows than some, that of these is where all rows are climbed from.
+        """
+        found = [fit for kind in starts for fit in self._maxima(run, some, kind)]
+        found.sort(key=lambda fit: -fit.history[-1])
+        if not isinstance(parts, Held) or parts.parts[0] is not some:
+            climbs = (self._climb(run, parts, Fit(fit.parameters), self.max_iter) for fit in found)
+            found = [fit for fit in climbs if fit is not None][:1]
+        return found[0] if found else None
+
+    def _maxima(self, run: Passes, rows: Rows, starts: list[NDArray]) -> list[Fit]:
+        """Return the maxima from starts of a kind, but for those from which a model collapses.
 
         Every start is tried for some passes; the best go on, and the others where these collapse.
         """
         trial, shares = min(TRIAL, self.max_iter), np.eye(self.n_models)
-        tried = [self._climb(run, rows, shares[start], trial) for start in starts]
-        found = sorted((fit for fit in tried if fit is not None), key=lambda fit: -fit.history[-1])
-        best = None
+        parts, found = Held([rows]), list[Fit]()
+        for start in starts:
+            fit = self._climb(run, parts, Shares.of(rows, shares[start], -np.inf), trial)
+            found += [] if fit is None else [fit]
+        found.sort(key=lambda fit: -fit.history[-1])
+        maxima = list[Fit]()
         for i, fit in enumerate(found):
-            if best is not None and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
+            if maxima and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
                 break
-            best = _higher(
-                best, fit if fit.converged else self._climb(run, rows, fit, self.max_iter)
-            )
-        return best
+            higher = fit if fit.converged else self._climb(run, parts, fit, self.max_iter)
+            maxima += [] if higher is None else [higher]
+        return maxima
 
     def _climb(
-        self, run: Passes, rows: Rows, start: Fit | NDArray[np.float64], max_iter: int
+        self, run: Passes, parts: Parts[Rows], start: Fit | Shares, max_iter: int
     ) -> Fit | None:
-        """Return where EM comes to, from shares of the rows or a fit; None if a model collapses."""
+        """Return where EM comes to, from sums by shares or a fit; None if a model collapses."""
         try:
             if not isinstance(start, Fit):
-                start = Fit(self._begin(Shares.of(rows, start, -np.inf)))
-            found = run.climb(self, [rows], start, tol=self.tol, max_iter=max_iter)
+                start = Fit(self._begin(start))
+            found = run.climb(self, parts, start, tol=self.tol, max_iter=max_iter)
             return replace(found, statistics=None)  # of many starts they would take much room
         except Collapsed:
             return None
@@ -259,10 +274,7 @@ class PPCAMixture(FromPasses, GaussianConditions):
         return self._update((), summary)
 
     def _statistics(self, X: Rows, parameters: tuple[Part, ...]) -> Shares:
-        joint = np.stack([np.log(p.weight) + X.log_density(p.frame) for p in parameters], axis=1)
-        log_p = log_sum_exp(joint)
-        share = np.exp(joint - log_p[:, None])
-        return Shares.of(X, share, float(X.weights @ log_p), parameters)
+        return Shares.under(X, parameters)
 
     def _update(self, parameters: tuple[Part, ...], statistics: Shares) -> tuple[Part, ...]:
         n, q = statistics.n_observations, self.n_components
@@ -509,82 +521,7 @@ class PPCAMixture(FromPasses, GaussianConditions):
             raise ValueError("the scale must be one finite number above 0 for each column")
 
 
-# ---- expectation-maximisation --------------------------------------------------------------------
-
-
-class Collapsed(ModelError):
-    """A model closed in on rows that leave it no noise."""
-
-
-class Rows(NamedTuple):
-    """What a pass looks at: rows, and how often each counts."""
-
-    values: NDArray[np.float64]  # (n, d), NaN where unknown
-    weights: NDArray[np.float64]  # (n,)
-    gaps: Gaps | None = None
-
-    def log_density(self, frame: Frame) -> NDArray[np.float64]:
-        """Return log p of the known entries of each row."""
-        if self.gaps is None:
-            return projections.log_density(self.values, frame)
-        gaps, found = self.gaps.place, np.empty(len(self.values))
-        found[gaps] = self.gaps.log_density(frame)
-        if not gaps.all():
-            found[~gaps] = projections.log_density(self.values[~gaps], frame)
-        return found
-
-    def moments(self, share: NDArray[np.float64], part: Part | None) -> Moments:
-        """Return the moments of the rows by their shares, expected of what is unknown."""
-        weights = self.weights * share
-        if self.gaps is None or not weights.any():
-            return Moments.of(self.values, weights=weights)
-        if part is None:
-            return self.gaps.first(self.values, weights)
-        return self.gaps.expected(self.values, weights, part.frame)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One PPCA of a mixture while it is fitted."""
-
-    weight: float
-    frame: Frame
-
-    @classmethod
-    def of(cls, moments: Moments, n: float, q: int) -> Part:
-        """Solve the PPCA of rows weighted by their share; Collapsed where they leave no noise."""
-        if moments.total_weight:
-            eigenvalues, directions = moments.eigen(q, leading=True)
-            left = float(eigenvalues[q:].sum())
-            if len(eigenvalues) < moments.n_eigenvalues:
-                left = moments.spreads.sum() / moments.total_weight - float(eigenvalues.sum())
-            if len(directions) == q and left > 0:
-                noise = left / (moments.n_features - q)
-                _, W = axes(eigenvalues[:q], directions, noise)
-                variances = moments.spreads[moments.spreads > 0] / moments.total_weight
-                if noise > COLLAPSED * variances.min():
-                    return cls(moments.total_weight / n, Frame(moments.mean, W, noise))
-        raise Collapsed("a model closed in on rows that leave it no noise.")
-
-
-@dataclass(frozen=True)
-class Shares(Sums):
-    """Moments of the rows, weighted by the share that each model has of them."""
-
-    moments: tuple[Moments, ...]
-    merged_by: ClassVar = {"moments": lambda one, other: tuple(map(add, one, other))}
-
-    @classmethod
-    def of(
-        cls,
-        rows: Rows,
-        share: NDArray[np.float64],
-        log_likelihood: float,
-        parts: tuple[Part, ...] = (),
-    ) -> Shares:
-        """Sum rows by their shares, (n, n_models), under these models where there are some yet."""
-        moments = tuple(map(rows.moments, share.T, parts or [None] * share.shape[1]))
-        return cls(log_likelihood, float(rows.weights.sum()), moments)
+# ---- where it starts -----------------------------------------------------------------------------
 
 
 def _starts(
@@ -617,13 +554,6 @@ def _starts(
             ]
             for table in tables
         ]
-
-
-def _higher(a: Fit | None, b: Fit | None) -> Fit | None:
-    """Return the fit that ends higher, of those there are."""
-    if a is None or b is None:
-        return a or b
-    return b if b.history[-1] > a.history[-1] else a
 
 
 def _priors(*parameters: Any) -> list[tuple[NDArray, NDArray]]:

@@ -130,8 +130,8 @@ class Frame:
         log density its digits; else what is left of a row is formed, then squared.
         """
         if self.along is not None:
-            total = _squares(c)
-            found = total - _squares(c @ self.along)
+            total = squares_of(c)
+            found = total - squares_of(c @ self.along)
             # A sum of m products is off by at most m eps of its absolute sum, |c| for each of c B.
             d, q = self.loadings.shape
             doubt = (d * (1 + np.sqrt(q)) + q) * np.finfo(float).eps * (total / self.noise)
@@ -140,7 +140,7 @@ class Frame:
                 return found
         y = self.reflect(c)
         c[:, self.pivots] = 0.0
-        return _squares(c) + _squares(y @ self.beside)
+        return squares_of(c) + squares_of(y @ self.beside)
 
     def precision_root(self) -> NDArray[np.float64]:
         """Return A with A A^T the inverse of the covariance of x / scale, shape (d, d + q)."""
@@ -224,7 +224,7 @@ def _in_single(X: NDArray, frame: Frame, squares: NDArray[np.float64]) -> None:
                 c -= y @ vectors
                 c[:, pivots] = 0.0
                 found = _squares_of_single(c) + (least - 2.0 * (c @ lost_single))
-                found += _squares((y - y_lost) @ beside)
+                found += squares_of((y - y_lost) @ beside)
                 if not np.isfinite(found).all():  # overflowed, or missing: which, float64 shows
                     found = frame.squares(np.subtract(X[rows], frame.mean))
                 squares[rows] = found
@@ -232,7 +232,7 @@ def _in_single(X: NDArray, frame: Frame, squares: NDArray[np.float64]) -> None:
     in_threads(run, parts_of(len(X), X.size), X.size)
 
 
-def _squares(c: NDArray) -> NDArray:
+def squares_of(c: NDArray) -> NDArray:
     """Return |c|^2 along the last axis."""
     if hasattr(np, "vecdot"):  # NumPy 2
         return np.vecdot(c, c)
@@ -246,5 +246,5 @@ def _squares_of_single(c: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     n, d = c.shape
     whole = d - d % SHORT_SUM
-    parts = _squares(c[:, :whole].reshape(n, whole // SHORT_SUM, SHORT_SUM))
-    return parts.sum(axis=1, dtype=np.float64) + _squares(c[:, whole:])
+    parts = squares_of(c[:, :whole].reshape(n, whole // SHORT_SUM, SHORT_SUM))
+    return parts.sum(axis=1, dtype=np.float64) + squares_of(c[:, whole:])

@@ -51,11 +51,15 @@ class Reflections:
     log_determinant: NDArray[np.float64]
 
 
-def reflections(loadings: NDArray[np.float64], noise: float) -> Reflections:
-    """Reflect matrices W of shape (k, d, q); noise 0 leaves the prior of z out (W of full rank)."""
+def reflections(loadings: NDArray[np.float64], noise: float | NDArray[np.float64]) -> Reflections:
+    """Reflect matrices W of shape (k, d, q) with one noise or k.
+
+    Noise 0 leaves the prior of z out (W of full rank).
+    """
     k, d, q = loadings.shape
     each, inner = np.arange(k), np.arange(q)
-    A = np.concatenate([loadings, np.broadcast_to(np.sqrt(noise) * np.eye(q), (k, q, q))], axis=1)
+    below = np.sqrt(np.asarray(noise)[..., None, None]) * np.eye(q)
+    A = np.concatenate([loadings, np.broadcast_to(below, (k, q, q))], axis=1)
     V = np.zeros((k, d + q, q))
     left, free = np.ones((k, d + q)), np.ones((k, q), bool)  # rows and columns still to be met
     pivots, columns = np.zeros((k, q), np.intp), np.zeros((k, q), np.intp)

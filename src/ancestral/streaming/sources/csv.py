@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ancestral._checks.missing import MISSING_TEXT
 from ancestral._checks.numbers import warn
 from ancestral._extras import import_extra
@@ -30,14 +33,13 @@ from ancestral.streaming.sources.tables import LARGE, Tables, settled
 
 SAMPLE = 1 << 16  # bytes looked at in one place
 SAMPLES = 256  # places
+MOST_OF_A_LINE = 4 << 20
 MOST_EXPANDED = 1 << 30  # of a gzipped file, which is read at once
 READERS = 16
 _BOOLEANS = {word: [word, word.title(), word.upper()] for word in ("true", "false")}
 _SPELT = ["".join(cell) for word in MISSING_TEXT for cell in product(*zip(word, word.upper()))]
 MISSING = sorted({f"{a}{word}{b}" for word in _SPELT for a in ("", " ") for b in ("", " ")})
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_PADDED = r"^[+-]?0\d+$"
-_INFINITE = r"(?i)^[+-]?(inf|infinity)$"
+_NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)$"
 _WRONG = re.compile(
     r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to (\w+): invalid value '(.*)'", re.S
 )
@@ -94,9 +96,9 @@ class CsvSpan:
             )
         schema = self.form.schema
         table = _parsed(content, self.names, self.form, quoted=bool(quotes), of=self)
-        columns = []
+        columns, own = [], set(self.names)
         for field in schema:
-            if field.name not in self.names:
+            if field.name not in own:
                 column = folder_column(self.file, field, table.num_rows)
             else:
                 column = table.column(field.name)
@@ -145,25 +147,28 @@ def csv_source(
             )
     marks = [sep or ("\t" if ".tsv" in file.path.lower() else ",") for file in files]
     with ThreadPoolExecutor(1 if files[0].is_here else READERS) as pool:
-        heads = list(pool.map(_Head.of, files, marks, [rows] * len(files)))
+        every, share = max(1, len(files) // SAMPLES), max(1, SAMPLES // len(files))
+        shares = [share if k % every == 0 else 0 for k in range(len(files))]
+        heads = list(pool.map(_Head.of, files, marks, [rows] * len(files), shares))
     _warn_of_no_names(heads)
     found = _Kinds(given, decimal)
-    every = max(1, len(heads) // SAMPLES)
-    for head in heads[::every]:
-        for sample in head.samples[:: max(1, len(head.samples) * len(heads) // SAMPLES)]:
+    for head in heads:
+        for sample in head.samples:
             found.look(head, sample)
     left = found.index(heads[0])
+    names = dict.fromkeys(one for head in heads for one in head.names)
+    read = set(names if columns is None else columns)
+    types_of = {one: found.type_of(one) if one in read else pa.string() for one in names}
     schemas = [
-        pa.schema([(one, found.type_of(one)) for one in head.names if one != left])
-        for head in heads
+        pa.schema([(one, types_of[one]) for one in head.names if one != left]) for head in heads
     ]
     schema = settled(
         [(file.name, own) for file, own in zip(files, with_folders(files, schemas))], columns
     )
-    if unknown := [name for name in given if name not in schema.names]:
+    if unknown := [name for name in given if name not in types_of]:
         raise DataError(
             f"types= names {unknown[0]!r}, which is no column; those are "
-            f"{', '.join(map(repr, schema.names[:8]))}."
+            f"{', '.join(map(repr, list(types_of)[:8]))}."
         )
     spans = [
         CsvSpan(
@@ -197,44 +202,49 @@ class _Head:
     samples: list[bytes]
 
     @classmethod
-    def of(cls, file: File, sep: str, rows: int | None) -> _Head:
-        """Look at a file."""
-        gzipped = _is_gzipped(file)
-        text = _content(file, 0, min(file.size, SAMPLE))[:SAMPLE]
-        line = _line_end(text, 0)
-        if line < 0:
-            if len(text) == SAMPLE:
-                raise FormatError(
-                    f"{file.name}: its first line does not end within {SAMPLE} bytes."
-                )
-            line = len(text)
+    def of(cls, file: File, sep: str, rows: int | None, n_samples: int) -> _Head:
+        """Look at a file, and keep so many samples."""
+        text, line = _beginning(file)
         names, named = _names(text[:line], file, sep)
-        begin = line if named else 0
-        sample, size = text[begin:], file.size
-        if len(text) == SAMPLE:
-            sample = _whole_lines(sample)
-        head = cls(file, sep, names, named, [(begin, size)] if sample.strip() else [], [sample])
+        begin, size = line if named else 0, file.size
+        sample = _whole_lines(text[begin:]) if len(text) >= SAMPLE else text[begin:]
+        ranges = [(begin, size)] if text[begin:].strip() else []
+        head = cls(file, sep, names, named, ranges, [sample][:n_samples])
         step = PART_BYTES if rows is None else _step(sample, rows)
-        if not gzipped and size - begin > (LARGE if rows is None else step):
-            head._cut(begin, step)
+        if not _is_gzipped(file) and size - begin > (LARGE if rows is None else step):
+            head._cut(begin, step, max(SAMPLE, 4 * line), n_samples)
         return head
 
-    def _cut(self, begin: int, step: int) -> None:
-        """Cut the file at ends of lines, and keep what stands there."""
-        quoted, cuts, size = b'"' in self.samples[0], [], self.file.size
+    def _cut(self, begin: int, step: int, window: int, n_samples: int) -> None:
+        """Cut the file at ends of lines, and keep some of what stands there."""
+        quoted, cuts, size = any(b'"' in sample for sample in self.samples), [], self.file.size
         with self.file.opened() as stream:
             for mark in range(begin + step, size, step):
                 stream.seek(mark)
-                block = stream.read(SAMPLE)
-                cuts.append(mark + block.find(b"\n") + 1)
+                block = stream.read(window)
+                if b"\n" in block:
+                    cuts.append(mark + block.index(b"\n") + 1)
                 quoted = quoted or b'"' in block
             if quoted:
                 cuts = list(_cuts_outside_quotes(stream, begin, step, size))
             cuts = [cut for cut in dict.fromkeys(cuts) if begin < cut < size]
-            for cut in cuts:
+            for cut in cuts[:: max(1, len(cuts) // n_samples)] if n_samples > 1 else ():
                 stream.seek(cut)
-                self.samples.append(_whole_lines(stream.read(SAMPLE)))
+                self.samples.append(_whole_lines(stream.read(window)))
         self.ranges = list(zip([begin, *cuts], [*cuts, size]))
+
+
+def _beginning(file: File) -> tuple[bytes, int]:
+    """Return the first lines of a file, and where the first one ends."""
+    n = SAMPLE
+    while True:
+        text = _content(file, 0, min(file.size, n))[:n]
+        line = _line_end(text, 0)
+        if len(text) < n or 0 <= 16 * line <= n:
+            return text, line if line >= 0 else len(text)
+        if line < 0 and n > MOST_OF_A_LINE:
+            raise FormatError(f"{file.name}: its first line does not end within {n} bytes.")
+        n = max(4 * n, 16 * line)
 
 
 def _cuts_outside_quotes(stream: Any, begin: int, step: int, size: int) -> Iterator[int]:
@@ -376,13 +386,19 @@ class _Kinds:
         pa, compute = (_arrow(head.file, name) for name in ("pyarrow", "pyarrow.compute"))
         form = Form(pa.schema([(name, pa.string()) for name in head.names]), head.sep, ".")
         table = _parsed(sample, tuple(head.names), form, quoted=b'"' in sample, of=head)
-        for name in head.names:
-            cells = compute.utf8_trim_whitespace(table.column(name).unique().drop_null())
-            if self.decimal != ".":
-                cells = compute.replace_substring(cells, self.decimal, ".")
-            held = self.seen.setdefault(name, {})
-            for kind, cell in _kinds_of(cells, compute).items():
-                held.setdefault(kind, (head.file, cell))
+        cells = compute.utf8_trim_whitespace(
+            pa.chunked_array(
+                [chunk for column in table.columns for chunk in column.chunks], pa.string()
+            )
+        )
+        if self.decimal != ".":
+            cells = compute.replace_substring(cells, self.decimal, ".")
+        for kind, mask in _kinds_of(cells).items():
+            places = np.flatnonzero(mask)
+            columns, first = np.unique(places // max(1, table.num_rows), return_index=True)
+            for j, place in zip(columns.tolist(), places[first].tolist()):
+                seen = self.seen.setdefault(head.names[j], {})
+                seen.setdefault(kind, (head.file, cells[place].as_py()))
 
     def type_of(self, name: str) -> Any:
         """Return the type of a column; DataError where it holds both numbers and text."""
@@ -421,32 +437,19 @@ class _Kinds:
         return None
 
 
-def _kinds_of(cells: Any, compute: Any) -> dict[str, str]:
-    """Return the kinds of distinct cells, each with one of them."""
+def _kinds_of(cells: Any) -> dict[str, NDArray[np.bool_]]:
+    """Return which of some cells are of each kind; a missing one is of none."""
+    from pyarrow import compute
 
-    def first(mask: Any) -> Any:
-        found = cells.filter(mask)
-        return found[0].as_py() if len(found) else None
+    def are(pattern: str) -> NDArray[np.bool_]:
+        found = compute.match_substring_regex(cells, pattern)
+        return np.asarray(found.fill_null(fill_value=False).to_numpy(), dtype=bool)
 
-    numeric = compute.match_substring_regex(cells, _NUMBER)
-    padded = compute.match_substring_regex(cells, _PADDED)
-    whole = compute.match_substring_regex(cells, r"^[+-]?(0|[1-9]\d{0,17})$")
-    infinite = compute.match_substring_regex(cells, _INFINITE)  # which models refuse
-    lower = compute.utf8_lower(cells)
-    import pyarrow as pa
-
-    boolean = compute.is_in(lower, pa.array(list(_BOOLEANS)))
-    number = compute.and_not(compute.or_(numeric, infinite), compute.or_(whole, padded))
-    known = compute.or_(compute.or_(numeric, infinite), boolean)
-    kinds = {
-        "whole": whole,
-        "padded": padded,
-        "number": number,
-        "boolean": boolean,
-        "text": compute.invert(known),
-    }
-    found = {kind: first(mask) for kind, mask in kinds.items()}
-    return {kind: cell for kind, cell in found.items() if cell is not None}
+    whole, padded = are(r"^[+-]?(0|[1-9]\d{0,17})$"), are(r"^[+-]?0\d+$")
+    number = are(_NUMBER) & ~(whole | padded)  # infinity among them, which models refuse
+    boolean = are(r"(?i)^(true|false)$")
+    text = cells.is_valid().to_numpy() & ~(whole | padded | number | boolean)
+    return {"whole": whole, "padded": padded, "number": number, "boolean": boolean, "text": text}
 
 
 def _mend(name: str, kind: str) -> str:
@@ -468,7 +471,8 @@ def _parsed(
 ) -> Any:
     """Return a table of lines; an error names the file, the line, the column and the cell."""
     pa, arrow = (_arrow(of.file, name) for name in ("pyarrow", "pyarrow.csv"))
-    kinds = {field.name: field.type for field in form.schema if field.name in names}
+    own = set(names)
+    kinds = {field.name: field.type for field in form.schema if field.name in own}
     if not content.strip():
         return pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
 

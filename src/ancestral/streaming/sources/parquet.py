@@ -52,9 +52,9 @@ class Layout:
     def of(self, table: Any, file: File) -> Any:
         """Return a table of a file in this form, columns that the file's folders name included."""
         pa, _ = pyarrow_for(file.name)
-        columns = []
+        columns, own = [], set(table.schema.names)
         for field in self.schema:
-            if field.name not in table.schema.names:
+            if field.name not in own:
                 columns.append(folder_column(file, field, table.num_rows))
                 continue
             column = table.column(field.name)
@@ -88,7 +88,7 @@ class ParquetSpan:
 
     def table(self) -> Any:
         """Return the rows as an Arrow table."""
-        own = _metadata(self.file).schema.to_arrow_schema().names
+        own = set(_metadata(self.file).schema.to_arrow_schema().names)
         names = [name for name in self.layout.schema.names if name in own]
         with _readable(self.file):
             if self.whole:
@@ -151,7 +151,7 @@ def _spans(file: File, metadata: Any, layout: Layout, rows: int | None) -> Itera
         group = metadata.row_group(g)
         n = group.num_rows
         n_bytes = sum(
-            _bytes_of(field.type, n, group.column(places[field.name]))
+            _bytes_of(field.type, n, group, places[field.name])
             for field in layout.schema
             if field.name in places
         )
@@ -164,12 +164,12 @@ def _spans(file: File, metadata: Any, layout: Layout, rows: int | None) -> Itera
         start += n
 
 
-def _bytes_of(dtype: Any, n_rows: int, chunk: Any) -> int:
+def _bytes_of(dtype: Any, n_rows: int, group: Any, place: int) -> int:
     """Return about how much memory a column of a row group takes."""
     try:
         return int(n_rows * max(8, dtype.bit_width) // 8)
     except ValueError:  # text: its length, though it may repeat, and where it begins
-        return int(max(chunk.total_uncompressed_size, 8 * n_rows))
+        return int(max(group.column(place).total_uncompressed_size, 8 * n_rows))
 
 
 def _without_indices(files: Sequence[File], schemas: Sequence[Any]) -> list[Any]:
@@ -258,7 +258,10 @@ def _reader(file: File, stream: Any, *, whole: bool) -> Any:
     how: dict[str, Any] = {"pre_buffer": False, "buffer_size": BUFFER}
     if not file.is_here:
         how = {"pre_buffer": True} if whole else {**how, "buffer_size": REMOTE_BUFFER}
-    return pyarrow_for(file.name)[1].ParquetFile(stream, metadata=_metadata(file), **how)
+    parquet = pyarrow_for(file.name)[1]
+    return parquet.ParquetFile(
+        stream, metadata=_metadata(file), page_checksum_verification=True, **how
+    )
 
 
 @contextmanager
@@ -326,8 +329,7 @@ def _taken(span: ParquetSpan, names: tuple[str, ...]) -> Any:
     with _RUNS_LOCK:
         before = [one for one in _RUNS if one[0] == key and one[1].at <= span.skip]
         nearest = max(before, key=lambda one: one[1].at, default=None)
-        if nearest is not None:
-            _RUNS.remove(nearest)
+        _RUNS[:] = [one for one in _RUNS if one[0] == key and one is not nearest]
     run = _Run(span, names) if nearest is None else nearest[1]
     run.over(span.skip - run.at)
     batches = run.rows(span.n_rows)

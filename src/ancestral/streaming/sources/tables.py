@@ -5,6 +5,7 @@ What a part gives is an Arrow table: numbers, text, levels, dates and gaps keep 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,7 +147,7 @@ def settled(files: Sequence[tuple[str, Any]], columns: Sequence[str] | None) -> 
     wanted = list(first.names if columns is None else columns)
     if not wanted:
         raise DataError(f"{name}: has no columns." if columns is None else "columns= names none.")
-    if twice := [one for one in wanted if wanted.count(one) > 1]:
+    if twice := [one for one, times in Counter(wanted).items() if times > 1]:
         raise DataError(f"{name}: two columns are named {twice[0]!r}: rename one.")
     found = {one: (name, field) for one, field in zip(wanted, _fields(name, first, wanted))}
     seen = first
@@ -157,8 +158,8 @@ def settled(files: Sequence[tuple[str, Any]], columns: Sequence[str] | None) -> 
             differ = [
                 f"{words} {', '.join(map(repr, names[:5]))}{', ...' * (len(names) > 5)}"
                 for words, names in (
-                    ("lacks", [one for one in wanted if one not in schema.names]),
-                    ("has besides", [one for one in schema.names if one not in wanted]),
+                    ("lacks", sorted(set(wanted) - set(schema.names))),
+                    ("has besides", sorted(set(schema.names) - set(wanted))),
                 )
                 if names
             ]
