@@ -633,6 +633,20 @@ def test_models_are_fitted_from_files_as_in_memory(tmp_path: Path) -> None:
     np.testing.assert_allclose(again.coef_, there.coef_, rtol=1e-12)
 
 
+def test_models_of_graphs_and_rows_find_files_by_what_they_hold(tmp_path: Path) -> None:
+    graphs = datasets.classrooms(4)
+    for k in range(2):
+        readers.write_graphs(tmp_path / f"{k}.npz", graphs[2 * k : 2 * k + 2])
+    whole = ancestral.InnerProductGraph().fit(graphs)
+    for source in (tmp_path, f"{tmp_path}/*.npz", [tmp_path / "0.npz", tmp_path / "1.npz"]):
+        model = fit_chunks(ancestral.InnerProductGraph(), source)
+        assert model.slope_ == pytest.approx(whole.slope_, rel=1e-8)
+    table = pd.DataFrame({"x": [0.0, 1, 2, 4], "y": [1.0, 0, 3, 5]})
+    table.to_parquet(tmp_path / "part-0000")
+    line = fit_chunks(ancestral.LinearGaussian(), tmp_path / "part-0000")
+    assert line.coef_ == pytest.approx(ancestral.LinearGaussian().fit(table[["x"]], table.y).coef_)
+
+
 # ---- a server like S3's --------------------------------------------------------------------------
 
 

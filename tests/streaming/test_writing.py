@@ -291,8 +291,10 @@ INTERRUPTED = """
 import sys, time
 import numpy as np
 from ancestral import PPCA
+from ancestral.io import row_files
 from ancestral.streaming import writing
 
+row_files.GROUP_BYTES = 1
 X = np.random.default_rng(0).normal(size=(1000, 4))
 model = PPCA(1).fit(X)
 
@@ -325,6 +327,7 @@ def test_ctrl_c_leaves_the_old_file_or_none(ending: str, before: Any, tmp_path: 
         child.send_signal(signal.SIGINT)
         said = child.communicate(timeout=60)[1]
     assert "KeyboardInterrupt" in said
+    assert "Exception ignored" not in said
     assert os.listdir(tmp_path) == ([] if before is None else [out.name])
     assert before is None or out.read_bytes() == before
 
@@ -344,6 +347,13 @@ def test_places_are_refused_before_the_work(cloud: Any, tmp_path: Path) -> None:
             writing.log_density(model, never, out)
     with pytest.raises(NotFittedError):
         writing.log_density(PPCA(2), never)
+    with pytest.raises(ModelError, match="model must be a model"):
+        writing.log_density("ppca", never)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="n_draws must be an integer, 1 or more"):
+        writing.impute(model, never, tmp_path / "x.csv", n_draws=0)
+    line = LinearGaussian().fit(cloud[:, :4], cloud[:, 4])
+    with pytest.raises(DataError, match="target=9"):
+        writing.log_density(line, [pd.DataFrame(cloud)], target=9)
     with pytest.raises(ModelError, match="fills no gaps"):
         writing.impute(LinearGaussian(), never, tmp_path / "x.csv")
     with pytest.raises(ModelError, match="no target"):
@@ -371,6 +381,43 @@ def test_addresses_are_whole_or_absent(cloud: Any) -> None:
         assert files.cat(out) == before
     with files.open("memory://writing/nats.parquet") as file:
         assert np.allclose(pd.read_parquet(file)["log_density"], model.log_density(cloud))
+
+
+def test_a_service_is_written_to_whole_or_not(cloud: Any, monkeypatch: Any) -> None:
+    """A local server that speaks S3."""
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    fsspec = pytest.importorskip("fsspec")
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        options = {
+            "key": "known-only-here",
+            "secret": "secret-only-here",
+            "client_kwargs": {"endpoint_url": f"http://{host}:{port}"},
+        }
+        monkeypatch.setitem(fsspec.config.conf, "s3", options)
+        monkeypatch.setattr(row_files, "GROUP_BYTES", 1)
+        files = fsspec.filesystem("s3", use_listings_cache=False, **options)
+        files.mkdir("s3://held")
+        model, out = PPCA(2).fit(cloud), "s3://held/nats.parquet"
+        with pytest.raises(DataError):
+            writing.log_density(model, [cloud, cloud[:, :3]], out)
+        assert not files.exists(out)
+        writing.log_density(model, cut(cloud), out)
+        before = files.cat(out)
+        with pytest.raises(DataError):
+            writing.log_density(model, [cloud, cloud[:, :3]], out)
+        assert files.cat(out) == before
+        found = pd.read_parquet(files.open(out))["log_density"]
+        assert np.allclose(found, model.log_density(cloud), rtol=1e-12)
+        with pytest.raises(SaveError, match=r"nothing is written twice there"):
+            writing.log_density(model, [cloud], "s3://held/nats.npy")
+        with pytest.raises(SaveError) as caught:
+            writing.log_density(model, [cloud], "s3://none/nats.csv")
+        assert "only-here" not in str(caught.value)
+    finally:
+        server.stop()
 
 
 def test_an_address_of_this_machine_is_a_path(cloud: Any, tmp_path: Path) -> None:
@@ -401,6 +448,19 @@ def test_parts_of_other_columns_or_types_are_refused(tmp_path: Path) -> None:
             rows.write(np.full((2, 2), 0.5))
     with open(tmp_path / "y.npy", "wb") as file, pytest.raises(SaveError, match="booleans"):
         row_files.row_file(file, "y.npy").write(np.array([["a"]]))
+
+
+@pytest.mark.parametrize("n_parts", [0, 1, 3])
+def test_the_last_row_group_may_be_full(n_parts: int, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(row_files, "GROUP_BYTES", 1)
+    path = tmp_path / "x.parquet"
+    with open(path, "wb") as file:
+        rows = row_files.row_file(file, str(path))
+        for _ in range(n_parts):
+            rows.write(np.ones((10, 2)))
+        rows.end()
+    if n_parts:
+        assert pq.ParquetFile(path).num_row_groups == n_parts
 
 
 def test_small_tables_are_gathered_into_one_row_group(tmp_path: Path) -> None:

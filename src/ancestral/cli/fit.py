@@ -405,7 +405,9 @@ def _fitted(
     validation: str | None,
 ) -> Any:
     """Return the model fitted to a file or to built-in data; `kept` says where it is trained."""
-    if is_large(data):
+    from ancestral.base import FromParts
+
+    if is_large(data) and (isinstance(model, FromParts) or not Path(data).is_file()):
         refuse_of_parts(data, validation=validation)
         target = fitted_in_parts(model, face, data, reading, kept)
         if target is not None:

@@ -83,6 +83,11 @@ class Rows:
     def width(self) -> int:
         return int(self.Q.shape[1] + self.S.shape[1])
 
+    @cached_property
+    def heights(self) -> Float:
+        """Sums of the columns of S."""
+        return np.asarray(np.add.reduce(self.S[: len(self.y)], axis=0))
+
     def _columns(self, block: slice) -> tuple[Float, Float]:
         """Return Q and S of a block."""
         S = self.S[block]
@@ -121,7 +126,7 @@ class Rows:
             float(len(self.y)),
             total.gradient[:r],
             root,
-            total.gradient[r:],
+            total.gradient[r:] - self.heights if at.look == "newton" else total.gradient[r:],
             (total.least[0] - self.floor, self.part, self.first + total.least[1]),
             total.products if at.look == "newton" else NONE,
             total.range,
@@ -166,7 +171,6 @@ class Rows:
         B[:, -1] = standardised
         products = B.T @ B
         gradient, curvature = products[-1, :-1].copy(), products[:-1, :-1]
-        gradient[r:] -= np.ones(len(S)) @ S
         curvature[r:, r:] *= 0.5
         ends = float(np.minimum.reduce(h)), float(np.maximum.reduce(h))
         return Looked(total + float(products[-1, -1]), gradient, found, ends, curvature)
@@ -238,7 +242,7 @@ class Looked:
     """The plain sums of some rows."""
 
     sum: float  # of log variances and squares: the log-likelihood times -2, but for a constant
-    gradient: Float  # (r + s,): for the mean, and twice for the log variance
+    gradient: Float  # (r + s,): for the mean, and twice for the log variance (Newton's: + heights)
     least: tuple[float, int]  # a row's own log variance, and which
     range: tuple[float, float]  # of the log variances
     products: Float  # (r, r), or (r + s, r + s) of all second derivatives, or none

@@ -48,6 +48,9 @@ class RowFile(ABC):
     def end(self) -> None:
         """Write what is left; the file is its opener's to close."""
 
+    def drop(self) -> None:  # noqa: B027 - most have nothing to forget
+        """Forget what is left, where the file is not to be."""
+
 
 def row_file(file: IO[bytes], path: str) -> RowFile:
     """Return what writes tables to an open file, of the kind that its path says.
@@ -182,9 +185,15 @@ class _Parquet(RowFile):
 
     def end(self) -> None:
         """Write what waits, and the footer."""
-        if self.schema is not None:
+        if self.waiting:
             self._put()
+        if self.writer is not None:
             self.writer.close()
+
+    def drop(self) -> None:
+        """Write no footer into a file that is not there."""
+        if self.writer is not None:
+            self.writer.is_open = False
 
     def _put(self) -> None:
         pa, pq = pyarrow_for(self.name)

@@ -69,9 +69,10 @@ class Opening:
 
     def _joined(self, paths: list[Any]) -> Source:
         """Return the source of several files."""
-        if self.conditional and all(map(_is_npy, paths)):
-            raise DataError(without_targets(self.model, f"the path {os.fspath(paths[0])!r}"))
-        if all(map(_is_npy, paths)):
+        named = [PurePath(path).suffix.lower() for path in paths]
+        if set(named) == {".npy"} and all(map(_is_npy, paths)) and not self.of_graphs:
+            if self.conditional:
+                raise DataError(without_targets(self.model, f"the path {os.fspath(paths[0])!r}"))
             return Joined([NpyRows.of_paths([path], self.rows) for path in paths])
         return source_of_paths(paths, columns=self.columns, rows=self.rows, graphs=self.of_graphs)
 

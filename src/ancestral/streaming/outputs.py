@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ancestral._extras import import_extra
-from ancestral._files import as_path, check_destination, replacing, shown
-from ancestral.errors import MissingExtraError, SaveError
+from ancestral._files import as_path, check_destination, replacing
+from ancestral.errors import AncestralError, FormatError, SaveError
 from ancestral.io.row_files import ending_of, row_file
 from ancestral.streaming.columns import Place, in_part
+from ancestral.streaming.sources.files import File
 
 PathLike = str | os.PathLike[str]
 
@@ -48,10 +49,14 @@ def write(out: PathLike, answers: Iterable[Answer]) -> PathLike:
     path = str(check_out(out))
     with _opened(path) as file:
         rows = row_file(file, path)
-        for answer in answers:
-            with in_part(answer.place):
-                rows.write(answer.rows, answer.names)
-        rows.end()
+        try:
+            for answer in answers:
+                with in_part(answer.place):
+                    rows.write(answer.rows, answer.names)
+            rows.end()
+        except BaseException:
+            rows.drop()
+            raise
     return out
 
 
@@ -105,21 +110,23 @@ def _local(address: str) -> str | None:
 
 def _filesystem(address: str) -> tuple[Any, str]:
     """Return the files that an address is among, for one use, and its path there."""
-    core = import_extra("fsspec.core", shown(address), "remote")
-    try:
+    core = import_extra("fsspec.core", f"{File(address, 0, '').name}: an address", "remote")
+    with _refusing(address):
         files, path = core.url_to_fs(address, skip_instance_cache=True)
-    except ImportError as error:
-        raise MissingExtraError(f"{shown(address)}: {str(error).rstrip('.')}.") from None
-    except ValueError as error:
-        raise SaveError(f"{shown(address)}: cannot be written ({error}).") from None
     return files, path
 
 
 @contextmanager
 def _refusing(address: str) -> Iterator[None]:
-    """Word what the system, or a service, says of a place."""
+    """Turn whatever a place raises into an error that names it."""
     try:
         yield
-    except OSError as error:
-        why = error.strerror or (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise SaveError(f"{shown(address)}: cannot be written ({why.rstrip('.')}).") from None
+    except (AncestralError, MemoryError):
+        raise
+    except Exception:
+        try:
+            with File(address, 0, "").told():
+                raise
+        except FormatError as said:
+            message = str(said).replace("cannot be read", "cannot be written")
+            raise SaveError(message) from None  # what it says may hold a secret

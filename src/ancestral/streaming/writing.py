@@ -16,9 +16,10 @@ import numpy as np
 
 from ancestral._arrays import to_host
 from ancestral._checks.columns import names_of
+from ancestral._checks.containers import shown
 from ancestral._checks.numbers import as_generator, check_integer, within_memory
 from ancestral._numerics.threads import ahead
-from ancestral.base import ConditionalDensity, Density
+from ancestral.base import ConditionalDensity, Density, Model
 from ancestral.conditions import Conditions
 from ancestral.errors import DataError, ModelError
 from ancestral.io.row_files import as_arrow
@@ -111,10 +112,11 @@ def scored(
     verbose: bool = False,
 ) -> Iterator[Answer]:
     """Yield the log densities of each part, as `log_density` says."""
-    model._check_fitted()
+    _refuse_unfitted(model)
     conditional = isinstance(model, ConditionalDensity)
     target = _target(model) if target is None else target
-    more = [*([target] if isinstance(target, str) else target), *([weight] if weight else [])]
+    targets: list[Any] = list(target) if isinstance(target, list | tuple) else [target]
+    more = [*targets, *([weight] if weight else [])]
 
     def ask(given: Any, place: Place) -> Answer:
         X, y, *weights = given
@@ -123,7 +125,7 @@ def scored(
         return Answer(found, place, ["log_density"])
 
     opened = _opened(model, source, rows, more if conditional else [])
-    parts = _Parts(model, opened, Roles(target, weight))
+    parts = _Parts(model, opened, Roles(targets, weight))
     return parts.answers(ask, _shown(model, "scored", verbose))
 
 
@@ -190,7 +192,7 @@ def predicted(
             f"{type(model).__name__} has no target to predict: fill gaps with impute, or draw with "
             "sample(given=...)."
         )
-    model._check_fitted()
+    _refuse_unfitted(model)
 
     def ask(given: Any, place: Place) -> Answer:
         mean, deviation = model.predict(_own(model, given[0]), return_std=True)
@@ -288,9 +290,11 @@ def imputed(
             f"{type(model).__name__} fills no gaps: impute takes models of rows. For a target "
             "given inputs use predict."
         )
+    if n_draws is not None:
+        n_draws = check_integer(n_draws, "n_draws", minimum=1)
     if "return_std" in options:
         raise ModelError("return_std has no use here: one table is written. Leave it out.")
-    model._check_fitted()
+    _refuse_unfitted(model)
     if "random_state" in options:  # one generator for all parts
         options["random_state"] = as_generator(options["random_state"])
     real, names = real_columns(model), _names(model)
@@ -398,14 +402,14 @@ def drawn(
             f"{type(model).__name__} draws graphs, which are no rows of a table: call its own "
             "sample, and ancestral.io.write_graphs."
         )
-    model._check_fitted()
+    _refuse_unfitted(model)
     n_samples = check_integer(n_samples, "n_samples", minimum=0)
     options["random_state"] = as_generator(random_state)
-    shown = _shown(model, "drawn", verbose)
+    show = _shown(model, "drawn", verbose)
     if isinstance(model, Density):
         if inputs is not None:
             raise ModelError(f"inputs= has no use with {type(model).__name__}: leave it out.")
-        return _blocks(model, n_samples, shown, options)
+        return _blocks(model, n_samples, show, options)
     if inputs is None:
         raise ModelError(f"{type(model).__name__} draws y given X: pass inputs=X.")
     target = _target(model)
@@ -418,7 +422,7 @@ def drawn(
             raise ModelError("n_samples above 1 has no use with a model of several targets.")
         return Answer(found.T, place, [f"{target}_{k}" for k in range(1, n_samples + 1)])
 
-    return _Parts(model, _opened(model, inputs, rows)).answers(ask, shown, in_turn=True)
+    return _Parts(model, _opened(model, inputs, rows)).answers(ask, show, in_turn=True)
 
 
 def _blocks(model: Any, n: int, shown: Any, options: dict[str, Any]) -> Iterator[Answer]:
@@ -470,6 +474,13 @@ class _Parts:
                 given = self.roles.given(self.model, chunk)
             if n_rows(given[0]) != 0:
                 yield place, given
+
+
+def _refuse_unfitted(model: Any) -> None:
+    """Raise ModelError for what is no model, NotFittedError for one that is not fitted."""
+    if not isinstance(model, Model):
+        raise ModelError(f"model must be a model of ancestral; got {shown(model)}.")
+    model._check_fitted()
 
 
 def _shown(model: Any, done: str, verbose: bool) -> Any:  # noqa: FBT001 - of the caller

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ancestral import PPCA
+from ancestral import PPCA, Moments
 from ancestral.errors import AncestralWarning, DataError, ModelError
 from ancestral.gaussian.ppca import missing_em, selection
 from ancestral.gaussian.ppca.folds import FOLDS, folds_of_entries
@@ -121,6 +121,15 @@ def test_columns_may_be_known_in_a_late_part_alone() -> None:
     assert found.n_samples_ == 120
 
 
+@pytest.mark.parametrize("n_components", [2, "cv"])
+def test_parts_may_be_complete_but_for_one(n_components: Any) -> None:
+    X = rows(share=0.0)
+    X[90:100, 1] = np.nan  # beyond the rows of a part that are looked at first
+    model = PPCA(n_components, random_state=0).fit(X)
+    assert_alike(in_parts(PPCA(n_components, random_state=0), X, [3, 80, 120]), model)
+    assert_alike(in_parts(PPCA(n_components, random_state=0), X, [5]), model)
+
+
 def test_rows_of_which_nothing_is_known_leave_the_others_complete() -> None:
     X = rows(share=0.0)
     X[40:50] = np.nan
@@ -187,8 +196,12 @@ def test_what_is_known_of_columns_is_numpys_and_merges(weighted: bool) -> None:
         Columns.of(Rows(X[s], None if w is None else w[s])) for s in (slice(99), slice(99, 500))
     )
     none = Columns.of(Rows(X[:0], None if w is None else w[:0]))
+    complete = ~np.isnan(X).any(axis=1)
+    some = None if w is None else w[complete]
+    one = Columns.of_complete_rows(Moments.of(X[complete], weights=some))
+    rest = Columns.of(Rows(X[~complete], None if w is None else w[~complete]))
     each = np.ones(500) if w is None else w
-    for found in (whole, a + b, none + a + b + none):
+    for found in (whole, a + b, none + a + b + none, one + rest):
         known = ~np.isnan(X)
         np.testing.assert_allclose(found.count, each @ known, rtol=1e-12)
         for j in range(5):

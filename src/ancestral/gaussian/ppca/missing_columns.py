@@ -17,7 +17,7 @@ from ancestral import _arrays
 from ancestral._numerics.threads import blocks_of
 from ancestral.errors import DataError
 from ancestral.gaussian.ppca import degenerate
-from ancestral.statistics import refuse_overflow
+from ancestral.statistics import Moments, refuse_overflow
 from ancestral.training.parts import Part
 
 BLOCK_NUMBERS = 1 << 19  # values of a table that are looked at together: 4 MiB
@@ -105,6 +105,15 @@ class Columns:
         sizes = np.bincount(known.sum(axis=1), minlength=d + 1)
         single = X.dtype == np.float32
         return cls(count, mean, w @ steps**2, sizes, float(w.sum()), single=single)
+
+    @classmethod
+    def of_complete_rows(cls, moments: Moments) -> Columns:
+        """Return the same of complete rows, from their moments."""
+        sizes = np.zeros(moments.n_features + 1, np.int64)
+        sizes[-1] = moments.count
+        count = np.full(moments.n_features, moments.total_weight)
+        mean = np.array(moments.mean)
+        return cls(count, mean, moments.spreads, sizes, moments.total_weight, single=moments.single)
 
     def __add__(self, other: Self) -> Columns:
         count = self.count + other.count

@@ -27,7 +27,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +38,16 @@ from ancestral._numerics.decomposition import eigen_of_root
 from ancestral.errors import ModelError
 from ancestral.gaussian.ppca.missing_columns import Columns, Rows
 from ancestral.gaussian.ppca.missing_patterns import (
+    Apart,
     Factors,
     Patterns,
-    Posterior,
     constants,
+    expected,
+    number_of_masks,
+    over_batches,
     posterior,
-    symmetric_sums,
+    triangles,
+    unfolded,
 )
 from ancestral.gaussian.ppca.projections import Frame
 from ancestral.statistics import Moments
@@ -52,6 +58,7 @@ from ancestral.training.passes import FromPasses, Passes
 LEAST_NOISE = 1e-12  # of the variance of the columns that vary least: below it, rounding is left
 VANISHED = 1e-6  # variance of a latent's column over that of the noise
 MOST_ESCAPES = 20
+ROUNDING = 1e-9  # of a sum of squares
 STARTS = 12
 FEW_ENTRIES = 100  # known entries for a parameter, below which several maxima are likely
 
@@ -81,13 +88,13 @@ class Table:
     Parameters
     ----------
     parts : Parts
-        Of `Patterns`, each about the columns' means and in units of the scale.
+        Of `Patterns`, or `Apart`, about the columns' means and in units of the scale.
     columns : Columns
     scale : ndarray of shape (d,), optional
         What columns are divided by.
     """
 
-    parts: Parts[Patterns]
+    parts: Parts[Any]
     columns: Columns
     scale: NDArray[np.float64] | None = None
 
@@ -116,7 +123,9 @@ class _Grouping:
     shift: NDArray[np.float64]
     scale: NDArray[np.float64] | None
 
-    def __call__(self, rows: Rows) -> Patterns:
+    def __call__(self, rows: Rows) -> Patterns | Apart:
+        if 2 * number_of_masks(rows.X) > len(rows.X):  # to sort them costs more than it saves
+            return Apart(rows.X, rows.weights, self.shift, self.scale)
         return compressed(Patterns.of(rows.X, self.shift, self.scale, rows.weights))
 
 
@@ -176,7 +185,7 @@ def _climb(
     found = _ascend(table, factors, tol=tol, max_iter=max_iter, run=run)
     for _ in range(MOST_ESCAPES):
         left = max_iter - len(found.history)
-        escape = _escape(table, found.factors, least) if found.converged and left > 0 else None
+        escape = _escape(table, found, least) if found.converged and left > 0 else None
         if escape is None:
             return found
         further = _ascend(table, escape, tol=tol, max_iter=left, run=run)
@@ -202,7 +211,7 @@ def _ascend(
 
 @dataclass(frozen=True)
 class WithGaps(FromPasses):
-    """EM of rows with gaps, from one start; a part is `Patterns` about one shift.
+    """EM of rows with gaps, from one start; parts are `Patterns` or `Apart`, about one shift.
 
     Parameters
     ----------
@@ -219,39 +228,24 @@ class WithGaps(FromPasses):
     def _begin(self, summary: Factors) -> Path:
         return Path((summary,))
 
-    def _statistics(self, X: Patterns, parameters: Path) -> ExpectedSums:
+    def _statistics(self, X: Patterns | Apart, parameters: Path) -> ExpectedSums:
         factors = parameters.steps[-1]
         d, q = factors.loadings.shape
-        left = np.zeros((d, q + 1, q + 1))
-        spread = np.zeros((d, q, q))  # per column: sums of Cov[z]
-        slope = np.zeros((d, q + 1))
-        second = np.zeros((q + 1, q + 1))
-        log_likelihood = squares = 0.0
-        for batch in X.batches(q):
-            found = posterior(batch, factors)
-            log_likelihood += float(
-                batch.count @ constants(batch, factors, found.log_determinant)
-                - 0.5 * (found.squares / factors.noise).sum()
-            )
-            squares += _expected_squares(batch, found, factors)
-            z = np.column_stack([found.mean, batch.level])  # (n_values, q + 1)
-            covariance = batch.count[:, None, None] * (factors.noise * found.inverse)
-            moments = _second_moments(batch, z, covariance)
-            left += symmetric_sums(batch.known.T, moments)
-            spread += symmetric_sums(batch.known.T, covariance)
-            slope += found.misfit.T @ z
-            second += moments.sum(axis=0)
-        slope[:, :q] -= np.einsum("jkl,jl->jk", spread, factors.loadings)
-        return ExpectedSums(log_likelihood, X.n_known, left, slope, second, squares)
+        size = d + 2 * q * q
+        return over_batches(
+            X, partial(_expected, factors=factors), ExpectedSums.none(factors), size
+        )
 
     def _update(self, parameters: Path, statistics: ExpectedSums) -> Path:
         old, sums = parameters.steps[-1], statistics
+        q, slope = old.n_components, sums.slope.copy()
+        slope[:, :q] -= np.einsum("jkl,jl->jk", unfolded(sums.spread, q), old.loadings)
         # Solved for the change, from misfits: its share of sigma^2 then vanishes at the maximum
         # with all its rounding, where x^2 - x E[z] theta would keep the rounding of x^2.
-        change = np.linalg.solve(sums.left, sums.slope[:, :, None])[:, :, 0]  # (d, q + 1)
-        noise = (sums.squares - float((change * sums.slope).sum())) / sums.n_observations
-        solution = np.column_stack([old.loadings, old.mean]) + change
-        following = _absorbed(solution, sums.second, noise)
+        change = np.linalg.solve(unfolded(sums.left, q + 1), slope[:, :, None])[:, :, 0]
+        noise = (sums.squares - float((change * slope).sum())) / sums.n_observations
+        solution = np.column_stack([old.loadings, old.mean]) + change  # (d, q + 1)
+        following = _absorbed(solution, unfolded(sums.second, q + 1)[0], noise)
         _refuse_vanishing_noise(following, self.floor)
         return Path((*parameters.steps, following))
 
@@ -274,33 +268,45 @@ class WithGaps(FromPasses):
 class ExpectedSums(passes.Sums):
     """The sums of an E step."""
 
-    left: NDArray[np.float64]  # (d, q + 1, q + 1), per column: of E[(z, 1) (z, 1)^T]
-    slope: NDArray[np.float64]  # (d, q + 1), per column: of E[(x - E[x | z]) (z, 1)]
-    second: NDArray[np.float64]  # (q + 1, q + 1): of E[(z, 1) (z, 1)^T]
+    # Of symmetric matrices the lower triangles; t = (q + 1) (q + 2) / 2.
+    left: NDArray[np.float64]  # (d, t), per column: of E[(z, 1) (z, 1)^T]
+    spread: NDArray[np.float64]  # (d, q (q + 1) / 2), per column: of Cov[z]
+    slope: NDArray[np.float64]  # (d, q + 1), per column: of (x - mu - W E[z]) (E[z], 1)
+    second: NDArray[np.float64]  # (1, t): of E[(z, 1) (z, 1)^T]
     squares: float  # of E|x_o - mu_o - W_o z|^2
 
+    @classmethod
+    def none(cls, factors: Factors) -> ExpectedSums:
+        """Return the sums of no rows."""
+        d, q = factors.loadings.shape
+        t, with_one = q * (q + 1) // 2, (q + 1) * (q + 2) // 2
+        sizes = (d, with_one), (d, t), (d, q + 1), (1, with_one)
+        left, spread, slope, second = map(np.zeros, sizes)
+        return cls(0.0, 0.0, left, spread, slope, second, 0.0)
 
-def _expected_squares(batch: Patterns, found: Posterior, factors: Factors) -> float:
-    """Return the sum of E|x_o - mu_o - W_o z|^2 over a batch."""
-    q, noise = factors.n_components, factors.noise
+
+def _expected(batch: Patterns, factors: Factors) -> ExpectedSums:
+    """Return the sums of a batch."""
+    found = expected(batch, factors)
+    q, noise, count, known = factors.n_components, factors.noise, batch.count, batch.known
+    log_likelihood = float(
+        count @ constants(batch, factors, found.log_determinant)
+        - 0.5 * (found.squares / noise).sum()
+    )
     # tr(Cov[z] W_o^T W_o) with W_o^T W_o = M_o - sigma^2 I
-    spread = noise * (q - noise * np.trace(found.inverse, axis1=1, axis2=2))
-    return float((found.misfit**2).sum() + batch.count @ spread)
-
-
-def _second_moments(batch: Patterns, z: NDArray, covariance: NDArray) -> NDArray[np.float64]:
-    """Return the sums of E[(z, 1) (z, 1)^T] over the rows of each pattern, (p, q + 1, q + 1).
-
-    `covariance` holds the sums of Cov[z], (p, q, q).
-    """
-    q = z.shape[1] - 1
-    first = z[batch.start[:-1]]
-    moments = first[:, :, None] * first[:, None, :]
-    for p in np.flatnonzero(np.diff(batch.start) > 1):
-        rows = z[batch.start[p] : batch.start[p + 1]]
-        moments[p] = rows.T @ rows
-    moments[:, :q, :q] += covariance
-    return moments
+    trace = found.inverse[np.cumsum(np.arange(1, q + 1)) - 1].sum(axis=0)
+    squares = float((found.misfit**2).sum() + count @ (noise * (q - noise * trace)))
+    z = np.column_stack([found.mean, batch.level])  # (n_values, q + 1)
+    size, with_one = len(found.inverse), (q + 1) * (q + 2) // 2
+    each = np.empty((size + with_one, len(count)))  # of each pattern: Cov[z], E[(z, 1) (z, 1)^T]
+    np.multiply(found.inverse, noise * count, out=each[:size])
+    each[size:] = batch.summed(triangles(z.T))
+    each[size : 2 * size] += each[:size]
+    sums = (each @ known).T
+    left, second = sums[:, size:], each[size:].sum(axis=1)[None]
+    slope = found.misfit.T @ z
+    n_known = float(count @ known.sum(axis=1))
+    return ExpectedSums(log_likelihood, n_known, left, sums[:, :size], slope, second, squares)
 
 
 def _absorbed(solution: NDArray, second: NDArray, noise: float) -> Factors:
@@ -340,15 +346,19 @@ def _packed(factors: Factors, units: NDArray[np.float64]) -> NDArray[np.float64]
 # ---- where the steps gain nothing ---------------------------------------------------------------
 
 
-def _escape(table: Table, factors: Factors, least: float) -> Factors | None:
+def _escape(table: Table, fit: Fit, least: float) -> Factors | None:
     """Return what closed-form PPCA makes of the completed rows, or None where it gains too little.
 
     At a stationary point, S* has the columns of W for eigenvectors. Its other ones are looked for
     in the rows' rest beside W, so that large columns do not blur them.
     """
+    factors, n = fit.factors, table.columns.n_samples
     d, q = factors.loadings.shape
-    n = table.columns.n_samples
     lengths, U = eigen_of_root(factors.loadings.T, None)
+    # Beside W, no more than E|x - mu - W z|^2 is left; of an unknown entry that is sigma^2.
+    most = fit.statistics.squares + factors.noise * (n * d - table.columns.n_known)
+    if len(lengths) == q > 0 and most < n * (lengths[-1] + factors.noise) * (1 - ROUNDING):
+        return None
     held = int((lengths > VANISHED * factors.noise).sum())
     W = U[:held].T * np.sqrt(lengths[:held])
     frame = Frame(factors.mean, W, 0.0)
@@ -376,31 +386,34 @@ class _Beside:
     factors: Factors
     frame: Frame
 
-    def __call__(self, patterns: Patterns) -> NDArray[np.float64]:
-        left = len(self.factors.mean) - len(self.frame.pivots)
-        rest = np.zeros((left, left))
-        for rows in _completed(patterns, self.factors):
+    def __call__(self, patterns: Patterns | Apart) -> NDArray[np.float64]:
+        d, q = self.factors.loadings.shape
+        rest = over_batches(patterns, self._of_batch, np.zeros((d, d)), d * (q + 1))
+        pivots = self.frame.pivots
+        return np.delete(np.delete(rest, pivots, axis=0), pivots, axis=1)
+
+    def _of_batch(self, batch: Patterns) -> NDArray[np.float64]:
+        scatters = []
+        for rows in _completed(batch, self.factors):
             self.frame.reflect(rows)
-            kept = np.delete(rows, self.frame.pivots, axis=1)
-            rest += kept.T @ kept
-        return rest
+            scatters.append(rows.T @ rows)
+        return sum(scatters[1:], scatters[0])
 
 
-def _completed(patterns: Patterns, factors: Factors) -> Iterator[NDArray[np.float64]]:
+def _completed(batch: Patterns, factors: Factors) -> Iterator[NDArray[np.float64]]:
     """Yield rows R with R^T R the scatter of completed rows, but for what lies along W.
 
     What is unknown is expected at W E[z], which lies along W; it spreads by W_u K and by sigma.
     """
     d, q = factors.loadings.shape
-    unknown = np.zeros(d)
-    for batch in patterns.batches(q):
-        found = posterior(batch, factors)
-        yield found.misfit
-        along = np.matmul(factors.loadings, found.root) * (1 - batch.known)[:, :, None]
-        along *= np.sqrt(factors.noise * batch.count)[:, None, None]
-        yield np.swapaxes(along, 1, 2).reshape(-1, d)
-        unknown += batch.count @ (1 - batch.known)
-    yield np.diag(np.sqrt(factors.noise * unknown))
+    found, unknown = posterior(batch, factors), 1 - batch.known
+    yield found.misfit
+    n = len(batch)
+    turned = np.swapaxes(found.root, 1, 2).reshape(n * q, q)
+    along = (turned @ factors.loadings.T).reshape(n, q, d)
+    along *= (np.sqrt(factors.noise * batch.count)[:, None] * unknown)[:, None, :]
+    yield along.reshape(n * q, d)
+    yield np.diag(np.sqrt(factors.noise * (batch.count @ unknown)))
 
 
 # ---- before the first step ----------------------------------------------------------------------
@@ -487,14 +500,13 @@ class _Pairs:
 
     units: NDArray[np.float64]
 
-    def __call__(self, patterns: Patterns) -> NDArray[np.float64]:
+    def __call__(self, patterns: Patterns | Apart) -> NDArray[np.float64]:
         d = len(self.units)
-        sums = np.zeros((2, d, d))
-        for batch in patterns.batches(0):
-            scaled = batch.values / self.units
-            sums[0] += scaled.T @ scaled
-            sums[1] += (batch.known * batch.count[:, None]).T @ batch.known
-        return sums
+        return over_batches(patterns, self._of_batch, np.zeros((2, d, d)), 2 * d)
+
+    def _of_batch(self, batch: Patterns) -> NDArray[np.float64]:
+        scaled, counted = batch.values / self.units, batch.known * batch.count[:, None]
+        return np.array([scaled.T @ scaled, counted.T @ batch.known])
 
 
 @dataclass(frozen=True)
@@ -507,10 +519,10 @@ class _Stack:
         return _Stack(np.concatenate([self.rows, other.rows]))
 
 
-def _filled_rows(patterns: Patterns) -> _Stack:
+def _filled_rows(patterns: Patterns | Apart) -> _Stack:
     """Return the rows of a part about their shift, 0 where nothing is known."""
-    none = np.zeros((0, patterns.known.shape[1]))
-    return _Stack(np.concatenate([none, *(batch.values for batch in patterns.batches(0))]))
+    none = _Stack(np.zeros((0, patterns.n_features)))
+    return over_batches(patterns, lambda batch: _Stack(batch.values), none)
 
 
 def _filled_up(eigenvalues: NDArray, U: NDArray, q: int) -> tuple[NDArray, NDArray]:

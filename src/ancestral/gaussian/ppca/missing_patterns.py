@@ -16,17 +16,25 @@ Symbols: mu mean, W loadings, sigma^2 noise, K root.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, reduce
+from operator import add
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.numbers import refuse_far
+from ancestral._numerics.threads import LEAST_NUMBERS, ahead, blocks_of
 from ancestral.gaussian.ppca.reflections import reflections
 from ancestral.statistics import distinct_rows
 
+T = TypeVar("T")
 BATCH_NUMBERS = 1 << 21  # float64 values in a batch of small matrices: 16 MiB
+CACHED_NUMBERS = 1 << 17  # and in one of a sum: 1 MiB
+LEAST_PATTERNS = 64
+MOST_SWEPT = 32  # latents: larger matrices are better inverted one by one
 STEEP = 1e-5  # of W's variance: with less noise, M_o is too ill-conditioned to be formed
 
 
@@ -119,17 +127,34 @@ class Patterns:
         """Yield consecutive patterns, few enough for their (q, q) matrices to fit in a batch."""
         d = self.known.shape[1]
         step = max(1, BATCH_NUMBERS // max(1, (d + q) * q, d))
-        for a in range(0, len(self.count), step):
-            b = min(a + step, len(self.count))
-            rows = slice(self.start[a], self.start[b])
-            yield Patterns(
-                self.known[a:b],
-                self.count[a:b],
-                self.start[a : b + 1] - self.start[a],
-                self.values[rows],
-                self.level[rows],
-                self.order[rows],
-            )
+        return map(self.batch, blocks_of(slice(0, len(self.count)), step))
+
+    def batch(self, part: slice) -> Patterns:
+        """Return some of the patterns."""
+        start = self.start[part.start : part.stop + 1]
+        rows = slice(start[0], start[-1])
+        return Patterns(
+            self.known[part],
+            self.count[part],
+            start - start[0],
+            self.values[rows],
+            self.level[rows],
+            self.order[rows],
+        )
+
+    @property
+    def n_features(self) -> int:
+        """How many columns there are, d."""
+        return self.known.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    def summed(self, of_values: NDArray) -> NDArray:
+        """Return the sums over the values of each pattern, (k, n_patterns), from (k, n_values)."""
+        if of_values.shape[1] == len(self.count):  # every mask differs
+            return of_values
+        return np.add.reduceat(of_values, self.start[:-1], axis=1)
 
     def each(self, of_patterns: NDArray) -> NDArray:
         """Return what stands for each pattern once for each of its values."""
@@ -155,6 +180,91 @@ class Patterns:
     def of_value(self) -> NDArray[np.intp]:
         """Which pattern each value has, shape (n_values,)."""
         return np.repeat(np.arange(len(self.count)), np.diff(self.start))
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Rows of a table of which nearly every one has a mask of its own: patterns as they stand.
+
+    Nothing of them is copied until it is looked at.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        NaN where unknown.
+    weights : ndarray of shape (n,) or None
+    shift : ndarray of shape (d,)
+    scale : ndarray of shape (d,) or None
+        What rows are divided by after they were shifted.
+    """
+
+    X: NDArray
+    weights: NDArray[np.float64] | None
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64] | None
+
+    def batch(self, part: slice) -> Patterns:
+        """Return some of the rows, each a pattern."""
+        X = self.X[part]
+        n, unknown = len(X), np.isnan(X)
+        count = np.ones(n) if self.weights is None else self.weights[part]
+        values = X - self.shift
+        if self.scale is not None:
+            values /= self.scale
+        values[unknown] = 0.0
+        level = np.sqrt(count)
+        if self.weights is not None:
+            values *= level[:, None]
+        known = np.subtract(1.0, unknown)
+        return Patterns(known, count, np.arange(n + 1), values, level, np.arange(n))
+
+    @property
+    def n_features(self) -> int:
+        """How many columns there are, d."""
+        return self.X.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+def number_of_masks(X: NDArray) -> int:
+    """Return how many masks the rows of X have, but for two that share a hash of 64 bits."""
+    if not len(X):
+        return 0
+    bits = np.packbits(np.isnan(X), axis=1)
+    words = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+    words ^= words >> np.uint64(32)
+    odd = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64)
+    mixed = np.sort((words * (2 * odd + np.uint64(1))).sum(axis=1))
+    return 1 + int(np.count_nonzero(mixed[1:] != mixed[:-1]))
+
+
+def over_batches(
+    patterns: Patterns | Apart, look: Callable[[Patterns], T], none: T, each: int = 1
+) -> T:
+    """Return none + look(batch) + ..., in order, on threads where there are many.
+
+    Batches are so small that so many numbers for `each` pattern stay in the cache.
+    """
+    n, d = len(patterns), patterns.n_features
+    parts = blocks_of(slice(0, n), max(LEAST_PATTERNS, CACHED_NUMBERS // max(1, each)))
+
+    def of_part(part: slice) -> T:
+        return look(patterns.batch(part))
+
+    found = map(of_part, parts) if n * d < LEAST_NUMBERS else ahead(of_part, parts)
+    return reduce(add, found, none)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """z given the known entries of each value, as EM sums it: N(mean, noise * inverse)."""
+
+    mean: NDArray[np.float64]  # (n_values, q)
+    inverse: NDArray[np.float64]  # (q (q + 1) / 2, n_patterns): lower triangles of M_o^-1
+    log_determinant: NDArray[np.float64]  # (n_patterns,): log|M_o|
+    misfit: NDArray[np.float64]  # (n_values, d): x_o - mu_o - W_o E[z], 0 where unknown
+    squares: NDArray[np.float64]  # (n_values,): S_o
 
 
 @dataclass(frozen=True)
@@ -190,6 +300,50 @@ def posterior(patterns: Patterns, factors: Factors) -> Posterior:
     misfit = centred - known * (mean @ W.T)
     squares = _squares(misfit) + noise * _squares(mean)
     return Posterior(mean, root, 2 * np.log(diagonal).sum(axis=1), misfit, squares)
+
+
+def expected(patterns: Patterns, factors: Factors) -> Expected:
+    """Return what EM sums of one batch; `factors.mean` counts from the patterns' shift."""
+    W, noise = factors.loadings, factors.noise
+    q, n = W.shape[1], len(patterns.values)
+    i, j = _places(q)
+    if noise < STEEP * (W * W).sum() or q > MOST_SWEPT:
+        found = posterior(patterns, factors)
+        inverse = found.inverse[:, i, j].T
+        return Expected(found.mean, inverse, found.log_determinant, found.misfit, found.squares)
+    M = np.empty((q, q, len(patterns)))  # what is done to one is done to all at once
+    M[i, j] = M[j, i] = triangles(W.T) @ patterns.known.T
+    M[np.arange(q), np.arange(q)] += noise
+    log_determinant = _inverted(M)
+    known = patterns.each(patterns.known)
+    centred = patterns.values - known * (patterns.level[:, None] * factors.mean)
+    seen = centred @ W
+    if n == len(patterns):
+        mean = sum((row * z for row, z in zip(M, seen.T)), np.zeros((q, n))).T
+    else:
+        mean = patterns.times(np.moveaxis(M, 2, 0), seen)
+    misfit = centred - known * (mean @ W.T)
+    squares = _squares(misfit) + noise * _squares(mean)
+    return Expected(mean, M[i, j], log_determinant, misfit, squares)
+
+
+def _inverted(M: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Invert positive matrices (q, q, p) in place, and return their log determinants, (p,).
+
+    Sweeps (Goodnight 1979) take one pivot after the other, of all matrices at once.
+    """
+    pivots, change = np.empty(M.shape[1:]), np.empty(M.shape)
+    for k, pivot in enumerate(pivots):
+        pivot[:] = M[k, k]
+        column = M[k].copy()
+        row = column / pivot
+        M -= np.multiply(column[:, None], row, out=change)
+        M[k] = M[:, k] = row
+        M[k, k] = -1 / pivot
+    if not (pivots > 0).all():
+        raise np.linalg.LinAlgError("a matrix is not positive definite")
+    np.negative(M, out=M)
+    return np.log(pivots).sum(axis=0)
 
 
 def _by_reflections(patterns: Patterns, factors: Factors, centred: NDArray) -> Posterior:
@@ -320,27 +474,31 @@ def draw_given(
 # ---- batches of small matrices -----------------------------------------------------------------
 
 
-def _triangle(q: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Return the places of a lower triangle, and how often each stands in the whole matrix."""
-    i, j = np.tril_indices(q)
-    return i, j, np.where(i == j, 1.0, 2.0)
+@cache
+def _places(q: int) -> tuple[NDArray, NDArray]:
+    """Return the places of the lower triangle of a matrix (q, q)."""
+    return np.tril_indices(q)
 
 
-def symmetric_sums(weights: NDArray, matrices: NDArray) -> NDArray[np.float64]:
-    """Return sum_k weights[p, k] matrices[k], (p, q, q), from symmetric matrices (k, q, q)."""
-    i, j, _ = _triangle(matrices.shape[1])
-    return _unfolded(weights @ matrices[:, i, j], matrices.shape[1])
+def triangles(columns: NDArray) -> NDArray[np.float64]:
+    """Return the lower triangles of z z^T, (q (q + 1) / 2, n), of n columns z, (q, n)."""
+    q, n = columns.shape
+    found = np.empty((q * (q + 1) // 2, n))
+    for i in range(q):
+        a = i * (i + 1) // 2
+        np.multiply(columns[i], columns[: i + 1], out=found[a : a + i + 1])
+    return found
 
 
 def _gram_of_known(known: NDArray, W: NDArray) -> NDArray[np.float64]:
     """Return W_o^T W_o of each mask, shape (n_patterns, q, q)."""
-    i, j, _ = _triangle(W.shape[1])
-    return _unfolded(known @ (W[:, i] * W[:, j]), W.shape[1])
+    i, j = _places(W.shape[1])
+    return unfolded(known @ (W[:, i] * W[:, j]), W.shape[1])
 
 
-def _unfolded(triangles: NDArray, q: int) -> NDArray[np.float64]:
+def unfolded(triangles: NDArray, q: int) -> NDArray[np.float64]:
     """Return whole symmetric matrices from their lower triangles."""
-    i, j, _ = _triangle(q)
+    i, j = _places(q)
     whole = np.empty((len(triangles), q, q))
     whole[:, i, j] = triangles
     whole[:, j, i] = triangles

@@ -11,7 +11,7 @@ Fitted in closed form from Moments (Tipping & Bishop 1999, eq. 7-8): with S the 
 Then x ~ N(mu, C) with C = W W^T + sigma^2 I, whose leading eigenpairs are those of S; and
 z | x ~ N(M^-1 W^T (x - mu), sigma^2 M^-1) with M = W^T W + sigma^2 I (`latents`). W counts up to a
 rotation; in this one M = Lambda_q is diagonal, and each column's largest entry is positive.
-Rows with missing values are fitted by EM (`missing`), then turned to the same rotation and signs.
+Rows with missing values are fitted by EM (`missing_em`), then turned to the same rotation and signs.
 Every q comes from one decomposition (`selection`). With standardize=True all this is said of
 x / s, s the columns' standard deviations, and p(x) is the density of x / s over the product of s.
 Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lambda eigenvalues_,
@@ -87,8 +87,9 @@ class PPCA(LatentGaussian, FromStatistics):
     max_iter : int
         EM steps at most, then a warning.
     random_state : None, int, RandomState or Generator
-        Deals rows or entries to the folds of "cv". Rows are dealt by one seed in all the parts
-        of a fit: None is a fixed one, a RandomState or Generator is asked once.
+        Deals rows, or entries of rows with gaps, to the folds of "cv": by a hash of the row's
+        values, so that parts and repeated rows are dealt alike. One seed serves a whole fit: None
+        is a fixed one, a RandomState or Generator is asked once.
     verbose : bool
         Show the passes of EM on stderr, with the log-likelihood in nats per known entry, and how
         many components were chosen.
@@ -245,8 +246,8 @@ class PPCA(LatentGaussian, FromStatistics):
         self._drawn = None
         seed = self._seed_of_folds() if self._chosen_by == "cv" else None
         seen = parts.total(FirstLook(seed, again=parts.again))
-        if seen.gaps:
-            self._fit_with_gaps(parts, **kept)
+        if (columns := seen.of_all_columns()) is not None:
+            self._fit_with_gaps(parts, columns, **kept)
             return
         moments = seen.of_complete_rows(self.n_features_in_)
         self._solve_checked(moments)
@@ -356,10 +357,9 @@ class PPCA(LatentGaussian, FromStatistics):
         for name, values in found.items():
             setattr(self, name, _arrays.like(values, self._template))
 
-    def _fit_with_gaps(self, parts: Parts[Part], **kept: Any) -> None:
+    def _fit_with_gaps(self, parts: Parts[Part], columns: Columns, **kept: Any) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
         rows = parts.prepared(known_rows)
-        columns = rows.total(Columns.of)
         columns.refuse_what_cannot_be_fitted()
         d, spread = columns.n_features, columns.spread
         scale, rng = self._fitted_scale(spread), None
