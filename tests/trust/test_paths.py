@@ -83,6 +83,8 @@ READERS: dict[str, Entrance] = {
     "read_edge_list, nodes": _nodes,
     "read_chunks": lambda path: list(streaming.read_chunks(path)),
     "source_of_paths": streaming.source_of_paths,
+    "graph_by_blocks, nodes": lambda path: streaming.graph_by_blocks(path, [X[:, :2]]),
+    "graph_by_blocks, links": lambda path: streaming.graph_by_blocks(X, path),
     "source_of_paths, a list": lambda path: streaming.source_of_paths([path]),
     "fit_chunks": lambda path: streaming.fit_chunks(ancestral.PPCA(1), path),
     "fit_dask": _dask,

@@ -18,6 +18,7 @@ from ancestral.errors import ModelError
 from ancestral.training.parts import Part, Parts
 
 MOST = 256 << 20  # bytes of codes
+CODED_AT_ONCE = 1 << 16  # rows
 MEND = (
     "Give some of the rows, drawn at random; or fit TabularAutoregressive or LSTMAutoregressive, "
     "which take any number in parts."
@@ -59,9 +60,12 @@ class Code:
     def __call__(self, part: Part) -> Coded:
         X = part.model._rows_of_levels(part.data[0])
         seen = SeenLevels.of(X)
-        codes, _ = Coding([_distinct(column) for column in seen.table.T]).codes(X)
-        kind = _kind_of(len(seen.table))
-        return Coded(((seen.table, codes.astype(kind)),), seen, self).within()
+        coding, kind = Coding(list(map(_distinct, seen.table.T))), _kind_of(len(seen.table))
+        codes = [  # few rows at a time: codes take eight bytes each
+            coding.codes(X[i : i + CODED_AT_ONCE])[0].astype(kind)
+            for i in range(0, len(X), CODED_AT_ONCE)
+        ]
+        return Coded(((seen.table, np.concatenate(codes)),), seen, self).within()
 
 
 def _distinct(column: NDArray) -> NDArray:

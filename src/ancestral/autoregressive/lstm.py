@@ -45,7 +45,7 @@ from ancestral.autoregressive.steps import known_columns, known_terms
 from ancestral.base import FromBatches
 from ancestral.errors import DataError
 from ancestral.statistics import distinct_rows
-from ancestral.training.batches import BATCH, GATHERED, STEP_BYTES, Draw, Feed, gathered
+from ancestral.training.batches import BATCH, GATHERED, STEP_BYTES, Draw, Feed, gathered, narrow
 from ancestral.training.descent import (
     Descent,
     Validation,
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 SCORED_AT_ONCE = 8192  # rows, in PyTorch
+ENCODED_AT_ONCE = 1 << 16  # rows of a part
 KEPT_BYTES = 48  # of a step for its gradient, for each unit, layer, variable and row
 GATES_AT_ONCE = 1 << 16  # values of all gates of a layer: more leave the cache
 FAR = 0.25  # nats per row above the floor at which an end at max_steps is said
@@ -416,7 +417,7 @@ class LSTMAutoregressive(FromBatches, Sequential):
     ) -> tuple[NDArray, NDArray[np.float64]]:
         rows = self._rows_of_levels(self._check_rows(X, reset=reset))
         counts = _counts(sample_weight, len(rows), may_be_zero=True)
-        return rows, np.ones(len(rows)) if counts is None else counts
+        return narrow(rows), np.ones(len(rows)) if counts is None else counts
 
     def _fit_parts(  # type: ignore[override]
         self,
@@ -441,7 +442,7 @@ class LSTMAutoregressive(FromBatches, Sequential):
         settings, validation = self._checked_settings(), Validation.of(self)
         settings["batch_size"] = settings["batch_size"] or BATCH
         seen, draw = validation.seen_in(parts, _levels_of, rng, self.random_state, checkpoint)
-        self.categories_ = self._categories_of(seen.own.table)
+        self.categories_ = self._categories_of(self._rows_of_levels(seen.own.table))
         self._set_alphabet()
         held_out = None
         if validation.early_stopping:
@@ -725,9 +726,12 @@ class Encoded:
 
     def __call__(self, part: Part) -> tuple[NDArray, ...]:
         rows, counts = self.draw.trained(part)
-        counted = counts > 0
-        levels = self.model._encode(rows[counted])
-        return _letters_of(self.model, levels), counts[counted]
+        counted = np.flatnonzero(counts)
+        letters = [  # few at a time: codes take eight bytes each
+            narrow(_letters_of(self.model, self.model._encode(rows[some])))
+            for some in np.split(counted, range(ENCODED_AT_ONCE, len(counted), ENCODED_AT_ONCE))
+        ]
+        return np.concatenate(letters), counts[counted]
 
 
 def _letters_of(model: LSTMAutoregressive, levels: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -853,6 +857,7 @@ class LSTMDescent(Descent):
         if self.model._is_binary:
             values = letters.to(torch.float32)[:, :, None]  # (n, d, 1)
         else:
+            letters = letters.long()
             values = functional.one_hot(letters, len(self.model._alphabet)).to(torch.float32)
         before = torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)
         hidden, _ = self.network["lstm"](before)

@@ -104,12 +104,9 @@ def complete(rows: Any) -> Any:
     """Return rows, or say where they have a gap."""
     import numpy as np
 
-    from ancestral._checks.missing import missing_mask
-    from ancestral.io.writing import columns_of
+    from ancestral.streaming.filling import masks_of
 
-    names, columns = columns_of(rows)
-    for name, column in zip(names, columns, strict=True):
-        gaps = missing_mask(column)
+    for name, gaps in masks_of(rows).items():
         if gaps.any():
             raise DataError(
                 f"column {name!r} is missing at row {int(np.argmax(gaps))} ({int(gaps.sum())} "

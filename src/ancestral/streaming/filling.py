@@ -26,11 +26,19 @@ def real_columns(model: Any) -> set[int]:
 
 def gaps_of(X: Any) -> tuple[int, int]:
     """Return how many gaps there are in some rows, and in how many of these."""
-    columns = columns_of(X)[1]
-    gaps = np.zeros(len(columns[0]) if columns else 0, dtype=np.intp)
-    for column in columns:
-        gaps += missing_mask(column)
+    gaps = sum(masks_of(X).values(), np.zeros(1, dtype=np.intp))
     return int(gaps.sum()), int(np.count_nonzero(gaps))
+
+
+def masks_of(X: Any) -> dict[str, NDArray[np.bool_]]:
+    """Return where the columns of some rows have gaps."""
+    if hasattr(X, "itercolumns"):  # of Arrow: nothing is copied
+        import pyarrow.compute as pc
+
+        nulls = [pc.is_null(column, nan_is_null=True).to_numpy() for column in X.itercolumns()]
+        return dict(zip(X.column_names, nulls, strict=True))
+    names, columns = columns_of(X)
+    return dict(zip(names, map(missing_mask, columns), strict=True))
 
 
 def filled(table: Any, names: Sequence[str], found: Any, real: set[int]) -> Any:

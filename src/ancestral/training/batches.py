@@ -27,6 +27,7 @@ GATHERED = 64 << 20  # bytes of rows that are gathered
 STEP_BYTES = 1 << 30  # of a step over all rows, where the caller names no batch size
 BATCH = 1024  # rows of a step, where such a one would take more
 JUDGED = 1 << 14  # rows by which training is judged
+CONDENSED_AT_ONCE = 1 << 16  # rows
 OBJECT = 64  # bytes of a text, or another object, and of what points to it
 
 
@@ -43,24 +44,33 @@ def gathered(
     """
     kept, size = list[Data](), 0
     for part in parts:
-        kept.append(tuple(map(_narrow, part.data)))  # copies: the next part may overwrite this
+        kept.append(tuple(map(narrow, part.data)))  # copies: the next part may overwrite this
         size += _n_bytes(kept[-1])
         if size > most and condensed is not None:
-            kept = [tuple(map(_narrow, condensed(_joined(kept))))]
-            if (size := _n_bytes(kept[0])) > most // 2:  # soon as many again
+            kept = list(map(condensed, _blocks(_joined(kept))))
+            if sum(map(_n_bytes, kept)) <= most // 2:
+                kept = [condensed(_joined(kept))]
+            size = sum(map(_n_bytes, kept))
+            if size > most // 2:  # soon as many again
                 return None
         elif size > most:
             return None
-    return _joined(kept)
-
-
-def _joined(kept: list[Data]) -> Data:
-    """Return arrays end to end, whole numbers in 64 bits again."""
-    whole = [np.concatenate(arrays) if len(kept) > 1 else arrays[0] for arrays in zip(*kept)]
+    whole = _joined(kept)
     return tuple(a.astype(np.int64, copy=False) if a.dtype.kind == "i" else a for a in whole)
 
 
-def _narrow(values: NDArray) -> NDArray:
+def _blocks(data: Data) -> Iterator[Data]:
+    """Yield some rows after the other."""
+    for start in range(0, len(data[0]), CONDENSED_AT_ONCE):
+        yield tuple(a[start : start + CONDENSED_AT_ONCE] for a in data)
+
+
+def _joined(kept: list[Data]) -> Data:
+    """Return arrays end to end."""
+    return tuple(np.concatenate(arrays) if len(kept) > 1 else arrays[0] for arrays in zip(*kept))
+
+
+def narrow(values: NDArray) -> NDArray:
     """Return a copy of integers in the fewest bytes that hold them; of other values as they are."""
     if values.dtype.kind != "i" or not values.size:
         return values.copy()

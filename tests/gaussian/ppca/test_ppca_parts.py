@@ -293,3 +293,13 @@ def test_a_fit_of_parts_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Any)
     again = fit(PPCA("cv", random_state=0), checkpoint=tmp_path / "a", every=7)
     assert again.log_likelihood_ == whole.log_likelihood_
     np.testing.assert_array_equal(again.loadings_, whole.loadings_)
+
+
+def test_the_order_in_memory_changes_no_bit() -> None:
+    """A dataframe holds its columns one after the other."""
+    rng = np.random.default_rng(0)
+    for d in (3, 12):  # masks that repeat, and masks that differ
+        X = rng.normal(size=(300, d)) + rng.normal(size=(300, 1))
+        X[rng.random(X.shape) < 0.2] = np.nan
+        one, other = PPCA(1).fit(X), PPCA(1).fit(np.asfortranarray(X))
+        np.testing.assert_array_equal(one.loadings_, other.loadings_)

@@ -231,7 +231,7 @@ def number_of_masks(X: NDArray) -> int:
     """Return how many masks the rows of X have, but for two that share a hash of 64 bits."""
     if not len(X):
         return 0
-    bits = np.packbits(np.isnan(X), axis=1)
+    bits = np.ascontiguousarray(np.packbits(np.isnan(X), axis=1))
     words = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
     words ^= words >> np.uint64(32)
     odd = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64)

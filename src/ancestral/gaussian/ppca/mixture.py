@@ -58,7 +58,8 @@ from ancestral.statistics import distinct_rows
 from ancestral.training.parts import Held, Parts
 from ancestral.training.passes import Fit, FromPasses, Passes, passes_of
 
-LEAST_ROWS, ROWS_EACH = 10_000, 100  # of a sample: in all, and for each latent of each model
+LEAST_ROWS, ROWS_EACH = 5_000, 100  # of a sample: in all, and for each latent of each model
+ROUGH = 1e-4  # nats per row that may be left to gain on a sample, before all rows go on
 TRIED = 2  # partitions for each start that is asked for
 TRIAL = 10  # steps from every partition, after which the best half of the starts asked for go on
 LEAST_STARTS = 5  # that go on, where there are so many
@@ -77,7 +78,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
     n_starts : int
         Twice so many k-means partitions are tried for some steps of EM, the best half of n_starts
         are climbed from, and the highest maximum is kept. Where columns are scaled apart, as many
-        of scaled columns are added. Of more than 10,000 rows, and more than 100 for each latent of
+        of scaled columns are added. Of more than 5,000 rows, and more than 100 for each latent of
         each model, a sample of so many is climbed with, then all rows from its highest maximum.
     standardize : bool
         Whether each column is divided by its standard deviation, which is kept as `scale_`: for
@@ -200,16 +201,17 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         make = Making(columns.mean, units)
         size = max(LEAST_ROWS, ROWS_EACH * n_models * (q + 2))
         some = make(known.total(Sampling(size)).known)
-        rows = Held([some]) if n == len(some.values) else known.prepared(make)
+        sample = Held([some])
+        rows = sample if n == len(some.values) else known.prepared(make)
         rng = as_generator(self.random_state)
         small = n * columns.n_features < LEAST_NUMBERS
         few = one_thread() if small else nullcontext()  # once, not at each step
         with passes_of(self, parts, rng=rng, **kept) as run, few:
             starts = _starts(some, scale, n_models, n_starts, rng)
-            best = self._highest(run, rows, some, starts)
+            best = self._highest(run, rows, sample, starts)
             if best is None and not self._gappy and len(distinct_rows(some.values)[0]) < least:
                 alike = np.full((len(some.values), n_models), 1 / n_models)
-                best = self._climb(run, rows, Shares.of(some, alike, -np.inf), max_iter)
+                best = self._climb(run, rows, Shares.of(some, alike, -np.inf))
                 if best is not None:
                     warn(
                         f"too few rows differ for {n_models} models of {q} components, each of "
@@ -226,46 +228,59 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         self._set(best, 0.0 if units is None else float(columns.count @ np.log(units)))
 
     def _highest(
-        self, run: Passes, parts: Parts[Rows], some: Rows, starts: list[list[NDArray]]
+        self, run: Passes, rows: Parts[Rows], sample: Held[Rows], starts: list[list[NDArray]]
     ) -> Fit | None:
         """Return the highest maximum from all starts; None where a model collapses from each.
 
-        Where there are more rows than some, that of these is where all rows are climbed from.
+        Where a sample is not all rows, these are climbed with from the highest of the sample.
         """
-        found = [fit for kind in starts for fit in self._maxima(run, some, kind)]
+        tol = self.tol if rows is sample else max(self.tol, ROUGH)
+        found = [fit for kind in starts for fit in self._maxima(run, sample, kind, tol)]
         found.sort(key=lambda fit: -fit.history[-1])
-        if not isinstance(parts, Held) or parts.parts[0] is not some:
-            climbs = (self._climb(run, parts, Fit(fit.parameters), self.max_iter) for fit in found)
-            found = [fit for fit in climbs if fit is not None][:1]
+        if rows is not sample:
+            climbs = (self._climb(run, rows, Fit(fit.parameters)) for fit in found)
+            return next((fit for fit in climbs if fit is not None), None)
         return found[0] if found else None
 
-    def _maxima(self, run: Passes, rows: Rows, starts: list[NDArray]) -> list[Fit]:
+    def _maxima(
+        self, run: Passes, sample: Held[Rows], starts: list[NDArray], tol: float
+    ) -> list[Fit]:
         """Return the maxima from starts of a kind, but for those from which a model collapses.
 
         Every start is tried for some passes; the best go on, and the others where these collapse.
         """
-        trial, shares = min(TRIAL, self.max_iter), np.eye(self.n_models)
-        parts, found = Held([rows]), list[Fit]()
+        shares, tried, maxima = np.eye(self.n_models), list[Fit](), list[Fit]()
         for start in starts:
-            fit = self._climb(run, parts, Shares.of(rows, shares[start], -np.inf), trial)
-            found += [] if fit is None else [fit]
-        found.sort(key=lambda fit: -fit.history[-1])
-        maxima = list[Fit]()
-        for i, fit in enumerate(found):
+            begun = Shares.of(sample.parts[0], shares[start], -np.inf)
+            fit = self._climb(run, sample, begun, tol, min(TRIAL, self.max_iter))
+            tried += [] if fit is None else [fit]
+        tried.sort(key=lambda fit: -fit.history[-1])
+        for i, fit in enumerate(tried):
             if maxima and i >= max(LEAST_STARTS, len(starts) // (2 * TRIED)):
                 break
-            higher = fit if fit.converged else self._climb(run, parts, fit, self.max_iter)
+            higher = fit if fit.converged else self._climb(run, sample, fit, tol)
             maxima += [] if higher is None else [higher]
         return maxima
 
     def _climb(
-        self, run: Passes, parts: Parts[Rows], start: Fit | Shares, max_iter: int
+        self,
+        run: Passes,
+        parts: Parts[Rows],
+        start: Fit | Shares,
+        tol: float | None = None,
+        max_iter: int | None = None,
     ) -> Fit | None:
         """Return where EM comes to, from sums by shares or a fit; None if a model collapses."""
         try:
             if not isinstance(start, Fit):
                 start = Fit(self._begin(start))
-            found = run.climb(self, parts, start, tol=self.tol, max_iter=max_iter)
+            found = run.climb(
+                self,
+                parts,
+                start,
+                tol=self.tol if tol is None else tol,
+                max_iter=self.max_iter if max_iter is None else max_iter,
+            )
             return replace(found, statistics=None)  # of many starts they would take much room
         except Collapsed:
             return None

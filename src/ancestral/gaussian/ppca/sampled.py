@@ -70,23 +70,22 @@ class Sample:
     @classmethod
     def of(cls, rows: Known, size: int) -> Sample:
         """Return a sample of the rows of a part."""
-        weights = np.ones(len(rows.X)) if rows.weights is None else rows.weights
-        place = np.column_stack([np.full(len(rows.X), rows.number), rows.place])
-        return cls(size, rows.X, weights, place)._of_smallest_keys()
+        chosen = _of_smallest_keys(rows.place, size)
+        weights = np.ones(len(chosen)) if rows.weights is None else rows.weights[chosen]
+        place = np.column_stack([np.full(len(chosen), rows.number), rows.place[chosen]])
+        return cls(size, rows.X[chosen], weights, place)._in_order()
 
     def __add__(self, other: Self) -> Sample:
-        return Sample(
-            self.size,
-            np.concatenate([self.X, other.X]),
-            np.concatenate([self.weights, other.weights]),
-            np.concatenate([self.place, other.place]),
-        )._of_smallest_keys()
+        X = np.concatenate([self.X, other.X])
+        weights = np.concatenate([self.weights, other.weights])
+        place = np.concatenate([self.place, other.place])
+        chosen = _of_smallest_keys(place[:, 1], self.size)
+        return Sample(self.size, X[chosen], weights[chosen], place[chosen])._in_order()
 
-    def _of_smallest_keys(self) -> Sample:
-        """Return the rows of the smallest keys, in the order of the table."""
-        chosen = np.argsort(scattered(self.place[:, 1]))[: self.size]
-        chosen = chosen[np.lexsort(self.place[chosen].T[::-1])]
-        return Sample(self.size, self.X[chosen], self.weights[chosen], self.place[chosen])
+    def _in_order(self) -> Sample:
+        """Return the rows in the order of the table."""
+        order = np.lexsort(self.place.T[::-1])
+        return Sample(self.size, self.X[order], self.weights[order], self.place[order])
 
     @property
     def known(self) -> Known:
@@ -102,6 +101,13 @@ class Sampling:
 
     def __call__(self, rows: Known) -> Sample:
         return Sample.of(rows, self.size)
+
+
+def _of_smallest_keys(places: NDArray[np.int64], size: int) -> NDArray[np.intp]:
+    """Return which of the places have the `size` smallest keys."""
+    if len(places) <= size:
+        return np.arange(len(places))
+    return np.argpartition(scattered(places), size)[:size]
 
 
 def scattered(numbers: NDArray[np.int64]) -> NDArray[np.uint64]:

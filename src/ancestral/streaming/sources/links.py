@@ -322,7 +322,11 @@ def _graph_of(nodes: Any, key: str | None, *, directed: bool) -> Graph:
             raise DataError(f"key={key!r} is no column of nodes, which has {known}.")
         names = np.asarray(column_of(nodes, key)).tolist()
         nodes = in_order(nodes, [k for k, name in enumerate(columns) if name != key])
-    n = len(nodes) if hasattr(nodes, "__len__") else np.shape(nodes)[0]
+    if not hasattr(nodes, "__len__") or isinstance(nodes, bytes) or getattr(nodes, "ndim", 1) == 0:
+        raise DataTypeError(
+            f"nodes must be a table of attributes, a path or a Graph; got {shown(nodes)}."
+        )
+    n = len(nodes)
     graph = Graph(nodes, _no_links(n), node_names=names, directed=directed)
     return graph.replaced(adjacency=_no_links(n))
 
