@@ -84,7 +84,7 @@ class Patterns:
         Row minus shift, times the root of its weight; 0.0 where unknown.
     level : ndarray of shape (n_values,)
         How often the mean is in the value: the root of the weight, 1 for a row without one (see
-        `missing.compressed`).
+        `missing_em.compressed`).
     order : ndarray of shape (n_values,)
         Which row of the table each is.
     """
@@ -205,7 +205,7 @@ class Apart:
 
     def batch(self, part: slice) -> Patterns:
         """Return some of the rows, each a pattern."""
-        X = self.X[part]
+        X = np.ascontiguousarray(self.X[part])  # as in `Patterns.of`
         n, unknown = len(X), np.isnan(X)
         count = np.ones(n) if self.weights is None else self.weights[part]
         values = X - self.shift
