@@ -36,6 +36,7 @@ class Rows(NamedTuple):
         counted = np.concatenate([np.zeros(0, bool), *parts])
         if weights is not None:
             counted &= weights > 0
+        X = np.ascontiguousarray(X)  # sums over a row then give the same bits whatever came in
         if counted.all():
             return cls(X, weights)
         return cls(X[counted], None if weights is None else weights[counted])
