@@ -102,6 +102,7 @@ def test_offsets_do_not_matter(offset: float, rows: int, wide: bool) -> None:
     np.testing.assert_allclose(parts.eigenvalues_, whole.eigenvalues_, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:column 0 spreads")
 @settings(max_examples=15, deadline=None)
 @given(places=st.lists(st.integers(1, 299), max_size=6), seed=st.integers(0, 9))
 def test_chunks_in_any_order_with_drifting_means(places: list[int], seed: int) -> None:

@@ -15,7 +15,15 @@ from ancestral.errors import AncestralWarning, DataError, ModelError
 from ancestral.gaussian.ppca import missing_em, selection
 from ancestral.gaussian.ppca.folds import FOLDS, folds_of_entries
 from ancestral.gaussian.ppca.missing_columns import Columns, Rows
-from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
+from ancestral.gaussian.ppca.missing_patterns import (
+    MOST_SWEPT,
+    Apart,
+    Factors,
+    Patterns,
+    expected,
+    number_of_masks,
+    posterior,
+)
 from ancestral.training.parts import Held, Part
 
 UNEVEN = {"one": [], "two": [1], "seven": [3, 40, 41, 90, 130, 149], "many": range(4, 160, 8)}
@@ -223,6 +231,38 @@ def test_no_rows_add_nothing_to_a_look() -> None:
     assert none.n_observations == 0
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("q", [0, 1, 3])
+@pytest.mark.parametrize("noise", [0.5, 1e-9])
+def test_rows_apart_have_the_sums_of_rows_by_mask(q: int, noise: float, weighted: bool) -> None:
+    X = rows(n=300, d=6)
+    w = np.random.default_rng(0).uniform(0.5, 2, 300) if weighted else None
+    shift, scale = np.full(6, 3.0), np.linspace(0.5, 2, 6)
+    em = missing_em.WithGaps(np.ones(6), floor=0.0)
+    at = em._begin(Factors(np.zeros(6), np.random.default_rng(1).normal(size=(6, q)), noise))
+    grouped = Patterns.of(X, shift, scale, w)
+    assert len(grouped) == number_of_masks(X) < 300
+    one, other = (em._statistics(p, at) for p in (grouped, Apart(X, w, shift, scale)))
+    for name in ("log_likelihood", "n_observations", "left", "spread", "slope", "squares"):
+        a, b = (np.asarray(getattr(sums, name)) for sums in (one, other))
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(a).max(initial=1e-300))
+
+
+@pytest.mark.parametrize("q", [1, 4, MOST_SWEPT])
+def test_what_em_sums_is_the_posterior(q: int) -> None:
+    d = q + 3
+    X = rows(n=50, d=d, q=1)
+    factors = Factors(np.full(d, 3.0), np.random.default_rng(0).normal(size=(d, q)), 0.3)
+    batch = Apart(X, None, np.zeros(d), None).batch(slice(0, 50))
+    found, wanted = expected(batch, factors), posterior(batch, factors)
+    i, j = np.tril_indices(q)
+    np.testing.assert_allclose(found.inverse.T, wanted.inverse[:, i, j], rtol=1e-9, atol=1e-11)
+    for name in ("mean", "log_determinant", "misfit", "squares"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(wanted, name), rtol=1e-9, atol=1e-10
+        )
+
+
 def test_entries_fall_into_folds_by_their_rows_values_alone() -> None:
     X = rows(n=6000, d=5, share=0.1)
     folds = folds_of_entries(X, 7)
@@ -253,3 +293,13 @@ def test_a_fit_of_parts_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Any)
     again = fit(PPCA("cv", random_state=0), checkpoint=tmp_path / "a", every=7)
     assert again.log_likelihood_ == whole.log_likelihood_
     np.testing.assert_array_equal(again.loadings_, whole.loadings_)
+
+
+def test_the_order_in_memory_changes_no_bit() -> None:
+    """A dataframe holds its columns one after the other."""
+    rng = np.random.default_rng(0)
+    for d in (3, 12):  # masks that repeat, and masks that differ
+        X = rng.normal(size=(300, d)) + rng.normal(size=(300, 1))
+        X[rng.random(X.shape) < 0.2] = np.nan
+        one, other = PPCA(1).fit(X), PPCA(1).fit(np.asfortranarray(X))
+        np.testing.assert_array_equal(one.loadings_, other.loadings_)

@@ -36,15 +36,17 @@ class Rows(NamedTuple):
         counted = np.concatenate([np.zeros(0, bool), *parts])
         if weights is not None:
             counted &= weights > 0
+        X = np.ascontiguousarray(X)  # sums over a row then give the same bits whatever came in
         if counted.all():
             return cls(X, weights)
         return cls(X[counted], None if weights is None else weights[counted])
 
     def blocks(self) -> Iterator[Rows]:
-        """Yield a few rows at a time, in order."""
+        """Yield a few rows at a time, in order, and in C order: sums then give the same bits."""
         n, d = self.X.shape
         for part in blocks_of(slice(0, n), max(1, BLOCK_NUMBERS // max(1, d))):
-            yield Rows(self.X[part], None if self.weights is None else self.weights[part])
+            X = np.ascontiguousarray(self.X[part])
+            yield Rows(X, None if self.weights is None else self.weights[part])
 
 
 def known_rows(part: Part) -> Rows:

@@ -532,18 +532,6 @@ def _filled_up(eigenvalues: NDArray, U: NDArray, q: int) -> tuple[NDArray, NDArr
     return eigenvalues, np.concatenate([U, np.zeros((lacking, U.shape[1]))])
 
 
-def checked_columns(
-    X: NDArray, weights: NDArray[np.float64] | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation of the known values of each column of X.
-
-    Raises as `Columns.refuse_what_cannot_be_fitted` does.
-    """
-    columns = Columns.of(Rows(X, weights))
-    columns.refuse_what_cannot_be_fitted()
-    return columns.mean, columns.spread
-
-
 def _refuse_too_few(sizes: NDArray[np.int64], q: int) -> None:
     """Raise ModelError when z and W alone can meet every known entry.
 

@@ -84,7 +84,7 @@ class Patterns:
         Row minus shift, times the root of its weight; 0.0 where unknown.
     level : ndarray of shape (n_values,)
         How often the mean is in the value: the root of the weight, 1 for a row without one (see
-        `missing.compressed`).
+        `missing_em.compressed`).
     order : ndarray of shape (n_values,)
         Which row of the table each is.
     """
@@ -205,7 +205,7 @@ class Apart:
 
     def batch(self, part: slice) -> Patterns:
         """Return some of the rows, each a pattern."""
-        X = self.X[part]
+        X = np.ascontiguousarray(self.X[part])  # as in `Patterns.of`
         n, unknown = len(X), np.isnan(X)
         count = np.ones(n) if self.weights is None else self.weights[part]
         values = X - self.shift
@@ -231,7 +231,7 @@ def number_of_masks(X: NDArray) -> int:
     """Return how many masks the rows of X have, but for two that share a hash of 64 bits."""
     if not len(X):
         return 0
-    bits = np.packbits(np.isnan(X), axis=1)
+    bits = np.ascontiguousarray(np.packbits(np.isnan(X), axis=1))
     words = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
     words ^= words >> np.uint64(32)
     odd = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64)

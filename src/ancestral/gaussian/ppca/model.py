@@ -11,7 +11,7 @@ Fitted in closed form from Moments (Tipping & Bishop 1999, eq. 7-8): with S the 
 Then x ~ N(mu, C) with C = W W^T + sigma^2 I, whose leading eigenpairs are those of S; and
 z | x ~ N(M^-1 W^T (x - mu), sigma^2 M^-1) with M = W^T W + sigma^2 I (`latents`). W counts up to a
 rotation; in this one M = Lambda_q is diagonal, and each column's largest entry is positive.
-Rows with missing values are fitted by EM (`missing_em`), then turned to the same rotation and signs.
+Rows with missing values are fitted by EM (`missing_em`), then turned to that rotation and signs.
 Every q comes from one decomposition (`selection`). With standardize=True all this is said of
 x / s, s the columns' standard deviations, and p(x) is the density of x / s over the product of s.
 Symbols: W loadings_, mu mean_, sigma^2 noise_variance_, U_q^T components_, Lambda eigenvalues_,
