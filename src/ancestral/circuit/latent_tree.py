@@ -73,7 +73,7 @@ class LatentTree(TreeAnswers, FromParts):
         How often all rows are looked at in batches, at most.
     max_iter : int, optional
         Passes over all rows at the end, in which the likelihood rises. Unless given one at most,
-        where the rows held out gained by the like, or the trees were fitted to a sample.
+        where the rows held out gained by the like, or two, where the trees were fitted to a sample.
     random_state : None, int, RandomState or Generator
         The starts, the batches, the rows held out and the trees.
     verbose : bool
@@ -115,8 +115,8 @@ class LatentTree(TreeAnswers, FromParts):
     same model. Ctrl-C keeps the best so far. A sweep costs n d k^2.
 
     Of a source of more than 8 million values, and 20,000 rows (in memory: 100 million), the trees
-    are fitted to a sample of the rows that has about as many, and then to all rows by a pass over
-    them: the source is read three times. The levels, the least and the largest number of each
+    are fitted to a sample of the rows that has about as many, and then to all rows by two updates
+    over them: the source is read four times. The levels, the least and the largest number of each
     column are those of all rows. The sample hangs on the values of its rows alone, and so on the
     units of columns, but neither on the order of the rows nor on the parts in which they come;
     where a source of more than four such samples tells its number of rows beforehand, on chance. A
