@@ -94,17 +94,18 @@ def test_a_sample_is_the_same_however_the_rows_are_cut() -> None:
     table = mixed_table(4000)
     one, two, three = (LatentTree(3, 2, n_sweeps=3, random_state=0) for _ in range(3))
     fitted(one, cut(table, 1))
-    same(one, fitted(two, cut(table, 7)), 1e-5)  # looked at in float32
-    same(one, fitted(three, cut(table.sample(frac=1, random_state=0), 11)), 1e-5)
+    same(one, fitted(two, cut(table, 7)), 1e-4)  # looked at in float32
+    same(one, fitted(three, cut(table.sample(frac=1, random_state=0), 11)), 1e-4)
 
 
 @pytest.mark.usefixtures("small_samples")
 def test_what_a_fit_tells_is_of_all_rows() -> None:
     table = mixed_table(4000)
-    model = LatentTree(3, 2, column_types=COUNTS, n_sweeps=3, random_state=0).fit(table)
+    model = LatentTree(3, 2, column_types=COUNTS, n_sweeps=3, random_state=0)
+    fitted(model, cut(table))
     assert model.log_likelihood_ == pytest.approx(float(model.log_density(table).sum()), rel=1e-5)
-    assert model.n_iter_ == len(model.history_) == 2
-    assert model.history_[1] > model.history_[0]
+    assert model.n_iter_ == len(model.history_) == 3
+    assert (np.diff(model.history_) > 0).all()
 
 
 def test_a_sample_comes_close_to_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +151,7 @@ def test_parts_of_very_many_rows_give_few(n_distinct: int) -> None:
         seen.look(seen.Given(list(one[:, :3].T)), one[:, 3], "abc", [16] * 3, i, 40_000)
         for i, one in enumerate(parts)
     ]
-    assert sum(len(one.sample.table) for one in found) == pytest.approx(4000, rel=0.1)
+    assert sum(len(one.sample.table) for one in found) == pytest.approx(3000, rel=0.1)
     total = found[0]
     for one in found[1:]:
         total = total + one
@@ -240,6 +241,36 @@ def test_dictionaries_of_arrow_are_one() -> None:
     assert two.columns_[1]["levels"].tolist() == ["b", "a", "c", "d"]
     drawn = two.sample(5, random_state=0)
     assert drawn.schema == one.sample(5, random_state=0).schema
+
+
+def test_types_of_other_libraries_are_those_of_the_concatenation() -> None:
+    """Numbers of two widths, gaps, texts, and a column that one part knows nothing of."""
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    x = np.random.default_rng(0).normal(size=50)
+    one, two = (
+        pl.DataFrame(
+            {
+                "x": x.astype(kind),
+                "whole": (np.arange(50) % 4).astype(whole),
+                "text": ["q", gap] * 25,
+                "flag": [flag, None] * 25,
+                "late": late,
+            }
+        )
+        for kind, whole, gap, flag, late in (
+            (np.float64, np.int32, "r", True, [None] * 50),
+            (np.float32, np.int64, None, False, ["u", "v"] * 25),
+        )
+    )
+    arrow = [one.to_arrow(), two.to_arrow()]
+    for parts, whole in (
+        ([one, two], pl.concat([one, two], how="vertical_relaxed")),
+        (arrow, pa.concat_tables(arrow, promote_options="permissive")),
+    ):
+        model, other = (LatentTree(2, 1, n_sweeps=1, random_state=0) for _ in range(2))
+        same(model.fit(whole), fitted(other, parts))
+        drawn, wanted = (tree.sample(2, random_state=0) for tree in (other, model))
+        assert drawn.schema == wanted.schema
 
 
 @pytest.mark.parametrize(

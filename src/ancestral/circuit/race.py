@@ -32,11 +32,12 @@ STARTS = ("clusters", "noise")
 VARIANCES = (0.03, 0.01)
 LEAST_GAIN = 1e-3  # nats per row that count as a gain
 JOINT_SWEEPS = 10  # over all trees at once, at most
+MOST_JOINT = 30  # the same over a sample, whose sweeps are as many as over all rows up to this
 RACE_SHARE = 0.4  # of the work
 NOISE = 0.2  # of the information of other trees than the first
 MOST_TREES, FEWEST_TREES = 12, 3.5  # several trees do better than one of more states
 USUAL_JOINT = 6  # sweeps over all trees at once
-FURTHER = 1  # updates by all rows, where the trees were fitted to a sample of them
+FURTHER = 2  # updates by all rows, where the trees were fitted to a sample of them
 TOL = 1e-6  # nats per row that passes over all rows may still gain, where they end
 LARGE = 5e5  # cells from which few sweeps are enough, since each has many batches
 LONG, SHORT = (30, 20), (12, 8)  # sweeps of the mixture's trees, and of the race's
@@ -71,6 +72,8 @@ class Plan:
         All of it, as `work_of` counts it.
     refit : bool
         Whether the mixture is fitted once more, to all rows.
+    joint_sweeps : int
+        Over all trees at once, at most.
     further : float
         Rows that are looked at in the end, where all others are a sample of them.
     """
@@ -84,6 +87,7 @@ class Plan:
     batch: int
     work: float
     refit: bool
+    joint_sweeps: int = JOINT_SWEEPS
     further: float = 0.0
 
 
@@ -165,6 +169,7 @@ def plan_for(
         batch=batch,
         work=work,
         refit=not large and work_of(n, d, 32, 2 * LONG[0], batch) < 0.1 * work,
+        joint_sweeps=int(np.clip(JOINT_SWEEPS * (n_rows or n) / n, JOINT_SWEEPS, MOST_JOINT)),
         further=n_looks * (n_rows or 0.0),
     )
 
@@ -189,7 +194,7 @@ def refuse_too_large(n_columns: int, n_states: int, n_trees: int) -> None:
 def work_of_tree(plan: Plan, n_rows: float, n_columns: int, n_states: int, n_sweeps: int) -> float:
     """Return what a tree of a mixture takes: its own sweeps, those over all, and passes."""
     in_float64 = 0 if plan.further else 2 * (plan.max_iter or 1)
-    n_sweeps += USUAL_JOINT + in_float64
+    n_sweeps += USUAL_JOINT * plan.joint_sweeps // JOINT_SWEEPS + in_float64
     found = work_of(n_rows, n_columns, n_states, n_sweeps, plan.batch)
     return found + plan.further * n_columns * work_of_row(n_states)
 
@@ -377,7 +382,7 @@ class Mixing:
             one = replace(candidate, n_states=k)
             n_trees = self.n_trees(one, n_sweeps, share)
             so_far = self.found.members, self.found.weights
-            n_joint, value = self.fit(one, n_sweeps, n_trees, rest, JOINT_SWEEPS, held_out)
+            n_joint, value = self.fit(one, n_sweeps, n_trees, rest, plan.joint_sweeps, held_out)
             self.found.tried.append({"n_states": k, "n_trees": n_trees, "held_out": value})
             if value <= best:
                 self.found.members, self.found.weights = so_far

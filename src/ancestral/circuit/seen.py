@@ -32,10 +32,11 @@ from ancestral.errors import AncestralError, DataError, DataTypeError
 from ancestral.training.parts import added
 
 MOST_TEXTS = 100_000  # distinct values of a column that may be levels
-SAMPLE_CELLS = 6_000_000  # of the rows of a sample
+SAMPLE_CELLS = 8_000_000  # of the rows of a sample
 LIGHT = 8.0  # weight up to which chance alone says whether a row is in the sample
 SAMPLE_ROWS = 20_000  # of a sample, where there are so many columns that it has more cells
 MANY = 4  # samples whose rows are so many that a part gives only what it may have in one
+TAKEN = 1.5  # samples that they are together
 BLOCK_CELLS = 1 << 22  # that are looked at at once
 
 
@@ -342,10 +343,11 @@ def look(
     most_levels: Sequence[int],
     part: int = 0,
     n_rows: int | None = None,
+    most_cells: int | None = None,
 ) -> Seen:
     """Return what is seen of the columns of a table, so many levels of each and a sample of rows.
 
-    `n_rows` are those of all parts, where that is known.
+    `n_rows` are those of all parts, where that is known; `most_cells` of the sample.
 
     Raises
     ------
@@ -353,9 +355,9 @@ def look(
         For a column of mixed kinds and infinite numbers, with their rows.
     """
     n, d = len(given), len(labels)
-    most = max(SAMPLE_ROWS, SAMPLE_CELLS // d)
+    most = max(SAMPLE_ROWS, (most_cells or SAMPLE_CELLS) // d)
     size = max(1, BLOCK_CELLS // d)
-    share = 1.0 if (n_rows or 0) < MANY * most else 2 * most / (n_rows or 1)
+    share = 1.0 if (n_rows or 0) < MANY * most else TAKEN * most / (n_rows or 1)
 
     def of(start: int, stop: int) -> Seen:
         some = None if weights is None else weights[start:stop]
