@@ -40,8 +40,10 @@ test: lint chromium
 docs: .venv/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-# Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration.
-TRUST := tests/trust tests/test_model_file.py tests/test_course.py tests/report
+# Where the tests of trust are: bad inputs row by row, saved files, killed runs, calibration,
+# clusters that misbehave, and files larger than a worker's memory.
+TRUST := tests/trust tests/test_model_file.py tests/test_course.py tests/report \
+	tests/streaming/test_cluster.py tests/streaming/test_distributed.py
 
 trust: lint chromium
 	$(BIN)/python $(PYTEST) --long $(TRUST)

@@ -94,8 +94,8 @@ def test_a_sample_is_the_same_however_the_rows_are_cut() -> None:
     table = mixed_table(4000)
     one, two, three = (LatentTree(3, 2, n_sweeps=3, random_state=0) for _ in range(3))
     fitted(one, cut(table, 1))
-    same(one, fitted(two, cut(table, 7)), 1e-5)  # looked at in float32
-    same(one, fitted(three, cut(table.sample(frac=1, random_state=0), 11)), 1e-5)
+    same(one, fitted(two, cut(table, 7)), 1e-4)  # looked at in float32
+    same(one, fitted(three, cut(table.sample(frac=1, random_state=0), 11)), 1e-4)
 
 
 @pytest.mark.usefixtures("small_samples")
@@ -104,8 +104,8 @@ def test_what_a_fit_tells_is_of_all_rows() -> None:
     model = LatentTree(3, 2, column_types=COUNTS, n_sweeps=3, random_state=0)
     fitted(model, cut(table))
     assert model.log_likelihood_ == pytest.approx(float(model.log_density(table).sum()), rel=1e-5)
-    assert model.n_iter_ == len(model.history_) == 2
-    assert model.history_[1] > model.history_[0]
+    assert model.n_iter_ == len(model.history_) == 3
+    assert (np.diff(model.history_) > 0).all()
 
 
 def test_a_sample_comes_close_to_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:

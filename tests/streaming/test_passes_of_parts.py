@@ -185,3 +185,11 @@ def test_targets_and_weights_are_columns_by_name() -> None:
     with dask.config.set(scheduler="synchronous"):
         found = fit_dask(LinearGaussian(), dd.from_pandas(frame, npartitions=3), "price", "w")
     np.testing.assert_allclose(found.coef_, wanted.coef_, rtol=1e-12)
+
+
+def test_looks_are_shown_where_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [X[:500], X[500:]]
+    fit_chunks(TwoNormals(), parts)
+    assert not capsys.readouterr().err
+    fit_chunks(TwoNormals(), parts, verbose=True)
+    assert "TwoNormals look 2: 1,000 rows" in capsys.readouterr().err

@@ -297,7 +297,7 @@ def look(
     categories: Any,
     part: int = 0,
     n_rows: int | None = None,
-    most_cells: int | None = None,
+    room: int | None = None,
 ) -> Seen:
     """Return what is seen of some rows, as far as `settled` wants it."""
     d = len(given.columns)
@@ -310,7 +310,7 @@ def look(
         else MOST_LEVELS
         for j in range(d)
     ]
-    return seen.look(given, weights, labels, most, part, n_rows, most_cells)
+    return seen.look(given, weights, labels, most, part, n_rows, room)
 
 
 def settled(

@@ -50,7 +50,6 @@ from ancestral.training.passes import passes_of
 T = TypeVar("T")
 MOST_SHOWN = 30  # columns in a repr
 MOST_WEIGHT = 2.0**53  # of all rows
-MEMORY_CELLS = 100_000_000  # of a table in memory, beyond which a sample of its rows is learnt from
 
 
 class LatentTree(TreeAnswers, FromParts):
@@ -73,7 +72,7 @@ class LatentTree(TreeAnswers, FromParts):
         How often all rows are looked at in batches, at most.
     max_iter : int, optional
         Passes over all rows at the end, in which the likelihood rises. Unless given one at most,
-        where the rows held out gained by the like, or the trees were fitted to a sample.
+        where the rows held out gained by the like, or two, where the trees were fitted to a sample.
     random_state : None, int, RandomState or Generator
         The starts, the batches, the rows held out and the trees.
     verbose : bool
@@ -114,13 +113,13 @@ class LatentTree(TreeAnswers, FromParts):
     is bounded by counts of rows, columns, states and sweeps, never by the clock: a seed gives the
     same model. Ctrl-C keeps the best so far. A sweep costs n d k^2.
 
-    Of a source of more than 8 million values, and 20,000 rows (in memory: 100 million), the trees
-    are fitted to a sample of the rows that has about as many, and then to all rows by a pass over
-    them: the source is read three times. The levels, the least and the largest number of each
-    column are those of all rows. The sample hangs on the values of its rows alone, and so on the
-    units of columns, but neither on the order of the rows nor on the parts in which they come;
-    where a source of more than four such samples tells its number of rows beforehand, on chance. A
-    column with more than 100,000 different texts is left out.
+    Of more than 50 million values, and 20,000 rows (on workers with little memory of fewer: their
+    numbers may take a 32nd of it), the trees are fitted to a sample of the rows that has about as
+    many, and then to all rows by two updates: data in parts are read four times. Levels, and the
+    least and largest number of each column, are those of all rows. The sample depends on the values
+    of its rows alone, and so on the units of columns, but neither on the order of the rows nor on
+    the parts in which they come; where a source of more than four such samples tells its number of
+    rows beforehand, on chance too. A column with more than 100,000 different texts is left out.
 
     References
     ----------
@@ -232,15 +231,10 @@ class LatentTree(TreeAnswers, FromParts):
         )
 
     def _fit(self, *data: Any, **options: Any) -> None:
-        # All rows in batches: as a sample is, they are held anyway.
-        self._fit_parts(Held.whole(self, data), most_cells=MEMORY_CELLS, **options)
+        self._fit_parts(Held.whole(self, data), **options)
 
     def _fit_parts(  # type: ignore[override]
-        self,
-        parts: Any,
-        checkpoint: str | os.PathLike[str] | None = None,
-        every: int = 1,
-        most_cells: int | None = None,
+        self, parts: Any, checkpoint: str | os.PathLike[str] | None = None, every: int = 1
     ) -> None:
         asked = {
             name: None if value is None else check_integer(value, name, minimum=1)
@@ -253,7 +247,7 @@ class LatentTree(TreeAnswers, FromParts):
         max_iter = None if self.max_iter is None else check_integer(self.max_iter, "max_iter")
         rng, seen = (
             as_generator(self.random_state),
-            parts.total(_FirstLook(parts.n_rows, most_cells)),
+            parts.total(_FirstLook(parts.n_rows, parts.room)),
         )
         _refuse_uncounted(np.array([seen.weight]))
         if seen.form is not None:
@@ -429,14 +423,14 @@ class _FirstLook:
     """Sees the columns of a part, and a sample of its rows, of so many in all."""
 
     n_rows: int | None
-    most_cells: int | None
+    room: int | None
 
     def __call__(self, part: Part) -> schema.Seen:
         given, *weights = part.data
         names = getattr(part.model, "feature_names_in_", None)
         how = part.model.column_types, part.model.categories, part.number
         counts = weights[0] if weights else None
-        return schema.look(given, counts, names, *how, self.n_rows, self.most_cells)
+        return schema.look(given, counts, names, *how, self.n_rows, self.room)
 
 
 def _refuse_uncounted(weights: NDArray[np.float64]) -> None:

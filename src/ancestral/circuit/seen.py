@@ -32,7 +32,7 @@ from ancestral.errors import AncestralError, DataError, DataTypeError
 from ancestral.training.parts import added
 
 MOST_TEXTS = 100_000  # distinct values of a column that may be levels
-SAMPLE_CELLS = 8_000_000  # of the rows of a sample
+SAMPLE_CELLS = 50_000_000  # of the rows of a sample
 LIGHT = 8.0  # weight up to which chance alone says whether a row is in the sample
 SAMPLE_ROWS = 20_000  # of a sample, where there are so many columns that it has more cells
 MANY = 4  # samples whose rows are so many that a part gives only what it may have in one
@@ -343,11 +343,11 @@ def look(
     most_levels: Sequence[int],
     part: int = 0,
     n_rows: int | None = None,
-    most_cells: int | None = None,
+    room: int | None = None,
 ) -> Seen:
     """Return what is seen of the columns of a table, so many levels of each and a sample of rows.
 
-    `n_rows` are those of all parts, where that is known; `most_cells` of the sample.
+    `n_rows` are those of all parts, where that is known; `room` the bytes that a sum may take.
 
     Raises
     ------
@@ -355,7 +355,8 @@ def look(
         For a column of mixed kinds and infinite numbers, with their rows.
     """
     n, d = len(given), len(labels)
-    most = max(SAMPLE_ROWS, (most_cells or SAMPLE_CELLS) // d)
+    cells = SAMPLE_CELLS if room is None else min(SAMPLE_CELLS, room // 8)
+    most = max(SAMPLE_ROWS, cells // d)
     size = max(1, BLOCK_CELLS // d)
     share = 1.0 if (n_rows or 0) < MANY * most else TAKEN * most / (n_rows or 1)
 

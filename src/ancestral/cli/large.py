@@ -132,10 +132,10 @@ def fitted_in_parts(
     from ancestral.streaming import fit_chunks
 
     if face != "conditional":
-        fit_chunks(model, source_of(data, reading, face), **kept)
+        fit_chunks(model, source_of(data, reading, face), verbose=sys.stderr.isatty(), **kept)
         return None
     source, target = pairs_in(data, reading)
-    fit_chunks(model, source, target=target, **kept)
+    fit_chunks(model, source, target=target, verbose=sys.stderr.isatty(), **kept)
     return target
 
 

@@ -56,6 +56,7 @@ def fit_chunks(
     rows: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
+    verbose: bool = False,
 ) -> M:
     """Fit a model to data that come in parts.
 
@@ -86,6 +87,9 @@ def fit_chunks(
         on from there, to the same bits.
     checkpoint_every : int, optional
         Passes between two checkpoints, 1 when not given; of networks steps, 50 when not given.
+    verbose : bool
+        Show on stderr how far each look at the data is: rows, rows a second and the time left. A
+        model with verbose=True shows its passes instead.
 
     Returns
     -------
@@ -119,7 +123,8 @@ def fit_chunks(
         raise needs_again(type(model).__name__)
     roles = Roles(target, weight)
     return model._fit_from(
-        lambda new: Here(Reading(new, opened, roles)), **_kept(model, checkpoint, checkpoint_every)
+        lambda new: Here(Reading(new, opened, roles, verbose=verbose)),
+        **_kept(model, checkpoint, checkpoint_every),
     )
 
 

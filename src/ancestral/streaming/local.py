@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from ancestral._checks.numbers import within_memory
@@ -18,6 +19,7 @@ from ancestral.streaming.checking import (
     read,
 )
 from ancestral.streaming.columns import Columns, Place, in_part
+from ancestral.streaming.progress import rows_shown
 from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.training.parts import Adding, Part, Parts
 
@@ -35,10 +37,15 @@ class Reading:
         Checks the parts, and remembers their columns.
     source : Source
     roles : Roles
+    verbose : bool
+        Whether looks are shown, unless the model shows its passes.
     """
 
-    def __init__(self, model: Any, source: Source, roles: Roles) -> None:
+    def __init__(self, model: Any, source: Source, roles: Roles, *, verbose: bool = False) -> None:
         self.model, self.source, self.roles = model, source, roles
+        self.verbose = verbose and not getattr(model, "verbose", False)
+        self.n_looks = 0
+        self.sizes: dict[int, int] = {}  # rows of each part
         self.columns: Columns | None = None
         self.seen: list[int | None] | None = None  # rows in each part, after a first look
         self.began = False
@@ -61,6 +68,13 @@ class Reading:
         if self.seen is not None and len(sizes) != len(self.seen):
             raise other_rows(f"{len(self.seen)} parts", f"{len(sizes)}")
         self.seen = sizes
+
+    def shown(self) -> AbstractContextManager[Callable[[int], None]]:
+        """Give a function that is told of the rows of one more look."""
+        self.n_looks += 1
+        name = f"{type(self.model).__name__} look {self.n_looks}:"
+        n_rows = self.source.n_rows if self.verbose else None
+        return rows_shown(name, n_rows, shown=self.verbose)
 
     def in_order(self, numbers: Sequence[int]) -> Iterator[tuple[Place, Part]]:
         """Yield parts that have rows by their numbers, which rise where they are passed over."""
@@ -86,6 +100,7 @@ class Reading:
             given = self.roles.given(self.model, chunk)
         n = n_rows(given[0])
         self._refuse_other(number, n)
+        self.sizes[number] = n or 0
         if is_empty(given):
             return place, None, n
         data, columns = checked(self.model, given, place, self.columns)
@@ -144,9 +159,11 @@ class Here(Parts[Any]):
         # What reuses its memory for the next chunk has them looked at one at a time.
         fresh = self.reading.source.fresh or self.kept is not None
         adding: Adding[Any] = Adding()
-        for place, found in ahead(task, items) if fresh else map(task, items):
-            with in_part(place):
-                adding.take(found)
+        with self.reading.shown() as show:
+            for place, found in ahead(task, items) if fresh else map(task, items):
+                with in_part(place):
+                    adding.take(found)
+                show(self.reading.sizes[place.part])
         return adding.total()
 
     def __iter__(self) -> Iterator[Any]:

@@ -32,6 +32,7 @@ from ancestral.streaming.source import Chunk, Source, needs_again
 from ancestral.training.parts import BRANCHES, Part, Parts
 
 KEPT_SHARE = 0.25  # of the workers' memory, that the rows of parts which stay there may take
+SUM_SHARE = 1 / 32  # of a worker's memory, that a sum may take: several meet where they are added
 Found = tuple[Any, "Columns | None", dict[int, "int | None"]]
 
 
@@ -106,13 +107,23 @@ class Work:
             start = None if start is None or n is None else start + n
         return How(look, self.checker, self.roles, self.columns, starts)
 
+    def memory_limits(self) -> list[int]:
+        """Return the bytes that each worker may take; none where there are no workers, or no
+        limits.
+        """
+        if (cluster := cluster_of(self.client)) is None:
+            return []
+        limits = [int(w["memory_limit"]) for w in cluster.scheduler_info()["workers"].values()]
+        return limits if all(limits) else []
+
     def kept(self, makes: tuple[Callable[[Any], Any], ...]) -> list[Any] | None:
         """Return what is made of each part, held by the workers; None where they lack the room."""
-        cluster, n_bytes = cluster_of(self.client), self.source.n_bytes
-        if cluster is None or n_bytes is None:
-            return None
-        limits = [w["memory_limit"] for w in cluster.scheduler_info()["workers"].values()]
-        if not limits or not all(limits) or n_bytes > KEPT_SHARE * sum(limits):
+        cluster, n_bytes, limits = (
+            cluster_of(self.client),
+            self.source.n_bytes,
+            self.memory_limits(),
+        )
+        if not limits or n_bytes is None or n_bytes > KEPT_SHARE * sum(limits):
             return None
         delayed = import_extra("dask", "fit_dask", "dask").delayed
         work, token = delayed(made, pure=False), os.urandom(8).hex()
@@ -242,6 +253,12 @@ class There(Parts[Any]):
     def n_rows(self) -> int | None:
         """How many rows there are, where the source tells."""
         return self.work.source.n_rows
+
+    @property
+    def room(self) -> int | None:
+        """How many bytes a sum may take on the smallest worker."""
+        limits = self.work.memory_limits()
+        return None if not limits else int(SUM_SHARE * min(limits))
 
     def total(self, look: Callable[[Any], Any]) -> Any:
         """Return the sum of what a look gives for each part."""

@@ -60,6 +60,11 @@ class Parts(ABC, Generic[P]):
         return None
 
     @property
+    def room(self) -> int | None:
+        """How many bytes a sum may take where it is made; None where nothing bounds it."""
+        return None
+
+    @property
     def at_random(self) -> bool:
         """Whether any part is reached without those before it."""
         return False
