@@ -139,7 +139,8 @@ def objects_of(known: Any, of: str) -> NDArray:
     if of == "boolean":
         return np.array(known).astype(bool)
     numbers = np.array(known, np.float64)
-    return numbers.astype(np.int64) if (numbers == np.floor(numbers)).all() else numbers
+    held = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**63)  # in 64 bits
+    return numbers.astype(np.int64) if held.all() else numbers
 
 
 def codes_among(plain: NDArray, levels: NDArray) -> NDArray[np.float64]:

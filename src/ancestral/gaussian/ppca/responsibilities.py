@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ancestral._numerics.accumulation import STEEP, about_mean, is_steep
 from ancestral._numerics.double_double import two_sum
-from ancestral._numerics.threads import blocks_of, even_parts, in_threads, n_threads
+from ancestral._numerics.threads import blocks_of, even_parts, in_threads
+from ancestral.gaussian import costs
 from ancestral.gaussian.ppca.projections import MOST_DOUBT, Frame, squares_of
 from ancestral.gaussian.ppca.reflections import reflections
 from ancestral.statistics import Moments
@@ -118,13 +119,14 @@ def shared_out(X: Float, weights: Float, models: Several) -> tuple[float, list[M
             values, share = X[block], shares[:, block]
             about = c[:, : len(values)]
             np.subtract(values.T, models.centre[:, None], out=about[:d])
-            share[:] = models.joint(values, about[:d])
+            with np.errstate(over="ignore", invalid="ignore"):  # of rows very far out
+                share[:] = models.joint(values, about[:d])
             total += float(weights[block] @ _to_shares(share))
             share *= weights[block]
             sums.add(values, about, share)
         return total, sums.products
 
-    n_parts = min(n_threads(), max(1, n // (4 * width)))
+    n_parts = min(costs.PARTS, max(1, n // (4 * width)))  # however many threads there are
     found = in_threads(look, even_parts(n, n_parts), n * d)
     products = found[0][1]
     for _, more in found[1:]:
