@@ -8,6 +8,7 @@ here (`fit_chunks`) or by the workers of a cluster (`fit_dask`), with the same r
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -210,10 +211,22 @@ def fit_dask(
 def _kept(
     model: FromParts, checkpoint: str | os.PathLike[str] | None, every: int | None
 ) -> dict[str, Any]:
-    """Return what a fit is told of checkpoints."""
+    """Return what a fit is told of checkpoints; ModelError where it would keep none."""
+    if checkpoint is None:
+        if every is not None:
+            raise ModelError(
+                "checkpoint_every counts passes between checkpoints: give checkpoint=."
+            )
+        return {}
+    takes = inspect.signature(model._fit_parts).parameters.values()
+    if not any(one.name == "checkpoint" or one.kind is one.VAR_KEYWORD for one in takes):
+        raise ModelError(
+            f"{type(model).__name__} looks at its data once, and keeps no checkpoints: leave "
+            "checkpoint= out."
+        )
     if every is None:
         every = 50 if isinstance(model, FromBatches) else 1
-    return {} if checkpoint is None else {"checkpoint": checkpoint, "every": every}
+    return {"checkpoint": checkpoint, "every": every}
 
 
 def _refuse_whole(model: Any) -> None:

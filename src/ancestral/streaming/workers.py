@@ -22,11 +22,13 @@ from ancestral.streaming.checking import (
     Roles,
     checked,
     is_empty,
+    listed,
     n_rows,
     read,
 )
 from ancestral.streaming.columns import Columns, Place, in_part
 from ancestral.streaming.dask_workers import STATISTICS, cluster_of, computed
+from ancestral.streaming.identity import identity_of
 from ancestral.streaming.local import other_rows
 from ancestral.streaming.source import Chunk, Source, needs_again
 from ancestral.training.parts import BRANCHES, Part, Parts
@@ -55,7 +57,7 @@ class Work:
             raise needs_again("fit_dask")
         self.model, self.source, self.roles, self.client = model, source, roles, client
         self.checker = clone(model)
-        self.pieces = list(source.parts())
+        self.pieces = list(listed(source))
         if not self.pieces:
             raise DataError(NO_CHUNKS)
         self.columns: Columns | None = None
@@ -291,7 +293,8 @@ class There(Parts[Any]):
     @property
     def identity(self) -> str:
         """What tells these data from others."""
-        return f"{self.work.source.identity} {list((self.work.seen or {}).values())}"
+        work = self.work
+        return identity_of(There(work), work.source, work.roles, work.columns)
 
 
 class After:
