@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,19 @@ def test_empty_parts_have_their_place_in_the_sums() -> None:
         assert (
             fit_chunks(PPCA(1), parts).noise_variance_ == fit_dask(PPCA(1), parts).noise_variance_
         )
+
+
+def test_parts_of_no_weight_have_their_place_too() -> None:
+    dask = pytest.importorskip("dask", reason="dask is an extra")
+    from ancestral import HeteroscedasticGaussian, LinearGaussian
+
+    rows, y, w = weighted_line()
+    cuts = [0, 60, 100, 170, 200, 310, 400]
+    parts = [(rows[a:b], y[a:b], w[a:b] * (a not in (60, 200))) for a, b in pairwise(cuts)]
+    for make in (LinearGaussian, HeteroscedasticGaussian):
+        here = fit_chunks(make(), parts)
+        with dask.config.set(scheduler="synchronous"):
+            there = fit_dask(make(), parts)
+        np.testing.assert_array_equal(here.coef_, there.coef_)
+        kept = w * ~np.isin(np.arange(400), [*range(60, 100), *range(200, 310)])
+        np.testing.assert_allclose(here.coef_, make().fit(rows, y, kept).coef_, rtol=1e-8)

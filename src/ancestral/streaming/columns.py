@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.columns import names_of, unlike_names
 from ancestral._checks.containers import shown
+from ancestral._checks.missing import is_missing
 from ancestral.errors import AncestralError, DataError
 
 ALIKE = "Name the columns alike in every part."
@@ -154,7 +155,11 @@ class Columns(NamedTuple):
         if one is None or two is None or not {one.dtype.kind, two.dtype.kind} & set("OU"):
             return
         for j, (here, there) in enumerate(zip(two, one)):
-            if isinstance(here, str) == isinstance(there, str):
+            if (
+                isinstance(here, str) == isinstance(there, str)
+                or is_missing(here)
+                or is_missing(there)
+            ):
                 continue
             kinds = [
                 f"{'text' if isinstance(value, str) else 'numbers'}, such as {shown(value)}"
