@@ -20,7 +20,8 @@ from ancestral.errors import ModelError
 from ancestral.streaming import npy as npy
 from ancestral.streaming.checking import SMALLER_CHUNKS, Roles
 from ancestral.streaming.local import Here, Reading
-from ancestral.streaming.npy import NpyTable, read_chunks
+from ancestral.streaming.npy import NpyTable as NpyTable
+from ancestral.streaming.npy import read_chunks
 from ancestral.streaming.opening import Opening
 from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.streaming.sources.links import graph_by_blocks
@@ -29,7 +30,6 @@ from ancestral.streaming.workers import There, Work
 from ancestral.streaming.writing import impute, log_density, predict, sample
 
 __all__ = [
-    "NpyTable",
     "Piece",
     "Source",
     "fit_chunks",
