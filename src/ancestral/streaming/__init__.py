@@ -67,7 +67,7 @@ def fit_chunks(
         Any that can be trained from parts: all but `LatentPositionGraph`.
     source : path-like, iterable, callable or Source
         A path, or a list of them: .npy files of rows, read by offset; Parquet and CSV files,
-        folders of such, patterns ("rows/*.parquet") and addresses ("memory://rows",
+        folders of such, patterns (`rows/*.parquet`) and addresses ("memory://rows",
         "s3://bucket/rows"); folders of images or graphs. Or chunks: arrays of shape (n_i,
         n_features) or dataframes for densities, pairs (X, y) or triples (X, y, sample_weight) for
         conditional models, lists of graphs for graph models; a model that looks at its data
