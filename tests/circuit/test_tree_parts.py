@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ancestral import AncestralError, LatentTree
 from ancestral.circuit import latent_tree, seen
+from ancestral.streaming import fit_chunks
 from ancestral.training.parts import Held, Part
 from tests.circuit.test_learning import COUNTS, mixed_table
 
@@ -304,3 +305,14 @@ def test_more_texts_than_levels_are_names(monkeypatch: pytest.MonkeyPatch) -> No
     assert model.left_out_ == ["a"]
     with pytest.raises(AncestralError, match="more than 30 different values"):
         fitted(LatentTree(2, 1, column_types={"a": "categorical"}), cut(table))
+
+
+def test_a_first_part_may_know_no_level_of_a_type() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"x": rng.normal(size=60), "t": pd.Categorical([None] * 30 + [*"ab"] * 15)}
+    )
+    parts = [table.iloc[:30].assign(t=pd.Categorical([None] * 30)), table.iloc[30:]]
+    found = fit_chunks(LatentTree(2, 1, random_state=0), parts)
+    wanted = LatentTree(2, 1, random_state=0).fit(table)
+    assert found.score(table) == pytest.approx(wanted.score(table), abs=1e-8)

@@ -53,7 +53,10 @@ def declared(
         return [None] * width
     labels = labels_of(form, names, width)
     found = [
-        None if levels is None else Declared(_by_type(levels, label), by_type=True)
+        # A type without levels, of a column of which no value is known, declares nothing.
+        None
+        if levels is None or not len(levels)
+        else Declared(_by_type(levels, label), by_type=True)
         for levels, label in zip(declared_levels(form, width), labels, strict=True)
     ]
     for j, levels in _by_column(categories, labels).items():
