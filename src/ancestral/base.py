@@ -781,9 +781,9 @@ class Density(DensityMixin, Model):
     def _check_chunk(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[NDArray]:
         """Return one chunk of rows, complete."""
         rows = self._check_rows(X, reset=reset)
-        if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
+        names = vars(self).get("feature_names_in_")
+        if _arrays.has_gaps(rows, names=names):  # only where fit takes NaN as missing
             gaps = np.isnan(_arrays.to_host(rows))
-            names = vars(self).get("feature_names_in_")
             place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]), names)
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "

@@ -218,7 +218,7 @@ def table_of(path: str, reading: Reading, *, model: Any = None, dates: bool = Fa
     """Return a table of columns of any kind; those that are text to a fitted model are text."""
     from ancestral.io.mixed import read_mixed
 
-    text = [] if reading.text is None else _listed(reading.text)
+    text = [] if reading.text is None else listed(reading.text)
     return read_mixed(
         path,
         missing=reading.missing,
@@ -392,9 +392,9 @@ def graph_options(reading: Reading) -> dict[str, Any]:
     """Return what the user said of how graphs are read, as readers of graphs take it."""
     chosen: dict[str, Any] = {}
     if reading.attributes is not None:
-        chosen["attributes"] = _listed(reading.attributes)
+        chosen["attributes"] = listed(reading.attributes)
     if reading.categorical is not None:
-        chosen["categorical"] = _listed(reading.categorical)
+        chosen["categorical"] = listed(reading.categorical)
     if reading.directed is not None:
         chosen["directed"] = True if reading.directed == "yes" else reading.directed
     for name in ("multiple", "loops", "weights"):
@@ -403,7 +403,7 @@ def graph_options(reading: Reading) -> dict[str, Any]:
     return chosen
 
 
-def _listed(names: str) -> list[str]:
+def listed(names: str) -> list[str]:
     """Return the names in 'Race,Sex'."""
     return [name.strip() for name in names.split(",") if name.strip()]
 

@@ -104,7 +104,7 @@ def command(
         if is_large(data):
             from ancestral.streaming import writing
 
-            source = source_of(data, reading, face, own_names(model))
+            source = source_of(data, reading, face, own_names(model), model)
             show = shows(as_json=as_json)
             answers = writing.predicted(model, source, return_std=std, verbose=show)
             write_answers(output, answers, data=data, what="predictions", as_json=as_json)

@@ -115,7 +115,7 @@ def command(
             raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
         take_rows_as_named()
         if is_large(inputs):
-            source = source_of(inputs, reading, face, own_names(model))
+            source = source_of(inputs, reading, face, own_names(model), model)
             _in_blocks(model, output, inputs, options | {"inputs": source}, as_json=as_json)
             return
         X = rows_of(inputs, reading, model=model)

@@ -36,6 +36,11 @@ class MadePiece:
         """Of the part."""
         return str(self.piece.of)
 
+    def place_of(self, row: int) -> str | None:
+        """Return where a row stands, in words; None where the part does not tell."""
+        tells = getattr(self.piece, "place_of", None)
+        return None if tells is None else tells(row)
+
     def read(self) -> Any:
         """Return what is made of the rows."""
         return self.make(self.piece.read())

@@ -228,7 +228,8 @@ def impute(
     model : Conditions
         Fitted; fills as its `impute` does.
     source : path-like, iterable, callable or Source
-        As `fit_chunks` takes it. Columns that the model does not know stay as they are.
+        As `fit_chunks` takes it. Columns that the model does not know stay as they are: those of
+        CSV are text.
     out : path-like
         A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
     n_draws : int, optional
@@ -320,7 +321,7 @@ def imputed(
             first += len(found[0])
         return Answer(found[0] if n_draws is None else whole, place, own, *gaps)
 
-    parts = _Parts(model, Opening(model, rows=rows).source(source))
+    parts = _Parts(model, Opening(model, rows=rows, like=model).source(source))
     in_turn = n_draws is not None or "random_state" in options
     return parts.answers(ask, _shown(model, "filled", verbose), in_turn=in_turn)
 
@@ -496,12 +497,13 @@ def _opened(
     Of files with names, the model's columns alone are read.
     """
     of = None if targets is None else model
+    like = None if targets else model
     names = _names(model)
     if names is not None and isinstance(source, str | os.PathLike):
         columns = [*names, *(targets or [])]
         with suppress(DataError, ModelError):  # of files without names, or without these
-            return Opening(of, rows=rows, columns=columns).source(source)
-    return Opening(of, rows=rows).source(source)
+            return Opening(of, rows=rows, columns=columns, like=like).source(source)
+    return Opening(of, rows=rows, like=like).source(source)
 
 
 def _names(model: Any) -> list[str] | None:
