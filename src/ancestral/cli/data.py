@@ -231,20 +231,10 @@ def table_of(path: str, reading: Reading, *, model: Any = None, dates: bool = Fa
 
 def _text_columns(model: Any) -> list[str]:
     """Return the names of the columns that are text to a fitted model of levels, or of a table."""
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        return []
-    if entry_of(model).face == "mixed":
-        return [str(one["name"]) for one in model.columns_ if one["of"] == "text"]
-    if not hasattr(model, "categories_"):
-        return []
-    pairs = zip(names, model.categories_, strict=True)
-    return [str(name) for name, known in pairs if _are_text(known)]
+    from ancestral.streaming.sources.known import Known
 
-
-def _are_text(levels: NDArray) -> bool:
-    known = [level for level in levels.tolist() if level is not None]
-    return bool(known) and all(isinstance(level, str) for level in known)
+    known = None if model is None else Known.of(model)
+    return [] if known is None else [n for n, kind in known.kinds.items() if kind == "text"]
 
 
 def chosen_of(data: str, table: Columns, wanted: Any) -> Columns:
