@@ -51,7 +51,8 @@ class Source(ABC):
     A source of one's own writes `parts()`, and is then taken by everything in
     `ancestral.streaming`. `again` is False where the parts can be had but once; `fresh` is False
     where reading a part may overwrite the one before it. `identity` tells these data from others:
-    a fit goes on from its checkpoints only with data of the same identity.
+    a fit goes on from its checkpoints only with data of the same identity. `named` are the paths,
+    folders and patterns that the parts are read from, where nothing may be written meanwhile.
 
     Examples
     --------
@@ -73,6 +74,7 @@ class Source(ABC):
 
     again: bool = True
     fresh: bool = True
+    named: Sequence[Any] = ()
 
     @abstractmethod
     def parts(self) -> Iterable[Piece]:
@@ -167,6 +169,7 @@ class Joined(Source):
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
+        self.named = [name for source in sources for name in source.named]
 
     def parts(self) -> list[Piece]:
         """Return the parts of each."""

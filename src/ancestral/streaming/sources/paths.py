@@ -106,6 +106,21 @@ def source_of_paths(
     if not isinstance(graphs, bool | Mapping):
         raise DataTypeError(f"graphs= is true, false or a mapping; got {in_short(graphs)}.")
     files = found(paths, storage_options)
+    source = _source_of(files, columns, rows, types, sep, decimal, graphs)
+    source.named = list(paths) if isinstance(paths, list | tuple) else [paths]
+    return source
+
+
+def _source_of(
+    files: Sequence[File],
+    columns: Sequence[str] | None,
+    rows: int | None,
+    types: Mapping[str, str] | None,
+    sep: str | None,
+    decimal: str | None,
+    graphs: bool | Mapping[str, Any],  # noqa: FBT001 - of the caller
+) -> Source:
+    """Return the source of files of one kind."""
     kind = "zip" if graphs or isinstance(graphs, Mapping) else _kind_of_all(files)
     if kind != "text":
         _refuse(kind, types=types, sep=sep, decimal=decimal)
