@@ -13,7 +13,9 @@ from sklearn.decomposition import PCA, IncrementalPCA
 
 from ancestral import PPCA, streaming
 from ancestral.gaussian.ppca import missing_em
-from ancestral.gaussian.ppca.missing_patterns import Factors, Patterns
+from ancestral.gaussian.ppca.missing_columns import Rows
+from ancestral.gaussian.ppca.missing_patterns import Factors
+from ancestral.training.parts import Held
 from benchmarks.timing import Row, Timer
 
 Q = 64
@@ -150,7 +152,7 @@ def gaps(timer: Timer) -> Iterator[Row]:
         f"RMSE {errors[0]:.4f} against {errors[1]:.4f}, ratio {errors[0] / errors[1]:.3f}; "
         f"95% intervals cover {covered:.1%}",
     )
-    found = missing_em.fit(X, q, tol=1e-9, max_iter=1000)
+    found = missing_em.fit(table_of(X), q, tol=1e-9, max_iter=1000)
     steps, best = plain_em(X, q, 1e-9)
     short = (found.history[-1] - best) / (~hidden).sum()
     yield Row(
@@ -180,13 +182,18 @@ def plain_em(X: np.ndarray, q: int, tol: float, most: int = 20_000) -> tuple[int
     """
     known = ~np.isnan(X)
     shift = np.nanmean(X, axis=0)
-    at = missing_em._start(Patterns.of(X, shift), np.nanvar(X, axis=0), q)
+    at = missing_em._start(table_of(X), q)
     Y, seen = np.where(known, X - shift, 0.0), known.astype(np.float64)
     steps, gain, reached = 0, np.inf, -np.inf
     while gain >= tol * seen.sum() and steps < most:
         log_likelihood, at = plain_step(Y, seen, at)
         gain, reached, steps = log_likelihood - reached, log_likelihood, steps + 1
     return steps, reached
+
+
+def table_of(X: np.ndarray) -> missing_em.Table:
+    """Return rows with gaps as the fit takes them."""
+    return missing_em.Table.of(Held([Rows.known(X)]))
 
 
 def plain_step(Y: np.ndarray, seen: np.ndarray, at: Factors) -> tuple[float, Factors]:

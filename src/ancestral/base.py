@@ -530,7 +530,7 @@ class FromStatistics(FromParts):
     def _fit(self, *data: Any, **options: Any) -> None:
         self._solve(self._statistics(*data, **options))
 
-    def _fit_parts(self, parts: Any, **options: Any) -> None:
+    def _fit_parts(self, parts: Any) -> None:
         self._solve(parts.total(_statistics_of))
 
     def _is_enough(self, statistics: Any) -> bool:

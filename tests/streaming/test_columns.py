@@ -413,3 +413,11 @@ def test_t14_streaming_is_named_only_where_it_helps(monkeypatch: pytest.MonkeyPa
         elif not isinstance(model, FromParts):
             with pytest.raises(ModelError, match="no sufficient statistics"):
                 streaming.fit_chunks(entry.make(), [])
+
+
+@EVERY_DOOR
+def test_a_part_may_begin_with_a_missing_value(door: str) -> None:
+    table = pd.DataFrame({"zone": ["a", "b", None, "a"], "paid": list("xyxy")})
+    make = lambda: TabularAutoregressive(1.0, missing="level")  # noqa: E731
+    found = DOORS[door](make(), [table.iloc[:2], table.iloc[2:]])
+    np.testing.assert_array_equal(found.log_density(table), make().fit(table).log_density(table))

@@ -131,10 +131,11 @@ def test_too_little_memory_for_a_part_is_said_with_its_number(
     def statistics(self: Any, rows: Any, *rest: Any) -> Any:
         raise MemoryError("Unable to allocate 8.00 TiB")
 
-    monkeypatch.setattr(PPCA, "_statistics", statistics)
+    monkeypatch.setattr(LinearGaussian, "_statistics", statistics)
+    pair = X[:, 1:], X[:, 0]
     with dask.config.set(scheduler="synchronous"):
         refused(
-            lambda: fit_dask(PPCA(1), [X]), r"part 0: there is not enough memory", "smaller chunks"
+            lambda: fit_dask(LinearGaussian(), [pair]), r"part 0: there is not enough memory", "smaller chunks"
         )
 
 
@@ -188,11 +189,11 @@ def test_t3_workers_in_another_folder_read_the_callers_files(
 
         # errors of workers, with part, row and file
         bad = X.copy()
-        bad[47, 2] = np.nan
+        bad[47, 2] = np.inf
         np.save("bad.npy", bad)
         refused(
             lambda: fit_dask(PPCA(1), ["x.npy", "bad.npy"], rows=40, client=client),
-            r"part 3: X holds NaN at row 7 \(row 47 of .*here/bad\.npy\), column 2",
+            r"part 3: X holds inf at row 7 \(row 47 of .*here/bad\.npy\), column 2",
             kind=DataError,
         )
         parts = [X[:40], dask.delayed(fail)(OSError("no disk"))]

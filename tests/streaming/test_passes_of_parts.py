@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,116 @@ def test_looks_are_shown_where_they_are_asked_for(capsys: pytest.CaptureFixture[
     assert not capsys.readouterr().err
     fit_chunks(TwoNormals(), parts, verbose=True)
     assert "TwoNormals look 2: 1,000 rows" in capsys.readouterr().err
+
+
+def weighted_line() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(400, 2))
+    return rows, rows[:, 0] + rng.normal(size=400), np.repeat([1.0, 9.0], 200)
+
+
+@pytest.mark.parametrize("door", ["chunks", "dask"])
+@pytest.mark.parametrize("first", [True, False])
+def test_weights_in_some_parts_only_are_refused(door: str, first: bool) -> None:
+    from ancestral import HeteroscedasticGaussian
+
+    rows, y, w = weighted_line()
+    parts: list[Any] = [(rows[:200], y[:200]), (rows[200:], y[200:], w[200:])]
+    parts = parts[::-1] if first else parts
+    if door == "dask":
+        pytest.importorskip("dask", reason="dask is an extra")
+    fit = fit_chunks if door == "chunks" else fit_dask
+    refused(
+        lambda: fit(HeteroscedasticGaussian(), parts),
+        "brings weights, and part . has none: give them in every part",
+        kind=DataError,
+    )
+
+
+def other_sources() -> dict[str, Any]:
+    pd = pytest.importorskip("pandas", reason="pandas is an extra")
+    frame = pd.DataFrame(X, columns=list("abc"))
+    other = pd.DataFrame(X[:, ::-1], columns=list("abc"))
+    found: dict[str, Any] = {
+        "callable": (lambda: iter([X[:500], X[500:]]), lambda: iter([X[:500], -X[500:]])),
+        "frames": ([frame[:500], frame[500:]], [other[:500], other[500:]]),
+        "lists": ([X[:500].tolist(), X[500:].tolist()], [X[500:].tolist(), X[:500].tolist()]),
+    }
+    return found
+
+
+@pytest.mark.parametrize("kind", ["callable", "frames", "lists"])
+def test_a_checkpoint_of_other_data_is_refused_whatever_brings_them(
+    kind: str, tmp_path: Path
+) -> None:
+    one, other = other_sources()[kind]
+    found = fit_chunks(TwoNormals(), one, checkpoint=tmp_path / "c")
+    assert same(found, fit_chunks(TwoNormals(), one, checkpoint=tmp_path / "c"))
+    refused(lambda: fit_chunks(TwoNormals(), other, checkpoint=tmp_path / "c"), kind=ModelError)
+
+
+def test_a_checkpoint_of_another_target_is_refused(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas", reason="pandas is an extra")
+    from ancestral import HeteroscedasticGaussian
+
+    rows, y, w = weighted_line()
+    frame = pd.DataFrame({"a": rows[:, 0], "y1": y, "y2": w - y + rows[:, 1]})
+    parts = [frame[:200], frame[200:]]
+    fit_chunks(HeteroscedasticGaussian(), parts, "y1", checkpoint=tmp_path / "c")
+    refused(
+        lambda: fit_chunks(HeteroscedasticGaussian(), parts, "y2", checkpoint=tmp_path / "c"),
+        kind=ModelError,
+    )
+
+
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    from ancestral import LinearGaussian
+
+    rows, y, _ = weighted_line()
+    refused(
+        lambda: fit_chunks(LinearGaussian(), [(rows, y)], checkpoint=tmp_path),
+        "looks at its data once, and keeps no checkpoints",
+        kind=ModelError,
+    )
+    refused(lambda: fit_chunks(TwoNormals(), [X], checkpoint_every=3), "give checkpoint=")
+    refused(lambda: fit_chunks(TwoNormals(), [X], columns=["a"]), "columns= chooses columns")
+
+
+def test_what_yields_chunks_may_fail() -> None:
+    def chunks_that_end() -> Iterator[np.ndarray]:
+        yield X
+        raise RuntimeError("the line is dead")
+
+    refused(
+        lambda: fit_chunks(TwoNormals(), chunks_that_end),
+        "part 1 could not be made: RuntimeError: the line is dead. Mend",
+        kind=DataError,
+    )
+
+
+def test_empty_parts_have_their_place_in_the_sums() -> None:
+    """So that workers and one machine add the same pairs."""
+    dask = pytest.importorskip("dask", reason="dask is an extra")
+    parts = [X[:100], X[:0], X[100:130], X[:0], X[:0], X[130:600], X[600:], X[:0]]
+    here = fit_chunks(TwoNormals(), parts)
+    with dask.config.set(scheduler="synchronous"):
+        assert same(here, fit_dask(TwoNormals(), parts))
+        assert (
+            fit_chunks(PPCA(1), parts).noise_variance_ == fit_dask(PPCA(1), parts).noise_variance_
+        )
+
+
+def test_parts_of_no_weight_have_their_place_too() -> None:
+    dask = pytest.importorskip("dask", reason="dask is an extra")
+    from ancestral import HeteroscedasticGaussian, LinearGaussian
+
+    rows, y, w = weighted_line()
+    cuts = [0, 60, 100, 170, 200, 310, 400]
+    parts = [(rows[a:b], y[a:b], w[a:b] * (a not in (60, 200))) for a, b in pairwise(cuts)]
+    for make in (LinearGaussian, HeteroscedasticGaussian):
+        here = fit_chunks(make(), parts)
+        with dask.config.set(scheduler="synchronous"):
+            there = fit_dask(make(), parts)
+        np.testing.assert_array_equal(here.coef_, there.coef_)
+        kept = w * ~np.isin(np.arange(400), [*range(60, 100), *range(200, 310)])
+        np.testing.assert_allclose(here.coef_, make().fit(rows, y, kept).coef_, rtol=1e-8)

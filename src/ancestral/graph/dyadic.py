@@ -223,7 +223,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
     def _check_part(self, *given: Any, reset: bool) -> tuple[Any, ...]:
         return checked_part(self._check_chunk, *given, reset=reset)
 
-    def _fit_parts(self, parts: Any, **options: Any) -> None:
+    def _fit_parts(self, parts: Any) -> None:
         self._solve(dyads_of(parts, self))
 
     def _is_enough(self, statistics: DyadSums) -> bool:

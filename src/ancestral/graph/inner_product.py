@@ -234,7 +234,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
     def _check_part(self, *given: Any, reset: bool) -> tuple[Any, ...]:
         return checked_part(self._check_chunk, *given, reset=reset)
 
-    def _fit_parts(self, parts: Any, **options: Any) -> None:
+    def _fit_parts(self, parts: Any) -> None:
         self._solve(pairs_of(parts, self))
 
     def _gathered(

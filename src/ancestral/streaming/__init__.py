@@ -8,6 +8,7 @@ here (`fit_chunks`) or by the workers of a cluster (`fit_dask`), with the same r
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -20,7 +21,8 @@ from ancestral.io.mixed import as_read
 from ancestral.streaming import npy as npy
 from ancestral.streaming.checking import SMALLER_CHUNKS, Roles, refuse_class
 from ancestral.streaming.local import Here, Reading
-from ancestral.streaming.npy import NpyTable, read_chunks
+from ancestral.streaming.npy import NpyTable as NpyTable
+from ancestral.streaming.npy import read_chunks
 from ancestral.streaming.opening import Opening
 from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.streaming.sources.links import graph_by_blocks
@@ -29,7 +31,6 @@ from ancestral.streaming.workers import There, Work
 from ancestral.streaming.writing import impute, log_density, predict, sample
 
 __all__ = [
-    "NpyTable",
     "Piece",
     "Source",
     "fit_chunks",
@@ -67,7 +68,7 @@ def fit_chunks(
         Any that can be trained from parts: all but `LatentPositionGraph`.
     source : path-like, iterable, callable or Source
         A path, or a list of them: .npy files of rows, read by offset; Parquet and CSV files,
-        folders of such, patterns ("rows/*.parquet") and addresses ("memory://rows",
+        folders of such, patterns (`rows/*.parquet`) and addresses ("memory://rows",
         "s3://bucket/rows"); folders of images or graphs. Or chunks: arrays of shape (n_i,
         n_features) or dataframes for densities, pairs (X, y) or triples (X, y, sample_weight) for
         conditional models, lists of graphs for graph models; a model that looks at its data
@@ -222,10 +223,22 @@ def _as_of_files(model: M, opened: Source) -> M:
 def _kept(
     model: FromParts, checkpoint: str | os.PathLike[str] | None, every: int | None
 ) -> dict[str, Any]:
-    """Return what a fit is told of checkpoints."""
+    """Return what a fit is told of checkpoints; ModelError where it would keep none."""
+    if checkpoint is None:
+        if every is not None:
+            raise ModelError(
+                "checkpoint_every counts passes between checkpoints: give checkpoint=."
+            )
+        return {}
+    takes = inspect.signature(model._fit_parts).parameters.values()
+    if not any(one.name == "checkpoint" or one.kind is one.VAR_KEYWORD for one in takes):
+        raise ModelError(
+            f"{type(model).__name__} looks at its data once, and keeps no checkpoints: leave "
+            "checkpoint= out."
+        )
     if every is None:
         every = 50 if isinstance(model, FromBatches) else 1
-    return {} if checkpoint is None else {"checkpoint": checkpoint, "every": every}
+    return {"checkpoint": checkpoint, "every": every}
 
 
 def _refuse_whole(model: Any) -> None:

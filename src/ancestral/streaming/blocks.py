@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,15 @@ from ancestral.streaming.source import Chunk, Piece
 
 def blocks_of(collections: tuple[Any, ...], *, starts: bool) -> list[Piece]:
     """Return the parts of a collection, or of several whose rows belong together."""
-    blocks = _blocks_together(collections)
-    places = _starts(collections[0]) if starts else None
-    return [Chunk(block, places[i] if places else None) for i, block in enumerate(blocks)]
+    blocks, sizes = _blocks_together(collections), _sizes(collections[0])
+    if sizes is None or len(sizes) != len(blocks):
+        return [Chunk(block) for block in blocks]
+    places = np.cumsum([0, *sizes]).tolist()
+    width = 8 * sum(math.prod(collection.shape[1:]) for collection in collections)
+    return [
+        Chunk(block, start if starts else None, n_rows=n, n_bytes=n * width)
+        for block, start, n in zip(blocks, places, sizes)
+    ]
 
 
 def is_collection(source: Any) -> bool:
@@ -26,11 +33,11 @@ def _is_frame(collection: Any) -> bool:
     return hasattr(collection, "to_dask_array")
 
 
-def _starts(collection: Any) -> list[int] | None:
-    """Return the first row of each part of a Dask array; None where that is not known."""
+def _sizes(collection: Any) -> list[int] | None:
+    """Return the rows of each part of a Dask array; None where they are not known."""
     if _is_frame(collection) or not all(size == size for size in collection.chunks[0]):
         return None
-    return [sum(collection.chunks[0][:i]) for i in range(len(collection.chunks[0]))]
+    return [int(size) for size in collection.chunks[0]]
 
 
 def _blocks(collection: Any) -> list[Any]:

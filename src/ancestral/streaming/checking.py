@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from ancestral._checks.numbers import within_memory
 from ancestral.base import ConditionalDensity, FromParts, GraphDensity, Model
 from ancestral.errors import AncestralError, DataError, ModelError
 from ancestral.streaming.columns import Columns, Place, in_order, in_part
+from ancestral.streaming.source import Piece, Source
 
 NO_CHUNKS = "there are no chunks with rows: give at least one array of rows."
 SMALLER_CHUNKS = "Give smaller chunks, or fewer columns."
@@ -138,11 +140,30 @@ def read(piece: Any, place: Place) -> Any:
         except AncestralError:
             raise
         except Exception as error:
-            lines = str(error).strip().splitlines() or ["no reason given"]
             raise DataError(
-                f"{piece.of} could not be read: {type(error).__name__}: "
-                f"{lines[0].rstrip('.')[:300]}. Mend it, or leave it out."
+                f"{piece.of} could not be read: {seen_of(error)}. Mend it, or leave it out."
             ) from error
+
+
+def listed(source: Source) -> Iterator[Piece]:
+    """Yield the parts of a source, with one error for whatever goes wrong in making them."""
+    number = 0
+    try:
+        for piece in source.parts():
+            yield piece
+            number += 1
+    except AncestralError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"part {number} could not be made: {seen_of(error)}. Mend what yields the chunks."
+        ) from error
+
+
+def seen_of(error: Exception) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    return f"{type(error).__name__}: {lines[0].rstrip('.')[:300]}"
 
 
 def checked(model: Any, given: Given, place: Place, like: Columns | None) -> tuple[Given, Columns]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.columns import names_of, unlike_names
 from ancestral._checks.containers import shown
+from ancestral._checks.missing import is_missing
 from ancestral.errors import AncestralError, DataError
 
 ALIKE = "Name the columns alike in every part."
@@ -68,6 +69,7 @@ class Columns(NamedTuple):
     targets: list[Any] | None  # the names of the columns of y
     first_row: NDArray | None  # where it is a table
     width: dict[str, Any]  # what the model has learnt of them
+    weighted: bool = False  # whether its rows have weights
 
     @classmethod
     def of(cls, model: Any, part: int, given: tuple[Any, ...], data: tuple[Any, ...]) -> Columns:
@@ -78,11 +80,12 @@ class Columns(NamedTuple):
             names = list(width["feature_names_in_"]) if "feature_names_in_" in width else None
         rows = data[0]
         first = rows[0].copy() if isinstance(rows, np.ndarray) and len(rows) else None
-        return cls(part, names, names_of(given[1]), first, width)
+        return cls(part, names, names_of(given[1]), first, width, len(given) > 2)
 
     def takes(self, part: int, given: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return what another part gives, its columns in this order; DataError for others."""
         X, y, *rest = given
+        self._refuse_other_weights(part, weighted=bool(rest))
         if not self._are_of_graphs:  # whose check takes names in any order
             X = in_order(X, self._order_of(part, names_of(X)))
         return X, in_order(y, self._order_of_targets(part, names_of(y))), *rest
@@ -90,6 +93,7 @@ class Columns(NamedTuple):
     def same_order(self, other: Columns) -> bool:
         """Tell whether another part has these columns in this order; DataError for others."""
         self._refuse_other_width(other)
+        self._refuse_other_weights(other.part, weighted=other.weighted)
         orders = (
             self._order_of(other.part, other.names),
             self._order_of_targets(other.part, other.targets),
@@ -124,6 +128,15 @@ class Columns(NamedTuple):
             return None
         return _places(self.targets, names, f"part {part}: The names of the targets", self.part)
 
+    def _refuse_other_weights(self, part: int, *, weighted: bool) -> None:
+        """Raise DataError where one part has weights and another has none."""
+        if weighted != self.weighted:
+            some, none = (part, self.part) if weighted else (self.part, part)
+            raise DataError(
+                f"part {some} brings weights, and part {none} has none: give them in every part, 1 "
+                "where a row counts once, or in none."
+            )
+
     def _refuse_other_width(self, other: Columns) -> None:
         """Raise DataError where another part has more or fewer columns, and they have no names."""
         one, two = (
@@ -142,7 +155,11 @@ class Columns(NamedTuple):
         if one is None or two is None or not {one.dtype.kind, two.dtype.kind} & set("OU"):
             return
         for j, (here, there) in enumerate(zip(two, one)):
-            if isinstance(here, str) == isinstance(there, str):
+            if (
+                isinstance(here, str) == isinstance(there, str)
+                or is_missing(here)
+                or is_missing(there)
+            ):
                 continue
             kinds = [
                 f"{'text' if isinstance(value, str) else 'numbers'}, such as {shown(value)}"

@@ -15,10 +15,12 @@ from ancestral.streaming.checking import (
     Roles,
     checked,
     is_empty,
+    listed,
     n_rows,
     read,
 )
 from ancestral.streaming.columns import Columns, Place, in_part
+from ancestral.streaming.identity import identity_of
 from ancestral.streaming.progress import rows_shown
 from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.training.parts import Adding, Part, Parts
@@ -50,18 +52,17 @@ class Reading:
         self.seen: list[int | None] | None = None  # rows in each part, after a first look
         self.began = False
 
-    def __iter__(self) -> Iterator[tuple[Place, Part]]:
-        """Yield the parts that have rows, checked."""
+    def __iter__(self) -> Iterator[tuple[Place, Part | None]]:
+        """Yield the parts, checked; None for those without rows."""
         if self.began and not self.source.again:
             raise needs_again(type(self.model).__name__)
         self.began = True
         sizes: list[int | None] = []
         start: int | None = 0
-        for number, piece in enumerate(self.source.parts()):
+        for number, piece in enumerate(listed(self.source)):
             place, part, n = self._read(number, piece, start)
             sizes.append(n)
-            if part is not None:
-                yield place, part
+            yield place, part
             start = None if start is None or n is None else start + n
         if self.columns is None:
             raise DataError(NO_CHUNKS)
@@ -82,7 +83,10 @@ class Reading:
         if not isinstance(pieces, Sequence):
             coming = iter(self)
             for number in numbers:
-                yield next(one for one in coming if one[1].number == number)
+                place, part = next(one for one in coming if one[0].part == number)
+                if part is None:
+                    raise other_rows(f"rows in part {number}", "none")
+                yield place, part
             return
         for number in numbers:
             place, part, _ = self._read(number, pieces[number], None)
@@ -152,6 +156,8 @@ class Here(Parts[Any]):
 
         def task(item: tuple[Place, Any]) -> tuple[Place, Any]:
             place, part = item
+            if part is None:
+                return item
             with in_part(place):
                 if self.kept is None:
                     part = self._make(part)
@@ -170,7 +176,8 @@ class Here(Parts[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         for _, part in self._made(self.reading) if self.kept is None else self.kept:
-            yield part
+            if part is not None:
+                yield part
 
     @property
     def n_rows(self) -> int | None:
@@ -196,18 +203,18 @@ class Here(Parts[Any]):
     @property
     def identity(self) -> str:
         """What tells these data from others."""
-        return f"{self.reading.source.identity} {self.reading.seen}"
+        reading = self.reading
+        return identity_of(Here(reading), reading.source, reading.roles, reading.columns)
 
     def _make(self, part: Any) -> Any:
         for make in self.makes:
             part = make(part)
         return part
 
-    def _made(self, read: Iterable[tuple[Place, Part]]) -> Iterator[tuple[Place, Any]]:
+    def _made(self, read: Iterable[tuple[Place, Part | None]]) -> Iterator[tuple[Place, Any]]:
         for place, part in read:
             with in_part(place):
-                made = within_memory(SMALLER_CHUNKS)(self._make)(part)
-            yield place, made
+                yield place, part and within_memory(SMALLER_CHUNKS)(self._make)(part)
 
     def _may_be_kept(self) -> bool:
         """Tell whether all parts may stay in memory."""

@@ -130,8 +130,13 @@ class NpyTable:
 
     @property
     def default_rows(self) -> int:
-        """Rows that make about 32 MiB."""
-        return max(1, PART_BYTES // max(1, self.row_bytes))
+        """Rows that make about 32 MiB, in memory or in the file."""
+        return max(1, PART_BYTES // max(1, self.held_bytes))
+
+    @property
+    def held_bytes(self) -> int:
+        """Of one row in memory, where numbers take 8 bytes or more."""
+        return math.prod(self.width) * max(8, np.dtype(self.dtype).itemsize)
 
     @property
     def row_bytes(self) -> int:
@@ -182,7 +187,7 @@ class NpySlice:
 
     @property
     def n_bytes(self) -> int:
-        return self.n_rows * sum(table.row_bytes for table in self.tables)
+        return self.n_rows * sum(table.held_bytes for table in self.tables)
 
     @property
     def of(self) -> str:
@@ -231,7 +236,8 @@ class NpyRows(Source):
     @property
     def identity(self) -> str:
         """What the files were when they were opened."""
-        return " ".join(table.seen.digest for table in self.tables if table.seen is not None)
+        seen = [table.seen for table in self.tables if table.seen is not None]
+        return " ".join(f"{one.digest} {one.n_bytes} {one.written}" for one in seen)
 
 
 def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterator[NDArray]:

@@ -45,9 +45,19 @@ class Opening:
         self.conditional = isinstance(model, ConditionalDensity)
         self.of_graphs = isinstance(model, GraphDensity)
         self.model, self.rows, self.columns, self.delayed = model, rows, columns, delayed
+        self.chosen = False  # whether columns were
 
     def source(self, data: Any) -> Source:
         """Return the source of anything that `fit_chunks` takes."""
+        found = self._source(data)
+        if self.columns is not None and not self.chosen:
+            raise DataError(
+                "columns= chooses columns of Parquet and CSV files. Leave it out, and give "
+                "chunks of the columns that are wanted."
+            )
+        return found
+
+    def _source(self, data: Any) -> Source:
         if isinstance(data, Source):
             return data
         if (found := self._of_paths(data)) is not None:
@@ -63,7 +73,7 @@ class Opening:
             return Anew(lambda: self._pieces(iterated(data)))
         if data and all(map(_is_path, data)):
             if isinstance(data[0], tuple):
-                return Joined([self.source(paths) for paths in data])
+                return Joined([self._source(paths) for paths in data])
             return self._joined(list(data))
         return Chunks(list(self._pieces(items)), lambda: _digest_of(data))
 
@@ -74,6 +84,7 @@ class Opening:
             if self.conditional:
                 raise DataError(without_targets(self.model, f"the path {os.fspath(paths[0])!r}"))
             return Joined([NpyRows.of_paths([path], self.rows) for path in paths])
+        self.chosen = True
         return source_of_paths(paths, columns=self.columns, rows=self.rows, graphs=self.of_graphs)
 
     def _of_paths(self, data: Any) -> Source | None:

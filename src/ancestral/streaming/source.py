@@ -42,7 +42,19 @@ class Piece(Protocol):
     def of(self) -> str: ...
 
     def read(self) -> Any:
-        """Return an array, a dataframe, a tuple (X, y) or (X, y, weights), or a list of graphs."""
+        """Return an array, a dataframe, a tuple (X, y) or (X, y, weights), or a list of graphs.
+
+        Returns
+        -------
+        ndarray, dataframe, tuple or list
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ancestral.streaming.source import Chunk
+        >>> Chunk(np.eye(2)).read().shape
+        (2, 2)
+        """
 
 
 class Source(ABC):
@@ -78,7 +90,18 @@ class Source(ABC):
 
     @abstractmethod
     def parts(self) -> Iterable[Piece]:
-        """Return the parts, in the same order each time."""
+        """Return the parts, in the same order each time.
+
+        Returns
+        -------
+        iterable of Piece
+
+        Examples
+        --------
+        >>> from ancestral.streaming.source import Chunk, Chunks
+        >>> [part.n_rows for part in Chunks([Chunk([[0.0], [1.0]], n_rows=2)]).parts()]
+        [2]
+        """
 
     @property
     def identity(self) -> str:

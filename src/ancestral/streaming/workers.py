@@ -7,10 +7,12 @@ otherwise. A worker that ends takes nothing with it: its parts are read by the o
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 from ancestral._checks.numbers import within_memory
@@ -22,11 +24,13 @@ from ancestral.streaming.checking import (
     Roles,
     checked,
     is_empty,
+    listed,
     n_rows,
     read,
 )
 from ancestral.streaming.columns import Columns, Place, in_part
 from ancestral.streaming.dask_workers import STATISTICS, cluster_of, computed
+from ancestral.streaming.identity import identity_of
 from ancestral.streaming.local import other_rows
 from ancestral.streaming.source import Chunk, Source, needs_again
 from ancestral.training.parts import BRANCHES, Part, Parts
@@ -55,7 +59,7 @@ class Work:
             raise needs_again("fit_dask")
         self.model, self.source, self.roles, self.client = model, source, roles, client
         self.checker = clone(model)
-        self.pieces = list(source.parts())
+        self.pieces = list(listed(source))
         if not self.pieces:
             raise DataError(NO_CHUNKS)
         self.columns: Columns | None = None
@@ -67,9 +71,9 @@ class Work:
         if isinstance(found, Columns):  # some part has them in another order: once more, in this
             self.columns = found
             found = computed(self._tree(look, parts, anew=anew), self.client)
-        if found is None:
-            raise DataError(NO_CHUNKS)
         total, columns, sizes = found
+        if total is None:
+            raise DataError(NO_CHUNKS)
         if self.columns is None or self.seen is None:
             self.columns = self.columns or columns
             self.model._take_columns(self.columns.width)
@@ -179,21 +183,21 @@ def read_part(
     return Part(data, model, place.part, how.starts.get(place.part)), columns, n
 
 
-def looked(how: How, what: Any, place: Place, anew: bool) -> Found | None:  # noqa: FBT001
+def looked(how: How, what: Any, place: Place, anew: bool) -> Found:  # noqa: FBT001
     """Return what a look at one part gives, on one BLAS thread: workers are the parallelism.
 
-    None where it has no rows.
+    None, its columns and its number of rows, where none of these counts.
     """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with threadpool_limits(1), memory_given_back():
         columns, sizes = None, {}
         part = what
         if anew:
             part, columns, n = read_part(how, what, place)
             sizes = {place.part: n}
         if part is None:
-            return None
+            return None, None, sizes
         with in_part(place):
             return within_memory(SMALLER_CHUNKS)(how.look)(part), columns, sizes
 
@@ -202,7 +206,7 @@ def made(how: How, what: Any, place: Place) -> Any:
     """Return what is made of one part; None where it has no rows."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with threadpool_limits(1), memory_given_back():
         part, _, _ = read_part(how, what, place)
         if part is None:
             return None
@@ -212,28 +216,38 @@ def made(how: How, what: Any, place: Place) -> Any:
         return part
 
 
-def merged(parts: Sequence[Found | Columns | None]) -> Found | Columns | None:
+def merged(parts: Sequence[Found | Columns]) -> Found | Columns:
     """Sum what looks at parts gave; the columns must be those of the first.
 
     Its columns alone where a part has them in another order: sums are taken by place.
     """
-    given = [part for part in parts if part is not None]
-    if not given:
-        return None
-    found = [part for part in given if not isinstance(part, Columns)]
-    every = [part if isinstance(part, Columns) else part[1] for part in given]
+    found = [part for part in parts if not isinstance(part, Columns)]
+    every = [part if isinstance(part, Columns) else part[1] for part in parts]
     known = [columns for columns in every if columns is not None]
     first = next((one for one in known if one.names is not None), known[0] if known else None)
     if first is not None and (
-        not all(first.same_order(other) for other in known) or len(found) < len(given)
+        not all(first.same_order(other) for other in known) or len(found) < len(parts)
     ):
         return first
-    total, sizes = found[0][0], dict(found[0][2])
-    for statistics, columns, more in found[1:]:
-        with in_part(Place(columns.part if columns else min(more, default=0))):
-            total = total + statistics
+    total: Any = None
+    sizes: dict[int, int | None] = {}
+    for statistics, columns, more in found:
         sizes |= more
+        if statistics is not None:
+            with in_part(Place(columns.part if columns else min(more, default=0))):
+                total = statistics if total is None else total + statistics
     return total, first, sizes
+
+
+@contextmanager
+def memory_given_back() -> Iterator[None]:
+    """Give memory that a part took back to the system: a worker that seems full is paused."""
+    yield
+    if (arrow := sys.modules.get("pyarrow")) is not None:
+        arrow.default_memory_pool().release_unused()
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 class There(Parts[Any]):
@@ -293,7 +307,8 @@ class There(Parts[Any]):
     @property
     def identity(self) -> str:
         """What tells these data from others."""
-        return f"{self.work.source.identity} {list((self.work.seen or {}).values())}"
+        work = self.work
+        return identity_of(There(work), work.source, work.roles, work.columns)
 
 
 class After:

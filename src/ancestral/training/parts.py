@@ -166,30 +166,39 @@ def added(sums: Iterable[S]) -> S:
 
 
 class Adding(Generic[S]):
-    """A sum by a tree of four branches, that holds few of its terms at once."""
+    """A sum by a tree of four branches, that holds few of its terms at once.
+
+    None is a term that adds nothing, and has its place in the tree.
+    """
 
     def __init__(self) -> None:
-        self.levels: list[list[S]] = []
+        self.levels: list[list[S | None]] = []
 
-    def take(self, term: S) -> None:
+    def take(self, term: S | None) -> None:
         """Add one more term."""
         for level in self.levels:
             level.append(term)
             if len(level) < BRANCHES:
                 return
-            term = reduce(add, level)
+            term = _sum_of(level)
             level.clear()
         self.levels.append([term])
 
     def total(self) -> S:
         """Return the sum; ValueError where there were no terms."""
-        rest: list[S] = []
+        rest: list[S | None] = []
         for level in self.levels:
             if terms := [*level, *rest]:
-                rest = [reduce(add, terms)]
-        if not rest:
+                rest = [_sum_of(terms)]
+        if not rest or rest[0] is None:
             raise ValueError("a sum of no parts")
         return rest[0]
+
+
+def _sum_of(terms: Sequence[S | None]) -> S | None:
+    """Return the sum of those that are there."""
+    there = [term for term in terms if term is not None]
+    return reduce(add, there) if there else None
 
 
 def digest_of(data: Sequence[Any]) -> str:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import refuse_far
 from ancestral._numerics.threads import LEAST_NUMBERS, ahead, blocks_of
+from ancestral.errors import ModelError
 from ancestral.gaussian.ppca.reflections import reflections
 from ancestral.statistics import distinct_rows
 
@@ -36,6 +37,10 @@ CACHED_NUMBERS = 1 << 17  # and in one of a sum: 1 MiB
 LEAST_PATTERNS = 64
 MOST_SWEPT = 32  # latents: larger matrices are better inverted one by one
 STEEP = 1e-5  # of W's variance: with less noise, M_o is too ill-conditioned to be formed
+
+
+class Singular(ModelError):
+    """Parameters at which float64 leaves the posterior no digits."""
 
 
 @dataclass(frozen=True)
@@ -341,7 +346,9 @@ def _inverted(M: NDArray[np.float64]) -> NDArray[np.float64]:
         M[k] = M[:, k] = row
         M[k, k] = -1 / pivot
     if not (pivots > 0).all():
-        raise np.linalg.LinAlgError("a matrix is not positive definite")
+        raise Singular(
+            "a matrix of the posterior has lost all its digits: bring columns to like units."
+        )
     np.negative(M, out=M)
     return np.log(pivots).sum(axis=0)
 
