@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from ancestral._catalogue import Face
-from ancestral._files import absolute, is_folder, shown
+from ancestral._files import is_folder
 from ancestral.cli.data import entry_of, graph_options, listed, target_among
 from ancestral.cli.reading import Reading
 from ancestral.cli.terminal import say
-from ancestral.errors import DataError, ModelError, SaveError
+from ancestral.errors import DataError, ModelError
 
 SHARE = 8  # a file above this part of the machine's memory is not read at once
 TABLES = (".parquet", ".pq", ".csv", ".tsv", ".npy")
@@ -216,15 +216,6 @@ def write_answers(
     if output is None:
         raise click.UsageError(
             f"{data} is read part by part, and so written: name a file, as in -o x.parquet."
-        )
-    if (
-        isinstance(output, Path)
-        and is_folder(data)
-        and Path(data).resolve() in absolute(output).parents
-    ):
-        raise SaveError(
-            f"{shown(output)}: stands in {data}, and would be read as data the next time. Name a "
-            "file elsewhere."
         )
     refuse_of_parts(data, json=as_json and what)
     n = [0, 0, 0]

@@ -160,12 +160,11 @@ def _in_blocks(
 
 def _as_columns(model: Any, drawn: NDArray, n_samples: int) -> tuple[NDArray, list[str] | None]:
     """Return draws of y with a row for each row of X, and a column for each of several draws."""
-    target = str(getattr(model, "target_name_", None) or "y")
-    if n_samples == 1:
-        return drawn, [target] if drawn.ndim == 1 else None
-    if drawn.ndim != 2:
+    from ancestral.streaming.writing import draws_of_target
+
+    if n_samples > 1 and drawn.ndim != 2:
         raise click.UsageError("-n above 1 has no use with a model of several targets.")
-    return drawn.T, [f"{target}_{k}" for k in range(1, n_samples + 1)]
+    return draws_of_target(model, drawn, n_samples)
 
 
 def nodes_of(data: str, reading: Reading, model: Any) -> Any:

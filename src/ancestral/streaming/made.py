@@ -58,7 +58,7 @@ class Made(Source):
 
     def __init__(self, source: Source, make: Callable[[Any], Any]) -> None:
         self.source, self.make = source, make
-        self.again, self.fresh = source.again, source.fresh
+        self.again, self.fresh, self.named = source.again, source.fresh, source.named
 
     def parts(self) -> list[Piece]:
         """Return the parts."""

@@ -120,27 +120,36 @@ def source_of_paths(
     if not isinstance(graphs, bool | Mapping):
         raise DataTypeError(f"graphs= is true, false or a mapping; got {in_short(graphs)}.")
     files = found(paths, storage_options)
-    kind = "zip" if graphs or isinstance(graphs, Mapping) else _kind_of_all(files)
-    if kind != "text":
-        _refuse(kind, types=types, sep=sep, decimal=decimal)
-    if kind not in ("text", "parquet"):
-        _refuse(kind, columns=columns)
     if like is not None:
         if not isinstance(like, Model):
             raise ModelError(f"like= is a fitted model; got {in_short(like)}.")
         like._check_fitted()
     known = None if like is None else Known.of(like)
+    text = {"types": types, "sep": sep, "decimal": decimal}
+    source = _source_of(files, columns, rows, graphs, known, text, dates=dates)
+    source.named = list(paths) if isinstance(paths, list | tuple) else [paths]
+    return source
+
+
+def _source_of(
+    files: Sequence[File],
+    columns: Sequence[str] | None,
+    rows: int | None,
+    graphs: bool | Mapping[str, Any],  # noqa: FBT001 - of the caller
+    known: Known | None,
+    text: dict[str, Any],
+    *,
+    dates: bool,
+) -> Source:
+    """Return the source of files of one kind."""
+    kind = "zip" if graphs or isinstance(graphs, Mapping) else _kind_of_all(files)
+    if kind != "text":
+        _refuse(kind, **text)
+    if kind not in ("text", "parquet"):
+        _refuse(kind, columns=columns)
     if kind == "text":
-        return csv_source(
-            files,
-            columns=columns,
-            rows=rows,
-            types=types,
-            dates=dates,
-            known=known,
-            sep=sep,
-            decimal=decimal or ".",
-        )
+        text = text | {"decimal": text["decimal"] or "."}
+        return csv_source(files, columns=columns, rows=rows, dates=dates, known=known, **text)
     if kind == "parquet":
         return parquet_source(files, columns=columns, rows=rows, known=known)
     if kind == "npy":
