@@ -66,7 +66,7 @@ def near(there: Callable[[Any, Any], Any], called: str, name: str = "X") -> Call
         @wraps(method)
         def run(self: Any, X: Any) -> Any:
             _refuse_other_kind(X, self.mean_, f"{type(self).__name__}.{called}")
-            if is_foreign(X) and not has_gaps(X, name):
+            if is_foreign(X) and not has_gaps(X, name, vars(self).get("feature_names_in_")):
                 return there(self, X)
             return hosted(self, X)
 
@@ -164,13 +164,13 @@ def like(values: Any, template: Any) -> Any:
     return namespace(template).asarray(np.ascontiguousarray(values), dtype=dtype, device=place)
 
 
-def has_gaps(X: Any, name: str = "X") -> bool:
+def has_gaps(X: Any, name: str = "X", names: Any = None) -> bool:
     """Tell whether an array, of numpy or not, holds NaN.
 
     Raises
     ------
     DataError
-        At the first infinity.
+        At the first infinity, its column by name where there are `names`.
     """
     if isinstance(X, np.ndarray):
         if X.dtype.kind != "f":
@@ -181,7 +181,7 @@ def has_gaps(X: Any, name: str = "X") -> bool:
     elif bool(namespace(X).all(namespace(X).isfinite(X))):
         return False
     host = to_host(X)
-    refuse_non_finite(host, name=name, missing=True)
+    refuse_non_finite(host, name=name, missing=True, names=names)
     return bool(np.isnan(host).any())
 
 

@@ -8,6 +8,7 @@ may be swept away, whichever process, container or machine wrote it.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import secrets
@@ -15,6 +16,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
@@ -220,7 +222,9 @@ def check_destination(path: PathLike, *, wanted: int = 1) -> Path:
             raise SaveError(
                 f"{shown(path)}: may not be written. Make it writable, or name another path."
             )
-        free = shutil.disk_usage(folder).free
+        usage = shutil.disk_usage(folder)
+        if not usage.total:  # of a disk that tells no size, such as /proc
+            _refuse_closed(folder)
     except RuntimeError:
         raise SaveError(
             f"{shown(path)}: is a link that leads nowhere. Name another path."
@@ -229,12 +233,24 @@ def check_destination(path: PathLike, *, wanted: int = 1) -> Path:
         raise SaveError(
             f"{shown(path)}: cannot be written ({error.strerror}). Name another path."
         ) from None
-    if free < wanted:
+    if usage.total and usage.free < wanted:
         raise SaveError(
-            f"{shown(path)}: no room: {wanted} bytes or more wanted, {free} free. Free some space "
-            "or save elsewhere."
+            f"{shown(path)}: no room: {wanted} bytes or more wanted, {usage.free} free. Free some "
+            "space or save elsewhere."
         )
     return path
+
+
+def _refuse_closed(folder: Path) -> None:
+    """Raise SaveError for a folder in which no file can be made, whatever its mode says."""
+    probe = folder / hidden_name(folder)
+    try:
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        probe.unlink()
+    except OSError as error:
+        raise SaveError(
+            f"{shown(folder)}: may not be written ({error.strerror}). Name a path elsewhere."
+        ) from None
 
 
 def mode_of(path: Path) -> int | None:
@@ -382,6 +398,81 @@ def refuse_same(outputs: Iterable[Path | None], inputs: Iterable[Any]) -> None:
             )
         if any(absolute(path) == absolute(other) for other in wanted[:place]):
             raise SaveError(f"{shown(path)}: two outputs would be one file. Name another.")
+
+
+def refuse_input(out: PathLike, inputs: Iterable[Any], *, door: str = "call") -> None:
+    """Refuse to write where data are read from: an input, or what would be data the next time.
+
+    Parameters
+    ----------
+    out : path-like
+        A path, or an address.
+    inputs : iterable
+        Paths, folders, patterns and addresses; anything else counts for nothing.
+    door : str
+        What the inputs are of, in words.
+
+    Raises
+    ------
+    SaveError
+        When `out` is one of the files, lies in one of the folders, or matches one of the patterns.
+    """
+    place = _components(out)
+    for name in inputs:
+        if not isinstance(name, str | os.PathLike) or not isinstance(os.fspath(name), str):
+            continue
+        try:
+            wanted = _components(name, of_files=True)
+        except SaveError:  # no possible path, as whoever reads it says
+            continue
+        is_read = same_file(out, name) or _reads(wanted, place) or _holds(name, out)
+        if is_read and (os.path.isfile(out) or place == wanted):
+            raise SaveError(
+                f"{shown(out)}: is an input of this {door}, and would be lost. Name another file."
+            )
+        if is_read:
+            raise SaveError(
+                f"{shown(out)}: stands in {shown(name)}, and would be read as data the next time. "
+                "Name a file elsewhere."
+            )
+
+
+def _components(path: PathLike, *, of_files: bool = False) -> list[str]:
+    """Return the parts of a path or an address, links followed; of files, as patterns of each."""
+    text = os.fspath(path)
+    for scheme in ("file://", "local://"):
+        text = text.removeprefix(scheme)
+    if "://" in text:
+        parts = [part for part in text.rpartition("::")[2].split("/") if part]
+        return parts if not of_files else [*map(glob.escape, parts[:1]), *parts[1:]]
+    named = list(Path(text).parts)
+    plain = len(named)  # of the parts, how many have no marks of a pattern
+    if of_files and not os.path.lexists(text):
+        plain = next((k for k, part in enumerate(named) if glob.has_magic(part)), plain)
+    real = list(absolute(Path(*named[:plain])).parts)
+    return [*(map(glob.escape, real) if of_files else real), *named[plain:]]
+
+
+def _reads(wanted: list[str], place: list[str]) -> bool:
+    """Tell whether a pattern matches a place, or a folder that holds it."""
+    if not wanted:
+        return True
+    if wanted[0] == "**":
+        return any(_reads(wanted[1:], place[k:]) for k in range(len(place) + 1))
+    return bool(place) and fnmatchcase(place[0], wanted[0]) and _reads(wanted[1:], place[1:])
+
+
+def _holds(name: PathLike, out: PathLike) -> bool:
+    """Tell whether a file that is there is in a folder or a pattern by another name."""
+    if not os.path.lexists(out):
+        return False
+    if is_folder(name):
+        held: Iterable[str] = (
+            os.path.join(at, one) for at, _, found in os.walk(name) for one in found
+        )
+    else:
+        held = glob.iglob(os.fspath(name), recursive=True)
+    return any(same_file(out, one) for one in held)
 
 
 # ---- what is held, and what may be swept -----------------------------------------------------

@@ -38,7 +38,7 @@ from sklearn.utils import Tags
 from ancestral import _arrays, model_file
 from ancestral._catalogue import entry_named
 from ancestral._checks.columns import check_row, check_table
-from ancestral._checks.frames import check_form, check_names, framed
+from ancestral._checks.frames import check_form, check_names, check_target_names, framed
 from ancestral._checks.numbers import (
     DRAWN_BYTES,
     FEWER_DRAWS,
@@ -78,7 +78,7 @@ T = TypeVar("T")
 NOTEBOOK = "ancestral.studio.notebook"
 
 # What a model knows of the columns of its data: with these alone it is not fitted yet.
-WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_", "_frame_in")
+WIDTHS = ("n_features_in_", "feature_names_in_", "n_features_", "_frame_in", "target_name_")
 
 # The rest of a state: what calls of partial_fit have seen, and what a whole fit was given.
 BESIDE = ("_seen", "_said", "_undetermined", "_data_fingerprint", "_derived")
@@ -412,6 +412,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
             setattr(self, name, value)
         if (names := state.get("feature_names_in_")) is not None:
             check_names(names, state.get("n_features_in_"))
+        check_target_names(state.get("target_name_"))
         if "_frame_in" in state:
             check_form(state["_frame_in"], self.n_features_in_)
         self._check_state()
@@ -781,9 +782,9 @@ class Density(DensityMixin, Model):
     def _check_chunk(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[NDArray]:
         """Return one chunk of rows, complete."""
         rows = self._check_rows(X, reset=reset)
-        if _arrays.has_gaps(rows):  # only where fit takes NaN as missing
+        names = vars(self).get("feature_names_in_")
+        if _arrays.has_gaps(rows, names=names):  # only where fit takes NaN as missing
             gaps = np.isnan(_arrays.to_host(rows))
-            names = vars(self).get("feature_names_in_")
             place = describe_place(tuple(int(i) for i in np.argwhere(gaps)[0]), names)
             raise DataError(
                 f"X holds NaN at {place}: sums of statistics are exact only for complete rows. "

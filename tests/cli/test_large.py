@@ -99,6 +99,43 @@ def test_a_pattern_is_a_table_of_mixed_columns(run, folder, people, tmp_path):
     assert len(drawn) == 480
 
 
+def test_dates_and_text_of_a_folder_of_csv_are_those_of_one_file(run, people, tmp_path):
+    rng = np.random.default_rng(1)
+    days = np.datetime64("2024-01-01") + rng.integers(0, 60, 240).astype("m8[D]")
+    people["day"], people["code"] = days.astype(str), rng.choice([17, 23], 240)
+    people["id"] = [f"{10**19 + k}" for k in range(240)]
+    people.loc[::9, "day"] = None
+    one, many, folder = tmp_path / "one.csv", tmp_path / "many", tmp_path / "seen"
+    seen = people.drop(columns="id")
+    seen.to_csv(one, index=False)
+    for place, table in ((many, people), (folder, seen)):
+        place.mkdir()
+        for k in range(3):
+            table[80 * k : 80 * k + 80].to_csv(place / f"{k}.csv", index=False)
+    models = [tmp_path / "one.model", tmp_path / "many.model"]
+    how = ("--n-states", 2, "--n-trees", 1, "--random-state", 0, "--text", "code")
+    for model, data in zip(models, (one, folder), strict=True):
+        code, _, err = run("fit", "tree", data, *how, "-o", model)
+        assert code == 0, err
+        assert "dates written as text" not in err
+    a, b = map(ancestral.load, models)
+    assert [c["of"] for c in a.columns_] == [c["of"] for c in b.columns_]
+    assert {c["name"]: c["of"] for c in b.columns_} == {
+        "age": "number", "size": "number", "town": "text", "day": "date", "code": "text"
+    }  # fmt: skip
+    facts = [json.loads(run("score", models[0], data, "--json")[1]) for data in (one, folder)]
+    assert facts[0]["mean_log_density"] == pytest.approx(facts[1]["mean_log_density"])
+    out, whole = tmp_path / "many.csv", tmp_path / "whole.csv"
+    assert run("impute", models[0], many, "-o", out)[0] == 0
+    assert run("impute", models[0], one, "-o", whole)[0] == 0
+    found, wanted = pd.read_csv(out, dtype=str), pd.read_csv(whole, dtype=str)
+    assert (found["id"] == people["id"]).all()
+    pd.testing.assert_frame_equal(found[wanted.columns.tolist()], wanted)
+    code, _, err = run("fit", "tree", many, "-o", models[1], "--force")
+    assert code == 1
+    assert "beyond 64 bits. Leave the column out, or take it as text: --text id." in err
+
+
 def test_a_target_is_named_or_told(run, folder, people, tmp_path):
     model, out = tmp_path / "size.model", tmp_path / "size.parquet"
     plain = tmp_path / "plain"
@@ -183,6 +220,7 @@ def test_an_address_may_be_written_to(run, numbers, tmp_path):
         (("score", "{model}", "{numbers}", "--leave-one-out"), "has no use"),
         (("score", "{model}", "{numbers}", "--key", "a"), "--key has no use"),
         (("score", "{model}", "{numbers}", "-o", "{numbers}/x.parquet"), "stands in"),
+        (("score", "{model}", "{numbers}/*.csv", "-o", "{numbers}/new.csv"), "stands in"),
         (("score", "{model}", "{numbers}", "-o", "{none}/x.xlsx"), "end the name in"),
         (("score", "{model}", "{numbers}", "-o", "nowhere://x.csv"), "nowhere"),
         (("impute", "{model}", "{numbers}"), "name a file, as in -o"),

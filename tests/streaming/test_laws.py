@@ -5,6 +5,7 @@ One law for the whole catalogue; what cannot be trained so refuses, and says why
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ancestral.base import FromBatches, FromParts, FromStatistics, Model
+from ancestral.base import ConditionalDensity, FromBatches, FromParts, FromStatistics, Model
 from ancestral.errors import DataError, ModelError
 from ancestral.streaming import fit_chunks, fit_dask
 from tests.streaming.test_streaming import cut
@@ -104,3 +105,23 @@ def test_what_travels_can_be_pickled(entry: Entry) -> None:
     needed(entry)
     model = entry.make()
     assert type(pickle.loads(pickle.dumps(model))) is type(model)
+
+
+@EVERY
+def test_weights_are_those_of_fit_or_refused(entry: Entry) -> None:
+    needed(entry)
+    model, (X, *y), n = entry.make(), entry.data, len(entry.data[0])
+    weights = np.random.default_rng(0).integers(1, 3, n).astype(float)
+    weights[1] = 0.0 if n > 10 else 1.0
+    parts = [
+        (X[a:b], y[0][a:b] if y else None, weights[a:b]) for a, b in ((0, n // 3), (n // 3, n))
+    ]
+    taken = set(inspect.signature(model.fit).parameters) & {"sample_weight", "frequencies"}
+    if isinstance(model, ConditionalDensity):  # where signatures may not tell
+        taken = {"sample_weight"}
+    if not taken:
+        refused(lambda: fit_chunks(model, parts), "takes no weights: each (row|graph)")
+        return
+    whole = entry.make().fit(X, *y, **{taken.pop(): weights})
+    wanted, found = (log_density(one, entry) for one in (whole, fit_chunks(model, parts)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-8)

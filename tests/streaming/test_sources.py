@@ -19,7 +19,7 @@ import ancestral
 from ancestral import AncestralError, datasets
 from ancestral import io as readers
 from ancestral.errors import DataError, FormatError, MissingExtraError, ModelError
-from ancestral.streaming import fit_chunks
+from ancestral.streaming import fit_chunks, fit_dask, writing
 from ancestral.streaming.sources import csv as csv_module
 from ancestral.streaming.sources import files as files_module
 from ancestral.streaming.sources import parquet as parquet_module
@@ -383,6 +383,10 @@ LONG = "a,b\n" + "".join(f"{k},{k}\n" for k in range(40_000))
         (LONG + "1,x\n", "", r"1\.csv: line 40002: column 'b': 'x' is no number.*'b': 'text'"),
         (LONG + "1,3.5\n", "", r"line 40002: column 'b': '3\.5' is no whole number.*'number'"),
         (LONG + "1\n", "", r"1\.csv: line 40002: has 1 cells, line 1 has 2"),
+        ("a,b\n1,2\n3\n", "", r"1\.csv: line 3: has 1 cells, line 1 has 2"),
+        ('a,b\n1,"2\n2"\n\n3,4\n5\n', "", r"1\.csv: line 6: has 1 cells, line 1 has 2"),
+        (LONG + f"{1 << 63},1\n", "", r"line 40002: column 'a': .* is no whole .*'a': 'text'"),
+        ("a,b\n1,2\n", f"a,b\n{1 << 64},2\n", r"2\.csv: column 'a' holds 1844.* 64 bits.*'text'"),
         ("a,b\n1,2\n", "a,b\n1,yes\n", r"2\.csv: column 'b' holds 'yes', and numbers, too, such"),
         ("a,b\n1,2\n", "a,c\n1,2\n", r"2\.csv: its columns .*1\.csv; it lacks 'b' and has besides"),
         ("a,b\n1,2\n", "3,4\n", r"2\.csv: has no line of names, and .*1\.csv has"),
@@ -432,6 +436,103 @@ def test_types_may_be_said(tmp_path: Path) -> None:
         source_of_paths(tmp_path, types={"q": "text"})
     with pytest.raises(ModelError, match="a column holds one of whole, number, boolean, text"):
         source_of_paths(tmp_path, types={"a": "float"})
+
+
+def test_whole_numbers_are_those_of_64_bits_and_never_rounded(tmp_path: Path) -> None:
+    ends = [-(1 << 63), (1 << 63) - 1, 1234567890123456789]
+    (tmp_path / "x.csv").write_text("id\n" + "".join(f"{one}\n" for one in ends))
+    assert together(source_of_paths(tmp_path))["id"].to_pylist() == ends
+    (tmp_path / "x.csv").write_text("id,x\n12345678901234567890,1.50\n7,2\n")
+    with pytest.raises(DataError, match="beyond 64 bits"):
+        source_of_paths(tmp_path)
+    got = together(source_of_paths(tmp_path, types={"id": "text"}))
+    assert got["id"].to_pylist() == ["12345678901234567890", "7"]
+    assert together(source_of_paths(tmp_path, columns=["x"])).to_pydict() == {"x": [1.5, 2]}
+
+
+DAYS = ["2024-01-31", "2024-01-31T18:30+02:00", "", "2024-01-31 18:30:00.5", "2023-12-01 00:00Z"]
+
+
+@pytest.mark.parametrize("days", [DAYS, DAYS[3:4] + DAYS[:1], DAYS[2:3] + DAYS[4:]])
+def test_dates_are_read_as_in_one_file(tmp_path: Path, days: list[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("day,n\n" + "".join(f"{day},1\n" for day in days))
+    wanted = readers.read_table(path, missing=True, dates=True)["day"]
+    for how in ({"types": {"day": "date"}}, {"dates": True}):
+        got = together(source_of_paths(tmp_path, **how))
+        assert got.schema.field("day").type == pa.timestamp("us")
+        np.testing.assert_array_equal(got["day"].to_numpy(), wanted.to_numpy())
+    text = together(source_of_paths(tmp_path, dates=True, types={"day": "text"}))
+    assert text["day"].to_pylist() == [day or None for day in days]
+    assert together(source_of_paths(tmp_path))["day"].to_pylist() == text["day"].to_pylist()
+
+
+@pytest.mark.parametrize("odd", ["soon", "2024-02-30", "0000-01-01", "2024-01-31 18"])
+def test_a_cell_that_is_no_date_is_named(tmp_path: Path, odd: str) -> None:
+    (tmp_path / "x.csv").write_text(f"day,n\n2024-01-31,1\n{odd},1\n")
+    source = source_of_paths(tmp_path, types={"day": "date"})
+    wanted = rf"x\.csv: line 3: column 'day': '{odd}' is no date.*types=\{{'day': 'text'"
+    with pytest.raises(DataError, match=wanted):
+        together(source)
+    kept = together(source_of_paths(tmp_path, dates=True))
+    assert kept["day"].to_pylist() == ["2024-01-31", odd]  # as in one file: no column of dates
+    with pytest.raises(ancestral.errors.DataTypeError, match="dates= is true or false"):
+        source_of_paths(tmp_path, dates="day")  # type: ignore[arg-type]
+
+
+def test_text_of_dates_names_what_reads_them_in_parts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        rows = pd.DataFrame({"x": rng.normal(size=40), "y": rng.normal(size=40)})
+        rows["day"] = [f"2024-01-{1 + j % 9:02d}" for j in range(40)]
+        rows.to_csv(tmp_path / f"{k}.csv", index=False)
+    model = ancestral.LatentTree(n_states=2, n_trees=1, random_state=0)
+    with pytest.warns(
+        ancestral.AncestralWarning, match=r"source_of_paths.*types=\{'day': 'date'\}"
+    ):
+        fit_chunks(model, tmp_path)
+    fit_chunks(model, source_of_paths(tmp_path, types={"day": "date"}))
+    assert [one["of"] for one in model.columns_ if one["name"] == "day"] == ["date"]
+
+
+def test_what_a_model_does_not_know_is_kept_as_it_is(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 2)).round(3)
+    model = ancestral.PPCA(1).fit(pd.DataFrame(rows, columns=["a", "b"]))
+    lines = [f"{90_000_000_000_000_000_000 + k},{a},{b},1.50" for k, (a, b) in enumerate(rows)]
+    lines[4] = lines[4].replace(f"{rows[4, 1]}", "NA")
+    folder = written(tmp_path / "text", x_csv="id,a,b,price\n" + "\n".join(lines) + "\n")
+    writing.impute(model, folder, tmp_path / "out.csv")
+    found = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
+    assert [line[0] for line in found[1:]] == [line.split(",")[0] for line in lines]
+    assert {line[3] for line in found[1:]} == {"1.50"}
+    assert np.isfinite(np.array([line[1:3] for line in found[1:]], float)).all()
+    wanted = model.log_density(pd.DataFrame(rows, columns=["a", "b"]))
+    clock = pa.array(range(30), pa.time64("us"))
+    table = pa.table({"a": rows[:, 0], "t": clock, "b": rows[:, 1], "l": [[1]] * 30})
+    (tmp_path / "rows").mkdir()
+    pq.write_table(table, tmp_path / "rows" / "0.parquet")
+    with pytest.raises(DataError, match=r"column 't' holds time64.*columns=.*like=model"):
+        source_of_paths(tmp_path / "rows")
+    for source in (tmp_path / "rows", [tmp_path / "rows" / "0.parquet"]):
+        assert np.allclose(writing.log_density(model, source), wanted)
+        writing.impute(model, source, tmp_path / "out.parquet")
+        assert pq.read_table(tmp_path / "out.parquet").equals(table)
+    assert source_of_paths(tmp_path / "rows", like=model).schema.names == table.column_names
+    for odd in (3, ancestral.PPCA(1)):
+        with pytest.raises(AncestralError, match=r"like= is a fitted model|not fitted"):
+            source_of_paths(tmp_path / "rows", like=odd)
+
+
+def test_a_fitted_model_says_what_is_text_and_what_are_dates(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    days = np.datetime64("2024-01-01", "us") + rng.integers(0, 99, 200).astype("m8[D]")
+    rows = pd.DataFrame({"x": rng.normal(size=200), "zip": rng.choice(["12345", "54321"], 200)})
+    rows["day"] = days
+    model = ancestral.LatentTree(n_states=2, n_trees=1, random_state=0).fit(rows)
+    rows.to_csv(tmp_path / "x.csv", index=False)
+    assert np.allclose(writing.log_density(model, tmp_path), model.log_density(rows))
+    levels = ancestral.TabularAutoregressive(smoothing=1).fit(rows[["zip"]])
+    assert np.allclose(writing.log_density(levels, tmp_path), levels.log_density(rows[["zip"]]))
 
 
 def test_columns_of_gaps_alone_are_numbers_and_gaps_are_those_of_all_readers(
@@ -631,6 +732,27 @@ def test_models_are_fitted_from_files_as_in_memory(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "all.csv", index=False)
     again = fit_chunks(ancestral.LinearGaussian(), tmp_path / "all.csv", target="y")
     np.testing.assert_allclose(again.coef_, there.coef_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("rows", [None, 4])
+def test_a_row_is_named_in_its_own_file(tmp_path: Path, kind: str, rows: int | None) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        table = pd.DataFrame(rng.normal(size=(10, 2)), columns=["a", "b"])
+        if k == 2:
+            table.loc[4, "b"] = np.inf
+        path = tmp_path / f"{k}.{kind}"
+        table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+    where = r"\(line 6 of .*2\.csv\)" if kind == "csv" else r"\(row 4 of .*2\.parquet\)"
+    wanted = rf"part \d: X holds inf at row \d+ {where}, column 'b'"
+    with pytest.raises(DataError, match=wanted):
+        fit_chunks(ancestral.PPCA(1), tmp_path, rows=rows)
+    with pytest.raises(DataError, match=wanted):
+        fit_dask(ancestral.PPCA(1), tmp_path, rows=rows)
+    model = ancestral.PPCA(1).fit(pd.DataFrame(rng.normal(size=(10, 2)), columns=["a", "b"]))
+    with pytest.raises(DataError, match=wanted):
+        writing.log_density(model, tmp_path, rows=rows)
 
 
 def test_models_of_graphs_and_rows_find_files_by_what_they_hold(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ancestral import PPCA, LatentTree, LinearGaussian, TabularAutoregressive, d
 from ancestral.base import NotFittedError
 from ancestral.errors import AncestralError, DataError, ModelError, SaveError
 from ancestral.io import row_files
-from ancestral.streaming import writing
+from ancestral.streaming import fit_chunks, writing
 
 
 def cut(X: Any, n_parts: int = 4) -> list[Any]:
@@ -496,3 +496,198 @@ def test_memory_does_not_grow_with_the_rows(ending: str, tmp_path: Path) -> None
     code = [sys.executable, "-c", textwrap.dedent(MEMORY), str(tmp_path / f"x{ending}")]
     found = subprocess.run(code, capture_output=True, text=True, check=True)
     assert int(found.stdout) < 120_000  # KiB
+
+
+# ---- what a fit from parts keeps, and what is never written over ---------------------------------
+
+
+@pytest.fixture(scope="module")
+def rides(cloud: Any) -> pd.DataFrame:
+    return pd.DataFrame(cloud, columns=["a", "fare", "b", "tip", "w"]).assign(
+        w=lambda frame: frame["w"] ** 2
+    )
+
+
+def test_the_target_of_a_fit_is_known_afterwards(rides: Any, tmp_path: Path) -> None:
+    path = tmp_path / "rides.parquet"
+    rides.rename(columns={"w": "y"}).to_parquet(path)  # a column y, which is none of the fit
+    model = fit_chunks(LinearGaussian(), path, target="fare", columns=["a", "b", "fare"], rows=99)
+    assert model.target_name_ == "fare"
+    loaded = ancestral.load(model.save(tmp_path / "fare.model"))
+    frame = pd.read_parquet(path)
+    wanted = loaded.log_density(frame[["a", "b"]], frame["fare"])
+    for one in (model, loaded):
+        assert np.allclose(writing.log_density(one, path), wanted, rtol=1e-12)
+        writing.predict(one, path, tmp_path / "means.parquet", return_std=True)
+        assert pq.read_schema(tmp_path / "means.parquet").names == ["fare", "std"]
+        writing.sample(one, 1, tmp_path / "draws.parquet", inputs=path, random_state=0)
+        assert pq.read_schema(tmp_path / "draws.parquet").names == ["fare"]
+    asked = writing.log_density(model, path, target="y")
+    assert np.allclose(asked, model.log_density(frame[["a", "b"]], frame["y"]), rtol=1e-12)
+    pairs = [(frame[["a"]], frame["fare"])]
+    assert getattr(fit_chunks(model, pairs), "target_name_", None) is None
+
+
+def test_several_targets_keep_their_names(rides: Any, tmp_path: Path) -> None:
+    model = fit_chunks(LinearGaussian(), cut(rides[["a", "tip", "b", "fare"]]), ["fare", "tip"])
+    model = ancestral.load(model.save(tmp_path / "two.model"))
+    assert model.target_name_ == ("fare", "tip")
+    wanted = model.log_density(rides[["a", "b"]], rides[["fare", "tip"]])
+    assert np.allclose(writing.log_density(model, cut(rides)), wanted, rtol=1e-12)
+    out = writing.predict(model, cut(rides), tmp_path / "means.parquet", return_std=True)
+    assert pq.read_schema(out).names == ["fare", "tip", "std_fare", "std_tip"]
+    out = writing.sample(model, 1, tmp_path / "draws.csv", inputs=cut(rides), random_state=0)
+    assert pd.read_csv(out).columns.tolist() == ["fare", "tip"]
+
+
+def test_workers_keep_the_target_too(rides: Any, tmp_path: Path) -> None:
+    pytest.importorskip("dask", reason='needs dask: pip install "ancestral[dask]"')
+    path = tmp_path / "rides.parquet"
+    rides.to_parquet(path)
+    assert ancestral.streaming.fit_dask(LinearGaussian(), path, "fare").target_name_ == "fare"
+
+
+def test_weights_of_densities_are_columns(rides: Any, tmp_path: Path) -> None:
+    path = tmp_path / "rides.parquet"
+    rides.to_parquet(path)
+    found = fit_chunks(PPCA(1), path, weight="w")
+    rows = rides.drop(columns="w")
+    wanted = PPCA(1).fit(rows, sample_weight=rides["w"]).log_density(rows)
+    assert np.allclose(found.log_density(rows), wanted, rtol=1e-10)
+    assert np.allclose(writing.log_density(found, path, weight="w"), wanted, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "why"),
+    [
+        ("rows/0.npy", "rows/0.npy", "is an input of this call"),
+        ("rows/0.npy", "rows/../rows/0.npy", "is an input of this call"),
+        (["rows/1.npy", "rows/0.npy"], "rows/0.npy", "is an input of this call"),
+        ("rows/0.npy", "link.npy", "is an input of this call"),
+        ("rows", "rows/2.npy", "stands in"),
+        ("rows", "rows/below/2.parquet", "stands in"),
+        ("other", "rows/2.npy", "stands in"),
+        ("rows/*.npy", "rows/2.npy", "stands in"),
+        ("rows/*.npy", "rows/1.npy", "is an input of this call"),
+        ("**/*.npy", "rows/below/2.npy", "stands in"),
+        ("ro*", "rows/2.npy", "stands in"),
+        ("memory://rows", "memory://rows/2.npy", "stands in"),
+        ("memory://rows/*.npy", "memory://rows/2.npy", "stands in"),
+        ("memory://rows/2.npy", "memory://rows/2.npy", "is an input of this call"),
+        ("rows/*.npy", "rows/2.csv", None),
+        ("rows", "2.npy", None),
+        ("rows/0.npy", "rows/2.npy", None),
+    ],
+)
+def test_nothing_is_written_where_data_are_read(
+    source: Any, out: str, why: str | None, cloud: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows" / "below").mkdir(parents=True)
+    for k in range(2):
+        np.save(tmp_path / "rows" / f"{k}.npy", cloud)
+    (tmp_path / "link.npy").symlink_to(tmp_path / "rows" / "0.npy")
+    (tmp_path / "other").symlink_to(tmp_path / "rows")
+    model, line = PPCA(2).fit(cloud), LinearGaussian().fit(cloud, cloud[:, 0] + cloud[::-1, 1])
+    calls = [
+        lambda: writing.log_density(model, source, out),
+        lambda: writing.impute(model, source, out),
+        lambda: writing.predict(line, source, out),
+        lambda: writing.sample(line, 1, out, inputs=source),
+    ]
+    for call in calls:
+        if why is None:
+            assert os.path.exists(call())
+            os.unlink(out)
+        else:
+            with pytest.raises(SaveError, match=why):
+                call()
+    assert np.array_equal(np.load(tmp_path / "rows" / "0.npy"), cloud)
+
+
+def test_a_source_knows_what_it_was_opened_by(cloud: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "0.npy", cloud)
+    source = ancestral.streaming.source_of_paths(tmp_path)
+    with pytest.raises(SaveError, match="stands in"):
+        writing.impute(PPCA(2).fit(cloud), source, tmp_path / "1.npy")
+
+
+def test_a_folder_that_takes_no_files_is_named(cloud: Any, tmp_path: Path) -> None:
+    model = PPCA(2).fit(cloud)
+    with pytest.raises(SaveError, match="none: no such folder"):
+        writing.impute(model, [cloud], tmp_path / "none" / "x.npy")
+    if os.path.isdir("/proc/self"):
+        with pytest.raises(SaveError, match=r"^/proc/self: may not be written"):
+            writing.impute(model, [cloud], "/proc/self/x.npy")
+    (tmp_path / "shut").mkdir(mode=0o500)
+    if not os.access(tmp_path / "shut", os.W_OK):  # no folder is closed to root
+        with pytest.raises(SaveError, match="shut: may not be written"):
+            writing.impute(model, [cloud], tmp_path / "shut" / "x.npy")
+
+
+def test_parts_are_matched_by_name_in_the_order_of_the_first(rides: Any, tmp_path: Path) -> None:
+    holed = rides.mask(np.random.default_rng(3).random(rides.shape) < 0.1)
+    parts = [holed[:200], holed[200:].iloc[:, ::-1]]
+    model = PPCA(2).fit(rides)
+    found = pd.read_parquet(writing.impute(model, parts, tmp_path / "whole.parquet"))
+    assert found.columns.tolist() == rides.columns.tolist()
+    assert np.allclose(found, model.impute(holed), rtol=1e-12)
+
+
+def test_a_class_is_no_model(cloud: Any, tmp_path: Path) -> None:
+    why = r"is the class PPCA: give a model, PPCA\(\), not the class"
+    for call in (
+        lambda: fit_chunks(PPCA, [cloud]),
+        lambda: ancestral.streaming.fit_dask(PPCA, [cloud]),
+        lambda: writing.log_density(PPCA, [cloud]),
+        lambda: writing.impute(PPCA, [cloud], tmp_path / "x.npy"),
+        lambda: writing.predict(PPCA, [cloud], tmp_path / "x.npy"),
+        lambda: writing.sample(PPCA, 3, tmp_path / "x.npy"),
+    ):
+        with pytest.raises(ModelError, match=why):
+            call()
+
+
+# ---- frames of what was fitted to files ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_a_fit_to_a_file_gives_the_frames_of_one_to_its_table(
+    ending: str, people: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / f"people{ending}"
+    whole = people.drop(columns=["id", "born"]).assign(n=np.arange(len(people)) % 4)
+    whole.to_parquet(path) if ending == ".parquet" else whole.to_csv(path, index=False)
+    frame = ancestral.read_table(path, missing=True)
+    tree = {"n_states": 2, "n_trees": 1, "n_sweeps": 4, "random_state": 0}
+    read = LatentTree(**tree).fit(frame)
+    fitted = fit_chunks(LatentTree(**tree), path, rows=120)
+    for model in (fitted, ancestral.load(fitted.save(tmp_path / "people.model"))):
+        for one, other in (
+            (model.sample(5, random_state=0), read.sample(5, random_state=0)),
+            (model.impute(frame), read.impute(frame)),
+        ):
+            assert type(one) is pd.DataFrame and one.columns.tolist() == other.columns.tolist()
+            for name in one:  # a draw has no gaps, and so no type that may have them
+                kinds = {str(table[name].dtype).lower() for table in (one, other)}
+                assert len(kinds) == 1 or kinds == {"bool", "boolean"}, (name, kinds)
+        written = writing.sample(model, 5, tmp_path / "draws.parquet", random_state=0)
+        files = ancestral.streaming.source_of_paths(path).parts()[0].read().schema
+        assert pq.read_schema(written).types == files.types
+
+
+def test_a_fit_to_arrow_gives_arrow(rides: Any) -> None:
+    table = pa.Table.from_pandas(rides)
+    model = fit_chunks(PPCA(1), [table[:300], table[300:]])
+    assert isinstance(model.sample(3, random_state=0), pa.Table)
+
+
+def test_numbers_of_files_come_in_their_types(rides: Any, tmp_path: Path) -> None:
+    path = tmp_path / "rides.parquet"
+    rides.astype("float32").assign(n=np.arange(len(rides)) % 7).to_parquet(path)
+    model = fit_chunks(PPCA(1), path)
+    assert model.sample(3, random_state=0).dtypes.equals(
+        PPCA(1).fit(ancestral.read_table(path)).sample(3, random_state=0).dtypes
+    )
+    out = writing.sample(model, 3, tmp_path / "draws.parquet", random_state=0)
+    assert {str(kind) for kind in pq.read_schema(out).types} == {"float", "double"}

@@ -5,6 +5,7 @@ A form is a dict of plain values and arrays, which a model file keeps as it is:
     library, kind    "pandas", "polars" or "pyarrow", and its class
     names            of the columns, where they are not text (text is in `feature_names_in_`)
     dtypes, of       the distinct types, and which of them each column has
+    written          the form of the files' own types, of a model that was fitted to files
 
 A type is a dict too: its name under "is", and what else it takes to make it again. One that
 declares its levels (pandas categories, polars' Enum, Arrow's dictionaries) holds them, in their
@@ -217,6 +218,13 @@ def check_names(names: Any, width: int | None) -> None:
         raise ValueError(f"there are {len(names)} names for {width} columns")
 
 
+def check_target_names(names: Any) -> None:
+    """Raise ValueError for what is neither the name of a target nor a tuple of such."""
+    several = names if isinstance(names, tuple) else (names,)
+    if names is not None and not (several and all(isinstance(name, str) for name in several)):
+        raise ValueError("the name of a target is a text, and of several a tuple of texts")
+
+
 def check_form(form: Any, width: int) -> None:
     """Raise ValueError for what is no form of a frame with so many columns."""
     try:
@@ -229,6 +237,9 @@ def check_form(form: Any, width: int) -> None:
         good = good and all(map(_is_name, form.get("names") or ()))
         for one in form["dtypes"]:
             good = good and _is_type(library, one)
+        if (written := form.get("written")) is not None:
+            good = good and "written" not in written
+            check_form(written, width)
     except (TypeError, KeyError, AttributeError):
         good = False
     if not good:
@@ -397,7 +408,7 @@ def _pandas_column(pd: Any, values: NDArray, one: Type) -> Any:
     natural = pd.Series(values).infer_objects()
     try:
         if one["is"] == "arrow":
-            column = _arrow_column(_import("pyarrow"), values, one["type"])
+            column = arrow_column(_import("pyarrow"), values, one["type"])
             return pd.Series(pd.array(column, dtype=pd.ArrowDtype(column.type)))
         if one["is"] == "object":
             return pd.Series(values.tolist(), dtype=object)
@@ -425,6 +436,9 @@ def _cast(pd: Any, values: NDArray, dtype: Any) -> Any:
         return pd.Series(pd.Categorical(values.tolist(), dtype=dtype))
     if values.dtype == object and isinstance(dtype, np.dtype) and dtype.kind == "f":
         return pd.Series(values.astype(np.float64)).astype(dtype)
+    if values.dtype == object and isinstance(dtype, np.dtype) and None in values.tolist():
+        nullable = {"b": "boolean", "i": f"Int{8 * dtype.itemsize}"}.get(dtype.kind)
+        dtype = dtype if nullable is None else pd.api.types.pandas_dtype(nullable)
     with np.errstate(over="ignore"):
         return pd.Series(values).astype(dtype)
 
@@ -476,7 +490,8 @@ def _polars_dates(pl: Any, values: NDArray, kind: str) -> Any:
     return found.dt.replace_time_zone("UTC").dt.convert_time_zone(zone[1])
 
 
-def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
+def arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
+    """Return a column of Arrow's in its type, or in that of its values where it has no other."""
     values = _plain(values)
     natural = pa.array(values.tolist() if values.dtype == object else values)
     try:
@@ -486,7 +501,7 @@ def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
             codes = [place[value] if value is not None else None for value in values.tolist()]
             return pa.DictionaryArray.from_arrays(
                 pa.array(codes, pa.type_for_alias(one["index"])),
-                _arrow_column(pa, one["levels"], one["of"]),
+                arrow_column(pa, one["levels"], one["of"]),
                 ordered=one["ordered"] is True,
             )
         if one["is"] == "other":
@@ -510,7 +525,7 @@ def _arrow_column(pa: Any, values: NDArray, one: Type) -> Any:
 
 _COLUMNS: dict[str, Callable[[Any, NDArray, Type], Any]] = {
     "polars": _polars_column,
-    "pyarrow": _arrow_column,
+    "pyarrow": arrow_column,
 }
 
 

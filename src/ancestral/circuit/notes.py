@@ -28,8 +28,10 @@ def of_texts_of_dates(labels: list[Any]) -> None:
     hold, have, them = ("hold", "have", "them") if len(labels) > 1 else ("holds", "has", "it")
     warn(
         f"{_named(labels)} {hold} dates written as text, which {have} no order and no distance "
-        f"here. Read {them} as dates: by ancestral.io.read_table(..., dates=True), or parse_dates "
-        f"of pandas. If levels are meant, pass column_types={_as_categorical(labels)}."
+        f"here. Read {them} as dates: by ancestral.io.read_table(..., dates=True), parse_dates of "
+        "pandas, or in parts ancestral.streaming.source_of_paths(..., "
+        f"types={{{labels[0]!r}: 'date'}}). If levels are meant, pass "
+        f"column_types={_as_categorical(labels)}."
     )
 
 

@@ -125,4 +125,6 @@ def _in_words(subject: Any) -> str:
     if isinstance(subject, frozenset):
         names = sorted(subject)
         return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    if isinstance(subject, tuple):
+        return ", ".join(subject)
     return subject if isinstance(subject, str) else f"{subject} columns without names"

@@ -218,7 +218,7 @@ def table_of(path: str, reading: Reading, *, model: Any = None, dates: bool = Fa
     """Return a table of columns of any kind; those that are text to a fitted model are text."""
     from ancestral.io.mixed import read_mixed
 
-    text = [] if reading.text is None else _listed(reading.text)
+    text = [] if reading.text is None else listed(reading.text)
     return read_mixed(
         path,
         missing=reading.missing,
@@ -231,20 +231,10 @@ def table_of(path: str, reading: Reading, *, model: Any = None, dates: bool = Fa
 
 def _text_columns(model: Any) -> list[str]:
     """Return the names of the columns that are text to a fitted model of levels, or of a table."""
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        return []
-    if entry_of(model).face == "mixed":
-        return [str(one["name"]) for one in model.columns_ if one["of"] == "text"]
-    if not hasattr(model, "categories_"):
-        return []
-    pairs = zip(names, model.categories_, strict=True)
-    return [str(name) for name, known in pairs if _are_text(known)]
+    from ancestral.streaming.sources.known import Known
 
-
-def _are_text(levels: NDArray) -> bool:
-    known = [level for level in levels.tolist() if level is not None]
-    return bool(known) and all(isinstance(level, str) for level in known)
+    known = None if model is None else Known.of(model)
+    return [] if known is None else [n for n, kind in known.kinds.items() if kind == "text"]
 
 
 def chosen_of(data: str, table: Columns, wanted: Any) -> Columns:
@@ -392,9 +382,9 @@ def graph_options(reading: Reading) -> dict[str, Any]:
     """Return what the user said of how graphs are read, as readers of graphs take it."""
     chosen: dict[str, Any] = {}
     if reading.attributes is not None:
-        chosen["attributes"] = _listed(reading.attributes)
+        chosen["attributes"] = listed(reading.attributes)
     if reading.categorical is not None:
-        chosen["categorical"] = _listed(reading.categorical)
+        chosen["categorical"] = listed(reading.categorical)
     if reading.directed is not None:
         chosen["directed"] = True if reading.directed == "yes" else reading.directed
     for name in ("multiple", "loops", "weights"):
@@ -403,7 +393,7 @@ def graph_options(reading: Reading) -> dict[str, Any]:
     return chosen
 
 
-def _listed(names: str) -> list[str]:
+def listed(names: str) -> list[str]:
     """Return the names in 'Race,Sex'."""
     return [name.strip() for name in names.split(",") if name.strip()]
 

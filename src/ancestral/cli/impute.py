@@ -107,7 +107,7 @@ def command(
     if is_large(data):
         from ancestral.streaming import writing
 
-        source = source_of(data, reading, entry_of(model).face)
+        source = source_of(data, reading, entry_of(model).face, model=model)
         options |= {"n_draws": draws, "verbose": shows(as_json=as_json)}
         answers = writing.imputed(model, source, **options)
         n_gaps, n_rows = write_answers(output, answers, data=data, what="rows", as_json=as_json)

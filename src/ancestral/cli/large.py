@@ -13,15 +13,15 @@ from typing import Any
 import click
 
 from ancestral._catalogue import Face
-from ancestral._files import absolute, is_folder, shown
-from ancestral.cli.data import entry_of, graph_options, target_among
+from ancestral._files import is_folder
+from ancestral.cli.data import entry_of, graph_options, listed, target_among
 from ancestral.cli.reading import Reading
 from ancestral.cli.terminal import say
-from ancestral.errors import DataError, ModelError, SaveError
+from ancestral.errors import DataError, ModelError
 
 SHARE = 8  # a file above this part of the machine's memory is not read at once
 TABLES = (".parquet", ".pq", ".csv", ".tsv", ".npy")
-OF_PARTS = {"target", "missing", "sep", "decimal"}
+OF_PARTS = {"target", "missing", "sep", "decimal", "text"}
 OF_GRAPHS = {"attributes", "categorical", "directed", "multiple", "loops", "weights"}
 
 
@@ -55,8 +55,16 @@ def _memory() -> int:
         return 8 << 30
 
 
-def source_of(data: str, reading: Reading, face: Face, columns: Sequence[str] | None = None) -> Any:
-    """Return data as a source of parts; columns are those to be read where data have names."""
+def source_of(
+    data: str,
+    reading: Reading,
+    face: Face,
+    columns: Sequence[str] | None = None,
+    model: Any = None,
+) -> Any:
+    """Return data as a source of parts, as a fitted model wants them where there is one; columns
+    are those to be read where data have names.
+    """
     from ancestral.streaming.made import Made
     from ancestral.streaming.sources.paths import source_of_paths
 
@@ -70,8 +78,11 @@ def source_of(data: str, reading: Reading, face: Face, columns: Sequence[str] | 
             )
     if face == "graphs":
         return source_of_paths(data, graphs=True, **graph_options(reading))
-    how = {name: getattr(reading, name) for name in ("sep", "decimal")}
+    how: dict[str, Any] = {name: getattr(reading, name) for name in ("sep", "decimal")}
+    if reading.text is not None:
+        how["types"] = dict.fromkeys(listed(reading.text), "text")
     how = {name: value for name, value in how.items() if value is not None}
+    how |= {"dates": True} if face == "mixed" and model is None else {"like": model}
     try:
         source = source_of_paths(data, columns=columns, **how)
     except ModelError:
@@ -178,7 +189,7 @@ def scored(model: Any, data: str, reading: Reading, *, verbose: bool) -> Any:
     if face == "conditional":
         source, target = pairs_in(data, reading, model)
         return writing.scored(model, source, target=target, verbose=verbose)
-    source = source_of(data, reading, face, own_names(model))
+    source = source_of(data, reading, face, own_names(model), model)
     return writing.scored(model, source, verbose=verbose)
 
 
@@ -205,15 +216,6 @@ def write_answers(
     if output is None:
         raise click.UsageError(
             f"{data} is read part by part, and so written: name a file, as in -o x.parquet."
-        )
-    if (
-        isinstance(output, Path)
-        and is_folder(data)
-        and Path(data).resolve() in absolute(output).parents
-    ):
-        raise SaveError(
-            f"{shown(output)}: stands in {data}, and would be read as data the next time. Name a "
-            "file elsewhere."
         )
     refuse_of_parts(data, json=as_json and what)
     n = [0, 0, 0]

@@ -6,7 +6,6 @@ names, as .csv, .tsv or .parquet with these names; an array also as .npy or .npz
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ancestral._extras import need
-from ancestral._files import check_destination, refuse_same, shown
+from ancestral._files import check_destination, is_folder, refuse_input, refuse_same, shown
 from ancestral.cli.terminal import in_one_line, print_json, say
 from ancestral.errors import SaveError
 
@@ -61,10 +60,12 @@ def check_places(
     An input is never written over; another file that is there only with `force`, or where
     `replaces` says that this command may.
     """
-    refuse_same([path for path in outputs if isinstance(path, Path)], _files_of(inputs))
+    refuse_same([path for path in outputs if isinstance(path, Path)], ())
+    read = list(_files_of(inputs))
     for path in outputs:
         if path is None:
             continue
+        refuse_input(path, read, door="command")
         if isinstance(path, Address):
             _check_address(path, force=force)
             continue
@@ -205,12 +206,14 @@ def _listed(columns: list[NDArray]) -> list[list[Any]]:
     return [list(row) for row in zip(*map(plain_values, columns), strict=True)]
 
 
-def _files_of(inputs: Iterable[Any]) -> Iterator[Path]:
-    """Yield the paths of inputs, and the files in those that are folders."""
+def _files_of(inputs: Iterable[Any]) -> Iterator[str]:
+    """Yield the paths of inputs; of folders that are read at once, the files in them."""
+    from ancestral.cli.large import is_large
+
     for name in inputs:
-        if isinstance(name, str | Path):
-            yield Path(name)
-            try:
-                yield from Path(name).iterdir()
-            except (OSError, ValueError):  # a file, a pattern, or nothing
-                yield from map(Path, glob.glob(str(name), recursive=True))
+        if not isinstance(name, str | Path) or str(name).startswith("@"):
+            continue
+        if is_folder(name) and not is_large(str(name)):
+            yield from map(str, Path(name).iterdir())
+        else:
+            yield str(name)

@@ -104,7 +104,7 @@ def command(
         if is_large(data):
             from ancestral.streaming import writing
 
-            source = source_of(data, reading, face, own_names(model))
+            source = source_of(data, reading, face, own_names(model), model)
             show = shows(as_json=as_json)
             answers = writing.predicted(model, source, return_std=std, verbose=show)
             write_answers(output, answers, data=data, what="predictions", as_json=as_json)
@@ -125,16 +125,10 @@ def command(
 
 def _of_rows(model: Any, X: Any, *, std: bool) -> tuple[NDArray, list[str]]:
     """Return the mean of y for each row, and on request its standard deviation."""
-    import numpy as np
+    from ancestral.streaming.writing import predictions
 
-    mean, deviation = model.predict(X, return_std=True)
-    target = str(getattr(model, "target_name_", None) or "y")
-    several = [] if mean.ndim == 1 else [str(k) for k in range(mean.shape[1])]
-    names = [f"{target}_{k}" for k in several] or [target]
-    columns = [mean, deviation] if std else [mean]
-    if std:
-        names += [f"std_{k}" for k in several] or ["std"]
-    return np.column_stack(columns), names
+    found, names = predictions(model, X, return_std=std)
+    return found.reshape(len(found), -1), names
 
 
 def _of_graphs(

@@ -115,7 +115,7 @@ def command(
             raise click.UsageError(f"{type(model).__name__} draws y given X: name X with --inputs.")
         take_rows_as_named()
         if is_large(inputs):
-            source = source_of(inputs, reading, face, own_names(model))
+            source = source_of(inputs, reading, face, own_names(model), model)
             _in_blocks(model, output, inputs, options | {"inputs": source}, as_json=as_json)
             return
         X = rows_of(inputs, reading, model=model)
@@ -160,12 +160,11 @@ def _in_blocks(
 
 def _as_columns(model: Any, drawn: NDArray, n_samples: int) -> tuple[NDArray, list[str] | None]:
     """Return draws of y with a row for each row of X, and a column for each of several draws."""
-    target = str(getattr(model, "target_name_", None) or "y")
-    if n_samples == 1:
-        return drawn, [target] if drawn.ndim == 1 else None
-    if drawn.ndim != 2:
+    from ancestral.streaming.writing import draws_of_target
+
+    if n_samples > 1 and drawn.ndim != 2:
         raise click.UsageError("-n above 1 has no use with a model of several targets.")
-    return drawn.T, [f"{target}_{k}" for k in range(1, n_samples + 1)]
+    return draws_of_target(model, drawn, n_samples)
 
 
 def nodes_of(data: str, reading: Reading, model: Any) -> Any:

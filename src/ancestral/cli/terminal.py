@@ -173,6 +173,14 @@ def _in_flags(message: str) -> str:
     flag = re.compile(r"""\b(key|checkpoint|sep|decimal|thousands|encoding)=(?:'([^']*)'|"(')")""")
     message = flag.sub(lambda m: f"--{m[1]} {shlex.quote(m[2] or m[3] or '')}", message)
     message = re.sub(r"\btext=\['([^']*)'\]", lambda m: f"--text {shlex.quote(m[1])}", message)
+    message = re.sub(
+        r"\bsay what the column holds: ancestral\.streaming\.source_of_paths\(\.\.\., "
+        r"types=\{'([^']*)': 'text'\}\)",
+        lambda m: f"take it as text: --text {shlex.quote(m[1])}",
+        message,
+    )
+    message = re.sub(r"\btypes= (?=means|names)", "--text ", message)
+    message = re.sub(r"it out with columns=.*like=model", "it out of the files", message)
     message = re.sub(r'\bmethod="(\w+)"', r"--method \1", message)
     message = re.sub(r"\brejects=", "--rejects", message)
     message = message.replace("header=True", "--header").replace("header=False", "--no-header")

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.dates import date_in
+from ancestral._checks.frames import Form, Type, arrow_column, form_of
 from ancestral._checks.missing import is_missing_text
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral._extras import need
@@ -460,6 +461,30 @@ def _arrow_column(values: Any) -> Column:
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):  # of UTC
         return Column(values.cast(pa.timestamp("us"), safe=False).to_numpy(), gaps)
     return Column(np.array(values.to_pylist(), dtype=object), gaps, levels)
+
+
+def as_read(form: Form) -> Form:
+    """Return the form of Arrow's tables as that of the frames of pandas that `read_table` makes.
+
+    It keeps the other as "written". Without pandas, the form as it is.
+    """
+    if find_spec("pandas") is None:
+        return form
+    types = [_type_as_read(one) for one in form["dtypes"]]
+    return {
+        "library": "pandas", "kind": "DataFrame", "dtypes": types, "of": form["of"], "written": form
+    }  # fmt: skip
+
+
+def _type_as_read(one: Type) -> Type:
+    import pyarrow as pa
+
+    column = _arrow_column(pa.chunked_array([arrow_column(pa, np.empty(0, dtype=object), one)]))
+    if column.levels is None and column.values.dtype.kind == "O":
+        column = Column(np.array([""], dtype=object))  # of which pandas sees that it is text
+    read: Form = form_of(Columns(["x"], [column]).frame("pandas")) or {}
+    found: Type = read["dtypes"][0]
+    return found
 
 
 def _as_text(name: str, column: Column, text: Collection[str]) -> Column:

@@ -17,8 +17,9 @@ from ancestral._checks.numbers import within_memory
 from ancestral._extras import import_extra
 from ancestral.base import FromBatches, FromParts, FromStatistics
 from ancestral.errors import ModelError
+from ancestral.io.mixed import as_read
 from ancestral.streaming import npy as npy
-from ancestral.streaming.checking import SMALLER_CHUNKS, Roles
+from ancestral.streaming.checking import SMALLER_CHUNKS, Roles, refuse_class
 from ancestral.streaming.local import Here, Reading
 from ancestral.streaming.npy import NpyTable as NpyTable
 from ancestral.streaming.npy import read_chunks
@@ -76,7 +77,8 @@ def fit_chunks(
         sample_weight). Empty chunks, and those whose weights are all zero, count for nothing.
         Columns that have names are matched by name, in the order of the first part.
     target : str or list of str
-        The column of y, where chunks of a conditional model are dataframes.
+        The column of y, where chunks of a conditional model are dataframes. The model keeps its
+        name, in its file too, for what it is asked afterwards.
     weight : str, optional
         The column of weights, where chunks are dataframes.
     columns : list of str, optional
@@ -123,10 +125,11 @@ def fit_chunks(
     if not (opened.again or isinstance(model, FromStatistics)):
         raise needs_again(type(model).__name__)
     roles = Roles(target, weight)
-    return model._fit_from(
+    model._fit_from(
         lambda new: Here(Reading(new, opened, roles, verbose=verbose)),
         **_kept(model, checkpoint, checkpoint_every),
     )
+    return _as_of_files(model, opened)
 
 
 @within_memory(SMALLER_CHUNKS)
@@ -202,10 +205,19 @@ def fit_dask(
     import_extra("dask", "fit_dask", "dask")
     opened = Opening(model, rows=rows, columns=columns, delayed=True).source(source)
     roles = Roles(target, weight)
-    return model._fit_from(
+    model._fit_from(
         lambda new: There(Work(new, opened, roles, client)),
         **_kept(model, checkpoint, checkpoint_every),
     )
+    return _as_of_files(model, opened)
+
+
+def _as_of_files(model: M, opened: Source) -> M:
+    """Let a model that was fitted to files give frames as one fitted to what `read_table` reads."""
+    form = getattr(model, "_frame_in", None)
+    if opened.named and form is not None and form["library"] == "pyarrow":
+        model._remember(_frame_in=as_read(form))
+    return model
 
 
 def _kept(
@@ -231,6 +243,7 @@ def _kept(
 
 def _refuse_whole(model: Any) -> None:
     """Raise ModelError for a model whose fit needs all rows at once."""
+    refuse_class(model)
     if not isinstance(model, FromParts):
         raise ModelError(
             f"{type(model).__name__} has no sufficient statistics: its fit needs all "

@@ -12,7 +12,7 @@ import numpy as np
 
 from ancestral._checks.columns import names_of
 from ancestral._checks.numbers import within_memory
-from ancestral.base import ConditionalDensity, FromParts
+from ancestral.base import ConditionalDensity, FromParts, GraphDensity, Model
 from ancestral.errors import AncestralError, DataError, ModelError
 from ancestral.streaming.columns import Columns, Place, in_order, in_part
 from ancestral.streaming.source import Piece, Source
@@ -37,9 +37,22 @@ class Roles:
     target: Any = "y"
     weight: Any = None
 
+    @property
+    def targets(self) -> list[Any]:
+        """The names of the targets."""
+        if self.target is None:
+            return []
+        return list(self.target) if isinstance(self.target, list | tuple) else [self.target]
+
+    def remember(self, model: Any, chunk: Any) -> None:
+        """Let a model that is fitted to a chunk with names know those of its targets."""
+        if isinstance(model, ConditionalDensity) and not isinstance(chunk, tuple):
+            several = tuple(map(str, self.targets))
+            model.target_name_ = several[0] if len(several) == 1 else several
+
     def given(self, model: Any, chunk: Any) -> Given:
         """Return the arguments of `fit` that a chunk holds; DataError where they are not there."""
-        conditional = isinstance(model, ConditionalDensity)
+        conditional, targets = isinstance(model, ConditionalDensity), self.targets
         if isinstance(chunk, tuple) and len(chunk) in (2, 3):
             if self.weight is not None:
                 raise DataError(
@@ -49,7 +62,6 @@ class Roles:
             if not conditional or chunk[1] is not None:
                 return chunk
         names = None if isinstance(chunk, tuple) else names_of(chunk)
-        targets = [self.target] if isinstance(self.target, str) else list(self.target or ())
         taken = [*(targets if conditional else ()), *([self.weight] if self.weight else ())]
         if not taken:
             return chunk, None
@@ -86,6 +98,13 @@ def column_of(frame: Any, name: Any) -> Any:
     if hasattr(frame, "iloc"):
         return frame[name]
     return nw.from_native(frame)[name].to_numpy()
+
+
+def refuse_class(model: Any) -> None:
+    """Raise ModelError for a class of models, in the place of a model."""
+    if isinstance(model, type) and issubclass(model, Model):
+        name = model.__name__
+        raise ModelError(f"model is the class {name}: give a model, {name}(), not the class.")
 
 
 def without_targets(model: Any, seen: str) -> str:
@@ -149,12 +168,14 @@ def seen_of(error: Exception) -> str:
 
 def checked(model: Any, given: Given, place: Place, like: Columns | None) -> tuple[Given, Columns]:
     """Return one chunk checked as `fit` would, in the order of these columns, and its own."""
+    if len(given) == 3 and not takes_weights(model):
+        what = "graph" if isinstance(model, GraphDensity) else "row"
+        raise ModelError(
+            f"{type(model).__name__} takes no weights: each {what} counts once. Leave weight= out, "
+            "or the third entry of a tuple."
+        )
     if like is not None:
         given = like.takes(place.part, given)
-    elif len(given) == 3 and not takes_weights(model):
-        raise ModelError(
-            f"{type(model).__name__} takes no weights: each row counts once. Leave weight= out."
-        )
     with in_part(place):
         data = within_memory(SMALLER_CHUNKS)(model._check_part)(*given, reset=like is None)
     columns = Columns.of(model, place.part, given, data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,25 +28,34 @@ _ROW = re.compile(r"(?:\bat|ragged:) row (\d+)")  # as places are worded
 
 
 class Place(NamedTuple):
-    """Which part this is; where its rows begin, if that is known, and in what."""
+    """Which part this is; where its rows begin, if that is known, and in what.
+
+    A piece of several files, or of a file of lines, tells where each of its rows stands.
+    """
 
     part: int
     start: int | None = None
     of: str = "all"
+    piece: Any = None
 
     @classmethod
     def of_piece(cls, part: int, piece: Any) -> Place:
         """Return that of a part of a source."""
-        return cls(part, piece.start, piece.of)
+        tells = getattr(piece, "place_of", None)
+        return cls(part, piece.start, piece.of, None if tells is None else piece)
 
     def within(self, message: str) -> str:
         """Return a message about this part; the first row it names is also told among all."""
-        if self.start is not None and (self.start or self.of != "all"):
-            message = _ROW.sub(self._told, message, count=1)
-        return f"part {self.part}: {message}"
+        return f"part {self.part}: {_ROW.sub(self._told, message, count=1)}"
 
     def _told(self, found: re.Match[str]) -> str:
-        return f"{found[0]} (row {int(found[1]) + (self.start or 0)} of {self.of})"
+        row, where = int(found[1]), None
+        if self.piece is not None:
+            with suppress(AncestralError, OSError):  # a file that is gone meanwhile
+                where = self.piece.place_of(row)
+        if where is None and self.start is not None and (self.start or self.of != "all"):
+            where = f"row {row + self.start} of {self.of}"
+        return found[0] if where is None else f"{found[0]} ({where})"
 
 
 @contextmanager

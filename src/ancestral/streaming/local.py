@@ -107,6 +107,8 @@ class Reading:
         self.sizes[number] = n or 0
         if is_empty(given):
             return place, None, n
+        if self.columns is None:
+            self.roles.remember(self.model, chunk)
         data, columns = checked(self.model, given, place, self.columns)
         if self.columns is None:
             self.columns = columns

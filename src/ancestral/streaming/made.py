@@ -36,6 +36,11 @@ class MadePiece:
         """Of the part."""
         return str(self.piece.of)
 
+    def place_of(self, row: int) -> str | None:
+        """Return where a row stands, in words; None where the part does not tell."""
+        tells = getattr(self.piece, "place_of", None)
+        return None if tells is None else tells(row)
+
     def read(self) -> Any:
         """Return what is made of the rows."""
         return self.make(self.piece.read())
@@ -53,7 +58,7 @@ class Made(Source):
 
     def __init__(self, source: Source, make: Callable[[Any], Any]) -> None:
         self.source, self.make = source, make
-        self.again, self.fresh = source.again, source.fresh
+        self.again, self.fresh, self.named = source.again, source.fresh, source.named
 
     def parts(self) -> list[Piece]:
         """Return the parts."""

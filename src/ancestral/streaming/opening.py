@@ -32,6 +32,8 @@ class Opening:
         That are read of files with names.
     delayed : bool
         Whether collections of Dask are taken, block by block.
+    like : Model, optional
+        Fitted: says what columns of files hold, and those that it does not know are kept.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class Opening:
         rows: int | None = None,
         columns: Sequence[str] | None = None,
         delayed: bool = False,
+        like: Any = None,
     ) -> None:
         self.conditional = isinstance(model, ConditionalDensity)
         self.of_graphs = isinstance(model, GraphDensity)
         self.model, self.rows, self.columns, self.delayed = model, rows, columns, delayed
+        self.like = like
         self.chosen = False  # whether columns were
 
     def source(self, data: Any) -> Source:
@@ -85,7 +89,9 @@ class Opening:
                 raise DataError(without_targets(self.model, f"the path {os.fspath(paths[0])!r}"))
             return Joined([NpyRows.of_paths([path], self.rows) for path in paths])
         self.chosen = True
-        return source_of_paths(paths, columns=self.columns, rows=self.rows, graphs=self.of_graphs)
+        return source_of_paths(
+            paths, columns=self.columns, rows=self.rows, graphs=self.of_graphs, like=self.like
+        )
 
     def _of_paths(self, data: Any) -> Source | None:
         """Return the source of a path, or of one each for X, y and weights; None for others."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ancestral._extras import import_extra
-from ancestral._files import as_path, check_destination, replacing
+from ancestral._files import as_path, check_destination, refuse_input, replacing
 from ancestral.errors import AncestralError, FormatError, SaveError
 from ancestral.io.row_files import ending_of, row_file
 from ancestral.streaming.columns import Place, in_part
+from ancestral.streaming.source import Source
 from ancestral.streaming.sources.files import File
 
 PathLike = str | os.PathLike[str]
@@ -78,6 +79,28 @@ def check_out(out: PathLike) -> PathLike:
     elif (path := _local(os.fspath(out))) is not None:
         check_destination(path)
     return out
+
+
+def refuse_over(out: PathLike, source: Any) -> None:
+    """Refuse a place that cannot be written, or where a source is read from, before any work.
+
+    Raises
+    ------
+    SaveError
+    """
+    check_out(out)
+    refuse_input(out, named_in(source))
+
+
+def named_in(source: Any) -> list[Any]:
+    """Return the paths, folders and patterns that a source names."""
+    if isinstance(source, Source):
+        return list(source.named)
+    if isinstance(source, str | os.PathLike):
+        return [source]
+    items = source if isinstance(source, list | tuple) else ()
+    paths = [path for item in items for path in (item if isinstance(item, tuple) else (item,))]
+    return [path for path in paths if isinstance(path, str | os.PathLike)]
 
 
 def is_there(out: PathLike) -> bool:

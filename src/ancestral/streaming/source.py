@@ -63,7 +63,8 @@ class Source(ABC):
     A source of one's own writes `parts()`, and is then taken by everything in
     `ancestral.streaming`. `again` is False where the parts can be had but once; `fresh` is False
     where reading a part may overwrite the one before it. `identity` tells these data from others:
-    a fit goes on from its checkpoints only with data of the same identity.
+    a fit goes on from its checkpoints only with data of the same identity. `named` are the paths,
+    folders and patterns that the parts are read from, where nothing may be written meanwhile.
 
     Examples
     --------
@@ -85,6 +86,7 @@ class Source(ABC):
 
     again: bool = True
     fresh: bool = True
+    named: Sequence[Any] = ()
 
     @abstractmethod
     def parts(self) -> Iterable[Piece]:
@@ -190,6 +192,7 @@ class Joined(Source):
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
+        self.named = [name for source in sources for name in source.named]
 
     def parts(self) -> list[Piece]:
         """Return the parts of each."""

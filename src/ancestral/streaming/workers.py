@@ -177,6 +177,8 @@ def read_part(
     n = n_rows(given[0])
     if is_empty(given):
         return None, None, n
+    if how.columns is None:
+        how.roles.remember(model, chunk)
     data, columns = checked(model, given, place, how.columns)
     return Part(data, model, place.part, how.starts.get(place.part)), columns, n
 

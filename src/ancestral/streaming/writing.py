@@ -23,11 +23,17 @@ from ancestral.base import ConditionalDensity, Density, Model
 from ancestral.conditions import Conditions
 from ancestral.errors import DataError, ModelError
 from ancestral.io.row_files import as_arrow
-from ancestral.streaming.checking import NO_CHUNKS, SMALLER_CHUNKS, Roles, n_rows
+from ancestral.streaming.checking import (
+    NO_CHUNKS,
+    SMALLER_CHUNKS,
+    Roles,
+    n_rows,
+    refuse_class,
+)
 from ancestral.streaming.columns import Place, in_order, in_part
 from ancestral.streaming.filling import filled, gaps_of, numbered, numbered_names, real_columns
 from ancestral.streaming.opening import Opening
-from ancestral.streaming.outputs import Answer, write
+from ancestral.streaming.outputs import Answer, refuse_over, write
 from ancestral.streaming.progress import rows_shown
 from ancestral.streaming.source import Source
 
@@ -82,7 +88,8 @@ def log_density(
     DataError
         For rows that the model cannot take, with their part.
     SaveError
-        When the file cannot be written; an old one is then untouched.
+        When the file cannot be written, or is one that is read, in a folder of these or of their
+        pattern; an old one is then untouched.
 
     Examples
     --------
@@ -96,6 +103,8 @@ def log_density(
     >>> np.load(out).shape
     (300,)
     """
+    if out is not None:
+        refuse_over(out, source)
     found = scored(model, source, target=target, weight=weight, rows=rows, verbose=verbose)
     if out is None:
         return np.concatenate([answer.rows for answer in found])
@@ -114,9 +123,8 @@ def scored(
     """Yield the log densities of each part, as `log_density` says."""
     _refuse_unfitted(model)
     conditional = isinstance(model, ConditionalDensity)
-    target = _target(model) if target is None else target
-    targets: list[Any] = list(target) if isinstance(target, list | tuple) else [target]
-    more = [*targets, *([weight] if weight else [])]
+    roles = Roles(_targets(model) or "y" if target is None else target, weight)
+    more = [*(roles.targets if conditional else []), *([weight] if weight else [])]
 
     def ask(given: Any, place: Place) -> Answer:
         X, y, *weights = given
@@ -124,8 +132,7 @@ def scored(
         found = np.asarray(to_host(model.log_density(_own(model, X), *told)))
         return Answer(found, place, ["log_density"])
 
-    opened = _opened(model, source, rows, more if conditional else [])
-    parts = _Parts(model, opened, Roles(targets, weight))
+    parts = _Parts(model, _opened(model, source, rows, more), roles)
     return parts.answers(ask, _shown(model, "scored", verbose))
 
 
@@ -161,7 +168,7 @@ def predict(
     Returns
     -------
     path-like
-        `out`. Its columns are the target, or y, and std.
+        `out`. Its columns are the targets by their names in the fit, or y, and std.
 
     Raises
     ------
@@ -180,6 +187,7 @@ def predict(
     >>> bool(np.allclose(np.load(out), model.predict(X)))
     True
     """
+    refuse_over(out, source)
     return write(out, predicted(model, source, return_std=return_std, rows=rows, verbose=verbose))
 
 
@@ -187,6 +195,7 @@ def predicted(
     model: Any, source: Any, *, return_std: bool, rows: int | None = None, verbose: bool = False
 ) -> Iterator[Answer]:
     """Yield the predictions for each part, as `predict` says."""
+    refuse_class(model)
     if not isinstance(model, ConditionalDensity):
         raise ModelError(
             f"{type(model).__name__} has no target to predict: fill gaps with impute, or draw with "
@@ -195,17 +204,24 @@ def predicted(
     _refuse_unfitted(model)
 
     def ask(given: Any, place: Place) -> Answer:
-        mean, deviation = model.predict(_own(model, given[0]), return_std=True)
-        several = [] if mean.ndim == 1 else [str(k) for k in range(mean.shape[1])]
-        target = _target(model)
-        names = [f"{target}_{k}" for k in several] or [target]
-        if return_std:
-            names += [f"std_{k}" for k in several] or ["std"]
-        found = np.column_stack([mean, deviation]) if return_std else mean
+        found, names = predictions(model, _own(model, given[0]), return_std=return_std)
         return Answer(found, place, names)
 
     parts = _Parts(model, _opened(model, source, rows))
     return parts.answers(ask, _shown(model, "predicted", verbose))
+
+
+def predictions(model: Any, X: Any, *, return_std: bool) -> tuple[Any, list[str]]:
+    """Return the mean of y for each row, on request its standard deviation, and their names."""
+    mean, deviation = model.predict(X, return_std=True)
+    if mean.ndim == 1:
+        names, of = target_names(model), ["std"]
+    else:
+        names, several = target_names(model, mean.shape[1]), _targets(model)
+        of = [f"std_{k}" for k in (several if several == names else range(mean.shape[1]))]
+    if not return_std:
+        return mean, names
+    return np.column_stack([mean, deviation]), [*names, *of]
 
 
 # ---- gaps ----------------------------------------------------------------------------------------
@@ -228,7 +244,8 @@ def impute(
     model : Conditions
         Fitted; fills as its `impute` does.
     source : path-like, iterable, callable or Source
-        As `fit_chunks` takes it. Columns that the model does not know stay as they are.
+        As `fit_chunks` takes it. Columns that the model does not know stay as they are: those of
+        CSV are text.
     out : path-like
         A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
     n_draws : int, optional
@@ -270,6 +287,7 @@ def impute(
     >>> bool(np.allclose(np.load(out), model.impute(X)))
     True
     """
+    refuse_over(out, source)
     return write(
         out, imputed(model, source, n_draws=n_draws, rows=rows, verbose=verbose, **options)
     )
@@ -285,6 +303,7 @@ def imputed(
     **options: Any,
 ) -> Iterator[Answer]:
     """Yield each part filled, as `impute` says."""
+    refuse_class(model)
     if not isinstance(model, Conditions):
         raise ModelError(
             f"{type(model).__name__} fills no gaps: impute takes models of rows. For a target "
@@ -297,6 +316,7 @@ def imputed(
     _refuse_unfitted(model)
     if "random_state" in options:  # one generator for all parts
         options["random_state"] = as_generator(options["random_state"])
+    model = _as_written(model)
     real, names = real_columns(model), _names(model)
     first = 0  # row of a part of draws, which are made in turn
 
@@ -320,7 +340,7 @@ def imputed(
             first += len(found[0])
         return Answer(found[0] if n_draws is None else whole, place, own, *gaps)
 
-    parts = _Parts(model, Opening(model, rows=rows).source(source))
+    parts = _Parts(model, Opening(model, rows=rows, like=model).source(source))
     in_turn = n_draws is not None or "random_state" in options
     return parts.answers(ask, _shown(model, "filled", verbose), in_turn=in_turn)
 
@@ -382,6 +402,7 @@ def sample(
     >>> bool(np.array_equal(np.load(out), model.sample(1000, random_state=0)))
     True
     """
+    refuse_over(out, inputs)
     given = {"inputs": inputs, "random_state": random_state, "rows": rows, "verbose": verbose}
     return write(out, drawn(model, n_samples, **given, **options))
 
@@ -397,6 +418,7 @@ def drawn(
     **options: Any,
 ) -> Iterator[Answer]:
     """Yield blocks of draws, as `sample` says."""
+    refuse_class(model)
     if not isinstance(model, Density | ConditionalDensity):
         raise ModelError(
             f"{type(model).__name__} draws graphs, which are no rows of a table: call its own "
@@ -409,20 +431,26 @@ def drawn(
     if isinstance(model, Density):
         if inputs is not None:
             raise ModelError(f"inputs= has no use with {type(model).__name__}: leave it out.")
-        return _blocks(model, n_samples, show, options)
+        return _blocks(_as_written(model), n_samples, show, options)
     if inputs is None:
         raise ModelError(f"{type(model).__name__} draws y given X: pass inputs=X.")
-    target = _target(model)
 
     def ask(given: Any, place: Place) -> Answer:
         found = model.sample(_own(model, given[0]), n_samples, **options)
-        if n_samples == 1:
-            return Answer(found, place, [target] if found.ndim == 1 else None)
-        if found.ndim != 2:
-            raise ModelError("n_samples above 1 has no use with a model of several targets.")
-        return Answer(found.T, place, [f"{target}_{k}" for k in range(1, n_samples + 1)])
+        rows, names = draws_of_target(model, found, n_samples)
+        return Answer(rows, place, names)
 
     return _Parts(model, _opened(model, inputs, rows)).answers(ask, show, in_turn=True)
+
+
+def draws_of_target(model: Any, found: Any, n_samples: int) -> tuple[Any, list[str]]:
+    """Return draws of y with a row for each row of X, and the names of their columns."""
+    if n_samples == 1:
+        return found, target_names(model, None if found.ndim == 1 else found.shape[1])
+    if found.ndim != 2:
+        raise ModelError("n_samples above 1 has no use with a model of several targets.")
+    (target,) = target_names(model)
+    return found.T, [f"{target}_{k}" for k in range(1, n_samples + 1)]
 
 
 def _blocks(model: Any, n: int, shown: Any, options: dict[str, Any]) -> Iterator[Answer]:
@@ -444,6 +472,7 @@ class _Parts:
     def __init__(self, model: Any, source: Source, roles: Roles | None = None) -> None:
         roles = Roles(None) if roles is None else roles
         self.model, self.source, self.roles = model, source, roles
+        self.names: list[Any] | None = None  # of the columns of the first part
 
     def answers(self, ask: Ask, shown: Any, *, in_turn: bool = False) -> Iterator[Answer]:
         """Yield the answer to each part that has rows, in order.
@@ -473,11 +502,26 @@ class _Parts:
                 chunk = within_memory(SMALLER_CHUNKS)(piece.read)()
                 given = self.roles.given(self.model, chunk)
             if n_rows(given[0]) != 0:
-                yield place, given
+                yield place, (self._in_order(given[0]), *given[1:])
+
+    def _in_order(self, X: Any) -> Any:
+        """Return rows with their columns in the order of the first part, where these are its."""
+        names = names_of(X)
+        if self.names is None:
+            self.names = names
+        if (
+            names is None
+            or self.names is None
+            or names == self.names
+            or set(names) != set(self.names)
+        ):
+            return X
+        return in_order(X, [names.index(one) for one in self.names])
 
 
 def _refuse_unfitted(model: Any) -> None:
     """Raise ModelError for what is no model, NotFittedError for one that is not fitted."""
+    refuse_class(model)
     if not isinstance(model, Model):
         raise ModelError(f"model must be a model of ancestral; got {shown(model)}.")
     model._check_fitted()
@@ -500,8 +544,19 @@ def _opened(
     if names is not None and isinstance(source, str | os.PathLike):
         columns = [*names, *(targets or [])]
         with suppress(DataError, ModelError):  # of files without names, or without these
-            return Opening(of, rows=rows, columns=columns).source(source)
-    return Opening(of, rows=rows).source(source)
+            return Opening(of, rows=rows, columns=columns, like=model).source(source)
+    like = None if targets else model  # which does not know them
+    return Opening(of, rows=rows, like=like).source(source)
+
+
+def _as_written(model: Any) -> Any:
+    """Return a model that gives tables in the types of the files that it was fitted to."""
+    form = (getattr(model, "_frame_in", None) or {}).get("written")
+    if form is None:
+        return model
+    view = object.__new__(type(model))
+    view.__dict__ = vars(model) | {"_frame_in": form}
+    return view
 
 
 def _names(model: Any) -> list[str] | None:
@@ -509,8 +564,18 @@ def _names(model: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def _target(model: Any) -> str:
-    return str(getattr(model, "target_name_", None) or "y")
+def _targets(model: Any) -> list[str]:
+    """Return the names of the targets that a model was fitted to, where they have any."""
+    names = getattr(model, "target_name_", None) or ()
+    return [names] if isinstance(names, str) else list(names)
+
+
+def target_names(model: Any, n: int | None = None) -> list[str]:
+    """Return what columns of y are called: one, or n of a model of several targets."""
+    known = _targets(model)
+    if n is None or len(known) == n:
+        return known if len(known) == 1 or n is not None else ["y"]
+    return [f"{known[0] if len(known) == 1 else 'y'}_{k}" for k in range(n)]
 
 
 def _own(model: Any, X: Any) -> Any:

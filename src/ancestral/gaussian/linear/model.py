@@ -206,8 +206,12 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         plain = sample_weight is None and self.degree == 1  # sums then show what is not finite
         return self._check_chunk(X, y, sample_weight, reset=True, finite=not plain)
 
+    @property
+    def _names_of_inputs(self) -> Any:
+        return vars(self).get("feature_names_in_")
+
     def _statistics(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> LineStatistics:
-        return LineStatistics.of(X, y, weights, self._features)
+        return LineStatistics.of(X, y, weights, self._features, names=self._names_of_inputs)
 
     def _fit(self, X: NDArray, y: NDArray, weights: NDArray | None = None) -> None:
         plainly = weights is None and y.ndim == 1 and self._checked_degree() == 1
@@ -221,10 +225,11 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
 
     def _fit_closely(self, X: NDArray, y: NDArray, weights: NDArray | None) -> None:
         """Fit by statistics, and by the steps over the rows that their solution wants."""
-        statistics = LineStatistics.of(X, y, weights, self._features, mended=True)
+        names = self._names_of_inputs
+        statistics = LineStatistics.of(X, y, weights, self._features, mended=True, names=names)
         found = self._solved(statistics)
         if squared_too_much(found, statistics):
-            statistics = LineStatistics.of_rows(X, y, weights, self._features)
+            statistics = LineStatistics.of_rows(X, y, weights, self._features, names)
             found = self._solved(statistics)
         self._refuse_undetermined(found, statistics)
         uneven = few_carry_all(weights, X.size * self._checked_degree())

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, reduce
 from math import isfinite, sqrt
 from operator import add
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +72,15 @@ class LineStatistics:
 
     @classmethod
     def of_rows(
-        cls, X: Float, y: Float, weights: Float | None, features: Callable[[Float], Float]
+        cls,
+        X: Float,
+        y: Float,
+        weights: Float | None,
+        features: Callable[[Float], Float],
+        names: Any = None,
     ) -> LineStatistics:
         """Return the statistics of rows as a root, whatever that costs; see `of`."""
-        return cls._of_root(*cls._table(X, y, weights, features))
+        return cls._of_root(*cls._table(X, y, weights, features, names))
 
     @classmethod
     def _of_root(cls, table: _Table, rest: tuple[tuple[int, ...], int, float]) -> LineStatistics:
@@ -89,7 +95,11 @@ class LineStatistics:
 
     @staticmethod
     def _table(
-        X: Float, y: Float, weights: Float | None, features: Callable[[Float], Float]
+        X: Float,
+        y: Float,
+        weights: Float | None,
+        features: Callable[[Float], Float],
+        names: Any,
     ) -> tuple[_Table, tuple[tuple[int, ...], int, float]]:
         """Return the table, and what is kept beside its moments."""
         exponent, log_weights = 0, 0.0
@@ -98,7 +108,7 @@ class LineStatistics:
             weights, exponent = over_power_of_four(weights)
         Y = y if y.ndim == 2 else y[:, None]
         p = features(X[:1]).shape[1]
-        return _Table(X, Y, weights, features, p), (y.shape[1:], exponent, log_weights)
+        return _Table(X, Y, weights, features, p, names), (y.shape[1:], exponent, log_weights)
 
     @classmethod
     def of(
@@ -109,6 +119,7 @@ class LineStatistics:
         features: Callable[[Float], Float],
         *,
         mended: bool = False,
+        names: Any = None,
     ) -> LineStatistics:
         """Return the statistics of rows.
 
@@ -121,19 +132,21 @@ class LineStatistics:
             From rows of X to their p columns.
         mended : bool
             Whether a pass over the rows will follow, so that more may be lost here.
+        names : sequence of str, optional
+            Of the columns of X, for messages.
 
         Raises
         ------
         DataError
             At the first NaN or infinity of X, which costs large data no pass of its own.
         """
-        table, rest = cls._table(X, y, weights, features)
+        table, rest = cls._table(X, y, weights, features, names)
         n, width = len(X), table.width
         if n >= width and costs.of_products(n, width, mended=mended) < costs.of_rows(n, width):
             with table.threads:
                 moments = table.scatter()
             if not moments.are_finite:  # or sums overflow: then a root is taken
-                refuse_non_finite(X)
+                refuse_non_finite(X, names=names)
             found = cls(moments, table.n_inputs, *rest)
             columns = found.n_inputs if mended else width
             if found.condition(columns) <= (MENDED if mended else SAFE):
@@ -204,6 +217,7 @@ class _Table:
     weights: Float | None
     features: Callable[[Float], Float]
     n_inputs: int
+    names: Any  # of the columns of X
 
     @property
     def width(self) -> int:
@@ -243,7 +257,7 @@ class _Table:
             offset = (np.add.reduce(B, axis=0) if w is None else w @ B) / weight
             B -= offset
             if not isfinite(np.add.reduce(offset)):
-                refuse_non_finite(X)
+                refuse_non_finite(self.X, names=self.names)
                 return self._far_root(X, Y, w)  # sums overflow
             if w is not None:
                 B *= np.sqrt(w)[:, None]

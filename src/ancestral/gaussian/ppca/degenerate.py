@@ -19,17 +19,17 @@ ONE_SCALE = 1e6  # largest variance over those that are decomposed with its roun
 
 
 def refuse_no_variance(
-    mean: NDArray[np.float64], spread: NDArray[np.float64], *, single: bool
+    mean: NDArray[np.float64], spread: NDArray[np.float64], *, single: bool, names: Any = None
 ) -> None:
     """Refuse data in which no column varies but by rounding, or by what squaring loses.
 
     `spread` holds the standard deviation of each column.
     """
     if not (spread > np.maximum(EPS * np.abs(mean), LEAST_VARIANCE**0.5)).any():
-        raise UndeterminedError(_no_variance_message(mean, single=single))
+        raise UndeterminedError(_no_variance_message(mean, names, single=single))
 
 
-def _no_variance_message(mean: NDArray[np.float64], *, single: bool) -> str:
+def _no_variance_message(mean: NDArray[np.float64], names: Any, *, single: bool) -> str:
     """Word the error for constant columns, and for those that only look so after rounding."""
     j = int(np.abs(mean).argmax()) if mean.size else 0
     top = float(mean[j]) if mean.size else 0.0
@@ -42,8 +42,8 @@ def _no_variance_message(mean: NDArray[np.float64], *, single: bool) -> str:
             f" (float32 values near {top:g} stand {apart:g} apart: finer differences need float64.)"
         )
     return (
-        f"X has no variance: every column is constant (column {j} is {top:g}), and the likelihood "
-        f"is unbounded. Give rows that differ.{lost}"
+        f"X has no variance: every column is constant (column {_called(j, names)} is {top:g}), and "
+        f"the likelihood is unbounded. Give rows that differ.{lost}"
     )
 
 

@@ -37,12 +37,12 @@ class Seen:
     columns: Columns | None = None
     counted: bool = True
 
-    def of_complete_rows(self, n_features: int) -> Moments | Folds:
+    def of_complete_rows(self, n_features: int, names: Any = None) -> Moments | Folds:
         """Return the moments; DataError where no row counts, or nothing is known of any."""
         if not self.counted:
             check_weights([0.0], 1)
         if self.moments is None:
-            refuse_unknown_columns(np.zeros(n_features))
+            refuse_unknown_columns(np.zeros(n_features), names)
         return cast("Moments | Folds", self.moments)
 
     def __add__(self, other: Seen) -> Seen:
@@ -76,11 +76,12 @@ class FirstLook:
             X, weights = _arrays.to_host(X)[weights > 0], weights[weights > 0]
         if not len(X):
             return Seen(counted=False)
-        if not _arrays.has_gaps(X[:GLANCE]):  # most tables with gaps have some there
+        names = vars(part.model).get("feature_names_in_")
+        if not _arrays.has_gaps(X[:GLANCE], names=names):  # most tables with gaps have some there
             moments = self.moments_of(X, weights)
-            if moments.are_finite or not _arrays.has_gaps(X):
+            if moments.are_finite or not _arrays.has_gaps(X, names=names):
                 return Seen(moments)
-        refuse_non_finite(_arrays.to_host(X), missing=True)
+        refuse_non_finite(_arrays.to_host(X), missing=True, names=names)
         rows = Rows.known(_arrays.to_host(X), weights)
         if not len(rows.X):
             return Seen()

@@ -78,8 +78,9 @@ class FrequencyDensity(WeightedLikelihood, Density):
     def _checked(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[NDArray, ...]:  # type: ignore[override]
         return self._weighed(X, sample_weight, reset=True)
 
-    def _check_part(self, *given: Any, reset: bool) -> tuple[NDArray, ...]:
-        X, _, sample_weight = (*given, None, None)[:3]
+    def _check_part(
+        self, X: Any = None, y: Any = None, sample_weight: Any = None, *_: Any, reset: bool
+    ) -> tuple[NDArray, ...]:
         return self._weighed(X, sample_weight, reset=reset, may_be_zero=True)
 
     def _weighed(

@@ -50,7 +50,7 @@ class GaussianConditions(Conditions, FrequencyDensity):
     def _known_rows(self, X: ArrayLike) -> NDArray:
         """Return checked rows, infinity refused, NaN where unknown."""
         rows = self._check_rows(X, reset=False)
-        refuse_non_finite(rows, missing=True)
+        refuse_non_finite(rows, missing=True, names=vars(self).get("feature_names_in_"))
         return rows
 
     @within_memory(FEWER_ROWS)

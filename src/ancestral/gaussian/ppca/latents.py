@@ -86,7 +86,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     def _known_row(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return one row as a table, infinity refused, NaN where unknown."""
         row = check_row(self, x, name="x").astype(np.float64)[None]
-        refuse_non_finite(row, missing=True)
+        refuse_non_finite(row, missing=True, names=vars(self).get("feature_names_in_"))
         return row
 
     @within_memory(FEWER_COLUMNS)
@@ -253,7 +253,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @_arrays.near(array_api.means, "transform")
     def _means_of(self, rows: NDArray) -> NDArray[np.float64]:
         """Return E[z | x] of checked rows."""
-        if _arrays.has_gaps(rows):
+        if _arrays.has_gaps(rows, names=vars(self).get("feature_names_in_")):
             return missing_patterns.posterior_of_rows(rows, self._factors)[0]
         means = projections.means(rows, self._frame)
         refuse_far(means, "its latent mean")

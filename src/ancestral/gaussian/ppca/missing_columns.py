@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,7 @@ class Columns:
         """Standard deviation of each column, divisor n."""
         return np.sqrt(self.variances)
 
-    def refuse_what_cannot_be_fitted(self) -> None:
+    def refuse_what_cannot_be_fitted(self, names: Any = None) -> None:
         """Refuse columns of which nothing is known or that overflow, or that all are constant.
 
         Raises
@@ -172,16 +172,17 @@ class Columns:
         UndeterminedError
             When every column is constant, or only rounding makes it vary.
         """
-        refuse_unknown_columns(self.count)
+        refuse_unknown_columns(self.count, names)
         refuse_overflow(self.spread)
-        degenerate.refuse_no_variance(self.mean, self.spread, single=self.single)
+        degenerate.refuse_no_variance(self.mean, self.spread, single=self.single, names=names)
 
 
-def refuse_unknown_columns(count: NDArray[np.float64]) -> None:
+def refuse_unknown_columns(count: NDArray[np.float64], names: Any = None) -> None:
     """Raise DataError naming the first column without known values, of which `count` are known."""
     empty = np.flatnonzero(count == 0)
     if len(empty):
+        column = empty[0] if names is None else repr(names[empty[0]])
         raise DataError(
-            f"column {empty[0]} holds no known value ({len(empty)} such column(s)): nothing can "
+            f"column {column} holds no known value ({len(empty)} such column(s)): nothing can "
             "be learnt of it. Drop it."
         )

@@ -178,8 +178,9 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         q = check_integer(self.n_components, "n_components")
         known = parts.prepared(Known.of)
         columns = known.total(columns_of)
+        names = vars(self).get("feature_names_in_")
         if not columns.n_rows:
-            columns.refuse_what_cannot_be_fitted()
+            columns.refuse_what_cannot_be_fitted(names)
         n, least = columns.n_rows, n_models * (q + 2)
         checked_n_components(q, n, columns.n_features)
         check_number(self.tol, "tol", minimum=0.0)
@@ -190,7 +191,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
                 f"{n_models} models of {q} components need at least {least} rows; got {n}. "
                 "Pass fewer models or components."
             )
-        columns.refuse_what_cannot_be_fitted()
+        columns.refuse_what_cannot_be_fitted(names)
         self._gappy = columns.n_missing > 0
         scale, units = np.where(columns.spread > 0, columns.spread, 1.0), None
         if self.standardize:

@@ -249,7 +249,7 @@ class PPCA(LatentGaussian, FromStatistics):
         if (columns := seen.of_all_columns()) is not None:
             self._fit_with_gaps(parts, columns, **kept)
             return
-        moments = seen.of_complete_rows(self.n_features_in_)
+        moments = seen.of_complete_rows(self.n_features_in_, vars(self).get("feature_names_in_"))
         self._solve_checked(moments)
         if not self.standardize:
             total = moments.total if isinstance(moments, Folds) else moments
@@ -272,7 +272,8 @@ class PPCA(LatentGaussian, FromStatistics):
             self.n_components if chosen_by is None else 0, total.count, d
         )
         spread = total.standard_deviations
-        degenerate.refuse_no_variance(total.mean, spread, single=total.single)
+        names = vars(self).get("feature_names_in_")
+        degenerate.refuse_no_variance(total.mean, spread, single=total.single, names=names)
         scale = self._fitted_scale(spread)
         moments = total if scale is None else total.scaled(scale)
         if chosen_by is not None:
@@ -360,7 +361,7 @@ class PPCA(LatentGaussian, FromStatistics):
     def _fit_with_gaps(self, parts: Parts[Part], columns: Columns, **kept: Any) -> None:
         """Fit by EM, q chosen by entries held out where it is to be chosen."""
         rows = parts.prepared(known_rows)
-        columns.refuse_what_cannot_be_fitted()
+        columns.refuse_what_cannot_be_fitted(vars(self).get("feature_names_in_"))
         d, spread = columns.n_features, columns.spread
         scale, rng = self._fitted_scale(spread), None
         if (chosen_by := self._chosen_by) is not None:
@@ -443,7 +444,7 @@ class PPCA(LatentGaussian, FromStatistics):
             top = selection.largest(eigenvalues, None)
             return selection.every_d(eigenvalues, self.n_samples_, top, self._scale)
         rows = self._check_rows(X, reset=False)
-        refuse_non_finite(rows)
+        refuse_non_finite(rows, names=vars(self).get("feature_names_in_"))
         table = np.empty((len(rows), self.n_components_ + 1))
         frame = selection.beside_directions(self.mean_, U, eigenvalues, self._scale)
 
@@ -515,7 +516,7 @@ class PPCA(LatentGaussian, FromStatistics):
     def _log_density(self, X: NDArray) -> NDArray[np.float64]:
         result = projections.log_density(X, self._frame)
         odd = ~np.isfinite(result)  # infinity and NaN in a row show here
-        if odd.any() and _arrays.has_gaps(X):
+        if odd.any() and _arrays.has_gaps(X, names=vars(self).get("feature_names_in_")):
             result[odd] = missing_patterns.log_density(X[odd], self._factors)
         return result
 

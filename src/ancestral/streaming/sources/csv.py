@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import csv
 import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ancestral._checks.dates import date_in
 from ancestral._checks.missing import MISSING_TEXT
 from ancestral._checks.numbers import warn
 from ancestral._extras import import_extra
@@ -27,24 +26,33 @@ from ancestral.errors import AncestralError, DataError, FormatError, ModelError
 from ancestral.io.csv import refuse_duplicates, refuse_unnamed
 from ancestral.io.numbers import is_plain
 from ancestral.streaming.source import PART_BYTES
+from ancestral.streaming.sources.cells import KINDS, is_beyond, kinds_of, moments_of
 from ancestral.streaming.sources.files import File
 from ancestral.streaming.sources.folders import folder_column, with_folders
+from ancestral.streaming.sources.known import Known
+from ancestral.streaming.sources.lines import (
+    bytes_of_rows,
+    content_of,
+    cuts_outside_quotes,
+    is_gzipped,
+    line_end,
+    line_of,
+    lines_before,
+    whole_lines,
+)
 from ancestral.streaming.sources.tables import LARGE, Tables, settled
 
 SAMPLE = 1 << 16  # bytes looked at in one place
 SAMPLES = 256  # places
 MOST_OF_A_LINE = 4 << 20
-MOST_EXPANDED = 1 << 30  # of a gzipped file, which is read at once
 READERS = 16
 _BOOLEANS = {word: [word, word.title(), word.upper()] for word in ("true", "false")}
 _SPELT = ["".join(cell) for word in MISSING_TEXT for cell in product(*zip(word, word.upper()))]
 MISSING = sorted({f"{a}{word}{b}" for word in _SPELT for a in ("", " ") for b in ("", " ")})
-_NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)$"
 _WRONG = re.compile(
     r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to (\w+): invalid value '(.*)'", re.S
 )
 _UNNAMED = ("", "Unnamed: 0")
-KINDS = ("whole", "number", "boolean", "text")
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class CsvSpan:
     @property
     def n_bytes(self) -> int:
         """Of the text, which is about what its cells take."""
-        return self.file.size * 5 if _is_gzipped(self.file) else self.end - self.begin
+        return self.file.size * 5 if is_gzipped(self.file) else self.end - self.begin
 
     @property
     def whole(self) -> bool:
@@ -87,7 +95,7 @@ class CsvSpan:
     def table(self) -> Any:
         """Return the rows as an Arrow table."""
         pa, compute = (_arrow(self.file, name) for name in ("pyarrow", "pyarrow.compute"))
-        content = _content(self.file, self.begin, self.end)
+        content = self._text()
         quotes = content.count(b'"') if b'"' in content else 0
         if quotes % 2:
             raise FormatError(
@@ -95,17 +103,42 @@ class CsvSpan:
                 "Write such files as Parquet, or with no line breaks within cells."
             )
         schema = self.form.schema
-        table = _parsed(content, self.names, self.form, quoted=bool(quotes), of=self)
+        table = _parsed(content, self.names, self.form, bool(quotes), (self.file, self.begin))
         columns, own = [], set(self.names)
         for field in schema:
             if field.name not in own:
                 column = folder_column(self.file, field, table.num_rows)
             else:
                 column = table.column(field.name)
-                if pa.types.is_string(field.type):
+                if pa.types.is_string(column.type):
                     column = compute.utf8_trim_whitespace(column)
+                if pa.types.is_timestamp(field.type):
+                    column = self._dates(field.name, column)
             columns.append(column)
         return pa.Table.from_arrays(columns, schema=schema)
+
+    def _text(self) -> bytes:
+        return content_of(self.file, self.begin, self.end)
+
+    def _dates(self, name: str, cells: Any) -> Any:
+        """Return a column's cells as dates; DataError naming the first that is none."""
+        if (found := moments_of(cells)) is not None:
+            return found
+        for row, cell in enumerate(cells.to_pylist()):
+            if cell is not None and date_in(cell) is None:
+                raise DataError(
+                    f"{self.file.name}: line {self.line_of(row)}: column {name!r}: {cell[:40]!r} "
+                    f"is no date by ISO 8601, such as 2024-01-31. {_MEND} {_mend(name, 'text')}"
+                )
+        raise DataError(f"{self.file.name}: column {name!r} holds a date beyond the year 9999.")
+
+    def line_of(self, row: int) -> int:
+        """Return the number of the line, from 1, of one of these rows."""
+        return lines_before(self.file, self.begin) + line_of(self._text(), self.form.sep, row)
+
+    def place_of(self, row: int) -> str:
+        """Return where one of these rows stands, in words."""
+        return f"line {self.line_of(row)} of {self.file.name}"
 
 
 def csv_source(
@@ -114,6 +147,8 @@ def csv_source(
     columns: Sequence[str] | None = None,
     rows: int | None = None,
     types: Mapping[str, str] | None = None,
+    dates: bool = False,
+    known: Known | None = None,
     sep: str | None = None,
     decimal: str = ".",
 ) -> Tables:
@@ -126,8 +161,12 @@ def csv_source(
         Which are read.
     rows : int, optional
         In a part, about; some 32 MiB of them when not given.
-    types : mapping of str to {"whole", "number", "boolean", "text"}, optional
+    types : mapping of str to {"whole", "number", "boolean", "text", "date"}, optional
         What columns hold, where it is not what their first cells show.
+    dates : bool
+        Whether a column whose first cells are dates by ISO 8601 holds dates, or text.
+    known : Known, optional
+        What a model knows of columns: all others are text.
     sep, decimal : str
         A comma, or a tab in files named .tsv, and a point when not given.
 
@@ -151,12 +190,20 @@ def csv_source(
         shares = [share if k % every == 0 else 0 for k in range(len(files))]
         heads = list(pool.map(_Head.of, files, marks, [rows] * len(files), shares))
     _warn_of_no_names(heads)
-    found = _Kinds(given, decimal)
-    for head in heads:
-        for sample in head.samples:
-            found.look(head, sample)
-    left = found.index(heads[0])
     names = dict.fromkeys(one for head in heads for one in head.names)
+    if unknown := [name for name in given if name not in names]:
+        raise DataError(
+            f"types= names {unknown[0]!r}, which is no column; those are "
+            f"{', '.join(map(repr, list(names)[:8]))}."
+        )
+    if known is not None:
+        kept = {} if columns is not None else dict.fromkeys(names.keys() - known.names, "text")
+        given = kept | known.kinds | given
+    found = _Kinds(given, decimal, dates=dates)
+    for head in heads:
+        for begin, sample in head.samples:
+            found.look(head, begin, sample)
+    left = found.index(heads[0])
     read = set(names if columns is None else columns)
     types_of = {one: found.type_of(one) if one in read else pa.string() for one in names}
     schemas = [
@@ -165,11 +212,6 @@ def csv_source(
     schema = settled(
         [(file.name, own) for file, own in zip(files, with_folders(files, schemas))], columns
     )
-    if unknown := [name for name in given if name not in types_of]:
-        raise DataError(
-            f"types= names {unknown[0]!r}, which is no column; those are "
-            f"{', '.join(map(repr, list(types_of)[:8]))}."
-        )
     spans = [
         CsvSpan(
             head.file,
@@ -192,14 +234,14 @@ def csv_source(
 
 @dataclass
 class _Head:
-    """A file's first line, where it is cut, and some lines in each part."""
+    """A file's first line, where it is cut, and some lines in each part, with where they begin."""
 
     file: File
     sep: str
     names: list[str]
     named: bool
     ranges: list[tuple[int, int]]
-    samples: list[bytes]
+    samples: list[tuple[int, bytes]]
 
     @classmethod
     def of(cls, file: File, sep: str, rows: int | None, n_samples: int) -> _Head:
@@ -207,17 +249,17 @@ class _Head:
         text, line = _beginning(file)
         names, named = _names(text[:line], file, sep)
         begin, size = line if named else 0, file.size
-        sample = _whole_lines(text[begin:]) if len(text) >= SAMPLE else text[begin:]
+        sample = whole_lines(text[begin:]) if len(text) >= SAMPLE else text[begin:]
         ranges = [(begin, size)] if text[begin:].strip() else []
-        head = cls(file, sep, names, named, ranges, [sample][:n_samples])
-        step = PART_BYTES if rows is None else _step(sample, rows)
-        if not _is_gzipped(file) and size - begin > (LARGE if rows is None else step):
+        head = cls(file, sep, names, named, ranges, [(begin, sample)][:n_samples])
+        step = PART_BYTES if rows is None else bytes_of_rows(sample, rows)
+        if not is_gzipped(file) and size - begin > (LARGE if rows is None else step):
             head._cut(begin, step, max(SAMPLE, 4 * line), n_samples)
         return head
 
     def _cut(self, begin: int, step: int, window: int, n_samples: int) -> None:
         """Cut the file at ends of lines, and keep some of what stands there."""
-        quoted, cuts, size = any(b'"' in sample for sample in self.samples), [], self.file.size
+        quoted, cuts, size = any(b'"' in sample for _, sample in self.samples), [], self.file.size
         with self.file.opened() as stream:
             for mark in range(begin + step, size, step):
                 stream.seek(mark)
@@ -226,11 +268,11 @@ class _Head:
                     cuts.append(mark + block.index(b"\n") + 1)
                 quoted = quoted or b'"' in block
             if quoted:
-                cuts = list(_cuts_outside_quotes(stream, begin, step, size))
+                cuts = list(cuts_outside_quotes(stream, begin, step, size))
             cuts = [cut for cut in dict.fromkeys(cuts) if begin < cut < size]
             for cut in cuts[:: max(1, len(cuts) // n_samples)] if n_samples > 1 else ():
                 stream.seek(cut)
-                self.samples.append(_whole_lines(stream.read(window)))
+                self.samples.append((cut, whole_lines(stream.read(window))))
         self.ranges = list(zip([begin, *cuts], [*cuts, size]))
 
 
@@ -238,8 +280,8 @@ def _beginning(file: File) -> tuple[bytes, int]:
     """Return the first lines of a file, and where the first one ends."""
     n = SAMPLE
     while True:
-        text = _content(file, 0, min(file.size, n))[:n]
-        line = _line_end(text, 0)
+        text = content_of(file, 0, min(file.size, n))[:n]
+        line = line_end(text, 0)
         if len(text) < n or 0 <= 16 * line <= n:
             return text, line if line >= 0 else len(text)
         if line < 0 and n > MOST_OF_A_LINE:
@@ -247,78 +289,10 @@ def _beginning(file: File) -> tuple[bytes, int]:
         n = max(4 * n, 16 * line)
 
 
-def _cuts_outside_quotes(stream: Any, begin: int, step: int, size: int) -> Iterator[int]:
-    """Yield ends of lines, each some bytes after the one before, from a look at all of the file."""
-    stream.seek(begin)
-    at, odd, wanted = begin, False, begin + step
-    while block := stream.read(1 << 22):
-        after = 0
-        while wanted < at + len(block):
-            place = max(after, wanted - at)
-            odd ^= block.count(b'"', after, place) % 2 == 1
-            end = _line_end(block, place, odd=odd)
-            if end < 0:
-                after = place
-                break
-            if at + end < size:
-                yield at + end
-            odd, after, wanted = False, end, at + end + step
-        odd ^= block.count(b'"', after) % 2 == 1
-        at += len(block)
-
-
-def _line_end(text: bytes, start: int, *, odd: bool = False) -> int:
-    """Return where the line that begins at a place ends, -1 where it does not."""
-    at = start
-    while (end := text.find(b"\n", at)) >= 0:
-        odd ^= text.count(b'"', at, end) % 2 == 1
-        if not odd:
-            return end + 1
-        at = end + 1
-    return -1
-
-
-def _whole_lines(text: bytes) -> bytes:
-    """Return a text up to the last end of a line."""
-    end = text.rfind(b"\n")
-    while end >= 0 and text.count(b'"', 0, end) % 2:
-        end = text.rfind(b"\n", 0, end)
-    return text[: end + 1]
-
-
-def _step(sample: bytes, rows: int) -> int:
-    """Return about how many bytes so many rows take."""
-    lines = max(1, sample.count(b"\n"))
-    return max(1, len(sample) * rows // lines)
-
-
 def _cut(whole: bool) -> str:  # noqa: FBT001
     return (
         "a quote is opened and not closed" if whole else "a cell in quotes is cut, or not closed,"
     )
-
-
-def _is_gzipped(file: File) -> bool:
-    return file.path.lower().endswith(".gz")
-
-
-def _content(file: File, begin: int, end: int) -> bytes:
-    """Return bytes of the text; of a gzipped file all that follow."""
-    if not _is_gzipped(file):
-        return file.read(begin, end)
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        text = inflater.decompress(file.read(), MOST_EXPANDED)
-    except zlib.error as error:
-        raise FormatError(f"{file.name}: damaged gzip ({error}); copy it again.") from None
-    if inflater.unconsumed_tail:
-        raise FormatError(
-            f"{file.name}: expands to more than {MOST_EXPANDED >> 30} GiB, and gzipped files are "
-            "read at once. Gunzip it: then it is read in parts."
-        )
-    if not inflater.eof:
-        raise FormatError(f"{file.name}: the gzip has no end: it is cut short; copy it again.")
-    return text[begin:]
 
 
 def _names(line: bytes, file: File, sep: str) -> tuple[list[str], bool]:
@@ -375,17 +349,19 @@ class _Kinds:
     given : dict of str to str
         What columns hold, by who knows.
     decimal : str
+    dates : bool
+        Whether columns of dates alone hold dates, or text.
     """
 
-    def __init__(self, given: dict[str, str], decimal: str) -> None:
-        self.given, self.decimal = given, decimal
+    def __init__(self, given: dict[str, str], decimal: str, *, dates: bool) -> None:
+        self.given, self.decimal, self.dates = given, decimal, dates
         self.seen: dict[str, dict[str, tuple[File, str]]] = {}
 
-    def look(self, head: _Head, sample: bytes) -> None:
-        """Take in some lines of a file."""
+    def look(self, head: _Head, begin: int, sample: bytes) -> None:
+        """Take in some lines of a file, which begin at a place."""
         pa, compute = (_arrow(head.file, name) for name in ("pyarrow", "pyarrow.compute"))
         form = Form(pa.schema([(name, pa.string()) for name in head.names]), head.sep, ".")
-        table = _parsed(sample, tuple(head.names), form, quoted=b'"' in sample, of=head)
+        table = _parsed(sample, tuple(head.names), form, b'"' in sample, (head.file, begin))
         cells = compute.utf8_trim_whitespace(
             pa.chunked_array(
                 [chunk for column in table.columns for chunk in column.chunks], pa.string()
@@ -393,7 +369,7 @@ class _Kinds:
         )
         if self.decimal != ".":
             cells = compute.replace_substring(cells, self.decimal, ".")
-        for kind, mask in _kinds_of(cells).items():
+        for kind, mask in kinds_of(cells).items():
             places = np.flatnonzero(mask)
             columns, first = np.unique(places // max(1, table.num_rows), return_index=True)
             for j, place in zip(columns.tolist(), places[first].tolist()):
@@ -404,22 +380,31 @@ class _Kinds:
         """Return the type of a column; DataError where it holds both numbers and text."""
         import pyarrow as pa
 
-        types = dict(zip(KINDS, (pa.int64(), pa.float64(), pa.bool_(), pa.string())))
+        held = (pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.timestamp("us"))
+        types = dict(zip(KINDS, held))
         if name in self.given:
             return types[self.given[name]]
         seen = self.seen.get(name, {})
-        kinds = set(seen)
-        if kinds <= {"whole", "number", "padded"}:
+        kinds, numbers = set(seen), ("whole", "beyond", "number", "padded")
+        if kinds <= set(numbers):
             if "padded" in kinds:  # a code, such as 01234
                 return types["text"]
+            if "beyond" in kinds and "number" not in kinds:
+                file, cell = seen["beyond"]
+                raise DataError(
+                    f"{file.name}: column {name!r} holds {cell[:40]}, which is beyond 64 bits. "
+                    f"Leave the column out, or {_mend(name, 'text')}"
+                )
             return types["whole" if kinds == {"whole"} else "number"]
-        if not kinds & {"whole", "number", "padded"}:
+        if not kinds & set(numbers):
+            if kinds == {"date"} and self.dates:
+                return types["date"]
             return types["boolean" if kinds == {"boolean"} else "text"]
-        word = seen.get("text") or seen["boolean"]
-        number = next(seen[kind] for kind in ("whole", "number", "padded") if kind in seen)
+        word = next(seen[kind] for kind in ("text", "boolean", "date") if kind in seen)
+        number = next(seen[kind] for kind in numbers if kind in seen)
         raise DataError(
             f"{word[0].name}: column {name!r} holds {word[1][:40]!r}, and numbers, too, such as "
-            f"{number[1]!r} in {number[0].name}. {_mend(name, 'text')}"
+            f"{number[1]!r} in {number[0].name}. {_MEND} {_mend(name, 'text')}"
         )
 
     def index(self, head: _Head) -> str | None:
@@ -437,25 +422,13 @@ class _Kinds:
         return None
 
 
-def _kinds_of(cells: Any) -> dict[str, NDArray[np.bool_]]:
-    """Return which of some cells are of each kind; a missing one is of none."""
-    from pyarrow import compute
-
-    def are(pattern: str) -> NDArray[np.bool_]:
-        found = compute.match_substring_regex(cells, pattern)
-        return np.asarray(found.fill_null(fill_value=False).to_numpy(), dtype=bool)
-
-    whole, padded = are(r"^[+-]?(0|[1-9]\d{0,17})$"), are(r"^[+-]?0\d+$")
-    number = are(_NUMBER) & ~(whole | padded)  # infinity among them, which models refuse
-    boolean = are(r"(?i)^(true|false)$")
-    text = cells.is_valid().to_numpy() & ~(whole | padded | number | boolean)
-    return {"whole": whole, "padded": padded, "number": number, "boolean": boolean, "text": text}
+_MEND = "Mend it, leave it empty or write NA where a value is missing, or"
 
 
 def _mend(name: str, kind: str) -> str:
     return (
-        "Mend it, leave it empty or write NA where a value is missing, or say what the column "
-        f"holds: ancestral.streaming.source_of_paths(..., types={{{name!r}: {kind!r}}})."
+        "say what the column holds: "
+        f"ancestral.streaming.source_of_paths(..., types={{{name!r}: {kind!r}}})."
     )
 
 
@@ -467,12 +440,23 @@ def _arrow(file: File, module: str) -> Any:
 
 
 def _parsed(
-    content: bytes, names: tuple[str, ...], form: Form, *, quoted: bool, of: CsvSpan | _Head
+    content: bytes,
+    names: tuple[str, ...],
+    form: Form,
+    quoted: bool,  # noqa: FBT001
+    of: tuple[File, int],
 ) -> Any:
-    """Return a table of lines; an error names the file, the line, the column and the cell."""
-    pa, arrow = (_arrow(of.file, name) for name in ("pyarrow", "pyarrow.csv"))
+    """Return a table of lines; an error names the file, the line, the column and the cell.
+
+    Dates are text here, which is read later.
+    """
+    pa, arrow = (_arrow(of[0], name) for name in ("pyarrow", "pyarrow.csv"))
     own = set(names)
-    kinds = {field.name: field.type for field in form.schema if field.name in own}
+    kinds = {
+        field.name: pa.string() if pa.types.is_timestamp(field.type) else field.type
+        for field in form.schema
+        if field.name in own
+    }
     if not content.strip():
         return pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
 
@@ -498,16 +482,16 @@ def _parsed(
         try:
             return read(threads=False)  # which tells the row
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise _error_of(str(error), names, form, of) from None
+            raise _error_of(str(error), names, form.sep, content, of) from None
 
 
-def _error_of(why: str, names: tuple[str, ...], form: Form, of: CsvSpan | _Head) -> AncestralError:
+def _error_of(
+    why: str, names: tuple[str, ...], sep: str, content: bytes, of: tuple[File, int]
+) -> AncestralError:
     """Return the error for what Arrow says of some lines."""
-    name = of.file.name
-    found = re.search(r"Row #(\d+)", why)
-    if found is not None and isinstance(of, CsvSpan):
-        before = 1 if _is_gzipped(of.file) else of.file.read(0, of.begin).count(b"\n")
-        name += f": line {before + int(found[1])}"
+    name = of[0].name
+    if (found := re.search(r"Row #(\d+)", why)) is not None:
+        name += f": line {lines_before(*of) + line_of(content, sep, int(found[1]) - 1)}"
     if (wrong := _WRONG.search(why)) is not None:
         column, cell = names[int(wrong[1])], wrong[4][:40]
         kind, seen = {
@@ -517,7 +501,10 @@ def _error_of(why: str, names: tuple[str, ...], form: Form, of: CsvSpan | _Head)
         }.get(wrong[3], ("text", f"cannot be read as {wrong[3]}"))
         if wrong[3] == "int64" and not is_plain(wrong[4]):
             kind, seen = "text", "is no number, as those looked at first are"
-        return DataError(f"{name}: column {column!r}: {cell!r} {seen}. {_mend(column, kind)}")
+        elif is_beyond(wrong[4]):
+            kind = "text"
+        mend = f"{_MEND} {_mend(column, kind)}"
+        return DataError(f"{name}: column {column!r}: {cell!r} {seen}. {mend}")
     if "UTF8" in why:
         return FormatError(f"{name}: holds bytes that are no UTF-8 text: save it as UTF-8.")
     if (ragged := re.search(r"Expected (\d+) columns, got (\d+)", why)) is not None:

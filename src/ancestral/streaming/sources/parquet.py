@@ -21,6 +21,7 @@ from ancestral.io.parquet import pyarrow_for, without_index
 from ancestral.streaming.source import PART_BYTES
 from ancestral.streaming.sources.files import File
 from ancestral.streaming.sources.folders import folder_column, with_folders
+from ancestral.streaming.sources.known import Known
 from ancestral.streaming.sources.tables import (
     LARGE,
     Tables,
@@ -86,6 +87,10 @@ class ParquetSpan:
     whole: bool
     layout: Layout
 
+    def place_of(self, row: int) -> str:
+        """Return where one of these rows stands, in words."""
+        return f"row {self.start + row} of {self.file.name}"
+
     def table(self) -> Any:
         """Return the rows as an Arrow table."""
         own = set(_metadata(self.file).schema.to_arrow_schema().names)
@@ -101,9 +106,15 @@ class ParquetSpan:
 
 
 def parquet_source(
-    files: Sequence[File], *, columns: Sequence[str] | None = None, rows: int | None = None
+    files: Sequence[File],
+    *,
+    columns: Sequence[str] | None = None,
+    rows: int | None = None,
+    known: Known | None = None,
 ) -> Tables:
     """Return the rows of Parquet files, by name of their columns.
+
+    Those that a model does not know may be of any type.
 
     Raises
     ------
@@ -119,7 +130,8 @@ def parquet_source(
     schemas = with_folders(files, schemas)
     schema = settled([(file.name, own) for file, own in zip(files, schemas)], columns)
     for field in schema:
-        _refuse_odd(field, files[0].name)
+        if known is None or field.name in known.names:
+            _refuse_odd(field, files[0].name)
     layout = Layout(schema, _levels(files, metadata, schema))
     fields = [
         field.with_type(
@@ -192,7 +204,8 @@ def _refuse_odd(field: Any, name: str) -> None:
     if kind_of(of) == str(of):
         raise DataError(
             f"{name}: column {field.name!r} holds {str(of)[:60]} values: convert it to numbers or "
-            "text, or leave it out with columns=[...]."
+            "text, or leave it out with columns=[...]; for a fitted model that does not know "
+            "it, give like=model."
         )
 
 

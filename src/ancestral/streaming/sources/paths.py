@@ -8,6 +8,7 @@ from typing import Any
 
 from ancestral._checks.containers import shown as in_short
 from ancestral._checks.numbers import check_integer
+from ancestral.base import Model
 from ancestral.errors import DataTypeError, FormatError, ModelError
 from ancestral.io.dialect import Dialect
 from ancestral.io.kinds import in_words, sniff
@@ -17,6 +18,7 @@ from ancestral.streaming.sources.csv import csv_source
 from ancestral.streaming.sources.files import File, found
 from ancestral.streaming.sources.graphs import Graphs
 from ancestral.streaming.sources.images import Images
+from ancestral.streaming.sources.known import Known
 from ancestral.streaming.sources.parquet import parquet_source
 
 _KINDS = {
@@ -43,6 +45,8 @@ def source_of_paths(
     columns: Sequence[str] | None = None,
     rows: int | None = None,
     types: Mapping[str, str] | None = None,
+    dates: bool = False,
+    like: Any = None,
     sep: str | None = None,
     decimal: str | None = None,
     graphs: bool | Mapping[str, Any] = False,
@@ -60,8 +64,16 @@ def source_of_paths(
         Which columns of Parquet and CSV are read, in this order.
     rows : int, optional
         In each part, about.
-    types : mapping of str to {"whole", "number", "boolean", "text"}, optional
-        What columns of CSV hold, where it is not what the first cells of the parts show.
+    types : mapping of str to {"whole", "number", "boolean", "text", "date"}, optional
+        What columns of CSV hold, where it is not what the first cells of the parts show. Dates are
+        those of ISO 8601, such as 2024-01-31 or 2024-01-31 18:30 (in UTC, where cells have a time
+        zone).
+    dates : bool
+        True reads columns of CSV whose first cells are such dates as dates; False as text. Dates in
+        Parquet are dates.
+    like : Model, optional
+        A fitted model: what are text and dates to it are text and dates in CSV. Columns that it
+        does not know are kept as they are, of any type; those of CSV as text.
     sep, decimal : str, optional
         Of CSV: a comma (in a .tsv a tab) between cells and a point before decimals, when not given.
     graphs : bool or mapping
@@ -103,20 +115,43 @@ def source_of_paths(
     for option, value in {"types": types, "storage_options": storage_options}.items():
         if not (value is None or isinstance(value, Mapping)):
             raise DataTypeError(f"{option}= is a mapping; got a {type(value).__name__}.")
+    if not isinstance(dates, bool):
+        raise DataTypeError(f"dates= is true or false; got {in_short(dates)}.")
     if not isinstance(graphs, bool | Mapping):
         raise DataTypeError(f"graphs= is true, false or a mapping; got {in_short(graphs)}.")
     files = found(paths, storage_options)
+    if like is not None:
+        if not isinstance(like, Model):
+            raise ModelError(f"like= is a fitted model; got {in_short(like)}.")
+        like._check_fitted()
+    known = None if like is None else Known.of(like)
+    text = {"types": types, "sep": sep, "decimal": decimal}
+    source = _source_of(files, columns, rows, graphs, known, text, dates=dates)
+    source.named = list(paths) if isinstance(paths, list | tuple) else [paths]
+    return source
+
+
+def _source_of(
+    files: Sequence[File],
+    columns: Sequence[str] | None,
+    rows: int | None,
+    graphs: bool | Mapping[str, Any],  # noqa: FBT001 - of the caller
+    known: Known | None,
+    text: dict[str, Any],
+    *,
+    dates: bool,
+) -> Source:
+    """Return the source of files of one kind."""
     kind = "zip" if graphs or isinstance(graphs, Mapping) else _kind_of_all(files)
     if kind != "text":
-        _refuse(kind, types=types, sep=sep, decimal=decimal)
+        _refuse(kind, **text)
     if kind not in ("text", "parquet"):
         _refuse(kind, columns=columns)
     if kind == "text":
-        return csv_source(
-            files, columns=columns, rows=rows, types=types, sep=sep, decimal=decimal or "."
-        )
+        text = text | {"decimal": text["decimal"] or "."}
+        return csv_source(files, columns=columns, rows=rows, dates=dates, known=known, **text)
     if kind == "parquet":
-        return parquet_source(files, columns=columns, rows=rows)
+        return parquet_source(files, columns=columns, rows=rows, known=known)
     if kind == "npy":
         return Arrays(files, rows)
     if kind == "png":

@@ -34,6 +34,9 @@ class Span(Protocol):
     def table(self) -> Any:
         """Return the rows as an Arrow table."""
 
+    def place_of(self, row: int) -> str:
+        """Return where one of these rows stands, in words."""
+
 
 @dataclass(frozen=True)
 class TablePiece:
@@ -53,14 +56,25 @@ class TablePiece:
 
     @property
     def start(self) -> int | None:
-        """The number of the first row in its file."""
-        return self.spans[0].start
+        """The number of the first row in its file, where all rows are of one."""
+        return self.spans[0].start if len({span.file for span in self.spans}) == 1 else None
 
     @property
     def of(self) -> str:
         """The file, and how many follow it."""
         files = list(dict.fromkeys(span.file.name for span in self.spans))
         return files[0] + f" and {len(files) - 1} more" * (len(files) > 1)
+
+    def place_of(self, row: int) -> str | None:
+        """Return where a row stands, in words: its file, and the row or the line there."""
+        for span in self.spans:
+            n = span.n_rows
+            if n is None:
+                n = row + 1 if len(self.spans) == 1 else span.table().num_rows
+            if row < n:
+                return span.place_of(row)
+            row -= n
+        return None
 
     def read(self) -> Any:
         """Return the rows as an Arrow table."""

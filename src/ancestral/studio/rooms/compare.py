@@ -82,7 +82,9 @@ def _conditional(shelf: Shelf) -> dict[str, Any] | None:
         return None
     learnt = {getattr(model, "target_name_", None) for model in models.values()}
     target = learnt.pop() if len(learnt) == 1 else None  # as the models' fits were told
-    pairs = find_source("regression", shelf.files, target=target).data
+    pairs = find_source(
+        "regression", shelf.files, target=target if isinstance(target, str) else None
+    ).data
     models = {
         name: model for name, model in models.items() if model.n_features_in_ == pairs.X.shape[1]
     }

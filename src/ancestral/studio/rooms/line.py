@@ -46,7 +46,7 @@ def _target_of(shelf: Shelf) -> str | None:
     models = [model for model in shelf.models.values() if isinstance(model, ConditionalDensity)]
     learnt = {getattr(model, "target_name_", None) for model in models}
     target = learnt.pop() if len(learnt) == 1 else None
-    if target is None or "regression" not in shelf.files:
+    if not isinstance(target, str) or "regression" not in shelf.files:
         return None
     try:
         inputs = read_pairs(shelf.files["regression"], target).names
