@@ -135,7 +135,9 @@ def test_too_little_memory_for_a_part_is_said_with_its_number(
     pair = X[:, 1:], X[:, 0]
     with dask.config.set(scheduler="synchronous"):
         refused(
-            lambda: fit_dask(LinearGaussian(), [pair]), r"part 0: there is not enough memory", "smaller chunks"
+            lambda: fit_dask(LinearGaussian(), [pair]),
+            r"part 0: there is not enough memory",
+            "smaller chunks",
         )
 
 
