@@ -97,7 +97,8 @@ def fit_chunks(
     Returns
     -------
     model
-        The same object, fitted as `fit` would on all rows at once.
+        The same object, fitted as `fit` would on all rows at once; its own frames are those of a
+        fit to `read_table(path)`, where data came from files.
 
     Raises
     ------
