@@ -486,8 +486,11 @@ class FromParts(Model):
     """
 
     @abstractmethod
-    def _fit_parts(self, parts: Any, **options: Any) -> None:
-        """Set what is learnt of checked parts: on a model that has learnt nothing before."""
+    def _fit_parts(self, parts: Any) -> None:
+        """Set what is learnt of checked parts: on a model that has learnt nothing before.
+
+        A fit that keeps checkpoints also takes `checkpoint` and `every`.
+        """
 
     def _check_part(self, *given: Any, reset: bool) -> tuple[Any, ...]:
         """Return a part as `_fit` takes it; its columns are remembered where `reset`."""
@@ -497,7 +500,8 @@ class FromParts(Model):
     def _fit_from(self, parts_of: Callable[[Self], Any], **options: Any) -> Self:
         """Fit to what `parts_of` gives, handed the model that checks parts and knows of columns."""
         with fitting(self) as new:
-            new._fit_parts(parts_of(new), **options)
+            fit: Callable[..., None] = new._fit_parts
+            fit(parts_of(new), **options)
         return self
 
 

@@ -419,7 +419,7 @@ class LSTMAutoregressive(FromBatches, Sequential):
         counts = _counts(sample_weight, len(rows), may_be_zero=True)
         return narrow(rows), np.ones(len(rows)) if counts is None else counts
 
-    def _fit_parts(  # type: ignore[override]
+    def _fit_parts(
         self,
         parts: Parts[Part],
         *,

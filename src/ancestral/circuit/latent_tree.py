@@ -233,7 +233,7 @@ class LatentTree(TreeAnswers, FromParts):
     def _fit(self, *data: Any, **options: Any) -> None:
         self._fit_parts(Held.whole(self, data), **options)
 
-    def _fit_parts(  # type: ignore[override]
+    def _fit_parts(
         self, parts: Any, checkpoint: str | os.PathLike[str] | None = None, every: int = 1
     ) -> None:
         asked = {

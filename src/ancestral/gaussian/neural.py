@@ -337,7 +337,7 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
 
     # ---- from parts ---------------------------------------------------------------------------
 
-    def _fit_parts(  # type: ignore[override]
+    def _fit_parts(
         self,
         parts: Parts[Part],
         *,
