@@ -26,6 +26,7 @@ from ancestral.streaming.source import Piece, Source, needs_again
 from ancestral.training.parts import Adding, Part, Parts
 
 Q = TypeVar("Q")
+Unchecked = Callable[[], Part]  # checks a part that was read: on whatever thread looks at it
 KEPT_BYTES = 64 << 20  # what is looked at twice stays in memory, where its rows take no more
 
 
@@ -52,8 +53,8 @@ class Reading:
         self.seen: list[int | None] | None = None  # rows in each part, after a first look
         self.began = False
 
-    def __iter__(self) -> Iterator[tuple[Place, Part | None]]:
-        """Yield the parts, checked; None for those without rows."""
+    def __iter__(self) -> Iterator[tuple[Place, Unchecked | None]]:
+        """Yield the parts; None for those without rows."""
         if self.began and not self.source.again:
             raise needs_again(type(self.model).__name__)
         self.began = True
@@ -77,7 +78,7 @@ class Reading:
         n_rows = self.source.n_rows if self.verbose else None
         return rows_shown(name, n_rows, shown=self.verbose)
 
-    def in_order(self, numbers: Sequence[int]) -> Iterator[tuple[Place, Part]]:
+    def in_order(self, numbers: Sequence[int]) -> Iterator[tuple[Place, Unchecked]]:
         """Yield parts that have rows by their numbers, which rise where they are passed over."""
         pieces = self.source.parts()
         if not isinstance(pieces, Sequence):
@@ -96,8 +97,8 @@ class Reading:
 
     def _read(
         self, number: int, piece: Piece, start: int | None
-    ) -> tuple[Place, Part | None, int | None]:
-        """Return where a part is, the part where it has rows, and how many."""
+    ) -> tuple[Place, Unchecked | None, int | None]:
+        """Return where a part is, what checks it where it has rows, and how many."""
         place = Place.of_piece(number, piece)
         chunk = read(piece, place)
         with in_part(place):
@@ -107,12 +108,18 @@ class Reading:
         self.sizes[number] = n or 0
         if is_empty(given):
             return place, None, n
-        if self.columns is None:
-            self.roles.remember(self.model, chunk)
-        data, columns = checked(self.model, given, place, self.columns)
-        if self.columns is None:
-            self.columns = columns
-        return place, Part(data, self.model, number, start), n
+        model = self.model
+        if self.columns is None:  # the first, which the others must be like
+            self.roles.remember(model, chunk)
+            data, self.columns = checked(model, given, place, None)
+            first = Part(data, model, number, start)
+            return place, lambda: first, n
+        like = self.columns
+
+        def check() -> Part:
+            return Part(checked(model, given, place, like)[0], model, number, start)
+
+        return place, check, n
 
     def _refuse_other(self, number: int, n: int | None) -> None:
         """Raise DataError where a part has more or fewer rows than it had the first time."""
@@ -158,6 +165,8 @@ class Here(Parts[Any]):
             place, part = item
             if part is None:
                 return item
+            if self.kept is None:
+                part = part()
             with in_part(place):
                 if self.kept is None:
                     part = self._make(part)
@@ -211,8 +220,9 @@ class Here(Parts[Any]):
             part = make(part)
         return part
 
-    def _made(self, read: Iterable[tuple[Place, Part | None]]) -> Iterator[tuple[Place, Any]]:
-        for place, part in read:
+    def _made(self, read: Iterable[tuple[Place, Unchecked | None]]) -> Iterator[tuple[Place, Any]]:
+        for place, check in read:
+            part = None if check is None else check()
             with in_part(place):
                 yield place, part and within_memory(SMALLER_CHUNKS)(self._make)(part)
 
