@@ -262,6 +262,7 @@ def test_ctrl_c_leaves_a_whole_file_or_none(before, numbers, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background
     ) as child:
         assert child.stdout.readline() == "going\n"
         child.send_signal(signal.SIGINT)

@@ -321,6 +321,7 @@ def test_ctrl_c_leaves_the_old_file_or_none(ending: str, before: Any, tmp_path: 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background
     ) as child:
         assert child.stdout is not None and child.stdout.readline() == "going\n"
         assert any(name.endswith(".tmp") for name in os.listdir(tmp_path))
