@@ -122,7 +122,7 @@ def fit_chunks(
     True
     """
     _refuse_whole(model)
-    opened = Opening(model, rows=rows, columns=columns).source(source)
+    opened = Opening(model, rows=rows, columns=columns).chosen_source(source)
     if not (opened.again or isinstance(model, FromStatistics)):
         raise needs_again(type(model).__name__)
     roles = Roles(target, weight)
@@ -204,7 +204,7 @@ def fit_dask(
             "share: fit_chunks trains it here, from the same source."
         )
     import_extra("dask", "fit_dask", "dask")
-    opened = Opening(model, rows=rows, columns=columns, delayed=True).source(source)
+    opened = Opening(model, rows=rows, columns=columns, delayed=True).chosen_source(source)
     roles = Roles(target, weight)
     model._fit_from(
         lambda new: There(Work(new, opened, roles, client)),

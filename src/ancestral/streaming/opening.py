@@ -51,9 +51,9 @@ class Opening:
         self.like = like
         self.chosen = False  # whether columns were
 
-    def source(self, data: Any) -> Source:
-        """Return the source of anything that `fit_chunks` takes."""
-        found = self._source(data)
+    def chosen_source(self, data: Any) -> Source:
+        """Return the source; DataError where `columns` were named, and none can be chosen."""
+        found = self.source(data)
         if self.columns is not None and not self.chosen:
             raise DataError(
                 "columns= chooses columns of Parquet and CSV files. Leave it out, and give "
@@ -61,7 +61,8 @@ class Opening:
             )
         return found
 
-    def _source(self, data: Any) -> Source:
+    def source(self, data: Any) -> Source:
+        """Return the source of anything that `fit_chunks` takes."""
         if isinstance(data, Source):
             return data
         if (found := self._of_paths(data)) is not None:
@@ -77,7 +78,7 @@ class Opening:
             return Anew(lambda: self._pieces(iterated(data)))
         if data and all(map(_is_path, data)):
             if isinstance(data[0], tuple):
-                return Joined([self._source(paths) for paths in data])
+                return Joined([self.source(paths) for paths in data])
             return self._joined(list(data))
         return Chunks(list(self._pieces(items)), lambda: _digest_of(data))
 
