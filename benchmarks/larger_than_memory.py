@@ -277,7 +277,7 @@ from dask.distributed import Client, LocalCluster
 from ancestral import HeteroscedasticGaussian, streaming
 dask.config.set({"distributed.worker.memory.spill": False})
 cluster = LocalCluster(
-    n_workers=WORKERS, threads_per_worker=1, memory_limit="1GiB", dashboard_address=None
+    n_workers=WORKERS, threads_per_worker=1, memory_limit="1GiB", dashboard_address=":0"
 )
 client = Client(cluster)
 def work():

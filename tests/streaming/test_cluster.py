@@ -41,7 +41,7 @@ def cluster(n_workers: int = 2, memory: str = "1GiB", **settings: Any) -> Iterat
             n_workers=n_workers,
             threads_per_worker=1,
             memory_limit=memory,
-            dashboard_address=None,
+            dashboard_address=":0",
         ) as started,
         distributed.Client(started) as client,
     ):
@@ -157,7 +157,7 @@ def test_a_scheduler_that_goes_is_one_error(path: Path) -> None:
 
         closed: list[threading.Thread] = []
         leaving = Leaving()
-        with pytest.raises(ModelError, match="the cluster is gone, or gave the work up.*unchanged"):
+        with pytest.raises(ModelError, match=r"the cluster is gone, or gave the work up.*unchanged"):
             fit_dask(leaving, path, rows=ROWS, client=client)
         assert not hasattr(leaving, "means_")
     assert model.means_ is before

@@ -40,7 +40,7 @@ def cluster(n_workers: int = 1) -> Iterator[Any]:
     with (
         dask.config.set(settings),
         distributed.LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
         ) as started,
         distributed.Client(started) as client,
     ):
