@@ -7,6 +7,7 @@ where Dask says which task it was.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
 from traceback import walk_tb
@@ -132,22 +133,30 @@ def _seen(error: Exception) -> tuple[str, str]:
 
 
 def _parts_behind(root: Any, keys: set[Any]) -> list[int]:
-    """Return the parts whose statistics come from tasks of these keys."""
-    found: set[int] = set()
+    """Return the parts whose statistics come from tasks of these keys, or go into them."""
+    found: list[int] = []
     with suppress(Exception):  # a graph of another form than that of a delayed value
+        needs = root.__dask_graph__().get_all_dependencies()
         needed_by: dict[Any, list[Any]] = {}
-        for key, needs in root.__dask_graph__().get_all_dependencies().items():
-            for need in needs:
+        for key, of_key in needs.items():
+            for need in of_key:
                 needed_by.setdefault(need, []).append(key)
-        seen, waiting = set(keys), list(keys)
-        while waiting:
-            key = waiting.pop()
-            if isinstance(key, str) and key.startswith(STATISTICS):
-                found.add(int(key.split("-")[2]))
-                continue
-            new = set(needed_by.get(key, ())) - seen
-            seen |= new
-            waiting += new
+        found = _parts_along(needed_by, keys) or _parts_along(needs, keys)
+    return found
+
+
+def _parts_along(further: Mapping[Any, Iterable[Any]], keys: set[Any]) -> list[int]:
+    """Return the parts that are reached from some keys, those beyond them left out."""
+    found: set[int] = set()
+    seen, waiting = set(keys), list(keys)
+    while waiting:
+        key = waiting.pop()
+        if isinstance(key, str) and key.startswith(STATISTICS):
+            found.add(int(key.split("-")[2]))
+            continue
+        new = set(further.get(key, ())) - seen
+        seen |= new
+        waiting += new
     return sorted(found)
 
 
