@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ancestral import PPCA, LatentTree, LinearGaussian, TabularAutoregressive, d
 from ancestral.base import NotFittedError
 from ancestral.errors import AncestralError, DataError, ModelError, SaveError
 from ancestral.io import row_files
-from ancestral.streaming import fit_chunks, writing
+from ancestral.streaming import Source, fit_chunks, writing
 
 
 def cut(X: Any, n_parts: int = 4) -> list[Any]:
@@ -692,3 +693,33 @@ def test_numbers_of_files_come_in_their_types(rides: Any, tmp_path: Path) -> Non
     )
     out = writing.sample(model, 3, tmp_path / "draws.parquet", random_state=0)
     assert {str(kind) for kind in pq.read_schema(out).types} == {"float", "double"}
+
+
+def test_what_cannot_be_read_is_no_fault_of_the_output(tmp_path: Path) -> None:
+    class Gone:
+        n_rows = n_bytes = start = None
+        of = "the tape"
+
+        def read(self) -> Any:
+            raise OSError("the reel is empty")
+
+    class Tape(Source):
+        def parts(self) -> list[Any]:
+            return [Gone()]
+
+    def chunks() -> Iterator[np.ndarray]:
+        yield np.eye(3)
+        raise RuntimeError("the line is dead")
+
+    model, out = PPCA(1).fit(np.random.default_rng(0).normal(size=(30, 3))), tmp_path / "o.parquet"
+    for ask in (
+        lambda s: writing.log_density(model, s),
+        lambda s: writing.impute(model, s, out),
+    ):
+        with pytest.raises(
+            DataError, match="part 0: the tape could not be read: OSError: the reel"
+        ):
+            ask(Tape())
+        with pytest.raises(DataError, match="part 1 could not be made: RuntimeError: the line"):
+            ask(chunks)
+    assert not os.listdir(tmp_path)

@@ -84,8 +84,7 @@ class Opening:
 
     def _joined(self, paths: list[Any]) -> Source:
         """Return the source of several files."""
-        named = [PurePath(path).suffix.lower() for path in paths]
-        if set(named) == {".npy"} and all(map(_is_npy, paths)) and not self.of_graphs:
+        if all(map(_is_npy, paths)) and not self.of_graphs:
             if self.conditional:
                 raise DataError(without_targets(self.model, f"the path {os.fspath(paths[0])!r}"))
             return Joined([NpyRows.of_paths([path], self.rows) for path in paths])
@@ -166,15 +165,12 @@ def _is_path(item: Any) -> bool:
     return all(isinstance(part, str | os.PathLike) for part in parts)
 
 
-NAMED = (".parquet", ".pq", ".csv", ".tsv", ".txt", ".gz", ".zst", ".bz2", ".png", ".jpg", ".jpeg")
-
-
 def _is_npy(path: str | os.PathLike[str]) -> bool:
     """Tell whether a path is that of one .npy file here."""
     text = os.fspath(path)
     if "://" in text or any(mark in text for mark in "*?[") or os.path.isdir(text):
         return False
-    return PurePath(text).suffix.lower() not in NAMED
+    return PurePath(text).suffix.lower() == ".npy"
 
 
 def _n_bytes(item: Any) -> int | None:

@@ -27,7 +27,9 @@ from ancestral.streaming.checking import (
     NO_CHUNKS,
     SMALLER_CHUNKS,
     Roles,
+    listed,
     n_rows,
+    read,
     refuse_class,
 )
 from ancestral.streaming.columns import Place, in_order, in_part
@@ -496,10 +498,10 @@ class _Parts:
             raise DataError(NO_CHUNKS)
 
     def __iter__(self) -> Iterator[tuple[Place, Any]]:
-        for number, piece in enumerate(self.source.parts()):
+        for number, piece in enumerate(listed(self.source)):
             place = Place.of_piece(number, piece)
+            chunk = read(piece, place)
             with in_part(place):
-                chunk = within_memory(SMALLER_CHUNKS)(piece.read)()
                 given = self.roles.given(self.model, chunk)
             if n_rows(given[0]) != 0:
                 yield place, (self._in_order(given[0]), *given[1:])

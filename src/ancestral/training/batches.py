@@ -67,7 +67,9 @@ def _blocks(data: Data) -> Iterator[Data]:
 
 def _joined(kept: list[Data]) -> Data:
     """Return arrays end to end."""
-    return tuple(np.concatenate(arrays) if len(kept) > 1 else arrays[0] for arrays in zip(*kept))
+    return tuple(
+        np.concatenate(arrays) if len(kept) > 1 else arrays[0] for arrays in zip(*kept, strict=True)
+    )
 
 
 def narrow(values: NDArray) -> NDArray:
@@ -125,7 +127,7 @@ class Sample:
         return cls(keys[kept], tuple(a[kept] for a in data), most)
 
     def __add__(self, other: Sample) -> Sample:
-        pairs = zip(self.data, other.data)
+        pairs = zip(self.data, other.data, strict=True)
         data = tuple(np.concatenate(pair) for pair in pairs)
         return Sample.of(np.concatenate([self.keys, other.keys]), data, self.most)
 
