@@ -2,11 +2,11 @@
 
 import { button, download, el, fileButton, rasterised } from "./kit.js";
 import { source } from "./source.js";
-import { openClassroom } from "./classroom.js";
-import { openCompare } from "./compare.js";
-import { openFaces } from "./faces.js";
-import { openLine } from "./line.js";
-import { openPixels } from "./pixels.js";
+import { openClassroom } from "./classroom/classroom.js";
+import { openCompare } from "./compare/compare.js";
+import { openFaces } from "./faces/faces.js";
+import { openLine } from "./line/line.js";
+import { openPixels } from "./pixels/pixels.js";
 
 const OPENERS = {
   faces: openFaces,

@@ -1,6 +1,6 @@
 // y | x ~ N(w x + b, sigma^2), or with a variance that depends on x: sigma^2(x) = exp(v0 + v1 x).
 
-import { mean } from "./arrays.js";
+import { mean } from "../arrays.js";
 
 const LOG_2PI = Math.log(2 * Math.PI);
 export const NORMAL_POINT = 1.959963984540054; // 97.5 %

@@ -3,7 +3,7 @@
 // Depth runs to the right, one column per variable; each row of the model ends in a leaf. A leaf
 // that agrees with what is known is dark, with its posterior probability.
 
-import { el, fixed, svg } from "./kit.js";
+import { el, fixed, svg } from "../kit.js";
 
 const ROOM = { left: 12, right: 92, top: 8, bottom: 34 };
 

@@ -3,7 +3,7 @@
 // One state: each pixel is on, off or unknown. Both models search their completions anew when it
 // changes, a slice per frame, and show what is certain so far; an older search is dropped.
 
-import { Random, newSeed } from "./arrays.js";
+import { Random, newSeed } from "../arrays.js";
 import {
   Picture,
   button,
@@ -19,7 +19,7 @@ import {
   showFacts,
   standalone,
   svg,
-} from "./kit.js";
+} from "../kit.js";
 import { Cells } from "./cells.js";
 import { CompletionList } from "./completions.js";
 import { Sampling } from "./sampling.js";

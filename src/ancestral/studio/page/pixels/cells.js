@@ -1,6 +1,6 @@
 // Pixels as buttons: pressed, painted over, or reached by the arrow keys.
 
-import { colour, el, fixed, mixed } from "./kit.js";
+import { colour, el, fixed, mixed } from "../kit.js";
 import { percent } from "./tree.js";
 
 export class Cells {

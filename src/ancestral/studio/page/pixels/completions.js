@@ -1,6 +1,6 @@
 // The list of what the image can be: its likeliest completions, and how much is not listed.
 
-import { Picture, colour, el, panel } from "./kit.js";
+import { Picture, colour, el, panel } from "../kit.js";
 import { logDensity } from "./sequence.js";
 import { key, percent } from "./tree.js";
 

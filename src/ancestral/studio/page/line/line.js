@@ -3,7 +3,7 @@
 // One state: the points, whether the variance depends on x, and, where the reader has moved it off
 // the maximum, the line: its slope w and its height c at the mean of x.
 
-import { unpack } from "./arrays.js";
+import { unpack } from "../arrays.js";
 import {
   arrows,
   button,
@@ -19,8 +19,8 @@ import {
   significant,
   standalone,
   svg,
-} from "./kit.js";
-import { Plot, contourLines, crossAt, padded } from "./plot.js";
+} from "../kit.js";
+import { Plot, contourLines, crossAt, padded } from "../plot.js";
 import { Points } from "./points.js";
 import {
   fitHeteroscedastic,

@@ -4,7 +4,7 @@
 // a pair whatever the state, so that links come and go one at a time.
 
 import { Ascent } from "./ascent.js";
-import { newSeed, unpack, unpackMatrix, row } from "./arrays.js";
+import { newSeed, unpack, unpackMatrix, row } from "../arrays.js";
 import { Pairs, drawFeatures, drawLinks } from "./graphs.js";
 import {
   button,
@@ -19,7 +19,7 @@ import {
   select,
   slider,
   standalone,
-} from "./kit.js";
+} from "../kit.js";
 import { Pupils } from "./pupils.js";
 
 const MOST_PUPILS = 60;

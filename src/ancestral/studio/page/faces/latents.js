@@ -1,7 +1,7 @@
 // The sliders of the latents z, with the posterior as a band on each.
 
 import { REACH } from "./dimensions.js";
-import { Picture, button, diverging, el, fixed, panel, slider, subscript } from "./kit.js";
+import { Picture, button, diverging, el, fixed, panel, slider, subscript } from "../kit.js";
 
 const N_SLIDERS = 16; // shown at first
 

@@ -4,8 +4,8 @@
 //
 // t is not kept: it is where z lies nearest to that line, so that moving a latent moves it, too.
 
-import { Random, newSeed } from "./arrays.js";
-import { Picture, button, choice, el, slider } from "./kit.js";
+import { Random, newSeed } from "../arrays.js";
+import { Picture, button, choice, el, slider } from "../kit.js";
 
 const SECONDS = 2.5; // of the whole way
 const FIRST_OTHER = 6; // among the faces sent first

@@ -4,7 +4,7 @@
 // `next(state, level)`. Tables walk a trie of prefixes; the LSTM carries (h, c). The search below
 // is written once against these two.
 
-import { logSumExp, softplus, unpack } from "./arrays.js";
+import { logSumExp, softplus, unpack } from "../arrays.js";
 
 const UNSEEN = -1;
 

@@ -1,8 +1,8 @@
 // Drawing an image as both models do it, pixel by pixel, and the tree of images it goes through.
 
-import { Random, newSeed } from "./arrays.js";
-import { button, el, panel, svg } from "./kit.js";
-import { Plot } from "./plot.js";
+import { Random, newSeed } from "../arrays.js";
+import { button, el, panel, svg } from "../kit.js";
+import { Plot } from "../plot.js";
 import { drawGiven, drawRow } from "./sequence.js";
 import { PrefixTree, key } from "./tree.js";
 

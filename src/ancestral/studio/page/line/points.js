@@ -2,8 +2,8 @@
 //
 // The room holds the points, which of them is chosen, and the line that they make likely.
 
-import { arrows, choice, follow, significant, svg } from "./kit.js";
-import { Plot } from "./plot.js";
+import { arrows, choice, follow, significant, svg } from "../kit.js";
+import { Plot } from "../plot.js";
 import { NORMAL_POINT } from "./regression.js";
 
 const NEAR = 12; // px from a point that still take it

@@ -1,6 +1,6 @@
 // Distribution: held-out log densities of several models, compared row by row.
 
-import { unpack, unpackMatrix, row } from "./arrays.js";
+import { unpack, unpackMatrix, row } from "../arrays.js";
 import {
   Picture,
   button,
@@ -15,8 +15,8 @@ import {
   significant,
   standalone,
   svg,
-} from "./kit.js";
-import { Plot, padded } from "./plot.js";
+} from "../kit.js";
+import { Plot, padded } from "../plot.js";
 
 export function openCompare(body, data, page) {
   const room = new Compare(body, data, page);

@@ -1,6 +1,6 @@
 // A class as a picture: pupils as dots, links as lines, placed by features or by who knows whom.
 
-import { diverging, el, follow, svg } from "./kit.js";
+import { diverging, el, follow, svg } from "../kit.js";
 
 const MARGIN = 26;
 const HIT = 16; // px around a pupil's middle that still take it

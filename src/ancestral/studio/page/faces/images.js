@@ -1,7 +1,7 @@
 // Images as the page takes and keeps them: files made small and grey, bytes as text in the address.
 
-import { areaAverage } from "./arrays.js";
-import { el } from "./kit.js";
+import { areaAverage } from "../arrays.js";
+import { el } from "../kit.js";
 
 /** Return a file's image as bytes: its middle, in grey, at the model's size. */
 export async function readImage(file, [height, width]) {

@@ -1,7 +1,7 @@
 // The face that z draws, the original, and their difference, with what they are and how they fit.
 
 import { legend } from "./hiding.js";
-import { Picture, diverging, el, fixed, showFacts } from "./kit.js";
+import { Picture, diverging, el, fixed, showFacts } from "../kit.js";
 
 export class Portraits {
   constructor(room) {

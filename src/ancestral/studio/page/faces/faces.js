@@ -4,7 +4,7 @@
 // are hidden, z, and the other face that this one can be turned into. While z is untouched it is
 // the posterior mean given what is visible; without an original, a draw or the mean face.
 
-import { Random, newSeed, row, unpack, unpackMatrix } from "./arrays.js";
+import { Random, newSeed, row, unpack, unpackMatrix } from "../arrays.js";
 import {
   button,
   csv,
@@ -16,7 +16,7 @@ import {
   picturesAsSvg,
   select,
   standalone,
-} from "./kit.js";
+} from "../kit.js";
 import { Plane, Spectrum } from "./dimensions.js";
 import { Hiding } from "./hiding.js";
 import { bits, fromText, readImage, toText } from "./images.js";

@@ -1,7 +1,7 @@
 // The strip of faces of the data: a click or a key takes one.
 
-import { row } from "./arrays.js";
-import { Picture, el } from "./kit.js";
+import { row } from "../arrays.js";
+import { Picture, el } from "../kit.js";
 
 export class Strip {
   constructor(room) {

@@ -2,7 +2,7 @@
 //
 //   l(a, b) = sum over linked pairs of log sigmoid(eta) + over the others of log sigmoid(-eta)
 
-import { Sum, sigmoid, softplus, uniformAt } from "./arrays.js";
+import { Sum, sigmoid, softplus, uniformAt } from "../arrays.js";
 
 /** Inner products of linked (`edges`) and unlinked (`gaps`) pairs: all that l depends on. */
 export class Pairs {

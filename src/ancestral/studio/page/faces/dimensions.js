@@ -1,7 +1,7 @@
 // Choosing d: the eigenvalues, and what held-out faces say. And the plane of the first two latents.
 
-import { arrows, button, el, fixed, follow, panel, showFacts, slider, svg } from "./kit.js";
-import { Plot } from "./plot.js";
+import { arrows, button, el, fixed, follow, panel, showFacts, slider, svg } from "../kit.js";
+import { Plot } from "../plot.js";
 
 export const REACH = 3; // of latents, in prior standard deviations
 const VIEW = 1.1 * REACH; // of the plane

@@ -7,7 +7,7 @@
 // Given some pixels K only, the same with W_K:
 //   z | x_K ~ N(M^-1 W_K^T (x - mu)_K, sigma^2 M^-1),  M = W_K^T W_K + sigma^2 I.
 
-import { cholesky, dot, row, solveLower, solveUpper } from "./arrays.js";
+import { cholesky, dot, row, solveLower, solveUpper } from "../arrays.js";
 
 export class Ppca {
   /** @param directions U^T as rows; `eigenvalues` and `noise` are those of the largest d. */

@@ -1,6 +1,6 @@
 // The pupils of a class: their network, by features or by links, and the features of the one chosen.
 
-import { arrows, el, fixed, select, showFacts, slider } from "./kit.js";
+import { arrows, el, fixed, select, showFacts, slider } from "../kit.js";
 import { logDensity } from "./graphs.js";
 import { Network, relax } from "./network.js";
 

@@ -1,8 +1,8 @@
 // The log-likelihood of the data over a and b: its contours, and the climb along its gradient.
 
 import { gradientAscent } from "./graphs.js";
-import { arrows, button, choice, el, fixed, follow, panel, showFacts, svg } from "./kit.js";
-import { Plot, contourLines, crossAt, refined } from "./plot.js";
+import { arrows, button, choice, el, fixed, follow, panel, showFacts, svg } from "../kit.js";
+import { Plot, contourLines, crossAt, refined } from "../plot.js";
 
 const GRID = 60; // of the contours, each way
 // nats below the maximum: near it 1 to 6 standard errors

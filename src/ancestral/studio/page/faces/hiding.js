@@ -1,6 +1,6 @@
 // Hiding a part of a face: a brush on the original, and the exact conditional of what it hides.
 
-import { Random, newSeed } from "./arrays.js";
+import { Random, newSeed } from "../arrays.js";
 import {
   Picture,
   arrows,
@@ -13,7 +13,7 @@ import {
   mixed,
   panel,
   perFrame,
-} from "./kit.js";
+} from "../kit.js";
 
 const N_DRAWS = 3;
 
