@@ -46,7 +46,7 @@ class Listing:
                 found = ROOMS[name].subjects(self.shelf)
             except AncestralError as error:
                 found, self.problems[name] = [], str(error)
-            self.subjects[name] = {of: subject for of, subject in _identified(name, found)}
+            self.subjects[name] = _identified(name, found)
 
     def leave_out(self, room: str, of: str, why: str) -> None:
         """Drop a subject, and say why of all that it was made from."""
@@ -128,8 +128,8 @@ def part_of(subject: Subject, part: str) -> dict[str, Any]:
         return {"problem": str(error)}
 
 
-def _identified(room: str, subjects: list[Subject]) -> list[tuple[str, Subject]]:
-    """Return each subject with its identity; subjects made from the same are numbered."""
+def _identified(room: str, subjects: list[Subject]) -> dict[str, Subject]:
+    """Return the subjects by identity; those made from the same are numbered."""
     found: dict[str, Subject] = {}
     for subject in subjects:
         of, k = _identity(room, subject, 1), 1
@@ -137,7 +137,7 @@ def _identified(room: str, subjects: list[Subject]) -> list[tuple[str, Subject]]
             k += 1
             of = _identity(room, subject, k)
         found[of] = subject
-    return list(found.items())
+    return found
 
 
 def _identity(room: str, subject: Subject, number: int) -> str:

@@ -53,9 +53,11 @@ def _files_in(folder: Traversable, path: str) -> Iterable[tuple[str, str]]:
 def served_files() -> dict[str, str]:
     """Return what a server gives, by path, index.html and rooms.js filled in."""
     pages = page_files()
-    opening = (f'  {name}: () => import("./{_module(name)}").then((m) => m.room),' for name in ROOMS)
+    opening = (
+        f'  {name}: () => import("./{_module(name)}").then((m) => m.room),' for name in ROOMS
+    )
     pages[REGISTRY] = "\n".join(["export const ROOMS = {", *opening, "};", ""])
-    first = modules_behind([MAIN, _module(next(iter(ROOMS)))], pages)
+    first = modules_behind([MAIN, *map(_module, list(ROOMS)[:1])], pages)
     links = [f'<link rel="stylesheet" href="page/{name}">' for name in styles_of(ROOMS, pages)]
     ahead = [f'<link rel="modulepreload" href="page/{name}">' for name in first if name != MAIN]
     pages[INDEX] = document(ROOMS, pages, styles="\n".join(links), preloads="\n".join(ahead))
