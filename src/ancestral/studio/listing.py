@@ -121,9 +121,9 @@ class Listing:
 
 
 def part_of(subject: Subject, part: str) -> dict[str, Any]:
-    """Return what the page asks for: the subject ("") or a later part; a problem is said."""
+    """Return what the page asks for: the subject ("") or a part by name; a problem is said."""
     try:
-        return subject.later[part]() if part else subject.make()
+        return subject.parts[part]()
     except AncestralError as error:
         return {"problem": str(error)}
 

@@ -29,6 +29,9 @@ class Subject:
         said in the room.
     later : mapping of callables
         Parts that the page asks for afterwards, by name.
+    asked : mapping of callables
+        Parts that are made only when the page asks for them, by name; a file without a server has
+        none of them.
     used : mapping of str
         By an item's id, where not all of it is used: "600 of 10,000 rows, drawn at random".
     """
@@ -37,7 +40,13 @@ class Subject:
     items: tuple[Item, ...]
     make: Callable[[], dict[str, Any]]
     later: Mapping[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)
+    asked: Mapping[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)
     used: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        """All that the page can ask for, by name; "" is what it asks for first."""
+        return {"": self.make, **self.later, **self.asked}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ class ClosedError(AncestralError):
     """What was asked for is not open any more."""
 
 
+class AbsentError(AncestralError):
+    """There is no such room, or it has no such part."""
+
+
 class Rooms:
     """The rooms' data as JSON, each made once and kept while what it is made from is open."""
 
@@ -83,10 +87,12 @@ class Rooms:
         ------
         ClosedError
             When the subject is not among what is open.
-        KeyError
+        AbsentError
             For a room or a part that there is not.
         """
         listing = self.listing()
+        if room not in listing.subjects:
+            raise AbsentError("There is no such room.")
         subjects = listing.subjects[room]
         if of is None:
             of = next(iter(subjects), None)
@@ -95,8 +101,8 @@ class Rooms:
         if of not in subjects:
             raise ClosedError("This is not open any more: choose another, or open it again.")
         subject, key = subjects[of], (room, of, part)
-        if part and part not in subject.later:
-            raise KeyError(part)
+        if part not in subject.parts:
+            raise AbsentError("The room has no such part.")
         with self._lock:
             is_first = key not in self._kept
             future: Future[str] = self._kept.setdefault(key, Future())
@@ -234,8 +240,8 @@ def _data(kept: Rooms, room: str, of: str | None, part: str) -> tuple[int, str]:
         return 200, kept.text(room, of, part)
     except ClosedError as error:
         return 409, to_json({"problem": str(error)})
-    except KeyError:
-        return 404, to_json({"problem": "There is no such room, or it has no such part."})
+    except AbsentError as error:
+        return 404, to_json({"problem": str(error)})
 
 
 def _open(kept: Rooms, body: bytes) -> tuple[int, str]:
