@@ -101,20 +101,21 @@ export function startAt(points, k, seed) {
 /** EM from a start, as far as it is asked for: step t has its parts and its log-likelihood. */
 export class Climb {
   constructor(points, start, d) {
+    // `end`: the first step that is a maximum; `collapsed`: the part that closed in on too few points
     Object.assign(this, { points, d, k: start.length, steps: [], end: null, collapsed: null });
     this.#take(start);
   }
 
-  /** Return step t, or the last one before a part closed in on too few points. */
+  /** Return step t, or where the climb ends: at a maximum, or where a part would collapse. */
   at(t) {
-    while (this.steps.length <= t && this.collapsed === null) this.#step();
+    while (this.steps.length <= t && this.end === null && this.collapsed === null) this.#step();
     return this.steps[Math.min(t, this.steps.length - 1)];
   }
 
-  /** Return the number of the first step that is a maximum, or where else the climb ends. */
+  /** Return the number of the step at which the climb ends. */
   top() {
-    while (this.end === null && this.collapsed === null && this.steps.length <= MOST_STEPS) this.#step();
-    return this.end ?? this.steps.length - 1;
+    this.at(MOST_STEPS);
+    return this.steps.length - 1;
   }
 
   shares(t) {
@@ -132,8 +133,7 @@ export class Climb {
     const { shares, logLikelihood } = expectation(this.points, parts);
     this.next = shares;
     this.steps.push({ parts, logLikelihood });
-    if (this.end === null && this.#toGain() <= TOLERANCE * this.points.x.length)
-      this.end = this.steps.length - 1;
+    if (this.#toGain() <= TOLERANCE * this.points.x.length) this.end = this.steps.length - 1;
   }
 
   /** What further steps may gain: the sum of gains that fall as the last two did. */

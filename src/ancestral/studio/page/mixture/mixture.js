@@ -4,8 +4,7 @@
 // the responsibilities that made them (n even) or that follow from them (n odd). A start is k of the
 // points by a seed; or, once something was moved by hand, the parts as they stood then.
 
-import { unpack, unpackMatrix } from "../arrays.js";
-import { newSeed } from "../arrays.js";
+import { newSeed, unpack, unpackMatrix } from "../arrays.js";
 import {
   button,
   checkbox,
@@ -31,6 +30,7 @@ import { Plane } from "./plane.js";
 const MOST_PARTS = 6; // as many colours as all common colour vision tells apart
 const HALF = 450; // ms for half a step
 const RUN = 5000; // ms at most for all steps to a maximum
+const MOST_DOTS = 25; // on the curve, above which they hide it
 const SAME = 0.01; // nats: maxima closer than this are one
 
 /** Parts as the address has them: those that are no distributions make no sense. */
@@ -143,19 +143,19 @@ class Mixture {
     const placed = this.placed(columns, edited, scaled);
     const start = placed.own.x.length >= k * (d + 2) ? this.started(placed, k, seed, held) : null;
     const climb = start && this.climbed(placed, start, d);
-    const step = climb ? Math.min(Math.floor(n / 2), climb.steps.length - 1 + MOST_STEPS) : 0;
-    climb?.at(step);
+    climb?.at(Math.floor(n / 2));
+    const [step, last] = [Math.floor(n / 2), (climb?.steps.length ?? 1) - 1];
     const shift = placed.own.x.length * (Math.log(placed.scale[0]) + Math.log(placed.scale[1]));
     return {
       columns,
       ...placed,
       placed,
       climb,
-      step: climb ? Math.min(step, climb.steps.length - 1) : 0,
+      step: Math.min(step, last),
       shift, // from the log-likelihood in the model's units to that of the data
       saved: saved ? this.marginal(saved, x, y) : [],
       isTop: Boolean(climb && climb.end !== null && step >= climb.end),
-      isLost: Boolean(climb && climb.collapsed !== null && step >= climb.steps.length - 1),
+      isLost: Boolean(climb && climb.collapsed !== null && step >= last),
     };
   }
 
@@ -225,21 +225,20 @@ class Mixture {
       label: "The log-likelihood after each step of EM: it never falls.",
       x: { label: "steps of EM", low: 0, high: 8, whole: true },
       y: { label: "log-likelihood, nats", low: 0, high: 1 },
-      ratio: 0.4,
-      least: 150,
-      margin: { left: 66 },
+      ratio: 0.46,
+      least: 176,
+      margin: { left: 82 },
       paint: () => this.#paintCurve(),
     });
     return panel(
-      "Expectation and maximisation",
-      {},
+      "Steps of EM",
+      { tools: [this.bestButton] },
       el(
         "div",
         { class: "row" },
         this.stepButton,
         this.runButton,
         button("Start anew", anew, { title: "From other points, drawn at random" }),
-        this.bestButton,
       ),
       this.said,
       this.curve.node,
@@ -298,7 +297,8 @@ class Mixture {
       });
       parts.push(this.saved.node);
     }
-    return panel("The model", {}, el("div", { class: "mixture-list" }, parts));
+    const hint = "Rings: 1 and 2 standard deviations; line: the long axis W\u00a0z\u00a0+\u00a0μ.";
+    return panel("The model", { hint }, el("div", { class: "mixture-list" }, parts));
   }
 
   #buildPoints() {
@@ -378,7 +378,9 @@ class Mixture {
     this.picture = this.#pictureAt(now, at);
     const names = [state.x, state.y];
     const { own, scale, columns, saved } = now;
-    this.plane.draw({ ...own, names, ranges: columns.ranges, scale, saved, k: state.k, ...this.picture });
+    const isEven = state.d === 0 || !this.data.is_table; // circles must look round
+    const { ranges } = columns;
+    this.plane.draw({ ...own, names, ranges, scale, isEven, saved, k: state.k, ...this.picture });
     this.#drawWords(now, at);
     this.#drawFacts(now, at);
     this.#drawParts(now);
@@ -403,7 +405,8 @@ class Mixture {
     const parts = climb.at(t).parts;
     const grey = { parts, shares: null };
     if (half % 2 === 0) {
-      if (on) return { parts, shares: t ? blended(climb.shares(t - 1), climb.shares(t), on) : climb.shares(t) };
+      if (on)
+        return { parts, shares: t ? blended(climb.shares(t - 1), climb.shares(t), on) : climb.shares(t) };
       return t ? { parts, shares: climb.shares(t - 1) } : grey;
     }
     const next = on ? climb.at(t + 1).parts : parts;
@@ -442,18 +445,17 @@ class Mixture {
     this.bestButton.disabled = !(below > SAME || (this.page.state.best && !isTop));
   }
 
-  #drawFacts({ climb, shift, own, placed, saved, isTop }, at) {
-    const { best, saved: chosen, n } = this.page.state;
+  #drawFacts({ climb, shift, own, placed, saved }, at) {
+    const { best, saved: chosen } = this.page.state;
     const facts = {};
     if (climb) {
-      const t = Math.min(Math.floor(at / 2), climb.steps.length - 1);
-      const isOnWay = at < n || !isTop;
-      facts["Steps"] = `${Math.floor(at / 2)}${Math.floor(at) % 2 ? "½" : ""}`;
-      facts["log-likelihood"] = `${fixed(climb.at(t).logLikelihood - shift, 2)} nats${isOnWay ? "" : ", a maximum"}`;
+      const t = Math.floor(at / 2);
+      facts["Steps"] = `${t}${Math.floor(at) % 2 ? "½" : ""}`;
+      facts["log-likelihood"] = `${fixed(climb.at(t).logLikelihood - shift, 2)} nats`;
       if (best) facts["highest so far"] = fixed(this.height(placed, this.highest()) - shift, 2);
     }
     if (chosen && own.x.length)
-      facts[this.models[chosen - 1].name] = `${fixed(this.savedHeight(own, saved), 2)} nats`;
+      facts[`${this.models[chosen - 1].name}, dashed`] = `${fixed(this.savedHeight(own, saved), 2)} nats`;
     showFacts(this.facts, facts);
   }
 
@@ -461,7 +463,9 @@ class Mixture {
     const { parts } = this.picture;
     const { x, y, scaled } = this.page.state;
     const [sigma, axis] = scaled ? ["σ, in SD", "|W|, in SD"] : ["σ", "|W|"];
-    const head = ["", "weight", x, y, sigma, axis].map((text) => el("th", { scope: "col", title: text }, text));
+    const head = ["", "weight", x, y, sigma, axis].map((text) =>
+      el("th", { scope: "col", title: text }, text),
+    );
     const rows = parts.map((part, c) => [
       el("td", {}, this.#badge(c)),
       ...[
@@ -474,7 +478,11 @@ class Mixture {
     ]);
     this.table.replaceChildren(
       el("thead", {}, el("tr", {}, head)),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row))),
+      el(
+        "tbody",
+        {},
+        rows.map((row) => el("tr", {}, row)),
+      ),
     );
     const terms = parts.flatMap((part, c) => [
       c ? " + " : "p(x) = ",
@@ -489,10 +497,12 @@ class Mixture {
 
   #drawCurve({ climb, placed, shift }, at) {
     const { best } = this.page.state;
-    const last = climb ? Math.min(Math.floor(at / 2), climb.steps.length - 1) : -1;
-    this.heights = Array.from({ length: last + 1 }, (_, t) => [t, climb.at(t).logLikelihood - shift]);
+    const last = Math.floor(at / 2);
+    const steps = climb ? Array.from({ length: last + 1 }, (_, t) => t) : [];
+    this.heights = steps.map((t) => [t, climb.at(t).logLikelihood - shift]);
     this.bestHeight = climb && best ? this.height(placed, best) - shift : null;
-    const values = this.heights.map(([, v]) => v).concat(this.bestHeight ?? []);
+    const later = this.heights.slice(last > 1 ? 1 : 0); // the start lies far below all others
+    const values = later.map(([, v]) => v).concat(this.bestHeight ?? []);
     const [low, high] = padded(values.length ? values : [0], 0.12);
     Object.assign(this.curve.x, { high: Math.max(8, last) });
     Object.assign(this.curve.y, { low, high });
@@ -502,21 +512,16 @@ class Mixture {
   #paintCurve() {
     const { curve, heights, bestHeight } = this;
     if (!heights) return;
-    const { low, high } = curve.x;
-    const level = bestHeight === null ? [] : [[low, high].map((t) => [t, bestHeight])];
-    curve.back.replaceChildren(...level.map((ends) => curve.line(ends, { class: "level" })));
+    const ends = [curve.x.low, curve.x.high];
+    const level = bestHeight === null ? [] : [ends.map((t) => [t, bestHeight])];
+    const line = curve.clipped(curve.line(heights, { class: "curve" }));
+    const first = heights.length > MOST_DOTS ? heights.length : heights.length > 2 ? 1 : 0;
+    const dot = ([t, v], name, r) =>
+      svg("circle", { class: name, cx: curve.px(t), cy: curve.py(v), r: r * curve.unit });
+    curve.back.replaceChildren(...level.map((pair) => curve.line(pair, { class: "level" })), line);
     curve.data.replaceChildren(
-      curve.line(heights, { class: "curve" }),
-      ...heights
-        .slice(heights.length > 60 ? -1 : 0)
-        .map(([t, v], i, all) =>
-          svg("circle", {
-            class: i === all.length - 1 ? "now" : "step",
-            cx: curve.px(t),
-            cy: curve.py(v),
-            r: (i === all.length - 1 ? 6 : 3) * curve.unit,
-          }),
-        ),
+      ...heights.slice(first).map((place) => dot(place, "step", 3)),
+      ...heights.slice(-1).map((place) => dot(place, "now", 6)),
     );
   }
 
@@ -531,7 +536,8 @@ class Mixture {
 
   tables() {
     const { x, y, k } = this.page.state;
-    const numbered = (word) => Array.from({ length: this.picture.parts.length }, (_, c) => `${word}_${c + 1}`);
+    const numbered = (word) =>
+      Array.from({ length: this.picture.parts.length }, (_, c) => `${word}_${c + 1}`);
     const rows = () => {
       const { own } = this.now;
       const { shares, parts } = this.picture;
@@ -547,7 +553,15 @@ class Mixture {
         i + 1,
         ...[weight, u * s1, v * s2, a * s1 * s1, b * s1 * s2, c * s2 * s2],
       ]);
-    const columns = ["component", "weight", `mean ${x}`, `mean ${y}`, `variance ${x}`, "covariance", `variance ${y}`];
+    const columns = [
+      "component",
+      "weight",
+      `mean ${x}`,
+      `mean ${y}`,
+      `variance ${x}`,
+      "covariance",
+      `variance ${y}`,
+    ];
     return [
       { name: "Points", csv: () => csv([x, y, ...numbered("responsibility")], rows()) },
       { name: "Components", csv: () => csv(columns, parts()) },

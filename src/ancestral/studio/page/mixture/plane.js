@@ -3,7 +3,7 @@
 // Presses, drags and keys are told to the room, which holds the points and the parts.
 
 import { arrows, choice, colour, follow, significant, svg } from "../kit.js";
-import { Plot } from "../plot.js";
+import { Plot, ticks } from "../plot.js";
 import { direction } from "./em.js";
 
 const NEAR = 14; // px from a point that still take it
@@ -19,13 +19,16 @@ const SHAPES = [
   "M-0.4 -1.2H0.4V-0.4H1.2V0.4H0.4V1.2H-0.4V0.4H-1.2V-0.4H-0.4Z",
 ];
 
-/** A plot in which the model's unit is as long on both axes: what is round for it looks round. */
-class Even extends Plot {
-  ranges = null; // of what must be in sight, [low, high] on both axes
-  scale = [1, 1]; // the model's unit
-
+/** A plot of what lies in `ranges`, [low, high] on both axes; where it is even, the model's unit is
+ * as long on one axis as on the other, so that what is round for the model looks round.
+ */
+class Plain extends Plot {
   draw() {
-    if (this.width && this.ranges) {
+    [this.x, this.y].forEach((axis, j) => {
+      if (this.ranges) [axis.low, axis.high] = this.ranges[j];
+    });
+    this.margin.left = 38 + 8 * Math.max(...ticks(this.y, 8).map(({ text }) => text.length));
+    if (this.width && this.isEven) {
       const { left, right, top, bottom } = this.inner;
       const lengths = [right - left, bottom - top];
       const each = this.ranges.map(([low, high], j) => (high - low) / this.scale[j] / lengths[j]);
@@ -47,12 +50,11 @@ export class Plane {
     this.tool = "move";
     this.chosen = null; // { kind: "point" | "centre", i }
     this.shown = null;
-    this.plot = new Even({
+    this.plot = new Plain({
       label: "",
       x: { label: "", low: 0, high: 1 },
       y: { label: "", low: 0, high: 1 },
       fills: true,
-      least: 200,
       focusable: true,
       paint: () => this.#paint(),
     });
@@ -158,14 +160,14 @@ export class Plane {
 
   // ---- drawing ---------------------------------------------------------------------------------------
 
-  /** Show { x, y, names, ranges, scale, k, shares, parts, saved }; parts are in units of the scale. */
+  /** Show { x, y, names, ranges, scale, isEven, k, shares, parts, saved }; parts are in units of the scale. */
   draw(shown) {
     const { plot } = this;
-    const { names, ranges, scale, parts, x } = shown;
+    const { names, ranges, scale, isEven, parts, x } = shown;
     this.shown = { ...shown, centres: parts.map(([, u, v]) => [u * scale[0], v * scale[1]]) };
     if (this.chosen && !(this.chosen.i < (this.chosen.kind === "point" ? x : parts).length))
       this.chosen = null;
-    Object.assign(plot, { ranges, scale });
+    Object.assign(plot, { ranges, scale, isEven });
     [plot.x.label, plot.y.label] = names;
     plot.svg.setAttribute("aria-label", this.#describe());
     plot.draw();
@@ -187,28 +189,31 @@ export class Plane {
     if (!this.shown) return;
     const { plot } = this;
     const { parts, saved, scale } = this.shown;
-    const colours = SHAPES.map((_, c) => colour(`part-${c + 1}`));
     plot.back.replaceChildren(
       plot.clipped(
-        ...parts.flatMap((part, c) => this.#ellipses(part, scale, `rgb(${colours[c]})`)),
-        ...saved.flatMap((part) => [1, 2].map((r) => this.#ellipse(part, [1, 1], r, { class: "part-saved" }))),
+        ...parts.flatMap((part, c) => this.#ellipses(part, scale, c)),
+        ...saved.flatMap((part) => [1, 2].map((r) => this.#ellipse(part, [1, 1], r, "part-saved"))),
       ),
     );
-    this.#paintPoints(colours);
-    this.#paintCentres(colours);
+    this.#paintPoints();
+    this.#paintCentres();
   }
 
-  #paintPoints(colours) {
+  #paintPoints() {
     const { plot } = this;
+    const colours = SHAPES.map((_, c) => colour(`part-${c + 1}`));
     const { x, y, k, shares } = this.shown;
     const dots = plot.data;
     while (dots.children.length > x.length) dots.lastChild.remove();
     while (dots.children.length < x.length) dots.append(svg("path", { class: "part-point handle" }));
-    const radius = (x.length > 250 ? 3.4 : 4.6) * plot.unit;
+    const isCrowded = x.length > 250 || plot.width < 480 * plot.unit;
+    const radius = (isCrowded ? 3.4 : 4.6) * plot.unit;
     const quiet = colour("quiet");
     for (let i = 0; i < x.length; i++) {
       const own = shares?.subarray(i * k, (i + 1) * k);
-      const [rgb, shape] = own ? [blend(own, colours), SHAPES[own.indexOf(Math.max(...own))]] : [quiet, SHAPES[0]];
+      const [rgb, shape] = own
+        ? [blend(own, colours), SHAPES[own.indexOf(Math.max(...own))]]
+        : [quiet, SHAPES[0]];
       const isChosen = this.chosen?.kind === "point" && this.chosen.i === i;
       const size = radius * (isChosen ? 1.6 : 1);
       update(dots.children[i], {
@@ -221,26 +226,28 @@ export class Plane {
   }
 
   /** One and two standard deviations, and the latent line W z + mu for z from -2 to 2. */
-  #ellipses(part, scale, stroke) {
+  #ellipses(part, scale, c) {
     const [u, v] = direction(part);
     const end = (z) => [(part[1] + z * u) * scale[0], (part[2] + z * v) * scale[1]];
-    const line = this.plot.line([end(-2), end(2)], { class: "part-axis", stroke });
-    const rings = [2, 1].map((r) => this.#ellipse(part, scale, r, { class: "part-ring", stroke, fill: stroke }));
-    return u || v ? [...rings, line] : rings;
+    const rings = [2, 1].map((r) => this.#ellipse(part, scale, r, `part-ring part-${c + 1}`));
+    const isLong = Math.hypot(u, v) > 0;
+    return isLong
+      ? [...rings, this.plot.line([end(-2), end(2)], { class: `part-axis part-${c + 1}` })]
+      : rings;
   }
 
-  #ellipse([, m1, m2, a, b, c], [s1, s2], r, attributes) {
+  #ellipse([, m1, m2, a, b, c], [s1, s2], r, name) {
     const l1 = Math.sqrt(a);
     const l2 = Math.sqrt(Math.max(0, c - (b / l1) ** 2));
     const at = (t) => [
       (m1 + r * l1 * Math.cos(t)) * s1,
       (m2 + r * ((b / l1) * Math.cos(t) + l2 * Math.sin(t))) * s2,
     ];
-    return this.plot.line(TURN.map(at), { fill: "none", ...attributes });
+    return this.plot.line(TURN.map(at), { class: name });
   }
 
   /** Numbered centres: nodes that stay, since one of them may be held. */
-  #paintCentres(colours) {
+  #paintCentres() {
     const { plot } = this;
     const badges = plot.front;
     const { centres } = this.shown;
@@ -258,8 +265,7 @@ export class Plane {
       const isChosen = this.chosen?.kind === "centre" && this.chosen.i === c;
       update(badges.children[c], {
         transform: `translate(${plot.px(u).toFixed(2)} ${plot.py(v).toFixed(2)}) scale(${(isChosen ? 1.3 : 1) * plot.unit})`,
-        stroke: `rgb(${colours[c]})`,
-        class: "part-centre handle",
+        class: `part-centre part-${c + 1} handle`,
       });
     });
   }
