@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
+
+import ancestral.studio
+
+# A room's folder in the page has its name.
+PAGE = Path(ancestral.studio.__file__).parent / "page"
+ROOMS = tuple(sorted(entry.name for entry in PAGE.iterdir() if entry.is_dir()))
 
 
 def settled(page) -> None:
