@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 
-import ancestral.studio
+from ancestral.studio import rooms
 
-# A room's folder in the page has its name.
-PAGE = Path(ancestral.studio.__file__).parent / "page"
-ROOMS = tuple(sorted(entry.name for entry in PAGE.iterdir() if entry.is_dir()))
+ROOMS = tuple(rooms.ROOMS)  # in the page's order
 
 
 def settled(page) -> None:

@@ -58,13 +58,13 @@ def test_nothing_scrolls_sideways(visit, room):
 
 
 def test_the_header_is_48_pixels_high(visit):
-    page = visit("line", viewport={"width": 1280, "height": 720})
+    page = visit(ROOMS[0], viewport={"width": 1280, "height": 720})
     assert page.locator(".top").bounding_box()["height"] <= 48
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_all_tabs_are_reached_at_every_width(visit, width):
-    page = visit("compare", viewport={"width": width, "height": 700})
+    page = visit(ROOMS[0], viewport={"width": width, "height": 700})
     tabs = page.locator(".tabs a")
     assert tabs.count() == len(ROOMS)
     for tab in tabs.all():

@@ -9,7 +9,8 @@
 
   function nameOf(node) {
     const label = [...(node.labels ?? [])].map((l) => l.textContent).join(" ");
-    const text = node.matches("button, summary") ? node.textContent : "";
+    if (node.matches("summary")) return node.textContent.replace(/\d+/g, "#"); // counts of what is done
+    const text = node.matches("button") ? node.textContent : "";
     return (node.getAttribute("aria-label") || label || text || node.title || node.className)
       .toString()
       .trim()
@@ -135,6 +136,7 @@
   /** The stage, and the control's panel but for what is the control itself. */
   function looks(room, key) {
     const [node, stage] = [find(room, key), stageOf(room)];
+    if (document.querySelector("dialog[open]")) return "a dialogue";
     if (!node || stage.contains(node)) return digest(look(stage));
     const place = placeOf(node);
     const own = node.closest(".slider, .choice, .field, .check") ?? node;

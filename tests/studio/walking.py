@@ -57,9 +57,13 @@ class Walk:
 
     def _follow(self, path: tuple[str, ...]) -> None:
         """Put the room back to its first state, then use what leads to a control."""
-        reset = self.page.locator(".tools button", has_text="Reset")
-        if reset.count() and reset.first.is_enabled():
-            reset.first.click()
+        if self.page.locator("dialog[open]").count():
+            self.page.keyboard.press("Escape")
+        self.page.locator(".skip").focus()  # what was done is one change from here on
+        settled(self.page)
+        reset = self.page.get_by_role("button", name="Reset", exact=True)
+        if reset.is_enabled():
+            reset.click()
         self.open_folds()
         for key in path:
             if self.ask("find", key) is not None:

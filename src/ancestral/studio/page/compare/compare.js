@@ -95,7 +95,7 @@ class Compare {
     const gap = models.map(({ train, mean }) => (train ?? mean) - mean);
     const learnt = gap.indexOf(Math.max(...gap)) + 1;
     const first = this.data.fitted_here
-      ? { text: "which model has learnt its rows by heart? Press its bar", done: (s) => s.first === learnt }
+      ? { text: "which model knows its rows by heart? Press its bar", done: (s) => s.first === learnt }
       : {
           text: "compare the best model with the last",
           done: (s) => s.first + s.second === 1 + models.length,
@@ -103,11 +103,11 @@ class Compare {
     return [
       first,
       {
-        text: `find a ${this.data.unit} on which the better one is the worse`,
+        text: "find one on which the better model is the worse",
         done: (s) => this.#isUpset(s),
       },
       {
-        text: `find the ${this.data.unit} that is hardest for the best model`,
+        text: `find the hardest ${this.data.unit} of the best model`,
         done: (s) => s.row - 1 === ordered(models[0].values)[0],
       },
     ];
@@ -137,10 +137,10 @@ class Compare {
       label: `Mean log density of each of ${plural(this.models.length, "model")}. Arrow keys choose the first of two.`,
       x: { label: `Mean log density, nats per ${this.data.unit}`, low: 0, high: 1 },
       y: { low: -this.models.length + 0.5, high: 0.5, hidden: true },
-      margin: { top: 4, bottom: 38 },
+      margin: { top: 4, bottom: 38, right: 104 },
       fills: true,
       focusable: true,
-      paint: (plot) => this.#paintBars(plot),
+      paint: (plot) => (this.#fitsNames(plot) ? this.#paintBars(plot) : plot.draw()),
     });
     this.bars.svg.addEventListener("click", (event) => this.#press(Math.round(-this.bars.at(event)[1])));
     this.bars.svg.addEventListener("keydown", (event) => {
@@ -165,7 +165,7 @@ class Compare {
       this.#toRank(this.pair(first, second).rank[row - 1] + across + along);
     });
     const tall = el("div", { class: "tall" }, this.bars.node);
-    tall.style.height = `${this.models.length * 1.6 + 2.75}rem`;
+    tall.style.minHeight = `${this.models.length * 1.1 + 2.5}rem`;
     const key = [
       el("span", { class: "key-out" }, this.data.fitted_here ? "held out of the fit" : "these rows"),
     ];
@@ -174,7 +174,7 @@ class Compare {
     if (this.models.some((model) => model.is_of_these))
       key.push(el("span", { class: "key-seen" }, "fitted to these very rows"));
     this.said = el("p", { class: "said" });
-    return el(
+    const stage = el(
       "div",
       { class: "compare" },
       el("p", { class: "key" }, key),
@@ -182,6 +182,9 @@ class Compare {
       this.said,
       el("div", { class: "rowwise" }, this.rowwise.node),
     );
+    const most = this.models.length * 1.6 + 2.75;
+    stage.style.gridTemplateRows = `auto minmax(0, ${most}rem) auto minmax(8rem, 1fr)`;
+    return stage;
   }
 
   draw() {
@@ -204,10 +207,16 @@ class Compare {
     const { low, high } = reach(wanted);
     const room = high - low || 1;
     Object.assign(this.bars.x, { low: low - 0.15 * room, high: high + 0.05 * room });
+  }
+
+  /** Give the names at most a third of the width; tell whether they had it already. */
+  #fitsNames({ margin, width, unit }) {
     const longest = Math.max(...this.models.map(({ name }) => name.length));
-    const most = (0.3 * this.bars.width) / this.bars.unit;
-    this.letters = Math.max(8, Math.floor(Math.min(7.2 * longest + 10, most) / 7.2));
-    Object.assign(this.bars.margin, { left: 7.2 * this.letters + 10, right: 104 });
+    this.letters = Math.max(8, Math.min(longest, Math.floor((0.33 * width) / unit / 8)));
+    const left = 8 * this.letters + 6;
+    if (margin.left === left) return true;
+    margin.left = left;
+    return false;
   }
 
   #paintBars(plot) {
@@ -253,8 +262,14 @@ class Compare {
         );
       if (train !== null)
         parts.push(
-          svg("path", { class: "gap", d: `M${held(Math.max(mean, low))} ${y}H${held(train)}` }),
-          svg("circle", { class: `train ${which}`, cx: held(train), cy: y, r: 4.5 * unit }),
+          svg("path", { class: "gap", d: `M${held(mean)} ${y}H${held(train)}` }),
+          train >= low && train <= high
+            ? svg("circle", { class: `train ${which}`, cx: held(train), cy: y, r: 4.5 * unit })
+            : svg(
+                "text",
+                { ...at, class: "beyond", x: held(train), "text-anchor": "middle" },
+                train > high ? "▸" : "◂",
+              ),
         );
       return parts;
     });
@@ -285,75 +300,78 @@ class Compare {
             el("b", { class: "first" }, a),
             " minus ",
             el("b", { class: "second" }, b),
-            `: ${signed(mean)} ± ${significant(error, 2)} nats per ${unit}; ahead on ${wins} of ${n}`,
+            `: ${signed(mean)} ± ${significant(error, 2)} nats, ahead on ${wins} of ${n}`,
           ]),
     );
   }
 
   #paintRows(plot) {
     const { first, second, row } = this.page.state;
-    const { isOne, values, order, rank, range, mean, error } = this.pair(first, second);
+    const pair = this.pair(first, second);
     const { inner, unit } = plot;
-    const { low, high } = plot.y;
-    const held = (v) => plot.py(Math.min(high, Math.max(low, v)));
-    const wide = Math.max(1, Math.min(14 * unit, (0.7 * (inner.right - inner.left)) / order.length));
-    const stems = (isMine) =>
-      Array.from(order, (i, k) =>
-        isMine(values[i])
-          ? `M${plot.px(k + 1).toFixed(1)} ${held(values[i]).toFixed(1)}${isOne ? "h0" : `V${plot.py(0).toFixed(1)}`}`
-          : "",
-      ).join("");
-    const stem = (which, isMine) =>
-      svg("path", {
-        class: `stem-${which}`,
-        d: stems(isMine),
-        "stroke-width": isOne ? 4 * unit : wide,
-        "stroke-linecap": isOne ? "round" : null,
-      });
-    const beyond = range.below + range.above;
-    const infinite = values.reduce((k, v) => k + (Number.isFinite(v) ? 0 : 1), 0);
-    const parts = isOne
-      ? [stem("first", () => true)]
-      : [stem("first", (v) => v > 0), stem("second", (v) => v < 0)];
-    if (Number.isFinite(mean)) {
-      if (!isOne)
-        parts.push(
-          svg("rect", {
-            class: "band-of-mean",
-            x: inner.left,
-            width: inner.right - inner.left,
-            y: held(mean + 2 * error),
-            height: held(mean - 2 * error) - held(mean + 2 * error),
-          }),
-        );
-      parts.push(svg("path", { class: "mean", d: `M${inner.left} ${held(mean)}H${inner.right}` }));
-    }
-    if (!isOne) parts.push(svg("path", { class: "zero", d: `M${inner.left} ${plot.py(0)}H${inner.right}` }));
-    const note = (text, x, y, anchor, which = "") =>
-      svg("text", { class: `halo ${which}`, x, y, "text-anchor": anchor }, text);
-    if (!isOne) {
-      parts.push(
-        note("↑ the first is likelier", inner.left + 8 * unit, inner.top + 14 * unit, "start", "first"),
-      );
-      parts.push(
-        note("↓ the second is likelier", inner.right - 8 * unit, inner.bottom - 8 * unit, "end", "second"),
-      );
-    }
-    if (beyond)
-      parts.push(
-        note(
-          `${beyond} beyond this axis${infinite ? `, ${infinite} of them ∞` : ""}`,
-          inner.right - 8 * unit,
-          inner.top + 14 * unit,
-          "end",
-        ),
-      );
-    plot.data.replaceChildren(...parts);
-    const x = plot.px(rank[row - 1] + 1);
+    const held = (v) => plot.py(Math.min(plot.y.high, Math.max(plot.y.low, v)));
+    plot.back.replaceChildren(...this.#mean(plot, pair, held));
+    plot.data.replaceChildren(...this.#stems(plot, pair, held), ...this.#notes(plot, pair));
+    const x = plot.px(pair.rank[row - 1] + 1);
     plot.front.replaceChildren(
       svg("path", { class: "chosen", d: `M${x} ${inner.top}V${inner.bottom}` }),
-      svg("circle", { class: "now", cx: x, cy: held(values[row - 1]), r: 5.5 * unit }),
+      svg("circle", { class: "now", cx: x, cy: held(pair.values[row - 1]), r: 5.5 * unit }),
     );
+  }
+
+  /** The mean of the rows, and what two standard errors leave open. */
+  #mean({ inner }, { mean, error }, held) {
+    if (!Number.isFinite(mean)) return [];
+    const [top, bottom] = [held(mean + 2 * error), held(mean - 2 * error)];
+    const wide = inner.right - inner.left;
+    return [
+      svg("rect", { class: "band-of-mean", x: inner.left, width: wide, y: top, height: bottom - top }),
+      svg("path", { class: "mean", d: `M${inner.left} ${held(mean)}h${wide}` }),
+    ];
+  }
+
+  /** A stem a row, as one path of each colour; dots where no zero means anything. */
+  #stems(plot, { isOne, values, order }, held) {
+    const { inner, unit } = plot;
+    const share = (0.7 * (inner.right - inner.left)) / order.length;
+    const width = isOne ? 4 * unit : Math.max(1, Math.min(14 * unit, share));
+    const foot = isOne ? "h0" : `V${plot.py(0).toFixed(1)}`;
+    const path = (which, isMine) => {
+      const stem = (i, k) => `M${plot.px(k + 1).toFixed(1)} ${held(values[i]).toFixed(1)}${foot}`;
+      const d = Array.from(order, (i, k) => (isMine(values[i]) ? stem(i, k) : "")).join("");
+      return svg("path", {
+        class: `stem-${which}`,
+        d,
+        "stroke-width": width,
+        "stroke-linecap": isOne ? "round" : null,
+      });
+    };
+    if (isOne) return [path("first", () => true)];
+    const zero = svg("path", { class: "zero", d: `M${inner.left} ${plot.py(0)}H${inner.right}` });
+    return [path("first", (v) => v > 0), path("second", (v) => v < 0), zero];
+  }
+
+  #notes({ inner, unit }, { isOne, values, range }) {
+    const note = (text, isLeft, y, which = "") =>
+      svg(
+        "text",
+        {
+          class: `halo ${which}`,
+          x: isLeft ? inner.left + 8 * unit : inner.right - 8 * unit,
+          y,
+          "text-anchor": isLeft ? "start" : "end",
+        },
+        text,
+      );
+    const [top, bottom] = [inner.top + 14 * unit, inner.bottom - 8 * unit];
+    const beyond = range.below + range.above;
+    const infinite = values.reduce((k, v) => k + (Number.isFinite(v) ? 0 : 1), 0);
+    const more = infinite ? `, ${infinite} of them infinitely far` : "";
+    return [
+      isOne ? null : note("↑ the first is likelier", true, top, "first"),
+      isOne ? null : note("↓ the second is likelier", false, bottom, "second"),
+      beyond ? note(`${beyond} beyond the axis${more}`, true, isOne ? top : bottom) : null,
+    ].filter(Boolean);
   }
 
   // ---- the controls --------------------------------------------------------------------------------
@@ -411,13 +429,13 @@ class Compare {
       spelt: (v) => String(this.places[v - 1]),
       oninput: (row) => this.page.change({ row }),
     });
-    this.shown = el("div", { class: "shown" });
+    this.sight = el("div", { class: "shown" });
     this.says = el("table", { class: "says" });
     return panel(
-      "One of them",
+      `One ${unit}`,
       {},
       this.slider.node,
-      el("div", { class: "chosen-row" }, this.shown, this.says),
+      el("div", { class: "chosen-row" }, this.sight, this.says),
     );
   }
 
@@ -439,13 +457,13 @@ class Compare {
       this.picture ??= new Picture(shape, "");
       this.picture.grey(rowOf(images, row - 1), [0, 255]);
       this.picture.describe(`Image ${this.places[row - 1]}`);
-      this.shown.replaceChildren(this.picture.canvas);
+      this.sight.replaceChildren(this.picture.canvas);
       return;
     }
     const cells = columns.map(({ name, values }) =>
       el("div", {}, el("dt", {}, name), el("dd", {}, spelt(values[row - 1]))),
     );
-    this.shown.replaceChildren(
+    this.sight.replaceChildren(
       el("dl", { class: "cells" }, cells),
       ...(more ? [el("p", { class: "hint" }, `and ${plural(more, "column")} more`)] : []),
     );
