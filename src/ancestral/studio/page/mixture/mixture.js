@@ -19,7 +19,6 @@ import {
   significant,
   slider,
   standalone,
-  subscript,
   svg,
 } from "../kit.js";
 import { Plot, padded } from "../plot.js";
@@ -182,6 +181,11 @@ class Mixture {
     this.plane = new Plane({
       begin: () => (this.play = null),
       redraw: () => page.draw(),
+      places: () => {
+        const { own, scale, climb, step } = this.now;
+        const parts = climb ? climb.at(step).parts : [];
+        return { ...own, centres: parts.map(([, u, v]) => [u * scale[0], v * scale[1]]) };
+      },
       point: (i, place) => this.#edit((pairs) => pairs.with(i, place)),
       add: (place) => this.#edit((pairs) => [...pairs, place]),
       remove: (i) => this.#edit((pairs) => pairs.toSpliced(i, 1)),
@@ -225,7 +229,7 @@ class Mixture {
       label: "The log-likelihood after each step of EM: it never falls.",
       x: { label: "steps of EM", low: 0, high: 8, whole: true },
       y: { label: "log-likelihood, nats", low: 0, high: 1 },
-      ratio: 0.46,
+      ratio: 0.3,
       least: 176,
       margin: { left: 82 },
       paint: () => this.#paintCurve(),
@@ -362,7 +366,7 @@ class Mixture {
     return share >= 1 ? n : play.from + share * (play.to - play.from);
   }
 
-  hidden() {
+  leave() {
     this.play = null;
   }
 
@@ -438,7 +442,9 @@ class Mixture {
             : half % 2
               ? "E: each point has the colours of the components, by their responsibilities. Step: each component moves to its points."
               : "M: each component has moved to the points of its colour. Step: the points take their colours anew.";
-    const gaps = columns.gaps ? ` ${columns.gaps} rows with a gap in these columns are left out.` : "";
+    const gaps = columns.gaps
+      ? ` ${columns.gaps} ${columns.gaps === 1 ? "row with a gap is" : "rows with a gap are"} left out.`
+      : "";
     if (this.said.textContent !== words + gaps) this.said.textContent = words + gaps;
     for (const node of [this.stepButton, this.runButton]) node.disabled = !climb;
     this.runButton.textContent = isBetween && this.play.to - this.play.from > 1 ? "Stop" : "Run";
@@ -485,10 +491,9 @@ class Mixture {
       ),
     );
     const terms = parts.flatMap((part, c) => [
-      c ? " + " : "p(x) = ",
-      `${fixed(part[0], 2)} `,
+      `${c ? " + " : "p(x) = "}${fixed(part[0], 2)} N(x; `,
       this.#badge(c),
-      ` N(x; μ${subscript(c + 1)}, W${subscript(c + 1)}W${subscript(c + 1)}ᵀ + σ${subscript(c + 1)}²I)`,
+      ")",
     ]);
     this.equation.replaceChildren(...terms);
   }

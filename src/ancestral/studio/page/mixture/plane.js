@@ -6,7 +6,8 @@ import { arrows, choice, colour, follow, significant, svg } from "../kit.js";
 import { Plot, ticks } from "../plot.js";
 import { direction } from "./em.js";
 
-const NEAR = 14; // px from a point that still take it
+const NEAR = 12; // px from a point that still take it
+const BADGE = 9; // px, the radius of a centre
 const TOUCH = 22; // the same under a finger
 const TURN = Array.from({ length: 73 }, (_, i) => (i / 72) * 2 * Math.PI);
 // One shape a part, so that colour is not all that tells them apart; each about 1 px in radius.
@@ -44,14 +45,16 @@ class Plain extends Plot {
 }
 
 export class Plane {
-  /** @param act { point(i, place), centre(c, place), add(place), remove(i), begin(), redraw() } */
+  /** @param act { places(), point(i, place), centre(c, place), add(place), remove(i), begin(), redraw() };
+   * places() are those that the state says, { x, y, centres }, drawn yet or not.
+   */
   constructor(act) {
     this.act = act;
     this.tool = "move";
     this.chosen = null; // { kind: "point" | "centre", i }
     this.shown = null;
     this.plot = new Plain({
-      label: "",
+      label: "The plane of points and components",
       x: { label: "", low: 0, high: 1 },
       y: { label: "", low: 0, high: 1 },
       fills: true,
@@ -79,29 +82,23 @@ export class Plane {
 
   /** The centre under a press, or else the point, if one is near. */
   #nearest(event) {
-    if (!this.shown) return null;
-    const { x, y, centres } = this.shown;
+    const { x, y, centres } = this.act.places();
     const box = this.plot.svg.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
-    const near = (event.pointerType === "touch" ? TOUCH : NEAR) * this.plot.unit;
-    const closest = (kind, places) => {
-      let [found, least] = [null, near];
+    const isTouch = event.pointerType === "touch";
+    const closest = (kind, places, near) => {
+      let [found, least] = [null, (isTouch ? TOUCH : near) * this.plot.unit];
       places.forEach(([u, v], i) => {
         const distance = Math.hypot(this.plot.px(u) - px, this.plot.py(v) - py);
         if (distance < least) [found, least] = [{ kind, i }, distance];
       });
       return found;
     };
-    const points = () =>
-      closest(
-        "point",
-        Array.from(x, (u, i) => [u, y[i]]),
-      );
-    return (this.tool === "move" && closest("centre", centres)) || points();
+    const pairs = Array.from(x, (u, i) => [u, y[i]]);
+    return (this.tool === "move" && closest("centre", centres, BADGE)) || closest("point", pairs, NEAR);
   }
 
   #press(event) {
-    if (!this.shown) return false;
     const found = this.#nearest(event);
     if (this.tool === "remove") {
       if (found) this.#remove(found.i);
@@ -115,7 +112,7 @@ export class Plane {
   }
 
   #add(place) {
-    this.chosen = { kind: "point", i: this.shown.x.length };
+    this.chosen = { kind: "point", i: this.act.places().x.length };
     this.act.add(this.#within(place));
   }
 
@@ -134,8 +131,7 @@ export class Plane {
   }
 
   #key(event) {
-    if (!this.shown) return;
-    const { x, y, centres } = this.shown;
+    const { x, y, centres } = this.act.places();
     const { chosen, plot } = this;
     const letter = event.ctrlKey || event.metaKey || event.altKey ? "" : event.key.toLowerCase();
     const step = chosen && arrows(event);
@@ -169,7 +165,7 @@ export class Plane {
       this.chosen = null;
     Object.assign(plot, { ranges, scale, isEven });
     [plot.x.label, plot.y.label] = names;
-    plot.svg.setAttribute("aria-label", this.#describe());
+    plot.svg.setAttribute("aria-description", this.#describe());
     plot.draw();
   }
 
@@ -257,7 +253,7 @@ export class Plane {
         svg(
           "g",
           {},
-          svg("circle", { r: 9 }),
+          svg("circle", { r: BADGE }),
           svg("text", { y: 4.5, "text-anchor": "middle" }, String(badges.children.length + 1)),
         ),
       );
