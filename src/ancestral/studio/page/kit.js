@@ -41,10 +41,11 @@ export const subscript = (n) => String(n).replace(/\d/g, (digit) => "₀₁₂�
 
 // ---- controls ----------------------------------------------------------------------------------
 
-/** A labelled range with its value beside it.
+/** A labelled range with its value beside it: `oninput` is called while it moves.
  *
- * `oninput` is called while it moves, `onchange` when it is let go. `band` shows an interval on
- * the track, in the slider's units.
+ * `set(value, interval)` shows an interval as a band on the track, in the slider's units. `ends` are
+ * nodes at its two ends, e.g. pictures. A pointer moves it by the track, so that a swipe that begins
+ * there and goes down scrolls the page.
  */
 export function slider({
   label,
@@ -55,21 +56,27 @@ export function slider({
   value,
   digits = 2,
   oninput,
-  onchange,
   picture,
+  ends = [],
+  spelt = (v) => fixed(v, digits),
 }) {
   const id = newId("slider");
   const input = el("input", { type: "range", id, min, max, step, "aria-label": name });
   const output = el("output", { for: id });
   const band = el("span", { class: "band", "aria-hidden": "true" });
+  const track = el("span", { class: "track" }, band, input);
   const node = el(
     "div",
     { class: "slider" },
     picture,
     el("label", { for: id }, label),
-    el("span", { class: "track" }, band, input),
+    ends.length ? el("span", { class: "between" }, ends[0], track, ends[1]) : track,
     output,
   );
+  const say = () => {
+    output.value = spelt(control.value);
+    input.setAttribute("aria-valuetext", output.value);
+  };
   const control = {
     node,
     input,
@@ -78,7 +85,7 @@ export function slider({
     },
     set(next, interval = null) {
       input.value = next;
-      output.value = fixed(next, digits);
+      say();
       band.hidden = !interval;
       if (!interval) return;
       const place = (v) => Math.min(1, Math.max(0, (v - input.min) / (input.max - input.min)));
@@ -87,10 +94,25 @@ export function slider({
     },
   };
   input.addEventListener("input", () => {
-    output.value = fixed(control.value, digits);
+    say();
     oninput?.(control.value);
   });
-  input.addEventListener("change", () => onchange?.(control.value));
+  const drag = (event) => {
+    const box = track.getBoundingClientRect();
+    const thumb = box.height / 1.5; // as the styles have it
+    const share = Math.min(1, Math.max(0, (event.clientX - box.left - thumb / 2) / (box.width - thumb)));
+    input.value = Number(input.min) + share * (input.max - input.min); // the input keeps to its step
+    input.dispatchEvent(new Event("input"));
+  };
+  follow(track, {
+    start(event) {
+      if (input.disabled) return false;
+      input.focus({ preventScroll: true });
+      drag(event);
+      return true;
+    },
+    move: drag,
+  });
   control.set(value ?? 0);
   return control;
 }
@@ -165,17 +187,22 @@ export function fileButton(label, accept, onfile) {
   );
 }
 
-export function panel(title, { span = 12, hint, tools = [] } = {}, ...children) {
+export function panel(title, { hint, tools = [] } = {}, ...children) {
   const head = el(
     "div",
     { class: "panel-head" },
     el("h3", {}, title),
     el("div", { class: "panel-tools" }, tools),
   );
+  return el("section", { class: "panel" }, head, hint ? el("p", { class: "hint" }, hint) : null, ...children);
+}
+
+/** A panel that unfolds. */
+export function fold(title, { open = false, hint } = {}, ...children) {
   return el(
-    "section",
-    { class: `panel span-${span}` },
-    head,
+    "details",
+    { class: "panel", open },
+    el("summary", {}, title),
     hint ? el("p", { class: "hint" }, hint) : null,
     ...children,
   );
@@ -188,30 +215,49 @@ export function showFacts(list, facts) {
   );
 }
 
-/** Follow a pointer from press to release; coordinates are those of the event. */
+/** Follow a pointer from press to release; coordinates are those of the event.
+ *
+ * A finger that goes down or up scrolls the page and presses nothing; it begins by going sideways,
+ * presses by a tap, and holds at once what lies under a node of class "handle".
+ */
 export function follow(node, { start, move, end }) {
-  node.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || start(event) === false) return;
-    event.preventDefault();
-    node.focus?.({ preventScroll: true });
-    node.setPointerCapture(event.pointerId);
-    let last = event;
-    const onmove = (e) => {
-      if (e.pointerId !== event.pointerId) return;
-      last = e;
-      move(e);
+  node.addEventListener("pointerdown", (down) => {
+    if (down.button !== 0) return;
+    const isWaiting = down.pointerType === "touch" && !down.target.closest(".handle");
+    let [hasBegun, last] = [false, down];
+    const begin = (event) => {
+      hasBegun = start(event) !== false;
+      if (!hasBegun) return stop();
+      if (!node.contains(document.activeElement)) node.focus?.({ preventScroll: true });
+      node.setPointerCapture(down.pointerId);
     };
-    const onend = (e) => {
-      if (e.pointerId !== event.pointerId) return;
-      if (e.type === "pointerup") last = e; // a cancelled pointer has no place of its own
+    const onmove = (event) => {
+      if (event.pointerId !== down.pointerId) return;
+      const [across, along] = [event.clientX - down.clientX, event.clientY - down.clientY];
+      if (!hasBegun && Math.abs(across) > Math.max(8, 2 * Math.abs(along))) begin(down);
+      if (!hasBegun) return;
+      last = event;
+      move?.(event);
+    };
+    const onend = (event) => {
+      if (event.pointerId !== down.pointerId) return;
+      const isTap = event.type === "pointerup" && !hasBegun;
+      if (isTap) begin(event);
+      stop();
+      if (event.type === "pointerup") last = event; // a cancelled pointer has no place of its own
+      if (hasBegun) end?.(last);
+    };
+    const stop = () => {
       node.removeEventListener("pointermove", onmove);
       node.removeEventListener("pointerup", onend);
       node.removeEventListener("pointercancel", onend);
-      end?.(last);
     };
     node.addEventListener("pointermove", onmove);
     node.addEventListener("pointerup", onend);
     node.addEventListener("pointercancel", onend);
+    if (isWaiting) return;
+    begin(down);
+    if (hasBegun) down.preventDefault();
   });
 }
 
@@ -222,6 +268,22 @@ export function arrows(event) {
   event.preventDefault();
   return step.map((s) => s * (event.shiftKey ? 10 : 1));
 }
+
+/** Return a function that computes anew only when it is given something else. */
+export function remembered(compute) {
+  let [given, result] = [null, null];
+  return (...values) => {
+    if (!given || !values.every((value, k) => isSame(value, given[k]))) {
+      result = compute(...values);
+      given = values;
+    }
+    return result;
+  };
+}
+
+const isSame = (a, b) =>
+  Object.is(a, b) ||
+  (Array.isArray(a) && Array.isArray(b) && a.length < 100 && JSON.stringify(a) === JSON.stringify(b));
 
 /** Call once per frame, however often it is asked for. */
 export function perFrame(draw) {
@@ -238,29 +300,28 @@ export function perFrame(draw) {
 
 // ---- colours -------------------------------------------------------------------------------------
 
-const isDark = matchMedia("(prefers-color-scheme: dark)");
+const colours = new Map(); // read from the styles once a theme: asking lays the page's styles out
+export const forgetColours = () => colours.clear();
 
-const colours = new Map(); // read from the styles once per scheme: asking lays the page's styles out
-isDark.addEventListener("change", () => colours.clear());
-
-/** Return one of the style sheet's colours, "--name: #rrggbb", as [r, g, b]. */
+/** Return one of the style sheet's colours, by its name, as [r, g, b]. */
 export function colour(name) {
   if (!colours.has(name)) {
-    const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    const probe = el("i", { hidden: true });
+    document.body.append(probe);
+    probe.style.color = `var(--${name})`;
     colours.set(
       name,
-      [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)),
+      getComputedStyle(probe)
+        .color.match(/[\d.]+/g)
+        .slice(0, 3)
+        .map(Number),
     );
+    probe.remove();
   }
   return colours.get(name);
 }
 
 export const mixed = (from, to, share) => from.map((v, k) => v + (to[k] - v) * share);
-
-/** Call when light turns to dark or back. */
-export function onScheme(redraw) {
-  isDark.addEventListener("change", redraw);
-}
 
 // ---- images --------------------------------------------------------------------------------------
 

@@ -1,112 +1,209 @@
-// The page around the rooms: which one is open, its state in the address, undo, files, notices.
+// The page around the rooms: which one is open and on which data, undo, the address, the tools.
+//
+// A room declares its state and draws what it says; everything that follows from the state (undo,
+// reset, links, the room as it was when one comes back) is done here, once for all rooms.
 
-import { button, download, el, fileButton, rasterised } from "./kit.js";
+import { showFiles } from "./files.js";
+import { button, download, el, forgetColours, perFrame, rasterised, select } from "./kit.js";
+import { ROOMS } from "./rooms.js";
 import { source } from "./source.js";
-import { openClassroom } from "./classroom/classroom.js";
-import { openCompare } from "./compare/compare.js";
-import { openFaces } from "./faces/faces.js";
-import { openLine } from "./line/line.js";
-import { openPixels } from "./pixels/pixels.js";
+import { State } from "./state.js";
 
-const OPENERS = {
-  faces: openFaces,
-  pixels: openPixels,
-  classroom: openClassroom,
-  line: openLine,
-  compare: openCompare,
-};
-
-const AFTERWARDS = { faces: ["faces-rest"], pixels: ["lstm"] }; // what a room asks for once it is open
-const AHEAD = 1500; // ms after a room is shown
+const RUN = 800; // ms after which a run of keys is over; a key held down begins to repeat after 500
+const PRESS = 60; // the same for pointers, once they are up
+const AHEAD = 1500; // ms after a room is shown, what the others will ask for is fetched
 
 const page = {
-  rooms: {}, // those opened, by name
-  name: null, // the one shown
-  undo: [], // { name, state } before each change, the latest last
+  shelf: null, // what is open, and where it shows
+  rooms: new Map(), // those built, by name and data
+  shown: null, // one of them
+  name: null, // the tab
+  data: {}, // of each tab: which of its data are shown
+  undo: [], // { room, values } before each change, the latest last
   redo: [],
-  last: {}, // each room's state at its latest commit
+  ticked: {}, // of each tab: the prompts that are done
+  refused: [], // files that could not be opened, { name, why }
 };
 
-/** What a room may ask of the page around it. */
-function around(name) {
-  return {
-    say,
-    load: source.load,
-    openFile,
-    /** Something moved: the address follows. */
-    moved: () => writeAddress(name),
-    /** Something was done: it can be undone. */
-    done() {
-      const state = page.rooms[name]?.state();
-      if (state === undefined || state === page.last[name]) return;
-      page.undo.push({ name, state: page.last[name] });
-      page.redo.length = 0;
-      page.last[name] = state;
-      writeAddress(name);
-      showTools();
-    },
-  };
-}
+const names = () => Object.keys(ROOMS);
+const section = (name) => document.getElementById(`room-${name}`);
+const part = (name, which) => section(name).querySelector(which);
+const verb = (name) => part(name, "h2").textContent;
+const subjects = (name) => page.shelf.rooms[name].subjects;
 
 // ---- rooms ---------------------------------------------------------------------------------------
 
-function nodeOf(name) {
-  return document.getElementById(`room-${name}`);
-}
+let wanted = 0; // the latest call of show
 
-async function show(name, state) {
-  page.name = name;
-  for (const other of names()) nodeOf(other).hidden = other !== name;
+/** Show a room: on the data asked for (or those it had), in the state that a text spells. */
+async function show(name, { of = page.data[name], text, from } = {}) {
+  const call = ++wanted;
+  commit();
+  page.shown?.view.hidden?.();
+  Object.assign(page, { name, shown: null });
+  for (const other of names()) section(other).hidden = other !== name;
   for (const link of document.querySelectorAll(".tabs a")) {
-    if (link.dataset.room === name) {
-      link.setAttribute("aria-current", "page");
-      link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 40; // in sight on a phone
-    } else link.removeAttribute("aria-current");
+    if (link.dataset.room === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
-  document.title = `${nodeOf(name).querySelector("h2").textContent} · Ancestral studio`;
-  if (!page.rooms[name]) await open(name);
-  const room = page.rooms[name];
-  if (room && state) {
-    room.restore(new URLSearchParams(state));
-    page.last[name] = room.state();
+  document.title = `${verb(name)} · Ancestral studio`;
+  showTools();
+  const all = subjects(name);
+  const subject = all.find((each) => each.of === of) ?? all[0];
+  if (from && subject?.of !== of)
+    say(
+      `This link was made with ${from}, which is not open as it was then: ${subject ? `${subject.name} is shown instead` : "open it first"}.`,
+      "problem",
+    );
+  if (!subject) {
+    fill(name, [problemNode(page.shelf.rooms[name].wants)], []);
+    return;
   }
+  page.data[name] = subject.of;
+  const isMine = subject.of === of || !from;
+  const room = await built(name, subject);
+  if (call !== wanted || !room) return;
+  page.shown = room;
+  if (text !== undefined && isMine) {
+    room.state.read(text);
+    room.committed = room.state.values;
+  }
+  showAbout(name, room);
+  fill(name, room.view.stage, room.view.controls);
+  room.view.draw();
+  room.view.shown?.();
+  showTools();
+  writeAddress();
   fetchAhead();
-  if (page.name === name) {
-    room?.shown?.();
-    showTools();
-    writeAddress(name);
-  }
 }
 
-const opening = {};
-
-/** Fetch a room's data and build it, once. */
-function open(name) {
-  opening[name] ??= build(name).finally(() => delete opening[name]);
-  return opening[name];
+function fill(name, stage, controls) {
+  part(name, ".stage").replaceChildren(...stage);
+  part(name, ".side").replaceChildren(...controls);
+  section(name).classList.toggle("empty", !controls.length);
 }
 
-async function build(name) {
-  const body = nodeOf(name).querySelector(".body");
-  body.replaceChildren(el("p", { class: "loading" }, "Loading … (models are fitted when their room is first opened)"));
-  body.setAttribute("aria-busy", "true");
+/** Return a room on some data, built once; null when it could not be, which is said in its place. */
+async function built(name, subject) {
+  const key = `${name} ${subject.of}`;
+  if (page.rooms.has(key)) return page.rooms.get(key);
+  const busy = el("p", { class: "loading" }, "Loading … (models are fitted when their room is first opened)");
+  fill(name, [busy], []);
+  part(name, ".stage").setAttribute("aria-busy", "true");
   try {
-    const data = await source.load(name);
-    body.replaceChildren();
+    const [data, make] = await Promise.all([source.load(name, subject.of), ROOMS[name]()]);
     if (data.problem) {
-      body.append(el("div", { class: "problem" }, el("p", {}, data.problem)));
-      return;
+      if (page.name === name) fill(name, [problemNode(data.problem)], []);
+      return null;
     }
-    if (data.source) body.append(el("p", { class: "source" }, data.source));
-    if (data.note) body.append(el("p", { class: "source note" }, data.note));
-    page.rooms[name] = OPENERS[name](body, data, around(name));
-    page.last[name] = page.rooms[name].state();
+    const room = { key, name, subject, data, state: new State(make.state(data)) };
+    room.draw = perFrame(() => {
+      if (page.shown === room) room.view.draw();
+    });
+    room.committed = room.state.values;
+    room.view = make.build(data, around(room));
+    page.rooms.set(key, room);
+    return room;
   } catch (error) {
+    if (error.name === "AbortError") return null;
     console.error(error);
-    body.replaceChildren(problem(error, () => show(name)));
+    const gone = error.name === "GoneError";
+    const said = gone ? error.message : `This room could not be opened: ${error.message}.`;
+    if (page.name === name)
+      fill(
+        name,
+        [
+          problemNode(
+            said,
+            button("Try again", () => show(name)),
+          ),
+        ],
+        [],
+      );
+    return null;
   } finally {
-    body.removeAttribute("aria-busy");
+    part(name, ".stage").removeAttribute("aria-busy");
   }
+}
+
+const problemNode = (text, ...more) => el("div", { class: "problem" }, el("p", {}, text), ...more);
+
+/** What a room may touch. */
+function around(room) {
+  return {
+    get state() {
+      return room.state.values;
+    },
+    change(given) {
+      room.state.change(given);
+      room.draw();
+      if (page.shown !== room) return;
+      writeAddress();
+      settle();
+    },
+    draw: room.draw,
+    say,
+    load: (which) => source.load(`${room.name}.${which}`, room.subject.of),
+    goTo: (name, text) => show(name, { text }),
+  };
+}
+
+/** Above a room: its data, its equation and its prompts. */
+function showAbout(name, { view, data, subject }) {
+  const all = subjects(name);
+  const chooser =
+    all.length > 1
+      ? select({
+          label: "Data",
+          options: all.map((each) => [each.of, each.name]),
+          value: subject.of,
+          onchange: (of) => show(name, { of }),
+        }).node
+      : el(
+          "button",
+          { type: "button", class: "quiet data", title: data.source, onclick: openFiles },
+          `Data: ${subject.name}`,
+        );
+  part(name, ".about").replaceChildren(
+    chooser,
+    ...(data.note ? [el("p", { class: "note" }, data.note)] : []),
+  );
+  const unfolded = part(name, ".unfolded");
+  unfolded.querySelector(".live")?.remove();
+  if (view.equation) unfolded.append(el("div", { class: "live" }, view.equation));
+  showPrompts(name);
+}
+
+function showPrompts(name) {
+  const room = page.shown;
+  const place = part(name, ".prompts");
+  const done = (page.ticked[name] ??= new Set());
+  const before = place.querySelector("details");
+  const list = room.view.prompts.map(({ text }, k) =>
+    el(
+      "li",
+      { class: done.has(k) ? "done" : "" },
+      text,
+      el("span", { class: "out-of-sight" }, done.has(k) ? " (done)" : ""),
+    ),
+  );
+  const isOpen = before ? before.open : matchMedia("(min-width: 60em)").matches;
+  place.replaceChildren(
+    el(
+      "details",
+      { open: isOpen },
+      el("summary", {}, `Try ${done.size} of ${list.length}`),
+      el("ol", {}, list),
+    ),
+  );
+}
+
+/** Tick the prompts that the state fulfils. */
+function tick(room) {
+  const done = (page.ticked[room.name] ??= new Set());
+  const before = done.size;
+  room.view.prompts.forEach((prompt, k) => prompt.done(room.state.values, room.view) && done.add(k));
+  if (done.size > before && page.shown === room) showPrompts(room.name);
 }
 
 let coming = 0;
@@ -114,123 +211,188 @@ let coming = 0;
 /** Once a room is seen, fetch what the others will ask for: they go on should the server stop. */
 function fetchAhead() {
   clearTimeout(coming);
-  const unseen = names().filter((name) => !page.rooms[name]);
-  const parts = unseen.flatMap((name) => [name, ...(AFTERWARDS[name] ?? [])]);
-  if (parts.length) coming = setTimeout(() => source.ahead(parts), AHEAD);
+  const first = names().flatMap((name) =>
+    subjects(name)
+      .slice(0, 1)
+      .map(({ of }) => [name, of]),
+  );
+  const unseen = first.filter(([name, of]) => !page.rooms.has(`${name} ${of}`));
+  if (unseen.length) coming = setTimeout(() => source.ahead(unseen), AHEAD);
 }
 
-function problem(error, retry) {
-  const isGone = error.name === "GoneError";
-  const text = isGone ? error.message : `This room could not be opened: ${error.message}.`;
-  return el("div", { class: "problem" }, el("p", {}, text), button("Try again", retry));
-}
-
-const names = () => Object.keys(OPENERS).filter(nodeOf);
-
-// ---- the address -----------------------------------------------------------------------------------
+// ---- the address ---------------------------------------------------------------------------------
 
 let timer = 0;
 
-/** Put the room's state into the address, at most eight times a second: browsers allow ten. */
-function writeAddress(name) {
-  if (name !== page.name) return;
+/** The address of what is shown: the room, the data's identity and name, and what is not as at first. */
+function addressOf(room) {
+  const { of, name, built_in: isOurs } = room.subject;
+  const isPlain = isOurs && subjects(room.name)[0].of === of;
+  const data = isPlain ? "" : `data=${of}~${encodeURIComponent(name)}`;
+  const text = [data, room.state.write()].filter(Boolean).join("&");
+  return `#${room.name}${text ? `?${text}` : ""}`;
+}
+
+/** Put it into the address bar, at most eight times a second: browsers allow ten. */
+function writeAddress(wait = 120) {
   clearTimeout(timer);
-  timer = setTimeout(() => {
-    const state = page.rooms[name]?.state();
+  const write = () => {
     try {
-      history.replaceState(null, "", `#${name}${state ? `?${state}` : ""}`);
+      history.replaceState(null, "", page.shown ? addressOf(page.shown) : `#${page.name}`);
     } catch {
       // a page inside a notebook has no address of its own
     }
-  }, 120);
+  };
+  if (wait) timer = setTimeout(write, wait);
+  else write();
 }
 
 function readAddress(address) {
-  const [name, state] = decodeAddress(new URL(address).hash);
-  show(names().includes(name) ? name : names()[0], state);
-}
-
-function decodeAddress(hash) {
-  const text = hash.slice(1);
-  const at = text.indexOf("?");
-  return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
+  const [name, text] = new URL(address).hash.slice(1).split(/\?(.*)/s);
+  const given = new URLSearchParams(text ?? "");
+  const [of, from] = (given.get("data") ?? "").split(/~(.*)/s);
+  given.delete("data");
+  const state = text === undefined ? {} : { text: given.toString() };
+  return show(names().includes(name) ? name : names()[0], of ? { of, from: from ?? of, ...state } : state);
 }
 
 // Where the reader went is the event's to say: the room left may write its address in between.
-addEventListener("hashchange", (event) => readAddress(event.newURL));
+addEventListener("hashchange", (event) => {
+  clearTimeout(timer);
+  readAddress(event.newURL);
+});
 
-// ---- undo ------------------------------------------------------------------------------------------
+// ---- undo ----------------------------------------------------------------------------------------
+//
+// What is done between a press and its release, or in one run of keys, is one change.
+
+let [settling, isDown, byKey] = [0, false, false];
+
+function settle() {
+  clearTimeout(settling);
+  if (!isDown) settling = setTimeout(commit, byKey ? RUN : PRESS);
+}
+
+function commit() {
+  clearTimeout(settling);
+  const room = page.shown;
+  if (!room || room.state.values === room.committed) return;
+  const before = room.committed;
+  room.committed = room.state.values;
+  if (room.state.write() === room.state.writeOf(before)) return;
+  page.undo.push({ room, values: before });
+  page.redo.length = 0;
+  showTools();
+  tick(room);
+}
+
+addEventListener("pointerdown", () => ([isDown, byKey] = (commit(), [true, false])), true);
+addEventListener("pointerup", () => ((isDown = false), settle()), true);
+addEventListener(
+  "pointercancel", // a touch that became a swipe has changed nothing
+  () => {
+    isDown = false;
+    const room = page.shown;
+    if (!room || room.state.values === room.committed) return;
+    setTimeout(() => {
+      room.state.values = room.committed;
+      room.draw();
+      writeAddress();
+    });
+  },
+  true,
+);
+addEventListener("focusin", () => !isDown && commit(), true);
+addEventListener(
+  "keydown",
+  (event) => {
+    byKey = event.key.startsWith("Arrow") || event.key.startsWith("Page");
+    if (!byKey) commit();
+    if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+    if (/^(input|textarea)$/i.test(event.target.tagName) && event.target.type !== "range") {
+      if (!["checkbox", "radio"].includes(event.target.type)) return; // a field of text has its own
+    }
+    const key = event.key.toLowerCase();
+    const isRedo = key === "y" || (key === "z" && event.shiftKey);
+    if (!isRedo && key !== "z") return;
+    event.preventDefault();
+    (isRedo ? redo : undo)();
+  },
+  true,
+);
 
 async function step(from, to) {
+  commit();
   const entry = from.pop();
   if (!entry) return;
-  to.push({ name: entry.name, state: page.last[entry.name] });
-  page.last[entry.name] = entry.state;
-  await show(entry.name, entry.state);
-  page.last[entry.name] = entry.state;
+  const { room, values } = entry;
+  to.push({ room, values: room.state.values });
+  room.state.values = room.committed = values;
+  await show(room.name, { of: room.subject.of });
   showTools();
 }
 
 const undo = () => step(page.undo, page.redo);
 const redo = () => step(page.redo, page.undo);
 
-addEventListener("keydown", (event) => {
-  if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
-  const key = event.key.toLowerCase();
-  const isUndo = key === "z" && !event.shiftKey;
-  const isRedo = key === "y" || (key === "z" && event.shiftKey);
-  if (isUndo || isRedo) {
-    event.preventDefault();
-    (isUndo ? undo : redo)();
-  }
-});
+function reset() {
+  commit();
+  page.shown.state.reset();
+  commit();
+  page.shown.draw();
+  writeAddress();
+  showTools();
+}
 
-// ---- tools -----------------------------------------------------------------------------------------
+// ---- tools ---------------------------------------------------------------------------------------
 
-const undoButton = button("Undo", undo, { kind: "quiet", title: "Ctrl+Z" });
-const redoButton = button("Redo", redo, { kind: "quiet", title: "Ctrl+Shift+Z" });
-const saveMenu = el("details", { class: "menu" }, el("summary", {}, "Save"));
-const saveList = el("div", { class: "menu-list" });
-saveMenu.append(saveList);
-document.addEventListener("click", (event) => !saveMenu.contains(event.target) && (saveMenu.open = false));
-saveMenu.addEventListener("keydown", (event) => {
+const tools = {
+  undo: button("Undo", undo, { kind: "quiet", title: "Ctrl+Z" }),
+  redo: button("Redo", redo, { kind: "quiet", title: "Ctrl+Shift+Z" }),
+  reset: button("Reset", reset, { kind: "quiet", title: "This room as it was at first" }),
+  files: button("Files", openFiles, { kind: "quiet", title: "What is open, and where it shows" }),
+  save: el("details", { class: "menu" }, el("summary", {}, "Save"), el("div", { class: "menu-list" })),
+  link: source.isFrame ? null : button("Link", copyLink, { kind: "quiet", title: "Copy a link to this" }),
+  theme: button("", switchTheme, { kind: "quiet theme" }),
+};
+const saveList = tools.save.querySelector(".menu-list");
+document.addEventListener("click", ({ target }) => !tools.save.contains(target) && (tools.save.open = false));
+tools.save.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  saveMenu.open = false;
-  saveMenu.querySelector("summary").focus();
+  tools.save.open = false;
+  tools.save.querySelector("summary").focus();
 });
 
 function showTools() {
-  undoButton.disabled = !page.undo.length;
-  redoButton.disabled = !page.redo.length;
-  const room = page.rooms[page.name];
-  saveMenu.hidden = !room;
-  saveList.replaceChildren(...(room ? saves(room) : []));
+  const room = page.shown;
+  tools.undo.disabled = !page.undo.length;
+  tools.redo.disabled = !page.redo.length;
+  tools.reset.disabled = !room || !room.state.write();
+  tools.save.hidden = !room;
+  saveList.replaceChildren(...(room ? saves(room.view) : []));
 }
 
 /** Return a button for each picture (PNG, SVG) and table the room can give. */
-function saves(room) {
-  const pictures = room
+function saves(view) {
+  const pictures = view
     .pictures()
     .flatMap(({ name, svg }) => [
       save(`${name}, PNG`, async () => download(fileName(name, "png"), await rasterised(svg()))),
       save(`${name}, SVG`, () => download(fileName(name, "svg"), svg(), "image/svg+xml")),
     ]);
-  const tables = room
+  const tables = view
     .tables()
     .map(({ name, csv }) => save(`${name}, CSV`, () => download(fileName(name, "csv"), csv(), "text/csv")));
   return [...pictures, ...tables];
 }
 
 function save(label, action) {
-  return button(
-    label,
-    async () => {
-      saveMenu.open = false;
-      await action();
-      say(`Saved: ${label}.`);
-    },
-    { kind: "quiet" },
-  );
+  const act = async () => {
+    tools.save.open = false;
+    await action();
+    say(`Saved: ${label}.`);
+  };
+  return button(label, act, { kind: "quiet" });
 }
 
 const fileName = (name, ending) => `${page.name}-${name.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.${ending}`;
@@ -240,77 +402,134 @@ const LINK = source.canOpen
   : "it opens this room as it is now, wherever this file lies at the same place.";
 
 async function copyLink() {
-  clearTimeout(timer);
-  const state = page.rooms[page.name]?.state();
-  const link = `${location.href.split("#")[0]}#${page.name}${state ? `?${state}` : ""}`;
-  history.replaceState(null, "", link);
+  commit();
+  writeAddress(0);
   try {
-    await navigator.clipboard.writeText(link);
+    await navigator.clipboard.writeText(location.href);
     say(`Link copied: ${LINK}`);
   } catch {
     say(`The link stands in the address bar: ${LINK}`);
   }
 }
 
-function fillTools() {
-  const tools = [undoButton, redoButton, saveMenu];
-  if (!source.isFrame) tools.splice(2, 0, button("Copy link", copyLink, { kind: "quiet" }));
-  if (source.canOpen) tools.push(fileButton("Open file", "", openFile));
-  document.querySelector(".tools").append(...tools);
-}
+// ---- light and dark ------------------------------------------------------------------------------
 
-const ROOM_OF = {
-  PPCA: "faces",
-  faces: "faces",
-  TabularAutoregressive: "pixels",
-  LSTMAutoregressive: "pixels",
-  tables: "pixels",
-  bits: "pixels",
-  InnerProductGraph: "classroom",
-  graphs: "classroom",
-  LinearGaussian: "line",
-  HeteroscedasticGaussian: "line",
-  regression: "line",
-  rows: "compare",
-};
+const THEME = "ancestral-theme";
+const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 
-/** Show an image in the room of faces; any other file goes to the server, and rooms open anew. */
-async function openFile(file) {
-  if (file.type.startsWith("image/") && nodeOf("faces")) {
-    await show("faces");
-    await page.rooms.faces?.openImage(file);
-    return;
-  }
-  if (!source.canOpen) {
-    say(`${file.name} needs the studio itself: run “ancestral studio ${file.name}”.`, "problem");
-    return;
-  }
-  say(`Opening ${file.name} …`);
+function chosenTheme() {
   try {
-    const { kind } = await source.open(file);
-    const room = ROOM_OF[kind] ?? "compare";
-    Object.assign(page, { rooms: {}, undo: [], redo: [], last: {} });
-    await show(room);
-    say(`${file.name} is open.`);
-  } catch (error) {
-    say(error.message, "problem");
+    return localStorage.getItem(THEME);
+  } catch {
+    return null; // a browser that keeps nothing, or a frame that may not
   }
 }
 
-/** Files dropped anywhere are opened in turn; the browser would leave the page for them. */
-const showDrop = (on) => document.querySelector("main").classList.toggle("over", on);
-addEventListener("dragover", (event) => {
-  event.preventDefault();
-  showDrop(event.dataTransfer.types.includes("Files"));
-});
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  tools.theme.textContent = theme === "dark" ? "Light" : "Dark";
+  tools.theme.title = theme === "dark" ? "A light page" : "A dark page";
+  forgetColours();
+  page.shown?.draw();
+}
+
+function switchTheme() {
+  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  try {
+    localStorage.setItem(THEME, theme);
+  } catch {
+    // for this page only
+  }
+  setTheme(theme);
+}
+
+const systemTheme = () => (systemIsDark.matches ? "dark" : "light");
+systemIsDark.addEventListener("change", () => chosenTheme() || setTheme(systemTheme()));
+
+// ---- files ---------------------------------------------------------------------------------------
+
+const dialog = document.querySelector(".files");
+
+function openFiles() {
+  showFiles(dialog, {
+    shelf: page.shelf,
+    refused: page.refused,
+    verb,
+    canOpen: source.canOpen,
+    open: takeFiles,
+    close: (id) => source.close(id).then(takeShelf, refuse),
+    goTo: (room, of) => (dialog.close(), show(room, { of })),
+  });
+  if (!dialog.open) dialog.showModal();
+}
+
+/** Take what is open now: rooms on data that are no longer open go, all others stay as they are. */
+function takeShelf(shelf) {
+  page.shelf = shelf;
+  const open = new Set(names().flatMap((name) => subjects(name).map(({ of }) => `${name} ${of}`)));
+  for (const key of [...page.rooms.keys()]) if (!open.has(key)) page.rooms.delete(key);
+  for (const stack of [page.undo, page.redo])
+    stack.splice(0, Infinity, ...stack.filter(({ room }) => open.has(room.key)));
+  if (dialog.open) openFiles();
+  const isShown = page.shown && open.has(page.shown.key);
+  if (isShown) showAbout(page.name, page.shown);
+  else if (page.name) return show(page.name);
+  showTools();
+}
+
+const refuse = (error) => say(error.message, "problem");
+
+/** Open files one after another; what cannot be opened is named with its reason. */
+async function takeFiles(files) {
+  let last = null;
+  for (const file of files) {
+    say(`Opening ${file.name} …`);
+    page.refused = page.refused.filter(({ name }) => name !== file.name);
+    try {
+      last = (await takeFile(file)) ?? last;
+    } catch (error) {
+      page.refused.push({ name: file.name, why: error.message });
+      say(error.message, "problem");
+    }
+  }
+  if (page.refused.length || (last && !last.shown.length)) openFiles();
+  else if (last) {
+    dialog.close();
+    const at = last.shown.find(({ room }) => room === page.name) ?? last.shown[0];
+    await show(at.room, { of: at.of });
+    say(`${last.name} is open.`);
+  }
+}
+
+/** Show an image in the room that takes them; any other file goes to the server. */
+async function takeFile(file) {
+  const forImages = names().find((name) => page.shelf.rooms[name].takes_images);
+  if (file.type.startsWith("image/") && forImages) {
+    dialog.close();
+    await show(forImages);
+    await page.shown?.view.openImage(file);
+    return null;
+  }
+  if (!source.canOpen)
+    throw new Error(`${file.name} needs the studio itself: run “ancestral studio ${file.name}”.`);
+  const { id, shelf } = await source.open(file);
+  await takeShelf(shelf);
+  return shelf.items.find((item) => item.id === id);
+}
+
+/** Files dropped anywhere are opened; the browser would leave the page for them. */
+const hasFiles = (event) => event.dataTransfer.types.includes("Files");
+const showDrop = (on) => document.body.classList.toggle("over", on);
+addEventListener("dragover", (event) => hasFiles(event) && (event.preventDefault(), showDrop(true)));
 addEventListener("dragleave", (event) => event.relatedTarget || showDrop(false));
-addEventListener("drop", async (event) => {
+addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
   event.preventDefault();
   showDrop(false);
-  for (const file of [...event.dataTransfer.files]) await openFile(file);
+  takeFiles([...event.dataTransfer.files]);
 });
 
-// ---- notices ---------------------------------------------------------------------------------------
+// ---- notices -------------------------------------------------------------------------------------
 
 let notice = 0;
 
@@ -322,20 +541,41 @@ function say(text, kind = "note") {
   notice = setTimeout(() => node.remove(), kind === "problem" ? 12000 : 4000);
 }
 
-source.watch((isAlive) => {
-  const before = document.querySelector(".gone");
-  if (isAlive) before?.remove();
-  else if (!before)
-    document
-      .querySelector("main")
-      .prepend(
-        el(
-          "p",
-          { class: "gone", role: "alert" },
-          "The server has stopped. The rooms go on, since they compute here; start “ancestral studio” again to open files.",
-        ),
-      );
+const GONE =
+  "The server has stopped. The rooms go on, since they compute here; start “ancestral studio” again to open files.";
+const RESTARTED =
+  "The studio was started again, and does not know this page. Open the address that “ancestral studio” printed; this page goes on as it is.";
+
+source.watch({
+  status(is) {
+    document.querySelector(".gone")?.remove();
+    if (is === "alive") return;
+    const node = el("p", { class: "gone", role: "alert" }, is === "gone" ? GONE : RESTARTED);
+    document.querySelector("main").prepend(node);
+  },
+  async changed() {
+    const shelf = await source.shelf();
+    if (shelf.version === page.shelf.version) return;
+    await takeShelf(shelf);
+    say("Files were opened or closed in another window.");
+  },
 });
 
-fillTools();
-readAddress(location.href);
+async function start() {
+  document.querySelector(".tools").append(...Object.values(tools).filter(Boolean));
+  setTheme(chosenTheme() ?? systemTheme());
+  try {
+    page.shelf = await source.shelf();
+  } catch (error) {
+    document.querySelector("main").prepend(
+      problemNode(
+        error.message,
+        button("Try again", () => location.reload()),
+      ),
+    );
+    return;
+  }
+  await readAddress(location.href);
+}
+
+start();

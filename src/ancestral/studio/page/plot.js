@@ -9,6 +9,7 @@ export class Plot {
    * @param label what a screen reader says it is.
    * @param x,y { label, low, high, log } of the axes; change them and call `draw`.
    * @param paint called with the plot when it must be drawn.
+   * @param fills whether it is as high as what holds it; else its height is `ratio` of its width.
    * @param isEqual whether a unit is as long on one axis as on the other: x then spans what fits.
    */
   constructor({
@@ -20,9 +21,10 @@ export class Plot {
     paint,
     focusable = false,
     margin = {},
+    fills = false,
     isEqual = false,
   }) {
-    Object.assign(this, { x, y, ratio, least, paint, isEqual });
+    Object.assign(this, { x, y, ratio, least, paint, fills, isEqual });
     this.margin = { ...MARGIN, ...margin };
     this.axes = svg("g", { class: "axes", "aria-hidden": "true" });
     this.back = svg("g");
@@ -37,20 +39,22 @@ export class Plot {
       this.data,
       this.front,
     );
-    this.node = el("div", { class: "plot-frame" }, this.svg);
+    this.node = el("div", { class: fills ? "plot-frame fills" : "plot-frame" }, this.svg);
     this.width = 0;
     this.unit = 1;
     new ResizeObserver(() => this.#fit()).observe(this.node);
   }
 
   #fit() {
-    const width = this.node.clientWidth;
-    if (!width || width === this.width) return;
-    this.width = width;
+    const { clientWidth: width, clientHeight } = this.node;
     this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
-    this.height = Math.round(Math.max(this.least * this.unit, width * this.ratio));
+    const height = this.fills
+      ? clientHeight
+      : Math.round(Math.max(this.least * this.unit, width * this.ratio));
+    if (!width || !height || (width === this.width && height === this.height)) return;
+    Object.assign(this, { width, height });
     this.svg.setAttribute("width", width);
-    this.svg.setAttribute("height", this.height);
+    this.svg.setAttribute("height", height);
     this.draw();
   }
 

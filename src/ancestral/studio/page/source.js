@@ -33,50 +33,76 @@ const session = isOffline ? "" : readSession();
 const headers = { "X-Ancestral-Session": session };
 if (!isOffline && location.search) history.replaceState(history.state, "", location.pathname + location.hash);
 
-const waiting = new Map();
-let kept = new Map(); // parts fetched ahead
+let version = null; // of what is open, as the latest answer had it
+let changed = () => {};
 
-async function load(name) {
-  if (isOffline) {
-    const data = inlined(name);
-    return (
-      data ?? {
-        problem: "This part was not written into the file. It needs the studio: run “ancestral studio”.",
-      }
-    );
-  }
-  return kept.get(name) ?? fetched(name);
+const waiting = new Map();
+const kept = new Map(); // parts fetched ahead
+
+const idOf = (name, of) => (of ? `${name}-${of}` : name);
+const ABSENT = "This part was not written into the file. It needs the studio: run “ancestral studio”.";
+
+/** Return what a room is told of some data: `name` is the room, or room.part. */
+async function load(name, of) {
+  const id = idOf(name, of);
+  if (isOffline) return inlined(id) ?? { problem: ABSENT };
+  return kept.get(id) ?? fetched(name, of);
 }
 
-/** Fetch parts one after another before they are asked for: they then outlive the server. */
-async function ahead(names) {
-  const into = kept;
-  for (const name of isOffline ? [] : names) {
-    if (into !== kept) return; // another file was opened
-    if (waiting.has(name)) continue;
+/** Fetch parts, [name, of], one after another before they are asked for: they outlive the server. */
+async function ahead(parts) {
+  for (const [name, of] of isOffline ? [] : parts) {
+    const id = idOf(name, of);
+    if (waiting.has(id) || kept.has(id)) continue;
     try {
-      into.set(name, await fetched(name));
+      kept.set(id, await fetched(name, of));
     } catch {
       // whoever asks for it will be told
     }
   }
 }
 
-async function fetched(name) {
-  // a later request for the same part makes the earlier one stale
-  waiting.get(name)?.abort();
+async function fetched(name, of) {
+  const id = idOf(name, of);
+  waiting.get(id)?.abort(); // a later request for the same part makes the earlier one stale
   const control = new AbortController();
-  waiting.set(name, control);
+  waiting.set(id, control);
+  try {
+    return await asked(`data/${name}.json${of ? `?of=${of}` : ""}`, { signal: control.signal });
+  } finally {
+    if (waiting.get(id) === control) waiting.delete(id);
+  }
+}
+
+/** Ask the server; throw what it says when it refuses. */
+async function asked(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(`data/${name}.json`, { signal: control.signal, headers });
+    answer = await fetch(path, { ...options, headers: { ...headers, ...options.headers } });
   } catch (error) {
     throw error.name === "AbortError" ? error : new GoneError(GONE);
-  } finally {
-    if (waiting.get(name) === control) waiting.delete(name);
   }
-  if (!answer.ok) throw new Error(await answer.text());
-  return answer.json();
+  note(answer);
+  const isJson = answer.headers.get("content-type")?.includes("json");
+  const said = isJson ? await answer.json() : { problem: await answer.text() };
+  if (!answer.ok) throw new Error(said.problem);
+  return said;
+}
+
+/** Notice when something was opened or closed that this page does not know of. */
+function note(answer) {
+  const now = answer.headers.get("ancestral-version");
+  if (!now || now === version) return;
+  const isNews = version !== null;
+  version = now;
+  if (isNews) changed();
+}
+
+/** Return what is open. */
+async function shelf() {
+  const found = isOffline ? inlined("shelf") : await asked("data/shelf.json");
+  version = found.version;
+  return found;
 }
 
 const LARGEST = 44 << 20; // bytes of a file; base64 adds a third, and the server takes 64 MiB
@@ -92,37 +118,54 @@ async function open(file) {
     reader.onerror = () => reject(new Error(`${file.name} cannot be read.`));
     reader.readAsDataURL(file);
   });
-  let answer;
-  try {
-    const body = JSON.stringify({ name: file.name, base64: file.size ? base64 : "" });
-    answer = await fetch("api/open", {
-      method: "POST",
-      headers: { ...headers, "Content-Type": "application/json" },
-      body,
-    });
-  } catch {
-    throw new GoneError(GONE);
-  }
-  const kind = answer.headers.get("content-type") ?? "";
-  const said = kind.includes("json") ? await answer.json() : { problem: await answer.text() };
-  if (!answer.ok) throw new Error(said.problem);
-  kept = new Map();
-  return said;
+  return changing("api/open", { name: file.name, base64: file.size ? base64 : "" });
 }
 
-/** Ask now and then whether the server is there, while anyone looks. */
-function watch(tell) {
+const close = (id) => changing("api/close", { id }).then(({ shelf }) => shelf);
+
+async function changing(path, document) {
+  const known = changed;
+  changed = () => {}; // the change is this page's own
+  try {
+    return await asked(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(document),
+    });
+  } finally {
+    changed = known;
+  }
+}
+
+/** Ask now and then whether the server is there, while anyone looks: "alive", "gone", "restarted". */
+function watch({ status, changed: tell }) {
   if (isOffline) return;
+  changed = tell;
+  let before = "alive";
   const ask = async () => {
     if (document.hidden) return;
+    let is = "gone";
     try {
-      tell((await fetch("alive", { signal: AbortSignal.timeout(4000), headers })).ok);
+      const answer = await fetch("alive", { signal: AbortSignal.timeout(4000), headers });
+      is = answer.ok ? "alive" : "restarted";
+      note(answer);
     } catch {
-      tell(false);
+      // gone
     }
+    if (is !== before) status(is);
+    before = is;
   };
   setInterval(ask, 5000);
   document.addEventListener("visibilitychange", ask);
 }
 
-export const source = { load, ahead, open, watch, canOpen: !isOffline, isFrame: window.parent !== window };
+export const source = {
+  load,
+  ahead,
+  shelf,
+  open,
+  close,
+  watch,
+  canOpen: !isOffline,
+  isFrame: window.parent !== window,
+};
