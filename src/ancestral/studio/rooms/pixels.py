@@ -60,7 +60,7 @@ class Bits:
 
 def subjects(shelf: Shelf) -> list[Subject]:
     """Return data of two levels, each with the saved models of its width; then other models."""
-    saved = [item for item in shelf.models(DiscreteDensity) if _limit_of(item.data) is None]
+    saved = [item for item in shelf.models(DiscreteDensity) if refuses(item) is None]
     data = [item for item in shelf.items if item.kind != "model" and _width(item)]
     if not data and not saved:
         data = [item for item in shelf.of_kind("tables") if _width(item)]
@@ -82,10 +82,12 @@ def subjects(shelf: Shelf) -> list[Subject]:
     for width in dict.fromkeys(map(_width, alone)):
         own = [item for item in alone if _width(item) == width]
         name = ", ".join(item.name for item in own)
-        found.append(Subject(name, tuple(own), partial(_told, None, None, own, trains=False)))
+        make = partial(_told, None, None, own, trains=False)
+        found.append(Subject(name, tuple(own), make))
     return found
 
 
+@lru_cache(maxsize=64)  # asked for each time that something is opened or closed
 def refuses(item: Item) -> str | None:
     """Say which limit an item of two levels passes; None where it is shown, or is of others."""
     if isinstance(item.data, DiscreteDensity):
@@ -120,6 +122,7 @@ def _told(
         "models": [_sequence(name, model) for name, model in models],
         "names": _icon_names() if item is not None and item.built_in else {},
         "start": _half_drawn(first, shape),
+        "note": bits.used if bits else None,
         "lstm_follows": trains and first.n_contexts_ <= MOST_TRAINED,
     }
 
@@ -127,6 +130,11 @@ def _told(
 def _lstm(tables: Callable[[], Any]) -> dict[str, Any]:
     """Return an LSTM trained to the tables' own distribution (a few seconds)."""
     of = tables()
+    if of.n_contexts_ > MOST_TRAINED:
+        raise AncestralError(
+            f"An LSTM is trained here on at most {MOST_TRAINED:,} contexts of tables; these have "
+            f"{of.n_contexts_:,}. Fit one in Python, save it, and open it beside the data."
+        )
     model = LSTMAutoregressive(tol=0.01, random_state=0).fit(_rows_in_proportion(of))
     return {**_sequence("LSTM", model), "excess": model.loss_ - model.floor_}
 
@@ -166,7 +174,7 @@ def _width(item: Item) -> int:
     return len(bits.rows[0]) if bits else getattr(item.data, "n_features_in_", 0)
 
 
-@lru_cache(maxsize=16)  # asked for each time that something is opened or closed
+@lru_cache(maxsize=16)
 def _bits(item: Item) -> Bits | None:
     """Return an item's rows as codes; None for data that are not of two levels in each column."""
     if item.kind == "images":
@@ -175,21 +183,28 @@ def _bits(item: Item) -> Bits | None:
             return None
         rows, used = _some((high == X).astype(int))
         return Bits(rows, [[*OFF_ON]], item.data.shape, [], used)
-    if item.kind != "table" or item.data.shape[1] < 2:
+    if item.kind != "table":
         return None
     frame = item.data.dropna()
-    levels = [[]]
+    levels: list[list[Any]] = []
     for name in frame.columns:
-        levels.append(sorted(frame[name].unique().tolist(), key=str))
+        levels.append(_ordered(frame[name].unique().tolist()))
         if len(levels[-1]) > 2:
             return None
-    every = sorted({level for own in levels for level in own}, key=str)
-    pairs = [every] * frame.shape[1] if len(every) == 2 else levels[1:]
+    every = _ordered({level for own in levels for level in own})
+    pairs = [every] * frame.shape[1] if len(every) == 2 else levels
     if not len(frame) or any(len(pair) != 2 for pair in pairs):
         return None
     codes = [frame[name] == pair[1] for name, pair in zip(frame.columns, pairs, strict=True)]
     rows, used = _some(np.column_stack(codes).astype(int), len(item.data))
     return Bits(rows, _words(pairs), _lines(len(pairs)), _named(frame.columns), used)
+
+
+def _ordered(levels: Iterable[Any]) -> list[Any]:
+    try:
+        return sorted(levels)
+    except TypeError:  # text beside numbers
+        return sorted(levels, key=str)
 
 
 def _some(rows: NDArray, n_given: int | None = None) -> tuple[NDArray, str | None]:
