@@ -286,8 +286,18 @@ function commit() {
   tick(room);
 }
 
-addEventListener("pointerdown", () => ([isDown, byKey] = (commit(), [true, false])), true);
-addEventListener("pointerup", () => ((isDown = false), settle()), true);
+function press() {
+  commit();
+  [isDown, byKey] = [true, false];
+}
+
+function release() {
+  isDown = false;
+  settle();
+}
+
+addEventListener("pointerdown", press, true);
+addEventListener("pointerup", release, true);
 addEventListener(
   "pointercancel", // a touch that became a swipe has changed nothing
   () => {
