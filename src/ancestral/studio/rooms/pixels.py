@@ -74,8 +74,8 @@ def subjects(shelf: Shelf) -> list[Subject]:
                 item.name,
                 (item, *beside),
                 partial(_told, item, tables, beside, trains=trains),
-                {"lstm": partial(_lstm, tables)} if trains else {},
-                {item.id: bits.used} if bits and bits.used else {},
+                later={"lstm": partial(_lstm, tables)} if trains else {},
+                used={item.id: bits.used} if bits and bits.used else {},
             )
         )
     alone = [item for item in saved if _width(item) not in map(_width, data)]

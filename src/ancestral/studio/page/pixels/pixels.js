@@ -209,7 +209,7 @@ class Pixels {
     this.page.draw();
   }
 
-  hidden() {
+  leave() {
     this.sampling.stop();
   }
 
