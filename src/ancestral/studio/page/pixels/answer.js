@@ -6,7 +6,7 @@ const LEGIBLE = 22; // px of a cell, below which its percentage is not written
 
 export class Answer {
   /** @param name "first" or "second": its colour. */
-  constructor({ m, shape: [height, width] }, name) {
+  constructor({ m, shape: [height, width], words }, name) {
     Object.assign(this, { m, height, width, about: () => ({}) });
     this.canvas = el("canvas", { role: "img" });
     this.title = el("span", { class: "model" });
@@ -14,7 +14,7 @@ export class Answer {
     const fit = el("div", { class: "fit" }, this.canvas);
     fit.style.setProperty("--columns", width);
     fit.style.setProperty("--rows", height);
-    this.node = el("figure", { class: `answer ${name}` }, el("figcaption", {}, this.title), fit, this.note);
+    this.node = el("figure", { class: `answer ${name}` }, el("figcaption", {}, this.title, ` – % ${words.length === 1 ? words[0][1] : "second level"}`), fit, this.note);
     new ResizeObserver(() => this.#paint()).observe(this.canvas);
   }
 

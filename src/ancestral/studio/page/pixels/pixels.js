@@ -116,7 +116,7 @@ class Pixels {
     this.brush = choice({
       label: "A press sets",
       options: [
-        ["next", "each in turn"],
+        ["next", "in turn"],
         ["1", on],
         ["0", off],
         ["-", "unknown"],
