@@ -10,7 +10,8 @@ import numpy as np
 
 from ancestral import LatentTree
 from ancestral.circuit import queries
-from ancestral.circuit.leaves import TAIL, LevelsLeaf
+from ancestral.circuit.leaves import TAIL, ContinuousLeaf, LevelsLeaf
+from ancestral.circuit.messages import Mixture
 from ancestral.errors import DataError
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
@@ -20,7 +21,7 @@ MOST_COLUMNS = 500  # the page holds the information of each pair, and a density
 MOST_NUMBERS = 1_000_000  # transition probabilities: 8 MB, and 10 ms an answer in the browser
 MOST_CELLS = 200_000  # of the rows that a tree is fitted to: a few seconds
 MOST_STATES, ROWS_A_STATE = 16, 20
-SHOWN = 0.998  # of a column's probability, over which its density is drawn
+SHOWN = 0.99  # of a column's probability, over which its density is drawn
 PENGUINS = Path(__file__).parents[1] / "penguins.csv"
 
 
@@ -73,12 +74,10 @@ def _told(item: Item) -> dict[str, Any]:
 def _document(model: LatentTree) -> dict[str, Any]:
     """Return all of a fitted tree that answers need."""
     mixture, columns = model._mixture, model._columns_learnt
-    nothing = np.full((1, len(columns)), np.nan)
-    tail = (1 - SHOWN) / 2
-    ends = queries.quantiles(mixture, nothing, np.array([tail, 1 - tail]))
+    ends = _ends(mixture)
     described = []
     for i, column in enumerate(columns):
-        low, high = ends[i][0].tolist() if i in ends else (0.0, 0.0)
+        low, high = ends.get(i, (0.0, 0.0))
         described.append(
             {
                 "name": str(column.name),
@@ -108,6 +107,28 @@ def _document(model: LatentTree) -> dict[str, Any]:
         "members": members,
         "information": packed(model.information_),
     }
+
+
+def _ends(mixture: Mixture) -> dict[int, tuple[float, float]]:
+    """Return between which numbers the density of each column of numbers is drawn.
+
+    On a logarithmic scale those above 0: an atom that lies there is no place on it.
+    """
+    nothing = np.full((1, len(mixture.circuits[0].leaves)), np.nan)
+    tail = (1 - SHOWN) / 2
+    found = {}
+    usual = queries.quantiles(mixture, nothing, np.array([tail, 1 - tail]))
+    for i, ends in usual.items():
+        low, high = ends[0].tolist()
+        leaf = mixture.circuits[0].leaves[i]
+        if isinstance(leaf, ContinuousLeaf) and leaf.scale.kind == "log" and low <= 0:
+            below = sum(
+                weight * (circuit.marginals[i] @ circuit.leaves[i].cdf(np.zeros(1))[0])
+                for weight, circuit in zip(mixture.weights, mixture.circuits, strict=True)
+            )
+            low = queries.quantiles(mixture, nothing, np.array([below + tail * (1 - below)]))[i][0, 0]
+        found[i] = (float(low), float(high) if high > low else float(low) + 1.0)
+    return found
 
 
 def _refuses(item: Item) -> str | None:

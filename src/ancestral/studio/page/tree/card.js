@@ -9,8 +9,9 @@ import { marksOf, rounded, spelt, speltMoments } from "./words.js";
 const HEAD = 20; // px
 const FOOT = 15;
 const PAD = 7;
-const ROW = 14; // of a level, at least
-const TALLEST = 24;
+const ROW = 13; // of a level, at least
+const TALLEST = 40;
+const NARROW = 200; // px of a card that has no room for "± 5.5": its line shows it
 const NEAR = 5; // px from an atom that take it
 const pen = document.createElement("canvas").getContext("2d");
 
@@ -56,7 +57,9 @@ export class Card {
     const room = w - 2 * PAD * unit;
     let said = "";
     if (isFixed) said = hasLevels(column) ? "fixed" : `= ${spelt(column, value)}`;
-    else if (!hasLevels(column)) said = speltMoments(column, this.room.trees.moments(this.i, answer));
+    else if (hasLevels(column)) said = this.fits < column.levels.length ? `${this.fits} of ${column.levels.length}` : "";
+    else
+      said = speltMoments(column, this.room.trees.moments(this.i, answer), w < NARROW * unit);
     this.value.textContent = said;
     this.value.setAttribute("x", this.x + w - (isFixed ? 22 : PAD) * unit);
     const left = room - pen.measureText(said).width - (isFixed ? 22 : 8) * unit;
@@ -73,9 +76,9 @@ export class Card {
     this.fits = Math.max(1, Math.min(column.levels.length, Math.floor(room / (ROW * unit))));
     this.tall = Math.min(TALLEST * unit, room / this.fits);
     const widest = Math.max(...column.levels.map((level) => pen.measureText(level).width));
-    this.start = this.x + (PAD + 12) * unit + Math.min(widest + 6 * unit, 0.45 * w);
+    this.start = this.x + (PAD + 12) * unit + Math.min(widest + 6 * unit, 0.55 * w);
     this.rows = Array.from({ length: this.fits }, (_, r) => {
-      const [top, bar] = [this.y + HEAD * unit + r * this.tall, 0.62 * this.tall];
+      const [top, bar] = [this.y + HEAD * unit + r * this.tall, Math.min(0.62 * this.tall, 18 * unit)];
       const middle = top + this.tall / 2;
       const at = { y: middle - bar / 2, height: bar, x: this.start };
       const row = {
@@ -86,7 +89,7 @@ export class Card {
         share: svg("text", { x: this.x + w - PAD * unit, y: middle + 4.5 * unit, "text-anchor": "end" }),
         hit: svg("rect", { x: this.x + 2, y: top, width: w - 4, height: this.tall, fill: "transparent" }),
       };
-      row.node = svg("g", { class: "level", role: "button", tabindex: 0 }, ...Object.values(row));
+      row.node = svg("g", { class: "choice-row", role: "button", tabindex: 0 }, ...Object.values(row));
       press(row.node, () => this.room.fix(this.i, row.node.ariaPressed === "true" ? null : row.level));
       return row;
     });
@@ -108,7 +111,9 @@ export class Card {
     const { column, w, unit, start, x } = this;
     const was = trees.masses(this.i, before);
     const now = value === null ? trees.masses(this.i, answer) : was.map((_, k) => Number(k === value));
-    const length = x + w - 44 * unit - start;
+    // Many levels are all improbable: their bars take more of the card.
+    const full = Math.max(Math.min(1, 3 * Math.max(...was)), ...now);
+    const length = (x + w - 50 * unit - start) / full;
     this.#levelsShown(was, value, drawn).forEach((level, r) => {
       const { node, mark, label, now: bar, was: outline, share } = this.rows[r];
       const isDrawn = drawn === level && value === null;
@@ -160,13 +165,15 @@ export class Card {
     this.spread = svg("path", { class: "spread" });
     this.line = svg("path", { class: "fixed-line" });
     this.drawn = svg("g", { class: "drawn" });
-    const marks = marksOf(column, w / (64 * unit)).map(({ value, text }) => {
-      const at = this.#px(value);
-      const room = pen.measureText(text).width / 2;
-      const held = Math.min(x + w - room - 3, Math.max(x + room + 3, at));
+    let free = x; // from where a mark lies on no other
+    const marks = marksOf(column, Math.max(4, w / (60 * unit))).map(({ value, text }) => {
+      const [at, half] = [this.#px(value), pen.measureText(text).width / 2];
+      const middle = Math.min(x + w - half - 3, Math.max(x + half + 3, at));
+      if (middle - half < free) return [];
+      free = middle + half + 4 * unit;
       return [
         svg("path", { class: "axis", d: `M${at} ${this.base}v${3 * unit}` }),
-        svg("text", { class: "tick", x: held, y: this.base + 14 * unit, "text-anchor": "middle" }, text),
+        svg("text", { class: "tick", x: middle, y: this.base + 14 * unit, "text-anchor": "middle" }, text),
       ];
     });
     this.slider = svg(
@@ -206,8 +213,7 @@ export class Card {
 
   /** Return the number some steps from where the column is fixed, or from its mean. */
   #moved(steps) {
-    const { column, value, mean } = this;
-    const from = value ?? mean;
+    const { column, from } = this;
     const grid = column.kind === "count" ? 1 : column.grid;
     const step = Math.max(grid, (column.high - column.low) / 100);
     return rounded(column, from + steps * step);
@@ -218,7 +224,7 @@ export class Card {
     const { i, column, base, top, unit, slider } = this;
     const curves = [trees.curve(i, before), trees.curve(i, answer)];
     const moments = trees.moments(i, answer);
-    Object.assign(this, { value, mean: moments.mean });
+    this.from = value ?? moments.mean; // where arrow keys start
     const height = (base - top) / Math.max(1e-300, ...curves[0], ...(value === null ? curves[1] : []));
     const path = (curve) => {
       const { x } = trees.grids[i];

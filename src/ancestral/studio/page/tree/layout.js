@@ -5,21 +5,24 @@ import { Random } from "../arrays.js";
 const MOST = 12; // cards, beyond which none is found at a glance
 const LEAST = [128, 60]; // px of a card that is read, and what is pleasant
 const USUAL = [170, 105];
-export const GAP = [12, 22]; // px between cards, and above each, where its hidden state lies
+const BESIDE = 12; // px between cards
+const ABOVE = [14, 22]; // above each, where its hidden state lies, on a low stage and a tall one
+const LOW = 420;
 
 /** Return how many of n cards fit into a stage, and their grid. */
 export function gridFor(n, width, height, unit) {
+  const gap = [BESIDE * unit, ABOVE[Number(height > LOW * unit)] * unit];
   for (let shown = Math.min(n, MOST); ; shown--) {
     let best = null;
     for (let cols = 1; cols <= shown; cols++) {
       const rows = Math.ceil(shown / cols);
-      const w = (width - (cols - 1) * GAP[0] * unit) / cols;
-      const h = height / rows - GAP[1] * unit;
+      const w = (width - (cols - 1) * gap[0]) / cols;
+      const h = height / rows - gap[1];
       const isRead = w >= LEAST[0] * unit && h >= LEAST[1] * unit;
       const size = Math.min(w / USUAL[0], h / USUAL[1]);
-      if ((isRead || shown === 1) && size > (best?.size ?? 0)) best = { shown, cols, rows, w, h, size };
+      if ((isRead || shown === 1) && size > (best?.size ?? 0)) best = { shown, cols, rows, w, h, gap, size };
     }
-    if (best || shown === 1) return best ?? { shown, cols: 1, rows: 1, w: width, h: height };
+    if (best || shown === 1) return best ?? { shown, cols: 1, rows: 1, w: width, h: height - gap[1], gap };
   }
 }
 

@@ -19,8 +19,8 @@ import {
 import { entries, maybe, oneOf, real, whole, wholes } from "../state.js";
 import { Card } from "./card.js";
 import { Trees, forward, hasLevels, inverse } from "./circuit.js";
-import { GAP, cellsOf, gridFor, linksOf } from "./layout.js";
-import { daysOf, rounded, spelt } from "./words.js";
+import { cellsOf, gridFor, linksOf } from "./layout.js";
+import { daysOf, rangeOf, rounded, spelt } from "./words.js";
 
 const ROWS = 200; // to which a drawn row is compared
 const WORK = 2e7; // sums that these may take
@@ -34,7 +34,7 @@ export const room = {
       Object.fromEntries(
         columns.map((column) => [
           column.name,
-          hasLevels(column) ? oneOf(column.levels) : real(column.low, column.high, column.low, 12),
+          hasLevels(column) ? oneOf(column.levels) : real(...rangeOf(column), column.low, 12),
         ]),
       ),
     ),
@@ -98,7 +98,7 @@ class Room {
 
   choose(i) {
     const { front } = this.page.state;
-    this.page.change({ column: i, front: this.shown.includes(i) ? front : [i, ...front].slice(0, 12) });
+    this.page.change({ column: i, front: this.visible.includes(i) ? front : [i, ...front].slice(0, 12) });
   }
 
   /** Draw a row of a seed, and find how many of such rows are less odd. */
@@ -123,7 +123,7 @@ class Room {
     this.dots = svg("g");
     this.places = svg("g");
     this.svg = svg("svg", {
-      class: "plot tree-plot",
+      class: "tree-plot",
       role: "group",
       "aria-label": "Tree of the table's columns",
     });
@@ -170,7 +170,7 @@ class Room {
         ? ` Of its ${members.length} trees the heaviest is drawn (${share} %); answers take all.`
         : "";
     const left = out.length ? ` Left out, since nearly every row has its own text: ${out.join(", ")}.` : "";
-    return `${first} Lines: links of the tree, wide where two columns tell much of each other.${trees}${left}`;
+    return `${first} Lines: links of the tree, wide where two columns tell much of each other, dashed where others lie between.${trees}${left}`;
   }
 
   // ---- the stage -------------------------------------------------------------------------------------
@@ -191,29 +191,29 @@ class Room {
     if (!width || !height) return false;
     const unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
     const grid = gridFor(this.columns.length, width, height, unit);
-    this.shown = this.#ranking()
+    this.visible = this.#ranking()
       .slice(0, grid.shown)
       .sort((a, b) => a - b);
-    const key = [width, height, unit, ...this.shown].join();
+    const key = [width, height, unit, ...this.visible].join();
     if (key === this.arranged) return true;
     this.arranged = key;
-    Object.assign(this, { unit });
+    Object.assign(this, { unit, gap: grid.gap[1] });
     this.svg.setAttribute("width", width);
     this.svg.setAttribute("height", height);
-    const links = linksOf(this.parent, this.shown);
-    const cells = cellsOf(this.shown, links, grid.cols, grid.rows);
-    this.shown.forEach((i, n) => {
+    const links = linksOf(this.parent, this.visible);
+    const cells = cellsOf(this.visible, links, grid.cols, grid.rows);
+    this.visible.forEach((i, n) => {
       const [across, down] = [cells[n] % grid.cols, Math.floor(cells[n] / grid.cols)];
       this.cards[i] ??= new Card(this, i);
       this.cards[i].place({
-        x: across * (grid.w + GAP[0] * unit) + 1,
-        y: down * (grid.h + GAP[1] * unit) + GAP[1] * unit,
+        x: across * (grid.w + grid.gap[0]) + 1,
+        y: down * (grid.h + grid.gap[1]) + grid.gap[1],
         w: grid.w - 2,
         h: grid.h - 2,
         unit,
       });
     });
-    this.places.replaceChildren(...this.shown.map((i) => this.cards[i].node));
+    this.places.replaceChildren(...this.visible.map((i) => this.cards[i].node));
     this.#drawLinks(links);
     return true;
   }
@@ -221,7 +221,7 @@ class Room {
   /** Where a column's hidden state lies. */
   #dot(i) {
     const { x, y, w } = this.cards[i];
-    return [x + w / 2, y - 9 * this.unit];
+    return [x + w / 2, y - 0.42 * this.gap];
   }
 
   #drawLinks(links) {
@@ -235,7 +235,7 @@ class Room {
       }),
     );
     this.dots.replaceChildren(
-      ...this.shown.map((i) => {
+      ...this.visible.map((i) => {
         const [x, y] = this.#dot(i);
         const stem = svg("path", { class: "link", d: `M${x} ${y}V${this.cards[i].y}`, "stroke-width": 1.5 });
         return svg("g", {}, stem, svg("circle", { class: "state", cx: x, cy: y, r: 4.5 * this.unit }));
@@ -256,7 +256,7 @@ class Room {
     const alone = row.map((v, i) => (Number.isNaN(v) ? 0 : this.#logAlone(i, v)));
     this.together = answer.logP - alone.reduce((a, b) => a + b, 0);
     if (this.#arrange())
-      for (const i of this.shown)
+      for (const i of this.visible)
         this.cards[i].draw(
           isPossible ? answer : this.before,
           this.#fixedAt(i),
@@ -276,12 +276,12 @@ class Room {
 
   #drawFacts({ logP }, n) {
     const parts = [];
-    if (this.shown?.length < this.columns.length)
-      parts.push(`${this.shown.length} of ${this.columns.length} columns`);
-    if (!n) parts.push("nothing is fixed: each column as in the whole table");
+    if (this.visible?.length < this.columns.length)
+      parts.push(`${this.visible.length} of ${this.columns.length} columns`);
+    if (!n) parts.push("nothing is fixed");
     else parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`);
     if (n > 1) parts.push(`${significant(Math.exp(this.together), 2)} × as likely together as apart`);
-    if (this.drawn) parts.push(`◆ drawn row: odder than ${fixed(100 * this.odd, 0)} % of such rows`);
+    if (this.drawn) parts.push(`◆ this row is odder than ${fixed(100 * this.odd, 0)} % of draws`);
     this.facts.textContent = parts.join(" · ").replace(/^./, (c) => (n ? c : c.toUpperCase()));
   }
 
@@ -319,7 +319,7 @@ class Room {
       max: on(high),
       step: (on(high) - on(low)) / 200,
       value: on(low),
-      spelt: () => (this.#fixedAt(i) === null ? "not fixed" : ""),
+      spelt: () => (this.#fixedAt(i) === null ? "free" : ""),
       oninput: (y) => this.fix(i, back(y)),
     });
     const isDate = of === "date";
