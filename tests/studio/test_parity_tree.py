@@ -123,8 +123,7 @@ def test_counts_keep_their_digits_at_any_size(script):
     pairs = [(0.02, 3), (1.0, 40), (7.5, 1e4), (1e7, 5), (300.0, 2e5)]
     got = script("return given.map(([r, x]) => circuit.logRising(r, x));", pairs)
     exact = [
-        np.log(r + np.arange(x)).sum() if x < 1e5 else gammaln(r + x) - gammaln(r)
-        for r, x in pairs
+        np.log(r + np.arange(x)).sum() if x < 1e5 else gammaln(r + x) - gammaln(r) for r, x in pairs
     ]
     np.testing.assert_allclose(got, exact, rtol=1e-10)
 
@@ -144,9 +143,7 @@ def test_draws_are_those_of_python(script, model, rows):
     drawn = np.array(got)
     known = ~np.isnan(row)
     assert (drawn[:, known] == row[known]).all()
-    python = queries.drawn(
-        model._mixture, queries.Condition(row), 4000, np.random.default_rng(0)
-    )
+    python = queries.drawn(model._mixture, queries.Condition(row), 4000, np.random.default_rng(0))
     for i in np.flatnonzero(~known):
         pooled = np.sort(np.concatenate([drawn[:, i], python[:, i]]))
         apart = [np.searchsorted(np.sort(one[:, i]), pooled, "right") for one in (drawn, python)]

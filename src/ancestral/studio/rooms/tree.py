@@ -12,7 +12,6 @@ from ancestral import LatentTree
 from ancestral.circuit import queries
 from ancestral.circuit.leaves import TAIL, ContinuousLeaf, LevelsLeaf
 from ancestral.circuit.messages import Mixture
-from ancestral.errors import DataError
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
 from ancestral.studio.shelf import Item, Shelf, identity
@@ -21,7 +20,7 @@ MOST_COLUMNS = 500  # the page holds the information of each pair, and a density
 MOST_NUMBERS = 1_000_000  # transition probabilities: 8 MB, and 10 ms an answer in the browser
 MOST_CELLS = 200_000  # of the rows that a tree is fitted to: a few seconds
 MOST_STATES, ROWS_A_STATE = 16, 20
-SHOWN = 0.99  # of a column's probability, over which its density is drawn
+SHOWN = 0.998  # of a column's probability, over which its density is drawn
 PENGUINS = Path(__file__).parents[1] / "penguins.csv"
 
 
@@ -31,7 +30,9 @@ def _subjects(shelf: Shelf) -> list[Subject]:
         tables = [_penguins(), *tables]
     saved = [item for item in shelf.models(LatentTree) if _refuses(item) is None]
     found = [_of_table(item) for item in tables if _refuses(item) is None]
-    return found + [Subject(item.name, (item,), functools.partial(_told, item)) for item in saved]
+    return found + [
+        Subject(item.name, (item,), functools.partial(_document, item.data)) for item in saved
+    ]
 
 
 @functools.cache
@@ -58,17 +59,17 @@ def _of_table(item: Item) -> Subject:
 
 def _fitted(item: Item) -> dict[str, Any]:
     """Return one tree, fitted to a table's rows or some of them."""
-    frame, most = item.data, MOST_CELLS // item.data.shape[1]
+    whole, most = item.data, MOST_CELLS // item.data.shape[1]
+    frame = whole
     if len(frame) > most:
         rows = np.random.default_rng(0).choice(len(frame), most, replace=False)
         frame = frame.iloc[np.sort(rows)]
+    frame = frame.dropna(axis="columns", how="all")
     n_states = int(np.clip(len(frame) // ROWS_A_STATE, 2, MOST_STATES))
     model = LatentTree(n_states, 1, random_state=0).fit(frame)
-    return _document(model) | {"n_rows": len(frame)}
-
-
-def _told(item: Item) -> dict[str, Any]:
-    return _document(item.data)
+    empty = [str(name) for name in whole.columns if name not in frame.columns]
+    found = _document(model) | {"n_rows": len(frame)}
+    return found | {"left_out": found["left_out"] + empty}
 
 
 def _document(model: LatentTree) -> dict[str, Any]:
@@ -126,7 +127,9 @@ def _ends(mixture: Mixture) -> dict[int, tuple[float, float]]:
                 weight * (circuit.marginals[i] @ circuit.leaves[i].cdf(np.zeros(1))[0])
                 for weight, circuit in zip(mixture.weights, mixture.circuits, strict=True)
             )
-            low = queries.quantiles(mixture, nothing, np.array([below + tail * (1 - below)]))[i][0, 0]
+            low = queries.quantiles(mixture, nothing, np.array([below + tail * (1 - below)]))[i][
+                0, 0
+            ]
         found[i] = (float(low), float(high) if high > low else float(low) + 1.0)
     return found
 
@@ -148,8 +151,8 @@ def _refuses(item: Item) -> str | None:
             return f"A tree of up to {MOST_COLUMNS} columns is shown, and this one has {d:,}."
         if n_trees * d * k * k > MOST_NUMBERS:
             return (
-                f"The page holds {MOST_NUMBERS:,} transition probabilities, and {n_trees} trees of "
-                f"{k} states over {d} columns have {n_trees * d * k * k:,}. Fit fewer trees or states."
+                f"Up to {MOST_NUMBERS:,} transition probabilities are shown, and this model has "
+                f"{n_trees * d * k * k:,}: fit fewer than {n_trees} trees of {k} states."
             )
     return None
 

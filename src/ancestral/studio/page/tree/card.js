@@ -57,9 +57,9 @@ export class Card {
     const room = w - 2 * PAD * unit;
     let said = "";
     if (isFixed) said = hasLevels(column) ? "fixed" : `= ${spelt(column, value)}`;
-    else if (hasLevels(column)) said = this.fits < column.levels.length ? `${this.fits} of ${column.levels.length}` : "";
-    else
-      said = speltMoments(column, this.room.trees.moments(this.i, answer), w < NARROW * unit);
+    else if (hasLevels(column))
+      said = this.fits < column.levels.length ? `${this.fits} of ${column.levels.length}` : "";
+    else said = speltMoments(column, this.room.trees.moments(this.i, answer), w < NARROW * unit);
     this.value.textContent = said;
     this.value.setAttribute("x", this.x + w - (isFixed ? 22 : PAD) * unit);
     const left = room - pen.measureText(said).width - (isFixed ? 22 : 8) * unit;

@@ -169,7 +169,7 @@ class Room {
       members.length > 1
         ? ` Of its ${members.length} trees the heaviest is drawn (${share} %); answers take all.`
         : "";
-    const left = out.length ? ` Left out, since nearly every row has its own text: ${out.join(", ")}.` : "";
+    const left = out.length ? ` Left out, since empty, or of text that nearly every row has its own of: ${out.join(", ")}.` : "";
     return `${first} Lines: links of the tree, wide where two columns tell much of each other, dashed where others lie between.${trees}${left}`;
   }
 
@@ -328,19 +328,18 @@ class Room {
       step: "any",
       "aria-label": `${name}, typed`,
     });
+    const show = (value) =>
+      (typed.value = value === null ? "" : isDate ? spelt(column, value) : String(value));
     typed.addEventListener("change", () => {
       const value = isDate ? daysOf(typed.value) : Number(typed.value);
-      this.fix(
-        i,
-        typed.value === "" || !Number.isFinite(value) ? null : Math.min(high, Math.max(low, value)),
-      );
+      this.fix(i, typed.value === "" || !Number.isFinite(value) ? null : value);
+      show(this.#fixedAt(i)); // the state holds it in range
     });
     const free = button("Release", () => this.fix(i, null));
     const set = (value) => {
       const mean = this.trees.moments(i, this.answer(this.#row)).mean;
       control.set(on(Math.min(high, Math.max(low, value ?? mean))));
-      if (document.activeElement !== typed)
-        typed.value = value === null ? "" : isDate ? spelt(column, value) : String(value);
+      if (document.activeElement !== typed) show(value);
       free.disabled = value === null;
     };
     return { nodes: [control.node, el("div", { class: "row" }, typed, free)], set };
