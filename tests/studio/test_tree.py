@@ -33,7 +33,7 @@ def test_text_gaps_and_units_are_those_of_the_table(frame):
     assert (kind["name"], kind["levels"]) == ("kind", ["cat", "dog"])
     assert weight["name"] == "weight (kg)"
     assert 0 < weight["low"] < 4 < 20 < weight["high"] < 60
-    assert data["n_rows"] == 300
+    assert data["used"] == "300 rows"
 
 
 def test_rows_that_are_not_used_are_told(frame):

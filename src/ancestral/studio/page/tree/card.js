@@ -166,7 +166,7 @@ export class Card {
     this.line = svg("path", { class: "fixed-line" });
     this.drawn = svg("g", { class: "drawn" });
     let free = x; // from where a mark lies on no other
-    const marks = marksOf(column, Math.max(4, w / (60 * unit))).map(({ value, text }) => {
+    const marks = marksOf(column, Math.max(5, w / (45 * unit))).map(({ value, text }) => {
       const [at, half] = [this.#px(value), pen.measureText(text).width / 2];
       const middle = Math.min(x + w - half - 3, Math.max(x + half + 3, at));
       if (middle - half < free) return [];
