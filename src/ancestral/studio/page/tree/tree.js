@@ -388,6 +388,8 @@ class Room {
       const node = this.list.children[n] ?? this.#listRow(n);
       node.dataset.column = i;
       const [name, bar, value] = node.children;
+      node.setAttribute("aria-label", this.columns[i].name);
+      node.setAttribute("aria-description", `${fixed(nats, 2)} nats`);
       name.textContent = this.columns[i].name;
       bar.style.setProperty("--share", nats / most);
       value.textContent = fixed(nats, 2);
