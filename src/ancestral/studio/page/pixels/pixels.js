@@ -93,6 +93,7 @@ class Pixels {
       set: (i, value) => this.#set(this.page.state.set.with(i, value)),
     });
     const fit = el("div", { class: "fit" }, this.cells.node);
+    this.sets = el("span");
     const [height, width] = this.data.shape;
     const layout = width > FLAT * height ? "flat" : `of-${this.sides.length}`;
     return el(
@@ -101,7 +102,7 @@ class Pixels {
       el(
         "figure",
         { class: "yours" },
-        el("figcaption", {}, el("b", {}, "Your pixels"), " – press to set"),
+        el("figcaption", {}, el("b", {}, "Your pixels"), " – ", this.sets),
         fit,
         el(
           "div",
@@ -116,14 +117,10 @@ class Pixels {
 
   #buildBrush() {
     const [off, on] = this.data.words.length === 1 ? this.data.words[0] : ["first level", "second level"];
+    this.brushes = { next: "in turn", 1: on, 0: off, "-": "unknown" };
     this.brush = choice({
       label: "A press:",
-      options: [
-        ["next", "in turn"],
-        ["1", on],
-        ["0", off],
-        ["-", "unknown"],
-      ],
+      options: ["next", "1", "0", "-"].map((brush) => [brush, this.brushes[brush]]),
       value: "next",
       onchange: (brush) => this.page.change({ brush }),
     });
@@ -221,12 +218,13 @@ class Pixels {
   draw() {
     const { set, brush } = this.page.state;
     this.brush.set(brush);
+    this.sets.textContent = brush === "next" ? "press to set" : `press: ${this.brushes[brush]}`;
     for (const [k, side] of this.sides.entries())
       this.#search(side, this.models[this.page.state[side.name]], k);
     const isDrawing = this.sampling.advance();
     for (const [k, side] of this.sides.entries()) this.#show(side, k);
     this.cells.show(set, (i) => this.#wordsOf(i));
-    this.list.draw();
+    this.list.draw(set);
     this.sampling.draw();
     if (isDrawing || this.isSearching) this.page.draw();
   }
