@@ -208,25 +208,3 @@ def test_saved_lines_of_both_kinds_are_shown(rng):
         np.testing.assert_allclose(value, model.log_density(x, y), rtol=1e-12)
 
 
-# ---- distribution -------------------------------------------------------------------------------
-
-
-def test_comparisons_are_those_of_python(script, faces):
-    train, out = faces[:80], faces[80:]
-    models = {f"d{d}": PPCA(d).fit(train) for d in (2, 8, 20)}
-    expected = scores.compare(models, out)
-    values = {name: packed(model.log_density(out), "float64") for name, model in models.items()}
-    got = script(
-        """
-        const [best, ...others] = given.names.map((name) => arrays.unpack(given.values[name]).data);
-        const about = (v) => ({ ...compare.summary(v), behind: compare.behind(v, best) });
-        return [best, ...others].map(about);
-        """,
-        {"names": expected.names, "values": values},
-    )
-    np.testing.assert_allclose([g["mean"] for g in got], expected.means, atol=EXACT)
-    np.testing.assert_allclose([g["error"] for g in got], expected.standard_errors, atol=EXACT)
-    np.testing.assert_allclose([g["behind"]["mean"] for g in got], expected.behind, atol=EXACT)
-    np.testing.assert_allclose(
-        [g["behind"]["error"] for g in got], expected.behind_errors, atol=EXACT
-    )

@@ -200,17 +200,20 @@ class View:
         return f"{words}, {counted(n, 'column')}" if n else words
 
     def subject(self, name: str) -> Subject:
-        used = {}
-        n, n_all = len(self.out) + len(self.train), self._n
-        if n < n_all:
-            used[self.item.id] = f"{n:,} of {n_all:,} rows, drawn at random (seed 0)"
         return Subject(
             name + (", built in" if self.item.built_in else ""),
             (self.item, *self.saved),
             self.make,
             {"rows": self.rows},
-            used,
+            {self.item.id: self._used} if self._used else {},
         )
+
+    @property
+    def _used(self) -> str:
+        """How many of the rows are scored or fitted to, where it is not all of them."""
+        n = len(self.out) + len(self.train)
+        some = f"{n:,} of {self._n:,} rows, drawn at random (seed 0)"
+        return some if n < self._n else ""
 
     @property
     def _n(self) -> int:
@@ -263,6 +266,7 @@ class View:
             "n_train": len(self.train),
             "unit": unit,
             "about": self.about if self.saved else "",
+            "used": self._used,
             "left_out": left_out,
             "places": packed(self.out + 1, "int32"),
             "models": [_described(s) for s in order],
@@ -367,7 +371,7 @@ def _described(scored: Scored) -> dict[str, Any]:
 ROOM = Room(
     order=50,
     verb="Compare models",
-    sentence="The longest bar predicts the rows best. Press another: on which rows do they differ?",
+    sentence="The longest bar predicts the rows best. Press two bars to compare them.",
     equation=(
         '<math displaystyle="true"><mtext>score</mtext><mo>=</mo>'
         "<mfrac><mn>1</mn><mi>n</mi></mfrac>"

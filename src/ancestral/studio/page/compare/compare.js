@@ -292,16 +292,17 @@ class Compare {
       "aria-label",
       `${isOne ? `Log density under ${a}` : `How much more ${a} says than ${b}`} of each ${unit}. Arrow keys step through them.`,
     );
-    const wins = values.reduce((k, v) => k + (v > 0 ? 1 : 0), 0);
+    const count = (isMeant) => values.reduce((k, v) => k + (isMeant(v) ? 1 : 0), 0);
+    const [beyond, infinite] = [range.below + range.above, count((v) => !Number.isFinite(v))];
+    const more = [
+      isOne ? "" : `, ahead on ${count((v) => v > 0)} of ${n}`,
+      beyond ? `; ${beyond} beyond the axis` : "",
+      infinite ? `, ${infinite} of them infinitely far` : "",
+    ].join("");
     this.said.replaceChildren(
-      ...(isOne
-        ? [`${a}: ${significant(mean, 4)} ± ${significant(error, 2)} nats per ${unit}`]
-        : [
-            el("b", { class: "first" }, a),
-            " minus ",
-            el("b", { class: "second" }, b),
-            `: ${signed(mean)} ± ${significant(error, 2)} nats, ahead on ${wins} of ${n}`,
-          ]),
+      el("b", { class: "first" }, a),
+      ...(isOne ? [] : [" minus ", el("b", { class: "second" }, b)]),
+      `: ${isOne ? significant(mean, 4) : signed(mean)} ± ${significant(error, 2)} nats${more}`,
     );
   }
 
@@ -351,71 +352,60 @@ class Compare {
     return [path("first", (v) => v > 0), path("second", (v) => v < 0), zero];
   }
 
-  #notes({ inner, unit }, { isOne, values, range }) {
-    const note = (text, isLeft, y, which = "") =>
-      svg(
-        "text",
-        {
-          class: `halo ${which}`,
-          x: isLeft ? inner.left + 8 * unit : inner.right - 8 * unit,
-          y,
-          "text-anchor": isLeft ? "start" : "end",
-        },
-        text,
-      );
-    const [top, bottom] = [inner.top + 14 * unit, inner.bottom - 8 * unit];
-    const beyond = range.below + range.above;
-    const infinite = values.reduce((k, v) => k + (Number.isFinite(v) ? 0 : 1), 0);
-    const more = infinite ? `, ${infinite} of them infinitely far` : "";
-    return [
-      isOne ? null : note("↑ the first is likelier", true, top, "first"),
-      isOne ? null : note("↓ the second is likelier", false, bottom, "second"),
-      beyond ? note(`${beyond} beyond the axis${more}`, true, isOne ? top : bottom) : null,
-    ].filter(Boolean);
+  #notes({ inner, unit }, { isOne }) {
+    if (isOne) return [];
+    const [left, top] = [inner.left + 8 * unit, inner.top + 14 * unit];
+    const [right, bottom] = [inner.right - 8 * unit, inner.bottom - 8 * unit];
+    const up = { class: "halo first", x: left, y: top };
+    const down = { class: "halo second", x: right, y: bottom, "text-anchor": "end" };
+    return [svg("text", up, "↑ the first is likelier"), svg("text", down, "↓ the second is likelier")];
   }
 
   // ---- the controls --------------------------------------------------------------------------------
 
   #buildPair() {
-    const { fitted_here: isFitted, unit, n, n_train: trained, about, left_out: leftOut } = this.data;
+    const { fitted_here: isFitted, unit, n, n_train: trained, about, used, left_out: leftOut } = this.data;
     const options = this.models.map(({ name }, i) => [String(i + 1), name]);
     const choose = (label, key) =>
       select({ label, options, value: "1", onchange: (i) => this.page.change({ [key]: Number(i) }) });
     this.choices = [choose("First", "first"), choose("Second", "second")];
-    const { first: a, second: b } = { first: this.choices[0].node, second: this.choices[1].node };
-    a.classList.add("first");
-    b.classList.add("second");
-    const next = (key, order) => () => {
-      const rows = order();
-      const k = this.walked[key] ?? -1;
-      const isThere = rows[k] === this.page.state.row - 1;
-      this.walked[key] = isThere
-        ? (k + 1) % rows.length
-        : rows[0] === this.page.state.row - 1
-          ? 1 % rows.length
-          : 0;
-      this.page.change({ row: rows[this.walked[key]] + 1 });
-    };
+    ["first", "second"].forEach((which, k) => this.choices[k].node.classList.add(which));
     const byGap = () => {
       const { values } = this.pair(this.page.state.first, this.page.state.second);
       return ordered(values.map((v) => -Math.abs(v)));
     };
     const byDensity = () => ordered(this.models[this.page.state.first - 1].values);
-    const hint = isFitted
-      ? `Each was fitted to ${plural(trained, unit)} and says how likely ${n} others are. Open a table and saved models to compare yours.`
-      : `${about}: ${plural(n, unit)}. A model that was fitted to them looks better than it is.`;
+    const what = isFitted
+      ? `Each was fitted to ${plural(trained, unit)} and says how likely ${n} others are`
+      : `${about[0].toUpperCase()}${about.slice(1)}: ${plural(n, unit)}`;
+    const mend = isFitted
+      ? "Open saved models to compare yours."
+      : "A model that was fitted to them looks better than it is.";
     return panel(
       "Two models",
-      { hint: hint[0].toUpperCase() + hint.slice(1) },
-      el("div", { class: "pair" }, a, b),
+      { hint: `${what}${used ? ` (${used})` : ""}. ${mend}` },
+      el(
+        "div",
+        { class: "pair" },
+        this.choices.map(({ node }) => node),
+      ),
       el(
         "div",
         { class: "row" },
-        button("Where they differ most", next("gap", byGap), { kind: "main" }),
-        button(`Hardest ${unit}`, next("hard", byDensity)),
+        button("Where they differ most", () => this.#toNext("gap", byGap()), { kind: "main" }),
+        button(`Hardest ${unit}`, () => this.#toNext("hard", byDensity())),
       ),
       ...leftOut.map((why) => el("p", { class: "hint" }, why)),
     );
+  }
+
+  /** Show the first of some rows, or the one after that which this showed last. */
+  #toNext(key, rows) {
+    const now = this.page.state.row - 1;
+    const [last, k] = this.walked[key] ?? [];
+    const next = last === now ? (k + 1) % rows.length : rows[0] === now ? 1 : 0;
+    this.walked[key] = [rows[next], next];
+    this.page.change({ row: rows[next] + 1 });
   }
 
   #buildRow() {
@@ -570,7 +560,7 @@ function ordered(values) {
 
 function spelt(value) {
   if (value === null || Number.isNaN(value)) return "missing";
-  return typeof value === "number" ? significant(value, 4) : value;
+  return typeof value === "number" ? String(Number(value.toPrecision(6))).replace("-", "−") : value;
 }
 
 const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
