@@ -8,16 +8,13 @@ import scipy.stats
 from scipy.optimize import minimize
 
 from ancestral import (
-    PPCA,
     HeteroscedasticGaussian,
     InnerProductGraph,
     LinearGaussian,
     datasets,
-    scores,
 )
 from ancestral.graph.inner_product import gradient_ascent, keep
 from ancestral.studio import rooms
-from ancestral.studio.payload import packed
 
 EXACT = 1e-6
 
@@ -206,5 +203,3 @@ def test_saved_lines_of_both_kinds_are_shown(rng):
         residual = y - line["w"] * x[:, 0] - line["b"]
         value = -0.5 * (np.log(2 * np.pi) + log_variance + residual**2 / np.exp(log_variance))
         np.testing.assert_allclose(value, model.log_density(x, y), rtol=1e-12)
-
-
