@@ -204,8 +204,8 @@ class View:
             name + (", built in" if self.item.built_in else ""),
             (self.item, *self.saved),
             self.make,
-            {"rows": self.rows},
-            {self.item.id: self._used} if self._used else {},
+            later={"rows": self.rows},
+            used={self.item.id: self._used} if self._used else {},
         )
 
     @property
