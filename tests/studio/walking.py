@@ -66,8 +66,7 @@ class Walk:
         """Put the room back to its first state, then use what leads to a control."""
         if self.page.locator("dialog[open]").count():
             self.page.keyboard.press("Escape")
-        # what was done is one change from here on
-        self.page.evaluate("document.querySelector('main').focus({ preventScroll: true })")
+        self.page.locator("main").focus()  # what was done is one change from here on
         settled(self.page)
         reset = self.page.get_by_role("button", name="Reset", exact=True)
         if reset.is_enabled():
@@ -81,8 +80,9 @@ class Walk:
 
     def _stir(self, key: str) -> None:
         """Use the room's main button and its first slider, so that there is something to change."""
+        lasting = self.ask("lasting")
         for other in self.ask("keys"):
-            if other != key and other.startswith(("button", "range")):
+            if other != key and other not in lasting and other.startswith(("button", "range")):
                 self.ask("inSight", other, 0)
                 self._use(other)
                 settled(self.page)
@@ -100,11 +100,11 @@ class Walk:
         before = self.ask("looks", key)
         for way in self._ways(about):
             self._use(key, way)
-            for _ in range(PATIENCE):
+            for k in range(PATIENCE):
                 settled(self.page)
                 if self.ask("looks", key) != before:
                     return None
-                self.page.wait_for_timeout(20 if _ < PATIENCE / 2 else 100)
+                self.page.wait_for_timeout(20 if k < PATIENCE / 2 else 100)
         return UNCHANGED
 
     def _ways(self, about: dict[str, Any]) -> tuple[str, ...]:
