@@ -404,13 +404,13 @@ class Compare {
       spelt: (v) => String(this.places[v - 1]),
       oninput: (row) => this.page.change({ row }),
     });
-    this.sight = el("div", { class: "shown" });
-    this.says = el("table", { class: "says" });
+    this.sight = el("div", { class: "sight" });
+    this.says = el("table", {});
     return panel(
       `One ${unit}`,
       {},
       this.slider.node,
-      el("div", { class: "chosen-row" }, this.sight, this.says),
+      el("div", { class: "chosen-row" }, this.sight, el("div", { class: "says" }, this.says)),
     );
   }
 
