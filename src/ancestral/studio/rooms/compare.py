@@ -281,10 +281,11 @@ class View:
             except AncestralError as error:
                 left_out.append(f"{saved.name} could not score the rows: {error}")
                 continue
-            total, n = (getattr(model, a, None) for a in ("log_likelihood_", "n_samples_"))
-            is_of_these = total is not None and bool(np.isclose(values.sum(), total, rtol=1e-9))
-            known = total is not None and n and np.isfinite(total)
-            yield Scored(saved.name, model, values, total / n if known else None, is_of_these)
+            total = getattr(model, "log_likelihood_", np.nan)
+            train = total / getattr(model, "n_samples_", np.nan)
+            is_of_these = bool(np.isclose(values.sum(), total, rtol=1e-9, atol=0))
+            known = train if np.isfinite(train) else None
+            yield Scored(saved.name, model, values, known, is_of_these)
 
     def _of_fits(self) -> Iterator[Scored]:
         data = self._given(self.train), self._given(self.out)
