@@ -161,27 +161,44 @@ def _read_tables(path: Path) -> Source:
 def _read_faces(path: Path) -> Source:
     from ancestral import read_array
 
-    images = read_array(path)
+    faces = as_faces(read_array(path), str(path))
+    n, (height, width) = len(faces.X), faces.shape
+    if n < LEAST_FACES:
+        raise DataError(f"{path}: holds {n} images; {LEAST_FACES} or more are wanted.")
+    if (faces.X[0] == faces.X).all():
+        raise DataError(f"{path}: all its {n} images are the same: there is nothing to learn.")
+    sentence = f"{n} grey images of {height} by {width} pixels"
+    return Source(path.name, sentence, faces)
+
+
+def as_faces(images: NDArray, name: str) -> Faces:
+    """Return images, (n, height, width) or (n, pixels) where they are square, as `Faces`.
+
+    Raises
+    ------
+    DataError
+        Naming them, where their shape is no images', or a value is missing.
+    """
     if images.ndim == 2:
         side = round(images.shape[1] ** 0.5)
         if side * side != images.shape[1]:
             raise DataError(
-                f"{path}: its rows have {images.shape[1]} values, which is no square image. "
+                f"{name}: its rows have {images.shape[1]} values, which is no square image. "
                 "Save an array of shape (n, height, width)."
             )
         images = images.reshape(len(images), side, side)
     if images.ndim != 3:
         raise DataError(
-            f"{path}: has shape {images.shape}; images are (n, height, width) or (n, pixels)."
+            f"{name}: has shape {images.shape}; images are (n, height, width) or (n, pixels)."
         )
     n, height, width = images.shape
     X = images.reshape(n, height * width).astype(np.float64)
-    if n < LEAST_FACES:
-        raise DataError(f"{path}: holds {n} images; {LEAST_FACES} or more are wanted.")
-    if (X[0] == X).all():
-        raise DataError(f"{path}: all its {n} images are the same: there is nothing to learn.")
-    sentence = f"{n} grey images of {height} by {width} pixels"
-    return Source(path.name, sentence, Faces(X, (height, width), _grey_range(X)))
+    if np.isnan(X).any():
+        raise DataError(
+            f"{name}: {counted(int(np.isnan(X).sum()), 'pixel')} of its images are missing (NaN). "
+            "Fill them, or drop those images."
+        )
+    return Faces(X, (height, width), _grey_range(X))
 
 
 def _grey_range(X: NDArray[np.float64]) -> tuple[float, float]:
@@ -202,10 +219,11 @@ def _read_graphs(path: Path) -> Source:
         InnerProductGraph().fit(graphs)  # separable or edgeless graphs are refused now, by name
     except AncestralError as error:
         raise type(error)(f"{path}: {error}") from None
-    return Source(path.name, _graphs_sentence(graphs), graphs)
+    return Source(path.name, graphs_in_words(graphs), graphs)
 
 
-def _graphs_sentence(graphs: list[Any]) -> str:
+def graphs_in_words(graphs: list[Any]) -> str:
+    """Return "100 graphs of 15 nodes with 3 features each"."""
     nodes = sorted({graph.n_nodes for graph in graphs})
     size = f"{nodes[0]}" if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
     width = graphs[0].features.shape[1]
@@ -267,7 +285,7 @@ def _built_in_graphs() -> Source:
     from ancestral import datasets
 
     graphs = datasets.classrooms()
-    sentence = f"{_graphs_sentence(graphs)}, simulated with a = 5.5 and b = −5.4"
+    sentence = f"{graphs_in_words(graphs)}, simulated with a = 5.5 and b = −5.4"
     return Source("built-in", sentence, graphs)
 
 

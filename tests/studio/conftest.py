@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -18,7 +19,9 @@ import pytest
 
 import ancestral
 from ancestral import datasets
-from ancestral.studio.shelf import Shelf
+from ancestral.studio.listing import Listing, part_of
+from ancestral.studio.pages import page_files
+from ancestral.studio.shelf import Item, Shelf
 from tests.conftest import PATIENCE
 from tests.studio.make_lstm_of_icons import STORED
 
@@ -77,6 +80,17 @@ class Studio:
         return self.request(path, method="POST", body=json.dumps(document).encode(), **headers)
 
 
+def shelf_of(models: dict[str, Any], **given: Any) -> Shelf:
+    """Return a shelf of models that lie in no file."""
+    return Shelf([Item.of_model(name, model) for name, model in models.items()], **given)
+
+
+def told(shelf: Shelf, room: str, part: str = "", *, subject: str | None = None) -> dict[str, Any]:
+    """Return what the page is told in a room: of the first subject, or of the one of this name."""
+    subjects = Listing(shelf, [room]).subjects[room].values()
+    return part_of(next(one for one in subjects if subject in (None, one.name)), part)
+
+
 def wait_until(is_so: Callable[[], bool]) -> None:
     """Wait for what must come, however busy the machine is."""
     until = time.monotonic() + PATIENCE
@@ -120,7 +134,7 @@ def faces() -> np.ndarray:
 @pytest.fixture(scope="package")
 def studio(models: dict[str, Any], faces: np.ndarray) -> Iterator[Studio]:
     """A studio of built-in data and two models of pixels."""
-    found, running, thread = started(Shelf(models=dict(models)))
+    found, running, thread = started(shelf_of(models))
     yield found
     running.should_exit = True
     thread.join(PATIENCE)
@@ -163,7 +177,7 @@ class Page:
 
     def ready(self) -> Any:
         """Wait for the room shown to be built."""
-        self.page.wait_for_selector(".room:not([hidden]) .body:not([aria-busy]) > *")
+        self.page.wait_for_selector(".room:not([hidden]) .stage:not([aria-busy]) > *")
         self.page.wait_for_function("() => !document.querySelector('.loading')")
         return self.page
 
@@ -191,18 +205,33 @@ def visit(chromium: Any, studio: Studio) -> Iterator[Any]:
 
 @pytest.fixture(scope="package")
 def script(chromium: Any, studio: Studio) -> Iterator[Any]:
-    """Run a function of the page's modules: script(body, argument) with `m`, the modules."""
+    """Run a function of the page's modules: script(body, argument).
+
+    A module is there under its name where no other has that, and else with its folder's name
+    before it: `ppca`, `pixels_tree`.
+    """
     page = Page(chromium)
     page.open(f"{studio.entrance}#compare")
+    modules = modules_by_name()
 
     def run(body: str, argument: Any = None) -> Any:
-        names = ["arrays", "ppca", "sequence", "graphs", "regression", "compare", "plot"]
-        imports = ", ".join(f"import('{studio.address}/page/{name}.js')" for name in names)
+        used = {name: modules[name] for name in modules if re.search(rf"(?<![\w.]){name}\.", body)}
+        imports = ", ".join(f"import('{studio.address}/page/{path}')" for path in used.values())
         function = (
             f"async (given) => {{ const parts = await Promise.all([{imports}]);"
-            f"const [{', '.join(names)}] = parts; {body} }}"
+            f"const [{', '.join(used)}] = parts; {{ {body} }} }}"
         )
         return page.page.evaluate(function, argument)
 
     yield run
     page.context.close()
+
+
+def modules_by_name() -> dict[str, str]:
+    """Return the paths of the page's modules by what `script` calls them."""
+    paths = [path for path in page_files() if path.endswith(".js") and path != "main.js"]
+    short = [path.removesuffix(".js").rpartition("/")[2] for path in paths]
+    return {
+        name if short.count(name) == 1 else path.removesuffix(".js").replace("/", "_"): path
+        for name, path in zip(short, paths, strict=True)
+    }

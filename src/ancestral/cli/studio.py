@@ -36,9 +36,9 @@ def command(
     Example:
       ancestral studio letters.model --no-browser
     """
-    from ancestral.studio.shelf import Shelf, data_in
+    from ancestral.studio.shelf import Shelf, files_in
 
-    ask_for(*([] if export else ["studio"]), files=data_in(paths) if paths else ["@faces"])
+    ask_for(*([] if export else ["studio"]), files=files_in(paths) if paths else ["@faces"])
     check_places(export, inputs=paths, force=force)
     shelf = Shelf.of(paths)
     if export is not None:

@@ -21,16 +21,25 @@ from typing import Any
 
 from ancestral._files import check_destination, write_atomically
 from ancestral.errors import AncestralError
-from ancestral.studio import rooms as making
+from ancestral.studio.listing import Listing, part_of
+from ancestral.studio.pages import (
+    IMPORT,
+    MAIN,
+    bundled_files,
+    document,
+    modules_behind,
+    resolved,
+    styles_of,
+)
 from ancestral.studio.payload import to_json
-from ancestral.studio.server import page_files
+from ancestral.studio.rooms import ROOMS
 from ancestral.studio.shelf import Shelf
 
-_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";\n', re.M)
+MOST_SUBJECTS = 6  # of a room, in one file
+MOST_BYTES = 6_000_000  # of data; a browser reads it at once
+
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const|let) (\w+))", re.M)
-_STYLE = re.compile(r'<link rel="stylesheet" href="page/([\w-]+\.css)">\n')
-_SECTION = re.compile(r'  <section class="room" id="room-(\w+)".*?</section>\n', re.S)
-_TAB = re.compile(r'    <a href="#\w+" data-room="(\w+)">.*?</a>\n')
+_OF_SERVER = re.compile(r'<script type="module"[^>]*></script>\n')
 
 
 def export_page(shelf: Shelf, path: Path) -> Path:
@@ -55,7 +64,7 @@ def export_page(shelf: Shelf, path: Path) -> Path:
     return path
 
 
-def page_html(shelf: Shelf, rooms: Iterable[str] = tuple(making.ROOMS)) -> str:
+def page_html(shelf: Shelf, rooms: Iterable[str] = tuple(ROOMS)) -> str:
     """Return the page with some rooms and all that they need.
 
     Parameters
@@ -68,62 +77,69 @@ def page_html(shelf: Shelf, rooms: Iterable[str] = tuple(making.ROOMS)) -> str:
     str
         A whole HTML document.
     """
-    wanted = [name for name in making.ROOMS if name in set(rooms)]
-    parts = {part: making.part(shelf, part) for name in wanted for part in making.ROOMS[name].PARTS}
-    return assemble(wanted, parts)
+    wanted = [name for name in ROOMS if name in set(rooms)]
+    return assemble(wanted, data_of(shelf, wanted))
 
 
-def assemble(rooms: list[str], parts: dict[str, dict[str, Any]]) -> str:
-    """Return the page of some rooms, given what they will ask for."""
-    pages = page_files()
-    style, script = one_style(pages), one_script(pages)
-    document = pages["index.html"]
-    document = _SECTION.sub(lambda found: found[0] if found[1] in rooms else "", document)
-    document = _TAB.sub(lambda found: found[0] if found[1] in rooms else "", document)
-    document = re.sub(r'<link rel="(?:stylesheet|modulepreload)"[^>]*>\n', "", document)
-    document = re.sub(r'<script type="module"[^>]*></script>\n', "", document)
+def data_of(shelf: Shelf, rooms: list[str]) -> dict[str, str]:
+    """Return the JSON of all that the page will ask for, by name; what is too much is left out."""
+    listing = Listing(shelf, rooms)
+    found: dict[str, str] = {}
+    size = 0
+    for room in rooms:
+        for k, (of, subject) in enumerate(list(listing.subjects[room].items())):
+            if k >= MOST_SUBJECTS:
+                listing.leave_out(room, of, f"This file holds {MOST_SUBJECTS} of them in a room.")
+                continue
+            parts = {f"{room}-{of}": to_json(part_of(subject, ""))}
+            for part in subject.later:
+                parts[f"{room}.{part}-{of}"] = to_json(part_of(subject, part))
+            added = sum(map(len, parts.values()))
+            if found and size + added > MOST_BYTES:
+                listing.leave_out(
+                    room, of, f"It would make this file larger than {MOST_BYTES // 10**6} MB."
+                )
+                continue
+            size += added
+            found.update(parts)
+    return {"shelf": to_json(listing.described()), **found}
+
+
+def assemble(rooms: list[str], data: dict[str, Any]) -> str:
+    """Return the page of some rooms, given the JSON that they will ask for, by name."""
+    pages = bundled_files(rooms)
+    style = "\n".join(pages[name] for name in styles_of(rooms, pages))
+    script = one_script(pages)
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    head = (
-        f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n'
-        f"<style>{style}</style>\n"
-    )
-    data = "".join(
-        f'<script type="application/json" id="data-{name}">{_inert(to_json(part))}</script>\n'
-        for name, part in parts.items()
-    )
+    found = document(rooms, pages, styles=f"<style>{style}</style>", preloads="")
+    found = _OF_SERVER.sub("", found)
     one = ' data-one-room=""' if len(rooms) == 1 else ""
-    document = document.replace('<html lang="en">', f'<html lang="en" data-offline=""{one}>')
+    found = found.replace('<html lang="en">', f'<html lang="en" data-offline=""{one}>')
     # The policy comes before anything it governs.
-    document = document.replace('<meta charset="utf-8">\n', f'<meta charset="utf-8">\n{head}', 1)
-    return document.replace("</body>", f"{data}<script>{script}</script>\n</body>")
-
-
-def one_style(pages: dict[str, str]) -> str:
-    """Return the styles that the page links, in its order: later rules set earlier ones aside."""
-    return "\n".join(pages[name] for name in _STYLE.findall(pages["index.html"]))
+    found = found.replace(
+        '<meta charset="utf-8">\n',
+        '<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" '
+        f'content="{html.escape(policy)}">\n',
+        1,
+    )
+    scripts = "".join(
+        f'<script type="application/json" id="data-{name}">{_inert(text)}</script>\n'
+        for name, text in data.items()
+    )
+    return found.replace("</body>", f"{scripts}<script>{script}</script>\n</body>")
 
 
 def one_script(pages: dict[str, str]) -> str:
     """Return all modules that main.js reaches as one classic script."""
-    order: list[str] = []
-    _visit("main", pages, order)
-    bodies = "\n".join(_wrapped(name, pages[f"{name}.js"]) for name in order)
+    order = modules_behind([MAIN], pages)
+    bodies = "\n".join(_wrapped(name, pages[name]) for name in order)
     script = f'"use strict";\n{bodies}\n'
     if "</script" in script.lower() or "<!--" in script:
         raise AncestralError("the page's modules hold markup that would end the script early.")
     return script
-
-
-def _visit(name: str, pages: dict[str, str], order: list[str]) -> None:
-    """Append a module after all it imports."""
-    if name in order:
-        return
-    for _, imported in _IMPORT.findall(pages[f"{name}.js"]):
-        _visit(imported, pages, order)
-    order.append(name)
 
 
 def _wrapped(name: str, source: str) -> str:
@@ -132,10 +148,16 @@ def _wrapped(name: str, source: str) -> str:
 
     def named(found: re.Match[str]) -> str:
         names = found[1].replace(" as ", ": ")
-        return f"const {{{names}}} = module_{found[2]};\n"
+        return f"const {{{names}}} = {_variable(resolved(name, found[2]))};\n"
 
-    body = _EXPORT.sub(r"\1", _IMPORT.sub(named, source))
-    return f"const module_{name} = (() => {{\n{body}\nreturn {{ {', '.join(exported)} }};\n}})();"
+    body = _EXPORT.sub(r"\1", IMPORT.sub(named, source))
+    given = f"return {{ {', '.join(exported)} }};"
+    return f"const {_variable(name)} = (() => {{\n{body}\n{given}\n}})();"
+
+
+def _variable(name: str) -> str:
+    """Return what holds a module's exports: "faces/ppca.js" is module_faces_ppca."""
+    return "module_" + re.sub(r"\W", "_", name.removesuffix(".js"))
 
 
 def _hash(text: str) -> str:

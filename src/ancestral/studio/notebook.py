@@ -11,7 +11,7 @@ from typing import Any
 
 from ancestral.studio.bundle import page_html
 from ancestral.studio.rooms import room_of
-from ancestral.studio.shelf import Shelf
+from ancestral.studio.shelf import Item, Shelf
 
 MOST_BYTES = 1_500_000
 HEIGHT = 640
@@ -33,7 +33,7 @@ def page_of(model: Any) -> str | None:
     room = room_of(model)
     if room is None:
         return None
-    shelf = Shelf(models={type(model).__name__: model}, built_in=False)
+    shelf = Shelf([Item.of_model(type(model).__name__, model)], built_in=False)
     page = page_html(shelf, [room])
     if len(page) > MOST_BYTES:
         return None

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ancestral._checks.numbers import finite
 
-DTYPES = ("float32", "float64", "uint8", "int32")
+DTYPES = ("float32", "float64", "uint8", "int16", "int32")
 
 
 def packed(values: ArrayLike, dtype: str = "float32") -> dict[str, Any]:
@@ -20,7 +20,7 @@ def packed(values: ArrayLike, dtype: str = "float32") -> dict[str, Any]:
     Parameters
     ----------
     values : array-like
-    dtype : {"float32", "float64", "uint8", "int32"}
+    dtype : {"float32", "float64", "uint8", "int16", "int32"}
         float32 keeps 7 digits, in half the room.
 
     Returns

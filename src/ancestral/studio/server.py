@@ -2,12 +2,15 @@
 
     GET  /                    the page
     GET  /page/NAME           its styles and modules
-    GET  /data/ROOM.json      what a room shows (made when first asked for, then kept)
+    GET  /data/shelf.json     what is open, and where it is shown
+    GET  /data/ROOM.json?of=  what a room shows of it (made when first asked for, then kept)
+    GET  /data/ROOM.PART.json?of=  a later part of that
     GET  /alive               204
     POST /api/open            {"name", "base64"}: a model or data file the page was given
+    POST /api/close           {"id"}
 
-Every path is one of these, compared as text: nothing in a request becomes a file's name. All else
-about a request is judged by `security.Guard` before it comes here.
+Nothing in a request becomes a file's name: what is asked for is looked up among what there is. All
+else about a request is judged by `security.Guard` before it comes here.
 """
 
 from __future__ import annotations
@@ -25,13 +28,14 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
-from importlib.resources import files
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ancestral._extras import need
 from ancestral.errors import AncestralError
-from ancestral.studio import rooms as making
+from ancestral.studio.listing import Listing, part_of
+from ancestral.studio.pages import INDEX, KINDS, served_files
 from ancestral.studio.payload import to_json
 from ancestral.studio.security import LOOPBACK, SESSION, Guard
 from ancestral.studio.shelf import Shelf
@@ -42,55 +46,89 @@ if TYPE_CHECKING:
 
 PORT = 8320
 REQUEST_SECONDS = 15  # for a request's head to arrive
-KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+VERSION = "ancestral-version"  # a header: of what is open, so that every page on it notices
 
 
-def page_files() -> dict[str, str]:
-    """Return the page's files by name: HTML, styles and modules."""
-    folder = files("ancestral.studio") / "page"
-    return {
-        entry.name: entry.read_text("utf-8")
-        for entry in folder.iterdir()
-        if Path(entry.name).suffix in KINDS
-    }
+class ClosedError(AncestralError):
+    """What was asked for is not open any more."""
+
+
+class AbsentError(AncestralError):
+    """There is no such room, or it has no such part."""
 
 
 class Rooms:
-    """The rooms' data as JSON, each made once and kept until the shelf changes."""
+    """The rooms' data as JSON, each made once and kept while what it is made from is open."""
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
-        self._texts: dict[str, str] = {}
-        self._version = 0  # of the shelf
-        self._changing = threading.Lock()  # of the two above: they change together
-        self._locks = {name: threading.Lock() for name in making.PARTS}
+        self._listing = Listing(shelf)
+        self._kept: dict[tuple[str, str, str], Future[str]] = {}
+        self._lock = threading.Lock()  # of the two above
         self._is_closed = threading.Event()
-        self._maker: threading.Thread | None = None
+        self._behind = ThreadPoolExecutor(1, "rooms")
+        self._making: Future[None] | None = None
 
-    def text(self, name: str) -> str:
-        """Return one part; the first caller makes it, others wait."""
-        with self._locks[name]:
-            while True:
-                with self._changing:
-                    before, text = self._version, self._texts.get(name)
-                if text is not None:
-                    return text
-                text = to_json(making.part(self.shelf, name))
-                with self._changing:
-                    if before == self._version:  # else the shelf has changed meanwhile
-                        self._texts[name] = text
-                        return text
+    def listing(self) -> Listing:
+        """Return what is shown now; what is made of things closed since then is forgotten."""
+        with self._lock:
+            if self._listing.version != self.shelf.version:
+                self._listing = Listing(self.shelf)
+                subjects = self._listing.subjects
+                for room, of, part in list(self._kept):
+                    if of not in subjects[room]:
+                        del self._kept[room, of, part]
+            return self._listing
+
+    def text(self, room: str, of: str | None = None, part: str = "") -> str:
+        """Return what a subject's part is made of; the first caller makes it, others wait.
+
+        Raises
+        ------
+        ClosedError
+            When the subject is not among what is open.
+        AbsentError
+            For a room or a part that there is not.
+        """
+        listing = self.listing()
+        if room not in listing.subjects:
+            raise AbsentError("There is no such room.")
+        subjects = listing.subjects[room]
+        if of is None:
+            of = next(iter(subjects), None)
+            if of is None:
+                return to_json({"problem": listing.described()["rooms"][room]["wants"]})
+        if of not in subjects:
+            raise ClosedError("This is not open any more: choose another, or open it again.")
+        subject, key = subjects[of], (room, of, part)
+        if part not in subject.parts:
+            raise AbsentError("The room has no such part.")
+        with self._lock:
+            is_first = key not in self._kept
+            future: Future[str] = self._kept.setdefault(key, Future())
+        if is_first:
+            try:
+                future.set_result(to_json(part_of(subject, part)))
+            except BaseException as error:  # those who wait are told, and the next one tries again
+                future.set_exception(error)
+                with self._lock:
+                    self._kept.pop(key, None)
+        return future.result()
 
     def make_all(self) -> None:
-        """Make every part behind the page, so that rooms open at once."""
-        self._maker = threading.Thread(target=self._make_each)
-        self._maker.start()
+        """Make what each room shows first, behind the page, so that rooms open at once."""
+        if not self._is_closed.is_set():
+            self._making = self._behind.submit(self._make_each)
 
     def _make_each(self) -> None:
-        for name in making.PARTS:
-            if self._is_closed.is_set():
-                return
-            self.text(name)
+        listing = self.listing()
+        for room, subjects in listing.subjects.items():
+            for of, subject in list(subjects.items())[:1]:
+                for part in ("", *subject.later):
+                    if self._is_closed.is_set():
+                        return
+                    with contextlib.suppress(ClosedError):
+                        self.text(room, of, part)
 
     def close(self) -> None:
         """Begin no further part, and wait for the one being made.
@@ -99,19 +137,12 @@ class Rooms:
         interpreter's end for an error.
         """
         self._is_closed.set()
-        if self._maker is not None:
-            self._maker.join()
+        self._behind.shutdown(cancel_futures=True)
 
     @property
     def is_making(self) -> bool:
         """Whether a part is being made behind the page."""
-        return self._maker is not None and self._maker.is_alive()
-
-    def forget(self) -> None:
-        """Make the parts again when they are next asked for."""
-        with self._changing:
-            self._version += 1
-            self._texts.clear()
+        return self._making is not None and not self._making.done()
 
 
 def make_app(rooms: Rooms, *, port: int, hosts: tuple[str, ...] = ()) -> Guard:
@@ -158,12 +189,15 @@ def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
 
         return answer
 
-    def data(name: str) -> Callable[[Request], Any]:
-        async def answer(_: Request) -> Response:
-            content = await run_in_threadpool(kept.text, name)
-            return text(content, "application/json")
-
+    def told(status: int, content: str) -> Response:
+        answer = text(content, "application/json", status)
+        answer.headers[VERSION] = kept.shelf.version
         return answer
+
+    async def data(request: Request) -> Response:
+        room, _, part = request.path_params["name"].partition(".")
+        of = request.query_params.get("of")
+        return told(*await run_in_threadpool(_data, kept, room, of, part))
 
     async def page(request: Request) -> Response:
         """Give the page, with the session's secret to who brought a fresh token."""
@@ -176,37 +210,65 @@ def _routes(kept: Rooms) -> dict[str, tuple[Any, ...]]:
         return text(index.replace("<head>", f"<head>\n{named}", 1), "text/html")
 
     async def alive(_: Request) -> Response:
-        return Response(status_code=204)
+        return Response(status_code=204, headers={VERSION: kept.shelf.version})
 
-    async def open_file(request: Request) -> Response:
-        status, answer = await run_in_threadpool(_open, kept, await request.body())
-        return text(to_json(answer), "application/json", status)
+    def posted(change: Callable[[Rooms, bytes], tuple[int, str]]) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            return told(*await run_in_threadpool(change, kept, await request.body()))
 
-    pages = page_files()
-    index = pages.pop("index.html")
+        return answer
+
+    pages = served_files()
+    index = pages.pop(INDEX)
     found: dict[str, tuple[Any, ...]] = {"/": (page,)}
     for name, content in pages.items():
         found[f"/page/{name}"] = (constant(content, KINDS[Path(name).suffix]),)
-    for name in making.PARTS:
-        found[f"/data/{name}.json"] = (data(name),)
-    return {**found, "/alive": (alive,), "/api/open": (open_file, "POST")}
+    return {
+        **found,
+        "/data/{name}.json": (data,),
+        "/alive": (alive,),
+        "/api/open": (posted(_open), "POST"),
+        "/api/close": (posted(_close_item), "POST"),
+    }
 
 
-def _open(kept: Rooms, body: bytes) -> tuple[int, dict[str, Any]]:
-    """Add a file the page was given; return a status and what to say."""
+def _data(kept: Rooms, room: str, of: str | None, part: str) -> tuple[int, str]:
+    """Return status and JSON of what is open, or of what a room shows of it."""
+    if (room, part) == ("shelf", ""):
+        return 200, to_json(kept.listing().described())
+    try:
+        return 200, kept.text(room, of, part)
+    except ClosedError as error:
+        return 409, to_json({"problem": str(error)})
+    except AbsentError as error:
+        return 404, to_json({"problem": str(error)})
+
+
+def _open(kept: Rooms, body: bytes) -> tuple[int, str]:
+    """Add a file the page was given; return status and JSON."""
     try:
         document = json.loads(body)
         name, content = str(document["name"]), base64.b64decode(document["base64"], validate=True)
         name.encode()  # half a surrogate pair is legal JSON, and no text
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
-        return 400, {"problem": "Send a file as {name, base64}."}
+        return 400, to_json({"problem": "Send a file as {name, base64}."})
     try:
-        kind = kept.shelf.add_upload(name[:200], content, _uploads())
+        item = kept.shelf.add_upload(name[:200], content)
     except AncestralError as error:
-        return 422, {"problem": str(error)}
-    kept.forget()
+        return 422, to_json({"problem": str(error)})
     kept.make_all()
-    return 200, {"kind": kind, "name": name}
+    return 200, to_json({"id": item.id, "shelf": kept.listing().described()})
+
+
+def _close_item(kept: Rooms, body: bytes) -> tuple[int, str]:
+    """Close what the page names; return status and JSON."""
+    try:
+        of = str(json.loads(body)["id"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 400, to_json({"problem": "Send what to close as {id}."})
+    kept.shelf.close(of)
+    kept.make_all()
+    return 200, to_json({"shelf": kept.listing().described()})
 
 
 _PRIVATE: list[tempfile.TemporaryDirectory[str]] = []
@@ -217,13 +279,6 @@ def _private_folder() -> Path:
     if not _PRIVATE:
         _PRIVATE.append(tempfile.TemporaryDirectory(prefix="ancestral-studio-"))
     return Path(_PRIVATE[0].name)
-
-
-def _uploads() -> Path:
-    """Return the folder of what the page was given."""
-    folder = _private_folder() / "uploads"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def _redirection(address: str) -> Path:

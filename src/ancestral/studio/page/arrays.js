@@ -1,7 +1,13 @@
 // Numbers: packed arrays from the server, small linear algebra, sums, random numbers.
 // Matrices are { rows, cols, data } in C order; everything is computed in float64.
 
-const VIEWS = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array, int32: Int32Array };
+const VIEWS = {
+  float32: Float32Array,
+  float64: Float64Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+};
 
 /** Return the array that Python packed, as { shape, data }; floats come back as float64. */
 export function unpack({ dtype, shape, base64 }) {

@@ -19,7 +19,9 @@ export function showFiles(dialog, { shelf, refused, verb, canOpen, open, close, 
           at.used ? ` ${at.used}` : " all of it",
         ),
       ),
-      item.not_shown.map((not) => el("p", { class: "why" }, el("b", {}, `${verb(not.room)}: `), not.why)),
+      item.not_shown.map((not) =>
+        el("p", { class: "why" }, not.room && el("b", {}, `${verb(not.room)}: `), not.why),
+      ),
       !item.built_in && canOpen
         ? button("Close", () => close(item.id), { title: `Close ${item.name}` })
         : null,

@@ -7,7 +7,8 @@ const MARGIN = { top: 12, right: 14, bottom: 44, left: 54 };
 export class Plot {
   /**
    * @param label what a screen reader says it is.
-   * @param x,y { label, low, high, log } of the axes; change them and call `draw`.
+   * @param x,y { label, low, high, log } of the axes; change them and call `draw`. `names` are those
+   *   of the places 0, 1, ... of an axis of levels.
    * @param paint called with the plot when it must be drawn.
    * @param fills whether it is as high as what holds it; else its height is `ratio` of its width.
    * @param isEqual whether a unit is as long on one axis as on the other: x then spans what fits.
@@ -183,8 +184,9 @@ function value({ low, high, log }, s) {
 }
 
 /** Return round numbers along an axis, at most about `most` of them. */
-export function ticks({ low, high, log, whole }, most) {
+export function ticks({ low, high, log, whole, names }, most) {
   if (log) return logTicks(low, high, most);
+  if (names) return nameTicks(names, most);
   const rough = (high - low) / Math.max(3, Math.min(most, 8));
   const power = 10 ** Math.floor(Math.log10(rough));
   let step = [1, 2, 5, 10].find((k) => k * power >= rough * 0.999) * power;
@@ -194,6 +196,13 @@ export function ticks({ low, high, log, whole }, most) {
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++)
     found.push({ value: k * step, text: fixed(k * step, digits) });
   return found;
+}
+
+/** Every name where there is room; else every second, third, ... */
+function nameTicks(names, most) {
+  const every = Math.ceil(names.length / Math.max(2, most));
+  const text = (name) => (name.length > 12 ? `${name.slice(0, 11)}…` : name);
+  return names.flatMap((name, value) => (value % every ? [] : [{ value, text: text(name) }]));
 }
 
 function logTicks(low, high, most) {

@@ -1,42 +1,33 @@
-"""What each room of the page is told, as JSON; one file a room.
+"""The rooms of the page, one file each.
 
-A room's file has `PARTS`, what the page asks it for by name, the first part first, and `shows`,
-which tells whether the room can show a model by itself. A room that has nothing to show holds
-"problem", a sentence that says what to do. Rooms are made when the page asks for them: fitting and
-training cost seconds, opening the page should not.
+A file NAME.py declares `ROOM = Room(...)`; the folder page/NAME holds its modules and styles. There
+is no list to join: what lies in the folder is a room.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from typing import Any
 
 from ancestral import _catalogue
-from ancestral.errors import AncestralError
-from ancestral.studio.rooms import classroom, compare, faces, line, pixels
-from ancestral.studio.shelf import Shelf
-
-# In the page's order. A new room is a row here, a section of page/index.html and a module there.
-ROOMS = {
-    "faces": faces,
-    "pixels": pixels,
-    "classroom": classroom,
-    "line": line,
-    "compare": compare,
-}
-PARTS = {name: make for room in ROOMS.values() for name, make in room.PARTS.items()}
+from ancestral.studio.room import Room
 
 
-def part(shelf: Shelf, name: str) -> dict[str, Any]:
-    """Return what the page asks for by name; a problem is said, not raised."""
-    try:
-        return PARTS[name](shelf)
-    except AncestralError as error:
-        return {"problem": str(error)}
+def _found() -> dict[str, Room]:
+    """Return the rooms of this folder in the page's order."""
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    rooms = {name: module.ROOM for name, module in modules.items() if hasattr(module, "ROOM")}
+    return dict(sorted(rooms.items(), key=lambda named: named[1].order))
+
+
+ROOMS = _found()
 
 
 def room_of(model: Any) -> str | None:
     """Return the name of the room that shows a model by itself, or None."""
     entry = _catalogue.entry_of(model)
-    if entry is None or entry.room is None:
+    if entry is None or entry.room not in ROOMS:
         return None
     return entry.room if ROOMS[entry.room].shows(model) else None
