@@ -240,10 +240,7 @@ def _note(grey: tuple[float, float]) -> str | None:
     if grey == (0.0, 1.0):
         return None
     low, high = grey
-    return (
-        f"The pixels run from {low:.4g} to {high:.4g}, not from 0 to 1: they are drawn on that "
-        "range, and log densities and σ² are in that unit."
-    )
+    return f"Pixels run from {low:.4g} to {high:.4g}; log densities and σ² are in that unit."
 
 
 # ---- held out -----------------------------------------------------------------------------------
@@ -278,8 +275,7 @@ def _rank(X: NDArray[np.float64]) -> int:
 ROOM = Room(
     order=1,
     verb="Draw faces",
-    sentence="Move a slider: each adds its own direction to the mean face. Paint on the face to "
-    "hide a part, and the model draws what it could be.",
+    sentence="Move a slider, or paint on the face to hide a part: the model draws what it can be.",
     equation=(
         '<math><mi mathvariant="normal" class="b">z</mi><mo>∼</mo><mi>N</mi>'
         '<mo form="prefix" stretchy="false">(</mo><mn>0</mn><mo separator="true">,</mo>'

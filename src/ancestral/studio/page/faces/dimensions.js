@@ -109,7 +109,11 @@ export class Spectrum {
       ...marks.flat(),
       svg("line", { class: "level", x1: left, x2: right, y1: y, y2: y }),
       svg("line", { class: "handle", x1: x, x2: x, y1: top, y2: bottom }),
-      svg("text", { class: "name halo", x: right, y: y - 6, "text-anchor": "end" }, `σ² = ${fixed(noise, 4)}`),
+      svg(
+        "text",
+        { class: "name halo", x: right, y: y - 6, "text-anchor": "end" },
+        `σ² = ${fixed(noise, 4)}`,
+      ),
     );
   }
 

@@ -50,7 +50,10 @@ class Faces {
       done: ({ hidden }) => this.hiding.coversEyes(hidden),
     },
     { text: "Find the latent that turns the head", done: () => this.sliders.wentFar },
-    { text: "How few latents still look like the face?", done: ({ d }) => d <= 5 && d < this.data.models[0].d },
+    {
+      text: "How few latents still look like the face?",
+      done: ({ d }) => d <= 5 && d < this.data.models[0].d,
+    },
   ];
 
   constructor(data, page) {
@@ -86,14 +89,14 @@ class Faces {
       this.morph.stop();
       page.change(given);
     };
-    this.stage0 = new Stage({ shape, grey, n, onhide: (mask) => this.hide(mask), onsay: page.say });
+    this.portrait = new Stage({ shape, grey, n, onhide: (mask) => this.hide(mask) });
     this.sliders = new LatentSliders({ shape, grey, act });
     this.hiding = new Hiding({ shape, act, onhide: (mask) => this.hide(mask) });
     this.morph = new Morph({ shape, grey, isDrawn: !n, page });
     this.strip = new Strip({
       data,
       images: this.images,
-      target: this.stage0.target,
+      target: this.portrait.target,
       act,
       onshow: (i) => act({ face: i + 1, image: null, z: null, other: 0, from: [] }),
       onturn: (i) => this.turnInto(i + 1),
@@ -102,7 +105,7 @@ class Faces {
     this.plane = new Plane({ act });
     this.sum = new FaceSum({ shape, grey });
 
-    this.stage = [this.stage0.node];
+    this.stage = [this.portrait.node];
     this.equation = this.sum.node;
     const tools = [
       button("New face", () => act({ ...NO_ORIGINAL, hidden: this.nothing, z: this.newLatents() }), {
@@ -121,7 +124,9 @@ class Faces {
         : null;
     const another = n
       ? null
-      : button("Turn it into another", () => this.turnInto(1 + newSeed()), { title: "Into a face drawn anew" });
+      : button("Turn it into another", () => this.turnInto(1 + newSeed()), {
+          title: "Into a face drawn anew",
+        });
     this.controls = [
       panel("Faces", { tools }, this.choice?.node, this.strip.node, another, this.morph.node),
       this.sliders.node,
@@ -137,7 +142,7 @@ class Faces {
   }
 
   newLatents() {
-    return new Random(newSeed()).normals(this.shown.model.d);
+    return new Random(newSeed()).normals(this.latest.model.d);
   }
 
   async #loadRest() {
@@ -167,7 +172,20 @@ class Faces {
     const to = state.other ? this.otherOf(model, state.other, this.images.chunkOf(state.other - 1)) : null;
     const from = resized(state.from, model.d);
     const given = mask ? seen : null;
-    return { ...state, sent, model, original, mask, seen, given, centre, now: z, x: model.decode(z), from, to };
+    return {
+      ...state,
+      sent,
+      model,
+      original,
+      mask,
+      seen,
+      given,
+      centre,
+      now: z,
+      x: model.decode(z),
+      from,
+      to,
+    };
   }
 
   /** A face of the data, counted from 1; null for 0 or while it has not come. */
@@ -176,9 +194,9 @@ class Faces {
   }
 
   draw() {
-    const shown = (this.shown = this.look());
-    this.choice?.set(String(shown.model_ ?? this.page.state.model));
-    for (const part of [this.stage0, this.sliders, this.hiding, this.morph, this.strip]) part.draw(shown);
+    const shown = (this.latest = this.look());
+    this.choice?.set(String(this.page.state.model));
+    for (const part of [this.portrait, this.sliders, this.hiding, this.morph, this.strip]) part.draw(shown);
     for (const part of [this.spectrum, this.plane, this.sum]) part.draw(shown);
   }
 
@@ -201,7 +219,7 @@ class Faces {
 
   turnInto(other) {
     this.morph.stop();
-    this.page.change({ other, from: this.shown.now });
+    this.page.change({ other, from: this.latest.now });
     this.images.want(other - 1);
     this.morph.play();
   }
@@ -225,9 +243,9 @@ class Faces {
   // ---- files ---------------------------------------------------------------------------------------
 
   pictures() {
-    const found = [{ name: "Faces", svg: () => picturesAsSvg(this.stage0.portraits) }];
-    if (this.page.state && this.shown?.given)
-      found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.stage0.guesses) });
+    const found = [{ name: "Faces", svg: () => picturesAsSvg(this.portrait.portraits) }];
+    if (this.latest?.given)
+      found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.portrait.guesses) });
     return [
       ...found,
       { name: "Spectrum", svg: () => standalone(this.spectrum.plot.svg) },
@@ -243,8 +261,8 @@ class Faces {
   }
 
   #pixels() {
-    const { original, mask, given, x } = this.shown;
-    const [mean, sd] = [given?.mean, given?.pixelSd];
+    const { original, mask, given, x } = this.latest;
+    const [mean, sd] = [given?.mean, given?.pixelSd()];
     const columns = {
       row: (i) => Math.floor(i / this.data.shape[1]),
       column: (i) => i % this.data.shape[1],
@@ -259,7 +277,7 @@ class Faces {
   }
 
   #latents() {
-    const { now, seen } = this.shown;
+    const { now, seen } = this.latest;
     return csv(
       ["latent", "z", "posterior_mean", "posterior_sd"],
       Array.from(now, (v, k) => [k + 1, v, seen ? seen.z[k] : "", seen ? seen.sd[k] : ""]),

@@ -10,7 +10,7 @@ export class LatentSliders {
   constructor({ shape, grey, act }) {
     Object.assign(this, { shape, grey, act, sliders: [], wentFar: false });
     this.list = el("div", { class: "sliders" });
-    this.back = button("Posterior mean", () => act({ z: null }));
+    this.back = button("Back to the original", () => act({ z: null }));
     this.hint = el("p", { class: "hint" });
     this.more = button("", () => act({ all: !this.shown.all }), { kind: "quiet" });
     this.node = panel("Latents z", { tools: [this.back] }, this.hint, this.list, this.more);

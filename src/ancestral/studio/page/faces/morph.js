@@ -11,7 +11,9 @@ const SECONDS = 2.5; // of the whole way
 export class Morph {
   constructor({ shape, grey, page }) {
     Object.assign(this, { grey, page });
-    this.ends = ["This face", "The other face"].map((name) => new Picture(shape, `${name}, as the model draws it`));
+    this.ends = ["This face", "The other face"].map(
+      (name) => new Picture(shape, `${name}, as the model draws it`),
+    );
     this.slider = slider({
       label: "t",
       name: "t, from this face to the other",

@@ -52,7 +52,9 @@ export class Ppca {
 
   /** log of the units' product, over the pixels where `known` is truthy: what they take off log p. */
   logScale(known = null) {
-    return this.scale ? this.scale.reduce((sum, s, i) => (known && !known[i] ? sum : sum + Math.log(s)), 0) : 0;
+    return this.scale
+      ? this.scale.reduce((sum, s, i) => (known && !known[i] ? sum : sum + Math.log(s)), 0)
+      : 0;
   }
 
   /** The posterior of z given a whole image: mean and standard deviation of each latent. */
@@ -129,7 +131,8 @@ export class Conditional {
     let logDeterminant = (count - d) * Math.log(noise);
     for (let k = 0; k < d; k++) logDeterminant += 2 * Math.log(this.L[k * d + k]);
     square = (square - dot(half, half)) / noise;
-    this.logDensity = -0.5 * (count * Math.log(2 * Math.PI) + logDeterminant + square) - model.logScale(known);
+    this.logDensity =
+      -0.5 * (count * Math.log(2 * Math.PI) + logDeterminant + square) - model.logScale(known);
   }
 
   /** Posterior standard deviation of each latent. */
@@ -149,15 +152,15 @@ export class Conditional {
     return filled.map((value, i) => (this.known[i] ? this.x[i] : value));
   }
 
-  /** Standard deviation of each pixel: 0 where known; sigma's share included elsewhere. */
-  get pixelSd() {
+  /** Standard deviation of each pixel: 0 where known; elsewhere, if `noisy`, with sigma's share. */
+  pixelSd({ noisy = true } = {}) {
     const { d, m, noise, scale, scales, directions } = this.model;
     const w = new Float64Array(d);
     return Float64Array.from({ length: m }, (_, i) => {
       if (this.known[i]) return 0;
       for (let k = 0; k < d; k++) w[k] = directions.data[k * m + i] * scales[k];
       const column = solveLower(this.L, d, w);
-      return Math.sqrt(noise * (1 + dot(column, column))) * (scale?.[i] ?? 1);
+      return Math.sqrt(noise * (Number(noisy) + dot(column, column))) * (scale?.[i] ?? 1);
     });
   }
 

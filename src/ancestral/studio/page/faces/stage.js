@@ -2,7 +2,19 @@
 // difference, and what the hidden part can be.
 
 import { Random } from "../arrays.js";
-import { Picture, arrows, diverging, el, fixed, follow, mixed, remembered, showFacts, svg } from "../kit.js";
+import {
+  Picture,
+  arrows,
+  diverging,
+  el,
+  fixed,
+  follow,
+  mixed,
+  remembered,
+  showFacts,
+  significant,
+  svg,
+} from "../kit.js";
 
 const N_DRAWS = 3;
 const BRUSHES = { small: 0.4, medium: 1, large: 2 }; // radius in 24ths of the image
@@ -22,13 +34,18 @@ export class Stage {
     this.draws = Array.from({ length: N_DRAWS }, (_, k) => picture(`Draw ${k + 1} of what is hidden`));
     this.drawsOf = remembered((given, seed, noisy) => {
       const random = new Random(seed);
-      return { sd: given.pixelSd, draws: this.draws.map(() => given.draw(random, { noisy })) };
+      return { sd: given.pixelSd({ noisy }), draws: this.draws.map(() => given.draw(random, { noisy })) };
     });
 
     const [height, width] = shape;
     this.outline = svg("path", { class: "outline" });
     this.spot = svg("rect", { class: "spot", width: 1, height: 1 });
-    const over = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, this.outline, this.spot);
+    const over = svg(
+      "svg",
+      { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+      this.outline,
+      this.spot,
+    );
     this.target = el("div", { class: "canvas" }, this.face.canvas, over);
     this.captions = { face: el("figcaption"), original: el("figcaption"), difference: el("figcaption") };
     const figure = (node, caption, name) => el("figure", { class: name }, node, caption);
@@ -129,7 +146,8 @@ export class Stage {
     const [height, width] = this.shape;
     const reach = Math.round((BRUSHES[this.shown.brush] * Math.max(height, width)) / 24);
     for (let i = Math.max(0, r - reach); i <= Math.min(height - 1, r + reach); i++)
-      for (let j = Math.max(0, c - reach); j <= Math.min(width - 1, c + reach); j++) mask[i * width + j] = value;
+      for (let j = Math.max(0, c - reach); j <= Math.min(width - 1, c + reach); j++)
+        mask[i * width + j] = value;
   }
 
   #showSpot() {
@@ -154,7 +172,8 @@ export class Stage {
         x.map((v, i) => (v - original[i]) / (0.5 * span)),
         diverging,
       );
-    for (const { canvas } of [this.original, this.difference]) canvas.parentNode.classList.toggle("none", !original);
+    for (const { canvas } of [this.original, this.difference])
+      canvas.parentNode.classList.toggle("none", !original);
     this.invitation.hidden = Boolean(given);
     this.could.hidden = !given;
     if (given) this.#drawGuesses();
@@ -177,7 +196,7 @@ export class Stage {
     const most = sd.reduce((a, b) => Math.max(a, b), 0);
     draws.forEach((x, k) => this.draws[k].grey(x, this.grey));
     this.spread.paint(sd, (v) => mixed([255, 255, 255], [6, 56, 92], v / most));
-    this.legend.replaceChildren("Std. dev.", legend("rising", "0", fixed(most, 2)));
+    this.legend.replaceChildren("Std. dev. ", legend("rising", "0", significant(most, 2)));
   }
 
   #caption() {
@@ -190,8 +209,8 @@ export class Stage {
       el("b", {}, original || isComing ? "Original" : "No original: this face is new"),
       name,
     );
-    const half = fixed((grey[1] - grey[0]) / 2, 1);
-    const isShown = original ? [el("b", {}, "Difference"), legend("diverging", `−${half}`, half)] : [];
+    const half = significant((grey[1] - grey[0]) / 2, 2);
+    const isShown = original ? [el("b", {}, "Difference"), legend("diverging", "", `±${half}`)] : [];
     this.captions.difference.replaceChildren(...isShown);
     const facts = {};
     if (given) facts["log p(visible)"] = `${fixed(given.logDensity, 1)} nats`;
@@ -239,4 +258,5 @@ const rms = (x, y) => Math.sqrt(x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0
 const hatch = (i, width) => ((Math.floor(i / width) + (i % width)) % 2 ? [86, 180, 233] : [0, 114, 178]);
 
 /** A colour scale with its two ends. */
-const legend = (kind, low, high) => el("span", { class: "legend" }, low, el("i", { class: kind }), high);
+const legend = (kind, low, high) =>
+  el("span", { class: "legend" }, el("span", {}, low), el("i", { class: kind }), high);

@@ -41,10 +41,15 @@ export class Strip {
     this.count = el("span", { class: "count" });
     this.node = el(
       "div",
-      { hidden: !n },
+      { class: "faces-strip", hidden: !n },
       this.scroller,
-      el("div", { class: "row" }, this.press.node, el("span", { class: "field" }, this.number, this.count)),
-      el("p", { class: "hint" }, "Or drag a face onto the big one: it turns into it."),
+      el(
+        "div",
+        { class: "row" },
+        this.press.node,
+        el("label", { class: "field" }, "Face", this.number, this.count),
+      ),
+      el("p", { class: "hint" }, "Or drag one onto the big face."),
     );
     this.scroller.addEventListener("pointerdown", (event) => this.#hold(event));
     this.scroller.addEventListener("touchmove", (event) => this.isDragged && event.preventDefault(), {

@@ -15,7 +15,12 @@ export class FaceSum {
     const term = (canvas, name) => el("span", { class: "term" }, canvas, el("small", {}, name));
     for (const one of this.terms) {
       one.name = el("small", {});
-      one.node = el("span", { class: "term-part" }, one.times, el("span", { class: "term" }, one.picture.canvas, one.name));
+      one.node = el(
+        "span",
+        { class: "term-part" },
+        one.times,
+        el("span", { class: "term" }, one.picture.canvas, one.name),
+      );
     }
     this.others = el("span", { class: "term-part" }, "+", term(this.rest.canvas, "the rest"));
     this.node = el(
