@@ -6,6 +6,10 @@ import re
 
 import numpy as np
 
+from ancestral.studio import rooms
+
+ROOMS = tuple(rooms.ROOMS)  # in the page's order
+
 
 def settled(page) -> None:
     """Wait for what was asked for to be drawn: pictures follow once per frame."""

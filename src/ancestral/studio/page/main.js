@@ -39,7 +39,7 @@ let wanted = 0; // the latest call of show
 async function show(name, { of = page.data[name], text, from } = {}) {
   const call = ++wanted;
   commit();
-  page.shown?.view.hidden?.();
+  page.shown?.view.leave?.();
   Object.assign(page, { name, shown: null });
   for (const other of names()) section(other).hidden = other !== name;
   for (const link of document.querySelectorAll(".tabs a")) {
@@ -71,7 +71,7 @@ async function show(name, { of = page.data[name], text, from } = {}) {
   showAbout(name, room);
   fill(name, room.view.stage, room.view.controls);
   room.view.draw();
-  room.view.shown?.();
+  room.view.enter?.();
   showTools();
   writeAddress();
   fetchAhead();
@@ -286,8 +286,18 @@ function commit() {
   tick(room);
 }
 
-addEventListener("pointerdown", () => ([isDown, byKey] = (commit(), [true, false])), true);
-addEventListener("pointerup", () => ((isDown = false), settle()), true);
+function press() {
+  commit();
+  [isDown, byKey] = [true, false];
+}
+
+function release() {
+  isDown = false;
+  settle();
+}
+
+addEventListener("pointerdown", press, true);
+addEventListener("pointerup", release, true);
 addEventListener(
   "pointercancel", // a touch that became a swipe has changed nothing
   () => {

@@ -1,179 +1,382 @@
-"""The room of distributions: log densities of rows that no model has seen, model by model.
+"""The room of comparisons: log densities of the same rows under several models, row by row.
 
-The rows are the first of these that saved models can score: a table of numbers that was given, a
-CSV as rows, the target of a CSV given its other columns, the held-out images. Without any saved
-model, fits of several sizes to four fifths of the table or images are scored on the last fifth.
+Each table, images or graphs that are open are scored by the saved models that know their columns;
+models of the same columns and of one unit (`scores.unlike_measures`) make a subject. Where no saved
+model does, fits of several sizes to four fifths of the rows are scored on the last fifth.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import ancestral
-from ancestral.base import ConditionalDensity, Density
-from ancestral.errors import AncestralError
-from ancestral.inputs import counted, find_source
+from ancestral import _catalogue
+from ancestral.base import ConditionalDensity
+from ancestral.errors import AncestralError, DataError
+from ancestral.inputs import counted
+from ancestral.io.targets import TARGETS
+from ancestral.scores.comparison import MEASURES, unlike_measures
 from ancestral.studio.payload import packed
-from ancestral.studio.rooms.faces import split
-from ancestral.studio.shelf import Shelf
+from ancestral.studio.room import Room, Subject
+from ancestral.studio.shelf import Item, Shelf
 
-MOST_ROWS = 5_000
-SIZES = (2, 8, 16, 32, 64)  # of PPCA, where no model is given
+MOST_ROWS = 5_000  # that a plot shows apart, and that models score while one waits
+MOST_BYTES = 1_000_000  # of rows, which the page shows one at a time
+MOST_COLUMNS = 40  # of a table, the same
+LEAST_ROWS = 5  # of which four are fitted to
+SIZES = (1, 2, 4, 8, 16, 32, 64)  # of PPCA, where no saved model is there
+STATES = (1, 2, 4, 8, 16)  # of LatentTree, the same
 SMOOTHINGS = (0.0, 0.01, 0.1, 1.0)  # of tables, the same
-LEAST_TRAINED = 4
 
 
-def compare(shelf: Shelf) -> dict[str, Any]:
-    """Log densities of held-out rows under every model that can score them."""
-    tables = _tables(shelf)
-    for name, rows in tables:
-        models = _densities(shelf, rows.shape[1])
-        if models:
-            return _comparison(_scored(models, rows), f"{name}: {len(rows)} rows")
-    found = _conditional(shelf) or _images(shelf, tables)
-    if found is not None:
-        return found
-    name, rows = tables[0]
-    if shelf.models:
-        raise AncestralError(
-            f"None of the saved models is a density over the {rows.shape[1]} columns of {name}."
+@dataclass(frozen=True)
+class Scored:
+    """A model with its log density of each row; its mean over the rows of its fit where known."""
+
+    name: str
+    model: Any
+    values: NDArray[np.float64]
+    train: float | None = None
+    is_of_these: bool = False  # whether it was fitted to these very rows
+
+
+# ---- which models know which data ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Question:
+    """What models are asked: the density of some columns, or of a target given inputs."""
+
+    item: Item
+    inputs: tuple[str, ...] | None  # names; None: all columns, by their places
+    target: tuple[str, ...] = ()
+
+    def given(self, chosen: NDArray[np.intp]) -> tuple[Any, ...]:
+        """Return some rows as models take them."""
+        if self.item.kind == "graphs":
+            return ([self.item.data[i] for i in chosen],)
+        if self.item.kind == "images":
+            return (self.item.rows[chosen],)
+        frame = self.item.data.iloc[chosen]
+        if self.target:
+            one = self.target[0] if len(self.target) == 1 else list(self.target)
+            inputs = [c for c in frame.columns if c not in self.target]
+            X = frame[inputs].to_numpy() if self.inputs is None else frame[list(self.inputs)]
+            return X, frame[one].to_numpy()
+        if self.inputs is not None:
+            return (frame[list(self.inputs)],)
+        return (self.item.rows[chosen] if _is_numeric(self.item) else frame.to_numpy(),)
+
+
+def _is_numeric(item: Item) -> bool:
+    return item.kind == "images" or item.rows.shape[1] == item.data.shape[1]
+
+
+def _question(model: Any, item: Item) -> Question | None:
+    """Return what a model can be asked of an item; None where it does not know its columns."""
+    entry = _catalogue.entry_of(model)
+    if entry is None or (entry.face == "graphs") != (item.kind == "graphs"):
+        return None
+    if item.kind == "graphs":
+        return Question(item, None)
+    width = item.rows.shape[1] if item.kind == "images" else item.data.shape[1]
+    names = getattr(model, "feature_names_in_", None)
+    if not isinstance(model, ConditionalDensity):
+        if item.kind == "table" and names is not None:
+            return Question(item, tuple(names)) if set(names) <= set(item.data.columns) else None
+        return Question(item, None) if model.n_features_in_ == width else None
+    if item.kind == "images":
+        return None
+    target = _target(model, item)
+    if names is not None:
+        known = target and {*names, *target} <= set(item.data.columns)
+        return Question(item, tuple(names), target) if known else None
+    fits = target and model.n_features_in_ == width - len(target)
+    return Question(item, None, target) if fits else None
+
+
+def _target(model: Any, item: Item) -> tuple[str, ...]:
+    """Return the target's columns: as the fit was told, or by what they are called."""
+    told = getattr(model, "target_name_", None)
+    columns = list(item.data.columns)
+    if isinstance(told, str):
+        return (told,) if told in columns else ()
+    if told is not None:
+        return tuple(told) if set(told) <= set(columns) else ()
+    named = [c for c in columns if str(c).lower() in TARGETS]
+    return tuple(named) if len(named) == 1 else tuple(columns[1:]) if len(columns) == 2 else ()
+
+
+def _groups(shelf: Shelf, item: Item) -> list[tuple[Question, list[Item]]]:
+    """Return the saved models that know an item, those that can be compared together."""
+    found: list[tuple[Question, list[Item]]] = []
+    tables = [other for other in shelf.items if other.kind == "tables"]
+    for saved in [*shelf.models(), *tables]:
+        asked = _question(saved.data, item)
+        if asked is None:
+            continue
+        for known, group in found:
+            if _are_alike(known, asked, {"a": group[0].data, "b": saved.data}):
+                group.append(saved)
+                break
+        else:
+            found.append((asked, [saved]))
+    return found
+
+
+def _are_alike(one: Question, other: Question, models: dict[str, Any]) -> bool:
+    if one.target != other.target or unlike_measures(models) is not None:
+        return False
+    every = one.item.data.columns if one.item.kind == "table" else ()
+    columns = [set(q.inputs or every) for q in (one, other)]
+    return bool(one.target) or columns[0] == columns[1]  # any inputs may predict a target
+
+
+# ---- what is shown of an item --------------------------------------------------------------------
+
+
+def subjects(shelf: Shelf) -> list[Subject]:
+    """Return each table, images and graphs with the models that know them."""
+    graphs = [item for item in shelf.items if item.kind == "graphs"]
+    found: list[Subject] = []
+    for item in [*shelf.of_kind("images", "table"), *graphs]:
+        groups = _groups(shelf, item)
+        for question, saved in groups:
+            view = View(question, saved)
+            about = f": {view.about}" if len(groups) > 1 else ""
+            found.append(view.subject(item.name + about))
+        if not groups and item.kind != "graphs" and _too_small(item) is None:
+            found.append(View(Question(item, None)).subject(item.name))
+    return found
+
+
+def refuses(item: Item) -> str | None:
+    """Return why an item is not compared here."""
+    if item.kind in ("images", "table"):
+        return _too_small(item)
+    if item.kind == "graphs":
+        return "No saved model of graphs is open to compare on them."
+    entry = _catalogue.entry_of(item.data) if item.kind in ("model", "tables") else None
+    if entry is None:
+        return None
+    if entry.face == "graphs":
+        return "No graphs are open on which to compare it."
+    names = getattr(item.data, "feature_names_in_", None)
+    columns = counted(item.data.n_features_in_, "column")
+    if names is not None:
+        columns += f" ({', '.join(map(str, names[:4]))}{', …' if len(names) > 4 else ''})"
+    return f"It knows {columns}, and nothing that is open has these to compare it on."
+
+
+def _too_small(item: Item) -> str | None:
+    n = len(item.rows)
+    if n >= LEAST_ROWS:
+        return None
+    return (
+        f"It has {counted(n, 'row')}; {LEAST_ROWS} or more are wanted, to fit models to four "
+        "fifths of them and to score these on the rest."
+    )
+
+
+class View:
+    """The rows of an item that are scored, and the models that score them."""
+
+    def __init__(self, question: Question, saved: list[Item] | None = None) -> None:
+        self.question, self.item, self.saved = question, question.item, saved or []
+
+    @property
+    def about(self) -> str:
+        """What is compared, in words."""
+        if self.question.target:
+            return f"“{', '.join(self.question.target)}” given other columns"
+        entry = _catalogue.entry_of(self.saved[0].data)
+        words = MEASURES[entry.face] if entry is not None else "densities"
+        n = len(self.question.inputs or ())
+        return f"{words}, {counted(n, 'column')}" if n else words
+
+    def subject(self, name: str) -> Subject:
+        used = {}
+        n, n_all = len(self.out) + len(self.train), self._n
+        if n < n_all:
+            used[self.item.id] = f"{n:,} of {n_all:,} rows, drawn at random (seed 0)"
+        return Subject(
+            name + (", built in" if self.item.built_in else ""),
+            (self.item, *self.saved),
+            self.make,
+            {"rows": self.rows},
+            used,
         )
-    train, out = split(rows)
-    models = _fits(train, is_binary=bool(np.isin(rows, (0, 1)).all()))
-    if not models:
-        raise AncestralError(
-            f"{name} ({counted(len(rows), 'row')}, {counted(rows.shape[1], 'column')}) is too "
-            "small to fit models to four fifths of it and score them on the rest: open a saved "
-            "model beside it."
-        )
-    sentence = f"{len(out)} of the {len(rows)} rows of {name}, held out of the fits"
-    return _comparison(_scored(models, out), sentence, fitted=True)
 
+    @property
+    def _n(self) -> int:
+        return len(self.item.data) if self.item.kind == "graphs" else len(self.item.rows)
 
-def _tables(shelf: Shelf) -> list[tuple[str, NDArray]]:
-    """Return the user's tables, (name, rows), as they are to be scored."""
-    tables = [shelf.rows] if shelf.rows is not None else []
-    if "regression" in shelf.files:
-        path = shelf.files["regression"]
-        tables.append((shelf.name_of(path), ancestral.read_array(path)))
-    return tables
+    @cached_property
+    def out(self) -> NDArray[np.intp]:
+        """The rows that are scored, by their places."""
+        drawn, n = self._drawn, self._most
+        return np.sort(drawn[-max(2, len(drawn) // 5) :][:n] if not self.saved else drawn[:n])
 
+    @cached_property
+    def train(self) -> NDArray[np.intp]:
+        """The rows that are fitted to where no saved model is there."""
+        drawn = self._drawn
+        return np.sort(drawn[: -max(2, len(drawn) // 5)]) if not self.saved else drawn[:0]
 
-def _densities(shelf: Shelf, width: int) -> dict[str, Any]:
-    """Return the saved densities over rows of that many columns."""
-    return {
-        name: model
-        for name, model in shelf.models.items()
-        if isinstance(model, Density) and model.n_features_in_ == width
-    }
+    @cached_property
+    def _drawn(self) -> NDArray[np.intp]:
+        return np.random.default_rng(0).permutation(self._n)[:MOST_ROWS]
 
+    @property
+    def _most(self) -> int:
+        """How many rows the page can be sent."""
+        if self.item.kind == "graphs":
+            return MOST_ROWS
+        is_table = self.item.kind == "table"
+        width = min(MOST_COLUMNS, self.item.data.shape[1]) * 8 if is_table else 0
+        return max(20, MOST_BYTES // (width or self.item.rows.shape[1]))
 
-def _conditional(shelf: Shelf) -> dict[str, Any] | None:
-    """Return saved regressions compared on the target of a CSV; None without either."""
-    if "regression" not in shelf.files:
-        return None
-    models = {
-        name: model for name, model in shelf.models.items() if isinstance(model, ConditionalDensity)
-    }
-    if not models:
-        return None
-    learnt = {getattr(model, "target_name_", None) for model in models.values()}
-    target = learnt.pop() if len(learnt) == 1 else None  # as the models' fits were told
-    pairs = find_source(
-        "regression", shelf.files, target=target if isinstance(target, str) else None
-    ).data
-    models = {
-        name: model for name, model in models.items() if model.n_features_in_ == pairs.X.shape[1]
-    }
-    if not models or any(np.ndim(m.predict(pairs.X[:1])) > 1 for m in models.values()):
-        return None
-    X, y = pairs.X[:MOST_ROWS], pairs.y[:MOST_ROWS]
-    values = {name: (model, model.log_density(X, y)) for name, model in models.items()}
-    name = shelf.name_of(shelf.files["regression"])
-    sentence = f"{name}: “{pairs.target}” given the other columns, {len(y)} rows"
-    return _comparison(values, sentence)
-
-
-def _images(shelf: Shelf, tables: list[tuple[str, NDArray]]) -> dict[str, Any] | None:
-    """Return models compared on held-out images; None where the user's table comes first."""
-    if tables and ("faces" not in shelf.files or shelf.has_rows_beside_faces):
-        return None
-    source = find_source("faces", shelf.files)
-    X = source.data.X
-    train, out = split(X)
-    saved = _densities(shelf, X.shape[1])
-    models = saved or _fits(train, is_binary=False)
-    sentence = f"{len(out)} of the {source.sentence}"
-    sentence += "; a saved model may have seen them" if saved else ", held out of the fits"
-    scored = _scored(models, out)
-    return _comparison(scored, sentence, fitted=not saved, images=out, shape=source.data.shape)
-
-
-def _fits(train: NDArray, *, is_binary: bool) -> dict[str, Any]:
-    """Return fits of several sizes, for want of saved models; none where rows are too few."""
-    from ancestral import PPCA, TabularAutoregressive
-
-    if len(train) < LEAST_TRAINED:
-        return {}
-    if is_binary:
-        rows = train.astype(int)
+    def make(self) -> dict[str, Any]:
+        """Return every model's log density of every row."""
+        if len(self.out) < 2:
+            raise DataError(
+                f"{self.item.name} has {counted(self._n, 'row')}: two or more are wanted, to say "
+                "how sure a mean is."
+            )
+        left_out: list[str] = []
+        scored = list(self._of_saved(left_out) if self.saved else self._of_fits())
+        if not scored:
+            raise DataError(
+                " ".join(left_out)
+                or f"No two columns of {self.item.name} vary in its rows: there is nothing to fit."
+            )
+        order = sorted(scored, key=lambda s: (np.isneginf(s.values).sum(), -_finite_mean(s.values)))
+        unit = {"images": "image", "graphs": "graph"}.get(self.item.kind, "row")
         return {
-            f"Tables, smoothing {s:g}": TabularAutoregressive(smoothing=s).fit(rows)
-            for s in SMOOTHINGS
+            "fitted_here": not self.saved,
+            "n": len(self.out),
+            "n_train": len(self.train),
+            "unit": unit,
+            "about": self.about if self.saved else "",
+            "left_out": left_out,
+            "places": packed(self.out + 1, "int32"),
+            "models": [_described(s) for s in order],
         }
-    most = int(np.linalg.matrix_rank(train - train.mean(axis=0))) - 1
-    sizes = SIZES if most >= SIZES[1] else range(1, most + 1)
-    return {f"PPCA, d = {d}": PPCA(d).fit(train) for d in sizes if d <= most}
+
+    def _of_saved(self, left_out: list[str]) -> Iterator[Scored]:
+        for saved in self.saved:
+            model = saved.data
+            try:
+                asked = _question(model, self.item) or self.question
+                values = model.log_density(*asked.given(self.out))
+            except AncestralError as error:
+                left_out.append(f"{saved.name} could not score the rows: {error}")
+                continue
+            total, n = (getattr(model, a, None) for a in ("log_likelihood_", "n_samples_"))
+            is_of_these = total is not None and bool(np.isclose(values.sum(), total, rtol=1e-9))
+            known = total is not None and n and np.isfinite(total)
+            yield Scored(saved.name, model, values, total / n if known else None, is_of_these)
+
+    def _of_fits(self) -> Iterator[Scored]:
+        data = self._given(self.train), self._given(self.out)
+        for name, model in self._fits().items():
+            train, values = map(model.fit(data[0]).log_density, data)
+            yield Scored(name, model, values, float(train.mean()))
+
+    @cached_property
+    def _columns_are(self) -> str:
+        """What fits take the columns for: "bits", "numbers", or "mixed", with texts and gaps."""
+        if self.item.is_binary:
+            return "bits"
+        rows = self.item.rows[self.train]
+        if not _is_numeric(self.item) or not np.isfinite(self.item.rows).all():
+            return "mixed"
+        return "numbers" if np.linalg.matrix_rank(rows - rows.mean(axis=0)) > 2 else "mixed"
+
+    def _given(self, chosen: NDArray[np.intp]) -> Any:
+        """Return some rows to fit to or to score."""
+        if self._columns_are == "bits":
+            return self.item.rows[chosen].astype(int)
+        is_table = self._columns_are == "mixed" and self.item.kind == "table"
+        return self.item.data.iloc[chosen] if is_table else self.item.rows[chosen]
+
+    def _fits(self) -> dict[str, Any]:
+        """Return models of several sizes, not yet fitted, by their names."""
+        from ancestral import PPCA, LatentTree, TabularAutoregressive
+
+        if self._columns_are == "bits":
+            return {
+                f"Tables, smoothing {s:g}": TabularAutoregressive(smoothing=s) for s in SMOOTHINGS
+            }
+        if self._columns_are == "numbers":
+            rows = self.item.rows[self.train]
+            most = int(np.linalg.matrix_rank(rows - rows.mean(axis=0))) - 1
+            return {f"PPCA, d = {d}": PPCA(d) for d in SIZES if d <= most}
+        trees = {k: LatentTree(k, 1, n_sweeps=10, random_state=0) for k in STATES}
+        return {f"Tree, {counted(k, 'state')}": tree for k, tree in trees.items()}
+
+    def rows(self) -> dict[str, Any]:
+        """Return the scored rows for looking at."""
+        if self.item.kind == "images":
+            low, high = self.item.data.grey_range
+            shares = np.clip((self.item.rows[self.out] - low) / (high - low or 1.0), 0, 1)
+            pixels = packed(np.round(255 * shares), "uint8")
+            return {"images": pixels, "shape": self.item.data.shape}
+        if self.item.kind == "graphs":
+            graphs = [self.item.data[i] for i in self.out]
+            counts = {"nodes": [g.n_nodes for g in graphs], "links": [g.n_edges for g in graphs]}
+            columns = {name: packed(values) for name, values in counts.items()}
+            return {"columns": [{"name": n, "numbers": v} for n, v in columns.items()], "more": 0}
+        frame = self.item.data.iloc[self.out]
+        shown = [_column(name, frame[name]) for name in frame.columns[:MOST_COLUMNS]]
+        return {"columns": shown, "more": max(0, frame.shape[1] - MOST_COLUMNS)}
 
 
-def _scored(models: dict[str, Any], rows: NDArray) -> dict[str, tuple[Any, NDArray]]:
-    """Return each model with its log density of every row, in nats."""
-    return {name: (model, model.log_density(rows[:MOST_ROWS])) for name, model in models.items()}
+def _column(name: str, values: Any) -> dict[str, Any]:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    if is_numeric_dtype(values) and not is_bool_dtype(values):
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        return {"name": str(name), "numbers": packed(numbers, "float64")}
+    texts = [None if missing else str(v) for v, missing in zip(values, values.isna(), strict=True)]
+    return {"name": str(name), "texts": texts}
 
 
-def _comparison(
-    scored: dict[str, tuple[Any, NDArray]],
-    sentence: str,
-    *,
-    fitted: bool = False,
-    images: NDArray[np.float64] | None = None,
-    shape: tuple[int, int] | None = None,
-) -> dict[str, Any]:
-    n = len(next(iter(scored.values()))[1])
-    if n < 2:
-        raise AncestralError(f"{sentence}: two rows or more are needed for a standard error.")
-    models = [
-        {
-            "name": name,
-            "kind": type(model).__name__,
-            "n_parameters": getattr(model, "n_parameters_", None),
-            # -inf (an impossible row) does not pass through JSON, but passes through base64
-            "values": packed(values, "float64"),
-        }
-        for name, (model, values) in scored.items()
-    ]
+def _finite_mean(values: NDArray[np.float64]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else -np.inf
+
+
+def _described(scored: Scored) -> dict[str, Any]:
     return {
-        "source": sentence,
-        "fitted_here": fitted,
-        "n": n,
-        "models": models,
-        "shape": shape,
-        "images": None if images is None else packed(_as_bytes(images[:MOST_ROWS]), "uint8"),
+        "name": scored.name,
+        "kind": type(scored.model).__name__,
+        "n_parameters": getattr(scored.model, "n_parameters_", None),
+        # -inf (an impossible row) does not pass through JSON, but passes through base64
+        "values": packed(scored.values, "float64"),
+        "train": scored.train,
+        "is_of_these": scored.is_of_these,
     }
 
 
-def _as_bytes(images: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return images in 256 greys, for looking at only."""
-    low, high = float(images.min()), float(images.max())
-    return np.round(255 * (images - low) / (high - low or 1.0)).astype(np.uint8)
-
-
-def shows(model: Any) -> bool:
-    """Tell whether the room can show a model by itself: it compares models on rows."""
-    return False
-
-
-PARTS = {"compare": compare}
+ROOM = Room(
+    order=50,
+    verb="Compare models",
+    sentence="The longest bar predicts the rows best. Press another: on which rows do they differ?",
+    equation=(
+        '<math displaystyle="true"><mtext>score</mtext><mo>=</mo>'
+        "<mfrac><mn>1</mn><mi>n</mi></mfrac>"
+        '<msubsup><mo movablelimits="false">∑</mo><mrow><mi>r</mi><mo>=</mo><mn>1</mn></mrow>'
+        "<mi>n</mi></msubsup><mi>log</mi><mo>⁡</mo><mi>p</mi>"
+        '<mo form="prefix" stretchy="false">(</mo><msub><mi mathvariant="normal" class="b">x</mi>'
+        '<mi>r</mi></msub><mo form="postfix" stretchy="false">)</mo></math>'
+    ),
+    wants="Open a table or images, and saved models of their columns beside them.",
+    subjects=subjects,
+    refuses=refuses,
+)

@@ -1,28 +1,34 @@
-// Distribution: held-out log densities of several models, compared row by row.
+// Compare models: one bar a model with its fit, and two of them row by row.
 
-import { unpack, unpackMatrix, row } from "../arrays.js";
+import { unpack, unpackMatrix, row as rowOf } from "../arrays.js";
 import {
   Picture,
+  arrows,
   button,
   csv,
   el,
   fixed,
+  fold,
   follow,
-  onScheme,
   panel,
+  remembered,
   select,
-  showFacts,
   significant,
+  slider,
   standalone,
   svg,
 } from "../kit.js";
-import { Plot, padded } from "../plot.js";
+import { Plot } from "../plot.js";
+import { whole } from "../state.js";
 
-export function openCompare(body, data, page) {
-  const room = new Compare(body, data, page);
-  room.build();
-  return room;
-}
+export const room = {
+  state: ({ n, models }) => ({
+    first: whole(1, models.length, 1), // places among the models, the best first
+    second: whole(1, models.length, Math.min(2, models.length)),
+    row: whole(1, n, 1),
+  }),
+  build: (data, page) => new Compare(data, page),
+};
 
 /** Mean and standard error (divisor n - 1) of the mean. */
 export function summary(values) {
@@ -33,297 +39,538 @@ export function summary(values) {
   return { mean, error: Math.sqrt(square / (n - 1) / n) };
 }
 
-/** How far a model is behind another, row by row; rows both find impossible differ by nothing. */
-export function behind(values, best) {
-  return summary(Array.from(values, (v, i) => (v === best[i] ? 0 : best[i] - v)));
+/** How much more a model says of each row than another; rows both find impossible differ by nothing. */
+export const differences = (values, others) =>
+  Float64Array.from(values, (v, i) => (v === others[i] ? 0 : v - others[i]));
+
+/** How far a model is behind another, row by row. */
+export const behind = (values, best) => summary(differences(best, values));
+
+/** Return the range that most values need: ten times as far from the middle as half of them are.
+ *
+ * Those beyond it would flatten the rest; `below` and `above` count them.
+ */
+export function reach(values, times = 10) {
+  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+  if (!sorted.length) return { low: -1, high: 0, below: 0, above: 0 };
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  const far = sorted
+    .map((v) => Math.abs(v - middle))
+    .filter((d) => d > 0)
+    .sort();
+  const most = times * (far[Math.floor((far.length - 1) / 2)] ?? 0);
+  const near = sorted.filter((v) => Math.abs(v - middle) <= most);
+  const [low, high] = [near[0] ?? middle, near.at(-1) ?? middle];
+  const count = (isBeyond) => values.reduce((n, v) => n + (isBeyond(v) ? 1 : 0), 0);
+  return { low, high, below: count((v) => v < low), above: count((v) => v > high) };
 }
 
+const signed = (value, digits = 2) => (value > 0 ? "+" : "") + significant(value, digits + 1);
+const plural = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
+
 class Compare {
-  constructor(body, data, page) {
-    Object.assign(this, { body, data, page });
-    this.models = data.models.map(({ name, kind, n_parameters, values }) => {
-      const found = unpack(values).data;
-      return { name, kind, parameters: n_parameters, values: found, ...summary(found) };
+  constructor(data, page) {
+    Object.assign(this, { data, page, rows: null, walked: {} });
+    this.places = unpack(data.places).data;
+    this.models = data.models.map((given) => {
+      const values = unpack(given.values).data;
+      const impossible = values.reduce((n, v) => n + (v === -Infinity ? 1 : 0), 0);
+      return { ...given, values, impossible, ...summary(values) };
     });
-    this.models.sort((a, b) => b.mean - a.mean);
-    this.images = data.images && unpackMatrix(data.images);
-    [this.first, this.second] = [0, Math.min(1, this.models.length - 1)];
-    this.chosen = 0;
+    const best = this.models[0].values;
+    for (const model of this.models) model.behind = behind(model.values, best);
+    this.pair = remembered((first, second) => this.#paired(first, second));
+    this.prompts = this.#prompts();
+    this.stage = [this.#buildStage()];
+    this.controls = [this.#buildPair(), this.#buildRow(), this.#buildScores()];
+    page.load("rows").then((rows) => {
+      this.rows = { ...rows, images: rows.images && unpackMatrix(rows.images) };
+      for (const column of rows.columns ?? []) column.values = column.texts ?? unpack(column.numbers).data;
+      page.draw();
+    });
   }
 
-  build() {
-    const left = el("div", { class: "stack span-7" }, this.#buildTable());
-    const right = el("div", { class: "stack span-5" }, this.#buildRows());
-    this.body.append(el("div", { class: "grid compare" }, left, right));
-    onScheme(() => this.draw());
-    this.draw();
-  }
-
-  #buildTable() {
-    this.table = el("table", {});
-    this.scroller = el(
-      "div",
-      { class: "scroller", tabindex: 0, role: "region", "aria-label": "Scores" },
-      this.table,
-    );
-    this.dots = new Plot({
-      label: "How far each model is behind the best, with two standard errors",
-      x: { label: "Behind the best, nats per row; lines: two standard errors", low: 0, high: 1 },
-      y: { label: "", low: 0, high: 1 },
-      ratio: 0.2,
-      least: 60 + 38 * this.models.length,
-      margin: { left: 14 },
-      paint: (plot) => this.#paintDots(plot),
-    });
-    const hint = this.data.fitted_here
-      ? "Fitted to the other rows, scored on these. Open a table and saved models of your own to compare them."
-      : "Means with standard errors; the differences are paired, row by row, and so much surer. A model that was fitted to these rows looks better than it is.";
-    return panel("Mean log density", { hint }, this.scroller, this.dots.node);
-  }
-
-  #buildRows() {
-    const options = this.models.map((model, i) => [String(i), model.name]);
-    const choose = (label, key) =>
-      select({
-        label,
-        options,
-        value: String(this[key]),
-        onchange: (i) => {
-          this[key] = Number(i);
-          this.draw();
-          this.page.done();
-        },
-      });
-    this.choices = { first: choose("Across", "first"), second: choose("Up", "second") };
-    this.scatter = new Plot({
-      label: "",
-      x: { label: "", low: 0, high: 1 },
-      y: { label: "", low: 0, high: 1 },
-      ratio: 0.8,
-      least: 260,
-      margin: { left: 64 },
-      focusable: true,
-      paint: (plot) => this.#paintScatter(plot),
-    });
-    const pick = (event) => {
-      this.#choose(this.#nearest(event));
-      return true;
-    };
-    follow(this.scatter.svg, { start: pick, move: pick, end: () => this.page.done() });
-    this.scatter.svg.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      this.#choose((this.chosen + step + this.data.n) % this.data.n);
-      this.page.done();
-    });
-    this.picture = this.images && new Picture(this.data.shape, "The chosen row");
-    this.rowFacts = el("dl", { class: "facts tall" });
-    const worst = button("Hardest row", () => {
-      this.#choose(argmin(this.models[this.first].values));
-      this.page.done();
-    });
-    return panel(
-      "Row by row",
+  #prompts() {
+    const { models } = this;
+    const gap = models.map(({ train, mean }) => (train ?? mean) - mean);
+    const learnt = gap.indexOf(Math.max(...gap)) + 1;
+    const first = this.data.fitted_here
+      ? { text: "which model knows its rows by heart? Press its bar", done: (s) => s.first === learnt }
+      : {
+          text: "compare the best model with the last",
+          done: (s) => s.first + s.second === 1 + models.length,
+        };
+    return [
+      first,
       {
-        tools: [worst],
-        hint: "Above the diagonal, the second model finds the row likelier. Press a dot; the arrow keys step through the rows. Log densities are in nats.",
+        text: "find one on which the better model is the worse",
+        done: (s) => this.#isUpset(s),
       },
-      el("div", { class: "row" }, this.choices.first.node, this.choices.second.node),
-      this.scatter.node,
-      el("div", { class: "chosen-row" }, this.picture?.canvas, this.rowFacts),
-    );
+      {
+        text: `find the hardest ${this.data.unit} of the best model`,
+        done: (s) => s.row - 1 === ordered(models[0].values)[0],
+      },
+    ];
   }
 
-  // ---- drawing -----------------------------------------------------------------------------------------
+  #isUpset({ first, second, row }) {
+    const { values, mean } = this.pair(first, second);
+    return first !== second && values[row - 1] * mean < 0;
+  }
+
+  /** The differences of two models, row by row; of a model and itself, what it says. */
+  #paired(first, second) {
+    const [a, b] = [this.models[first - 1].values, this.models[second - 1].values];
+    const isOne = first === second;
+    const values = isOne ? a : differences(a, b);
+    const order = ordered(values);
+    const rank = new Int32Array(order.length);
+    order.forEach((i, k) => (rank[i] = k));
+    const range = reach(isOne ? values : [0, ...values]);
+    return { isOne, values, order, rank, range, ...summary(values) };
+  }
+
+  // ---- the stage -----------------------------------------------------------------------------------
+
+  #buildStage() {
+    this.bars = new Plot({
+      label: `Mean log density of each of ${plural(this.models.length, "model")}. Arrow keys choose the first of two.`,
+      x: { label: `Mean log density, nats per ${this.data.unit}`, low: 0, high: 1 },
+      y: { low: -this.models.length + 0.5, high: 0.5, hidden: true },
+      margin: { top: 4, bottom: 38, right: 104 },
+      fills: true,
+      focusable: true,
+      paint: (plot) => (this.#fitsNames(plot) ? this.#paintBars(plot) : plot.draw()),
+    });
+    this.bars.svg.addEventListener("click", (event) => this.#press(Math.round(-this.bars.at(event)[1])));
+    this.bars.svg.addEventListener("keydown", (event) => {
+      const [across, along] = arrows(event) ?? [0, 0];
+      this.#press(this.page.state.first - 1 + Math.sign(across - along));
+    });
+    this.rowwise = new Plot({
+      label: "",
+      x: { label: "", low: 0.5, high: this.data.n + 0.5, whole: true },
+      y: { label: "", low: 0, high: 1 },
+      margin: { top: 8, bottom: 38 },
+      fills: true,
+      focusable: true,
+      paint: (plot) => this.#paintRows(plot),
+    });
+    const pick = (event) => this.#toRank(Math.round(this.rowwise.at(event)[0]) - 1);
+    follow(this.rowwise.svg, { start: pick, move: pick });
+    this.rowwise.svg.addEventListener("keydown", (event) => {
+      const [across, along] = arrows(event) ?? [0, 0];
+      if (!across && !along) return;
+      const { first, second, row } = this.page.state;
+      this.#toRank(this.pair(first, second).rank[row - 1] + across + along);
+    });
+    const tall = el("div", { class: "tall" }, this.bars.node);
+    tall.style.minHeight = `${this.models.length * 1.1 + 2.5}rem`;
+    const key = [
+      el("span", { class: "key-out" }, this.data.fitted_here ? "held out of the fit" : "these rows"),
+    ];
+    if (this.models.some(({ train }) => train !== null))
+      key.push(el("span", { class: "key-train" }, "the rows it was fitted to"));
+    if (this.models.some((model) => model.is_of_these))
+      key.push(el("span", { class: "key-seen" }, "fitted to these very rows"));
+    this.said = el("p", { class: "said" });
+    const stage = el(
+      "div",
+      { class: "compare" },
+      el("p", { class: "key" }, key),
+      el("div", { class: "bars" }, tall),
+      this.said,
+      el("div", { class: "rowwise" }, this.rowwise.node),
+    );
+    const most = this.models.length * 1.6 + 2.75;
+    stage.style.gridTemplateRows = `auto minmax(0, ${most}rem) auto minmax(8rem, 1fr)`;
+    return stage;
+  }
 
   draw() {
-    this.#drawTable();
-    this.dots.draw();
-    this.#drawScatter();
+    const { first, second, row } = this.page.state;
+    this.choices.forEach((choice, k) => choice.set(String([first, second][k])));
+    this.slider.set(row);
+    this.#placeBars();
+    this.bars.draw();
+    this.#placeRows();
+    this.rowwise.draw();
     this.#drawRow();
   }
 
-  #drawTable() {
-    const best = this.models[0].values;
-    for (const model of this.models) model.behind = behind(model.values, best);
-    const head = ["Model", "Parameters", "Score, nats per row", "Behind the best"].map((text, k) =>
-      el("th", { scope: "col", class: k ? "number" : null }, text),
-    );
-    const rows = this.models.map((model, i) => {
-      const impossible = model.values.filter((v) => v === -Infinity).length;
-      const score = impossible
-        ? `−∞ (${impossible} impossible)`
-        : `${fixed(model.mean, 2)} ± ${fixed(model.error, 2)}`;
-      const cells = [
-        model.parameters?.toLocaleString("en") ?? "–",
-        score,
-        i ? `${fixed(model.behind.mean, 2)} ± ${fixed(model.behind.error, 2)}` : "best",
-      ];
-      return el(
-        "tr",
-        { class: i ? null : "best" },
-        el("th", { scope: "row" }, model.name),
-        cells.map((text) => el("td", { class: "number" }, text)),
-      );
-    });
-    this.table.replaceChildren(
-      el("caption", { class: "out-of-sight" }, "Held-out scores, the best first"),
-      el("thead", {}, el("tr", {}, head)),
-      el("tbody", {}, rows),
-    );
-    const reach = this.models.map(({ behind: b }) => b.mean + 2 * (b.error || 0)).filter(Number.isFinite);
-    Object.assign(this.dots.x, {
-      low: -0.04 * Math.max(...reach, 0.1),
-      high: 1.05 * Math.max(...reach, 0.1),
-    });
-    Object.assign(this.dots.y, { low: -this.models.length + 0.3, high: 0.7, hidden: true });
+  #placeBars() {
+    const wanted = this.models.flatMap(({ mean, error, train }) => [
+      mean,
+      ...(Number.isFinite(mean) ? [mean + 2 * error] : []),
+      ...(train === null ? [] : [train]),
+    ]);
+    const { low, high } = reach(wanted);
+    const room = high - low || 1;
+    Object.assign(this.bars.x, { low: low - 0.15 * room, high: high + 0.05 * room });
   }
 
-  #paintDots(plot) {
-    const { unit } = plot;
-    const marks = this.models.flatMap(({ name, behind: b }, i) => {
+  /** Give the names at most a third of the width; tell whether they had it already. */
+  #fitsNames({ margin, width, unit }) {
+    const longest = Math.max(...this.models.map(({ name }) => name.length));
+    this.letters = Math.max(8, Math.min(longest, Math.floor((0.33 * width) / unit / 8)));
+    const left = 8 * this.letters + 6;
+    if (margin.left === left) return true;
+    margin.left = left;
+    return false;
+  }
+
+  #paintBars(plot) {
+    const { first, second } = this.page.state;
+    const { unit, inner } = plot;
+    const { low, high } = plot.x;
+    const thick = Math.min(0.6 * (plot.py(0) - plot.py(1)), 20 * unit);
+    const held = (v) => plot.px(Math.min(high, Math.max(low, v)));
+    const marks = this.models.flatMap((model, i) => {
+      const { name, mean, error, train, impossible, is_of_these: isSeen } = model;
       const y = plot.py(-i);
-      const label = svg("text", { class: "name halo", x: plot.inner.left + 4 * unit, y: y - 8 * unit }, name);
-      if (!Number.isFinite(b.mean))
-        return [
-          label,
-          svg("text", { x: plot.inner.right, y: y + 4 * unit, "text-anchor": "end" }, "infinitely far"),
-        ];
-      const [low, high] = [b.mean - 2 * b.error, b.mean + 2 * b.error].map((v) => plot.px(v));
-      return [
-        svg("line", { class: "whisker", x1: low, x2: high, y1: y, y2: y }),
-        svg("circle", { class: i ? "dot-first" : "now", cx: plot.px(b.mean), cy: y, r: 5 * unit }),
-        label,
+      const which = i + 1 === first ? "first" : i + 1 === second ? "second" : "rest";
+      const text = impossible ? `−∞ (${impossible})` : `${significant(mean, 4)} ± ${significant(error, 2)}`;
+      const at = { y: y + 4.5 * unit };
+      const parts = [
+        svg("rect", { class: "press", x: 0, width: plot.width, y: y - thick * 0.8, height: thick * 1.6 }),
+        svg(
+          "text",
+          { ...at, class: `name ${which}`, x: inner.left - 8 * unit, "text-anchor": "end" },
+          shortened(name, this.letters),
+          svg("title", {}, name),
+        ),
+        svg("text", { ...at, class: "value", x: plot.width - 2 * unit, "text-anchor": "end" }, text),
       ];
+      if (mean > low)
+        parts.push(
+          svg("rect", {
+            class: `bar ${which}${isSeen ? " seen" : ""}`,
+            x: inner.left,
+            width: held(mean) - inner.left,
+            y: y - thick / 2,
+            height: thick,
+          }),
+          svg("path", { class: "whisker", d: `M${held(mean - 2 * error)} ${y}H${held(mean + 2 * error)}` }),
+        );
+      else
+        parts.push(
+          svg(
+            "text",
+            { ...at, class: "beyond halo", x: inner.left + 4 * unit },
+            impossible ? `${plural(impossible, this.data.unit)} impossible` : "◂ off the axis",
+          ),
+        );
+      if (train !== null)
+        parts.push(
+          svg("path", { class: "gap", d: `M${held(mean)} ${y}H${held(train)}` }),
+          train >= low && train <= high
+            ? svg("circle", { class: `train ${which}`, cx: held(train), cy: y, r: 4.5 * unit })
+            : svg(
+                "text",
+                { ...at, class: "beyond", x: held(train), "text-anchor": "middle" },
+                train > high ? "▸" : "◂",
+              ),
+        );
+      return parts;
     });
     plot.data.replaceChildren(...marks);
   }
 
-  #drawScatter() {
-    const { x, y } = this.scatter;
-    const [a, b] = [this.models[this.first], this.models[this.second]];
-    const finite = [...a.values, ...b.values].filter(Number.isFinite);
-    const [low, high] = finite.length ? padded(finite) : [-1, 1];
-    Object.assign(x, { low, high, label: `log p, ${a.name}` });
-    Object.assign(y, { low, high, label: `log p, ${b.name}` });
-    this.scatter.svg.setAttribute(
+  #placeRows() {
+    const { first, second } = this.page.state;
+    const { isOne, range, values, mean, error } = this.pair(first, second);
+    const [a, b] = [this.models[first - 1].name, this.models[second - 1].name];
+    const { unit, n } = this.data;
+    const room = (range.high - range.low || 1) * 0.08;
+    Object.assign(this.rowwise.y, {
+      low: range.low - room,
+      high: range.high + room,
+      label: isOne ? "log density, nats" : "difference, nats",
+    });
+    this.rowwise.x.label = `${unit}s, sorted by ${isOne ? "what it says of them" : "the difference"}`;
+    this.rowwise.svg.setAttribute(
       "aria-label",
-      `Log density of each of ${this.data.n} rows under ${a.name} and ${b.name}. Arrow keys step through the rows.`,
+      `${isOne ? `Log density under ${a}` : `How much more ${a} says than ${b}`} of each ${unit}. Arrow keys step through them.`,
     );
-    this.scatter.draw();
+    const wins = values.reduce((k, v) => k + (v > 0 ? 1 : 0), 0);
+    this.said.replaceChildren(
+      ...(isOne
+        ? [`${a}: ${significant(mean, 4)} ± ${significant(error, 2)} nats per ${unit}`]
+        : [
+            el("b", { class: "first" }, a),
+            " minus ",
+            el("b", { class: "second" }, b),
+            `: ${signed(mean)} ± ${significant(error, 2)} nats, ahead on ${wins} of ${n}`,
+          ]),
+    );
   }
 
-  #paintScatter(plot) {
-    const [a, b] = [this.models[this.first].values, this.models[this.second].values];
-    const { low, high } = plot.x;
-    const diagonal = plot.line(
-      [
-        [low, low],
-        [high, high],
-      ],
-      { class: "diagonal" },
-    );
-    const dots = Array.from(a, (v, i) => i).filter((i) => Number.isFinite(a[i]) && Number.isFinite(b[i]));
-    const radius = (dots.length > 400 ? 2.2 : 3.6) * plot.unit;
-    plot.data.replaceChildren(
-      diagonal,
-      ...dots.map((i) => svg("circle", { class: "point", cx: plot.px(a[i]), cy: plot.py(b[i]), r: radius })),
-    );
-    this.#paintChosen();
-  }
-
-  #paintChosen() {
-    const plot = this.scatter;
-    if (!plot.width) return;
-    const [x, y] = [
-      this.models[this.first].values[this.chosen],
-      this.models[this.second].values[this.chosen],
-    ];
+  #paintRows(plot) {
+    const { first, second, row } = this.page.state;
+    const pair = this.pair(first, second);
+    const { inner, unit } = plot;
+    const held = (v) => plot.py(Math.min(plot.y.high, Math.max(plot.y.low, v)));
+    plot.back.replaceChildren(...this.#mean(plot, pair, held));
+    plot.data.replaceChildren(...this.#stems(plot, pair, held), ...this.#notes(plot, pair));
+    const x = plot.px(pair.rank[row - 1] + 1);
     plot.front.replaceChildren(
-      ...(Number.isFinite(x) && Number.isFinite(y)
-        ? [svg("circle", { class: "now", cx: plot.px(x), cy: plot.py(y), r: 6 * plot.unit })]
-        : []),
+      svg("path", { class: "chosen", d: `M${x} ${inner.top}V${inner.bottom}` }),
+      svg("circle", { class: "now", cx: x, cy: held(pair.values[row - 1]), r: 5.5 * unit }),
+    );
+  }
+
+  /** The mean of the rows, and what two standard errors leave open. */
+  #mean({ inner }, { mean, error }, held) {
+    if (!Number.isFinite(mean)) return [];
+    const [top, bottom] = [held(mean + 2 * error), held(mean - 2 * error)];
+    const wide = inner.right - inner.left;
+    return [
+      svg("rect", { class: "band-of-mean", x: inner.left, width: wide, y: top, height: bottom - top }),
+      svg("path", { class: "mean", d: `M${inner.left} ${held(mean)}h${wide}` }),
+    ];
+  }
+
+  /** A stem a row, as one path of each colour; dots where no zero means anything. */
+  #stems(plot, { isOne, values, order }, held) {
+    const { inner, unit } = plot;
+    const share = (0.7 * (inner.right - inner.left)) / order.length;
+    const width = isOne ? 4 * unit : Math.max(1, Math.min(14 * unit, share));
+    const foot = isOne ? "h0" : `V${plot.py(0).toFixed(1)}`;
+    const path = (which, isMine) => {
+      const stem = (i, k) => `M${plot.px(k + 1).toFixed(1)} ${held(values[i]).toFixed(1)}${foot}`;
+      const d = Array.from(order, (i, k) => (isMine(values[i]) ? stem(i, k) : "")).join("");
+      return svg("path", {
+        class: `stem-${which}`,
+        d,
+        "stroke-width": width,
+        "stroke-linecap": isOne ? "round" : null,
+      });
+    };
+    if (isOne) return [path("first", () => true)];
+    const zero = svg("path", { class: "zero", d: `M${inner.left} ${plot.py(0)}H${inner.right}` });
+    return [path("first", (v) => v > 0), path("second", (v) => v < 0), zero];
+  }
+
+  #notes({ inner, unit }, { isOne, values, range }) {
+    const note = (text, isLeft, y, which = "") =>
+      svg(
+        "text",
+        {
+          class: `halo ${which}`,
+          x: isLeft ? inner.left + 8 * unit : inner.right - 8 * unit,
+          y,
+          "text-anchor": isLeft ? "start" : "end",
+        },
+        text,
+      );
+    const [top, bottom] = [inner.top + 14 * unit, inner.bottom - 8 * unit];
+    const beyond = range.below + range.above;
+    const infinite = values.reduce((k, v) => k + (Number.isFinite(v) ? 0 : 1), 0);
+    const more = infinite ? `, ${infinite} of them infinitely far` : "";
+    return [
+      isOne ? null : note("↑ the first is likelier", true, top, "first"),
+      isOne ? null : note("↓ the second is likelier", false, bottom, "second"),
+      beyond ? note(`${beyond} beyond the axis${more}`, true, isOne ? top : bottom) : null,
+    ].filter(Boolean);
+  }
+
+  // ---- the controls --------------------------------------------------------------------------------
+
+  #buildPair() {
+    const { fitted_here: isFitted, unit, n, n_train: trained, about, left_out: leftOut } = this.data;
+    const options = this.models.map(({ name }, i) => [String(i + 1), name]);
+    const choose = (label, key) =>
+      select({ label, options, value: "1", onchange: (i) => this.page.change({ [key]: Number(i) }) });
+    this.choices = [choose("First", "first"), choose("Second", "second")];
+    const { first: a, second: b } = { first: this.choices[0].node, second: this.choices[1].node };
+    a.classList.add("first");
+    b.classList.add("second");
+    const next = (key, order) => () => {
+      const rows = order();
+      const k = this.walked[key] ?? -1;
+      const isThere = rows[k] === this.page.state.row - 1;
+      this.walked[key] = isThere
+        ? (k + 1) % rows.length
+        : rows[0] === this.page.state.row - 1
+          ? 1 % rows.length
+          : 0;
+      this.page.change({ row: rows[this.walked[key]] + 1 });
+    };
+    const byGap = () => {
+      const { values } = this.pair(this.page.state.first, this.page.state.second);
+      return ordered(values.map((v) => -Math.abs(v)));
+    };
+    const byDensity = () => ordered(this.models[this.page.state.first - 1].values);
+    const hint = isFitted
+      ? `Each was fitted to ${plural(trained, unit)} and says how likely ${n} others are. Open a table and saved models to compare yours.`
+      : `${about}: ${plural(n, unit)}. A model that was fitted to them looks better than it is.`;
+    return panel(
+      "Two models",
+      { hint: hint[0].toUpperCase() + hint.slice(1) },
+      el("div", { class: "pair" }, a, b),
+      el(
+        "div",
+        { class: "row" },
+        button("Where they differ most", next("gap", byGap), { kind: "main" }),
+        button(`Hardest ${unit}`, next("hard", byDensity)),
+      ),
+      ...leftOut.map((why) => el("p", { class: "hint" }, why)),
+    );
+  }
+
+  #buildRow() {
+    const { n, unit } = this.data;
+    this.slider = slider({
+      label: unit[0].toUpperCase() + unit.slice(1),
+      min: 1,
+      max: n,
+      step: 1,
+      digits: 0,
+      spelt: (v) => String(this.places[v - 1]),
+      oninput: (row) => this.page.change({ row }),
+    });
+    this.sight = el("div", { class: "shown" });
+    this.says = el("table", { class: "says" });
+    return panel(
+      `One ${unit}`,
+      {},
+      this.slider.node,
+      el("div", { class: "chosen-row" }, this.sight, this.says),
     );
   }
 
   #drawRow() {
-    if (this.images) {
-      this.picture.grey(row(this.images, this.chosen), [0, 255]);
-      this.picture.describe(`Row ${this.chosen + 1} as an image`);
+    const { first, second, row } = this.page.state;
+    const lines = this.models.map(({ name, values }, i) => {
+      const which = i + 1 === first ? "first" : i + 1 === second ? "second" : null;
+      return el(
+        "tr",
+        { class: which },
+        el("th", { scope: "row" }, name),
+        el("td", { class: "number" }, significant(values[row - 1], 4)),
+      );
+    });
+    this.says.replaceChildren(el("caption", {}, "Log density, nats"), el("tbody", {}, lines));
+    if (!this.rows) return;
+    const { images, shape, columns, more } = this.rows;
+    if (images) {
+      this.picture ??= new Picture(shape, "");
+      this.picture.grey(rowOf(images, row - 1), [0, 255]);
+      this.picture.describe(`Image ${this.places[row - 1]}`);
+      this.sight.replaceChildren(this.picture.canvas);
+      return;
     }
-    const facts = { Row: `${this.chosen + 1} of ${this.data.n}` };
-    for (const { name, values } of this.models) facts[name] = `${significant(values[this.chosen], 5)} nats`;
-    showFacts(this.rowFacts, facts);
+    const cells = columns.map(({ name, values }) =>
+      el("div", {}, el("dt", {}, name), el("dd", {}, spelt(values[row - 1]))),
+    );
+    this.sight.replaceChildren(
+      el("dl", { class: "cells" }, cells),
+      ...(more ? [el("p", { class: "hint" }, `and ${plural(more, "column")} more`)] : []),
+    );
   }
 
-  // ---- acting, the address, files ------------------------------------------------------------------------
-
-  #choose(i) {
-    this.chosen = i;
-    this.#drawRow();
-    this.#paintChosen();
-    this.page.moved();
+  #buildScores() {
+    const head = ["Model", "Parameters", "Score", "On its own rows", "Behind the best"];
+    const cell = ({ parameters, mean, error, train, behind: b, impossible }, i) => [
+      parameters?.toLocaleString("en") ?? "–",
+      impossible ? `−∞ (${impossible} impossible)` : `${fixed(mean, 2)} ± ${fixed(error, 2)}`,
+      train === null ? "–" : fixed(train, 2),
+      i ? `${fixed(b.mean, 2)} ± ${fixed(b.error, 2)}` : "best",
+    ];
+    const lines = this.models.map((model, i) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, model.name),
+        cell({ ...model, parameters: model.n_parameters }, i).map((text) =>
+          el("td", { class: "number" }, text),
+        ),
+      ),
+    );
+    const table = el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          head.map((text, k) => el("th", { scope: "col", class: k ? "number" : null }, text)),
+        ),
+      ),
+      el("tbody", {}, lines),
+    );
+    return fold(
+      "All scores",
+      {
+        hint: `In nats per ${this.data.unit}, with standard errors. Differences are paired, and so much surer than the means.`,
+      },
+      el("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Scores" }, table),
+    );
   }
 
-  #nearest(event) {
-    const [a, b] = [this.models[this.first].values, this.models[this.second].values];
-    const [x, y] = this.scatter.at(event);
-    let [found, least] = [this.chosen, Infinity];
-    for (let i = 0; i < a.length; i++) {
-      const distance = Math.hypot(a[i] - x, b[i] - y);
-      if (distance < least) [found, least] = [i, distance];
-    }
-    return found;
+  // ---- acting, files ---------------------------------------------------------------------------------
+
+  /** Make a model the first of the two, and the one that was first the second. */
+  #press(i) {
+    const { first } = this.page.state;
+    if (i < 0 || i >= this.models.length || i + 1 === first) return;
+    this.page.change({ first: i + 1, second: first });
   }
 
-  state() {
-    return new URLSearchParams({
-      row: this.chosen + 1,
-      across: this.first + 1,
-      up: this.second + 1,
-    }).toString();
-  }
-
-  restore(q) {
-    const index = (name, most, fallback) => {
-      const k = Number(q.get(name)) - 1;
-      return Number.isInteger(k) && k >= 0 && k < most ? k : fallback;
-    };
-    this.chosen = index("row", this.data.n, this.chosen);
-    this.first = index("across", this.models.length, this.first);
-    this.second = index("up", this.models.length, this.second);
-    this.choices.first.set(String(this.first));
-    this.choices.second.set(String(this.second));
-    this.draw();
+  #toRank(k) {
+    const { first, second } = this.page.state;
+    const { order } = this.pair(first, second);
+    this.page.change({ row: order[Math.min(order.length - 1, Math.max(0, k))] + 1 });
   }
 
   pictures() {
     return [
-      { name: "Differences", svg: () => standalone(this.dots.svg) },
-      { name: "Rows", svg: () => standalone(this.scatter.svg) },
+      { name: "Models", svg: () => standalone(this.bars.svg) },
+      { name: "Differences", svg: () => standalone(this.rowwise.svg) },
     ];
   }
 
   tables() {
-    const rows = () =>
-      Array.from({ length: this.data.n }, (_, i) => [i + 1, ...this.models.map(({ values }) => values[i])]);
     const scores = () =>
-      this.models.map((m) => [m.name, m.parameters ?? "", m.mean, m.error, m.behind.mean, m.behind.error]);
+      this.models.map((m) => [
+        m.name,
+        m.n_parameters ?? "",
+        m.mean,
+        m.error,
+        m.train ?? "",
+        m.behind.mean,
+        m.behind.error,
+      ]);
+    const rows = () =>
+      Array.from(this.places, (place, i) => [place, ...this.models.map(({ values }) => values[i])]);
+    const columns = [
+      "model",
+      "parameters",
+      "mean",
+      "standard_error",
+      "mean_of_fit",
+      "behind",
+      "behind_error",
+    ];
     return [
-      {
-        name: "Scores",
-        csv: () => csv(["model", "parameters", "mean", "standard_error", "behind", "behind_error"], scores()),
-      },
+      { name: "Scores", csv: () => csv(columns, scores()) },
       { name: "Log densities", csv: () => csv(["row", ...this.models.map(({ name }) => name)], rows()) },
     ];
   }
 }
 
-function argmin(values) {
-  let least = 0;
-  values.forEach((v, i) => {
-    if (v < values[least]) least = i;
-  });
-  return least;
+/** Places of values from the least to the largest. */
+function ordered(values) {
+  return Int32Array.from(values, (_, i) => i).sort((i, j) =>
+    values[i] === values[j] ? i - j : values[i] - values[j],
+  );
 }
+
+function spelt(value) {
+  if (value === null || Number.isNaN(value)) return "missing";
+  return typeof value === "number" ? significant(value, 4) : value;
+}
+
+const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
