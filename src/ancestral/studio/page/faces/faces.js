@@ -200,7 +200,7 @@ class Faces {
     for (const part of [this.spectrum, this.plane, this.sum]) part.draw(shown);
   }
 
-  hidden() {
+  leave() {
     this.morph.stop();
   }
 
@@ -291,7 +291,7 @@ const NO_ORIGINAL = { face: 0, image: null, other: 0, from: [] };
 
 const resized = (z, d) => Float64Array.from({ length: d }, (_, k) => z[k] ?? 0);
 
-function readModel({ name, mean, scale, directions, eigenvalues, noise, d, plane }) {
+export function readModel({ name, mean, scale, directions, eigenvalues, noise, d, plane }) {
   const values = unpack(eigenvalues).data;
   return {
     name,
@@ -306,7 +306,7 @@ function readModel({ name, mean, scale, directions, eigenvalues, noise, d, plane
   };
 }
 
-function joined(above, below) {
+export function joined(above, below) {
   const data = new Float64Array(above.data.length + below.data.length);
   data.set(above.data);
   data.set(below.data, above.data.length);
