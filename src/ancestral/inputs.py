@@ -227,8 +227,8 @@ def graphs_in_words(graphs: list[Any]) -> str:
     nodes = sorted({graph.n_nodes for graph in graphs})
     size = f"{nodes[0]}" if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
     width = graphs[0].features.shape[1]
-    features = counted(width, "feature") + " each"
-    return f"{counted(len(graphs), 'graph')} of {size} nodes with {features}"
+    features = f"with {counted(width, 'feature')} each" if width else "without features"
+    return f"{counted(len(graphs), 'graph')} of {size} nodes {features}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -11,8 +11,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,6 +24,8 @@ import ancestral
 from ancestral import datasets
 from ancestral.studio.listing import Listing, part_of
 from ancestral.studio.pages import page_files
+from ancestral.studio.room import Room, Subject
+from ancestral.studio.rooms import ROOMS
 from ancestral.studio.shelf import Item, Shelf
 from tests.conftest import PATIENCE
 from tests.studio.make_lstm_of_icons import STORED
@@ -89,6 +94,30 @@ def told(shelf: Shelf, room: str, part: str = "", *, subject: str | None = None)
     """Return what the page is told in a room: of the first subject, or of the one of this name."""
     subjects = Listing(shelf, [room]).subjects[room].values()
     return part_of(next(one for one in subjects if subject in (None, one.name)), part)
+
+
+def plain_room(kind: str, make: Callable[[Item], dict[str, Any]], **given: Any) -> Room:
+    """Return a room that shows each item of a kind by itself; its subjects have `given`, too."""
+
+    def subjects(shelf: Shelf) -> list[Subject]:
+        items = shelf.of_kind(kind)
+        return [Subject(item.name, (item,), partial(make, item), **given) for item in items]
+
+    def refuses(item: Item) -> str | None:
+        return f"It is of {item.kind}, not of {kind}." if item.kind != kind else None
+
+    return Room(1, f"See {kind}", "Look.", "<math></math>", "Open some.", subjects, refuses)
+
+
+@contextmanager
+def in_place_of_all(rooms: dict[str, Room]) -> Iterator[None]:
+    """Let these be the rooms that there are, of which the page has nothing."""
+    pages = {"index.html": "<head>", "main.js": ""}
+    with (
+        patch.dict(ROOMS, rooms, clear=True),
+        patch("ancestral.studio.server.served_files", lambda: dict(pages)),
+    ):
+        yield
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -72,7 +72,7 @@ def test_the_equation_adds_its_pictures_to_the_face(visit, faces):
 
 def test_a_link_shows_the_same_face(visit):
     page = visit("faces?d=12")
-    page.get_by_role("button", name="New face").click()
+    page.get_by_role("button", name="New face", exact=True).click()
     shown, link = pixels_of(page, "The face"), address(page)
     again = visit(link[1:])
     assert np.abs(pixels_of(again, "The face") - shown).max() <= 1
@@ -105,7 +105,7 @@ def test_one_face_is_turned_into_another(visit, faces):
     model = PPCA(8).fit(faces)
     page.locator("label", has_text="turns the face into it").click()
     thumb(page, 5).click()
-    assert field(page, "other") == "5"
+    wait_until(lambda: field(page, "other") == "5")
     a, b = model.posterior_mean(faces[[0, 4]])
     slider = page.get_by_role("slider", name="t, from this face to the other")
     assert slider.input_value() == "1"  # at once, for those who want no motion
@@ -173,7 +173,7 @@ def test_a_finger_drops_a_face_after_resting_on_it_and_paints_at_once(visit):
         x = source["x"] + 20 + way * (target["x"] + 60 - source["x"] - 20)
         touch("touchMove", x, source["y"] + 20 + way * (target["y"] + 60 - source["y"] - 20))
     touch("touchEnd")
-    assert field(page, "other") == "3"
+    wait_until(lambda: field(page, "other") == "3")
     touch("touchStart", target["x"] + 40, target["y"] + 40)
     for k in range(1, 6):
         touch("touchMove", target["x"] + 40, target["y"] + 40 + 20 * k)
@@ -215,7 +215,7 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
 
 def test_a_face_without_an_original_is_its_own_when_painted_on(visit):
     page = visit("faces?d=8")
-    page.get_by_role("button", name="New face").click()
+    page.get_by_role("button", name="New face", exact=True).click()
     shown = pixels_of(page, "The face")
     assert page.get_by_text("No original").is_visible()
     page.get_by_role("button", name="Eyes", exact=True).click()
@@ -239,6 +239,7 @@ def test_d_is_chosen_by_slider_and_in_the_plot(visit, faces):
     page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"])
     assert 25 < int(field(page, "d")) < 50
     page.get_by_role("button", name="Use d = 2").click()
+    settled(page)
     assert page.get_by_role("slider", name=re.compile(r"^z \d+$")).count() == 2
     page.locator(".prompts li.done", has_text="How few").wait_for()
 
@@ -277,6 +278,30 @@ def test_an_image_of_ones_own_and_a_file_that_is_none(visit):
     chooser.set_input_files({"name": "notes.txt", "mimeType": "image/png", "buffer": b"no"})
     page.get_by_text("notes.txt is no image this browser can read").wait_for()
     assert set(pixels_of(page, "The original")) == {200}
+
+
+def drop(page, name: str, kind: str, content: bytes) -> None:
+    page.evaluate(
+        """([name, type, bytes]) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+          const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+          document.querySelector("main").dispatchEvent(event);
+        }""",
+        [name, kind, list(content)],
+    )
+
+
+def test_dropped_files_are_opened_or_said_to_be_wrong(visit):
+    page = visit("compare", complaint="422")
+    drop(page, "me.png", "image/png", png(40, 90))  # an image opens the room of faces
+    page.wait_for_function("() => location.hash.includes('image=')")
+    assert set(pixels_of(page, "The original")) == {90}
+    drop(page, "x.model", "", b"no model")
+    page.locator(".notice.problem", has_text="x.model").wait_for()
+    drop(page, "table.npy", "", b"no rows")
+    page.locator(".notice.problem", has_text="table.npy").wait_for()
+    assert set(pixels_of(page, "The original")) == {90}
 
 
 # ---- files --------------------------------------------------------------------------------------
@@ -345,9 +370,7 @@ def test_models_that_are_of_no_images_are_refused_with_the_reason(faces):
     assert "nothing to move" in ROOM.refuses(item(PPCA(0).fit(faces)))
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(rng.random((30, 16)), columns=[f"weight {k}" for k in range(16)])
-    assert "(weight 0, weight 1 …), so they are a table's" in ROOM.refuses(
-        item(PPCA(2).fit(frame))
-    )
+    assert "(weight 0, weight 1 …), so they are a table's" in ROOM.refuses(item(PPCA(2).fit(frame)))
     assert not ROOM.shows(PPCA(2).fit(frame)) and ROOM.shows(PPCA(4).fit(faces))
 
 

@@ -194,9 +194,13 @@ def test_scores_for_every_d_are_those_of_separate_fits(parts, faces):
         assert heldout["score"][d - 1] == pytest.approx(PPCA(d).fit(train).score(out), rel=1e-9)
 
 
-def test_standardised_pixels_are_drawn_scored_and_conditioned_in_their_own_units(script, faces, rng):
+def test_standardised_pixels_are_drawn_scored_and_conditioned_in_their_own_units(
+    script, faces, rng
+):
     fit = PPCA(7, standardize=True).fit(faces)
-    fit.mean_, fit.scale_ = (values.astype(np.float32).astype(float) for values in (fit.mean_, fit.scale_))
+    fit.mean_, fit.scale_ = (
+        values.astype(np.float32).astype(float) for values in (fit.mean_, fit.scale_)
+    )
     fit.components_ = fit.components_.astype(np.float32).astype(np.float64)
     spread = np.sqrt(fit.explained_variance_ - fit.noise_variance_)
     fit.loadings_ = fit.scale_[:, None] * fit.components_.T * spread
@@ -228,9 +232,7 @@ def test_standardised_pixels_are_drawn_scored_and_conditioned_in_their_own_units
         np.array(got["mean"])[~known], mu[~known] + gain @ (x - mu)[known], atol=10 * EXACT
     )
     rest = C[np.ix_(~known, ~known)] - gain @ C[np.ix_(known, ~known)]
-    np.testing.assert_allclose(
-        np.array(got["sd"])[~known], np.sqrt(np.diag(rest)), atol=10 * EXACT
-    )
+    np.testing.assert_allclose(np.array(got["sd"])[~known], np.sqrt(np.diag(rest)), atol=10 * EXACT)
     marginal = multivariate_normal(mu[known], C[np.ix_(known, known)])
     assert got["marginal"] == pytest.approx(marginal.logpdf(x[known]), rel=EXACT)
 

@@ -1,30 +1,28 @@
-"""What the server gives, from which files, and what it says of files it cannot use."""
+"""What the server gives: the page's files, what is open, and each room's data, never another's."""
 
 from __future__ import annotations
 
 import base64
-import io
 import json
-import pickle
+import re
 import threading
+from collections import Counter
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-import ancestral
-from ancestral import datasets
-from ancestral.errors import AncestralError, DataError, FormatError
-from ancestral.studio import rooms
+from ancestral.errors import DataError
+from ancestral.studio.listing import Listing
+from ancestral.studio.pages import page_files, served_files
 from ancestral.studio.payload import packed, to_json
-from ancestral.studio.rooms.faces import MOST_LATENTS, split
-from ancestral.studio.server import Rooms, _open, page_files
+from ancestral.studio.room import Room, Subject
+from ancestral.studio.rooms import ROOMS
+from ancestral.studio.server import ClosedError, Rooms
 from ancestral.studio.shelf import Shelf
+from tests.studio.conftest import in_place_of_all, plain_room, started
 
-
-def npy(array):
-    out = io.BytesIO()
-    np.save(out, array)
-    return out.getvalue()
+TABLES = {"a.csv": b"x,y\n1,2\n", "b.csv": b"x,y\n3,4\n", "c.csv": b"x,y\n5,6\n"}
 
 
 def unpacked(sent):
@@ -34,27 +32,39 @@ def unpacked(sent):
     return data.reshape(sent["shape"])
 
 
+# ---- the page's files ----------------------------------------------------------------------------
+
+
 def test_the_page_and_its_modules_are_served(studio):
     page = studio.request("/")
     assert page.status == 200 and page.headers["Content-Type"].startswith("text/html")
-    for name in page_files():
+    assert {f"/page/{name}" for name in page_files()} >= {"/page/main.js", "/page/base.css"}
+    for name in served_files():
         if name != "index.html":
             answer = studio.request(f"/page/{name}")
             kind = "css" if name.endswith(".css") else "javascript"
             assert answer.status == 200 and kind in answer.headers["Content-Type"]
 
 
+def test_the_page_has_a_tab_and_a_section_for_each_room(studio):
+    text = studio.request("/").content.decode()
+    for name, room in ROOMS.items():
+        assert f'data-room="{name}">{room.verb}</a>' in text and f'id="room-{name}"' in text
+        assert f'href="page/{name}/{name}.css"' in text
+    assert "<!--" not in text
+    assert 'modulepreload" href="page/main.js"' not in text  # it is asked for as such
+    assert 'modulepreload" href="page/kit.js"' in text
+
+
 def test_the_first_view_is_small(studio):
-    """The page, its modules and the faces' first part come to less than 200 kB, compressed."""
-    names = [f"/page/{name}" for name in page_files() if name != "index.html"]
-    sizes = [
-        len(studio.request(path, Accept_Encoding="gzip").content)
-        for path in ("/", *names, "/data/faces.json")
-    ]
+    """The page, what it links, and the first room's data come to less than 200 kB, compressed."""
+    linked = re.findall(r'(?:href|src)="(page/[^"]+)"', studio.request("/").content.decode())
+    paths = ["/", *(f"/{path}" for path in linked), "/data/shelf.json", "/data/faces.json"]
+    sizes = [len(studio.request(path, Accept_Encoding="gzip").content) for path in paths]
     assert sum(sizes) < 200_000
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int32"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "int32"])
 def test_packing_keeps_values_and_shape(dtype):
     values = np.asfortranarray(np.arange(12).reshape(3, 4)).astype(">f8")
     np.testing.assert_array_equal(unpacked(packed(values, dtype)), values)
@@ -68,270 +78,220 @@ def test_json_never_says_nan():
 
 
 def test_every_room_has_something_to_show(studio):
-    for name in rooms.PARTS:
+    for name in ROOMS:
         sent = studio.json(f"/data/{name}.json")
-        assert ("problem" in sent) == (name == "lstm")  # an LSTM was given: none is trained
+        assert "problem" not in sent, (name, sent)
 
 
-def test_rooms_hold_what_the_models_are(studio, faces, models):
-    sent = studio.json("/data/faces.json")
-    model = ancestral.PPCA(MOST_LATENTS).fit(faces)
-    np.testing.assert_allclose(unpacked(sent["models"][0]["mean"]), model.mean_, atol=1e-6)
-    np.testing.assert_allclose(
-        unpacked(sent["models"][0]["plane"]),
-        (faces - model.mean_) @ model.components_[:2].T,
-        atol=1e-5,
-    )
-    pixels = studio.json("/data/pixels.json")
-    assert [sent["name"] for sent in pixels["models"]] == ["Tables", "LSTM"]
-    assert pixels["models"][1]["n_parameters"] == models["LSTM"].n_parameters_
-    line = studio.json("/data/line.json")
-    X, y, _ = datasets.line()
-    np.testing.assert_array_equal(unpacked(line["x"]), X[:, 0])
-    np.testing.assert_array_equal(unpacked(line["y"]), y)
+# ---- what is open --------------------------------------------------------------------------------
 
 
-# ---- shelves ------------------------------------------------------------------------------------
+made: Counter[str] = Counter()
+
+
+def values_of(item):
+    made[item.name] += 1
+    return {"values": item.rows.tolist()}
 
 
 @pytest.fixture
-def folder(tmp_path, faces):
-    icons = datasets.icons()[0]
-    ancestral.TabularAutoregressive().fit(icons).save(tmp_path / "letters.model")
-    ancestral.PPCA(4).fit(faces).save(tmp_path / "four.model")
-    ancestral.PPCA(9).fit(faces).save(tmp_path / "nine.model")
-    np.save(tmp_path / "faces.npy", faces[:40])
-    return tmp_path
+def plain():
+    """Two plain rooms in place of all others, and a studio without built-in data."""
+    made.clear()
+    plain = {
+        "first": plain_room("table", values_of, later={"rest": lambda: {"rest": 1}}),
+        "second": plain_room("images", values_of, asked={"page": lambda: {"page": 2}}),
+    }
+    with (
+        patch.dict(ROOMS, plain, clear=True),
+        patch("ancestral.studio.server.served_files") as files,
+    ):
+        files.return_value = {"index.html": "<head>"}
+        shelf = Shelf(built_in=False)
+        for name in ("a.csv", "b.csv"):
+            shelf.add_upload(name, TABLES[name])
+        yield Rooms(shelf)
 
 
-def test_a_folder_gives_its_models_and_data(folder):
-    shelf = Shelf.of([folder])
-    assert list(shelf.models) == ["four", "letters", "nine"] and "faces" in shelf.files
-    sent = rooms.part(shelf, "faces")
-    assert [model["name"] for model in sent["models"]] == ["four", "nine"] and sent["n"] == 40
-    assert rooms.part(shelf, "pixels")["models"][0]["name"] == "letters"
+@pytest.fixture
+def served(plain):
+    studio, running, thread = started(plain.shelf)
+    yield studio
+    running.should_exit = True
+    thread.join()
 
 
-def test_saved_models_are_compared_on_a_table(folder, faces):
-    np.save(folder / "held-out.npy", faces[60:])
-    shelf = Shelf.of([folder / "four.model", folder / "nine.model", folder / "held-out.npy"])
-    sent = rooms.part(shelf, "compare")
-    scored = {model["name"]: unpacked(model["values"]) for model in sent["models"]}
-    for name in ("four", "nine"):
-        expected = shelf.models[name].log_density(faces[60:])
-        np.testing.assert_allclose(scored[name], expected, rtol=1e-12)
-    assert not sent["fitted_here"]
+def subjects_of(described, room="first"):
+    return {one["name"]: one["of"] for one in described["rooms"][room]["subjects"]}
 
 
-def test_a_table_beside_a_folder_of_images_is_what_is_compared(folder, tmp_path):
-    rows = np.random.default_rng(0).normal(size=(50, 7))
-    np.save(tmp_path / "rows.npy", rows)
-    images = folder / "faces.npy"
-    assert "held out" in rooms.part(Shelf.of([images]), "compare")["source"]
-    saved = rooms.part(Shelf.of([folder]), "compare")["source"]
-    assert "may have seen them" in saved and "held out" not in saved
-    sent = rooms.part(Shelf.of([images, tmp_path / "rows.npy"]), "compare")
-    assert sent["source"] == "10 of the 50 rows of rows.npy, held out of the fits"
+def test_the_shelf_says_what_is_open_and_where_it_shows(plain):
+    said = plain.listing().described()
+    assert [item["name"] for item in said["items"]] == ["a.csv", "b.csv"]
+    of = subjects_of(said)
+    for item in said["items"]:
+        assert item["shown"] == [{"room": "first", "of": of[item["name"]], "used": None}]
+        assert item["not_shown"] == [{"room": "second", "why": "It is of table, not of images."}]
+    assert said["rooms"]["second"] == {
+        "verb": "See images", "subjects": [], "wants": "Open some.", "takes_images": False
+    }  # fmt: skip
+    assert said["version"] == plain.shelf.version
 
 
-def test_rows_no_model_can_score_are_said_so(folder):
-    np.save(folder / "narrow.npy", np.random.default_rng(0).normal(size=(9, 3)))
-    shelf = Shelf.of([folder / "four.model", folder / "narrow.npy"])
-    assert "3 columns of narrow.npy" in rooms.part(shelf, "compare")["problem"]
+def test_an_identity_is_the_contents_own(plain):
+    before = subjects_of(plain.listing().described())
+    again = Shelf(built_in=False)
+    again.add_upload("renamed.csv", TABLES["b.csv"])
+    assert subjects_of(Listing(again).described()) == {"renamed.csv": before["b.csv"]}
+    assert len(set(before.values())) == 2
 
 
-def scores(sent):
-    return {model["name"]: unpacked(model["values"]) for model in sent["models"]}
+def test_subjects_of_the_same_content_are_told_apart():
+    shelf = Shelf(built_in=False)
+    item = shelf.add_upload("a.csv", TABLES["a.csv"])
+    twice = [Subject(name, (item,), dict) for name in ("one", "two")]
+    room = Room(1, "See", "Look.", "", "Open.", lambda _: twice, lambda _: None)
+    with patch.dict(ROOMS, {"only": room}, clear=True):
+        assert list(subjects_of(Listing(shelf).described(), "only")) == ["one", "two"]
 
 
-def test_a_csv_is_scored_as_rows_or_as_a_target(tmp_path):
-    rng = np.random.default_rng(0)
-    table = rng.normal(size=(30, 4)).round(6)
-    lines = "\n".join(",".join(map(str, row)) for row in table.tolist())
-    (tmp_path / "own.csv").write_text(f"a,b,c,y\n{lines}\n")
-    density = ancestral.PPCA(2).fit(table)
-    regression = ancestral.LinearGaussian().fit(table[:, :3], table[:, 3])
-    density.save(tmp_path / "rows.model")
-    regression.save(tmp_path / "target.model")
-    found = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "rows.model"]), "compare")
-    np.testing.assert_array_equal(scores(found)["rows"], density.log_density(table))
-    found = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "compare")
-    expected = regression.log_density(table[:, :3], table[:, 3])
-    np.testing.assert_array_equal(scores(found)["target"], expected)
-    assert "“y” given the other columns" in found["source"] and not found["fitted_here"]
+def test_a_room_that_cannot_tell_its_subjects_says_why_and_others_go_on(plain):
+    def subjects(_):
+        raise DataError("The package x is missing.")
+
+    broken = Room(3, "Break", "Look.", "", "Open some.", subjects, lambda _: None)
+    with patch.dict(ROOMS, {"third": broken}):
+        said = Listing(plain.shelf).described()["rooms"]
+        assert said["third"]["wants"] == "The package x is missing." and said["first"]["subjects"]
+        assert json.loads(Rooms(plain.shelf).text("third"))["problem"].startswith("The package x")
 
 
-def test_a_target_that_the_names_do_not_tell_is_the_models_own(tmp_path):
-    table = np.random.default_rng(0).normal(size=(30, 3)).round(6)
-    lines = "\n".join(",".join(map(str, row)) for row in table.tolist())
-    (tmp_path / "own.csv").write_text(f"price,b,c\n{lines}\n")
-    regression = ancestral.LinearGaussian().fit(table[:, 1:], table[:, 0])
-    regression.target_name_ = "price"
-    regression.save(tmp_path / "target.model")
-    found = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "compare")
-    expected = regression.log_density(table[:, 1:], table[:, 0])
-    np.testing.assert_array_equal(scores(found)["target"], expected)
-    drawn = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "line")
-    assert drawn["y_name"] == "price" and drawn["x_name"] in ("b", "c")
-    other = ancestral.LinearGaussian().fit(table[:, 1:2], table[:, 0])  # of other columns
-    other.target_name_ = "price"
-    other.save(tmp_path / "target.model")
-    refused = rooms.part(Shelf.of([tmp_path / "own.csv", tmp_path / "target.model"]), "line")
-    assert "which column is the target is not clear" in refused["problem"]
+def test_answers_are_of_the_data_that_were_asked_for(served):
+    said = served.json("/data/shelf.json")
+    of = subjects_of(said)
+    for name, values in (("a.csv", [[1, 2]]), ("b.csv", [[3, 4]])):
+        assert served.json(f"/data/first.json?of={of[name]}") == {"values": values}
+    assert served.json("/data/first.json") == {"values": [[1, 2]]}  # the first
+    assert served.json(f"/data/first.rest.json?of={of['b.csv']}") == {"rest": 1}
+    assert served.json("/data/second.json") == {"problem": "Open some."}
 
 
-def test_a_table_without_models_is_split_and_fitted(tmp_path):
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(50, 5))
-    np.save(tmp_path / "own.npy", rows)
-    sent = rooms.part(Shelf.of([tmp_path / "own.npy"]), "compare")
-    train, out = split(rows)
-    assert sent["fitted_here"] and sent["n"] == len(out) == 10 and sent["images"] is None
-    assert list(scores(sent)) == [f"PPCA, d = {d}" for d in (1, 2, 3, 4)]
-    for d, values in enumerate(scores(sent).values(), start=1):
-        np.testing.assert_array_equal(values, ancestral.PPCA(d).fit(train).log_density(out))
-    np.save(tmp_path / "bits.npy", (rows > 0).astype(int))
-    sent = rooms.part(Shelf.of([tmp_path / "bits.npy"]), "compare")
-    assert [model["kind"] for model in sent["models"]] == 4 * ["TabularAutoregressive"]
-    np.save(tmp_path / "few.npy", rows[:3])
-    said = rooms.part(Shelf.of([tmp_path / "few.npy"]), "compare")["problem"]
-    assert "few.npy (3 rows, 5 columns)" in said
+@pytest.mark.parametrize(
+    "path", ["third.json", "first.page.json", "first.__class__.json", "shelf.x.json"]
+)
+def test_rooms_and_parts_that_there_are_not_are_said_so(served, path):
+    answer = served.request(f"/data/{path}")
+    assert answer.status == 404 and "no such" in json.loads(answer.content)["problem"]
 
 
-def test_impossible_rows_reach_the_page_as_minus_infinity(folder):
-    rows = datasets.icons()[0].copy()
-    rows[3] = 1 - rows[3]
-    np.save(folder / "icons.npy", rows)
-    sent = rooms.part(Shelf.of([folder / "letters.model", folder / "icons.npy"]), "compare")
-    values = unpacked(sent["models"][0]["values"])
-    assert values[3] == -np.inf and np.isfinite(np.delete(values, 3)).all()
+def test_what_is_closed_is_not_answered_with_anothers_data(served):
+    of = subjects_of(served.json("/data/shelf.json"))
+    a = next(i["id"] for i in served.json("/data/shelf.json")["items"] if i["name"] == "a.csv")
+    assert served.json(f"/data/first.json?of={of['a.csv']}")["values"] == [[1, 2]]
+    closed = json.loads(served.post("/api/close", {"id": a}).content)
+    assert [item["name"] for item in closed["shelf"]["items"]] == ["b.csv"]
+    answer = served.request(f"/data/first.json?of={of['a.csv']}")
+    assert answer.status == 409 and "not open any more" in json.loads(answer.content)["problem"]
+    assert served.json(f"/data/first.json?of={of['b.csv']}")["values"] == [[3, 4]]
+    assert served.post("/api/close", {"id": a}).status == 200  # another page was quicker
+    assert served.post("/api/close", [1]).status == 400
 
 
-def test_binary_rows_make_tables(tmp_path):
-    rows = np.array([[0, 1, 1, 0], [1, 1, 0, 0], [0, 1, 1, 0]])
-    np.save(tmp_path / "bits.npy", rows)
-    sent = rooms.part(Shelf.of([tmp_path / "bits.npy"]), "pixels")
-    assert sent["m"] == 4 and sent["shape"] == (2, 2) and "bits.npy" in sent["models"][0]["name"]
+def test_every_answer_carries_the_version_of_what_is_open(served):
+    def version(answer):
+        return answer.headers["ancestral-version"]
+
+    paths = ("/data/shelf.json", "/data/first.json", "/data/none.json", "/alive")
+    before = {version(served.request(path)) for path in paths}
+    assert before == {served.shelf.version}
+    body = {"name": "c.csv", "base64": base64.b64encode(TABLES["c.csv"]).decode()}
+    opened = served.post("/api/open", body)
+    after = {version(opened), *(version(served.request(path)) for path in paths)}
+    assert after == {served.shelf.version} != before
+    assert "ancestral-version" not in served.request("/").headers
 
 
-def test_pixels_up_to_255_are_drawn_so_and_said_so(tmp_path, faces):
-    np.save(tmp_path / "faces.npy", np.round(255 * faces).astype(np.uint8))
-    sent = rooms.part(Shelf.of([tmp_path / "faces.npy"]), "faces")
-    assert sent["grey"] == (0.0, 255.0) and "from 0 to 255" in sent["note"]
-    assert rooms.part(Shelf(), "faces")["note"] is None
+def test_an_upload_is_told_with_the_shelf_or_refused_by_name(served):
+    body = {"name": "../../c.csv", "base64": base64.b64encode(TABLES["c.csv"]).decode()}
+    said = json.loads(served.post("/api/open", body).content)
+    mine = next(item for item in said["shelf"]["items"] if item["id"] == said["id"])
+    assert mine["name"] == "c.csv" and mine["shown"]
+    again = json.loads(served.post("/api/open", {**body, "name": "d.csv"}).content)
+    assert again["id"] == said["id"] and again["shelf"] == said["shelf"]
+    wrong = served.post("/api/open", {"name": "x.npy", "base64": "YWJj"})
+    assert wrong.status == 422 and json.loads(wrong.content)["problem"].startswith("x.npy")
+    for odd in ({}, {"name": "x", "base64": "%"}, [1], {"name": "\ud800", "base64": ""}):
+        assert served.post("/api/open", odd).status == 400
 
 
-def test_a_csv_gives_the_line_its_points(tmp_path):
-    (tmp_path / "pairs.csv").write_text("size,price\n1,2\n2,3\n3,5\n4,4\n")
-    sent = rooms.part(Shelf.of([tmp_path / "pairs.csv"]), "line")
-    assert sent["x_name"] == "size" and unpacked(sent["y"]).tolist() == [2, 3, 5, 4]
+# ---- made once, and kept -------------------------------------------------------------------------
 
 
-def test_many_points_are_thinned_and_said_so(tmp_path):
-    x = np.arange(3000.0)
-    table = "\n".join(f"{a},{b}" for a, b in zip(x, x**0.5, strict=True))
-    (tmp_path / "pairs.csv").write_text(f"x,y\n{table}\n")
-    sent = rooms.part(Shelf.of([tmp_path / "pairs.csv"]), "line")
-    assert sent["n_all"] == 3000 and len(unpacked(sent["x"])) == rooms.line.MOST_POINTS
-
-
-def test_graphs_beyond_the_pages_reach_are_left_out(monkeypatch):
-    monkeypatch.setattr(rooms.classroom, "MOST_PAIRS", 1000)
-    sent = rooms.part(Shelf(), "classroom")
-    assert sent["n_graphs"] == 9 and sent["n_all"] == 100  # 105 pairs each
-    fitted = ancestral.InnerProductGraph().fit(datasets.classrooms()[:9])
-    assert sent["fit"]["a"] == fitted.slope_
-
-
-def test_paths_that_are_nothing_are_named(tmp_path):
-    with pytest.raises(FormatError, match=r"gone\.model: no such file"):
-        Shelf.of([tmp_path / "gone.model"])
-    with pytest.raises(DataError, match="saved models"):
-        Shelf.of([tmp_path])
-    (tmp_path / "x.model").write_text("no")
-    with pytest.raises(AncestralError, match=r"x\.model"):
-        Shelf.of([tmp_path / "x.model"])
-
-
-def test_models_of_one_name_are_numbered(folder):
-    shelf = Shelf.of([folder / "four.model", folder / "four.model"])
-    assert list(shelf.models) == ["four", "four (2)"]
-
-
-# ---- files given to the page --------------------------------------------------------------------
-
-
-def test_an_uploaded_model_joins_the_others(folder):
-    kept = Rooms(Shelf())
-    kept.close()  # nothing is made behind the page
-    assert "models" in json.loads(kept.text("faces"))
-    content = base64.b64encode((folder / "nine.model").read_bytes()).decode()
-    body = json.dumps({"name": "../../nine.model", "base64": content}).encode()
-    status, said = _open(kept, body)
-    assert status == 200 and said["kind"] == "PPCA"
-    assert list(kept.shelf.models) == ["nine"]
-    assert json.loads(kept.text("faces"))["models"][0]["name"] == "nine"
-
-
-@pytest.mark.parametrize("moment", ["while it is made", "while it is handed out"])
-def test_a_part_comes_whole_though_the_shelf_changes(moment, monkeypatch):
-    kept, made = Rooms(Shelf()), []
-
-    def forget_now(when):
-        if moment == when:
-            changing = threading.Thread(target=kept.forget)
-            changing.start()
-            changing.join(0.2)  # it may have to wait
-
-    def part(shelf, name):
-        made.append(name)
-        if len(made) == 1:
-            forget_now("while it is made")
-        return {"made": len(made)}
-
-    class Texts(dict):
-        def __contains__(self, name):
-            return self.get(name) is not None
-
-        def get(self, name):
-            found = super().get(name)
-            if found is not None:
-                forget_now("while it is handed out")
-            return found
-
-    kept._texts = Texts()
-    monkeypatch.setattr(rooms, "part", part)
+def test_an_upload_or_a_close_clears_only_what_it_concerns(plain):
+    of = subjects_of(plain.listing().described())
     for _ in range(2):
-        assert json.loads(kept.text("faces"))["made"] == len(made)
-    assert len(made) == (2 if moment == "while it is made" else 1)
+        for each in of.values():
+            plain.text("first", each)
+    assert made == {"a.csv": 1, "b.csv": 1}
+    item = plain.shelf.add_upload("c.csv", TABLES["c.csv"])
+    for each in subjects_of(plain.listing().described()).values():
+        plain.text("first", each)
+    assert made == {"a.csv": 1, "b.csv": 1, "c.csv": 1}
+    plain.shelf.close(item.id)
+    plain.text("first", of["a.csv"])
+    plain.shelf.add_upload("c.csv", TABLES["c.csv"])  # opened again: made again
+    for each in subjects_of(plain.listing().described()).values():
+        plain.text("first", each)
+    assert made == {"a.csv": 1, "b.csv": 1, "c.csv": 2}
 
 
-def test_uploads_that_are_wrong_are_named_as_the_user_knows_them():
-    kept = Rooms(Shelf())
-    for name, content in [
-        ("notes.csv", b"a,b\n1,x\n"),
-        ("a.npy", b"zzzz"),
-        ("pic.model", b"\x89PNG"),
-        ("tables.pkl", pickle.dumps(print)),
-        ("graphs.pkl", pickle.dumps([1, 2])),
-        ("faces.npy", npy(np.ones((5, 10, 10)))),
-        ("cube.npy", npy(np.zeros((2, 3, 4, 5)))),
-    ]:
-        body = json.dumps({"name": name, "base64": base64.b64encode(content).decode()}).encode()
-        status, said = _open(kept, body)
-        assert status == 422 and said["problem"].startswith(name)
-        assert "ancestral-studio-" not in said["problem"]
-    assert not kept.shelf.files and kept.shelf.rows is None  # what was there goes on
-    body = json.dumps({"name": "letter.txt", "base64": base64.b64encode(b"dear").decode()})
-    assert "The studio opens saved models, images" in _open(kept, body.encode())[1]["problem"]
+def test_an_answer_made_while_the_shelf_changes_is_of_what_was_asked_for(plain):
+    of = subjects_of(plain.listing().described())
+    subject = plain.listing().subjects["first"][of["a.csv"]]
+    began, may_end, answers = threading.Event(), threading.Event(), []
+
+    def slow():
+        began.set()
+        may_end.wait(60)
+        return {"values": "a's"}
+
+    object.__setattr__(subject, "make", slow)
+    asking = [
+        threading.Thread(target=lambda: answers.append(plain.text("first", of["a.csv"])))
+        for _ in range(3)
+    ]
+    for thread in asking:
+        thread.start()
+    assert began.wait(60)
+    plain.shelf.close(next(item.id for item in plain.shelf.items if item.name == "a.csv"))
+    plain.shelf.add_upload("c.csv", TABLES["c.csv"])
+    assert set(subjects_of(plain.listing().described())) == {"b.csv", "c.csv"}
+    may_end.set()
+    for thread in asking:
+        thread.join()
+    assert answers == 3 * ['{"values": "a\'s"}']
+    with pytest.raises(ClosedError):
+        plain.text("first", of["a.csv"])
 
 
-def test_an_upload_keeps_its_users_name():
-    kept = Rooms(Shelf())
-    kept.close()
-    table = base64.b64encode(b"size,price\n1,2\n2,3\n3,5\n4,4\n").decode()
-    assert _open(kept, json.dumps({"name": "own.csv", "base64": table}).encode())[0] == 200
-    assert "“size” of own.csv" in json.loads(kept.text("line"))["source"]
+def test_a_failure_is_told_to_all_who_wait_and_not_kept(plain):
+    of = subjects_of(plain.listing().described())["a.csv"]
+    subject = plain.listing().subjects["first"][of]
+    whole = subject.make
+    object.__setattr__(subject, "make", lambda: 1 / 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            plain.text("first", of)
+    object.__setattr__(subject, "make", whole)
+    assert json.loads(plain.text("first", of))["values"] == [[1, 2]]
+
+
+def test_what_opens_first_is_made_behind_the_page(plain):
+    plain.make_all()
+    plain.close()  # waits for what has begun
+    assert set(made) <= {"a.csv"} and not plain.is_making
+    plain.make_all()  # a closed studio begins nothing
+    assert not plain.is_making
 
 
 # ---- the command --------------------------------------------------------------------------------

@@ -9,19 +9,30 @@ import itertools
 import json
 import shutil
 import socket
+import tempfile
 import time
 from importlib import resources
 
 import numpy as np
 import pytest
 
-from ancestral.studio import security, server
+from ancestral.studio import pages, security, server
 from ancestral.studio.shelf import Shelf
 from tests.conftest import PATIENCE
 from tests.studio.conftest import started, wait_until
 
-BARE = ("/", "/page/main.js")
-PATHS = ("/", "/page/main.js", "/data/faces.json", "/alive", "/api/open", "/no-such-thing")
+BARE = ("/", "/page/main.js", "/page/rooms.js")
+PATHS = (
+    "/",
+    "/page/main.js",
+    "/page/rooms.js",
+    "/data/shelf.json",
+    "/data/faces.json",
+    "/alive",
+    "/api/open",
+    "/api/close",
+    "/no-such-thing",
+)
 
 
 # ---- who asks -----------------------------------------------------------------------------------
@@ -63,7 +74,7 @@ def test_c11_a_page_goes_on_after_it_is_loaded_again_and_shows_no_token(visit):
     page = visit("line")
     assert "token" not in page.url
     page.reload()
-    page.wait_for_selector(".room:not([hidden]) .body:not([aria-busy]) > *")
+    page.wait_for_selector(".room:not([hidden]) .stage:not([aria-busy]) > *")
     assert "token" not in page.url and not page.context.cookies()
 
 
@@ -199,27 +210,29 @@ def test_c15_there_are_more_than_sixty_such_paths(note):
     note("C15 paths that climb out of the studio: refused", f"{len(set(TRAVERSALS))} variants")
 
 
-def test_c15_names_of_uploads_lead_nowhere(studio, tmp_path):
-    """An upload's name is what it is called, not where it goes; its own folder holds it."""
+def test_c15_names_of_uploads_lead_nowhere(tmp_path, monkeypatch):
+    """An upload's name is what it is called, not where it goes; nothing of it is left behind."""
     from ancestral import PPCA
 
     model = PPCA(1).fit(np.random.default_rng(0).normal(size=(9, 3))).save(tmp_path / "m")
     content, uploads = model.read_bytes(), tmp_path / "a" / "b"
     uploads.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(uploads))
     shelf = Shelf()
     climbs = ["../x.model", "..\\..\\x.model", f"{tmp_path}/x.model", "a/../../x.model", "..", "/"]
     for name in climbs:
-        shelf.add_upload(name, content, uploads)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "m"]
-    assert {path.parent for path in tmp_path.rglob("*.model")} == {uploads}
-    assert not any("/" in name or "\\" in name for name in shelf.models)
+        item = shelf.add_upload(name, content)
+        assert "/" not in item.name and "\\" not in item.name
+        shelf.close(item.id)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == ["a", "a/b", "m"]
 
 
 def test_c15_a_link_out_of_the_page_s_folder_has_no_address(tmp_path, monkeypatch):
     """Pages are read when the studio starts; what is put beside them later is not served."""
     page = tmp_path / "page"
     shutil.copytree(str(resources.files("ancestral.studio") / "page"), page)
-    monkeypatch.setattr(server, "files", lambda name: tmp_path)
+    monkeypatch.setattr(pages, "files", lambda name: tmp_path)
     copied, running, thread = started(Shelf())
     (page / "leak.js").symlink_to("/etc/passwd")
     assert copied.request("/page/main.js").status == 200

@@ -15,7 +15,7 @@ from ancestral.errors import AncestralError
 from ancestral.studio import security, server
 from ancestral.studio.shelf import Shelf
 from tests.conftest import PATIENCE
-from tests.studio.conftest import started
+from tests.studio.conftest import in_place_of_all, plain_room, started
 
 # ---- where it listens ---------------------------------------------------------------------------
 
@@ -82,47 +82,46 @@ def test_c18_the_loopback_needs_no_warning(monkeypatch):
 # ---- a page that is closed -----------------------------------------------------------------------
 
 
-def test_c19_a_tab_closed_while_its_room_is_made_stops_nothing(monkeypatch):
-    """The room is finished and kept for the next who asks; the training is not begun again."""
+@pytest.fixture
+def slow():
+    """A studio of one room, which is made when the test lets it: (rooms, made, begun, may_end)."""
     made, begun, may_end = [], threading.Event(), threading.Event()
 
-    def slow(shelf, name):
-        made.append(name)
+    def make(item):
+        made.append(item.name)
         begun.set()
         assert may_end.wait(PATIENCE)
         return {"is": "whole"}
 
-    monkeypatch.setattr(server.making, "part", slow)
-    closed, running, thread = started(Shelf())
+    room = plain_room("tables", make, later={"rest": lambda: pytest.fail("begun all the same")})
+    with in_place_of_all({"only": room}):
+        yield server.Rooms(Shelf()), made, begun, may_end
+
+
+def test_c19_a_tab_closed_while_its_room_is_made_stops_nothing(slow):
+    """The room is finished and kept for the next who asks; the training is not begun again."""
+    rooms, made, begun, may_end = slow
+    closed, running, thread = started(rooms.shelf)
     with socket.create_connection(("127.0.0.1", closed.port), timeout=PATIENCE) as tab:
         tab.sendall(
-            f"GET /data/lstm.json HTTP/1.1\r\nHost: 127.0.0.1:{closed.port}\r\n"
+            f"GET /data/only.json HTTP/1.1\r\nHost: 127.0.0.1:{closed.port}\r\n"
             f"X-Ancestral-Session: {closed.guard.session}\r\n\r\n".encode()
         )
         assert begun.wait(PATIENCE)
     may_end.set()
-    assert closed.json("/data/lstm.json") == {"is": "whole"}
-    assert made == ["lstm"]
+    assert closed.json("/data/only.json") == {"is": "whole"}
+    assert made == ["icons"]
     running.should_exit = True
     thread.join(PATIENCE)
 
 
-def test_c19_a_studio_that_closes_begins_no_further_room(monkeypatch):
-    made, begun, may_end = [], threading.Event(), threading.Event()
-
-    def slow(shelf, name):
-        made.append(name)
-        begun.set()
-        assert may_end.wait(PATIENCE)
-        return {}
-
-    monkeypatch.setattr(server.making, "part", slow)
-    kept = server.Rooms(Shelf())
-    kept.make_all()
-    assert begun.wait(PATIENCE) and kept.is_making
-    closing = threading.Thread(target=kept.close)
+def test_c19_a_studio_that_closes_begins_no_further_room(slow):
+    rooms, made, begun, may_end = slow
+    rooms.make_all()
+    assert begun.wait(PATIENCE) and rooms.is_making
+    closing = threading.Thread(target=rooms.close)
     closing.start()
     time.sleep(0.05)
     may_end.set()
     closing.join(PATIENCE)
-    assert not kept.is_making and len(made) == 1
+    assert not rooms.is_making and made == ["icons"]

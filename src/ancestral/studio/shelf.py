@@ -9,6 +9,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -188,10 +189,21 @@ class Shelf:
     # ---- opening and closing ---------------------------------------------------------------------
 
     def add(self, path: Path, name: str) -> Item:
-        """Open a saved model or a data file, which the user calls `name`; return it."""
+        """Open a saved model or a data file, which the user calls `name`; return it.
+
+        An archive of several arrays is as many items, of which the first is returned.
+        """
         with open_regular(path) as file:
-            of = hashlib.file_digest(file, "sha256").hexdigest()[:8]  # type: ignore[arg-type]
-        return self._put(of, name, *_read(path, name))
+            content = hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
+        try:
+            found = _read(path, name)
+        except AncestralError as error:
+            raise type(error)(_without_options(str(error))) from None
+        put = [
+            self._put(identity(content + key.encode()), f"{name}, {key}" if key else name, *read)
+            for key, read in found.items()
+        ]
+        return put[0]
 
     def add_upload(self, name: str, content: bytes) -> Item:
         """Open a file that the page was given; errors name it as the user does."""
@@ -275,25 +287,44 @@ def identity(content: bytes) -> str:
 Read = tuple[str, str, Any]
 
 
-def _read(path: Path, name: str) -> Read:
+def _read(path: Path, name: str) -> dict[str, Read]:
     """Return what a file holds: by its ending, and within that by its content."""
     ending = _ending(name)
     if ending not in DATA_ENDINGS:
         model = ancestral.load(path)
-        return "model", _model_in_words(model), model
+        return {"": ("model", _model_in_words(model), model)}
     if ending in TABLES:
-        return _read_table(path, ending)
+        return {"": _read_table(path, ending)}
     if ending in GRAPHS:
-        return _read_graphs(path)
+        return {"": _read_graphs(path)}
     if ending == ".npy":
-        return _read_array(path)
+        return {"": _read_array(path)}
     refused: list[AncestralError] = []
     for read in _readers_of(name.lower(), ending):
         try:
-            return read(path)
+            return {"": read(path)}
         except AncestralError as error:
             refused.append(error)
-    raise refused[0]
+    keys = _keys_of(path) if ending == ".npz" else []
+    if len(keys) < 2:
+        raise refused[0]
+    return {key: _read_array(path, key) for key in keys}
+
+
+def _keys_of(path: Path) -> list[str]:
+    """Return the names of an archive's arrays; none of what is no archive."""
+    from ancestral.io.arrays import MAX_BYTES
+    from ancestral.io.npy import Archive
+    from ancestral.io.sources import Source
+
+    with suppress(AncestralError), Source(path, max_bytes=MAX_BYTES) as source:
+        return list(map(str, Archive(source).keys))
+    return []
+
+
+def _without_options(said: str) -> str:
+    """Return a reader's words without the mends that are options of Python: there are none here."""
+    return re.sub(r"(?:[,;]? or (?:pass|take it as text,)|; pass) [^.;)]*(?=[.;)]|$)", "", said)
 
 
 def _readers_of(name: str, ending: str) -> list[Callable[[Path], Read]]:
@@ -316,7 +347,7 @@ def _read_table(path: Path, ending: str) -> Read:
 
 def _of_frame(frame: Any) -> Read:
     n, k = frame.shape
-    return "table", f"{counted(n, 'row')} × {counted(k, 'column')}", frame
+    return "table", f"{_many(n, 'row')} × {_many(k, 'column')}", frame
 
 
 def _read_tables(path: Path) -> Read:
@@ -333,8 +364,8 @@ def _read_graphs(path: Path) -> Read:
     return "graphs", graphs_in_words(graphs), graphs
 
 
-def _read_array(path: Path) -> Read:
-    array = ancestral.read_array(path, missing=True)
+def _read_array(path: Path, key: str | None = None) -> Read:
+    array = ancestral.read_array(path, key=key, missing=True)
     if array.ndim > 3:
         raise DataError(
             f"{path}: has shape {array.shape}; rows (n, columns) or images (n, height, width) "
@@ -350,7 +381,7 @@ def _of_array(array: NDArray, name: str) -> Read:
     if array.ndim == 3 or (is_wide and len(rows) >= LEAST_FACES):
         faces = as_faces(array, name)
         height, width = faces.shape
-        about = f"{counted(len(rows), 'grey image')} of {height} × {width} pixels"
+        about = f"{_many(len(rows), 'grey image')} of {height} × {width} pixels"
         if array.ndim == 2:
             about += f", taken for images since {rows.shape[1]} values a row make a square"
         return "images", about, faces
@@ -398,6 +429,11 @@ def _model_in_words(model: Any) -> str:
     if isinstance(d, int | np.integer):
         words.append(f"d = {d}")
     return ", ".join(words)
+
+
+def _many(n: int, noun: str) -> str:
+    """Return "1 row", "10,000 rows"."""
+    return counted(n, noun).replace(str(n), f"{n:,}", 1)
 
 
 def _ending(name: str) -> str:

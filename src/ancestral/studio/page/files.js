@@ -6,25 +6,31 @@ import { button, el } from "./kit.js";
 export function showFiles(dialog, { shelf, refused, verb, canOpen, open, close, goTo }) {
   const mine = shelf.items.filter((item) => !item.built_in);
   const ours = shelf.items.filter((item) => item.built_in);
+  const link = (at) =>
+    el(
+      "li",
+      {},
+      button(verb(at.room), () => goTo(at.room, at.of), { kind: "link" }),
+      at.used ? `: ${at.used}` : null,
+    );
   const entry = (item) =>
     el(
       "li",
       {},
-      el("p", { class: "name" }, el("b", {}, item.name), ` ${item.about}`),
-      item.shown.map((at) =>
-        el(
-          "p",
-          {},
-          button(verb(at.room), () => goTo(at.room, at.of), { kind: "quiet" }),
-          at.used ? ` ${at.used}` : " all of it",
-        ),
+      el(
+        "div",
+        { class: "name" },
+        el("p", {}, el("b", {}, item.name), ` ${item.about}`),
+        !item.built_in && canOpen
+          ? button("Close", () => close(item.id), { kind: "quiet", title: `Close ${item.name}` })
+          : null,
       ),
-      item.not_shown.map((not) =>
-        el("p", { class: "why" }, not.room && el("b", {}, `${verb(not.room)}: `), not.why),
-      ),
-      !item.built_in && canOpen
-        ? button("Close", () => close(item.id), { title: `Close ${item.name}` })
+      item.shown.length
+        ? el("ul", { class: "where", "aria-label": "Where it shows" }, item.shown.map(link))
         : null,
+      item.not_shown.map(({ room, why }) =>
+        el("p", { class: "why" }, room ? el("b", {}, `Not in ${verb(room)}: `) : null, why),
+      ),
     );
   const wrong = refused.map(({ name, why }) =>
     el(
@@ -51,7 +57,7 @@ export function showFiles(dialog, { shelf, refused, verb, canOpen, open, close, 
         : "This page holds its data. To open files of your own, run “ancestral studio”.",
     ),
     ...list("Yours", [...wrong, ...mine.map(entry)]),
-    ...list("Built in, where nothing of yours stands in", ours.map(entry)),
+    ...list("Built in", ours.map(entry)),
   );
 }
 

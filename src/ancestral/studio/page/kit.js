@@ -221,6 +221,8 @@ export function showFacts(list, facts) {
  * presses by a tap, and holds at once what lies under a node of class "handle".
  */
 export function follow(node, { start, move, end }) {
+  const hold = (event) => event.target.closest(".handle") && event.preventDefault();
+  node.addEventListener("touchstart", hold, { passive: false }); // of shapes, styles alone do not hold it
   node.addEventListener("pointerdown", (down) => {
     if (down.button !== 0) return;
     const isWaiting = down.pointerType === "touch" && !down.target.closest(".handle");

@@ -459,6 +459,7 @@ systemIsDark.addEventListener("change", () => chosenTheme() || setTheme(systemTh
 // ---- files ---------------------------------------------------------------------------------------
 
 const dialog = document.querySelector(".files");
+dialog.addEventListener("close", () => (page.refused = []));
 
 function openFiles() {
   showFiles(dialog, {
@@ -499,7 +500,6 @@ async function takeFiles(files) {
       last = (await takeFile(file)) ?? last;
     } catch (error) {
       page.refused.push({ name: file.name, why: error.message });
-      say(error.message, "problem");
     }
   }
   if (page.refused.length || (last && !last.shown.length)) openFiles();

@@ -117,7 +117,7 @@ export function entries(types) {
     }
     return kept;
   };
-  const spelt = (word) => encodeURIComponent(word).replaceAll(":", "%3A").replaceAll(";", "%3B");
+  const spelt = (word) => encodeURIComponent(word).replaceAll("%2C", ",");
   return type(
     {},
     held,

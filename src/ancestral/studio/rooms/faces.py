@@ -200,7 +200,9 @@ def _why_no_image(model: Any) -> str | None:
     mend = "Open its images, an array (n, height, width), too."
     if names is not None and m < LEAST_NAMED:
         some = ", ".join(map(str, names[:2]))
-        return f"Its {m} columns have names ({some} …), so they are a table's and not pixels. {mend}"
+        return (
+            f"Its {m} columns have names ({some} …), so they are a table's and not pixels. {mend}"
+        )
     if m < LEAST or _side(m) ** 2 != m:
         least = f"of {LEAST} pixels or more " if m < LEAST else ""
         return f"Its {m} columns are no square image {least}. {mend}".replace(" .", ".")
@@ -286,7 +288,7 @@ ROOM = Room(
         '<mo form="prefix" stretchy="false">(</mo><mi mathvariant="normal" class="b">W</mi>'
         '<mi mathvariant="normal" class="b">z</mi><mo>+</mo>'
         '<mi mathvariant="normal" class="b">μ</mi><mo separator="true">,</mo>'
-        '<msup><mi>σ</mi><mn>2</mn></msup>'
+        "<msup><mi>σ</mi><mn>2</mn></msup>"
         '<msub><mi mathvariant="normal" class="b">I</mi><mi>m</mi></msub>'
         '<mo form="postfix" stretchy="false">)</mo></math>'
     ),

@@ -2,80 +2,141 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral import LSTMAutoregressive, TabularAutoregressive
+from ancestral import ChainAutoregressive, LSTMAutoregressive, OrderMixture, TabularAutoregressive
+from ancestral.autoregressive.chain.conditionals import as_logistic
 from ancestral.autoregressive.levels import DiscreteDensity
+from ancestral.autoregressive.tabular import UNSEEN
 from ancestral.errors import AncestralError
-from ancestral.inputs import find_source
 from ancestral.studio.payload import packed
-from ancestral.studio.shelf import Shelf
+from ancestral.studio.room import Room, Subject
+from ancestral.studio.shelf import Item, Shelf
 
-MOST_CONTEXTS = 40_000
-MOST_WEIGHTS = 300_000
-MOST_TRAINED = 5_000  # contexts of tables that an LSTM is trained on
+MOST_PIXELS = 1024  # each is pressed by itself: smaller ones are not hit
+MOST_CELLS = 4_000_000  # of rows that tables are counted from: the count holds 32 bytes for each
+MOST_VALUES = 2_000_000  # numbers of a model: the page holds and searches them all
+MOST_WEIGHTS = 300_000  # of a network, which is stepped thousands of times at every press
+MOST_TRAINED = 5_000  # contexts of tables that an LSTM is trained on: seconds
+LINE = 24  # columns of a table that is no square stand in lines of so many
+OFF_ON = ("off", "on")
+
+# What a chain's conditional is sent as.
+LOGISTIC = {"columns": "int32", "weights": "float64", "bias": "float64"}
+TREES = {
+    "columns": "int32", "thresholds": "float64", "split": "int32", "child": "int32",
+    "value": "float64", "root": "int32",
+}  # fmt: skip
+
+EQUATION = (
+    '<math display="block"><mi>p</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>'
+    "<munderover><mo>∏</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>m</mi></munderover>"
+    "<mi>p</mi><mo>(</mo><msub><mi>x</mi><mi>i</mi></msub><mo>|</mo><msub><mi>x</mi><mn>1</mn>"
+    "</msub><mo>,</mo><mi>…</mi><mo>,</mo><msub><mi>x</mi><mrow><mi>i</mi><mo>−</mo><mn>1</mn>"
+    "</mrow></msub><mo>)</mo></math>"
+)
 
 
-def pixels(shelf: Shelf) -> dict[str, Any]:
-    """Models of binary rows, stepped by the page; the LSTM that must be trained comes apart."""
-    found = _sequential_models(shelf)
-    if not found:
-        raise AncestralError(
-            "Models of black and white images have two levels in each of at most 400 variables. "
-            "Start the studio with tables or an LSTM of such images."
+@dataclass(frozen=True)
+class Bits:
+    """Rows of zeros and ones, what these are called, and how a row is laid out.
+
+    `words` is one pair for all columns or one for each; `columns` is empty where they have no names
+    of their own; `used` says how many rows are left out.
+    """
+
+    rows: NDArray
+    words: list[list[str]]
+    shape: tuple[int, int]
+    columns: list[str]
+    used: str | None
+
+
+def subjects(shelf: Shelf) -> list[Subject]:
+    """Return data of two levels, each with the saved models of its width; then other models."""
+    saved = [item for item in shelf.models(DiscreteDensity) if refuses(item) is None]
+    data = [item for item in shelf.items if item.kind != "model" and _width(item)]
+    if not data and not saved:
+        data = [item for item in shelf.of_kind("tables") if _width(item)]
+    found = []
+    for item in data:
+        beside = [one for one in saved if _width(one) == _width(item)]
+        trains = shelf.built_in and not beside
+        tables, bits = cache(partial(_tables, item)), _bits(item)
+        found.append(
+            Subject(
+                item.name,
+                (item, *beside),
+                partial(_told, item, tables, beside, trains=trains),
+                later={"lstm": partial(_lstm, tables)} if trains else {},
+                used={item.id: bits.used} if bits and bits.used else {},
+            )
         )
-    m = found[0][1].n_features_in_
+    alone = [item for item in saved if _width(item) not in map(_width, data)]
+    for width in dict.fromkeys(map(_width, alone)):
+        own = [item for item in alone if _width(item) == width]
+        name = ", ".join(item.name for item in own)
+        make = partial(_told, None, None, own, trains=False)
+        found.append(Subject(name, tuple(own), make))
+    return found
+
+
+@lru_cache(maxsize=64)  # asked for each time that something is opened or closed
+def refuses(item: Item) -> str | None:
+    """Say which limit an item of two levels passes; None where it is shown, or is of others."""
+    if isinstance(item.data, DiscreteDensity):
+        return _limit_of(item.data)
+    bits = _bits(item)
+    return None if bits is None else _too_wide(bits.rows.shape[1])
+
+
+def shows(model: Any) -> bool:
+    """Tell whether a fitted model by itself fills the room."""
+    return isinstance(model, DiscreteDensity) and _limit_of(model) is None
+
+
+# ---- what is told ------------------------------------------------------------------------------
+
+
+def _told(
+    item: Item | None, tables: Callable[[], Any] | None, saved: list[Item], *, trains: bool
+) -> dict[str, Any]:
+    """Return the models of one width, the tables of the data first."""
+    models = [(one.name, one.data) for one in saved]
+    if item is not None and tables is not None:
+        models.insert(0, ("Tables" if item.built_in else f"Tables of {item.name}", tables()))
+    first = models[0][1]
+    bits = None if item is None else _bits(item)
+    shape = bits.shape if bits else _lines(first.n_features_in_)
     return {
-        "m": m,
-        "shape": _image_shape(m),
-        "models": [_sequence(name, model) for name, model in found],
-        "names": _icon_names() if m == 25 and not shelf.bits and not shelf.files else {},
-        "lstm_follows": _lstm_is_wanted(shelf, found),
+        "m": first.n_features_in_,
+        "shape": shape,
+        "words": bits.words if bits else _words(first.categories_),
+        "columns": bits.columns if bits else _named(getattr(first, "feature_names_in_", [])),
+        "models": [_sequence(name, model) for name, model in models],
+        "names": _icon_names() if item is not None and item.built_in else {},
+        "start": _half_drawn(first, shape),
+        "note": bits.used if bits else None,
+        "lstm_follows": trains and first.n_contexts_ <= MOST_TRAINED,
     }
 
 
-def lstm(shelf: Shelf) -> dict[str, Any]:
-    """An LSTM trained to the tables' own distribution (a few seconds)."""
-    found = _sequential_models(shelf)
-    if not _lstm_is_wanted(shelf, found):
-        return {"problem": "Models were given: none is trained beside them."}
-    tables = found[0][1]
-    model = LSTMAutoregressive(tol=0.01, random_state=0).fit(_rows_in_proportion(tables))
-    return {**_sequence("LSTM", model), "loss": model.loss_, "floor": model.floor_}
-
-
-def _sequential_models(shelf: Shelf) -> list[tuple[str, Any]]:
-    """Return saved models of binary rows, or the tables of the data; all of one width."""
-    found = [(k, v) for k, v in shelf.models.items() if isinstance(v, DiscreteDensity)]
-    if shelf.bits or "tables" in shelf.files or not found:
-        found.append(_tables(shelf))
-    found = [(name, model) for name, model in found if can_be_stepped(model)]
-    return [(n, v) for n, v in found if v.n_features_in_ == found[0][1].n_features_in_]
-
-
-def _tables(shelf: Shelf) -> tuple[str, Any]:
-    if shelf.bits is not None:
-        name, rows = shelf.bits
-        return f"Tables of {name}", TabularAutoregressive().fit(rows)
-    return "Tables", find_source("tables", shelf.files).data
-
-
-def can_be_stepped(model: Any) -> bool:
-    """Tell whether the page can hold this model: binary, and not too large."""
-    if any(len(known) != 2 for known in model.categories_) or len(model.categories_) > 400:
-        return False
-    if isinstance(model, TabularAutoregressive):
-        return bool(model.n_contexts_ <= MOST_CONTEXTS)
-    return isinstance(model, LSTMAutoregressive) and model.n_parameters_ <= MOST_WEIGHTS
-
-
-def _lstm_is_wanted(shelf: Shelf, found: list[tuple[str, Any]]) -> bool:
-    """Tell whether the page shows tables of the data alone, small enough to train on."""
-    saved = any(isinstance(model, DiscreteDensity) for model in shelf.models.values())
-    return shelf.built_in and not saved and bool(found) and found[0][1].n_contexts_ <= MOST_TRAINED
+def _lstm(tables: Callable[[], Any]) -> dict[str, Any]:
+    """Return an LSTM trained to the tables' own distribution (a few seconds)."""
+    of = tables()
+    if of.n_contexts_ > MOST_TRAINED:
+        raise AncestralError(
+            f"An LSTM is trained here on at most {MOST_TRAINED:,} contexts of tables; these have "
+            f"{of.n_contexts_:,}. Fit one in Python, save it, and open it beside the data."
+        )
+    model = LSTMAutoregressive(tol=0.01, random_state=0).fit(_rows_in_proportion(of))
+    return {**_sequence("LSTM", model), "excess": model.loss_ - model.floor_}
 
 
 def _rows_in_proportion(tables: Any) -> NDArray:
@@ -85,25 +146,14 @@ def _rows_in_proportion(tables: Any) -> NDArray:
     return np.repeat(support, np.maximum(1, np.round(p / p.min())).clip(max=50).astype(int), axis=0)
 
 
-def _sequence(name: str, model: Any) -> dict[str, Any]:
-    """Return a model of binary rows: a trie of tables, or an LSTM's weights."""
-    about = {"name": name, "n_parameters": model.n_parameters_}
-    if isinstance(model, TabularAutoregressive):
-        return {
-            **about,
-            "kind": "tables",
-            "entropy": model.entropy_,
-            "log_p": [packed(log_p, "float64") for log_p in model.log_probabilities_],
-            "child": [packed(child, "int32") for child in model.children_],
-        }
-    weights = {key: packed(value) for key, value in model.weights_.items()}
-    return {**about, "kind": "lstm", "weights": weights}
-
-
-def _image_shape(m: int) -> tuple[int, int]:
-    """Return height and width: a square, or else one row."""
-    side = round(m**0.5)
-    return (side, side) if side * side == m else (1, m)
+def _half_drawn(model: Any, shape: tuple[int, int]) -> list[int]:
+    """Return levels to begin with, -1 where unknown: a beginning that few images share, not one."""
+    drawn = model.sample(200, random_state=0)
+    rows = np.unique(model._encode(model._check_rows(drawn, reset=False)), axis=0)
+    half = rows.shape[1] // 2 if shape[0] == 1 else (shape[0] // 2) * shape[1]
+    tops, sizes = np.unique(rows[:, :half], axis=0, return_counts=True)
+    chosen = np.argmin(np.where(sizes > 2, sizes, len(rows) + 1))
+    return [*tops[chosen].tolist(), *[-1] * (rows.shape[1] - half)]
 
 
 def _icon_names() -> dict[str, str]:
@@ -113,9 +163,226 @@ def _icon_names() -> dict[str, str]:
     return {"".join(map(str, row)): name for row, name in zip(images.tolist(), names, strict=True)}
 
 
-def shows(model: Any) -> bool:
-    """Tell whether the room can show this model by itself."""
-    return can_be_stepped(model) and model.n_features_in_ > 1
+# ---- data of two levels ------------------------------------------------------------------------
 
 
-PARTS = {"pixels": pixels, "lstm": lstm}
+def _width(item: Item) -> int:
+    """Return the number of pixels of data or of a model that the room shows; 0 for others."""
+    if refuses(item) is not None:
+        return 0
+    bits = _bits(item)
+    return len(bits.rows[0]) if bits else getattr(item.data, "n_features_in_", 0)
+
+
+@lru_cache(maxsize=16)
+def _bits(item: Item) -> Bits | None:
+    """Return an item's rows as codes; None for data that are not of two levels in each column."""
+    if item.kind == "images":
+        X, (low, high) = item.data.X, (item.data.X.min(), item.data.X.max())
+        if low == high or not ((low == X) | (high == X)).all():
+            return None
+        rows, used = _some((high == X).astype(int))
+        return Bits(rows, [[*OFF_ON]], item.data.shape, [], used)
+    if item.kind != "table":
+        return None
+    frame = item.data.dropna()
+    levels: list[list[Any]] = []
+    for name in frame.columns:
+        levels.append(_ordered(frame[name].unique().tolist()))
+        if len(levels[-1]) > 2:
+            return None
+    every = _ordered({level for own in levels for level in own})
+    pairs = [every] * frame.shape[1] if len(every) == 2 else levels
+    if not len(frame) or any(len(pair) != 2 for pair in pairs):
+        return None
+    codes = [frame[name] == pair[1] for name, pair in zip(frame.columns, pairs, strict=True)]
+    rows, used = _some(np.column_stack(codes).astype(int), len(item.data))
+    return Bits(rows, _words(pairs), _lines(len(pairs)), _named(frame.columns), used)
+
+
+def _ordered(levels: Iterable[Any]) -> list[Any]:
+    try:
+        return sorted(levels)
+    except TypeError:  # text beside numbers
+        return sorted(levels, key=str)
+
+
+def _some(rows: NDArray, n_given: int | None = None) -> tuple[NDArray, str | None]:
+    """Return as many rows as are counted, and what was left out."""
+    n_given, most = n_given or len(rows), MOST_CELLS // rows.shape[1]
+    whole = len(rows) == n_given
+    if len(rows) > most:
+        kept = np.sort(np.random.default_rng(0).choice(len(rows), most, replace=False))
+        return rows[kept], f"{most:,} of {n_given:,} rows, drawn at random (seed 0)"
+    return rows, None if whole else f"{len(rows):,} of {n_given:,} rows: those without gaps"
+
+
+def _tables(item: Item) -> Any:
+    """Return the tables that an item is, or those counted from its rows."""
+    bits = _bits(item)
+    return TabularAutoregressive().fit(bits.rows) if bits else item.data
+
+
+def _words(levels: Iterable[Any]) -> list[list[str]]:
+    """Return what each column's levels are called: one pair, where all have the same."""
+    pairs = [
+        [*OFF_ON] if list(pair) in ([0, 1], [False, True]) else [str(level) for level in pair]
+        for pair in levels
+    ]
+    return pairs[:1] if all(pair == pairs[0] for pair in pairs) else pairs
+
+
+def _named(columns: Iterable[Any]) -> list[str]:
+    """Return the columns' names, where they are not only numbered."""
+    names = [str(name) for name in columns]
+    return [] if names == [f"column {k + 1}" for k in range(len(names))] else names
+
+
+def _lines(m: int) -> tuple[int, int]:
+    """Return height and width of m pixels: a square, or else lines."""
+    side = round(m**0.5)
+    return (side, side) if side * side == m else (-(-m // LINE), min(m, LINE))
+
+
+# ---- models of two levels ----------------------------------------------------------------------
+
+
+def _limit_of(model: Any) -> str | None:
+    """Say why the page can't hold a model of discrete rows."""
+    for j, known in enumerate(model.categories_):
+        if len(known) != 2:
+            name = [*getattr(model, "feature_names_in_", []), *range(1, j + 2)][j]
+            return f"Pixels have two levels; column {name} of this model has {len(known)}."
+    if (wide := _too_wide(len(model.categories_))) is not None:
+        return wide
+    members = model.members_ if isinstance(model, OrderMixture) else [model]
+    n_values = 0
+    for member in members:
+        if isinstance(member, LSTMAutoregressive) and member.n_parameters_ > MOST_WEIGHTS:
+            return (
+                f"The page steps networks of at most {MOST_WEIGHTS:,} weights; this one has "
+                f"{member.n_parameters_:,}."
+            )
+        if isinstance(member, ChainAutoregressive):
+            for conditional in member.conditionals_:
+                if as_logistic(conditional, 2)["family"] == "estimator":
+                    kind = type(conditional["model"]).__name__
+                    return (
+                        "The page computes chains of logistic regressions, boosted trees and "
+                        f"marginals; this one's classifiers are of the kind {kind}."
+                    )
+        n_values += _n_values(member)
+    if n_values > MOST_VALUES:
+        return f"The page holds models of at most {MOST_VALUES:,} numbers; this has {n_values:,}."
+    return None
+
+
+def _too_wide(m: int) -> str | None:
+    if 1 < m <= MOST_PIXELS:
+        return None
+    return f"Images here have 2 to {MOST_PIXELS:,} pixels; these have {m:,}."
+
+
+def _n_values(model: Any) -> int:
+    """Return how many numbers the page would be sent."""
+    if isinstance(model, LSTMAutoregressive):
+        return int(model.n_parameters_)
+    if isinstance(model, TabularAutoregressive):
+        return 3 * sum(int(stops.sum()) for stops in map(_stops, *_trie(model)))
+    arrays = (value for one in model.conditionals_ for value in one.values())
+    return sum(value.size for value in arrays if isinstance(value, np.ndarray))
+
+
+def _sequence(name: str, model: Any) -> dict[str, Any]:
+    """Return a model of binary rows as the page steps it."""
+    about = {"name": name, "n_parameters": getattr(model, "n_parameters_", None)}
+    if isinstance(model, OrderMixture):
+        members = [_sequence(name, member) for member in model.members_]
+        return {
+            **about,
+            "kind": "orders",
+            "orders": packed(model.orders_, "int32"),
+            "members": members,
+        }
+    if isinstance(model, TabularAutoregressive):
+        return {**about, "kind": "tables", "entropy": model.entropy_, **_packed_trie(model)}
+    if isinstance(model, ChainAutoregressive):
+        return {**about, "kind": "chain", **_packed_chain(model)}
+    weights = {key: packed(value) for key, value in model.weights_.items()}
+    return {**about, "kind": "lstm", "weights": weights}
+
+
+def _trie(model: TabularAutoregressive) -> tuple[list[NDArray], list[NDArray]]:
+    return model.log_probabilities_, model.children_
+
+
+def _stops(log_p: NDArray, child: NDArray) -> NDArray[np.bool_]:
+    """Return which contexts leave open what comes next, shape (n,)."""
+    certain = ((log_p == 0) & (child != UNSEEN)).any(axis=1)
+    return ~(certain & np.isneginf(log_p).any(axis=1))
+
+
+def _packed_trie(model: TabularAutoregressive) -> dict[str, Any]:
+    """Return the contexts at which more than one level is possible, and the certain runs to them.
+
+    Whole rows are stops, too; the last stop is where the empty prefix leads. `run` holds, for each
+    stop, the levels of the run before it in the places of their variables, in bits.
+    """
+    below = np.arange((model.children_[-1] != UNSEEN).sum())  # the stop that each context leads to
+    n = len(below)
+    m = model.n_features_in_
+    depth, terms, children = [np.full(n, m)], [np.zeros((n, 2))], [np.full((n, 2), UNSEEN)]
+    runs: list[tuple[int, NDArray, NDArray]] = []
+    for i, (log_p, child) in reversed([*enumerate(zip(*_trie(model), strict=True))]):
+        reached = np.where(child == UNSEEN, UNSEEN, below[child] if len(below) else UNSEEN)
+        stops = _stops(log_p, child)
+        level = (log_p[:, 1] == 0).astype(np.intp)
+        below = np.take_along_axis(reached, level[:, None], axis=1)[:, 0]
+        runs.append((i, below[~stops], level[~stops]))
+        below[stops] = n + np.arange(stops.sum())
+        depth.append(np.full(int(stops.sum()), i))
+        terms.append(log_p[stops])
+        children.append(reached[stops])
+        n += int(stops.sum())
+    bits = np.zeros((n, m), np.uint8)
+    for i, stop, level in runs:
+        bits[stop, i] = level
+    return {
+        "depth": packed(np.concatenate(depth), "int32"),
+        "log_p": packed(np.concatenate(terms), "float64"),
+        "child": packed(np.concatenate(children), "int32"),
+        "run": packed(np.packbits(bits, axis=1), "uint8"),
+    }
+
+
+def _packed_chain(model: ChainAutoregressive) -> dict[str, Any]:
+    """Return each conditional's arrays, marginals as regressions on nothing."""
+    conditionals = []
+    for one in model.conditionals_:
+        one = as_logistic(one, 2)
+        if one["family"] == "marginal":
+            none = {"columns": np.zeros(0), "weights": np.zeros(0)}
+            one = {**one, **none, "family": "logistic", "bias": np.diff(one["log_p"])}
+        kinds = LOGISTIC if one["family"] == "logistic" else TREES
+        arrays = {name: packed(one[name], dtype) for name, dtype in kinds.items()}
+        conditionals.append({"sees_mixture": bool(one["sees_mixture"]), **arrays})
+    mixture = model.mixture_ and {
+        "log_weights": packed(model.mixture_["log_weights"], "float64"),
+        "log_theta": packed(np.stack(model.mixture_["log_theta"]), "float64"),
+    }
+    return {"floor": model.floor_, "conditionals": conditionals, "mixture": mixture}
+
+
+ROOM = Room(
+    order=2,
+    verb="Fill pixels",
+    sentence="Set pixels on or off: each model says what the others are, and draws them.",
+    equation=EQUATION,
+    wants=(
+        "Open rows of two levels (.npy, .csv), tables (CPTs), or a saved model of such rows: each "
+        "column is a pixel."
+    ),
+    subjects=subjects,
+    refuses=refuses,
+    shows=shows,
+)

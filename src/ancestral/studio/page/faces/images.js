@@ -54,7 +54,10 @@ export class Images {
     const found = await this.around.load(`page-${k}`).catch((error) => ({ problem: error.message }));
     if (found.problem) {
       this.n = this.kept;
-      this.around.say(`The first ${this.kept} of the faces are here. ${found.problem}`, "problem");
+      this.around.say(
+        `The first ${this.kept.toLocaleString("en")} of the faces are here. ${found.problem}`,
+        "problem",
+      );
     } else this.add(found.images, this.kept + k * this.page);
     this.around.draw();
   }

@@ -39,7 +39,7 @@ export class Stage {
 
     const [height, width] = shape;
     this.outline = svg("path", { class: "outline" });
-    this.spot = svg("rect", { class: "spot", width: 1, height: 1 });
+    this.spot = svg("rect", { class: "spot", hidden: true });
     const over = svg(
       "svg",
       { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
@@ -110,7 +110,6 @@ export class Stage {
         mask = this.#mask();
         last = cell(event);
         value = 1 - mask[last[0] * width + last[1]];
-        this.cursor = null;
         stroke(event);
       },
       move: stroke,
@@ -132,10 +131,13 @@ export class Stage {
       }
       this.#showSpot();
     });
-    canvas.addEventListener("blur", () => {
-      this.cursor = null;
-      this.#showSpot();
-    });
+    const forget = () => this.#showSpot((this.cursor = null));
+    canvas.addEventListener("blur", forget);
+    canvas.addEventListener("pointerleave", forget);
+    canvas.addEventListener(
+      "pointermove",
+      (event) => event.pointerType === "mouse" && this.#showSpot((this.cursor = cell(event))),
+    );
   }
 
   #mask() {
@@ -144,17 +146,24 @@ export class Stage {
 
   #dab(mask, r, c, value) {
     const [height, width] = this.shape;
-    const reach = Math.round((BRUSHES[this.shown.brush] * Math.max(height, width)) / 24);
+    const reach = this.#reach;
     for (let i = Math.max(0, r - reach); i <= Math.min(height - 1, r + reach); i++)
       for (let j = Math.max(0, c - reach); j <= Math.min(width - 1, c + reach); j++)
         mask[i * width + j] = value;
   }
 
-  #showSpot() {
-    this.spot.toggleAttribute("hidden", !this.cursor);
-    if (!this.cursor) return;
-    this.spot.setAttribute("x", this.cursor[1]);
-    this.spot.setAttribute("y", this.cursor[0]);
+  /** How far the brush goes beyond its middle, in pixels. */
+  get #reach() {
+    return Math.round((BRUSHES[this.shown.brush] * Math.max(...this.shape)) / 24);
+  }
+
+  /** Show what the brush covers, where the keys or the mouse have it. */
+  #showSpot(at = this.cursor) {
+    this.spot.toggleAttribute("hidden", !at);
+    if (!at) return;
+    const reach = this.#reach;
+    const places = { x: at[1] - reach, y: at[0] - reach, width: 2 * reach + 1, height: 2 * reach + 1 };
+    for (const [name, value] of Object.entries(places)) this.spot.setAttribute(name, value);
   }
 
   // ---- showing -------------------------------------------------------------------------------------
@@ -165,6 +174,8 @@ export class Stage {
     const span = this.grey[1] - this.grey[0];
     this.face.grey(x, this.grey);
     this.outline.setAttribute("d", mask ? outlineOf(mask, this.shape) : "");
+    if (this.brush && this.brush !== shown.brush) this.cursor = this.shape.map((side) => side >> 1);
+    this.brush = shown.brush; // shown in the middle when it was just chosen
     this.#showSpot();
     this.#drawOriginal();
     if (original)

@@ -38,6 +38,7 @@ export class Strip {
       value: "show",
       onchange: (press) => act({ press }),
     });
+    this.hint = el("p", { class: "hint" });
     this.count = el("span", { class: "count" });
     this.node = el(
       "div",
@@ -49,7 +50,7 @@ export class Strip {
         this.press.node,
         el("label", { class: "field" }, "Face", this.number, this.count),
       ),
-      el("p", { class: "hint" }, "Or drag one onto the big face."),
+      this.hint,
     );
     this.scroller.addEventListener("pointerdown", (event) => this.#hold(event));
     this.scroller.addEventListener("touchmove", (event) => this.isDragged && event.preventDefault(), {
@@ -156,6 +157,10 @@ export class Strip {
   draw(shown) {
     this.shown = shown;
     this.press.set(shown.press);
+    this.hint.textContent =
+      shown.press === "show"
+        ? "Or drag one onto the big face, which then turns into it."
+        : "The big face turns into the one that you press, or drag onto it.";
     const { n } = this.images;
     this.count.textContent = `of ${n.toLocaleString("en")}`;
     this.number.max = n;

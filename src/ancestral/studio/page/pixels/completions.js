@@ -4,22 +4,18 @@ import { Picture, colour, el, panel } from "../kit.js";
 import { logDensity } from "./sequence.js";
 import { key, percent } from "./tree.js";
 
-const N_SHOWN = 18; // completions listed
+const N_SHOWN = 12; // completions listed
 
 export class CompletionList {
-  /** @param names what the sides are called: each image has a bar for each. */
-  constructor(room, names) {
-    Object.assign(this, { room, names });
-    this.node = this.#build();
-  }
-
-  #build() {
+  /** @param take what to do with the image that is pressed. */
+  constructor({ data, sides, take }) {
+    Object.assign(this, { data, sides, take });
     this.list = el("div", { class: "completions" });
     this.certificate = el("p", { class: "hint" });
-    return panel(
+    this.node = panel(
       "What it can be",
       {
-        hint: "The likeliest images with these pixels, and each model's posterior probability. Click one to take it.",
+        hint: "The likeliest images with these pixels, and how probable each model finds them. Press one to take it.",
       },
       this.list,
       this.certificate,
@@ -27,78 +23,70 @@ export class CompletionList {
   }
 
   draw() {
+    const live = this.sides.filter((side) => side.model);
     const merged = new Map();
-    this.room.sides.forEach((side, k) => {
-      for (const { levels, p } of (side.model && side.search.rows.slice(0, N_SHOWN)) || []) {
-        const id = key(levels);
-        if (!merged.has(id)) merged.set(id, { levels, p: [0, 0], isListed: [false, false] });
-        const entry = merged.get(id);
-        entry.p[k] = p;
-        entry.isListed[k] = true;
-      }
-    });
+    for (const { search } of live)
+      for (const { levels } of search.rows.slice(0, N_SHOWN)) merged.set(key(levels), levels);
     const entries = [...merged.values()]
+      .map((levels) => ({ levels, p: this.sides.map((side) => posterior(side, levels)) }))
       .sort((a, b) => Math.max(...b.p) - Math.max(...a.p))
       .slice(0, N_SHOWN);
-    for (const entry of entries)
-      this.room.sides.forEach((side, k) => {
-        if (!entry.isListed[k]) entry.p[k] = posterior(side, entry.levels);
-      });
-    // reuse what is there: replacing nodes under the pointer would lose clicks
+    // reuse what is there: replacing nodes under the pointer would lose presses
     while (this.list.children.length > entries.length) this.list.lastChild.remove();
     while (this.list.children.length < entries.length) this.list.append(this.#completion());
-    entries.forEach((entry, i) => this.#fillCompletion(this.list.children[i], entry));
-    this.certificate.textContent = this.#certificateText(entries);
+    entries.forEach((entry, i) => this.#fill(this.list.children[i], entry));
+    this.certificate.textContent = live
+      .filter(({ search }) => !search.isImpossible)
+      .map(({ model, search }) => {
+        const unlisted = Math.max(
+          0,
+          1 - entries.reduce((sum, { p }) => sum + p[this.sides.findIndex((s) => s.search === search)], 0),
+        );
+        return search.rest === 0 && unlisted < 1e-9
+          ? `${model.name}: nothing else is possible.`
+          : `${model.name}: everything else together has at most ${percent(unlisted)}.`;
+      })
+      .join(" ");
   }
 
   #completion() {
-    const picture = new Picture(this.room.shape, "", { role: "presentation", "aria-label": null });
-    const bars = this.names.map((name) => el("span", { class: `bar ${name}` }, el("i"), el("b")));
+    const picture = new Picture(this.data.shape, "", { role: "presentation", "aria-label": null });
+    const bars = this.sides.map(({ name }) => el("span", { class: `bar ${name}` }, el("i"), el("b")));
     const node = el(
       "button",
       { type: "button", class: "completion" },
       picture.canvas,
       el("span", { class: "bars" }, bars),
     );
-    node.addEventListener("click", () =>
-      this.room.act(() => (this.room.known = Int8Array.from(node.levels))),
-    );
+    node.addEventListener("click", () => this.take(node.levels));
     return Object.assign(node, { picture, bars });
   }
 
-  #fillCompletion(node, { levels, p }) {
-    const [paper, ink, quiet] = [colour("paper"), colour("ink"), colour("line")];
+  #fill(node, { levels, p }) {
+    const [paper, ink, quiet] = ["paper", "ink", "line"].map(colour);
     node.levels = levels;
     node.picture.paint(levels, (v) => (v < 0 ? quiet : v ? ink : paper));
+    const words = [];
     node.bars.forEach((bar, k) => {
-      bar.hidden = !this.room.sides[k]?.model;
+      const { model } = this.sides[k];
+      bar.hidden = !model;
       bar.firstChild.style.setProperty("--share", p[k]);
       bar.lastChild.textContent = percent(p[k]);
+      if (model) words.push(`${model.name} ${percent(p[k])}`);
     });
-    const name = this.room.data.names[key(levels)] ?? "image";
+    const name = this.data.names[key(levels)] ?? "image";
     node.title = name;
-    const words = this.room.sides.filter((s) => s.model).map((s, k) => `${s.model.name} ${percent(p[k])}`);
     node.setAttribute("aria-label", `${name}: ${words.join(", ")}`);
-  }
-
-  /** Say how much is not on the list. */
-  #certificateText(entries) {
-    const parts = this.room.sides.flatMap((side, k) => {
-      if (!side.model || side.search.isImpossible) return [];
-      const listed = entries.reduce((sum, { p }) => sum + p[k], 0);
-      const unlisted = Math.max(0, 1 - listed);
-      if (side.search.rest === 0 && unlisted < 1e-9) return [`${side.model.name}: nothing else is possible.`];
-      return [`${side.model.name}: everything else together has at most ${percent(unlisted)}.`];
-    });
-    return parts.join(" ");
   }
 }
 
-/** The posterior probability, at the least, of an image that stands on the other model's list.
+/** The posterior probability of an image, at the least.
  *
- * Where pixels of it are open, whatever they are, the image stands for many: then 0 is the least.
+ * Where pixels of it are open, whatever they are, the image stands for many: then it is known only
+ * of the model that listed it so.
  */
 function posterior({ model, search }, levels) {
-  if (!model || search.isImpossible || levels.includes(-1)) return 0;
+  if (!model || search.isImpossible) return 0;
+  if (levels.includes(-1)) return search.rows.find((row) => row.levels === levels)?.p ?? 0;
   return Math.exp(logDensity(model, levels) - search.logEvidence.high);
 }

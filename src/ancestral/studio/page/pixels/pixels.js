@@ -1,7 +1,7 @@
 // Pixels: what two models of the same images say of the unknown pixels, given those you set.
 //
-// One state: each pixel is on, off or unknown. Both models search their completions anew when it
-// changes, a slice per frame, and show what is certain so far; an older search is dropped.
+// Each pixel is on, off or unknown. Both models search their completions anew when that changes, a
+// slice per frame, and show what is certain so far; an older search is dropped.
 
 import { Random, newSeed } from "../arrays.js";
 import {
@@ -12,344 +12,307 @@ import {
   el,
   fixed,
   mixed,
-  onScheme,
   panel,
   picturesAsSvg,
   select,
   showFacts,
   standalone,
-  svg,
 } from "../kit.js";
+import { maybe, oneOf, whole } from "../state.js";
+import { Answer, shortPercent } from "./answer.js";
 import { Cells } from "./cells.js";
 import { CompletionList } from "./completions.js";
 import { Sampling } from "./sampling.js";
-import { Completions, sequenceModel } from "./sequence.js";
+import { Completions } from "./search.js";
+import { sequenceModel } from "./sequence.js";
 import { key, percent } from "./tree.js";
 
-const FIRST_SLICE = 6; // ms of search before the first picture, per model
-const SLICE = 6; // ms of search per frame after that
+const SLICE = 6; // ms of search per frame and model
 const SIDES = ["first", "second"];
+const TRIES = 20; // images drawn for a half that several images share
+const DIFFERENT = 0.1; // between the models' probabilities of a pixel
 
-export function openPixels(body, data, page) {
-  const room = new Pixels(body, data, page);
-  room.build();
-  return room;
+export const room = {
+  state: (data) => {
+    const last = nModels(data) - 1;
+    return {
+      set: levels(data.start),
+      brush: oneOf(["next", "1", "0", "-"]),
+      first: whole(0, last, 0),
+      second: whole(0, last, Math.min(1, last)),
+      seed: maybe(whole(0, 999_999, 0)),
+    };
+  },
+  build: (data, page) => new Pixels(data, page),
+};
+
+const nModels = ({ models, lstm_follows: follows }) => models.length + (follows ? 1 : 0);
+
+/** A type: a level of each pixel, -1 where unknown, spelt "01-". */
+function levels(first) {
+  const isLevel = (v) => v === -1 || v === 0 || v === 1;
+  return {
+    first: Int8Array.from(first),
+    hold: (value) => (value?.length === first.length && value.every(isLevel) ? value : undefined),
+    write: key,
+    read: (text) =>
+      /^[01-]*$/.test(text) ? Int8Array.from(text, (c) => (c === "-" ? -1 : Number(c))) : null,
+  };
 }
 
 class Pixels {
-  constructor(body, data, page) {
-    Object.assign(this, { body, data, page, m: data.m, shape: data.shape });
+  constructor(data, page) {
+    Object.assign(this, { data, page, m: data.m });
     this.models = data.models.map((sent) => sequenceModel(sent, data.m));
-    this.known = new Int8Array(this.m).fill(-1);
-    this.brush = "next";
-    const names = data.lstm_follows || this.models.length > 1 ? SIDES : SIDES.slice(0, 1);
-    this.sides = names.map((name, k) => ({
+    this.sides = SIDES.slice(0, nModels(data)).map((name) => ({
       name,
-      model: this.models[Math.min(k, this.models.length - 1)],
+      model: null,
       search: null,
       drawn: null,
+      answer: new Answer(data, name),
     }));
-    if (data.lstm_follows) this.sides[1].model = null; // until it has been trained
-  }
-
-  build() {
-    const panels = this.sides.map((side) => this.#buildSide(side));
-    this.list = new CompletionList(this, SIDES);
     this.sampling = new Sampling(this);
-    this.body.append(
-      el(
-        "div",
-        { class: "grid pixels" },
-        this.#buildControls(),
-        ...panels,
-        this.list.node,
-        this.sampling.node,
-      ),
-    );
-    onScheme(() => this.draw());
-    this.#startHalfDrawn();
-    this.sampling.growTree();
-    this.search();
-    if (this.data.lstm_follows) this.#awaitLstm();
+    this.list = new CompletionList({
+      data,
+      sides: this.sides,
+      take: (image) => this.#set(Int8Array.from(image)),
+    });
+    this.stage = [this.#buildStage()];
+    this.controls = [this.#buildBrush(), this.list.node, ...this.sampling.nodes, this.#buildModels()];
+    this.prompts = this.#prompts();
+    if (data.lstm_follows) this.#awaitLstm();
   }
 
   // ---- building ----------------------------------------------------------------------------------
 
-  #buildControls() {
-    const brush = choice({
-      label: "A click sets",
+  #buildStage() {
+    this.cells = new Cells(this.data, {
+      next: (i) => this.#nextValue(this.page.state.set[i]),
+      value: (i) => this.page.state.set[i],
+      set: (i, value) => this.#set(this.page.state.set.with(i, value)),
+    });
+    const fit = el("div", { class: "fit" }, this.cells.node);
+    return el(
+      "div",
+      { class: `fill-pixels of-${this.sides.length}` },
+      el(
+        "figure",
+        { class: "yours" },
+        el("figcaption", {}, el("b", {}, "Your pixels"), " – press to set"),
+        fit,
+        el(
+          "div",
+          { class: "row" },
+          this.sampling.button,
+          button("All unknown", () => this.#set(new Int8Array(this.m).fill(-1))),
+        ),
+      ),
+      this.sides.map(({ answer }) => answer.node),
+    );
+  }
+
+  #buildBrush() {
+    const [off, on] = this.data.words.length === 1 ? this.data.words[0] : ["first level", "second level"];
+    this.brush = choice({
+      label: "A press sets",
       options: [
-        ["next", "each in turn"],
-        ["1", "on"],
-        ["0", "off"],
+        ["next", "in turn"],
+        ["1", on],
+        ["0", off],
         ["-", "unknown"],
       ],
       value: "next",
-      onchange: (v) => (this.brush = v),
+      onchange: (brush) => this.page.change({ brush }),
     });
-    const clear = button("All unknown", () => this.act(() => this.known.fill(-1)));
-    const half = button("Half-drawn image", () => this.act(() => this.#startHalfDrawn(newSeed())));
-    return el(
-      "div",
-      { class: "row controls" },
-      brush.node,
-      el("span", { class: "row" }, half, clear),
-      el(
-        "p",
-        { class: "hint" },
-        "Framed pixels are set, dotted ones drawn; a number is the percentage with which an unknown pixel is on.",
-      ),
+    return panel(
+      "Set pixels",
+      {
+        tools: [button("Half-drawn image", () => this.#set(this.#halfDrawn()))],
+        hint: "Paint over several, or use the arrow keys with 1, 0 and Delete. A number in an answer is the percentage with which that pixel is on; framed pixels are set, dotted ones drawn.",
+      },
+      this.brush.node,
     );
   }
 
-  #buildSide(side) {
-    side.cells = new Cells(this.shape, `Pixels, ${side.name} model`, {
-      next: (i) => this.#nextValue(this.known[i]),
-      value: (i) => this.known[i],
-      set: (i, value) => this.#set(i, value),
-      done: () => this.page.done(),
+  #buildModels() {
+    this.pickers = this.sides.map(({ name }, k) => {
+      const picker = select({
+        label: k ? "Second" : "First",
+        options: Array.from({ length: nModels(this.data) }, (_, i) => [
+          String(i),
+          this.models[i]?.name ?? "LSTM",
+        ]),
+        value: String(k),
+        onchange: (i) => this.page.change({ [name]: Number(i), seed: null }),
+      });
+      picker.node.hidden = nModels(this.data) < 2;
+      return picker;
     });
-    side.facts = el("dl", { class: "facts" });
-    side.note = el("p", { class: "hint" });
-    side.choice = el("span");
-    const part = panel(
-      side.name === "first" ? "One model" : "Another",
-      { span: this.sides.length > 1 ? 6 : 12, tools: [side.choice] },
-      side.note,
-      side.cells.node,
-      side.facts,
+    this.facts = this.sides.map(() => el("dl", { class: "facts" }));
+    const parts = this.sides.map(({ name }, k) =>
+      el("div", { class: `side ${name}` }, this.pickers[k].node, this.facts[k]),
     );
-    part.classList.add(side.name);
-    side.title = part.querySelector("h3");
-    this.#fillChoice(side);
-    return part;
+    return panel("The models", {}, ...parts);
   }
 
-  #fillChoice(side) {
-    if (this.models.length < 3) return;
-    const options = this.models.map((model, i) => [String(i), model.name]);
-    const control = select({
-      label: "Model",
-      options,
-      value: String(this.models.indexOf(side.model)),
-      onchange: (i) =>
-        this.act(() => {
-          side.model = this.models[Number(i)];
-          this.sampling.growTree();
-        }),
-    });
-    side.choice.replaceChildren(control.node);
-    side.control = control;
+  #prompts() {
+    const [first, second] = this.sides;
+    const nSet = () => this.page.state.set.filter((v) => v >= 0).length;
+    const isOne = () => nSet() <= 3 && first.search?.isDone && first.search.rows[0]?.p > 0.99;
+    const differ = () => {
+      if (!first.model || !second?.model) return false;
+      const [a, b] = this.sides.map(({ search }) => search.marginals());
+      return a.some(({ low, high }, i) => low > b[i].high + DIFFERENT || high < b[i].low - DIFFERENT);
+    };
+    return [
+      { text: "set three pixels: can you leave only one image?", done: () => Boolean(isOne()) },
+      second
+        ? { text: "find a pixel on which the models differ by 10 %", done: differ }
+        : { text: "make every image impossible", done: () => Boolean(first.search?.isImpossible) },
+      { text: "draw until you see the same image twice", done: () => Boolean(this.sampling.isRepeated) },
+    ];
   }
+
+  // ---- acting --------------------------------------------------------------------------------------
 
   #nextValue(value) {
-    if (this.brush === "next") return { "-1": 1, 1: 0, 0: -1 }[value];
-    return this.brush === "-" ? -1 : Number(this.brush);
+    const { brush } = this.page.state;
+    if (brush === "next") return { "-1": 1, 1: 0, 0: -1 }[value];
+    return brush === "-" ? -1 : Number(brush);
   }
 
-  #set(i, value) {
-    this.known[i] = value;
-    this.sampling.forget();
-    this.search();
-    this.page.moved();
+  #set(set) {
+    this.page.change({ set, seed: null });
   }
 
-  // ---- models ------------------------------------------------------------------------------------
+  /** The first half of an image of the first model; of one whose other half is open, if there is one. */
+  #halfDrawn() {
+    const [height, width] = this.data.shape;
+    const half = height === 1 ? this.m >> 1 : (height >> 1) * width;
+    const model = this.sides[0].model ?? this.models[0];
+    const all = new Completions(model, new Int8Array(this.m).fill(-1));
+    let set;
+    for (let k = 0; k < TRIES; k++) {
+      set = new Int8Array(this.m).fill(-1);
+      for (const { i, level } of all.draw(new Random(newSeed()))) if (i < half) set[i] = level;
+      const search = new Completions(model, set);
+      search.run(SLICE);
+      if (search.rows.length > 2 && search.rows[0].p < 0.9) break;
+    }
+    return set;
+  }
 
   async #awaitLstm() {
-    const side = this.sides[1];
     const sent = await this.page.load("lstm").catch((error) => ({ problem: error.message }));
-    if (sent.problem) {
-      side.problem = sent.problem;
-      this.draw();
-      return;
-    }
-    const model = Object.assign(sequenceModel(sent, this.m), { loss: sent.loss, floor: sent.floor });
-    this.models.push(model);
-    side.model ??= model;
-    for (const each of this.sides) this.#fillChoice(each);
-    if (this.pendingRight) this.#chooseModels(this.pendingRight);
-    this.search();
-    if (this.sampling.isWhole) this.sampling.prepare();
-    this.draw();
+    if (sent.problem) this.problem = sent.problem;
+    else this.models.push(sequenceModel(sent, this.m));
+    this.page.draw();
   }
 
-  #chooseModels(q) {
-    SIDES.forEach((name, k) => {
-      const model = this.models[Number(q.get(name) ?? k)];
-      if (!model || !this.sides[k]) return;
-      this.sides[k].model = model;
-      this.sides[k].control?.set(String(this.models.indexOf(model)));
-    });
-  }
-
-  /** Know the top half of an image whose other half is open. */
-  #startHalfDrawn(seed = 3) {
-    this.known.fill(-1);
-    const rows = this.everything(this.sides[0].model);
-    const half = Math.ceil(this.shape[0] / 2) * this.shape[1] - this.shape[1];
-    const groups = new Map();
-    for (const { levels } of rows) {
-      const top = key(levels.subarray(0, half));
-      groups.set(top, [...(groups.get(top) ?? []), levels]);
-    }
-    const open = [...groups.values()].filter((group) => group.length > 2);
-    const chosen = open.length ? open : [...groups.values()];
-    const [first] = chosen[Math.floor(new Random(seed).uniform() * chosen.length)];
-    for (let i = 0; i < half; i++) this.known[i] = first[i];
-  }
-
-  /** The rows of a model with nothing known, as far as half a second of search finds them. */
-  everything(model) {
-    this.whole ??= new Map();
-    if (!this.whole.has(model)) {
-      const search = new Completions(model, new Int8Array(this.m).fill(-1), { tolerance: 1e-2, most: 4000 });
-      search.run(500);
-      this.whole.set(model, search.rows.slice(0, 2000));
-    }
-    return this.whole.get(model);
-  }
-
-  // ---- searching ---------------------------------------------------------------------------------
-
-  /** Ask both models anew; what was asked before is dropped. */
-  search() {
-    const turn = (this.turn = {});
-    for (const side of this.sides) {
-      if (!side.model) continue;
-      side.search = new Completions(side.model, this.known);
-      side.search.run(FIRST_SLICE);
-    }
-    this.draw();
-    const on = () => {
-      const open = this.sides.filter((side) => side.search && !side.search.isDone);
-      if (turn !== this.turn || !open.length) return;
-      for (const side of open) side.search.run(SLICE);
-      this.draw();
-      requestAnimationFrame(on);
-    };
-    requestAnimationFrame(on);
+  leave() {
+    this.sampling.stop();
   }
 
   // ---- showing -------------------------------------------------------------------------------------
 
   draw() {
-    for (const side of this.sides) this.#drawSide(side);
+    const { set, brush } = this.page.state;
+    this.brush.set(brush);
+    for (const [k, side] of this.sides.entries())
+      this.#search(side, this.models[this.page.state[side.name]], k);
+    const isDrawing = this.sampling.advance();
+    for (const [k, side] of this.sides.entries()) this.#show(side, k);
+    this.cells.show(set, (i) => this.#wordsOf(i));
     this.list.draw();
     this.sampling.draw();
+    if (isDrawing || this.sides.some(({ search }) => search && !search.isDone)) this.page.draw();
   }
 
-  #drawSide(side) {
+  #search(side, model = null, k) {
+    const { set } = this.page.state;
+    this.pickers[k].set(String(this.page.state[side.name]));
+    if (side.model !== model || side.asked !== set)
+      Object.assign(side, { model, asked: set, search: model && new Completions(model, set) });
+    side.search?.run(SLICE);
+  }
+
+  #show(side, k) {
     const { model, search } = side;
-    side.cells.node.hidden = !model;
-    side.title.textContent = model?.name ?? "LSTM";
-    side.facts.replaceChildren();
     if (!model) {
-      side.note.textContent = side.problem ?? "An LSTM is being trained on these images: a few seconds …";
+      const note = this.problem ?? "An LSTM is being trained on these images: a few seconds …";
+      side.answer.show({ title: "LSTM", note, about: null });
       return;
     }
     const marginals = search.isImpossible ? null : search.marginals();
-    side.cells.show((i) => ({
-      known: this.known[i],
-      drawn: side.drawn && i < this.sampling.length ? side.drawn[i].level : null,
-      bounds: marginals?.[i] ?? null,
-    }));
-    side.note.textContent = this.#noteOf(side);
-    showFacts(side.facts, this.#factsOf(side));
+    const drawn = this.sampling.drawnOf(side);
+    side.answer.show({
+      title: model.name,
+      note: noteOf(search),
+      about: (i) => ({
+        known: this.page.state.set[i],
+        drawn: drawn.get(i) ?? null,
+        bounds: marginals?.[i] ?? null,
+      }),
+    });
+    showFacts(this.facts[k], factsOf(model, search));
   }
 
-  #noteOf({ model, search }) {
-    if (search.isImpossible)
-      return "No image of this model has these pixels: their probability is 0. Make one unknown again.";
-    const rest = search.rest;
-    if (rest === 0) return "Exact: every image that is possible is listed.";
-    return search.isDone && rest <= search.tolerance
-      ? "Certified: what is not listed changes no percentage by more than 0.1."
-      : `Searching: at most ${percent(rest)} of the posterior is still missing (${search.steps} steps).`;
+  /** All that is said of a pixel, for those who don't see it. */
+  #wordsOf(i) {
+    const { columns, shape, words } = this.data;
+    const place = columns[i] ?? `Row ${Math.floor(i / shape[1]) + 1}, column ${(i % shape[1]) + 1}`;
+    const level = this.page.state.set[i];
+    if (level >= 0) return `${place}: ${(words[i] ?? words[0])[level]}`;
+    const said = this.sides
+      .filter(({ model, search }) => model && !search.isImpossible)
+      .map(({ model, search }) => `${model.name} ${shortPercent(search.marginals()[i])} %`);
+    return `${place}: unknown${said.length ? `, ${(words[i] ?? words[0])[1]} with ${said.join(", ")}` : ""}`;
   }
 
-  #factsOf({ model, search }) {
-    const { low, high } = search.logEvidence;
-    const facts = {};
-    const spread = fixed(high, 3) !== fixed(low, 3) ? ` to ${fixed(high, 3)}` : "";
-    facts["log p(set pixels)"] = search.isImpossible ? "−∞" : `${fixed(low, 3)}${spread} nats`;
-    if (model.entropy) facts.Entropy = `${fixed(model.entropy, 4)} nats`;
-    if (model.loss) facts["Loss − floor"] = `${fixed(model.loss - model.floor, 4)} nats`;
-    facts.Parameters = model.parameters.toLocaleString("en");
-    return facts;
-  }
+  // ---- files ---------------------------------------------------------------------------------------
 
-  // ---- acting, the address, files --------------------------------------------------------------------
-
-  act(change) {
-    change();
-    this.sampling.forget();
-    this.search();
-    this.page.done();
-  }
-
-  state() {
-    const q = new URLSearchParams({ set: key(this.known) });
-    if (this.models.length > 2)
-      this.sides.forEach((side, k) => side.model && q.set(SIDES[k], this.models.indexOf(side.model)));
-    if (this.sampling.isWhole) q.set("seed", this.sampling.seed);
-    return q.toString();
-  }
-
-  restore(q) {
-    const set = q.get("set") ?? "";
-    if (set.length === this.m && /^[01-]*$/.test(set))
-      this.known = Int8Array.from(set, (c) => (c === "-" ? -1 : Number(c)));
-    this.pendingRight = q;
-    this.#chooseModels(q);
-    this.sampling.forget();
-    this.search();
-    if (q.has("seed")) this.sampling.show(Number(q.get("seed")) || 1);
+  get live() {
+    return this.sides.filter(({ model }) => model);
   }
 
   pictures() {
-    const grids = () =>
-      this.sides
-        .filter((s) => s.model)
-        .map((side) => ({ canvas: this.#gridPicture(side), caption: side.model.name }));
-    return [
-      { name: "Posterior", svg: () => picturesAsSvg(grids()) },
-      { name: "Prefix tree", svg: () => standalone(this.sampling.tree.svg) },
+    const grids = () => this.live.map((side) => ({ canvas: this.#grid(side), caption: side.model.name }));
+    const found = [
+      { name: "Answers", svg: () => picturesAsSvg(grids()) },
       { name: "Draw", svg: () => standalone(this.sampling.steps.svg) },
     ];
+    if (this.sampling.treeFold.open)
+      found.push({ name: "Tree", svg: () => standalone(this.sampling.tree.svg) });
+    return found;
   }
 
-  #gridPicture(side) {
-    const picture = new Picture(this.shape, "");
-    const marginals = side.search.marginals();
-    picture.paint(marginals, ({ low, high }) => mixed([255, 255, 255], [31, 35, 40], (low + high) / 2));
+  #grid({ search }) {
+    const picture = new Picture(this.data.shape, "");
+    const shade = ({ low, high }) => mixed([255, 255, 255], [31, 35, 40], (low + high) / 2);
+    picture.paint(search.marginals(), shade);
     return picture.canvas;
   }
 
   tables() {
-    const live = () => this.sides.filter((s) => s.model);
     const pixels = () =>
       csv(
         [
           "row",
           "column",
           "set",
-          ...live().flatMap(({ model }) => [`${model.name} low`, `${model.name} high`]),
+          ...this.live.flatMap(({ model }) => [`${model.name} low`, `${model.name} high`]),
         ],
-        Array.from(this.known, (v, i) => [
-          Math.floor(i / this.shape[1]),
-          i % this.shape[1],
+        Array.from(this.page.state.set, (v, i) => [
+          Math.floor(i / this.data.shape[1]),
+          i % this.data.shape[1],
           v < 0 ? "" : v,
-          ...live().flatMap((s) => {
-            const { low, high } = s.search.marginals()[i];
-            return [low, high];
-          }),
+          ...this.live.flatMap(({ search }) => Object.values(search.marginals()[i])),
         ]),
       );
     const images = () =>
       csv(
         ["model", "image", "log_p", "posterior"],
-        live().flatMap(({ model, search }) =>
+        this.live.flatMap(({ model, search }) =>
           search.rows.map(({ levels, logP, p }) => [model.name, key(levels), logP, p]),
         ),
       );
@@ -358,4 +321,26 @@ class Pixels {
       { name: "Completions", csv: images },
     ];
   }
+}
+
+/** How certain an answer is, in one line. */
+function noteOf(search) {
+  if (search.isImpossible) return "No image has these pixels: their probability is 0.";
+  const n = search.rows.length;
+  if (search.rest === 0)
+    return n === 1 ? "One image is possible." : `${n.toLocaleString("en")} images are possible.`;
+  if (search.rest <= search.tolerance) return "Certified to 0.1 %.";
+  const open = `at most ${percent(search.rest)} is missing`;
+  return search.isDone ? `Too many images to list: ${open}.` : `Searching: ${open}.`;
+}
+
+function factsOf(model, search) {
+  const { low, high } = search.logEvidence;
+  const spread = fixed(high, 3) !== fixed(low, 3) ? ` to ${fixed(high, 3)}` : "";
+  const facts = { "log p(set pixels)": search.isImpossible ? "−∞" : `${fixed(low, 3)}${spread} nats` };
+  if (model.entropy) facts.Entropy = `${fixed(model.entropy, 4)} nats`;
+  if (model.excess !== undefined) facts["Loss − entropy"] = `${fixed(model.excess, 4)} nats`;
+  if (model.parameters) facts.Parameters = model.parameters.toLocaleString("en");
+  if (model.members.length > 1) facts.Orders = model.members.length;
+  return facts;
 }

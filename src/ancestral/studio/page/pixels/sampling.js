@@ -1,151 +1,144 @@
-// Drawing an image as both models do it, pixel by pixel, and the tree of images it goes through.
+// A draw, pixel by pixel: how it comes to be shown, the probabilities it went by, and the tree of
+// images that it goes through.
 
 import { Random, newSeed } from "../arrays.js";
-import { button, el, panel, svg } from "../kit.js";
+import { button, el, fold, panel, svg } from "../kit.js";
 import { Plot } from "../plot.js";
-import { drawGiven, drawRow } from "./sequence.js";
+import { Completions } from "./search.js";
 import { PrefixTree, key } from "./tree.js";
 
 const N_LEAVES = 40;
-const PACE = 150; // ms per pixel of a draw
+const PACE = 150; // ms a pixel of a draw takes to come,
+const LONGEST = 3000; // or ms the whole draw takes, where that is less
+const isStill = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Sampling {
-  constructor(room) {
-    this.room = room;
-    this.seed = 1;
-    this.length = 0; // pixels of the draw shown
-    this.node = this.#build();
-  }
-
-  get isWhole() {
-    return this.length === this.room.m;
-  }
-
-  #build() {
-    this.drawButton = button("Draw", () => this.#start(), { kind: "main" });
-    this.stepButton = button("One pixel", () => this.#step());
+  constructor({ data, sides, page }) {
+    Object.assign(this, { data, sides, page, m: data.m });
+    this.length = 0; // pixels of the draw that are shown
+    this.since = null; // when a draw under way began
+    this.seed = null; // that of the draw shown
+    this.seen = new Set(); // whole images drawn so far
+    this.button = button("Draw", () => this.#start(), { kind: "main" });
     this.steps = new Plot({
-      label: "Probability that each pixel is on, given those drawn before it, under both models",
-      x: { label: "Pixel i", low: 0.3, high: this.room.m + 0.7, whole: true },
-      y: { label: "p(xᵢ = 1 | x₁ … xᵢ₋₁)", low: 0, high: 1 },
-      ratio: 0.2,
-      least: 170,
+      label: "Probability that each pixel is on, given those drawn before it, under each model",
+      x: { label: "pixel drawn", low: 0.3, high: this.m + 0.7, whole: true },
+      y: { label: "p(on)", low: 0, high: 1 },
+      ratio: 0.42,
+      least: 150,
       paint: () => this.#paintSteps(),
     });
-    this.tree = new PrefixTree(this.room.m, this.room.shape[1]);
-    this.treeTitle = el("h4", {}, "");
-    this.drawNote = el(
-      "p",
-      { class: "hint" },
-      "Pixel by pixel, each given those before it and the pixels you set. Both models get the same random numbers; filled dots are pixels drawn on, hollow ones off.",
-    );
-    return panel(
-      "Ancestral draw",
-      { tools: [this.drawButton, this.stepButton] },
-      this.drawNote,
-      this.steps.node,
-      this.treeTitle,
+    this.tree = new PrefixTree(this.m, data.shape[1]);
+    this.treeFold = fold(
+      "The images as a tree",
+      {},
+      (this.treeTitle = el("p", { class: "hint" })),
       this.tree.node,
     );
+    this.treeFold.addEventListener("toggle", () => page.draw());
+    this.nodes = [
+      panel(
+        "The draw, pixel by pixel",
+        {
+          tools: [button("One pixel", () => this.#step())],
+          hint: "Each pixel is drawn given those before it and those you set. The models get the same random numbers; a filled dot is a pixel drawn on.",
+        },
+        this.steps.node,
+      ),
+      this.treeFold,
+    ];
   }
 
   // ---- acting ------------------------------------------------------------------------------------
 
-  /** Drop the draw: the pixels it was given, or the models, are others now. */
-  forget() {
-    clearInterval(this.clock);
-    this.clock = null;
-    this.length = 0;
-    for (const side of this.room.sides) side.drawn = null;
-    this.drawButton.textContent = "Draw";
-  }
-
-  /** Draw the whole image at once from the seed; it is shown as far as `length`. */
-  prepare() {
-    const nothingKnown = this.room.known.every((v) => v < 0);
-    for (const side of this.room.sides) {
-      side.drawn = null;
-      if (!side.model || (!nothingKnown && !side.search.found.length)) continue;
-      const random = new Random(this.seed);
-      side.drawn = nothingKnown ? drawRow(side.model, random) : drawGiven(side.search, random);
-    }
-  }
-
   #start() {
-    if (this.clock) {
-      clearInterval(this.clock);
-      this.clock = null;
-      this.drawButton.textContent = "Draw";
-      return;
-    }
-    this.seed = newSeed();
-    this.length = 0;
-    this.prepare();
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      this.length = this.room.m;
-      this.room.draw();
-      this.room.page.done();
-      return;
-    }
-    this.drawButton.textContent = "Stop";
-    this.clock = setInterval(() => this.#step(), PACE);
+    if (this.since !== null) return this.stop();
+    this.#begin(isStill.matches ? this.m : 0);
+    if (!isStill.matches) this.since = performance.now();
   }
 
   #step() {
-    if (!this.room.sides.some((side) => side.drawn)) {
-      this.seed = newSeed();
-      this.prepare();
-    } else if (this.length === this.room.m) {
-      this.seed = newSeed();
-      this.prepare();
-      this.length = 0;
-    }
-    this.length = Math.min(this.room.m, this.length + 1);
-    if (this.length === this.room.m) {
-      clearInterval(this.clock);
-      this.clock = null;
-      this.drawButton.textContent = "Draw again";
-      this.room.page.done();
-    }
-    this.room.draw();
+    this.stop();
+    if (this.seed !== null && this.length < this.m) this.length++;
+    else this.#begin(1);
+    this.page.draw();
   }
 
-  /** Show all of the draw of one seed. */
-  show(seed) {
-    this.seed = seed;
-    this.prepare();
-    this.length = this.room.m;
-    this.room.draw();
+  #begin(length) {
+    this.length = length;
+    this.seed = this.isFresh = newSeed();
+    this.page.change({ seed: this.seed });
+  }
+
+  stop() {
+    this.since = null;
+    this.page.draw();
   }
 
   // ---- showing -----------------------------------------------------------------------------------
 
+  /** Bring the draw to where it is now; return whether it goes on. */
+  advance() {
+    const { seed } = this.page.state;
+    if (seed !== this.seed) Object.assign(this, { seed, since: null, length: seed === null ? 0 : this.m });
+    for (const side of this.sides) this.#drawSide(side, seed);
+    if (this.since !== null) {
+      const now = performance.now();
+      if (!this.sides.some((side) => side.drawn)) this.since = now; // until it is known what to draw from
+      const share = (now - this.since) / Math.min(LONGEST, PACE * this.m);
+      this.length = Math.min(this.m, Math.max(this.length, Math.ceil(share * this.m)));
+      if (this.length === this.m) this.since = null;
+    }
+    this.button.textContent = this.since !== null ? "Stop" : seed !== null ? "Draw again" : "Draw";
+    return this.since !== null;
+  }
+
+  /** Draw all of an image from its seed, once what the draw goes by is certain. */
+  #drawSide(side, seed) {
+    const { search } = side;
+    if (seed === side.drawnFrom && search === side.drawnBy) return;
+    side.drawn = null;
+    if (seed === null || !search || search.isImpossible || !(search.isDone || search.doubt < 1e-12)) return;
+    side.drawn = search.draw(new Random(seed));
+    Object.assign(side, { drawnFrom: seed, drawnBy: search });
+    if (side !== this.sides[0] || this.isFresh !== seed) return;
+    this.isFresh = null;
+    const image = new Int8Array(this.m);
+    for (const { i, level } of side.drawn) image[i] = level;
+    this.isRepeated ||= this.seen.has(key(image));
+    this.seen.add(key(image));
+  }
+
+  /** The level of each pixel that is drawn so far: undefined for others. */
+  drawnOf({ drawn }) {
+    return new Map((drawn ?? []).slice(0, this.length).map(({ i, level }) => [i, level]));
+  }
+
   draw() {
-    this.#drawTree();
+    if (this.treeFold.open) this.#drawTree();
     this.steps.draw();
   }
 
-  /** Make the tree of the first model's likeliest images. */
-  growTree() {
-    const { model } = this.room.sides[0];
-    this.tree.setRows(
-      this.room
-        .everything(model)
-        .slice(0, N_LEAVES)
-        .map(({ levels }) => levels),
-    );
-    const n = this.room.everything(model).length;
-    const isAll = n <= N_LEAVES && model.kind === "tables"; // a network rules nothing out
-    const which = isAll ? `All ${n} images` : `The ${Math.min(n, N_LEAVES)} likeliest images`;
-    this.treeTitle.textContent = `${which}, ${model.name}: each path is one`;
-  }
-
+  /** Show the tree of the first model's likeliest images, as far as half a second of search finds them. */
   #drawTree() {
-    const [side] = this.room.sides;
-    const weights = new Map();
-    if (!side.search.isImpossible) for (const { levels, p } of side.search.rows) weights.set(key(levels), p);
-    const path = side.drawn ? { levels: side.drawn.map((s) => s.level), length: this.length } : null;
-    this.tree.show({ weights, path });
+    const [{ model, search, drawn }] = this.sides;
+    if (!model) return;
+    if (this.grown !== model) {
+      this.grown = model;
+      const all = new Completions(model, new Int8Array(this.m).fill(-1), { tolerance: 1e-2 });
+      all.run(500);
+      this.tree.setRows(all.rows.slice(0, N_LEAVES).map(({ levels }) => levels));
+      const n = all.rows.length;
+      const which =
+        n <= N_LEAVES && !all.rest ? `All ${n} images` : `The ${Math.min(n, N_LEAVES)} likeliest images`;
+      this.treeTitle.textContent = `${which}, ${model.name}: each path is one, from its first pixel to its last.`;
+    }
+    const weights = new Map(search.rows.map(({ levels, p }) => [key(levels), p]));
+    const isInOrder = drawn?.every(({ i }, k) => i === k); // a mixture's member has an order of its own
+    this.tree.show({
+      weights,
+      path: isInOrder ? { levels: drawn.map((s) => s.level), length: this.length } : null,
+    });
   }
 
   #paintSteps() {
@@ -153,33 +146,26 @@ export class Sampling {
     const gap = plot.px(2) - plot.px(1);
     const [radius, width] = [Math.min(4 * plot.unit, 0.3 * gap), Math.min(2.5 * plot.unit, 0.2 * gap)];
     const marks = [];
-    this.room.sides.forEach((side, k) => {
+    this.sides.forEach((side, k) => {
       (side.drawn ?? []).slice(0, this.length).forEach(({ p, level }, i) => {
-        const at = plot.px(i + 1 + (k ? 0.17 : -0.17));
-        const y = plot.py(p);
+        const [x, y] = [plot.px(i + 1 + (k ? 0.17 : -0.17)), plot.py(p)];
+        const isOn = level ? "filled" : "hollow";
         marks.push(
           svg("line", {
             class: `stem-${side.name}`,
-            x1: at,
-            x2: at,
+            x1: x,
+            x2: x,
             y1: plot.py(0),
             y2: y,
             "stroke-width": width,
           }),
-        );
-        marks.push(
-          svg("circle", {
-            class: `dot-${side.name} ${level ? "filled" : "hollow"}`,
-            cx: at,
-            cy: y,
-            r: radius,
-          }),
+          svg("circle", { class: `dot-${side.name} ${isOn}`, cx: x, cy: y, r: Math.max(1, radius) }),
         );
       });
     });
-    if (!this.length)
+    if (!marks.length)
       marks.push(
-        svg("text", { x: plot.px(this.room.m / 2), y: plot.py(0.5), "text-anchor": "middle" }, "Press Draw"),
+        svg("text", { x: plot.px(this.m / 2), y: plot.py(0.5), "text-anchor": "middle" }, "Press Draw"),
       );
     plot.data.replaceChildren(...marks);
   }

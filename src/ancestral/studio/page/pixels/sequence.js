@@ -1,50 +1,98 @@
 // Models of binary rows, one conditional at a time: p(x) = prod p(x_i | x_1 ... x_{i-1}).
 //
-// A model gives `start()`, a state with log probabilities of the first variable's two levels, and
-// `next(state, level)`. Tables walk a trie of prefixes; the LSTM carries (h, c). The search below
-// is written once against these two.
+// What is stepped gives `start()`, a state with its depth and the log probabilities of the next
+// variable's two levels, and `next(state, level)`. Tables walk a trie of prefixes, the LSTM carries
+// (h, c), a chain of classifiers scores the prefix. A model has one of these, or several, each in an
+// order of the variables of its own: p(x) = mean_j p_j(x in order j).
 
-import { logSumExp, softplus, unpack } from "../arrays.js";
+import { logSumExp, sigmoid, softplus, unpack } from "../arrays.js";
 
 const UNSEEN = -1;
+const EVEN = [-Math.LN2, -Math.LN2];
+const CERTAIN = [
+  [0, -Infinity],
+  [-Infinity, 0],
+];
 
-/** Return a model of what Python sent. */
+/** Return a model of what Python sent: { name, kind, ..., m, members: [{ steps, order }] }. */
 export function sequenceModel(sent, m) {
-  return sent.kind === "lstm" ? new Lstm(sent, m) : new Tables(sent, m);
+  const orders =
+    sent.kind === "orders" ? unpack(sent.orders).data : Int32Array.from({ length: m }, (_, i) => i);
+  const members = (sent.members ?? [sent]).map((each, j) => ({
+    steps: new STEPPED[each.kind](each, m),
+    order: orders.subarray(j * m, (j + 1) * m),
+  }));
+  const { name, kind, n_parameters: parameters, entropy, excess } = sent;
+  return { name, kind, parameters, entropy, excess, m, members };
+}
+
+/** log p of a complete row, in nats. */
+export function logDensity(model, levels) {
+  const each = model.members.map(({ steps, order }) => {
+    let state = steps.start();
+    let total = 0;
+    for (const i of order) {
+      total += state.logP[levels[i]];
+      if (total === -Infinity) return total;
+      state = steps.next(state, levels[i]);
+    }
+    return total;
+  });
+  return logSumExp(each) - Math.log(each.length);
 }
 
 // ---- tables ------------------------------------------------------------------------------------
 
+/** A trie of which only the stops are stored: prefixes after which the next level is not certain.
+ *
+ * Each stop holds the levels of the certain run that leads to it; whole rows are stops, too.
+ */
 class Tables {
-  constructor({ name, n_parameters, entropy, log_p, child }, m) {
-    Object.assign(this, { name, parameters: n_parameters, entropy, m, kind: "tables" });
-    this.logP = log_p.map((packed) => unpack(packed).data);
-    this.child = child.map((packed) => unpack(packed).data);
+  most = 200_000; // steps of a search
+
+  constructor({ depth, log_p, child, run }, m) {
+    this.m = m;
+    this.depth = unpack(depth).data;
+    this.logP = unpack(log_p).data;
+    this.child = unpack(child).data;
+    this.runs = unpack(run).data;
+    this.width = Math.ceil(m / 8);
   }
 
   start() {
-    return this.#state(0, 0);
+    return this.#state(0, this.depth.length - 1);
   }
 
-  next(state, level) {
-    const context = state.context === UNSEEN ? UNSEEN : this.child[state.depth][2 * state.context + level];
-    return this.#state(state.depth + 1, context);
+  next({ depth, stop }, level) {
+    const isInRun = stop !== UNSEEN && depth < this.depth[stop];
+    return this.#state(depth + 1, stop === UNSEEN || isInRun ? stop : this.child[2 * stop + level]);
+  }
+
+  /** The state at the end of the certain run, and the levels on the way. */
+  skip(state) {
+    return state.stop === UNSEEN ? state : this.#state(this.depth[state.stop], state.stop);
+  }
+
+  certain(stop, i) {
+    return (this.runs[stop * this.width + (i >> 3)] >> (7 - (i & 7))) & 1;
   }
 
   /** After a prefix that was never seen, every level is as likely as the other (smoothing). */
-  #state(depth, context) {
-    if (depth === this.m) return { depth, context };
-    if (context === UNSEEN) return { depth, context, logP: [-Math.LN2, -Math.LN2], isUniform: true };
-    const p = this.logP[depth];
-    return { depth, context, logP: [p[2 * context], p[2 * context + 1]] };
+  #state(depth, stop) {
+    if (depth === this.m) return { depth, stop };
+    if (stop === UNSEEN) return { depth, stop, logP: EVEN, isUniform: true };
+    if (depth < this.depth[stop]) return { depth, stop, logP: CERTAIN[this.certain(stop, depth)] };
+    return { depth, stop, logP: [this.logP[2 * stop], this.logP[2 * stop + 1]] };
   }
 }
 
 // ---- LSTM ----------------------------------------------------------------------------------------
 
 class Lstm {
-  constructor({ name, n_parameters, weights }, m) {
-    Object.assign(this, { name, parameters: n_parameters, m, kind: "lstm" });
+  most = 20_000;
+
+  constructor({ weights }, m) {
+    this.m = m;
     const read = (key) => unpack(weights[key]);
     this.layers = [];
     for (let k = 0; weights[`lstm.weight_hh_l${k}`]; k++) {
@@ -119,217 +167,85 @@ function beside(left, right) {
 const logistic = (x) => 1 / (1 + Math.exp(-x));
 const tanh = (x) => 1 - 2 / (1 + Math.exp(2 * x));
 
-// ---- one row -------------------------------------------------------------------------------------
+// ---- chain ---------------------------------------------------------------------------------------
 
-/** log p of a complete row, in nats. */
-export function logDensity(model, levels) {
-  let state = model.start();
-  let total = 0;
-  for (const level of levels) {
-    total += state.logP[level];
-    if (total === -Infinity) return total;
-    state = model.next(state, level);
-  }
-  return total;
-}
-
-// ---- completions, with a certificate -------------------------------------------------------------
-
-/** Completions of a partly known row, the most probable prefix first.
+/** A classifier for each variable: of the variables before it and, where asked for, of a mixture.
  *
- * Every prefix that agrees with what is known waits in a queue with its probability. Those taken
- * out and walked to their end are the completions found; the mass still waiting bounds what can
- * be missing. So after any number of steps
- *     found / (found + waiting)  <=  share of the posterior that is listed,
- * and once nothing waits the list is the whole posterior, exactly.
+ * Python rounds what the mixture says to float32; thresholds of trees are compared with that.
  */
-export class Completions {
-  /** @param evidence per variable 0, 1, or -1 where unknown. */
-  constructor(model, evidence, { tolerance = 1e-3, most = 20000 } = {}) {
-    Object.assign(this, { model, evidence, tolerance, most });
-    this.found = []; // { levels, logP }; levels -1 where every value is as likely as the other
-    this.steps = 0;
-    this.queue = new Queue();
-    this.queue.push({ state: model.start(), logP: 0, parent: null, level: -1 });
+class Chain {
+  most = 20_000;
+
+  constructor({ floor, conditionals, mixture }, m) {
+    this.m = m;
+    this.least = Math.min(floor, 0.25);
+    this.conditionals = conditionals.map(({ sees_mixture, ...arrays }) => ({
+      seesMixture: sees_mixture,
+      ...Object.fromEntries(Object.entries(arrays).map(([name, packed]) => [name, unpack(packed).data])),
+    }));
+    this.weights = mixture && unpack(mixture.log_weights).data; // log p(component)
+    this.theta = mixture && unpack(mixture.log_theta).data; // (m, components, 2), log p(level | component)
   }
 
-  /** Search on for so many milliseconds; return whether it is finished. */
-  run(milliseconds = Infinity) {
-    const end = performance.now() + milliseconds;
-    while (!this.isDone) {
-      for (let k = 0; k < 32 && this.queue.size; k++) this.#expand(this.queue.pop());
-      if (this.steps % 128 < 32) this.#weigh();
-      if (performance.now() > end) break;
-    }
-    this.#weigh();
-    return this.isDone;
+  start() {
+    return this.#state(0, new Uint8Array(0), this.weights);
   }
 
-  get isDone() {
-    return !this.queue.size || this.steps >= this.most || this.rest <= this.tolerance;
+  next({ depth, levels, joint }, level) {
+    const longer = new Uint8Array(depth + 1);
+    longer.set(levels);
+    longer[depth] = level;
+    return this.#state(
+      depth + 1,
+      longer,
+      joint?.map((v, c) => v + this.#said(depth, c, level)),
+    );
   }
 
-  /** The most that is missing from the list, as a share of the posterior. */
-  get rest() {
-    if (!this.queue.size) return 0;
-    return this.share ?? 1;
+  #said(i, component, level) {
+    return this.theta[2 * (i * this.weights.length + component) + level];
   }
 
-  get isImpossible() {
-    return !this.queue.size && !this.found.length;
+  #state(depth, levels, joint) {
+    if (depth === this.m) return { depth };
+    const conditional = this.conditionals[depth];
+    const seen = conditional.seesMixture ? [...levels, ...this.#mixtureSays(depth, joint)] : levels;
+    const score = conditional.root ? treesScore(conditional, seen) : linearScore(conditional, seen);
+    return { depth, levels, joint, logP: [this.#floored(-score), this.#floored(score)] };
   }
 
-  #weigh() {
-    const waiting = logSumExp(this.queue.items.map((node) => node.logP));
-    this.logFound = logSumExp(this.found.map((row) => row.logP));
-    this.logWaiting = waiting;
-    this.share = waiting === -Infinity ? 0 : 1 / (1 + Math.exp(this.logFound - waiting));
+  #floored(score) {
+    if (!this.least) return -softplus(-score);
+    return Math.log(this.least + (1 - 2 * this.least) * sigmoid(score));
   }
 
-  #expand(node) {
-    this.steps++;
-    // stepping waits until the node is taken: most never are
-    const state = (node.state ??= this.model.next(node.parent.state, node.level));
-    if (state.depth === this.model.m) {
-      this.found.push({ levels: path(node, this.model.m), logP: node.logP });
-      return;
-    }
-    if (state.isUniform) {
-      this.found.push(this.#uniformRest(node));
-      return;
-    }
-    for (const level of [0, 1]) {
-      const known = this.evidence[state.depth];
-      const logP = node.logP + state.logP[level];
-      if ((known >= 0 && known !== level) || logP === -Infinity) continue;
-      this.queue.push({ state: null, logP, parent: node, level });
-    }
-  }
-
-  /** All that follows an unseen prefix, at once: known values halve its mass, unknown ones don't. */
-  #uniformRest(node) {
-    const levels = path(node, this.model.m);
-    let logP = node.logP;
-    for (let i = node.state.depth; i < this.model.m; i++) {
-      levels[i] = this.evidence[i];
-      if (levels[i] >= 0) logP -= Math.LN2;
-    }
-    return { levels, logP };
-  }
-
-  /** The list, most probable first, each with its posterior probability (at most). */
-  get rows() {
-    this.#weigh();
-    return [...this.found]
-      .sort((r, s) => s.logP - r.logP)
-      .map((row) => ({ ...row, p: Math.exp(row.logP - this.logFound) * (1 - this.rest) }));
-  }
-
-  /** log p of what is known: at least `low`, at most `high`. */
-  get logEvidence() {
-    this.#weigh();
-    const waiting = this.queue.size ? this.logWaiting : -Infinity;
-    return { low: this.logFound, high: logSumExp([this.logFound, waiting]) };
-  }
-
-  /** p(x_i = 1 | known) of every variable: between `low` and `high`, which agree when certain. */
-  marginals() {
-    this.#weigh();
-    const ones = new Float64Array(this.model.m);
-    for (const { levels, logP } of this.found) {
-      const p = Math.exp(logP - this.logFound);
-      for (let i = 0; i < ones.length; i++) ones[i] += p * (levels[i] < 0 ? 0.5 : levels[i]);
-    }
-    const rest = this.rest;
-    return Array.from(ones, (p, i) => {
-      if (this.evidence[i] >= 0) return { low: this.evidence[i], high: this.evidence[i] };
-      return { low: p * (1 - rest), high: p * (1 - rest) + rest };
-    });
+  /** Each component's posterior, and the log odds of the next variable. */
+  #mixtureSays(i, joint) {
+    const total = logSumExp(joint);
+    const posterior = Array.from(joint, (v) => Math.exp(v - total));
+    const [off, on] = [0, 1].map((level) =>
+      posterior.reduce((sum, p, c) => sum + p * Math.exp(this.#said(i, c, level)), 0),
+    );
+    return [...posterior, Math.log(on / off)].map(Math.fround);
   }
 }
 
-function path(node, m) {
-  const levels = new Int8Array(m).fill(-1);
-  let i = node.state.depth;
-  for (let at = node; at.parent; at = at.parent) levels[--i] = at.level;
-  return levels;
+function linearScore({ columns, weights, bias }, seen) {
+  let score = bias[0];
+  for (let k = 0; k < columns.length; k++) score += weights[k] * seen[columns[k]];
+  return score;
 }
 
-/** A binary heap, the most probable on top. */
-class Queue {
-  items = [];
-
-  get size() {
-    return this.items.length;
-  }
-
-  push(node) {
-    const { items } = this;
-    let i = items.push(node) - 1;
-    while (i > 0) {
-      const above = (i - 1) >> 1;
-      if (items[above].logP >= node.logP) break;
-      items[i] = items[above];
-      i = above;
+function treesScore({ columns, thresholds, split, child, value, root }, seen) {
+  let score = 0;
+  for (let node of root) {
+    while (child[2 * node] !== node) {
+      const isAbove = seen[columns[split[node]]] > thresholds[split[node]];
+      node = child[2 * node + (isAbove ? 1 : 0)];
     }
-    items[i] = node;
+    score += value[node];
   }
-
-  pop() {
-    const { items } = this;
-    const top = items[0];
-    const last = items.pop();
-    if (items.length) this.#sink(last);
-    return top;
-  }
-
-  #sink(node) {
-    const { items } = this;
-    let i = 0;
-    for (;;) {
-      let below = 2 * i + 1;
-      if (below >= items.length) break;
-      if (below + 1 < items.length && items[below + 1].logP > items[below].logP) below++;
-      if (items[below].logP <= node.logP) break;
-      items[i] = items[below];
-      i = below;
-    }
-    items[i] = node;
-  }
+  return score;
 }
 
-/** Draw a row variable by variable from the listed completions: the exact conditional of a step.
- *
- * @returns the steps, each { p, level }: p = p(x_i = 1 | x_<i, known).
- */
-export function drawGiven(completions, random) {
-  let rows = completions.rows;
-  const steps = [];
-  for (let i = 0; i < completions.model.m; i++) {
-    let [ones, all] = [0, 0];
-    for (const { levels, p } of rows) {
-      ones += p * (levels[i] < 0 ? 0.5 : levels[i]);
-      all += p;
-    }
-    const p = Math.min(1, ones / all);
-    const level = random.uniform() < p ? 1 : 0;
-    steps.push({ p, level });
-    rows = rows
-      .filter(({ levels }) => levels[i] < 0 || levels[i] === level)
-      .map((row) => (row.levels[i] < 0 ? { ...row, p: 0.5 * row.p } : row));
-  }
-  return steps;
-}
-
-/** Draw a whole row ancestrally, nothing known. */
-export function drawRow(model, random) {
-  const steps = [];
-  let state = model.start();
-  for (let i = 0; i < model.m; i++) {
-    const p = Math.exp(state.logP[1]);
-    const level = random.uniform() < p ? 1 : 0;
-    steps.push({ p, level });
-    state = model.next(state, level);
-  }
-  return steps;
-}
+const STEPPED = { tables: Tables, lstm: Lstm, chain: Chain };

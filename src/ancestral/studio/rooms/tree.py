@@ -1,0 +1,185 @@
+"""The room of tables: a hidden tree over a table's columns, of which any may be fixed."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ancestral import LatentTree
+from ancestral.circuit import queries
+from ancestral.circuit.leaves import TAIL, ContinuousLeaf, LevelsLeaf
+from ancestral.circuit.messages import Mixture
+from ancestral.studio.payload import packed
+from ancestral.studio.room import Room, Subject
+from ancestral.studio.shelf import Item, Shelf, identity
+
+MOST_COLUMNS = 500  # the page holds the information of each pair, and a density of each column
+MOST_NUMBERS = 1_000_000  # transition probabilities: 8 MB, and 10 ms an answer in the browser
+MOST_CELLS = 200_000  # of the rows that a tree is fitted to: a few seconds
+MOST_STATES, ROWS_A_STATE = 16, 20
+SHOWN = 0.998  # of a column's probability, over which its density is drawn
+PENGUINS = Path(__file__).parents[1] / "penguins.csv"
+
+
+def _subjects(shelf: Shelf) -> list[Subject]:
+    tables = shelf.of_kind("table")
+    if tables and tables[0].built_in:
+        tables = [_penguins(), *tables]
+    saved = [item for item in shelf.models(LatentTree) if _refuses(item) is None]
+    found = [_of_table(item) for item in tables if _refuses(item) is None]
+    return found + [
+        Subject(item.name, (item,), functools.partial(_document, item.data)) for item in saved
+    ]
+
+
+@functools.cache
+def _penguins() -> Item:
+    """Return penguins of the Palmer archipelago, as Gorman, Williams & Fraser (2014) measured them.
+
+    Public domain (CC0), by way of Horst, Hill & Gorman (2020), palmerpenguins.
+    """
+    from ancestral.io.mixed import read_mixed
+
+    frame = read_mixed(PENGUINS, missing=True).frame("pandas")
+    about = f"{len(frame)} rows × {len(frame.columns)} columns (Gorman et al., 2014; CC0)"
+    of = identity(PENGUINS.read_bytes())
+    return Item(of, "penguins", "table", about, frame, built_in=True)
+
+
+def _of_table(item: Item) -> Subject:
+    n, d = item.data.shape
+    most = MOST_CELLS // d
+    used = {} if n <= most else {item.id: f"{most:,} of {n:,} rows, drawn at random (seed 0)"}
+    name = f"{item.name}, built in" if item.built_in else item.name
+    return Subject(name, (item,), functools.partial(_fitted, item), used=used)
+
+
+def _fitted(item: Item) -> dict[str, Any]:
+    """Return one tree, fitted to a table's rows or some of them."""
+    whole, most = item.data, MOST_CELLS // item.data.shape[1]
+    frame = whole
+    if len(frame) > most:
+        rows = np.random.default_rng(0).choice(len(frame), most, replace=False)
+        frame = frame.iloc[np.sort(rows)]
+    frame = frame.dropna(axis="columns", how="all")
+    n_states = int(np.clip(len(frame) // ROWS_A_STATE, 2, MOST_STATES))
+    model = LatentTree(n_states, 1, random_state=0).fit(frame)
+    empty = [str(name) for name in whole.columns if name not in frame.columns]
+    found = _document(model) | {"n_rows": len(frame)}
+    return found | {"left_out": found["left_out"] + empty}
+
+
+def _document(model: LatentTree) -> dict[str, Any]:
+    """Return all of a fitted tree that answers need."""
+    mixture, columns = model._mixture, model._columns_learnt
+    ends = _ends(mixture)
+    described = []
+    for i, column in enumerate(columns):
+        low, high = ends.get(i, (0.0, 0.0))
+        described.append(
+            {
+                "name": str(column.name),
+                "kind": column.kind,
+                "of": column.of,
+                "levels": [str(level) for level in column.levels.tolist()],
+                "scale": column.scale and vars(column.scale) | {"tail": column.scale.tail},
+                "grid": column.grid,
+                "atoms": column.atoms.tolist(),
+                "low": low,
+                "high": high,
+            }
+        )
+    members = []
+    for member, circuit in zip(model.members_, mixture.circuits, strict=True):
+        leaves = [leaf for leaf in circuit.leaves if not isinstance(leaf, LevelsLeaf)]
+        moments = np.reshape([leaf.moments() for leaf in leaves], (-1, 2, model.n_states_))
+        members.append(
+            {"parent": packed(member["parent"], "int32"), "moments": packed(moments, "float64")}
+            | {name: packed(held, "float64") for name, held in member.items() if name != "parent"}
+        )
+    return {
+        "columns": described,
+        "left_out": [str(name) for name in model.left_out_],
+        "tail": TAIL,
+        "weights": model.weights_.tolist(),
+        "members": members,
+        "information": packed(model.information_),
+    }
+
+
+def _ends(mixture: Mixture) -> dict[int, tuple[float, float]]:
+    """Return between which numbers the density of each column of numbers is drawn.
+
+    On a logarithmic scale those above 0: an atom that lies there is no place on it.
+    """
+    nothing = np.full((1, len(mixture.circuits[0].leaves)), np.nan)
+    tail = (1 - SHOWN) / 2
+    found = {}
+    usual = queries.quantiles(mixture, nothing, np.array([tail, 1 - tail]))
+    for i, ends in usual.items():
+        low, high = ends[0].tolist()
+        leaf = mixture.circuits[0].leaves[i]
+        if isinstance(leaf, ContinuousLeaf) and leaf.scale.kind == "log" and low <= 0:
+            below = sum(
+                weight * (circuit.marginals[i] @ circuit.leaves[i].cdf(np.zeros(1))[0])
+                for weight, circuit in zip(mixture.weights, mixture.circuits, strict=True)
+            )
+            low = queries.quantiles(mixture, nothing, np.array([below + tail * (1 - below)]))[i][
+                0, 0
+            ]
+        found[i] = (float(low), float(high) if high > low else float(low) + 1.0)
+    return found
+
+
+def _refuses(item: Item) -> str | None:
+    """Return why a table or a saved tree is not shown."""
+    if item.kind == "table":
+        n, d = item.data.shape
+        if d < 2:
+            return f"A tree wants 2 columns or more, and this table has {d}."
+        if d > MOST_COLUMNS:
+            return f"A tree of up to {MOST_COLUMNS} columns is shown, and this table has {d:,}."
+        if n < 2 * ROWS_A_STATE:
+            return f"A tree wants {2 * ROWS_A_STATE} rows or more, and this table has {n}."
+    if item.kind == "model" and isinstance(item.data, LatentTree):
+        model = item.data
+        k, d, n_trees = model.n_states_, len(model.columns_), model.n_trees_
+        if d > MOST_COLUMNS:
+            return f"A tree of up to {MOST_COLUMNS} columns is shown, and this one has {d:,}."
+        if n_trees * d * k * k > MOST_NUMBERS:
+            return (
+                f"Up to {MOST_NUMBERS:,} transition probabilities are shown, and this model has "
+                f"{n_trees * d * k * k:,}: fit fewer than {n_trees} trees of {k} states."
+            )
+    return None
+
+
+def _shows(model: Any) -> bool:
+    return isinstance(model, LatentTree) and _refuses(Item("", "", "model", "", model)) is None
+
+
+EQUATION = """
+<math display="block"><mi>p</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>
+<munder><mo>∑</mo><mi>z</mi></munder><mi>p</mi><mo>(</mo><msub><mi>z</mi><mtext>root</mtext></msub>
+<mo>)</mo><munder><mo>∏</mo><mi>i</mi></munder><mi>p</mi><mo>(</mo><msub><mi>z</mi><mi>i</mi></msub>
+<mo>∣</mo><msub><mi>z</mi><mrow><mtext>parent</mtext><mo>(</mo><mi>i</mi><mo>)</mo></mrow></msub>
+<mo>)</mo><mspace width="0.3em"/><mi>p</mi><mo>(</mo><msub><mi>x</mi><mi>i</mi></msub><mo>∣</mo>
+<msub><mi>z</mi><mi>i</mi></msub><mo>)</mo></math>
+"""
+
+ROOM = Room(
+    order=7,
+    verb="Ask a table",
+    sentence=(
+        "Fix any column of the table: press a bar, or drag on a curve, and see what the others "
+        "become."
+    ),
+    equation=EQUATION,
+    wants="Open a table of 2 columns or more, or a saved LatentTree.",
+    subjects=_subjects,
+    refuses=_refuses,
+    shows=_shows,
+)
