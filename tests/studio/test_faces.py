@@ -202,6 +202,7 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     shown = pixels_of(page, "Draw 1")
     np.testing.assert_array_equal(shown[known], as_greys(faces[0])[known])
     page.get_by_role("button", name="Show all", exact=True).click()
+    settled(page)
     assert not page.locator(".could").is_visible()
     canvas.focus()
     page.keyboard.press("ArrowDown")
@@ -298,9 +299,9 @@ def test_dropped_files_are_opened_or_said_to_be_wrong(visit):
     page.wait_for_function("() => location.hash.includes('image=')")
     assert set(pixels_of(page, "The original")) == {90}
     drop(page, "x.model", "", b"no model")
-    page.locator(".notice.problem", has_text="x.model").wait_for()
+    page.locator("dialog .wrong", has_text="x.model: is not a model file").wait_for()
     drop(page, "table.npy", "", b"no rows")
-    page.locator(".notice.problem", has_text="table.npy").wait_for()
+    page.locator("dialog .wrong", has_text="table.npy").wait_for()
     assert set(pixels_of(page, "The original")) == {90}
 
 
@@ -345,7 +346,7 @@ def test_images_beyond_those_kept_come_when_asked_for(tmp_path, chromium, many):
     shown = page.open(f"{studio.entrance}#faces?face=1234")
     expected = as_greys(many[-1].ravel())
     wait_until(lambda: np.abs(pixels_of(shown, "The original") - expected).max() <= 1)
-    assert [url for url in page.requests if "page-" in url][0].find("page-2") > 0
+    assert "page-2" in next(url for url in page.requests if "page-" in url)
     running.should_exit = True
     thread.join()
     page.context.close()

@@ -130,8 +130,8 @@ def test_hidden_pixels_have_their_exact_conditional(script, parts, fit, faces, r
         MODEL
         + """
         const found = model.given(x, given.known);
-        return { mean: [...found.mean], sd: [...found.pixelSd()], z: [...found.z], zsd: [...found.sd],
-                 logDensity: found.logDensity };
+        return { mean: [...found.mean], sd: [...found.pixelSd()], z: [...found.z],
+                 zsd: [...found.sd], logDensity: found.logDensity };
         """,
         {"parts": parts, "d": fit.n_components_, "x": x.tolist(), "known": known.tolist()},
     )
@@ -247,7 +247,8 @@ def test_what_few_digits_cost_in_large_images(script, faces, rng):
     fit, z = PPCA(30).fit(X), rng.normal(size=30)
     got = script(
         """
-        const directions = images.fromRows(given.directions), x = images.fromRows(given.images).data;
+        const directions = images.fromRows(given.directions);
+        const x = images.fromRows(given.images).data;
         const { mean, eigenvalues, noise } = given;
         const model = new ppca.Ppca({ mean, directions, eigenvalues, noise, d: 30 });
         const posterior = model.posterior(x);
