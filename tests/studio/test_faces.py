@@ -178,7 +178,8 @@ def test_a_finger_drops_a_face_after_resting_on_it_and_paints_at_once(visit):
     for k in range(1, 6):
         touch("touchMove", target["x"] + 40, target["y"] + 40 + 20 * k)
     touch("touchEnd")
-    assert page.locator(".could").is_visible() and "hidden=" in address(page)
+    page.locator(".could").wait_for()
+    assert "hidden=" in address(page)
 
 
 def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
@@ -207,7 +208,7 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     canvas.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
-    assert page.locator(".could").is_visible()
+    page.locator(".could").wait_for()
     assert "hidden=" in address(page)
     before = pixels_of(page, "Draw 1")
     page.get_by_role("button", name="Draw again").click()

@@ -1,9 +1,10 @@
 // The faces of the data, two rows deep and as long as it takes: a press shows one, and one that is
-// dragged onto the big face is what that turns into. Only those in sight are there.
+// dragged onto the big face is what that turns into. Those that were never in sight are not made.
 
 import { Picture, choice, el } from "../kit.js";
 
 const DEEP = 2; // rows
+const MOST_THUMBS = 300; // that are kept once they were in sight
 const HOLD = 300; // ms that a finger rests before it drags: a swipe scrolls
 
 export class Strip {
@@ -77,7 +78,7 @@ export class Strip {
     this.inner.style.setProperty("width", `${Math.ceil(n / DEEP) * unit}px`);
     const first = DEEP * Math.max(0, Math.floor(scrollLeft / unit) - 2);
     const last = Math.min(n, DEEP * Math.ceil((scrollLeft + clientWidth) / unit + 2));
-    for (const [i, thumb] of this.thumbs)
+    for (const [i, thumb] of this.thumbs.size > MOST_THUMBS ? this.thumbs : [])
       if ((i < first || i >= last) && !thumb.node.contains(document.activeElement)) {
         thumb.node.remove();
         this.thumbs.delete(i);
