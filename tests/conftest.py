@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FIGURE = "figure"
 # Seconds until a test gives up what must come: a guard against hanging, however busy the machine.
-PATIENCE = 20
+PATIENCE = 300
 # What became of broken files: the kinds of properties that hold digests of their contents.
 OF_FILES = (
     "broken or hostile files",

@@ -168,7 +168,7 @@ class Faces {
     const mask = original && this.mask(state.hidden);
     const seen = this.seen(model, original, mask);
     const centre = seen?.z ?? new Float64Array(model.d);
-    const z = state.z ? resized(state.z, model.d) : centre;
+    const z = this.morph.onTheWay ?? (state.z ? resized(state.z, model.d) : centre);
     const to = state.other ? this.otherOf(model, state.other, this.images.chunkOf(state.other - 1)) : null;
     const from = resized(state.from, model.d);
     const given = mask ? seen : null;
@@ -201,7 +201,7 @@ class Faces {
   }
 
   leave() {
-    this.morph.stop();
+    this.morph.cancel();
   }
 
   // ---- acting ------------------------------------------------------------------------------------
@@ -217,11 +217,12 @@ class Faces {
     this.page.change({ ...own, hidden: bits(mask), z: null, other: 0, from: [] });
   }
 
-  turnInto(other) {
+  async turnInto(other) {
     this.morph.stop();
+    await this.images.want(other - 1);
     this.page.change({ other, from: this.latest.now });
-    this.images.want(other - 1);
-    this.morph.play();
+    this.morph.draw((this.latest = this.look()));
+    if (this.latest.to) this.morph.play();
   }
 
   /** Show an image of the reader's, at the model's size. */

@@ -34,7 +34,7 @@ export function fromRows(sent) {
 /** The images of the data: some are here, others come by pages when they are wanted. */
 export class Images {
   constructor({ images, n, kept, page }, around) {
-    Object.assign(this, { n, kept, page, around, chunks: [], asked: new Set() });
+    Object.assign(this, { n, kept, page, around, chunks: [], asked: new Map() });
     this.add(images);
   }
 
@@ -47,17 +47,18 @@ export class Images {
   }
 
   /** Ask for the page that holds an image, once; the room is drawn when it has come. */
-  async want(i) {
+  want(i) {
     const k = Math.floor((i - this.kept) / this.page);
-    if (k < 0 || this.asked.has(k)) return;
-    this.asked.add(k);
+    if (k >= 0 && !this.asked.has(k)) this.asked.set(k, this.#fetch(k));
+    return this.asked.get(k);
+  }
+
+  async #fetch(k) {
     const found = await this.around.load(`page-${k}`).catch((error) => ({ problem: error.message }));
     if (found.problem) {
       this.n = this.kept;
-      this.around.say(
-        `The first ${this.kept.toLocaleString("en")} of the faces are here. ${found.problem}`,
-        "problem",
-      );
+      const count = this.kept.toLocaleString("en");
+      this.around.say(`The first ${count} of the faces are here. ${found.problem}`, "problem");
     } else this.add(found.images, this.kept + k * this.page);
     this.around.draw();
   }

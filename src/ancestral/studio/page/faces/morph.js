@@ -10,7 +10,7 @@ const SECONDS = 2.5; // of the whole way
 
 export class Morph {
   constructor({ shape, grey, page }) {
-    Object.assign(this, { grey, page });
+    Object.assign(this, { grey, page, moving: null });
     this.ends = ["This face", "The other face"].map(
       (name) => new Picture(shape, `${name}, as the model draws it`),
     );
@@ -22,11 +22,11 @@ export class Morph {
       step: 0.01,
       ends: this.ends.map(({ canvas }) => canvas),
       oninput: (t) => {
-        this.stop();
-        this.#set(t);
+        this.cancel();
+        page.change({ z: this.#at(t) });
       },
     });
-    this.playButton = button("Play", () => (this.frame ? this.stop() : this.play()));
+    this.playButton = button("Play", () => (this.moving === null ? this.play() : this.stop()));
     this.drawEnds = remembered((model, from, to) => {
       this.ends[0].grey(model.decode(from), this.grey);
       this.ends[1].grey(model.decode(to), this.grey);
@@ -39,31 +39,47 @@ export class Morph {
     );
   }
 
-  #set(t) {
+  #at(t) {
     const { from, to } = this.shown;
-    this.page.change({ z: from.map((v, k) => (1 - t) * v + t * to[k]) });
+    return from.map((v, k) => (1 - t) * v + t * to[k]);
   }
 
-  /** Go the way from where it is, or from its beginning; at once for those who want no motion. */
+  /** Go to the other face, from where it is or from the beginning.
+   *
+   * The state is there at once, as one change; what is drawn follows, but for those who want no motion.
+   */
   play() {
-    let [begun, start] = [null, null];
+    const start = this.#t > 0.995 ? 0 : this.#t;
+    this.page.change({ z: this.shown.to });
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    this.moving = start;
     this.playButton.textContent = "Stop";
+    let begun = null;
     const step = (now) => {
-      this.frame = requestAnimationFrame(step);
-      if (!this.shown.to || this.shown.other !== this.page.state.other) return; // it is coming
       begun ??= now;
-      start ??= this.#t > 0.995 ? 0 : this.#t;
-      const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      const t = isCalm ? 1 : Math.min(1, start + (now - begun) / (1000 * SECONDS));
-      this.#set(t);
-      if (t === 1) this.stop();
+      this.moving = start + (now - begun) / (1000 * SECONDS);
+      if (this.moving < 1) this.frame = requestAnimationFrame(step);
+      else this.cancel();
+      this.page.draw();
     };
     this.frame = requestAnimationFrame(step);
   }
 
+  /** z on its way; null when it stands. */
+  get onTheWay() {
+    return this.moving === null ? null : this.#at(this.moving);
+  }
+
+  /** Stay where it is. */
   stop() {
+    const z = this.onTheWay;
+    this.cancel();
+    if (z) this.page.change({ z });
+  }
+
+  cancel() {
     cancelAnimationFrame(this.frame);
-    this.frame = null;
+    this.moving = null;
     this.playButton.textContent = "Play";
   }
 
