@@ -25,11 +25,12 @@ EXTRAS: dict[str, dict[str, str]] = {
         "matplotlib": "Matplotlib",
         "networkx": "NetworkX",
         "skimage": "scikit-image",
+        "pandas": "pandas",
     },
     "tables": {"pyarrow": "pyarrow", "pandas": "pandas"},
     "images": {"PIL": "Pillow"},
     "graphs": {"networkx": "NetworkX", "defusedxml": "defusedxml", "igraph": "igraph"},
-    "studio": {"starlette": "Starlette", "uvicorn": "uvicorn"},
+    "studio": {"starlette": "Starlette", "uvicorn": "uvicorn", "pandas": "pandas"},
     "dask": {"dask": "Dask", "distributed": "distributed"},
     "remote": {"fsspec": "fsspec"},
 }

@@ -28,7 +28,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("report", "report,neural"),
         ("report .", "report,neural,tables,graphs"),
         ("studio --no-browser", "studio,report"),
-        ("studio --export page.html", "report"),
+        ("studio --export page.html", "studio,report"),
         ("studio any.model rows.parquet --no-browser", "studio,tables"),
         ("bench debd nltcs", "boost"),
         ("fit lstm @icons -o m.model", "neural"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 
 import numpy as np
@@ -10,20 +11,20 @@ import pytest
 
 import ancestral
 from ancestral import datasets
-from ancestral.studio.bundle import assemble, export_page, one_script, one_style, page_html
+from ancestral.studio import bundle
+from ancestral.studio.bundle import assemble, data_of, export_page, one_script, page_html
 from ancestral.studio.notebook import page_of
-from ancestral.studio.server import page_files
+from ancestral.studio.pages import bundled_files, page_files
+from ancestral.studio.rooms import ROOMS
 from ancestral.studio.shelf import Shelf
 from tests.conftest import PATIENCE
-from tests.studio.conftest import Page, started
+from tests.studio.conftest import Page, in_place_of_all, plain_room, shelf_of, started
 from tests.studio.reading import as_greys, pixels_of
-
-ROOMS = ("faces", "pixels", "classroom", "line", "compare")
 
 
 @pytest.fixture(scope="module")
 def exported(models, faces, tmp_path_factory):
-    return export_page(Shelf(models=dict(models)), tmp_path_factory.mktemp("page") / "page.html")
+    return export_page(shelf_of(models), tmp_path_factory.mktemp("page") / "page.html")
 
 
 def test_the_export_is_one_small_file(exported):
@@ -38,15 +39,23 @@ def test_the_export_works_from_disk_and_asks_for_nothing(chromium, exported, fac
     shown = page.open(f"file://{exported}#faces?d=8&face=1")
     expected = ancestral.PPCA(8).fit(faces).reconstruct(faces[:1])[0]
     assert np.abs(pixels_of(shown, "The face") - as_greys(expected)).max() <= 1
-    for room in ROOMS:
-        shown.locator(f".tabs a[data-room={room}]").click()
-        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel")
-        page.ready()
-        assert shown.locator(f"#room-{room} .panel").count() > 1
-    assert shown.get_by_role("button", name="Open file").count() == 0
+    every_room_goes(page)
+    shown.locator(".top").get_by_role("button", name="Files").click()
+    assert shown.get_by_text("This page holds its data").is_visible()
+    assert shown.get_by_role("button", name="Open files").count() == 0
     assert not page.problems
     assert all(url.startswith((f"file://{exported}", "data:", "blob:")) for url in page.requests)
     page.context.close()
+
+
+def every_room_goes(page):
+    """Open each room's tab: it has its stage and its controls."""
+    for room in ROOMS:
+        page.page.locator(f".tabs a[data-room={room}]").click()
+        page.ready()
+        section = page.page.locator(f"#room-{room}:not([hidden])")
+        assert section.locator(".side .panel").count() and section.locator(".stage > *").count()
+        assert not section.locator(".problem").count()
 
 
 def test_the_exports_policy_runs_nothing_else(chromium, exported, tmp_path):
@@ -63,9 +72,10 @@ def test_the_exports_policy_runs_nothing_else(chromium, exported, tmp_path):
 
 def test_data_cannot_end_the_script_that_holds_them(chromium, tmp_path):
     nasty = "</script><script>window.put = 1</script><!--"
-    parts = {"compare": {"problem": nasty}}
+    shelf = json.loads(data_of(Shelf(built_in=False), ["compare"])["shelf"])
+    shelf["rooms"]["compare"]["wants"] = nasty
     path = tmp_path / "page.html"
-    path.write_text(assemble(["compare"], parts), "utf-8")
+    path.write_text(assemble(["compare"], {"shelf": json.dumps(shelf)}), "utf-8")
     page = Page(chromium)
     shown = page.open(f"file://{path}")
     assert shown.evaluate("window.put") is None
@@ -74,19 +84,61 @@ def test_data_cannot_end_the_script_that_holds_them(chromium, tmp_path):
 
 
 def test_every_module_reaches_the_one_script():
-    pages = page_files()
-    script = one_script(pages)
-    modules = {name.removesuffix(".js") for name in pages if name.endswith(".js")}
+    script = one_script(bundled_files(ROOMS))
+    names = [name for name in page_files() if name.endswith(".js")] + ["rooms.js"]
+    modules = {name.removesuffix(".js").replace("/", "_") for name in names}
     assert set(re.findall(r"^const module_(\w+) = ", script, re.M)) == modules
     assert not re.search(r"^(import|export) ", script, re.M)
 
 
 def test_every_style_reaches_the_one_style():
-    pages = page_files()
-    styles = {name for name in pages if name.endswith(".css")}
-    linked = re.findall(r'href="page/(.*?\.css)"', pages["index.html"])
-    assert len(linked) == len(styles) and set(linked) == styles
-    assert one_style(pages) == "\n".join(pages[name] for name in linked)
+    text = assemble(list(ROOMS), {})
+    style = re.search(r"<style>(.*?)</style>", text, re.S)[1]
+    for name, content in page_files().items():
+        assert not name.endswith(".css") or content in style, name
+
+
+def test_a_module_imports_from_above_and_beside_it():
+    pages = {
+        "main.js": 'import { ROOMS } from "./rooms.js";\nROOMS;\n',
+        "kit.js": "export const one = 1;\n",
+        "rooms.js": 'import { room as a_room } from "./a/a.js";\nexport const ROOMS = [a_room];\n',
+        "a/a.js": 'import {\n  one as uno,\n} from "../kit.js";\nimport { b } from "./b.js";\n'
+        "export const room = uno + b;\n",
+        "a/b.js": "export const b = 2;\n",
+    }
+    script = one_script(pages)
+    assert re.findall(r"^const module_(\w+) = ", script, re.M) == [
+        "kit", "a_b", "a_a", "rooms", "main",
+    ]  # fmt: skip
+    assert "uno" in script and "one: uno" in re.sub(r"\s+", " ", script)
+    assert "const { b } = module_a_b;" in re.sub(r"\s+", " ", script)
+
+
+# ---- what one file can hold ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["MOST_SUBJECTS", "MOST_BYTES"])
+def test_what_a_file_cannot_hold_is_left_out_and_said(monkeypatch, limit):
+    monkeypatch.setattr(bundle, limit, {"MOST_SUBJECTS": 2, "MOST_BYTES": 250}[limit])
+    shelf = Shelf(built_in=False)
+    for k in range(4):
+        shelf.add_upload(f"{k}.csv", f"x\n{k}\n".encode())
+    room = plain_room(
+        "table",
+        lambda item: {"padding": 80 * "x", "of": item.name},
+        later={"rest": dict},
+        asked={"page": lambda: pytest.fail("nobody asked")},
+    )
+    with in_place_of_all({"only": room}):
+        data = data_of(shelf, ["only"])
+    described = json.loads(data.pop("shelf"))
+    held = [one["of"] for one in described["rooms"]["only"]["subjects"]]
+    assert len(held) == 2
+    assert set(data) == {f"only-{of}" for of in held} | {f"only.rest-{of}" for of in held}
+    for item in described["items"][2:]:
+        assert not item["shown"] and item["not_shown"][0]["room"] == "only"
+        assert "file" in item["not_shown"][0]["why"]
 
 
 # ---- notebooks ----------------------------------------------------------------------------------
@@ -129,7 +181,7 @@ def test_models_without_a_room_keep_their_diagram():
 
 def test_a_notebooks_page_holds_the_model_alone(faces):
     shown = html.unescape(page_of(ancestral.PPCA(3).fit(faces)))
-    assert 'id="data-faces"' in shown and 'id="data-pixels"' not in shown
+    assert 'id="data-faces-' in shown and 'id="data-pixels-' not in shown
     assert '"n": 0' in shown  # none of the built-in faces
 
 
@@ -137,7 +189,7 @@ def test_a_notebooks_page_holds_the_model_alone(faces):
 
 
 def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
-    studio, running, thread = started(Shelf(models=dict(models)))
+    studio, running, thread = started(shelf_of(models))
     page = Page(chromium)
     with page.page.expect_response("**/compare.json"):  # the last of what is fetched ahead
         shown = page.open(f"{studio.entrance}#faces?d=5")
@@ -149,16 +201,12 @@ def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     before = pixels_of(shown, "The face")
     shown.get_by_role("button", name="New face").click()
     assert np.abs(pixels_of(shown, "The face") - before).max() > 3
-    for room in ROOMS:
-        shown.locator(f".tabs a[data-room={room}]").click()
-        shown.wait_for_selector(f"#room-{room}:not([hidden]) .panel")
-        page.ready()
-        assert shown.locator(f"#room-{room} .panel").count() > 1
+    every_room_goes(page)
     page.context.close()
 
 
 def test_a_room_not_yet_fetched_says_that_the_server_is_gone(chromium, models):
-    studio, running, thread = started(Shelf(models=dict(models)))
+    studio, running, thread = started(shelf_of(models))
     page = Page(chromium)
     shown = page.open(f"{studio.entrance}#line")
     running.should_exit = True
@@ -170,6 +218,6 @@ def test_a_room_not_yet_fetched_says_that_the_server_is_gone(chromium, models):
 
 
 def test_a_page_of_some_rooms_has_those_alone(models):
-    text = page_html(Shelf(models=dict(models)), ["pixels", "line"])
+    text = page_html(shelf_of(models), ["pixels", "line"])
     assert re.findall(r'id="room-(\w+)"', text) == ["pixels", "line"]
     assert re.findall(r'data-room="(\w+)"', text) == ["pixels", "line"]

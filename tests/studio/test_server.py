@@ -102,11 +102,7 @@ def plain():
         "first": plain_room("table", values_of, later={"rest": lambda: {"rest": 1}}),
         "second": plain_room("images", values_of, asked={"page": lambda: {"page": 2}}),
     }
-    with (
-        patch.dict(ROOMS, plain, clear=True),
-        patch("ancestral.studio.server.served_files") as files,
-    ):
-        files.return_value = {"index.html": "<head>"}
+    with in_place_of_all(plain):
         shelf = Shelf(built_in=False)
         for name in ("a.csv", "b.csv"):
             shelf.add_upload(name, TABLES[name])

@@ -38,7 +38,7 @@ def command(
     """
     from ancestral.studio.shelf import Shelf, files_in
 
-    ask_for(*([] if export else ["studio"]), files=files_in(paths) if paths else ["@faces"])
+    ask_for("studio:pandas" if export else "studio", files=files_in(paths) if paths else ["@faces"])
     check_places(export, inputs=paths, force=force)
     shelf = Shelf.of(paths)
     if export is not None:

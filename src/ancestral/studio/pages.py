@@ -69,7 +69,7 @@ def bundled_files(rooms: Iterable[str]) -> dict[str, str]:
     names = list(rooms)
     pages = page_files()
     imports = [f'import {{ room as {name}_room }} from "./{_module(name)}";' for name in names]
-    opening = [f"  {name}: () => {name}_room," for name in names]
+    opening = [f"  {name}: async () => {name}_room," for name in names]
     pages[REGISTRY] = "\n".join([*imports, "export const ROOMS = {", *opening, "};", ""])
     return pages
 

@@ -339,7 +339,7 @@ def _readers_of(name: str, ending: str) -> list[Callable[[Path], Read]]:
 def _read_table(path: Path, ending: str) -> Read:
     from ancestral.io.mixed import read_mixed
 
-    need("a table in the studio", "tables:pandas")
+    need("a table in the studio", "studio:pandas")
     sep = "\t" if ending == ".tsv" else ","
     found = read_mixed(path, missing=True, dates=True, sep=sep)
     return _of_frame(found.frame("pandas"))
@@ -385,7 +385,7 @@ def _of_array(array: NDArray, name: str) -> Read:
         if array.ndim == 2:
             about += f", taken for images since {rows.shape[1]} values a row make a square"
         return "images", about, faces
-    need("a table in the studio", "tables:pandas")
+    need("a table in the studio", "studio:pandas")
     import pandas as pd
 
     return _of_frame(pd.DataFrame(rows, columns=[f"column {k + 1}" for k in range(rows.shape[1])]))
@@ -404,7 +404,7 @@ def _built_in(kind: str) -> Item:
         found = ("graphs", graphs_in_words(data), data)
         content = b"".join(graph.features.tobytes() + graph.adjacency.tobytes() for graph in data)
     else:
-        need("a table in the studio", "tables:pandas")
+        need("a table in the studio", "studio:pandas")
         import pandas as pd
 
         frame = pd.DataFrame(data.X, columns=list(DIABETES)).assign(**{data.target: data.y})

@@ -91,7 +91,10 @@ async function built(name, subject) {
   fill(name, [busy], []);
   part(name, ".stage").setAttribute("aria-busy", "true");
   try {
-    const [data, make] = await Promise.all([source.load(name, subject.of), ROOMS[name]()]);
+    const making = ROOMS[name]();
+    making.catch(() => {}); // a server that is gone is told by the data, in its words
+    const data = await source.load(name, subject.of);
+    const make = await making;
     if (data.problem) {
       if (page.name === name) fill(name, [problemNode(data.problem)], []);
       return null;
@@ -217,7 +220,10 @@ function fetchAhead() {
       .map(({ of }) => [name, of]),
   );
   const unseen = first.filter(([name, of]) => !page.rooms.has(`${name} ${of}`));
-  if (unseen.length) coming = setTimeout(() => source.ahead(unseen), AHEAD);
+  coming = setTimeout(() => {
+    source.ahead(unseen);
+    for (const [name] of unseen) ROOMS[name]().catch(() => {}); // whoever opens it will be told
+  }, AHEAD);
 }
 
 // ---- the address ---------------------------------------------------------------------------------
