@@ -49,10 +49,15 @@ def model(table, request):
 
 @pytest.fixture(scope="module")
 def rows(model):
-    """Rows of which anything from nothing to all is known."""
+    """Rows of which anything from nothing to all is known, and the ends of what may be fixed."""
     rng = np.random.default_rng(5)
     full = queries.drawn(model._mixture, queries.Condition(np.full(8, np.nan)), 12, rng)
-    return np.where(rng.random(full.shape) < np.linspace(0, 1, 12)[:, None], full, np.nan)
+    some = np.where(rng.random(full.shape) < np.linspace(0, 1, 12)[:, None], full, np.nan)
+    ends = [[column[end] for column in tree._document(model)["columns"]] for end in ("low", "high")]
+    ends = np.round(ends) * (rng.random((2, 8)) < 0.8)  # atoms and counts among them
+    ends[:, 7] = np.abs(ends[:, 7])
+    ends[:, 4] = 1e-3
+    return np.vstack([some, ends])
 
 
 def asked(model, rows):

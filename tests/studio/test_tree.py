@@ -33,7 +33,7 @@ def test_text_gaps_and_units_are_those_of_the_table(frame):
     assert (kind["name"], kind["levels"]) == ("kind", ["cat", "dog"])
     assert weight["name"] == "weight (kg)"
     assert 0 < weight["low"] < 4 < 20 < weight["high"] < 60
-    assert data["n_rows"] == 300
+    assert data["used"] == "300 rows"
 
 
 def test_rows_that_are_not_used_are_told(frame):
@@ -91,10 +91,9 @@ def shares(page, column):
     """Return the shares that a card says, by level."""
     found = page.eval_on_selector_all(
         f'{BIRD}g[aria-label="{column}"] .choice-row',
-        "rows => rows.map((row) => row.getAttribute('aria-label'))",
+        "rows => rows.map((row) => [row.ariaLabel, row.getAttribute('aria-description')])",
     )
-    pairs = [said.split(" = ")[1].split(", ")[:2] for said in found]
-    return {level: float(share.strip("<% ")) for level, share in pairs}
+    return {said.split(" = ")[1]: float(share.split(" %")[0].strip("<")) for said, share in found}
 
 
 def test_fixing_a_level_moves_the_others_and_undo_brings_them_back(visit):

@@ -59,11 +59,15 @@ class Walk:
         """Put the room back to its first state, then use what leads to a control."""
         if self.page.locator("dialog[open]").count():
             self.page.keyboard.press("Escape")
-        self.page.locator(".skip").focus()  # what was done is one change from here on
+        self.page.locator("main").focus()  # what was done is one change from here on
         settled(self.page)
         reset = self.page.get_by_role("button", name="Reset", exact=True)
         if reset.is_enabled():
             reset.click()
+        data = self.page.locator(f"#room-{self.room} .about select")
+        if data.count():
+            data.select_option(index=0)
+            settled(self.page)
         self.open_folds()
         for key in path:
             if self.ask("find", key) is not None:

@@ -21,6 +21,10 @@ MOST_NUMBERS = 1_000_000  # transition probabilities: 8 MB, and 10 ms an answer 
 MOST_CELLS = 200_000  # of the rows that a tree is fitted to: a few seconds
 MOST_STATES, ROWS_A_STATE = 16, 20
 SHOWN = 0.998  # of a column's probability, over which its density is drawn
+SOURCES = {
+    "penguins": "344 penguins of the Palmer archipelago (Gorman, Williams & Fraser, 2014)",
+    "diabetes": "442 patients with diabetes (Efron et al., 2004)",
+}
 PENGUINS = Path(__file__).parents[1] / "penguins.csv"
 
 
@@ -44,17 +48,18 @@ def _penguins() -> Item:
     from ancestral.io.mixed import read_mixed
 
     frame = read_mixed(PENGUINS, missing=True).frame("pandas")
-    about = f"{len(frame)} rows × {len(frame.columns)} columns (Gorman et al., 2014; CC0)"
+    about = f"{len(frame)} rows × {len(frame.columns)} columns"
     of = identity(PENGUINS.read_bytes())
     return Item(of, "penguins", "table", about, frame, built_in=True)
 
 
 def _of_table(item: Item) -> Subject:
     n, d = item.data.shape
-    most = MOST_CELLS // d
-    used = {} if n <= most else {item.id: f"{most:,} of {n:,} rows, drawn at random (seed 0)"}
+    used = _used(n, MOST_CELLS // d)
     name = f"{item.name}, built in" if item.built_in else item.name
-    return Subject(name, (item,), functools.partial(_fitted, item), used=used)
+    return Subject(
+        name, (item,), functools.partial(_fitted, item), used={item.id: used} if used else {}
+    )
 
 
 def _fitted(item: Item) -> dict[str, Any]:
@@ -68,8 +73,17 @@ def _fitted(item: Item) -> dict[str, Any]:
     n_states = int(np.clip(len(frame) // ROWS_A_STATE, 2, MOST_STATES))
     model = LatentTree(n_states, 1, random_state=0).fit(frame)
     empty = [str(name) for name in whole.columns if name not in frame.columns]
-    found = _document(model) | {"n_rows": len(frame)}
-    return found | {"left_out": found["left_out"] + empty}
+    found = _document(model)
+    return found | {
+        "left_out": found["left_out"] + empty,
+        "source": SOURCES.get(item.name) if item.built_in else None,
+        "used": _used(len(whole), most) or f"{len(frame):,} rows",
+    }
+
+
+def _used(n: int, most: int) -> str | None:
+    """Return which rows are used, where not all are."""
+    return f"{most:,} of {n:,} rows, drawn at random (seed 0)" if n > most else None
 
 
 def _document(model: LatentTree) -> dict[str, Any]:

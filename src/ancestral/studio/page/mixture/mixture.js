@@ -30,6 +30,10 @@ const MOST_PARTS = 6; // as many colours as all common colour vision tells apart
 const HALF = 450; // ms for half a step
 const RUN = 5000; // ms at most for all steps to a maximum
 const MOST_DOTS = 25; // on the curve, above which they hide it
+const TOOLS = {
+  move: "Drag a point, or a numbered centre; a press elsewhere adds a point. Keys: N and P choose a point, digits a centre; arrows move it, Delete removes a point, A adds one.",
+  remove: "A press on a point removes it.",
+};
 const SAME = 0.01; // nats: maxima closer than this are one
 
 /** Parts as the address has them: those that are no distributions make no sense. */
@@ -60,6 +64,7 @@ export const room = {
     points: maybe(points([], { digits: 8 })),
     held: maybe(heldParts),
     best: maybe(heldParts), // the highest maximum so far
+    tool: oneOf(["move", "remove"]),
     saved: whole(0, models.length, Math.min(1, models.length)),
   }),
   build: (data, page) => new Mixture(data, page),
@@ -184,7 +189,11 @@ class Mixture {
       places: () => {
         const { own, scale, climb, step } = this.now;
         const parts = climb ? climb.at(step).parts : [];
-        return { ...own, centres: parts.map(([, u, v]) => [u * scale[0], v * scale[1]]) };
+        return {
+          ...own,
+          tool: page.state.tool,
+          centres: parts.map(([, u, v]) => [u * scale[0], v * scale[1]]),
+        };
       },
       point: (i, place) => this.#edit((pairs) => pairs.with(i, place)),
       add: (place) => this.#edit((pairs) => [...pairs, place]),
@@ -311,9 +320,16 @@ class Mixture {
       this.page.change({ points: null, best: null, ...this.#kept() });
     };
     this.dataButton = button("As in the data", asInData);
-    const hint =
-      "Drag a point, or a numbered centre. Keys: N and P choose a point, digits a centre; arrows move it, Delete removes a point, A adds one.";
-    return panel("The points", { tools: [this.dataButton], hint }, this.plane.choice.node);
+    this.tool = choice({
+      label: "A press",
+      options: [
+        ["move", "moves or adds"],
+        ["remove", "removes"],
+      ],
+      onchange: (tool) => this.page.change({ tool }),
+    });
+    this.toolSaid = el("p", { class: "hint" });
+    return panel("The points", { tools: [this.dataButton] }, this.tool.node, this.toolSaid);
   }
 
   #buildParts() {
@@ -391,7 +407,9 @@ class Mixture {
     this.#drawCurve(now, at);
   }
 
-  #set({ k, d, x, y, scaled, saved, points: edited }) {
+  #set({ k, d, x, y, scaled, saved, tool, points: edited }) {
+    this.tool.set(tool);
+    this.toolSaid.textContent = TOOLS[tool];
     this.k.set(k);
     this.d.set(String(d));
     this.axes?.x.set(x);

@@ -11,6 +11,7 @@ const FOOT = 15;
 const PAD = 7;
 const ROW = 13; // of a level, at least
 const TALLEST = 40;
+const SHARE = 50; // of the text "100 %"
 const NARROW = 200; // px of a card that has no room for "± 5.5": its line shows it
 const NEAR = 5; // px from an atom that take it
 const pen = document.createElement("canvas").getContext("2d");
@@ -76,7 +77,8 @@ export class Card {
     this.fits = Math.max(1, Math.min(column.levels.length, Math.floor(room / (ROW * unit))));
     this.tall = Math.min(TALLEST * unit, room / this.fits);
     const widest = Math.max(...column.levels.map((level) => pen.measureText(level).width));
-    this.start = this.x + (PAD + 12) * unit + Math.min(widest + 6 * unit, 0.55 * w);
+    const most = Math.min(0.55 * w, w - (PAD + 12 + SHARE + 16) * unit);
+    this.start = this.x + (PAD + 12) * unit + Math.min(widest + 6 * unit, most);
     this.rows = Array.from({ length: this.fits }, (_, r) => {
       const [top, bar] = [this.y + HEAD * unit + r * this.tall, Math.min(0.62 * this.tall, 18 * unit)];
       const middle = top + this.tall / 2;
@@ -113,7 +115,7 @@ export class Card {
     const now = value === null ? trees.masses(this.i, answer) : was.map((_, k) => Number(k === value));
     // Many levels are all improbable: their bars take more of the card.
     const full = Math.max(Math.min(1, 3 * Math.max(...was)), ...now);
-    const length = (x + w - 50 * unit - start) / full;
+    const length = (x + w - SHARE * unit - start) / full;
     this.#levelsShown(was, value, drawn).forEach((level, r) => {
       const { node, mark, label, now: bar, was: outline, share } = this.rows[r];
       const isDrawn = drawn === level && value === null;
@@ -125,10 +127,8 @@ export class Card {
       outline.setAttribute("width", was[level] * length);
       share.textContent = percent(now[level]);
       node.setAttribute("aria-pressed", level === value);
-      node.setAttribute(
-        "aria-label",
-        `${column.name} = ${column.levels[level]}, ${percent(now[level])}${isDrawn ? ", drawn" : ""}`,
-      );
+      node.setAttribute("aria-label", `${column.name} = ${column.levels[level]}`);
+      node.setAttribute("aria-description", percent(now[level]) + (isDrawn ? ", drawn" : ""));
     });
   }
 
@@ -166,7 +166,7 @@ export class Card {
     this.line = svg("path", { class: "fixed-line" });
     this.drawn = svg("g", { class: "drawn" });
     let free = x; // from where a mark lies on no other
-    const marks = marksOf(column, Math.max(4, w / (60 * unit))).map(({ value, text }) => {
+    const marks = marksOf(column, Math.max(5, w / (45 * unit))).map(({ value, text }) => {
       const [at, half] = [this.#px(value), pen.measureText(text).width / 2];
       const middle = Math.min(x + w - half - 3, Math.max(x + half + 3, at));
       if (middle - half < free) return [];

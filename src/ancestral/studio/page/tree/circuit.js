@@ -8,7 +8,7 @@
 // says of what is known. Values of a continuous column count with a density, those that are atoms
 // with a probability.
 
-import { logSumExp, unpack } from "../arrays.js";
+import { logAdd, logSumExp, unpack } from "../arrays.js";
 
 const HALF_LOG_2PI = 0.5 * Math.log(2 * Math.PI);
 const POINTS = 121; // of a curve
@@ -166,10 +166,12 @@ class Tree {
     const { mean, sd } = this.normals[i];
     const wide = this.columns[i].scale.tail;
     const common = Math.log(this.tail / wide) - 0.5 * (y / wide) ** 2;
-    return Float64Array.from({ length: this.k }, (_, z) => {
+    const found = new Float64Array(this.k);
+    for (let z = 0; z < this.k; z++) {
       const own = Math.log((1 - this.tail) / sd[z]) - 0.5 * ((y - mean[z]) / sd[z]) ** 2;
-      return logSumExp([own, common]) - HALF_LOG_2PI;
-    });
+      found[z] = logAdd(own, common) - HALF_LOG_2PI;
+    }
+    return found;
   }
 
   /** Return log p of a count: a negative binomial of each state. */
@@ -333,10 +335,11 @@ function times(factors) {
   let scale = 0;
   for (const factor of factors) {
     if (!factor) continue;
-    product = product ? product.map((v, z) => v * factor[z]) : Float64Array.from(factor);
-    const top = product.reduce((a, b) => Math.max(a, b), 0);
+    product ??= new Float64Array(factor.length).fill(1);
+    let top = 0;
+    for (let z = 0; z < product.length; z++) if ((product[z] *= factor[z]) > top) top = product[z];
+    for (let z = 0; z < product.length; z++) product[z] /= top;
     scale += Math.log(top);
-    product = product.map((v) => v / top);
   }
   return [product, scale];
 }

@@ -23,7 +23,7 @@ import { cellsOf, gridFor, linksOf } from "./layout.js";
 import { daysOf, rangeOf, rounded, spelt } from "./words.js";
 
 const ROWS = 200; // to which a drawn row is compared
-const WORK = 2e7; // sums that these may take
+const WORK = 1e6; // sums that these may take
 const LISTED = 60; // columns
 const CONTRADICT = Math.log(0.2); // of what is fixed: so much less likely together than apart
 const STRANGE = 0.9; // of rows are less odd
@@ -57,6 +57,7 @@ class Room {
     this.cards = [];
     this.row = remembered(() => this.columns.map((_, i) => this.#fixedAt(i) ?? NaN));
     this.answer = remembered((row) => this.trees.given(row));
+    this.usual = remembered((row) => this.#usual(row));
     this.oddness = remembered((row, seed) => this.#draw(row, seed));
     this.#build();
   }
@@ -101,19 +102,21 @@ class Room {
     this.page.change({ column: i, front: this.visible.includes(i) ? front : [i, ...front].slice(0, 12) });
   }
 
-  /** Draw a row of a seed, and find how many of such rows are less odd. */
-  #draw(row, seed) {
+  /** Return log p of many rows drawn given what is fixed: to these a drawn row is compared. */
+  #usual(row) {
     const { trees, columns } = this;
     const answer = this.answer(row);
-    const k = trees.members[0].k;
-    const n = Math.min(
-      ROWS,
-      Math.max(20, Math.round(WORK / (trees.members.length * columns.length * k * k))),
-    );
-    const drawn = trees.draw(answer, new Random(seed));
-    const own = trees.logDensity(drawn);
-    const others = Array.from({ length: n }, (_, s) => trees.logDensity(trees.draw(answer, new Random(s))));
-    return { drawn, odd: others.filter((v) => v > own).length / n };
+    const sums = trees.members.length * columns.length * trees.members[0].k ** 2;
+    const n = Math.min(ROWS, Math.max(20, Math.round(WORK / sums)));
+    return Array.from({ length: n }, (_, s) => trees.logDensity(trees.draw(answer, new Random(s))));
+  }
+
+  /** Draw a row of a seed, and find how many of such rows are less odd. */
+  #draw(row, seed) {
+    const drawn = this.trees.draw(this.answer(row), new Random(seed));
+    const own = this.trees.logDensity(drawn);
+    const usual = this.usual(row);
+    return { drawn, odd: usual.filter((v) => v > own).length / usual.length };
   }
 
   // ---- building --------------------------------------------------------------------------------------
@@ -140,6 +143,10 @@ class Room {
       value: 0,
       onchange: (i) => this.choose(Number(i)),
     });
+    this.showMoved = button("Show those first", () =>
+      this.page.change({ front: this.moved.slice(0, 12).map(([i]) => i) }),
+    );
+    this.equation = el("p");
     this.listTitle = el("p", { class: "hint" });
     this.list = el("div", { class: "tree-list" });
     this.controls = [
@@ -154,16 +161,21 @@ class Room {
         ),
       ),
       panel("A column", {}, this.column.node, this.editor),
-      panel("The columns", {}, this.listTitle, this.list, el("p", { class: "hint" }, this.#aboutFit())),
+      panel(
+        "The columns",
+        { tools: [this.showMoved] },
+        this.listTitle,
+        this.list,
+        el("p", { class: "hint" }, this.#aboutFit()),
+      ),
     ];
   }
 
   #aboutFit() {
-    const { n_rows: n, members, weights, left_out: out } = this.data;
+    const { source, used, members, weights, left_out: out } = this.data;
     const { k } = this.trees.members[0];
-    const first = n
-      ? `Fitted here to ${n.toLocaleString("en")} rows: each column hangs on a hidden state, one of ${k}.`
-      : `A saved model: each column hangs on a hidden state, one of ${k}.`;
+    const from = used ? `Fitted here to ${used}` : "A saved model";
+    const first = `${source ? `${source}. ` : ""}${from}: each column hangs on a hidden state, one of ${k}.`;
     const share = fixed(100 * weights[this.heaviest], 0);
     const trees =
       members.length > 1
@@ -284,6 +296,13 @@ class Room {
     else parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`);
     if (n > 1) parts.push(`${significant(Math.exp(this.together), 2)} × as likely together as apart`);
     if (this.drawn) parts.push(`◆ this row is odder than ${fixed(100 * this.odd, 0)} % of draws`);
+    const said = this.columns
+      .filter((_, i) => this.#fixedAt(i) !== null)
+      .map((column) => {
+        const value = this.page.state.fixed[column.name];
+        return `${column.name} = ${hasLevels(column) ? value : spelt(column, value)}`;
+      });
+    this.equation.textContent = `Here: p(each column${n ? ` | ${said.join(", ")}` : ""})`;
     this.facts.textContent = parts.join(" · ").replace(/^./, (c) => (n ? c : c.toUpperCase()));
   }
 
@@ -364,10 +383,13 @@ class Room {
     found.sort((a, b) => b[1] - a[1]);
     const most = Math.max(found[0]?.[1] ?? 0, 0.05);
     this.moved = found;
+    this.showMoved.hidden = !(this.visible?.length < d);
     found.slice(0, LISTED).forEach(([i, nats], n) => {
       const node = this.list.children[n] ?? this.#listRow(n);
       node.dataset.column = i;
       const [name, bar, value] = node.children;
+      node.setAttribute("aria-label", this.columns[i].name);
+      node.setAttribute("aria-description", `${fixed(nats, 2)} nats`);
       name.textContent = this.columns[i].name;
       bar.style.setProperty("--share", nats / most);
       value.textContent = fixed(nats, 2);

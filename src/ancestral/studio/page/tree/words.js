@@ -10,18 +10,22 @@ const dateOf = (days) => new Date(days * DAY).toISOString().slice(0, 10);
 export const daysOf = (text) => Date.parse(text) / DAY;
 
 /** Return a value as people write it. */
-export function spelt(column, value, digits = 4) {
+export function spelt(column, value) {
+  const { of, grid, scale, low, high } = column;
   if (hasLevels(column)) return column.levels[value];
-  if (column.of === "date") return dateOf(value);
-  const unit = column.of === "duration" ? " days" : "";
-  return (column.grid ? fixed(value, decimals(column.grid)) : significant(value, digits)) + unit;
+  if (of === "date") return dateOf(value);
+  const unit = of === "duration" ? " days" : "";
+  if (column.kind === "count") return fixed(value, 0);
+  if (grid) return fixed(value, decimals(grid)) + unit;
+  if (scale.kind !== "identity") return significant(value, 3) + unit;
+  return fixed(value, Math.max(0, Math.ceil(3 - Math.log10(high - low)))) + unit;
 }
 
-/** Return "44.1 ± 5.5", or the mean alone. */
-export function speltMoments(column, { mean, sd }, isShort = false) {
-  if (isShort) return column.of === "date" ? dateOf(mean) : significant(mean, 3);
-  if (column.of === "date") return `${dateOf(mean)} ± ${significant(sd, 2)} days`;
-  return `${significant(mean, 3)} ± ${significant(sd, 2)}`;
+/** Return "44.1 ± 5.5", or the mean alone: digits as the spread lets one read them. */
+export function speltMoments({ of }, { mean, sd }, isShort = false) {
+  const digits = Math.max(0, 1 - Math.floor(Math.log10(sd || 1)));
+  const found = of === "date" ? dateOf(mean) : digits > 6 ? significant(mean, 3) : fixed(mean, digits);
+  return isShort ? found : `${found} ± ${significant(sd, 2)}${of === "date" ? " days" : ""}`;
 }
 
 function decimals(step) {
@@ -47,8 +51,10 @@ export function marksOf(column, most) {
   const { low, high, scale, of, kind, atoms } = column;
   if (of === "date") return [low, high].map((value) => ({ value, text: dateOf(value) }));
   if (scale?.kind === "asinh") {
-    const ends = [low, 0, high].filter((v) => v >= low && v <= high);
-    return ends.map((value) => ({ value, text: significant(value, 2) }));
+    const top = Math.floor(Math.log10(Math.max(-low, high)));
+    const sizes = [-2, -1, 0].flatMap((k) => [10 ** (top + k), 3 * 10 ** (top + k)]);
+    const all = [...sizes.map((v) => -v).reverse(), 0, ...sizes];
+    return all.filter((v) => v >= low && v <= high).map((value) => ({ value, text: significant(value, 1) }));
   }
   const found = ticks({ low, high, log: scale?.kind === "log", whole: kind === "count" }, most);
   const outside = atoms.filter((v) => v < low).map((value) => ({ value, text: significant(value, 2) }));
