@@ -10,12 +10,9 @@ from scipy.optimize import minimize
 from ancestral import (
     PPCA,
     HeteroscedasticGaussian,
-    InnerProductGraph,
     LinearGaussian,
-    datasets,
     scores,
 )
-from ancestral.graph.inner_product import gradient_ascent, keep
 from ancestral.studio import rooms
 from ancestral.studio.payload import packed
 
@@ -25,106 +22,6 @@ EXACT = 1e-6
 @pytest.fixture(scope="module")
 def rng():
     return np.random.default_rng(3)
-
-
-# ---- classroom ----------------------------------------------------------------------------------
-
-PAIRS = """
-    const { edges, gaps } = given.room;
-    const pairs = new graphs.Pairs(arrays.unpack(edges).data, arrays.unpack(gaps).data);
-"""
-
-
-@pytest.fixture(scope="module")
-def classroom(studio):
-    return rooms.part(studio.shelf, "classroom")
-
-
-def test_the_likelihood_of_graphs_and_its_gradient(script, classroom, rng):
-    statistics = keep(datasets.classrooms())
-    points = np.vstack([rng.normal([5, -5], 3, size=(8, 2)), [[40.0, -30.0], [0.0, 0.0]]])
-    got = script(
-        PAIRS
-        + "const { points } = given;"
-        + "return points.map(([a, b]) => [pairs.logLikelihood(a, b), ...pairs.gradient(a, b)]);",
-        {"room": classroom, "points": points.tolist()},
-    )
-    for (a, b), (value, da, db) in zip(points, got, strict=True):
-        assert value == pytest.approx(statistics.log_likelihood(a, b), rel=EXACT)
-        np.testing.assert_allclose([da, db], statistics.gradient(a, b), rtol=EXACT, atol=1e-4)
-
-
-def test_the_contours_grid_is_close_to_the_likelihood(script, classroom, rng):
-    points = rng.normal([5, -5], 3, size=(12, 2)).tolist()
-    exact, binned = script(
-        PAIRS
-        + """
-        const binned = pairs.binned();
-        const values = (sums) => given.points.map(([a, b]) => sums.logLikelihood(a, b));
-        return [values(pairs), values(binned)];
-        """,
-        {"room": classroom, "points": points},
-    )
-    np.testing.assert_allclose(binned, exact, atol=1e-3)
-
-
-def test_a_grid_is_refined_by_cubics(script):
-    def f(size):
-        x, y = np.meshgrid(np.linspace(0, 5, size), np.linspace(-1, 4, size))
-        return (x**3 - 2 * x * y**2 + y**3 - 7).ravel()
-
-    got = script("return Array.from(plot.refined(Float64Array.from(given), 6));", f(6).tolist())
-    np.testing.assert_allclose(got, f(16), atol=1e-10)
-
-
-def test_the_ascent_takes_the_steps_of_python(script, classroom):
-    statistics = keep(datasets.classrooms())
-    start = [1.0, 0.5]
-    expected = gradient_ascent(statistics, np.array(start))
-    got = script(
-        PAIRS + "return graphs.gradientAscent(pairs, given.start);",
-        {"room": classroom, "start": start},
-    )
-    for k in range(8):  # later, rounding of the two paths grows apart; their end agrees
-        assert got[k]["a"] == pytest.approx(expected[k]["a"], rel=EXACT)
-        assert got[k]["b"] == pytest.approx(expected[k]["b"], rel=EXACT)
-    values = [step["value"] for step in got]
-    assert (np.diff(values) > 0).all()
-    fitted = InnerProductGraph().fit(datasets.classrooms())
-    assert got[-1]["a"] == pytest.approx(fitted.slope_, rel=EXACT)
-    assert got[-1]["b"] == pytest.approx(fitted.intercept_, rel=EXACT)
-    assert values[-1] == pytest.approx(fitted.log_likelihood_, rel=EXACT)
-
-
-def test_links_have_their_probabilities_and_common_random_numbers(script, rng):
-    """Each pair's share of links over seeds; raising b only adds links."""
-    X = rng.uniform(-1, 1, size=(9, 3))
-    model = InnerProductGraph().fit(datasets.classrooms(20))
-    got = script(
-        """
-        const at = (b, seed) => graphs.drawLinks(given.X, given.a, b, seed);
-        const seeds = Array.from({ length: 2000 }, (_, k) => k);
-        const first = at(given.b, 0);
-        const linked = (links) => links.map((link) => (link.linked ? 1 : 0));
-        const drawn = seeds.map((seed) => linked(at(given.b, seed)));
-        const share = first.map((_, k) => drawn.reduce((n, row) => n + row[k], 0) / seeds.length);
-        const logDensity = graphs.logDensity(first, given.a, given.b);
-        const [low, high] = [linked(at(given.b, 4)), linked(at(given.b + 2, 4))];
-        const pairs = first.map((l) => [l.i, l.j]);
-        const p = first.map((l) => l.p);
-        return { p, pairs, share, low, high, logDensity, linked: linked(first) };
-        """,
-        {"X": X.tolist(), "a": model.slope_, "b": model.intercept_},
-    )
-    i, j = np.array(got["pairs"]).T
-    p = model.probabilities(X)[i, j]
-    np.testing.assert_allclose(got["p"], p, atol=EXACT)
-    z = (np.array(got["share"]) - p) / np.sqrt(p * (1 - p) / 2000)
-    assert np.abs(z).max() < 4.8  # once in 10,000 for 36 pairs
-    assert all(high or not low for low, high in zip(got["low"], got["high"], strict=True))
-    adjacency = np.zeros((9, 9), int)
-    adjacency[i, j] = adjacency[j, i] = got["linked"]
-    assert got["logDensity"] == pytest.approx(model.log_density([(X, adjacency)])[0], abs=EXACT)
 
 
 # ---- line ---------------------------------------------------------------------------------------
