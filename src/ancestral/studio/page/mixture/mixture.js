@@ -128,6 +128,7 @@ class Mixture {
   /** A saved model in two of its columns, exactly: their means, variances and covariance. */
   #marginal({ columns, weights, means, covariances }, x, y) {
     const [i, j] = [x, y].map((name) => columns.indexOf(name));
+    if (i < 0 || j < 0) return []; // a model of other columns of the table
     const m = columns.length;
     const at = (c, r, s) => covariances[(c * m + r) * m + s];
     return Array.from(weights, (weight, c) => [
@@ -310,7 +311,8 @@ class Mixture {
       });
       parts.push(this.saved.node);
     }
-    const hint = "Rings: 1 and 2 standard deviations; line: the long axis W\u00a0z\u00a0+\u00a0μ.";
+    const hint =
+      "Rings: 1 and 2 standard deviations of a component; line: its long axis, W\u00a0z\u00a0+\u00a0μ.";
     return panel("The model", { hint }, el("div", { class: "mixture-list" }, parts));
   }
 
@@ -435,38 +437,43 @@ class Mixture {
     return { parts: parts.map((part, c) => blended(part, next[c], on)), shares: climb.shares(t) };
   }
 
-  #drawWords({ climb, columns, own, isTop, isLost }, at) {
-    const { k, d, held } = this.page.state;
-    const isBetween = at < this.page.state.n;
-    const half = Math.ceil(at);
-    const below = this.below();
-    const where =
-      below === null
-        ? "Another start may find a higher one: press Start anew."
-        : below > SAME
-          ? `It is stuck: another start was ${fixed(below, 2)} nats higher.`
-          : "No start so far was higher.";
+  #drawWords(now, at) {
+    const { n, best } = this.page.state;
+    const isOnWay = at < n;
+    const { gaps } = now.columns;
+    const left = gaps ? ` ${gaps} ${gaps === 1 ? "row with a gap is" : "rows with a gap are"} left out.` : "";
+    const words = this.#words(now, Math.ceil(at), isOnWay) + left;
+    if (this.said.textContent !== words) this.said.textContent = words;
+    for (const node of [this.stepButton, this.runButton]) node.disabled = !now.climb;
+    this.runButton.textContent = isOnWay && this.play.to - this.play.from > 1 ? "Stop" : "Run";
+    this.bestButton.disabled = !best || (now.isTop && !(this.below() > SAME));
+  }
+
+  /** What has been done, and what comes next. */
+  #words({ climb, own, isTop, isLost }, half, isOnWay) {
+    const { k, d } = this.page.state;
     const least = k * (d + 2);
-    const words = !climb
-      ? own.x.length < least
-        ? `${k} components with d = ${d} need ${least} points or more; there are ${own.x.length}. Press in the plane to add some, or take fewer components.`
-        : `${k} components need as many points that differ. Take fewer components, or other columns.`
-      : isLost && !isBetween
-        ? `Component ${climb.collapsed + 1} closed in on points that leave it no noise, where the likelihood has no bound: such a fit is refused. Press Start anew.`
-        : isTop && !isBetween
-          ? `A maximum: nothing moves any more. ${where}`
-          : half === 0
-            ? `${k === 1 ? "A circle" : `${k} equal circles`} at ${held ? "places chosen by hand" : "points drawn at random"}. Step: each point takes the colours of the components that may have made it.`
-            : half % 2
-              ? "E: each point has the colours of the components, by their responsibilities. Step: each component moves to its points."
-              : "M: each component has moved to the points of its colour. Step: the points take their colours anew.";
-    const gaps = columns.gaps
-      ? ` ${columns.gaps} ${columns.gaps === 1 ? "row with a gap is" : "rows with a gap are"} left out.`
-      : "";
-    if (this.said.textContent !== words + gaps) this.said.textContent = words + gaps;
-    for (const node of [this.stepButton, this.runButton]) node.disabled = !climb;
-    this.runButton.textContent = isBetween && this.play.to - this.play.from > 1 ? "Stop" : "Run";
-    this.bestButton.disabled = !(below > SAME || (this.page.state.best && !isTop));
+    if (own.x.length < least)
+      return `${k} components with d = ${d} need ${least} points or more; there are ${own.x.length}. Press in the plane to add some, or take fewer components.`;
+    if (!climb)
+      return `${k} components need as many points that differ. Take fewer components, or other columns.`;
+    if (isLost && !isOnWay)
+      return `Component ${climb.collapsed + 1} closed in on points that leave it no noise, where the likelihood has no bound: such a fit is refused. Press Start anew.`;
+    if (isTop && !isOnWay) return `A maximum: nothing moves any more. ${this.#rank()}`;
+    if (half === 0)
+      return `${k === 1 ? "A circle" : `${k} equal circles`} at points drawn at random. Step: each point takes the colours of the components that may have made it.`;
+    return half % 2
+      ? "E: each point has the colours of the components, by their responsibilities. Step: each component moves to its points."
+      : "M: each component has moved to the points of its colour. Step: the points take their colours anew.";
+  }
+
+  /** How high the maximum is among those so far. */
+  #rank() {
+    const below = this.below();
+    if (below === null) return "Another start may find a higher one: press Start anew.";
+    return below > SAME
+      ? `It is stuck: another start was ${fixed(below, 2)} nats higher.`
+      : "No start so far was higher.";
   }
 
   #drawFacts({ climb, shift, own, placed, saved }, at) {
@@ -478,7 +485,7 @@ class Mixture {
       facts["log-likelihood"] = `${fixed(climb.at(t).logLikelihood - shift, 2)} nats`;
       if (best) facts["highest so far"] = fixed(this.height(placed, this.highest()) - shift, 2);
     }
-    if (chosen && own.x.length)
+    if (saved.length && own.x.length)
       facts[`${this.models[chosen - 1].name}, dashed`] = `${fixed(this.savedHeight(own, saved), 2)} nats`;
     showFacts(this.facts, facts);
   }
