@@ -110,7 +110,7 @@ def _told(
     """Return the models of one width, the tables of the data first."""
     models = [(one.name, one.data) for one in saved]
     if item is not None and tables is not None:
-        models.insert(0, ("Tables" if item.built_in else f"Tables of {item.name}", tables()))
+        models.insert(0, ("Tables", tables()))
     first = models[0][1]
     bits = None if item is None else _bits(item)
     shape = bits.shape if bits else _lines(first.n_features_in_)
@@ -121,7 +121,7 @@ def _told(
         "columns": bits.columns if bits else _named(getattr(first, "feature_names_in_", [])),
         "models": [_sequence(name, model) for name, model in models],
         "names": _icon_names() if item is not None and item.built_in else {},
-        "start": _half_drawn(first, shape),
+        "start": _begun(first),
         "note": bits.used if bits else None,
         "lstm_follows": trains and first.n_contexts_ <= MOST_TRAINED,
     }
@@ -146,14 +146,15 @@ def _rows_in_proportion(tables: Any) -> NDArray:
     return np.repeat(support, np.maximum(1, np.round(p / p.min())).clip(max=50).astype(int), axis=0)
 
 
-def _half_drawn(model: Any, shape: tuple[int, int]) -> list[int]:
-    """Return levels to begin with, -1 where unknown: a beginning that few images share, not one."""
+def _begun(model: Any) -> list[int]:
+    """Return levels to begin with, -1 where unknown: as much, up to half, as three images share."""
     drawn = model.sample(200, random_state=0)
     rows = np.unique(model._encode(model._check_rows(drawn, reset=False)), axis=0)
-    half = rows.shape[1] // 2 if shape[0] == 1 else (shape[0] // 2) * shape[1]
-    tops, sizes = np.unique(rows[:, :half], axis=0, return_counts=True)
-    chosen = np.argmin(np.where(sizes > 2, sizes, len(rows) + 1))
-    return [*tops[chosen].tolist(), *[-1] * (rows.shape[1] - half)]
+    for end in range(rows.shape[1] // 2, 0, -1):
+        tops, sizes = np.unique(rows[:, :end], axis=0, return_counts=True)
+        if len(shared := np.flatnonzero(sizes > 2)):
+            return [*tops[shared[0]].tolist(), *[-1] * (rows.shape[1] - end)]
+    return [-1] * rows.shape[1]
 
 
 def _icon_names() -> dict[str, str]:
