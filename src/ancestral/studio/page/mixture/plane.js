@@ -2,7 +2,7 @@
 //
 // Presses, drags and keys are told to the room, which holds the points and the parts.
 
-import { arrows, choice, colour, follow, significant, svg } from "../kit.js";
+import { arrows, colour, follow, significant, svg } from "../kit.js";
 import { Plot, ticks } from "../plot.js";
 import { direction } from "./em.js";
 
@@ -46,11 +46,10 @@ class Plain extends Plot {
 
 export class Plane {
   /** @param act { places(), point(i, place), centre(c, place), add(place), remove(i), begin(), redraw() };
-   * places() are those that the state says, { x, y, centres }, drawn yet or not.
+   * places() is what the state says, { x, y, centres, tool }, drawn yet or not.
    */
   constructor(act) {
     this.act = act;
-    this.tool = "move";
     this.chosen = null; // { kind: "point" | "centre", i }
     this.shown = null;
     this.plot = new Plain({
@@ -67,22 +66,13 @@ export class Plane {
       move: (event) => this.#move(this.plot.at(event)),
     });
     this.plot.svg.addEventListener("keydown", (event) => this.#key(event));
-    this.choice = choice({
-      label: "A press",
-      options: [
-        ["move", "moves or adds"],
-        ["remove", "removes"],
-      ],
-      value: "move",
-      onchange: (tool) => (this.tool = tool),
-    });
   }
 
   // ---- acting ----------------------------------------------------------------------------------------
 
   /** The centre under a press, or else the point, if one is near. */
   #nearest(event) {
-    const { x, y, centres } = this.act.places();
+    const { x, y, centres, tool } = this.act.places();
     const box = this.plot.svg.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
     const isTouch = event.pointerType === "touch";
@@ -95,12 +85,12 @@ export class Plane {
       return found;
     };
     const pairs = Array.from(x, (u, i) => [u, y[i]]);
-    return (this.tool === "move" && closest("centre", centres, BADGE)) || closest("point", pairs, NEAR);
+    return (tool === "move" && closest("centre", centres, BADGE)) || closest("point", pairs, NEAR);
   }
 
   #press(event) {
     const found = this.#nearest(event);
-    if (this.tool === "remove") {
+    if (this.act.places().tool === "remove") {
       if (found) this.#remove(found.i);
       return false;
     }

@@ -293,7 +293,7 @@ class Room {
     if (this.visible?.length < this.columns.length)
       parts.push(`${this.visible.length} of ${this.columns.length} columns`);
     if (!n) parts.push("nothing is fixed");
-    else parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`);
+    else parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`, "outlined: before");
     if (n > 1) parts.push(`${significant(Math.exp(this.together), 2)} × as likely together as apart`);
     if (this.drawn) parts.push(`◆ this row is odder than ${fixed(100 * this.odd, 0)} % of draws`);
     const said = this.columns
@@ -347,6 +347,7 @@ class Room {
     const typed = el("input", {
       type: isDate ? "date" : "number",
       step: "any",
+      placeholder: "type a value",
       "aria-label": `${name}, typed`,
     });
     const show = (value) =>
