@@ -3,7 +3,8 @@
 // The state says from where a climb starts and of what kind it is: a and b as shown follow from it.
 
 import { newSeed } from "../arrays.js";
-import { button, checkbox, choice, el, fixed, panel, select, showFacts, slider, standalone } from "../kit.js";
+import { button, checkbox, choice, el, fixed, panel, select, showFacts, slider } from "../kit.js";
+import { standalone } from "../saving.js";
 import { entries, oneOf, real, reals, whole } from "../state.js";
 import { Climb, unitOf } from "./climb.js";
 import { logDensity, overshoot } from "./graphs.js";

@@ -1,7 +1,8 @@
 // What follows from the room's state: the climb as far as it has come, and the class under its a and b.
 
 import { row, sigmoid, unpack, unpackMatrix } from "../arrays.js";
-import { csv, remembered } from "../kit.js";
+import { remembered } from "../kit.js";
+import { csv } from "../saving.js";
 import { PairSums, drawPupils, fixedSteps, lineSearch, linked, pairsOf, product } from "./graphs.js";
 
 export const MOST_PUPILS = 200; // that are held one by one, with all their pairs: 19,900
