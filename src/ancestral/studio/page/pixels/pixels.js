@@ -138,7 +138,7 @@ class Pixels {
     });
     this.facts = this.sides.map(() => el("dl", { class: "facts" }));
     const parts = this.sides.map(({ name }, k) =>
-      el("div", { class: `side ${name}` }, this.pickers[k].node, this.facts[k]),
+      el("div", { class: `facts-of ${name}` }, this.pickers[k].node, this.facts[k]),
     );
     return panel("The models", {}, ...parts);
   }
@@ -155,7 +155,7 @@ class Pixels {
       );
     };
     return [
-      { text: "set three pixels: can you leave only one image?", done: () => Boolean(isOne()) },
+      { text: "with three pixels set, leave only one image", done: () => Boolean(isOne()) },
       second
         ? { text: "find a pixel on which the models differ by 10 %", done: differ }
         : { text: "make every image impossible", done: () => Boolean(first.search?.isImpossible) },
