@@ -97,6 +97,7 @@ async function built(name, subject) {
     const make = await making;
     if (data.problem) {
       if (page.name === name) fill(name, [problemNode(data.problem)], []);
+      page.shelf = await source.shelf().catch(() => page.shelf); // which now says so, too
       return null;
     }
     const room = { key, name, subject, data, state: new State(make.state(data)) };
