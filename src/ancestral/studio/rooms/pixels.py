@@ -289,7 +289,8 @@ def _n_values(model: Any) -> int:
     if isinstance(model, LSTMAutoregressive):
         return int(model.n_parameters_)
     if isinstance(model, TabularAutoregressive):
-        return 3 * sum(int(stops.sum()) for stops in map(_stops, *_trie(model)))
+        n_stops = sum(map(np.sum, map(_stops, model.log_probabilities_, model.children_)))
+        return int(n_stops) * (3 + model.n_features_in_ // 64)
     arrays = (value for one in model.conditionals_ for value in one.values())
     return sum(value.size for value in arrays if isinstance(value, np.ndarray))
 
@@ -313,10 +314,6 @@ def _sequence(name: str, model: Any) -> dict[str, Any]:
     return {**about, "kind": "lstm", "weights": weights}
 
 
-def _trie(model: TabularAutoregressive) -> tuple[list[NDArray], list[NDArray]]:
-    return model.log_probabilities_, model.children_
-
-
 def _stops(log_p: NDArray, child: NDArray) -> NDArray[np.bool_]:
     """Return which contexts leave open what comes next, shape (n,)."""
     certain = ((log_p == 0) & (child != UNSEEN)).any(axis=1)
@@ -329,12 +326,12 @@ def _packed_trie(model: TabularAutoregressive) -> dict[str, Any]:
     Whole rows are stops, too; the last stop is where the empty prefix leads. `run` holds, for each
     stop, the levels of the run before it in the places of their variables, in bits.
     """
+    m, tables = model.n_features_in_, zip(model.log_probabilities_, model.children_, strict=True)
     below = np.arange((model.children_[-1] != UNSEEN).sum())  # the stop that each context leads to
     n = len(below)
-    m = model.n_features_in_
     depth, terms, children = [np.full(n, m)], [np.zeros((n, 2))], [np.full((n, 2), UNSEEN)]
     runs: list[tuple[int, NDArray, NDArray]] = []
-    for i, (log_p, child) in reversed([*enumerate(zip(*_trie(model), strict=True))]):
+    for i, (log_p, child) in reversed([*enumerate(tables)]):
         reached = np.where(child == UNSEEN, UNSEEN, below[child] if len(below) else UNSEEN)
         stops = _stops(log_p, child)
         level = (log_p[:, 1] == 0).astype(np.intp)
@@ -345,14 +342,14 @@ def _packed_trie(model: TabularAutoregressive) -> dict[str, Any]:
         terms.append(log_p[stops])
         children.append(reached[stops])
         n += int(stops.sum())
-    bits = np.zeros((n, m), np.uint8)
+    bits = np.zeros((n, -(-m // 8)), np.uint8)
     for i, stop, level in runs:
-        bits[stop, i] = level
+        bits[stop, i // 8] |= (level << (7 - i % 8)).astype(np.uint8)
     return {
         "depth": packed(np.concatenate(depth), "int32"),
         "log_p": packed(np.concatenate(terms), "float64"),
         "child": packed(np.concatenate(children), "int32"),
-        "run": packed(np.packbits(bits, axis=1), "uint8"),
+        "run": packed(bits, "uint8"),
     }
 
 

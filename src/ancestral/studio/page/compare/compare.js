@@ -5,7 +5,6 @@ import {
   Picture,
   arrows,
   button,
-  csv,
   el,
   follow,
   panel,
@@ -13,10 +12,10 @@ import {
   select,
   significant,
   slider,
-  standalone,
   svg,
 } from "../kit.js";
 import { Plot } from "../plot.js";
+import { csv, standalone } from "../saving.js";
 import { whole } from "../state.js";
 
 export const room = {

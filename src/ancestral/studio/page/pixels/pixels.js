@@ -4,20 +4,8 @@
 // slice per frame, and show what is certain so far; an older search is dropped.
 
 import { Random, newSeed } from "../arrays.js";
-import {
-  Picture,
-  button,
-  choice,
-  csv,
-  el,
-  fixed,
-  mixed,
-  panel,
-  picturesAsSvg,
-  select,
-  showFacts,
-  standalone,
-} from "../kit.js";
+import { Picture, button, choice, el, fixed, mixed, panel, select, showFacts } from "../kit.js";
+import { csv, picturesAsSvg, standalone } from "../saving.js";
 import { maybe, oneOf, whole } from "../state.js";
 import { Answer, shortPercent } from "./answer.js";
 import { Cells } from "./cells.js";
@@ -150,7 +138,7 @@ class Pixels {
     });
     this.facts = this.sides.map(() => el("dl", { class: "facts" }));
     const parts = this.sides.map(({ name }, k) =>
-      el("div", { class: `side ${name}` }, this.pickers[k].node, this.facts[k]),
+      el("div", { class: `facts-of ${name}` }, this.pickers[k].node, this.facts[k]),
     );
     return panel("The models", {}, ...parts);
   }
@@ -167,7 +155,7 @@ class Pixels {
       );
     };
     return [
-      { text: "set three pixels: can you leave only one image?", done: () => Boolean(isOne()) },
+      { text: "with three pixels set, leave only one image", done: () => Boolean(isOne()) },
       second
         ? { text: "find a pixel on which the models differ by 10 %", done: differ }
         : { text: "make every image impossible", done: () => Boolean(first.search?.isImpossible) },

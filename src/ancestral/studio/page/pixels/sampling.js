@@ -150,14 +150,14 @@ export class Sampling {
         const isOn = level ? "filled" : "hollow";
         marks.push(
           svg("line", {
-            class: `stem-${side.name}`,
+            class: `step ${side.name}`,
             x1: x,
             x2: x,
             y1: plot.py(0),
             y2: y,
             "stroke-width": width,
           }),
-          svg("circle", { class: `dot-${side.name} ${isOn}`, cx: x, cy: y, r: Math.max(1, radius) }),
+          svg("circle", { class: `dot ${side.name} ${isOn}`, cx: x, cy: y, r: Math.max(1, radius) }),
         );
       });
     });
