@@ -107,7 +107,7 @@ class Listing:
                     used = subject.used.get(item.id)
                     shown.append({"room": room, "of": of, "used": used})
                     said.append(None)
-            if not said and item.kind != UNREAD:
+            if not said and item.kind != UNREAD and not item.built_in:
                 said = [ROOMS[room].refuses(item)]
             not_shown += [{"room": room, "why": why} for why in dict.fromkeys(said) if why]
         if not shown and not not_shown:
@@ -119,7 +119,7 @@ class Listing:
             "about": item.about,
             "built_in": item.built_in,
             "shown": shown,
-            "not_shown": [] if item.built_in else not_shown,
+            "not_shown": not_shown,
         }
 
 
