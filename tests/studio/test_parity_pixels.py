@@ -268,6 +268,31 @@ def test_draws_fit_what_is_known(script, small, kind, where):
     assert ((seen - expected) ** 2 / expected).sum() < chi2.ppf(1 - 1e-4, len(seen) - 1)
 
 
+@pytest.mark.parametrize("where", [[], [0, 1, 2]])
+def test_draws_count_what_is_too_much_to_list(script, small, where):
+    """Shares of 400 draws, within four standard errors of the exact conditional; never of others."""
+    model = of_kind("logistic").fit(small)
+    known = np.full(9, -1)
+    known[where] = 1
+    body = """
+        const model = sequence.sequenceModel(given.model, given.known.length);
+        const draws = new search.Draws(model, Int8Array.from(given.known));
+        draws.run(60000);
+        return { n: draws.n, can: draws.canAnswer, bounds: draws.marginals() };
+    """
+    sent = {"model": pixels._sequence("", model), "known": known.tolist()}
+    got = script(body, sent)
+    assert got["can"] and got["n"] == 400
+    agree = ((known == SPACE) | (known < 0)).all(axis=1)
+    p = np.exp(model.log_density(SPACE)) * agree
+    expected = p @ SPACE / p.sum()
+    for bound, exact in zip(got["bounds"], expected, strict=True):
+        middle, two = (bound["low"] + bound["high"]) / 2, (bound["high"] - bound["low"]) / 2
+        assert abs(exact - middle) <= 2 * two + 1e-12
+    known[8] = 1  # ahead of what is unknown: draws would not be exact
+    assert not script(body, {**sent, "known": known.tolist()})["can"]
+
+
 def pooled(seen, expected, least=5.0):
     """Put rows of which few are expected together."""
     rare = expected < least
