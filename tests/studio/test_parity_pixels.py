@@ -270,7 +270,7 @@ def test_draws_fit_what_is_known(script, small, kind, where):
 
 @pytest.mark.parametrize("where", [[], [0, 1, 2]])
 def test_draws_count_what_is_too_much_to_list(script, small, where):
-    """Shares of 400 draws, within four standard errors of the exact conditional; never of others."""
+    """Shares of 400 draws are within four standard errors of the exact conditional."""
     model = of_kind("logistic").fit(small)
     known = np.full(9, -1)
     known[where] = 1
