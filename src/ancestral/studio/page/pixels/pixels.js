@@ -4,20 +4,8 @@
 // slice per frame, and show what is certain so far; an older search is dropped.
 
 import { Random, newSeed } from "../arrays.js";
-import {
-  Picture,
-  button,
-  choice,
-  csv,
-  el,
-  fixed,
-  mixed,
-  panel,
-  picturesAsSvg,
-  select,
-  showFacts,
-  standalone,
-} from "../kit.js";
+import { Picture, button, choice, el, fixed, mixed, panel, select, showFacts } from "../kit.js";
+import { csv, picturesAsSvg, standalone } from "../saving.js";
 import { maybe, oneOf, whole } from "../state.js";
 import { Answer, shortPercent } from "./answer.js";
 import { Cells } from "./cells.js";
