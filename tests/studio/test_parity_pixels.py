@@ -350,6 +350,26 @@ def test_levels_of_text_keep_their_words(tmp_path):
     assert told(people, "pixels")["words"] == [["man", "woman"], ["off", "on"]]
 
 
+def test_models_of_other_columns_stand_apart(tmp_path):
+    """A pixel means the same in all models that stand side by side: its words and its name."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"a": ["yes", "no", "no"], "b": ["no", "yes", "no"]})
+    shelf = opened(tmp_path, votes=frame.to_csv(index=False))
+    turned = TabularAutoregressive(categories=[["yes", "no"]] * 2)
+    for name, model, rows in (
+        ("same", TabularAutoregressive(), frame),
+        ("order", TabularAutoregressive(), frame[["b", "a"]]),
+        ("levels", turned, frame),
+        ("more levels", turned, frame),
+    ):
+        shelf.add(model.fit(rows).save(tmp_path / f"{name}.model"), f"{name}.model")
+    names = [[item.name for item in one.items] for one in pixels.subjects(shelf)]
+    assert names == [["votes.csv", "same"], ["order"], ["levels", "more levels"]]
+    words = [one.make()["words"] for one in pixels.subjects(shelf)]
+    assert words == [[["no", "yes"]], [["no", "yes"]], [["yes", "no"]]]
+
+
 def test_what_is_not_shown_says_why(tmp_path, small, rng):
     wide = (rng.random((5, 1025)) < 0.5).astype(int)
     shelf = opened(tmp_path, wide=wide, real=rng.normal(size=(5, 3)))
