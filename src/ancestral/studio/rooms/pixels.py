@@ -232,8 +232,8 @@ def _some(rows: NDArray, n_given: int | None = None) -> tuple[NDArray, str | Non
 def _tables(item: Item) -> Any:
     """Return the tables that an item is, or those counted from its rows."""
     pixels = _pixels(item)
-    has_rows = pixels is not None and pixels.rows is not None
-    return TabularAutoregressive().fit(pixels.rows) if has_rows else item.data
+    rows = pixels.rows if pixels else None
+    return item.data if rows is None else TabularAutoregressive().fit(rows)
 
 
 def _words(levels: Iterable[Any]) -> list[list[str]]:
