@@ -191,7 +191,9 @@ def test_a_notebooks_page_holds_the_model_alone(faces):
 def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     studio, running, thread = started(shelf_of(models))
     page = Page(chromium)
-    with page.page.expect_response(re.compile(r"/compare\.json")):  # the last of what is fetched ahead
+    with page.page.expect_response(
+        re.compile(r"/compare\.json")
+    ):  # the last of what is fetched ahead
         shown = page.open(f"{studio.entrance}#faces?d=5")
     shown.wait_for_function("() => document.querySelectorAll('.thumb').length > 20")
     running.should_exit = True
