@@ -30,7 +30,7 @@ MOST_LINKS = 100_000  # of these graphs: each is sent
 MOST_ROWS = 400  # that the pupils of new classes are drawn from
 MOST_LEVELS = 12  # whole numbers that are spread on the axis, since nodes would hide one another
 PUPILS = 15  # of a class at first
-START = 0.35, 0.4  # of the maximum: the first a and b, from where the climb is seen
+START = 0.6, 0.4  # of the maximum: the first a and b, from where the climb is seen
 
 EQUATION = (
     '<math displaystyle="true"><mi>p</mi><mo form="prefix" stretchy="false">(</mo>'

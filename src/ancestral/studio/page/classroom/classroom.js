@@ -25,9 +25,9 @@ export const room = {
       size: real(0.1, 1000, data.size, 3),
       graph: whole(0, sizes.length, data.is_own ? 1 : 0),
       n: whole(2, MOST_PUPILS, 15),
-      pupils: whole(0, 999999, 1),
+      pupils: whole(0, 999999, 3),
       links: whole(0, 999999, 1),
-      pupil: whole(1, Math.max(MOST_PUPILS, ...sizes)),
+      pupil: whole(1, Math.max(MOST_PUPILS, ...sizes), 4), // has near and far ones in the first class
       moved: entries(Object.fromEntries(Array.from({ length: MOST_PUPILS }, (_, i) => [i + 1, values]))),
       across: whole(0, k - 1),
       up: whole(-1, k - 1, k > 1 ? 1 : -1),
