@@ -244,7 +244,7 @@ def script(chromium: Any, studio: Studio) -> Iterator[Any]:
     modules = modules_by_name()
 
     def run(body: str, argument: Any = None) -> Any:
-        used = {name: modules[name] for name in modules if re.search(rf"(?<![\w.]){name}\.", body)}
+        used = {name: modules[name] for name in modules if re.search(rf"(?<!\w)(?<!\w\.){name}\.", body)}
         imports = ", ".join(f"import('{studio.address}/page/{path}')" for path in used.values())
         function = (
             f"async (given) => {{ const parts = await Promise.all([{imports}]);"

@@ -1,7 +1,7 @@
 // What the walk of the controls (walking.py) asks of the page: which controls a room has, whether one
 // of them is in sight together with its stage, and what the stage and the control's panel show.
 (() => {
-  const CONTROLS = "button, input:not([type=file]), select, summary, textarea, [tabindex='0']";
+  const CONTROLS = "button:not(.file button), input:not([type=file]), select, summary, textarea, [tabindex='0']";
   const UNSEEN = /^(aria-(?!pressed|checked|selected|current)|tabindex$|title$|id$|for$|name$|data-walk)/;
   const roomOf = (name) => document.getElementById(`room-${name}`);
   const stageOf = (name) => roomOf(name).querySelector(".stage");

@@ -82,6 +82,8 @@ class Walk:
                 self.ask("inSight", other, 0)
                 self._use(other)
                 settled(self.page)
+                if self.page.locator("dialog[open]").count():
+                    self.page.keyboard.press("Escape")
                 if other.startswith("range"):
                     return
 

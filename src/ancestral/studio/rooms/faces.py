@@ -1,127 +1,223 @@
 """The room of faces: PPCA of images, its directions and eigenvalues, and images to try it on.
 
-The first view gets a few directions and examples; the rest follows while it is looked at.
+The first view gets a few directions and images; the rest follows while it is looked at, and images
+beyond those by hundreds, when they are asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ancestral.errors import AncestralError, MissingExtraError
-from ancestral.inputs import Source, find_source
+from ancestral.errors import DataError
 from ancestral.studio.payload import packed
-from ancestral.studio.shelf import Shelf, is_square
+from ancestral.studio.room import Room, Subject
+from ancestral.studio.shelf import Item, Shelf
 
-MOST_LATENTS = 64
+MOST_LATENTS = 64  # more sliders than anyone moves; a saved model keeps its own
 DEFAULT_LATENTS = 16
-FIRST_DIRECTIONS, FIRST_EXAMPLES = 16, 12  # sent before the rest, for a quick first view
-MOST_EXAMPLES = 60
+FIRST_DIRECTIONS, FIRST_IMAGES = 16, 12  # sent before the rest, for a quick first view
+KEPT = 600_000  # pixels of images in a file without a server: 1,000 images of 24 x 24
+PAGE = 100  # images at a time beyond those
+MOST_FITTED = 2**23  # pixels in all: with more a fit takes longer than its reader waits
+MOST_DOTS = 1000  # of the plane: more are one blot
+EXACT = 1024  # pixels: larger images are sent in fewer digits than float32 has
+LEAST_NAMED, LEAST = 64, 16  # a shorter square row is a table's more often than an image's
 HELD_OUT = 0.2
 
 
-def faces(shelf: Shelf) -> dict[str, Any]:
-    """The first directions and examples: enough for the first view."""
-    whole = _faces(shelf)
-    models = [
-        {
-            "name": name,
-            "mean": packed(model.mean_),
-            "directions": packed(model.components_[:FIRST_DIRECTIONS]),
-            "eigenvalues": packed(model.explained_variance_, "float64"),
-            "noise": model.noise_variance_,
-            "d": d,
-            "plane": packed((whole["X"] - model.mean_) @ model.components_[:2].T),
+@dataclass(frozen=True, eq=False)
+class Portraits:
+    """Images of one size, possibly none, and models of them."""
+
+    X: NDArray[np.float64]
+    shape: tuple[int, int]
+    grey: tuple[float, float]
+    saved: tuple[Item, ...]
+
+    @property
+    def n_kept(self) -> int:
+        """How many images are sent without being asked for."""
+        return min(len(self.X), max(FIRST_IMAGES, KEPT // self.X.shape[1]))
+
+    @cached_property
+    def fitted_to(self) -> NDArray[np.float64]:
+        n = max(2, MOST_FITTED // self.X.shape[1])
+        if n >= len(self.X):
+            return self.X
+        return self.X[np.sort(np.random.default_rng(0).permutation(len(self.X))[:n])]
+
+    @cached_property
+    def models(self) -> list[tuple[str, Any, int]]:
+        """Name, model, and with how many latents it is first shown."""
+        if self.saved:
+            return [(item.name, item.data, item.data.n_components_) for item in self.saved]
+        from ancestral import PPCA
+
+        X = self.fitted_to
+        most = min(MOST_LATENTS, _rank(X) - 1)
+        if most < 1:
+            raise DataError(
+                "These images differ in one direction only, so that PPCA has nothing to choose. "
+                "Open a file with more images."
+            )
+        name = f"PPCA, fitted to {'these' if X is self.X else 'some'} {len(X):,} images"
+        return [(name, PPCA(most).fit(X), min(DEFAULT_LATENTS, most))]
+
+    def first(self) -> dict[str, Any]:
+        """Enough for the first view."""
+        dots = self.X[:: max(1, -(-len(self.X) // MOST_DOTS))]
+        return {
+            "shape": self.shape,
+            "grey": self.grey,
+            "note": _note(self.grey),
+            "models": [
+                {
+                    "name": name,
+                    "mean": packed(model.mean_),
+                    "scale": packed(_scale(model)) if model.standardize else None,
+                    "directions": small(model.components_[:FIRST_DIRECTIONS]),
+                    "eigenvalues": packed(model.explained_variance_, "float64"),
+                    "noise": model.noise_variance_,
+                    "d": d,
+                    "plane": packed((dots - model.mean_) / _scale(model) @ model.components_[:2].T),
+                }
+                for name, model, d in self.models
+            ],
+            "n": len(self.X),
+            "kept": self.n_kept,
+            "page": PAGE,
+            "images": self._images(0, min(FIRST_IMAGES, self.n_kept)),
         }
-        for name, model, d in whole["models"]
-    ]
-    source, X, chosen = whole["source"], whole["X"], whole["examples"]
-    return {
-        "source": source.sentence if len(X) else None,
-        "shape": whole["shape"],
-        "grey": whole["grey"],
-        "note": _note(whole["grey"]),
-        "models": models,
-        "n": len(X),
-        "examples": packed(X[chosen[:FIRST_EXAMPLES]]),
-        "index": [int(i) for i in chosen],
-        "heldout": whole["heldout"](),
+
+    def rest(self) -> dict[str, Any]:
+        """What the first view did without, and what held-out images say about d."""
+        models = [model for _, model, _ in self.models]
+        return {
+            "directions": [small(model.components_[FIRST_DIRECTIONS:]) for model in models],
+            "images": self._images(min(FIRST_IMAGES, self.n_kept), self.n_kept),
+            "heldout": _held_out_by_d(self.fitted_to, models[0].n_components_),
+        }
+
+    def page(self, k: int) -> dict[str, Any]:
+        """The k-th hundred of the images that are not kept."""
+        start = self.n_kept + k * PAGE
+        return {"images": self._images(start, start + PAGE)}
+
+    def _images(self, start: int, end: int) -> dict[str, Any]:
+        return small(self.X[start:end], self.grey)
+
+
+def small(rows: ArrayLike, grey: tuple[float, float] | None = None) -> dict[str, Any]:
+    """Return rows as float32; longer ones as whole numbers, each "low" + its row's "step" times.
+
+    Images take 8 bits between black and white, directions 16 of their largest entry: the faces
+    drawn then differ by less than a 255th of the range, which tests/studio measures.
+    """
+    X = np.asarray(rows, dtype=np.float64)
+    if X.shape[1] <= EXACT:
+        return {"values": packed(X)}
+    low, dtype = (0.0, "int16") if grey is None else (grey[0], "uint8")
+    most = np.abs(X).max(axis=1, initial=1e-300) / 32767
+    steps = most if grey is None else np.full(len(X), (grey[1] - grey[0]) / 255)
+    counts = np.rint((X - low) / steps[:, None])
+    return {"values": packed(counts, dtype), "low": low, "steps": packed(steps, "float64")}
+
+
+# ---- which images, which models -----------------------------------------------------------------
+
+
+def subjects(shelf: Shelf) -> list[Subject]:
+    """Each file of images with the saved models of its size, and models without images."""
+    from ancestral import PPCA
+
+    models = [item for item in shelf.models(PPCA) if item.data.n_components_]
+    found = []
+    for item in shelf.of_kind("images"):
+        of_size = [model for model in models if _can_draw(model.data, item)]
+        if item.built_in and models and not of_size:
+            continue  # the reader's models come without images then
+        found.append(_subject(item, of_size))
+        models = [model for model in models if model not in of_size]
+    return found + [_subject(None, [item]) for item in models if not _why_no_image(item.data)]
+
+
+def _subject(images: Item | None, saved: list[Item]) -> Subject:
+    if images is None:
+        model = saved[0].data
+        side = _side(model.n_features_in_)
+        X, shape, grey = np.zeros((0, side**2)), (side, side), _grey_of(model)
+    else:
+        X, shape, grey = images.data.X, images.data.shape, images.data.grey_range
+    shown = Portraits(X, shape, grey, tuple(saved))
+    n_pages = -(-(len(X) - shown.n_kept) // PAGE)
+    pages: dict[str, Callable[[], dict[str, Any]]] = {
+        f"page-{k}": partial(shown.page, k) for k in range(n_pages)
     }
-
-
-def _note(grey: tuple[float, float]) -> str | None:
-    """Say so where pixels have not the usual unit: log densities depend on it."""
-    if grey == (0.0, 1.0):
-        return None
-    low, high = grey
-    return (
-        f"The pixels run from {low:.4g} to {high:.4g}, not from 0 to 1: they are drawn on that "
-        "range, and log densities and σ² are in that unit."
+    items = ([] if images is None else [images]) + saved
+    used = {}
+    if images is not None and not saved and len(shown.fitted_to) < len(X):
+        used[images.id] = (
+            f"all {len(X):,} can be picked; PPCA is fitted to {len(shown.fitted_to):,} of them, "
+            "drawn at random (seed 0)"
+        )
+    return Subject(
+        name=items[0].name,
+        items=tuple(items),
+        make=shown.first,
+        later={"rest": shown.rest},
+        asked={**pages},
+        used=used,
     )
 
 
-def faces_rest(shelf: Shelf) -> dict[str, Any]:
-    """The directions and examples that the first view did without."""
-    whole = _faces(shelf)
-    return {
-        "directions": [packed(m.components_[FIRST_DIRECTIONS:]) for _, m, _ in whole["models"]],
-        "examples": packed(whole["X"][whole["examples"][FIRST_EXAMPLES:]]),
-    }
-
-
-def _faces(shelf: Shelf) -> dict[str, Any]:
-    """Return models of images, (name, model, default d), and the images they are shown with."""
+def refuses(item: Item) -> str | None:
+    """Say why a saved PPCA is not shown."""
     from ancestral import PPCA
 
-    saved = {
-        name: model
-        for name, model in shelf.models.items()
-        if isinstance(model, PPCA) and is_square(model.n_features_in_) and model.n_components_
-    }
-    source = _faces_source(shelf, needed=not saved)
-    if saved:
-        first = next(iter(saved.values()))
-        m = first.n_features_in_
-        models = [(k, v, v.n_components_) for k, v in saved.items() if v.n_features_in_ == m]
-        if source is not None and source.origin == "built-in" and not _looks_like(source, first):
-            source = None
-    elif source is not None:
-        models = [_fitted(source.data.X)]
-    else:
-        raise AncestralError("There are neither images nor a model of images to show.")
-    m = len(models[0][1].mean_)
-    if source is None or source.data.X.shape[1] != m:
-        source = Source("", "", None)
-        X, shape = np.zeros((0, m)), (round(m**0.5), round(m**0.5))
-        grey = _grey_of(models[0][1])
-    else:
-        X, shape, grey = source.data.X, source.data.shape, source.data.grey_range
-    n_shown = min(MOST_EXAMPLES, len(X))
-    return {
-        "models": models,
-        "source": source,
-        "X": X,
-        "shape": shape,
-        "grey": grey,
-        "examples": np.unique(np.linspace(0, len(X) - 1, n_shown).round().astype(int)),
-        "heldout": lambda: _held_out_by_d(X, models[0][1].n_components_),
-    }
+    if item.kind != "model" or not isinstance(item.data, PPCA):
+        return None
+    if not item.data.n_components_:
+        return "It has no latents (n_components = 0), so there is nothing to move."
+    return _why_no_image(item.data)
 
 
-def _fitted(X: NDArray[np.float64]) -> tuple[str, Any, int]:
-    """Return a name, PPCA with as many latents as the page takes, and how many to show first."""
+def shows(model: Any) -> bool:
+    """Tell whether the room can show this model by itself: a PPCA of square images."""
     from ancestral import PPCA
 
-    most = min(MOST_LATENTS, int(np.linalg.matrix_rank(X - X.mean(axis=0))) - 1)
-    name = f"PPCA, fitted to these {len(X)} images"
-    return name, PPCA(most).fit(X), min(DEFAULT_LATENTS, most)
+    return isinstance(model, PPCA) and model.n_components_ > 0 and not _why_no_image(model)
 
 
-def _looks_like(source: Source, model: Any) -> bool:
-    """Tell whether a model can be of such images: as many pixels, in the same range of grey."""
-    return len(model.mean_) == source.data.X.shape[1] and _grey_of(model) == source.data.grey_range
+def _why_no_image(model: Any) -> str | None:
+    """Say why a PPCA's rows are no images as far as it can tell without them."""
+    m, names = model.n_features_in_, getattr(model, "feature_names_in_", None)
+    mend = "Open its images, an array (n, height, width), too."
+    if names is not None and m < LEAST_NAMED:
+        some = ", ".join(map(str, names[:2]))
+        return (
+            f"Its {m} columns have names ({some} …), so they are a table's and not pixels. {mend}"
+        )
+    if m < LEAST or _side(m) ** 2 != m:
+        least = f"of {LEAST} pixels or more " if m < LEAST else ""
+        return f"Its {m} columns are no square image {least}. {mend}".replace(" .", ".")
+    return None
+
+
+def _side(m: int) -> int:
+    return round(m**0.5)
+
+
+def _can_draw(model: Any, images: Item) -> bool:
+    """Tell whether a model can be of such images: as wide, and of the built-in ones' greys."""
+    if len(model.mean_) != images.data.X.shape[1]:
+        return False
+    return not images.built_in or _grey_of(model) == images.data.grey_range
 
 
 def _grey_of(model: Any) -> tuple[float, float]:
@@ -131,30 +227,35 @@ def _grey_of(model: Any) -> tuple[float, float]:
         return 0.0, 1.0
     if low >= 0 and high <= 255:
         return 0.0, 255.0
-    spread = np.sqrt((model.loadings_**2).sum(axis=1) + model.noise_variance_)
+    noise = model.noise_variance_ * _scale(model) ** 2
+    spread = np.sqrt((model.loadings_**2).sum(axis=1) + noise)
     return float((model.mean_ - 2 * spread).min()), float((model.mean_ + 2 * spread).max())
 
 
-def _faces_source(shelf: Shelf, *, needed: bool) -> Source | None:
-    """Return the images; None where models can do without and none are to be had."""
-    if not shelf.built_in and "faces" not in shelf.files:
+def _scale(model: Any) -> NDArray[np.float64]:
+    """Return what each column was divided by."""
+    return model.scale_ if model.standardize else np.ones(model.n_features_in_)
+
+
+def _note(grey: tuple[float, float]) -> str | None:
+    """Say so where pixels have not the usual unit: log densities depend on it."""
+    if grey == (0.0, 1.0):
         return None
-    try:
-        return find_source("faces", shelf.files)
-    except MissingExtraError:
-        if needed:
-            raise
-        return None
+    low, high = grey
+    return f"Pixels run from {low:.4g} to {high:.4g}; log densities and σ² are in that unit."
+
+
+# ---- held out -----------------------------------------------------------------------------------
 
 
 def _held_out_by_d(X: NDArray[np.float64], most: int) -> dict[str, Any] | None:
     """Return the mean log density of held-out images for every d, fitted to the others."""
     from ancestral import PPCA
 
-    train, out = split(X)
-    if len(train) < 4:
+    if len(X) < 5:
         return None
-    most = min(most, int(np.linalg.matrix_rank(train - train.mean(axis=0))) - 1)
+    train, out = split(X)
+    most = min(most, _rank(train) - 1)
     if most < 1:
         return None
     curve = PPCA(most).fit(train).every_d(out)
@@ -169,10 +270,31 @@ def split(X: NDArray) -> tuple[NDArray, NDArray]:
     return X[order[n_out:]], X[order[:n_out]]
 
 
-def shows(model: Any) -> bool:
-    """Tell whether the room can show this PPCA by itself: of square images, with latents."""
-    width = model.n_features_in_
-    return is_square(width) and width >= 16 and model.n_components_ > 0
+def _rank(X: NDArray[np.float64]) -> int:
+    return int(np.linalg.matrix_rank(X - X.mean(axis=0)))
 
 
-PARTS = {"faces": faces, "faces-rest": faces_rest}
+ROOM = Room(
+    order=1,
+    verb="Draw faces",
+    sentence="Move a slider, or paint on the face to hide a part: the model draws what it can be.",
+    equation=(
+        '<math><mi mathvariant="normal" class="b">z</mi><mo>∼</mo><mi>N</mi>'
+        '<mo form="prefix" stretchy="false">(</mo><mn>0</mn><mo separator="true">,</mo>'
+        '<msub><mi mathvariant="normal" class="b">I</mi><mi>d</mi></msub>'
+        '<mo form="postfix" stretchy="false">)</mo><mo separator="true">,</mo></math> '
+        '<math><mi mathvariant="normal" class="b">x</mi><mo form="infix" stretchy="false">|</mo>'
+        '<mi mathvariant="normal" class="b">z</mi><mo>∼</mo><mi>N</mi>'
+        '<mo form="prefix" stretchy="false">(</mo><mi mathvariant="normal" class="b">W</mi>'
+        '<mi mathvariant="normal" class="b">z</mi><mo>+</mo>'
+        '<mi mathvariant="normal" class="b">μ</mi><mo separator="true">,</mo>'
+        "<msup><mi>σ</mi><mn>2</mn></msup>"
+        '<msub><mi mathvariant="normal" class="b">I</mi><mi>m</mi></msub>'
+        '<mo form="postfix" stretchy="false">)</mo></math>'
+    ),
+    wants="Open grey images (.npy of shape n, height, width) or a saved PPCA of images.",
+    subjects=subjects,
+    refuses=refuses,
+    shows=shows,
+    takes_images=True,
+)

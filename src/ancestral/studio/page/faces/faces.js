@@ -1,238 +1,238 @@
 // Faces: sliders for the latents, the face they draw, and what a hidden part of a face can be.
 //
-// One state: the model's d, an original (from the data or the reader) or none, which of its pixels
-// are hidden, z, and the other face that this one can be turned into. While z is untouched it is
-// the posterior mean given what is visible; without an original, a draw or the mean face.
+// The state says which model and d, the original (a face of the data, or `image`, the reader's or one
+// drawn here) or none, which of its pixels are hidden, z, and the other face that this one is turned
+// into. While z is null it is the posterior mean given what is visible, or else zero.
 
-import { Random, newSeed, row, unpack, unpackMatrix } from "../arrays.js";
-import {
-  button,
-  csv,
-  el,
-  fileButton,
-  onScheme,
-  panel,
-  perFrame,
-  picturesAsSvg,
-  select,
-  standalone,
-} from "../kit.js";
+import { Random, newSeed, unpack, unpackMatrix } from "../arrays.js";
+import { button, csv, fileButton, panel, picturesAsSvg, remembered, select, standalone } from "../kit.js";
+import { bytes, flag, maybe, oneOf, reals, whole } from "../state.js";
 import { Plane, Spectrum } from "./dimensions.js";
-import { Hiding } from "./hiding.js";
-import { bits, fromText, readImage, toText } from "./images.js";
+import { Images, bits, fromBits, fromRows, readImage } from "./images.js";
 import { LatentSliders } from "./latents.js";
 import { Morph } from "./morph.js";
-import { Portraits } from "./portraits.js";
+import { Hiding } from "./hiding.js";
 import { Ppca } from "./ppca.js";
+import { Stage } from "./stage.js";
 import { Strip } from "./strip.js";
+import { FaceSum } from "./sum.js";
 
-export function openFaces(body, data, page) {
-  const room = new Faces(body, data, page);
-  room.build();
-  return room;
-}
+const MOST_SEED = 1e6;
+const FAR = 20; // standard deviations: no face of any data lies beyond
+
+export const room = {
+  state({ shape, models, n }) {
+    const m = shape[0] * shape[1];
+    const most = Math.max(...models.map(({ eigenvalues }) => eigenvalues.shape[0]));
+    return {
+      model: whole(0, models.length - 1),
+      d: whole(1, most, models[0].d),
+      face: whole(0, n, Math.min(1, n)), // counted from 1; 0 is none
+      image: maybe(bytes(m)),
+      hidden: bytes(Math.ceil(m / 8)), // as bits
+      z: maybe(reals({ most }, -FAR, FAR)),
+      other: whole(0, n || MOST_SEED), // counted from 1; without data the seed of a drawn one
+      from: reals({ most }, -FAR, FAR), // z of this face when the other was chosen
+      seed: whole(0, MOST_SEED, 1), // of the draws of what is hidden
+      noisy: flag(),
+      brush: oneOf(["small", "medium", "large"], "medium"),
+      press: oneOf(["show", "turn"]), // what a press on a face of the data does
+      all: flag(), // sliders
+    };
+  },
+  build: (data, page) => new Faces(data, page),
+};
 
 class Faces {
-  constructor(body, data, page) {
-    Object.assign(this, { body, data, page, shape: data.shape, grey: data.grey });
-    this.m = this.shape[0] * this.shape[1];
-    this.models = data.models.map((sent) => readModel(sent));
-    this.model = this.models[0];
-    this.examples = unpackMatrix(data.examples);
-    this.face = null; // index among the data
-    this.image = null; // pixels of the original, from the data or the reader
-    this.custom = null; // its 8-bit form, when it is the reader's
-    this.hidden = new Uint8Array(this.m);
-    this.z = null; // null: the posterior mean
-    this.seed = 1;
-    this.drawn = null; // the seed of a new face; null for the mean face
-    this.cursor = null;
-    this.takeFirst();
-  }
+  prompts = [
+    {
+      text: "Cover the eyes: which draws could be the same face?",
+      done: ({ hidden }) => this.hiding.coversEyes(hidden),
+    },
+    { text: "Find the latent that turns the head", done: () => this.sliders.wentFar },
+    {
+      text: "How few latents still look like the face?",
+      done: ({ d }) => d <= 5 && d < this.data.models[0].d,
+    },
+  ];
 
-  /** Make the first face of the data the original, if there are any. */
-  takeFirst() {
-    if (this.examples.rows) this.setFace(this.data.index[0]);
-  }
+  constructor(data, page) {
+    Object.assign(this, { data, page });
+    const { shape, grey, n } = data;
+    this.m = shape[0] * shape[1];
+    this.sent = data.models.map(readModel);
+    this.images = new Images(data, { load: page.load, draw: page.draw, say: page.say });
+    this.fit = remembered((sent, directions, d) => new Ppca({ ...sent, d: Math.min(d, directions.rows) }));
+    this.ofData = remembered((i, chunk) => (chunk ? chunk.row(i) : null));
+    this.ofImage = remembered((image) =>
+      Float64Array.from(image, (b) => grey[0] + (b / 255) * (grey[1] - grey[0])),
+    );
+    this.mask = remembered((hidden) => {
+      const mask = fromBits(hidden, this.m);
+      return mask.some(Boolean) ? mask : null;
+    });
+    this.seen = remembered((model, x, mask) => {
+      if (!x) return null;
+      return mask
+        ? model.given(
+            x,
+            mask.map((h) => 1 - h),
+          )
+        : model.posterior(x);
+    });
+    this.otherOf = remembered((model, other, chunk) => {
+      if (!n) return new Random(other).normals(model.d);
+      return chunk ? model.posterior(chunk.row(other - 1)).z : null;
+    });
 
-  // ---- what is shown -------------------------------------------------------------------------
+    const act = (given) => {
+      this.morph.stop();
+      page.change(given);
+    };
+    this.portrait = new Stage({ shape, grey, n, onhide: (mask) => this.hide(mask) });
+    this.sliders = new LatentSliders({ shape, grey, act });
+    this.hiding = new Hiding({ shape, act, onhide: (mask) => this.hide(mask) });
+    this.morph = new Morph({ shape, grey, isDrawn: !n, page });
+    this.strip = new Strip({
+      data,
+      images: this.images,
+      target: this.portrait.target,
+      act,
+      onshow: (i) => act({ face: i + 1, image: null, z: null, other: 0, from: [] }),
+      onturn: (i) => this.turnInto(i + 1),
+    });
+    this.spectrum = new Spectrum({ most: this.sent[0].most, act });
+    this.plane = new Plane({ act });
+    this.sum = new FaceSum({ shape, grey });
 
-  get anyHidden() {
-    return this.hidden.some(Boolean);
-  }
-
-  /** Refresh what depends on model, original and mask: the conditional and its mean. */
-  #condition() {
-    this.given = null;
-    const { d } = this.model;
-    this.centre = new Float64Array(d);
-    this.sd = null;
-    if (!this.image) return;
-    if (this.anyHidden) {
-      this.given = this.model.given(
-        this.image,
-        this.hidden.map((h) => 1 - h),
-      );
-      this.centre = this.given.z;
-      this.sd = this.given.sd;
-    } else {
-      const { z, sd } = this.model.posterior(this.image);
-      this.centre = z;
-      this.sd = sd;
-    }
-  }
-
-  get latents() {
-    return this.z ?? this.centre;
-  }
-
-  /** The latents before they were moved: of the original, of the new face, or zeros. */
-  get unmoved() {
-    if (this.image || this.drawn === null) return this.centre;
-    return new Random(this.drawn).normals(this.model.d);
-  }
-
-  /** The latents of a face of the data; null while it has not been loaded. */
-  latentsOf(index) {
-    const place = this.data.index.indexOf(index);
-    if (place < 0 || place >= this.examples.rows) return null;
-    return this.model.posterior(row(this.examples, place)).z;
-  }
-
-  // ---- building ------------------------------------------------------------------------------
-
-  build() {
-    this.refresh = perFrame(() => this.draw());
-    this.hiding = new Hiding(this);
-    this.spectrum = new Spectrum(this);
-    this.plane = new Plane(this);
-    this.morph = new Morph(this);
-    this.portraits = new Portraits(this);
-    this.strip = new Strip(this);
-    this.sliders = new LatentSliders(this);
-    const left = el("div", { class: "stack span-7" }, this.#buildFaces(), this.hiding.node);
-    const right = el("div", { class: "stack span-5" }, this.sliders.node);
-    this.body.append(el("div", { class: "grid faces" }, left, right, this.spectrum.node, this.plane.node));
-    onScheme(() => this.drawAll());
-    this.#condition();
-    this.sliders.make();
-    this.drawAll();
+    this.stage = [this.portrait.node];
+    this.equation = this.sum.node;
+    const tools = [
+      button("New face", () => act({ ...NO_ORIGINAL, hidden: this.nothing, z: this.newLatents() }), {
+        kind: "main",
+      }),
+      button("Mean face", () => act({ ...NO_ORIGINAL, hidden: this.nothing, z: null })),
+      fileButton("Open an image", "image/*", (file) => this.openImage(file)),
+    ];
+    this.choice =
+      this.sent.length > 1
+        ? select({
+            label: "Model",
+            options: this.sent.map(({ name }, i) => [String(i), name]),
+            onchange: (i) => act({ model: Number(i), d: this.sent[i].d, z: null }),
+          })
+        : null;
+    const another = n
+      ? null
+      : button("Turn it into another", () => this.turnInto(1 + newSeed()), {
+          title: "Into a face drawn anew",
+        });
+    this.controls = [
+      panel("Faces", { tools }, this.choice?.node, this.strip.node, another, this.morph.node),
+      this.sliders.node,
+      this.hiding.node,
+      this.spectrum.node,
+      this.plane.node,
+    ];
     this.#loadRest();
   }
 
-  #buildFaces() {
-    const tools = [
-      button("New face", () => this.#newFace(), { kind: "main" }),
-      button("Mean face", () =>
-        this.act(() => {
-          this.#clearOriginal();
-          this.z = null;
-        }),
-      ),
-      fileButton("Open an image", "image/*", (file) => this.openImage(file)),
-    ];
-    const choices =
-      this.models.length > 1
-        ? select({
-            label: "Model",
-            options: this.models.map((m, i) => [String(i), m.name]),
-            value: "0",
-            onchange: (i) => this.act(() => this.#chooseModel(Number(i))),
-          })
-        : null;
-    this.modelChoice = choices;
-    const part = panel(
-      "Face",
-      { tools },
-      choices?.node,
-      this.portraits.nodes,
-      this.morph.node,
-      this.strip.node,
-    );
-    part.classList.add("faces-main");
-    return part;
+  get nothing() {
+    return new Uint8Array(Math.ceil(this.m / 8));
+  }
+
+  newLatents() {
+    return new Random(newSeed()).normals(this.latest.model.d);
+  }
+
+  async #loadRest() {
+    const rest = await this.page.load("rest").catch(() => null);
+    if (!rest || rest.problem) return;
+    this.sent = this.sent.map((sent, i) => {
+      const below = fromRows(rest.directions[i]);
+      return below.rows ? { ...sent, directions: joined(sent.directions, below) } : sent;
+    });
+    this.images.add(rest.images);
+    this.spectrum.heldout = rest.heldout;
+    this.page.draw();
+  }
+
+  // ---- what is shown -------------------------------------------------------------------------------
+
+  /** Everything that the parts draw, as the state has it. */
+  look() {
+    const { state } = this.page;
+    const sent = this.sent[state.model];
+    const model = this.fit(sent, sent.directions, state.d);
+    const original = state.image ? this.ofImage(state.image) : this.faceOf(state.face);
+    const mask = original && this.mask(state.hidden);
+    const seen = this.seen(model, original, mask);
+    const centre = seen?.z ?? new Float64Array(model.d);
+    const z = this.morph.onTheWay ?? (state.z ? resized(state.z, model.d) : centre);
+    const to = state.other ? this.otherOf(model, state.other, this.images.chunkOf(state.other - 1)) : null;
+    const from = resized(state.from, model.d);
+    const given = mask ? seen : null;
+    return {
+      ...state,
+      sent,
+      model,
+      original,
+      mask,
+      seen,
+      given,
+      centre,
+      now: z,
+      x: model.decode(z),
+      from,
+      to,
+    };
+  }
+
+  /** A face of the data, counted from 1; null for 0 or while it has not come. */
+  faceOf(face) {
+    return face ? this.ofData(face - 1, this.images.chunkOf(face - 1)) : null;
+  }
+
+  draw() {
+    const shown = (this.latest = this.look());
+    this.choice?.set(String(this.page.state.model));
+    for (const part of [this.portrait, this.sliders, this.hiding, this.morph, this.strip]) part.draw(shown);
+    for (const part of [this.spectrum, this.plane, this.sum]) part.draw(shown);
+  }
+
+  leave() {
+    this.morph.cancel();
   }
 
   // ---- acting ------------------------------------------------------------------------------------
 
-  /** Do something that can be undone, and show it. */
-  act(change) {
+  /** Hide the pixels of a mask; a face without an original becomes its own. */
+  hide(mask) {
     this.morph.stop();
-    change();
-    this.drawAll();
-    this.page.done();
+    const { original, x } = this.look();
+    const [low, high] = this.data.grey;
+    const own = original
+      ? {}
+      : { image: Uint8Array.from(x, (v) => Math.min(255, Math.max(0, (255 * (v - low)) / (high - low)))) };
+    this.page.change({ ...own, hidden: bits(mask), z: null, other: 0, from: [] });
   }
 
-  setD(d) {
-    if (d === this.model.d) return;
-    const z = this.z && Float64Array.from({ length: d }, (_, k) => this.z[k] ?? 0);
-    this.model.choose(d);
-    this.z = z;
-    this.#condition();
-    this.sliders.make();
-    this.drawAll();
-    this.page.moved();
-  }
-
-  moveTo([z1, z2]) {
+  async turnInto(other) {
     this.morph.stop();
-    this.z = Float64Array.from(this.latents);
-    this.z[0] = z1;
-    this.z[1] = z2;
-    this.refresh();
-    this.page.moved();
-  }
-
-  #newFace() {
-    this.act(() => {
-      this.#clearOriginal();
-      this.drawn = newSeed();
-      this.z = this.unmoved;
-    });
-  }
-
-  #clearOriginal() {
-    Object.assign(this, { face: null, image: null, custom: null, drawn: null });
-    this.hidden.fill(0);
-  }
-
-  /** Make a face of the data the original, if it has been loaded. */
-  setFace(index) {
-    const place = this.data.index.indexOf(index);
-    if (place < 0 || place >= this.examples.rows) return;
-    Object.assign(this, {
-      face: index,
-      image: row(this.examples, place),
-      custom: null,
-      drawn: null,
-      z: null,
-    });
-  }
-
-  #setCustom(bytes) {
-    const [low, high] = this.grey;
-    Object.assign(this, { face: null, custom: bytes, drawn: null, z: null });
-    this.image = Float64Array.from(bytes, (b) => low + (b / 255) * (high - low));
-  }
-
-  #chooseModel(i) {
-    this.model = this.models[i];
-    this.z = null;
-    this.modelChoice?.set(String(i));
-    this.spectrum.most = this.model.most;
-    this.#condition();
-    this.sliders.make();
+    await this.images.want(other - 1);
+    this.page.change({ other, from: this.latest.now });
+    this.morph.draw((this.latest = this.look()));
+    if (this.latest.to) this.morph.play();
   }
 
   /** Show an image of the reader's, at the model's size. */
   async openImage(file) {
+    const { shape } = this.data;
     try {
-      const bytes = await readImage(file, this.shape);
-      this.act(() => {
-        this.hidden.fill(0);
-        this.#setCustom(bytes);
-      });
-      this.page.say(`${file.name} is shown as the model sees it: ${this.shape.join(" × ")} greys.`);
+      const image = await readImage(file, shape);
+      this.morph.stop();
+      this.page.change({ ...NO_ORIGINAL, image, hidden: this.nothing, z: null });
+      this.page.say(`${file.name} is shown as the model sees it: ${shape.join(" × ")} greys.`);
     } catch {
       this.page.say(
         `${file.name} is no image this browser can read: a PNG, JPEG, GIF or WebP is expected.`,
@@ -241,161 +241,73 @@ class Faces {
     }
   }
 
-  async #loadRest() {
-    const rest = await this.page.load("faces-rest").catch(() => null);
-    if (!rest || rest.problem) return;
-    this.models.forEach(
-      (model, i) => (model.directions = joined(model.directions, unpackMatrix(rest.directions[i]))),
-    );
-    this.examples = joined(this.examples, unpackMatrix(rest.examples));
-    this.spectrum.most = this.model.most;
-    this.strip.fill();
-    if (this.pending) this.restore(this.pending);
-    else this.drawAll();
-  }
-
-  // ---- drawing -----------------------------------------------------------------------------------
-
-  /** Everything, the conditional included. */
-  drawAll() {
-    this.#condition();
-    this.sliders.sayHow();
-    this.hiding.draw();
-    this.morph.drawEnds();
-    this.strip.mark();
-    const { model } = this;
-    const plotted = [model.name, model.d, model.most].join();
-    if (plotted !== this.plotted) {
-      this.spectrum.draw();
-      this.plane.draw();
-    }
-    this.plotted = plotted;
-    this.draw();
-  }
-
-  /** What follows z: the face, the difference, the sliders, the point in the plane. */
-  draw() {
-    const x = this.model.decode(this.latents);
-    this.current = x;
-    this.portraits.draw(x);
-    this.sliders.draw();
-    this.plane.drawPoint();
-    this.morph.draw();
-  }
-
-  // ---- the address, and files --------------------------------------------------------------------
-
-  state() {
-    const q = new URLSearchParams();
-    if (this.models.length > 1) q.set("model", this.models.indexOf(this.model));
-    q.set("d", this.model.d);
-    if (this.face !== null) q.set("face", this.face + 1);
-    if (this.custom) q.set("image", toText(this.custom));
-    if (this.anyHidden) q.set("hidden", toText(bits(this.hidden)));
-    if (this.anyHidden && this.seed !== 1) q.set("seed", this.seed);
-    if (this.drawn !== null) q.set("drawn", this.drawn);
-    this.morph.write(q);
-    if (this.z) q.set("z", Array.from(this.z, (v) => Number(v.toFixed(3))).join(","));
-    return q.toString().replaceAll("%2C", ",");
-  }
-
-  restore(q) {
-    const wanted = Number(q.get("d"));
-    const face = Number(q.get("face")) - 1;
-    const isMissing =
-      wanted > this.model.most || (q.has("face") && this.data.index.indexOf(face) >= this.examples.rows);
-    this.pending = isMissing && !this.pending ? q : null; // tried once more when the rest is here
-    const model = this.models[Number(q.get("model") ?? 0)] ?? this.model;
-    if (model !== this.model) this.#chooseModel(this.models.indexOf(model));
-    this.#clearOriginal();
-    this.z = null;
-    if (wanted >= 1) this.setD(Math.min(Math.round(wanted), this.model.most));
-    this.#condition();
-    if (q.has("face")) this.setFace(face);
-    if (face >= 0 && !this.data.index.includes(face))
-      this.page.say(`Face ${face + 1} is not among the ${this.data.index.length} on this page.`, "problem");
-    const custom = fromText(q.get("image"));
-    if (custom?.length === this.m) this.#setCustom(custom);
-    const mask = fromText(q.get("hidden"));
-    if (mask && this.image) this.hidden = this.hidden.map((_, i) => (mask[i >> 3] >> (i & 7)) & 1);
-    this.seed = Number(q.get("seed")) || 1;
-    const drawn = Number(q.get("drawn"));
-    if (!this.image && q.has("drawn") && Number.isFinite(drawn)) this.drawn = drawn;
-    this.morph.read(q);
-    if (q.has("z")) {
-      const given = q.get("z").split(",").map(Number);
-      this.z = Float64Array.from({ length: this.model.d }, (_, k) =>
-        Number.isFinite(given[k]) ? given[k] : 0,
-      );
-    }
-    this.drawAll();
-  }
+  // ---- files ---------------------------------------------------------------------------------------
 
   pictures() {
-    const { shown } = this.portraits;
-    const found = [{ name: "Faces", svg: () => picturesAsSvg(shown) }];
-    if (this.given) found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.hiding.pictures) });
-    found.push(
+    const found = [{ name: "Faces", svg: () => picturesAsSvg(this.portrait.portraits) }];
+    if (this.latest?.given)
+      found.push({ name: "Filled faces", svg: () => picturesAsSvg(this.portrait.guesses) });
+    return [
+      ...found,
       { name: "Spectrum", svg: () => standalone(this.spectrum.plot.svg) },
       { name: "Latent plane", svg: () => standalone(this.plane.plot.svg) },
-    );
-    return found;
+    ];
   }
 
   tables() {
-    const pixels = () => {
-      const columns = [
-        "row",
-        "column",
-        "face",
-        ...(this.image ? ["original", "hidden"] : []),
-        ...(this.given ? ["conditional_mean", "standard_deviation"] : []),
-      ];
-      const sd = this.given?.pixelSd;
-      const rows = Array.from(this.current, (v, i) => [
-        Math.floor(i / this.shape[1]),
-        i % this.shape[1],
-        v,
-        ...(this.image ? [this.image[i], this.hidden[i]] : []),
-        ...(this.given ? [this.hiding.filled[i], sd[i]] : []),
-      ]);
-      return csv(columns, rows);
-    };
     return [
-      { name: "Pixels", csv: pixels },
-      {
-        name: "Latents",
-        csv: () =>
-          csv(
-            ["latent", "z", "posterior_mean", "posterior_sd"],
-            Array.from(this.latents, (v, k) => [
-              k + 1,
-              v,
-              this.image ? this.centre[k] : "",
-              this.sd ? this.sd[k] : "",
-            ]),
-          ),
-      },
+      { name: "Pixels", csv: () => this.#pixels() },
+      { name: "Latents", csv: () => this.#latents() },
     ];
+  }
+
+  #pixels() {
+    const { original, mask, given, x } = this.latest;
+    const [mean, sd] = [given?.mean, given?.pixelSd()];
+    const columns = {
+      row: (i) => Math.floor(i / this.data.shape[1]),
+      column: (i) => i % this.data.shape[1],
+      face: (i) => x[i],
+      ...(original && { original: (i) => original[i], hidden: (i) => mask?.[i] ?? 0 }),
+      ...(given && { conditional_mean: (i) => mean[i], standard_deviation: (i) => sd[i] }),
+    };
+    return csv(
+      Object.keys(columns),
+      Array.from(x, (_, i) => Object.values(columns).map((cell) => cell(i))),
+    );
+  }
+
+  #latents() {
+    const { now, seen } = this.latest;
+    return csv(
+      ["latent", "z", "posterior_mean", "posterior_sd"],
+      Array.from(now, (v, k) => [k + 1, v, seen ? seen.z[k] : "", seen ? seen.sd[k] : ""]),
+    );
   }
 }
 
 // ---- helpers ---------------------------------------------------------------------------------------
 
-function readModel({ name, mean, directions, eigenvalues, noise, d, plane }) {
-  const model = new Ppca({
-    mean: unpack(mean).data,
-    directions: unpackMatrix(directions),
-    eigenvalues: unpack(eigenvalues).data,
+const NO_ORIGINAL = { face: 0, image: null, other: 0, from: [] };
+
+const resized = (z, d) => Float64Array.from({ length: d }, (_, k) => z[k] ?? 0);
+
+export function readModel({ name, mean, scale, directions, eigenvalues, noise, d, plane }) {
+  const values = unpack(eigenvalues).data;
+  return {
+    name,
+    d,
     noise,
-    d: 1,
-  });
-  model.choose(Math.min(d, model.most));
-  return Object.assign(model, { name, plane: unpackMatrix(plane) });
+    most: values.length,
+    mean: unpack(mean).data,
+    scale: scale && unpack(scale).data,
+    directions: fromRows(directions),
+    eigenvalues: values,
+    plane: unpackMatrix(plane),
+  };
 }
 
-function joined(above, below) {
-  if (!below.rows) return above;
+export function joined(above, below) {
   const data = new Float64Array(above.data.length + below.data.length);
   data.set(above.data);
   data.set(below.data, above.data.length);

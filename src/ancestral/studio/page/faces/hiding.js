@@ -1,176 +1,62 @@
-// Hiding a part of a face: a brush on the original, and the exact conditional of what it hides.
+// Hiding a part of the face, and how its draws are made.
 
-import { Random, newSeed } from "../arrays.js";
-import {
-  Picture,
-  arrows,
-  button,
-  checkbox,
-  choice,
-  el,
-  fixed,
-  follow,
-  mixed,
-  panel,
-  perFrame,
-} from "../kit.js";
+import { newSeed } from "../arrays.js";
+import { button, checkbox, choice, panel } from "../kit.js";
+import { fromBits } from "./images.js";
 
-const N_DRAWS = 3;
+// parts of a face, as shares of the picture's height and width
+const EYES = (r, c) => r >= 0.26 && r < 0.5 && c >= 0.08 && c < 0.92;
+const MOUTH = (r, c) => r >= 0.64 && r < 0.88 && c >= 0.2 && c < 0.8;
+const LOWER = (r) => r >= 0.5;
 
 export class Hiding {
-  constructor(room) {
-    this.room = room;
-    this.node = this.#build();
-  }
-
-  #build() {
-    const [height, width] = this.room.shape;
-    const hide = (name, test) => button(name, () => this.room.act(() => this.hide(test)));
-    this.brush = 1;
-    this.parts = [
-      hide("Lower half", (r) => r >= height / 2),
-      hide("Right half", (r, c) => c >= width / 2),
-      hide("Eyes", (r) => r >= 0.24 * height && r < 0.52 * height),
-    ];
-    this.showAll = button("Show all", () => this.room.act(() => this.room.hidden.fill(0)));
-    const tools = [...this.parts, this.showAll];
-    const brush = choice({
+  constructor({ shape, act, onhide }) {
+    Object.assign(this, { shape, eyes: this.#part(shape, EYES) });
+    const hide = (name, test) => button(name, () => onhide(this.#part(shape, test)));
+    this.showAll = button("Show all", () => onhide(this.#part(shape, () => false)));
+    this.brush = choice({
       label: "Brush",
-      options: [
-        ["0", "1 pixel"],
-        ["1", "3 × 3"],
-        ["2", "5 × 5"],
-      ],
-      value: "1",
-      onchange: (v) => (this.brush = Number(v)),
+      options: ["small", "medium", "large"].map((size) => [size, size]),
+      value: "medium",
+      onchange: (brush) => act({ brush }),
     });
-    const names = [
-      "Conditional mean",
-      "Standard deviation",
-      ...Array.from({ length: N_DRAWS }, (_, k) => `Draw ${k + 1}`),
-    ];
-    this.fills = names.map((name) => ({
-      picture: new Picture(this.room.shape, name),
-      caption: el("figcaption", {}, name),
-      name,
-    }));
-    this.noisy = false;
-    const noise = checkbox({
-      label: "Add pixel noise σ",
-      onchange: (on) => {
-        this.noisy = on;
-        this.room.drawAll();
-      },
-    });
-    const again = button("Draw again", () => this.room.act(() => (this.room.seed = newSeed())));
-    this.hideHint = el("p", { class: "hint" });
-    this.fillRow = el(
-      "div",
-      { class: "five" },
-      this.fills.map(({ picture, caption }) => el("figure", {}, picture.canvas, caption)),
+    this.noise = checkbox({ label: "Add pixel noise σ", onchange: (noisy) => act({ noisy }) });
+    this.again = button("Draw again", () => act({ seed: newSeed() }));
+    const row = (...nodes) => {
+      const node = document.createElement("div");
+      node.className = "row";
+      node.append(...nodes);
+      return node;
+    };
+    const tools = [hide("Eyes", EYES), hide("Mouth", MOUTH), hide("Lower half", LOWER), this.showAll];
+    this.draws = row(this.again, this.noise.node);
+    this.node = panel(
+      "Hide a part",
+      { hint: "Or paint on the big face. The draws are exact: from the model, given what is visible." },
+      row(...tools),
+      row(this.brush.node),
+      this.draws,
     );
-    this.hideControls = el("div", { class: "row" }, brush.node, noise.node, again);
-    return panel("Hide a part", { tools }, this.hideHint, this.fillRow, this.hideControls);
+    this.node.classList.add("hiding");
   }
 
-  /** Hide the pixels (r, c) that pass a test; without an original, of the first face of the data. */
-  hide(test) {
-    if (!this.room.image) this.room.takeFirst();
-    const width = this.room.shape[1];
-    this.room.hidden = this.room.hidden.map((_, i) => (test(Math.floor(i / width), i % width) ? 1 : 0));
-    this.room.z = null;
+  #part([height, width], test) {
+    return Uint8Array.from({ length: height * width }, (_, i) =>
+      Number(test((Math.floor(i / width) + 0.5) / height, ((i % width) + 0.5) / width)),
+    );
   }
 
-  makePaintable(canvas) {
-    const [height, width] = this.room.shape;
-    const cell = (event) => {
-      const box = canvas.getBoundingClientRect();
-      return [
-        Math.floor(((event.clientY - box.top) / box.height) * height),
-        Math.floor(((event.clientX - box.left) / box.width) * width),
-      ];
-    };
-    let value = 1;
-    const stroke = (event) => {
-      this.#paint(...cell(event), value);
-      this.refreshAll();
-    };
-    this.refreshAll = perFrame(() => this.room.drawAll());
-    follow(canvas, {
-      start: (event) => {
-        if (!this.room.image) return false;
-        const [r, c] = cell(event);
-        value = this.room.hidden[r * width + c] ? 0 : 1;
-        this.room.cursor = null;
-        this.room.z = null;
-        stroke(event);
-        return true;
-      },
-      move: stroke,
-      end: () => this.room.page.done(),
-    });
-    canvas.addEventListener("keydown", (event) => {
-      if (!this.room.image) return;
-      const step = arrows(event);
-      this.room.cursor ??= [height >> 1, width >> 1];
-      const [r, c] = this.room.cursor;
-      if (step)
-        this.room.cursor = [
-          Math.min(height - 1, Math.max(0, r - Math.sign(step[1]))),
-          Math.min(width - 1, Math.max(0, c + Math.sign(step[0]))),
-        ];
-      else if (event.key === " " || event.key === "Enter") {
-        event.preventDefault();
-        this.room.z = null;
-        this.#paint(r, c, this.room.hidden[r * width + c] ? 0 : 1);
-        this.room.page.done();
-      } else return;
-      this.room.drawAll();
-    });
-    canvas.addEventListener("blur", () => {
-      this.room.cursor = null;
-      this.room.portraits.drawOriginal();
-    });
+  /** Whether bits hide most of the eyes. */
+  coversEyes(hidden) {
+    const mask = fromBits(hidden, this.eyes.length);
+    const total = this.eyes.reduce((sum, on) => sum + on, 0);
+    return this.eyes.reduce((sum, on, i) => sum + (on && mask[i]), 0) > 0.6 * total;
   }
 
-  #paint(r, c, value) {
-    const [height, width] = this.room.shape;
-    for (let i = Math.max(0, r - this.brush); i <= Math.min(height - 1, r + this.brush); i++)
-      for (let j = Math.max(0, c - this.brush); j <= Math.min(width - 1, c + this.brush); j++)
-        this.room.hidden[i * width + j] = value;
-  }
-
-  draw() {
-    const show = Boolean(this.room.given);
-    this.fillRow.hidden = this.hideControls.hidden = !show;
-    for (const part of this.parts) part.disabled = !this.room.image && !this.room.examples.rows;
-    this.showAll.disabled = !show;
-    this.hideHint.textContent = !this.room.image
-      ? "Pick a face of the data, or open an image, to hide a part of it."
-      : show
-        ? `Given the ${this.room.given.count} visible pixels, the other ${this.room.m - this.room.given.count} have this exact conditional distribution.`
-        : "Paint on the original with the mouse, or choose a part here: the model fills it.";
-    if (!show) return;
-    const random = new Random(this.room.seed);
-    const sd = this.room.given.pixelSd;
-    const most = Math.max(...sd);
-    const draws = Array.from({ length: N_DRAWS }, () => this.room.given.draw(random, { noisy: this.noisy }));
-    this.filled = this.room.given.mean;
-    this.fills[0].picture.grey(this.filled, this.room.grey);
-    this.fills[1].picture.paint(sd, (v) => mixed([255, 255, 255], [6, 56, 92], v / most));
-    this.fills[1].caption.replaceChildren("Std. dev.", legend("rising", "0", fixed(most, 2)));
-    draws.forEach((x, k) => this.fills[2 + k].picture.grey(x, this.room.grey));
-  }
-
-  /** The pictures as they are shown, for saving. */
-  get pictures() {
-    return this.fills.map(({ picture, caption }) => ({
-      canvas: picture.canvas,
-      caption: caption.firstChild.textContent,
-    }));
+  draw({ given, brush, noisy }) {
+    this.brush.set(brush);
+    this.noise.set(noisy);
+    this.showAll.disabled = !given;
+    this.draws.hidden = !given;
   }
 }
-
-/** A colour scale with its two ends. */
-export const legend = (kind, low, high) =>
-  el("span", { class: "legend" }, low, el("i", { class: kind }), high);

@@ -1,83 +1,80 @@
-// The sliders of the latents z, with the posterior as a band on each.
+// The sliders of the latents z: at their ends the mean face moved along each, the posterior as a band.
 
-import { REACH } from "./dimensions.js";
-import { Picture, button, diverging, el, fixed, panel, slider, subscript } from "../kit.js";
+import { Picture, button, el, fixed, panel, slider, subscript } from "../kit.js";
 
+export const REACH = 3; // of latents, in prior standard deviations
+const END = 2; // of the faces at the ends
 const N_SLIDERS = 16; // shown at first
 
 export class LatentSliders {
-  constructor(room) {
-    this.room = room;
-    this.node = this.#build();
-  }
-
-  #build() {
+  constructor({ shape, grey, act }) {
+    Object.assign(this, { shape, grey, act, sliders: [], wentFar: false });
     this.list = el("div", { class: "sliders" });
-    this.backButton = button("Posterior mean", () => this.room.act(() => (this.room.z = null)));
+    this.back = button("Back to the original", () => act({ z: null }));
     this.hint = el("p", { class: "hint" });
-    this.showsAll = false;
-    this.moreButton = button(
-      "",
-      () => {
-        this.showsAll = !this.showsAll;
-        this.#showSome();
-      },
-      { kind: "quiet" },
-    );
-    return panel("Latents z", { tools: [this.backButton] }, this.hint, this.list, this.moreButton);
+    this.more = button("", () => act({ all: !this.shown.all }), { kind: "quiet" });
+    this.node = panel("Latents z", { tools: [this.back] }, this.hint, this.list, this.more);
   }
 
-  /** Make a slider for each latent, with what it adds to a face. */
-  make() {
-    const { model, shape } = this.room;
-    this.loadings = Array.from({ length: model.d }, (_, k) => model.loading(k));
-    this.sliders = this.loadings.map((loading, k) => {
-      const picture = new Picture(shape, "", { role: "presentation", "aria-label": null });
-      const reach = loading.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
-      picture.paint(loading, (v) => diverging(v / reach));
-      return slider({
-        label: `z${subscript(k + 1)}`,
-        name: `z ${k + 1}`,
-        min: -REACH,
-        max: REACH,
-        step: 0.01,
-        picture: picture.canvas,
-        oninput: (value) => this.#move(k, value),
-        onchange: () => this.room.page.done(),
-      });
+  #made(k) {
+    const ends = [-END, END].map((at) => {
+      const attributes = {
+        role: "presentation",
+        "aria-label": null,
+        title: `z${subscript(k + 1)} = ${fixed(at, 0)}`,
+        onclick: () => this.#move(k, at),
+      };
+      return new Picture(this.shape, "", attributes);
     });
-    this.list.replaceChildren(...this.sliders.map((s) => s.node));
-    this.#showSome();
-  }
-
-  #showSome() {
-    const { d } = this.room.model;
-    this.sliders.forEach(({ node }, k) => (node.hidden = k >= N_SLIDERS && !this.showsAll));
-    this.moreButton.hidden = d <= N_SLIDERS;
-    this.moreButton.textContent = this.showsAll ? `Show the first ${N_SLIDERS}` : `Show all ${d}`;
+    const control = slider({
+      label: `z${subscript(k + 1)}`,
+      name: `z ${k + 1}`,
+      min: -REACH,
+      max: REACH,
+      step: 0.01,
+      ends: ends.map(({ canvas }) => canvas),
+      oninput: (value) => this.#move(k, value),
+    });
+    return { ...control, ends, set: control.set };
   }
 
   #move(k, value) {
-    this.room.morph.stop();
-    this.room.z = Float64Array.from(this.room.latents);
-    this.room.z[k] = value;
-    this.room.refresh();
-    this.room.page.moved();
+    if (Math.abs(value) >= 1.9) this.wentFar = true;
+    this.act({ z: this.shown.now.with(k, value) });
   }
 
-  draw() {
-    const { latents, centre, sd, z, image } = this.room;
-    this.sliders.forEach((control, k) =>
-      control.set(latents[k], sd && [centre[k] - 2 * sd[k], centre[k] + 2 * sd[k]]),
-    );
-    this.backButton.disabled = !z || !image;
+  draw(shown) {
+    this.shown = shown;
+    const { model, now, centre, seen, z, original, all } = shown;
+    const count = all ? model.d : Math.min(model.d, N_SLIDERS);
+    if (model !== this.model || count !== this.count) this.#fill(model, count);
+    this.sliders.slice(0, count).forEach((control, k) => {
+      const sd = seen?.sd[k];
+      control.set(now[k], seen && [centre[k] - 2 * sd, centre[k] + 2 * sd]);
+    });
+    this.back.disabled = !z || !original;
+    this.more.hidden = model.d <= N_SLIDERS;
+    this.more.textContent = all ? `Show the first ${N_SLIDERS}` : `Show all ${model.d}`;
   }
 
-  /** Say how surely the original is known in z. */
-  sayHow() {
-    const { sd } = this.room;
-    const range = sd && [Math.min(...sd), Math.max(...sd)].map((v) => fixed(v, 2)).join(" to ");
-    const band = range ? ` The band is the posterior, two of its own each way: they are ${range}.` : "";
-    this.hint.textContent = `In prior standard deviations.${band}`;
+  /** As many sliders as are wanted, and at their ends the mean face two standard deviations on. */
+  #fill(model, count) {
+    Object.assign(this, { model, count });
+    while (this.sliders.length < count) this.sliders.push(this.#made(this.sliders.length));
+    this.list.replaceChildren(...this.sliders.slice(0, count).map(({ node }) => node));
+    for (let k = 0; k < count; k++) {
+      const loading = model.loading(k);
+      [-END, END].forEach((at, end) =>
+        this.sliders[k].ends[end].grey(
+          model.mean.map((v, i) => v + at * loading[i]),
+          this.grey,
+        ),
+      );
+    }
+    this.#sayHow();
+  }
+
+  #sayHow() {
+    this.hint.textContent = `In prior standard deviations; the faces at the ends are the mean face at −${END} and +${END}. A band is the posterior given the original, two of its own each way.`;
   }
 }

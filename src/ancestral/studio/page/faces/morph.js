@@ -1,157 +1,101 @@
 // Turning one face into another: along the straight line between their latents,
 //   z(t) = (1 - t) z_A + t z_B,
-// where A is the face as it was before its latents were moved and B a face of the data, or a draw.
+// where A is this face when the other was dropped on it, and B a face of the data, or a draw.
 //
 // t is not kept: it is where z lies nearest to that line, so that moving a latent moves it, too.
 
-import { Random, newSeed } from "../arrays.js";
-import { Picture, button, choice, el, slider } from "../kit.js";
+import { Picture, button, el, remembered, slider } from "../kit.js";
 
 const SECONDS = 2.5; // of the whole way
-const FIRST_OTHER = 6; // among the faces sent first
 
 export class Morph {
-  constructor(room) {
-    this.room = room;
-    this.isDrawn = !room.examples.rows; // in a notebook there are no data
-    this.first = this.isDrawn ? null : room.data.index[Math.min(FIRST_OTHER, room.examples.rows - 1)];
-    this.other = this.first; // index among the data, or null
-    this.seed = 2; // of the other face, where it is drawn
-    this.picksOther = false;
-    this.node = this.#build();
-  }
-
-  #build() {
-    const end = (name) => new Picture(this.room.shape, name);
-    this.ends = [end("This face, as the model draws it"), end("The other face, as the model draws it")];
+  constructor({ shape, grey, page }) {
+    Object.assign(this, { grey, page, moving: null });
+    this.ends = ["This face", "The other face"].map(
+      (name) => new Picture(shape, `${name}, as the model draws it`),
+    );
     this.slider = slider({
       label: "t",
       name: "t, from this face to the other",
       min: 0,
       max: 1,
       step: 0.01,
+      ends: this.ends.map(({ canvas }) => canvas),
       oninput: (t) => {
-        this.stop();
-        this.#set(t);
-      },
-      onchange: () => this.room.page.done(),
-    });
-    this.playButton = button("Play", () => this.#play());
-    const another = button("Another", () => this.room.act(() => (this.seed = newSeed())));
-    this.picks = choice({
-      label: "A click picks",
-      options: [
-        ["this", "this face"],
-        ["other", "the other"],
-      ],
-      value: "this",
-      onchange: (v) => {
-        this.picksOther = v === "other";
-        this.room.drawAll();
+        this.cancel();
+        page.change({ z: this.#at(t) });
       },
     });
-    return el(
+    this.playButton = button("Play", () => (this.moving === null ? this.play() : this.stop()));
+    this.drawEnds = remembered((model, from, to) => {
+      this.ends[0].grey(model.decode(from), this.grey);
+      this.ends[1].grey(model.decode(to), this.grey);
+    });
+    this.node = el(
       "div",
       { class: "morph", role: "group", "aria-label": "Turn one face into another" },
-      el(
-        "div",
-        { class: "panel-head" },
-        el("h4", {}, "Turn one face into another"),
-        el("div", { class: "panel-tools" }, this.isDrawn ? another : null, this.playButton),
-      ),
-      el("p", { class: "hint" }, "z(t) = (1 − t) z + t z′, with z of this face and z′ of the other."),
-      el("div", { class: "way" }, this.ends[0].canvas, this.slider.node, this.ends[1].canvas),
-      this.isDrawn ? null : this.picks.node,
+      this.slider.node,
+      this.playButton,
     );
   }
 
-  // ---- the line between two latents --------------------------------------------------------------
-
-  get #to() {
-    if (this.other !== null) return this.room.latentsOf(this.other);
-    return new Random(this.seed).normals(this.room.model.d);
+  #at(t) {
+    const { from, to } = this.shown;
+    return from.map((v, k) => (1 - t) * v + t * to[k]);
   }
 
-  #set(t) {
-    const [from, to] = [this.room.unmoved, this.#to];
-    if (!to) return;
-    // at its beginning the way is the posterior mean itself
-    this.room.z = t === 0 && this.room.image ? null : from.map((v, k) => (1 - t) * v + t * to[k]);
-    this.room.refresh();
-    this.room.page.moved();
-  }
-
-  /** Where the latents lie nearest to the line, between its ends. */
-  get #t() {
-    return to01(nearest(this.room.latents, this.room.unmoved, this.#to));
-  }
-
-  // ---- acting ------------------------------------------------------------------------------------
-
-  /** Make this face of the data the other one. */
-  choose(index) {
-    this.other = index;
-  }
-
-  #play() {
-    if (this.frame) {
-      this.stop();
-      this.room.page.done();
-      return;
-    }
+  /** Go to the other face, from where it is or from the beginning.
+   *
+   * The state is there at once, as one change; what is drawn follows, but for those who want no motion.
+   */
+  play() {
     const start = this.#t > 0.995 ? 0 : this.#t;
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      this.#set(this.#t > 0.995 ? 0 : 1);
-      this.room.page.done();
-      return;
-    }
+    this.page.change({ z: this.shown.to });
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    this.moving = start;
     this.playButton.textContent = "Stop";
     let begun = null;
     const step = (now) => {
       begun ??= now;
-      const t = Math.min(1, start + (now - begun) / (1000 * SECONDS));
-      this.#set(t);
-      this.frame = requestAnimationFrame(step);
-      if (t < 1) return;
-      this.stop();
-      this.room.page.done();
+      this.moving = start + (now - begun) / (1000 * SECONDS);
+      if (this.moving < 1) this.frame = requestAnimationFrame(step);
+      else this.cancel();
+      this.page.draw();
     };
     this.frame = requestAnimationFrame(step);
   }
 
+  /** z on its way; null when it stands. */
+  get onTheWay() {
+    return this.moving === null ? null : this.#at(this.moving);
+  }
+
+  /** Stay where it is. */
   stop() {
+    const z = this.onTheWay;
+    this.cancel();
+    if (z) this.page.change({ z });
+  }
+
+  cancel() {
     cancelAnimationFrame(this.frame);
-    this.frame = null;
+    this.moving = null;
     this.playButton.textContent = "Play";
   }
 
-  // ---- showing -----------------------------------------------------------------------------------
+  /** Where the latents lie nearest to the line, between its ends. */
+  get #t() {
+    const { now, from, to } = this.shown;
+    return Math.min(1, Math.max(0, nearest(now, from, to)));
+  }
 
-  draw() {
-    if (!this.#to) return;
+  draw(shown) {
+    this.shown = shown;
+    this.node.hidden = !shown.other;
+    this.slider.input.disabled = !shown.to;
+    if (!shown.to) return;
+    this.drawEnds(shown.model, Array.from(shown.from), shown.to);
     this.slider.set(this.#t);
-  }
-
-  /** The faces at both ends: they change less often than z. */
-  drawEnds() {
-    const { model, grey, unmoved } = this.room;
-    const to = this.#to;
-    this.slider.input.disabled = this.playButton.disabled = !to;
-    this.ends[0].grey(model.decode(unmoved), grey);
-    if (to) this.ends[1].grey(model.decode(to), grey);
-  }
-
-  // ---- the address ---------------------------------------------------------------------------------
-
-  write(q) {
-    if (this.other !== this.first) q.set("other", this.other + 1);
-    if (this.isDrawn && this.seed !== 2) q.set("other", this.seed);
-  }
-
-  read(q) {
-    const given = Number(q.get("other"));
-    if (this.isDrawn) this.seed = given || 2;
-    else this.other = this.room.data.index.includes(given - 1) ? given - 1 : this.first;
   }
 }
 
@@ -164,5 +108,3 @@ export function nearest(z, a, b) {
   }
   return length > 0 ? along / length : 0;
 }
-
-const to01 = (t) => Math.min(1, Math.max(0, t));

@@ -6,60 +6,60 @@
 //   z | x ~ N(W^T (x - mu) / lambda, sigma^2 / lambda)   since W^T W + sigma^2 I = Lambda_d.
 // Given some pixels K only, the same with W_K:
 //   z | x_K ~ N(M^-1 W_K^T (x - mu)_K, sigma^2 M^-1),  M = W_K^T W_K + sigma^2 I.
+// A model of standardised columns says all this of x / s, with s its `scale`; images go in and come
+// out in their own units.
 
 import { cholesky, dot, row, solveLower, solveUpper } from "../arrays.js";
 
 export class Ppca {
   /** @param directions U^T as rows; `eigenvalues` and `noise` are those of the largest d. */
-  constructor({ mean, directions, eigenvalues, noise, d }) {
-    this.mean = mean;
-    this.m = mean.length;
-    this.directions = directions;
-    this.eigenvalues = eigenvalues;
-    this.leastNoise = noise;
-    this.choose(d);
-  }
-
-  /** The largest d there are directions for. */
-  get most() {
-    return Math.min(this.directions.rows, this.eigenvalues.length);
-  }
-
-  /** Make this the fit with d latent dimensions. */
-  choose(d) {
-    const q = this.eigenvalues.length;
-    this.d = d;
-    let rest = (this.m - q) * this.leastNoise;
-    for (let k = d; k < q; k++) rest += this.eigenvalues[k];
-    this.noise = rest / (this.m - d);
+  constructor({ mean, scale, directions, eigenvalues, noise, d }) {
+    const m = mean.length;
+    Object.assign(this, { m, mean, scale, directions, eigenvalues, d });
+    let rest = (m - eigenvalues.length) * noise;
+    for (let k = d; k < eigenvalues.length; k++) rest += eigenvalues[k];
+    this.noise = rest / (m - d);
     this.scales = Float64Array.from({ length: d }, (_, k) =>
-      Math.sqrt(Math.max(this.eigenvalues[k] - this.noise, 0)),
+      Math.sqrt(Math.max(eigenvalues[k] - this.noise, 0)),
     );
   }
 
   get parameters() {
-    return this.m + this.m * this.d - (this.d * (this.d - 1)) / 2 + 1;
+    return this.m * (this.scale ? 2 : 1) + this.m * this.d - (this.d * (this.d - 1)) / 2 + 1;
   }
 
   /** One column of W: what a unit of latent k adds to the image. */
   loading(k) {
-    return row(this.directions, k).map((u) => u * this.scales[k]);
+    return row(this.directions, k).map((u, i) => u * this.scales[k] * (this.scale?.[i] ?? 1));
   }
 
   /** E[x | z] = W z + mu. */
   decode(z) {
-    const x = Float64Array.from(this.mean);
+    const x = new Float64Array(this.m);
     for (let k = 0; k < this.d; k++) {
       const amount = z[k] * this.scales[k];
       const u = row(this.directions, k);
       for (let i = 0; i < x.length; i++) x[i] += amount * u[i];
     }
+    for (let i = 0; i < x.length; i++) x[i] = this.mean[i] + x[i] * (this.scale?.[i] ?? 1);
     return x;
+  }
+
+  /** x - mu, in the model's units. */
+  centred(x) {
+    return x.map((value, i) => (value - this.mean[i]) / (this.scale?.[i] ?? 1));
+  }
+
+  /** log of the units' product, over the pixels where `known` is truthy: what they take off log p. */
+  logScale(known = null) {
+    return this.scale
+      ? this.scale.reduce((sum, s, i) => (known && !known[i] ? sum : sum + Math.log(s)), 0)
+      : 0;
   }
 
   /** The posterior of z given a whole image: mean and standard deviation of each latent. */
   posterior(x) {
-    const centred = x.map((value, i) => value - this.mean[i]);
+    const centred = this.centred(x);
     const z = new Float64Array(this.d);
     const sd = new Float64Array(this.d);
     for (let k = 0; k < this.d; k++) {
@@ -71,7 +71,7 @@ export class Ppca {
 
   /** log p(x) in nats. */
   logDensity(x) {
-    const centred = x.map((value, i) => value - this.mean[i]);
+    const centred = this.centred(x);
     let square = dot(centred, centred) / this.noise;
     let logDeterminant = (this.m - this.d) * Math.log(this.noise);
     for (let k = 0; k < this.d; k++) {
@@ -79,7 +79,7 @@ export class Ppca {
       square -= along * along * (1 / this.noise - 1 / this.eigenvalues[k]);
       logDeterminant += Math.log(this.eigenvalues[k]);
     }
-    return -0.5 * (this.m * Math.log(2 * Math.PI) + logDeterminant + square);
+    return -0.5 * (this.m * Math.log(2 * Math.PI) + logDeterminant + square) - this.logScale();
   }
 
   /** The exact conditional of everything given the pixels where `known[i]` is truthy. */
@@ -99,14 +99,14 @@ export class Conditional {
     const load = (i) => {
       for (let k = 0; k < d; k++) w[k] = directions.data[k * m + i] * scales[k];
     };
+    const centred = model.centred(x);
     let square = 0;
     let count = 0;
     for (let i = 0; i < m; i++) {
       if (!known[i]) continue;
-      const centred = x[i] - model.mean[i];
       load(i);
-      for (let k = 0; k < d; k++) right[k] += w[k] * centred;
-      square += centred * centred;
+      for (let k = 0; k < d; k++) right[k] += w[k] * centred[i];
+      square += centred[i] * centred[i];
       count++;
     }
     // Over all pixels W^T W is diagonal: the few hidden ones are taken off it, or the few known
@@ -131,7 +131,8 @@ export class Conditional {
     let logDeterminant = (count - d) * Math.log(noise);
     for (let k = 0; k < d; k++) logDeterminant += 2 * Math.log(this.L[k * d + k]);
     square = (square - dot(half, half)) / noise;
-    this.logDensity = -0.5 * (count * Math.log(2 * Math.PI) + logDeterminant + square);
+    this.logDensity =
+      -0.5 * (count * Math.log(2 * Math.PI) + logDeterminant + square) - model.logScale(known);
   }
 
   /** Posterior standard deviation of each latent. */
@@ -151,26 +152,28 @@ export class Conditional {
     return filled.map((value, i) => (this.known[i] ? this.x[i] : value));
   }
 
-  /** Standard deviation of each pixel: 0 where known; sigma's share included elsewhere. */
-  get pixelSd() {
-    const { d, m, noise, scales, directions } = this.model;
+  /** Standard deviation of each pixel: 0 where known; elsewhere, if `noisy`, with sigma's share. */
+  pixelSd({ noisy = true } = {}) {
+    const { d, m, noise, scale, scales, directions } = this.model;
     const w = new Float64Array(d);
     return Float64Array.from({ length: m }, (_, i) => {
       if (this.known[i]) return 0;
       for (let k = 0; k < d; k++) w[k] = directions.data[k * m + i] * scales[k];
       const column = solveLower(this.L, d, w);
-      return Math.sqrt(noise * (1 + dot(column, column)));
+      return Math.sqrt(noise * (Number(noisy) + dot(column, column))) * (scale?.[i] ?? 1);
     });
   }
 
   /** Draw the unknown pixels given the known; without `noisy`, the image behind the noise. */
   draw(random, { noisy = false } = {}) {
-    const { d, noise } = this.model;
+    const { d, noise, scale } = this.model;
     // L^-T e has covariance M^-1
     const shift = solveUpper(this.L, d, random.normals(d));
     const z = this.z.map((value, k) => value + Math.sqrt(noise) * shift[k]);
     const x = this.model.decode(z);
     const spread = noisy ? Math.sqrt(noise) : 0;
-    return x.map((value, i) => (this.known[i] ? this.x[i] : value + spread * random.normal()));
+    return x.map((value, i) =>
+      this.known[i] ? this.x[i] : value + spread * random.normal() * (scale?.[i] ?? 1),
+    );
   }
 }
