@@ -6,7 +6,6 @@ import {
   button,
   checkbox,
   choice,
-  csv,
   el,
   fixed,
   fold,
@@ -17,10 +16,10 @@ import {
   showFacts,
   significant,
   slider,
-  standalone,
   svg,
 } from "../kit.js";
 import { Plot, contourLines, crossAt, padded } from "../plot.js";
+import { csv, standalone } from "../saving.js";
 import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
 import {
   deviation,

@@ -5,19 +5,8 @@
 // points by a seed; or, once something was moved by hand, the parts as they stood then.
 
 import { newSeed } from "../arrays.js";
-import {
-  button,
-  checkbox,
-  choice,
-  csv,
-  el,
-  fixed,
-  panel,
-  select,
-  showFacts,
-  slider,
-  standalone,
-} from "../kit.js";
+import { button, checkbox, choice, el, fixed, panel, select, showFacts, slider } from "../kit.js";
+import { csv, standalone } from "../saving.js";
 import { flag, maybe, oneOf, points, whole } from "../state.js";
 import { Curve } from "./curve.js";
 import { Climb, MOST_STEPS } from "./em.js";

@@ -3,19 +3,8 @@
 // Answers are exact: sums over the hidden states of the trees (circuit.js), whatever is fixed.
 
 import { Random, newSeed, unpack } from "../arrays.js";
-import {
-  button,
-  csv,
-  el,
-  fixed,
-  panel,
-  remembered,
-  select,
-  significant,
-  slider,
-  standalone,
-  svg,
-} from "../kit.js";
+import { button, el, fixed, panel, remembered, select, significant, slider, svg } from "../kit.js";
+import { csv, standalone } from "../saving.js";
 import { entries, maybe, oneOf, real, whole, wholes } from "../state.js";
 import { Card } from "./card.js";
 import { Trees, forward, hasLevels, inverse } from "./circuit.js";
