@@ -170,9 +170,7 @@ class Room {
       members.length > 1
         ? ` Of its ${members.length} trees the heaviest is drawn (${share} %); answers take all.`
         : "";
-    const left = out.length
-      ? ` Left out, since empty, or of text that nearly every row has its own of: ${out.join(", ")}.`
-      : "";
+    const left = out.length ? ` Left out, since empty or text that hardly repeats: ${out.join(", ")}.` : "";
     return `${first} Lines: links of the tree, wide where two columns tell much of each other, dashed where others lie between.${trees}${left}`;
   }
 
