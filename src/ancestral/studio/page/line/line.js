@@ -23,8 +23,9 @@ import {
 import { Plot, contourLines, crossAt, padded } from "../plot.js";
 import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
 import {
+  DEGREES,
   deviation,
-  fitCurve,
+  fitCurves,
   logDensity,
   logLikelihood,
   savedCurve,
@@ -36,7 +37,6 @@ import { Points } from "./points.js";
 
 const DOZEN = 12;
 const SIZES = [DOZEN, 50, 200];
-const DEGREES = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 const FIRST = 39; // so that the first dozen of the built-in data reach over their range
 const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
@@ -81,7 +81,7 @@ export const room = {
     n: whole(0, totalOf(data), Math.min(DOZEN, totalOf(data))),
     seed: whole(0, 999999, 0),
     edits,
-    degree: whole(1, DEGREES.length, 1),
+    degree: whole(1, DEGREES, 1),
     variance: oneOf(["constant", "x"]),
     squares: flag(),
     rest: flag(),
@@ -170,7 +170,7 @@ class Line {
     return { ...now, fresh: Math.max(this.total - 1, ...added) + 1 };
   });
 
-  #fits = remembered(({ x, y }, variance) => DEGREES.map((degree) => fitCurve(x, y, degree, variance)));
+  #fits = remembered(({ x, y }, variance) => fitCurves(x, y, variance));
 
   /** Mean log density by degree, of the points and of the others; nan where there is no fit. */
   #scores = remembered((fits, { x, rest }) =>
@@ -263,7 +263,7 @@ class Line {
     this.degree = slider({
       label: "Degree",
       min: 1,
-      max: DEGREES.length,
+      max: DEGREES,
       step: 1,
       digits: 0,
       oninput: (degree) => this.#set({ degree }),
@@ -282,7 +282,7 @@ class Line {
     });
     this.scorePlot = new Plot({
       label: "",
-      x: { label: "degree", low: -0.5, high: DEGREES.length - 0.5, names: DEGREES.map(String) },
+      x: { label: "degree", low: -0.5, high: DEGREES - 0.5, names: [..."123456789"] },
       y: { label: "nats a point", low: 0, high: 1 },
       ratio: 0.5,
       least: 170,
