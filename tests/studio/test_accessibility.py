@@ -13,6 +13,7 @@ ROOMS = (
     "line?variance=x",
     "compare",
     "tree?fixed=sex:male&seed=1",
+    "mixture?n=5",
 )
 
 

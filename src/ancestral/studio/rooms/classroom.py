@@ -29,7 +29,8 @@ MOST_NODES = 5_000  # of all graphs that are drawn: each has a dot, and a row of
 MOST_LINKS = 100_000  # of these graphs: each is sent
 MOST_ROWS = 400  # that the pupils of new classes are drawn from
 MOST_LEVELS = 12  # whole numbers that are spread on the axis, since nodes would hide one another
-START = 0.35, 0.4  # of the maximum: the first a and b, from where the climb is seen
+PUPILS = 15  # of a class at first
+START = 0.6, 0.4  # of the maximum: the first a and b, from where the climb is seen
 
 EQUATION = (
     '<math displaystyle="true"><mi>p</mi><mo form="prefix" stretchy="false">(</mo>'
@@ -206,7 +207,10 @@ def _of_graphs(item: Item, saved: tuple[Item, ...]) -> dict[str, Any]:
 
 def _of_model(item: Item) -> dict[str, Any]:
     """Return what the page is told of a model by itself: no graphs, so no likelihood."""
-    return {**_of_class([(item.name, item.data)]), "source": item.about, "sums": None}
+    told = _of_class([(item.name, item.data)])
+    (fit,) = told["fits"]
+    start = {"a": fit["a"], "b": fit["b"] - (np.log(PUPILS) if fit["by_size"] else 0.0)}
+    return {**told, "start": start, "source": item.about, "sums": None}
 
 
 def _of_class(models: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -230,6 +234,7 @@ def _of_class(models: list[tuple[str, Any]]) -> dict[str, Any]:
         "counts": packed(counts, "float64"),
         "fits": fits,
         "reach": dict(zip("ab", reach, strict=True)),
+        "size": float(f"{4 / (1 + (spread * 10.0**unit) ** 2):.1g}"),  # never overshoots
         "start": {k: float(f"{share * fits[0][k]:.2g}") for k, share in zip("ab", START)},
     }
 

@@ -3,7 +3,8 @@
 // The state says from where a climb starts and of what kind it is: a and b as shown follow from it.
 
 import { newSeed } from "../arrays.js";
-import { button, checkbox, choice, el, fixed, panel, select, showFacts, slider, standalone } from "../kit.js";
+import { button, checkbox, choice, el, fixed, panel, select, showFacts, slider } from "../kit.js";
+import { standalone } from "../saving.js";
 import { entries, oneOf, real, reals, whole } from "../state.js";
 import { Climb, unitOf } from "./climb.js";
 import { logDensity, overshoot } from "./graphs.js";
@@ -21,12 +22,12 @@ export const room = {
       a: real(...data.reach.a, data.start.a),
       b: real(...data.reach.b, data.start.b),
       climb: oneOf(["none", "plain", "search"]),
-      size: real(0.1, 1000, 5, 3),
+      size: real(0.1, 1000, data.size, 3),
       graph: whole(0, sizes.length, data.is_own ? 1 : 0),
       n: whole(2, MOST_PUPILS, 15),
-      pupils: whole(0, 999999, 1),
+      pupils: whole(0, 999999, 3),
       links: whole(0, 999999, 1),
-      pupil: whole(1, Math.max(MOST_PUPILS, ...sizes)),
+      pupil: whole(1, Math.max(MOST_PUPILS, ...sizes), 4), // has near and far ones in the first class
       moved: entries(Object.fromEntries(Array.from({ length: MOST_PUPILS }, (_, i) => [i + 1, values]))),
       across: whole(0, k - 1),
       up: whole(-1, k - 1, k > 1 ? 1 : -1),
@@ -247,7 +248,10 @@ class Classroom {
     };
     const isThere = () => lesson.climb.whole && data.log_likelihood - lesson.climb.whole.at(-1).value < 0.1;
     return [
-      { text: `Move a ${this.word} until half the class are her friends.`, done: hasFriends },
+      {
+        text: `Move a ${this.word} until half the class are ${data.is_own ? "its" : "her"} friends.`,
+        done: hasFriends,
+      },
       ...(data.sums
         ? [
             { text: "Climb to the maximum: how many steps?", done: isThere },
@@ -278,12 +282,15 @@ class Classroom {
     this.page.change({ pupil: i + 1, moved: { ...this.page.state.moved, [i + 1]: kept }, look: "class" });
   }
 
-  /** Follow the gradient from where the last climb began; the picture takes every step. */
+  /** Follow the gradient: on from where it came to, or from where a climb of the other kind began. The
+   * picture takes every step; at the maximum, where nothing would be seen, it starts anew. */
   #climb(kind) {
     const { data, lesson, page } = this;
-    const isThere = page.state.climb === "none" && data.log_likelihood - lesson.climb.value < 0.01;
     this.#stop();
-    page.change({ ...(isThere ? data.start : {}), climb: kind, look: "likelihood" });
+    const { a, b, value } = lesson.climb;
+    const goesOn = [kind, "none"].includes(page.state.climb);
+    const from = goesOn && data.log_likelihood - value < 0.01 ? data.start : goesOn ? { a, b } : {};
+    page.change({ ...from, climb: kind, look: "likelihood" });
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     lesson.shown = 0;
     const step = () => {
@@ -354,8 +361,8 @@ class Classroom {
     if (isLarge) showFacts(this.facts, own);
     else
       showFacts(this.facts, {
-        Links: said(links),
         ...own,
+        Links: said(links),
         "log p(E | X)": `${fixed(logDensity(links, a, b), 1)} nats`,
       });
   }

@@ -113,7 +113,9 @@ export function pairsOf(pupils, attributes, scale, { mark, seed, only }) {
   const pairs = [];
   const add = (i, j) => {
     const s = scale * product(pupils[i], pupils[j], attributes);
-    pairs.push(mark ? { i, j, s, mark: mark(i, j) } : { i, j, s, u: uniformAt(seed, i, j) });
+    pairs.push(
+      mark ? { i, j, s, mark: mark(i, j), u: 0 } : { i, j, s, mark: null, u: uniformAt(seed, i, j) },
+    );
   };
   for (let i = 0; i < pupils.length; i++) {
     if (only === undefined) for (let j = i + 1; j < pupils.length; j++) add(i, j);
@@ -124,9 +126,9 @@ export function pairsOf(pupils, attributes, scale, { mark, seed, only }) {
 
 /** Each pair's probability, and whether it is linked; the pairs themselves stay as they are. */
 export function linked(pairs, a, b) {
-  return pairs.map((pair) => {
-    const p = sigmoid(a * pair.s + b);
-    return { ...pair, p, isLinked: pair.mark === undefined ? pair.u < p : pair.mark === 1 };
+  return pairs.map(({ i, j, s, mark, u }) => {
+    const p = sigmoid(a * s + b);
+    return { i, j, s, mark, p, isLinked: mark === null ? u < p : mark === 1 };
   });
 }
 

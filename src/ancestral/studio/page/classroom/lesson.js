@@ -1,7 +1,8 @@
 // What follows from the room's state: the climb as far as it has come, and the class under its a and b.
 
 import { row, sigmoid, unpack, unpackMatrix } from "../arrays.js";
-import { csv, remembered } from "../kit.js";
+import { remembered } from "../kit.js";
+import { csv } from "../saving.js";
 import { PairSums, drawPupils, fixedSteps, lineSearch, linked, pairsOf, product } from "./graphs.js";
 
 export const MOST_PUPILS = 200; // that are held one by one, with all their pairs: 19,900
@@ -15,10 +16,8 @@ export class Lesson {
     this.graphs = data.graphs ? readGraphs(data.graphs) : [];
     this.shown = Infinity; // steps of the climb, while it is under way
     const rows = { rows: unpackMatrix(data.rows), counts: unpack(data.counts).data };
-    this.paths = remembered((a, b, size) => ({
-      plain: fixedSteps(this.sums, [a, b], size / data.n_pairs, STEPS),
-      search: lineSearch(this.sums, [a, b]),
-    }));
+    this.plain = remembered((a, b, size) => fixedSteps(this.sums, [a, b], size / data.n_pairs, STEPS));
+    this.search = remembered((a, b) => lineSearch(this.sums, [a, b]));
     this.drawn = remembered((n, seed) => drawPupils(rows, n, seed));
     this.pupils = remembered((base, moved) =>
       base.map((x, i) => moved[i + 1]?.map((v, k) => held(attributes[k], v)) ?? x),
@@ -40,7 +39,7 @@ export class Lesson {
     if (!this.sums) return { a, b };
     if (kind === "none")
       return { a, b, kind, value: this.sums.logLikelihood(a, b), path: [], other: [], steps: 0 };
-    const paths = this.paths(a, b, size);
+    const paths = { plain: this.plain(a, b, size), search: this.search(a, b) };
     const path = paths[kind].slice(0, this.shown + 1);
     const other = kind === "plain" ? "search" : "plain";
     return {

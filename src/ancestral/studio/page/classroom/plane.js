@@ -87,6 +87,9 @@ export class Plane {
     this.shown = shown;
     const { axes, attributes, byLinks, label } = shown;
     axes.forEach((k, way) => Object.assign(this.plot["xy"[way]], axisOf(byLinks ? null : attributes[k])));
+    const { names, low, high } = this.plot.y;
+    const longest = Math.max(...(names ?? [low.toFixed(), high.toFixed()]).map(({ length }) => length), 4);
+    this.plot.margin.left = 30 + 8 * Math.min(12, longest); // the ticks' names, and the axis' own
     this.plot.svg.classList.toggle("by-links", byLinks);
     this.plot.svg.setAttribute("aria-label", label);
     if (byLinks) this.#settle();
@@ -117,7 +120,7 @@ export class Plane {
 
   /** The probability of a link with the chosen pupil, for one like her in all but the axes. */
   #shading() {
-    const { pupils, chosen, axes, attributes, scale, a, b } = this.shown;
+    const { pupils, chosen, axes, attributes, scale, a, b, isLarge } = this.shown;
     const her = pupils[chosen];
     const along = axes.map((k, way) => {
       const { low, high } = this.plot["xy"[way]];
@@ -137,7 +140,7 @@ export class Plane {
     const levels = CHANCES.map((level) => ({ level, text: `${100 * level} %` }));
     return [
       shaded(this.plot, values, GRID, (p) => mixed(from, to, 0.75 * p)),
-      ...labelled(this.plot, values, GRID, levels, ([x, y]) => x - 0.5 * y, this.at),
+      ...labelled(this.plot, values, GRID, levels, ([x, y]) => x - 0.5 * y, isLarge ? [] : this.at),
     ];
   }
 

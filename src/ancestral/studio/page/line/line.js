@@ -6,7 +6,6 @@ import {
   button,
   checkbox,
   choice,
-  csv,
   el,
   fixed,
   fold,
@@ -17,10 +16,10 @@ import {
   showFacts,
   significant,
   slider,
-  standalone,
   svg,
 } from "../kit.js";
 import { Plot, contourLines, crossAt, padded } from "../plot.js";
+import { csv, standalone } from "../saving.js";
 import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
 import {
   DEGREES,
@@ -54,7 +53,10 @@ const edits = {
     Object.fromEntries(
       Object.entries(given)
         .map(([key, at]) => [Number(key), at && at.map((v) => Number(Number(v).toPrecision(7)))])
-        .filter(([key, at]) => key >= 0 && (!at || (at.length === 2 && at.every(Number.isFinite))))
+        .filter(
+          ([key, at]) =>
+            Number.isSafeInteger(key) && key >= 0 && (!at || (at.length === 2 && at.every(Number.isFinite))),
+        )
         .slice(0, MOST_EDITS),
     ),
   write: (held) =>
@@ -63,10 +65,13 @@ const edits = {
       .join(";"),
   read: (text) =>
     Object.fromEntries(
-      text.split(";").map((part) => {
-        const [key, at] = part.split(":");
-        return [key, at ? at.split(",") : null];
-      }),
+      text
+        .split(";")
+        .filter((part) => part.includes(":"))
+        .map((part) => {
+          const [key, at] = part.split(":");
+          return [key, at ? at.split(",") : null];
+        }),
     ),
 };
 

@@ -45,7 +45,7 @@ export class Answer {
     context.fillStyle = `rgb(${line})`;
     context.fillRect(0, 0, canvas.width, canvas.height);
     const gap = unit > 8 * scale ? Math.max(1, Math.round(0.04 * unit)) : 0;
-    const frame = Math.max(1, Math.round(0.07 * unit));
+    const frame = Math.max(1, Math.round(Math.min(3 * scale, 0.07 * unit)));
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (let i = 0; i < this.m; i++) {

@@ -19,7 +19,6 @@ export class Cells {
     this.node = el("div", { class: "cells handle", role: "group", "aria-label": "Your pixels" }, this.cells);
     this.node.style.setProperty("--columns", width);
     this.node.style.setProperty("--rows", height);
-    this.node.classList.toggle("small", width > 10 || height > 10);
     this.#paint();
     this.node.addEventListener("keydown", (event) => this.#press(event));
   }

@@ -4,20 +4,8 @@
 // slice per frame, and show what is certain so far; an older search is dropped.
 
 import { Random, newSeed } from "../arrays.js";
-import {
-  Picture,
-  button,
-  choice,
-  csv,
-  el,
-  fixed,
-  mixed,
-  panel,
-  picturesAsSvg,
-  select,
-  showFacts,
-  standalone,
-} from "../kit.js";
+import { Picture, button, choice, el, fixed, mixed, panel, select, showFacts } from "../kit.js";
+import { csv, picturesAsSvg, standalone } from "../saving.js";
 import { maybe, oneOf, whole } from "../state.js";
 import { Answer, shortPercent } from "./answer.js";
 import { Cells } from "./cells.js";
@@ -150,7 +138,7 @@ class Pixels {
     });
     this.facts = this.sides.map(() => el("dl", { class: "facts" }));
     const parts = this.sides.map(({ name }, k) =>
-      el("div", { class: `side ${name}` }, this.pickers[k].node, this.facts[k]),
+      el("div", { class: `facts-of ${name}` }, this.pickers[k].node, this.facts[k]),
     );
     return panel("The models", {}, ...parts);
   }
@@ -166,12 +154,14 @@ class Pixels {
         a.some(({ low, high }, i) => low > b[i].high + DIFFERENT || high < b[i].low - DIFFERENT)
       );
     };
+    const isTwice = () =>
+      this.sides.some(({ images }) => images && new Set(images.values()).size < images.size);
     return [
-      { text: "set three pixels: can you leave only one image?", done: () => Boolean(isOne()) },
+      { text: "with three pixels set, leave only one image", done: () => Boolean(isOne()) },
       second
         ? { text: "find a pixel on which the models differ by 10 %", done: differ }
         : { text: "make every image impossible", done: () => Boolean(first.search?.isImpossible) },
-      { text: "draw until you see the same image twice", done: () => Boolean(this.sampling.isRepeated) },
+      { text: "draw until you see the same image twice", done: isTwice },
     ];
   }
 
@@ -259,7 +249,7 @@ class Pixels {
     const drawn = this.sampling.drawnOf(side);
     side.answer.show({
       title: model.name,
-      note: noteOf(search, draws),
+      note: noteOf(search, draws) + this.sampling.countOf(side),
       about: (i) => ({
         known: this.page.state.set[i],
         drawn: drawn.get(i) ?? null,
@@ -340,7 +330,7 @@ function noteOf(search, draws) {
   if (search.isImpossible) return "No image has these pixels: their probability is 0.";
   const n = search.rows.length;
   if (search.rest === 0)
-    return n === 1 ? "One image is possible." : `${n.toLocaleString("en")} images are possible.`;
+    return n === 1 ? "One image possible." : `${n.toLocaleString("en")} images possible.`;
   if (search.rest <= search.tolerance) return "Certified to 0.1 %.";
   if (draws?.canAnswer) return draws.isDone ? `Counted in ${draws.most} draws.` : "Counting draws …";
   const open = `at most ${percent(search.rest)} is missing`;

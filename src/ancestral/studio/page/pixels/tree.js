@@ -82,7 +82,7 @@ export class PrefixTree {
       if (end > tip.depth) tip = { depth: end, y: y1 };
     }
     if (this.path?.length) {
-      const kind = tip.depth < this.path.length ? "off" : "at"; // a ring where it left the tree
+      const kind = tip.depth < this.path.length ? "tip off" : "tip"; // a ring where it left the tree
       parts.push(svg("circle", { class: kind, cx: px(tip.depth), cy: py(tip.y), r: 5.5 * unit }));
     }
     const text = (x, y, words, more) => svg("text", { x, y, ...more }, words);

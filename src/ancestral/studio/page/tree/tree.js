@@ -3,19 +3,8 @@
 // Answers are exact: sums over the hidden states of the trees (circuit.js), whatever is fixed.
 
 import { Random, newSeed, unpack } from "../arrays.js";
-import {
-  button,
-  csv,
-  el,
-  fixed,
-  panel,
-  remembered,
-  select,
-  significant,
-  slider,
-  standalone,
-  svg,
-} from "../kit.js";
+import { button, el, fixed, panel, remembered, select, significant, slider, svg } from "../kit.js";
+import { csv, standalone } from "../saving.js";
 import { entries, maybe, oneOf, real, whole, wholes } from "../state.js";
 import { Card } from "./card.js";
 import { Trees, forward, hasLevels, inverse } from "./circuit.js";
@@ -181,9 +170,7 @@ class Room {
       members.length > 1
         ? ` Of its ${members.length} trees the heaviest is drawn (${share} %); answers take all.`
         : "";
-    const left = out.length
-      ? ` Left out, since empty, or of text that nearly every row has its own of: ${out.join(", ")}.`
-      : "";
+    const left = out.length ? ` Left out, since empty or text that hardly repeats: ${out.join(", ")}.` : "";
     return `${first} Lines: links of the tree, wide where two columns tell much of each other, dashed where others lie between.${trees}${left}`;
   }
 
