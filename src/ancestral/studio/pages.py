@@ -19,7 +19,7 @@ from ancestral.studio.rooms import ROOMS
 
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 INDEX, MAIN, REGISTRY = "index.html", "main.js", "rooms.js"
-SHARED_STYLES = ("base.css", "elements.css")
+SHARED_STYLES = ("base.css", "elements.css", "layout.css")
 IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]*\.js)";\n', re.M)
 
 _SECTION = """\
