@@ -33,7 +33,7 @@ import {
   tilted,
 } from "./curves.js";
 import { Others } from "./others.js";
-import { Points, widen } from "./points.js";
+import { Points, dashes, widen } from "./points.js";
 
 const DOZEN = 12;
 const SIZES = [DOZEN, 50, 200];
@@ -405,11 +405,15 @@ class Line {
       ...(!best
         ? []
         : [curve === best ? ["confidence", "95 % for the curve"] : ["best-line", "the likeliest"]]),
-      ...this.scene.others.map(({ name }) => ["saved-line", name]),
+      ...this.scene.others.map(({ name }, k) => ["saved-line", name, dashes(k)]),
     ];
-    const sample = (look) =>
-      svg("svg", { width: 28, height: 10 }, svg("path", { class: look, d: "M0 5h28" }));
-    this.legend.replaceChildren(...key.map(([look, text]) => el("span", {}, sample(look), text)));
+    const sample = (look, dash) =>
+      svg(
+        "svg",
+        { width: 28, height: 10 },
+        svg("path", { class: look, d: "M0 5h28", "stroke-dasharray": dash }),
+      );
+    this.legend.replaceChildren(...key.map(([look, text, dash]) => el("span", {}, sample(look, dash), text)));
   }
 
   /** The mean in words and figures: "y = 149 + 10.2 u − 0.31 u², u = bmi − 26.4". */
