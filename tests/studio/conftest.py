@@ -129,13 +129,13 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def started(shelf: Shelf) -> tuple[Studio, Any, threading.Thread]:
+def started(shelf: Shelf, *, port: int = 0) -> tuple[Studio, Any, threading.Thread]:
     """Serve a shelf in a thread."""
     uvicorn = pytest.importorskip("uvicorn", reason="the studio is an extra")
     pytest.importorskip("starlette", reason="the studio is an extra")
     from ancestral.studio import server
 
-    listening = server._listen("127.0.0.1", 0)
+    listening = server._listen("127.0.0.1", port)
     port = listening.getsockname()[1]
     app = server.make_app(server.Rooms(shelf), port=port)
     running = uvicorn.Server(server.configuration(app))

@@ -119,6 +119,20 @@ def test_a_draw_fills_the_image_pixel_by_pixel(visit):
     assert pictures(again) == pictures(page)
 
 
+def test_images_drawn_are_counted_until_one_comes_twice(visit):
+    page = visit("pixels", reduced_motion="reduce")
+    page.get_by_text("Certified").wait_for()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    for n in range(2, 7):  # four images are possible: the fifth was seen before
+        page.get_by_text(f"{n - 1} drawn").first.wait_for()
+        page.get_by_role("button", name="Draw again").click()
+    page.get_by_text(re.compile("possible. 6 drawn, [1-4] different.")).wait_for()
+    page.locator(".prompts li.done", has_text="twice").wait_for()
+    page.get_by_role("button", name="All unknown").click()
+    settled(page)
+    assert not page.get_by_text("drawn, ").count()
+
+
 def test_other_models_are_chosen_and_undone(visit):
     page = visit("pixels")
     page.get_by_text("Certified").wait_for()

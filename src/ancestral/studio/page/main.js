@@ -55,6 +55,7 @@ async function show(name, { of = page.data[name], text, from } = {}) {
       `This link was made with ${from}, which is not open as it was then: ${subject ? `${subject.name} is shown instead` : "open it first"}.`,
       "problem",
     );
+  showData(name, subject);
   if (!subject) {
     fill(name, [problemNode(page.shelf.rooms[name].wants)], []);
     return;
@@ -154,28 +155,26 @@ function around(room) {
 
 /** Above a room: its data, its equation and its prompts. */
 function showAbout(name, { view, data, subject }) {
-  const all = subjects(name);
-  const chooser =
-    all.length > 1
-      ? select({
-          label: "Data",
-          options: all.map((each) => [each.of, each.name]),
-          value: subject.of,
-          onchange: (of) => show(name, { of }),
-        }).node
-      : el(
-          "button",
-          { type: "button", class: "quiet data", title: data.source, onclick: openFiles },
-          `Data: ${subject.name}`,
-        );
-  part(name, ".about").replaceChildren(
-    chooser,
-    ...(data.note ? [el("p", { class: "note" }, data.note)] : []),
-  );
+  showData(name, subject, data);
   const unfolded = part(name, ".unfolded");
   unfolded.querySelector(".live")?.remove();
   if (view.equation) unfolded.append(el("div", { class: "live" }, view.equation));
   showPrompts(part(name, ".prompts"), view.prompts, doneIn(name));
+}
+
+/** Say which data are shown, of which one chooses, before they are there and where they cannot be. */
+function showData(name, subject, { source: title, note } = {}) {
+  const all = subjects(name);
+  const options = all.map((each) => [each.of, each.name]);
+  const toFiles = { type: "button", class: "quiet data", title, onclick: openFiles };
+  const chooser = () =>
+    all.length > 1
+      ? select({ label: "Data", options, value: subject.of, onchange: (of) => show(name, { of }) }).node
+      : el("button", toFiles, `Data: ${subject.name}`);
+  part(name, ".about").replaceChildren(
+    ...(subject ? [chooser()] : []),
+    ...(note ? [el("p", { class: "note" }, note)] : []),
+  );
 }
 
 const doneIn = (name) => (page.ticked[name] ??= new Set());
