@@ -179,7 +179,7 @@ def _measured(browser: Any, entrance: Callable[[], str], steps: int) -> Iterator
     keys("Enter")
     yield row("mixture: half a step of EM, 150 points", FRAME)
     room("tree", ["pointermove"])
-    drag("#room-tree .stage svg .curve")
+    drag("#room-tree .stage svg .density")
     yield row("tree: a number to the marginals of the rest", FRAME)
     page.close()
 
@@ -192,7 +192,7 @@ def _first_view(browser: Any, entrance: Callable[[], str], steps: int) -> Row:
         page = context.new_page()
         started = time.perf_counter()
         page.goto(entrance())
-        page.wait_for_selector("canvas.picture")
+        page.wait_for_selector("#room-faces canvas.handle")
         times.append(time.perf_counter() - started)
         size = page.evaluate(
             "performance.getEntriesByType('resource').filter((e) => !e.name.includes('rest'))"
