@@ -6,7 +6,15 @@ import pytest
 
 from tests.studio.reading import settled
 
-ROOMS = ("faces?face=1&d=8", "pixels", "classroom", "line?variance=x", "compare")
+ROOMS = (
+    "faces?face=1&d=8",
+    "pixels",
+    "classroom",
+    "line?variance=x",
+    "compare",
+    "tree?fixed=sex:male&seed=1",
+    "mixture?n=5",
+)
 
 
 @pytest.mark.parametrize("state", ROOMS)

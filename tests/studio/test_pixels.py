@@ -100,7 +100,7 @@ def test_impossible_pixels_say_so(visit):
 def test_a_draw_fills_the_image_pixel_by_pixel(visit):
     page = visit("pixels?set=" + NOTHING)
     page.get_by_text("Certified").wait_for()
-    dots = page.locator(".dot-first")
+    dots = page.locator("#room-pixels .dot.first")
     blank = pictures(page)
     page.get_by_role("button", name="One pixel").click()
     settled(page)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ancestral import LatentTree
+from ancestral.studio.notebook import page_of
 from ancestral.studio.rooms import tree
 from ancestral.studio.shelf import Item, Shelf
 from tests.studio.conftest import told
@@ -46,10 +47,11 @@ def test_rows_that_are_not_used_are_told(frame):
 
 def test_a_saved_tree_is_shown_with_its_columns(frame):
     model = LatentTree(3, 2, random_state=0).fit(frame)
-    data = told(Shelf([Item.of_model("pets", model)], built_in=False), "tree")
+    data = told(Shelf([Item.of_model("pets", model)]), "tree")  # no built-in table before it
     assert [column["name"] for column in data["columns"]] == list(frame.columns)
     assert len(data["members"]) == len(data["weights"]) == 2
     assert tree.ROOM.shows(model)
+    assert page_of(model) is not None
 
 
 def test_what_is_not_shown_has_a_true_reason(frame):

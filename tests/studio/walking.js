@@ -9,12 +9,12 @@
 
   function nameOf(node) {
     const label = [...(node.labels ?? [])].map((l) => l.textContent).join(" ");
-    if (node.matches("summary")) return node.textContent.replace(/\d+/g, "#"); // counts of what is done
-    const text = node.matches("button") ? node.textContent : "";
-    return (node.getAttribute("aria-label") || label || text || node.title || node.className)
-      .toString()
+    const text = node.matches("button, summary") ? node.textContent : "";
+    const name = node.getAttribute("aria-label") || label || text || node.title || node.className;
+    return String(name)
       .trim()
-      .slice(0, 70);
+      .replace(/[\d.,]*\d/g, "#")
+      .slice(0, 70); // numbers change with use
   }
 
   function kindOf(node) {
@@ -49,13 +49,13 @@
     return found;
   }
 
-  /** The controls to walk: of those in one place whose names differ in digits alone three stand for all. */
+  /** The controls to walk: of those in one place whose names differ in numbers alone three stand for all. */
   function keys(room) {
     const places = new Map();
     for (const [key, node] of all(room)) {
       const place = placeOf(node);
       const alike = places.get(place) ?? places.set(place, new Map()).get(place);
-      const stem = key.replace(/\d+/g, "#");
+      const stem = key.replace(/, number \d+$/, "");
       alike.set(stem, [...(alike.get(stem) ?? []), key]);
     }
     const picked = [...places.values()].flatMap((alike) =>
@@ -65,6 +65,9 @@
     );
     return picked;
   }
+
+  /** Controls whose effect a reset does not take back: those of the data. */
+  const lasting = (room) => [...all(room)].filter(([, node]) => node.closest(".about")).map(([key]) => key);
 
   const find = (room, key) => all(room).get(key) ?? null;
 
@@ -204,6 +207,7 @@
 
   window.walking = {
     keys,
+    lasting,
     find,
     inSight,
     looks,

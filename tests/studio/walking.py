@@ -7,12 +7,14 @@ panel must show something else than before. What is wrong comes back by name, a 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from tests.studio.reading import address, settled
 
 LEAST_STAGE = 0.6  # of the stage's area, while a control is used
+UNCHANGED = "changes nothing that is seen"
 PATIENCE = 20  # looks, a tenth of a second apart, for what is computed or fetched first
 SCRIPT = Path(__file__).with_suffix(".js").read_text("utf-8")
 
@@ -22,6 +24,7 @@ class Walk:
 
     def __init__(self, page: Any, room: str, *, tap: bool) -> None:
         self.page, self.room, self.tap = page, room, tap
+        page.set_default_timeout(10_000)
         page.evaluate(SCRIPT)
         self.open_folds()
 
@@ -36,24 +39,28 @@ class Walk:
 
     def violations(self) -> list[str]:
         """Walk every control, those included that appear when another is used."""
-        found: list[str] = []
-        paths = dict.fromkeys(self.ask("keys"), ())  # what to use before, by control
+        lasting = self.ask("lasting")
+        first = [key for key in self.ask("keys") if key not in lasting]
+        paths: dict[str, tuple[str, ...]] = dict.fromkeys(first, ())  # what to use before
         queue = list(paths)
+        found: list[str] = []
         for key in queue:
-            self._follow(paths[key])
+            found += self._tried(key, paths[key])
+            for fresh in self.ask("keys") if not paths[key] else ():
+                if fresh not in paths and fresh not in lasting and not _stands_for(fresh, paths):
+                    paths[fresh] = (key,)
+                    queue.append(fresh)
+        return found + [wrong for key in lasting for wrong in self._tried(key, ())]
+
+    def _tried(self, key: str, path: tuple[str, ...]) -> list[str]:
+        self._follow(path)
+        if path and self.ask("find", key) is None:
+            return []  # it came by chance, or has another name this time
+        wrong = self._walk(key)
+        if wrong == UNCHANGED:  # where it stood already, perhaps
+            self._stir(key)
             wrong = self._walk(key)
-            if wrong == "changes nothing that is seen":  # where it stood already, perhaps
-                self._stir(key)
-                wrong = self._walk(key)
-            if wrong:
-                via = "".join(f" (after {before})" for before in paths[key])
-                found.append(f"{key}{via} {wrong}")
-            if len(paths[key]) < 2 and "select" not in key:
-                for fresh in self.ask("keys"):
-                    if fresh not in paths and not _stands_for(fresh, paths):
-                        paths[fresh] = (*paths[key], key)
-                        queue.append(fresh)
-        return found
+        return [f"{key}{''.join(f' (after {before})' for before in path)} {wrong}"] if wrong else []
 
     def _follow(self, path: tuple[str, ...]) -> None:
         """Put the room back to its first state, then use what leads to a control."""
@@ -64,10 +71,6 @@ class Walk:
         reset = self.page.get_by_role("button", name="Reset", exact=True)
         if reset.is_enabled():
             reset.click()
-        data = self.page.locator(f"#room-{self.room} .about select")
-        if data.count():
-            data.select_option(index=0)
-            settled(self.page)
         self.open_folds()
         for key in path:
             if self.ask("find", key) is not None:
@@ -77,8 +80,9 @@ class Walk:
 
     def _stir(self, key: str) -> None:
         """Use the room's main button and its first slider, so that there is something to change."""
+        lasting = self.ask("lasting")
         for other in self.ask("keys"):
-            if other != key and other.startswith(("button", "range")):
+            if other != key and other not in lasting and other.startswith(("button", "range")):
                 self.ask("inSight", other, 0)
                 self._use(other)
                 settled(self.page)
@@ -98,12 +102,12 @@ class Walk:
         before = self.ask("looks", key)
         for way in self._ways(about):
             self._use(key, way)
-            for _ in range(PATIENCE):
+            for k in range(PATIENCE):
                 settled(self.page)
                 if self.ask("looks", key) != before:
                     return None
-                self.page.wait_for_timeout(20 if _ < PATIENCE / 2 else 100)
-        return "changes nothing that is seen"
+                self.page.wait_for_timeout(20 if k < PATIENCE / 2 else 100)
+        return UNCHANGED
 
     def _ways(self, about: dict[str, Any]) -> tuple[str, ...]:
         if about["kind"] in ("button", "summary", "range", "radio", "checkbox", "select"):
@@ -161,7 +165,6 @@ def _touch(kind: str, x: float, y: float) -> dict[str, Any]:
 
 
 def _stands_for(key: str, known: dict[str, Any]) -> bool:
-    """Whether enough controls of the same name but for digits are known already."""
-    stem = "".join("#" if c.isdigit() else c for c in key)
-    alike = ["".join("#" if c.isdigit() else c for c in other) for other in known]
-    return alike.count(stem) >= 3
+    """Whether enough controls of the same name but for numbers are known already."""
+    stem, *stems = (re.sub(r", number \d+$", "", one) for one in (key, *known))
+    return stems.count(stem) >= 3

@@ -85,20 +85,20 @@ class Listing:
         return list(found.values())
 
     def _described(self, item: Item) -> dict[str, Any]:
-        shown = [
-            {"room": room, "of": of, "used": subject.used.get(item.id)}
+        places = [
+            (room, of, subject.used.get(item.id))
             for room, subjects in self.subjects.items()
             for of, subject in subjects.items()
             if any(used.id == item.id for used in subject.items)
         ]
-        not_shown = [] if item.built_in else self._refusals(item, {one["room"] for one in shown})
+        not_shown = [] if item.built_in else self._refusals(item, {room for room, _, _ in places})
         return {
             "id": item.id,
             "name": item.name,
             "kind": item.kind,
             "about": item.about,
             "built_in": item.built_in,
-            "shown": shown,
+            "shown": [{"room": room, "of": of, "used": used} for room, of, used in places],
             "not_shown": not_shown,
         }
 

@@ -62,7 +62,7 @@ class Rooms:
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
-        self._listing = Listing(shelf)
+        self._listing: Listing | None = None
         self._kept: dict[tuple[str, str, str], Future[str]] = {}
         self._lock = threading.Lock()  # of the two above
         self._is_closed = threading.Event()
@@ -72,12 +72,12 @@ class Rooms:
     def listing(self) -> Listing:
         """Return what is shown now; what is made of things closed since then is forgotten."""
         with self._lock:
-            if self._listing.version != self.shelf.version:
+            if self._listing is None or self._listing.version != self.shelf.version:
                 self._listing = Listing(self.shelf)
                 subjects = self._listing.subjects
-                for room, of, part in list(self._kept):
-                    if of not in subjects[room]:
-                        del self._kept[room, of, part]
+                self._kept = {
+                    key: kept for key, kept in self._kept.items() if key[1] in subjects[key[0]]
+                }
             return self._listing
 
     def text(self, room: str, of: str | None = None, part: str = "") -> str:

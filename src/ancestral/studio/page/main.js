@@ -4,13 +4,14 @@
 // reset, links, the room as it was when one comes back) is done here, once for all rooms.
 
 import { showFiles } from "./files.js";
-import { button, download, el, forgetColours, perFrame, rasterised, select } from "./kit.js";
+import { History } from "./history.js";
+import { button, el, perFrame, select } from "./kit.js";
 import { ROOMS } from "./rooms.js";
+import { fillSaveMenu, saveMenu } from "./saving.js";
 import { source } from "./source.js";
 import { State } from "./state.js";
+import { themeButton } from "./theme.js";
 
-const RUN = 800; // ms after which a run of keys is over; a key held down begins to repeat after 500
-const PRESS = 60; // the same for pointers, once they are up
 const AHEAD = 1500; // ms after a room is shown, what the others will ask for is fetched
 
 const page = {
@@ -19,8 +20,6 @@ const page = {
   shown: null, // one of them
   name: null, // the tab
   data: {}, // of each tab: which of its data are shown
-  undo: [], // { room, values } before each change, the latest last
-  redo: [],
   ticked: {}, // of each tab: the prompts that are done
   refused: [], // files that could not be opened, { name, why }
 };
@@ -38,7 +37,7 @@ let wanted = 0; // the latest call of show
 /** Show a room: on the data asked for (or those it had), in the state that a text spells. */
 async function show(name, { of = page.data[name], text, from } = {}) {
   const call = ++wanted;
-  commit();
+  history.commit();
   page.shown?.view.leave?.();
   Object.assign(page, { name, shown: null });
   for (const other of names()) section(other).hidden = other !== name;
@@ -142,7 +141,7 @@ function around(room) {
       room.draw();
       if (page.shown !== room) return;
       writeAddress();
-      settle();
+      history.settle();
     },
     draw: room.draw,
     say,
@@ -244,7 +243,7 @@ function writeAddress(wait = 120) {
   clearTimeout(timer);
   const write = () => {
     try {
-      history.replaceState(null, "", page.shown ? addressOf(page.shown) : `#${page.name}`);
+      window.history.replaceState(null, "", page.shown ? addressOf(page.shown) : `#${page.name}`);
     } catch {
       // a page inside a notebook has no address of its own
     }
@@ -268,157 +267,50 @@ addEventListener("hashchange", (event) => {
   readAddress(event.newURL);
 });
 
-// ---- undo ----------------------------------------------------------------------------------------
-//
-// What is done between a press and its release, or in one run of keys, is one change.
+// ---- undo, and the tools -------------------------------------------------------------------------
 
-let [settling, isDown, byKey] = [0, false, false];
-
-function settle() {
-  clearTimeout(settling);
-  if (!isDown) settling = setTimeout(commit, byKey ? RUN : PRESS);
-}
-
-function commit() {
-  clearTimeout(settling);
-  const room = page.shown;
-  if (!room || room.state.values === room.committed) return;
-  const before = room.committed;
-  room.committed = room.state.values;
-  if (room.state.write() === room.state.writeOf(before)) return;
-  page.undo.push({ room, values: before });
-  page.redo.length = 0;
-  showTools();
-  tick(room);
-}
-
-function press() {
-  commit();
-  [isDown, byKey] = [true, false];
-}
-
-function release() {
-  isDown = false;
-  settle();
-}
-
-addEventListener("pointerdown", press, true);
-addEventListener("pointerup", release, true);
-addEventListener(
-  "pointercancel", // a touch that became a swipe has changed nothing
-  () => {
-    isDown = false;
-    const room = page.shown;
-    if (!room || room.state.values === room.committed) return;
-    setTimeout(() => {
-      room.state.values = room.committed;
-      room.draw();
-      writeAddress();
-    });
+const history = new History({
+  shown: () => page.shown,
+  changed(room) {
+    tick(room);
+    showTools();
   },
-  true,
-);
-addEventListener("focusin", () => !isDown && commit(), true);
-addEventListener(
-  "keydown",
-  (event) => {
-    byKey = event.key.startsWith("Arrow") || event.key.startsWith("Page");
-    if (!byKey) commit();
-    if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
-    if (/^(input|textarea)$/i.test(event.target.tagName) && event.target.type !== "range") {
-      if (!["checkbox", "radio"].includes(event.target.type)) return; // a field of text has its own
-    }
-    const key = event.key.toLowerCase();
-    const isRedo = key === "y" || (key === "z" && event.shiftKey);
-    if (!isRedo && key !== "z") return;
-    event.preventDefault();
-    (isRedo ? redo : undo)();
-  },
-  true,
-);
-
-async function step(from, to) {
-  commit();
-  const entry = from.pop();
-  if (!entry) return;
-  const { room, values } = entry;
-  to.push({ room, values: room.state.values });
-  room.state.values = room.committed = values;
-  await show(room.name, { of: room.subject.of });
-  showTools();
-}
-
-const undo = () => step(page.undo, page.redo);
-const redo = () => step(page.redo, page.undo);
+  taken: (room) => show(room.name, { of: room.subject.of }),
+});
 
 function reset() {
-  commit();
+  history.commit();
   page.shown.state.reset();
-  commit();
+  history.commit();
   page.shown.draw();
   writeAddress();
   showTools();
 }
 
-// ---- tools ---------------------------------------------------------------------------------------
-
 const tools = {
-  undo: button("Undo", undo, { kind: "quiet", title: "Ctrl+Z" }),
-  redo: button("Redo", redo, { kind: "quiet", title: "Ctrl+Shift+Z" }),
+  undo: button("Undo", () => history.undo(), { kind: "quiet", title: "Ctrl+Z" }),
+  redo: button("Redo", () => history.redo(), { kind: "quiet", title: "Ctrl+Shift+Z" }),
   reset: button("Reset", reset, { kind: "quiet", title: "This room as it was at first" }),
   files: button("Files", openFiles, { kind: "quiet", title: "What is open, and where it shows" }),
-  save: el("details", { class: "menu" }, el("summary", {}, "Save"), el("div", { class: "menu-list" })),
+  save: saveMenu(say),
   link: source.isFrame ? null : button("Link", copyLink, { kind: "quiet", title: "Copy a link to this" }),
-  theme: button("", switchTheme, { kind: "quiet theme" }),
+  theme: themeButton(() => page.shown?.draw()),
 };
-const saveList = tools.save.querySelector(".menu-list");
-document.addEventListener("click", ({ target }) => !tools.save.contains(target) && (tools.save.open = false));
-tools.save.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  tools.save.open = false;
-  tools.save.querySelector("summary").focus();
-});
 
 function showTools() {
   const room = page.shown;
-  tools.undo.disabled = !page.undo.length;
-  tools.redo.disabled = !page.redo.length;
+  tools.undo.disabled = !history.past.length;
+  tools.redo.disabled = !history.future.length;
   tools.reset.disabled = !room || !room.state.write();
-  tools.save.hidden = !room;
-  saveList.replaceChildren(...(room ? saves(room.view) : []));
+  fillSaveMenu(tools.save, page.name, room?.view);
 }
-
-/** Return a button for each picture (PNG, SVG) and table the room can give. */
-function saves(view) {
-  const pictures = view
-    .pictures()
-    .flatMap(({ name, svg }) => [
-      save(`${name}, PNG`, async () => download(fileName(name, "png"), await rasterised(svg()))),
-      save(`${name}, SVG`, () => download(fileName(name, "svg"), svg(), "image/svg+xml")),
-    ]);
-  const tables = view
-    .tables()
-    .map(({ name, csv }) => save(`${name}, CSV`, () => download(fileName(name, "csv"), csv(), "text/csv")));
-  return [...pictures, ...tables];
-}
-
-function save(label, action) {
-  const act = async () => {
-    tools.save.open = false;
-    await action();
-    say(`Saved: ${label}.`);
-  };
-  return button(label, act, { kind: "quiet" });
-}
-
-const fileName = (name, ending) => `${page.name}-${name.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.${ending}`;
 
 const LINK = source.canOpen
   ? "it opens this room as it is now, in this browser while the studio runs."
   : "it opens this room as it is now, wherever this file lies at the same place.";
 
 async function copyLink() {
-  commit();
+  history.commit();
   writeAddress(0);
   try {
     await navigator.clipboard.writeText(location.href);
@@ -427,40 +319,6 @@ async function copyLink() {
     say(`The link stands in the address bar: ${LINK}`);
   }
 }
-
-// ---- light and dark ------------------------------------------------------------------------------
-
-const THEME = "ancestral-theme";
-const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
-
-function chosenTheme() {
-  try {
-    return localStorage.getItem(THEME);
-  } catch {
-    return null; // a browser that keeps nothing, or a frame that may not
-  }
-}
-
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  tools.theme.textContent = theme === "dark" ? "Light" : "Dark";
-  tools.theme.title = theme === "dark" ? "A light page" : "A dark page";
-  forgetColours();
-  page.shown?.draw();
-}
-
-function switchTheme() {
-  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  try {
-    localStorage.setItem(THEME, theme);
-  } catch {
-    // for this page only
-  }
-  setTheme(theme);
-}
-
-const systemTheme = () => (systemIsDark.matches ? "dark" : "light");
-systemIsDark.addEventListener("change", () => chosenTheme() || setTheme(systemTheme()));
 
 // ---- files ---------------------------------------------------------------------------------------
 
@@ -485,8 +343,7 @@ function takeShelf(shelf) {
   page.shelf = shelf;
   const open = new Set(names().flatMap((name) => subjects(name).map(({ of }) => `${name} ${of}`)));
   for (const key of [...page.rooms.keys()]) if (!open.has(key)) page.rooms.delete(key);
-  for (const stack of [page.undo, page.redo])
-    stack.splice(0, Infinity, ...stack.filter(({ room }) => open.has(room.key)));
+  history.keep((room) => open.has(room.key));
   if (dialog.open) openFiles();
   const isShown = page.shown && open.has(page.shown.key);
   if (isShown) showAbout(page.name, page.shown);
@@ -579,7 +436,6 @@ source.watch({
 
 async function start() {
   document.querySelector(".tools").append(...Object.values(tools).filter(Boolean));
-  setTheme(chosenTheme() ?? systemTheme());
   try {
     page.shelf = await source.shelf();
   } catch (error) {

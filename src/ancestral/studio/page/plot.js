@@ -200,7 +200,8 @@ export function ticks({ low, high, log, whole, names }, most) {
 
 /** Every name where there is room; else every second, third, ... */
 function nameTicks(names, most) {
-  const every = Math.ceil(names.length / Math.max(2, most));
+  const longest = Math.min(12, Math.max(...names.map((name) => name.length)));
+  const every = Math.ceil((names.length * (longest + 1)) / (10 * Math.max(1, most))); // a tick has ten letters
   const text = (name) => (name.length > 12 ? `${name.slice(0, 11)}…` : name);
   return names.flatMap((name, value) => (value % every ? [] : [{ value, text: text(name) }]));
 }

@@ -18,7 +18,7 @@ def _found() -> dict[str, Room]:
     """Return the rooms of this folder in the page's order."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
     modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
-    rooms = {name: module.ROOM for name, module in modules.items() if hasattr(module, "ROOM")}
+    rooms: dict[str, Room] = {name: module.ROOM for name, module in modules.items()}
     return dict(sorted(rooms.items(), key=lambda named: named[1].order))
 
 

@@ -200,17 +200,20 @@ class View:
         return f"{words}, {counted(n, 'column')}" if n else words
 
     def subject(self, name: str) -> Subject:
-        used = {}
-        n, n_all = len(self.out) + len(self.train), self._n
-        if n < n_all:
-            used[self.item.id] = f"{n:,} of {n_all:,} rows, drawn at random (seed 0)"
         return Subject(
             name + (", built in" if self.item.built_in else ""),
             (self.item, *self.saved),
             self.make,
-            {"rows": self.rows},
-            used,
+            later={"rows": self.rows},
+            used={self.item.id: self._used} if self._used else {},
         )
+
+    @property
+    def _used(self) -> str:
+        """How many of the rows are scored or fitted to, where it is not all of them."""
+        n = len(self.out) + len(self.train)
+        some = f"{n:,} of {self._n:,} rows, drawn at random (seed 0)"
+        return some if n < self._n else ""
 
     @property
     def _n(self) -> int:
@@ -263,6 +266,7 @@ class View:
             "n_train": len(self.train),
             "unit": unit,
             "about": self.about if self.saved else "",
+            "used": self._used,
             "left_out": left_out,
             "places": packed(self.out + 1, "int32"),
             "models": [_described(s) for s in order],
@@ -277,10 +281,11 @@ class View:
             except AncestralError as error:
                 left_out.append(f"{saved.name} could not score the rows: {error}")
                 continue
-            total, n = (getattr(model, a, None) for a in ("log_likelihood_", "n_samples_"))
-            is_of_these = total is not None and bool(np.isclose(values.sum(), total, rtol=1e-9))
-            known = total is not None and n and np.isfinite(total)
-            yield Scored(saved.name, model, values, total / n if known else None, is_of_these)
+            total = getattr(model, "log_likelihood_", np.nan)
+            train = total / getattr(model, "n_samples_", np.nan)
+            is_of_these = bool(np.isclose(values.sum(), total, rtol=1e-9, atol=0))
+            known = train if np.isfinite(train) else None
+            yield Scored(saved.name, model, values, known, is_of_these)
 
     def _of_fits(self) -> Iterator[Scored]:
         data = self._given(self.train), self._given(self.out)
@@ -367,7 +372,7 @@ def _described(scored: Scored) -> dict[str, Any]:
 ROOM = Room(
     order=50,
     verb="Compare models",
-    sentence="The longest bar predicts the rows best. Press another: on which rows do they differ?",
+    sentence="The longest bar predicts the rows best. Press two bars to compare them.",
     equation=(
         '<math displaystyle="true"><mtext>score</mtext><mo>=</mo>'
         "<mfrac><mn>1</mn><mi>n</mi></mfrac>"

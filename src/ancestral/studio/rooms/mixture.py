@@ -94,8 +94,8 @@ def _refuses(item: Item) -> str | None:
         if m == 1:
             return "The plane has two columns; this model has 1."
         return (
-            f"The plane shows two columns, chosen from at most {MOST_COLUMNS}; this model has {m}. "
-            "It is drawn over a table of the same columns."
+            f"The plane shows two columns, chosen from at most {MOST_COLUMNS}; this model has {m}, "
+            "and no table of these columns is open."
         )
     return None
 
@@ -206,7 +206,7 @@ def _places(model: Any, item: Item) -> dict[str, int] | None:
 ROOM = Room(
     order=6,
     verb="Cluster points",
-    sentence="Press Step: points take the components' colours, then the components move.",
+    sentence="Press Step: each point takes a ring's colour, then the rings move to their points.",
     equation=(
         '<math displaystyle="true"><mi>p</mi><mo form="prefix" stretchy="false">(</mo>'
         '<mi mathvariant="normal" class="b">x</mi><mo form="postfix" stretchy="false">)</mo>'

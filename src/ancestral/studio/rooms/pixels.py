@@ -110,7 +110,7 @@ def _told(
     """Return the models of one width, the tables of the data first."""
     models = [(one.name, one.data) for one in saved]
     if item is not None and tables is not None:
-        models.insert(0, ("Tables" if item.built_in else f"Tables of {item.name}", tables()))
+        models.insert(0, ("Tables", tables()))
     first = models[0][1]
     bits = None if item is None else _bits(item)
     shape = bits.shape if bits else _lines(first.n_features_in_)
@@ -121,7 +121,7 @@ def _told(
         "columns": bits.columns if bits else _named(getattr(first, "feature_names_in_", [])),
         "models": [_sequence(name, model) for name, model in models],
         "names": _icon_names() if item is not None and item.built_in else {},
-        "start": _half_drawn(first, shape),
+        "start": _begun(first),
         "note": bits.used if bits else None,
         "lstm_follows": trains and first.n_contexts_ <= MOST_TRAINED,
     }
@@ -146,14 +146,15 @@ def _rows_in_proportion(tables: Any) -> NDArray:
     return np.repeat(support, np.maximum(1, np.round(p / p.min())).clip(max=50).astype(int), axis=0)
 
 
-def _half_drawn(model: Any, shape: tuple[int, int]) -> list[int]:
-    """Return levels to begin with, -1 where unknown: a beginning that few images share, not one."""
+def _begun(model: Any) -> list[int]:
+    """Return levels to begin with, -1 where unknown: as much, up to half, as three images share."""
     drawn = model.sample(200, random_state=0)
     rows = np.unique(model._encode(model._check_rows(drawn, reset=False)), axis=0)
-    half = rows.shape[1] // 2 if shape[0] == 1 else (shape[0] // 2) * shape[1]
-    tops, sizes = np.unique(rows[:, :half], axis=0, return_counts=True)
-    chosen = np.argmin(np.where(sizes > 2, sizes, len(rows) + 1))
-    return [*tops[chosen].tolist(), *[-1] * (rows.shape[1] - half)]
+    for end in range(rows.shape[1] // 2, 0, -1):
+        tops, sizes = np.unique(rows[:, :end], axis=0, return_counts=True)
+        if len(shared := np.flatnonzero(sizes > 2)):
+            return [*tops[shared[0]].tolist(), *[-1] * (rows.shape[1] - end)]
+    return [-1] * rows.shape[1]
 
 
 def _icon_names() -> dict[str, str]:
@@ -288,7 +289,8 @@ def _n_values(model: Any) -> int:
     if isinstance(model, LSTMAutoregressive):
         return int(model.n_parameters_)
     if isinstance(model, TabularAutoregressive):
-        return 3 * sum(int(stops.sum()) for stops in map(_stops, *_trie(model)))
+        n_stops = sum(map(np.sum, map(_stops, model.log_probabilities_, model.children_)))
+        return int(n_stops) * (3 + model.n_features_in_ // 64)
     arrays = (value for one in model.conditionals_ for value in one.values())
     return sum(value.size for value in arrays if isinstance(value, np.ndarray))
 
@@ -312,10 +314,6 @@ def _sequence(name: str, model: Any) -> dict[str, Any]:
     return {**about, "kind": "lstm", "weights": weights}
 
 
-def _trie(model: TabularAutoregressive) -> tuple[list[NDArray], list[NDArray]]:
-    return model.log_probabilities_, model.children_
-
-
 def _stops(log_p: NDArray, child: NDArray) -> NDArray[np.bool_]:
     """Return which contexts leave open what comes next, shape (n,)."""
     certain = ((log_p == 0) & (child != UNSEEN)).any(axis=1)
@@ -328,12 +326,12 @@ def _packed_trie(model: TabularAutoregressive) -> dict[str, Any]:
     Whole rows are stops, too; the last stop is where the empty prefix leads. `run` holds, for each
     stop, the levels of the run before it in the places of their variables, in bits.
     """
+    m, tables = model.n_features_in_, zip(model.log_probabilities_, model.children_, strict=True)
     below = np.arange((model.children_[-1] != UNSEEN).sum())  # the stop that each context leads to
     n = len(below)
-    m = model.n_features_in_
     depth, terms, children = [np.full(n, m)], [np.zeros((n, 2))], [np.full((n, 2), UNSEEN)]
     runs: list[tuple[int, NDArray, NDArray]] = []
-    for i, (log_p, child) in reversed([*enumerate(zip(*_trie(model), strict=True))]):
+    for i, (log_p, child) in reversed([*enumerate(tables)]):
         reached = np.where(child == UNSEEN, UNSEEN, below[child] if len(below) else UNSEEN)
         stops = _stops(log_p, child)
         level = (log_p[:, 1] == 0).astype(np.intp)
@@ -344,14 +342,14 @@ def _packed_trie(model: TabularAutoregressive) -> dict[str, Any]:
         terms.append(log_p[stops])
         children.append(reached[stops])
         n += int(stops.sum())
-    bits = np.zeros((n, m), np.uint8)
+    bits = np.zeros((n, -(-m // 8)), np.uint8)
     for i, stop, level in runs:
-        bits[stop, i] = level
+        bits[stop, i // 8] |= (level << (7 - i % 8)).astype(np.uint8)
     return {
         "depth": packed(np.concatenate(depth), "int32"),
         "log_p": packed(np.concatenate(terms), "float64"),
         "child": packed(np.concatenate(children), "int32"),
-        "run": packed(np.packbits(bits, axis=1), "uint8"),
+        "run": packed(bits, "uint8"),
     }
 
 

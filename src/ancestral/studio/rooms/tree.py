@@ -29,10 +29,11 @@ PENGUINS = Path(__file__).parents[1] / "penguins.csv"
 
 
 def _subjects(shelf: Shelf) -> list[Subject]:
+    """Return one for each table and each saved tree; built-in tables where there is neither."""
+    saved = [item for item in shelf.models(LatentTree) if _refuses(item) is None]
     tables = shelf.of_kind("table")
     if tables and tables[0].built_in:
-        tables = [_penguins(), *tables]
-    saved = [item for item in shelf.models(LatentTree) if _refuses(item) is None]
+        tables = [] if saved else [_penguins(), *tables]
     found = [_of_table(item) for item in tables if _refuses(item) is None]
     return found + [
         Subject(item.name, (item,), functools.partial(_document, item.data)) for item in saved

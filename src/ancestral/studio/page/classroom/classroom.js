@@ -1,330 +1,384 @@
 // Classroom: a graph redrawn as its parameters and pupils move, and the likelihood of the data.
 //
-// One state: a, b, the pupils' features, and the seed of the links. The same random number decides
-// a pair whatever the state, so that links come and go one at a time.
+// The state says from where a climb starts and of what kind it is: a and b as shown follow from it.
 
-import { Ascent } from "./ascent.js";
-import { newSeed, unpack, unpackMatrix, row } from "../arrays.js";
-import { Pairs, drawFeatures, drawLinks } from "./graphs.js";
-import {
-  button,
-  checkbox,
-  choice,
-  csv,
-  el,
-  fixed,
-  onScheme,
-  panel,
-  perFrame,
-  select,
-  slider,
-  standalone,
-} from "../kit.js";
-import { Pupils } from "./pupils.js";
+import { newSeed } from "../arrays.js";
+import { button, checkbox, choice, el, fixed, panel, select, showFacts, slider } from "../kit.js";
+import { standalone } from "../saving.js";
+import { entries, oneOf, real, reals, whole } from "../state.js";
+import { Climb, unitOf } from "./climb.js";
+import { logDensity, overshoot } from "./graphs.js";
+import { Lesson, MOST_PUPILS, held } from "./lesson.js";
+import { Plane } from "./plane.js";
 
-const MOST_PUPILS = 60;
+const PACE = [160, 30]; // ms a step: of the first ten, which are watched, and of the rest
 
-export function openClassroom(body, data, page) {
-  const room = new Classroom(body, data, page);
-  room.build();
-  return room;
-}
+export const room = {
+  state(data) {
+    const k = data.attributes.length;
+    const { sizes } = data.graphs ?? { sizes: [] };
+    const values = reals({ least: k, most: k }, -1e15, 1e15);
+    return {
+      a: real(...data.reach.a, data.start.a),
+      b: real(...data.reach.b, data.start.b),
+      climb: oneOf(["none", "plain", "search"]),
+      size: real(0.1, 1000, data.size, 3),
+      graph: whole(0, sizes.length, data.is_own ? 1 : 0),
+      n: whole(2, MOST_PUPILS, 15),
+      pupils: whole(0, 999999, 1),
+      links: whole(0, 999999, 1),
+      pupil: whole(1, Math.max(MOST_PUPILS, ...sizes)),
+      moved: entries(Object.fromEntries(Array.from({ length: MOST_PUPILS }, (_, i) => [i + 1, values]))),
+      across: whole(0, k - 1),
+      up: whole(-1, k - 1, k > 1 ? 1 : -1),
+      by: oneOf(["features", "links"]),
+      lines: oneOf(["links", "chances"]),
+      range: oneOf(["all", "near"]),
+      look: oneOf(["class", "likelihood"]), // where there is room for one of them only
+    };
+  },
+  build: (data, page) => new Classroom(data, page),
+};
 
 class Classroom {
-  constructor(body, data, page) {
-    Object.assign(this, { body, data, page, width: data.n_features });
-    this.pairs = data.edges ? new Pairs(unpack(data.edges).data, unpack(data.gaps).data) : null;
-    this.graphs = data.graphs.map(({ features, links }) => ({
-      features: unpackMatrix(features),
-      links: unpackMatrix(links),
-    }));
-    this.fits = [data.fit, ...data.models];
-    const centre = [data.fit.a, data.fit.b].map(Math.round);
-    this.reach = centre.map((c) => [c - 8, c + 8]);
-    Object.assign(this, {
-      a: data.fit.a,
-      b: data.fit.b,
-      n: 15,
-      seed: 1,
-      linkSeed: 1,
-      pupil: 0,
-      layout: "features",
-      faint: false,
-      graph: -1,
+  constructor(data, page) {
+    Object.assign(this, { data, page, lesson: new Lesson(data, page), shows: [] });
+    this.word = data.is_own ? "node" : "pupil";
+    this.plane = new Plane({
+      onmove: (i, values) => this.#move(i, values),
+      onchoose: (i) => page.change({ pupil: i + 1 }),
+      redraw: page.draw,
     });
-    this.moved = new Map(); // pupil -> features, where they were changed by hand
+    if (data.sums) this.climb = new Climb(data, this.lesson.sums, (a, b) => this.#set({ a, b }));
+    this.stage = [this.#buildStage()];
+    this.controls = [this.climb && this.#buildClimb(), this.#buildClass(), this.#buildPupil()].filter(
+      Boolean,
+    );
+    this.prompts = this.#prompts();
   }
 
-  // ---- the class -----------------------------------------------------------------------------------
+  // ---- building ----------------------------------------------------------------------------------------
 
-  get isData() {
-    return this.graph >= 0;
+  /** Let a control show what `read(state, class, climb)` says, whenever the room is drawn. */
+  #showing(control, read) {
+    this.shows.push((...now) => control.set(read(...now)));
+    return control.node;
   }
 
-  /** The pupils' features: drawn or of the data, then as moved by hand. */
-  #makeFeatures() {
-    const base = this.isData
-      ? Array.from({ length: this.graphs[this.graph].features.rows }, (_, i) =>
-          Array.from(row(this.graphs[this.graph].features, i)),
-        )
-      : drawFeatures(this.seed, this.n, this.width);
-    this.features = base.map((x, i) => this.moved.get(i) ?? x);
-    this.pupil = Math.min(this.pupil, this.features.length - 1);
+  #pick(label, key, options, then = {}) {
+    const onchange = (v) => (this.plane.startAnew(), this.page.change({ ...then, [key]: v }));
+    const control = choice({ label, options: Object.entries(options), onchange });
+    return this.#showing(control, (state) => String(state[key]));
   }
 
-  #makeLinks() {
-    this.links = drawLinks(this.features, this.a, this.b, this.linkSeed);
-    if (!this.isData) return;
-    const linked = new Set();
-    const pairs = this.graphs[this.graph].links;
-    for (let k = 0; k < pairs.rows; k++) linked.add(pairs.data[2 * k] * 1000 + pairs.data[2 * k + 1]);
-    for (const link of this.links) link.linked = linked.has(link.i * 1000 + link.j);
+  #buildStage() {
+    const figure = (name, caption, ...parts) =>
+      el("figure", { class: name }, el("figcaption", {}, caption), ...parts);
+    [this.about, this.facts] = [el("span"), el("dl", { class: "facts" })];
+    const scale = el("span", { class: "chance-scale" }, "0 %", el("i"), "100 %");
+    const views = [figure("the-class", [this.about, scale], this.plane.node, this.facts)];
+    if (this.climb) {
+      const { n_graphs } = this.data;
+      const said = `How well a and b fit ${n_graphs > 1 ? `${n_graphs} graphs` : "the graph"}, in nats`;
+      const { plot, gain, legend, facts } = this.climb;
+      const bySteps = el("div", { class: "by-step" }, legend, gain.node);
+      views.push(
+        this.#pick("Look at", "look", { class: "the class", likelihood: "the likelihood" }),
+        figure("the-likelihood", said, plot.node, bySteps, facts),
+      );
+    }
+    return el("div", { class: "classroom" }, el("div", { class: "views" }, ...views));
   }
 
-  // ---- building --------------------------------------------------------------------------------------
+  #slider(label, name, [min, max], step, read, oninput, more = {}) {
+    return this.#showing(slider({ label, name, min, max, step, oninput, ...more }), read);
+  }
 
-  build() {
-    this.refresh = perFrame(() => this.draw());
-    this.pupils = new Pupils(this);
-    this.ascent = this.pairs ? new Ascent(this) : null; // a saved model alone has no data
-    const left = el("div", { class: "stack span-7" }, this.#buildClass());
-    const right = el("div", { class: "stack span-5" }, this.#buildParameters(), this.ascent?.node);
-    this.body.append(el("div", { class: "grid classroom" }, left, right));
-    onScheme(() => this.draw());
-    this.draw();
+  /** a and b, and the values that they have by the fit and in saved models. */
+  #parameters() {
+    const { fits, reach, unit } = this.data;
+    const make = (label, name, key) =>
+      this.#slider(
+        label,
+        name,
+        reach[key],
+        0.01,
+        (state, now) => now[key],
+        (value) => this.#set({ [key]: value }),
+      );
+    const set = ({ a, b, by_size }) =>
+      this.#set({ a, b: by_size ? b - Math.log(this.lesson.class.pupils.length) : b });
+    return [
+      make(unitOf("a", unit), "a, the weight of likeness", "a"),
+      make("b", "b, the readiness to link", "b"),
+      el(
+        "div",
+        { class: "row" },
+        fits.map((fit, k) => button(k || !this.climb ? fit.name : "To the maximum", () => set(fit))),
+      ),
+    ];
+  }
+
+  #buildClimb() {
+    const [{ a, b, standard_errors: errors }] = this.data.fits;
+    const size = this.#slider(
+      "Step size",
+      "Step size of the climb",
+      [-1, 3],
+      0.02,
+      (state) => Math.log10(state.size),
+      (v) => (this.#stop(), this.page.change({ size: 10 ** v, climb: "plain", look: "likelihood" })),
+      { spelt: (v) => fixed(10 ** v, v < 1 ? 1 : 0) },
+    );
+    return panel(
+      "Climb to the maximum",
+      {
+        tools: [
+          button("Climb", () => this.#climb("plain"), { kind: "main" }),
+          button("Line search", () => this.#climb("search")),
+        ],
+        hint: "Each step goes uphill: step size × the mean gradient of a pair. Line search sizes each step itself.",
+      },
+      size,
+      ...this.#parameters(),
+      this.#pick("Range", "range", { all: "all", near: "near the maximum" }, { look: "likelihood" }),
+      el(
+        "p",
+        { class: "hint" },
+        `Maximum: a = ${fixed(a)} ± ${fixed(errors[0])}, b = ${fixed(b)} ± ${fixed(errors[1])}`,
+      ),
+    );
   }
 
   #buildClass() {
-    const options = [
-      ["-1", "A class drawn from the model"],
-      ...this.graphs.map((_, i) => [String(i), `Graph ${i + 1} of the data`]),
-    ];
-    this.sourceChoice = select({
+    const { page } = this;
+    const anew = (given) => (this.plane.startAnew(), page.change({ moved: {}, look: "class", ...given }));
+    const graphs = select({
       label: "Show",
-      options,
-      value: "-1",
-      onchange: (i) => this.#act(() => this.#chooseGraph(Number(i))),
-    });
-    this.layoutChoice = choice({
-      label: "Place by",
       options: [
-        ["features", "features"],
-        ["links", "links"],
+        [0, "a class drawn from the model"],
+        ...this.lesson.graphs.map((_, k) => [k + 1, `graph ${k + 1} of the data`]),
       ],
-      value: "features",
-      onchange: (v) => this.#act(() => (this.layout = v)),
+      onchange: (k) => anew({ graph: Number(k) }),
     });
-    this.faintChoice = checkbox({
-      label: "Probabilities, not links",
-      onchange: (v) => this.#act(() => (this.faint = v)),
+    const chances = checkbox({
+      label: "Lines show chances, not links",
+      onchange: (on) => page.change({ lines: on ? "chances" : "links", look: "class" }),
     });
-    this.classButtons = [
-      button("New pupils", () =>
-        this.#act(() => {
-          this.seed = newSeed();
-          this.moved.clear();
-        }),
-      ),
-      button("New links", () => this.#act(() => (this.linkSeed = newSeed()))),
-    ];
-    this.hint = el("p", { class: "hint" });
     return panel(
-      "A class",
-      { tools: this.classButtons },
-      this.hint,
-      el("div", { class: "row" }, this.sourceChoice.node, this.layoutChoice.node, this.faintChoice.node),
-      this.pupils.nodes,
+      "The class",
+      {
+        tools: [
+          button("New pupils", () => anew({ pupils: newSeed(), graph: 0 }), {
+            kind: this.climb ? "" : "main",
+          }),
+          button("New links", () => page.change({ links: newSeed(), graph: 0, look: "class" })),
+        ],
+      },
+      this.climb ? this.#showing(graphs, (state) => state.graph) : null,
+      this.#slider(
+        "Pupils",
+        "Number of pupils",
+        [2, MOST_PUPILS],
+        1,
+        (state, now) => Math.min(now.pupils.length, MOST_PUPILS),
+        (n) => anew({ n, graph: 0 }),
+        { digits: 0 },
+      ),
+      ...(this.climb ? [] : this.#parameters()),
+      this.#pick("Place by", "by", { features: "features", links: "links" }, { look: "class" }),
+      this.#showing(chances, (state) => state.lines === "chances"),
     );
   }
 
-  #buildParameters() {
-    const make = (label, name, [min, max], key) =>
-      slider({
-        label,
-        name,
-        min,
-        max,
-        step: 0.01,
-        value: this[key],
-        oninput: (v) => this.setParameters({ [key]: v }),
-        onchange: () => this.page.done(),
-      });
-    this.aSlider = make("a", "a, the weight of likeness", this.reach[0], "a");
-    this.bSlider = make("b", "b, the readiness to link", this.reach[1], "b");
-    this.nSlider = slider({
-      label: "n",
-      name: "Number of pupils",
-      min: 2,
-      max: MOST_PUPILS,
-      step: 1,
-      digits: 0,
-      value: this.n,
-      oninput: (v) => {
-        this.n = v;
-        this.#chooseGraph(-1);
-        this.refresh();
-        this.page.moved();
-      },
-      onchange: () => this.page.done(),
+  #buildPupil() {
+    const { attributes } = this.data;
+    const set = (k, value) => {
+      const { pupils, chosen } = this.lesson.class;
+      this.#move(chosen, Object.assign([...pupils[chosen]], { [k]: Number(value) }));
+    };
+    this.pupilChoice = select({
+      label: this.data.is_own ? "Node" : "Pupil",
+      options: [],
+      onchange: (i) => this.page.change({ pupil: Number(i), look: "class" }),
     });
-    const tools = this.fits.map((fit, i) =>
-      button(i ? fit.name : "To the maximum", () =>
-        this.#act(() => {
-          this.ascent?.reset();
-          this.a = fit.a;
-          this.b = fit.b;
-        }),
-      ),
-    );
-    this.bestNote = el(
-      "p",
-      { class: "hint" },
-      `${this.fits[0].name}: a = ${fixed(this.fits[0].a, 3)} ± ${fixed(this.fits[0].standard_errors[0], 3)}, b = ${fixed(this.fits[0].b, 3)} ± ${fixed(this.fits[0].standard_errors[1], 3)}`,
-    );
+    const feature = ({ name, low, high, levels, whole: isWhole }, k) => {
+      const digits = isWhole ? 0 : Math.max(0, 2 - Math.floor(Math.log10((high - low) / 2)));
+      const control = levels
+        ? select({ label: name, options: levels.map((text, at) => [at, text]), onchange: (v) => set(k, v) })
+        : slider({
+            label: name,
+            name: `${name} of the chosen ${this.word}`,
+            min: low,
+            max: high,
+            step: isWhole ? 1 : (high - low) / 200,
+            digits,
+            oninput: (v) => set(k, v),
+          });
+      this.shows.push((state, { isLarge }) => (control.input.disabled = isLarge));
+      return this.#showing(control, (state, { pupils, chosen }) => pupils[chosen][k]);
+    };
+    const named = attributes.map(({ name }, k) => [k, name]);
+    const axis = (label, key, options) => {
+      const onchange = (k) => this.page.change({ [key]: Number(k), by: "features", look: "class" });
+      return this.#showing(select({ label, options, onchange }), (state) => state[key]);
+    };
+    this.hint = el("p", { class: "hint" });
     return panel(
-      "What rules the class",
-      { tools },
-      this.bestNote,
-      el("div", { class: "sliders" }, this.aSlider.node, this.bSlider.node, this.nSlider.node),
+      `One ${this.word}`,
+      { tools: [this.pupilChoice.node] },
+      this.hint,
+      ...attributes.map(feature),
+      attributes.length > 1
+        ? el(
+            "div",
+            { class: "row" },
+            axis("Across", "across", named),
+            axis("Up", "up", [[-1, "nothing"], ...named]),
+          )
+        : null,
     );
+  }
+
+  #prompts() {
+    const { data, lesson } = this;
+    const hasFriends = ({ moved, pupil }) => {
+      const { links, chosen, pupils } = lesson.class;
+      return pupil in moved && ofPupil(links, chosen).filter(isLinked).length >= (pupils.length - 1) / 2;
+    };
+    const isThere = () => lesson.climb.whole && data.log_likelihood - lesson.climb.whole.at(-1).value < 0.1;
+    return [
+      {
+        text: `Move a ${this.word} until half the class are ${data.is_own ? "its" : "her"} friends.`,
+        done: hasFriends,
+      },
+      ...(data.sums
+        ? [
+            { text: "Climb to the maximum: how many steps?", done: isThere },
+            {
+              text: "Find a step size that overshoots.",
+              done: ({ climb }) => climb === "plain" && overshoot(lesson.climb.whole) > 0,
+            },
+          ]
+        : [
+            { text: "Set a to 0: does likeness still matter?", done: ({ a }) => Math.abs(a) < 0.05 },
+            { text: "Place the pupils by their links.", done: ({ by }) => by === "links" },
+          ]),
+    ];
   }
 
   // ---- acting ----------------------------------------------------------------------------------------
 
-  #act(change) {
-    change();
-    this.draw();
-    this.page.done();
+  /** Leave the climb where it is, and go on from there by hand. */
+  #set(given) {
+    const { a, b } = this.lesson.climb;
+    this.#stop();
+    this.page.change({ a, b, climb: "none", ...given });
   }
 
-  setParameters(given) {
-    this.ascent?.reset();
-    const within = (v, [low, high]) => Math.min(high, Math.max(low, v));
-    if ("a" in given) this.a = within(given.a, this.reach[0]);
-    if ("b" in given) this.b = within(given.b, this.reach[1]);
-    this.refresh();
-    this.page.moved();
+  #move(i, values) {
+    if (this.lesson.class.isLarge) return;
+    const kept = values.map((v, k) => held(this.data.attributes[k], v));
+    this.page.change({ pupil: i + 1, moved: { ...this.page.state.moved, [i + 1]: kept }, look: "class" });
   }
 
-  #chooseGraph(i) {
-    if (i === this.graph) return;
-    this.graph = i;
-    this.moved.clear();
-    this.pupils.startAnew();
-    this.sourceChoice.set(String(i));
+  /** Follow the gradient: on from where it came to, or from where a climb of the other kind began. The
+   * picture takes every step; at the maximum, where nothing would be seen, it starts anew. */
+  #climb(kind) {
+    const { data, lesson, page } = this;
+    this.#stop();
+    const { a, b, value } = lesson.climb;
+    const goesOn = [kind, "none"].includes(page.state.climb);
+    const from = goesOn && data.log_likelihood - value < 0.01 ? data.start : goesOn ? { a, b } : {};
+    page.change({ ...from, climb: kind, look: "likelihood" });
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    lesson.shown = 0;
+    const step = () => {
+      lesson.shown += 1;
+      if (page.state.climb !== kind || lesson.shown >= lesson.climb.steps) this.#stop();
+      else this.clock = setTimeout(step, PACE[lesson.shown < 10 ? 0 : 1]);
+      page.draw();
+    };
+    this.clock = setTimeout(step, PACE[0]);
+  }
+
+  #stop() {
+    clearTimeout(this.clock);
+    this.lesson.shown = Infinity;
+  }
+
+  hidden() {
+    this.#stop();
   }
 
   // ---- drawing ---------------------------------------------------------------------------------------
 
   draw() {
-    this.#makeFeatures();
-    this.#makeLinks();
-    this.aSlider.set(this.a);
-    this.bSlider.set(this.b);
-    this.nSlider.set(this.features.length);
-    this.classButtons.forEach((b) => (b.disabled = this.isData));
-    this.hint.textContent = this.#hintText();
-    this.pupils.draw();
-    this.ascent?.draw();
+    const { state } = this.page;
+    const { lesson } = this;
+    const now = lesson.class;
+    const { pupils, chosen, isLarge } = now;
+    const byLinks = state.by === "links" && !isLarge;
+    const name = lesson.nameOf(chosen);
+    this.#drawChoice(now);
+    for (const show of this.shows) show(state, now);
+    this.stage[0].dataset.look = this.climb ? state.look : "class";
+    this.about.textContent = `${byLinks ? "Shade: chance" : "Chance"} to be linked with ${name}`;
+    this.hint.textContent = isLarge
+      ? `${pupils.length.toLocaleString("en")} nodes are too many to be moved (${MOST_PUPILS} at most): press one to see its links.`
+      : byLinks
+        ? "Friends pull one another near: a drag moves the dot, not the features."
+        : `Drag a dot to change its features. The shade is for a ${this.word} like the chosen one in all else.`;
+    this.plane.show({
+      ...now,
+      name: lesson.graph?.names ? name : String(chosen + 1),
+      axes: [state.across, state.up === state.across ? -1 : state.up],
+      attributes: this.data.attributes,
+      byLinks,
+      asChances: state.lines === "chances",
+      label: `A class of ${pupils.length} pupils. ${isLarge ? "" : "Arrow keys move the chosen one."}`,
+    });
+    this.#drawFacts(now);
+    this.climb?.show({ ...lesson.climb, near: state.range === "near" });
   }
 
-  #hintText() {
-    if (this.layout === "links")
-      return "Friends pull one another near. A drag moves a pupil’s dot, not its features.";
-    return this.width >= 2
-      ? "Drag a pupil: across for x₁, up for x₂; the colour is x₃ (blue below 0, orange above)."
-      : "Drag a pupil across to change its feature.";
+  #drawChoice({ pupils, chosen }) {
+    const { input } = this.pupilChoice;
+    const of = `${this.page.state.graph} ${pupils.length}`;
+    if (input.dataset.of !== of)
+      input.replaceChildren(...pupils.map((_, i) => el("option", { value: i + 1 }, this.lesson.nameOf(i))));
+    input.dataset.of = of;
+    this.pupilChoice.set(chosen + 1);
   }
 
-  // ---- the address, and files --------------------------------------------------------------------------
-
-  state() {
-    const q = new URLSearchParams({ a: short(this.a), b: short(this.b) });
-    if (this.isData) q.set("graph", this.graph + 1);
-    else {
-      q.set("n", this.n);
-      q.set("pupils", this.seed);
-      q.set("links", this.linkSeed);
-    }
-    if (this.moved.size)
-      q.set(
-        "moved",
-        [...this.moved].map(([i, x]) => `${i + 1}:${x.map((v) => Number(v.toFixed(3))).join(",")}`).join(";"),
-      );
-    if (this.layout !== "features") q.set("by", this.layout);
-    if (this.faint) q.set("faint", 1);
-    return q.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";");
+  #drawFacts({ links, isLarge, chosen, a, b }) {
+    const said = (some) => {
+      const expected = some.reduce((sum, { p }) => sum + p, 0);
+      return `${some.filter(isLinked).length} (${fixed(expected, 1)} expected)`;
+    };
+    const name = this.lesson.nameOf(chosen).replace(/^./, (c) => c.toUpperCase());
+    const own = { [name]: said(ofPupil(links, chosen)) };
+    if (isLarge) showFacts(this.facts, own);
+    else
+      showFacts(this.facts, {
+        ...own,
+        Links: said(links),
+        "log p(E | X)": `${fixed(logDensity(links, a, b), 1)} nats`,
+      });
   }
 
-  restore(q) {
-    this.ascent?.reset();
-    const number = (name, fallback) =>
-      q.has(name) && Number.isFinite(Number(q.get(name))) ? Number(q.get(name)) : fallback;
-    const within = (v, [low, high]) => Math.min(high, Math.max(low, v));
-    this.a = within(number("a", this.a), this.reach[0]);
-    this.b = within(number("b", this.b), this.reach[1]);
-    this.n = Math.round(within(number("n", this.n), [2, MOST_PUPILS]));
-    this.seed = number("pupils", this.seed);
-    this.linkSeed = number("links", this.linkSeed);
-    const graph = number("graph", 0) - 1;
-    this.graph = this.graphs[graph] ? graph : -1;
-    this.sourceChoice.set(String(this.graph));
-    this.moved = new Map();
-    for (const part of (q.get("moved") ?? "").split(";")) {
-      const [i, x] = part.split(":");
-      const values = (x ?? "").split(",").map(Number);
-      if (values.length === this.width && values.every(Number.isFinite))
-        this.moved.set(Number(i) - 1, values);
-    }
-    this.layout = q.get("by") === "links" ? "links" : "features";
-    this.layoutChoice.set(this.layout);
-    this.faint = q.has("faint");
-    this.faintChoice.set(this.faint);
-    this.pupils.startAnew();
-    this.draw();
-  }
+  // ---- files -------------------------------------------------------------------------------------------
 
   pictures() {
-    return [
-      { name: "Class", svg: () => standalone(this.pupils.network.svg) },
-      ...(this.ascent ? [{ name: "Likelihood", svg: () => standalone(this.ascent.plot.svg) }] : []),
-    ];
+    const pictures = [{ name: "Class", svg: () => standalone(this.plane.plot.svg) }];
+    if (this.climb) pictures.push({ name: "Likelihood", svg: () => standalone(this.climb.plot.svg) });
+    return pictures;
   }
 
   tables() {
-    const path = this.ascent?.path ?? [];
-    const names = Array.from({ length: this.width }, (_, k) => `x${k + 1}`);
-    return [
-      {
-        name: "Pupils",
-        csv: () =>
-          csv(
-            ["pupil", ...names],
-            this.features.map((x, i) => [i + 1, ...x]),
-          ),
-      },
-      {
-        name: "Pairs",
-        csv: () =>
-          csv(
-            ["i", "j", "inner_product", "p", "linked"],
-            this.links.map(({ i, j, s, p, linked }) => [i + 1, j + 1, s, p, linked ? 1 : 0]),
-          ),
-      },
-      ...(path.length < 2
-        ? []
-        : [
-            {
-              name: "Ascent",
-              csv: () =>
-                csv(
-                  ["step", "a", "b", "log_likelihood"],
-                  path.map(({ a, b, value }, k) => [k, a, b, value]),
-                ),
-            },
-          ]),
-    ];
+    return this.lesson.tables();
   }
 }
 
-const short = (v) => String(Number(v.toFixed(5)));
+const ofPupil = (links, pupil) => links.filter(({ i, j }) => i === pupil || j === pupil);
+const isLinked = (link) => link.isLinked;

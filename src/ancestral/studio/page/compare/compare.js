@@ -5,20 +5,17 @@ import {
   Picture,
   arrows,
   button,
-  csv,
   el,
-  fixed,
-  fold,
   follow,
   panel,
   remembered,
   select,
   significant,
   slider,
-  standalone,
   svg,
 } from "../kit.js";
 import { Plot } from "../plot.js";
+import { csv, standalone } from "../saving.js";
 import { whole } from "../state.js";
 
 export const room = {
@@ -52,7 +49,7 @@ export const behind = (values, best) => summary(differences(best, values));
  */
 export function reach(values, times = 10) {
   const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
-  if (!sorted.length) return { low: -1, high: 0, below: 0, above: 0 };
+  if (!sorted.length) return { low: -1, high: 0, below: values.length, above: 0 };
   const middle = sorted[Math.floor(sorted.length / 2)];
   const far = sorted
     .map((v) => Math.abs(v - middle))
@@ -77,12 +74,10 @@ class Compare {
       const impossible = values.reduce((n, v) => n + (v === -Infinity ? 1 : 0), 0);
       return { ...given, values, impossible, ...summary(values) };
     });
-    const best = this.models[0].values;
-    for (const model of this.models) model.behind = behind(model.values, best);
     this.pair = remembered((first, second) => this.#paired(first, second));
     this.prompts = this.#prompts();
     this.stage = [this.#buildStage()];
-    this.controls = [this.#buildPair(), this.#buildRow(), this.#buildScores()];
+    this.controls = [this.#buildPair(), this.#buildRow()];
     page.load("rows").then((rows) => {
       this.rows = { ...rows, images: rows.images && unpackMatrix(rows.images) };
       for (const column of rows.columns ?? []) column.values = column.texts ?? unpack(column.numbers).data;
@@ -220,60 +215,49 @@ class Compare {
   }
 
   #paintBars(plot) {
+    plot.data.replaceChildren(...this.models.flatMap((model, i) => this.#bar(plot, model, i)));
+  }
+
+  /** A model's name, its bar with two standard errors, its mean on the rows of its fit, its score. */
+  #bar(plot, { name, mean, error, train, impossible, is_of_these: isSeen }, i) {
     const { first, second } = this.page.state;
-    const { unit, inner } = plot;
+    const { unit, inner, width } = plot;
     const { low, high } = plot.x;
-    const thick = Math.min(0.6 * (plot.py(0) - plot.py(1)), 20 * unit);
+    const which = i + 1 === first ? "first" : i + 1 === second ? "second" : "rest";
     const held = (v) => plot.px(Math.min(high, Math.max(low, v)));
-    const marks = this.models.flatMap((model, i) => {
-      const { name, mean, error, train, impossible, is_of_these: isSeen } = model;
-      const y = plot.py(-i);
-      const which = i + 1 === first ? "first" : i + 1 === second ? "second" : "rest";
-      const text = impossible ? `−∞ (${impossible})` : `${significant(mean, 4)} ± ${significant(error, 2)}`;
-      const at = { y: y + 4.5 * unit };
-      const parts = [
-        svg("rect", { class: "press", x: 0, width: plot.width, y: y - thick * 0.8, height: thick * 1.6 }),
-        svg(
-          "text",
-          { ...at, class: `name ${which}`, x: inner.left - 8 * unit, "text-anchor": "end" },
-          shortened(name, this.letters),
-          svg("title", {}, name),
-        ),
-        svg("text", { ...at, class: "value", x: plot.width - 2 * unit, "text-anchor": "end" }, text),
-      ];
-      if (mean > low)
-        parts.push(
-          svg("rect", {
-            class: `bar ${which}${isSeen ? " seen" : ""}`,
-            x: inner.left,
-            width: held(mean) - inner.left,
-            y: y - thick / 2,
-            height: thick,
-          }),
-          svg("path", { class: "whisker", d: `M${held(mean - 2 * error)} ${y}H${held(mean + 2 * error)}` }),
-        );
-      else
-        parts.push(
-          svg(
-            "text",
-            { ...at, class: "beyond halo", x: inner.left + 4 * unit },
-            impossible ? `${plural(impossible, this.data.unit)} impossible` : "◂ off the axis",
-          ),
-        );
-      if (train !== null)
-        parts.push(
-          svg("path", { class: "gap", d: `M${held(mean)} ${y}H${held(train)}` }),
-          train >= low && train <= high
-            ? svg("circle", { class: `train ${which}`, cx: held(train), cy: y, r: 4.5 * unit })
-            : svg(
-                "text",
-                { ...at, class: "beyond", x: held(train), "text-anchor": "middle" },
-                train > high ? "▸" : "◂",
-              ),
-        );
-      return parts;
-    });
-    plot.data.replaceChildren(...marks);
+    const y = plot.py(-i);
+    const thick = Math.min(0.6 * (plot.py(0) - plot.py(1)), 20 * unit);
+    const text = (kind, x, anchor, ...said) =>
+      svg("text", { class: kind, x, y: y + 4.5 * unit, "text-anchor": anchor }, ...said);
+    const box = (kind, x, wide, high) =>
+      svg("rect", { class: kind, x, width: wide, y: y - high / 2, height: high });
+    const line = (kind, from, to) => svg("path", { class: kind, d: `M${held(from)} ${y}H${held(to)}` });
+    const score = impossible ? `−∞ (${impossible})` : `${significant(mean, 4)} ± ${significant(error, 2)}`;
+    const parts = [
+      box("press", 0, width, 1.6 * thick),
+      text(
+        `name ${which}`,
+        inner.left - 8 * unit,
+        "end",
+        shortened(name, this.letters),
+        svg("title", {}, name),
+      ),
+      text("value", width - 2 * unit, "end", score),
+    ];
+    if (mean > low)
+      parts.push(
+        box(`bar ${which}${isSeen ? " seen" : ""}`, inner.left, held(mean) - inner.left, thick),
+        line("whisker", mean - 2 * error, mean + 2 * error),
+      );
+    else {
+      const why = impossible ? `${plural(impossible, this.data.unit)} impossible` : "◂ off the axis";
+      parts.push(text("halo", inner.left + 4 * unit, "start", why));
+    }
+    if (train === null) return parts;
+    const mark = { class: `train ${which}`, cx: held(train), cy: y, r: 4.5 * unit };
+    const isIn = train >= low && train <= high;
+    const ring = isIn ? svg("circle", mark) : text("", held(train), "middle", train > high ? "▸" : "◂");
+    return [...parts, line("gap", mean, train), ring];
   }
 
   #placeRows() {
@@ -292,16 +276,17 @@ class Compare {
       "aria-label",
       `${isOne ? `Log density under ${a}` : `How much more ${a} says than ${b}`} of each ${unit}. Arrow keys step through them.`,
     );
-    const wins = values.reduce((k, v) => k + (v > 0 ? 1 : 0), 0);
+    const count = (isMeant) => values.reduce((k, v) => k + (isMeant(v) ? 1 : 0), 0);
+    const [beyond, infinite] = [range.below + range.above, count((v) => !Number.isFinite(v))];
+    const more = [
+      isOne ? "" : `, ahead on ${count((v) => v > 0)} of ${n}`,
+      beyond ? `; ${beyond} beyond the axis` : "",
+      infinite ? `, ${infinite} of them infinitely far` : "",
+    ].join("");
     this.said.replaceChildren(
-      ...(isOne
-        ? [`${a}: ${significant(mean, 4)} ± ${significant(error, 2)} nats per ${unit}`]
-        : [
-            el("b", { class: "first" }, a),
-            " minus ",
-            el("b", { class: "second" }, b),
-            `: ${signed(mean)} ± ${significant(error, 2)} nats, ahead on ${wins} of ${n}`,
-          ]),
+      el("b", { class: "first" }, a),
+      ...(isOne ? [] : [" minus ", el("b", { class: "second" }, b)]),
+      `: ${isOne ? significant(mean, 4) : signed(mean)} ± ${significant(error, 2)} nats${more}`,
     );
   }
 
@@ -351,71 +336,60 @@ class Compare {
     return [path("first", (v) => v > 0), path("second", (v) => v < 0), zero];
   }
 
-  #notes({ inner, unit }, { isOne, values, range }) {
-    const note = (text, isLeft, y, which = "") =>
-      svg(
-        "text",
-        {
-          class: `halo ${which}`,
-          x: isLeft ? inner.left + 8 * unit : inner.right - 8 * unit,
-          y,
-          "text-anchor": isLeft ? "start" : "end",
-        },
-        text,
-      );
-    const [top, bottom] = [inner.top + 14 * unit, inner.bottom - 8 * unit];
-    const beyond = range.below + range.above;
-    const infinite = values.reduce((k, v) => k + (Number.isFinite(v) ? 0 : 1), 0);
-    const more = infinite ? `, ${infinite} of them infinitely far` : "";
-    return [
-      isOne ? null : note("↑ the first is likelier", true, top, "first"),
-      isOne ? null : note("↓ the second is likelier", false, bottom, "second"),
-      beyond ? note(`${beyond} beyond the axis${more}`, true, isOne ? top : bottom) : null,
-    ].filter(Boolean);
+  #notes({ inner, unit }, { isOne }) {
+    if (isOne) return [];
+    const [left, top] = [inner.left + 8 * unit, inner.top + 14 * unit];
+    const [right, bottom] = [inner.right - 8 * unit, inner.bottom - 8 * unit];
+    const up = { class: "halo first", x: left, y: top };
+    const down = { class: "halo second", x: right, y: bottom, "text-anchor": "end" };
+    return [svg("text", up, "↑ the first is likelier"), svg("text", down, "↓ the second is likelier")];
   }
 
   // ---- the controls --------------------------------------------------------------------------------
 
   #buildPair() {
-    const { fitted_here: isFitted, unit, n, n_train: trained, about, left_out: leftOut } = this.data;
+    const { fitted_here: isFitted, unit, n, n_train: trained, about, used, left_out: leftOut } = this.data;
     const options = this.models.map(({ name }, i) => [String(i + 1), name]);
     const choose = (label, key) =>
       select({ label, options, value: "1", onchange: (i) => this.page.change({ [key]: Number(i) }) });
     this.choices = [choose("First", "first"), choose("Second", "second")];
-    const { first: a, second: b } = { first: this.choices[0].node, second: this.choices[1].node };
-    a.classList.add("first");
-    b.classList.add("second");
-    const next = (key, order) => () => {
-      const rows = order();
-      const k = this.walked[key] ?? -1;
-      const isThere = rows[k] === this.page.state.row - 1;
-      this.walked[key] = isThere
-        ? (k + 1) % rows.length
-        : rows[0] === this.page.state.row - 1
-          ? 1 % rows.length
-          : 0;
-      this.page.change({ row: rows[this.walked[key]] + 1 });
-    };
+    ["first", "second"].forEach((which, k) => this.choices[k].node.classList.add(which));
     const byGap = () => {
       const { values } = this.pair(this.page.state.first, this.page.state.second);
       return ordered(values.map((v) => -Math.abs(v)));
     };
     const byDensity = () => ordered(this.models[this.page.state.first - 1].values);
-    const hint = isFitted
-      ? `Each was fitted to ${plural(trained, unit)} and says how likely ${n} others are. Open a table and saved models to compare yours.`
-      : `${about}: ${plural(n, unit)}. A model that was fitted to them looks better than it is.`;
+    const what = isFitted
+      ? `Each was fitted to ${plural(trained, unit)} and says how likely ${n} others are`
+      : `${about[0].toUpperCase()}${about.slice(1)}: ${plural(n, unit)}`;
+    const mend = isFitted
+      ? "Open saved models to compare yours."
+      : "A model that was fitted to them looks better than it is.";
     return panel(
       "Two models",
-      { hint: hint[0].toUpperCase() + hint.slice(1) },
-      el("div", { class: "pair" }, a, b),
+      { hint: `${what}${used ? ` (${used})` : ""}. ${mend}` },
+      el(
+        "div",
+        { class: "pair" },
+        this.choices.map(({ node }) => node),
+      ),
       el(
         "div",
         { class: "row" },
-        button("Where they differ most", next("gap", byGap), { kind: "main" }),
-        button(`Hardest ${unit}`, next("hard", byDensity)),
+        button("Where they differ most", () => this.#toNext("gap", byGap()), { kind: "main" }),
+        button(`Hardest ${unit}`, () => this.#toNext("hard", byDensity())),
       ),
       ...leftOut.map((why) => el("p", { class: "hint" }, why)),
     );
+  }
+
+  /** Show the first of some rows, or the one after that which this showed last. */
+  #toNext(key, rows) {
+    const now = this.page.state.row - 1;
+    const [last, k] = this.walked[key] ?? [];
+    const next = last === now ? (k + 1) % rows.length : rows[0] === now ? 1 : 0;
+    this.walked[key] = [rows[next], next];
+    this.page.change({ row: rows[next] + 1 });
   }
 
   #buildRow() {
@@ -429,28 +403,30 @@ class Compare {
       spelt: (v) => String(this.places[v - 1]),
       oninput: (row) => this.page.change({ row }),
     });
-    this.sight = el("div", { class: "shown" });
-    this.says = el("table", { class: "says" });
+    this.sight = el("div", { class: "sight" });
+    this.says = el("table", {});
     return panel(
       `One ${unit}`,
       {},
       this.slider.node,
-      el("div", { class: "chosen-row" }, this.sight, this.says),
+      el("div", { class: "chosen-row" }, this.sight, el("div", { class: "says" }, this.says)),
     );
   }
 
   #drawRow() {
     const { first, second, row } = this.page.state;
-    const lines = this.models.map(({ name, values }, i) => {
-      const which = i + 1 === first ? "first" : i + 1 === second ? "second" : null;
-      return el(
+    const number = (text) => el("td", {}, text);
+    const lines = this.models.map(({ name, n_parameters: k, values }, i) =>
+      el(
         "tr",
-        { class: which },
+        { class: i + 1 === first ? "first" : i + 1 === second ? "second" : null },
         el("th", { scope: "row" }, name),
-        el("td", { class: "number" }, significant(values[row - 1], 4)),
-      );
-    });
-    this.says.replaceChildren(el("caption", {}, "Log density, nats"), el("tbody", {}, lines));
+        number(k?.toLocaleString("en") ?? "–"),
+        number(significant(values[row - 1], 4)),
+      ),
+    );
+    const head = ["Model", "Parameters", "log p, nats"].map((text) => el("th", { scope: "col" }, text));
+    this.says.replaceChildren(el("thead", {}, el("tr", {}, head)), el("tbody", {}, lines));
     if (!this.rows) return;
     const { images, shape, columns, more } = this.rows;
     if (images) {
@@ -466,47 +442,6 @@ class Compare {
     this.sight.replaceChildren(
       el("dl", { class: "cells" }, cells),
       ...(more ? [el("p", { class: "hint" }, `and ${plural(more, "column")} more`)] : []),
-    );
-  }
-
-  #buildScores() {
-    const head = ["Model", "Parameters", "Score", "On its own rows", "Behind the best"];
-    const cell = ({ parameters, mean, error, train, behind: b, impossible }, i) => [
-      parameters?.toLocaleString("en") ?? "–",
-      impossible ? `−∞ (${impossible} impossible)` : `${fixed(mean, 2)} ± ${fixed(error, 2)}`,
-      train === null ? "–" : fixed(train, 2),
-      i ? `${fixed(b.mean, 2)} ± ${fixed(b.error, 2)}` : "best",
-    ];
-    const lines = this.models.map((model, i) =>
-      el(
-        "tr",
-        {},
-        el("th", { scope: "row" }, model.name),
-        cell({ ...model, parameters: model.n_parameters }, i).map((text) =>
-          el("td", { class: "number" }, text),
-        ),
-      ),
-    );
-    const table = el(
-      "table",
-      {},
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          head.map((text, k) => el("th", { scope: "col", class: k ? "number" : null }, text)),
-        ),
-      ),
-      el("tbody", {}, lines),
-    );
-    return fold(
-      "All scores",
-      {
-        hint: `In nats per ${this.data.unit}, with standard errors. Differences are paired, and so much surer than the means.`,
-      },
-      el("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Scores" }, table),
     );
   }
 
@@ -533,16 +468,12 @@ class Compare {
   }
 
   tables() {
-    const scores = () =>
-      this.models.map((m) => [
-        m.name,
-        m.n_parameters ?? "",
-        m.mean,
-        m.error,
-        m.train ?? "",
-        m.behind.mean,
-        m.behind.error,
-      ]);
+    const best = this.models[0].values;
+    const line = ({ name, n_parameters: k, mean, error, train, values }) => {
+      const less = behind(values, best);
+      return [name, k ?? "", mean, error, train ?? "", less.mean, less.error];
+    };
+    const scores = () => this.models.map(line);
     const rows = () =>
       Array.from(this.places, (place, i) => [place, ...this.models.map(({ values }) => values[i])]);
     const columns = [
@@ -570,7 +501,7 @@ function ordered(values) {
 
 function spelt(value) {
   if (value === null || Number.isNaN(value)) return "missing";
-  return typeof value === "number" ? significant(value, 4) : value;
+  return typeof value === "number" ? String(Number(value.toPrecision(6))).replace("-", "−") : value;
 }
 
 const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

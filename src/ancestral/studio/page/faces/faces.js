@@ -5,7 +5,8 @@
 // into. While z is null it is the posterior mean given what is visible, or else zero.
 
 import { Random, newSeed, unpack, unpackMatrix } from "../arrays.js";
-import { button, csv, el, fileButton, panel, picturesAsSvg, remembered, select, standalone } from "../kit.js";
+import { button, el, fileButton, panel, remembered, select } from "../kit.js";
+import { csv, picturesAsSvg, standalone } from "../saving.js";
 import { bytes, flag, maybe, oneOf, reals, whole } from "../state.js";
 import { Plane, Spectrum } from "./dimensions.js";
 import { Images, bits, fromBits, fromRows, readImage } from "./images.js";

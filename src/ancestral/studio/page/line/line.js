@@ -1,337 +1,622 @@
-// Line: points to drag, the density of y given x that they make likely, and how likely.
-//
-// One state: the points, whether the variance depends on x, and, where the reader has moved it off
-// the maximum, the line: its slope w and its height c at the mean of x.
+// Line: points to drag, the density of y given x that makes them likeliest, and how likely it makes them.
 
-import { unpack } from "../arrays.js";
+import { Random, uniformAt, unpack } from "../arrays.js";
 import {
   arrows,
   button,
+  checkbox,
   choice,
-  csv,
   el,
   fixed,
+  fold,
   follow,
-  onScheme,
   panel,
-  perFrame,
+  remembered,
+  select,
   showFacts,
   significant,
-  standalone,
+  slider,
   svg,
 } from "../kit.js";
 import { Plot, contourLines, crossAt, padded } from "../plot.js";
-import { Points } from "./points.js";
+import { csv, standalone } from "../saving.js";
+import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
 import {
-  fitHeteroscedastic,
-  fitLine,
-  inference,
-  information,
+  deviation,
+  fitCurve,
+  logDensity,
   logLikelihood,
-  moments,
+  savedCurve,
   standardErrors,
-} from "./regression.js";
+  sumOfSquares,
+  tilted,
+} from "./curves.js";
+import { Points } from "./points.js";
 
+const DOZEN = 12;
+const SIZES = [DOZEN, 50, 200];
+const DEGREES = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+const FIRST = 39; // so that the first dozen of the built-in data reach over their range
 const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
 const REACH = 5.5; // of the likelihood plot, in standard errors
+const LEGEND = [
+  ["fitted", "curve"],
+  ["interval", "95 % of new points"],
+];
+const MOST_EDITS = 500; // that an address can hold
 
-export function openLine(body, data, page) {
-  const room = new Line(body, data, page);
-  room.build();
-  return room;
-}
+/** Points moved by hand: { place in the draw: [x, y], or null where it is removed }. */
+const edits = {
+  first: {},
+  hold: (given) =>
+    Object.fromEntries(
+      Object.entries(given)
+        .map(([key, at]) => [Number(key), at && at.map((v) => Number(Number(v).toPrecision(7)))])
+        .filter(([key, at]) => key >= 0 && (!at || (at.length === 2 && at.every(Number.isFinite))))
+        .slice(0, MOST_EDITS),
+    ),
+  write: (held) =>
+    Object.entries(held)
+      .map(([key, at]) => `${key}:${at ?? ""}`)
+      .join(";"),
+  read: (text) =>
+    Object.fromEntries(
+      text.split(";").map((part) => {
+        const [key, at] = part.split(":");
+        return [key, at ? at.split(",") : null];
+      }),
+    ),
+};
+
+const sizeOf = (data) => data.columns[0].values.shape[0];
+const totalOf = (data) => sizeOf(data) || SIZES.at(-1); // without a table points are drawn from a curve
+const numbersOf = ({ columns }) => columns.map((_, k) => k).filter((k) => !columns[k].levels);
+
+export const room = {
+  state: (data) => ({
+    x: whole(0, data.columns.length - 1, data.x),
+    y: oneOf(numbersOf(data), data.y),
+    n: whole(0, totalOf(data), Math.min(DOZEN, totalOf(data))),
+    seed: whole(0, 999999, 0),
+    edits,
+    degree: whole(1, DEGREES.length, 1),
+    variance: oneOf(["constant", "x"]),
+    squares: flag(),
+    rest: flag(),
+    line: maybe(reals({ least: 2, most: 2 }, -1e15, 1e15, 6)),
+    off: wholes({ most: 40 }, 0, 40),
+    network: flag(),
+  }),
+  build: (data, page) => new Line(data, page),
+};
 
 class Line {
-  constructor(body, data, page) {
-    Object.assign(this, { body, data, page });
-    this.original = { x: Array.from(unpack(data.x).data), y: Array.from(unpack(data.y).data) };
-    this.range = { x: padded(this.original.x), y: padded(this.original.y, 0.12) };
-    this.kind = "constant";
-    this.#reset();
-  }
+  prompts = [
+    {
+      text: "Pull one point far away: what happens to the band?",
+      done: ({ edits }) => Object.keys(edits).length > 0,
+    },
+    { text: "Raise the degree until the other points get less likely.", done: ({ degree }) => degree > 3 },
+    { text: "Let the spread depend on x. Is it worth it?", done: ({ variance }) => variance === "x" },
+  ];
 
-  #reset() {
-    this.x = [...this.original.x];
-    this.y = [...this.original.y];
-    this.isEdited = false;
-    this.chosen = -1;
-    this.manual = null;
-  }
-
-  // ---- the fit ---------------------------------------------------------------------------------------
-
-  #fit() {
-    const { x, y } = this;
-    const best = this.kind === "constant" ? fitLine(x, y) : fitHeteroscedastic(x, y);
-    this.best =
-      best && Number.isFinite(best.logLikelihood) && best.v.every((v) => Math.abs(v) < 1e4) ? best : null;
-    if (!this.best) {
-      this.manual = null;
-      this.line = null;
-      return;
-    }
-    this.xBar = moments(x, y).xBar;
-    this.line = this.manual
-      ? { w: this.manual.w, b: this.manual.c - this.manual.w * this.xBar, v: best.v }
-      : best;
-    this.information = information(x, this.xBar, best.v);
-    this.errors = standardErrors(this.information);
-    this.inference = inference(this.errors, this.kind === "constant" ? x.length - 2 : Infinity);
-  }
-
-  /** The log-likelihood around the maximum is an exact paraboloid in (w, c): its grid, in units. */
-  #surface() {
-    const sums = this.information;
-    return Float64Array.from({ length: GRID * GRID }, (_, k) => {
-      const dw = this.errors.w * REACH * ((2 * (k % GRID)) / (GRID - 1) - 1);
-      const dc = this.errors.c * REACH * ((2 * Math.floor(k / GRID)) / (GRID - 1) - 1);
-      return -0.5 * (sums[0] * dc * dc + 2 * sums[1] * dc * dw + sums[2] * dw * dw);
+  constructor(data, page) {
+    Object.assign(this, { data, page });
+    this.saved = data.curves.map((saved) => ({ ...saved, ...savedCurve(saved) }));
+    this.columns = data.columns.map((column) => {
+      const values = unpack(column.values).data;
+      return { ...column, values, range: column.range ?? padded(values.filter(Number.isFinite), 0.08) };
     });
+    this.total = totalOf(data);
+    if (!sizeOf(data)) this.columns[1].range = padded(this.#drawn(0, 1, 0).y, 0.2);
+    this.network = null; // once it has come
+    this.equation = el("p", { class: "plain-math" });
+    this.points = new Points({
+      act: (key, at) => this.#set({ edits: { ...page.state.edits, [key]: at } }),
+      choose: (key) => {
+        this.points.chosen = key;
+        page.draw();
+      },
+    });
+    this.facts = el("dl", { class: "facts" });
+    this.note = el("p", { class: "hint", role: "status" });
+    this.legend = el("p", { class: "line-legend" });
+    this.stage = [el("div", { class: "line-stage" }, this.points.node, this.note, this.legend, this.facts)];
+    this.controls = [
+      this.#buildPoints(),
+      this.#buildCurve(),
+      ...(data.curves.length || data.network === null || data.network ? [this.#buildOthers()] : []),
+      this.#buildLikelihood(),
+    ];
   }
 
-  // ---- building --------------------------------------------------------------------------------------
-
-  build() {
-    this.refresh = perFrame(() => this.draw());
-    const left = el("div", { class: "stack span-7" }, this.#buildPoints());
-    const right = el("div", { class: "stack span-5" }, this.#buildFit(), this.#buildLikelihood());
-    this.body.append(el("div", { class: "grid line" }, left, right));
-    onScheme(() => this.draw());
-    this.draw();
+  /** Change what is fitted: a line set by hand goes. */
+  #set(given) {
+    this.page.change({ line: null, ...given });
   }
+
+  // ---- what the state says -----------------------------------------------------------------------------
+
+  /** All points in an order drawn by the seed; without a table, points drawn from the saved curve. */
+  #drawn = remembered((x, y, seed) => {
+    if (!sizeOf(this.data)) return this.#simulated(seed);
+    const [xs, ys] = [this.columns[x].values, this.columns[y].values];
+    const rows = Array.from(xs, (_, i) => i).filter((i) => Number.isFinite(xs[i]) && Number.isFinite(ys[i]));
+    const at = Float64Array.from(xs, (_, i) => uniformAt(seed + FIRST, i));
+    rows.sort((i, j) => at[i] - at[j]);
+    return { x: rows.map((i) => xs[i]), y: rows.map((i) => ys[i]) };
+  });
+
+  #simulated(seed) {
+    const random = new Random(seed);
+    const [low, high] = this.columns[0].range;
+    const x = Array.from({ length: this.total }, () => low + (high - low) * random.uniform());
+    const [curve] = this.saved;
+    return { x, y: x.map((v) => curve.mean(v) + deviation(curve, v) * random.normal()) };
+  }
+
+  /** The points as they are now, each with its key; `rest`, those of the data that are not shown. */
+  #now = remembered((drawn, n, edits) => {
+    const now = { keys: [], x: [], y: [], rest: { x: drawn.x.slice(n), y: drawn.y.slice(n) } };
+    const add = (key, [x, y]) => (now.keys.push(key), now.x.push(x), now.y.push(y));
+    for (let i = 0; i < Math.min(n, drawn.x.length); i++)
+      if (edits[i] !== null) add(i, edits[i] ?? [drawn.x[i], drawn.y[i]]);
+    const added = Object.keys(edits)
+      .map(Number)
+      .filter((key) => key >= this.total);
+    for (const key of added) if (edits[key]) add(key, edits[key]);
+    return { ...now, fresh: Math.max(this.total - 1, ...added) + 1 };
+  });
+
+  #fits = remembered(({ x, y }, variance) => DEGREES.map((degree) => fitCurve(x, y, degree, variance)));
+
+  /** Mean log density by degree, of the points and of the others; nan where there is no fit. */
+  #scores = remembered((fits, { x, rest }) =>
+    fits.map((fit) => ({
+      fitted: fit ? fit.logLikelihood / x.length : NaN,
+      rest: fit && rest.x.length ? logLikelihood(fit, rest.x, rest.y) / rest.x.length : NaN,
+    })),
+  );
+
+  #isOf = ({ x, y }, state) =>
+    (!x || x === this.columns[state.x].name) && (!y || y === this.columns[state.y].name);
+
+  // ---- controls ------------------------------------------------------------------------------------------
 
   #buildPoints() {
-    this.points = new Points(this);
-    this.kindChoice = choice({
-      label: "Variance",
+    const { data, page, total } = this;
+    this.more = button("", () => this.#drawMore(), { kind: "main" });
+    const sizes = [...new Set([...SIZES.filter((n) => n < total), total])];
+    this.sizes = choice({
+      label: "Points",
+      options: sizes.map((n) => [
+        String(n),
+        n === sizeOf(data) ? `all ${n.toLocaleString("en")}` : String(n),
+      ]),
+      onchange: (n) => this.#set({ n }),
+    });
+    this.rest = checkbox({ label: "the others, faintly", onchange: (rest) => page.change({ rest }) });
+    const named = (k) => [String(k), data.columns[k].name];
+    this.axes = ["x", "y"].map((axis) =>
+      select({
+        label: axis,
+        options: axis === "x" ? data.columns.map((_, k) => named(k)) : numbersOf(data).map(named),
+        onchange: (k) => this.#takeColumns({ [axis]: Number(k) }),
+      }),
+    );
+    this.remove = button("Remove point", () => this.points.act(this.points.chosen, null));
+    this.back = button("As in the data", () =>
+      this.#set({ edits: {}, n: page.state.n || Math.min(DOZEN, total) }),
+    );
+    return panel(
+      "Points",
+      { tools: [this.more] },
+      el("div", { class: "row" }, this.sizes.node, this.rest.node),
+      el(
+        "div",
+        { class: "line-axes" },
+        this.axes.map(({ node }) => node),
+      ),
+      el(
+        "div",
+        { class: "row" },
+        this.remove,
+        this.back,
+        button("Clear", () => this.#set({ n: 0, edits: {} })),
+      ),
+      data.left_out.length
+        ? el("p", { class: "hint" }, `Not on offer: ${data.left_out.slice(0, 3).join(" ")}`)
+        : null,
+    );
+  }
+
+  /** Draw as many other points; where all are shown a dozen, or one more from the curve. */
+  #drawMore() {
+    const { seed, n } = this.page.state;
+    if (this.total > DOZEN)
+      return this.#set({ seed: (seed + 1) % 1e6, edits: {}, n: n && n < this.total ? n : DOZEN });
+    const random = new Random(Date.now());
+    const [{ low, high }, curve] = [this.points.plot.x, this.scene.curve];
+    const x = low + (high - low) * random.uniform();
+    const y = curve
+      ? curve.mean(x) + deviation(curve, x) * random.normal()
+      : this.columns[this.page.state.y].range[0];
+    this.points.act(this.scene.fresh, [x, y]);
+  }
+
+  /** Show other columns; x and y are never the same. */
+  #takeColumns(given) {
+    const { x, y } = this.page.state;
+    const next = { x, y, ...given };
+    const other = numbersOf(this.data).find((k) => k !== next.x);
+    if (next.x === next.y) {
+      if ("y" in given) next.x = y;
+      else next.y = this.data.columns[x].levels ? other : x;
+    }
+    if (next.y !== undefined) this.#set({ ...next, edits: {} });
+    else this.page.draw();
+  }
+
+  #buildCurve() {
+    this.degree = slider({
+      label: "Degree",
+      min: 1,
+      max: DEGREES.length,
+      step: 1,
+      digits: 0,
+      oninput: (degree) => this.#set({ degree }),
+    });
+    this.variance = choice({
+      label: "Spread",
       options: [
         ["constant", "constant"],
         ["x", "depends on x"],
       ],
-      value: "constant",
-      onchange: (v) =>
-        this.#act(() => {
-          this.kind = v;
-          this.manual = null;
-        }),
+      onchange: (variance) => this.#set({ variance }),
     });
-    const tools = [
-      button("Clear", () =>
-        this.#act(() => {
-          Object.assign(this, { x: [], y: [], isEdited: true, chosen: -1, manual: null });
-        }),
-      ),
-      button("As in the data", () => this.#act(() => this.#reset())),
-    ];
-    this.note = el("p", { class: "hint", role: "status" });
-    const hint =
-      "Shade: the density of y; between the dashes lie 95 % of it. Thin lines: 95 % confidence for the mean. Keys: N and P choose a point, arrows move it, Delete removes it, A adds one.";
+    this.squares = checkbox({
+      label: "residuals as squares",
+      onchange: (squares) => this.page.change({ squares }),
+    });
+    this.scorePlot = new Plot({
+      label: "",
+      x: { label: "degree", low: -0.5, high: DEGREES.length - 0.5, names: DEGREES.map(String) },
+      y: { label: "nats a point", low: 0, high: 1 },
+      ratio: 0.5,
+      least: 170,
+      paint: () => this.#paintScores(),
+    });
     return panel(
-      "Points",
-      { tools, hint },
-      el("div", { class: "row" }, this.kindChoice.node, this.points.choice.node),
-      this.points.node,
-      this.note, // below the plot: what comes and goes must not move it
+      "Curve",
+      {},
+      this.degree.node,
+      this.variance.node,
+      this.squares.node,
+      el(
+        "p",
+        { class: "hint line-key" },
+        "Mean log density of ",
+        el("b", {}, "● these points"),
+        (this.restKey = el("i")),
+      ),
+      this.scorePlot.node,
     );
   }
 
-  #buildFit() {
-    this.facts = el("dl", { class: "facts tall" });
-    const several =
-      this.data.n_all > this.original.x.length
-        ? `${this.original.x.length} of ${this.data.n_all.toLocaleString("en")} points, drawn at random, are shown and fitted.`
-        : "";
-    return panel("The fit", { hint: `±: one standard error. ${several}` }, this.facts);
+  #buildOthers() {
+    const { page, data } = this;
+    this.others = this.saved.map((saved, k) => ({
+      saved,
+      box: checkbox({
+        label: saved.name,
+        onchange: (on) => {
+          const { off } = page.state;
+          page.change({ off: on ? off.filter((each) => each !== k) : [...off, k] });
+        },
+      }),
+      value: el("output"),
+      take: button("Take its columns", () => {
+        const at = (name, otherwise) => (name ? data.columns.findIndex((c) => c.name === name) : otherwise);
+        this.#takeColumns({ x: at(saved.x, page.state.x), y: at(saved.y, page.state.y) });
+      }),
+    }));
+    const rows = this.others.map(({ box, value, take }) =>
+      el("div", { class: "line-other" }, box.node, value, take),
+    );
+    if (data.network === null) {
+      this.networkBox = checkbox({
+        label: "NeuralGaussian",
+        onchange: (network) => page.change({ network }),
+      });
+      this.networkValue = el("output");
+      rows.push(el("div", { class: "line-other" }, this.networkBox.node, this.networkValue));
+    } else if (data.network) rows.push(el("p", { class: "hint" }, data.network));
+    return panel("Other curves", { hint: "Log-likelihood of the points shown, in nats." }, rows);
   }
 
   #buildLikelihood() {
     this.likelihood = new Plot({
       label:
         "Contours of the log-likelihood over slope and height. Arrow keys move the line off the maximum.",
-      x: { label: "slope w", low: 0, high: 1 },
-      y: { label: "height at the mean of x", low: 0, high: 1 },
-      ratio: 0.72,
-      least: 240,
+      x: { label: "slope w at the mean of x", low: 0, high: 1 },
+      y: { label: "height c there", low: 0, high: 1 },
+      ratio: 0.62,
+      least: 220,
       focusable: true,
       margin: { left: 66 },
       paint: () => this.#paintLikelihood(),
     });
     const set = (event) => {
-      if (!this.best) return false;
-      const [w, c] = this.likelihood.at(event);
-      this.#setLine(w, c);
-      return true;
+      if (this.scene.best) this.#tilt(...this.likelihood.at(event));
+      return Boolean(this.scene.best);
     };
-    follow(this.likelihood.svg, { start: set, move: set, end: () => this.page.done() });
+    follow(this.likelihood.svg, { start: set, move: set });
     this.likelihood.svg.addEventListener("keydown", (event) => {
-      const step = this.best && arrows(event);
+      const step = this.scene.best && arrows(event);
       if (!step) return;
-      const { w, b } = this.line;
-      this.#setLine(w + 0.1 * step[0] * this.errors.w, b + w * this.xBar + 0.1 * step[1] * this.errors.c);
-      this.page.done();
+      const [c, w] = this.scene.curve.powers;
+      this.#tilt(w + 0.1 * step[0] * this.errors.w, c + 0.1 * step[1] * this.errors.c);
     });
-    this.bestButton = button("To the maximum", () => this.#act(() => (this.manual = null)));
-    return panel(
-      "The log-likelihood",
+    this.bestButton = button("To the maximum", () => this.#set({}));
+    return fold(
+      "Log-likelihood",
       {
-        tools: [this.bestButton],
-        hint: "Contours at 1 to 5 standard errors, the variance held at its estimate. Drag the point: the line follows.",
+        open: true,
+        hint: "Contours at 1 to 5 standard errors, all else held. Drag the point: the curve follows.",
       },
       this.likelihood.node,
+      this.bestButton,
     );
   }
 
-  // ---- acting ----------------------------------------------------------------------------------------
-
-  #act(change) {
-    change();
-    this.draw();
-    this.page.done();
+  /** Set slope and height by hand, within the plot. */
+  #tilt(w, c) {
+    const limit = (v, { low, high }) => Math.min(high, Math.max(low, v));
+    this.page.change({ line: [limit(w, this.likelihood.x), limit(c, this.likelihood.y)] });
   }
 
-  #setLine(w, c) {
-    const { errors, best } = this;
-    const centre = best.b + best.w * this.xBar;
-    const limit = (v, middle, error) => Math.min(middle + REACH * error, Math.max(middle - REACH * error, v));
-    this.manual = { w: limit(w, best.w, errors.w), c: limit(c, centre, errors.c) };
-    this.refresh();
-    this.page.moved();
-  }
-
-  /** The points are no longer those of the data: any line set by hand is dropped. */
-  edited() {
-    this.isEdited = true;
-    this.manual = null;
-    this.refresh();
-    this.page.moved();
-  }
-
-  // ---- drawing ---------------------------------------------------------------------------------------
+  // ---- drawing -------------------------------------------------------------------------------------------
 
   draw() {
-    this.#fit();
-    this.note.textContent = this.best ? "" : this.#whyNot();
-    this.bestButton.disabled = !this.manual;
+    const { state } = this.page;
+    const now = this.#now(this.#drawn(state.x, state.y, state.seed), state.n, state.edits);
+    const fits = this.#fits(now, state.variance);
+    const best = fits[state.degree - 1];
+    const curve = best && state.line ? tilted(best, ...state.line) : best;
+    const [x, y] = [this.columns[state.x], this.columns[state.y]];
+    const axis = ({ name, range: [low, high], levels }) => ({ label: name, low, high, names: levels });
+    const shown = this.saved.filter((saved, k) => !state.off.includes(k) && this.#isOf(saved, state));
+    if (state.network && this.#isNetworkOf(state)) shown.push(...this.#asked());
+    this.scene = {
+      ...now,
+      curve,
+      best,
+      others: shown,
+      axes: [axis(x), axis(y)],
+      said: curve ? this.#formula(curve).join("") : "which these points do not determine",
+      squares: state.squares,
+      showsRest: state.rest,
+    };
+    this.scores = this.#scores(fits, now);
+    this.note.textContent = best ? "" : this.#whyNot(state);
+    this.points.draw(this.scene);
     this.#drawFacts();
-    if (this.best) {
-      const centre = this.best.b + this.best.w * this.xBar;
-      Object.assign(this.likelihood.x, {
-        low: this.best.w - REACH * this.errors.w,
-        high: this.best.w + REACH * this.errors.w,
-      });
-      Object.assign(this.likelihood.y, {
-        low: centre - REACH * this.errors.c,
-        high: centre + REACH * this.errors.c,
-      });
+    this.#drawControls(state);
+    this.#drawScores(state);
+    this.#drawLikelihood();
+  }
+
+  #whyNot({ degree, variance }) {
+    const least = degree + (variance === "x" ? 4 : 2);
+    if (this.scene.x.length < least)
+      return `A curve of degree ${degree} with this spread wants ${least} points or more: press in the plot to add some.`;
+    return "These points have no finite maximum of the likelihood: too few different x, no scatter, or a spread that shrinks to nothing. Move one.";
+  }
+
+  /** The network, asked for when it is first shown. */
+  #asked() {
+    if (this.network === null) {
+      this.network = [];
+      this.page.load("network").then(
+        (sent) => {
+          if (sent.problem) return this.page.say(sent.problem, "problem");
+          this.network = [{ ...sent, ...savedCurve(sent) }];
+          this.page.draw();
+        },
+        (error) => {
+          this.network = null;
+          this.page.say(error.message, "problem");
+        },
+      );
     }
-    this.points.draw();
+    return this.network;
+  }
+
+  #isNetworkOf = ({ x, y }) => this.data.network === null && x === this.data.x && y === this.data.y;
+
+  #drawFacts() {
+    const { x, y, curve, best } = this.scene;
+    const facts = { Points: x.length.toLocaleString("en") };
+    if (curve) {
+      const { powers, v } = curve;
+      facts["log-likelihood"] = `${fixed(logLikelihood(curve, x, y), 2)} nats`;
+      if (curve !== best)
+        facts["below the maximum"] = fixed(best.logLikelihood - logLikelihood(curve, x, y), 2);
+      facts["slope w"] = significant(powers[1], 3);
+      const ends = v[1] ? this.scene.axes[0] : { low: 0 };
+      facts["σ"] = [ends.low, ends.high]
+        .slice(0, v[1] ? 2 : 1)
+        .map((at) => significant(deviation(curve, at)))
+        .join(" to ");
+      facts["sum of squares"] = significant(sumOfSquares(curve, x, y), 4);
+      this.equation.replaceChildren(...this.#formula(curve));
+    } else this.equation.replaceChildren();
+    showFacts(this.facts, facts);
+    const key = [
+      ...(curve ? LEGEND : []),
+      ...(!best
+        ? []
+        : [curve === best ? ["confidence", "95 % for the curve"] : ["best-line", "the likeliest"]]),
+      ...this.scene.others.map(({ name }) => ["saved-line", name]),
+    ];
+    const sample = (look) =>
+      svg("svg", { width: 28, height: 10 }, svg("path", { class: look, d: "M0 5h28" }));
+    this.legend.replaceChildren(...key.map(([look, text]) => el("span", {}, sample(look), text)));
+  }
+
+  /** The mean in words and figures: "y = 149 + 10.2 u − 0.31 u², u = bmi − 26.4". */
+  #formula({ powers, centre }) {
+    const { x, y } = this.page.state;
+    const raised = ["", " u", ...[..."²³⁴⁵⁶⁷⁸⁹"].map((power) => ` u${power}`)];
+    const term = (value, k) =>
+      `${k ? (value < 0 ? " − " : " + ") : ""}${significant(k ? Math.abs(value) : value)}${raised[k]}`;
+    const [across, up] = [this.columns[x].name, this.columns[y].name];
+    return [
+      `${up} = ${powers.map(term).join("")},  u = ${across} ${centre < 0 ? "+" : "−"} ${significant(Math.abs(centre))}`,
+    ];
+  }
+
+  #drawControls(state) {
+    const { data, total, points } = this;
+    this.sizes.set(String(state.n));
+    this.rest.set(state.rest);
+    this.rest.input.disabled = !this.scene.rest.x.length;
+    this.axes.forEach((control, k) => control.set(String([state.x, state.y][k])));
+    const others = state.n > 0 && state.n < total ? `Draw ${state.n} others` : "Draw a dozen";
+    this.more.textContent = total > DOZEN ? others : "Draw one more from the curve";
+    this.remove.disabled = points.chosen === null;
+    this.back.disabled = !Object.keys(state.edits).length && state.n > 0;
+    this.degree.set(state.degree);
+    this.variance.set(state.variance);
+    this.squares.set(state.squares);
+    const value = (curve) => fixed(logLikelihood(curve, this.scene.x, this.scene.y), 2);
+    this.others?.forEach(({ saved, box, value: output, take }, k) => {
+      const isOf = this.#isOf(saved, state);
+      const has = [saved.x, saved.y].every((name) => !name || data.columns.some((c) => c.name === name));
+      box.set(!state.off.includes(k));
+      box.input.disabled = !isOf;
+      take.hidden = isOf || !has;
+      output.value = isOf ? value(saved) : `${saved.y ?? "y"} given ${saved.x ?? "x"}`;
+    });
+    if (!this.networkBox) return;
+    const isOf = this.#isNetworkOf(state);
+    this.networkBox.set(state.network);
+    this.networkBox.input.disabled = !isOf;
+    const [network] = this.network ?? [];
+    const asked = this.network ? "in training …" : "trained on all points when it is shown";
+    const trained = network && `${value(network)} (trained on ${network.n.toLocaleString("en")} points)`;
+    const of = `of ${data.columns[data.y].name} given ${data.columns[data.x].name} only`;
+    this.networkValue.value = isOf ? trained || asked : of;
+  }
+
+  // ---- likelihood by degree ------------------------------------------------------------------------------
+
+  #drawScores({ degree }) {
+    const known = this.scores.map(({ fitted }) => fitted).filter(Number.isFinite);
+    const rest = this.scores.map((score) => score.rest).filter(Number.isFinite);
+    if (known.length) {
+      const top = Math.max(...known, ...rest);
+      const low = Math.max(Math.min(...known, ...rest), Math.min(...known) - 1.5);
+      [this.scorePlot.y.low, this.scorePlot.y.high] = padded([low, top], 0.12);
+    }
+    const { fitted, rest: others } = this.scores[degree - 1];
+    const said = Number.isFinite(others) ? `, of the others ${fixed(others, 2)}` : "";
+    const label = `Mean log density by degree. At degree ${degree}: ${fixed(fitted, 2)} nats${said}.`;
+    this.scorePlot.svg.setAttribute("aria-label", label);
+    const n = this.scene.rest.x.length.toLocaleString("en");
+    this.restKey.textContent = rest.length ? ` and ◇ of the other ${n}, which no fit has seen` : "";
+    this.scorePlot.draw();
+  }
+
+  #paintScores() {
+    const plot = this.scorePlot;
+    const { top, bottom } = plot.inner;
+    const { degree } = this.page.state;
+    const series = (of, look, mark) => {
+      const known = this.scores
+        .map((score, k) => [k, score[of]])
+        .filter(([, v]) => Number.isFinite(v))
+        .map(([k, v]) => [k, Math.max(v, plot.y.low - (plot.y.high - plot.y.low))]);
+      const marks = known.map(([k, v]) => mark(plot.px(k), Math.min(bottom, plot.py(v)), v < plot.y.low));
+      return [plot.clipped(plot.line(known, { class: look })), ...marks];
+    };
+    const r = 4 * plot.unit;
+    const dot = (cx, cy) => svg("circle", { class: "score", cx, cy, r });
+    const diamond = (cx, cy, isBelow) =>
+      svg("path", {
+        class: "score-rest",
+        d: isBelow
+          ? `M${cx - r} ${cy - 2 * r}h${2 * r}l${-r} ${2 * r}z`
+          : `M${cx - r} ${cy}l${r} ${-r}l${r} ${r}l${-r} ${r}z`,
+      });
+    const at = plot.px(degree - 1);
+    plot.back.replaceChildren(svg("line", { class: "score-now", x1: at, x2: at, y1: top, y2: bottom }));
+    plot.data.replaceChildren(
+      ...series("rest", "score-rest-line", diamond),
+      ...series("fitted", "score-line", dot),
+    );
+  }
+
+  // ---- the likelihood of slope and height ----------------------------------------------------------------
+
+  #drawLikelihood() {
+    const { best, curve } = this.scene;
+    this.bestButton.disabled = curve === best;
+    if (best) {
+      this.errors = standardErrors(best);
+      const [c, w] = best.powers;
+      const span = (middle, error) => ({ low: middle - REACH * error, high: middle + REACH * error });
+      Object.assign(this.likelihood.x, span(w, this.errors.w));
+      Object.assign(this.likelihood.y, span(c, this.errors.c));
+    }
     this.likelihood.draw();
   }
 
-  #whyNot() {
-    const least = this.kind === "constant" ? 3 : 5;
-    if (this.x.length < least)
-      return `A line with ${this.kind === "constant" ? "one variance" : "a variance that depends on x"} wants ${least} points or more: press in the plot to add some.`;
-    return "These points have no finite maximum of the likelihood: they lie on a line, or above one another, or the variance shrinks to nothing. Move one.";
-  }
-
-  #drawFacts() {
-    const facts = { Points: String(this.x.length) };
-    if (this.line) {
-      const { w, b, v } = this.line;
-      const value = this.manual ? logLikelihood(this.x, this.y, this.line) : this.best.logLikelihood;
-      facts["slope w"] = `${significant(w, 4)} ± ${significant(this.inference.w, 2)}`;
-      facts["intercept b"] = significant(b, 4);
-      if (this.kind === "constant") facts["σ"] = significant(Math.sqrt(this.best.variance), 4);
-      else Object.assign(facts, { "v₀": significant(v[0], 4), "v₁": significant(v[1], 3) });
-      facts["log-likelihood"] = `${fixed(value, 3)} nats`;
-      if (this.manual) facts["below the maximum"] = fixed(this.best.logLikelihood - value, 3);
-      for (const saved of this.data.models)
-        facts[`${saved.name}, log-likelihood`] = `${fixed(logLikelihood(this.x, this.y, saved), 3)} nats`;
-    }
-    showFacts(this.facts, facts);
+  /** Around the maximum an exact paraboloid in slope and height: its grid, in units. */
+  #surface({ information: [p, q, r] }) {
+    const at = (k) => REACH * ((2 * k) / (GRID - 1) - 1);
+    return Float64Array.from({ length: GRID * GRID }, (_, k) => {
+      const [dw, dc] = [this.errors.w * at(k % GRID), this.errors.c * at(Math.floor(k / GRID))];
+      return -0.5 * (p * dc * dc + 2 * q * dc * dw + r * dw * dw);
+    });
   }
 
   #paintLikelihood() {
     const plot = this.likelihood;
-    if (!this.best) {
-      plot.data.replaceChildren();
-      plot.front.replaceChildren();
-      return;
-    }
-    const surface = this.#surface();
+    const { best, curve } = this.scene;
+    if (!best) return void [plot.data, plot.front].forEach((layer) => layer.replaceChildren());
     const levels = DROPS.map((drop) => -drop);
+    const [c, w] = best.powers;
     plot.data.replaceChildren(
-      ...contourLines(plot, surface, GRID, levels, (k) => 1 - 0.14 * k),
-      crossAt(plot, this.best.w, this.best.b + this.best.w * this.xBar),
+      ...contourLines(plot, this.#surface(best), GRID, levels, (k) => 1 - 0.14 * k),
+      crossAt(plot, w, c),
     );
-    const { w, b } = this.line;
-    plot.front.replaceChildren(
-      svg("circle", { class: "now", cx: plot.px(w), cy: plot.py(b + w * this.xBar), r: 7 * plot.unit }),
-    );
+    const at = { cx: plot.px(curve.powers[1]), cy: plot.py(curve.powers[0]), r: 7 * plot.unit };
+    plot.front.replaceChildren(svg("circle", { class: "now handle", ...at }));
   }
 
-  // ---- the address, and files --------------------------------------------------------------------------
-
-  state() {
-    const q = new URLSearchParams({ variance: this.kind });
-    if (this.isEdited) {
-      const [short, tall] = [this.range.x, this.range.y].map(rounder);
-      q.set("points", this.x.map((x, i) => `${short(x)},${tall(this.y[i])}`).join(";"));
-    }
-    if (this.manual)
-      q.set("line", [this.manual.w, this.manual.c].map((v) => Number(v.toPrecision(6))).join(","));
-    return q.toString().replaceAll("%2C", ",").replaceAll("%3B", ";");
-  }
-
-  restore(q) {
-    this.kind = q.get("variance") === "x" ? "x" : "constant";
-    this.kindChoice.set(this.kind);
-    this.#reset();
-    if (q.has("points")) {
-      const points = q
-        .get("points")
-        .split(";")
-        .map((p) => p.split(",").map(Number))
-        .filter((p) => p.length === 2 && p.every(Number.isFinite));
-      Object.assign(this, { x: points.map(([x]) => x), y: points.map(([, y]) => y), isEdited: true });
-    }
-    this.draw();
-    const line = (q.get("line") ?? "").split(",").map(Number);
-    if (line.length === 2 && line.every(Number.isFinite) && this.best) {
-      this.#setLine(...line);
-      this.draw();
-    }
-  }
+  // ---- files -----------------------------------------------------------------------------------------------
 
   pictures() {
     return [
       { name: "Line", svg: () => standalone(this.points.plot.svg) },
+      { name: "By degree", svg: () => standalone(this.scorePlot.svg) },
       { name: "Likelihood", svg: () => standalone(this.likelihood.svg) },
     ];
   }
 
   tables() {
-    const rows = () =>
-      this.x.map((x, i) => {
-        if (!this.line) return [x, this.y[i]];
-        const { w, b, v } = this.line;
-        return [
-          x,
-          this.y[i],
-          w * x + b,
-          Math.exp(0.5 * (v[0] + v[1] * x)),
-          logLikelihood([x], [this.y[i]], this.line),
-        ];
-      });
-    const columns = () => ["x", "y", ...(this.line ? ["mean", "standard_deviation", "log_density"] : [])];
+    const columns = () => [
+      "x",
+      "y",
+      ...(this.scene.curve ? ["mean", "standard_deviation", "log_density"] : []),
+    ];
+    const rows = () => {
+      const { x, y, curve } = this.scene;
+      const of = (v, i) => (curve ? [curve.mean(v), deviation(curve, v), logDensity(curve, v, y[i])] : []);
+      return x.map((v, i) => [v, y[i], ...of(v, i)]);
+    };
     return [{ name: "Points", csv: () => csv(columns(), rows()) }];
   }
-}
-
-/** Return a function that rounds to what a range of the plot can show, and no further. */
-function rounder([low, high]) {
-  const digits = Math.min(20, Math.max(0, 5 - Math.floor(Math.log10(high - low))));
-  return (v) => Number(v.toFixed(digits));
 }

@@ -1,252 +1,210 @@
 // The plot of the points: presses, drags and keys change them, over the density of y given x.
 //
-// The room holds the points, which of them is chosen, and the line that they make likely.
+// `scene` is what to draw: { x, y } with the points' keys, the curve, others beside it; `act` is
+// called with a point's key and its new place, null to remove it.
 
-import { arrows, choice, follow, significant, svg } from "../kit.js";
+import { arrows, follow, significant, svg } from "../kit.js";
 import { Plot } from "../plot.js";
-import { NORMAL_POINT } from "./regression.js";
+import { NORMAL_POINT, deviation } from "./curves.js";
 
-const NEAR = 12; // px from a point that still take it
-const TOUCH = 22; // the same under a finger
+const NEAR = 14; // px from a point that still take it; a finger's handle reaches further
+const PLACES = 96; // along x at which curves are drawn
 const STEP = 0.18; // sigmas between the bands of the density's shade
 const BANDS = Array.from({ length: 18 }, (_, k) => STEP * (18 - k)); // outermost first
 
 export class Points {
-  constructor(room) {
-    this.room = room;
-    this.tool = "move";
-    this.node = this.#build();
-  }
-
-  #build() {
-    const { data, range } = this.room;
+  constructor({ act, choose }) {
+    Object.assign(this, { act, choose, chosen: null, scene: null });
+    const none = { label: "", low: 0, high: 1 };
     this.plot = new Plot({
       label: "",
-      x: { label: data.x_name, low: range.x[0], high: range.x[1] },
-      y: { label: data.y_name, low: range.y[0], high: range.y[1] },
-      ratio: 0.72,
-      least: 300,
+      x: { ...none },
+      y: { ...none },
+      fills: true,
       focusable: true,
+      margin: { left: 62 },
       paint: () => this.#paint(),
     });
+    this.node = this.plot.node;
     follow(this.plot.svg, {
       start: (event) => this.#press(event),
-      move: (event) => this.#moveChosen(this.plot.at(event)),
-      end: () => this.room.page.done(),
+      move: (event) => this.#put(this.chosen, this.plot.at(event)),
     });
     this.plot.svg.addEventListener("keydown", (event) => this.#key(event));
-    this.choice = choice({
-      label: "A press",
-      options: [
-        ["move", "moves or adds"],
-        ["remove", "removes"],
-      ],
-      value: "move",
-      onchange: (v) => (this.tool = v),
-    });
-    return this.plot.node;
   }
 
   // ---- acting ----------------------------------------------------------------------------------------
 
-  /** The point under a press, if one is near. */
-  #nearest(event) {
-    const box = this.plot.svg.getBoundingClientRect();
-    const [px, py] = [event.clientX - box.left, event.clientY - box.top];
-    let [found, least] = [-1, (event.pointerType === "touch" ? TOUCH : NEAR) * this.plot.unit];
-    this.room.x.forEach((x, i) => {
-      const distance = Math.hypot(this.plot.px(x) - px, this.plot.py(this.room.y[i]) - py);
-      if (distance < least) [found, least] = [i, distance];
-    });
-    return found;
-  }
-
   #press(event) {
-    const found = this.#nearest(event);
-    if (this.tool === "remove") {
-      if (found >= 0) this.#remove(found);
-      this.held = false;
-      return found >= 0;
-    }
-    this.held = true;
-    if (found >= 0) this.room.chosen = found;
-    else this.#add(...this.plot.at(event));
-    this.room.refresh();
+    const box = this.plot.svg.getBoundingClientRect();
+    const at = [event.clientX - box.left, event.clientY - box.top];
+    const { x, y, keys } = this.scene;
+    let [found, least] = [null, (event.pointerType === "touch" ? 2 : 1) * NEAR * this.plot.unit];
+    x.forEach((v, i) => {
+      const distance = Math.hypot(this.plot.px(v) - at[0], this.plot.py(y[i]) - at[1]);
+      if (distance < least) [found, least] = [keys[i], distance];
+    });
+    this.choose(found ?? this.scene.fresh);
+    if (found === null) this.#put(this.chosen, this.plot.at(event));
     return true;
   }
 
-  #add(x, y) {
-    this.room.x.push(within(x, this.room.range.x));
-    this.room.y.push(within(y, this.room.range.y));
-    this.room.chosen = this.room.x.length - 1;
-    this.room.edited();
-  }
-
-  #remove(i) {
-    this.room.x.splice(i, 1);
-    this.room.y.splice(i, 1);
-    this.room.chosen = -1;
-    this.room.edited();
-  }
-
-  #moveChosen([x, y]) {
-    const { chosen, range } = this.room;
-    if (!this.held || chosen < 0) return;
-    this.room.x[chosen] = within(x, range.x);
-    this.room.y[chosen] = within(y, range.y);
-    this.room.edited();
+  #put(key, [x, y]) {
+    this.act(key, [within(x, this.plot.x), within(y, this.plot.y)]);
   }
 
   #key(event) {
-    const { key } = event;
-    const { x, y, range, chosen } = this.room;
+    const { x, y, keys, fresh } = this.scene;
+    const lower = event.key.toLowerCase();
+    const isPlain = !event.ctrlKey && !event.metaKey;
+    const at = keys.indexOf(this.chosen);
     const step = arrows(event);
-    const lower = key.toLowerCase();
-    if (step && chosen >= 0) {
-      this.held = true;
-      const unit = ([low, high]) => (high - low) / 200;
-      this.#moveChosen([x[chosen] + step[0] * unit(range.x), y[chosen] + step[1] * unit(range.y)]);
-    } else if ((lower === "n" || lower === "p") && x.length && !event.ctrlKey && !event.metaKey) {
-      const order = x.map((_, i) => i).sort((i, j) => x[i] - x[j]);
-      const at = order.indexOf(chosen) + (lower === "n" ? 1 : -1);
-      this.room.chosen = order[(at + order.length) % order.length];
-      this.room.refresh();
-      return;
-    } else if ((key === "Delete" || key === "Backspace") && chosen >= 0) this.#remove(chosen);
-    else if (lower === "a" && !event.ctrlKey && !event.metaKey)
-      this.#add((range.x[0] + range.x[1]) / 2, (range.y[0] + range.y[1]) / 2);
-    else return;
+    const unit = ({ low, high }) => (high - low) / 200;
+    if (step && at >= 0)
+      this.#put(this.chosen, [x[at] + step[0] * unit(this.plot.x), y[at] + step[1] * unit(this.plot.y)]);
+    else if ((lower === "n" || lower === "p") && keys.length && isPlain) {
+      const order = keys.map((_, i) => i).sort((i, j) => x[i] - x[j]);
+      const next = order.indexOf(at) + (lower === "n" ? 1 : -1);
+      this.choose(keys[order[(next + order.length) % order.length]]);
+    } else if ((event.key === "Delete" || event.key === "Backspace") && at >= 0) this.act(this.chosen, null);
+    else if (lower === "a" && isPlain) {
+      this.choose(fresh);
+      this.#put(
+        fresh,
+        [this.plot.x, this.plot.y].map(({ low, high }) => (low + high) / 2),
+      );
+    } else return;
     event.preventDefault();
-    this.room.page.done();
   }
 
   // ---- drawing ---------------------------------------------------------------------------------------
 
-  draw() {
+  draw(scene) {
+    this.scene = scene;
+    if (!scene.keys.includes(this.chosen)) this.chosen = null;
+    Object.assign(this.plot.x, scene.axes[0]);
+    Object.assign(this.plot.y, scene.axes[1]);
     this.plot.svg.setAttribute("aria-label", this.#describe());
-    this.#paint();
+    this.plot.draw();
   }
 
   #describe() {
-    const { x, y, line, chosen } = this.room;
-    const fitted = line ? `y = ${significant(line.w)} x + ${significant(line.b)}` : "no line";
-    const held = chosen >= 0 ? ` Chosen: x ${significant(x[chosen])}, y ${significant(y[chosen])}.` : "";
-    return `${x.length} points and the fitted line, ${fitted}.${held} N and P choose a point, arrows move it, Delete removes it, A adds one.`;
+    const { x, y, keys, said } = this.scene;
+    const at = keys.indexOf(this.chosen);
+    const held = at >= 0 ? ` Chosen: x ${significant(x[at])}, y ${significant(y[at])}.` : "";
+    return `${x.length} points and the fitted curve, ${said}.${held} N and P choose a point, arrows move it, Delete removes it, A adds one.`;
   }
 
   #paint() {
+    if (!this.scene) return;
     const { plot } = this;
-    const { x, y, line, chosen } = this.room;
-    if (!plot.width) return;
-    plot.back.replaceChildren(...(line ? [plot.clipped(...this.#density(), ...this.#lines())] : []));
-    const dots = plot.data;
-    while (dots.children.length > x.length) dots.lastChild.remove();
-    while (dots.children.length < x.length) dots.append(svg("circle", {}));
-    const radius = (x.length > 150 ? 3.2 : 5) * plot.unit;
-    x.forEach((v, i) => {
-      const isChosen = i === chosen;
-      const r = isChosen ? radius + 3 * plot.unit : radius;
-      const look = { cx: plot.px(v), cy: plot.py(y[i]), r, class: isChosen ? "datum chosen" : "datum" };
-      change(dots.children[i], look);
-    });
+    const { x, y, keys, curve, rest, showsRest, squares } = this.scene;
+    const back = curve ? [...this.#density(curve), ...this.#lines()] : this.#others();
+    if (squares && curve) back.push(this.#squares());
+    if (showsRest) back.push(this.#dots(rest.x, rest.y, { class: "rest", "stroke-width": 4 * plot.unit }));
+    plot.back.replaceChildren(plot.clipped(...back));
+    const size = (x.length > 1000 ? 4 : x.length > 100 ? 6.5 : 11) * plot.unit;
+    const at = keys.indexOf(this.chosen);
+    plot.data.replaceChildren(
+      this.#dots(x, y, { class: "edge", "stroke-width": size + 2 * plot.unit }),
+      this.#dots(x, y, { class: "datum", "stroke-width": size }),
+      ...(at < 0
+        ? []
+        : [svg("circle", { class: "chosen", cx: plot.px(x[at]), cy: plot.py(y[at]), r: 8 * plot.unit })]),
+      svg("path", { class: "grip handle", d: x.map((v, i) => this.#grip(v, y[i])).join("") }),
+    );
+  }
+
+  /** All points as one path, so that thousands cost no more than one: each a stroke's round end. */
+  #dots(x, y, look) {
+    const d = Array.from(
+      x,
+      (v, i) => `M${this.plot.px(v).toFixed(1)} ${this.plot.py(y[i]).toFixed(1)}h0`,
+    ).join("");
+    return svg("path", { ...look, d, fill: "none", "stroke-linecap": "round" });
+  }
+
+  /** A square about a point, by which a finger holds it. */
+  #grip(x, y) {
+    const r = NEAR * this.plot.unit;
+    return `M${(this.plot.px(x) - r).toFixed(1)} ${(this.plot.py(y) - r).toFixed(1)}h${2 * r}v${2 * r}h${-2 * r}z`;
   }
 
   #along() {
-    const [low, high] = this.room.range.x;
-    const n = this.room.kind === "constant" ? 24 : 36;
-    return Array.from({ length: n + 1 }, (_, k) => low + (k / n) * (high - low));
+    const { low, high } = this.plot.x;
+    return Array.from({ length: PLACES + 1 }, (_, k) => low + (k / PLACES) * (high - low));
   }
 
-  /** Nested bands whose opacities add up to the normal density. */
-  #density() {
-    const { w, b, v } = this.room.line;
+  /** Nested bands whose opacities add up to the normal density, fainter where sigma is larger. */
+  #density(curve) {
     const xs = this.#along();
-    const sigma = xs.map((x) => Math.exp(0.5 * (v[0] + v[1] * x)));
+    const [means, sigmas] = [xs.map(curve.mean), xs.map((x) => deviation(curve, x))];
     const phi = (t) => Math.exp(-0.5 * t * t);
     const bands = BANDS.map((k) => {
-      const edge = (sign) => xs.map((x, i) => [x, w * x + b + sign * k * sigma[i]]);
+      const edge = (sign) => xs.map((x, i) => [x, means[i] + sign * k * sigmas[i]]);
       const share = phi(k - STEP / 2) - phi(k + STEP / 2);
       return this.plot.band(edge(-1), edge(1), { class: "shade", "fill-opacity": (0.62 * share).toFixed(4) });
     });
-    return this.room.kind === "constant" ? bands : [this.#thinned(bands, xs, sigma)];
-  }
-
-  /** Where sigma is larger the density is lower: a mask fades the bands by sigma_min / sigma(x). */
-  #thinned(bands, xs, sigma) {
     const { left, right, top, bottom } = this.plot.inner;
-    const least = Math.min(...sigma);
-    const stops = xs.map((_, i) =>
-      svg("stop", {
-        offset: i / (xs.length - 1),
-        "stop-color": "#fff",
-        "stop-opacity": (least / sigma[i]).toFixed(4),
-      }),
+    const least = Math.min(...sigmas);
+    const stops = sigmas.map((sigma, i) =>
+      svg("stop", { offset: i / PLACES, "stop-color": "#fff", "stop-opacity": (least / sigma).toFixed(4) }),
     );
     const box = { x: left, y: top, width: right - left, height: bottom - top };
-    return svg(
-      "g",
-      { mask: "url(#line-fade)" },
-      svg(
-        "linearGradient",
-        { id: "line-fade-by", gradientUnits: "userSpaceOnUse", x1: left, x2: right, y1: 0, y2: 0 },
-        stops,
-      ),
+    const span = { gradientUnits: "userSpaceOnUse", x1: left, x2: right, y1: 0, y2: 0 };
+    return [
+      svg("linearGradient", { id: "line-fade-by", ...span }, stops),
       svg(
         "mask",
         { id: "line-fade", maskUnits: "userSpaceOnUse", ...box },
         svg("rect", { ...box, fill: "url(#line-fade-by)" }),
       ),
-      ...bands,
-    );
+      svg("g", { mask: "url(#line-fade)" }, bands),
+    ];
   }
 
   #lines() {
-    const { plot } = this;
-    const { line, best, manual, inference, xBar, data } = this.room;
+    const { curve, best } = this.scene;
+    const line = (f, look) =>
+      this.plot.line(
+        this.#along().map((x) => [x, f(x)]),
+        { class: look },
+      );
+    const both = (width, look) => [-1, 1].map((sign) => line((x) => curve.mean(x) + sign * width(x), look));
+    return [
+      ...both((x) => NORMAL_POINT * deviation(curve, x), "interval"),
+      ...(curve === best ? both(curve.error, "confidence") : [line(best.mean, "best-line")]),
+      ...this.#others(),
+      line(curve.mean, "fitted"),
+    ];
+  }
+
+  /** Saved curves: the mean, and thinly where 95 % of y lie. */
+  #others() {
     const xs = this.#along();
-    const at = (f) => xs.map((x) => [x, f(x)]);
-    const mean = (x) => line.w * x + line.b;
-    const sd = (x) => Math.exp(0.5 * (line.v[0] + line.v[1] * x));
-    const parts = [-1, 1].map((sign) =>
-      plot.line(
-        at((x) => mean(x) + sign * NORMAL_POINT * sd(x)),
-        { class: "interval" },
+    return this.scene.others.flatMap((other) =>
+      [0, -1, 1].map((sign) =>
+        this.plot.line(
+          xs.map((x) => [x, other.mean(x) + sign * NORMAL_POINT * deviation(other, x)]),
+          { class: sign ? "saved-band" : "saved-line" },
+        ),
       ),
     );
-    if (!manual && inference) {
-      const { w, c, covariance, point } = inference;
-      const error = (u) => Math.sqrt(c * c + 2 * covariance * u + w * w * u * u);
-      for (const sign of [-1, 1])
-        parts.push(
-          plot.line(
-            at((x) => mean(x) + sign * point * error(x - xBar)),
-            { class: "confidence" },
-          ),
-        );
-    }
-    if (manual)
-      parts.push(
-        plot.line(
-          at((x) => best.w * x + best.b),
-          { class: "best-line" },
-        ),
-      );
-    for (const saved of data.models)
-      parts.push(
-        plot.line(
-          at((x) => saved.w * x + saved.b),
-          { class: "saved-line" },
-        ),
-      );
-    parts.push(plot.line(at(mean), { class: "fitted" }));
-    return parts;
+  }
+
+  /** On each residual a square, on the side that is further from the plot's edge. */
+  #squares() {
+    const { plot } = this;
+    const { x, y, curve } = this.scene;
+    const middle = (plot.inner.left + plot.inner.right) / 2;
+    const d = x.map((v, i) => {
+      const [px, py] = [plot.px(v), plot.py(y[i])];
+      const side = plot.py(curve.mean(v)) - py;
+      const across = px < middle ? Math.abs(side) : -Math.abs(side);
+      return `M${px.toFixed(1)} ${py.toFixed(1)}v${side.toFixed(1)}h${across.toFixed(1)}v${(-side).toFixed(1)}z`;
+    });
+    return svg("path", { class: "squares", d: d.join("") });
   }
 }
 
-const within = (v, [low, high]) => Math.min(high, Math.max(low, v));
-
-/** Set those attributes of a dot that differ from what it was last given. */
-function change(dot, look) {
-  for (const name in look) if (dot.look?.[name] !== look[name]) dot.setAttribute(name, look[name]);
-  dot.look = look;
-}
+const within = (v, { low, high }) => Math.min(high, Math.max(low, v));

@@ -14,7 +14,13 @@ export class Answer {
     const fit = el("div", { class: "fit" }, this.canvas);
     fit.style.setProperty("--columns", width);
     fit.style.setProperty("--rows", height);
-    this.node = el("figure", { class: `answer ${name}` }, el("figcaption", {}, this.title, ` – % ${words.length === 1 ? words[0][1] : "second level"}`), fit, this.note);
+    this.node = el(
+      "figure",
+      { class: `answer ${name}` },
+      el("figcaption", {}, this.title, ` – % ${words.length === 1 ? words[0][1] : "second level"}`),
+      fit,
+      this.note,
+    );
     new ResizeObserver(() => this.#paint()).observe(this.canvas);
   }
 
@@ -39,10 +45,9 @@ export class Answer {
     context.fillStyle = `rgb(${line})`;
     context.fillRect(0, 0, canvas.width, canvas.height);
     const gap = unit > 8 * scale ? Math.max(1, Math.round(0.04 * unit)) : 0;
-    const frame = Math.max(1, Math.round(0.07 * unit));
+    const frame = Math.max(1, Math.round(Math.min(3 * scale, 0.07 * unit)));
     context.textAlign = "center";
     context.textBaseline = "middle";
-    context.font = `${Math.round(Math.min(16 * scale, 0.4 * unit))}px system-ui, sans-serif`;
     for (let i = 0; i < this.m; i++) {
       const { known, drawn, bounds } = this.about(i);
       const level = known >= 0 ? known : (drawn ?? (bounds ? (bounds.low + bounds.high) / 2 : 0.5));
@@ -57,7 +62,10 @@ export class Answer {
         context.strokeRect(x + frame / 2, y + frame / 2, side - frame, side - frame);
       } else if (bounds && unit >= LEGIBLE * scale) {
         context.fillStyle = readable(shade);
-        context.fillText(shortPercent(bounds), x + side / 2, y + side / 2);
+        const text = shortPercent(bounds);
+        const size = Math.min(16 * scale, (text.length > 3 ? 0.3 : 0.4) * unit);
+        context.font = `${Math.round(size)}px system-ui, sans-serif`;
+        context.fillText(text, x + side / 2, y + side / 2);
       }
     }
   }

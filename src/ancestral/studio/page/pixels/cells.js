@@ -2,20 +2,23 @@
 
 import { el, follow } from "../kit.js";
 
+const WORDY = 12; // columns of a table, up to which there is room for their names
+
 export class Cells {
   /** @param on { next(i), value(i), set(i, value) }: what a press would make of a pixel, what it is,
    *  and what to do. */
-  constructor({ m, shape: [height, width] }, on) {
-    Object.assign(this, { width, on });
+  constructor({ m, shape: [height, width], words, columns }, on) {
+    const isWordy = columns.length && width <= WORDY;
+    Object.assign(this, { width, on, words: isWordy && words });
     this.cells = Array.from({ length: m }, (_, i) => {
       const cell = el("button", { type: "button", class: "cell", tabindex: i ? -1 : 0 });
       cell.dataset.index = i;
+      if (isWordy) cell.append(el("small", {}, columns[i]), el("span"));
       return cell;
     });
     this.node = el("div", { class: "cells handle", role: "group", "aria-label": "Your pixels" }, this.cells);
     this.node.style.setProperty("--columns", width);
     this.node.style.setProperty("--rows", height);
-    this.node.classList.toggle("small", width > 10 || height > 10);
     this.#paint();
     this.node.addEventListener("keydown", (event) => this.#press(event));
   }
@@ -69,6 +72,7 @@ export class Cells {
     this.cells.forEach((cell, i) => {
       cell.dataset.level = set[i];
       cell.setAttribute("aria-label", words(i));
+      if (this.words) cell.lastChild.textContent = (this.words[i] ?? this.words[0])[set[i]] ?? "?";
     });
   }
 }

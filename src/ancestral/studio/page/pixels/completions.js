@@ -22,7 +22,7 @@ export class CompletionList {
     );
   }
 
-  draw() {
+  draw(set) {
     const live = this.sides.filter((side) => side.model);
     const merged = new Map();
     for (const { search } of live)
@@ -34,7 +34,7 @@ export class CompletionList {
     // reuse what is there: replacing nodes under the pointer would lose presses
     while (this.list.children.length > entries.length) this.list.lastChild.remove();
     while (this.list.children.length < entries.length) this.list.append(this.#completion());
-    entries.forEach((entry, i) => this.#fill(this.list.children[i], entry));
+    entries.forEach((entry, i) => this.#fill(this.list.children[i], entry, set));
     this.certificate.textContent = live
       .filter(({ search }) => !search.isImpossible)
       .map(({ model, search }) => {
@@ -62,9 +62,10 @@ export class CompletionList {
     return Object.assign(node, { picture, bars });
   }
 
-  #fill(node, { levels, p }) {
+  #fill(node, { levels, p }, set) {
     const [paper, ink, quiet] = ["paper", "ink", "line"].map(colour);
     node.levels = levels;
+    node.disabled = set.every((level, i) => level === levels[i]);
     node.picture.paint(levels, (v) => (v < 0 ? quiet : v ? ink : paper));
     const words = [];
     node.bars.forEach((bar, k) => {

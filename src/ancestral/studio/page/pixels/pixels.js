@@ -4,32 +4,21 @@
 // slice per frame, and show what is certain so far; an older search is dropped.
 
 import { Random, newSeed } from "../arrays.js";
-import {
-  Picture,
-  button,
-  choice,
-  csv,
-  el,
-  fixed,
-  mixed,
-  panel,
-  picturesAsSvg,
-  select,
-  showFacts,
-  standalone,
-} from "../kit.js";
+import { Picture, button, choice, el, fixed, mixed, panel, select, showFacts } from "../kit.js";
+import { csv, picturesAsSvg, standalone } from "../saving.js";
 import { maybe, oneOf, whole } from "../state.js";
 import { Answer, shortPercent } from "./answer.js";
 import { Cells } from "./cells.js";
 import { CompletionList } from "./completions.js";
 import { Sampling } from "./sampling.js";
-import { Completions } from "./search.js";
+import { Completions, Draws } from "./search.js";
 import { sequenceModel } from "./sequence.js";
 import { key, percent } from "./tree.js";
 
 const SLICE = 6; // ms of search per frame and model
 const SIDES = ["first", "second"];
-const TRIES = 20; // images drawn for a half that several images share
+const FLAT = 2.5; // times as wide as high: grids stand over each other
+const WIDE = 0.05; // of the posterior missing from a list, above which draws say more
 const DIFFERENT = 0.1; // between the models' probabilities of a pixel
 
 export const room = {
@@ -92,13 +81,16 @@ class Pixels {
       set: (i, value) => this.#set(this.page.state.set.with(i, value)),
     });
     const fit = el("div", { class: "fit" }, this.cells.node);
+    this.sets = el("span");
+    const [height, width] = this.data.shape;
+    const layout = width > FLAT * height ? "flat" : `of-${this.sides.length}`;
     return el(
       "div",
-      { class: `fill-pixels of-${this.sides.length}` },
+      { class: `fill-pixels ${layout}` },
       el(
         "figure",
         { class: "yours" },
-        el("figcaption", {}, el("b", {}, "Your pixels"), " – press to set"),
+        el("figcaption", {}, el("b", {}, "Your pixels"), " – ", this.sets),
         fit,
         el(
           "div",
@@ -113,21 +105,17 @@ class Pixels {
 
   #buildBrush() {
     const [off, on] = this.data.words.length === 1 ? this.data.words[0] : ["first level", "second level"];
+    this.brushes = { next: "in turn", 1: on, 0: off, "-": "unknown" };
     this.brush = choice({
-      label: "A press sets",
-      options: [
-        ["next", "in turn"],
-        ["1", on],
-        ["0", off],
-        ["-", "unknown"],
-      ],
+      label: "A press:",
+      options: ["next", "1", "0", "-"].map((brush) => [brush, this.brushes[brush]]),
       value: "next",
       onchange: (brush) => this.page.change({ brush }),
     });
     return panel(
       "Set pixels",
       {
-        tools: [button("Half-drawn image", () => this.#set(this.#halfDrawn()))],
+        tools: [button("Begin an image", () => this.#set(this.#begun()))],
         hint: "Paint over several, or use the arrow keys with 1, 0 and Delete. A number in an answer is the percentage with which that pixel is on; framed pixels are set, dotted ones drawn.",
       },
       this.brush.node,
@@ -150,7 +138,7 @@ class Pixels {
     });
     this.facts = this.sides.map(() => el("dl", { class: "facts" }));
     const parts = this.sides.map(({ name }, k) =>
-      el("div", { class: `side ${name}` }, this.pickers[k].node, this.facts[k]),
+      el("div", { class: `facts-of ${name}` }, this.pickers[k].node, this.facts[k]),
     );
     return panel("The models", {}, ...parts);
   }
@@ -160,12 +148,14 @@ class Pixels {
     const nSet = () => this.page.state.set.filter((v) => v >= 0).length;
     const isOne = () => nSet() <= 3 && first.search?.isDone && first.search.rows[0]?.p > 0.99;
     const differ = () => {
-      if (!first.model || !second?.model) return false;
-      const [a, b] = this.sides.map(({ search }) => search.marginals());
-      return a.some(({ low, high }, i) => low > b[i].high + DIFFERENT || high < b[i].low - DIFFERENT);
+      const [a, b] = [first.bounds, second.bounds];
+      return (
+        Boolean(a && b) &&
+        a.some(({ low, high }, i) => low > b[i].high + DIFFERENT || high < b[i].low - DIFFERENT)
+      );
     };
     return [
-      { text: "set three pixels: can you leave only one image?", done: () => Boolean(isOne()) },
+      { text: "with three pixels set, leave only one image", done: () => Boolean(isOne()) },
       second
         ? { text: "find a pixel on which the models differ by 10 %", done: differ }
         : { text: "make every image impossible", done: () => Boolean(first.search?.isImpossible) },
@@ -185,19 +175,17 @@ class Pixels {
     this.page.change({ set, seed: null });
   }
 
-  /** The first half of an image of the first model; of one whose other half is open, if there is one. */
-  #halfDrawn() {
-    const [height, width] = this.data.shape;
-    const half = height === 1 ? this.m >> 1 : (height >> 1) * width;
+  /** As much of the beginning of an image of the first model, up to half, as three images share. */
+  #begun() {
     const model = this.sides[0].model ?? this.models[0];
-    const all = new Completions(model, new Int8Array(this.m).fill(-1));
-    let set;
-    for (let k = 0; k < TRIES; k++) {
-      set = new Int8Array(this.m).fill(-1);
-      for (const { i, level } of all.draw(new Random(newSeed()))) if (i < half) set[i] = level;
+    const set = new Int8Array(this.m).fill(-1);
+    const image = new Completions(model, set).draw(new Random(newSeed()));
+    for (const { i, level } of image) if (i < this.m >> 1) set[i] = level;
+    for (let end = this.m >> 1; end > 0; end--) {
       const search = new Completions(model, set);
       search.run(SLICE);
-      if (search.rows.length > 2 && search.rows[0].p < 0.9) break;
+      if (!search.isDone || search.rows.length > 2) break;
+      set[end - 1] = -1;
     }
     return set;
   }
@@ -218,40 +206,52 @@ class Pixels {
   draw() {
     const { set, brush } = this.page.state;
     this.brush.set(brush);
+    this.sets.textContent = brush === "next" ? "press to set" : `press: ${this.brushes[brush]}`;
     for (const [k, side] of this.sides.entries())
       this.#search(side, this.models[this.page.state[side.name]], k);
     const isDrawing = this.sampling.advance();
     for (const [k, side] of this.sides.entries()) this.#show(side, k);
     this.cells.show(set, (i) => this.#wordsOf(i));
-    this.list.draw();
+    this.list.draw(set);
     this.sampling.draw();
-    if (isDrawing || this.sides.some(({ search }) => search && !search.isDone)) this.page.draw();
+    if (isDrawing || this.isSearching) this.page.draw();
   }
 
   #search(side, model = null, k) {
     const { set } = this.page.state;
     this.pickers[k].set(String(this.page.state[side.name]));
     if (side.model !== model || side.asked !== set)
-      Object.assign(side, { model, asked: set, search: model && new Completions(model, set) });
-    side.search?.run(SLICE);
+      Object.assign(side, { model, asked: set, search: model && new Completions(model, set), draws: null });
+    if (!model) return;
+    side.search.run(SLICE);
+    if (side.search.isDone && side.search.rest > WIDE) (side.draws ??= new Draws(model, set)).run(SLICE);
+    side.bounds = side.search.isImpossible
+      ? null
+      : side.draws?.isDone && side.draws.canAnswer
+        ? side.draws.marginals()
+        : side.search.marginals();
+  }
+
+  get isSearching() {
+    const isOpen = ({ search, draws }) => search && !(search.isDone && (draws?.isDone ?? true));
+    return this.sides.some(isOpen);
   }
 
   #show(side, k) {
-    const { model, search } = side;
+    const { model, search, bounds, draws } = side;
     if (!model) {
       const note = this.problem ?? "An LSTM is being trained on these images: a few seconds …";
       side.answer.show({ title: "LSTM", note, about: null });
       return;
     }
-    const marginals = search.isImpossible ? null : search.marginals();
     const drawn = this.sampling.drawnOf(side);
     side.answer.show({
       title: model.name,
-      note: noteOf(search),
+      note: noteOf(search, draws),
       about: (i) => ({
         known: this.page.state.set[i],
         drawn: drawn.get(i) ?? null,
-        bounds: marginals?.[i] ?? null,
+        bounds: bounds?.[i] ?? null,
       }),
     });
     showFacts(this.facts[k], factsOf(model, search));
@@ -264,8 +264,8 @@ class Pixels {
     const level = this.page.state.set[i];
     if (level >= 0) return `${place}: ${(words[i] ?? words[0])[level]}`;
     const said = this.sides
-      .filter(({ model, search }) => model && !search.isImpossible)
-      .map(({ model, search }) => `${model.name} ${shortPercent(search.marginals()[i])} %`);
+      .filter(({ model, bounds }) => model && bounds)
+      .map(({ model, bounds }) => `${model.name} ${shortPercent(bounds[i])} %`);
     return `${place}: unknown${said.length ? `, ${(words[i] ?? words[0])[1]} with ${said.join(", ")}` : ""}`;
   }
 
@@ -286,10 +286,10 @@ class Pixels {
     return found;
   }
 
-  #grid({ search }) {
+  #grid({ bounds }) {
     const picture = new Picture(this.data.shape, "");
     const shade = ({ low, high }) => mixed([255, 255, 255], [31, 35, 40], (low + high) / 2);
-    picture.paint(search.marginals(), shade);
+    picture.paint(bounds ?? new Array(this.m).fill({ low: 0, high: 1 }), shade);
     return picture.canvas;
   }
 
@@ -306,7 +306,7 @@ class Pixels {
           Math.floor(i / this.data.shape[1]),
           i % this.data.shape[1],
           v < 0 ? "" : v,
-          ...this.live.flatMap(({ search }) => Object.values(search.marginals()[i])),
+          ...this.live.flatMap(({ bounds }) => (bounds ? [bounds[i].low, bounds[i].high] : ["", ""])),
         ]),
       );
     const images = () =>
@@ -324,12 +324,13 @@ class Pixels {
 }
 
 /** How certain an answer is, in one line. */
-function noteOf(search) {
+function noteOf(search, draws) {
   if (search.isImpossible) return "No image has these pixels: their probability is 0.";
   const n = search.rows.length;
   if (search.rest === 0)
     return n === 1 ? "One image is possible." : `${n.toLocaleString("en")} images are possible.`;
   if (search.rest <= search.tolerance) return "Certified to 0.1 %.";
+  if (draws?.canAnswer) return draws.isDone ? `Counted in ${draws.most} draws.` : "Counting draws …";
   const open = `at most ${percent(search.rest)} is missing`;
   return search.isDone ? `Too many images to list: ${open}.` : `Searching: ${open}.`;
 }

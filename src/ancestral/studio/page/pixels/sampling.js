@@ -4,7 +4,7 @@
 import { Random, newSeed } from "../arrays.js";
 import { button, el, fold, panel, svg } from "../kit.js";
 import { Plot } from "../plot.js";
-import { Completions } from "./search.js";
+import { Completions, EXACT } from "./search.js";
 import { PrefixTree, key } from "./tree.js";
 
 const N_LEAVES = 40;
@@ -28,7 +28,7 @@ export class Sampling {
       least: 150,
       paint: () => this.#paintSteps(),
     });
-    this.tree = new PrefixTree(this.m, data.shape[1]);
+    this.tree = new PrefixTree(data);
     this.treeFold = fold(
       "The images as a tree",
       {},
@@ -98,7 +98,7 @@ export class Sampling {
     const { search } = side;
     if (seed === side.drawnFrom && search === side.drawnBy) return;
     side.drawn = null;
-    if (seed === null || !search || search.isImpossible || !(search.isDone || search.doubt < 1e-12)) return;
+    if (seed === null || !search || search.isImpossible || !(search.isDone || search.doubt <= EXACT)) return;
     side.drawn = search.draw(new Random(seed));
     Object.assign(side, { drawnFrom: seed, drawnBy: search });
     if (side !== this.sides[0] || this.isFresh !== seed) return;
@@ -135,10 +135,8 @@ export class Sampling {
     }
     const weights = new Map(search.rows.map(({ levels, p }) => [key(levels), p]));
     const isInOrder = drawn?.every(({ i }, k) => i === k); // a mixture's member has an order of its own
-    this.tree.show({
-      weights,
-      path: isInOrder ? { levels: drawn.map((s) => s.level), length: this.length } : null,
-    });
+    const path = isInOrder && drawn.slice(0, this.length).map(({ level }) => level);
+    this.tree.show({ weights, path });
   }
 
   #paintSteps() {
@@ -152,14 +150,14 @@ export class Sampling {
         const isOn = level ? "filled" : "hollow";
         marks.push(
           svg("line", {
-            class: `stem-${side.name}`,
+            class: `step ${side.name}`,
             x1: x,
             x2: x,
             y1: plot.py(0),
             y2: y,
             "stroke-width": width,
           }),
-          svg("circle", { class: `dot-${side.name} ${isOn}`, cx: x, cy: y, r: Math.max(1, radius) }),
+          svg("circle", { class: `dot ${side.name} ${isOn}`, cx: x, cy: y, r: Math.max(1, radius) }),
         );
       });
     });

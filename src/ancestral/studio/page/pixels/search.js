@@ -1,6 +1,8 @@
 // Completions of a partly known row, with a certificate; and draws from them.
 
-import { logSumExp } from "../arrays.js";
+import { Random, logSumExp } from "../arrays.js";
+
+export const EXACT = 1e-12; // a share that is nothing but rounding
 
 /** Completions of a partly known row, the most probable prefix first.
  *
@@ -187,6 +189,44 @@ export class Completions {
       if (state) state = steps.next(state, level);
       else parts = parts.filter(({ levels }) => levels[i] === level);
       return { i: at, p, level };
+    });
+  }
+}
+
+/** Where completions are too many to list: the share of draws in which each variable is 1.
+ *
+ * Draws are exact where nothing is known, or a beginning; elsewhere `canAnswer` is false.
+ */
+export class Draws {
+  most = 400;
+  n = 0;
+
+  constructor(model, evidence) {
+    Object.assign(this, { evidence, ones: new Float64Array(model.m), random: new Random(1) });
+    this.search = new Completions(model, evidence);
+    while (this.search.doubt > EXACT && this.search.steps < model.m) this.search.run(0);
+    this.canAnswer = this.search.doubt <= EXACT;
+  }
+
+  run(milliseconds) {
+    const end = performance.now() + milliseconds;
+    while (!this.isDone && performance.now() < end) {
+      for (const { i, level } of this.search.draw(this.random)) this.ones[i] += level;
+      this.n++;
+    }
+  }
+
+  get isDone() {
+    return !this.canAnswer || this.n >= this.most;
+  }
+
+  /** Shares, two standard errors to either side (of a share of (ones + 1) / (n + 2), which is not 0). */
+  marginals() {
+    return Array.from(this.ones, (ones, i) => {
+      if (this.evidence[i] >= 0) return { low: this.evidence[i], high: this.evidence[i] };
+      const p = (ones + 1) / (this.n + 2);
+      const two = 2 * Math.sqrt((p * (1 - p)) / this.n);
+      return { low: Math.max(0, p - two), high: Math.min(1, p + two) };
     });
   }
 }

@@ -6,206 +6,122 @@
 import { el, fixed, svg } from "../kit.js";
 
 const ROOM = { left: 12, right: 92, top: 8, bottom: 34 };
+const TICKS = 60; // px from one to the next, at least
 
 export class PrefixTree {
-  /** @param rows arrays of levels; they are sorted as words are. */
-  constructor(m, width) {
-    Object.assign(this, { m, columns: width, rows: [] });
-    this.svg = svg("svg", { class: "plot tree", role: "img", "aria-label": "Prefix tree" });
+  constructor({ m, shape }) {
+    Object.assign(this, { m, columns: shape[1], rows: [] });
+    this.svg = svg("svg", { class: "plot tree", role: "img" });
     this.node = el("div", { class: "plot-frame" }, this.svg);
-    this.size = 0;
-    new ResizeObserver(() => this.#fit()).observe(this.node);
+    new ResizeObserver(() => this.draw()).observe(this.node);
   }
 
   setRows(rows) {
-    this.rows = [...rows].sort(compareRows);
-    this.#build();
-  }
-
-  #fit() {
-    const width = this.node.clientWidth;
-    if (!width || width === this.size) return;
-    this.size = width;
-    this.#build();
-  }
-
-  #build() {
-    if (!this.size || !this.rows.length) return;
-    this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
-    const { unit } = this;
-    const gap = Math.max(9, Math.min(20, 520 / this.rows.length)) * unit;
-    this.height = (ROOM.top + ROOM.bottom) * unit + gap * this.rows.length;
-    this.gap = gap;
-    this.svg.setAttribute("width", this.size);
-    this.svg.setAttribute("height", this.height);
+    this.rows = [...rows].sort((a, b) => (key(a) < key(b) ? -1 : 1)); // off, on, open: as words are
     this.edges = [];
-    this.#grow(0, this.rows.length, 0);
-    this.shown?.();
-  }
-
-  px(depth) {
-    return ROOM.left * this.unit + (depth / this.m) * (this.size - (ROOM.left + ROOM.right) * this.unit);
-  }
-
-  py(place) {
-    return ROOM.top * this.unit + this.gap * (place + 0.5);
+    if (rows.length) this.#grow(0, rows.length, 0);
   }
 
   /** Gather edges under the rows [from, to), which agree before `depth`; return their height. */
   #grow(from, to, depth) {
+    const { rows, edges } = this;
     let end = depth;
-    while (end < this.m && this.rows[from][end] === this.rows[to - 1][end]) end++;
+    while (end < this.m && rows[from][end] === rows[to - 1][end]) end++;
     let height = from;
     if (end < this.m) {
       let middle = from;
-      while (this.rows[middle][end] === this.rows[from][end]) middle++;
+      while (rows[middle][end] === rows[from][end]) middle++;
       const parts = [
         [from, middle],
         [middle, to],
-      ].map(([a, b]) => ({ a, b, at: this.#grow(a, b, end + 1) }));
-      height = (parts[0].at + parts[1].at) / 2;
-      for (const { a, b, at } of parts)
-        this.edges.push({ from: a, to: b, depth: end, end: end + 1, y0: height, y1: at });
+      ].map(([a, b]) => ({ from: a, to: b, depth: end, end: end + 1, y1: this.#grow(a, b, end + 1) }));
+      height = (parts[0].y1 + parts[1].y1) / 2;
+      edges.push(...parts.map((part) => ({ ...part, y0: height })));
     }
-    if (end > depth || depth === 0) this.edges.push({ from, to, depth, end, y0: height, y1: height });
+    if (end > depth || depth === 0) edges.push({ from, to, depth, end, y0: height, y1: height });
     return height;
   }
 
-  /** @param weights each row's posterior probability, null where it disagrees with what is known.
-   *  @param path { levels, length } of a draw under way, or null. */
-  show({ weights, path, level }) {
-    this.shown = () => this.show({ weights, path, level });
-    if (!this.size || !this.rows.length) return;
-    const { unit } = this;
-    const parts = [];
-    for (let i = this.columns; i < this.m; i += this.columns)
-      parts.push(
-        svg("line", {
-          class: "grid",
-          x1: this.px(i),
-          x2: this.px(i),
-          y1: ROOM.top * unit,
-          y2: this.height - ROOM.bottom * unit,
-        }),
-      );
-    for (const edge of this.edges) {
-      let weight = 0;
-      for (let r = edge.from; r < edge.to; r++) weight += weights.get(key(this.rows[r])) ?? 0;
-      parts.push(
-        this.#edge(
-          edge,
-          weight > 0
-            ? { class: "branch possible", "stroke-width": unit * (1.2 + 3.5 * Math.sqrt(weight)) }
-            : { class: "branch", "stroke-width": unit },
-        ),
-      );
+  /** @param weights each row's posterior probability, by its key; none where it disagrees with what is known.
+   *  @param path the levels drawn so far, or null. */
+  show({ weights, path }) {
+    Object.assign(this, { weights, path });
+    this.draw();
+  }
+
+  draw() {
+    const width = this.node.clientWidth;
+    if (!width || !this.rows.length || !this.weights) return;
+    const unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+    const gap = Math.max(9, Math.min(20, 520 / this.rows.length)) * unit;
+    const height = (ROOM.top + ROOM.bottom) * unit + gap * this.rows.length;
+    const px = (depth) => unit * ROOM.left + (depth / this.m) * (width - (ROOM.left + ROOM.right) * unit);
+    const py = (place) => ROOM.top * unit + gap * (place + 0.5);
+    this.svg.setAttribute("width", width);
+    this.svg.setAttribute("height", height);
+    const weightOf = this.rows.map((row) => this.weights.get(key(row)) ?? 0);
+    const line = ({ depth, end, y0, y1 }, kind, thick) =>
+      svg("path", {
+        d: `M${px(depth)} ${py(y0)}L${px(end)} ${py(y1)}`,
+        class: `branch ${kind}`,
+        "stroke-width": unit * thick,
+        "stroke-linecap": "round",
+      });
+    const parts = this.edges.map((edge) => {
+      const weight = weightOf.slice(edge.from, edge.to).reduce((sum, w) => sum + w, 0);
+      return weight > 0 ? line(edge, "possible", 1.2 + 3.5 * Math.sqrt(weight)) : line(edge, "", 1);
+    });
+    let tip = { depth: 0, y: this.edges.at(-1)?.y0 ?? 0 };
+    for (const edge of this.path ? this.edges : []) {
+      const row = this.rows[edge.from];
+      let end = 0;
+      while (end < Math.min(edge.end, this.path.length) && row[end] === this.path[end]) end++;
+      if (end <= edge.depth) continue;
+      const y1 = edge.y0 + ((edge.y1 - edge.y0) * (end - edge.depth)) / (edge.end - edge.depth);
+      parts.push(line({ ...edge, end, y1 }, "drawn", 3));
+      if (end > tip.depth) tip = { depth: end, y: y1 };
     }
-    if (path) parts.push(...this.#path(path));
-    this.rows.forEach((row, place) => parts.push(...this.#leaf(row, place, weights.get(key(row)))));
-    for (let i = 0; i <= this.m; i += this.columns)
-      parts.push(
-        svg("text", { x: this.px(i), y: this.height - 16 * unit, "text-anchor": "middle" }, String(i)),
-      );
+    if (this.path?.length) {
+      const kind = tip.depth < this.path.length ? "tip off" : "tip"; // a ring where it left the tree
+      parts.push(svg("circle", { class: kind, cx: px(tip.depth), cy: py(tip.y), r: 5.5 * unit }));
+    }
+    const text = (x, y, words, more) => svg("text", { x, y, ...more }, words);
+    const middle = { "text-anchor": "middle" };
+    this.rows.forEach((row, place) => {
+      const side = Math.min(0.86 * gap, 17 * unit);
+      const x = px(this.m) + 7 * unit;
+      parts.push(this.#leaf(row, x, py(place) - side / 2, side, weightOf[place] > 0));
+      if (weightOf[place] > 0)
+        parts.push(
+          text(x + side + 7 * unit, py(place) + 4 * unit, percent(weightOf[place]), { class: "name" }),
+        );
+    });
+    const step = this.columns * Math.ceil(TICKS / ((px(this.m) - px(0)) * (this.columns / this.m)));
+    for (let i = 0; i <= this.m; i += step) parts.push(text(px(i), height - 16 * unit, String(i), middle));
     parts.push(
-      svg(
-        "text",
-        {
-          class: "name",
-          x: (this.px(0) + this.px(this.m)) / 2,
-          y: this.height - 2 * unit,
-          "text-anchor": "middle",
-        },
-        "Pixels drawn",
-      ),
+      text((px(0) + px(this.m)) / 2, height - 2 * unit, "pixels drawn", { class: "name", ...middle }),
     );
     this.svg.replaceChildren(...parts);
-    const n = [...weights.values()].filter((w) => w > 0).length;
-    this.svg.setAttribute(
-      "aria-label",
-      `Prefix tree of ${this.rows.length} images; ${n} agree with what is known. ${level ?? ""}`,
-    );
+    const n = weightOf.filter((w) => w > 0).length;
+    const said = `Prefix tree of ${this.rows.length} images; ${n} agree with what is set.`;
+    this.svg.setAttribute("aria-label", said);
   }
 
-  #edge({ depth, end, y0, y1 }, attributes) {
-    const d = `M${this.px(depth)} ${this.py(y0)}L${this.px(end)} ${this.py(y1)}`;
-    return svg("path", { d, fill: "none", "stroke-linecap": "round", ...attributes });
-  }
-
-  /** Follow a draw as far as it has come; where it leaves the tree, it ends in a ring. */
-  #path({ levels, length }) {
-    let [from, to] = [0, this.rows.length];
-    let depth = 0;
-    while (depth < length && to > from) {
-      const inside = (r) => this.rows[r][depth] === levels[depth];
-      let [a, b] = [from, to];
-      while (a < b && !inside(a)) a++;
-      while (b > a && !inside(b - 1)) b--;
-      if (a === b) break;
-      [from, to] = [a, b];
-      depth++;
-    }
-    const parts = this.edges
-      .filter((e) => e.from <= from && e.to >= to && e.depth < depth)
-      .map((e) =>
-        this.#edge(
-          {
-            ...e,
-            end: Math.min(e.end, depth),
-            y1: e.end > depth ? e.y0 + ((e.y1 - e.y0) * (depth - e.depth)) / (e.end - e.depth) : e.y1,
-          },
-          { class: "branch drawn", "stroke-width": 3 * this.unit },
-        ),
-      );
-    const last = this.edges.find(
-      (e) =>
-        e.from <= from &&
-        e.to >= to &&
-        e.depth <= depth &&
-        e.end >= depth &&
-        (e.depth < depth || depth === 0),
-    );
-    const at = last
-      ? depth === last.depth
-        ? last.y0
-        : last.y0 + ((last.y1 - last.y0) * (depth - last.depth)) / (last.end - last.depth)
-      : 0;
-    const isOff = depth < length;
-    parts.push(
-      svg("circle", { class: isOff ? "off" : "at", cx: this.px(depth), cy: this.py(at), r: 5.5 * this.unit }),
-    );
-    return parts;
-  }
-
-  #leaf(row, place, weight) {
-    const { unit } = this;
-    const side = Math.min(0.86 * this.gap, 17 * unit);
-    const [x, y] = [this.px(this.m) + 7 * unit, this.py(place) - side / 2];
-    const columns = this.columns;
-    const cell = side / Math.max(columns, this.m / columns);
-    let d = "";
-    row.forEach((on, i) => {
-      if (on === 1)
-        d += `M${x + (i % columns) * cell} ${y + Math.floor(i / columns) * cell}h${cell}v${cell}h${-cell}z`;
-    });
-    const image = svg("path", { class: weight > 0 ? "leaf possible" : "leaf", d });
-    if (!(weight > 0)) return [image];
-    return [
-      image,
-      svg("text", { class: "name", x: x + side + 7 * unit, y: this.py(place) + 4 * unit }, percent(weight)),
-    ];
+  #leaf(row, x, y, side, isPossible) {
+    const cell = side / Math.max(this.columns, this.m / this.columns);
+    const square = (on, i) =>
+      on === 1
+        ? `M${x + (i % this.columns) * cell} ${y + Math.floor(i / this.columns) * cell}h${cell}v${cell}h${-cell}z`
+        : "";
+    return svg("path", { class: isPossible ? "leaf possible" : "leaf", d: Array.from(row, square).join("") });
   }
 }
 
 export const key = (row) => Array.from(row, (v) => (v < 0 ? "-" : v)).join("");
 
 export function percent(p) {
-  if (p > 0.9995) return "100 %";
-  if (p >= 0.0995) return `${fixed(100 * p, 0)} %`;
-  if (p >= 0.001) return `${fixed(100 * p, 1)} %`;
-  return p > 0 ? "< 0.1 %" : "0 %";
-}
-
-function compareRows(a, b) {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i] - b[i];
-  return 0;
+  if (p > 0.9995) return "100 %";
+  if (p >= 0.0995) return `${fixed(100 * p, 0)} %`;
+  if (p >= 0.001) return `${fixed(100 * p, 1)} %`;
+  return p > 0 ? "< 0.1 %" : "0 %";
 }

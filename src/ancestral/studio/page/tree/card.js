@@ -11,8 +11,8 @@ const FOOT = 15;
 const PAD = 7;
 const ROW = 13; // of a level, at least
 const TALLEST = 40;
-const SHARE = 50; // of the text "100 %"
-const NARROW = 200; // px of a card that has no room for "± 5.5": its line shows it
+const SHARE = 54; // of the text "100 %"
+const NARROW = 230; // px of a card that has no room for "± 5.5": its line shows it
 const NEAR = 5; // px from an atom that take it
 const pen = document.createElement("canvas").getContext("2d");
 

@@ -3,19 +3,8 @@
 // Answers are exact: sums over the hidden states of the trees (circuit.js), whatever is fixed.
 
 import { Random, newSeed, unpack } from "../arrays.js";
-import {
-  button,
-  csv,
-  el,
-  fixed,
-  panel,
-  remembered,
-  select,
-  significant,
-  slider,
-  standalone,
-  svg,
-} from "../kit.js";
+import { button, el, fixed, panel, remembered, select, significant, slider, svg } from "../kit.js";
+import { csv, standalone } from "../saving.js";
 import { entries, maybe, oneOf, real, whole, wholes } from "../state.js";
 import { Card } from "./card.js";
 import { Trees, forward, hasLevels, inverse } from "./circuit.js";
@@ -293,7 +282,7 @@ class Room {
     if (this.visible?.length < this.columns.length)
       parts.push(`${this.visible.length} of ${this.columns.length} columns`);
     if (!n) parts.push("nothing is fixed");
-    else parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`);
+    else parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`, "outlined: before");
     if (n > 1) parts.push(`${significant(Math.exp(this.together), 2)} × as likely together as apart`);
     if (this.drawn) parts.push(`◆ this row is odder than ${fixed(100 * this.odd, 0)} % of draws`);
     const said = this.columns
@@ -347,6 +336,7 @@ class Room {
     const typed = el("input", {
       type: isDate ? "date" : "number",
       step: "any",
+      placeholder: "type a value",
       "aria-label": `${name}, typed`,
     });
     const show = (value) =>
