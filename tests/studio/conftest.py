@@ -22,7 +22,7 @@ import pytest
 
 import ancestral
 from ancestral import datasets
-from ancestral.studio.listing import Listing, part_of
+from ancestral.studio.listing import Listing
 from ancestral.studio.pages import page_files
 from ancestral.studio.room import Room, Subject
 from ancestral.studio.rooms import ROOMS
@@ -92,8 +92,9 @@ def shelf_of(models: dict[str, Any], **given: Any) -> Shelf:
 
 def told(shelf: Shelf, room: str, part: str = "", *, subject: str | None = None) -> dict[str, Any]:
     """Return what the page is told in a room: of the first subject, or of the one of this name."""
-    subjects = Listing(shelf, [room]).subjects[room].values()
-    return part_of(next(one for one in subjects if subject in (None, one.name)), part)
+    listing = Listing(shelf, [room])
+    subjects = listing.subjects[room].items()
+    return listing.made(room, next(of for of, it in subjects if subject in (None, it.name)), part)
 
 
 def plain_room(kind: str, make: Callable[[Item], dict[str, Any]], **given: Any) -> Room:
@@ -128,13 +129,13 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def started(shelf: Shelf) -> tuple[Studio, Any, threading.Thread]:
+def started(shelf: Shelf, *, port: int = 0) -> tuple[Studio, Any, threading.Thread]:
     """Serve a shelf in a thread."""
     uvicorn = pytest.importorskip("uvicorn", reason="the studio is an extra")
     pytest.importorskip("starlette", reason="the studio is an extra")
     from ancestral.studio import server
 
-    listening = server._listen("127.0.0.1", 0)
+    listening = server._listen("127.0.0.1", port)
     port = listening.getsockname()[1]
     app = server.make_app(server.Rooms(shelf), port=port)
     running = uvicorn.Server(server.configuration(app))
@@ -244,7 +245,9 @@ def script(chromium: Any, studio: Studio) -> Iterator[Any]:
     modules = modules_by_name()
 
     def run(body: str, argument: Any = None) -> Any:
-        used = {name: modules[name] for name in modules if re.search(rf"(?<!\w)(?<!\w\.){name}\.", body)}
+        used = {
+            name: modules[name] for name in modules if re.search(rf"(?<!\w)(?<!\w\.){name}\.", body)
+        }
         imports = ", ".join(f"import('{studio.address}/page/{path}')" for path in used.values())
         function = (
             f"async (given) => {{ const parts = await Promise.all([{imports}]);"

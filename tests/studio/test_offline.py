@@ -34,6 +34,12 @@ def test_the_export_is_one_small_file(exported):
     assert "http-equiv" in text and "'unsafe" not in text
 
 
+def test_the_export_of_large_images_is_small_enough_to_send(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (400, 64, 64), dtype=np.uint8)
+    np.save(tmp_path / "faces.npy", images)
+    assert len(page_html(Shelf.of([tmp_path / "faces.npy"])).encode()) < 2_500_000
+
+
 def test_the_export_works_from_disk_and_asks_for_nothing(chromium, exported, faces):
     page = Page(chromium)
     shown = page.open(f"file://{exported}#faces?d=8&face=1")
@@ -191,7 +197,7 @@ def test_a_notebooks_page_holds_the_model_alone(faces):
 def test_rooms_go_on_when_the_server_is_gone(chromium, models, faces):
     studio, running, thread = started(shelf_of(models))
     page = Page(chromium)
-    with page.page.expect_response(re.compile(r"/compare\.json")):  # the last of what is fetched ahead
+    with page.page.expect_response(re.compile(r"/compare\.json")):  # the last that is fetched ahead
         shown = page.open(f"{studio.entrance}#faces?d=5")
     shown.wait_for_function("() => document.querySelectorAll('.thumb').length > 20")
     running.should_exit = True

@@ -268,6 +268,31 @@ def test_draws_fit_what_is_known(script, small, kind, where):
     assert ((seen - expected) ** 2 / expected).sum() < chi2.ppf(1 - 1e-4, len(seen) - 1)
 
 
+@pytest.mark.parametrize("where", [[], [0, 1, 2]])
+def test_draws_count_what_is_too_much_to_list(script, small, where):
+    """Shares of 400 draws are within four standard errors of the exact conditional."""
+    model = of_kind("logistic").fit(small)
+    known = np.full(9, -1)
+    known[where] = 1
+    body = """
+        const model = sequence.sequenceModel(given.model, given.known.length);
+        const draws = new search.Draws(model, Int8Array.from(given.known));
+        draws.run(60000);
+        return { n: draws.n, can: draws.canAnswer, bounds: draws.marginals() };
+    """
+    sent = {"model": pixels._sequence("", model), "known": known.tolist()}
+    got = script(body, sent)
+    assert got["can"] and got["n"] == 400
+    agree = ((known == SPACE) | (known < 0)).all(axis=1)
+    p = np.exp(model.log_density(SPACE)) * agree
+    expected = p @ SPACE / p.sum()
+    for bound, exact in zip(got["bounds"], expected, strict=True):
+        middle, two = (bound["low"] + bound["high"]) / 2, (bound["high"] - bound["low"]) / 2
+        assert abs(exact - middle) <= 2 * two + 1e-12
+    known[8] = 1  # ahead of what is unknown: draws would not be exact
+    assert not script(body, {**sent, "known": known.tolist()})["can"]
+
+
 def pooled(seen, expected, least=5.0):
     """Put rows of which few are expected together."""
     rare = expected < least
@@ -323,6 +348,26 @@ def test_levels_of_text_keep_their_words(tmp_path):
     assert list(subject.used.values()) == ["2 of 3 rows: those without gaps"]
     people = opened(tmp_path, people="sex,smokes\nman,1\nwoman,0\nman,0\n")
     assert told(people, "pixels")["words"] == [["man", "woman"], ["off", "on"]]
+
+
+def test_models_of_other_columns_stand_apart(tmp_path):
+    """A pixel means the same in all models that stand side by side: its words and its name."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"a": ["yes", "no", "no"], "b": ["no", "yes", "no"]})
+    shelf = opened(tmp_path, votes=frame.to_csv(index=False))
+    turned = TabularAutoregressive(categories=[["yes", "no"]] * 2)
+    for name, model, rows in (
+        ("same", TabularAutoregressive(), frame),
+        ("order", TabularAutoregressive(), frame[["b", "a"]]),
+        ("levels", turned, frame),
+        ("more levels", turned, frame),
+    ):
+        shelf.add(model.fit(rows).save(tmp_path / f"{name}.model"), f"{name}.model")
+    names = [[item.name for item in one.items] for one in pixels.subjects(shelf)]
+    assert names == [["votes.csv", "same"], ["order"], ["levels", "more levels"]]
+    words = [one.make()["words"] for one in pixels.subjects(shelf)]
+    assert words == [[["no", "yes"]], [["no", "yes"]], [["yes", "no"]]]
 
 
 def test_what_is_not_shown_says_why(tmp_path, small, rng):

@@ -162,6 +162,22 @@ def test_a_room_that_cannot_tell_its_subjects_says_why_and_others_go_on(plain):
         assert json.loads(Rooms(plain.shelf).text("third"))["problem"].startswith("The package x")
 
 
+def test_what_could_not_be_made_is_not_said_to_show(served):
+    def fails():
+        raise DataError("All its values are the same.")
+
+    of = subjects_of(served.json("/data/shelf.json"))["a.csv"]
+    patched = patch.object(Subject, "parts", property(lambda self: {"": fails}))
+    with patched:
+        said = {"problem": "All its values are the same."}
+        assert served.json(f"/data/first.json?of={of}") == said
+    for _ in range(2):
+        items = {item["name"]: item for item in served.json("/data/shelf.json")["items"]}
+        assert not items["a.csv"]["shown"] and items["b.csv"]["shown"]
+        assert {"room": "first", "why": said["problem"]} in items["a.csv"]["not_shown"]
+        served.shelf.add_upload("c.csv", TABLES["c.csv"])
+
+
 def test_answers_are_of_the_data_that_were_asked_for(served):
     said = served.json("/data/shelf.json")
     of = subjects_of(said)

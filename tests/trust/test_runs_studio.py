@@ -363,24 +363,35 @@ def test_c16_a_gigabyte_that_is_sent_all_the_same_is_not_kept(studio):
 
 
 def test_c17_names_from_files_stay_text(studio, visit):
-    """A model, a column or a file named as markup is shown as its name."""
+    """A model, a column, a level or a file named as markup is shown as its name."""
     nasty = "<img src=x onerror=alert(1)>"
     page = visit("line", complaint="422")
-    page.evaluate(
-        """(name) => {
-          const file = new File(["{}"], `${name}.csv`, { type: "text/csv" });
-          const data = new DataTransfer();
-          data.items.add(file);
-          const input = document.querySelector(".tools input[type=file]");
-          input.files = data.files;
-          input.dispatchEvent(new Event("change"));
-        }""",
-        nasty,
+    page.locator(".top").get_by_role("button", name="Files").click()
+    rows = "\n".join(f"{k},{k * k % 7},{nasty if k % 2 else 'plain'}" for k in range(60))
+    files = {"whole": f"{nasty},{nasty} too,kind\n{rows}\n", "broken": "{}"}
+    page.locator("dialog input[type=file]").set_input_files(
+        [
+            {"name": f"{nasty} {name}.csv", "mimeType": "text/csv", "buffer": text.encode()}
+            for name, text in files.items()
+        ]
     )
-    notice = page.locator(".notice.problem")
-    notice.wait_for()
-    assert nasty in notice.inner_text()
-    assert page.locator("img").count() == 0
+    panel = page.locator("dialog")
+    panel.locator(".wrong").wait_for()
+    assert f"{nasty} broken.csv" in panel.locator(".wrong").inner_text()
+    assert f"{nasty} whole.csv" in panel.inner_text()
+    (mine,) = studio.shelf.of_kind("table")
+    try:
+        panel.get_by_role("button", name="Done").click()
+        for name in ("line", "mixture", "tree", "compare"):
+            page.locator(f".tabs a[data-room={name}]").click()
+            page.wait_for_function(
+                "([name, nasty]) => document.getElementById(`room-${name}`)"
+                ".textContent.includes(nasty)",
+                arg=[name, nasty],
+            )
+        assert page.locator("img").count() == 0
+    finally:
+        studio.shelf.close(mine.id)
 
 
 def test_c17_uploads_are_judged_by_the_loader(studio):

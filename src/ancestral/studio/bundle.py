@@ -21,7 +21,7 @@ from typing import Any
 
 from ancestral._files import check_destination, write_atomically
 from ancestral.errors import AncestralError
-from ancestral.studio.listing import Listing, part_of
+from ancestral.studio.listing import Listing
 from ancestral.studio.pages import (
     IMPORT,
     MAIN,
@@ -91,9 +91,9 @@ def data_of(shelf: Shelf, rooms: list[str]) -> dict[str, str]:
             if k >= MOST_SUBJECTS:
                 listing.leave_out(room, of, f"This file holds {MOST_SUBJECTS} of them in a room.")
                 continue
-            parts = {f"{room}-{of}": to_json(part_of(subject, ""))}
+            parts = {f"{room}-{of}": to_json(listing.made(room, of))}
             for part in subject.later:
-                parts[f"{room}.{part}-{of}"] = to_json(part_of(subject, part))
+                parts[f"{room}.{part}-{of}"] = to_json(listing.made(room, of, part))
             added = sum(map(len, parts.values()))
             if found and size + added > MOST_BYTES:
                 listing.leave_out(

@@ -31,8 +31,8 @@ class Listing:
         By room, then by `of`; the first is shown first.
     problems : dict of str
         By room, why its subjects could not be told.
-    left_out : dict of str
-        By room, why it has not all of its subjects.
+    failed : dict of str
+        By room and `of`, why a subject could not be made, once that was tried.
     """
 
     def __init__(self, shelf: Shelf, names: Iterable[str] = ROOMS) -> None:
@@ -40,7 +40,8 @@ class Listing:
         self.version = self.shelf.version
         self.subjects: dict[str, dict[str, Subject]] = {}
         self.problems: dict[str, str] = {}
-        self.left_out: dict[str, tuple[str, list[Subject]]] = {}
+        self.failed: dict[tuple[str, str], str] = {}
+        self._left_out: dict[str, list[tuple[Subject, str]]] = {}
         for name in names:
             try:
                 found = ROOMS[name].subjects(self.shelf)
@@ -48,10 +49,18 @@ class Listing:
                 found, self.problems[name] = [], str(error)
             self.subjects[name] = _identified(name, found)
 
+    def made(self, room: str, of: str, part: str = "") -> dict[str, Any]:
+        """Return what the page asks for: a subject or one of its parts; a problem is said."""
+        try:
+            return self.subjects[room][of].parts[part]()
+        except AncestralError as error:
+            if not part:
+                self.failed[room, of] = str(error)
+            return {"problem": str(error)}
+
     def leave_out(self, room: str, of: str, why: str) -> None:
         """Drop a subject, and say why of all that it was made from."""
-        subject = self.subjects[room].pop(of)
-        self.left_out.setdefault(room, (why, []))[1].append(subject)
+        self._left_out.setdefault(room, []).append((self.subjects[room].pop(of), why))
 
     def described(self) -> dict[str, Any]:
         """Return what the page is told of all that is open."""
@@ -85,47 +94,38 @@ class Listing:
         return list(found.values())
 
     def _described(self, item: Item) -> dict[str, Any]:
-        places = [
-            (room, of, subject.used.get(item.id))
-            for room, subjects in self.subjects.items()
-            for of, subject in subjects.items()
-            if any(used.id == item.id for used in subject.items)
-        ]
-        not_shown = [] if item.built_in else self._refusals(item, {room for room, _, _ in places})
+        shown: list[dict[str, str | None]] = []
+        not_shown: list[dict[str, str | None]] = []
+        for room, subjects in self.subjects.items():
+            said: list[str | None] = [
+                why for subject, why in self._left_out.get(room, []) if _is_of(item, subject)
+            ]
+            for of, subject in subjects.items():
+                if _is_of(item, subject) and (room, of) in self.failed:
+                    said.append(self.failed[room, of])
+                elif _is_of(item, subject):
+                    used = subject.used.get(item.id)
+                    shown.append({"room": room, "of": of, "used": used})
+                    said.append(None)
+            if not said and item.kind != UNREAD and not item.built_in:
+                said = [ROOMS[room].refuses(item)]
+            not_shown += [{"room": room, "why": why} for why in dict.fromkeys(said) if why]
+        if not shown and not not_shown:
+            not_shown.append({"room": None, "why": _without_room(item)})
         return {
             "id": item.id,
             "name": item.name,
             "kind": item.kind,
             "about": item.about,
             "built_in": item.built_in,
-            "shown": [{"room": room, "of": of, "used": used} for room, of, used in places],
+            "shown": shown,
             "not_shown": not_shown,
         }
 
-    def _refusals(self, item: Item, shown: set[str]) -> list[dict[str, str | None]]:
-        """Return why rooms do not show an item: one sentence at least where none does."""
-        if item.kind == UNREAD:
-            return [{"room": None, "why": str(item.data)}]
-        found: list[dict[str, str | None]] = []
-        for room in self.subjects:
-            if room in shown:
-                continue
-            why, subjects = self.left_out.get(room, ("", []))
-            if not any(used.id == item.id for subject in subjects for used in subject.items):
-                why = ROOMS[room].refuses(item) or ""
-            if why:
-                found.append({"room": room, "why": why})
-        if not shown and not found:
-            found.append({"room": None, "why": _without_room(item)})
-        return found
 
-
-def part_of(subject: Subject, part: str) -> dict[str, Any]:
-    """Return what the page asks for: the subject ("") or a part by name; a problem is said."""
-    try:
-        return subject.parts[part]()
-    except AncestralError as error:
-        return {"problem": str(error)}
+def _is_of(item: Item, subject: Subject) -> bool:
+    """Tell whether a subject is made from an item."""
+    return any(used.id == item.id for used in subject.items)
 
 
 def _identified(room: str, subjects: list[Subject]) -> dict[str, Subject]:
@@ -146,7 +146,9 @@ def _identity(room: str, subject: Subject, number: int) -> str:
 
 
 def _without_room(item: Item) -> str:
-    """Return what an item is that no room is for."""
+    """Return why no room has anything to say of an item."""
+    if item.kind == UNREAD:
+        return str(item.data)
     entry = _catalogue.entry_of(item.data) if item.kind == "model" else None
     if entry is None:
         return f"No room is for this: {item.about}."

@@ -1,8 +1,8 @@
 """The page's own files: styles, modules, and the one document with a section for each room.
 
-A room's folder page/NAME has its modules and NAME.css. Which rooms there are is written into three
-places here: the document's tabs and sections, its links, and the module rooms.js, by which the page
-opens a room.
+A room's folder page/NAME has its modules and NAME.css, whose rules hold in that room alone. Which
+rooms there are is written into three places here: the document's tabs and sections, its links, and
+the module rooms.js, by which the page opens a room.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ancestral.studio.rooms import ROOMS
 
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 INDEX, MAIN, REGISTRY = "index.html", "main.js", "rooms.js"
-SHARED_STYLES = ("base.css", "elements.css")
+SHARED_STYLES = ("base.css", "elements.css", "layout.css")
 IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]*\.js)";\n', re.M)
 
 _SECTION = """\
@@ -47,7 +47,9 @@ def _files_in(folder: Traversable, path: str) -> Iterable[tuple[str, str]]:
         if entry.is_dir():
             yield from _files_in(entry, f"{path}{entry.name}/")
         elif PurePosixPath(entry.name).suffix in KINDS:
-            yield path + entry.name, entry.read_text("utf-8")
+            text = entry.read_text("utf-8")
+            is_rooms = path and entry.name.endswith(".css")
+            yield path + entry.name, f"#room-{path[:-1]} {{\n{text}}}\n" if is_rooms else text
 
 
 def served_files() -> dict[str, str]:

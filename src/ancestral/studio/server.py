@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 from ancestral._extras import need
 from ancestral.errors import AncestralError
-from ancestral.studio.listing import Listing, part_of
+from ancestral.studio.listing import Listing
 from ancestral.studio.pages import INDEX, KINDS, served_files
 from ancestral.studio.payload import to_json
 from ancestral.studio.security import LOOPBACK, SESSION, Guard
@@ -72,13 +72,15 @@ class Rooms:
     def listing(self) -> Listing:
         """Return what is shown now; what is made of things closed since then is forgotten."""
         with self._lock:
-            if self._listing is None or self._listing.version != self.shelf.version:
-                self._listing = Listing(self.shelf)
-                subjects = self._listing.subjects
-                self._kept = {
-                    key: kept for key, kept in self._kept.items() if key[1] in subjects[key[0]]
-                }
-            return self._listing
+            before = self._listing
+            if before is None or before.version != self.shelf.version:
+                self._listing = now = Listing(self.shelf)
+                shown = {(room, of) for room, found in now.subjects.items() for of in found}
+                self._kept = {key: text for key, text in self._kept.items() if key[:2] in shown}
+                if before is not None:
+                    now.failed = {key: why for key, why in before.failed.items() if key in shown}
+                return now
+            return before
 
     def text(self, room: str, of: str | None = None, part: str = "") -> str:
         """Return what a subject's part is made of; the first caller makes it, others wait.
@@ -100,15 +102,15 @@ class Rooms:
                 return to_json({"problem": listing.described()["rooms"][room]["wants"]})
         if of not in subjects:
             raise ClosedError("This is not open any more: choose another, or open it again.")
-        subject, key = subjects[of], (room, of, part)
-        if part not in subject.parts:
+        key = (room, of, part)
+        if part not in subjects[of].parts:
             raise AbsentError("The room has no such part.")
         with self._lock:
             is_first = key not in self._kept
             future: Future[str] = self._kept.setdefault(key, Future())
         if is_first:
             try:
-                future.set_result(to_json(part_of(subject, part)))
+                future.set_result(to_json(listing.made(*key)))
             except BaseException as error:  # those who wait are told, and the next one tries again
                 future.set_exception(error)
                 with self._lock:

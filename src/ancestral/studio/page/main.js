@@ -6,6 +6,7 @@
 import { showFiles } from "./files.js";
 import { History } from "./history.js";
 import { button, el, perFrame, select } from "./kit.js";
+import { showPrompts, tick } from "./prompts.js";
 import { ROOMS } from "./rooms.js";
 import { fillSaveMenu, saveMenu } from "./saving.js";
 import { source } from "./source.js";
@@ -54,6 +55,7 @@ async function show(name, { of = page.data[name], text, from } = {}) {
       `This link was made with ${from}, which is not open as it was then: ${subject ? `${subject.name} is shown instead` : "open it first"}.`,
       "problem",
     );
+  showData(name, subject);
   if (!subject) {
     fill(name, [problemNode(page.shelf.rooms[name].wants)], []);
     return;
@@ -96,6 +98,7 @@ async function built(name, subject) {
     const make = await making;
     if (data.problem) {
       if (page.name === name) fill(name, [problemNode(data.problem)], []);
+      page.shelf = await source.shelf().catch(() => page.shelf); // which now says so, too
       return null;
     }
     const room = { key, name, subject, data, state: new State(make.state(data)) };
@@ -152,61 +155,29 @@ function around(room) {
 
 /** Above a room: its data, its equation and its prompts. */
 function showAbout(name, { view, data, subject }) {
-  const all = subjects(name);
-  const chooser =
-    all.length > 1
-      ? select({
-          label: "Data",
-          options: all.map((each) => [each.of, each.name]),
-          value: subject.of,
-          onchange: (of) => show(name, { of }),
-        }).node
-      : el(
-          "button",
-          { type: "button", class: "quiet data", title: data.source, onclick: openFiles },
-          `Data: ${subject.name}`,
-        );
-  part(name, ".about").replaceChildren(
-    chooser,
-    ...(data.note ? [el("p", { class: "note" }, data.note)] : []),
-  );
+  showData(name, subject, data);
   const unfolded = part(name, ".unfolded");
   unfolded.querySelector(".live")?.remove();
   if (view.equation) unfolded.append(el("div", { class: "live" }, view.equation));
-  showPrompts(name);
+  showPrompts(part(name, ".prompts"), view.prompts, doneIn(name));
 }
 
-function showPrompts(name) {
-  const room = page.shown;
-  const place = part(name, ".prompts");
-  const done = (page.ticked[name] ??= new Set());
-  const before = place.querySelector("details");
-  const list = room.view.prompts.map(({ text }, k) =>
-    el(
-      "li",
-      { class: done.has(k) ? "done" : "" },
-      text,
-      el("span", { class: "out-of-sight" }, done.has(k) ? " (done)" : ""),
-    ),
-  );
-  const isOpen = before ? before.open : matchMedia("(min-width: 60em)").matches;
-  place.replaceChildren(
-    el(
-      "details",
-      { open: isOpen },
-      el("summary", {}, `Try ${done.size} of ${list.length}`),
-      el("ol", {}, list),
-    ),
+/** Say which data are shown, of which one chooses, before they are there and where they cannot be. */
+function showData(name, subject, { source: title, note } = {}) {
+  const all = subjects(name);
+  const options = all.map((each) => [each.of, each.name]);
+  const toFiles = { type: "button", class: "quiet data", title, onclick: openFiles };
+  const chooser = () =>
+    all.length > 1
+      ? select({ label: "Data", options, value: subject.of, onchange: (of) => show(name, { of }) }).node
+      : el("button", toFiles, `Data: ${subject.name}`);
+  part(name, ".about").replaceChildren(
+    ...(subject ? [chooser()] : []),
+    ...(note ? [el("p", { class: "note" }, note)] : []),
   );
 }
 
-/** Tick the prompts that the state fulfils. */
-function tick(room) {
-  const done = (page.ticked[room.name] ??= new Set());
-  const before = done.size;
-  room.view.prompts.forEach((prompt, k) => prompt.done(room.state.values, room.view) && done.add(k));
-  if (done.size > before && page.shown === room) showPrompts(room.name);
-}
+const doneIn = (name) => (page.ticked[name] ??= new Set());
 
 let coming = 0;
 
@@ -272,7 +243,9 @@ addEventListener("hashchange", (event) => {
 const history = new History({
   shown: () => page.shown,
   changed(room) {
-    tick(room);
+    const { prompts } = room.view;
+    if (tick(prompts, doneIn(room.name), room.state.values, room.view))
+      showPrompts(part(room.name, ".prompts"), prompts, doneIn(room.name));
     showTools();
   },
   taken: (room) => show(room.name, { of: room.subject.of }),

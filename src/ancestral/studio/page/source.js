@@ -49,9 +49,13 @@ async function load(name, of) {
   return kept.get(id) ?? fetched(name, of);
 }
 
+let run = 0; // the latest fetching ahead
+
 /** Fetch parts, [name, of], one after another before they are asked for: they outlive the server. */
 async function ahead(parts) {
+  const mine = (run += 1);
   for (const [name, of] of isOffline ? [] : parts) {
+    if (mine !== run) return; // something was opened or closed
     const id = idOf(name, of);
     if (waiting.has(id) || kept.has(id)) continue;
     try {
@@ -124,6 +128,7 @@ async function open(file) {
 const close = (id) => changing("api/close", { id }).then(({ shelf }) => shelf);
 
 async function changing(path, document) {
+  run += 1;
   const known = changed;
   changed = () => {}; // the change is this page's own
   try {

@@ -30,7 +30,7 @@ MOST_LINKS = 100_000  # of these graphs: each is sent
 MOST_ROWS = 400  # that the pupils of new classes are drawn from
 MOST_LEVELS = 12  # whole numbers that are spread on the axis, since nodes would hide one another
 PUPILS = 15  # of a class at first
-START = 0.35, 0.4  # of the maximum: the first a and b, from where the climb is seen
+START = 0.6, 0.4  # of the maximum: the first a and b, from where the climb is seen
 
 EQUATION = (
     '<math displaystyle="true"><mi>p</mi><mo form="prefix" stretchy="false">(</mo>'
@@ -177,8 +177,9 @@ def _of_graphs(item: Item, saved: tuple[Item, ...]) -> dict[str, Any]:
     from ancestral import InnerProductGraph
 
     graphs, _ = usable(item)
-    fitted = InnerProductGraph().fit(graphs)
-    sums = fitted.pair_statistics(graphs)
+    paired = [graph for graph in graphs if graph.n_pairs]  # a single node says nothing of a and b
+    fitted = InnerProductGraph().fit(paired)
+    sums = fitted.pair_statistics(paired)
     told = _of_class([("Maximum likelihood", fitted), *((one.name, one.data) for one in saved)])
     names = _names(graphs[0].feature_names, graphs[0].n_features)
     X = np.concatenate([graph.features for graph in graphs])

@@ -44,46 +44,54 @@ EQUATION = (
 
 
 @dataclass(frozen=True)
-class Bits:
-    """Rows of zeros and ones, what these are called, and how a row is laid out.
+class Pixels:
+    """What the columns of data or of a model are: how many, what levels and columns are called.
 
     `words` is one pair for all columns or one for each; `columns` is empty where they have no names
-    of their own; `used` says how many rows are left out.
+    of their own; `rows` are zeros and ones, none of a model; `used` says how many are left out.
     """
 
-    rows: NDArray
+    m: int
     words: list[list[str]]
-    shape: tuple[int, int]
     columns: list[str]
-    used: str | None
+    shape: tuple[int, int]
+    rows: NDArray | None = None
+    used: str | None = None
+
+    def is_like(self, other: Pixels | None) -> bool:
+        """Tell whether others mean the same: only then two models can stand side by side."""
+        if other is None or (self.m, self.words) != (other.m, other.words):
+            return False
+        return not self.columns or not other.columns or self.columns == other.columns
 
 
 def subjects(shelf: Shelf) -> list[Subject]:
     """Return data of two levels, each with the saved models of its width; then other models."""
-    saved = [item for item in shelf.models(DiscreteDensity) if refuses(item) is None]
-    data = [item for item in shelf.items if item.kind != "model" and _width(item)]
+    saved = [(one, _pixels(one)) for one in shelf.models(DiscreteDensity) if not refuses(one)]
+    data = [item for item in shelf.items if item.kind != "model" and _is_shown(item)]
     if not data and not saved:
-        data = [item for item in shelf.of_kind("tables") if _width(item)]
+        data = [item for item in shelf.of_kind("tables") if _is_shown(item)]
     found = []
     for item in data:
-        beside = [one for one in saved if _width(one) == _width(item)]
-        trains = shelf.built_in and not beside
-        tables, bits = cache(partial(_tables, item)), _bits(item)
+        pixels = _pixels(item)
+        beside = [one for one, its in saved if its and its.is_like(pixels)]
+        trains, tables = shelf.built_in and not beside, cache(partial(_tables, item))
         found.append(
             Subject(
                 item.name,
                 (item, *beside),
-                partial(_told, item, tables, beside, trains=trains),
+                partial(_told, item, beside, tables, trains=trains),
                 later={"lstm": partial(_lstm, tables)} if trains else {},
-                used={item.id: bits.used} if bits and bits.used else {},
+                used={item.id: pixels.used} if pixels and pixels.used else {},
             )
         )
-    alone = [item for item in saved if _width(item) not in map(_width, data)]
-    for width in dict.fromkeys(map(_width, alone)):
-        own = [item for item in alone if _width(item) == width]
-        name = ", ".join(item.name for item in own)
-        make = partial(_told, None, None, own, trains=False)
-        found.append(Subject(name, tuple(own), make))
+    placed = {one for subject in found for one in subject.items}
+    for one, its in saved:
+        if one not in placed and its:
+            group = [each for each, form in saved if each not in placed and its.is_like(form)]
+            placed.update(group)
+            name = ", ".join(each.name for each in group)
+            found.append(Subject(name, tuple(group), partial(_told, None, group)))
     return found
 
 
@@ -92,8 +100,12 @@ def refuses(item: Item) -> str | None:
     """Say which limit an item of two levels passes; None where it is shown, or is of others."""
     if isinstance(item.data, DiscreteDensity):
         return _limit_of(item.data)
-    bits = _bits(item)
-    return None if bits is None else _too_wide(bits.rows.shape[1])
+    pixels = _pixels(item)
+    return None if pixels is None else _too_wide(pixels.m)
+
+
+def _is_shown(item: Item) -> bool:
+    return _pixels(item) is not None and refuses(item) is None
 
 
 def shows(model: Any) -> bool:
@@ -105,24 +117,28 @@ def shows(model: Any) -> bool:
 
 
 def _told(
-    item: Item | None, tables: Callable[[], Any] | None, saved: list[Item], *, trains: bool
+    item: Item | None,
+    saved: list[Item],
+    tables: Callable[[], Any] | None = None,
+    *,
+    trains: bool = False,
 ) -> dict[str, Any]:
-    """Return the models of one width, the tables of the data first."""
+    """Return the models of the same pixels, the tables of the data first."""
     models = [(one.name, one.data) for one in saved]
-    if item is not None and tables is not None:
+    if tables is not None:
         models.insert(0, ("Tables", tables()))
-    first = models[0][1]
-    bits = None if item is None else _bits(item)
-    shape = bits.shape if bits else _lines(first.n_features_in_)
+    first, pixels = models[0][1], _pixels(item or saved[0])
+    if pixels is None:
+        raise AncestralError("these are no pixels of two levels.")
     return {
-        "m": first.n_features_in_,
-        "shape": shape,
-        "words": bits.words if bits else _words(first.categories_),
-        "columns": bits.columns if bits else _named(getattr(first, "feature_names_in_", [])),
+        "m": pixels.m,
+        "shape": pixels.shape,
+        "words": pixels.words,
+        "columns": pixels.columns,
         "models": [_sequence(name, model) for name, model in models],
         "names": _icon_names() if item is not None and item.built_in else {},
         "start": _begun(first),
-        "note": bits.used if bits else None,
+        "note": pixels.used,
         "lstm_follows": trains and first.n_contexts_ <= MOST_TRAINED,
     }
 
@@ -167,38 +183,33 @@ def _icon_names() -> dict[str, str]:
 # ---- data of two levels ------------------------------------------------------------------------
 
 
-def _width(item: Item) -> int:
-    """Return the number of pixels of data or of a model that the room shows; 0 for others."""
-    if refuses(item) is not None:
-        return 0
-    bits = _bits(item)
-    return len(bits.rows[0]) if bits else getattr(item.data, "n_features_in_", 0)
-
-
 @lru_cache(maxsize=16)
-def _bits(item: Item) -> Bits | None:
-    """Return an item's rows as codes; None for data that are not of two levels in each column."""
+def _pixels(item: Item) -> Pixels | None:
+    """Return what an item's pixels are; None for what has not two levels in each column."""
+    if isinstance(item.data, DiscreteDensity):
+        levels, names = item.data.categories_, getattr(item.data, "feature_names_in_", [])
+        return Pixels(len(levels), _words(levels), _named(names), _lines(len(levels)))
     if item.kind == "images":
         X, (low, high) = item.data.X, (item.data.X.min(), item.data.X.max())
         if low == high or not ((low == X) | (high == X)).all():
             return None
         rows, used = _some((high == X).astype(int))
-        return Bits(rows, [[*OFF_ON]], item.data.shape, [], used)
+        return Pixels(rows.shape[1], [[*OFF_ON]], [], item.data.shape, rows, used)
     if item.kind != "table":
         return None
-    frame = item.data.dropna()
-    levels: list[list[Any]] = []
+    frame, every = item.data.dropna(), list[list[Any]]()
     for name in frame.columns:
-        levels.append(_ordered(frame[name].unique().tolist()))
-        if len(levels[-1]) > 2:
+        every.append(_ordered(frame[name].unique().tolist()))
+        if len(every[-1]) > 2:
             return None
-    every = _ordered({level for own in levels for level in own})
-    pairs = [every] * frame.shape[1] if len(every) == 2 else levels
+    common = _ordered({level for own in every for level in own})
+    pairs = [common] * frame.shape[1] if len(common) == 2 else every
     if not len(frame) or any(len(pair) != 2 for pair in pairs):
         return None
     codes = [frame[name] == pair[1] for name, pair in zip(frame.columns, pairs, strict=True)]
     rows, used = _some(np.column_stack(codes).astype(int), len(item.data))
-    return Bits(rows, _words(pairs), _lines(len(pairs)), _named(frame.columns), used)
+    words, m = _words(pairs), len(pairs)
+    return Pixels(m, words, _named(frame.columns), _lines(m), rows, used)
 
 
 def _ordered(levels: Iterable[Any]) -> list[Any]:
@@ -220,8 +231,9 @@ def _some(rows: NDArray, n_given: int | None = None) -> tuple[NDArray, str | Non
 
 def _tables(item: Item) -> Any:
     """Return the tables that an item is, or those counted from its rows."""
-    bits = _bits(item)
-    return TabularAutoregressive().fit(bits.rows) if bits else item.data
+    pixels = _pixels(item)
+    rows = pixels.rows if pixels else None
+    return item.data if rows is None else TabularAutoregressive().fit(rows)
 
 
 def _words(levels: Iterable[Any]) -> list[list[str]]:

@@ -22,8 +22,9 @@ import { Plot, contourLines, crossAt, padded } from "../plot.js";
 import { csv, standalone } from "../saving.js";
 import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
 import {
+  DEGREES,
   deviation,
-  fitCurve,
+  fitCurves,
   logDensity,
   logLikelihood,
   savedCurve,
@@ -31,15 +32,16 @@ import {
   sumOfSquares,
   tilted,
 } from "./curves.js";
-import { Points } from "./points.js";
+import { Others } from "./others.js";
+import { Points, dashes, widen } from "./points.js";
 
 const DOZEN = 12;
 const SIZES = [DOZEN, 50, 200];
-const DEGREES = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 const FIRST = 39; // so that the first dozen of the built-in data reach over their range
 const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
 const REACH = 5.5; // of the likelihood plot, in standard errors
+const LEAST_SPAN = 0.2; // nats a point, of the plot by degree
 const LEGEND = [
   ["fitted", "curve"],
   ["interval", "95 % of new points"],
@@ -53,7 +55,10 @@ const edits = {
     Object.fromEntries(
       Object.entries(given)
         .map(([key, at]) => [Number(key), at && at.map((v) => Number(Number(v).toPrecision(7)))])
-        .filter(([key, at]) => key >= 0 && (!at || (at.length === 2 && at.every(Number.isFinite))))
+        .filter(
+          ([key, at]) =>
+            Number.isSafeInteger(key) && key >= 0 && (!at || (at.length === 2 && at.every(Number.isFinite))),
+        )
         .slice(0, MOST_EDITS),
     ),
   write: (held) =>
@@ -62,10 +67,13 @@ const edits = {
       .join(";"),
   read: (text) =>
     Object.fromEntries(
-      text.split(";").map((part) => {
-        const [key, at] = part.split(":");
-        return [key, at ? at.split(",") : null];
-      }),
+      text
+        .split(";")
+        .filter((part) => part.includes(":"))
+        .map((part) => {
+          const [key, at] = part.split(":");
+          return [key, at ? at.split(",") : null];
+        }),
     ),
 };
 
@@ -80,7 +88,7 @@ export const room = {
     n: whole(0, totalOf(data), Math.min(DOZEN, totalOf(data))),
     seed: whole(0, 999999, 0),
     edits,
-    degree: whole(1, DEGREES.length, 1),
+    degree: whole(1, DEGREES, 1),
     variance: oneOf(["constant", "x"]),
     squares: flag(),
     rest: flag(),
@@ -103,14 +111,12 @@ class Line {
 
   constructor(data, page) {
     Object.assign(this, { data, page });
-    this.saved = data.curves.map((saved) => ({ ...saved, ...savedCurve(saved) }));
     this.columns = data.columns.map((column) => {
       const values = unpack(column.values).data;
       return { ...column, values, range: column.range ?? padded(values.filter(Number.isFinite), 0.08) };
     });
     this.total = totalOf(data);
     if (!sizeOf(data)) this.columns[1].range = padded(this.#drawn(0, 1, 0).y, 0.2);
-    this.network = null; // once it has come
     this.equation = el("p", { class: "plain-math" });
     this.points = new Points({
       act: (key, at) => this.#set({ edits: { ...page.state.edits, [key]: at } }),
@@ -123,12 +129,8 @@ class Line {
     this.note = el("p", { class: "hint", role: "status" });
     this.legend = el("p", { class: "line-legend" });
     this.stage = [el("div", { class: "line-stage" }, this.points.node, this.note, this.legend, this.facts)];
-    this.controls = [
-      this.#buildPoints(),
-      this.#buildCurve(),
-      ...(data.curves.length || data.network === null || data.network ? [this.#buildOthers()] : []),
-      this.#buildLikelihood(),
-    ];
+    this.others = new Others(data, page, (columns) => this.#takeColumns(columns));
+    this.controls = [this.#buildPoints(), this.#buildCurve(), this.others.node, this.#buildLikelihood()];
   }
 
   /** Change what is fitted: a line set by hand goes. */
@@ -152,7 +154,7 @@ class Line {
     const random = new Random(seed);
     const [low, high] = this.columns[0].range;
     const x = Array.from({ length: this.total }, () => low + (high - low) * random.uniform());
-    const [curve] = this.saved;
+    const curve = savedCurve(this.data.curves[0]);
     return { x, y: x.map((v) => curve.mean(v) + deviation(curve, v) * random.normal()) };
   }
 
@@ -169,7 +171,7 @@ class Line {
     return { ...now, fresh: Math.max(this.total - 1, ...added) + 1 };
   });
 
-  #fits = remembered(({ x, y }, variance) => DEGREES.map((degree) => fitCurve(x, y, degree, variance)));
+  #fits = remembered(({ x, y }, variance) => fitCurves(x, y, variance));
 
   /** Mean log density by degree, of the points and of the others; nan where there is no fit. */
   #scores = remembered((fits, { x, rest }) =>
@@ -179,21 +181,17 @@ class Line {
     })),
   );
 
-  #isOf = ({ x, y }, state) =>
-    (!x || x === this.columns[state.x].name) && (!y || y === this.columns[state.y].name);
-
   // ---- controls ------------------------------------------------------------------------------------------
 
   #buildPoints() {
     const { data, page, total } = this;
     this.more = button("", () => this.#drawMore(), { kind: "main" });
     const sizes = [...new Set([...SIZES.filter((n) => n < total), total])];
+    const [shown, known] = [total, data.n_all].map((n) => n.toLocaleString("en"));
+    const all = shown === known ? `all ${shown}` : `${shown} of ${known}`;
     this.sizes = choice({
       label: "Points",
-      options: sizes.map((n) => [
-        String(n),
-        n === sizeOf(data) ? `all ${n.toLocaleString("en")}` : String(n),
-      ]),
+      options: sizes.map((n) => [String(n), n === sizeOf(data) ? all : String(n)]),
       onchange: (n) => this.#set({ n }),
     });
     this.rest = checkbox({ label: "the others, faintly", onchange: (rest) => page.change({ rest }) });
@@ -262,7 +260,7 @@ class Line {
     this.degree = slider({
       label: "Degree",
       min: 1,
-      max: DEGREES.length,
+      max: DEGREES,
       step: 1,
       digits: 0,
       oninput: (degree) => this.#set({ degree }),
@@ -281,7 +279,7 @@ class Line {
     });
     this.scorePlot = new Plot({
       label: "",
-      x: { label: "degree", low: -0.5, high: DEGREES.length - 0.5, names: DEGREES.map(String) },
+      x: { label: "degree", low: -0.5, high: DEGREES - 0.5, names: [..."123456789"] },
       y: { label: "nats a point", low: 0, high: 1 },
       ratio: 0.5,
       least: 170,
@@ -304,37 +302,6 @@ class Line {
     );
   }
 
-  #buildOthers() {
-    const { page, data } = this;
-    this.others = this.saved.map((saved, k) => ({
-      saved,
-      box: checkbox({
-        label: saved.name,
-        onchange: (on) => {
-          const { off } = page.state;
-          page.change({ off: on ? off.filter((each) => each !== k) : [...off, k] });
-        },
-      }),
-      value: el("output"),
-      take: button("Take its columns", () => {
-        const at = (name, otherwise) => (name ? data.columns.findIndex((c) => c.name === name) : otherwise);
-        this.#takeColumns({ x: at(saved.x, page.state.x), y: at(saved.y, page.state.y) });
-      }),
-    }));
-    const rows = this.others.map(({ box, value, take }) =>
-      el("div", { class: "line-other" }, box.node, value, take),
-    );
-    if (data.network === null) {
-      this.networkBox = checkbox({
-        label: "NeuralGaussian",
-        onchange: (network) => page.change({ network }),
-      });
-      this.networkValue = el("output");
-      rows.push(el("div", { class: "line-other" }, this.networkBox.node, this.networkValue));
-    } else if (data.network) rows.push(el("p", { class: "hint" }, data.network));
-    return panel("Other curves", { hint: "Log-likelihood of the points shown, in nats." }, rows);
-  }
-
   #buildLikelihood() {
     this.likelihood = new Plot({
       label:
@@ -344,7 +311,6 @@ class Line {
       ratio: 0.62,
       least: 220,
       focusable: true,
-      margin: { left: 66 },
       paint: () => this.#paintLikelihood(),
     });
     const set = (event) => {
@@ -380,26 +346,27 @@ class Line {
 
   draw() {
     const { state } = this.page;
-    const now = this.#now(this.#drawn(state.x, state.y, state.seed), state.n, state.edits);
+    const drawn = this.#drawn(state.x, state.y, state.seed);
+    const now = this.#now(drawn, state.n, state.edits);
     const fits = this.#fits(now, state.variance);
     const best = fits[state.degree - 1];
     const curve = best && state.line ? tilted(best, ...state.line) : best;
     const [x, y] = [this.columns[state.x], this.columns[state.y]];
     const axis = ({ name, range: [low, high], levels }) => ({ label: name, low, high, names: levels });
-    const shown = this.saved.filter((saved, k) => !state.off.includes(k) && this.#isOf(saved, state));
-    if (state.network && this.#isNetworkOf(state)) shown.push(...this.#asked());
     this.scene = {
       ...now,
       curve,
       best,
-      others: shown,
+      others: this.others.shown(),
       axes: [axis(x), axis(y)],
       said: curve ? this.#formula(curve).join("") : "which these points do not determine",
       squares: state.squares,
       showsRest: state.rest,
     };
     this.scores = this.#scores(fits, now);
-    this.note.textContent = best ? "" : this.#whyNot(state);
+    const gaps = sizeOf(this.data) && this.total - drawn.x.length;
+    const left = gaps ? `${gaps.toLocaleString("en")} rows have no x or no y and are left out.` : "";
+    this.note.textContent = best ? left : this.#whyNot(state);
     this.points.draw(this.scene);
     this.#drawFacts();
     this.#drawControls(state);
@@ -413,27 +380,6 @@ class Line {
       return `A curve of degree ${degree} with this spread wants ${least} points or more: press in the plot to add some.`;
     return "These points have no finite maximum of the likelihood: too few different x, no scatter, or a spread that shrinks to nothing. Move one.";
   }
-
-  /** The network, asked for when it is first shown. */
-  #asked() {
-    if (this.network === null) {
-      this.network = [];
-      this.page.load("network").then(
-        (sent) => {
-          if (sent.problem) return this.page.say(sent.problem, "problem");
-          this.network = [{ ...sent, ...savedCurve(sent) }];
-          this.page.draw();
-        },
-        (error) => {
-          this.network = null;
-          this.page.say(error.message, "problem");
-        },
-      );
-    }
-    return this.network;
-  }
-
-  #isNetworkOf = ({ x, y }) => this.data.network === null && x === this.data.x && y === this.data.y;
 
   #drawFacts() {
     const { x, y, curve, best } = this.scene;
@@ -449,7 +395,8 @@ class Line {
         .slice(0, v[1] ? 2 : 1)
         .map((at) => significant(deviation(curve, at)))
         .join(" to ");
-      facts["sum of squares"] = significant(sumOfSquares(curve, x, y), 4);
+      const squares = Number(sumOfSquares(curve, x, y).toPrecision(4));
+      facts["sum of squares"] = squares.toLocaleString("en", { maximumSignificantDigits: 4 });
       this.equation.replaceChildren(...this.#formula(curve));
     } else this.equation.replaceChildren();
     showFacts(this.facts, facts);
@@ -458,11 +405,15 @@ class Line {
       ...(!best
         ? []
         : [curve === best ? ["confidence", "95 % for the curve"] : ["best-line", "the likeliest"]]),
-      ...this.scene.others.map(({ name }) => ["saved-line", name]),
+      ...this.scene.others.map(({ name }, k) => ["saved-line", name, dashes(k)]),
     ];
-    const sample = (look) =>
-      svg("svg", { width: 28, height: 10 }, svg("path", { class: look, d: "M0 5h28" }));
-    this.legend.replaceChildren(...key.map(([look, text]) => el("span", {}, sample(look), text)));
+    const sample = (look, dash) =>
+      svg(
+        "svg",
+        { width: 28, height: 10 },
+        svg("path", { class: look, d: "M0 5h28", "stroke-dasharray": dash }),
+      );
+    this.legend.replaceChildren(...key.map(([look, text, dash]) => el("span", {}, sample(look, dash), text)));
   }
 
   /** The mean in words and figures: "y = 149 + 10.2 u − 0.31 u², u = bmi − 26.4". */
@@ -478,7 +429,7 @@ class Line {
   }
 
   #drawControls(state) {
-    const { data, total, points } = this;
+    const { total, points } = this;
     this.sizes.set(String(state.n));
     this.rest.set(state.rest);
     this.rest.input.disabled = !this.scene.rest.x.length;
@@ -490,24 +441,7 @@ class Line {
     this.degree.set(state.degree);
     this.variance.set(state.variance);
     this.squares.set(state.squares);
-    const value = (curve) => fixed(logLikelihood(curve, this.scene.x, this.scene.y), 2);
-    this.others?.forEach(({ saved, box, value: output, take }, k) => {
-      const isOf = this.#isOf(saved, state);
-      const has = [saved.x, saved.y].every((name) => !name || data.columns.some((c) => c.name === name));
-      box.set(!state.off.includes(k));
-      box.input.disabled = !isOf;
-      take.hidden = isOf || !has;
-      output.value = isOf ? value(saved) : `${saved.y ?? "y"} given ${saved.x ?? "x"}`;
-    });
-    if (!this.networkBox) return;
-    const isOf = this.#isNetworkOf(state);
-    this.networkBox.set(state.network);
-    this.networkBox.input.disabled = !isOf;
-    const [network] = this.network ?? [];
-    const asked = this.network ? "in training …" : "trained on all points when it is shown";
-    const trained = network && `${value(network)} (trained on ${network.n.toLocaleString("en")} points)`;
-    const of = `of ${data.columns[data.y].name} given ${data.columns[data.x].name} only`;
-    this.networkValue.value = isOf ? trained || asked : of;
+    this.others.draw(this.scene);
   }
 
   // ---- likelihood by degree ------------------------------------------------------------------------------
@@ -518,7 +452,8 @@ class Line {
     if (known.length) {
       const top = Math.max(...known, ...rest);
       const low = Math.max(Math.min(...known, ...rest), Math.min(...known) - 1.5);
-      [this.scorePlot.y.low, this.scorePlot.y.high] = padded([low, top], 0.12);
+      const spare = Math.max(0, LEAST_SPAN - (top - low)) / 2; // what differs little looks so
+      [this.scorePlot.y.low, this.scorePlot.y.high] = padded([low - spare, top + spare], 0.12);
     }
     const { fitted, rest: others } = this.scores[degree - 1];
     const said = Number.isFinite(others) ? `, of the others ${fixed(others, 2)}` : "";
@@ -526,6 +461,7 @@ class Line {
     this.scorePlot.svg.setAttribute("aria-label", label);
     const n = this.scene.rest.x.length.toLocaleString("en");
     this.restKey.textContent = rest.length ? ` and ◇ of the other ${n}, which no fit has seen` : "";
+    widen(this.scorePlot);
     this.scorePlot.draw();
   }
 
@@ -570,6 +506,7 @@ class Line {
       Object.assign(this.likelihood.x, span(w, this.errors.w));
       Object.assign(this.likelihood.y, span(c, this.errors.c));
     }
+    widen(this.likelihood);
     this.likelihood.draw();
   }
 

@@ -96,7 +96,7 @@ class Pixels {
           "div",
           { class: "row" },
           this.sampling.button,
-          button("All unknown", () => this.#set(new Int8Array(this.m).fill(-1))),
+          button("Clear", () => this.#set(new Int8Array(this.m).fill(-1)), { title: "All pixels unknown" }),
         ),
       ),
       this.sides.map(({ answer }) => answer.node),
@@ -154,12 +154,14 @@ class Pixels {
         a.some(({ low, high }, i) => low > b[i].high + DIFFERENT || high < b[i].low - DIFFERENT)
       );
     };
+    const isTwice = () =>
+      this.sides.some(({ images }) => images && new Set(images.values()).size < images.size);
     return [
       { text: "with three pixels set, leave only one image", done: () => Boolean(isOne()) },
       second
         ? { text: "find a pixel on which the models differ by 10 %", done: differ }
         : { text: "make every image impossible", done: () => Boolean(first.search?.isImpossible) },
-      { text: "draw until you see the same image twice", done: () => Boolean(this.sampling.isRepeated) },
+      { text: "draw until you see the same image twice", done: isTwice },
     ];
   }
 
@@ -247,7 +249,7 @@ class Pixels {
     const drawn = this.sampling.drawnOf(side);
     side.answer.show({
       title: model.name,
-      note: noteOf(search, draws),
+      note: noteOf(search, draws) + this.sampling.countOf(side),
       about: (i) => ({
         known: this.page.state.set[i],
         drawn: drawn.get(i) ?? null,
@@ -328,8 +330,8 @@ function noteOf(search, draws) {
   if (search.isImpossible) return "No image has these pixels: their probability is 0.";
   const n = search.rows.length;
   if (search.rest === 0)
-    return n === 1 ? "One image is possible." : `${n.toLocaleString("en")} images are possible.`;
-  if (search.rest <= search.tolerance) return "Certified to 0.1 %.";
+    return n === 1 ? "One image possible." : `${n.toLocaleString("en")} images possible.`;
+  if (search.isCertified) return "Certified to 0.1 %.";
   if (draws?.canAnswer) return draws.isDone ? `Counted in ${draws.most} draws.` : "Counting draws …";
   const open = `at most ${percent(search.rest)} is missing`;
   return search.isDone ? `Too many images to list: ${open}.` : `Searching: ${open}.`;

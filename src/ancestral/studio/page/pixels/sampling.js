@@ -18,7 +18,6 @@ export class Sampling {
     this.length = 0; // pixels of the draw that are shown
     this.since = null; // when a draw under way began
     this.seed = null; // that of the draw shown
-    this.seen = new Set(); // whole images drawn so far
     this.button = button("Draw", () => this.#start(), { kind: "main" });
     this.steps = new Plot({
       label: "Probability that each pixel is on, given those drawn before it, under each model",
@@ -66,7 +65,7 @@ export class Sampling {
 
   #begin(length) {
     this.length = length;
-    this.seed = this.isFresh = newSeed();
+    this.seed = newSeed();
     this.page.change({ seed: this.seed });
   }
 
@@ -96,17 +95,20 @@ export class Sampling {
   /** Draw all of an image from its seed, once what the draw goes by is certain. */
   #drawSide(side, seed) {
     const { search } = side;
-    if (seed === side.drawnFrom && search === side.drawnBy) return;
-    side.drawn = null;
+    if (side.drawnBy !== search) Object.assign(side, { drawnBy: search, drawnFrom: null, images: new Map() });
+    if (seed === side.drawnFrom && side.drawn) return;
+    Object.assign(side, { drawn: null, drawnFrom: seed });
     if (seed === null || !search || search.isImpossible || !(search.isDone || search.doubt <= EXACT)) return;
     side.drawn = search.draw(new Random(seed));
-    Object.assign(side, { drawnFrom: seed, drawnBy: search });
-    if (side !== this.sides[0] || this.isFresh !== seed) return;
-    this.isFresh = null;
     const image = new Int8Array(this.m);
     for (const { i, level } of side.drawn) image[i] = level;
-    this.isRepeated ||= this.seen.has(key(image));
-    this.seen.add(key(image));
+    side.images.set(seed, key(image));
+  }
+
+  /** How many images a model drew of what is set, and how many of them differ. */
+  countOf({ images, drawn }) {
+    if (!drawn || this.length < this.m) return "";
+    return ` ${images.size}\u00a0drawn, ${new Set(images.values()).size}\u00a0different.`;
   }
 
   /** The level of each pixel that is drawn so far: undefined for others. */

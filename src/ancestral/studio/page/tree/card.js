@@ -52,8 +52,8 @@ export class Card {
   draw(answer, value, drawn, isChosen) {
     const { column, w, unit } = this;
     const isFixed = value !== null;
-    this.node.classList.toggle("fixed", isFixed);
-    this.node.classList.toggle("chosen", isChosen);
+    this.node.classList.toggle("is-fixed", isFixed);
+    this.node.classList.toggle("is-chosen", isChosen);
     this.release.style.display = isFixed ? "" : "none";
     const room = w - 2 * PAD * unit;
     let said = "";
