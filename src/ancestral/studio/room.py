@@ -21,7 +21,7 @@ class Subject:
     Parameters
     ----------
     name : str
-        For people: "eigenfaces.npy", "icons, built in".
+        For people: "eigenfaces.npy". That data are built in is added to it.
     items : tuple of Item
         Everything that its data are made from: data first, then saved models.
     make : callable

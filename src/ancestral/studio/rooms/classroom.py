@@ -62,7 +62,7 @@ def subjects(shelf: Shelf) -> list[Subject]:
         used = ". ".join([*said, *_drawn(graphs)[2]])
         found.append(
             Subject(
-                f"{item.name}, built in" if item.built_in else item.name,
+                item.name,
                 (item, *models),
                 partial(_of_graphs, item, tuple(models)),
                 used={item.id: used} if used else {},

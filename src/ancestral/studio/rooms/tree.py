@@ -57,9 +57,8 @@ def _penguins() -> Item:
 def _of_table(item: Item) -> Subject:
     n, d = item.data.shape
     used = _used(n, MOST_CELLS // d)
-    name = f"{item.name}, built in" if item.built_in else item.name
     return Subject(
-        name, (item,), functools.partial(_fitted, item), used={item.id: used} if used else {}
+        item.name, (item,), functools.partial(_fitted, item), used={item.id: used} if used else {}
     )
 
 
