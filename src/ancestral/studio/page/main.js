@@ -103,7 +103,9 @@ async function built(name, subject) {
     }
     const room = { key, name, subject, data, state: new State(make.state(data)), past: [], future: [] };
     room.draw = perFrame(() => {
-      if (page.shown === room) room.view.draw();
+      if (page.shown !== room) return;
+      room.view.draw();
+      if (room.past.length && room.state.values === room.committed) tickOff(room); // a search has ended
     });
     room.committed = room.state.values;
     room.view = make.build(data, around(room));
@@ -243,9 +245,7 @@ addEventListener("hashchange", (event) => {
 const history = new History({
   shown: () => page.shown,
   changed(room) {
-    const { prompts } = room.view;
-    if (tick(prompts, doneIn(room.name), room.state.values, room.view))
-      showPrompts(part(room.name, ".prompts"), prompts, doneIn(room.name));
+    tickOff(room);
     showTools();
   },
   taken(room) {
@@ -254,6 +254,12 @@ const history = new History({
     showTools();
   },
 });
+
+function tickOff({ name, view, state }) {
+  const { prompts } = view;
+  if (tick(prompts, doneIn(name), state.values, view))
+    showPrompts(part(name, ".prompts"), prompts, doneIn(name));
+}
 
 function reset() {
   history.commit();
