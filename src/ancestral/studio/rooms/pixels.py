@@ -393,10 +393,12 @@ ROOM = Room(
         "column is a pixel."
     ),
     words={
+        "m": "the number of pixels, counted row by row; i is the place of one of them",
         "Tables": "p of each pixel, given all pixels before it, counted from the images",
         "LSTM": "a small neural network: the same, from what it remembers of those pixels",
-        "certified": "the search stopped: what it left out has at most that probability",
-        "log p": "the log probability of what you set; a range while the search goes on",
+        "exact to 0.1 %": "the search stopped: what it left out has at most that probability",
+        "log p": "the log probability of what you set; two bounds while the search goes on",
+        "entropy": "how much the images differ: the mean of −log p over them",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",
     },
     subjects=subjects,
