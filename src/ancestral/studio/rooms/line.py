@@ -309,7 +309,7 @@ ROOM = Room(
         "c, w": "height and slope of the curve at x̄, the mean of x",
         "v₁": "0 where the spread is constant",
         "σ": "the standard deviation of the points around the curve",
-        "log-likelihood": "the log probability of the points; one nat more is 2.7 times as probable",
+        "log-likelihood": "log p of the points; one nat more is 2.7 times as probable",
         "NeuralGaussian": "a small neural network that gives the curve and its spread",
     },
     subjects=subjects,
