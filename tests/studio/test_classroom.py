@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -109,6 +110,17 @@ def test_the_plane_is_shaded_by_the_chance_to_be_linked_with_the_chosen_pupil(vi
     page.get_by_text("Chance to be linked with pupil 5", exact=True).wait_for()
     assert shade() != before
     assert page.locator("svg.network .contour").count() == 3  # 10, 50 and 90 percent
+
+
+def test_the_equation_has_the_numbers_of_the_likeliest_link(visit):
+    page = visit("classroom?pupils=5&a=6&b=-2&pupil=3")
+    page.locator("#room-classroom .equation summary").click()
+    said = page.locator("#room-classroom .live").inner_text().replace("−", "-")
+    assert said.startswith("p(pupil 3, pupil ")
+    a, s, b, p = map(
+        float, re.search(r"\(([\d.-]+) × ([\d.-]+) - ([\d.]+)\)\) = (.*)", said).groups()
+    )
+    assert p == pytest.approx(1 / (1 + np.exp(-(a * s - b))), abs=0.02)
 
 
 # ---- the climb ----------------------------------------------------------------------------------
@@ -241,6 +253,11 @@ def test_a_graph_of_the_user_comes_first_in_its_own_units(opened):
     page.get_by_label("Across", exact=True).select_option(label="house")
     page.get_by_label("Up", exact=True).select_option(label="age")
     assert "across=1&up=0" in address(page)
+
+
+def test_a_graph_of_one_node_is_shown(opened):
+    page = opened(item([people(40), people(1)]), state="classroom?graph=2")
+    assert page.locator(".pupil").count() == 1 and links(page) == 0
 
 
 def test_two_thousand_nodes_are_a_plot_that_says_so(opened):

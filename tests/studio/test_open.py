@@ -15,6 +15,7 @@ import ancestral
 from ancestral import datasets, model_file
 from ancestral.errors import AncestralError, AncestralWarning, DataError, FormatError
 from ancestral.studio.listing import Listing
+from ancestral.studio.payload import to_json
 from ancestral.studio.rooms import ROOMS
 from ancestral.studio.shelf import UNREAD, Shelf, files_in
 from tests.studio.conftest import shelf_of
@@ -260,3 +261,39 @@ def test_what_no_room_is_for_is_said_in_the_catalogues_words():
         model, table = Listing(shelf).described()["items"]
     assert "probabilistic principal component analysis" in model["not_shown"][0]["why"]
     assert "1 row × 2 columns" in table["not_shown"][0]["why"]
+
+
+ODD = {
+    "constant.csv": b"a,b\n" + 6 * b"1,2\n",
+    "empty column.csv": b"a,b,c\n" + b"".join(b",%d,%d\n" % (k, k * k % 5) for k in range(50)),
+    "words.csv": b"a,b\nx,y\nz,w\n",
+    "far.csv": b"a,b\n1e300,2\n-1e300,5\n3,4\n5,5\n6,7\n8,9\n",
+    "days.csv": b"day,b\n" + b"".join(b"2024-01-%02d,%d\n" % (k, k % 7) for k in range(1, 29)),
+    "booleans.csv": b"a,b\n" + 20 * b"true,false\nfalse,true\ntrue,true\n",
+    "markup.csv": b"<b>,&amp;\n" + 20 * b"<img>,1\n</script>,2\n<!--,4\n",
+    "ids.csv": b"id,v\n" + b"".join(b"name %d,%d\n" % (k, k) for k in range(60)),
+    "constant.npy": np.ones((6, 10, 10)),
+    "one image.npy": RNG.random((1, 8, 8)),
+    "one pixel.npy": RNG.random((9, 1, 1)),
+    "wide.npy": RNG.random((3, 600)),
+    "wide bits.npy": RNG.integers(0, 2, (20, 1300)),
+    "beyond.npy": 1e200 * RNG.random((12, 10, 10)),
+    "zeros.npy": np.zeros((5, 5)),
+    "bare.graphml": GRAPHML,
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # what a model leaves out, its room says
+@pytest.mark.parametrize("name", ODD)
+def test_odd_data_show_or_are_refused_in_words(tmp_path, name):
+    """Never in silence, and never by an error that is not ours."""
+    shelf = Shelf([opened(tmp_path, name, ODD[name])], built_in=False)
+    listing = Listing(shelf)
+    for room, subjects in listing.subjects.items():
+        for of in subjects:
+            to_json(listing.made(room, of))
+    (item,) = listing.described()["items"]
+    assert item["shown"] or item["not_shown"]
+    assert {said["room"] for said in item["not_shown"]}.isdisjoint(
+        {at["room"] for at in item["shown"]}
+    )

@@ -177,8 +177,9 @@ def _of_graphs(item: Item, saved: tuple[Item, ...]) -> dict[str, Any]:
     from ancestral import InnerProductGraph
 
     graphs, _ = usable(item)
-    fitted = InnerProductGraph().fit(graphs)
-    sums = fitted.pair_statistics(graphs)
+    paired = [graph for graph in graphs if graph.n_pairs]  # a single node says nothing of a and b
+    fitted = InnerProductGraph().fit(paired)
+    sums = fitted.pair_statistics(paired)
     told = _of_class([("Maximum likelihood", fitted), *((one.name, one.data) for one in saved)])
     names = _names(graphs[0].feature_names, graphs[0].n_features)
     X = np.concatenate([graph.features for graph in graphs])

@@ -308,7 +308,17 @@ class View:
         if self._columns_are == "bits":
             return self.item.rows[chosen].astype(int)
         is_table = self._columns_are == "mixed" and self.item.kind == "table"
-        return self.item.data.iloc[chosen] if is_table else self.item.rows[chosen]
+        return self._declared.iloc[chosen] if is_table else self.item.rows[chosen]
+
+    @cached_property
+    def _declared(self) -> Any:
+        """The table, its texts with the levels of all rows: some stand in the last fifth alone."""
+        from pandas.api.types import is_string_dtype
+
+        frame = self.item.data
+        texts = [name for name, column in frame.items() if is_string_dtype(column)]
+        repeated = [name for name in texts if 2 * frame[name].nunique() <= len(frame)]
+        return frame.astype(dict.fromkeys(repeated, "category"))
 
     def _fits(self) -> dict[str, Any]:
         """Return models of several sizes, not yet fitted, by their names."""

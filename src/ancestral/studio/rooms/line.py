@@ -70,6 +70,7 @@ def _subject(table: Item, models: list[Item]) -> Subject:
         return {
             "source": table.about,
             "columns": [{**c, "values": packed(c["values"][rows], "float64")} for c in columns],
+            "n_all": total,
             "left_out": left_out,
             "x": x,
             "y": y,
@@ -211,11 +212,12 @@ def _alone(item: Item) -> Subject:
         none = packed([], "float64")
         return {
             "source": item.about,
-            "note": "No table is open that has its columns: the points are drawn from it.",
+            "note": "No open table has its columns: the points are drawn from it.",
             "columns": [
                 {"name": x or "x", "values": none, "levels": None, "range": across},
                 {"name": y or "y", "values": none, "levels": None},
             ],
+            "n_all": 0,
             "left_out": [],
             "x": 0,
             "y": 1,

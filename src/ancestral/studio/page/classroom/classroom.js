@@ -50,6 +50,7 @@ class Classroom {
       redraw: page.draw,
     });
     if (data.sums) this.climb = new Climb(data, this.lesson.sums, (a, b) => this.#set({ a, b }));
+    this.equation = el("span", { class: "plain-math" });
     this.stage = [this.#buildStage()];
     this.controls = [this.climb && this.#buildClimb(), this.#buildClass(), this.#buildPupil()].filter(
       Boolean,
@@ -338,6 +339,7 @@ class Classroom {
       asChances: state.lines === "chances",
       label: `A class of ${pupils.length} pupils. ${isLarge ? "" : "Arrow keys move the chosen one."}`,
     });
+    this.#drawEquation(now);
     this.#drawFacts(now);
     this.climb?.show({ ...lesson.climb, near: state.range === "near" });
   }
@@ -349,6 +351,16 @@ class Classroom {
       input.replaceChildren(...pupils.map((_, i) => el("option", { value: i + 1 }, this.lesson.nameOf(i))));
     input.dataset.of = of;
     this.pupilChoice.set(chosen + 1);
+  }
+
+  /** The equation with the numbers of the likeliest link of the chosen pupil. */
+  #drawEquation({ links, chosen, a, b }) {
+    if (!links.length) return this.equation.replaceChildren();
+    const { i, j, s, p } = ofPupil(links, chosen).reduce((best, link) => (link.p > best.p ? link : best));
+    const [one, other] = [chosen, i + j - chosen].map((k) => this.lesson.nameOf(k));
+    const eta = `−(${fixed(a)} × ${fixed(s)} ${b < 0 ? "−" : "+"} ${fixed(Math.abs(b))})`;
+    const likely = [`p(${one}, ${other}) = 1 / (1 + e`, el("sup", {}, eta), `) = ${fixed(p)}`];
+    return this.equation.replaceChildren(...likely);
   }
 
   #drawFacts({ links, isLarge, chosen, a, b }) {

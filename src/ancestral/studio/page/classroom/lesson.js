@@ -71,22 +71,26 @@ export class Lesson {
 
   tables() {
     const { attributes, unit } = this.data;
-    const { pupils, links } = this.class;
     const { path = [] } = this.climb;
     const told = (v, k) => attributes[k].levels?.[v] ?? v;
-    const rows = pupils.map((x, i) => [this.graph?.names?.[i] ?? i + 1, ...x.map(told)]);
-    const pairs = links.map(({ i, j, s, p, isLinked }) => [
-      i + 1,
-      j + 1,
-      s / this.scale,
-      p,
-      Number(isLinked),
-    ]);
-    const steps = path.map(({ a, b, value }, k) => [k, a * 10 ** unit, b, value]);
+    const name = (i) => this.graph?.names?.[i] ?? i + 1;
+    const pair = ({ i, j, s, p, isLinked }) => [name(i), name(j), s / this.scale, p, Number(isLinked)];
+    const step = ({ a, b, value }, k) => [k, a * 10 ** unit, b, value];
+    const columns = ["pupil", ...attributes.map((one) => one.name)];
     return [
-      { name: "Pupils", csv: () => csv(["pupil", ...attributes.map(({ name }) => name)], rows) },
-      { name: "Pairs", csv: () => csv(["i", "j", "inner_product", "p", "linked"], pairs) },
-      { name: "Climb", csv: () => csv(["step", "a", "b", "log_likelihood"], steps) },
+      {
+        name: "Pupils",
+        csv: () =>
+          csv(
+            columns,
+            this.class.pupils.map((x, i) => [name(i), ...x.map(told)]),
+          ),
+      },
+      {
+        name: "Pairs",
+        csv: () => csv(["i", "j", "inner_product", "p", "linked"], this.class.links.map(pair)),
+      },
+      { name: "Climb", csv: () => csv(["step", "a", "b", "log_likelihood"], path.map(step)) },
     ].slice(0, path.length > 1 ? 3 : 2);
   }
 }

@@ -195,7 +195,7 @@ export class Plane {
       }
       hit.setAttribute("r", Math.max(radius, HIT * unit));
       dot.setAttribute("r", i === chosen ? radius * 1.25 : radius);
-      dot.setAttribute("fill", i === chosen ? "" : this.#fill(chances[i]));
+      dot.setAttribute("fill", i === chosen ? "" : this.#fill(0.75 * chances[i]));
       dot.classList.toggle("chosen", i === chosen);
     });
   }

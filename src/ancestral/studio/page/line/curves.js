@@ -3,7 +3,7 @@
 // Fitted: f a polynomial, and log s^2(x) = v0 + v1 x, where v1 is 0 unless the variance depends on x.
 // f is held in polynomials that are orthonormal over the points, so that no degree loses digits.
 
-import { dot, mean, unpack } from "../arrays.js";
+import { cholesky, dot, mean, solveLower, solveUpper, unpack } from "../arrays.js";
 
 const LOG_2PI = Math.log(2 * Math.PI);
 const FLOOR = 1e-6; // of a network's variance, in variances of y: that of NeuralGaussian
@@ -30,139 +30,139 @@ export const sumOfSquares = (curve, x, y) => x.reduce((sum, v, i) => sum + (y[i]
 
 // ---- polynomials ---------------------------------------------------------------------------------------
 
-/** Polynomials p_0 ... p_degree of x, orthonormal over points: sum_i weight_i p_j(x_i) p_k(x_i) = [j = k].
+export const DEGREES = 9;
+
+/** Polynomials p_0 ... of x, orthonormal over points: sum_i weight_i p_j(x_i) p_k(x_i) = [j = k].
  *
  * Each is the one before times t = (x - centre) / scale, less its parts along all before (twice, for
- * the digits), over its length. `isWhole` is false where the points leave some of them undetermined.
+ * the digits), over its length; there are as many as the points determine, `degree` + 1 at most.
  */
 class Basis {
   constructor(x, weights, degree) {
+    this.weights = weights;
     this.centre = mean(x);
-    this.scale = Math.max(...Array.from(x, (v) => Math.abs(v - this.centre))) || 1;
+    this.scale = x.reduce((most, v) => Math.max(most, Math.abs(v - this.centre)), 0) || 1;
+    this.t = Float64Array.from(x, (v) => (v - this.centre) / this.scale);
+    this.first = 1 / Math.sqrt(weights.reduce((a, b) => a + b, 0));
+    this.columns = [new Float64Array(x.length).fill(this.first)];
     this.steps = [];
-    const t = Float64Array.from(x, (v) => (v - this.centre) / this.scale);
-    const inner = (a, b) => a.reduce((sum, v, i) => sum + weights[i] * v * b[i], 0);
-    this.first = 1 / Math.sqrt(weights.reduce((a, b) => a + b));
-    this.columns = [t.map(() => this.first)];
-    this.isWhole = true;
-    for (let k = 0; k < degree; k++) {
-      const next = t.map((v, i) => v * this.columns[k][i]);
-      const before = inner(next, next);
-      const parts = new Float64Array(k + 1);
-      for (let pass = 0; pass < 2; pass++)
-        this.columns.forEach((column, j) => {
-          const part = inner(column, next);
-          parts[j] += part;
-          for (let i = 0; i < next.length; i++) next[i] -= part * column[i];
-        });
-      const square = inner(next, next);
-      if (!(square > 1e-18 * before)) this.isWhole = false;
-      const length = Math.sqrt(square);
-      this.columns.push(next.map((v) => v / length));
-      this.steps.push({ parts, length });
-    }
-    this.inner = inner;
+    while (this.steps.length < degree && this.#add());
   }
 
-  /** Carry the recurrence out on anything that can be multiplied by t, added and scaled. */
-  #recur(one, timesT, combine) {
-    const found = [one];
-    for (const { parts, length } of this.steps) {
-      const next = timesT(found.at(-1));
-      found.push(combine(next, found, parts, length));
+  /** Add a polynomial; false where the points do not determine it. */
+  #add() {
+    const next = this.columns.at(-1).map((v, i) => v * this.t[i]);
+    const before = this.along(next, next);
+    const parts = new Float64Array(this.columns.length);
+    for (let pass = 0; pass < 2; pass++)
+      this.columns.forEach((column, j) => {
+        const part = this.along(column, next);
+        parts[j] += part;
+        for (let i = 0; i < next.length; i++) next[i] -= part * column[i];
+      });
+    const square = this.along(next, next);
+    if (!(square > 1e-18 * before)) return false;
+    const length = Math.sqrt(square);
+    this.columns.push(next.map((v) => v / length));
+    this.steps.push({ parts, length });
+    return true;
+  }
+
+  along(a, b) {
+    let total = 0;
+    for (let i = 0; i < a.length; i++) total += this.weights[i] * a[i] * b[i];
+    return total;
+  }
+
+  /** Return p_0(x) ... p_degree(x). */
+  at(x, degree) {
+    const t = (x - this.centre) / this.scale;
+    const found = new Float64Array(degree + 1);
+    found[0] = this.first;
+    for (let k = 0; k < degree; k++) {
+      const { parts, length } = this.steps[k];
+      let next = t * found[k];
+      for (let j = 0; j <= k; j++) next -= parts[j] * found[j];
+      found[k + 1] = next / length;
     }
     return found;
   }
 
-  /** Return p_0(x) ... p_degree(x). */
-  at(x) {
-    const t = (x - this.centre) / this.scale;
-    return this.#recur(
-      this.first,
-      (p) => t * p,
-      (next, found, parts, length) => (next - dot(parts, found)) / length,
-    );
-  }
-
-  /** Return the powers' coefficients of sum_k a_k p_k in u = x - centre, the constant first. */
+  /** Return the coefficients of sum_k a_k p_k as powers of u = x - centre, the constant first. */
   powers(a) {
-    const polynomials = this.#recur(
-      [this.first],
-      (p) => [0, ...p],
-      (next, found, parts, length) =>
-        next.map(
-          (v, power) => (v - parts.reduce((sum, part, j) => sum + part * (found[j][power] ?? 0), 0)) / length,
-        ),
-    );
-    return polynomials.map(
-      (_, power) =>
-        dot(
-          a,
-          polynomials.map((p) => p[power] ?? 0),
-        ) /
-        this.scale ** power,
-    );
+    const found = [[this.first]];
+    this.steps.slice(0, a.length - 1).forEach(({ parts, length }, k) => {
+      const term = (power) => found.reduce((sum, p, j) => sum + parts[j] * (p[power] ?? 0), 0);
+      found.push([0, ...found[k]].map((v, power) => (v - term(power)) / length));
+    });
+    const sum = (power) => found.reduce((total, p, k) => total + a[k] * (p[power] ?? 0), 0);
+    return found.map((_, power) => sum(power) / this.scale ** power);
   }
 
-  /** Return the coefficients of what lies nearest to values at the points. */
-  project(values) {
-    return this.columns.map((column) => this.inner(column, values));
+  /** Return the coefficients, up to a degree, of what lies nearest to values at the points. */
+  project(values, degree) {
+    return Float64Array.from(this.columns.slice(0, degree + 1), (column) => this.along(column, values));
   }
 
   /** Return sum_k a_k p_k at the points. */
   fitted(a) {
-    return this.columns[0].map((_, i) => this.columns.reduce((sum, column, k) => sum + a[k] * column[i], 0));
+    const total = new Float64Array(this.t.length);
+    a.forEach((share, k) => this.columns[k].forEach((v, i) => (total[i] += share * v)));
+    return total;
   }
 }
 
-/** Return the likeliest curve of a degree; null where the points have no finite maximum.
+/** Return the likeliest curve of each degree; null where the points have no finite maximum.
  *
  * `variance` is "constant" or "x". Beside the curve: `powers` of u = x - centre, `logLikelihood`,
  * `error(x)`, half the width of the 95 % confidence interval of the mean, and `information`, the sums
  * of 1 / s^2(x), of it times u and of it times u^2.
  */
-export function fitCurve(x, y, degree, variance = "constant") {
-  const n = x.length;
-  const freedom = n - degree - 1;
-  if (freedom < (variance === "constant" ? 1 : 3)) return null;
-  const basis = new Basis(x, new Float64Array(n).fill(1), degree);
-  if (!basis.isWhole) return null;
-  const fitted = basis.fitted(basis.project(y));
-  const square = mean(fitted.map((v, i) => (y[i] - v) ** 2));
-  if (!(square > 1e-20 * mean(Array.from(y, (v) => v * v)))) return null;
-  const start = { fitted, c: [Math.log(square), 0] };
-  if (variance === "constant")
-    return curveOf(x, y, degree, {
-      ...start,
-      v: start.c,
-      inflation: Math.sqrt(n / freedom) * studentPoint(freedom),
-    });
-  const at = climb(x, y, degree, basis, start);
-  if (!at) return null;
-  const slope = at.c[1] / basis.scale;
-  return curveOf(x, y, degree, {
-    ...at,
-    v: [at.c[0] - slope * basis.centre, slope],
-    inflation: NORMAL_POINT,
+export function fitCurves(x, y, variance = "constant") {
+  if (!x.length) return new Array(DEGREES).fill(null);
+  const basis = new Basis(x, new Float64Array(x.length).fill(1), DEGREES);
+  const size = mean(y.map((v) => v * v));
+  return Array.from({ length: DEGREES }, (_, k) => {
+    const degree = k + 1;
+    const freedom = x.length - degree - 1;
+    if (freedom < (variance === "constant" ? 1 : 3) || basis.columns.length <= degree) return null;
+    const a = basis.project(y, degree);
+    const fitted = basis.fitted(a);
+    const square = mean(fitted.map((v, i) => (y[i] - v) ** 2));
+    if (!(square > 1e-20 * size)) return null;
+    const c = [Math.log(square), 0];
+    if (variance === "constant") {
+      const unit = Math.sqrt((square * x.length) / freedom);
+      return curveOf(basis, a, c, unit * studentPoint(freedom), x, y);
+    }
+    const log = climb(basis, y, { fitted, c }, degree);
+    if (!log) return null;
+    const slope = log[1] / basis.scale;
+    const v = [log[0] - slope * basis.centre, slope];
+    const weighted = new Basis(
+      x,
+      Float64Array.from(x, (at) => Math.exp(-v[0] - slope * at)),
+      degree,
+    );
+    return curveOf(weighted, weighted.project(y, degree), v, NORMAL_POINT, x, y);
   });
 }
 
-/** Return a curve by its means at the points and its log variance v0 + v1 x. */
-function curveOf(x, y, degree, { fitted, v, inflation }) {
-  const weights = Float64Array.from(x, (value) => Math.exp(-v[0] - v[1] * value));
-  const basis = new Basis(x, weights, degree); // in which the covariance of the mean's coefficients is I
-  const a = basis.project(fitted);
+/** Return sum_k a_k p_k with log variance v0 + v1 x; `width` is that of its interval, in lengths of p. */
+function curveOf(basis, a, v, width, x, y) {
+  const degree = a.length - 1;
   const curve = {
     v,
     centre: basis.centre,
     powers: basis.powers(a),
-    mean: (at) => dot(a, basis.at(at)),
+    mean: (at) => dot(a, basis.at(at, degree)),
     logVariance: (at) => v[0] + v[1] * at,
-    error: (at) => inflation * Math.hypot(...basis.at(at)),
-    information: [0, 1, 2].map((power) =>
-      weights.reduce((sum, weight, i) => sum + weight * (x[i] - basis.centre) ** power, 0),
-    ),
+    error: (at) => width * Math.hypot(...basis.at(at, degree)),
+    information: [0, 0, 0],
   };
+  for (const at of x)
+    for (let power = 0; power < 3; power++)
+      curve.information[power] += Math.exp(-curve.logVariance(at)) * (at - basis.centre) ** power;
   return { ...curve, logLikelihood: logLikelihood(curve, x, y) };
 }
 
@@ -203,35 +203,44 @@ function studentPoint(freedom) {
 // ---- a variance that depends on x ------------------------------------------------------------------------
 
 const LONGEST = 3; // most that a log variance changes in one step
+const ROUNDING = 1e-13; // of a likelihood: a step that loses no more gains
+const STILL = 1e-8; // a step that moves no log variance further is the last
 const DEEPEST = 28; // most that one can lie below that of one variance, in a fit that is real
 
 /** Climb to the maximum by Fisher scoring; null where the variance runs away, and there is none.
  *
- * The log variance is c0 + c1 t. The information is block diagonal: the mean's step is to the
- * weighted least squares, and the variance's solves two equations.
+ * The log variance is c0 + c1 t, which comes back. The information is block diagonal: the mean's step
+ * is to the weighted least squares, and the variance's solves two equations.
  */
-function climb(x, y, degree, { centre, scale }, start) {
-  const t = Float64Array.from(x, (v) => (v - centre) / scale);
+function climb(basis, y, start, degree) {
+  const { t, columns } = basis;
+  const p = degree + 1;
   const ends = [Math.min(...t), Math.max(...t)]; // a line is largest at one of its ends
-  const value = ({ fitted, c }) =>
-    t.reduce((sum, u, i) => {
-      const h = c[0] + c[1] * u;
-      return sum - 0.5 * (LOG_2PI + h + (y[i] - fitted[i]) ** 2 * Math.exp(-h));
-    }, 0);
+  const value = ({ fitted, c }) => {
+    let total = 0;
+    for (let i = 0; i < t.length; i++) {
+      const h = c[0] + c[1] * t[i];
+      total -= 0.5 * (LOG_2PI + h + (y[i] - fitted[i]) ** 2 * Math.exp(-h));
+    }
+    return total;
+  };
   let at = { ...start, value: value(start) };
   for (let k = 0; k < 500; k++) {
-    const weights = t.map((u) => Math.exp(-(at.c[0] + at.c[1] * u)));
-    const basis = new Basis(x, weights, degree);
-    const aim = basis.fitted(basis.project(y));
-    const [C, h] = [
-      [0, 0, 0],
-      [0, 0],
-    ];
-    t.forEach((u, i) => {
-      const excess = (y[i] - at.fitted[i]) ** 2 * weights[i] - 1;
-      [1, u, u * u].forEach((term, j) => (C[j] += term));
-      [excess, excess * u].forEach((term, j) => (h[j] += term));
-    });
+    const [A, b, C, h] = [p * p, p, 3, 2].map((size) => new Float64Array(size));
+    for (let i = 0; i < t.length; i++) {
+      const weight = Math.exp(-(at.c[0] + at.c[1] * t[i]));
+      for (let r = 0; r < p; r++) {
+        const share = weight * columns[r][i];
+        b[r] += share * y[i];
+        for (let s = 0; s <= r; s++) A[r * p + s] += share * columns[s][i];
+      }
+      const excess = (y[i] - at.fitted[i]) ** 2 * weight - 1;
+      for (let power = 0; power < 3; power++) C[power] += t[i] ** power;
+      for (let power = 0; power < 2; power++) h[power] += excess * t[i] ** power;
+    }
+    const aim = solved(A, b);
+    if (!aim) return null;
+    const means = basis.fitted(aim);
     const determinant = C[0] * C[2] - C[1] * C[1];
     const step = [(C[2] * h[0] - C[1] * h[1]) / determinant, (C[0] * h[1] - C[1] * h[0]) / determinant];
     const reach = Math.max(...ends.map((u) => Math.abs(step[0] + step[1] * u)));
@@ -239,20 +248,30 @@ function climb(x, y, degree, { centre, scale }, start) {
     let next = null;
     for (; share > 1e-9; share /= 2) {
       next = {
-        fitted: at.fitted.map((v, i) => v + share * (aim[i] - v)),
+        fitted: at.fitted.map((v, i) => v + share * (means[i] - v)),
         c: at.c.map((v, j) => v + share * step[j]),
       };
       next.value = value(next);
-      if (next.value >= at.value) break;
+      if (next.value >= at.value - ROUNDING * Math.abs(at.value)) break;
     }
-    if (!(next?.value >= at.value)) return at; // no step gains anything any more
-    const isDone = next.value - at.value <= 1e-13 * Math.abs(at.value) && share === 1;
+    if (!(share > 1e-9)) return at.c; // no step gains anything any more
+    const isDone = reach < STILL && share === 1;
     at = next;
     const deepest = Math.min(...ends.map((u) => at.c[0] + at.c[1] * u)) - start.c[0];
     if (deepest < -DEEPEST) return null;
-    if (isDone) return at;
+    if (isDone) return at.c;
   }
   return null;
+}
+
+/** Solve A a = b; null where weights differ so much that the spread is running away. */
+function solved(A, b) {
+  try {
+    const root = cholesky(A, b.length);
+    return solveUpper(root, b.length, solveLower(root, b.length, b));
+  } catch {
+    return null;
+  }
 }
 
 // ---- saved curves ------------------------------------------------------------------------------------------

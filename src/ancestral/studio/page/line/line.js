@@ -22,8 +22,9 @@ import { Plot, contourLines, crossAt, padded } from "../plot.js";
 import { csv, standalone } from "../saving.js";
 import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
 import {
+  DEGREES,
   deviation,
-  fitCurve,
+  fitCurves,
   logDensity,
   logLikelihood,
   savedCurve,
@@ -31,15 +32,15 @@ import {
   sumOfSquares,
   tilted,
 } from "./curves.js";
-import { Points } from "./points.js";
+import { Points, widen } from "./points.js";
 
 const DOZEN = 12;
 const SIZES = [DOZEN, 50, 200];
-const DEGREES = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 const FIRST = 39; // so that the first dozen of the built-in data reach over their range
 const GRID = 48;
 const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
 const REACH = 5.5; // of the likelihood plot, in standard errors
+const LEAST_SPAN = 0.2; // nats a point, of the plot by degree
 const LEGEND = [
   ["fitted", "curve"],
   ["interval", "95 % of new points"],
@@ -86,7 +87,7 @@ export const room = {
     n: whole(0, totalOf(data), Math.min(DOZEN, totalOf(data))),
     seed: whole(0, 999999, 0),
     edits,
-    degree: whole(1, DEGREES.length, 1),
+    degree: whole(1, DEGREES, 1),
     variance: oneOf(["constant", "x"]),
     squares: flag(),
     rest: flag(),
@@ -175,7 +176,7 @@ class Line {
     return { ...now, fresh: Math.max(this.total - 1, ...added) + 1 };
   });
 
-  #fits = remembered(({ x, y }, variance) => DEGREES.map((degree) => fitCurve(x, y, degree, variance)));
+  #fits = remembered(({ x, y }, variance) => fitCurves(x, y, variance));
 
   /** Mean log density by degree, of the points and of the others; nan where there is no fit. */
   #scores = remembered((fits, { x, rest }) =>
@@ -194,12 +195,11 @@ class Line {
     const { data, page, total } = this;
     this.more = button("", () => this.#drawMore(), { kind: "main" });
     const sizes = [...new Set([...SIZES.filter((n) => n < total), total])];
+    const [shown, known] = [total, data.n_all].map((n) => n.toLocaleString("en"));
+    const all = shown === known ? `all ${shown}` : `${shown} of ${known}`;
     this.sizes = choice({
       label: "Points",
-      options: sizes.map((n) => [
-        String(n),
-        n === sizeOf(data) ? `all ${n.toLocaleString("en")}` : String(n),
-      ]),
+      options: sizes.map((n) => [String(n), n === sizeOf(data) ? all : String(n)]),
       onchange: (n) => this.#set({ n }),
     });
     this.rest = checkbox({ label: "the others, faintly", onchange: (rest) => page.change({ rest }) });
@@ -268,7 +268,7 @@ class Line {
     this.degree = slider({
       label: "Degree",
       min: 1,
-      max: DEGREES.length,
+      max: DEGREES,
       step: 1,
       digits: 0,
       oninput: (degree) => this.#set({ degree }),
@@ -287,7 +287,7 @@ class Line {
     });
     this.scorePlot = new Plot({
       label: "",
-      x: { label: "degree", low: -0.5, high: DEGREES.length - 0.5, names: DEGREES.map(String) },
+      x: { label: "degree", low: -0.5, high: DEGREES - 0.5, names: [..."123456789"] },
       y: { label: "nats a point", low: 0, high: 1 },
       ratio: 0.5,
       least: 170,
@@ -350,7 +350,6 @@ class Line {
       ratio: 0.62,
       least: 220,
       focusable: true,
-      margin: { left: 66 },
       paint: () => this.#paintLikelihood(),
     });
     const set = (event) => {
@@ -386,7 +385,8 @@ class Line {
 
   draw() {
     const { state } = this.page;
-    const now = this.#now(this.#drawn(state.x, state.y, state.seed), state.n, state.edits);
+    const drawn = this.#drawn(state.x, state.y, state.seed);
+    const now = this.#now(drawn, state.n, state.edits);
     const fits = this.#fits(now, state.variance);
     const best = fits[state.degree - 1];
     const curve = best && state.line ? tilted(best, ...state.line) : best;
@@ -405,7 +405,9 @@ class Line {
       showsRest: state.rest,
     };
     this.scores = this.#scores(fits, now);
-    this.note.textContent = best ? "" : this.#whyNot(state);
+    const gaps = sizeOf(this.data) && this.total - drawn.x.length;
+    const left = gaps ? `${gaps.toLocaleString("en")} rows have no x or no y and are left out.` : "";
+    this.note.textContent = best ? left : this.#whyNot(state);
     this.points.draw(this.scene);
     this.#drawFacts();
     this.#drawControls(state);
@@ -524,7 +526,8 @@ class Line {
     if (known.length) {
       const top = Math.max(...known, ...rest);
       const low = Math.max(Math.min(...known, ...rest), Math.min(...known) - 1.5);
-      [this.scorePlot.y.low, this.scorePlot.y.high] = padded([low, top], 0.12);
+      const spare = Math.max(0, LEAST_SPAN - (top - low)) / 2; // what differs little looks so
+      [this.scorePlot.y.low, this.scorePlot.y.high] = padded([low - spare, top + spare], 0.12);
     }
     const { fitted, rest: others } = this.scores[degree - 1];
     const said = Number.isFinite(others) ? `, of the others ${fixed(others, 2)}` : "";
@@ -532,6 +535,7 @@ class Line {
     this.scorePlot.svg.setAttribute("aria-label", label);
     const n = this.scene.rest.x.length.toLocaleString("en");
     this.restKey.textContent = rest.length ? ` and ◇ of the other ${n}, which no fit has seen` : "";
+    widen(this.scorePlot);
     this.scorePlot.draw();
   }
 
@@ -576,6 +580,7 @@ class Line {
       Object.assign(this.likelihood.x, span(w, this.errors.w));
       Object.assign(this.likelihood.y, span(c, this.errors.c));
     }
+    widen(this.likelihood);
     this.likelihood.draw();
   }
 

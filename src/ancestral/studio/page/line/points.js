@@ -4,7 +4,7 @@
 // called with a point's key and its new place, null to remove it.
 
 import { arrows, follow, significant, svg } from "../kit.js";
-import { Plot } from "../plot.js";
+import { Plot, ticks } from "../plot.js";
 import { NORMAL_POINT, deviation } from "./curves.js";
 
 const NEAR = 14; // px from a point that still take it; a finger's handle reaches further
@@ -22,7 +22,6 @@ export class Points {
       y: { ...none },
       fills: true,
       focusable: true,
-      margin: { left: 62 },
       paint: () => this.#paint(),
     });
     this.node = this.plot.node;
@@ -85,6 +84,7 @@ export class Points {
     Object.assign(this.plot.x, scene.axes[0]);
     Object.assign(this.plot.y, scene.axes[1]);
     this.plot.svg.setAttribute("aria-label", this.#describe());
+    widen(this.plot);
     this.plot.draw();
   }
 
@@ -208,3 +208,8 @@ export class Points {
 }
 
 const within = (v, { low, high }) => Math.min(high, Math.max(low, v));
+
+/** Give the numbers beside a plot's y axis the room that the longest takes. */
+export function widen(plot) {
+  plot.margin.left = 34 + 7.2 * Math.max(...ticks(plot.y, 8).map(({ text }) => text.length));
+}

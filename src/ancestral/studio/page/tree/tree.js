@@ -3,13 +3,14 @@
 // Answers are exact: sums over the hidden states of the trees (circuit.js), whatever is fixed.
 
 import { Random, newSeed, unpack } from "../arrays.js";
-import { button, el, fixed, panel, remembered, select, significant, slider, svg } from "../kit.js";
+import { button, el, fixed, panel, remembered, select, significant, svg } from "../kit.js";
 import { csv, standalone } from "../saving.js";
 import { entries, maybe, oneOf, real, whole, wholes } from "../state.js";
 import { Card } from "./card.js";
-import { Trees, forward, hasLevels, inverse } from "./circuit.js";
+import { Trees, hasLevels } from "./circuit.js";
+import { editorOf } from "./editor.js";
 import { cellsOf, gridFor, linksOf } from "./layout.js";
-import { daysOf, rangeOf, rounded, spelt } from "./words.js";
+import { rangeOf, spelt } from "./words.js";
 
 const ROWS = 200; // to which a drawn row is compared
 const WORK = 1e6; // sums that these may take
@@ -298,60 +299,11 @@ class Room {
     const column = this.columns[i];
     if (this.edited !== i) {
       this.edited = i;
-      this.edit = hasLevels(column) ? this.#levelEditor(i) : this.#numberEditor(i);
+      this.edit = editorOf(column, (value) => (this.fix(i, value), this.#fixedAt(i)));
       this.editor.replaceChildren(...this.edit.nodes);
     }
-    this.edit.set(this.#fixedAt(i));
-  }
-
-  #levelEditor(i) {
-    const { levels } = this.columns[i];
-    const control = select({
-      label: "fixed at",
-      options: [["", "not fixed"], ...levels.map((level, k) => [k, level])],
-      value: "",
-      onchange: (k) => this.fix(i, k === "" ? null : Number(k)),
-    });
-    return { nodes: [control.node], set: (value) => control.set(value ?? "") };
-  }
-
-  #numberEditor(i) {
-    const column = this.columns[i];
-    const { low, high, scale, of, name } = column;
-    const on = (x) => (scale ? forward(scale, x) : x);
-    const back = (y) => rounded(column, scale ? inverse(scale, y) : y);
-    const control = slider({
-      label: "fixed at",
-      name,
-      min: on(low),
-      max: on(high),
-      step: (on(high) - on(low)) / 200,
-      value: on(low),
-      spelt: () => (this.#fixedAt(i) === null ? "free" : ""),
-      oninput: (y) => this.fix(i, back(y)),
-    });
-    const isDate = of === "date";
-    const typed = el("input", {
-      type: isDate ? "date" : "number",
-      step: "any",
-      placeholder: "type a value",
-      "aria-label": `${name}, typed`,
-    });
-    const show = (value) =>
-      (typed.value = value === null ? "" : isDate ? spelt(column, value) : String(value));
-    typed.addEventListener("change", () => {
-      const value = isDate ? daysOf(typed.value) : Number(typed.value);
-      this.fix(i, typed.value === "" || !Number.isFinite(value) ? null : value);
-      show(this.#fixedAt(i)); // the state holds it in range
-    });
-    const free = button("Release", () => this.fix(i, null));
-    const set = (value) => {
-      const mean = this.trees.moments(i, this.answer(this.#row)).mean;
-      control.set(on(Math.min(high, Math.max(low, value ?? mean))));
-      if (document.activeElement !== typed) show(value);
-      free.disabled = value === null;
-    };
-    return { nodes: [control.node, el("div", { class: "row" }, typed, free)], set };
+    const { mean } = hasLevels(column) ? {} : this.trees.moments(i, this.answer(this.#row));
+    this.edit.set(this.#fixedAt(i), mean);
   }
 
   /** The columns by how far they moved; while nothing is fixed, by what they tell of the chosen one. */
