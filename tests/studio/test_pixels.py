@@ -64,7 +64,7 @@ def test_listed_images_have_the_probability_of_either_model(visit):
 
 def test_pixels_are_set_by_mouse_and_keyboard(visit):
     page = visit("pixels")
-    page.get_by_role("button", name="All unknown").click()
+    page.get_by_role("button", name="Clear").click()
     cell(page, 7).click()
     assert field(page, "set") == "-" * 7 + "1" + "-" * 17
     cell(page, 7).click()
@@ -89,6 +89,22 @@ def test_pixels_are_set_by_mouse_and_keyboard(visit):
     assert field(page, "set")[4] == "0" and field(page, "set")[9] == "1"
     page.keyboard.press("Delete")
     assert field(page, "set")[9] == "-"
+
+
+def test_a_finger_paints_in_any_direction(visit):
+    page = visit(
+        "pixels?set=" + NOTHING,
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        is_mobile=True,
+    )
+    boxes = [cell(page, i).bounding_box() for i in (2, 7, 12)]
+    places = [{"x": b["x"] + b["width"] / 2, "y": b["y"] + b["height"] / 2} for b in boxes]
+    touch = page.context.new_cdp_session(page)
+    for kind, place in zip(("touchStart", "touchMove", "touchMove"), places, strict=True):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [place]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert [i for i, c in enumerate(field(page, "set")) if c == "1"] == [2, 7, 12]
 
 
 def test_impossible_pixels_say_so(visit):
@@ -126,9 +142,9 @@ def test_images_drawn_are_counted_until_one_comes_twice(visit):
     for n in range(2, 7):  # four images are possible: the fifth was seen before
         page.get_by_text(f"{n - 1} drawn").first.wait_for()
         page.get_by_role("button", name="Draw again").click()
-    page.get_by_text(re.compile("possible. 6 drawn, [1-4] different.")).wait_for()
+    page.get_by_text(re.compile(r"possible. 6\sdrawn, [1-4]\sdifferent.")).wait_for()
     page.locator(".prompts li.done", has_text="twice").wait_for()
-    page.get_by_role("button", name="All unknown").click()
+    page.get_by_role("button", name="Clear").click()
     settled(page)
     assert not page.get_by_text("drawn, ").count()
 

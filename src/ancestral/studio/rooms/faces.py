@@ -22,7 +22,7 @@ from ancestral.studio.shelf import Item, Shelf
 MOST_LATENTS = 64  # more sliders than anyone moves; a saved model keeps its own
 DEFAULT_LATENTS = 16
 FIRST_DIRECTIONS, FIRST_IMAGES = 16, 12  # sent before the rest, for a quick first view
-KEPT = 600_000  # pixels of images in a file without a server: 1,000 images of 24 x 24
+KEPT = 480_000  # bytes of images in a file without a server: 208 of 24 x 24, 117 of 64 x 64
 PAGE = 100  # images at a time beyond those
 MOST_FITTED = 2**23  # pixels in all: with more a fit takes longer than its reader waits
 MOST_DOTS = 1000  # of the plane: more are one blot
@@ -43,7 +43,8 @@ class Portraits:
     @property
     def n_kept(self) -> int:
         """How many images are sent without being asked for."""
-        return min(len(self.X), max(FIRST_IMAGES, KEPT // self.X.shape[1]))
+        m = self.X.shape[1]
+        return min(len(self.X), max(FIRST_IMAGES, KEPT // (4 * m if m <= EXACT else m)))
 
     @cached_property
     def fitted_to(self) -> NDArray[np.float64]:

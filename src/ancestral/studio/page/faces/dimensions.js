@@ -30,7 +30,7 @@ export class Spectrum {
     this.score = this.#plot({
       label: "Mean log density of held-out faces by number of latents",
       x: { label: "d", low: 0.5, high: 10, whole: true },
-      y: { label: "Nats per new face", low: 0, high: 1 },
+      y: { label: "Nats per face", low: 0, high: 1 },
       ratio: 0.4,
       least: 150,
       paint: (plot) => this.#paintScore(plot),

@@ -5,7 +5,7 @@
 // into. While z is null it is the posterior mean given what is visible, or else zero.
 
 import { Random, newSeed, unpack, unpackMatrix } from "../arrays.js";
-import { button, fileButton, panel, remembered, select } from "../kit.js";
+import { button, el, fileButton, panel, remembered, select } from "../kit.js";
 import { csv, picturesAsSvg, standalone } from "../saving.js";
 import { bytes, flag, maybe, oneOf, reals, whole } from "../state.js";
 import { Plane, Spectrum } from "./dimensions.js";
@@ -108,38 +108,30 @@ class Faces {
 
     this.stage = [this.portrait.node];
     this.equation = this.sum.node;
-    const tools = [
-      button("New face", () => act({ ...NO_ORIGINAL, hidden: this.nothing, z: this.newLatents() }), {
-        kind: "main",
-      }),
-      button("Mean face", () => act({ ...NO_ORIGINAL, hidden: this.nothing, z: null })),
+    const buttons = [
+      button("New face", () => act({ ...this.nothing, z: this.newLatents() }), { kind: "main" }),
+      button("Mean face", () => act({ ...this.nothing, z: null })),
       fileButton("Open an image", "image/*", (file) => this.openImage(file)),
     ];
-    this.choice =
-      this.sent.length > 1
-        ? select({
-            label: "Model",
-            options: this.sent.map(({ name }, i) => [String(i), name]),
-            onchange: (i) => act({ model: Number(i), d: this.sent[i].d, z: null }),
-          })
-        : null;
-    const another = n
-      ? null
-      : button("Turn it into another", () => this.turnInto(1 + newSeed()), {
-          title: "Into a face drawn anew",
-        });
+    if (!n) buttons.push(button("Turn it into another", () => this.turnInto(1 + newSeed())));
+    this.choice = select({
+      label: "Model",
+      options: this.sent.map(({ name }, i) => [String(i), name]),
+      onchange: (i) => act({ model: Number(i), d: this.sent[i].d, z: null }),
+    });
+    this.choice.node.hidden = this.sent.length === 1;
+    const row = el("div", { class: "row" }, buttons);
+    const { strip, morph } = this;
     this.controls = [
-      panel("Faces", { tools }, this.choice?.node, this.strip.node, another, this.morph.node),
-      this.sliders.node,
-      this.hiding.node,
-      this.spectrum.node,
-      this.plane.node,
+      panel("Faces", { tools: [strip.tools] }, row, this.choice.node, strip.node, morph.node),
+      ...[this.sliders, this.hiding, this.spectrum, this.plane].map(({ node }) => node),
     ];
     this.#loadRest();
   }
 
+  /** A state without an original. */
   get nothing() {
-    return new Uint8Array(Math.ceil(this.m / 8));
+    return { face: 0, image: null, hidden: new Uint8Array(Math.ceil(this.m / 8)), other: 0, from: [] };
   }
 
   newLatents() {
@@ -196,9 +188,9 @@ class Faces {
 
   draw() {
     const shown = (this.latest = this.look());
-    this.choice?.set(String(this.page.state.model));
-    for (const part of [this.portrait, this.sliders, this.hiding, this.morph, this.strip]) part.draw(shown);
-    for (const part of [this.spectrum, this.plane, this.sum]) part.draw(shown);
+    this.choice.set(String(this.page.state.model));
+    const { portrait, sliders, hiding, morph, strip, spectrum, plane, sum } = this;
+    for (const part of [portrait, sliders, hiding, morph, strip, spectrum, plane, sum]) part.draw(shown);
   }
 
   leave() {
@@ -232,7 +224,7 @@ class Faces {
     try {
       const image = await readImage(file, shape);
       this.morph.stop();
-      this.page.change({ ...NO_ORIGINAL, image, hidden: this.nothing, z: null });
+      this.page.change({ ...this.nothing, image, z: null });
       this.page.say(`${file.name} is shown as the model sees it: ${shape.join(" × ")} greys.`);
     } catch {
       this.page.say(
@@ -288,8 +280,6 @@ class Faces {
 }
 
 // ---- helpers ---------------------------------------------------------------------------------------
-
-const NO_ORIGINAL = { face: 0, image: null, other: 0, from: [] };
 
 const resized = (z, d) => Float64Array.from({ length: d }, (_, k) => z[k] ?? 0);
 

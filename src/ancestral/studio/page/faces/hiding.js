@@ -1,7 +1,7 @@
 // Hiding a part of the face, and how its draws are made.
 
 import { newSeed } from "../arrays.js";
-import { button, checkbox, choice, panel } from "../kit.js";
+import { button, checkbox, choice, el, panel } from "../kit.js";
 import { fromBits } from "./images.js";
 
 // parts of a face, as shares of the picture's height and width
@@ -22,12 +22,7 @@ export class Hiding {
     });
     this.noise = checkbox({ label: "Add pixel noise σ", onchange: (noisy) => act({ noisy }) });
     this.again = button("Draw again", () => act({ seed: newSeed() }));
-    const row = (...nodes) => {
-      const node = document.createElement("div");
-      node.className = "row";
-      node.append(...nodes);
-      return node;
-    };
+    const row = (...nodes) => el("div", { class: "row" }, nodes);
     const tools = [hide("Eyes", EYES), hide("Mouth", MOUTH), hide("Lower half", LOWER), this.showAll];
     this.draws = row(this.again, this.noise.node);
     this.node = panel(

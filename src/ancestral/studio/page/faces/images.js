@@ -49,7 +49,7 @@ export class Images {
   /** Ask for the page that holds an image, once; the room is drawn when it has come. */
   want(i) {
     const k = Math.floor((i - this.kept) / this.page);
-    if (k >= 0 && !this.asked.has(k)) this.asked.set(k, this.#fetch(k));
+    if (k >= 0 && i < this.n && !this.asked.has(k)) this.asked.set(k, this.#fetch(k));
     return this.asked.get(k);
   }
 

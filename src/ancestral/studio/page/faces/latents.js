@@ -4,6 +4,7 @@ import { Picture, button, el, fixed, panel, slider, subscript } from "../kit.js"
 
 export const REACH = 3; // of latents, in prior standard deviations
 const END = 2; // of the faces at the ends
+const HINT = `At the ends: the mean face at −${END} and +${END}. The band: what the original says, ± 2 standard deviations.`;
 const N_SLIDERS = 16; // shown at first
 
 export class LatentSliders {
@@ -11,9 +12,8 @@ export class LatentSliders {
     Object.assign(this, { shape, grey, act, sliders: [], wentFar: false });
     this.list = el("div", { class: "sliders" });
     this.back = button("Back to the original", () => act({ z: null }));
-    this.hint = el("p", { class: "hint" });
     this.more = button("", () => act({ all: !this.shown.all }), { kind: "quiet" });
-    this.node = panel("Latents z", { tools: [this.back] }, this.hint, this.list, this.more);
+    this.node = panel("Latents z", { tools: [this.back], hint: HINT }, this.list, this.more);
   }
 
   #made(k) {
@@ -71,10 +71,5 @@ export class LatentSliders {
         ),
       );
     }
-    this.#sayHow();
-  }
-
-  #sayHow() {
-    this.hint.textContent = `In prior standard deviations; the faces at the ends are the mean face at −${END} and +${END}. A band is the posterior given the original, two of its own each way.`;
   }
 }

@@ -138,12 +138,13 @@ export class Conditional {
   /** Posterior standard deviation of each latent. */
   get sd() {
     const { d, noise } = this.model;
-    return Float64Array.from({ length: d }, (_, k) => {
+    this.kept ??= Float64Array.from({ length: d }, (_, k) => {
       const unit = new Float64Array(d);
       unit[k] = 1;
       const column = solveLower(this.L, d, unit);
       return Math.sqrt(noise * dot(column, column));
     });
+    return this.kept;
   }
 
   /** The known pixels as they are, the others at their conditional mean. */

@@ -207,17 +207,20 @@ export class Stage {
     const most = sd.reduce((a, b) => Math.max(a, b), 0);
     draws.forEach((x, k) => this.draws[k].grey(x, this.grey));
     this.spread.paint(sd, (v) => mixed([255, 255, 255], [6, 56, 92], v / most));
-    this.legend.replaceChildren("Std. dev. ", legend("rising", "0", significant(most, 2)));
+    this.legend.replaceChildren("Std. dev.", legend("rising", "0", significant(most, 2)));
   }
 
   #caption() {
     const { x, z, now, original, image, face, grey, model, given } = { ...this.shown, grey: this.grey };
     const formula = z || !original ? "W z + μ" : given ? "W E[z | visible] + μ" : "W E[z | x] + μ";
-    this.captions.face.replaceChildren(el("b", {}, `Drawn by ${model.d} numbers z: `), formula);
+    this.captions.face.replaceChildren(
+      el("b", {}, el("span", {}, "Drawn by "), `${model.d} numbers z:`),
+      formula,
+    );
     const isComing = !original && face > 0;
-    const name = image ? "" : isComing ? ` ${face} is coming …` : original ? ` ${face} of ${this.n}` : "";
+    const name = image ? "" : isComing ? `${face} is coming …` : original ? `${face} of ${this.n}` : "";
     this.captions.original.replaceChildren(
-      el("b", {}, original || isComing ? "Original" : "No original: this face is new"),
+      el("b", {}, original || isComing ? "Original" : "No original"),
       name,
     );
     const half = significant((grey[1] - grey[0]) / 2, 2);

@@ -8,21 +8,21 @@ export class FaceSum {
   constructor({ shape, grey }) {
     this.grey = grey;
     const picture = (label) => new Picture(shape, label);
-    this.face = picture("The face");
+    this.face = picture("Face, as a sum");
     this.mean = picture("The mean face");
     this.rest = picture("All other terms together");
     this.terms = Array.from({ length: N_TERMS }, () => ({ picture: picture(""), times: el("span", {}) }));
-    const term = (canvas, name) => el("span", { class: "term" }, canvas, el("small", {}, name));
+    const term = (canvas, name) => el("span", { class: "term" }, canvas, name);
     for (const one of this.terms) {
-      one.name = el("small", {});
+      one.name = el("span", {});
       one.node = el(
         "span",
-        { class: "term-part" },
+        { class: "part" },
         one.times,
         el("span", { class: "term" }, one.picture.canvas, one.name),
       );
     }
-    this.others = el("span", { class: "term-part" }, "+", term(this.rest.canvas, "the rest"));
+    this.others = el("span", { class: "part" }, "+", term(this.rest.canvas, "the rest"));
     this.node = el(
       "div",
       { class: "face-sum" },

@@ -32,7 +32,8 @@ import {
   sumOfSquares,
   tilted,
 } from "./curves.js";
-import { Points, widen } from "./points.js";
+import { Others } from "./others.js";
+import { Points, dashes, widen } from "./points.js";
 
 const DOZEN = 12;
 const SIZES = [DOZEN, 50, 200];
@@ -110,14 +111,12 @@ class Line {
 
   constructor(data, page) {
     Object.assign(this, { data, page });
-    this.saved = data.curves.map((saved) => ({ ...saved, ...savedCurve(saved) }));
     this.columns = data.columns.map((column) => {
       const values = unpack(column.values).data;
       return { ...column, values, range: column.range ?? padded(values.filter(Number.isFinite), 0.08) };
     });
     this.total = totalOf(data);
     if (!sizeOf(data)) this.columns[1].range = padded(this.#drawn(0, 1, 0).y, 0.2);
-    this.network = null; // once it has come
     this.equation = el("p", { class: "plain-math" });
     this.points = new Points({
       act: (key, at) => this.#set({ edits: { ...page.state.edits, [key]: at } }),
@@ -130,12 +129,8 @@ class Line {
     this.note = el("p", { class: "hint", role: "status" });
     this.legend = el("p", { class: "line-legend" });
     this.stage = [el("div", { class: "line-stage" }, this.points.node, this.note, this.legend, this.facts)];
-    this.controls = [
-      this.#buildPoints(),
-      this.#buildCurve(),
-      ...(data.curves.length || data.network === null || data.network ? [this.#buildOthers()] : []),
-      this.#buildLikelihood(),
-    ];
+    this.others = new Others(data, page, (columns) => this.#takeColumns(columns));
+    this.controls = [this.#buildPoints(), this.#buildCurve(), this.others.node, this.#buildLikelihood()];
   }
 
   /** Change what is fitted: a line set by hand goes. */
@@ -159,7 +154,7 @@ class Line {
     const random = new Random(seed);
     const [low, high] = this.columns[0].range;
     const x = Array.from({ length: this.total }, () => low + (high - low) * random.uniform());
-    const [curve] = this.saved;
+    const curve = savedCurve(this.data.curves[0]);
     return { x, y: x.map((v) => curve.mean(v) + deviation(curve, v) * random.normal()) };
   }
 
@@ -185,9 +180,6 @@ class Line {
       rest: fit && rest.x.length ? logLikelihood(fit, rest.x, rest.y) / rest.x.length : NaN,
     })),
   );
-
-  #isOf = ({ x, y }, state) =>
-    (!x || x === this.columns[state.x].name) && (!y || y === this.columns[state.y].name);
 
   // ---- controls ------------------------------------------------------------------------------------------
 
@@ -310,37 +302,6 @@ class Line {
     );
   }
 
-  #buildOthers() {
-    const { page, data } = this;
-    this.others = this.saved.map((saved, k) => ({
-      saved,
-      box: checkbox({
-        label: saved.name,
-        onchange: (on) => {
-          const { off } = page.state;
-          page.change({ off: on ? off.filter((each) => each !== k) : [...off, k] });
-        },
-      }),
-      value: el("output"),
-      take: button("Take its columns", () => {
-        const at = (name, otherwise) => (name ? data.columns.findIndex((c) => c.name === name) : otherwise);
-        this.#takeColumns({ x: at(saved.x, page.state.x), y: at(saved.y, page.state.y) });
-      }),
-    }));
-    const rows = this.others.map(({ box, value, take }) =>
-      el("div", { class: "line-other" }, box.node, value, take),
-    );
-    if (data.network === null) {
-      this.networkBox = checkbox({
-        label: "NeuralGaussian",
-        onchange: (network) => page.change({ network }),
-      });
-      this.networkValue = el("output");
-      rows.push(el("div", { class: "line-other" }, this.networkBox.node, this.networkValue));
-    } else if (data.network) rows.push(el("p", { class: "hint" }, data.network));
-    return panel("Other curves", { hint: "Log-likelihood of the points shown, in nats." }, rows);
-  }
-
   #buildLikelihood() {
     this.likelihood = new Plot({
       label:
@@ -392,13 +353,11 @@ class Line {
     const curve = best && state.line ? tilted(best, ...state.line) : best;
     const [x, y] = [this.columns[state.x], this.columns[state.y]];
     const axis = ({ name, range: [low, high], levels }) => ({ label: name, low, high, names: levels });
-    const shown = this.saved.filter((saved, k) => !state.off.includes(k) && this.#isOf(saved, state));
-    if (state.network && this.#isNetworkOf(state)) shown.push(...this.#asked());
     this.scene = {
       ...now,
       curve,
       best,
-      others: shown,
+      others: this.others.shown(),
       axes: [axis(x), axis(y)],
       said: curve ? this.#formula(curve).join("") : "which these points do not determine",
       squares: state.squares,
@@ -422,27 +381,6 @@ class Line {
     return "These points have no finite maximum of the likelihood: too few different x, no scatter, or a spread that shrinks to nothing. Move one.";
   }
 
-  /** The network, asked for when it is first shown. */
-  #asked() {
-    if (this.network === null) {
-      this.network = [];
-      this.page.load("network").then(
-        (sent) => {
-          if (sent.problem) return this.page.say(sent.problem, "problem");
-          this.network = [{ ...sent, ...savedCurve(sent) }];
-          this.page.draw();
-        },
-        (error) => {
-          this.network = null;
-          this.page.say(error.message, "problem");
-        },
-      );
-    }
-    return this.network;
-  }
-
-  #isNetworkOf = ({ x, y }) => this.data.network === null && x === this.data.x && y === this.data.y;
-
   #drawFacts() {
     const { x, y, curve, best } = this.scene;
     const facts = { Points: x.length.toLocaleString("en") };
@@ -457,7 +395,8 @@ class Line {
         .slice(0, v[1] ? 2 : 1)
         .map((at) => significant(deviation(curve, at)))
         .join(" to ");
-      facts["sum of squares"] = significant(sumOfSquares(curve, x, y), 4);
+      const squares = Number(sumOfSquares(curve, x, y).toPrecision(4));
+      facts["sum of squares"] = squares.toLocaleString("en", { maximumSignificantDigits: 4 });
       this.equation.replaceChildren(...this.#formula(curve));
     } else this.equation.replaceChildren();
     showFacts(this.facts, facts);
@@ -466,11 +405,15 @@ class Line {
       ...(!best
         ? []
         : [curve === best ? ["confidence", "95 % for the curve"] : ["best-line", "the likeliest"]]),
-      ...this.scene.others.map(({ name }) => ["saved-line", name]),
+      ...this.scene.others.map(({ name }, k) => ["saved-line", name, dashes(k)]),
     ];
-    const sample = (look) =>
-      svg("svg", { width: 28, height: 10 }, svg("path", { class: look, d: "M0 5h28" }));
-    this.legend.replaceChildren(...key.map(([look, text]) => el("span", {}, sample(look), text)));
+    const sample = (look, dash) =>
+      svg(
+        "svg",
+        { width: 28, height: 10 },
+        svg("path", { class: look, d: "M0 5h28", "stroke-dasharray": dash }),
+      );
+    this.legend.replaceChildren(...key.map(([look, text, dash]) => el("span", {}, sample(look, dash), text)));
   }
 
   /** The mean in words and figures: "y = 149 + 10.2 u − 0.31 u², u = bmi − 26.4". */
@@ -486,7 +429,7 @@ class Line {
   }
 
   #drawControls(state) {
-    const { data, total, points } = this;
+    const { total, points } = this;
     this.sizes.set(String(state.n));
     this.rest.set(state.rest);
     this.rest.input.disabled = !this.scene.rest.x.length;
@@ -498,24 +441,7 @@ class Line {
     this.degree.set(state.degree);
     this.variance.set(state.variance);
     this.squares.set(state.squares);
-    const value = (curve) => fixed(logLikelihood(curve, this.scene.x, this.scene.y), 2);
-    this.others?.forEach(({ saved, box, value: output, take }, k) => {
-      const isOf = this.#isOf(saved, state);
-      const has = [saved.x, saved.y].every((name) => !name || data.columns.some((c) => c.name === name));
-      box.set(!state.off.includes(k));
-      box.input.disabled = !isOf;
-      take.hidden = isOf || !has;
-      output.value = isOf ? value(saved) : `${saved.y ?? "y"} given ${saved.x ?? "x"}`;
-    });
-    if (!this.networkBox) return;
-    const isOf = this.#isNetworkOf(state);
-    this.networkBox.set(state.network);
-    this.networkBox.input.disabled = !isOf;
-    const [network] = this.network ?? [];
-    const asked = this.network ? "in training …" : "trained on all points when it is shown";
-    const trained = network && `${value(network)} (trained on ${network.n.toLocaleString("en")} points)`;
-    const of = `of ${data.columns[data.y].name} given ${data.columns[data.x].name} only`;
-    this.networkValue.value = isOf ? trained || asked : of;
+    this.others.draw(this.scene);
   }
 
   // ---- likelihood by degree ------------------------------------------------------------------------------

@@ -179,14 +179,14 @@ export class Points {
     ];
   }
 
-  /** Saved curves: the mean, and thinly where 95 % of y lie. */
+  /** Curves beside the fit: the mean, and thinly where 95 % of y lie. */
   #others() {
     const xs = this.#along();
-    return this.scene.others.flatMap((other) =>
+    return this.scene.others.flatMap((other, k) =>
       [0, -1, 1].map((sign) =>
         this.plot.line(
           xs.map((x) => [x, other.mean(x) + sign * NORMAL_POINT * deviation(other, x)]),
-          { class: sign ? "saved-band" : "saved-line" },
+          sign ? { class: "saved-band" } : { class: "saved-line", "stroke-dasharray": dashes(k) },
         ),
       ),
     );
@@ -208,6 +208,9 @@ export class Points {
 }
 
 const within = (v, { low, high }) => Math.min(high, Math.max(low, v));
+
+/** Tell the lines of the k-th and other curves apart. */
+export const dashes = (k) => [null, "14 5", "7 3 2 3", "4 3"][k % 4];
 
 /** Give the numbers beside a plot's y axis the room that the longest takes. */
 export function widen(plot) {

@@ -96,7 +96,7 @@ class Pixels {
           "div",
           { class: "row" },
           this.sampling.button,
-          button("All unknown", () => this.#set(new Int8Array(this.m).fill(-1))),
+          button("Clear", () => this.#set(new Int8Array(this.m).fill(-1)), { title: "All pixels unknown" }),
         ),
       ),
       this.sides.map(({ answer }) => answer.node),
@@ -331,7 +331,7 @@ function noteOf(search, draws) {
   const n = search.rows.length;
   if (search.rest === 0)
     return n === 1 ? "One image possible." : `${n.toLocaleString("en")} images possible.`;
-  if (search.rest <= search.tolerance) return "Certified to 0.1 %.";
+  if (search.isCertified) return "Certified to 0.1 %.";
   if (draws?.canAnswer) return draws.isDone ? `Counted in ${draws.most} draws.` : "Counting draws …";
   const open = `at most ${percent(search.rest)} is missing`;
   return search.isDone ? `Too many images to list: ${open}.` : `Searching: ${open}.`;

@@ -108,7 +108,7 @@ export class Sampling {
   /** How many images a model drew of what is set, and how many of them differ. */
   countOf({ images, drawn }) {
     if (!drawn || this.length < this.m) return "";
-    return ` ${images.size} drawn, ${new Set(images.values()).size} different.`;
+    return ` ${images.size}\u00a0drawn, ${new Set(images.values()).size}\u00a0different.`;
   }
 
   /** The level of each pixel that is drawn so far: undefined for others. */
