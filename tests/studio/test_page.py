@@ -362,7 +362,7 @@ def test_no_room_is_dressed_by_anothers_styles(visit, room):
           const others = [...document.styleSheets].filter(
             ({ href }) => /page\\/\\w+\\/\\w+\\.css/.test(href) && !href.includes(`/${room}/`),
           );
-          const all = others.flatMap(({ cssRules }) => rules(cssRules)).map((rule) => rule.selectorText);
+          const all = others.flatMap((sheet) => rules(sheet.cssRules).map((r) => r.selectorText));
           return [others.length, all.filter((one) => nodes.some((node) => node.matches(one)))];
         }""",
         room,
