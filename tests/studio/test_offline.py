@@ -58,10 +58,10 @@ def every_room_goes(page):
     """Open each room's tab: it has its stage and its controls."""
     for room in ROOMS:
         page.page.locator(f".tabs a[data-room={room}]").click()
-        page.ready()
         section = page.page.locator(f"#room-{room}:not([hidden])")
-        assert section.locator(".side .panel").count() and section.locator(".stage > *").count()
-        assert not section.locator(".problem").count()
+        section.locator(".side .panel").first.wait_for()
+        page.ready()
+        assert section.locator(".stage > *").count() and not section.locator(".problem").count()
 
 
 def test_the_exports_policy_runs_nothing_else(chromium, exported, tmp_path):
