@@ -394,8 +394,8 @@ ROOM = Room(
     ),
     words={
         "Tables": "p of each pixel, given all pixels before it, counted from the images",
-        "LSTM": "a small neural network that gives the same from what it remembers of the pixels before",
-        "certified": "the search for images has stopped: what it left out has at most that probability",
+        "LSTM": "a small neural network: the same, from what it remembers of those pixels",
+        "certified": "the search stopped: what it left out has at most that probability",
         "log p": "the log probability of what you set; a range while the search goes on",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",
     },
