@@ -301,6 +301,13 @@ ROOM = Room(
     sentence="Drag a point: the line and its band move to where the points are likeliest.",
     equation=EQUATION,
     wants="Open a table with two columns of numbers or more, or a saved regression of one input.",
+    words={
+        "density": "how probable each y is at that x, as shade",
+        "σ": "the standard deviation of the points around the curve",
+        "log-likelihood": "the log probability of the points: the fit has the highest",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "NeuralGaussian": "a small neural network that gives the curve and its spread",
+    },
     subjects=subjects,
     refuses=refuses,
 )
