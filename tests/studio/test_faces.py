@@ -196,7 +196,7 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     settled(page)
     model, r, c = PPCA(16).fit(faces), *np.divmod(np.arange(576), 24)
     hidden = (np.abs(r - 16) <= 1) & (c >= 6) & (c <= 17)
-    assert page.evaluate("document.querySelector('.outline').getAttribute('d').length") > 50
+    assert page.evaluate("document.querySelector('.canvas path').getAttribute('d').length") > 50
     W, known = model.loadings_, ~hidden
     M = W[known].T @ W[known] + model.noise_variance_ * np.eye(16)
     z = np.linalg.solve(M, W[known].T @ (faces[0] - model.mean_)[known])
@@ -341,14 +341,14 @@ def test_images_beyond_those_kept_come_when_asked_for(tmp_path, chromium, many):
     shelf = Shelf.of([tmp_path / "wide.npy"])
     subject = ROOM.subjects(shelf)[0]
     first = subject.make()
-    assert first["kept"] == 200 and len(subject.asked) == 11 and PAGE == 100
-    assert subject.asked["page-10"]()["images"]["values"]["shape"] == [34, 600]
+    assert first["kept"] == 125 and len(subject.asked) == 12 and PAGE == 100
+    assert subject.asked["page-11"]()["images"]["values"]["shape"] == [9, 600]
     studio, running, thread = started(shelf)
     page = Page(chromium)
     shown = page.open(f"{studio.entrance}#faces?face=1234")
     expected = as_greys(many[-1].ravel())
     wait_until(lambda: np.abs(pixels_of(shown, "The original") - expected).max() <= 1)
-    assert "page-10" in next(url for url in page.requests if "page-" in url)
+    assert "page-11" in next(url for url in page.requests if "page-" in url)
     running.should_exit = True
     thread.join()
     page.context.close()
@@ -356,9 +356,9 @@ def test_images_beyond_those_kept_come_when_asked_for(tmp_path, chromium, many):
     path.write_text(page_html(shelf, ["faces"]), "utf-8")
     page = Page(chromium)
     shown = page.open(f"file://{path}#faces?face=1234")
-    shown.get_by_text("The first 200 of the faces are here").wait_for()
-    assert shown.get_by_text("of 200", exact=True).is_visible()
-    assert shown.locator(".thumb:not([hidden])").count() == 200
+    shown.get_by_text("The first 125 of the faces are here").wait_for()
+    assert shown.get_by_text("of 125", exact=True).is_visible()
+    assert shown.locator(".thumb:not([hidden])").count() == 125
     assert not page.problems
     page.context.close()
 
