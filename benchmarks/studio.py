@@ -81,8 +81,10 @@ def _served(*, tiny: bool) -> Iterator[str]:
 
     shelf = _shelf(tiny=tiny)
     rooms = server.Rooms(shelf)
-    for name in ("faces", "faces-rest", "pixels", "classroom", "line", "compare"):
-        rooms.text(name)
+    for room, subjects in rooms.listing().subjects.items():
+        for of, subject in subjects.items():
+            for part in ("", *subject.later):
+                rooms.text(room, of, part)
     listening = server._listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     app = server.make_app(rooms, port=port)
@@ -101,19 +103,19 @@ def _shelf(*, tiny: bool) -> Any:
     from importlib.util import find_spec
 
     from ancestral import LSTMAutoregressive, TabularAutoregressive, datasets
-    from ancestral.studio.shelf import Shelf
+    from ancestral.studio.shelf import Item, Shelf
 
     icons, _ = datasets.icons()
     models: dict[str, Any] = {"Tables": TabularAutoregressive().fit(icons)}
     if find_spec("torch"):
         lstm = LSTMAutoregressive(tol=0.01, max_steps=3 if tiny else 800, random_state=0)
         models["LSTM"] = lstm.fit(icons)
-    return Shelf(models=models)
+    return Shelf(items=[Item.of_model(name, model) for name, model in models.items()])
 
 
 def _measured(browser: Any, entrance: Callable[[], str], steps: int) -> Iterator[Row]:
     yield _first_view(browser, entrance, steps)
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
 
     def room(state: str, kinds: list[str]) -> None:
         page.goto("about:blank")
@@ -148,15 +150,15 @@ def _measured(browser: Any, entrance: Callable[[], str], steps: int) -> Iterator
     page.get_by_role("slider", name="z 1", exact=True).focus()
     keys("ArrowRight")
     yield row("faces: slider to face, d = 16", FRAME)
-    room("faces?d=64&face=1", ["input"])
+    room("faces?d=64&face=1&other=2", ["input"])
     page.get_by_role("slider", name="t, from this face to the other").focus()
     keys("ArrowRight")
     yield row("faces: on the way to another face, d = 64", FRAME)
     room("faces?d=64&face=1", ["pointermove"])
-    drag("canvas.paintable")
+    drag("#room-faces canvas.handle")
     yield row("faces: brush to filled face, d = 64", FRAME)
     room("pixels", ["keydown"])
-    page.locator(".panel.first .cell").nth(12).focus()
+    page.locator("#room-pixels .cell").nth(12).focus()
     keys("Space")
     yield row("pixels: pixel to posteriors, tables and LSTM", SLOW, "60 ms")
     room("classroom?n=15", ["input"])
@@ -166,12 +168,19 @@ def _measured(browser: Any, entrance: Callable[[], str], steps: int) -> Iterator
     room("classroom?n=60", ["pointermove"])
     drag("svg[aria-label^='Contours of the log-likelihood of the data']")
     yield row("classroom: contour to graph, 60 pupils", FRAME)
-    room("line", ["pointermove"])
-    drag("#room-line svg.plot")
+    room("line?n=442", ["pointermove"])
+    drag("#room-line .stage svg.plot")
     yield row("line: point to density, 442 points", FRAME)
-    room("line?variance=x", ["pointermove"])
-    drag("#room-line svg.plot")
+    room("line?n=442&variance=x", ["pointermove"])
+    drag("#room-line .stage svg.plot")
     yield row("line: the same, variance by scoring", FRAME)
+    room("mixture", ["keydown"])
+    page.get_by_role("button", name="Step", exact=True).focus()
+    keys("Enter")
+    yield row("mixture: half a step of EM, 150 points", FRAME)
+    room("tree", ["pointermove"])
+    drag("#room-tree .stage svg .density")
+    yield row("tree: a number to the marginals of the rest", FRAME)
     page.close()
 
 
@@ -179,11 +188,11 @@ def _first_view(browser: Any, entrance: Callable[[], str], steps: int) -> Row:
     """Time from the address to the first face, in a browser without a cache."""
     times, size = [], 0
     for _ in range(min(steps, 9)):
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context = browser.new_context(viewport={"width": 1280, "height": 720})
         page = context.new_page()
         started = time.perf_counter()
         page.goto(entrance())
-        page.wait_for_selector("canvas.picture")
+        page.wait_for_selector("#room-faces canvas.handle")
         times.append(time.perf_counter() - started)
         size = page.evaluate(
             "performance.getEntriesByType('resource').filter((e) => !e.name.includes('rest'))"

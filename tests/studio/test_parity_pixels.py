@@ -375,7 +375,7 @@ def test_what_is_not_shown_says_why(tmp_path, small, rng):
     shelf = opened(tmp_path, wide=wide, real=rng.normal(size=(5, 3)))
     why = [pixels.refuses(item) for item in shelf.items]
     assert why == ["Images here have 2 to 1,024 pixels; these have 1,025.", None]
-    assert [one.name for one in pixels.subjects(shelf)] == ["icons"]  # built in
+    assert [one.name for one in pixels.subjects(shelf)] == ["icons"]
     three = TabularAutoregressive().fit(np.array([[0, 0], [1, 2], [1, 1]]))
     assert pixels.refuses(Item.of_model("three", three)) == (
         "Pixels have two levels; column 2 of this model has 3."

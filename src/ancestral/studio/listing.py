@@ -70,14 +70,7 @@ class Listing:
             "rooms": {
                 name: {
                     "verb": ROOMS[name].verb,
-                    "subjects": [
-                        {
-                            "of": of,
-                            "name": subject.name,
-                            "built_in": all(item.built_in for item in subject.items),
-                        }
-                        for of, subject in subjects.items()
-                    ],
+                    "subjects": [_named(of, subject) for of, subject in subjects.items()],
                     "wants": self.problems.get(name, ROOMS[name].wants),
                     "takes_images": ROOMS[name].takes_images,
                 }
@@ -121,6 +114,13 @@ class Listing:
             "shown": shown,
             "not_shown": not_shown,
         }
+
+
+def _named(of: str, subject: Subject) -> dict[str, Any]:
+    """Return what the page calls a subject."""
+    built_in = all(item.built_in for item in subject.items)
+    name = f"{subject.name}, built in" if built_in else subject.name
+    return {"of": of, "name": name, "built_in": built_in}
 
 
 def _is_of(item: Item, subject: Subject) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
@@ -28,7 +28,7 @@ _SECTION = """\
       <h2 id="title-{name}" class="out-of-sight">{verb}</h2>
       <p class="sentence">{sentence}</p>
       <div class="about"></div>
-      <details class="equation"><summary>Equation</summary><div class="unfolded">{equation}</div></details>
+      <details class="equation"><summary>Explain</summary><div class="unfolded">{equation}{words}</div></details>
       <div class="prompts"></div>
     </header>
     <div class="stage" id="stage-{name}" aria-label="{verb}"></div>
@@ -128,4 +128,14 @@ def _section(name: str) -> str:
         verb=html.escape(room.verb),
         sentence=html.escape(room.sentence),
         equation=room.equation,
+        words=_words(room.words),
     )
+
+
+def _words(words: Mapping[str, str]) -> str:
+    """Return words and their meanings as a list."""
+    rows = (
+        f"<div><dt>{html.escape(word)}</dt><dd>{html.escape(meaning)}</dd></div>"
+        for word, meaning in words.items()
+    )
+    return f'<dl class="words">{"".join(rows)}</dl>' if words else ""

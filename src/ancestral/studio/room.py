@@ -21,7 +21,7 @@ class Subject:
     Parameters
     ----------
     name : str
-        For people: "eigenfaces.npy", "icons, built in".
+        For people: "eigenfaces.npy". That data are built in is added to it.
     items : tuple of Item
         Everything that its data are made from: data first, then saved models.
     make : callable
@@ -63,6 +63,8 @@ class Room:
         What to do, in one sentence of plain text.
     equation : str
         MathML.
+    words : mapping of str
+        What its words mean: each in a line that a beginner understands.
     wants : str
         What to open where there is nothing to show, in one sentence.
     subjects : callable
@@ -83,5 +85,6 @@ class Room:
     wants: str
     subjects: Callable[[Shelf], list[Subject]]
     refuses: Callable[[Item], str | None]
+    words: Mapping[str, str] = field(default_factory=dict)
     shows: Callable[[Any], bool] = never
     takes_images: bool = False

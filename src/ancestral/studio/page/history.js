@@ -3,14 +3,14 @@
 const RUN = 800; // ms after which a run of keys is over; a key held down begins to repeat after 500
 const PRESS = 60; // the same for pointers, once they are up
 
-/** The changes of rooms, the latest last.
+/** The changes of the room that is shown: each room has its own, the latest last.
  *
- * `shown` gives the room that is shown; `changed(room)` is told of each change that can be undone,
+ * `shown` gives that room; `changed(room)` is told of each change that can be undone,
  * and `taken(room)` when a room has got an earlier or later state.
  */
 export class History {
   constructor({ shown, changed, taken }) {
-    Object.assign(this, { shown, changed, taken, past: [], future: [] });
+    Object.assign(this, { shown, changed, taken });
     [this.timer, this.isDown, this.byKey] = [0, false, false];
     addEventListener("pointerdown", () => this.#press(), true);
     addEventListener("pointerup", () => this.#release(), true);
@@ -32,33 +32,26 @@ export class History {
     const before = room.committed;
     room.committed = room.state.values;
     if (room.state.write() === room.state.writeOf(before)) return;
-    this.past.push({ room, values: before });
-    this.future.length = 0;
+    room.past.push(before);
+    room.future.length = 0;
     this.changed(room);
   }
 
   undo() {
-    return this.#step(this.past, this.future);
+    this.#step("past", "future");
   }
 
   redo() {
-    return this.#step(this.future, this.past);
+    this.#step("future", "past");
   }
 
-  async #step(from, to) {
+  #step(from, to) {
     this.commit();
-    const entry = from.pop();
-    if (!entry) return;
-    const { room, values } = entry;
-    to.push({ room, values: room.state.values });
-    room.state.values = room.committed = values;
-    await this.taken(room);
-  }
-
-  /** Forget the changes of rooms that are gone. */
-  keep(isOpen) {
-    for (const changes of [this.past, this.future])
-      changes.splice(0, Infinity, ...changes.filter(({ room }) => isOpen(room)));
+    const room = this.shown();
+    if (!room?.[from].length) return;
+    room[to].push(room.state.values);
+    room.state.values = room.committed = room[from].pop();
+    this.taken(room);
   }
 
   #press() {

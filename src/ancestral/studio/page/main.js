@@ -101,7 +101,7 @@ async function built(name, subject) {
       page.shelf = await source.shelf().catch(() => page.shelf); // which now says so, too
       return null;
     }
-    const room = { key, name, subject, data, state: new State(make.state(data)) };
+    const room = { key, name, subject, data, state: new State(make.state(data)), past: [], future: [] };
     room.draw = perFrame(() => {
       if (page.shown === room) room.view.draw();
     });
@@ -248,7 +248,11 @@ const history = new History({
       showPrompts(part(room.name, ".prompts"), prompts, doneIn(room.name));
     showTools();
   },
-  taken: (room) => show(room.name, { of: room.subject.of }),
+  taken(room) {
+    room.draw();
+    writeAddress();
+    showTools();
+  },
 });
 
 function reset() {
@@ -272,8 +276,8 @@ const tools = {
 
 function showTools() {
   const room = page.shown;
-  tools.undo.disabled = !history.past.length;
-  tools.redo.disabled = !history.future.length;
+  tools.undo.disabled = !room?.past.length;
+  tools.redo.disabled = !room?.future.length;
   tools.reset.disabled = !room || !room.state.write();
   fillSaveMenu(tools.save, page.name, room?.view);
 }
@@ -316,7 +320,6 @@ function takeShelf(shelf) {
   page.shelf = shelf;
   const open = new Set(names().flatMap((name) => subjects(name).map(({ of }) => `${name} ${of}`)));
   for (const key of [...page.rooms.keys()]) if (!open.has(key)) page.rooms.delete(key);
-  history.keep((room) => open.has(room.key));
   if (dialog.open) openFiles();
   const isShown = page.shown && open.has(page.shown.key);
   if (isShown) showAbout(page.name, page.shown);

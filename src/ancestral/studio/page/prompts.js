@@ -8,7 +8,8 @@ export function showPrompts(place, prompts, done) {
   const isOpen = before ? before.open : matchMedia("(min-width: 60em)").matches;
   const list = prompts.map(({ text }, k) => {
     const said = el("span", { class: "out-of-sight" }, done.has(k) ? " (done)" : "");
-    return el("li", { class: done.has(k) ? "done" : "" }, text, said);
+    const words = text[0].toUpperCase() + text.slice(1);
+    return el("li", { class: done.has(k) ? "done" : "" }, words, said);
   });
   const summary = el("summary", {}, `Try ${done.size} of ${list.length}`);
   place.replaceChildren(el("details", { open: isOpen }, summary, el("ol", {}, list)));

@@ -62,7 +62,7 @@ def subjects(shelf: Shelf) -> list[Subject]:
         used = ". ".join([*said, *_drawn(graphs)[2]])
         found.append(
             Subject(
-                f"{item.name}, built in" if item.built_in else item.name,
+                item.name,
                 (item, *models),
                 partial(_of_graphs, item, tuple(models)),
                 used={item.id: used} if used else {},
@@ -334,6 +334,13 @@ ROOM = Room(
     equation=EQUATION,
     wants="Open graphs whose nodes have features (classroom_graphs.pkl, .graphml, .gml, .npz), or "
     "a saved InnerProductGraph.",
+    words={
+        "features x₁, x₂, …": "what is known of each pupil, e.g. age; here simulated",
+        "p(link)": "the probability that two pupils are friends",
+        "log-likelihood": "the log probability of all the links in the data, under a and b",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "gradient": "the direction in which the log-likelihood rises fastest",
+    },
     subjects=subjects,
     refuses=refuses,
     shows=shows,

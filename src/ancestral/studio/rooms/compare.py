@@ -201,7 +201,7 @@ class View:
 
     def subject(self, name: str) -> Subject:
         return Subject(
-            name + (", built in" if self.item.built_in else ""),
+            name,
             (self.item, *self.saved),
             self.make,
             later={"rows": self.rows},

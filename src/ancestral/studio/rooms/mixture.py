@@ -220,6 +220,14 @@ ROOM = Room(
         '<mi mathvariant="normal" class="b">I</mi><mo form="postfix" stretchy="false">)</mo></math>'
     ),
     wants="Open a table with two columns of numbers, or a saved PPCAMixture.",
+    words={
+        "component": "one group, drawn as a ring; each point comes from one of them",
+        "E": "each point takes the colours of the components that may have made it",
+        "M": "each component moves to its points",
+        "EM": "E and M in turn: the log-likelihood never falls",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "d": "0: rings are circles; 1: they have a long axis",
+    },
     subjects=_subjects,
     refuses=_refuses,
     shows=shows,

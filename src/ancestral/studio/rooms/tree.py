@@ -57,9 +57,8 @@ def _penguins() -> Item:
 def _of_table(item: Item) -> Subject:
     n, d = item.data.shape
     used = _used(n, MOST_CELLS // d)
-    name = f"{item.name}, built in" if item.built_in else item.name
     return Subject(
-        name, (item,), functools.partial(_fitted, item), used={item.id: used} if used else {}
+        item.name, (item,), functools.partial(_fitted, item), used={item.id: used} if used else {}
     )
 
 
@@ -194,6 +193,13 @@ ROOM = Room(
     ),
     equation=EQUATION,
     wants="Open a table of 2 columns or more, or a saved LatentTree.",
+    words={
+        "○": "a hidden state: columns depend on theirs, and these on each other",
+        "marginal": "what a column can be, the others known or not",
+        "mutual information": "how much one column tells of another, in nats; 0 is nothing",
+        "log p(fixed)": "how probable the fixed values are together",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+    },
     subjects=_subjects,
     refuses=_refuses,
     shows=_shows,
