@@ -60,7 +60,7 @@ def test_the_ends_of_a_slider_are_the_mean_face_moved_by_two(visit, faces):
 def test_the_equation_adds_its_pictures_to_the_face(visit, faces):
     """What stands in it: the mean, the four largest terms with their amounts, and the rest."""
     page = visit("faces?d=6&z=1.5,-2,0.5,3,-0.25,0")
-    page.locator("#room-faces summary", has_text="Equation").click()
+    page.locator("#room-faces .equation > summary").click()
     shown = page.locator(".face-sum")
     assert re.sub(r"\s+", " ", shown.inner_text().replace("−", "-")).strip() == (
         "face = mean μ + 1.5 × w₁ - 2.0 × w₂ + 0.5 × w₃ + 3.0 × w₄ + the rest"
