@@ -21,7 +21,7 @@ from ancestral.studio.shelf import Item, Shelf
 MOST_LATENTS = 64  # more sliders than anyone moves; a saved model keeps its own
 DEFAULT_LATENTS = 16
 FIRST_DIRECTIONS, FIRST_IMAGES = 16, 12  # sent before the rest, for a quick first view
-KEPT = 300_000  # bytes of images in a file without a server: 130 of 24 x 24, 73 of 64 x 64
+KEPT = 400_000  # bytes of images in a file without a server: 173 of 24 x 24, 97 of 64 x 64
 PAGE = 100  # images at a time beyond those
 MOST_FITTED = 2**23  # pixels in all: with more a fit takes longer than its reader waits
 MOST_DOTS = 1000  # of the plane: more are one blot

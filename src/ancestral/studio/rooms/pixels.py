@@ -392,6 +392,13 @@ ROOM = Room(
         "Open rows of two levels (.npy, .csv), tables (CPTs), or a saved model of such rows: each "
         "column is a pixel."
     ),
+    words={
+        "Tables": "p of each pixel, given all pixels before it, counted from the images",
+        "LSTM": "a small neural network: the same, from what it remembers of those pixels",
+        "certified": "the search stopped: what it left out has at most that probability",
+        "log p": "the log probability of what you set; a range while the search goes on",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+    },
     subjects=subjects,
     refuses=refuses,
     shows=shows,
