@@ -288,6 +288,14 @@ ROOM = Room(
         f"<msup><mi>σ</mi><mn>2</mn></msup><msub>{_bold('I')}<mi>m</mi></msub><mo>)</mo></math>"
     ),
     wants="Open grey images (.npy of shape n, height, width) or a saved PPCA of images.",
+    words={
+        "latents z": "the numbers that draw a face: 0 on average, usually between −2 and 2",
+        "posterior": "what z can be, given the image",
+        "log p": "the log probability density of the image: higher is more usual",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "σ²": "the variance of the noise of each pixel",
+        "d": "how many latents there are",
+    },
     subjects=subjects,
     refuses=refuses,
     shows=shows,
