@@ -196,7 +196,7 @@ def test_a_hidden_part_is_filled_and_shown_again(visit, faces):
     settled(page)
     model, r, c = PPCA(16).fit(faces), *np.divmod(np.arange(576), 24)
     hidden = (np.abs(r - 16) <= 1) & (c >= 6) & (c <= 17)
-    assert page.evaluate("document.querySelector('.outline').getAttribute('d').length") > 50
+    assert page.evaluate("document.querySelector('.canvas path').getAttribute('d').length") > 50
     W, known = model.loadings_, ~hidden
     M = W[known].T @ W[known] + model.noise_variance_ * np.eye(16)
     z = np.linalg.solve(M, W[known].T @ (faces[0] - model.mean_)[known])

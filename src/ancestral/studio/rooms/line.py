@@ -140,8 +140,8 @@ def _refused_table(table: Item) -> str | None:
     n_numbers = sum(c["levels"] is None for c in columns)
     if len(columns) >= 2 and n_numbers:
         return None
-    what = "column of numbers that vary" if len(columns) < 2 else "column of numbers"
-    said = f"It has {counted(len(columns) if len(columns) < 2 else n_numbers, what)}"
+    n, which = (len(columns), "that can be an axis") if len(columns) < 2 else (0, "of numbers")
+    said = f"It has {counted(n, 'column')} {which}"
     return f"{said}; a line wants an x, and a y of numbers. {' '.join(left_out[:3])}".rstrip()
 
 
