@@ -291,10 +291,9 @@ EQUATION = (
     '<mo form="prefix" stretchy="false">(</mo><mi>c</mi><mo>+</mo><mi>w</mi><mi>u</mi><mo>+</mo>'
     "<msub><mi>w</mi><mn>2</mn></msub><msup><mi>u</mi><mn>2</mn></msup><mo>+</mo><mo>⋯</mo>"
     '<mo separator="true">,</mo><msup><mi>σ</mi><mn>2</mn></msup>'
-    '<mo form="postfix" stretchy="false">)</mo><mo separator="true">,</mo><mspace width="1em"/>'
-    "<mi>u</mi><mo>=</mo><mi>x</mi><mo>−</mo><mover><mi>x</mi><mo>¯</mo></mover>"
-    '<mo separator="true">,</mo><mspace width="1em"/>'
-    "<msup><mi>σ</mi><mn>2</mn></msup><mo>=</mo><msup><mi>e</mi><mrow><msub><mi>v</mi>"
+    '<mo form="postfix" stretchy="false">)</mo></math>'
+    "<math><mi>u</mi><mo>=</mo><mi>x</mi><mo>−</mo><mover><mi>x</mi><mo>¯</mo></mover></math>"
+    "<math><msup><mi>σ</mi><mn>2</mn></msup><mo>=</mo><msup><mi>e</mi><mrow><msub><mi>v</mi>"
     "<mn>0</mn></msub><mo>+</mo><msub><mi>v</mi><mn>1</mn></msub><mi>x</mi></mrow></msup></math>"
 )
 
