@@ -174,15 +174,20 @@ def studio(models: dict[str, Any], faces: np.ndarray) -> Iterator[Studio]:
 def chromium() -> Iterator[Any]:
     """The system's browser, driven by Playwright."""
     api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    named = os.environ.get("ANCESTRAL_CHROMIUM")
-    found = named or next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.skip("no Chromium: install it (Debian: apt install chromium) for these tests")
     with api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        browser = browser_of(playwright)
+        if browser is None:
+            pytest.skip("no Chromium: install it (Debian: apt install chromium) for these tests")
         yield browser
         browser.close()
+
+
+def browser_of(playwright: Any) -> Any:
+    """Return the system's Chromium, started; None where there is none."""
+    named = os.environ.get("ANCESTRAL_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    arguments = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
+    return found and playwright.chromium.launch(executable_path=found, args=arguments)
 
 
 class Page:

@@ -112,6 +112,14 @@ def test_without_saved_models_several_sizes_are_fitted(patients, change, kind, n
     assert all(np.isfinite(model["train"]) for model in told["models"])
 
 
+def test_a_level_that_stands_in_held_out_rows_alone_is_a_level():
+    held_out = np.random.default_rng(0).permutation(60)[-1]
+    rows = (f"{k % 7},{'rare' if k == held_out else 'ab'[k % 2]}" for k in range(60))
+    mine = Shelf(built_in=False)
+    mine.add_upload("own.csv", "\n".join(["size,kind", *rows]).encode())
+    assert len(subjects(mine)[0].make()["models"]) > 1
+
+
 def test_of_many_rows_some_are_drawn_and_it_is_said(patients):
     many = pd.concat([patients] * 25, ignore_index=True)
     subject = subjects(shelf(many, one=PPCA(1).fit(patients)))[0]

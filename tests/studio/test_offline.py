@@ -21,6 +21,8 @@ from tests.conftest import PATIENCE
 from tests.studio.conftest import Page, in_place_of_all, plain_room, shelf_of, started
 from tests.studio.reading import as_greys, pixels_of
 
+TABLE = datasets.diabetes()[0][:, 2:6]
+
 
 @pytest.fixture(scope="module")
 def exported(models, faces, tmp_path_factory):
@@ -58,10 +60,10 @@ def every_room_goes(page):
     """Open each room's tab: it has its stage and its controls."""
     for room in ROOMS:
         page.page.locator(f".tabs a[data-room={room}]").click()
-        page.ready()
         section = page.page.locator(f"#room-{room}:not([hidden])")
-        assert section.locator(".side .panel").count() and section.locator(".stage > *").count()
-        assert not section.locator(".problem").count()
+        section.locator(".side .panel").first.wait_for()
+        page.ready()
+        assert section.locator(".stage > *").count() and not section.locator(".problem").count()
 
 
 def test_the_exports_policy_runs_nothing_else(chromium, exported, tmp_path):
@@ -156,6 +158,8 @@ def test_what_a_file_cannot_hold_is_left_out_and_said(monkeypatch, limit):
         (lambda: ancestral.PPCA(6).fit(datasets.faces()), ".stage canvas[aria-label^='The face']"),
         (lambda: ancestral.TabularAutoregressive().fit(datasets.icons()[0]), ".cell"),
         (lambda: ancestral.InnerProductGraph().fit(datasets.classrooms(20)), ".pupil"),
+        (lambda: ancestral.PPCAMixture(2, 1, random_state=0).fit(TABLE), ".stage svg"),
+        (lambda: ancestral.LatentTree(4, random_state=0).fit(TABLE), ".stage svg"),
     ],
 )
 def test_a_fitted_model_shows_its_room_in_a_notebook(chromium, tmp_path, faces, make, wanted):

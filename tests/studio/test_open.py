@@ -17,7 +17,7 @@ from ancestral.errors import AncestralError, AncestralWarning, DataError, Format
 from ancestral.studio.listing import Listing
 from ancestral.studio.payload import to_json
 from ancestral.studio.rooms import ROOMS
-from ancestral.studio.shelf import UNREAD, Shelf, files_in
+from ancestral.studio.shelf import UNREAD, Shelf
 from tests.studio.conftest import shelf_of
 from tests.zoo import ZOO
 
@@ -184,10 +184,7 @@ def test_paths_that_are_nothing_are_named(tmp_path):
     (tmp_path / "x.model").write_text("no")
     with pytest.raises(AncestralError, match=r"x\.model"):
         Shelf.of([tmp_path / "x.model"])
-    with (
-        pytest.warns(AncestralWarning, match=r"x\.model"),
-        pytest.raises(AncestralError, match=r"x\.model"),
-    ):
+    with pytest.raises(AncestralError, match=r"x\.model"):
         Shelf.of([tmp_path])  # nothing else is left
 
 
@@ -234,10 +231,10 @@ def test_a_model_of_a_newer_version_is_refused_in_its_files_own_words(tmp_path, 
     assert str(opening.value) == str(loading.value)
 
 
-def test_packages_that_a_folders_files_take_are_asked_for(tmp_path):
-    (tmp_path / "a.parquet").write_bytes(b"")
-    (tmp_path / "b.txt").write_bytes(b"")
-    assert files_in([tmp_path]) == [tmp_path, tmp_path / "a.parquet"]
+def test_a_folder_may_be_named_beside_what_it_holds(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n")
+    shelf = Shelf.of([tmp_path / "a.csv", tmp_path, tmp_path])
+    assert [item.name for item in shelf.items] == ["a.csv"]
 
 
 # ---- where it shows, or why not ------------------------------------------------------------------

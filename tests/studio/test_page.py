@@ -345,3 +345,26 @@ def test_after_a_restart_the_page_says_how_it_is_found(chromium):
         shown.get_by_role("button", name="Hardest row").click()
         assert field(shown, "row")
     page.context.close()
+
+
+# ---- styles -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_room_is_dressed_by_anothers_styles(visit, room):
+    """Names of classes are free in a room, where its styles begin with what is its own."""
+    page = visit(room)
+    reached = page.evaluate(
+        """(room) => {
+          const nodes = [...document.querySelectorAll(`#room-${room} *`)];
+          const rules = (list) =>
+            [...list].flatMap((rule) => (rule.selectorText ? [rule] : rules(rule.cssRules ?? [])));
+          const others = [...document.styleSheets].filter(
+            ({ href }) => /page\\/\\w+\\/\\w+\\.css/.test(href) && !href.includes(`/${room}/`),
+          );
+          const all = others.flatMap((sheet) => rules(sheet.cssRules).map((r) => r.selectorText));
+          return [others.length, all.filter((one) => nodes.some((node) => node.matches(one)))];
+        }""",
+        room,
+    )
+    assert reached == [len(ROOMS) - 1, []]

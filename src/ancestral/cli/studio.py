@@ -28,17 +28,17 @@ def command(
 ) -> None:
     """Open the studio: every model on one page, moved by hand.
 
-    FILES are saved models and data (as `fit` and `report` take them), a FOLDER holds either.
-    Built-in data stand in for what is not given. With --export, the page is written as one file
-    that needs no server and no network.
+    FILES are saved models and data (as `fit` and `report` take them), a FOLDER holds any number of
+    them. Built-in data stand in for the kinds that are not given. With --export, the page is
+    written as one file that needs no server and no network.
 
     \b
     Example:
       ancestral studio letters.model --no-browser
     """
-    from ancestral.studio.shelf import Shelf, files_in
+    from ancestral.studio.shelf import Shelf
 
-    ask_for("studio:pandas" if export else "studio", files=files_in(paths) if paths else ["@faces"])
+    ask_for("studio:pandas" if export else "studio", files=paths or ["@faces"])
     check_places(export, inputs=paths, force=force)
     shelf = Shelf.of(paths)
     if export is not None:

@@ -13,7 +13,7 @@ from ancestral.studio.bundle import page_html
 from ancestral.studio.rooms import room_of
 from ancestral.studio.shelf import Item, Shelf
 
-MOST_BYTES = 1_500_000
+MOST_BYTES = 2_000_000
 HEIGHT = 640
 
 

@@ -231,27 +231,33 @@ class Shelf:
         models = [path for path in entries if path.suffix == ".model"]
         models += sorted((folder / "models").glob("*.model"), key=_natural)
         data = [path for path in entries if _ending(path.name) in DATA_ENDINGS]
-        pictures = [path for path in entries if path.suffix.lower() in PICTURES]
-        refused: list[AncestralError] = []
-        n_before = len(self.items)
-        for path in filter(os.path.isfile, [*models, *data]):
-            try:
-                self.add(path, path.name)
-            except AncestralError as error:
-                warn(str(error))
-                refused.append(error)
-                said = str(error).replace(str(path), path.name)
-                self._put(identity(str(path).encode()), path.name, UNREAD, "cannot be read", said)
-        if pictures:
-            array = ancestral.read_array(folder)
-            self._put(identity(array.tobytes()), folder.name, *_of_array(array, folder.name))
-        if refused and len(self.items) == n_before + len(refused):
-            raise refused[0]
-        if len(self.items) == n_before:
+        files = list(filter(os.path.isfile, [*models, *data]))
+        if any(path.suffix.lower() in PICTURES for path in entries):
+            files.append(folder)
+        if not files:
             raise DataError(
                 f"{folder}: holds nothing that the studio opens: saved models (*.model), data "
                 f"({', '.join(DATA_ENDINGS)}), or pictures (PNG, JPEG)."
             )
+        refused: dict[Path, AncestralError] = {}
+        for path in files:
+            try:
+                if path == folder:
+                    self._add_pictures(folder)
+                else:
+                    self.add(path, path.name)
+            except AncestralError as error:
+                refused[path] = error
+        if len(refused) == len(files):
+            raise refused[files[0]]
+        for path, error in refused.items():
+            warn(str(error))
+            said = str(error).replace(str(path), path.name)
+            self._put(identity(str(path).encode()), path.name, UNREAD, "cannot be read", said)
+
+    def _add_pictures(self, folder: Path) -> None:
+        array = ancestral.read_array(folder)
+        self._put(identity(array.tobytes()), folder.name, *_of_array(array, folder.name))
 
     def _put(self, of: str, name: str, kind: str, about: str, data: Any) -> Item:
         """Put an item on the shelf under a name not yet taken; the same content is there once."""
@@ -263,13 +269,6 @@ class Shelf:
             item = Item(of, _fresh(shown, {item.name for item in self.items}), kind, about, data)
             self.items = [*self.items, item]
             return item
-
-
-def files_in(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the files and folders among these that may take an optional package to be read."""
-    found = list(map(as_path, paths))
-    inside = [entry for path in found if is_folder(path) for entry in entries_of(path)]
-    return found + [path for path in inside if _ending(path.name) in DATA_ENDINGS]
 
 
 def is_square(n: int) -> bool:

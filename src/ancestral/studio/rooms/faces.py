@@ -6,7 +6,6 @@ beyond those by hundreds, when they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -22,7 +21,7 @@ from ancestral.studio.shelf import Item, Shelf
 MOST_LATENTS = 64  # more sliders than anyone moves; a saved model keeps its own
 DEFAULT_LATENTS = 16
 FIRST_DIRECTIONS, FIRST_IMAGES = 16, 12  # sent before the rest, for a quick first view
-KEPT = 480_000  # bytes of images in a file without a server: 208 of 24 x 24, 117 of 64 x 64
+KEPT = 400_000  # bytes of images in a file without a server: 173 of 24 x 24, 97 of 64 x 64
 PAGE = 100  # images at a time beyond those
 MOST_FITTED = 2**23  # pixels in all: with more a fit takes longer than its reader waits
 MOST_DOTS = 1000  # of the plane: more are one blot
@@ -156,10 +155,6 @@ def _subject(images: Item | None, saved: list[Item]) -> Subject:
     else:
         X, shape, grey = images.data.X, images.data.shape, images.data.grey_range
     shown = Portraits(X, shape, grey, tuple(saved))
-    n_pages = -(-(len(X) - shown.n_kept) // PAGE)
-    pages: dict[str, Callable[[], dict[str, Any]]] = {
-        f"page-{k}": partial(shown.page, k) for k in range(n_pages)
-    }
     items = ([] if images is None else [images]) + saved
     used = {}
     if images is not None and not saved and len(shown.fitted_to) < len(X):
@@ -167,12 +162,13 @@ def _subject(images: Item | None, saved: list[Item]) -> Subject:
             f"all {len(X):,} can be picked; PPCA is fitted to {len(shown.fitted_to):,} of them, "
             "drawn at random (seed 0)"
         )
+    pages = range(-(-(len(X) - shown.n_kept) // PAGE))
     return Subject(
         name=items[0].name,
         items=tuple(items),
         make=shown.first,
         later={"rest": shown.rest},
-        asked={**pages},
+        asked={f"page-{k}": partial(shown.page, k) for k in pages},
         used=used,
     )
 
@@ -275,25 +271,31 @@ def _rank(X: NDArray[np.float64]) -> int:
     return int(np.linalg.matrix_rank(X - X.mean(axis=0)))
 
 
+def _bold(letter: str) -> str:
+    return f"<mi mathvariant='normal' class='b'>{letter}</mi>"
+
+
+_Z = _bold("z")
 ROOM = Room(
     order=1,
     verb="Draw faces",
     sentence="Move a slider, or paint on the face to hide a part: the model draws what it can be.",
     equation=(
-        '<math><mi mathvariant="normal" class="b">z</mi><mo>∼</mo><mi>N</mi>'
-        '<mo form="prefix" stretchy="false">(</mo><mn>0</mn><mo separator="true">,</mo>'
-        '<msub><mi mathvariant="normal" class="b">I</mi><mi>d</mi></msub>'
-        '<mo form="postfix" stretchy="false">)</mo><mo separator="true">,</mo></math> '
-        '<math><mi mathvariant="normal" class="b">x</mi><mo form="infix" stretchy="false">|</mo>'
-        '<mi mathvariant="normal" class="b">z</mi><mo>∼</mo><mi>N</mi>'
-        '<mo form="prefix" stretchy="false">(</mo><mi mathvariant="normal" class="b">W</mi>'
-        '<mi mathvariant="normal" class="b">z</mi><mo>+</mo>'
-        '<mi mathvariant="normal" class="b">μ</mi><mo separator="true">,</mo>'
-        "<msup><mi>σ</mi><mn>2</mn></msup>"
-        '<msub><mi mathvariant="normal" class="b">I</mi><mi>m</mi></msub>'
-        '<mo form="postfix" stretchy="false">)</mo></math>'
+        f"<math>{_Z}<mo>∼</mo><mi>N</mi><mo>(</mo><mn>0</mn><mo>,</mo>"
+        f"<msub>{_bold('I')}<mi>d</mi></msub><mo>)</mo><mo>,</mo></math> "
+        f"<math>{_bold('x')}<mo form='infix' stretchy='false'>|</mo>{_Z}<mo>∼</mo><mi>N</mi>"
+        f"<mo>(</mo>{_bold('W')}{_Z}<mo>+</mo>{_bold('μ')}<mo>,</mo>"
+        f"<msup><mi>σ</mi><mn>2</mn></msup><msub>{_bold('I')}<mi>m</mi></msub><mo>)</mo></math>"
     ),
     wants="Open grey images (.npy of shape n, height, width) or a saved PPCA of images.",
+    words={
+        "latents z": "the numbers that draw a face: 0 on average, usually between −2 and 2",
+        "posterior": "what z can be, given the image",
+        "log p": "the log probability density of the image: higher is more usual",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "σ²": "the variance of the noise of each pixel",
+        "d": "how many latents there are",
+    },
     subjects=subjects,
     refuses=refuses,
     shows=shows,

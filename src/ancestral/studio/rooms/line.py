@@ -140,8 +140,8 @@ def _refused_table(table: Item) -> str | None:
     n_numbers = sum(c["levels"] is None for c in columns)
     if len(columns) >= 2 and n_numbers:
         return None
-    what = "column of numbers that vary" if len(columns) < 2 else "column of numbers"
-    said = f"It has {counted(len(columns) if len(columns) < 2 else n_numbers, what)}"
+    n, which = (len(columns), "that can be an axis") if len(columns) < 2 else (0, "of numbers")
+    said = f"It has {counted(n, 'column')} {which}"
     return f"{said}; a line wants an x, and a y of numbers. {' '.join(left_out[:3])}".rstrip()
 
 
@@ -301,6 +301,13 @@ ROOM = Room(
     sentence="Drag a point: the line and its band move to where the points are likeliest.",
     equation=EQUATION,
     wants="Open a table with two columns of numbers or more, or a saved regression of one input.",
+    words={
+        "density": "how probable each y is at that x, as shade",
+        "σ": "the standard deviation of the points around the curve",
+        "log-likelihood": "the log probability of the points: the fit has the highest",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "NeuralGaussian": "a small neural network that gives the curve and its spread",
+    },
     subjects=subjects,
     refuses=refuses,
 )

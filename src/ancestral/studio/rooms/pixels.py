@@ -193,7 +193,7 @@ def _pixels(item: Item) -> Pixels | None:
         X, (low, high) = item.data.X, (item.data.X.min(), item.data.X.max())
         if low == high or not ((low == X) | (high == X)).all():
             return None
-        rows, used = _some((high == X).astype(int))
+        rows, used = _some((high == X).astype(np.int8))
         return Pixels(rows.shape[1], [[*OFF_ON]], [], item.data.shape, rows, used)
     if item.kind != "table":
         return None
@@ -207,7 +207,7 @@ def _pixels(item: Item) -> Pixels | None:
     if not len(frame) or any(len(pair) != 2 for pair in pairs):
         return None
     codes = [frame[name] == pair[1] for name, pair in zip(frame.columns, pairs, strict=True)]
-    rows, used = _some(np.column_stack(codes).astype(int), len(item.data))
+    rows, used = _some(np.column_stack(codes).astype(np.int8), len(item.data))
     words, m = _words(pairs), len(pairs)
     return Pixels(m, words, _named(frame.columns), _lines(m), rows, used)
 
@@ -392,6 +392,13 @@ ROOM = Room(
         "Open rows of two levels (.npy, .csv), tables (CPTs), or a saved model of such rows: each "
         "column is a pixel."
     ),
+    words={
+        "Tables": "p of each pixel, given all pixels before it, counted from the images",
+        "LSTM": "a small neural network: the same, from what it remembers of those pixels",
+        "certified": "the search stopped: what it left out has at most that probability",
+        "log p": "the log probability of what you set; a range while the search goes on",
+        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+    },
     subjects=subjects,
     refuses=refuses,
     shows=shows,

@@ -38,46 +38,26 @@ export class Stage {
     });
 
     const [height, width] = shape;
-    this.outline = svg("path", { class: "outline" });
-    this.spot = svg("rect", { class: "spot", hidden: true });
-    const over = svg(
-      "svg",
-      { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
-      this.outline,
-      this.spot,
+    this.outline = svg("path");
+    this.spot = svg("rect", { hidden: true });
+    const over = { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" };
+    const div = (name, ...children) => el("div", { class: name }, ...children);
+    this.captions = {};
+    const figure = (node, key, text = "") =>
+      el("figure", { class: key }, node, (this.captions[key] = el("figcaption", {}, text)));
+    this.target = div("canvas", this.face.canvas, svg("svg", over, this.outline, this.spot));
+    const words = "Paint on the face to hide a part of it: what it could be is drawn here.";
+    this.invitation = el("p", { class: "hint" }, words);
+    this.could = div(
+      "could",
+      this.draws.map(({ canvas }, k) => figure(canvas, `draw-${k}`, `Could be ${k + 1}`)),
+      figure(this.spread.canvas, "spread"),
     );
-    this.target = el("div", { class: "canvas" }, this.face.canvas, over);
-    this.captions = { face: el("figcaption"), original: el("figcaption"), difference: el("figcaption") };
-    const figure = (node, caption, name) => el("figure", { class: name }, node, caption);
-    const captioned = ({ canvas }, text) => el("figure", {}, canvas, el("figcaption", {}, text));
-    this.legend = el("figcaption");
-    this.invitation = el(
-      "p",
-      { class: "hint" },
-      "Paint on the face to hide a part of it: what it could be is drawn here.",
-    );
-    this.could = el("div", { class: "could" }, [
-      ...this.draws.map((draw, k) => captioned(draw, `Could be ${k + 1}`)),
-      figure(this.spread.canvas, this.legend),
-    ]);
     this.facts = el("dl", { class: "facts" });
-    this.node = el(
-      "div",
-      { class: "faces-stage" },
-      el(
-        "div",
-        { class: "layout" },
-        figure(this.target, this.captions.face, "drawn"),
-        el(
-          "div",
-          { class: "pair" },
-          figure(this.original.canvas, this.captions.original),
-          figure(this.difference.canvas, this.captions.difference),
-        ),
-        el("div", { class: "guesses" }, this.invitation, this.could),
-        this.facts,
-      ),
-    );
+    const pair = [figure(this.original.canvas, "original"), figure(this.difference.canvas, "difference")];
+    const guesses = div("guesses", this.invitation, this.could);
+    const layout = div("layout", figure(this.target, "drawn"), div("pair", pair), guesses, this.facts);
+    this.node = div("faces-stage", layout);
     this.node.style.setProperty("--aspect", width / height);
     this.#letPaint();
   }
@@ -207,13 +187,13 @@ export class Stage {
     const most = sd.reduce((a, b) => Math.max(a, b), 0);
     draws.forEach((x, k) => this.draws[k].grey(x, this.grey));
     this.spread.paint(sd, (v) => mixed([255, 255, 255], [6, 56, 92], v / most));
-    this.legend.replaceChildren("Std. dev.", legend("rising", "0", significant(most, 2)));
+    this.captions.spread.replaceChildren("Std. dev.", legend("rising", "0", significant(most, 2)));
   }
 
   #caption() {
     const { x, z, now, original, image, face, grey, model, given } = { ...this.shown, grey: this.grey };
     const formula = z || !original ? "W z + μ" : given ? "W E[z | visible] + μ" : "W E[z | x] + μ";
-    this.captions.face.replaceChildren(
+    this.captions.drawn.replaceChildren(
       el("b", {}, el("span", {}, "Drawn by "), `${model.d} numbers z:`),
       formula,
     );

@@ -2,14 +2,11 @@
 
 import { Random, uniformAt, unpack } from "../arrays.js";
 import {
-  arrows,
   button,
   checkbox,
   choice,
   el,
   fixed,
-  fold,
-  follow,
   panel,
   remembered,
   select,
@@ -18,9 +15,10 @@ import {
   slider,
   svg,
 } from "../kit.js";
-import { Plot, contourLines, crossAt, padded } from "../plot.js";
+import { padded } from "../plot.js";
 import { csv, standalone } from "../saving.js";
 import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
+import { ByDegree } from "./degrees.js";
 import {
   DEGREES,
   deviation,
@@ -28,20 +26,16 @@ import {
   logDensity,
   logLikelihood,
   savedCurve,
-  standardErrors,
   sumOfSquares,
   tilted,
 } from "./curves.js";
+import { Likelihood } from "./likelihood.js";
 import { Others } from "./others.js";
-import { Points, dashes, widen } from "./points.js";
+import { Points, dashes } from "./points.js";
 
 const DOZEN = 12;
 const SIZES = [DOZEN, 50, 200];
 const FIRST = 39; // so that the first dozen of the built-in data reach over their range
-const GRID = 48;
-const DROPS = [0.5, 2, 4.5, 8, 12.5]; // nats below the maximum: 1 to 5 standard errors
-const REACH = 5.5; // of the likelihood plot, in standard errors
-const LEAST_SPAN = 0.2; // nats a point, of the plot by degree
 const LEGEND = [
   ["fitted", "curve"],
   ["interval", "95 % of new points"],
@@ -130,7 +124,9 @@ class Line {
     this.legend = el("p", { class: "line-legend" });
     this.stage = [el("div", { class: "line-stage" }, this.points.node, this.note, this.legend, this.facts)];
     this.others = new Others(data, page, (columns) => this.#takeColumns(columns));
-    this.controls = [this.#buildPoints(), this.#buildCurve(), this.others.node, this.#buildLikelihood()];
+    this.byDegree = new ByDegree();
+    this.likelihood = new Likelihood((line) => page.change({ line }));
+    this.controls = [this.#buildPoints(), this.#buildCurve(), this.others.node, this.likelihood.node];
   }
 
   /** Change what is fitted: a line set by hand goes. */
@@ -172,14 +168,6 @@ class Line {
   });
 
   #fits = remembered(({ x, y }, variance) => fitCurves(x, y, variance));
-
-  /** Mean log density by degree, of the points and of the others; nan where there is no fit. */
-  #scores = remembered((fits, { x, rest }) =>
-    fits.map((fit) => ({
-      fitted: fit ? fit.logLikelihood / x.length : NaN,
-      rest: fit && rest.x.length ? logLikelihood(fit, rest.x, rest.y) / rest.x.length : NaN,
-    })),
-  );
 
   // ---- controls ------------------------------------------------------------------------------------------
 
@@ -277,69 +265,7 @@ class Line {
       label: "residuals as squares",
       onchange: (squares) => this.page.change({ squares }),
     });
-    this.scorePlot = new Plot({
-      label: "",
-      x: { label: "degree", low: -0.5, high: DEGREES - 0.5, names: [..."123456789"] },
-      y: { label: "nats a point", low: 0, high: 1 },
-      ratio: 0.5,
-      least: 170,
-      paint: () => this.#paintScores(),
-    });
-    return panel(
-      "Curve",
-      {},
-      this.degree.node,
-      this.variance.node,
-      this.squares.node,
-      el(
-        "p",
-        { class: "hint line-key" },
-        "Mean log density of ",
-        el("b", {}, "● these points"),
-        (this.restKey = el("i")),
-      ),
-      this.scorePlot.node,
-    );
-  }
-
-  #buildLikelihood() {
-    this.likelihood = new Plot({
-      label:
-        "Contours of the log-likelihood over slope and height. Arrow keys move the line off the maximum.",
-      x: { label: "slope w at the mean of x", low: 0, high: 1 },
-      y: { label: "height c there", low: 0, high: 1 },
-      ratio: 0.62,
-      least: 220,
-      focusable: true,
-      paint: () => this.#paintLikelihood(),
-    });
-    const set = (event) => {
-      if (this.scene.best) this.#tilt(...this.likelihood.at(event));
-      return Boolean(this.scene.best);
-    };
-    follow(this.likelihood.svg, { start: set, move: set });
-    this.likelihood.svg.addEventListener("keydown", (event) => {
-      const step = this.scene.best && arrows(event);
-      if (!step) return;
-      const [c, w] = this.scene.curve.powers;
-      this.#tilt(w + 0.1 * step[0] * this.errors.w, c + 0.1 * step[1] * this.errors.c);
-    });
-    this.bestButton = button("To the maximum", () => this.#set({}));
-    return fold(
-      "Log-likelihood",
-      {
-        open: true,
-        hint: "Contours at 1 to 5 standard errors, all else held. Drag the point: the curve follows.",
-      },
-      this.likelihood.node,
-      this.bestButton,
-    );
-  }
-
-  /** Set slope and height by hand, within the plot. */
-  #tilt(w, c) {
-    const limit = (v, { low, high }) => Math.min(high, Math.max(low, v));
-    this.page.change({ line: [limit(w, this.likelihood.x), limit(c, this.likelihood.y)] });
+    return panel("Curve", {}, this.degree.node, this.variance.node, this.squares.node, this.byDegree.node);
   }
 
   // ---- drawing -------------------------------------------------------------------------------------------
@@ -363,15 +289,14 @@ class Line {
       squares: state.squares,
       showsRest: state.rest,
     };
-    this.scores = this.#scores(fits, now);
     const gaps = sizeOf(this.data) && this.total - drawn.x.length;
     const left = gaps ? `${gaps.toLocaleString("en")} rows have no x or no y and are left out.` : "";
     this.note.textContent = best ? left : this.#whyNot(state);
     this.points.draw(this.scene);
     this.#drawFacts();
     this.#drawControls(state);
-    this.#drawScores(state);
-    this.#drawLikelihood();
+    this.byDegree.draw(fits, state.degree, now);
+    this.likelihood.draw(this.scene);
   }
 
   #whyNot({ degree, variance }) {
@@ -444,102 +369,13 @@ class Line {
     this.others.draw(this.scene);
   }
 
-  // ---- likelihood by degree ------------------------------------------------------------------------------
-
-  #drawScores({ degree }) {
-    const known = this.scores.map(({ fitted }) => fitted).filter(Number.isFinite);
-    const rest = this.scores.map((score) => score.rest).filter(Number.isFinite);
-    if (known.length) {
-      const top = Math.max(...known, ...rest);
-      const low = Math.max(Math.min(...known, ...rest), Math.min(...known) - 1.5);
-      const spare = Math.max(0, LEAST_SPAN - (top - low)) / 2; // what differs little looks so
-      [this.scorePlot.y.low, this.scorePlot.y.high] = padded([low - spare, top + spare], 0.12);
-    }
-    const { fitted, rest: others } = this.scores[degree - 1];
-    const said = Number.isFinite(others) ? `, of the others ${fixed(others, 2)}` : "";
-    const label = `Mean log density by degree. At degree ${degree}: ${fixed(fitted, 2)} nats${said}.`;
-    this.scorePlot.svg.setAttribute("aria-label", label);
-    const n = this.scene.rest.x.length.toLocaleString("en");
-    this.restKey.textContent = rest.length ? ` and ◇ of the other ${n}, which no fit has seen` : "";
-    widen(this.scorePlot);
-    this.scorePlot.draw();
-  }
-
-  #paintScores() {
-    const plot = this.scorePlot;
-    const { top, bottom } = plot.inner;
-    const { degree } = this.page.state;
-    const series = (of, look, mark) => {
-      const known = this.scores
-        .map((score, k) => [k, score[of]])
-        .filter(([, v]) => Number.isFinite(v))
-        .map(([k, v]) => [k, Math.max(v, plot.y.low - (plot.y.high - plot.y.low))]);
-      const marks = known.map(([k, v]) => mark(plot.px(k), Math.min(bottom, plot.py(v)), v < plot.y.low));
-      return [plot.clipped(plot.line(known, { class: look })), ...marks];
-    };
-    const r = 4 * plot.unit;
-    const dot = (cx, cy) => svg("circle", { class: "score", cx, cy, r });
-    const diamond = (cx, cy, isBelow) =>
-      svg("path", {
-        class: "score-rest",
-        d: isBelow
-          ? `M${cx - r} ${cy - 2 * r}h${2 * r}l${-r} ${2 * r}z`
-          : `M${cx - r} ${cy}l${r} ${-r}l${r} ${r}l${-r} ${r}z`,
-      });
-    const at = plot.px(degree - 1);
-    plot.back.replaceChildren(svg("line", { class: "score-now", x1: at, x2: at, y1: top, y2: bottom }));
-    plot.data.replaceChildren(
-      ...series("rest", "score-rest-line", diamond),
-      ...series("fitted", "score-line", dot),
-    );
-  }
-
-  // ---- the likelihood of slope and height ----------------------------------------------------------------
-
-  #drawLikelihood() {
-    const { best, curve } = this.scene;
-    this.bestButton.disabled = curve === best;
-    if (best) {
-      this.errors = standardErrors(best);
-      const [c, w] = best.powers;
-      const span = (middle, error) => ({ low: middle - REACH * error, high: middle + REACH * error });
-      Object.assign(this.likelihood.x, span(w, this.errors.w));
-      Object.assign(this.likelihood.y, span(c, this.errors.c));
-    }
-    widen(this.likelihood);
-    this.likelihood.draw();
-  }
-
-  /** Around the maximum an exact paraboloid in slope and height: its grid, in units. */
-  #surface({ information: [p, q, r] }) {
-    const at = (k) => REACH * ((2 * k) / (GRID - 1) - 1);
-    return Float64Array.from({ length: GRID * GRID }, (_, k) => {
-      const [dw, dc] = [this.errors.w * at(k % GRID), this.errors.c * at(Math.floor(k / GRID))];
-      return -0.5 * (p * dc * dc + 2 * q * dc * dw + r * dw * dw);
-    });
-  }
-
-  #paintLikelihood() {
-    const plot = this.likelihood;
-    const { best, curve } = this.scene;
-    if (!best) return void [plot.data, plot.front].forEach((layer) => layer.replaceChildren());
-    const levels = DROPS.map((drop) => -drop);
-    const [c, w] = best.powers;
-    plot.data.replaceChildren(
-      ...contourLines(plot, this.#surface(best), GRID, levels, (k) => 1 - 0.14 * k),
-      crossAt(plot, w, c),
-    );
-    const at = { cx: plot.px(curve.powers[1]), cy: plot.py(curve.powers[0]), r: 7 * plot.unit };
-    plot.front.replaceChildren(svg("circle", { class: "now handle", ...at }));
-  }
-
   // ---- files -----------------------------------------------------------------------------------------------
 
   pictures() {
     return [
       { name: "Line", svg: () => standalone(this.points.plot.svg) },
-      { name: "By degree", svg: () => standalone(this.scorePlot.svg) },
-      { name: "Likelihood", svg: () => standalone(this.likelihood.svg) },
+      { name: "By degree", svg: () => standalone(this.byDegree.plot.svg) },
+      { name: "Likelihood", svg: () => standalone(this.likelihood.plot.svg) },
     ];
   }
 
