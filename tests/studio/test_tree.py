@@ -150,7 +150,7 @@ def test_a_number_may_be_typed_and_is_held_in_its_range(visit):
 def test_a_drawn_row_keeps_what_is_fixed(visit):
     page = visit("tree?fixed=species:Gentoo")
     page.click(f"{BIRD}button.main")
-    page.wait_for_selector(f"{BIRD}.drawn path", state="attached")
+    page.wait_for_selector(f"{BIRD}path.drawn", state="attached")
     assert "odder than" in page.inner_text(".tree-facts")
     assert page.locator(f"{BIRD}.mark.drawn").count() == 2  # of island and sex
     page.click(f"{BIRD}button:text('Release all')")

@@ -122,13 +122,13 @@ class Classroom {
   #buildClimb() {
     const [{ a, b, standard_errors: errors }] = this.data.fits;
     const size = this.#slider(
-      "Step size, log scale",
+      "Step size",
       "Step size of the climb",
       [-1, 3],
       0.02,
       (state) => Math.log10(state.size),
       (v) => (this.#stop(), this.page.change({ size: 10 ** v, climb: "plain", look: "likelihood" })),
-      { spelt: (v) => fixed(10 ** v, v < 1 ? 1 : 0), ends: ["0.1", "1000"] },
+      { spelt: (v) => fixed(10 ** v, v < 1 ? 1 : 0) },
     );
     return panel(
       "Climb to the maximum",
@@ -137,9 +137,9 @@ class Classroom {
           button("Climb", () => this.#climb("plain"), { kind: "main" }),
           button("Line search", () => this.#climb("search")),
         ],
-        hint: "Climb goes uphill in a and b: each step is step size × gradient. Line search sizes each step itself.",
+        hint: "Each step goes uphill in a and b by step size × gradient; line search sizes each itself. The slider of the step size is logarithmic, 0.1 to 1000.",
       },
-      el("p", { class: "hint one-view" }, "The picture changes to the likelihood, where the path is."),
+      el("p", { class: "hint one-view" }, "Climb turns the picture above to the likelihood."),
       size,
       ...this.#parameters(),
       this.#pick("Range", "range", { all: "all", near: "near the maximum" }, { look: "likelihood" }),

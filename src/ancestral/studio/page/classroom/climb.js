@@ -68,12 +68,9 @@ export class Climb {
   /** Which line is which: the one not asked for is faint, to compare. */
   #drawLegend() {
     const { kind, path } = this.shown;
-    const line = (name, more) => el("span", {}, el("b", { class: name }, `― ${CALLED[name]}`), more);
-    this.legend.replaceChildren(
-      "Log-likelihood by step",
-      ...(path.length > 1 ? [line(kind, ""), line(OTHER[kind], ", to compare")] : []),
-      "- - maximum",
-    );
+    const line = (name) => el("b", { class: name }, `― ${CALLED[name]}`);
+    const lines = path.length > 1 ? [line(kind), line(OTHER[kind])] : [];
+    this.legend.replaceChildren("log p:", ...lines, "- - maximum");
   }
 
   #around(key, k) {
