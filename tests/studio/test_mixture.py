@@ -321,6 +321,15 @@ def test_a_start_gets_stuck_and_the_highest_is_kept(calm):
     assert fact(page, "mixture", "log-likelihood") == highest
 
 
+def test_a_ring_that_is_nearly_a_line_is_named(calm):
+    page = calm("mixture?k=6&seed=3")
+    press(page, "Run")
+    assert fact(page, "mixture", "Ring 3") == "nearly a line, on about 3 points"
+    page = calm("mixture")
+    press(page, "Run")
+    assert page.locator(AT + ".facts dt", has_text="Ring").count() == 0
+
+
 def test_a_moved_point_changes_its_colour_and_no_component(calm):
     page = calm("mixture?n=31")
     before, ellipses = fills(page), rings(page)

@@ -289,9 +289,9 @@ class Room {
       parts.push(`${this.visible.length} of ${this.columns.length} columns`);
     if (n) parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`, "outline: before");
     if (n > 1) parts.push(`${significant(Math.exp(this.together), 2)} × as likely together as apart`);
-    if (this.drawn) parts.push(`◆ odder than ${fixed(100 * this.odd, 0)} % of draws`);
+    if (this.drawn) parts.push(`◆\u00a0odder than ${fixed(100 * this.odd, 0)}\u00a0% of draws`);
     this.legend.classList.toggle("beside", n > 0 || this.drawn !== null);
-    this.legend.hidden = parts.length > 3;
+    this.legend.hidden = parts.length > 2; // it would make a second line, and move the cards
     this.facts.textContent = parts.join(" · ");
   }
 
