@@ -154,7 +154,9 @@ class Shelf:
     @property
     def version(self) -> str:
         """What differs whenever something else is open."""
-        return identity(" ".join([item.id for item in self.items] + ["+"] * self.built_in).encode())
+        return identity(
+            repr([(item.id, item.name) for item in self.items] + ["+"] * self.built_in).encode()
+        )
 
     def copy(self) -> Shelf:
         """Return the shelf as it is now."""
