@@ -252,9 +252,9 @@ class Shelf:
                 refused[path] = error
         if len(refused) == len(files):
             raise refused[files[0]]
-        for path, error in refused.items():
-            warn(str(error))
-            said = str(error).replace(str(path), path.name)
+        for path, why in refused.items():
+            warn(str(why))
+            said = str(why).replace(str(path), path.name)
             self._put(identity(str(path).encode()), path.name, UNREAD, "cannot be read", said)
 
     def _add_pictures(self, folder: Path) -> None:
