@@ -154,7 +154,9 @@ class Shelf:
     @property
     def version(self) -> str:
         """What differs whenever something else is open."""
-        return identity(" ".join([item.id for item in self.items] + ["+"] * self.built_in).encode())
+        return identity(
+            repr([(item.id, item.name) for item in self.items] + ["+"] * self.built_in).encode()
+        )
 
     def copy(self) -> Shelf:
         """Return the shelf as it is now."""
@@ -250,9 +252,9 @@ class Shelf:
                 refused[path] = error
         if len(refused) == len(files):
             raise refused[files[0]]
-        for path, error in refused.items():
-            warn(str(error))
-            said = str(error).replace(str(path), path.name)
+        for path, why in refused.items():
+            warn(str(why))
+            said = str(why).replace(str(path), path.name)
             self._put(identity(str(path).encode()), path.name, UNREAD, "cannot be read", said)
 
     def _add_pictures(self, folder: Path) -> None:
