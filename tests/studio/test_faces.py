@@ -255,7 +255,7 @@ def test_the_fewest_latents_that_are_near_the_original_are_ticked(visit, faces):
 
     few = next(d for d in range(1, 64) if difference(d) < 0.1)
     page = visit(f"faces?d={few + 2}")
-    done = page.locator(".prompts li.done", has_text="fewest latents")
+    done = page.locator(".prompts li.done", has_text="Fewest latents")
     page.get_by_role("slider", name="Number of latents d").focus()
     page.keyboard.press("ArrowLeft")
     assert field(page, "d") == str(few + 1) and not done.count()
