@@ -1,12 +1,12 @@
 """What each room shows of what is open, and why not where it does not.
 
-A subject is known by `of`: a hash over the room and the contents that it is made from. Data of one
-file are thus never taken for those of another, whatever was opened or closed meanwhile.
+A subject is known by `of`: a hash over the room, and the contents and names that it is made from.
+Data of one file are thus never taken for those of another, whatever was opened or closed meanwhile.
 """
 
 from __future__ import annotations
 
-import hashlib
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +14,7 @@ from ancestral import _catalogue
 from ancestral.errors import AncestralError
 from ancestral.studio.room import Subject
 from ancestral.studio.rooms import ROOMS
-from ancestral.studio.shelf import UNREAD, Item, Shelf
+from ancestral.studio.shelf import UNREAD, Item, Shelf, identity
 
 
 class Listing:
@@ -47,6 +47,9 @@ class Listing:
                 found = ROOMS[name].subjects(self.shelf)
             except AncestralError as error:
                 found, self.problems[name] = [], str(error)
+            except Exception as error:  # a slip of one room costs that room alone
+                traceback.print_exc()
+                found, self.problems[name] = [], f"This room failed on what is open: {error!r}."
             self.subjects[name] = _identified(name, found)
 
     def made(self, room: str, of: str, part: str = "") -> dict[str, Any]:
@@ -141,8 +144,8 @@ def _identified(room: str, subjects: list[Subject]) -> dict[str, Subject]:
 
 
 def _identity(room: str, subject: Subject, number: int) -> str:
-    made_from = [room, *(item.id for item in subject.items), *([str(number)] if number > 1 else [])]
-    return hashlib.sha256(" ".join(made_from).encode()).hexdigest()[:8]
+    made_from = [room, *((item.id, item.name) for item in subject.items), number]
+    return identity(repr(made_from).encode())
 
 
 def _without_room(item: Item) -> str:

@@ -111,6 +111,8 @@ class Rooms:
         if is_first:
             try:
                 future.set_result(to_json(listing.made(*key)))
+                if (room, of) in listing.failed:  # whatever was opened meanwhile
+                    self.listing().failed[room, of] = listing.failed[room, of]
             except BaseException as error:  # those who wait are told, and the next one tries again
                 future.set_exception(error)
                 with self._lock:
@@ -129,7 +131,7 @@ class Rooms:
                 for part in ("", *subject.later):
                     if self._is_closed.is_set():
                         return
-                    with contextlib.suppress(ClosedError):
+                    with contextlib.suppress(Exception):  # told to who asks
                         self.text(room, of, part)
 
     def close(self) -> None:
