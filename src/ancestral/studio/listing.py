@@ -1,7 +1,7 @@
 """What each room shows of what is open, and why not where it does not.
 
-A subject is known by `of`: a hash over the room, and the contents and names that it is made from.
-Data of one file are thus never taken for those of another, whatever was opened or closed meanwhile.
+A subject is known by `of`: a hash over the room and the contents that it is made from. Data of one
+file are thus never taken for those of another, whatever was opened or closed meanwhile.
 """
 
 from __future__ import annotations
@@ -60,6 +60,14 @@ class Listing:
             if not part:
                 self.failed[room, of] = str(error)
             return {"problem": str(error)}
+
+    def named(self) -> set[tuple[str, str, tuple[str, ...]]]:
+        """Return (room, of, names) of each subject: what is told of it has the names in it."""
+        return {
+            (room, of, tuple(item.name for item in subject.items))
+            for room, subjects in self.subjects.items()
+            for of, subject in subjects.items()
+        }
 
     def leave_out(self, room: str, of: str, why: str) -> None:
         """Drop a subject, and say why of all that it was made from."""
@@ -144,7 +152,7 @@ def _identified(room: str, subjects: list[Subject]) -> dict[str, Subject]:
 
 
 def _identity(room: str, subject: Subject, number: int) -> str:
-    made_from = [room, *((item.id, item.name) for item in subject.items), number]
+    made_from = [room, *(item.id for item in subject.items), number]
     return identity(repr(made_from).encode())
 
 

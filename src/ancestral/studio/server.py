@@ -75,7 +75,8 @@ class Rooms:
             before = self._listing
             if before is None or before.version != self.shelf.version:
                 self._listing = now = Listing(self.shelf)
-                shown = {(room, of) for room, found in now.subjects.items() for of in found}
+                same = now.named() & before.named() if before is not None else set()
+                shown = {(room, of) for room, of, _ in same}
                 self._kept = {key: text for key, text in self._kept.items() if key[:2] in shown}
                 if before is not None:
                     now.failed = {key: why for key, why in before.failed.items() if key in shown}

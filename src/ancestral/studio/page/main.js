@@ -115,6 +115,7 @@ async function built(name, subject, isWanted) {
     });
     room.committed = room.state.values;
     room.view = make.build(data, around(room));
+    room.files = namesOf(name, subject.of);
     page.rooms.set(key, room);
     return room;
   } catch (error) {
@@ -315,13 +316,21 @@ function openFiles() {
   if (!dialog.open) dialog.showModal();
 }
 
+/** What the data of a subject are called: they have the names of files in them. */
+const namesOf = (name, of) =>
+  page.shelf.items
+    .filter((item) => item.shown.some((at) => at.room === name && at.of === of))
+    .map((item) => item.name)
+    .join();
+
 /** Take what is open now: rooms on data that are no longer open go, all others stay as they are. */
 function takeShelf(shelf) {
   page.shelf = shelf;
   const open = new Set(names().flatMap((name) => subjects(name).map(({ of }) => `${name} ${of}`)));
-  for (const key of [...page.rooms.keys()]) if (!open.has(key)) page.rooms.delete(key);
+  for (const [key, { name, subject, files }] of [...page.rooms])
+    if (!open.has(key) || namesOf(name, subject.of) !== files) page.rooms.delete(key);
   if (dialog.open) openFiles();
-  const isShown = page.shown && open.has(page.shown.key);
+  const isShown = page.shown && page.rooms.get(page.shown.key) === page.shown;
   if (isShown) {
     showAbout(page.name, page.shown);
     fetchAhead();
