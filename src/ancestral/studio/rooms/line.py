@@ -199,8 +199,12 @@ def _names_of(model: Any) -> tuple[str | None, str | None]:
 
 
 def _holds(table: Item, model: Any) -> bool:
-    """Tell whether a table has the columns of a model; one without names may be of any."""
-    return {name for name in _names_of(model) if name is not None} <= set(table.columns)
+    """Tell whether a table has a model's columns as axes; one without names may be of any."""
+    is_number = {column["name"]: column["levels"] is None for column in _columns(table)[0]}
+    x, y = _names_of(model)
+    if not {name for name in (x, y) if name is not None} <= set(is_number):
+        return False
+    return any(is_number[name] for name in is_number if name != x and y in (None, name))
 
 
 def _alone(item: Item) -> Subject:

@@ -120,7 +120,7 @@ class Faces {
     const buttons = [
       button("New face", () => act({ ...this.nothing, z: this.newLatents() }), { kind: "main" }),
       button("Mean face", () => act({ ...this.nothing, z: null })),
-      fileButton("Open an image", "image/*", (file) => this.openImage(file)),
+      fileButton("Open an image", ([file]) => this.openImage(file), { accept: "image/*" }),
     ];
     if (!n) buttons.push(button("Turn it into another", () => this.turnInto(1 + newSeed())));
     this.choice = select({
