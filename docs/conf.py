@@ -35,7 +35,14 @@ extensions = [
     "mathml",
     "reference",
 ]
-exclude_patterns = ["_build", "_ext", "conftest.py", "gallery/*/*.py", "gallery/**/*.ipynb"]
+exclude_patterns = [
+    "_build",
+    "_ext",
+    "conftest.py",
+    "gallery/*/*.py",
+    "gallery/**/*.ipynb",
+    "**/sg_execution_times.rst",
+]
 nitpicky = False
 
 # ---- pages ---------------------------------------------------------------------------------------
@@ -77,7 +84,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
     "matplotlib_animations": False,
-    "image_scrapers": ("matplotlib",),
+    "image_scrapers": ("figures.scrape",),
     "thumbnail_size": (400, 300),
 }
 
