@@ -23,7 +23,7 @@ near = np.column_stack([order, order[(np.arange(n) + rng.integers(1, 300, n)) % 
 far = rng.integers(n, size=(n // 2, 2))
 i, j = np.vstack([near, far]).T
 links = sparse.coo_array((np.ones(len(i), bool), (i, j)), (n, n)).tocsr()
-links.setdiag(False)
+links.setdiag(0)
 links.eliminate_zeros()
 people = Graph(pd.DataFrame({"town": pd.Categorical(town)}), (links + links.T).astype(bool))
 
