@@ -20,4 +20,4 @@ plt.show()
 # %%
 # The room of the same model:
 
-model  # noqa: B018
+model
