@@ -44,6 +44,7 @@ docs: .venv/.installed-dev
 
 book: .venv/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -D plot_gallery=1 docs docs/_build/html
+
 # After a room was changed on purpose: look at what differs before it is kept.
 screens: .venv/.installed-dev chromium
 	$(BIN)/python -m tests.studio.make_screens
