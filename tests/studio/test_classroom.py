@@ -23,7 +23,7 @@ def below_the_maximum(page):
 
 
 def links(page):
-    return number(fact(page, "classroom", "Links"))
+    return number(fact(page, "classroom", "All links"))
 
 
 # ---- by hand ------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_the_climb_begins_away_from_the_maximum_and_ends_there(visit):
 
 
 def test_every_step_of_a_climb_is_seen_and_undone_at_once(visit):
-    page = visit("classroom")
+    page = visit("classroom?size=3")
     page.get_by_role("button", name="Climb", exact=True).click()
     wait_until(lambda: fact(page, "classroom", "Step") == "2 of 100")
     first = below_the_maximum(page)
@@ -163,6 +163,15 @@ def test_every_step_of_a_climb_is_seen_and_undone_at_once(visit):
     settled(page)
     assert page.locator("circle.plain").count() == 0
     assert page.get_by_role("button", name="Undo").is_disabled()
+
+
+def test_the_first_step_size_nears_the_maximum_and_does_not_overshoot(visit):
+    page = visit("classroom", reduced_motion="reduce")
+    page.get_by_role("button", name="Climb", exact=True).click()
+    assert 0 <= below_the_maximum(page) < 0.5
+    assert number(fact(page, "classroom", "Within 1 nat")) < 50
+    assert page.locator(".prompts li.done", has_text="within 1 nat").count() == 1
+    assert page.locator(".prompts li.done", has_text="overshoots").count() == 0
 
 
 def test_the_step_size_shows_its_whole_path(visit):
@@ -266,10 +275,10 @@ def test_two_thousand_nodes_are_a_plot_that_says_so(opened):
     assert page.locator(".hit").count() == 1  # of the point on the likelihood
     assert page.get_by_role("slider", name="age of the chosen node").is_disabled()
     box = page.locator("svg.network").bounding_box()
-    before = fact(page, "classroom", "Person 4")
+    before = fact(page, "classroom", "Links of person 4")
     page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.3 * box["height"])
     wait_until(lambda: field(page, "pupil") != "")
-    assert fact(page, "classroom", "Person " + field(page, "pupil")) != "" != before
+    assert fact(page, "classroom", "Links of person " + field(page, "pupil")) != "" != before
     page.get_by_role("button", name="Line search").click()
     wait_until(lambda: below_the_maximum(page) < 1e-3)
 

@@ -194,7 +194,7 @@ def test_comparisons_are_those_of_python(script, faces):
     got = script(
         """
         const [best, ...others] = given.names.map((name) => arrays.unpack(given.values[name]).data);
-        const about = (v) => ({ ...compare.summary(v), behind: compare.behind(v, best) });
+        const about = (v) => ({ ...scores.summary(v), behind: scores.behind(v, best) });
         return [best, ...others].map(about);
         """,
         {"names": expected.names, "values": values},
@@ -210,7 +210,7 @@ def test_comparisons_are_those_of_python(script, faces):
 def test_an_outlier_does_not_flatten_the_rest(script):
     def reach(values):
         values = [str(v) for v in values]  # infinity does not pass through JSON
-        found = script("return compare.reach(given.map(Number));", values)
+        found = script("return scores.reach(given.map(Number));", values)
         return [found[key] for key in ("low", "high", "below", "above")]
 
     rest = np.random.default_rng(0).normal(size=200)

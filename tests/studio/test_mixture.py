@@ -280,7 +280,8 @@ def test_a_step_is_two_halves(calm):
 def test_a_run_ends_at_a_maximum_and_a_link_leads_there(calm, beaks):
     page = calm("mixture")
     press(page, "Run")
-    assert "nothing moves any more" in said(page)
+    assert re.match(r"Done after 1\d steps: nothing moves any more", said(page))
+    assert page.get_by_role("button", name="Run", exact=True).is_disabled()
     model = PPCAMixture(3, 1, random_state=0).fit(beaks)
     value = number(fact(page, "mixture", "log-likelihood"))
     assert value == pytest.approx(model.log_likelihood_, abs=0.01)
@@ -320,6 +321,15 @@ def test_a_start_gets_stuck_and_the_highest_is_kept(calm):
     assert fact(page, "mixture", "log-likelihood") == highest
 
 
+def test_a_ring_that_is_nearly_a_line_is_named(calm):
+    page = calm("mixture?k=6&seed=3")
+    press(page, "Run")
+    assert fact(page, "mixture", "Ring 3") == "nearly a line, on about 3 points"
+    page = calm("mixture")
+    press(page, "Run")
+    assert page.locator(AT + ".facts dt", has_text="Ring").count() == 0
+
+
 def test_a_moved_point_changes_its_colour_and_no_component(calm):
     page = calm("mixture?n=31")
     before, ellipses = fills(page), rings(page)
@@ -327,7 +337,8 @@ def test_a_moved_point_changes_its_colour_and_no_component(calm):
     assert rings(page) == ellipses
     after = fills(page)
     assert [i for i in range(150) if after[i] != before[i]] == [6]
-    assert fact(page, "mixture", "Steps") == "0½"
+    assert fact(page, "mixture", "After E of step") == "1"
+    assert "Moved by hand" in said(page)
     press(page, "Step")
     assert rings(page) != ellipses
     link = address(page)
@@ -435,4 +446,4 @@ def test_two_columns_of_a_table_are_chosen(chromium, irises):
 def test_the_axes_of_the_built_in_points_have_units(calm):
     page = calm("mixture")
     names = page.locator(AT + "svg.plot text.name").all_text_contents()
-    assert names == [*BEAKS, "steps of EM", "log-likelihood, nats"]
+    assert names == [*BEAKS, "steps of EM", "nats"]

@@ -25,7 +25,7 @@ from tests.studio.make_screens import (
 from tests.studio.reading import ROOMS
 
 GRID = (32, 32)  # cells over each of which greys are averaged: text that moves by a pixel is alike
-MEAN, MOST = 3, 45  # of 255: how far the cells may be apart, together and each
+MEAN, MOST = 2, 25  # of 255: how far the cells may be apart, together and each; seen: 0.1 and 4
 
 EXPECTED = {
     name_of(room, size, theme): size for room in ROOMS for size in SIZES for theme in THEMES

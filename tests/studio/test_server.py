@@ -128,8 +128,9 @@ def test_the_shelf_says_what_is_open_and_where_it_shows(plain):
     for item in said["items"]:
         assert item["shown"] == [{"room": "first", "of": of[item["name"]], "used": None}]
         assert item["not_shown"] == [{"room": "second", "why": "It is of table, not of images."}]
+    wants = " ".join(f"{name} is not shown here. It is of table, not of images." for name in of)
     assert said["rooms"]["second"] == {
-        "verb": "See images", "subjects": [], "wants": "Open some.", "takes_images": False
+        "verb": "See images", "subjects": [], "wants": f"{wants} Open some.", "takes_images": False
     }  # fmt: skip
     assert said["version"] == plain.shelf.version
 

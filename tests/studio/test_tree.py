@@ -138,6 +138,31 @@ def test_arrows_and_delete_fix_and_release(visit):
     page.wait_for_function("() => !location.hash.includes('body')")
 
 
+def test_the_equation_says_what_a_column_is_given_what_is_fixed(visit):
+    page = visit("tree?fixed=island:Torgersen&column=0")
+    page.click(f"{BIRD}.equation summary")
+    said = page.inner_text(f"{BIRD}.live")
+    first, *_, last = (float(part.split(" = ")[-1]) for part in said.split(";"))
+    assert said.startswith("p(species = Adelie | island = Torgersen) = ") and first > last
+    assert round(100 * first) == shares(page, "species")["Adelie"]
+
+
+def test_a_press_leaves_no_ring_and_selects_no_text(visit):
+    page = visit("tree")
+    box = page.locator(f'{BIRD}g[aria-label="bill depth (mm)"] .drag').bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] - 8)  # on the name
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 60, steps=4)
+    page.mouse.up()
+    assert page.evaluate("getSelection().toString()") == ""
+    page.mouse.click(box["x"] + 60, box["y"] + 40)
+    page.wait_for_function("() => location.hash.includes('fixed=bill')")
+    focused = page.evaluate(
+        "[document.activeElement.ariaLabel, !!document.querySelector('svg :focus-visible')]"
+    )
+    assert focused == ["bill depth (mm)", False]
+
+
 def test_a_number_may_be_typed_and_is_held_in_its_range(visit):
     page = visit("tree?column=2")
     page.fill(f"{BIRD}.tree-editor input[type=number]", "9999")
@@ -150,9 +175,12 @@ def test_a_number_may_be_typed_and_is_held_in_its_range(visit):
 def test_a_drawn_row_keeps_what_is_fixed(visit):
     page = visit("tree?fixed=species:Gentoo")
     page.click(f"{BIRD}button.main")
-    page.wait_for_selector(f"{BIRD}.drawn path", state="attached")
+    page.wait_for_selector(f"{BIRD}path.drawn", state="attached")
     assert "odder than" in page.inner_text(".tree-facts")
     assert page.locator(f"{BIRD}.mark.drawn").count() == 2  # of island and sex
+    page.click(f'{BIRD}g[aria-label="island"] .choice-row >> nth=0')
+    page.wait_for_function("() => location.hash.includes('island')")
+    assert page.locator(f"{BIRD}.mark.drawn").count() == 1  # it goes on, given what is fixed now
     page.click(f"{BIRD}button:text('Release all')")
     page.wait_for_function("() => !location.hash.includes('seed')")
 

@@ -28,13 +28,17 @@ _SECTION = """\
       <h2 id="title-{name}" class="out-of-sight">{verb}</h2>
       <p class="sentence">{sentence}</p>
       <div class="about"></div>
-      <details class="equation"><summary>Explain</summary><div class="unfolded">{equation}{words}</div></details>
+      <details class="equation"><summary>Explain</summary>
+        <div class="unfolded" tabindex="0" role="region" aria-label="Explanation">
+          {equation}{words}
+        </div>
+      </details>
       <div class="prompts"></div>
     </header>
     <div class="stage" id="stage-{name}" aria-label="{verb}"></div>
     <div class="side"></div>
   </section>
-"""  # noqa: E501
+"""
 
 
 def page_files() -> dict[str, str]:

@@ -158,7 +158,9 @@ class Shelf:
     @property
     def version(self) -> str:
         """What differs whenever something else is open."""
-        return identity(" ".join([item.id for item in self.items] + ["+"] * self.built_in).encode())
+        return identity(
+            repr([(item.id, item.name) for item in self.items] + ["+"] * self.built_in).encode()
+        )
 
     def copy(self) -> Shelf:
         """Return the shelf as it is now."""
@@ -253,10 +255,9 @@ class Shelf:
         is_wrong = self._add_pictures(folder, pictures)
         if len(refused) == len(files) and len(is_wrong) == len(pictures):
             raise [*refused.values(), *is_wrong.values()][0]
-        refused |= is_wrong
-        for path, error in refused.items():
-            warn(str(error))
-            said = str(error).replace(str(path), path.name)
+        for path, why in (refused | is_wrong).items():
+            warn(str(why))
+            said = str(why).replace(str(path), path.name)
             self._put(identity(str(path).encode()), path.name, UNREAD, "cannot be read", said)
 
     def _add_pictures(self, folder: Path, files: list[Path]) -> dict[Path, AncestralError]:
@@ -271,7 +272,7 @@ class Shelf:
             try:
                 form, pixels = read_image(path, max_bytes=MAX_BYTES // len(files), like=first)
             except AncestralError as error:
-                refused[path] = error
+                refused[path] = type(error)(_without_options(str(error)))
                 continue
             first = first or (form, path.name)
             found.append(pixels)

@@ -107,7 +107,7 @@ export function slider({
   follow(track, {
     start(event) {
       if (input.disabled) return false;
-      input.focus({ preventScroll: true });
+      input.focus({ preventScroll: true, focusVisible: false });
       drag(event);
       return true;
     },
@@ -230,7 +230,7 @@ export function follow(node, { start, move, end }) {
     const begin = (event) => {
       hasBegun = start(event) !== false;
       if (!hasBegun) return stop();
-      if (!node.contains(document.activeElement)) node.focus?.({ preventScroll: true });
+      if (!node.contains(document.activeElement)) node.focus?.({ preventScroll: true, focusVisible: false });
       node.setPointerCapture(down.pointerId);
     };
     const onmove = (event) => {

@@ -52,18 +52,20 @@ async function show(name, { of = page.data[name], text, from } = {}) {
   const subject = all.find((each) => each.of === of) ?? all[0];
   if (from && subject?.of !== of)
     say(
-      `This link was made with ${from}, which is not open as it was then: ${subject ? `${subject.name} is shown instead` : "open it first"}.`,
+      `This link was made with ${from}, which is not open as it was: ${subject ? `${subject.name} is shown instead` : "open it first"}.`,
       "problem",
     );
   showData(name, subject);
   if (!subject) {
+    writeAddress();
     fill(name, [problemNode(page.shelf.rooms[name].wants)], []);
     return;
   }
   page.data[name] = subject.of;
   const isMine = subject.of === of || !from;
   const room = await built(name, subject);
-  if (call !== wanted || !room) return;
+  if (call !== wanted) return;
+  if (!room) return writeAddress();
   page.shown = room;
   if (text !== undefined && isMine) {
     room.state.read(text);
@@ -203,9 +205,10 @@ let timer = 0;
 /** The address of what is shown: the room, the data's identity and name, and what is not as at first. */
 function addressOf(room) {
   const { of, name, built_in: isOurs } = room.subject;
-  const isPlain = isOurs && subjects(room.name)[0].of === of;
+  const state = room.state.write();
+  const isPlain = !state && isOurs && subjects(room.name)[0].of === of;
   const data = isPlain ? "" : `data=${of}~${encodeURIComponent(name)}`;
-  const text = [data, room.state.write()].filter(Boolean).join("&");
+  const text = [data, state].filter(Boolean).join("&");
   return `#${room.name}${text ? `?${text}` : ""}`;
 }
 

@@ -18,8 +18,8 @@ const KEY = "ancestral-studio"; // kept for this origin alone, port included
 /** The session's secret: from the page that a token opened, or from an earlier one. */
 function readSession() {
   const given = document.querySelector("meta[name=ancestral-session]");
+  if (!given) return storedSession();
   try {
-    if (!given) return localStorage.getItem(KEY) ?? "";
     localStorage.setItem(KEY, given.content);
   } catch {
     // a browser that keeps nothing: this page alone has the session
@@ -29,8 +29,15 @@ function readSession() {
   return secret;
 }
 
-const session = isOffline ? "" : readSession();
-const headers = { "X-Ancestral-Session": session };
+function storedSession() {
+  try {
+    return localStorage.getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+const headers = { "X-Ancestral-Session": isOffline ? "" : readSession() };
 if (!isOffline && location.search) history.replaceState(history.state, "", location.pathname + location.hash);
 
 let version = null; // of what is open, as the latest answer had it
@@ -153,7 +160,8 @@ function watch({ status, changed: tell }) {
     try {
       const answer = await fetch("alive", { signal: AbortSignal.timeout(4000), headers });
       is = answer.ok ? "alive" : "restarted";
-      note(answer);
+      if (answer.ok) note(answer);
+      else headers["X-Ancestral-Session"] = storedSession(); // a new address was opened elsewhere
     } catch {
       // gone
     }

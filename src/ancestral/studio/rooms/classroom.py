@@ -30,6 +30,8 @@ MOST_LINKS = 100_000  # of these graphs: each is sent
 MOST_ROWS = 400  # that the pupils of new classes are drawn from
 MOST_LEVELS = 12  # whole numbers that are spread on the axis, since nodes would hide one another
 PUPILS = 15  # of a class at first
+MOST_SIZE = 1000.0  # of a step of the climb: the end of its slider
+FIRST_STEPS = 10  # of the climb, among which none falls at the size that it has at first
 START = 0.6, 0.4  # of the maximum: the first a and b, from where the climb is seen
 
 EQUATION = (
@@ -181,6 +183,7 @@ def _of_graphs(item: Item, saved: tuple[Item, ...]) -> dict[str, Any]:
     fitted = InnerProductGraph().fit(paired)
     sums = fitted.pair_statistics(paired)
     told = _of_class([("Maximum likelihood", fitted), *((one.name, one.data) for one in saved)])
+    start, units = told["start"], np.array([10.0 ** told["unit"], 1.0])  # of the page's a and b
     names = _names(graphs[0].feature_names, graphs[0].n_features)
     X = np.concatenate([graph.features for graph in graphs])
     attributes = _attributes(X, names)
@@ -193,6 +196,7 @@ def _of_graphs(item: Item, saved: tuple[Item, ...]) -> dict[str, Any]:
         "attributes": [_described(one) for one in attributes],
         "sums": _grid(sums, told["unit"]),
         "n_pairs": sums.n_pairs,
+        "size": _step_size(fitted, sums, np.array([start["a"], start["b"]]), units),
         "n_graphs": len(graphs),
         "log_likelihood": fitted.log_likelihood_,
         "is_own": not item.built_in,
@@ -235,9 +239,35 @@ def _of_class(models: list[tuple[str, Any]]) -> dict[str, Any]:
         "counts": packed(counts, "float64"),
         "fits": fits,
         "reach": dict(zip("ab", reach, strict=True)),
-        "size": float(f"{4 / (1 + (spread * 10.0**unit) ** 2):.1g}"),  # never overshoots
         "start": {k: float(f"{share * fits[0][k]:.2g}") for k, share in zip("ab", START)},
     }
+
+
+def _step_size(
+    fitted: Any, sums: PairSums, start: NDArray[np.float64], units: NDArray[np.float64]
+) -> float:
+    """Return a size at which plain ascent on the mean over pairs soon nears the maximum.
+
+    It is one over the largest curvature there, halved until no step overshoots at first.
+    """
+    information = sums.information(fitted.slope_, fitted.intercept_) * np.outer(units, units)
+    size = sums.n_pairs / float(np.linalg.eigvalsh(information)[-1])
+    while _overshoots(sums, start, units, size / sums.n_pairs):
+        size /= 2
+    return min(MOST_SIZE, float(f"{size:.1g}"))
+
+
+def _overshoots(
+    sums: PairSums, start: NDArray[np.float64], units: NDArray[np.float64], size: float
+) -> bool:
+    """Tell whether the log-likelihood falls in one of the first steps of plain ascent."""
+    at, before = start, -np.inf
+    for _ in range(FIRST_STEPS):
+        value, gradient, _ = sums.evaluate(*(at * units))
+        if value < before:
+            return True
+        at, before = at + size * gradient * units, value
+    return False
 
 
 def _fit(name: str, model: Any, unit: int) -> dict[str, Any]:
@@ -337,9 +367,12 @@ ROOM = Room(
     words={
         "features x₁, x₂, …": "what is known of each pupil, e.g. age; here simulated",
         "p(link)": "the probability that two pupils are friends",
+        "log p(links)": "how probable the lines drawn are: the log of the product over all pairs",
         "log-likelihood": "the log probability of all the links in the data, under a and b",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",
-        "gradient": "the direction in which the log-likelihood rises fastest",
+        "gradient": "the slope of the log-likelihood in a and b, a mean over all pairs of pupils",
+        "step size": "how far a step goes for a given slope: too large, and it jumps over the top",
+        "line search": "each step tries a size and halves it until the log-likelihood rises",
     },
     subjects=subjects,
     refuses=refuses,

@@ -203,6 +203,8 @@ ROOM = Room(
     words={
         "○": "a hidden state: columns depend on theirs, and these on each other",
         "marginal": "what a column can be, the others known or not",
+        "outline": "a column as it was before anything was fixed",
+        "◆": "a row drawn at random; odder than 90 % of draws: so many are more probable",
         "mutual information": "how much one column tells of another, in nats; 0 is nothing",
         "log p(fixed)": "how probable the fixed values are together",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",

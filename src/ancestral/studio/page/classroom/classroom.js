@@ -22,7 +22,7 @@ export const room = {
       a: real(...data.reach.a, data.start.a),
       b: real(...data.reach.b, data.start.b),
       climb: oneOf(["none", "plain", "search"]),
-      size: real(0.1, 1000, data.size, 3),
+      size: real(0.1, 1000, data.size ?? 1, 3),
       graph: whole(0, sizes.length, data.is_own ? 1 : 0),
       n: whole(2, MOST_PUPILS, 15),
       pupils: whole(0, 999999, 3),
@@ -75,17 +75,16 @@ class Classroom {
   #buildStage() {
     const figure = (name, caption, ...parts) =>
       el("figure", { class: name }, el("figcaption", {}, caption), ...parts);
-    [this.about, this.facts] = [el("span"), el("dl", { class: "facts" })];
+    [this.about, this.lines, this.facts] = [el("span"), el("span"), el("dl", { class: "facts" })];
     const scale = el("span", { class: "chance-scale" }, "0 %", el("i"), "100 %");
-    const views = [figure("the-class", [this.about, scale], this.plane.node, this.facts)];
+    const views = [figure("the-class", [this.about, scale, this.lines], this.plane.node, this.facts)];
     if (this.climb) {
       const { n_graphs } = this.data;
-      const said = `How well a and b fit ${n_graphs > 1 ? `${n_graphs} graphs` : "the graph"}, in nats`;
+      const said = `Fit to ${n_graphs > 1 ? `all ${n_graphs} graphs` : "the graph"}: nats below the maximum`;
       const { plot, gain, legend, facts } = this.climb;
-      const bySteps = el("div", { class: "by-step" }, legend, gain.node);
       views.push(
         this.#pick("Look at", "look", { class: "the class", likelihood: "the likelihood" }),
-        figure("the-likelihood", said, plot.node, bySteps, facts),
+        figure("the-likelihood", said, plot.node, legend, gain.node, facts),
       );
     }
     return el("div", { class: "classroom" }, el("div", { class: "views" }, ...views));
@@ -138,8 +137,9 @@ class Classroom {
           button("Climb", () => this.#climb("plain"), { kind: "main" }),
           button("Line search", () => this.#climb("search")),
         ],
-        hint: "Each step goes uphill: step size × the mean gradient of a pair. Line search sizes each step itself.",
+        hint: "Each step goes uphill in a and b by step size × gradient; line search sizes each itself. The slider of the step size is logarithmic, 0.1 to 1000.",
       },
+      el("p", { class: "hint one-view" }, "Climb turns the picture above to the likelihood."),
       size,
       ...this.#parameters(),
       this.#pick("Range", "range", { all: "all", near: "near the maximum" }, { look: "likelihood" }),
@@ -173,7 +173,9 @@ class Classroom {
           button("New pupils", () => anew({ pupils: newSeed(), graph: 0 }), {
             kind: this.climb ? "" : "main",
           }),
-          button("New links", () => page.change({ links: newSeed(), graph: 0, look: "class" })),
+          button("New links", () =>
+            page.change({ links: newSeed(), graph: 0, lines: "links", look: "class" }),
+          ),
         ],
       },
       this.climb ? this.#showing(graphs, (state) => state.graph) : null,
@@ -247,7 +249,6 @@ class Classroom {
       const { links, chosen, pupils } = lesson.class;
       return pupil in moved && ofPupil(links, chosen).filter(isLinked).length >= (pupils.length - 1) / 2;
     };
-    const isThere = () => lesson.climb.whole && data.log_likelihood - lesson.climb.whole.at(-1).value < 0.1;
     return [
       {
         text: `Move a ${this.word} until half the class are ${data.is_own ? "its" : "her"} friends.`,
@@ -255,7 +256,10 @@ class Classroom {
       },
       ...(data.sums
         ? [
-            { text: "Climb to the maximum: how many steps?", done: isThere },
+            {
+              text: "Climb to within 1 nat of the maximum: how many steps?",
+              done: () => lesson.climb.within > 0,
+            },
             {
               text: "Find a step size that overshoots.",
               done: ({ climb }) => climb === "plain" && overshoot(lesson.climb.whole) > 0,
@@ -308,7 +312,7 @@ class Classroom {
     this.lesson.shown = Infinity;
   }
 
-  hidden() {
+  leave() {
     this.#stop();
   }
 
@@ -325,6 +329,8 @@ class Classroom {
     for (const show of this.shows) show(state, now);
     this.stage[0].dataset.look = this.climb ? state.look : "class";
     this.about.textContent = `${byLinks ? "Shade: chance" : "Chance"} to be linked with ${name}`;
+    const drawn = lesson.graph ? `links of graph ${state.graph} of the data` : "links drawn by these chances";
+    this.lines.textContent = `Lines: ${state.lines === "chances" ? "chances of links" : drawn}`;
     this.hint.textContent = isLarge
       ? `${pupils.length.toLocaleString("en")} nodes are too many to be moved (${MOST_PUPILS} at most): press one to see its links.`
       : byLinks
@@ -368,14 +374,13 @@ class Classroom {
       const expected = some.reduce((sum, { p }) => sum + p, 0);
       return `${some.filter(isLinked).length} (${fixed(expected, 1)} expected)`;
     };
-    const name = this.lesson.nameOf(chosen).replace(/^./, (c) => c.toUpperCase());
-    const own = { [name]: said(ofPupil(links, chosen)) };
+    const own = { [`Links of ${this.lesson.nameOf(chosen)}`]: said(ofPupil(links, chosen)) };
     if (isLarge) showFacts(this.facts, own);
     else
       showFacts(this.facts, {
         ...own,
-        Links: said(links),
-        "log p(E | X)": `${fixed(logDensity(links, a, b), 1)} nats`,
+        "All links": said(links),
+        "log p(links)": `${fixed(logDensity(links, a, b), 1)} nats`,
       });
   }
 

@@ -35,21 +35,10 @@ export class Climb {
       x: { label: "step", low: 0, high: 1, whole: true },
       y: { low: 0, high: 1 },
       fills: true,
-      margin: { top: 8, right: 10 },
+      margin: { top: 8, right: 12 },
       paint: () => this.shown && this.#paintGain(),
     });
-    this.legend = el(
-      "figcaption",
-      {},
-      "By step:",
-      el(
-        "span",
-        {},
-        el("b", { class: "plain" }, "fixed size"),
-        " ",
-        el("b", { class: "search" }, "line search"),
-      ),
-    );
+    this.legend = el("figcaption", { class: "legend" });
     this.facts = el("dl", { class: "facts" });
     this.grid = remembered((near) => this.#makeGrid(near));
   }
@@ -67,12 +56,21 @@ export class Climb {
     }
     this.#drawGain();
     const drop = this.data.log_likelihood - shown.value;
-    const step = shown.path.length > 1 ? { Step: `${shown.path.length - 1} of ${shown.steps}` } : {};
+    const { path, steps, within } = shown;
     showFacts(this.facts, {
       "Below the maximum": `${fixed(drop, drop < 10 ? 3 : 1)} nats`,
-      ...step,
-      "Log-likelihood": fixed(shown.value, 1),
+      ...(path.length > 1 && { Step: `${path.length - 1} of ${steps}` }),
+      ...(within > 0 && within < path.length && { "Within 1 nat": `from step ${within}` }),
     });
+    this.#drawLegend();
+  }
+
+  /** Which line is which: the one not asked for is faint, to compare. */
+  #drawLegend() {
+    const { kind, path } = this.shown;
+    const line = (name) => el("b", { class: name }, `― ${CALLED[name]}`);
+    const lines = path.length > 1 ? [line(kind), line(OTHER[kind])] : [];
+    this.legend.replaceChildren("log p:", ...lines, "- - maximum");
   }
 
   #around(key, k) {
@@ -171,6 +169,7 @@ export class Climb {
 
 const told = (drop) => drop.toLocaleString("en", drop < 1e5 ? {} : { notation: "compact" });
 
+const CALLED = { plain: "Climb", search: "Line search" };
 const OTHER = { plain: "search", search: "plain" };
 
 /** The name of a number that is told in units of a power of ten. */

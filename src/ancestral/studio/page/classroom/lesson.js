@@ -49,6 +49,7 @@ export class Lesson {
       other: paths[other],
       steps: paths[kind].length - 1,
       whole: paths[kind],
+      within: paths[kind].findIndex((step) => this.data.log_likelihood - step.value < 1),
     };
   }
 

@@ -17,6 +17,8 @@ import {
 import { Plot } from "../plot.js";
 import { csv, standalone } from "../saving.js";
 import { whole } from "../state.js";
+import { Bars } from "./bars.js";
+import { behind, differences, ordered, plural, reach, summary } from "./scores.js";
 
 export const room = {
   state: ({ n, models }) => ({
@@ -27,43 +29,7 @@ export const room = {
   build: (data, page) => new Compare(data, page),
 };
 
-/** Mean and standard error (divisor n - 1) of the mean. */
-export function summary(values) {
-  const n = values.length;
-  const mean = values.reduce((a, b) => a + b, 0) / n;
-  let square = 0;
-  for (const v of values) square += (v - mean) ** 2;
-  return { mean, error: Math.sqrt(square / (n - 1) / n) };
-}
-
-/** How much more a model says of each row than another; rows both find impossible differ by nothing. */
-export const differences = (values, others) =>
-  Float64Array.from(values, (v, i) => (v === others[i] ? 0 : v - others[i]));
-
-/** How far a model is behind another, row by row. */
-export const behind = (values, best) => summary(differences(best, values));
-
-/** Return the range that most values need: ten times as far from the middle as half of them are.
- *
- * Those beyond it would flatten the rest; `below` and `above` count them.
- */
-export function reach(values, times = 10) {
-  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
-  if (!sorted.length) return { low: -1, high: 0, below: values.length, above: 0 };
-  const middle = sorted[Math.floor(sorted.length / 2)];
-  const far = sorted
-    .map((v) => Math.abs(v - middle))
-    .filter((d) => d > 0)
-    .sort();
-  const most = times * (far[Math.floor((far.length - 1) / 2)] ?? 0);
-  const near = sorted.filter((v) => Math.abs(v - middle) <= most);
-  const [low, high] = [near[0] ?? middle, near.at(-1) ?? middle];
-  const count = (isBeyond) => values.reduce((n, v) => n + (isBeyond(v) ? 1 : 0), 0);
-  return { low, high, below: count((v) => v < low), above: count((v) => v > high) };
-}
-
 const signed = (value, digits = 2) => (value > 0 ? "+" : "") + significant(value, digits + 1);
-const plural = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
 
 class Compare {
   constructor(data, page) {
@@ -128,20 +94,7 @@ class Compare {
   // ---- the stage -----------------------------------------------------------------------------------
 
   #buildStage() {
-    this.bars = new Plot({
-      label: `Mean log density of each of ${plural(this.models.length, "model")}. Arrow keys choose the first of two.`,
-      x: { label: `Mean log density, nats per ${this.data.unit}`, low: 0, high: 1 },
-      y: { low: -this.models.length + 0.5, high: 0.5, hidden: true },
-      margin: { top: 4, bottom: 38, right: 104 },
-      fills: true,
-      focusable: true,
-      paint: (plot) => (this.#fitsNames(plot) ? this.#paintBars(plot) : plot.draw()),
-    });
-    this.bars.svg.addEventListener("click", (event) => this.#press(Math.round(-this.bars.at(event)[1])));
-    this.bars.svg.addEventListener("keydown", (event) => {
-      const [across, along] = arrows(event) ?? [0, 0];
-      this.#press(this.page.state.first - 1 + Math.sign(across - along));
-    });
+    this.bars = new Bars(this.models, this.data.unit, this.page);
     this.rowwise = new Plot({
       label: "",
       x: { label: "", low: 0.5, high: this.data.n + 0.5, whole: true },
@@ -159,7 +112,7 @@ class Compare {
       const { first, second, row } = this.page.state;
       this.#toRank(this.pair(first, second).rank[row - 1] + across + along);
     });
-    const tall = el("div", { class: "tall" }, this.bars.node);
+    const tall = el("div", { class: "tall" }, this.bars.plot.node);
     tall.style.minHeight = `${this.models.length * 1.1 + 2.5}rem`;
     const key = [
       el("span", { class: "key-out" }, this.data.fitted_here ? "held out of the fit" : "these rows"),
@@ -186,78 +139,10 @@ class Compare {
     const { first, second, row } = this.page.state;
     this.choices.forEach((choice, k) => choice.set(String([first, second][k])));
     this.slider.set(row);
-    this.#placeBars();
     this.bars.draw();
     this.#placeRows();
     this.rowwise.draw();
     this.#drawRow();
-  }
-
-  #placeBars() {
-    const wanted = this.models.flatMap(({ mean, error, train }) => [
-      mean,
-      ...(Number.isFinite(mean) ? [mean + 2 * error] : []),
-      ...(train === null ? [] : [train]),
-    ]);
-    const { low, high } = reach(wanted);
-    const room = high - low || 1;
-    Object.assign(this.bars.x, { low: low - 0.15 * room, high: high + 0.05 * room });
-  }
-
-  /** Give the names at most a third of the width; tell whether they had it already. */
-  #fitsNames({ margin, width, unit }) {
-    const longest = Math.max(...this.models.map(({ name }) => name.length));
-    this.letters = Math.max(8, Math.min(longest, Math.floor((0.33 * width) / unit / 8)));
-    const left = 8 * this.letters + 6;
-    if (margin.left === left) return true;
-    margin.left = left;
-    return false;
-  }
-
-  #paintBars(plot) {
-    plot.data.replaceChildren(...this.models.flatMap((model, i) => this.#bar(plot, model, i)));
-  }
-
-  /** A model's name, its bar with two standard errors, its mean on the rows of its fit, its score. */
-  #bar(plot, { name, mean, error, train, impossible, is_of_these: isSeen }, i) {
-    const { first, second } = this.page.state;
-    const { unit, inner, width } = plot;
-    const { low, high } = plot.x;
-    const which = i + 1 === first ? "first" : i + 1 === second ? "second" : "rest";
-    const held = (v) => plot.px(Math.min(high, Math.max(low, v)));
-    const y = plot.py(-i);
-    const thick = Math.min(0.6 * (plot.py(0) - plot.py(1)), 20 * unit);
-    const text = (kind, x, anchor, ...said) =>
-      svg("text", { class: kind, x, y: y + 4.5 * unit, "text-anchor": anchor }, ...said);
-    const box = (kind, x, wide, high) =>
-      svg("rect", { class: kind, x, width: wide, y: y - high / 2, height: high });
-    const line = (kind, from, to) => svg("path", { class: kind, d: `M${held(from)} ${y}H${held(to)}` });
-    const score = impossible ? `−∞ (${impossible})` : `${significant(mean, 4)} ± ${significant(error, 2)}`;
-    const parts = [
-      box("press", 0, width, 1.6 * thick),
-      text(
-        `name ${which}`,
-        inner.left - 8 * unit,
-        "end",
-        shortened(name, this.letters),
-        svg("title", {}, name),
-      ),
-      text("value", width - 2 * unit, "end", score),
-    ];
-    if (mean > low)
-      parts.push(
-        box(`bar ${which}${isSeen ? " seen" : ""}`, inner.left, held(mean) - inner.left, thick),
-        line("whisker", mean - 2 * error, mean + 2 * error),
-      );
-    else {
-      const why = impossible ? `${plural(impossible, this.data.unit)} impossible` : "◂ off the axis";
-      parts.push(text("halo", inner.left + 4 * unit, "start", why));
-    }
-    if (train === null) return parts;
-    const mark = { class: `train ${which}`, cx: held(train), cy: y, r: 4.5 * unit };
-    const isIn = train >= low && train <= high;
-    const ring = isIn ? svg("circle", mark) : text("", held(train), "middle", train > high ? "▸" : "◂");
-    return [...parts, line("gap", mean, train), ring];
   }
 
   #placeRows() {
@@ -447,13 +332,6 @@ class Compare {
 
   // ---- acting, files ---------------------------------------------------------------------------------
 
-  /** Make a model the first of the two, and the one that was first the second. */
-  #press(i) {
-    const { first } = this.page.state;
-    if (i < 0 || i >= this.models.length || i + 1 === first) return;
-    this.page.change({ first: i + 1, second: first });
-  }
-
   #toRank(k) {
     const { first, second } = this.page.state;
     const { order } = this.pair(first, second);
@@ -462,7 +340,7 @@ class Compare {
 
   pictures() {
     return [
-      { name: "Models", svg: () => standalone(this.bars.svg) },
+      { name: "Models", svg: () => standalone(this.bars.plot.svg) },
       { name: "Differences", svg: () => standalone(this.rowwise.svg) },
     ];
   }
@@ -492,16 +370,7 @@ class Compare {
   }
 }
 
-/** Places of values from the least to the largest. */
-function ordered(values) {
-  return Int32Array.from(values, (_, i) => i).sort((i, j) =>
-    values[i] === values[j] ? i - j : values[i] - values[j],
-  );
-}
-
 function spelt(value) {
   if (value === null || Number.isNaN(value)) return "missing";
   return typeof value === "number" ? String(Number(value.toPrecision(6))).replace("-", "−") : value;
 }
-
-const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

@@ -1,6 +1,6 @@
 // The log-likelihood after each step: it never falls.
 
-import { svg } from "../kit.js";
+import { fixed, svg } from "../kit.js";
 import { Plot, padded } from "../plot.js";
 
 const MOST_DOTS = 25; // above which they hide the line
@@ -12,7 +12,7 @@ export class Curve {
     this.plot = new Plot({
       label: "The log-likelihood after each step of EM: it never falls.",
       x: { label: "steps of EM", low: 0, high: 8, whole: true },
-      y: { label: "log-likelihood, nats", low: 0, high: 1 },
+      y: { label: "nats", low: 0, high: 1 },
       ratio: 0.3,
       least: 176,
       margin: { left: 82 },
@@ -24,9 +24,8 @@ export class Curve {
     Object.assign(this, { heights, best });
     const later = heights.slice(heights.length > 2 ? 1 : 0); // the start lies far below all others
     const values = later.map(([, v]) => v).concat(best ?? []);
-    const [low, high] = padded(values.length ? values : [0], 0.12);
     this.plot.x.high = Math.max(8, heights.length - 1);
-    Object.assign(this.plot.y, { low, high });
+    Object.assign(this.plot.y, toMarks(padded(values.length ? values : [0])));
     this.plot.draw();
   }
 
@@ -37,10 +36,22 @@ export class Curve {
     const first = heights.length > MOST_DOTS ? heights.length : heights.length > 2 ? 1 : 0;
     const dot = ([t, v], name, r) =>
       svg("circle", { class: name, cx: plot.px(t), cy: plot.py(v), r: r * plot.unit });
-    plot.back.replaceChildren(...level.map((ends) => plot.line(ends, { class: "level" })), line);
+    const { left, bottom } = plot.inner;
+    const place = { class: "halo", x: left + 10 * plot.unit, y: bottom - 6 * plot.unit };
+    const isCut = heights.length > 2 && heights[0][1] < plot.y.low;
+    const start = isCut ? [svg("text", place, `↓ start: ${fixed(heights[0][1], 0)}`)] : [];
+    plot.back.replaceChildren(...level.map((ends) => plot.line(ends, { class: "level" })), line, ...start);
     plot.data.replaceChildren(
       ...heights.slice(first).map((place) => dot(place, "step", 3)),
       ...heights.slice(-1).map((place) => dot(place, "now", 6)),
     );
   }
+}
+
+/** Widen a range to round numbers, so that at least two of them stand at its axis. */
+function toMarks([low, high]) {
+  const rough = (high - low) / 3;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((digit) => digit * power).find((each) => each >= rough);
+  return { low: step * Math.floor(low / step), high: step * Math.ceil(high / step) };
 }

@@ -12,7 +12,7 @@
 import { Random, Sum } from "../arrays.js";
 
 const COLLAPSED = 1e-18; // sigma^2 below this share of the least variance of a column, as in Python
-const TOLERANCE = 1e-7; // nats per point that are left to gain at a maximum, as in Python
+const LEFT = 0.002; // nats that are left to gain where EM is done: too few to be said, or seen to move
 export const MOST_STEPS = 2000;
 
 /** Return the responsibilities, (n, k) in C order, and the log-likelihood of points {x, y}. */
@@ -101,7 +101,7 @@ export function startAt(points, k, seed) {
 /** EM from a start, as far as it is asked for: step t has its parts and its log-likelihood. */
 export class Climb {
   constructor(points, start, d) {
-    // `end`: the first step that is a maximum; `collapsed`: the part that closed in on too few points
+    // `end`: the first step after which nothing is seen to move; `collapsed`: the part that closed in on too few points
     Object.assign(this, { points, d, k: start.length, steps: [], end: null, collapsed: null });
     this.#take(start);
   }
@@ -133,7 +133,7 @@ export class Climb {
     const { shares, logLikelihood } = expectation(this.points, parts);
     this.next = shares;
     this.steps.push({ parts, logLikelihood });
-    if (this.#toGain() <= TOLERANCE * this.points.x.length) this.end = this.steps.length - 1;
+    if (this.#toGain() <= LEFT) this.end = this.steps.length - 1;
   }
 
   /** What further steps may gain: the sum of gains that fall as the last two did. */

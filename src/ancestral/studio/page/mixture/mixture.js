@@ -9,7 +9,7 @@ import { button, checkbox, choice, el, fixed, panel, select, showFacts, slider }
 import { csv, standalone } from "../saving.js";
 import { flag, maybe, oneOf, points, whole } from "../state.js";
 import { Curve } from "./curve.js";
-import { Climb, MOST_STEPS } from "./em.js";
+import { Climb, MOST_STEPS, eigenvalues } from "./em.js";
 import { Numbers } from "./numbers.js";
 import { Plane } from "./plane.js";
 import { MOST_PARTS, Standing, heldParts } from "./standing.js";
@@ -17,6 +17,8 @@ import { MOST_PARTS, Standing, heldParts } from "./standing.js";
 const HALF = 450; // ms for half a step
 const RUN = 5000; // ms at most for all steps to a maximum
 const SAME = 0.01; // nats: maxima closer than this are one
+const THIN = 0.04; // of its long axis: a ring that is no wider looks like a line
+const FEW = 0.1; // of the points: on fewer a line is no cluster, but a gap in what bounds the likelihood
 const TOOLS = {
   move: "Drag a point, or a numbered centre; a press elsewhere adds a point. Keys: N and P choose a point, digits a centre; arrows move it, Delete removes a point, A adds one.",
   remove: "A press on a point removes it.",
@@ -106,17 +108,13 @@ class Mixture {
     });
     this.said = el("p", { class: "hint mixture-said", role: "status" });
     this.curve = new Curve();
+    const anewButton = button("Start anew", anew, { title: "From other points, drawn at random" });
     return panel(
       "Steps of EM",
       { tools: [this.bestButton] },
-      el(
-        "div",
-        { class: "row" },
-        this.stepButton,
-        this.runButton,
-        button("Start anew", anew, { title: "From other points, drawn at random" }),
-      ),
+      el("div", { class: "row" }, this.stepButton, this.runButton, anewButton),
       this.said,
+      el("p", { class: "hint" }, "Log-likelihood after each step: it never falls."),
       this.curve.plot.node,
     );
   }
@@ -297,26 +295,29 @@ class Mixture {
     const left = gaps ? ` ${gaps} ${gaps === 1 ? "row with a gap is" : "rows with a gap are"} left out.` : "";
     const words = this.#words(now, Math.ceil(at), isOnWay) + left;
     if (this.said.textContent !== words) this.said.textContent = words;
-    for (const node of [this.stepButton, this.runButton]) node.disabled = !now.climb;
+    const isDone = !isOnWay && (now.isTop || now.isLost);
+    for (const node of [this.stepButton, this.runButton]) node.disabled = !now.climb || isDone;
     this.runButton.textContent = isOnWay && this.play.to - this.play.from > 1 ? "Stop" : "Run";
-    this.bestButton.disabled = !best || (now.isTop && !(this.standing.below() > SAME));
+    this.bestButton.hidden = !best || (now.isTop && !(this.standing.below() > SAME));
   }
 
   /** What has been done, and what comes next. */
   #words({ climb, own, isTop, isLost }, half, isOnWay) {
-    const { k, d } = this.page.state;
+    const { k, d, held } = this.page.state;
     const least = k * (d + 2);
     if (own.x.length < least)
       return `${k} components with d = ${d} need ${least} points or more; there are ${own.x.length}. Press in the plane to add some, or take fewer components.`;
     if (!climb)
       return `${k} components need as many points that differ. Take fewer components, or other columns.`;
     if (isLost && !isOnWay)
-      return `Component ${climb.collapsed + 1} closed in on points that leave it no noise, where the likelihood has no bound: such a fit is refused. Press Start anew.`;
-    if (isTop && !isOnWay) return `A maximum: nothing moves any more. ${this.#rank()}`;
+      return `Stopped after ${plural(climb.steps.length - 1)}: ring ${climb.collapsed + 1} collapsed to a line or a dot, where the likelihood has no bound. Such a fit is refused: press Start anew.`;
+    if (isTop && !isOnWay) return `Done after ${plural(climb.end)}: nothing moves any more. ${this.#rank()}`;
+    const moved = held && half < 2 ? "Moved by hand: steps count from here. " : "";
+    const circles = `${k === 1 ? "A circle" : `${k} equal circles`} at points drawn at random. `;
     if (half === 0)
-      return `${k === 1 ? "A circle" : `${k} equal circles`} at points drawn at random. Step: each point takes the colours of the components that may have made it.`;
+      return `${moved || circles}Step: each point takes the colours of the components that may have made it.`;
     return half % 2
-      ? "E: each point has the colours of the components, by their responsibilities. Step: each component moves to its points."
+      ? `${moved}E: each point has the colours of the components that may have made it. Step: each component moves to its points.`
       : "M: each component has moved to the points of its colour. Step: the points take their colours anew.";
   }
 
@@ -334,11 +335,17 @@ class Mixture {
     const facts = {};
     if (climb) {
       const t = Math.floor(at / 2);
-      facts["Steps"] = `${t}${Math.floor(at) % 2 ? "½" : ""}`;
+      if (Math.floor(at) % 2) facts["After E of step"] = t + 1;
+      else facts["Steps"] = t;
       facts["log-likelihood"] = `${fixed(climb.at(t).logLikelihood - shift, 2)} nats`;
       if (best)
         facts["highest so far"] = fixed(this.standing.height(placed, this.standing.highest()) - shift, 2);
     }
+    this.picture.parts.forEach(([weight, , , ...covariance], c) => {
+      const [long, short] = eigenvalues(...covariance);
+      if (weight < FEW && short < THIN ** 2 * long)
+        facts[`Ring ${c + 1}`] = `nearly a line, on about ${fixed(weight * own.x.length, 0)} points`;
+    });
     if (saved.length && own.x.length)
       facts[`${this.standing.models[chosen - 1].name}, dashed`] =
         `${fixed(this.standing.savedHeight(own, saved), 2)} nats`;
@@ -389,6 +396,8 @@ class Mixture {
     ];
   }
 }
+
+const plural = (n) => `${n} ${n === 1 ? "step" : "steps"}`;
 
 /** Return numbers on the way from some to others. */
 const blended = (from, to, share) => from.map((v, i) => v + share * (to[i] - v));

@@ -13,6 +13,7 @@ const ROW = 13; // of a level, at least
 const TALLEST = 40;
 const SHARE = 54; // of the text "100 %"
 const NARROW = 230; // px of a card that has no room for "± 5.5": its line shows it
+const SQUEEZED = 0.84; // of its width that a name may have
 const NEAR = 5; // px from an atom that take it
 const pen = document.createElement("canvas").getContext("2d");
 
@@ -55,18 +56,37 @@ export class Card {
     this.node.classList.toggle("is-fixed", isFixed);
     this.node.classList.toggle("is-chosen", isChosen);
     this.release.style.display = isFixed ? "" : "none";
-    const room = w - 2 * PAD * unit;
-    let said = "";
-    if (isFixed) said = hasLevels(column) ? "fixed" : `= ${spelt(column, value)}`;
-    else if (hasLevels(column))
-      said = this.fits < column.levels.length ? `${this.fits} of ${column.levels.length}` : "";
-    else said = speltMoments(column, this.room.trees.moments(this.i, answer), w < NARROW * unit);
-    this.value.textContent = said;
+    const isDrawn = drawn !== null && !isFixed && !hasLevels(column);
+    this.value.classList.toggle("drawn", isDrawn);
     this.value.setAttribute("x", this.x + w - (isFixed ? 22 : PAD) * unit);
-    const left = room - pen.measureText(said).width - (isFixed ? 22 : 8) * unit;
-    this.name.replaceChildren(cut(column.name, left), svg("title", {}, column.name));
+    this.#drawHead(this.#told(answer, value, isDrawn ? drawn : null), isFixed);
     if (hasLevels(column)) this.#drawLevels(answer, value, drawn);
     else this.#drawCurve(answer, value, drawn);
+  }
+
+  /** What may stand beside the name, the longest first. */
+  #told(answer, value, drawn) {
+    const { column, w, unit, fits } = this;
+    if (value !== null) return hasLevels(column) ? ["fixed", ""] : [`= ${spelt(column, value)}`];
+    if (hasLevels(column)) return fits < column.levels.length ? [`${fits} of ${column.levels.length}`] : [""];
+    if (drawn !== null) return [`◆ ${spelt(column, drawn)}`, spelt(column, drawn)];
+    const moments = this.room.trees.moments(this.i, answer);
+    return [w < NARROW * unit, true].map((isShort) => speltMoments(column, moments, isShort)).concat("");
+  }
+
+  /** The name, somewhat narrower where that lets it stand whole, and as much beside it as fits. */
+  #drawHead(told, isFixed) {
+    const { w, unit, column } = this;
+    const long = pen.measureText(column.name).width;
+    const left = (said) =>
+      w - 2 * PAD * unit - pen.measureText(said).width - (isFixed ? 22 : said ? 8 : 0) * unit;
+    const said = told.find((text) => SQUEEZED * long <= left(text)) ?? told.at(-1);
+    this.value.textContent = said;
+    const name = cut(column.name, left(said) / SQUEEZED);
+    this.name.replaceChildren(name, svg("title", {}, column.name));
+    const length = Math.min(pen.measureText(name).width, left(said));
+    this.name.setAttribute("textLength", length.toFixed(1));
+    this.name.setAttribute("lengthAdjust", "spacingAndGlyphs");
   }
 
   // ---- levels ----------------------------------------------------------------------------------------
@@ -164,7 +184,7 @@ export class Card {
     this.atoms = svg("g");
     this.spread = svg("path", { class: "spread" });
     this.line = svg("path", { class: "fixed-line" });
-    this.drawn = svg("g", { class: "drawn" });
+    this.drawn = svg("path", { class: "drawn" });
     let free = x; // from where a mark lies on no other
     const marks = marksOf(column, Math.max(5, w / (45 * unit))).map(({ value, text }) => {
       const [at, half] = [this.#px(value), pen.measureText(text).width / 2];
@@ -249,15 +269,12 @@ export class Card {
       "d",
       value === null ? "" : `M${this.#px(value)} ${top - 2 * unit}V${base + 3 * unit}`,
     );
-    this.drawn.replaceChildren();
-    if (drawn !== null && value === null) this.drawn.append(...this.#drawnAt(drawn));
+    const isDrawn = drawn !== null && value === null;
+    this.drawn.setAttribute("d", isDrawn ? `M${this.#px(drawn)} ${top}V${base}` : "");
     slider.setAttribute("aria-label", column.name);
     slider.setAttribute("aria-valuenow", value ?? mean);
     const text = value === null ? `not fixed, ${speltMoments(column, moments)}` : spelt(column, value);
-    slider.setAttribute(
-      "aria-valuetext",
-      drawn !== null && value === null ? `${text}, drawn ${spelt(column, drawn)}` : text,
-    );
+    slider.setAttribute("aria-valuetext", isDrawn ? `${text}, drawn ${spelt(column, drawn)}` : text);
   }
 
   /** Values of a probability of their own: a stem each, as high as that. */
@@ -274,25 +291,6 @@ export class Card {
         ),
       ),
     );
-  }
-
-  #drawnAt(value) {
-    const { column, base, top, unit, x, w } = this;
-    const [at, text] = [this.#px(value), spelt(column, value)];
-    const isLeft = at > x + w / 2;
-    return [
-      svg("path", { d: `M${at} ${top}V${base}` }),
-      svg(
-        "text",
-        {
-          class: "halo",
-          x: at + (isLeft ? -5 : 5) * unit,
-          y: top + 10 * unit,
-          "text-anchor": isLeft ? "end" : "start",
-        },
-        text,
-      ),
-    ];
   }
 }
 

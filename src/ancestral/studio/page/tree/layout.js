@@ -5,7 +5,7 @@ import { Random } from "../arrays.js";
 const MOST = 12; // cards, beyond which none is found at a glance
 const LEAST = [128, 60]; // px of a card that is read, and what is pleasant
 const USUAL = [170, 105];
-const BESIDE = 12; // px between cards
+export const BESIDE = 12; // px between cards
 const ABOVE = [14, 22]; // above each, where its hidden state lies, on a low stage and a tall one
 const LOW = 420;
 

@@ -9,8 +9,8 @@ import { entries, maybe, oneOf, real, whole, wholes } from "../state.js";
 import { Card } from "./card.js";
 import { Trees, hasLevels } from "./circuit.js";
 import { editorOf } from "./editor.js";
-import { cellsOf, gridFor, linksOf } from "./layout.js";
-import { rangeOf, spelt } from "./words.js";
+import { BESIDE, cellsOf, gridFor, linksOf } from "./layout.js";
+import { rangeOf, spelt, speltMoments } from "./words.js";
 
 const ROWS = 200; // to which a drawn row is compared
 const WORK = 1e6; // sums that these may take
@@ -75,7 +75,7 @@ class Room {
     return hasLevels(column) ? column.levels.indexOf(value) : value;
   }
 
-  /** Fix a column at a value; null releases it. A row that was drawn is of what was fixed then. */
+  /** Fix a column at a value; null releases it. A row that is drawn follows, of the same seed. */
   fix(i, value) {
     const column = this.columns[i];
     const { [column.name]: _, ...rest } = this.page.state.fixed;
@@ -83,7 +83,6 @@ class Room {
     this.page.change({
       fixed: value === null ? rest : { ...rest, [column.name]: said },
       column: i,
-      seed: null,
     });
   }
 
@@ -122,8 +121,10 @@ class Room {
     });
     this.svg.append(this.links, this.dots, this.places);
     this.frame = el("div", { class: "tree-frame" }, this.svg);
-    this.facts = el("p", { class: "tree-facts", role: "status" });
-    this.stage = [el("div", { class: "tree-stage" }, this.frame, this.facts)];
+    this.facts = el("span", { role: "status" });
+    this.legend = el("span", { class: "tree-legend" });
+    const told = el("p", { class: "tree-facts" }, this.legend, this.facts);
+    this.stage = [el("div", { class: "tree-stage" }, this.frame, told)];
     new ResizeObserver(() => this.page.draw()).observe(this.frame);
     this.releaseAll = button("Release all", () => this.page.change({ fixed: {}, seed: null }));
     this.editor = el("div", { class: "tree-editor" });
@@ -172,7 +173,7 @@ class Room {
         ? ` Of its ${members.length} trees the heaviest is drawn (${share} %); answers take all.`
         : "";
     const left = out.length ? ` Left out, since empty or text that hardly repeats: ${out.join(", ")}.` : "";
-    return `${first} Lines: links of the tree, wide where two columns tell much of each other, dashed where others lie between.${trees}${left}`;
+    return `${first}${trees}${left}`;
   }
 
   // ---- the stage -------------------------------------------------------------------------------------
@@ -227,15 +228,20 @@ class Room {
   }
 
   #drawLinks(links) {
-    const d = this.columns.length;
-    const most = Math.max(...links.map(([i, j]) => this.information[i * d + j]), 1e-9);
+    const n = this.columns.length;
+    const most = Math.max(...links.map(([i, j]) => this.information[i * n + j]), 1e-9);
     this.links.replaceChildren(
       ...links.map(([i, j, isLong]) => {
         const [[x1, y1], [x2, y2]] = [this.#dot(i), this.#dot(j)];
-        const width = (1.5 + (4 * Math.max(0, this.information[i * d + j])) / most) * this.unit;
-        return svg("line", { class: isLong ? "link long" : "link", x1, y1, x2, y2, "stroke-width": width });
+        const width = (1.5 + (4 * Math.max(0, this.information[i * n + j])) / most) * this.unit;
+        // Between the cards, not behind them: along one row of dots, and between two columns to the other.
+        const between = (x1 < x2 ? this.cards[j].x : this.cards[i].x) - BESIDE * this.unit * 0.5 - 1;
+        const d = x1 === x2 ? `M${x1} ${y1}V${y2}` : `M${x1} ${y1}H${between}V${y2}H${x2}`;
+        return svg("path", { class: isLong ? "link long" : "link", d, "stroke-width": width });
       }),
     );
+    const dashed = links.some(([, , isLong]) => isLong) ? ", dashed: others between" : "";
+    this.legend.textContent = `○ hidden state of a column · wide line: strong link${dashed}`;
     this.dots.replaceChildren(
       ...this.visible.map((i) => {
         const [x, y] = this.#dot(i);
@@ -270,6 +276,7 @@ class Room {
     this.column.set(column);
     this.#drawEditor(column);
     this.#drawList(answer, isPossible && Object.keys(fixed).length > 0);
+    this.#drawEquation(answer, isPossible);
   }
 
   #logAlone(i, value) {
@@ -280,18 +287,34 @@ class Room {
     const parts = [];
     if (this.visible?.length < this.columns.length)
       parts.push(`${this.visible.length} of ${this.columns.length} columns`);
-    if (!n) parts.push("nothing is fixed");
-    else parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`, "outlined: before");
+    if (n) parts.push(`log p(fixed) = ${fixed(logP, 2)} nats`, "outline: before");
     if (n > 1) parts.push(`${significant(Math.exp(this.together), 2)} × as likely together as apart`);
-    if (this.drawn) parts.push(`◆ this row is odder than ${fixed(100 * this.odd, 0)} % of draws`);
-    const said = this.columns
-      .filter((_, i) => this.#fixedAt(i) !== null)
-      .map((column) => {
-        const value = this.page.state.fixed[column.name];
-        return `${column.name} = ${hasLevels(column) ? value : spelt(column, value)}`;
-      });
-    this.equation.textContent = `Here: p(each column${n ? ` | ${said.join(", ")}` : ""})`;
-    this.facts.textContent = parts.join(" · ").replace(/^./, (c) => (n ? c : c.toUpperCase()));
+    if (this.drawn) parts.push(`◆\u00a0odder than ${fixed(100 * this.odd, 0)}\u00a0% of draws`);
+    this.legend.classList.toggle("beside", n > 0 || this.drawn !== null);
+    this.legend.hidden = parts.length > 2; // it would make a second line, and move the cards
+    this.facts.textContent = parts.join(" · ");
+  }
+
+  /** What a column is, given what is fixed: of the chosen one, or of the one that moved most. */
+  #drawEquation(answer, isPossible) {
+    const { columns, trees } = this;
+    const known = (i) => this.#fixedAt(i) !== null;
+    const at = (column, value) => `${column.name} = ${spelt(column, value)}`;
+    const given = columns.flatMap((column, i) => (known(i) ? [at(column, this.#fixedAt(i))] : []));
+    const { column: chosen } = this.page.state;
+    const i = known(chosen) ? this.moved[0]?.[0] : chosen;
+    const when = given.length ? ` | ${given.join(", ")}` : "";
+    const shares = (i) => {
+      const p = [...trees.masses(i, answer)].map((share, level) => [share, level]);
+      const likely = p.sort(([a], [b]) => b - a).slice(0, 3);
+      const told = likely.map(([share, k]) => `p(${at(columns[i], k)}${when}) = ${fixed(share, 3)}`);
+      return told.join("; ");
+    };
+    const says = (i) =>
+      hasLevels(columns[i])
+        ? shares(i)
+        : `mean and sd of ${columns[i].name}${when}: ${speltMoments(columns[i], trees.moments(i, answer))}`;
+    this.equation.textContent = isPossible && i !== undefined ? says(i) : "";
   }
 
   /** The chosen column's own control: built when another is chosen. */
@@ -330,7 +353,7 @@ class Room {
       const [name, bar, value] = node.children;
       node.setAttribute("aria-label", this.columns[i].name);
       node.setAttribute("aria-description", `${fixed(nats, 2)} nats`);
-      name.textContent = this.columns[i].name;
+      name.textContent = name.title = this.columns[i].name;
       bar.style.setProperty("--share", nats / most);
       value.textContent = fixed(nats, 2);
     });
