@@ -3,6 +3,7 @@
     python -m tests.studio.make_screens [ROOM ...]
 
 One PNG a room, size and theme lies in tests/studio/screens; test_screens.py holds them to the page.
+The documents show one of each room.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from ancestral.studio.shelf import Shelf
 FOLDER = Path(__file__).parent / "screens"
 SIZES = ((390, 844), (768, 1024), (1280, 720), (1920, 1080))
 THEMES = ("light", "dark")
+SHOWN = ((1280, 720), "light")  # what the page of the studio has
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "models" / "studio"
 LARGEST = 60_000  # bytes of a picture
 FONTS = FOLDER / "fonts.json"  # what some text measured where the pictures were made
 SAMPLE = "The quick brown fox jumps over 1,234 lazy dogs"
@@ -84,6 +87,8 @@ def main(rooms: list[str]) -> None:
                 for theme in THEMES:
                     png = picture_of(browser, f"{studio.entrance}#{room}", size, theme)
                     (FOLDER / name_of(room, size, theme)).write_bytes(small(png))
+            shown = (FOLDER / name_of(room, *SHOWN)).read_bytes()
+            (DOCS / f"{room}.png").write_bytes(shown)
         FONTS.write_text(json.dumps(font_of(browser)) + "\n")
         browser.close()
     running.should_exit = True

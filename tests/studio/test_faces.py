@@ -244,7 +244,23 @@ def test_d_is_chosen_by_slider_and_in_the_plot(visit, faces):
     page.get_by_role("button", name="Use d = 2").click()
     settled(page)
     assert page.get_by_role("slider", name=re.compile(r"^z \d+$")).count() == 2
-    page.locator(".prompts li.done", has_text="How few").wait_for()
+
+
+def test_the_fewest_latents_that_are_near_the_original_are_ticked(visit, faces):
+    def difference(d):
+        model = PPCA(d).fit(faces)
+        return np.sqrt(
+            np.mean((model.inverse_transform(model.transform(faces[:1])) - faces[0]) ** 2)
+        )
+
+    few = next(d for d in range(1, 64) if difference(d) < 0.1)
+    page = visit(f"faces?d={few + 2}")
+    done = page.locator(".prompts li.done", has_text="Fewest latents")
+    page.get_by_role("slider", name="Number of latents d").focus()
+    page.keyboard.press("ArrowLeft")
+    assert field(page, "d") == str(few + 1) and not done.count()
+    page.keyboard.press("ArrowLeft")
+    done.wait_for(timeout=20_000)
 
 
 def test_the_plane_decodes_where_it_is_pressed(visit):

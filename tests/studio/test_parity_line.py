@@ -11,7 +11,7 @@ from ancestral.studio.rooms.line import curve_of
 
 EXACT = 1e-6
 FIT = """
-    const fit = curves.fitCurves(given.x, given.y, given.variance)[given.degree - 1];
+    const fit = new curves.Fits(given.x, given.y).at(given.degree, given.variance);
     if (!fit) return null;
     const along = (f) => given.x.map(f);
     const deviation = (v) => curves.deviation(fit, v);
@@ -108,7 +108,7 @@ def test_a_tilted_curve_has_the_slope_and_height_that_it_is_given(script, rng):
     y = rng.normal(size=30).tolist()
     at, powers, lost = script(
         """
-        const fit = curves.fitCurves(given.x, given.y)[2];
+        const fit = new curves.Fits(given.x, given.y).at(3);
         const moved = curves.tilted(fit, 2, 7);
         const lost = fit.logLikelihood - curves.logLikelihood(moved, given.x, given.y);
         const [dw, dc] = [2 - fit.powers[1], 7 - fit.powers[0]];

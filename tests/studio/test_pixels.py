@@ -40,7 +40,7 @@ def test_a_half_drawn_image_is_finished(visit, models):
     page = visit("pixels?set=" + "".join("-" if v < 0 else str(v) for v in known))
     rows, log_p = completions(models["Tables"], known)
     p = np.exp(log_p) @ rows / np.exp(log_p).sum()
-    page.get_by_text("Certified").wait_for()
+    page.get_by_text("Exact to 0.1 %.").wait_for()
     for i in range(10, 25):
         assert answers(page, i)["Tables"] == pytest.approx(100 * p[i], abs=1)
         assert "LSTM" in answers(page, i)
@@ -54,12 +54,12 @@ def test_a_half_drawn_image_is_finished(visit, models):
 def test_listed_images_have_the_probability_of_either_model(visit):
     """With nothing known each icon has 1/32 by the tables, on whichever list it stands."""
     page = visit("pixels?set=" + NOTHING)
-    page.get_by_text("Certified").wait_for()
+    page.get_by_text("Exact to 0.1 %.").wait_for()
     listed = page.locator(".completion")
     assert listed.count() == 12
     for label in listed.evaluate_all("nodes => nodes.map((n) => n.getAttribute('aria-label'))"):
         assert "Tables 3.1 %" in label.replace("\xa0", " ")
-    page.get_by_text("Tables: everything else together has at most 63 %.").wait_for()
+    page.get_by_text("Tables: all others together have at most 63 % (20 found).").wait_for()
 
 
 def test_pixels_are_set_by_mouse_and_keyboard(visit):
@@ -69,10 +69,10 @@ def test_pixels_are_set_by_mouse_and_keyboard(visit):
     assert field(page, "set") == "-" * 7 + "1" + "-" * 17
     cell(page, 7).click()
     assert field(page, "set") == "-" * 7 + "0" + "-" * 17
-    page.get_by_text("unknown", exact=True).click()
+    page.locator(".choice label", has_text="unknown").click()
     cell(page, 7).click()
     assert field(page, "set") == NOTHING
-    page.get_by_text("in turn", exact=True).click()
+    page.get_by_text("next", exact=True).click()
     first, fourth = cell(page, 0).bounding_box(), cell(page, 3).bounding_box()
     middle = first["y"] + first["height"] / 2
     page.mouse.move(first["x"] + 10, middle)
@@ -115,7 +115,7 @@ def test_impossible_pixels_say_so(visit):
 
 def test_a_draw_fills_the_image_pixel_by_pixel(visit):
     page = visit("pixels?set=" + NOTHING)
-    page.get_by_text("Certified").wait_for()
+    page.get_by_text("Exact to 0.1 %.").wait_for()
     dots = page.locator("#room-pixels .dot.first")
     blank = pictures(page)
     page.get_by_role("button", name="One pixel").click()
@@ -131,19 +131,19 @@ def test_a_draw_fills_the_image_pixel_by_pixel(visit):
     page.get_by_text("The images as a tree").click()
     wait_until(lambda: page.locator(".tree .branch.drawn").count() >= 5)
     again = visit(address(page)[1:])  # the link shows the same draw
-    again.get_by_text("Certified").wait_for()
+    again.get_by_text("Exact to 0.1 %.").wait_for()
     assert pictures(again) == pictures(page)
 
 
 def test_images_drawn_are_counted_until_one_comes_twice(visit):
     page = visit("pixels", reduced_motion="reduce")
-    page.get_by_text("Certified").wait_for()
+    page.get_by_text("Exact to 0.1 %.").wait_for()
     page.get_by_role("button", name="Draw", exact=True).click()
     for n in range(2, 7):  # four images are possible: the fifth was seen before
         page.get_by_text(f"{n - 1} drawn").first.wait_for()
         page.get_by_role("button", name="Draw again").click()
     page.get_by_text(re.compile(r"possible. 6\sdrawn, [1-4]\sdifferent.")).wait_for()
-    page.locator(".prompts li.done", has_text="twice").wait_for()
+    page.locator(".prompts li.done", has_text="how many differ").wait_for()
     page.get_by_role("button", name="Clear").click()
     settled(page)
     assert not page.get_by_text("drawn, ").count()
@@ -151,12 +151,12 @@ def test_images_drawn_are_counted_until_one_comes_twice(visit):
 
 def test_other_models_are_chosen_and_undone(visit):
     page = visit("pixels")
-    page.get_by_text("Certified").wait_for()
+    page.get_by_text("Exact to 0.1 %.").wait_for()
     tables, lstm = pictures(page)
     page.get_by_label("Second").select_option("0")
     assert pictures(page) == [tables, tables]
     page.get_by_role("button", name="Undo").click()
-    page.get_by_text("Certified").wait_for()
+    page.get_by_text("Exact to 0.1 %.").wait_for()
     assert pictures(page) == [tables, lstm]
 
 

@@ -6,7 +6,7 @@ file are thus never taken for those of another, whatever was opened or closed me
 
 from __future__ import annotations
 
-import hashlib
+import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from ancestral import _catalogue
 from ancestral.errors import AncestralError
 from ancestral.studio.room import Subject
 from ancestral.studio.rooms import ROOMS
-from ancestral.studio.shelf import UNREAD, Item, Shelf
+from ancestral.studio.shelf import UNREAD, Item, Shelf, identity
 
 MOST_REASONS = 3  # that an empty room gives; the panel of files gives all
 
@@ -52,6 +52,9 @@ class Listing:
                     found = ROOMS[name].subjects(replace(self.shelf, items=[]))
             except AncestralError as error:
                 found, self.problems[name] = [], str(error)
+            except Exception as error:  # a slip of one room costs that room alone
+                traceback.print_exc()
+                found, self.problems[name] = [], f"This room failed on what is open: {error!r}."
             self.subjects[name] = _identified(name, found)
 
     def made(self, room: str, of: str, part: str = "") -> dict[str, Any]:
@@ -62,6 +65,14 @@ class Listing:
             if not part:
                 self.failed[room, of] = str(error)
             return {"problem": str(error)}
+
+    def named(self) -> set[tuple[str, str, tuple[str, ...]]]:
+        """Return (room, of, names) of each subject: what is told of it has the names in it."""
+        return {
+            (room, of, tuple(item.name for item in subject.items))
+            for room, subjects in self.subjects.items()
+            for of, subject in subjects.items()
+        }
 
     def leave_out(self, room: str, of: str, why: str) -> None:
         """Drop a subject, and say why of all that it was made from."""
@@ -160,8 +171,8 @@ def _identified(room: str, subjects: list[Subject]) -> dict[str, Subject]:
 
 
 def _identity(room: str, subject: Subject, number: int) -> str:
-    made_from = [room, *(item.id for item in subject.items), *([str(number)] if number > 1 else [])]
-    return hashlib.sha256(" ".join(made_from).encode()).hexdigest()[:8]
+    made_from = [room, *(item.id for item in subject.items), number]
+    return identity(repr(made_from).encode())
 
 
 def _without_room(item: Item) -> str:

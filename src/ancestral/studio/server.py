@@ -75,7 +75,8 @@ class Rooms:
             before = self._listing
             if before is None or before.version != self.shelf.version:
                 self._listing = now = Listing(self.shelf)
-                shown = {(room, of) for room, found in now.subjects.items() for of in found}
+                same = now.named() & before.named() if before is not None else set()
+                shown = {(room, of) for room, of, _ in same}
                 self._kept = {key: text for key, text in self._kept.items() if key[:2] in shown}
                 if before is not None:
                     now.failed = {key: why for key, why in before.failed.items() if key in shown}
@@ -111,6 +112,8 @@ class Rooms:
         if is_first:
             try:
                 future.set_result(to_json(listing.made(*key)))
+                if (room, of) in listing.failed:  # whatever was opened meanwhile
+                    self.listing().failed[room, of] = listing.failed[room, of]
             except BaseException as error:  # those who wait are told, and the next one tries again
                 future.set_exception(error)
                 with self._lock:
@@ -129,7 +132,7 @@ class Rooms:
                 for part in ("", *subject.later):
                     if self._is_closed.is_set():
                         return
-                    with contextlib.suppress(ClosedError):
+                    with contextlib.suppress(Exception):  # told to who asks
                         self.text(room, of, part)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 // What is open: name, kind and shape of each file, where it shows or why it does not.
 
-import { button, el } from "./kit.js";
+import { button, el, fileButton } from "./kit.js";
 
 /** Fill the dialogue. `open`, `close` and `goTo` are what its buttons do. */
 export function showFiles(dialog, { shelf, refused, verb, canOpen, open, close, goTo }) {
@@ -46,7 +46,7 @@ export function showFiles(dialog, { shelf, refused, verb, canOpen, open, close, 
       "div",
       { class: "row" },
       el("h2", {}, "Files"),
-      canOpen ? fileButton("Open files", open) : null,
+      canOpen ? fileButton("Open files", open, { multiple: true }) : null,
       button("Done", () => dialog.close(), { kind: "main" }),
     ),
     el(
@@ -58,21 +58,5 @@ export function showFiles(dialog, { shelf, refused, verb, canOpen, open, close, 
     ),
     ...list("Yours", [...wrong, ...mine.map(entry)]),
     ...list("Built in", ours.map(entry)),
-  );
-}
-
-/** A button that opens the file dialogue. */
-function fileButton(label, onfiles) {
-  const input = el("input", { type: "file", multiple: true, class: "out-of-sight", tabindex: "-1" });
-  input.setAttribute("aria-label", label);
-  input.addEventListener("change", () => {
-    onfiles([...input.files]);
-    input.value = "";
-  });
-  return el(
-    "span",
-    { class: "file" },
-    input,
-    button(label, () => input.click()),
   );
 }

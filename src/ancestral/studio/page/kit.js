@@ -20,7 +20,7 @@ function filled(node, attributes, children) {
 }
 
 let serial = 0;
-export const newId = (word) => `${word}-${++serial}`;
+const newId = (word) => `${word}-${++serial}`;
 
 /** Return a number with a true minus sign and so many decimals. */
 export function fixed(value, digits = 2) {
@@ -166,17 +166,18 @@ export function checkbox({ label, value = false, onchange }) {
   };
 }
 
-/** A button that opens the file dialogue. */
-export function fileButton(label, accept, onfile) {
+/** A button that opens the file dialogue; `onfiles` takes a list, of one file or, where `multiple`, more. */
+export function fileButton(label, onfiles, { accept, multiple = false } = {}) {
   const input = el("input", {
     type: "file",
     accept,
+    multiple,
     class: "out-of-sight",
     tabindex: "-1",
     "aria-label": label,
   });
   input.addEventListener("change", () => {
-    if (input.files[0]) onfile(input.files[0]);
+    if (input.files.length) onfiles([...input.files]);
     input.value = "";
   });
   return el(

@@ -59,13 +59,16 @@ async function show(name, { of = page.data[name], text, from } = {}) {
   if (!subject) {
     writeAddress();
     fill(name, [problemNode(page.shelf.rooms[name].wants)], []);
-    return;
+    return null;
   }
   page.data[name] = subject.of;
   const isMine = subject.of === of || !from;
-  const room = await built(name, subject);
-  if (call !== wanted) return;
-  if (!room) return writeAddress();
+  const room = await built(name, subject, () => call === wanted);
+  if (call !== wanted) return null;
+  if (!room) {
+    writeAddress();
+    return null;
+  }
   page.shown = room;
   if (text !== undefined && isMine) {
     room.state.read(text);
@@ -78,6 +81,7 @@ async function show(name, { of = page.data[name], text, from } = {}) {
   showTools();
   writeAddress();
   fetchAhead();
+  return room;
 }
 
 function fill(name, stage, controls) {
@@ -86,8 +90,9 @@ function fill(name, stage, controls) {
   section(name).classList.toggle("empty", !controls.length);
 }
 
-/** Return a room on some data, built once; null when it could not be, which is said in its place. */
-async function built(name, subject) {
+/** Return a room on some data, built once; null when it could not be, which is said in its place
+ * while that is what the reader waits for. */
+async function built(name, subject, isWanted) {
   const key = `${name} ${subject.of}`;
   if (page.rooms.has(key)) return page.rooms.get(key);
   const busy = el("p", { class: "loading" }, "Loading … (models are fitted when their room is first opened)");
@@ -99,34 +104,29 @@ async function built(name, subject) {
     const data = await source.load(name, subject.of);
     const make = await making;
     if (data.problem) {
-      if (page.name === name) fill(name, [problemNode(data.problem)], []);
-      page.shelf = await source.shelf().catch(() => page.shelf); // which now says so, too
+      if (isWanted()) fill(name, [problemNode(data.problem)], []);
+      const now = await source.shelf().catch(() => page.shelf); // which says so, too
+      if (now.version === page.shelf.version) page.shelf = now;
       return null;
     }
     const room = { key, name, subject, data, state: new State(make.state(data)), past: [], future: [] };
     room.draw = perFrame(() => {
-      if (page.shown === room) room.view.draw();
+      if (page.shown !== room) return;
+      room.view.draw();
+      if (room.past.length && room.state.values === room.committed) tickOff(room); // a search has ended
     });
     room.committed = room.state.values;
     room.view = make.build(data, around(room));
+    room.files = namesOf(name, subject.of);
     page.rooms.set(key, room);
     return room;
   } catch (error) {
     if (error.name === "AbortError") return null;
     console.error(error);
-    const gone = error.name === "GoneError";
-    const said = gone ? error.message : `This room could not be opened: ${error.message}.`;
-    if (page.name === name)
-      fill(
-        name,
-        [
-          problemNode(
-            said,
-            button("Try again", () => show(name)),
-          ),
-        ],
-        [],
-      );
+    const isGone = error.name === "GoneError";
+    const said = isGone ? error.message : `This room could not be opened: ${error.message}`;
+    const retry = button("Try again", () => source.shelf().then(takeShelf, refuse));
+    if (isWanted()) fill(name, [problemNode(said, retry)], []);
     return null;
   } finally {
     part(name, ".stage").removeAttribute("aria-busy");
@@ -246,9 +246,7 @@ addEventListener("hashchange", (event) => {
 const history = new History({
   shown: () => page.shown,
   changed(room) {
-    const { prompts } = room.view;
-    if (tick(prompts, doneIn(room.name), room.state.values, room.view))
-      showPrompts(part(room.name, ".prompts"), prompts, doneIn(room.name));
+    tickOff(room);
     showTools();
   },
   taken(room) {
@@ -257,6 +255,12 @@ const history = new History({
     showTools();
   },
 });
+
+function tickOff({ name, view, state }) {
+  const { prompts } = view;
+  if (tick(prompts, doneIn(name), state.values, view))
+    showPrompts(part(name, ".prompts"), prompts, doneIn(name));
+}
 
 function reset() {
   history.commit();
@@ -318,15 +322,25 @@ function openFiles() {
   if (!dialog.open) dialog.showModal();
 }
 
+/** What the data of a subject are called: they have the names of files in them. */
+const namesOf = (name, of) =>
+  page.shelf.items
+    .filter((item) => item.shown.some((at) => at.room === name && at.of === of))
+    .map((item) => item.name)
+    .join();
+
 /** Take what is open now: rooms on data that are no longer open go, all others stay as they are. */
 function takeShelf(shelf) {
   page.shelf = shelf;
   const open = new Set(names().flatMap((name) => subjects(name).map(({ of }) => `${name} ${of}`)));
-  for (const key of [...page.rooms.keys()]) if (!open.has(key)) page.rooms.delete(key);
+  for (const [key, { name, subject, files }] of [...page.rooms])
+    if (!open.has(key) || namesOf(name, subject.of) !== files) page.rooms.delete(key);
   if (dialog.open) openFiles();
-  const isShown = page.shown && open.has(page.shown.key);
-  if (isShown) showAbout(page.name, page.shown);
-  else if (page.name) return show(page.name);
+  const isShown = page.shown && page.rooms.get(page.shown.key) === page.shown;
+  if (isShown) {
+    showAbout(page.name, page.shown);
+    fetchAhead();
+  } else if (page.name) return show(page.name);
   showTools();
 }
 
@@ -358,8 +372,9 @@ async function takeFile(file) {
   const forImages = names().find((name) => page.shelf.rooms[name].takes_images);
   if (file.type.startsWith("image/") && forImages) {
     dialog.close();
-    await show(forImages);
-    await page.shown?.view.openImage(file);
+    const room = await show(forImages);
+    if (!room) throw new Error(`${file.name} is not shown: “${verb(forImages)}” could not be opened.`);
+    await room.view.openImage(file);
     return null;
   }
   if (!source.canOpen)
@@ -406,11 +421,16 @@ source.watch({
     document.querySelector("main").prepend(node);
   },
   async changed() {
-    const shelf = await source.shelf();
+    const shelf = await source.shelf().catch(() => page.shelf);
     if (shelf.version === page.shelf.version) return;
     await takeShelf(shelf);
     say("Files were opened or closed in another window.");
   },
+});
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address is the room's
+  document.getElementById("main").focus();
 });
 
 async function start() {

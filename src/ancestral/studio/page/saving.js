@@ -21,17 +21,19 @@ export function fillSaveMenu(menu, room, view) {
   const save = (label, action) => {
     const act = async () => {
       menu.open = false;
-      await action();
-      menu.say(`Saved: ${label}.`);
+      await action().then(
+        () => menu.say(`Saved: ${label}.`),
+        (error) => menu.say(`Not saved: ${label}. ${error.message}`, "problem"),
+      );
     };
     return button(label, act, { kind: "quiet" });
   };
   const pictures = (view?.pictures() ?? []).flatMap(({ name, svg }) => [
     save(`${name}, PNG`, async () => download(fileName(name, "png"), await rasterised(svg()))),
-    save(`${name}, SVG`, () => download(fileName(name, "svg"), svg(), "image/svg+xml")),
+    save(`${name}, SVG`, async () => download(fileName(name, "svg"), svg(), "image/svg+xml")),
   ]);
   const tables = (view?.tables() ?? []).map(({ name, csv }) =>
-    save(`${name}, CSV`, () => download(fileName(name, "csv"), csv(), "text/csv")),
+    save(`${name}, CSV`, async () => download(fileName(name, "csv"), csv(), "text/csv")),
   );
   menu.querySelector(".menu-list").replaceChildren(...pictures, ...tables);
 }
@@ -135,6 +137,6 @@ async function rasterised(text) {
 /** Return records as CSV; numbers in full. */
 export function csv(columns, rows) {
   const cell = (value) =>
-    /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+    /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
   return [columns, ...rows].map((line) => Array.from(line, cell).join(",")).join("\n") + "\n";
 }

@@ -40,7 +40,9 @@ function storedSession() {
 const headers = { "X-Ancestral-Session": isOffline ? "" : readSession() };
 if (!isOffline && location.search) history.replaceState(history.state, "", location.pathname + location.hash);
 
-let version = null; // of what is open, as the latest answer had it
+let version = null; // of what is open, as the page knows it
+let latest = null; // the same, as the latest answer had it
+let own = 0; // changes of this page's own on their way
 let changed = () => {};
 
 const waiting = new Map();
@@ -53,7 +55,9 @@ const ABSENT = "This part was not written into the file. It needs the studio: ru
 async function load(name, of) {
   const id = idOf(name, of);
   if (isOffline) return inlined(id) ?? { problem: ABSENT };
-  return kept.get(id) ?? fetched(name, of);
+  const ready = kept.get(id);
+  kept.delete(id);
+  return ready ?? fetched(name, of);
 }
 
 let run = 0; // the latest fetching ahead
@@ -102,17 +106,24 @@ async function asked(path, options = {}) {
 
 /** Notice when something was opened or closed that this page does not know of. */
 function note(answer) {
-  const now = answer.headers.get("ancestral-version");
-  if (!now || now === version) return;
-  const isNews = version !== null;
+  latest = answer.headers.get("ancestral-version") ?? latest;
+  if (own || version === null || latest === version) return;
+  know(latest);
+  changed();
+}
+
+/** What is open is another: nothing fetched for what was open before is kept. */
+function know(now) {
+  if (now === version) return;
   version = now;
-  if (isNews) changed();
+  run += 1;
+  kept.clear();
 }
 
 /** Return what is open. */
 async function shelf() {
   const found = isOffline ? inlined("shelf") : await asked("data/shelf.json");
-  version = found.version;
+  know(found.version);
   return found;
 }
 
@@ -135,17 +146,18 @@ async function open(file) {
 const close = (id) => changing("api/close", { id }).then(({ shelf }) => shelf);
 
 async function changing(path, document) {
-  run += 1;
-  const known = changed;
-  changed = () => {}; // the change is this page's own
+  own += 1;
   try {
-    return await asked(path, {
+    const said = await asked(path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(document),
     });
+    know(said.shelf.version);
+    return said;
   } finally {
-    changed = known;
+    own -= 1;
+    if (!own && latest !== version) changed(); // another window has changed something, too
   }
 }
 

@@ -30,25 +30,28 @@ export function oneOf(keys, first = keys[0]) {
   return type(first, (value) => keys.find((key) => String(key) === String(value)));
 }
 
+const [TRUE, FALSE] = [
+  [true, 1, "1"],
+  [false, 0, "0"],
+];
+
 export function flag(first = false) {
   return type(
     first,
-    (value) => (typeof value === "boolean" ? value : { 1: true, 0: false }[value]),
+    (value) => (TRUE.includes(value) ? true : FALSE.includes(value) ? false : undefined),
     (value) => (value ? "1" : "0"),
   );
 }
 
-export function text(most = 80, first = "") {
-  return type(first, (value) => String(value).slice(0, most));
-}
+const ABSENT = "none";
 
 /** A value that may be absent: null at first. */
 export function maybe(inner) {
   return type(
     null,
-    (value) => (value === null || value === "" ? null : inner.hold(value)),
-    (value) => (value === null ? "" : inner.write(value)),
-    (value) => (value === "" ? null : inner.read(value)),
+    (value) => (value === null ? null : inner.hold(value)),
+    (value) => (value === null ? ABSENT : inner.write(value)),
+    (value) => (value === ABSENT ? null : inner.read(value)),
   );
 }
 
@@ -145,14 +148,13 @@ function unspelt(word) {
 }
 
 /** Return bytes as text that an address can hold. */
-export const toText = (bytes) =>
-  btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
+function toText(bytes) {
+  const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
 
 /** Return the bytes of such a text; null where it is none. */
-export function fromText(text) {
+function fromText(text) {
   if (!text) return null;
   try {
     return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));

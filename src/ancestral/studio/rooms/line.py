@@ -199,8 +199,12 @@ def _names_of(model: Any) -> tuple[str | None, str | None]:
 
 
 def _holds(table: Item, model: Any) -> bool:
-    """Tell whether a table has the columns of a model; one without names may be of any."""
-    return {name for name in _names_of(model) if name is not None} <= set(table.columns)
+    """Tell whether a table has a model's columns as axes; one without names may be of any."""
+    is_number = {column["name"]: column["levels"] is None for column in _columns(table)[0]}
+    x, y = _names_of(model)
+    if not {name for name in (x, y) if name is not None} <= set(is_number):
+        return False
+    return any(is_number[name] for name in is_number if name != x and y in (None, name))
 
 
 def _alone(item: Item) -> Subject:
@@ -288,11 +292,13 @@ def _network(model: NeuralGaussian) -> dict[str, Any]:
 
 EQUATION = (
     '<math><mi>y</mi><mo form="infix" stretchy="false">|</mo><mi>x</mi><mo>∼</mo><mi>N</mi>'
-    '<mo form="prefix" stretchy="false">(</mo><msub><mi>w</mi><mn>0</mn></msub><mo>+</mo>'
-    "<msub><mi>w</mi><mn>1</mn></msub><mi>x</mi><mo>+</mo><mo>⋯</mo><mo>+</mo>"
-    "<msub><mi>w</mi><mi>k</mi></msub><msup><mi>x</mi><mi>k</mi></msup>"
+    '<mo form="prefix" stretchy="false">(</mo><mi>c</mi><mo>+</mo><mi>w</mi><mi>u</mi><mo>+</mo>'
+    "<msub><mi>w</mi><mn>2</mn></msub><msup><mi>u</mi><mn>2</mn></msup><mo>+</mo><mo>⋯</mo>"
     '<mo separator="true">,</mo><msup><mi>σ</mi><mn>2</mn></msup>'
     '<mo form="postfix" stretchy="false">)</mo></math>'
+    "<math><mi>u</mi><mo>=</mo><mi>x</mi><mo>−</mo><mover><mi>x</mi><mo>¯</mo></mover></math>"
+    "<math><msup><mi>σ</mi><mn>2</mn></msup><mo>=</mo><msup><mi>e</mi><mrow><msub><mi>v</mi>"
+    "<mn>0</mn></msub><mo>+</mo><msub><mi>v</mi><mn>1</mn></msub><mi>x</mi></mrow></msup></math>"
 )
 
 ROOM = Room(
@@ -303,9 +309,10 @@ ROOM = Room(
     wants="Open a table with two columns of numbers or more, or a saved regression of one input.",
     words={
         "density": "how probable each y is at that x, as shade",
+        "c, w": "height and slope of the curve at x̄, the mean of x",
+        "v₁": "0 where the spread is constant",
         "σ": "the standard deviation of the points around the curve",
-        "log-likelihood": "the log probability of the points: the fit has the highest",
-        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "log-likelihood": "log p of the points; one nat more is 2.7 times as probable",
         "NeuralGaussian": "a small neural network that gives the curve and its spread",
     },
     subjects=subjects,

@@ -393,11 +393,11 @@ ROOM = Room(
         "column is a pixel."
     ),
     words={
+        "m": "the number of pixels, row by row; i is one of them",
         "Tables": "p of each pixel, given all pixels before it, counted from the images",
         "LSTM": "a small neural network: the same, from what it remembers of those pixels",
-        "certified": "the search stopped: what it left out has at most that probability",
-        "log p": "the log probability of what you set; a range while the search goes on",
-        "nats": "the unit of log p: one nat more is 2.7 times as probable",
+        "exact to 0.1 %": "the search stopped: what it left out has at most that probability",
+        "log p": "the log probability of what you set; one nat more is 2.7 times as probable",
     },
     subjects=subjects,
     refuses=refuses,

@@ -5,7 +5,7 @@
 // into. While z is null it is the posterior mean given what is visible, or else zero.
 
 import { Random, newSeed, unpack, unpackMatrix } from "../arrays.js";
-import { button, el, fileButton, panel, remembered, select } from "../kit.js";
+import { button, el, fileButton, panel, remembered, select, significant } from "../kit.js";
 import { csv, picturesAsSvg, standalone } from "../saving.js";
 import { bytes, flag, maybe, oneOf, reals, whole } from "../state.js";
 import { Plane, Spectrum } from "./dimensions.js";
@@ -14,11 +14,12 @@ import { LatentSliders } from "./latents.js";
 import { Morph } from "./morph.js";
 import { Hiding } from "./hiding.js";
 import { Ppca } from "./ppca.js";
-import { Stage } from "./stage.js";
+import { Stage, rms } from "./stage.js";
 import { Strip } from "./strip.js";
 import { FaceSum } from "./sum.js";
 
 const MOST_SEED = 1e6;
+const NEAR = 0.1; // of the greys' range
 const FAR = 20; // standard deviations: no face of any data lies beyond
 
 export const room = {
@@ -30,6 +31,7 @@ export const room = {
       d: whole(1, most, models[0].d),
       face: whole(0, n, Math.min(1, n)), // counted from 1; 0 is none
       image: maybe(bytes(m)),
+      isNew: flag(), // whether the image was drawn here
       hidden: bytes(Math.ceil(m / 8)), // as bits
       z: maybe(reals({ most }, -FAR, FAR)),
       other: whole(0, n || MOST_SEED), // counted from 1; without data the seed of a drawn one
@@ -45,17 +47,20 @@ export const room = {
 };
 
 class Faces {
-  prompts = [
-    {
-      text: "Cover the eyes: which draws could be the same face?",
-      done: ({ hidden }) => this.hiding.coversEyes(hidden),
-    },
-    { text: "Find the latent that turns the head", done: () => this.sliders.wentFar },
-    {
-      text: "How few latents still look like the face?",
-      done: ({ d }) => d <= 5 && d < this.data.models[0].d,
-    },
-  ];
+  get prompts() {
+    const near = significant(NEAR * (this.data.grey[1] - this.data.grey[0]), 1);
+    return [
+      {
+        text: "Cover the eyes: which draws could be the same face?",
+        done: ({ hidden }) => this.hiding.coversEyes(hidden),
+      },
+      { text: "Find a latent that turns the head", done: () => this.sliders.haveTurned },
+      {
+        text: `Fewest latents with an RMS difference below ${near}`,
+        done: () => this.#isFewest(),
+      },
+    ];
+  }
 
   constructor(data, page) {
     Object.assign(this, { data, page });
@@ -68,6 +73,10 @@ class Faces {
     this.ofImage = remembered((image) =>
       Float64Array.from(image, (b) => grey[0] + (b / 255) * (grey[1] - grey[0])),
     );
+    this.without = remembered((sent, d, x) => {
+      const model = new Ppca({ ...sent, d });
+      return rms(x, model.decode(model.posterior(x).z));
+    });
     this.mask = remembered((hidden) => {
       const mask = fromBits(hidden, this.m);
       return mask.some(Boolean) ? mask : null;
@@ -99,7 +108,7 @@ class Faces {
       images: this.images,
       target: this.portrait.target,
       act,
-      onshow: (i) => act({ face: i + 1, image: null, z: null, other: 0, from: [] }),
+      onshow: (i) => act({ face: i + 1, image: null, isNew: false, z: null, other: 0, from: [] }),
       onturn: (i) => this.turnInto(i + 1),
     });
     this.spectrum = new Spectrum({ most: this.sent[0].most, act });
@@ -111,7 +120,7 @@ class Faces {
     const buttons = [
       button("New face", () => act({ ...this.nothing, z: this.newLatents() }), { kind: "main" }),
       button("Mean face", () => act({ ...this.nothing, z: null })),
-      fileButton("Open an image", "image/*", (file) => this.openImage(file)),
+      fileButton("Open an image", ([file]) => this.openImage(file), { accept: "image/*" }),
     ];
     if (!n) buttons.push(button("Turn it into another", () => this.turnInto(1 + newSeed())));
     this.choice = select({
@@ -131,7 +140,14 @@ class Faces {
 
   /** A state without an original. */
   get nothing() {
-    return { face: 0, image: null, hidden: new Uint8Array(Math.ceil(this.m / 8)), other: 0, from: [] };
+    return {
+      face: 0,
+      image: null,
+      isNew: false,
+      hidden: new Uint8Array(Math.ceil(this.m / 8)),
+      other: 0,
+      from: [],
+    };
   }
 
   newLatents() {
@@ -193,6 +209,14 @@ class Faces {
     for (const part of [portrait, sliders, hiding, morph, strip, spectrum, plane, sum]) part.draw(shown);
   }
 
+  /** Whether the original is near what d latents make of it, and not near what one less does. */
+  #isFewest() {
+    const { original, mask, z, x, model, sent } = this.latest;
+    const near = NEAR * (this.data.grey[1] - this.data.grey[0]);
+    if (!original || mask || z || !(rms(x, original) < near)) return false;
+    return model.d === 1 || this.without(sent, model.d - 1, original) >= near;
+  }
+
   leave() {
     this.morph.cancel();
   }
@@ -206,7 +230,10 @@ class Faces {
     const [low, high] = this.data.grey;
     const own = original
       ? {}
-      : { image: Uint8Array.from(x, (v) => Math.min(255, Math.max(0, (255 * (v - low)) / (high - low)))) };
+      : {
+          isNew: true,
+          image: Uint8Array.from(x, (v) => Math.min(255, Math.max(0, (255 * (v - low)) / (high - low)))),
+        };
     this.page.change({ ...own, hidden: bits(mask), z: null, other: 0, from: [] });
   }
 

@@ -6,12 +6,13 @@ import { fromBits } from "./images.js";
 
 // parts of a face, as shares of the picture's height and width
 const EYES = (r, c) => r >= 0.26 && r < 0.5 && c >= 0.08 && c < 0.92;
+const EACH_EYE = [0.2, 0.56].map((left) => (r, c) => r >= 0.3 && r < 0.42 && c >= left && c < left + 0.22);
 const MOUTH = (r, c) => r >= 0.64 && r < 0.88 && c >= 0.2 && c < 0.8;
 const LOWER = (r) => r >= 0.5;
 
 export class Hiding {
   constructor({ shape, act, onhide }) {
-    Object.assign(this, { shape, eyes: this.#part(shape, EYES) });
+    Object.assign(this, { shape, eyes: EACH_EYE.map((eye) => this.#part(shape, eye)) });
     const hide = (name, test) => button(name, () => onhide(this.#part(shape, test)));
     this.showAll = button("Show all", () => onhide(this.#part(shape, () => false)));
     this.brush = choice({
@@ -27,7 +28,9 @@ export class Hiding {
     this.draws = row(this.again, this.noise.node);
     this.node = panel(
       "Hide a part",
-      { hint: "Or paint on the big face. The draws are exact: from the model, given what is visible." },
+      {
+        hint: "Or paint on the big face. The draws are exact, given what is visible; where that leaves little choice they agree: hide more, or add noise.",
+      },
       row(...tools),
       row(this.brush.node),
       this.draws,
@@ -41,11 +44,11 @@ export class Hiding {
     );
   }
 
-  /** Whether bits hide most of the eyes. */
+  /** Whether bits hide most of each eye. */
   coversEyes(hidden) {
-    const mask = fromBits(hidden, this.eyes.length);
-    const total = this.eyes.reduce((sum, on) => sum + on, 0);
-    return this.eyes.reduce((sum, on, i) => sum + (on && mask[i]), 0) > 0.6 * total;
+    const mask = fromBits(hidden, this.eyes[0].length);
+    const count = (eye, isIn) => eye.reduce((sum, on, i) => sum + (on && isIn(i)), 0);
+    return this.eyes.every((eye) => count(eye, (i) => mask[i]) > 0.6 * count(eye, () => 1));
   }
 
   draw({ given, brush, noisy }) {

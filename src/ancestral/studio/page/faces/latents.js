@@ -4,12 +4,13 @@ import { Picture, button, el, fixed, panel, slider, subscript } from "../kit.js"
 
 export const REACH = 3; // of latents, in prior standard deviations
 const END = 2; // of the faces at the ends
-const HINT = `At the ends: the mean face at −${END} and +${END}. The band: what the original says, ± 2 standard deviations.`;
+const HINT = `Ends: the mean face at ±${END}. Band: what the original says.`;
+const TURNED = 1; // of a latent, from which on it is seen to turn a face
 const N_SLIDERS = 16; // shown at first
 
 export class LatentSliders {
   constructor({ shape, grey, act }) {
-    Object.assign(this, { shape, grey, act, sliders: [], wentFar: false });
+    Object.assign(this, { shape, grey, act, sliders: [], turned: new Set() });
     this.list = el("div", { class: "sliders" });
     this.back = button("Back to the original", () => act({ z: null }));
     this.more = button("", () => act({ all: !this.shown.all }), { kind: "quiet" });
@@ -39,8 +40,20 @@ export class LatentSliders {
   }
 
   #move(k, value) {
-    if (Math.abs(value) >= 1.9) this.wentFar = true;
+    if (Math.abs(value) >= TURNED) this.turned.add(k);
     this.act({ z: this.shown.now.with(k, value) });
+  }
+
+  /** Whether a latent was moved that changes left and right against each other, most of all. */
+  get haveTurned() {
+    return [...this.turned].some((k) => k < this.shown.model.d && this.#turns(this.shown.model.loading(k)));
+  }
+
+  #turns(loading) {
+    const width = this.shape[1];
+    const mirrored = loading.map((_, i) => loading[i - (i % width) + width - 1 - (i % width)]);
+    const square = (f) => loading.reduce((sum, v, i) => sum + f(v, mirrored[i]) ** 2, 0);
+    return square((v, w) => v - w) > square((v, w) => v + w);
   }
 
   draw(shown) {

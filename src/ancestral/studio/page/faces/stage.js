@@ -17,6 +17,7 @@ import {
 } from "../kit.js";
 
 const N_DRAWS = 3;
+const AGREE = 0.1; // of the greys' range: draws that differ by less look alike
 const BRUSHES = { small: 0.4, medium: 1, large: 2 }; // radius in 24ths of the image
 
 export class Stage {
@@ -187,31 +188,45 @@ export class Stage {
     const most = sd.reduce((a, b) => Math.max(a, b), 0);
     draws.forEach((x, k) => this.draws[k].grey(x, this.grey));
     this.spread.paint(sd, (v) => mixed([255, 255, 255], [6, 56, 92], v / most));
-    this.captions.spread.replaceChildren("Std. dev.", legend("rising", "0", significant(most, 2)));
+    this.most = significant(most, 2);
+    this.doAgree = most < AGREE * (this.grey[1] - this.grey[0]);
+    this.captions.spread.replaceChildren(legend("rising", "up to"), `±${this.most}`);
   }
 
   #caption() {
-    const { x, z, now, original, image, face, grey, model, given } = { ...this.shown, grey: this.grey };
+    const { x, z, now, original, image, isNew, face, grey, model, given } = {
+      ...this.shown,
+      grey: this.grey,
+    };
     const formula = z || !original ? "W z + μ" : given ? "W E[z | visible] + μ" : "W E[z | x] + μ";
     this.captions.drawn.replaceChildren(
       el("b", {}, el("span", {}, "Drawn by "), `${model.d} numbers z:`),
       formula,
     );
     const isComing = !original && face > 0;
-    const name = image ? "" : isComing ? `${face} is coming …` : original ? `${face} of ${this.n}` : "";
+    const name = isNew
+      ? "as drawn"
+      : image
+        ? "yours"
+        : isComing
+          ? `${face} is coming …`
+          : original
+            ? `${face} of ${this.n}`
+            : "";
     this.captions.original.replaceChildren(
-      el("b", {}, original || isComing ? "Original" : "No original"),
+      el("b", {}, isNew ? "New face" : original || isComing ? "Original" : "No original"),
       name,
     );
-    const half = significant((grey[1] - grey[0]) / 2, 2);
-    const isShown = original ? [el("b", {}, "Difference"), legend("diverging", "", `±${half}`)] : [];
+    const half = significant((grey[1] - grey[0]) / 2, 1);
+    const isShown = original ? [el("b", {}, "Difference"), legend("diverging"), `±${half}`] : [];
     this.captions.difference.replaceChildren(...isShown);
     const facts = {};
     if (given) facts["log p(visible)"] = `${fixed(given.logDensity, 1)} nats`;
     else if (original) facts["log p(original)"] = `${fixed(model.logDensity(original), 1)} nats`;
+    if (given) facts[this.doAgree ? "draws agree within" : "draws differ by up to"] = `±${this.most}`;
     if (original) facts["RMS difference"] = fixed(rms(x, original), 4);
     const square = now.reduce((sum, v) => sum + v * v, 0);
-    facts["|z|²"] = `${fixed(square, 1)} (prior mean ${model.d})`;
+    if (!given) facts["|z|²"] = `${fixed(square, 1)} (prior mean ${model.d})`;
     showFacts(this.facts, facts);
   }
 
@@ -246,11 +261,10 @@ function outlineOf(mask, [height, width]) {
   return d;
 }
 
-const rms = (x, y) => Math.sqrt(x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0) / x.length);
+export const rms = (x, y) => Math.sqrt(x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0) / x.length);
 
 /** A checkerboard in the accent's blue: no grey of a photograph. */
 const hatch = (i, width) => ((Math.floor(i / width) + (i % width)) % 2 ? [86, 180, 233] : [0, 114, 178]);
 
-/** A colour scale with its two ends. */
-const legend = (kind, low, high) =>
-  el("span", { class: "legend" }, el("span", {}, low), el("i", { class: kind }), high);
+/** A colour scale, and what is said before it. */
+const legend = (kind, ...before) => el("span", { class: "legend" }, before, el("i", { class: kind }));

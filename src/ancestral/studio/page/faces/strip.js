@@ -27,7 +27,10 @@ export class Strip {
       min: 1,
       max: n,
       "aria-label": "Number of the face",
-      onchange: () => this.number.value && this.#pick(Number(this.number.value) - 1),
+      onchange: () => {
+        if (this.number.value) this.#pick(Number(this.number.value) - 1);
+        if (this.shown.press === "turn") this.number.value = this.shown.face || ""; // it stays the original
+      },
     });
     this.count = el("span");
     this.tools = el("label", { class: "field", hidden: !n }, "Face", this.number, this.count);

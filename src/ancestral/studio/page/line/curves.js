@@ -112,18 +112,29 @@ class Basis {
   }
 }
 
-/** Return the likeliest curve of each degree; null where the points have no finite maximum.
- *
- * `variance` is "constant" or "x". Beside the curve: `powers` of u = x - centre, `logLikelihood`,
- * `error(x)`, half the width of the 95 % confidence interval of the mean, and `information`, the sums
- * of 1 / s^2(x), of it times u and of it times u^2.
- */
-export function fitCurves(x, y, variance = "constant") {
-  if (!x.length) return new Array(DEGREES).fill(null);
-  const basis = new Basis(x, new Float64Array(x.length).fill(1), DEGREES);
-  const size = mean(y.map((v) => v * v));
-  return Array.from({ length: DEGREES }, (_, k) => {
-    const degree = k + 1;
+/** The likeliest curves of points, each fitted when it is first asked for. */
+export class Fits {
+  constructor(x, y) {
+    Object.assign(this, { x, y, found: new Map() });
+    if (!x.length) return;
+    this.basis = new Basis(x, new Float64Array(x.length).fill(1), DEGREES);
+    this.size = mean(y.map((v) => v * v));
+  }
+
+  /** Return the curve of a degree; null where the points have no finite maximum.
+   *
+   * `variance` is "constant" or "x". Beside the curve: `powers` of u = x - centre, `logLikelihood`,
+   * `error(x)`, half the width of the 95 % confidence interval of the mean, and `information`, the
+   * sums of 1 / s^2(x), of it times u and of it times u^2.
+   */
+  at(degree, variance = "constant") {
+    const key = `${degree} ${variance}`;
+    if (!this.found.has(key)) this.found.set(key, this.#fit(degree, variance));
+    return this.found.get(key);
+  }
+
+  #fit(degree, variance) {
+    const { x, y, basis, size } = this;
     const freedom = x.length - degree - 1;
     if (freedom < (variance === "constant" ? 1 : 3) || basis.columns.length <= degree) return null;
     const a = basis.project(y, degree);
@@ -145,7 +156,7 @@ export function fitCurves(x, y, variance = "constant") {
       degree,
     );
     return curveOf(weighted, weighted.project(y, degree), v, NORMAL_POINT, x, y);
-  });
+  }
 }
 
 /** Return sum_k a_k p_k with log variance v0 + v1 x; `width` is that of its interval, in lengths of p. */

@@ -17,7 +17,7 @@ export class Likelihood {
       label:
         "Contours of the log-likelihood over slope and height. Arrow keys move the line off the maximum.",
       x: { label: "slope w at the mean of x", low: 0, high: 1 },
-      y: { label: "height c there", low: 0, high: 1 },
+      y: { label: "height c at the mean of x", low: 0, high: 1 },
       ratio: 0.62,
       least: 220,
       focusable: true,

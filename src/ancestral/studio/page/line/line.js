@@ -21,8 +21,8 @@ import { flag, maybe, oneOf, reals, whole, wholes } from "../state.js";
 import { ByDegree } from "./degrees.js";
 import {
   DEGREES,
+  Fits,
   deviation,
-  fitCurves,
   logDensity,
   logLikelihood,
   savedCurve,
@@ -40,6 +40,8 @@ const LEGEND = [
   ["fitted", "curve"],
   ["interval", "95 % of new points"],
 ];
+const FAR = 1.5; // standard deviations of the points around their curve
+const WORTH = 2; // nats: half the 95 % point of twice a log ratio, by one parameter
 const MOST_EDITS = 500; // that an address can hold
 
 /** Points moved by hand: { place in the draw: [x, y], or null where it is removed }. */
@@ -94,15 +96,6 @@ export const room = {
 };
 
 class Line {
-  prompts = [
-    {
-      text: "Pull one point far away: what happens to the band?",
-      done: ({ edits }) => Object.keys(edits).length > 0,
-    },
-    { text: "Raise the degree until the other points get less likely.", done: ({ degree }) => degree > 3 },
-    { text: "Let the spread depend on x. Is it worth it?", done: ({ variance }) => variance === "x" },
-  ];
-
   constructor(data, page) {
     Object.assign(this, { data, page });
     this.columns = data.columns.map((column) => {
@@ -126,7 +119,29 @@ class Line {
     this.others = new Others(data, page, (columns) => this.#takeColumns(columns));
     this.byDegree = new ByDegree();
     this.likelihood = new Likelihood((line) => page.change({ line }));
+    this.prompts = this.#prompts();
     this.controls = [this.#buildPoints(), this.#buildCurve(), this.others.node, this.likelihood.node];
+  }
+
+  #prompts() {
+    const isFar = ({ edits }) => {
+      const { keys, x, y, best } = this.scene;
+      const isSo = (i) => Math.abs(y[i] - best.mean(x[i])) > FAR * deviation(best, x[i]);
+      return Boolean(best) && Object.keys(edits).some((key) => isSo(keys.indexOf(Number(key))));
+    };
+    return [
+      { text: "Pull one point far away: what happens to the band?", done: isFar },
+      this.total > DOZEN
+        ? {
+            text: "Raise the degree until other points get unlikely.",
+            done: () => this.byDegree.isOver,
+          }
+        : { text: "Raise the degree to 4: which points does it follow?", done: ({ degree }) => degree > 3 },
+      {
+        text: `Let a spread that depends on x gain ${WORTH} nats.`,
+        done: () => this.scene.gain > WORTH,
+      },
+    ];
   }
 
   /** Change what is fitted: a line set by hand goes. */
@@ -164,10 +179,8 @@ class Line {
       .map(Number)
       .filter((key) => key >= this.total);
     for (const key of added) if (edits[key]) add(key, edits[key]);
-    return { ...now, fresh: Math.max(this.total - 1, ...added) + 1 };
+    return { ...now, fits: new Fits(now.x, now.y), fresh: Math.max(this.total - 1, ...added) + 1 };
   });
-
-  #fits = remembered(({ x, y }, variance) => fitCurves(x, y, variance));
 
   // ---- controls ------------------------------------------------------------------------------------------
 
@@ -182,7 +195,6 @@ class Line {
       options: sizes.map((n) => [String(n), n === sizeOf(data) ? all : String(n)]),
       onchange: (n) => this.#set({ n }),
     });
-    this.rest = checkbox({ label: "the others, faintly", onchange: (rest) => page.change({ rest }) });
     const named = (k) => [String(k), data.columns[k].name];
     this.axes = ["x", "y"].map((axis) =>
       select({
@@ -198,7 +210,7 @@ class Line {
     return panel(
       "Points",
       { tools: [this.more] },
-      el("div", { class: "row" }, this.sizes.node, this.rest.node),
+      this.sizes.node,
       el(
         "div",
         { class: "line-axes" },
@@ -265,7 +277,9 @@ class Line {
       label: "residuals as squares",
       onchange: (squares) => this.page.change({ squares }),
     });
-    return panel("Curve", {}, this.degree.node, this.variance.node, this.squares.node, this.byDegree.node);
+    this.rest = checkbox({ label: "other points", onchange: (rest) => this.page.change({ rest }) });
+    const marks = el("div", { class: "row" }, this.squares.node, this.rest.node);
+    return panel("Curve", {}, this.degree.node, this.variance.node, marks, this.byDegree.node);
   }
 
   // ---- drawing -------------------------------------------------------------------------------------------
@@ -274,8 +288,9 @@ class Line {
     const { state } = this.page;
     const drawn = this.#drawn(state.x, state.y, state.seed);
     const now = this.#now(drawn, state.n, state.edits);
-    const fits = this.#fits(now, state.variance);
-    const best = fits[state.degree - 1];
+    if (drawn !== this.drawn) [this.drawn, this.points.chosen] = [drawn, null]; // keys mean other points
+    const best = now.fits.at(state.degree, state.variance);
+    const one = now.fits.at(state.degree);
     const curve = best && state.line ? tilted(best, ...state.line) : best;
     const [x, y] = [this.columns[state.x], this.columns[state.y]];
     const axis = ({ name, range: [low, high], levels }) => ({ label: name, low, high, names: levels });
@@ -283,9 +298,10 @@ class Line {
       ...now,
       curve,
       best,
+      gain: best && one && best.logLikelihood - one.logLikelihood,
       others: this.others.shown(),
       axes: [axis(x), axis(y)],
-      said: curve ? this.#formula(curve).join("") : "which these points do not determine",
+      said: curve ? this.#formula(curve) : "which these points do not determine",
       squares: state.squares,
       showsRest: state.rest,
     };
@@ -295,7 +311,8 @@ class Line {
     this.points.draw(this.scene);
     this.#drawFacts();
     this.#drawControls(state);
-    this.byDegree.draw(fits, state.degree, now);
+    if (!this.byDegree.advance(now, state.degree, state.variance)) this.page.draw();
+    this.byDegree.draw(state.degree, now);
     this.likelihood.draw(this.scene);
   }
 
@@ -314,15 +331,19 @@ class Line {
       facts["log-likelihood"] = `${fixed(logLikelihood(curve, x, y), 2)} nats`;
       if (curve !== best)
         facts["below the maximum"] = fixed(best.logLikelihood - logLikelihood(curve, x, y), 2);
-      facts["slope w"] = significant(powers[1], 3);
+      if (this.page.state.variance === "x") facts["σ(x) gains"] = fixed(this.scene.gain, 2);
+      if (powers.length > 2) facts.parameters = powers.length + (this.page.state.variance === "x" ? 2 : 1);
+      else facts["slope w"] = significant(powers[1], 3);
       const ends = v[1] ? this.scene.axes[0] : { low: 0 };
       facts["σ"] = [ends.low, ends.high]
         .slice(0, v[1] ? 2 : 1)
         .map((at) => significant(deviation(curve, at)))
         .join(" to ");
-      const squares = Number(sumOfSquares(curve, x, y).toPrecision(4));
-      facts["sum of squares"] = squares.toLocaleString("en", { maximumSignificantDigits: 4 });
-      this.equation.replaceChildren(...this.#formula(curve));
+      if (!v[1])
+        facts["sum of squares"] = sumOfSquares(curve, x, y).toLocaleString("en", {
+          maximumSignificantDigits: 4,
+        });
+      this.equation.textContent = this.#formula(curve);
     } else this.equation.replaceChildren();
     showFacts(this.facts, facts);
     const key = [
@@ -341,16 +362,19 @@ class Line {
     this.legend.replaceChildren(...key.map(([look, text, dash]) => el("span", {}, sample(look, dash), text)));
   }
 
-  /** The mean in words and figures: "y = 149 + 10.2 u − 0.31 u², u = bmi − 26.4". */
-  #formula({ powers, centre }) {
+  /** The curve in figures: "y = 149 + 10.2 u − 0.31 u², u = bmi − 26.4, σ² = 3030". */
+  #formula({ powers, centre, v }) {
     const { x, y } = this.page.state;
     const raised = ["", " u", ...[..."²³⁴⁵⁶⁷⁸⁹"].map((power) => ` u${power}`)];
     const term = (value, k) =>
       `${k ? (value < 0 ? " − " : " + ") : ""}${significant(k ? Math.abs(value) : value)}${raised[k]}`;
     const [across, up] = [this.columns[x].name, this.columns[y].name];
-    return [
-      `${up} = ${powers.map(term).join("")},  u = ${across} ${centre < 0 ? "+" : "−"} ${significant(Math.abs(centre))}`,
-    ];
+    const less = (sign, value) => `${sign} ${significant(Math.abs(value))}`;
+    const u = `${across} ${less(centre < 0 ? "+" : "−", centre)}`;
+    const spread = v[1]
+      ? `exp(${significant(v[0])} ${less(v[1] < 0 ? "−" : "+", v[1])} ${across})`
+      : significant(Math.exp(v[0]));
+    return `${up} = ${powers.map(term).join("")},  u = ${u},  σ² = ${spread}`;
   }
 
   #drawControls(state) {

@@ -8,7 +8,7 @@ import { Plot, ticks } from "../plot.js";
 import { NORMAL_POINT, deviation } from "./curves.js";
 
 const NEAR = 14; // px from a point that still take it; a finger's handle reaches further
-const PLACES = 96; // along x at which curves are drawn
+const PLACES = 240; // along x at which curves are drawn
 const STEP = 0.18; // sigmas between the bands of the density's shade
 const BANDS = Array.from({ length: 18 }, (_, k) => STEP * (18 - k)); // outermost first
 

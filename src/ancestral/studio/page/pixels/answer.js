@@ -11,22 +11,22 @@ export class Answer {
     this.canvas = el("canvas", { role: "img" });
     this.title = el("span", { class: "model" });
     this.note = el("p", { class: "quiet-line" });
-    const fit = el("div", { class: "fit" }, this.canvas);
-    fit.style.setProperty("--columns", width);
-    fit.style.setProperty("--rows", height);
+    this.says = el("span");
+    this.percentage = `% ${words.length === 1 ? words[0][1] : "second level"}`;
     this.node = el(
       "figure",
       { class: `answer ${name}` },
-      el("figcaption", {}, this.title, ` – % ${words.length === 1 ? words[0][1] : "second level"}`),
-      fit,
+      el("figcaption", {}, this.title, " – ", this.says),
+      el("div", { class: "fit" }, this.canvas),
       this.note,
     );
     new ResizeObserver(() => this.#paint()).observe(this.canvas);
   }
 
   /** @param about gives { known, drawn, bounds } of a pixel; null where there is none. */
-  show({ title, note, about }) {
+  show({ title, note, about, isDraw = false }) {
     this.title.textContent = this.title.title = title;
+    this.says.textContent = isDraw ? "a draw" : this.percentage;
     if (this.note.textContent !== note) this.note.textContent = note;
     this.canvas.hidden = !about;
     this.about = about;

@@ -7,7 +7,7 @@ const WORDY = 12; // columns of a table, up to which there is room for their nam
 export class Cells {
   /** @param on { next(i), value(i), set(i, value) }: what a press would make of a pixel, what it is,
    *  and what to do. */
-  constructor({ m, shape: [height, width], words, columns }, on) {
+  constructor({ m, shape: [, width], words, columns }, on) {
     const isWordy = columns.length && width <= WORDY;
     Object.assign(this, { width, on, words: isWordy && words });
     this.cells = Array.from({ length: m }, (_, i) => {
@@ -17,8 +17,6 @@ export class Cells {
       return cell;
     });
     this.node = el("div", { class: "cells handle", role: "group", "aria-label": "Your pixels" }, this.cells);
-    this.node.style.setProperty("--columns", width);
-    this.node.style.setProperty("--rows", height);
     this.#paint();
     this.node.addEventListener("keydown", (event) => this.#press(event));
   }

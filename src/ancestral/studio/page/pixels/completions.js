@@ -4,7 +4,8 @@ import { Picture, colour, el, panel } from "../kit.js";
 import { logDensity } from "./sequence.js";
 import { key, percent } from "./tree.js";
 
-const N_SHOWN = 12; // completions listed
+const N_SHOWN = 12; // completions listed,
+const LEAST = 0.001; // of a posterior: what no model finds as probable is counted, not listed
 
 export class CompletionList {
   /** @param take what to do with the image that is pressed. */
@@ -27,24 +28,25 @@ export class CompletionList {
     const merged = new Map();
     for (const { search } of live)
       for (const { levels } of search.rows.slice(0, N_SHOWN)) merged.set(key(levels), levels);
-    const entries = [...merged.values()]
+    const all = [...merged.values()]
       .map((levels) => ({ levels, p: this.sides.map((side) => posterior(side, levels)) }))
-      .sort((a, b) => Math.max(...b.p) - Math.max(...a.p))
-      .slice(0, N_SHOWN);
+      .map((entry) => ({ ...entry, most: Math.max(...entry.p) }))
+      .sort((a, b) => b.most - a.most);
+    const entries = all.filter(({ most }) => most >= LEAST || all[0].most < LEAST).slice(0, N_SHOWN);
     // reuse what is there: replacing nodes under the pointer would lose presses
     while (this.list.children.length > entries.length) this.list.lastChild.remove();
     while (this.list.children.length < entries.length) this.list.append(this.#completion());
     entries.forEach((entry, i) => this.#fill(this.list.children[i], entry, set));
     this.certificate.textContent = live
       .filter(({ search }) => !search.isImpossible)
-      .map(({ model, search }) => {
-        const unlisted = Math.max(
-          0,
-          1 - entries.reduce((sum, { p }) => sum + p[this.sides.findIndex((s) => s.search === search)], 0),
-        );
-        return search.rest === 0 && unlisted < 1e-9
-          ? `${model.name}: nothing else is possible.`
-          : `${model.name}: everything else together has at most ${percent(unlisted)}.`;
+      .map((side) => {
+        const { model, search } = side;
+        const listed = entries.map(({ p }) => p[this.sides.indexOf(side)]).filter((p) => p > 0);
+        const rest = Math.max(0, 1 - listed.reduce((sum, p) => sum + p, 0));
+        if (search.rest === 0 && rest < 1e-9) return `${model.name}: no other image is possible.`;
+        const n = Math.max(0, search.rows.length - listed.length);
+        const found = n ? ` (${n.toLocaleString("en")} found)` : "";
+        return `${model.name}: all others together have at most ${percent(rest)}${found}.`;
       })
       .join(" ");
   }

@@ -80,32 +80,39 @@ class Pixels {
       value: (i) => this.page.state.set[i],
       set: (i, value) => this.#set(this.page.state.set.with(i, value)),
     });
-    const fit = el("div", { class: "fit" }, this.cells.node);
     this.sets = el("span");
     const [height, width] = this.data.shape;
     const layout = width > FLAT * height ? "flat" : `of-${this.sides.length}`;
-    return el(
+    const legend = ["unknown", "set", "drawn"].map((kind) => el("span", { class: kind }, el("i"), kind));
+    const stage = el(
       "div",
       { class: `fill-pixels ${layout}` },
       el(
         "figure",
         { class: "yours" },
         el("figcaption", {}, el("b", {}, "Your pixels"), " – ", this.sets),
-        fit,
+        el("div", { class: "fit" }, this.cells.node),
+        el("p", { class: "quiet-line legend" }, legend),
         el(
           "div",
           { class: "row" },
           this.sampling.button,
           button("Clear", () => this.#set(new Int8Array(this.m).fill(-1)), { title: "All pixels unknown" }),
         ),
+        this.sides.length > 1
+          ? el("p", { class: "quiet-line" }, "Both models draw with the same random numbers.")
+          : null,
       ),
       this.sides.map(({ answer }) => answer.node),
     );
+    stage.style.setProperty("--columns", width);
+    stage.style.setProperty("--rows", height);
+    return stage;
   }
 
   #buildBrush() {
     const [off, on] = this.data.words.length === 1 ? this.data.words[0] : ["first level", "second level"];
-    this.brushes = { next: "in turn", 1: on, 0: off, "-": "unknown" };
+    this.brushes = { next: "next", 1: on, 0: off, "-": "unknown" };
     this.brush = choice({
       label: "A press:",
       options: ["next", "1", "0", "-"].map((brush) => [brush, this.brushes[brush]]),
@@ -116,7 +123,7 @@ class Pixels {
       "Set pixels",
       {
         tools: [button("Begin an image", () => this.#set(this.#begun()))],
-        hint: "Paint over several, or use the arrow keys with 1, 0 and Delete. A number in an answer is the percentage with which that pixel is on; framed pixels are set, dotted ones drawn.",
+        hint: `Paint over several, or use the arrow keys with 1, 0 and Delete. “Next” turns an unknown pixel ${on}, then ${off}, then unknown again. A number in an answer is the percentage with which that pixel is ${on}.`,
       },
       this.brush.node,
     );
@@ -145,23 +152,20 @@ class Pixels {
 
   #prompts() {
     const [first, second] = this.sides;
-    const nSet = () => this.page.state.set.filter((v) => v >= 0).length;
-    const isOne = () => nSet() <= 3 && first.search?.isDone && first.search.rows[0]?.p > 0.99;
+    const isOne = () => Boolean(first.search?.isDone && first.search.rows[0]?.p > 0.99);
     const differ = () => {
+      if (!first.model || !second.model) return false;
       const [a, b] = [first.bounds, second.bounds];
-      return (
-        Boolean(a && b) &&
-        a.some(({ low, high }, i) => low > b[i].high + DIFFERENT || high < b[i].low - DIFFERENT)
-      );
+      if (!a || !b) return Boolean(a) !== Boolean(b); // impossible by one of them
+      return a.some(({ low, high }, i) => low > b[i].high + DIFFERENT || high < b[i].low - DIFFERENT);
     };
-    const isTwice = () =>
-      this.sides.some(({ images }) => images && new Set(images.values()).size < images.size);
+    const isOfNothing = ({ set, seed }) => seed !== null && set.every((level) => level < 0);
     return [
-      { text: "with three pixels set, leave only one image", done: () => Boolean(isOne()) },
+      { text: "draw three images: how many differ?", done: () => first.images?.size >= 3 },
+      { text: "set pixels until only one image is left", done: isOne },
       second
-        ? { text: "find a pixel on which the models differ by 10 %", done: differ }
-        : { text: "make every image impossible", done: () => Boolean(first.search?.isImpossible) },
-      { text: "draw until you see the same image twice", done: isTwice },
+        ? { text: "set pixels on which the models differ by 10 %", done: differ }
+        : { text: "clear all pixels, and draw an image from nothing", done: isOfNothing },
     ];
   }
 
@@ -250,6 +254,7 @@ class Pixels {
     side.answer.show({
       title: model.name,
       note: noteOf(search, draws) + this.sampling.countOf(side),
+      isDraw: drawn.size > 0,
       about: (i) => ({
         known: this.page.state.set[i],
         drawn: drawn.get(i) ?? null,
@@ -331,7 +336,7 @@ function noteOf(search, draws) {
   const n = search.rows.length;
   if (search.rest === 0)
     return n === 1 ? "One image possible." : `${n.toLocaleString("en")} images possible.`;
-  if (search.isCertified) return "Certified to 0.1 %.";
+  if (search.isCertified) return "Exact to 0.1 %.";
   if (draws?.canAnswer) return draws.isDone ? `Counted in ${draws.most} draws.` : "Counting draws …";
   const open = `at most ${percent(search.rest)} is missing`;
   return search.isDone ? `Too many images to list: ${open}.` : `Searching: ${open}.`;
@@ -339,10 +344,10 @@ function noteOf(search, draws) {
 
 function factsOf(model, search) {
   const { low, high } = search.logEvidence;
-  const spread = fixed(high, 3) !== fixed(low, 3) ? ` to ${fixed(high, 3)}` : "";
-  const facts = { "log p(set pixels)": search.isImpossible ? "−∞" : `${fixed(low, 3)}${spread} nats` };
-  if (model.entropy) facts.Entropy = `${fixed(model.entropy, 4)} nats`;
-  if (model.excess !== undefined) facts["Loss − entropy"] = `${fixed(model.excess, 4)} nats`;
+  const known = high - low > 0.005 ? `${fixed(low, 2)} to ${fixed(high, 2)}` : fixed((low + high) / 2, 2);
+  const facts = { "log p of what is set": search.isImpossible ? "−∞" : `${known} nats` };
+  if (model.entropy) facts.Entropy = `${fixed(model.entropy, 2)} nats`;
+  if (model.excess !== undefined) facts["Worse than Tables by"] = `${fixed(model.excess, 4)} nats an image`;
   if (model.parameters) facts.Parameters = model.parameters.toLocaleString("en");
   if (model.members.length > 1) facts.Orders = model.members.length;
   return facts;
