@@ -210,8 +210,8 @@ ROOM = Room(
     equation=(
         '<math displaystyle="true"><mi>p</mi><mo form="prefix" stretchy="false">(</mo>'
         '<mi mathvariant="normal" class="b">x</mi><mo form="postfix" stretchy="false">)</mo>'
-        '<mo>=</mo><munderover><mo movablelimits="false">∑</mo><mrow><mi>c</mi><mo>=</mo>'
-        "<mn>1</mn></mrow><mi>K</mi></munderover><msub><mi>π</mi><mi>c</mi></msub><mi>N</mi>"
+        '<mo>=</mo><msubsup><mo movablelimits="false">∑</mo><mrow><mi>c</mi><mo>=</mo>'
+        "<mn>1</mn></mrow><mi>K</mi></msubsup><msub><mi>π</mi><mi>c</mi></msub><mi>N</mi>"
         '<mo form="prefix" stretchy="false">(</mo><mi mathvariant="normal" class="b">x</mi>'
         '<mo separator="true">;</mo><msub><mi mathvariant="normal" class="b">μ</mi><mi>c</mi>'
         '</msub><mo separator="true">,</mo><msub><mi mathvariant="normal" class="b">W</mi>'

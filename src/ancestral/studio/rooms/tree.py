@@ -184,8 +184,8 @@ def _shows(model: Any) -> bool:
 
 EQUATION = """
 <math display="block"><mi>p</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>
-<munder><mo>∑</mo><mi>z</mi></munder><mi>p</mi><mo>(</mo><msub><mi>z</mi><mtext>root</mtext></msub>
-<mo>)</mo><munder><mo>∏</mo><mi>i</mi></munder><mi>p</mi><mo>(</mo><msub><mi>z</mi><mi>i</mi></msub>
+<msub><mo>∑</mo><mi>z</mi></msub><mi>p</mi><mo>(</mo><msub><mi>z</mi><mtext>root</mtext></msub>
+<mo>)</mo><msub><mo>∏</mo><mi>i</mi></msub><mi>p</mi><mo>(</mo><msub><mi>z</mi><mi>i</mi></msub>
 <mo>∣</mo><msub><mi>z</mi><mrow><mtext>parent</mtext><mo>(</mo><mi>i</mi><mo>)</mo></mrow></msub>
 <mo>)</mo><mspace width="0.3em"/><mi>p</mi><mo>(</mo><msub><mi>x</mi><mi>i</mi></msub><mo>∣</mo>
 <msub><mi>z</mi><mi>i</mi></msub><mo>)</mo></math>
