@@ -364,7 +364,7 @@ async function takeFiles(files) {
     dialog.close();
     const at = last.shown.find(({ room }) => room === page.name) ?? last.shown[0];
     await show(at.room, { of: at.of });
-    say(`${last.name} is open.`);
+    say(last.said || `${last.name} is open.`);
   }
 }
 
@@ -380,9 +380,9 @@ async function takeFile(file) {
   }
   if (!source.canOpen)
     throw new Error(`${file.name} needs the studio itself: run “ancestral studio ${file.name}”.`);
-  const { id, shelf } = await source.open(file);
+  const { id, said, shelf } = await source.open(file);
   await takeShelf(shelf);
-  return shelf.items.find((item) => item.id === id);
+  return { ...shelf.items.find((item) => item.id === id), said };
 }
 
 /** Files dropped anywhere are opened; the browser would leave the page for them. */

@@ -204,7 +204,7 @@ def _pixels(item: Item) -> Pixels | None:
             return None
     common = _ordered({level for own in every for level in own})
     pairs = [common] * frame.shape[1] if len(common) == 2 else every
-    if not len(frame) or any(len(pair) != 2 for pair in pairs):
+    if len(frame) < 2 or any(len(pair) != 2 for pair in pairs):
         return None
     codes = [frame[name] == pair[1] for name, pair in zip(frame.columns, pairs, strict=True)]
     rows, used = _some(np.column_stack(codes).astype(np.int8), len(item.data))
