@@ -55,7 +55,7 @@ def opened(folder, name, content):
         ("cube.npy", RNG.random((2, 5, 4)), "images", "2 grey images of 5 × 4 pixels"),
         ("bits.npy", BITS.reshape(6, 10, 10), "images", "6 grey images of 10 × 10 pixels"),
         ("flat.npy", BITS, "images", "6 grey images of 10 × 10 pixels, taken for images since "
-         "100 values a row make a square"),
+         "100 values a row make a square; saved as .csv they are a table"),
         ("own.pkl", pickle.dumps(GRAPHS), "graphs", "3 graphs of 15 nodes with 3 features each"),
         ("own_graphs.pkl", pickle.dumps(GRAPHS[:1]), "graphs",
          "1 graph of 15 nodes with 3 features each"),

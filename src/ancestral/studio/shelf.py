@@ -419,7 +419,8 @@ def _of_array(array: NDArray, name: str) -> Read:
         height, width = faces.shape
         about = f"{_many(len(rows), 'grey image')} of {height} × {width} pixels"
         if array.ndim == 2:
-            about += f", taken for images since {rows.shape[1]} values a row make a square"
+            why = f"since {rows.shape[1]} values a row make a square"
+            about += f", taken for images {why}; saved as .csv they are a table"
         return "images", about, faces
     need("a table in the studio", "studio:pandas")
     import pandas as pd
