@@ -55,7 +55,7 @@ def opened(folder, name, content):
         ("cube.npy", RNG.random((2, 5, 4)), "images", "2 grey images of 5 × 4 pixels"),
         ("bits.npy", BITS.reshape(6, 10, 10), "images", "6 grey images of 10 × 10 pixels"),
         ("flat.npy", BITS, "images", "6 grey images of 10 × 10 pixels, taken for images since "
-         "100 values a row make a square"),
+         "100 values a row make a square; saved as .csv they are a table"),
         ("own.pkl", pickle.dumps(GRAPHS), "graphs", "3 graphs of 15 nodes with 3 features each"),
         ("own_graphs.pkl", pickle.dumps(GRAPHS[:1]), "graphs",
          "1 graph of 15 nodes with 3 features each"),
@@ -64,7 +64,7 @@ def opened(folder, name, content):
         ("array.pkl", pickle.dumps(np.arange(6.0).reshape(3, 2)), "table", "3 rows × 2 columns"),
         ("bare.graphml", GRAPHML, "graphs", "1 graph of 3 nodes without features"),
         ("large.npz", {"features": RNG.random((2000, 2)), "adjacency": np.zeros((2000, 2000))},
-         "graphs", "1 graph of 2000 nodes with 2 features each"),
+         "graphs", "1 graph of 2,000 nodes with 2 features each"),
     ],
 )  # fmt: skip
 def test_each_file_is_taken_for_what_it_is(tmp_path, name, content, kind, about):
@@ -218,6 +218,7 @@ def test_paths_that_are_nothing_are_named(tmp_path):
         ("graphs.pkl", pickle.dumps([1, 2]), "graphs.pkl"),
         ("empty.npy", b"", "file is empty"),
         ("letter.txt", b"dear", "The studio opens saved models, images"),
+        ("paper.pdf", b"%PDF-1.7", "It looks like a PDF document. The studio opens"),
         ("../../up.csv", b"a\n", "up.csv"),
     ],
 )
@@ -247,6 +248,13 @@ def test_a_model_of_a_newer_version_is_refused_in_its_files_own_words(tmp_path, 
     with pytest.raises(FormatError, match="Update ancestral") as opening:
         Shelf.of([path])
     assert str(opening.value) == str(loading.value)
+
+
+def test_a_model_that_is_cut_short_is_said_to_be(tmp_path):
+    path = ancestral.PPCA(1).fit(RNG.normal(size=(9, 30))).save(tmp_path / "half.model")
+    whole = path.read_bytes()
+    with pytest.raises(AncestralError, match=r"half\.model: ends early: it is cut short; copy it"):
+        Shelf().add_upload("half.model", whole[:-9])
 
 
 def test_a_folder_may_be_named_beside_what_it_holds(tmp_path):

@@ -74,6 +74,8 @@ def export_page(shelf: Shelf, path: Path) -> Path:
 def _ended_by_interrupt() -> Iterator[None]:
     """Let Ctrl+C end everything: a model that is half fitted is none to be shown."""
     with warnings.catch_warnings():
+        # What would make a fit longer are options of Python, which nobody has here.
+        warnings.filterwarnings("ignore", ".*Pass a larger", AncestralWarning)
         warnings.filterwarnings("error", "the fit was interrupted", AncestralWarning)
         try:
             yield

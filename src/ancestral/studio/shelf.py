@@ -24,6 +24,7 @@ from ancestral._extras import need
 from ancestral._files import as_path, entries_of, is_folder, open_regular
 from ancestral.errors import AncestralError, DataError, MissingExtraError
 from ancestral.inputs import LEAST_FACES, as_faces, counted, find_source, graphs_in_words
+from ancestral.io.kinds import in_words, sniff
 
 TABLES = (".csv", ".tsv", ".parquet")
 ARRAYS = (".npy", ".npz", ".pkl", ".pickle")
@@ -225,7 +226,8 @@ class Shelf:
                 return self.add(path, name)
             except AncestralError as error:
                 said = str(error).replace(str(path), name)
-                hint = "" if known or name.lower().endswith(".model") else f" {EXPECTED}"
+                looks = f" It looks like {in_words(sniff(content[:4096]))}."
+                hint = "" if known or name.lower().endswith(".model") else f"{looks} {EXPECTED}"
                 raise AncestralError(said + hint) from None
 
     def close(self, of: str) -> None:
@@ -417,7 +419,8 @@ def _of_array(array: NDArray, name: str) -> Read:
         height, width = faces.shape
         about = f"{_many(len(rows), 'grey image')} of {height} × {width} pixels"
         if array.ndim == 2:
-            about += f", taken for images since {rows.shape[1]} values a row make a square"
+            why = f"since {rows.shape[1]} values a row make a square"
+            about += f", taken for images {why}; saved as .csv they are a table"
         return "images", about, faces
     need("a table in the studio", "studio:pandas")
     import pandas as pd

@@ -233,8 +233,9 @@ def _why_no_image(model: Any) -> str | None:
             f"Its {m} columns have names ({some} …), so they are a table's and not pixels. {mend}"
         )
     if m < LEAST or _side(m) ** 2 != m:
-        least = f"of {LEAST} pixels or more " if m < LEAST else ""
-        return f"Its {m} columns are no square image {least}. {mend}".replace(" .", ".")
+        if m < LEAST:
+            return f"Its {m} columns are no square image of {LEAST} pixels or more."
+        return f"Its {m} columns are no square image. {mend}"
     return None
 
 

@@ -46,7 +46,7 @@ class _Table:
         """What of the table is used, where that is not all."""
         said = []
         if len(self.values) < self.n_all:
-            said.append(f"{len(self.values)} of {self.n_all:,} rows, drawn at random")
+            said.append(f"{len(self.values)} of {self.n_all:,} rows, drawn at random (seed 0)")
         if len(self.names) < self.n_columns:
             said.append(f"the first {len(self.names)} of {self.n_columns} columns that vary")
         return ", ".join(said) or None
