@@ -43,7 +43,8 @@ NOT_RUN = {
 }
 # What is shown, or laid out, and no code.
 SHOWN = ("text", "{toctree}", "{include}", "{image}", "{figure}", "{math}", "{note}", "{tip}")
-SHOWN += ("{warning}", "{important}", "{dropdown}", "{seealso}", "{glue:figure}", "{admonition}", "{glossary}")
+SHOWN += ("{warning}", "{important}", "{dropdown}", "{seealso}", "{glue:figure}", "{admonition}")
+SHOWN += ("{glossary}",)
 FENCE = re.compile(
     r"^(?P<marked><!-- not run: [^\n]+ -->\n\n?)?"
     r"^(?P<fence>`{3,})(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$",
