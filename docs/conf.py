@@ -41,6 +41,7 @@ exclude_patterns = [
     "conftest.py",
     "gallery/*/*.py",
     "gallery/**/*.ipynb",
+    "sg_execution_times.rst",
     "**/sg_execution_times.rst",
 ]
 nitpicky = False
