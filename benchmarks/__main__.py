@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import calendar
+import datetime
 import importlib
 import os
 import platform
@@ -32,7 +34,9 @@ def benchmark(name: str) -> tuple[str, Callable[[Timer], Iterable[Row]]]:
 
 
 def machine() -> Iterator[str]:
-    """Yield lines that say what kind of machine this is."""
+    """Yield lines that say when this is, and what kind of machine."""
+    today = datetime.date.today()
+    yield f"Measured on {today.day} {calendar.month_name[today.month]} {today.year}"
     yield f"{_processor()}, {_usable_cores()} of {os.cpu_count()} cores usable"
     yield f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     found = []

@@ -23,7 +23,9 @@ from ancestral import (
     read_tables,
 )
 from ancestral.report import submission
+from tests.test_pages import blocks, run_cell
 
+PAGES = Path(__file__).resolve().parents[1] / "docs" / "course"
 COURSE = Path(__file__).resolve().parents[1] / "examples" / "course"
 PROBLEMS = sorted(path.name for path in COURSE.glob("problem_*.py"))
 NEEDS = ("torch", "matplotlib", "networkx")
@@ -152,6 +154,53 @@ def test_problem_4_agrees_three_ways(worked: dict[str, Any]) -> None:
     n = found["n"]
     best = -n / 2 * (np.log(2 * np.pi * found["sigma2"]) + 1)
     assert found["log_likelihood"] == pytest.approx(best, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["problem_1", "problem_2", "problem_3", "teachers"])
+def test_a_page_of_the_course_takes_a_students_files(
+    name: str,
+    variant: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the files in its folder, the cells of the page find what the key holds."""
+    for package in NEEDS:
+        pytest.importorskip(package, reason="the pages draw and train")
+    import matplotlib.pyplot as plt
+
+    folder, key = variant
+    monkeypatch.chdir(tmp_path)
+    Path("homework").symlink_to(folder, target_is_directory=True)
+    plt.switch_backend("agg")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks(PAGES / f"{name}.md"):
+        if block.kind == "{code-cell} python":
+            run_cell(block, PAGES / f"{name}.md", names)
+    plt.close("all")
+    printed = capsys.readouterr().out
+    if name == "problem_1":
+        assert sorted(map(tuple, names["unique"])) == sorted(map(tuple, key["problem_1"]["images"]))
+        assert names["floor"] == pytest.approx(key["problem_1"]["floor"])
+        assert 0 <= names["lstm"].loss_ - names["floor"] <= 0.002 + 1e-6
+    elif name == "problem_2":
+        for d, found in key["problem_2"].items():
+            assert names["models"][int(d)].noise_variance_ == pytest.approx(found["sigma2"])
+            assert f"log-likelihood {found['log_likelihood']:.1f} nats" in printed
+    elif name == "problem_3":
+        for model in (names["ascent"], names["newton"]):
+            errors = key["problem_3"]["standard_errors"]
+            assert abs(model.slope_ - key["problem_3"]["a"]) < 0.01 * errors[0]
+            assert abs(model.intercept_ - key["problem_3"]["b"]) < 0.01 * errors[1]
+    else:
+        once = names["answers"]["each pair once"]
+        assert once[:2] == pytest.approx([key["problem_3"]["a"], key["problem_3"]["b"]], rel=1e-5)
+        assert names["answers"]["each pair twice"][:2] == pytest.approx(once[:2], rel=1e-5)
+
+
+def test_the_key_that_teachers_see_is_that_of_its_seed(variant: tuple[Path, Any]) -> None:
+    shown = [block.text for block in blocks(PAGES / "teachers.md") if block.kind == "text"]
+    assert shown == [(variant[0] / "answer_key.txt").read_text("utf-8")]
 
 
 def test_every_figure_is_drawn(worked: dict[str, Any]) -> None:

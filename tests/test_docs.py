@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import ancestral
+from tests.trust import test_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "docs"
@@ -74,6 +75,15 @@ def test_every_public_name_is_mentioned() -> None:
     text = "\n".join(page.read_text("utf-8") for page in [ROOT / "README.md", *DOCS])
     silent = [name for name in ancestral.__all__ if not re.search(rf"\b{name}\b", text)]
     assert not silent
+
+
+def test_what_trust_names_is_there() -> None:
+    text = (SITE / "trust.md").read_text("utf-8")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert len(named) > 20
+    assert not [name for name in named if not (ROOT / name).is_file()]
+    n_rows = sum(test_catalogue.LETTERS.values())
+    assert f"a catalogue of {n_rows} rows" in text
 
 
 def test_no_page_names_a_machine() -> None:

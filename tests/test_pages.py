@@ -32,6 +32,8 @@ PAGES = [ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 NOT_RUN = {
     "CONTRIBUTING.md": 1,  # make
+    "docs/course/index.md": 1,  # pip
+    "docs/course/teachers.md": 2,  # a script of the repository, a server
     "docs/models/autoregression.md": 2,  # hours of training, users' files
     "docs/models/speed.md": 1,  # an hour of timing
     "docs/models/latent_tree.md": 1,  # four tables of others
@@ -42,6 +44,7 @@ NOT_RUN = {
 # What is shown, or laid out, and no code.
 SHOWN = ("text", "{toctree}", "{include}", "{image}", "{figure}", "{math}", "{note}", "{tip}")
 SHOWN += ("{warning}", "{important}", "{dropdown}", "{seealso}", "{glue:figure}", "{admonition}")
+SHOWN += ("{glossary}",)
 FENCE = re.compile(
     r"^(?P<marked><!-- not run: [^\n]+ -->\n\n?)?"
     r"^(?P<fence>`{3,})(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$",
