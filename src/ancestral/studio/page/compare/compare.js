@@ -185,7 +185,7 @@ class Compare {
     const { margin, unit, y } = plot;
     const { top, bottom } = plot.inner;
     const longest = Math.max(...ticks(y, (bottom - top) / (42 * unit)).map(({ text }) => text.length));
-    const [left, label] = [26 + 8 * longest, bottom - top < 120 * unit ? "nats" : this.named];
+    const [left, label] = [32 + 8 * longest, bottom - top < 120 * unit ? "nats" : this.named];
     if (margin.left === left && y.label === label) return true;
     [margin.left, y.label] = [left, label];
     return false;
